@@ -1,0 +1,5 @@
+"""The catalogue of networks, which is the history of the field: one family per file, found by looking into this folder."""
+
+from striate.models.catalogue import Entry, Family, Image, create, entries, get, model, names
+
+__all__ = ["Entry", "Family", "Image", "create", "entries", "get", "model", "names"]

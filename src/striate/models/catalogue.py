@@ -1,0 +1,158 @@
+"""The catalogue: every known network under its name, with who invented it, when, and the published numbers.
+
+One family per file in this folder. A file declares its `Family` and marks each builder with `@model(...)`; nothing else lists it, so a
+new model is one new file. Looking one name up imports only the file whose name is the longest prefix of it (`resnet18` -> `resnet.py`).
+This module knows no network; the files know no other file, save where one family grew out of another.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+from striate.diagnostics import NotationError, UnknownNameError, suggest
+from striate.network import Network
+
+Image = tuple[int, int, int]
+"""The size of one image: (C, H, W)."""
+
+Build = TypeVar("Build", bound=Callable[..., Network])
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of networks: one idea, one paper."""
+
+    name: str
+    year: int
+    paper: str
+    """Authors, title, venue."""
+    new: str
+    """What was new, in one sentence."""
+    url: str = ""
+    source: str = ""
+    """Where the published numbers of its models come from."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network of the catalogue; `params` and `gmacs` are as published, None where nobody printed them."""
+
+    name: str
+    family: Family
+    params: int | None
+    gmacs: float | None
+    input: Image
+    build: Callable[..., Network]
+    """(input: Image, num_classes: int, **options) -> Network."""
+    note: str = ""
+    """What a reader must know about this entry: what differs from the paper, what the numbers include."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `create` accepts beside the input, with the defaults: `num_classes` and the builder's own switches."""
+        parameters = inspect.signature(self.build).parameters.values()
+        return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+_entries: dict[str, Entry] = {}
+
+
+def model(
+    name: str,
+    *,
+    family: Family,
+    input: Image = (3, 224, 224),
+    params: int | None = None,
+    gmacs: float | None = None,
+    note: str = "",
+) -> Callable[[Build], Build]:
+    """Put the decorated builder `(input, num_classes=…) -> Network` into the catalogue under `name`.
+
+    `params` is the published number of trainable parameters; `gmacs` the published 1e9 multiply-accumulates
+    of convolutions and fully connected layers at `input`, rounded as printed there.
+    """
+
+    def register(build: Build) -> Build:
+        if name in _entries:
+            raise ValueError(f"two models are called {name}: {_entries[name].build!r} and {build!r}")
+        _entries[name] = Entry(name, family, params, gmacs, input, build, note)
+        return build
+
+    return register
+
+
+def _stems() -> list[str]:
+    from striate import models
+
+    return [m.name for m in pkgutil.iter_modules(models.__path__) if m.name != "catalogue"]
+
+
+def _import(stem: str) -> None:
+    importlib.import_module(f"striate.models.{stem}")
+
+
+def entries(pattern: str = "*") -> tuple[Entry, ...]:
+    """All entries whose name matches the glob `pattern`, oldest family first: the history."""
+    for stem in _stems():
+        _import(stem)
+    found = [entry for entry in _entries.values() if fnmatchcase(entry.name, pattern)]
+    return tuple(sorted(found, key=lambda entry: (entry.family.year, entry.family.name)))
+
+
+def names() -> tuple[str, ...]:
+    """The names of all entries, oldest family first."""
+    return tuple(entry.name for entry in entries())
+
+
+def get(name: str) -> Entry:
+    """The entry called `name`. Raises UnknownNameError, with the nearest name."""
+    if name not in _entries:
+        own = max((stem for stem in _stems() if name.startswith(stem)), key=len, default=None)
+        if own is not None:
+            _import(own)
+    if name not in _entries:
+        known = names()
+        if name not in known:
+            nearest = suggest(name, known)
+            raise UnknownNameError(
+                f"no model is called {name!r}",
+                why=f"the catalogue has {len(known)} models",
+                fix=f"{nearest!r} is the nearest name" if nearest else "`striate models` lists them",
+            )
+    return _entries[name]
+
+
+def create(name: str, input: Image | None = None, num_classes: int | None = None, **options: Any) -> Network:
+    """Build the network called `name`.
+
+    `input` is (C, H, W), default the entry's own; `num_classes` the number of outputs; `options` are the switches of that family
+    (`Entry.options`), such as `aux=True`.
+    Raises UnknownNameError for an unknown name or option, NotationError for an input that is not three sizes.
+
+    >>> create("lenet5").input.shape
+    (1, 1, 32, 32)
+    """
+    entry = get(name)
+    if input is not None and len(input) != 3:
+        raise NotationError(
+            f"{name}: the input has {len(input)} sizes",
+            why=f"an image has 3: (channels, height, width); got {tuple(input)}",
+            fix=f"input={entry.input}",
+        )
+    if num_classes is not None:
+        options["num_classes"] = num_classes
+    known = entry.options
+    for option in options:
+        if option not in known:
+            raise UnknownNameError(
+                f"{name} has no option {option!r}",
+                why=f"its options are {', '.join(known) or 'none'}",
+                fix=suggest(option, known) or "leave it out",
+            )
+    return entry.build(tuple(input or entry.input), **options)
