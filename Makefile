@@ -1,0 +1,67 @@
+# Everything a person does with this repository. `make` alone lists it.
+# Set-up is part of every target: the first run makes .venv, later runs only look at a stamp file.
+# A stamp is written last, so an interrupted set-up is never taken for a finished one.
+
+PYTHON ?= python3
+ARGS   ?=
+PY     := .venv/bin/python
+BASE   := .venv/.striate-base
+DEV    := .venv/.striate-dev
+PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help tour test check golden bench docs format setup clean
+
+help: ## this list
+	@echo "Striate: convolutional networks you can see through"
+	@echo
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  PYTHON=python3.12 chooses the interpreter, ARGS='-k geometry' goes to pytest."
+
+tour: $(BASE) ## the main job in a minute, in this terminal
+	@$(PY) -m striate tour
+
+test: check ## style, types, import law, then all tests
+	@$(PY) -m pytest $(ARGS)
+
+check: $(DEV) ## style, types and import law only
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) -c "from importlinter.cli import lint_imports_command as law; law()" --no-logo
+
+format: $(DEV) ## rewrite the source in the project's style
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+golden: $(DEV) ## rewrite the expected texts in tests/golden, then read the diff
+	@$(PY) -m pytest --update-golden $(ARGS)
+	@git --no-pager diff --stat -- tests/golden
+
+bench: $(DEV) ## every benchmark in bench/
+	@for question in bench/*.py; do echo "== $$question"; $(PY) "$$question" || exit 1; done
+
+docs: $(BASE) ## rewrite the pages that are derived from the source
+	@$(PY) -m striate explain --all > .venv/rules.txt && mv .venv/rules.txt docs/rules.txt
+
+setup: $(DEV) ## only the set-up, with the developer's tools
+
+clean: ## remove .venv and everything else that can be made again
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(BASE): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Striate needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Setting up .venv (once; about a minute) ..."
+	@test -e $(BASE) || rm -rf .venv
+	@test -e $(BASE) || $(PYTHON) -m venv .venv 2>/dev/null || { \
+	  rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $(PY) install --quiet pip; }
+	@$(PIP) --editable .
+	@touch $(BASE)
+
+$(DEV): $(BASE)
+	@echo "Adding the developer's tools to .venv ..."
+	@$(PIP) --editable '.[dev]'
+	@touch $(DEV)

@@ -1,0 +1,144 @@
+"""The import law: which room may import which, and what stays unloaded until it is used.
+
+The law itself stands in pyproject.toml ([tool.importlinter]). Here: it holds, it can fail, and a process confirms it.
+"""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "striate"
+CONTRACTS = {
+    contract["id"]: contract
+    for contract in tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+}
+# Never loaded by `import striate` or `striate check`: together they would cost more than the whole start-up budget.
+HEAVY = ("llvmlite", "torch", "onnx", "PIL", "jinja2")
+
+
+def lint(config: Path, source: Path) -> subprocess.CompletedProcess[str]:
+    """Run import-linter over the package below `source`, under the contracts of `config`."""
+    return subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command as law; law()",
+            *("--config", str(config), "--no-cache", "--no-logo"),
+        ],
+        cwd=config.parent,
+        env={**os.environ, "PYTHONPATH": str(source), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_law_holds():
+    answer = lint(ROOT / "pyproject.toml", ROOT / "src")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.fixture(scope="module")
+def copied_tree(tmp_path_factory):
+    """A copy of the package and its settings, free to be spoiled."""
+    tree = tmp_path_factory.mktemp("law")
+    shutil.copy(ROOT / "pyproject.toml", tree)
+    shutil.copytree(SOURCE, tree / "src" / "striate", ignore=shutil.ignore_patterns("__pycache__"))
+    return tree
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "contract"),
+    [
+        ("tensor.py", "from striate.network import Network", "layers"),
+        (
+            "diagnostics.py",
+            "def late():\n    import striate.tensor",
+            "layers",
+        ),  # inside a function counts too
+        ("checks/__init__.py", "import striate.formats", "layers"),  # side by side
+        ("engine/__init__.py", "import striate.models", "layers"),  # a room that may not exist yet
+        ("cupboard.py", "", "layers"),  # a room without a place
+        ("op.py", "import numpy", "stdlib"),
+        ("analysis/__init__.py", "from llvmlite import ir", "llvmlite"),
+        ("models/__init__.py", "def late():\n    import torch.nn", "torch"),
+    ],
+)
+def test_the_linter_reports_a_forbidden_import(copied_tree, file, line, contract):
+    path = copied_tree / "src" / "striate" / file
+    before = path.read_bytes() if path.exists() else None
+    path.parent.mkdir(exist_ok=True)
+    try:
+        with path.open("a", encoding="utf-8") as end:
+            end.write(f"\n{line}\n")
+        answer = lint(copied_tree / "pyproject.toml", copied_tree / "src")
+    finally:
+        if before is None:
+            path.unlink()
+        else:
+            path.write_bytes(before)
+    assert answer.returncode == 1, answer.stdout + answer.stderr
+    assert f"{CONTRACTS[contract]['name']} BROKEN" in answer.stdout
+    assert answer.stdout.count(" BROKEN") == 1
+
+
+def imported_packages(path: Path) -> set[str]:
+    """Top-level names that a file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+def test_from_network_down_only_the_standard_library():
+    """The linter forbids packages by name; this asks the other way round, and so knows no gaps."""
+    allowed = sys.stdlib_module_names | {"striate"}
+    for room in CONTRACTS["stdlib"]["source_modules"]:
+        path = SOURCE.joinpath(*room.split(".")[1:])
+        for file in path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]:
+            assert imported_packages(file) <= allowed, file
+
+
+def test_the_stdlib_contract_covers_every_low_room():
+    layers = [name.strip() for layer in CONTRACTS["layers"]["layers"] for name in layer.split("|")]
+    low = layers[layers.index("network") :]
+    assert {f"striate.{room}" for room in low} == set(CONTRACTS["stdlib"]["source_modules"])
+
+
+def loaded_by(code: str, *arguments: str) -> set[str]:
+    """Top-level packages outside the standard library that `code` loads in a new process."""
+    report = "\nimport json, sys\nsys.stderr.write('LOADED' + json.dumps(sorted(sys.modules)))"
+
+    def loaded(script: str) -> set[str]:
+        answer = subprocess.run(
+            [sys.executable, "-c", script + report, *arguments], capture_output=True, text=True, cwd=ROOT
+        )
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        modules = json.loads(answer.stderr.rpartition("LOADED")[2])
+        return {module.partition(".")[0] for module in modules}
+
+    return loaded(code) - loaded("") - sys.stdlib_module_names
+
+
+def test_import_striate_loads_the_standard_library_and_numpy_at_most():
+    assert loaded_by("import striate") <= {"striate", "numpy"}
+
+
+@pytest.mark.parametrize("model", ["7x7x1 -> conv 3x3", "resnet50"])
+def test_striate_check_loads_nothing_heavy(model):
+    code = "from striate.cli import main\ntry:\n    main()\nexcept SystemExit as end:\n    assert end.code in (None, 0, 1), end"
+    loaded = loaded_by(code, "check", model)
+    assert "striate" in loaded
+    assert not loaded & {*HEAVY}
