@@ -26,7 +26,8 @@ for _name in ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIV
 REQUIRE_ALL = bool(os.environ.get("STRIATE_REQUIRE_ALL"))
 GOLDEN = Path(__file__).parent / "golden"
 
-# The same examples in every run: a red test names a change, not luck. `--hypothesis-profile=explore` looks further.
+# The same examples in every run: a red test names a change, not luck.
+# `--hypothesis-profile=explore` looks further.
 _SLOW = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large]
 hypothesis.settings.register_profile(
     "fixed", derandomize=True, deadline=None, max_examples=50, suppress_health_check=_SLOW

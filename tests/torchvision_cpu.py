@@ -1,7 +1,7 @@
-"""Import torchvision beside a CPU build of torch: `from torchvision_cpu import torchvision`, then timm if wanted.
+"""Import torchvision beside a CPU build of torch: `from torchvision_cpu import torchvision`, then timm.
 
-torchvision's wheels bring compiled operators that need CUDA's libraries. Where those are missing, the operators are
-declared by name (and never called): its model definitions, which are all that the tests use, then import.
+torchvision's wheels bring compiled operators that need CUDA's libraries. Where those are missing,
+the operators are declared by name (and never called): its model definitions, all that the tests use, import.
 """
 
 import importlib.util

@@ -1,6 +1,7 @@
 """The import law: which room may import which, and what stays unloaded until it is used.
 
-The law itself stands in pyproject.toml ([tool.importlinter]). Here: it holds, it can fail, and a process confirms it.
+The law itself stands in pyproject.toml ([tool.importlinter]). Here: it holds, it can fail, and a
+process confirms it.
 """
 
 import ast
@@ -22,8 +23,15 @@ CONTRACTS = {
         "contracts"
     ]
 }
-# Never loaded by `import striate` or `striate check`: together they would cost more than the whole start-up budget.
+# Never loaded by `import striate` or `striate check`: they would cost more than the whole start-up budget.
 HEAVY = ("llvmlite", "torch", "onnx", "PIL", "jinja2")
+CHECK = """
+from striate.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert end.code in (None, 0, 1), end
+"""
 
 
 def lint(config: Path, source: Path) -> subprocess.CompletedProcess[str]:
@@ -138,7 +146,6 @@ def test_import_striate_loads_the_standard_library_and_numpy_at_most():
 
 @pytest.mark.parametrize("model", ["7x7x1 -> conv 3x3", "resnet50"])
 def test_striate_check_loads_nothing_heavy(model):
-    code = "from striate.cli import main\ntry:\n    main()\nexcept SystemExit as end:\n    assert end.code in (None, 0, 1), end"
-    loaded = loaded_by(code, "check", model)
+    loaded = loaded_by(CHECK, "check", model)
     assert "striate" in loaded
     assert not loaded & {*HEAVY}
