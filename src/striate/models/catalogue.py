@@ -10,8 +10,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
@@ -52,6 +52,9 @@ class Entry:
     """(input: Image, num_classes: int, **options) -> Network."""
     note: str = ""
     """What a reader must know about this entry: what differs from the paper, what the numbers include."""
+    params_with: Mapping[str, Any] = field(default_factory=dict)
+    gmacs_with: Mapping[str, Any] = field(default_factory=dict)
+    """The options under which the published numbers were counted, where they are not the defaults."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -71,6 +74,8 @@ def model(
     params: int | None = None,
     gmacs: float | None = None,
     note: str = "",
+    params_with: Mapping[str, Any] | None = None,
+    gmacs_with: Mapping[str, Any] | None = None,
 ) -> Callable[[Build], Build]:
     """Put the decorated builder `(input, num_classes=…) -> Network` into the catalogue under `name`.
 
@@ -81,7 +86,9 @@ def model(
     def register(build: Build) -> Build:
         if name in _entries:
             raise ValueError(f"two models are called {name}: {_entries[name].build!r} and {build!r}")
-        _entries[name] = Entry(name, family, params, gmacs, input, build, note)
+        _entries[name] = Entry(
+            name, family, params, gmacs, input, build, note, params_with or {}, gmacs_with or {}
+        )
         return build
 
     return register
@@ -90,7 +97,8 @@ def model(
 def _stems() -> list[str]:
     from striate import models
 
-    return [m.name for m in pkgutil.iter_modules(models.__path__) if m.name != "catalogue"]
+    found = (module.name for module in pkgutil.iter_modules(models.__path__))
+    return [stem for stem in found if stem != "catalogue" and not stem.startswith("_")]
 
 
 def _import(stem: str) -> None:
