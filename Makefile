@@ -56,7 +56,7 @@ $(BASE): pyproject.toml
 	  echo "Striate needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "Setting up .venv (once; about a minute) ..."
 	@test -e $(BASE) || rm -rf .venv
-	@test -e $(BASE) || $(PYTHON) -m venv .venv 2>/dev/null || { \
+	@test -e $(BASE) || $(PYTHON) -m venv .venv >/dev/null 2>&1 || { \
 	  rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $(PY) install --quiet pip; }
 	@$(PIP) --editable .
 	@touch $(BASE)
