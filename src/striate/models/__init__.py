@@ -1,4 +1,4 @@
-"""The catalogue of networks, which is the history of the field: one family per file, found by looking into this folder."""
+"""The catalogue of networks, which is the history of the field: one family per file in this folder."""
 
 from striate.models.catalogue import Entry, Family, Image, create, entries, get, model, names
 

@@ -19,15 +19,31 @@ from striate.ops.reshape import Flatten
 ALEXNET = Family(
     name="AlexNet",
     year=2012,
-    paper="A. Krizhevsky, I. Sutskever, G. Hinton: ImageNet Classification with Deep Convolutional Neural Networks, NeurIPS 2012",
-    new="Depth, relu, dropout and two GPUs cut the ImageNet error from 26 % to 15 % and made everyone change course.",
+    paper=(
+        "A. Krizhevsky, I. Sutskever, G. Hinton: ImageNet Classification with Deep Convolutional Neural "
+        "Networks, NeurIPS 2012"
+    ),
+    new=(
+        "Depth, relu, dropout and two GPUs cut the ImageNet error from 26 % to 15 % and made everyone "
+        "change course."
+    ),
     url="https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks",
-    source="alexnet: torchvision 0.29.2; alexnet_2012: Caffe's bvlc_alexnet (the paper says 60 million), V. Sze et al., Proc. IEEE 2017, Table II",
+    source=(
+        "alexnet: torchvision 0.29.2; alexnet_2012: Caffe's bvlc_alexnet (the paper says 60 million), V. "
+        "Sze et al., Proc. IEEE 2017, Table II"
+    ),
 )
 
 
-@model("alexnet", family=ALEXNET, params=61_100_840, gmacs=0.714, note="one tower, no normalisation (arXiv 1404.5997)")
+@model(
+    "alexnet",
+    family=ALEXNET,
+    params=61_100_840,
+    gmacs=0.714,
+    note="one tower, no normalisation (arXiv 1404.5997)",
+)
 def alexnet(input: Image, num_classes: int = 1000) -> Network:
+    """The single-GPU form: fewer filters, no groups, no normalisation."""
     b = Builder("alexnet", input=input)
     features = (
         *(Conv(64, kernel=11, stride=4, padding=2), Relu(), MaxPool(3, stride=2)),
@@ -52,6 +68,7 @@ def alexnet(input: Image, num_classes: int = 1000) -> Network:
     note="the paper prints 224, but (227 - 11)/4 + 1 = 55 is what fits its 55x55 first layer",
 )
 def alexnet_2012(input: Image, num_classes: int = 1000) -> Network:
+    """The form that won: two groups, local response normalisation, overlapping pooling."""
     b = Builder("alexnet_2012", input=input)
     # The paper does not divide alpha = 1e-4 by the number of neighbours; the op does.
     normalise = LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)

@@ -1,8 +1,9 @@
 """The catalogue: every known network under its name, with who invented it, when, and the published numbers.
 
-One family per file in this folder. A file declares its `Family` and marks each builder with `@model(...)`; nothing else lists it, so a
-new model is one new file. Looking one name up imports only the file whose name is the longest prefix of it (`resnet18` -> `resnet.py`).
-This module knows no network; the files know no other file, save where one family grew out of another.
+One family per file in this folder. A file declares its `Family` and marks each builder with `@model(...)`;
+nothing else lists it, so a new model is one new file. Looking one name up imports only the file whose name
+is the longest prefix of it (`resnet18` -> `resnet.py`). This module knows no network; the files know no
+other file, save where one family grew out of another.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Entry:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What `create` accepts beside the input, with the defaults: `num_classes` and the builder's own switches."""
+        """What `create` accepts beside the input, with the defaults: `num_classes` and the switches."""
         parameters = inspect.signature(self.build).parameters.values()
         return {p.name: p.default for p in parameters if p.default is not p.empty}
 
@@ -139,8 +140,8 @@ def get(name: str) -> Entry:
 def create(name: str, input: Image | None = None, num_classes: int | None = None, **options: Any) -> Network:
     """Build the network called `name`.
 
-    `input` is (C, H, W), default the entry's own; `num_classes` the number of outputs; `options` are the switches of that family
-    (`Entry.options`), such as `aux=True`.
+    `input` is (C, H, W), default the entry's own; `num_classes` the number of outputs; `options` are the
+    switches of that family (`Entry.options`), such as `aux=True`.
     Raises UnknownNameError for an unknown name or option, NotationError for an input that is not three sizes.
 
     >>> create("lenet5").input.shape

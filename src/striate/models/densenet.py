@@ -15,8 +15,14 @@ from striate.ops.reshape import Flatten
 DENSENET = Family(
     name="DenseNet",
     year=2016,
-    paper="G. Huang, Z. Liu, L. van der Maaten, K. Weinberger: Densely Connected Convolutional Networks, CVPR 2017 (arXiv 1608.06993)",
-    new="Features are kept and concatenated instead of added, so that each layer needs to find only a few new ones.",
+    paper=(
+        "G. Huang, Z. Liu, L. van der Maaten, K. Weinberger: Densely Connected Convolutional Networks, "
+        "CVPR 2017 (arXiv 1608.06993)"
+    ),
+    new=(
+        "Features are kept and concatenated instead of added, so that each layer needs to find only a few"
+        " new ones."
+    ),
     url="https://arxiv.org/abs/1608.06993",
     source="torchvision 0.29.2, weights metadata",
 )

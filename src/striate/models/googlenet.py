@@ -1,18 +1,17 @@
-"""GoogLeNet: the Inception block, as torchvision has it (batch normalisation, 3x3 for 5x5) and as it won ImageNet in 2014."""
+"""GoogLeNet: the Inception block, as torchvision has it and as it won ImageNet in 2014."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from striate.models._blocks import basic_conv
 from striate.models.catalogue import Family, Image, model
 from striate.network import Builder, Network, Ref
 from striate.ops.activation import Relu
 from striate.ops.conv import Conv
 from striate.ops.linear import Linear
 from striate.ops.merge import Concat
-from striate.ops.norm import LocalResponseNorm
+from striate.ops.norm import BatchNorm, LocalResponseNorm
 from striate.ops.pool import AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool
 from striate.ops.regularise import Dropout
 from striate.ops.reshape import Flatten
@@ -20,8 +19,14 @@ from striate.ops.reshape import Flatten
 GOOGLENET = Family(
     name="GoogLeNet",
     year=2014,
-    paper="C. Szegedy, W. Liu, Y. Jia, P. Sermanet, et al.: Going Deeper with Convolutions, CVPR 2015 (arXiv 1409.4842)",
-    new="Windows of several sizes side by side, each behind a 1x1 bottleneck: 22 layers with a twelfth of AlexNet's weights.",
+    paper=(
+        "C. Szegedy, W. Liu, Y. Jia, P. Sermanet, et al.: Going Deeper with Convolutions, CVPR 2015 "
+        "(arXiv 1409.4842)"
+    ),
+    new=(
+        "Windows of several sizes side by side, each behind a 1x1 bottleneck: 22 layers with a twelfth of"
+        " AlexNet's weights."
+    ),
     url="https://arxiv.org/abs/1409.4842",
     source="torchvision 0.29.2, weights metadata; googlenet_2014: Caffe's bvlc_googlenet",
 )
@@ -48,6 +53,13 @@ class Unit(Protocol):
     def __call__(self, b: Builder, x: Ref, name: str, filters: int, kernel: int, **fields: Any) -> Ref: ...
 
 
+def basic_conv(b: Builder, x: Ref, name: str, filters: int, kernel: Any, **fields: Any) -> Ref:
+    """Convolution, batch normalisation and relu under one name: the unit of torchvision's networks."""
+    with b.scope(name):
+        x = b(Conv(filters, kernel=kernel, bias=False, **fields), x, name="conv")
+        return b(Relu(), b(BatchNorm(eps=1e-3), x, name="bn"), name="relu")
+
+
 def conv_relu(b: Builder, x: Ref, name: str, filters: int, kernel: int, **fields: Any) -> Ref:
     """Convolution with bias, then relu: the unit before batch normalisation."""
     with b.scope(name):
@@ -68,7 +80,9 @@ def inception(b: Builder, x: Ref, unit: Unit, block: str, largest: int) -> Ref:
         return b(Concat(), branch1, branch2, branch3, branch4, name="concat")
 
 
-def _auxiliary(b: Builder, x: Ref, unit: Unit, name: str, pool: AdaptiveAvgPool | AvgPool, num_classes: int) -> Ref:
+def _auxiliary(
+    b: Builder, x: Ref, unit: Unit, name: str, pool: AdaptiveAvgPool | AvgPool, num_classes: int
+) -> Ref:
     with b.scope(name):
         x = unit(b, b(pool, x, name="pool"), "conv", 128, 1)
         x = b(Linear(1024), b(Flatten(), x, name="flatten"), name="fc1")
@@ -94,7 +108,9 @@ def _body(
             x = b(MaxPool(3, stride=2, ceil=True), x, name="maxpool3")
         if block == "4e":
             x = b(MaxPool(last_pool, stride=2, ceil=True), x, name="maxpool4")
-    auxiliary = [_auxiliary(b, ref, unit, name, auxiliary_pool, num_classes) for name, ref in branches.items() if aux]
+    auxiliary = [
+        _auxiliary(b, ref, unit, name, auxiliary_pool, num_classes) for name, ref in branches.items() if aux
+    ]
     x = b(Flatten(), b(GlobalAvgPool(), x, name="avgpool"), name="flatten")
     x = b(Linear(num_classes), b(Dropout(dropout), x, name="dropout"), name="fc")
     return b.build(x, *auxiliary)
@@ -105,9 +121,13 @@ def _body(
     family=GOOGLENET,
     params=6_624_904,
     gmacs=1.498,
-    note="torchvision's: 3x3 where the paper has 5x5; the numbers are without the auxiliary classifiers (aux=True adds them)",
+    note=(
+        "torchvision's: 3x3 where the paper has 5x5; the numbers are without the auxiliary classifiers "
+        "(aux=True adds them)"
+    ),
 )
 def googlenet(input: Image, num_classes: int = 1000, aux: bool = False) -> Network:
+    """torchvision's form, for its weights."""
     b = Builder("googlenet", input=input)
     return _body(
         b, basic_conv, num_classes, aux, largest=3, last_pool=2, dropout=0.2,
@@ -122,6 +142,7 @@ def googlenet(input: Image, num_classes: int = 1000, aux: bool = False) -> Netwo
     note="as printed: 5x5 branches, local response normalisation, no batch normalisation",
 )
 def googlenet_2014(input: Image, num_classes: int = 1000, aux: bool = False) -> Network:
+    """The paper's form."""
     b = Builder("googlenet_2014", input=input)
     return _body(
         b, conv_relu, num_classes, aux, largest=5, last_pool=3, dropout=0.4,

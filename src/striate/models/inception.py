@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from striate.models._blocks import basic_conv
 from striate.models.catalogue import Family, Image, model
+from striate.models.googlenet import basic_conv
 from striate.network import Builder, Network, Ref
 from striate.ops.linear import Linear
 from striate.ops.merge import Concat
@@ -14,7 +14,10 @@ from striate.ops.reshape import Flatten
 INCEPTION = Family(
     name="Inception v3",
     year=2015,
-    paper="C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: Rethinking the Inception Architecture for Computer Vision, CVPR 2016 (arXiv 1512.00567)",
+    paper=(
+        "C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: Rethinking the Inception Architecture "
+        "for Computer Vision, CVPR 2016 (arXiv 1512.00567)"
+    ),
     new="A 7x7 window is a 1x7 after a 7x1: factorised windows buy depth and width for the same cost.",
     url="https://arxiv.org/abs/1512.00567",
     source="torchvision 0.29.2, weights metadata",
@@ -24,7 +27,9 @@ INCEPTION = Family(
 Step = tuple[str, int, tuple[int, int], int, bool]
 
 
-def _step(name: str, filters: int, height: int, width: int | None = None, stride: int = 1, same: bool = True) -> Step:
+def _step(
+    name: str, filters: int, height: int, width: int | None = None, stride: int = 1, same: bool = True
+) -> Step:
     return name, filters, (height, width or height), stride, same
 
 
@@ -46,7 +51,11 @@ def _block_a(b: Builder, x: Ref, name: str, pool_filters: int) -> Ref:
         one = _chain(b, x, _step("branch1x1", 64, 1))
         five = _chain(b, x, _step("branch5x5_1", 48, 1), _step("branch5x5_2", 64, 5))
         double = _chain(
-            b, x, _step("branch3x3dbl_1", 64, 1), _step("branch3x3dbl_2", 96, 3), _step("branch3x3dbl_3", 96, 3)
+            b,
+            x,
+            _step("branch3x3dbl_1", 64, 1),
+            _step("branch3x3dbl_2", 96, 3),
+            _step("branch3x3dbl_3", 96, 3),
         )
         return b(Concat(), one, five, double, _pooled(b, x, pool_filters), name="concat")
 
@@ -135,9 +144,13 @@ def _auxiliary(b: Builder, x: Ref, num_classes: int) -> Ref:
     params=27_161_264,
     gmacs=5.713,
     params_with={"aux": True},
-    note="the published parameters include the auxiliary classifier (aux=True, 3326696 of them), the published MACs do not",
+    note=(
+        "the published parameters include the auxiliary classifier (aux=True, 3326696 of them), the "
+        "published MACs do not"
+    ),
 )
 def inception_v3(input: Image, num_classes: int = 1000, aux: bool = False) -> Network:
+    """Stem to 35x35, then blocks at 35x35, 17x17 and 8x8."""
     b = Builder("inception_v3", input=input)
     x = _chain(
         b,

@@ -1,7 +1,8 @@
 """LeNet-5: the network that read bank cheques, in today's form and as printed in 1998.
 
-Not declared of the 1998 form: the constants of its squashing function 1.7159 tanh(2x/3) (here tanh), and the Euclidean radial basis
-units of its output, which compare F6 with hand-drawn 7x12 bitmaps of the digits (here a matrix of the same 10 x 84 numbers).
+Not declared of the 1998 form: the constants of its squashing function 1.7159 tanh(2x/3) (here tanh), and
+the Euclidean radial basis units of its output, which compare F6 with hand-drawn 7x12 bitmaps of the digits
+(here a matrix of the same 10 x 84 numbers).
 """
 
 from __future__ import annotations
@@ -19,10 +20,19 @@ from striate.ops.reshape import Flatten, Slice
 LENET = Family(
     name="LeNet",
     year=1998,
-    paper="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 86(11)",
-    new="Convolution, subsampling and fully connected layers trained as one by back-propagation, and in daily use: it read cheques.",
+    paper=(
+        "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: Gradient-Based Learning Applied to Document "
+        "Recognition, Proc. IEEE 86(11)"
+    ),
+    new=(
+        "Convolution, subsampling and fully connected layers trained as one by back-propagation, and in "
+        "daily use: it read cheques."
+    ),
     url="https://doi.org/10.1109/5.726791",
-    source="the paper, section II.B: 156 + 12 + 1516 + 32 + 48120 + 10164 = 60000 trained parameters and 340908 connections",
+    source=(
+        "the paper, section II.B: 156 + 12 + 1516 + 32 + 48120 + 10164 = 60000 trained parameters and "
+        "340908 connections"
+    ),
 )
 
 # Table I of the paper: which of the six maps of S2 each of the sixteen maps of C3 reads.
@@ -42,6 +52,7 @@ C3_READS = (
     note="today's form: relu, max pooling, every map of conv2 reads all six maps, plain output",
 )
 def lenet5(input: Image, num_classes: int = 10) -> Network:
+    """Two convolutions, two poolings, three fully connected layers."""
     b = Builder("lenet5", input=input)
     x = b.input
     for stage, filters in enumerate((6, 16), start=1):
@@ -60,9 +71,13 @@ def lenet5(input: Image, num_classes: int = 10) -> Network:
     family=LENET,
     input=(1, 32, 32),
     params=60_840,
-    note="as printed: 60000 trained parameters and the 840 fixed numbers of the output; C3 reads 3, 4 or 6 maps",
+    note=(
+        "as printed: 60000 trained parameters and the 840 fixed numbers of the output; C3 reads 3, 4 or 6"
+        " maps"
+    ),
 )
 def lenet5_1998(input: Image, num_classes: int = 10) -> Network:
+    """Layers under the paper's names: C convolution, S subsampling, F fully connected."""
     b = Builder("lenet5_1998", input=input)
     x = b(Tanh(), b(Conv(6, kernel=5), b.input, name="C1"), name="C1.tanh")
     # A subsampling map sums 2x2 inputs, then applies one trained factor and one trained bias.

@@ -14,9 +14,15 @@ NIN = Family(
     name="NIN",
     year=2013,
     paper="M. Lin, Q. Chen, S. Yan: Network In Network, ICLR 2014 (arXiv 1312.4400)",
-    new="1x1 convolutions put a small network at every pixel, and one averaged map per class replaced the fully connected layers.",
+    new=(
+        "1x1 convolutions put a small network at every pixel, and one averaged map per class replaced the"
+        " fully connected layers."
+    ),
     url="https://arxiv.org/abs/1312.4400",
-    source="sizes from the authors' Caffe definitions; the papers round: 0.97 million (CIFAR-10), 7.6 million (ImageNet)",
+    source=(
+        "sizes from the authors' Caffe definitions; the papers round: 0.97 million (CIFAR-10), 7.6 "
+        "million (ImageNet)"
+    ),
 )
 
 
@@ -35,6 +41,7 @@ def _average(b: Builder, x: Ref) -> Network:
 
 @model("nin", family=NIN, input=(3, 32, 32), note="the CIFAR-10 network; pooling rounds up, as in Caffe")
 def nin(input: Image, num_classes: int = 10) -> Network:
+    """Three perceptrons that slide over 32x32 images."""
     b = Builder("nin", input=input)
     x = _mlpconv(b, b.input, 1, Conv(192, kernel=5, padding=2), 160, 96)
     x = b(MaxPool(3, stride=2, ceil=True), x, name="pool1")
@@ -48,6 +55,7 @@ def nin(input: Image, num_classes: int = 10) -> Network:
 
 @model("nin_imagenet", family=NIN, note="the four-stage network of the Caffe model zoo")
 def nin_imagenet(input: Image, num_classes: int = 1000) -> Network:
+    """Four of them, for 224x224 images."""
     b = Builder("nin_imagenet", input=input)
     x = _mlpconv(b, b.input, 1, Conv(96, kernel=11, stride=4), 96, 96)
     x = b(MaxPool(3, stride=2, ceil=True), x, name="pool1")

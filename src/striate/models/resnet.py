@@ -1,4 +1,7 @@
-"""ResNet: layers that learn a correction to what passes by them. ResNeXt and Wide ResNet are built from the same parts."""
+"""ResNet: layers that learn a correction to what passes by them.
+
+ResNeXt, Wide ResNet and the CIFAR networks are built from the same parts.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ from striate.ops.reshape import Flatten
 RESNET = Family(
     name="ResNet",
     year=2015,
-    paper="K. He, X. Zhang, S. Ren, J. Sun: Deep Residual Learning for Image Recognition, CVPR 2016 (arXiv 1512.03385)",
+    paper=(
+        "K. He, X. Zhang, S. Ren, J. Sun: Deep Residual Learning for Image Recognition, CVPR 2016 (arXiv "
+        "1512.03385)"
+    ),
     new="Each block adds a correction to its own input, so that a hundred layers train as easily as ten.",
     url="https://arxiv.org/abs/1512.03385",
     source="torchvision 0.29.2, weights metadata",
@@ -28,7 +34,7 @@ RESNET = Family(
 
 @dataclass(frozen=True)
 class Shape:
-    """What tells one residual network from another: blocks per stage, and how wide the middle of a bottleneck is."""
+    """What tells one residual network from another: blocks per stage, and the middle of a bottleneck."""
 
     depths: tuple[int, int, int, int]
     bottleneck: bool = True
@@ -39,7 +45,7 @@ class Shape:
 
 
 def residual(b: Builder, x: Ref, convs: Sequence[Conv], shortcut: Callable[[Ref], Ref]) -> Ref:
-    """relu(shortcut(x) + convs(x)), every convolution followed by batch normalisation and all but the last by relu."""
+    """relu(shortcut(x) + convs(x)), batch normalisation after every convolution and relu between them."""
     y = x
     for index, conv in enumerate(convs, start=1):
         y = b(conv, y, name=f"conv{index}")
@@ -105,8 +111,17 @@ def declare(name: str, family: Family, shape: Shape, params: int, gmacs: float, 
 
 V1_5 = "stride in the 3x3 of a bottleneck (v1.5); the paper has it in the first 1x1"
 
-declare("resnet18", RESNET, Shape((2, 2, 2, 2), bottleneck=False), 11_689_512, 1.814)
-declare("resnet34", RESNET, Shape((3, 4, 6, 3), bottleneck=False), 21_797_672, 3.664)
-declare("resnet50", RESNET, Shape((3, 4, 6, 3)), 25_557_032, 4.089, V1_5)
-declare("resnet101", RESNET, Shape((3, 4, 23, 3)), 44_549_160, 7.801, V1_5)
-declare("resnet152", RESNET, Shape((3, 8, 36, 3)), 60_192_808, 11.514, V1_5)
+DEPTHS = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+}
+"""Blocks per stage: table 1 of the paper."""
+
+declare("resnet18", RESNET, Shape(DEPTHS["resnet18"], bottleneck=False), 11_689_512, 1.814)
+declare("resnet34", RESNET, Shape(DEPTHS["resnet34"], bottleneck=False), 21_797_672, 3.664)
+declare("resnet50", RESNET, Shape(DEPTHS["resnet50"]), 25_557_032, 4.089, V1_5)
+declare("resnet101", RESNET, Shape(DEPTHS["resnet101"]), 44_549_160, 7.801, V1_5)
+declare("resnet152", RESNET, Shape(DEPTHS["resnet152"]), 60_192_808, 11.514, V1_5)

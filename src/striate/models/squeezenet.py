@@ -17,8 +17,14 @@ from striate.ops.reshape import Flatten
 SQUEEZENET = Family(
     name="SqueezeNet",
     year=2016,
-    paper="F. Iandola, S. Han, M. Moskewicz, K. Ashraf, W. Dally, K. Keutzer: SqueezeNet: AlexNet-level accuracy with 50x fewer parameters, arXiv 1602.07360",
-    new="AlexNet's accuracy with a fiftieth of its weights: most windows shrink to 1x1, and few channels feed the 3x3 ones.",
+    paper=(
+        "F. Iandola, S. Han, M. Moskewicz, K. Ashraf, W. Dally, K. Keutzer: SqueezeNet: AlexNet-level "
+        "accuracy with 50x fewer parameters, arXiv 1602.07360"
+    ),
+    new=(
+        "AlexNet's accuracy with a fiftieth of its weights: most windows shrink to 1x1, and few channels "
+        "feed the 3x3 ones."
+    ),
     url="https://arxiv.org/abs/1602.07360",
     source="torchvision 0.29.2, weights metadata",
 )
@@ -37,7 +43,7 @@ def _fire(b: Builder, x: Ref, squeeze: int, expand: int) -> Ref:
 
 
 def _declare(name: str, stem: Conv, body: Sequence[int | str], params: int, gmacs: float) -> None:
-    """`body` lists the squeeze filters of each fire module (it expands them fourfold, twice) and the poolings."""
+    """`body`: the poolings, and the squeeze filters of each fire module, which expands them fourfold, twice."""
 
     @model(name, family=SQUEEZENET, params=params, gmacs=gmacs)
     def build(input: Image, num_classes: int = 1000) -> Network:

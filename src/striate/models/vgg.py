@@ -19,8 +19,14 @@ from striate.ops.reshape import Flatten
 VGG = Family(
     name="VGG",
     year=2014,
-    paper="K. Simonyan, A. Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015 (arXiv 1409.1556)",
-    new="Stacks of 3x3 windows see as far as one large window, with fewer weights and more bends: depth itself pays.",
+    paper=(
+        "K. Simonyan, A. Zisserman: Very Deep Convolutional Networks for Large-Scale Image Recognition, "
+        "ICLR 2015 (arXiv 1409.1556)"
+    ),
+    new=(
+        "Stacks of 3x3 windows see as far as one large window, with fewer weights and more bends: depth "
+        "itself pays."
+    ),
     url="https://arxiv.org/abs/1409.1556",
     source="torchvision 0.29.2, weights metadata",
 )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from striate.models.catalogue import Family
-from striate.models.resnet import Shape, declare
+from striate.models.resnet import DEPTHS, Shape, declare
 
 WIDE_RESNET = Family(
     name="Wide ResNet",
     year=2016,
     paper="S. Zagoruyko, N. Komodakis: Wide Residual Networks, BMVC 2016 (arXiv 1605.07146)",
-    new="Wide and shallow beats thin and very deep, and runs faster, since wide layers keep parallel hardware busy.",
+    new=(
+        "Wide and shallow beats thin and very deep, and runs faster, since wide layers keep parallel "
+        "hardware busy."
+    ),
     url="https://arxiv.org/abs/1605.07146",
     source="torchvision 0.29.2, weights metadata",
 )
 
-declare("wide_resnet50_2", WIDE_RESNET, Shape((3, 4, 6, 3), group_width=128), 68_883_240, 11.398)
-declare("wide_resnet101_2", WIDE_RESNET, Shape((3, 4, 23, 3), group_width=128), 126_886_696, 22.753)
+declare("wide_resnet50_2", WIDE_RESNET, Shape(DEPTHS["resnet50"], group_width=128), 68_883_240, 11.398)
+declare("wide_resnet101_2", WIDE_RESNET, Shape(DEPTHS["resnet101"], group_width=128), 126_886_696, 22.753)

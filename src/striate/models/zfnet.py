@@ -1,7 +1,8 @@
 """ZFNet: AlexNet after its authors had looked inside it.
 
-The figure's sizes (110, 55, 26, 13, 6) need one pixel of padding in the first layer and pooling that rounds up; so it is declared.
-Not declared: the renormalisation of every filter to a fixed norm during training.
+The figure's sizes (110, 55, 26, 13, 6) need one pixel of padding in the first layer and pooling that
+rounds up; so it is declared. Not declared: the renormalisation of every filter to a fixed norm during
+training.
 """
 
 from __future__ import annotations
@@ -19,8 +20,14 @@ from striate.ops.reshape import Flatten
 ZFNET = Family(
     name="ZFNet",
     year=2013,
-    paper="M. Zeiler, R. Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014 (arXiv 1311.2901)",
-    new="Deconvolution showed what each unit looks for; the dead and aliased filters it exposed asked for a smaller window and stride.",
+    paper=(
+        "M. Zeiler, R. Fergus: Visualizing and Understanding Convolutional Networks, ECCV 2014 (arXiv "
+        "1311.2901)"
+    ),
+    new=(
+        "Deconvolution showed what each unit looks for; the dead and aliased filters it exposed asked for"
+        " a smaller window and stride."
+    ),
     url="https://arxiv.org/abs/1311.2901",
     source="the paper's figure 3 prints the sizes, no totals",
 )
@@ -28,6 +35,7 @@ ZFNET = Family(
 
 @model("zfnet", family=ZFNET)
 def zfnet(input: Image, num_classes: int = 1000) -> Network:
+    """AlexNet with a 7x7 window and stride 2 in front, and no groups."""
     b = Builder("zfnet", input=input)
     x = b.input
     for stage, conv in enumerate(

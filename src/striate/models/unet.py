@@ -1,0 +1,87 @@
+"""U-Net: down to see what, up to see where, and copies across so that neither is lost.
+
+The 2015 form pads nothing, so the copies from the way down are cropped to what the way up has left:
+572x572 in, 388x388 out. The padded form, which most people use today, has the same weights and keeps the
+size.
+"""
+
+from __future__ import annotations
+
+from striate.models.catalogue import Family, Image, model
+from striate.network import Builder, Network, Ref
+from striate.ops.activation import Relu
+from striate.ops.conv import Conv, ConvTranspose
+from striate.ops.merge import Concat
+from striate.ops.pool import MaxPool
+from striate.ops.regularise import Dropout
+from striate.ops.reshape import Slice
+
+UNET = Family(
+    name="U-Net",
+    year=2015,
+    paper=(
+        "O. Ronneberger, P. Fischer, T. Brox: U-Net: Convolutional Networks for Biomedical Image "
+        "Segmentation, MICCAI 2015 (arXiv 1505.04597)"
+    ),
+    new=(
+        "A symmetric way back up, with every map of the way down copied across, learns segmentation from "
+        "thirty images."
+    ),
+    url="https://arxiv.org/abs/1505.04597",
+    source="figure 1 of the paper prints every size, no totals",
+)
+
+FILTERS = (64, 128, 256, 512, 1024)
+
+
+def crop(b: Builder, x: Ref, like: Ref, name: str) -> Ref:
+    """The centre of x, of the height and width of `like`."""
+    for axis in ("H", "W"):
+        have, want = x.spec.size(axis), like.spec.size(axis)
+        start = (have - want) // 2
+        if have > want:
+            x = b(Slice(axis, start=start, stop=start + want), x, name=f"{name}_{axis.lower()}")
+    return x
+
+
+def _double(b: Builder, x: Ref, filters: int, padding: int) -> Ref:
+    for index in (1, 2):
+        x = b(Conv(filters, kernel=3, padding=padding), x, name=f"conv{index}")
+        x = b(Relu(), x, name=f"relu{index}")
+    return x
+
+
+def _unet(name: str, input: Image, num_classes: int, padding: int) -> Network:
+    b = Builder(name, input=input)
+    x = b.input
+    copies = []
+    for stage, filters in enumerate(FILTERS, start=1):
+        with b.scope(f"down{stage}"):
+            x = _double(b, x, filters, padding)
+            if filters != FILTERS[-1]:
+                copies.append(x)
+                x = b(MaxPool(2), x, name="pool")
+    x = b(Dropout(), x, name="dropout")
+    for stage, filters in reversed(list(enumerate(FILTERS[:-1], start=1))):
+        with b.scope(f"up{stage}"):
+            x = b(ConvTranspose(filters, kernel=2, stride=2), x, name="tconv")
+            x = b(Concat(), crop(b, copies.pop(), x, "crop"), x, name="concat")
+            x = _double(b, x, filters, padding)
+    return b.build(b(Conv(num_classes, kernel=1), x, name="conv"))
+
+
+@model("unet", family=UNET, input=(1, 572, 572), note="as printed: no padding, crop and copy, 388x388 out")
+def unet(input: Image, num_classes: int = 2) -> Network:
+    """The 2015 form."""
+    return _unet("unet", input, num_classes, padding=0)
+
+
+@model(
+    "unet_padded",
+    family=UNET,
+    input=(1, 256, 256),
+    note="padding keeps the size; sizes must be multiples of 16",
+)
+def unet_padded(input: Image, num_classes: int = 2) -> Network:
+    """The padded form."""
+    return _unet("unet_padded", input, num_classes, padding=1)
