@@ -56,9 +56,9 @@ def mnasnet(name: str, width: float, input: Image, num_classes: int = 1000) -> N
         for i in range(repeats):
             wide = x.spec.channels * expansion
             expand = Conv(wide, kernel=1, bias=False), NORM, RELU
-            filters_, stride_ = round_channels(filters * width), 1 if i else stride
+            rest = _separable(wide, round_channels(filters * width), kernel, 1 if i else stride)
             with b.scope(f"layers.{stage}.{i}"):
-                y = sequential(b, x, "layers", (*expand, *_separable(wide, filters_, kernel, stride_)))
+                y = sequential(b, x, "layers", (*expand, *rest))
                 # The first block of a stage has no skip, even where its shape would allow one.
                 x = b(Add(), y, x, name="add") if i else y
     x = sequential(b, x, "layers", (Conv(1280, kernel=1, bias=False), NORM, RELU), start=8 + len(STAGES))

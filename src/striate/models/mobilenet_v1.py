@@ -1,8 +1,8 @@
 """MobileNet V1: depthwise-separable convolutions, the published network in four widths.
 
-Geometry as published: TensorFlow's SAME padding, which at stride 2 pads an even size only below and right.
-torchvision has no V1; the parameters carry timm's names (`mobilenetv1_100`). timm pads both
-sides: its weights load by name, but every layer of stride 2 was trained to look one pixel further up and left.
+Geometry and norm settings as published: TensorFlow's SAME padding, which at stride 2 pads an even size only
+below and right. torchvision has no V1; the parameters carry timm's names (`mobilenetv1_100`). timm pads both
+sides: its weights load by name, but each layer of stride 2 was trained to look one pixel further up and left.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ WIDTHS = {
 }
 
 
-def mobilenet_v1(width: float, input: Image, num_classes: int = 1000) -> Network:
+def mobilenet_v1(name: str, width: float, input: Image, num_classes: int = 1000) -> Network:
     """MobileNet V1 with `width` times the channels of table 1."""
-    b = Builder("mobilenet_v1", input=input)
+    b = Builder(name, input=input)
     stem = Conv(int(32 * width), kernel=3, stride=2, padding="same", bias=False)
     x = _step(b, b.input, stem, "conv_stem", "bn1")
     for stage, (filters, repeats, stride) in enumerate(STAGES):
@@ -70,4 +70,4 @@ def _step(b: Builder, x: Ref, conv: Conv, name: str, norm: str) -> Ref:
 
 
 for _name, (_width, _params, _gmacs) in WIDTHS.items():
-    model(_name, family=MOBILENET_V1, params=_params, gmacs=_gmacs)(partial(mobilenet_v1, _width))
+    model(_name, family=MOBILENET_V1, params=_params, gmacs=_gmacs)(partial(mobilenet_v1, _name, _width))
