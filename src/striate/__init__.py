@@ -1,0 +1,55 @@
+"""Striate: convolutional networks you can see through.
+
+Everything public is named here; heavy parts load on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Builder": "striate.network",
+    "Network": "striate.network",
+    "Node": "striate.network",
+    "StriateError": "striate.diagnostics",
+    "TensorSpec": "striate.tensor",
+    "analyze": "striate.analysis",
+    "check": "striate.checks",
+    "create": "striate.models",
+    "load": "striate.formats",
+    "ops": "striate.ops",
+    "parse": "striate.formats",
+    "pixels": "striate.analysis",
+    "sizes": "striate.analysis",
+}
+
+__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from striate import ops as ops
+    from striate.analysis import analyze as analyze
+    from striate.analysis import pixels as pixels
+    from striate.analysis import sizes as sizes
+    from striate.checks import check as check
+    from striate.diagnostics import StriateError as StriateError
+    from striate.formats import load as load
+    from striate.formats import parse as parse
+    from striate.models import create as create
+    from striate.network import Builder as Builder
+    from striate.network import Network as Network
+    from striate.network import Node as Node
+    from striate.tensor import TensorSpec as TensorSpec
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'striate' has no attribute {name!r}")
+    module = importlib.import_module(_PUBLIC[name])
+    return module if name == "ops" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,191 @@
+"""Findings and errors: what failed, where, why, the smallest fix, and a code to look up.
+
+Decides the shape of a message; refuses to know what any rule or op is.
+
+The exception tree (every one renders as the same five parts; the command line exits 2 on all of them)::
+
+    StriateError
+    ├── NotationError      I001  a word or number of the notation cannot be read
+    ├── OpError            I002  an attribute of an op has no meaning (zero size, groups that do not divide)
+    ├── GraphError         I003  a network is not a graph one can follow (cycle, dangling or repeated name)
+    ├── FormatError        I004  a file was read but its content does not hold together
+    ├── SourceError        I005  a file or attribute is missing, a directory, or unreadable
+    ├── UnknownNameError   I006  no such model, op, rule or node
+    ├── MissingExtraError  I007  an optional part is not installed
+    ├── LimitError         I008  a size or depth beyond what can be meant
+    └── ShapeError         G00x  a node has no output for this input (`striate check` reports it as a finding)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import enum
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+
+class Severity(enum.StrEnum):
+    """How much a finding matters; compare with `rank`."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        return {"error": 3, "warning": 2, "info": 1}[self.value]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a source file: where a node was created."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fix:
+    """One change that cures a finding.
+
+    `change` maps op fields of `node` to new values, or `input` is a new network input (C, H, W).
+    `safe` means that no output size and no weight shape of the network changes.
+    """
+
+    text: str
+    safe: bool = False
+    node: str | None = None
+    change: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    input: tuple[int, ...] | None = None
+    consequences: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding about a network or an input; `code` is looked up with `striate explain`."""
+
+    code: str
+    name: str
+    severity: Severity
+    message: str
+    where: str = ""
+    why: str = ""
+    fixes: tuple[Fix, ...] = ()
+    node: str | None = None
+    place: Place | None = None
+
+
+def render(diagnostic: Diagnostic) -> str:
+    """The five-part text of a finding, uncoloured."""
+    head = diagnostic.code + (f" {diagnostic.node}" if diagnostic.node else "") + f": {diagnostic.message}"
+    rows = [("where", diagnostic.where), ("why", diagnostic.why)]
+    rows.append(("fix", " · ".join(fix.text for fix in diagnostic.fixes)))
+    lines = [head]
+    for label, text in rows:
+        if text:
+            first, *rest = text.splitlines()
+            lines.append(f"  {label:<7} {first}")
+            lines.extend(f"          {line}" for line in rest)
+    return "\n".join(lines)
+
+
+class StriateError(Exception):
+    """Base of every error a user can cause; see the tree at the top of this module."""
+
+    code: str = "I000"
+    title: ClassVar[str] = "error"
+
+    def __init__(
+        self, what: str, *, where: str = "", why: str = "", fix: str = "", code: str | None = None
+    ) -> None:
+        super().__init__(what)
+        self.what, self.where, self.why, self.fix = what, where, why, fix
+        if code is not None:
+            self.code = code
+        self.node: str | None = None
+        self.place: Place | None = None
+
+    @property
+    def diagnostic(self) -> Diagnostic:
+        fixes = (Fix(self.fix),) if self.fix else ()
+        return Diagnostic(
+            self.code, self.title, Severity.ERROR, self.what, self.where, self.why, fixes, self.node, self.place
+        )
+
+    def at(self, node: str, where: str, place: Place | None = None) -> StriateError:
+        """The same error with the context only its caller knows; the innermost context wins."""
+        self.node = self.node or node
+        self.where = self.where or where
+        self.place = self.place or place
+        return self
+
+    def __str__(self) -> str:
+        return render(self.diagnostic)
+
+
+class NotationError(StriateError):
+    """A word or number of the notation cannot be read."""
+
+    code, title = "I001", "notation-not-understood"
+
+
+class OpError(StriateError):
+    """An attribute of an op has no meaning."""
+
+    code, title = "I002", "attribute-without-meaning"
+
+
+class GraphError(StriateError):
+    """A network is not a graph one can follow."""
+
+    code, title = "I003", "graph-not-followable"
+
+
+class FormatError(StriateError):
+    """A file was read but its content does not hold together."""
+
+    code, title = "I004", "content-not-understood"
+
+
+class SourceError(StriateError):
+    """A file or attribute is missing, a directory, or unreadable."""
+
+    code, title = "I005", "source-not-readable"
+
+
+class UnknownNameError(StriateError):
+    """No such model, op, rule or node."""
+
+    code, title = "I006", "unknown-name"
+
+
+class MissingExtraError(StriateError):
+    """An optional part is not installed."""
+
+    code, title = "I007", "optional-part-missing"
+
+
+class LimitError(StriateError):
+    """A size or depth beyond what can be meant."""
+
+    code, title = "I008", "beyond-the-limit"
+
+
+class ShapeError(StriateError):
+    """A node has no output for this input; the code is the rule that describes it (G001, G003, G004)."""
+
+    code, title = "G001", "no-output"
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """The known word nearest to a mistyped one, or an empty string."""
+    names = list(known)
+    folded = {name.lower(): name for name in names}
+    if word.lower() in folded:
+        return folded[word.lower()]
+    close = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=0.6)
+    return folded[close[0]] if close else ""

@@ -1,0 +1,29 @@
+"""One-axis window algebra in exact integers: sizes, what is lost, pixel use, receptive fields, fitting sizes.
+
+Knows one axis at a time and no op, network or tensor. A map says which inputs each output of an axis reads;
+`Window` is the sliding one, the others follow the same protocol.
+"""
+
+from striate.geometry.congruence import Condition, SizeLaw, solve
+from striate.geometry.field import ReceptiveField
+from striate.geometry.maps import Adaptive, AxisMap, Linear, Nearest, Shift, TransposedWindow, Whole
+from striate.geometry.window import PADDING_MODES, PADDING_POLICIES, Window, fold, padding_for
+
+__all__ = [
+    "PADDING_MODES",
+    "PADDING_POLICIES",
+    "Adaptive",
+    "AxisMap",
+    "Condition",
+    "Linear",
+    "Nearest",
+    "ReceptiveField",
+    "Shift",
+    "SizeLaw",
+    "TransposedWindow",
+    "Whole",
+    "Window",
+    "fold",
+    "padding_for",
+    "solve",
+]

@@ -1,0 +1,69 @@
+"""What every windowed op shares: loop variables per spatial axis, resolved windows, and the no-output error.
+
+Loop variables: n batch, c / k in / out channel, g group, i j l output positions, u v w taps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from striate.diagnostics import OpError, ShapeError
+from striate.geometry import AxisMap, Window
+from striate.op import Declaration, Op
+from striate.statement import Domain, Expr, Statement, Tap, index, load
+from striate.tensor import Parameter, TensorSpec
+
+OUT = ("i", "j", "l")
+TAPS = ("u", "v", "w")
+
+
+def need_spatial(op: Op, x: TensorSpec) -> int:
+    """Number of spatial axes; an error when there is none to slide over."""
+    if not x.spatial:
+        raise OpError(
+            f"{op.word} needs height and width behind the channels",
+            why=f"its input {x} has the axes {' '.join(x.axes)}",
+            fix="put it before flatten, or use fc",
+        )
+    return len(x.spatial)
+
+
+def windows(op: Op, x: TensorSpec, kernel: Sequence[int], *, ceil: bool = False, mode: str = "zeros") -> list[Window]:
+    """The resolved window of a sliding op along every spatial axis; ShapeError G001 when one has no output."""
+    rank = need_spatial(op, x)
+    stride = op.per_axis("stride", rank) if getattr(op, "stride", None) is not None else tuple(kernel)
+    dilation = op.per_axis("dilation", rank) if hasattr(op, "dilation") else (1,) * rank
+    axes = zip(x.spatial, kernel, stride, dilation, op.padding_per_axis(rank), strict=True)
+    found = [Window.resolve(n, k, s, d, p, ceil, mode) for n, k, s, d, p in axes]
+    for axis, window in zip(x.spatial_axes, found, strict=True):
+        if not window.output:
+            least = window.extent - window.before - window.after
+            raise ShapeError(
+                f"{op.word} has no output",
+                why=f"along {axis}: {window.formula}; the filter reaches over {window.extent}, "
+                f"the padded input is {window.padded} long",
+                fix=f"input of at least {least} along {axis} · pad {-(-(window.extent - window.input) // 2)}"
+                f" · a kernel of at most {max((window.padded - 1) // window.dilation + 1, 0)}",
+            )
+    return found
+
+
+def slide(maps: Sequence[AxisMap]) -> tuple[tuple[Tap, ...], dict[str, int], dict[str, int]]:
+    """Taps of every spatial axis, with the ranges of their output and tap variables."""
+    taps = tuple(Tap(m, i, u) for m, i, u in zip(maps, OUT, TAPS, strict=False))
+    out = {tap.out: tap.map.output for tap in taps}
+    return taps, out, {tap.tap: tap.map.taps for tap in taps}
+
+
+def variables(x: TensorSpec) -> dict[str, str]:
+    """Loop variable of every axis: n, c, and i j l over space."""
+    space = iter(OUT)
+    return {axis: {"N": "n", "C": "c"}.get(axis) or next(space) for axis in x.axes}
+
+
+def elementwise(op: Op, x: TensorSpec, value: Callable[[Expr], Expr], *weights: Parameter) -> Declaration:
+    """One number in, one number out, at every position; `value` may load weights by the channel variable c."""
+    names = variables(x)
+    free = dict(zip(names.values(), x.shape, strict=True))
+    y = Statement("y0", index(*free), value(load("x0", *free)), Domain(free))
+    return Declaration(op, (x,), (x,), weights, (y,))

@@ -1,0 +1,272 @@
+"""Activations: one scalar function at every position, and softmax over the channels."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar
+
+from striate.op import Declaration, Op, choice, flag, number
+from striate.ops._axes import elementwise, variables
+from striate.statement import Affine, Const, Domain, Expr, Statement, call, index, load
+from striate.tensor import Parameter, TensorSpec
+
+
+class _Pointwise(Op):
+    """y = f(x) at every position; input and output have the same shape (N, …)."""
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return elementwise(self, inputs[0], self.function)
+
+    def function(self, x: Expr) -> Expr:
+        """The scalar function."""
+        raise TypeError(f"{self.word} declares no function")
+
+
+def _relu(x: Expr) -> Expr:
+    return call("max", x, 0)
+
+
+def _clip(x: Expr, low: float, high: float) -> Expr:
+    return call("min", call("max", x, low), high)
+
+
+def _sigmoid(x: Expr) -> Expr:
+    # 1 / (1 + e^-x) without an overflow on either side.
+    return (call("tanh", x * 0.5) + 1) * 0.5
+
+
+def _softplus(x: Expr) -> Expr:
+    return _relu(x) + call("log1p", call("exp", -call("abs", x)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Relu(_Pointwise):
+    """max(x, 0). Source: Nair & Hinton, ICML 2010; ONNX Relu."""
+
+    word: ClassVar[str] = "relu"
+    onnx: ClassVar[str] = "Relu"
+    torch: ClassVar[str] = "ReLU"
+
+    def function(self, x: Expr) -> Expr:
+        return _relu(x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Relu6(_Pointwise):
+    """min(max(x, 0), 6). Source: Krizhevsky 2010; MobileNets (arXiv 1704.04861); ONNX Clip."""
+
+    word: ClassVar[str] = "relu6"
+    onnx: ClassVar[str] = "Clip"
+    torch: ClassVar[str] = "ReLU6"
+
+    def function(self, x: Expr) -> Expr:
+        return _clip(x, 0, 6)
+
+
+@dataclasses.dataclass(frozen=True)
+class LeakyRelu(_Pointwise):
+    """x where x > 0, else slope·x. Source: Maas et al., ICML 2013; ONNX LeakyRelu."""
+
+    word: ClassVar[str] = "leakyrelu"
+    positional: ClassVar[tuple[str, ...]] = ("slope",)
+    onnx: ClassVar[str] = "LeakyRelu"
+    torch: ClassVar[str] = "LeakyReLU"
+
+    slope: float = number(0.01, words=("slope",), doc="slope on the negative side")
+
+    def function(self, x: Expr) -> Expr:
+        return call("where", x, x, x * self.slope)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prelu(Op):
+    """x where x > 0, else w·x with a learned w, one for all channels or one each.
+
+    Input and output: (N, C, …). Weight (1,) or (C,). Source: He et al., arXiv 1502.01852; ONNX PRelu.
+    """
+
+    word: ClassVar[str] = "prelu"
+    positional: ClassVar[tuple[str, ...]] = ("channels",)
+    onnx: ClassVar[str] = "PRelu"
+    torch: ClassVar[str] = "PReLU"
+
+    channels: str = choice("shared", ("shared", "each"), doc="one slope, or one per channel")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        each = self.channels == "each"
+        weight = Parameter("weight", (x.channels if each else 1,), "slope")
+        slope = load("weight", "c") if each else load("weight", Affine(()))
+        return elementwise(self, x, lambda v: call("where", v, v, v * slope), weight)
+
+
+@dataclasses.dataclass(frozen=True)
+class Elu(_Pointwise):
+    """x where x > 0, else alpha·(e^x - 1). Source: Clevert et al., arXiv 1511.07289; ONNX Elu."""
+
+    word: ClassVar[str] = "elu"
+    positional: ClassVar[tuple[str, ...]] = ("alpha",)
+    onnx: ClassVar[str] = "Elu"
+    torch: ClassVar[str] = "ELU"
+
+    alpha: float = number(1.0, words=("alpha",), doc="limit on the negative side")
+
+    def function(self, x: Expr) -> Expr:
+        return call("where", x, x, call("expm1", call("min", x, 0)) * self.alpha)
+
+
+@dataclasses.dataclass(frozen=True)
+class Selu(_Pointwise):
+    """Scaled elu that keeps mean 0 and variance 1. Source: Klambauer et al., arXiv 1706.02515; ONNX Selu."""
+
+    word: ClassVar[str] = "selu"
+    onnx: ClassVar[str] = "Selu"
+    torch: ClassVar[str] = "SELU"
+
+    def function(self, x: Expr) -> Expr:
+        alpha, scale = 1.6732632423543772848, 1.0507009873554804934
+        return call("where", x, x, call("expm1", call("min", x, 0)) * alpha) * scale
+
+
+@dataclasses.dataclass(frozen=True)
+class Gelu(_Pointwise):
+    """x·Φ(x), exactly or by its tanh approximation. Source: Hendrycks & Gimpel, arXiv 1606.08415; ONNX Gelu."""
+
+    word: ClassVar[str] = "gelu"
+    onnx: ClassVar[str] = "Gelu"
+    torch: ClassVar[str] = "GELU"
+
+    approximate: bool = flag(False, words=("tanh",), doc="the tanh approximation")
+
+    def function(self, x: Expr) -> Expr:
+        if self.approximate:
+            inner = (x + x * x * x * 0.044715) * math.sqrt(2 / math.pi)
+            return x * 0.5 * (call("tanh", inner) + 1)
+        return x * 0.5 * (call("erf", x * math.sqrt(0.5)) + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Silu(_Pointwise):
+    """x·sigmoid(x), also called swish. Source: Elfwing et al., arXiv 1702.03118; Ramachandran et al., 1710.05941."""
+
+    word: ClassVar[str] = "silu"
+    onnx: ClassVar[str] = "Mul"
+    torch: ClassVar[str] = "SiLU"
+
+    def function(self, x: Expr) -> Expr:
+        return x * _sigmoid(x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sigmoid(_Pointwise):
+    """1 / (1 + e^-x). Source: ONNX Sigmoid."""
+
+    word: ClassVar[str] = "sigmoid"
+    onnx: ClassVar[str] = "Sigmoid"
+    torch: ClassVar[str] = "Sigmoid"
+
+    def function(self, x: Expr) -> Expr:
+        return _sigmoid(x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tanh(_Pointwise):
+    """Hyperbolic tangent. Source: LeCun et al., "Efficient BackProp", 1998; ONNX Tanh."""
+
+    word: ClassVar[str] = "tanh"
+    onnx: ClassVar[str] = "Tanh"
+    torch: ClassVar[str] = "Tanh"
+
+    def function(self, x: Expr) -> Expr:
+        return call("tanh", x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardsigmoid(_Pointwise):
+    """min(max(x/6 + 1/2, 0), 1). Source: Howard et al., arXiv 1905.02244; PyTorch Hardsigmoid."""
+
+    word: ClassVar[str] = "hardsigmoid"
+    onnx: ClassVar[str] = "HardSigmoid"
+    torch: ClassVar[str] = "Hardsigmoid"
+
+    def function(self, x: Expr) -> Expr:
+        return _clip(x + 3, 0, 6) / 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardswish(_Pointwise):
+    """x·hardsigmoid(x). Source: Howard et al., arXiv 1905.02244; ONNX HardSwish."""
+
+    word: ClassVar[str] = "hardswish"
+    onnx: ClassVar[str] = "HardSwish"
+    torch: ClassVar[str] = "Hardswish"
+
+    def function(self, x: Expr) -> Expr:
+        return x * _clip(x + 3, 0, 6) / 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Softplus(_Pointwise):
+    """log(1 + e^x). Source: Dugas et al., NIPS 2000; ONNX Softplus."""
+
+    word: ClassVar[str] = "softplus"
+    onnx: ClassVar[str] = "Softplus"
+    torch: ClassVar[str] = "Softplus"
+
+    def function(self, x: Expr) -> Expr:
+        return _softplus(x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Mish(_Pointwise):
+    """x·tanh(softplus(x)). Source: Misra, arXiv 1908.08681; ONNX Mish."""
+
+    word: ClassVar[str] = "mish"
+    onnx: ClassVar[str] = "Mish"
+    torch: ClassVar[str] = "Mish"
+
+    def function(self, x: Expr) -> Expr:
+        return x * call("tanh", _softplus(x))
+
+
+def _softmax(op: Op, x: TensorSpec, *, log: bool) -> Declaration:
+    names = variables(x)
+    free = dict(zip(names.values(), x.shape, strict=True))
+    rest = {name: size for name, size in free.items() if name != "c"}
+    over = Domain(rest, {"c": x.channels})
+    value, largest = load("x0", *free), load("t0", *rest)
+    # Shifted by the largest, so that no exponential overflows.
+    shifted = value - largest
+    total = load("t1", *rest)
+    result = shifted - (call("log1p", total - 1)) if log else call("exp", shifted) / total
+    statements = (
+        Statement("t0", index(*rest), value, over, "max"),
+        Statement("t1", index(*rest), call("exp", shifted), over, "sum", Const(0.0)),
+        Statement("y0", index(*free), result, Domain(free)),
+    )
+    return Declaration(op, (x,), (x,), (), statements)
+
+
+@dataclasses.dataclass(frozen=True)
+class Softmax(Op):
+    """e^x over its sum along the channels, at every position. Input and output: (N, C, …). Source: ONNX Softmax."""
+
+    word: ClassVar[str] = "softmax"
+    onnx: ClassVar[str] = "Softmax"
+    torch: ClassVar[str] = "Softmax"
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return _softmax(self, inputs[0], log=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class LogSoftmax(Op):
+    """Logarithm of softmax along the channels. Input and output: (N, C, …). Source: ONNX LogSoftmax."""
+
+    word: ClassVar[str] = "logsoftmax"
+    onnx: ClassVar[str] = "LogSoftmax"
+    torch: ClassVar[str] = "LogSoftmax"
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return _softmax(self, inputs[0], log=True)

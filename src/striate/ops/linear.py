@@ -1,0 +1,61 @@
+"""The fully connected layer: every output reads every input."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from striate.diagnostics import OpError, ShapeError
+from striate.op import Declaration, Op, count, flag
+from striate.statement import Domain, Statement, index, load
+from striate.tensor import Parameter, TensorSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear(Op):
+    """Fully connected layer: y[…, k] = b[k] + sum over c of x[…, c] · w[k, c].
+
+    Input: (N, …, C), usually a flattened image (N, C); on more axes it acts on the last one.
+    Output: (N, …, features). Weight (features, C). Source: ONNX Gemm; PyTorch Linear.
+    """
+
+    word: ClassVar[str] = "fc"
+    aliases: ClassVar = {"linear": {}}
+    positional: ClassVar[tuple[str, ...]] = ("features",)
+    onnx: ClassVar[str] = "Gemm"
+    torch: ClassVar[str] = "Linear"
+
+    features: int = count(doc="number of outputs")
+    bias: bool = flag(True, words=("bias",), doc="add one number per output")
+    in_features: int | None = count(None, words=("in",), doc="inputs that the weights were made for")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        if x.axes[-1] != "C":
+            raise OpError(
+                f"fc needs a flat input, its input is {x}",
+                why=f"it would mix the axis {x.axes[-1]} only",
+                fix="put flatten (or gap -> flatten) before it",
+            )
+        size = x.shape[-1]
+        if self.in_features not in (None, size):
+            raise ShapeError(
+                f"{self.in_features} inputs expected, {size} given",
+                code="G004",
+                why=f"the weights are {self.features} x {self.in_features}, the input has {size} numbers",
+                fix=f"give an input that flattens to {self.in_features}, or weights for {size}",
+            )
+        outer = {f"m{axis}" if axis else "n": s for axis, s in enumerate(x.shape[:-1])}
+        y = Statement(
+            "y0",
+            index(*outer, "k"),
+            load("x0", *outer, "c") * load("weight", "k", "c"),
+            Domain({**outer, "k": self.features}, {"c": size}),
+            "sum",
+            load("bias", "k") if self.bias else None,
+        )
+        weights = [Parameter("weight", (self.features, size))]
+        if self.bias:
+            weights.append(Parameter("bias", (self.features,), "bias"))
+        result = dataclasses.replace(x, shape=(*x.shape[:-1], self.features))
+        return Declaration(self, inputs, (result,), tuple(weights), (y,))

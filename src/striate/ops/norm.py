@@ -1,0 +1,188 @@
+"""Normalisation, as it acts at inference: subtract a mean, divide by a deviation, scale and shift."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar
+
+from striate.diagnostics import OpError
+from striate.geometry import Window
+from striate.op import Declaration, Op, choice, count, flag, number
+from striate.ops._axes import elementwise, variables
+from striate.statement import Affine, Const, Domain, Expr, Index, Statement, Tap, call, index, load
+from striate.tensor import Parameter, TensorSpec
+
+
+def _affine(value: Expr, *where: str | Index, on: bool) -> Expr:
+    return value * load("weight", *where) + load("bias", *where) if on else value
+
+
+def _affine_parameters(*shape: int, on: bool) -> tuple[Parameter, ...]:
+    return (Parameter("weight", shape, "scale"), Parameter("bias", shape, "bias")) if on else ()
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNorm(Op):
+    """(x - running_mean) / sqrt(running_var + eps) · weight + bias, per channel.
+
+    Input and output: (N, C, …). Weight, bias and the running statistics: (C,).
+    Source: Ioffe & Szegedy, arXiv 1502.03167; ONNX BatchNormalization.
+    """
+
+    word: ClassVar[str] = "bn"
+    onnx: ClassVar[str] = "BatchNormalization"
+    torch: ClassVar[str] = "BatchNorm2d"
+
+    eps: float = number(1e-5, words=("eps",), least=0.0, doc="added to the variance")
+    momentum: float = number(0.1, words=("momentum",), doc="share of a new batch in the running statistics")
+    affine: bool = flag(True, words=("affine",), doc="learn a scale and a shift")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        size = x.channels
+        statistics = (
+            Parameter("running_mean", (size,), "mean", trainable=False),
+            Parameter("running_var", (size,), "variance", trainable=False),
+        )
+        deviation = call("sqrt", load("running_var", "c") + self.eps)
+        return elementwise(
+            self,
+            x,
+            lambda v: _affine((v - load("running_mean", "c")) / deviation, "c", on=self.affine),
+            *_affine_parameters(size, on=self.affine),
+            *statistics,
+        )
+
+
+def _group_norm(op: Op, x: TensorSpec, groups: int, eps: float, affine: bool) -> Declaration:
+    if x.channels % groups:
+        raise OpError(
+            f"groups {groups} do not divide {x.channels} channels",
+            why=f"{x.channels}/{groups} = {x.channels / groups:.2f}",
+            fix=f"groups {math.gcd(groups, x.channels)}",
+        )
+    each = x.channels // groups
+    names = variables(x)
+    space = {names[axis]: x.size(axis) for axis in x.axes if axis not in "NC"}
+    outer = {"n": x.shape[0], "g": groups}
+    inner = {"c": each, **space}
+    channel = Affine((("g", each), ("c", 1)))
+    value, mean, variance = load("x0", "n", channel, *space), load("t0", *outer), load("t1", *outer)
+    share = 1 / math.prod(inner.values())
+    statements = (
+        Statement("t0", index(*outer), value * share, Domain(outer, inner), "sum", Const(0.0)),
+        Statement("t1", index(*outer), (value - mean) * (value - mean) * share, Domain(outer, inner), "sum"),
+        Statement(
+            "y0",
+            index("n", channel, *space),
+            _affine((value - mean) / call("sqrt", variance + eps), channel, on=affine),
+            Domain({**outer, **inner}),
+        ),
+    )
+    return Declaration(op, (x,), (x,), _affine_parameters(x.channels, on=affine), statements)
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupNorm(Op):
+    """Mean and variance over each group of channels and all positions.
+
+    Input and output: (N, C, …). Weight and bias (C,). Source: Wu & He, arXiv 1803.08494; ONNX GroupNormalization.
+    """
+
+    word: ClassVar[str] = "gn"
+    positional: ClassVar[tuple[str, ...]] = ("groups",)
+    onnx: ClassVar[str] = "GroupNormalization"
+    torch: ClassVar[str] = "GroupNorm"
+
+    groups: int = count(doc="number of groups")
+    eps: float = number(1e-5, words=("eps",), least=0.0)
+    affine: bool = flag(True, words=("affine",), doc="learn a scale and a shift")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return _group_norm(self, inputs[0], self.groups, self.eps, self.affine)
+
+
+@dataclasses.dataclass(frozen=True)
+class InstanceNorm(Op):
+    """Mean and variance of every channel of every image by itself.
+
+    Input and output: (N, C, …). Weight and bias (C,) when affine. Source: Ulyanov et al., arXiv 1607.08022.
+    """
+
+    word: ClassVar[str] = "in"
+    onnx: ClassVar[str] = "InstanceNormalization"
+    torch: ClassVar[str] = "InstanceNorm2d"
+
+    eps: float = number(1e-5, words=("eps",), least=0.0)
+    affine: bool = flag(False, words=("affine",), doc="learn a scale and a shift")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return _group_norm(self, inputs[0], inputs[0].channels, self.eps, self.affine)
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerNorm(Op):
+    """Mean and variance over the channels at every position, or over everything of an image.
+
+    Input and output: (N, C, …) or any order of axes. Weight and bias (C,), or (C, H, W) with axes "all".
+    Source: Ba et al., arXiv 1607.06450; ONNX LayerNormalization.
+    """
+
+    word: ClassVar[str] = "ln"
+    positional: ClassVar[tuple[str, ...]] = ("axes",)
+    onnx: ClassVar[str] = "LayerNormalization"
+    torch: ClassVar[str] = "LayerNorm"
+
+    axes: str = choice("channels", ("channels", "all"), doc="what the statistics run over")
+    eps: float = number(1e-5, words=("eps",), least=0.0)
+    affine: bool = flag(True, words=("affine",), doc="learn a scale and a shift")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        names = variables(x)
+        free = dict(zip(names.values(), x.shape, strict=True))
+        inner = {name: size for name, size in free.items() if name == "c" or (name != "n" and self.axes == "all")}
+        outer = {name: size for name, size in free.items() if name not in inner}
+        share = 1 / math.prod(inner.values())
+        value, mean, variance = load("x0", *free), load("t0", *outer), load("t1", *outer)
+        normal = (value - mean) / call("sqrt", variance + self.eps)
+        statements = (
+            Statement("t0", index(*outer), value * share, Domain(outer, inner), "sum"),
+            Statement("t1", index(*outer), (value - mean) * (value - mean) * share, Domain(outer, inner), "sum"),
+            Statement("y0", index(*free), _affine(normal, *inner, on=self.affine), Domain(free)),
+        )
+        weights = _affine_parameters(*inner.values(), on=self.affine)
+        return Declaration(self, inputs, (x,), weights, statements)
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalResponseNorm(Op):
+    """x / (k + alpha/size · sum of x² over `size` neighbouring channels)^beta.
+
+    Input and output: (N, C, …). Source: Krizhevsky et al., NIPS 2012, section 3.3 (alpha there is alpha/size
+    here); ONNX LRN.
+    """
+
+    word: ClassVar[str] = "lrn"
+    positional: ClassVar[tuple[str, ...]] = ("size",)
+    onnx: ClassVar[str] = "LRN"
+    torch: ClassVar[str] = "LocalResponseNorm"
+
+    size: int = count(5, doc="neighbouring channels")
+    alpha: float = number(1e-4, words=("alpha",))
+    beta: float = number(0.75, words=("beta",))
+    k: float = number(1.0, words=("k",))
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        names = variables(x)
+        free = dict(zip(names.values(), x.shape, strict=True))
+        near = Tap(Window(x.channels, self.size, 1, 1, self.size // 2, (self.size - 1) // 2), "c", "u")
+        neighbour = load("x0", *(near if name == "c" else name for name in free))
+        scale = call("pow", load("t0", *free) * (self.alpha / self.size) + self.k, self.beta)
+        statements = (
+            Statement("t0", index(*free), neighbour * neighbour, Domain(free, {"u": self.size}), "sum"),
+            Statement("y0", index(*free), load("x0", *free) / scale, Domain(free)),
+        )
+        return Declaration(self, inputs, (x,), (), statements)

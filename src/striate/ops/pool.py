@@ -1,0 +1,209 @@
+"""Pooling: sliding, global and adaptive windows without weights, each channel by itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import ClassVar
+
+from striate.diagnostics import OpError
+from striate.geometry import Adaptive, AxisMap, Whole
+from striate.op import Declaration, Op, Padding, Sizes, count, flag, padding, sizes
+from striate.ops._axes import need_spatial, slide, windows
+from striate.statement import Domain, Expr, Inside, Load, Statement, call, index
+from striate.tensor import TensorSpec
+
+
+def _reduction(
+    op: Op, x: TensorSpec, maps: Sequence[AxisMap], reduce: str, value: Expr | None = None, *, target: str = "y0"
+) -> Statement:
+    """One reduction over the taps of every spatial axis, per channel."""
+    taps, out, reach = slide(maps)
+    outside = float("-inf") if reduce == "max" else 0.0
+    read = Load("x0", (*index("n", "c"), *taps), outside)
+    domain = Domain({"n": x.shape[0], "c": x.channels, **out}, reach)
+    return Statement(target, index("n", "c", *out), read if value is None else value, domain, reduce)
+
+
+def _mean(op: Op, x: TensorSpec, maps: Sequence[AxisMap], *, padded: bool) -> Declaration:
+    """Sum of the taps over their number; `padded` counts those that land on padding, too."""
+    taps, out, reach = slide(maps)
+    counted: Expr = Inside(taps[0], padded)
+    for tap in taps[1:]:
+        counted = counted * Inside(tap, padded)
+    where = index("n", "c", *out)
+    free = {"n": x.shape[0], "c": x.channels, **out}
+    statements = (
+        _reduction(op, x, maps, "sum", target="t0"),
+        Statement("t1", index(*out), counted, Domain(out, reach), "sum"),
+        Statement("y0", where, Load("t0", where) / Load("t1", index(*out)), Domain(free)),
+    )
+    return _declared(op, x, maps, statements)
+
+
+def _declared(op: Op, x: TensorSpec, maps: Sequence[AxisMap], statements: tuple[Statement, ...]) -> Declaration:
+    return Declaration(op, (x,), (x.resized(spatial=[m.output for m in maps]),), (), statements)
+
+
+class _Sliding(Op):
+    """Shared by pools with a kernel: padding stays below the kernel, as every framework asks."""
+
+    kernel: Sizes
+    positional: ClassVar[tuple[str, ...]] = ("kernel",)
+
+    def _kernel(self, x: TensorSpec) -> tuple[int, ...]:
+        rank = need_spatial(self, x)
+        kernel = self.per_axis("kernel", rank)
+        for size, pad in zip(kernel, self.padding_per_axis(rank), strict=True):
+            if isinstance(pad, tuple) and max(pad) > size // 2:
+                raise OpError(
+                    f"padding {max(pad)} is more than half of the pooling kernel {size}",
+                    why="a window would see nothing but padding, which has no maximum or mean",
+                    fix=f"pad {size // 2} at most",
+                )
+        return kernel
+
+
+@dataclasses.dataclass(frozen=True)
+class MaxPool(_Sliding):
+    """Largest value of each window, per channel; padding never wins.
+
+    Input: (N, C, H, W). Output: (N, C, H', W'), sizes as for `Conv`, rounded up in ceil mode.
+    Source: ONNX MaxPool; PyTorch MaxPool2d.
+    """
+
+    word: ClassVar[str] = "maxpool"
+    onnx: ClassVar[str] = "MaxPool"
+    torch: ClassVar[str] = "MaxPool2d"
+
+    kernel: Sizes = sizes(2, doc="window height and width")
+    stride: Sizes | None = sizes(None, words=("/", "stride"), doc="step between windows; the kernel when not given")
+    padding: Padding = padding()
+    dilation: Sizes = sizes(1, words=("dil", "dilation"))
+    ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        axes = windows(self, x, self._kernel(x), ceil=self.ceil)
+        return _declared(self, x, axes, (_reduction(self, x, axes, "max"),))
+
+
+@dataclasses.dataclass(frozen=True)
+class AvgPool(_Sliding):
+    """Mean of each window, per channel; padding counts as zeros unless `count_include_pad` is off.
+
+    Input: (N, C, H, W). Output: (N, C, H', W'), sizes as for `Conv`, rounded up in ceil mode; what hangs over
+    the padded end is never counted. Source: ONNX AveragePool; PyTorch AvgPool2d.
+    """
+
+    word: ClassVar[str] = "avgpool"
+    onnx: ClassVar[str] = "AveragePool"
+    torch: ClassVar[str] = "AvgPool2d"
+
+    kernel: Sizes = sizes(2, doc="window height and width")
+    stride: Sizes | None = sizes(None, words=("/", "stride"), doc="step between windows; the kernel when not given")
+    padding: Padding = padding()
+    ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
+    count_include_pad: bool = flag(True, words=("countpad",), doc="padding counts in the mean")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        axes = windows(self, x, self._kernel(x), ceil=self.ceil)
+        return _mean(self, x, axes, padded=self.count_include_pad)
+
+
+@dataclasses.dataclass(frozen=True)
+class LpPool(_Sliding):
+    """p-norm of each window, per channel: (sum of |x|^p)^(1/p).
+
+    Input: (N, C, H, W). Output: (N, C, H', W'), sizes as for `Conv`. Source: ONNX LpPool.
+    """
+
+    word: ClassVar[str] = "lppool"
+    onnx: ClassVar[str] = "LpPool"
+    torch: ClassVar[str] = "LPPool2d"
+
+    kernel: Sizes = sizes(2, doc="window height and width")
+    p: int = count(2, words=("p",), doc="order of the norm")
+    stride: Sizes | None = sizes(None, words=("/", "stride"), doc="step between windows; the kernel when not given")
+    padding: Padding = padding()
+    ceil: bool = flag(False, words=("ceil",))
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        axes = windows(self, x, self._kernel(x), ceil=self.ceil)
+        taps, _, _ = slide(axes)
+        power = call("pow", call("abs", Load("x0", (*index("n", "c"), *taps))), self.p)
+        total = _reduction(self, x, axes, "sum", power, target="t0")
+        root = Statement("y0", total.index, call("pow", Load("t0", total.index), 1 / self.p), Domain(total.domain.free))
+        return _declared(self, x, axes, (total, root))
+
+
+@dataclasses.dataclass(frozen=True)
+class GlobalAvgPool(Op):
+    """Mean over all positions, per channel. Input: (N, C, H, W). Output: (N, C, 1, 1). Source: ONNX GlobalAveragePool;
+    Lin et al., "Network In Network" (arXiv 1312.4400)."""
+
+    word: ClassVar[str] = "gap"
+    onnx: ClassVar[str] = "GlobalAveragePool"
+    torch: ClassVar[str] = "AdaptiveAvgPool2d"
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        need_spatial(self, inputs[0])
+        return _mean(self, inputs[0], [Whole(n) for n in inputs[0].spatial], padded=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class GlobalMaxPool(Op):
+    """Maximum over all positions, per channel. Input: (N, C, H, W). Output: (N, C, 1, 1). Source: ONNX GlobalMaxPool."""
+
+    word: ClassVar[str] = "gmp"
+    onnx: ClassVar[str] = "GlobalMaxPool"
+    torch: ClassVar[str] = "AdaptiveMaxPool2d"
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        need_spatial(self, x)
+        maps = [Whole(n) for n in x.spatial]
+        return _declared(self, x, maps, (_reduction(self, x, maps, "max"),))
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptiveAvgPool(Op):
+    """Mean of bins that cut the input into `size` parts, ⌊i·H/size⌋ … ⌈(i+1)·H/size⌉, whatever its size.
+
+    Input: (N, C, H, W). Output: (N, C, size, size). Source: PyTorch AdaptiveAvgPool2d.
+    """
+
+    word: ClassVar[str] = "adaptiveavgpool"
+    positional: ClassVar[tuple[str, ...]] = ("size",)
+    onnx: ClassVar[str] = ""
+    torch: ClassVar[str] = "AdaptiveAvgPool2d"
+
+    size: Sizes = sizes(1, doc="output height and width")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return _mean(self, inputs[0], _bins(self, inputs[0]), padded=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdaptiveMaxPool(Op):
+    """Maximum of bins that cut the input into `size` parts, whatever its size; bins as for `AdaptiveAvgPool`.
+
+    Input: (N, C, H, W). Output: (N, C, size, size). Source: PyTorch AdaptiveMaxPool2d.
+    """
+
+    word: ClassVar[str] = "adaptivemaxpool"
+    positional: ClassVar[tuple[str, ...]] = ("size",)
+    onnx: ClassVar[str] = ""
+    torch: ClassVar[str] = "AdaptiveMaxPool2d"
+
+    size: Sizes = sizes(1, doc="output height and width")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        maps = _bins(self, inputs[0])
+        return _declared(self, inputs[0], maps, (_reduction(self, inputs[0], maps, "max"),))
+
+
+def _bins(op: Op, x: TensorSpec) -> list[Adaptive]:
+    return [Adaptive(n, m) for n, m in zip(x.spatial, op.per_axis("size", need_spatial(op, x)), strict=True)]

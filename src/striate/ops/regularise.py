@@ -1,0 +1,67 @@
+"""What only training sees: dropout and stochastic depth pass their input on at inference; layer scale stays."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from striate.op import Declaration, Op, number
+from striate.ops._axes import elementwise
+from striate.statement import Affine, load
+from striate.tensor import Parameter, TensorSpec
+
+
+class _PassThrough(Op):
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return elementwise(self, inputs[0], lambda x: x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dropout(_PassThrough):
+    """Zeroes a random share of its inputs in training. Input and output: (N, …).
+
+    Source: Srivastava et al., JMLR 2014; ONNX Dropout.
+    """
+
+    word: ClassVar[str] = "dropout"
+    positional: ClassVar[tuple[str, ...]] = ("rate",)
+    onnx: ClassVar[str] = "Dropout"
+    torch: ClassVar[str] = "Dropout"
+
+    rate: float = number(0.5, words=("rate",), least=0.0, doc="share that is dropped")
+
+
+@dataclasses.dataclass(frozen=True)
+class StochasticDepth(_PassThrough):
+    """Drops a whole residual branch at random in training. Input and output: (N, …).
+
+    Source: Huang et al., arXiv 1603.09382.
+    """
+
+    word: ClassVar[str] = "stochasticdepth"
+    positional: ClassVar[tuple[str, ...]] = ("rate",)
+    onnx: ClassVar[str] = "Identity"
+    torch: ClassVar[str] = "torchvision.ops.StochasticDepth"
+
+    rate: float = number(0.1, words=("rate",), least=0.0, doc="share of images whose branch is dropped")
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerScale(Op):
+    """x · layer_scale, one learned number per channel that starts small.
+
+    Input and output: (N, C, H, W). Parameter layer_scale (C, 1, 1). Source: Touvron et al., arXiv 2103.17239.
+    """
+
+    word: ClassVar[str] = "layerscale"
+    positional: ClassVar[tuple[str, ...]] = ("init",)
+    onnx: ClassVar[str] = "Mul"
+    torch: ClassVar[str] = ""
+
+    init: float = number(1e-6, words=("init",), doc="first value of every scale")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        ones = (1,) * len(x.spatial)
+        scale = load("layer_scale", "c", *(Affine(()) for _ in ones))
+        return elementwise(self, x, lambda v: v * scale, Parameter("layer_scale", (x.channels, *ones), "scale"))

@@ -1,0 +1,304 @@
+"""Ops that only move numbers: no arithmetic, no parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from striate.diagnostics import OpError
+from striate.geometry import Shift
+from striate.op import Declaration, Op, Padding, choice, count, integers, mode, number, padding, text
+from striate.ops._axes import elementwise, need_spatial, variables
+from striate.statement import Affine, Domain, Statement, Tap, index, load
+from striate.tensor import SPATIAL, TensorSpec
+
+
+def _ranges(x: TensorSpec) -> dict[str, int]:
+    return dict(zip(variables(x).values(), x.shape, strict=True))
+
+
+def _strides(shape: tuple[int, ...]) -> list[int]:
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def _moved(op: Op, x: TensorSpec, y: TensorSpec) -> Declaration:
+    """The same numbers in row-major order under another shape."""
+    free = _ranges(x)
+    inner = list(free)[1:]
+    flat = tuple(zip(inner, _strides(x.shape[1:]), strict=True))
+    target = (
+        Affine(flat, 0, stride, size if axis else 0)
+        for axis, (stride, size) in enumerate(zip(_strides(y.shape[1:]), y.shape[1:], strict=True))
+    )
+    statement = Statement("y0", (*index("n"), *target), load("x0", *free), Domain(free))
+    return Declaration(op, (x,), (y,), (), (statement,))
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity(Op):
+    """The input itself. Input and output: (N, …). Source: ONNX Identity."""
+
+    word: ClassVar[str] = "identity"
+    onnx: ClassVar[str] = "Identity"
+    torch: ClassVar[str] = "Identity"
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return elementwise(self, inputs[0], lambda x: x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Flatten(Op):
+    """All numbers of an image in one row, channels outermost. Input: (N, C, H, W). Output: (N, C·H·W).
+
+    Source: ONNX Flatten.
+    """
+
+    word: ClassVar[str] = "flatten"
+    onnx: ClassVar[str] = "Flatten"
+    torch: ClassVar[str] = "Flatten"
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        return _moved(self, x, TensorSpec((x.shape[0], x.elements), ("N", "C"), x.dtype))
+
+
+@dataclasses.dataclass(frozen=True)
+class Reshape(Op):
+    """The same numbers, in row-major order, under another shape (without the batch); one entry may be -1.
+
+    Input: (N, …). Output: (N, *shape): (C), (C, L), (C, H, W) or (C, D, H, W). Source: ONNX Reshape.
+    """
+
+    word: ClassVar[str] = "reshape"
+    positional: ClassVar[tuple[str, ...]] = ("shape",)
+    onnx: ClassVar[str] = "Reshape"
+    torch: ClassVar[str] = "Unflatten"
+
+    shape: tuple[int, ...] = integers(doc="output shape without the batch; -1 for what is left", least=-1)
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        known = math.prod(size for size in self.shape if size != -1)
+        fits = self.shape.count(-1) <= 1 and known > 0 and x.elements % known == 0 and len(self.shape) - 1 in SPATIAL
+        shape = tuple(x.elements // known if size == -1 else size for size in self.shape) if fits else ()
+        if math.prod(shape) != x.elements or not fits:
+            raise OpError(
+                f"{x} cannot take the shape {'x'.join(map(str, self.shape))}",
+                why=f"it has {x.elements} numbers, the shape {known}" + (" times -1" if -1 in self.shape else ""),
+                fix="give one to four sizes with the same product, or -1 for one of them",
+            )
+        return _moved(self, x, TensorSpec((x.shape[0], *shape), ("N", "C", *SPATIAL[len(shape) - 1]), x.dtype))
+
+
+@dataclasses.dataclass(frozen=True)
+class Permute(Op):
+    """Axes in another order, named by their letters: ``permute HWC`` makes (N, C, H, W) into (N, H, W, C).
+
+    Input: (N, …). Output: (N, axes in the new order). Source: ONNX Transpose.
+    """
+
+    word: ClassVar[str] = "permute"
+    positional: ClassVar[tuple[str, ...]] = ("order",)
+    onnx: ClassVar[str] = "Transpose"
+    torch: ClassVar[str] = "torch.permute"
+
+    order: str = text(doc="letters of the axes after the batch, in their new order")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        if sorted(self.order) != sorted(x.axes[1:]):
+            raise OpError(
+                f"permute {self.order} does not suit the axes {''.join(x.axes[1:])}",
+                why="every axis but the batch must be named once",
+                fix=f"permute {''.join((*x.axes[2:], x.axes[1]))}",
+            )
+        axes = ("N", *self.order)
+        names = variables(x)
+        y = dataclasses.replace(x, axes=axes, shape=tuple(x.size(axis) for axis in axes))
+        target = index(*(names[axis] for axis in axes))
+        free = _ranges(x)
+        return Declaration(self, inputs, (y,), (), (Statement("y0", target, load("x0", *free), Domain(free)),))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pad(Op):
+    """Rows and columns, and channels, added around the input. Input: (N, C, H, W). Output: (N, C + c, H + p, W + p).
+
+    Source: ONNX Pad; new channels: He et al., arXiv 1512.03385, section 3.3 (A).
+    """
+
+    word: ClassVar[str] = "pad"
+    positional: ClassVar[tuple[str, ...]] = ("padding",)
+    onnx: ClassVar[str] = "Pad"
+    torch: ClassVar[str] = "ZeroPad2d"
+
+    padding: Padding = padding(1, words=(), policies=False, doc="rows and columns to add")
+    mode: str = mode()
+    value: float = number(0.0, words=("value",), doc="what mode zeros fills in")
+    channels: tuple[int, ...] = integers((0, 0), words=("channels",), least=0, doc="channels to add, before and after")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        pads = [p for p in self.padding_per_axis(need_spatial(self, x)) if isinstance(p, tuple)]
+        maps = [Shift(n, before, after, 1, self.mode) for n, (before, after) in zip(x.spatial, pads, strict=True)]
+        if len(self.channels) != 2:
+            raise OpError("pad channels takes two numbers", why="before and after", fix="channels 0,8")
+        deep = Shift(x.channels, *self.channels)
+        y = x.resized(channels=deep.output, spatial=[m.output for m in maps])
+        free = _ranges(y)
+        names = list(free)
+        taps = (Tap(m, name) for m, name in zip(maps, names[2:], strict=True))
+        channel = Tap(deep, names[1]) if any(self.channels) else names[1]
+        read = load("x0", names[0], channel, *taps, outside=self.value)
+        return Declaration(self, inputs, (y,), (), (Statement("y0", index(*free), read, Domain(free)),))
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice(Op):
+    """Every step-th entry of one axis from start to before stop; negative positions count from the end.
+
+    Input: (N, …). Output: the same axes, one of them shorter. Source: ONNX Slice.
+    """
+
+    word: ClassVar[str] = "slice"
+    positional: ClassVar[tuple[str, ...]] = ("axis",)
+    onnx: ClassVar[str] = "Slice"
+    torch: ClassVar[str] = "torch.narrow"
+
+    axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis that is cut")
+    start: int = count(0, words=("from",), least=None, doc="first entry")
+    stop: int | None = count(None, words=("to",), least=None, doc="entry to stop before; the end when not given")
+    step: int = count(1, words=("step",), doc="step between entries")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        if self.axis not in x.axes:
+            raise OpError(f"slice along {self.axis}, but the input has axes {' '.join(x.axes)}", fix="choose one of them")
+        size = x.size(self.axis)
+        start, stop, _ = slice(self.start, self.stop).indices(size)
+        if start >= stop:
+            raise OpError(
+                f"slice from {self.start} to {self.stop} of {size} is empty",
+                why=f"that is {start} to {stop}",
+                fix=f"start below {size}, stop above start",
+            )
+        fixed = self.stop is not None and self.stop > 0 or self.start < 0
+        cut = Shift(size, -start, stop - size, self.step, fixed=fixed)
+        name = variables(x)[self.axis]
+        y = dataclasses.replace(x, shape=tuple(cut.output if a == self.axis else s for a, s in zip(x.axes, x.shape)))  # noqa: B905
+        free = _ranges(y)
+        read = load("x0", *(Tap(cut, v) if v == name else v for v in free))
+        return Declaration(self, inputs, (y,), (), (Statement("y0", index(*free), read, Domain(free)),))
+
+
+@dataclasses.dataclass(frozen=True)
+class Split(Op):
+    """The input cut along the channels into equal parts or given sizes; one output each.
+
+    Input: (N, C, …). Outputs: (N, Ci, …). Source: ONNX Split; PyTorch chunk.
+    """
+
+    word: ClassVar[str] = "split"
+    positional: ClassVar[tuple[str, ...]] = ("parts",)
+    onnx: ClassVar[str] = "Split"
+    torch: ClassVar[str] = "torch.split"
+
+    parts: int = count(2, doc="number of equal parts")
+    sizes: tuple[int, ...] | None = integers(None, words=("sizes",), least=1, doc="channels of each part instead")
+
+    @property
+    def output_count(self) -> int:
+        return len(self.sizes) if self.sizes else self.parts
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        if self.sizes is None and x.channels % self.parts:
+            raise OpError(
+                f"{x.channels} channels do not split into {self.parts} equal parts",
+                fix=f"give sizes, or {math.gcd(x.channels, self.parts)} parts",
+            )
+        sizes = self.sizes or (x.channels // self.parts,) * self.parts
+        if sum(sizes) != x.channels:
+            raise OpError(
+                f"split sizes {' '.join(map(str, sizes))} do not make {x.channels} channels",
+                why=f"they sum to {sum(sizes)}",
+                fix=f"let them sum to {x.channels}",
+            )
+        outputs, statements, start = [], [], 0
+        for port, size in enumerate(sizes):
+            y = dataclasses.replace(x, shape=tuple(size if a == "C" else s for a, s in zip(x.axes, x.shape)))  # noqa: B905
+            free = _ranges(y)
+            read = load("x0", *(Affine((("c", 1),), start) if v == "c" else v for v in free))
+            outputs.append(y)
+            statements.append(Statement(f"y{port}", index(*free), read, Domain(free)))
+            start += size
+        return Declaration(self, inputs, tuple(outputs), (), tuple(statements))
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelShuffle(Op):
+    """Channels dealt out across groups: channel g·(C/groups) + c goes to c·groups + g.
+
+    Input and output: (N, C, …). Source: Zhang et al., arXiv 1707.01083.
+    """
+
+    word: ClassVar[str] = "channelshuffle"
+    positional: ClassVar[tuple[str, ...]] = ("groups",)
+    onnx: ClassVar[str] = ""
+    torch: ClassVar[str] = "ChannelShuffle"
+
+    groups: int = count(2, doc="groups between which channels are dealt")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        if x.channels % self.groups:
+            raise OpError(
+                f"groups {self.groups} do not divide {x.channels} channels",
+                fix=f"groups {math.gcd(x.channels, self.groups)}",
+            )
+        each = x.channels // self.groups
+        space = list(_ranges(x))[2:]
+        free = {"n": x.shape[0], "g": self.groups, "c": each, **{v: s for v, s in _ranges(x).items() if v in space}}
+        target = (*index("n"), Affine((("c", self.groups), ("g", 1))), *index(*space))
+        read = load("x0", "n", Affine((("g", each), ("c", 1))), *space)
+        return Declaration(self, inputs, (x,), (), (Statement("y0", target, read, Domain(free)),))
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelShuffle(Op):
+    """Channels folded out into space: factor² channels make a factor x factor patch.
+
+    Input: (N, C·factor², H, W). Output: (N, C, H·factor, W·factor). Source: Shi et al., arXiv 1609.05158;
+    ONNX DepthToSpace (CRD).
+    """
+
+    word: ClassVar[str] = "pixelshuffle"
+    positional: ClassVar[tuple[str, ...]] = ("factor",)
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    onnx: ClassVar[str] = "DepthToSpace"
+    torch: ClassVar[str] = "PixelShuffle"
+
+    factor: int = count(2, doc="how many times larger")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        rank, factor = need_spatial(self, x), self.factor
+        patch = factor**rank
+        if x.channels % patch:
+            raise OpError(
+                f"{x.channels} channels do not fold into patches of {patch}",
+                why=f"pixelshuffle {factor} takes {factor}^{rank} channels for each output channel",
+                fix=f"{-(-x.channels // patch) * patch} channels",
+            )
+        y = x.resized(channels=x.channels // patch, spatial=[n * factor for n in x.spatial])
+        space, fine = list(_ranges(x))[2:], ("u", "v", "w")[:rank]
+        free = {"n": x.shape[0], "c": y.channels, **dict.fromkeys(fine, factor)}
+        free |= {v: s for v, s in _ranges(x).items() if v in space}
+        channel = Affine((("c", patch), *zip(fine, _strides((factor,) * rank), strict=True)))
+        target = (Affine(((v, factor), (u, 1))) for v, u in zip(space, fine, strict=True))
+        statement = Statement(
+            "y0", (*index("n", "c"), *target), load("x0", "n", channel, *space), Domain(free)
+        )
+        return Declaration(self, inputs, (y,), (), (statement,))

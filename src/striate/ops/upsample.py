@@ -1,0 +1,63 @@
+"""Resampling to another size: nearest neighbour and (bi-, tri-)linear."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from functools import reduce
+from operator import mul
+from typing import ClassVar
+
+from striate.diagnostics import OpError, ShapeError
+from striate.geometry import Linear, Nearest
+from striate.op import Declaration, Op, Sizes, choice, flag, number, sizes
+from striate.ops._axes import need_spatial, slide
+from striate.statement import Blend, Domain, Expr, Statement, index, load
+from striate.tensor import TensorSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Upsample(Op):
+    """The input resampled by a scale, or to a size.
+
+    Input: (N, C, H, W). Output: (N, C, ⌊H·scale⌋, ⌊W·scale⌋), or the given size. Nearest reads ⌊i/scale⌋;
+    bilinear blends the two neighbours of (i + 1/2)/scale - 1/2, or aligns the corners.
+    Source: PyTorch Upsample; ONNX Resize.
+    """
+
+    word: ClassVar[str] = "upsample"
+    positional: ClassVar[tuple[str, ...]] = ("scale",)
+    onnx: ClassVar[str] = "Resize"
+    torch: ClassVar[str] = "Upsample"
+
+    scale: float | None = number(None, words=("scale",), doc="how many times larger")
+    size: Sizes | None = sizes(None, words=("size",), doc="output height and width instead")
+    method: str = choice("nearest", ("nearest", "bilinear"), words=("method",))
+    align_corners: bool = flag(False, words=("corners",), doc="bilinear with the corners aligned")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        rank = need_spatial(self, x)
+        if (self.scale is None) == (self.size is None):
+            raise OpError("upsample needs a scale or a size, and not both", fix="upsample 2")
+        if self.scale is not None:
+            scale = Fraction(str(self.scale))
+            if scale <= 0:
+                raise OpError(f"scale {self.scale:g} is not positive", fix="scale 2")
+            targets = [(n, int(n * scale), scale) for n in x.spatial]
+        else:
+            targets = [(n, m, None) for n, m in zip(x.spatial, self.per_axis("size", rank), strict=True)]
+        if not all(m for _, m, _ in targets):
+            raise ShapeError("upsample has no output", why=f"{x} times {self.scale} is less than a pixel", fix="scale 1")
+        if self.method == "nearest":
+            maps = [Nearest(n, m, s) for n, m, s in targets]
+        else:
+            maps = [Linear(n, m, s, self.align_corners) for n, m, s in targets]
+        taps, out, reach = slide(maps)
+        free = {"n": x.shape[0], "c": x.channels, **out}
+        value: Expr = load("x0", "n", "c", *taps)
+        if self.method == "bilinear":
+            value = reduce(mul, (Blend(tap) for tap in taps), value)
+        statement = Statement("y0", index(*free), value, Domain(free, reach), "sum")
+        y = x.resized(spatial=[m.output for m in maps])
+        return Declaration(self, inputs, (y,), (), (statement,))

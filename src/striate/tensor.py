@@ -1,0 +1,87 @@
+"""Shapes with named axes; no data.
+
+Axis letters: N batch, C channel, then space: L (one dimension), H W (two), D H W (three).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+SPATIAL: dict[int, tuple[str, ...]] = {0: (), 1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Shape, axis names and dtype of one tensor, batch axis first.
+
+    >>> str(TensorSpec.image((3, 32, 32)))
+    '32x32x3'
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[str, ...]
+    dtype: str = "float32"
+
+    @classmethod
+    def image(cls, shape: Sequence[int], batch: int = 1) -> TensorSpec:
+        """Spec of a batch of images from a shape (C, [D, [H,]] W) without its batch axis."""
+        return cls((batch, *shape), ("N", "C", *SPATIAL[len(shape) - 1]))
+
+    @property
+    def channels(self) -> int:
+        return self.size("C")
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """Sizes of the spatial axes, empty after flatten."""
+        return self.shape[2:] if self.axes[2:] == self.spatial_axes else ()
+
+    @property
+    def spatial_axes(self) -> tuple[str, ...]:
+        return tuple(axis for axis in self.axes if axis in "DHWL")
+
+    @property
+    def without_batch(self) -> tuple[int, ...]:
+        return self.shape[1:]
+
+    @property
+    def elements(self) -> int:
+        """Numbers per image (the batch axis not counted)."""
+        return math.prod(self.shape[1:])
+
+    @property
+    def bytes(self) -> int:
+        """Bytes per image."""
+        return self.elements * ITEM_BYTES[self.dtype]
+
+    def size(self, axis: str) -> int:
+        return self.shape[self.axes.index(axis)]
+
+    def resized(self, *, channels: int | None = None, spatial: Sequence[int] | None = None) -> TensorSpec:
+        """The same axes with other channels or spatial sizes."""
+        c = self.shape[1] if channels is None else channels
+        s = self.shape[2:] if spatial is None else tuple(spatial)
+        return dataclasses.replace(self, shape=(self.shape[0], c, *s))
+
+    def __str__(self) -> str:
+        """Height x width x channels, as papers write it."""
+        if self.axes[:2] == ("N", "C"):
+            return "x".join(map(str, (*self.shape[2:], self.shape[1])))
+        return "x".join(map(str, self.shape[1:]))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parameter:
+    """Spec of a learned tensor; `trainable=False` for running statistics, which no one counts as parameters."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str = "weight"
+    trainable: bool = True
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
