@@ -1,0 +1,66 @@
+"""The command line: parses, calls, prints.
+
+`main` is the one border between exceptions and exit codes: 0 done, 1 findings (`check`), 2 bad input or any error,
+130 interrupted, 141 the reader of a pipe went away. Each command lives in its own file and is imported only when asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from striate.cli.app import app
+from striate.diagnostics import StriateError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code and never raises for a user's mistake."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller (`>&-`)
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    try:
+        code = app.main(arguments, prog_name="striate", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted")
+        return 130
+    except BrokenPipeError:
+        _drop_output()
+        return 141
+    except Exception as error:
+        if isinstance(error, OSError):
+            _drop_output()  # what is still buffered would fail again at exit
+        if os.environ.get("STRIATE_TRACEBACK"):
+            raise
+        from striate.cli.errors import explained
+
+        _say(str(explained(error)))
+        return 2
+
+
+def _say(text: str) -> None:
+    """One message on stderr, spelled in what stderr can carry; a closed stderr is no reason to fail."""
+    from striate.views.text.page import Page, Terminal
+
+    try:
+        page = Page(Terminal.of(sys.stderr))
+        page.message(text)
+        sys.stderr.write(str(page))
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
+def _drop_output() -> None:
+    """Let the interpreter's last flush of stdout go nowhere."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass
+
+
+__all__ = ["StriateError", "app", "main"]

@@ -1,0 +1,95 @@
+"""The group of all commands. A command is the file of its name in this folder, with a `command` in it; it is imported on use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from striate.diagnostics import UnknownNameError, suggest
+
+COMMANDS = ("show", "check", "explain", "sizes", "pixels", "diff", "models", "doctor", "tour")
+"""In the order in which `striate --help` lists them."""
+
+EXAMPLES = """\b
+examples
+  striate show resnet18
+  striate check '7x7x1 -> conv 3x3 /3'
+  striate pixels '5x5x1 -> conv 3x3'
+  striate tour
+
+\b
+MODEL is a catalogue name (resnet18), a file (.onnx .toml .keras .py), package.module:attribute,
+or a notation string such as '32x32x3 -> conv 5x5 6 -> relu -> maxpool 2 -> flatten -> fc 10'.
+"""
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are called (or listed)."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"striate.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        word = args[0]
+        if word in COMMANDS or word.startswith("-"):
+            return super().resolve_command(ctx, args)
+        nearest = suggest(word, COMMANDS)
+        model = "->" in word or ":" in word or "." in word
+        raise UnknownNameError(
+            f"no such command: {word}",
+            where="striate",
+            why=f"the commands are {', '.join(COMMANDS)}",
+            fix=f"did you mean {nearest}?" if nearest else f"striate show '{word}'" if model else "striate --help",
+        )
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from striate import __version__
+
+        click.echo(f"striate {__version__}")
+        ctx.exit()
+
+
+def _completion(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(value)
+    assert kind is not None  # click.Choice has seen to it
+    click.echo(kind(ctx.command, {}, "striate", "_STRIATE_COMPLETE").source())
+    ctx.exit()
+
+
+@click.group(
+    cls=Lazy,
+    epilog=EXAMPLES,
+    no_args_is_help=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
+@click.option(
+    "--show-completion",
+    type=click.Choice(["bash", "zsh", "fish"]),
+    is_eager=True,
+    expose_value=False,
+    callback=_completion,
+    help='Print the completion script: eval "$(striate --show-completion bash)".',
+)
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """Convolutional networks you can see through."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

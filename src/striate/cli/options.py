@@ -1,0 +1,121 @@
+"""What commands share: the MODEL argument, --input, --json, the page on stdout, completion of names.
+
+Everything heavy is imported inside functions, so that a command pays only for what it does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from striate.network import Network
+    from striate.views.text.page import Page
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Model(click.ParamType[str]):
+    """A MODEL as the shell gives it; completes catalogue names and files."""
+
+    name = "MODEL"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from striate.models.catalogue import entries
+
+        found = [CompletionItem(e.name, help=e.family.name) for e in entries() if e.name.startswith(incomplete)]
+        return [*found, CompletionItem(incomplete, type="file")]
+
+
+class Names(click.ParamType[str]):
+    """A word whose known values are found only when completing; the callee judges it."""
+
+    name = "NAME"
+
+    def __init__(self, name: str, known: Callable[[], Iterable[str]]) -> None:
+        self.name = name
+        self.known = known
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(word) for word in self.known() if word.lower().startswith(incomplete.lower())]
+
+
+model_argument = click.argument("model", type=Model())
+input_option = click.option(
+    "--input", "input", metavar="HxWxC", help="Set or override the input size, e.g. 224x224x3 (or 224: the channels stay)."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
+output_option = click.option(
+    "-o", "--output", type=click.Path(), metavar="FILE", help="Write to FILE instead of standard output."
+)
+
+
+def load(model: str, input: str | None = None) -> Network:
+    """The network that a MODEL argument names."""
+    from striate.formats import load
+
+    return load(model, input)
+
+
+def page() -> Page:
+    """An empty page for standard output."""
+    from striate.views.text.page import Page, Terminal
+
+    return Page(Terminal.of(sys.stdout))
+
+
+def emit(text: object, path: str | None = None) -> None:
+    """Print `text`, or write it to `path`: aside first, then renamed, so that no half-written file is ever seen."""
+    if path is None or path == "-":
+        sys.stdout.write(str(text))
+        return
+    import os
+    import tempfile
+    from pathlib import Path
+
+    target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(21, "Is a directory", path)
+    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with open(handle, "w", encoding="utf-8") as stream:
+            stream.write(str(text))
+        mode = target.stat().st_mode if target.exists() else 0o666 & ~_umask()
+        os.chmod(aside, mode)  # noqa: PTH101
+        Path(aside).replace(target)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    import os
+
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def emit_json(record: object, path: str | None = None) -> None:
+    """Print a record as JSON, one node or row per line."""
+    from striate.views.record import json_text
+
+    emit(json_text(record), path)
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a command's help."""
+    return "\n".join(["\b", "examples", *(f"  {line}" for line in lines)])

@@ -1,0 +1,173 @@
+"""The plain JSON records that every view reads: numbers, texts and lists only, documented in docs/json.md.
+
+A record is made once from the analysis; views draw it and compute nothing about networks themselves.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from striate.geometry import ReceptiveField, TransposedWindow, Window
+
+if TYPE_CHECKING:
+    from striate.analysis import Analysis, NodeFacts
+    from striate.diagnostics import Diagnostic
+    from striate.network import Network
+
+Record = dict[str, Any]
+
+COUNTS_LIMIT = 4096
+"""Pixel counts are written cell by cell up to this many pixels; larger maps per axis."""
+
+
+def json_text(record: Any) -> str:
+    """JSON with one line for each key, and one for each row of a list of rows."""
+
+    def plain(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, default=_plain)
+
+    def block(value: Any, indent: str) -> str:
+        if isinstance(value, Mapping) and value and not indent:
+            items = [f"{json.dumps(str(key))}: {block(item, '  ')}" for key, item in value.items()]
+            return "{\n  " + ",\n  ".join(items) + "\n}"
+        if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping | list | tuple):
+            return "[\n" + ",\n".join(f"{indent}  {plain(item)}" for item in value) + f"\n{indent}]"
+        return plain(value)
+
+    return block(record, "") + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return number(value)
+    raise TypeError(f"{value!r} has no plain form")
+
+
+def number(value: int | Fraction) -> int | float:
+    """A whole number as it is; a fraction as the nearest double."""
+    return int(value) if value == int(value) else float(value)
+
+
+# -- striate.show/1 -------------------------------------------------------------------------------------------
+
+
+def show_record(facts: Analysis, findings: Sequence[Diagnostic] = ()) -> Record:
+    """Schema striate.show/1: what `striate show` prints, for a network that fits and for one that does not.
+
+    `nodes` holds every node that has an output; `problems` those that have none, `unreached` what lies behind them.
+    """
+    net = facts.network
+    inputs = {name: list(spec.without_batch) for name, spec in net.inputs.items()}
+    return {
+        "schema": "striate.show/1",
+        "name": net.name,
+        "input": next(iter(inputs.values())),
+        "inputs": inputs,
+        "nodes": [node_record(net, node) for node in facts.nodes],
+        "totals": {
+            "params": facts.totals.params,
+            "macs": facts.totals.macs,
+            "activation_bytes": facts.totals.activation_bytes,
+            "peak_bytes": facts.totals.peak_bytes,
+            "training_peak_bytes": facts.totals.training_peak_bytes,
+        },
+        "convention": facts.convention,
+        "outputs": list(net.outputs),
+        "findings": [finding_record(finding) for finding in findings],
+        "problems": [finding_record(problem.diagnostic) for problem in net.inference.problems],
+        "unreached": list(net.inference.unknown),
+    }
+
+
+def node_record(net: Network, facts: NodeFacts) -> Record:
+    """One node of striate.show/1."""
+    specs = net.inference.specs
+    node = net.node(facts.name)
+    return {
+        "name": facts.name,
+        "op": facts.op,
+        "text": str(node.op),
+        "inputs": list(facts.inputs),
+        "output": list(facts.output.without_batch),
+        "outputs": [list(specs[value].without_batch) for value in node.outputs],
+        "params": facts.params,
+        "macs": facts.macs,
+        "window": {axis.lower(): window_record(w) for axis, w in facts.windows.items() if w is not None},
+        "receptive_field": {axis.lower(): field_record(f) for axis, f in facts.receptive_field.items()},
+        "aligned": facts.aligned,
+        "activation_bytes": facts.activation_bytes,
+    }
+
+
+def window_record(window: Window | TransposedWindow) -> Record:
+    """A window along one axis, every padding policy resolved; a transposed one loses and wastes nothing."""
+    sliding = isinstance(window, Window)
+    record: Record = {
+        "kernel": window.kernel,
+        "stride": window.stride,
+        "dilation": window.dilation,
+        "pad": [window.before, window.after],
+        "output": window.output,
+        "remainder": window.remainder if isinstance(window, Window) else 0,
+        "lost": window.lost if isinstance(window, Window) else 0,
+        "wasted_padding": window.wasted_padding if isinstance(window, Window) else 0,
+        "overhang": window.overhang if isinstance(window, Window) else 0,
+        "formula": window.formula,
+    }
+    if not sliding:
+        record["transposed"] = True
+    return record
+
+
+def field_record(field: ReceptiveField) -> Record:
+    """A receptive field along one axis, in input pixels."""
+    return {"size": field.size, "jump": number(field.jump), "start": number(field.start)}
+
+
+def finding_record(finding: Diagnostic) -> Record:
+    """A finding as `striate check --output-format json` writes it, without the network's name."""
+    return {
+        "code": finding.code,
+        "name": finding.name,
+        "severity": finding.severity.value,
+        "node": finding.node,
+        "where": finding.where,
+        "message": finding.message,
+        "why": finding.why,
+        "fixes": [{"text": fix.text, "safe": fix.safe} for fix in finding.fixes],
+    }
+
+
+# -- models ---------------------------------------------------------------------------------------------------
+
+
+def models_record(glob: str = "*") -> Record:
+    """Schema striate.models/1: the catalogue entries whose name or family matches, oldest first."""
+    from striate.models.catalogue import entries
+
+    def wanted(*names: str) -> bool:
+        return any(fnmatch.fnmatchcase(name.lower(), glob.lower()) for name in names)
+
+    return {
+        "schema": "striate.models/1",
+        "models": [
+            {
+                "name": entry.name,
+                "year": entry.family.year,
+                "family": entry.family.name,
+                "paper": entry.family.paper,
+                "url": entry.family.url,
+                "new": entry.family.new,
+                "params": entry.params,
+                "gmacs": entry.gmacs,
+                "input": list(entry.input),
+                "note": entry.note,
+            }
+            for entry in entries()
+            if wanted(entry.name, entry.family.name)
+        ],
+    }

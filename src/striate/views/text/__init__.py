@@ -1,0 +1,1 @@
+"""Views for the terminal: each module draws one command's answer on a `Page`."""

@@ -1,0 +1,41 @@
+"""What this installation and machine can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from striate.views.machine import install_command
+from striate.views.text.page import Column, Page, Row
+
+
+def draw(page: Page, record: dict[str, Any]) -> None:
+    """record: striate.doctor/1."""
+    page.title(f"Striate {record['striate']}")
+    cpu, threads = record["cpu"], record["threads"]
+    quota = f"{threads['quota']:g} by the container's quota" if threads["quota"] is not None else "no quota"
+    page.fields(
+        [
+            ("python", f"{record['implementation']} {record['python']}"),
+            ("system", record["system"]),
+            ("processor", cpu["name"]),
+            ("vectors", " ".join(cpu["features"]) or "unknown on this system"),
+            ("threads", [(str(threads["useful"]), "bold"), f" useful: {threads['present']} present, "
+                         f"{threads['affinity']} allowed to this process, {quota}"]),
+        ]
+    )  # fmt: skip
+    page.line()
+    if not record["packages"]:
+        page.line("no package metadata: Striate runs from its source tree and is not installed (pip install -e .)", 2)
+        return
+    rows = []
+    for package in record["packages"]:
+        found = package["version"]
+        style = "" if found else "dim" if package["extra"] else "red"
+        rows.append(Row((f"  {package['name']}", found or "missing", package["extra"] or "base"), style=style))
+    page.table([Column("  package"), Column("version"), Column("part")], rows)
+    missing_base = [package["name"] for package in record["packages"] if not package["extra"] and not package["version"]]
+    page.line()
+    if missing_base:
+        page.line([("base packages are missing: ", "red"), "pip install --upgrade striate"], 2)
+    install = install_command(record)
+    page.line(f"optional parts: {install}" if install else "all optional parts are here", 2)

@@ -1,0 +1,54 @@
+"""Numbers as people read them: 1,234 · 118.0M · 3.1 MiB · HxWxC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+
+def count(n: int) -> str:
+    """All digits, grouped: 1,234,567."""
+    return f"{n:,}"
+
+
+def short(n: int | float) -> str:
+    """Four figures or so: 999, 117.6k, 4.09G."""
+    for unit, scale in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if abs(n) >= scale * 0.99995:
+            value = n / scale
+            return f"{value:.2f}{unit}" if value < 9.995 else f"{value:.1f}{unit}"
+    return str(n)
+
+
+def size(n: int) -> str:
+    """Bytes in binary units: 18.4 KiB."""
+    value: float = n
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1023.95 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{n} B" if unit == "B" else f"{value:.{0 if value >= 99.95 else 1}f} {unit}"
+
+
+def shape(chw: Sequence[int]) -> str:
+    """(C, H, W) as papers write it: HxWxC."""
+    return "x".join(str(n) for n in (*chw[1:], chw[0]))
+
+
+def per_axis(values: Sequence[object], sign: str = "x") -> str:
+    """One value where all axes agree, else one per axis: 3, 7x1."""
+    texts = [str(value) for value in values]
+    return texts[0] if len(set(texts)) == 1 else sign.join(texts)
+
+
+def ratio(value: Fraction | float) -> str:
+    """A fraction short enough to read: 4/9, or a decimal when the fraction is long."""
+    exact = value if isinstance(value, Fraction) else Fraction(value)
+    if exact.denominator == 1:
+        return str(exact.numerator)
+    return f"{exact.numerator}/{exact.denominator}" if exact.denominator < 1000 else f"{float(exact):.4g}"
+
+
+def plural(n: int, word: str, many: str = "") -> str:
+    """1 node, 2 nodes."""
+    return f"{n:,} {word if n == 1 else many or word + 's'}"

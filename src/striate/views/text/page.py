@@ -1,0 +1,255 @@
+"""Plain text pages: lines, wrapped paragraphs and tables that fit the terminal they are read on.
+
+A page knows three things about its reader (`Terminal`: width, colour, Unicode) and nothing about networks. Text is
+a string, or a sequence of strings and `(string, style)` pairs; styles are written only where colour is wanted, and
+characters outside ASCII are spelled in ASCII where the stream cannot carry them, *before* anything is measured.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TextIO
+
+Text = str | Sequence[str | tuple[str, str]]
+"""A string, or pieces: plain strings and (string, style) pairs."""
+
+_SGR = {"bold": "1", "dim": "2", "underline": "4", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+
+_ASCII = str.maketrans(
+    {
+        "·": "*", "×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "←": "<-", "≥": ">=", "≤": "<=", "≡": "=",
+        "≠": "!=", "≈": "~", "…": "...", "’": "'", "“": '"', "”": '"', "─": "-", "│": "|", "█": "#", "▓": "#",
+        "▒": "+", "░": ".", "▀": "#", "▄": "#", "▁": ".", "▂": ".", "▃": "-", "▅": "+", "▆": "+", "▇": "#",
+        "✓": "ok", "✗": "x", "½": "1/2", "\u00a0": " ",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """What the reader's screen can show: width in columns, colour, characters outside ASCII."""
+
+    width: int = 80
+    colour: bool = False
+    unicode: bool = True
+
+    @classmethod
+    def of(cls, stream: TextIO, environ: Mapping[str, str] = os.environ) -> Terminal:
+        """The terminal behind `stream`; a pipe or file reads as 80 plain columns.
+
+        Colour follows https://no-color.org and FORCE_COLOR; COLUMNS overrides the width.
+        """
+        try:
+            interactive = stream.isatty()
+        except ValueError:  # already closed
+            interactive = False
+        colour = interactive and environ.get("TERM") != "dumb" or bool(environ.get("FORCE_COLOR"))
+        try:
+            "·×−→≥█".encode(stream.encoding or "ascii")
+            wide = True
+        except (UnicodeEncodeError, LookupError):
+            wide = False
+        width = shutil.get_terminal_size((80, 24)).columns if interactive else _columns(environ)
+        return cls(max(width, 20), colour and not environ.get("NO_COLOR"), wide)
+
+
+def _columns(environ: Mapping[str, str]) -> int:
+    value = environ.get("COLUMNS", "")
+    return int(value) if value.isdecimal() and int(value) > 0 else 80
+
+
+def width_of(text: str) -> int:
+    """Columns that `text` takes: wide East Asian characters take two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
+    )
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading, its side, and whether its cells may be folded when space is short."""
+
+    title: str
+    align: Literal["left", "right"] = "left"
+    fold: bool = False
+
+
+@dataclass
+class Row:
+    """Cells of one row, lines that hang under it (indented, across the table), and a style for the whole row.
+
+    A row without cells is a heading: its notes stand at the margin.
+    """
+
+    cells: Sequence[Text] = ()
+    notes: Sequence[Text] = ()
+    style: str = ""
+
+
+@dataclass
+class Page:
+    """Collects lines for one terminal; `str(page)` is the text, ending in a newline."""
+
+    terminal: Terminal = field(default_factory=Terminal)
+    lines: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines) + "\n" if self.lines else ""
+
+    # -- paragraphs -------------------------------------------------------------------------------------------
+
+    def line(self, text: Text = "", indent: int = 0, hang: int | None = None) -> None:
+        """One paragraph, wrapped to the width; lines after the first begin at column `hang` (default `indent`)."""
+        hang = indent if hang is None else hang
+        hang = min(hang, self.terminal.width // 2)
+        pieces = self._pieces(text)
+        rest = self.terminal.width
+        for number, piece in enumerate(_wrap(pieces, rest - indent, rest - hang)):
+            self.lines.append((" " * (hang if number else indent) + self._paint(piece)).rstrip())
+
+    def message(self, text: str) -> None:
+        """A rendered finding or error: bold head, labelled lines wrapped under their own text."""
+        for number, line in enumerate(text.splitlines()):
+            body = line.lstrip()
+            if number:
+                self.line(body, len(line) - len(body), 10)
+            else:
+                self.line([(body, "bold")], 0, 2)
+
+    def title(self, text: str) -> None:
+        """A heading with a rule under it."""
+        self.line([(text, "bold")])
+        rule = "─" if self.terminal.unicode else "-"
+        self.lines.append(self._paint([(rule * min(width_of(text), self.terminal.width), "dim")]))
+
+    def fields(self, rows: Iterable[tuple[str, Text]], indent: int = 2) -> None:
+        """`label  text` lines with the texts under each other, wrapped."""
+        pairs = list(rows)
+        column = indent + max((width_of(label) for label, _ in pairs), default=0) + 2
+        for label, text in pairs:
+            pieces: list[str | tuple[str, str]] = [(label.ljust(column - indent), "dim")]
+            pieces += [text] if isinstance(text, str) else list(text)
+            self.line(pieces, indent, column)
+
+    # -- tables -----------------------------------------------------------------------------------------------
+
+    def table(self, columns: Sequence[Column], rows: Iterable[Row], gap: int = 2, head: bool = True) -> None:
+        """A table: every column as wide as its widest cell; foldable columns give way when that is too wide."""
+        body = list(rows)
+        grid = [[self._pieces(cell) for cell in row.cells] for row in body]
+        titles = [self._pieces([(column.title, "bold")]) for column in columns]
+        shown = [titles, *grid] if head else grid
+        widths = [max((_length(row[k]) for row in shown if row), default=0) for k in range(len(columns))]
+        widths = self._fit(columns, widths, gap)
+        if head:
+            self._row(columns, titles, widths, gap, "bold")
+        for row, cells in zip(body, grid, strict=True):
+            if cells:
+                self._row(columns, cells, widths, gap, row.style)
+            for note in row.notes:
+                self.line(note, 4 if cells else 0, 6)
+
+    def fits(self, columns: Sequence[Column], rows: Iterable[Row], gap: int = 2) -> bool:
+        """Whether the table stands in the width without folding a cell."""
+        widths = [width_of(column.title) for column in columns]
+        for row in rows:
+            for k, cell in enumerate(row.cells):
+                widths[k] = max(widths[k], _length(self._pieces(cell)))
+        return sum(widths) + gap * (len(widths) - 1) <= self.terminal.width
+
+    def _fit(self, columns: Sequence[Column], widths: list[int], gap: int) -> list[int]:
+        excess = sum(widths) + gap * (len(widths) - 1) - self.terminal.width
+        while excess > 0:  # the widest foldable column gives one place at a time
+            able = [k for k, column in enumerate(columns) if column.fold and widths[k] > 8]
+            if not able:
+                break
+            widest = max(able, key=lambda k: widths[k])
+            widths[widest] -= 1
+            excess -= 1
+        return widths
+
+    def _row(self, columns: Sequence[Column], cells: list[_Pieces], widths: list[int], gap: int, style: str) -> None:
+        folded = [list(_wrap(cell, width, width)) for cell, width in zip(cells, widths, strict=True)]
+        for k in range(max((len(parts) for parts in folded), default=0)):
+            line = ""
+            for column, width, parts in zip(columns, widths, folded, strict=True):
+                piece = parts[k] if k < len(parts) else []
+                blank = " " * (width - _length(piece))
+                text = self._paint([(part, mark or style) for part, mark in piece])
+                line += (blank + text if column.align == "right" else text + blank) + " " * gap
+            self.lines.append(line.rstrip())
+
+    # -- characters -------------------------------------------------------------------------------------------
+
+    def spell(self, text: str) -> str:
+        """`text` in characters that this terminal shows; control characters are written as escapes."""
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+        if not self.terminal.unicode and not text.isascii():
+            text = text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
+        return text
+
+    def _pieces(self, text: Text) -> _Pieces:
+        if isinstance(text, str):
+            return [(self.spell(text), "")]
+        return [(self.spell(p), "") if isinstance(p, str) else (self.spell(p[0]), p[1]) for p in text]
+
+    def _paint(self, pieces: _Pieces) -> str:
+        if not self.terminal.colour:
+            return "".join(text for text, _ in pieces)
+        return "".join(
+            f"\x1b[{';'.join(_SGR[word] for word in style.split())}m{text}\x1b[0m" if style and text else text
+            for text, style in pieces
+        )
+
+
+_Pieces = list[tuple[str, str]]
+
+
+def _length(pieces: _Pieces) -> int:
+    return sum(width_of(text) for text, _ in pieces)
+
+
+def _wrap(pieces: _Pieces, first: int, rest: int) -> Iterator[_Pieces]:
+    """Lines of at most `first`, then `rest` columns: broken at spaces, or inside a word that is longer than a line."""
+    room = max(first, 1)
+    if _length(pieces) <= room and not any("\n" in text for text, _ in pieces):
+        yield pieces
+        return
+    marked = [(c, style) for text, style in pieces for c in text]
+    start = 0
+    while start < len(marked):
+        used, end, space = 0, start, None
+        while end < len(marked) and marked[end][0] != "\n":
+            used += width_of(marked[end][0])
+            if used > room:
+                break
+            if marked[end][0] == " " and end > start:
+                space = end
+            end += 1
+        if end < len(marked) and marked[end][0] not in " \n":
+            end = space or max(end, start + 1)
+        yield _join(marked[start:end])
+        start = end
+        if start < len(marked) and marked[start][0] == "\n":
+            start += 1
+        else:
+            while start < len(marked) and marked[start][0] == " ":
+                start += 1
+        room = max(rest, 1)
+
+
+def _join(marked: list[tuple[str, str]]) -> _Pieces:
+    joined: _Pieces = []
+    for c, style in marked:
+        if joined and joined[-1][1] == style:
+            joined[-1] = (joined[-1][0] + c, style)
+        else:
+            joined.append((c, style))
+    return joined

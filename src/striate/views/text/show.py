@@ -1,0 +1,186 @@
+"""The table of `striate show`: one row for each node, findings under the node they sit on, totals.
+
+On a narrow screen node names hang under their scope (`layer1.0`), counts are abbreviated, and below about 60 columns
+every node gets a short paragraph instead of a row. Nothing is ever cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from striate.views.record import Record
+from striate.views.text.numbers import count, per_axis, plural, shape, short, size
+from striate.views.text.page import Column, Page, Row, Text
+
+Number = Callable[[int], str]
+MARKS = {"error": ("!", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
+NARROW = 60
+FORMS = ((False, count, count, 2), (True, count, count, 2), (True, count, short, 2), (True, count, short, 1), (True, short, short, 1))
+"""Tables from roomy to tight: names under their scope?, how params and MACs are written, the gap between columns."""
+NAMED = 3
+"""Inputs of a merge named in its note; the others are counted."""
+
+
+def draw(page: Page, record: Record) -> None:
+    """record: striate.show/1."""
+    reads = f"input {shape(record['input'])}, {plural(len(record['nodes']), 'node')}"
+    page.line([(record["name"], "bold"), f"  {reads}"])
+    page.line()
+    if page.terminal.width < NARROW:
+        _paragraphs(page, record)
+    else:
+        _table(page, record)
+    page.line()
+    _totals(page, record)
+
+
+# -- the table ------------------------------------------------------------------------------------------------
+
+
+def _table(page: Page, record: Record) -> None:
+    columns = (
+        Column("node", fold=True),
+        Column("op", fold=True),
+        Column("output", "right"),
+        Column("params", "right"),
+        Column("MACs", "right"),
+        Column("field", "right"),
+        Column("memory", "right"),
+    )
+    rows: list[Row] = []
+    for scoped, params, macs, gap in FORMS:
+        rows = list(_rows(record, scoped, params, macs))
+        if page.fits(columns, rows, gap):
+            break
+    page.table(columns, rows, gap)
+
+
+def _rows(record: Record, scoped: bool, params: Number, macs: Number) -> Iterator[Row]:
+    findings = _by_node(record)
+    before, scope = "input", ""
+    for node in record["nodes"]:
+        name = node["name"]
+        if scoped:
+            inside, _, leaf = name.rpartition(".")
+            if inside != scope:
+                scope = inside
+                if scope:
+                    yield Row(notes=[[(scope, "bold")]])
+            name = f"  {leaf}" if scope else leaf
+        bad = [f for f in findings.get(node["name"], ()) if f["severity"] != "info"]
+        yield Row(
+            (
+                name,
+                node["text"],
+                [(_output(node), MARKS[bad[0]["severity"]][1] if bad else "")],
+                params(node["params"]) if node["params"] else "",
+                macs(node["macs"]) if node["macs"] else "",
+                _field(node),
+                size(node["activation_bytes"]),
+            ),
+            [*_inputs(node, before), *_notes(node, bad)],
+        )
+        before = node["name"]
+
+
+def _output(node: Record) -> str:
+    return ", ".join(shape(output) for output in node["outputs"])
+
+
+def _field(node: Record) -> str:
+    return per_axis([field["size"] for field in node["receptive_field"].values()]) or "all"
+
+
+def _inputs(node: Record, before: str) -> Iterator[Text]:
+    """Where a node reads from, when that is not simply the row above."""
+    inputs = node["inputs"]
+    if inputs == [before]:
+        return
+    named = ", ".join(inputs[:NAMED]) if len(inputs) > NAMED + 1 else ", ".join(inputs)
+    more = f" and {len(inputs) - NAMED} more" if len(inputs) > NAMED + 1 else ""
+    yield [(f"← {named}{more}", "dim")]
+
+
+def _notes(node: Record, findings: Sequence[Record]) -> Iterator[Text]:
+    for finding in findings:
+        mark, style = MARKS[finding["severity"]]
+        sums = " · ".join(dict.fromkeys(_arithmetic(node, finding)))
+        yield [(f"{mark} {finding['code']} ", style), f"{finding['message']}" + (f": {sums}" if sums else "")]
+
+
+def _arithmetic(node: Record, finding: Record) -> Iterator[str]:
+    """`(7 + 0 - 3)/3 + 1 = 2.33 -> 2!` for each axis whose remainder costs something."""
+    if finding["code"][0] in "GPU":
+        for window in node["window"].values():
+            if window and (window["lost"] or window["wasted_padding"]):
+                yield f"{window['formula']} -> {window['output']}!"
+
+
+def _by_node(record: Record) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for finding in record["findings"]:
+        found.setdefault(finding["node"] or "", []).append(finding)
+    return found
+
+
+# -- narrow screens -------------------------------------------------------------------------------------------
+
+
+def _paragraphs(page: Page, record: Record) -> None:
+    findings = _by_node(record)
+    before = "input"
+    for node in record["nodes"]:
+        bad = [f for f in findings.get(node["name"], ()) if f["severity"] != "info"]
+        page.line([(node["name"], "bold"), f"  {node['text']}"], 0, 2)
+        facts = [_output(node)]
+        facts += [f"{short(node['params'])} params"] if node["params"] else []
+        facts += [f"{short(node['macs'])} MACs"] if node["macs"] else []
+        facts += [f"field {_field(node)}", size(node["activation_bytes"])]
+        page.line(" · ".join(facts), 2)
+        for note in (*_inputs(node, before), *_notes(node, bad)):
+            page.line(note, 2, 4)
+        before = node["name"]
+
+
+# -- the end --------------------------------------------------------------------------------------------------
+
+
+def _totals(page: Page, record: Record) -> None:
+    for problem in record["problems"]:
+        page.line([("✗ ", "red"), (f"{problem['code']} {problem['node']}", "bold"), f": {problem['message']}"], 0, 2)
+        page.fields([(label, problem[label]) for label in ("where", "why") if problem[label]])
+        if problem["fixes"]:
+            page.fields([("fix  ", " · ".join(fix["text"] for fix in problem["fixes"]))])
+    if record["unreached"]:
+        named = ", ".join(record["unreached"][:NAMED])
+        more = f" and {len(record['unreached']) - NAMED} more" if len(record["unreached"]) > NAMED else ""
+        page.line(f"not reached: {named}{more}", 2, 4)
+    totals = record["totals"]
+    page.fields(
+        [
+            ("params", count(totals["params"])),
+            ("MACs", count(totals["macs"])),
+            (
+                "memory",
+                f"{size(totals['activation_bytes'])} of activations, peak {size(totals['peak_bytes'])} "
+                f"(training {size(totals['training_peak_bytes'])}), for one image",
+            ),
+            ("counting", record["convention"]),
+            *_summary(record),
+        ],
+        indent=0,
+    )
+
+
+def _summary(record: Record) -> Iterator[tuple[str, Text]]:
+    counts: dict[str, int] = {}
+    for finding in record["findings"]:
+        counts[finding["severity"]] = counts.get(finding["severity"], 0) + 1
+    if counts:
+        said: list[Any] = []
+        for severity, (_, style) in MARKS.items():
+            if n := counts.get(severity, 0):
+                said += [", "] if said else []
+                said.append((plural(n, severity) if severity != "info" else f"{n} info", style))
+        yield "findings", [*said, "; `striate check` explains them"]
