@@ -66,12 +66,12 @@ def _block(b: Builder, x: Ref, name: str, drop: float) -> Ref:
     channels = x.spec.channels
     ops = (
         Conv(channels, kernel=7, padding=3, groups=channels),
-        Permute((0, 2, 3, 1)),
+        Permute("HWC"),
         NORM,
         Linear(4 * channels),
         Gelu(),
         Linear(channels),
-        Permute((0, 3, 1, 2)),
+        Permute("CHW"),
     )
     y = sequential(b, x, f"{name}.block", ops)
     y = b(LayerScale(1e-6), y, name=name)  # its parameter is {name}.layer_scale
