@@ -83,7 +83,7 @@ def render(diagnostic: Diagnostic) -> str:
     """The five-part text of a finding, uncoloured."""
     head = diagnostic.code + (f" {diagnostic.node}" if diagnostic.node else "") + f": {diagnostic.message}"
     rows = [("where", diagnostic.where), ("why", diagnostic.why)]
-    rows.append(("fix", " · ".join(fix.text for fix in diagnostic.fixes)))
+    rows.append(("fix", fix_line(diagnostic.fixes)))
     lines = [head]
     for label, text in rows:
         if text:
@@ -91,6 +91,23 @@ def render(diagnostic: Diagnostic) -> str:
             lines.append(f"  {label:<7} {first}")
             lines.extend(f"          {line}" for line in rest)
     return "\n".join(lines)
+
+
+def fix_line(fixes: Iterable[Fix]) -> str:
+    """The fixes on one line; computed ones of one kind share their first word.
+
+    >>> fix_line([Fix("stride 1 (-> 5x5)", change={"stride": 1}), Fix("stride 2 (-> 3x3)", change={"stride": 2})])
+    'stride 1 (-> 5x5) or 2 (-> 3x3)'
+    """
+    groups: list[tuple[str, str]] = []
+    for fix in fixes:
+        kind, _, rest = fix.text.partition(" ")
+        computed = kind if rest and (fix.change or fix.input) else ""
+        if computed and groups and groups[-1][0] == computed:
+            groups[-1] = (computed, f"{groups[-1][1]} or {rest}")
+        else:
+            groups.append((computed, fix.text))
+    return " · ".join(text for _, text in groups)
 
 
 class StriateError(Exception):
