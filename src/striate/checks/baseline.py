@@ -1,0 +1,104 @@
+"""A baseline: the findings a project has decided to live with for now, so that only new ones count.
+
+A finding is known by its network, code and node; numbers in messages may drift without making it new. Two findings of
+one code on one node need two entries.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from striate.diagnostics import Diagnostic, FormatError, SourceError
+
+SCHEMA = "striate.baseline/1"
+Key = tuple[str, str, str | None]
+"""Network name, code, node name (None: the whole network)."""
+
+
+def key(network: str, finding: Diagnostic) -> Key:
+    """What a finding is remembered by."""
+    return network, finding.code, finding.node
+
+
+def write(path: Path, findings: Mapping[str, Iterable[Diagnostic]]) -> int:
+    """Write the findings of every network (name -> findings) and return how many; written aside, then renamed."""
+    known = collections.Counter(key(name, finding) for name, found in findings.items() for finding in found)
+    entries = [
+        {"network": network, "code": code, "node": node, "count": known[network, code, node]}
+        for network, code, node in sorted(known, key=lambda entry: (entry[0], entry[1], entry[2] or ""))
+    ]
+    text = json.dumps({"schema": SCHEMA, "findings": entries}, indent=1, ensure_ascii=False) + "\n"
+    aside = None
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            aside = Path(file.name)
+            file.write(text)
+        aside.chmod(0o666 & ~_umask())
+        aside.replace(path)
+    except OSError as error:
+        if aside is not None:
+            aside.unlink(missing_ok=True)
+        raise SourceError(
+            "the baseline cannot be written", where=str(path), why=error.strerror or str(error), fix="name a file in a folder that can be written"
+        ) from None
+    return sum(known.values())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def read(path: Path) -> collections.Counter[Key]:
+    """How often each finding is in the baseline file."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SourceError(
+            "the baseline cannot be read", where=str(path), why=error.strerror or str(error), fix="striate check --write-baseline FILE makes one"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise FormatError("the baseline is not JSON", where=str(path), why=str(error), fix="write it again with --write-baseline") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA or not isinstance(document.get("findings"), list):
+        raise FormatError(
+            "not a baseline file", where=str(path), why=f'an object with "schema": "{SCHEMA}" and a list "findings" is expected',
+            fix="write it again with --write-baseline",
+        )
+    return collections.Counter(
+        {entry_key: times for number, entry in enumerate(document["findings"]) for entry_key, times in [_entry(path, number, entry)]}
+    )
+
+
+def _entry(path: Path, number: int, entry: Any) -> tuple[Key, int]:
+    if isinstance(entry, dict):
+        network, code, node, times = (entry.get(name) for name in ("network", "code", "node", "count"))
+        if isinstance(network, str) and isinstance(code, str) and isinstance(node, str | None) and isinstance(times, int):
+            return (network, code, node), times
+    raise FormatError(
+        f"entry {number} of the baseline cannot be read",
+        where=str(path),
+        why='each entry has "network", "code", "node" and "count"',
+        fix="write it again with --write-baseline",
+    )
+
+
+def subtract(network: str, findings: Iterable[Diagnostic], known: Mapping[Key, int]) -> tuple[list[Diagnostic], int]:
+    """Findings that the baseline does not know, and how many it does."""
+    left = dict(known)
+    new = []
+    seen = 0
+    for finding in findings:
+        entry = key(network, finding)
+        if left.get(entry, 0) > 0:
+            left[entry] -= 1
+            seen += 1
+        else:
+            new.append(finding)
+    return new, seen

@@ -1,0 +1,141 @@
+"""What rules see: a network with its facts, each computed when the first rule asks for it.
+
+Rules that only need windows never pay for receptive fields, costs or fitting sizes.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from striate.checks.config import Config
+from striate.diagnostics import StriateError
+from striate.geometry import Window
+from striate.network import Network, Node
+from striate.op import Declaration
+from striate.tensor import TensorSpec
+
+if TYPE_CHECKING:
+    from striate.analysis.fields import AxisField
+
+AXIS_WORDS = {"H": "row", "W": "column", "L": "position", "D": "slice"}
+"""What one index along a spatial axis is called."""
+
+
+class Context:
+    """A network under examination and the settings it is examined with.
+
+    `nodes` are those that have an output; nodes at or behind a geometry failure are absent.
+    """
+
+    def __init__(self, network: Network, config: Config | None = None) -> None:
+        self.network = network
+        self.config = config or Config()
+        self.inference = network.inference
+        self.declarations: Mapping[str, Declaration] = self.inference.declarations
+        self.nodes = tuple(node for node in network.nodes if node.name in self.declarations)
+
+    # ------------------------------------------------------------------ the graph
+    def of(self, *words: str) -> Iterator[Node]:
+        """The nodes with one of these ops."""
+        return (node for node in self.nodes if node.op.word in words)
+
+    def consumers(self, value: str) -> tuple[Node, ...]:
+        return self.network.consumers[value]
+
+    def is_output(self, value: str) -> bool:
+        return value in self.network.outputs
+
+    def before(self, node: Node) -> Node | None:
+        """The node that makes the first input; None for a network input."""
+        return self.network.producers.get(node.inputs[0])
+
+    def after(self, node: Node) -> Node | None:
+        """The one node that reads this node's only output; None when there are several, or none, or it leaves the network."""
+        if len(node.outputs) != 1 or self.is_output(node.outputs[0]):
+            return None
+        readers = self.consumers(node.outputs[0])
+        return readers[0] if len(readers) == 1 else None
+
+    # ------------------------------------------------------------------ shapes
+    def spec(self, value: str) -> TensorSpec:
+        return self.inference.specs[value]
+
+    def declaration(self, node: Node) -> Declaration:
+        return self.declarations[node.name]
+
+    @functools.cached_property
+    def windows(self) -> list[tuple[Node, dict[str, Window]]]:
+        """Every node that slides a window, with the window of each spatial axis (letters as in TensorSpec.axes)."""
+        found = []
+        for node in self.nodes:
+            if hasattr(node.op, "kernel"):
+                axes = self.declarations[node.name].windows
+                if axes and all(isinstance(window, Window) for window in axes.values()):
+                    found.append((node, axes))
+        return found
+
+    # ------------------------------------------------------------------ cost
+    def params(self, node: Node) -> int:
+        """Learned numbers of a node."""
+        return self.declarations[node.name].params
+
+    def macs(self, node: Node) -> int:
+        """Multiply-accumulates of a node, per image."""
+        return self.declarations[node.name].macs
+
+    # ------------------------------------------------------------------ the whole graph
+    @functools.cached_property
+    def fields(self) -> Mapping[str, Mapping[str, AxisField]]:
+        """Value -> axis of the network's input -> receptive field."""
+        from striate.analysis.fields import receptive_fields
+
+        return receptive_fields(self.network)
+
+    @functools.cached_property
+    def fitting_inputs(self) -> tuple[tuple[tuple[int, ...], Network], ...]:
+        """The inputs (C, H, W) nearest below and above the present one on which everything fits, each with its network."""
+        from striate.analysis.sizes import sizes
+
+        if len(self.network.inputs) != 1 or not self.network.input.spatial:
+            return ()
+        spec = self.network.input
+        try:
+            axes = sizes(self.network).axes
+        except StriateError:
+            return ()
+        found = []
+        for side in (-1, 1):
+            shape = [spec.channels]
+            for axis, n in zip(spec.spatial_axes, spec.spatial):
+                near = axes[axis.lower()].nearest(n, 8)
+                beyond = [m for m in near if (m - n) * side >= 0]
+                if beyond:
+                    shape.append(min(beyond, key=lambda m: abs(m - n)))
+            if len(shape) == len(spec.shape) - 1 and tuple(shape) != spec.without_batch:
+                found.append((tuple(shape), self.network.with_input(shape)))
+        return tuple(found)
+
+    # ------------------------------------------------------------------ words
+    def where(self, node: Node | None) -> str:
+        """``conv1 = conv 3x3 /3 after input 7x7x1``"""
+        if node is None:
+            inputs = ", ".join(f"{name} {spec}" for name, spec in self.network.inputs.items())
+            return f"{self.network.name}, input {inputs}"
+        reads = " and ".join(f"{value} {self.inference.specs[value]}" for value in node.inputs)
+        return f"{node.name} = {node.op} after {reads}"
+
+
+def by(sizes: Mapping[str, int] | tuple[int, ...]) -> str:
+    """``5x5``"""
+    return "x".join(map(str, sizes.values() if isinstance(sizes, Mapping) else sizes))
+
+
+def share(part: int, whole: int) -> str:
+    """A percentage that is never rounded to nothing or to everything."""
+    percent = 100 * part / whole if whole else 0
+    if 0 < percent < 1:
+        return "below 1 %"
+    return f"{min(math.floor(percent + 0.5), 99) if part < whole else 100} %"

@@ -1,0 +1,272 @@
+"""The texts of `striate check`: full, concise, json, sarif, github, junit. Each is one function of the reports.
+
+Names and messages come from users' files: every format escapes them in its own way, and nothing that a terminal would
+obey (control characters) gets through.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from striate.checks.report import Report
+from striate.diagnostics import Diagnostic, Fix, Place, Severity, render
+
+Reports = Sequence[Report]
+NAMED = 4
+"""Nodes named in one folded line; the others are counted."""
+
+
+def full(reports: Reports) -> str:
+    """The five-part texts, findings of one code folded into one block, and a summary."""
+    return "\n\n".join(blocks(reports))
+
+
+def blocks(reports: Reports) -> list[str]:
+    """The paragraphs of `full`, for a terminal that wraps and colours them itself."""
+    found = []
+    for report in reports:
+        if len(reports) > 1:
+            found.append(f"== {report.network.name}" + ("" if report.findings else ": nothing found"))
+        for _, group in groupby(report.findings, key=lambda finding: (finding.code, finding.severity)):
+            first, *rest = group
+            also = f"\n  also    {_few([finding.node or 'the network' for finding in rest])}" if rest else ""
+            found.append(render(first) + also)
+        if report.skipped:
+            found.append(f"not checked: {_few(report.skipped)} (no input to check against)")
+    found.append(_summary(reports))
+    return [printable(block) for block in found]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _summary(reports: Reports) -> str:
+    said = []
+    for severity in Severity:
+        if n := sum(report.count(severity) for report in reports):
+            said.append(f"{n} {severity.value}" + ("s" if n > 1 and severity is not Severity.INFO else ""))
+    text = ", ".join(said) or "nothing found"
+    for n, what in ((sum(r.ignored for r in reports), "ignored"), (sum(r.known for r in reports), "in the baseline")):
+        text += f", {n} {what}" if n else ""
+    worst = next((finding.code for report in reports for finding in report.findings), None)
+    return text + (f" (striate explain {worst})" if worst else "")
+
+
+def concise(reports: Reports) -> str:
+    """One line for each finding: where, severity, code, message."""
+    lines = []
+    for report, finding in _each(reports):
+        place = _place(report, finding)
+        spot = f"{place.file}:{place.line}" if place else report.source or report.network.name
+        lines.append(printable(f"{spot}: {finding.severity} {headline(finding)}").replace("\n", " "))
+    return "\n".join(lines)
+
+
+def json_(reports: Reports) -> str:
+    """A list of findings of every network; keys as in the documentation of `striate check`."""
+    found = [
+        {
+            "code": finding.code,
+            "name": finding.name,
+            "severity": finding.severity.value,
+            "network": report.network.name,
+            "node": finding.node,
+            "where": finding.where,
+            "why": finding.why,
+            "message": finding.message,
+            "fixes": [_fix(fix) for fix in finding.fixes],
+            "file": place.file if (place := _place(report, finding)) else report.source,
+            "line": place.line if place else None,
+        }
+        for report, finding in _each(reports)
+    ]
+    return json.dumps(found, indent=1)
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    return {
+        "text": fix.text,
+        "safe": fix.safe,
+        "node": fix.node,
+        "change": dict(fix.change),
+        "input": list(fix.input) if fix.input else None,
+        "consequences": dict(fix.consequences),
+    }
+
+
+def sarif(reports: Reports) -> str:
+    """SARIF 2.1.0 (OASIS): rules with their help, results with logical locations (network/node) and, where known, lines."""
+    from striate import __version__
+    from striate.checks.rule import all_rules
+
+    rules = all_rules()
+    order = {rule.code: number for number, rule in enumerate(rules)}
+    driver = {
+        "name": "striate",
+        "semanticVersion": __version__,
+        "rules": [
+            {
+                "id": rule.code,
+                "name": type(rule).__name__,
+                "shortDescription": {"text": rule.what.split("\n\n")[0].replace("\n", " ")},
+                "fullDescription": {"text": rule.why},
+                "help": {"text": rule.text(), "markdown": rule.markdown()},
+                "defaultConfiguration": {"level": _level(rule.severity)},
+                "properties": {"name": rule.name, "source": rule.source},
+            }
+            for rule in rules
+        ],
+    }
+    results = []
+    for report, finding in _each(reports):
+        result: dict[str, Any] = {"ruleId": finding.code}
+        if finding.code in order:
+            result["ruleIndex"] = order[finding.code]
+        result |= {
+            "level": _level(finding.severity),
+            "message": {"text": ": ".join(filter(None, (headline(finding), finding.why)))},
+            "locations": [_location(report, finding)],
+            "partialFingerprints": {"striate/1": f"{report.network.name}/{finding.node or ''}/{finding.code}"},
+        }
+        if finding.fixes:
+            result["properties"] = {"fixes": [_fix(fix) for fix in finding.fixes]}
+        results.append(result)
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [{"executionSuccessful": True}],
+        "results": results,
+    }
+    log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=1)
+
+
+def _level(severity: Severity) -> str:
+    return "note" if severity is Severity.INFO else severity.value
+
+
+def _location(report: Report, finding: Diagnostic) -> dict[str, Any]:
+    name = finding.node or report.network.name
+    whole = f"{report.network.name}/{finding.node}" if finding.node else report.network.name
+    location: dict[str, Any] = {
+        "logicalLocations": [{"name": name, "fullyQualifiedName": whole, "kind": "object" if finding.node else "module"}]
+    }
+    place = _place(report, finding)
+    if place or report.source:
+        file = place.file if place else str(report.source)
+        physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
+        if place:
+            physical["region"] = {"startLine": place.line}
+        location["physicalLocation"] = physical
+    return location
+
+
+def _uri(file: str) -> str:
+    path = Path(file)
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
+
+
+def github(reports: Reports) -> str:
+    """Workflow commands of GitHub Actions: one annotation for each finding."""
+    level = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+    lines = []
+    for report, finding in _each(reports):
+        properties = {"title": f"{finding.code} {finding.name}"}
+        place = _place(report, finding)
+        if place or report.source:
+            properties["file"] = place.file if place else str(report.source)
+        if place:
+            properties["line"] = str(place.line)
+        body = render(finding)
+        if not place:
+            body = f"{report.network.name}: {body}"
+        data = printable(body).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        named = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+        lines.append(f"::{level[finding.severity]} {named}::{data}")
+    return "\n".join(lines)
+
+
+def _property(value: str) -> str:
+    for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C")):
+        value = value.replace(character, code)
+    return printable(value)
+
+
+def junit(reports: Reports) -> str:
+    """JUnit XML: a suite for each network; a finding that fails the check is a failure, any other is a passed case with a note."""
+    suites = []
+    total = failures = 0
+    for report in reports:
+        name = report.network.name
+        cases = []
+        failed = 0
+        for finding in report.findings:
+            place = _place(report, finding)
+            where = {"file": place.file, "line": str(place.line)} if place else {}
+            case = {"classname": f"{name}.{finding.node}" if finding.node else name, "name": f"{finding.code} {finding.name}", **where}
+            if report.config.fails(finding.severity):
+                failed += 1
+                attributes = {"type": finding.severity.value, "message": headline(finding)}
+                inner = f"<failure{_attributes(attributes)}>{_xml(render(finding))}</failure>"
+            else:
+                inner = f"<system-out>{_xml(render(finding))}</system-out>"
+            cases.append(f"  <testcase{_attributes(case)}>{inner}</testcase>")
+        if not cases:
+            cases.append(f"  <testcase{_attributes({'classname': name, 'name': 'nothing found'})}/>")
+        counts = {"name": name, "tests": str(len(cases)), "failures": str(failed), "errors": "0", "skipped": "0"}
+        suites += [f" <testsuite{_attributes(counts)}>", *cases, " </testsuite>"]
+        total, failures = total + len(cases), failures + failed
+    head = _attributes({"name": "striate check", "tests": str(total), "failures": str(failures), "errors": "0"})
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', f"<testsuites{head}>", *suites, "</testsuites>"])
+
+
+def _xml(text: str) -> str:
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _attributes(values: Mapping[str, str]) -> str:
+    return "".join(f' {key}="{_xml(value).replace(chr(34), "&quot;").replace(chr(10), "&#10;")}"' for key, value in values.items())
+
+
+FORMATS: Mapping[str, Callable[[Reports], str]] = {
+    "full": full,
+    "concise": concise,
+    "json": json_,
+    "sarif": sarif,
+    "github": github,
+    "junit": junit,
+}
+
+
+def headline(finding: Diagnostic) -> str:
+    """Code, node and message on one line."""
+    return finding.code + (f" {finding.node}" if finding.node else "") + f": {finding.message}"
+
+
+def printable(text: str) -> str:
+    """The text with everything that is not a printable character or a line end written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def _each(reports: Reports) -> Iterator[tuple[Report, Diagnostic]]:
+    for report in reports:
+        for finding in report.findings:
+            yield report, finding
+
+
+def _place(report: Report, finding: Diagnostic) -> Place | None:
+    """The line that made the node; files below the current folder are named from there."""
+    if finding.place is None:
+        return None
+    path = Path(finding.place.file)
+    here = Path.cwd()
+    return Place(path.relative_to(here).as_posix(), finding.place.line) if path.is_relative_to(here) else finding.place

@@ -1,0 +1,40 @@
+"""The outcome of a check."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from striate.checks.config import Config
+from striate.diagnostics import Diagnostic, Severity
+from striate.network import Network
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What was found in one network.
+
+    findings: by severity, code and place in the network. skipped: nodes that could not be checked, because a node
+    before them has no output. ignored: findings left out by per-node ignores; known: those left out by the baseline.
+    source: the file it was read from, if any.
+    """
+
+    network: Network
+    findings: tuple[Diagnostic, ...]
+    config: Config = Config()
+    skipped: tuple[str, ...] = ()
+    ignored: int = 0
+    known: int = 0
+    source: str | None = None
+
+    def count(self, severity: Severity) -> int:
+        return sum(finding.severity is severity for finding in self.findings)
+
+    @property
+    def failed(self) -> bool:
+        """Whether something was found at or above the threshold of the configuration."""
+        return any(self.config.fails(finding.severity) for finding in self.findings)
+
+    def __str__(self) -> str:
+        from striate.checks.outputs import full
+
+        return full([self])

@@ -1,0 +1,156 @@
+"""What a rule is, and how rules are found: every `Rule` in the modules of `striate.checks.rules`, nothing registered by hand.
+
+A rule is one class: its docstring says what the fault is, its class name names the fault, its attributes say why it
+matters, how to cure it, who says so, with a bad and a good example that the tests run; `look` is its logic.
+"""
+
+from __future__ import annotations
+
+import abc
+import functools
+import importlib
+import inspect
+import pkgutil
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from striate.checks.context import Context
+from striate.diagnostics import Diagnostic, Fix, Severity
+from striate.network import Node
+
+FAMILIES = {
+    "G": "geometry: does it fit",
+    "P": "padding and borders",
+    "U": "use of pixels",
+    "R": "receptive field",
+    "C": "cost",
+    "N": "network health",
+    "X": "exchange between frameworks",
+    "I": "input: what cannot be read",
+}
+"""First letter of a code -> what the family is about. A code is never used again for another fault."""
+
+
+class Rule(abc.ABC):
+    """One check. Subclasses are final: one per fault."""
+
+    code: ClassVar[str]
+    severity: ClassVar[Severity]
+    why: ClassVar[str]
+    fix: ClassVar[str]
+    source: ClassVar[str]
+    bad: ClassVar[str]
+    """A network (notation, or `.toml` text where it needs branches) on which exactly this rule speaks."""
+    good: ClassVar[str]
+    settings: ClassVar[Mapping[str, Any]] = {}
+    """Settings of `Config` that the examples need."""
+    companions: ClassVar[tuple[str, ...]] = ()
+    """Codes that rightly speak on the bad example as well."""
+
+    @abc.abstractmethod
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        """Every finding of this rule in a network."""
+
+    @property
+    def name(self) -> str:
+        """The fault as a slug: class StrideLosesPixels -> stride-loses-pixels."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "-", type(self).__name__).lower()
+
+    @property
+    def what(self) -> str:
+        return inspect.cleandoc(type(self).__doc__ or "")
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of `what` on one line."""
+        return " ".join(self.what.split("\n\n")[0].split())
+
+    def text(self) -> str:
+        """What, why, example, fix, source: what `striate explain` prints."""
+        parts = [f"{self.code} {self.name} ({self.severity})", self.what, f"Why     {self.why}"]
+        parts += [f"Bad{_example(self.bad, self.settings)}", f"Good{_example(self.good, self.settings)}"]
+        parts += [f"Fix     {self.fix}", f"Source  {self.source}"]
+        return "\n\n".join(parts)
+
+    def markdown(self) -> str:
+        """The same as a section of docs/rules.md."""
+        return "\n\n".join(
+            [
+                f"### {self.code} {self.name}",
+                f"*{self.severity}*: {self.what}",
+                f"**Why.** {self.why}",
+                f"**Bad**{_fenced(self.bad, self.settings)}",
+                f"**Good**{_fenced(self.good, self.settings)}",
+                f"**Fix.** {self.fix}",
+                f"**Source.** {self.source}",
+            ]
+        )
+
+    def finding(
+        self,
+        context: Context,
+        node: Node | None,
+        message: str,
+        *,
+        why: str = "",
+        fixes: Iterable[Fix] = (),
+        where: str = "",
+        severity: Severity | None = None,
+    ) -> Diagnostic:
+        """A finding of this rule on a node, or on the whole network."""
+        return Diagnostic(
+            code=self.code,
+            name=self.name,
+            severity=severity or self.severity,
+            message=message,
+            where=where or context.where(node),
+            why=why or self.why,
+            fixes=tuple(fixes) or (Fix(self.fix),),
+            node=node.name if node else None,
+            place=node.place if node else None,
+        )
+
+
+def _with(settings: Mapping[str, Any]) -> str:
+    """The settings an example needs, as options of `striate check`."""
+    return "".join(f" --{name.replace('_', '-')} {value}" for name, value in settings.items())
+
+
+def _example(network: str, settings: Mapping[str, Any]) -> str:
+    text = inspect.cleandoc(network)
+    options = _with(settings)
+    return f"{f' (striate check{options})' if options else ''}\n" + textwrap.indent(text, "        ")
+
+
+def _fenced(network: str, settings: Mapping[str, Any]) -> str:
+    options = _with(settings)
+    return f"{f' (`striate check{options}`)' if options else ''}\n```\n{inspect.cleandoc(network)}\n```"
+
+
+@functools.cache
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule, by code."""
+    from striate.checks import rules
+
+    for module in pkgutil.iter_modules(rules.__path__, f"{rules.__name__}."):
+        importlib.import_module(module.name)
+    found = sorted((rule() for rule in _final(Rule)), key=lambda rule: _order(rule.code))
+    codes = [rule.code for rule in found]
+    if len(set(codes)) < len(codes):
+        raise TypeError(f"a code is used twice: {codes}")
+    return tuple(found)
+
+
+def _final(base: type[Rule]) -> Iterator[type[Rule]]:
+    """The leaves of the class tree: a class is abstract or final."""
+    below = base.__subclasses__()
+    for cls in below:
+        yield from _final(cls)
+    if not below:
+        yield base
+
+
+def _order(code: str) -> tuple[int, str]:
+    return list(FAMILIES).index(code[0]), code

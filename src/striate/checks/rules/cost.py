@@ -1,0 +1,212 @@
+"""C: what the network costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from striate.checks import fixes
+from striate.checks.context import Context, by, share
+from striate.checks.rule import Rule
+from striate.diagnostics import Diagnostic, Fix, Severity
+from striate.network import Node
+
+LANES = 8
+"""float32 numbers in a 256-bit vector register (AVX2); 16 of AVX-512 are two of these, 4 of NEON half."""
+LARGEST_NAMED = 3
+"""Nodes named as the largest consumers of a budget."""
+
+
+class OverBudget(Rule):
+    """The network costs more than the budget allows."""
+
+    code = "C001"
+    severity = Severity.ERROR
+    why = "The limits were set in the settings: max-params, max-macs (multiply-accumulates), max-memory (peak, inference)."
+    fix = "a smaller network or input, or a larger budget"
+    source = "the project's own settings; MACs as in Sze et al. 2017, Efficient processing of deep neural networks, arXiv 1703.09039"
+    bad = "32x32x3 -> flatten -> fc 10"
+    good = "32x32x3 -> gap -> flatten -> fc 10"
+    settings = {"max_params": 1000}
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        config = context.config
+        yield from self._over(context, "parameters", config.max_params, context.params)
+        yield from self._over(context, "MACs", config.max_macs, context.macs)
+        if config.max_memory is not None:
+            from striate.analysis.memory import timeline
+
+            steps = timeline(context.network)
+            peak = steps.peak
+            if steps.peak_bytes > config.max_memory:
+                where = context.network.node(peak.node) if peak else None
+                yield self.finding(
+                    context,
+                    where,
+                    f"{steps.peak_bytes:,} bytes of activations, {_times(steps.peak_bytes, config.max_memory)} the budget",
+                    why=f"the budget is {config.max_memory:,} bytes; the peak, for one image, is while this node runs",
+                )
+
+    def _over(
+        self, context: Context, what: str, budget: int | None, spent: Callable[[Node], int]
+    ) -> Iterator[Diagnostic]:
+        if budget is None:
+            return
+        costs = {node.name: spent(node) for node in context.nodes}
+        total = sum(costs.values())
+        if total > budget:
+            top = sorted(costs, key=lambda name: -costs[name])[:LARGEST_NAMED]
+            named = ", ".join(f"{name} {share(costs[name], total)}" for name in top if costs[name])
+            yield self.finding(
+                context,
+                None,
+                f"{total:,} {what}, {_times(total, budget)} the budget",
+                why=f"the budget is {budget:,}; most are in {named}",
+            )
+
+
+def _times(spent: int, budget: int) -> str:
+    return f"{spent / budget:.3g} times" if budget else "more than"
+
+
+class DenseLayerDominates(Rule):
+    """One fully connected layer on a flattened map holds most of the parameters."""
+
+    code = "C002"
+    severity = Severity.WARNING
+    why = "It ties the network to one input size, and overfits; global average pooling needs 1 weight where it needs H·W."
+    fix = "global average pooling (gap) before it"
+    source = "Lin et al. 2013, Network in Network, arXiv 1312.4400, section 3.2; Szegedy et al. 2014, arXiv 1409.4842"
+    bad = "32x32x3 -> conv 3x3 16 pad 1 mode circular -> relu -> flatten -> fc 100"
+    good = "32x32x3 -> conv 3x3 16 pad 1 mode circular -> relu -> gap -> flatten -> fc 100"
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        total = sum(context.params(node) for node in context.nodes)
+        for node in context.of("fc"):
+            before = context.before(node)
+            while before is not None and before.op.word == "dropout":
+                before = context.before(before)
+            if before is None or before.op.word != "flatten" or 2 * context.params(node) <= total:
+                continue
+            flat = context.spec(before.inputs[0])
+            area = math.prod(flat.spatial)
+            if area <= 1 or not any(other.op.word == "conv" for other in context.nodes):
+                continue
+            own = context.params(node)
+            weights = math.prod(context.declaration(node).parameters[0].shape)
+            small = own - weights + weights // area
+            yield self.finding(
+                context,
+                node,
+                f"{share(own, total)} of all parameters are in this layer",
+                why=f"{flat.channels} channels x {by(flat.spatial)} positions x {weights // (flat.channels * area)} outputs "
+                f"= {weights:,} of {total:,}",
+                fixes=[Fix(f"gap before {before.name} ({total:,} -> {total - own + small:,} parameters)")],
+            )
+
+
+class ChannelsNotVectorWidth(Rule):
+    """The channels of a costly convolution do not fill the vector registers."""
+
+    code = "C003"
+    severity = Severity.INFO
+    why = f"A processor works on {LANES} numbers or a multiple at once; the last, partly empty, group costs as much as a full one."
+    fix = f"a multiple of {LANES}"
+    source = "Georganas et al. 2018, Anatomy of high-performance deep learning convolutions on SIMD architectures, arXiv 1808.05567; NVIDIA, Deep Learning Performance Guide"
+    bad = "32x32x16 -> conv 3x3 20 pad 1 mode circular -> relu -> gap"
+    good = "32x32x16 -> conv 3x3 24 pad 1 mode circular -> relu -> gap"
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        total = sum(context.macs(node) for node in context.nodes)
+        for node in context.of("conv"):
+            filters = context.spec(node.outputs[0]).channels
+            spare = -filters % LANES
+            # Few filters, or a hundredth of the work: not worth a word.
+            if filters <= LANES or not spare or 100 * context.macs(node) < total or context.is_output(node.outputs[0]):
+                continue
+            low, high = filters - filters % LANES, filters + spare
+            yield self.finding(
+                context,
+                node,
+                f"{filters} channels fill {-(-filters // LANES)} vectors of {LANES} to {share(filters, high)}",
+                why=f"{node.name} does {share(context.macs(node), total)} of the MACs",
+                fixes=[
+                    fix for size in (low, high) for fix in fixes.change(context, node, f"{size} filters", filters=size)
+                ],
+            )
+
+
+class RepresentationalBottleneck(Rule):
+    """Everything has to pass through a layer with far fewer numbers than the layer before it."""
+
+    code = "C004"
+    severity = Severity.INFO
+    why = "What is dropped here cannot be got back; sizes should fall gently from input to output."
+    fix = "more filters here, or a smaller stride"
+    source = "Szegedy et al. 2016, Rethinking the Inception architecture, arXiv 1512.00567, section 2, principle 1"
+    bad = "64x64x32 -> conv 4x4 16 /4 -> relu -> gap"
+    good = "64x64x32 -> conv 4x4 128 /4 -> relu -> gap"
+    steepest = 8
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        last = None
+        for node in _narrow_places(context):
+            spec = context.spec(node.outputs[0])
+            if math.prod(spec.spatial) <= 1:
+                return  # global pooling and what follows are meant to condense
+            if last is not None:
+                before = context.spec(last)
+                if before.elements > self.steepest * spec.elements:
+                    yield self.finding(
+                        context,
+                        node,
+                        f"{before.elements / spec.elements:.3g} times fewer numbers than {last}",
+                        why=f"{before} = {before.elements:,} numbers, then {spec} = {spec.elements:,}, and nothing goes round it",
+                    )
+            last = node.outputs[0]
+
+
+def _narrow_places(context: Context) -> Iterator[Node]:
+    """Nodes whose output is all that the rest of the network sees."""
+    last_use = {value: at for at, node in enumerate(context.nodes) for value in node.inputs}
+    alive = set(context.network.inputs)
+    for at, node in enumerate(context.nodes):
+        alive = {value for value in alive if last_use.get(value, -1) > at}
+        alive |= {value for value in node.outputs if last_use.get(value, -1) > at or context.is_output(value)}
+        if alive == set(node.outputs) and len(node.outputs) == 1:
+            yield node
+
+
+class LargeKernelCouldSplit(Rule):
+    """A large dense kernel that two smaller ones replace at the same receptive field for less."""
+
+    code = "C005"
+    severity = Severity.INFO
+    why = "Two 3x3 layers see 5x5 with 18 weights per channel pair instead of 25, and bend twice."
+    fix = "a stack of 3x3 convolutions"
+    source = "Simonyan & Zisserman 2014, VGG, arXiv 1409.1556, section 2.3; Szegedy et al. 2016, arXiv 1512.00567, section 3.1"
+    bad = "32x32x64 -> conv 5x5 64 pad 2 mode circular -> relu -> gap"
+    good = "32x32x64 -> [conv 3x3 64 pad 1 mode circular -> relu]*2 -> gap"
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        for node, axes in context.windows:
+            op = node.op
+            channels, filters = context.spec(node.inputs[0]).channels, context.spec(node.outputs[0]).channels
+            kernels = {window.kernel for window in axes.values()}
+            plain = all(w.stride == 1 and w.dilation == 1 and w.output > w.kernel // 2 for w in axes.values())
+            if op.word != "conv" or getattr(op, "groups", 1) != 1 or not plain or len(kernels) > 1 or len(axes) != 2:
+                continue
+            (kernel,) = kernels
+            if kernel < 5 or kernel % 2 == 0 or min(channels, filters) < LANES:
+                continue
+            layers = (kernel - 1) // 2
+            now = kernel * kernel * channels * filters
+            split = 9 * (channels * filters + (layers - 1) * filters * filters)
+            if 4 * split <= 3 * now:  # at least a quarter cheaper
+                yield self.finding(
+                    context,
+                    node,
+                    f"{by((kernel, kernel))} could be {layers} layers of 3x3",
+                    why=f"{now:,} weights against {split:,}, at the same receptive field",
+                    fixes=[Fix(f"{layers} x conv 3x3 {filters} ({share(now - split, now)} fewer weights and MACs)")],
+                )

@@ -1,0 +1,88 @@
+"""X: what other frameworks make of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+from striate.checks import fixes
+from striate.checks.context import Context
+from striate.checks.rule import Rule
+from striate.checks.rules.padding import SAME
+from striate.checks.rules.geometry import pad_text
+from striate.diagnostics import Diagnostic, Severity
+from striate.geometry import Window
+from striate.network import Node
+
+
+class SizeDiffersBetweenFrameworks(Rule):
+    """Frameworks give this layer different output sizes, or cannot say its padding in one attribute."""
+
+    code = "X002"
+    severity = Severity.WARNING
+    why = "An exported network must compute the same sizes everywhere, or it fails, or silently shifts, after the export."
+    fix = "explicit symmetric padding, and an input size that fits"
+    source = "ONNX issue 5711 and PyTorch issues 116420, 71549 (ceil mode); PyTorch Conv2d (padding='same' needs stride 1); TensorFlow, padding SAME"
+    bad = "12x12x8 -> maxpool 1x1 /2 ceil"
+    good = "12x12x8 -> maxpool 2x2 /2 ceil"
+    companions = ("U001",)
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        for node, axes in context.windows:
+            yield from self._ceil(context, node, axes)
+            yield from self._same(context, node, axes)
+
+    def _ceil(self, context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Diagnostic]:
+        for axis, window in axes.items():
+            rounded_up = -(-window.slack // window.stride) + 1
+            if window.ceil and rounded_up != window.output:
+                yield self.finding(
+                    context,
+                    node,
+                    f"ceil mode gives {window.output} in PyTorch and {rounded_up} by the formula of ONNX",
+                    why=f"along {axis} {window.formula}, rounded up {rounded_up}; PyTorch drops a last window that would "
+                    "start behind the image",
+                    fixes=[*fixes.change(context, node, "ceil off", ceil=False), *fixes.resize(context, node)],
+                )
+                return
+
+    def _same(self, context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Diagnostic]:
+        """SAME with a stride: one name, two grids."""
+        for axis, window in axes.items():
+            half = (window.extent - 1) // 2
+            if window.policy in SAME and window.stride > 1 and (window.before, window.after) != (half, half):
+                shifted = Window(window.input, window.kernel, window.stride, window.dilation, half, half)
+                yield self.finding(
+                    context,
+                    node,
+                    f"SAME pads {window.before} before and {window.after} after; PyTorch has no such padding",
+                    why=f"along {axis} its usual stand-in, pad {half}, gives {shifted.output} instead of {window.output}"
+                    if shifted.output != window.output
+                    else f"along {axis} its usual stand-in, pad {half}, gives the same size on a grid shifted by "
+                    f"{half - window.before} pixels: other numbers with the same weights",
+                    fixes=[
+                        *fixes.change(context, node, f"pad {pad_text([(w.before, w.after) for w in axes.values()])}, written out",
+                                      padding=tuple((w.before, w.after) for w in axes.values())),
+                        *fixes.resize(context, node),
+                    ],
+                )
+                return
+
+
+class AlignedCorners(Rule):
+    """Bilinear upsampling with aligned corners, whose grid depends on the input size."""
+
+    code = "X003"
+    severity = Severity.INFO
+    why = "Input and output pixels meet at the corners only, at a spacing that changes with the size; frameworks differ in their default."
+    fix = "corners off (align_corners=False), the half-pixel rule that PyTorch, ONNX and TensorFlow 2 share"
+    source = "PyTorch Upsample, warning on align_corners; ONNX Resize, coordinate_transformation_mode"
+    bad = "8x8x4 -> upsample scale 2 method bilinear corners on"
+    good = "8x8x4 -> upsample scale 2 method bilinear"
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        for node in context.of("upsample"):
+            if getattr(node.op, "align_corners", False):
+                yield self.finding(
+                    context, node, "corners are aligned", fixes=fixes.change(context, node, "corners off", align_corners=False)
+                )

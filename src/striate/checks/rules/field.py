@@ -1,0 +1,202 @@
+"""R: receptive fields. What units see, and whether branches look at the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from striate.checks import fixes
+from striate.checks.context import Context, by
+from striate.checks.rule import Rule
+from striate.checks.rules.geometry import pad_text
+from striate.diagnostics import Diagnostic, Fix, Severity
+from striate.network import Network, Node
+
+if TYPE_CHECKING:
+    from striate.analysis.fields import AxisField, Misalignment
+
+ARAUJO = "Araujo, Norris & Sim 2019, Computing receptive fields of convolutional neural networks, Distill"
+CURES = 4
+"""Merges for which a cure is searched: each search tries paddings on the whole network, and the first cure often serves all."""
+
+
+class BranchesMisaligned(Rule):
+    """Branches that meet look at different places of the image."""
+
+    code = "R001"
+    severity = Severity.WARNING
+    why = "What is added or stacked belongs to different positions: edges blur and positions drift, more with every such merge."
+    fix = "padding of (F - 1)/2 before every window, in each branch"
+    source = f"{ARAUJO}, section on alignment"
+    bad = ""
+    good = ""
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        if all(len(node.inputs) < 2 for node in context.nodes):
+            return
+        from striate.analysis.fields import misalignments
+
+        by_node: dict[str, list[Misalignment]] = {}
+        for fault in misalignments(context.network, context.fields):
+            by_node.setdefault(fault.node, []).append(fault)
+        for at, (name, faults) in enumerate(by_node.items()):
+            fault = faults[0]
+            axes = " and ".join(one.axis for one in faults)
+            if fault.pixels is None:
+                steps = ", ".join(f"{value} {jump}" for value, jump in zip(fault.branches, fault.jumps))
+                message = f"branches step differently along {axes}"
+                why = f"input pixels from unit to unit: {steps}; the distance grows along the axis"
+            else:
+                pixels = "pixel" if fault.pixels <= 1 else "pixels"
+                message = f"branches are {_number(fault.pixels)} {pixels} apart along {axes}"
+                places = ", ".join(f"{value} {_number(x)}" for value, x in zip(fault.branches, fault.offsets))
+                why = f"their first units are centred on input pixel: {places}"
+            node = context.network.node(name)
+            yield self.finding(context, node, message, why=why, fixes=_cures(context, node, faults) if at < CURES else ())
+
+
+def _number(value: Fraction) -> str:
+    return str(value) if value.denominator in (1, 2, 3) else f"{float(value):g}"
+
+
+def _cures(context: Context, node: Node, faults: Sequence[Misalignment]) -> Iterator[Fix]:
+    """The smallest change of one window's padding, along every axis that is out."""
+    from striate.analysis.fields import cure
+
+    network = context.network
+    changed: str | None = None
+    for fault in faults:
+        found = cure(network, fault)
+        if found is None or changed not in (None, found.node):
+            return
+        changed = found.node
+        network = network.replace(found.node, found.op)
+    if changed is not None:
+        pads = [(w.before, w.after) for w in network.declarations[changed].windows.values()]
+        yield from fixes.change(
+            context, network.node(changed), f"{changed}: pad {pad_text(pads)}", padding=tuple(pads)
+        )
+
+
+class FieldAlreadyCoversInput(Rule):
+    """A convolution whose units' inputs already see the whole image: it adds parameters, no context."""
+
+    code = "R002"
+    severity = Severity.INFO
+    why = "Layers behind this point cannot integrate anything new; in experiments they train to little use (unproductive layers)."
+    fix = "a larger input, or fewer layers or strides before it"
+    source = "Richter et al. 2021, Should you go deeper? Optimizing CNN architectures without training, arXiv 2106.12307"
+    bad = "8x8x4 -> [conv 5x5 8 pad 2 mode circular -> relu]*3"
+    good = "8x8x4 -> [conv 5x5 8 pad 2 mode circular -> relu]*2"
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        layers = [node for node, axes in context.windows if node.op.word == "conv" and any(w.kernel > 1 for w in axes.values())]
+        if len(layers) < 2:
+            return
+        sizes = _input_sizes(context)
+        late = [node for node in layers if _covers(context.fields[node.inputs[0]], sizes)]
+        if late:
+            first = late[0]
+            seen = {axis: known.field.size for axis, known in context.fields[first.inputs[0]].items()}
+            more = f"; so do {len(late) - 1} convolutions after it" if len(late) > 2 else ""
+            yield self.finding(
+                context,
+                first,
+                f"its input already sees all of {by(sizes)}{more}",
+                why=f"the receptive field before it is {by(seen)}. {self.why}",
+            )
+
+
+def _input_sizes(context: Context) -> dict[str, int]:
+    spec = next(iter(context.network.inputs.values()))
+    return dict(zip(spec.spatial_axes, spec.spatial))
+
+
+def _covers(fields: Mapping[str, AxisField], sizes: Mapping[str, int]) -> bool:
+    """Whether the field is at least the image along every axis, and still moves over it (global pooling does not)."""
+    return bool(fields) and all(
+        known.axis is not None and known.field.step and known.field.size >= sizes[axis] for axis, known in fields.items()
+    )
+
+
+class FieldSmallerThanObject(Rule):
+    """No unit sees the whole object (`object-px`), or, before global pooling, the whole image."""
+
+    code = "R003"
+    severity = Severity.INFO
+    why = "Pooling only counts what units saw separately: how parts lie to each other beyond the field is lost."
+    fix = "more layers, dilation or strides before this point"
+    source = f"{ARAUJO}; Brendel & Bethge 2019, Approximating CNNs with bag-of-local-features models, arXiv 1904.00760"
+    bad = "32x32x3 -> conv 3x3 8 pad 1 mode circular -> relu -> gap"
+    good = "32x32x3 -> conv 3x3 8 pad 1 mode circular -> relu -> flatten"
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        wanted = context.config.object_px
+        sizes = {axis: wanted or size for axis, size in _input_sizes(context).items()}
+        for node, value in self._ends(context, dense=wanted is not None):
+            fields = context.fields[value]
+            short = {
+                axis: known.field for axis, known in fields.items() if known.axis is not None and known.field.size < sizes[axis]
+            }
+            if short:
+                field = next(iter(short.values()))
+                missing = max(sizes[axis] - field.size for axis, field in short.items())
+                layers = -(-missing // max(int(2 * field.jump), 1))
+                what = "objects of" if wanted else "an input of"
+                yield self.finding(
+                    context,
+                    node,
+                    f"units see {by({axis: known.field.size for axis, known in fields.items()})} of {what} {by(sizes)}",
+                    fixes=[Fix(f"{layers} more 3x3 layer{'s' * (layers > 1)} here, or dilation")],
+                    severity=Severity.WARNING if wanted else self.severity,
+                )
+
+    def _ends(self, context: Context, dense: bool) -> Iterator[tuple[Node, str]]:
+        """Where maps end: global pooling, and (for object sizes) maps that leave the network."""
+        for node in context.nodes:
+            ones = all(n == 1 for n in context.spec(node.outputs[0]).spatial)
+            pooled = node.op.word in ("gap", "gmp") or node.op.word in ("adaptiveavgpool", "adaptivemaxpool") and ones
+            # Squeeze-and-excitation pools beside the main path; only the last pooling decides.
+            if pooled and not any(after.op.word == "mul" for after in _reached(context.network, node)):
+                yield node, node.inputs[0]
+            elif dense and context.is_output(node.outputs[0]) and context.spec(node.outputs[0]).spatial and not ones:
+                yield node, node.outputs[0]
+
+
+def _reached(network: Network, node: Node) -> Iterator[Node]:
+    """The nodes that read a node's output, directly or through others of one pixel."""
+    waiting, seen = [*node.outputs], set()
+    while waiting:
+        for reader in network.consumers[waiting.pop()]:
+            if reader.name not in seen:
+                seen.add(reader.name)
+                yield reader
+                if reader.op.word != "mul":
+                    waiting += reader.outputs
+
+
+class StrideUnequal(Rule):
+    """Height and width are stepped over differently on a square input."""
+
+    code = "R004"
+    severity = Severity.INFO
+    why = "The field grows in one direction only, which suits text lines and spectrograms and is a slip elsewhere."
+    fix = "the same stride for height and width"
+    source = "Shi, Bai & Yao 2015, CRNN, arXiv 1507.05717, section 3.1 (where it is meant); CS231n, Convolutional Networks"
+    bad = "8x8x3 -> conv 2x2 8 /2x1 -> relu -> flatten"
+    good = "8x8x3 -> conv 2x2 8 /2 -> relu -> flatten"
+    companions = ("P002", "P003", "U002")
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        if len(set(_input_sizes(context).values())) > 1:
+            return
+        for node, axes in context.windows:
+            strides = tuple(window.stride for window in axes.values())
+            if len(set(strides)) > 1:
+                yield self.finding(
+                    context,
+                    node,
+                    f"stride {by(strides)} on a square input",
+                    fixes=[fix for s in sorted(set(strides)) for fix in fixes.change(context, node, f"stride {s}", stride=s)],
+                )
