@@ -153,6 +153,15 @@ def test_unknown_names_get_the_nearest():
         macs(small(), functions=["rellu"])
 
 
+def test_what_has_no_output_counts_nothing():
+    b = Builder("cut", input=(1, 4, 4))
+    x = b(Conv(2, kernel=3), b.input, name="fits")
+    x = b(Conv(2, kernel=5), x, name="too_long")
+    net = b.build(b(Relu(), x, name="behind"))
+    assert macs_by_node(net) == {"fits": 4 * 2 * 9}
+    assert [row.node for row in reconcile(net).rows] == ["fits"]
+
+
 # ---------------------------------------------------------------- the second road: count while walking
 def _at(index, point):
     """Whether the index can be evaluated at a loop point: both variables are bound."""

@@ -88,6 +88,16 @@ def test_split_outputs_count_together():
     assert timeline(net, in_place=True).peak_bytes == 128
 
 
+def test_nodes_without_output_are_left_out():
+    b = Builder("cut", input=(1, 4, 4))
+    x = b(Conv(2, kernel=3), b.input, name="fits")
+    x = b(Conv(2, kernel=5), x, name="too_long")
+    net = b.build(b(Relu(), x, name="behind"))
+    assert activation_bytes(net) == {"fits": 32}
+    assert [(step.node, step.bytes) for step in timeline(net).steps] == [("fits", 64 + 32)]
+    assert liveness(net) == (96, 96 + 32)
+
+
 def test_the_input_belongs_to_the_caller():
     b = Builder("one", input=(1, 4, 4))
     assert timeline(b.build(b(Relu(), b.input)), in_place=True).peak_bytes == 128

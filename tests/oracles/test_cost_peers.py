@@ -12,6 +12,7 @@ import warnings
 
 import pytest
 
+from striate.analysis.conventions import CONVENTIONS
 from striate.analysis.cost import macs, reconcile
 from striate.models.catalogue import create, get
 from striate.network import Builder
@@ -171,6 +172,53 @@ def test_one_op(tool, op, spelling, shape):
     module = eval(f"nn.{spelling}", {"nn": torch.nn})
     holder = torch.nn.Sequential(module, torch.nn.Identity())  # some tools want a module with children
     assert macs(net, tool) == measure(tool, holder, shape)
+
+
+FUNCTIONS = [  # op, the same as a function
+    (pool.MaxPool(2), "max_pool2d(x, 2)"),
+    (pool.AvgPool(2), "avg_pool2d(x, 2)"),
+    (pool.LpPool(2), "lp_pool2d(x, 2, 2)"),
+    (pool.GlobalAvgPool(), "adaptive_avg_pool2d(x, 1)"),
+    (pool.GlobalMaxPool(), "adaptive_max_pool2d(x, 1)"),
+    (pool.AdaptiveAvgPool(3), "adaptive_avg_pool2d(x, 3)"),
+    (pool.AdaptiveMaxPool(3), "adaptive_max_pool2d(x, 3)"),
+    (norm.LayerNorm(axes="all", affine=False), "layer_norm(x, x.shape[1:])"),
+    (norm.GroupNorm(2, affine=False), "group_norm(x, 2)"),
+    (norm.InstanceNorm(), "instance_norm(x)"),
+    (norm.LocalResponseNorm(5), "local_response_norm(x, 5)"),
+    (act.Relu(), "relu(x)"),
+    (act.Relu6(), "relu6(x)"),
+    (act.LeakyRelu(), "leaky_relu(x)"),
+    (act.Prelu(), "prelu(x, torch.zeros(1))"),
+    (act.Elu(), "elu(x)"),
+    (act.Gelu(), "gelu(x)"),
+    (act.Silu(), "silu(x)"),
+    (act.Hardswish(), "hardswish(x)"),
+    (act.Softmax(), "softmax(x, 1)"),
+    (upsample.Upsample(scale=2), "interpolate(x, scale_factor=2)"),
+    (upsample.Upsample(size=13, method="bilinear"), "interpolate(x, size=(13, 13), mode='bilinear')"),
+]
+
+
+@pytest.mark.parametrize("tool", TOOL)
+@pytest.mark.parametrize(("op", "spelling"), FUNCTIONS, ids=lambda value: str(value))
+def test_one_function(tool, op, spelling):
+    import torch
+
+    class Calls(torch.nn.Module):
+        def forward(self, x):
+            return eval(f"F.{spelling}", {"F": torch.nn.functional, "torch": torch, "x": x})
+
+    b = Builder("one", input=(C, 8, 8))
+    net = b.build(b(op, b.input, name="node"))
+    holder = torch.nn.Sequential(Calls(), torch.nn.Identity())
+    assert macs(net, tool, functions=["node"]) == measure(tool, holder, (C, 8, 8))
+
+
+def test_every_function_that_counts_is_compared():
+    assert {word for one in CONVENTIONS.values() for word in one.functions or ()} <= {
+        op.word for op, _ in FUNCTIONS
+    }
 
 
 def test_every_op_is_compared():

@@ -93,7 +93,13 @@ def macs(
     functions: Collection[str] = (),
     expressions: Collection[str] = (),
 ) -> int:
-    """Total count of a network, per image. Raises UnknownNameError for an unknown convention or node."""
+    """Total count of a network, per image. Raises UnknownNameError for an unknown convention or node.
+
+    >>> from striate.formats import parse
+    >>> net = parse("32x32x3 -> conv 5x5 6 -> relu")
+    >>> macs(net), macs(net, "ptflops")     # 28·28·6 outputs: 75 products each; ptflops: + 1 bias, + 2 relu
+    (352800, 366912)
+    """
     return sum(macs_by_node(net, convention_name, functions=functions, expressions=expressions).values())
 
 
