@@ -220,6 +220,8 @@ class Op(abc.ABC):
     """Fields that the notation takes without a word, in order."""
     arity: ClassVar[int | None] = 1
     """Number of inputs; None for two or more."""
+    follows: ClassVar[int | None] = None
+    """Input whose spatial size the output takes over, where it is not the first one's."""
     onnx: ClassVar[str] = ""
     torch: ClassVar[str] = ""
     """What the field calls it: the ONNX operator and the torch.nn class, for documentation and exchange."""
@@ -270,6 +272,10 @@ class Op(abc.ABC):
 
     def __str__(self) -> str:
         """The op in notation: ``conv 5x5 6 /2 pad same``."""
+        return self.phrase()
+
+    def phrase(self, rank: int = 2) -> str:
+        """The op in notation for an input of `rank` spatial axes; reading it gives the op back."""
         fields = {field.name: field for field in dataclasses.fields(self)}
         word, preset = self.word, {}
         for alias, fixed in self.aliases.items():
@@ -282,11 +288,11 @@ class Op(abc.ABC):
         for at, name in enumerate(self.positional):
             value = getattr(self, name)
             if value is not None and (at <= last or fields[name].metadata["kind"] == "sizes"):
-                parts.append(_in_notation(value, fields[name].metadata))
+                parts.append(_in_notation(value, fields[name].metadata, rank))
         for name, field in fields.items():
             value, words = getattr(self, name), field.metadata["words"]
             if name not in self.positional and value != usual[name] and value is not None:
-                text = _in_notation(value, field.metadata)
+                text = _in_notation(value, field.metadata, rank)
                 parts.append(f"/{text}" if words[:1] == ("/",) else f"{words[0] if words else name} {text}")
         return " ".join(parts)
 
@@ -430,15 +436,15 @@ _VALIDATE: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
 }  # fmt: skip
 
 
-def _in_notation(value: Any, meta: Mapping[str, Any]) -> str:
+def _in_notation(value: Any, meta: Mapping[str, Any], rank: int) -> str:
     """A field's value as the notation writes it."""
     match value:
         case bool():
             return "on" if value else "off"
         case float():
-            return f"{value:.12g}"
+            return repr(value).removesuffix(".0")
         case int() if meta["kind"] == "sizes" and not meta["words"]:
-            return f"{value}x{value}"
+            return "x".join([str(value)] * max(rank, 1))
         case tuple() if value and isinstance(value[0], tuple):
             return ",".join(str(side) for pair in value for side in pair)
         case tuple():

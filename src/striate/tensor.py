@@ -44,6 +44,11 @@ class TensorSpec:
         return tuple(axis for axis in self.axes if axis in "DHWL")
 
     @property
+    def spatial_sizes(self) -> tuple[int, ...]:
+        """Sizes of the spatial axes, wherever they stand."""
+        return tuple(self.size(axis) for axis in self.spatial_axes)
+
+    @property
     def without_batch(self) -> tuple[int, ...]:
         return self.shape[1:]
 

@@ -20,7 +20,7 @@ from striate.ops.activation import (
 )
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.linear import Linear
-from striate.ops.merge import Add, CenterCrop, Concat, Multiply
+from striate.ops.merge import Add, Concat, Crop, Multiply
 from striate.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
 from striate.ops.pool import (
     AdaptiveAvgPool,
@@ -51,11 +51,11 @@ __all__ = [
     "Add",
     "AvgPool",
     "BatchNorm",
-    "CenterCrop",
     "ChannelShuffle",
     "Concat",
     "Conv",
     "ConvTranspose",
+    "Crop",
     "Dropout",
     "Elu",
     "Flatten",

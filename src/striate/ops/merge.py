@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from striate.diagnostics import ShapeError
 from striate.geometry import Shift
-from striate.op import Declaration, Op, choice
+from striate.op import Declaration, Op, choice, count
 from striate.ops._axes import variables
 from striate.statement import Affine, Domain, Expr, Statement, Tap, index, load
 from striate.tensor import TensorSpec
@@ -127,26 +127,34 @@ class Concat(Op):
 
 
 @dataclasses.dataclass(frozen=True)
-class CenterCrop(Op):
-    """The middle of the first input, cut to the height and width of the second.
+class Crop(Op):
+    """The first input cut to the height and width of the second: from its middle, or from an offset.
 
     Inputs: (N, C, H, W), (N, C', H', W') with H' <= H. Output: (N, C, H', W'); an odd row is cut at the end.
-    Source: Ronneberger et al., arXiv 1505.04597.
+    Source: Ronneberger et al., arXiv 1505.04597 (middle); Long et al., arXiv 1411.4038 (offset, Caffe's Crop).
     """
 
     word: ClassVar[str] = "crop"
+    positional: ClassVar[tuple[str, ...]] = ("offset",)
     arity: ClassVar[int | None] = 2
+    follows: ClassVar[int | None] = 1
     onnx: ClassVar[str] = "CenterCropPad"
     torch: ClassVar[str] = "torchvision.transforms.functional.center_crop"
+
+    offset: int | None = count(None, least=0, doc="rows and columns cut before; the middle when not given")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         x, like = inputs
         if x.axes != like.axes or any(n < m for n, m in zip(x.spatial, like.spatial, strict=True)):
             raise _unequal(self, inputs, "only a larger map can be cropped to a smaller one", "swap the inputs")
-        names = list(variables(x).values())
-        margins = [(n - m) for n, m in zip(x.spatial, like.spatial, strict=True)]
-        maps = [Shift(n, -(m // 2), m // 2 - m) for n, m in zip(x.spatial, margins, strict=True)]
-        free = dict(zip(names, (x.shape[0], x.channels, *like.spatial), strict=True))
+        maps = []
+        for n, m in zip(x.spatial, like.spatial, strict=True):
+            start = (n - m) // 2 if self.offset is None else self.offset
+            if start + m > n:
+                raise _unequal(self, inputs, f"{start} + {m} reaches past {n}", f"an offset of at most {n - m}")
+            maps.append(Shift(n, -start, start + m - n))
+        y = x.resized(spatial=like.spatial)
+        free = dict(zip(variables(y).values(), y.shape, strict=True))
+        names = list(free)
         read = load("x0", *names[:2], *(Tap(m, name) for m, name in zip(maps, names[2:], strict=True)))
-        y = Statement("y0", index(*free), read, Domain(free))
-        return Declaration(self, inputs, (x.resized(spatial=like.spatial),), (), (y,))
+        return Declaration(self, inputs, (y,), (), (Statement("y0", index(*free), read, Domain(free)),))

@@ -1,0 +1,110 @@
+"""The facts of a whole network, node by node: shapes, windows, fields, cost and memory in one frozen record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from striate.analysis.cost import convention as named_convention
+from striate.analysis.cost import macs_by_node
+from striate.analysis.fields import Fields, Misalignment, misalignments, receptive_fields
+from striate.analysis.memory import liveness
+from striate.diagnostics import ShapeError
+from striate.geometry import ReceptiveField, TransposedWindow, Window
+from striate.network import Network
+from striate.tensor import TensorSpec
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """One node. windows and receptive_field are keyed by axis: "h", "w" ("l" in one dimension, "d" before in three).
+
+    params: learned numbers; macs: under the analysis' convention; activation_bytes: of all its outputs, per image;
+    aligned: whether the branches that it merges look at the same place.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    output: TensorSpec
+    params: int
+    macs: int
+    windows: Mapping[str, Window | TransposedWindow]
+    receptive_field: Mapping[str, ReceptiveField]
+    aligned: bool
+    activation_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over the nodes, and peaks over time; bytes are per image."""
+
+    params: int
+    macs: int
+    activation_bytes: int
+    peak_bytes: int
+    training_peak_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Analysis:
+    """Facts of every node that has an output; `problems` and `unknown` tell of the others."""
+
+    network: Network
+    nodes: tuple[NodeFacts, ...]
+    totals: Totals
+    convention: str
+    misalignments: tuple[Misalignment, ...] = ()
+    problems: tuple[ShapeError, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    def node(self, name: str) -> NodeFacts:
+        """Facts of one node; UnknownNameError names the nearest."""
+        self.network.node(name)
+        return next(facts for facts in self.nodes if facts.name == name)
+
+
+def analyze(net: Network, convention: str = "striate") -> Analysis:
+    """All facts of a network. Linear in its nodes; a node without output ends its branch, and is told of.
+
+    Raises UnknownNameError for an unknown convention.
+    """
+    sentence = named_convention(convention).sentence
+    known = net.inference
+    fields = receptive_fields(net)
+    faults = misalignments(net, fields)
+    bad = {fault.node for fault in faults}
+    macs = macs_by_node(net, convention)
+    nodes = []
+    for node in net.nodes:
+        declaration = known.declarations.get(node.name)
+        if declaration is None:
+            continue
+        nodes.append(
+            NodeFacts(
+                node.name,
+                node.op.word,
+                node.inputs,
+                declaration.outputs[0],
+                declaration.params,
+                macs[node.name],
+                {axis.lower(): window for axis, window in declaration.windows.items()},
+                _lowered(fields[node.outputs[0]]),
+                node.name not in bad,
+                sum(spec.bytes for spec in declaration.outputs),
+            )
+        )
+    peaks = liveness(net)
+    totals = Totals(
+        sum(facts.params for facts in nodes),
+        sum(facts.macs for facts in nodes),
+        sum(facts.activation_bytes for facts in nodes),
+        *peaks,
+    )
+    return Analysis(net, tuple(nodes), totals, sentence, faults, known.problems, known.unknown)
+
+
+def _lowered(fields: Fields) -> dict[str, ReceptiveField]:
+    return {axis.lower(): known.field for axis, known in fields.items()}
+
+

@@ -1,0 +1,234 @@
+"""Receptive fields of every value, through branches, and whether merged branches look at the same place.
+
+Fields are local: a path that collapses an axis (global pooling in a squeeze-and-excitation gate, a norm's statistics)
+is context beside the local path and does not widen its field. Behind a layer that reads the whole axis with nothing
+local beside it, a unit's field is the whole axis.
+After Araujo, Norris & Sim, Distill 2019: branches are aligned when their jumps and the centres of their fields agree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from striate.diagnostics import OpError, ShapeError
+from striate.geometry import ReceptiveField, Window
+from striate.network import Network, Node
+from striate.op import Op, Reading
+from striate.tensor import TensorSpec
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AxisField:
+    """Field along one axis of the network's input: `axis` is the value's axis that carries it, None when none does."""
+
+    field: ReceptiveField
+    axis: str | None
+
+
+Fields = Mapping[str, AxisField]
+"""Axis of the network's input -> field."""
+
+
+def receptive_fields(net: Network) -> dict[str, Fields]:
+    """Value -> fields, for every value whose shape is known."""
+    known = net.inference
+    fields: dict[str, Fields] = {
+        name: {axis: AxisField(ReceptiveField(), axis) for axis in spec.spatial_axes}
+        for name, spec in net.inputs.items()
+    }
+    for node in net.nodes:
+        if node.name in known.declarations:
+            for port, value in enumerate(node.outputs):
+                seen = branch_fields(net, node, fields, port)
+                fields[value] = {axis: _merge(branches) for axis, branches in seen.items()}
+    return fields
+
+
+def branch_fields(
+    net: Network, node: Node, fields: Mapping[str, Fields], output: int = 0
+) -> dict[str, list[AxisField]]:
+    """Per input axis, the field that each input of a node would give its output by itself."""
+    declaration = net.inference.declarations[node.name]
+    readings = declaration.readings_of(output) if output else declaration.readings
+    seen: dict[str, list[AxisField]] = {}
+    for value, reading in zip(node.inputs, readings, strict=True):
+        for axis, known in fields[value].items():
+            passed = known
+            if known.axis is not None:
+                read = reading[known.axis]
+                field = known.field.through(read.map) if read.map is not None else known.field
+                passed = AxisField(field, read.axis)
+            seen.setdefault(axis, []).append(passed)
+    return seen
+
+
+def _merge(branches: Sequence[AxisField]) -> AxisField:
+    if len(branches) == 1:
+        return branches[0]
+    local = [branch for branch in branches if branch.axis is not None] or branches
+    return AxisField(ReceptiveField.union([branch.field for branch in local]), local[0].axis)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cure:
+    """The smallest shift of padding that aligns a merge again: `change` replaces the padding of `node`."""
+
+    node: str
+    axis: str
+    before: tuple[int, int]
+    after: tuple[int, int]
+    op: Op
+
+    @property
+    def moved(self) -> int:
+        """Rows moved from one side to the other."""
+        return abs(self.after[0] - self.before[0])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Misalignment:
+    """A merge whose branches look at different places.
+
+    offsets: per local branch, the centre of unit 0's field (mean over a period) in input pixels;
+    jumps: input pixels per unit. They must agree.
+    """
+
+    node: str
+    axis: str
+    branches: tuple[str, ...]
+    jumps: tuple[Fraction, ...]
+    offsets: tuple[Fraction, ...]
+
+    @property
+    def pixels(self) -> Fraction | None:
+        """Input pixels between the branches; None when their jumps differ and the distance grows along the axis."""
+        return max(self.offsets) - min(self.offsets) if len(set(self.jumps)) == 1 else None
+
+
+def misalignments(net: Network, fields: Mapping[str, Fields] | None = None) -> tuple[Misalignment, ...]:
+    """Every merge and axis whose branches are not aligned, in the network's order."""
+    fields = receptive_fields(net) if fields is None else fields
+    found = []
+    for node in net.nodes:
+        if len(node.inputs) < 2 or node.name not in net.inference.declarations:
+            continue
+        for axis, branches in branch_fields(net, node, fields).items():
+            local = [(value, b.field) for value, b in zip(node.inputs, branches, strict=True) if b.axis is not None]
+            local = [(value, field) for value, field in local if field.step]
+            jumps = tuple(field.jump for _, field in local)
+            offsets = tuple(field.offset for _, field in local)
+            if len(set(jumps)) > 1 or len(set(offsets)) > 1:
+                found.append(Misalignment(node.name, axis, tuple(value for value, _ in local), jumps, offsets))
+    return tuple(found)
+
+
+def cure(net: Network, fault: Misalignment) -> Cure | None:
+    """The smallest change of one padding that aligns the merge and keeps every size, found by trying.
+
+    Candidates are windows on one branch only whose jump divides the distance; each is verified on the changed network.
+    """
+    if fault.pixels is None:
+        return None
+    fields = receptive_fields(net)
+    private = _private_ancestors(net, fault)
+    best: Cure | None = None
+    for branch, offset in zip(fault.branches, fault.offsets, strict=True):
+        for other in {o for o in fault.offsets if o != offset}:
+            for name in private[branch]:
+                candidate = _shifted(net, fields, name, fault.axis, other - offset)
+                if candidate and (best is None or candidate.moved < best.moved):
+                    changed = net.replace(candidate.node, candidate.op)
+                    sizes = {value: spec.shape for value, spec in net.inference.specs.items()}
+                    same = sizes == {value: spec.shape for value, spec in changed.inference.specs.items()}
+                    open_faults = {(f.node, f.axis) for f in misalignments(changed)}
+                    if same and (fault.node, fault.axis) not in open_faults:
+                        best = candidate
+    return best
+
+
+def _private_ancestors(net: Network, fault: Misalignment) -> dict[str, list[str]]:
+    """Per branch of a merge, the nodes that only this branch comes from."""
+    above = {value: ancestors(net, value) for value in fault.branches}
+    return {
+        value: [n for n in nodes if not any(n in above[other] for other in fault.branches if other != value)]
+        for value, nodes in above.items()
+    }
+
+
+def ancestors(net: Network, value: str) -> dict[str, None]:
+    """Names of the nodes that a value comes from, nearest first."""
+    found: dict[str, None] = {}
+    waiting = [value]
+    while waiting:
+        node = net.producers.get(waiting.pop(0))
+        if node is not None and node.name not in found:
+            found[node.name] = None
+            waiting.extend(node.inputs)
+    return found
+
+
+def _shifted(net: Network, fields: Mapping[str, Fields], name: str, axis: str, by: Fraction) -> Cure | None:
+    """The node's padding moved so that its field moves by that many input pixels."""
+    node = net.node(name)
+    window = net.inference.declarations[name].windows.get(axis)
+    seen = fields[node.inputs[0]].get(axis)
+    if not isinstance(window, Window) or seen is None or not seen.field.step:
+        return None
+    rows = -by / seen.field.jump
+    before, after = window.before + rows, window.after - rows
+    if rows.denominator != 1 or before < 0:
+        return None
+    if after < 0:
+        # Rows that the stride leaves over need not be taken away again.
+        after = Fraction(window.after)
+    windows = net.inference.declarations[name].windows
+    pads = tuple(
+        (int(before), int(after)) if a == axis else (w.before, w.after) for a, w in windows.items()
+    )
+    try:
+        op = dataclasses.replace(node.op, padding=pads)  # type: ignore[call-arg]
+    except OpError:
+        return None
+    return Cure(name, axis, (window.before, window.after), (int(before), int(after)), op)
+
+
+def exact_field(net: Network, value: str, position: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Input indices that a unit really reads, per axis of the network's input, borders and all.
+
+    position: index along each spatial axis of the value. Follows every path, context included: what a change of an
+    input row could change. Raises ShapeError when the position lies outside.
+    """
+    spec = net.specs[value]
+    if len(position) != len(spec.spatial) or any(not 0 <= p < n for p, n in zip(position, spec.spatial)):
+        raise ShapeError(
+            f"{value} has no unit at {tuple(position)}", why=f"it is {spec}", fix="count from 0, one index per axis"
+        )
+    wanted: dict[str, dict[str, set[int]]] = {
+        value: {axis: {p} for axis, p in zip(spec.spatial_axes, position, strict=True)}
+    }
+    for node in reversed(net.nodes):
+        for port, name in enumerate(node.outputs):
+            if name in wanted:
+                declaration = net.declarations[node.name]
+                readings = declaration.readings_of(port)
+                for source, reading in zip(node.inputs, readings, strict=True):
+                    _ask(wanted.setdefault(source, {}), reading, wanted[name], net.specs[source])
+    name, spec = next(iter(net.inputs.items()))
+    return {axis: tuple(sorted(wanted.get(name, {}).get(axis, ()))) for axis in spec.spatial_axes}
+
+
+def _ask(
+    asked: dict[str, set[int]], reading: Mapping[str, Reading], wanted: Mapping[str, set[int]], spec: TensorSpec
+) -> None:
+    """Add the rows of one input that the wanted rows of an output read."""
+    for axis in spec.spatial_axes:
+        read = reading[axis]
+        rows = asked.setdefault(axis, set())
+        if read.axis is None or read.context or read.axis not in wanted:
+            rows.update(range(spec.size(axis)))
+        elif read.map is None:
+            rows.update(wanted[read.axis])
+        else:
+            rows.update(x for i in wanted[read.axis] for x in read.map.reads(i))

@@ -1,0 +1,203 @@
+"""Input sizes that fit exactly, solved through the whole graph, each axis by itself.
+
+Fits exactly: no stride leaves a remainder, ceil mode never hangs over, SAME pads evenly, scaled sizes are whole,
+merged branches are equally long, and every stride still shrinks its axis.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from math import lcm
+
+from striate.geometry import Condition, Shift, SizeLaw, solve
+from striate.network import Network, Node
+from striate.op import Declaration
+
+_CLASSES = 4096
+"""More residue classes than this are a network no list of sizes can describe."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AxisSizes:
+    """Fitting sizes of one input axis: N = a residue (mod modulus), at least that residue's minimum.
+
+    modulus 0: only the sizes in `residues` fit. No residues: none does, and `conflict` says which node asks for what.
+    """
+
+    modulus: int
+    residues: tuple[int, ...]
+    minimum: int
+    conditions: tuple[Condition, ...] = dataclasses.field(repr=False, default=())
+    conflict: str = ""
+
+    def fits(self, n: int) -> bool:
+        return any(condition.admits(n) for condition in self.conditions)
+
+    def nearest(self, wish: int, count: int = 4) -> tuple[int, ...]:
+        """The fitting sizes nearest to a wish, in ascending order."""
+        found: set[int] = set()
+        for c in self.conditions:
+            middle = c.smallest if not c.modulus else wish - (wish - c.residue) % c.modulus
+            span = range(-count, count + 1) if c.modulus else range(1)
+            found.update(n for k in span if c.admits(n := middle + k * c.modulus))
+            found.add(c.smallest)
+        return tuple(sorted(sorted(found, key=lambda n: (abs(n - wish), n))[:count]))
+
+    @property
+    def rule(self) -> str:
+        """In words: ``N = 1 mod 32, N >= 33``."""
+        if not self.residues:
+            return "no size fits"
+        if not self.modulus:
+            return "N = " + " or ".join(map(str, self.residues))
+        if self.modulus == 1:
+            return f"any N >= {self.minimum}"
+        return f"N = {', '.join(map(str, self.residues))} mod {self.modulus}, N >= {self.minimum}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sizes:
+    """Fitting sizes per axis of the input ("h", "w", …), and those nearest to a wish that fit all of them (square)."""
+
+    axes: Mapping[str, AxisSizes]
+    near: int
+    nearest: tuple[int, ...]
+
+
+def sizes(net: Network, near: int = 224) -> Sizes:
+    """Solve every spatial axis of the sole input. Raises ShapeError when no input size gives the network an output."""
+    reference, pinned = _reference(net)
+    axes = {axis.lower(): _solve_axis(reference, pinned, axis) for axis in net.input.spatial_axes}
+    common: set[int] = set()
+    if axes:
+        first, *rest = axes.values()
+        # A size that fits all axes recurs with their common modulus: look one whole turn to either side.
+        reach = lcm(*(a.modulus or 1 for a in axes.values())) // max(first.modulus, 1) + 4
+        common = {n for n in first.nearest(near, min(reach, 10_000)) if all(a.fits(n) for a in rest)}
+    return Sizes(axes, near, tuple(sorted(sorted(common, key=lambda n: (abs(n - near), n))[:4])))
+
+
+def _reference(net: Network) -> tuple[Network, bool]:
+    """The network on a generous input, where no map is down to one pixel: its one-axis maps are read off there.
+
+    Also says whether weights made for one size pin it to the input that it has.
+    """
+    best = None if net.inference.problems else net
+    shape, pinned = net.input.without_batch, False
+    for _ in range(12):
+        shape = (shape[0], *(2 * n + 1 for n in shape[1:]))
+        larger = net.with_input(shape)
+        codes = {problem.code for problem in larger.inference.problems}
+        if not codes:
+            return larger, False
+        if best is not None:
+            pinned = "G004" in codes
+            break
+    if best is None:
+        raise net.inference.problems[0]
+    return best, pinned
+
+
+_Branch = tuple[Condition, dict[str, dict[str, SizeLaw]]]
+"""A class of inputs, and on it per value: axis of the value -> law of its size."""
+
+
+def _solve_axis(net: Network, pinned: bool, axis: str) -> AxisSizes:
+    (source,) = net.inputs
+    branches: list[_Branch] = [(Condition(), {source: {axis: SizeLaw()}})]
+    last_use = {value: k for k, node in enumerate(net.nodes) for value in node.inputs}
+    for at, node in enumerate(net.nodes):
+        declaration = net.declarations[node.name]
+        solved = [
+            (agreed, {**table, **dict.fromkeys(node.outputs, laws)})
+            for condition, table in branches
+            for agreed, laws in _through(node, declaration, condition, table, pinned)
+        ]
+        if not solved:
+            return AxisSizes(1, (), 0, (), f"no size fits {node.name} = {node.op} and what comes before it")
+        done = [value for value in node.inputs if last_use[value] == at]
+        branches = [(c, {v: laws for v, laws in table.items() if v not in done}) for c, table in solved]
+        if len(branches) > _CLASSES:
+            return AxisSizes(1, (), 0, (), f"more than {_CLASSES} classes of sizes at {node.name}")
+    return _summary([condition for condition, _ in branches])
+
+
+def _through(
+    node: Node, declaration: Declaration, condition: Condition, table: dict[str, dict[str, SizeLaw]], pinned: bool
+) -> list[tuple[Condition, dict[str, SizeLaw]]]:
+    """Every way in which a node fits the inputs of one class, with the law of each of its output's axes."""
+    if node.op.follows is not None:
+        return _follow(condition, table.get(node.inputs[0], {}), table.get(node.inputs[node.op.follows], {}))
+    ways: list[tuple[Condition, dict[str, list[SizeLaw]]]] = [(condition, {})]
+    joined: dict[str, int] = {}
+    for port, (value, reading) in enumerate(zip(node.inputs, declaration.readings, strict=True)):
+        for axis, law in table.get(value, {}).items():
+            read = reading[axis]
+            if read.axis is None:
+                if pinned and not declaration.outputs[0].spatial_axes:
+                    size = SizeLaw(Fraction(0), Fraction(declaration.inputs[port].size(axis)))
+                    ways = [(c2, made) for c, made in ways if (c2 := c.equal(law, size))]
+                continue  # Collapsed: one number comes out, whatever the size.
+            if isinstance(read.map, Shift) and len(node.inputs) > 1:
+                joined[read.axis] = joined.get(read.axis, 0) + 1
+            ways = [
+                (c2, made | {read.axis: [*made.get(read.axis, []), law2]})
+                for c, made in ways
+                for law2, c2 in ([(law, c)] if read.map is None else solve(read.map, law, c))
+            ]
+    side_by_side = {axis for axis, count in joined.items() if count == len(node.inputs)}
+    return [
+        (agreed, laws)
+        for c, made in ways
+        for agreed, laws in _join(c, made, side_by_side, declaration)
+    ]
+
+
+def _follow(
+    condition: Condition, own: Mapping[str, SizeLaw], followed: Mapping[str, SizeLaw]
+) -> list[tuple[Condition, dict[str, SizeLaw]]]:
+    """A crop fits where what it cuts away is not negative, and the same on both sides."""
+    agreed: Condition | None = condition
+    for axis, law in followed.items():
+        margin = SizeLaw(own[axis].slope - law.slope, own[axis].offset - law.offset)
+        agreed = agreed and agreed.at_least(margin, 0)
+        agreed = agreed and agreed.congruent(margin, 0, 2)
+    return [(agreed, dict(followed))] if agreed else []
+
+
+def _join(
+    condition: Condition, made: dict[str, list[SizeLaw]], side_by_side: set[str], declaration: Declaration
+) -> Iterator[tuple[Condition, dict[str, SizeLaw]]]:
+    """One law per axis of the output: branches must be equally long, or add up where they lie side by side."""
+    laws: dict[str, SizeLaw] = {}
+    agreed: Condition | None = condition
+    for axis, branches in made.items():
+        laws[axis] = branches[0]
+        if axis in side_by_side:
+            # Each branch was shifted by what the others take up at the size it was declared for.
+            whole = declaration.outputs[0].size(axis)
+            parts = [x.size(axis) for x in declaration.inputs]
+            laws[axis] = SizeLaw(
+                sum((law.slope for law in branches), Fraction(0)),
+                sum((law.offset - (whole - part) for law, part in zip(branches, parts)), Fraction(0)),
+            )
+            continue
+        for other in branches[1:]:
+            agreed = agreed and agreed.equal(branches[0], other)
+    if agreed:
+        yield agreed, laws
+
+
+def _summary(conditions: list[Condition]) -> AxisSizes:
+    fixed = sorted({c.residue for c in conditions if not c.modulus})
+    moving = [c for c in conditions if c.modulus]
+    if not moving:
+        return AxisSizes(0, tuple(fixed), min(fixed, default=0), tuple(conditions))
+    modulus = lcm(*(c.modulus for c in moving))
+    residues = sorted({r for c in moving for r in range(c.residue, modulus, c.modulus)})
+    smallest = min(c.smallest for c in conditions)
+    return AxisSizes(modulus, tuple(residues), smallest, tuple(conditions))
+
+

@@ -1,0 +1,258 @@
+"""Pixel use: in how many ways each input pixel reaches the output.
+
+A path goes from a pixel through one tap of each window to an output position, channels counted once. For one layer
+that is the number of windows that use the pixel. Paths are counted exactly, in integers of any size. Global context
+(gates of squeeze-and-excitation, a norm's statistics) adds the same to every pixel and is not counted.
+
+Along a chain of windows the map is an outer product of one vector per axis, and stays one: a 100,000 x 100,000 input
+takes a few MB. Where branches meet, maps are summed: as long as that is smaller, as a list of outer products.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import product
+from math import prod
+from typing import Any
+
+from striate.diagnostics import LimitError, OpError
+from striate.geometry import AxisMap
+from striate.network import Network
+from striate.op import Declaration, Reading
+
+Vector = tuple[int, ...]
+Term = tuple[Vector, ...]
+"""An outer product: one vector per spatial axis."""
+
+DENSE_LIMIT = 4_000_000
+"""More cells than this are not written out one by one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelUse:
+    """Paths from each pixel of a network's input to a value.
+
+    shape: sizes of the spatial axes; terms: outer products whose sum is the map.
+    """
+
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    terms: tuple[Term, ...]
+
+    def at(self, *position: int) -> int:
+        """Paths from the pixel at (y, x)."""
+        return sum(prod(vector[p] for vector, p in zip(term, position, strict=True)) for term in self.terms)
+
+    @property
+    def cells(self) -> int:
+        return prod(self.shape)
+
+    def rows(self) -> Iterator[list[int]]:
+        """The map along its last axis, one line after the other."""
+        for position in product(*map(range, self.shape[:-1])):
+            total = [0] * self.shape[-1]
+            for term in self.terms:
+                if factor := prod(vector[p] for vector, p in zip(term, position)):
+                    total = [a + factor * b for a, b in zip(total, term[-1], strict=True)]
+            yield total
+
+    @functools.cached_property
+    def counts(self) -> list[Any]:
+        """The whole map as nested lists. Raises LimitError beyond DENSE_LIMIT pixels."""
+        if self.cells > DENSE_LIMIT:
+            raise LimitError(
+                f"a map of {self.cells} pixels is too large to write out",
+                why=f"the limit is {DENSE_LIMIT}",
+                fix="ask for single pixels or for the vectors of each axis",
+            )
+        nested: list[Any] = list(self.rows())
+        for size in reversed(self.shape[1:-1]):
+            nested = [nested[k : k + size] for k in range(0, len(nested), size)]
+        return nested if len(self.shape) > 1 else list(nested[0])
+
+    @functools.cached_property
+    def unread(self) -> int:
+        """Pixels from which no path leads to the value."""
+        # Counts are never negative, so a pixel is unread only if every term is 0 there: only zeros matter.
+        supports: list[dict[tuple[bool, ...], int]] = []
+        for axis, size in enumerate(self.shape):
+            kinds: dict[tuple[bool, ...], int] = {}
+            for k in range(size):
+                kind = tuple(term[axis][k] > 0 for term in self.terms)
+                kinds[kind] = kinds.get(kind, 0) + 1
+            supports.append(kinds)
+        masks = [
+            [(sum(1 << t for t, real in enumerate(kind) if real), number) for kind, number in kinds.items()]
+            for kinds in supports
+        ]
+        return sum(
+            prod(number for _, number in kinds)
+            for kinds in product(*masks)
+            if not functools.reduce(int.__and__, (mask for mask, _ in kinds))
+        )
+
+    @property
+    def total(self) -> int:
+        """Paths from all pixels together."""
+        return sum(prod(map(sum, term)) for term in self.terms)
+
+    @functools.cached_property
+    def most(self) -> int:
+        """Paths from the most used pixel. Raises LimitError for a branched map beyond DENSE_LIMIT pixels."""
+        if len(self.terms) == 1:
+            return prod(map(max, self.terms[0]))
+        if self.cells > DENSE_LIMIT:
+            raise LimitError(f"no peak is looked for among {self.cells} pixels", fix="ask for single pixels")
+        return max(max(row) for row in self.rows())
+
+    @property
+    def corner(self) -> int:
+        """Paths from the first pixel of every axis."""
+        return self.at(*(0 for _ in self.shape))
+
+    @property
+    def centre(self) -> int:
+        return self.at(*(n // 2 for n in self.shape))
+
+    @property
+    def corner_to_centre(self) -> Fraction | None:
+        """Paths of the corner pixel over those of the centre pixel; None when the centre has none."""
+        return Fraction(self.corner, self.centre) if self.centre else None
+
+    @property
+    def border_to_centre(self) -> Fraction | None:
+        """Mean paths of the outermost pixels over those of the centre pixel; None when the centre has none."""
+        inner = sum(prod(sum(v[1:-1]) for v in term) for term in self.terms)
+        pixels = self.cells - prod(max(n - 2, 0) for n in self.shape)
+        return Fraction(self.total - inner, pixels * self.centre) if self.centre else None
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every pixel is used equally often."""
+        return self.unread == 0 and self.total == self.cells * self.most
+
+    def reduced(self, limit: int) -> PixelUse:
+        """The map summed over blocks, so that no axis is longer than `limit`."""
+        return dataclasses.replace(
+            self,
+            shape=tuple(min(n, limit) for n in self.shape),
+            terms=tuple(tuple(_blocks(vector, limit) for vector in term) for term in self.terms),
+        )
+
+
+def _blocks(vector: Vector, limit: int) -> Vector:
+    n, m = len(vector), min(len(vector), limit)
+    return tuple(sum(vector[k * n // m : (k + 1) * n // m]) for k in range(m))
+
+
+def pixels(net: Network, value: str | None = None) -> PixelUse:
+    """Pixel use of the sole input, counted to one value, or to all the network's outputs together.
+
+    Raises ShapeError when a node has no output, OpError for an input without spatial axes, LimitError when branches
+    make a map that neither outer products nor DENSE_LIMIT cells can hold.
+    """
+    spec = net.input
+    if not spec.spatial:
+        raise OpError("the input has no height and width", why=f"it is {spec}", fix="give an image, 32x32x3")
+    (source,) = net.inputs
+    targets = net.outputs if value is None else (value,)
+    maps: dict[str, dict[Term, int]] = {}
+    for target in targets:
+        if target not in net.specs:
+            target = net.node(target).outputs[0]
+        _add(maps, target, tuple((1,) * n for n in net.specs[target].spatial_sizes), 1)
+    for node in reversed(net.nodes):
+        declaration = net.declarations[node.name]
+        for port, name in enumerate(node.outputs):
+            if arriving := maps.pop(name, None):
+                readings = declaration.readings_of(port) if port else declaration.readings
+                back = _pulls(declaration, readings)
+                for term, times in _compact(arriving, declaration.outputs[port].spatial_sizes).items():
+                    for origin, pull in zip(node.inputs, back, strict=True):
+                        if pull is not None:
+                            _add(maps, origin, pull(term), times)
+    found = _compact(maps.get(source, {}), spec.spatial_sizes)
+    terms = tuple((tuple(t * n for n in term[0]), *term[1:]) for term, t in found.items())
+    empty = tuple((0,) * n for n in spec.spatial)
+    return PixelUse(spec.spatial_axes, spec.spatial, terms or (empty,))
+
+
+def _add(maps: dict[str, dict[Term, int]], value: str, term: Term, times: int) -> None:
+    terms = maps.setdefault(value, {})
+    terms[term] = terms.get(term, 0) + times
+
+
+def _compact(terms: dict[Term, int], shape: tuple[int, ...]) -> dict[Term, int]:
+    """The same sum in fewer outer products: terms that agree on all axes but one are added, then rows written out."""
+    for axis in range(len(shape)):
+        if len(terms) > 1:
+            grouped: dict[Term, Vector] = {}
+            for term, times in terms.items():
+                rest = (*term[:axis], *term[axis + 1 :])
+                scaled = tuple(times * n for n in term[axis])
+                known = grouped.get(rest)
+                grouped[rest] = scaled if known is None else tuple(map(int.__add__, known, scaled))
+            terms = {(*rest[:axis], v, *rest[axis:]): 1 for rest, v in grouped.items()}
+    if len(terms) > min(shape, default=1):
+        if prod(shape) > DENSE_LIMIT:
+            raise LimitError(
+                f"branches make a map of {len(terms)} outer products on {'x'.join(map(str, shape))}",
+                why=f"it is written out only up to {DENSE_LIMIT} cells",
+                fix="analyse a smaller input; the pattern at the borders is the same",
+            )
+        terms = _by_rows(terms, shape)
+    return terms
+
+
+def _by_rows(terms: dict[Term, int], shape: tuple[int, ...]) -> dict[Term, int]:
+    """One outer product per position of the shortest axis: never more than that many."""
+    axis = shape.index(min(shape))
+    if len(shape) > 2:
+        return terms  # Volumes keep their products.
+    rows: dict[Term, int] = {}
+    for k in range(shape[axis]):
+        unit = tuple(int(i == k) for i in range(shape[axis]))
+        other = [0] * (prod(shape) // shape[axis])
+        for term, times in terms.items():
+            if factor := times * term[axis][k]:
+                other = [a + factor * b for a, b in zip(other, term[1 - axis], strict=True)]
+        rows[(unit, tuple(other)) if axis == 0 else (tuple(other), unit)] = 1
+    return rows
+
+
+def _pulls(
+    declaration: Declaration, readings: Sequence[Mapping[str, Reading]]
+) -> list[Callable[[Term], Term] | None]:
+    """Per input, how an outer product over the output becomes one over that input; None for global context."""
+    local = [
+        all(reading[axis].axis is not None for axis in x.spatial_axes)
+        for x, reading in zip(declaration.inputs, readings, strict=True)
+    ]
+    found: list[Callable[[Term], Term] | None] = []
+    for x, reading, near in zip(declaration.inputs, readings, local, strict=True):
+        if any(local) and not near:
+            found.append(None)
+        else:
+            found.append(functools.partial(_pull, declaration, reading, x.spatial_axes))
+    return found
+
+
+def _pull(declaration: Declaration, reading: Mapping[str, Reading], axes: tuple[str, ...], term: Term) -> Term:
+    out = declaration.outputs[0].spatial_axes
+    vectors = []
+    for axis in axes:
+        read = reading[axis]
+        if read.axis in out:
+            arriving = term[out.index(read.axis)]
+            vectors.append(arriving if read.map is None else _pull_axis(read.map, arriving))
+        else:
+            vectors.append((1,) * declaration.inputs[0].size(axis))
+    return tuple(vectors)
+
+
+@functools.lru_cache(maxsize=512)
+def _pull_axis(axis_map: AxisMap, counts: Vector) -> Vector:
+    return tuple(axis_map.pull(counts))
