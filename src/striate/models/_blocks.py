@@ -1,4 +1,4 @@
-"""Pieces that several families share: a chain of ops under numbered names, a convolution with its batch normalisation."""
+"""Pieces that several families share: numbered chains of ops, a convolution with its batch normalisation."""
 
 from __future__ import annotations
 

@@ -148,10 +148,10 @@ def create(name: str, input: Image | None = None, num_classes: int | None = None
     (1, 1, 32, 32)
     """
     entry = get(name)
-    if input is not None and len(input) != 3:
+    if input is not None and (len(input) != 3 or min(input) < 1):
         raise NotationError(
-            f"{name}: the input has {len(input)} sizes",
-            why=f"an image has 3: (channels, height, width); got {tuple(input)}",
+            f"{name}: no image has the sizes {', '.join(map(str, input))}",
+            why="an image has three sizes of 1 or more: channels, height, width",
             fix=f"input={entry.input}",
         )
     if num_classes is not None:

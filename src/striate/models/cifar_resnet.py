@@ -10,8 +10,7 @@ from striate.network import Builder, Network, Ref
 from striate.ops.activation import Relu
 from striate.ops.conv import Conv
 from striate.ops.norm import BatchNorm
-from striate.ops.pool import AvgPool
-from striate.ops.reshape import Pad
+from striate.ops.reshape import Pad, Slice
 
 CIFAR_RESNET = Family(
     name="CIFAR ResNet",
@@ -30,13 +29,12 @@ CIFAR_RESNET = Family(
 
 
 def _shortcut(b: Builder, filters: int, stride: int, x: Ref) -> Ref:
-    """The paper's option A, without weights: every second pixel, and zeros for the new channels."""
-    if stride > 1:
-        x = b(AvgPool(1, stride=stride), x, name="subsample")
-    new = filters - x.spec.channels
-    if new:
-        x = b(Pad(axis="C", before=new // 2, after=new - new // 2), x, name="zeros")
-    return x
+    """The paper's option A, without weights: every second pixel, and zeros for the new half of the channels."""
+    if stride == 1:
+        return x
+    for axis in ("H", "W"):
+        x = b(Slice(axis, step=stride), x, name=f"subsample_{axis.lower()}")
+    return b(Pad(0, channels=(filters // 4, filters // 4)), x, name="zeros")
 
 
 def _declare(name: str, depth: int) -> None:

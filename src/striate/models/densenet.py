@@ -37,10 +37,10 @@ def _layer(b: Builder, x: Ref, growth: int) -> Ref:
     return b(Concat(), x, y, name="concat")
 
 
-def _transition(b: Builder, x: Ref) -> Ref:
+def _transition(b: Builder, x: Ref, filters: int) -> Ref:
     """Half the channels, half the height and width."""
     x = b(Relu(), b(BatchNorm(), x, name="norm"), name="relu")
-    x = b(Conv(x.spec.channels // 2, kernel=1, bias=False), x, name="conv")
+    x = b(Conv(filters, kernel=1, bias=False), x, name="conv")
     return b(AvgPool(2), x, name="pool")
 
 
@@ -52,13 +52,16 @@ def _declare(name: str, depths: tuple[int, ...], growth: int, params: int, gmacs
             x = b(Conv(2 * growth, kernel=7, stride=2, padding=3, bias=False), b.input, name="conv0")
             x = b(Relu(), b(BatchNorm(), x, name="norm0"), name="relu0")
             x = b(MaxPool(3, stride=2, padding=1), x, name="pool0")
+            channels = 2 * growth
             for block, depth in enumerate(depths, start=1):
                 for layer in range(1, depth + 1):
                     with b.scope(f"denseblock{block}.denselayer{layer}"):
                         x = _layer(b, x, growth)
+                channels += depth * growth
                 if block < len(depths):
+                    channels //= 2
                     with b.scope(f"transition{block}"):
-                        x = _transition(b, x)
+                        x = _transition(b, x, channels)
             x = b(BatchNorm(), x, name="norm5")
         x = b(GlobalAvgPool(), b(Relu(), x, name="relu"), name="avgpool")
         return b.build(b(Linear(num_classes), b(Flatten(), x, name="flatten"), name="classifier"))

@@ -14,11 +14,11 @@ from striate.models.vgg import FILTERS
 from striate.network import Builder, Network, Ref
 from striate.ops.activation import Relu
 from striate.ops.conv import Conv, ConvTranspose
-from striate.ops.merge import Add
+from striate.ops.merge import Add, Crop
 from striate.ops.norm import BatchNorm
 from striate.ops.pool import MaxPool
 from striate.ops.regularise import Dropout
-from striate.ops.reshape import Slice, Upsample
+from striate.ops.upsample import Upsample
 
 FCN = Family(
     name="FCN",
@@ -40,13 +40,6 @@ FCN = Family(
 
 VOC = 21
 """Classes of PASCAL VOC, background included."""
-
-
-def _crop(b: Builder, x: Ref, offset: int, like: Ref, name: str) -> Ref:
-    """`like`'s height and width of x, from `offset` on."""
-    for axis in ("H", "W"):
-        x = b(Slice(axis, start=offset, stop=offset + like.spec.size(axis)), x, name=f"{name}_{axis.lower()}")
-    return x
 
 
 def _upsample(b: Builder, x: Ref, factor: int, num_classes: int, name: str) -> Ref:
@@ -78,11 +71,11 @@ def _fcn(name: str, input: Image, num_classes: int, fuse: tuple[tuple[str, int],
     for pool, offset in fuse:
         x = _upsample(b, x, 2, num_classes, f"upscore_{pool}")
         score = b(Conv(num_classes, kernel=1), pools[pool], name=f"score_{pool}")
-        score = _crop(b, score, offset, x, f"score_{pool}c")
+        score = b(Crop(offset), score, x, name=f"score_{pool}c")
         x = b(Add(), x, score, name=f"fuse_{pool}")
         stride //= 2
     x = _upsample(b, x, stride, num_classes, "upscore")
-    return b.build(_crop(b, x, last, b.input, "score"))
+    return b.build(b(Crop(last), x, b.input, name="score"))
 
 
 VOC_SIZE = (3, 500, 500)
@@ -106,9 +99,9 @@ def fcn8s(input: Image, num_classes: int = VOC) -> Network:
     return _fcn("fcn8s", input, num_classes, (("pool4", 5), ("pool3", 9)), 31)
 
 
-def _head(b: Builder, x: Ref, name: str, num_classes: int) -> Ref:
+def _head(b: Builder, x: Ref, name: str, filters: int, num_classes: int) -> Ref:
     with b.scope(name):
-        x = b(Conv(x.spec.channels // 4, kernel=3, padding=1, bias=False), x, name="0")
+        x = b(Conv(filters, kernel=3, padding=1, bias=False), x, name="0")
         x = b(Relu(), b(BatchNorm(), x, name="1"), name="2")
         x = b(Conv(num_classes, kernel=1), b(Dropout(0.1), x, name="3"), name="4")
         return b(Upsample(size=b.input.spec.spatial, method="bilinear"), x, name="upsample")
@@ -127,9 +120,9 @@ def _declare(name: str, backbone: str, params: int, gmacs: float) -> None:
             _, _, third, fourth = stages(
                 b, b.input, Shape(DEPTHS[backbone], dilated=(False, False, True, True))
             )
-        outputs = [_head(b, fourth, "classifier", num_classes)]
+        outputs = [_head(b, fourth, "classifier", 512, num_classes)]
         if aux:
-            outputs.append(_head(b, third, "aux_classifier", num_classes))
+            outputs.append(_head(b, third, "aux_classifier", 256, num_classes))
         return b.build(*outputs)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from striate.models._blocks import conv_bn
 from striate.models.catalogue import Family, Image, model
@@ -56,15 +57,21 @@ def residual(b: Builder, x: Ref, convs: Sequence[Conv], shortcut: Callable[[Ref]
 
 
 def _convs(shape: Shape, planes: int, stride: int, dilation: int) -> tuple[Conv, ...]:
-    spatial = {"kernel": 3, "stride": stride, "padding": dilation, "dilation": dilation}
-    if not shape.bottleneck:
-        return Conv(planes, bias=False, **spatial), Conv(planes, kernel=3, padding=1, bias=False)
-    width = planes * shape.group_width // 64 * shape.groups
-    return (
-        Conv(width, kernel=1, bias=False),
-        Conv(width, groups=shape.groups, bias=False, **spatial),
-        Conv(4 * planes, kernel=1, bias=False),
+    width = planes * shape.group_width // 64 * shape.groups if shape.bottleneck else planes
+    spatial = Conv(
+        width, kernel=3, stride=stride, padding=dilation, dilation=dilation, groups=shape.groups, bias=False
     )
+    if shape.bottleneck:
+        return Conv(width, kernel=1, bias=False), spatial, Conv(4 * planes, kernel=1, bias=False)
+    return spatial, Conv(planes, kernel=3, padding=1, bias=False)
+
+
+def _identity(x: Ref) -> Ref:
+    return x
+
+
+def _project(b: Builder, filters: int, stride: int, x: Ref) -> Ref:
+    return conv_bn(b, x, "downsample.0", "downsample.1", filters, 1, stride=stride)
 
 
 def stages(b: Builder, x: Ref, shape: Shape) -> list[Ref]:
@@ -73,20 +80,18 @@ def stages(b: Builder, x: Ref, shape: Shape) -> list[Ref]:
     x = b(Relu(), x, name="relu")
     x = b(MaxPool(3, stride=2, padding=1), x, name="maxpool")
     outputs = []
-    dilation = 1
+    dilation, channels = 1, 64
     for stage, (depth, dilated) in enumerate(zip(shape.depths, shape.dilated, strict=True), start=1):
         planes = 64 * 2 ** (stage - 1)
         filters = planes * (4 if shape.bottleneck else 1)
         for block in range(depth):
             stride = 2 if stage > 1 and block == 0 and not dilated else 1
-
-            def project(x: Ref, filters: int = filters, stride: int = stride) -> Ref:
-                if stride == 1 and x.spec.channels == filters:
-                    return x
-                return conv_bn(b, x, "downsample.0", "downsample.1", filters, 1, stride=stride)
-
+            shortcut = (
+                partial(_project, b, filters, stride) if stride > 1 or channels != filters else _identity
+            )
             with b.scope(f"layer{stage}.{block}"):
-                x = residual(b, x, _convs(shape, planes, stride, dilation), project)
+                x = residual(b, x, _convs(shape, planes, stride, dilation), shortcut)
+            channels = filters
             if dilated and block == 0:  # the block that would have strided still sees the old grid
                 dilation *= 2
         outputs.append(x)

@@ -11,10 +11,9 @@ from striate.models.catalogue import Family, Image, model
 from striate.network import Builder, Network, Ref
 from striate.ops.activation import Relu
 from striate.ops.conv import Conv, ConvTranspose
-from striate.ops.merge import Concat
+from striate.ops.merge import Concat, Crop
 from striate.ops.pool import MaxPool
 from striate.ops.regularise import Dropout
-from striate.ops.reshape import Slice
 
 UNET = Family(
     name="U-Net",
@@ -32,16 +31,6 @@ UNET = Family(
 )
 
 FILTERS = (64, 128, 256, 512, 1024)
-
-
-def crop(b: Builder, x: Ref, like: Ref, name: str) -> Ref:
-    """The centre of x, of the height and width of `like`."""
-    for axis in ("H", "W"):
-        have, want = x.spec.size(axis), like.spec.size(axis)
-        start = (have - want) // 2
-        if have > want:
-            x = b(Slice(axis, start=start, stop=start + want), x, name=f"{name}_{axis.lower()}")
-    return x
 
 
 def _double(b: Builder, x: Ref, filters: int, padding: int) -> Ref:
@@ -65,7 +54,10 @@ def _unet(name: str, input: Image, num_classes: int, padding: int) -> Network:
     for stage, filters in reversed(list(enumerate(FILTERS[:-1], start=1))):
         with b.scope(f"up{stage}"):
             x = b(ConvTranspose(filters, kernel=2, stride=2), x, name="tconv")
-            x = b(Concat(), crop(b, copies.pop(), x, "crop"), x, name="concat")
+            copy = copies.pop()
+            if not padding:
+                copy = b(Crop(), copy, x, name="crop")
+            x = b(Concat(), copy, x, name="concat")
             x = _double(b, x, filters, padding)
     return b.build(b(Conv(num_classes, kernel=1), x, name="conv"))
 

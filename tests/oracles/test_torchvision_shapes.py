@@ -1,0 +1,57 @@
+"""torchvision as oracle for its own networks: every layer's output shape, every parameter, the cost by counting."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from striate.models import catalogue
+
+pytestmark = pytest.mark.torch("torchvision")
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "models"
+TWINS = [
+    name
+    for path in sorted(FIXTURES.glob("*.json"))
+    for name, facts in json.loads(path.read_text("utf-8")).items()
+    if facts["source"] == "torchvision"
+]
+
+
+def small(entry: catalogue.Entry) -> tuple[int, int, int]:
+    """Another input than the entry's own, odd and not square: nothing may fit by luck."""
+    channels, height, width = entry.input
+    return channels, height - 37, width - 20
+
+
+@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize("resized", [False, True], ids=["own size", "odd size"])
+def test_every_layer_has_the_shape_torch_gives_it(name, resized):
+    import torchvision_twin
+
+    entry = catalogue.get(name)
+    image = small(entry) if resized else entry.input
+    module = torchvision_twin.twin(name)
+    shapes, macs = torchvision_twin.run(module, image)
+    net = catalogue.create(name, input=image)
+    ours = {node.name: net.specs[node.outputs[0]].without_batch for node in net.nodes}
+    missing = [layer for layer in shapes if layer not in ours]
+    assert not missing
+    assert {layer: ours[layer] for layer in shapes} == shapes
+    assert sum(d.macs for d in net.inference.declarations.values()) == macs
+    lines = [f"{key} {'x'.join(map(str, p.shape))}" for key, p in net.parameters.items()]
+    theirs = torchvision_twin.state_lines(module)
+    assert sorted(lines) == sorted(theirs)
+    if not any("layer_scale" in line for line in lines):  # torch lists a block's own parameters first
+        assert lines == theirs
+
+
+def test_the_fixtures_are_current():
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("generate", FIXTURES / "generate.py")
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for family, models in generate.facts().items():
+        kept = json.loads(generate.fixture(family).read_text("utf-8"))
+        assert {name: kept[name] for name in models} == models, family
