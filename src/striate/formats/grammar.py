@@ -1,0 +1,387 @@
+"""One op as a phrase of the notation: `conv 5x5 6 /2 pad same`.
+
+Decides how a field of each kind is read (`Op.phrase` writes it). Knows no op: the words and the order of the fields
+come from the op's own declaration (`Op.word`, `Op.aliases`, `Op.positional`, and `kind` and `words` of every field), so
+a new op can be written at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from striate.diagnostics import NotationError, OpError, StriateError, suggest
+from striate.formats.tokens import Kind, Token, excerpt, tokenize
+from striate.geometry import PADDING_POLICIES
+from striate.op import Op, registry
+
+ON = ("on", "true", "yes")
+OFF = ("off", "false", "no")
+
+Field = dataclasses.Field[Any]
+
+
+class Cursor:
+    """A position in the tokens of a text, and errors that point at it."""
+
+    def __init__(self, source: str, tokens: Sequence[Token]) -> None:
+        self.source = source
+        self.tokens = tokens
+        self.at = 0
+
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.at]
+
+    def ahead(self, steps: int = 1) -> Token:
+        return self.tokens[min(self.at + steps, len(self.tokens) - 1)]
+
+    def take(self) -> Token:
+        token = self.token
+        self.at = min(self.at + 1, len(self.tokens) - 1)
+        return token
+
+    @property
+    def last(self) -> Token:
+        """The token just taken."""
+        return self.tokens[max(self.at - 1, 0)]
+
+    def took_arrow(self) -> bool:
+        """Step over `->` if it is next."""
+        found = self.token.kind is Kind.ARROW
+        if found:
+            self.take()
+        return found
+
+    def took(self, mark: str) -> bool:
+        """Step over `mark` if it is next."""
+        found = self.token.is_(mark)
+        if found:
+            self.take()
+        return found
+
+    def where(self, first: Token | None = None, last: Token | None = None) -> str:
+        first = first or self.token
+        return excerpt(self.source, first.start, (last or first).end)
+
+    def fail(
+        self, what: str, why: str, fix: str, first: Token | None = None, last: Token | None = None
+    ) -> NotationError:
+        return NotationError(what, where=self.where(first, last), why=why, fix=fix)
+
+
+@functools.cache
+def keywords(cls: type[Op]) -> Mapping[str, Field]:
+    """Every word that introduces a field of an op: the words it declares, and its own name."""
+    fields = dataclasses.fields(cls)
+    return {f.name: f for f in fields} | {word: f for f in fields for word in f.metadata["words"]}
+
+
+def usage(word: str) -> str:
+    """How an op is written, from its declaration: `fc FEATURES [bias on|off] [in N]`."""
+    cls = registry()[word]
+    import textwrap
+
+    parts = [word]
+    by_name = {f.name: f for f in dataclasses.fields(cls)}
+    presets = cls.aliases.get(word, {})
+    for name in cls.positional:
+        parts.append(name.upper() if by_name[name].default is dataclasses.MISSING else f"[{name.upper()}]")
+    for field in by_name.values():
+        if field.name not in cls.positional and field.name not in presets:
+            label = _label(field)
+            parts.append(f"[{label}{'' if label == '/' else ' '}{_FORMS[field.metadata['kind']](field)}]")
+    return "\n".join(textwrap.wrap(" ".join(parts), 80, subsequent_indent="  ", break_long_words=False))
+
+
+def _label(field: Field) -> str:
+    words = field.metadata["words"]
+    return str(words[0]) if words else field.name
+
+
+# ---------------------------------------------------------------------------------------------------- reading
+
+
+def read_op(cursor: Cursor) -> Op:
+    """The op at the cursor, up to the next `->`, `]` or the end.
+
+    Raises NotationError for a word that is none, OpError for a value without meaning; both point at it.
+    """
+    first = cursor.token
+    known = registry()
+    if first.kind is not Kind.WORD or first.text not in known:
+        raise _no_op(cursor, known)
+    word = cursor.take().text
+    cls = known[word]
+    waiting = list(cls.positional)
+    given: dict[str, Any] = {}
+    spans: dict[str, tuple[Token, Token]] = {}
+    while not _ends(cursor.token):
+        start = cursor.token
+        field = _next_field(cursor, word, waiting)
+        if field.name in given:
+            raise cursor.fail(
+                f"{field.name} of {word} is given twice",
+                why=f"it was {_written(given[field.name])} before",
+                fix="leave one out",
+                first=start,
+            )
+        given[field.name] = read_field(cursor, field, word)
+        spans[field.name] = (start, cursor.last)
+        if field.name in waiting:
+            waiting.remove(field.name)
+    return _build(cursor, cls, word, given, spans, first)
+
+
+def read_field(cursor: Cursor, field: Field, word: str) -> Any:
+    """The value at the cursor of a field of op `word`, its keyword already read. Raises NotationError."""
+    return _READ[field.metadata["kind"]](cursor, field, word)
+
+
+def _ends(token: Token) -> bool:
+    return token.kind in (Kind.ARROW, Kind.END) or token.is_("]") or token.is_("[")
+
+
+def _no_op(cursor: Cursor, known: Mapping[str, type[Op]]) -> NotationError:
+    token = cursor.token
+    import textwrap
+
+    names = "\n".join(textwrap.wrap(", ".join(sorted(known)), 80))
+    if token.kind is not Kind.WORD:
+        what = "expected an operation" + (f", got {token}" if token.kind is not Kind.END else " after '->'")
+        return cursor.fail(what, why=f"the operations are\n{names}", fix="write one, such as conv 3x3 16")
+    near = suggest(token.text[:40], known)
+    # A word glued to its kernel, `conv3x3`, is the commonest slip.
+    glued = next(
+        (word for word in known if token.text.startswith(word) and token.text[len(word) :][:1].isdigit()), ""
+    )
+    fix = (
+        f"write '{glued} {token.text[len(glued) :]}'"
+        if glued
+        else f"did you mean {near!r}?"
+        if near
+        else "choose one of them"
+    )
+    return cursor.fail(f"unknown operation {token}", why=f"the operations are\n{names}", fix=fix)
+
+
+def _next_field(cursor: Cursor, word: str, waiting: Sequence[str]) -> Field:
+    """The field that the next token introduces (and steps over its keyword), or the next one by position."""
+    token = cursor.token
+    cls = registry()[word]
+    words = keywords(cls)
+    if (token.kind is Kind.WORD or token.is_("/")) and token.text in words:
+        cursor.take()
+        return words[token.text]
+    by_name = {f.name: f for f in dataclasses.fields(cls)}
+    for name in waiting:
+        if _fits(token, by_name[name]):
+            return by_name[name]
+        if by_name[name].default is dataclasses.MISSING or token.kind is not Kind.WORD:
+            break
+    expected = f"{word} is written\n{usage(word)}"
+    if token.kind is Kind.WORD:
+        if token.text in registry():
+            fix = f"write '->' before {token}"
+        elif cursor.ahead().is_(":"):
+            fix = f"write '->' before the name {token}"
+        else:
+            known = [*words, *(o for f in by_name.values() for o in _options(f))]
+            near = suggest(token.text[:40], known)
+            fix = f"did you mean {near!r}?" if near else "leave it out"
+        raise cursor.fail(f"{word} does not know the word {token}", expected, fix)
+    if waiting and token.kind in (Kind.INTEGER, Kind.SIZE, Kind.NUMBER):
+        field = by_name[waiting[0]]
+        raise cursor.fail(
+            f"{field.name} of {word} cannot be {token}",
+            expected,
+            f"give {field.name} {_FORMS[field.metadata['kind']](field)}",
+        )
+    raise cursor.fail(
+        f"unexpected {token} after {word}", expected, "leave it out, or write '->' before the next stage"
+    )
+
+
+def _options(field: Field) -> Sequence[str]:
+    """Words that a field accepts as its value."""
+    meta = field.metadata
+    if meta["kind"] == "padding":
+        return PADDING_POLICIES if meta["policies"] else ()
+    return tuple(meta.get("options", ())) + tuple(meta.get("also", ()))
+
+
+def _fits(token: Token, field: Field) -> bool:
+    """Whether a token can begin the value of a field that stands without its word."""
+    kind = field.metadata["kind"]
+    if token.kind is Kind.WORD:
+        return token.text in _options(field) or kind == "text"
+    if kind == "text":
+        return token.kind is Kind.TEXT
+    if token.kind is Kind.INTEGER:
+        return kind not in ("flag", "choice")
+    if token.kind is Kind.SIZE:
+        return kind in ("sizes", "padding", "ints")
+    return token.kind is Kind.NUMBER and kind == "number"
+
+
+def _bad(cursor: Cursor, field: Field, word: str) -> NotationError:
+    token = cursor.token
+    form = _FORMS[field.metadata["kind"]](field)
+    near = suggest(token.text[:40], _options(field)) if token.kind is Kind.WORD else ""
+    return cursor.fail(
+        f"{field.name} of {word} cannot be {token}",
+        why=f"expected {form}" + (f": {field.metadata['doc']}" if field.metadata["doc"] else ""),
+        fix=f"did you mean {near!r}?" if near else f"write {_label(field)} {form}".replace("/ ", "/"),
+    )
+
+
+def _whole(cursor: Cursor, field: Field, word: str) -> int:
+    value = cursor.token.value
+    if cursor.token.kind is not Kind.INTEGER or not isinstance(value, int):
+        raise _bad(cursor, field, word)
+    cursor.take()
+    return value
+
+
+def _read_sizes(cursor: Cursor, field: Field, word: str) -> Any:
+    if cursor.token.kind in (Kind.INTEGER, Kind.SIZE):
+        return cursor.take().value
+    raise _bad(cursor, field, word)
+
+
+def _read_count(cursor: Cursor, field: Field, word: str) -> Any:
+    if cursor.token.kind is Kind.WORD and cursor.token.text in _options(field):
+        return cursor.take().text
+    return _whole(cursor, field, word)
+
+
+def _read_padding(cursor: Cursor, field: Field, word: str) -> Any:
+    if cursor.token.kind is Kind.WORD and cursor.token.text in _options(field):
+        return cursor.take().text
+    if cursor.token.kind is Kind.SIZE:
+        return cursor.take().value
+    first = cursor.token
+    sides = _listed(cursor, field, word)
+    if len(sides) == 1:
+        return sides[0]
+    if len(sides) % 2:
+        raise cursor.fail(
+            f"{len(sides)} paddings do not make pairs",
+            why="every axis has two sides: top,bottom,left,right",
+            fix="write pad T,B,L,R (or two for a signal, six for a volume)",
+            first=first,
+            last=cursor.last,
+        )
+    return tuple(zip(sides[::2], sides[1::2], strict=True))
+
+
+def _listed(cursor: Cursor, field: Field, word: str) -> tuple[int, ...]:
+    values = [_whole(cursor, field, word)]
+    while cursor.took(","):
+        values.append(_whole(cursor, field, word))
+    return tuple(values)
+
+
+def _read_ints(cursor: Cursor, field: Field, word: str) -> Any:
+    if cursor.token.kind is Kind.SIZE:
+        return cursor.take().value
+    return _listed(cursor, field, word)
+
+
+def _read_number(cursor: Cursor, field: Field, word: str) -> Any:
+    if cursor.token.kind in (Kind.INTEGER, Kind.NUMBER):
+        return cursor.take().value
+    raise _bad(cursor, field, word)
+
+
+def _read_flag(cursor: Cursor, field: Field, word: str) -> bool:
+    """`bias off`; the bare word means on."""
+    token = cursor.token
+    if token.kind is Kind.WORD and token.text in ON + OFF:
+        return cursor.take().text in ON
+    cls = registry()[word]
+    if _ends(token) or token.text in keywords(cls):
+        return True
+    raise _bad(cursor, field, word)
+
+
+def _read_choice(cursor: Cursor, field: Field, word: str) -> str:
+    if cursor.token.kind in (Kind.WORD, Kind.TEXT) and cursor.token.text in _options(field):
+        return cursor.take().text
+    raise _bad(cursor, field, word)
+
+
+def _read_text(cursor: Cursor, field: Field, word: str) -> str:
+    if cursor.token.kind in (Kind.WORD, Kind.TEXT):
+        return cursor.take().text
+    raise _bad(cursor, field, word)
+
+
+_READ: dict[str, Callable[[Cursor, Field, str], Any]] = {
+    "sizes": _read_sizes, "count": _read_count, "padding": _read_padding, "flag": _read_flag,
+    "choice": _read_choice, "number": _read_number, "ints": _read_ints, "text": _read_text,
+}  # fmt: skip
+
+_FORMS: dict[str, Callable[[Field], str]] = {
+    "sizes": lambda field: "3 or 3x3",
+    "count": lambda field: "|".join(("N", *_options(field))),
+    "padding": lambda field: "|".join(("P", "T,B,L,R", *_options(field))),
+    "flag": lambda field: "on|off",
+    "choice": lambda field: "|".join(_options(field)),
+    "number": lambda field: "0.5",
+    "ints": lambda field: "1,2,3",
+    "text": lambda field: "text",
+}
+
+
+def _build(
+    cursor: Cursor,
+    cls: type[Op],
+    word: str,
+    given: Mapping[str, Any],
+    spans: Mapping[str, tuple[Token, Token]],
+    first: Token,
+) -> Op:
+    fields = {**cls.aliases.get(word, {}), **given}
+    last = cursor.last
+    missing = [
+        f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in fields
+    ]
+    if missing:
+        raise cursor.fail(
+            f"{word} needs {' and '.join(missing)}",
+            why=f"it is written\n{usage(word)}",
+            fix=f"give {missing[0]} after {word}",
+            first=first,
+            last=last,
+        )
+    try:
+        return cls(**fields)
+    except OpError as error:
+        # An op names the field that it refuses first; point at it.
+        span = spans.get(error.what.partition(" ")[0], (first, last))
+        error.where = cursor.where(*span)
+        raise
+
+
+def quoted(text: str) -> str:
+    """A name as the notation reads it back: bare where it is a word, else in quotes."""
+    try:
+        tokens = tokenize(text)
+        bare = len(tokens) == 2 and tokens[0].kind is Kind.WORD and tokens[0].text == text
+    except StriateError:
+        bare = False
+    if bare:
+        return text
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, tuple):
+        nested = any(isinstance(item, tuple) for item in value)
+        return ",".join(str(side) for pair in value for side in pair) if nested else "x".join(map(str, value))
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)

@@ -1,0 +1,330 @@
+"""The text notation of a chain: `32x32x3 -> conv 5x5 6 -> relu -> maxpool 2`.
+
+Decides how stages, names, repetitions and input sizes are written (height x width x channels, as papers write them);
+how an op is written is `grammar`'s. Branches are refused: they live in `.toml` and the Python builder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from striate.diagnostics import FormatError, LimitError, NotationError, StriateError
+from striate.formats.grammar import Cursor, quoted, read_op
+from striate.formats.tokens import Kind, Token, tokenize
+from striate.network import Builder, Network
+from striate.op import Op
+from striate.tensor import TensorSpec
+
+MAX_DEPTH = 32
+"""Brackets inside brackets; deeper ones are a slip, and every level costs the reader's patience."""
+MAX_NODES = 100_000
+"""Stages after all repetitions are written out; the deepest published network has some thousands."""
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Stage:
+    """One op of the chain, and the tokens it was written with."""
+
+    op: Op
+    name: str | None
+    first: Token
+    last: Token
+
+
+def parse(text: str, name: str | None = None, input: str | Sequence[int] | None = None) -> Network:
+    """The network of a notation.
+
+    `name` becomes the network's; `input` replaces the one that the text gives: "224x224x3", "224x224", "224" or
+    (C, H, W).
+    Raises NotationError with line, column and the nearest known word; OpError for a value without meaning; LimitError.
+
+    >>> parse("7x7x1 -> conv 3x3 /2 -> relu").outputs
+    ('relu1',)
+    """
+    cursor = Cursor(text, tokenize(text))
+    shape = _input(cursor)
+    if input is not None:
+        shape = with_size({"input": shape}, input)["input"]
+    if cursor.took_arrow():
+        stages = _chain(cursor, 0)
+    else:
+        raise _no_arrow(cursor, "the input")
+    if cursor.token.kind is not Kind.END:
+        raise cursor.fail(f"unexpected {cursor.token}", "no '[' is open here", "leave it out")
+    return _built(cursor, name or "net", shape, stages)
+
+
+def _built(cursor: Cursor, name: str, shape: Shape, stages: Sequence[Stage]) -> Network:
+    builder = Builder(name, input=shape)
+    x = builder.input
+    named: set[str] = set()
+    for stage in stages:
+        if stage.name in named:
+            raise cursor.fail(
+                f"two stages are called {stage.name!r}",
+                why="every name belongs to one node; a name inside [ ]*N repeats",
+                fix="leave the name out: nodes are numbered, conv1, conv2, …",
+                first=stage.first,
+                last=stage.last,
+            )
+        if stage.op.arity != 1 or stage.op.output_count != 1:
+            many = (
+                f"takes {stage.op.arity or 'two or more'} inputs"
+                if stage.op.arity != 1
+                else f"makes {stage.op.output_count} outputs"
+            )
+            raise cursor.fail(
+                f"{stage.op.word} does not stand in a chain",
+                why=f"it {many}, and a stage has one",
+                fix="write branches in .toml or with striate.network.Builder",
+                first=stage.first,
+                last=stage.last,
+            )
+        if stage.name:
+            named.add(stage.name)
+        try:
+            x = builder(stage.op, x, name=stage.name)
+        except StriateError as error:
+            place = cursor.where(stage.first, stage.last)
+            error.where = f"{error.where}\n{place}" if error.where else place
+            raise
+    return builder.build(x)
+
+
+def _chain(cursor: Cursor, depth: int) -> list[Stage]:
+    """Stages joined by '->', up to `]` or the end."""
+    stages = _stage(cursor, depth)
+    while cursor.took_arrow():
+        stages.extend(_stage(cursor, depth))
+        _limit(cursor, len(stages))
+    if cursor.token.kind is not Kind.END and not cursor.token.is_("]"):
+        raise _no_arrow(cursor, "a stage")
+    return stages
+
+
+def _stage(cursor: Cursor, depth: int) -> list[Stage]:
+    first = cursor.token
+    if cursor.took("["):
+        return _block(cursor, first, depth + 1)
+    name = None
+    if first.kind in (Kind.WORD, Kind.TEXT) and cursor.ahead().is_(":"):
+        name = cursor.take().text
+        cursor.take()
+        if not name:
+            raise cursor.fail("an empty name", "a node is found by its name", 'leave out "":', first=first)
+    op = read_op(cursor)
+    return [Stage(op, name, first, cursor.last)]
+
+
+def _block(cursor: Cursor, opening: Token, depth: int) -> list[Stage]:
+    """`a -> b]*2` after its opening bracket."""
+    if depth > MAX_DEPTH:
+        raise LimitError(
+            f"brackets are nested more than {MAX_DEPTH} deep",
+            where=cursor.where(opening),
+            why="every level multiplies the stages inside it",
+            fix="write the inner repetition out, or build it with striate.network.Builder",
+        )
+    stages = _chain(cursor, depth)
+    if not cursor.took("]"):
+        raise cursor.fail(
+            "a '[' is not closed",
+            "it begins here",
+            "write ] after the last stage of the block",
+            first=opening,
+        )
+    if not cursor.took("*"):
+        return stages
+    token = cursor.take()
+    count = token.value
+    if token.kind is not Kind.INTEGER or not isinstance(count, int) or count < 1:
+        raise cursor.fail(
+            f"a block cannot be repeated {token} times",
+            why="expected a whole number of 1 or more after *",
+            fix="write [ … ]*2",
+            first=token,
+        )
+    _limit(cursor, len(stages) * count, token)
+    return stages * count
+
+
+def _limit(cursor: Cursor, nodes: int, token: Token | None = None) -> None:
+    if nodes > MAX_NODES:
+        raise LimitError(
+            f"the network would have {nodes:,} nodes or more",
+            where=cursor.where(token or cursor.last),
+            why=f"a network has at most {MAX_NODES:,}",
+            fix="repeat the block less often",
+        )
+
+
+def _no_arrow(cursor: Cursor, after: str) -> NotationError:
+    token = cursor.token
+    fix = "such as '-> conv 3x3'" if token.kind is Kind.END else f"write '->' before {token}"
+    return cursor.fail(f"expected '->' after {after}, got {token}", "stages are joined by '->'", fix)
+
+
+# ---------------------------------------------------------------------------------------------------- input sizes
+
+_INPUT = "an input is HxWxC, HxW (one channel), DxHxWxC, '1d LxC' for a signal, or C for a flat vector"
+
+
+def _input(cursor: Cursor) -> Shape:
+    """The input at the cursor as (C, [D, [H,]] W)."""
+    first = cursor.token
+    rank = None
+    if first.kind is Kind.WORD and first.text in ("1d", "2d", "3d"):
+        rank = int(cursor.take().text[0])
+    token = cursor.token
+    if token.kind not in (Kind.INTEGER, Kind.SIZE):
+        raise cursor.fail(
+            f"expected the input size, got {token}", _INPUT, "begin with it: 32x32x3 -> conv 3x3 16"
+        )
+    sizes = token.value if isinstance(token.value, tuple) else (int(token.value or 0),)
+    cursor.take()
+    if rank is None:
+        rank = {1: 0, 2: 2, 3: 2, 4: 3}.get(len(sizes), len(sizes))
+    if len(sizes) - rank not in (0, 1) or rank > 3:
+        raise cursor.fail(
+            f"{len(sizes)} sizes do not make an input", _INPUT, "such as 32x32x3", first=first, last=token
+        )
+    if min(sizes) < 1:
+        raise cursor.fail(
+            f"the input {token.text} is empty", "every size is 1 or more", "such as 32x32x3", first=token
+        )
+    channels = sizes[-1] if len(sizes) > rank else 1
+    return (channels, *sizes[:rank])
+
+
+def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
+    """(C, H, W) from a size in the papers' order: "224x224x3"; "224x224" and "224" keep the channels of `like`.
+
+    `like` is the (C, H, W), (C, L) or (C, D, H, W) of the network; without it an image of one channel is meant.
+    Raises NotationError.
+
+    >>> parse_size("224x160x3"), parse_size("64", like=(3, 32, 32))
+    ((3, 224, 160), (3, 64, 64))
+    """
+    cursor = Cursor(text, tokenize(text))
+    first = cursor.token
+    if like is None or (first.kind is not Kind.SIZE and first.kind is not Kind.INTEGER):
+        shape = _input(cursor)
+    else:
+        channels, rank = like[0], len(like) - 1
+        cursor.take()
+        sizes = first.value if isinstance(first.value, tuple) else (int(first.value or 0),)
+        if len(sizes) == 1 and rank > 0:
+            sizes *= rank
+        if len(sizes) == rank:
+            sizes = (*sizes, channels)
+        if len(sizes) != rank + 1:
+            raise cursor.fail(
+                f"{first.text} is no size of this input",
+                why=f"the network's input is {written_size(like)}: give {rank} sizes, or {rank + 1} with the channels",
+                fix=f"such as {written_size(like)}",
+                first=first,
+            )
+        shape = (sizes[-1], *sizes[:-1])
+    if cursor.token.kind is not Kind.END:
+        raise cursor.fail(f"unexpected {cursor.token} after the size", _INPUT, "leave it out")
+    return checked(shape)
+
+
+def with_size(shapes: Mapping[str, Shape], wish: str | Sequence[int]) -> dict[str, Shape]:
+    """Input name -> shape with its sole input replaced by `wish`. Raises NotationError."""
+    if len(shapes) != 1:
+        raise NotationError(
+            "the network has several inputs",
+            why=f"{', '.join(shapes)}; one size cannot be meant for all",
+            fix="set the sizes in the network itself",
+        )
+    ((name, shape),) = shapes.items()
+    return {name: parse_size(wish, like=shape) if isinstance(wish, str) else checked(wish)}
+
+
+def checked(shape: Sequence[int]) -> Shape:
+    """`shape` (C, H, W) if it has one to four sizes of 1 or more. Raises NotationError."""
+    if 1 <= len(shape) <= 4 and all(isinstance(size, int) and size >= 1 for size in shape):
+        return tuple(shape)
+    raise NotationError(
+        f"{tuple(shape)} is no input",
+        why="an input is (C, H, W), (C, L) or (C, D, H, W), every size 1 or more",
+        fix="such as 224x224x3",
+    )
+
+
+def written_size(shape: Sequence[int]) -> str:
+    """A shape (C, H, W) as the notation reads it: HxWxC; a signal as `1d LxC`."""
+    text = str(TensorSpec.image(shape))
+    return f"1d {text}" if len(shape) == 2 else text
+
+
+# ---------------------------------------------------------------------------------------------------- writing
+
+
+def format(network: Network, width: int = 100) -> str:
+    """The notation of a chain; `parse` gives the same nodes back. Names are written where counting would not give them.
+
+    Raises FormatError for a network with branches.
+    """
+    _refuse_branches(network)
+    nodes = network.nodes
+    ranks = [
+        len(network.specs[node.inputs[0]].spatial) if node.inputs[0] in network.specs else 2 for node in nodes
+    ]
+    phrases = [node.op.phrase(rank) for node, rank in zip(nodes, ranks, strict=True)]
+    names = [node.name for node in nodes]
+    explicit = [False] * len(names)
+    for _ in range(
+        3
+    ):  # without names; with those that counting does not give; and, when these disturb the counting, with all
+        stages = [f"{quoted(n)}: {p}" if e else p for n, p, e in zip(names, phrases, explicit, strict=True)]
+        text = _wrapped((written_size(network.input.without_batch), *stages), width)
+        counted = [node.name for node in parse(text).nodes]
+        if counted == names:
+            return text
+        explicit = (
+            [True] * len(names) if any(explicit) else [a != b for a, b in zip(names, counted, strict=True)]
+        )
+    raise FormatError(
+        "the network has no notation", why="its names cannot be written", fix="write .toml instead"
+    )
+
+
+def _wrapped(stages: Sequence[str], width: int) -> str:
+    """Stages joined by '->', broken before an arrow where a line grows beyond `width`."""
+    lines = [stages[0]]
+    for stage in stages[1:]:
+        if len(lines[-1]) + len(stage) + 4 > width:
+            lines.append(f"  -> {stage}")
+        else:
+            lines[-1] += f" -> {stage}"
+    return "\n".join(lines)
+
+
+def _refuse_branches(network: Network) -> None:
+    before = "input"
+    problem = (
+        ""
+        if list(network.inputs) == [before]
+        else f"its inputs are {', '.join(network.inputs)}, and a chain has one, called input"
+    )
+    for node in network.nodes:
+        if node.inputs != (before,) or len(node.outputs) != 1:
+            problem = (
+                problem
+                or f"{node.name} reads {', '.join(node.inputs)}, and a stage reads only the one before"
+            )
+        before = node.outputs[0] if node.outputs else node.name
+    if network.outputs != (before,):
+        problem = (
+            problem or f"its outputs are {', '.join(network.outputs)}, and a chain ends in its last stage"
+        )
+    if problem:
+        raise FormatError("the network is not a chain", why=problem, fix="write .toml, which has branches")
+
+
+__all__ = ["MAX_DEPTH", "MAX_NODES", "checked", "format", "parse", "parse_size", "with_size", "written_size"]

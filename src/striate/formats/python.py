@@ -1,0 +1,206 @@
+"""Networks that a user's own Python file or module builds.
+
+Decides which object of a module is meant and how a failure inside the user's code is told (its own file, line and
+message, never a traceback). Running a `.py` file executes it, as `python file.py` would; nothing else is run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from striate.diagnostics import FormatError, SourceError, StriateError, suggest
+from striate.formats.files import read_text
+from striate.network import Builder, Network
+
+ATTRIBUTES = ("net", "network", "model")
+"""What the network of a file is called when nobody says `file.py:attribute`."""
+
+
+def from_file(path: Path, attribute: str = "") -> Network:
+    """The network of a `.py` file: `attribute`, else `net`, `network` or `model`, else the only one in it."""
+    source = read_text(path)
+    module = ModuleType(f"_striate_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and annotations look their module up
+    with _running(str(path), path.resolve().parent):
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    if not attribute:
+        return _only(module, str(path))
+    return _network(_look_up(module, attribute, str(path)), f"{path}:{attribute}")
+
+
+def from_module(name: str, attribute: str) -> Network:
+    """The network `name:attribute`; the current directory is on the path."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise SourceError(
+            f"{name!r} is no module",
+            why="a network in Python is written package.module:attribute or file.py:attribute",
+            fix="such as mypackage.nets:lenet",
+        )
+    with _running(name, Path.cwd()):
+        try:
+            module = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name and (name == error.name or name.startswith(error.name + ".")):
+                raise SourceError(
+                    f"there is no module {error.name}",
+                    where=f"{name}:{attribute}",
+                    why="it is neither installed nor in the current directory",
+                    fix="look at the spelling, or name the file: path/to/file.py:attribute",
+                ) from None
+            raise
+    return _network(_look_up(module, attribute, name), f"{name}:{attribute}")
+
+
+@contextlib.contextmanager
+def _running(name: str, folder: Path) -> Iterator[None]:
+    """Run user code with `folder` on the path; what it prints goes to stderr, what it raises becomes a FormatError."""
+    sys.path.insert(0, str(folder))
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except StriateError as error:
+        error.where = error.where or _where(error)
+        raise
+    except SyntaxError as error:
+        line = f"{error.filename or name}:{error.lineno or 1}"
+        shown = f"\n{error.text.strip()}" if error.text else ""
+        raise FormatError(
+            f"{name} is not Python", where=line + shown, why=str(error.msg), fix="correct the syntax"
+        ) from None
+    except (Exception, SystemExit) as error:
+        why = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise FormatError(
+            f"{name} stops with {type(error).__name__}",
+            where=_where(error) or name,
+            why=why if len(why) <= 500 else why[:497] + "...",
+            fix=_fix(error, name),
+        ) from None
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(folder))
+
+
+def _where(error: BaseException) -> str:
+    """File, line and source of the innermost line that is the user's own."""
+    package = str(Path(__file__).resolve().parents[1])
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if not f.filename.startswith((package, "<"))]
+    return f"{own[-1].filename}:{own[-1].lineno}\n{own[-1].line}".rstrip() if own else ""
+
+
+def _fix(error: BaseException, name: str) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"install {error.name.partition('.')[0]} into this environment"
+    return f"run `python {name}` to see the whole traceback" if name.endswith(".py") else "correct that line"
+
+
+def _look_up(module: ModuleType, attribute: str, name: str) -> Any:
+    value: Any = module
+    for part in attribute.split("."):
+        if not hasattr(value, part):
+            nearest = (
+                suggest(part, (word for word in vars(value) if not word.startswith("_")))
+                if hasattr(value, "__dict__")
+                else ""
+            )
+            networks = ", ".join(_candidates(module))
+            raise SourceError(
+                f"{name} has no {part!r}",
+                where=f"{name}:{attribute}",
+                why=f"its networks are {networks}" if networks else "it defines no network",
+                fix=f"did you mean {nearest}?"
+                if nearest
+                else "name an attribute that holds a network, or a function that returns one",
+            )
+        value = getattr(value, part)
+    return value
+
+
+def _candidates(module: ModuleType) -> list[str]:
+    """Names of the networks of a module; when it has none, of its own functions that need no argument."""
+    public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    found = [name for name, value in public.items() if isinstance(value, Network | Builder)]
+    return found or [
+        name
+        for name, value in public.items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not _required(value)
+    ]
+
+
+def _only(module: ModuleType, path: str) -> Network:
+    for name in ATTRIBUTES:
+        if hasattr(module, name):
+            return _network(getattr(module, name), f"{path}:{name}")
+    found = _candidates(module)
+    if len(found) == 1:
+        return _network(getattr(module, found[0]), f"{path}:{found[0]}")
+    if found:
+        raise SourceError(
+            f"{path} has several networks",
+            where=path,
+            why=f"it defines {', '.join(found)}",
+            fix=" or ".join(f"{path}:{name}" for name in found[:3]),
+        )
+    raise SourceError(
+        f"{path} defines no network",
+        where=path,
+        why=f"there is no {', '.join(ATTRIBUTES[:-1])} or {ATTRIBUTES[-1]}, and no function that returns one",
+        fix='net = striate.parse("32x32x3 -> conv 3x3 16"), or a function that returns a network',
+    )
+
+
+def _required(value: Any) -> list[str]:
+    """Arguments that a callable cannot do without."""
+    try:
+        parameters = inspect.signature(value).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in fixed]
+
+
+def _is_torch(value: Any) -> bool:
+    kind = value if isinstance(value, type) else type(value)
+    return any(c.__module__.startswith("torch.nn") and c.__name__ == "Module" for c in kind.__mro__)
+
+
+def _network(value: Any, name: str, called: bool = False) -> Network:
+    if isinstance(value, Network):
+        return value
+    if isinstance(value, Builder):
+        with _running(name, Path.cwd()):
+            return value.build()
+    if _is_torch(value):
+        raise FormatError(
+            f"{name} is a torch.nn.Module, which this version cannot read",
+            where=name,
+            why="this version reads networks declared with Striate",
+            fix="declare it with striate.network.Builder; the catalogue (`striate models`) has torchvision's networks",
+        )
+    if callable(value) and not called:
+        if missing := _required(value):
+            raise SourceError(
+                f"{name} needs arguments",
+                where=name,
+                why=f"{', '.join(missing)} have no default, and a network is built without arguments",
+                fix="give them defaults, or name a function that calls it",
+            )
+        with _running(name, Path.cwd()):
+            value = value()
+        return _network(value, f"{name}()", called=True)
+    raise FormatError(
+        f"{name} is no network",
+        where=name,
+        why=f"it is of type {type(value).__module__}.{type(value).__name__}".replace("builtins.", ""),
+        fix="name a striate Network, or a function that returns one",
+    )

@@ -1,0 +1,136 @@
+"""Anything the command line calls MODEL, turned into a Network.
+
+Decides which form a text has (notation, file, Python attribute, catalogue name) and says plainly what cannot be read;
+refuses to know any format itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from striate.diagnostics import FormatError, SourceError, StriateError, UnknownNameError
+from striate.formats import notation
+from striate.formats.files import check_file, read_text
+from striate.network import Network
+
+LATER = {
+    ".onnx": "an ONNX file",
+    ".keras": "a Keras file",
+    ".h5": "a Keras file",
+    ".pth": "PyTorch weights",
+    ".pt": "PyTorch weights",
+    ".safetensors": "weights without a network",
+}
+"""Files that are recognised but not read by this version."""
+
+Size = str | tuple[int, ...]
+
+
+def load(source: str | Path, input: Size | None = None) -> Network:
+    """The network that `source` names: notation (it contains `->`), file, `module:attribute` or catalogue name.
+
+    `input` replaces the network's own: "224x224x3", "224x224" or "224" (the channels stay), or a tuple (C, H, W).
+    Raises a StriateError that says what to do instead; never anything else for a user's mistake.
+    """
+    text = str(source).strip()
+    if "->" in text or "→" in text:
+        return notation.parse(text, input=input)
+    path, colon, attribute = text.rpartition(":")
+    if not (colon and path and attribute.replace(".", "").isidentifier()):
+        path, attribute = text, ""
+    suffix = Path(path).suffix.lower()
+    if attribute or suffix == ".py":
+        from striate.formats import python
+
+        made = (
+            python.from_file(Path(path), attribute)
+            if suffix == ".py"
+            else python.from_module(path, attribute)
+        )
+        return sized(made, input)
+    if suffix == ".toml":
+        from striate.formats import toml
+
+        return toml.parse(read_text(Path(text)), input=input, file=text)
+    if suffix in LATER:
+        raise _later(Path(text), LATER[suffix])
+    return _from_catalogue(text, input)
+
+
+def sized(network: Network, input: Size | None) -> Network:
+    """`network` with another input, which may leave the channels to the network. Raises NotationError."""
+    if input is None:
+        return network
+    shapes = notation.with_size({name: spec.without_batch for name, spec in network.inputs.items()}, input)
+    return network.with_input(next(iter(shapes.values())))
+
+
+def _from_catalogue(text: str, input: Size | None) -> Network:
+    from striate.models import catalogue
+
+    try:
+        entry = catalogue.get(text)
+    except UnknownNameError as error:
+        raise _unknown(text, error) from None
+    if input is None:
+        return catalogue.create(text)
+    shape: Any = notation.with_size({text: entry.input}, input)[text]  # create judges the number of sizes
+    return catalogue.create(text, input=shape)
+
+
+def _unknown(text: str, error: StriateError) -> StriateError:
+    """Why `text` is no model: a directory, a file of another kind, an input without stages, a misspelling."""
+    if not text:
+        return SourceError(
+            "no model is named", why="the text is empty", fix="such as resnet18 or '32x32x3 -> conv 3x3'"
+        )
+    if _exists(Path(text)):
+        if Path(text).is_dir():
+            return SourceError(
+                f"{text} is a directory",
+                where=text,
+                why="this version reads no run folders",
+                fix="name the file inside it, or the catalogue entry it was trained from",
+            )
+        return FormatError(
+            f"{text} is no network file",
+            where=text,
+            why="a network is read from .toml or .py",
+            fix="rename it, or give the notation itself: striate show '32x32x3 -> conv 3x3'",
+        )
+    if text[0].isdigit():
+        return SourceError(
+            f"{text!r} is no model",
+            why="a notation is an input and at least one stage, joined by ->",
+            fix="such as '32x32x3 -> conv 3x3' (in quotes, so that the shell leaves > alone)",
+        )
+    if "/" in text or "\\" in text:
+        return SourceError(
+            f"there is no file {text}", where=text, why="no such path", fix="a path to a .toml or .py file"
+        )
+    if "." in text:
+        return SourceError(
+            f"there is no model or file {text}",
+            where=text,
+            why="a network inside a Python module is written module:attribute",
+            fix=f"{text.rpartition('.')[0]}:{text.rpartition('.')[2] or 'net'}",
+        )
+    return error
+
+
+def _later(path: Path, what: str) -> StriateError:
+    check_file(path)
+    return FormatError(
+        f"{path} is {what}, which this version cannot read",
+        where=str(path),
+        why="it reads notation, .toml, .py, module:attribute and catalogue names",
+        fix="declare the network in .toml or with the Python builder; `striate models` may have it",
+    )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, a zero byte
+        return False

@@ -1,0 +1,198 @@
+"""Text to tokens, and errors that point at one: a line, a column, and a caret under the text.
+
+Decides what a word, a number and a size look like; refuses to know what any of them means. One pass, no regular
+expressions, so that no text is slow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Iterator
+
+from striate.diagnostics import LimitError, NotationError
+
+MAX_TEXT = 8_000_000
+"""Characters of a network description; the longest network of the catalogue needs some thousands."""
+
+MAX_NUMBER = 10**9
+"""The largest size that can be meant; everything up to it is exact."""
+
+_EXCERPT = 66
+_MARKS = "[]*:,/"
+
+
+class Kind(enum.Enum):
+    """What a token is; the value is what a reader calls it."""
+
+    ARROW = "'->'"
+    MARK = "a mark"
+    INTEGER = "a whole number"
+    NUMBER = "a number"
+    SIZE = "a size"
+    WORD = "a word"
+    TEXT = "a quoted text"
+    END = "the end"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Token:
+    """One token: `text` as read (quoted text without quotes), `value` of numbers and sizes, its place start..end."""
+
+    kind: Kind
+    text: str
+    start: int
+    end: int
+    value: int | float | tuple[int, ...] | None = None
+
+    def is_(self, mark: str) -> bool:
+        return self.kind is Kind.MARK and self.text == mark
+
+    def __str__(self) -> str:
+        if self.kind is Kind.END:
+            return "the end"
+        return repr(self.text if len(self.text) <= 40 else self.text[:37] + "...")
+
+
+def excerpt(source: str, start: int, end: int) -> str:
+    """Line, column and a caret line under the text `source[start:end]`; long lines are cut around it."""
+    line = source.count("\n", 0, start) + 1
+    head = source.rfind("\n", 0, start) + 1
+    tail = source.find("\n", start)
+    tail = len(source) if tail < 0 else tail
+    column = start - head
+    end = min(max(end, start + 1), max(tail, start + 1))
+    left = max(head, min(start - _EXCERPT // 2, tail - _EXCERPT)) if tail - head > _EXCERPT else head
+    right = min(tail, left + _EXCERPT)
+    before, after = "..." * (left > head), "..." * (right < tail)
+    shown = "".join(c if c.isprintable() else " " for c in source[left:right])
+    carets = "^" * (min(end, max(right, start + 1)) - start)
+    return f"line {line}, column {column + 1}\n{before}{shown}{after}\n{' ' * (len(before) + start - left)}{carets}"
+
+
+def tokenize(source: str) -> list[Token]:
+    """The tokens of a notation, an END token last; spaces, newlines and `#` comments separate them.
+
+    Raises NotationError for a character or word that is none, LimitError for too long a text or too large a number.
+    """
+    if len(source) > MAX_TEXT:
+        raise LimitError(
+            f"the text has {len(source):,} characters",
+            why=f"a network is described in at most {MAX_TEXT:,}",
+            fix="build it with the Python API",
+        )
+    return [*_tokens(source), Token(Kind.END, "", len(source), len(source))]
+
+
+def _tokens(source: str) -> Iterator[Token]:
+    at, n = 0, len(source)
+    while at < n:
+        c = source[at]
+        if c.isspace():
+            at += 1
+        elif c == "#":
+            newline = source.find("\n", at)
+            at = n if newline < 0 else newline
+        elif c == "→" or source.startswith("->", at):
+            width = 1 if c == "→" else 2
+            yield Token(Kind.ARROW, "->", at, at + width)
+            at += width
+        elif c in _MARKS:
+            yield Token(Kind.MARK, c, at, at + 1)
+            at += 1
+        elif c == '"':
+            token = _quoted(source, at)
+            yield token
+            at = token.end
+        else:
+            end = _run(source, at)
+            if end == at:
+                raise NotationError(
+                    f"cannot read the character {c!r}",
+                    where=excerpt(source, at, at + 1),
+                    why="the notation is words, numbers, sizes such as 3x3, and the marks -> [ ] * : , / #",
+                    fix="write '->' between stages" if c in "->>|;" else "leave it out",
+                )
+            yield _classify(source, at, end)
+            at = end
+
+
+def _run(source: str, at: int) -> int:
+    """End of the run of letters, digits, '_' and '.' that begins at `at`; '-' joins `1e-5`, `-1` and `stem-conv`."""
+    end, n = at, len(source)
+    numeric = True
+    while end < n:
+        c = source[end]
+        if c == "-":
+            follows = source[end + 1] if end + 1 < n else ""
+            exponent = numeric and end > at and source[end - 1] in "eE" and follows.isdigit()
+            if not (follows.isdigit() if end == at else exponent or (not numeric and follows.isalnum())):
+                break
+        elif c == "+":
+            if not (numeric and end > at and source[end - 1] in "eE"):
+                break
+        elif not (c.isalnum() or c in "_.×"):
+            break
+        elif not (c.isdigit() or c in ".eE") or (c in "eE" and end == at):
+            numeric = False
+        end += 1
+    return end
+
+
+def _classify(source: str, start: int, end: int) -> Token:
+    text = source[start:end]
+    if (text[0].isalpha() and text[0] != "×") or text[0] == "_":
+        return Token(Kind.WORD, text, start, end)
+    parts = text.replace("×", "x").replace("X", "x").split("x")
+    if all(part.removeprefix("-").isascii() and part.removeprefix("-").isdigit() for part in parts):
+        values = tuple(integer(part, source, start, end) for part in parts)
+        if len(values) == 1:
+            return Token(Kind.INTEGER, text, start, end, values[0])
+        return Token(Kind.SIZE, text, start, end, values)
+    if len(text) == 2 and text[0] in "123" and text[1] in "dD":
+        return Token(Kind.WORD, text.lower(), start, end)
+    try:
+        value = float(text) if len(text) <= 40 and text.isascii() and "_" not in text else None
+    except ValueError:
+        value = None
+    if value is None or value in (float("inf"), float("-inf")):
+        raise NotationError(
+            f"cannot read {Token(Kind.WORD, text, start, end)!s} as a number or a size",
+            where=excerpt(source, start, end),
+            why="a word begins with a letter, a number is written 3 or 0.5, a size 3x3",
+            fix="write height x width as 3x3, height x width x channels as 32x32x3",
+        )
+    return Token(Kind.NUMBER, text, start, end, value)
+
+
+def integer(text: str, source: str, start: int, end: int) -> int:
+    """The whole number written in `text`. Raises LimitError above MAX_NUMBER."""
+    digits = text.lstrip("-").lstrip("0") or "0"
+    if len(digits) > 10 or int(digits) > MAX_NUMBER:
+        shown = digits if len(digits) <= 20 else f"a number of {len(digits)} digits"
+        raise LimitError(
+            f"{shown} is too large",
+            where=excerpt(source, start, end),
+            why=f"sizes and counts go up to {MAX_NUMBER:,}",
+            fix="write the size that is meant",
+        )
+    return -int(digits) if text.startswith("-") else int(digits)
+
+
+def _quoted(source: str, at: int) -> Token:
+    """A text in double quotes with JSON's escapes, for names that are not words."""
+    import json
+
+    try:
+        text, end = json.JSONDecoder().raw_decode(source, at)
+        problem = "" if text.isprintable() else "it holds a character that cannot be shown"
+    except ValueError:
+        text, end, problem = "", at + 1, "it has no closing quote on the same line, or an unknown escape"
+    if problem:
+        raise NotationError(
+            "cannot read a quoted text",
+            where=excerpt(source, at, end),
+            why=problem,
+            fix='write it as "name", with letters, digits and marks only',
+        )
+    return Token(Kind.TEXT, text, at, end)

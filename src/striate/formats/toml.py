@@ -1,0 +1,407 @@
+"""The `.toml` form of a network: everything a Network can be, branches included, for people to read and write::
+
+    [network]
+    name = "tiny"
+    input = "32x32x3"           # height x width x channels
+
+    [[node]]
+    name = "conv1"
+    op = "conv"                 # or the whole phrase: op = "conv 3x3 16 pad same"
+    kernel = 3
+    filters = 16
+    padding = "same"
+
+    [[node]]
+    op = "add"                  # without a name it is numbered: add1
+    inputs = ["conv1", "input"] # without inputs it reads the node before
+
+`outputs = ["add1"]` under `[network]` names what leaves it; without, every value that nobody reads does. Several inputs
+are a table, `[network.inputs]`. Decides keys and defaults; the fields of an op are the op's own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from striate.diagnostics import FormatError, LimitError, Place, StriateError, suggest
+from striate.formats import notation
+from striate.formats.grammar import Cursor, read_field, read_op
+from striate.formats.tokens import MAX_NUMBER, MAX_TEXT, tokenize
+from striate.network import Network, Node
+from striate.op import Op, op_class
+from striate.tensor import TensorSpec
+
+MAX_NODES = notation.MAX_NODES
+MAX_INPUTS = 1000
+"""Inputs of one node; DenseNet-264 joins 65 values."""
+_MAX_STRING = 1000
+_MAX_DOTS = 100
+"""Dots in one line: the time to read a dotted key grows with their square."""
+
+Table = Mapping[str, Any]
+
+
+def parse(
+    text: str, name: str | None = None, input: str | Sequence[int] | None = None, file: str = ""
+) -> Network:
+    """The network of a `.toml` text; `name` and `input` replace its own, `file` is named in errors.
+
+    Raises FormatError for text that is no network, GraphError for cyclic or dangling names, OpError, LimitError.
+    """
+    data = _read(text, file)
+    _known(data, ("network", "node"), "the file", file)
+    head = _table(data.get("network"), "[network]", file)
+    _known(head, ("name", "input", "inputs", "outputs"), "[network]", file)
+    inputs = _inputs(head, input, file)
+    tables = _tables(data.get("node"), file)
+    nodes = _nodes(tables, inputs, _lines(text, len(tables)), file)
+    if "outputs" in head:
+        outputs = _names(head["outputs"], "outputs of [network]", file)
+    else:
+        read = {value for node in nodes for value in node.inputs}
+        outputs = tuple(value for node in nodes for value in node.outputs if value not in read) or (
+            nodes[-1].name,
+        )
+    title = name or _name(head.get("name", "net"), "name of [network]", file)
+    try:
+        network = Network(title, inputs, nodes, outputs)
+        _ = network.inference  # An op that does not suit its input is told here, with the line of its node.
+    except StriateError as error:
+        raise _placed(error, error.place, file) from None
+    return network
+
+
+def _read(text: str, file: str) -> dict[str, Any]:
+    import tomllib
+
+    if len(text) > MAX_TEXT:
+        raise LimitError(
+            f"the text has {len(text):,} characters",
+            where=file,
+            why=f"a network is described in at most {MAX_TEXT:,}",
+            fix="build it with the Python API",
+        )
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MAX_DOTS:
+            raise LimitError(
+                f"line {number} has more than {_MAX_DOTS} dots",
+                where=f"{file or 'line'}:{number}",
+                why="no key of a network file is nested so deeply",
+                fix="write [network] and [[node]] tables only",
+            )
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise LimitError(
+            "the brackets are nested too deeply",
+            where=file,
+            why="a value of a network file is at most a list of pairs",
+            fix="write padding = [[1, 1], [2, 2]]",
+        ) from None
+    except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
+        raise FormatError(
+            f"{file or 'the text'} is not TOML",
+            where=file,
+            why=str(error)[:200],
+            fix="correct it there; a network file has [network] and [[node]] tables",
+        ) from None
+
+
+def _lines(text: str, count: int) -> list[int | None]:
+    """The line of each node's header, where headers and nodes agree in number."""
+    found: list[int | None] = [
+        number
+        for number, line in enumerate(text.split("\n"), 1)
+        if line.replace(" ", "").replace("\t", "").startswith(("[[node]]", "[node."))
+    ]
+    return found if len(found) == count else [None] * count
+
+
+def _inputs(head: Table, wish: str | Sequence[int] | None, file: str) -> dict[str, TensorSpec]:
+    if ("input" in head) == ("inputs" in head):
+        raise FormatError(
+            "[network] needs one of input and inputs",
+            where=file,
+            why="got both" if "input" in head else "got neither",
+            fix='write input = "32x32x3"',
+        )
+    given = {"input": head["input"]} if "input" in head else _table(head["inputs"], "[network.inputs]", file)
+    shapes = {}
+    for name, size in given.items():
+        if not isinstance(size, str):
+            raise FormatError(
+                f"the input {_shown(name)} is {_shown(size)}",
+                where=file,
+                why="an input is a text, height x width x channels",
+                fix='write input = "32x32x3"',
+            )
+        try:
+            shapes[_name(name, "an input's name", file)] = notation.parse_size(_short(size, "input", file))
+        except StriateError as error:
+            raise _placed(error, None, file) from None
+    if not shapes:
+        raise FormatError("[network.inputs] is empty", where=file, fix='write input = "32x32x3"')
+    if wish is not None:
+        shapes = notation.with_size(shapes, wish)
+    return {name: TensorSpec.image(shape) for name, shape in shapes.items()}
+
+
+def _tables(nodes: Any, file: str) -> list[Table]:
+    """The nodes' tables, from [[node]] or from [node.NAME]."""
+    if isinstance(nodes, dict) and nodes and all(isinstance(table, dict) for table in nodes.values()):
+        nodes = [{"name": name, **table} for name, table in nodes.items()]
+    if not isinstance(nodes, list) or not nodes or not all(isinstance(table, dict) for table in nodes):
+        raise FormatError(
+            "there are no [[node]] tables",
+            where=file,
+            why="a network is a list of nodes" + (f"; got node = {_shown(nodes)}" if nodes else ""),
+            fix='begin each node with a line [[node]], then op = "conv", kernel = 3, …',
+        )
+    if len(nodes) > MAX_NODES:
+        raise LimitError(f"{len(nodes):,} nodes", where=file, why=f"a network has at most {MAX_NODES:,}")
+    return nodes
+
+
+def _nodes(
+    tables: Sequence[Table], inputs: Mapping[str, TensorSpec], lines: Sequence[int | None], file: str
+) -> tuple[Node, ...]:
+    nodes: list[Node] = []
+    counts: dict[str, int] = {}
+    before = next(iter(inputs)) if len(inputs) == 1 else None
+    for index, (table, line) in enumerate(zip(tables, lines, strict=True)):
+        place = None if line is None else Place(file or "line", line)
+        label = table["name"] if isinstance(table.get("name"), str) else f"[[node]] number {index + 1}"
+        try:
+            op = _op(table)
+            counts[op.word] = counts.get(op.word, 0) + 1
+            name = _name(table.get("name", f"{op.word}{counts[op.word]}"), "name", "")
+            if "inputs" in table:
+                reads = _names(table["inputs"], f"inputs of {name}", "")
+            elif before is None:
+                raise FormatError(
+                    f"{name} does not say what it reads",
+                    why="the values before it are several",
+                    fix='write inputs = ["name", …]',
+                )
+            else:
+                reads = (before,)
+            if op.output_count > MAX_INPUTS:
+                raise LimitError(
+                    f"{name} has {op.output_count:,} outputs",
+                    why=f"at most {MAX_INPUTS:,} are read",
+                    fix="fewer parts",
+                )
+            node = Node(name, op, reads, place)
+        except StriateError as error:
+            error.node = error.node or str(label)[:80]
+            raise _placed(error, place, file) from None
+        nodes.append(node)
+        before = node.outputs[0] if len(node.outputs) == 1 else None
+    return tuple(nodes)
+
+
+def _op(table: Table) -> Op:
+    word = table.get("op")
+    if not isinstance(word, str) or not word.strip():
+        raise FormatError("a node without op", why=f"got op = {_shown(word)}", fix='write op = "conv"')
+    source = _short(word, "op", "")
+    tokens = tokenize(source)
+    given = {key: value for key, value in table.items() if key not in ("name", "inputs", "op")}
+    if len(tokens) == 2:
+        cls = op_class(source.strip())
+        return Op.from_dict({"op": source.strip(), **_fields(cls, given)})
+    cursor = Cursor(source, tokens)
+    op = read_op(cursor)
+    if cursor.at < len(tokens) - 1:
+        raise cursor.fail(
+            f"unexpected {cursor.token}", "op is one operation", "give every stage its own [[node]]"
+        )
+    fields = _fields(type(op), given)
+    Op.from_dict({"op": op.word, **op.to_dict(), **fields})  # names what it does not know
+    return dataclasses.replace(op, **fields)
+
+
+def _fields(cls: type[Op], given: Table) -> dict[str, Any]:
+    """Fields as an op takes them: tuples for lists, and a text such as "3x3" read as in the notation."""
+    kinds = {field.name: field for field in dataclasses.fields(cls)}
+    fields = {}
+    for name, value in given.items():
+        value = _value(value, name)
+        if (
+            isinstance(value, str)
+            and name in kinds
+            and kinds[name].metadata["kind"] in ("sizes", "padding", "ints")
+        ):
+            cursor = Cursor(value, tokenize(value))
+            value = read_field(cursor, kinds[name], cls.word)
+            if cursor.at < len(cursor.tokens) - 1:
+                raise cursor.fail(f"unexpected {cursor.token}", f"{name} is one value", "leave it out")
+        fields[name] = value
+    return fields
+
+
+def _value(value: Any, name: str, depth: int = 0) -> Any:
+    if isinstance(value, str):
+        return _short(value, name, "")
+    if isinstance(value, int) and abs(value) > MAX_NUMBER:
+        raise LimitError(
+            f"{name} is too large",
+            why=f"sizes and counts go up to {MAX_NUMBER:,}",
+            fix="write the size that is meant",
+        )
+    if isinstance(value, list):
+        if depth > 1 or len(value) > MAX_INPUTS:
+            raise LimitError(
+                f"{name} is too long or nested too deeply",
+                why="it is at most a list of pairs",
+                fix="write [[1, 1], [2, 2]]",
+            )
+        return tuple(_value(item, name, depth + 1) for item in value)
+    return value
+
+
+# ---------------------------------------------------------------------------------------------------- small checks
+
+
+def _table(value: Any, what: str, file: str) -> Table:
+    if not isinstance(value, dict):
+        raise FormatError(
+            f"there is no {what} table",
+            where=file,
+            why="it says what goes into the network" if value is None else f"got {_shown(value)}",
+            fix='write [network], and below it name = "tiny" and input = "32x32x3"',
+        )
+    return value
+
+
+def _known(table: Table, known: Sequence[str], what: str, file: str) -> None:
+    for key in table:
+        if key not in known:
+            near = suggest(key[:40], known)
+            raise FormatError(
+                f"{what} has an unknown key {_shown(key)}",
+                where=file,
+                why=f"its keys are {', '.join(known)}",
+                fix=f"did you mean {near!r}?" if near else "leave it out",
+            )
+
+
+def _names(value: Any, what: str, file: str) -> tuple[str, ...]:
+    """One or more value names; a single one may stand without brackets."""
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not items or not all(isinstance(item, str) for item in items):
+        raise FormatError(
+            f"{what} is {_shown(value)}",
+            where=file,
+            why="it is a list of names",
+            fix='write ["conv1", "conv2"]',
+        )
+    if len(items) > MAX_INPUTS:
+        raise LimitError(
+            f"{what} has {len(items):,} names", where=file, why=f"at most {MAX_INPUTS:,} are read"
+        )
+    return tuple(_short(item, what, file) for item in items)
+
+
+def _name(value: Any, what: str, file: str) -> str:
+    if isinstance(value, str) and value and value.isprintable():
+        return _short(value, what, file)
+    raise FormatError(
+        f"{what} is {_shown(value)}",
+        where=file,
+        why="a name is a text that can be printed",
+        fix='write name = "conv1"',
+    )
+
+
+def _short(value: str, what: str, file: str) -> str:
+    if len(value) > _MAX_STRING:
+        raise LimitError(
+            f"{what} has {len(value):,} characters",
+            where=file,
+            why=f"at most {_MAX_STRING:,} are read",
+            fix="shorten it",
+        )
+    return value
+
+
+def _placed(error: StriateError, place: Place | None, file: str) -> StriateError:
+    """The error with the file and line put before what it already says about where."""
+    at = str(place) if place else file
+    error.place = error.place or place
+    if at and not error.where.startswith(at):
+        error.where = f"{at}\n{error.where}" if error.where else at
+    return error
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+# ---------------------------------------------------------------------------------------------------- writing
+
+
+def format(network: Network) -> str:
+    """The `.toml` text of a network; `parse` gives the same network back. Raises FormatError for an absent field."""
+    lines = ["[network]", f"name = {_toml(network.name)}"]
+    sizes = {name: notation.written_size(spec.without_batch) for name, spec in network.inputs.items()}
+    read = {value for node in network.nodes for value in node.inputs}
+    unread = tuple(value for node in network.nodes for value in node.outputs if value not in read)
+    if list(sizes) == ["input"]:
+        lines.append(f"input = {_toml(sizes['input'])}")
+    if network.outputs != unread:
+        lines.append(f"outputs = {_toml(network.outputs)}")
+    if list(sizes) != ["input"]:
+        lines += ["", "[network.inputs]", *(f"{_toml(name)} = {_toml(size)}" for name, size in sizes.items())]
+    before = next(iter(sizes)) if len(sizes) == 1 else None
+    for node in network.nodes:
+        lines += ["", "[[node]]", f"name = {_toml(node.name)}", *_written(node.op)]
+        if node.inputs != (before,):
+            lines.append(f"inputs = {_toml(node.inputs)}")
+        before = node.outputs[0] if len(node.outputs) == 1 else None
+    return "\n".join(lines) + "\n"
+
+
+def _written(op: Op) -> Iterable[str]:
+    """`op = …` and the fields that differ from what that word gives; an alias where only it can give a field None."""
+    cls = type(op)
+    values = {field.name: getattr(op, field.name) for field in dataclasses.fields(op)}
+    shown = {field.name for field in dataclasses.fields(op) if field.metadata["kind"] == "sizes"} & {
+        *cls.positional
+    }
+    for word in (cls.word, *cls.aliases):
+        start = {field.name: field.default for field in dataclasses.fields(cls)} | dict(
+            cls.aliases.get(word, {})
+        )
+        # A window is always written, whatever its default.
+        changed = {
+            name: v for name, v in values.items() if v != start[name] or (name in shown and v is not None)
+        }
+        if None not in changed.values():
+            return [f"op = {_toml(word)}", *(f"{name} = {_toml(value)}" for name, value in changed.items())]
+    raise FormatError(
+        f"{op} cannot be written in TOML",
+        why="TOML has no value for an absent field",
+        fix="give the field a value",
+    )
+
+
+def _toml(value: Any) -> str:
+    import json
+
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        if not value.isprintable():
+            raise FormatError(
+                f"{_shown(value)} cannot be written in TOML",
+                why="it has characters that cannot be printed",
+                fix="rename it",
+            )
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value)
