@@ -42,8 +42,8 @@ golden: $(DEV) ## rewrite the expected texts in tests/golden, then read the diff
 bench: $(DEV) ## every benchmark in bench/
 	@for question in bench/*.py; do echo "== $$question"; $(PY) "$$question" || exit 1; done
 
-docs: $(BASE) ## rewrite the pages that are derived from the source
-	@$(PY) -m striate explain --all > .venv/rules.txt && mv .venv/rules.txt docs/rules.txt
+docs: $(DEV) ## rewrite the pages in docs/ that are derived from the source
+	@$(PY) -m pytest --update-golden tests/registry/test_docs.py
 
 setup: $(DEV) ## only the set-up, with the developer's tools
 

@@ -50,7 +50,7 @@ def test_nothing_is_left_behind(left_behind):
 
 
 def test_one_version():
-    """The version stands in striate/__init__.py only; the changelog starts with it or "Unreleased"."""
+    """The version stands in striate/version.py only; the changelog starts with it or "Unreleased"."""
     assert "version" in PROJECT["project"]["dynamic"]
     newest = re.search(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert newest and newest[1].split()[0] in {"Unreleased", striate.__version__}
