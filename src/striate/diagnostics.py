@@ -13,6 +13,7 @@ The exception tree (every one renders as the same five parts; the command line e
     ├── UnknownNameError   I006  no such model, op, rule or node
     ├── MissingExtraError  I007  an optional part is not installed
     ├── LimitError         I008  a size or depth beyond what can be meant
+    ├── UsageError         I009  a command or function is called in a way that says nothing
     └── ShapeError         G00x  a node has no output for this input (`striate check` reports it as a finding)
 """
 
@@ -190,6 +191,12 @@ class LimitError(StriateError):
     """A size or depth beyond what can be meant."""
 
     code, title = "I008", "beyond-the-limit"
+
+
+class UsageError(StriateError):
+    """A command is called in a way that says nothing: an argument is missing, or options contradict each other."""
+
+    code, title = "I009", "usage"
 
 
 class ShapeError(StriateError):
