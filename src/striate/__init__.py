@@ -26,7 +26,7 @@ _PUBLIC = {
     "sizes": "striate.analysis",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_PUBLIC)]
 
 if TYPE_CHECKING:
     from striate import ops as ops
