@@ -23,7 +23,8 @@ def _grouped(name: str, size: int) -> Affine:
 def _check_groups(op: Op, groups: int, channels: int, filters: int) -> None:
     for what, size in (("input channels", channels), ("filters", filters)):
         if size % groups:
-            near = min((d for d in range(1, size + 1) if size % d == 0), key=lambda d: abs(d - groups))
+            small = [d for d in range(1, math.isqrt(size) + 1) if size % d == 0]
+            near = min((*small, *(size // d for d in small)), key=lambda d: abs(d - groups))
             raise OpError(
                 f"groups {groups} do not divide {size} {what}",
                 why=f"{size}/{groups} = {size / groups:.2f}; every group needs equally many",
