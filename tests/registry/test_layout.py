@@ -83,3 +83,13 @@ def test_markers_and_their_packages_agree(pytestconfig):
         plugin for plugin in pytestconfig.pluginmanager.get_plugins() if hasattr(plugin, "PACKAGES_OF")
     )
     assert declared == conftest.PACKAGES_OF.keys()
+
+
+def test_links_between_pages_lead_somewhere():
+    broken = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in tracked("*.md")
+        for link in re.findall(r"\]\(([^)\s#]+)[^)]*\)", page.read_text("utf-8"))
+        if "://" not in link and not (page.parent / link).exists()
+    ]
+    assert not broken
