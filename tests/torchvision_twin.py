@@ -6,6 +6,7 @@ from unittest import mock
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.hooks import RemovableHandle
 
 from striate.models import catalogue
 from torchvision_cpu import torchvision
@@ -73,12 +74,14 @@ def run(module: torch.nn.Module, image: tuple[int, ...]) -> tuple[dict[str, tupl
     """One forward pass: the output shape (without batch) of each leaf module's last call, and the MACs of all."""
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def watch(name: str, leaf: torch.nn.Module) -> None:
-        leaf.register_forward_hook(lambda _module, _inputs, y: shapes.update({name: tuple(y.shape[1:])}))
+    def watch(name: str, leaf: torch.nn.Module) -> RemovableHandle:
+        return leaf.register_forward_hook(
+            lambda _module, _inputs, y: shapes.update({name: tuple(y.shape[1:])})
+        )
 
-    for name, leaf in module.named_modules():
-        if not list(leaf.children()):
-            watch(name, leaf)
+    hooks = [watch(name, leaf) for name, leaf in module.named_modules() if not list(leaf.children())]
     with FlopCounterMode(display=False) as counter:
         module(torch.empty(1, *image, device="meta"))
+    for hook in hooks:
+        hook.remove()
     return shapes, counter.get_total_flops() // 2

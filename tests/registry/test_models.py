@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import striate.models
-from striate.analysis import analyze
+from striate.analysis import analyze, sizes
 from striate.diagnostics import NotationError, StriateError, UnknownNameError
 from striate.models import catalogue
 from striate.network import Network
@@ -103,6 +103,18 @@ def test_the_contract_of_lenet5():
     assert (first.name, net.specs["conv1"].without_batch) == ("conv1", (6, 28, 28))
     assert (trainable(net, "conv1."), net.inference.declarations["conv1"].macs) == (156, 117_600)
     assert (trainable(net), macs(net)) == (61_706, 416_520)
+
+
+def sizes_of(name: str) -> tuple[int, tuple[int, ...]]:
+    height = sizes(catalogue.create(name)).axes["h"]
+    return height.modulus, height.residues
+
+
+def test_sizes_that_fit():
+    assert sizes_of("cifar_resnet20") == (4, (1,))  # the shortcuts take every second pixel, too
+    assert sizes_of("unet") == (16, (12,))  # 572 = 35 * 16 + 12
+    assert sizes_of("unet_padded") == (16, (0,))
+    assert sizes_of("alexnet_2012") == (32, (3,))  # 227, not 224
 
 
 def test_reads_as_a_timeline():

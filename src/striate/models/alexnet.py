@@ -36,30 +36,6 @@ ALEXNET = Family(
 
 
 @model(
-    "alexnet",
-    family=ALEXNET,
-    params=61_100_840,
-    gmacs=0.714,
-    note="one tower, no normalisation (arXiv 1404.5997)",
-)
-def alexnet(input: Image, num_classes: int = 1000) -> Network:
-    """The single-GPU form: fewer filters, no groups, no normalisation."""
-    b = Builder("alexnet", input=input)
-    features = (
-        *(Conv(64, kernel=11, stride=4, padding=2), Relu(), MaxPool(3, stride=2)),
-        *(Conv(192, kernel=5, padding=2), Relu(), MaxPool(3, stride=2)),
-        *(Conv(384, kernel=3, padding=1), Relu()),
-        *(Conv(256, kernel=3, padding=1), Relu()),
-        *(Conv(256, kernel=3, padding=1), Relu(), MaxPool(3, stride=2)),
-    )
-    x = sequential(b, b.input, "features", features)
-    x = b(AdaptiveAvgPool(6), x, name="avgpool")
-    x = b(Flatten(), x, name="flatten")
-    classifier = (Dropout(), Linear(4096), Relu(), Dropout(), Linear(4096), Relu(), Linear(num_classes))
-    return b.build(sequential(b, x, "classifier", classifier))
-
-
-@model(
     "alexnet_2012",
     family=ALEXNET,
     input=(3, 227, 227),
@@ -95,3 +71,27 @@ def alexnet_2012(input: Image, num_classes: int = 1000) -> Network:
         x = b(Relu(), x, name=f"relu{stage}")
         x = b(Dropout(), x, name=f"drop{stage}")
     return b.build(b(Linear(num_classes), x, name="fc8"))
+
+
+@model(
+    "alexnet",
+    family=ALEXNET,
+    params=61_100_840,
+    gmacs=0.714,
+    note="one tower, no normalisation (arXiv 1404.5997)",
+)
+def alexnet(input: Image, num_classes: int = 1000) -> Network:
+    """The single-GPU form: fewer filters, no groups, no normalisation."""
+    b = Builder("alexnet", input=input)
+    features = (
+        *(Conv(64, kernel=11, stride=4, padding=2), Relu(), MaxPool(3, stride=2)),
+        *(Conv(192, kernel=5, padding=2), Relu(), MaxPool(3, stride=2)),
+        *(Conv(384, kernel=3, padding=1), Relu()),
+        *(Conv(256, kernel=3, padding=1), Relu()),
+        *(Conv(256, kernel=3, padding=1), Relu(), MaxPool(3, stride=2)),
+    )
+    x = sequential(b, b.input, "features", features)
+    x = b(AdaptiveAvgPool(6), x, name="avgpool")
+    x = b(Flatten(), x, name="flatten")
+    classifier = (Dropout(), Linear(4096), Relu(), Dropout(), Linear(4096), Relu(), Linear(num_classes))
+    return b.build(sequential(b, x, "classifier", classifier))
