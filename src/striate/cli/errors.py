@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import click
 
-from striate.diagnostics import LimitError, SourceError, StriateError, UnknownNameError, suggest
-
-
-class UsageError(StriateError):
-    """The command line itself cannot be read."""
-
-    code, title = "I009", "usage"
+from striate.diagnostics import LimitError, SourceError, StriateError, UnknownNameError, UsageError, suggest
 
 
 class InternalError(StriateError):

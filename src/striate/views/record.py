@@ -5,6 +5,7 @@ A record is made once from the analysis; views draw it and compute nothing about
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from striate.geometry import ReceptiveField, TransposedWindow, Window
 
 if TYPE_CHECKING:
-    from striate.analysis import Analysis, NodeFacts
+    from striate.analysis import NodeFacts, Sizes
+    from striate.analysis.cost import CostRow
     from striate.diagnostics import Diagnostic
     from striate.network import Network
 
@@ -55,31 +57,31 @@ def number(value: int | Fraction) -> int | float:
 # -- striate.show/1 -------------------------------------------------------------------------------------------
 
 
-def show_record(facts: Analysis, findings: Sequence[Diagnostic] = ()) -> Record:
+def show_record(net: Network, convention: str = "striate") -> Record:
     """Schema striate.show/1: what `striate show` prints, for a network that fits and for one that does not.
 
     `nodes` holds every node that has an output; `problems` those that have none, `unreached` what lies behind them.
+    Raises UnknownNameError for an unknown convention.
     """
-    net = facts.network
+    from striate.analysis import analyze
+    from striate.checks import Config, check
+
+    facts = analyze(net, convention)
     inputs = {name: list(spec.without_batch) for name, spec in net.inputs.items()}
+    failed = {problem.node for problem in facts.problems}
+    findings = [finding_record(f) for f in check(net, Config.find()).findings]
     return {
         "schema": "striate.show/1",
         "name": net.name,
         "input": next(iter(inputs.values())),
         "inputs": inputs,
         "nodes": [node_record(net, node) for node in facts.nodes],
-        "totals": {
-            "params": facts.totals.params,
-            "macs": facts.totals.macs,
-            "activation_bytes": facts.totals.activation_bytes,
-            "peak_bytes": facts.totals.peak_bytes,
-            "training_peak_bytes": facts.totals.training_peak_bytes,
-        },
+        "totals": dataclasses.asdict(facts.totals),
         "convention": facts.convention,
         "outputs": list(net.outputs),
-        "findings": [finding_record(finding) for finding in findings],
-        "problems": [finding_record(problem.diagnostic) for problem in net.inference.problems],
-        "unreached": list(net.inference.unknown),
+        "findings": [f for f in findings if f["node"] not in failed],
+        "problems": [finding_record(problem.diagnostic) for problem in facts.problems],
+        "unreached": list(facts.unknown),
     }
 
 
@@ -96,8 +98,8 @@ def node_record(net: Network, facts: NodeFacts) -> Record:
         "outputs": [list(specs[value].without_batch) for value in node.outputs],
         "params": facts.params,
         "macs": facts.macs,
-        "window": {axis.lower(): window_record(w) for axis, w in facts.windows.items() if w is not None},
-        "receptive_field": {axis.lower(): field_record(f) for axis, f in facts.receptive_field.items()},
+        "window": {axis: window_record(w) for axis, w in facts.windows.items()},
+        "receptive_field": {axis: field_record(f) for axis, f in facts.receptive_field.items()},
         "aligned": facts.aligned,
         "activation_bytes": facts.activation_bytes,
     }
@@ -140,6 +142,51 @@ def finding_record(finding: Diagnostic) -> Record:
         "why": finding.why,
         "fixes": [{"text": fix.text, "safe": fix.safe} for fix in finding.fixes],
     }
+
+
+def reconcile_record(net: Network) -> Record:
+    """Schema striate.cost/1: MACs under every convention, per op and per node, with the reasons for differences."""
+    from striate.analysis import reconcile
+    from striate.analysis.conventions import CONVENTIONS
+
+    found = reconcile(net)
+
+    def row(entry: CostRow) -> Record:
+        return {"node": entry.node, "op": entry.op, "macs": dict(entry.counts), "reasons": dict(entry.reasons)}
+
+    return {
+        "schema": "striate.cost/1",
+        "name": net.name,
+        "input": list(net.input.without_batch),
+        "conventions": {name: CONVENTIONS[name].sentence for name in found.conventions},
+        "totals": found.totals,
+        "ops": [row(entry) for entry in found.summary],
+        "nodes": [row(entry) for entry in found.rows],
+    }
+
+
+# -- sizes ----------------------------------------------------------------------------------------------------
+
+
+def sizes_record(solved: Sizes, shape: Sequence[int]) -> Record:
+    """Schema striate.sizes/1: per axis of the input the congruence, and the sizes nearest to the wish.
+
+    shape: the network's own input (C, H, W), which `fits` judges.
+    """
+    record: Record = {"schema": "striate.sizes/1", "input": list(shape), "near": solved.near}
+    for (axis, found), size in zip(solved.axes.items(), shape[1:], strict=True):
+        record[axis] = {
+            "modulus": found.modulus,
+            "residues": list(found.residues),
+            "minimum": found.minimum,
+            "rule": found.rule,
+            "nearest": list(found.nearest(solved.near)) if found.residues else [],
+            "size": size,
+            "fits": found.fits(size),
+            "conflict": found.conflict,
+        }
+    record["nearest"] = list(solved.nearest)
+    return record
 
 
 # -- models ---------------------------------------------------------------------------------------------------

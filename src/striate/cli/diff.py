@@ -1,0 +1,42 @@
+"""`striate diff`: two networks, or one at two input sizes."""
+
+from __future__ import annotations
+
+import click
+
+from striate.cli.options import Model, emit, emit_json, examples, json_option, load, page
+
+
+@click.command(
+    epilog=examples(
+        "striate diff resnet18 resnet34",
+        "striate diff resnet18 --input 224x224x3 --input-b 225x225x3",
+        "striate diff '7x7x1 -> conv 3x3 /3' '7x7x1 -> conv 3x3 /3 pad 1'",
+    )
+)
+@click.argument("a", metavar="A", type=Model())
+@click.argument("b", metavar="[B]", required=False, type=Model())
+@click.option("--input", "input_a", metavar="HxWxC", help="Input size of both (or of A, with --input-b).")
+@click.option("--input-b", metavar="HxWxC", help="Input size of B.")
+@json_option
+def command(a: str, b: str | None, input_a: str | None, input_b: str | None, as_json: bool) -> None:
+    """Compare geometry, cost and findings of two networks, or of one at two input sizes.
+
+    Without B, A is compared with itself at --input-b.
+    """
+    from striate.views.compare import diff_record
+    from striate.views.record import show_record
+
+    if b is None and input_b is None:
+        raise click.UsageError("nothing to compare with: give B, or --input-b")
+    one = show_record(load(a, input_a))
+    other = show_record(load(b or a, input_b or input_a))
+    record = diff_record(one, other)
+    if as_json:
+        emit_json(record)
+        return
+    from striate.views.text import diff as view
+
+    out = page()
+    view.draw(out, record)
+    emit(out)

@@ -1,0 +1,45 @@
+"""`striate pixels`: how often each input pixel is used."""
+
+from __future__ import annotations
+
+import click
+
+from striate.cli.options import emit, emit_json, examples, input_option, json_option, load, model_argument, page
+
+
+@click.command(
+    epilog=examples(
+        "striate pixels '5x5x1 -> conv 3x3'",
+        "striate pixels '7x7x1 -> conv 3x3' --compare",
+        "striate pixels resnet18 --node layer2.0.conv1",
+        "striate pixels '7x7x1 -> conv 3x3 /3' --json",
+    )
+)
+@model_argument
+@input_option
+@click.option("--node", metavar="NAME", help="Count the ways to this node instead of to the output.")
+@click.option("--compare", is_flag=True, help="valid, zero same, full, circular and reflect padding side by side.")
+@json_option
+def command(model: str, input: str | None, node: str | None, compare: bool, as_json: bool) -> None:
+    """Map in how many ways each input pixel reaches the output.
+
+    For one layer: how many windows use the pixel. For a network: paths, counted exactly. Pixels that are never read
+    are counted, corner and border are compared with the centre.
+    """
+    from striate.views import use as records
+
+    net = load(model, input)
+    record = records.compare_record(net, node) if compare else records.pixels_record(net, node)
+    if as_json:
+        emit_json(record)
+        return
+    from striate.views.text import pixels as view
+
+    out = page()
+    if compare:
+        view.draw_modes(out, record)
+    else:
+        from striate.analysis import pixels
+
+        view.draw(out, record, pixels(net, node))
+    emit(out)

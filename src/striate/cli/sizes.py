@@ -1,0 +1,34 @@
+"""`striate sizes`: the input sizes that fit a network exactly."""
+
+from __future__ import annotations
+
+import click
+
+from striate.cli.options import emit, emit_json, examples, input_option, json_option, load, model_argument, page
+
+
+@click.command(
+    epilog=examples("striate sizes resnet50", "striate sizes alexnet --near 256", "striate sizes '7x7x1 -> conv 3x3 /3'")
+)
+@model_argument
+@input_option
+@click.option("--near", type=click.IntRange(min=1), default=224, show_default=True, metavar="N", help="The wished size.")
+@json_option
+def command(model: str, input: str | None, near: int, as_json: bool) -> None:
+    """Find the input sizes that fit exactly: nothing lost, nothing padded on one side only, branches equally long.
+
+    Each axis is solved through the whole graph as a congruence, N = residue mod modulus from a minimum on.
+    """
+    from striate.analysis import sizes
+    from striate.views.record import sizes_record
+
+    net = load(model, input)
+    record = sizes_record(sizes(net, near), net.input.without_batch)
+    if as_json:
+        emit_json(record)
+        return
+    from striate.views.text import sizes as view
+
+    out = page()
+    view.draw(out, record, net.name)
+    emit(out)

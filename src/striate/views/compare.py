@@ -1,0 +1,96 @@
+"""The record of `striate diff`, striate.diff/1: which nodes changed between two networks, what it costs, which findings came and went.
+
+Nodes are matched in order: by name where a name was chosen, by what they do where the notation merely counted
+(`conv3`), so that one layer put in front does not change all that follow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from typing import Any
+
+from striate.views.record import Record
+
+FACTS = ("text", "output", "params", "macs", "field", "window", "activation_bytes", "aligned")
+"""What is compared of two matched nodes."""
+
+
+def diff_record(a: Record, b: Record) -> Record:
+    """a, b: striate.show/1 of both networks."""
+    pairs = list(_matched(a["nodes"], b["nodes"]))
+    old = {(f["code"], f["node"]): f for f in (*a["problems"], *a["findings"])}
+    new = {(f["code"], f["node"]): f for f in (*b["problems"], *b["findings"])}
+    renamed = {one["name"]: other["name"] for one, other in pairs if one and other}
+    kept = {(code, renamed.get(node or "", node)) for code, node in old}
+    return {
+        "schema": "striate.diff/1",
+        "a": _side(a),
+        "b": _side(b),
+        "changed": [change for one, other in pairs if one and other and (change := _change(one, other))],
+        "removed": [_brief(one) for one, other in pairs if one and not other],
+        "added": [_brief(other) for one, other in pairs if other and not one],
+        "unchanged": sum(bool(one and other and not _change(one, other)) for one, other in pairs),
+        "gone": [f for (code, node), f in old.items() if (code, renamed.get(node or "", node)) not in new],
+        "come": [f for key, f in new.items() if key not in kept],
+    }
+
+
+def _side(record: Record) -> Record:
+    return {key: record[key] for key in ("name", "input", "totals", "convention")} | {"nodes": len(record["nodes"])}
+
+
+def _brief(node: Record) -> Record:
+    return {key: node[key] for key in ("name", "text", "output", "params", "macs")}
+
+
+def _facts(node: Record) -> dict[str, Any]:
+    facts = {key: node[key] for key in FACTS if key != "field"}
+    facts["field"] = {axis: field["size"] for axis, field in node["receptive_field"].items()}
+    facts["window"] = {
+        axis: {key: value for key, value in window.items() if key != "formula"} for axis, window in node["window"].items()
+    }
+    return facts
+
+
+def _change(one: Record, other: Record) -> Record | None:
+    """Facts that differ, each as [before, after]; None when nothing does."""
+    before, after = _facts(one), _facts(other)
+    facts = {key: [before[key], after[key]] for key in FACTS if before[key] != after[key]}
+    return {"a": one["name"], "b": other["name"], "facts": facts} if facts or one["name"] != other["name"] else None
+
+
+def _key(node: Record) -> str:
+    """The name, unless it is only the op's word with a number."""
+    leaf = node["name"].rpartition(".")[2]
+    counted = re.fullmatch(rf"{re.escape(node['op'])}\d+", leaf) and "." not in node["name"]
+    return node["text"] if counted else node["name"]
+
+
+def _matched(a: Sequence[Record], b: Sequence[Record]) -> Iterator[tuple[Record | None, Record | None]]:
+    keys_a, keys_b = [_key(node) for node in a], [_key(node) for node in b]
+    first = 0
+    while first < min(len(a), len(b)) and keys_a[first] == keys_b[first]:
+        yield a[first], b[first]
+        first += 1
+    last = 0
+    while last < min(len(a), len(b)) - first and keys_a[-1 - last] == keys_b[-1 - last]:
+        last += 1
+    end_a, end_b = len(a) - last, len(b) - last
+    matcher = SequenceMatcher(None, keys_a[first:end_a], keys_b[first:end_b], autojunk=False)
+    for kind, i0, i1, j0, j1 in matcher.get_opcodes():
+        ours, theirs = a[first + i0 : first + i1], b[first + j0 : first + j1]
+        yield from zip(ours, theirs, strict=True) if kind == "equal" else _replaced(ours, theirs)
+    yield from zip(a[end_a:], b[end_b:], strict=True)
+
+
+def _replaced(ours: Sequence[Record], theirs: Sequence[Record]) -> Iterator[tuple[Record | None, Record | None]]:
+    """Within a stretch that differs, nodes with the same op are taken for each other, in order."""
+    matcher = SequenceMatcher(None, [n["op"] for n in ours], [n["op"] for n in theirs], autojunk=False)
+    for kind, i0, i1, j0, j1 in matcher.get_opcodes():
+        if kind == "equal":
+            yield from zip(ours[i0:i1], theirs[j0:j1], strict=True)
+        else:
+            yield from ((node, None) for node in ours[i0:i1])
+            yield from ((None, node) for node in theirs[j0:j1])

@@ -1,0 +1,147 @@
+"""The record of one node in full: its formula with its numbers, one filter's volume, the arithmetic of its cost, and
+the fully connected layer that would do the same step. Schema striate.node/1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from striate.geometry import Window
+from striate.views.record import Record
+
+if TYPE_CHECKING:
+    from striate.network import Network
+    from striate.op import Declaration
+    from striate.tensor import TensorSpec
+
+SYMBOLS = {
+    "window": "(N + P - F)/S + 1",
+    "transposed": "(N - 1)·S + F - P + extra",
+}
+"""N input, F reach of the filter, P both paddings, S stride; the sizes that `formula` fills in."""
+
+
+def detail_record(net: Network, name: str, shown: Record) -> Record:
+    """Everything about one node; shown: the network's striate.show/1.
+
+    Raises UnknownNameError, and the ShapeError of a node that has no output.
+    """
+    node = net.node(name)
+    for problem in net.inference.problems:
+        if problem.node == name or name in net.inference.unknown:
+            raise problem
+    declaration = net.inference.declarations[name]
+    specs = net.inference.specs
+    record: Record = {"schema": "striate.node/1"}
+    record |= next(row for row in shown["nodes"] if row["name"] == name)
+    record |= {
+        "network": net.name,
+        "reads": {value: list(specs[value].without_batch) for value in node.inputs},
+        "place": str(node.place) if node.place else None,
+        "axes": [_axis(axis.lower(), window) for axis, window in declaration.windows.items()],
+        "parameters": [
+            {"name": p.name, "shape": list(p.shape), "elements": p.elements, "trainable": p.trainable}
+            for p in declaration.parameters
+        ],
+        "filter": _filter(declaration),
+        "arithmetic": _arithmetic(declaration),
+        "fully_connected": _fully_connected(declaration),
+        "findings": [finding for finding in shown["findings"] if finding["node"] == name],
+        "convention": shown["convention"],
+    }
+    return record
+
+
+def _axis(axis: str, window: Any) -> Record:
+    sliding = isinstance(window, Window)
+    record = {
+        "axis": axis,
+        "symbols": SYMBOLS["window" if sliding else "transposed"],
+        "formula": window.formula,
+        "input": window.input,
+        "output": window.output,
+        "exact": not sliding or not window.remainder,
+        "unread": _ranges(window.unread) if sliding and window.input <= 10**6 else [],
+    }
+    if sliding:
+        record |= {
+            "lost": window.lost,
+            "wasted_before": window.wasted_before,
+            "wasted_after": window.wasted_after,
+            "overhang": window.overhang,
+        }
+    return record
+
+
+def _ranges(indices: tuple[int, ...]) -> list[list[int]]:
+    """Indices as [first, last] runs."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return runs
+
+
+def _weight(declaration: Declaration) -> tuple[int, ...] | None:
+    return next((p.shape for p in declaration.parameters if p.name == "weight" and len(p.shape) > 2), None)
+
+
+def _filter(declaration: Declaration) -> Record | None:
+    """One filter of a convolution: height x width x depth, and how many there are."""
+    weight = _weight(declaration)
+    if declaration.op.word != "conv" or weight is None:
+        return None
+    channels = declaration.inputs[0].channels
+    return {
+        "count": weight[0],
+        "shape": list(weight[1:]),
+        "numbers": math.prod(weight[1:]),
+        "groups": channels // weight[1],
+        "input_channels": channels,
+    }
+
+
+def _arithmetic(declaration: Declaration) -> Record:
+    """The sums behind params and MACs, as text; empty where there is nothing to count."""
+    x, y = declaration.inputs[0], declaration.outputs[0]
+    params = macs = ""
+    weight = _weight(declaration)
+    bias = next((p.elements for p in declaration.parameters if p.name == "bias"), 0)
+    if declaration.op.word == "conv" and weight is not None:
+        volume = "·".join(str(n) for n in (*weight[2:], weight[1]))
+        params = f"{weight[0]}·({volume})" + (f" + {bias}" if bias else "")
+        macs = f"{_places(y)} positions · {weight[0]} filters · {math.prod(weight[1:])} products"
+    elif declaration.op.word == "tconv" and weight is not None:
+        volume = "·".join(str(n) for n in (*weight[2:], weight[1]))
+        params = f"{weight[0]}·({volume})" + (f" + {bias}" if bias else "")
+        macs = f"{_places(x)} input positions · {weight[0]} channels · {math.prod(weight[1:])} products"
+    elif declaration.op.word == "fc":
+        (rows, columns) = next(p.shape for p in declaration.parameters if p.name == "weight")
+        params = f"{columns}·{rows}" + (f" + {bias}" if bias else "")
+        macs = f"{columns} inputs · {rows} outputs"
+    elif declaration.params:
+        shapes = [p for p in declaration.parameters if p.trainable]
+        params = " + ".join(f"{p.elements} {p.name}" for p in shapes)
+    return {"params": params, "macs": macs}
+
+
+def _places(spec: TensorSpec) -> str:
+    return "·".join(str(n) for n in spec.spatial)
+
+
+def _fully_connected(declaration: Declaration) -> Record | None:
+    """The fully connected layer between the same input and output, beside a convolution."""
+    if declaration.op.word != "conv":
+        return None
+    inputs, outputs = declaration.inputs[0].elements, declaration.outputs[0].elements
+    bias = outputs if any(p.name == "bias" for p in declaration.parameters) else 0
+    return {
+        "inputs": inputs,
+        "outputs": outputs,
+        "params": inputs * outputs + bias,
+        "macs": inputs * outputs,
+        "arithmetic": f"{inputs}·{outputs}" + (f" + {bias}" if bias else ""),
+    }

@@ -1,0 +1,70 @@
+"""The record of `striate explain`, striate.rules/1."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+
+from striate.checks import Config, Rule, all_rules, check
+from striate.checks.explain import errors, text
+from striate.checks.rule import FAMILIES
+from striate.diagnostics import Severity, StriateError, render
+from striate.network import Network
+from striate.views.record import Record
+
+
+def rules_record(codes: Iterable[str]) -> Record:
+    """Rules and errors by code or name. Raises UnknownNameError, with the nearest."""
+    return {"schema": "striate.rules/1", "rules": [_one(code) for code in codes]}
+
+
+def _one(code: str) -> Record:
+    for rule in all_rules():
+        if code.lower() in (rule.code.lower(), rule.name):
+            return _rule(rule)
+    for error in errors():
+        if code.lower() in (error.code.lower(), error.title):
+            return _error(error)
+    text(code)  # raises
+    raise AssertionError(code)
+
+
+def _rule(rule: Rule) -> Record:
+    return {
+        "code": rule.code,
+        "name": rule.name,
+        "severity": rule.severity.value,
+        "family": FAMILIES[rule.code[0]],
+        "what": rule.what,
+        "why": rule.why,
+        "fix": rule.fix,
+        "source": rule.source,
+        "bad": inspect.cleandoc(rule.bad),
+        "good": inspect.cleandoc(rule.good),
+        "settings": dict(rule.settings),
+        "says": "\n".join(_says(rule)),
+    }
+
+
+def _says(rule: Rule) -> Iterator[str]:
+    """What `check` answers to the bad example."""
+    net = _example(rule.bad)
+    for finding in check(net, Config(select=(rule.code,)).replace(**rule.settings)).findings[:1]:
+        yield render(finding)
+
+
+def _example(text: str) -> Network:
+    """A rule's example: notation, or `.toml` where it has branches."""
+    from striate.formats import notation, toml
+
+    return notation.parse(text) if "->" in text else toml.parse(inspect.cleandoc(text))
+
+
+def _error(error: type[StriateError]) -> Record:
+    return {
+        "code": error.code,
+        "name": error.title,
+        "severity": Severity.ERROR.value,
+        "family": FAMILIES[error.code[0]],
+        "what": inspect.cleandoc(error.__doc__ or ""),
+    }

@@ -1,0 +1,74 @@
+"""The table of `striate show` for other programs: comma-separated values and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from striate.views.record import Record
+from striate.views.text.numbers import count, per_axis, shape, size
+
+
+def csv_text(record: Record) -> str:
+    """One row for each node; a column for each fact and axis, empty where it does not apply. Lines end in CR LF (RFC 4180)."""
+    rows = [_flat(record, node) for node in record["nodes"]]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _flat(record: Record, node: Record) -> dict[str, Any]:
+    row: dict[str, Any] = {key: node[key] for key in ("name", "op", "text")}
+    row["inputs"] = " ".join(node["inputs"])
+    row["output"] = shape(node["output"])
+    row |= {key: node[key] for key in ("params", "macs", "activation_bytes", "aligned")}
+    for axis, field in node["receptive_field"].items():
+        row |= {f"field_{axis}_{key}": value for key, value in field.items()}
+    for axis, window in node["window"].items():
+        for key, value in window.items():
+            if key == "pad":
+                row |= {f"window_{axis}_pad_before": value[0], f"window_{axis}_pad_after": value[1]}
+            elif key not in ("formula", "transposed"):
+                row[f"window_{axis}_{key}"] = value
+    row["findings"] = " ".join(dict.fromkeys(f["code"] for f in record["findings"] if f["node"] == node["name"]))
+    return row
+
+
+def markdown_text(record: Record) -> str:
+    """A Markdown table with the totals under it."""
+    head = ("node", "op", "output", "params", "MACs", "field", "memory", "findings")
+    lines = [f"**{_escaped(record['name'])}**, input {shape(record['input'])}", ""]
+    lines += [f"| {' | '.join(head)} |", "|---|---|---:|---:|---:|---:|---:|---|"]
+    for node in record["nodes"]:
+        codes = dict.fromkeys(f["code"] for f in record["findings"] if f["node"] == node["name"])
+        cells = (
+            _escaped(node["name"]),
+            _escaped(node["text"]),
+            shape(node["output"]),
+            count(node["params"]),
+            count(node["macs"]),
+            per_axis([field["size"] for field in node["receptive_field"].values()]),
+            size(node["activation_bytes"]),
+            " ".join(codes),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    totals = record["totals"]
+    for problem in record["problems"]:
+        lines.append(f"| **{_escaped(problem['node'])}** | {problem['code']}: {_escaped(problem['why'])} | none | | | | | |")
+    lines += [
+        "",
+        f"{count(totals['params'])} parameters, {count(totals['macs'])} MACs ({record['convention']}), "
+        f"peak memory {size(totals['peak_bytes'])} for one image.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    for sign in "\\|*_<`":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())

@@ -1,0 +1,33 @@
+"""MACs under every convention, op by op, and why the tools disagree."""
+
+from __future__ import annotations
+
+from striate.views.record import Record
+from striate.views.text.numbers import count, shape, short
+from striate.views.text.page import Column, Page, Row
+
+
+def draw(page: Page, record: Record) -> None:
+    """record: striate.cost/1."""
+    names = list(record["conventions"])
+    page.line([(record["name"], "bold"), f"  input {shape(record['input'])}: MACs as five tools count them"])
+    page.line()
+    columns = [Column("op", fold=True), *(Column(name, "right") for name in names)]
+    rows: list[Row] = []
+    for counted in (count, short):
+        rows = [
+            Row((row["op"], *(counted(row["macs"][name]) if row["macs"][name] else "" for name in names)))
+            for row in record["ops"]
+            if any(row["macs"].values())
+        ]
+        rows.append(Row(("total", *(counted(record["totals"][name]) for name in names)), style="bold"))
+        if page.fits(columns, rows):
+            break
+    page.table(columns, rows)
+    page.line()
+    page.line([("where a tool differs from striate", "bold")])
+    for row in record["ops"]:
+        for name, reason in row["reasons"].items():
+            page.line([(f"{row['op']}, {name}", "dim"), f": {reason}"], 2, 4)
+    page.line()
+    page.fields([(name, sentence) for name, sentence in record["conventions"].items()], indent=0)

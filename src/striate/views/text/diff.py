@@ -1,0 +1,121 @@
+"""Two networks, or one at two input sizes: what changed, node by node, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from striate.views.record import Record
+from striate.views.text.numbers import count, per_axis, plural, shape, short, size
+from striate.views.text.page import Column, Page, Row, Text
+
+COLUMNS = (
+    Column("node", fold=True),
+    Column("op", fold=True),
+    Column("output", fold=True),
+    Column("params", fold=True),
+    Column("MACs", fold=True),
+    Column("field", fold=True),
+)
+
+
+def draw(page: Page, record: Record) -> None:
+    """record: striate.diff/1."""
+    a, b = record["a"], record["b"]
+    page.line([("A  ", "red"), (a["name"], "bold"), f"  input {shape(a['input'])}"])
+    page.line([("B  ", "green"), (b["name"], "bold"), f"  input {shape(b['input'])}"])
+    page.line()
+    rows = [*(_row(change) for change in record["changed"]), *_only(record, "removed"), *_only(record, "added")]
+    if rows:
+        used = [k for k in range(len(COLUMNS)) if k == 0 or any(row.cells[k] for row in rows)]
+        page.table(
+            [COLUMNS[k] for k in used], [Row([row.cells[k] for k in used], row.notes, row.style) for row in rows]
+        )
+    else:
+        page.line("no node differs")
+    if record["unchanged"]:
+        page.line([(f"{plural(record['unchanged'], 'node')} unchanged", "dim")])
+    page.line()
+    _totals(page, a, b)
+    for key, mark, style in (("gone", "- ", "green"), ("come", "+ ", "red")):
+        if record[key]:
+            page.line()
+            page.line([("findings gone in B" if key == "gone" else "findings only in B", "bold")])
+            for text in _findings(record[key]):
+                page.line([(mark, style), text], 2, 4)
+
+
+def _row(change: Record) -> Row:
+    facts = change["facts"]
+    name = change["a"] if change["a"] == change["b"] else f"{change['a']} → {change['b']}"
+    fit: dict[str, list[str]] = {}
+    for axis, text in _window(facts.get("window")):
+        fit.setdefault(text, []).append(axis)
+    notes = [f"{' and '.join(axes)}: {text}" for text, axes in fit.items()]
+    return Row(
+        (
+            name,
+            _arrow(facts, "text", str),
+            _arrow(facts, "output", shape),
+            _arrow(facts, "params", short),
+            _arrow(facts, "macs", short),
+            _arrow(facts, "field", lambda field: per_axis(list(field.values())) or "all"),
+        ),
+        [[(note, "dim")] for note in notes],
+    )
+
+
+def _arrow(facts: Record, key: str, written: Any) -> str:
+    if key not in facts:
+        return ""
+    before, after = map(written, facts[key])
+    return f"{before} → {after}" if before != after else ""
+
+
+FIT = ("lost", "wasted_padding", "overhang")
+
+
+def _window(pair: list[Record] | None) -> Iterator[tuple[str, str]]:
+    """How the fit of a window changed: lost rows, padding on one side, overhang."""
+    for axis in pair[0] if pair else ():
+        before, after = pair[0].get(axis), pair[1].get(axis) if pair else None
+        if before and after:
+            said = [f"{key.replace('_', ' ')} {before[key]} → {after[key]}" for key in FIT if before[key] != after[key]]
+            if said:
+                yield axis, ", ".join(said)
+
+
+def _only(record: Record, key: str) -> Iterator[Row]:
+    style, mark = ("red", "-") if key == "removed" else ("green", "+")
+    for node in record[key]:
+        cells = (f"{mark} {node['name']}", node["text"], shape(node["output"]), short(node["params"]), short(node["macs"]), "")
+        yield Row(cells, (), style)
+
+
+def _totals(page: Page, a: Record, b: Record) -> None:
+    rows = []
+    kinds = (("params", "params", count), ("MACs", "macs", count), ("activations", "activation_bytes", size),
+             ("peak memory", "peak_bytes", size), ("peak in training", "training_peak_bytes", size))  # fmt: skip
+    for label, key, written in kinds:
+        before, after = a["totals"][key], b["totals"][key]
+        rows.append(Row((label, written(before), written(after), _percent(before, after))))
+    page.table([Column("total"), Column("A", "right"), Column("B", "right"), Column("change", "right")], rows)
+    if a["convention"] != b["convention"]:
+        page.line(f"counted differently: {a['convention']} / {b['convention']}")
+
+
+def _percent(before: int, after: int) -> str:
+    if before == after:
+        return "="
+    return f"{100 * (after - before) / before:+.1f}%" if before else "new"
+
+
+def _findings(found: list[Record]) -> Iterator[Text]:
+    """One line for each code, with the nodes."""
+    groups: dict[str, list[Record]] = {}
+    for finding in found:
+        groups.setdefault(finding["code"], []).append(finding)
+    for code, members in groups.items():
+        named = ", ".join(str(f["node"] or "network") for f in members[:3])
+        more = f" and {len(members) - 3} more" if len(members) > 3 else ""
+        yield f"{code} {members[0]['message']} ({named}{more})"

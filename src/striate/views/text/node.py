@@ -1,0 +1,118 @@
+"""One node in full, as a teacher would write it on the board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from striate.views.record import Record
+from striate.views.text.numbers import count, per_axis, plural, shape, short, size
+from striate.views.text.page import Column, Page, Row, Text
+
+AXES = {"h": ("height", "row"), "w": ("width", "column"), "d": ("depth", "slice"), "l": ("length", "position")}
+SIGNS = {"window": "N input · F filter's reach · P both paddings · S stride"}
+
+
+def draw(page: Page, record: Record) -> None:
+    """record: striate.node/1."""
+    reads = " and ".join(f"{name} {shape(sizes)}" for name, sizes in record["reads"].items())
+    page.line([(record["name"], "bold"), f" = {record['text']} after {reads}"], 0, 2)
+    page.line()
+    page.fields(_fields(record))
+    if record["fully_connected"]:
+        page.line()
+        beside(page, record)
+    for finding in record["findings"]:
+        page.line()
+        style = "red" if finding["severity"] == "error" else "yellow" if finding["severity"] == "warning" else "dim"
+        page.line([(finding["code"], style), f"  {finding['message']}"], 2, 8)
+        page.line(finding["why"], 8)
+
+
+def _fields(record: Record) -> Iterator[tuple[str, Text]]:
+    yield "output", [(", ".join(shape(out) for out in record["outputs"]), "bold")]
+    axes = record["axes"]
+    if axes:
+        signs = f"   {SIGNS['window']}" if "F)/S" in axes[0]["symbols"] else ""
+        yield "size", [axes[0]["symbols"], (signs, "dim")]
+    for axis in axes:
+        yield AXES[axis["axis"]][0], _sum(axis)
+    chosen = record["filter"]
+    if chosen:
+        yield "filters", _filters(chosen)
+    weights = [f"{p['name']} {'x'.join(map(str, p['shape']))}" for p in record["parameters"] if p["trainable"]]
+    kept = [f"{p['name']} {'x'.join(map(str, p['shape']))}" for p in record["parameters"] if not p["trainable"]]
+    if weights:
+        yield "weights", ", ".join(weights)
+    if kept:
+        yield "kept", ", ".join(kept) + " (not trained)"
+    sums = record["arithmetic"]
+    if record["params"]:
+        yield "params", f"{sums['params']} = {count(record['params'])}"
+    if record["macs"]:
+        yield "MACs", f"{sums['macs']} = {count(record['macs'])}" if sums["macs"] else count(record["macs"])
+    yield from _field(record)
+    yield "memory", f"{size(record['activation_bytes'])} of activations"
+    if record["place"]:
+        yield "made at", record["place"]
+
+
+def _sum(axis: Record) -> Text:
+    """`(7 + 0 - 3)/3 + 1 = 2.33 -> 2!  row 6 is never read`."""
+    if axis["exact"] and not axis.get("overhang"):
+        return str(axis["formula"])
+    words = AXES[axis["axis"]][1]
+    notes = []
+    if axis["unread"]:
+        notes.append(f"{words} {_runs(axis['unread'])} never read")
+    if axis["wasted_after"] or axis["wasted_before"]:
+        side = "end" if axis["wasted_after"] else "start"
+        notes.append(f"{plural(axis['wasted_after'] + axis['wasted_before'], f'padded {words}')} at the {side} unused")
+    if axis["overhang"]:
+        notes.append(f"the last window hangs over by {axis['overhang']}")
+    mark = "red" if axis["lost"] else "yellow"
+    return [axis["formula"], (f" -> {axis['output']}!", mark), f"  {', '.join(notes)}" if notes else ""]
+
+
+def _runs(runs: Sequence[Sequence[int]]) -> str:
+    texts = [str(first) if first == last else f"{first}-{last}" for first, last in runs]
+    return ", ".join(texts) if len(texts) <= 4 else f"{', '.join(texts[:3])} … {texts[-1]}"
+
+
+def _filters(chosen: Record) -> Text:
+    each = [(shape(chosen["shape"]), "bold")]
+    depth, channels, groups = chosen["shape"][0], chosen["input_channels"], chosen["groups"]
+    if groups == 1:
+        reach = f" = {chosen['numbers']} numbers, through the full depth of the input ({plural(channels, 'channel')})"
+    elif depth == 1:
+        reach = f": depthwise, every filter sees 1 of the {channels} input channels"
+    else:
+        reach = f": {groups} groups, every filter sees {depth} of the {channels} input channels"
+    return [f"{plural(chosen['count'], 'filter')} of ", *each, reach]
+
+
+def _field(record: Record) -> Iterator[tuple[str, Text]]:
+    fields = list(record["receptive_field"].values())
+    if not fields:
+        yield "field", "a unit sees the whole input"
+        return
+    sees = per_axis([field["size"] for field in fields])
+    jump = per_axis([field["jump"] for field in fields])
+    start = per_axis([field["start"] for field in fields], ", ")
+    square = f"{sees}x{sees}" if len(fields) > 1 and "x" not in sees else sees
+    yield "field", f"a unit sees {square} input pixels, its neighbour {jump} further; unit 0 begins at {start}"
+
+
+def beside(page: Page, record: Record) -> None:
+    """The convolution and the fully connected layer for the same step, side by side."""
+    full = record["fully_connected"]
+    reads = next(iter(record["reads"].values()))
+    columns = (Column(""), Column("params", "right"), Column("MACs", "right"), Column("a weight joins", fold=True))
+    rows = [
+        Row(("  convolution", count(record["params"]), count(record["macs"]), "every position: shared")),
+        Row(("  fully connected", count(full["params"]), count(full["macs"]), "one input to one output")),
+    ]
+    if record["params"] and record["macs"]:
+        times = full["params"] / record["params"], full["macs"] / record["macs"]
+        rows.append(Row(("", f"x {short(round(times[0], 1))}", f"x {short(round(times[1], 1))}", ""), style="dim"))
+    page.line(f"for the same step, {shape(reads)} -> {shape(record['output'])}:", 2)
+    page.table(columns, rows)

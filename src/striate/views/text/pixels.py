@@ -1,0 +1,198 @@
+"""Pixel use as people see it: counts for a small map, shades for a large one, and what the borders get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from striate.views.record import Record
+from striate.views.text.numbers import count, plural, shape, short
+from striate.views.text.page import Column, Page, Row, Text
+
+if TYPE_CHECKING:
+    from striate.analysis import PixelUse
+
+SHADES = ("··", "░░", "▒▒", "▓▓", "██")
+"""Never used; then a quarter each of the most used pixel's paths."""
+NUMBERS = 24
+"""Maps up to this many rows are written as numbers, if these fit the width."""
+BLOCKS = 32
+
+Grid = list[list[int]]
+
+
+def draw(page: Page, record: Record, use: PixelUse) -> None:
+    """record: striate.pixels/1 of `use`."""
+    sizes = "x".join(map(str, record["shape"]))
+    page.line([(record["name"], "bold"), f"  {sizes} pixels: in how many ways each one reaches {record['to']}"], 0, 2)
+    page.line()
+    picture(page, use)
+    page.line()
+    page.fields(_facts(record))
+
+
+def picture(page: Page, use: PixelUse) -> None:
+    """The map itself: numbers, or shades of blocks; the middle slice of a volume."""
+    grid, note = _plane(use)
+    lines = numbers(grid) if grid and len(grid) <= NUMBERS else []
+    if lines and max(map(len, lines)) + 2 <= page.terminal.width:
+        for row, line in zip(grid, lines):
+            page.line([("  " + line, "") if all(row) else ("  ", ""), *([] if all(row) else _unread(row, line))])
+    else:
+        _shades(page, use)
+    if note:
+        page.line(note, 2)
+
+
+def _unread(row: Sequence[int], line: str) -> list[str | tuple[str, str]]:
+    """The numbers of a row with its zeros marked."""
+    width = len(line) // len(row) if len(row) == 1 else (len(line) + 1) // len(row)
+    cells = [line[k * width : (k + 1) * width] for k in range(len(row))]
+    return [(cell, "" if n else "red") for n, cell in zip(row, cells)]
+
+
+def numbers(grid: Grid) -> list[str]:
+    """Rows of right-aligned counts.
+
+    >>> numbers([[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+    ['1 2 1', '2 4 2', '1 2 1']
+    """
+    width = max(len(str(n)) for row in grid for n in row)
+    return [" ".join(str(n).rjust(width) for n in row) for row in grid]
+
+
+def _plane(use: PixelUse) -> tuple[Grid, str]:
+    """The map as rows of columns, with a note when it is a cut through a volume; empty when it is too large."""
+    *outer, rows, columns = (1, *use.shape) if len(use.shape) == 1 else use.shape
+    if rows > NUMBERS or columns > 4 * NUMBERS:
+        return [], ""
+    if len(use.shape) == 1:
+        return [[use.at(k) for k in range(columns)]], ""
+    middle = [n // 2 for n in outer]
+    grid = [[use.at(*middle, y, x) for x in range(columns)] for y in range(rows)]
+    return grid, f"(slice {middle[0]} of {outer[0]})" if outer else ""
+
+
+def _shades(page: Page, use: PixelUse) -> None:
+    """Means over blocks of pixels, relative to the highest mean."""
+    limit = min(BLOCKS, (page.terminal.width - 2) // 2)
+    grid = _means(use, limit)
+    top = max((value for row in grid for value in row), default=Fraction(0))
+    for row in grid:
+        page.line([(shade, "red" if shade == SHADES[0] else "") for shade in ("  ", *(_shade(v, top) for v in row))])
+    page.line()
+    legend = [f"{SHADES[k]} {(k - 1) * 25}-{k * 25}%" for k in range(1, 5)]
+    page.line(f"{SHADES[0]} never used  {'  '.join(legend)} of the most used", 2)
+
+
+def _shade(value: Fraction, top: Fraction) -> str:
+    return SHADES[min(int(4 * value / top) + 1, 4)] if value else SHADES[0]
+
+
+def _means(use: PixelUse, limit: int) -> list[list[Fraction]]:
+    """Mean paths of the pixels of each block, at most `limit` blocks a side; the middle slice of a volume."""
+    small = use.reduced(limit)
+    spans = [[_span(n, min(n, limit), k) for k in range(min(n, limit))] for n in use.shape]
+    if len(use.shape) == 1:
+        return [[Fraction(small.at(k), spans[0][k]) for k in range(small.shape[0])]]
+    middle = tuple(n // 2 for n in small.shape[:-2])
+    rows, columns = small.shape[-2:]
+    return [
+        [Fraction(small.at(*middle, y, x), spans[-2][y] * spans[-1][x]) for x in range(columns)] for y in range(rows)
+    ]
+
+
+def _span(n: int, m: int, k: int) -> int:
+    return (k + 1) * n // m - k * n // m
+
+
+def _facts(record: Record) -> Iterator[tuple[str, Text]]:
+    unread, pixels = record["unread"], record["pixels"]
+    if unread:
+        yield "unread", [(f"{count(unread)} of {count(pixels)} pixels are never read", "red")]
+    else:
+        yield "unread", "none: every pixel is used"
+    if record["uniform"]:
+        yield "equal", [("yes", "green"), f": every pixel is used {_times(record['most'])}"]
+        return
+    if record["centre"]:
+        yield "corner", f"{_share(record['corner'], record['centre'])} at the centre{_decimal(record['corner_to_centre'])}"
+        yield "border", f"{record['border_to_centre']:.3g} of the centre, on average"
+    else:
+        yield "centre", "is never read"
+    yield "most", _times(record["most"])
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{_large(part)} of {_large(whole)}"
+
+
+def _decimal(ratio: float) -> str:
+    return f" = {ratio:.3g}"
+
+
+def _times(n: int) -> str:
+    return plural(n, "time") if n < 10**12 else f"{_large(n)} times"
+
+
+def _large(n: int) -> str:
+    """All digits up to a million million, then three figures and the power of ten."""
+    if n < 10**12:
+        return count(n)
+    digits = str(n)
+    return f"{digits[0]}.{digits[1:3]}e{len(digits) - 1}"
+
+
+# -- padding modes side by side -------------------------------------------------------------------------------
+
+
+def draw_modes(page: Page, record: Record) -> None:
+    """record: striate.pixels-compare/1."""
+    page.line([(record["name"], "bold"), "  pixel use under each padding mode (in every convolution)"], 0, 2)
+    page.line()
+    rows = []
+    for mode in record["modes"]:
+        if "problem" in mode:
+            rows.append(Row((f"  {mode['mode']}", "none", "", "", ""), [f"{mode['problem']}"]))
+            continue
+        ratio = mode["corner_to_centre"]
+        rows.append(
+            Row(
+                (
+                    f"  {mode['mode']}",
+                    shape(mode["output"]),
+                    short(mode["unread"]),
+                    _share(mode["corner"], mode["centre"]) if ratio is not None else "",
+                    f"{mode['border_to_centre']:.3g}" if ratio is not None else "",
+                    "yes" if mode["uniform"] else "no",
+                )
+            )
+        )
+    columns = (
+        Column("  padding"), Column("output", "right"), Column("unread", "right"), Column("corner/centre", "right"),
+        Column("border", "right"), Column("equal"),
+    )  # fmt: skip
+    page.table(columns, rows)
+    _side_by_side(page, [mode for mode in record["modes"] if _small(mode)])
+
+
+def _small(mode: dict[str, Any]) -> bool:
+    return bool(mode.get("counts")) and len(mode["shape"]) == 2 and max(mode["shape"]) <= NUMBERS // 2
+
+
+def _side_by_side(page: Page, modes: Sequence[dict[str, Any]]) -> None:
+    """Count grids beside each other, as many to a line as fit."""
+    blocks = []
+    for mode in modes:
+        lines = [mode["mode"], *numbers(mode["counts"])]
+        width = max(map(len, lines))
+        blocks.append([line.ljust(width) for line in lines])
+    while blocks:
+        line = [blocks.pop(0)]
+        while blocks and sum(len(b[0]) + 3 for b in (*line, blocks[0])) - 1 <= page.terminal.width:
+            line.append(blocks.pop(0))
+        page.line()
+        for number, parts in enumerate(zip(*line)):
+            text = "  " + "   ".join(parts)
+            page.line([(text, "bold")] if not number else text)

@@ -1,0 +1,53 @@
+"""The input sizes that fit exactly: a congruence for each axis, and the sizes nearest to a wish."""
+
+from __future__ import annotations
+
+from striate.views.record import Record
+from striate.views.text.node import AXES
+from striate.views.text.numbers import shape
+from striate.views.text.page import Page, Text
+
+
+def draw(page: Page, record: Record, name: str) -> None:
+    """record: striate.sizes/1."""
+    axes = {axis: record[axis] for axis in AXES if axis in record}
+    page.line([(name, "bold"), "  input sizes that fit exactly"])
+    page.line()
+    if len({_key(found) for found in axes.values()}) == 1:
+        first = next(iter(axes.values()))
+        label = " and ".join(AXES[axis][0] for axis in axes)
+        page.fields([(label, _rule(first)), *_nearest(record, first)])
+    else:
+        rows: list[tuple[str, Text]] = []
+        for axis, found in axes.items():
+            rows += [(AXES[axis][0], _rule(found)), *_nearest(record, found)]
+        page.fields(rows)
+        if record["nearest"]:
+            page.fields([("square", _list(record["nearest"]))])
+    page.line()
+    page.line(_verdict(record["input"], axes), 2, 4)
+
+
+def _key(found: Record) -> tuple[object, ...]:
+    return found["rule"], found["conflict"], tuple(found["nearest"])
+
+
+def _rule(found: Record) -> Text:
+    if found["conflict"]:
+        return [("no size fits", "red"), f": {found['conflict']}"]
+    return [(found["rule"].replace(", N >=", " (N >=").replace(">=", "≥") + (")" if ", N >=" in found["rule"] else ""), "bold")]
+
+
+def _nearest(record: Record, found: Record) -> list[tuple[str, Text]]:
+    return [(f"nearest {record['near']}", _list(found["nearest"]))] if found["nearest"] else []
+
+
+def _list(sizes: list[int]) -> str:
+    return ", ".join(map(str, sizes))
+
+
+def _verdict(own: list[int], axes: dict[str, Record]) -> Text:
+    bad = [AXES[axis][0] for axis, found in axes.items() if not found["fits"]]
+    if not bad:
+        return [("✓ ", "green"), f"the input {shape(own)} fits"]
+    return [("! ", "yellow"), f"the input {shape(own)} does not fit exactly in {' and '.join(bad)}; `striate check` says where"]

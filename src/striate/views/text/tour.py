@@ -1,0 +1,286 @@
+"""The course in the terminal: each topic is one function that draws its examples from the real analysis.
+
+Nothing here states a result: every number is computed when the tour runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+from striate.analysis import pixels, sizes
+from striate.checks import Config, Report, check
+from striate.diagnostics import UnknownNameError, render, suggest
+from striate.formats import load, parse
+from striate.geometry import Window
+from striate.network import Network
+from striate.views.detail import detail_record
+from striate.views.record import Record, show_record, sizes_record
+from striate.views.text import node, sizes as sizes_view, windows
+from striate.views.text.numbers import count, shape, short
+from striate.views.text.page import Column, Page, Row, Text
+from striate.views.text.pixels import draw_modes, picture
+from striate.views.use import compare_record
+
+MODEL = "resnet18"
+
+
+def draw(page: Page, wanted: tuple[str, ...] = ()) -> None:
+    """All topics, or those named. Raises UnknownNameError."""
+    chosen = [_topic(name) for name in wanted] or list(TOPICS.values())
+    for number, topic in enumerate(chosen, start=1):
+        if number > 1:
+            page.line()
+            page.line()
+        page.title(f"{number}. {(topic.__doc__ or '').strip()}")
+        topic(page)
+
+
+def _topic(name: str) -> Callable[[Page], None]:
+    if name not in TOPICS:
+        nearest = suggest(name, TOPICS)
+        raise UnknownNameError(
+            f"the tour has no topic {name!r}",
+            where="striate tour",
+            why=f"its topics are {', '.join(TOPICS)}",
+            fix=f"did you mean {nearest}?" if nearest else "`striate tour` shows all",
+        )
+    return TOPICS[name]
+
+
+# -- helpers --------------------------------------------------------------------------------------------------
+
+
+@cache
+def _shown(text: str) -> Record:
+    return show_record(parse(text))
+
+
+@cache
+def _detail(text: str, name: str = "conv1") -> Record:
+    return detail_record(parse(text), name, _shown(text))
+
+
+def _window(text: str, name: str = "conv1") -> Window:
+    window = parse(text).inference.declarations[name].windows["W"]
+    assert isinstance(window, Window)
+    return window
+
+
+def _say(page: Page, *paragraphs: Text) -> None:
+    for paragraph in paragraphs:
+        page.line(paragraph)
+    page.line()
+
+
+def _try(page: Page, *commands: str) -> None:
+    page.line()
+    for command in commands:
+        page.line([("$ ", "dim"), (command, "cyan")], 2, 4)
+
+
+# -- topics ---------------------------------------------------------------------------------------------------
+
+
+def fully_connected(page: Page) -> None:
+    """What came before: fully connected layers, beside a convolution"""
+    text = "32x32x3 -> conv 5x5 6"
+    record = _detail(text)
+    full = record["fully_connected"]
+    _say(
+        page,
+        f"A fully connected layer joins each of its {count(full['inputs'])} inputs to each of its "
+        f"{count(full['outputs'])} outputs by a weight of its own. A convolutional layer slides a small filter over "
+        "the image and uses the same weights at every place.",
+    )
+    node.beside(page, record)
+    _try(page, f"striate show '{text}' --node conv1")
+
+
+def depth(page: Page) -> None:
+    """The convolutional layer: filters extend the full depth of the input"""
+    text = "32x32x3 -> conv 5x5 6"
+    record = _detail(text)
+    volume = record["filter"]
+    _say(
+        page,
+        f"On a {shape(_shown(text)['input'])} image every 5x5 filter is {shape(volume['shape'])}: it looks at all "
+        f"{volume['input_channels']} channels at once and gives one number for each place. "
+        f"{volume['count']} filters make {volume['count']} such maps, stacked to {shape(record['output'])}.",
+    )
+    _volumes(page, [shape(_shown(text)["input"]), f"{volume['count']} filters of {shape(volume['shape'])}", shape(record["output"])])
+    page.line()
+    page.fields(
+        [
+            ("params", f"{record['arithmetic']['params']} = {count(record['params'])}"),
+            ("MACs", f"{record['arithmetic']['macs']} = {count(record['macs'])}"),
+        ]
+    )
+
+
+def _volumes(page: Page, labels: list[str]) -> None:
+    """Input, filters and output as boxes in a row (under each other on a narrow page)."""
+    if sum(len(label) + 4 for label in labels) + 10 > page.terminal.width:
+        for label in labels:
+            page.line(label, 4)
+        return
+    edge, side = ("─", "│") if page.terminal.unicode else ("-", "|")
+    widths = [len(label) + 2 for label in labels]
+    gaps = ["     ", "  *  ", "  →  "]
+    for row in range(3):
+        line: list[str | tuple[str, str]] = ["  "]
+        for k, (label, width) in enumerate(zip(labels, widths)):
+            middle = row == 1
+            line.append((gaps[k] if middle else "     ") if k else "")
+            line.append(f"{side} {label} {side}" if middle else f" {edge * width} ")
+        page.line(line)
+
+
+def stride(page: Page) -> None:
+    """Stride: how far the filter moves, and when it does not fit"""
+    _say(page, "A 3x3 filter on a 7x7 image, one axis of it. The output size is (N - F)/S + 1.")
+    for step in (1, 2, 3):
+        window = _window(f"7x7x1 -> conv 3x3 /{step}")
+        fits = not window.remainder
+        size = f"{window.output}x{window.output}"
+        verdict: Text = [(f"  → {size}", "green")] if fits else [("  → does not work", "red"), f", a framework floors it to {size}"]
+        page.line([(f"stride {step}", "bold"), f"   {window.formula}", *verdict], 2)
+        windows.draw(page, window)
+        page.line()
+    page.line("What `striate check` says to stride 3:")
+    page.line()
+    for finding in check(parse("7x7x1 -> conv 3x3 /3"), Config(select=("G",))).findings:
+        page.message(render(finding))
+    _try(page, "striate check '7x7x1 -> conv 3x3 /3'", "striate sizes '7x7x1 -> conv 3x3 /3'")
+
+
+def borders(page: Page) -> None:
+    """Borders get too little attention"""
+    _say(page, "How many windows use each pixel: a corner is seen once, the middle again and again.")
+    for text, title in (("3x3x1 -> conv 2x2", "3x3 image, 2x2 filter"), ("5x5x1 -> conv 3x3", "5x5 image, 3x3 filter")):
+        use = pixels(parse(text))
+        page.line([(title, "bold"), f"   corner {use.corner}, centre {use.centre}"], 2)
+        picture(page, use)
+        page.line()
+    page.line("Through a whole network the ways multiply; here three 3x3 layers on 11x11:", 2)
+    text = "11x11x1 -> [conv 3x3]*3"
+    picture(page, pixels(parse(text)))
+    _try(page, f"striate pixels '{text}'", f"striate pixels {MODEL}")
+
+
+def shrink(page: Page) -> None:
+    """Outputs shrink"""
+    text = "32x32x1 -> [conv 5x5]*8"
+    record = _shown(text)
+    first = record["nodes"][0]["output"]
+    lost = 1 - first[1] * first[2] / (record["input"][1] * record["input"][2])
+    _say(
+        page,
+        f"A 5x5 filter makes {shape(first)} of {shape(record['input'])}: {lost:.0%} of the area is gone. "
+        "Layer after layer:",
+    )
+    steps = [record["input"], *(entry["output"] for entry in record["nodes"])]
+    unit = max(page.terminal.width - 24, 16) / steps[0][1]
+    for depth_, step in enumerate(steps):
+        bar = "█" * max(round(step[1] * unit / 2), 1)
+        page.line([f"{depth_ or '':>3} {f'{step[1]}x{step[2]}':>6}  ", (bar, "cyan")], 2)
+    for problem in record["problems"]:
+        page.line([f"{len(steps):>3} {'none':>6}  ", (f"{problem['why']}", "red")], 2, 14)
+    _try(page, f"striate show '{text}'")
+
+
+def padding(page: Page) -> None:
+    """Padding keeps the size: P = (F - 1)/2"""
+    _say(page, "Zeros around the image. With stride 1 and P = (F - 1)/2 the size stays; (N + 2P - F)/S + 1:")
+    for kernel in (3, 5, 7):
+        window = _window(f"7x7x1 -> conv {kernel}x{kernel} pad same")
+        size = f"{window.output}x{window.output}"
+        page.line([(f"F = {kernel}  P = {window.before}", "bold"), f"   {window.formula}", (f"  → {size}", "green")], 2)
+    page.line()
+    net = parse("7x7x1 -> conv 3x3")
+    record = compare_record(net)
+    same = next(mode for mode in record["modes"] if mode["mode"] == "zero same")
+    equal = " and ".join(mode["mode"] for mode in record["modes"] if mode.get("uniform"))
+    _say(
+        page,
+        f"Does it make all pixels used equally often? Not quite: the corner gets {same['corner']} of the centre's "
+        f"{same['centre']}. Only {equal} padding makes it exact.",
+    )
+    draw_modes(page, record)
+    _try(page, "striate pixels '7x7x1 -> conv 3x3' --compare")
+
+
+def channels(page: Page) -> None:
+    """Channels: N filters, N output channels; 1x1 mixes channels only"""
+    layers = (
+        ("3x3, 64 filters", "32x32x64 -> conv 3x3 64 pad 1"),
+        ("1x1, 16 filters", "32x32x64 -> conv 1x1 16"),
+        ("depthwise 3x3", "32x32x64 -> dwconv 3x3 pad 1"),
+        ("2 groups of 3x3", "32x32x64 -> conv 3x3 64 pad 1 groups 2"),
+    )
+    _say(
+        page,
+        "The number of filters is the number of output channels. A 1x1 convolution looks at one place and mixes its "
+        "channels. Groups, and depthwise at their end, are the named exceptions to full depth. On 32x32x64:",
+    )
+    rows = []
+    for label, text in layers:
+        record = _detail(text)
+        cells = (f"  {label}", shape(record["filter"]["shape"]), shape(record["output"]), count(record["params"]), short(record["macs"]))
+        rows.append(Row(cells))
+    titles = (Column("  layer"), Column("one filter", "right"), Column("output", "right"), Column("params", "right"), Column("MACs", "right"))
+    page.table(titles, rows)
+    _try(page, f"striate show '{layers[1][1]}' --node conv1")
+
+
+def network(page: Page) -> None:
+    """A whole network: what the checks say, and the sizes that fit"""
+    net = load(MODEL)
+    report = check(net)
+    record = show_record(net)
+    totals = record["totals"]
+    _say(
+        page,
+        f"{MODEL} on {shape(record['input'])}: {len(record['nodes'])} nodes, {count(totals['params'])} parameters, "
+        f"{short(totals['macs'])} MACs. What frameworks do in silence:",
+    )
+    for line in _groups(report):
+        page.line(line, 2, 8)
+    page.line()
+    sizes_view.draw(page, sizes_record(sizes(net), net.input.without_batch), MODEL)
+    page.line()
+    better = _better(net)
+    page.line(
+        f"At {shape(better.input.without_batch)} the same network leaves "
+        f"{len([f for f in check(better).findings if f.code in ('G002', 'P001', 'U001')])} of them."
+    )
+    _try(page, f"striate check {MODEL}", f"striate diff {MODEL} --input-b {shape(better.input.without_batch)}", "striate models")
+
+
+def _groups(report: Report) -> Iterator[Text]:
+    for code, members in groupby(sorted(report.findings, key=lambda f: (-f.severity.rank, f.code)), key=lambda f: f.code):
+        found = list(members)
+        style = {"error": "red", "warning": "yellow"}.get(found[0].severity.value, "dim")
+        times = f"{len(found)}x " if len(found) > 1 else ""
+        yield [(code, style), f"  {times}{found[0].message} ({found[0].node or 'network'}{', …' if len(found) > 1 else ''})"]
+
+
+def _better(net: Network) -> Network:
+    own = net.input.without_batch
+    fitting = sizes(net, near=own[1])
+    size = min(fitting.nearest, key=lambda n: abs(n - own[1]))
+    return net.with_input((own[0], size, size))
+
+
+TOPICS: dict[str, Callable[[Page], Any]] = {
+    "fully-connected": fully_connected,
+    "depth": depth,
+    "stride": stride,
+    "borders": borders,
+    "shrink": shrink,
+    "padding": padding,
+    "channels": channels,
+    "network": network,
+}

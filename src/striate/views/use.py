@@ -1,0 +1,93 @@
+"""The record of pixel use, striate.pixels/1, and the comparison of padding modes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from striate.diagnostics import ShapeError, StriateError
+from striate.views.record import Record
+
+if TYPE_CHECKING:
+    from striate.analysis import PixelUse
+    from striate.network import Network
+
+WRITTEN = 1_000_000
+"""Counts are written pixel by pixel up to this many; a larger map only as its vectors, where one outer product makes it."""
+
+MODES: dict[str, dict[str, Any]] = {
+    "valid": {"padding": "valid", "mode": "zeros"},
+    "zero same": {"padding": "same", "mode": "zeros"},
+    "full": {"padding": "full", "mode": "zeros"},
+    "circular": {"padding": "same", "mode": "circular"},
+    "reflect": {"padding": "same", "mode": "reflect"},
+}
+"""Padding modes that `compare_record` gives to every convolution in turn."""
+
+
+def pixels_record(net: Network, node: str | None = None) -> Record:
+    """Schema striate.pixels/1: paths from each pixel to `node` (default: to the outputs)."""
+    from striate.analysis import pixels
+
+    if node is not None:
+        net.node(node)
+    use = pixels(net, node)
+    target = node or ", ".join(net.outputs)
+    return {"schema": "striate.pixels/1", "name": net.name, "to": target, **use_record(use)}
+
+
+def use_record(use: PixelUse) -> Record:
+    """The map and what it says; ratios are null where the centre pixel is never used."""
+    return {
+        "axes": [axis.lower() for axis in use.axes],
+        "shape": list(use.shape),
+        "pixels": use.cells,
+        "unread": use.unread,
+        "corner": use.corner,
+        "centre": use.centre,
+        "most": use.most,
+        "total": use.total,
+        "corner_to_centre": _ratio(use.corner_to_centre),
+        "border_to_centre": _ratio(use.border_to_centre),
+        "uniform": use.uniform,
+        "vectors": [list(vector) for vector in use.terms[0]] if len(use.terms) == 1 else None,
+        "counts": use.counts if use.cells <= WRITTEN else None,
+    }
+
+
+def _ratio(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def compare_record(net: Network, node: str | None = None) -> Record:
+    """Schema striate.pixels-compare/1: the same network with each padding mode in all its convolutions.
+
+    Where a mode leaves some node without output, `problem` says so.
+    """
+    return {
+        "schema": "striate.pixels-compare/1",
+        "name": net.name,
+        "modes": [{"mode": mode, **_compared(net, node, mode)} for mode in MODES],
+    }
+
+
+def _compared(net: Network, node: str | None, mode: str) -> Record:
+    from striate.analysis import pixels
+
+    try:
+        changed = net
+        for name, op in _changes(net, mode):
+            changed = changed.replace(name, op)
+        use = pixels(changed, node)
+    except (ShapeError, StriateError) as error:
+        return {"problem": f"{error.node}: {error.what}" if error.node else error.what}
+    target = node or changed.outputs[0]
+    return {"output": list(changed.specs[target].without_batch), **use_record(use)}
+
+
+def _changes(net: Network, mode: str) -> Iterator[tuple[str, Any]]:
+    for node in net.nodes:
+        if node.op.word == "conv":
+            yield node.name, dataclasses.replace(node.op, **MODES[mode])
