@@ -131,7 +131,15 @@ class StriateError(Exception):
     def diagnostic(self) -> Diagnostic:
         fixes = (Fix(self.fix),) if self.fix else ()
         return Diagnostic(
-            self.code, self.title, Severity.ERROR, self.what, self.where, self.why, fixes, self.node, self.place
+            self.code,
+            self.title,
+            Severity.ERROR,
+            self.what,
+            self.where,
+            self.why,
+            fixes,
+            self.node,
+            self.place,
         )
 
     def at(self, node: str, where: str, place: Place | None = None) -> StriateError:

@@ -13,7 +13,15 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from striate.diagnostics import GraphError, OpError, Place, ShapeError, StriateError, UnknownNameError, suggest
+from striate.diagnostics import (
+    GraphError,
+    OpError,
+    Place,
+    ShapeError,
+    StriateError,
+    UnknownNameError,
+    suggest,
+)
 from striate.op import Declaration, Op
 from striate.tensor import Parameter, TensorSpec
 
@@ -59,9 +67,9 @@ def declare(node: Node, inputs: Sequence[TensorSpec]) -> Declaration:
         _check_arity(node)
         return _declare(node.op, tuple(inputs))
     except StriateError as error:
-        error.where = ""  # An op is shared between equal nodes: the place is this node's.
         reads = " and ".join(f"{name} {spec}" for name, spec in zip(node.inputs, inputs, strict=False))
-        fresh = type(error)(error.what, where=error.where, why=error.why, fix=error.fix, code=error.code)
+        # Equal nodes share one op: each gets an error of its own.
+        fresh = type(error)(error.what, why=error.why, fix=error.fix, code=error.code)
         raise fresh.at(node.name, f"{node.name} = {node.op} after {reads}", node.place) from None
 
 
@@ -224,7 +232,9 @@ def _ordered(inputs: Mapping[str, TensorSpec], nodes: Sequence[Node]) -> tuple[N
         for value in (node.name, *node.outputs):
             if value in inputs or made.setdefault(value, node) is not node:
                 raise GraphError(
-                    f"two nodes or inputs are named {value!r}", fix="rename one of them", why="names are unique"
+                    f"two nodes or inputs are named {value!r}",
+                    fix="rename one of them",
+                    why="names are unique",
                 )
     ready, done, ordered = set(inputs), set(), []
     for root in nodes:

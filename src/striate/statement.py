@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from striate.geometry import AxisMap, Linear
 
 FUNCTIONS = (
-    "add", "sub", "mul", "div", "neg", "max", "min", "abs", "exp", "expm1", "log1p", "sqrt", "pow", "tanh", "erf", "where",
+    "add", "sub", "mul", "div", "neg", "max", "min", "abs", "exp", "expm1", "log1p", "sqrt", "pow", "tanh", "erf",
+    "where",
 )  # fmt: skip
 """The scalar functions. `where(a, b, c)` is b where a > 0, else c."""
 
@@ -84,6 +85,8 @@ class Load(Expr):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Const(Expr):
+    """A number."""
+
     value: float
 
 
@@ -109,15 +112,19 @@ class Blend(Expr):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Call(Expr):
+    """One of FUNCTIONS, applied."""
+
     function: str
     args: tuple[Expr, ...]
 
 
 def call(function: str, *args: Expr | float) -> Call:
+    """Apply a function; plain numbers become constants."""
     return Call(function, tuple(arg if isinstance(arg, Expr) else Const(float(arg)) for arg in args))
 
 
 def load(tensor: str, *items: str | Index, outside: float = 0.0) -> Load:
+    """Read a tensor at variables and ready indices."""
     return Load(tensor, index(*items), outside)
 
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from striate.analysis.fields import exact_field as exact_field
     from striate.analysis.fields import misalignments as misalignments
     from striate.analysis.fields import receptive_fields as receptive_fields
-    from striate.analysis.memory import liveness as liveness
-    from striate.analysis.pixel_use import PixelUse as PixelUse
-    from striate.analysis.pixel_use import pixels as pixels
     from striate.analysis.fitting import AxisSizes as AxisSizes
     from striate.analysis.fitting import Sizes as Sizes
     from striate.analysis.fitting import sizes as sizes
+    from striate.analysis.memory import liveness as liveness
+    from striate.analysis.pixel_use import PixelUse as PixelUse
+    from striate.analysis.pixel_use import pixels as pixels
 
 # Each command needs few of these: they load on first use.
 _HOME = {
@@ -41,7 +41,7 @@ _HOME = {
     "sizes": "fitting",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

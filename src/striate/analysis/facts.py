@@ -106,5 +106,3 @@ def analyze(net: Network, convention: str = "striate") -> Analysis:
 
 def _lowered(fields: Fields) -> dict[str, ReceptiveField]:
     return {axis.lower(): known.field for axis, known in fields.items()}
-
-

@@ -115,12 +115,16 @@ def misalignments(net: Network, fields: Mapping[str, Fields] | None = None) -> t
         if len(node.inputs) < 2 or node.name not in net.inference.declarations:
             continue
         for axis, branches in branch_fields(net, node, fields).items():
-            local = [(value, b.field) for value, b in zip(node.inputs, branches, strict=True) if b.axis is not None]
+            local = [
+                (value, b.field) for value, b in zip(node.inputs, branches, strict=True) if b.axis is not None
+            ]
             local = [(value, field) for value, field in local if field.step]
             jumps = tuple(field.jump for _, field in local)
             offsets = tuple(field.offset for _, field in local)
             if len(set(jumps)) > 1 or len(set(offsets)) > 1:
-                found.append(Misalignment(node.name, axis, tuple(value for value, _ in local), jumps, offsets))
+                found.append(
+                    Misalignment(node.name, axis, tuple(value for value, _ in local), jumps, offsets)
+                )
     return tuple(found)
 
 
@@ -184,9 +188,7 @@ def _shifted(net: Network, fields: Mapping[str, Fields], name: str, axis: str, b
         # Rows that the stride leaves over need not be taken away again.
         after = Fraction(window.after)
     windows = net.inference.declarations[name].windows
-    pads = tuple(
-        (int(before), int(after)) if a == axis else (w.before, w.after) for a, w in windows.items()
-    )
+    pads = tuple((int(before), int(after)) if a == axis else (w.before, w.after) for a, w in windows.items())
     try:
         op = dataclasses.replace(node.op, padding=pads)  # type: ignore[call-arg]
     except OpError:
@@ -203,7 +205,9 @@ def exact_field(net: Network, value: str, position: Sequence[int]) -> dict[str, 
     spec = net.specs[value]
     if len(position) != len(spec.spatial) or any(not 0 <= p < n for p, n in zip(position, spec.spatial)):
         raise ShapeError(
-            f"{value} has no unit at {tuple(position)}", why=f"it is {spec}", fix="count from 0, one index per axis"
+            f"{value} has no unit at {tuple(position)}",
+            why=f"it is {spec}",
+            fix="count from 0, one index per axis",
         )
     wanted: dict[str, dict[str, set[int]]] = {
         value: {axis: {p} for axis, p in zip(spec.spatial_axes, position, strict=True)}
@@ -220,7 +224,10 @@ def exact_field(net: Network, value: str, position: Sequence[int]) -> dict[str, 
 
 
 def _ask(
-    asked: dict[str, set[int]], reading: Mapping[str, Reading], wanted: Mapping[str, set[int]], spec: TensorSpec
+    asked: dict[str, set[int]],
+    reading: Mapping[str, Reading],
+    wanted: Mapping[str, set[int]],
+    spec: TensorSpec,
 ) -> None:
     """Add the rows of one input that the wanted rows of an output read."""
     for axis in spec.spatial_axes:

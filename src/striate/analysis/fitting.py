@@ -125,7 +125,11 @@ def _solve_axis(net: Network, pinned: bool, axis: str) -> AxisSizes:
 
 
 def _through(
-    node: Node, declaration: Declaration, condition: Condition, table: dict[str, dict[str, SizeLaw]], pinned: bool
+    node: Node,
+    declaration: Declaration,
+    condition: Condition,
+    table: dict[str, dict[str, SizeLaw]],
+    pinned: bool,
 ) -> list[tuple[Condition, dict[str, SizeLaw]]]:
     """Every way in which a node fits the inputs of one class, with the law of each of its output's axes."""
     if node.op.follows is not None:
@@ -148,11 +152,7 @@ def _through(
                 for law2, c2 in ([(law, c)] if read.map is None else solve(read.map, law, c))
             ]
     side_by_side = {axis for axis, count in joined.items() if count == len(node.inputs)}
-    return [
-        (agreed, laws)
-        for c, made in ways
-        for agreed, laws in _join(c, made, side_by_side, declaration)
-    ]
+    return [(agreed, laws) for c, made in ways for agreed, laws in _join(c, made, side_by_side, declaration)]
 
 
 def _follow(
@@ -199,5 +199,3 @@ def _summary(conditions: list[Condition]) -> AxisSizes:
     residues = sorted({r for c in moving for r in range(c.residue, modulus, c.modulus)})
     smallest = min(c.smallest for c in conditions)
     return AxisSizes(modulus, tuple(residues), smallest, tuple(conditions))
-
-

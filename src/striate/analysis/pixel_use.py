@@ -240,7 +240,9 @@ def _pulls(
     return found
 
 
-def _pull(declaration: Declaration, reading: Mapping[str, Reading], axes: tuple[str, ...], term: Term) -> Term:
+def _pull(
+    declaration: Declaration, reading: Mapping[str, Reading], axes: tuple[str, ...], term: Term
+) -> Term:
     out = declaration.outputs[0].spatial_axes
     vectors = []
     for axis in axes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ Positions = NDArray[np.int64]
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
-_FUNCTIONS = {
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
     "max": np.maximum, "min": np.minimum, "abs": np.abs, "exp": np.exp, "expm1": np.expm1, "log1p": np.log1p,
     "sqrt": np.sqrt, "pow": np.power, "tanh": np.tanh, "erf": _erf,
@@ -106,19 +107,23 @@ def _execute(statement: Statement, tensors: dict[str, Array]) -> None:
     free = statement.domain.free
     rank = len(free)
     variables: dict[str, Positions] = {
-        name: np.arange(size).reshape((-1,) + (1,) * (rank - 1 - at)) for at, (name, size) in enumerate(free.items())
+        name: np.arange(size).reshape((-1,) + (1,) * (rank - 1 - at))
+        for at, (name, size) in enumerate(free.items())
     }
     target = tensors[statement.target]
     shape = tuple(free.values())
     if statement.start is not None or statement.reduce == "max":
         value = _evaluate(statement.start, variables, tensors) if statement.start else np.float64(-np.inf)
         _write(target, statement, variables, np.broadcast_to(value, shape), np.copyto)
-    combine = {"": np.copyto, "sum": _accumulate, "max": _largest}[statement.reduce]
+    combine = _COMBINE[statement.reduce]
     reduced = statement.domain.reduced
     for step in itertools.product(*map(range, reduced.values())):
         here = variables | {name: np.asarray(at) for name, at in zip(reduced, step, strict=True)}
         value = np.broadcast_to(_evaluate(statement.value, here, tensors), shape)
         _write(target, statement, here, value, combine)
+
+
+Combine = Callable[[Array, Array], object]
 
 
 def _accumulate(old: Array, value: Array) -> None:
@@ -129,7 +134,16 @@ def _largest(old: Array, value: Array) -> None:
     np.maximum(old, value, out=old)
 
 
-def _write(target: Array, statement: Statement, variables: dict[str, Positions], value: Array, combine) -> None:  # type: ignore[no-untyped-def]
+_COMBINE: Mapping[str, Combine] = {"": np.copyto, "sum": _accumulate, "max": _largest}
+
+
+def _write(
+    target: Array,
+    statement: Statement,
+    variables: dict[str, Positions],
+    value: Array,
+    combine: Combine,
+) -> None:
     """Combine values into their targets; within one step no two values meet."""
     places, real = _positions(statement.index, variables, target.shape)
     places = [np.broadcast_to(place, value.shape) for place in places]
@@ -168,7 +182,7 @@ def _tapped(index: Tap, variables: Mapping[str, Positions]) -> Positions:
         return -1 if x is None else x
 
     taps = variables[index.tap] if index.tap else np.asarray(0)
-    return np.vectorize(position, otypes=[np.int64])(variables[index.out], taps)
+    return np.asarray(np.vectorize(position, otypes=[np.int64])(variables[index.out], taps))
 
 
 def _evaluate(expr: Expr, variables: Mapping[str, Positions], tensors: Mapping[str, Array]) -> Array:

@@ -98,7 +98,9 @@ def solve(axis: AxisMap, law: SizeLaw, condition: Condition) -> list[tuple[SizeL
                 pad = 2 * (axis.extent - 1)
             shift = pad - axis.extent
             fitting = _all(condition.congruent(law, shift, axis.stride), law, _smallest(axis.stride, shift))
-            return [(law.then(Fraction(1, axis.stride), Fraction(shift, axis.stride) + 1), c) for c in fitting]
+            return [
+                (law.then(Fraction(1, axis.stride), Fraction(shift, axis.stride) + 1), c) for c in fitting
+            ]
         case TransposedWindow():
             shift = axis.output - axis.input * axis.stride
             out = law.then(axis.stride, shift)
@@ -106,9 +108,10 @@ def solve(axis: AxisMap, law: SizeLaw, condition: Condition) -> list[tuple[SizeL
         case _Resample(scale=Fraction() as scale):
             fitting = _all(condition.congruent(law, 0, scale.denominator), law, 1)
             return [(law.then(scale, 0), c) for c in fitting]
-        case Shift(fixed=False, step=1):
-            out = law.then(1, axis.before + axis.after)
-            return [(out, c) for c in _all(condition, out, 1)]
+        case Shift(fixed=False):
+            shift = axis.before + axis.after - 1
+            fitting = _all(condition.congruent(law, shift, axis.step), law, -shift)
+            return [(law.then(Fraction(1, axis.step), Fraction(shift, axis.step) + 1), c) for c in fitting]
         case Shift():
             fitting = _all(condition, law, axis.output * axis.step - axis.before)
             return [(SizeLaw(Fraction(0), Fraction(axis.output)), c) for c in fitting]

@@ -37,9 +37,7 @@ class TransposedWindow(AxisMap):
     def formula(self) -> str:
         """The size formula with its numbers: ``(4 - 1)·2 + 3 - 2 + 1 = 8``."""
         pad = self.before + self.after
-        return (
-            f"({self.input} - 1)·{self.stride} + {self.extent} - {pad} + {self.output_padding} = {self.output}"
-        )
+        return f"({self.input} - 1)·{self.stride} + {self.extent} - {pad} + {self.output_padding} = {self.output}"
 
     @property
     def taps(self) -> int:

@@ -118,7 +118,7 @@ class Window(AxisMap):
         return Fraction(self.slack, self.stride) + 1
 
     @functools.cached_property
-    def output(self) -> int:  # type: ignore[override]
+    def output(self) -> int:
         size = self.slack // self.stride + 1
         if self.ceil:
             size = -(-self.slack // self.stride) + 1

@@ -28,7 +28,9 @@ def need_spatial(op: Op, x: TensorSpec) -> int:
     return len(x.spatial)
 
 
-def windows(op: Op, x: TensorSpec, kernel: Sequence[int], *, ceil: bool = False, mode: str = "zeros") -> list[Window]:
+def windows(
+    op: Op, x: TensorSpec, kernel: Sequence[int], *, ceil: bool = False, mode: str = "zeros"
+) -> list[Window]:
     """The resolved window of a sliding op along every spatial axis; ShapeError G001 when one has no output."""
     rank = need_spatial(op, x)
     stride = op.per_axis("stride", rank) if getattr(op, "stride", None) is not None else tuple(kernel)

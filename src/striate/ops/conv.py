@@ -49,12 +49,16 @@ class Conv(Op):
     onnx: ClassVar[str] = "Conv"
     torch: ClassVar[str] = "Conv2d"
 
-    filters: int | None = count(1, optional=True, doc="number of filters = output channels; none with depthwise: as many as channels")
+    filters: int | None = count(
+        1, optional=True, doc="filters = output channels; depthwise: as many as channels"
+    )
     kernel: Sizes = sizes(3, doc="filter height and width")
     stride: Sizes = sizes(1, words=("/", "stride"), doc="step between windows")
     padding: Padding = padding()
     dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the taps of one window")
-    groups: int | str = count(1, words=("groups",), also=("depthwise",), doc="groups of channels, or depthwise")
+    groups: int | str = count(
+        1, words=("groups",), also=("depthwise",), doc="groups of channels, or depthwise"
+    )
     bias: bool = flag(True, words=("bias",), doc="add one number per filter")
     mode: str = choice("zeros", ("zeros", "reflect", "replicate", "circular", "symmetric"), words=("mode",))
     in_channels: int | None = count(None, words=("in",), doc="channels that the weights were made for")
@@ -64,7 +68,9 @@ class Conv(Op):
         kernel = self.per_axis("kernel", need_spatial(self, x))
         groups = x.channels if self.groups == "depthwise" else int(self.groups)
         if self.filters is None and self.groups != "depthwise":
-            raise OpError("conv without filters", why="only a depthwise conv takes them from its input", fix="filters 1")
+            raise OpError(
+                "conv without filters", why="only depthwise takes them from its input", fix="filters 1"
+            )
         filters = x.channels if self.filters is None else self.filters
         if self.in_channels not in (None, x.channels):
             raise ShapeError(

@@ -105,7 +105,9 @@ class Concat(Op):
     def declare(self, *inputs: TensorSpec) -> Declaration:
         first = inputs[0]
         if self.axis not in first.axes or any(x.axes != first.axes for x in inputs):
-            raise _unequal(self, inputs, f"they do not share the axes {' '.join(first.axes)} with {self.axis}", "reshape")
+            raise _unequal(
+                self, inputs, f"not all have the axes {' '.join(first.axes)} with {self.axis}", "reshape"
+            )
         for axis in first.axes:
             sizes = [x.size(axis) for x in inputs]
             if axis != self.axis and len(set(sizes)) > 1:
@@ -146,12 +148,16 @@ class Crop(Op):
     def declare(self, *inputs: TensorSpec) -> Declaration:
         x, like = inputs
         if x.axes != like.axes or any(n < m for n, m in zip(x.spatial, like.spatial, strict=True)):
-            raise _unequal(self, inputs, "only a larger map can be cropped to a smaller one", "swap the inputs")
+            raise _unequal(
+                self, inputs, "only a larger map can be cropped to a smaller one", "swap the inputs"
+            )
         maps = []
         for n, m in zip(x.spatial, like.spatial, strict=True):
             start = (n - m) // 2 if self.offset is None else self.offset
             if start + m > n:
-                raise _unequal(self, inputs, f"{start} + {m} reaches past {n}", f"an offset of at most {n - m}")
+                raise _unequal(
+                    self, inputs, f"{start} + {m} reaches past {n}", f"an offset of at most {n - m}"
+                )
             maps.append(Shift(n, -start, start + m - n))
         y = x.resized(spatial=like.spatial)
         free = dict(zip(variables(y).values(), y.shape, strict=True))

@@ -142,14 +142,18 @@ class LayerNorm(Op):
         (x,) = inputs
         names = variables(x)
         free = dict(zip(names.values(), x.shape, strict=True))
-        inner = {name: size for name, size in free.items() if name == "c" or (name != "n" and self.axes == "all")}
+        inner = {
+            name: size for name, size in free.items() if name == "c" or (name != "n" and self.axes == "all")
+        }
         outer = {name: size for name, size in free.items() if name not in inner}
         share = 1 / math.prod(inner.values())
         value, mean, variance = load("x0", *free), load("t0", *outer), load("t1", *outer)
         normal = (value - mean) / call("sqrt", variance + self.eps)
         statements = (
             Statement("t0", index(*outer), value * share, Domain(outer, inner), "sum"),
-            Statement("t1", index(*outer), (value - mean) * (value - mean) * share, Domain(outer, inner), "sum"),
+            Statement(
+                "t1", index(*outer), (value - mean) * (value - mean) * share, Domain(outer, inner), "sum"
+            ),
             Statement("y0", index(*free), _affine(normal, *inner, on=self.affine), Domain(free)),
         )
         weights = _affine_parameters(*inner.values(), on=self.affine)

@@ -15,7 +15,13 @@ from striate.tensor import TensorSpec
 
 
 def _reduction(
-    op: Op, x: TensorSpec, maps: Sequence[AxisMap], reduce: str, value: Expr | None = None, *, target: str = "y0"
+    op: Op,
+    x: TensorSpec,
+    maps: Sequence[AxisMap],
+    reduce: str,
+    value: Expr | None = None,
+    *,
+    target: str = "y0",
 ) -> Statement:
     """One reduction over the taps of every spatial axis, per channel."""
     taps, out, reach = slide(maps)
@@ -41,7 +47,9 @@ def _mean(op: Op, x: TensorSpec, maps: Sequence[AxisMap], *, padded: bool) -> De
     return _declared(op, x, maps, statements)
 
 
-def _declared(op: Op, x: TensorSpec, maps: Sequence[AxisMap], statements: tuple[Statement, ...]) -> Declaration:
+def _declared(
+    op: Op, x: TensorSpec, maps: Sequence[AxisMap], statements: tuple[Statement, ...]
+) -> Declaration:
     return Declaration(op, (x,), (x.resized(spatial=[m.output for m in maps]),), (), statements)
 
 
@@ -77,7 +85,9 @@ class MaxPool(_Sliding):
     torch: ClassVar[str] = "MaxPool2d"
 
     kernel: Sizes = sizes(2, doc="window height and width")
-    stride: Sizes | None = sizes(None, words=("/", "stride"), doc="step between windows; the kernel when not given")
+    stride: Sizes | None = sizes(
+        None, words=("/", "stride"), doc="step between windows; the kernel when not given"
+    )
     padding: Padding = padding()
     dilation: Sizes = sizes(1, words=("dil", "dilation"))
     ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
@@ -101,7 +111,9 @@ class AvgPool(_Sliding):
     torch: ClassVar[str] = "AvgPool2d"
 
     kernel: Sizes = sizes(2, doc="window height and width")
-    stride: Sizes | None = sizes(None, words=("/", "stride"), doc="step between windows; the kernel when not given")
+    stride: Sizes | None = sizes(
+        None, words=("/", "stride"), doc="step between windows; the kernel when not given"
+    )
     padding: Padding = padding()
     ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
     count_include_pad: bool = flag(True, words=("countpad",), doc="padding counts in the mean")
@@ -125,7 +137,9 @@ class LpPool(_Sliding):
 
     kernel: Sizes = sizes(2, doc="window height and width")
     p: int = count(2, words=("p",), doc="order of the norm")
-    stride: Sizes | None = sizes(None, words=("/", "stride"), doc="step between windows; the kernel when not given")
+    stride: Sizes | None = sizes(
+        None, words=("/", "stride"), doc="step between windows; the kernel when not given"
+    )
     padding: Padding = padding()
     ceil: bool = flag(False, words=("ceil",))
 
@@ -135,14 +149,18 @@ class LpPool(_Sliding):
         taps, _, _ = slide(axes)
         power = call("pow", call("abs", Load("x0", (*index("n", "c"), *taps))), self.p)
         total = _reduction(self, x, axes, "sum", power, target="t0")
-        root = Statement("y0", total.index, call("pow", Load("t0", total.index), 1 / self.p), Domain(total.domain.free))
+        root = Statement(
+            "y0", total.index, call("pow", Load("t0", total.index), 1 / self.p), Domain(total.domain.free)
+        )
         return _declared(self, x, axes, (total, root))
 
 
 @dataclasses.dataclass(frozen=True)
 class GlobalAvgPool(Op):
-    """Mean over all positions, per channel. Input: (N, C, H, W). Output: (N, C, 1, 1). Source: ONNX GlobalAveragePool;
-    Lin et al., "Network In Network" (arXiv 1312.4400)."""
+    """Mean over all positions, per channel.
+
+    Input: (N, C, H, W). Output: (N, C, 1, 1). Source: Lin et al., arXiv 1312.4400; ONNX GlobalAveragePool.
+    """
 
     word: ClassVar[str] = "gap"
     onnx: ClassVar[str] = "GlobalAveragePool"
@@ -155,7 +173,10 @@ class GlobalAvgPool(Op):
 
 @dataclasses.dataclass(frozen=True)
 class GlobalMaxPool(Op):
-    """Maximum over all positions, per channel. Input: (N, C, H, W). Output: (N, C, 1, 1). Source: ONNX GlobalMaxPool."""
+    """Maximum over all positions, per channel.
+
+    Input: (N, C, H, W). Output: (N, C, 1, 1). Source: ONNX GlobalMaxPool.
+    """
 
     word: ClassVar[str] = "gmp"
     onnx: ClassVar[str] = "GlobalMaxPool"

@@ -64,4 +64,6 @@ class LayerScale(Op):
         (x,) = inputs
         ones = (1,) * len(x.spatial)
         scale = load("layer_scale", "c", *(Affine(()) for _ in ones))
-        return elementwise(self, x, lambda v: v * scale, Parameter("layer_scale", (x.channels, *ones), "scale"))
+        return elementwise(
+            self, x, lambda v: v * scale, Parameter("layer_scale", (x.channels, *ones), "scale")
+        )

@@ -81,15 +81,23 @@ class Reshape(Op):
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         known = math.prod(size for size in self.shape if size != -1)
-        fits = self.shape.count(-1) <= 1 and known > 0 and x.elements % known == 0 and len(self.shape) - 1 in SPATIAL
+        fits = (
+            self.shape.count(-1) <= 1
+            and known > 0
+            and x.elements % known == 0
+            and len(self.shape) - 1 in SPATIAL
+        )
         shape = tuple(x.elements // known if size == -1 else size for size in self.shape) if fits else ()
         if math.prod(shape) != x.elements or not fits:
             raise OpError(
                 f"{x} cannot take the shape {'x'.join(map(str, self.shape))}",
-                why=f"it has {x.elements} numbers, the shape {known}" + (" times -1" if -1 in self.shape else ""),
+                why=f"it has {x.elements} numbers, the shape {known}"
+                + (" times -1" if -1 in self.shape else ""),
                 fix="give one to four sizes with the same product, or -1 for one of them",
             )
-        return _moved(self, x, TensorSpec((x.shape[0], *shape), ("N", "C", *SPATIAL[len(shape) - 1]), x.dtype))
+        return _moved(
+            self, x, TensorSpec((x.shape[0], *shape), ("N", "C", *SPATIAL[len(shape) - 1]), x.dtype)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +127,9 @@ class Permute(Op):
         y = dataclasses.replace(x, axes=axes, shape=tuple(x.size(axis) for axis in axes))
         target = index(*(names[axis] for axis in axes))
         free = _ranges(x)
-        return Declaration(self, inputs, (y,), (), (Statement("y0", target, load("x0", *free), Domain(free)),))
+        return Declaration(
+            self, inputs, (y,), (), (Statement("y0", target, load("x0", *free), Domain(free)),)
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,12 +147,16 @@ class Pad(Op):
     padding: Padding = padding(1, words=(), policies=False, doc="rows and columns to add")
     mode: str = mode()
     value: float = number(0.0, words=("value",), doc="what mode zeros fills in")
-    channels: tuple[int, ...] = integers((0, 0), words=("channels",), least=0, doc="channels to add, before and after")
+    channels: tuple[int, ...] = integers(
+        (0, 0), words=("channels",), least=0, doc="channels to add, before and after"
+    )
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         pads = [p for p in self.padding_per_axis(need_spatial(self, x)) if isinstance(p, tuple)]
-        maps = [Shift(n, before, after, 1, self.mode) for n, (before, after) in zip(x.spatial, pads, strict=True)]
+        maps = [
+            Shift(n, before, after, 1, self.mode) for n, (before, after) in zip(x.spatial, pads, strict=True)
+        ]
         if len(self.channels) != 2:
             raise OpError("pad channels takes two numbers", why="before and after", fix="channels 0,8")
         deep = Shift(x.channels, *self.channels)
@@ -169,13 +183,18 @@ class Slice(Op):
 
     axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis that is cut")
     start: int = count(0, words=("from",), least=None, doc="first entry")
-    stop: int | None = count(None, words=("to",), least=None, doc="entry to stop before; the end when not given")
+    stop: int | None = count(
+        None, words=("to",), least=None, doc="entry to stop before; the end when not given"
+    )
     step: int = count(1, words=("step",), doc="step between entries")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         if self.axis not in x.axes:
-            raise OpError(f"slice along {self.axis}, but the input has axes {' '.join(x.axes)}", fix="choose one of them")
+            raise OpError(
+                f"slice along {self.axis} of an input with axes {' '.join(x.axes)}",
+                fix="choose one of them",
+            )
         size = x.size(self.axis)
         start, stop, _ = slice(self.start, self.stop).indices(size)
         if start >= stop:
@@ -184,10 +203,12 @@ class Slice(Op):
                 why=f"that is {start} to {stop}",
                 fix=f"start below {size}, stop above start",
             )
-        fixed = self.stop is not None and self.stop > 0 or self.start < 0
+        fixed = (self.stop is not None and self.stop > 0) or self.start < 0
         cut = Shift(size, -start, stop - size, self.step, fixed=fixed)
         name = variables(x)[self.axis]
-        y = dataclasses.replace(x, shape=tuple(cut.output if a == self.axis else s for a, s in zip(x.axes, x.shape)))  # noqa: B905
+        y = dataclasses.replace(
+            x, shape=tuple(cut.output if a == self.axis else s for a, s in zip(x.axes, x.shape))
+        )
         free = _ranges(y)
         read = load("x0", *(Tap(cut, v) if v == name else v for v in free))
         return Declaration(self, inputs, (y,), (), (Statement("y0", index(*free), read, Domain(free)),))
@@ -206,7 +227,9 @@ class Split(Op):
     torch: ClassVar[str] = "torch.split"
 
     parts: int = count(2, doc="number of equal parts")
-    sizes: tuple[int, ...] | None = integers(None, words=("sizes",), least=1, doc="channels of each part instead")
+    sizes: tuple[int, ...] | None = integers(
+        None, words=("sizes",), least=1, doc="channels of each part instead"
+    )
 
     @property
     def output_count(self) -> int:
@@ -228,7 +251,7 @@ class Split(Op):
             )
         outputs, statements, start = [], [], 0
         for port, size in enumerate(sizes):
-            y = dataclasses.replace(x, shape=tuple(size if a == "C" else s for a, s in zip(x.axes, x.shape)))  # noqa: B905
+            y = dataclasses.replace(x, shape=tuple(size if a == "C" else s for a, s in zip(x.axes, x.shape)))
             free = _ranges(y)
             read = load("x0", *(Affine((("c", 1),), start) if v == "c" else v for v in free))
             outputs.append(y)
@@ -260,7 +283,12 @@ class ChannelShuffle(Op):
             )
         each = x.channels // self.groups
         space = list(_ranges(x))[2:]
-        free = {"n": x.shape[0], "g": self.groups, "c": each, **{v: s for v, s in _ranges(x).items() if v in space}}
+        free = {
+            "n": x.shape[0],
+            "g": self.groups,
+            "c": each,
+            **{v: s for v, s in _ranges(x).items() if v in space},
+        }
         target = (*index("n"), Affine((("c", self.groups), ("g", 1))), *index(*space))
         read = load("x0", "n", Affine((("g", each), ("c", 1))), *space)
         return Declaration(self, inputs, (x,), (), (Statement("y0", target, read, Domain(free)),))

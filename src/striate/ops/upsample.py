@@ -9,7 +9,7 @@ from operator import mul
 from typing import ClassVar
 
 from striate.diagnostics import OpError, ShapeError
-from striate.geometry import Linear, Nearest
+from striate.geometry import AxisMap, Linear, Nearest
 from striate.op import Declaration, Op, Sizes, choice, flag, number, sizes
 from striate.ops._axes import need_spatial, slide
 from striate.statement import Blend, Domain, Expr, Statement, index, load
@@ -40,19 +40,23 @@ class Upsample(Op):
         rank = need_spatial(self, x)
         if (self.scale is None) == (self.size is None):
             raise OpError("upsample needs a scale or a size, and not both", fix="upsample 2")
-        if self.scale is not None:
-            scale = Fraction(str(self.scale))
-            if scale <= 0:
-                raise OpError(f"scale {self.scale:g} is not positive", fix="scale 2")
-            targets = [(n, int(n * scale), scale) for n in x.spatial]
+        scale = None if self.scale is None else Fraction(str(self.scale))
+        if scale is None:
+            sizes = self.per_axis("size", rank)
+        elif scale > 0:
+            sizes = tuple(int(n * scale) for n in x.spatial)
         else:
-            targets = [(n, m, None) for n, m in zip(x.spatial, self.per_axis("size", rank), strict=True)]
-        if not all(m for _, m, _ in targets):
-            raise ShapeError("upsample has no output", why=f"{x} times {self.scale} is less than a pixel", fix="scale 1")
+            raise OpError(f"scale {self.scale:g} is not positive", fix="scale 2")
+        if not all(sizes):
+            raise ShapeError(
+                "upsample has no output", why=f"{x} times {self.scale} is nothing", fix="scale 1"
+            )
+        axes = list(zip(x.spatial, sizes, strict=True))
+        maps: list[AxisMap]
         if self.method == "nearest":
-            maps = [Nearest(n, m, s) for n, m, s in targets]
+            maps = [Nearest(n, m, scale) for n, m in axes]
         else:
-            maps = [Linear(n, m, s, self.align_corners) for n, m, s in targets]
+            maps = [Linear(n, m, scale, self.align_corners) for n, m in axes]
         taps, out, reach = slide(maps)
         free = {"n": x.shape[0], "c": x.channels, **out}
         value: Expr = load("x0", "n", "c", *taps)

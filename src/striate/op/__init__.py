@@ -1,0 +1,38 @@
+"""What an op is: frozen fields and a declaration from which everything else is derived. Knows no particular op."""
+
+from striate.op.base import Op, op_class, registry
+from striate.op.declaration import Declaration, Reading
+from striate.op.fields import (
+    LARGEST,
+    Padding,
+    Sizes,
+    choice,
+    count,
+    flag,
+    integers,
+    mode,
+    number,
+    padding,
+    sizes,
+    text,
+)
+
+__all__ = [
+    "LARGEST",
+    "Declaration",
+    "Op",
+    "Padding",
+    "Reading",
+    "Sizes",
+    "choice",
+    "count",
+    "flag",
+    "integers",
+    "mode",
+    "number",
+    "op_class",
+    "padding",
+    "registry",
+    "sizes",
+    "text",
+]

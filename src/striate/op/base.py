@@ -1,0 +1,178 @@
+"""An op is a frozen declaration: typed fields, and statements from which everything else is derived."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from striate.diagnostics import OpError, UnknownNameError, suggest
+from striate.op.declaration import Declaration
+from striate.op.fields import MISSING, VALIDATE, Meaningless, in_notation, plain, shown, tuples
+from striate.tensor import TensorSpec
+
+_REGISTRY: dict[str, type[Op]] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Op(abc.ABC):
+    """Base of all ops. Subclasses are frozen dataclasses whose fields come from the helpers above."""
+
+    word: ClassVar[str]
+    """Name in the registry, the notation, files and JSON."""
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Other words of the notation, each with the fields it presets."""
+    positional: ClassVar[tuple[str, ...]] = ()
+    """Fields that the notation takes without a word, in order."""
+    arity: ClassVar[int | None] = 1
+    """Number of inputs; None for two or more."""
+    follows: ClassVar[int | None] = None
+    """Input whose spatial size the output takes over, where it is not the first one's."""
+    onnx: ClassVar[str] = ""
+    torch: ClassVar[str] = ""
+    """What the field calls it: the ONNX operator and the torch.nn class, for documentation and exchange."""
+
+    @abc.abstractmethod
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        """Outputs, parameters and statements for these inputs (batch axis first).
+
+        Raises ShapeError when there is no output, OpError when the attributes do not suit the input.
+        """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "word" in cls.__dict__:
+            for word in (cls.word, *cls.aliases):
+                if word in _REGISTRY:
+                    raise TypeError(f"two ops claim the word {word!r}")
+                _REGISTRY[word] = cls
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, self._validated(field, value))
+
+    def _validated(self, field: dataclasses.Field[Any], value: Any) -> Any:
+        if value is None and (field.default is None or field.metadata.get("optional")):
+            return None
+        try:
+            return VALIDATE[field.metadata["kind"]](value, field.metadata)
+        except Meaningless as error:
+            raise OpError(
+                f"{field.name} {shown(value)} has no meaning for {self.word}",
+                where=f"{self.word}: {field.name}, {field.metadata['doc'] or field.metadata['kind']}",
+                why=f"expected {error}",
+                fix=f"give {field.name} {error}",
+            ) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain form: {"op": word, field: value, …}, fields at their defaults left out."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        return {"op": self.word} | {k: plain(v) for k, v in fields.items() if v != defaults[k]}
+
+    @property
+    def output_count(self) -> int:
+        """Number of values that the op makes."""
+        return 1
+
+    def __str__(self) -> str:
+        """The op in notation: ``conv 5x5 6 /2 pad same``."""
+        return self.phrase()
+
+    def phrase(self, rank: int = 2) -> str:
+        """The op in notation for an input of `rank` spatial axes; reading it gives the op back."""
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        word, preset = self.word, {}
+        for alias, fixed in self.aliases.items():
+            if fixed and all(getattr(self, k) == v for k, v in fixed.items() if k not in self.positional):
+                word, preset = alias, dict(fixed)
+        usual = {name: preset.get(name, field.default) for name, field in fields.items()}
+        given = [name for name in self.positional if getattr(self, name) != usual[name]]
+        last = self.positional.index(given[-1]) if given else -1
+        parts = [word]
+        for at, name in enumerate(self.positional):
+            value = getattr(self, name)
+            if value is not None and (at <= last or fields[name].metadata["kind"] == "sizes"):
+                parts.append(in_notation(value, fields[name].metadata, rank))
+        for name, field in fields.items():
+            value, words = getattr(self, name), field.metadata["words"]
+            if name not in self.positional and value != usual[name] and value is not None:
+                text = in_notation(value, field.metadata, rank)
+                parts.append(f"/{text}" if words[:1] == ("/",) else f"{words[0] if words else name} {text}")
+        return " ".join(parts)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Op:
+        """The op of a plain form; errors name the nearest known word."""
+        word = data.get("op")
+        if not isinstance(word, str):
+            raise OpError("an op without a name", why=f"got op = {shown(word)}", fix='give op = "conv"')
+        cls = op_class(word)
+        fields = {k: tuples(v) for k, v in data.items() if k != "op"}
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in fields:
+            if name not in known:
+                near = suggest(name, known)
+                raise OpError(
+                    f"{word} has no field {name!r}",
+                    why=f"its fields are {', '.join(known) or 'none'}",
+                    fix=f"write {near!r}" if near else "leave it out",
+                )
+        given = {**cls.aliases.get(word, {}), **fields}
+        required = [f.name for f in dataclasses.fields(cls) if f.default is MISSING and f.name not in given]
+        if required:
+            raise OpError(f"{word} needs {', '.join(required)}", fix=f"give {required[0]}")
+        return cls(**given)
+
+    def per_axis(self, name: str, rank: int) -> tuple[int, ...]:
+        """A `Sizes` field with one entry per spatial axis."""
+        value = getattr(self, name)
+        if isinstance(value, int):
+            return (value,) * rank
+        if len(value) != rank:
+            raise OpError(
+                f"{name} {'x'.join(map(str, value))} does not suit {rank} spatial axes",
+                why=f"{self.word} slides over {rank} axes, {name} names {len(value)}",
+                fix=f"give {name} {rank} sizes, or one for all",
+            )
+        return tuple(value)
+
+    def padding_per_axis(self, rank: int) -> tuple[str | tuple[int, int], ...]:
+        """The `padding` field as a policy's name or (before, after) per spatial axis."""
+        value = self.padding  # type: ignore[attr-defined]
+        if isinstance(value, str | int):
+            value = (value,) * rank
+        if len(value) != rank:
+            raise OpError(
+                f"padding {shown(value)} does not suit {rank} spatial axes",
+                why=f"{self.word} slides over {rank} axes, padding names {len(value)}",
+                fix=f"give {rank} paddings, or one for all",
+            )
+        return tuple((p, p) if isinstance(p, int) else p for p in value)
+
+
+@functools.cache
+def registry() -> Mapping[str, type[Op]]:
+    """Every word of every op, aliases included; importing the package `striate.ops` fills it."""
+    package = importlib.import_module("striate.ops")
+    for module in pkgutil.iter_modules(package.__path__, "striate.ops."):
+        importlib.import_module(module.name)
+    return dict(_REGISTRY)
+
+
+def op_class(word: str) -> type[Op]:
+    """The op of a word; UnknownNameError names the nearest known one."""
+    known = registry()
+    if word not in known:
+        near = suggest(word, known)
+        raise UnknownNameError(
+            f"no op {word!r}",
+            why=f"known words: {', '.join(sorted(known))}",
+            fix=f"write {near!r}" if near else "choose one of the known words",
+        )
+    return known[word]
