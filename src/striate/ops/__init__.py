@@ -1,97 +1,31 @@
-"""Every op, one family per file; the only place that knows one. Importing this package registers them all."""
+"""Every op, one family per file; the only place that knows one.
 
-from striate.ops.activation import (
-    Elu,
-    Gelu,
-    Hardsigmoid,
-    Hardswish,
-    LeakyRelu,
-    LogSoftmax,
-    Mish,
-    Prelu,
-    Relu,
-    Relu6,
-    Selu,
-    Sigmoid,
-    Silu,
-    Softmax,
-    Softplus,
-    Tanh,
-)
-from striate.ops.conv import Conv, ConvTranspose
-from striate.ops.linear import Linear
-from striate.ops.merge import Add, Concat, Crop, Multiply
-from striate.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
-from striate.ops.pool import (
-    AdaptiveAvgPool,
-    AdaptiveMaxPool,
-    AvgPool,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    LpPool,
-    MaxPool,
-)
-from striate.ops.regularise import Dropout, LayerScale, StochasticDepth
-from striate.ops.reshape import (
-    ChannelShuffle,
-    Flatten,
-    Identity,
-    Pad,
-    Permute,
-    PixelShuffle,
-    Reshape,
-    Slice,
-    Split,
-)
-from striate.ops.upsample import Upsample
+A new op is found by itself: its family lists it in `__all__`, and a new family file is discovered on first use.
+"""
 
-__all__ = [
-    "AdaptiveAvgPool",
-    "AdaptiveMaxPool",
-    "Add",
-    "AvgPool",
-    "BatchNorm",
-    "ChannelShuffle",
-    "Concat",
-    "Conv",
-    "ConvTranspose",
-    "Crop",
-    "Dropout",
-    "Elu",
-    "Flatten",
-    "Gelu",
-    "GlobalAvgPool",
-    "GlobalMaxPool",
-    "GroupNorm",
-    "Hardsigmoid",
-    "Hardswish",
-    "Identity",
-    "InstanceNorm",
-    "LayerNorm",
-    "LayerScale",
-    "LeakyRelu",
-    "Linear",
-    "LocalResponseNorm",
-    "LogSoftmax",
-    "LpPool",
-    "MaxPool",
-    "Mish",
-    "Multiply",
-    "Pad",
-    "Permute",
-    "PixelShuffle",
-    "Prelu",
-    "Relu",
-    "Relu6",
-    "Reshape",
-    "Selu",
-    "Sigmoid",
-    "Silu",
-    "Slice",
-    "Softmax",
-    "Softplus",
-    "Split",
-    "StochasticDepth",
-    "Tanh",
-    "Upsample",
-]
+from __future__ import annotations
+
+from typing import Any
+
+from striate.op import registry
+from striate.ops.activation import *  # noqa: F403
+from striate.ops.conv import *  # noqa: F403
+from striate.ops.linear import *  # noqa: F403
+from striate.ops.merge import *  # noqa: F403
+from striate.ops.norm import *  # noqa: F403
+from striate.ops.pool import *  # noqa: F403
+from striate.ops.regularise import *  # noqa: F403
+from striate.ops.reshape import *  # noqa: F403
+from striate.ops.upsample import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    """An op of a family that this file does not name."""
+    for cls in registry().values():
+        if cls.__name__ == name:
+            return cls
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({cls.__name__ for cls in registry().values()})

@@ -11,6 +11,25 @@ from striate.ops._axes import elementwise, variables
 from striate.statement import Affine, Const, Domain, Expr, Statement, call, index, load
 from striate.tensor import Parameter, TensorSpec
 
+__all__ = [
+    "Elu",
+    "Gelu",
+    "Hardsigmoid",
+    "Hardswish",
+    "LeakyRelu",
+    "LogSoftmax",
+    "Mish",
+    "Prelu",
+    "Relu",
+    "Relu6",
+    "Selu",
+    "Sigmoid",
+    "Silu",
+    "Softmax",
+    "Softplus",
+    "Tanh",
+]
+
 
 class _Pointwise(Op):
     """y = f(x) at every position; input and output have the same shape (N, …)."""

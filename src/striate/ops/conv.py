@@ -14,6 +14,8 @@ from striate.ops._axes import OUT, need_spatial, slide, windows
 from striate.statement import Affine, Domain, Load, Statement, index, load
 from striate.tensor import Parameter, TensorSpec
 
+__all__ = ["Conv", "ConvTranspose"]
+
 
 def _grouped(name: str, size: int) -> Affine:
     """Channel index g·size + name of a grouped op."""

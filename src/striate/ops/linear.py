@@ -10,6 +10,8 @@ from striate.op import Declaration, Op, count, flag
 from striate.statement import Domain, Statement, index, load
 from striate.tensor import Parameter, TensorSpec
 
+__all__ = ["Linear"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Linear(Op):

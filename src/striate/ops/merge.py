@@ -15,6 +15,8 @@ from striate.ops._axes import variables
 from striate.statement import Affine, Domain, Expr, Statement, Tap, index, load
 from striate.tensor import TensorSpec
 
+__all__ = ["Add", "Concat", "Crop", "Multiply"]
+
 
 def _unequal(op: Op, inputs: tuple[TensorSpec, ...], why: str, fix: str) -> ShapeError:
     shapes = " and ".join(str(x) for x in inputs)

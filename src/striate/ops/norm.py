@@ -13,6 +13,8 @@ from striate.ops._axes import elementwise, variables
 from striate.statement import Affine, Const, Domain, Expr, Index, Statement, Tap, call, index, load
 from striate.tensor import Parameter, TensorSpec
 
+__all__ = ["BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm", "LocalResponseNorm"]
+
 
 def _affine(value: Expr, *where: str | Index, on: bool) -> Expr:
     return value * load("weight", *where) + load("bias", *where) if on else value

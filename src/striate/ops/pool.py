@@ -13,6 +13,16 @@ from striate.ops._axes import need_spatial, slide, windows
 from striate.statement import Domain, Expr, Inside, Load, Statement, call, index
 from striate.tensor import TensorSpec
 
+__all__ = [
+    "AdaptiveAvgPool",
+    "AdaptiveMaxPool",
+    "AvgPool",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
+    "LpPool",
+    "MaxPool",
+]
+
 
 def _reduction(
     op: Op,

@@ -10,6 +10,8 @@ from striate.ops._axes import elementwise
 from striate.statement import Affine, load
 from striate.tensor import Parameter, TensorSpec
 
+__all__ = ["Dropout", "LayerScale", "StochasticDepth"]
+
 
 class _PassThrough(Op):
     def declare(self, *inputs: TensorSpec) -> Declaration:

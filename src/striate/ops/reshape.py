@@ -14,6 +14,18 @@ from striate.ops._axes import elementwise, need_spatial, variables
 from striate.statement import Affine, Domain, Statement, Tap, index, load
 from striate.tensor import SPATIAL, TensorSpec
 
+__all__ = [
+    "ChannelShuffle",
+    "Flatten",
+    "Identity",
+    "Pad",
+    "Permute",
+    "PixelShuffle",
+    "Reshape",
+    "Slice",
+    "Split",
+]
+
 
 def _ranges(x: TensorSpec) -> dict[str, int]:
     return dict(zip(variables(x).values(), x.shape, strict=True))
@@ -80,7 +92,7 @@ class Reshape(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        known = math.prod(size for size in self.shape if size != -1)
+        known = math.prod(size for size in self.shape[:8] if size != -1)
         fits = (
             self.shape.count(-1) <= 1
             and known > 0

@@ -15,6 +15,8 @@ from striate.ops._axes import need_spatial, slide
 from striate.statement import Blend, Domain, Expr, Statement, index, load
 from striate.tensor import TensorSpec
 
+__all__ = ["Upsample"]
+
 
 @dataclasses.dataclass(frozen=True)
 class Upsample(Op):
