@@ -12,13 +12,15 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from striate.diagnostics import NotationError, OpError, StriateError, suggest
+from striate.diagnostics import LimitError, NotationError, OpError, StriateError, suggest
 from striate.formats.tokens import Kind, Token, excerpt, tokenize
 from striate.geometry import PADDING_POLICIES
 from striate.op import Op, registry
 
 ON = ("on", "true", "yes")
 OFF = ("off", "false", "no")
+MAX_LIST = 256
+"""Numbers of one field, such as the parts of a split."""
 
 Field = dataclasses.Field[Any]
 
@@ -82,18 +84,26 @@ def keywords(cls: type[Op]) -> Mapping[str, Field]:
 def usage(word: str) -> str:
     """How an op is written, from its declaration: `fc FEATURES [bias on|off] [in N]`."""
     cls = registry()[word]
-    import textwrap
-
-    parts = [word]
     by_name = {f.name: f for f in dataclasses.fields(cls)}
     presets = cls.aliases.get(word, {})
+    lines = [word]
     for name in cls.positional:
-        parts.append(name.upper() if by_name[name].default is dataclasses.MISSING else f"[{name.upper()}]")
+        lines[0] += (
+            f" {name.upper()}" if by_name[name].default is dataclasses.MISSING else f" [{name.upper()}]"
+        )
     for field in by_name.values():
         if field.name not in cls.positional and field.name not in presets:
-            label = _label(field)
-            parts.append(f"[{label}{'' if label == '/' else ' '}{_FORMS[field.metadata['kind']](field)}]")
-    return "\n".join(textwrap.wrap(" ".join(parts), 80, subsequent_indent="  ", break_long_words=False))
+            part = f"[{_worded(field)}]"
+            if len(lines[-1]) + len(part) > 78:
+                lines.append(" " * len(word))
+            lines[-1] += f" {part}"
+    return "\n".join(lines)
+
+
+def _worded(field: Field) -> str:
+    """A field's word and what stands behind it: `pad N|T,B,L,R|same`, `/N|NxM`."""
+    label = _label(field)
+    return f"{label}{'' if label == '/' else ' '}{_FORMS[field.metadata['kind']](field)}"
 
 
 def _label(field: Field) -> str:
@@ -146,25 +156,21 @@ def _ends(token: Token) -> bool:
 
 def _no_op(cursor: Cursor, known: Mapping[str, type[Op]]) -> NotationError:
     token = cursor.token
-    import textwrap
-
-    names = "\n".join(textwrap.wrap(", ".join(sorted(known)), 80))
     if token.kind is not Kind.WORD:
         what = "expected an operation" + (f", got {token}" if token.kind is not Kind.END else " after '->'")
-        return cursor.fail(what, why=f"the operations are\n{names}", fix="write one, such as conv 3x3 16")
+        return cursor.fail(what, why="every stage is an operation", fix="such as conv 3x3 16")
     near = suggest(token.text[:40], known)
     # A word glued to its kernel, `conv3x3`, is the commonest slip.
-    glued = next(
-        (word for word in known if token.text.startswith(word) and token.text[len(word) :][:1].isdigit()), ""
+    glued = next((w for w in known if token.text.startswith(w) and token.text[len(w) :][:1].isdigit()), "")
+    if glued or near:
+        fix = f"write '{glued} {token.text[len(glued) :]}'" if glued else f"did you mean {near!r}?"
+        return cursor.fail(f"unknown operation {token}", why="expected an operation", fix=fix)
+    import textwrap
+
+    names = "\n".join(textwrap.wrap(", ".join(sorted(known)), 78))
+    return cursor.fail(
+        f"unknown operation {token}", why=f"the operations are\n{names}", fix="choose one of them"
     )
-    fix = (
-        f"write '{glued} {token.text[len(glued) :]}'"
-        if glued
-        else f"did you mean {near!r}?"
-        if near
-        else "choose one of them"
-    )
-    return cursor.fail(f"unknown operation {token}", why=f"the operations are\n{names}", fix=fix)
 
 
 def _next_field(cursor: Cursor, word: str, waiting: Sequence[str]) -> Field:
@@ -181,7 +187,7 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str]) -> Field:
             return by_name[name]
         if by_name[name].default is dataclasses.MISSING or token.kind is not Kind.WORD:
             break
-    expected = f"{word} is written\n{usage(word)}"
+    expected = f"it is written\n{usage(word)}"
     if token.kind is Kind.WORD:
         if token.text in registry():
             fix = f"write '->' before {token}"
@@ -197,7 +203,7 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str]) -> Field:
         raise cursor.fail(
             f"{field.name} of {word} cannot be {token}",
             expected,
-            f"give {field.name} {_FORMS[field.metadata['kind']](field)}",
+            f"give {field.name} as {_FORMS[field.metadata['kind']](field)}",
         )
     raise cursor.fail(
         f"unexpected {token} after {word}", expected, "leave it out, or write '->' before the next stage"
@@ -233,7 +239,7 @@ def _bad(cursor: Cursor, field: Field, word: str) -> NotationError:
     return cursor.fail(
         f"{field.name} of {word} cannot be {token}",
         why=f"expected {form}" + (f": {field.metadata['doc']}" if field.metadata["doc"] else ""),
-        fix=f"did you mean {near!r}?" if near else f"write {_label(field)} {form}".replace("/ ", "/"),
+        fix=f"did you mean {near!r}?" if near else f"write {_worded(field)}",
     )
 
 
@@ -280,6 +286,13 @@ def _read_padding(cursor: Cursor, field: Field, word: str) -> Any:
 def _listed(cursor: Cursor, field: Field, word: str) -> tuple[int, ...]:
     values = [_whole(cursor, field, word)]
     while cursor.took(","):
+        if len(values) == MAX_LIST:
+            raise LimitError(
+                f"{field.name} of {word} has more than {MAX_LIST} numbers",
+                where=cursor.where(),
+                why="no op takes so many",
+                fix="leave the rest out",
+            )
         values.append(_whole(cursor, field, word))
     return tuple(values)
 
@@ -325,14 +338,14 @@ _READ: dict[str, Callable[[Cursor, Field, str], Any]] = {
 }  # fmt: skip
 
 _FORMS: dict[str, Callable[[Field], str]] = {
-    "sizes": lambda field: "3 or 3x3",
+    "sizes": lambda field: "N|NxM",
     "count": lambda field: "|".join(("N", *_options(field))),
-    "padding": lambda field: "|".join(("P", "T,B,L,R", *_options(field))),
+    "padding": lambda field: "|".join(("N", "T,B,L,R", *_options(field))),
     "flag": lambda field: "on|off",
     "choice": lambda field: "|".join(_options(field)),
-    "number": lambda field: "0.5",
-    "ints": lambda field: "1,2,3",
-    "text": lambda field: "text",
+    "number": lambda field: "NUMBER",
+    "ints": lambda field: "N,N,…",
+    "text": lambda field: "TEXT",
 }
 
 

@@ -271,16 +271,13 @@ def format(network: Network, width: int = 100) -> str:
     Raises FormatError for a network with branches.
     """
     _refuse_branches(network)
-    nodes = network.nodes
-    ranks = [
-        len(network.specs[node.inputs[0]].spatial) if node.inputs[0] in network.specs else 2 for node in nodes
-    ]
-    phrases = [node.op.phrase(rank) for node, rank in zip(nodes, ranks, strict=True)]
-    names = [node.name for node in nodes]
+    known = network.inference.specs
+    read = [(node.op, known.get(node.inputs[0])) for node in network.nodes]
+    phrases = [op.phrase(len(spec.spatial) if spec else 2) for op, spec in read]
+    names = [node.name for node in network.nodes]
     explicit = [False] * len(names)
-    for _ in range(
-        3
-    ):  # without names; with those that counting does not give; and, when these disturb the counting, with all
+    # First without names; then with those that counting does not give; and, when these disturb the counting, with all.
+    for _ in range(3):
         stages = [f"{quoted(n)}: {p}" if e else p for n, p, e in zip(names, phrases, explicit, strict=True)]
         text = _wrapped((written_size(network.input.without_batch), *stages), width)
         counted = [node.name for node in parse(text).nodes]

@@ -18,6 +18,9 @@ MAX_TEXT = 8_000_000
 MAX_NUMBER = 10**9
 """The largest size that can be meant; everything up to it is exact."""
 
+MAX_SIZES = 8
+"""Numbers of one size; a volume with channels has four."""
+
 _EXCERPT = 66
 _MARKS = "[]*:,/"
 
@@ -144,7 +147,9 @@ def _classify(source: str, start: int, end: int) -> Token:
     if (text[0].isalpha() and text[0] != "×") or text[0] == "_":
         return Token(Kind.WORD, text, start, end)
     parts = text.replace("×", "x").replace("X", "x").split("x")
-    if all(part.removeprefix("-").isascii() and part.removeprefix("-").isdigit() for part in parts):
+    if len(parts) <= MAX_SIZES and all(
+        part.removeprefix("-").isascii() and part.removeprefix("-").isdigit() for part in parts
+    ):
         values = tuple(integer(part, source, start, end) for part in parts)
         if len(values) == 1:
             return Token(Kind.INTEGER, text, start, end, values[0])

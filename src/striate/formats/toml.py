@@ -27,7 +27,7 @@ from typing import Any
 
 from striate.diagnostics import FormatError, LimitError, Place, StriateError, suggest
 from striate.formats import notation
-from striate.formats.grammar import Cursor, read_field, read_op
+from striate.formats.grammar import MAX_LIST, Cursor, read_field, read_op
 from striate.formats.tokens import MAX_NUMBER, MAX_TEXT, tokenize
 from striate.network import Network, Node
 from striate.op import Op, op_class
@@ -252,7 +252,7 @@ def _value(value: Any, name: str, depth: int = 0) -> Any:
             fix="write the size that is meant",
         )
     if isinstance(value, list):
-        if depth > 1 or len(value) > MAX_INPUTS:
+        if depth > 1 or len(value) > MAX_LIST:
             raise LimitError(
                 f"{name} is too long or nested too deeply",
                 why="it is at most a list of pairs",
