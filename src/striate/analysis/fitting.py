@@ -15,6 +15,8 @@ from striate.geometry import Condition, Shift, SizeLaw, solve
 from striate.network import Network, Node
 from striate.op import Declaration
 
+_STRIDES = 64
+"""Input pixels from unit to unit of the coarsest map: 32 in most networks, 64 in the deepest U-Nets."""
 _CLASSES = 4096
 """More residue classes than this are a network no list of sizes can describe."""
 
@@ -96,8 +98,19 @@ def _reference(net: Network) -> tuple[Network, bool]:
             pinned = "G004" in codes
             break
     if best is None:
-        raise net.inference.problems[0]
+        return _neighbour(net), False
     return best, pinned
+
+
+def _neighbour(net: Network) -> Network:
+    """The network on the next input, made generous, on which branches that do not meet on its own input meet."""
+    channels, *sizes = net.input.without_batch
+    for step in range(1, 2 * _STRIDES + 1):
+        shape = [n + step for n in sizes]
+        if not net.with_input((channels, *shape)).inference.problems:
+            larger = net.with_input((channels, *(n * 8 for n in shape)))
+            return net.with_input((channels, *shape)) if larger.inference.problems else larger
+    raise net.inference.problems[0]
 
 
 _Branch = tuple[Condition, dict[str, dict[str, SizeLaw]]]
@@ -158,12 +171,11 @@ def _through(
 def _follow(
     condition: Condition, own: Mapping[str, SizeLaw], followed: Mapping[str, SizeLaw]
 ) -> list[tuple[Condition, dict[str, SizeLaw]]]:
-    """A crop fits where what it cuts away is not negative, and the same on both sides."""
+    """A crop fits where what it cuts away is not negative; an odd row more on one side is a matter of alignment."""
     agreed: Condition | None = condition
     for axis, law in followed.items():
         margin = SizeLaw(own[axis].slope - law.slope, own[axis].offset - law.offset)
         agreed = agreed and agreed.at_least(margin, 0)
-        agreed = agreed and agreed.congruent(margin, 0, 2)
     return [(agreed, dict(followed))] if agreed else []
 
 
