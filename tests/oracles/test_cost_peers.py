@@ -157,7 +157,8 @@ PAIRS = [  # op, how torch.nn spells it, shape without the batch axis
     (upsample.Upsample(scale=2, method="bilinear"), "Upsample(scale_factor=2, mode='linear')", (C, 8)),
 ]
 NO_MODULE = {
-    "add", "mul", "concat", "crop", "slice", "split", "permute", "reshape", "layerscale", "stochasticdepth"
+    "add", "mul", "concat", "crop", "slice", "split", "permute", "reshape", "layerscale", "stochasticdepth",
+    "opaque",
 }  # fmt: skip
 """Ops that PyTorch has no module for, or whose modules (torchvision's) no tool counts."""
 

@@ -10,12 +10,18 @@ from pathlib import Path
 
 from striate.checks.config import Config
 from striate.checks.context import Context
-from striate.checks.explain import explain
 from striate.checks.report import Report
 from striate.checks.rule import Rule, all_rules
 from striate.network import Network
 
 __all__ = ["Config", "Context", "Report", "Rule", "all_rules", "check", "explain"]
+
+
+def explain(code: str) -> str:
+    """What, why, example, fix and source behind a code or a name. Raises UnknownNameError, with the nearest."""
+    from striate.checks.explain import text
+
+    return text(code)
 
 
 def check(network: Network, config: Config | None = None, source: str | None = None) -> Report:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -190,6 +189,8 @@ class Config:
     @classmethod
     def read(cls, path: Path) -> Config | None:
         """The settings of `[tool.striate]` in one pyproject.toml, or None where it has no such table."""
+        import tomllib  # most runs never get here: start-up counts
+
         try:
             text = path.read_bytes()
             if b"striate" not in text:  # someone else's file, perhaps broken: not our business

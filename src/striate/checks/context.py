@@ -36,6 +36,7 @@ class Context:
         self.inference = network.inference
         self.declarations: Mapping[str, Declaration] = self.inference.declarations
         self.nodes = tuple(node for node in network.nodes if node.name in self.declarations)
+        self.trials = 0  # nodes inferred again for fixes, see striate.checks.fixes
 
     # ------------------------------------------------------------------ the graph
     def of(self, *words: str) -> Iterator[Node]:
@@ -86,18 +87,26 @@ class Context:
         """Multiply-accumulates of a node, per image."""
         return self.declarations[node.name].macs
 
+    @functools.cached_property
+    def total_params(self) -> int:
+        return sum(declaration.params for declaration in self.declarations.values())
+
+    @functools.cached_property
+    def total_macs(self) -> int:
+        return sum(declaration.macs for declaration in self.declarations.values())
+
     # ------------------------------------------------------------------ the whole graph
     @functools.cached_property
     def fields(self) -> Mapping[str, Mapping[str, AxisField]]:
         """Value -> axis of the network's input -> receptive field."""
-        from striate.analysis.fields import receptive_fields
+        from striate.analysis import receptive_fields
 
         return receptive_fields(self.network)
 
     @functools.cached_property
     def fitting_inputs(self) -> tuple[tuple[tuple[int, ...], Network], ...]:
         """The inputs (C, H, W) nearest below and above the present one on which everything fits, each with its network."""
-        from striate.analysis.sizes import sizes
+        from striate.analysis import sizes
 
         if len(self.network.inputs) != 1 or not self.network.input.spatial:
             return ()
@@ -122,8 +131,7 @@ class Context:
     def where(self, node: Node | None) -> str:
         """``conv1 = conv 3x3 /3 after input 7x7x1``"""
         if node is None:
-            inputs = ", ".join(f"{name} {spec}" for name, spec in self.network.inputs.items())
-            return f"{self.network.name}, input {inputs}"
+            return f"{self.network.name} on " + " and ".join(f"{name} {spec}" for name, spec in self.network.inputs.items())
         reads = " and ".join(f"{value} {self.inference.specs[value]}" for value in node.inputs)
         return f"{node.name} = {node.op} after {reads}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import textwrap
 from collections.abc import Iterator
 
 from striate import diagnostics
@@ -17,7 +16,7 @@ def errors() -> tuple[type[StriateError], ...]:
     return tuple(sorted((cls for cls in found if cls.code[0] == "I" and cls is not StriateError), key=lambda cls: cls.code))
 
 
-def explain(code: str) -> str:
+def text(code: str) -> str:
     """What, why, example, fix and source behind a code or a rule's name. Raises UnknownNameError, with the nearest."""
     rules = {name: rule for rule in all_rules() for name in (rule.code, rule.name)}
     faults = {name: cls for cls in errors() for name in (cls.code, cls.title)}
@@ -64,6 +63,3 @@ def _page() -> Iterator[str]:
             yield "\n| code | name | what |\n|---|---|---|"
             for cls in errors():
                 yield f"| {cls.code} | {cls.title} | {inspect.cleandoc(cls.__doc__ or '')} |"
-
-
-__all__ = ["errors", "everything", "explain", "markdown", "textwrap"]

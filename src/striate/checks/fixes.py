@@ -1,6 +1,7 @@
 """Computed fixes: a change is really made, the network inferred again, and what follows from it is reported.
 
-A change that does not cure the finding, or that breaks another node, is never offered.
+A change that does not cure the finding, or that breaks another node, is never offered. A network is only inferred again
+so often (`TRIALS`): on a very long one with many findings, later findings carry their rule's general advice.
 """
 
 from __future__ import annotations
@@ -11,59 +12,71 @@ from typing import Any
 
 from striate.checks.context import Context, by
 from striate.diagnostics import Fix, StriateError
-from striate.network import Inference, Network, Node
+from striate.network import Inference, Node, declare
 from striate.op import Declaration
-from striate.tensor import Parameter
 
 Cured = Callable[[Declaration], bool]
 """Whether the finding is gone, judged by the new declaration of its node."""
+TRIALS = 30_000
+"""Nodes that may be inferred again for the fixes of one network: well below a second."""
 
 
 def change(context: Context, node: Node, text: str, cured: Cured | None = None, **fields: Any) -> Iterator[Fix]:
     """The fix that sets op fields of a node, if it cures the finding and breaks nothing."""
+    before = context.inference
+    old = before.declarations.get(node.name)
     try:
-        op = dataclasses.replace(node.op, **fields)
-        network = context.network.replace(node.name, op)
+        changed = dataclasses.replace(node, op=dataclasses.replace(node.op, **fields))
+        declaration = declare(changed, [before.specs[value] for value in node.inputs])
+        if cured and not cured(declaration):
+            return
+        now = before
+        if old is None or declaration.outputs != old.outputs:  # otherwise every other node stays as it is
+            if context.trials + len(context.nodes) > TRIALS:
+                return
+            context.trials += len(context.nodes)
+            now = context.network.replace(node.name, changed.op).inference
     except StriateError:
         return
-    yield from _fix(context, network, node, Fix(text, node=node.name, change=fields), cured)
+    if len(now.problems) > len(before.problems):
+        return
+    spatial = declaration.outputs[0].spatial
+    if spatial and (old is None or spatial != old.outputs[0].spatial):
+        text += f" (-> {by(spatial)})"
+    yield Fix(
+        text,
+        safe=old is not None and now is before and declaration.parameters == old.parameters,
+        node=node.name,
+        change=fields,
+        consequences=_consequences(context, now, changed, declaration),
+    )
 
 
 def resize(context: Context, node: Node | None, cured: Cured | None = None) -> Iterator[Fix]:
     """The network inputs next to the present one on which the whole network fits exactly, nearest below and above."""
     for shape, network in context.fitting_inputs:
-        yield from _fix(context, network, node, Fix(f"input {by(shape[1:])}", input=shape), cured)
+        now = network.inference
+        declaration = now.declarations.get(node.name) if node else None
+        if not now.problems and not (declaration and cured and not cured(declaration)):
+            yield Fix(f"input {by(shape[1:])}", input=shape, consequences=_consequences(context, now, node, declaration))
 
 
-def _fix(context: Context, network: Network, node: Node | None, fix: Fix, cured: Cured | None) -> Iterator[Fix]:
-    """The fix with its consequences, unless the changed network contradicts it."""
-    now, before = network.inference, context.inference
-    if len(now.problems) > len(before.problems):
-        return
-    declaration = now.declarations.get(node.name) if node else None
-    if node and declaration is None or declaration and cured and not cured(declaration):
-        return
-    text = fix.text
-    if declaration and fix.change and (spatial := declaration.outputs[0].spatial):
-        text += f" (-> {by(spatial)})"
-    # Safe: every size and every weight stays as it was.
-    safe = fix.input is None and now.specs == before.specs and _weights(now) == _weights(before)
-    yield dataclasses.replace(fix, text=text, safe=safe, consequences=_consequences(network, declaration))
-
-
-def _weights(inference: Inference) -> dict[str, tuple[Parameter, ...]]:
-    return {name: declaration.parameters for name, declaration in inference.declarations.items()}
-
-
-def _consequences(network: Network, declaration: Declaration | None) -> dict[str, Any]:
-    """Sizes of the node and of the network, parameters and MACs after the change."""
-    inference = network.inference
+def _consequences(
+    context: Context, now: Inference, node: Node | None, declaration: Declaration | None
+) -> dict[str, Any]:
+    """After the change: the node's output and receptive field, the network's outputs, parameters and MACs."""
     found: dict[str, Any] = {}
-    if declaration:
+    if node is not None and declaration is not None:
         found["output"] = list(declaration.outputs[0].without_batch)
-    found["network_output"] = [
-        list(inference.specs[value].without_batch) for value in network.outputs if value in inference.specs
-    ]
-    found["params"] = sum(d.params for d in inference.declarations.values())
-    found["macs"] = sum(d.macs for d in inference.declarations.values())
+        found["receptive_field"] = {
+            axis.lower(): known.field.through(declaration.windows[known.axis]).size
+            for axis, known in context.fields.get(node.inputs[0], {}).items()
+            if known.axis in declaration.windows
+        }
+    found["network_outputs"] = [list(now.specs[v].without_batch) for v in context.network.outputs if v in now.specs]
+    for name, total in (("params", context.total_params), ("macs", context.total_macs)):
+        if now is context.inference and node is not None and declaration is not None:
+            found[name] = total + getattr(declaration, name) - getattr(context.declarations[node.name], name)
+        else:
+            found[name] = sum(getattr(one, name) for one in now.declarations.values())
     return found

@@ -6,12 +6,10 @@ obey (control characters) gets through.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from striate.checks.report import Report
 from striate.diagnostics import Diagnostic, Fix, Place, Severity, render
@@ -71,6 +69,8 @@ def concise(reports: Reports) -> str:
 
 def json_(reports: Reports) -> str:
     """A list of findings of every network; keys as in the documentation of `striate check`."""
+    import json
+
     found = [
         {
             "code": finding.code,
@@ -103,7 +103,9 @@ def _fix(fix: Fix) -> dict[str, Any]:
 
 def sarif(reports: Reports) -> str:
     """SARIF 2.1.0 (OASIS): rules with their help, results with logical locations (network/node) and, where known, lines."""
-    from striate import __version__
+    import json
+
+    from striate.version import __version__
     from striate.checks.rule import all_rules
 
     rules = all_rules()
@@ -169,6 +171,8 @@ def _location(report: Report, finding: Diagnostic) -> dict[str, Any]:
 
 
 def _uri(file: str) -> str:
+    from urllib.parse import quote
+
     path = Path(file)
     return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError
+from striate.diagnostics import FormatError, OpError
 from striate.geometry import Window
 from striate.network import Network
 from striate.op import Declaration
@@ -36,6 +36,12 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 def run(declaration: Declaration, inputs: list[Array], weights: Mapping[str, Array]) -> list[Array]:
     """Outputs of one op: inputs (N, …) as declared, weights by parameter name. Computes in float64."""
+    if not declaration.statements:
+        raise OpError(
+            f"{declaration.op} cannot be executed",
+            why="it declares no statement: nothing is known of what it computes",
+            fix="replace it by known ops",
+        )
     tensors: dict[str, Array] = {f"x{k}": np.asarray(x, np.float64) for k, x in enumerate(inputs)}
     tensors |= {name: np.asarray(w, np.float64) for name, w in weights.items()}
     shapes = {f"y{k}": spec.shape for k, spec in enumerate(declaration.outputs)}

@@ -81,7 +81,7 @@ class DenseLayerDominates(Rule):
     good = "32x32x3 -> conv 3x3 16 pad 1 mode circular -> relu -> gap -> flatten -> fc 100"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        total = sum(context.params(node) for node in context.nodes)
+        total = context.total_params
         for node in context.of("fc"):
             before = context.before(node)
             while before is not None and before.op.word == "dropout":
@@ -113,11 +113,11 @@ class ChannelsNotVectorWidth(Rule):
     why = f"A processor works on {LANES} numbers or a multiple at once; the last, partly empty, group costs as much as a full one."
     fix = f"a multiple of {LANES}"
     source = "Georganas et al. 2018, Anatomy of high-performance deep learning convolutions on SIMD architectures, arXiv 1808.05567; NVIDIA, Deep Learning Performance Guide"
-    bad = "32x32x16 -> conv 3x3 20 pad 1 mode circular -> relu -> gap"
-    good = "32x32x16 -> conv 3x3 24 pad 1 mode circular -> relu -> gap"
+    bad = "32x32x16 -> conv 3x3 20 pad 1 mode circular -> relu -> flatten"
+    good = "32x32x16 -> conv 3x3 24 pad 1 mode circular -> relu -> flatten"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        total = sum(context.macs(node) for node in context.nodes)
+        total = context.total_macs
         for node in context.of("conv"):
             filters = context.spec(node.outputs[0]).channels
             spare = -filters % LANES
@@ -131,7 +131,7 @@ class ChannelsNotVectorWidth(Rule):
                 f"{filters} channels fill {-(-filters // LANES)} vectors of {LANES} to {share(filters, high)}",
                 why=f"{node.name} does {share(context.macs(node), total)} of the MACs",
                 fixes=[
-                    fix for size in (low, high) for fix in fixes.change(context, node, f"{size} filters", filters=size)
+                    fix for size in (low, high) for fix in fixes.change(context, node, f"filters {size}", filters=size)
                 ],
             )
 
@@ -144,13 +144,17 @@ class RepresentationalBottleneck(Rule):
     why = "What is dropped here cannot be got back; sizes should fall gently from input to output."
     fix = "more filters here, or a smaller stride"
     source = "Szegedy et al. 2016, Rethinking the Inception architecture, arXiv 1512.00567, section 2, principle 1"
-    bad = "64x64x32 -> conv 4x4 16 /4 -> relu -> gap"
-    good = "64x64x32 -> conv 4x4 128 /4 -> relu -> gap"
+    bad = "64x64x32 -> conv 4x4 16 /4 -> relu -> conv 1x1 8"
+    good = "64x64x32 -> conv 4x4 128 /4 -> relu -> conv 1x1 8"
     steepest = 8
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        last = None
+        last = next(iter(context.network.inputs)) if len(context.network.inputs) == 1 else None
+        learned = {node.name: at for at, node in enumerate(context.nodes) if node.op.word in ("conv", "tconv", "fc")}
+        final = max(learned.values(), default=-1)  # the layer that answers: it may be as narrow as the answer
         for node in _narrow_places(context):
+            if learned.get(node.name) == final:
+                return
             spec = context.spec(node.outputs[0])
             if math.prod(spec.spatial) <= 1:
                 return  # global pooling and what follows are meant to condense
@@ -168,12 +172,15 @@ class RepresentationalBottleneck(Rule):
 
 def _narrow_places(context: Context) -> Iterator[Node]:
     """Nodes whose output is all that the rest of the network sees."""
-    last_use = {value: at for at, node in enumerate(context.nodes) for value in node.inputs}
+    last_use = dict.fromkeys(context.network.outputs, len(context.nodes))
+    for at, node in enumerate(context.nodes):
+        for value in node.inputs:
+            last_use[value] = max(last_use.get(value, 0), at)
     alive = set(context.network.inputs)
     for at, node in enumerate(context.nodes):
-        alive = {value for value in alive if last_use.get(value, -1) > at}
-        alive |= {value for value in node.outputs if last_use.get(value, -1) > at or context.is_output(value)}
-        if alive == set(node.outputs) and len(node.outputs) == 1:
+        alive.difference_update([value for value in node.inputs if last_use[value] == at])
+        alive.update(value for value in node.outputs if value in last_use)
+        if len(node.outputs) == 1 and alive == {*node.outputs}:
             yield node
 
 
@@ -185,8 +192,8 @@ class LargeKernelCouldSplit(Rule):
     why = "Two 3x3 layers see 5x5 with 18 weights per channel pair instead of 25, and bend twice."
     fix = "a stack of 3x3 convolutions"
     source = "Simonyan & Zisserman 2014, VGG, arXiv 1409.1556, section 2.3; Szegedy et al. 2016, arXiv 1512.00567, section 3.1"
-    bad = "32x32x64 -> conv 5x5 64 pad 2 mode circular -> relu -> gap"
-    good = "32x32x64 -> [conv 3x3 64 pad 1 mode circular -> relu]*2 -> gap"
+    bad = "32x32x64 -> conv 5x5 64 pad 2 mode circular -> relu -> flatten"
+    good = "32x32x64 -> [conv 3x3 64 pad 1 mode circular -> relu]*2 -> flatten"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node, axes in context.windows:

@@ -9,10 +9,28 @@ from striate.checks import fixes
 from striate.checks.context import Context
 from striate.checks.rule import Rule
 from striate.checks.rules.padding import SAME
-from striate.checks.rules.geometry import pad_text
+from striate.checks.rules.geometry import Failure, pad_text
 from striate.diagnostics import Diagnostic, Severity
 from striate.geometry import Window
 from striate.network import Node
+
+
+class UnknownOperator(Failure):
+    """An operator that Striate does not know stands in the network."""
+
+    code = "X001"
+    severity = Severity.WARNING
+    why = "What it computes, costs and reads is not known: counts leave it out, and other frameworks may refuse it as well."
+    fix = "known ops instead, or its output shape, so that at least what follows is checked"
+    source = "ONNX specification, operator sets and custom domains"
+    bad = "8x8x3 -> opaque DeformConv2d shape 16,8,8 -> relu"
+    good = "8x8x3 -> conv 1x1 16 -> relu"
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        yield from super().look(context)
+        for node in context.of("opaque"):
+            shape = context.spec(node.outputs[0])
+            yield self.finding(context, node, f"{getattr(node.op, 'operator', '')} is unknown; its shape {shape} is taken on trust")
 
 
 class SizeDiffersBetweenFrameworks(Rule):

@@ -26,11 +26,48 @@ class BranchesMisaligned(Rule):
 
     code = "R001"
     severity = Severity.WARNING
+    companions = ("U002",)
     why = "What is added or stacked belongs to different positions: edges blur and positions drift, more with every such merge."
     fix = "padding of (F - 1)/2 before every window, in each branch"
     source = f"{ARAUJO}, section on alignment"
-    bad = ""
-    good = ""
+    bad = """
+        [network]
+        input = "16x16x8"
+
+        [[node]]
+        name = "wide"
+        op = "conv 3x3 8 /2 pad 0,1,0,1"
+        inputs = ["input"]
+
+        [[node]]
+        name = "narrow"
+        op = "conv 1x1 8 /2"
+        inputs = ["input"]
+
+        [[node]]
+        name = "sum"
+        op = "add"
+        inputs = ["wide", "narrow"]
+        """
+    good = """
+        [network]
+        input = "16x16x8"
+
+        [[node]]
+        name = "wide"
+        op = "conv 3x3 8 /2 pad 1,0,1,0"
+        inputs = ["input"]
+
+        [[node]]
+        name = "narrow"
+        op = "conv 1x1 8 /2"
+        inputs = ["input"]
+
+        [[node]]
+        name = "sum"
+        op = "add"
+        inputs = ["wide", "narrow"]
+        """
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         if all(len(node.inputs) < 2 for node in context.nodes):
@@ -87,8 +124,8 @@ class FieldAlreadyCoversInput(Rule):
     why = "Layers behind this point cannot integrate anything new; in experiments they train to little use (unproductive layers)."
     fix = "a larger input, or fewer layers or strides before it"
     source = "Richter et al. 2021, Should you go deeper? Optimizing CNN architectures without training, arXiv 2106.12307"
-    bad = "8x8x4 -> [conv 5x5 8 pad 2 mode circular -> relu]*3"
-    good = "8x8x4 -> [conv 5x5 8 pad 2 mode circular -> relu]*2"
+    bad = "8x8x4 -> [conv 3x3 8 pad 1 mode circular -> relu]*5"
+    good = "8x8x4 -> [conv 3x3 8 pad 1 mode circular -> relu]*4"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         layers = [node for node, axes in context.windows if node.op.word == "conv" and any(w.kernel > 1 for w in axes.values())]
@@ -99,11 +136,11 @@ class FieldAlreadyCoversInput(Rule):
         if late:
             first = late[0]
             seen = {axis: known.field.size for axis, known in context.fields[first.inputs[0]].items()}
-            more = f"; so do {len(late) - 1} convolutions after it" if len(late) > 2 else ""
+            more = f", as do {len(late) - 1} convolutions after it" if len(late) > 2 else ""
             yield self.finding(
                 context,
                 first,
-                f"its input already sees all of {by(sizes)}{more}",
+                f"already its input sees all of {by(sizes)}{more}",
                 why=f"the receptive field before it is {by(seen)}. {self.why}",
             )
 

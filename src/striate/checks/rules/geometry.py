@@ -18,7 +18,7 @@ from striate.op import Declaration
 DUMOULIN = "Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv 1603.07285"
 
 
-class _Failure(Rule):
+class Failure(Rule):
     """A rule that reports the geometry failures of the op itself, with the fixes that can be computed."""
 
     severity = Severity.ERROR
@@ -30,14 +30,20 @@ class _Failure(Rule):
                 cures = [*self.cures(context, node, problem)]
                 cures = cures or [Fix(problem.fix or self.fix)]
                 yield self.finding(
-                    context, node, problem.what, where=problem.where, why=problem.why, fixes=cures
+                    context,
+                    node,
+                    problem.what,
+                    where=problem.where,
+                    why=problem.why,
+                    fixes=cures,
+                    severity=Severity.ERROR,  # whatever the rule says of milder cases: nothing behind this node exists
                 )
 
     def cures(self, context: Context, node: Node | None, problem: ShapeError) -> Iterator[Fix]:
         yield from ()
 
 
-class NoOutput(_Failure):
+class NoOutput(Failure):
     """A window is longer than its padded input, so the node has no output at all."""
 
     code = "G001"
@@ -166,31 +172,62 @@ def pad_text(pads: list[tuple[int, int]]) -> str:
     return str(flat[0]) if len(set(flat)) == 1 else ",".join(map(str, flat))
 
 
-class ShapesDoNotMerge(_Failure):
+class ShapesDoNotMerge(Failure):
     """Branches that are added, multiplied or concatenated have sizes that do not agree."""
 
     code = "G003"
     why = "A merge needs equal sizes (add and multiply also stretch axes of size 1); the network cannot run."
     fix = "an input size that suits every branch (striate sizes), or the same stride and padding in each branch"
+    companions = ("G002",)
     source = "ONNX Add and Concat; U-Net's crop (Ronneberger et al. 2015, arXiv 1505.04597); PyTorch forum, odd skip sizes"
     bad = """
-        input = "1x7x7"
-    """
-    good = ""
+        [network]
+        input = "15x15x4"
+
+        [[node]]
+        name = "down"
+        op = "maxpool 2"
+
+        [[node]]
+        name = "up"
+        op = "tconv 2x2 4 /2"
+
+        [[node]]
+        name = "skip"
+        op = "concat"
+        inputs = ["up", "input"]
+        """
+    good = """
+        [network]
+        input = "16x16x4"
+
+        [[node]]
+        name = "down"
+        op = "maxpool 2"
+
+        [[node]]
+        name = "up"
+        op = "tconv 2x2 4 /2"
+
+        [[node]]
+        name = "skip"
+        op = "concat"
+        inputs = ["up", "input"]
+        """
 
     def cures(self, context: Context, node: Node | None, problem: ShapeError) -> Iterator[Fix]:
         yield from fixes.resize(context, node)
 
 
-class WeightsOfAnotherSize(_Failure):
+class WeightsOfAnotherSize(Failure):
     """The weights were made for another number of inputs than they get."""
 
     code = "G004"
     why = "Filters extend the full depth of the input, and a fully connected layer has one weight for every input number."
     fix = "the input size that the weights were made for, or weights for this one"
     source = "PyTorch Linear (in_features) and Conv2d (in_channels)"
-    bad = "32x32x3 -> conv 5x5 6 -> flatten -> fc 10 in 400"
-    good = "32x32x3 -> conv 5x5 6 -> flatten -> fc 10 in 4704"
+    bad = "8x8x3 -> conv 1x1 6 -> flatten -> fc 10 in 294"
+    good = "7x7x3 -> conv 1x1 6 -> flatten -> fc 10 in 294"
 
     def cures(self, context: Context, node: Node | None, problem: ShapeError) -> Iterator[Fix]:
         if node is None:
@@ -209,8 +246,8 @@ class LastWindowOverhangs(Rule):
     why = "The last row and column are computed from fewer pixels than the others."
     fix = "an input size that fits, or ceil mode off"
     source = "PyTorch MaxPool2d, ceil_mode; ONNX MaxPool, ceil_mode"
-    bad = "8x8x4 -> maxpool 3x3 /2 ceil"
-    good = "9x9x4 -> maxpool 3x3 /2 ceil"
+    bad = "7x7x4 -> maxpool 2x2 /2 ceil"
+    good = "8x8x4 -> maxpool 2x2 /2 ceil"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node, axes in context.windows:

@@ -91,7 +91,7 @@ class ActivationMissing(Rule):
                     context,
                     after,
                     f"no activation between {node.name} and this layer",
-                    why=f"{first} -> {middle} -> {last} channels without a bend. {self.why}",
+                    why=f"{first} -> {middle} -> {last} channels, and nothing nonlinear between. {self.why}",
                 )
 
 
@@ -210,8 +210,8 @@ class NormOverOneValue(Rule):
     why = "A value minus its own mean is zero: the layer gives its bias for every image. PyTorch refuses to train it."
     fix = "normalise before the map becomes 1x1, or over the channels"
     source = "PyTorch instance_norm: `Expected more than 1 spatial element when training`; Wu & He 2018, arXiv 1803.08494"
-    bad = "8x8x16 -> gap -> in -> relu"
-    good = "8x8x16 -> in -> relu -> gap"
+    bad = "8x8x16 -> conv 8x8 16 bias off -> in -> relu"
+    good = "8x8x16 -> conv 8x8 16 bias off -> ln -> relu"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node in context.of("in", "gn", "ln"):
@@ -234,8 +234,32 @@ class ResultUnused(Rule):
     why = "It is computed and thrown away: a forgotten connection, or a leftover."
     fix = "connect it, make it an output, or remove it"
     source = "ONNX specification, graph: every value is an output or is read"
-    bad = ""
-    good = ""
+    bad = """
+        [network]
+        input = "8x8x4"
+        outputs = ["kept"]
+
+        [[node]]
+        name = "kept"
+        op = "conv 1x1 8"
+
+        [[node]]
+        name = "forgotten"
+        op = "relu"
+        """
+    good = """
+        [network]
+        input = "8x8x4"
+        outputs = ["kept", "remembered"]
+
+        [[node]]
+        name = "kept"
+        op = "conv 1x1 8"
+
+        [[node]]
+        name = "remembered"
+        op = "relu"
+        """
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node in context.network.nodes:
@@ -332,7 +356,7 @@ class LayerDoesNothing(Rule):
 def _idle(context: Context, node: Node) -> str:
     op, word = node.op, node.op.word
     same = context.spec(node.inputs[0]) == context.spec(node.outputs[0])
-    if word in ("dropout", "stochasticdepth") and not getattr(op, "rate", 1):
+    if word == "dropout" and not getattr(op, "rate", 1):  # stochastic depth often grows from 0 over the layers
         return "its rate is 0"
     if word in ("maxpool", "avgpool", "lppool") and same and _ones(context, node):
         return "a window of one pixel at stride 1"

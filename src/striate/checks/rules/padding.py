@@ -34,6 +34,7 @@ class UnevenPadding(Rule):
     source = "Alsallakh et al. 2021, Mind the Pad: CNNs can develop blind spots, ICLR, arXiv 2010.02178"
     bad = "8x8x3 -> conv 3x3 8 /2 pad 1"
     good = "9x9x3 -> conv 3x3 8 /2 pad 1"
+    companions = ("U002",)
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node, axes in context.windows:
@@ -49,7 +50,7 @@ class UnevenPadding(Rule):
                 why=f"{window.formula}; "
                 + (
                     f"{window.wasted_padding} of the {window.before + window.after} padded positions along "
-                    f"{' and '.join(bad)} are never read"
+                    f"{' and '.join(bad)} {'is' if window.wasted_padding == 1 else 'are'} never read"
                     if window.wasted_padding
                     else f"SAME puts the odd position {'after' if after > before else 'before'} the image"
                 ),
@@ -174,7 +175,6 @@ class WindowSeesOnlyPadding(Rule):
     source = f"{DUMOULIN}, 2.4 (full padding is F - 1, the most that a window can use)"
     bad = "8x8x3 -> conv 1x1 8 pad 1"
     good = "8x8x3 -> conv 3x3 8 pad 2"
-    companions = ()
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node, axes in context.windows:
@@ -235,6 +235,7 @@ class BorderBeyondMap(Rule):
     source = "PyTorch ReflectionPad2d and CircularPad2d, notes on padding sizes"
     bad = "3x3x4 -> conv 7x7 8 pad 3 mode reflect"
     good = "4x4x4 -> conv 7x7 8 pad 3 mode reflect"
+    companions = ("U002",)
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node, axes in context.windows:

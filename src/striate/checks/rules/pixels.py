@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,9 @@ from striate.diagnostics import Diagnostic, Fix, Severity
 from striate.geometry import TransposedWindow, Window
 from striate.network import Node
 from striate.op import Declaration
+
+LONGEST = 2**20
+"""Positions of an axis up to which several readers are united one by one; beyond it the best of them counts alone."""
 
 
 class PixelsNeverRead(Rule):
@@ -39,9 +43,8 @@ class PixelsNeverRead(Rule):
             readers = context.consumers(value)
             if context.is_output(value) or any(reader.name not in striding for reader in readers):
                 continue
-            reads = [[_read(window) for window in striding[reader.name].values()] for reader in readers]
             whole = math.prod(window.input for window in axes.values())
-            missed = whole - _covered(reads)
+            missed = whole - _covered_by([striding[reader.name] for reader in readers])
             if missed:
                 window = max(axes.values(), key=lambda w: w.gap)
                 others = f", nor by {', '.join(r.name for r in readers if r is not node)}" if len(readers) > 1 else ""
@@ -54,10 +57,30 @@ class PixelsNeverRead(Rule):
                 )
 
 
+def _covered_by(readers: Sequence[Mapping[str, Window]]) -> int:
+    """Pixels that at least one of several windows reads, counting those that G002 reports as read."""
+    if len(readers) == 1 or max(w.input for axes in readers for w in axes.values()) > LONGEST:
+        return max(math.prod(_reads(window) for window in axes.values()) for axes in readers)
+    return _covered([[_read(window) for window in axes.values()] for axes in readers])
+
+
 def _read(window: Window) -> frozenset[int]:
-    """Positions that are read, counting those that G002 reports as read."""
     lost = range(window.input - window.lost, window.input) if loses(window) else ()
     return frozenset(range(window.input)).difference(window.unread).union(lost)
+
+
+def _reads(window: Window) -> int:
+    """How many positions are read; every further stride of input adds equally many."""
+    short, periods = _shortened(window)
+    longer = dataclasses.replace(short, input=short.input + short.stride)
+    return len(_read(short)) + periods * (len(_read(longer)) - len(_read(short)) if periods else 0)
+
+
+def _shortened(window: Window) -> tuple[Window, int]:
+    """A window with the same borders on a short axis, and how many strides were cut out of the middle."""
+    enough = 6 * (window.extent + window.before + window.after + window.stride)
+    periods = max(window.input - enough, 0) // window.stride
+    return dataclasses.replace(window, input=window.input - periods * window.stride), periods
 
 
 def _covered(reads: Sequence[Sequence[frozenset[int]]]) -> int:
@@ -102,9 +125,13 @@ def _gapless(declaration: Declaration) -> bool:
     return not any(isinstance(w, Window) and (w.gap or loses(w)) for w in declaration.windows.values())
 
 
-@functools.lru_cache(maxsize=4096)
 def _border(window: Window) -> tuple[int, int]:
     """Uses of the border pixel, and of inner pixels at the same phase of the stride; the end that is worse off."""
+    return _border_of(_shortened(window)[0])
+
+
+@functools.lru_cache(maxsize=4096)
+def _border_of(window: Window) -> tuple[int, int]:
     counts = window.coverage()
     ends = []
     for end in (0, window.input - 1):
@@ -143,10 +170,9 @@ class BorderUnderused(Rule):
 
 
 def _balanced(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Fix]:
-    if hasattr(node.op, "mode") and any(w.before + w.after for w in axes.values()):
-        yield from fixes.change(context, node, "mode circular", _equal, mode="circular")
-    pads = [(w.extent - 1, w.extent - 1) for w in axes.values()]
-    yield from fixes.change(context, node, f"pad {pad_text(pads)} (full)", _equal, padding=tuple(pads))
+    if node.op.word == "conv":
+        around = [*fixes.change(context, node, "mode circular", _equal, mode="circular")]
+        yield from around or fixes.change(context, node, "pad full", _equal, padding="full")
 
 
 def _equal(declaration: Declaration) -> bool:
