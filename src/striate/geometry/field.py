@@ -60,7 +60,7 @@ class ReceptiveField:
 
     def through(self, axis: AxisMap) -> ReceptiveField:
         """The field of the units behind one more map."""
-        if isinstance(axis, Window) and len(self.spans) == 1:
+        if isinstance(axis, Window) and len(self.spans) == 1 and self.size:
             (lo, hi) = self.spans[0]
             first, last = axis.raw(0, 0), axis.raw(0, axis.kernel - 1)
             return ReceptiveField(((lo + first * self.step, hi + last * self.step),), self.step * axis.stride)
