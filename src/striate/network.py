@@ -141,7 +141,13 @@ class Network:
 
     @property
     def input(self) -> TensorSpec:
-        """Spec of the sole input."""
+        """Spec of the sole input. Raises GraphError when there are several."""
+        if len(self.inputs) > 1:
+            raise GraphError(
+                f"{self.name} has {len(self.inputs)} inputs",
+                why=f"they are {', '.join(self.inputs)}; what is asked for has an answer for one",
+                fix="look at the part of the network behind one input",
+            )
         (spec,) = self.inputs.values()
         return spec
 
@@ -215,6 +221,12 @@ class Network:
                 raise error.at(str(entry.get("name", "?")), "") from None
         inputs = {name: TensorSpec.image(tuple(shape)) for name, shape in data["inputs"].items()}
         return cls(data["name"], inputs, tuple(nodes), tuple(data["outputs"]))
+
+
+def unread(nodes: Sequence[Node]) -> tuple[str, ...]:
+    """The values that no node reads: what leaves a network that does not say it."""
+    read = {value for node in nodes for value in node.inputs}
+    return tuple(value for node in nodes for value in node.outputs if value not in read)
 
 
 def _dangling(reader: str, value: str, known: Iterator[str] | set[str]) -> GraphError:
@@ -357,8 +369,9 @@ class Builder:
             self._scope.pop()
 
     def build(self, *outputs: Ref) -> Network:
-        """The network that leaves through these values."""
-        return Network(self.name, self._inputs, tuple(self._nodes), tuple(ref.name for ref in outputs))
+        """The network that leaves through these values; through every unread one when none is given."""
+        names = tuple(ref.name for ref in outputs) or unread(self._nodes)
+        return Network(self.name, self._inputs, tuple(self._nodes), names)
 
     def _free_name(self, word: str) -> str:
         prefix = ".".join((*self._scope, word))

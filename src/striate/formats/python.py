@@ -69,7 +69,7 @@ def _running(name: str, folder: Path) -> Iterator[None]:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     except StriateError as error:
-        error.where = error.where or _where(error)
+        error.where = f"{_where(error)}\n{error.where}".strip()
         raise
     except SyntaxError as error:
         line = f"{error.filename or name}:{error.lineno or 1}"

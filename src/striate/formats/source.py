@@ -85,6 +85,12 @@ def _unknown(text: str, error: StriateError) -> StriateError:
         return SourceError(
             "no model is named", why="the text is empty", fix="such as resnet18 or '32x32x3 -> conv 3x3'"
         )
+    if len(text) > 200:
+        return SourceError(
+            f"{text[:60]!r}... is no model",
+            why=f"a name of {len(text):,} characters",
+            fix="such as resnet18 or net.toml",
+        )
     if _exists(Path(text)):
         if Path(text).is_dir():
             return SourceError(

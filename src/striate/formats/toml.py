@@ -29,7 +29,7 @@ from striate.diagnostics import FormatError, LimitError, Place, StriateError, su
 from striate.formats import notation
 from striate.formats.grammar import MAX_LIST, Cursor, read_field, read_op
 from striate.formats.tokens import MAX_NUMBER, MAX_TEXT, tokenize
-from striate.network import Network, Node
+from striate.network import Network, Node, unread
 from striate.op import Op, op_class
 from striate.tensor import TensorSpec
 
@@ -60,10 +60,7 @@ def parse(
     if "outputs" in head:
         outputs = _names(head["outputs"], "outputs of [network]", file)
     else:
-        read = {value for node in nodes for value in node.inputs}
-        outputs = tuple(value for node in nodes for value in node.outputs if value not in read) or (
-            nodes[-1].name,
-        )
+        outputs = unread(nodes) or (nodes[-1].name,)
     title = name or _name(head.get("name", "net"), "name of [network]", file)
     try:
         network = Network(title, inputs, nodes, outputs)
@@ -142,7 +139,12 @@ def _inputs(head: Table, wish: str | Sequence[int] | None, file: str) -> dict[st
         except StriateError as error:
             raise _placed(error, None, file) from None
     if not shapes:
-        raise FormatError("[network.inputs] is empty", where=file, fix='write input = "32x32x3"')
+        raise FormatError(
+            "[network.inputs] is empty",
+            where=file,
+            why="a network reads something",
+            fix='write input = "32x32x3"',
+        )
     if wish is not None:
         shapes = notation.with_size(shapes, wish)
     return {name: TensorSpec.image(shape) for name, shape in shapes.items()}
@@ -160,7 +162,12 @@ def _tables(nodes: Any, file: str) -> list[Table]:
             fix='begin each node with a line [[node]], then op = "conv", kernel = 3, …',
         )
     if len(nodes) > MAX_NODES:
-        raise LimitError(f"{len(nodes):,} nodes", where=file, why=f"a network has at most {MAX_NODES:,}")
+        raise LimitError(
+            f"{len(nodes):,} nodes",
+            where=file,
+            why=f"a network has at most {MAX_NODES:,}",
+            fix="build it with the Python API",
+        )
     return nodes
 
 
@@ -300,7 +307,10 @@ def _names(value: Any, what: str, file: str) -> tuple[str, ...]:
         )
     if len(items) > MAX_INPUTS:
         raise LimitError(
-            f"{what} has {len(items):,} names", where=file, why=f"at most {MAX_INPUTS:,} are read"
+            f"{what} has {len(items):,} names",
+            where=file,
+            why=f"at most {MAX_INPUTS:,} are read",
+            fix="leave the rest out",
         )
     return tuple(_short(item, what, file) for item in items)
 
@@ -348,11 +358,9 @@ def format(network: Network) -> str:
     """The `.toml` text of a network; `parse` gives the same network back. Raises FormatError for an absent field."""
     lines = ["[network]", f"name = {_toml(network.name)}"]
     sizes = {name: notation.written_size(spec.without_batch) for name, spec in network.inputs.items()}
-    read = {value for node in network.nodes for value in node.inputs}
-    unread = tuple(value for node in network.nodes for value in node.outputs if value not in read)
     if list(sizes) == ["input"]:
         lines.append(f"input = {_toml(sizes['input'])}")
-    if network.outputs != unread:
+    if network.outputs != unread(network.nodes):
         lines.append(f"outputs = {_toml(network.outputs)}")
     if list(sizes) != ["input"]:
         lines += ["", "[network.inputs]", *(f"{_toml(name)} = {_toml(size)}" for name, size in sizes.items())]

@@ -179,7 +179,16 @@ def in_notation(value: Any, meta: Mapping[str, Any], rank: int) -> str:
             return ",".join(str(side) for pair in value for side in pair)
         case tuple():
             return ("x" if meta["kind"] in ("sizes", "padding") else ",").join(map(str, value))
+        case str() if meta["kind"] == "text" and not _bare(value):
+            import json
+
+            return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def _bare(text: str) -> bool:
+    """Whether a text can stand without quotes: the notation's own words are all lower case."""
+    return text.isascii() and text.isidentifier() and not text.islower()
 
 
 def plain(value: Any) -> Any:

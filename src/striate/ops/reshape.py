@@ -102,7 +102,7 @@ class Reshape(Op):
         shape = tuple(x.elements // known if size == -1 else size for size in self.shape) if fits else ()
         if math.prod(shape) != x.elements or not fits:
             raise OpError(
-                f"{x} cannot take the shape {'x'.join(map(str, self.shape))}",
+                f"{x} cannot take the shape {'x'.join(map(str, self.shape[:8]))}",
                 why=f"it has {x.elements} numbers, the shape {known}"
                 + (" times -1" if -1 in self.shape else ""),
                 fix="give one to four sizes with the same product, or -1 for one of them",
