@@ -13,7 +13,9 @@ from striate.formats import parse
 from striate.formats.toml import parse as parse_toml
 
 RULES = all_rules()
-CONTRACT = "G001 G002 G003 P001 P002 P003 P004 U001 U002 U003 U004 R001 R002 R003 C001 C002 C003 N001 N002 X001 X002"
+CONTRACT = (
+    "G001 G002 G003 P001 P002 P003 P004 U001 U002 U003 U004 R001 R002 R003 C001 C002 C003 N001 N002 X001 X002"
+)
 
 
 def network_of(text):

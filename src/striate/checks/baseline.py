@@ -36,7 +36,9 @@ def write(path: Path, findings: Mapping[str, Iterable[Diagnostic]]) -> int:
     text = json.dumps({"schema": SCHEMA, "findings": entries}, indent=1, ensure_ascii=False) + "\n"
     aside = None
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
             aside = Path(file.name)
             file.write(text)
         aside.chmod(0o666 & ~_umask())
@@ -45,7 +47,10 @@ def write(path: Path, findings: Mapping[str, Iterable[Diagnostic]]) -> int:
         if aside is not None:
             aside.unlink(missing_ok=True)
         raise SourceError(
-            "the baseline cannot be written", where=str(path), why=error.strerror or str(error), fix="name a file in a folder that can be written"
+            "the baseline cannot be written",
+            where=str(path),
+            why=error.strerror or str(error),
+            fix="name a file in a folder that can be written",
         ) from None
     return sum(known.values())
 
@@ -62,24 +67,47 @@ def read(path: Path) -> collections.Counter[Key]:
         document = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise SourceError(
-            "the baseline cannot be read", where=str(path), why=error.strerror or str(error), fix="striate check --write-baseline FILE makes one"
+            "the baseline cannot be read",
+            where=str(path),
+            why=error.strerror or str(error),
+            fix="striate check --write-baseline FILE makes one",
         ) from None
     except (ValueError, RecursionError) as error:
-        raise FormatError("the baseline is not JSON", where=str(path), why=str(error), fix="write it again with --write-baseline") from None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA or not isinstance(document.get("findings"), list):
         raise FormatError(
-            "not a baseline file", where=str(path), why=f'an object with "schema": "{SCHEMA}" and a list "findings" is expected',
+            "the baseline is not JSON",
+            where=str(path),
+            why=str(error),
+            fix="write it again with --write-baseline",
+        ) from None
+    if (
+        not isinstance(document, dict)
+        or document.get("schema") != SCHEMA
+        or not isinstance(document.get("findings"), list)
+    ):
+        raise FormatError(
+            "not a baseline file",
+            where=str(path),
+            why=f'an object with "schema": "{SCHEMA}" and a list "findings" is expected',
             fix="write it again with --write-baseline",
         )
     return collections.Counter(
-        {entry_key: times for number, entry in enumerate(document["findings"]) for entry_key, times in [_entry(path, number, entry)]}
+        {
+            entry_key: times
+            for number, entry in enumerate(document["findings"])
+            for entry_key, times in [_entry(path, number, entry)]
+        }
     )
 
 
 def _entry(path: Path, number: int, entry: Any) -> tuple[Key, int]:
     if isinstance(entry, dict):
         network, code, node, times = (entry.get(name) for name in ("network", "code", "node", "count"))
-        if isinstance(network, str) and isinstance(code, str) and isinstance(node, str | None) and isinstance(times, int):
+        if (
+            isinstance(network, str)
+            and isinstance(code, str)
+            and isinstance(node, str | None)
+            and isinstance(times, int)
+        ):
             return (network, code, node), times
     raise FormatError(
         f"entry {number} of the baseline cannot be read",
@@ -89,7 +117,9 @@ def _entry(path: Path, number: int, entry: Any) -> tuple[Key, int]:
     )
 
 
-def subtract(network: str, findings: Iterable[Diagnostic], known: Mapping[Key, int]) -> tuple[list[Diagnostic], int]:
+def subtract(
+    network: str, findings: Iterable[Diagnostic], known: Mapping[Key, int]
+) -> tuple[list[Diagnostic], int]:
     """Findings that the baseline does not know, and how many it does."""
     left = dict(known)
     new = []

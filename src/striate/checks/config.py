@@ -27,12 +27,16 @@ EVERYTHING = "ALL"
 def _quantity(value: Any, units: Mapping[str, int], kind: str, example: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    match = re.fullmatch(r"\s*(\d[\d_]*(?:\.\d+)?)\s*([A-Za-z]*)\s*", value) if isinstance(value, str) else None
+    match = (
+        re.fullmatch(r"\s*(\d[\d_]*(?:\.\d+)?)\s*([A-Za-z]*)\s*", value) if isinstance(value, str) else None
+    )
     unit = units.get(match[2].lower()) if match else None
     if match is None or unit is None:
         known = " ".join(sorted((unit for unit in units if unit), key=lambda unit: (units[unit], unit)))
         raise FormatError(
-            f"not {kind}: {value!r}", why=f"a number is expected, with one of {known} or no unit", fix=f"write {example}"
+            f"not {kind}: {value!r}",
+            why=f"a number is expected, with one of {known} or no unit",
+            fix=f"write {example}",
         )
     return int(Fraction(match[1].replace("_", "")) * unit)
 
@@ -60,7 +64,9 @@ def _pixels(value: Any) -> int:
         return value
     if isinstance(value, str) and value.isdecimal() and int(value) > 0:
         return int(value)
-    raise FormatError(f"not a number of pixels: {value!r}", why="a whole number above 0 is expected", fix="write 32")
+    raise FormatError(
+        f"not a number of pixels: {value!r}", why="a whole number above 0 is expected", fix="write 32"
+    )
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -68,7 +74,11 @@ def _names(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [word.strip() for word in value.split(",") if word.strip()]
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
-        raise FormatError(f"not a list of rule codes: {value!r}", why="codes or prefixes are expected", fix='write ["P002", "U"]')
+        raise FormatError(
+            f"not a list of rule codes: {value!r}",
+            why="codes or prefixes are expected",
+            fix='write ["P002", "U"]',
+        )
     return tuple(value)
 
 
@@ -210,7 +220,10 @@ class Config:
             return None
         if not isinstance(table, Mapping):
             raise FormatError(
-                "tool.striate is not a table", where=str(path), why=f"it is {table!r}", fix="write [tool.striate]"
+                "tool.striate is not a table",
+                where=str(path),
+                why=f"it is {table!r}",
+                fix="write [tool.striate]",
             )
         config = cls()._with(table, f"{path} [tool.striate]")
         if config.baseline is not None:  # named relative to the file that names it
@@ -232,5 +245,9 @@ class Config:
 
 def _reach(code: str, selectors: Iterable[str]) -> int:
     """Length of the longest selector that covers a code; -1 when none does, 0 for ALL."""
-    found = (0 if word == EVERYTHING else len(word) for word in selectors if word == EVERYTHING or code.startswith(word))
+    found = (
+        0 if word == EVERYTHING else len(word)
+        for word in selectors
+        if word == EVERYTHING or code.startswith(word)
+    )
     return max(found, default=-1)

@@ -54,7 +54,7 @@ class Context:
         return self.network.producers.get(node.inputs[0])
 
     def after(self, node: Node) -> Node | None:
-        """The one node that reads this node's only output; None when there are several, or none, or it leaves the network."""
+        """The one node that reads this node's only output; None when none or several do, or it is an output."""
         if len(node.outputs) != 1 or self.is_output(node.outputs[0]):
             return None
         readers = self.consumers(node.outputs[0])
@@ -74,8 +74,9 @@ class Context:
         for node in self.nodes:
             if hasattr(node.op, "kernel"):
                 axes = self.declarations[node.name].windows
-                if axes and all(isinstance(window, Window) for window in axes.values()):
-                    found.append((node, axes))
+                sliding = {axis: window for axis, window in axes.items() if isinstance(window, Window)}
+                if sliding and len(sliding) == len(axes):
+                    found.append((node, sliding))
         return found
 
     # ------------------------------------------------------------------ cost
@@ -105,7 +106,7 @@ class Context:
 
     @functools.cached_property
     def fitting_inputs(self) -> tuple[tuple[tuple[int, ...], Network], ...]:
-        """The inputs (C, H, W) nearest below and above the present one on which everything fits, each with its network."""
+        """The inputs (C, H, W) nearest below and above on which everything fits, each with its network."""
         from striate.analysis import sizes
 
         if len(self.network.inputs) != 1 or not self.network.input.spatial:
@@ -131,7 +132,9 @@ class Context:
     def where(self, node: Node | None) -> str:
         """``conv1 = conv 3x3 /3 after input 7x7x1``"""
         if node is None:
-            return f"{self.network.name} on " + " and ".join(f"{name} {spec}" for name, spec in self.network.inputs.items())
+            return f"{self.network.name} on " + " and ".join(
+                f"{name} {spec}" for name, spec in self.network.inputs.items()
+            )
         reads = " and ".join(f"{value} {self.inference.specs[value]}" for value in node.inputs)
         return f"{node.name} = {node.op} after {reads}"
 

@@ -6,14 +6,20 @@ import inspect
 from collections.abc import Iterator
 
 from striate import diagnostics
-from striate.checks.rule import FAMILIES, Rule, all_rules
+from striate.checks.rule import FAMILIES, all_rules
 from striate.diagnostics import StriateError, UnknownNameError, suggest
 
 
 def errors() -> tuple[type[StriateError], ...]:
     """The errors that are no rules, by code."""
-    found = (cls for _, cls in inspect.getmembers(diagnostics, inspect.isclass) if issubclass(cls, StriateError))
-    return tuple(sorted((cls for cls in found if cls.code[0] == "I" and cls is not StriateError), key=lambda cls: cls.code))
+    found = (
+        cls for _, cls in inspect.getmembers(diagnostics, inspect.isclass) if issubclass(cls, StriateError)
+    )
+    return tuple(
+        sorted(
+            (cls for cls in found if cls.code[0] == "I" and cls is not StriateError), key=lambda cls: cls.code
+        )
+    )
 
 
 def text(code: str) -> str:

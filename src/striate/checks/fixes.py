@@ -21,7 +21,9 @@ TRIALS = 30_000
 """Nodes that may be inferred again for the fixes of one network: well below a second."""
 
 
-def change(context: Context, node: Node, text: str, cured: Cured | None = None, **fields: Any) -> Iterator[Fix]:
+def change(
+    context: Context, node: Node, text: str, cured: Cured | None = None, **fields: Any
+) -> Iterator[Fix]:
     """The fix that sets op fields of a node, if it cures the finding and breaks nothing."""
     before = context.inference
     old = before.declarations.get(node.name)
@@ -58,7 +60,11 @@ def resize(context: Context, node: Node | None, cured: Cured | None = None) -> I
         now = network.inference
         declaration = now.declarations.get(node.name) if node else None
         if not now.problems and not (declaration and cured and not cured(declaration)):
-            yield Fix(f"input {by(shape[1:])}", input=shape, consequences=_consequences(context, now, node, declaration))
+            yield Fix(
+                f"input {by(shape[1:])}",
+                input=shape,
+                consequences=_consequences(context, now, node, declaration),
+            )
 
 
 def _consequences(
@@ -73,7 +79,9 @@ def _consequences(
             for axis, known in context.fields.get(node.inputs[0], {}).items()
             if known.axis in declaration.windows
         }
-    found["network_outputs"] = [list(now.specs[v].without_batch) for v in context.network.outputs if v in now.specs]
+    found["network_outputs"] = [
+        list(now.specs[v].without_batch) for v in context.network.outputs if v in now.specs
+    ]
     for name, total in (("params", context.total_params), ("macs", context.total_macs)):
         if now is context.inference and node is not None and declaration is not None:
             found[name] = total + getattr(declaration, name) - getattr(context.declarations[node.name], name)

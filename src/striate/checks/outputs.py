@@ -51,7 +51,10 @@ def _summary(reports: Reports) -> str:
         if n := sum(report.count(severity) for report in reports):
             said.append(f"{n} {severity.value}" + ("s" if n > 1 and severity is not Severity.INFO else ""))
     text = ", ".join(said) or "nothing found"
-    for n, what in ((sum(r.ignored for r in reports), "ignored"), (sum(r.known for r in reports), "in the baseline")):
+    for n, what in (
+        (sum(r.ignored for r in reports), "ignored"),
+        (sum(r.known for r in reports), "in the baseline"),
+    ):
         text += f", {n} {what}" if n else ""
     worst = next((finding.code for report in reports for finding in report.findings), None)
     return text + (f" (striate explain {worst})" if worst else "")
@@ -102,11 +105,11 @@ def _fix(fix: Fix) -> dict[str, Any]:
 
 
 def sarif(reports: Reports) -> str:
-    """SARIF 2.1.0 (OASIS): rules with their help, results with logical locations (network/node) and, where known, lines."""
+    """SARIF 2.1.0 (OASIS): rules with their help, results with their nodes and, where known, lines."""
     import json
 
-    from striate.version import __version__
     from striate.checks.rule import all_rules
+    from striate.version import __version__
 
     rules = all_rules()
     order = {rule.code: number for number, rule in enumerate(rules)}
@@ -135,7 +138,9 @@ def sarif(reports: Reports) -> str:
             "level": _level(finding.severity),
             "message": {"text": ": ".join(filter(None, (headline(finding), finding.why)))},
             "locations": [_location(report, finding)],
-            "partialFingerprints": {"striate/1": f"{report.network.name}/{finding.node or ''}/{finding.code}"},
+            "partialFingerprints": {
+                "striate/1": f"{report.network.name}/{finding.node or ''}/{finding.code}"
+            },
         }
         if finding.fixes:
             result["properties"] = {"fixes": [_fix(fix) for fix in finding.fixes]}
@@ -158,7 +163,9 @@ def _location(report: Report, finding: Diagnostic) -> dict[str, Any]:
     name = finding.node or report.network.name
     whole = f"{report.network.name}/{finding.node}" if finding.node else report.network.name
     location: dict[str, Any] = {
-        "logicalLocations": [{"name": name, "fullyQualifiedName": whole, "kind": "object" if finding.node else "module"}]
+        "logicalLocations": [
+            {"name": name, "fullyQualifiedName": whole, "kind": "object" if finding.node else "module"}
+        ]
     }
     place = _place(report, finding)
     if place or report.source:
@@ -204,7 +211,7 @@ def _property(value: str) -> str:
 
 
 def junit(reports: Reports) -> str:
-    """JUnit XML: a suite for each network; a finding that fails the check is a failure, any other is a passed case with a note."""
+    """JUnit XML: a suite for each network; findings that fail the check are failures, others notes."""
     suites = []
     total = failures = 0
     for report in reports:
@@ -214,7 +221,11 @@ def junit(reports: Reports) -> str:
         for finding in report.findings:
             place = _place(report, finding)
             where = {"file": place.file, "line": str(place.line)} if place else {}
-            case = {"classname": f"{name}.{finding.node}" if finding.node else name, "name": f"{finding.code} {finding.name}", **where}
+            case = {
+                "classname": f"{name}.{finding.node}" if finding.node else name,
+                "name": f"{finding.code} {finding.name}",
+                **where,
+            }
             if report.config.fails(finding.severity):
                 failed += 1
                 attributes = {"type": finding.severity.value, "message": headline(finding)}
@@ -224,11 +235,21 @@ def junit(reports: Reports) -> str:
             cases.append(f"  <testcase{_attributes(case)}>{inner}</testcase>")
         if not cases:
             cases.append(f"  <testcase{_attributes({'classname': name, 'name': 'nothing found'})}/>")
-        counts = {"name": name, "tests": str(len(cases)), "failures": str(failed), "errors": "0", "skipped": "0"}
+        counts = {
+            "name": name,
+            "tests": str(len(cases)),
+            "failures": str(failed),
+            "errors": "0",
+            "skipped": "0",
+        }
         suites += [f" <testsuite{_attributes(counts)}>", *cases, " </testsuite>"]
         total, failures = total + len(cases), failures + failed
-    head = _attributes({"name": "striate check", "tests": str(total), "failures": str(failures), "errors": "0"})
-    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', f"<testsuites{head}>", *suites, "</testsuites>"])
+    head = _attributes(
+        {"name": "striate check", "tests": str(total), "failures": str(failures), "errors": "0"}
+    )
+    return "\n".join(
+        ['<?xml version="1.0" encoding="UTF-8"?>', f"<testsuites{head}>", *suites, "</testsuites>"]
+    )
 
 
 def _xml(text: str) -> str:
@@ -236,7 +257,10 @@ def _xml(text: str) -> str:
 
 
 def _attributes(values: Mapping[str, str]) -> str:
-    return "".join(f' {key}="{_xml(value).replace(chr(34), "&quot;").replace(chr(10), "&#10;")}"' for key, value in values.items())
+    return "".join(
+        f' {key}="{_xml(value).replace(chr(34), "&quot;").replace(chr(10), "&#10;")}"'
+        for key, value in values.items()
+    )
 
 
 FORMATS: Mapping[str, Callable[[Reports], str]] = {
@@ -273,4 +297,8 @@ def _place(report: Report, finding: Diagnostic) -> Place | None:
         return None
     path = Path(finding.place.file)
     here = Path.cwd()
-    return Place(path.relative_to(here).as_posix(), finding.place.line) if path.is_relative_to(here) else finding.place
+    return (
+        Place(path.relative_to(here).as_posix(), finding.place.line)
+        if path.is_relative_to(here)
+        else finding.place
+    )

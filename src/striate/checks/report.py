@@ -20,7 +20,7 @@ class Report:
 
     network: Network
     findings: tuple[Diagnostic, ...]
-    config: Config = Config()
+    config: Config = dataclasses.field(default_factory=Config)
     skipped: tuple[str, ...] = ()
     ignored: int = 0
     known: int = 0

@@ -1,4 +1,4 @@
-"""What a rule is, and how rules are found: every `Rule` in the modules of `striate.checks.rules`, nothing registered by hand.
+"""What a rule is, and how rules are found: every `Rule` in the modules of `striate.checks.rules`, by itself.
 
 A rule is one class: its docstring says what the fault is, its class name names the fault, its attributes say why it
 matters, how to cure it, who says so, with a bad and a good example that the tests run; `look` is its logic.
@@ -136,14 +136,15 @@ def all_rules() -> tuple[Rule, ...]:
 
     for module in pkgutil.iter_modules(rules.__path__, f"{rules.__name__}."):
         importlib.import_module(module.name)
-    found = sorted((rule() for rule in _final(Rule)), key=lambda rule: _order(rule.code))
+    base: type[Any] = Rule  # abstract, as its leaves are not
+    found = sorted((rule() for rule in _final(base)), key=lambda rule: _order(rule.code))
     codes = [rule.code for rule in found]
     if len(set(codes)) < len(codes):
         raise TypeError(f"a code is used twice: {codes}")
     return tuple(found)
 
 
-def _final(base: type[Rule]) -> Iterator[type[Rule]]:
+def _final(base: type[Any]) -> Iterator[type[Any]]:
     """The leaves of the class tree: a class is abstract or final."""
     below = base.__subclasses__()
     for cls in below:

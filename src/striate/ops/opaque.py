@@ -23,7 +23,9 @@ class Opaque(Op):
     positional: ClassVar[tuple[str, ...]] = ("operator",)
 
     operator: str = text(doc="its name where it comes from")
-    shape: tuple[int, ...] | None = integers(None, words=("shape",), least=1, doc="output shape without the batch, if known")
+    shape: tuple[int, ...] | None = integers(
+        None, words=("shape",), least=1, doc="output shape without the batch, if known"
+    )
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs

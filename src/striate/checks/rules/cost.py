@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
 
 from striate.checks import fixes
 from striate.checks.context import Context, by, share
@@ -22,12 +23,18 @@ class OverBudget(Rule):
 
     code = "C001"
     severity = Severity.ERROR
-    why = "The limits were set in the settings: max-params, max-macs (multiply-accumulates), max-memory (peak, inference)."
+    why = (
+        "The limits were set in the settings: max-params, max-macs (multiply-accumulates), max-memory (peak, "
+        "inference)."
+    )
     fix = "a smaller network or input, or a larger budget"
-    source = "the project's own settings; MACs as in Sze et al. 2017, Efficient processing of deep neural networks, arXiv 1703.09039"
+    source = (
+        "the project's own settings; MACs as in Sze et al. 2017, Efficient processing of deep neural "
+        "networks, arXiv 1703.09039"
+    )
     bad = "32x32x3 -> flatten -> fc 10"
     good = "32x32x3 -> gap -> flatten -> fc 10"
-    settings = {"max_params": 1000}
+    settings: ClassVar[Mapping[str, Any]] = {"max_params": 1000}
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         config = context.config
@@ -38,12 +45,13 @@ class OverBudget(Rule):
 
             steps = timeline(context.network)
             peak = steps.peak
-            if steps.peak_bytes > config.max_memory:
+            peak_bytes = steps.peak_bytes
+            if peak_bytes > config.max_memory:
                 where = context.network.node(peak.node) if peak else None
                 yield self.finding(
                     context,
                     where,
-                    f"{steps.peak_bytes:,} bytes of activations, {_times(steps.peak_bytes, config.max_memory)} the budget",
+                    f"{peak_bytes:,} bytes of activations, {_times(peak_bytes, config.max_memory)} the budget",
                     why=f"the budget is {config.max_memory:,} bytes; the peak, for one image, is while this node runs",
                 )
 
@@ -74,9 +82,15 @@ class DenseLayerDominates(Rule):
 
     code = "C002"
     severity = Severity.WARNING
-    why = "It ties the network to one input size, and overfits; global average pooling needs 1 weight where it needs H·W."
+    why = (
+        "It ties the network to one input size, and overfits; global average pooling needs 1 weight where it "
+        "needs H·W."
+    )
     fix = "global average pooling (gap) before it"
-    source = "Lin et al. 2013, Network in Network, arXiv 1312.4400, section 3.2; Szegedy et al. 2014, arXiv 1409.4842"
+    source = (
+        "Lin et al. 2013, Network in Network, arXiv 1312.4400, section 3.2; Szegedy et al. 2014, arXiv "
+        "1409.4842"
+    )
     bad = "32x32x3 -> conv 3x3 16 pad 1 mode circular -> relu -> flatten -> fc 100"
     good = "32x32x3 -> conv 3x3 16 pad 1 mode circular -> relu -> gap -> flatten -> fc 100"
 
@@ -99,7 +113,8 @@ class DenseLayerDominates(Rule):
                 context,
                 node,
                 f"{share(own, total)} of all parameters are in this layer",
-                why=f"{flat.channels} channels x {by(flat.spatial)} positions x {weights // (flat.channels * area)} outputs "
+                why=f"{flat.channels} channels x {by(flat.spatial)} positions x "
+                f"{weights // (flat.channels * area)} outputs "
                 f"= {weights:,} of {total:,}",
                 fixes=[Fix(f"gap before {before.name} ({total:,} -> {total - own + small:,} parameters)")],
             )
@@ -110,9 +125,15 @@ class ChannelsNotVectorWidth(Rule):
 
     code = "C003"
     severity = Severity.INFO
-    why = f"A processor works on {LANES} numbers or a multiple at once; the last, partly empty, group costs as much as a full one."
+    why = (
+        f"A processor works on {LANES} numbers or a multiple at once; the last, partly empty, group costs as "
+        "much as a full one."
+    )
     fix = f"a multiple of {LANES}"
-    source = "Georganas et al. 2018, Anatomy of high-performance deep learning convolutions on SIMD architectures, arXiv 1808.05567; NVIDIA, Deep Learning Performance Guide"
+    source = (
+        "Georganas et al. 2018, Anatomy of high-performance deep learning convolutions on SIMD architectures, "
+        "arXiv 1808.05567; NVIDIA, Deep Learning Performance Guide"
+    )
     bad = "32x32x16 -> conv 3x3 20 pad 1 mode circular -> relu -> flatten"
     good = "32x32x16 -> conv 3x3 24 pad 1 mode circular -> relu -> flatten"
 
@@ -122,7 +143,12 @@ class ChannelsNotVectorWidth(Rule):
             filters = context.spec(node.outputs[0]).channels
             spare = -filters % LANES
             # Few filters, or a hundredth of the work: not worth a word.
-            if filters <= LANES or not spare or 100 * context.macs(node) < total or context.is_output(node.outputs[0]):
+            if (
+                filters <= LANES
+                or not spare
+                or 100 * context.macs(node) < total
+                or context.is_output(node.outputs[0])
+            ):
                 continue
             low, high = filters - filters % LANES, filters + spare
             yield self.finding(
@@ -131,7 +157,9 @@ class ChannelsNotVectorWidth(Rule):
                 f"{filters} channels fill {-(-filters // LANES)} vectors of {LANES} to {share(filters, high)}",
                 why=f"{node.name} does {share(context.macs(node), total)} of the MACs",
                 fixes=[
-                    fix for size in (low, high) for fix in fixes.change(context, node, f"filters {size}", filters=size)
+                    fix
+                    for size in (low, high)
+                    for fix in fixes.change(context, node, f"filters {size}", filters=size)
                 ],
             )
 
@@ -143,14 +171,18 @@ class RepresentationalBottleneck(Rule):
     severity = Severity.INFO
     why = "What is dropped here cannot be got back; sizes should fall gently from input to output."
     fix = "more filters here, or a smaller stride"
-    source = "Szegedy et al. 2016, Rethinking the Inception architecture, arXiv 1512.00567, section 2, principle 1"
+    source = (
+        "Szegedy et al. 2016, Rethinking the Inception architecture, arXiv 1512.00567, section 2, principle 1"
+    )
     bad = "64x64x32 -> conv 4x4 16 /4 -> relu -> conv 1x1 8"
     good = "64x64x32 -> conv 4x4 128 /4 -> relu -> conv 1x1 8"
     steepest = 8
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         last = next(iter(context.network.inputs)) if len(context.network.inputs) == 1 else None
-        learned = {node.name: at for at, node in enumerate(context.nodes) if node.op.word in ("conv", "tconv", "fc")}
+        learned = {
+            node.name: at for at, node in enumerate(context.nodes) if node.op.word in ("conv", "tconv", "fc")
+        }
         final = max(learned.values(), default=-1)  # the layer that answers: it may be as narrow as the answer
         for node in _narrow_places(context):
             if learned.get(node.name) == final:
@@ -165,7 +197,8 @@ class RepresentationalBottleneck(Rule):
                         context,
                         node,
                         f"{before.elements / spec.elements:.3g} times fewer numbers than {last}",
-                        why=f"{before} = {before.elements:,} numbers, then {spec} = {spec.elements:,}, and nothing goes round it",
+                        why=f"{before} = {before.elements:,} numbers, then {spec} = {spec.elements:,}, "
+                        "and nothing goes round it",
                     )
             last = node.outputs[0]
 
@@ -191,7 +224,10 @@ class LargeKernelCouldSplit(Rule):
     severity = Severity.INFO
     why = "Two 3x3 layers see 5x5 with 18 weights per channel pair instead of 25, and bend twice."
     fix = "a stack of 3x3 convolutions"
-    source = "Simonyan & Zisserman 2014, VGG, arXiv 1409.1556, section 2.3; Szegedy et al. 2016, arXiv 1512.00567, section 3.1"
+    source = (
+        "Simonyan & Zisserman 2014, VGG, arXiv 1409.1556, section 2.3; Szegedy et al. 2016, arXiv 1512.00567, "
+        "section 3.1"
+    )
     bad = "32x32x64 -> conv 5x5 64 pad 2 mode circular -> relu -> flatten"
     good = "32x32x64 -> [conv 3x3 64 pad 1 mode circular -> relu]*2 -> flatten"
 
@@ -201,7 +237,13 @@ class LargeKernelCouldSplit(Rule):
             channels, filters = context.spec(node.inputs[0]).channels, context.spec(node.outputs[0]).channels
             kernels = {window.kernel for window in axes.values()}
             plain = all(w.stride == 1 and w.dilation == 1 and w.output > w.kernel // 2 for w in axes.values())
-            if op.word != "conv" or getattr(op, "groups", 1) != 1 or not plain or len(kernels) > 1 or len(axes) != 2:
+            if (
+                op.word != "conv"
+                or getattr(op, "groups", 1) != 1
+                or not plain
+                or len(kernels) > 1
+                or len(axes) != 2
+            ):
                 continue
             (kernel,) = kernels
             if kernel < 5 or kernel % 2 == 0 or min(channels, filters) < LANES:
@@ -215,5 +257,9 @@ class LargeKernelCouldSplit(Rule):
                     node,
                     f"{by((kernel, kernel))} could be {layers} layers of 3x3",
                     why=f"{now:,} weights against {split:,}, at the same receptive field",
-                    fixes=[Fix(f"{layers} x conv 3x3 {filters} ({share(now - split, now)} fewer weights and MACs)")],
+                    fixes=[
+                        Fix(
+                            f"{layers} x conv 3x3 {filters} ({share(now - split, now)} fewer weights and MACs)"
+                        )
+                    ],
                 )

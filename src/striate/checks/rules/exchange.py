@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 
 from striate.checks import fixes
 from striate.checks.context import Context
 from striate.checks.rule import Rule
-from striate.checks.rules.padding import SAME
 from striate.checks.rules.geometry import Failure, pad_text
+from striate.checks.rules.padding import SAME
 from striate.diagnostics import Diagnostic, Severity
 from striate.geometry import Window
 from striate.network import Node
@@ -20,7 +19,10 @@ class UnknownOperator(Failure):
 
     code = "X001"
     severity = Severity.WARNING
-    why = "What it computes, costs and reads is not known: counts leave it out, and other frameworks may refuse it as well."
+    why = (
+        "What it computes, costs and reads is not known: counts leave it out, and other frameworks may refuse "
+        "it as well."
+    )
     fix = "known ops instead, or its output shape, so that at least what follows is checked"
     source = "ONNX specification, operator sets and custom domains"
     bad = "8x8x3 -> opaque DeformConv2d shape 16,8,8 -> relu"
@@ -30,7 +32,11 @@ class UnknownOperator(Failure):
         yield from super().look(context)
         for node in context.of("opaque"):
             shape = context.spec(node.outputs[0])
-            yield self.finding(context, node, f"{getattr(node.op, 'operator', '')} is unknown; its shape {shape} is taken on trust")
+            yield self.finding(
+                context,
+                node,
+                f"{getattr(node.op, 'operator', '')} is unknown; its shape {shape} is taken on trust",
+            )
 
 
 class SizeDiffersBetweenFrameworks(Rule):
@@ -38,9 +44,15 @@ class SizeDiffersBetweenFrameworks(Rule):
 
     code = "X002"
     severity = Severity.WARNING
-    why = "An exported network must compute the same sizes everywhere, or it fails, or silently shifts, after the export."
+    why = (
+        "An exported network must compute the same sizes everywhere, or it fails, or silently shifts, after "
+        "the export."
+    )
     fix = "explicit symmetric padding, and an input size that fits"
-    source = "ONNX issue 5711 and PyTorch issues 116420, 71549 (ceil mode); PyTorch Conv2d (padding='same' needs stride 1); TensorFlow, padding SAME"
+    source = (
+        "ONNX issue 5711 and PyTorch issues 116420, 71549 (ceil mode); PyTorch Conv2d (padding='same' needs "
+        "stride 1); TensorFlow, padding SAME"
+    )
     bad = "12x12x8 -> maxpool 1x1 /2 ceil"
     good = "12x12x8 -> maxpool 2x2 /2 ceil"
     companions = ("U001",)
@@ -58,9 +70,12 @@ class SizeDiffersBetweenFrameworks(Rule):
                     context,
                     node,
                     f"ceil mode gives {window.output} in PyTorch and {rounded_up} by the formula of ONNX",
-                    why=f"along {axis} {window.formula}, rounded up {rounded_up}; PyTorch drops a last window that would "
-                    "start behind the image",
-                    fixes=[*fixes.change(context, node, "ceil off", ceil=False), *fixes.resize(context, node)],
+                    why=f"along {axis} {window.formula}, rounded up {rounded_up}; PyTorch drops a last window "
+                    "that would start behind the image",
+                    fixes=[
+                        *fixes.change(context, node, "ceil off", ceil=False),
+                        *fixes.resize(context, node),
+                    ],
                 )
                 return
 
@@ -74,13 +89,17 @@ class SizeDiffersBetweenFrameworks(Rule):
                     context,
                     node,
                     f"SAME pads {window.before} before and {window.after} after; PyTorch has no such padding",
-                    why=f"along {axis} its usual stand-in, pad {half}, gives {shifted.output} instead of {window.output}"
+                    why=f"along {axis} its stand-in, pad {half}, gives {shifted.output} instead of {window.output}"
                     if shifted.output != window.output
-                    else f"along {axis} its usual stand-in, pad {half}, gives the same size on a grid shifted by "
+                    else f"along {axis} its stand-in, pad {half}, gives the same size on a grid shifted by "
                     f"{half - window.before} pixels: other numbers with the same weights",
                     fixes=[
-                        *fixes.change(context, node, f"pad {pad_text([(w.before, w.after) for w in axes.values()])}, written out",
-                                      padding=tuple((w.before, w.after) for w in axes.values())),
+                        *fixes.change(
+                            context,
+                            node,
+                            f"pad {pad_text([(w.before, w.after) for w in axes.values()])}, written out",
+                            padding=tuple((w.before, w.after) for w in axes.values()),
+                        ),
                         *fixes.resize(context, node),
                     ],
                 )
@@ -92,7 +111,10 @@ class AlignedCorners(Rule):
 
     code = "X003"
     severity = Severity.INFO
-    why = "Input and output pixels meet at the corners only, at a spacing that changes with the size; frameworks differ in their default."
+    why = (
+        "Input and output pixels meet at the corners only, at a spacing that changes with the size; "
+        "frameworks differ in their default."
+    )
     fix = "corners off (align_corners=False), the half-pixel rule that PyTorch, ONNX and TensorFlow 2 share"
     source = "PyTorch Upsample, warning on align_corners; ONNX Resize, coordinate_transformation_mode"
     bad = "8x8x4 -> upsample scale 2 method bilinear corners on"
@@ -102,5 +124,8 @@ class AlignedCorners(Rule):
         for node in context.of("upsample"):
             if getattr(node.op, "align_corners", False):
                 yield self.finding(
-                    context, node, "corners are aligned", fixes=fixes.change(context, node, "corners off", align_corners=False)
+                    context,
+                    node,
+                    "corners are aligned",
+                    fixes=fixes.change(context, node, "corners off", align_corners=False),
                 )

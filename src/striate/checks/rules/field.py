@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ARAUJO = "Araujo, Norris & Sim 2019, Computing receptive fields of convolutional neural networks, Distill"
 CURES = 4
-"""Merges for which a cure is searched: each search tries paddings on the whole network, and the first cure often serves all."""
+"""Merges for which a cure is searched: every search tries paddings on the whole network."""
 
 
 class BranchesMisaligned(Rule):
@@ -27,7 +27,10 @@ class BranchesMisaligned(Rule):
     code = "R001"
     severity = Severity.WARNING
     companions = ("U002",)
-    why = "What is added or stacked belongs to different positions: edges blur and positions drift, more with every such merge."
+    why = (
+        "What is added or stacked belongs to different positions: edges blur and positions drift, more with "
+        "every such merge."
+    )
     fix = "padding of (F - 1)/2 before every window, in each branch"
     source = f"{ARAUJO}, section on alignment"
     bad = """
@@ -90,7 +93,9 @@ class BranchesMisaligned(Rule):
                 places = ", ".join(f"{value} {_number(x)}" for value, x in zip(fault.branches, fault.offsets))
                 why = f"their first units are centred on input pixel: {places}"
             node = context.network.node(name)
-            yield self.finding(context, node, message, why=why, fixes=_cures(context, node, faults) if at < CURES else ())
+            yield self.finding(
+                context, node, message, why=why, fixes=_cures(context, node, faults) if at < CURES else ()
+            )
 
 
 def _number(value: Fraction) -> str:
@@ -121,14 +126,24 @@ class FieldAlreadyCoversInput(Rule):
 
     code = "R002"
     severity = Severity.INFO
-    why = "Layers behind this point cannot integrate anything new; in experiments they train to little use (unproductive layers)."
+    why = (
+        "Layers behind this point cannot integrate anything new; in experiments they train to little use "
+        "(unproductive layers)."
+    )
     fix = "a larger input, or fewer layers or strides before it"
-    source = "Richter et al. 2021, Should you go deeper? Optimizing CNN architectures without training, arXiv 2106.12307"
+    source = (
+        "Richter et al. 2021, Should you go deeper? Optimizing CNN architectures without training, arXiv "
+        "2106.12307"
+    )
     bad = "8x8x4 -> [conv 3x3 8 pad 1 mode circular -> relu]*5"
     good = "8x8x4 -> [conv 3x3 8 pad 1 mode circular -> relu]*4"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        layers = [node for node, axes in context.windows if node.op.word == "conv" and any(w.kernel > 1 for w in axes.values())]
+        layers = [
+            node
+            for node, axes in context.windows
+            if node.op.word == "conv" and any(w.kernel > 1 for w in axes.values())
+        ]
         if len(layers) < 2:
             return
         sizes = _input_sizes(context)
@@ -153,7 +168,8 @@ def _input_sizes(context: Context) -> dict[str, int]:
 def _covers(fields: Mapping[str, AxisField], sizes: Mapping[str, int]) -> bool:
     """Whether the field is at least the image along every axis, and still moves over it (global pooling does not)."""
     return bool(fields) and all(
-        known.axis is not None and known.field.step and known.field.size >= sizes[axis] for axis, known in fields.items()
+        known.axis is not None and known.field.step and known.field.size >= sizes[axis]
+        for axis, known in fields.items()
     )
 
 
@@ -162,9 +178,14 @@ class FieldSmallerThanObject(Rule):
 
     code = "R003"
     severity = Severity.INFO
-    why = "Pooling only counts what units saw separately: how parts lie to each other beyond the field is lost."
+    why = (
+        "Pooling only counts what units saw separately: how parts lie to each other beyond the field is lost."
+    )
     fix = "more layers, dilation or strides before this point"
-    source = f"{ARAUJO}; Brendel & Bethge 2019, Approximating CNNs with bag-of-local-features models, arXiv 1904.00760"
+    source = (
+        f"{ARAUJO}; Brendel & Bethge 2019, Approximating CNNs with bag-of-local-features models, arXiv "
+        "1904.00760"
+    )
     bad = "32x32x3 -> conv 3x3 8 pad 1 mode circular -> relu -> gap"
     good = "32x32x3 -> conv 3x3 8 pad 1 mode circular -> relu -> flatten"
 
@@ -174,7 +195,9 @@ class FieldSmallerThanObject(Rule):
         for node, value in self._ends(context, dense=wanted is not None):
             fields = context.fields[value]
             short = {
-                axis: known.field for axis, known in fields.items() if known.axis is not None and known.field.size < sizes[axis]
+                axis: known.field
+                for axis, known in fields.items()
+                if known.axis is not None and known.field.size < sizes[axis]
             }
             if short:
                 field = next(iter(short.values()))
@@ -193,11 +216,18 @@ class FieldSmallerThanObject(Rule):
         """Where maps end: global pooling, and (for object sizes) maps that leave the network."""
         for node in context.nodes:
             ones = all(n == 1 for n in context.spec(node.outputs[0]).spatial)
-            pooled = node.op.word in ("gap", "gmp") or node.op.word in ("adaptiveavgpool", "adaptivemaxpool") and ones
+            pooled = node.op.word in ("gap", "gmp") or (
+                node.op.word in ("adaptiveavgpool", "adaptivemaxpool") and ones
+            )
             # Squeeze-and-excitation pools beside the main path; only the last pooling decides.
             if pooled and not any(after.op.word == "mul" for after in _reached(context.network, node)):
                 yield node, node.inputs[0]
-            elif dense and context.is_output(node.outputs[0]) and context.spec(node.outputs[0]).spatial and not ones:
+            elif (
+                dense
+                and context.is_output(node.outputs[0])
+                and context.spec(node.outputs[0]).spatial
+                and not ones
+            ):
                 yield node, node.outputs[0]
 
 
@@ -218,9 +248,12 @@ class StrideUnequal(Rule):
 
     code = "R004"
     severity = Severity.INFO
-    why = "The field grows in one direction only, which suits text lines and spectrograms and is a slip elsewhere."
+    why = (
+        "The field grows in one direction only, which suits text lines and spectrograms and is a slip "
+        "elsewhere."
+    )
     fix = "the same stride for height and width"
-    source = "Shi, Bai & Yao 2015, CRNN, arXiv 1507.05717, section 3.1 (where it is meant); CS231n, Convolutional Networks"
+    source = "Shi, Bai & Yao 2015, CRNN, arXiv 1507.05717 (where it is meant); CS231n, Convolutional Networks"
     bad = "8x8x3 -> conv 2x2 8 /2x1 -> relu -> flatten"
     good = "8x8x3 -> conv 2x2 8 /2 -> relu -> flatten"
     companions = ("P002", "P003", "U002")
@@ -235,5 +268,9 @@ class StrideUnequal(Rule):
                     context,
                     node,
                     f"stride {by(strides)} on a square input",
-                    fixes=[fix for s in sorted(set(strides)) for fix in fixes.change(context, node, f"stride {s}", stride=s)],
+                    fixes=[
+                        fix
+                        for s in sorted(set(strides))
+                        for fix in fixes.change(context, node, f"stride {s}", stride=s)
+                    ],
                 )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
 
 from striate.checks import fixes
 from striate.checks.context import AXIS_WORDS, Context, by
@@ -47,7 +45,10 @@ class NoOutput(Failure):
     """A window is longer than its padded input, so the node has no output at all."""
 
     code = "G001"
-    why = "A window has to fit at least once: N + 2P must reach the extent D·(F - 1) + 1. The network cannot run."
+    why = (
+        "A window has to fit at least once: N + 2P must reach the extent D·(F - 1) + 1. The network cannot "
+        "run."
+    )
     fix = "a larger input, more padding, or a smaller kernel"
     source = f"{DUMOULIN}, relationship 6"
     bad = "5x5x1 -> conv 7x7"
@@ -56,23 +57,18 @@ class NoOutput(Failure):
     def cures(self, context: Context, node: Node | None, problem: ShapeError) -> Iterator[Fix]:
         if node is None or not hasattr(node.op, "kernel"):
             return
-        spec = context.spec(node.inputs[0])
-        rank = len(spec.spatial)
-        dilation = node.op.per_axis("dilation", rank) if hasattr(node.op, "dilation") else (1,) * rank
-        if not isinstance(getattr(node.op, "padding", None), str):
-            short = []
-            for n, kernel, step, pad in zip(
-                spec.spatial, node.op.per_axis("kernel", rank), dilation, node.op.padding_per_axis(rank), strict=True
-            ):
-                before, after = pad if isinstance(pad, tuple) else (0, 0)
-                short.append((step * (kernel - 1) + 1 - n - before - after, max(before, after)))
-            pad = max(old + max(-(-missing // 2), 0) for missing, old in short)
-            yield from fixes.change(context, node, f"pad {pad}", padding=pad)
-        kernel = tuple(
-            min(k, (n - 1) // step + 1)
-            for n, k, step in zip(spec.spatial, node.op.per_axis("kernel", rank), dilation, strict=True)
-        )
-        yield from fixes.change(context, node, f"kernel {by(kernel)}", kernel=kernel)
+        op, sizes = node.op, context.spec(node.inputs[0]).spatial
+        kernels = op.per_axis("kernel", len(sizes))
+        steps = op.per_axis("dilation", len(sizes)) if hasattr(op, "dilation") else (1,) * len(sizes)
+        pads = [pad for pad in op.padding_per_axis(len(sizes)) if not isinstance(pad, str)]
+        if len(pads) == len(sizes):
+            longest = 0
+            for n, kernel, step, (before, after) in zip(sizes, kernels, steps, pads):
+                missing = step * (kernel - 1) + 1 - n - before - after
+                longest = max(longest, before + -(-missing // 2))
+            yield from fixes.change(context, node, f"pad {longest}", padding=longest)
+        fitting = tuple(min(kernel, (n - 1) // step + 1) for n, kernel, step in zip(sizes, kernels, steps))
+        yield from fixes.change(context, node, f"kernel {by(fitting)}", kernel=fitting)
         yield from fixes.resize(context, node)
 
 
@@ -86,7 +82,7 @@ class StrideLosesPixels(Rule):
         "by the layer before and then never read."
     )
     fix = "a stride that divides, one more row of padding, or an input size that fits (striate sizes)"
-    source = f"{DUMOULIN}, relationship 6; PyTorch issue 16684; CS231n, Convolutional Networks, use of strides"
+    source = f"{DUMOULIN}, relationship 6; PyTorch issue 6842; CS231n, Convolutional Networks, constraints on strides"
     bad = "7x7x1 -> conv 3x3 /3"
     good = "7x7x1 -> conv 3x3 /2"
 
@@ -142,7 +138,9 @@ def _lost(axes: Mapping[str, Window], bad: Mapping[str, Window]) -> str:
     for axis, window in bad.items():
         first = window.input - window.lost
         rows.append(
-            f"{AXIS_WORDS[axis]} {first}" if window.lost == 1 else f"{AXIS_WORDS[axis]}s {first}-{window.input - 1}"
+            f"{AXIS_WORDS[axis]} {first}"
+            if window.lost == 1
+            else f"{AXIS_WORDS[axis]}s {first}-{window.input - 1}"
         )
     whole = math.prod(window.input for window in axes.values())
     read = math.prod(window.input - (window.lost if axis in bad else 0) for axis, window in axes.items())
@@ -153,14 +151,25 @@ def _lost(axes: Mapping[str, Window], bad: Mapping[str, Window]) -> str:
     )
 
 
-def _padded(context: Context, node: Node, axes: Mapping[str, Window], bad: Mapping[str, Window]) -> Iterator[Fix]:
+def _padded(
+    context: Context, node: Node, axes: Mapping[str, Window], bad: Mapping[str, Window]
+) -> Iterator[Fix]:
     """The least padding that fits: the same on both sides where parity allows, else more at the end only."""
     even = {
-        axis: next((extra for extra in range(1, w.extent - max(w.before, w.after)) if not (w.slack + 2 * extra) % w.stride), None)
+        axis: next(
+            (
+                extra
+                for extra in range(1, w.extent - max(w.before, w.after))
+                if not (w.slack + 2 * extra) % w.stride
+            ),
+            None,
+        )
         for axis, w in bad.items()
     }
     if None not in even.values():
-        pads = [(w.before + (even.get(axis) or 0), w.after + (even.get(axis) or 0)) for axis, w in axes.items()]
+        pads = [
+            (w.before + (even.get(axis) or 0), w.after + (even.get(axis) or 0)) for axis, w in axes.items()
+        ]
     else:
         pads = [(w.before, w.after + (-w.slack % w.stride if axis in bad else 0)) for axis, w in axes.items()]
     yield from fixes.change(context, node, f"pad {pad_text(pads)}", _exact, padding=tuple(pads))
@@ -177,9 +186,14 @@ class ShapesDoNotMerge(Failure):
 
     code = "G003"
     why = "A merge needs equal sizes (add and multiply also stretch axes of size 1); the network cannot run."
-    fix = "an input size that suits every branch (striate sizes), or the same stride and padding in each branch"
+    fix = (
+        "an input size that suits every branch (striate sizes), or the same stride and padding in each branch"
+    )
     companions = ("G002",)
-    source = "ONNX Add and Concat; U-Net's crop (Ronneberger et al. 2015, arXiv 1505.04597); PyTorch forum, odd skip sizes"
+    source = (
+        "ONNX Add and Concat; U-Net's crop (Ronneberger et al. 2015, arXiv 1505.04597); PyTorch forum, odd "
+        "skip sizes"
+    )
     bad = """
         [network]
         input = "15x15x4"
@@ -223,7 +237,10 @@ class WeightsOfAnotherSize(Failure):
     """The weights were made for another number of inputs than they get."""
 
     code = "G004"
-    why = "Filters extend the full depth of the input, and a fully connected layer has one weight for every input number."
+    why = (
+        "Filters extend the full depth of the input, and a fully connected layer has one weight for every "
+        "input number."
+    )
     fix = "the input size that the weights were made for, or weights for this one"
     source = "PyTorch Linear (in_features) and Conv2d (in_channels)"
     bad = "8x8x3 -> conv 1x1 6 -> flatten -> fc 10 in 294"
@@ -235,7 +252,7 @@ class WeightsOfAnotherSize(Failure):
         spec = context.spec(node.inputs[0])
         for field, size in (("in_channels", spec.channels), ("in_features", spec.shape[-1])):
             if hasattr(node.op, field):
-                yield from fixes.change(context, node, f"{field} {size}", **{field: size})
+                yield from fixes.change(context, node, f"{field} {size}", None, **{field: size})
 
 
 class LastWindowOverhangs(Rule):
@@ -254,7 +271,9 @@ class LastWindowOverhangs(Rule):
             over = {axis: window for axis, window in axes.items() if window.overhang}
             if over:
                 window = next(iter(over.values()))
-                rows = " and ".join(f"{w.overhang} {AXIS_WORDS[a]}{'s' * (w.overhang > 1)}" for a, w in over.items())
+                rows = " and ".join(
+                    f"{w.overhang} {AXIS_WORDS[a]}{'s' * (w.overhang > 1)}" for a, w in over.items()
+                )
                 yield self.finding(
                     context,
                     node,
@@ -269,4 +288,6 @@ class LastWindowOverhangs(Rule):
 
 
 def _no_overhang(declaration: Declaration) -> bool:
-    return _keeps(declaration) and not any(isinstance(w, Window) and w.overhang for w in declaration.windows.values())
+    return _keeps(declaration) and not any(
+        isinstance(w, Window) and w.overhang for w in declaration.windows.values()
+    )

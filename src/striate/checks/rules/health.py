@@ -12,14 +12,10 @@ from striate.diagnostics import Diagnostic, Fix, Severity
 from striate.network import Node
 
 LEARNED = ("conv", "tconv", "fc")
-NOT_NEGATIVE = ("relu", "relu6", "sigmoid", "hardsigmoid", "softplus", "softmax")
-"""Activations whose output is never below zero."""
-KEEPS_SIGN = (
-    "maxpool", "avgpool", "lppool", "gap", "gmp", "adaptiveavgpool", "adaptivemaxpool", "dropout", "stochasticdepth",
-    "flatten", "reshape", "permute", "slice", "split", "channelshuffle", "pixelshuffle", "upsample", "identity", "crop",
-    "concat", "add", "mul", "lrn", "leakyrelu", "prelu", "elu", "selu", "gelu", "silu", "tanh", "hardswish", "mish",
+ACTIVATIONS = (
+    "relu", "relu6", "leakyrelu", "prelu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid",
+    "softplus", "mish", "softmax", "logsoftmax",
 )  # fmt: skip
-"""Ops that give nothing negative where they get nothing negative."""
 TRANSPARENT = ("identity", "dropout", "stochasticdepth", "flatten")
 """Ops that hand values on as they are (dropout: at inference)."""
 LINEAR = (*TRANSPARENT, "bn", "avgpool", "gap", "adaptiveavgpool", "reshape", "permute", "layerscale")
@@ -39,7 +35,10 @@ class BiasBeforeNorm(Rule):
 
     code = "N001"
     severity = Severity.INFO
-    why = "The normalisation subtracts the bias again, and its own shift replaces it: dead parameters and dead time."
+    why = (
+        "The normalisation subtracts the bias again, and its own shift replaces it: dead parameters and dead "
+        "time."
+    )
     fix = "bias off"
     source = "Ioffe & Szegedy 2015, Batch Normalization, arXiv 1502.03167, section 3.2"
     bad = "16x16x3 -> conv 3x3 8 pad 1 mode circular -> bn -> relu"
@@ -48,7 +47,11 @@ class BiasBeforeNorm(Rule):
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node in context.of(*LEARNED):
             after = context.after(node)
-            if getattr(node.op, "bias", False) and after is not None and _subtracts_channel_means(context, after):
+            if (
+                getattr(node.op, "bias", False)
+                and after is not None
+                and _subtracts_channel_means(context, after)
+            ):
                 size = next(p.elements for p in context.declaration(node).parameters if p.kind == "bias")
                 yield self.finding(
                     context,
@@ -65,140 +68,27 @@ def _subtracts_channel_means(context: Context, node: Node) -> bool:
     return node.op.word == "gn" and getattr(node.op, "groups", 0) == context.spec(node.inputs[0]).channels
 
 
-class ActivationMissing(Rule):
-    """Two linear layers in a row with nothing between them but linear ops."""
-
-    code = "N002"
-    severity = Severity.INFO
-    why = "A linear map of a linear map is one linear map: the pair can say nothing that a single layer could not."
-    fix = "an activation between them, or one layer instead of two"
-    source = "Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.3; Lin et al. 2013, Network in Network, arXiv 1312.4400"
-    bad = "16x16x3 -> conv 1x1 8 -> conv 3x3 16 pad 1 mode circular"
-    good = "16x16x3 -> conv 1x1 8 -> relu -> conv 3x3 16 pad 1 mode circular"
-
-    def look(self, context: Context) -> Iterator[Diagnostic]:
-        for node in context.of("conv", "fc"):
-            after = following(context, node, LINEAR)
-            if after is None or after.op.word not in ("conv", "fc") or after.name not in context.declarations:
-                continue
-            if any(_separable(context, one) for one in (node, after)) or _crossed(context, node, after):
-                continue
-            first, middle, last = (
-                context.spec(value).channels for value in (node.inputs[0], node.outputs[0], after.outputs[0])
-            )
-            if middle >= min(first, last):  # a narrower middle is a chosen bottleneck: the pair is cheaper than one layer
-                yield self.finding(
-                    context,
-                    after,
-                    f"no activation between {node.name} and this layer",
-                    why=f"{first} -> {middle} -> {last} channels, and nothing nonlinear between. {self.why}",
-                )
-
-
-def _separable(context: Context, node: Node) -> bool:
-    """Depthwise and other grouped convolutions are one half of a factorised one."""
-    groups = getattr(node.op, "groups", 1)
-    return groups == "depthwise" or groups > 1
-
-
-def _crossed(context: Context, one: Node, other: Node) -> bool:
-    """1xF after Fx1: a separable filter, cheaper than the square one."""
-    kernels = [
-        node.op.per_axis("kernel", len(context.spec(node.inputs[0]).spatial)) if node.op.word == "conv" else (1,)
-        for node in (one, other)
-    ]
-    return all(1 in kernel and max(kernel) > 1 for kernel in kernels) and kernels[0] != kernels[1]
-
-
-class ActivationWithoutEffect(Rule):
-    """An activation that changes nothing, because nothing negative can reach it."""
-
-    code = "N003"
-    severity = Severity.WARNING
-    why = "max(x, 0) of something that is never negative is that thing: a repeated or misplaced activation."
-    fix = "remove it, or move it to where it acts"
-    source = "Nair & Hinton 2010, Rectified linear units, ICML: relu(relu(x)) = relu(x)"
-    bad = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 2 -> relu"
-    good = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 2"
-
-    def look(self, context: Context) -> Iterator[Diagnostic]:
-        positive: dict[str, Node] = {}
-        for node in context.nodes:
-            word = node.op.word
-            sources = [positive[value] for value in node.inputs if value in positive]
-            if word in ("relu", "leakyrelu", "prelu", "elu") and sources:
-                yield self.finding(
-                    context,
-                    node,
-                    "this activation changes nothing",
-                    why=f"its input is never negative since {sources[0].name} = {sources[0].op.word}",
-                )
-            if word in NOT_NEGATIVE:
-                positive |= dict.fromkeys(node.outputs, node)
-            elif word in KEEPS_SIGN and len(sources) == len(node.inputs):
-                positive |= dict.fromkeys(node.outputs, sources[0])
-
-
-class ActivationAfterSoftmax(Rule):
-    """An activation on top of softmax or log-softmax."""
-
-    code = "N004"
-    severity = Severity.WARNING
-    why = "Softmax gives probabilities that sum to one; relu leaves them alone, anything else bends them, and relu of a log-probability is zero everywhere."
-    fix = "remove it"
-    source = "Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.2.2.3"
-    bad = "8x8x3 -> flatten -> fc 10 -> softmax -> sigmoid"
-    good = "8x8x3 -> flatten -> fc 10 -> softmax"
-
-    def look(self, context: Context) -> Iterator[Diagnostic]:
-        for node in context.of("softmax", "logsoftmax"):
-            after = following(context, node, TRANSPARENT)
-            if after is None or after.op.word not in ACTIVATIONS:
-                continue
-            if node.op.word == "softmax" and after.op.word in ("relu", "leakyrelu", "prelu", "elu"):
-                continue  # changes nothing: N003 says so
-            yield self.finding(context, after, f"{after.op.word} after {node.op.word}")
-
-
-ACTIVATIONS = (
-    "relu", "relu6", "leakyrelu", "prelu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid",
-    "softplus", "mish", "softmax", "logsoftmax",
-)  # fmt: skip
-
-
-class SoftmaxInsideNetwork(Rule):
-    """A softmax whose output goes straight into another learned layer."""
-
-    code = "N005"
-    severity = Severity.WARNING
-    why = "It squeezes the features of a position into a sum of one, so most gradients vanish; inside a network it belongs to attention, where it is multiplied."
-    fix = "relu here, softmax at the end only"
-    source = "Vaswani et al. 2017, Attention is all you need, arXiv 1706.03762, section 3.2.1, on softmax and small gradients"
-    bad = "8x8x3 -> flatten -> fc 32 -> softmax -> fc 10"
-    good = "8x8x3 -> flatten -> fc 32 -> relu -> fc 10 -> softmax"
-
-    def look(self, context: Context) -> Iterator[Diagnostic]:
-        for node in context.of("softmax", "logsoftmax"):
-            after = following(context, node, (*LINEAR, "maxpool"))
-            if after is not None and after.op.word in LEARNED:
-                yield self.finding(context, node, f"softmax before {after.name}, inside the network")
-
-
 class DropoutBeforeNorm(Rule):
     """Dropout directly before batch normalisation."""
 
     code = "N006"
     severity = Severity.INFO
-    why = "Dropout changes the variance between training and inference, and the running variance was collected with it on."
+    why = (
+        "Dropout changes the variance between training and inference, and the running variance was collected "
+        "with it on."
+    )
     fix = "dropout after the last batch normalisation"
-    source = "Li et al. 2019, Understanding the disharmony between dropout and batch normalization by variance shift, CVPR, arXiv 1801.05134"
+    source = (
+        "Li et al. 2019, Understanding the disharmony between dropout and batch normalization by variance "
+        "shift, CVPR, arXiv 1801.05134"
+    )
     bad = "16x16x3 -> conv 1x1 8 bias off -> dropout 0.3 -> bn -> relu"
     good = "16x16x3 -> conv 1x1 8 bias off -> bn -> relu -> dropout 0.3"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node in context.of("dropout"):
             after = context.after(node)
-            if after is not None and after.op.word == "bn" and getattr(node.op, "rate", 0):
+            if after is not None and after.op.word == "bn" and getattr(node.op, "rate", 0.0) > 0:
                 yield self.finding(context, node, f"dropout right before {after.name} = bn")
 
 
@@ -207,9 +97,15 @@ class NormOverOneValue(Rule):
 
     code = "N007"
     severity = Severity.ERROR
-    why = "A value minus its own mean is zero: the layer gives its bias for every image. PyTorch refuses to train it."
+    why = (
+        "A value minus its own mean is zero: the layer gives its bias for every image. PyTorch refuses to "
+        "train it."
+    )
     fix = "normalise before the map becomes 1x1, or over the channels"
-    source = "PyTorch instance_norm: `Expected more than 1 spatial element when training`; Wu & He 2018, arXiv 1803.08494"
+    source = (
+        "PyTorch instance_norm: `Expected more than 1 spatial element when training`; Wu & He 2018, arXiv "
+        "1803.08494"
+    )
     bad = "8x8x16 -> conv 8x8 16 bias off -> in -> relu"
     good = "8x8x16 -> conv 8x8 16 bias off -> ln -> relu"
 
@@ -223,7 +119,9 @@ class NormOverOneValue(Rule):
                 "ln": channels * (space if getattr(node.op, "axes", "") == "all" else 1),
             }[node.op.word]
             if values == 1:
-                yield self.finding(context, node, "the mean runs over one value", why=f"its input is {spec}. {self.why}")
+                yield self.finding(
+                    context, node, "the mean runs over one value", why=f"its input is {spec}. {self.why}"
+                )
 
 
 class ResultUnused(Rule):
@@ -265,7 +163,11 @@ class ResultUnused(Rule):
         for node in context.network.nodes:
             unread = [v for v in node.outputs if not context.consumers(v) and not context.is_output(v)]
             if unread:
-                what = "its output is" if len(node.outputs) == 1 else f"{len(unread)} of its {len(node.outputs)} outputs are"
+                what = (
+                    "its output is"
+                    if len(node.outputs) == 1
+                    else f"{len(unread)} of its {len(node.outputs)} outputs are"
+                )
                 yield self.finding(context, node, f"{what} never used")
         for name in context.network.inputs:
             if not context.consumers(name) and not context.is_output(name):
@@ -277,7 +179,10 @@ class GroupsNeverMix(Rule):
 
     code = "N009"
     severity = Severity.WARNING
-    why = "The network falls apart into parallel ones: no output channel of a group ever sees another group's input."
+    why = (
+        "The network falls apart into parallel ones: no output channel of a group ever sees another group's "
+        "input."
+    )
     fix = "a 1x1 convolution or a channel shuffle between them"
     source = "Zhang et al. 2018, ShuffleNet, arXiv 1707.01083, section 3.1"
     bad = "16x16x8 -> conv 1x1 8 groups 4 -> relu -> conv 1x1 16 groups 4"
@@ -314,9 +219,11 @@ class PoolAfterPool(Rule):
 
     code = "N010"
     severity = Severity.INFO
-    why = "The maximum of maxima is a maximum, the mean of equal means a mean: one layer does the work of both."
+    why = (
+        "The maximum of maxima is a maximum, the mean of equal means a mean: one layer does the work of both."
+    )
     fix = "one pooling with the product of the strides"
-    source = "He et al. 2014, Spatial pyramid pooling, arXiv 1406.4729; ONNX MaxPool"
+    source = "ONNX MaxPool and AveragePool: both definitions are associative"
     bad = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 2 -> maxpool 2"
     good = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 4"
 
@@ -327,11 +234,17 @@ class PoolAfterPool(Rule):
             if after is None or after.op.word != node.op.word or after.name not in windows:
                 continue
             first, second = windows[node.name].values(), windows[after.name].values()
-            plain = all(w.stride == w.kernel and not (w.before or w.after or w.overhang) and w.dilation == 1 for w in (*first, *second))
+            plain = all(
+                w.stride == w.kernel and not (w.before or w.after or w.overhang) and w.dilation == 1
+                for w in (*first, *second)
+            )
             if plain:
                 kernel = tuple(a.kernel * b.kernel for a, b in zip(first, second))
                 yield self.finding(
-                    context, after, f"pools what {node.name} has just pooled", fixes=[Fix(f"one {node.op.word} {by(kernel)} instead of both")]
+                    context,
+                    after,
+                    f"pools what {node.name} has just pooled",
+                    fixes=[Fix(f"one {node.op.word} {by(kernel)} instead of both")],
                 )
 
 
@@ -356,7 +269,9 @@ class LayerDoesNothing(Rule):
 def _idle(context: Context, node: Node) -> str:
     op, word = node.op, node.op.word
     same = context.spec(node.inputs[0]) == context.spec(node.outputs[0])
-    if word == "dropout" and not getattr(op, "rate", 1):  # stochastic depth often grows from 0 over the layers
+    if word == "dropout" and not getattr(
+        op, "rate", 1
+    ):  # stochastic depth often grows from 0 over the layers
         return "its rate is 0"
     if word in ("maxpool", "avgpool", "lppool") and same and _ones(context, node):
         return "a window of one pixel at stride 1"
@@ -398,11 +313,11 @@ class EndsInDropout(Rule):
     severity = Severity.WARNING
     why = "Dropout on the outputs trains against noise in the answer itself, not in the features."
     fix = "dropout before the last layer"
-    source = "Srivastava et al. 2014, Dropout, JMLR 15, section 4: hidden and input units"
+    source = "Srivastava et al. 2014, Dropout, JMLR 15: it is applied to input and hidden units"
     bad = "8x8x3 -> flatten -> fc 10 -> dropout 0.5"
     good = "8x8x3 -> flatten -> dropout 0.5 -> fc 10"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node in context.of("dropout"):
-            if context.is_output(node.outputs[0]) and getattr(node.op, "rate", 0):
+            if context.is_output(node.outputs[0]) and getattr(node.op, "rate", 0.0) > 0:
                 yield self.finding(context, node, "the network ends in dropout")

@@ -11,6 +11,7 @@ from striate.checks.rule import Rule
 from striate.checks.rules.geometry import DUMOULIN, loses, pad_text
 from striate.diagnostics import Diagnostic, Fix, Severity
 from striate.geometry import Window
+from striate.network import Node
 from striate.op import Declaration
 
 SAME = ("same", "same_lower")
@@ -27,10 +28,13 @@ class UnevenPadding(Rule):
     code = "P001"
     severity = Severity.WARNING
     why = (
-        "Padding is added on both sides and read on one: features move by half a pixel in every such layer, the borders "
-        "are treated differently, and learned filters become lopsided."
+        "Padding is added on both sides and read on one: features move by half a pixel in every such layer, the "
+        "borders are treated differently, and learned filters become lopsided."
     )
-    fix = "an input size that fits: for windows of 2P + 1 and d strides of 2, one more than a multiple of 2^d (225, not 224)"
+    fix = (
+        "an input size that fits: for windows of 2P + 1 and d strides of 2, one more than a multiple of 2^d "
+        "(225, not 224)"
+    )
     source = "Alsallakh et al. 2021, Mind the Pad: CNNs can develop blind spots, ICLR, arXiv 2010.02178"
     bad = "8x8x3 -> conv 3x3 8 /2 pad 1"
     good = "9x9x3 -> conv 3x3 8 /2 pad 1"
@@ -59,7 +63,7 @@ class UnevenPadding(Rule):
 
 
 def _uneven(window: Window) -> bool:
-    if loses(window) or window.extent % 2 == 0 and window.stride == 1:
+    if loses(window) or (window.extent % 2 == 0 and window.stride == 1):
         return False  # real rows are lost (G002), or an even window could not be centred anyway (P003)
     before, after = used(window)
     return before != after and (window.wasted_padding > 0 or window.policy in SAME)
@@ -73,11 +77,13 @@ def _along(axes: Mapping[str, Window], bad: Mapping[str, Window]) -> str:
     return "" if len(bad) == len(axes) else f" along {' and '.join(bad)}"
 
 
-def _said(context: Context, node: fixes.Node, axes: Mapping[str, Window]) -> Iterator[Fix]:
+def _said(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Fix]:
     """The padding that is really read, written out: nothing changes, but it is said."""
     pads = [used(window) for window in axes.values()]
     if any(window.wasted_padding for window in axes.values()):
-        yield from fixes.change(context, node, f"pad {pad_text(pads)}, which is what is read", _even, padding=tuple(pads))
+        yield from fixes.change(
+            context, node, f"pad {pad_text(pads)}, which is what is read", _even, padding=tuple(pads)
+        )
 
 
 class OutputShrinks(Rule):
@@ -85,7 +91,10 @@ class OutputShrinks(Rule):
 
     code = "P002"
     severity = Severity.INFO
-    why = "Sizes fall by F - 1 per layer, the border is lost first, and the depth of the network is limited by its input."
+    why = (
+        "Sizes fall by F - 1 per layer, the border is lost first, and the depth of the network is limited by "
+        "its input."
+    )
     fix = "padding of (F - 1)/2, written `pad same`"
     source = "Zhang et al., Dive into Deep Learning, 7.3 Padding and Stride; CS231n, Convolutional Networks"
     bad = "32x32x3 -> conv 5x5 6"
@@ -102,7 +111,8 @@ class OutputShrinks(Rule):
             lost = math.prod(sizes) - math.prod(out)
             formulas = "; ".join(dict.fromkeys(window.formula for window in short.values()))
             pads = [
-                _half(window) if axis in short else (window.before, window.after) for axis, window in axes.items()
+                _half(window) if axis in short else (window.before, window.after)
+                for axis, window in axes.items()
             ]
             yield self.finding(
                 context,
@@ -119,7 +129,9 @@ def _half(window: Window) -> tuple[int, int]:
 
 
 def _same_size(declaration: Declaration) -> bool:
-    return all(isinstance(w, Window) and (w.stride > 1 or w.output >= w.input) for w in declaration.windows.values())
+    return all(
+        isinstance(w, Window) and (w.stride > 1 or w.output >= w.input) for w in declaration.windows.values()
+    )
 
 
 class EvenWindowOffCentre(Rule):
@@ -129,7 +141,9 @@ class EvenWindowOffCentre(Rule):
     severity = Severity.WARNING
     why = "Half a pixel of shift per layer adds up; with `pad same` the extra row goes to one side only."
     fix = "an odd window"
-    source = "Wu et al. 2019, Convolution with even-sized kernels and symmetric padding, NeurIPS, arXiv 1903.08385"
+    source = (
+        "Wu et al. 2019, Convolution with even-sized kernels and symmetric padding, NeurIPS, arXiv 1903.08385"
+    )
     bad = "8x8x4 -> conv 2x2 8 pad same"
     good = "8x8x4 -> conv 1x1 8"
     companions = ("U002",)
@@ -140,7 +154,7 @@ class EvenWindowOffCentre(Rule):
             if not even:
                 continue
             window = next(iter(even.values()))
-            before, after = used(window)
+            before, _ = used(window)
             kernel = tuple(w.kernel + (axis in even) for axis, w in axes.items())
             pads = [_half(w) if w.before + w.after else (0, 0) for w in _odd(axes, even).values()]
             yield self.finding(
@@ -150,14 +164,20 @@ class EvenWindowOffCentre(Rule):
                 why=f"output 0 reads inputs {-before} to {window.extent - 1 - before} along {' and '.join(even)}, "
                 f"centred on {(window.extent - 1) / 2 - before:g}",
                 fixes=fixes.change(
-                    context, node, f"kernel {by(kernel)} pad {pad_text(pads)}", _centred, kernel=kernel, padding=tuple(pads)
+                    context,
+                    node,
+                    f"kernel {by(kernel)} pad {pad_text(pads)}",
+                    _centred,
+                    kernel=kernel,
+                    padding=tuple(pads),
                 ),
             )
 
 
 def _odd(axes: Mapping[str, Window], even: Mapping[str, Window]) -> dict[str, Window]:
     return {
-        a: Window(w.input, w.kernel + (a in even), w.stride, w.dilation, w.before, w.after) for a, w in axes.items()
+        a: Window(w.input, w.kernel + (a in even), w.stride, w.dilation, w.before, w.after)
+        for a, w in axes.items()
     }
 
 
@@ -170,7 +190,10 @@ class WindowSeesOnlyPadding(Rule):
 
     code = "P004"
     severity = Severity.WARNING
-    why = "Such outputs are the same number for every image (the bias), and the next layers treat them as features."
+    why = (
+        "Such outputs are the same number for every image (the bias), and the next layers treat them as "
+        "features."
+    )
     fix = "padding smaller than the window's extent D·(F - 1) + 1"
     source = f"{DUMOULIN}, 2.4 (full padding is F - 1, the most that a window can use)"
     bad = "8x8x3 -> conv 1x1 8 pad 1"
@@ -178,7 +201,11 @@ class WindowSeesOnlyPadding(Rule):
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node, axes in context.windows:
-            empty = {axis: w.padding_only() for axis, w in axes.items() if max(w.before, w.after) >= w.extent or w.dilation > 1}
+            empty = {
+                axis: w.padding_only()
+                for axis, w in axes.items()
+                if max(w.before, w.after) >= w.extent or w.dilation > 1
+            }
             if not any(empty.values()):
                 continue
             whole = math.prod(w.output for w in axes.values())
@@ -191,7 +218,9 @@ class WindowSeesOnlyPadding(Rule):
                 f"{whole - full} of {whole} outputs see only padding",
                 why=f"output {AXIS_WORDS[axis]} {places[0]} of {axes[axis].output} lies wholly in the padding: "
                 f"{max(axes[axis].before, axes[axis].after)} padded, the window reaches over {axes[axis].extent}",
-                fixes=fixes.change(context, node, f"pad {pad_text(pads)}", _sees_something, padding=tuple(pads)),
+                fixes=fixes.change(
+                    context, node, f"pad {pad_text(pads)}", _sees_something, padding=tuple(pads)
+                ),
             )
 
 
@@ -204,7 +233,10 @@ class PaddingDilutesAverage(Rule):
 
     code = "P005"
     severity = Severity.INFO
-    why = "A constant image does not stay constant: a corner of a padded 3x3 mean has 4 real values of 9, and divides by 9."
+    why = (
+        "A constant image does not stay constant: a corner of a padded 3x3 mean has 4 real values of 9, and "
+        "divides by 9."
+    )
     fix = "count real pixels only: `countpad off` (count_include_pad=False)"
     source = "PyTorch AvgPool2d and ONNX AveragePool, count_include_pad"
     bad = "9x9x8 -> avgpool 3x3 /2 pad 1"
@@ -240,7 +272,9 @@ class BorderBeyondMap(Rule):
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node, axes in context.windows:
             for axis, window in axes.items():
-                room = {"reflect": window.input - 1, "circular": window.input, "symmetric": window.input}.get(window.mode)
+                room = {"reflect": window.input - 1, "circular": window.input, "symmetric": window.input}.get(
+                    window.mode
+                )
                 if room is not None and max(window.before, window.after) > room:
                     yield self.finding(
                         context,

@@ -26,9 +26,15 @@ class PixelsNeverRead(Rule):
 
     code = "U001"
     severity = Severity.WARNING
-    why = "What is skipped was computed by the layer before for nothing, and small things can fall between the windows."
+    why = (
+        "What is skipped was computed by the layer before for nothing, and small things can fall between the "
+        "windows."
+    )
     fix = "a window at least as long as the stride, or average pooling before it"
-    source = "He et al. 2019, Bag of tricks for image classification, arXiv 1812.01187, section 4 (ResNet-B, ResNet-D)"
+    source = (
+        "He et al. 2019, Bag of tricks for image classification, arXiv 1812.01187, section 4 (ResNet-B, "
+        "ResNet-D)"
+    )
     bad = "8x8x16 -> conv 1x1 32 /2"
     good = "8x8x16 -> conv 2x2 32 /2"
 
@@ -47,7 +53,11 @@ class PixelsNeverRead(Rule):
             missed = whole - _covered_by([striding[reader.name] for reader in readers])
             if missed:
                 window = max(axes.values(), key=lambda w: w.gap)
-                others = f", nor by {', '.join(r.name for r in readers if r is not node)}" if len(readers) > 1 else ""
+                others = (
+                    f", nor by {', '.join(r.name for r in readers if r is not node)}"
+                    if len(readers) > 1
+                    else ""
+                )
                 yield self.finding(
                     context,
                     node,
@@ -96,7 +106,8 @@ def _covered(reads: Sequence[Sequence[frozenset[int]]]) -> int:
         kind = tuple(x in box[0] for box in boxes)
         classes[kind] = classes.get(kind, 0) + 1
     return sum(
-        rows * _covered([box[1:] for box, reads_row in zip(boxes, kind) if reads_row]) for kind, rows in classes.items()
+        rows * _covered([box[1:] for box, reads_row in zip(boxes, kind) if reads_row])
+        for kind, rows in classes.items()
     )
 
 
@@ -107,12 +118,18 @@ def _reaching(context: Context, node: Node, axes: Mapping[str, Window]) -> Itera
     for extra in (0, 1):
         grown = tuple(k + extra * (k > w.kernel) for k, w in zip(kernel, axes.values()))
         pads = [
-            (w.before + extra * (k > w.kernel), w.after + extra * (k > w.kernel)) for k, w in zip(grown, axes.values())
+            (w.before + extra * (k > w.kernel), w.after + extra * (k > w.kernel))
+            for k, w in zip(grown, axes.values())
         ]
         text = f"kernel {by(grown)}" + (f" pad {pad_text(pads)}" if extra else "")
         found = list(
             fixes.change(
-                context, node, text, lambda d: d.outputs[0].spatial == out and _gapless(d), kernel=grown, padding=tuple(pads)
+                context,
+                node,
+                text,
+                lambda d: d.outputs[0].spatial == out and _gapless(d),
+                kernel=grown,
+                padding=tuple(pads),
             )
         )
         yield from found
@@ -146,9 +163,15 @@ class BorderUnderused(Rule):
 
     code = "U002"
     severity = Severity.INFO
-    why = "What lies at the border has less weight in the output. Zero padding of (F - 1)/2 keeps the size, not the balance."
+    why = (
+        "What lies at the border has less weight in the output. Zero padding of (F - 1)/2 keeps the size, not "
+        "the balance."
+    )
     fix = "full padding (P = F - 1) or mode circular use every pixel equally often"
-    source = "Zhang et al., Dive into Deep Learning, 7.3, Fig. 7.3.1; Alsallakh et al. 2021, Mind the Pad, arXiv 2010.02178"
+    source = (
+        "Zhang et al., Dive into Deep Learning, 7.3, Fig. 7.3.1; Alsallakh et al. 2021, Mind the Pad, arXiv "
+        "2010.02178"
+    )
     bad = "8x8x3 -> conv 3x3 8 pad 1"
     good = "8x8x3 -> conv 3x3 8 pad 1 mode circular"
 
@@ -159,12 +182,14 @@ class BorderUnderused(Rule):
             pairs = [_border(window) for window in axes.values()]
             corner, inner = (math.prod(column) for column in zip(*pairs))
             if corner < inner:
-                corners, middle = ("corner pixels", "central ones") if len(axes) > 1 else ("end positions", "middle ones")
+                corners, middle = (
+                    ("corner pixels", "central ones") if len(axes) > 1 else ("end positions", "middle ones")
+                )
                 yield self.finding(
                     context,
                     node,
                     f"{corners} get {corner} of {inner} uses",
-                    why=f"{corner} {'window reads' if corner == 1 else 'windows read'} each of them, {inner} read {middle}",
+                    why=f"{corner} {'window reads' if corner == 1 else 'windows read'} each, {inner} read {middle}",
                     fixes=_balanced(context, node, axes),
                 )
 
@@ -194,7 +219,10 @@ class DilationLeavesHoles(Rule):
     severity = Severity.WARNING
     why = "The output falls apart into interleaved images that know nothing of each other (gridding)."
     fix = "dilations without a common factor, such as 1, 2, 3, or an undilated 3x3 before or after"
-    source = "Wang et al. 2018, Understanding convolution for semantic segmentation, arXiv 1702.08502, section 3.2; Yu et al. 2017, arXiv 1705.09914"
+    source = (
+        "Wang et al. 2018, Understanding convolution for semantic segmentation, arXiv 1702.08502, section "
+        "3.2; Yu et al. 2017, arXiv 1705.09914"
+    )
     bad = "32x32x4 -> conv 3x3 8 pad 2 dil 2 -> relu -> conv 3x3 8 pad 2 dil 2"
     good = "32x32x4 -> conv 3x3 8 pad 1 -> relu -> conv 3x3 8 pad 2 dil 2"
     companions = ("U002",)
@@ -233,9 +261,13 @@ class DilationLeavesHoles(Rule):
         if not rank:
             return None
         nodes = tuple(dict.fromkeys(name for one in known for name in one.nodes))
-        masks = tuple(functools.reduce(_centred_or, (one.masks[k] for one in known), 0) or 1 for k in range(rank))
+        masks = tuple(
+            functools.reduce(_centred_or, (one.masks[k] for one in known), 0) or 1 for k in range(rank)
+        )
         if axes is None:
-            same = all(context.spec(value).spatial == context.spec(node.outputs[0]).spatial for value in node.inputs)
+            same = all(
+                context.spec(value).spatial == context.spec(node.outputs[0]).spatial for value in node.inputs
+            )
             return _Support(masks, nodes) if same and known else None
         if any(w.stride > 1 for w in axes.values()):
             return None
@@ -268,7 +300,9 @@ def _closed(context: Context, node: Node) -> Iterator[Fix]:
     if op.word == "conv":
         rank = len(context.spec(node.inputs[0]).spatial)
         pads = tuple(((k - 1) // 2, k // 2) for k in op.per_axis("kernel", rank))
-        yield from fixes.change(context, node, f"dilation 1 pad {pad_text(list(pads))}", None, dilation=1, padding=pads)
+        yield from fixes.change(
+            context, node, f"dilation 1 pad {pad_text(list(pads))}", None, dilation=1, padding=pads
+        )
 
 
 class CheckerboardFromTransposed(Rule):
@@ -285,7 +319,11 @@ class CheckerboardFromTransposed(Rule):
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node in context.of("tconv"):
             axes = context.declaration(node).windows
-            bad = {a: w for a, w in axes.items() if isinstance(w, TransposedWindow) and w.stride > 1 and w.kernel % w.stride}
+            bad = {
+                a: w
+                for a, w in axes.items()
+                if isinstance(w, TransposedWindow) and w.stride > 1 and w.kernel % w.stride
+            }
             if bad:
                 window = next(iter(bad.values()))
                 least, most = window.kernel // window.stride, -(-window.kernel // window.stride)
@@ -297,7 +335,9 @@ class CheckerboardFromTransposed(Rule):
                     fixes=self._cures(context, node, axes),
                 )
 
-    def _cures(self, context: Context, node: Node, axes: Mapping[str, Window | TransposedWindow]) -> Iterator[Fix]:
+    def _cures(
+        self, context: Context, node: Node, axes: Mapping[str, Window | TransposedWindow]
+    ) -> Iterator[Fix]:
         """The next kernel that divides, with the padding that keeps the output size."""
         kernel, pads = [], []
         for w in axes.values():
@@ -308,7 +348,12 @@ class CheckerboardFromTransposed(Rule):
             pads.append((crop // 2, crop - crop // 2))
         if all(side >= 0 for pair in pads for side in pair):
             yield from fixes.change(
-                context, node, f"kernel {by(tuple(kernel))} pad {pad_text(pads)}", kernel=tuple(kernel), padding=tuple(pads), output_padding=0
+                context,
+                node,
+                f"kernel {by(tuple(kernel))} pad {pad_text(pads)}",
+                kernel=tuple(kernel),
+                padding=tuple(pads),
+                output_padding=0,
             )
 
 
@@ -317,7 +362,10 @@ class TapsNeverMeetImage(Rule):
 
     code = "U005"
     severity = Severity.WARNING
-    why = "On a map this small a wide or dilated filter works with its middle alone; the other weights are never trained."
+    why = (
+        "On a map this small a wide or dilated filter works with its middle alone; the other weights are "
+        "never trained."
+    )
     fix = "a smaller kernel or dilation here, or a larger input"
     source = "Chen et al. 2017, Rethinking atrous convolution (DeepLabv3), arXiv 1706.05587, section 3.3"
     bad = "1x1x8 -> conv 3x3 8 pad 1"
@@ -349,7 +397,11 @@ class TapsNeverMeetImage(Rule):
         ]
         if all(side >= 0 for pair in pads for side in pair):
             yield from fixes.change(
-                context, node, f"kernel {by(kernel)} pad {pad_text(pads)}, which computes the same", kernel=kernel, padding=tuple(pads)
+                context,
+                node,
+                f"kernel {by(kernel)} pad {pad_text(pads)}, which computes the same",
+                kernel=kernel,
+                padding=tuple(pads),
             )
 
 
@@ -362,7 +414,9 @@ def _live(window: Window) -> tuple[int, ...]:
     live = []
     for u in range(window.kernel):
         first = window.raw(0, u)
-        turns = max(-(first // window.stride), 0)  # the first output at which this tap is not before the image
+        turns = max(
+            -(first // window.stride), 0
+        )  # the first output at which this tap is not before the image
         if turns <= last and window.raw(turns, u) < window.input:
             live.append(u)
     return tuple(live)
