@@ -1,18 +1,20 @@
 """The command line: parses, calls, prints.
 
 `main` is the one border between exceptions and exit codes: 0 done, 1 findings (`check`), 2 bad input or any error,
-130 interrupted, 141 the reader of a pipe went away. Each command lives in its own file and is imported only when asked for.
+130 interrupted, 141 the reader of a pipe went away. Each command lives in its own file and is imported only when
+asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from striate.cli.app import app
+from striate.cli.app import PIPE_CLOSED, app
 from striate.diagnostics import StriateError
 
 
@@ -20,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code and never raises for a user's mistake."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller (`>&-`)
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
         code = app.main(arguments, prog_name="striate", standalone_mode=False)
         sys.stdout.flush()
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         _drop_output()
-        return 141
+        return PIPE_CLOSED
     except Exception as error:
         if isinstance(error, OSError):
             _drop_output()  # what is still buffered would fail again at exit
@@ -48,7 +50,7 @@ def _say(text: str) -> None:
 
     try:
         page = Page(Terminal.of(sys.stderr))
-        page.message(text)
+        page.message(text, "bold red")
         sys.stderr.write(str(page))
         sys.stderr.flush()
     except OSError:
@@ -57,10 +59,8 @@ def _say(text: str) -> None:
 
 def _drop_output() -> None:
     """Let the interpreter's last flush of stdout go nowhere."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass
 
 
 __all__ = ["StriateError", "app", "main"]

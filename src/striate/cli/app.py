@@ -1,4 +1,4 @@
-"""The group of all commands. A command is the file of its name in this folder, with a `command` in it; it is imported on use."""
+"""The group of all commands. A command is the file of its name in this folder, with a `command` in it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from striate.diagnostics import UnknownNameError, suggest
 
 COMMANDS = ("show", "check", "explain", "sizes", "pixels", "diff", "models", "doctor", "tour")
 """In the order in which `striate --help` lists them."""
+
+PIPE_CLOSED = 141
+"""What a shell reports of a program that a closed pipe has stopped: 128 + SIGPIPE."""
 
 EXAMPLES = """\b
 examples
@@ -37,6 +40,12 @@ class Lazy(click.Group):
         command: click.Command = importlib.import_module(f"striate.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader has seen enough: `striate show x | head`
+            raise click.exceptions.Exit(PIPE_CLOSED) from None
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         word = args[0]
         if word in COMMANDS or word.startswith("-"):
@@ -47,7 +56,11 @@ class Lazy(click.Group):
             f"no such command: {word}",
             where="striate",
             why=f"the commands are {', '.join(COMMANDS)}",
-            fix=f"did you mean {nearest}?" if nearest else f"striate show '{word}'" if model else "striate --help",
+            fix=f"did you mean {nearest}?"
+            if nearest
+            else f"striate show '{word}'"
+            if model
+            else "striate --help",
         )
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from striate.cli.options import Model, Names, emit, examples, input_option, load, output_option, page
-from striate.diagnostics import StriateError
-
-FORMATS = ("full", "concise", "json", "sarif", "github", "junit")
+from striate.checks.outputs import FORMATS
+from striate.cli.options import Command, Model, Names, emit, examples, input_option, load, output_option, page
+from striate.diagnostics import Severity, StriateError
 
 
 def _codes() -> list[str]:
@@ -19,7 +20,7 @@ def _codes() -> list[str]:
     return [rule.code for rule in all_rules()]
 
 
-def _selectors(flag: str, text: str) -> Any:
+def _selectors(flag: str, text: str) -> Callable[[Command], Command]:
     return click.option(flag, metavar="CODES", type=Names("CODES", _codes), help=text)
 
 
@@ -34,7 +35,9 @@ def _selectors(flag: str, text: str) -> Any:
 )
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=Model())
 @input_option
-@click.option("--output-format", type=click.Choice(FORMATS), default="full", help="How to print findings.")
+@click.option(
+    "--output-format", type=click.Choice(list(FORMATS)), default="full", help="How to print findings."
+)
 @click.option("--json", "as_json", is_flag=True, help="The same as --output-format json.")
 @output_option
 @_selectors("--select", "Only these rules (codes, prefixes or names; comma-separated).")
@@ -65,13 +68,13 @@ def command(
 
     Exit code 0: nothing found at or above --fail-on; 1: findings; 2: bad input.
     """
-    from striate.checks import check, outputs
+    from striate.checks import check
 
     chosen = _config(config, isolated).replace(**settings)
     reports, failed = [], False
     for model in models:
         try:
-            reports.append(check(load(model, input), chosen))
+            reports.append(check(load(model, input), chosen, _file(model)))
         except StriateError as error:
             if len(models) == 1:
                 raise
@@ -84,10 +87,32 @@ def command(
         click.echo(f"{count} findings written to {write_baseline}", err=True)
         return 2 if failed else 0
     name = "json" if as_json else output_format
-    terminal = page().terminal
-    text = outputs.FORMATS[name](reports)
+    text = FORMATS[name](reports)
+    if name == "full" and output is None and sys.stdout.isatty():
+        text = _painted(text, {finding.code: finding.severity for r in reports for finding in r.findings})
     emit(text + "\n" if text else "", output)
     return 2 if failed else int(any(report.failed for report in reports))
+
+
+def _file(model: str) -> str | None:
+    """The file that a MODEL argument names, if it names one."""
+    for name in (model, model.rpartition(":")[0]):
+        if name and "->" not in name and Path(name).is_file():
+            return name
+    return None
+
+
+def _painted(text: str, severities: Mapping[str, Severity]) -> str:
+    """The full text wrapped to the terminal, codes in the colour of their severity."""
+    from striate.views.text.rules import STYLES
+
+    out = page()
+    for block in text.split("\n\n"):
+        if out.lines:
+            out.line()
+        severity = severities.get(block.split(" ")[0])
+        out.message(block, f"bold {STYLES[severity]}" if severity else "")
+    return str(out).removesuffix("\n")
 
 
 def _config(path: str | None, isolated: bool) -> Any:

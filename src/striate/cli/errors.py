@@ -1,6 +1,9 @@
-"""Every exception as a StriateError: what went wrong, where, why, the fix, a code. Imported only when something failed."""
+"""Every exception as a StriateError: what, where, why, fix, code. Imported only when something failed."""
 
 from __future__ import annotations
+
+import re
+import sys
 
 import click
 
@@ -57,11 +60,26 @@ def _usage(error: click.UsageError) -> StriateError:
     if isinstance(error, click.NoSuchOption):
         kind, message = UnknownNameError, f"no such option: {error.option_name}"
         nearest = ", ".join(error.possibilities or ())
-    elif isinstance(error, click.BadParameter) and isinstance(getattr(error.param, "type", None), click.Choice):
-        choices = [str(choice) for choice in error.param.type.choices]  # type: ignore[union-attr]
-        kind, why = UnknownNameError, f"it is one of {', '.join(choices)}"
-        given = message.split("'")[1] if message.count("'") > 1 else ""
-        message = f"{'/'.join(error.param.opts) if error.param else where}: {given!r} is not known"
-        nearest = suggest(given, choices)
+    elif (
+        isinstance(error, click.BadParameter)
+        and error.param
+        and not isinstance(error, click.MissingParameter)
+    ):
+        option, sort = error.param.opts[0], error.param.type
+        given = next(iter(re.findall(r"'([^']*)' is|(\S+) is", error.message)), ("", ""))
+        word = given[0] or given[1]
+        if isinstance(sort, click.Choice):
+            choices = [str(choice) for choice in sort.choices]
+            kind, message, nearest = (
+                UnknownNameError,
+                f"{option}: {word!r} is not known",
+                suggest(word, choices),
+            )
+            why = f"it is one of {', '.join(choices)}"
+        elif isinstance(sort, click.IntRange):
+            message, why = f"{option}: {word!r} has no meaning", f"it is a whole number of {sort.min} or more"
     fix = f"did you mean {nearest}?" if nearest else f"`{where} --help` shows how"
+    if any(word == "-" or "->" in word for word in sys.argv[1:]) and not nearest:
+        # The shell has cut the notation up, and taken what follows > as the name of a file to write.
+        fix = f"put the notation in quotes: {where} '7x7x1 -> conv 3x3'"
     return kind(message[:1].lower() + message[1:], where=where, why=why, fix=fix)

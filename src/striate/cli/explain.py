@@ -15,14 +15,20 @@ def _codes() -> list[str]:
 
 
 @click.command(
-    epilog=examples("striate explain G002", "striate explain stride-loses-pixels", "striate explain --all --markdown -o docs/rules.md")
+    epilog=examples(
+        "striate explain G002",
+        "striate explain stride-loses-pixels",
+        "striate explain --all --markdown -o docs/rules.md",
+    )
 )
 @click.argument("codes", metavar="CODE...", nargs=-1, type=Names("CODE", _codes))
 @click.option("--all", "everything", is_flag=True, help="Every rule and error.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="All of them as one Markdown page.")
 @json_option
 @output_option
-def command(codes: tuple[str, ...], everything: bool, as_markdown: bool, as_json: bool, output: str | None) -> None:
+def command(
+    codes: tuple[str, ...], everything: bool, as_markdown: bool, as_json: bool, output: str | None
+) -> None:
     """Explain rules and errors: what, why, an example with what `check` says to it, the cure, the source.
 
     CODE is a code (G002) or a rule's name (stride-loses-pixels).

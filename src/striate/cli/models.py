@@ -8,7 +8,11 @@ from striate.cli.options import emit, emit_json, examples, json_option, page
 from striate.diagnostics import UnknownNameError, suggest
 
 
-@click.command(epilog=examples("striate models", "striate models 'resnet*'", "striate models --json | jq '.models[].name'"))
+@click.command(
+    epilog=examples(
+        "striate models", "striate models 'resnet*'", "striate models --json | jq '.models[].name'"
+    )
+)
 @click.argument("glob", required=False, default="*")
 @json_option
 def command(glob: str, as_json: bool) -> None:

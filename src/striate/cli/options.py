@@ -11,16 +11,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from striate.diagnostics import SourceError
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from striate.network import Network
     from striate.views.text.page import Page
 
+if TYPE_CHECKING:
+    _Type = click.ParamType[str]
+else:
+    _Type = click.ParamType  # not generic before click 8.2
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class Model(click.ParamType[str]):
+class Model(_Type):
     """A MODEL as the shell gives it; completes catalogue names and files."""
 
     name = "MODEL"
@@ -32,11 +39,13 @@ class Model(click.ParamType[str]):
 
         from striate.models.catalogue import entries
 
-        found = [CompletionItem(e.name, help=e.family.name) for e in entries() if e.name.startswith(incomplete)]
+        found = [
+            CompletionItem(e.name, help=e.family.name) for e in entries() if e.name.startswith(incomplete)
+        ]
         return [*found, CompletionItem(incomplete, type="file")]
 
 
-class Names(click.ParamType[str]):
+class Names(_Type):
     """A word whose known values are found only when completing; the callee judges it."""
 
     name = "NAME"
@@ -55,7 +64,10 @@ class Names(click.ParamType[str]):
 
 model_argument = click.argument("model", type=Model())
 input_option = click.option(
-    "--input", "input", metavar="HxWxC", help="Set or override the input size, e.g. 224x224x3 (or 224: the channels stay)."
+    "--input",
+    "input",
+    metavar="HxWxC",
+    help="Set the input size, e.g. 224x224x3 (or 224: the channels stay).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 output_option = click.option(
@@ -86,15 +98,22 @@ def emit(text: object, path: str | None = None) -> None:
     import tempfile
     from pathlib import Path
 
-    target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(21, "Is a directory", path)
-    handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    target = Path(path).resolve()  # a link stays a link
+    try:
+        if (
+            target.exists() and not target.is_file()
+        ):  # a device or a pipe is written, never replaced; a directory fails
+            target.write_text(str(text), encoding="utf-8")
+            return
+        handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        fix = "name a file in a folder that can be written"
+        raise SourceError(f"{path} cannot be written", where=path, why=str(error.strerror), fix=fix) from None
     try:
         with open(handle, "w", encoding="utf-8") as stream:
             stream.write(str(text))
         mode = target.stat().st_mode if target.exists() else 0o666 & ~_umask()
-        os.chmod(aside, mode)  # noqa: PTH101
+        os.chmod(aside, mode)
         Path(aside).replace(target)
     except BaseException:
         Path(aside).unlink(missing_ok=True)

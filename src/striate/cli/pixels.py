@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import click
 
-from striate.cli.options import emit, emit_json, examples, input_option, json_option, load, model_argument, page
+from striate.cli.options import (
+    emit,
+    emit_json,
+    examples,
+    input_option,
+    json_option,
+    load,
+    model_argument,
+    page,
+)
 
 
 @click.command(
@@ -18,7 +27,9 @@ from striate.cli.options import emit, emit_json, examples, input_option, json_op
 @model_argument
 @input_option
 @click.option("--node", metavar="NAME", help="Count the ways to this node instead of to the output.")
-@click.option("--compare", is_flag=True, help="valid, zero same, full, circular and reflect padding side by side.")
+@click.option(
+    "--compare", is_flag=True, help="valid, zero same, full, circular and reflect padding side by side."
+)
 @json_option
 def command(model: str, input: str | None, node: str | None, compare: bool, as_json: bool) -> None:
     """Map in how many ways each input pixel reaches the output.

@@ -5,7 +5,16 @@ from __future__ import annotations
 import click
 
 from striate.cli.options import (
-    Names, emit, emit_json, examples, input_option, json_option, load, model_argument, output_option, page,
+    Names,
+    emit,
+    emit_json,
+    examples,
+    input_option,
+    json_option,
+    load,
+    model_argument,
+    output_option,
+    page,
 )  # fmt: skip
 
 
@@ -28,8 +37,10 @@ def _conventions() -> list[str]:
 @input_option
 @click.option("--node", metavar="NAME", help="One node in full: formula, filter, weights, cost, field.")
 @click.option("--mac-convention", metavar="NAME", type=Names("NAME", _conventions), default="striate",
-              help="How to count MACs: striate (default), torchvision, fvcore, thop, ptflops.")  # fmt: skip
-@click.option("--reconcile", is_flag=True, help="MACs under every convention, with the reasons for differences.")
+              help="How to count MACs; --reconcile lists the ways.")  # fmt: skip
+@click.option(
+    "--reconcile", is_flag=True, help="MACs under every convention, with the reasons for differences."
+)
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values, one row for each node.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table.")

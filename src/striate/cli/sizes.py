@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import click
 
-from striate.cli.options import emit, emit_json, examples, input_option, json_option, load, model_argument, page
+from striate.cli.options import (
+    emit,
+    emit_json,
+    examples,
+    input_option,
+    json_option,
+    load,
+    model_argument,
+    page,
+)
 
 
 @click.command(
-    epilog=examples("striate sizes resnet50", "striate sizes alexnet --near 256", "striate sizes '7x7x1 -> conv 3x3 /3'")
+    epilog=examples(
+        "striate sizes resnet50", "striate sizes alexnet --near 256", "striate sizes '7x7x1 -> conv 3x3 /3'"
+    )
 )
 @model_argument
 @input_option
-@click.option("--near", type=click.IntRange(min=1), default=224, show_default=True, metavar="N", help="The wished size.")
+@click.option(
+    "--near",
+    type=click.IntRange(min=1),
+    default=224,
+    show_default=True,
+    metavar="N",
+    help="The size wished for.",
+)
 @json_option
 def command(model: str, input: str | None, near: int, as_json: bool) -> None:
     """Find the input sizes that fit exactly: nothing lost, nothing padded on one side only, branches equally long.

@@ -15,14 +15,18 @@ def _topics() -> list[str]:
 
 @click.command(epilog=examples("striate tour", "striate tour stride padding", "striate tour | less -R"))
 @click.argument("topics", metavar="[TOPIC...]", nargs=-1, type=Names("TOPIC", _topics))
-def command(topics: tuple[str, ...]) -> None:
+@click.option("--list", "only_list", is_flag=True, help="Print the names of the topics.")
+def command(topics: tuple[str, ...], only_list: bool) -> None:
     """Walk through the course: fully connected beside convolution, filter depth, stride, borders, shrinking,
     padding, channels, and a whole network. Every number is computed as you watch.
 
-    TOPIC: fully-connected, depth, stride, borders, shrink, padding, channels, network.
+    TOPIC chooses topics by name (--list).
     """
     from striate.views.text import tour
 
     out = page()
-    tour.draw(out, topics)
+    if only_list:
+        out.fields([(name, tour.title(topic)) for name, topic in tour.TOPICS.items()], indent=0)
+    else:
+        tour.draw(out, topics)
     emit(out)

@@ -1,4 +1,4 @@
-"""The record of `striate diff`, striate.diff/1: which nodes changed between two networks, what it costs, which findings came and went.
+"""The record of `striate diff`, striate.diff/1: what changed between two networks, at which cost, with which findings.
 
 Nodes are matched in order: by name where a name was chosen, by what they do where the notation merely counted
 (`conv3`), so that one layer put in front does not change all that follow.
@@ -38,7 +38,9 @@ def diff_record(a: Record, b: Record) -> Record:
 
 
 def _side(record: Record) -> Record:
-    return {key: record[key] for key in ("name", "input", "totals", "convention")} | {"nodes": len(record["nodes"])}
+    return {key: record[key] for key in ("name", "input", "totals", "convention")} | {
+        "nodes": len(record["nodes"])
+    }
 
 
 def _brief(node: Record) -> Record:
@@ -49,7 +51,8 @@ def _facts(node: Record) -> dict[str, Any]:
     facts = {key: node[key] for key in FACTS if key != "field"}
     facts["field"] = {axis: field["size"] for axis, field in node["receptive_field"].items()}
     facts["window"] = {
-        axis: {key: value for key, value in window.items() if key != "formula"} for axis, window in node["window"].items()
+        axis: {key: value for key, value in window.items() if key != "formula"}
+        for axis, window in node["window"].items()
     }
     return facts
 
@@ -58,14 +61,18 @@ def _change(one: Record, other: Record) -> Record | None:
     """Facts that differ, each as [before, after]; None when nothing does."""
     before, after = _facts(one), _facts(other)
     facts = {key: [before[key], after[key]] for key in FACTS if before[key] != after[key]}
-    return {"a": one["name"], "b": other["name"], "facts": facts} if facts or one["name"] != other["name"] else None
+    return (
+        {"a": one["name"], "b": other["name"], "facts": facts}
+        if facts or one["name"] != other["name"]
+        else None
+    )
 
 
 def _key(node: Record) -> str:
     """The name, unless it is only the op's word with a number."""
     leaf = node["name"].rpartition(".")[2]
     counted = re.fullmatch(rf"{re.escape(node['op'])}\d+", leaf) and "." not in node["name"]
-    return node["text"] if counted else node["name"]
+    return str(node["text"] if counted else node["name"])
 
 
 def _matched(a: Sequence[Record], b: Sequence[Record]) -> Iterator[tuple[Record | None, Record | None]]:
@@ -85,7 +92,9 @@ def _matched(a: Sequence[Record], b: Sequence[Record]) -> Iterator[tuple[Record 
     yield from zip(a[end_a:], b[end_b:], strict=True)
 
 
-def _replaced(ours: Sequence[Record], theirs: Sequence[Record]) -> Iterator[tuple[Record | None, Record | None]]:
+def _replaced(
+    ours: Sequence[Record], theirs: Sequence[Record]
+) -> Iterator[tuple[Record | None, Record | None]]:
     """Within a stretch that differs, nodes with the same op are taken for each other, in order."""
     matcher = SequenceMatcher(None, [n["op"] for n in ours], [n["op"] for n in theirs], autojunk=False)
     for kind, i0, i1, j0, j1 in matcher.get_opcodes():

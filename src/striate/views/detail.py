@@ -113,7 +113,7 @@ def _arithmetic(declaration: Declaration) -> Record:
     if declaration.op.word == "conv" and weight is not None:
         volume = "·".join(str(n) for n in (*weight[2:], weight[1]))
         params = f"{weight[0]}·({volume})" + (f" + {bias}" if bias else "")
-        macs = f"{_places(y)} positions · {weight[0]} filters · {math.prod(weight[1:])} products"
+        macs = f"{_places(y)} positions · {weight[0]} filter{'s' * (weight[0] > 1)} · {math.prod(weight[1:])} products"
     elif declaration.op.word == "tconv" and weight is not None:
         volume = "·".join(str(n) for n in (*weight[2:], weight[1]))
         params = f"{weight[0]}·({volume})" + (f" + {bias}" if bias else "")

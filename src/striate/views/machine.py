@@ -12,9 +12,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-SIMD = ("sse4_2", "avx", "f16c", "fma", "avx2", "avx512f", "avx512vl", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_tile")
-"""CPU features that decide how fast a convolution runs (ARM names: see `_ARM`)."""
-_ARM = ("asimd", "asimddp", "fphp", "i8mm", "bf16", "sve", "sve2", "sme")
+VECTORS = (
+    *(
+        "sse4_2",
+        "avx",
+        "f16c",
+        "fma",
+        "avx2",
+        "avx512f",
+        "avx512vl",
+        "avx512bw",
+        "avx512_vnni",
+        "avx512_bf16",
+    ),
+    *("amx_tile", "asimd", "asimddp", "fphp", "i8mm", "bf16", "sve", "sve2", "sme"),
+)
+"""CPU features that decide how fast a convolution runs: x86's, then ARM's."""
 
 
 def machine_record() -> dict[str, Any]:
@@ -43,7 +56,7 @@ def cpu(proc: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
     flags = set((first.get("flags") or first.get("Features") or "").split())
     return {
         "name": first.get("model name") or platform.processor() or platform.machine(),
-        "features": [flag for flag in (*SIMD, *_ARM) if flag in flags],
+        "features": [flag for flag in VECTORS if flag in flags],
     }
 
 
@@ -57,7 +70,7 @@ def threads(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cg
 
 
 def cpu_quota(root: Path, own: Path) -> float | None:
-    """Processors' worth of time that the control groups above this process allow (the smallest); None without a limit."""
+    """Processors' worth of time that the control groups above this process allow, the smallest; None without limit."""
     try:
         lines = own.read_text().splitlines()
     except OSError:

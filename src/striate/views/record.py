@@ -152,12 +152,17 @@ def reconcile_record(net: Network) -> Record:
     found = reconcile(net)
 
     def row(entry: CostRow) -> Record:
-        return {"node": entry.node, "op": entry.op, "macs": dict(entry.counts), "reasons": dict(entry.reasons)}
+        return {
+            "node": entry.node,
+            "op": entry.op,
+            "macs": dict(entry.counts),
+            "reasons": dict(entry.reasons),
+        }
 
     return {
         "schema": "striate.cost/1",
         "name": net.name,
-        "input": list(net.input.without_batch),
+        "inputs": {name: list(spec.without_batch) for name, spec in net.inputs.items()},
         "conventions": {name: CONVENTIONS[name].sentence for name in found.conventions},
         "totals": found.totals,
         "ops": [row(entry) for entry in found.summary],

@@ -7,15 +7,15 @@ import io
 from typing import Any
 
 from striate.views.record import Record
-from striate.views.text.numbers import count, per_axis, shape, size
+from striate.views.text.numbers import count, inputs, per_axis, shape, size
 
 
 def csv_text(record: Record) -> str:
-    """One row for each node; a column for each fact and axis, empty where it does not apply. Lines end in CR LF (RFC 4180)."""
+    """One row for each node; a column for each fact and axis, empty where it does not apply."""
     rows = [_flat(record, node) for node in record["nodes"]]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, restval="")
+    writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue()
@@ -25,7 +25,8 @@ def _flat(record: Record, node: Record) -> dict[str, Any]:
     row: dict[str, Any] = {key: node[key] for key in ("name", "op", "text")}
     row["inputs"] = " ".join(node["inputs"])
     row["output"] = shape(node["output"])
-    row |= {key: node[key] for key in ("params", "macs", "activation_bytes", "aligned")}
+    row |= {key: node[key] for key in ("params", "macs", "activation_bytes")}
+    row["aligned"] = "yes" if node["aligned"] else "no"
     for axis, field in node["receptive_field"].items():
         row |= {f"field_{axis}_{key}": value for key, value in field.items()}
     for axis, window in node["window"].items():
@@ -34,14 +35,16 @@ def _flat(record: Record, node: Record) -> dict[str, Any]:
                 row |= {f"window_{axis}_pad_before": value[0], f"window_{axis}_pad_after": value[1]}
             elif key not in ("formula", "transposed"):
                 row[f"window_{axis}_{key}"] = value
-    row["findings"] = " ".join(dict.fromkeys(f["code"] for f in record["findings"] if f["node"] == node["name"]))
+    row["findings"] = " ".join(
+        dict.fromkeys(f["code"] for f in record["findings"] if f["node"] == node["name"])
+    )
     return row
 
 
 def markdown_text(record: Record) -> str:
     """A Markdown table with the totals under it."""
     head = ("node", "op", "output", "params", "MACs", "field", "memory", "findings")
-    lines = [f"**{_escaped(record['name'])}**, input {shape(record['input'])}", ""]
+    lines = [f"**{_escaped(record['name'])}**, {inputs(record)}", ""]
     lines += [f"| {' | '.join(head)} |", "|---|---|---:|---:|---:|---:|---:|---|"]
     for node in record["nodes"]:
         codes = dict.fromkeys(f["code"] for f in record["findings"] if f["node"] == node["name"])
@@ -58,7 +61,8 @@ def markdown_text(record: Record) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     totals = record["totals"]
     for problem in record["problems"]:
-        lines.append(f"| **{_escaped(problem['node'])}** | {problem['code']}: {_escaped(problem['why'])} | none | | | | | |")
+        why = f"{problem['code']}: {_escaped(problem['why'])}"
+        lines.append(f"| **{_escaped(problem['node'])}** | {why} | none | | | | | |")
     lines += [
         "",
         f"{count(totals['params'])} parameters, {count(totals['macs'])} MACs ({record['convention']}), "

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from striate.network import Network
 
 WRITTEN = 1_000_000
-"""Counts are written pixel by pixel up to this many; a larger map only as its vectors, where one outer product makes it."""
+"""Counts are written out up to this many pixels; a larger map only as its vectors, where one outer product makes it."""
 
 MODES: dict[str, dict[str, Any]] = {
     "valid": {"padding": "valid", "mode": "zeros"},

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from striate.views.record import Record
-from striate.views.text.numbers import count, shape, short
+from striate.views.text.numbers import count, inputs, short
 from striate.views.text.page import Column, Page, Row
 
 
 def draw(page: Page, record: Record) -> None:
     """record: striate.cost/1."""
     names = list(record["conventions"])
-    page.line([(record["name"], "bold"), f"  input {shape(record['input'])}: MACs as five tools count them"])
+    page.line(
+        [(record["name"], "bold"), f"  {inputs(record)}: MACs under {len(record['conventions'])} conventions"]
+    )
     page.line()
     columns = [Column("op", fold=True), *(Column(name, "right") for name in names)]
     rows: list[Row] = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from striate.views.record import Record
 from striate.views.text.numbers import count, per_axis, plural, shape, short, size
-from striate.views.text.page import Column, Page, Row, Text
+from striate.views.text.page import Column, Page, Row
 
 COLUMNS = (
     Column("node", fold=True),
@@ -25,11 +25,16 @@ def draw(page: Page, record: Record) -> None:
     page.line([("A  ", "red"), (a["name"], "bold"), f"  input {shape(a['input'])}"])
     page.line([("B  ", "green"), (b["name"], "bold"), f"  input {shape(b['input'])}"])
     page.line()
-    rows = [*(_row(change) for change in record["changed"]), *_only(record, "removed"), *_only(record, "added")]
+    rows = [
+        *(_row(change) for change in record["changed"]),
+        *_only(record, "removed"),
+        *_only(record, "added"),
+    ]
     if rows:
         used = [k for k in range(len(COLUMNS)) if k == 0 or any(row.cells[k] for row in rows)]
         page.table(
-            [COLUMNS[k] for k in used], [Row([row.cells[k] for k in used], row.notes, row.style) for row in rows]
+            [COLUMNS[k] for k in used],
+            [Row([row.cells[k] for k in used], row.notes, row.style) for row in rows],
         )
     else:
         page.line("no node differs")
@@ -77,10 +82,14 @@ FIT = ("lost", "wasted_padding", "overhang")
 
 def _window(pair: list[Record] | None) -> Iterator[tuple[str, str]]:
     """How the fit of a window changed: lost rows, padding on one side, overhang."""
-    for axis in pair[0] if pair else ():
-        before, after = pair[0].get(axis), pair[1].get(axis) if pair else None
-        if before and after:
-            said = [f"{key.replace('_', ' ')} {before[key]} → {after[key]}" for key in FIT if before[key] != after[key]]
+    one, other = pair or ({}, {})
+    for axis, before in one.items():
+        if after := other.get(axis):
+            said = [
+                f"{key.replace('_', ' ')} {before[key]} → {after[key]}"
+                for key in FIT
+                if before[key] != after[key]
+            ]
             if said:
                 yield axis, ", ".join(said)
 
@@ -88,7 +97,8 @@ def _window(pair: list[Record] | None) -> Iterator[tuple[str, str]]:
 def _only(record: Record, key: str) -> Iterator[Row]:
     style, mark = ("red", "-") if key == "removed" else ("green", "+")
     for node in record[key]:
-        cells = (f"{mark} {node['name']}", node["text"], shape(node["output"]), short(node["params"]), short(node["macs"]), "")
+        cost = (short(node[key]) if node[key] else "" for key in ("params", "macs"))
+        cells = (f"{mark} {node['name']}", node["text"], shape(node["output"]), *cost, "")
         yield Row(cells, (), style)
 
 
@@ -110,7 +120,7 @@ def _percent(before: int, after: int) -> str:
     return f"{100 * (after - before) / before:+.1f}%" if before else "new"
 
 
-def _findings(found: list[Record]) -> Iterator[Text]:
+def _findings(found: list[Record]) -> Iterator[str]:
     """One line for each code, with the nodes."""
     groups: dict[str, list[Record]] = {}
     for finding in found:

@@ -25,17 +25,19 @@ def draw(page: Page, record: dict[str, Any]) -> None:
     )  # fmt: skip
     page.line()
     if not record["packages"]:
-        page.line("no package metadata: Striate runs from its source tree and is not installed (pip install -e .)", 2)
+        page.line(
+            "no package metadata: Striate runs from its source tree and is not installed (pip install -e .)",
+            2,
+        )
         return
     rows = []
     for package in record["packages"]:
         found = package["version"]
         style = "" if found else "dim" if package["extra"] else "red"
-        rows.append(Row((f"  {package['name']}", found or "missing", package["extra"] or "base"), style=style))
-    page.table([Column("  package"), Column("version"), Column("part")], rows)
-    missing_base = [package["name"] for package in record["packages"] if not package["extra"] and not package["version"]]
+        rows.append(Row((package["name"], found or "missing", package["extra"] or "base"), style=style))
+    page.table([Column("package"), Column("version"), Column("part")], rows, indent=2)
     page.line()
-    if missing_base:
+    if any(not package["extra"] and not package["version"] for package in record["packages"]):
         page.line([("base packages are missing: ", "red"), "pip install --upgrade striate"], 2)
     install = install_command(record)
     page.line(f"optional parts: {install}" if install else "all optional parts are here", 2)

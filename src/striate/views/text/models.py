@@ -29,7 +29,7 @@ def draw(page: Page, rows: Sequence[dict[str, Any]]) -> None:
         table = [
             Row(
                 (
-                    f"      {row['name']}",
+                    row["name"],
                     count(row["params"]) if row["params"] is not None else "",
                     f"{row['gmacs']:g}" if row["gmacs"] is not None else "",
                     shape(row["input"]),
@@ -37,7 +37,7 @@ def draw(page: Page, rows: Sequence[dict[str, Any]]) -> None:
             )
             for row in members
         ]
-        page.table(COLUMNS, table, head=False)
+        page.table(COLUMNS, table, head=False, indent=6)
     families = {(row["year"], row["family"]) for row in rows}
     page.line()
     page.line([(f"{plural(len(rows), 'model')} of {plural(len(families), 'family', 'families')}", "dim")])

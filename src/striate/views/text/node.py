@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from striate.views.detail import SYMBOLS
 from striate.views.record import Record
 from striate.views.text.numbers import count, per_axis, plural, shape, short, size
 from striate.views.text.page import Column, Page, Row, Text
 
-AXES = {"h": ("height", "row"), "w": ("width", "column"), "d": ("depth", "slice"), "l": ("length", "position")}
-SIGNS = {"window": "N input · F filter's reach · P both paddings · S stride"}
+AXES = {
+    "h": ("height", "row"),
+    "w": ("width", "column"),
+    "d": ("depth", "slice"),
+    "l": ("length", "position"),
+}
+SIGNS = {
+    SYMBOLS["window"]: "N input · F reach of the filter · P both paddings · S stride",
+    SYMBOLS["transposed"]: "N input · S stride · F reach of the filter · P both croppings",
+}
 
 
 def draw(page: Page, record: Record) -> None:
@@ -23,7 +32,13 @@ def draw(page: Page, record: Record) -> None:
         beside(page, record)
     for finding in record["findings"]:
         page.line()
-        style = "red" if finding["severity"] == "error" else "yellow" if finding["severity"] == "warning" else "dim"
+        style = (
+            "red"
+            if finding["severity"] == "error"
+            else "yellow"
+            if finding["severity"] == "warning"
+            else "dim"
+        )
         page.line([(finding["code"], style), f"  {finding['message']}"], 2, 8)
         page.line(finding["why"], 8)
 
@@ -32,15 +47,19 @@ def _fields(record: Record) -> Iterator[tuple[str, Text]]:
     yield "output", [(", ".join(shape(out) for out in record["outputs"]), "bold")]
     axes = record["axes"]
     if axes:
-        signs = f"   {SIGNS['window']}" if "F)/S" in axes[0]["symbols"] else ""
-        yield "size", [axes[0]["symbols"], (signs, "dim")]
+        yield "size", axes[0]["symbols"]
+        yield "", [(SIGNS[axes[0]["symbols"]], "dim")]
     for axis in axes:
         yield AXES[axis["axis"]][0], _sum(axis)
     chosen = record["filter"]
     if chosen:
         yield "filters", _filters(chosen)
-    weights = [f"{p['name']} {'x'.join(map(str, p['shape']))}" for p in record["parameters"] if p["trainable"]]
-    kept = [f"{p['name']} {'x'.join(map(str, p['shape']))}" for p in record["parameters"] if not p["trainable"]]
+    weights = [
+        f"{p['name']} {'x'.join(map(str, p['shape']))}" for p in record["parameters"] if p["trainable"]
+    ]
+    kept = [
+        f"{p['name']} {'x'.join(map(str, p['shape']))}" for p in record["parameters"] if not p["trainable"]
+    ]
     if weights:
         yield "weights", ", ".join(weights)
     if kept:
@@ -66,7 +85,9 @@ def _sum(axis: Record) -> Text:
         notes.append(f"{words} {_runs(axis['unread'])} never read")
     if axis["wasted_after"] or axis["wasted_before"]:
         side = "end" if axis["wasted_after"] else "start"
-        notes.append(f"{plural(axis['wasted_after'] + axis['wasted_before'], f'padded {words}')} at the {side} unused")
+        notes.append(
+            f"{plural(axis['wasted_after'] + axis['wasted_before'], f'padded {words}')} at the {side} unused"
+        )
     if axis["overhang"]:
         notes.append(f"the last window hangs over by {axis['overhang']}")
     mark = "red" if axis["lost"] else "yellow"
@@ -99,20 +120,22 @@ def _field(record: Record) -> Iterator[tuple[str, Text]]:
     jump = per_axis([field["jump"] for field in fields])
     start = per_axis([field["start"] for field in fields], ", ")
     square = f"{sees}x{sees}" if len(fields) > 1 and "x" not in sees else sees
-    yield "field", f"a unit sees {square} input pixels, its neighbour {jump} further; unit 0 begins at {start}"
+    yield "field", f"{square} input pixels; units {jump} apart, the first begins at {start}"
 
 
 def beside(page: Page, record: Record) -> None:
     """The convolution and the fully connected layer for the same step, side by side."""
     full = record["fully_connected"]
     reads = next(iter(record["reads"].values()))
-    columns = (Column(""), Column("params", "right"), Column("MACs", "right"), Column("a weight joins", fold=True))
+    columns = (Column(""), Column("params", "right"), Column("MACs", "right"), Column("weights", fold=True))
     rows = [
-        Row(("  convolution", count(record["params"]), count(record["macs"]), "every position: shared")),
-        Row(("  fully connected", count(full["params"]), count(full["macs"]), "one input to one output")),
+        Row(("convolution", count(record["params"]), count(record["macs"]), "shared by all positions")),
+        Row(("fully connected", count(full["params"]), count(full["macs"]), "one for each pair")),
     ]
     if record["params"] and record["macs"]:
         times = full["params"] / record["params"], full["macs"] / record["macs"]
-        rows.append(Row(("", f"x {short(round(times[0], 1))}", f"x {short(round(times[1], 1))}", ""), style="dim"))
+        rows.append(
+            Row(("", f"x {short(round(times[0], 1))}", f"x {short(round(times[1], 1))}", ""), style="dim")
+        )
     page.line(f"for the same step, {shape(reads)} -> {shape(record['output'])}:", 2)
-    page.table(columns, rows)
+    page.table(columns, rows, indent=2)

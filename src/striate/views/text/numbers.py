@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from fractions import Fraction
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 def count(n: int) -> str:
@@ -35,18 +35,18 @@ def shape(chw: Sequence[int]) -> str:
     return "x".join(str(n) for n in (*chw[1:], chw[0]))
 
 
+def inputs(record: Mapping[str, Any]) -> str:
+    """The inputs of a network's record: `input 32x32x3`, or each by its name."""
+    named = record["inputs"]
+    if len(named) == 1:
+        return f"input {shape(next(iter(named.values())))}"
+    return f"inputs {', '.join(f'{name} {shape(sizes)}' for name, sizes in named.items())}"
+
+
 def per_axis(values: Sequence[object], sign: str = "x") -> str:
     """One value where all axes agree, else one per axis: 3, 7x1."""
     texts = [str(value) for value in values]
     return texts[0] if len(set(texts)) == 1 else sign.join(texts)
-
-
-def ratio(value: Fraction | float) -> str:
-    """A fraction short enough to read: 4/9, or a decimal when the fraction is long."""
-    exact = value if isinstance(value, Fraction) else Fraction(value)
-    if exact.denominator == 1:
-        return str(exact.numerator)
-    return f"{exact.numerator}/{exact.denominator}" if exact.denominator < 1000 else f"{float(exact):.4g}"
 
 
 def plural(n: int, word: str, many: str = "") -> str:

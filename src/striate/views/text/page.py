@@ -14,28 +14,36 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TextIO
 
+HOLD = "\u00a0"
+"""A space at which no line is broken; written as a plain one."""
+
 Text = str | Sequence[str | tuple[str, str]]
 """A string, or pieces: plain strings and (string, style) pairs."""
 
-_SGR = {"bold": "1", "dim": "2", "underline": "4", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+_SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 _ASCII = str.maketrans(
     {
         "·": "*", "×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "←": "<-", "≥": ">=", "≤": "<=", "≡": "=",
         "≠": "!=", "≈": "~", "…": "...", "’": "'", "“": '"', "”": '"', "─": "-", "│": "|", "█": "#", "▓": "#",
         "▒": "+", "░": ".", "▀": "#", "▄": "#", "▁": ".", "▂": ".", "▃": "-", "▅": "+", "▆": "+", "▇": "#",
-        "■": "#", "✓": "ok", "✗": "x", "½": "1/2", "\u00a0": " ",
+        "■": "#", "✓": "ok", "✗": "x", "½": "1/2",
     }
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Terminal:
-    """What the reader's screen can show: width in columns, colour, characters outside ASCII."""
+    """What the reader's screen can show: width in columns, colour, characters outside ASCII.
+
+    `folds`: whether messages are wrapped. For a pipe or a file they are not (each stays on its line, for grep);
+    tables keep to `width` everywhere.
+    """
 
     width: int = 80
     colour: bool = False
     unicode: bool = True
+    folds: bool = True
 
     @classmethod
     def of(cls, stream: TextIO, environ: Mapping[str, str] = os.environ) -> Terminal:
@@ -47,19 +55,21 @@ class Terminal:
             interactive = stream.isatty()
         except ValueError:  # already closed
             interactive = False
-        colour = interactive and environ.get("TERM") != "dumb" or bool(environ.get("FORCE_COLOR"))
+        colour = (interactive and environ.get("TERM") != "dumb") or bool(environ.get("FORCE_COLOR"))
         try:
             "·×−→≥█".encode(stream.encoding or "ascii")
             wide = True
         except (UnicodeEncodeError, LookupError):
             wide = False
-        width = shutil.get_terminal_size((80, 24)).columns if interactive else _columns(environ)
-        return cls(max(width, 20), colour and not environ.get("NO_COLOR"), wide)
+        asked = environ.get("COLUMNS", "")
+        width = int(asked) if asked.isdecimal() and len(asked) < 6 else 0
+        if not width:
+            width = shutil.get_terminal_size((80, 24)).columns if interactive else 80
+        return cls(max(width, 20), colour and not environ.get("NO_COLOR"), wide, interactive)
 
 
-def _columns(environ: Mapping[str, str]) -> int:
-    value = environ.get("COLUMNS", "")
-    return int(value) if value.isdecimal() and int(value) > 0 else 80
+def _ascii(text: str) -> str:
+    return text.replace(" · ", " | ").translate(_ASCII).encode("ascii", "backslashreplace").decode()
 
 
 def width_of(text: str) -> int:
@@ -113,14 +123,17 @@ class Page:
         for number, piece in enumerate(_wrap(pieces, rest - indent, rest - hang)):
             self.lines.append((" " * (hang if number else indent) + self._paint(piece)).rstrip())
 
-    def message(self, text: str) -> None:
-        """A rendered finding or error: bold head, labelled lines wrapped under their own text."""
+    def message(self, text: str, style: str = "bold") -> None:
+        """A rendered finding or error: painted head, labelled lines that hang under their own text."""
         for number, line in enumerate(text.splitlines()):
             body = line.lstrip()
-            if number:
-                self.line(body, len(line) - len(body), 10)
+            indent = len(line) - len(body)
+            code, gap, rest = ("", "", body) if number else body.partition(" ")
+            pieces: list[str | tuple[str, str]] = [(code, style), gap, rest] if code else [rest]
+            if self.terminal.folds:
+                self.line(pieces, indent, 10 if number else 2)
             else:
-                self.line([(body, "bold")], 0, 2)
+                self.lines.append(" " * indent + self._paint(self._pieces(pieces)))
 
     def title(self, text: str) -> None:
         """A heading with a rule under it."""
@@ -139,21 +152,53 @@ class Page:
 
     # -- tables -----------------------------------------------------------------------------------------------
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Row], gap: int = 2, head: bool = True) -> None:
-        """A table: every column as wide as its widest cell; foldable columns give way when that is too wide."""
+    def table(
+        self, columns: Sequence[Column], rows: Iterable[Row], gap: int = 2, head: bool = True, indent: int = 0
+    ) -> None:
+        """A table: every column as wide as its widest cell; foldable columns give way when that is too wide.
+
+        Where even that would break short words, every row becomes a paragraph instead.
+        """
         body = list(rows)
         grid = [[self._pieces(cell) for cell in row.cells] for row in body]
         titles = [self._pieces([(column.title, "bold")]) for column in columns]
         shown = [titles, *grid] if head else grid
-        widths = [max((_length(row[k]) for row in shown if row), default=0) for k in range(len(columns))]
-        widths = self._fit(columns, widths, gap)
+        natural = [max((_length(row[k]) for row in shown if row), default=0) for k in range(len(columns))]
+        room = self.terminal.width - indent - gap * (len(columns) - 1)
+        widths = _fitted(columns, natural, room)
+        squeezed = any(now < wish and now < 12 for now, wish in zip(widths, natural))
+        if squeezed or sum(widths) > room:
+            self._stacked(columns, zip(body, grid, strict=True), indent)
+            return
         if head:
-            self._row(columns, titles, widths, gap, "bold")
+            self._row(columns, titles, widths, gap, "bold", indent)
         for row, cells in zip(body, grid, strict=True):
             if cells:
-                self._row(columns, cells, widths, gap, row.style)
-            for note in row.notes:
-                self.line(note, 4 if cells else 0, 6)
+                self._row(columns, cells, widths, gap, row.style, indent)
+            self._notes(row, indent)
+
+    def _notes(self, row: Row, indent: int) -> None:
+        for note in row.notes:
+            self.line(note, indent + 4 if row.cells else indent, indent + 6)
+
+    def _stacked(
+        self, columns: Sequence[Column], rows: Iterable[tuple[Row, list[_Pieces]]], indent: int
+    ) -> None:
+        """The first cell, and under it the others with their titles."""
+        for row, cells in rows:
+            if cells:
+                self.line(
+                    [(text.lstrip(), style or row.style) for text, style in cells[0]], indent, indent + 2
+                )
+                facts: list[str | tuple[str, str]] = []
+                for column, cell in zip(columns[1:], cells[1:]):
+                    if _length(cell):
+                        facts += [" · "] if facts else []
+                        facts += [(f"{column.title}{HOLD}", "dim")] if column.title else []
+                        facts += [(text.replace(" ", HOLD), style or row.style) for text, style in cell]
+                if facts:
+                    self.line(facts, indent + 4)
+            self._notes(row, indent)
 
     def fits(self, columns: Sequence[Column], rows: Iterable[Row], gap: int = 2) -> bool:
         """Whether the table stands in the width without folding a cell."""
@@ -163,21 +208,18 @@ class Page:
                 widths[k] = max(widths[k], _length(self._pieces(cell)))
         return sum(widths) + gap * (len(widths) - 1) <= self.terminal.width
 
-    def _fit(self, columns: Sequence[Column], widths: list[int], gap: int) -> list[int]:
-        excess = sum(widths) + gap * (len(widths) - 1) - self.terminal.width
-        while excess > 0:  # the widest foldable column gives one place at a time
-            able = [k for k, column in enumerate(columns) if column.fold and widths[k] > 8]
-            if not able:
-                break
-            widest = max(able, key=lambda k: widths[k])
-            widths[widest] -= 1
-            excess -= 1
-        return widths
-
-    def _row(self, columns: Sequence[Column], cells: list[_Pieces], widths: list[int], gap: int, style: str) -> None:
+    def _row(
+        self,
+        columns: Sequence[Column],
+        cells: list[_Pieces],
+        widths: list[int],
+        gap: int,
+        style: str,
+        indent: int,
+    ) -> None:
         folded = [list(_wrap(cell, width, width)) for cell, width in zip(cells, widths, strict=True)]
         for k in range(max((len(parts) for parts in folded), default=0)):
-            line = ""
+            line = " " * indent
             for column, width, parts in zip(columns, widths, folded, strict=True):
                 piece = parts[k] if k < len(parts) else []
                 blank = " " * (width - _length(piece))
@@ -190,9 +232,9 @@ class Page:
     def spell(self, text: str) -> str:
         """`text` in characters that this terminal shows; control characters are written as escapes."""
         if not text.isprintable():
-            text = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+            text = "".join(c if c.isprintable() or c in ("\n", HOLD) else ascii(c)[1:-1] for c in text)
         if not self.terminal.unicode and not text.isascii():
-            text = text.translate(_ASCII).encode("ascii", "backslashreplace").decode()
+            text = HOLD.join(map(_ascii, text.split(HOLD)))
         return text
 
     def _pieces(self, text: Text) -> _Pieces:
@@ -201,6 +243,7 @@ class Page:
         return [(self.spell(p), "") if isinstance(p, str) else (self.spell(p[0]), p[1]) for p in text]
 
     def _paint(self, pieces: _Pieces) -> str:
+        pieces = [(text.replace(HOLD, " "), style) for text, style in pieces]
         if not self.terminal.colour:
             return "".join(text for text, _ in pieces)
         return "".join(
@@ -210,6 +253,17 @@ class Page:
 
 
 _Pieces = list[tuple[str, str]]
+
+
+def _fitted(columns: Sequence[Column], natural: Sequence[int], room: int) -> list[int]:
+    """Widths that sum to at most `room` where foldable columns allow it: the widest gives one place at a time."""
+    widths = list(natural)
+    while sum(widths) > room:
+        able = [k for k, column in enumerate(columns) if column.fold and widths[k] > 8]
+        if not able:
+            break
+        widths[max(able, key=lambda k: widths[k])] -= 1
+    return widths
 
 
 def _length(pieces: _Pieces) -> int:
@@ -234,8 +288,11 @@ def _wrap(pieces: _Pieces, first: int, rest: int) -> Iterator[_Pieces]:
                 space = end
             end += 1
         if end < len(marked) and marked[end][0] not in " \n":
-            end = space or max(end, start + 1)
-        yield _join(marked[start:end])
+            end = _inside(marked, (space or start - 1) + 1, end, rest) or space or max(end, start + 1)
+        last = end
+        while last > start and marked[last - 1][0] == " " and end < len(marked):
+            last -= 1
+        yield _join(marked[start:last])
         start = end
         if start < len(marked) and marked[start][0] == "\n":
             start += 1
@@ -243,6 +300,16 @@ def _wrap(pieces: _Pieces, first: int, rest: int) -> Iterator[_Pieces]:
             while start < len(marked) and marked[start][0] == " ":
                 start += 1
         room = max(rest, 1)
+
+
+def _inside(marked: list[tuple[str, str]], start: int, end: int, room: int) -> int:
+    """Where to break a word that no line can hold: behind its last dot or slash before `end`; 0 for other words."""
+    stop = start
+    while stop < len(marked) and marked[stop][0] not in " \n":
+        stop += 1
+    if stop - start <= room:
+        return 0
+    return max((k + 1 for k in range(start, end) if marked[k][0] in "./"), default=0)
 
 
 def _join(marked: list[tuple[str, str]]) -> _Pieces:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from striate.analysis import PixelUse
 
 SHADES = ("··", "░░", "▒▒", "▓▓", "██")
+ASCII_SHADES = ("--", "..", "++", "**", "##")
 """Never used; then a quarter each of the most used pixel's paths."""
 NUMBERS = 24
 """Maps up to this many rows are written as numbers, if these fit the width."""
@@ -25,31 +26,30 @@ Grid = list[list[int]]
 def draw(page: Page, record: Record, use: PixelUse) -> None:
     """record: striate.pixels/1 of `use`."""
     sizes = "x".join(map(str, record["shape"]))
-    page.line([(record["name"], "bold"), f"  {sizes} pixels: in how many ways each one reaches {record['to']}"], 0, 2)
+    page.line(
+        [(record["name"], "bold"), f"  {sizes} pixels: in how many ways each one reaches {record['to']}"],
+        0,
+        2,
+    )
     page.line()
     picture(page, use)
     page.line()
     page.fields(_facts(record))
 
 
-def picture(page: Page, use: PixelUse) -> None:
+def picture(page: Page, use: PixelUse, indent: int = 2) -> None:
     """The map itself: numbers, or shades of blocks; the middle slice of a volume."""
     grid, note = _plane(use)
-    lines = numbers(grid) if grid and len(grid) <= NUMBERS else []
-    if lines and max(map(len, lines)) + 2 <= page.terminal.width:
+    lines = numbers(grid) if grid else []
+    if lines and len(lines[0]) + indent <= page.terminal.width:
         for row, line in zip(grid, lines):
-            page.line([("  " + line, "") if all(row) else ("  ", ""), *([] if all(row) else _unread(row, line))])
+            width = (len(line) + 1) // len(row)
+            cells = [line[k * width : (k + 1) * width] for k in range(len(row))]
+            page.line([(cell, "" if n else "red") for n, cell in zip(row, cells)], indent)
     else:
-        _shades(page, use)
+        _shades(page, use, indent)
     if note:
-        page.line(note, 2)
-
-
-def _unread(row: Sequence[int], line: str) -> list[str | tuple[str, str]]:
-    """The numbers of a row with its zeros marked."""
-    width = len(line) // len(row) if len(row) == 1 else (len(line) + 1) // len(row)
-    cells = [line[k * width : (k + 1) * width] for k in range(len(row))]
-    return [(cell, "" if n else "red") for n, cell in zip(row, cells)]
+        page.line(note, indent)
 
 
 def numbers(grid: Grid) -> list[str]:
@@ -74,20 +74,22 @@ def _plane(use: PixelUse) -> tuple[Grid, str]:
     return grid, f"(slice {middle[0]} of {outer[0]})" if outer else ""
 
 
-def _shades(page: Page, use: PixelUse) -> None:
+def _shades(page: Page, use: PixelUse, indent: int) -> None:
     """Means over blocks of pixels, relative to the highest mean."""
-    limit = min(BLOCKS, (page.terminal.width - 2) // 2)
+    limit = min(BLOCKS, (page.terminal.width - indent) // 2)
     grid = _means(use, limit)
+    shades = SHADES if page.terminal.unicode else ASCII_SHADES
     top = max((value for row in grid for value in row), default=Fraction(0))
     for row in grid:
-        page.line([(shade, "red" if shade == SHADES[0] else "") for shade in ("  ", *(_shade(v, top) for v in row))])
+        page.line([(shades[k], "" if k else "red") for k in (_level(v, top) for v in row)], indent)
     page.line()
-    legend = [f"{SHADES[k]} {(k - 1) * 25}-{k * 25}%" for k in range(1, 5)]
-    page.line(f"{SHADES[0]} never used  {'  '.join(legend)} of the most used", 2)
+    legend = [f"{shades[k]} {(k - 1) * 25}-{k * 25}%" for k in range(1, 5)]
+    page.line(f"{shades[0]} never used  {'  '.join(legend)} of the most used", indent)
 
 
-def _shade(value: Fraction, top: Fraction) -> str:
-    return SHADES[min(int(4 * value / top) + 1, 4)] if value else SHADES[0]
+def _level(value: Fraction, top: Fraction) -> int:
+    """0 for never used, then 1 to 4 by quarters."""
+    return min(int(4 * value / top) + 1, 4) if value else 0
 
 
 def _means(use: PixelUse, limit: int) -> list[list[Fraction]]:
@@ -99,7 +101,8 @@ def _means(use: PixelUse, limit: int) -> list[list[Fraction]]:
     middle = tuple(n // 2 for n in small.shape[:-2])
     rows, columns = small.shape[-2:]
     return [
-        [Fraction(small.at(*middle, y, x), spans[-2][y] * spans[-1][x]) for x in range(columns)] for y in range(rows)
+        [Fraction(small.at(*middle, y, x), spans[-2][y] * spans[-1][x]) for x in range(columns)]
+        for y in range(rows)
     ]
 
 
@@ -110,14 +113,16 @@ def _span(n: int, m: int, k: int) -> int:
 def _facts(record: Record) -> Iterator[tuple[str, Text]]:
     unread, pixels = record["unread"], record["pixels"]
     if unread:
-        yield "unread", [(f"{count(unread)} of {count(pixels)} pixels are never read", "red")]
+        verb = "is" if unread == 1 else "are"
+        yield "unread", [(f"{count(unread)} of {count(pixels)} pixels {verb} never read", "red")]
     else:
         yield "unread", "none: every pixel is used"
     if record["uniform"]:
         yield "equal", [("yes", "green"), f": every pixel is used {_times(record['most'])}"]
         return
     if record["centre"]:
-        yield "corner", f"{_share(record['corner'], record['centre'])} at the centre{_decimal(record['corner_to_centre'])}"
+        share = _share(record["corner"], record["centre"])
+        yield "corner", f"{share} at the centre = {record['corner_to_centre']:.3g}"
         yield "border", f"{record['border_to_centre']:.3g} of the centre, on average"
     else:
         yield "centre", "is never read"
@@ -126,10 +131,6 @@ def _facts(record: Record) -> Iterator[tuple[str, Text]]:
 
 def _share(part: int, whole: int) -> str:
     return f"{_large(part)} of {_large(whole)}"
-
-
-def _decimal(ratio: float) -> str:
-    return f" = {ratio:.3g}"
 
 
 def _times(n: int) -> str:
@@ -154,13 +155,13 @@ def draw_modes(page: Page, record: Record) -> None:
     rows = []
     for mode in record["modes"]:
         if "problem" in mode:
-            rows.append(Row((f"  {mode['mode']}", "none", "", "", ""), [f"{mode['problem']}"]))
+            rows.append(Row((mode["mode"], "none", "", "", ""), [f"{mode['problem']}"]))
             continue
         ratio = mode["corner_to_centre"]
         rows.append(
             Row(
                 (
-                    f"  {mode['mode']}",
+                    mode["mode"],
                     shape(mode["output"]),
                     short(mode["unread"]),
                     _share(mode["corner"], mode["centre"]) if ratio is not None else "",
@@ -170,10 +171,10 @@ def draw_modes(page: Page, record: Record) -> None:
             )
         )
     columns = (
-        Column("  padding"), Column("output", "right"), Column("unread", "right"), Column("corner/centre", "right"),
+        Column("padding"), Column("output", "right"), Column("unread", "right"), Column("corner/centre", "right"),
         Column("border", "right"), Column("equal"),
     )  # fmt: skip
-    page.table(columns, rows)
+    page.table(columns, rows, indent=2)
     _side_by_side(page, [mode for mode in record["modes"] if _small(mode)])
 
 
@@ -195,4 +196,4 @@ def _side_by_side(page: Page, modes: Sequence[dict[str, Any]]) -> None:
         page.line()
         for number, parts in enumerate(zip(*line)):
             text = "  " + "   ".join(parts)
-            page.line([(text, "bold")] if not number else text)
+            page.line([(text.rstrip(), "bold")] if not number else text.rstrip())

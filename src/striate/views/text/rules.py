@@ -22,7 +22,8 @@ def draw(page: Page, record: Record, brief: bool = False) -> None:
 
 
 def _rule(page: Page, rule: Record) -> None:
-    page.line([(rule["code"], f"bold {STYLES[rule['severity']]}"), f" {rule['name']}", (f"  {rule['severity']} · {rule['family']}", "dim")])
+    kind = f"  {rule['severity']} · {rule['family']}"
+    page.line([(rule["code"], f"bold {STYLES[rule['severity']]}"), f" {rule['name']}", (kind, "dim")])
     page.line()
     _prose(page, rule["what"])
     if "bad" not in rule:

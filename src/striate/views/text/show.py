@@ -10,13 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from striate.views.record import Record
-from striate.views.text.numbers import count, per_axis, plural, shape, short, size
-from striate.views.text.page import Column, Page, Row, Text
+from striate.views.text.numbers import count, inputs, per_axis, plural, shape, short, size
+from striate.views.text.page import HOLD, Column, Page, Row, Text
 
 Number = Callable[[int], str]
 MARKS = {"error": ("!", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
 NARROW = 60
-FORMS = ((False, count, count, 2), (True, count, count, 2), (True, count, short, 2), (True, count, short, 1), (True, short, short, 1))
+FORMS = (
+    (False, count, count, 2),
+    (True, count, count, 2),
+    (True, count, short, 2),
+    (True, count, short, 1),
+    (True, short, short, 1),
+)
 """Tables from roomy to tight: names under their scope?, how params and MACs are written, the gap between columns."""
 NAMED = 3
 """Inputs of a merge named in its note; the others are counted."""
@@ -24,10 +30,12 @@ NAMED = 3
 
 def draw(page: Page, record: Record) -> None:
     """record: striate.show/1."""
-    reads = f"input {shape(record['input'])}, {plural(len(record['nodes']), 'node')}"
+    reads = f"{inputs(record)}, {plural(len(record['nodes']), 'node')}"
     page.line([(record["name"], "bold"), f"  {reads}"])
     page.line()
-    if page.terminal.width < NARROW:
+    if not record["nodes"]:
+        page.line("no node has an output")
+    elif page.terminal.width < NARROW:
         _paragraphs(page, record)
     else:
         _table(page, record)
@@ -137,7 +145,7 @@ def _paragraphs(page: Page, record: Record) -> None:
         facts += [f"{short(node['params'])} params"] if node["params"] else []
         facts += [f"{short(node['macs'])} MACs"] if node["macs"] else []
         facts += [f"field {_field(node)}", size(node["activation_bytes"])]
-        page.line(" · ".join(facts), 2)
+        page.line(" · ".join(fact.replace(" ", HOLD) for fact in facts), 2)
         for note in (*_inputs(node, before), *_notes(node, bad)):
             page.line(note, 2, 4)
         before = node["name"]
@@ -148,7 +156,9 @@ def _paragraphs(page: Page, record: Record) -> None:
 
 def _totals(page: Page, record: Record) -> None:
     for problem in record["problems"]:
-        page.line([("✗ ", "red"), (f"{problem['code']} {problem['node']}", "bold"), f": {problem['message']}"], 0, 2)
+        page.line(
+            [("✗ ", "red"), (f"{problem['code']} {problem['node']}", "bold"), f": {problem['message']}"], 0, 2
+        )
         page.fields([(label, problem[label]) for label in ("where", "why") if problem[label]])
         if problem["fixes"]:
             page.fields([("fix  ", " · ".join(fix["text"] for fix in problem["fixes"]))])

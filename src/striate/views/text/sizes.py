@@ -35,7 +35,8 @@ def _key(found: Record) -> tuple[object, ...]:
 def _rule(found: Record) -> Text:
     if found["conflict"]:
         return [("no size fits", "red"), f": {found['conflict']}"]
-    return [(found["rule"].replace(", N >=", " (N >=").replace(">=", "≥") + (")" if ", N >=" in found["rule"] else ""), "bold")]
+    rule, comma, least = found["rule"].partition(", N >= ")
+    return [(f"{rule} (N ≥ {least})" if comma else rule, "bold")]
 
 
 def _nearest(record: Record, found: Record) -> list[tuple[str, Text]]:
@@ -50,4 +51,8 @@ def _verdict(own: list[int], axes: dict[str, Record]) -> Text:
     bad = [AXES[axis][0] for axis, found in axes.items() if not found["fits"]]
     if not bad:
         return [("✓ ", "green"), f"the input {shape(own)} fits"]
-    return [("! ", "yellow"), f"the input {shape(own)} does not fit exactly in {' and '.join(bad)}; `striate check` says where"]
+    where = " and ".join(bad)
+    return [
+        ("! ", "yellow"),
+        f"the input {shape(own)} does not fit exactly in {where}; `striate check` says where",
+    ]

@@ -17,8 +17,9 @@ from striate.formats import load, parse
 from striate.geometry import Window
 from striate.network import Network
 from striate.views.detail import detail_record
-from striate.views.record import Record, show_record, sizes_record
-from striate.views.text import node, sizes as sizes_view, windows
+from striate.views.record import Record, models_record, show_record, sizes_record
+from striate.views.text import node, windows
+from striate.views.text import sizes as sizes_view
 from striate.views.text.numbers import count, shape, short
 from striate.views.text.page import Column, Page, Row, Text
 from striate.views.text.pixels import draw_modes, picture
@@ -34,8 +35,13 @@ def draw(page: Page, wanted: tuple[str, ...] = ()) -> None:
         if number > 1:
             page.line()
             page.line()
-        page.title(f"{number}. {(topic.__doc__ or '').strip()}")
+        page.title(f"{number}. {title(topic)}")
         topic(page)
+
+
+def title(topic: Callable[[Page], None]) -> str:
+    """A topic's heading."""
+    return (topic.__doc__ or "").strip()
 
 
 def _topic(name: str) -> Callable[[Page], None]:
@@ -84,6 +90,22 @@ def _try(page: Page, *commands: str) -> None:
 # -- topics ---------------------------------------------------------------------------------------------------
 
 
+def history(page: Page) -> None:
+    """History and inspiration: from the cat's striate cortex to today"""
+    _say(
+        page,
+        "D. Hubel and T. Wiesel (1959, 1962, 1968) found that a cell of the striate cortex sees one small patch, its "
+        "receptive field, and answers to an edge of one orientation there; cells further on answer wherever in a "
+        "larger patch that edge lies. The convolutional layer copies the first, pooling the second:",
+    )
+    seen: dict[tuple[int, str], str] = {}
+    for row in models_record()["models"]:
+        seen.setdefault((row["year"], row["family"]), row["new"])
+    for (year, family), new in seen.items():
+        page.line([(f"{year}  ", "cyan"), (family, "bold"), f"  {new}"], 2, 8)
+    _try(page, "striate models", f"striate models '{MODEL[:6]}*'")
+
+
 def fully_connected(page: Page) -> None:
     """What came before: fully connected layers, beside a convolution"""
     text = "32x32x3 -> conv 5x5 6"
@@ -110,7 +132,8 @@ def depth(page: Page) -> None:
         f"{volume['input_channels']} channels at once and gives one number for each place. "
         f"{volume['count']} filters make {volume['count']} such maps, stacked to {shape(record['output'])}.",
     )
-    _volumes(page, [shape(_shown(text)["input"]), f"{volume['count']} filters of {shape(volume['shape'])}", shape(record["output"])])
+    filters = f"{volume['count']} filters of {shape(volume['shape'])}"
+    _volumes(page, [shape(_shown(text)["input"]), filters, shape(record["output"])])
     page.line()
     page.fields(
         [
@@ -145,7 +168,9 @@ def stride(page: Page) -> None:
         window = _window(f"7x7x1 -> conv 3x3 /{step}")
         fits = not window.remainder
         size = f"{window.output}x{window.output}"
-        verdict: Text = [(f"  → {size}", "green")] if fits else [("  → does not work", "red"), f", a framework floors it to {size}"]
+        verdict: Text = (
+            [(f"  → {size}", "green")] if fits else [("  → does not work", "red"), f" (floored: {size})"]
+        )
         page.line([(f"stride {step}", "bold"), f"   {window.formula}", *verdict], 2)
         windows.draw(page, window)
         page.line()
@@ -159,14 +184,17 @@ def stride(page: Page) -> None:
 def borders(page: Page) -> None:
     """Borders get too little attention"""
     _say(page, "How many windows use each pixel: a corner is seen once, the middle again and again.")
-    for text, title in (("3x3x1 -> conv 2x2", "3x3 image, 2x2 filter"), ("5x5x1 -> conv 3x3", "5x5 image, 3x3 filter")):
+    for text, title in (
+        ("3x3x1 -> conv 2x2", "3x3 image, 2x2 filter"),
+        ("5x5x1 -> conv 3x3", "5x5 image, 3x3 filter"),
+    ):
         use = pixels(parse(text))
         page.line([(title, "bold"), f"   corner {use.corner}, centre {use.centre}"], 2)
-        picture(page, use)
+        picture(page, use, 4)
         page.line()
     page.line("Through a whole network the ways multiply; here three 3x3 layers on 11x11:", 2)
     text = "11x11x1 -> [conv 3x3]*3"
-    picture(page, pixels(parse(text)))
+    picture(page, pixels(parse(text)), 4)
     _try(page, f"striate pixels '{text}'", f"striate pixels {MODEL}")
 
 
@@ -197,7 +225,14 @@ def padding(page: Page) -> None:
     for kernel in (3, 5, 7):
         window = _window(f"7x7x1 -> conv {kernel}x{kernel} pad same")
         size = f"{window.output}x{window.output}"
-        page.line([(f"F = {kernel}  P = {window.before}", "bold"), f"   {window.formula}", (f"  → {size}", "green")], 2)
+        page.line(
+            [
+                (f"F = {kernel}  P = {window.before}", "bold"),
+                f"   {window.formula}",
+                (f"  → {size}", "green"),
+            ],
+            2,
+        )
     page.line()
     net = parse("7x7x1 -> conv 3x3")
     record = compare_record(net)
@@ -228,10 +263,13 @@ def channels(page: Page) -> None:
     rows = []
     for label, text in layers:
         record = _detail(text)
-        cells = (f"  {label}", shape(record["filter"]["shape"]), shape(record["output"]), count(record["params"]), short(record["macs"]))
-        rows.append(Row(cells))
-    titles = (Column("  layer"), Column("one filter", "right"), Column("output", "right"), Column("params", "right"), Column("MACs", "right"))
-    page.table(titles, rows)
+        sizes_ = (shape(record["filter"]["shape"]), shape(record["output"]))
+        rows.append(Row((label, *sizes_, count(record["params"]), short(record["macs"]))))
+    titles = (
+        Column("layer"),
+        *(Column(name, "right") for name in ("one filter", "output", "params", "MACs")),
+    )
+    page.table(titles, rows, indent=2)
     _try(page, f"striate show '{layers[1][1]}' --node conv1")
 
 
@@ -252,19 +290,20 @@ def network(page: Page) -> None:
     sizes_view.draw(page, sizes_record(sizes(net), net.input.without_batch), MODEL)
     page.line()
     better = _better(net)
-    page.line(
-        f"At {shape(better.input.without_batch)} the same network leaves "
-        f"{len([f for f in check(better).findings if f.code in ('G002', 'P001', 'U001')])} of them."
+    gone = {f.code for f in report.findings} - {f.code for f in check(better).findings}
+    if gone:
+        page.line(f"At {shape(better.input.without_batch)} {' and '.join(sorted(gone))} is gone.")
+    _try(
+        page, f"striate check {MODEL}", f"striate diff {MODEL} --input-b {shape(better.input.without_batch)}"
     )
-    _try(page, f"striate check {MODEL}", f"striate diff {MODEL} --input-b {shape(better.input.without_batch)}", "striate models")
 
 
 def _groups(report: Report) -> Iterator[Text]:
-    for code, members in groupby(sorted(report.findings, key=lambda f: (-f.severity.rank, f.code)), key=lambda f: f.code):
+    for code, members in groupby(report.findings, key=lambda finding: finding.code):
         found = list(members)
         style = {"error": "red", "warning": "yellow"}.get(found[0].severity.value, "dim")
-        times = f"{len(found)}x " if len(found) > 1 else ""
-        yield [(code, style), f"  {times}{found[0].message} ({found[0].node or 'network'}{', …' if len(found) > 1 else ''})"]
+        times, more = (f"{len(found)}x ", ", …") if len(found) > 1 else ("", "")
+        yield [(code, style), f"  {times}{found[0].message} ({found[0].node or 'network'}{more})"]
 
 
 def _better(net: Network) -> Network:
@@ -275,6 +314,7 @@ def _better(net: Network) -> Network:
 
 
 TOPICS: dict[str, Callable[[Page], Any]] = {
+    "history": history,
     "fully-connected": fully_connected,
     "depth": depth,
     "stride": stride,
