@@ -10,8 +10,9 @@ from striate.geometry import PADDING_POLICIES
 from striate.network import Builder, Network
 from striate.op import Op, registry
 
-SMALL = st.integers(1, 4)
-TEXTS = st.sampled_from(["CHW", "HWC", "WHC", "CL", "FusedConv", "shape", "com.ms::Op v2", 'a "quoted" → name'])
+TEXTS = st.sampled_from(
+    ["CHW", "HWC", "WHC", "CL", "FusedConv", "shape", "com.ms::Op v2", 'a "quoted" → name']
+)
 
 
 def _sizes(meta, rank):

@@ -18,7 +18,7 @@ from striate.tensor import TensorSpec
 
 MAX_DEPTH = 32
 """Brackets inside brackets; deeper ones are a slip, and every level costs the reader's patience."""
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 """Stages after all repetitions are written out; the deepest published network has some thousands."""
 
 Shape = tuple[int, ...]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from striate.diagnostics import LimitError, NotationError
 
-MAX_TEXT = 8_000_000
+MAX_TEXT = 4_000_000
 """Characters of a network description; the longest network of the catalogue needs some thousands."""
 
 MAX_NUMBER = 10**9
