@@ -43,7 +43,7 @@ class PixelsNeverRead(Rule):
         seen = set()
         for node, axes in context.windows:
             value = node.inputs[0]
-            if value in seen or not any(window.gap for window in axes.values()):
+            if value in seen or not any(map(_steps_over, axes.values())):
                 continue
             seen.add(value)
             readers = context.consumers(value)
@@ -52,7 +52,7 @@ class PixelsNeverRead(Rule):
             whole = math.prod(window.input for window in axes.values())
             missed = whole - _covered_by([striding[reader.name] for reader in readers])
             if missed:
-                window = max(axes.values(), key=lambda w: w.gap)
+                window = max(filter(_steps_over, axes.values()), key=lambda w: w.gap)
                 others = (
                     f", nor by {', '.join(r.name for r in readers if r is not node)}"
                     if len(readers) > 1
@@ -62,9 +62,18 @@ class PixelsNeverRead(Rule):
                     context,
                     node,
                     f"{missed} of {whole} pixels are never read ({share(missed, whole)})",
-                    why=f"stride {window.stride} is more than the window's reach of {window.extent}{others}",
+                    why=(
+                        f"stride {window.stride} is more than the window's reach of {window.extent}{others}"
+                        if window.gap
+                        else f"taps {window.dilation} apart at stride {window.stride} never meet them{others}"
+                    ),
                     fixes=_reaching(context, node, axes),
                 )
+
+
+def _steps_over(window: Window) -> bool:
+    """Whether pixels are left out: beyond the window's reach, or between dilated taps."""
+    return window.gap > 0 or window.dilation > 1 and _reads(window) < window.input
 
 
 def _covered_by(readers: Sequence[Mapping[str, Window]]) -> int:
@@ -139,7 +148,9 @@ def _reaching(context: Context, node: Node, axes: Mapping[str, Window]) -> Itera
 
 
 def _gapless(declaration: Declaration) -> bool:
-    return not any(isinstance(w, Window) and (w.gap or loses(w)) for w in declaration.windows.values())
+    return not any(
+        isinstance(w, Window) and (_steps_over(w) or loses(w)) for w in declaration.windows.values()
+    )
 
 
 def _border(window: Window) -> tuple[int, int]:
