@@ -14,6 +14,7 @@ The exception tree (every one renders as the same five parts; the command line e
     ├── MissingExtraError  I007  an optional part is not installed
     ├── LimitError         I008  a size or depth beyond what can be meant
     ├── UsageError         I009  a command or function is called in a way that says nothing
+    ├── TrainingError      I010  training stopped: a loss or gradient is no number, or the data ran out
     └── ShapeError         G00x  a node has no output for this input (`striate check` reports it as a finding)
 """
 
@@ -205,6 +206,12 @@ class UsageError(StriateError):
     """A command is called in a way that says nothing: an argument is missing, or options contradict each other."""
 
     code, title = "I009", "usage"
+
+
+class TrainingError(StriateError):
+    """Training cannot go on: a loss or gradient is not a finite number, or the data gave nothing to learn from."""
+
+    code, title = "I010", "training-stopped"
 
 
 class ShapeError(StriateError):
