@@ -25,13 +25,14 @@ def _selectors(flag: str, text: str) -> Callable[[Command], Command]:
 
 
 @click.command(
+    short_help="Lint: where it does not fit, why, the smallest fix.",
     epilog=examples(
         "striate check resnet18 --input 225x225x3",
         "striate check '7x7x1 -> conv 3x3 /3'; echo $?",
         "striate check lenet5 --select G,P --fail-on warning",
         "striate check model.toml --output-format sarif -o striate.sarif",
         "striate check resnet50 --max-macs 4G --max-memory 64MiB",
-    )
+    ),
 )
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=Model())
 @input_option

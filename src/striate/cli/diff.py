@@ -8,11 +8,12 @@ from striate.cli.options import Model, emit, emit_json, examples, json_option, l
 
 
 @click.command(
+    short_help="Compare two networks, or one at two input sizes.",
     epilog=examples(
         "striate diff resnet18 resnet34",
         "striate diff resnet18 --input 224x224x3 --input-b 225x225x3",
         "striate diff '7x7x1 -> conv 3x3 /3' '7x7x1 -> conv 3x3 /3 pad 1'",
-    )
+    ),
 )
 @click.argument("a", metavar="A", type=Model())
 @click.argument("b", metavar="[B]", required=False, type=Model())

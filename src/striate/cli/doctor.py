@@ -7,7 +7,10 @@ import click
 from striate.cli.options import emit, emit_json, examples, json_option, page
 
 
-@click.command(epilog=examples("striate doctor", "striate doctor --json"))
+@click.command(
+    short_help="Versions, CPU, threads, optional parts.",
+    epilog=examples("striate doctor", "striate doctor --json"),
+)
 @json_option
 def command(as_json: bool) -> None:
     """Show versions, CPU features, usable threads and optional parts (with the command that installs them)."""

@@ -15,11 +15,12 @@ def _codes() -> list[str]:
 
 
 @click.command(
+    short_help="What a rule or an error means.",
     epilog=examples(
         "striate explain G002",
         "striate explain stride-loses-pixels",
         "striate explain --all --markdown -o docs/rules.md",
-    )
+    ),
 )
 @click.argument("codes", metavar="CODE...", nargs=-1, type=Names("CODE", _codes))
 @click.option("--all", "everything", is_flag=True, help="Every rule and error.")

@@ -9,9 +9,10 @@ from striate.diagnostics import UnknownNameError, suggest
 
 
 @click.command(
+    short_help="The catalogue as a timeline.",
     epilog=examples(
         "striate models", "striate models 'resnet*'", "striate models --json | jq '.models[].name'"
-    )
+    ),
 )
 @click.argument("glob", required=False, default="*")
 @json_option

@@ -17,12 +17,13 @@ from striate.cli.options import (
 
 
 @click.command(
+    short_help="How often each input pixel is used.",
     epilog=examples(
         "striate pixels '5x5x1 -> conv 3x3'",
         "striate pixels '7x7x1 -> conv 3x3' --compare",
         "striate pixels resnet18 --node layer2.0.conv1",
         "striate pixels '7x7x1 -> conv 3x3 /3' --json",
-    )
+    ),
 )
 @model_argument
 @input_option

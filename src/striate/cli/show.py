@@ -25,13 +25,14 @@ def _conventions() -> list[str]:
 
 
 @click.command(
+    short_help="Table of a network: sizes, cost, receptive fields, findings.",
     epilog=examples(
         "striate show resnet18",
         "striate show '32x32x3 -> conv 5x5 6 -> relu -> maxpool 2' --node conv1",
         "striate show lenet5 --csv > lenet5.csv",
         "striate show mobilenet_v2 --mac-convention fvcore",
         "striate show resnet50 --reconcile",
-    )
+    ),
 )
 @model_argument
 @input_option

@@ -17,9 +17,10 @@ from striate.cli.options import (
 
 
 @click.command(
+    short_help="The input sizes that fit exactly.",
     epilog=examples(
         "striate sizes resnet50", "striate sizes alexnet --near 256", "striate sizes '7x7x1 -> conv 3x3 /3'"
-    )
+    ),
 )
 @model_argument
 @input_option

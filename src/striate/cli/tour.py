@@ -13,7 +13,10 @@ def _topics() -> list[str]:
     return list(TOPICS)
 
 
-@click.command(epilog=examples("striate tour", "striate tour stride padding", "striate tour | less -R"))
+@click.command(
+    short_help="The course in the terminal.",
+    epilog=examples("striate tour", "striate tour stride padding", "striate tour | less -R"),
+)
 @click.argument("topics", metavar="[TOPIC...]", nargs=-1, type=Names("TOPIC", _topics))
 @click.option("--list", "only_list", is_flag=True, help="Print the names of the topics.")
 def command(topics: tuple[str, ...], only_list: bool) -> None:

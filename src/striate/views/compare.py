@@ -38,7 +38,7 @@ def diff_record(a: Record, b: Record) -> Record:
 
 
 def _side(record: Record) -> Record:
-    return {key: record[key] for key in ("name", "input", "totals", "convention")} | {
+    return {key: record[key] for key in ("name", "inputs", "totals", "convention")} | {
         "nodes": len(record["nodes"])
     }
 

@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from striate.geometry import Window
-from striate.views.record import Record
+from striate.views.record import Record, filter_shape
 
 if TYPE_CHECKING:
     from striate.network import Network
@@ -44,7 +44,7 @@ def detail_record(net: Network, name: str, shown: Record) -> Record:
             {"name": p.name, "shape": list(p.shape), "elements": p.elements, "trainable": p.trainable}
             for p in declaration.parameters
         ],
-        "filter": _filter(declaration),
+        "filters": _filter(declaration),
         "arithmetic": _arithmetic(declaration),
         "fully_connected": _fully_connected(declaration),
         "findings": [finding for finding in shown["findings"] if finding["node"] == name],
@@ -91,15 +91,15 @@ def _weight(declaration: Declaration) -> tuple[int, ...] | None:
 
 def _filter(declaration: Declaration) -> Record | None:
     """One filter of a convolution: height x width x depth, and how many there are."""
-    weight = _weight(declaration)
-    if declaration.op.word != "conv" or weight is None:
+    shape = filter_shape(declaration)
+    if shape is None:
         return None
     channels = declaration.inputs[0].channels
     return {
-        "count": weight[0],
-        "shape": list(weight[1:]),
-        "numbers": math.prod(weight[1:]),
-        "groups": channels // weight[1],
+        "count": declaration.outputs[0].channels,
+        "shape": shape,
+        "numbers": math.prod(shape),
+        "groups": channels // shape[0],
         "input_channels": channels,
     }
 

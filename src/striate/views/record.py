@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from striate.analysis.cost import CostRow
     from striate.diagnostics import Diagnostic
     from striate.network import Network
+    from striate.op import Declaration
 
 Record = dict[str, Any]
 
@@ -96,6 +97,7 @@ def node_record(net: Network, facts: NodeFacts) -> Record:
         "inputs": list(facts.inputs),
         "output": list(facts.output.without_batch),
         "outputs": [list(specs[value].without_batch) for value in node.outputs],
+        "filter": filter_shape(net.inference.declarations[facts.name]),
         "params": facts.params,
         "macs": facts.macs,
         "window": {axis: window_record(w) for axis, w in facts.windows.items()},
@@ -103,6 +105,13 @@ def node_record(net: Network, facts: NodeFacts) -> Record:
         "aligned": facts.aligned,
         "activation_bytes": facts.activation_bytes,
     }
+
+
+def filter_shape(declaration: Declaration) -> list[int] | None:
+    """(depth, height, width) of one filter of a convolution; None for other ops."""
+    if declaration.op.word != "conv":
+        return None
+    return next(list(p.shape[1:]) for p in declaration.parameters if p.name == "weight")
 
 
 def window_record(window: Window | TransposedWindow) -> Record:

@@ -24,6 +24,7 @@ def csv_text(record: Record) -> str:
 def _flat(record: Record, node: Record) -> dict[str, Any]:
     row: dict[str, Any] = {key: node[key] for key in ("name", "op", "text")}
     row["inputs"] = " ".join(node["inputs"])
+    row["filter"] = shape(node["filter"]) if node["filter"] else ""
     row["output"] = shape(node["output"])
     row |= {key: node[key] for key in ("params", "macs", "activation_bytes")}
     row["aligned"] = "yes" if node["aligned"] else "no"

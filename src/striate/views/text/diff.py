@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from striate.views.record import Record
-from striate.views.text.numbers import count, per_axis, plural, shape, short, size
+from striate.views.text.numbers import count, inputs, per_axis, plural, shape, short, size
 from striate.views.text.page import Column, Page, Row
 
 COLUMNS = (
@@ -22,8 +22,8 @@ COLUMNS = (
 def draw(page: Page, record: Record) -> None:
     """record: striate.diff/1."""
     a, b = record["a"], record["b"]
-    page.line([("A  ", "red"), (a["name"], "bold"), f"  input {shape(a['input'])}"])
-    page.line([("B  ", "green"), (b["name"], "bold"), f"  input {shape(b['input'])}"])
+    page.line([("A  ", "red"), (a["name"], "bold"), f"  {inputs(a)}"])
+    page.line([("B  ", "green"), (b["name"], "bold"), f"  {inputs(b)}"])
     page.line()
     rows = [
         *(_row(change) for change in record["changed"]),

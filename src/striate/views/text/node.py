@@ -51,7 +51,7 @@ def _fields(record: Record) -> Iterator[tuple[str, Text]]:
         yield "", [(SIGNS[axes[0]["symbols"]], "dim")]
     for axis in axes:
         yield AXES[axis["axis"]][0], _sum(axis)
-    chosen = record["filter"]
+    chosen = record["filters"]
     if chosen:
         yield "filters", _filters(chosen)
     weights = [

@@ -7,23 +7,39 @@ every node gets a short paragraph instead of a row. Nothing is ever cut off.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from striate.views.record import Record
 from striate.views.text.numbers import count, inputs, per_axis, plural, shape, short, size
 from striate.views.text.page import HOLD, Column, Page, Row, Text
 
-Number = Callable[[int], str]
 MARKS = {"error": ("!", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
 NARROW = 60
+
+
+@dataclass(frozen=True)
+class _Form:
+    """How much of a table is shown: names under their scope?, how params and MACs are written, the gap of columns."""
+
+    scoped: bool = True
+    params: Callable[[int], str] = count
+    macs: Callable[[int], str] = count
+    gap: int = 2
+    filters: bool = False
+    codes: bool = False
+
+
 FORMS = (
-    (False, count, count, 2),
-    (True, count, count, 2),
-    (True, count, short, 2),
-    (True, count, short, 1),
-    (True, short, short, 1),
+    _Form(scoped=False, filters=True, codes=True),
+    _Form(scoped=False, filters=True),
+    _Form(scoped=False),
+    _Form(),
+    _Form(macs=short),
+    _Form(macs=short, gap=1),
+    _Form(params=short, macs=short, gap=1),
 )
-"""Tables from roomy to tight: names under their scope?, how params and MACs are written, the gap between columns."""
+"""Tables from roomy to tight; the first that fits is drawn."""
 NAMED = 3
 """Inputs of a merge named in its note; the others are counted."""
 
@@ -47,48 +63,50 @@ def draw(page: Page, record: Record) -> None:
 
 
 def _table(page: Page, record: Record) -> None:
-    columns = (
+    for form in FORMS:
+        columns, rows = _columns(form), list(_rows(record, form))
+        if page.fits(columns, rows, form.gap):
+            break
+    page.table(columns, rows, form.gap)
+
+
+def _columns(form: _Form) -> list[Column]:
+    return [
         Column("node", fold=True),
         Column("op", fold=True),
-        Column("output", "right"),
-        Column("params", "right"),
-        Column("MACs", "right"),
-        Column("field", "right"),
-        Column("memory", "right"),
-    )
-    rows: list[Row] = []
-    for scoped, params, macs, gap in FORMS:
-        rows = list(_rows(record, scoped, params, macs))
-        if page.fits(columns, rows, gap):
-            break
-    page.table(columns, rows, gap)
+        *([Column("filter", "right")] if form.filters else []),
+        *(Column(title, "right") for title in ("output", "params", "MACs", "field", "memory")),
+        *([Column("codes")] if form.codes else []),
+    ]
 
 
-def _rows(record: Record, scoped: bool, params: Number, macs: Number) -> Iterator[Row]:
+def _rows(record: Record, form: _Form) -> Iterator[Row]:
     findings = _by_node(record)
     before, scope = "input", ""
     for node in record["nodes"]:
         name = node["name"]
-        if scoped:
+        if form.scoped:
             inside, _, leaf = name.rpartition(".")
             if inside != scope:
                 scope = inside
                 if scope:
                     yield Row(notes=[[(scope, "bold")]])
             name = f"  {leaf}" if scope else leaf
-        bad = [f for f in findings.get(node["name"], ()) if f["severity"] != "info"]
-        yield Row(
-            (
-                name,
-                node["text"],
-                [(_output(node), MARKS[bad[0]["severity"]][1] if bad else "")],
-                params(node["params"]) if node["params"] else "",
-                macs(node["macs"]) if node["macs"] else "",
-                _field(node),
-                size(node["activation_bytes"]),
-            ),
-            [*_inputs(node, before), *_notes(node, bad)],
-        )
+        found = findings.get(node["name"], [])
+        bad = [f for f in found if f["severity"] != "info"]
+        cells: list[Text] = [name, node["text"]]
+        if form.filters:
+            cells.append(shape(node["filter"]) if node["filter"] else "")
+        cells += [
+            [(_output(node), MARKS[bad[0]["severity"]][1] if bad else "")],
+            form.params(node["params"]) if node["params"] else "",
+            form.macs(node["macs"]) if node["macs"] else "",
+            _field(node),
+            size(node["activation_bytes"]),
+        ]
+        if form.codes:
+            cells.append([(" ".join(dict.fromkeys(f["code"] for f in found)), "dim")])
+        yield Row(cells, [*_inputs(node, before), *_notes(node, bad)])
         before = node["name"]
 
 
@@ -184,13 +202,13 @@ def _totals(page: Page, record: Record) -> None:
 
 
 def _summary(record: Record) -> Iterator[tuple[str, Text]]:
-    counts: dict[str, int] = {}
-    for finding in record["findings"]:
-        counts[finding["severity"]] = counts.get(finding["severity"], 0) + 1
-    if counts:
-        said: list[Any] = []
-        for severity, (_, style) in MARKS.items():
-            if n := counts.get(severity, 0):
-                said += [", "] if said else []
-                said.append((plural(n, severity) if severity != "info" else f"{n} info", style))
+    """How many findings, by severity, with their codes."""
+    said: list[Any] = []
+    for severity, (_, style) in MARKS.items():
+        found = [f for f in record["findings"] if f["severity"] == severity]
+        if found:
+            number = f"{len(found)} info" if severity == "info" else plural(len(found), severity)
+            said += [", "] if said else []
+            said += [(number, style), f" ({', '.join(sorted({f['code'] for f in found}))})"]
+    if said:
         yield "findings", [*said, "; `striate check` explains them"]

@@ -125,7 +125,7 @@ def depth(page: Page) -> None:
     """The convolutional layer: filters extend the full depth of the input"""
     text = "32x32x3 -> conv 5x5 6"
     record = _detail(text)
-    volume = record["filter"]
+    volume = record["filters"]
     _say(
         page,
         f"On a {shape(_shown(text)['input'])} image every 5x5 filter is {shape(volume['shape'])}: it looks at all "
@@ -263,7 +263,7 @@ def channels(page: Page) -> None:
     rows = []
     for label, text in layers:
         record = _detail(text)
-        sizes_ = (shape(record["filter"]["shape"]), shape(record["output"]))
+        sizes_ = (shape(record["filter"]), shape(record["output"]))
         rows.append(Row((label, *sizes_, count(record["params"]), short(record["macs"]))))
     titles = (
         Column("layer"),
