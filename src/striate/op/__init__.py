@@ -1,7 +1,7 @@
 """What an op is: frozen fields and a declaration from which everything else is derived. Knows no particular op."""
 
 from striate.op.base import Op, op_class, registry
-from striate.op.declaration import Declaration, Reading
+from striate.op.declaration import Declaration, Noise, Reading
 from striate.op.fields import (
     LARGEST,
     Padding,
@@ -20,6 +20,7 @@ from striate.op.fields import (
 __all__ = [
     "LARGEST",
     "Declaration",
+    "Noise",
     "Op",
     "Padding",
     "Reading",

@@ -43,6 +43,10 @@ class Op(abc.ABC):
         Raises ShapeError when there is no output, OpError when the attributes do not suit the input.
         """
 
+    def declare_training(self, *inputs: TensorSpec) -> Declaration:
+        """The declaration while training, where it differs: batch statistics, noise."""
+        return self.declare(*inputs)
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "word" in cls.__dict__:

@@ -29,14 +29,28 @@ class Reading:
 
 
 @dataclasses.dataclass(frozen=True)
+class Noise:
+    """A random tensor that training draws: 1 / (1 - rate) with probability 1 - rate, else 0."""
+
+    name: str
+    shape: tuple[int, ...]
+    rate: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Declaration:
-    """What an op says once its inputs are known: outputs, parameters and statements. The rest is derived."""
+    """What an op says once its inputs are known: outputs, parameters and statements. The rest is derived.
+
+    In training an op may also draw `noise`, and `updates` names the tensor that replaces a running statistic.
+    """
 
     op: Op
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parameters: tuple[Parameter, ...] = ()
     statements: tuple[Statement, ...] = ()
+    noise: tuple[Noise, ...] = ()
+    updates: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def params(self) -> int:

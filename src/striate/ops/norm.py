@@ -56,6 +56,39 @@ class BatchNorm(Op):
             *statistics,
         )
 
+    def declare_training(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        names = variables(x)
+        free = dict(zip(names.values(), x.shape, strict=True))
+        over = {name: size for name, size in free.items() if name != "c"}
+        values = math.prod(over.values())
+        if values == 1:
+            raise OpError(
+                "batch norm cannot learn from one value per channel",
+                why=f"a batch of {x.shape[0]} on {x} gives every channel one number, whose variance is 0",
+                fix="a batch of 2 or more, or a larger map",
+            )
+        share, channel = 1 / max(values, 1), {"c": x.channels}
+        value, mean, variance = load("x0", *free), load("t0", "c"), load("t1", "c")
+        centred, kept = value - mean, 1 - self.momentum
+        # The normalisation uses the variance of the batch, the running statistic its unbiased estimate.
+        unbiased = self.momentum * values / max(values - 1, 1)
+        where, total = index("c"), Domain(channel, over)
+        statements = (
+            Statement("t0", where, value * share, total, "sum"),
+            Statement("t1", where, centred * centred * share, total, "sum"),
+            Statement(
+                "y0",
+                index(*free),
+                _affine(centred / call("sqrt", variance + self.eps), "c", on=self.affine),
+                Domain(free),
+            ),
+            Statement("u0", where, load("running_mean", "c") * kept + mean * self.momentum, Domain(channel)),
+            Statement("u1", where, load("running_var", "c") * kept + variance * unbiased, Domain(channel)),
+        )
+        updates = {"running_mean": "u0", "running_var": "u1"}
+        return dataclasses.replace(self.declare(x), statements=statements, updates=updates)
+
 
 def _group_norm(op: Op, x: TensorSpec, groups: int, eps: float, affine: bool) -> Declaration:
     if x.channels % groups:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from striate.op import Declaration, Op, number
-from striate.ops._axes import elementwise
+from striate.op import Declaration, Noise, Op, number
+from striate.ops._axes import elementwise, variables
 from striate.statement import Affine, load
 from striate.tensor import Parameter, TensorSpec
 
@@ -14,8 +14,25 @@ __all__ = ["Dropout", "LayerScale", "StochasticDepth"]
 
 
 class _PassThrough(Op):
+    rate: float
+
     def declare(self, *inputs: TensorSpec) -> Declaration:
         return elementwise(self, inputs[0], lambda x: x)
+
+    def declare_training(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        shape = self.noise_shape(x)
+        drawn = (
+            v if n > 1 or full == 1 else Affine(())
+            for v, n, full in zip(variables(x).values(), shape, x.shape)
+        )
+        keep = load("r0", *drawn)
+        noise = (Noise("r0", shape, self.rate),)
+        return dataclasses.replace(elementwise(self, x, lambda v: v * keep), noise=noise)
+
+    def noise_shape(self, x: TensorSpec) -> tuple[int, ...]:
+        """Shape of what is drawn: one number per input by default."""
+        return x.shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +63,10 @@ class StochasticDepth(_PassThrough):
     torch: ClassVar[str] = "torchvision.ops.StochasticDepth"
 
     rate: float = number(0.1, words=("rate",), least=0.0, doc="share of images whose branch is dropped")
+
+    def noise_shape(self, x: TensorSpec) -> tuple[int, ...]:
+        """One number per image."""
+        return (x.shape[0], *(1 for _ in x.shape[1:]))
 
 
 @dataclasses.dataclass(frozen=True)

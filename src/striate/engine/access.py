@@ -1,0 +1,272 @@
+"""Accesses as arrays: a load becomes a strided view whose axes are the loop variables, and back.
+
+`read` turns the index of a load into a view of its tensor; `spread` is its adjoint, what a gradient of the view
+means for the tensor. Sliding windows are strides, never copies; only padding and irregular maps copy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from striate.geometry import AxisMap, Shift, Window
+from striate.statement import Affine, Index
+
+Array = NDArray[Any]
+
+_PAD_MODE = {"reflect": "reflect", "replicate": "edge", "circular": "wrap", "symmetric": "symmetric"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """An array and the loop variable of each of its axes."""
+
+    array: Array
+    labels: tuple[str, ...]
+
+    def aligned(self, labels: Sequence[str]) -> Array:
+        """The array with one axis per label, of size 1 where it does not vary."""
+        order = [self.labels.index(label) for label in labels if label in self.labels]
+        moved = self.array.transpose(order)
+        return moved.reshape(
+            [moved.shape[order.index(self.labels.index(v))] if v in self.labels else 1 for v in labels]
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Axis:
+    """One tensor axis as read: `terms` are (variable, stride, size); `table` lists positions of an irregular map."""
+
+    terms: tuple[tuple[str, int, int], ...]
+    start: int = 0
+    before: int = 0
+    after: int = 0
+    mode: str = "zeros"
+    table: Array | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(name for name, _, _ in self.terms)
+
+
+def _axis(index: Index, ranges: Mapping[str, int], size: int) -> _Axis:
+    """How one axis of `size` is read."""
+    if isinstance(index, Affine):
+        if index.divisor == 1 and not index.modulus:
+            return _Axis(tuple((v, factor, ranges[v]) for v, factor in index.terms), index.offset)
+        grids = np.indices(tuple(ranges[v] for v, _ in index.terms))
+        flat = sum(
+            (grid * factor for grid, (_, factor) in zip(grids, index.terms)), start=np.asarray(index.offset)
+        )
+        flat = flat // index.divisor
+        return _Axis(
+            tuple((v, 0, ranges[v]) for v, _ in index.terms),
+            table=flat % index.modulus if index.modulus else flat,
+        )
+    axis_map, out, tap = index.map, index.out, index.tap
+    if isinstance(axis_map, Window):
+        reach = (axis_map.output - 1) * axis_map.stride + axis_map.extent
+        before, after = axis_map.before, max(reach - axis_map.before - size, 0)
+        slides = ((out, axis_map.stride, axis_map.output), (tap, axis_map.dilation, axis_map.kernel))
+        # What ceil mode hangs over the end is no border, and only zeros can stand for it.
+        plain = axis_map.mode == "zeros" or after <= axis_map.after
+        if plain and _pads(axis_map.mode, size, before, after):
+            return _Axis(slides, 0, before, after, axis_map.mode)
+    if isinstance(axis_map, Shift):
+        before, after = max(axis_map.before, 0), max(axis_map.after, 0)
+        if _pads(axis_map.mode, size, before, after):
+            moves = ((out, axis_map.step, axis_map.output),)
+            return _Axis(moves, max(-axis_map.before, 0), before, after, axis_map.mode)
+    if not tap:
+        return _Axis(((out, 0, axis_map.output),), table=_table(axis_map)[:, 0])
+    return _Axis(((out, 0, axis_map.output), (tap, 0, axis_map.taps)), table=_table(axis_map))
+
+
+def _pads(mode: str, size: int, before: int, after: int) -> bool:
+    """Whether numpy's padding agrees with folding once; larger pads go by table."""
+    limit = {"zeros": before + after, "replicate": before + after, "reflect": size - 1}.get(mode, size)
+    return max(before, after) <= limit
+
+
+@functools.lru_cache(maxsize=256)
+def _table(axis_map: AxisMap) -> Array:
+    """Positions (output, taps), -1 where nothing is read."""
+    rows = [[axis_map.position(i, u) for u in range(axis_map.taps)] for i in range(axis_map.output)]
+    table = np.array([[-1 if x is None else x for x in row] for row in rows], np.int64)
+    return table.reshape(axis_map.output, axis_map.taps)
+
+
+@functools.lru_cache(maxsize=2048)
+def plan(
+    index: tuple[Index, ...], ranges: tuple[tuple[str, int], ...], shape: tuple[int, ...]
+) -> tuple[_Axis, ...]:
+    """How each axis of a tensor of `shape` is read by an index over loop ranges."""
+    return tuple(_axis(item, dict(ranges), size) for item, size in zip(index, shape, strict=True))
+
+
+def padded(array: Array, axes: Sequence[_Axis], outside: float) -> Array:
+    """The tensor with the padding that its axes ask for; itself when there is none."""
+    for at, axis in enumerate(axes):
+        if axis.mode != "zeros" and (axis.before or axis.after):
+            widths = [(0, 0)] * array.ndim
+            widths[at] = (axis.before, axis.after)
+            array = np.pad(array, widths, mode=_PAD_MODE[axis.mode])  # type: ignore[call-overload]
+    widths = [(a.before, a.after) if a.mode == "zeros" else (0, 0) for a in axes]
+    if any(before or after for before, after in widths):
+        shape = [n + before + after for n, (before, after) in zip(array.shape, widths)]
+        whole = np.full(shape, outside, array.dtype)
+        whole[tuple(slice(before, before + n) for n, (before, _) in zip(array.shape, widths))] = array
+        array = whole
+    return array
+
+
+def read(array: Array, index: tuple[Index, ...], ranges: Mapping[str, int], outside: float = 0.0) -> Labelled:
+    """The tensor as the loop variables see it; a view of `array` wherever strides can say it."""
+    if _entangled(index):
+        flat = _addresses(index, ranges, array.shape)
+        return Labelled(array.ravel()[flat.array], flat.labels)
+    axes = plan(index, tuple(ranges.items()), array.shape)
+    for at, axis in enumerate(axes):
+        if axis.table is not None:
+            # One row beyond the end stands for what lies outside.
+            lack = bool((axis.table < 0).any())
+            if lack:
+                edge = np.full((*array.shape[:at], 1, *array.shape[at + 1 :]), outside, array.dtype)
+                array = np.concatenate([array, edge], axis=at)
+            array = np.take(array, axis.table.ravel(), axis=at, mode="wrap" if lack else "raise")
+            axes = _flattened(axes, at, axis)
+    array = padded(array, axes, outside)
+    shape: list[int] = []
+    strides: list[int] = []
+    labels: list[str] = []
+    corner: list[slice] = []
+    for at, axis in enumerate(axes):
+        corner.append(slice(axis.start, None))
+        for name, step, size in axis.terms:
+            shape.append(size)
+            strides.append(step * array.strides[at])
+            labels.append(name)
+    view = as_strided(array[tuple(corner)], shape, strides, writeable=False)
+    return Labelled(view, tuple(labels))
+
+
+def _flattened(axes: tuple[_Axis, ...], at: int, axis: _Axis) -> tuple[_Axis, ...]:
+    """The axis after its table was taken: row-major over its variables."""
+    terms, step = [], 1
+    for name, _, size in reversed(axis.terms):
+        terms.append((name, step, size))
+        step *= size
+    return (*axes[:at], _Axis(tuple(reversed(terms))), *axes[at + 1 :])
+
+
+def _entangled(index: tuple[Index, ...]) -> bool:
+    """Whether one variable moves several axes, as in a reshape: then entries are addressed one by one."""
+    names = [v for item in index if isinstance(item, Affine) for v, _ in item.terms]
+    return len(set(names)) < len(names)
+
+
+def _addresses(index: tuple[Index, ...], ranges: Mapping[str, int], shape: tuple[int, ...]) -> Labelled:
+    """Flat positions, row-major, of every entry that an affine index reads."""
+    affine = [item for item in index if isinstance(item, Affine)]
+    names = tuple(v for v in ranges if any(v == name for item in affine for name, _ in item.terms))
+    grids = dict(zip(names, np.ogrid[tuple(slice(ranges[v]) for v in names)], strict=True))
+    flat: Array = np.zeros([ranges[v] for v in names], np.int64)
+    for item, size in zip(affine, shape, strict=True):
+        place = (
+            sum((grids[v] * factor for v, factor in item.terms), start=np.asarray(item.offset))
+            // item.divisor
+        )
+        flat = flat * size + (place % item.modulus if item.modulus else place)
+    return Labelled(flat, names)
+
+
+def spread(
+    gradient: Labelled, index: tuple[Index, ...], ranges: Mapping[str, int], shape: tuple[int, ...]
+) -> Array:
+    """Adjoint of `read`: every number of the view handed back to the tensor entry that it was read from, summed."""
+    if _entangled(index):
+        flat = _addresses(index, ranges, shape)
+        values = _reduced(gradient, flat.labels, ranges)
+        whole = np.zeros(shape, values.dtype)
+        np.add.at(whole.reshape(-1), flat.array.ravel(), values.ravel())
+        return whole
+    axes = plan(index, tuple(ranges.items()), shape)
+    dense = tuple(axis if axis.table is None else _flattened((axis,), 0, axis)[0] for axis in axes)
+    names = [name for axis in dense for name in axis.labels]
+    values = _reduced(gradient, names, ranges)
+    extents = [
+        axis.table.size if axis.table is not None else size + axis.before + axis.after
+        for axis, size in zip(axes, shape, strict=True)
+    ]
+    whole = np.zeros(extents, values.dtype)
+    _add(whole, dense, values)
+    for at, axis in enumerate(axes):
+        if axis.table is not None:
+            whole = _untabled(whole, at, axis.table, shape[at])
+        elif axis.before or axis.after:
+            whole = _unpadded(whole, at, axis, shape[at])
+    return whole
+
+
+def _reduced(gradient: Labelled, names: Sequence[str], ranges: Mapping[str, int]) -> Array:
+    """The gradient with exactly the axes `names`: others summed, missing ones repeated."""
+    extra = tuple(k for k, label in enumerate(gradient.labels) if label not in names)
+    array = gradient.array.sum(axis=extra) if extra else gradient.array
+    kept = Labelled(array, tuple(label for label in gradient.labels if label in names))
+    return np.broadcast_to(kept.aligned(names), tuple(ranges[name] for name in names))
+
+
+def _add(whole: Array, axes: Sequence[_Axis], values: Array) -> None:
+    """Add a view's values where they belong: one slice per combination of all but each axis' longest variable."""
+    slow: list[range] = []
+    for axis in axes:
+        longest = max(range(len(axis.terms)), key=lambda k: axis.terms[k][2], default=-1)
+        slow.extend(range(1) if k == longest else range(size) for k, (_, _, size) in enumerate(axis.terms))
+    for step in itertools.product(*slow):
+        where: list[slice | int] = []
+        pick: list[slice | int] = []
+        at = 0
+        for axis in axes:
+            start, long = axis.start, None
+            longest = max(range(len(axis.terms)), key=lambda k: axis.terms[k][2], default=-1)
+            for k, (_, stride, size) in enumerate(axis.terms):
+                if k == longest:
+                    long = (stride, size)
+                    pick.append(slice(None))
+                else:
+                    start += step[at] * stride
+                    pick.append(step[at])
+                at += 1
+            where.append(
+                start if long is None else slice(start, start + (long[1] - 1) * long[0] + 1, long[0])
+            )
+        whole[tuple(where)] += values[tuple(pick)]
+
+
+def _untabled(whole: Array, at: int, table: Array, size: int) -> Array:
+    """Adjoint of taking by a table along one axis."""
+    moved = np.moveaxis(whole, at, 0)
+    total = np.zeros((size, *moved.shape[1:]), whole.dtype)
+    flat = table.ravel()
+    real = flat >= 0
+    np.add.at(total, flat[real], moved[real])
+    return np.moveaxis(total, 0, at)
+
+
+def _unpadded(whole: Array, at: int, axis: _Axis, size: int) -> Array:
+    """Adjoint of padding along one axis: zeros are dropped, repeated entries handed back."""
+    moved = np.moveaxis(whole, at, 0)
+    inner = moved[axis.before : axis.before + size]
+    if axis.mode != "zeros":
+        inner = inner.copy()
+        table = _table(Shift(size, axis.before, axis.after, 1, axis.mode))[:, 0]
+        outside = np.r_[0 : axis.before, axis.before + size : len(moved)]
+        np.add.at(inner, table[outside], moved[outside])
+    return np.moveaxis(inner, 0, at)

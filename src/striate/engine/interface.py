@@ -1,0 +1,113 @@
+"""What every engine offers: run a network, and train one. An engine is chosen by name.
+
+Engines differ in speed and agree in results; the loop, the model and the command line see only this interface.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import FormatError, OpError, UnknownNameError, suggest
+from striate.network import Network
+
+Array = NDArray[Any]
+
+
+class Program(abc.ABC):
+    """A network in runnable form, inference only. Any batch size runs; batch 0 gives empty outputs."""
+
+    net: Network
+
+    def __call__(self, x: Array) -> Array | tuple[Array, ...]:
+        """Outputs for a batch x (N, C, H, W), float32 (or float64, kept): one array, or a tuple of several."""
+        found = self.values(x, self.net.outputs)
+        made = tuple(found[name] for name in self.net.outputs)
+        return made[0] if len(made) == 1 else made
+
+    @abc.abstractmethod
+    def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
+        """The named values for a batch."""
+
+    @abc.abstractmethod
+    def first_non_finite(self, x: Array) -> str | None:
+        """The first node whose output holds a NaN or an infinity for this batch."""
+
+
+class TrainingProgram(abc.ABC):
+    """A network in training mode: batch statistics, noise, gradients. Weights are read anew at every forward run."""
+
+    net: Network
+    updates: dict[str, Array]
+    """Running statistics after the last forward run, by full parameter name."""
+
+    @abc.abstractmethod
+    def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+        """Outputs for a batch; noise is drawn from `rng` in the nodes' order."""
+
+    @abc.abstractmethod
+    def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        """Gradients of all trainable parameters, by full name, from those of the outputs of the last forward run."""
+
+
+class Engine(abc.ABC):
+    """A way to run networks."""
+
+    name: str
+
+    @abc.abstractmethod
+    def compile(
+        self,
+        net: Network,
+        weights: Mapping[str, Array],
+        *,
+        batch: int | None = None,
+        threads: int | None = None,
+    ) -> Program:
+        """The network ready to run with these weights; `batch` and `threads` are what it is made fast for."""
+
+    @abc.abstractmethod
+    def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
+        """The network ready to train; the arrays in `weights` may be changed between runs."""
+
+
+def get(name: str = "auto") -> Engine:
+    """The engine of a name: "auto" is the fastest that runs here. Raises UnknownNameError."""
+    from striate.engine.numpy_engine import NumpyEngine
+
+    engines: dict[str, type[Engine]] = {"auto": NumpyEngine, "numpy": NumpyEngine}
+    if name not in engines:
+        near = suggest(name, engines)
+        raise UnknownNameError(
+            f"no engine {name!r}",
+            why=f"known engines: {', '.join(engines)}",
+            fix=f"write {near!r}" if near else "leave it out: auto takes the fastest",
+        )
+    return engines[name]()
+
+
+def batch(net: Network, x: Array) -> Array:
+    """A batch that suits the network's sole input, as floats. Raises FormatError or OpError with the fix."""
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise FormatError(
+            f"a batch of {array.dtype} cannot be computed with",
+            why="numbers are expected",
+            fix="give a float32 array",
+        )
+    if array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float32)
+    wanted = net.input.without_batch
+    if array.shape[1:] != wanted:
+        hint = "add the batch axis: x[None]" if array.shape == wanted else "resize it, or call with_input"
+        if array.ndim == len(wanted) + 1 and (*array.shape[-1:], *array.shape[1:-1]) == wanted:
+            hint = "channels go before height and width: x.transpose(0, 3, 1, 2)"
+        raise OpError(
+            f"{net.name} takes batches of shape (N, {', '.join(map(str, wanted))}), this one has {array.shape}",
+            fix=hint,
+        )
+    return array

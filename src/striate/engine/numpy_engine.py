@@ -1,0 +1,140 @@
+"""The numpy engine: every declaration run by `vectorised.py`, node by node. Works everywhere, and checks the others."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.interface import Engine, Program, TrainingProgram, batch
+from striate.engine.vectorised import Tape, backward, forward
+from striate.network import Network, Node
+from striate.op import Declaration
+from striate.tensor import TensorSpec
+
+Array = NDArray[Any]
+
+
+@functools.lru_cache(maxsize=8)
+def _batched(net: Network, size: int) -> Network:
+    """The network declared for a batch of that size."""
+    (source,) = net.inputs
+    spec = net.input
+    made = Network(net.name, {source: TensorSpec((size, *spec.shape[1:]), spec.axes)}, net.nodes, net.outputs)
+    _ = made.specs
+    return made
+
+
+def _own(node: Node, declaration: Declaration, weights: Mapping[str, Array], dtype: Any) -> dict[str, Array]:
+    found = {p.name: weights[f"{node.name}.{p.name}"] for p in declaration.parameters}
+    return {name: array.astype(dtype, copy=False) for name, array in found.items()}
+
+
+class NumpyProgram(Program):
+    """A network run node by node; values are dropped after their last reader."""
+
+    def __init__(self, net: Network, weights: Mapping[str, Array]) -> None:
+        self.net = net
+        self._weights = weights
+        self._last_use = {value: k for k, node in enumerate(net.nodes) for value in node.inputs}
+
+    def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
+        keep = set(names)
+        return {name: array for name, array in self._run(x, keep).items() if name in keep}
+
+    def first_non_finite(self, x: Array) -> str | None:
+        with np.errstate(all="ignore"):
+            for node in self.net.nodes:
+                found = self.values(x, node.outputs)
+                if not all(np.isfinite(array).all() for array in found.values()):
+                    return node.name
+        return None
+
+    def _run(self, x: Array, keep: set[str]) -> dict[str, Array]:
+        array = batch(self.net, x)
+        net = _batched(self.net, len(array))
+        values = dict.fromkeys(net.inputs, array)
+        open_names = set(keep)
+        for at, node in enumerate(net.nodes):
+            if not open_names - values.keys():
+                break
+            declaration = net.declarations[node.name]
+            inputs = [values[value] for value in node.inputs]
+            tape = forward(declaration, inputs, _own(node, declaration, self._weights, array.dtype))
+            values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))
+            for value in set(node.inputs):
+                if self._last_use[value] == at and value not in keep:
+                    del values[value]
+        return values
+
+
+class NumpyTraining(TrainingProgram):
+    """Forward runs that keep their tapes, and backward runs that read them."""
+
+    def __init__(self, net: Network, weights: Mapping[str, Array]) -> None:
+        self.net = net
+        self.updates = {}
+        self._weights = weights
+        self._tapes: dict[str, Tape] = {}
+        self._declared: dict[tuple[Any, ...], Declaration] = {}
+
+    def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+        array = batch(self.net, x)
+        net = _batched(self.net, len(array))
+        values = dict.fromkeys(net.inputs, array)
+        self._tapes, self.updates = {}, {}
+        for node in net.nodes:
+            specs = tuple(net.specs[value] for value in node.inputs)
+            key = (node.op, specs)
+            if key not in self._declared:
+                self._declared[key] = node.op.declare_training(*specs)
+            declaration = self._declared[key]
+            own = _own(node, declaration, self._weights, array.dtype)
+            for noise in declaration.noise:
+                kept = rng.random(noise.shape, np.float32) >= noise.rate
+                own[noise.name] = kept.astype(array.dtype) * array.dtype.type(1 / max(1 - noise.rate, 1e-9))
+            tape = forward(declaration, [values[value] for value in node.inputs], own)
+            self._tapes[node.name] = tape
+            values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))
+            for parameter, tensor in declaration.updates.items():
+                self.updates[f"{node.name}.{parameter}"] = tape.tensors[tensor]
+        return tuple(values[name] for name in self.net.outputs)
+
+    def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        arriving: dict[str, Array] = {}
+        for name, gradient in zip(self.net.outputs, gradients, strict=True):
+            arriving[name] = arriving[name] + gradient if name in arriving else gradient
+        found: dict[str, Array] = {}
+        for node in reversed(self.net.nodes):
+            tape = self._tapes[node.name]
+            made = backward(tape, [arriving.pop(value, None) for value in node.outputs])
+            for k, value in enumerate(node.inputs):
+                if value in self.net.producers:
+                    handed = made[f"x{k}"]
+                    arriving[value] = arriving[value] + handed if value in arriving else handed
+            for parameter in tape.declaration.parameters:
+                if parameter.trainable:
+                    found[f"{node.name}.{parameter.name}"] = made[parameter.name]
+        return {name: found[name] for name in sorted(found)}
+
+
+class NumpyEngine(Engine):
+    """Whole-array numpy, on whatever machine numpy runs."""
+
+    name = "numpy"
+
+    def compile(
+        self,
+        net: Network,
+        weights: Mapping[str, Array],
+        *,
+        batch: int | None = None,
+        threads: int | None = None,
+    ) -> Program:
+        return NumpyProgram(net, weights)
+
+    def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
+        return NumpyTraining(net, weights)

@@ -1,0 +1,311 @@
+"""Statements in whole-array numpy, forwards and backwards.
+
+Loads become strided views (`access.py`); a sum of a product of two loads becomes one matrix multiplication; everything
+else is evaluated by broadcasting. Gradients are the adjoints of the same steps: swap the roles of output and factor in
+a product, route a maximum to the entry that won, and use one table of scalar derivatives (`derivatives.py`).
+Knows statements only, no op.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.access import Labelled, read, spread
+from striate.engine.derivatives import FUNCTIONS, PARTIALS
+from striate.op import Declaration
+from striate.statement import Affine, Blend, Call, Const, Expr, Inside, Load, Statement, Tap
+
+Array = NDArray[Any]
+
+CHUNK = 1 << 24
+"""Numbers that a product may spread out at once (64 MB of float32): larger batches go image by image."""
+
+
+@dataclasses.dataclass
+class Tape:
+    """What a forward run leaves for its backward run: every tensor, by the name statements use."""
+
+    declaration: Declaration
+    tensors: dict[str, Array]
+
+
+def forward(declaration: Declaration, inputs: Sequence[Array], weights: Mapping[str, Array]) -> Tape:
+    """Run one op. inputs: arrays as declared; weights: by parameter name; computes in the inputs' dtype."""
+    tensors: dict[str, Array] = {f"x{k}": x for k, x in enumerate(inputs)} | dict(weights)
+    shapes = {f"y{k}": spec.shape for k, spec in enumerate(declaration.outputs)}
+    dtype = np.result_type(*inputs)
+    for statement in declaration.statements:
+        _execute(statement, tensors, shapes, dtype)
+    return Tape(declaration, tensors)
+
+
+def backward(tape: Tape, gradients: Sequence[Array | None]) -> dict[str, Array]:
+    """Gradients of every input (``x0`` …) and parameter, from those of the outputs (None: zero)."""
+    declaration, tensors = tape.declaration, tape.tensors
+    wanted = {
+        *(f"x{k}" for k in range(len(declaration.inputs))),
+        *(p.name for p in declaration.parameters if p.trainable),
+    }
+    made = {statement.target for statement in declaration.statements}
+    found: dict[str, Array] = {f"y{k}": g for k, g in enumerate(gradients) if g is not None}
+    for statement in reversed(declaration.statements):
+        if statement.target in found:
+            for name, gradient in _pull(statement, tensors, found[statement.target], wanted | made):
+                found[name] = found[name] + gradient if name in found else gradient
+    return {name: found.get(name, np.zeros_like(tensors[name])) for name in sorted(wanted) if name in tensors}
+
+
+def _ranges(statement: Statement) -> dict[str, int]:
+    return {**statement.domain.free, **statement.domain.reduced}
+
+
+def _execute(
+    statement: Statement, tensors: dict[str, Array], shapes: Mapping[str, tuple[int, ...]], dtype: Any
+) -> None:
+    ranges = _ranges(statement)
+    free = tuple(statement.domain.free)
+    plain = _plain_target(statement)
+    value = _value(statement, tensors, ranges)
+    if statement.start is not None:
+        value = Labelled(
+            value.aligned(free) + _evaluate(statement.start, tensors, ranges, {}).aligned(free), free
+        )
+    name = statement.target
+    whole = shapes.get(name)
+    if plain and (whole is None or len(plain) == len(whole)) and _covers(statement, whole):
+        array = np.broadcast_to(value.aligned(plain), tuple(ranges[v] for v in plain))
+        tensors[name] = (
+            np.ascontiguousarray(array, dtype=dtype)
+            if array.dtype != dtype or not array.flags.c_contiguous or not array.flags.owndata
+            else array
+        )
+        return
+    shape = whole or _extent(statement, ranges)
+    made = spread(value, statement.index, ranges, shape).astype(dtype, copy=False)
+    tensors[name] = tensors[name] + made if name in tensors else made
+
+
+def _plain_target(statement: Statement) -> tuple[str, ...] | None:
+    """The target's variables when every axis is one variable by itself."""
+    names = [index.variable if isinstance(index, Affine) else None for index in statement.index]
+    return tuple(name for name in names if name) if all(names) else None
+
+
+def _covers(statement: Statement, shape: tuple[int, ...] | None) -> bool:
+    names = _plain_target(statement) or ()
+    return shape is None or tuple(statement.domain.free[name] for name in names) == shape
+
+
+def _extent(statement: Statement, ranges: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(
+        index.map.input
+        if isinstance(index, Tap)
+        else sum(factor * (ranges[v] - 1) for v, factor in index.terms) + index.offset + 1
+        for index in statement.index
+    )
+
+
+def _value(statement: Statement, tensors: Mapping[str, Array], ranges: Mapping[str, int]) -> Labelled:
+    """The statement's right side after its reduction."""
+    scattered = {index.tap for index in statement.index if isinstance(index, Tap)}
+    free = (*statement.domain.free, *(v for v in statement.domain.reduced if v in scattered))
+    reduced = tuple(v for v in statement.domain.reduced if v not in scattered)
+    match statement.value:
+        case Call("mul", (Load() as a, Load() as b)) if statement.reduce == "sum" and reduced:
+            return contract(_load(a, tensors, ranges), _load(b, tensors, ranges), free, ranges)
+    value = _evaluate(statement.value, tensors, ranges, {})
+    if not reduced:
+        return value
+    lacking = math.prod(ranges[v] for v in reduced if v not in value.labels)
+    axes = tuple(k for k, label in enumerate(value.labels) if label in reduced)
+    left = tuple(label for label in value.labels if label not in reduced)
+    if statement.reduce == "max":
+        return Labelled(value.array.max(axis=axes), left)
+    total = value.array.sum(axis=axes)
+    return Labelled(total * lacking if lacking != 1 else total, left)
+
+
+def _load(load: Load, tensors: Mapping[str, Array], ranges: Mapping[str, int]) -> Labelled:
+    return read(tensors[load.tensor], load.index, ranges, load.outside)
+
+
+def contract(a: Labelled, b: Labelled, out: Sequence[str], ranges: Mapping[str, int]) -> Labelled:
+    """Sum of a·b over every variable that is not in `out`, as one (batched) matrix multiplication."""
+    both = [v for v in out if v in a.labels and v in b.labels]
+    rows = [v for v in out if v in a.labels and v not in b.labels]
+    columns = [v for v in out if v in b.labels and v not in a.labels]
+    inner = [v for v in a.labels if v in b.labels and v not in out]
+    a, b = _summed(a, {*both, *rows, *inner}), _summed(b, {*both, *columns, *inner})
+
+    def size(names: Sequence[str]) -> int:
+        return math.prod(ranges[v] for v in names)
+
+    if size(columns) * size(rows) == 0 or size(inner) == 0:
+        return Labelled(
+            np.zeros([ranges[v] for v in (*both, *rows, *columns)], a.array.dtype), (*both, *rows, *columns)
+        )
+    if size(columns) == 1 and size(inner) <= 128 and size(both) > 1:
+        return _by_taps(a, b, (*both, *rows, *columns), inner, ranges)
+    left = a.aligned((*both, *rows, *inner))
+    right = b.aligned((*both, *inner, *columns)).reshape(size(both), size(inner), size(columns))
+    shape = [ranges[v] for v in (*both, *rows, *columns)]
+    first = rows[0] if rows else None
+    numbers = size(both) * size(rows) * size(inner)
+    if first is None or numbers <= CHUNK or ranges[first] == 1:
+        product = left.reshape(size(both), size(rows), size(inner)) @ right
+        return Labelled(product.reshape(shape), (*both, *rows, *columns))
+    made = np.empty(shape, np.result_type(left, right))
+    step = max(ranges[first] * CHUNK // numbers, 1)
+    for start in range(0, ranges[first], step):
+        part = (*(slice(None) for _ in both), slice(start, start + step))
+        some = left[part]
+        product = some.reshape(size(both), -1, size(inner)) @ right
+        made[part] = product.reshape(made[part].shape)
+    return Labelled(made, (*both, *rows, *columns))
+
+
+def _summed(x: Labelled, keep: set[str]) -> Labelled:
+    axes = tuple(k for k, label in enumerate(x.labels) if label not in keep)
+    return Labelled(x.array.sum(axis=axes), tuple(v for v in x.labels if v in keep)) if axes else x
+
+
+def _by_taps(
+    a: Labelled, b: Labelled, out: Sequence[str], inner: Sequence[str], ranges: Mapping[str, int]
+) -> Labelled:
+    """A product with few terms and nothing to multiply by matrix (depthwise): one multiply-add per term."""
+    left, right = a.aligned((*inner, *out)), b.aligned((*inner, *out))
+    total: Array | None = None
+    for at in np.ndindex(*(ranges[v] for v in inner)):
+        term = left[at] * right[at]
+        total = term if total is None else np.add(total, term, out=total)
+    assert total is not None
+    return Labelled(np.broadcast_to(total, [ranges[v] for v in out]), tuple(out))
+
+
+def _evaluate(
+    expr: Expr, tensors: Mapping[str, Array], ranges: Mapping[str, int], memo: dict[int, Labelled]
+) -> Labelled:
+    """An expression over all the variables it depends on; every step is kept in `memo` for the way back."""
+    if id(expr) not in memo:
+        memo[id(expr)] = _computed(expr, tensors, ranges, memo)
+    return memo[id(expr)]
+
+
+def _computed(
+    expr: Expr, tensors: Mapping[str, Array], ranges: Mapping[str, int], memo: dict[int, Labelled]
+) -> Labelled:
+    match expr:
+        case Load():
+            return _load(expr, tensors, ranges)
+        case Const(value):
+            return Labelled(np.asarray(value), ())
+        case Inside(tap, padded):
+            return Labelled(_inside(tap, padded), (tap.out, tap.tap))
+        case Blend(tap):
+            grid = [[float(expr.map.weight(i, u)) for u in range(2)] for i in range(expr.map.output)]
+            return Labelled(np.asarray(grid), (tap.out, tap.tap))
+        case Call(function, args):
+            values = [_evaluate(arg, tensors, ranges, memo) for arg in args]
+            labels = tuple(v for v in ranges if any(v in value.labels for value in values))
+            floats = [value.array.dtype for value in values if value.labels]
+            kind = np.result_type(*floats) if floats else np.dtype(np.float64)
+            arrays = [np.asarray(value.aligned(labels), kind) for value in values]
+            return Labelled(np.asarray(FUNCTIONS[function](*arrays)), labels)
+    raise TypeError(type(expr).__name__)
+
+
+def _inside(tap: Tap, padded: bool) -> Array:
+    m = tap.map
+    end = m.input + getattr(m, "after", 0)
+    rows = [
+        [
+            (x := m.raw(i, u)) is not None and x < end if padded else m.position(i, u) is not None
+            for u in range(m.taps)
+        ]
+        for i in range(m.output)
+    ]
+    return np.asarray(rows, np.float32)
+
+
+def _pull(
+    statement: Statement, tensors: Mapping[str, Array], gradient: Array, wanted: set[str]
+) -> list[tuple[str, Array]]:
+    """Gradients of the tensors that one statement loads."""
+    ranges = _ranges(statement)
+    free = tuple(statement.domain.free)
+    arriving = read(gradient, statement.index, ranges)
+    found: list[tuple[str, Array]] = []
+
+    def hand_back(load: Load, value: Labelled) -> None:
+        found.append((load.tensor, spread(value, load.index, ranges, tensors[load.tensor].shape)))
+
+    if statement.start is not None and statement.reduce == "sum":
+        _differentiate(statement.start, arriving, tensors, ranges, {}, wanted, hand_back)
+    match statement.value:
+        case Call("mul", (Load() as a, Load() as b)) if (
+            statement.reduce == "sum" and statement.domain.reduced
+        ):
+            for one, other in ((a, b), (b, a)):
+                if one.tensor in wanted:
+                    seen = _load(one, tensors, ranges).labels
+                    hand_back(one, contract(arriving, _load(other, tensors, ranges), seen, ranges))
+            return found
+    memo: dict[int, Labelled] = {}
+    if statement.reduce == "max":
+        value = _evaluate(statement.value, tensors, ranges, memo)
+        arriving = _winner(value, arriving, free, tuple(statement.domain.reduced), ranges)
+    _differentiate(statement.value, arriving, tensors, ranges, memo, wanted, hand_back)
+    return found
+
+
+def _winner(
+    value: Labelled,
+    arriving: Labelled,
+    free: Sequence[str],
+    reduced: Sequence[str],
+    ranges: Mapping[str, int],
+) -> Labelled:
+    """A gradient routed to the first largest entry over the reduced variables."""
+    full = [ranges[v] for v in (*free, *reduced)]
+    entries = np.broadcast_to(value.aligned((*free, *reduced)), full).reshape(*full[: len(free)], -1)
+    best = entries.argmax(axis=-1)[..., None]
+    routed = np.zeros(entries.shape, arriving.array.dtype)
+    incoming = np.broadcast_to(arriving.aligned(free), full[: len(free)])
+    np.put_along_axis(routed, best, incoming[..., None], axis=-1)
+    return Labelled(routed.reshape(full), (*free, *reduced))
+
+
+def _differentiate(
+    expr: Expr,
+    arriving: Labelled,
+    tensors: Mapping[str, Array],
+    ranges: Mapping[str, int],
+    memo: dict[int, Labelled],
+    wanted: set[str],
+    hand_back: Any,
+) -> None:
+    """Push a gradient down an expression to its loads."""
+    if isinstance(expr, Load) and expr.tensor in wanted:
+        hand_back(expr, arriving)
+    if not isinstance(expr, Call) or not _reaches(expr, wanted):
+        return
+    result = _evaluate(expr, tensors, ranges, memo)
+    values = [_evaluate(arg, tensors, ranges, memo) for arg in expr.args]
+    labels = tuple(v for v in ranges if v in arriving.labels or v in result.labels)
+    arrays = [value.aligned(labels) for value in (*values, result)]
+    for arg, partial in zip(expr.args, PARTIALS[expr.function], strict=True):
+        if _reaches(arg, wanted):
+            slope = arriving.aligned(labels) * partial(*arrays)
+            _differentiate(arg, Labelled(slope, labels), tensors, ranges, memo, wanted, hand_back)
+
+
+def _reaches(expr: Expr, wanted: set[str]) -> bool:
+    if isinstance(expr, Load):
+        return expr.tensor in wanted
+    return isinstance(expr, Call) and any(_reaches(arg, wanted) for arg in expr.args)
