@@ -63,7 +63,7 @@ def test_lost_rows_are_those_behind_the_last_window(window):
 
 @given(windows, windows)
 def test_every_pixel_is_read_or_counted_once_as_unread(h, w):
-    """Lost rows (G002) and stepped-over pixels (U001) together are the pixels that no window reads, each counted once."""
+    """Where no rows are lost (G002), U001 counts every pixel that no window reads."""
     network = conv(h, w)
     findings = found(network, "G002", "U001")
     read = len(touched(h) & set(range(h.input))) * len(touched(w) & set(range(w.input)))

@@ -35,7 +35,7 @@ def blocks(reports: Reports) -> list[str]:
             also = f"\n  also    {_few([finding.node or 'the network' for finding in rest])}" if rest else ""
             found.append(render(first) + also)
         if report.skipped:
-            found.append(f"not checked: {_few(report.skipped)} (no input to check against)")
+            found.append(f"not checked: {_few(report.skipped)} (behind a node without output)")
     found.append(_summary(reports))
     return [printable(block) for block in found]
 
@@ -180,7 +180,7 @@ def _location(report: Report, finding: Diagnostic) -> dict[str, Any]:
 def _uri(file: str) -> str:
     from urllib.parse import quote
 
-    path = Path(file)
+    path = Path(printable(file))
     return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 

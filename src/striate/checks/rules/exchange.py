@@ -93,6 +93,7 @@ class SizeDiffersBetweenFrameworks(Rule):
                     if shifted.output != window.output
                     else f"along {axis} its stand-in, pad {half}, gives the same size on a grid shifted by "
                     f"{half - window.before} pixels: other numbers with the same weights",
+                    severity=self.severity if shifted.output != window.output else Severity.INFO,
                     fixes=[
                         *fixes.change(
                             context,

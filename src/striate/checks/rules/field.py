@@ -151,11 +151,15 @@ class FieldAlreadyCoversInput(Rule):
         if late:
             first = late[0]
             seen = {axis: known.field.size for axis, known in context.fields[first.inputs[0]].items()}
-            more = f", as do {len(late) - 1} convolutions after it" if len(late) > 2 else ""
+            more = (
+                f" ({len(late) - 1} later convolution{'s' * (len(late) > 2)} likewise)"
+                if len(late) > 1
+                else ""
+            )
             yield self.finding(
                 context,
                 first,
-                f"already its input sees all of {by(sizes)}{more}",
+                f"its input already sees all of {by(sizes)}{more}",
                 why=f"the receptive field before it is {by(seen)}. {self.why}",
             )
 

@@ -179,10 +179,7 @@ class GroupsNeverMix(Rule):
 
     code = "N009"
     severity = Severity.WARNING
-    why = (
-        "The network falls apart into parallel ones: no output channel of a group ever sees another group's "
-        "input."
-    )
+    why = "So far each group is a network of its own: none of its outputs depends on another group's input."
     fix = "a 1x1 convolution or a channel shuffle between them"
     source = "Zhang et al. 2018, ShuffleNet, arXiv 1707.01083, section 3.1"
     bad = "16x16x8 -> conv 1x1 8 groups 4 -> relu -> conv 1x1 16 groups 4"

@@ -73,7 +73,7 @@ class PixelsNeverRead(Rule):
 
 def _steps_over(window: Window) -> bool:
     """Whether pixels are left out: beyond the window's reach, or between dilated taps."""
-    return window.gap > 0 or window.dilation > 1 and _reads(window) < window.input
+    return window.gap > 0 or (window.dilation > 1 and _reads(window) < window.input)
 
 
 def _covered_by(readers: Sequence[Mapping[str, Window]]) -> int:

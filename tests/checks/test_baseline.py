@@ -1,0 +1,88 @@
+"""Baselines: what is known is not said again, what is new is."""
+
+import json
+
+import pytest
+
+from striate.checks import Config, baseline, check
+from striate.diagnostics import FormatError, SourceError
+from striate.formats import parse
+
+OLD = "33x33x3 -> a: conv 4x4 6 /2 -> relu"
+NEW = "33x33x3 -> a: conv 4x4 6 /2 -> relu -> b: conv 4x4 6 /2"
+
+
+def findings(text, **settings):
+    return check(parse(text), Config(select=("G", "P"), **settings))
+
+
+def test_only_new_findings_count(tmp_path):
+    path = tmp_path / "known.json"
+    old = findings(OLD)
+    assert old.failed and baseline.write(path, {"net": old.findings}) == len(old.findings) == 1
+    again = findings(OLD, baseline=str(path))
+    assert not again.failed and again.known == 1 and "1 in the baseline" in str(again)
+    new = findings(NEW, baseline=str(path))
+    assert {finding.node for finding in new.findings} == {"b"} and new.known == 1
+
+
+def test_another_input_size_is_no_new_finding(tmp_path):
+    path = tmp_path / "known.json"
+    baseline.write(path, {"net": findings(OLD).findings})
+    assert not findings(OLD.replace("33x33", "35x35"), baseline=str(path)).findings
+
+
+def test_it_counts_findings_of_one_code_on_one_node(tmp_path):
+    path = tmp_path / "known.json"
+    (one,) = findings(OLD).findings
+    assert baseline.write(path, {"net": [one, one]}) == 2
+    new, known = baseline.subtract("net", [one, one, one], baseline.read(path))
+    assert (len(new), known) == (1, 2)
+    new, known = baseline.subtract("another", [one], baseline.read(path))
+    assert (len(new), known) == (1, 0)
+
+
+def test_the_file_is_sorted_and_stable(tmp_path):
+    path = tmp_path / "known.json"
+    report = check(parse(NEW))
+    baseline.write(path, {"net": report.findings})
+    first = path.read_text()
+    baseline.write(path, {"net": reversed(report.findings)})
+    assert path.read_text() == first
+    assert json.loads(first)["schema"] == baseline.SCHEMA
+    assert [entry.name for entry in tmp_path.iterdir()] == ["known.json"]
+
+
+def test_nothing_half_written(tmp_path):
+    folder = tmp_path / "missing"
+    with pytest.raises(SourceError):
+        baseline.write(folder / "known.json", {})
+    with pytest.raises(SourceError):
+        baseline.write(tmp_path, {})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema": "striate.baseline/2", "findings": []}',
+        '{"schema": "striate.baseline/1", "findings": [1]}',
+        '{"schema": "striate.baseline/1", "findings": [{"network": "n", "code": 1, "node": null, "count": 1}]}',
+        "\x00\xff",
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_baseline(tmp_path, text):
+    path = tmp_path / "known.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(FormatError) as error:
+        baseline.read(path)
+    assert error.value.where == str(path) and error.value.fix
+
+
+def test_a_missing_baseline_says_how_to_make_one(tmp_path):
+    with pytest.raises(SourceError, match="--write-baseline"):
+        findings(OLD, baseline=str(tmp_path / "none.json"))

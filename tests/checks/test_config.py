@@ -1,0 +1,161 @@
+"""Settings: where they come from, what they select, and what is said about a slip."""
+
+import pytest
+
+from striate.checks import Config, check
+from striate.checks.config import bytes_, count
+from striate.diagnostics import FormatError, Severity, SourceError, UnknownNameError
+from striate.formats import parse
+
+VALID = "32x32x3 -> conv 5x5 6"
+
+
+def codes(text=VALID, **settings):
+    return [finding.code for finding in check(parse(text), Config().replace(**settings)).findings]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("5M", 5_000_000), ("600m", 600_000_000), ("1.5k", 1500), ("1_000", 1000), (7, 7), ("2 G", 2 * 10**9)],
+)
+def test_counts(text, number):
+    assert count(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("64MiB", 2**26), ("64MB", 64 * 10**6), ("1.5 KiB", 1536), ("12", 12), ("3B", 3), (0, 0)],
+)
+def test_bytes(text, number):
+    assert bytes_(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "M", "5 apples", "-3", "5MiB", -1, True, 2.5, None, [], "1e6"])
+def test_what_is_not_a_count(text):
+    with pytest.raises(FormatError, match='write "5M"'):
+        count(text)
+
+
+def test_longer_selectors_win_and_ignore_wins_a_draw():
+    assert codes() == ["P002", "U002"]
+    assert codes(select="P") == ["P002"]
+    assert codes(ignore="P002") == ["U002"]
+    assert codes(ignore="U,P", extend_select="U002") == ["U002"]
+    assert codes(select="U002", ignore="U002") == []
+    assert codes(select="g", extend_select="output-shrinks") == ["P002"]
+    assert codes(select="ALL", ignore="ALL") == []
+
+
+def test_per_node_ignores_are_counted():
+    text = "32x32x3 -> stem: conv 5x5 6 -> conv 5x5 6"
+    report = check(parse(text), Config(select=("P",), per_node_ignores={"st*": ("P002",)}))
+    assert [finding.node for finding in report.findings] == ["conv1"]
+    assert report.ignored == 1 and "1 ignored" in str(report)
+
+
+def test_fail_on():
+    report = {
+        level: check(parse(VALID), Config(fail_on=level)).failed
+        for level in ("error", "warning", "info", "never")
+    }
+    assert report == {"error": False, "warning": False, "info": True, "never": False}
+    assert Config(fail_on="warning").fails(Severity.ERROR) and not Config(fail_on="never").fails(
+        Severity.ERROR
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "what", "fix"),
+    [
+        ({"select": "P02"}, "no such rule: P02", "did you mean P002?"),
+        ({"ignore": "output-shrink"}, "no such rule: output-shrink", "did you mean output-shrinks?"),
+        ({"fail_on": "warnings"}, "no such severity: 'warnings'", "did you mean warning?"),
+        ({"fail-onn": "error"}, "no such setting: fail-onn", "did you mean fail-on?"),
+        ({"select": [3]}, "not a list of rule codes", "write"),
+        ({"per_node_ignores": "P"}, "not a table of node names", "write"),
+        ({"object_px": 0}, "not a number of pixels", "write 32"),
+    ],
+)
+def test_slips_are_named(settings, what, fix):
+    with pytest.raises((UnknownNameError, FormatError)) as error:
+        Config().replace(**settings)
+    assert what in error.value.what and fix in error.value.fix and error.value.where
+
+
+def test_the_nearest_table_upward_is_read(tmp_path):
+    (tmp_path / "pyproject.toml").write_text(
+        """
+        [tool.striate]
+        ignore = ["P002"]
+        fail-on = "info"
+        max-params = "5M"
+        max-memory = "64MiB"
+        baseline = "known.json"
+        per-node-ignores = { "stem.*" = ["U"] }
+        """
+    )
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    (tmp_path / "a" / "pyproject.toml").write_text("[project]\nname = 'striate-user'\n")
+    config = Config.find(below)
+    assert config == Config(
+        ignore=("P002",),
+        fail_on="info",
+        max_params=5_000_000,
+        max_memory=2**26,
+        baseline=str(tmp_path / "known.json"),
+        per_node_ignores={"stem.*": ("U",)},
+    )
+    assert Config.read(tmp_path / "a" / "pyproject.toml") is None
+
+
+def test_somebody_elses_broken_file_is_left_alone(tmp_path):
+    (tmp_path / "pyproject.toml").write_text("this is = not [ toml")
+    assert Config.find(tmp_path) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("[tool.striate]\nselect = [", FormatError),
+        ("[tool]\nstriate = 3", FormatError),
+        ("[tool.striate]\nselekt = ['P']", UnknownNameError),
+        ("[tool.striate]\nselect = ['Q']", UnknownNameError),
+    ],
+)
+def test_our_broken_table_is_an_error_with_its_file(tmp_path, text, error):
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(error) as caught:
+        Config.find(tmp_path)
+    assert str(tmp_path) in caught.value.where and caught.value.fix
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(SourceError):
+        Config.read(tmp_path / "none.toml")
+
+
+def test_budgets():
+    text = "32x32x3 -> conv 1x1 8 -> relu -> flatten -> fc 10"
+    report = check(parse(text), Config(select=("C001",), max_params=100, max_macs=1000, max_memory=1000))
+    assert [finding.message.split(",")[0].split()[-1] for finding in report.findings]
+    messages = [finding.message for finding in report.findings]
+    assert len(messages) == 3 and report.failed
+    assert (
+        any("parameters" in m for m in messages)
+        and any("MACs" in m for m in messages)
+        and any("bytes" in m for m in messages)
+    )
+    assert not check(
+        parse(text), Config(select=("C001",), max_params=10**6, max_macs=10**6, max_memory=10**6)
+    ).findings
+
+
+def test_object_size():
+    text = "64x64x3 -> conv 3x3 8 pad 1 -> conv 3x3 8 pad 1"
+    assert codes(text, select="R003") == []
+    report = check(parse(text), Config(select=("R003",), object_px=9))
+    (finding,) = report.findings
+    assert finding.severity is Severity.WARNING and finding.message == "units see 5x5 of objects of 9x9"
+    assert finding.fixes[0].text.startswith("2 more 3x3 layers")
+    assert codes(text, select="R003", object_px="5") == []
