@@ -233,6 +233,8 @@ def _ask(
     for axis in spec.spatial_axes:
         read = reading[axis]
         rows = asked.setdefault(axis, set())
+        if read.axis is None and read.map is None:
+            continue
         if read.axis is None or read.context or read.axis not in wanted:
             rows.update(range(spec.size(axis)))
         elif read.map is None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Reading:
     """How one input axis is read: by output axis `axis` through `map`; `axis` None: every output reads all of it.
 
-    `map` None is the identity. `context` says that besides, something global is read (a norm's statistics).
+    `map` None is the identity, or, without an axis, that nothing is read but the shape (a crop's second input).
+    `context` says that besides, something global is read (a norm's statistics).
     """
 
     axis: str | None
@@ -120,17 +121,17 @@ class Declaration:
                 elif load.tensor.startswith("t") and load.tensor[1:].isdigit():
                     names = tuple(f"{load.tensor}.{k}" for k in range(len(load.index)))
                     inner = {
-                        name: _compose(outer, _reading(statement, axes, index, 1))
+                        name: _compose(outer, _reading(statement, axes, index, 0))
                         for name, index in zip(names, load.index, strict=True)
                     }
                     self._collect(load.tensor, source, x, dict.fromkeys(names, 0), inner, found)
 
 
 def _reading(statement: Statement, axes: Mapping[str, int], index: Index, size: int) -> Reading:
-    """How the target axes of one statement read the axis that `index` addresses."""
+    """How the target axes of one statement read the axis that `index` addresses; sizes of temporaries are 0."""
     for (axis, extent), target in zip(axes.items(), statement.index, strict=True):
         match target, index:
-            case Affine(), Affine() if target.terms and target == index:
+            case Affine(), Affine() if target.terms and target == index and 0 in (size, extent, size - extent):
                 return Reading(axis)
             case Affine(terms=((name, 1),), divisor=1, modulus=0), Affine() if name == index.variable:
                 return Reading(axis, Shift(size, target.offset, extent - size - target.offset))
@@ -161,6 +162,6 @@ def _strongest(readings: list[Reading], size: int) -> Reading:
     """The local reading of several, windows before the identity; global ones beside it are context."""
     local = [reading for reading in readings if reading.axis is not None]
     if not local:
-        return Reading(None, Whole(size))
+        return Reading(None, Whole(size) if readings else None)
     best = next((reading for reading in local if reading.map is not None), local[0])
     return dataclasses.replace(best, context=len(local) < len(readings))
