@@ -80,12 +80,16 @@ class TensorSpec:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parameter:
-    """Spec of a learned tensor; `trainable=False` for running statistics, which no one counts as parameters."""
+    """Spec of a learned tensor; `trainable=False` for running statistics, which no one counts as parameters.
+
+    initial: the value that it starts from everywhere; None where it is drawn at random.
+    """
 
     name: str
     shape: tuple[int, ...]
     kind: str = "weight"
     trainable: bool = True
+    initial: float | None = None
 
     @property
     def elements(self) -> int:

@@ -103,8 +103,12 @@ def batch(net: Network, x: Array) -> Array:
         array = array.astype(np.float32)
     wanted = net.input.without_batch
     if array.shape[1:] != wanted:
-        hint = "add the batch axis: x[None]" if array.shape == wanted else "resize it, or call with_input"
-        if array.ndim == len(wanted) + 1 and (*array.shape[-1:], *array.shape[1:-1]) == wanted:
+        hint = "resize the images, or declare the network on this size: net.with_input"
+        if array.shape == wanted:
+            hint = "add the batch axis: x[None]"
+        elif (*array.shape[-1:], *array.shape[:-1]) == wanted:
+            hint = "channels go first, and a batch axis before them: x.transpose(2, 0, 1)[None]"
+        elif (*array.shape[-1:], *array.shape[1:-1]) == wanted:
             hint = "channels go before height and width: x.transpose(0, 3, 1, 2)"
         raise OpError(
             f"{net.name} takes batches of shape (N, {', '.join(map(str, wanted))}), this one has {array.shape}",

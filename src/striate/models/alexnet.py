@@ -32,6 +32,7 @@ ALEXNET = Family(
         "alexnet: torchvision 0.29.2; alexnet_2012: Caffe's bvlc_alexnet (the paper says 60 million), V. "
         "Sze et al., Proc. IEEE 2017, Table II"
     ),
+    scheme="torch",
 )
 
 

@@ -38,6 +38,8 @@ class Family:
     url: str = ""
     source: str = ""
     """Where the published numbers of its models come from."""
+    scheme: str = "kaiming"
+    """How its weights start: a name of `striate.weights.SCHEMES`."""
 
 
 @dataclass(frozen=True)

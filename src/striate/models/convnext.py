@@ -27,6 +27,7 @@ CONVNEXT = Family(
     new="A ResNet modernised step by step (patches, 7x7 depthwise, few norms) matches vision transformers.",
     url="https://arxiv.org/abs/2201.03545",
     source="torchvision 0.29.2, ConvNeXt_*_Weights meta",
+    scheme="convnext",
 )
 
 NORM = LayerNorm(eps=1e-6, axes="channels")

@@ -27,6 +27,7 @@ EFFICIENTNET = Family(
     new="One coefficient scales depth, width and resolution together.",
     url="https://arxiv.org/abs/1905.11946",
     source="torchvision 0.29.2, EfficientNet_B*_Weights meta (IMAGENET1K_V1)",
+    scheme="efficientnet",
 )
 EFFICIENTNET_V2 = Family(
     name="EfficientNet V2",
@@ -35,6 +36,7 @@ EFFICIENTNET_V2 = Family(
     new="Searched for training speed: early blocks fuse expansion and depthwise step into one convolution.",
     url="https://arxiv.org/abs/2104.00298",
     source="torchvision 0.29.2, EfficientNet_V2_*_Weights meta",
+    scheme="efficientnet",
 )
 
 SILU = Silu()

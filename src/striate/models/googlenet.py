@@ -29,6 +29,7 @@ GOOGLENET = Family(
     ),
     url="https://arxiv.org/abs/1409.4842",
     source="torchvision 0.29.2, weights metadata; googlenet_2014: Caffe's bvlc_googlenet",
+    scheme="googlenet",
 )
 
 # Table 1 of the paper: 1x1 | 3x3 reduce, 3x3 | 5x5 reduce, 5x5 | pool projection.

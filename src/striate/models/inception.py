@@ -21,6 +21,7 @@ INCEPTION = Family(
     new="A 7x7 window is a 1x7 after a 7x1: factorised windows buy depth and width for the same cost.",
     url="https://arxiv.org/abs/1512.00567",
     source="torchvision 0.29.2, weights metadata",
+    scheme="inception",
 )
 
 # A branch is a chain of (name, filters, kernel height x width, stride, padded to keep the size?).

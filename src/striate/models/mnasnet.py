@@ -24,6 +24,7 @@ MNASNET = Family(
     new="The architecture search is rewarded for latency measured on a real phone, not for few operations.",
     url="https://arxiv.org/abs/1807.11626",
     source="torchvision 0.29.2, MNASNet*_Weights meta",
+    scheme="resnet",
 )
 
 NORM = BatchNorm(momentum=1 - 0.9997)

@@ -21,6 +21,7 @@ MOBILENET_V2 = Family(
     new="Skips join the narrow ends of blocks that are wide inside, and the narrow ends have no activation.",
     url="https://arxiv.org/abs/1801.04381",
     source="torchvision 0.29.2, MobileNet_V2_Weights meta",
+    scheme="vgg",
 )
 
 STAGES = (

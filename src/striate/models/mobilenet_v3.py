@@ -22,6 +22,7 @@ MOBILENET_V3 = Family(
     new="Blocks found by search for the phone, a cheap activation (hard swish), a shorter last stage.",
     url="https://arxiv.org/abs/1905.02244",
     source="torchvision 0.29.2, MobileNet_V3_*_Weights meta",
+    scheme="vgg",
 )
 
 NORM = BatchNorm(eps=1e-3, momentum=0.01)

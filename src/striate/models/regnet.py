@@ -21,6 +21,7 @@ REGNET = Family(
     new="Whole populations of networks are designed, not one: in good ones the width grows along a line.",
     url="https://arxiv.org/abs/2003.13678",
     source="torchvision 0.29.2, RegNet_*_Weights meta at 224x224",
+    scheme="vgg",
 )
 
 Row = tuple[int, int, float, float, int, int, float]

@@ -30,6 +30,7 @@ RESNET = Family(
     new="Each block adds a correction to its own input, so that a hundred layers train as easily as ten.",
     url="https://arxiv.org/abs/1512.03385",
     source="torchvision 0.29.2, weights metadata",
+    scheme="resnet",
 )
 
 

@@ -27,6 +27,7 @@ SQUEEZENET = Family(
     ),
     url="https://arxiv.org/abs/1602.07360",
     source="torchvision 0.29.2, weights metadata",
+    scheme="squeezenet",
 )
 
 POOL = "pool"

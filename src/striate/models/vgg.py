@@ -29,6 +29,7 @@ VGG = Family(
     ),
     url="https://arxiv.org/abs/1409.1556",
     source="torchvision 0.29.2, weights metadata",
+    scheme="vgg",
 )
 
 FILTERS = (64, 128, 256, 512, 512)

@@ -115,7 +115,7 @@ class Prelu(Op):
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         each = self.channels == "each"
-        weight = Parameter("weight", (x.channels if each else 1,), "slope")
+        weight = Parameter("weight", (x.channels if each else 1,), "slope", initial=0.25)
         slope = load("weight", "c") if each else load("weight", Affine(()))
         return elementwise(self, x, lambda v: call("where", v, v, v * slope), weight)
 

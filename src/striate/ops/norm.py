@@ -21,7 +21,9 @@ def _affine(value: Expr, *where: str | Index, on: bool) -> Expr:
 
 
 def _affine_parameters(*shape: int, on: bool) -> tuple[Parameter, ...]:
-    return (Parameter("weight", shape, "scale"), Parameter("bias", shape, "bias")) if on else ()
+    if not on:
+        return ()
+    return Parameter("weight", shape, "scale", initial=1.0), Parameter("bias", shape, "shift", initial=0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +46,8 @@ class BatchNorm(Op):
         (x,) = inputs
         size = x.channels
         statistics = (
-            Parameter("running_mean", (size,), "mean", trainable=False),
-            Parameter("running_var", (size,), "variance", trainable=False),
+            Parameter("running_mean", (size,), "mean", trainable=False, initial=0.0),
+            Parameter("running_var", (size,), "variance", trainable=False, initial=1.0),
         )
         deviation = call("sqrt", load("running_var", "c") + self.eps)
         return elementwise(

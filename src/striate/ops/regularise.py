@@ -88,5 +88,8 @@ class LayerScale(Op):
         ones = (1,) * len(x.spatial)
         scale = load("layer_scale", "c", *(Affine(()) for _ in ones))
         return elementwise(
-            self, x, lambda v: v * scale, Parameter("layer_scale", (x.channels, *ones), "scale")
+            self,
+            x,
+            lambda v: v * scale,
+            Parameter("layer_scale", (x.channels, *ones), "scale", initial=self.init),
         )

@@ -1,0 +1,237 @@
+"""Weights: named arrays outside the network, how they start, and the one file format they are kept in.
+
+A name is node and parameter, as torchvision spells them: ``layer1.0.conv1.weight``. Arrays are float32, C-contiguous.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import FormatError, SourceError, UnknownNameError, suggest
+from striate.network import Network
+from striate.tensor import Parameter
+
+Array = NDArray[Any]
+Weights = dict[str, Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """A distribution with mean 0: `std` as given, or from the fan (inputs or outputs of one unit) and a gain."""
+
+    shape: str = "normal"
+    fan: str = ""
+    gain: float = 1.0
+    std: float = 0.0
+
+    def __call__(self, rng: np.random.Generator, parameter: Parameter) -> Array:
+        std = self.std
+        if self.fan:
+            into, out = fans(parameter.shape)
+            std = self.gain / math.sqrt({"in": into, "out": out, "mean": (into + out) / 2}[self.fan])
+        if self.shape == "uniform":
+            bound = std * math.sqrt(3)
+            return rng.uniform(-bound, bound, parameter.shape).astype(np.float32)
+        drawn = rng.standard_normal(parameter.shape)
+        if self.shape == "truncated":
+            # Drawn again until inside two standard deviations.
+            while (wide := np.abs(drawn) > 2).any():
+                drawn[wide] = rng.standard_normal(int(wide.sum()))
+        return (drawn * std).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scheme:
+    """How convolutions, fully connected layers and their biases start."""
+
+    conv: Draw
+    linear: Draw
+    bias: str = "zeros"
+    source: str = ""
+
+
+_TORCH = Draw("uniform", "in", math.sqrt(1 / 3))
+_HE_IN, _HE_OUT = Draw("normal", "in", math.sqrt(2)), Draw("normal", "out", math.sqrt(2))
+
+SCHEMES: Mapping[str, Scheme] = {
+    "kaiming": Scheme(_HE_IN, _HE_IN, source="He et al., arXiv 1502.01852"),
+    "xavier": Scheme(
+        Draw("uniform", "mean"), Draw("uniform", "mean"), source="Glorot & Bengio, AISTATS 2010"
+    ),
+    "torch": Scheme(_TORCH, _TORCH, "uniform", "torch.nn.Conv2d and torch.nn.Linear"),
+    "resnet": Scheme(_HE_OUT, _TORCH, "uniform", "torchvision resnet"),
+    "vgg": Scheme(_HE_OUT, Draw(std=0.01), source="torchvision vgg, mobilenet, regnet"),
+    "densenet": Scheme(_HE_IN, _TORCH, source="torchvision densenet"),
+    "squeezenet": Scheme(Draw("uniform", "in", math.sqrt(2)), _TORCH, source="torchvision squeezenet"),
+    "inception": Scheme(
+        Draw("truncated", std=0.1), Draw("truncated", std=0.1), source="torchvision inception"
+    ),
+    "googlenet": Scheme(
+        Draw("truncated", std=0.01), Draw("truncated", std=0.01), source="torchvision googlenet"
+    ),
+    "efficientnet": Scheme(
+        _HE_OUT, Draw("uniform", "out", math.sqrt(1 / 3)), source="torchvision efficientnet"
+    ),
+    "convnext": Scheme(
+        Draw("truncated", std=0.02), Draw("truncated", std=0.02), source="torchvision convnext"
+    ),
+}
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Inputs and outputs of one unit of a weight (out, in, kernel …), as torch.nn.init counts them."""
+    taps = math.prod(shape[2:])
+    return shape[1] * taps, shape[0] * taps
+
+
+def initialise(net: Network, seed: int = 0, scheme: str = "kaiming") -> Weights:
+    """Fresh weights. Each array depends on the seed and its own name only, not on the order of the nodes.
+
+    Raises UnknownNameError for an unknown scheme.
+    """
+    if scheme not in SCHEMES:
+        near = suggest(scheme, SCHEMES)
+        raise UnknownNameError(
+            f"no initialisation {scheme!r}",
+            why=f"known: {', '.join(SCHEMES)}",
+            fix=f"write {near!r}" if near else "kaiming suits relu networks",
+        )
+    chosen = SCHEMES[scheme]
+    weights: Weights = {}
+    for node, declaration in net.declarations.items():
+        weight = next((p for p in declaration.parameters if p.name == "weight"), None)
+        for parameter in declaration.parameters:
+            name = f"{node}.{parameter.name}"
+            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+            if parameter.initial is not None:
+                weights[name] = np.full(parameter.shape, parameter.initial, np.float32)
+            elif parameter.kind == "bias":
+                bound = (
+                    1 / math.sqrt(max(fans(weight.shape)[0], 1))
+                    if weight and chosen.bias == "uniform"
+                    else 0.0
+                )
+                weights[name] = rng.uniform(-bound, bound, parameter.shape).astype(np.float32)
+            else:
+                draw = chosen.conv if len(parameter.shape) > 2 else chosen.linear
+                weights[name] = draw(rng, parameter)
+    return weights
+
+
+def check(net: Network, weights: Mapping[str, Array]) -> None:
+    """Raise FormatError unless the weights are exactly those that the network declares, by name and shape."""
+    declared = net.parameters
+    missing = [name for name in declared if name not in weights]
+    extra = [name for name in weights if name not in declared]
+    if missing or extra:
+        near = suggest(missing[0], extra) if missing and extra else ""
+        parts = [f"{len(missing)} missing ({_some(missing)})" if missing else ""]
+        parts.append(f"{len(extra)} unknown ({_some(extra)})" if extra else "")
+        raise FormatError(
+            f"these weights are not those of {net.name}",
+            why="; ".join(part for part in parts if part),
+            fix=f"is {near!r} meant for {missing[0]!r}?" if near else "give weights saved from this network",
+        )
+    for name, parameter in declared.items():
+        if tuple(weights[name].shape) != parameter.shape:
+            raise FormatError(
+                f"weight {name} has shape {tuple(weights[name].shape)}, {parameter.shape} expected",
+                why=f"{net.name} on input {net.input} declares it so",
+                fix="the same number of classes and the same input as when they were saved",
+            )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def save(
+    path: str | os.PathLike[str], weights: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file: aside first, flushed to the disk, then renamed over the old one."""
+    from safetensors.numpy import save as serialise
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    write_aside(path, serialise(arrays, {"format": "pt", **(metadata or {})}))
+
+
+def write_aside(path: str | os.PathLike[str], content: bytes) -> None:
+    """Replace a file in one step: a reader, or a crash, sees the old content or the new, never half of it."""
+    target = Path(path)
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as aside:
+            try:
+                aside.write(content)
+                aside.flush()
+                os.fsync(aside.fileno())
+            except BaseException:
+                os.unlink(aside.name)
+                raise
+        os.chmod(aside.name, 0o644)
+        os.replace(aside.name, target)
+    except OSError as error:
+        raise SourceError(
+            f"{target} cannot be written",
+            why=error.strerror or str(error),
+            fix="make room, or choose another folder",
+        ) from None
+
+
+_DTYPES = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U8": "u1",
+}
+
+
+def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
+    """Weights and metadata of a safetensors file; half and double precision become float32.
+
+    Raises SourceError when it cannot be read, FormatError when its content does not hold together.
+    """
+    from safetensors import SafetensorError, deserialize
+
+    target = Path(path)
+    try:
+        content = target.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"{target} cannot be read", why=error.strerror or str(error), fix="check the path"
+        ) from None
+    try:
+        weights = {name: _array(entry) for name, entry in deserialize(content)}  # type: ignore[no-untyped-call]
+    except (SafetensorError, ValueError) as error:
+        raise FormatError(
+            f"{target} is no safetensors file, or damaged",
+            why=str(error)[:200],
+            fix="save or download it again",
+        ) from None
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return weights, header.get("__metadata__", {})
+
+
+def _array(entry: Mapping[str, Any]) -> Array:
+    kind, shape = entry["dtype"], entry["shape"]
+    if kind == "BF16":
+        words = np.frombuffer(entry["data"], "<u2").astype("<u4") << 16
+        return words.view("<f4").reshape(shape).copy()
+    if kind not in _DTYPES:
+        raise ValueError(f"numbers of type {kind} are not known")
+    array = np.frombuffer(entry["data"], _DTYPES[kind]).reshape(shape)
+    return array.astype(np.float32) if kind.startswith("F") else array.copy()
