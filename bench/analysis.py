@@ -1,0 +1,213 @@
+"""How long does it take to be told about a network? Striate beside torchinfo, fvcore, PyTorch's counter and ONNX.
+
+    python bench/analysis.py                  compare the answers, measure, print, save, compare with the last run
+    python bench/analysis.py --rounds 25      more rounds
+    python bench/analysis.py --only scale     one part: process, warm, scale or large
+    python bench/analysis.py --show FILE      a saved run as Markdown
+
+`make bench` installs the peers into an environment of their own and runs it. A peer that is not installed is left
+out and named. Runs are saved in bench/results; bench/reference holds the run that docs/benchmarks.md prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from support import record  # noqa: E402
+from support.timing import Row, Server, measure, process  # noqa: E402
+
+MODELS = ("resnet50", "densenet121")
+PEERS = {  # tool -> (the packages it needs, what its row is called)
+    "torchvision": (("torch", "torchvision"), "torch + torchvision, module only"),
+    "torchinfo": (("torch", "torchvision", "torchinfo"), "torchinfo (meta)"),
+    "flop_counter": (("torch", "torchvision"), "torch FlopCounterMode (meta)"),
+    "fvcore": (("torch", "torchvision", "fvcore"), "fvcore (CPU)"),
+    "onnx": (("onnx",), "onnx shape inference"),
+}
+WARM = {
+    "striate_show": "striate, all facts",
+    "striate_show_again": "striate, all facts, seen before",
+    "striate_check": "striate check",
+}
+LENGTHS = (10, 100, 1_000, 10_000)
+QUESTIONS = ("build", "analyze", "check", "sizes", "pixels")
+LARGE = {  # command -> networks that it is asked about at both sizes
+    "show": "resnet50",
+    "check": "resnet50",
+    "sizes": "resnet50",
+    "pixels": "vgg16",
+}
+TOOLS = str(HERE / "support" / "tools.py")
+PYTHON = sys.executable
+
+
+def environment(**more: str) -> dict[str, str]:
+    """As most people have it: bytecode is cached, texts are plain."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"NO_COLOR": "1", "COLUMNS": "80"} | more
+
+
+def striate(*arguments: str) -> list[str]:
+    """The installed command, or the module where there is none."""
+    command = Path(PYTHON).with_name("striate")
+    return [str(command), *arguments] if command.exists() else [PYTHON, "-m", "striate", *arguments]
+
+
+def installed() -> list[str]:
+    """The peers that can be asked; the others are named on standard error."""
+    missing = {
+        tool: [package for package in packages if importlib.util.find_spec(package) is None]
+        for tool, (packages, _) in PEERS.items()
+    }
+    for tool, packages in missing.items():
+        if packages:
+            print(f"left out: {tool}, not installed: {', '.join(packages)}", file=sys.stderr)
+    return [tool for tool, packages in missing.items() if not packages]
+
+
+# ---------------------------------------------------------------- first the answers
+def answer(tool: str, model: str) -> dict[str, int]:
+    asked = [PYTHON, "-W", "ignore", TOOLS, tool, model]
+    said = subprocess.run(asked, env=environment(), capture_output=True, text=True)
+    if said.returncode:
+        sys.exit(f"{tool} on {model}:\n{said.stderr[-2000:]}")
+    return dict(json.loads(said.stdout.splitlines()[-1]))
+
+
+def compare(peers: list[str]) -> list[dict[str, object]]:
+    """What every tool says of every model, beside what its convention makes of Striate's count. Ends where they differ."""
+    rows: list[dict[str, object]] = []
+    for model in MODELS:
+        wanted = answer("expected", model)
+        for tool in ("striate_show", *peers):
+            said = answer("onnx_products" if tool == "onnx" else tool, model)
+            for quantity, value in said.items():
+                right = wanted["params" if quantity == "params" else tool]
+                if value != right:
+                    sys.exit(f"{model}: {tool} counts {value} {quantity}, {right} expected; nothing was timed")
+            rows.append({"model": model, "tool": tool, **said})
+    return rows
+
+
+# ---------------------------------------------------------------- the rows
+def whole_processes(peers: list[str], scratch: Path) -> Iterator[Row]:
+    """From the shell's point of view: start, import, answer, end."""
+    env = environment()
+    floor = "floor of this machine"
+    yield Row(floor, "python -c pass", process([PYTHON, "-c", "pass"], env))
+    yield Row(floor, "python -c 'import striate'", process([PYTHON, "-c", "import striate"], env))
+    yield Row(floor, "striate --version", process(striate("--version"), env))
+    for model in MODELS:
+        group = f"whole process, {model}"
+        for command in ("show", "check"):
+            yield Row(group, f"striate {command}", process(striate(command, model), env, codes=(0, 1)))
+        yield Row(
+            group,
+            "striate check, bytecode not cached",
+            process([PYTHON, "-m", "striate", "check", model], uncached(scratch), codes=(0, 1)),
+        )
+        for tool in peers:
+            yield Row(group, PEERS[tool][1], process([PYTHON, "-W", "ignore", TOOLS, tool, model], env))
+
+
+def uncached(scratch: Path) -> dict[str, str]:
+    """Striate's source without its bytecode, as on the first run or where writing bytecode is switched off."""
+    spec = importlib.util.find_spec("striate")
+    assert spec and spec.origin
+    copy = scratch / "striate"
+    if not copy.exists():
+        shutil.copytree(Path(spec.origin).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return environment(PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(scratch))
+
+
+def warm(peers: list[str], servers: list[Server]) -> Iterator[Row]:
+    """In a process that has imported and prepared everything. Peers get a ready module; Striate builds its network."""
+    for tool in (*WARM, *(peer for peer in peers if peer != "torchvision")):
+        server = started(tool, servers)
+        for model in MODELS:
+            yield Row(f"warm process, {model}", WARM.get(tool) or PEERS[tool][1], server.go(model))
+
+
+def chains(servers: list[Server]) -> Iterator[Row]:
+    """Networks of growing length: each row builds the chain, and then asks one question about it."""
+    for question in QUESTIONS:
+        server = started(f"chain_{question}", servers)
+        for length in LENGTHS:
+            name = f"{length} nodes: build" + ("" if question == "build" else f" + {question}")
+            yield Row("chains of nodes, warm process", name, server.go(str(length)), rounds=min(5, 10**5 // length))
+
+
+def large() -> Iterator[Row]:
+    """The same network on an image of ten thousand million pixels: whole processes with their memory."""
+    for command, model in LARGE.items():
+        for size in ("224x224x3", "100000x100000x3"):
+            asked = striate(command, model, "--input", size)
+            name = f"striate {command} {model} --input {size}"
+            yield Row("large input, whole process", name, process(asked, environment(), codes=(0, 1)), rounds=5)
+
+
+def started(tool: str, servers: list[Server]) -> Server:
+    servers.append(Server([PYTHON, "-W", "ignore", TOOLS, tool, "--serve"], environment()))
+    return servers[-1]
+
+
+PARTS = ("process", "warm", "scale", "large")
+
+
+def run(parts: list[str], rounds: int) -> dict[str, object]:
+    """Compare the answers, then measure. Each part is interleaved in itself, so that its rows can be compared."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    peers = installed()
+    answers = compare(peers)
+    done: list[Row] = []
+    for part in parts:
+        print(part, file=sys.stderr)
+        servers: list[Server] = []
+        with tempfile.TemporaryDirectory() as scratch:
+            makers = {
+                "process": lambda: whole_processes(peers, Path(scratch)),  # noqa: B023
+                "warm": lambda: warm(peers, servers),  # noqa: B023
+                "scale": lambda: chains(servers),  # noqa: B023
+                "large": large,
+            }
+            rows = list(makers[part]())
+            try:
+                measure(rows, rounds, warm_up=2 if part == "warm" else 1)
+            finally:
+                for server in servers:
+                    server.close()
+        groups = list(dict.fromkeys(row.group for row in rows))
+        done += sorted(rows, key=lambda row: groups.index(row.group))
+    return record.document("analysis", done, answers, load)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--only", choices=PARTS, action="append")
+    parser.add_argument("--show", type=Path, metavar="FILE")
+    chosen = parser.parse_args()
+    if chosen.show:
+        print(record.markdown(json.loads(chosen.show.read_text("utf-8"))))
+        return
+    results = HERE / "results" / "analysis.json"
+    before = record.last(results, HERE / "reference" / "analysis.json")
+    now = run(chosen.only or list(PARTS), chosen.rounds)
+    print(record.text(now, before))
+    record.save(results, now)
+
+
+if __name__ == "__main__":
+    main()

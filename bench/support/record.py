@@ -1,0 +1,159 @@
+"""Saved runs: which machine, which versions, every sample; and the tables made of them."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from support.timing import Row, Summary
+
+SCHEMA = "striate.bench/1"
+PACKAGES = ("striate", "numpy", "torch", "torchvision", "torchinfo", "fvcore", "onnx")
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers depend on."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cpu": model, "cores": cores, "system": f"{platform.system()} {platform.machine()}"}
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that are measured, where installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def document(question: str, rows: Iterable[Row], answers: Sequence[Mapping[str, Any]], load: float) -> dict[str, Any]:
+    """A whole run, ready to be saved. load: the machine's load average before the run."""
+    return {
+        "schema": SCHEMA,
+        "question": question,
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "load": load,
+        "versions": versions(),
+        "answers": list(answers),
+        "rows": [row.record() for row in rows],
+    }
+
+
+def save(path: Path, run: Mapping[str, Any]) -> None:
+    """Write aside, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".part")
+    # One row per line: a saved run is read in a diff, too.
+    text = json.dumps({**run, "rows": []}, indent=1, ensure_ascii=False)
+    rows = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in rounded(run["rows"]))
+    aside.write_text(text.replace('"rows": []', f'"rows": [\n  {rows}\n ]') + "\n", "utf-8")
+    aside.replace(path)
+
+
+def rounded(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Samples to the microsecond, memory to the tenth of a MiB: the clock knows no better."""
+    for row in rows:
+        peak = row["peak_mib"]
+        yield {
+            **row,
+            "seconds": [round(seconds, 6) for seconds in row["seconds"]],
+            "peak_mib": None if peak is None else round(peak, 1),
+        }
+
+
+def last(*paths: Path) -> dict[str, Any] | None:
+    """The first saved run that exists and can be read."""
+    for path in paths:
+        if path.is_file():
+            run = json.loads(path.read_text("utf-8"))
+            if run.get("schema") == SCHEMA:
+                return dict(run)
+    return None
+
+
+def milliseconds(value: float) -> str:
+    """Three digits that mean something.
+
+    >>> milliseconds(0.01234), milliseconds(4.567), milliseconds(1234.6)
+    ('0.012', '4.57', '1235')
+    """
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
+def table(run: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Iterator[tuple[str, list[list[str]]]]:
+    """Per group of rows its heading and its lines, the first one being the column titles."""
+    old = {(row["group"], row["name"]): row["seconds"] for row in (before or {}).get("rows", ())}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in run["rows"]:
+        groups.setdefault(row["group"], []).append(row)
+    for group, rows in groups.items():
+        memory = any(row["peak_mib"] for row in rows)
+        titles = ["", "median ms", "min", "IQR"] + ["MiB"] * memory + ["was"] * bool(old)
+        lines = [titles]
+        for row in rows:
+            now = Summary.of(row["seconds"])
+            line = [row["name"], *map(milliseconds, (now.median, now.least, now.spread))]
+            if memory:
+                line.append(f"{row['peak_mib']:.0f}" if row["peak_mib"] else "")
+            if old:
+                line.append(_change(now, old.get((group, row["name"]))))
+            lines.append(line)
+        yield group, lines
+
+
+def _change(now: Summary, samples: Sequence[float] | None) -> str:
+    """The median before; in how far it changed, where the two runs' spreads leave no doubt."""
+    if not samples:
+        return "new"
+    was = Summary.of(samples)
+    if now.overlaps(was):
+        return f"{milliseconds(was.median)} same"
+    return f"{milliseconds(was.median)} {100 * (now.median / was.median - 1):+.0f} %"
+
+
+def text(run: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str:
+    """The run for a terminal."""
+    blocks = [heading(run)]
+    for group, lines in table(run, before):
+        widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+        rows = [
+            "  ".join(cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths)))
+            for line in lines
+        ]
+        blocks.append("\n".join([group, *(f"  {row.rstrip()}" for row in rows)]))
+    return "\n\n".join(blocks)
+
+
+def markdown(run: Mapping[str, Any]) -> str:
+    """The run as a section of a page."""
+    blocks = [heading(run)]
+    for group, (titles, *lines) in table(run):
+        rule = ["---", *["---:"] * (len(titles) - 1)]
+        blocks.append(f"**{group}**")
+        blocks.append("\n".join(f"| {' | '.join(line)} |" for line in (titles, rule, *lines)))
+    return "\n\n".join(blocks)
+
+
+def heading(run: Mapping[str, Any]) -> str:
+    """Machine and versions in two lines."""
+    known = run["machine"]
+    rounds = max(len(row["seconds"]) for row in run["rows"])
+    return (
+        f"{run['date']}, {known['cpu']}, {known['cores']} cores, {known['system']}, load {run['load']:.2f} before, "
+        f"{rounds} interleaved rounds.\n" + ", ".join(f"{name} {number}" for name, number in run["versions"].items()) + "."
+    )

@@ -1,0 +1,128 @@
+"""Interleaved timing: every row once per round, so that a slow minute of the machine falls on all rows alike.
+
+Only the standard library, and nothing of what is measured: this process stays small and helps no row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+Go = Callable[[], tuple[float, float | None]]
+"""Does a thing once: seconds, and its peak memory in MiB where that is known."""
+
+
+@dataclasses.dataclass
+class Row:
+    """One thing that is timed; `rounds` 0: in every round. Only samples are kept, the rest is derived."""
+
+    group: str
+    name: str
+    go: Go
+    note: str = ""
+    rounds: int = 0
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    peak_mib: float | None = None
+
+    def record(self) -> dict[str, Any]:
+        """The row as it is saved."""
+        kept = ("group", "name", "note", "seconds", "peak_mib")
+        return {name: getattr(self, name) for name in kept}
+
+
+def measure(rows: Sequence[Row], rounds: int, warm_up: int = 1) -> None:
+    """Run every row `warm_up` times unseen, then once per round; each round turns the order around."""
+    for number in range(-warm_up, rounds):
+        print(f"\r  round {number + 1} of {rounds} ", end="", file=sys.stderr, flush=True)
+        for row in rows if number % 2 else reversed(rows):
+            if row.rounds and number >= row.rounds:
+                continue
+            seconds, peak = row.go()
+            if number >= 0:
+                row.seconds.append(seconds)
+                row.peak_mib = max(filter(None, (row.peak_mib, peak)), default=None)
+    print(file=sys.stderr)
+
+
+def process(command: Sequence[str], environment: Mapping[str, str], codes: Collection[int] = (0,)) -> Go:
+    """A whole process, from before its start until after its end. Another exit code than `codes` ends the run."""
+
+    def go() -> tuple[float, float | None]:
+        with tempfile.TemporaryFile() as messages:
+            start = time.perf_counter()
+            child = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=messages
+            )
+            peak = None
+            if hasattr(os, "wait4"):  # not on Windows
+                _, status, usage = os.wait4(child.pid, 0)
+                child.returncode = os.waitstatus_to_exitcode(status)
+                peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+            else:
+                child.wait()
+            seconds = time.perf_counter() - start
+            if child.returncode not in codes:
+                messages.seek(0)
+                said = messages.read().decode(errors="replace")[-2000:]
+                sys.exit(f"{' '.join(command)} ended with {child.returncode}\n{said}")
+        return seconds, peak
+
+    return go
+
+
+class Server:
+    """A process kept warm: each line it is given names a task, each line it answers is the seconds that one go took."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.child = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, task: str) -> str:
+        """One line for one line. Ends the run when the process has ended."""
+        assert self.child.stdin and self.child.stdout
+        self.child.stdin.write(task + "\n")
+        self.child.stdin.flush()
+        answer = self.child.stdout.readline().strip()
+        if not answer:
+            sys.exit(f"{' '.join(map(str, self.child.args))}: no answer to {task}")  # type: ignore[union-attr]
+        return answer
+
+    def go(self, task: str) -> Go:
+        return lambda: (float(self.ask(task)), None)
+
+    def close(self) -> None:
+        self.child.terminate()
+        self.child.wait()
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """Median, smallest and interquartile range of some samples, in milliseconds."""
+
+    median: float
+    least: float
+    spread: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Summary:
+        """Of samples in seconds, one or more.
+
+        >>> Summary.of([0.004, 0.001, 0.002, 0.003, 0.005])
+        Summary(median=3.0, least=1.0, spread=2.0)
+        """
+        if len(seconds) == 1:
+            return cls(1e3 * seconds[0], 1e3 * seconds[0], 0.0)
+        low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
+        return cls(1e3 * middle, 1e3 * min(seconds), 1e3 * (high - low))
+
+    def overlaps(self, other: Summary) -> bool:
+        """Whether two medians are nearer than their spreads: no difference to speak of."""
+        return abs(self.median - other.median) <= self.spread + other.spread
