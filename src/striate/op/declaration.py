@@ -117,7 +117,8 @@ class Declaration:
             for load in statement.loads:
                 if load.tensor == source:
                     for axis, index in zip(x.axes, load.index, strict=True):
-                        found[axis].append(_compose(outer, _reading(statement, axes, index, x.size(axis))))
+                        reading = _reading(statement, axes, index, x.size(axis))
+                        found[axis].append(_compose(outer, reading, strict=axis in x.spatial_axes))
                 elif load.tensor.startswith("t") and load.tensor[1:].isdigit():
                     names = tuple(f"{load.tensor}.{k}" for k in range(len(load.index)))
                     inner = {
@@ -149,11 +150,14 @@ def _reading(statement: Statement, axes: Mapping[str, int], index: Index, size: 
     return Reading(None)
 
 
-def _compose(outer: Mapping[str, Reading], inner: Reading) -> Reading:
+def _compose(outer: Mapping[str, Reading], inner: Reading, strict: bool = True) -> Reading:
+    """One reading behind another. A window of a window is no one-axis map; unless `strict`, it counts as reading all."""
     if inner.axis is None or outer[inner.axis].axis is None:
         return Reading(None)
     through = outer[inner.axis]
     if through.map is not None and inner.map is not None:
+        if not strict:  # channels of a group, seen through the group's mean
+            return Reading(None)
         raise TypeError("a statement reads a window of a window; declare it as two ops")
     return Reading(through.axis, through.map or inner.map)
 
