@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         from striate.cli.errors import explained
 
-        _say(str(explained(error)))
+        _say(str(explained(error, sys.argv[1:] if arguments is None else arguments)))
         return 2
 
 

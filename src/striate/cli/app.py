@@ -23,8 +23,8 @@ examples
   striate tour
 
 \b
-MODEL is a catalogue name (resnet18), a file (.toml .py), package.module:attribute,
-or a notation string such as '32x32x3 -> conv 5x5 6 -> relu -> maxpool 2 -> fc 10'.
+MODEL is a catalogue name (resnet18), a file (.toml .py), package.module:attribute, or
+a notation string such as '32x32x3 -> conv 5x5 6 -> relu -> maxpool 2'.
 """
 
 

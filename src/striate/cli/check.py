@@ -91,7 +91,8 @@ def command(
     text = FORMATS[name](reports)
     if name == "full" and output is None and sys.stdout.isatty():
         text = _painted(text, {finding.code: finding.severity for r in reports for finding in r.findings})
-    emit(text + "\n" if text else "", output)
+    kind = {"json": "json", "sarif": "json", "junit": "xml"}.get(name, "text")
+    emit(text + "\n" if text else "", output, kind)
     return 2 if failed else int(any(report.failed for report in reports))
 
 

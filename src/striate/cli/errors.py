@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
+from collections.abc import Sequence
 
 import click
 
@@ -16,12 +16,12 @@ class InternalError(StriateError):
     code, title = "I000", "internal"
 
 
-def explained(error: Exception) -> StriateError:
-    """`error` as the five-part error that the command line prints."""
+def explained(error: Exception, arguments: Sequence[str] = ()) -> StriateError:
+    """`error` as the five-part error that the command line prints; `arguments`: what the user typed."""
     if isinstance(error, StriateError):
         return error
     if isinstance(error, click.UsageError):
-        return _usage(error)
+        return _usage(error, arguments)
     if isinstance(error, click.ClickException):
         return UsageError(error.format_message())
     if isinstance(error, OSError):
@@ -51,7 +51,7 @@ def explained(error: Exception) -> StriateError:
     )
 
 
-def _usage(error: click.UsageError) -> StriateError:
+def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
     context = error.ctx
     where = context.command_path if context else "striate"
     message = error.format_message().rstrip(".")
@@ -79,7 +79,7 @@ def _usage(error: click.UsageError) -> StriateError:
         elif isinstance(sort, click.IntRange):
             message, why = f"{option}: {word!r} has no meaning", f"it is a whole number of {sort.min} or more"
     fix = f"did you mean {nearest}?" if nearest else f"`{where} --help` shows how"
-    if any(word == "-" or "->" in word for word in sys.argv[1:]) and not nearest:
+    if any(word == "-" or "->" in word for word in arguments) and not nearest:
         # The shell has cut the notation up, and taken what follows > as the name of a file to write.
         fix = f"put the notation in quotes: {where} '7x7x1 -> conv 3x3'"
     return kind(message[:1].lower() + message[1:], where=where, why=why, fix=fix)

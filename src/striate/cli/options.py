@@ -89,10 +89,13 @@ def page() -> Page:
     return Page(Terminal.of(sys.stdout))
 
 
-def emit(text: object, path: str | None = None) -> None:
-    """Print `text`, or write it to `path`: aside first, then renamed, so that no half-written file is ever seen."""
+def emit(text: object, path: str | None = None, kind: str = "text") -> None:
+    """Print `text`, or write it to `path` as UTF-8: aside first, then renamed, so that no half-written file is seen.
+
+    kind: "text", "json" or "xml": how characters are written that standard output cannot carry.
+    """
     if path is None or path == "-":
-        sys.stdout.write(str(text))
+        sys.stdout.write(_carried(str(text), kind))
         return
     import os
     import tempfile
@@ -120,6 +123,23 @@ def emit(text: object, path: str | None = None) -> None:
         raise
 
 
+def _carried(text: str, kind: str) -> str:
+    """`text` in characters that standard output can carry."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        if kind == "json":
+            import json
+
+            return "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in text)
+        if kind == "xml":
+            return text.encode("ascii", "xmlcharrefreplace").decode()
+        from striate.views.text.page import in_ascii
+
+        return in_ascii(text)
+    return text
+
+
 def _umask() -> int:
     import os
 
@@ -132,7 +152,7 @@ def emit_json(record: object, path: str | None = None) -> None:
     """Print a record as JSON, one node or row per line."""
     from striate.views.record import json_text
 
-    emit(json_text(record), path)
+    emit(json_text(record), path, "json")
 
 
 def examples(*lines: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from striate.cli.options import Names, emit, examples, page
@@ -28,6 +30,7 @@ def command(topics: tuple[str, ...], only_list: bool) -> None:
     from striate.views.text import tour
 
     out = page()
+    out.terminal = replace(out.terminal, folds=True)  # prose is wrapped in a pipe as well
     if only_list:
         out.fields([(name, tour.title(topic)) for name, topic in tour.TOPICS.items()], indent=0)
     else:

@@ -93,7 +93,7 @@ def node_record(net: Network, facts: NodeFacts) -> Record:
     return {
         "name": facts.name,
         "op": facts.op,
-        "text": str(node.op),
+        "text": node.op.phrase(len(net.inference.declarations[facts.name].inputs[0].spatial) or 2),
         "inputs": list(facts.inputs),
         "output": list(facts.output.without_batch),
         "outputs": [list(specs[value].without_batch) for value in node.outputs],

@@ -120,7 +120,8 @@ def _field(record: Record) -> Iterator[tuple[str, Text]]:
     jump = per_axis([field["jump"] for field in fields])
     start = per_axis([field["start"] for field in fields], ", ")
     square = f"{sees}x{sees}" if len(fields) > 1 and "x" not in sees else sees
-    yield "field", f"{square} input pixels; units {jump} apart, the first begins at {start}"
+    units = f"units {jump} apart, the first begins at {start}" if jump != "0" else "the same for every unit"
+    yield "field", f"{square} input pixels; {units}"
 
 
 def beside(page: Page, record: Record) -> None:

@@ -68,7 +68,8 @@ class Terminal:
         return cls(max(width, 20), colour and not environ.get("NO_COLOR"), wide, interactive)
 
 
-def _ascii(text: str) -> str:
+def in_ascii(text: str) -> str:
+    """`text` spelled in ASCII: signs by their likeness, everything else as escapes."""
     return text.replace(" · ", " | ").translate(_ASCII).encode("ascii", "backslashreplace").decode()
 
 
@@ -187,9 +188,9 @@ class Page:
         """The first cell, and under it the others with their titles."""
         for row, cells in rows:
             if cells:
-                self.line(
-                    [(text.lstrip(), style or row.style) for text, style in cells[0]], indent, indent + 2
-                )
+                first = [(text.lstrip(), style or row.style) for text, style in cells[0]]
+                if _length(first):
+                    self.line(first, indent, indent + 2)
                 facts: list[str | tuple[str, str]] = []
                 for column, cell in zip(columns[1:], cells[1:]):
                     if _length(cell):
@@ -234,7 +235,7 @@ class Page:
         if not text.isprintable():
             text = "".join(c if c.isprintable() or c in ("\n", HOLD) else ascii(c)[1:-1] for c in text)
         if not self.terminal.unicode and not text.isascii():
-            text = HOLD.join(map(_ascii, text.split(HOLD)))
+            text = HOLD.join(map(in_ascii, text.split(HOLD)))
         return text
 
     def _pieces(self, text: Text) -> _Pieces:

@@ -155,7 +155,7 @@ def draw_modes(page: Page, record: Record) -> None:
     rows = []
     for mode in record["modes"]:
         if "problem" in mode:
-            rows.append(Row((mode["mode"], "none", "", "", ""), [f"{mode['problem']}"]))
+            rows.append(Row((mode["mode"], "none", "", "", "", ""), [f"{mode['problem']}"]))
             continue
         ratio = mode["corner_to_centre"]
         rows.append(

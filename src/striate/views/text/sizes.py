@@ -21,9 +21,7 @@ def draw(page: Page, record: Record, name: str) -> None:
         rows: list[tuple[str, Text]] = []
         for axis, found in axes.items():
             rows += [(AXES[axis][0], _rule(found)), *_nearest(record, found)]
-        page.fields(rows)
-        if record["nearest"]:
-            page.fields([("square", _list(record["nearest"]))])
+        page.fields([*rows, *([("square", _list(record["nearest"]))] if record["nearest"] else [])])
     page.line()
     page.line(_verdict(record["input"], axes), 2, 4)
 
