@@ -72,9 +72,10 @@ def _axis(index: Index, ranges: Mapping[str, int], size: int) -> _Axis:
         )
     axis_map, out, tap = index.map, index.out, index.tap
     if isinstance(axis_map, Window):
-        reach = (axis_map.output - 1) * axis_map.stride + axis_map.extent
+        # A transposed convolution may leave the last places of its target to nobody.
+        reach = (ranges[out] - 1) * axis_map.stride + axis_map.extent
         before, after = axis_map.before, max(reach - axis_map.before - size, 0)
-        slides = ((out, axis_map.stride, axis_map.output), (tap, axis_map.dilation, axis_map.kernel))
+        slides = ((out, axis_map.stride, ranges[out]), (tap, axis_map.dilation, axis_map.kernel))
         # What ceil mode hangs over the end is no border, and only zeros can stand for it.
         plain = axis_map.mode == "zeros" or after <= axis_map.after
         if plain and _pads(axis_map.mode, size, before, after):

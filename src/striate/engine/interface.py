@@ -90,6 +90,18 @@ def get(name: str = "auto") -> Engine:
     return engines[name]()
 
 
+def runnable(net: Network) -> Network:
+    """The network, unless one of its ops is known by name only: then OpError."""
+    for node in net.nodes:
+        if not net.declarations[node.name].statements:
+            raise OpError(
+                f"{node.op} cannot be run",
+                why="the operator is known by its name and shape only",
+                fix="replace the node by operators that Striate knows",
+            ).at(node.name, f"{node.name} = {node.op}", node.place)
+    return net
+
+
 def batch(net: Network, x: Array) -> Array:
     """A batch that suits the network's sole input, as floats. Raises FormatError or OpError with the fix."""
     array = np.asarray(x)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.interface import Engine, Program, TrainingProgram, batch
+from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable
 from striate.engine.vectorised import Tape, backward, forward
 from striate.network import Network, Node
 from striate.op import Declaration
@@ -134,7 +134,7 @@ class NumpyEngine(Engine):
         batch: int | None = None,
         threads: int | None = None,
     ) -> Program:
-        return NumpyProgram(net, weights)
+        return NumpyProgram(runnable(net), weights)
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
-        return NumpyTraining(net, weights)
+        return NumpyTraining(runnable(net), weights)
