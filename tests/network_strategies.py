@@ -33,7 +33,8 @@ def _whole(meta):
 
 def _floats(meta):
     low = -3.0 if meta["least"] is None else meta["least"]
-    return st.floats(low, 3.0, allow_nan=False) | st.integers(max(0, int(low)), 3)
+    high = 3.0 if meta["most"] is None else meta["most"]
+    return st.floats(low, high, allow_nan=False) | st.integers(max(0, int(low)), int(high))
 
 
 def values(field: dataclasses.Field, rank: int) -> st.SearchStrategy:

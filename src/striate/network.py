@@ -79,6 +79,7 @@ def _check_arity(node: Node) -> None:
         expected = "two inputs or more" if wanted is None else f"{wanted} input" + "s" * (wanted > 1)
         raise OpError(
             f"{node.op.word} takes {expected}, {given} given",
+            why=f"it names {', '.join(node.inputs) or 'none'}",
             fix="name the values it reads",
         )
 

@@ -115,7 +115,12 @@ class Op(abc.ABC):
         """The op of a plain form; errors name the nearest known word."""
         word = data.get("op")
         if not isinstance(word, str):
-            raise OpError("an op without a name", why=f"got op = {shown(word)}", fix='give op = "conv"')
+            raise OpError(
+                "an op without a name",
+                where=shown(dict(data)),
+                why=f"got op = {shown(word)}",
+                fix='give op = "conv"',
+            )
         cls = op_class(word)
         fields = {k: tuples(v) for k, v in data.items() if k != "op"}
         known = [field.name for field in dataclasses.fields(cls)]
@@ -124,13 +129,20 @@ class Op(abc.ABC):
                 near = suggest(name, known)
                 raise OpError(
                     f"{word} has no field {name!r}",
+                    where=f"{word}: {name}",
                     why=f"its fields are {', '.join(known) or 'none'}",
                     fix=f"write {near!r}" if near else "leave it out",
                 )
         given = {**cls.aliases.get(word, {}), **fields}
         required = [f.name for f in dataclasses.fields(cls) if f.default is MISSING and f.name not in given]
         if required:
-            raise OpError(f"{word} needs {', '.join(required)}", fix=f"give {required[0]}")
+            meaning = {f.name: f.metadata["doc"] for f in dataclasses.fields(cls)}
+            raise OpError(
+                f"{word} needs {', '.join(required)}",
+                where=f"{word}: its fields are {', '.join(known)}",
+                why="; ".join(f"{name}: {meaning[name]}" for name in required),
+                fix=f"give {required[0]}",
+            )
         return cls(**given)
 
     def per_axis(self, name: str, rank: int) -> tuple[int, ...]:

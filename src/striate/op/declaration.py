@@ -132,7 +132,9 @@ def _reading(statement: Statement, axes: Mapping[str, int], index: Index, size: 
     """How the target axes of one statement read the axis that `index` addresses; sizes of temporaries are 0."""
     for (axis, extent), target in zip(axes.items(), statement.index, strict=True):
         match target, index:
-            case Affine(), Affine() if target.terms and target == index and 0 in (size, extent, size - extent):
+            case Affine(), Affine() if (
+                target.terms and target == index and 0 in (size, extent, size - extent)
+            ):
                 return Reading(axis)
             case Affine(terms=((name, 1),), divisor=1, modulus=0), Affine() if name == index.variable:
                 return Reading(axis, Shift(size, target.offset, extent - size - target.offset))
@@ -143,15 +145,19 @@ def _reading(statement: Statement, axes: Mapping[str, int], index: Index, size: 
                 return Reading(
                     axis, TransposedWindow(size, w.kernel, w.stride, w.dilation, w.before, w.after, spread)
                 )
-            case Affine(terms=((first, factor), _)), Affine() if factor > 1 and first == index.variable:
+            case Affine(terms=((first, factor), _), divisor=1, modulus=0), Affine() if (
+                factor > 1 and first == index.variable
+            ):
                 return Reading(axis, Nearest(size, size * factor, Fraction(factor)))
-            case Affine(), Affine(terms=((first, factor), _)) if factor > 1 and target.variable == first:
+            case Affine(), Affine(terms=((first, factor), _), divisor=1, modulus=0) if (
+                factor > 1 and target.variable == first
+            ):
                 return Reading(axis, Window(size, factor, factor))
     return Reading(None)
 
 
 def _compose(outer: Mapping[str, Reading], inner: Reading, strict: bool = True) -> Reading:
-    """One reading behind another. A window of a window is no one-axis map; unless `strict`, it counts as reading all."""
+    """One reading behind another. A window of a window is no one-axis map: it reads all, or is refused if `strict`."""
     if inner.axis is None or outer[inner.axis].axis is None:
         return Reading(None)
     through = outer[inner.axis]

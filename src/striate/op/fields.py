@@ -37,7 +37,11 @@ def count(
 
 
 def padding(
-    default: Any = 0, *, words: Sequence[str] = ("pad",), doc: str = "", policies: bool = True
+    default: Any = 0,
+    *,
+    words: Sequence[str] = ("pad",),
+    doc: str = "rows and columns around the input",
+    policies: bool = True,
 ) -> Any:
     """A field of paddings: numbers or, with `policies`, a policy's name."""
     return _attribute("padding", default, words, doc, policies=policies)
@@ -59,10 +63,15 @@ def mode(doc: str = "what lies beyond the border") -> Any:
 
 
 def number(
-    default: Any = MISSING, *, words: Sequence[str] = (), doc: str = "", least: float | None = None
+    default: Any = MISSING,
+    *,
+    words: Sequence[str] = (),
+    doc: str = "",
+    least: float | None = None,
+    most: float | None = None,
 ) -> Any:
-    """A field that takes any finite number, at least `least`."""
-    return _attribute("number", default, words, doc, least=least)
+    """A field that takes any finite number, from `least` to `most` where they are given."""
+    return _attribute("number", default, words, doc, least=least, most=most)
 
 
 def integers(
@@ -129,10 +138,17 @@ def _padding(value: Any, meta: Mapping[str, Any]) -> Padding:
 
 
 def _number(value: Any, meta: Mapping[str, Any]) -> float:
-    least = meta["least"]
+    least, most = meta["least"], meta["most"]
     fine = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
-    if not fine or (least is not None and value < least):
-        raise Meaningless("a number" + (f" of {least:g} or more" if least is not None else ""))
+    if not fine or (least is not None and value < least) or (most is not None and value > most):
+        bounds = (
+            ""
+            if least is None
+            else f" of {least:g} or more"
+            if most is None
+            else f" from {least:g} to {most:g}"
+        )
+        raise Meaningless("a number" + bounds)
     return float(value)
 
 

@@ -5,6 +5,7 @@ Loop variables: n batch, c / k in / out channel, g group, i j l output positions
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from striate.diagnostics import OpError, ShapeError
@@ -26,6 +27,27 @@ def need_spatial(op: Op, x: TensorSpec) -> int:
             fix="put it before flatten, or use fc",
         )
     return len(x.spatial)
+
+
+def nearest_divisor(size: int, wish: int) -> int:
+    """The divisor of `size` nearest to a wish.
+
+    >>> nearest_divisor(96, 7), nearest_divisor(64, 3)
+    (6, 2)
+    """
+    small = [d for d in range(1, math.isqrt(size) + 1) if size % d == 0]
+    return min((*small, *(size // d for d in small)), key=lambda d: abs(d - wish))
+
+
+def need_groups(groups: int, size: int, what: str = "channels") -> int:
+    """Channels (or filters) in each group; an error when the groups do not divide them."""
+    if size % groups:
+        raise OpError(
+            f"groups {groups} do not divide {size} {what}",
+            why=f"{size}/{groups} = {size / groups:.2f}; every group needs equally many",
+            fix=f"groups {nearest_divisor(size, groups)} · {what} {-(-size // groups) * groups}",
+        )
+    return size // groups
 
 
 def windows(

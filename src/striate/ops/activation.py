@@ -61,7 +61,7 @@ def _softplus(x: Expr) -> Expr:
 
 @dataclasses.dataclass(frozen=True)
 class Relu(_Pointwise):
-    """max(x, 0). Source: Nair & Hinton, ICML 2010; ONNX Relu."""
+    """max(x, 0). Input and output: (N, …). Source: Nair & Hinton, ICML 2010; ONNX Relu."""
 
     word: ClassVar[str] = "relu"
     onnx: ClassVar[str] = "Relu"
@@ -73,7 +73,10 @@ class Relu(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Relu6(_Pointwise):
-    """min(max(x, 0), 6). Source: Krizhevsky 2010; MobileNets (arXiv 1704.04861); ONNX Clip."""
+    """min(max(x, 0), 6). Input and output: (N, …).
+
+    Source: Krizhevsky 2010; MobileNets (arXiv 1704.04861); ONNX Clip.
+    """
 
     word: ClassVar[str] = "relu6"
     onnx: ClassVar[str] = "Clip"
@@ -85,7 +88,7 @@ class Relu6(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class LeakyRelu(_Pointwise):
-    """x where x > 0, else slope·x. Source: Maas et al., ICML 2013; ONNX LeakyRelu."""
+    """x where x > 0, else slope·x. Input and output: (N, …). Source: Maas et al., ICML 2013; ONNX LeakyRelu."""
 
     word: ClassVar[str] = "leakyrelu"
     positional: ClassVar[tuple[str, ...]] = ("slope",)
@@ -122,7 +125,10 @@ class Prelu(Op):
 
 @dataclasses.dataclass(frozen=True)
 class Elu(_Pointwise):
-    """x where x > 0, else alpha·(e^x - 1). Source: Clevert et al., arXiv 1511.07289; ONNX Elu."""
+    """x where x > 0, else alpha·(e^x - 1). Input and output: (N, …).
+
+    Source: Clevert et al., arXiv 1511.07289; ONNX Elu.
+    """
 
     word: ClassVar[str] = "elu"
     positional: ClassVar[tuple[str, ...]] = ("alpha",)
@@ -137,7 +143,10 @@ class Elu(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Selu(_Pointwise):
-    """Scaled elu that keeps mean 0 and variance 1. Source: Klambauer et al., arXiv 1706.02515; ONNX Selu."""
+    """Scaled elu that keeps mean 0 and variance 1. Input and output: (N, …).
+
+    Source: Klambauer et al., arXiv 1706.02515; ONNX Selu.
+    """
 
     word: ClassVar[str] = "selu"
     onnx: ClassVar[str] = "Selu"
@@ -150,7 +159,10 @@ class Selu(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Gelu(_Pointwise):
-    """x·Φ(x), exactly or by its tanh approximation. Source: Hendrycks & Gimpel, arXiv 1606.08415; ONNX Gelu."""
+    """x·Φ(x), exactly or by its tanh approximation. Input and output: (N, …).
+
+    Source: Hendrycks & Gimpel, arXiv 1606.08415; ONNX Gelu.
+    """
 
     word: ClassVar[str] = "gelu"
     onnx: ClassVar[str] = "Gelu"
@@ -167,7 +179,10 @@ class Gelu(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Silu(_Pointwise):
-    """x·sigmoid(x), also called swish. Source: Elfwing et al., arXiv 1702.03118; Ramachandran et al., 1710.05941."""
+    """x·sigmoid(x), also called swish. Input and output: (N, …).
+
+    Source: Elfwing et al., arXiv 1702.03118; Ramachandran et al., arXiv 1710.05941.
+    """
 
     word: ClassVar[str] = "silu"
     onnx: ClassVar[str] = "Mul"
@@ -179,7 +194,7 @@ class Silu(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Sigmoid(_Pointwise):
-    """1 / (1 + e^-x). Source: ONNX Sigmoid."""
+    """1 / (1 + e^-x). Input and output: (N, …). Source: ONNX Sigmoid."""
 
     word: ClassVar[str] = "sigmoid"
     onnx: ClassVar[str] = "Sigmoid"
@@ -191,7 +206,10 @@ class Sigmoid(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Tanh(_Pointwise):
-    """Hyperbolic tangent. Source: LeCun et al., "Efficient BackProp", 1998; ONNX Tanh."""
+    """Hyperbolic tangent. Input and output: (N, …).
+
+    Source: LeCun et al., "Efficient BackProp", 1998; ONNX Tanh.
+    """
 
     word: ClassVar[str] = "tanh"
     onnx: ClassVar[str] = "Tanh"
@@ -203,7 +221,10 @@ class Tanh(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Hardsigmoid(_Pointwise):
-    """min(max(x/6 + 1/2, 0), 1). Source: Howard et al., arXiv 1905.02244; PyTorch Hardsigmoid."""
+    """min(max(x/6 + 1/2, 0), 1). Input and output: (N, …).
+
+    Source: Howard et al., arXiv 1905.02244; ONNX HardSigmoid with alpha 1/6.
+    """
 
     word: ClassVar[str] = "hardsigmoid"
     onnx: ClassVar[str] = "HardSigmoid"
@@ -215,7 +236,7 @@ class Hardsigmoid(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Hardswish(_Pointwise):
-    """x·hardsigmoid(x). Source: Howard et al., arXiv 1905.02244; ONNX HardSwish."""
+    """x·hardsigmoid(x). Input and output: (N, …). Source: Howard et al., arXiv 1905.02244; ONNX HardSwish."""
 
     word: ClassVar[str] = "hardswish"
     onnx: ClassVar[str] = "HardSwish"
@@ -227,7 +248,7 @@ class Hardswish(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Softplus(_Pointwise):
-    """log(1 + e^x). Source: Dugas et al., NIPS 2000; ONNX Softplus."""
+    """log(1 + e^x). Input and output: (N, …). Source: Dugas et al., NIPS 2000; ONNX Softplus."""
 
     word: ClassVar[str] = "softplus"
     onnx: ClassVar[str] = "Softplus"
@@ -239,7 +260,7 @@ class Softplus(_Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Mish(_Pointwise):
-    """x·tanh(softplus(x)). Source: Misra, arXiv 1908.08681; ONNX Mish."""
+    """x·tanh(softplus(x)). Input and output: (N, …). Source: Misra, arXiv 1908.08681; ONNX Mish."""
 
     word: ClassVar[str] = "mish"
     onnx: ClassVar[str] = "Mish"

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from striate.diagnostics import OpError, ShapeError
 from striate.geometry import TransposedWindow, Window
-from striate.op import Declaration, Op, Padding, Sizes, choice, count, flag, padding, sizes
-from striate.ops._axes import OUT, need_spatial, slide, windows
+from striate.op import Declaration, Op, Padding, Sizes, count, flag, mode, padding, sizes
+from striate.ops._axes import OUT, need_groups, need_spatial, slide, windows
 from striate.statement import Affine, Domain, Load, Statement, index, load
 from striate.tensor import Parameter, TensorSpec
 
@@ -20,18 +20,6 @@ __all__ = ["Conv", "ConvTranspose"]
 def _grouped(name: str, size: int) -> Affine:
     """Channel index g·size + name of a grouped op."""
     return Affine((("g", size), (name, 1)))
-
-
-def _check_groups(op: Op, groups: int, channels: int, filters: int) -> None:
-    for what, size in (("input channels", channels), ("filters", filters)):
-        if size % groups:
-            small = [d for d in range(1, math.isqrt(size) + 1) if size % d == 0]
-            near = min((*small, *(size // d for d in small)), key=lambda d: abs(d - groups))
-            raise OpError(
-                f"groups {groups} do not divide {size} {what}",
-                why=f"{size}/{groups} = {size / groups:.2f}; every group needs equally many",
-                fix=f"groups {near} · {what} {-(-size // groups) * groups}",
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +50,7 @@ class Conv(Op):
         1, words=("groups",), also=("depthwise",), doc="groups of channels, or depthwise"
     )
     bias: bool = flag(True, words=("bias",), doc="add one number per filter")
-    mode: str = choice("zeros", ("zeros", "reflect", "replicate", "circular", "symmetric"), words=("mode",))
+    mode: str = mode()
     in_channels: int | None = count(None, words=("in",), doc="channels that the weights were made for")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
@@ -81,10 +69,12 @@ class Conv(Op):
                 why="filters extend the full depth of the input: #input channels == #filter channels",
                 fix=f"give an input of {self.in_channels} channels, or filters of depth {x.channels}",
             )
-        _check_groups(self, groups, x.channels, filters)
+        depth, each = (
+            need_groups(groups, x.channels, "input channels"),
+            need_groups(groups, filters, "filters"),
+        )
         axes = windows(self, x, kernel, mode=self.mode)
         taps, out, reach = slide(axes)
-        depth, each = x.channels // groups, filters // groups
         k = _grouped("k", each)
         value = Load("x0", (*index("n"), _grouped("c", depth), *taps)) * load("weight", k, "c", *reach)
         free = {"n": x.shape[0], "g": groups, "k": each, **out}
@@ -122,14 +112,15 @@ class ConvTranspose(Op):
     stride: Sizes = sizes(1, words=("/", "stride"), doc="step between the spread filters")
     padding: Padding = padding(policies=False, doc="cropped from the output")
     output_padding: Sizes = sizes(0, words=("outpad",), least=0, doc="added to one side of the output")
-    dilation: Sizes = sizes(1, words=("dil", "dilation"))
-    groups: int = count(1, words=("groups",))
-    bias: bool = flag(True, words=("bias",))
+    dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the numbers of one filter")
+    groups: int = count(1, words=("groups",), doc="groups of channels")
+    bias: bool = flag(True, words=("bias",), doc="add one number per filter")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         rank = need_spatial(self, x)
-        _check_groups(self, self.groups, x.channels, self.filters)
+        depth = need_groups(self.groups, x.channels, "input channels")
+        each = need_groups(self.groups, self.filters, "filters")
         fields = [self.per_axis(name, rank) for name in ("kernel", "stride", "dilation", "output_padding")]
         spread = []
         for n, k, s, d, extra, pad in zip(x.spatial, *fields, self.padding_per_axis(rank), strict=True):
@@ -149,7 +140,6 @@ class ConvTranspose(Op):
             )
         onto = [Window(m.output, m.kernel, m.stride, m.dilation, m.before, m.after) for m in spread]
         taps, _, reach = slide(onto)
-        depth, each = x.channels // self.groups, self.filters // self.groups
         space = dict(zip(OUT, x.spatial, strict=False))
         c, k = _grouped("c", depth), _grouped("k", each)
         free = {"n": x.shape[0], "g": self.groups, "k": each, **space}

@@ -9,7 +9,7 @@ from typing import ClassVar
 from striate.diagnostics import OpError
 from striate.geometry import Window
 from striate.op import Declaration, Op, choice, count, flag, number
-from striate.ops._axes import elementwise, variables
+from striate.ops._axes import elementwise, need_groups, variables
 from striate.statement import Affine, Const, Domain, Expr, Index, Statement, Tap, call, index, load
 from striate.tensor import Parameter, TensorSpec
 
@@ -93,13 +93,7 @@ class BatchNorm(Op):
 
 
 def _group_norm(op: Op, x: TensorSpec, groups: int, eps: float, affine: bool) -> Declaration:
-    if x.channels % groups:
-        raise OpError(
-            f"groups {groups} do not divide {x.channels} channels",
-            why=f"{x.channels}/{groups} = {x.channels / groups:.2f}",
-            fix=f"groups {math.gcd(groups, x.channels)}",
-        )
-    each = x.channels // groups
+    each = need_groups(groups, x.channels)
     names = variables(x)
     space = {names[axis]: x.size(axis) for axis in x.axes if axis not in "NC"}
     outer = {"n": x.shape[0], "g": groups}
@@ -133,7 +127,7 @@ class GroupNorm(Op):
     torch: ClassVar[str] = "GroupNorm"
 
     groups: int = count(doc="number of groups")
-    eps: float = number(1e-5, words=("eps",), least=0.0)
+    eps: float = number(1e-5, words=("eps",), least=0.0, doc="added to the variance")
     affine: bool = flag(True, words=("affine",), doc="learn a scale and a shift")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
@@ -151,7 +145,7 @@ class InstanceNorm(Op):
     onnx: ClassVar[str] = "InstanceNormalization"
     torch: ClassVar[str] = "InstanceNorm2d"
 
-    eps: float = number(1e-5, words=("eps",), least=0.0)
+    eps: float = number(1e-5, words=("eps",), least=0.0, doc="added to the variance")
     affine: bool = flag(False, words=("affine",), doc="learn a scale and a shift")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
@@ -172,7 +166,7 @@ class LayerNorm(Op):
     torch: ClassVar[str] = "LayerNorm"
 
     axes: str = choice("channels", ("channels", "all"), doc="what the statistics run over")
-    eps: float = number(1e-5, words=("eps",), least=0.0)
+    eps: float = number(1e-5, words=("eps",), least=0.0, doc="added to the variance")
     affine: bool = flag(True, words=("affine",), doc="learn a scale and a shift")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
@@ -211,9 +205,9 @@ class LocalResponseNorm(Op):
     torch: ClassVar[str] = "LocalResponseNorm"
 
     size: int = count(5, doc="neighbouring channels")
-    alpha: float = number(1e-4, words=("alpha",))
-    beta: float = number(0.75, words=("beta",))
-    k: float = number(1.0, words=("k",))
+    alpha: float = number(1e-4, words=("alpha",), doc="weight of the mean square")
+    beta: float = number(0.75, words=("beta",), doc="power of the whole divisor")
+    k: float = number(1.0, words=("k",), doc="what the divisor starts from")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs

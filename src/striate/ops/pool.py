@@ -99,7 +99,7 @@ class MaxPool(_Sliding):
         None, words=("/", "stride"), doc="step between windows; the kernel when not given"
     )
     padding: Padding = padding()
-    dilation: Sizes = sizes(1, words=("dil", "dilation"))
+    dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the taps of one window")
     ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
@@ -151,7 +151,7 @@ class LpPool(_Sliding):
         None, words=("/", "stride"), doc="step between windows; the kernel when not given"
     )
     padding: Padding = padding()
-    ceil: bool = flag(False, words=("ceil",))
+    ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs

@@ -47,7 +47,7 @@ class Dropout(_PassThrough):
     onnx: ClassVar[str] = "Dropout"
     torch: ClassVar[str] = "Dropout"
 
-    rate: float = number(0.5, words=("rate",), least=0.0, doc="share that is dropped")
+    rate: float = number(0.5, words=("rate",), least=0.0, most=1.0, doc="share that is dropped")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,9 @@ class StochasticDepth(_PassThrough):
     onnx: ClassVar[str] = "Identity"
     torch: ClassVar[str] = "torchvision.ops.StochasticDepth"
 
-    rate: float = number(0.1, words=("rate",), least=0.0, doc="share of images whose branch is dropped")
+    rate: float = number(
+        0.1, words=("rate",), least=0.0, most=1.0, doc="share of images whose branch is dropped"
+    )
 
     def noise_shape(self, x: TensorSpec) -> tuple[int, ...]:
         """One number per image."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from striate.diagnostics import OpError
 from striate.geometry import Shift
 from striate.op import Declaration, Op, Padding, choice, count, integers, mode, number, padding, text
-from striate.ops._axes import elementwise, need_spatial, variables
+from striate.ops._axes import elementwise, nearest_divisor, need_groups, need_spatial, variables
 from striate.statement import Affine, Domain, Statement, Tap, index, load
 from striate.tensor import SPATIAL, TensorSpec
 
@@ -204,8 +204,9 @@ class Slice(Op):
         (x,) = inputs
         if self.axis not in x.axes:
             raise OpError(
-                f"slice along {self.axis} of an input with axes {' '.join(x.axes)}",
-                fix="choose one of them",
+                f"slice along {self.axis} of an input without that axis",
+                why=f"it has the axes {' '.join(x.axes)}",
+                fix=f"choose one of {', '.join(x.axes[1:])}",
             )
         size = x.size(self.axis)
         start, stop, _ = slice(self.start, self.stop).indices(size)
@@ -252,7 +253,8 @@ class Split(Op):
         if self.sizes is None and x.channels % self.parts:
             raise OpError(
                 f"{x.channels} channels do not split into {self.parts} equal parts",
-                fix=f"give sizes, or {math.gcd(x.channels, self.parts)} parts",
+                why=f"{x.channels}/{self.parts} = {x.channels / self.parts:.2f}",
+                fix=f"give sizes, or {nearest_divisor(x.channels, self.parts)} parts",
             )
         sizes = self.sizes or (x.channels // self.parts,) * self.parts
         if sum(sizes) != x.channels:
@@ -288,12 +290,7 @@ class ChannelShuffle(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        if x.channels % self.groups:
-            raise OpError(
-                f"groups {self.groups} do not divide {x.channels} channels",
-                fix=f"groups {math.gcd(x.channels, self.groups)}",
-            )
-        each = x.channels // self.groups
+        each = need_groups(self.groups, x.channels)
         space = list(_ranges(x))[2:]
         free = {
             "n": x.shape[0],

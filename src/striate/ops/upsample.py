@@ -34,21 +34,27 @@ class Upsample(Op):
 
     scale: float | None = number(None, words=("scale",), doc="how many times larger")
     size: Sizes | None = sizes(None, words=("size",), doc="output height and width instead")
-    method: str = choice("nearest", ("nearest", "bilinear"), words=("method",))
+    method: str = choice(
+        "nearest", ("nearest", "bilinear"), words=("method",), doc="how pixels between are made"
+    )
     align_corners: bool = flag(False, words=("corners",), doc="bilinear with the corners aligned")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         rank = need_spatial(self, x)
         if (self.scale is None) == (self.size is None):
-            raise OpError("upsample needs a scale or a size, and not both", fix="upsample 2")
+            raise OpError(
+                "upsample needs a scale or a size, and not both",
+                why=f"scale is {self.scale}, size is {self.size}",
+                fix="upsample 2",
+            )
         scale = None if self.scale is None else Fraction(str(self.scale))
         if scale is None:
             sizes = self.per_axis("size", rank)
         elif scale > 0:
             sizes = tuple(int(n * scale) for n in x.spatial)
         else:
-            raise OpError(f"scale {self.scale:g} is not positive", fix="scale 2")
+            raise OpError(f"scale {self.scale:g} is not positive", why="an image needs pixels", fix="scale 2")
         if not all(sizes):
             raise ShapeError(
                 "upsample has no output", why=f"{x} times {self.scale} is nothing", fix="scale 1"
