@@ -1,0 +1,83 @@
+"""The checkpoint: one safetensors file with every array, and everything else as JSON in its header.
+
+One file, renamed into place: there is no moment in which it is half there or does not fit its other half. No pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from striate import weights
+from striate.diagnostics import FormatError, UsageError
+from striate.train.plan import Plan
+from striate.train.state import State
+
+SCHEMA = "striate.state/1"
+
+FREE = frozenset(
+    {"epochs", "patience", "min_delta", "checkpoint_steps", "checkpoint_minutes", "worst", "log"}
+)
+"""Settings that may change when a run goes on: they decide when to stop and what to write, not how to step."""
+
+
+def save(path: Path, plan: Plan, state: State) -> None:
+    """Write the state, aside first and then renamed. Raises SourceError; an older checkpoint then stays."""
+    record = {"schema": SCHEMA, "settings": plan.settings.to_dict(), "data": _data(plan), **state.record()}
+    weights.save(path, state.arrays(), {"striate": json.dumps(record)})
+
+
+def restore(path: Path, plan: Plan, state: State) -> None:
+    """Read a checkpoint into a fresh state.
+
+    Raises SourceError and FormatError for the file, UsageError when network, settings or data are not those of the run.
+    """
+    arrays, metadata = weights.load(path)
+    try:
+        record = json.loads(metadata["striate"])
+        if record["schema"] != SCHEMA:
+            raise ValueError(f"schema {record['schema']}, {SCHEMA} expected")
+        settings, data = dict(record["settings"]), record["data"]
+    except (KeyError, ValueError, TypeError) as error:
+        raise FormatError(
+            f"{path.name} is no checkpoint",
+            where=str(path),
+            why=str(error),
+            fix="start anew with another --out",
+        ) from None
+    _same_settings(path, settings, plan)
+    if data != _data(plan):
+        raise UsageError(
+            "the data is not the data of this run",
+            where=str(path),
+            why=f"the run began on {data['images']:,} images, these are {_data(plan)['images']:,}",
+            fix="go on with the old data, or start anew with another --out",
+        )
+    try:
+        state.restore(arrays, record)
+    except (KeyError, ValueError, TypeError) as error:
+        raise FormatError(
+            f"{path.name} does not fit {plan.net.name}",
+            where=str(path),
+            why=str(error),
+            fix="resume with the network of the run, or start anew with another --out",
+        ) from None
+
+
+def _data(plan: Plan) -> dict[str, Any]:
+    """What must be the same for a run to go on as if it had not been interrupted."""
+    return {"images": len(plan.train.data), "classes": list(plan.train.data.classes)}
+
+
+def _same_settings(path: Path, before: dict[str, Any], plan: Plan) -> None:
+    now = plan.settings.to_dict()
+    changed = [name for name in now if name not in FREE and name in before and before[name] != now[name]]
+    if changed:
+        name = changed[0]
+        raise UsageError(
+            f"{name} cannot change within a run",
+            where=str(path),
+            why=f"the run began with {name} = {before[name]!r}, now it is {now[name]!r}",
+            fix=f"leave out --{name.replace('_', '-')}, or start anew with another --out",
+        )

@@ -1,0 +1,113 @@
+"""A run's configuration file: what is trained on what (`Job`), and how (`Settings`, the table [train]).
+
+    model = "lenet5"
+    data = "images/"
+
+    [train]
+    epochs = 20
+
+Defaults < file < flags. The resolved configuration is printed, and saved with the run in the same form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from striate.diagnostics import FormatError, SourceError, UnknownNameError, UsageError, suggest
+from striate.train import settings as _settings
+from striate.train.fields import Unsuited, choice, read, text, written
+from striate.train.settings import Option, Settings, declared
+
+TABLE = "train"
+_JOB = "job"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is trained, on what."""
+
+    model: str = text("", "a MODEL: catalogue name, file or notation", _JOB)
+    data: str = text("", "a folder, file, or sample set", _JOB)
+    input: str = text("", "size of the network's input, such as 32x32x3; empty: as declared", _JOB)
+    engine: str = text("auto", "what computes", _JOB)
+    on_bad: str = choice("skip", ("skip", "refuse"), "what happens to images that cannot be read", _JOB)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            try:
+                read(getattr(self, field.name), field.metadata)
+            except Unsuited as unsuited:
+                raise UsageError(
+                    f"{field.name} = {getattr(self, field.name)!r} has no meaning",
+                    where="job",
+                    why=f"it is {unsuited}",
+                    fix=f"give {field.name} {unsuited}",
+                ) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A job and its settings."""
+
+    job: Job = dataclasses.field(default_factory=Job)
+    settings: Settings = dataclasses.field(default_factory=Settings)
+
+    @classmethod
+    def read(cls, path: Path) -> Config:
+        """The configuration of a TOML file. Raises SourceError, FormatError, UnknownNameError, UsageError."""
+        try:
+            document = tomllib.loads(path.read_bytes().decode("utf-8"))
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise SourceError(
+                f"{path} cannot be read", where=str(path), why=why, fix="check the path"
+            ) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise FormatError(
+                f"{path.name} is not valid TOML", where=str(path), why=str(error), fix="correct that line"
+            ) from None
+        table = document.pop(TABLE, {})
+        if not isinstance(table, Mapping):
+            raise FormatError(f"{TABLE} is not a table", where=str(path), fix=f"write [{TABLE}]")
+        jobs = {field.name for field in dataclasses.fields(Job)}
+        for key in document:
+            if key not in jobs:
+                known = [*jobs, *(option.name for option in _settings.options())]
+                near = suggest(key.replace("-", "_"), known)
+                fix = f"did you mean {near}?" if near else f"remove {key}"
+                if near and near not in jobs:
+                    fix = f"write {near} below [{TABLE}]"
+                why = f"outside of [{TABLE}] there are {', '.join(sorted(jobs))}"
+                raise UnknownNameError(f"no such key: {key}", where=str(path), why=why, fix=fix)
+        settings = Settings().replace(table, f"{path} [{TABLE}]")
+        return cls(dataclasses.replace(Job(), **document), settings)
+
+    def replace_flags(self, flags: Mapping[str, Any]) -> Config:
+        """The same with what the command line said, by names of `options`; None means that a flag was not given."""
+        jobs = {field.name for field in dataclasses.fields(Job)}
+        job = {name: value for name, value in flags.items() if name in jobs and value is not None}
+        rest = {name: value for name, value in flags.items() if name not in jobs}
+        return Config(dataclasses.replace(self.job, **job), self.settings.replace_flags(rest))
+
+    @property
+    def resolved(self) -> Config:
+        """The same with a value for every "auto" of the settings."""
+        return Config(self.job, self.settings.resolved)
+
+    def toml(self) -> str:
+        """The configuration as a file that `read` gives back."""
+        lines = []
+        for option in declared(Job):
+            line = f"{option.name} = {written(getattr(self.job, option.name))}"
+            lines.append(f"{line:<32} # {option.doc}")
+        return "\n".join(lines) + f"\n\n[{TABLE}]\n" + self.settings.toml()
+
+
+def options() -> Iterator[Option]:
+    """Everything a configuration can say, in order: flags are made from these."""
+    yield from declared(Job)
+    yield from _settings.options()

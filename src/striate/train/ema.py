@@ -1,0 +1,33 @@
+"""The moving average of the weights: often better than the weights themselves, at the price of one copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class MovingAverage:
+    """a ← d·a + (1-d)·w after every step, running statistics included.
+
+    The decay grows as (1 + step)/(10 + step) up to `decay`, so that the first weights are soon forgotten.
+    Source: Polyak & Juditsky, SIAM J. Control Optim. 1992; Tan & Le, arXiv 1905.11946 (the ramp is TensorFlow's).
+    """
+
+    def __init__(self, weights: Mapping[str, Array], decay: float) -> None:
+        self.decay = decay
+        self.weights = {name: array.copy() for name, array in weights.items()}
+
+    def update(self, weights: Mapping[str, Array], step: int) -> None:
+        """Take in the weights after update number `step` (from 1)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, average in self.weights.items():
+            if np.issubdtype(average.dtype, np.floating):
+                average *= decay
+                average += (1 - decay) * weights[name]
+            else:
+                average[...] = weights[name]

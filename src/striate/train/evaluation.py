@@ -1,0 +1,102 @@
+"""How good a network is on a data set: one pass, every measure."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from striate.engine.interface import Program
+from striate.train.losses import Array, Loss
+from striate.train.metrics import Tally
+from striate.train.source import Source
+from striate.train.update import NotFinite
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """loss: mean over the set; tally: what was answered; names: of the worst images; seconds: of the pass."""
+
+    loss: float
+    tally: Tally
+    classes: tuple[str, ...]
+    images: int
+    seconds: float
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def accuracy(self) -> float:
+        return self.tally.accuracy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `report.json` and `--json` give them. Rows of the confusion matrix are true classes."""
+        tally = self.tally
+        scores = tally.per_class(self.classes)
+        seen = [score for score in scores if score.images]
+        return {
+            "images": self.images,
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "top5_accuracy": tally.top5_accuracy,
+            "macro_f1": sum(score.f1 for score in seen) / max(len(seen), 1),
+            "classes": list(self.classes),
+            "confusion_matrix": tally.confusion.tolist(),
+            "per_class": [dataclasses.asdict(score) for score in scores],
+            "calibration": {
+                "expected_calibration_error": tally.calibration_error(),
+                "bins": [dataclasses.asdict(b) for b in tally.calibration()],
+            },
+            "worst": [
+                {
+                    "id": wrong.id,
+                    "name": name,
+                    "label": self.classes[wrong.label],
+                    "predicted": self.classes[wrong.predicted],
+                    "confidence": wrong.confidence,
+                    "loss": wrong.loss,
+                }
+                for wrong, name in zip(tally.worst(), self.names, strict=True)
+            ],
+            "seconds": self.seconds,
+            "notes": list(self.notes),
+        }
+
+
+Watcher = Callable[[int, float, float], None]
+"""Called after every batch with the images done, the mean loss and the accuracy so far."""
+
+
+def evaluate(
+    program: Program, source: Source, loss: Loss, *, worst: int = 0, watch: Watcher | None = None
+) -> Evaluation:
+    """Run a network over a data set. Raises NotFinite when an answer is no number; what `watch` raises passes."""
+    started = time.monotonic()
+    classes, tally = source.data.classes, Tally(len(source.data.classes), worst)
+    total, weight, images = 0.0, 0.0, 0
+    for batch in source.epoch():
+        output = main_output(program, batch.x)
+        value = loss(output, batch.y)
+        if not math.isfinite(value.total):
+            error = NotFinite(f"the loss is {value.total}", where=f"evaluation, batch {batch.index}")
+            error.batch = batch
+            raise error
+        with np.errstate(over="ignore"):
+            tally.add(loss.probabilities(output), batch.y, value.each, batch.ids)
+        total, weight, images = total + value.total, weight + value.weight, images + len(batch.x)
+        if watch:
+            watch(images, total / weight if weight else 0.0, tally.accuracy)
+    names = tuple(source.data.name(wrong.id) for wrong in tally.worst())
+    seconds = time.monotonic() - started
+    mean = total / weight if weight else 0.0
+    return Evaluation(mean, tally, classes, images, seconds, names, tuple(source.data.notes()))
+
+
+def main_output(program: Program, x: Array) -> Array:
+    """The network's answer: its first output, where there are auxiliary ones."""
+    output = program(x)
+    return output[0] if isinstance(output, tuple) else output

@@ -1,0 +1,105 @@
+"""What training tells while it runs. A callback is any function of one event; what it returns is ignored.
+
+Bars, plain lines and loggers are callbacks alike, so that the loop prints nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Base of all events."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Started(Event):
+    """Training begins or goes on. images: in the training set; epoch: the first to run, from 1."""
+
+    epochs: int
+    epoch: int
+    updates_per_epoch: int
+    images: int
+    parameters: int
+    settings: Mapping[str, object]
+    out: Path | None = None
+    resumed: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress(Event):
+    """A batch is done. phase: "train" or "validate"; done and total count images of this phase in this epoch.
+
+    loss and accuracy are means over the epoch so far; eta_s: seconds left in this phase.
+    """
+
+    phase: str
+    epoch: int
+    epochs: int
+    done: int
+    total: int
+    loss: float
+    accuracy: float | None
+    lr: float
+    images_per_second: float
+    eta_s: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Updated(Event):
+    """The weights have changed. update: how often so far; grad_norm: before clipping."""
+
+    epoch: int
+    update: int
+    loss: float
+    lr: float
+    grad_norm: float
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochDone(Event):
+    """An epoch and its validation are done. row: the line of metrics.csv; best: whether it is the best so far."""
+
+    epoch: int
+    epochs: int
+    row: Mapping[str, float]
+    best: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Saved(Event):
+    """A checkpoint is on disk."""
+
+    path: Path
+    epoch: int
+    update: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished(Event):
+    """Training is over. reason: "done", "early stop" or "interrupted"."""
+
+    reason: str
+    epochs: int
+    best_epoch: int | None
+    seconds: float
+    out: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Note(Event):
+    """Something a person should know, in one line: skipped images, a schedule cut short."""
+
+    text: str
+
+
+Callback = Callable[[Event], None]
+
+
+def tell(callbacks: tuple[Callback, ...], event: Event) -> None:
+    """Give an event to every callback, in their order."""
+    for callback in callbacks:
+        callback(event)

@@ -1,0 +1,80 @@
+"""Files of a run folder: whole or not there, whatever happens in between.
+
+The writing itself is `striate.weights.write_aside`; here are folders, text and JSON, and what a killed process leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from striate.diagnostics import FormatError, SourceError
+from striate.weights import write_aside
+
+_LEFT = re.compile(r"\..+\.[a-z0-9_]{8}")  # what tempfile names the file that write_aside renames
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a text file in one step. Raises SourceError; the old file is then untouched."""
+    write_aside(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Replace a JSON file in one step."""
+    write_text(path, json_text(record) + "\n")
+
+
+def json_text(value: Any, margin: str = "") -> str:
+    """JSON with one entry per line, but lists of plain values (the rows of a matrix) on one."""
+    inner = margin + "  "
+    if isinstance(value, dict) and value:
+        rows = [f"{inner}{json.dumps(str(key))}: {json_text(entry, inner)}" for key, entry in value.items()]
+        return "{\n" + ",\n".join(rows) + f"\n{margin}}}"
+    if isinstance(value, list) and any(isinstance(entry, dict | list) for entry in value):
+        return "[\n" + ",\n".join(inner + json_text(entry, inner) for entry in value) + f"\n{margin}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises SourceError, FormatError."""
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SourceError(f"{path} cannot be read", where=str(path), why=why, fix="check the path") from None
+    except ValueError as error:
+        raise FormatError(f"{path.name} is not valid JSON", where=str(path), why=str(error)) from None
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what a killed process has left half written."""
+    for path in folder.glob(".*"):
+        if _LEFT.fullmatch(path.name) and path.is_file():
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents, and see that it can be written. Raises SourceError."""
+    probe = path / ".writable"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        fixes = {
+            errno.ENOSPC: "free some space",
+            errno.EEXIST: "name a folder, not a file",
+            errno.ENOTDIR: "name a folder, not a file",
+        }
+        raise SourceError(
+            f"{path} cannot be written",
+            where=str(path),
+            why=os.strerror(error.errno) if error.errno else str(error),
+            fix=fixes.get(error.errno or 0, "name a folder that can be written, or look at its permissions"),
+        ) from None

@@ -1,0 +1,76 @@
+"""What training has measured: one row per epoch, and how it ended."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+Row = Mapping[str, float]
+
+COLUMNS = {
+    "epoch": "number of the epoch, from 1",
+    "updates": "updates of the weights so far",
+    "lr": "learning rate of the last update",
+    "train_loss": "mean over the epoch, while the weights change",
+    "train_accuracy": "share of right answers over the epoch, while the weights change",
+    "grad_norm": "mean length of the gradient before clipping",
+    "validation_loss": "mean over the validation set, with the weights that would be kept",
+    "validation_accuracy": "share of right answers on the validation set",
+    "seconds": "time that training and validation took",
+    "images_per_second": "training images, time of their reading included",
+}
+"""Every column of metrics.csv; those without a value in a run are left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """rows: one per epoch, keys as in COLUMNS; best_epoch: whose weights are kept; stopped: why it ended."""
+
+    rows: tuple[Row, ...] = ()
+    best_epoch: int | None = None
+    stopped: str = "done"
+    out: Path | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def best(self) -> Row:
+        """The row of the best epoch; empty where there is none."""
+        return next((row for row in self.rows if row["epoch"] == self.best_epoch), {})
+
+    @property
+    def last(self) -> Row:
+        return self.rows[-1] if self.rows else {}
+
+    def column(self, name: str) -> list[float]:
+        """One measure over the epochs; rows without it are left out."""
+        return [row[name] for row in self.rows if name in row]
+
+    def csv(self) -> str:
+        """The rows as comma-separated values with a header."""
+        names = [name for name in COLUMNS if any(name in row for row in self.rows)]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: row.get(name, "") for name in names} for row in self.rows)
+        return text.getvalue()
+
+    def jsonl(self) -> str:
+        """The rows as one JSON object per line."""
+        return "".join(json.dumps(dict(row)) + "\n" for row in self.rows)
+
+    def __str__(self) -> str:
+        said = [f"{len(self)} epochs ({self.stopped})"]
+        said += [f"best {self.best_epoch}"] if self.best_epoch else []
+        said += [
+            f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.best.items() if name in SHOWN
+        ]
+        return ", ".join(said)
+
+
+SHOWN = ("validation_loss", "validation_accuracy")

@@ -1,0 +1,56 @@
+"""Ctrl-C at a good moment: the loop is told, finishes its update, saves, and leaves."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped from outside after saving; the text is one line for the person who did it.
+
+    exit_code: what a shell reports of a program that this signal has ended (130 for Ctrl-C).
+    """
+
+    def __init__(self, text: str, signum: int = signal.SIGINT) -> None:
+        super().__init__(text)
+        self.exit_code = 128 + signum
+
+
+class Stop:
+    """Whether someone asked to stop, and by which signal."""
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.signum is not None
+
+
+@contextmanager
+def stop_signals() -> Iterator[Stop]:
+    """Ctrl-C and the polite kill set the Stop that is given; a second one interrupts at once.
+
+    Outside the main thread Python hands out no signals: then the Stop stays unset.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        if stop:
+            raise KeyboardInterrupt
+        stop.signum = signum
+
+    try:
+        for signum in before:
+            signal.signal(signum, ask)
+        yield stop
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler if handler is not None else signal.SIG_DFL)

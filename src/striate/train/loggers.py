@@ -1,0 +1,112 @@
+"""Other people's dashboards as callbacks: TensorBoard, Weights & Biases, MLflow. Each when installed and asked for.
+
+All of them write beside the run by default; nothing goes over the network unless their own variables say so.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from striate.diagnostics import MissingExtraError
+from striate.train.events import Callback, EpochDone, Event, Finished, Started, Updated
+
+
+def _need(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{package} is not installed",
+            where=f"log = {package}",
+            why=str(error),
+            fix=f"pip install {package}, or leave it out of log",
+        ) from None
+
+
+def _measures(event: Event) -> tuple[int, dict[str, float]] | None:
+    """The update at which an event happened, and its numbers."""
+    match event:
+        case Updated():
+            return event.update, {
+                "step/loss": event.loss,
+                "step/lr": event.lr,
+                "step/grad_norm": event.grad_norm,
+            }
+        case EpochDone():
+            row = {
+                f"epoch/{name}": value
+                for name, value in event.row.items()
+                if name not in ("epoch", "updates")
+            }
+            return int(event.row["updates"]), row
+    return None
+
+
+def tensorboard(folder: Path) -> Callback:
+    """Event files in `folder`/tensorboard (package tensorboard)."""
+    writing = _need("tensorboard.summary.writer.event_file_writer", "tensorboard")
+    event_pb2 = _need("tensorboard.compat.proto.event_pb2", "tensorboard")
+    summary_pb2 = _need("tensorboard.compat.proto.summary_pb2", "tensorboard")
+    writer = writing.EventFileWriter(str(folder / "tensorboard"))
+
+    def hear(event: Event) -> None:
+        if (measured := _measures(event)) is not None:
+            step, numbers = measured
+            values = [summary_pb2.Summary.Value(tag=name, simple_value=n) for name, n in numbers.items()]
+            summary = summary_pb2.Summary(value=values)
+            writer.add_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
+        if isinstance(event, Finished):
+            writer.close()
+
+    return hear
+
+
+def wandb(folder: Path) -> Callback:
+    """A Weights & Biases run, kept on this machine unless WANDB_MODE says otherwise (package wandb)."""
+    module = _need("wandb", "wandb")
+    run: Any = None
+
+    def hear(event: Event) -> None:
+        nonlocal run
+        if isinstance(event, Started):
+            mode = os.environ.get("WANDB_MODE", "offline")
+            run = module.init(dir=str(folder), config=dict(event.settings), mode=mode, name=folder.name)
+        elif run is not None and (measured := _measures(event)) is not None:
+            run.log(measured[1], step=measured[0])
+        elif run is not None and isinstance(event, Finished):
+            run.finish(exit_code=0)
+
+    return hear
+
+
+def mlflow(folder: Path) -> Callback:
+    """An MLflow run, in `folder`/mlruns unless MLFLOW_TRACKING_URI says otherwise (package mlflow)."""
+    module = _need("mlflow", "mlflow")
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Started):
+            if "MLFLOW_TRACKING_URI" not in os.environ:
+                module.set_tracking_uri((folder / "mlruns").resolve().as_uri())
+            module.start_run(run_name=folder.name)
+            module.log_params({name: str(value) for name, value in event.settings.items()})
+        elif (measured := _measures(event)) is not None:
+            module.log_metrics({name: float(n) for name, n in measured[1].items()}, step=measured[0])
+        elif isinstance(event, Finished):
+            module.end_run("KILLED" if event.reason == "interrupted" else "FINISHED")
+
+    return hear
+
+
+LOGGERS: dict[str, Callable[[Path], Callback]] = {
+    maker.__name__: maker for maker in (tensorboard, wandb, mlflow)
+}
+
+
+def loggers(names: tuple[str, ...], folder: Path | None) -> tuple[Callback, ...]:
+    """The callbacks of these names. Raises MissingExtraError."""
+    return tuple(LOGGERS[name](folder or Path()) for name in names)

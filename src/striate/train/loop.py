@@ -1,0 +1,267 @@
+"""The training loop: epochs of updates, a validation after each, checkpoints, and an end. One function, no globals.
+
+Everything that changes is in a State, everything that does not in a Plan; the loop prints nothing and tells callbacks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from striate.diagnostics import FormatError, LimitError, SourceError, StriateError
+from striate.engine.interface import Engine, get
+from striate.network import Network
+from striate.train.config import Config, Job
+from striate.train.data import Dataset, Transform
+from striate.train.evaluation import Evaluation, evaluate
+from striate.train.events import Callback, EpochDone, Finished, Note, Progress, Saved, Started, Updated, tell
+from striate.train.history import History, Row
+from striate.train.interrupts import Interrupted, Stop, stop_signals
+from striate.train.loggers import loggers
+from striate.train.losses import Array
+from striate.train.plan import Plan, make_plan
+from striate.train.report import report
+from striate.train.run import STATE, Run
+from striate.train.settings import Settings
+from striate.train.source import sources, transforms
+from striate.train.state import Meter, State
+from striate.train.update import NotFinite, explain, groups, update
+from striate.weights import check
+
+
+class _Halt(Exception):
+    """Someone asked to stop, and the state is whole."""
+
+
+def fit(
+    net: Network,
+    weights: dict[str, Array],
+    train: Dataset,
+    validation: Dataset | None = None,
+    settings: Settings | None = None,
+    *,
+    engine: str = "auto",
+    out: Path | None = None,
+    resume: bool = False,
+    made: tuple[Transform, Transform] | None = None,
+    job: Job | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> History:
+    """Train `weights` in place; with `out`, keep a run folder there, and with `resume` go on with the one there is.
+
+    made: transformations for training and for everything else; by default those of the settings. job: what
+    config.toml says of model and data. Raises TrainingError when a number is no longer finite, Interrupted after
+    Ctrl-C (saved when there is a folder), and StriateErrors for data and disk; the last checkpoint always stays.
+    """
+    settings = (settings or Settings()).resolved
+    check(net, weights)
+    chosen = get(engine)
+    with ExitStack() as stack:
+        run: Run | None = None
+        if out is not None and resume:
+            run = Run.open(Path(out))
+            stack.callback(run.close)
+            made = run.network()[1]
+        made = made or transforms(net, train, settings)
+        plan = make_plan(net, settings, *sources(train, validation, made, settings))
+        hear = (*callbacks, *loggers(settings.log, Path(out) if out else None))
+        if out is not None and run is None:
+            run = Run.create(Path(out), net, made, train.classes, Config(job or Job(), settings))
+            stack.callback(run.close)
+        state = State.fresh(plan, weights)
+        resumed = bool(run and resume and run.restore(plan, state))
+        stop = stack.enter_context(stop_signals())
+        return _Loop(plan, state, chosen, run, tuple(hear), stop).run_all(resumed)
+
+
+@dataclasses.dataclass
+class _Loop:
+    """The parts of one call of `fit`, so that its steps need not hand them to each other."""
+
+    plan: Plan
+    state: State
+    engine: Engine
+    run: Run | None
+    hear: tuple[Callback, ...]
+    stop: Stop
+    saved_at: float = dataclasses.field(default_factory=time.monotonic)
+    ticked_at: float = dataclasses.field(default_factory=time.monotonic)
+
+    def run_all(self, resumed: bool) -> History:
+        plan, state, settings = self.plan, self.state, self.plan.settings
+        parameters = sum(p.elements for p in plan.net.parameters.values() if p.trainable)
+        place = (settings.epochs, state.epoch + 1, plan.span.updates_per_epoch, plan.train.images, parameters)
+        out = self.run.path if self.run else None
+        self._tell(Started(*place, settings.to_dict(), out, resumed))
+        try:
+            if self.run and not resumed:
+                self._save()
+            while state.epoch < settings.epochs and not state.watch.tired:
+                self._epoch()
+            self._finish()
+        except _Halt:
+            raise self._interrupted() from None
+        except NotFinite as error:
+            raise self._kept(explain(error, self.engine.compile(plan.net, state.weights))) from None
+        except (SourceError, FormatError, LimitError) as error:
+            if self.run:
+                with suppress(StriateError):  # a full disk fails again: the older checkpoint stays
+                    self._save()
+            raise self._kept(error) from None
+        return History(tuple(state.rows), state.watch.best_epoch, state.stopped, out)
+
+    # ------------------------------------------------------------ one epoch
+    def _epoch(self) -> None:
+        plan, state, settings = self.plan, self.state, self.plan.settings
+        program = self.engine.training(plan.net, state.weights)
+        self.ticked_at = time.monotonic()
+        begun, images_before = time.monotonic(), state.meter.images
+        for group in groups(plan.train.epoch(state.epoch, state.batch), settings.accumulate):
+            step = update(plan, state, program, group)
+            self._tick()
+            meter = state.meter
+            self._tell(Updated(state.epoch + 1, state.optimizer.steps, step.loss, step.lr, step.grad_norm))
+            speed = (meter.images - images_before) / max(time.monotonic() - begun, 1e-9)
+            self._progress("train", plan.train.images, meter.images, meter.mean_loss, meter.accuracy, speed)
+            self._between_updates()
+        found = self._validate() if plan.validation else None
+        self._tick()
+        self._epoch_done(found)
+
+    def _validate(self) -> Evaluation:
+        source = self.plan.validation
+        assert source is not None
+        begun = time.monotonic()
+
+        def watch(images: int, loss: float, accuracy: float) -> None:
+            speed = images / max(time.monotonic() - begun, 1e-9)
+            self._progress("validate", source.images, images, loss, accuracy, speed)
+            if self.stop:
+                raise _Halt
+
+        program = self.engine.compile(self.plan.net, self.state.shown, batch=source.batch_size)
+        return evaluate(program, source, self.plan.loss, watch=watch)
+
+    def _epoch_done(self, found: Evaluation | None) -> None:
+        plan, state = self.plan, self.state
+        row = _row(state, found)
+        state.rows.append(row)
+        state.epoch, state.batch = state.epoch + 1, 0
+        state.seconds, state.meter = state.seconds + state.meter.seconds, Meter()
+        best = False
+        score = -row["train_loss"]
+        if found:
+            score = found.accuracy if plan.monitors_accuracy else -found.loss
+            best = state.watch.epoch_done(state.epoch, score, -found.loss)
+        if best:
+            state.keep_best()
+        state.schedule.epoch_done(score)
+        if self.run:
+            self.run.save_epoch(plan, state)
+            self._saved()
+        self._tell(EpochDone(state.epoch, plan.settings.epochs, row, best))
+        if self.stop:
+            raise _Halt
+
+    # ------------------------------------------------------------ the end
+    def _finish(self) -> None:
+        plan, state = self.plan, self.state
+        state.stopped = "done" if state.epoch >= plan.settings.epochs else "early stop"
+        best = state.best if plan.settings.keep == "best" and state.best else None
+        result, epoch = (best, state.watch.best_epoch) if best else (state.shown, state.epoch)
+        if self.run:
+            found = None
+            if plan.validation:
+                program = self.engine.compile(plan.net, result, batch=plan.validation.batch_size)
+                found = evaluate(
+                    program, plan.validation, plan.loss, worst=plan.settings.worst, watch=self._stoppable
+                )
+            self.run.save_result(result, epoch or 0)
+            self.run.save_report(report(plan, state, found, self.engine.name, epoch or 0))
+            self._save()
+        for name, array in state.weights.items():
+            array[...] = result[name]
+        for text in plan.train.data.notes():
+            self._tell(Note(text))
+        out = self.run.path if self.run else None
+        self._tell(Finished(state.stopped, state.epoch, state.watch.best_epoch, state.seconds, out))
+
+    def _stoppable(self, images: int, loss: float, accuracy: float) -> None:
+        if self.stop:
+            raise _Halt
+
+    def _interrupted(self) -> Interrupted:
+        if self.run:
+            self._save()
+        self.state.stopped = "interrupted"
+        out = self.run.path if self.run else None
+        best = self.state.watch.best_epoch
+        self._tell(Finished("interrupted", self.state.epoch, best, self.state.seconds, out))
+        kept = f"; saved, go on with: striate train --resume {out}" if out else ""
+        return Interrupted(f"interrupted at {self.state.place}{kept}", self.stop.signum or 2)
+
+    # ------------------------------------------------------------ small things
+    def _between_updates(self) -> None:
+        """Save when it is time, and stop when asked to."""
+        if self.stop:
+            raise _Halt
+        settings, steps = self.plan.settings, self.state.optimizer.steps
+        late = 0 < settings.checkpoint_minutes * 60 < time.monotonic() - self.saved_at
+        if self.run and (late or (settings.checkpoint_steps and steps % settings.checkpoint_steps == 0)):
+            self._save()
+
+    def _save(self) -> None:
+        assert self.run is not None
+        self.run.save_state(self.plan, self.state)
+        self._saved()
+
+    def _saved(self) -> None:
+        assert self.run is not None
+        self.saved_at = time.monotonic()
+        self._tell(Saved(self.run.path / STATE, self.state.epoch, self.state.optimizer.steps))
+
+    def _tick(self) -> None:
+        """Add the time since the last tick to the epoch's."""
+        now = time.monotonic()
+        self.state.meter.seconds += now - self.ticked_at
+        self.ticked_at = now
+
+    def _progress(
+        self, phase: str, total: int, done: int, loss: float, accuracy: float | None, speed: float
+    ) -> None:
+        left = max(total - done, 0) / speed if speed > 0 else 0.0
+        lr = self.state.schedule.rate(max(self.state.optimizer.steps - 1, 0))
+        epoch, epochs = self.state.epoch + 1, self.plan.settings.epochs
+        self._tell(Progress(phase, epoch, epochs, done, total, loss, accuracy, lr, speed, left))
+
+    def _tell(self, event: Any) -> None:
+        tell(self.hear, event)
+
+    def _kept(self, error: StriateError) -> StriateError:
+        """The same error, with what is still safe."""
+        if self.run and (self.run.path / STATE).exists():
+            kept = f"the last checkpoint is kept: striate train --resume {self.run.path}"
+            error.fix = f"{error.fix}; {kept}" if error.fix else kept
+        return error
+
+
+def _row(state: State, found: Evaluation | None) -> Row:
+    """The line of metrics.csv of the epoch that has just ended."""
+    meter = state.meter
+    row: dict[str, float] = {
+        "epoch": state.epoch + 1,
+        "updates": state.optimizer.steps,
+        "lr": state.schedule.rate(max(state.optimizer.steps - 1, 0)),
+        "train_loss": meter.mean_loss,
+    }
+    if meter.accuracy is not None:
+        row["train_accuracy"] = meter.accuracy
+    row["grad_norm"] = meter.grad_norm / max(meter.updates, 1)
+    if found:
+        row |= {"validation_loss": found.loss, "validation_accuracy": found.accuracy}
+    seconds = meter.seconds
+    return row | {"seconds": seconds, "images_per_second": meter.images / seconds if seconds > 0 else 0.0}

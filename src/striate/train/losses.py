@@ -1,0 +1,191 @@
+"""What training minimises: the value, and the gradient at the network's outputs.
+
+A loss gives *sums*, not means: the sum over what it was shown, the weight of that sum, and the gradient of the sum.
+Sums of small batches add up to that of the large one: gradient accumulation needs no correction, the loop divides
+once. Outputs are (N, C) or (N, C, …) before any softmax or sigmoid; targets are labels (N, …) or like the outputs.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import TrainingError
+
+Array = NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class LossValue:
+    """total: sum over the batch; weight: what to divide it by for the mean; gradient: of `total`, shaped like the
+    outputs; each: (N,) the mean loss of every image.
+    """
+
+    total: float
+    weight: float
+    gradient: Array
+    each: Array
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.weight if self.weight else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss(abc.ABC):
+    """Base of the losses. `class_weights`: one factor per class, empty for equal ones."""
+
+    smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+
+    word: ClassVar[str]
+    ends_badly: ClassVar[tuple[str, ...]] = ()
+    """Ops that a network must not end with, because the loss applies them itself."""
+
+    def __call__(self, outputs: Array, targets: Array) -> LossValue:
+        """Loss of outputs (N, C, …) against labels (N, …) or targets (N, C, …)."""
+        with np.errstate(
+            invalid="ignore", over="ignore"
+        ):  # what is no number is found by the loop, with its node
+            values, weights, gradient = self._terms(outputs, self.dense(targets, outputs))
+        totals = values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64)
+        masses = weights.sum(axis=tuple(range(1, weights.ndim)), dtype=np.float64)
+        each = totals / np.where(masses > 0, masses, 1.0)
+        return LossValue(float(totals.sum()), float(masses.sum()), gradient, each)
+
+    def dense(self, targets: Array, outputs: Array) -> Array:
+        """Targets shaped like the outputs: labels become one-hot rows along axis 1."""
+        if targets.shape == outputs.shape and targets.dtype.kind == "f":
+            return targets.astype(outputs.dtype, copy=False)
+        expected = (outputs.shape[0], *outputs.shape[2:])
+        if targets.shape != expected or targets.dtype.kind not in "iu":
+            raise TrainingError(
+                "the targets do not suit the network's output",
+                why=f"output {outputs.shape}; targets {targets.shape} of {targets.dtype}",
+                fix=f"give whole-number labels of shape {expected}, or floating-point targets of shape {outputs.shape}",
+            )
+        classes = outputs.shape[1]
+        if targets.size and not 0 <= int(targets.min()) <= int(targets.max()) < self.labels(classes):
+            wrong = targets[(targets < 0) | (targets >= self.labels(classes))].flat[0]
+            raise TrainingError(
+                f"label {wrong} has no output",
+                why=f"the network gives {classes} value(s) per image: labels 0 to {self.labels(classes) - 1}",
+                fix="give the network as many outputs as the data has classes",
+            )
+        return self._one_hot(targets, classes).astype(outputs.dtype, copy=False)
+
+    def labels(self, channels: int) -> int:
+        """Number of classes that this many outputs can tell apart."""
+        return channels
+
+    def _one_hot(self, labels: Array, classes: int) -> Array:
+        return np.moveaxis(np.eye(classes, dtype=np.float32)[labels], -1, 1)
+
+    def _scale(self, outputs: Array) -> Array:
+        """The class weights as an array that broadcasts along axis 1."""
+        classes = outputs.shape[1]
+        if self.class_weights and len(self.class_weights) != classes:
+            raise TrainingError(
+                f"{len(self.class_weights)} class weights for {classes} outputs",
+                fix="give one weight per class",
+            )
+        weights = np.asarray(self.class_weights or (1.0,), outputs.dtype)
+        return weights.reshape(1, -1, *(1 for _ in outputs.shape[2:]))
+
+    @abc.abstractmethod
+    def _terms(self, outputs: Array, targets: Array) -> tuple[Array, Array, Array]:
+        """Loss terms and their weights (first axis N), and the gradient of their sum."""
+
+    @abc.abstractmethod
+    def probabilities(self, outputs: Array) -> Array:
+        """What the outputs say about each class: (N, classes, …), between 0 and 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """-Σ t log softmax(z); smoothing moves a share of t evenly to all classes.
+
+    With class weights the mean is a weighted one, as in torch.nn.CrossEntropyLoss. Source: Szegedy et al.,
+    arXiv 1512.00567, section 7 (smoothing).
+    """
+
+    word: ClassVar[str] = "cross_entropy"
+    ends_badly: ClassVar[tuple[str, ...]] = ("softmax", "sigmoid")
+
+    def _terms(self, outputs: Array, targets: Array) -> tuple[Array, Array, Array]:
+        scale = self._scale(outputs)
+        log_p = log_softmax(outputs)
+        smooth = targets
+        if self.smoothing:
+            smooth = (1 - self.smoothing) * targets + self.smoothing / outputs.shape[1]
+        goal = smooth * scale
+        gradient = np.exp(log_p) * goal.sum(axis=1, keepdims=True) - goal
+        return -(goal * log_p).sum(axis=1), (targets * scale).sum(axis=1), gradient
+
+    def probabilities(self, outputs: Array) -> Array:
+        probabilities: Array = np.exp(log_softmax(outputs))
+        return probabilities
+
+
+@dataclasses.dataclass(frozen=True)
+class BinaryCrossEntropy(Loss):
+    """-t log σ(z) - (1-t) log(1-σ(z)) for every output by itself; the mean runs over all outputs.
+
+    One output tells two classes apart (labels 0 and 1); C outputs are C independent yes-or-no answers, and a label is
+    one yes among them. Smoothing pulls targets towards one half.
+    """
+
+    word: ClassVar[str] = "binary_cross_entropy"
+    ends_badly: ClassVar[tuple[str, ...]] = ("softmax", "sigmoid", "logsoftmax")
+
+    def labels(self, channels: int) -> int:
+        return max(channels, 2)
+
+    def _one_hot(self, labels: Array, classes: int) -> Array:
+        return labels[:, None] if classes == 1 else super()._one_hot(labels, classes)
+
+    def _terms(self, outputs: Array, targets: Array) -> tuple[Array, Array, Array]:
+        scale = np.broadcast_to(self._scale(outputs), outputs.shape)
+        goal = targets if not self.smoothing else (1 - self.smoothing) * targets + self.smoothing / 2
+        values = np.maximum(outputs, 0) - outputs * goal + np.log1p(np.exp(-np.abs(outputs)))
+        return values * scale, scale, (sigmoid(outputs) - goal) * scale
+
+    def probabilities(self, outputs: Array) -> Array:
+        yes = sigmoid(outputs)
+        return np.concatenate([1 - yes, yes], axis=1) if outputs.shape[1] == 1 else yes
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanSquaredError(Loss):
+    """(z - t)²; the mean runs over all outputs. Labels become one-hot targets."""
+
+    word: ClassVar[str] = "mean_squared_error"
+
+    def _terms(self, outputs: Array, targets: Array) -> tuple[Array, Array, Array]:
+        scale = np.broadcast_to(self._scale(outputs), outputs.shape)
+        difference = outputs - targets
+        return difference * difference * scale, scale, 2 * difference * scale
+
+    def probabilities(self, outputs: Array) -> Array:
+        return np.clip(outputs, 0, 1)
+
+
+LOSSES: dict[str, type[Loss]] = {
+    cls.word: cls for cls in (CrossEntropy, BinaryCrossEntropy, MeanSquaredError)
+}
+
+
+def log_softmax(outputs: Array) -> Array:
+    """log softmax along axis 1, without overflow."""
+    shifted = outputs - outputs.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def sigmoid(outputs: Array) -> Array:
+    """1/(1+exp(-z)), without overflow."""
+    small = np.exp(-np.abs(outputs))
+    return np.asarray(np.where(outputs >= 0, 1 / (1 + small), small / (1 + small)), outputs.dtype)

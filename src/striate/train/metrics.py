@@ -1,0 +1,149 @@
+"""How good the answers are: counts that add up over batches, and the numbers read from them.
+
+Knows probabilities, labels and losses; knows neither networks nor data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+BINS = 15
+"""Bins of the calibration diagram, as in Guo et al., arXiv 1706.04599."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassScore:
+    """One class: share of its predictions that are right (precision), share of its images found (recall), their
+    harmonic mean (f1), and how many images are and were called so. A share of nothing is 0.
+    """
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    images: int
+    predicted: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrong:
+    """One image with a large loss. `id` is its number in the dataset."""
+
+    id: int
+    loss: float
+    label: int
+    predicted: int
+    confidence: float
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibrationBin:
+    """Answers of similar confidence: how many, how sure on average, and how often right."""
+
+    low: float
+    high: float
+    images: int
+    confidence: float
+    accuracy: float
+
+
+class Tally:
+    """Counts over batches. classes: number of classes; worst: how many of the worst answers to keep."""
+
+    def __init__(self, classes: int, worst: int = 0) -> None:
+        self.confusion = np.zeros((classes, classes), np.int64)
+        self.top5 = 0
+        self._bins = np.zeros((BINS, 3))
+        self._keep, self._worst = worst, list[tuple[float, int, Wrong]]()
+
+    def add(self, probabilities: Array, labels: Array, losses: Array, ids: Array) -> None:
+        """Count answers (N, classes, …) to labels (N, …); the losses (N,) rank whole images for `worst`."""
+        rows, flat = _rows(probabilities), labels.ravel()
+        predicted = rows.argmax(axis=1)
+        np.add.at(self.confusion, (flat, predicted), 1)
+        self.top5 += top_k(rows, flat, 5)
+        confidence = rows.max(axis=1).astype(np.float64)
+        bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+        for column, values in enumerate((np.ones(len(flat)), confidence, predicted == flat)):
+            np.add.at(self._bins[:, column], bins, values)
+        if self._keep and len(ids) == len(flat):  # one answer per image
+            for k in np.argsort(-losses)[: self._keep]:
+                made = Wrong(
+                    int(ids[k]), float(losses[k]), int(flat[k]), int(predicted[k]), float(confidence[k])
+                )
+                heapq.heappush(self._worst, (made.loss, -made.id, made))
+                if len(self._worst) > self._keep:
+                    heapq.heappop(self._worst)
+
+    @property
+    def answers(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.trace(self.confusion)) / max(self.answers, 1)
+
+    @property
+    def top5_accuracy(self) -> float:
+        return self.top5 / max(self.answers, 1)
+
+    def per_class(self, names: tuple[str, ...]) -> tuple[ClassScore, ...]:
+        """Precision, recall and F1 of every class."""
+        hits = np.diag(self.confusion)
+        images, predicted = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        precision, recall = hits / np.maximum(predicted, 1), hits / np.maximum(images, 1)
+        f1 = 2 * hits / np.maximum(images + predicted, 1)
+        return tuple(
+            ClassScore(name, float(p), float(r), float(f), int(n), int(m))
+            for name, p, r, f, n, m in zip(names, precision, recall, f1, images, predicted, strict=True)
+        )
+
+    def calibration(self) -> tuple[CalibrationBin, ...]:
+        """The reliability diagram: bins of equal width, empty ones left out."""
+        return tuple(
+            CalibrationBin(k / BINS, (k + 1) / BINS, int(count), float(sure / count), float(right / count))
+            for k, (count, sure, right) in enumerate(self._bins)
+            if count
+        )
+
+    def calibration_error(self) -> float:
+        """Expected calibration error: the mean gap between confidence and accuracy, weighted by the bins' images."""
+        return sum(b.images * abs(b.confidence - b.accuracy) for b in self.calibration()) / max(
+            self.answers, 1
+        )
+
+    def worst(self) -> tuple[Wrong, ...]:
+        """The answers with the largest losses, worst first."""
+        return tuple(wrong for _, _, wrong in sorted(self._worst, key=lambda entry: (-entry[0], -entry[1])))
+
+
+def top_k(rows: Array, labels: Array, k: int) -> int:
+    """How often the label is among the k largest of its row (N, C); with fewer classes than k, always."""
+    if rows.shape[1] <= k:
+        return len(labels)
+    largest = np.argpartition(rows, -k, axis=1)[:, -k:]
+    return int((largest == labels[:, None]).any(axis=1).sum())
+
+
+def correct(outputs: Array, targets: Array) -> int:
+    """Answers (N, C, …) whose largest entry is the label (N, …), or the largest of a soft target (N, C, …)."""
+    rows = _rows(outputs)
+    if rows.shape[1] == 1:
+        chosen = (rows[:, 0] > 0).astype(np.int64)
+        wanted = np.round(targets).astype(np.int64).ravel()
+    else:
+        chosen = rows.argmax(axis=1)
+        wanted = _rows(targets).argmax(axis=1) if targets.ndim == outputs.ndim else targets.ravel()
+    return int((chosen == wanted).sum())
+
+
+def _rows(values: Array) -> Array:
+    """(N, C, …) as one row of C per position."""
+    return np.moveaxis(values, 1, -1).reshape(-1, values.shape[1])

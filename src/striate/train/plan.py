@@ -1,0 +1,132 @@
+"""What is fixed before the first batch: that network, data and loss belong together, and how long everything lasts."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from striate.diagnostics import TrainingError
+from striate.network import Network
+from striate.train.clipping import clip_norm, clip_value, global_norm
+from striate.train.data import Dataset
+from striate.train.losses import LOSSES, Array, Loss
+from striate.train.mixing import Mixing
+from striate.train.optimizers import OPTIMIZERS, SGD, Adam, Optimizer, decayed
+from striate.train.schedules import SCHEDULES, OneCycle, Plateau, Schedule, Span, Step
+from striate.train.settings import Settings
+from striate.train.source import Source
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A run that can begin. span: its length in epochs and updates."""
+
+    net: Network
+    settings: Settings
+    train: Source
+    validation: Source | None
+    loss: Loss
+    span: Span
+
+    @property
+    def mixing(self) -> Mixing:
+        return Mixing(self.settings.mixup, self.settings.cutmix)
+
+    @property
+    def monitors_accuracy(self) -> bool:
+        asked = self.settings.monitor
+        return asked == "accuracy" or (asked == "auto" and self.settings.loss != "mean_squared_error")
+
+    def optimizer(self) -> Optimizer:
+        """A fresh optimizer."""
+        settings, rule = self.settings, OPTIMIZERS[self.settings.optimizer]
+        decay, names = settings.weight_decay or 0.0, decayed(self.net.parameters)
+        if issubclass(rule, SGD):
+            return rule(settings.momentum, settings.nesterov, decay, names)
+        assert issubclass(rule, Adam)
+        return rule(settings.beta1, settings.beta2, settings.eps, decay, names)
+
+    def schedule(self) -> Schedule:
+        """A fresh schedule."""
+        settings, curve = self.settings, SCHEDULES[self.settings.schedule]
+        lr, final = settings.lr or 0.0, settings.final_lr
+        if issubclass(curve, Step):
+            return curve(self.span, lr, final, settings.gamma, settings.milestones)
+        if issubclass(curve, Plateau):
+            return curve(self.span, lr, final, settings.gamma, settings.plateau_patience)
+        return curve(self.span, lr, final)
+
+    def bound(self, gradients: dict[str, Array]) -> float:
+        """Clip gradients in place as the settings say; returns their joint length before."""
+        norm = global_norm(gradients)
+        if self.settings.clip_norm:
+            clip_norm(gradients, self.settings.clip_norm, norm)
+        if self.settings.clip_value:
+            clip_value(gradients, self.settings.clip_value)
+        return norm
+
+
+def make_plan(net: Network, settings: Settings, train: Source, validation: Source | None) -> Plan:
+    """The plan of a run. Raises TrainingError when the parts do not belong together."""
+    loss = make_loss(net, settings, train.data)
+    for source in filter(None, (train, validation)):
+        _suits(net, loss, source)
+    updates = math.ceil(train.steps / settings.accumulate)
+    warmup = round(settings.warmup_epochs * updates)
+    if warmup >= settings.epochs * updates and SCHEDULES[settings.schedule] is not OneCycle and warmup:
+        raise TrainingError(
+            f"a warm-up of {settings.warmup_epochs:g} epochs leaves nothing of {settings.epochs}",
+            fix=f"warmup_epochs below {settings.epochs}",
+        )
+    if Mixing(settings.mixup, settings.cutmix) and len(net.specs[net.outputs[0]].shape) != 2:
+        raise TrainingError("mixup and cutmix need one answer per image", fix="turn them off")
+    return Plan(net, settings, train, validation, loss, Span(settings.epochs, updates, warmup))
+
+
+def make_loss(net: Network, settings: Settings, data: Dataset) -> Loss:
+    """The loss of the settings for this network. Raises TrainingError when the network already ends in it."""
+    kind = LOSSES[settings.loss]
+    last = net.producers.get(net.outputs[0])
+    if last is not None and last.op.word in kind.ends_badly:
+        raise TrainingError(
+            f"{settings.loss} needs outputs before {last.op.word}",
+            where=f"{last.name} = {last.op}, the end of {net.name}",
+            why="the loss computes its own, and two of them in a row learn slowly and settle too early",
+            fix=f"end the network before {last.name}; predict and the reports still give probabilities",
+        )
+    weights = settings.class_weights
+    return kind(settings.label_smoothing, _balanced(data) if isinstance(weights, str) else weights)
+
+
+def _balanced(data: Dataset) -> tuple[float, ...]:
+    """Weights in inverse proportion to the classes' images, 1 on average over the images."""
+    counts = list(data.counts().values())
+    if not all(counts):
+        empty = [name for name, n in data.counts().items() if n == 0]
+        raise TrainingError(
+            f"class {empty[0]} has no images",
+            why="balanced class weights would be infinite",
+            fix="give it images, or name the weights",
+        )
+    return tuple(sum(counts) / (len(counts) * n) for n in counts)
+
+
+def _suits(net: Network, loss: Loss, source: Source) -> None:
+    data = source.data
+    given = source.transform.output(data.shape)
+    if given != net.input.without_batch:
+        raise TrainingError(
+            f"{net.name} takes images of {net.input}, the data gives {given[1]}x{given[2]}x{given[0]}",
+            where=data.source,
+            why=source.transform.describe(),
+            fix=f"resize the images, or declare the network with --input {given[1]}x{given[2]}x{given[0]}",
+        )
+    output = net.specs[net.outputs[0]]
+    if output.shape[1:2] and data.classes and loss.labels(output.shape[1]) != len(data.classes):
+        count = len(data.classes)
+        raise TrainingError(
+            f"{net.name} tells {loss.labels(output.shape[1])} classes apart, the data has {count}",
+            where=data.source,
+            why=f"its output {net.outputs[0]} is {output}",
+            fix=f"a network with num_classes={count}, or data of {loss.labels(output.shape[1])} classes",
+        )

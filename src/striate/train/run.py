@@ -1,0 +1,170 @@
+"""The run folder: what is in it, in which order it is written, and that only one run writes it.
+
+Order matters when a process is killed: a checkpoint is renamed into place last, after everything it stands for. What is
+newer than the checkpoint is made again, the same to the bit, when the run goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from striate import weights
+from striate.diagnostics import FormatError, SourceError, UsageError
+from striate.network import Network
+from striate.train import checkpoint
+from striate.train.config import Config
+from striate.train.data import Transform
+from striate.train.files import clear_leftovers, make_folder, read_json, write_json, write_text
+from striate.train.history import History
+from striate.train.losses import Array
+from striate.train.plan import Plan
+from striate.train.state import State
+
+CONFIG, NETWORK, BEST, LAST = "config.toml", "config.json", "model.safetensors", "last.safetensors"
+STATE, LINES, TABLE, REPORT = "state.safetensors", "metrics.jsonl", "metrics.csv", "report.json"
+FILES = {
+    CONFIG: "the resolved configuration",
+    NETWORK: "the network, its classes, and the transformation of its input",
+    BEST: "the weights that are the result",
+    LAST: "the weights after the last epoch",
+    STATE: "the checkpoint that --resume goes on from",
+    LINES: "one JSON object per epoch",
+    TABLE: "the same as a table",
+    REPORT: "confusion matrix, per-class numbers, calibration, worst images, environment",
+}
+"""What a finished run folder holds."""
+
+
+def description(net: Network, classes: tuple[str, ...], transform: dict[str, Any]) -> dict[str, Any]:
+    """A model without its numbers, as config.json holds it."""
+    return {
+        "schema": "striate.model/1",
+        "network": net.to_dict(),
+        "classes": list(classes),
+        "transform": transform,
+    }
+
+
+class Run:
+    """One run folder, held by one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        net: Network,
+        made: tuple[Transform, Transform],
+        classes: tuple[str, ...],
+        config: Config,
+    ) -> Run:
+        """A new run folder. Raises UsageError where there is one already, SourceError where none can be."""
+        if (path / CONFIG).exists() or (path / STATE).exists():
+            raise UsageError(
+                f"{path} holds a run already",
+                where=str(path),
+                why="a run is never overwritten",
+                fix=f"go on with it: --resume {path}, or name another --out",
+            )
+        make_folder(path)
+        run = cls(path)
+        run._hold()
+        record = description(net, classes, made[1].to_dict()) | {"training_transform": made[0].to_dict()}
+        write_json(path / NETWORK, record)
+        write_text(path / CONFIG, config.toml())
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """A run folder to go on with. Raises SourceError where there is none."""
+        if not (path / CONFIG).is_file() or not (path / NETWORK).is_file():
+            raise SourceError(
+                f"{path} holds no run",
+                where=str(path),
+                why=f"there is no {CONFIG if not (path / CONFIG).is_file() else NETWORK}",
+                fix="name a folder that `striate train --out` has written",
+            )
+        make_folder(path)
+        run = cls(path)
+        run._hold()
+        clear_leftovers(path)
+        return run
+
+    def close(self) -> None:
+        """Let others write."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _hold(self) -> None:
+        """Lock the folder itself: the system lets go when the process ends, however it ends."""
+        try:
+            import fcntl
+        except ImportError:  # no such locks on Windows
+            return
+        self._lock = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise UsageError(
+                f"{self.path} is being written by another run",
+                where=str(self.path),
+                why="a process holds its lock",
+                fix="wait for it, stop it, or name another --out",
+            ) from None
+        except OSError:  # a file system without locks
+            self.close()
+
+    # ------------------------------------------------------------ what a resumed run reads
+    def network(self) -> tuple[Network, tuple[Transform, Transform], tuple[str, ...]]:
+        """Network, transformations (training, evaluation) and classes of the run. Raises FormatError, SourceError."""
+        record = read_json(self.path / NETWORK)
+        try:
+            net, classes = Network.from_dict(record["network"]), tuple(map(str, record["classes"]))
+            plain = record["transform"]
+            augmented = record.get("training_transform", plain)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise FormatError(
+                f"{NETWORK} describes no network", where=str(self.path), why=str(error)
+            ) from None
+        return net, (Transform.from_dict(augmented), Transform.from_dict(plain)), classes
+
+    def restore(self, plan: Plan, state: State) -> bool:
+        """Take the checkpoint up; False where the run was stopped before its first."""
+        if not (self.path / STATE).exists():
+            return False
+        checkpoint.restore(self.path / STATE, plan, state)
+        if state.watch.best_epoch is not None and (self.path / BEST).exists():
+            state.best, _ = weights.load(self.path / BEST)
+        return True
+
+    # ------------------------------------------------------------ what a run writes
+    def save_state(self, plan: Plan, state: State) -> None:
+        """The checkpoint, in the middle of an epoch."""
+        checkpoint.save(self.path / STATE, plan, state)
+
+    def save_epoch(self, plan: Plan, state: State) -> None:
+        """Metrics and weights, then the checkpoint."""
+        history = History(tuple(state.rows))
+        write_text(self.path / LINES, history.jsonl())
+        write_text(self.path / TABLE, history.csv())
+        self._save_weights(LAST, state.shown, state.epoch)
+        if state.watch.best_epoch in (None, state.epoch):
+            self._save_weights(BEST, state.shown, state.epoch)
+        self.save_state(plan, state)
+
+    def save_result(self, arrays: dict[str, Array], epoch: int) -> None:
+        """The weights that are the result, where they are not yet those of model.safetensors."""
+        self._save_weights(BEST, arrays, epoch)
+
+    def save_report(self, record: dict[str, Any]) -> None:
+        write_json(self.path / REPORT, record)
+
+    def _save_weights(self, name: str, arrays: dict[str, Array], epoch: int) -> None:
+        weights.save(self.path / name, arrays, {"epoch": str(epoch)})

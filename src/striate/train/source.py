@@ -1,0 +1,118 @@
+"""A data set as the loop sees it: its transformation, its seeded epochs, and the debug switches that cut it short."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Iterator
+
+from striate.diagnostics import SourceError, TrainingError
+from striate.network import Network
+from striate.train.data import Batch, Dataset, Transform
+from striate.train.settings import Settings
+
+ORDER, NOISE, MIX = 1, 2, 3
+"""Streams of chance: a number of its own for each use, so that no two draw the same numbers.
+
+Every draw comes from (seed, stream, epoch, batch). So a position is all that a checkpoint must remember of chance.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """limit: batches in an epoch at most (0: all); shuffled: a new order in every epoch."""
+
+    data: Dataset
+    transform: Transform
+    batch_size: int
+    seed: int = 0
+    limit: int = 0
+    shuffled: bool = False
+    drop_last: bool = False
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch, before corrupt images are left out."""
+        steps = self.data.steps(self.batch_size, self.drop_last)
+        return min(steps, self.limit) if self.limit else steps
+
+    @property
+    def images(self) -> int:
+        """Images in an epoch."""
+        return min(len(self.data), self.steps * self.batch_size)
+
+    def epoch(self, number: int = 0, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from batch `start`. Raises SourceError where a file has gone since."""
+        if start >= self.steps:
+            return
+        words = (self.seed, ORDER, number) if self.shuffled else None
+        found = self.data.batches(
+            self.batch_size, rng=words, transform=self.transform, start=start, drop_last=self.drop_last
+        )
+        try:
+            for batch in found:
+                yield batch
+                if batch.index + 1 >= self.steps:
+                    break
+        except OSError as error:
+            raise SourceError(
+                "the data can no longer be read",
+                where=str(error.filename or self.data.source),
+                why=error.strerror or str(error),
+                fix="put the file back, then go on with --resume",
+            ) from None
+        finally:
+            if isinstance(found, Generator):  # its threads end here, not when memory is tidied up
+                found.close()
+
+
+def transforms(net: Network, data: Dataset, settings: Settings) -> tuple[Transform, Transform]:
+    """What turns stored images into the network's input: for training (augmented, as the settings say), and without
+    chance for everything else. Mean and deviation are measured on the data. Raises FormatError.
+    """
+    mean, std = data.statistics()
+    channels, height, width = net.input.without_batch
+
+    def standard(train: bool) -> Transform:
+        return Transform.standard(
+            data.shape,
+            (channels, height, width),
+            mean,
+            std,
+            train=train,
+            uniform=data.uniform,
+            pad_crop=settings.pad_crop,
+            flip=settings.flip,
+            resized_crop=settings.resized_crop,
+            jitter=settings.jitter,
+            erasing=settings.erasing,
+        )
+
+    return standard(True), standard(False)
+
+
+def sources(
+    train: Dataset, validation: Dataset | None, made: tuple[Transform, Transform], settings: Settings
+) -> tuple[Source, Source | None]:
+    """Training and validation data under the settings. Raises TrainingError when there is nothing to learn from."""
+    augmented, plain = made
+    size, limit = settings.batch_size, int(settings.fast_dev_run)
+    if settings.overfit_batches:
+        same = Source(train, plain, size, settings.seed, settings.overfit_batches)
+        _not_empty(same)
+        return same, same
+    learn = Source(train, augmented, size, settings.seed, limit, True, settings.drop_last)
+    _not_empty(learn)
+    return learn, None if validation is None else Source(validation, plain, size, limit=limit)
+
+
+def _not_empty(source: Source) -> None:
+    if source.steps == 0:
+        raise TrainingError(
+            "there is nothing to learn from",
+            where=source.data.source,
+            why=f"{len(source.data)} images make no batch of {source.batch_size}"
+            + (" when a last one that is not full is left out" if source.drop_last else ""),
+            fix="a smaller batch_size, or more images"
+            if len(source.data)
+            else "name a set with images in it",
+        )

@@ -1,0 +1,137 @@
+"""All that changes while training, and nothing else: what a checkpoint holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from striate.train.ema import MovingAverage
+from striate.train.history import Row
+from striate.train.losses import Array
+from striate.train.optimizers import Optimizer
+from striate.train.plan import Plan
+from striate.train.schedules import Schedule
+from striate.train.watch import Watch
+
+
+@dataclasses.dataclass
+class Meter:
+    """Sums over the training batches of an epoch; means are read from them. Exact in JSON."""
+
+    loss: float = 0.0
+    weight: float = 0.0
+    correct: int = 0
+    answers: int = 0
+    images: int = 0
+    updates: int = 0
+    grad_norm: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def mean_loss(self) -> float:
+        return self.loss / self.weight if self.weight else 0.0
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.correct / self.answers if self.answers else None
+
+
+@dataclasses.dataclass
+class State:
+    """epoch: epochs done; batch: batches done of the next one. Weights are changed in place, never replaced.
+
+    best: a copy of the best epoch's weights, None before there is one.
+    """
+
+    weights: dict[str, Array]
+    optimizer: Optimizer
+    schedule: Schedule
+    watch: Watch
+    average: MovingAverage | None = None
+    epoch: int = 0
+    batch: int = 0
+    meter: Meter = dataclasses.field(default_factory=Meter)
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+    stopped: str = ""
+    best: dict[str, Array] | None = None
+
+    @classmethod
+    def fresh(cls, plan: Plan, weights: dict[str, Array]) -> State:
+        """The state before the first update."""
+        settings = plan.settings
+        average = MovingAverage(weights, settings.ema) if settings.ema else None
+        watch = Watch(settings.patience, settings.min_delta)
+        return cls(weights, plan.optimizer(), plan.schedule(), watch, average)
+
+    @property
+    def shown(self) -> dict[str, Array]:
+        """The weights that are validated and kept: the moving average where there is one."""
+        return self.average.weights if self.average else self.weights
+
+    @property
+    def place(self) -> str:
+        """Where training stands, in words."""
+        if self.batch:
+            return f"epoch {self.epoch + 1}, batch {self.batch}"
+        return f"the end of epoch {self.epoch}" if self.epoch else "the start"
+
+    def keep_best(self) -> None:
+        """Copy the weights that are shown."""
+        self.best = {name: array.copy() for name, array in self.shown.items()}
+
+    # ------------------------------------------------------------ to and from a checkpoint
+    def arrays(self) -> dict[str, Array]:
+        """Every array by a full name."""
+        found = {f"weights/{name}": array for name, array in self.weights.items()}
+        for kind, moments in self.optimizer.moments.items():
+            found |= {f"moments/{kind}/{name}": array for name, array in moments.items()}
+        if self.average:
+            found |= {f"average/{name}": array for name, array in self.average.weights.items()}
+        return found
+
+    def record(self) -> dict[str, Any]:
+        """Everything that is no array, as plain values."""
+        return {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "updates": self.optimizer.steps,
+            "meter": dataclasses.asdict(self.meter),
+            "watch": self.watch.memory,
+            "schedule": self.schedule.memory,
+            "rows": [dict(row) for row in self.rows],
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+        }
+
+    def restore(self, arrays: Mapping[str, Array], record: Mapping[str, Any]) -> None:
+        """Become the state that `arrays` and `record` describe. Raises KeyError, ValueError, TypeError when they
+        are not of this network and these settings.
+        """
+        for name, array in self.weights.items():
+            _copy(array, arrays[f"weights/{name}"])
+        for kind in self.optimizer.moments:
+            prefix = f"moments/{kind}/"
+            self.optimizer.moments[kind] = {
+                name.removeprefix(prefix): array.copy()
+                for name, array in arrays.items()
+                if name.startswith(prefix)
+            }
+        if self.average:
+            for name, array in self.average.weights.items():
+                _copy(array, arrays[f"average/{name}"])
+        self.epoch, self.batch = int(record["epoch"]), int(record["batch"])
+        self.optimizer.steps = int(record["updates"])
+        self.meter = Meter(**record["meter"])
+        self.watch.memory = record["watch"]
+        if record["schedule"]:
+            self.schedule.memory = record["schedule"]
+        self.rows = list(record["rows"])
+        self.seconds, self.stopped = float(record["seconds"]), str(record["stopped"])
+
+
+def _copy(target: Array, source: Array) -> None:
+    if target.shape != source.shape:
+        raise ValueError(f"shape {source.shape}, {target.shape} expected")
+    target[...] = source
