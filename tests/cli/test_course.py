@@ -163,3 +163,13 @@ def test_conventions_are_the_published_numbers():
     shown = json.loads(run("show", "resnet18", "--mac-convention", "fvcore", "--json").out)
     reconciled = json.loads(run("show", "resnet18", "--reconcile", "--json").out)
     assert shown["totals"]["macs"] == reconciled["totals"]["fvcore"] != reconciled["totals"]["striate"]
+
+
+def test_counts_of_any_length():
+    """16 ways through each of 4,000 layers: more digits than Python writes without being asked."""
+    text = "4x4x1 -> [conv 9x9 pad 4]*4000"
+    record = json.loads(run("pixels", text, "--json").out, parse_int=str)
+    assert len(record["most"]) == len(record["counts"][0][0]) > 4300
+    printed = run("pixels", text)
+    assert (printed.code, printed.err) == (0, "")
+    assert re.search(r"most +\d\.\d\de4\d{3} times", printed.out)

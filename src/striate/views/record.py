@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -29,19 +30,26 @@ COUNTS_LIMIT = 4096
 
 def json_text(record: Any) -> str:
     """JSON with one line for each key, and one for each row of a list of rows."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)  # counts of paths may have thousands of digits
+    try:
+        return _block(record, "") + "\n"
+    finally:
+        sys.set_int_max_str_digits(limit)
 
-    def plain(value: Any) -> str:
-        return json.dumps(value, ensure_ascii=False, default=_plain)
 
-    def block(value: Any, indent: str) -> str:
-        if isinstance(value, Mapping) and value and not indent:
-            items = [f"{json.dumps(str(key))}: {block(item, '  ')}" for key, item in value.items()]
-            return "{\n  " + ",\n  ".join(items) + "\n}"
-        if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping | list | tuple):
-            return "[\n" + ",\n".join(f"{indent}  {plain(item)}" for item in value) + f"\n{indent}]"
-        return plain(value)
+def _block(value: Any, indent: str) -> str:
+    if isinstance(value, Mapping) and value and not indent:
+        items = [f"{json.dumps(str(key))}: {_block(item, '  ')}" for key, item in value.items()]
+        return "{\n  " + ",\n  ".join(items) + "\n}"
+    if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping | list | tuple):
+        rows = ",\n".join(f"{indent}  {_inline(item)}" for item in value)
+        return f"[\n{rows}\n{indent}]"
+    return _inline(value)
 
-    return block(record, "") + "\n"
+
+def _inline(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_plain)
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,8 @@ def count(n: int) -> str:
 
 def short(n: int | float) -> str:
     """Four figures or so: 999, 117.6k, 4.09G."""
+    if abs(n) >= 10**15:
+        return f"{n:.2e}".replace("e+", "e")
     for unit, scale in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if abs(n) >= scale * 0.99995:
             value = n / scale

@@ -19,6 +19,8 @@ ASCII_SHADES = ("--", "..", "++", "**", "##")
 NUMBERS = 24
 """Maps up to this many rows are written as numbers, if these fit the width."""
 BLOCKS = 32
+LARGE = 10**12
+"""Counts from here on are shortened: some have thousands of digits."""
 
 Grid = list[list[int]]
 
@@ -40,7 +42,7 @@ def draw(page: Page, record: Record, use: PixelUse) -> None:
 def picture(page: Page, use: PixelUse, indent: int = 2) -> None:
     """The map itself: numbers, or shades of blocks; the middle slice of a volume."""
     grid, note = _plane(use)
-    lines = numbers(grid) if grid else []
+    lines = numbers(grid) if grid and use.most < LARGE else []
     if lines and len(lines[0]) + indent <= page.terminal.width:
         for row, line in zip(grid, lines):
             width = (len(line) + 1) // len(row)
@@ -134,15 +136,16 @@ def _share(part: int, whole: int) -> str:
 
 
 def _times(n: int) -> str:
-    return plural(n, "time") if n < 10**12 else f"{_large(n)} times"
+    return plural(n, "time") if n < LARGE else f"{_large(n)} times"
 
 
 def _large(n: int) -> str:
     """All digits up to a million million, then three figures and the power of ten."""
-    if n < 10**12:
+    if n < LARGE:
         return count(n)
-    digits = str(n)
-    return f"{digits[0]}.{digits[1:3]}e{len(digits) - 1}"
+    power = n.bit_length() * 30103 // 100000  # of ten, perhaps one too high: 30103/100000 is the logarithm of 2
+    power -= 10**power > n
+    return f"{n * 100 // 10**power / 100:.2f}e{power}"
 
 
 # -- padding modes side by side -------------------------------------------------------------------------------
@@ -179,7 +182,7 @@ def draw_modes(page: Page, record: Record) -> None:
 
 
 def _small(mode: dict[str, Any]) -> bool:
-    return bool(mode.get("counts")) and len(mode["shape"]) == 2 and max(mode["shape"]) <= NUMBERS // 2
+    return bool(mode.get("counts")) and len(mode["shape"]) == 2 and max(mode["shape"]) <= NUMBERS // 2 and mode["most"] < LARGE
 
 
 def _side_by_side(page: Page, modes: Sequence[dict[str, Any]]) -> None:
