@@ -1,0 +1,181 @@
+"""Images that are already arrays: in memory, or read from a file that holds nothing else.
+
+Decides how the axes of an array are read; refuses to guess what cannot be told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from striate.diagnostics import FormatError, LimitError
+from striate.train.data.dataset import Array, Dataset, Labels, OnBad
+
+MAX_CLASSES = 100_000
+CHANNELS = (1, 3, 4)  # what the last axis of an image stored (H, W, C) may be
+
+
+class ArrayData(Dataset):
+    """x: (N, C, H, W), (N, H, W, C) or (N, H, W), any number type; y: (N,) class numbers, or (N, K) one-hot.
+
+    Raises FormatError where x and y do not belong together.
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        classes: Sequence[str] | None = None,
+        *,
+        kind: str = "arrays in memory",
+        part: str = "",
+        remarks: Sequence[str] = (),
+        on_bad: OnBad = "skip",
+        naming: Callable[[int], str] | None = None,
+    ) -> None:
+        self.x, layout = as_images(np.asarray(x), kind)
+        labels, found = as_labels(y, kind)
+        if len(self.x) != len(labels):
+            raise FormatError(
+                f"{kind}: {len(self.x):,} images but {len(labels):,} labels", fix="give one label per image"
+            )
+        if classes is None:
+            classes = found or numbered(labels, kind)
+        check_labels(labels, len(classes), kind)
+        shape = (int(self.x.shape[1]), int(self.x.shape[2]), int(self.x.shape[3]))
+        super().__init__(labels, classes, shape, kind, part=part, remarks=(*remarks, *layout), on_bad=on_bad)
+        self._naming = naming or (lambda index: f"{kind} {part}#{index}".replace("  ", " "))
+
+    def image(self, index: int) -> Array:
+        image: Array = self.x[index]
+        return image
+
+    def images(self, ids: Labels) -> tuple[Array, Labels]:
+        return self.x[ids], np.asarray(ids, np.int64)
+
+    def name(self, index: int) -> str:
+        return self._naming(index)
+
+
+def as_images(x: Array, kind: str) -> tuple[Array, tuple[str, ...]]:
+    """x as (N, C, H, W), uint8 or float32, and what had to be decided. Raises FormatError."""
+    remarks = []
+    if x.ndim == 3:
+        x = x[:, None]
+    elif x.ndim == 4 and x.shape[3] in CHANNELS and x.shape[1] not in CHANNELS:
+        x = x.transpose(0, 3, 1, 2)
+        remarks.append("axes read as (N, H, W, C)")
+    if x.ndim != 4 or 0 in x.shape[1:]:
+        raise FormatError(
+            f"{kind}: the images have the shape {x.shape}",
+            why="images are (N, C, H, W), (N, H, W, C) or (N, H, W), and none is empty",
+            fix="reshape the array",
+        )
+    if x.dtype == np.uint8:
+        return x, tuple(remarks)
+    if x.dtype == np.bool_:
+        return x.astype(np.float32), (*remarks, "false and true read as 0 and 1")
+    if np.issubdtype(x.dtype, np.integer):
+        low, high = (int(x.min()), int(x.max())) if x.size else (0, 0)
+        if low < 0 or high > 65535:
+            raise FormatError(
+                f"{kind}: pixels from {low:,} to {high:,}",
+                why="whole numbers are read as 0..255 or 0..65535",
+                fix="give float32 in [0, 1]",
+            )
+        if high <= 255:
+            return x.astype(np.uint8), tuple(remarks)
+        return x.astype(np.float32) / np.float32(65535), (*remarks, "pixels 0..65535 read as [0, 1]")
+    if not np.issubdtype(x.dtype, np.floating):
+        raise FormatError(
+            f"{kind}: pixels of type {x.dtype} have no meaning", fix="uint8, or float32 in [0, 1]"
+        )
+    x = x.astype(np.float32, copy=False)
+    finite = np.isfinite(x).reshape(len(x), -1).all(1)
+    if not finite.all():
+        raise FormatError(
+            f"{kind}: image {int(np.argmin(finite))} has a pixel that is not a finite number",
+            why=f"{int((~finite).sum()):,} of {len(x):,} images have such pixels",
+            fix="leave them out, or np.nan_to_num",
+        )
+    if x.size and (x.min() < -0.01 or x.max() > 1.01):
+        remarks.append(f"floating-point pixels from {x.min():.3g} to {x.max():.3g}, used as they are")
+    return x, tuple(remarks)
+
+
+def as_labels(y: Any, kind: str) -> tuple[Labels, tuple[str, ...] | None]:
+    """y as (N,) class numbers, and the classes where y names them. Raises FormatError."""
+    try:
+        y = np.asarray(y)
+    except ValueError as error:
+        raise FormatError(
+            f"{kind}: the labels are no array", why=str(error), fix="one number per image"
+        ) from None
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 2 and y.shape[1] > 1 and len(y) and np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all():
+        return y.argmax(1).astype(np.int64), None
+    if y.ndim != 1:
+        raise FormatError(
+            f"{kind}: the labels have the shape {y.shape}", fix="one class number per image, or one-hot rows"
+        )
+    if y.dtype.kind in "US":
+        names, numbers = np.unique(y.astype(str), return_inverse=True)
+        return numbers.astype(np.int64), tuple(str(name) for name in names)
+    if y.dtype.kind == "f" and np.isfinite(y).all() and (y == np.floor(y)).all():
+        y = y.astype(np.int64)
+    if y.dtype.kind not in "iub":
+        raise FormatError(
+            f"{kind}: labels of type {y.dtype} are no class numbers", fix="whole numbers from 0"
+        )
+    return y.astype(np.int64), None
+
+
+def numbered(labels: Labels, kind: str) -> tuple[str, ...]:
+    """Classes "0", "1", … up to the highest label. Raises LimitError where that is no class number."""
+    top = int(labels.max()) + 1 if len(labels) else 0
+    if top > MAX_CLASSES:
+        raise LimitError(
+            f"{kind}: label {top - 1:,}",
+            why=f"at most {MAX_CLASSES:,} classes, numbered from 0",
+            fix="number the classes from 0",
+        )
+    return tuple(str(number) for number in range(top))
+
+
+def common_classes(
+    every: Sequence[Any], kind: str, names: Sequence[str] | None = None
+) -> tuple[list[Labels], tuple[str, ...]]:
+    """The labels of several parts as numbers of the same classes. Raises FormatError, LimitError."""
+    read = [as_labels(y, kind) for y in every]
+    if names is None:
+        named = [found for _, found in read if found is not None]
+        if not named:
+            return [labels for labels, _ in read], numbered(np.concatenate([y for y, _ in read]), kind)
+        names = sorted({name for found in named for name in found})
+    place = {name: number for number, name in enumerate(names)}
+    numbers = []
+    for labels, found in read:
+        unknown = [name for name in found or () if name not in place]
+        if unknown or (found is None) == any(other is not None for _, other in read):
+            why = f"{unknown[0]!r} is no class" if unknown else "some are text and some are numbers"
+            raise FormatError(
+                f"{kind}: the labels of the parts differ", why=why, fix="the same classes in every part"
+            )
+        numbers.append(
+            labels if found is None else np.array([place[name] for name in found], np.int64)[labels]
+        )
+    return numbers, tuple(names)
+
+
+def check_labels(labels: Labels, classes: int, kind: str) -> None:
+    """Raise FormatError where a label is no class, with its place."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise FormatError(
+            f"{kind}: label {int(labels[wrong[0]])} of image {int(wrong[0])} is no class",
+            why=f"classes are numbered 0 to {classes - 1}; {len(wrong):,} of {len(labels):,} labels are not",
+            fix="number the classes from 0",
+        )

@@ -1,0 +1,223 @@
+"""What is in a data set and what is wrong with it: every image is decoded once and forgotten.
+
+Decides what counts as a problem; refuses to change anything. Duplicates are images with equal pixels after decoding,
+whatever their files look like.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from striate.diagnostics import FormatError, LimitError, Severity
+from striate.train.data.dataset import BadImage, Dataset
+from striate.train.data.encoded import EncodedData
+from striate.train.data.opening import found, read_parts
+from striate.train.data.streaming import default_workers, in_order
+
+IMBALANCE = 10  # times more images in the largest class than in the smallest: worth a warning
+NAMED = 100  # names listed with each finding; counts are always whole
+CHUNK = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One problem: its kind, how much it matters, a sentence, and the images it is about (the first NAMED)."""
+
+    kind: str
+    severity: Severity
+    message: str
+    names: tuple[str, ...] = ()
+    count: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class PartReport:
+    """One part. classes: images per class; sizes: images per (H, W); converted: images per conversion."""
+
+    name: str
+    images: int
+    readable: int
+    classes: Mapping[str, int]
+    sizes: Mapping[tuple[int, int], int]
+    channels: int
+    converted: Mapping[str, int]
+    unreadable: tuple[BadImage, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataReport:
+    """All parts, and the findings over them. `ok`: no finding is an error."""
+
+    source: str
+    classes: tuple[str, ...]
+    parts: tuple[PartReport, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(finding.severity is not Severity.ERROR for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; sizes are spelt "HxW"."""
+        data = dataclasses.asdict(self)
+        for part, plain in zip(self.parts, data["parts"]):
+            plain["sizes"] = {f"{height}x{width}": count for (height, width), count in part.sizes.items()}
+            plain["unreadable"] = [bad._asdict() for bad in part.unreadable]
+        return {"schema": "striate.data/1", "ok": self.ok, **data}
+
+
+def check_data(
+    source: Any, *, workers: int | None = None, progress: Callable[[int, int], None] | None = None
+) -> DataReport:
+    """Read everything once. source: as for open_data. progress(done, total) is called from time to time.
+
+    Raises StriateError where the data cannot be opened; problems inside it are findings.
+    """
+    parts = read_parts(source)
+    total, done = sum(map(len, parts.values())), 0
+    seen: dict[bytes, list[tuple[str, int]]] = {}  # digest -> (part, image) that have it
+    reports = []
+    for name, data in parts.items():
+        scan = _Scan(data)
+        many = range(0, len(data), CHUNK)
+        threads = workers if workers is not None else default_workers() if data.streams else 0
+        for start, chunk in zip(many, in_order(scan.read, many, threads)):
+            for index, result in enumerate(chunk, start):
+                scan.count(index, result)
+                if not isinstance(result, BadImage):
+                    seen.setdefault(result[0], []).append((name, index))
+            done += len(chunk)
+            if progress:
+                progress(done, total)
+        reports.append(scan.report(name))
+    twins = [places for places in seen.values() if len(places) > 1]
+    return DataReport(
+        found(parts),
+        next(iter(parts.values())).classes,
+        tuple(reports),
+        (*_part_findings(reports), *_twin_findings(twins, parts)),
+    )
+
+
+Read = tuple[bytes, tuple[int, int, int], np.ndarray[Any, Any]]  # digest, shape, sums per channel
+
+
+class _Scan:
+    """One pass over one part."""
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+        self.sizes: collections.Counter[tuple[int, int]] = collections.Counter()
+        self.labels: collections.Counter[int] = collections.Counter()
+        self.bad: list[BadImage] = []
+        self.sums = np.zeros((3, data.shape[0]))
+
+    def read(self, start: int) -> list[Read | BadImage]:
+        return [self._one(index) for index in range(start, min(start + CHUNK, len(self.data)))]
+
+    def _one(self, index: int) -> Read | BadImage:
+        try:
+            image = np.ascontiguousarray(self.data.image(index))
+        except (FormatError, LimitError) as error:
+            return BadImage(self.data.name(index), error.why or error.what)
+        shape = (int(image.shape[0]), int(image.shape[1]), int(image.shape[2]))
+        digest = hashlib.blake2b(
+            image, digest_size=16, person=f"{shape[1]}x{shape[2]}"[:16].encode()
+        ).digest()
+        pixels = image.reshape(len(image), -1).astype(np.float64) / (255 if image.dtype == np.uint8 else 1)
+        sums = np.stack([np.full(len(image), pixels.shape[1]), pixels.sum(1), (pixels**2).sum(1)])
+        return digest, shape, sums
+
+    def count(self, index: int, result: Read | BadImage) -> None:
+        if isinstance(result, BadImage):
+            self.bad.append(result)
+            return
+        self.sizes[result[1][1:]] += 1
+        self.labels[int(self.data.labels[index])] += 1
+        self.sums += result[2]
+
+    def report(self, name: str) -> PartReport:
+        count = np.maximum(self.sums[0], 1)
+        mean = self.sums[1] / count
+        std = np.sqrt(np.maximum(self.sums[2] / count - mean**2, 0))
+        return PartReport(
+            name,
+            len(self.data),
+            len(self.data) - len(self.bad),
+            {text: self.labels[number] for number, text in enumerate(self.data.classes)},
+            dict(self.sizes.most_common()),
+            self.data.shape[0],
+            self.data.noted() if isinstance(self.data, EncodedData) else {},
+            tuple(self.bad),
+            tuple(round(float(m), 4) for m in mean),
+            tuple(round(float(s), 4) for s in std),
+        )
+
+
+def _part_findings(reports: list[PartReport]) -> list[Finding]:
+    findings = []
+    for part in reports:
+        at = f"in {part.name}"
+        if part.unreadable:
+            names = tuple(f"{bad.name}: {bad.why}" for bad in part.unreadable[:NAMED])
+            text = f"{len(part.unreadable):,} of {part.images:,} images {at} cannot be read"
+            findings.append(Finding("unreadable", Severity.ERROR, text, names, len(part.unreadable)))
+        empty = tuple(name for name, count in part.classes.items() if not count)
+        if empty:
+            text = f"{len(empty)} of {len(part.classes)} classes have no image {at}: {', '.join(empty[:5])}"
+            findings.append(Finding("empty-class", Severity.WARNING, text, empty[:NAMED], len(empty)))
+        counts = [count for count in part.classes.values() if count]
+        if counts and max(counts) > IMBALANCE * min(counts):
+            high = max(part.classes, key=lambda name: part.classes[name])
+            low = min(
+                (name for name in part.classes if part.classes[name]), key=lambda name: part.classes[name]
+            )
+            text = (
+                f"{max(counts):,} images of {high} but {min(counts):,} of {low} {at}: consider class weights"
+            )
+            findings.append(Finding("imbalance", Severity.WARNING, text, (high, low), 2))
+        if len(part.sizes) > 1:
+            sizes = ", ".join(f"{height}x{width}" for height, width in list(part.sizes)[:4])
+            text = f"{len(part.sizes):,} sizes of images {at}: {sizes}; they will be resized"
+            findings.append(Finding("sizes", Severity.INFO, text, (), len(part.sizes)))
+        for note, count in part.converted.items():
+            findings.append(Finding("converted", Severity.INFO, f"{count:,} images {at}: {note}", (), count))
+    if len(next(iter(reports)).classes) < 2:
+        findings.append(Finding("one-class", Severity.ERROR, "there is one class, and nothing to tell apart"))
+    return findings
+
+
+def _twin_findings(twins: list[list[tuple[str, int]]], parts: Mapping[str, Dataset]) -> list[Finding]:
+    """Equal images: across parts (leaks), under different classes (one label is wrong), and within one part."""
+    leaks, disputed, repeated = [], [], []
+    extra = 0
+    for places in twins:
+        names = " = ".join(f"{part}: {parts[part].name(index)}" for part, index in places[:4])
+        if len({part for part, _ in places}) > 1:
+            leaks.append(names)
+        else:
+            repeated.append(names)
+            extra += len(places) - 1
+        if len({int(parts[part].labels[index]) for part, index in places}) > 1:
+            disputed.append(names)
+    findings = []
+    if leaks:
+        text = f"{len(leaks):,} images are in more than one part: results on them are not honest"
+        findings.append(Finding("leak", Severity.ERROR, text, tuple(leaks[:NAMED]), len(leaks)))
+    if disputed:
+        text = f"{len(disputed):,} images have equal pixels and different classes: one label is wrong"
+        findings.append(Finding("disputed", Severity.ERROR, text, tuple(disputed[:NAMED]), len(disputed)))
+    if repeated:
+        text = f"{extra:,} images repeat another of the same part" + (
+            "; a drawn split may put them on both sides" if "all" in parts else ""
+        )
+        findings.append(Finding("duplicate", Severity.WARNING, text, tuple(repeated[:NAMED]), extra))
+    return findings

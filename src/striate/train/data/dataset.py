@@ -1,0 +1,294 @@
+"""What a data set is: labelled images by number, and batches of them in a seeded order.
+
+A batch is a function of (key, ids) alone. So the order of threads does not matter, and an epoch continues
+bit-exactly from any batch without the ones before it being read.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import FormatError, LimitError, UsageError
+from striate.train.data import chance
+from striate.train.data.streaming import default_workers, in_order
+
+Array = NDArray[Any]
+Labels = NDArray[np.int64]
+Shape = tuple[int, int, int]  # (C, H, W)
+OnBad = Literal["skip", "refuse"]
+
+
+class Item(NamedTuple):
+    """One image as it is stored: (C, H, W), uint8 or float32 in [0, 1]; its class number; its name."""
+
+    image: Array
+    label: int
+    name: str
+
+
+class BadImage(NamedTuple):
+    """An image that could not be read, and why."""
+
+    name: str
+    why: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Batch:
+    """x: (N, C, H, W) float32; y: (N,) class numbers; ids: (N,) places in the data set.
+
+    `index` is the batch's place in its epoch: pass `index + 1` as the next `start` to continue after it.
+    """
+
+    x: NDArray[np.float32]
+    y: Labels
+    ids: Labels
+    index: int
+
+
+# Anything that makes one float32 array of images: see transforms.Transform.
+TransformLike = Callable[[Sequence[Array] | Array, chance.Keys], NDArray[np.float32]]
+
+
+class Dataset(abc.ABC):
+    """Labelled images. A reader fills the fields and says how image number `i` is got."""
+
+    #: What decoding costs decides the threads; arrays in memory need one only for their transformation.
+    streams: bool = False
+
+    def __init__(
+        self,
+        labels: Array,
+        classes: Sequence[str],
+        shape: Shape,
+        kind: str,
+        *,
+        part: str = "",
+        uniform: bool = True,
+        remarks: Sequence[str] = (),
+        on_bad: OnBad = "skip",
+    ) -> None:
+        self.labels: Labels = np.asarray(labels, np.int64)
+        self.classes = tuple(classes)
+        #: (C, H, W) of every image or, where `uniform` is False, of the most common one.
+        self.shape = shape
+        self.uniform = uniform
+        self.kind, self.part, self.remarks, self.on_bad = kind, part, tuple(remarks), on_bad
+        #: Images met so far that could not be read.
+        self.bad: dict[int, BadImage] = {}
+
+    @abc.abstractmethod
+    def image(self, index: int) -> Array:
+        """Image (C, H, W), uint8 or float32. Raises FormatError or LimitError where it cannot be read."""
+
+    @abc.abstractmethod
+    def name(self, index: int) -> str:
+        """A name a person can find the image by."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.source}>"
+
+    @property
+    def source(self) -> str:
+        """What was found, in words."""
+        channels, height, width = self.shape
+        size = f"{height}x{width}x{channels}" if self.uniform else f"of several sizes, often {height}x{width}"
+        part = f" ({self.part})" if self.part else ""
+        text = f"{self.kind}{part}: {len(self):,} images {size} in {len(self.classes)} classes"
+        return "; ".join((text, *self.remarks))
+
+    def item(self, index: int) -> Item:
+        """Image, class number and name. Raises FormatError or LimitError where the image cannot be read."""
+        return Item(self.image(index), int(self.labels[index]), self.name(index))
+
+    def counts(self) -> dict[str, int]:
+        """Images per class."""
+        per_class = np.bincount(self.labels, minlength=len(self.classes))
+        return dict(zip(self.classes, per_class.tolist()))
+
+    def steps(self, batch_size: int, drop_last: bool = False) -> int:
+        """Batches in an epoch."""
+        return len(self) // batch_size if drop_last else -(-len(self) // batch_size)
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        rng: chance.Seed = None,
+        transform: TransformLike | None = None,
+        start: int = 0,
+        drop_last: bool = False,
+        workers: int | None = None,
+    ) -> Iterator[Batch]:
+        """The batches of one epoch, from batch `start`, made ahead in `workers` threads (0: none).
+
+        rng: None for the stored order, else a generator or seed words such as (seed, epoch): equal words give
+        equal batches bit for bit. Where images are corrupt a batch is shorter; one of nothing but corrupt
+        images is left out. Raises UsageError at once; SourceError, FormatError, LimitError while reading.
+        """
+        if batch_size < 1 or start < 0:
+            raise UsageError(
+                f"a batch of {batch_size} from batch {start} has no meaning",
+                fix="batch_size 1 or more, start 0 or more",
+            )
+        key = chance.key_of(rng)
+        ids = np.arange(len(self)) if rng is None else chance.order(chance.key_of((key, 0)), len(self))
+        make = functools.partial(self._make, ids, batch_size, transform, chance.key_of((key, 1)))
+        if workers is None:
+            workers = default_workers() if self.streams else int(transform is not None)
+        return self._epoch(make, range(start, self.steps(batch_size, drop_last)), workers)
+
+    def _epoch(self, make: Callable[[int], Batch | None], indices: range, workers: int) -> Iterator[Batch]:
+        empty = True
+        for batch in in_order(make, indices, workers):
+            if batch is not None:
+                empty = False
+                yield batch
+        if empty and self.bad and indices:
+            name, why = next(iter(self.bad.values()))
+            raise FormatError(
+                f"none of the {len(self):,} images can be read",
+                where=name,
+                why=why,
+                fix="`striate data check` lists them",
+            )
+
+    def _make(
+        self, order: Labels, batch_size: int, transform: TransformLike | None, key: int, index: int
+    ) -> Batch | None:
+        ids = order[index * batch_size : (index + 1) * batch_size]
+        images, kept = self.images(ids)
+        if not len(kept):
+            return None
+        x = to_float(images) if transform is None else transform(images, chance.keys(key, kept))
+        return Batch(x, self.labels[kept], kept, index)
+
+    def images(self, ids: Labels) -> tuple[Sequence[Array] | Array, Labels]:
+        """The images that can be read, and their ids; the others are noted in `bad`, or refused."""
+        images, kept = [], []
+        for index in ids.tolist():
+            try:
+                images.append(self.image(index))
+                kept.append(index)
+            except (FormatError, LimitError) as error:
+                if self.on_bad == "refuse":
+                    error.where = error.where or self.name(index)
+                    raise
+                self.bad[index] = BadImage(self.name(index), ": ".join(filter(None, (error.what, error.why))))
+        return images, np.asarray(kept, np.int64)
+
+    def notes(self) -> tuple[str, ...]:
+        """What happened to images on the way so far, in words: skipped, converted."""
+        return (skipped(self.bad, len(self)),) if self.bad else ()
+
+    def statistics(self, limit: int = 2000) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation per channel of the pixels in [0, 1], over at most `limit` images.
+
+        A constant channel gets the deviation 1.
+        """
+        ids = np.unique(np.linspace(0, len(self) - 1, min(limit, len(self))).astype(np.int64))
+        total = np.zeros((3, self.shape[0]))  # pixels, their sum, the sum of their squares
+        for chunk in np.array_split(ids, -(-len(ids) // 64) or 1):
+            for image in self.images(chunk)[0]:
+                pixels = to_float(image).astype(np.float64).reshape(len(image), -1)
+                total[0] += pixels.shape[1]
+                total[1:] += pixels.sum(1), (pixels**2).sum(1)
+        count, mean = total[0], total[1] / np.maximum(total[0], 1)
+        deviation = np.sqrt(np.maximum(total[2] / np.maximum(count, 1) - mean**2, 0))
+        deviation = np.where(deviation < 1e-6, 1.0, deviation)
+        return tuple(round(float(m), 6) for m in mean), tuple(round(float(s), 6) for s in deviation)
+
+
+def skipped(bad: dict[int, BadImage], count: int) -> str:
+    """One sentence on the images that could not be read."""
+    first = "; ".join(f"{name} ({why})" for name, why in list(bad.values())[:3])
+    more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
+    return f"{len(bad):,} of {count:,} images could not be read and were skipped: {first}{more}"
+
+
+def to_float(images: Sequence[Array] | Array) -> NDArray[np.float32]:
+    """Images as one float32 array; 0..255 becomes [0, 1]. Raises FormatError where sizes differ."""
+    if not isinstance(images, np.ndarray):
+        images = stack(images)
+    if images.dtype == np.uint8:
+        return images.astype(np.float32) / np.float32(255)
+    return images.astype(np.float32, copy=False)
+
+
+def stack(images: Sequence[Array]) -> Array:
+    """(N, C, H, W) of images (C, H, W). Raises FormatError where sizes differ."""
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        sizes = " and ".join(" x ".join(map(str, shape)) for shape in sorted(shapes)[:2])
+        raise FormatError(
+            "the images of a batch differ in size",
+            why=f"channels x height x width: {sizes}",
+            fix='resize them: Transform([Resize((32, 32))]), or "resize" in the configuration',
+        )
+    return np.stack(images)
+
+
+class Subset(Dataset):
+    """Some images of another data set, numbered anew."""
+
+    def __init__(self, base: Dataset, indices: Labels, part: str, remarks: Sequence[str] = ()) -> None:
+        super().__init__(
+            base.labels[indices],
+            base.classes,
+            base.shape,
+            base.kind,
+            part=part,
+            uniform=base.uniform,
+            remarks=(*base.remarks, *remarks),
+            on_bad=base.on_bad,
+        )
+        self.base, self.indices = base, indices
+        self.streams = base.streams
+
+    def image(self, index: int) -> Array:
+        return self.base.image(int(self.indices[index]))
+
+    def name(self, index: int) -> str:
+        return self.base.name(int(self.indices[index]))
+
+
+class Joined(Dataset):
+    """Several parts of one source, one after the other."""
+
+    def __init__(self, parts: Sequence[Dataset], part: str) -> None:
+        first = parts[0]
+        super().__init__(
+            np.concatenate([data.labels for data in parts]),
+            first.classes,
+            first.shape,
+            first.kind,
+            part=part,
+            uniform=all(data.uniform and data.shape == first.shape for data in parts),
+            remarks=tuple(dict.fromkeys(remark for data in parts for remark in data.remarks)),
+            on_bad=first.on_bad,
+        )
+        self.parts = tuple(parts)
+        self.starts = np.cumsum([0, *(len(data) for data in parts)])
+        self.streams = first.streams
+
+    def _place(self, index: int) -> tuple[Dataset, int]:
+        place = int(np.searchsorted(self.starts, index, "right")) - 1
+        return self.parts[place], index - int(self.starts[place])
+
+    def image(self, index: int) -> Array:
+        data, inner = self._place(index)
+        return data.image(inner)
+
+    def name(self, index: int) -> str:
+        data, inner = self._place(index)
+        return data.name(inner)

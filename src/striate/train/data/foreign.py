@@ -1,0 +1,154 @@
+"""Data sets of Hugging Face `datasets`, known by what they can do: nothing of that package is imported.
+
+Needed: `features` (a mapping), `len()`, `data[i]` (a dict) and `data["label"]`. An image is a Pillow image, an array,
+or {"bytes": ..., "path": ...}.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from striate.diagnostics import FormatError, StriateError
+from striate.train.data import images
+from striate.train.data.arrays import as_images, as_labels, check_labels, numbered
+from striate.train.data.dataset import Array, Dataset, OnBad
+from striate.train.data.encoded import EncodedData, survey
+from striate.train.data.files import printable
+from striate.train.data.images import Look
+from striate.train.data.splits import ALL, SPELLINGS
+
+IMAGES = ("image", "img", "picture", "pixel_values")
+LABELS = ("label", "labels", "fine_label", "target", "class")
+
+
+def is_foreign(source: Any) -> bool:
+    """Whether this looks like a `datasets.Dataset`."""
+    return isinstance(getattr(source, "features", None), Mapping) and hasattr(source, "__getitem__")
+
+
+def is_foreign_splits(source: Any) -> bool:
+    """Whether this looks like a `datasets.DatasetDict`."""
+    return isinstance(source, Mapping) and bool(source) and all(is_foreign(part) for part in source.values())
+
+
+class ForeignData(EncodedData):
+    """Rows of a foreign data set, decoded when they are asked for."""
+
+    def __init__(self, rows: Any, part: str, on_bad: OnBad, channels: int | None) -> None:
+        kind = (
+            f"Hugging Face dataset {getattr(getattr(rows, 'info', None), 'dataset_name', None) or ''}".strip()
+        )
+        if not hasattr(rows, "__len__"):
+            raise FormatError(
+                f"{kind} is a stream",
+                why="it has no length, so no order and no restart",
+                fix="load it without streaming=True",
+            )
+        self.rows, self._lock = rows, threading.Lock()  # one reader at a time: its cache may not stand more
+        self.image_key, self.label_key = _key(rows, IMAGES, "image", kind), _key(rows, LABELS, "label", kind)
+        labels, named = as_labels(list(rows[self.label_key]), kind)
+        names = getattr(rows.features[self.label_key], "names", None) or named or numbered(labels, kind)
+        check_labels(labels, len(names), kind)
+        self.prefix = part or "row"
+        shape, uniform, formats = survey(len(rows), self._look, kind)
+        self.channels = channels or shape[0]
+        super().__init__(
+            labels,
+            [printable(str(name)) for name in names],
+            (self.channels, *shape[1:]),
+            f"{kind} ({formats})",
+            part=part,
+            uniform=uniform,
+            remarks=(f"images in {self.image_key!r}, classes in {self.label_key!r}",),
+            on_bad=on_bad,
+        )
+
+    def _value(self, index: int) -> Any:
+        try:
+            with self._lock:
+                return self.rows[index][self.image_key]
+        except (StriateError, MemoryError):
+            raise
+        except Exception as error:  # its decoder is not ours; whatever it raises, it is this row
+            raise FormatError(
+                f"{self.name(index)} cannot be read",
+                where=self.name(index),
+                why=(str(error) or type(error).__name__).splitlines()[0][:200],
+                fix="leave the row out",
+            ) from None
+
+    def _look(self, index: int) -> Look:
+        pixels, _ = self._pixels(self._value(index), index, None)
+        return Look((pixels.shape[1], pixels.shape[2]), pixels.shape[0], "decoded")
+
+    def decode(self, index: int) -> tuple[Array, tuple[str, ...]]:
+        return self._pixels(self._value(index), index, self.channels)
+
+    def _pixels(self, value: Any, index: int, channels: int | None) -> tuple[Array, tuple[str, ...]]:
+        name = self.name(index)
+        if isinstance(value, Mapping):
+            data = value.get("bytes")
+            return images.load_image(data if data is not None else str(value.get("path")), channels, name)
+        if hasattr(value, "mode") and hasattr(value, "size"):
+            try:
+                return images.convert(value, channels, name)
+            except OSError as error:
+                raise FormatError(
+                    f"{name} cannot be decoded", where=name, why=str(error), fix="leave the row out"
+                ) from None
+        pixels = np.asarray(value)
+        if pixels.ndim == 2:
+            pixels = pixels[None]
+        found, notes = as_images(pixels[None], name)
+        if channels and found.shape[1] != channels:
+            raise FormatError(
+                f"{name} has {found.shape[1]} channels, not {channels}", where=name, fix="leave it out"
+            )
+        return found[0], notes
+
+    def name(self, index: int) -> str:
+        return f"{self.prefix}#{index}"
+
+
+def read_foreign(source: Any, on_bad: OnBad) -> dict[str, Dataset]:
+    """The parts of a foreign data set or of a mapping of them. Raises FormatError."""
+    named = dict(source) if is_foreign_splits(source) else {ALL: source}
+    if len(named) == 1:
+        name, rows = named.popitem()
+        named = {SPELLINGS.get(name.lower(), ALL): rows}
+    parts = {SPELLINGS.get(name.lower(), name): rows for name, rows in named.items()}
+    unknown = [name for name in parts if name not in (*SPELLINGS.values(), ALL)]
+    found: dict[str, Dataset] = {}
+    channels: int | None = None
+    for part in sorted(parts, key=lambda part: part != "train"):
+        if part in unknown:
+            continue
+        data = ForeignData(parts[part], "" if part == ALL else part, on_bad, channels)
+        if unknown:
+            data.remarks += (f"parts not read: {', '.join(unknown)}",)
+        channels = data.channels
+        found[part] = data
+    if not found:
+        raise FormatError(f"the parts {', '.join(unknown)} are not known", fix="train, validation and test")
+    return found
+
+
+def _key(rows: Any, known: tuple[str, ...], kind: str, what: str) -> str:
+    """The column of this kind: by the type its features declare, then by name."""
+    typed = [
+        key
+        for key, feature in rows.features.items()
+        if type(feature).__name__ == {"image": "Image", "label": "ClassLabel"}[kind]
+    ]
+    for key in (*known, *typed):
+        if key in rows.features and (key in typed or not typed):
+            return str(key)
+    raise FormatError(
+        f"{what} has no column of {kind}s",
+        why=f"its columns are {', '.join(map(str, rows.features))}",
+        fix=f"rename one to {kind!r}",
+    )

@@ -1,0 +1,122 @@
+"""IDX files, as MNIST and Fashion-MNIST are published: two zero bytes, a type, a number of axes, their sizes, the data.
+
+Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits", the format at the end of its page.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from striate.diagnostics import FormatError, SourceError
+from striate.train.data.arrays import ArrayData
+from striate.train.data.dataset import Array, Dataset
+from striate.train.data.files import MAX_ARRAY, allow, read_into, unzipped
+from striate.train.data.splits import ALL, SPELLINGS, TEST
+
+#: train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, …
+NAME = re.compile(
+    r"(?:(?P<part>[\w-]*?)[-_.])?(?P<what>images|labels)(?:[-_.]idx[1-4](?:[-_.]ubyte)?|\.idx)?(?:\.gz)?",
+    re.I,
+)
+TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+FASHION = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+
+
+def read_idx(files: Iterable[Path]) -> dict[str, Dataset]:
+    """The parts in pairs of image and label files. Raises SourceError, FormatError, LimitError."""
+    pairs: dict[str, dict[str, Path]] = {}
+    for path in sorted(files, key=lambda path: path.suffix != ".gz"):  # the unpacked one of a pair wins
+        match = NAME.fullmatch(path.name)
+        if match:
+            pairs.setdefault(_part(match["part"] or ""), {})[match["what"].lower()] = path
+    found: dict[str, Dataset] = {}
+    for part, pair in pairs.items():
+        some = next(iter(pair.values()))
+        for what in ("images", "labels"):
+            if what not in pair:
+                raise SourceError(
+                    f"{some} has no {what} beside it",
+                    where=str(some),
+                    why="images and their labels lie in two files",
+                    fix=f"put the file of {what} into {some.parent}",
+                )
+        x, y = read_array(pair["images"]), read_array(pair["labels"])
+        if x.ndim not in (3, 4) or y.ndim != 1:
+            raise FormatError(
+                f"{pair['images']} and {pair['labels']} are no images and labels",
+                where=str(some),
+                why=f"they have {x.ndim} and {y.ndim} axes, not 3 and 1",
+                fix="look at which file is which",
+            )
+        fashion = "fashion" in str(some.resolve()).lower() and x.shape[1:] == (28, 28)
+        found[part] = ArrayData(
+            x,
+            y,
+            FASHION if fashion else None,
+            kind=f"IDX (MNIST) {some.parent}",
+            part="" if part == ALL else part,
+            remarks=("class names of Fashion-MNIST, as the path says",) if fashion else (),
+            naming=lambda index, part=part: f"{part}#{index}",  # type: ignore[misc]
+        )
+    return found
+
+
+def read_array(path: Path) -> Array:
+    """The array in an IDX file, gzipped or not. Raises FormatError, LimitError, SourceError."""
+    with unzipped(path) as (stream, most):
+        head = stream.read(4)
+        if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES or not 1 <= head[3] <= 4:
+            raise FormatError(
+                f"{path} is no IDX file",
+                where=f"{path}, byte 0",
+                why=f"it begins with {head.hex(' ') or 'nothing'}, and IDX with 00 00, a type and a number of axes",
+                fix="name the files of MNIST as they were fetched",
+            )
+        sizes_raw = stream.read(4 * head[3])
+        if len(sizes_raw) < 4 * head[3]:
+            raise FormatError(f"{path} is cut off in its head", where=str(path), fix="fetch it again")
+        sizes = struct.unpack(f">{head[3]}I", sizes_raw)
+        dtype = np.dtype(TYPES[head[2]])
+        count = math.prod(sizes) * dtype.itemsize
+        if count > most:
+            raise FormatError(
+                f"{path} claims more than it can hold",
+                where=str(path),
+                why=f"{' x '.join(map(str, sizes))} values are {count:,} bytes, and it holds {most:,} at most",
+                fix="fetch it again",
+            )
+        allow(count, path, "its array", MAX_ARRAY)
+        data = read_into(stream, count)
+        if len(data) < count or stream.read(1):
+            has = f"{len(data):,}" if len(data) < count else "more"
+            raise FormatError(
+                f"{path} is {'cut off' if len(data) < count else 'longer than it says'}",
+                where=str(path),
+                why=f"{' x '.join(map(str, sizes))} values are {count:,} bytes, and it has {has}",
+                fix="fetch it again",
+            )
+    return np.frombuffer(data, dtype).reshape(sizes).astype(dtype.newbyteorder("="), copy=False)
+
+
+def _part(text: str) -> str:
+    words = re.split(r"[-_.]", text.lower())
+    if "t10k" in words:
+        return TEST
+    return next((SPELLINGS[word] for word in reversed(words) if word in SPELLINGS), ALL)

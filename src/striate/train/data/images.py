@@ -1,0 +1,193 @@
+"""One image file as an array: uint8, (C, H, W), upright, grey or RGB, and what had to be changed for that.
+
+Decides what an image may be: the formats below (none that runs a program), at most as many pixels as Pillow's
+own limit against decompression bombs. Refuses to guess at floating-point pixels.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+import numpy as np
+
+from striate.diagnostics import FormatError, LimitError, SourceError, StriateError
+from striate.train.data.dataset import Array
+from striate.train.data.files import opened, unreadable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+#: Pillow's names. No EPS (it starts Ghostscript) and no format that reads other files.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp"}
+    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
+MAX_PIXELS = 89_478_485  # Pillow's MAX_IMAGE_PIXELS: a quarter of a gigabyte of RGB
+MAX_BYTES = 256 << 20  # of one encoded image
+_GREY = ("1", "L", "LA", "La", "I", "F")
+_TURNED = 0x0112  # the EXIF tag Orientation
+
+
+class Look(NamedTuple):
+    """What the header of an image says. size: (H, W), upright."""
+
+    size: tuple[int, int]
+    channels: int
+    format: str
+
+
+def load_image(
+    source: Path | str | bytes | BinaryIO, channels: int | None = None, name: str = ""
+) -> tuple[Array, tuple[str, ...]]:
+    """(C, H, W) uint8 and what was changed. channels: 1, 3, or None for what the image has.
+
+    Raises SourceError (missing, unreadable), FormatError (no image, cut off), LimitError (too many pixels).
+    """
+    if isinstance(source, bytes):
+        return decode(io.BytesIO(source), name or "image", channels)
+    if isinstance(source, str | Path):
+        with opened(Path(source)) as stream:
+            return decode(stream, name or str(source), channels)
+    return decode(source, name or str(getattr(source, "name", "image")), channels)
+
+
+def look(stream: BinaryIO, name: str) -> Look:
+    """Size and channels from the header alone. Raises FormatError, LimitError."""
+    try:
+        with _open(stream, name) as image:
+            turned = image.getexif().get(_TURNED, 1) in (5, 6, 7, 8)
+            size = image.size if turned else image.size[::-1]
+            return Look(size, 1 if _is_grey(image) else 3, image.format or "image")
+    except StriateError:
+        raise
+    except Exception as error:
+        raise _broken(name, error) from None
+
+
+def decode(stream: BinaryIO, name: str, channels: int | None) -> tuple[Array, tuple[str, ...]]:
+    """See load_image."""
+    try:
+        with _open(stream, name) as image:
+            return convert(image, channels, name)
+    except (StriateError, MemoryError):
+        raise
+    except OSError as error:
+        if error.errno is not None:  # the disk, not the picture
+            raise unreadable(name, error) from None
+        raise _broken(name, error) from None
+    except Exception as error:  # decoders meet hostile bytes: whatever they raise, it is this one image
+        raise _broken(name, error) from None
+
+
+def convert(image: Picture, channels: int | None, name: str) -> tuple[Array, tuple[str, ...]]:
+    """A Pillow image as (C, H, W) uint8, and what was changed. Raises FormatError, LimitError."""
+    _bounded(image, name)
+    notes: list[str] = []
+    if getattr(image, "format", None) in ("GIF", "WEBP", "TIFF") and getattr(image, "n_frames", 1) > 1:
+        notes.append("only the first of several frames read")
+    image = _upright(image, notes)
+    natural = 1 if _is_grey(image) else 3
+    wanted = channels or natural
+    if wanted not in (1, 3):
+        raise FormatError(
+            f"an image file has 1 or 3 channels, not {wanted}", where=name, fix="channels 1 or 3"
+        )
+    if image.mode.startswith("I"):
+        pixels = _sixteen_bits(np.asarray(image), name)
+        notes.append("16 bits per pixel cut to 8")
+        return (pixels[None] if wanted == 1 else np.stack([pixels] * 3)), tuple(notes)
+    if image.mode == "F":
+        raise FormatError(
+            f"{name} has floating-point pixels", where=name, fix="save it with 8 bits, or use .npz"
+        )
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        notes.append("transparent pixels laid over white")
+        image = _over_white(image)
+    elif image.mode not in ("1", "L", "RGB"):
+        notes.append({"P": "palette"}.get(image.mode, image.mode) + " read as RGB")
+        image = image.convert("RGB")
+    if wanted != natural:
+        notes.append("grey repeated in three channels" if wanted == 3 else "colour turned to grey")
+    pixels = np.asarray(image.convert("L" if wanted == 1 else "RGB"))
+    return np.ascontiguousarray(pixels[None] if wanted == 1 else pixels.transpose(2, 0, 1)), tuple(notes)
+
+
+def _open(stream: BinaryIO, name: str) -> Picture:
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise SourceError("images are read by Pillow, which is missing", fix="pip install pillow") from None
+    try:
+        image = Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise FormatError(
+            f"{name} is no image",
+            where=name,
+            why=f"it does not begin as one of {', '.join(FORMATS)}",
+            fix="remove it, or save it as PNG",
+        ) from None
+    except Image.DecompressionBombError as error:
+        raise _bomb(name, str(error)) from None
+    _bounded(image, name)
+    return image
+
+
+def _bounded(image: Picture, name: str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _bomb(name, f"{width:,} x {height:,} pixels; at most {MAX_PIXELS:,} are decoded")
+    if not width * height:
+        raise FormatError(f"{name} has no pixels", where=name, why=f"{width} x {height}", fix="remove it")
+
+
+def _bomb(name: str, why: str) -> LimitError:
+    return LimitError(
+        f"{name} is too large an image", where=name, why=why, fix="remove it, or make it smaller"
+    )
+
+
+def _broken(name: str, error: Exception) -> FormatError:
+    return FormatError(
+        f"{name} cannot be decoded",
+        where=name,
+        why=(str(error) or type(error).__name__).splitlines()[0][:200],
+        fix="replace or remove it",
+    )
+
+
+def _is_grey(image: Picture) -> bool:
+    return image.mode in _GREY or image.mode.startswith("I;16")
+
+
+def _upright(image: Picture, notes: list[str]) -> Picture:
+    from PIL import ImageOps
+
+    try:
+        if image.getexif().get(_TURNED, 1) in range(2, 9):
+            upright = ImageOps.exif_transpose(image)
+            notes.append("turned upright as EXIF says")
+            return upright or image
+    except OSError:
+        raise  # the pixels themselves
+    except Exception:
+        notes.append("EXIF data unreadable, image left as it is")
+    return image
+
+
+def _sixteen_bits(pixels: Array, name: str) -> Array:
+    low, high = int(pixels.min()), int(pixels.max())
+    if low < 0 or high > 65535:
+        raise FormatError(
+            f"{name} has pixels from {low:,} to {high:,}", where=name, fix="save it with 8 or 16 bits"
+        )
+    return (pixels.astype(np.uint32) >> 8).astype(np.uint8)
+
+
+def _over_white(image: Picture) -> Picture:
+    from PIL import Image
+
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")

@@ -1,0 +1,196 @@
+"""Arrays in an .npz file: x_train, y_train, x_test, …; or x and y; never pickled objects.
+
+A zip file can claim anything. What each array claims is checked against the others, the file's own size and the
+limit before memory is asked for, and no more is read than was claimed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, BinaryIO, cast
+
+import numpy as np
+
+from striate.diagnostics import FormatError, LimitError
+from striate.train.data.arrays import ArrayData, common_classes
+from striate.train.data.dataset import Array, Dataset
+from striate.train.data.files import allow, opened, printable, read_into
+from striate.train.data.splits import ALL, SPELLINGS
+
+MAX_MEMBERS = 1000
+BOMB = 64 << 20  # bytes; a larger array that shrinks more than …
+RATIO = 200  # … this many times is a bomb, not pictures: photographs shrink 2 times, drawings 20
+IMAGES = frozenset({"x", "image", "images", "data", "img", "imgs", "inputs"})
+LABELS = frozenset({"y", "label", "labels", "target", "targets"})
+CLASSES = frozenset({"classes", "class_names", "label_names", "names"})
+
+
+def read_npz(path: Path) -> dict[str, Dataset]:
+    """The parts in an .npz file. Raises FormatError, LimitError, SourceError."""
+    with opened(path) as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                return _parts(path, archive)
+        except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
+            # RuntimeError: encrypted; NotImplementedError: an unknown compression
+            raise FormatError(
+                f"{path} is no whole .npz file",
+                where=str(path),
+                why=str(error) or "it is cut off",
+                fix="fetch it again",
+            ) from None
+
+
+def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
+    members = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+    if len(archive.infolist()) > MAX_MEMBERS:
+        raise LimitError(
+            f"{path} has {len(members):,} arrays",
+            where=str(path),
+            why=f"at most {MAX_MEMBERS:,}",
+            fix="split it",
+        )
+    if len(members) < len(archive.infolist()):
+        raise FormatError(f"{path} has two arrays of one name", where=str(path), fix="save it again")
+    roles = {key: role for key in members if (role := _role(key))}
+    pairs: dict[str, dict[str, str]] = {}
+    for key, role in roles.items():
+        if role[1] != "classes":
+            if role[1] in pairs.setdefault(role[0], {}):
+                raise FormatError(
+                    f"{path} has {role[1]} of one part twice",
+                    where=str(path),
+                    why=f"{pairs[role[0]][role[1]]}, {key}",
+                    fix="keep one",
+                )
+            pairs[role[0]][role[1]] = key
+    pairs = {part: pair for part, pair in pairs.items() if len(pair) == 2}
+    if len(pairs) > 1 and ALL in pairs:
+        del pairs[ALL]  # x beside x_train: the parts say more
+    if not pairs:
+        raise FormatError(
+            f"{path} has no images with labels",
+            where=str(path),
+            why=f"its arrays are {', '.join(map(printable, list(members)[:8])) or 'none'}",
+            fix="call them x and y, or x_train, y_train, x_test, y_test",
+        )
+    used = [key for pair in pairs.values() for key in pair.values()]
+    names_key = next((key for key, role in roles.items() if role == (ALL, "classes")), None)
+    for key in used:
+        _guard(path, members[key])
+    allow(sum(members[key].file_size for key in used), path, "its arrays together")
+    arrays = {key: _array(path, archive, members[key], text=roles[key][1] == "labels") for key in used}
+    names = _class_names(path, archive, members[names_key]) if names_key else None
+    every, classes = common_classes([arrays[pair["labels"]] for pair in pairs.values()], str(path), names)
+    rest = [key for key in members if key not in used and key != names_key]
+    remarks = (f"arrays not read: {', '.join(map(printable, rest[:5]))}",) if rest else ()
+    return {
+        part: ArrayData(
+            arrays[pair["images"]],
+            labels,
+            classes,
+            kind=f".npz {path}",
+            part="" if part == ALL else part,
+            remarks=remarks,
+            naming=lambda index, part=part: f"{part}#{index}",  # type: ignore[misc]
+        )
+        for (part, pair), labels in zip(pairs.items(), every)
+    }
+
+
+def _role(key: str) -> tuple[str, str] | None:
+    """(part, "images" | "labels" | "classes") of a key such as x_train or test_labels."""
+    if key.lower() in CLASSES:
+        return ALL, "classes"
+    if key in ("arr_0", "arr_1"):  # np.savez(path, x, y)
+        return ALL, "images" if key == "arr_0" else "labels"
+    words = [word for word in re.split(r"[_\-./ ]+", key.lower()) if word]
+    parts = [SPELLINGS[word] for word in words if word in SPELLINGS]
+    kinds = [word for word in words if word in IMAGES | LABELS]
+    if len(words) != len(parts) + len(kinds) or len(parts) > 1 or len(kinds) != 1:
+        return None
+    return parts[0] if parts else ALL, "images" if kinds[0] in IMAGES else "labels"
+
+
+def _guard(path: Path, entry: zipfile.ZipInfo) -> None:
+    name = f"{path}, {printable(entry.filename)}"
+    allow(entry.file_size, name, "it")
+    if entry.file_size > BOMB and entry.file_size > RATIO * max(1, entry.compress_size):
+        raise LimitError(
+            f"{name} looks like a zip bomb",
+            where=str(path),
+            why=f"{entry.compress_size:,} bytes unfold to {entry.file_size:,}, more than {RATIO} times",
+            fix="if you made it yourself, save it with np.savez (not compressed)",
+        )
+
+
+def _array(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, text: bool = False) -> Array:
+    """One array. text: strings may be in it."""
+    where = f"{path}, {printable(entry.filename)}"
+    with archive.open(entry) as stream:
+        shape, fortran, dtype = _header(stream, where)
+        if (
+            dtype.hasobject
+            or dtype.fields
+            or (dtype.kind not in "iufb" and not (text and dtype.kind in "US"))
+        ):
+            raise FormatError(
+                f"{where} has values of type {dtype}",
+                where=where,
+                why="objects are pickled, and nothing pickled is read"
+                if dtype.hasobject
+                else "images and labels are numbers",
+                fix="save plain numbers: np.savez(path, x=x.astype('uint8'), y=y.astype('int64'))",
+            )
+        count = math.prod(shape) * dtype.itemsize
+        room = entry.file_size - stream.tell()
+        if count != room:
+            raise FormatError(
+                f"{where} is not as long as it says",
+                where=where,
+                why=f"shape {shape} of {dtype} is {count:,} bytes, and there are {room:,}",
+                fix="save it again",
+            )
+        data = read_into(cast(BinaryIO, stream), count)
+        if len(data) < count or stream.read(1):  # the last read checks the sum
+            raise FormatError(
+                f"{where} is cut off",
+                where=where,
+                why=f"{len(data):,} of {count:,} bytes",
+                fix="fetch it again",
+            )
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, fortran, dtype = read(stream)  # literal_eval of at most 10,000 characters
+        if min(shape, default=0) < 0:
+            raise ValueError(f"shape {shape}")
+        return shape, fortran, dtype
+    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, OverflowError) as error:
+        raise FormatError(
+            f"{where} is no array",
+            where=where,
+            why=(str(error) or "its head is broken").splitlines()[0][:200],
+            fix="save it with np.savez",
+        ) from None
+
+
+def _class_names(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[str, ...]:
+    _guard(path, entry)
+    names = _array(path, archive, entry, text=True)
+    if names.ndim != 1:
+        raise FormatError(
+            f"{path}: {entry.filename} is no list of names", where=str(path), fix="one name per class"
+        )
+    return tuple(printable(str(name)) for name in names.tolist())

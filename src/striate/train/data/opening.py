@@ -1,0 +1,266 @@
+"""One door to all data: looks at what it is given, reads it with the reader that fits, says what was found.
+
+Decides which format it is, from content before names; refuses to guess between two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from striate.diagnostics import FormatError, SourceError, UsageError, suggest
+from striate.train.data import cifar, idx, shards
+from striate.train.data.arrays import ArrayData, common_classes
+from striate.train.data.dataset import Dataset, OnBad
+from striate.train.data.files import head, is_directory, status, unreadable
+from striate.train.data.folder import folders, read_folder
+from striate.train.data.foreign import is_foreign, is_foreign_splits, read_foreign
+from striate.train.data.npz import read_npz
+from striate.train.data.samples import SAMPLES
+from striate.train.data.splits import ALL, SPELLINGS, TRAIN, DataSplits, choose, complete
+
+Parts = dict[str, Dataset]
+READS = "folders of images, CIFAR, IDX (MNIST), .npz, tar shards"
+
+
+@overload
+def open_data(
+    source: Any, split: None = None, *, holdout: float = 0.1, seed: int = 0, on_bad: OnBad = "skip"
+) -> DataSplits: ...
+@overload
+def open_data(
+    source: Any, split: str, *, holdout: float = 0.1, seed: int = 0, on_bad: OnBad = "skip"
+) -> Dataset: ...
+def open_data(
+    source: Any, split: str | None = None, *, holdout: float = 0.1, seed: int = 0, on_bad: OnBad = "skip"
+) -> DataSplits | Dataset:
+    """The parts of a data set, or the one called `split`: "train", "val", "test", "all".
+
+    source: a path, a sample's name (digits, textures, faces), (x, y) arrays, {"train": (x, y), ...}, a Hugging Face
+    dataset, or what this function returned. holdout: the share of each class drawn, by `seed` and name, for each part
+    the source lacks. on_bad: "skip" leaves unreadable images out, counts and names them; "refuse" stops at the first.
+    Raises SourceError, FormatError, LimitError, MissingExtraError, UsageError.
+    """
+    if on_bad not in ("skip", "refuse"):
+        raise UsageError(f"on_bad {on_bad!r} has no meaning", fix='"skip" or "refuse"')
+    if isinstance(source, DataSplits):
+        return source if split is None else choose(source.parts(), split, "the data")
+    parts = read_parts(source, on_bad)
+    where = str(source) if isinstance(source, str | os.PathLike) else "the data"
+    if split == ALL:
+        return choose(parts, ALL, where)
+    fixed = set(parts)
+    parts = complete(parts, holdout, seed)
+    if split is not None:
+        return choose(parts, split, where)
+    if TRAIN not in parts:
+        raise SourceError(
+            f"{where} has no train part", where=where, why=f"it has {', '.join(fixed)}", fix="add one"
+        )
+    return DataSplits(parts[TRAIN], parts.get("validation"), parts.get("test"), found(parts))
+
+
+def found(parts: Mapping[str, Dataset]) -> str:
+    """What was found, in words: one line for the source, one for each part."""
+    first = next(iter(parts.values()))
+    channels, height, width = first.shape
+    size = f"{height}x{width}x{channels}" if first.uniform else f"of several sizes, often {height}x{width}"
+    remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
+    lines = [f"{first.kind}: images {size} in {len(first.classes)} classes", *remarks]
+    lines += [f"{len(data):,} {data.part or name}" for name, data in parts.items()]
+    return "\n  ".join(lines)
+
+
+def read_parts(source: Any, on_bad: OnBad = "skip") -> Parts:
+    """The parts as the source has them: train, validation, test, or "all" where it has none."""
+    if isinstance(source, Dataset):
+        return {ALL: source}
+    if isinstance(source, str | os.PathLike):
+        text = os.fspath(source)
+        if not isinstance(text, str):
+            text = os.fsdecode(text)
+        parts = SAMPLES[text]() if text in SAMPLES and isinstance(source, str) else _read_path(text, on_bad)
+    elif is_foreign(source) or is_foreign_splits(source):
+        parts = read_foreign(source, on_bad)
+    else:
+        parts = _read_arrays(source)
+    empty = [name for name, data in parts.items() if not len(data)]
+    if empty:
+        raise FormatError(
+            f"the {empty[0]} part is empty", where=parts[empty[0]].kind, fix="add images, or remove the part"
+        )
+    return parts
+
+
+def _read_arrays(source: Any) -> Parts:
+    pairs: Mapping[Any, Any] = source if isinstance(source, Mapping) else {ALL: source}
+    named: dict[str, Any] = {}
+    for name, pair in pairs.items():
+        part = ALL if name == ALL else SPELLINGS.get(str(name).lower())
+        if part is None or not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise UsageError(
+                f"data of type {type(source).__name__} cannot be read",
+                why="data in memory is (x, y), or {'train': (x, y), 'test': (x, y)}",
+                fix="give images and labels together",
+            )
+        named[part] = pair
+    if not named:
+        raise UsageError("there is no data", fix="{'train': (x, y)}")
+    labels, classes = common_classes([y for _, y in named.values()], "arrays in memory")
+    return {
+        part: ArrayData(np.asarray(x), y, classes, part="" if part == ALL else part)
+        for (part, (x, _)), y in zip(named.items(), labels)
+    }
+
+
+def _read_path(text: str, on_bad: OnBad) -> Parts:
+    if "://" in text:
+        raise SourceError(
+            f"{text} is not on this machine",
+            where=text,
+            why="nothing is fetched from a network",
+            fix="fetch it, then name the path",
+        )
+    path = Path(text).expanduser()
+    if any(mark in text for mark in "*?{") and not os.path.lexists(path):
+        files = shards.expand(str(path))
+        return shards.read_shards(_by_part(files), text, on_bad)
+    try:
+        return _read_directory(path, on_bad) if is_directory(path) else _read_file(path, on_bad)
+    except SourceError as error:
+        near = suggest(text, SAMPLES)
+        if near and os.sep not in text and not os.path.lexists(path):
+            error.fix = f"did you mean the sample {near}?"
+        raise
+
+
+def _by_part(files: list[Path]) -> dict[str, list[Path]]:
+    parts: dict[str, list[Path]] = {}
+    for file in files:
+        parts.setdefault(shards.part_of(file, file.parent), []).append(file)
+    return parts
+
+
+def _read_directory(root: Path, on_bad: OnBad) -> Parts:
+    """The one format found in a directory, or in the folders archives unpack into. Raises FormatError for two."""
+    for folder in (root, *_unpacked(root)):
+        kinds = _formats(folder, on_bad)
+        if len(kinds) > 1:
+            raise FormatError(
+                f"{folder} has data in several formats",
+                where=str(folder),
+                why=", ".join(kinds),
+                fix="name the file, or move one format away",
+            )
+        for read in kinds.values():
+            return read()
+    return read_folder(root, on_bad)
+
+
+def _unpacked(root: Path) -> list[Path]:
+    """Folders that CIFAR and MNIST archives, and the tools that fetch them, put the files into."""
+    known = ("cifar-10-batches-bin", "cifar-100-binary", "cifar-10-batches-py", "cifar-100-python", "raw")
+    inside = [root / name for name in folders(root) if name in known]
+    for name in folders(root):
+        if name in ("MNIST", "FashionMNIST") and (root / name / "raw").is_dir():
+            inside.append(root / name / "raw")
+    if len(inside) > 1:
+        raise FormatError(
+            f"{root} has several data sets",
+            where=str(root),
+            why=", ".join(path.name for path in inside),
+            fix=f"name one: {inside[0]}",
+        )
+    return inside
+
+
+def _formats(folder: Path, on_bad: OnBad) -> dict[str, Callable[[], Parts]]:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise unreadable(folder, error) from None
+    kinds: dict[str, Callable[[], Parts]] = {}
+    if binary := [path for path in files if cifar.BINARY.fullmatch(path.name)]:
+        kinds["CIFAR binary"] = lambda: cifar.read_binary(binary)
+    python = [
+        path for path in files if cifar.PYTHON.fullmatch(path.name) and head(path, 1) in (b"\x80", b"(", b"")
+    ]
+    if python:
+        kinds["CIFAR python"] = lambda: cifar.read_python(python)
+    if pairs := [path for path in files if idx.NAME.fullmatch(path.name)]:
+        kinds["IDX"] = lambda: idx.read_idx(pairs)
+    if tars := shards.find(folder):
+        kinds["tar shards"] = lambda: shards.read_shards(tars, str(folder), on_bad)
+    if arrays := [path for path in files if path.suffix.lower() == ".npz"]:
+        if len(arrays) > 1:
+            names = ", ".join(path.name for path in arrays[:4])
+            raise FormatError(
+                f"{folder} has several .npz files", where=str(folder), why=names, fix=f"name one: {arrays[0]}"
+            )
+        kinds[".npz"] = lambda: read_npz(arrays[0])
+    return kinds
+
+
+#: What a file of another kind begins with, and what to do about it.
+STRANGERS: Mapping[bytes, tuple[str, str]] = {
+    b"\x93NUMPY": ("one array without labels (.npy)", "np.savez(path, x=images, y=labels)"),
+    b"\x89PNG": ("one image", "name a folder: train/<class>/<image>"),
+    b"\xff\xd8\xff": ("one image", "name a folder: train/<class>/<image>"),
+    b"GIF8": ("one image", "name a folder: train/<class>/<image>"),
+    b"\x89HDF": ("HDF5", "convert it to .npz"),
+    b"PAR1": ("Parquet", "load it with `datasets` and pass the object, or convert it to .npz"),
+    b"BZh": ("bzip2", "bunzip2 it"),
+    b"\xfd7zXZ": ("xz", "unxz it"),
+    b"\x28\xb5\x2f\xfd": ("zstandard", "unzstd it"),
+    b"7z\xbc\xaf": ("7-zip", "unpack it"),
+}
+
+
+def _read_file(path: Path, on_bad: OnBad) -> Parts:
+    size, start = status(path).st_size, head(path)
+    if not size:
+        raise FormatError(f"{path} is empty", where=str(path), why="0 bytes", fix="fetch it again")
+    for magic, (what, fix) in STRANGERS.items():
+        if start.startswith(magic):
+            raise FormatError(f"{path} is {what}", where=str(path), why=f"read are {READS}", fix=fix)
+    if cifar.BINARY.fullmatch(path.name):
+        return cifar.read_binary([path])
+    if start[:2] == b"PK":
+        return read_npz(path)
+    if idx.NAME.fullmatch(path.name) or (start[:2] == b"\0\0" and len(start) > 4 and start[2] in idx.TYPES):
+        return _read_pair(path)
+    if start[257:262] == b"ustar" or path.name.lower().endswith((".tar", ".tgz", ".tar.gz")):
+        return shards.read_shards({ALL: [path]}, str(path), on_bad)
+    if start[:1] == b"\x80" or (start[:1] == b"(" and cifar.PYTHON.fullmatch(path.name)):
+        return cifar.read_python([path])
+    if path.suffix.lower() == ".npz":
+        return read_npz(path)  # which says what is wrong with it
+    if size % (cifar.PIXELS + 1) == 0 or size % (cifar.PIXELS + 2) == 0:
+        return cifar.read_binary([path])
+    raise FormatError(
+        f"{path} is in no format that is read",
+        where=str(path),
+        why=f"it begins with {start[:8].hex(' ')}; read are {READS}",
+        fix="convert it to .npz with x and y, or to folders train/<class>/<image>",
+    )
+
+
+def _read_pair(path: Path) -> Parts:
+    match = idx.NAME.fullmatch(path.name)
+    if not match:
+        raise SourceError(
+            f"{path} is an IDX file without a partner",
+            where=str(path),
+            why="images and labels are found by their names",
+            fix="call them train-images-idx3-ubyte and train-labels-idx1-ubyte",
+        )
+    same = [
+        other
+        for other in path.parent.iterdir()
+        if (found := idx.NAME.fullmatch(other.name)) and found["part"] == match["part"] and other.is_file()
+    ]
+    return idx.read_idx(same)

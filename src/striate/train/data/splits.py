@@ -1,0 +1,131 @@
+"""Parts of a data set: as the source has them or, where it has none, drawn by a seed from the names.
+
+By name, not by number: a file more or less moves at most a few images at a boundary, so a resumed or repeated
+run does not meet its training images in the test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from striate.diagnostics import SourceError, UsageError, suggest
+from striate.train.data.dataset import Dataset, Joined, Labels, Shape, Subset
+
+TRAIN, VALIDATION, TEST, ALL = "train", "validation", "test", "all"
+#: How folders, files and keys spell the parts.
+SPELLINGS: Mapping[str, str] = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "validation": VALIDATION,
+    "dev": VALIDATION,
+    "test": TEST,
+    "testing": TEST,
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DataSplits:
+    """The parts to train, to choose and to judge with; `found` says where each comes from."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset | None
+    found: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.train.classes
+
+    @property
+    def shape(self) -> Shape:
+        return self.train.shape
+
+    def parts(self) -> dict[str, Dataset]:
+        """The parts there are, by name."""
+        every = {TRAIN: self.train, VALIDATION: self.validation, TEST: self.test}
+        return {name: data for name, data in every.items() if data is not None}
+
+
+def complete(parts: Mapping[str, Dataset], holdout: float, seed: int) -> dict[str, Dataset]:
+    """`parts` with what is missing drawn from what is there: {"all"} becomes three, {"train", "test"} too.
+
+    `holdout` is the share of each class drawn for each missing part; 0 draws nothing. Raises UsageError.
+    """
+    if not 0 <= holdout < 0.5:
+        raise UsageError(
+            f"holdout {holdout} has no meaning", why="a share of each class", fix="0 to below 0.5"
+        )
+    share = f"{holdout * 100:.4g} % of each class by seed {seed}"
+    if ALL in parts:
+        whole = parts[ALL]
+        if not holdout:
+            return {TRAIN: Subset(whole, np.arange(len(whole)), TRAIN)}
+        places = held_out(whole, (holdout, holdout), seed)
+        rest = f"what {VALIDATION} and {TEST}, {share} each, leave"
+        said = (rest, share, share)
+        return {
+            name: Subset(whole, at, f"{name}: {text}")
+            for name, at, text in zip((TRAIN, VALIDATION, TEST), places, said)
+        }
+    done = dict(parts)
+    if TRAIN in parts and VALIDATION not in parts and holdout:
+        whole = parts[TRAIN]
+        kept, drawn = held_out(whole, (holdout,), seed)
+        if len(drawn):
+            done[TRAIN] = Subset(whole, kept, f"{TRAIN} without {VALIDATION}")
+            done[VALIDATION] = Subset(whole, drawn, f"{VALIDATION}: {share} of {TRAIN}")
+    return done
+
+
+def held_out(data: Dataset, shares: tuple[float, ...], seed: int) -> list[Labels]:
+    """Places of what is left, then of each share: drawn in every class by the hash of names and seed, in stored order.
+
+    A class of at least as many images as there are parts gives one to every share.
+    """
+    rank = np.array([_hash(data.name(index), seed) for index in range(len(data))], np.uint64)
+    part = np.zeros(len(data), np.int64)
+    for label in range(len(data.classes)):
+        members = np.flatnonzero(data.labels == label)
+        members = members[np.argsort(rank[members], kind="stable")]
+        at = 0
+        for number, share in enumerate(shares, 1):
+            least = 1 if len(members) > len(shares) else 0
+            count = max(least, round(share * len(members))) if share else 0
+            part[members[at : at + count]] = number
+            at += count
+    return [np.flatnonzero(part == number) for number in range(len(shares) + 1)]
+
+
+def choose(parts: Mapping[str, Dataset], wanted: str, where: str) -> Dataset:
+    """The part called `wanted` in any spelling; "all" joins them. Raises SourceError, UsageError."""
+    name = ALL if wanted == ALL else SPELLINGS.get(wanted.lower())
+    if name is None:
+        nearest = suggest(wanted, [*SPELLINGS, ALL])
+        raise UsageError(
+            f"there is no part {wanted!r}",
+            why="parts are train, val, test and all",
+            fix=f"did you mean {nearest}?" if nearest else "one of these",
+        )
+    if name in parts:
+        return parts[name]
+    if name == ALL:
+        every = list(parts.values())
+        return every[0] if len(every) == 1 else Joined(every, " + ".join(parts))
+    raise SourceError(
+        f"{where} has no {name} part",
+        where=where,
+        why=f"it has {', '.join(parts)}",
+        fix=f"add one, or ask for {next(iter(parts))}",
+    )
+
+
+def _hash(name: str, seed: int) -> int:
+    return int.from_bytes(
+        hashlib.blake2b(f"{seed}/{name}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    )

@@ -1,0 +1,362 @@
+"""The steps images go through on their way into a network; each is one frozen declaration of its settings.
+
+A step works on a batch (N, C, H, W) and, where it leaves something to chance, on `draws` numbers in [0, 1) per
+image: what happens to an image depends on its own draws only, never on its batch. uint8 stays uint8 until a step
+needs fractions. numpy and Pillow only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import FormatError
+from striate.train.data.dataset import Array, Shape, to_float
+
+Draws = NDArray[np.float64]
+Size = tuple[int, int]  # (H, W)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, as Pillow's "L"
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One step; subclasses add fields. `word` is its name in a recorded transformation."""
+
+    word: ClassVar[str]
+    draws: ClassVar[int] = 0
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        """x: (N, C, H, W); u: (N, draws). Never changes x in place."""
+        raise NotImplementedError
+
+    def output(self, shape: Shape) -> Shape:
+        """The shape of an image after this step. Raises FormatError where the step cannot take it."""
+        return shape
+
+    def __str__(self) -> str:
+        values = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        return " ".join([self.word, *(_plain(value) for value in values)])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        numbers = all(isinstance(part, int) for part in value)
+        return ("x" if numbers else ",").join(_plain(part) for part in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def demand(condition: bool, what: str, fix: str) -> None:
+    """Raise FormatError where a setting has no meaning."""
+    if not condition:
+        raise FormatError(what, where="transform", fix=fix)
+
+
+@dataclasses.dataclass(frozen=True)
+class Resize(Step):
+    """Resampled to exactly `size` (H, W), antialiased; the sides' ratio may change. See Fit."""
+
+    word = "resize"
+    size: Size
+
+    def __post_init__(self) -> None:
+        demand(min(self.size) >= 1, f"resize to {self.size}", "sizes of 1 pixel or more")
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        if x.shape[2:] == self.size:
+            return x
+        return np.stack([resample(image, self.size) for image in x]) if len(x) else _empty(x, self.size)
+
+    def output(self, shape: Shape) -> Shape:
+        return shape[0], *self.size
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit(Step):
+    """Resampled so that `size` (H, W) is just covered, then the centre is cut out: nothing is distorted."""
+
+    word = "fit"
+    size: Size
+
+    def __post_init__(self) -> None:
+        demand(min(self.size) >= 1, f"fit to {self.size}", "sizes of 1 pixel or more")
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        height, width = x.shape[2:]
+        if (height, width) == self.size:
+            return x
+        scale = max(self.size[0] / height, self.size[1] / width)
+        covering = max(self.size[0], round(height * scale)), max(self.size[1], round(width * scale))
+        return CenterCrop(self.size)(Resize(covering)(x, u), u)
+
+    def output(self, shape: Shape) -> Shape:
+        return shape[0], *self.size
+
+
+@dataclasses.dataclass(frozen=True)
+class CenterCrop(Step):
+    """The middle `size` (H, W) of an image at least as large."""
+
+    word = "center_crop"
+    size: Size
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        self.output((x.shape[1], x.shape[2], x.shape[3]))
+        top, left = ((have - want) // 2 for have, want in zip(x.shape[2:], self.size))
+        return x[:, :, top : top + self.size[0], left : left + self.size[1]]
+
+    def output(self, shape: Shape) -> Shape:
+        if shape[1] < self.size[0] or shape[2] < self.size[1]:
+            raise FormatError(
+                f"a centre of {self.size[0]}x{self.size[1]} cannot be cut from {shape[1]}x{shape[2]}",
+                where="transform",
+                fix=f'a "fit" to {self.size[0]}x{self.size[1]} instead',
+            )
+        return shape[0], *self.size
+
+
+@dataclasses.dataclass(frozen=True)
+class PadCrop(Step):
+    """Zeros on every side, then a random window of the image's own size: a random shift."""
+
+    word, draws = "pad_crop", 2
+    padding: int = 4
+
+    def __post_init__(self) -> None:
+        demand(self.padding >= 0, f"pad_crop by {self.padding}", "0 pixels or more")
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        p, (height, width) = self.padding, x.shape[2:]
+        padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
+        corner = (u * (2 * p + 1)).astype(int)
+        out = np.empty_like(x)
+        for n, (top, left) in enumerate(corner.tolist()):
+            out[n] = padded[n, :, top : top + height, left : left + width]
+        return out
+
+
+@dataclasses.dataclass(frozen=True)
+class Flip(Step):
+    """Mirrored left to right with this probability; `axis` "h" mirrors top to bottom."""
+
+    word, draws = "flip", 1
+    probability: float = 0.5
+    axis: str = "w"
+
+    def __post_init__(self) -> None:
+        demand(0 <= self.probability <= 1, f"flip with probability {self.probability}", "0 to 1")
+        demand(self.axis in ("w", "h"), f"flip along {self.axis!r}", '"w" (left to right) or "h"')
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        mirrored = x[..., ::-1] if self.axis == "w" else x[..., ::-1, :]
+        return np.where((u[:, 0] < self.probability)[:, None, None, None], mirrored, x)
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomResizedCrop(Step):
+    """A random window of `scale` of the area and a side ratio within `ratio`, resampled to `size` (H, W).
+
+    Szegedy et al. 2015 (GoogLeNet), section 6. One draw: a window that would stand out is cut to the image.
+    """
+
+    word, draws = "random_resized_crop", 4
+    size: Size
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __post_init__(self) -> None:
+        demand(min(self.size) >= 1, f"random_resized_crop to {self.size}", "sizes of 1 pixel or more")
+        demand(0 < self.scale[0] <= self.scale[1] <= 1, f"scale {self.scale}", "0 < lowest <= highest <= 1")
+        demand(0 < self.ratio[0] <= self.ratio[1], f"ratio {self.ratio}", "0 < lowest <= highest")
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        out = np.empty((*x.shape[:2], *self.size), x.dtype)
+        for n, image in enumerate(x):
+            y0, y1, x0, x1 = window(x.shape[2], x.shape[3], self.scale, self.ratio, u[n])
+            out[n] = resample(image[:, y0:y1, x0:x1], self.size)
+        return out
+
+    def output(self, shape: Shape) -> Shape:
+        return shape[0], *self.size
+
+
+@dataclasses.dataclass(frozen=True)
+class ColourJitter(Step):
+    """Brightness, contrast and saturation times a factor within 1 ± the setting; hue turned by at most ± `hue` turns.
+
+    Always in this order. Hue turns the colour plane of YIQ; an image with one channel has neither saturation nor hue.
+    """
+
+    word, draws = "colour_jitter", 4
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        demand(
+            all(0 <= v <= 1 for v in (self.brightness, self.contrast, self.saturation))
+            and 0 <= self.hue <= 0.5,
+            f"{self}",
+            "strengths from 0 to 1, hue from 0 to 0.5",
+        )
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        x = to_float(x)
+        colour = x.shape[1] == 3
+        b, c, s, h = (np.float32(2) * u.astype(np.float32) - 1).T[:, :, None, None, None]
+        x = np.clip(x * (1 + self.brightness * b), 0, 1)
+        mean = (grey(x) if colour else x).reshape(len(x), -1).mean(1)[:, None, None, None]
+        x = np.clip(mean + (x - mean) * (1 + self.contrast * c), 0, 1)
+        if colour and self.saturation:
+            y = grey(x)
+            x = np.clip(y + (x - y) * (1 + self.saturation * s), 0, 1)
+        if colour and self.hue:
+            x = np.clip(_turn(x, (2 * math.pi * self.hue) * h[:, :, :, 0]), 0, 1)
+        return x.astype(np.float32, copy=False)
+
+    def output(self, shape: Shape) -> Shape:
+        if shape[0] not in (1, 3):
+            raise FormatError(
+                f"colours of {shape[0]} channels cannot be jittered",
+                where="transform",
+                fix="leave the step out",
+            )
+        return shape
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomErasing(Step):
+    """With this probability a random window of `scale` of the area becomes `value`. Zhong et al., arXiv 1708.04896."""
+
+    word, draws = "random_erasing", 5
+    probability: float = 0.5
+    scale: tuple[float, float] = (0.02, 1 / 3)
+    ratio: tuple[float, float] = (0.3, 3.3)
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        demand(0 <= self.probability <= 1, f"random_erasing with probability {self.probability}", "0 to 1")
+        demand(0 < self.scale[0] <= self.scale[1] <= 1, f"scale {self.scale}", "0 < lowest <= highest <= 1")
+        demand(0 < self.ratio[0] <= self.ratio[1], f"ratio {self.ratio}", "0 < lowest <= highest")
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        x = to_float(x).copy()
+        for n in np.flatnonzero(u[:, 4] < self.probability):
+            y0, y1, x0, x1 = window(x.shape[2], x.shape[3], self.scale, self.ratio, u[n])
+            x[n, :, y0:y1, x0:x1] = self.value
+        return x
+
+
+@dataclasses.dataclass(frozen=True)
+class Channels(Step):
+    """As many channels as asked: grey is repeated, colour becomes its luma (Rec. 601)."""
+
+    word = "channels"
+    count: int
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        self.output((x.shape[1], x.shape[2], x.shape[3]))
+        if x.shape[1] == self.count:
+            return x
+        if x.shape[1] == 1:
+            return np.repeat(x, self.count, axis=1)
+        y = grey(x if x.dtype != np.uint8 else x.astype(np.float32))
+        return np.rint(y).astype(np.uint8) if x.dtype == np.uint8 else y
+
+    def output(self, shape: Shape) -> Shape:
+        if shape[0] != self.count and (shape[0], self.count) != (3, 1) and (shape[0] != 1 or self.count < 1):
+            raise FormatError(
+                f"images of {shape[0]} channels cannot become {self.count}",
+                where="transform",
+                why="grey is repeated, and 3 channels become grey; nothing else has a meaning",
+                fix=f"a network with {shape[0]} input channels",
+            )
+        return self.count, *shape[1:]
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalise(Step):
+    """(pixel - mean) / std per channel, of pixels in [0, 1]."""
+
+    word = "normalise"
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        values = (*self.mean, *self.std)
+        demand(
+            len(self.mean) == len(self.std) > 0
+            and all(math.isfinite(v) for v in values)
+            and min(self.std) > 0,
+            f"normalise by mean {self.mean} and std {self.std}",
+            "as many of each as channels, finite, and every std above 0",
+        )
+
+    def __call__(self, x: Array, u: Draws) -> Array:
+        self.output((x.shape[1], x.shape[2], x.shape[3]))
+        mean, std = (np.array(values, np.float32)[:, None, None] for values in (self.mean, self.std))
+        return (to_float(x) - mean) / std
+
+    def output(self, shape: Shape) -> Shape:
+        if shape[0] != len(self.mean):
+            raise FormatError(
+                f"mean and std of {len(self.mean)} channels for images of {shape[0]}",
+                where="transform",
+                fix=f"{shape[0]} numbers in each, or a channels step before",
+            )
+        return shape
+
+
+def window(
+    height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float], u: Draws
+) -> tuple[int, int, int, int]:
+    """Rows and columns (from, to, from, to) of a random window: u gives its area, side ratio and place."""
+    area = height * width * (scale[0] + (scale[1] - scale[0]) * u[0])
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    sides = math.exp(low + (high - low) * u[1])
+    w = min(width, max(1, round(math.sqrt(area * sides))))
+    h = min(height, max(1, round(math.sqrt(area / sides))))
+    top, left = int(u[2] * (height - h + 1)), int(u[3] * (width - w + 1))
+    return top, top + h, left, left + w
+
+
+def resample(image: Array, size: Size) -> Array:
+    """image (C, H, W) as (C, *size), bilinear and antialiased. uint8 stays uint8."""
+    from PIL import Image
+
+    if image.shape[1:] == size:
+        return image
+    kind = image.dtype if image.dtype == np.uint8 else np.dtype(np.float32)
+    planes = [
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(plane, kind)).resize(size[::-1], Image.Resampling.BILINEAR)
+        )
+        for plane in image
+    ]
+    return np.stack(planes)
+
+
+def grey(x: Array) -> Array:
+    """The luma of colours. x: (N, 3, H, W) -> (N, 1, H, W) float32."""
+    return np.asarray((x * LUMA[:, None, None]).sum(1, keepdims=True), np.float32)
+
+
+def _turn(x: Array, angle: Array) -> Array:
+    """Colours turned by `angle` (N, 1, 1) radians around the grey axis, in YIQ."""
+    to_yiq = np.array(
+        [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], np.float32
+    )
+    y, i, q = (np.asarray((x * row[:, None, None]).sum(1), np.float32) for row in to_yiq)
+    cos, sin = np.cos(angle), np.sin(angle)
+    turned = (y, cos * i - sin * q, sin * i + cos * q)
+    back = np.linalg.inv(to_yiq.astype(np.float64)).astype(np.float32)
+    planes = [sum((weight * part for weight, part in zip(row, turned)), np.zeros_like(y)) for row in back]
+    return np.stack(planes, axis=1)
+
+
+def _empty(x: Array, size: Size) -> Array:
+    return np.empty((0, x.shape[1], *size), x.dtype)

@@ -1,0 +1,40 @@
+"""Work done ahead in the background, with a bound: results come in order, and only so many wait.
+
+The bound is the memory: at most `workers` results are being made and `ahead` more are waiting.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def default_workers() -> int:
+    """As many decoding threads as there are processors, four at most (decoding releases Python's lock)."""
+    return min(4, os.cpu_count() or 1)
+
+
+def in_order(
+    work: Callable[[Job], Result], jobs: Iterable[Job], workers: int, ahead: int = 2
+) -> Iterator[Result]:
+    """`work` of each job, in the order of the jobs; the first error stops it. 0 workers: here and now."""
+    if workers <= 0:
+        yield from map(work, jobs)
+        return
+    pool = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="striate-data")
+    waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(work, job))
+            if len(waiting) >= workers + ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:  # also when the reader stops half-way, or Ctrl-C
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,156 @@
+"""What lies where in a tar file, without unpacking it: names, offsets and sizes of its plain files.
+
+Nothing is written to disk under a name out of the archive. A member that claims a place outside (../x, /etc/x) or
+more bytes than the archive has makes the whole archive suspect, and it is refused.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+from striate.diagnostics import FormatError, LimitError
+from striate.train.data.files import CHUNK, opened, printable, unreadable
+
+MAX_MEMBERS = 20_000_000
+MAX_UNZIPPED = 64 << 30
+MAX_HEAD = 1 << 20  # bytes of one extended header: a name or a comment
+
+
+class Member(NamedTuple):
+    """A plain file in a tar."""
+
+    name: str
+    offset: int
+    size: int
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that gives no more than MAX_HEAD at once: a header cannot ask for the memory it claims."""
+
+    def __init__(self, inner: BinaryIO) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_HEAD:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self.inner.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.inner.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.inner.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
+def members(path: Path, stream: BinaryIO, skipped: list[str]) -> Iterator[Member]:
+    """The plain files, in order; names of links, devices and sparse files go to `skipped`.
+
+    Raises FormatError where the archive is cut off, damaged or points outside; LimitError.
+    """
+    length = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    if not length:
+        raise FormatError(f"{path} is empty", where=str(path), why="0 bytes", fix="fetch it again")
+    try:
+        with tarfile.open(fileobj=cast(BinaryIO, _Bounded(stream)), mode="r:") as archive:
+            count = 0
+            while (entry := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined]  # it would remember every one
+                count += 1
+                if count > MAX_MEMBERS:
+                    raise LimitError(
+                        f"{path} has more than {MAX_MEMBERS:,} files", where=str(path), fix="split it"
+                    )
+                name = _inside(path, entry.name)
+                if entry.isdir():
+                    continue
+                if not entry.isreg() or entry.issparse():
+                    skipped.append(name)
+                    continue
+                if entry.size < 0 or entry.offset_data + entry.size > length:
+                    raise FormatError(
+                        f"{path} is cut off",
+                        where=f"{path}, {name}",
+                        why=f"it claims {entry.size:,} bytes, and {max(0, length - entry.offset_data):,} follow",
+                        fix="fetch it again",
+                    )
+                yield Member(name, entry.offset_data, entry.size)
+            _at_end(path, stream, archive.offset, length)
+    except (tarfile.TarError, UnicodeError, ValueError, OverflowError, EOFError) as error:
+        raise FormatError(
+            f"{path} is no whole tar file",
+            where=str(path),
+            why=str(error) or type(error).__name__,
+            fix="fetch it again",
+        ) from None
+
+
+def _at_end(path: Path, stream: BinaryIO, offset: int, length: int) -> None:
+    """tarfile takes a damaged header for the end; only zeros may follow the real one."""
+    stream.seek(min(offset, length))
+    while chunk := stream.read(CHUNK):
+        if chunk.strip(b"\0"):
+            raise FormatError(
+                f"{path} is damaged",
+                where=f"{path}, byte {offset:,}",
+                why="there is no header where the next file should begin",
+                fix="fetch it again",
+            )
+
+
+def _inside(path: Path, name: str) -> str:
+    parts = name.replace("\\", "/").split("/")
+    if name.startswith(("/", "\\")) or ".." in parts or (parts[0][1:2] == ":" and len(parts[0]) == 2):
+        raise FormatError(
+            f"{path} has a file that points outside of it",
+            where=f"{path}, {printable(name)[:200]}",
+            why="an archive of images has no reason to; nothing was unpacked",
+            fix="use it only if you know who made it; pack it again without such names",
+        )
+    return printable("/".join(part for part in parts if part not in ("", ".")))
+
+
+def unzip(path: Path) -> BinaryIO:
+    """A gzipped tar as a nameless temporary file, so that any image can be reached. Raises FormatError, LimitError."""
+    spool = tempfile.TemporaryFile(prefix="striate-")  # noqa: SIM115  # closed by who reads it
+    try:
+        with opened(path) as stream, gzip.GzipFile(fileobj=stream) as inner:
+            total = 0
+            while chunk := inner.read(CHUNK):
+                total += len(chunk)
+                if total > MAX_UNZIPPED:
+                    raise LimitError(
+                        f"{path} unfolds to more than {MAX_UNZIPPED:,} bytes",
+                        where=str(path),
+                        fix="gunzip it yourself",
+                    )
+                spool.write(chunk)
+        spool.flush()
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        spool.close()
+        why = "it is cut off" if isinstance(error, EOFError) else str(error)
+        raise FormatError(
+            f"{path} cannot be gunzipped", where=str(path), why=why, fix="fetch it again"
+        ) from None
+    except OSError as error:
+        spool.close()
+        raise unreadable(path, error) from None
+    except BaseException:
+        spool.close()
+        raise
+    return cast(BinaryIO, spool)

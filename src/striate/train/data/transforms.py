@@ -1,0 +1,252 @@
+"""A transformation: steps in order, from images as stored to what a network reads; recorded with the model.
+
+What happens to an image depends on its key alone (chance.py), so the same epoch gives the same pixels bit for bit,
+in any batch and on any thread.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import FormatError, UnknownNameError, suggest
+from striate.train.data import chance, steps
+from striate.train.data.dataset import Array, Shape, stack, to_float
+from striate.train.data.steps import (
+    Channels,
+    ColourJitter,
+    Fit,
+    Flip,
+    Normalise,
+    PadCrop,
+    RandomErasing,
+    RandomResizedCrop,
+    Step,
+)
+
+#: word -> step, found in steps.py: adding a step edits no list.
+STEPS: Mapping[str, type[Step]] = types.MappingProxyType(
+    {
+        member.word: member
+        for _, member in inspect.getmembers(steps, inspect.isclass)
+        if issubclass(member, Step) and member is not Step
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Transform:
+    """Steps in order. Callable on images (N, C, H, W) or a list of (C, H, W) of any sizes."""
+
+    steps: tuple[Step, ...] = ()
+
+    def __call__(
+        self, images: Sequence[Array] | Array, keys: chance.Keys | None = None
+    ) -> NDArray[np.float32]:
+        """float32 (N, C, H, W). `keys`: one per image, for what is left to chance; without them all are 0."""
+        if keys is None:
+            keys = np.zeros(len(images), np.uint64)
+        if isinstance(images, np.ndarray):
+            return self._run(images, keys)
+        if len({image.shape for image in images}) == 1:
+            return self._run(np.stack(images), keys)
+        done = [self._run(image[None], keys[n : n + 1])[0] for n, image in enumerate(images)]
+        return to_float(stack(done))
+
+    def _run(self, x: Array, keys: chance.Keys) -> NDArray[np.float32]:
+        x = np.ascontiguousarray(x)  # sums depend on the layout in their last bit
+        for place, step in enumerate(self.steps):
+            x = step(x, chance.uniform(keys, place, step.draws))
+        return np.ascontiguousarray(to_float(x))
+
+    @property
+    def random(self) -> bool:
+        """Whether anything is left to chance."""
+        return any(step.draws for step in self.steps)
+
+    @property
+    def normalise(self) -> Normalise | None:
+        """The step that says mean and standard deviation, if there is one."""
+        return next((step for step in self.steps if isinstance(step, Normalise)), None)
+
+    def output(self, shape: Shape) -> Shape:
+        """The shape of an image of `shape` (C, H, W) afterwards. Raises FormatError where a step cannot take it."""
+        for step in self.steps:
+            shape = step.output(shape)
+        return shape
+
+    def describe(self) -> str:
+        """The steps on one line."""
+        return " -> ".join(str(step) for step in self.steps) or "pixels in [0, 1], unchanged"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and TOML."""
+        return {"steps": [{"step": step.word, **_plain(dataclasses.asdict(step))} for step in self.steps]}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Transform:
+        """The inverse of to_dict. Raises FormatError and UnknownNameError with the place."""
+        entries = data.get("steps") if isinstance(data, Mapping) else None
+        if not isinstance(entries, list | tuple):
+            raise FormatError(
+                "no transformation is recorded",
+                where="transform",
+                why='expected {"steps": [...]}',
+                fix='{"steps": [{"step": "normalise", "mean": [0.5], "std": [0.5]}]}, one number per channel',
+            )
+        return cls(tuple(_step(entry, f"transform, step {n}") for n, entry in enumerate(entries, 1)))
+
+    @classmethod
+    def standard(
+        cls,
+        shape: Shape,
+        target: Shape,
+        mean: Sequence[float],
+        std: Sequence[float],
+        *,
+        train: bool = False,
+        uniform: bool = True,
+        pad_crop: int = 0,
+        flip: float = 0.0,
+        resized_crop: bool = False,
+        jitter: float = 0.0,
+        erasing: float = 0.0,
+    ) -> Transform:
+        """What takes images of `shape` to a network's `target` (C, H, W); the random steps only with `train`.
+
+        mean, std: of the images as stored, one per channel of `shape`. uniform=False: sizes differ, always resize.
+        """
+        made: list[Step] = []
+        if train and resized_crop:
+            made.append(RandomResizedCrop(target[1:]))
+        elif not uniform or shape[1:] != target[1:]:
+            made.append(Fit(target[1:]))
+        if train and pad_crop:
+            made.append(PadCrop(pad_crop))
+        if train and flip:
+            made.append(Flip(flip))
+        if train and jitter:
+            made.append(ColourJitter(jitter, jitter, jitter, jitter / 4 if shape[0] == 3 else 0.0))
+        made.append(Normalise(tuple(map(float, mean)), tuple(map(float, std))))
+        if shape[0] != target[0]:
+            made.append(Channels(target[0]))
+        if train and erasing:
+            made.append(RandomErasing(erasing))
+        transform = cls(tuple(made))
+        transform.output(shape)
+        return transform
+
+    def fit_to(self, shape: Shape, target: Shape) -> tuple[Transform, tuple[str, ...]]:
+        """This transformation for images of `shape` in a network of input `target`, and what had to be added.
+
+        shape, target: (C, H, W). Raises FormatError where mean and std are missing, or the channels have no meaning.
+        """
+        if self.normalise is None:
+            raise FormatError(
+                "the model's transformation has no mean and std",
+                where="transform",
+                why=f"it is: {self.describe()}; the network was trained on pixels nobody recorded",
+                fix='add {"step": "normalise", "mean": [0.0], "std": [1.0]} with the numbers of the training',
+            )
+        added: list[Step] = []
+        notes = []
+        wanted = self._takes(shape[0], target[0])
+        if wanted != shape[0]:
+            added.append(Channels(wanted))
+            Channels(wanted).output(shape)
+            notes.append("grey repeated in every channel" if shape[0] == 1 else "colour turned to grey")
+        whole = Transform((*added, *self.steps))
+        try:
+            result = whole.output(shape)
+        except FormatError:
+            result = (target[0], 0, 0)  # an image too small for a crop
+        if result[1:] != target[1:]:
+            whole = Transform((Fit(target[1:]), *whole.steps))
+            notes.append(f"{shape[1]}x{shape[2]} resized to {target[1]}x{target[2]}")
+            result = whole.output(shape)
+        if result != target:
+            raise FormatError(
+                f"the transformation gives {_text(result)}, the network reads {_text(target)}",
+                where="transform",
+                why=whole.describe(),
+                fix="a transformation that ends in the network's size",
+            )
+        return whole, tuple(notes)
+
+    def _takes(self, channels: int, target: int) -> int:
+        """The channels an image should have on the way in: its own where that works."""
+        for count in (channels, target, len(self.normalise.mean) if self.normalise else target):
+            try:
+                if self.output((count, 1 << 20, 1 << 20))[0] == target:
+                    return count
+            except FormatError:
+                continue
+        return target
+
+
+def _text(shape: Shape) -> str:
+    return f"{shape[1]}x{shape[2]}x{shape[0]}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def _step(entry: Any, where: str) -> Step:
+    word = entry.get("step") if isinstance(entry, Mapping) else None
+    if not isinstance(word, str) or word not in STEPS:
+        nearest = suggest(str(word), STEPS)
+        raise UnknownNameError(
+            f"there is no step {word!r}",
+            where=where,
+            why=f"steps are {', '.join(sorted(STEPS))}",
+            fix=f"did you mean {nearest}?" if nearest else "one of these",
+        )
+    kind = STEPS[word]
+    hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
+    values = {key: value for key, value in entry.items() if key != "step"}
+    for key in values.keys() - hints.keys():
+        nearest = suggest(key, hints)
+        fix = f"did you mean {nearest}?" if nearest else f"one of {', '.join(hints)}"
+        raise UnknownNameError(f"{word} has no setting {key!r}", where=where, fix=fix)
+    given = {key: _value(value, hints[key], f"{where}, {key}") for key, value in values.items()}
+    missing = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and field.name not in given
+    ]
+    if missing:
+        raise FormatError(
+            f"{word} without {' and '.join(missing)}", where=where, fix=f"add {', '.join(missing)}"
+        )
+    try:
+        return kind(**given)
+    except FormatError as error:
+        error.where = where
+        raise
+
+
+def _value(value: Any, hint: Any, where: str) -> Any:
+    """`value` as the field's type says. Raises FormatError."""
+    if hint in (int, float, str):
+        if isinstance(value, hint) and not isinstance(value, bool):
+            return value
+        if hint is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+    elif isinstance(value, list | tuple):
+        kinds = typing.get_args(hint)
+        if kinds[-1] is Ellipsis:
+            kinds = (kinds[0],) * len(value)
+        if len(kinds) == len(value):
+            return tuple(_value(part, kind, where) for part, kind in zip(value, kinds))
+    name = hint.__name__ if isinstance(hint, type) else str(hint)
+    raise FormatError(f"{value!r} is no {name}", where=where, fix=f"a value of type {name}")
