@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from striate.diagnostics import OpError
+from striate.diagnostics import OpError, ShapeError
 from striate.geometry import Shift
 from striate.op import Declaration, Op, Padding, choice, count, integers, mode, number, padding, text
 from striate.ops._axes import elementwise, nearest_divisor, need_groups, need_spatial, variables
@@ -93,19 +93,20 @@ class Reshape(Op):
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         known = math.prod(size for size in self.shape[:8] if size != -1)
-        fits = (
-            self.shape.count(-1) <= 1
-            and known > 0
-            and x.elements % known == 0
-            and len(self.shape) - 1 in SPATIAL
-        )
-        shape = tuple(x.elements // known if size == -1 else size for size in self.shape) if fits else ()
-        if math.prod(shape) != x.elements or not fits:
+        if len(self.shape) - 1 not in SPATIAL or self.shape.count(-1) > 1 or known == 0:
             raise OpError(
-                f"{x} cannot take the shape {'x'.join(map(str, self.shape[:8]))}",
+                f"no input can take the shape {'x'.join(map(str, self.shape[:8]))}",
+                why=f"of its {len(self.shape)} sizes {self.shape.count(-1)} are -1 and {self.shape.count(0)} are 0",
+                fix="give one to four sizes of 1 or more, or -1 for one of them",
+            )
+        shape = tuple(x.elements // known if size == -1 else size for size in self.shape)
+        if math.prod(shape) != x.elements:
+            raise ShapeError(
+                f"{x} cannot take the shape {'x'.join(map(str, self.shape))}",
+                code="G004",
                 why=f"it has {x.elements} numbers, the shape {known}"
                 + (" times -1" if -1 in self.shape else ""),
-                fix="give one to four sizes with the same product, or -1 for one of them",
+                fix="give sizes with the same product, or -1 for one of them",
             )
         return _moved(
             self, x, TensorSpec((x.shape[0], *shape), ("N", "C", *SPATIAL[len(shape) - 1]), x.dtype)
@@ -211,9 +212,9 @@ class Slice(Op):
         size = x.size(self.axis)
         start, stop, _ = slice(self.start, self.stop).indices(size)
         if start >= stop:
-            raise OpError(
-                f"slice from {self.start} to {self.stop} of {size} is empty",
-                why=f"that is {start} to {stop}",
+            raise ShapeError(
+                f"slice from {self.start} to {'the end' if self.stop is None else self.stop} of {size} is empty",
+                why=f"along {self.axis} that is {start} to {stop}",
                 fix=f"start below {size}, stop above start",
             )
         fixed = (self.stop is not None and self.stop > 0) or self.start < 0
