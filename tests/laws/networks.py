@@ -115,6 +115,8 @@ def suits(op: Op, *refs: Ref) -> bool:
         return False
     sizes = [n for spec in declaration.outputs for n in spec.spatial]
     blind = any(w.padding_only() for w in declaration.windows.values() if hasattr(w, "padding_only"))
+    if isinstance(op, InstanceNorm) and max(sizes) == 1:
+        return False  # One number less its own mean is nothing.
     return max(sizes, default=1) <= LARGEST.get(len(refs[0].spec.spatial), 1) and not blind
 
 

@@ -59,7 +59,8 @@ def test_receptive_fields_away_from_the_borders(net):
         field = fields[value]["L"].field
         for i in range(reads.shape[1]):
             if _inside(net, value, i):
-                assert hull(reads[:, i]) == (field.span(i) if field.size else None), (value, i)
+                lo, hi = field.span(i)
+                assert hull(reads[:, i]) == ((lo, hi) if lo <= hi else None), (value, i)
 
 
 def _inside(net, value, i) -> bool:
@@ -113,6 +114,7 @@ def test_outputs_are_written_whole(net, times):
     """Every declared element is assigned exactly where the statements' ranges say."""
     for node in net.nodes:
         declaration = net.declarations[node.name]
+        assume(declaration.statements)  # An operator known by name only says nothing.
         for port, spec in enumerate(declaration.outputs):
             written = np.zeros(spec.shape, bool)
             for statement in declaration.statements:

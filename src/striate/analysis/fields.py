@@ -218,26 +218,29 @@ def exact_field(net: Network, value: str, position: Sequence[int]) -> dict[str, 
                 declaration = net.declarations[node.name]
                 readings = declaration.readings_of(port)
                 for source, reading in zip(node.inputs, readings, strict=True):
-                    _ask(wanted.setdefault(source, {}), reading, wanted[name], net.specs[source])
+                    rows = _rows(reading, wanted[name], net.specs[source])
+                    # A window that lies in the padding along one axis reads nothing along the others either.
+                    if all(rows.values()):
+                        asked = wanted.setdefault(source, {})
+                        for axis, found in rows.items():
+                            asked.setdefault(axis, set()).update(found)
     name, spec = next(iter(net.inputs.items()))
     return {axis: tuple(sorted(wanted.get(name, {}).get(axis, ()))) for axis in spec.spatial_axes}
 
 
-def _ask(
-    asked: dict[str, set[int]],
-    reading: Mapping[str, Reading],
-    wanted: Mapping[str, set[int]],
-    spec: TensorSpec,
-) -> None:
-    """Add the rows of one input that the wanted rows of an output read."""
+def _rows(
+    reading: Mapping[str, Reading], wanted: Mapping[str, set[int]], spec: TensorSpec
+) -> dict[str, set[int]]:
+    """The rows of one input that the wanted rows of an output read."""
+    found: dict[str, set[int]] = {}
     for axis in spec.spatial_axes:
         read = reading[axis]
-        rows = asked.setdefault(axis, set())
         if read.axis is None and read.map is None:
-            continue
-        if read.axis is None or read.context or read.axis not in wanted:
-            rows.update(range(spec.size(axis)))
+            found[axis] = set()
+        elif read.axis is None or read.context or read.axis not in wanted:
+            found[axis] = set(range(spec.size(axis)))
         elif read.map is None:
-            rows.update(wanted[read.axis])
+            found[axis] = set(wanted[read.axis])
         else:
-            rows.update(x for i in wanted[read.axis] for x in read.map.reads(i))
+            found[axis] = {x for i in wanted[read.axis] for x in read.map.reads(i)}
+    return found
