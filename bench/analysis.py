@@ -2,7 +2,7 @@
 
     python bench/analysis.py                  compare the answers, measure, print, save, compare with the last run
     python bench/analysis.py --rounds 25      more rounds
-    python bench/analysis.py --only scale     one part: process, warm, scale or large
+    python bench/analysis.py --only scale     one part: process, warm, scale or large; it is not saved
     python bench/analysis.py --show FILE      a saved run as Markdown
 
 `make bench` installs the peers into an environment of their own and runs it. A peer that is not installed is left
@@ -87,7 +87,7 @@ def answer(tool: str, model: str) -> dict[str, int]:
 
 
 def compare(peers: list[str]) -> list[dict[str, object]]:
-    """What every tool says of every model, beside what its convention makes of Striate's count. Ends where they differ."""
+    """What every tool says of every model. Ends the run where Striate's count under its convention is another."""
     rows: list[dict[str, object]] = []
     for model in MODELS:
         wanted = answer("expected", model)
@@ -96,13 +96,13 @@ def compare(peers: list[str]) -> list[dict[str, object]]:
             for quantity, value in said.items():
                 right = wanted["params" if quantity == "params" else tool]
                 if value != right:
-                    sys.exit(f"{model}: {tool} counts {value} {quantity}, {right} expected; nothing was timed")
+                    sys.exit(f"{model}: {tool} says {value} {quantity}, expected {right}; nothing was timed")
             rows.append({"model": model, "tool": tool, **said})
     return rows
 
 
 # ---------------------------------------------------------------- the rows
-def whole_processes(peers: list[str], scratch: Path) -> Iterator[Row]:
+def whole_processes(peers: list[str], scratch: Path, _servers: list[Server]) -> Iterator[Row]:
     """From the shell's point of view: start, import, answer, end."""
     env = environment()
     floor = "floor of this machine"
@@ -132,7 +132,7 @@ def uncached(scratch: Path) -> dict[str, str]:
     return environment(PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(scratch))
 
 
-def warm(peers: list[str], servers: list[Server]) -> Iterator[Row]:
+def warm(peers: list[str], _scratch: Path, servers: list[Server]) -> Iterator[Row]:
     """In a process that has imported and prepared everything. Peers get a ready module; Striate builds its network."""
     for tool in (*WARM, *(peer for peer in peers if peer != "torchvision")):
         server = started(tool, servers)
@@ -140,22 +140,26 @@ def warm(peers: list[str], servers: list[Server]) -> Iterator[Row]:
             yield Row(f"warm process, {model}", WARM.get(tool) or PEERS[tool][1], server.go(model))
 
 
-def chains(servers: list[Server]) -> Iterator[Row]:
+def chains(_peers: list[str], _scratch: Path, servers: list[Server]) -> Iterator[Row]:
     """Networks of growing length: each row builds the chain, and then asks one question about it."""
     for question in QUESTIONS:
         server = started(f"chain_{question}", servers)
         for length in LENGTHS:
             name = f"{length} nodes: build" + ("" if question == "build" else f" + {question}")
-            yield Row("chains of nodes, warm process", name, server.go(str(length)), rounds=min(5, 10**5 // length))
+            yield Row(
+                "chains of nodes, warm process", name, server.go(str(length)), rounds=min(5, 10**5 // length)
+            )
 
 
-def large() -> Iterator[Row]:
-    """The same network on an image of ten thousand million pixels: whole processes with their memory."""
+def large(_peers: list[str], _scratch: Path, _servers: list[Server]) -> Iterator[Row]:
+    """The same network on a photograph and on an image of 10 gigapixels: whole processes, with their memory."""
     for command, model in LARGE.items():
         for size in ("224x224x3", "100000x100000x3"):
             asked = striate(command, model, "--input", size)
             name = f"striate {command} {model} --input {size}"
-            yield Row("large input, whole process", name, process(asked, environment(), codes=(0, 1)), rounds=5)
+            yield Row(
+                "large input, whole process", name, process(asked, environment(), codes=(0, 1)), rounds=5
+            )
 
 
 def started(tool: str, servers: list[Server]) -> Server:
@@ -163,7 +167,7 @@ def started(tool: str, servers: list[Server]) -> Server:
     return servers[-1]
 
 
-PARTS = ("process", "warm", "scale", "large")
+PARTS = {"process": whole_processes, "warm": warm, "scale": chains, "large": large}
 
 
 def run(parts: list[str], rounds: int) -> dict[str, object]:
@@ -176,13 +180,7 @@ def run(parts: list[str], rounds: int) -> dict[str, object]:
         print(part, file=sys.stderr)
         servers: list[Server] = []
         with tempfile.TemporaryDirectory() as scratch:
-            makers = {
-                "process": lambda: whole_processes(peers, Path(scratch)),  # noqa: B023
-                "warm": lambda: warm(peers, servers),  # noqa: B023
-                "scale": lambda: chains(servers),  # noqa: B023
-                "large": large,
-            }
-            rows = list(makers[part]())
+            rows = list(PARTS[part](peers, Path(scratch), servers))
             try:
                 measure(rows, rounds, warm_up=2 if part == "warm" else 1)
             finally:
@@ -194,8 +192,10 @@ def run(parts: list[str], rounds: int) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=11)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--show", type=Path, metavar="FILE")
     chosen = parser.parse_args()
@@ -206,7 +206,8 @@ def main() -> None:
     before = record.last(results, HERE / "reference" / "analysis.json")
     now = run(chosen.only or list(PARTS), chosen.rounds)
     print(record.text(now, before))
-    record.save(results, now)
+    if not chosen.only:
+        record.save(results, now)
 
 
 if __name__ == "__main__":

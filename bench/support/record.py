@@ -22,7 +22,9 @@ def machine() -> dict[str, Any]:
     model = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+            model = next(
+                (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model
+            )
     except OSError:
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -40,7 +42,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def document(question: str, rows: Iterable[Row], answers: Sequence[Mapping[str, Any]], load: float) -> dict[str, Any]:
+def document(
+    question: str, rows: Iterable[Row], answers: Sequence[Mapping[str, Any]], load: float
+) -> dict[str, Any]:
     """A whole run, ready to be saved. load: the machine's load average before the run."""
     return {
         "schema": SCHEMA,
@@ -92,10 +96,13 @@ def milliseconds(value: float) -> str:
     >>> milliseconds(0.01234), milliseconds(4.567), milliseconds(1234.6)
     ('0.012', '4.57', '1235')
     """
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
+    return f"{value:.{digits}f}"
 
 
-def table(run: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Iterator[tuple[str, list[list[str]]]]:
+def table(
+    run: Mapping[str, Any], before: Mapping[str, Any] | None = None
+) -> Iterator[tuple[str, list[list[str]]]]:
     """Per group of rows its heading and its lines, the first one being the column titles."""
     old = {(row["group"], row["name"]): row["seconds"] for row in (before or {}).get("rows", ())}
     groups: dict[str, list[Mapping[str, Any]]] = {}
@@ -132,7 +139,9 @@ def text(run: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str
     for group, lines in table(run, before):
         widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
         rows = [
-            "  ".join(cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths)))
+            "  ".join(
+                cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths))
+            )
             for line in lines
         ]
         blocks.append("\n".join([group, *(f"  {row.rstrip()}" for row in rows)]))
@@ -153,7 +162,6 @@ def heading(run: Mapping[str, Any]) -> str:
     """Machine and versions in two lines."""
     known = run["machine"]
     rounds = max(len(row["seconds"]) for row in run["rows"])
-    return (
-        f"{run['date']}, {known['cpu']}, {known['cores']} cores, {known['system']}, load {run['load']:.2f} before, "
-        f"{rounds} interleaved rounds.\n" + ", ".join(f"{name} {number}" for name, number in run["versions"].items()) + "."
-    )
+    where = f"{known['cpu']}, {known['cores']} cores, {known['system']}"
+    packages = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
+    return f"{run['date']}, {where}, load {run['load']:.2f} before, {rounds} interleaved rounds.\n{packages}."

@@ -121,7 +121,9 @@ def _chained(question: str) -> Callable[[str], Go]:
     return prepare
 
 
-TOOLS |= {f"chain_{question}": _chained(question) for question in ("build", "analyze", "check", "sizes", "pixels")}
+TOOLS |= {
+    f"chain_{question}": _chained(question) for question in ("build", "analyze", "check", "sizes", "pixels")
+}
 
 
 # ---------------------------------------------------------------- PyTorch's
@@ -199,7 +201,9 @@ def _graph(name: str) -> Any:
     """The graph of that name inside the onnx wheel: weights left out, everything else as published."""
     import onnx
 
-    return onnx.load(Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / f"light_{name}.onnx")
+    return onnx.load(
+        Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / f"light_{name}.onnx"
+    )
 
 
 @tool
