@@ -44,7 +44,7 @@ class Job:
                 raise UsageError(
                     f"{field.name} = {getattr(self, field.name)!r} has no meaning",
                     where="job",
-                    why=f"it is {unsuited}",
+                    why=f"{field.name} takes {unsuited}",
                     fix=f"give {field.name} {unsuited}",
                 ) from None
 

@@ -98,9 +98,11 @@ def read(value: Any, meta: Mapping[str, Any]) -> Any:
 
 def read_text(text: str, meta: Mapping[str, Any]) -> Any:
     """A value from the text of a flag; several values are separated by commas. Raises Unsuited."""
-    if meta["kind"] in ("words", "numbers") and text not in meta["options"]:
-        parts = [part.strip() for part in text.split(",") if part.strip()]
-        return read(parts if meta["kind"] == "words" else [_plain(part) for part in parts], meta)
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if meta["kind"] == "words":
+        return read(parts, meta)
+    if meta["kind"] == "numbers" and text not in meta["options"]:
+        return read([_plain(part) for part in parts], meta)
     if meta["kind"] == "flag":
         return read({"true": True, "false": False}.get(text.lower(), text), meta)
     return read(_plain(text) if meta["kind"] in ("whole", "number") else text, meta)

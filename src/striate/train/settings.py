@@ -222,6 +222,6 @@ def _unsuited(name: str, value: Any, unsuited: Unsuited, where: str) -> UsageErr
     return UsageError(
         f"{name} = {text if len(text) <= 40 else text[:37] + '…'} has no meaning",
         where=where,
-        why=f"it is {unsuited}",
+        why=f"{name} takes {unsuited}",
         fix=f"give {name} {unsuited}",
     )
