@@ -172,4 +172,27 @@ def test_counts_of_any_length():
     assert len(record["most"]) == len(record["counts"][0][0]) > 4300
     printed = run("pixels", text)
     assert (printed.code, printed.err) == (0, "")
-    assert re.search(r"most +\d\.\d\de4\d{3} times", printed.out)
+    assert re.search(r"used \d\.\d\de4\d{3} times", printed.out)
+
+
+def test_folding_leaves_nothing_unsaid():
+    """Every node is in the folded table or stands in a block that equals the one named; the sums agree."""
+    from striate.formats import load
+    from striate.views.record import show_record
+    from striate.views.text.folding import block_of, folded
+
+    for name in ("resnet50", "regnet_y_400mf", "efficientnet_b0", "densenet121", "lenet5"):
+        record = show_record(load(name))
+        items = list(folded(record))
+        shown = [item for item in items if "blocks" not in item]
+        blocks = [item for item in items if "blocks" in item]
+        hidden = {block for item in blocks for block in item["blocks"]}
+        assert [n for n in record["nodes"] if block_of(n["name"]) not in hidden] == shown
+        for key in ("params", "macs"):
+            assert sum(n[key] for n in shown) + sum(b[key] for b in blocks) == record["totals"][key]
+        for item in blocks:
+            ends = (item["like"], item["blocks"][-1])
+            first, last = ([n for n in record["nodes"] if block_of(n["name"]) == block] for block in ends)
+            assert [n["text"] for n in first] == [n["text"] for n in last]
+            assert [n["sizes"] for n in first] == [n["sizes"] for n in last]
+    assert any("blocks" in item for item in folded(show_record(load("resnet50"))))

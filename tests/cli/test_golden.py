@@ -14,6 +14,8 @@ COMMANDS = {
     "show-stride-3-json": ["show", "7x7x1 -> conv 3x3 /3", "--json"],
     "show-no-output": ["show", "12x12x3 -> conv 3x3 4 -> relu -> deep: conv 13x13 -> relu -> fc 3"],
     "show-resnet18": ["show", "resnet18"],
+    "show-resnet50-fold": ["show", "resnet50", "--fold"],
+    "show-convnext-fold": ["show", "convnext_tiny", "--fold"],
     "show-volume": ["show", "16x32x32x1 -> conv 3 8 /2 pad 1 -> bn -> relu -> gap"],
     "show-signal": ["show", "1d 1000x1 -> conv 9 8 /4 -> relu -> maxpool 2 -> tconv 4 2 /4"],
     "show-reconcile": ["show", "resnet18", "--reconcile"],

@@ -31,6 +31,7 @@ def _conventions() -> list[str]:
         "striate show '32x32x3 -> conv 5x5 6 -> relu -> maxpool 2' --node conv1",
         "striate show lenet5 --csv > lenet5.csv",
         "striate show mobilenet_v2 --mac-convention fvcore",
+        "striate show resnet50 --fold",
         "striate show resnet50 --reconcile",
     ),
 )
@@ -42,6 +43,7 @@ def _conventions() -> list[str]:
 @click.option(
     "--reconcile", is_flag=True, help="MACs under every convention, with the reasons for differences."
 )
+@click.option("--fold", is_flag=True, help="Tell repeated blocks once.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values, one row for each node.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table.")
@@ -52,6 +54,7 @@ def command(
     node: str | None,
     mac_convention: str,
     reconcile: bool,
+    fold: bool,
     as_json: bool,
     as_csv: bool,
     as_markdown: bool,
@@ -93,7 +96,7 @@ def command(
         from striate.views.text import show as view
 
         out = page()
-        view.draw(out, record)
+        view.draw(out, record, fold)
         emit(out, output)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from striate.views.record import Record
 
-FACTS = ("text", "output", "params", "macs", "field", "window", "activation_bytes", "aligned")
+FACTS = ("text", "sizes", "params", "macs", "field", "window", "activation_bytes", "aligned")
 """What is compared of two matched nodes."""
 
 
@@ -44,7 +44,7 @@ def _side(record: Record) -> Record:
 
 
 def _brief(node: Record) -> Record:
-    return {key: node[key] for key in ("name", "text", "output", "params", "macs")}
+    return {key: node[key] for key in ("name", "text", "sizes", "params", "macs")}
 
 
 def _facts(node: Record) -> dict[str, Any]:

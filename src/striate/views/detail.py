@@ -37,7 +37,7 @@ def detail_record(net: Network, name: str, shown: Record) -> Record:
     record |= next(row for row in shown["nodes"] if row["name"] == name)
     record |= {
         "network": net.name,
-        "reads": {value: list(specs[value].without_batch) for value in node.inputs},
+        "reads": {value: str(specs[value]) for value in node.inputs},
         "place": str(node.place) if node.place else None,
         "axes": [_axis(axis.lower(), window) for axis, window in declaration.windows.items()],
         "parameters": [

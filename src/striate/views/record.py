@@ -105,6 +105,7 @@ def node_record(net: Network, facts: NodeFacts) -> Record:
         "inputs": list(facts.inputs),
         "output": list(facts.output.without_batch),
         "outputs": [list(specs[value].without_batch) for value in node.outputs],
+        "sizes": [str(specs[value]) for value in node.outputs],
         "filter": filter_shape(net.inference.declarations[facts.name]),
         "params": facts.params,
         "macs": facts.macs,

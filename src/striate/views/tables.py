@@ -25,7 +25,7 @@ def _flat(record: Record, node: Record) -> dict[str, Any]:
     row: dict[str, Any] = {key: node[key] for key in ("name", "op", "text")}
     row["inputs"] = " ".join(node["inputs"])
     row["filter"] = shape(node["filter"]) if node["filter"] else ""
-    row["output"] = shape(node["output"])
+    row["output"] = ", ".join(node["sizes"])
     row |= {key: node[key] for key in ("params", "macs", "activation_bytes")}
     row["aligned"] = "yes" if node["aligned"] else "no"
     for axis, field in node["receptive_field"].items():
@@ -52,7 +52,7 @@ def markdown_text(record: Record) -> str:
         cells = (
             _escaped(node["name"]),
             _escaped(node["text"]),
-            shape(node["output"]),
+            ", ".join(node["sizes"]),
             count(node["params"]),
             count(node["macs"]),
             per_axis([field["size"] for field in node["receptive_field"].values()]),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from striate.views.record import Record
-from striate.views.text.numbers import count, inputs, per_axis, plural, shape, short, size
+from striate.views.text.numbers import count, inputs, per_axis, plural, short, size
 from striate.views.text.page import Column, Page, Row
 
 COLUMNS = (
@@ -61,7 +61,7 @@ def _row(change: Record) -> Row:
         (
             name,
             _arrow(facts, "text", str),
-            _arrow(facts, "output", shape),
+            _arrow(facts, "sizes", ", ".join),
             _arrow(facts, "params", short),
             _arrow(facts, "macs", short),
             _arrow(facts, "field", lambda field: per_axis(list(field.values())) or "all"),
@@ -98,7 +98,7 @@ def _only(record: Record, key: str) -> Iterator[Row]:
     style, mark = ("red", "-") if key == "removed" else ("green", "+")
     for node in record[key]:
         cost = (short(node[key]) if node[key] else "" for key in ("params", "macs"))
-        cells = (f"{mark} {node['name']}", node["text"], shape(node["output"]), *cost, "")
+        cells = (f"{mark} {node['name']}", node["text"], ", ".join(node["sizes"]), *cost, "")
         yield Row(cells, (), style)
 
 

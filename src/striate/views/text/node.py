@@ -23,7 +23,7 @@ SIGNS = {
 
 def draw(page: Page, record: Record) -> None:
     """record: striate.node/1."""
-    reads = " and ".join(f"{name} {shape(sizes)}" for name, sizes in record["reads"].items())
+    reads = " and ".join(f"{name} {sizes}" for name, sizes in record["reads"].items())
     page.line([(record["name"], "bold"), f" = {record['text']} after {reads}"], 0, 2)
     page.line()
     page.fields(_fields(record))
@@ -44,7 +44,7 @@ def draw(page: Page, record: Record) -> None:
 
 
 def _fields(record: Record) -> Iterator[tuple[str, Text]]:
-    yield "output", [(", ".join(shape(out) for out in record["outputs"]), "bold")]
+    yield "output", [(", ".join(record["sizes"]), "bold")]
     axes = record["axes"]
     if axes:
         yield "size", axes[0]["symbols"]
@@ -138,5 +138,5 @@ def beside(page: Page, record: Record) -> None:
         rows.append(
             Row(("", f"x {short(round(times[0], 1))}", f"x {short(round(times[1], 1))}", ""), style="dim")
         )
-    page.line(f"for the same step, {shape(reads)} -> {shape(record['output'])}:", 2)
+    page.line(f"for the same step, {reads} -> {record['sizes'][0]}:", 2)
     page.table(columns, rows, indent=2)

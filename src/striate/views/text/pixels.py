@@ -143,7 +143,9 @@ def _large(n: int) -> str:
     """All digits up to a million million, then three figures and the power of ten."""
     if n < LARGE:
         return count(n)
-    power = n.bit_length() * 30103 // 100000  # of ten, perhaps one too high: 30103/100000 is the logarithm of 2
+    power = (
+        n.bit_length() * 30103 // 100000
+    )  # of ten, perhaps one too high: 30103/100000 is the logarithm of 2
     power -= 10**power > n
     return f"{n * 100 // 10**power / 100:.2f}e{power}"
 
@@ -182,7 +184,9 @@ def draw_modes(page: Page, record: Record) -> None:
 
 
 def _small(mode: dict[str, Any]) -> bool:
-    return bool(mode.get("counts")) and len(mode["shape"]) == 2 and max(mode["shape"]) <= NUMBERS // 2 and mode["most"] < LARGE
+    if not mode.get("counts") or mode["most"] >= LARGE:
+        return False
+    return len(mode["shape"]) == 2 and max(mode["shape"]) <= NUMBERS // 2
 
 
 def _side_by_side(page: Page, modes: Sequence[dict[str, Any]]) -> None:

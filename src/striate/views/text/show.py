@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from striate.views.record import Record
+from striate.views.text.folding import Item, folded
 from striate.views.text.numbers import count, inputs, per_axis, plural, shape, short, size
 from striate.views.text.page import HOLD, Column, Page, Row, Text
 
@@ -44,17 +45,18 @@ NAMED = 3
 """Inputs of a merge named in its note; the others are counted."""
 
 
-def draw(page: Page, record: Record) -> None:
-    """record: striate.show/1."""
+def draw(page: Page, record: Record, fold: bool = False) -> None:
+    """record: striate.show/1; fold: tell repeated blocks once."""
+    items = list(folded(record)) if fold else record["nodes"]
     reads = f"{inputs(record)}, {plural(len(record['nodes']), 'node')}"
     page.line([(record["name"], "bold"), f"  {reads}"])
     page.line()
     if not record["nodes"]:
         page.line("no node has an output")
     elif page.terminal.width < NARROW:
-        _paragraphs(page, record)
+        _paragraphs(page, record, items)
     else:
-        _table(page, record)
+        _table(page, record, items)
     page.line()
     _totals(page, record)
 
@@ -62,9 +64,9 @@ def draw(page: Page, record: Record) -> None:
 # -- the table ------------------------------------------------------------------------------------------------
 
 
-def _table(page: Page, record: Record) -> None:
+def _table(page: Page, record: Record, items: Sequence[Item]) -> None:
     for form in FORMS:
-        columns, rows = _columns(form), list(_rows(record, form))
+        columns, rows = _columns(form), list(_rows(record, items, form))
         if page.fits(columns, rows, form.gap):
             break
     page.table(columns, rows, form.gap)
@@ -80,10 +82,14 @@ def _columns(form: _Form) -> list[Column]:
     ]
 
 
-def _rows(record: Record, form: _Form) -> Iterator[Row]:
+def _rows(record: Record, items: Sequence[Item], form: _Form) -> Iterator[Row]:
     findings = _by_node(record)
     before, scope = "input", ""
-    for node in record["nodes"]:
+    for node in items:
+        if "blocks" in node:
+            yield Row(notes=[_blocks(node)])
+            before, scope = node["last"]["name"], ""
+            continue
         name = node["name"]
         if form.scoped:
             inside, _, leaf = name.rpartition(".")
@@ -110,8 +116,21 @@ def _rows(record: Record, form: _Form) -> Iterator[Row]:
         before = node["name"]
 
 
+def _blocks(item: Item) -> Text:
+    """The line that stands for repeated blocks."""
+    first, last = item["blocks"][0], item["blocks"][-1]
+    names = first if first == last else f"{first} … {last}"
+    what = (
+        f"the same as {item['like']}"
+        if first == last
+        else f"{len(item['blocks'])} times the same as {item['like']}"
+    )
+    cost = f"{short(item['params'])} params, {short(item['macs'])} MACs"
+    return [(names, "bold"), f"  {what}: {cost}, field up to {_field(item['last'])}"]
+
+
 def _output(node: Record) -> str:
-    return ", ".join(shape(output) for output in node["outputs"])
+    return ", ".join(node["sizes"])
 
 
 def _field(node: Record) -> str:
@@ -153,10 +172,14 @@ def _by_node(record: Record) -> dict[str, list[Record]]:
 # -- narrow screens -------------------------------------------------------------------------------------------
 
 
-def _paragraphs(page: Page, record: Record) -> None:
+def _paragraphs(page: Page, record: Record, items: Sequence[Item]) -> None:
     findings = _by_node(record)
     before = "input"
-    for node in record["nodes"]:
+    for node in items:
+        if "blocks" in node:
+            page.line(_blocks(node), 0, 2)
+            before = node["last"]["name"]
+            continue
         bad = [f for f in findings.get(node["name"], ()) if f["severity"] != "info"]
         page.line([(node["name"], "bold"), f"  {node['text']}"], 0, 2)
         facts = [_output(node)]
