@@ -7,7 +7,12 @@ ARGS   ?=
 PY     := .venv/bin/python
 BASE   := .venv/.striate-base
 DEV    := .venv/.striate-dev
+BENCH  := .venv-bench/.striate-bench
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
+
+# A new environment in $(1); the second way is for a Python without ensurepip.
+venv = $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { rm -rf $(1) && $(PYTHON) -m venv --without-pip $(1) \
+  && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 
 .DEFAULT_GOAL := help
 .PHONY: help tour test check golden bench docs format setup clean
@@ -39,8 +44,8 @@ golden: $(DEV) ## rewrite the expected texts in tests/golden, then read the diff
 	@$(PY) -m pytest --update-golden $(ARGS)
 	@git --no-pager diff --stat -- tests/golden
 
-bench: $(DEV) ## every benchmark in bench/
-	@for question in bench/*.py; do echo "== $$question"; $(PY) "$$question" || exit 1; done
+bench: $(BENCH) ## every benchmark in bench/, beside the peers that it installs
+	@for question in bench/*.py; do echo "== $$question"; .venv-bench/bin/python "$$question" $(ARGS) || exit 1; done
 
 docs: $(DEV) ## rewrite the pages in docs/ that are derived from the source
 	@$(PY) -m pytest --update-golden tests/registry/test_docs.py
@@ -48,7 +53,7 @@ docs: $(DEV) ## rewrite the pages in docs/ that are derived from the source
 setup: $(DEV) ## only the set-up, with the developer's tools
 
 clean: ## remove .venv and everything else that can be made again
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(BASE): pyproject.toml
@@ -56,12 +61,20 @@ $(BASE): pyproject.toml
 	  echo "Striate needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "Setting up .venv (once; about a minute) ..."
 	@test -e $(BASE) || rm -rf .venv
-	@test -e $(BASE) || $(PYTHON) -m venv .venv >/dev/null 2>&1 || { \
-	  rm -rf .venv && $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $(PY) install --quiet pip; }
+	@test -e $(BASE) || $(call venv,.venv)
 	@$(PIP) --editable .
+	@$(PY) -m compileall -q src # an editable install is not compiled; half of the start-up where no bytecode is written
 	@touch $(BASE)
 
 $(DEV): $(BASE)
 	@echo "Adding the developer's tools to .venv ..."
 	@$(PIP) --editable '.[dev]'
 	@touch $(DEV)
+
+# The peers weigh much more than Striate: they get an environment of their own.
+$(BENCH): pyproject.toml tests/oracles/requirements.txt tests/oracles/requirements-nodeps.txt
+	@echo "Setting up .venv-bench with the peers (once; some minutes) ..."
+	@test -e $(BENCH) || { rm -rf .venv-bench && $(call venv,.venv-bench); }
+	@$(subst $(PY),.venv-bench/bin/python,$(PIP)) --editable . -r tests/oracles/requirements.txt
+	@$(subst $(PY),.venv-bench/bin/python,$(PIP)) --no-deps -r tests/oracles/requirements-nodeps.txt
+	@touch $(BENCH)

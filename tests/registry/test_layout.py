@@ -20,7 +20,10 @@ def tracked(*patterns: str) -> list[Path]:
     answer = subprocess.run(["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, text=True)
     if answer.returncode:
         return [
-            path for pattern in patterns for path in ROOT.glob(f"**/{pattern}") if ".venv" not in path.parts
+            path
+            for pattern in patterns
+            for path in ROOT.glob(f"**/{pattern}")
+            if not {".venv", ".venv-bench"} & {*path.parts}
         ]
     return [path for name in answer.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
