@@ -17,7 +17,6 @@ from striate.op import Op
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.linear import Linear
 from striate.ops.merge import Add, Concat, Crop, Multiply
-from striate.ops.norm import InstanceNorm
 from striate.ops.pool import AdaptiveAvgPool, AvgPool, GlobalAvgPool, LpPool, MaxPool
 from striate.ops.reshape import ChannelShuffle, Flatten, Identity, Pad, PixelShuffle, Slice, Split
 from striate.ops.upsample import Upsample
@@ -115,8 +114,6 @@ def suits(op: Op, *refs: Ref) -> bool:
         return False
     sizes = [n for spec in declaration.outputs for n in spec.spatial]
     blind = any(w.padding_only() for w in declaration.windows.values() if hasattr(w, "padding_only"))
-    if isinstance(op, InstanceNorm) and max(sizes) == 1:
-        return False  # One number less its own mean is nothing.
     return max(sizes, default=1) <= LARGEST.get(len(refs[0].spec.spatial), 1) and not blind
 
 
@@ -146,8 +143,6 @@ def networks(
     build = Builder("net", input=(draw(st.sampled_from([1, 2])), *shape))
     made = [build.input]
     ops = _summing(rank) if kind == "counting" else _local(rank)
-    if kind == "context":
-        ops = ops | st.just(InstanceNorm())
     for _ in range(draw(st.integers(1, max_nodes))):
         x = made[-1] if draw(st.integers(0, 2)) else draw(st.sampled_from(made))
         if not x.spec.spatial:
