@@ -159,20 +159,34 @@ def _some(names: list[str]) -> str:
 def save(
     path: str | os.PathLike[str], weights: Mapping[str, Array], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a safetensors file: aside first, flushed to the disk, then renamed over the old one."""
-    from safetensors.numpy import save as serialise
+    """Write a safetensors file: aside first, flushed to the disk, then renamed over the old one.
 
-    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-    write_aside(path, serialise(arrays, {"format": "pt", **(metadata or {})}))
+    Equal arguments give equal bytes (the safetensors package would write the metadata in a random order).
+    """
+    arrays = {name: np.asarray(array) for name, array in weights.items()}
+    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))  # every tensor stays aligned
+    words = {np.dtype(kind): word for word, kind in _DTYPES.items()}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt", **(metadata or {})}}
+    end = 0
+    for name in names:
+        array = arrays[name]
+        begin, end = end, end + array.nbytes
+        dtype = words[array.dtype.newbyteorder("<")]
+        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    tensors = (arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False).tobytes() for name in names)
+    write_aside(path, len(text).to_bytes(8, "little"), text, *tensors)
 
 
-def write_aside(path: str | os.PathLike[str], content: bytes) -> None:
+def write_aside(path: str | os.PathLike[str], *content: bytes) -> None:
     """Replace a file in one step: a reader, or a crash, sees the old content or the new, never half of it."""
     target = Path(path)
     try:
         with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as aside:
             try:
-                aside.write(content)
+                for part in content:
+                    aside.write(part)
                 aside.flush()
                 os.fsync(aside.fileno())
             except BaseException:
