@@ -1,6 +1,7 @@
 """The vectorised engine against the reference interpreter, and its gradients against differences and adjoints."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from network_strategies import chains, networks
 from striate.diagnostics import OpError
 from striate.engine import functional, reference
+from striate.engine.derivatives import erf
 from striate.engine.interface import get
 from striate.engine.vectorised import backward, forward
 from striate.network import Builder, Network
@@ -212,3 +214,11 @@ def test_the_first_node_that_is_not_finite_is_named():
     program = get().compile(net, weights)
     assert program.first_non_finite(np.ones((1, 2))) == "bad"
     assert program.first_non_finite(np.full((1, 2), np.nan)) == "good"
+
+
+def test_erf_is_that_of_the_c_library():
+    x = np.concatenate([np.linspace(-7, 7, 20_001), [0.0, -0.0, 1e-300, 1e300, np.inf, -np.inf]])
+    wanted = np.array([math.erf(v) for v in x])
+    np.testing.assert_allclose(erf(x), wanted, rtol=4e-16, atol=2e-16)
+    assert np.isnan(erf(np.array([np.nan]))).all()
+    assert erf(x.astype(np.float32)).dtype == np.float32

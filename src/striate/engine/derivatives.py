@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,13 +13,32 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
+_STEP, _END = 1 / 512, 6.0
+_ROOT = 2 / math.sqrt(math.pi)
+
+
+@functools.cache
+def _nodes() -> tuple[Array, Array]:
+    """erf and its derivative at 0, 1/512, … 6."""
+    x = np.arange(round(_END / _STEP) + 1) * _STEP
+    return np.array([math.erf(v) for v in x]), _ROOT * np.exp(-x * x)
+
+
 def erf(x: Array) -> Array:
-    """Error function, to the precision of the input."""
-    return np.asarray(_ERF(x)).astype(np.asarray(x).dtype, copy=False)
+    """Error function, to the precision of the input: a Taylor step of four terms from the nearest node of a table.
 
+    A step is at most 1/1024, so what is left out stays below 1e-16.
+    """
+    values, slopes = _nodes()
+    size = np.minimum(np.abs(np.asarray(x, np.float64)), _END)
+    at = np.rint(np.nan_to_num(size) / _STEP).astype(np.int64)
+    node = at * _STEP
+    d = size - node
+    # Derivatives of erf are its first one times Hermite polynomials of the node.
+    steps = 1 - d * (node - d * ((2 * node * node - 1) / 3 - d * node * (2 * node * node - 3) / 6))
+    found = np.copysign(values[at] + slopes[at] * d * steps, x)
+    return np.asarray(found, np.asarray(x).dtype)
 
-# The C library's function, number by number: numpy has none, and it is exact.
-_ERF = np.frompyfunc(math.erf, 1, 1)
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
@@ -26,8 +46,6 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sqrt": np.sqrt, "pow": np.power, "tanh": np.tanh, "erf": erf,
     "where": lambda test, yes, no: np.where(test > 0, yes, no),
 }  # fmt: skip
-
-_ROOT = 2 / math.sqrt(math.pi)
 
 # function -> per argument, d result / d argument from (arguments, result). At a kink the derivative of PyTorch:
 # relu'(0) = 0, so max gives its left argument nothing on a tie with a constant 0.

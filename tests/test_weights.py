@@ -1,0 +1,158 @@
+"""Weights: how they start, and the file that keeps them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import striate
+from striate import weights
+from striate.diagnostics import FormatError, SourceError, StriateError, UnknownNameError
+
+NET = "16x16x3 -> conv 3x3 32 -> bn -> prelu -> conv 3x3 64 -> flatten -> fc 200 -> fc 10"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "std"),
+    [
+        ("kaiming", math.sqrt(2 / (32 * 9))),
+        ("xavier", math.sqrt(2 / (32 * 9 + 64 * 9))),
+        ("torch", math.sqrt(1 / 3 / (32 * 9))),
+        ("resnet", math.sqrt(2 / (64 * 9))),
+        ("inception", 0.088),  # a normal of 0.1 cut at two deviations keeps 0.88 of it
+    ],
+)
+def test_the_spread_is_that_of_the_paper(scheme, std):
+    made = weights.initialise(striate.parse(NET), 0, scheme)["conv2.weight"]
+    assert made.dtype == np.float32
+    assert made.std() == pytest.approx(std, rel=0.03)
+    assert abs(made.mean()) < 4 * std / math.sqrt(made.size)
+
+
+def test_what_is_not_drawn_starts_where_it_is_declared():
+    made = weights.initialise(striate.parse(NET), 0)
+    assert set(made["bn1.weight"]) == set(made["bn1.running_var"]) == {1}
+    assert set(made["bn1.bias"]) == set(made["bn1.running_mean"]) == set(made["conv1.bias"]) == {0}
+    assert set(made["prelu1.weight"]) == {np.float32(0.25)}
+
+
+def test_an_array_depends_on_the_seed_and_its_name_only():
+    one = weights.initialise(striate.parse(NET), 3)
+    other = weights.initialise(striate.parse(NET.replace("-> bn -> prelu", "")), 3)
+    assert (one["conv2.weight"] == other["conv2.weight"]).all()
+    assert not (one["conv2.weight"] == weights.initialise(striate.parse(NET), 4)["conv2.weight"]).any()
+
+
+def test_an_unknown_scheme_is_told_the_nearest():
+    with pytest.raises(UnknownNameError, match="kaiming"):
+        weights.initialise(striate.parse(NET), 0, "kaimng")
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("shape", [(8, 4, 3, 3), (8, 4)])
+def test_fans_are_counted_as_torch_counts_them(shape):
+    import torch
+
+    assert weights.fans(shape) == torch.nn.init._calculate_fan_in_and_fan_out(torch.empty(shape))
+
+
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20).filter(
+    lambda name: name != "__metadata__"
+)
+tables = st.dictionaries(names, st.lists(st.integers(0, 3), max_size=4).map(tuple), max_size=5)
+
+
+@given(tables)
+def test_a_file_gives_back_what_was_written(tmp_path_factory, shapes):
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    made = {
+        name: np.random.default_rng(0).standard_normal((*shape, 1))[..., 0].astype(np.float32)
+        for name, shape in shapes.items()
+    }
+    weights.save(path, made, {"note": "ü"})
+    found, metadata = weights.load(path)
+    assert metadata["note"] == "ü"
+    assert found.keys() == made.keys()
+    assert all((found[name] == made[name]).all() and found[name].shape == made[name].shape for name in made)
+
+
+def test_halves_become_float32(tmp_path):
+    values = np.array([1.0, -2.5], np.float16)
+    words = (values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    for kind, data in (("F16", values.tobytes()), ("BF16", words.tobytes())):
+        header = json.dumps({"w": {"dtype": kind, "shape": [2], "data_offsets": [0, 4]}}).encode()
+        (tmp_path / "h").write_bytes(len(header).to_bytes(8, "little") + header + data)
+        found, _ = weights.load(tmp_path / "h")
+        assert found["w"].dtype == np.float32
+        assert found["w"].tolist() == [1.0, -2.5]
+
+
+@given(st.binary(max_size=200), st.integers(0, 200))
+def test_bad_bytes_are_refused(tmp_path_factory, junk, cut):
+    folder = tmp_path_factory.mktemp("bad")
+    weights.save(folder / "good", {"w": np.zeros((3, 4), np.float32)})
+    good = (folder / "good").read_bytes()
+    for content in (junk, good[: min(cut, len(good) - 1)], good[:cut] + junk + good[cut:] + b"x"):
+        (folder / "bad").write_bytes(content)
+        with pytest.raises(FormatError):
+            weights.load(folder / "bad")
+
+
+def test_a_file_that_cannot_be_read_or_written(tmp_path):
+    with pytest.raises(SourceError):
+        weights.load(tmp_path / "missing")
+    with pytest.raises(SourceError):
+        weights.load(tmp_path)
+    with pytest.raises(SourceError):
+        weights.save(tmp_path / "no" / "folder", {})
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "w"
+    weights.save(path, {"w": np.zeros(3, np.float32)})
+    old = path.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(SourceError, match="No space left"):
+        weights.save(path, {"w": np.ones(3, np.float32)})
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["w"], "nothing half-written is left beside it"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda w: w.pop("conv1.bias"), "1 missing"),
+        (lambda w: w.update(other=np.zeros(1)), "1 unknown"),
+        (lambda w: w.update({"conv1.weigth": w.pop("conv1.weight")}), "is 'conv1.weigth' meant"),
+        (lambda w: w.update({"fc2.weight": np.zeros((5, 200))}), r"\(5, 200\), \(10, 200\) expected"),
+    ],
+)
+def test_weights_of_another_network_are_refused(change, words):
+    net = striate.parse(NET)
+    made = weights.initialise(net)
+    weights.check(net, made)
+    change(made)
+    with pytest.raises(StriateError, match=words):
+        weights.check(net, made)
+
+
+def test_equal_weights_give_equal_files_that_the_safetensors_package_reads(tmp_path):
+    from safetensors.numpy import load_file
+
+    made = {"b": np.arange(6, dtype=np.float32).reshape(2, 3).T, "a": np.arange(3)}
+    made |= {"none": np.zeros((0, 2), np.float32), "half": np.ones(3, np.float16)}
+    metadata = {str(k): "ü" * k for k in range(9)}
+    weights.save(tmp_path / "one", made, metadata)
+    weights.save(tmp_path / "two", dict(reversed(made.items())), metadata)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    read = load_file(tmp_path / "one")
+    assert read.keys() == made.keys()
+    assert all(np.array_equal(read[name], array) and read[name].dtype == array.dtype for name, array in made.items())
+    assert weights.load(tmp_path / "one")[1] == {"format": "pt", **metadata}
