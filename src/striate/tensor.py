@@ -9,7 +9,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from striate.diagnostics import UsageError
+
 SPATIAL: dict[int, tuple[str, ...]] = {0: (), 1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
+LARGEST = 10**12
+"""No size of a tensor goes beyond."""
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2}
 
 
@@ -27,7 +31,21 @@ class TensorSpec:
 
     @classmethod
     def image(cls, shape: Sequence[int], batch: int = 1) -> TensorSpec:
-        """Spec of a batch of images from a shape (C, [D, [H,]] W) without its batch axis."""
+        """Spec of a batch of images from a shape (C, [D, [H,]] W) without its batch axis.
+
+        Raises UsageError for what is no such shape.
+        """
+        if (
+            not isinstance(shape, list | tuple)
+            or len(shape) - 1 not in SPATIAL
+            or not all(type(size) is int and 0 < size <= LARGEST for size in shape)
+        ):
+            raise UsageError(
+                f"{str(shape)[:40]} is no shape of an image",
+                where="a shape without its batch axis: (C,), (C, L), (C, H, W) or (C, D, H, W)",
+                why=f"every size is a whole number from 1 to {LARGEST}",
+                fix="give such as (3, 224, 224)",
+            )
         return cls((batch, *shape), ("N", "C", *SPATIAL[len(shape) - 1]))
 
     @property

@@ -3,7 +3,6 @@
 from striate.op.base import Op, op_class, registry
 from striate.op.declaration import Declaration, Noise, Reading
 from striate.op.fields import (
-    LARGEST,
     Padding,
     Sizes,
     choice,
@@ -16,6 +15,7 @@ from striate.op.fields import (
     sizes,
     text,
 )
+from striate.tensor import LARGEST
 
 __all__ = [
     "LARGEST",

@@ -8,14 +8,13 @@ from typing import Any
 
 from striate.diagnostics import LimitError, suggest
 from striate.geometry import PADDING_MODES, PADDING_POLICIES
+from striate.tensor import LARGEST
 
 Sizes = int | tuple[int, ...]
 """One size for every spatial axis, or one per axis."""
 Padding = int | str | tuple[int, ...] | tuple[tuple[int, int], ...]
 """One padding for every side, one per axis, (before, after) per axis, or a policy's name."""
 
-LARGEST = 10**12
-"""No size, count or padding goes beyond."""
 MISSING = dataclasses.MISSING
 
 

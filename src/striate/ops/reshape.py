@@ -95,8 +95,8 @@ class Reshape(Op):
         known = math.prod(size for size in self.shape[:8] if size != -1)
         if len(self.shape) - 1 not in SPATIAL or self.shape.count(-1) > 1 or known == 0:
             raise OpError(
-                f"no input can take the shape {'x'.join(map(str, self.shape[:8]))}",
-                why=f"of its {len(self.shape)} sizes {self.shape.count(-1)} are -1 and {self.shape.count(0)} are 0",
+                f"{x} cannot take the shape {'x'.join(map(str, self.shape[:8]))}",
+                why=f"it has {len(self.shape)} sizes; a shape has one to four, of 1 or more, and -1 once at most",
                 fix="give one to four sizes of 1 or more, or -1 for one of them",
             )
         shape = tuple(x.elements // known if size == -1 else size for size in self.shape)

@@ -5,15 +5,13 @@ Decides names, order and inference; refuses to know any op, any weight and any f
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from striate.diagnostics import (
+    FormatError,
     GraphError,
     OpError,
     Place,
@@ -23,9 +21,8 @@ from striate.diagnostics import (
     suggest,
 )
 from striate.op import Declaration, Op
+from striate.op.fields import shown
 from striate.tensor import Parameter, TensorSpec
-
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,12 +97,18 @@ class Network:
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", _ordered(self.inputs, self.nodes))
         object.__setattr__(self, "inputs", dict(self.inputs))
-        known = {*self.inputs, *(value for node in self.nodes for value in node.outputs)}
+        known = {**self.inputs, **dict.fromkeys(value for node in self.nodes for value in node.outputs)}
+        object.__setattr__(self, "outputs", tuple(self.outputs))
         if not self.outputs:
-            raise GraphError(f"network {self.name} has no output", fix="name at least one value as output")
+            raise GraphError(
+                f"network {self.name} has no output",
+                where=f"its values are {few(known)}",
+                why="what leaves it is what it is for",
+                fix="name at least one value as output",
+            )
         for value in self.outputs:
             if value not in known:
-                raise _dangling(f"the output of {self.name}", value, known)
+                raise _dangling(f"the output of {self.name}", value, known, f"outputs of {self.name}")
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(self.inputs.items()), self.nodes, self.outputs))
@@ -143,9 +146,10 @@ class Network:
     @property
     def input(self) -> TensorSpec:
         """Spec of the sole input. Raises GraphError when there are several."""
-        if len(self.inputs) > 1:
+        if len(self.inputs) != 1:
             raise GraphError(
                 f"{self.name} has {len(self.inputs)} inputs",
+                where=f"inputs of {self.name}",
                 why=f"they are {', '.join(self.inputs)}; what is asked for has an answer for one",
                 fix="look at the part of the network behind one input",
             )
@@ -162,7 +166,8 @@ class Network:
             near = suggest(name, self._by_name)
             raise UnknownNameError(
                 f"{self.name} has no node {name!r}",
-                why=f"it has {len(self.nodes)} nodes, from {self.nodes[0].name} to {self.nodes[-1].name}",
+                where=f"nodes of {self.name}",
+                why=f"its {len(self.nodes)} nodes are {few(self._by_name)}",
                 fix=f"write {near!r}" if near else f"see the names with: striate show {self.name}",
             )
         return self._by_name[name]
@@ -191,7 +196,8 @@ class Network:
         }
 
     def with_input(self, shape: Sequence[int]) -> Network:
-        """The same nodes on another input (C, H, W)."""
+        """The same nodes on another input (C, H, W). Raises GraphError when there are several."""
+        _ = self.input
         (name,) = self.inputs
         return dataclasses.replace(self, inputs={name: TensorSpec.image(tuple(shape))})
 
@@ -212,16 +218,24 @@ class Network:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Network:
-        """The network of a plain form; nodes may come in any order."""
+        """The network of a plain form; nodes may come in any order. Raises FormatError for what is no such form."""
+        network = _plain(data, "the network", name=str, inputs=Mapping, nodes=list, outputs=list)
         nodes = []
-        for entry in data["nodes"]:
-            fields = {key: value for key, value in entry.items() if key not in ("name", "inputs")}
+        for at, entry in enumerate(network["nodes"]):
+            plain = _plain(entry, f"node {at + 1}", name=str, inputs=list)
+            fields = {key: value for key, value in plain.items() if key not in ("name", "inputs")}
             try:
-                nodes.append(Node(entry["name"], Op.from_dict(fields), tuple(entry["inputs"])))
+                op = Op.from_dict(fields)
             except StriateError as error:
-                raise error.at(str(entry.get("name", "?")), "") from None
-        inputs = {name: TensorSpec.image(tuple(shape)) for name, shape in data["inputs"].items()}
-        return cls(data["name"], inputs, tuple(nodes), tuple(data["outputs"]))
+                raise error.at(plain["name"], "") from None
+            nodes.append(Node(plain["name"], op, _names(plain["inputs"], f"inputs of {plain['name']}")))
+        inputs = {}
+        for name, shape in network["inputs"].items():
+            (name,) = _names([name], "inputs of the network")
+            inputs[name] = TensorSpec.image(shape)
+        return cls(
+            network["name"], inputs, tuple(nodes), _names(network["outputs"], "outputs of the network")
+        )
 
 
 def unread(nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -230,10 +244,49 @@ def unread(nodes: Sequence[Node]) -> tuple[str, ...]:
     return tuple(value for node in nodes for value in node.outputs if value not in read)
 
 
-def _dangling(reader: str, value: str, known: Iterator[str] | set[str]) -> GraphError:
+_KINDS: Mapping[type, str] = {str: "a text", list: "a list", Mapping: "a table"}
+
+
+def _plain(data: Any, what: str, **kinds: type) -> Mapping[str, Any]:
+    """A table with these keys, each of its kind."""
+    found = data if isinstance(data, Mapping) else {}
+    for key, kind in kinds.items():
+        if not isinstance(found.get(key), kind):
+            got = f"got {shown(found[key])}" if key in found else f"it has the keys {few(found)}"
+            raise FormatError(
+                f"{what} has no {key}" if key not in found else f"{key} of {what} is not {_KINDS[kind]}",
+                where=f"{what}: {shown(data)}",
+                why=got if isinstance(data, Mapping) else f"{what} is not a table",
+                fix=f"give {key} {_KINDS[kind]}; Network.to_dict shows the form",
+            )
+    return found
+
+
+def _names(values: Sequence[Any], what: str) -> tuple[str, ...]:
+    """Names of values, which are texts."""
+    for value in values:
+        if not isinstance(value, str):
+            raise FormatError(
+                f"{shown(value)} is not a name",
+                where=what,
+                why="values are known by texts",
+                fix="give the name of a node or an input",
+            )
+    return tuple(values)
+
+
+def few(names: Collection[Any]) -> str:
+    """Names for a message, the first and the last of many."""
+    texts = [str(name) for name in names]
+    return ", ".join(texts if len(texts) <= 8 else [*texts[:6], "…", texts[-1]]) or "none"
+
+
+def _dangling(reader: str, value: str, known: Collection[str], where: str) -> GraphError:
     near = suggest(value, known)
     return GraphError(
         f"{reader} names a value {value!r} that nothing makes",
+        where=where,
+        why=f"the values are {few(known)}",
         fix=f"write {near!r}" if near else "name a node or the input",
     )
 
@@ -246,9 +299,10 @@ def _ordered(inputs: Mapping[str, TensorSpec], nodes: Sequence[Node]) -> tuple[N
             if value in inputs or made.setdefault(value, node) is not node:
                 raise GraphError(
                     f"two nodes or inputs are named {value!r}",
+                    where=f"{node.name} = {node.op}",
+                    why="a value is found by its name, so names are unique",
                     fix="rename one of them",
-                    why="names are unique",
-                )
+                ).at(node.name, "", node.place)
     ready, done, ordered = set(inputs), set(), []
     for root in nodes:
         # Depth first without recursion: a network may be a chain of any length.
@@ -270,121 +324,17 @@ def _ordered(inputs: Mapping[str, TensorSpec], nodes: Sequence[Node]) -> tuple[N
                 continue
             source = made.get(missing[0])
             if source is None or missing[0] not in source.outputs:
-                known = {*inputs, *(value for n in nodes for value in n.outputs)}
-                raise _dangling(f"node {node.name}", missing[0], known).at(node.name, "", node.place)
+                known = {**inputs, **dict.fromkeys(value for n in nodes for value in n.outputs)}
+                where = f"{node.name} = {node.op}, inputs {few(node.inputs)}"
+                raise _dangling(f"node {node.name}", missing[0], known, where).at(node.name, "", node.place)
             if source.name in open_nodes:
                 names = list(open_nodes)
                 circle = [*names[names.index(source.name) :], source.name]
                 raise GraphError(
-                    f"the network runs in a circle: {' <- '.join(circle[:8])}",
+                    f"the network runs in a circle of {len(circle) - 1}: {' <- '.join(circle[:8])}",
+                    where=f"{node.name} = {node.op}, inputs {few(node.inputs)}",
                     why="a value would have to be known before it is made",
                     fix="remove one of these connections",
                 ).at(node.name, "", node.place)
             stack.append(source)
     return tuple(ordered)
-
-
-@dataclasses.dataclass(frozen=True)
-class Ref:
-    """Handle of what a builder has made. A node of several outputs is unpacked: ``a, b = build(Split(), x)``."""
-
-    builder: Builder = dataclasses.field(repr=False, compare=False)
-    values: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """The sole value's name."""
-        if len(self.values) > 1:
-            raise GraphError(
-                f"{self.values[0].rsplit(':', 1)[0]} has {len(self.values)} outputs",
-                fix="unpack it, and use one of them",
-            )
-        return self.values[0]
-
-    @property
-    def spec(self) -> TensorSpec:
-        """Shape and axes; raises the ShapeError of a node without output."""
-        return self.builder.spec(self.name)
-
-    def __iter__(self) -> Iterator[Ref]:
-        return iter([Ref(self.builder, (value,)) for value in self.values])
-
-
-class Builder:
-    """Makes a network node by node.
-
-    >>> from striate.ops import Conv, Relu
-    >>> build = Builder("tiny", input=(3, 32, 32))
-    >>> x = build(Conv(6, kernel=5), build.input)
-    >>> build.build(build(Relu(), x)).specs["conv1"].shape
-    (1, 6, 28, 28)
-    """
-
-    def __init__(self, name: str = "net", input: Sequence[int] = (3, 224, 224)) -> None:
-        self.name = name
-        self._inputs = {"input": TensorSpec.image(tuple(input))}
-        self._nodes: list[Node] = []
-        self._specs: dict[str, TensorSpec | ShapeError] = dict(self._inputs)
-        self._counts: dict[str, int] = {}
-        self._names: set[str] = {"input"}
-        self._scope: list[str] = []
-
-    @property
-    def input(self) -> Ref:
-        return Ref(self, ("input",))
-
-    def spec(self, value: str) -> TensorSpec:
-        found = self._specs[value]
-        if isinstance(found, ShapeError):
-            raise found
-        return found
-
-    def __call__(self, op: Op, *inputs: Ref, name: str | None = None) -> Ref:
-        """Place an op behind the given values; without a name it is its word and a number.
-
-        Raises OpError and GraphError at once; a node without output is reported when its shape is asked for.
-        """
-        full = ".".join((*self._scope, name)) if name else self._free_name(op.word)
-        node = Node(full, op, tuple(ref.name for ref in inputs), _caller())
-        if full in self._names:
-            raise GraphError(
-                f"two nodes are named {full!r}", why="names are unique", fix="give it another name"
-            ).at(full, "", node.place)
-        self._names.add(full)
-        self._nodes.append(node)
-        made: Sequence[TensorSpec | ShapeError]
-        try:
-            made = declare(node, [self.spec(value) for value in node.inputs]).outputs
-        except ShapeError as problem:
-            made = [problem] * op.output_count
-        self._specs.update(zip(node.outputs, made, strict=True))
-        return Ref(self, node.outputs)
-
-    @contextlib.contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        """Names made inside begin with ``name.``."""
-        self._scope.append(name)
-        try:
-            yield
-        finally:
-            self._scope.pop()
-
-    def build(self, *outputs: Ref) -> Network:
-        """The network that leaves through these values; through every unread one when none is given."""
-        names = tuple(ref.name for ref in outputs) or unread(self._nodes)
-        return Network(self.name, self._inputs, tuple(self._nodes), names)
-
-    def _free_name(self, word: str) -> str:
-        prefix = ".".join((*self._scope, word))
-        while True:
-            self._counts[prefix] = self._counts.get(prefix, 0) + 1
-            name = f"{prefix}{self._counts[prefix]}"
-            if name not in self._names:
-                return name
-
-
-def _caller() -> Place | None:
-    """The line outside this module that placed a node; None for the package's own networks."""
-    frame = sys._getframe(2)
-    file = frame.f_code.co_filename
-    return None if os.path.abspath(file).startswith(_PACKAGE + os.sep) else Place(file, frame.f_lineno)

@@ -1,0 +1,138 @@
+"""Building a network node by node, in Python."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+from striate.diagnostics import GraphError, Place, ShapeError
+from striate.network.graph import Network, Node, declare, few, unread
+from striate.op import Op
+from striate.op.fields import shown
+from striate.tensor import TensorSpec
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ref:
+    """Handle of what a builder has made. A node of several outputs is unpacked: ``a, b = build(Split(), x)``."""
+
+    builder: Builder = dataclasses.field(repr=False, compare=False)
+    values: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The sole value's name."""
+        if len(self.values) > 1:
+            raise GraphError(
+                f"{self.values[0].rsplit(':', 1)[0]} has {len(self.values)} outputs",
+                where=f"they are {few(self.values)}",
+                why="a node reads one of them at a time",
+                fix="unpack it, and use one of them",
+            )
+        return self.values[0]
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Shape and axes; raises the ShapeError of a node without output."""
+        return self.builder.spec(self.name)
+
+    def __iter__(self) -> Iterator[Ref]:
+        return iter([Ref(self.builder, (value,)) for value in self.values])
+
+
+class Builder:
+    """Makes a network node by node.
+
+    >>> from striate.ops import Conv, Relu
+    >>> build = Builder("tiny", input=(3, 32, 32))
+    >>> x = build(Conv(6, kernel=5), build.input)
+    >>> build.build(build(Relu(), x)).specs["conv1"].shape
+    (1, 6, 28, 28)
+    """
+
+    def __init__(self, name: str = "net", input: Sequence[int] = (3, 224, 224)) -> None:
+        self.name = name
+        self._inputs = {"input": TensorSpec.image(tuple(input))}
+        self._nodes: list[Node] = []
+        self._specs: dict[str, TensorSpec | ShapeError] = dict(self._inputs)
+        self._counts: dict[str, int] = {}
+        self._names: set[str] = {"input"}
+        self._scope: list[str] = []
+
+    @property
+    def input(self) -> Ref:
+        return Ref(self, ("input",))
+
+    def spec(self, value: str) -> TensorSpec:
+        found = self._specs[value]
+        if isinstance(found, ShapeError):
+            raise found
+        return found
+
+    def __call__(self, op: Op, *inputs: Ref, name: str | None = None) -> Ref:
+        """Place an op behind the given values; without a name it is its word and a number.
+
+        Raises OpError and GraphError at once; a node without output is reported when its shape is asked for.
+        """
+        full = ".".join((*self._scope, name)) if name else self._free_name(op.word)
+        node = Node(full, op, tuple(self._own(ref).name for ref in inputs), _caller())
+        if full in self._names:
+            raise GraphError(
+                f"two nodes are named {full!r}",
+                where=f"{full} = {op}",
+                why="a value is found by its name, so names are unique",
+                fix="give it another name",
+            ).at(full, "", node.place)
+        made: Sequence[TensorSpec | ShapeError]
+        try:
+            made = declare(node, [self.spec(value) for value in node.inputs]).outputs
+        except ShapeError as problem:
+            made = [problem] * op.output_count
+        self._names.add(full)
+        self._nodes.append(node)
+        self._specs.update(zip(node.outputs, made, strict=True))
+        return Ref(self, node.outputs)
+
+    def _own(self, ref: Ref) -> Ref:
+        if not isinstance(ref, Ref) or ref.builder is not self:
+            raise GraphError(
+                f"{shown(ref)} is no value of {self.name}",
+                where=f"its values are {few(self._specs)}",
+                why="a node reads what its own builder has made",
+                fix="give what the builder returned, or its input",
+            )
+        return ref
+
+    @contextlib.contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Names made inside begin with ``name.``."""
+        self._scope.append(name)
+        try:
+            yield
+        finally:
+            self._scope.pop()
+
+    def build(self, *outputs: Ref) -> Network:
+        """The network that leaves through these values; through every unread one when none is given."""
+        names = tuple(self._own(ref).name for ref in outputs) or unread(self._nodes)
+        return Network(self.name, self._inputs, tuple(self._nodes), names)
+
+    def _free_name(self, word: str) -> str:
+        prefix = ".".join((*self._scope, word))
+        while True:
+            self._counts[prefix] = self._counts.get(prefix, 0) + 1
+            name = f"{prefix}{self._counts[prefix]}"
+            if name not in self._names:
+                return name
+
+
+def _caller() -> Place | None:
+    """The line outside this module that placed a node; None for the package's own networks."""
+    frame = sys._getframe(2)
+    file = frame.f_code.co_filename
+    return None if os.path.abspath(file).startswith(_PACKAGE + os.sep) else Place(file, frame.f_lineno)
