@@ -51,9 +51,11 @@ class Op(abc.ABC):
         super().__init_subclass__(**kwargs)
         if "word" in cls.__dict__:
             for word in (cls.word, *cls.aliases):
-                if word in _REGISTRY:
+                other = _REGISTRY.get(word, cls)
+                if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
                     raise TypeError(f"two ops claim the word {word!r}")
-                _REGISTRY[word] = cls
+                _REGISTRY[word] = cls  # a notebook defines its op again and again: the last one counts
+            registry.cache_clear()
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
