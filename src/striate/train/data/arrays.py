@@ -39,7 +39,9 @@ class ArrayData(Dataset):
         labels, found = as_labels(y, kind)
         if len(self.x) != len(labels):
             raise FormatError(
-                f"{kind}: {len(self.x):,} images but {len(labels):,} labels", fix="give one label per image"
+                f"{kind}: {len(self.x):,} images but {len(labels):,} labels",
+                where=kind,
+                fix="give one label per image",
             )
         if classes is None:
             classes = found or numbered(labels, kind)
@@ -53,7 +55,7 @@ class ArrayData(Dataset):
         return image
 
     def images(self, ids: Labels) -> tuple[Array, Labels]:
-        return self.x[ids], np.asarray(ids, np.int64)
+        return np.ascontiguousarray(self.x[ids]), np.asarray(ids, np.int64)
 
     def name(self, index: int) -> str:
         return self._naming(index)
@@ -64,12 +66,13 @@ def as_images(x: Array, kind: str) -> tuple[Array, tuple[str, ...]]:
     remarks = []
     if x.ndim == 3:
         x = x[:, None]
-    elif x.ndim == 4 and x.shape[3] in CHANNELS and x.shape[1] not in CHANNELS:
+    elif x.ndim == 4 and _channels_last(*x.shape[1:]):
         x = x.transpose(0, 3, 1, 2)
         remarks.append("axes read as (N, H, W, C)")
     if x.ndim != 4 or 0 in x.shape[1:]:
         raise FormatError(
             f"{kind}: the images have the shape {x.shape}",
+            where=kind,
             why="images are (N, C, H, W), (N, H, W, C) or (N, H, W), and none is empty",
             fix="reshape the array",
         )
@@ -82,6 +85,7 @@ def as_images(x: Array, kind: str) -> tuple[Array, tuple[str, ...]]:
         if low < 0 or high > 65535:
             raise FormatError(
                 f"{kind}: pixels from {low:,} to {high:,}",
+                where=kind,
                 why="whole numbers are read as 0..255 or 0..65535",
                 fix="give float32 in [0, 1]",
             )
@@ -90,19 +94,26 @@ def as_images(x: Array, kind: str) -> tuple[Array, tuple[str, ...]]:
         return x.astype(np.float32) / np.float32(65535), (*remarks, "pixels 0..65535 read as [0, 1]")
     if not np.issubdtype(x.dtype, np.floating):
         raise FormatError(
-            f"{kind}: pixels of type {x.dtype} have no meaning", fix="uint8, or float32 in [0, 1]"
+            f"{kind}: pixels of type {x.dtype} have no meaning", where=kind, fix="uint8, or float32 in [0, 1]"
         )
     x = x.astype(np.float32, copy=False)
-    finite = np.isfinite(x).reshape(len(x), -1).all(1)
+    finite = np.isfinite(x).all((1, 2, 3))
     if not finite.all():
         raise FormatError(
             f"{kind}: image {int(np.argmin(finite))} has a pixel that is not a finite number",
+            where=kind,
             why=f"{int((~finite).sum()):,} of {len(x):,} images have such pixels",
             fix="leave them out, or np.nan_to_num",
         )
     if x.size and (x.min() < -0.01 or x.max() > 1.01):
         remarks.append(f"floating-point pixels from {x.min():.3g} to {x.max():.3g}, used as they are")
     return x, tuple(remarks)
+
+
+def _channels_last(first: int, middle: int, last: int) -> bool:
+    """Whether an image of these axes is (H, W, C): few channels, on larger sides, at the end only."""
+    at_front = first in CHANNELS and first <= min(middle, last)
+    return last in CHANNELS and last < min(first, middle) and not at_front
 
 
 def as_labels(y: Any, kind: str) -> tuple[Labels, tuple[str, ...] | None]:
@@ -119,7 +130,9 @@ def as_labels(y: Any, kind: str) -> tuple[Labels, tuple[str, ...] | None]:
         return y.argmax(1).astype(np.int64), None
     if y.ndim != 1:
         raise FormatError(
-            f"{kind}: the labels have the shape {y.shape}", fix="one class number per image, or one-hot rows"
+            f"{kind}: the labels have the shape {y.shape}",
+            where=kind,
+            fix="one class number per image, or one-hot rows",
         )
     if y.dtype.kind in "US":
         names, numbers = np.unique(y.astype(str), return_inverse=True)
@@ -128,7 +141,7 @@ def as_labels(y: Any, kind: str) -> tuple[Labels, tuple[str, ...] | None]:
         y = y.astype(np.int64)
     if y.dtype.kind not in "iub":
         raise FormatError(
-            f"{kind}: labels of type {y.dtype} are no class numbers", fix="whole numbers from 0"
+            f"{kind}: labels of type {y.dtype} are no class numbers", where=kind, fix="whole numbers from 0"
         )
     return y.astype(np.int64), None
 
@@ -139,6 +152,7 @@ def numbered(labels: Labels, kind: str) -> tuple[str, ...]:
     if top > MAX_CLASSES:
         raise LimitError(
             f"{kind}: label {top - 1:,}",
+            where=kind,
             why=f"at most {MAX_CLASSES:,} classes, numbered from 0",
             fix="number the classes from 0",
         )
@@ -162,7 +176,10 @@ def common_classes(
         if unknown or (found is None) == any(other is not None for _, other in read):
             why = f"{unknown[0]!r} is no class" if unknown else "some are text and some are numbers"
             raise FormatError(
-                f"{kind}: the labels of the parts differ", why=why, fix="the same classes in every part"
+                f"{kind}: the labels of the parts differ",
+                where=kind,
+                why=why,
+                fix="the same classes in every part",
             )
         numbers.append(
             labels if found is None else np.array([place[name] for name in found], np.int64)[labels]
@@ -176,6 +193,7 @@ def check_labels(labels: Labels, classes: int, kind: str) -> None:
     if len(wrong):
         raise FormatError(
             f"{kind}: label {int(labels[wrong[0]])} of image {int(wrong[0])} is no class",
+            where=kind,
             why=f"classes are numbered 0 to {classes - 1}; {len(wrong):,} of {len(labels):,} labels are not",
             fix="number the classes from 0",
         )

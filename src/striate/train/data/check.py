@@ -129,9 +129,8 @@ class _Scan:
         except (FormatError, LimitError) as error:
             return BadImage(self.data.name(index), error.why or error.what)
         shape = (int(image.shape[0]), int(image.shape[1]), int(image.shape[2]))
-        digest = hashlib.blake2b(
-            image, digest_size=16, person=f"{shape[1]}x{shape[2]}"[:16].encode()
-        ).digest()
+        head = f"{shape} {image.dtype}".encode()
+        digest = hashlib.blake2b(head + image.tobytes(), digest_size=16).digest()
         pixels = image.reshape(len(image), -1).astype(np.float64) / (255 if image.dtype == np.uint8 else 1)
         sums = np.stack([np.full(len(image), pixels.shape[1]), pixels.sum(1), (pixels**2).sum(1)])
         return digest, shape, sums

@@ -139,6 +139,7 @@ class Dataset(abc.ABC):
         if batch_size < 1 or start < 0:
             raise UsageError(
                 f"a batch of {batch_size} from batch {start} has no meaning",
+                where="batches",
                 fix="batch_size 1 or more, start 0 or more",
             )
         key = chance.key_of(rng)
@@ -232,6 +233,7 @@ def stack(images: Sequence[Array]) -> Array:
         sizes = " and ".join(" x ".join(map(str, shape)) for shape in sorted(shapes)[:2])
         raise FormatError(
             "the images of a batch differ in size",
+            where="batch",
             why=f"channels x height x width: {sizes}",
             fix='resize them: Transform([Resize((32, 32))]), or "resize" in the configuration',
         )

@@ -176,7 +176,7 @@ class Transform:
                 f"the transformation gives {_text(result)}, the network reads {_text(target)}",
                 where="transform",
                 why=whole.describe(),
-                fix="a transformation that ends in the network's size",
+                fix=f"a transformation that ends in {_text(target)}, or a network of the other input",
             )
         return whole, tuple(notes)
 
