@@ -29,10 +29,12 @@ def tool(prepare: Callable[[str], Go]) -> Callable[[str], Go]:
 
 # ---------------------------------------------------------------- Striate
 def forget() -> None:
-    """Striate keeps the declarations it has made, so that a second look at a network is cheap; peers keep nothing."""
-    from striate import network
-
-    network._declare.cache_clear()
+    """Empty every bounded cache of Striate: a second look at a network is cheap there, and peers keep nothing."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "striate":
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear") and value.cache_parameters()["maxsize"]:
+                    value.cache_clear()
 
 
 @tool
