@@ -57,7 +57,7 @@ class Builder:
 
     def __init__(self, name: str = "net", input: Sequence[int] = (3, 224, 224)) -> None:
         self.name = name
-        self._inputs = {"input": TensorSpec.image(tuple(input))}
+        self._inputs = {"input": TensorSpec.image(input)}
         self._nodes: list[Node] = []
         self._specs: dict[str, TensorSpec | ShapeError] = dict(self._inputs)
         self._counts: dict[str, int] = {}
@@ -79,7 +79,9 @@ class Builder:
 
         Raises OpError and GraphError at once; a node without output is reported when its shape is asked for.
         """
-        full = ".".join((*self._scope, name)) if name else self._free_name(op.word)
+        stem = ".".join((*self._scope, name or op.word))
+        number = 0 if name else self._free_number(stem)
+        full = f"{stem}{number}" if number else stem
         node = Node(full, op, tuple(self._own(ref).name for ref in inputs), _caller())
         if full in self._names:
             raise GraphError(
@@ -93,7 +95,10 @@ class Builder:
             made = declare(node, [self.spec(value) for value in node.inputs]).outputs
         except ShapeError as problem:
             made = [problem] * op.output_count
+        # Only now: a call that was refused leaves nothing behind.
         self._names.add(full)
+        if number:
+            self._counts[stem] = number
         self._nodes.append(node)
         self._specs.update(zip(node.outputs, made, strict=True))
         return Ref(self, node.outputs)
@@ -122,13 +127,11 @@ class Builder:
         names = tuple(self._own(ref).name for ref in outputs) or unread(self._nodes)
         return Network(self.name, self._inputs, tuple(self._nodes), names)
 
-    def _free_name(self, word: str) -> str:
-        prefix = ".".join((*self._scope, word))
-        while True:
-            self._counts[prefix] = self._counts.get(prefix, 0) + 1
-            name = f"{prefix}{self._counts[prefix]}"
-            if name not in self._names:
-                return name
+    def _free_number(self, stem: str) -> int:
+        number = self._counts.get(stem, 0) + 1
+        while f"{stem}{number}" in self._names:
+            number += 1
+        return number
 
 
 def _caller() -> Place | None:

@@ -199,7 +199,7 @@ class Network:
         """The same nodes on another input (C, H, W). Raises GraphError when there are several."""
         _ = self.input
         (name,) = self.inputs
-        return dataclasses.replace(self, inputs={name: TensorSpec.image(tuple(shape))})
+        return dataclasses.replace(self, inputs={name: TensorSpec.image(shape)})
 
     def replace(self, node: str, op: Op) -> Network:
         """The same network with another op at a node."""
@@ -227,7 +227,7 @@ class Network:
             try:
                 op = Op.from_dict(fields)
             except StriateError as error:
-                raise error.at(plain["name"], "") from None
+                raise error.at(plain["name"], f"{plain['name']} = {shown(fields)}") from None
             nodes.append(Node(plain["name"], op, _names(plain["inputs"], f"inputs of {plain['name']}")))
         inputs = {}
         for name, shape in network["inputs"].items():
