@@ -38,10 +38,17 @@ def command(model: str, input: str | None, node: str | None, compare: bool, as_j
     For one layer: how many windows use the pixel. For a network: paths, counted exactly. Pixels that are never read
     are counted, corner and border are compared with the centre.
     """
-    from striate.views import use as records
+    from striate.analysis import pixels
+    from striate.views.use import compare_record, pixels_record
 
     net = load(model, input)
-    record = records.compare_record(net, node) if compare else records.pixels_record(net, node)
+    if node is not None:
+        net.node(node)
+    if compare:
+        record = compare_record(net, node)
+    else:
+        use = pixels(net, node)
+        record = pixels_record(net, use, node)
     if as_json:
         emit_json(record)
         return
@@ -51,7 +58,5 @@ def command(model: str, input: str | None, node: str | None, compare: bool, as_j
     if compare:
         view.draw_modes(out, record)
     else:
-        from striate.analysis import pixels
-
-        view.draw(out, record, pixels(net, node))
+        view.draw(out, record, use)
     emit(out)

@@ -27,13 +27,8 @@ MODES: dict[str, dict[str, Any]] = {
 """Padding modes that `compare_record` gives to every convolution in turn."""
 
 
-def pixels_record(net: Network, node: str | None = None) -> Record:
-    """Schema striate.pixels/1: paths from each pixel to `node` (default: to the outputs)."""
-    from striate.analysis import pixels
-
-    if node is not None:
-        net.node(node)
-    use = pixels(net, node)
+def pixels_record(net: Network, use: PixelUse, node: str | None = None) -> Record:
+    """Schema striate.pixels/1: `use` counts paths from each pixel to `node`, or to the outputs."""
     target = node or ", ".join(net.outputs)
     return {"schema": "striate.pixels/1", "name": net.name, "to": target, **use_record(use)}
 
