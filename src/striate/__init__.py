@@ -12,6 +12,7 @@ from striate.version import __version__
 
 _PUBLIC = {
     "Builder": "striate.network",
+    "Model": "striate.model",
     "Network": "striate.network",
     "Node": "striate.network",
     "StriateError": "striate.diagnostics",
@@ -20,13 +21,14 @@ _PUBLIC = {
     "check": "striate.checks",
     "create": "striate.models",
     "load": "striate.formats",
-    "ops": "striate.ops",
     "parse": "striate.formats",
     "pixels": "striate.analysis",
     "sizes": "striate.analysis",
 }
 
-__all__ = ["__version__", *sorted(_PUBLIC)]
+_MODULES = {"functional": "striate.engine.functional", "ops": "striate.ops"}
+
+__all__ = ["__version__", *sorted({*_PUBLIC, *_MODULES})]
 
 if TYPE_CHECKING:
     from striate import ops as ops
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
     from striate.analysis import sizes as sizes
     from striate.checks import check as check
     from striate.diagnostics import StriateError as StriateError
+    from striate.engine import functional as functional
     from striate.formats import load as load
     from striate.formats import parse as parse
+    from striate.model import Model as Model
     from striate.models import create as create
     from striate.network import Builder as Builder
     from striate.network import Network as Network
@@ -45,10 +49,11 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'striate' has no attribute {name!r}")
-    module = importlib.import_module(_PUBLIC[name])
-    return module if name == "ops" else getattr(module, name)
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'striate' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,187 @@
+"""A network and its weights: the object that people train, run, save and hand over."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate import weights as arrays
+from striate.diagnostics import FormatError, SourceError, UnknownNameError
+from striate.engine.interface import Program, get
+from striate.network import Network
+from striate.weights import Weights
+
+if TYPE_CHECKING:
+    from striate.train.evaluation import Evaluation
+    from striate.train.history import History
+
+Array = NDArray[Any]
+
+NETWORK_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+"""The layout of a saved model: that of Hugging Face folders."""
+
+
+class Model:
+    """A network with weights on an engine.
+
+    net: the network; seed: of fresh weights; weights: name -> array, instead of fresh ones (copied, float32);
+    engine: "auto", "numpy". Raises FormatError when weights do not suit the network.
+
+    >>> import striate as st
+    >>> model = Model(st.parse("8x8x1 -> conv 3x3 4 -> relu -> flatten -> fc 10"), seed=0)
+    >>> model.predict(np.zeros((2, 1, 8, 8), np.float32)).shape
+    (2, 10)
+    """
+
+    def __init__(
+        self, net: Network, seed: int = 0, *, weights: Mapping[str, Array] | None = None, engine: str = "auto",
+        scheme: str | None = None,
+    ) -> None:  # fmt: skip
+        self.net = net
+        self.engine = get(engine)
+        if weights is None:
+            self.weights: Weights = arrays.initialise(net, seed, scheme or default_scheme(net))
+        else:
+            arrays.check(net, weights)
+            self.weights = {name: np.array(weights[name], np.float32, order="C") for name in net.parameters}
+        self.classes: tuple[str, ...] = ()
+        self.transform: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        count = sum(array.size for array in self.weights.values())
+        return f"Model({self.net.name}, input {self.net.input}, {count:,} numbers, engine {self.engine.name})"
+
+    @functools.cached_property
+    def _program(self) -> Program:
+        return self.engine.compile(self.net, self.weights)
+
+    def predict(self, x: Array, *, batch: int = 64) -> Array | tuple[Array, ...]:
+        """Outputs (N, …) for images x (N, C, H, W), `batch` images at a time; several outputs give a tuple.
+
+        Raises OpError when the shape does not suit, with what to do.
+        """
+        found = [self._program(x[start : start + batch]) for start in range(0, max(len(x), 1), batch)]
+        if isinstance(found[0], tuple):
+            return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+        return np.concatenate(found)
+
+    def compile(self, batch: int = 1, threads: int | None = None) -> Program:
+        """The model as a program made fast for a batch size and a number of threads; call it with a batch."""
+        return self.engine.compile(self.net, self.weights, batch=batch, threads=threads)
+
+    def fit(
+        self,
+        train: Any,
+        validation: Any = None,
+        epochs: int = 10,
+        *,
+        out: str | Path | None = None,
+        callbacks: Sequence[Any] = (),
+        **settings: Any,
+    ) -> History:
+        """Train in place and return the history of the run.
+
+        train, validation: what `striate.train.data.open_data` reads: (x, y) arrays, a path, a sample's name. Without
+        validation data the validation part of `train` is used, if it has one. out: a run folder to keep; settings:
+        the fields of `striate.train.settings.Settings`. The weights are those of the best epoch, unless keep="last".
+        """
+        from striate.train.data import open_data
+        from striate.train.loop import fit
+        from striate.train.settings import Settings
+        from striate.train.source import transforms
+
+        chosen = Settings().replace({"epochs": epochs, **settings}).resolved
+        if validation is None:
+            parts = open_data(train, seed=chosen.seed)
+            learn, check = parts.train, parts.validation
+        else:
+            learn, check = open_data(train, "all"), open_data(validation, "all")
+        made = transforms(self.net, learn, chosen)
+        history = fit(
+            self.net, self.weights, learn, check, chosen, engine=self.engine.name, made=made,
+            out=None if out is None else Path(out), callbacks=callbacks,
+        )  # fmt: skip
+        self.classes, self.transform = tuple(learn.classes), made[1].to_dict()
+        return history
+
+    def evaluate(self, data: Any, *, batch: int = 64) -> Evaluation:
+        """Loss, accuracy and the numbers per class on labelled data, transformed as the training data was.
+
+        data: what `open_data` reads; of several parts, the test part.
+        """
+        from striate.train.data import Transform, open_data
+        from striate.train.evaluation import evaluate
+        from striate.train.plan import make_loss
+        from striate.train.settings import Settings
+        from striate.train.source import Source, transforms
+
+        source = open_data(data, "all") if not isinstance(data, str | Path) else open_data(data, "test")
+        settings = Settings().resolved
+        made = (
+            Transform.from_dict(self.transform)
+            if self.transform
+            else transforms(self.net, source, settings)[1]
+        )
+        loss = make_loss(self.net, settings, source)
+        return evaluate(self._program, Source(source, made, batch), loss)
+
+    def save(self, folder: str | Path) -> None:
+        """Write config.json (network, classes, transformation) and model.safetensors into a folder."""
+        target = Path(folder)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SourceError(
+                f"{target} cannot be made", why=error.strerror or str(error), fix="choose another folder"
+            ) from None
+        config = {
+            "schema": "striate.model/1",
+            "network": self.net.to_dict(),
+            "classes": list(self.classes),
+            "transform": self.transform,
+        }
+        arrays.save(target / WEIGHTS_FILE, self.weights)
+        arrays.write_aside(target / NETWORK_FILE, (json.dumps(config, indent=1) + "\n").encode())
+
+    @classmethod
+    def load(cls, folder: str | Path, *, engine: str = "auto") -> Model:
+        """The model of a folder that `save`, or a training run, has written."""
+        target = Path(folder)
+        try:
+            text = (target / NETWORK_FILE).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SourceError(
+                f"{target} holds no saved model",
+                why=f"{NETWORK_FILE}: {getattr(error, 'strerror', None) or error}",
+                fix="give a folder that `striate train` or Model.save wrote",
+            ) from None
+        try:
+            config = json.loads(text)
+            net = Network.from_dict(config["network"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise FormatError(
+                f"{target / NETWORK_FILE} describes no network",
+                why=str(error)[:200],
+                fix="save the model again",
+            ) from None
+        found, _ = arrays.load(target / WEIGHTS_FILE)
+        model = cls(net, weights=found, engine=engine)
+        model.classes = tuple(map(str, config.get("classes", ())))
+        model.transform = dict(config.get("transform", {}))
+        return model
+
+
+def default_scheme(net: Network) -> str:
+    """The initialisation that the network's family was trained from; kaiming for networks of one's own."""
+    from striate.models import get as entry
+
+    try:
+        return entry(net.name).family.scheme
+    except UnknownNameError:
+        return "kaiming"
