@@ -31,7 +31,9 @@ def test_a_warm_up_rises_in_a_straight_line_and_meets_the_curve():
 
 def test_steps_at_their_milestones():
     assert rates(Step(Span(4, 1), 1.0)) == [1.0, 1.0, 0.1, 0.1 * 0.1]
-    np.testing.assert_allclose(rates(Step(Span(4, 2), 1.0, gamma=0.5, milestones=(1, 3))), [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25])
+    np.testing.assert_allclose(
+        rates(Step(Span(4, 2), 1.0, gamma=0.5, milestones=(1, 3))), [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
+    )
 
 
 def test_constant():
@@ -91,7 +93,10 @@ def test_cosine_and_step_equal_torch(span, final):
     import torch
 
     pairs = [
-        (Cosine(span, 0.1, final), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, span.updates, final)),
+        (
+            Cosine(span, 0.1, final),
+            lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, span.updates, final),
+        ),
         (
             Step(span, 0.1, gamma=0.3, milestones=(1, 4)),
             lambda o: torch.optim.lr_scheduler.MultiStepLR(
@@ -103,7 +108,9 @@ def test_cosine_and_step_equal_torch(span, final):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
         theirs = make(optimizer)
         for update in range(span.updates):
-            assert math.isclose(curve.rate(update), optimizer.param_groups[0]["lr"], rel_tol=1e-6, abs_tol=1e-9)
+            assert math.isclose(
+                curve.rate(update), optimizer.param_groups[0]["lr"], rel_tol=1e-6, abs_tol=1e-9
+            )
             optimizer.step()
             theirs.step()
 

@@ -37,7 +37,9 @@ def test_a_file_gives_the_settings_back(tmp_path_factory, settings, text):
 def test_flags_say_the_same_as_a_file(settings):
     texts = {}
     for name, value in settings.to_dict().items():
-        texts[name] = ",".join(map(str, value)) if isinstance(value, list) else "auto" if value is None else str(value)
+        texts[name] = (
+            ",".join(map(str, value)) if isinstance(value, list) else "auto" if value is None else str(value)
+        )
     assert Settings().replace_flags(texts) == settings
     assert Settings().replace(settings.to_dict()) == settings
 
@@ -117,7 +119,9 @@ def test_broken_files_say_what_to_do(tmp_path, case):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(error, match=expected) as caught:
         Config.read(path)
-    assert isinstance(caught.value, StriateError) and (str(path) in str(caught.value) or "job" in str(caught.value))
+    assert isinstance(caught.value, StriateError) and (
+        str(path) in str(caught.value) or "job" in str(caught.value)
+    )
 
 
 def test_a_missing_file(tmp_path):
