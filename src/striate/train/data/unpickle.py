@@ -25,6 +25,7 @@ _CALLS = {
     "numpy.core.numeric _frombuffer": "buffer",  # protocol 5
     "numpy._core.numeric _frombuffer": "buffer",
     "_codecs encode": "bytes",
+    "__builtin__ bytes": "no bytes",  # how protocols 0 to 2 spell b""
 }
 _TYPES = frozenset(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)) | {"f4", "f8", "b1"}
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -214,6 +215,8 @@ def _rebuild(call: Any, arguments: Any) -> Any:
         return _Dtype(code)
     if means == "buffer":
         return _Array(_array(*arguments))
+    if means == "no bytes" and arguments == ():
+        return b""
     if means == "bytes" and arguments[1] in ("latin1", "latin-1") and isinstance(arguments[0], str):
         return arguments[0].encode("latin-1")
     raise _Refused("a call that builds no array")
