@@ -11,6 +11,7 @@ from striate.models import catalogue
 from striate.network import Network
 
 ROWS = take("torchvision_classification", "rows")
+TRAPS = take("torchvision_classification", "traps")
 
 
 def name_of(weights: str) -> str:
@@ -50,7 +51,7 @@ def test_smallest_accepted_input(name):
 
 
 def test_traps():
-    google, inception, least = take("torchvision_classification", "traps")
+    google, inception, least = TRAPS
     assert google.startswith("googlenet num_params excludes the auxiliary heads")
     net = catalogue.create("googlenet", aux=True)
     assert round(trainable(net) / 1e6, 2) == 13.00
