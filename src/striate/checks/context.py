@@ -135,8 +135,9 @@ class Context:
             return f"{self.network.name} on " + " and ".join(
                 f"{name} {spec}" for name, spec in self.network.inputs.items()
             )
-        reads = " and ".join(f"{value} {self.inference.specs[value]}" for value in node.inputs)
-        return f"{node.name} = {node.op} after {reads}"
+        specs = self.inference.specs
+        reads = (f"{value} {specs[value]}" if value in specs else value for value in node.inputs)
+        return f"{node.name} = {node.op} after {' and '.join(reads)}"
 
 
 def by(sizes: Mapping[str, int] | tuple[int, ...]) -> str:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from striate.diagnostics import ShapeError
 from striate.geometry import Shift
 from striate.op import Declaration, Op, choice, count
-from striate.ops._axes import variables
+from striate.ops._axes import need_spatial, variables
 from striate.statement import Affine, Domain, Expr, Statement, Tap, index, load
 from striate.tensor import TensorSpec
 
@@ -149,6 +149,7 @@ class Crop(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         x, like = inputs
+        need_spatial(self, x)
         if x.axes != like.axes or any(n < m for n, m in zip(x.spatial, like.spatial, strict=True)):
             raise _unequal(
                 self, inputs, "only a larger map can be cropped to a smaller one", "swap the inputs"
