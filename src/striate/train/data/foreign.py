@@ -133,7 +133,11 @@ def read_foreign(source: Any, on_bad: OnBad) -> dict[str, Dataset]:
         channels = data.channels
         found[part] = data
     if not found:
-        raise FormatError(f"the parts {', '.join(unknown)} are not known", fix="train, validation and test")
+        raise FormatError(
+            f"the parts {', '.join(unknown)} are not known",
+            where=", ".join(unknown),
+            fix="train, validation and test",
+        )
     return found
 
 

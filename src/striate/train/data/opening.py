@@ -109,7 +109,7 @@ def _read_arrays(source: Any) -> Parts:
             )
         named[part] = pair
     if not named:
-        raise UsageError("there is no data", fix="{'train': (x, y)}")
+        raise UsageError("there is no data", why="the mapping is empty", fix="{'train': (x, y)}")
     labels, classes = common_classes([y for _, y in named.values()], "arrays in memory")
     return {
         part: ArrayData(np.asarray(x), y, classes, part="" if part == ALL else part)
