@@ -64,20 +64,9 @@ def save(path: Path, run: Mapping[str, Any]) -> None:
     aside = path.with_suffix(".part")
     # One row per line: a saved run is read in a diff, too.
     text = json.dumps({**run, "rows": []}, indent=1, ensure_ascii=False)
-    rows = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in rounded(run["rows"]))
+    rows = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in run["rows"])
     aside.write_text(text.replace('"rows": []', f'"rows": [\n  {rows}\n ]') + "\n", "utf-8")
     aside.replace(path)
-
-
-def rounded(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Samples to the microsecond, memory to the tenth of a MiB: the clock knows no better."""
-    for row in rows:
-        peak = row["peak_mib"]
-        yield {
-            **row,
-            "seconds": [round(seconds, 6) for seconds in row["seconds"]],
-            "peak_mib": None if peak is None else round(peak, 1),
-        }
 
 
 def last(*paths: Path) -> dict[str, Any] | None:
@@ -110,13 +99,13 @@ def table(
         groups.setdefault(row["group"], []).append(row)
     for group, rows in groups.items():
         memory = any(row["peak_mib"] for row in rows)
-        titles = ["", "median ms", "min", "IQR"] + ["MiB"] * memory + ["was"] * bool(old)
-        lines = [titles]
+        lines = [["", "median ms", "min", "IQR", "CPU ms"] + ["MiB"] * memory + ["was"] * bool(old)]
         for row in rows:
             now = Summary.of(row["seconds"])
             line = [row["name"], *map(milliseconds, (now.median, now.least, now.spread))]
+            line.append(milliseconds(Summary.of(row["cpu"]).median) if row["cpu"] else "")
             if memory:
-                line.append(f"{row['peak_mib']:.0f}" if row["peak_mib"] else "")
+                line.append(f"{max(row['peak_mib']):.0f}" if row["peak_mib"] else "")
             if old:
                 line.append(_change(now, old.get((group, row["name"]))))
             lines.append(line)

@@ -13,10 +13,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-Go = Callable[[], tuple[float, float | None]]
-"""Does a thing once: seconds, and its peak memory in MiB where that is known."""
+
+class Sample(NamedTuple):
+    """One go: seconds on the wall clock, seconds of processor time (all threads), peak memory in MiB."""
+
+    seconds: float
+    cpu: float | None = None
+    peak_mib: float | None = None
+
+
+Go = Callable[[], Sample]
+"""Does a thing once."""
 
 
 @dataclasses.dataclass
@@ -26,15 +35,16 @@ class Row:
     group: str
     name: str
     go: Go
-    note: str = ""
     rounds: int = 0
-    seconds: list[float] = dataclasses.field(default_factory=list)
-    peak_mib: float | None = None
+    samples: list[Sample] = dataclasses.field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
-        """The row as it is saved."""
-        kept = ("group", "name", "note", "seconds", "peak_mib")
-        return {name: getattr(self, name) for name in kept}
+        """The row as it is saved: lists of samples, to the microsecond and the tenth of a MiB."""
+        digits = {"seconds": 6, "cpu": 6, "peak_mib": 1}
+        return {"group": self.group, "name": self.name} | {
+            name: [round(value, places) for sample in self.samples if (value := getattr(sample, name))]
+            for name, places in digits.items()
+        }
 
 
 def measure(rows: Sequence[Row], rounds: int, warm_up: int = 1) -> None:
@@ -44,41 +54,41 @@ def measure(rows: Sequence[Row], rounds: int, warm_up: int = 1) -> None:
         for row in rows if number % 2 else reversed(rows):
             if row.rounds and number >= row.rounds:
                 continue
-            seconds, peak = row.go()
+            sample = row.go()
             if number >= 0:
-                row.seconds.append(seconds)
-                row.peak_mib = max(filter(None, (row.peak_mib, peak)), default=None)
+                row.samples.append(sample)
     print(file=sys.stderr)
 
 
 def process(command: Sequence[str], environment: Mapping[str, str], codes: Collection[int] = (0,)) -> Go:
     """A whole process, from before its start until after its end. Another exit code than `codes` ends the run."""
 
-    def go() -> tuple[float, float | None]:
+    def go() -> Sample:
         with tempfile.TemporaryFile() as messages:
             start = time.perf_counter()
             child = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=messages
             )
-            peak = None
             if hasattr(os, "wait4"):  # not on Windows
                 _, status, usage = os.wait4(child.pid, 0)
                 child.returncode = os.waitstatus_to_exitcode(status)
-                peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+                mib = 2**20 if sys.platform == "darwin" else 2**10
+                used = (usage.ru_utime + usage.ru_stime, usage.ru_maxrss / mib)
             else:
                 child.wait()
-            seconds = time.perf_counter() - start
+                used = (None, None)
+            sample = Sample(time.perf_counter() - start, *used)
             if child.returncode not in codes:
                 messages.seek(0)
                 said = messages.read().decode(errors="replace")[-2000:]
                 sys.exit(f"{' '.join(command)} ended with {child.returncode}\n{said}")
-        return seconds, peak
+        return sample
 
     return go
 
 
 class Server:
-    """A process kept warm: each line it is given names a task, each line it answers is the seconds that one go took."""
+    """A process kept warm: each line it is given names a task, each line it answers holds what one go took."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.child = subprocess.Popen(
@@ -96,7 +106,7 @@ class Server:
         return answer
 
     def go(self, task: str) -> Go:
-        return lambda: (float(self.ask(task)), None)
+        return lambda: Sample(*map(float, self.ask(task).split()))
 
     def close(self) -> None:
         self.child.terminate()
