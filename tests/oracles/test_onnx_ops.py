@@ -60,8 +60,9 @@ def conv(op, x, w):
 
 
 def tconv(op, x, w):
-    # The evaluator mixes up the channels of groups.
-    if op.groups > 1:
+    # The evaluator mixes up the channels of groups, and knows output padding below the stride only.
+    extra, stride = op_oracles.each(op.output_padding, x), op_oracles.each(op.stride, x)
+    if op.groups > 1 or any(e >= s for e, s in zip(extra, stride, strict=True)):
         return NotImplemented
     more = _explicit(op, x) | {"dilations": op_oracles.each(op.dilation, x), "group": op.groups}
     return node("ConvTranspose", x, *w.values(), output_padding=op_oracles.each(op.output_padding, x), **more)

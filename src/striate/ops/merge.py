@@ -55,7 +55,6 @@ def _broadcast(op: Op, inputs: tuple[TensorSpec, ...], combine: Callable[[Expr, 
     return Declaration(op, inputs, (y,), (), (statement,))
 
 
-@dataclasses.dataclass(frozen=True)
 class Add(Op):
     """Sum of two or more inputs, element by element: a residual connection.
 
@@ -72,7 +71,6 @@ class Add(Op):
         return _broadcast(self, inputs, add)
 
 
-@dataclasses.dataclass(frozen=True)
 class Multiply(Op):
     """Product of two or more inputs, element by element: a gate, as in squeeze-and-excitation.
 
@@ -143,7 +141,7 @@ class Crop(Op):
     arity: ClassVar[int | None] = 2
     follows: ClassVar[int | None] = 1
     onnx: ClassVar[str] = "CenterCropPad"
-    torch: ClassVar[str] = "torchvision.transforms.functional.center_crop"
+    torch: ClassVar[str] = "torch.narrow"
 
     offset: int | None = count(None, least=0, doc="rows and columns cut before; the middle when not given")
 
