@@ -84,10 +84,8 @@ def test_one_step_is_the_gradient_of_the_mean_loss():
     def loss(changed):
         return CrossEntropy()(get("numpy").compile(net, changed)(x), y).mean
 
-    fit(
-        net, arrays, data, None, made=(UNIT, UNIT),
-        settings=Settings(epochs=1, batch_size=12, optimizer="sgd", momentum=0.0, lr=1.0, weight_decay=0.0, schedule="constant"),
-    )  # fmt: skip
+    plain = {"optimizer": "sgd", "momentum": 0.0, "lr": 1.0, "weight_decay": 0.0, "schedule": "constant"}
+    fit(net, arrays, data, None, Settings(epochs=1, batch_size=12, **plain), made=(UNIT, UNIT))
     for name, array in before.items():
         for place in list(np.ndindex(array.shape))[:4]:
             up, down = dict(before), dict(before)
@@ -131,8 +129,8 @@ def test_early_stopping_keeps_the_best():
 
 def test_the_best_weights_are_handed_back():
     """A rate that ruins what was learnt: the result is still the best epoch's."""
-    from striate.train.evaluation import evaluate
     from striate.engine.interface import get
+    from striate.train.evaluation import evaluate
     from striate.train.losses import CrossEntropy
     from striate.train.source import Source
 
@@ -152,7 +150,7 @@ def test_the_best_weights_are_handed_back():
 
 def test_the_moving_average_is_what_is_validated():
     plain, _ = trained(validation=stripes(30, 1), keep="last", lr=0.1)
-    average, arrays = trained(validation=stripes(30, 1), keep="last", lr=0.1, ema=0.99)
+    average, _ = trained(validation=stripes(30, 1), keep="last", lr=0.1, ema=0.99)
     assert plain.column("train_loss") == average.column("train_loss")
     assert plain.column("validation_loss") != average.column("validation_loss")
 
@@ -202,14 +200,17 @@ def test_a_nan_in_the_images_is_named():
     assert "image 7 holds a NaN" in error.why
 
 
+TWO_OF_THREE = ArrayData(np.zeros((2, 8, 8)), [0, 1], ("a", "b", "c"))
+POINTS = "8x8x1 -> conv 8x8 2 -> bn -> flatten -> fc 3"
 MISFITS = {
     "input": ({"notation": "9x9x1 -> flatten -> fc 3"}, "9x9x1"),
     "classes": ({"notation": "8x8x1 -> flatten -> fc 4"}, "num_classes=3"),
     "softmax": ({"notation": "8x8x1 -> flatten -> fc 3 -> softmax"}, "end the network before softmax1"),
     "nothing": ({"data": ArrayData(np.zeros((0, 1, 8, 8)), np.zeros(0, int), ("a", "b", "c"))}, "nothing to learn"),
+    "a single image": ({"data": stripes(17), "notation": POINTS}, "last of 2 batches is a single image"),
     "no full batch": ({"batch_size": 100, "drop_last": True}, "a smaller batch_size"),
     "warm-up": ({"warmup_epochs": 2.0}, "warmup_epochs below 2"),
-    "empty class": ({"data": ArrayData(np.zeros((2, 8, 8)), [0, 1], ("a", "b", "c")), "class_weights": "balanced"}, "class c has no images"),
+    "empty class": ({"data": TWO_OF_THREE, "class_weights": "balanced"}, "class c has no images"),
     "maps": ({"notation": "8x8x1 -> conv 3x3 3", "mixup": 1.0}, "one answer per image"),
 }  # fmt: skip
 

@@ -64,7 +64,7 @@ def test_probabilities_are_between_0_and_1(case):
     loss, outputs, _ = case
     found = loss.probabilities(outputs)
     assert found.min() >= 0 and found.max() <= 1
-    if isinstance(loss, CrossEntropy) or outputs.shape[1] == 1 and isinstance(loss, BinaryCrossEntropy):
+    if isinstance(loss, CrossEntropy) or (outputs.shape[1] == 1 and isinstance(loss, BinaryCrossEntropy)):
         np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
 
 

@@ -97,6 +97,18 @@ def evaluate(
 
 
 def main_output(program: Program, x: Array) -> Array:
-    """The network's answer: its first output, where there are auxiliary ones."""
-    output = program(x)
-    return output[0] if isinstance(output, tuple) else output
+    """The network's answer before any softmax or sigmoid: its first output, where there are auxiliary ones.
+
+    Where the network itself ends in one of these, it is undone: the losses apply their own.
+    """
+    found = program(x)
+    output = found[0] if isinstance(found, tuple) else found
+    last = program.net.producers.get(program.net.outputs[0])
+    word = last.op.word if last else ""
+    if word not in ("softmax", "sigmoid"):
+        return output
+    tiny = np.finfo(output.dtype).tiny
+    logits: Array = np.log(np.maximum(output, tiny))
+    if word == "sigmoid":
+        logits -= np.log(np.maximum(1 - output, tiny))
+    return logits

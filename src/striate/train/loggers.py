@@ -52,15 +52,18 @@ def tensorboard(folder: Path) -> Callback:
     writing = _need("tensorboard.summary.writer.event_file_writer", "tensorboard")
     event_pb2 = _need("tensorboard.compat.proto.event_pb2", "tensorboard")
     summary_pb2 = _need("tensorboard.compat.proto.summary_pb2", "tensorboard")
-    writer = writing.EventFileWriter(str(folder / "tensorboard"))
+    writer: Any = None
 
     def hear(event: Event) -> None:
-        if (measured := _measures(event)) is not None:
+        nonlocal writer
+        if isinstance(event, Started):
+            writer = writing.EventFileWriter(str(folder / "tensorboard"))
+        elif writer is not None and (measured := _measures(event)) is not None:
             step, numbers = measured
             values = [summary_pb2.Summary.Value(tag=name, simple_value=n) for name, n in numbers.items()]
             summary = summary_pb2.Summary(value=values)
             writer.add_event(event_pb2.Event(wall_time=time.time(), step=step, summary=summary))
-        if isinstance(event, Finished):
+        elif writer is not None and isinstance(event, Finished):
             writer.close()
 
     return hear
@@ -108,5 +111,5 @@ LOGGERS: dict[str, Callable[[Path], Callback]] = {
 
 
 def loggers(names: tuple[str, ...], folder: Path | None) -> tuple[Callback, ...]:
-    """The callbacks of these names. Raises MissingExtraError."""
+    """The callbacks of these names; nothing is written before training starts. Raises MissingExtraError."""
     return tuple(LOGGERS[name](folder or Path()) for name in names)

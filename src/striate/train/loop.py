@@ -25,7 +25,7 @@ from striate.train.loggers import loggers
 from striate.train.losses import Array
 from striate.train.plan import Plan, make_plan
 from striate.train.report import report
-from striate.train.run import STATE, Run
+from striate.train.run import STATE, Run, read_run
 from striate.train.settings import Settings
 from striate.train.source import sources, transforms
 from striate.train.state import Meter, State
@@ -63,9 +63,9 @@ def fit(
     with ExitStack() as stack:
         run: Run | None = None
         if out is not None and resume:
+            made = read_run(Path(out)).made
             run = Run.open(Path(out))
             stack.callback(run.close)
-            made = run.network()[1]
         made = made or transforms(net, train, settings)
         plan = make_plan(net, settings, *sources(train, validation, made, settings))
         hear = (*callbacks, *loggers(settings.log, Path(out) if out else None))
@@ -111,6 +111,8 @@ class _Loop:
             if self.run:
                 with suppress(StriateError):  # a full disk fails again: the older checkpoint stays
                     self._save()
+            raise self._kept(error) from None
+        except StriateError as error:
             raise self._kept(error) from None
         return History(tuple(state.rows), state.watch.best_epoch, state.stopped, out)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from striate.diagnostics import TrainingError
+from striate.diagnostics import OpError, TrainingError
 from striate.network import Network
 from striate.train.clipping import clip_norm, clip_value, global_norm
 from striate.train.data import Dataset
@@ -69,6 +69,8 @@ class Plan:
 def make_plan(net: Network, settings: Settings, train: Source, validation: Source | None) -> Plan:
     """The plan of a run. Raises TrainingError when the parts do not belong together."""
     loss = make_loss(net, settings, train.data)
+    _ends_before_the_loss(net, loss)
+    _last_batch_is_large_enough(net, train)
     for source in filter(None, (train, validation)):
         _suits(net, loss, source)
     updates = math.ceil(train.steps / settings.accumulate)
@@ -84,18 +86,37 @@ def make_plan(net: Network, settings: Settings, train: Source, validation: Sourc
 
 
 def make_loss(net: Network, settings: Settings, data: Dataset) -> Loss:
-    """The loss of the settings for this network. Raises TrainingError when the network already ends in it."""
-    kind = LOSSES[settings.loss]
+    """The loss of the settings for this network and the classes of this data. Raises TrainingError."""
+    weights = settings.class_weights
+    balanced = _balanced(data) if isinstance(weights, str) else weights
+    return LOSSES[settings.loss](settings.label_smoothing, balanced)
+
+
+def _ends_before_the_loss(net: Network, loss: Loss) -> None:
     last = net.producers.get(net.outputs[0])
-    if last is not None and last.op.word in kind.ends_badly:
+    if last is not None and last.op.word in loss.ends_badly:
         raise TrainingError(
-            f"{settings.loss} needs outputs before {last.op.word}",
+            f"{loss.word} needs outputs before {last.op.word}",
             where=f"{last.name} = {last.op}, the end of {net.name}",
             why="the loss computes its own, and two of them in a row learn slowly and settle too early",
             fix=f"end the network before {last.name}; predict and the reports still give probabilities",
         )
-    weights = settings.class_weights
-    return kind(settings.label_smoothing, _balanced(data) if isinstance(weights, str) else weights)
+
+
+def _last_batch_is_large_enough(net: Network, train: Source) -> None:
+    """A norm over the batch may need two images; better said now than at the end of the first epoch."""
+    if train.images % train.batch_size != 1:
+        return
+    for node in net.nodes:
+        try:
+            node.op.declare_training(*net.declarations[node.name].inputs)  # declared for a batch of one
+        except OpError as error:
+            raise TrainingError(
+                f"the last of {train.steps} batches is a single image",
+                where=f"{node.name} = {node.op}",
+                why=f"{error.what}: {error.why}",
+                fix="drop_last = true, or another batch_size",
+            ) from None
 
 
 def _balanced(data: Dataset) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ newer than the checkpoint is made again, the same to the bit, when the run goes 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,38 @@ def description(net: Network, classes: tuple[str, ...], transform: dict[str, Any
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """How a run began. made: transformations for training, and for everything else."""
+
+    net: Network
+    classes: tuple[str, ...]
+    made: tuple[Transform, Transform]
+    config: Config
+
+
+def read_run(path: Path) -> Recorded:
+    """How a run began, without touching it. Raises SourceError where there is none, FormatError where it is damaged."""
+    for name in (CONFIG, NETWORK):
+        if not (path / name).is_file():
+            raise SourceError(
+                f"{path} holds no run",
+                where=str(path),
+                why=f"there is no {name}",
+                fix="name a folder that `striate train --out` has written",
+            )
+    config, record = Config.read(path / CONFIG), read_json(path / NETWORK)
+    try:
+        net, classes = Network.from_dict(record["network"]), tuple(map(str, record["classes"]))
+        plain = record["transform"]
+        made = Transform.from_dict(record.get("training_transform", plain)), Transform.from_dict(plain)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FormatError(
+            f"{NETWORK} describes no network", where=str(path / NETWORK), why=str(error), fix="train it anew"
+        ) from None
+    return Recorded(net, classes, made, config)
+
+
 class Run:
     """One run folder, held by one process at a time."""
 
@@ -81,14 +114,7 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """A run folder to go on with. Raises SourceError where there is none."""
-        if not (path / CONFIG).is_file() or not (path / NETWORK).is_file():
-            raise SourceError(
-                f"{path} holds no run",
-                where=str(path),
-                why=f"there is no {CONFIG if not (path / CONFIG).is_file() else NETWORK}",
-                fix="name a folder that `striate train --out` has written",
-            )
+        """A run folder to go on with, as `read_run` found it. Raises SourceError where it cannot be written."""
         make_folder(path)
         run = cls(path)
         run._hold()
@@ -122,19 +148,6 @@ class Run:
             self.close()
 
     # ------------------------------------------------------------ what a resumed run reads
-    def network(self) -> tuple[Network, tuple[Transform, Transform], tuple[str, ...]]:
-        """Network, transformations (training, evaluation) and classes of the run. Raises FormatError, SourceError."""
-        record = read_json(self.path / NETWORK)
-        try:
-            net, classes = Network.from_dict(record["network"]), tuple(map(str, record["classes"]))
-            plain = record["transform"]
-            augmented = record.get("training_transform", plain)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise FormatError(
-                f"{NETWORK} describes no network", where=str(self.path), why=str(error)
-            ) from None
-        return net, (Transform.from_dict(augmented), Transform.from_dict(plain)), classes
-
     def restore(self, plan: Plan, state: State) -> bool:
         """Take the checkpoint up; False where the run was stopped before its first."""
         if not (self.path / STATE).exists():
