@@ -21,7 +21,6 @@ The exception tree (every one renders as the same five parts; the command line e
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import enum
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -222,6 +221,8 @@ class ShapeError(StriateError):
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """The known word nearest to a mistyped one, or an empty string."""
+    import difflib  # only a mistake needs it
+
     names = list(known)
     folded = {name.lower(): name for name in names}
     if word.lower() in folded:

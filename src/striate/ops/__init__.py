@@ -5,22 +5,25 @@ A new op is found by itself: its family lists it in `__all__`, and a new family 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from striate.op import registry
-from striate.ops.activation import *  # noqa: F403
-from striate.ops.conv import *  # noqa: F403
-from striate.ops.linear import *  # noqa: F403
-from striate.ops.merge import *  # noqa: F403
-from striate.ops.norm import *  # noqa: F403
-from striate.ops.pool import *  # noqa: F403
-from striate.ops.regularise import *  # noqa: F403
-from striate.ops.reshape import *  # noqa: F403
-from striate.ops.upsample import *  # noqa: F403
+
+if TYPE_CHECKING:  # families load on first use: a network needs few of them
+    from striate.ops.activation import *  # noqa: F403
+    from striate.ops.conv import *  # noqa: F403
+    from striate.ops.linear import *  # noqa: F403
+    from striate.ops.merge import *  # noqa: F403
+    from striate.ops.norm import *  # noqa: F403
+    from striate.ops.opaque import *  # noqa: F403
+    from striate.ops.pool import *  # noqa: F403
+    from striate.ops.regularise import *  # noqa: F403
+    from striate.ops.reshape import *  # noqa: F403
+    from striate.ops.upsample import *  # noqa: F403
 
 
 def __getattr__(name: str) -> Any:
-    """An op of a family that this file does not name."""
+    """The op of a class name."""
     for cls in registry().values():
         if cls.__name__ == name:
             return cls

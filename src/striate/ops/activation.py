@@ -59,7 +59,6 @@ def _softplus(x: Expr) -> Expr:
     return _relu(x) + call("log1p", call("exp", -call("abs", x)))
 
 
-@dataclasses.dataclass(frozen=True)
 class Relu(_Pointwise):
     """max(x, 0). Input and output: (N, …). Source: Nair & Hinton, ICML 2010; ONNX Relu."""
 
@@ -71,7 +70,6 @@ class Relu(_Pointwise):
         return _relu(x)
 
 
-@dataclasses.dataclass(frozen=True)
 class Relu6(_Pointwise):
     """min(max(x, 0), 6). Input and output: (N, …).
 
@@ -141,7 +139,6 @@ class Elu(_Pointwise):
         return call("where", x, x, call("expm1", call("min", x, 0)) * self.alpha)
 
 
-@dataclasses.dataclass(frozen=True)
 class Selu(_Pointwise):
     """Scaled elu that keeps mean 0 and variance 1. Input and output: (N, …).
 
@@ -177,7 +174,6 @@ class Gelu(_Pointwise):
         return x * 0.5 * (call("erf", x * math.sqrt(0.5)) + 1)
 
 
-@dataclasses.dataclass(frozen=True)
 class Silu(_Pointwise):
     """x·sigmoid(x), also called swish. Input and output: (N, …).
 
@@ -192,7 +188,6 @@ class Silu(_Pointwise):
         return x * _sigmoid(x)
 
 
-@dataclasses.dataclass(frozen=True)
 class Sigmoid(_Pointwise):
     """1 / (1 + e^-x). Input and output: (N, …). Source: ONNX Sigmoid."""
 
@@ -204,7 +199,6 @@ class Sigmoid(_Pointwise):
         return _sigmoid(x)
 
 
-@dataclasses.dataclass(frozen=True)
 class Tanh(_Pointwise):
     """Hyperbolic tangent. Input and output: (N, …).
 
@@ -219,7 +213,6 @@ class Tanh(_Pointwise):
         return call("tanh", x)
 
 
-@dataclasses.dataclass(frozen=True)
 class Hardsigmoid(_Pointwise):
     """min(max(x/6 + 1/2, 0), 1). Input and output: (N, …).
 
@@ -234,7 +227,6 @@ class Hardsigmoid(_Pointwise):
         return _clip(x + 3, 0, 6) / 6
 
 
-@dataclasses.dataclass(frozen=True)
 class Hardswish(_Pointwise):
     """x·hardsigmoid(x). Input and output: (N, …). Source: Howard et al., arXiv 1905.02244; ONNX HardSwish."""
 
@@ -246,7 +238,6 @@ class Hardswish(_Pointwise):
         return x * _clip(x + 3, 0, 6) / 6
 
 
-@dataclasses.dataclass(frozen=True)
 class Softplus(_Pointwise):
     """log(1 + e^x). Input and output: (N, …). Source: Dugas et al., NIPS 2000; ONNX Softplus."""
 
@@ -258,7 +249,6 @@ class Softplus(_Pointwise):
         return _softplus(x)
 
 
-@dataclasses.dataclass(frozen=True)
 class Mish(_Pointwise):
     """x·tanh(softplus(x)). Input and output: (N, …). Source: Misra, arXiv 1908.08681; ONNX Mish."""
 
@@ -288,7 +278,6 @@ def _softmax(op: Op, x: TensorSpec, *, log: bool) -> Declaration:
     return Declaration(op, (x,), (x,), (), statements)
 
 
-@dataclasses.dataclass(frozen=True)
 class Softmax(Op):
     """e^x over its sum along the channels, at every position. Input and output: (N, C, …). Source: ONNX Softmax."""
 
@@ -300,7 +289,6 @@ class Softmax(Op):
         return _softmax(self, inputs[0], log=False)
 
 
-@dataclasses.dataclass(frozen=True)
 class LogSoftmax(Op):
     """Logarithm of softmax along the channels. Input and output: (N, C, …). Source: ONNX LogSoftmax."""
 

@@ -165,7 +165,6 @@ class LpPool(_Sliding):
         return _declared(self, x, axes, (total, root))
 
 
-@dataclasses.dataclass(frozen=True)
 class GlobalAvgPool(Op):
     """Mean over all positions, per channel.
 
@@ -181,7 +180,6 @@ class GlobalAvgPool(Op):
         return _mean(self, inputs[0], [Whole(n) for n in inputs[0].spatial], padded=False)
 
 
-@dataclasses.dataclass(frozen=True)
 class GlobalMaxPool(Op):
     """Maximum over all positions, per channel.
 

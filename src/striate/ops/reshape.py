@@ -48,7 +48,6 @@ def _moved(op: Op, x: TensorSpec, y: TensorSpec) -> Declaration:
     return Declaration(op, (x,), (y,), (), (statement,))
 
 
-@dataclasses.dataclass(frozen=True)
 class Identity(Op):
     """The input itself. Input and output: (N, …). Source: ONNX Identity."""
 
@@ -60,7 +59,6 @@ class Identity(Op):
         return elementwise(self, inputs[0], lambda x: x)
 
 
-@dataclasses.dataclass(frozen=True)
 class Flatten(Op):
     """All numbers of an image in one row, channels outermost. Input: (N, C, H, W). Output: (N, C·H·W).
 
@@ -217,7 +215,11 @@ class Slice(Op):
                 why=f"along {self.axis} that is {start} to {stop}",
                 fix=f"start below {size}, stop above start",
             )
-        fixed = (self.stop is not None and self.stop > 0) or self.start < 0
+        fixed = 0
+        if self.start < 0:
+            fixed = -self.start
+        elif self.stop is not None and self.stop > 0:
+            fixed = start + (stop - start - 1) // self.step * self.step + 1  # one past the last entry
         cut = Shift(size, -start, stop - size, self.step, fixed=fixed)
         name = variables(x)[self.axis]
         y = dataclasses.replace(
