@@ -237,7 +237,7 @@ def onnx_products(name: str) -> Go:
 
 
 def serve(prepare: Callable[[str], Go]) -> None:
-    """Each line of standard input names a model; the answer is one go in seconds, on the clock and of processor time."""
+    """Each line of standard input names a model; the answer: seconds of one go, on the clock and of processor time."""
     ready: dict[str, Go] = {}
     for line in sys.stdin:
         name = line.strip()
