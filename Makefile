@@ -47,8 +47,10 @@ golden: $(DEV) ## rewrite the expected texts in tests/golden, then read the diff
 bench: $(BENCH) ## every benchmark in bench/, beside the peers that it installs
 	@for question in bench/*.py; do echo "== $$question"; .venv-bench/bin/python "$$question" $(ARGS) || exit 1; done
 
-docs: $(DEV) ## rewrite the pages in docs/ that are derived from the source
-	@$(PY) -m pytest --update-golden tests/registry/test_docs.py
+docs: $(BASE) ## write docs/rules.md and docs/models.txt, derived from the source
+	@$(PY) -m striate explain --all --markdown -o docs/rules.md
+	@$(PY) -m striate models > docs/models.txt
+	@echo "docs/rules.md and docs/models.txt say what the source says now"
 
 setup: $(DEV) ## only the set-up, with the developer's tools
 

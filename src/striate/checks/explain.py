@@ -1,4 +1,4 @@
-"""What a code means: rules and errors, as text and as Markdown (docs/rules.md is derived from here)."""
+"""What a code means: rules and errors, as text and as Markdown (`make docs`)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def everything() -> str:
 
 
 def markdown() -> str:
-    """All codes as one page (docs/rules.md)."""
+    """All codes as one page in Markdown."""
     return "\n".join(_page()) + "\n"
 
 

@@ -79,7 +79,7 @@ class Rule(abc.ABC):
         return "\n\n".join(parts)
 
     def markdown(self) -> str:
-        """The same as a section of docs/rules.md."""
+        """The same as a section in Markdown."""
         return "\n\n".join(
             [
                 f"### {self.code} {self.name}",
