@@ -1,6 +1,7 @@
 """Small data sets of every format, made by the formats' own definitions and by other people's writers."""
 
 import gzip
+import importlib.util
 import io
 import os
 import pickle
@@ -9,9 +10,16 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from striate.diagnostics import StriateError, render
+
+
+def needs(package: str) -> None:
+    """Skip the test where the samples' package is missing; importing it would take a second or more."""
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"not installed: {package}")
 
 
 def picture(number: int, size=(8, 8), channels: int = 3) -> np.ndarray:

@@ -39,7 +39,7 @@ def test_without_parts_a_split_is_drawn_and_said(tmp_path):
         "test": 4,
     }
     assert splits.test.counts() == {"cat": 3, "dog": 1}
-    assert "10 % of each class by seed 0" in splits.found
+    assert "10 % of each class, drawn by seed 0" in splits.found
     names = [{part.name(i) for i in range(len(part))} for part in splits.parts().values()]
     assert len(set.union(*names)) == 40 == sum(map(len, names))
     assert len(open_data(tmp_path, "all")) == 40

@@ -210,7 +210,7 @@ def _allow(size, where, what, limit):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({}, "no images with labels"),
+        ({}, "a zip file without arrays"),
         ({"x": X}, "no images with labels"),
         ({"a": X, "b": Y}, "no images with labels"),
         ({"x": X, "images": X, "y": Y}, "twice"),

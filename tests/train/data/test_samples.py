@@ -8,7 +8,7 @@ import pytest
 from striate.diagnostics import MissingExtraError, SourceError
 from striate.train.data import open_data
 from striate.train.data.samples import SAMPLES
-from train.data.makers import five_parts
+from train.data.makers import five_parts, needs
 
 
 def test_digits_are_those_of_scikit_learn():
@@ -22,7 +22,7 @@ def test_digits_are_those_of_scikit_learn():
 
 
 def test_the_parts_of_digits():
-    pytest.importorskip("sklearn")
+    needs("sklearn")
     splits = open_data("digits")
     assert (len(splits.test), len(splits.train) + len(splits.validation)) == (599, 1198)
     assert splits.test.name(0) == "digits/0002" and splits.test.name(598) == "digits/1796"
@@ -47,7 +47,7 @@ def test_textures_are_those_of_scikit_image():
 
 
 def test_no_two_parts_of_textures_share_a_crop():
-    pytest.importorskip("skimage")
+    needs("skimage")
     splits = open_data("textures")
     seen = [{data.image(i).tobytes() for i in range(len(data))} for data in splits.parts().values()]
     assert len(set.union(*seen)) == sum(map(len, seen)) == sum(map(len, splits.parts().values()))
@@ -86,7 +86,7 @@ def test_nothing_of_the_extra_is_imported():
     import subprocess
     import sys
 
-    pytest.importorskip("sklearn")
+    needs("sklearn")
     code = "import sys; from striate.train.data import open_data; open_data('digits'); print([*sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"'sklearn'", "'scipy'", "'PIL'"} & set(answer.stdout.strip("[]\n").split(", "))

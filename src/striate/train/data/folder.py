@@ -20,6 +20,7 @@ from striate.train.data.files import opened, printable, unreadable
 from striate.train.data.splits import ALL, SPELLINGS
 
 MAX_FILES = 20_000_000
+MAX_OTHERS = 50_000  # files met before the first image
 KIND = "folder of images"
 
 
@@ -150,6 +151,8 @@ def _images(root: Path, folder: str, classes: Sequence[str]) -> tuple[list[str],
                 labels.append(label)
             else:
                 others.append(suffix)
+            if not files and len(others) > MAX_OTHERS:
+                return files, labels, others  # the root of a disk, and not of a data set
         if len(files) > MAX_FILES:
             raise LimitError(f"{root} has more than {MAX_FILES:,} files", where=str(root), fix="tar shards")
     return files, labels, others

@@ -54,6 +54,13 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
             why=f"at most {MAX_MEMBERS:,}",
             fix="split it",
         )
+    if not any(entry.filename.endswith(".npy") for entry in archive.infolist()):
+        raise FormatError(
+            f"{path} is a zip file without arrays",
+            where=str(path),
+            why=f"it holds {', '.join(map(printable, list(members)[:4])) or 'nothing'}",
+            fix="unzip it, then name the folder",
+        )
     if len(members) < len(archive.infolist()):
         raise FormatError(f"{path} has two arrays of one name", where=str(path), fix="save it again")
     roles = {key: role for key in members if (role := _role(key))}

@@ -21,9 +21,10 @@ from striate.train.data.folder import folders, read_folder
 from striate.train.data.foreign import is_foreign, is_foreign_splits, read_foreign
 from striate.train.data.npz import read_npz
 from striate.train.data.samples import SAMPLES
-from striate.train.data.splits import ALL, SPELLINGS, TRAIN, DataSplits, choose, complete
+from striate.train.data.splits import ALL, SPELLINGS, TEST, TRAIN, VALIDATION, DataSplits, choose, complete
 
 Parts = dict[str, Dataset]
+ORDER = (ALL, TRAIN, VALIDATION, TEST)
 READS = "folders of images, CIFAR, IDX (MNIST), .npz, tar shards"
 
 
@@ -46,7 +47,11 @@ def open_data(
     Raises SourceError, FormatError, LimitError, MissingExtraError, UsageError.
     """
     if on_bad not in ("skip", "refuse"):
-        raise UsageError(f"on_bad {on_bad!r} has no meaning", fix='"skip" or "refuse"')
+        raise UsageError(
+            f"on_bad {on_bad!r} has no meaning",
+            why="unreadable images are one or the other",
+            fix='"skip" or "refuse"',
+        )
     if isinstance(source, DataSplits):
         return source if split is None else choose(source.parts(), split, "the data")
     parts = read_parts(source, on_bad)
@@ -71,7 +76,9 @@ def found(parts: Mapping[str, Dataset]) -> str:
     size = f"{height}x{width}x{channels}" if first.uniform else f"of several sizes, often {height}x{width}"
     remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
     lines = [f"{first.kind}: images {size} in {len(first.classes)} classes", *remarks]
-    lines += [f"{len(data):,} {data.part or name}" for name, data in parts.items()]
+    for name in sorted(parts, key=ORDER.index):
+        said = parts[name].part.partition(": ")[2]
+        lines.append(f"{name:<10} {len(parts[name]):>8,}" + (f"  {said}" if said else ""))
     return "\n  ".join(lines)
 
 
@@ -118,6 +125,8 @@ def _read_arrays(source: Any) -> Parts:
 
 
 def _read_path(text: str, on_bad: OnBad) -> Parts:
+    if not text:
+        raise UsageError("no data is named", why="the text is empty", fix="a path, or a sample: digits")
     if "://" in text:
         raise SourceError(
             f"{text} is not on this machine",

@@ -61,32 +61,30 @@ def complete(parts: Mapping[str, Dataset], holdout: float, seed: int) -> dict[st
         raise UsageError(
             f"holdout {holdout} has no meaning", why="a share of each class", fix="0 to below 0.5"
         )
-    share = f"{holdout * 100:.4g} % of each class by seed {seed}"
+    share = f"{holdout * 100:.4g} % of each class"
+    drawn_by = f"drawn by seed {seed}"
     if ALL in parts:
         whole = parts[ALL]
         if not holdout:
             return {TRAIN: Subset(whole, np.arange(len(whole)), TRAIN)}
+        said = ("the rest", f"{share}, {drawn_by}", f"{share}, {drawn_by}")
         places = held_out(whole, (holdout, holdout), seed)
-        rest = f"what {VALIDATION} and {TEST}, {share} each, leave"
-        said = (rest, share, share)
-        return {
-            name: Subset(whole, at, f"{name}: {text}")
-            for name, at, text in zip((TRAIN, VALIDATION, TEST), places, said)
-        }
+        names = (TRAIN, VALIDATION, TEST)
+        return {name: Subset(whole, at, f"{name}: {text}") for name, at, text in zip(names, places, said)}
     done = dict(parts)
     if TRAIN in parts and VALIDATION not in parts and holdout:
         whole = parts[TRAIN]
         kept, drawn = held_out(whole, (holdout,), seed)
         if len(drawn):
-            done[TRAIN] = Subset(whole, kept, f"{TRAIN} without {VALIDATION}")
-            done[VALIDATION] = Subset(whole, drawn, f"{VALIDATION}: {share} of {TRAIN}")
+            done[TRAIN] = Subset(whole, kept, f"{TRAIN}: without {VALIDATION}")
+            done[VALIDATION] = Subset(whole, drawn, f"{VALIDATION}: {share} of {TRAIN}, {drawn_by}")
     return done
 
 
 def held_out(data: Dataset, shares: tuple[float, ...], seed: int) -> list[Labels]:
     """Places of what is left, then of each share: drawn in every class by the hash of names and seed, in stored order.
 
-    A class of at least as many images as there are parts gives one to every share.
+    A class of more images than there are shares gives each at least one, and keeps at least one.
     """
     rank = np.array([_hash(data.name(index), seed) for index in range(len(data))], np.uint64)
     part = np.zeros(len(data), np.int64)
@@ -97,6 +95,7 @@ def held_out(data: Dataset, shares: tuple[float, ...], seed: int) -> list[Labels
         for number, share in enumerate(shares, 1):
             least = 1 if len(members) > len(shares) else 0
             count = max(least, round(share * len(members))) if share else 0
+            count = max(0, min(count, len(members) - 1 - at))
             part[members[at : at + count]] = number
             at += count
     return [np.flatnonzero(part == number) for number in range(len(shares) + 1)]
