@@ -73,9 +73,17 @@ def _spreads(draw, rank: int) -> Op:
     )
 
 
+def _slices(rank: int) -> st.SearchStrategy[Op]:
+    """From the start or from the end, to an end or to the end; a slice from the end to an index has no fixed sense."""
+    axis, step = st.sampled_from(AXES[rank]), st.integers(1, 2)
+    stops = st.none() | st.integers(3, 6) | st.just(-1)
+    return st.builds(Slice, axis, st.integers(0, 2), stops, step) | st.builds(
+        Slice, axis, st.integers(-4, -2), st.none() | st.just(-1), step
+    )
+
+
 def _summing(rank: int) -> st.SearchStrategy[Op]:
     """Ops whose outputs are sums of inputs."""
-    axis = st.sampled_from(AXES[rank])
     return st.one_of(
         _convolutions(rank),
         _convolutions(rank),
@@ -84,9 +92,7 @@ def _summing(rank: int) -> st.SearchStrategy[Op]:
         st.builds(Upsample, st.sampled_from([0.5, 1.5, 2, 3])),
         st.builds(lambda m: Upsample(size=m), st.integers(1, 8)),
         st.builds(Pad, _pads(rank, 2), MODES),
-        st.builds(
-            Slice, axis, st.integers(-4, 2), st.none() | st.integers(3, 6) | st.just(-1), st.integers(1, 2)
-        ),
+        _slices(rank),
         st.builds(ChannelShuffle, st.just(2)),
     )
 

@@ -41,7 +41,7 @@ class AxisSizes:
         """The fitting sizes nearest to a wish, in ascending order."""
         found: set[int] = set()
         for c in self.conditions:
-            middle = c.smallest if not c.modulus else wish - (wish - c.residue) % c.modulus
+            middle = max(wish - (wish - c.residue) % c.modulus, c.smallest) if c.modulus else c.smallest
             span = range(-count, count + 1) if c.modulus else range(1)
             found.update(n for k in span if c.admits(n := middle + k * c.modulus))
             found.add(c.smallest)
@@ -75,9 +75,12 @@ def sizes(net: Network, near: int = 224) -> Sizes:
     common: set[int] = set()
     if axes:
         first, *rest = axes.values()
-        # A size that fits all axes recurs with their common modulus: look one whole turn to either side.
-        reach = lcm(*(a.modulus or 1 for a in axes.values())) // max(first.modulus, 1) + 4
-        common = {n for n in first.nearest(near, min(reach, 10_000)) if all(a.fits(n) for a in rest)}
+        reach = 4
+        if any(a != first for a in rest):
+            # A size that fits all axes recurs with their common modulus: look four whole turns to either side.
+            turns = lcm(*(a.modulus or 1 for a in axes.values())) // max(first.modulus, 1)
+            reach = min(8 * turns * len(first.residues), 10_000)
+        common = {n for n in first.nearest(near, reach) if all(a.fits(n) for a in rest)}
     return Sizes(axes, near, tuple(sorted(sorted(common, key=lambda n: (abs(n - near), n))[:4])))
 
 

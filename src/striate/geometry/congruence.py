@@ -108,12 +108,12 @@ def solve(axis: AxisMap, law: SizeLaw, condition: Condition) -> list[tuple[SizeL
         case _Resample(scale=Fraction() as scale):
             fitting = _all(condition.congruent(law, 0, scale.denominator), law, 1)
             return [(law.then(scale, 0), c) for c in fitting]
-        case Shift(fixed=False):
+        case Shift(fixed=0):
             shift = axis.before + axis.after - 1
             fitting = _all(condition.congruent(law, shift, axis.step), law, -shift)
             return [(law.then(Fraction(1, axis.step), Fraction(shift, axis.step) + 1), c) for c in fitting]
         case Shift():
-            fitting = _all(condition, law, axis.output * axis.step - axis.before)
+            fitting = _all(condition, law, axis.fixed)
             return [(SizeLaw(Fraction(0), Fraction(axis.output)), c) for c in fitting]
         case Adaptive() | _Resample() | Whole():
             return [(SizeLaw(Fraction(0), Fraction(axis.output)), condition)]

@@ -167,7 +167,7 @@ class Linear(_Resample):
 class Shift(AxisMap):
     """Output i reads input i·step - before: slicing (negative before/after) and padding (positive ones).
 
-    `fixed` marks a slice that ends at a fixed index, whose size does not follow the input.
+    fixed: smallest axis on which a slice between fixed indices is whole; 0 where the output's size follows the input.
     """
 
     input: int
@@ -175,7 +175,7 @@ class Shift(AxisMap):
     after: int = 0
     step: int = 1
     mode: str = "zeros"
-    fixed: bool = False
+    fixed: int = 0
 
     @property
     def output(self) -> int:

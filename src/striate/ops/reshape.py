@@ -21,6 +21,7 @@ __all__ = [
     "Pad",
     "Permute",
     "PixelShuffle",
+    "PixelUnshuffle",
     "Reshape",
     "Slice",
     "Split",
@@ -341,4 +342,41 @@ class PixelShuffle(Op):
         statement = Statement(
             "y0", (*index("n", "c"), *target), load("x0", "n", channel, *space), Domain(free)
         )
+        return Declaration(self, inputs, (y,), (), (statement,))
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelUnshuffle(Op):
+    """Space folded into channels: a factor x factor patch makes factor² channels; undoes `PixelShuffle`.
+
+    Input: (N, C, H, W), H and W multiples of factor. Output: (N, C·factor², H / factor, W / factor).
+    Source: Shi et al., arXiv 1609.05158; PyTorch PixelUnshuffle.
+    """
+
+    word: ClassVar[str] = "pixelunshuffle"
+    positional: ClassVar[tuple[str, ...]] = ("factor",)
+    onnx: ClassVar[str] = ""
+    torch: ClassVar[str] = "PixelUnshuffle"
+
+    factor: int = count(2, doc="how many times smaller")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        rank, factor = need_spatial(self, x), self.factor
+        for axis, size in zip(x.spatial_axes, x.spatial, strict=True):
+            if size % factor:
+                raise ShapeError(
+                    f"pixelunshuffle {factor} does not divide {axis} {size}",
+                    why=f"{size}/{factor} = {size / factor:.2f}; every patch is folded whole",
+                    fix=f"{axis} {size - size % factor or factor}, or pad up to {size + -size % factor}",
+                )
+        y = x.resized(channels=x.channels * factor**rank, spatial=[n // factor for n in x.spatial])
+        space, fine = list(_ranges(y))[2:], ("u", "v", "w")[:rank]
+        free = {"n": x.shape[0], "c": x.channels, **dict.fromkeys(fine, factor)}
+        free |= {v: s for v, s in _ranges(y).items() if v in space}
+        channel = Affine((("c", factor**rank), *zip(fine, _strides((factor,) * rank), strict=True)))
+        read = load(
+            "x0", "n", "c", *(Affine(((v, factor), (u, 1))) for v, u in zip(space, fine, strict=True))
+        )
+        statement = Statement("y0", (*index("n"), channel, *index(*space)), read, Domain(free))
         return Declaration(self, inputs, (y,), (), (statement,))
