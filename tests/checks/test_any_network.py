@@ -2,9 +2,9 @@
 
 import json
 
-import network_strategies
 from hypothesis import assume, given
 
+import network_strategies
 from striate.checks import Config, all_rules, check, outputs
 from striate.diagnostics import Severity
 

@@ -19,7 +19,7 @@ def findings(text, **settings):
 def test_only_new_findings_count(tmp_path):
     path = tmp_path / "known.json"
     old = findings(OLD)
-    assert old.failed and baseline.write(path, {"net": old.findings}) == len(old.findings) == 1
+    assert old.failed and baseline.write(path, [("net", old.findings)]) == len(old.findings) == 1
     again = findings(OLD, baseline=str(path))
     assert not again.failed and again.known == 1 and "1 in the baseline" in str(again)
     new = findings(NEW, baseline=str(path))
@@ -28,14 +28,14 @@ def test_only_new_findings_count(tmp_path):
 
 def test_another_input_size_is_no_new_finding(tmp_path):
     path = tmp_path / "known.json"
-    baseline.write(path, {"net": findings(OLD).findings})
+    baseline.write(path, [("net", findings(OLD).findings)])
     assert not findings(OLD.replace("33x33", "35x35"), baseline=str(path)).findings
 
 
 def test_it_counts_findings_of_one_code_on_one_node(tmp_path):
     path = tmp_path / "known.json"
     (one,) = findings(OLD).findings
-    assert baseline.write(path, {"net": [one, one]}) == 2
+    assert baseline.write(path, [("net", [one, one])]) == 2
     new, known = baseline.subtract("net", [one, one, one], baseline.read(path))
     assert (len(new), known) == (1, 2)
     new, known = baseline.subtract("another", [one], baseline.read(path))
@@ -45,9 +45,9 @@ def test_it_counts_findings_of_one_code_on_one_node(tmp_path):
 def test_the_file_is_sorted_and_stable(tmp_path):
     path = tmp_path / "known.json"
     report = check(parse(NEW))
-    baseline.write(path, {"net": report.findings})
+    baseline.write(path, [("net", report.findings)])
     first = path.read_text()
-    baseline.write(path, {"net": reversed(report.findings)})
+    baseline.write(path, [("net", reversed(report.findings))])
     assert path.read_text() == first
     assert json.loads(first)["schema"] == baseline.SCHEMA
     assert [entry.name for entry in tmp_path.iterdir()] == ["known.json"]
@@ -56,9 +56,9 @@ def test_the_file_is_sorted_and_stable(tmp_path):
 def test_nothing_half_written(tmp_path):
     folder = tmp_path / "missing"
     with pytest.raises(SourceError):
-        baseline.write(folder / "known.json", {})
+        baseline.write(folder / "known.json", [])
     with pytest.raises(SourceError):
-        baseline.write(tmp_path, {})
+        baseline.write(tmp_path, [])
     assert not list(tmp_path.iterdir())
 
 
@@ -86,3 +86,18 @@ def test_what_is_no_baseline(tmp_path, text):
 def test_a_missing_baseline_says_how_to_make_one(tmp_path):
     with pytest.raises(SourceError, match="--write-baseline"):
         findings(OLD, baseline=str(tmp_path / "none.json"))
+
+
+def test_a_new_baseline_keeps_what_the_old_one_knew(tmp_path, monkeypatch, capsys):
+    """Also where the settings name the old one, and where two networks share a name."""
+    from striate.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.striate]\nbaseline = "known.json"\nselect = ["G"]\n')
+    (tmp_path / "known.json").write_text('{"schema": "striate.baseline/1", "findings": []}')
+    for _ in range(2):
+        assert main(["check", OLD, NEW, "--write-baseline", "known.json"]) == 0
+    known = {(code, node): times for (_, code, node), times in baseline.read(tmp_path / "known.json").items()}
+    assert known == {("G002", "a"): 2, ("G002", "b"): 1}
+    assert main(["check", OLD, NEW]) == 0
+    assert "in the baseline" in capsys.readouterr().out

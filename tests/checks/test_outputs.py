@@ -209,3 +209,8 @@ def test_no_format_breaks_on_hostile_names(name, hostile):
 
 def test_every_format_of_the_contract():
     assert list(outputs.FORMATS) == ["full", "concise", "json", "sarif", "github", "junit"]
+
+
+def test_a_prompt_shows_the_findings():
+    report = report_of(COURSE)
+    assert repr(report) == str(report) == outputs.full([report])

@@ -26,9 +26,9 @@ def key(network: str, finding: Diagnostic) -> Key:
     return network, finding.code, finding.node
 
 
-def write(path: Path, findings: Mapping[str, Iterable[Diagnostic]]) -> int:
-    """Write the findings of every network (name -> findings) and return how many; written aside, then renamed."""
-    known = collections.Counter(key(name, finding) for name, found in findings.items() for finding in found)
+def write(path: Path, findings: Iterable[tuple[str, Iterable[Diagnostic]]]) -> int:
+    """Write what was found in each network (its name, its findings) and return how many; aside first, then renamed."""
+    known = collections.Counter(key(name, finding) for name, found in findings for finding in found)
     entries = [
         {"network": network, "code": code, "node": node, "count": known[network, code, node]}
         for network, code, node in sorted(known, key=lambda entry: (entry[0], entry[1], entry[2] or ""))
@@ -90,13 +90,11 @@ def read(path: Path) -> collections.Counter[Key]:
             why=f'an object with "schema": "{SCHEMA}" and a list "findings" is expected',
             fix="write it again with --write-baseline",
         )
-    return collections.Counter(
-        {
-            entry_key: times
-            for number, entry in enumerate(document["findings"])
-            for entry_key, times in [_entry(path, number, entry)]
-        }
-    )
+    known: collections.Counter[Key] = collections.Counter()
+    for number, entry in enumerate(document["findings"]):
+        finding, times = _entry(path, number, entry)
+        known[finding] += times
+    return known
 
 
 def _entry(path: Path, number: int, entry: Any) -> tuple[Key, int]:

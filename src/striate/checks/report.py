@@ -9,7 +9,7 @@ from striate.diagnostics import Diagnostic, Severity
 from striate.network import Network
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Report:
     """What was found in one network.
 
@@ -38,3 +38,5 @@ class Report:
         from striate.checks.outputs import full
 
         return full([self])
+
+    __repr__ = __str__  # what a prompt or a notebook shows: the findings, not the network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -72,6 +73,8 @@ def command(
     from striate.checks import check
 
     chosen = _config(config, isolated).replace(**settings)
+    if write_baseline:  # what an older baseline knows belongs into the new one
+        chosen = dataclasses.replace(chosen, baseline=None)
     reports, failed = [], False
     for model in models:
         try:
@@ -84,7 +87,7 @@ def command(
     if write_baseline:
         from striate.checks import baseline
 
-        count = baseline.write(Path(write_baseline), {r.network.name: r.findings for r in reports})
+        count = baseline.write(Path(write_baseline), [(r.network.name, r.findings) for r in reports])
         click.echo(f"{count} findings written to {write_baseline}", err=True)
         return 2 if failed else 0
     name = "json" if as_json else output_format
