@@ -14,11 +14,8 @@ Array = NDArray[Any]
 
 def global_norm(gradients: Mapping[str, Array]) -> float:
     """Euclidean length of all gradients taken as one vector; no float32 overflow on the way."""
-    return math.sqrt(sum(float(np.vdot(g64, g64)) for g64 in map(_wide, gradients.values())))
-
-
-def _wide(gradient: Array) -> Array:
-    return gradient.ravel().astype(np.float64)
+    flat = (gradient.ravel() for gradient in gradients.values())
+    return math.sqrt(sum(float(np.einsum("i,i->", g, g, dtype=np.float64)) for g in flat))
 
 
 def clip_norm(gradients: dict[str, Array], limit: float, norm: float | None = None) -> float:

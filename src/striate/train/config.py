@@ -12,15 +12,16 @@ Defaults < file < flags. The resolved configuration is printed, and saved with t
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, SourceError, UnknownNameError, UsageError, suggest
+from striate.diagnostics import FormatError, SourceError, UnknownNameError, suggest
 from striate.train import settings as _settings
 from striate.train.fields import Unsuited, choice, read, text, written
-from striate.train.settings import Option, Settings, declared
+from striate.train.settings import Option, Settings, declared, unsuited
 
 TABLE = "train"
 _JOB = "job"
@@ -40,13 +41,8 @@ class Job:
         for field in dataclasses.fields(self):
             try:
                 read(getattr(self, field.name), field.metadata)
-            except Unsuited as unsuited:
-                raise UsageError(
-                    f"{field.name} = {getattr(self, field.name)!r} has no meaning",
-                    where="job",
-                    why=f"{field.name} takes {unsuited}",
-                    fix=f"give {field.name} {unsuited}",
-                ) from None
+            except Unsuited as problem:
+                raise unsuited(field.name, getattr(self, field.name), problem, "job") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,3 +107,34 @@ def options() -> Iterator[Option]:
     """Everything a configuration can say, in order: flags are made from these."""
     yield from declared(Job)
     yield from _settings.options()
+
+
+def markdown() -> str:
+    """Everything a configuration can say, as one page (docs/settings.md)."""
+    parts = [PAGE]
+    for group, members in itertools.groupby(options(), key=lambda option: option.group):
+        parts.append(
+            f"\n## {group}\n\n| key | flag | default | what it does | takes |\n|---|---|---|---|---|"
+        )
+        parts += [f"| `{o.name}` | `{o.flag}` | {o.shown} | {o.doc} | {o.takes} |" for o in members]
+    return "\n".join(parts) + "\n"
+
+
+PAGE = """# Settings of a training run
+
+Made from the declarations in `src/striate/train/settings.py` and `config.py`: never edited by hand.
+
+Defaults give way to a file (`--config FILE`), and the file to flags. What a run was trained with stands in its
+`config.toml`, which is such a file again. The keys of the job stand at its top, all others below `[train]`:
+
+```toml
+model = "lenet5"
+data = "images/"
+
+[train]
+epochs = 20
+lr = 0.002
+```
+
+`auto` means that the value follows from the others; the resolved one is printed and saved. In Python the same names are
+keywords: `model.fit(train, epochs=20, lr=0.002)`. Lists are written `[1, 2]` in TOML and `1,2` in a flag."""

@@ -18,7 +18,11 @@ AUTO = "auto"
 
 
 class Unsuited(ValueError):
-    """A value that a field does not take; the text says what it takes."""
+    """A value that a field does not take; the text says what it takes, `near` which word may be meant."""
+
+    def __init__(self, takes: str, near: str = "") -> None:
+        super().__init__(takes)
+        self.near = near
 
 
 def _field(kind: str, default: Any, doc: str, group: str, **more: Any) -> Any:
@@ -90,10 +94,10 @@ def read(value: Any, meta: Mapping[str, Any]) -> Any:
         case "choice":
             return _choice(value, meta["options"])
         case "words":
-            return tuple(_choice(item, meta["options"]) for item in _items(value, "words"))
-    if isinstance(value, str) and meta["options"]:
-        return _choice(value, meta["options"])
-    return tuple(_number(item, meta) for item in _items(value, "numbers"))
+            return tuple(_choice(item, meta["options"]) for item in _items(value, meta))
+    if isinstance(value, str) and value in meta["options"]:
+        return value
+    return tuple(_number(item, meta) for item in _items(value, meta))
 
 
 def read_text(text: str, meta: Mapping[str, Any]) -> Any:
@@ -157,14 +161,18 @@ def _number(value: Any, meta: Mapping[str, Any]) -> float:
 def _choice(value: Any, options: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in options:
         near = suggest(value, options) if isinstance(value, str) else ""
-        raise Unsuited(f"one of {', '.join(options)}" + (f"; did you mean {near}?" if near else ""))
+        raise Unsuited(f"one of {', '.join(options)}", near)
     return value
 
 
-def _items(value: Any, what: str) -> list[Any]:
-    if not isinstance(value, list | tuple):
-        raise Unsuited(f"a list of {what}")
-    return list(value)
+def _items(value: Any, meta: Mapping[str, Any]) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return list(value)
+    options = meta["options"]
+    if meta["kind"] == "words":
+        raise Unsuited(f"a list of words out of {', '.join(options)}")
+    near = suggest(value, options) if isinstance(value, str) else ""
+    raise Unsuited(" or ".join(["a list of numbers", *options]), near)
 
 
 def _plain(text: str) -> Any:

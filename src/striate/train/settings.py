@@ -104,8 +104,8 @@ class Settings:
             value = getattr(self, field.name)
             try:
                 object.__setattr__(self, field.name, read(value, field.metadata))
-            except Unsuited as unsuited:
-                raise _unsuited(field.name, value, unsuited, "settings") from None
+            except Unsuited as problem:
+                raise unsuited(field.name, value, problem, "settings") from None
 
     def replace(self, values: Mapping[str, Any], where: str = "settings") -> Settings:
         """The same with some values of TOML, JSON or Python.
@@ -131,13 +131,13 @@ class Settings:
                 raise UnknownNameError(
                     f"no such setting: {key}",
                     where=where,
-                    why=f"the settings are {', '.join(fields)}",
+                    why="" if near else f"the settings are {', '.join(fields)}",
                     fix=f"did you mean {near}?" if near else f"remove {key}",
                 )
             try:
                 changes[name] = reader(value, fields[name].metadata)
-            except Unsuited as unsuited:
-                raise _unsuited(key, value, unsuited, where) from None
+            except Unsuited as problem:
+                raise unsuited(key, value, problem, where) from None
         return dataclasses.replace(self, **changes)
 
     @property
@@ -210,18 +210,12 @@ def options() -> Iterator[Option]:
     return declared(Settings)
 
 
-def markdown() -> str:
-    """All settings as a table for the documentation."""
-    rows = [f"| `{o.name}` | `{o.flag}` | {o.shown} | {o.doc} | {o.takes} |" for o in options()]
-    head = "| TOML key | flag | default | what it does | takes |\n|---|---|---|---|---|"
-    return "\n".join([head, *rows]) + "\n"
-
-
-def _unsuited(name: str, value: Any, unsuited: Unsuited, where: str) -> UsageError:
-    text = repr(value)
+def unsuited(name: str, value: Any, problem: Unsuited, where: str) -> UsageError:
+    """The error of a value that a setting does not take."""
+    shown = repr(value)
     return UsageError(
-        f"{name} = {text if len(text) <= 40 else text[:37] + '…'} has no meaning",
+        f"{name} = {shown if len(shown) <= 40 else shown[:37] + '…'} has no meaning",
         where=where,
-        why=f"{name} takes {unsuited}",
-        fix=f"give {name} {unsuited}",
+        why=f"{name} takes {problem}",
+        fix=f"did you mean {problem.near}?" if problem.near else f"correct it, or leave {name} out",
     )
