@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 import json
 import pickle
-import time
 
 import pytest
 from hypothesis import given
@@ -369,18 +368,18 @@ def test_hostile_plain_forms(value, key, inner):
 
 # ---------------------------------------------------------------- size
 @pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.timeout(60)  # a quadratic walk takes far longer
 def test_a_chain_of_ten_thousand_nodes(backwards):
     """Linear time and no recursion, also where the nodes are given last to first."""
     names = ["input", *(f"r{k}" for k in range(10_000))]
     nodes = [Node(name, Relu(), (before,)) for before, name in itertools.pairwise(names)]
-    begin = time.perf_counter()
     made = Network("chain", INPUT, tuple(nodes[::-1] if backwards else nodes), (names[-1],))
     assert made.specs[names[-1]].shape == (1, 3, 8, 8)
     assert [node.name for node in made.nodes] == names[1:]
     assert Network.from_dict(made.to_dict()) == made
-    assert time.perf_counter() - begin < 3
 
 
+@pytest.mark.timeout(60)
 def test_a_ladder_of_many_paths_is_walked_once():
     """Each rung doubles the number of paths: walking paths would never end."""
     b = Builder(input=(1, 4, 4))
@@ -388,6 +387,4 @@ def test_a_ladder_of_many_paths_is_walked_once():
     for _ in range(300):
         x = b(Add(), x, b(Relu(), x))
     nodes = b.build(x).nodes
-    begin = time.perf_counter()
     assert len(Network("ladder", b.build(x).inputs, nodes[::-1], (x.name,)).nodes) == 600
-    assert time.perf_counter() - begin < 1

@@ -1,7 +1,5 @@
 """Memory by liveness: hand-counted examples, brute force over random networks, laws."""
 
-import time
-
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
@@ -189,6 +187,7 @@ def test_live_names_add_up(net, training):
 
 
 @pytest.mark.parametrize("training", [False, True])
+@pytest.mark.timeout(60)  # a quadratic walk takes far longer
 def test_a_long_chain_takes_linear_time(training):
     b = Builder("chain", input=(1, 8, 8))
     x = b.input
@@ -196,7 +195,5 @@ def test_a_long_chain_takes_linear_time(training):
         x = b(Relu(), x)
     net = b.build(x)
     net.specs  # noqa: B018  inferred once, outside the measurement
-    start = time.perf_counter()
     run = timeline(net, training=training)
-    assert time.perf_counter() - start < 2
     assert run.peak_bytes == (10_001 * 256 + 2 * 256 if training else 512)

@@ -17,6 +17,7 @@ from striate.geometry import (
     Whole,
     Window,
 )
+from striate.geometry.field import LONGEST_PERIOD
 
 ANY = 1000  # Spans are unclipped, so sizes matter only where a map's step follows from them.
 PAD = st.integers(0, 4)
@@ -116,3 +117,13 @@ def test_the_offset_is_the_mean_centre(maps):
     assume(field.size)  # Units that see nothing have no centre.
     shifted = through([Shift(ANY, 1, 0), *maps])
     assert shifted.offset == field.offset - 1
+
+
+def test_a_scale_of_many_digits_is_followed_as_far_as_the_axis_goes():
+    scale = Fraction("1.23456789012")
+    maps = [Nearest(8, 9, scale), Window(9, 3, 1, 1, 1, 1)]
+    field = through(maps)
+    assert len(field.spans) <= LONGEST_PERIOD
+    for i in range(1, 8):
+        assert field.span(i) == (min(seen(maps, i)), max(seen(maps, i)))
+    assert abs(field.jump - 1 / scale) < Fraction(1, LONGEST_PERIOD)

@@ -15,6 +15,9 @@ from math import gcd, lcm
 from striate.geometry.axis import AxisMap
 from striate.geometry.window import Window
 
+LONGEST_PERIOD = 4096
+"""Units of a period that are always kept; longer ones only as far as the axis goes."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ReceptiveField:
@@ -59,18 +62,20 @@ class ReceptiveField:
         return sum((self.center(i) - i * self.jump for i in range(period)), Fraction(0)) / period
 
     def through(self, axis: AxisMap) -> ReceptiveField:
-        """The field of the units behind one more map."""
+        """The field of the units behind one more map; its jump is rounded where no period fits the axis."""
         if isinstance(axis, Window) and len(self.spans) == 1 and self.size:
             (lo, hi) = self.spans[0]
             first, last = axis.raw(0, 0), axis.raw(0, axis.kernel - 1)
             return ReceptiveField(((lo + first * self.step, hi + last * self.step),), self.step * axis.stride)
         units, advance = axis.period
         turns = len(self.spans) // gcd(len(self.spans), advance) if advance else 1
+        # A scale such as 1.2345 repeats after more units than there are: those that exist are enough.
+        count = min(units * turns, max(axis.output, LONGEST_PERIOD))
         spans = []
-        for i in range(units * turns):
+        for i in range(count):
             touched = (axis.raw(i, u) for u in range(axis.taps))
             spans.append(_hull(self.span(x) for x in touched if x is not None))
-        step = self.step * advance * turns // len(self.spans)
+        step = round(self.jump * advance / units * count)
         return ReceptiveField(_without_holes(spans), step)
 
     @staticmethod
