@@ -27,6 +27,7 @@ __all__ = [
     "Silu",
     "Softmax",
     "Softplus",
+    "Softsign",
     "Tanh",
 ]
 
@@ -247,6 +248,17 @@ class Softplus(_Pointwise):
 
     def function(self, x: Expr) -> Expr:
         return _softplus(x)
+
+
+class Softsign(_Pointwise):
+    """x / (1 + |x|). Source: Bergstra et al., "Quadratic Polynomials Learn Better Image Features"; ONNX Softsign."""
+
+    word: ClassVar[str] = "softsign"
+    onnx: ClassVar[str] = "Softsign"
+    torch: ClassVar[str] = "Softsign"
+
+    def function(self, x: Expr) -> Expr:
+        return x / (call("abs", x) + 1)
 
 
 class Mish(_Pointwise):
