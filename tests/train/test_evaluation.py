@@ -10,7 +10,7 @@ import types
 import numpy as np
 import pytest
 
-from striate.diagnostics import MissingExtraError
+from striate.diagnostics import MissingExtraError, UsageError
 from striate.engine.interface import get
 from striate.train.data import Transform
 from striate.train.evaluation import evaluate
@@ -152,6 +152,22 @@ def test_loggers_hear_everything(name, monkeypatch, tmp_path):
     said = str(recorder.calls)
     assert "step/loss" in said and "epoch/validation_accuracy" in said
     assert recorder.calls[-1][0] == ENDS[name]
+
+
+@pytest.mark.parametrize(("method", "expected"), [("init", UsageError), ("log", UserWarning)])
+def test_a_logger_that_fails_does_not_take_the_training_along(method, expected, monkeypatch, tmp_path):
+    class Broken(Recorder):
+        def __getattr__(self, name):
+            if name == method:
+                raise OSError("no route to host")
+            return super().__getattr__(name)
+
+    monkeypatch.setitem(sys.modules, "wandb", Broken("wandb"))
+    net, arrays = start(PLAIN)
+    expects = pytest.raises if expected is UsageError else pytest.warns
+    with expects(expected, match="no route to host|could not start"):
+        history = fit(net, arrays, stripes(), None, Settings(epochs=2, log=("wandb",)), out=tmp_path / "run")
+    assert expected is UsageError or len(history) == 2
 
 
 @pytest.mark.parametrize("name", LOGGERS)

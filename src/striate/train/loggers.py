@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib
 import os
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import MissingExtraError
+from striate.diagnostics import MissingExtraError, UsageError
 from striate.train.events import Callback, EpochDone, Event, Finished, Started, Updated
 
 
@@ -88,13 +89,13 @@ def wandb(folder: Path) -> Callback:
 
 
 def mlflow(folder: Path) -> Callback:
-    """An MLflow run, in `folder`/mlruns unless MLFLOW_TRACKING_URI says otherwise (package mlflow)."""
+    """An MLflow run, in `folder`/mlflow.db unless MLFLOW_TRACKING_URI says otherwise (package mlflow)."""
     module = _need("mlflow", "mlflow")
 
     def hear(event: Event) -> None:
         if isinstance(event, Started):
             if "MLFLOW_TRACKING_URI" not in os.environ:
-                module.set_tracking_uri((folder / "mlruns").resolve().as_uri())
+                module.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').resolve()}")
             module.start_run(run_name=folder.name)
             module.log_params({name: str(value) for name, value in event.settings.items()})
         elif (measured := _measures(event)) is not None:
@@ -112,4 +113,28 @@ LOGGERS: dict[str, Callable[[Path], Callback]] = {
 
 def loggers(names: tuple[str, ...], folder: Path | None) -> tuple[Callback, ...]:
     """The callbacks of these names; nothing is written before training starts. Raises MissingExtraError."""
-    return tuple(LOGGERS[name](folder or Path()) for name in names)
+    return tuple(_guarded(name, LOGGERS[name](folder or Path())) for name in names)
+
+
+def _guarded(name: str, hear: Callback) -> Callback:
+    """A logger that cannot start is an error; one that fails later is dropped with a warning: training goes on."""
+    deaf = False
+
+    def guarded(event: Event) -> None:
+        nonlocal deaf
+        if deaf:
+            return
+        try:
+            hear(event)
+        except Exception as error:
+            if isinstance(event, Started):
+                raise UsageError(
+                    f"{name} could not start",
+                    where=f"log = {name}",
+                    why=str(error).partition("\n")[0][:300],
+                    fix="see to its own settings, or leave it out of log",
+                ) from None
+            deaf = True
+            warnings.warn(f"{name} has failed and hears no more of this run: {error}", stacklevel=2)
+
+    return guarded
