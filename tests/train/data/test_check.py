@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import FormatError, Severity
-from striate.train.data import check_data
+from striate.train.data import check_data, open_data
 from train.data.makers import encoded, image_folder, needs, picture
 
 
@@ -114,6 +114,12 @@ def test_the_built_in_samples_are_sound():
     for name in ("digits", "textures", "faces"):
         report = check_data(name)
         assert report.ok and not report.findings, report.findings
+
+
+def test_what_was_opened_can_be_checked(sound):
+    splits = open_data(sound)
+    assert [part.name for part in check_data(splits).parts] == ["train", "validation", "test"]
+    assert check_data(splits.train).parts[0].images == len(splits.train)
 
 
 def test_what_cannot_be_opened_is_an_error(tmp_path):

@@ -17,8 +17,10 @@ _PUBLIC = {
     "Dataset": "dataset",
     "Transform": "transforms",
     "check_data": "check",
+    "Suited": "suiting",
     "load_image": "images",
     "open_data": "opening",
+    "suit": "suiting",
 }
 
 __all__ = sorted(_PUBLIC)
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from striate.train.data.images import load_image as load_image
     from striate.train.data.opening import open_data as open_data
     from striate.train.data.splits import DataSplits as DataSplits
+    from striate.train.data.suiting import Suited as Suited
+    from striate.train.data.suiting import suit as suit
     from striate.train.data.transforms import Transform as Transform
 
 

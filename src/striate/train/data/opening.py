@@ -86,6 +86,8 @@ def read_parts(source: Any, on_bad: OnBad = "skip") -> Parts:
     """The parts as the source has them: train, validation, test, or "all" where it has none."""
     if isinstance(source, Dataset):
         return {ALL: source}
+    if isinstance(source, DataSplits):
+        return source.parts()
     if isinstance(source, str | os.PathLike):
         text = os.fspath(source)
         if not isinstance(text, str):

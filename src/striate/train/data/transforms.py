@@ -143,10 +143,11 @@ class Transform:
         transform.output(shape)
         return transform
 
-    def fit_to(self, shape: Shape, target: Shape) -> tuple[Transform, tuple[str, ...]]:
+    def fit_to(self, shape: Shape, target: Shape, uniform: bool = True) -> tuple[Transform, tuple[str, ...]]:
         """This transformation for images of `shape` in a network of input `target`, and what had to be added.
 
-        shape, target: (C, H, W). Raises FormatError where mean and std are missing, or the channels have no meaning.
+        shape, target: (C, H, W). uniform=False: the images differ in size, and `shape` is one of them. Raises
+        FormatError where mean and std are missing, or the channels have no meaning.
         """
         if self.normalise is None:
             raise FormatError(
@@ -163,14 +164,12 @@ class Transform:
             Channels(wanted).output(shape)
             notes.append("grey repeated in every channel" if shape[0] == 1 else "colour turned to grey")
         whole = Transform((*added, *self.steps))
-        try:
-            result = whole.output(shape)
-        except FormatError:
-            result = (target[0], 0, 0)  # an image too small for a crop
-        if result[1:] != target[1:]:
+        sizes = [shape[1:]] if uniform else [shape[1:], (1, 1), (1 << 20, 1 << 20)]
+        if not all(whole._gives((shape[0], *size), target[1:]) for size in sizes):
             whole = Transform((Fit(target[1:]), *whole.steps))
-            notes.append(f"{shape[1]}x{shape[2]} resized to {target[1]}x{target[2]}")
-            result = whole.output(shape)
+            old = f"{shape[1]}x{shape[2]}" if uniform else "images of several sizes"
+            notes.append(f"{old} resized to {target[1]}x{target[2]}")
+        result = whole.output(shape)
         if result != target:
             raise FormatError(
                 f"the transformation gives {_text(result)}, the network reads {_text(target)}",
@@ -179,6 +178,13 @@ class Transform:
                 fix=f"a transformation that ends in {_text(target)}, or a network of the other input",
             )
         return whole, tuple(notes)
+
+    def _gives(self, shape: Shape, size: tuple[int, int]) -> bool:
+        """Whether an image of `shape` comes out with this height and width."""
+        try:
+            return self.output(shape)[1:] == size
+        except FormatError:  # too small for a crop
+            return False
 
     def _takes(self, channels: int, target: int) -> int:
         """The channels an image should have on the way in: its own where that works."""
