@@ -50,15 +50,21 @@ def tconv(op, x, w):
     )
 
 
+def _own(op, x):
+    """Whether PyTorch's pools know this padding: the same before and after, at most half of the kernel."""
+    pairs, kernel = op_oracles.sides(op, x), op_oracles.each(op.kernel, x)
+    return all(before == after <= k // 2 for (before, after), k in zip(pairs, kernel, strict=True))
+
+
 def _pool(name, op, x, fill, *more, **named):
-    """A pool by its own padding where that can be said, else of the padded input."""
+    """A pool with PyTorch's padding where it knows it, else of the padded input."""
     import torch.nn.functional as F
 
     function = getattr(F, f"{name}_pool{x.ndim - 2}d")
     pairs = op_oracles.sides(op, x)
-    own = all(before == after <= k // 2 for (before, after), k in zip(pairs, op_oracles.each(op.kernel, x)))
-    if own:
-        return function(x, op.kernel, op.stride, [a for a, _ in pairs], *more, ceil_mode=op.ceil, **named)
+    if _own(op, x):
+        padding = [before for before, _ in pairs]
+        return function(x, op.kernel, op.stride, padding, *more, ceil_mode=op.ceil, **named)
     if op.ceil:
         return NotImplemented
     return function(pad(x, pairs, value=fill), op.kernel, op.stride, 0, *more, **named)
@@ -71,13 +77,13 @@ def max_pool(op, x):
 def avg_pool(op, x):
     import torch
 
-    own = _pool("avg", op, x, 0.0, count_include_pad=op.count_include_pad)
-    if own is NotImplemented or op.count_include_pad:
-        return own
-    pairs = op_oracles.sides(op, x)
-    if all(before == after <= k // 2 for (before, after), k in zip(pairs, op_oracles.each(op.kernel, x))):
-        return own
-    return own / _pool("avg", op, torch.ones_like(x), 0.0)
+    # PyTorch refuses a kernel beyond the input in three dimensions, and in three only.
+    if x.ndim == 5 and any(k > n for k, n in zip(op_oracles.each(op.kernel, x), x.shape[2:], strict=True)):
+        return NotImplemented
+    mean = _pool("avg", op, x, 0.0, count_include_pad=op.count_include_pad)
+    if mean is NotImplemented or op.count_include_pad or _own(op, x):
+        return mean
+    return mean / _pool("avg", op, torch.ones_like(x), 0.0)
 
 
 def lp_pool(op, x):
