@@ -278,3 +278,43 @@ class StrideUnequal(Rule):
                         for fix in fixes.change(context, node, f"stride {s}", stride=s)
                     ],
                 )
+
+
+SMALL_PX, COARSE = 64, 4
+
+
+class StemTooCoarse(Rule):
+    """A small image is cut to a quarter of its side before a second convolution has seen it."""
+
+    code = "R005"
+    severity = Severity.WARNING
+    why = (
+        "Stems made for images of 224 pixels step over four at once. On a small image that is most of the detail: "
+        "networks for 32 pixels keep stride 1 in front."
+    )
+    fix = "stride 1 in the first layer, and no pooling right behind it"
+    source = "He et al. 2016, arXiv 1512.03385, section 4.2: CIFAR-10 networks begin with a 3x3 convolution of stride 1"
+    bad = "33x33x3 -> conv 7x7 16 /2 pad 3 mode circular -> relu -> maxpool 3 /2 -> conv 1x1 16"
+    good = "33x33x3 -> conv 3x3 16 pad 1 mode circular -> relu -> maxpool 3 /2 -> conv 1x1 16"
+    companions = ("U002",)
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        images = [spec for spec in context.network.inputs.values() if spec.spatial and spec.channels <= 4]
+        image = max((n for spec in images for n in spec.spatial), default=0)
+        if not SMALL_PX // 2 <= image <= SMALL_PX:
+            return
+        convolutions = 0
+        for node, axes in context.windows:
+            fields = context.fields[node.outputs[0]]
+            jump = max((known.field.jump for known in fields.values() if known.axis), default=Fraction(0))
+            convolutions += node.op.word == "conv"
+            if convolutions > 1:
+                return
+            if jump >= COARSE and any(window.stride > 1 for window in axes.values()):
+                yield self.finding(
+                    context,
+                    node,
+                    f"units are {jump} pixels apart on an image of {image}",
+                    why=f"{convolutions} convolution stands before this point. {self.why}",
+                )
+                return
