@@ -251,7 +251,10 @@ class Softplus(_Pointwise):
 
 
 class Softsign(_Pointwise):
-    """x / (1 + |x|). Source: Bergstra et al., "Quadratic Polynomials Learn Better Image Features"; ONNX Softsign."""
+    """x / (1 + |x|). Input and output: (N, …).
+
+    Source: Bergstra et al., "Quadratic Polynomials Learn Better Image Features", 2009; ONNX Softsign.
+    """
 
     word: ClassVar[str] = "softsign"
     onnx: ClassVar[str] = "Softsign"
