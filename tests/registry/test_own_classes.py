@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from striate.op import registry
+
 START = """
 import dataclasses
 from typing import ClassVar
@@ -51,3 +53,9 @@ def test_late_and_again():
         "['Y001', 'Y001'] True",
         "two ops claim the word 'conv'",
     ]
+
+
+def test_all_ops_by_star():
+    names = {}
+    exec("from striate.ops import *", names)
+    assert {op.__name__ for op in registry().values()} <= names.keys()

@@ -23,7 +23,9 @@ if TYPE_CHECKING:  # families load on first use: a network needs few of them
 
 
 def __getattr__(name: str) -> Any:
-    """The op of a class name."""
+    """The op of a class name; `__all__` for those who import everything."""
+    if name == "__all__":
+        return __dir__()
     for cls in registry().values():
         if cls.__name__ == name:
             return cls
