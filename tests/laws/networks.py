@@ -118,6 +118,8 @@ def suits(op: Op, *refs: Ref) -> bool:
         declaration = op.declare(*(ref.spec for ref in refs))
     except StriateError:
         return False
+    if isinstance(op, Slice) and max(-op.start, op.stop or 0) > refs[0].spec.size(op.axis):
+        return False  # Ends that are not there say nothing about other sizes.
     sizes = [n for spec in declaration.outputs for n in spec.spatial]
     blind = any(w.padding_only() for w in declaration.windows.values() if hasattr(w, "padding_only"))
     return max(sizes, default=1) <= LARGEST.get(len(refs[0].spec.spatial), 1) and not blind

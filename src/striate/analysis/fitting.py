@@ -175,11 +175,11 @@ def _follow(
     condition: Condition, own: Mapping[str, SizeLaw], followed: Mapping[str, SizeLaw]
 ) -> list[tuple[Condition, dict[str, SizeLaw]]]:
     """A crop fits where what it cuts away is not negative; an odd row more on one side is a matter of alignment."""
-    agreed: Condition | None = condition
+    agreed = [condition]
     for axis, law in followed.items():
         margin = SizeLaw(own[axis].slope - law.slope, own[axis].offset - law.offset)
-        agreed = agreed and agreed.at_least(margin, 0)
-    return [(agreed, dict(followed))] if agreed else []
+        agreed = [narrowed for c in agreed for narrowed in c.at_least(margin, 0)]
+    return [(c, dict(followed)) for c in agreed]
 
 
 def _join(

@@ -65,12 +65,16 @@ class Condition:
         residue = self.residue + self.modulus * turns
         return Condition(wide, residue % wide if wide else residue, self.minimum)
 
-    def at_least(self, law: SizeLaw, size: int | Fraction) -> Condition | None:
-        """The inputs among these for which law(N) >= size."""
-        if law.slope <= 0 or not self.modulus:
-            return self if law.at(self.residue) >= size else None
+    def at_least(self, law: SizeLaw, size: int | Fraction) -> list[Condition]:
+        """The inputs among these for which law(N) >= size; a falling law leaves single sizes."""
+        if not law.slope or not self.modulus:
+            return [self] if law.at(self.residue) >= size else []
         bound = (size - law.offset) / law.slope
-        return dataclasses.replace(self, minimum=max(self.minimum, -(-bound.numerator // bound.denominator)))
+        if law.slope < 0:
+            last = bound.numerator // bound.denominator
+            return [Condition(0, n) for n in range(self.smallest, last + 1, self.modulus)]
+        least = -(-bound.numerator // bound.denominator)
+        return [dataclasses.replace(self, minimum=max(self.minimum, least))]
 
     def equal(self, one: SizeLaw, other: SizeLaw) -> Condition | None:
         """The inputs among these for which two laws give the same size."""
@@ -138,5 +142,4 @@ def _smallest(stride: int, shift: int) -> int:
 
 
 def _all(condition: Condition | None, law: SizeLaw, size: int) -> Iterable[Condition]:
-    bounded = condition and condition.at_least(law, size)
-    return (bounded,) if bounded else ()
+    return condition.at_least(law, size) if condition else ()
