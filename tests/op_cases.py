@@ -1,7 +1,16 @@
 """Cases of every op: samples, sums for paper, errors and oracles from tests/fixtures/ops, and generated ones.
 
-A fixture says what only a person can say; everything else is drawn from the op's own declaration. Shapes in
-fixtures are those of one image, (C, H, W); generated cases are batches of two.
+A fixture says what only a person can say; the rest is drawn from the op's own declaration::
+
+    [[sample]]   fields, inputs, outputs, params, macs: shapes of one image, (C, H, W)
+    [[paper]]    fields, inputs, weights, outputs: numbers, or formulas as texts ("1/6", "log(3)")
+    [[error]]    fields, inputs, and the code and a piece of the message and of the fix
+    [generate]   rank, size [from, to], channels; any_order of axes; others: how further inputs differ
+    [generate.fields]   what a field is drawn from, where any value of its kind would seldom suit
+    [oracle]     numpy, torch, onnx: expressions of x (or xs), op, w (weights), axes and c, the channels' axis
+    [law]        affine: f(x) + f(y) = f(x + y) + f(0)
+
+Generated cases are batches of two.
 """
 
 import dataclasses

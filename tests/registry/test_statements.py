@@ -37,6 +37,7 @@ def statements_name_what_is_there(case):
     declaration = case.declaration
     known = {f"x{k}": len(spec.shape) for k, spec in enumerate(declaration.inputs)}
     known |= {parameter.name: len(parameter.shape) for parameter in declaration.parameters}
+    known |= {noise.name: len(noise.shape) for noise in declaration.noise}
     made, loaded = dict(known), set()
     for statement in declaration.statements:
         domain = statement.domain
@@ -57,7 +58,10 @@ def statements_name_what_is_there(case):
                     assert variables_of(arg.tap) <= set(variables)
         assert statement.target not in known, "inputs and parameters are only read"
         made[statement.target] = len(statement.index)
-    assert {parameter.name for parameter in declaration.parameters} <= loaded, "every parameter is used"
+    assert {parameter.name for parameter in declaration.parameters if parameter.trainable} <= loaded, (
+        "all are used"
+    )
+    assert {noise.name for noise in declaration.noise} <= loaded
     assert {f"y{k}": len(y.shape) for k, y in enumerate(declaration.outputs)}.items() <= made.items()
 
 
@@ -94,6 +98,16 @@ def macs_by_formula_and_by_counting_agree(case):
     assert case.declaration.macs == multiplications(case.declaration)
 
 
+def training_is_declared_alike(case):
+    """The same outputs and parameters; what replaces a running statistic is made, and has its shape."""
+    training = case.op.declare_training(*case.declaration.inputs)
+    assert (training.outputs, training.parameters) == (case.declaration.outputs, case.declaration.parameters)
+    statements_name_what_is_there(case._replace(declaration=training))
+    made = {statement.target: len(statement.index) for statement in training.statements}
+    statistics = {p.name: len(p.shape) for p in training.parameters if not p.trainable}
+    assert {name: made[by] for name, by in training.updates.items()}.items() <= statistics.items()
+
+
 def cost_is_that_of_one_image(case):
     """A larger batch changes neither parameters nor multiplications nor anything but the batch axis."""
     two = case.declaration
@@ -118,6 +132,7 @@ def test_a_declaration_holds_together(word):
         statements_write_the_declared_outputs(case)
         what_is_declared_comes_out(case)
         macs_by_formula_and_by_counting_agree(case)
+        training_is_declared_alike(case)
         cost_is_that_of_one_image(case)
         images_do_not_see_each_other(case)
 
@@ -187,7 +202,7 @@ def test_a_wrong_declaration_is_noticed():
         return Case(Conv(kernel=3), wrong, *numbers(good, 0))
 
     statements_name_what_is_there(case())
-    with pytest.raises(AssertionError, match="every parameter"):
+    with pytest.raises(AssertionError, match="all are used"):
         statements_name_what_is_there(case(start=None))
     with pytest.raises(KeyError):
         statements_name_what_is_there(case(value=Load("t7", x.index) * weight))
