@@ -133,7 +133,7 @@ def get(name: str) -> Entry:
             nearest = suggest(name, known)
             raise UnknownNameError(
                 f"no model is called {name!r}",
-                why=f"the catalogue has {len(known)} models",
+                why="the catalogue has no such name",
                 fix=f"{nearest!r} is the nearest name" if nearest else "`striate models` lists them",
             )
     return _entries[name]
