@@ -175,6 +175,7 @@ def test_broken_images(data):
     assert "a.png" in five_parts(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow says more than its error does
 @given(
     st.binary(max_size=200), st.sampled_from(["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM"]), st.data()
 )

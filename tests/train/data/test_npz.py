@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from striate.diagnostics import FormatError, LimitError, StriateError
@@ -245,6 +245,7 @@ def whole() -> bytes:
 WHOLE = whole()
 
 
+@example(len(WHOLE) - 5, b"\x01", False)  # the directory seems to begin before the file
 @given(st.integers(0, len(WHOLE) - 1), st.binary(max_size=4), st.booleans())
 def test_any_damage_is_found(tmp_path_factory, place, junk, cut):
     path = tmp_path_factory.getbasetemp() / "fuzz.npz"

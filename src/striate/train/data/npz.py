@@ -6,8 +6,10 @@ limit before memory is asked for, and no more is read than was claimed.
 
 from __future__ import annotations
 
+import errno
 import math
 import re
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -35,14 +37,18 @@ def read_npz(path: Path) -> dict[str, Dataset]:
         try:
             with zipfile.ZipFile(stream) as archive:
                 return _parts(path, archive)
-        except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-            # RuntimeError: encrypted; NotImplementedError: an unknown compression
-            raise FormatError(
-                f"{path} is no whole .npz file",
-                where=str(path),
-                why=str(error) or "it is cut off",
-                fix="fetch it again",
-            ) from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # the disk; EINVAL is a place before the file's beginning
+                raise
+            raise _broken(path, error) from None
+        except (zipfile.BadZipFile, EOFError, zlib.error, struct.error, ValueError, RuntimeError) as error:
+            # RuntimeError: encrypted, or an unknown compression; ValueError: a name that is no text
+            raise _broken(path, error) from None
+
+
+def _broken(path: Path, error: Exception) -> FormatError:
+    why = str(error) or "it is cut off"
+    return FormatError(f"{path} is no whole .npz file", where=str(path), why=why, fix="fetch it again")
 
 
 def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
