@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from striate import weights as arrays
 from striate.diagnostics import FormatError, SourceError, UnknownNameError
 from striate.engine.interface import Program, get
+from striate.files import write_aside
 from striate.network import Network
 from striate.weights import Weights
 
@@ -147,7 +148,7 @@ class Model:
             "transform": self.transform,
         }
         arrays.save(target / WEIGHTS_FILE, self.weights)
-        arrays.write_aside(target / NETWORK_FILE, (json.dumps(config, indent=1) + "\n").encode())
+        write_aside(target / NETWORK_FILE, (json.dumps(config, indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, folder: str | Path, *, engine: str = "auto") -> Model:

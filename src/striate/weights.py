@@ -9,7 +9,6 @@ import dataclasses
 import json
 import math
 import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, SourceError, UnknownNameError, suggest
+from striate.files import write_aside
 from striate.network import Network
 from striate.tensor import Parameter
 
@@ -175,31 +175,10 @@ def save(
         header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    tensors = (arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False).tobytes() for name in names)
+    tensors = (
+        arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False).tobytes() for name in names
+    )
     write_aside(path, len(text).to_bytes(8, "little"), text, *tensors)
-
-
-def write_aside(path: str | os.PathLike[str], *content: bytes) -> None:
-    """Replace a file in one step: a reader, or a crash, sees the old content or the new, never half of it."""
-    target = Path(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as aside:
-            try:
-                for part in content:
-                    aside.write(part)
-                aside.flush()
-                os.fsync(aside.fileno())
-            except BaseException:
-                os.unlink(aside.name)
-                raise
-        os.chmod(aside.name, 0o644)
-        os.replace(aside.name, target)
-    except OSError as error:
-        raise SourceError(
-            f"{target} cannot be written",
-            why=error.strerror or str(error),
-            fix="make room, or choose another folder",
-        ) from None
 
 
 _DTYPES = {

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import collections
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import Diagnostic, FormatError, SourceError
+from striate.files import write_aside
 
 SCHEMA = "striate.baseline/1"
 Key = tuple[str, str, str | None]
@@ -34,31 +33,8 @@ def write(path: Path, findings: Iterable[tuple[str, Iterable[Diagnostic]]]) -> i
         for network, code, node in sorted(known, key=lambda entry: (entry[0], entry[1], entry[2] or ""))
     ]
     text = json.dumps({"schema": SCHEMA, "findings": entries}, indent=1, ensure_ascii=False) + "\n"
-    aside = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            aside = Path(file.name)
-            file.write(text)
-        aside.chmod(0o666 & ~_umask())
-        aside.replace(path)
-    except OSError as error:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
-        raise SourceError(
-            "the baseline cannot be written",
-            where=str(path),
-            why=error.strerror or str(error),
-            fix="name a file in a folder that can be written",
-        ) from None
+    write_aside(path, text.encode())
     return sum(known.values())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def read(path: Path) -> collections.Counter[Key]:

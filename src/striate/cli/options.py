@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from striate.diagnostics import SourceError
-
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
@@ -97,30 +95,9 @@ def emit(text: object, path: str | None = None, kind: str = "text") -> None:
     if path is None or path == "-":
         sys.stdout.write(_carried(str(text), kind))
         return
-    import os
-    import tempfile
-    from pathlib import Path
+    from striate.files import write_aside
 
-    target = Path(path).resolve()  # a link stays a link
-    try:
-        if (
-            target.exists() and not target.is_file()
-        ):  # a device or a pipe is written, never replaced; a directory fails
-            target.write_text(str(text), encoding="utf-8")
-            return
-        handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
-        fix = "name a file in a folder that can be written"
-        raise SourceError(f"{path} cannot be written", where=path, why=str(error.strerror), fix=fix) from None
-    try:
-        with open(handle, "w", encoding="utf-8") as stream:
-            stream.write(str(text))
-        mode = target.stat().st_mode if target.exists() else 0o666 & ~_umask()
-        os.chmod(aside, mode)
-        Path(aside).replace(target)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    write_aside(path, str(text).encode())
 
 
 def _carried(text: str, kind: str) -> str:
@@ -138,14 +115,6 @@ def _carried(text: str, kind: str) -> str:
 
         return in_ascii(text)
     return text
-
-
-def _umask() -> int:
-    import os
-
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def emit_json(record: object, path: str | None = None) -> None:

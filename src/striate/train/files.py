@@ -1,6 +1,6 @@
 """Files of a run folder: whole or not there, whatever happens in between.
 
-The writing itself is `striate.weights.write_aside`; here are folders, text and JSON, and what a killed process leaves.
+The writing itself is `striate.files.write_aside`; here are folders, text and JSON, and what a killed process leaves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import FormatError, SourceError
-from striate.weights import write_aside
+from striate.files import write_aside
 
 _LEFT = re.compile(r"\..+\.[a-z0-9_]{8}")  # what tempfile names the file that write_aside renames
 
