@@ -146,6 +146,18 @@ def test_the_smallest_cure_moves_one_row():
     assert [f.axis for f in misalignments(changed)] == ["W"]
 
 
+def test_a_cure_uses_rows_that_the_stride_leaves_over():
+    build = Builder("left over", input=(1, 8, 8))
+    x = build(Conv(1, 5, 2, ((1, 2), (1, 2))), build.input, name="a")
+    long = build(Conv(1, 3, padding=((0, 2), (0, 2))), x)
+    net = build.build(build(Add(), long, build(Conv(1, 1, 2), build.input)))
+    fault = misalignments(net)[0]
+    assert fault.pixels == 3
+    found = cure(net, fault)
+    assert (found.node, found.before, found.after, found.moved) == ("a", (1, 2), (4, 0), 3)
+    assert net.replace(found.node, found.op).specs["a"] == net.specs["a"]
+
+
 def test_branches_of_different_jump_drift_apart():
     build = Builder("drift", input=(1, 8, 8))
     slow = build(Upsample(size=4), build(Conv(1, 2), build.input))

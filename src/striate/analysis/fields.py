@@ -181,12 +181,10 @@ def _shifted(net: Network, fields: Mapping[str, Fields], name: str, axis: str, b
     if not isinstance(window, Window) or seen is None or not seen.field.step:
         return None
     rows = -by / seen.field.jump
-    before, after = window.before + rows, window.after - rows
+    # Rows that the stride leaves over make up for what cannot be taken away after.
+    before, after = window.before + rows, max(window.after - rows, Fraction(0))
     if rows.denominator != 1 or before < 0:
         return None
-    if after < 0:
-        # Rows that the stride leaves over need not be taken away again.
-        after = Fraction(window.after)
     windows = net.inference.declarations[name].windows
     pads = tuple((int(before), int(after)) if a == axis else (w.before, w.after) for a, w in windows.items())
     try:
