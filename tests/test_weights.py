@@ -154,5 +154,7 @@ def test_equal_weights_give_equal_files_that_the_safetensors_package_reads(tmp_p
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     read = load_file(tmp_path / "one")
     assert read.keys() == made.keys()
-    assert all(np.array_equal(read[name], array) and read[name].dtype == array.dtype for name, array in made.items())
+    assert all(
+        np.array_equal(read[name], array) and read[name].dtype == array.dtype for name, array in made.items()
+    )
     assert weights.load(tmp_path / "one")[1] == {"format": "pt", **metadata}

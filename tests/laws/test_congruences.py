@@ -104,7 +104,9 @@ def test_a_condition_admits_its_class_from_the_minimum_on(modulus, residue, mini
 
 
 laws = st.builds(
-    SizeLaw, st.sampled_from([Fraction(1), Fraction(2), Fraction(0), Fraction(-1)]), st.integers(-5, 9).map(Fraction)
+    SizeLaw,
+    st.sampled_from([Fraction(1), Fraction(2), Fraction(0), Fraction(-1)]),
+    st.integers(-5, 9).map(Fraction),
 )
 conditions = st.builds(
     lambda m, r, least: Condition(m, r % m if m else r, least),
