@@ -4,9 +4,10 @@
     python bench/analysis.py --rounds 25      more rounds
     python bench/analysis.py --only scale     one part: process, warm, scale or large; it is not saved
     python bench/analysis.py --show FILE      a saved run as Markdown
+    python bench/analysis.py --reference      keep this run as the one that docs/benchmarks.md prints (`make docs`)
 
 `make bench` installs the peers into an environment of their own and runs it. A peer that is not installed is left
-out and named. Runs are saved in bench/results; bench/reference holds the run that docs/benchmarks.md prints.
+out and named. Every whole run is saved in bench/results and compared with the one before.
 """
 
 from __future__ import annotations
@@ -195,16 +196,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--show", type=Path, metavar="FILE")
+    parser.add_argument("--reference", action="store_true")
     chosen = parser.parse_args()
     if chosen.show:
         print(record.markdown(json.loads(chosen.show.read_text("utf-8"))))
         return
-    results = HERE / "results" / "analysis.json"
-    before = record.last(results, HERE / "reference" / "analysis.json")
+    results, reference = HERE / "results" / "analysis.json", HERE / "reference" / "analysis.json"
+    before = record.last(results, reference)
     now = run(chosen.only or list(PARTS), chosen.rounds)
     print(record.text(now, before))
     if not chosen.only:
         record.save(results, now)
+    if chosen.reference:
+        record.save(reference, now)
 
 
 if __name__ == "__main__":
