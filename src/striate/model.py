@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate import weights as arrays
-from striate.diagnostics import FormatError, SourceError, UnknownNameError
+from striate.diagnostics import SourceError, UnknownNameError
 from striate.engine.interface import Program, get
 from striate.files import write_aside
+from striate.formats.folder import CONFIG, WEIGHTS, describe, read
 from striate.network import Network
 from striate.weights import Weights
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from striate.train.history import History
 
 Array = NDArray[Any]
-
-NETWORK_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-"""The layout of a saved model: that of Hugging Face folders."""
 
 
 class Model:
@@ -109,6 +107,7 @@ class Model:
             out=None if out is None else Path(out), callbacks=callbacks,
         )  # fmt: skip
         self.classes, self.transform = tuple(learn.classes), made[1].to_dict()
+        self.__dict__.pop("_program", None)  # an engine may have packed the old weights
         return history
 
     def evaluate(self, data: Any, *, batch: int = 64) -> Evaluation:
@@ -141,37 +140,25 @@ class Model:
             raise SourceError(
                 f"{target} cannot be made", why=error.strerror or str(error), fix="choose another folder"
             ) from None
-        config = {
-            "schema": "striate.model/1",
-            "network": self.net.to_dict(),
-            "classes": list(self.classes),
-            "transform": self.transform,
-        }
-        arrays.save(target / WEIGHTS_FILE, self.weights)
-        write_aside(target / NETWORK_FILE, (json.dumps(config, indent=1) + "\n").encode())
+        arrays.save(target / WEIGHTS, self.weights)
+        write_aside(
+            target / CONFIG,
+            (json.dumps(describe(self.net, self.classes, self.transform), indent=1) + "\n").encode(),
+        )
 
     @classmethod
     def load(cls, folder: str | Path, *, engine: str = "auto") -> Model:
         """The model of a folder that `save`, or a training run, has written."""
         target = Path(folder)
-        try:
-            text = (target / NETWORK_FILE).read_text()
-        except (OSError, UnicodeDecodeError) as error:
+        if not (target / CONFIG).is_file():
             raise SourceError(
                 f"{target} holds no saved model",
-                why=f"{NETWORK_FILE}: {getattr(error, 'strerror', None) or error}",
+                where=str(target),
+                why=f"there is no {CONFIG} in it",
                 fix="give a folder that `striate train` or Model.save wrote",
-            ) from None
-        try:
-            config = json.loads(text)
-            net = Network.from_dict(config["network"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise FormatError(
-                f"{target / NETWORK_FILE} describes no network",
-                why=str(error)[:200],
-                fix="save the model again",
-            ) from None
-        found, _ = arrays.load(target / WEIGHTS_FILE)
+            )
+        net, config = read(target)
+        found, _ = arrays.load(target / WEIGHTS)
         model = cls(net, weights=found, engine=engine)
         model.classes = tuple(map(str, config.get("classes", ())))
         model.transform = dict(config.get("transform", {}))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import FormatError, SourceError, StriateError, UnknownNameError
-from striate.formats import notation
+from striate.formats import folder, notation
 from striate.formats.files import check_file, read_text
 from striate.network import Network
 
@@ -53,6 +53,8 @@ def load(source: str | Path, input: Size | None = None) -> Network:
         from striate.formats import toml
 
         return toml.parse(read_text(Path(text)), input=input, file=text)
+    if _exists(Path(text) / folder.CONFIG):
+        return sized(folder.read(Path(text))[0], input)
     if suffix in LATER:
         raise _later(Path(text), LATER[suffix])
     return _from_catalogue(text, input)
@@ -96,8 +98,8 @@ def _unknown(text: str, error: StriateError) -> StriateError:
             return SourceError(
                 f"{text} is a directory",
                 where=text,
-                why="this version reads no run folders",
-                fix="name the file inside it, or the catalogue entry it was trained from",
+                why=f"there is no {folder.CONFIG} in it, as in the folder of a saved model",
+                fix="name a file inside it, or the folder that striate train wrote",
             )
         return FormatError(
             f"{text} is no network file",

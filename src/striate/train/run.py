@@ -13,6 +13,8 @@ from typing import Any
 
 from striate import weights
 from striate.diagnostics import FormatError, SourceError, UsageError
+from striate.formats import folder
+from striate.formats.folder import describe
 from striate.network import Network
 from striate.train import checkpoint
 from striate.train.config import Config
@@ -23,7 +25,7 @@ from striate.train.losses import Array
 from striate.train.plan import Plan
 from striate.train.state import State
 
-CONFIG, NETWORK, BEST, LAST = "config.toml", "config.json", "model.safetensors", "last.safetensors"
+CONFIG, NETWORK, BEST, LAST = "config.toml", folder.CONFIG, folder.WEIGHTS, "last.safetensors"
 STATE, LINES, TABLE, REPORT = "state.safetensors", "metrics.jsonl", "metrics.csv", "report.json"
 FILES = {
     CONFIG: "the resolved configuration",
@@ -36,16 +38,6 @@ FILES = {
     REPORT: "confusion matrix, per-class numbers, calibration, worst images, environment",
 }
 """What a finished run folder holds."""
-
-
-def description(net: Network, classes: tuple[str, ...], transform: dict[str, Any]) -> dict[str, Any]:
-    """A model without its numbers, as config.json holds it."""
-    return {
-        "schema": "striate.model/1",
-        "network": net.to_dict(),
-        "classes": list(classes),
-        "transform": transform,
-    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +99,7 @@ class Run:
         make_folder(path)
         run = cls(path)
         run._hold()
-        record = description(net, classes, made[1].to_dict()) | {"training_transform": made[0].to_dict()}
+        record = describe(net, classes, made[1].to_dict()) | {"training_transform": made[0].to_dict()}
         write_json(path / NETWORK, record)
         write_text(path / CONFIG, config.toml())
         return run
