@@ -1,5 +1,6 @@
 """The same quantity by two roads on generated networks: by window algebra, and by poking the reference interpreter."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -49,7 +50,7 @@ def hull(flags: np.ndarray) -> tuple[int, int] | None:
     return (int(places[0]), int(places[-1])) if len(places) else None
 
 
-@given(networks(1, "local", size=41))
+@given(networks(1, "local", size=25))
 def test_receptive_fields_away_from_the_borders(net):
     """A unit whose whole cone lies inside the maps sees exactly its span."""
     assume(not any(fault.pixels is None for fault in misalignments(net)))
@@ -146,3 +147,20 @@ def _bounds(statement):
             yield sum(factor * (sizes[name] - 1) for name, factor in index.terms) + index.offset + 1
         else:
             yield index.map.input
+
+
+@given(networks(2, "counting"))
+def test_macs_are_what_running_adds_up(net):
+    """All ones, and real pixels under every tap: then each output counts the products that made it."""
+    for node in net.nodes:
+        op, (x, *_) = node.op, net.declarations[node.name].inputs
+        if op.word not in ("conv", "tconv", "fc"):
+            continue
+        if op.word == "conv":
+            op = dataclasses.replace(op, mode="replicate")
+        elif op.word == "tconv":
+            op = dataclasses.replace(op, padding=0)  # A cropped product is multiplied all the same.
+        declaration = op.declare(x)
+        weights = {parameter.name: np.ones(parameter.shape) for parameter in declaration.parameters}
+        (out,) = reference.run(declaration, [np.ones(x.shape)], weights)
+        assert out.sum() == net.declarations[node.name].macs, op
