@@ -9,7 +9,21 @@ import click
 
 from striate.diagnostics import UnknownNameError, suggest
 
-COMMANDS = ("show", "check", "explain", "sizes", "pixels", "diff", "models", "doctor", "tour")
+COMMANDS = (
+    "show",
+    "check",
+    "explain",
+    "sizes",
+    "pixels",
+    "diff",
+    "models",
+    "train",
+    "eval",
+    "predict",
+    "data",
+    "doctor",
+    "tour",
+)
 """In the order in which `striate --help` lists them."""
 
 PIPE_CLOSED = 141

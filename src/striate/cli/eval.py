@@ -1,0 +1,87 @@
+"""`striate eval`: how good a trained model is on labelled images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from striate.cli.options import Names, emit, emit_json, examples, json_option, output_option, page
+
+
+@click.command(
+    short_help="How good a trained model is on data.",
+    epilog=examples(
+        "striate eval runs/digits",
+        "striate eval runs/mine --data more-images/",
+        "striate eval runs/mine --split validation --json | jq .accuracy",
+    ),
+)
+@click.argument("run", metavar="RUN", type=click.Path())
+@click.option(
+    "--data", default="", metavar="PATH", help="Labelled images; default: what the run was trained on."
+)
+@click.option(
+    "--split",
+    default="",
+    metavar="PART",
+    type=Names("PART", lambda: ("train", "validation", "test", "all")),
+    help="train, validation, test or all; default: what training has not seen.",
+)
+@click.option(
+    "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one pass [64]."
+)
+@click.option("--engine", default="auto", metavar="NAME", help="What computes [auto].")
+@click.option("--on-bad", default="", metavar="WORD", type=Names("WORD", lambda: ("skip", "refuse")),
+              help="What happens to images that cannot be read: skip or refuse.")  # fmt: skip
+@json_option
+@output_option
+def command(
+    run: str,
+    data: str,
+    split: str,
+    batch_size: int,
+    engine: str,
+    on_bad: str,
+    as_json: bool,
+    output: str | None,
+) -> None:
+    """Accuracy, loss, numbers per class, confusion matrix and calibration of the model in RUN.
+
+    The images go through the transformation that is recorded with the model. They are the test part of the data
+    where there is one; of data without parts that the model was trained on, what training has set aside; all of
+    any other data.
+    """
+    from striate.model import Model
+    from striate.train.judging import config_of, judge, unseen
+    from striate.views.text.progress import Bar
+
+    model = Model.load(run, engine=engine)
+    config = config_of(Path(run))
+    source = unseen(config, data, split, on_bad)
+    with Bar() as bar:
+        judged = judge(
+            model.compile(batch=batch_size),
+            model.classes,
+            model.transform,
+            config,
+            source,
+            batch=batch_size,
+            watch=lambda images, loss, accuracy: bar.count("evaluating", images, len(source)),
+        )
+    found = judged.evaluation.to_dict()
+    record = {
+        "schema": "striate.eval/1",
+        "model": run,
+        "data": judged.source,
+        **found,
+        "notes": [*judged.notes, *found["notes"]],
+    }
+    if as_json:
+        emit_json(record, output)
+        return
+    from striate.views.text import evaluation as view
+
+    out = page()
+    view.draw(out, record)
+    emit(out, output)

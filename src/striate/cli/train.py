@@ -1,0 +1,257 @@
+"""`striate train`: from images to a run folder."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from striate.cli.options import Model, Names, emit, emit_json, examples, json_option, page
+from striate.diagnostics import UsageError
+
+if TYPE_CHECKING:
+    from striate.train.config import Config
+    from striate.train.data import DataSplits
+    from striate.train.settings import Option
+    from striate.views.text.page import Page
+
+METAVARS = {"whole": "N", "number": "X", "choice": "WORD", "words": "WORDS", "numbers": "X,X", "text": "TEXT"}
+
+
+@functools.cache
+def _flags() -> dict[str, list[click.Option]]:
+    """One flag for every declared setting, by group. None stands for a flag that was not given."""
+    from striate.train.config import options
+
+    groups: dict[str, list[click.Option]] = {}
+    for option in options():
+        groups.setdefault(option.group, []).append(_flag(option))
+    return groups
+
+
+def _flag(option: Option) -> click.Option:
+    said = option.doc + (f" [{option.shown}]" if option.shown else "")
+    if option.kind == "flag":
+        name = f"{option.flag}/--no-{option.flag.removeprefix('--')}"
+        return click.Option([name], default=None, help=said)
+    kind: Any = Model() if option.name == "model" else None
+    if option.choices:
+        kind = Names(METAVARS[option.kind], lambda: option.choices)
+        said += f" ({', '.join(option.choices)})"
+    return click.Option([option.flag], metavar=METAVARS[option.kind], type=kind or str, help=said)
+
+
+class _Train(click.Command):
+    """Its flags are the declared settings, asked for when they are needed: the declarations load numpy."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*(flag for flags in _flags().values() for flag in flags), *super().get_params(ctx)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self._section(ctx, formatter, "options", super().get_params(ctx))
+        for group, flags in _flags().items():
+            self._section(ctx, formatter, group, flags)
+
+    @staticmethod
+    def _section(
+        ctx: click.Context, formatter: click.HelpFormatter, title: str, parameters: Iterable[click.Parameter]
+    ) -> None:
+        rows = [row for parameter in parameters if (row := parameter.get_help_record(ctx))]
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+@click.command(
+    cls=_Train,
+    short_help="Train a network on images.",
+    epilog=examples(
+        "striate train --data digits --model lenet5 --out runs/digits",
+        "striate train --data images/ --model resnet18 --epochs 30 --flip 0.5 --out runs/mine",
+        "striate train --data images/ --model net.toml --find-lr",
+        "striate train --config train.toml --lr 0.002 --out runs/mine",
+        "striate train --resume runs/mine",
+    ),
+)
+@click.option("--out", metavar="RUN", type=click.Path(), help="The folder to write; it must not hold a run.")
+@click.option("--resume", metavar="RUN", type=click.Path(), help="Go on with an interrupted run.")
+@click.option("--config", metavar="FILE", type=click.Path(), help="Settings in TOML; flags come before them.")
+@click.option("--print-config", is_flag=True, help="Print the resolved configuration as TOML, and stop.")
+@click.option("--find-lr", is_flag=True, help="Try growing learning rates, draw the losses, suggest one.")
+@json_option
+def command(
+    out: str | None,
+    resume: str | None,
+    config: str | None,
+    print_config: bool,
+    find_lr: bool,
+    as_json: bool,
+    **flags: Any,
+) -> int:
+    """Train MODEL on data, with a line for every epoch, and keep everything in the folder RUN.
+
+    Defaults give way to --config, and that to flags. A catalogue model is made for the classes of the data and,
+    without --input, for the size of its images. Ctrl-C saves and exits 130; --resume goes on as if nothing had
+    happened.
+    """
+    chosen = _config(out, resume, config, flags)
+    if print_config:
+        emit(chosen.resolved.toml())
+        return 0
+    trial = chosen.settings.fast_dev_run or chosen.settings.overfit_batches
+    if not (out or resume or find_lr or trial):
+        raise UsageError("there is no place for the result", where="striate train", fix="add --out RUN")
+    from striate.train.interrupts import Interrupted
+
+    try:
+        if find_lr:
+            _find(chosen, as_json)
+        else:
+            _train(chosen, Path(out or resume or "") if out or resume else None, bool(resume), as_json)
+    except Interrupted as stopped:
+        click.echo(str(stopped), err=True)
+        return stopped.exit_code
+    return 0
+
+
+def _config(out: str | None, resume: str | None, config: str | None, flags: dict[str, Any]) -> Config:
+    """Defaults < file < flags. Raises UsageError where parts exclude each other or are missing."""
+    from striate.train.config import Config
+    from striate.train.run import read_run
+
+    if resume and (out or config):
+        other = "--out" if out else "--config"
+        raise UsageError(
+            f"--resume and {other} exclude each other",
+            where="striate train",
+            why=f"{resume} goes on where it is, with the settings that it began with",
+            fix=f"leave {other} out",
+        )
+    if resume:
+        found = read_run(Path(resume)).config
+    else:
+        found = Config.read(Path(config)) if config else Config()
+    found = found.replace_flags(flags)
+    for name in ("data", "model"):
+        if not getattr(found.job, name):
+            raise UsageError(
+                f"there is no {name} to train {'on' if name == 'data' else ''}".rstrip(),
+                where="striate train",
+                why=f"neither --{name} nor a --config says which",
+                fix="--data digits" if name == "data" else "--model lenet5",
+            )
+    return found
+
+
+def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> None:
+    from striate.train.loop import fit
+    from striate.train.run import FILES
+    from striate.views.text.progress import Bar
+    from striate.views.text.training import TrainingView, draw_head, draw_result
+
+    parts = _data(config)
+    model, notes = _model(config, parts, out if resume else None)
+    head = page()
+    draw_head(head, f"{model.net.name} on {config.job.data}", parts.found, notes, config)
+    with Bar() as bar:
+        history = fit(
+            model.net,
+            model.weights,
+            parts.train,
+            parts.validation,
+            config.settings,
+            engine=config.job.engine,
+            out=out,
+            resume=resume,
+            job=config.job,
+            callbacks=[TrainingView(page, _told if as_json else _said, bar, head)],
+        )
+    record = {
+        "schema": "striate.train/1",
+        "out": str(out) if out else None,
+        "network": model.net.name,
+        "input": list(model.net.input.without_batch),
+        "parameters": sum(p.elements for p in model.net.parameters.values() if p.trainable),
+        "classes": list(parts.classes),
+        "data": parts.found,
+        "notes": notes,
+        "epochs": [dict(row) for row in history.rows],
+        "best_epoch": history.best_epoch,
+        "stopped": history.stopped,
+        "seconds": sum(row["seconds"] for row in history.rows),
+        "files": {str(out / name): what for name, what in FILES.items()} if out else {},
+        "next": _next(config, parts, out),
+    }
+    if as_json:
+        emit_json(record)
+        return
+    ended = page()
+    draw_result(ended, record)
+    emit(ended)
+
+
+def _next(config: Config, parts: DataSplits, out: Path | None) -> str:
+    """What to type after this run."""
+    from shlex import quote
+
+    if out is None:
+        wanted = [f"--data {quote(config.job.data)}", f"--model {quote(config.job.model)}"]
+        return f"striate train {' '.join(wanted)} --out RUN"
+    where = quote(str(out))
+    return f"striate eval {where}" if parts.test else f"striate predict {where} IMAGE"
+
+
+def _data(config: Config) -> DataSplits:
+    from striate.train.data import open_data
+
+    job: Any = config.job
+    return open_data(job.data, seed=config.settings.seed, on_bad=job.on_bad)
+
+
+def _model(config: Config, parts: DataSplits, run: Path | None) -> tuple[Any, list[str]]:
+    """A network with fresh weights, or those of a trained model; and what was decided for the data."""
+    from striate.model import Model
+    from striate.train.network import tailored
+    from striate.train.run import read_run
+
+    job, seed = config.job, config.settings.seed
+    if run is not None:
+        return Model(read_run(run).net, seed, engine=job.engine), []
+    if Path(job.model).is_dir():
+        trained = Model.load(job.model, engine=job.engine)
+        return trained, [f"begins with the weights of {job.model}"]
+    made = tailored(job.model, parts.train, job.input)
+    return Model(made.net, seed, engine=job.engine), [made.note] if made.note else []
+
+
+def _find(config: Config, as_json: bool) -> None:
+    from shlex import quote
+
+    from striate.train.finder import find_rate
+    from striate.views.text.finder import curve_record, draw
+
+    parts = _data(config)
+    model, _ = _model(config, parts, None)
+    curve = find_rate(model.net, model.weights, parts.train, config.settings, engine=config.job.engine)
+    again = f"striate train --data {quote(config.job.data)} --model {quote(config.job.model)}"
+    record = curve_record(curve, again)
+    if as_json:
+        emit_json(record)
+        return
+    out = page()
+    draw(out, record)
+    emit(out)
+
+
+def _said(text: Page) -> None:
+    """A page on standard output, at once."""
+    emit(text)
+    sys.stdout.flush()
+
+
+def _told(text: Page) -> None:
+    """A page on standard error, where standard output holds JSON."""
+    click.echo(str(text), err=True, nl=False)

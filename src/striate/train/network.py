@@ -1,0 +1,127 @@
+"""The network that a MODEL names, made for the data it is to learn: as many answers as classes, and the images' size.
+
+Decides what follows from the data (a catalogue model) and what does not (a network that someone wrote); says which.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from striate import models
+from striate.diagnostics import StriateError, TrainingError, UnknownNameError
+from striate.formats import load
+from striate.models.catalogue import Entry
+from striate.network import Network
+from striate.ops.linear import Linear
+from striate.tensor import TensorSpec
+from striate.train.data import Dataset
+from striate.train.data.dataset import Shape
+
+
+@dataclasses.dataclass(frozen=True)
+class Tailored:
+    """A network for a data set, and in one line what was decided for it (empty: nothing)."""
+
+    net: Network
+    note: str = ""
+
+
+def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
+    """The network called `model` for the images and classes of `data`; `input`: its size in words, empty: as fits.
+
+    A catalogue model gets the classes of the data and, where it has an output at that size, the size of its images.
+    Any other network stays as it was written. Raises StriateErrors of loading, TrainingError where the classes differ.
+    """
+    entry = _entry(model)
+    if entry is None:
+        return _written(load(model, input or None), data)
+    wanted = load(model, input).input.without_batch if input else None
+    found, note = _made(entry, data, wanted)
+    if found.inference.problems:
+        raise found.inference.problems[0]
+    return Tailored(_answers(found, data), note)
+
+
+def image_input(net: Network) -> Shape:
+    """(C, H, W) of the network's one input. Raises TrainingError where it takes something other than one image."""
+    shape = net.input.without_batch
+    if len(shape) != 3:
+        raise TrainingError(
+            f"{net.name} takes no images",
+            where=f"its input {net.input}",
+            why=f"an image has 3 axes, the input {len(shape)}",
+            fix="a network whose input is HxWxC",
+        )
+    return shape[0], shape[1], shape[2]
+
+
+def _entry(model: str) -> Entry | None:
+    """The catalogue entry of this name. Paths and notation are never names of entries."""
+    try:
+        return models.get(model)
+    except UnknownNameError:
+        return None
+
+
+def _made(entry: Entry, data: Dataset, wanted: tuple[int, ...] | None) -> tuple[Network, str]:
+    count = len(data.classes)
+    if wanted is not None:
+        return entry.build(wanted, num_classes=count), f"{entry.name} made for {count} classes"
+    channels = data.shape[0]
+    own: Shape = (channels, *entry.input[1:])
+    size = TensorSpec.image(own)
+    if not data.uniform:
+        return entry.build(own, num_classes=count), (
+            f"{entry.name} made for {count} classes; the images differ in size and are resized to its {size}"
+        )
+    if data.shape == own:
+        return entry.build(own, num_classes=count), f"{entry.name} made for {count} classes"
+    images = f"{data.shape[1]}x{data.shape[2]}"
+    try:
+        net = entry.build(data.shape, num_classes=count)
+        if not net.inference.problems:
+            said = f"{entry.name} made for {TensorSpec.image(data.shape)}, as the images are, and {count} classes"
+            return net, said
+    except StriateError:  # too small already for the builder
+        pass
+    return entry.build(own, num_classes=count), (
+        f"{entry.name} made for {count} classes; it has no output at {images}, so images are resized to its {size}"
+    )
+
+
+def _written(net: Network, data: Dataset) -> Tailored:
+    if net.inference.problems:
+        raise net.inference.problems[0]
+    shape = image_input(net)
+    if not data.uniform:
+        return Tailored(_answers(net, data), f"the images differ in size and are resized to {net.input}")
+    if data.shape != shape:
+        images = TensorSpec.image(data.shape)
+        return Tailored(_answers(net, data), f"images of {images} are brought to the network's {net.input}")
+    return Tailored(_answers(net, data))
+
+
+def _answers(net: Network, data: Dataset) -> Network:
+    """The network, unless it gives other answers than one for each class of an image. Raises TrainingError."""
+    name, count = net.outputs[0], len(data.classes)
+    shape = net.specs[name].without_batch
+    last = net.producers.get(name)
+    where = f"{last.name} = {last.op}, the end of {net.name}" if last else net.name
+    if len(shape) != 1:
+        raise TrainingError(
+            f"{net.name} gives a map of answers, the data has one label per image",
+            where=where,
+            why=f"its output is {net.specs[name]}",
+            fix=f"end it in: -> gap -> flatten -> fc {count}",
+        )
+    if shape[0] == count or (shape[0] == 1 and count == 2):
+        return net
+    ends = isinstance(last.op, Linear) if last else False
+    raise TrainingError(
+        f"{net.name} ends in {shape[0]:,} answers, the data has {count} classes",
+        where=where,
+        why=f"{data.source}",
+        fix=f"end it in fc {count} instead of fc {shape[0]}"
+        if ends
+        else f"end it in: -> flatten -> fc {count}",
+    )

@@ -1,0 +1,151 @@
+"""What an evaluation found: the totals, the numbers of every class, who was taken for whom, and how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from striate.views.text.numbers import count
+from striate.views.text.page import Column, Page, Row, Text
+from striate.views.text.progress import duration
+
+MATRIX = 20
+"""Classes up to which the confusion matrix is drawn; beyond that the most frequent mistakes are listed."""
+WORST = 5
+BAR = 20
+
+
+def draw(page: Page, record: Mapping[str, Any]) -> None:
+    """record: striate.eval/1."""
+    page.title(record["model"])
+    speed = f", {record['images'] / record['seconds']:,.0f} images/s" if record["seconds"] > 0 else ""
+    rows: list[tuple[str, Text]] = [
+        ("data", record["data"]),
+        ("accuracy", [(f"{record['accuracy']:.2%}", "bold"), f"  {_right(record)}"]),
+        ("loss", f"{record['loss']:.4f}"),
+    ]
+    if len(record["classes"]) > 5:
+        rows.append(("top 5", f"{record['top5_accuracy']:.2%} have the class among the first five"))
+    error = record["calibration"]["expected_calibration_error"]
+    rows += [
+        ("macro F1", f"{record['macro_f1']:.4f}"),
+        ("calibration", f"confidence and accuracy differ by {error:.2%} on average"),
+        ("time", f"{duration(record['seconds'])}{speed}"),
+    ]
+    rows += [("note", note) for note in record["notes"]]
+    page.fields(rows)
+    page.line()
+    draw_classes(page, record)
+    page.line()
+    draw_confusion(page, record)
+    page.line()
+    draw_calibration(page, record)
+    draw_worst(page, record)
+
+
+def _right(record: Mapping[str, Any]) -> str:
+    right = sum(row[k] for k, row in enumerate(record["confusion_matrix"]))
+    answers = sum(map(sum, record["confusion_matrix"]))
+    return f"{count(right)} of {count(answers)} right"
+
+
+def draw_classes(page: Page, record: Mapping[str, Any]) -> None:
+    """Precision, recall and F1 of every class."""
+    columns = [
+        Column("class", fold=True),
+        *(Column(title, "right") for title in ("precision", "recall", "F1", "images")),
+    ]
+    rows = [
+        Row(
+            (
+                score["name"],
+                f"{score['precision']:.1%}",
+                f"{score['recall']:.1%}",
+                f"{score['f1']:.3f}",
+                count(score["images"]),
+            )
+        )
+        for score in record["per_class"]
+    ]
+    page.table(columns, rows, indent=2)
+
+
+def draw_confusion(page: Page, record: Mapping[str, Any]) -> None:
+    """Who was taken for whom: as a matrix, or as a list where there are too many classes or too little room."""
+    matrix, names = record["confusion_matrix"], record["classes"]
+    width = max(len(count(n)) for row in matrix for n in row)
+    heads = [str(k) for k in range(len(names))] if any(len(name) > 4 for name in names) else list(names)
+    width = max(width, *map(len, heads)) + 2
+    side = max(map(len, names)) + (len(str(len(names) - 1)) + 1 if heads != list(names) else 0)
+    if len(names) > MATRIX or 2 + side + width * len(names) > page.terminal.width:
+        _mistakes(page, matrix, names)
+        return
+    page.line([("confusion", "bold"), "  rows: what it is; columns: what the model says"])
+    page.line([" " * (2 + side), ("".join(head.rjust(width) for head in heads), "bold")])
+    for k, row in enumerate(matrix):
+        label = (
+            names[k] if heads == list(names) else f"{names[k].ljust(side - len(heads[-1]) - 1)} {heads[k]}"
+        )
+        cells: list[str | tuple[str, str]] = [f"  {label.ljust(side)}"]
+        for j, n in enumerate(row):
+            text = (count(n) if n else "·").rjust(width)
+            cells.append((text, "green" if j == k else "red" if n else "dim"))
+        page.line(cells)
+
+
+def _mistakes(page: Page, matrix: Sequence[Sequence[int]], names: Sequence[str], most: int = 10) -> None:
+    found = sorted(
+        ((n, j, k) for k, row in enumerate(matrix) for j, n in enumerate(row) if n and j != k),
+        key=lambda entry: (-entry[0], entry[2], entry[1]),
+    )
+    if not found:
+        page.line("no image was taken for another class")
+        return
+    page.line([("most frequent mistakes", "bold")])
+    rows = [Row((f"{names[k]}", "taken for", names[j], count(n))) for n, j, k in found[:most]]
+    columns = (Column("", fold=True), Column(""), Column("", fold=True), Column("", "right"))
+    page.table(columns, rows, head=False, indent=2)
+    if len(found) > most:
+        page.line([(f"and {len(found) - most:,} other pairs", "dim")], 2)
+
+
+def draw_calibration(page: Page, record: Mapping[str, Any]) -> None:
+    """Confidence against accuracy, in bins: a model that knows what it knows has both bars equally long."""
+    page.line([("calibration", "bold"), "  is an answer of 90 % confidence right 9 times in 10?"])
+    rows = []
+    for entry in record["calibration"]["bins"]:
+        gap = entry["accuracy"] - entry["confidence"]
+        bar = "█" * round(entry["accuracy"] * BAR)
+        style = "red" if abs(gap) > 0.1 and entry["images"] >= 10 else ""
+        rows.append(
+            Row(
+                (
+                    f"{entry['low']:.0%} to {entry['high']:.0%}",
+                    count(entry["images"]),
+                    f"{entry['confidence']:.1%}",
+                    f"{entry['accuracy']:.1%}",
+                    (*((bar, "cyan"),),),
+                ),
+                style=style,
+            )
+        )
+    columns = [
+        Column("confidence"),
+        *(Column(title, "right") for title in ("images", "mean", "right")),
+        Column(""),
+    ]
+    page.table(columns, rows, indent=2)
+
+
+def draw_worst(page: Page, record: Mapping[str, Any]) -> None:
+    """The images with the largest losses, where some answer is wrong."""
+    wrong = [entry for entry in record["worst"] if entry["label"] != entry["predicted"]][:WORST]
+    if not wrong:
+        return
+    page.line()
+    page.line([("worst", "bold"), "  the images with the largest losses"])
+    rows = [
+        Row((e["name"], f"is {e['label']}", f"taken for {e['predicted']}", f"{e['confidence']:.1%} sure"))
+        for e in wrong
+    ]
+    page.table([Column("", fold=True), *[Column("")] * 2, Column("", "right")], rows, head=False, indent=2)

@@ -1,0 +1,40 @@
+"""The learning-rate finder in the terminal: loss over rate, the suggestion, and what to type with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from striate.train.finder import RateCurve
+from striate.views.text.page import Page
+from striate.views.text.plot import draw_curve
+
+
+def curve_record(curve: RateCurve, command: str) -> dict[str, Any]:
+    """striate.find-lr/1. command: what was typed, to be typed again with the rate."""
+    found = curve.suggestion
+    return {
+        "schema": "striate.find-lr/1",
+        "rates": list(curve.rates),
+        "losses": list(curve.losses),
+        "smoothed": list(curve.smoothed),
+        "suggestion": found,
+        "lowest": curve.lowest,
+        "next": f"{command} --lr {found:g} --out RUN" if found else f"{command} --find-lr",
+    }
+
+
+def draw(page: Page, record: Mapping[str, Any]) -> None:
+    """record: striate.find-lr/1."""
+    page.line([("loss over learning rate", "bold"), f" (smoothed, {len(record['rates'])} updates)"])
+    page.line()
+    smoothed = record["smoothed"]
+    ceiling = smoothed[0] * 1.5 if smoothed else 0.0  # where it diverges, the fall would be a flat line
+    draw_curve(page, record["rates"], [min(y, ceiling) for y in smoothed], mark=record["suggestion"])
+    page.line()
+    if record["suggestion"] is None:
+        page.line("nothing was learnt at any rate: look at the data, or at the network with `striate check`")
+        return
+    page.line(["suggestion: ", (f"lr {record['suggestion']:g}", "bold green"),
+               f", where the loss falls fastest; it is lowest at {record['lowest']:.2g}"])  # fmt: skip
+    page.line(["next: ", (record["next"], "cyan")], 0, 2)

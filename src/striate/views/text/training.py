@@ -1,0 +1,177 @@
+"""A training run as it happens: what begins, one line per epoch, a bar where there is a terminal, how it ended.
+
+A listener of the loop's events (`train/events.py`). Lines are complete when they are written, so that a log that is
+cut off anywhere is still right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from striate.train.config import Config, options
+from striate.train.events import EpochDone, Event, Finished, Note, Progress, Started
+from striate.views.text.numbers import count
+from striate.views.text.page import Page, Text
+from striate.views.text.progress import Bar, clock, duration
+
+QUIET_S = 60.0
+"""Without a bar, a long epoch says where it is this often."""
+
+COLUMNS: Sequence[tuple[str, str, int]] = (
+    ("epoch", "epoch", 7),
+    ("train_loss", "loss", 8),
+    ("train_accuracy", "accuracy", 10),
+    ("validation_loss", "validation", 12),
+    ("validation_accuracy", "accuracy", 10),
+    ("lr", "lr", 9),
+    ("images_per_second", "images/s", 10),
+    ("seconds", "time", 8),
+)
+"""Key of a row, heading, width. Together with the mark of the best epoch less than 80."""
+
+Emit = Callable[[Page], None]
+
+
+class TrainingView:
+    """Call it with every event. page: makes an empty page; emit: prints one at once; head: what to print when the
+    run begins, and not before it is sure to begin.
+    """
+
+    def __init__(self, page: Callable[[], Page], emit: Emit, bar: Bar, head: Page) -> None:
+        self.page, self.emit, self.bar, self.head = page, emit, bar, head
+        self.started = self.told = time.monotonic()
+        self.first, self.headed = 1, False
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Started():
+                self._started(event)
+            case Progress():
+                self._progress(event)
+            case EpochDone():
+                self._epoch(event)
+            case Note():
+                self.say([("note ", "yellow"), event.text], 0, 5)
+            case Finished():
+                self.bar.stop()
+
+    def say(self, text: Text, indent: int = 0, hang: int | None = None) -> None:
+        """One paragraph, above the bar."""
+        page = self.page()
+        page.line(text, indent, hang)
+        self._print(page)
+
+    def _print(self, page: Page) -> None:
+        with self.bar.aside():
+            self.emit(page)
+
+    def _started(self, event: Started) -> None:
+        self.emit(self.head)
+        self.first = event.epoch
+        self.started = self.told = time.monotonic()
+        if event.resumed:
+            done = event.epoch > event.epochs
+            place = "all epochs are done" if done else f"going on in epoch {event.epoch} of {event.epochs}"
+            self.say(place)
+
+    def _progress(self, event: Progress) -> None:
+        now = time.monotonic()
+        training = event.phase == "train"
+        share = event.done / event.total if training and event.total else 1.0
+        done = event.epoch - self.first + share
+        left = (now - self.started) * (event.epochs - self.first + 1 - done) / done if done else 0.0
+        what = f"epoch {event.epoch}/{event.epochs}" + ("" if training else " validation")
+        accuracy = "" if event.accuracy is None else f"  accuracy {event.accuracy:.1%}"
+        speed = f"{event.images_per_second:,.0f} images/s" if event.images_per_second >= 10 else ""
+        short = f"{duration(left)} left"
+        said = f"loss {event.loss:.3f}{accuracy}  {speed}  {short}"
+        self.bar.update(what, event.done, event.total, said, short)
+        if not self.bar.shown and now - self.told > QUIET_S:
+            self.told = now
+            self.say(f"{what}: {count(event.done)} of {count(event.total)} images, {said}")
+
+    def _epoch(self, event: EpochDone) -> None:
+        self.told = time.monotonic()
+        page = self.page()
+        cells = {key: _cell(key, value, event.epochs) for key, value in event.row.items()}
+        shown = [(key, title, width) for key, title, width in COLUMNS if key in cells]
+        if sum(width for _, _, width in shown) + 6 > page.terminal.width:
+            page.line(_sentence(cells, event.best), 0, 2)
+        else:
+            if not self.headed:
+                page.line([("".join(title.rjust(width) for _, title, width in shown), "bold")])
+                self.headed = True
+            line = "".join(cells[key].rjust(width) for key, _, width in shown)
+            page.line([line, ("  best", "green") if event.best else ""])
+        self._print(page)
+
+
+def _cell(key: str, value: float, epochs: int) -> str:
+    match key:
+        case "epoch":
+            return f"{value:.0f}/{epochs}"
+        case "train_accuracy" | "validation_accuracy":
+            return f"{value:.1%}"
+        case "lr":
+            return f"{value:.2g}"
+        case "images_per_second":
+            return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+        case "seconds":
+            return clock(value)
+    return f"{value:.4f}"
+
+
+def _sentence(cells: Mapping[str, str], best: bool) -> str:
+    said = [f"epoch {cells['epoch']}: loss {cells['train_loss']}"]
+    if "validation_loss" in cells:
+        said.append(f"validation {cells['validation_loss']}, {cells['validation_accuracy']}")
+    return ", ".join([*said, cells["seconds"], *(["best"] if best else [])])
+
+
+def draw_head(page: Page, title: str, found: str, notes: Sequence[str], config: Config) -> None:
+    """What is about to happen: the network, the data as it was found, and every setting."""
+    page.line([(title, "bold")])
+    page.fields([("data", found), *(("note", note) for note in notes)])
+    page.fields(list(_settings(config)))
+
+
+def _settings(config: Config) -> list[tuple[str, Text]]:
+    """Settings by group, on one line each; those that differ from the default stand out."""
+    groups: dict[str, list[str | tuple[str, str]]] = {}
+    given = {**vars(config.job), **vars(config.settings)}
+    values = {**given, **vars(config.resolved.settings)}
+    for option in options():
+        if option.name in ("model", "data") or values[option.name] == "":
+            continue
+        pieces = groups.setdefault(option.group, [])
+        text = f"{option.name} {dataclasses.replace(option, default=values[option.name]).shown}"
+        pieces += [" · "] if pieces else []
+        pieces.append((text, "bold") if given[option.name] != option.default else text)
+    return list(groups.items())
+
+
+def draw_result(page: Page, record: Mapping[str, Any]) -> None:
+    """record: striate.train/1. The last line says where the result is and what to type next."""
+    best = next((row for row in record["epochs"] if row["epoch"] == record["best_epoch"]), None)
+    took = duration(record["seconds"])
+    if best:
+        page.line(
+            [
+                f"best epoch {record['best_epoch']} of {len(record['epochs'])}: validation accuracy ",
+                (f"{best['validation_accuracy']:.1%}", "bold green"),
+                f", loss {best['validation_loss']:.4f}; {record['stopped']} after {took}",
+            ]
+        )
+    elif record["epochs"]:
+        last = record["epochs"][-1]
+        page.line(f"{record['stopped']} after {took}: training loss {last['train_loss']:.4f}")
+    kept = f"the result is in {record['out']}" if record["out"] else "nothing was kept"
+    page.line([(kept, "bold"), "; next: ", (record["next"], "cyan")], 0, 2)
+
+
+def draw_files(page: Page, files: Mapping[str, str]) -> None:
+    """The files of a run folder, each with what it is."""
+    page.fields(list(files.items()))
