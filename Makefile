@@ -64,13 +64,13 @@ $(BASE): pyproject.toml
 	@echo "Setting up .venv (once; about a minute) ..."
 	@test -e $(BASE) || rm -rf .venv
 	@test -e $(BASE) || $(call venv,.venv)
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[samples]' # the tour learns from real images inside these wheels
 	@$(PY) -m compileall -q src # an editable install is not compiled; half of the start-up where no bytecode is written
 	@touch $(BASE)
 
 $(DEV): $(BASE)
 	@echo "Adding the developer's tools to .venv ..."
-	@$(PIP) --editable '.[dev]'
+	@$(PIP) --editable '.[samples,dev]'
 	@touch $(DEV)
 
 # The peers weigh much more than Striate: they get an environment of their own.
