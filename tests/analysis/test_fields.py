@@ -146,6 +146,16 @@ def test_the_smallest_cure_moves_one_row():
     assert [f.axis for f in misalignments(changed)] == ["W"]
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_branch_that_sits_off_centre_is_the_one_that_moves(order):
+    build = Builder("off centre", input=(1, 8, 8))
+    even = build(Conv(1, 3, padding=1), build.input, name="even")
+    off = build(Conv(1, 3, padding=((2, 0), (2, 0))), build.input, name="off")
+    net = build.build(build(Add(), *((even, off)[k] for k in order)))
+    found = cure(net, misalignments(net)[0])
+    assert (found.node, found.after) == ("off", (1, 1))
+
+
 def test_a_cure_uses_rows_that_the_stride_leaves_over():
     build = Builder("left over", input=(1, 8, 8))
     x = build(Conv(1, 5, 2, ((1, 2), (1, 2))), build.input, name="a")

@@ -86,6 +86,11 @@ class Cure:
         """Rows moved from one side to the other."""
         return abs(self.after[0] - self.before[0])
 
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Few rows first; among equals the padding that is even: it is the other branch that sits off centre."""
+        return self.moved, abs(self.after[0] - self.after[1])
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Misalignment:
@@ -142,7 +147,7 @@ def cure(net: Network, fault: Misalignment) -> Cure | None:
         for other in {o for o in fault.offsets if o != offset}:
             for name in private[branch]:
                 candidate = _shifted(net, fields, name, fault.axis, other - offset)
-                if candidate and (best is None or candidate.moved < best.moved):
+                if candidate and (best is None or candidate.rank < best.rank):
                     changed = net.replace(candidate.node, candidate.op)
                     sizes = {value: spec.shape for value, spec in net.inference.specs.items()}
                     same = sizes == {value: spec.shape for value, spec in changed.inference.specs.items()}
