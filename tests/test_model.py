@@ -101,3 +101,23 @@ def test_a_catalogue_network_starts_as_its_family_does():
 
     assert default_scheme(striate.create("resnet18", input=(3, 32, 32))) == "resnet"
     assert default_scheme(NET) == "kaiming"
+
+
+def test_the_card_tells_strangers_names_as_text(tmp_path):
+    model = striate.Model(striate.parse("8x8x1 -> flatten -> fc 2", name="tiny"), seed=0)
+    model.classes = ("<script>", "a|b\n# no heading")
+    model.save(tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert text.startswith("---\nlibrary_name: striate\n")
+    assert "\\<script\\>, a\\|b \\# no heading" in text
+    assert "| parameters | 130 |" in text
+    assert not [line for line in text.splitlines() if line.startswith("# no")]
+
+
+def test_a_run_tells_how_well_it_did(tmp_path):
+    model = striate.Model(NET, seed=0)
+    model.fit(images(48), images(24, 1), epochs=1, out=tmp_path / "run")
+    text = (tmp_path / "run" / "README.md").read_text()
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert f"| accuracy | {report['validation']['accuracy']:.2%} |" in text
+    assert "metrics:\n- accuracy\n" in text

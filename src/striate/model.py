@@ -15,7 +15,7 @@ from striate import weights as arrays
 from striate.diagnostics import SourceError, UnknownNameError
 from striate.engine.interface import Program, get
 from striate.files import write_aside
-from striate.formats.folder import CONFIG, WEIGHTS, describe, read
+from striate.formats.folder import CARD, CONFIG, WEIGHTS, describe, read
 from striate.network import Network
 from striate.weights import Weights
 
@@ -132,7 +132,7 @@ class Model:
         return evaluate(self._program, Source(source, made, batch), loss)
 
     def save(self, folder: str | Path) -> None:
-        """Write config.json (network, classes, transformation) and model.safetensors into a folder."""
+        """Write config.json (network, classes, transformation), model.safetensors and a model card into a folder."""
         target = Path(folder)
         try:
             target.mkdir(parents=True, exist_ok=True)
@@ -141,6 +141,9 @@ class Model:
                 f"{target} cannot be made", why=error.strerror or str(error), fix="choose another folder"
             ) from None
         arrays.save(target / WEIGHTS, self.weights)
+        from striate.train.card import card
+
+        write_aside(target / CARD, card(self.net, self.classes, self.transform).encode())
         write_aside(
             target / CONFIG,
             (json.dumps(describe(self.net, self.classes, self.transform), indent=1) + "\n").encode(),

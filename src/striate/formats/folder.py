@@ -11,7 +11,7 @@ from striate.diagnostics import FormatError, StriateError
 from striate.formats.files import read_text
 from striate.network import Network
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 SCHEMA = "striate.model/1"
 
 

@@ -183,7 +183,7 @@ class _Loop:
                     program, plan.validation, plan.loss, worst=plan.settings.worst, watch=self._stoppable
                 )
             self.run.save_result(result, epoch or 0)
-            self.run.save_report(report(plan, state, found, self.engine.name, epoch or 0))
+            self.run.save_report(report(plan, state, found, self.engine.name, epoch or 0), plan)
             self._save()
         for name, array in state.weights.items():
             array[...] = result[name]

@@ -17,6 +17,7 @@ from striate.formats import folder
 from striate.formats.folder import describe
 from striate.network import Network
 from striate.train import checkpoint
+from striate.train.card import card
 from striate.train.config import Config
 from striate.train.data import Transform
 from striate.train.files import clear_leftovers, make_folder, read_json, write_json, write_text
@@ -35,6 +36,7 @@ FILES = {
     STATE: "the checkpoint that --resume goes on from",
     LINES: "one JSON object per epoch",
     TABLE: "the same as a table",
+    folder.CARD: "the model card: what it is and how well it did",
     REPORT: "confusion matrix, per-class numbers, calibration, worst images, environment",
 }
 """What a finished run folder holds."""
@@ -168,8 +170,11 @@ class Run:
         """The weights that are the result, where they are not yet those of model.safetensors."""
         self._save_weights(BEST, arrays, epoch)
 
-    def save_report(self, record: dict[str, Any]) -> None:
+    def save_report(self, record: dict[str, Any], plan: Plan) -> None:
+        """The report, and the model card that tells it to people."""
         write_json(self.path / REPORT, record)
+        transform = read_json(self.path / NETWORK)["transform"]
+        write_text(self.path / folder.CARD, card(plan.net, plan.train.data.classes, transform, record))
 
     def _save_weights(self, name: str, arrays: dict[str, Array], epoch: int) -> None:
         weights.save(self.path / name, arrays, {"epoch": str(epoch)})

@@ -1,0 +1,86 @@
+"""The model card of a saved model: what it is, what it reads and how well it did, as the README.md of its folder.
+
+The front matter is that of Hugging Face's hub, so that the folder is a model repository as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from striate.network import Network
+
+SHOWN_CLASSES = 20
+
+
+def card(
+    net: Network,
+    classes: Sequence[str],
+    transform: Mapping[str, Any],
+    report: Mapping[str, Any] | None = None,
+) -> str:
+    """Markdown. report: the record of report.json, when the model was trained in this folder."""
+    params = sum(p.elements for p in net.parameters.values() if p.trainable)
+    macs = sum(declaration.macs for declaration in net.declarations.values())
+    named = ", ".join(classes[:SHOWN_CLASSES]) + (", …" if len(classes) > SHOWN_CLASSES else "")
+    facts = [
+        ("network", f"{net.name}, {len(net.nodes)} nodes"),
+        ("input", f"{net.input} (height x width x channels), float32, batches (N, C, H, W)"),
+        ("parameters", f"{params:,}"),
+        ("multiply-accumulates", f"{macs:,} per image"),
+        ("classes", f"{len(classes)}: {named}" if classes else "not named"),
+    ]
+    parts = [_front(report), f"# {_plain(net.name)}\n", _table(facts)]
+    if transform:
+        parts.append(
+            f"## What happens to an image before\n\n```json\n{json.dumps(dict(transform), indent=1)}\n```\n"
+        )
+    if report is not None:
+        parts.append(_results(report))
+    parts.append(
+        "## Use\n\n```python\nimport striate as st\n\nmodel = st.Model.load('.')  # this folder\n```\n\n"
+        "or `striate predict . IMAGE...`. The weights are in `model.safetensors`, under torchvision's names.\n"
+    )
+    return "\n".join(parts)
+
+
+def _front(report: Mapping[str, Any] | None) -> str:
+    lines = [
+        "---",
+        "library_name: striate",
+        "tags:",
+        "- image-classification",
+        "- convolutional-neural-network",
+    ]
+    if report is not None and report.get("validation"):
+        lines += ["metrics:", "- accuracy"]
+    return "\n".join([*lines, "---", ""])
+
+
+def _results(report: Mapping[str, Any]) -> str:
+    data, found = report["data"], report.get("validation")
+    rows = [
+        ("trained on", str(data["train"])),
+        ("epochs", f"{report['epochs']}, the weights are those of epoch {report['kept_epoch']}"),
+        ("seed", str(report["seed"])),
+    ]
+    if found:
+        rows += [
+            ("validated on", f"{data['validation']} ({found['images']:,} images)"),
+            ("accuracy", f"{found['accuracy']:.2%}"),
+            ("loss", f"{found['loss']:.4f}"),
+            ("macro F1", f"{found['macro_f1']:.4f}"),
+            ("expected calibration error", f"{found['calibration']['expected_calibration_error']:.4f}"),
+        ]
+    return f"## How it was trained\n\n{_table(rows)}"
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    return "| | |\n|---|---|\n" + "".join(f"| {name} | {_plain(value)} |\n" for name, value in rows)
+
+
+def _plain(text: str) -> str:
+    """Text of a stranger, which may not break out of a table or begin markup."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{c}" if c in "|<>`*_[]#\\" else c for c in flat)
