@@ -115,21 +115,15 @@ class Model:
 
         data: what `open_data` reads; of several parts, the test part.
         """
-        from striate.train.data import Transform, open_data
-        from striate.train.evaluation import evaluate
-        from striate.train.plan import make_loss
-        from striate.train.settings import Settings
-        from striate.train.source import Source, transforms
+        from striate.train.config import Config
+        from striate.train.data import open_data
+        from striate.train.judging import judge
+        from striate.train.source import transforms
 
-        source = open_data(data, "all") if not isinstance(data, str | Path) else open_data(data, "test")
-        settings = Settings().resolved
-        made = (
-            Transform.from_dict(self.transform)
-            if self.transform
-            else transforms(self.net, source, settings)[1]
-        )
-        loss = make_loss(self.net, settings, source)
-        return evaluate(self._program, Source(source, made, batch), loss)
+        source = open_data(data, "test" if isinstance(data, str | Path) else "all")
+        config = Config()
+        made = self.transform or transforms(self.net, source, config.settings.resolved)[1].to_dict()
+        return judge(self._program, self.classes, made, config, source, batch=batch).evaluation
 
     def save(self, folder: str | Path) -> None:
         """Write config.json (network, classes, transformation), model.safetensors and a model card into a folder."""
