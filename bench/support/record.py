@@ -99,13 +99,17 @@ def table(
         groups.setdefault(row["group"], []).append(row)
     for group, rows in groups.items():
         memory = any(row["peak_mib"] for row in rows)
-        lines = [["", "median ms", "min", "IQR", "CPU ms"] + ["MiB"] * memory + ["was"] * bool(old)]
+        images = any(row.get("images") for row in rows)
+        titles = ["", "median ms", "min", "IQR", "CPU ms"]
+        lines = [titles + ["MiB"] * memory + ["images/s"] * images + ["was"] * bool(old)]
         for row in rows:
             now = Summary.of(row["seconds"])
             line = [row["name"], *map(milliseconds, (now.median, now.least, now.spread))]
             line.append(milliseconds(Summary.of(row["cpu"]).median) if row["cpu"] else "")
             if memory:
                 line.append(f"{max(row['peak_mib']):.0f}" if row["peak_mib"] else "")
+            if images:
+                line.append(f"{1e3 * row['images'] / now.median:.0f}")
             if old:
                 line.append(_change(now, old.get((group, row["name"]))))
             lines.append(line)

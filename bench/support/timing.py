@@ -30,21 +30,30 @@ Go = Callable[[], Sample]
 
 @dataclasses.dataclass
 class Row:
-    """One thing that is timed; `rounds` 0: in every round. Only samples are kept, the rest is derived."""
+    """One thing that is timed; `rounds` 0: in every round; `images`: how many one sample handles, where it handles any.
+
+    Only samples are kept, the rest is derived.
+    """
 
     group: str
     name: str
     go: Go
     rounds: int = 0
+    images: int = 0
     samples: list[Sample] = dataclasses.field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
         """The row as it is saved: lists of samples, to the microsecond and the tenth of a MiB."""
         digits = {"seconds": 6, "cpu": 6, "peak_mib": 1}
-        return {"group": self.group, "name": self.name} | {
-            name: [round(value, places) for sample in self.samples if (value := getattr(sample, name))]
-            for name, places in digits.items()
-        }
+        handled = {"images": self.images} if self.images else {}
+        return (
+            {"group": self.group, "name": self.name}
+            | handled
+            | {
+                name: [round(value, places) for sample in self.samples if (value := getattr(sample, name))]
+                for name, places in digits.items()
+            }
+        )
 
 
 def measure(rows: Sequence[Row], rounds: int, warm_up: int = 1) -> None:

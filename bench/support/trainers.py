@@ -1,0 +1,222 @@
+"""One training step in each tool: forward, gradient of the loss, backward, SGD with Nesterov momentum.
+
+    python trainers.py TOOL THREADS --answers FOLDER CASE …     what the first step computes, as FOLDER/TOOL CASE.npz
+    python trainers.py TOOL THREADS --serve                     each line names a case; the answer: seconds of one step
+
+A case is a network and a batch size: `lenet5 64`. All tools start from the same weights and see the same batch, which
+stays in memory: reading and augmenting images is not part of a step. Networks carry Striate's names in torch, too.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+LR, MOMENTUM, DECAY = 1e-3, 0.9, 5e-4
+"""A small rate: the same batch is learnt again and again, and its gradients must not die away meanwhile."""
+
+SAMPLE_S = 0.3
+"""Steps are repeated for this long; a sample is their mean."""
+
+
+class Trainer(NamedTuple):
+    """step: one whole step. answers: what the last step computed, and the weights after it, by name."""
+
+    step: Callable[[], None]
+    answers: Callable[[], Mapping[str, Any]]
+
+
+class Problem(NamedTuple):
+    """net: Striate's network; weights: its start; x (N, C, H, W) and labels (N,)."""
+
+    net: Any
+    weights: dict[str, Any]
+    x: Any
+    labels: Any
+
+
+def problem(case: str) -> Problem:
+    """The same for every tool."""
+    import striate as st
+    from striate.weights import initialise
+
+    name, batch = case.split()
+    net = st.create(name)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((int(batch), *net.input.without_batch), np.float32)
+    return Problem(net, initialise(net), x, rng.integers(0, 10, int(batch)))
+
+
+def striate(given: Problem, threads: int) -> Trainer:
+    """The numpy engine. Its threads are those of numpy's matrix products, set by the environment; the rest uses one."""
+    from striate.engine.interface import get
+    from striate.train.losses import CrossEntropy
+    from striate.train.optimizers import SGD, decayed
+
+    net, weights, x, labels = given
+    program, loss, rng = get("numpy").training(net, weights), CrossEntropy(), np.random.default_rng(0)
+    optimizer = SGD(MOMENTUM, nesterov=True, weight_decay=DECAY, decayed=decayed(net.parameters))
+    last: dict[str, Any] = {}
+
+    def step() -> None:
+        (output,) = program.forward(x, rng)
+        value = loss(output, labels)
+        for name, statistic in program.updates.items():
+            weights[name][...] = statistic
+        gradients = program.backward([value.gradient / np.float32(value.weight)])
+        optimizer.step(weights, gradients, LR)
+        last.update({"output": output} | {f"gradient of {name}": g for name, g in gradients.items()})
+
+    return Trainer(step, lambda: last | weights)
+
+
+def torch_eager(given: Problem, threads: int, last_channels: bool = False, compiled: bool = False) -> Trainer:
+    """torch, with its fused optimizer; weight decay on the same tensors as Striate's."""
+    import torch
+
+    from striate.train.optimizers import decayed
+
+    torch.set_num_threads(threads)
+    module = MODULES[given.net.name](torch)
+    module.load_state_dict({name: torch.tensor(array) for name, array in given.weights.items()}, strict=False)
+    if missing := set(given.weights) - set(module.state_dict()):
+        sys.exit(f"torch's module lacks {sorted(missing)}")
+    x, labels = torch.tensor(given.x), torch.tensor(given.labels)
+    if last_channels:
+        module = module.to(memory_format=torch.channels_last)
+        x = x.to(memory_format=torch.channels_last)
+    heavy = decayed(given.net.parameters)
+    groups: dict[bool, list[Any]] = {True: [], False: []}
+    for name, weight in module.named_parameters():
+        groups[name in heavy].append(weight)
+    optimizer = torch.optim.SGD(
+        [{"params": ps, "weight_decay": DECAY * shrinks} for shrinks, ps in groups.items()],
+        lr=LR,
+        momentum=MOMENTUM,
+        nesterov=True,
+        fused=True,
+    )
+    run = torch.compile(module) if compiled else module
+    last: dict[str, Any] = {}
+
+    def step() -> None:
+        optimizer.zero_grad()
+        output = run(x)
+        torch.nn.functional.cross_entropy(output, labels).backward()
+        optimizer.step()
+        last["output"] = output
+
+    def answers() -> dict[str, Any]:
+        gradients = {f"gradient of {name}": p.grad for name, p in module.named_parameters()}
+        found = last | gradients | {name: module.state_dict()[name] for name in given.weights}
+        return {name: tensor.detach().numpy() for name, tensor in found.items()}
+
+    return Trainer(step, answers)
+
+
+def torch_channels_last(given: Problem, threads: int) -> Trainer:
+    """Images and filters with the channels innermost, as oneDNN's convolutions like them."""
+    return torch_eager(given, threads, last_channels=True)
+
+
+def torch_compile(given: Problem, threads: int) -> Trainer:
+    """Forward and backward compiled by TorchInductor, which needs a C++ compiler."""
+    return torch_eager(given, threads, compiled=True)
+
+
+TOOLS = {tool.__name__: tool for tool in (striate, torch_eager, torch_channels_last, torch_compile)}
+
+
+# ---------------------------------------------------------------- the networks in torch
+def lenet5(torch: Any) -> Any:
+    """Striate's `lenet5`."""
+    nn = torch.nn
+    layers = {"conv1": nn.Conv2d(1, 6, 5), "relu1": nn.ReLU(), "pool1": nn.MaxPool2d(2)}
+    layers |= {
+        "conv2": nn.Conv2d(6, 16, 5),
+        "relu2": nn.ReLU(),
+        "pool2": nn.MaxPool2d(2),
+        "flatten": nn.Flatten(),
+    }
+    layers |= {"fc1": nn.Linear(400, 120), "relu3": nn.ReLU(), "fc2": nn.Linear(120, 84), "relu4": nn.ReLU()}
+    module = nn.Sequential()
+    for name, layer in (layers | {"fc3": nn.Linear(84, 10)}).items():
+        module.add_module(name, layer)
+    return module
+
+
+def cifar_resnet20(torch: Any) -> Any:
+    """Striate's `cifar_resnet20`: shortcuts without weights (option A)."""
+    nn, relu = torch.nn, torch.nn.functional.relu
+
+    def conv(into: int, out: int, stride: int = 1) -> Any:
+        return nn.Conv2d(into, out, 3, stride, padding=1, bias=False)
+
+    class Block(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self, into: int, out: int) -> None:
+            super().__init__()
+            self.stride, self.zeros = (1, 0) if into == out else (2, out // 4)
+            self.conv1, self.bn1 = conv(into, out, self.stride), nn.BatchNorm2d(out)
+            self.conv2, self.bn2 = conv(out, out), nn.BatchNorm2d(out)
+
+        def forward(self, x: Any) -> Any:
+            y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
+            if self.zeros:
+                x = x[:, :, :: self.stride, :: self.stride]
+                x = nn.functional.pad(x, (0, 0, 0, 0, self.zeros, self.zeros))
+            return relu(y + x)
+
+    class Net(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1, self.bn1 = conv(3, 16), nn.BatchNorm2d(16)
+            for stage, (into, out) in enumerate(((16, 16), (16, 32), (32, 64)), start=1):
+                blocks = [Block(into, out), Block(out, out), Block(out, out)]
+                self.add_module(f"layer{stage}", nn.Sequential(*blocks))
+            self.fc = nn.Linear(64, 10)
+
+        def forward(self, x: Any) -> Any:
+            x = relu(self.bn1(self.conv1(x)))
+            x = self.layer3(self.layer2(self.layer1(x)))
+            return self.fc(x.mean((2, 3)))
+
+    return Net()
+
+
+MODULES = {"lenet5": lenet5, "cifar_resnet20": cifar_resnet20}
+
+
+# ---------------------------------------------------------------- the process
+def serve(prepare: Callable[[str], Trainer]) -> None:
+    """Each line of standard input names a case; the answer: seconds of a step, on the clock and of processor time."""
+    ready: dict[str, Trainer] = {}
+    for line in sys.stdin:
+        case = line.strip()
+        step = (ready.get(case) or ready.setdefault(case, prepare(case))).step
+        step()  # unseen: caches and threads were another row's
+        count, start, used = 0, time.perf_counter(), time.process_time()
+        while count < 2 or time.perf_counter() - start < SAMPLE_S:
+            step()
+            count += 1
+        print((time.perf_counter() - start) / count, (time.process_time() - used) / count, flush=True)
+
+
+if __name__ == "__main__":
+    _, tool, number, mode, *rest = sys.argv
+
+    def prepare(case: str) -> Trainer:
+        return TOOLS[tool](problem(case), int(number))
+
+    if mode == "--serve":
+        serve(prepare)
+    else:
+        folder, *cases = rest
+        for case in cases:
+            trainer = prepare(case)
+            trainer.step()
+            np.savez(Path(folder) / f"{tool} {case}.npz", **trainer.answers())

@@ -1,0 +1,188 @@
+"""How many images per second does training take? Striate's numpy engine beside torch, on this processor.
+
+    python bench/train.py                     compare the answers, measure, print, save, compare with the last run
+    python bench/train.py --rounds 25         more rounds
+    python bench/train.py --batch 256         another batch size, for every network (may be repeated); it is not saved
+    python bench/train.py --threads 1         the same number for all tools; else one per core
+    python bench/train.py --only lenet5       one network; it is not saved
+    python bench/train.py --show FILE         a saved run as Markdown
+    python bench/train.py --reference         keep this run as the one to compare with where no other is saved
+
+A step is forward, gradient of the loss, backward and SGD with momentum, on a batch that lies in memory. Outputs,
+gradients and the weights after one step are compared first: where they differ, nothing is timed. The numpy engine is
+the plain one that runs everywhere and checks the others; torch is faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from support import record  # noqa: E402
+from support.timing import Row, Server, Summary, measure  # noqa: E402
+
+BATCHES = {"lenet5": (64,), "cifar_resnet20": (32, 128)}
+OURS = "striate"
+TOOLS = {
+    OURS: "striate, numpy engine",
+    "torch_eager": "torch, eager",
+    "torch_channels_last": "torch, eager, channels_last",
+    "torch_compile": "torch.compile",
+}
+TOLERANCE = 1e-4
+"""Largest difference from torch's tensor, as a share of that tensor's largest number (float32 throughout)."""
+COMPILING_S = 400
+
+
+def command(tool: str, threads: int, *more: str) -> list[str]:
+    return [sys.executable, "-W", "ignore", str(HERE / "support" / "trainers.py"), tool, str(threads), *more]
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The same number of threads for every library that a tool computes with."""
+    return os.environ | {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL")}
+
+
+def answered(tools: Sequence[str], cases: Sequence[str], threads: int, folder: str) -> Iterator[str]:
+    """The tools that can run a step here; each has left its answers in the folder. Others are named."""
+    for tool in tools:
+        asked = command(tool, threads, "--answers", folder, *cases)
+        try:
+            said = subprocess.run(
+                asked, env=environment(threads), capture_output=True, text=True, timeout=COMPILING_S
+            )
+            failed = said.stderr[-2000:] if said.returncode else ""
+        except subprocess.TimeoutExpired:
+            failed = f"no step within {COMPILING_S} s"
+        if not failed:
+            yield tool
+        elif tool == "torch_compile":  # needs a C++ compiler and Python's headers
+            print(f"left out: {TOOLS[tool]}: {failed.strip().splitlines()[-1]}", file=sys.stderr)
+        else:
+            sys.exit(f"{TOOLS[tool]}:\n{failed}")
+
+
+def compare(tools: Sequence[str], cases: Sequence[str], folder: str) -> list[dict[str, Any]]:
+    """The largest relative difference of Striate and torch per case. Ends the run where it is no rounding."""
+    import numpy as np
+
+    rows = []
+    for case in cases:
+        mine = np.load(Path(folder) / f"{OURS} {case}.npz")
+        for tool in tools:
+            theirs = np.load(Path(folder) / f"{tool} {case}.npz")
+            if unlike := set(mine.files) ^ set(theirs.files):
+                sys.exit(f"{case}: only one of striate and {tool} has {sorted(unlike)}; nothing was timed")
+            worst = {name: difference(mine[name], theirs[name]) for name in mine.files}
+            name = max(worst, key=lambda name: worst[name])
+            if not worst[name] <= TOLERANCE:
+                sys.exit(f"{case}: {name} differs from {tool}'s by {worst[name]:.1e}; nothing was timed")
+            rows.append({"case": case, "tool": tool, "worst": name, "difference": float(worst[name])})
+    return rows
+
+
+def difference(mine: Any, theirs: Any) -> float:
+    """Largest absolute difference over the largest absolute number."""
+    return float(abs(mine - theirs).max() / max(abs(theirs).max(), 1e-30))
+
+
+def run(batches: Mapping[str, Sequence[int]], threads: int, rounds: int) -> dict[str, Any]:
+    """Compare the answers, then measure. The rows of a network and a batch size are interleaved."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    cases = [f"{net} {batch}" for net, sizes in batches.items() for batch in sizes]
+    has_torch = importlib.util.find_spec("torch") is not None
+    if not has_torch:
+        print("left out: torch, not installed", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        tools = list(answered(list(TOOLS) if has_torch else [OURS], cases, threads, folder))
+        answers = compare([tool for tool in tools if tool != OURS], cases, folder)
+    done: list[Row] = []
+    servers = {tool: Server(command(tool, threads, "--serve"), environment(threads)) for tool in tools}
+    try:
+        for case in cases:
+            net, batch = case.split()
+            group = f"{net}, batch {batch}, {threads} thread{'s' * (threads > 1)}"
+            print(group, file=sys.stderr)
+            rows = [Row(group, TOOLS[tool], servers[tool].go(case), images=int(batch)) for tool in tools]
+            measure(rows, rounds, warm_up=2)
+            done += rows
+    finally:
+        for server in servers.values():
+            server.close()
+    return record.document("train", done, answers, load)
+
+
+def verdicts(now: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence per group: how far the numpy engine is from torch at its fastest."""
+    groups: dict[str, dict[str, Summary]] = {}
+    for row in now["rows"]:
+        groups.setdefault(row["group"], {})[row["name"]] = Summary.of(row["seconds"])
+    for group, rows in groups.items():
+        mine = rows.pop(TOOLS[OURS])
+        if rows:
+            best = min(rows, key=lambda name: rows[name].median)
+            times = mine.median / rows[best].median
+            told = f"{times:.1f} times slower than" if times >= 1 else f"{1 / times:.1f} times faster than"
+            if mine.overlaps(rows[best]):
+                told = "within the spread of"
+            yield f"{group}: striate's numpy engine is {told} {best}."
+
+
+def agreement(now: Mapping[str, Any]) -> str:
+    """What was compared before, in a sentence."""
+    if not now["answers"]:
+        return "Nothing to compare with: torch is not installed."
+    worst = max(now["answers"], key=lambda row: row["difference"])
+    return (
+        f"Outputs, gradients and the weights after a step agree: the largest relative difference is "
+        f"{worst['difference']:.1e} ({worst['case']}: {worst['worst']}; {TOOLS[worst['tool']]})."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cores = record.machine()["cores"]
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batch", type=int, action="append")
+    parser.add_argument("--threads", type=int, default=cores)
+    parser.add_argument("--only", action="append", metavar="NETWORK")
+    parser.add_argument("--show", type=Path, metavar="FILE")
+    parser.add_argument("--reference", action="store_true")
+    chosen = parser.parse_args()
+    if min(chosen.rounds, chosen.threads, *(chosen.batch or ())) < 1:
+        parser.error("rounds, threads and batches are 1 or more")
+    if chosen.show:
+        saved = json.loads(chosen.show.read_text("utf-8"))
+        print("\n\n".join([record.markdown(saved), agreement(saved), "  \n".join(verdicts(saved))]))
+        return
+    batches = {
+        net: chosen.batch or sizes for net, sizes in BATCHES.items() if net in (chosen.only or BATCHES)
+    }
+    if not batches:  # `make bench ARGS='--only …'` asks every benchmark, and means another one
+        print(f"nothing to train; networks: {', '.join(BATCHES)}", file=sys.stderr)
+        return
+    results, reference = HERE / "results" / "train.json", HERE / "reference" / "train.json"
+    before = record.last(results, reference)
+    now = run(batches, chosen.threads, chosen.rounds)
+    print("\n\n".join([record.text(now, before), agreement(now), "\n".join(verdicts(now))]))
+    if not (chosen.only or chosen.batch):
+        record.save(results, now)
+    if chosen.reference:
+        record.save(reference, now)
+
+
+if __name__ == "__main__":
+    main()
