@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.conftest import NET, pictures
 from cli.run import run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
@@ -33,6 +34,14 @@ ANSWERS = {
     ],
     "striate.models/1": [["models", "--json"]],
     "striate.rules/1": [["explain", "--all", "--json"], ["explain", "g002", "--json"]],
+    "striate.train/1": [
+        ["train", "--data", "{images}", "--model", NET, "--fast-dev-run", "--json"],
+        ["train", "--data", "{images}", "--model", NET, "--epochs", "1", "--out", "{new}", "--json"],
+    ],
+    "striate.find-lr/1": [["train", "--data", "{images}", "--model", NET, "--find-lr", "--json"]],
+    "striate.eval/1": [["eval", "{trained}", "--json"]],
+    "striate.predict/1": [["predict", "{trained}", "{images}/test", "--json"]],
+    "striate.data/1": [["data", "check", "{spoilt}", "--fail-on", "never", "--json"]],
     "striate.doctor/1": [["doctor", "--json"]],
 }
 
@@ -90,7 +99,18 @@ def differences(value, tree, path=""):
 
 
 @pytest.mark.parametrize(("schema", "command"), [(s, c) for s, commands in ANSWERS.items() for c in commands])
-def test_records_are_as_documented(schema, command):
+def test_records_are_as_documented(schema, command, images, trained, tmp_path):
+    if "{spoilt}" in command:
+        spoilt = pictures(tmp_path / "spoilt", {"train": 12, "test": 6})
+        next(spoilt.glob("test/rows/*")).write_bytes(b"no image")
+    known = {
+        "{images}": images,
+        "{trained}": trained[0],
+        "{new}": tmp_path / "new",
+        "{spoilt}": tmp_path / "spoilt",
+    }
+    for name, path in known.items():
+        command = [word.replace(name, str(path)) for word in command]
     printed = run(*command)
     assert printed.code == 0, printed.err
     record = json.loads(printed.out)

@@ -161,7 +161,7 @@ def test_closed_streams():
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
 def test_streams_without_unicode(encoding):
     for arguments in (
-        ["tour"],
+        ["tour", "--course"],
         ["show", "resnet18"],
         ["check", STRIDE_3],
         ["pixels", "resnet18"],
@@ -278,7 +278,7 @@ PLAIN = re.compile(r"\x1b\[[0-9;]*m")
         ["diff", "resnet18", "--input-b", "225"],
         ["models", "vgg*"],
         ["explain", "P001"],
-        ["tour"],
+        ["tour", "--course"],
         ["shwo"],
     ],
 )

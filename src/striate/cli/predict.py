@@ -72,8 +72,8 @@ def command(
             bar.count("predicting", len(said) + len(bad), len(files))
     if bad and not said:
         name, why = bad[0]
-        count = f"none of the {len(bad):,} images" if len(bad) > 1 else "the image"
-        raise FormatError(f"{count} can be read", where=name, why=why, fix="give images that open elsewhere")
+        what = f"none of the {len(bad):,} images can" if len(bad) > 1 else "the image cannot"
+        raise FormatError(f"{what} be read", where=name, why=why, fix="give images that open elsewhere")
     record = {
         "schema": "striate.predict/1",
         "model": run,

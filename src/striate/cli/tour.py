@@ -1,12 +1,30 @@
-"""`striate tour`: the course on convolutional networks, in the terminal."""
+"""`striate tour`: the main job in a minute, on real images; or the course on convolutional networks."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from striate.cli.options import Names, emit, examples, page
+from striate.diagnostics import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from striate.network import Network
+    from striate.views.text.page import Page
+
+MODEL, DATA, RUN, IMAGE = "lenet5", "digits", "digits", "digit.png"
+SETTINGS: dict[str, Any] = {
+    "epochs": 15, "batch_size": 32, "lr": 0.005, "schedule": "onecycle", "pad_crop": 3, "keep": "last",
+}  # fmt: skip
+"""Chosen on the validation part: the rate falls to 0, so the last epoch is the one to keep; 3 pixels are less than one
+of an 8x8 digit."""
+SHOWN = 2
+"""Which of the held-out digits becomes an image file."""
 
 
 def _topics() -> list[str]:
@@ -16,23 +34,158 @@ def _topics() -> list[str]:
 
 
 @click.command(
-    short_help="The course in the terminal.",
-    epilog=examples("striate tour", "striate tour stride padding", "striate tour | less -R"),
+    short_help="The main job in a minute, on real images; or the course.",
+    epilog=examples(
+        "striate tour",
+        "striate tour --out tour",
+        "striate tour --course | less -R",
+        "striate tour stride padding",
+    ),
 )
 @click.argument("topics", metavar="[TOPIC...]", nargs=-1, type=Names("TOPIC", _topics))
+@click.option("--course", is_flag=True, help="All topics of the course instead.")
 @click.option("--list", "only_list", is_flag=True, help="Print the names of the topics.")
-def command(topics: tuple[str, ...], only_list: bool) -> None:
-    """Walk through the course: fully connected beside convolution, filter depth, stride, borders, shrinking,
-    padding, channels, and a whole network. Every number is computed as you watch.
+@click.option(
+    "--out", metavar="FOLDER", type=click.Path(), help="Where to write; default: a temporary folder."
+)
+def command(topics: tuple[str, ...], course: bool, only_list: bool, out: str | None) -> int:
+    """Check a network, look at it, train it on real handwritten digits, test it on digits it has never seen, and
+    ask it about an image file: in about a minute on two processor cores. Every number is computed as you watch.
 
-    TOPIC chooses topics by name (--list).
+    TOPIC chooses topics of the course on convolutional networks by name (--list); --course shows them all.
     """
+    if only_list or course or topics:
+        _course(topics, only_list)
+        return 0
+    from striate.train.interrupts import Interrupted
+
+    try:
+        _main_job(Path(out) if out else None)
+    except Interrupted as stopped:
+        click.echo(str(stopped), err=True)
+        return stopped.exit_code
+    return 0
+
+
+def _course(topics: tuple[str, ...], only_list: bool) -> None:
     from striate.views.text import tour
 
-    out = page()
-    out.terminal = replace(out.terminal, folds=True)  # prose is wrapped in a pipe as well
+    out = _prose()
     if only_list:
         out.fields([(name, tour.title(topic)) for name, topic in tour.TOPICS.items()], indent=0)
     else:
         tour.draw(out, topics)
     emit(out)
+
+
+def _prose() -> Page:
+    """An empty page whose prose is wrapped in a pipe as well."""
+    out = page()
+    out.terminal = replace(out.terminal, folds=True)
+    return out
+
+
+def _show(draw: Callable[..., None], *parts: Any) -> None:
+    """Draw one step and print it at once."""
+    out = _prose()
+    draw(out, *parts)
+    out.line()
+    emit(out)
+    sys.stdout.flush()
+
+
+def _main_job(out: Path | None) -> None:
+    from striate.formats import load
+    from striate.views.text import main_job as view
+
+    if out is not None and (out / RUN).exists():
+        raise UsageError(
+            f"{out} holds a tour already",
+            where=str(out),
+            why=f"there is {out / RUN}, and a run is never overwritten",
+            fix="name another --out",
+        )
+    net = load(MODEL)
+    _show(view.draw_check, MODEL, net)
+    _show(view.draw_look, MODEL, net)
+    try:
+        parts = _digits()
+    except MissingExtraError as missing:
+        _show(view.draw_missing, missing)
+        return
+    _learn(out, net, parts)
+
+
+def _digits() -> Any:
+    from striate.train.data import open_data
+
+    return open_data(DATA)
+
+
+def _learn(out: Path | None, net: Network, parts: Any) -> None:
+    """Train, test, predict: each as the command does that is printed with it."""
+    from shlex import quote
+    from tempfile import mkdtemp
+
+    from striate.model import Model
+    from striate.train.config import Config, Job
+    from striate.train.judging import judge
+    from striate.train.loop import fit
+    from striate.train.losses import LOSSES
+    from striate.train.network import tailored
+    from striate.train.prediction import Answer, answers
+    from striate.train.run import FILES
+    from striate.train.settings import Settings
+    from striate.views.text import main_job as view
+    from striate.views.text.progress import Bar
+    from striate.views.text.training import TrainingView
+
+    folder = out or Path(mkdtemp(prefix="striate-tour-"))
+    run, image = folder / RUN, folder / IMAGE
+    config = Config(Job(MODEL, DATA), Settings().replace(SETTINGS))
+    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in SETTINGS.items())
+    typed = f"striate train --data {DATA} --model {MODEL} {flags} --out {quote(str(run))}"
+    net = tailored(MODEL, parts.train).net
+    fresh = Model(net, config.settings.seed)
+    head = _prose()
+    view.draw_train(head, MODEL, parts.found, parts.shape, net, typed)
+    with Bar() as bar:
+        watch = TrainingView(_prose, _at_once, bar, head)
+        fit(
+            net, fresh.weights, parts.train, parts.validation, config.settings, out=run, job=config.job,
+            callbacks=[watch],
+        )  # fmt: skip
+    _show(lambda page: None)
+    model = Model.load(run)
+    program = model.compile(batch=config.settings.batch_size)
+    judged = judge(program, model.classes, model.transform, config, parts.test)
+    _show(view.draw_test, judged.evaluation.to_dict(), f"striate eval {quote(str(run))}")
+    digit = parts.test.item(SHOWN)
+    _write_image(image, digit.image)
+    loss = LOSSES[config.settings.loss]()
+    said = next(iter(answers(program, model.transform, loss, [str(image)])))
+    assert isinstance(said, Answer)  # written a moment ago
+    top = [(model.classes[k], p) for k, p in said.top(3)]
+    asked = f"striate predict {quote(str(run))} {quote(str(image))}"
+    label = parts.test.classes[digit.label]
+    _show(view.draw_prediction, str(image), digit.image[0].tolist(), label, top, asked)
+    files = {IMAGE: "one held-out digit", **{f"{RUN}/{name}": what for name, what in FILES.items()}}
+    _show(view.draw_end, str(folder), files, "striate train --help", "striate tour --course")
+
+
+def _at_once(text: Page) -> None:
+    emit(text)
+    sys.stdout.flush()
+
+
+def _write_image(path: Path, image: Any) -> None:
+    """A grey image (1, H, W) with values from 0 to 1, as PNG."""
+    import io
+
+    from PIL import Image
+
+    from striate.files import write_aside
+
+    stream = io.BytesIO()
+    Image.fromarray((image[0] * 255).round().astype("uint8")).save(stream, "PNG")
+    write_aside(path, stream.getvalue())

@@ -209,10 +209,10 @@ def _twin_findings(twins: list[list[tuple[str, int]]], parts: Mapping[str, Datas
             disputed.append(names)
     findings = []
     if leaks:
-        text = f"{len(leaks):,} images are in more than one part: results on them are not honest"
+        text = f"{_images(leaks, 'is', 'are')} in more than one part: results on them are not honest"
         findings.append(Finding("leak", Severity.ERROR, text, tuple(leaks[:NAMED]), len(leaks)))
     if disputed:
-        text = f"{len(disputed):,} images have equal pixels and different classes: one label is wrong"
+        text = f"{_images(disputed, 'has a twin', 'have twins')} of another class: one label is wrong"
         findings.append(Finding("disputed", Severity.ERROR, text, tuple(disputed[:NAMED]), len(disputed)))
     if repeated:
         text = f"{extra:,} images repeat another of the same part" + (
@@ -220,3 +220,8 @@ def _twin_findings(twins: list[list[tuple[str, int]]], parts: Mapping[str, Datas
         )
         findings.append(Finding("duplicate", Severity.WARNING, text, tuple(repeated[:NAMED]), extra))
     return findings
+
+
+def _images(found: list[str], one: str, many: str) -> str:
+    """How many images, with a verb that agrees."""
+    return f"1 image {one}" if len(found) == 1 else f"{len(found):,} images {many}"

@@ -81,9 +81,10 @@ def _say(page: Page, *paragraphs: Text) -> None:
     page.line()
 
 
-def _try(page: Page, *commands: str) -> None:
+def commands(page: Page, *lines: str) -> None:
+    """What to type, to see more of it."""
     page.line()
-    for command in commands:
+    for command in lines:
         page.line([("$ ", "dim"), (command, "cyan")], 2, 4)
 
 
@@ -103,7 +104,7 @@ def history(page: Page) -> None:
         seen.setdefault((row["year"], row["family"]), row["new"])
     for (year, family), new in seen.items():
         page.line([(f"{year}  ", "cyan"), (family, "bold"), f"  {new}"], 2, 8)
-    _try(page, "striate models", f"striate models '{MODEL[:6]}*'")
+    commands(page, "striate models", f"striate models '{MODEL[:6]}*'")
 
 
 def fully_connected(page: Page) -> None:
@@ -118,7 +119,7 @@ def fully_connected(page: Page) -> None:
         "the image and uses the same weights at every place.",
     )
     node.beside(page, record)
-    _try(page, f"striate show '{text}' --node conv1")
+    commands(page, f"striate show '{text}' --node conv1")
 
 
 def depth(page: Page) -> None:
@@ -178,7 +179,7 @@ def stride(page: Page) -> None:
     page.line()
     for finding in check(parse("7x7x1 -> conv 3x3 /3"), Config(select=("G",))).findings:
         page.message(render(finding))
-    _try(page, "striate check '7x7x1 -> conv 3x3 /3'", "striate sizes '7x7x1 -> conv 3x3 /3'")
+    commands(page, "striate check '7x7x1 -> conv 3x3 /3'", "striate sizes '7x7x1 -> conv 3x3 /3'")
 
 
 def borders(page: Page) -> None:
@@ -195,7 +196,7 @@ def borders(page: Page) -> None:
     page.line("Through a whole network the ways multiply; here three 3x3 layers on 11x11:", 2)
     text = "11x11x1 -> [conv 3x3]*3"
     picture(page, pixels(parse(text)), 4)
-    _try(page, f"striate pixels '{text}'", f"striate pixels {MODEL}")
+    commands(page, f"striate pixels '{text}'", f"striate pixels {MODEL}")
 
 
 def shrink(page: Page) -> None:
@@ -216,7 +217,7 @@ def shrink(page: Page) -> None:
         page.line([f"{depth_ or '':>3} {f'{step[1]}x{step[2]}':>6}  ", (bar, "cyan")], 2)
     for problem in record["problems"]:
         page.line([f"{len(steps):>3} {'none':>6}  ", (f"{problem['why']}", "red")], 2, 14)
-    _try(page, f"striate show '{text}'")
+    commands(page, f"striate show '{text}'")
 
 
 def padding(page: Page) -> None:
@@ -244,7 +245,7 @@ def padding(page: Page) -> None:
         f"{same['centre']}. Only {equal} padding makes it exact.",
     )
     draw_modes(page, record)
-    _try(page, "striate pixels '7x7x1 -> conv 3x3' --compare")
+    commands(page, "striate pixels '7x7x1 -> conv 3x3' --compare")
 
 
 def channels(page: Page) -> None:
@@ -270,7 +271,7 @@ def channels(page: Page) -> None:
         *(Column(name, "right") for name in ("one filter", "output", "params", "MACs")),
     )
     page.table(titles, rows, indent=2)
-    _try(page, f"striate show '{layers[1][1]}' --node conv1")
+    commands(page, f"striate show '{layers[1][1]}' --node conv1")
 
 
 def network(page: Page) -> None:
@@ -293,7 +294,7 @@ def network(page: Page) -> None:
     gone = {f.code for f in report.findings} - {f.code for f in check(better).findings}
     if gone:
         page.line(f"At {shape(better.input.without_batch)} {' and '.join(sorted(gone))} is gone.")
-    _try(
+    commands(
         page, f"striate check {MODEL}", f"striate diff {MODEL} --input-b {shape(better.input.without_batch)}"
     )
 

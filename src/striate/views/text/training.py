@@ -61,6 +61,7 @@ class TrainingView:
     def say(self, text: Text, indent: int = 0, hang: int | None = None) -> None:
         """One paragraph, above the bar."""
         page = self.page()
+        _unfold(page)
         page.line(text, indent, hang)
         self._print(page)
 
@@ -155,6 +156,7 @@ def _settings(config: Config) -> list[tuple[str, Text]]:
 
 def draw_result(page: Page, record: Mapping[str, Any]) -> None:
     """record: striate.train/1. The last line says where the result is and what to type next."""
+    _unfold(page)
     best = next((row for row in record["epochs"] if row["epoch"] == record["best_epoch"]), None)
     took = duration(record["seconds"])
     if best:
@@ -170,6 +172,12 @@ def draw_result(page: Page, record: Mapping[str, Any]) -> None:
         page.line(f"{record['stopped']} after {took}: training loss {last['train_loss']:.4f}")
     kept = f"the result is in {record['out']}" if record["out"] else "nothing was kept"
     page.line([(kept, "bold"), "; next: ", (record["next"], "cyan")], 0, 2)
+
+
+def _unfold(page: Page) -> None:
+    """In a pipe or file each line stays one, so that it can be searched, and a command copied."""
+    if not page.terminal.folds:
+        page.terminal = dataclasses.replace(page.terminal, width=1 << 16)
 
 
 def draw_files(page: Page, files: Mapping[str, str]) -> None:

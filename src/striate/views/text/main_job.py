@@ -1,0 +1,126 @@
+"""The main job in the terminal, step by step: check, look, train, test, predict. What the pages of `striate tour` say.
+
+Nothing here states a result: every number is computed when the tour runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from striate.analysis import pixels
+from striate.checks import Config, check
+from striate.diagnostics import MissingExtraError, Severity, render
+from striate.formats import parse
+from striate.network import Network
+from striate.views.record import show_record
+from striate.views.text import show, tour
+from striate.views.text.evaluation import draw_confusion
+from striate.views.text.numbers import count, plural
+from striate.views.text.page import Page
+from striate.views.text.pixels import picture
+from striate.views.text.prediction import draw_image
+from striate.views.text.training import draw_files
+
+DOES_NOT_FIT, BORDERS = "7x7x1 -> conv 3x3 /3", "5x5x1 -> conv 3x3"
+
+
+def draw_check(page: Page, name: str, net: Network) -> None:
+    """Step 1: what does not fit, and that the tour's network does."""
+    page.title("1. Check: does it fit?")
+    page.line("A 3x3 filter that steps by 3 over a 7x7 image. `striate check` says where it does not fit, why, and the "
+              "smallest fix:")  # fmt: skip
+    page.line()
+    for finding in check(parse(DOES_NOT_FIT), Config(select=("G",))).findings:
+        page.message(render(finding), "bold red")
+    page.line()
+    found = check(net).findings
+    counts = {severity: sum(f.severity is severity for f in found) for severity in Severity}
+    said = ", ".join(plural(n, severity.value) for severity, n in counts.items())
+    page.line([(name, "bold"), f", the network of this tour, has {said}: it fits."])
+    tour.commands(page, f"striate check '{DOES_NOT_FIT}'", f"striate check {name}")
+
+
+def draw_look(page: Page, name: str, net: Network) -> None:
+    """Step 2: every layer with its sizes and cost, and the borders."""
+    page.title("2. Look: what every layer does and costs")
+    show.draw(page, show_record(net))
+    page.line()
+    page.line(
+        "Borders get too little attention: how many windows of a 3x3 filter use each pixel of a 5x5 image."
+    )
+    page.line()
+    picture(page, pixels(parse(BORDERS)), 4)
+    tour.commands(page, f"striate show {name}", f"striate pixels '{BORDERS}'")
+
+
+def draw_train(page: Page, name: str, found: str, images: Sequence[int], net: Network, command: str) -> None:
+    """Step 3, before the bar: the data, and why this network. images: (C, H, W) of the data."""
+    page.title("3. Train: from real digits, on this machine's CPU")
+    first, *parts = found.splitlines()
+    page.line(first)
+    for part in parts:
+        page.line(part.strip(), 2, 4)
+    page.line()
+    page.line(
+        f"{name} is declared for {_size(net.input.without_batch)}, and its filters find no room on {_size(images)}: "
+        "the digits are enlarged. Smaller filters would do without, but need twice as many epochs to be as good. "
+        "Nothing looks at the test part before step 4."
+    )
+    tour.commands(page, command)
+    page.line()
+
+
+def _size(chw: Sequence[int]) -> str:
+    """Height and width."""
+    return "x".join(map(str, chw[1:]))
+
+
+def draw_missing(page: Page, missing: MissingExtraError) -> None:
+    """Instead of steps 3 to 6: what they need."""
+    page.title("3. Train: the digits are missing")
+    page.message(str(missing), "bold yellow")
+    page.line()
+    page.line("After that, `striate tour` goes on from here: train, test, predict.")
+
+
+def draw_test(page: Page, record: Mapping[str, Any], command: str) -> None:
+    """Step 4. record: striate.eval/1."""
+    page.title("4. Test: digits that it has never seen")
+    right = sum(row[k] for k, row in enumerate(record["confusion_matrix"]))
+    page.line(
+        [
+            "test accuracy ",
+            (f"{record['accuracy']:.2%}", "bold green"),
+            f": {count(right)} of {count(record['images'])} right",
+        ]
+    )
+    page.line()
+    draw_confusion(page, record)
+    tour.commands(page, command)
+
+
+def draw_prediction(
+    page: Page, file: str, pixels: Sequence[Sequence[float]], label: str, top: Sequence[tuple[str, float]], command: str
+) -> None:  # fmt: skip
+    """Step 5: an image file, what it shows, and what the network says."""
+    page.title("5. Predict: an image file")
+    page.line(f"{file} is one of the held-out digits, labelled {label}:")
+    page.line()
+    draw_image(page, pixels, 4)
+    page.line()
+    (best, sure), *others = top
+    said = ", ".join(f"{name} {probability:.1%}" for name, probability in others)
+    page.line(["the network says ", (best, "bold green"), f" ({sure:.1%}; then {said})"])
+    tour.commands(page, command)
+
+
+def draw_end(page: Page, folder: str, files: Mapping[str, str], *commands: str) -> None:
+    """Step 6: what was written, and where to go from here."""
+    page.title("6. The files")
+    page.line([("all in ", ""), (folder, "bold")])
+    page.line()
+    draw_files(page, files)
+    page.line()
+    page.line("From here:")
+    tour.commands(page, *commands)
