@@ -5,6 +5,7 @@
     python bench/train.py --batch 256         another batch size, for every network (may be repeated); it is not saved
     python bench/train.py --threads 1         the same number for all tools; else one per core
     python bench/train.py --only lenet5       one network; it is not saved
+    python bench/train.py --no-compile        without torch.compile, which takes minutes before it runs
     python bench/train.py --show FILE         a saved run as Markdown
     python bench/train.py --reference         keep this run as the one to compare with where no other is saved
 
@@ -57,6 +58,7 @@ def environment(threads: int) -> dict[str, str]:
 def answered(tools: Sequence[str], cases: Sequence[str], threads: int, folder: str) -> Iterator[str]:
     """The tools that can run a step here; each has left its answers in the folder. Others are named."""
     for tool in tools:
+        print(f"first step: {TOOLS[tool]}", file=sys.stderr)
         asked = command(tool, threads, "--answers", folder, *cases)
         try:
             said = subprocess.run(
@@ -97,7 +99,9 @@ def difference(mine: Any, theirs: Any) -> float:
     return float(abs(mine - theirs).max() / max(abs(theirs).max(), 1e-30))
 
 
-def run(batches: Mapping[str, Sequence[int]], threads: int, rounds: int) -> dict[str, Any]:
+def run(
+    batches: Mapping[str, Sequence[int]], peers: Sequence[str], threads: int, rounds: int
+) -> dict[str, Any]:
     """Compare the answers, then measure. The rows of a network and a batch size are interleaved."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     cases = [f"{net} {batch}" for net, sizes in batches.items() for batch in sizes]
@@ -105,7 +109,7 @@ def run(batches: Mapping[str, Sequence[int]], threads: int, rounds: int) -> dict
     if not has_torch:
         print("left out: torch, not installed", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
-        tools = list(answered(list(TOOLS) if has_torch else [OURS], cases, threads, folder))
+        tools = list(answered([OURS, *(peers if has_torch else ())], cases, threads, folder))
         answers = compare([tool for tool in tools if tool != OURS], cases, folder)
     done: list[Row] = []
     servers = {tool: Server(command(tool, threads, "--serve"), environment(threads)) for tool in tools}
@@ -159,6 +163,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, action="append")
     parser.add_argument("--threads", type=int, default=cores)
     parser.add_argument("--only", action="append", metavar="NETWORK")
+    parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--show", type=Path, metavar="FILE")
     parser.add_argument("--reference", action="store_true")
     chosen = parser.parse_args()
@@ -176,7 +181,8 @@ def main() -> None:
         return
     results, reference = HERE / "results" / "train.json", HERE / "reference" / "train.json"
     before = record.last(results, reference)
-    now = run(batches, chosen.threads, chosen.rounds)
+    peers = [tool for tool in TOOLS if tool != OURS and not (chosen.no_compile and tool == "torch_compile")]
+    now = run(batches, peers, chosen.threads, chosen.rounds)
     print("\n\n".join([record.text(now, before), agreement(now), "\n".join(verdicts(now))]))
     if not (chosen.only or chosen.batch):
         record.save(results, now)

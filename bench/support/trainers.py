@@ -101,7 +101,7 @@ def torch_eager(given: Problem, threads: int, last_channels: bool = False, compi
         nesterov=True,
         fused=True,
     )
-    run = torch.compile(module) if compiled else module
+    run = torch.compile(module, dynamic=False) if compiled else module
     last: dict[str, Any] = {}
 
     def step() -> None:

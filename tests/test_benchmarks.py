@@ -1,0 +1,92 @@
+"""The benchmarks' own arithmetic and page. No test asserts a time."""
+
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "bench" / "reference" / "analysis.json"
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """bench/support, importable as its scripts see it."""
+    monkeypatch.syspath_prepend(str(ROOT / "bench"))
+    yield lambda name: importlib.import_module(f"support.{name}")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "support"]:
+        del sys.modules[name]
+
+
+def test_page_prints_the_reference_run(bench, golden):
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    table = bench("record").markdown(json.loads(REFERENCE.read_text("utf-8")))
+    begin, end = (re.search(rf"<!-- {word}.*?-->", page) for word in ("begin", "end"))
+    golden("../../docs/benchmarks.md", f"{page[: begin.end()]}\n{table}\n{page[end.start() :]}")
+
+
+def test_quartiles_of_samples(bench):
+    summary = bench("timing").Summary.of([0.004, 0.001, 0.002, 0.003, 0.005])
+    assert (summary.median, summary.least, summary.spread) == pytest.approx((3.0, 1.0, 2.0))
+
+
+def test_a_change_within_the_spread_is_none(bench):
+    of = bench("timing").Summary.of
+    quiet, noisy, slower = [0.010] * 5, [0.006, 0.009, 0.011, 0.013, 0.020], [0.012] * 5
+    assert of(quiet).overlaps(of(noisy))
+    assert not of(quiet).overlaps(of(slower))
+
+
+def test_rounds_are_interleaved_and_turn_around(bench):
+    timing = bench("timing")
+    order = []
+
+    def row(name, **more):
+        return timing.Row("group", name, lambda: order.append(name) or timing.Sample(1.0), **more)
+
+    rows = [row("a"), row("b"), row("few", rounds=1)]
+    timing.measure(rows, rounds=2, warm_up=1)
+    assert order == ["a", "b", "few", "few", "b", "a", "a", "b"]
+    assert [len(row.samples) for row in rows] == [2, 2, 1]
+
+
+def test_a_saved_run_comes_back_and_is_compared(bench, tmp_path):
+    record, timing = bench("record"), bench("timing")
+
+    def run(seconds):
+        row = timing.Row("group", "row", lambda: None, samples=[timing.Sample(seconds, seconds, 20.0)] * 3)
+        return record.document("q", [row], [], 0.0)
+
+    record.save(tmp_path / "run.json", run(0.010))
+    before = record.last(tmp_path / "missing.json", tmp_path / "run.json")
+    assert record.text(run(0.015), before).splitlines()[-1].split() == [
+        *("row", "15.0", "15.0", "0.000", "15.0", "20", "10.0", "+50", "%")
+    ]
+
+
+def test_a_process_is_timed_with_its_memory(bench):
+    timing = bench("timing")
+    sample = timing.process([sys.executable, "-c", "pass"], {})()
+    assert sample.seconds > 0
+    if sys.platform != "win32":
+        assert sample.cpu > 0 and sample.peak_mib > 1
+    with pytest.raises(SystemExit, match="ended with 3"):
+        timing.process([sys.executable, "-c", "raise SystemExit(3)"], {})()
+
+
+def test_a_tool_answers_and_is_served(bench):
+    timing = bench("timing")
+    tools = str(ROOT / "bench" / "support" / "tools.py")
+    server = timing.Server([sys.executable, tools, "striate_show", "--serve"], {})
+    assert server.go("lenet5")().seconds > 0
+    server.close()
+
+
+def test_expected_answers_are_striates(bench):
+    tools = bench("tools")
+    wanted, said = tools.TOOLS["expected"]("resnet50")(), tools.TOOLS["striate_show"]("resnet50")()
+    assert (said["params"], said["macs"]) == (wanted["params"], wanted["striate_show"])
+    assert wanted["torchinfo"] == 4_089_238_376  # as torchinfo 1.8.0 prints
