@@ -79,12 +79,14 @@ def _execute(
     name = statement.target
     whole = shapes.get(name)
     if plain and (whole is None or len(plain) == len(whole)) and _covers(statement, whole):
-        array = np.broadcast_to(value.aligned(plain), tuple(ranges[v] for v in plain))
-        tensors[name] = (
-            np.ascontiguousarray(array, dtype=dtype)
-            if array.dtype != dtype or not array.flags.c_contiguous or not array.flags.owndata
-            else array
-        )
+        array, full = value.aligned(plain), tuple(ranges[v] for v in plain)
+        if array.shape != full:
+            array = np.broadcast_to(array, full)
+        if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.writeable):
+            array = np.array(
+                array, dtype, order="C"
+            )  # what only looks at another tensor gets a buffer of its own
+        tensors[name] = array
         return
     shape = whole or _extent(statement, ranges)
     made = spread(value, statement.index, ranges, shape).astype(dtype, copy=False)
