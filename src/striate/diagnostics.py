@@ -79,6 +79,9 @@ class Diagnostic:
     node: str | None = None
     place: Place | None = None
 
+    def __str__(self) -> str:
+        return render(self)
+
 
 def render(diagnostic: Diagnostic) -> str:
     """The five-part text of a finding, uncoloured."""

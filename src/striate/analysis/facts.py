@@ -46,7 +46,7 @@ class Totals:
     training_peak_bytes: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Analysis:
     """Facts of every node that has an output; `problems` and `unknown` tell of the others."""
 
@@ -57,6 +57,19 @@ class Analysis:
     misalignments: tuple[Misalignment, ...] = ()
     problems: tuple[ShapeError, ...] = ()
     unknown: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        rows = [("node", "op", "output", "params", "MACs", "field")]
+        for facts in self.nodes:
+            op = str(self.network.node(facts.name).op)
+            field = "x".join(str(known.size) for known in facts.receptive_field.values())
+            rows.append((facts.name, op, str(facts.output), f"{facts.params:,}", f"{facts.macs:,}", field))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows]
+        total = self.totals
+        lines.append(f"{total.params:,} parameters, {total.macs:,} MACs ({self.convention})")
+        lines += [f"no output: {problem.node}: {problem.what}" for problem in self.problems]
+        return "\n".join(lines)
 
     def node(self, name: str) -> NodeFacts:
         """Facts of one node; UnknownNameError names the nearest."""

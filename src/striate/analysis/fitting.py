@@ -59,13 +59,18 @@ class AxisSizes:
         return f"N = {', '.join(map(str, self.residues))} mod {self.modulus}, N >= {self.minimum}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Sizes:
     """Fitting sizes per axis of the input ("h", "w", …), and those nearest to a wish that fit all of them (square)."""
 
     axes: Mapping[str, AxisSizes]
     near: int
     nearest: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        lines = [f"{axis}: {found.rule}" for axis, found in self.axes.items()]
+        near = ", ".join(map(str, self.nearest)) or "none fits every axis"
+        return "\n".join([*lines, f"nearest {self.near}: {near}"])
 
 
 def sizes(net: Network, near: int = 224) -> Sizes:

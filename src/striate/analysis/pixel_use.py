@@ -23,15 +23,19 @@ from striate.geometry import AxisMap
 from striate.network import Network
 from striate.op import Declaration, Reading
 
+WRITTEN_SIDE = 16
+"""Maps up to this side are written out when they are printed."""
 Vector = tuple[int, ...]
 Term = tuple[Vector, ...]
 """An outer product: one vector per spatial axis."""
 
 DENSE_LIMIT = 4_000_000
 """More cells than this are not written out one by one."""
+NUMBERS_LIMIT = 2_000_000
+"""Branches of a huge input may ask for more numbers than this in one step: then there is no answer in useful time."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class PixelUse:
     """Paths from each pixel of a network's input to a value.
 
@@ -41,6 +45,19 @@ class PixelUse:
     axes: tuple[str, ...]
     shape: tuple[int, ...]
     terms: tuple[Term, ...]
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.shape))
+        lines = [f"{size} pixels: in how many ways each is used"]
+        if len(self.shape) <= 2 and max(self.shape) <= WRITTEN_SIDE:
+            rows = [list(map(str, row)) for row in self.rows()]
+            width = max(len(word) for row in rows for word in row)
+            lines += [" ".join(word.rjust(width) for word in row) for row in rows]
+        share = self.corner_to_centre
+        lines.append(
+            f"unread {self.unread} · corner to centre {'none' if share is None else f'{float(share):.3g}'}"
+        )
+        return "\n".join(lines)
 
     def at(self, *position: int) -> int:
         """Paths from the pixel at (y, x)."""
@@ -196,13 +213,13 @@ def _compact(terms: dict[Term, int], shape: tuple[int, ...]) -> dict[Term, int]:
                 known = grouped.get(rest)
                 grouped[rest] = scaled if known is None else tuple(map(int.__add__, known, scaled))
             terms = {(*rest[:axis], v, *rest[axis:]): 1 for rest, v in grouped.items()}
+    if len(terms) > 1 and len(terms) * sum(shape) > NUMBERS_LIMIT:
+        raise LimitError(
+            f"branches make a map of {len(terms)} outer products on {'x'.join(map(str, shape))}",
+            why=f"that is more than {NUMBERS_LIMIT:,} numbers in one step",
+            fix="analyse a smaller input; the pattern at the borders is the same",
+        )
     if len(terms) > min(shape, default=1):
-        if prod(shape) > DENSE_LIMIT:
-            raise LimitError(
-                f"branches make a map of {len(terms)} outer products on {'x'.join(map(str, shape))}",
-                why=f"it is written out only up to {DENSE_LIMIT} cells",
-                fix="analyse a smaller input; the pattern at the borders is the same",
-            )
         terms = _by_rows(terms, shape)
     return terms
 

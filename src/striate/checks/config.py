@@ -156,6 +156,13 @@ class Config:
     object_px: int | None = _setting(_pixels)
     baseline: str | None = _setting(str)
 
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            usual = field.default if field.default is not dataclasses.MISSING else {}
+            if value is not None and value != usual:
+                object.__setattr__(self, field.name, field.metadata["read"](value))
+
     def selects(self, code: str) -> bool:
         """Whether findings with this code are wanted at all."""
         wanted = _reach(code, (*self.select, *self.extend_select))

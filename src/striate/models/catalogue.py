@@ -150,6 +150,12 @@ def create(name: str, input: Image | None = None, num_classes: int | None = None
     (1, 1, 32, 32)
     """
     entry = get(name)
+    if isinstance(input, str):
+        raise NotationError(
+            f"{name}: {input!r} is a text",
+            why="in Python an input is a tuple (C, H, W)",
+            fix=f"input={entry.input}",
+        )
     if input is not None and (len(input) != 3 or min(input) < 1):
         raise NotationError(
             f"{name}: no image has the sizes {', '.join(map(str, input))}",
