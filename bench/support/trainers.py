@@ -1,7 +1,7 @@
 """One training step in each tool: forward, gradient of the loss, backward, SGD with Nesterov momentum.
 
-    python trainers.py TOOL THREADS --answers FOLDER CASE …     what the first step computes, as FOLDER/TOOL CASE.npz
-    python trainers.py TOOL THREADS --serve                     each line names a case; the answer: seconds of one step
+    python trainers.py TOOL THREADS --answers FOLDER CASE …   what the first step computes, as FOLDER/TOOL CASE TYPE.npz
+    python trainers.py TOOL THREADS --serve                   each line names a case; the answer: seconds of one step
 
 A case is a network and a batch size: `lenet5 64`. All tools start from the same weights and see the same batch, which
 stays in memory: reading and augmenting images is not part of a step. Networks carry Striate's names in torch, too.
@@ -23,6 +23,11 @@ LR, MOMENTUM, DECAY = 1e-3, 0.9, 5e-4
 SAMPLE_S = 0.3
 """Steps are repeated for this long; a sample is their mean."""
 
+FIRST_STEPS = (np.float64, np.float32)
+"""The first step is compared in both. In float64 everything must agree. In float32 some of millions of numbers are
+rounded to the other side of a relu's corner, in every tool at another place, and a gradient jumps there: only outputs
+are compared. torch.compile is asked in float32 only; compiling takes minutes."""
+
 
 class Trainer(NamedTuple):
     """step: one whole step. answers: what the last step computed, and the weights after it, by name."""
@@ -40,8 +45,8 @@ class Problem(NamedTuple):
     labels: Any
 
 
-def problem(case: str) -> Problem:
-    """The same for every tool."""
+def problem(case: str, dtype: Any = np.float32) -> Problem:
+    """The same for every tool; in another type the same numbers."""
     import striate as st
     from striate.weights import initialise
 
@@ -49,7 +54,8 @@ def problem(case: str) -> Problem:
     net = st.create(name)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((int(batch), *net.input.without_batch), np.float32)
-    return Problem(net, initialise(net), x, rng.integers(0, 10, int(batch)))
+    weights = {name: array.astype(dtype) for name, array in initialise(net).items()}
+    return Problem(net, weights, x.astype(dtype), rng.integers(0, 10, int(batch)))
 
 
 def striate(given: Problem, threads: int) -> Trainer:
@@ -68,7 +74,7 @@ def striate(given: Problem, threads: int) -> Trainer:
         value = loss(output, labels)
         for name, statistic in program.updates.items():
             weights[name][...] = statistic
-        gradients = program.backward([value.gradient / np.float32(value.weight)])
+        gradients = program.backward([value.gradient / value.gradient.dtype.type(value.weight)])
         optimizer.step(weights, gradients, LR)
         last.update({"output": output} | {f"gradient of {name}": g for name, g in gradients.items()})
 
@@ -82,11 +88,11 @@ def torch_eager(given: Problem, threads: int, last_channels: bool = False, compi
     from striate.train.optimizers import decayed
 
     torch.set_num_threads(threads)
-    module = MODULES[given.net.name](torch)
+    x, labels = torch.tensor(given.x), torch.tensor(given.labels)
+    module = MODULES[given.net.name](torch).to(x.dtype)
     module.load_state_dict({name: torch.tensor(array) for name, array in given.weights.items()}, strict=False)
     if missing := set(given.weights) - set(module.state_dict()):
         sys.exit(f"torch's module lacks {sorted(missing)}")
-    x, labels = torch.tensor(given.x), torch.tensor(given.labels)
     if last_channels:
         module = module.to(memory_format=torch.channels_last)
         x = x.to(memory_format=torch.channels_last)
@@ -217,6 +223,7 @@ if __name__ == "__main__":
     else:
         folder, *cases = rest
         for case in cases:
-            trainer = prepare(case)
-            trainer.step()
-            np.savez(Path(folder) / f"{tool} {case}.npz", **trainer.answers())
+            for dtype in FIRST_STEPS[tool == "torch_compile" :]:
+                trainer = TOOLS[tool](problem(case, dtype), int(number))
+                trainer.step()
+                np.savez(Path(folder) / f"{tool} {case} {np.dtype(dtype)}.npz", **trainer.answers())
