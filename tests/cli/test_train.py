@@ -8,6 +8,7 @@ import sys
 import time
 import tomllib
 
+import numpy as np
 import pytest
 
 from cli.conftest import NET, pictures
@@ -166,6 +167,22 @@ def test_it_goes_on_from_a_trained_model(images, trained):
     record = made(images, str(trained[0]))
     assert record["notes"] == [f"begins with the weights of {trained[0]}"]
     assert record["epochs"][0]["train_loss"] < 0.7 < made(images, NET)["epochs"][0]["train_loss"]
+
+
+def test_cifar_in_its_binary_form(tmp_path):
+    """3,073 bytes for each image: its label, then three planes, here a pattern for each class under noise."""
+    patterns = np.random.default_rng(0).integers(0, 200, (10, 3072), dtype=np.uint8)
+    for name, count in (("data_batch_1.bin", 200), ("data_batch_2.bin", 200), ("test_batch.bin", 50)):
+        labels = np.arange(count, dtype=np.uint8)[:, None] % 10
+        noise = np.random.default_rng(count).integers(0, 50, (count, 3072), dtype=np.uint8)
+        (tmp_path / name).write_bytes(np.hstack([labels, patterns[labels[:, 0]] + noise]).tobytes())
+    run_folder = tmp_path / "run"
+    done = run("train", "--data", str(tmp_path), "--model", "32x32x3 -> conv 3x3 4 /2 -> relu -> flatten -> fc 10",
+               "--epochs", "3", "--lr", "0.01", "--out", str(run_folder))  # fmt: skip
+    assert done.code == 0, done.err
+    assert "CIFAR-10 binary" in done.out and re.search(r"^ +test +50\b", done.out, re.M)
+    judged = json.loads(run("eval", str(run_folder), "--json").out)
+    assert judged["images"] == 50 and judged["accuracy"] > 0.9
 
 
 # -- debug switches and the finder ----------------------------------------------------------------------------

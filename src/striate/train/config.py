@@ -33,7 +33,9 @@ class Job:
 
     model: str = text("", "a MODEL: catalogue name, file or notation", _JOB)
     data: str = text("", "a folder, file, or sample set", _JOB)
-    input: str = text("", "size of the network's input, such as 32x32x3; empty: as declared", _JOB)
+    input: str = text(
+        "", "size of the network's input, such as 32x32x3; empty: as the images, or as declared", _JOB
+    )
     engine: str = text("auto", "what computes", _JOB)
     on_bad: str = choice("skip", ("skip", "refuse"), "what happens to images that cannot be read", _JOB)
 
