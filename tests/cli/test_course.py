@@ -151,8 +151,8 @@ def test_other_dimensions_and_directions(text, axes, output):
         assert found.err == ""
 
 
-def test_the_tour_keeps_its_promises():
-    tour = run("tour")
+def test_the_course_keeps_its_promises():
+    tour = run("tour", "--course")
     assert tour.code == 0
     for said in ("2.33", "13 of 49", "456", "14,455,392", "5x5x3", "3 6 9 6 3", "4 of the", "N = 1 mod 32"):
         assert said in tour.out, said
