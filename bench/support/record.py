@@ -80,7 +80,7 @@ def last(*paths: Path) -> dict[str, Any] | None:
 
 
 def milliseconds(value: float) -> str:
-    """Three digits that mean something.
+    """Three digits that mean something; of a rate as well.
 
     >>> milliseconds(0.01234), milliseconds(4.567), milliseconds(1234.6)
     ('0.012', '4.57', '1235')
@@ -109,7 +109,7 @@ def table(
             if memory:
                 line.append(f"{max(row['peak_mib']):.0f}" if row["peak_mib"] else "")
             if images:
-                line.append(f"{1e3 * row['images'] / now.median:.0f}")
+                line.append(milliseconds(1e3 * row["images"] / now.median) if row.get("images") else "")
             if old:
                 line.append(_change(now, old.get((group, row["name"]))))
             lines.append(line)
