@@ -184,7 +184,11 @@ def main() -> None:
         parser.error("rounds, threads and batches are 1 or more")
     if chosen.show:
         saved = json.loads(chosen.show.read_text("utf-8"))
-        print("\n\n".join([record.markdown(saved), agreement(saved), "  \n".join(verdicts(saved))]))
+        print(
+            "\n\n".join(
+                [record.markdown(saved), agreement(saved), "\n".join(f"- {told}" for told in verdicts(saved))]
+            )
+        )
         return
     batches = {
         net: chosen.batch or sizes for net, sizes in BATCHES.items() if net in (chosen.only or BATCHES)
