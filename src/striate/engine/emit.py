@@ -1,0 +1,373 @@
+"""A thin typed layer over llvmlite: one function under construction, and its way to object code.
+
+Integers and pointers are wrapped so that a template reads like the loops it stands for; vectors are plain LLVM values.
+Variables are stack slots that the optimiser turns into registers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from striate.engine.target import Target
+
+I64, I32, F32, PTR, VOID = ir.IntType(64), ir.IntType(32), ir.FloatType(), ir.PointerType(), ir.VoidType()
+
+
+class Int:
+    """A 64-bit integer; plain numbers fold."""
+
+    __slots__ = ("code", "value")
+
+    def __init__(self, code: Code, value: Any) -> None:
+        self.code, self.value = code, value
+
+    def _do(self, method: str, other: Int | int, swap: bool = False) -> Int:
+        a, b = self.value, self.code.int(other).value
+        if swap:
+            a, b = b, a
+        return Int(self.code, getattr(self.code.builder, method)(a, b))
+
+    def __add__(self, other: Int | int) -> Int:
+        return self if other == 0 and isinstance(other, int) else self._do("add", other)
+
+    def __sub__(self, other: Int | int) -> Int:
+        return self._do("sub", other)
+
+    def __rsub__(self, other: int) -> Int:
+        return self._do("sub", other, swap=True)
+
+    def __mul__(self, other: Int | int) -> Int:
+        return self if other == 1 and isinstance(other, int) else self._do("mul", other)
+
+    def __floordiv__(self, other: Int | int) -> Int:
+        return self._do("udiv", other)
+
+    def __mod__(self, other: Int | int) -> Int:
+        return self._do("urem", other)
+
+    def __and__(self, other: Int | int) -> Int:
+        return self._do("and_", other)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def _compare(self, sign: str, other: Int | int) -> Any:
+        return self.code.builder.icmp_signed(sign, self.value, self.code.int(other).value)
+
+    def __lt__(self, other: Int | int) -> Any:
+        return self._compare("<", other)
+
+    def __le__(self, other: Int | int) -> Any:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: Int | int) -> Any:
+        return self._compare(">", other)
+
+    def __ge__(self, other: Int | int) -> Any:
+        return self._compare(">=", other)
+
+    def equals(self, other: Int | int) -> Any:
+        return self._compare("==", other)
+
+    def differs(self, other: Int | int) -> Any:
+        return self._compare("!=", other)
+
+    def least(self, other: Int | int) -> Int:
+        other = self.code.int(other)
+        return Int(self.code, self.code.builder.select(self < other, self.value, other.value))
+
+    def most(self, other: Int | int) -> Int:
+        other = self.code.int(other)
+        return Int(self.code, self.code.builder.select(self > other, self.value, other.value))
+
+
+class Pointer:
+    """An address; offsets are in bytes."""
+
+    __slots__ = ("code", "value")
+
+    def __init__(self, code: Code, value: Any) -> None:
+        self.code, self.value = code, value
+
+    def __add__(self, offset: Int | int) -> Pointer:
+        if isinstance(offset, int) and offset == 0:
+            return self
+        at = self.code.int(offset).value
+        return Pointer(self.code, self.code.builder.gep(self.value, [at], source_etype=ir.IntType(8)))
+
+    def _load(self, kind: Any, offset: Int | int, align: int) -> Any:
+        return self.code.builder.load((self + offset).value, typ=kind, align=align)
+
+    def vector(self, offset: Int | int = 0) -> Any:
+        """A vector of a block's numbers; any address."""
+        return self._load(self.code.vector, offset, 4)
+
+    def number(self, offset: Int | int = 0) -> Any:
+        return self._load(F32, offset, 4)
+
+    def spread(self, offset: Int | int = 0) -> Any:
+        """One number in every lane."""
+        return self.code.spread(self.number(offset))
+
+    def int(self, offset: Int | int = 0) -> Int:
+        return Int(self.code, self._load(I64, offset, 8))
+
+    def short(self, offset: Int | int = 0) -> Int:
+        """A signed 32-bit integer."""
+        return Int(self.code, self.code.builder.sext(self._load(I32, offset, 4), I64))
+
+    def pointer(self, offset: Int | int = 0) -> Pointer:
+        return Pointer(self.code, self._load(PTR, offset, 8))
+
+    def store(self, value: Any, offset: Int | int = 0) -> None:
+        """Store a vector, number, integer or pointer."""
+        plain = value.value if isinstance(value, Int | Pointer) else value
+        align = 8 if isinstance(value, Int | Pointer) else 4
+        self.code.builder.store(plain, (self + offset).value, align=align)
+
+    @property
+    def given(self) -> Any:
+        """True when the address is not null."""
+        return self.code.builder.icmp_unsigned("!=", self.value, ir.Constant(PTR, None))
+
+
+class Variable:
+    """A changeable value."""
+
+    __slots__ = ("code", "kind", "slot")
+
+    def __init__(self, code: Code, value: Any) -> None:
+        self.code, self.kind = code, type(value)
+        raw = value.value if isinstance(value, Int | Pointer) else value
+        with code.builder.goto_entry_block():
+            self.slot = code.builder.alloca(raw.type)
+        self.set(value)
+
+    def get(self) -> Any:
+        raw = self.code.builder.load(self.slot, typ=self.slot.allocated_type)
+        return self.kind(self.code, raw) if self.kind in (Int, Pointer) else raw
+
+    def set(self, value: Any) -> None:
+        self.code.builder.store(value.value if isinstance(value, Int | Pointer) else value, self.slot)
+
+
+class Code:
+    """One function `kernel` under construction. parameters: "p" a pointer, "i" an integer, one letter each."""
+
+    def __init__(self, target: Target, parameters: str, name: str = "kernel", lanes: int | None = None) -> None:
+        self.target = target
+        self.lanes = lanes or target.lanes
+        self.vector = ir.VectorType(F32, self.lanes)
+        self.bytes = 4 * self.lanes
+        self.module = ir.Module(name)
+        self.module.triple = target.triple
+        kinds = {"p": PTR, "i": I64}
+        signature = ir.FunctionType(VOID, [kinds[letter] for letter in parameters])
+        self.function = ir.Function(self.module, signature, name)
+        for argument in self.function.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        self.function.attributes.add("nounwind")
+        self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
+        wrap = {"p": Pointer, "i": Int}
+        self.arguments = [
+            wrap[letter](self, argument) for letter, argument in zip(parameters, self.function.args)
+        ]
+
+    # values
+
+    def int(self, value: Int | int) -> Int:
+        return value if isinstance(value, Int) else Int(self, ir.Constant(I64, value))
+
+    def number(self, value: float) -> Any:
+        return ir.Constant(F32, float(value))
+
+    def spread(self, number: Any) -> Any:
+        """A number, given as float or as value, in every lane."""
+        if isinstance(number, int | float):
+            return ir.Constant(self.vector, [float(number)] * self.lanes)
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        first = self.builder.insert_element(undefined, number, ir.Constant(I32, 0))
+        mask = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, mask)
+
+    def variable(self, value: Any) -> Variable:
+        return Variable(self, self.int(value) if isinstance(value, int) else value)
+
+    def buffer(self, count: int) -> Pointer:
+        """Room for that many 8-byte items on the stack."""
+        with self.builder.goto_entry_block():
+            slot = self.builder.alloca(I64, count)
+            slot.type = PTR  # llvmlite still gives it the typed pointer that LLVM no longer has
+            return Pointer(self, slot)
+
+    # arithmetic on vectors and numbers
+
+    def _intrinsic(self, name: str, *values: Any) -> Any:
+        kind = values[0].type
+        suffix = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32"
+        full = f"llvm.{name}.{suffix}"
+        found = self.module.globals.get(full)
+        if found is None:
+            found = ir.Function(self.module, ir.FunctionType(kind, [kind] * len(values)), full)
+        return self.builder.call(found, values)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """a·b + c; in one rounding where the processor has such an instruction."""
+        fused = self.target.name != "sse"
+        return self._intrinsic("fma" if fused else "fmuladd", a, b, c)
+
+    def add(self, a: Any, b: Any) -> Any:
+        return self.builder.fadd(a, b)
+
+    def sub(self, a: Any, b: Any) -> Any:
+        return self.builder.fsub(a, b)
+
+    def mul(self, a: Any, b: Any) -> Any:
+        return self.builder.fmul(a, b)
+
+    def div(self, a: Any, b: Any) -> Any:
+        return self.builder.fdiv(a, b)
+
+    def least(self, a: Any, b: Any) -> Any:
+        """The smaller one; b where one is not a number."""
+        return self.builder.select(self.builder.fcmp_ordered("<", a, b), a, b)
+
+    def most(self, a: Any, b: Any) -> Any:
+        """The larger one; b where one is not a number."""
+        return self.builder.select(self.builder.fcmp_ordered(">", a, b), a, b)
+
+    # control
+
+    @contextlib.contextmanager
+    def loop(self, start: Int | int, stop: Int | int, step: Int | int = 1) -> Iterator[Int]:
+        """for index in range(start, stop, step)"""
+        b = self.builder
+        start, stop, step = self.int(start), self.int(stop), self.int(step)
+        before = b.block
+        head, body, done = (b.append_basic_block(part) for part in ("head", "body", "done"))
+        b.branch(head)
+        b.position_at_end(head)
+        phi = b.phi(I64)
+        phi.add_incoming(start.value, before)
+        index = Int(self, phi)
+        b.cbranch(index < stop, body, done)
+        b.position_at_end(body)
+        yield index
+        following = index + step
+        phi.add_incoming(following.value, b.block)
+        b.branch(head)
+        b.position_at_end(done)
+
+    @contextlib.contextmanager
+    def repeat(self, count: Int) -> Iterator[Int]:
+        """At least once: for index in range(count), with the test at the end. The tightest loop there is."""
+        b = self.builder
+        before = b.block
+        body, done = b.append_basic_block("body"), b.append_basic_block("done")
+        b.branch(body)
+        b.position_at_end(body)
+        phi = b.phi(I64)
+        phi.add_incoming(self.int(0).value, before)
+        index = Int(self, phi)
+        yield index
+        following = index + 1
+        phi.add_incoming(following.value, b.block)
+        b.cbranch(following < count, body, done)
+        b.position_at_end(done)
+
+    @contextlib.contextmanager
+    def when(self, condition: Any) -> Iterator[None]:
+        with self.builder.if_then(condition):
+            yield
+
+    @contextlib.contextmanager
+    def choice(self, condition: Any) -> Iterator[tuple[Any, Any]]:
+        with self.builder.if_else(condition) as (then, otherwise):
+            yield then, otherwise
+
+    def select(self, condition: Any, a: Any, b: Any) -> Any:
+        """a where the condition holds, else b."""
+        if isinstance(a, Int) or isinstance(b, Int):
+            return Int(self, self.builder.select(condition, self.int(a).value, self.int(b).value))
+        if isinstance(a, Pointer):
+            return Pointer(self, self.builder.select(condition, a.value, b.value))
+        return self.builder.select(condition, a, b)
+
+    def null_unless(self, condition: Any, address: Pointer) -> Pointer:
+        """The address, or null where the condition does not hold."""
+        return Pointer(self, self.builder.select(condition, address.value, ir.Constant(PTR, None)))
+
+    def call(self, function: Pointer, *values: Int | int | Pointer) -> None:
+        """Call a kernel by its address."""
+        plain = [value.value if isinstance(value, Int | Pointer) else self.int(value).value for value in values]
+        kind = ir.FunctionType(VOID, [value.type for value in plain])
+        self.builder.call(_Address(kind, function.value), plain)
+
+    def prefetch(self, at: Pointer) -> None:
+        name = "llvm.prefetch.p0"
+        found = self.module.globals.get(name)
+        if found is None:
+            found = ir.Function(self.module, ir.FunctionType(VOID, [PTR, I32, I32, I32]), name)
+        self.builder.call(found, [at.value, *(ir.Constant(I32, k) for k in (0, 3, 1))])
+
+    def finish(self) -> str:
+        """The function's text, in LLVM's language."""
+        if not self.builder.block.is_terminated:
+            self.builder.ret_void()
+        return str(self.module)
+
+
+class _Address:
+    """A function known by its address only, in the form llvmlite's call wants."""
+
+    def __init__(self, kind: ir.FunctionType, value: Any) -> None:
+        self.type, self.function_type, self._value = PTR, kind, value
+
+    def get_reference(self) -> str:
+        return str(self._value.get_reference())
+
+
+@functools.cache
+def machine(target: Target) -> Any:
+    """LLVM's code generator for a target."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    found = llvm.Target.from_triple(target.triple)
+    return found.create_target_machine(
+        cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="small"
+    )
+
+
+def optimised(target: Target, text: str) -> Any:
+    """The function's module after the passes.
+
+    No unrolling and no vectoriser: templates say themselves how they unroll, within the registers there are.
+    """
+    module = llvm.parse_assembly(text)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+    options.loop_interleaving = False
+    builder = llvm.create_pass_builder(machine(target), options)
+    manager = builder.getModulePassManager()
+    manager.run(module, builder)
+    return module
+
+
+def object_code(target: Target, text: str) -> bytes:
+    """Relocatable object code with the one symbol `kernel`."""
+    return bytes(machine(target).emit_object(optimised(target, text)))
+
+
+def assembly(target: Target, text: str) -> str:
+    """The same as text, for people and for tests."""
+    return str(machine(target).emit_assembly(optimised(target, text)))
+
+
+__all__: Sequence[str] = ("Code", "Int", "Pointer", "Variable", "assembly", "machine", "object_code", "optimised")

@@ -1,0 +1,81 @@
+"""How a value lies in memory: channel blocks, each a plane of pixels with a border of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+ALIGN = 64
+"""Bytes: a cache line, and the widest vector."""
+CONFLICT = 4096
+"""Planes this many bytes apart (or a multiple) fall into the same cache sets: such a stride gets one line more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """[images][blocks][top + height + bottom][left + width + right][lanes], float32.
+
+    A block holds `lanes` neighbouring channels of a pixel side by side; the last one is filled up. lanes 1 without
+    border is plain NCHW. Borders and filled-up channels hold finite numbers; borders hold 0 when a reader asked for
+    padding. Strides are in bytes.
+    """
+
+    images: int
+    channels: int
+    height: int
+    width: int
+    lanes: int
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.channels // self.lanes)
+
+    @property
+    def pixel(self) -> int:
+        """Bytes to the next pixel of a row."""
+        return 4 * self.lanes
+
+    @property
+    def row(self) -> int:
+        return self.pixel * (self.left + self.width + self.right)
+
+    @property
+    def block(self) -> int:
+        """Bytes to the next channel block."""
+        plane = self.row * (self.top + self.height + self.bottom)
+        if self.lanes == 1:
+            return plane
+        plane += -plane % ALIGN
+        return plane + ALIGN if self.blocks > 1 and plane and plane % CONFLICT == 0 else plane
+
+    @property
+    def image(self) -> int:
+        return self.block * self.blocks
+
+    @property
+    def bytes(self) -> int:
+        return self.image * self.images
+
+    @property
+    def origin(self) -> int:
+        """Offset of the first pixel inside the border."""
+        return self.top * self.row + self.left * self.pixel
+
+    @property
+    def pads(self) -> tuple[int, int, int, int]:
+        """Border: top, bottom, left, right."""
+        return self.top, self.bottom, self.left, self.right
+
+    @property
+    def elements(self) -> int:
+        """Numbers of the value itself."""
+        return math.prod((self.images, self.channels, self.height, self.width))
+
+    def bordered(self, top: int, bottom: int, left: int, right: int) -> Layout:
+        """The same with at least this border."""
+        wanted = (max(a, b) for a, b in zip(self.pads, (top, bottom, left, right), strict=True))
+        return dataclasses.replace(self, **dict(zip(("top", "bottom", "left", "right"), wanted, strict=True)))
