@@ -27,7 +27,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from support import record  # noqa: E402
-from support.timing import Row, Server, measure, process  # noqa: E402
+
+from striate.peers.timing import Row, Server, measure, process  # noqa: E402
 
 MODELS = ("resnet50", "densenet121")
 PEERS = {  # tool -> (the packages it needs, what its row is called)

@@ -32,7 +32,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from support import record  # noqa: E402
-from support.timing import Row, Server, Summary, measure  # noqa: E402
+
+from striate.peers.timing import Row, Server, Summary, measure  # noqa: E402
 
 BATCHES = {"lenet5": (64,), "cifar_resnet20": (32, 128)}
 OURS = "striate"

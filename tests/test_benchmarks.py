@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from striate.peers import timing
+
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "bench" / "reference" / "analysis.json"
 
@@ -29,19 +31,18 @@ def test_page_prints_the_reference_run(bench, golden):
 
 
 def test_quartiles_of_samples(bench):
-    summary = bench("timing").Summary.of([0.004, 0.001, 0.002, 0.003, 0.005])
+    summary = timing.Summary.of([0.004, 0.001, 0.002, 0.003, 0.005])
     assert (summary.median, summary.least, summary.spread) == pytest.approx((3.0, 1.0, 2.0))
 
 
 def test_a_change_within_the_spread_is_none(bench):
-    of = bench("timing").Summary.of
+    of = timing.Summary.of
     quiet, noisy, slower = [0.010] * 5, [0.006, 0.009, 0.011, 0.013, 0.020], [0.012] * 5
     assert of(quiet).overlaps(of(noisy))
     assert not of(quiet).overlaps(of(slower))
 
 
 def test_rounds_are_interleaved_and_turn_around(bench):
-    timing = bench("timing")
     order = []
 
     def row(name, **more):
@@ -54,7 +55,7 @@ def test_rounds_are_interleaved_and_turn_around(bench):
 
 
 def test_a_saved_run_comes_back_and_is_compared(bench, tmp_path):
-    record, timing = bench("record"), bench("timing")
+    record = bench("record")
 
     def run(seconds):
         row = timing.Row("group", "row", lambda: None, samples=[timing.Sample(seconds, seconds, 20.0)] * 3)
@@ -68,7 +69,6 @@ def test_a_saved_run_comes_back_and_is_compared(bench, tmp_path):
 
 
 def test_a_process_is_timed_with_its_memory(bench):
-    timing = bench("timing")
     sample = timing.process([sys.executable, "-c", "pass"], {})()
     assert sample.seconds > 0
     if sys.platform != "win32":
@@ -78,7 +78,6 @@ def test_a_process_is_timed_with_its_memory(bench):
 
 
 def test_a_tool_answers_and_is_served(bench):
-    timing = bench("timing")
     tools = str(ROOT / "bench" / "support" / "tools.py")
     server = timing.Server([sys.executable, tools, "striate_show", "--serve"], {})
     assert server.go("lenet5")().seconds > 0

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from support.timing import Row, Summary
+from striate.peers.timing import Row, Summary
 
 SCHEMA = "striate.bench/1"
 PACKAGES = ("striate", "numpy", "torch", "torchvision", "torchinfo", "fvcore", "onnx")

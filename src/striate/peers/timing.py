@@ -56,17 +56,24 @@ class Row:
         )
 
 
-def measure(rows: Sequence[Row], rounds: int, warm_up: int = 1) -> None:
+def shown(done: int, total: int) -> None:
+    """How many rounds are over, on standard error."""
+    sys.stderr.write(f"\r  round {done} of {total} " + "\n" * (done == total))
+    sys.stderr.flush()
+
+
+def measure(
+    rows: Sequence[Row], rounds: int, warm_up: int = 1, counted: Callable[[int, int], None] = shown
+) -> None:
     """Run every row `warm_up` times unseen, then once per round; each round turns the order around."""
     for number in range(-warm_up, rounds):
-        print(f"\r  round {number + 1} of {rounds} ", end="", file=sys.stderr, flush=True)
         for row in rows if number % 2 else reversed(rows):
             if row.rounds and number >= row.rounds:
                 continue
             sample = row.go()
             if number >= 0:
                 row.samples.append(sample)
-    print(file=sys.stderr)
+        counted(max(number + 1, 0), rounds)
 
 
 def process(command: Sequence[str], environment: Mapping[str, str], codes: Collection[int] = (0,)) -> Go:

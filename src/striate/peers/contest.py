@@ -1,0 +1,192 @@
+"""Tools side by side on one network: answers compared first, then interleaved rounds.
+
+Only the standard library. Each tool has a process of its own, so that no thread pool disturbs another; between its
+samples a process is stopped (SIGSTOP), so that no waiting thread spins while another tool is timed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from striate.peers.subject import Subject
+from striate.peers.timing import Row, Sample, measure
+from striate.peers.tools import TOOLS, missing
+
+Answer = dict[str, Any]
+
+TOLERANCE = 1e-4
+"""Largest difference from float64, as a share of the largest number, that rounding in float32 may make. Half precision
+lies above, and whoever has it is left out."""
+
+PREPARING_S, SLOW_S = 300, 900
+"""How long a tool may take until its first answer; `slow` tools more."""
+
+PAUSES = hasattr(signal, "SIGSTOP")
+
+
+class Failed(Exception):
+    """A tool that cannot take part, and why."""
+
+
+class Process:
+    """One tool's worker. It runs only while it is asked."""
+
+    def __init__(self, tool: str, threads: int, subject: Subject) -> None:
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "striate.peers.worker",
+            tool,
+            str(threads),
+            subject.json(),
+        ]
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+        self.child = subprocess.Popen(
+            command,
+            env=environment(threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._messages,
+        )
+
+    def ask(self, task: str, limit: float = PREPARING_S) -> Answer:
+        """One line for one line. Raises Failed with what went wrong."""
+        assert self.child.stdin and self.child.stdout
+        try:
+            self._signal("SIGCONT")
+            self.child.stdin.write(f"{task}\n".encode())
+            self.child.stdin.flush()
+            if hasattr(select, "poll") and not select.select([self.child.stdout], [], [], limit)[0]:
+                raise Failed(f"no answer within {limit:.0f} s")
+            line = self.child.stdout.readline()
+        except OSError as error:
+            raise Failed(self._last_words(str(error))) from None
+        self._signal("SIGSTOP")
+        if not line:
+            self.child.wait()
+            raise Failed(self._last_words(f"ended with {self.child.returncode}"))
+        answer: Answer = json.loads(line)
+        if "failed" in answer:
+            raise Failed(answer["failed"])
+        return answer
+
+    def go(self, seconds: float) -> Callable[[], Sample]:
+        """What a row times: one sample."""
+
+        def sample() -> Sample:
+            answer = self.ask(f"time {seconds}")
+            return Sample(answer["seconds"], answer["cpu"])
+
+        return sample
+
+    def close(self) -> None:
+        self.child.kill()
+        self.child.wait()
+        for stream in (self.child.stdin, self.child.stdout, self._messages):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+
+    def _signal(self, name: str) -> None:
+        if PAUSES and self.child.poll() is None:
+            self.child.send_signal(getattr(signal, name))
+
+    def _last_words(self, otherwise: str) -> str:
+        self._messages.seek(0)
+        lines = self._messages.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else otherwise
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The same number of threads for every library that a tool computes with, and no calls home."""
+    counts = {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL")}
+    quiet = {"OPENVINO_TELEMETRY": "0", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+    bound = {"OMP_PROC_BIND": "close", "OMP_PLACES": "threads"} if threads > 1 else {}
+    return os.environ | counts | quiet | bound
+
+
+def once(tool: str, subject: Subject, threads: int = 1, tasks: Sequence[str] = ("prepare",)) -> list[Answer]:
+    """A process that is asked some things and then ends. Raises Failed."""
+    process = Process(tool, threads, subject)
+    try:
+        return [process.ask(task) for task in tasks]
+    finally:
+        process.close()
+
+
+class Result(NamedTuple):
+    """rows: what was timed, one row per tool; answers: how far each is from float64; left_out: tool -> why."""
+
+    rows: dict[str, Row]
+    answers: dict[str, float]
+    left_out: dict[str, str]
+
+
+def _files(tools: Iterable[str], subject: Subject, said: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    """Make the files that the tools read; yields the kinds that cannot be made, and why."""
+    for kind in dict.fromkeys(TOOLS[tool].file for tool in tools if TOOLS[tool].file):
+        said(f"converting to {kind}")
+        try:
+            once(f"convert-{kind}", subject)
+        except Failed as why:
+            yield kind, str(why)
+
+
+def contest(
+    subject: Subject,
+    tools: Sequence[str],
+    threads: int,
+    rounds: int,
+    *,
+    seconds: float = 0.2,
+    group: str = "",
+    said: Callable[[str], None] = lambda text: None,
+    counted: Callable[[int, int], None] = lambda done, total: None,
+) -> Result:
+    """Compare every tool's answer with float64, then time those that are right in interleaved rounds.
+
+    said, counted: told what is being done, and how many rounds are over. rounds 0: answers only. Raises Failed when
+    not even the numpy engine can run the network.
+    """
+    rows: dict[str, Row] = {}
+    answers: dict[str, float] = {}
+    left_out = {tool: f"not installed: {', '.join(lacks)}" for tool in tools if (lacks := missing(tool))}
+    said("computing in float64")
+    once("reference", subject)
+    able = [tool for tool in tools if tool not in left_out]
+    unmade = dict(_files(able, subject, said))
+    processes: dict[str, Process] = {}
+    try:
+        for tool in able:
+            if TOOLS[tool].file in unmade:
+                left_out[tool] = unmade[TOOLS[tool].file]
+                continue
+            said(TOOLS[tool].label)
+            processes[tool] = Process(tool, threads, subject)
+            try:
+                processes[tool].ask("prepare", SLOW_S if TOOLS[tool].slow else PREPARING_S)
+                answers[tool] = processes[tool].ask("check")["error"]
+                if not answers[tool] <= TOLERANCE:
+                    raise Failed(f"its answer differs from float64 by {answers[tool]:.1e}")
+            except Failed as why:
+                left_out[tool] = str(why)
+                processes.pop(tool).close()
+                continue
+            rows[tool] = Row(group, TOOLS[tool].label, processes[tool].go(seconds), images=subject.batch)
+        if rounds:
+            said("timing")
+            measure(list(rows.values()), rounds, counted=counted)
+    finally:
+        for process in processes.values():
+            process.close()
+    return Result(rows, answers, left_out)

@@ -1,0 +1,393 @@
+"""A Striate network as a torch module, op by op, with Striate's names: its state is Striate's weights.
+
+An op becomes a function of tensors, called as `run(training, inputs, own)`; `own` are its parameters by their short
+names. Windows come resolved from the declaration, so that no size is worked out anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from striate.diagnostics import OpError
+from striate.network import Network, Node
+from striate.op import Declaration
+
+Run = Callable[[bool, Sequence[Any], Mapping[str, Any]], Any]
+"""What an op computes: (training, inputs, own parameters) -> a tensor, or a list of several."""
+
+_LOWERINGS: dict[str, Callable[[Any, Declaration], Run]] = {}
+
+
+def _lowers(*words: str) -> Callable[[Callable[[Any, Declaration], Run]], Callable[[Any, Declaration], Run]]:
+    """Register how the ops of these words become functions."""
+
+    def add(make: Callable[[Any, Declaration], Run]) -> Callable[[Any, Declaration], Run]:
+        _LOWERINGS.update(dict.fromkeys(words, make))
+        return make
+
+    return add
+
+
+def _unary(function: Callable[..., Any], *fields: str, **named: Any) -> Callable[[Any, Declaration], Run]:
+    """An op of one input: the function gets the input, then the op's fields of these names."""
+
+    def make(op: Any, _declaration: Declaration) -> Run:
+        values = [getattr(op, field) for field in fields]
+        return lambda _training, x, _own: function(x[0], *values, **named)
+
+    return make
+
+
+def _pads(x: Any, pairs: Sequence[tuple[int, int]], mode: str = "zeros", value: float = 0.0) -> Any:
+    """x with its last axes padded, (before, after) for each."""
+    flat = [side for pair in reversed(pairs) for side in pair]
+    if not any(flat):
+        return x
+    if mode == "symmetric":
+        raise OpError("torch has no padding mode symmetric", fix="use mode reflect or replicate")
+    return F.pad(x, flat, value=value) if mode == "zeros" else F.pad(x, flat, mode=mode)
+
+
+def _sides(declaration: Declaration) -> list[tuple[int, int]]:
+    return [(window.before, window.after) for window in declaration.windows.values()]
+
+
+def _field(declaration: Declaration, name: str) -> list[int]:
+    return [getattr(window, name) for window in declaration.windows.values()]
+
+
+@_lowers("conv")
+def _conv(op: Any, declaration: Declaration) -> Run:
+    pairs, stride, dilation = (
+        _sides(declaration),
+        _field(declaration, "stride"),
+        _field(declaration, "dilation"),
+    )
+    groups = declaration.inputs[0].channels if op.groups == "depthwise" else op.groups
+    function = getattr(F, f"conv{len(pairs)}d")
+    own_padding = op.mode == "zeros" and all(before == after for before, after in pairs)
+    padding = [before if own_padding else 0 for before, _ in pairs]
+
+    def run(_training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
+        padded = x[0] if own_padding else _pads(x[0], pairs, op.mode)
+        return function(padded, own["weight"], own.get("bias"), stride, padding, dilation, groups)
+
+    return run
+
+
+@_lowers("tconv")
+def _tconv(op: Any, declaration: Declaration) -> Run:
+    pairs = _sides(declaration)
+    if any(before != after for before, after in pairs):
+        raise OpError(
+            "torch crops transposed convolutions equally on both sides", fix="pad P with one number"
+        )
+    rank = len(pairs)
+    function = getattr(F, f"conv_transpose{rank}d")
+    more = [op.per_axis(name, rank) for name in ("stride", "output_padding", "dilation")]
+
+    def run(_training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
+        stride, extra, dilation = more
+        padding = [before for before, _ in pairs]
+        return function(x[0], own["weight"], own.get("bias"), stride, padding, extra, op.groups, dilation)
+
+    return run
+
+
+def _pool(name: str, fill: float, *fields: str) -> Callable[[Any, Declaration], Run]:
+    """A pool with torch's own padding where torch knows it, else of the padded input."""
+
+    def make(op: Any, declaration: Declaration) -> Run:
+        pairs, kernel = _sides(declaration), _field(declaration, "kernel")
+        stride = _field(declaration, "stride")
+        function = getattr(F, f"{name}_pool{len(pairs)}d")
+        own_padding = all(before == after for before, after in pairs)
+        if not own_padding and (op.ceil or (name == "avg" and not op.count_include_pad)):
+            raise OpError(
+                f"torch has no {op.word} padded on one side with this rounding", fix="pad P with one number"
+            )
+        padding = [before if own_padding else 0 for before, _ in pairs]
+        named = {field: getattr(op, field) for field in fields} | {"ceil_mode": op.ceil}
+
+        def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+            padded = x[0] if own_padding else _pads(x[0], pairs, value=fill)
+            return function(padded, kernel, stride, padding, **named)
+
+        return run
+
+    return make
+
+
+def _whole(function: str) -> Callable[[Any, Declaration], Run]:
+    """An adaptive pool; the global ones cut into one part."""
+
+    def make(op: Any, declaration: Declaration) -> Run:
+        rank = len(declaration.inputs[0].spatial)
+        size = op.per_axis("size", rank) if hasattr(op, "size") else (1,) * rank
+        called = getattr(F, f"adaptive_{function}_pool{rank}d")
+        return lambda _training, x, _own: called(x[0], size)
+
+    return make
+
+
+@_lowers("bn")
+def _bn(op: Any, _declaration: Declaration) -> Run:
+    def run(training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
+        mean, variance, weight, bias = map(own.get, ("running_mean", "running_var", "weight", "bias"))
+        return F.batch_norm(x[0], mean, variance, weight, bias, training, op.momentum, op.eps)
+
+    return run
+
+
+@_lowers("gn", "in")
+def _gn(op: Any, declaration: Declaration) -> Run:
+    groups = op.groups if op.word == "gn" else declaration.inputs[0].channels
+    return lambda _training, x, own: F.group_norm(x[0], groups, own.get("weight"), own.get("bias"), op.eps)
+
+
+@_lowers("ln")
+def _ln(op: Any, declaration: Declaration) -> Run:
+    """torch normalises over the last axes only; channels are moved there."""
+    (spec,) = declaration.inputs
+    at = spec.axes.index("C")
+
+    def run(_training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
+        weight, bias = own.get("weight"), own.get("bias")
+        if op.axes == "all":
+            return F.layer_norm(x[0], spec.shape[1:], weight, bias, op.eps)
+        if at == len(spec.axes) - 1:
+            return F.layer_norm(x[0], (spec.channels,), weight, bias, op.eps)
+        order = [k for k in range(len(spec.axes)) if k != at] + [at]
+        back = sorted(range(len(order)), key=order.__getitem__)
+        moved = F.layer_norm(x[0].permute(order), (spec.channels,), weight, bias, op.eps)
+        return moved.permute(back)
+
+    return run
+
+
+@_lowers("fc")
+def _fc(_op: Any, declaration: Declaration) -> Run:
+    (spec,) = declaration.inputs
+    if spec.axes.index("C") != len(spec.axes) - 1:
+        raise OpError("torch's Linear reads the last axis", fix="put flatten or permute before fc")
+    return lambda _training, x, own: F.linear(x[0], own["weight"], own.get("bias"))
+
+
+@_lowers("prelu")
+def _prelu(_op: Any, declaration: Declaration) -> Run:
+    (slope,) = declaration.parameters
+    return lambda _training, x, own: F.prelu(x[0], own[slope.name].reshape(-1))
+
+
+@_lowers("layerscale")
+def _layer_scale(_op: Any, _declaration: Declaration) -> Run:
+    return lambda _training, x, own: x[0] * own["layer_scale"]
+
+
+@_lowers("dropout")
+def _dropout(op: Any, _declaration: Declaration) -> Run:
+    return lambda training, x, _own: F.dropout(x[0], op.rate) if training else x[0]
+
+
+@_lowers("stochasticdepth")
+def _stochastic_depth(op: Any, _declaration: Declaration) -> Run:
+    def run(training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+        if not training:
+            return x[0]
+        shape = (len(x[0]), *(1 for _ in x[0].shape[1:]))
+        return x[0] * F.dropout(torch.ones(shape, dtype=x[0].dtype), op.rate)
+
+    return run
+
+
+def _merge(function: Callable[[Any, Any], Any]) -> Callable[[Any, Declaration], Run]:
+    def make(_op: Any, _declaration: Declaration) -> Run:
+        def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+            total, *others = x
+            for other in others:
+                total = function(total, other)
+            return total
+
+        return run
+
+    return make
+
+
+@_lowers("concat")
+def _concat(op: Any, declaration: Declaration) -> Run:
+    at = declaration.inputs[0].axes.index(op.axis)
+    return lambda _training, x, _own: torch.cat(list(x), at)
+
+
+@_lowers("crop")
+def _crop(op: Any, declaration: Declaration) -> Run:
+    """Where it is cut is read off the declaration: a shift of every spatial axis."""
+    (spec, _), (made,) = declaration.inputs, declaration.outputs
+    cuts = []
+    for axis, reading in declaration.readings[0].items():
+        start = max(-getattr(reading.map, "before", 0), 0)
+        if spec.size(axis) != made.size(axis):
+            cuts.append((spec.axes.index(axis), start, made.size(axis)))
+
+    def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+        cut = x[0]
+        for at, start, length in cuts:
+            cut = cut.narrow(at, start, length)
+        return cut
+
+    return run
+
+
+@_lowers("flatten")
+def _flatten(_op: Any, _declaration: Declaration) -> Run:
+    return lambda _training, x, _own: x[0].flatten(1)
+
+
+@_lowers("reshape")
+def _reshape(_op: Any, declaration: Declaration) -> Run:
+    shape = declaration.outputs[0].shape[1:]
+    return lambda _training, x, _own: x[0].reshape(-1, *shape)
+
+
+@_lowers("permute")
+def _permute(op: Any, declaration: Declaration) -> Run:
+    axes = declaration.inputs[0].axes
+    order = [0, *(axes.index(axis) for axis in op.order)]
+    return lambda _training, x, _own: x[0].permute(order)
+
+
+@_lowers("pad")
+def _pad(op: Any, declaration: Declaration) -> Run:
+    pairs = [
+        p if isinstance(p, tuple) else (p, p) for p in op.padding_per_axis(len(declaration.inputs[0].spatial))
+    ]
+
+    def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+        padded = _pads(x[0], pairs, op.mode, op.value)
+        return _pads(padded, [tuple(op.channels), *((0, 0) for _ in pairs)])
+
+    return run
+
+
+@_lowers("slice")
+def _slice(op: Any, declaration: Declaration) -> Run:
+    at = declaration.inputs[0].axes.index(op.axis)
+    where = (*(slice(None) for _ in range(at)), slice(op.start, op.stop, op.step))
+    return lambda _training, x, _own: x[0][where]
+
+
+@_lowers("split")
+def _split(_op: Any, declaration: Declaration) -> Run:
+    sizes = [spec.channels for spec in declaration.outputs]
+    return lambda _training, x, _own: torch.split(x[0], sizes, 1)
+
+
+@_lowers("upsample")
+def _upsample(op: Any, declaration: Declaration) -> Run:
+    size = None if op.scale is not None else list(declaration.outputs[0].spatial)
+    scale = None if op.scale is None else float(op.scale)
+    if op.method == "nearest":
+        return lambda _training, x, _own: F.interpolate(x[0], size, scale)
+    mode = ("linear", "bilinear", "trilinear")[len(declaration.inputs[0].spatial) - 1]
+    return lambda _training, x, _own: F.interpolate(x[0], size, scale, mode, op.align_corners)
+
+
+def _gelu(op: Any, _declaration: Declaration) -> Run:
+    return lambda _training, x, _own: F.gelu(x[0], approximate="tanh" if op.approximate else "none")
+
+
+_LOWERINGS |= {
+    "maxpool": _pool("max", -float("inf"), "dilation"),
+    "avgpool": _pool("avg", 0.0, "count_include_pad"),
+    "gap": _whole("avg"),
+    "gmp": _whole("max"),
+    "adaptiveavgpool": _whole("avg"),
+    "adaptivemaxpool": _whole("max"),
+    "add": _merge(lambda a, b: a + b),
+    "mul": _merge(lambda a, b: a * b),
+    "identity": _unary(lambda x: x),
+    "relu": _unary(F.relu),
+    "relu6": _unary(F.relu6),
+    "leakyrelu": _unary(F.leaky_relu, "slope"),
+    "elu": _unary(F.elu, "alpha"),
+    "selu": _unary(F.selu),
+    "gelu": _gelu,
+    "silu": _unary(F.silu),
+    "sigmoid": _unary(torch.sigmoid),
+    "tanh": _unary(torch.tanh),
+    "hardsigmoid": _unary(F.hardsigmoid),
+    "hardswish": _unary(F.hardswish),
+    "softplus": _unary(F.softplus),
+    "softsign": _unary(F.softsign),
+    "mish": _unary(F.mish),
+    "softmax": _unary(F.softmax, dim=1),
+    "logsoftmax": _unary(F.log_softmax, dim=1),
+    "lrn": _unary(F.local_response_norm, "size", "alpha", "beta", "k"),
+    "channelshuffle": _unary(F.channel_shuffle, "groups"),
+    "pixelshuffle": _unary(F.pixel_shuffle, "factor"),
+    "pixelunshuffle": _unary(F.pixel_unshuffle, "factor"),
+}
+
+
+_Step = tuple[Run, tuple[str, ...], tuple[str, ...], Any, list[str]]
+"""What it computes, the values it reads and makes, the module that holds its parameters, their names."""
+
+
+class Lowered(torch.nn.Module):  # type: ignore[misc]
+    """The network's nodes in order. Batch axis: any size. Several outputs give a tuple."""
+
+    def __init__(self, net: Network) -> None:
+        super().__init__()
+        self._sources, self._outputs = list(net.inputs), list(net.outputs)
+        for name, parameter in net.parameters.items():
+            path, _, own = name.rpartition(".")
+            start = torch.zeros(parameter.shape)
+            if parameter.trainable:
+                self._place(path).register_parameter(own, torch.nn.Parameter(start))
+            else:
+                self._place(path).register_buffer(own, start)
+        self._steps = [self._step(node, net.declarations[node.name]) for node in net.nodes]
+
+    def _place(self, path: str) -> Any:
+        """The module at a dotted path, made where it is missing."""
+        place: Any = self
+        for name in path.split("."):
+            if name not in place._modules:
+                place.add_module(name, torch.nn.Module())
+            place = place._modules[name]
+        return place
+
+    def _step(self, node: Node, declaration: Declaration) -> _Step:
+        if node.op.word not in _LOWERINGS:
+            raise OpError(f"{node.op.word} has no counterpart in torch here").at(
+                node.name, f"{node.name} = {node.op}", node.place
+            )
+        names = [parameter.name for parameter in declaration.parameters]
+        place = self._place(node.name) if names else None
+        return _LOWERINGS[node.op.word](node.op, declaration), node.inputs, node.outputs, place, names
+
+    def forward(self, *inputs: Any) -> Any:
+        values = dict(zip(self._sources, inputs))
+        for run, reads, makes, place, names in self._steps:
+            own = {name: getattr(place, name) for name in names}
+            made = run(self.training, [values[name] for name in reads], own)
+            values.update(zip(makes, made if len(makes) > 1 else (made,)))
+        found = tuple(values[name] for name in self._outputs)
+        return found[0] if len(found) == 1 else found
+
+
+def lower(net: Network, weights: Mapping[str, Any]) -> Lowered:
+    """The network as a module in evaluation mode, with a copy of these weights (name -> array) in their type.
+
+    Raises OpError where torch has no counterpart.
+    """
+    module = Lowered(net)
+    state = {name: torch.tensor(weights[name]) for name in net.parameters}
+    if state:
+        module = module.to(next(iter(state.values())).dtype)
+    module.load_state_dict(state)
+    return module.eval()

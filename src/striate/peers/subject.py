@@ -1,0 +1,62 @@
+"""What is measured: a network, its weights and a batch, the same in every process that is told the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from striate.model import Model
+
+    Floats = NDArray[np.floating[Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """model: what a MODEL argument may be; input: HxWxC or empty; folder: where converted files and answers go.
+
+    Weights of a network that has none are drawn with seed 0.
+    """
+
+    model: str
+    input: str = ""
+    batch: int = 1
+    folder: str = "."
+
+    def load(self, engine: str = "auto") -> Model:
+        """The network and its weights."""
+        from striate.formats import load
+        from striate.model import Model
+
+        if not self.input and Path(self.model).is_dir():
+            return Model.load(self.model, engine=engine)
+        return Model(load(self.model, self.input or None), seed=0, engine=engine)
+
+    def images(self, model: Model) -> Floats:
+        """A batch of noise, float32 (N, C, H, W)."""
+        import numpy as np
+
+        rng = np.random.default_rng(0)
+        return rng.standard_normal((self.batch, *model.net.input.without_batch), np.float32)
+
+    def path(self, name: str) -> Path:
+        return Path(self.folder) / name
+
+    def json(self) -> str:
+        """On one line, for another process: `Subject(**json.loads(line))`."""
+        return json.dumps(dataclasses.asdict(self))
+
+
+def single(made: Any) -> Any:
+    """The first of several outputs: enough to compare."""
+    return made[0] if isinstance(made, tuple | list) else made
+
+
+def compared(images: Floats) -> Floats:
+    """The images that answers are compared on: the first and the last of the batch."""
+    return images[[0, -1]] if len(images) > 1 else images
