@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -290,6 +290,36 @@ class Code:
     def choice(self, condition: Any) -> Iterator[tuple[Any, Any]]:
         with self.builder.if_else(condition) as (then, otherwise):
             yield then, otherwise
+
+    def cases(self, value: Int, numbers: Iterable[int]) -> Iterator[int]:
+        """for number in numbers: code for the case that the value is this number; nothing happens for others."""
+        b = self.builder
+        done = b.append_basic_block("done")
+        switch = b.switch(value.value, done)
+        for number in numbers:
+            block = b.append_basic_block("case")
+            switch.add_case(ir.Constant(I64, number), block)
+            b.position_at_end(block)
+            yield number
+            b.branch(done)
+        b.position_at_end(done)
+
+    def lanes_of(self, vector: Any, lanes: Sequence[int]) -> Any:
+        """The vector of these lanes of a vector."""
+        mask = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
+        return self.builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+
+    def insert(self, vector: Any, number: Any, lane: int) -> Any:
+        """The vector with a number in one lane."""
+        return self.builder.insert_element(vector, number, ir.Constant(I32, lane))
+
+    def unordered(self, a: Any, b: Any) -> Any:
+        """True where a or b is not a number."""
+        return self.builder.fcmp_unordered("uno", a, b)
+
+    def either(self, a: Any, b: Any) -> Any:
+        """One of the conditions; lane by lane for vectors."""
+        return self.builder.or_(a, b)
 
     def select(self, condition: Any, a: Any, b: Any) -> Any:
         """a where the condition holds, else b."""
