@@ -173,6 +173,8 @@ class Code:
             if isinstance(argument.type, ir.PointerType):
                 argument.add_attribute("noalias")
         self.function.attributes.add("nounwind")
+        # No loop becomes a call of memset or memcpy: object code refers to nothing outside itself.
+        set.add(self.function.attributes, '"no-builtins"')  # a name that llvmlite's own check does not know
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         wrap = {"p": Pointer, "i": Int}
         self.arguments = [
