@@ -181,6 +181,14 @@ class Code:
             wrap[letter](self, argument) for letter, argument in zip(parameters, self.function.args)
         ]
 
+    @contextlib.contextmanager
+    def wide(self, lanes: int) -> Iterator[None]:
+        """Vectors have that many lanes inside."""
+        before = self.lanes
+        self.lanes, self.vector, self.bytes = lanes, ir.VectorType(F32, lanes), 4 * lanes
+        yield
+        self.lanes, self.vector, self.bytes = before, ir.VectorType(F32, before), 4 * before
+
     # values
 
     def int(self, value: Int | int) -> Int:
@@ -310,6 +318,10 @@ class Code:
         """The vector of these lanes of a vector."""
         mask = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
         return self.builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
+
+    def shuffle(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
+        """The vector of these lanes of a and b, counted on through both."""
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
 
     def insert(self, vector: Any, number: Any, lane: int) -> Any:
         """The vector with a number in one lane."""
