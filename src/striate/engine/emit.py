@@ -177,7 +177,7 @@ class Code:
         set.add(self.function.attributes, '"no-builtins"')  # a name that llvmlite's own check does not know
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
         wrap = {"p": Pointer, "i": Int}
-        self.arguments = [
+        self.arguments: list[Any] = [
             wrap[letter](self, argument) for letter, argument in zip(parameters, self.function.args)
         ]
 
