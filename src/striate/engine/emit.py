@@ -176,7 +176,7 @@ class Code:
         # No loop becomes a call of memset or memcpy: object code refers to nothing outside itself.
         set.add(self.function.attributes, '"no-builtins"')  # a name that llvmlite's own check does not know
         self.builder = ir.IRBuilder(self.function.append_basic_block("entry"))
-        wrap = {"p": Pointer, "i": Int}
+        wrap: dict[str, Any] = {"p": Pointer, "i": Int}
         self.arguments: list[Any] = [
             wrap[letter](self, argument) for letter, argument in zip(parameters, self.function.args)
         ]
