@@ -1,0 +1,110 @@
+"""Winograd's output transform Aᵀ m A, with bias, residual and clamp: (m+2)² products to m×m pixels, outputs in lanes.
+
+    for tile row: for vector of the panel: for tile of the row:
+        for group of rows of Aᵀ: all m+2 columns through them; each row through A; bias, residual, clamp, store
+
+As in the input transform one or two rows at a time live in registers. Tiles at the bottom and right edge store only
+what lies inside the map.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from striate.engine.emit import Code
+from striate.engine.kernels import winograd_sizes as w
+from striate.engine.target import Target
+
+
+def combination(code: Code, m: int, k: int, z: Callable[[int], Any]) -> Any:
+    """Row k of Aᵀ times the vector z(0) … z(m+1)."""
+    s = code.spread
+    if m == 2:
+        if k == 0:
+            return code.add(z(0), code.add(z(1), z(2)))
+        return code.add(z(3), code.sub(z(1), z(2)))
+    first, second = (code.add, code.add) if k % 2 == 0 else (code.sub, code.sub)
+    one, two = first(z(1), z(2)), second(z(3), z(4))
+    if k == 0:
+        return code.add(z(0), code.add(one, two))
+    if k == 3:
+        return code.fma(s(w.A**3), one, code.fma(s(w.B**3), two, z(5)))
+    return code.fma(s(w.A**k), one, code.mul(s(w.B**k), two))
+
+
+def groups(target: Target, m: int) -> list[tuple[int, ...]]:
+    """Rows made together: those that share sums or differences, where 32 registers hold them."""
+    if m == 2 and target.registers >= 32:
+        return [(0, 1)]
+    return [(0, 2), (1, 3)] if target.registers >= 32 else [(k,) for k in range(m)]
+
+
+def emit(target: Target, m: int) -> str:
+    """kernel(arguments, panel's entry, tile, end_tile, products): tile t's are at [frequency][t − tile][vector]."""
+    code = Code(target, "ppiip", lanes=target.width)
+    a, entry, tile, end, products = code.arguments
+    columns, rows = a.int(w.COLUMNS), a.int(w.ROWS)
+    out_row, out_pixel = a.int(w.OUT_ROW), a.int(w.OUT_PIXEL)
+    frequency, step = a.int(w.M_FREQUENCY), entry.int(w.P_BYTES)
+    residual, has_residual = a.int(w.RESIDUAL), a.int(w.HAS_RESIDUAL).differs(0)
+    low, high = a.spread(w.LOW), a.spread(w.HIGH)
+    size = m + 2
+
+    with code.loop(tile // columns, (end + columns - 1) // columns) as row:
+        start, y = row * columns, row % rows
+        first, last = (tile - start).most(0), columns.least(end - start)
+        inside_y = a.int(w.HEIGHT) - y * m
+        line = a.pointer(w.OUT) + (
+            (row // rows) * a.int(w.OUT_IMAGE) + y * (out_row * m) + entry.int(w.P_OUT)
+        )
+        with (
+            code.loop(0, entry.int(w.P_VECTORS)) as vector,
+            code.loop(0, target.lanes // target.width) as piece,
+        ):
+            lane = vector * (4 * target.lanes) + piece * code.bytes
+            bias = (entry.pointer(w.P_BIAS) + lane).vector()
+            to = line + (vector * a.int(w.OUT_BLOCK) + piece * code.bytes)
+            source = products + lane
+
+            def transform(
+                x: Any, pixel: Any, inside: Any, bias: Any = bias, inside_y: Any = inside_y
+            ) -> None:
+                """One tile; `inside`: its columns in the map, None when all of it is."""
+                for group in groups(target, m):
+                    z: list[list[Any]] = [[] for _ in group]
+                    for j in range(size):
+                        loaded: dict[int, Any] = {}
+
+                        def value(i: int, j: int = j, loaded: dict[int, Any] = loaded) -> Any:
+                            if i not in loaded:
+                                loaded[i] = (x + frequency * (i * size + j)).vector()
+                            return loaded[i]
+
+                        for g, k in enumerate(group):
+                            z[g].append(combination(code, m, k, value))
+                    for g, k in enumerate(group):
+                        results = [combination(code, m, c, z[g].__getitem__) for c in range(m)]
+                        total = [code.variable(code.add(value, bias)) for value in results]
+                        at = pixel + out_row * k
+                        with code.when(inside_y > k) if inside is not None else contextlib.nullcontext():
+                            for c in range(m):
+                                put = at + out_pixel * c
+                                with (
+                                    code.when(inside > c) if inside is not None else contextlib.nullcontext()
+                                ):
+                                    with code.when(has_residual):
+                                        total[c].set(code.add(total[c].get(), (put + residual).vector()))
+                                    put.store(code.least(high, code.most(low, total[c].get())))
+
+            with code.loop(first, last) as column:
+                x = source + (start + column - tile) * step
+                pixel = to + column * m * out_pixel
+                inside = a.int(w.WIDTH) - column * m
+                with code.choice(inside_y.least(inside) >= m) as (whole, clipped):
+                    with whole:
+                        transform(x, pixel, None)
+                    with clipped:
+                        transform(x, pixel, inside)
+    return code.finish()

@@ -1,0 +1,234 @@
+"""Winograd's algorithm for 3x3 convolutions of stride 1, plain part: matrices, sizes, packed weights, records, cost.
+
+F(m×m, 3×3) makes m×m outputs of one channel pair from a patch of (m+2)² inputs with (m+2)² products instead of 9m²: 36
+instead of 144 for m = 4, 16 instead of 36 for m = 2. With points 0, ±√½, ±√2, ∞ (m = 4) the numbers stay of one order
+through all steps, which halves the rounding error of the textbook's 0, ±1, ±2 (S. Winograd 1980; A. Lavin and S. Gray,
+"Fast Algorithms for Convolutional Neural Networks", 2016; choice of points: B. Barabasz et al. 2020).
+
+Measured maximum error against float64, relative to the largest output: see tests/engine/kernels/test_winograd.py.
+
+A number that is not finite spoils all outputs of the tiles that read it (∞ − ∞), not only those of its own window.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.kernels.record import record
+from striate.engine.plan.layout import Layout
+from striate.engine.target import Target
+
+A, B = math.sqrt(0.5), math.sqrt(2.0)
+"""The points of F(4×4) beside 0 and ∞, each with both signs."""
+
+KERNEL_MATRIX: Mapping[int, NDArray[np.float64]] = {
+    2: np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]),
+    4: np.array(
+        [
+            [1, 0, 0],
+            [-2 / 3, -2 / 3 * A, -1 / 3],
+            [-2 / 3, 2 / 3 * A, -1 / 3],
+            [1 / 6, B / 6, 1 / 3],
+            [1 / 6, -B / 6, 1 / 3],
+            [0, 0, 1],
+        ]
+    ),
+}
+"""G by m: a row for each point p holds 1, p, p² over the product of p's differences to the other points."""
+
+(
+    IN, IN_IMAGE, IN_ROW, IN_PIXEL, IN_BLOCK, BLOCKS, CHANNELS,
+    OUT, OUT_IMAGE, OUT_ROW, OUT_PIXEL, OUT_BLOCK, HEIGHT, WIDTH,
+    ROWS, COLUMNS, TILES, FREQUENCIES,
+    SHARED, V_TILE, V_FREQUENCY, V_BYTES, M_FREQUENCY,
+    WEIGHTS, W_FREQUENCY, PANELS, INPUT, OUTPUT,
+    RESIDUAL, HAS_RESIDUAL, LIMITS,
+) = range(0, 8 * 31, 8)  # fmt: skip
+"""Byte offsets of the record. IN is the address of the first patch's first number (border included), OUT that of the
+first output; IN_/OUT_ strides in bytes; BLOCKS of channels, CHANNELS without those filled up; HEIGHT, WIDTH of the
+output; ROWS and COLUMNS of tiles in one image; TILES at most in one block, FREQUENCIES (m+2)²; SHARED the address of
+the whole transformed input, or 0; strides of the transformed input (V) and of the products (M); address of the packed
+weights and bytes from one frequency's to the next; table of panels; code of both transforms; bytes from an output to
+the number added to it, whether there is one; low and high limit (two float32)."""
+LOW, HIGH = LIMITS, LIMITS + 4
+ARGUMENTS = LIMITS + 8
+
+P_FIRST, P_BYTES, P_VECTORS, P_WEIGHTS, P_OUT, P_BIAS, P_TILES, P_MOST = range(0, 64, 8)
+"""A panel: bytes of the vectors before it, bytes of its own, their number; bytes to its weights within one frequency;
+bytes to its first vector within an output pixel; address of its bias; table of its micro-tiles' code by pixels; most
+pixels."""
+PANEL = 64
+
+
+def odd_lines(size: int) -> int:
+    """At least this many bytes, and an odd number of cache lines: such strides spread over all cache sets."""
+    lines = -(-size // 64)
+    return 64 * (lines + 1 - lines % 2)
+
+
+def border(m: int, height: int, width: int, pads: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The border (top, bottom, left, right) that an input of height × width needs for a convolution with these pads.
+
+    The last tiles overhang the output's end and read whole patches: at the bottom and right up to m − 1 more.
+    """
+    top, bottom, left, right = pads
+    tall, wide = (
+        m * -(-(size + before + after - 2) // m) + 2 - size - before
+        for size, before, after in ((height, top, bottom), (width, left, right))
+    )
+    return top, tall, left, wide
+
+
+def pack(m: int, weights: NDArray[Any], target: Target, panels: Sequence[int]) -> NDArray[np.float32]:
+    """Transformed weights G g Gᵀ in the order of use: [frequency][panel][channel][the panel's outputs], flat.
+
+    weights: [outputs, channels, 3, 3]; panels: vectors of each panel. Filled-up outputs get zeros. Computed in float64.
+    """
+    outputs, channels = weights.shape[:2]
+    g = KERNEL_MATRIX[m]
+    both = np.kron(g, g)
+    packed = np.empty((len(both), channels * target.lanes * sum(panels)), np.float32)
+    taps = weights.reshape(outputs, channels, 9)
+    at = first = 0
+    for vectors in panels:
+        wide = vectors * target.lanes
+        here = taps[first : first + wide]
+        # slices of channels that keep the float64 values in the second-level cache
+        step = max(1, 8192 // wide)
+        for c in range(0, channels, step):
+            part = here[:, c : c + step]
+            columns = np.zeros((9, part.shape[1], wide))
+            columns[:, :, : len(part)] = part.transpose(2, 1, 0)
+            size = part.shape[1] * wide
+            packed[:, at : at + size] = both @ columns.reshape(9, size)
+            at += size
+        first += wide
+    return packed.reshape(-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Winograd:
+    """One convolution: `images` maps of `channels`, to `outputs` maps of height × width."""
+
+    target: Target
+    m: int
+    images: int
+    channels: int
+    outputs: int
+    height: int
+    width: int
+    """Of the output."""
+    panels: tuple[int, ...]
+    """Vectors of each output panel; together they hold all outputs."""
+
+    @property
+    def frequencies(self) -> int:
+        return (self.m + 2) ** 2
+
+    @property
+    def rows(self) -> int:
+        """Tile rows of all images: what the step kernel's `row` counts."""
+        return self.images * -(-self.height // self.m)
+
+    @property
+    def columns(self) -> int:
+        return -(-self.width // self.m)
+
+    @property
+    def tiles(self) -> int:
+        """Of all images: what the input transform's `row` counts when it runs as a step of its own."""
+        return self.rows * self.columns
+
+    @property
+    def blocks(self) -> int:
+        """Channel blocks of the input: the parts of the input transform as a step of its own."""
+        return -(-self.channels // self.target.lanes)
+
+    @property
+    def v_tile(self) -> int:
+        """Bytes of one tile's transformed input at one frequency."""
+        return odd_lines(4 * self.target.lanes * self.blocks)
+
+    @property
+    def weight_bytes(self) -> int:
+        return 4 * self.frequencies * self.channels * self.target.lanes * sum(self.panels)
+
+    def products(self, parts: int) -> int:
+        """Bytes of one tile's products at one frequency, where a task does at most that many panels."""
+        most = max(sum(self.panels[p : p + parts]) for p in range(len(self.panels)))
+        return 4 * self.target.lanes * most
+
+    def v_frequency(self, tiles: int) -> int:
+        return odd_lines(self.v_tile * tiles)
+
+    def m_frequency(self, tiles: int, parts: int) -> int:
+        return odd_lines(self.products(parts) * tiles)
+
+    def shared_bytes(self) -> int:
+        """Bytes of the whole transformed input."""
+        return self.frequencies * self.v_frequency(self.tiles)
+
+    def scratch_bytes(self, tiles: int, parts: int, shared: bool = False) -> int:
+        """A thread's scratch for blocks of that many tiles and at most `parts` panels in a task."""
+        own = 0 if shared else self.v_frequency(tiles)
+        return self.frequencies * (own + self.m_frequency(tiles, parts))
+
+    def arguments(
+        self,
+        *,
+        source: Layout,
+        source_address: int,
+        pads: tuple[int, int],
+        result: Layout,
+        result_address: int,
+        weights: int,
+        bias: int,
+        code: Mapping[str, int],
+        tiles_code: Sequence[int],
+        tiles: int,
+        parts: int,
+        shared: int = 0,
+        residual: int | None = None,
+        low: float = -math.inf,
+        high: float = math.inf,
+    ) -> NDArray[np.int64]:
+        """The step's arguments: the record, then the table of panels. The array must stay where it is.
+
+        pads: top and left. Addresses: of both buffers (border included), packed weights, bias (all panels' lanes).
+        code: addresses of "input" and "output" transforms; tiles_code: by panel, address of the table of micro-tile
+        code by pixels. residual: bytes from an output to the number added to it. shared: see SHARED.
+        """
+        lanes = 4 * self.target.lanes
+        start = source.origin - pads[0] * source.row - pads[1] * source.pixel
+        v_frequency = self.v_frequency(self.tiles if shared else tiles)
+        numbers = {
+            IN: source_address + start, IN_IMAGE: source.image, IN_ROW: source.row, IN_PIXEL: source.pixel,
+            IN_BLOCK: source.block, BLOCKS: self.blocks, CHANNELS: self.channels,
+            OUT: result_address + result.origin, OUT_IMAGE: result.image, OUT_ROW: result.row,
+            OUT_PIXEL: result.pixel, OUT_BLOCK: result.block, HEIGHT: self.height, WIDTH: self.width,
+            ROWS: self.rows // self.images, COLUMNS: self.columns, TILES: tiles, FREQUENCIES: self.frequencies,
+            SHARED: shared, V_TILE: self.v_tile, V_FREQUENCY: v_frequency,
+            V_BYTES: 0 if shared else self.frequencies * v_frequency,
+            M_FREQUENCY: self.m_frequency(tiles, parts),
+            WEIGHTS: weights, W_FREQUENCY: self.weight_bytes // self.frequencies,
+            INPUT: code["input"], OUTPUT: code["output"],
+            RESIDUAL: residual or 0, HAS_RESIDUAL: residual is not None,
+        }  # fmt: skip
+        first = 0
+        for p, vectors in enumerate(self.panels):
+            entry = {
+                P_FIRST: first * lanes, P_BYTES: vectors * lanes, P_VECTORS: vectors,
+                P_WEIGHTS: first * lanes * self.channels, P_OUT: first * result.block, P_BIAS: bias + first * lanes,
+                P_TILES: tiles_code[p], P_MOST: self.target.tiles[vectors - 1],
+            }  # fmt: skip
+            numbers |= {ARGUMENTS + p * PANEL + offset: value for offset, value in entry.items()}
+            first += vectors
+        made = record(ARGUMENTS + PANEL * len(self.panels), numbers, {LOW: low, HIGH: high})
+        made[PANELS // 8] = made.ctypes.data + ARGUMENTS
+        return made
