@@ -1,0 +1,226 @@
+"""Depthwise convolution: one filter per channel, channels are the lanes, a stretch of a row's pixels in registers.
+
+    for block: for row: for tile of T pixels: total[:] = bias
+        for tap row: for input pixel of the tile's window: for tap column that reads it: total[t] += pixel · weight
+        out = clamp(total + residual)
+
+Under a compile-time width a pixel is loaded once for all outputs of its row that read it, so that the arithmetic is
+the limit; any other width, dilation or stride loads once per product, which one load a cycle and unit still feeds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.emit import Code, Int, Pointer
+from striate.engine.kernels.record import record
+from striate.engine.plan.layout import Layout
+from striate.engine.target import Target
+from striate.geometry import Window
+
+IN, IN_IMAGE, IN_BLOCK, IN_ROW, IN_PIXEL = 0, 8, 16, 24, 32
+"""Address of the first tap of the first output; bytes to the next image, channel block, output row, output pixel."""
+OUT, OUT_IMAGE, OUT_BLOCK, OUT_ROW = 40, 48, 56, 64
+ROWS, COLUMNS = 72, 80
+"""Output rows of one image, output pixels of one row."""
+TAP_ROWS, TAP_ROW, TAP_COLUMNS, TAP_COLUMN = 88, 96, 104, 112
+"""Taps along the height and width of the window, and bytes from one to the next."""
+WEIGHTS, WEIGHTS_BLOCK = 120, 128
+"""Address of the packed weights, bytes to the next block's."""
+RESIDUAL, HAS_RESIDUAL, LOW, HIGH = 136, 144, 152, 156
+"""Bytes from an output to the number added to it, whether there is one, and the limits of the clamp."""
+ARGUMENTS = 160
+
+Windows = tuple[Window, Window]
+
+MOST = 14
+"""Pixels of a tile: halves and quarters of 7·2^n, the usual map sizes, and enough to hide an addition's latency."""
+WIDTHS = (3, 5, 7)
+"""Kernel widths with code of their own, where the registers hold a good stretch beside the weights."""
+WORTH = 8
+"""Least such stretch: below it (width 7 on 16 registers) one load per product was faster."""
+
+
+def pixels(target: Target, width: int, kept: int = 1) -> int:
+    """Most pixels of a tile: sums, a tap row's weights, `kept` loaded pixels and two to spare fill the registers."""
+    room = target.registers // max(target.lanes // target.width, 1)
+    return max(min(MOST, room - max(width, 1) - kept - 2), 1)
+
+
+def emit(target: Target, width: int, stride: int) -> str:
+    """kernel(arguments, row, end_row, block, end_block, scratch).
+
+    width: kernel width without dilation, or 0 for any at run time; stride: along the width, or 0 for any.
+    """
+    return sliding(target, width, stride, 1)
+
+
+def sliding(target: Target, width: int, stride: int, group: int) -> str:
+    """The loops; group: neighbouring channels that every one of them reads, a step for each (see `grouped`)."""
+    code = Code(target, "piiiip")
+    a, row, end_row, part, end_part, _ = code.arguments
+    rows, columns, most = a.int(ROWS), a.int(COLUMNS), pixels(target, width, 1 + (group > 1))
+    tiles = (columns + most - 1) // most
+    small = columns // tiles
+    larger = columns - small * tiles
+    advance = code.int(stride * code.bytes) if stride else a.int(IN_PIXEL)
+    image, first = row // rows, row % rows
+    x, y, line = code.variable(a.pointer(IN)), code.variable(a.pointer(OUT)), code.variable(first)
+    in_turn = a.int(IN_IMAGE) - rows * a.int(IN_ROW)
+    out_turn = a.int(OUT_IMAGE) - rows * a.int(OUT_ROW)
+
+    with code.loop(part, end_part) as p:
+        weights = a.pointer(WEIGHTS) + p * a.int(WEIGHTS_BLOCK)
+        x.set(a.pointer(IN) + (image * a.int(IN_IMAGE) + p * a.int(IN_BLOCK) + first * a.int(IN_ROW)))
+        y.set(a.pointer(OUT) + (image * a.int(OUT_IMAGE) + p * a.int(OUT_BLOCK) + first * a.int(OUT_ROW)))
+        line.set(first)
+        with code.loop(row, end_row):
+            source, target_at = code.variable(x.get()), code.variable(y.get())
+            with code.loop(0, 2) as phase:
+                size = small + 1 - phase
+                count = code.select(phase.equals(0), larger, tiles - larger)
+                with code.when(count > 0):
+                    for t in code.cases(size, range(1, most + 1)):
+                        with code.repeat(count):
+                            _tile(a, source.get(), target_at.get(), weights, t, (width, stride, group), advance)
+                            source.set(source.get() + advance * t)
+                            target_at.set(target_at.get() + t * code.bytes)
+            x.set(x.get() + a.int(IN_ROW))
+            y.set(y.get() + a.int(OUT_ROW))
+            line.set(line.get() + 1)
+            with code.when(line.get().equals(rows)):
+                line.set(code.int(0))
+                x.set(x.get() + in_turn)
+                y.set(y.get() + out_turn)
+    return code.finish()
+
+
+def _tile(
+    a: Pointer, x: Pointer, y: Pointer, weights: Pointer, count: int, kind: tuple[int, int, int], advance: Int
+) -> None:
+    """`count` neighbouring outputs of one row."""
+    code, (width, stride, group) = a.code, kind
+    total = [code.variable(weights.vector()) for _ in range(count)]
+    w, at = code.variable(weights + code.bytes), code.variable(x)
+
+    def product(t: int, value: Any, weight: Any) -> None:
+        total[t].set(code.fma(value, weight, total[t].get()))
+
+    def step(vector: Any, i: int) -> Any:
+        """Channel i of each group in all lanes of the group."""
+        return vector if group == 1 else code.lanes_of(vector, [k - k % group + i for k in range(code.lanes)])
+
+    with code.repeat(a.int(TAP_ROWS)):
+        if width:
+            taps = w.get()
+            for i in range(group):
+                weight = [taps.vector((i * width + u) * code.bytes) for u in range(width)]
+                for j in range((count - 1) * stride + width):
+                    readers = [(t, j - t * stride) for t in range(count) if 0 <= j - t * stride < width]
+                    if readers:
+                        value = step(at.get().vector(j * code.bytes), i)
+                        for t, u in readers:
+                            product(t, value, weight[u])
+            w.set(taps + group * width * code.bytes)
+        else:
+            tap = code.variable(at.get())
+            with code.repeat(a.int(TAP_COLUMNS)):
+                weight = [w.get().vector(i * code.bytes) for i in range(group)]
+                for t in range(count):
+                    value = (tap.get() + advance * t).vector()
+                    for i in range(group):
+                        product(t, step(value, i), weight[i])
+                tap.set(tap.get() + a.int(TAP_COLUMN))
+                w.set(w.get() + group * code.bytes)
+        at.set(at.get() + a.int(TAP_ROW))
+
+    with code.when(a.int(HAS_RESIDUAL).differs(0)):
+        for t in range(count):
+            total[t].set(code.add(total[t].get(), (y + (a.int(RESIDUAL) + t * code.bytes)).vector()))
+    low, high = a.spread(LOW), a.spread(HIGH)
+    for t in range(count):
+        y.store(code.least(high, code.most(low, total[t].get())), t * code.bytes)
+
+
+def covers(windows: Windows, groups: int, depth: int, each: int) -> bool:
+    """One input and one output channel per group, padded with zeros; any kernel, stride and dilation."""
+    return depth == each == 1 and all(window.mode == "zeros" for window in windows)
+
+
+def numbers(target: Target, windows: Windows) -> tuple[int, int]:
+    """What `emit` takes for these windows: (width, stride)."""
+    width, stride = windows[1].kernel, windows[1].stride
+    own = width in WIDTHS and windows[1].dilation == 1 and stride <= 2 and pixels(target, width) >= WORTH
+    if target.name == "neon":  # LLVM's order of loads would not fit the registers in the other cases
+        own = own and (width, stride) == (3, 1)
+    return (width if own else 0), (stride if stride <= 2 else 0)
+
+
+def padding(windows: Windows) -> tuple[int, int, int, int]:
+    """The border of zeros that the input needs: top, bottom, left, right."""
+    after = [max((w.output - 1) * w.stride + w.extent - w.before - w.input, 0) for w in windows]
+    return max(windows[0].before, 0), after[0], max(windows[1].before, 0), after[1]
+
+
+def pack(lanes: int, weight: NDArray[np.float32], bias: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """weight (channels, 1, kh, kw), bias (channels,) -> (blocks, 1 + kh·kw, lanes): bias, then taps in order of use."""
+    channels, _, kh, kw = weight.shape
+    blocks = -(-channels // lanes)
+    made = np.zeros((blocks * lanes, 1 + kh * kw), np.float32)
+    made[:channels, 1:] = weight.reshape(channels, kh * kw)
+    if bias is not None:
+        made[:channels, 0] = bias
+    return np.ascontiguousarray(made.reshape(blocks, lanes, -1).transpose(0, 2, 1))
+
+
+def arguments(
+    source: Layout,
+    target: Layout,
+    windows: Windows,
+    weights_block: int,
+    addresses: tuple[int, int, int],
+    low: float = -np.inf,
+    high: float = np.inf,
+    residual: int | None = None,
+) -> NDArray[np.int64]:
+    """The record. addresses: of the input's and output's memory, and of the weights, `weights_block` bytes a block;
+    residual: bytes from an output to the number added to it."""
+    down, across = windows
+    x, y, w = addresses
+    return record(
+        ARGUMENTS,
+        {
+            IN: x + source.origin - down.before * source.row - across.before * source.pixel,
+            IN_IMAGE: source.image,
+            IN_BLOCK: source.block,
+            IN_ROW: source.row * down.stride,
+            IN_PIXEL: source.pixel * across.stride,
+            OUT: y + target.origin,
+            OUT_IMAGE: target.image,
+            OUT_BLOCK: target.block,
+            OUT_ROW: target.row,
+            ROWS: target.height,
+            COLUMNS: target.width,
+            TAP_ROWS: down.kernel,
+            TAP_ROW: source.row * down.dilation,
+            TAP_COLUMNS: across.kernel,
+            TAP_COLUMN: source.pixel * across.dilation,
+            WEIGHTS: w,
+            WEIGHTS_BLOCK: weights_block,
+            RESIDUAL: residual or 0,
+            HAS_RESIDUAL: residual is not None,
+        },
+        {LOW: low, HIGH: high},
+    )
+
+
+def cost(source: Layout, target: Layout, windows: Windows) -> tuple[int, int]:
+    """(flops, bytes to and from memory) with every value touched once."""
+    taps = windows[0].kernel * windows[1].kernel
+    lanes = target.blocks * target.lanes
+    flops = 2 * target.images * lanes * target.height * target.width * taps
+    moved = source.images * lanes * source.height * source.width + flops // (2 * taps) + lanes * (1 + taps)
+    return flops, 4 * moved
