@@ -10,6 +10,7 @@ stride, 1x1, fully connected layers (one pixel an image), and one phase of a tra
 from __future__ import annotations
 
 from striate.engine.emit import Code
+from striate.engine.kernels.tile import BLOCK, CONTEXT
 from striate.engine.target import Target
 
 IN, IN_IMAGE, IN_ROW, IN_PIXEL = 0, 8, 16, 24
@@ -20,18 +21,17 @@ ROWS, COLUMNS = 64, 72
 CHUNKS, CONTEXTS, PANELS, WEIGHTS = 80, 88, 96, 104
 """Number of chunks; their contexts, one after another (`tile.CONTEXT` bytes each); the table of panels; addresses of the
 weights by [panel][chunk]."""
-MOST = 112
-"""Most pixels of one tile."""
-ARGUMENTS = 120
+MOST, POST = 112, 120
+"""Most pixels of one tile; code of `post` that finishes a tile while it is in the first-level cache, or 0."""
+ARGUMENTS = 128
 
-PANEL_OUT, PANEL_BIAS, PANEL_TILES, PANEL_SIZE = 0, 8, 16, 24
-"""A panel: bytes from an output pixel to its first vector, address of its bias, table of the tiles' code by pixels."""
+PANEL_OUT, PANEL_BIAS, PANEL_TILES, PANEL_VECTORS, PANEL_IN, PANEL_SIZE = 0, 8, 16, 24, 32, 40
+"""A panel: bytes from an output pixel to its first vector, address of its bias, table of the tiles' code by pixels,
+number of vectors, bytes from an input pixel to the panel's group of channels."""
 
 
 def emit(target: Target) -> str:
     """kernel(arguments, row, end_row, panel, end_panel, scratch): rows are counted over all images."""
-    from striate.engine.kernels.tile import CONTEXT
-
     code = Code(target, "piiiip")
     a, row, end_row, panel, end_panel, _ = code.arguments
     most = a.int(MOST)
@@ -57,7 +57,9 @@ def emit(target: Target) -> str:
         bias = code.null_unless(chunk.equals(0), entry.pointer(PANEL_BIAS))
         context = a.pointer(CONTEXTS) + chunk * CONTEXT
         table = entry.pointer(PANEL_TILES)
-        x.set(in_start)
+        last = (chunk + 1).equals(chunks)
+        post = code.null_unless(last, a.pointer(POST))
+        x.set(in_start + entry.int(PANEL_IN))
         y.set(out_start + entry.int(PANEL_OUT))
         column.set(code.int(0))
         line.set(first)
@@ -79,4 +81,6 @@ def emit(target: Target) -> str:
                         x.set(x.get() + in_turn)
                         y.set(y.get() + out_turn)
             code.call(table.pointer(size * 8), inputs, outputs, weights, bias, context)
+            with code.when(post.given):
+                code.call(post, outputs, size, entry.int(PANEL_VECTORS), context.int(BLOCK))
     return code.finish()

@@ -1,0 +1,390 @@
+"""Steps of dense products: convolutions, fully connected layers and transposed convolutions through `direct`.
+
+The table of runs says where a pixel's inputs lie: for every channel block and tap, a stretch of neighbouring numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.code import Kernel
+from striate.engine.kernels import direct, tile
+from striate.engine.kernels.record import record
+from striate.engine.plan.layout import Layout
+from striate.engine.plan.patterns import Correlation
+from striate.engine.plan.steps import Context, Memory, Step
+from striate.engine.plan.units import Unit, Value
+
+Array = NDArray[Any]
+
+CHUNK = 256 << 10
+"""Bytes of one panel's weights that stay in the second-level cache while all pixels of a task pass."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Axis:
+    """One spatial axis of a product: the first output reads input `start`, the next ones `stride` further; taps lie
+    `step` apart. `taps` are the kernel positions, in order; outputs are written from `target` on, `jump` apart.
+    """
+
+    start: int
+    stride: int
+    step: int
+    taps: tuple[int, ...]
+    count: int
+    target: int = 0
+    jump: int = 1
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """First and last input position that is read."""
+        first = self.start + min(0, self.step * (len(self.taps) - 1))
+        last = self.start + self.stride * (self.count - 1) + max(0, self.step * (len(self.taps) - 1))
+        return first, last
+
+
+def axes(body: Correlation, sizes: tuple[int, int]) -> list[tuple[Axis, Axis]]:
+    """(height, width) of each product: one for a convolution, one per output phase for its adjoint."""
+    if body.windows is None:
+        one = Axis(0, 1, 1, (0,), 1)
+        return [(one, one)]
+    if not body.adjoint:
+        h, w = (
+            Axis(-m.before, m.stride, m.dilation, tuple(range(m.kernel)), m.output) for m in body.windows
+        )
+        return [(h, w)]
+    phases = [
+        [phase for r in range(m.stride) if (phase := _phase(m, r, n)) is not None]
+        for m, n in zip(body.windows, sizes, strict=True)
+    ]
+    return [(h, w) for h in phases[0] for w in phases[1]]
+
+
+def _phase(m: Any, rest: int, size: int) -> Axis | None:
+    """Outputs x with x ≡ rest (mod stride): each reads input (x + before - u·dilation)/stride for the taps that divide."""
+    count = len(range(rest, m.input, m.stride))
+    taps = [u for u in range(m.kernel) if (rest + m.before - u * m.dilation) % m.stride == 0]
+    if not count:
+        return None
+    if not taps:
+        return Axis(0, 1, 1, (), count, rest, m.stride)
+    places = [(rest + m.before - u * m.dilation) // m.stride for u in taps]
+    step = places[1] - places[0] if len(places) > 1 else 1
+    return Axis(places[0], 1, step, tuple(taps), count, rest, m.stride)
+
+
+def border(body: Correlation, sizes: tuple[int, int]) -> tuple[int, int, int, int]:
+    """What the products read around a map of that size: top, bottom, left, right."""
+    found = [0, 0, 0, 0]
+    for pair in axes(body, sizes):
+        for k, (axis, size) in enumerate(zip(pair, sizes, strict=True)):
+            if axis.taps and axis.count:
+                first, last = axis.reach
+                found[2 * k] = max(found[2 * k], -first)
+                found[2 * k + 1] = max(found[2 * k + 1], last - size + 1)
+    return found[0], found[1], found[2], found[3]
+
+
+def covers(body: Correlation, lanes: int) -> bool:
+    """Zero padding; groups of whole channel blocks."""
+    if body.windows is not None and any(m.mode != "zeros" for m in body.windows):
+        return False
+    if body.windows is not None and any(m.before < 0 or m.after < 0 for m in body.windows):
+        return False
+    return body.groups == 1 or (body.depth % lanes == 0 and body.each % lanes == 0)
+
+
+def panels(blocks: int, most: int) -> list[int]:
+    """Output vectors, evenly split into panels of at most `most`."""
+    count = -(-blocks // most)
+    return [blocks // count + (k < blocks % count) for k in range(count)]
+
+
+def _runs(layout: Layout, channels: int, pair: tuple[Axis, Axis]) -> tuple[list[tuple[int, int]], Array]:
+    """(byte offset, steps) of every run, neighbouring ones joined; and (channel, kernel row, kernel column) by step."""
+    h, w = pair
+    runs: list[tuple[int, int]] = []
+    order = []
+    for block in range(-(-channels // layout.lanes)):
+        first = block * layout.lanes
+        steps = min(layout.lanes, channels - first)
+        for a, u in enumerate(h.taps):
+            for b, v in enumerate(w.taps):
+                offset = block * layout.block + a * h.step * layout.row + b * w.step * layout.pixel
+                if runs and runs[-1][0] + 4 * runs[-1][1] == offset:
+                    runs[-1] = runs[-1][0], runs[-1][1] + steps
+                else:
+                    runs.append((offset, steps))
+                order.append((first, steps, u, v))
+    places = [(c, u, v) for first, steps, u, v in order for c in range(first, first + steps)]
+    return runs, np.array(places, np.int64).reshape(-1, 3)
+
+
+def _chunks(runs: list[tuple[int, int]], limit: int) -> list[list[tuple[int, int]]]:
+    """Runs in groups of at most `limit` steps; a longer run is cut."""
+    pieces = []
+    for offset, steps in runs:
+        while steps > limit:
+            pieces.append((offset, limit))
+            offset, steps = offset + 4 * limit, steps - limit
+        pieces.append((offset, steps))
+    total = sum(steps for _, steps in pieces)
+    count = max(-(-total // limit), 1)
+    chunks: list[list[tuple[int, int]]] = [[]]
+    filled = 0
+    for piece in pieces:
+        if chunks[-1] and filled + piece[1] > len(chunks) * total / count + limit / 16:
+            chunks.append([])
+        chunks[-1].append(piece)
+        filled += piece[1]
+    return chunks
+
+
+def folded(unit: Unit) -> tuple[Array, Array]:
+    """Weight (as declared) and bias by output channel, with what was folded into them, float32."""
+    body = unit.body
+    assert isinstance(body, Correlation)
+    weight = unit.weights["weight"]
+    count = body.groups * body.each
+    bias = unit.weights["bias"].astype(np.float64) if body.bias else np.zeros(count)
+    if unit.scale is not None:
+        if body.adjoint:
+            by = unit.scale.reshape(body.groups, 1, body.each, *([1] * (weight.ndim - 2)))
+            shape = weight.shape
+            weight = (weight.reshape(body.groups, body.depth, *shape[1:]) * by).reshape(shape)
+        else:
+            weight = weight * unit.scale.reshape(-1, *([1] * (weight.ndim - 1)))
+        bias = bias * unit.scale
+    if unit.shift is not None:
+        bias = bias + unit.shift
+    return weight.astype(np.float32, copy=False), bias.astype(np.float32)
+
+
+def _matrix(body: Correlation, weight: Array, group: int, places: Array, shape: tuple[int, int, int]) -> Array:
+    """(outputs of the group, steps): the group's weights in the order of the runs."""
+    if body.adjoint:
+        whole = weight.reshape(body.groups, body.depth, body.each, *_kernel(body))[group].transpose(1, 0, 2, 3)
+    elif body.windows is None:
+        whole = weight.reshape(body.each, *shape)
+    else:
+        whole = weight.reshape(body.groups, body.each, body.depth, *_kernel(body))[group]
+    _, height, width = whole.shape[1:]
+    flat = whole.reshape(body.each, -1)
+    index = (places[:, 0] * height + places[:, 1]) * width + places[:, 2]
+    if len(index) == flat.shape[1] and (index == np.arange(len(index))).all():
+        return flat
+    return flat[:, index]
+
+
+def _kernel(body: Correlation) -> tuple[int, int]:
+    assert body.windows is not None
+    return body.windows[0].kernel, body.windows[1].kernel
+
+
+def packed(matrix: Array, split: list[int], lanes: int) -> Array:
+    """Panels one behind another, each [step][vector][lane]; missing outputs are zero."""
+    outputs, steps = matrix.shape
+    whole = np.zeros(steps * sum(split) * lanes, np.float32)
+    at = 0
+    for first, size in zip(np.cumsum([0, *split[:-1]]).tolist(), split, strict=True):
+        part = matrix[first * lanes : (first + size) * lanes]
+        whole[at : at + steps * size * lanes].reshape(steps, size * lanes)[:, : len(part)] = part.T
+        at += steps * size * lanes
+    return whole
+
+
+def _panel(context: Context, pixels: int, blocks: int) -> int:
+    """Output vectors of a panel: the one whose tiles waste least of the multipliers' time."""
+    target = context.target
+
+    def time(size: int) -> float:
+        most = target.tiles[size - 1]
+        tiles = -(-pixels // most)
+        split = panels(blocks, size)
+        # A step of a tile costs its products, or the loads of its weights where these are more.
+        per = [max(pixels * s, tiles * s * 2.0, tiles * 5.0) + 0.25 * tiles * s for s in split]
+        return sum(per)
+
+    return min(range(1, target.panel + 1), key=lambda size: (time(size), -size))
+
+
+def steps(unit: Unit, context: Context) -> list[Step]:
+    """Direct products for a correlation that `covers` accepts."""
+    body = unit.body
+    assert isinstance(body, Correlation)
+    x, y = unit.inputs[0].shaped, unit.outputs[0]
+    shape = x.channels, x.height, x.width
+    if body.windows is None:
+        return [_linear(unit, body, x, y, shape, context)]
+    found = [
+        _product(unit, body, x, y, pair, shape, context, k)
+        for k, pair in enumerate(axes(body, (x.height, x.width)))
+    ]
+    return found
+
+
+def _linear(
+    unit: Unit, body: Correlation, x: Value, y: Value, shape: tuple[int, int, int], context: Context
+) -> Step:
+    """A fully connected layer: on a flattened map the whole map is the window; else every pixel is one."""
+    if unit.inputs[0].flat:
+        h, w = (Axis(0, 1, 1, tuple(range(n)), 1) for n in shape[1:])
+        return _product(unit, body, x, y, (h, w), shape, context, 0)
+    pair = Axis(0, 1, 1, (0,), x.height), Axis(0, 1, 1, (0,), x.width)
+    return _product(unit, body, x, y, pair, (body.depth, 1, 1), context, 0)
+
+
+def _product(
+    unit: Unit, body: Correlation, x: Value, y: Value, pair: tuple[Axis, Axis],
+    shape: tuple[int, int, int], context: Context, phase: int,
+) -> Step:  # fmt: skip
+    target = context.target
+    h, w = pair
+    source, result = x.layout, y.layout
+    depth = body.depth if body.windows is not None else shape[0]
+    blocks = -(-body.each // target.lanes)
+    pixels = x.images * h.count * w.count
+    size = _panel(context, pixels, blocks)
+    one = panels(blocks, size)
+    split = one * body.groups
+    runs, places = _runs(source, depth, pair)
+    limit = max(CHUNK // (4 * target.lanes * max(one)), 64)
+    chunks = _chunks(runs, limit)
+    total = len(places)
+    kernels = {
+        (pixels_, vectors): Kernel("tile", (pixels_, vectors))
+        for vectors in set(one)
+        for pixels_ in range(1, min(target.tiles[vectors - 1], max(pixels, 1)) + 1)
+    }
+    post = None if unit.post is None else post_kernel(unit)
+
+    def record_(memory: Memory) -> Array:
+        weight, bias = _Once(unit), np.zeros(0)
+        key = (unit.name, "direct", phase, target.name, tuple(one))
+
+        def weights_() -> Array:
+            made, _ = weight.get()
+            parts = [_matrix(body, made, g, places, shape) for g in range(body.groups)]
+            return np.concatenate([packed(part, one, target.lanes) for part in parts])
+
+        def bias_() -> Array:
+            _, made = weight.get()
+            padded = np.zeros((body.groups, blocks * target.lanes), np.float32)
+            padded[:, : body.each] = made.reshape(body.groups, body.each)
+            return padded.reshape(-1)
+
+        base, biases = memory.constant(key, weights_), memory.constant((*key, "bias"), bias_)
+        del bias
+        contexts = np.zeros(len(chunks) * tile.CONTEXT // 8, np.int64)
+        table = []
+        delta = 0
+        if unit.residual is not None:
+            delta = memory.at(unit.residual) - memory.at(y)
+        for k, chunk in enumerate(chunks):
+            last = k == len(chunks) - 1
+            runs_ = np.array(chunk, np.int64).reshape(-1)
+            at = memory.constant((unit.name, id(chunk), "runs"), lambda runs_=runs_: runs_)  # type: ignore[misc]
+            own = record(
+                tile.CONTEXT,
+                {
+                    tile.RUNS: at,
+                    tile.COUNT: len(chunk),
+                    tile.BLOCK: result.block,
+                    tile.RESIDUAL: delta,
+                    tile.HAS_RESIDUAL: int(last and unit.residual is not None),
+                },
+                {
+                    tile.LOW: unit.low if last else -math.inf,
+                    tile.HIGH: unit.high if last else math.inf,
+                },
+            )
+            contexts[k * len(own) : (k + 1) * len(own)] = own
+        address = base
+        rows = []
+        tiles = {}
+        for vectors in set(one):
+            code = np.zeros(target.tiles[vectors - 1] + 1, np.int64)
+            for (count, width), kernel in kernels.items():
+                if width == vectors:
+                    code[count] = memory.kernel(kernel)
+            tiles[vectors] = memory.constant((unit.name, id(chunks), "tiles", vectors), lambda code=code: code)  # type: ignore[misc]
+        for index, vectors in enumerate(split):
+            group, inner = divmod(index, len(one))
+            before = sum(one[:inner])
+            rows += [
+                group * (body.each // target.lanes) * result.block + before * result.block,
+                biases + 4 * target.lanes * (group * blocks + before),
+                tiles[vectors],
+                vectors,
+                group * (body.depth // target.lanes) * source.block if body.groups > 1 else 0,
+            ]
+            for chunk in chunks:
+                table.append(address)
+                address += 4 * target.lanes * vectors * sum(steps for _, steps in chunk)
+        panel_table = memory.constant((unit.name, id(chunks), "panels"), lambda: np.array(rows, np.int64))
+        weight_table = memory.constant((unit.name, id(chunks), "weights"), lambda: np.array(table, np.int64))
+        context_table = memory.constant((unit.name, id(chunks), "contexts"), lambda: contexts)
+        return record(
+            direct.ARGUMENTS,
+            {
+                direct.IN: memory.at(x) + h.start * source.row + w.start * source.pixel,
+                direct.IN_IMAGE: x.image,
+                direct.IN_ROW: h.stride * source.row,
+                direct.IN_PIXEL: w.stride * source.pixel,
+                direct.OUT: memory.at(y) + h.target * result.row + w.target * result.pixel,
+                direct.OUT_IMAGE: y.image,
+                direct.OUT_ROW: h.jump * result.row,
+                direct.OUT_PIXEL: w.jump * result.pixel,
+                direct.ROWS: h.count,
+                direct.COLUMNS: w.count,
+                direct.CHUNKS: len(chunks),
+                direct.CONTEXTS: context_table,
+                direct.PANELS: panel_table,
+                direct.WEIGHTS: weight_table,
+                direct.MOST: target.tiles[max(one) - 1],
+                direct.POST: memory.kernel(post) if post is not None else 0,
+            },
+        )
+
+    weight_bytes = 4 * total * sum(split) * target.lanes
+    return Step(
+        unit,
+        "direct",
+        f"{target.tiles[max(one) - 1]}x{max(one)}",
+        Kernel("direct"),
+        record_,
+        x.images * h.count,
+        len(split),
+        unit.reads,
+        unit.outputs,
+        (*kernels.values(), *(() if post is None else (post,))),
+        flops=2.0 * pixels * total * body.each * body.groups,
+        weights=weight_bytes,
+        by_parts=weight_bytes > source.bytes and len(split) >= 2 * context.threads,
+    )
+
+
+class _Once:
+    """Folded weights, made when first asked for."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
+        self._made: tuple[Array, Array] | None = None
+
+    def get(self) -> tuple[Array, Array]:
+        if self._made is None:
+            self._made = folded(self._unit)
+        return self._made
+
+
+def post_kernel(unit: Unit) -> Kernel:
+    """The kernel of an epilogue that is no clamp."""
+    from striate.engine.kernels.expression import text
+
+    assert unit.post is not None
+    return Kernel("post", (text(unit.post, {"x0": "a"}),))

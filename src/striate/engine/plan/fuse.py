@@ -1,0 +1,226 @@
+"""From nodes to units: batch norm into weights, bias, activation and residual into the store of what feeds them.
+
+Renamings (flatten of a 1x1 map, permutations, dropout at inference) cost nothing: the value keeps its memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.plan import patterns
+from striate.engine.plan.patterns import Correlation, Elementwise, Moves, Norm, Pool, Rename, Softmax
+from striate.engine.plan.units import ROLES, Map, Nest, Unit, Value
+from striate.network import Network, Node
+from striate.statement import Call, Expr, Load, walk
+
+Array = NDArray[Any]
+
+
+class Graph:
+    """Values by name and units in running order, for a network declared on a whole batch."""
+
+    def __init__(self, net: Network, weights: Mapping[str, Array], keep: Collection[str]) -> None:
+        self.net, self.weights = net, weights
+        self.keep = set(keep)
+        self.values: dict[str, Value] = {}
+        self._clock = 0
+        self.made: dict[Value, Unit] = {}
+        self.readers: dict[str, int] = {}
+        for node in net.nodes:
+            for value in node.inputs:
+                self.readers[value] = self.readers.get(value, 0) + 1
+        for name, spec in net.inputs.items():
+            self.values[name] = Value(name, spec.shape, ROLES[len(spec.shape)], given=True, kept=name in self.keep)
+        for node in net.nodes:
+            self._add(node)
+
+    def _add(self, node: Node) -> None:
+        declaration = self.net.declarations[node.name]
+        inputs = [self.values[name] for name in node.inputs]
+        weights = {p.name: self.weights[f"{node.name}.{p.name}"] for p in declaration.parameters}
+        outputs = []
+        for name, spec in zip(node.outputs, declaration.outputs, strict=True):
+            roles = ROLES.get(len(spec.shape), "")
+            outputs.append(Value(name, spec.shape, roles, kept=name in self.keep))
+            self.values[name] = outputs[-1]
+        pattern = patterns.recognise(declaration)
+        if isinstance(pattern, Rename) and self._renamed(pattern, inputs[0], outputs[0]):
+            return
+        unit = Unit([node.name], Nest(), inputs, outputs, declaration, weights)
+        if isinstance(pattern, Elementwise):
+            found = self._map(pattern, unit)
+            if found is not None:
+                unit.body = found
+                if self._absorbed(unit, found):
+                    return
+        elif isinstance(pattern, Correlation):
+            if inputs[0].roles[pattern.channel : pattern.channel + 1] == "c" and not (
+                pattern.windows and inputs[0].roles not in ("nchw", "ncw")
+            ):
+                unit.body = pattern
+                outputs[0].roles = inputs[0].roles
+        elif isinstance(pattern, Norm | Softmax):
+            if inputs[0].roles[pattern.channel : pattern.channel + 1] == "c":
+                unit.body = pattern
+                outputs[0].roles = inputs[0].roles
+        elif isinstance(pattern, Pool | Moves) and all(x.roles == ROLES[len(x.shape)] for x in inputs):
+            unit.body = pattern
+        self._append(unit)
+
+    @property
+    def units(self) -> list[Unit]:
+        """In running order: a unit runs where its last node stood, so that all it reads is there."""
+        return sorted(set(self.made.values()), key=lambda unit: unit.order)
+
+    def _append(self, unit: Unit) -> None:
+        self._clock += 1
+        unit.order = self._clock
+        for value in unit.outputs:
+            self.made[value] = unit
+
+    def _renamed(self, pattern: Rename, x: Value, y: Value) -> bool:
+        """Let y stand for x's memory, if it can."""
+        if x.given or (y.kept and x.kept):
+            return False
+        if pattern.kind == "same":
+            y.roles = x.roles
+        elif pattern.kind == "permute":
+            y.roles = "".join(x.roles[axis] for axis in pattern.axes)
+            if [r for r in y.roles if r != "c"] != [r for r in x.roles if r != "c"]:
+                y.roles = ROLES[len(y.shape)]
+                return False
+        elif x.flat or x.roles != ROLES[len(x.shape)]:
+            return False
+        else:
+            y.flat = math.prod(x.shape[2:]) != 1
+        y.home, y.flat = x, y.flat or x.flat
+        return True
+
+    def _map(self, pattern: Elementwise, unit: Unit) -> Map | None:
+        """The map over this unit's values, or None where axes do not suit."""
+        lead = [value for value, k in zip(unit.inputs, range(99)) if pattern.operands.get(f"x{k}") == "s"]
+        if not lead or not lead[0].roles or lead[0].flat:
+            return None
+        roles = lead[0].roles
+        kinds, values, constants = {}, {}, {}
+        for name, kind in pattern.operands.items():
+            if name.startswith("x") and name[1:].isdigit():
+                value = unit.inputs[int(name[1:])]
+                if kind == "s" and value.roles == roles and not value.flat:
+                    kinds[name] = "s"
+                elif kind in ("i", "p") and roles == "nchw" == value.roles:
+                    kinds[name] = kind
+                else:
+                    return None
+                values[name] = value
+            elif kind[0] == "c" and roles[int(kind[1:])] == "c":
+                kinds[name] = "c"
+                constants[name] = np.broadcast_to(unit.weights[name].reshape(-1), lead[0].channels)
+            else:
+                return None
+        unit.outputs[0].roles = roles
+        return Map(pattern.value, kinds, values, constants)
+
+    # fusion
+
+    def _absorbed(self, unit: Unit, found: Map) -> bool:
+        """Let the unit that makes an operand do this map in its store."""
+        (y,) = unit.outputs
+        for name in sorted(found.values, key=lambda n: -self._order(found.values[n])):
+            x = self._sole(found.values[name])
+            target = self.made.get(x) if x is not None else None
+            if target is None or found.kinds[name] != "s" or x is not target.outputs[0]:
+                continue
+            if self._into(target, found, name):
+                target.nodes += unit.nodes
+                target.outputs = [y]
+                self._append(target)
+                return True
+        return False
+
+    def _order(self, value: Value) -> int:
+        unit = self.made.get(value)
+        return unit.order if unit is not None else -1
+
+    def _sole(self, value: Value) -> Value | None:
+        """The value that this one is a name of, if nothing else reads it under any name."""
+        while not value.kept and not value.flat and self.readers.get(value.name, 0) == 1:
+            if value.home is None:
+                return value
+            value = value.home
+        return None
+
+    def _into(self, unit: Unit, found: Map, name: str) -> bool:
+        if isinstance(unit.body, Map):
+            return self._composed(unit, unit.body, found, name)
+        if not isinstance(unit.body, Correlation) or unit.post is not None:
+            return False
+        others = [other for other in found.values if other != name]
+        if not others and not unit.clamped and unit.residual is None:
+            folded = patterns.affine(found.value, name, found.constants)
+            if folded is not None:
+                scale, shift = (np.broadcast_to(part, unit.outputs[0].channels) for part in folded)
+                unit.shift = shift + scale * (0 if unit.shift is None else unit.shift)
+                unit.scale = scale * (1 if unit.scale is None else unit.scale)
+                return True
+        if found.constants:
+            return False
+        if not others:
+            limits = patterns.clamp(found.value, name)
+            if limits is not None:
+                low, high = limits
+                unit.low, unit.high = max(unit.low, low), min(unit.high, high)
+                return unit.low <= unit.high
+            unit.post = _renamed_operand(found.value, name)
+            return True
+        if len(others) == 1 and unit.residual is None and not unit.clamped and found.kinds[others[0]] == "s":
+            match found.value:
+                case Call("add", (Load(), Load())) if found.values[others[0]] is not found.values[name]:
+                    other = found.values[others[0]]
+                    if not other.given and _extent(other) == _extent(found.values[name]):
+                        unit.residual = other
+                        return True
+        return False
+
+    def _composed(self, unit: Unit, body: Map, found: Map, name: str) -> bool:
+        """Two maps in one: the inner one's operands get names of their own."""
+        if len(body.kinds) + len(found.kinds) > 8:
+            return False
+        names = {old: f"m{len(unit.nodes)}_{old}" for old in body.kinds}
+        inner = substituted(body.value, {old: Load(new, ()) for old, new in names.items()})
+        if sum(load.tensor == name for load in walk(found.value)) > 1 and not isinstance(inner, Load):
+            return False  # it would be computed twice
+        body.value = substituted(found.value, {name: inner})
+        for table in ("kinds", "values", "constants"):
+            old = getattr(body, table)
+            new = {other: item for other, item in getattr(found, table).items() if other != name}
+            setattr(body, table, {names[key]: item for key, item in old.items()} | new)
+        unit.inputs += [value for key, value in found.values.items() if key != name]
+        return True
+
+
+def substituted(expr: Expr, by: Mapping[str, Expr]) -> Expr:
+    if isinstance(expr, Load):
+        return by.get(expr.tensor, expr)
+    if isinstance(expr, Call):
+        return Call(expr.function, tuple(substituted(arg, by) for arg in expr.args))
+    return expr
+
+
+def _extent(value: Value) -> tuple[int, int, int, int]:
+    return value.images, value.channels, value.height, value.width
+
+
+def _renamed_operand(expr: Expr, name: str) -> Expr:
+    return substituted(expr, {name: Load("x0", ())})
+
+
+def graph(net: Network, weights: Mapping[str, Array], keep: Collection[str]) -> Graph:
+    """Units of a network, fused; values named in `keep` stay as they are."""
+    return Graph(net, weights, keep)
+

@@ -1,0 +1,516 @@
+"""What a declaration computes, in the shapes that kernels know. Read off its statements; no op is known here by name.
+
+A declaration that fits no pattern is run as a generic loop nest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.derivatives import FUNCTIONS
+from striate.geometry import Adaptive, AxisMap, Shift, Whole, Window
+from striate.op import Declaration
+from striate.statement import Affine, Call, Const, Expr, Index, Inside, Load, Statement, Tap, call, walk
+
+Array = NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Correlation:
+    """Sum over channels (of a group) and window taps of input times weight; a fully connected layer has no windows.
+
+    channel: the input axis that is summed over. windows: (height, width). adjoint: the windows address the output.
+    weight: (groups·each, depth, kernel height, kernel width), or for the adjoint (groups·depth, each, …).
+    """
+
+    channel: int
+    groups: int
+    depth: int
+    each: int
+    windows: tuple[Window, Window] | None
+    bias: bool
+    adjoint: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Pool:
+    """Maximum or mean over windows of every channel. maps: (height, width); padded: the mean counts padding, too."""
+
+    reduce: str
+    maps: tuple[AxisMap, AxisMap]
+    padded: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Elementwise:
+    """Each output from the same position of its operands. operands: tensor name -> how it is spread.
+
+    "s" same shape; "c1" one number per position along axis 1, and so on; "i" one per image and channel; "p" one per
+    pixel.
+    """
+
+    value: Expr
+    operands: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rename:
+    """The same numbers under another shape. kind: "same", "permute" (axes: output axis -> input axis) or "flat"."""
+
+    kind: str
+    axes: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """Channels of input `port` from `source` on become output channels from `target` on; rows and columns by `maps`."""
+
+    port: int
+    output: int
+    source: int
+    target: int
+    channels: int
+    maps: tuple[Shift, Shift] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Moves:
+    """Outputs put together from pieces of the inputs: concatenation, split, slice, zero padding."""
+
+    pieces: tuple[Piece, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Softmax:
+    """Softmax over one axis, or its logarithm."""
+
+    channel: int
+    log: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Norm:
+    """(x - mean)/sqrt(variance + eps), then times weight plus bias if `scaled`.
+
+    groups 0: over axis `channel`, at every position; else over each group of channels and all positions of an image.
+    """
+
+    channel: int
+    groups: int
+    eps: float
+    scaled: bool
+
+
+Pattern = Correlation | Pool | Elementwise | Rename | Moves | Softmax | Norm
+
+
+def recognise(declaration: Declaration) -> Pattern | None:
+    """The pattern of a declaration, or None."""
+    for find in (_rename, _correlation, _adjoint, _pool, _elementwise, _moves, _norm, _softmax):
+        found = find(declaration)
+        if found is not None:
+            return found
+    return None
+
+
+def _plain(items: Sequence[Index]) -> list[str | None]:
+    """The variable of each index that is nothing but one."""
+    return [item.variable if isinstance(item, Affine) else None for item in items]
+
+
+def _terms(item: Index) -> dict[str, int] | None:
+    """Coefficients of a purely linear index."""
+    if isinstance(item, Affine) and not item.offset and item.divisor == 1 and not item.modulus:
+        return dict(item.terms)
+    return None
+
+
+def _product(statement: Statement, declaration: Declaration) -> tuple[Load, Load] | None:
+    """(input, weight) of a sum of their product."""
+    names = {p.name for p in declaration.parameters}
+    match statement.value:
+        case Call("mul", (Load() as x, Load() as w)) if (
+            statement.reduce == "sum" and x.tensor == "x0" and w.tensor in names and w.tensor == "weight"
+        ):
+            return x, w
+    return None
+
+
+def _bias(start: Expr | None) -> bool | None:
+    """Whether there is a bias; None where the start is something else."""
+    if start is None:
+        return False
+    return True if isinstance(start, Load) and start.tensor == "bias" else None
+
+
+def _two(maps: Sequence[Any], sizes: Sequence[int]) -> tuple[Any, Any] | None:
+    """(height, width) of one or two spatial axes; a lone axis is the width."""
+    if len(maps) == 1:
+        return Window(1, 1), maps[0]
+    return (maps[0], maps[1]) if len(maps) == 2 else None
+
+
+def _correlation(declaration: Declaration) -> Correlation | None:
+    if len(declaration.statements) != 1 or len(declaration.inputs) != 1:
+        return None
+    (statement,) = declaration.statements
+    found, bias = _product(statement, declaration), _bias(statement.start)
+    if found is None or bias is None:
+        return None
+    x, w = found
+    free, reduced = statement.domain.free, statement.domain.reduced
+    if "c" not in reduced:
+        return None
+    channel, maps = -1, []
+    for axis, item in enumerate(x.index):
+        terms = _terms(item)
+        if terms and "c" in terms:
+            channel = axis
+        elif isinstance(item, Tap):
+            if not isinstance(item.map, Window) or item.out not in free:
+                return None
+            maps.append(item.map)
+        elif not (isinstance(item, Affine) and item.variable in free):
+            return None
+    if channel < 0 or set(reduced) - {"c"} != {i.tap for i in x.index if isinstance(i, Tap)}:
+        return None
+    order = [i.out if isinstance(i, Tap) else i.variable for a, i in enumerate(x.index) if a != channel]  # type: ignore[union-attr]
+    if order != [name for a, name in enumerate(_plain(statement.index)) if a != channel]:
+        return None
+    windows = _two(maps, ()) if maps else None
+    if maps and (windows is None or channel != 1):
+        return None
+    return Correlation(
+        channel, free.get("g", 1), reduced["c"], free["k"], windows, bias
+    )
+
+
+def _adjoint(declaration: Declaration) -> Correlation | None:
+    """A convolution's adjoint: the product is scattered through the windows; a bias may follow."""
+    first, *rest = declaration.statements or (None,)
+    if first is None or len(rest) > 1 or len(declaration.inputs) != 1:
+        return None
+    found = _product(first, declaration)
+    taps = [i for i in first.index if isinstance(i, Tap)]
+    if found is None or not taps or not all(isinstance(tap.map, Window) for tap in taps):
+        return None
+    if rest and not (
+        isinstance(rest[0].value, Call)
+        and rest[0].value.function == "add"
+        and [load.tensor for load in walk(rest[0].value)] == [first.target, "bias"]
+    ):
+        return None
+    windows = _two([tap.map for tap in taps], ())
+    if windows is None:
+        return None
+    free = first.domain.free
+    return Correlation(1, free.get("g", 1), first.domain.reduced["c"], free["k"], windows, bool(rest), adjoint=True)
+
+
+def _pool(declaration: Declaration) -> Pool | None:
+    first, *rest = declaration.statements or (None,)
+    if first is None or not isinstance(first.value, Load) or first.reduce not in ("max", "sum"):
+        return None
+    x = first.value
+    if x.tensor != "x0" or _plain(x.index[:2]) != _plain(first.index[:2]) or len(declaration.inputs) != 1:
+        return None
+    taps = [i for i in x.index[2:] if isinstance(i, Tap)]
+    if len(taps) != len(x.index) - 2 or [tap.out for tap in taps] != _plain(first.index[2:]):
+        return None
+    maps = _two([tap.map for tap in taps], ())
+    if maps is None or not all(isinstance(m, Window | Adaptive | Whole) for m in maps):
+        return None
+    if any(isinstance(m, Window) and m.mode != "zeros" for m in maps):
+        return None
+    if first.reduce == "max":
+        return Pool("max", maps) if not rest and x.outside == -math.inf else None
+    match rest:
+        case [Statement(value=counted, reduce="sum"), Statement(value=Call("div", (Load("t0"), Load("t1"))))]:
+            insides = _insides(counted)
+            if insides and len({inside.padded for inside in insides}) == 1:
+                return Pool("mean", maps, insides[0].padded)
+    return None
+
+
+def _insides(expr: Expr) -> list[Inside]:
+    if isinstance(expr, Inside):
+        return [expr]
+    if isinstance(expr, Call) and expr.function == "mul":
+        return [inside for arg in expr.args for inside in _insides(arg)]
+    return []
+
+
+def _covering(statement: Statement, shape: Sequence[int]) -> list[str] | None:
+    """The target's variables when the statement fills the whole output, each axis by one variable."""
+    names = _plain(statement.index)
+    if statement.reduce or None in names or statement.start is not None:
+        return None
+    found = [name for name in names if name]
+    return found if [statement.domain.free[name] for name in found] == list(shape) else None
+
+
+def _elementwise(declaration: Declaration) -> Elementwise | None:
+    if len(declaration.statements) != 1 or len(declaration.outputs) != 1:
+        return None
+    (statement,) = declaration.statements
+    shape = declaration.outputs[0].shape
+    names = _covering(statement, shape)
+    if names is None or not _pure(statement.value):
+        return None
+    operands: dict[str, str] = {}
+    shapes = {f"x{k}": spec.shape for k, spec in enumerate(declaration.inputs)}
+    shapes |= {p.name: p.shape for p in declaration.parameters}
+    for load in walk(statement.value):
+        kind = _spread(load, names, shape, shapes[load.tensor])
+        if kind is None or operands.get(load.tensor, kind) != kind:
+            return None
+        operands[load.tensor] = kind
+    return Elementwise(statement.value, operands) if operands else None
+
+
+def _pure(expr: Expr) -> bool:
+    return isinstance(expr, Load | Const) or (isinstance(expr, Call) and all(map(_pure, expr.args)))
+
+
+def _spread(load: Load, names: Sequence[str], shape: Sequence[int], own: Sequence[int]) -> str | None:
+    """How an operand is spread over the output, channels taken for axis 1."""
+    used = []
+    for item, size in zip(load.index, own, strict=True):
+        terms = _terms(item)
+        if terms == {} and size == 1:
+            used.append("")
+        elif isinstance(item, Affine) and item.variable in names and size == shape[names.index(item.variable)]:
+            used.append(item.variable)
+        else:
+            return None
+    if used == list(names):
+        return "s"
+    if len(used) == len(names):
+        pairs = [(u, n) for u, n in zip(used, names, strict=True)]
+        if any(u not in ("", n) for u, n in pairs):
+            return None
+        kept = [axis for axis, (u, _) in enumerate(pairs) if u]
+        if kept == [0, 1] or (kept == [1] and shape[0] == 1):
+            return "i"
+        if kept == [axis for axis in range(len(names)) if axis != 1]:
+            return "p"
+    named = [u for u in used if u]
+    if not named and not load.tensor.startswith("x"):
+        return "c1"
+    return f"c{names.index(named[0])}" if len(named) == 1 and not load.tensor.startswith("x") else None
+
+
+def _rename(declaration: Declaration) -> Rename | None:
+    if len(declaration.inputs) != 1 or len(declaration.outputs) != 1 or declaration.parameters:
+        return None
+    x, y = declaration.inputs[0].shape, declaration.outputs[0].shape
+    if len(declaration.statements) == 3 and x == y:
+        pool = _pool(declaration)
+        if pool is not None and pool.reduce == "mean" and all(_trivial(m) for m in pool.maps):
+            return Rename("same")
+    if len(declaration.statements) != 1:
+        return None
+    (statement,) = declaration.statements
+    value = statement.value
+    if not isinstance(value, Load) or statement.reduce or statement.start is not None:
+        return None
+    source, target = _plain(value.index), _plain(statement.index)
+    free = statement.domain.free
+    if None not in source and None not in target:
+        if [free[v] for v in source if v] != list(x) or [free[v] for v in target if v] != list(y):
+            return None
+        if source == target:
+            return Rename("same")
+        return Rename("permute", tuple(source.index(v) for v in target))
+    if None not in source and [free[v] for v in source if v] == list(x) and len(y) == 2:
+        terms = _terms(statement.index[1])
+        if target[0] == source[0] and terms is not None:
+            step, wanted = 1, {}
+            for v in reversed(source[1:]):
+                if v and free[v] > 0:
+                    wanted[v] = step
+                    step *= free[v]
+            same = {v: k for v, k in terms.items() if free[v] > 1} == {v: k for v, k in wanted.items() if free[v] > 1}
+            if same and y[1] == step:
+                return Rename("flat")
+    return None
+
+
+def _trivial(m: AxisMap) -> bool:
+    if isinstance(m, Adaptive):
+        return m.input == m.size
+    return isinstance(m, Window) and m.kernel == m.stride == 1 and not m.before and not m.after
+
+
+def _moves(declaration: Declaration) -> Moves | None:
+    pieces = []
+    for statement in declaration.statements:
+        value = statement.value
+        if not isinstance(value, Load) or statement.reduce or statement.start is not None or value.outside:
+            return None
+        if not value.tensor.startswith("x") or len(value.index) != len(statement.index) or len(value.index) < 2:
+            return None
+        if _plain(value.index[:1]) != _plain(statement.index[:1]):
+            return None
+        free = statement.domain.free
+        output = int(statement.target[1:]) if statement.target[1:].isdigit() and statement.target[0] == "y" else None
+        if output is None:
+            return None
+        x, y = declaration.inputs[int(value.tensor[1:])], declaration.outputs[output]
+        ends = (_from(statement.index[1]), _from(value.index[1]))
+        if isinstance(value.index[1], Tap):
+            shift = value.index[1].map
+            if not isinstance(shift, Shift) or shift.step != 1 or shift.mode != "zeros":
+                return None
+            if _from(statement.index[1]) != (value.index[1].out, 0):
+                return None
+            first = max(shift.before, 0)
+            count = min(shift.output - first, x.shape[1] - max(-shift.before, 0))
+            span = (max(-shift.before, 0), first, max(count, 0))
+        elif ends[0] and ends[1] and ends[0][0] == ends[1][0]:
+            span = (ends[1][1], ends[0][1], free[ends[0][0]])
+        else:
+            return None
+        maps = []
+        for a, b, n in zip(statement.index[2:], value.index[2:], x.shape[2:], strict=True):
+            out = _from(a)
+            if out is None or out[1]:
+                return None
+            if isinstance(b, Tap) and isinstance(b.map, Shift) and b.out == out[0] and b.map.mode == "zeros":
+                maps.append(b.map)
+            elif _from(b) == out:
+                maps.append(Shift(n, 0, free[out[0]] - n))
+            else:
+                return None
+        if tuple(m.output for m in maps) != y.shape[2:] or len(maps) not in (0, 1, 2):
+            return None
+        both = (Shift(1), Shift(1)) if not maps else (Shift(1), maps[0]) if len(maps) == 1 else (maps[0], maps[1])
+        pieces.append(Piece(int(value.tensor[1:]), output, *span, both))
+    return Moves(tuple(pieces)) if pieces else None
+
+
+def _from(item: Index) -> tuple[str, int] | None:
+    """(variable, offset) of an index that is a variable plus an offset."""
+    if isinstance(item, Affine) and len(item.terms) == 1 and item.terms[0][1] == 1:
+        return (item.terms[0][0], item.offset) if item.divisor == 1 and not item.modulus else None
+    return None
+
+
+def _norm(declaration: Declaration) -> Norm | None:
+    if [s.target for s in declaration.statements] != ["t0", "t1", "y0"] or len(declaration.inputs) != 1:
+        return None
+    mean, variance, y = declaration.statements
+    x0 = next((load for load in walk(mean.value) if load.tensor == "x0"), None)
+    axes = None if x0 is None else _reduced_axes(mean, x0)
+    match mean.value, y.value:
+        case Call("mul", (Load("x0") as x, Const(share))), value if axes is not None:
+            pass
+        case _:
+            return None
+    t0, t1 = Load("t0", mean.index), Load("t1", mean.index)
+    far = x - t0
+    if variance.value != far * far * Const(share) or abs(share * math.prod(mean.domain.reduced.values()) - 1) > 1e-6:
+        return None
+    match value:
+        case Call("add", (Call("mul", (inner, Load("weight"))), Load("bias"))):
+            scaled = True
+        case inner:
+            scaled = False
+    match inner:
+        case Call("div", (top, Call("sqrt", (Call("add", (below, Const(eps))),)))) if top == far and below == t1:
+            return Norm(*axes, eps, scaled)
+    return None
+
+
+def _reduced_axes(statement: Statement, x: Load) -> tuple[int, int] | None:
+    """(channel axis, groups) of a reduction over one axis at every position, or over groups of channels and space."""
+    reduced = statement.domain.reduced
+    names = _plain(x.index)
+    if len(reduced) == 1 and None not in names:
+        (name,) = reduced
+        return (names.index(name), 0) if name in names else None
+    terms = _terms(x.index[1]) or {}
+    if "g" in terms and set(terms) == {"g", "c"} and set(reduced) == {"c", *names[2:]} and None not in names[2:]:
+        return 1, statement.domain.free["g"]
+    return None
+
+
+def _softmax(declaration: Declaration) -> Softmax | None:
+    if [s.target for s in declaration.statements] != ["t0", "t1", "y0"] or declaration.parameters:
+        return None
+    top, total, y = declaration.statements
+    x = top.value
+    if not isinstance(x, Load) or top.reduce != "max" or len(top.domain.reduced) != 1 or None in _plain(x.index):
+        return None
+    (name,) = top.domain.reduced
+    channel = _plain(x.index).index(name)
+    t0, t1 = Load("t0", top.index), Load("t1", top.index)
+    raised = call("exp", x - t0)
+    if total.reduce != "sum" or total.value != raised:
+        return None
+    if y.value == raised / t1:
+        return Softmax(channel, log=False)
+    return Softmax(channel, log=True) if y.value == x - t0 - call("log1p", t1 - 1.0) else None
+
+
+def clamp(expr: Expr, operand: str) -> tuple[float, float] | None:
+    """(low, high) of a clamp of one operand; infinite where a side is open."""
+    match expr:
+        case Load(tensor=name) if name == operand:
+            return -math.inf, math.inf
+        case Call("max", (inner, Const(value))) | Call("max", (Const(value), inner)):
+            found = clamp(inner, operand)
+            return (max(found[0], value), max(found[1], value)) if found else None
+        case Call("min", (inner, Const(value))) | Call("min", (Const(value), inner)):
+            found = clamp(inner, operand)
+            return (min(found[0], value), min(found[1], value)) if found else None
+    return None
+
+
+def affine(expr: Expr, operand: str, weights: Mapping[str, Array]) -> tuple[Array, Array] | None:
+    """(scale, shift) per channel, in float64, of an expression that is affine in one operand; else None."""
+    if not _affine_in(expr, operand):
+        return None
+    shift = _at(expr, operand, 0.0, weights)
+    return _at(expr, operand, 1.0, weights) - shift, shift
+
+
+def _affine_in(expr: Expr, operand: str) -> bool:
+    if not isinstance(expr, Call):
+        return True
+    inside = [_mentions(arg, operand) for arg in expr.args]
+    if not any(inside):
+        return True
+    if not all(_affine_in(arg, operand) for arg in expr.args):
+        return False
+    match expr.function:
+        case "add" | "sub" | "neg":
+            return True
+        case "mul":
+            return sum(inside) == 1
+        case "div":
+            return not inside[1]
+    return False
+
+
+def _mentions(expr: Expr, operand: str) -> bool:
+    return any(load.tensor == operand for load in walk(expr))
+
+
+def _at(expr: Expr, operand: str, value: float, weights: Mapping[str, Array]) -> Array:
+    match expr:
+        case Load(tensor=name) if name == operand:
+            return np.asarray(value, np.float64)
+        case Load(tensor=name):
+            return weights[name].astype(np.float64).reshape(-1)
+        case Const(number):
+            return np.asarray(number, np.float64)
+        case Call(function, args):
+            return np.asarray(FUNCTIONS[function](*(_at(arg, operand, value, weights) for arg in args)))
+    raise TypeError(type(expr).__name__)

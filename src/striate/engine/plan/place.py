@@ -1,0 +1,208 @@
+"""Where values lie: concatenations in place, borders for padding, and the moves that are left."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from striate.engine.plan.fuse import Graph, substituted
+from striate.engine.plan.patterns import Correlation, Moves, Piece
+from striate.engine.plan.units import Map, Nest, Unit, Value
+from striate.engine.target import Target
+from striate.geometry import Shift
+from striate.statement import Call, Expr, Load, call
+
+NARROW = 4
+"""Images with at most so many channels are kept pixel by pixel: a whole window row of a first layer is then one run."""
+
+
+@dataclasses.dataclass
+class Enter:
+    """Copy a program's input into a value of its own."""
+
+
+@dataclasses.dataclass
+class Leave:
+    """Copy a value into a result's plain array."""
+
+
+def place(graph: Graph, target: Target, border: Callable[[Unit], tuple[int, int, int, int]]) -> list[Unit]:
+    """Settle home, lanes and border of every value; the units to run, copies in and out included.
+
+    border: what a unit wants around its first input (top, bottom, left, right).
+    """
+    units = _entered(graph, target)
+    units = _unflattened(units)
+    _concatenated(units, target)
+    units = _kept(graph, units)
+    for value in {v for unit in units for v in (*unit.reads, *unit.outputs)}:
+        if value.root.lanes == 0:
+            value.root.lanes = target.lanes
+    for unit in units:
+        wanted = border(unit)
+        if any(wanted):
+            root = unit.inputs[0].root
+            root.pads = tuple(max(a, b) for a, b in zip(root.pads, wanted, strict=True))  # type: ignore[assignment]
+    return _matched(units)
+
+
+def _entered(graph: Graph, target: Target) -> list[Unit]:
+    """A copy of each input in a layout that kernels read; everyone reads that one."""
+    units = graph.units
+    entered = []
+    for value in [v for v in graph.values.values() if v.given]:
+        own = Value(value.name, value.shape, value.roles)
+        readers = [unit for unit in units if value in unit.reads]
+        dense = all(
+            isinstance(u.body, Correlation) and u.body.groups == 1 and not u.body.adjoint and u.body.windows
+            for u in readers
+        )
+        if dense and value.channels <= NARROW and readers:
+            own.lanes = value.channels
+        for unit in readers:
+            _replace(unit, value, own)
+        for other in graph.values.values():
+            if other.home is value:
+                other.home = own
+        entered.append(Unit(["input"], Enter(), [value], [own], units[0].declaration, {}))
+    return entered + units
+
+
+def _replace(unit: Unit, old: Value, new: Value) -> None:
+    unit.inputs = [new if value is old else value for value in unit.inputs]
+    if unit.residual is old:
+        unit.residual = new
+    if isinstance(unit.body, Map):
+        unit.body.values = {name: new if v is old else v for name, v in unit.body.values.items()}
+
+
+def _unflattened(units: list[Unit]) -> list[Unit]:
+    """A fully connected layer reads a flattened map where it lies; everyone else gets a flat copy."""
+    done: list[Unit] = []
+    copies: dict[Value, Value] = {}
+    for unit in units:
+        for value in unit.reads:
+            if not value.flat or (isinstance(unit.body, Correlation) and value is unit.inputs[0]):
+                continue
+            if value not in copies:
+                copies[value] = Value(value.name, value.shape, "nc")
+                done.append(Unit([value.name], Leave(), [value], [copies[value]], unit.declaration, {}))
+            _replace(unit, value, copies[value])
+        done.append(unit)
+    return done
+
+
+def _concatenated(units: list[Unit], target: Target) -> None:
+    """Let the makers of a concatenation's pieces write right into it, where channel blocks allow.
+
+    The largest concatenation of a chain (DenseNet's) is seen first, and the earlier ones are beginnings of it.
+    """
+    makers = {value: unit for unit in units for value in unit.outputs}
+    for unit in reversed(units):
+        if not isinstance(unit.body, Moves) or len(unit.outputs) != 1:
+            continue
+        (y,) = unit.outputs
+        pieces = unit.body.pieces
+        if not _stacked(pieces, unit) or any(piece.target % target.lanes for piece in pieces):
+            continue
+        members = [unit.inputs[piece.port] for piece in pieces]
+        if len(set(members)) < len(members) or any(value.flat for value in members):
+            continue
+        if y.home is None and not y.kept and _view(y, members, pieces):
+            unit.body = Moves(())
+            continue
+        left = []
+        for piece, value in zip(pieces, members, strict=True):
+            maker = makers.get(value)
+            if maker is None or value.home is not None or value.lanes or isinstance(maker.body, Enter):
+                left.append(piece)
+            else:
+                value.home, value.offset = y, piece.target
+        unit.body = Moves(tuple(left))
+
+
+def _stacked(pieces: tuple[Piece, ...], unit: Unit) -> bool:
+    """Whether whole inputs lie on one another."""
+    return all(
+        piece.source == 0
+        and piece.channels == unit.inputs[piece.port].channels
+        and (piece.maps is None or all(_still(m) for m in piece.maps))
+        for piece in pieces
+    )
+
+
+def _still(m: Shift) -> bool:
+    return m.step == 1 and not m.before and not m.after
+
+
+def _view(y: Value, members: list[Value], pieces: tuple[Piece, ...]) -> bool:
+    """Make y a name for its members' memory where they already lie in order in one home."""
+    root, first = members[0].root, members[0].first
+    if any(value.home is None for value in members):
+        return False
+    if any(v.root is not root or v.first != first + p.target for v, p in zip(members, pieces, strict=True)):
+        return False
+    y.home, y.offset = root, first
+    return True
+
+
+def _kept(graph: Graph, units: list[Unit]) -> list[Unit]:
+    """Copies of the program's results."""
+    last = []
+    for name in graph.keep:
+        value = graph.values[name]
+        result = Value(name, value.shape, "", kept=True)
+        own = next((u.outputs[0] for u in units if isinstance(u.body, Enter) and u.inputs[0] is value), value)
+        last.append(Unit([name], Leave(), [own], [result], units[0].declaration, {}))
+    return [unit for unit in units if not (isinstance(unit.body, Moves) and not unit.body.pieces)] + last
+
+
+def _matched(units: list[Unit]) -> list[Unit]:
+    """A residual is found by one distance from the output: where layouts differ, the sum becomes a map of its own."""
+    done = []
+    for unit in units:
+        residual = unit.residual
+        if residual is not None:
+            y = unit.outputs[0]
+            pads = tuple(max(a, b) for a, b in zip(y.root.pads, residual.root.pads, strict=True))
+            y.root.pads = residual.root.pads = pads  # type: ignore[assignment]
+        done.append(unit)
+    for _ in range(len(units)):
+        changed = False
+        for unit in units:
+            if unit.residual is not None:
+                a, b = unit.outputs[0].root, unit.residual.root
+                pads = tuple(max(p, q) for p, q in zip(a.pads, b.pads, strict=True))
+                changed |= a.pads != pads or b.pads != pads
+                a.pads = b.pads = pads  # type: ignore[assignment]
+        if not changed:
+            break
+    final: list[Unit] = []
+    for unit in done:
+        final.append(unit)
+        if unit.residual is None:
+            continue
+        y = unit.outputs[0]
+        if (y.layout, y.image) == (unit.residual.layout, unit.residual.image):
+            continue
+        inner = Value(f"{y.name} before the sum", y.shape, y.roles, lanes=y.root.lanes)
+        value = Call("add", (Load("x0", ()), Load("x1", ())))
+        both = {"x0": inner, "x1": unit.residual}
+        body = Map(_finished(value, unit), {"x0": "s", "x1": "s"}, both, {})
+        final.append(Unit([unit.nodes[-1]], body, [inner, unit.residual], [y], unit.declaration, {}))
+        unit.outputs, unit.residual, unit.post = [inner], None, None
+        unit.low, unit.high = -math.inf, math.inf
+    return final
+
+
+def _finished(value: Expr, unit: Unit) -> Expr:
+    """What the unit does after its sum."""
+    if unit.low != -math.inf:
+        value = call("max", value, unit.low)
+    if unit.high != math.inf:
+        value = call("min", value, unit.high)
+    return value if unit.post is None else substituted(unit.post, {"x0": value})
+
+
+__all__ = ["Enter", "Leave", "Nest", "place"]

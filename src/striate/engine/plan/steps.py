@@ -1,0 +1,101 @@
+"""Steps: what the compiled driver runs. Each is one kernel, its argument record, and the tasks it is divided into."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.code import Kernel
+from striate.engine.plan.units import Unit, Value
+from striate.engine.target import Target
+
+Array = NDArray[Any]
+Task = tuple[int, int, int, int]
+"""Rows from, to; parts from, to."""
+
+
+class Memory(abc.ABC):
+    """Addresses, once they are known."""
+
+    @abc.abstractmethod
+    def start(self, value: Value) -> int:
+        """Of the memory that a value lies in (its root's)."""
+
+    @abc.abstractmethod
+    def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
+        """Of packed weights and tables; made once for a key and kept."""
+
+    @abc.abstractmethod
+    def kernel(self, kernel: Kernel) -> int:
+        """Of machine code."""
+
+    def at(self, value: Value) -> int:
+        """Of the value's first number inside its border."""
+        return self.start(value) + value.at
+
+
+@dataclasses.dataclass(eq=False)
+class Step:
+    """One kernel over some rows and parts. record: its arguments; tasks: disjoint pieces that cover all of it.
+
+    flops, bytes: for the roofline; `bytes` counts weights and values once.
+    """
+
+    unit: Unit
+    algorithm: str
+    tile: str
+    kernel: Kernel
+    record: Callable[[Memory], Array]
+    rows: int
+    parts: int
+    reads: list[Value]
+    writes: list[Value]
+    uses: tuple[Kernel, ...] = ()
+    scratch: int = 0
+    flops: float = 0.0
+    weights: int = 0
+    by_parts: bool = False
+    """Divide into parts rather than into rows: each core then reads its own share of the weights."""
+    tasks: list[Task] = dataclasses.field(default_factory=list)
+
+    @property
+    def bytes(self) -> int:
+        return self.weights + sum(value.layout.bytes for value in (*self.reads, *self.writes))
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What builders of steps know: the processor, the number of threads, and whether errors must stay smallest."""
+
+    target: Target
+    threads: int
+    strict: bool = False
+    cache: int = 1 << 20
+    """Bytes of the second-level cache."""
+
+
+def divided(rows: int, parts: int, threads: int, by_parts: bool, flops: float) -> list[Task]:
+    """Tasks for a number of threads: a few for each, so that a late one does not keep the others waiting."""
+    if not rows or not parts:
+        return []
+    wanted = 1 if threads == 1 or flops < SMALL else threads * (4 if flops > 40 * SMALL else 2)
+    first, second = (parts, rows) if by_parts else (rows, parts)
+    outer = min(wanted, first)
+    inner = min(-(-wanted // outer), second) if outer < wanted else 1
+    a, b = _cuts(first, outer), _cuts(second, inner)
+    pairs = [(x, y) for x in a for y in b]
+    return [(*y, *x) if by_parts else (*x, *y) for x, y in pairs]
+
+
+SMALL = 2e5
+"""Floating-point operations below which handing work over costs more than it saves (about 2 µs)."""
+
+
+def _cuts(size: int, count: int) -> list[tuple[int, int]]:
+    edges = np.linspace(0, size, count + 1).round().astype(int).tolist()
+    return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]

@@ -1,0 +1,151 @@
+"""The plan's working form: values with their layout, and units (fused nodes) that read and make them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.plan.layout import Layout
+from striate.engine.plan.patterns import Correlation, Moves, Norm, Pool, Softmax
+from striate.op import Declaration
+from striate.statement import Expr
+
+Array = NDArray[Any]
+
+ROLES = {1: "n", 2: "nc", 3: "ncw", 4: "nchw", 5: "ncdhw"}
+"""What each axis of a value is, by rank, unless a permutation says otherwise."""
+
+
+@dataclasses.dataclass(eq=False)
+class Value:
+    """A tensor that flows between units.
+
+    roles: what each axis is: n image, c channel, d h w space. home: the value whose memory it lies in, and from which
+    channel on, where it has none of its own. flat: shape (c, h, w) of the value that this one is a flattening of,
+    kept in that value's memory.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    roles: str
+    home: Value | None = None
+    offset: int = 0
+    flat: bool = False
+    lanes: int = 0
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    kept: bool = False
+    """A result of the program."""
+    given: bool = False
+    """An input of the program."""
+
+    def size(self, role: str) -> int:
+        return math.prod(n for n, r in zip(self.shape, self.roles, strict=True) if r == role)
+
+    @property
+    def images(self) -> int:
+        return self.size("n")
+
+    @property
+    def channels(self) -> int:
+        return self.size("c")
+
+    @property
+    def height(self) -> int:
+        return self.size("d") * self.size("h")
+
+    @property
+    def width(self) -> int:
+        return self.size("w")
+
+    @property
+    def root(self) -> Value:
+        """The value that owns the memory."""
+        value = self
+        while value.home is not None:
+            value = value.home
+        return value
+
+    @property
+    def shaped(self) -> Value:
+        """The value that a flattened one is a flattening of; itself otherwise."""
+        value = self
+        while value.flat and value.home is not None:
+            value = value.home
+        return value
+
+    @property
+    def first(self) -> int:
+        """Its first channel within its root."""
+        return self.offset + (self.home.first if self.home is not None else 0)
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of its root, with its own number of channels."""
+        root = self.root
+        return Layout(root.images, self.channels, root.height, root.width, root.lanes, *root.pads)
+
+    @property
+    def at(self) -> int:
+        """Offset in bytes of its first number inside the border, from the start of its root's memory."""
+        own = self.root.layout
+        return own.origin + self.first // own.lanes * own.block
+
+    @property
+    def image(self) -> int:
+        """Bytes to the next image."""
+        return self.root.layout.image
+
+
+@dataclasses.dataclass(eq=False)
+class Unit:
+    """One or more nodes computed together.
+
+    body: what is computed; declaration: the first node's, with `weights` its parameters. scale, shift: per output
+    channel, folded into the weights (float64). low, high: clamp. post: expression of one operand `x0` applied last.
+    residual: value added before the clamp.
+    """
+
+    nodes: list[str]
+    body: Correlation | Pool | Map | Moves | Softmax | Norm | Nest
+    inputs: list[Value]
+    outputs: list[Value]
+    declaration: Declaration
+    weights: dict[str, Array]
+    scale: Array | None = None
+    shift: Array | None = None
+    residual: Value | None = None
+    low: float = -math.inf
+    high: float = math.inf
+    post: Expr | None = None
+    order: int = 0
+
+    @property
+    def name(self) -> str:
+        return " + ".join(self.nodes)
+
+    @property
+    def clamped(self) -> bool:
+        return self.low != -math.inf or self.high != math.inf
+
+    @property
+    def reads(self) -> list[Value]:
+        return self.inputs + ([self.residual] if self.residual is not None else [])
+
+
+@dataclasses.dataclass
+class Map:
+    """Elementwise: `value` over operands. kinds: per operand "s", "c", "i" or "p"; constants: those not from a value."""
+
+    value: Expr
+    kinds: dict[str, str]
+    values: dict[str, Value]
+    constants: dict[str, Array]
+
+
+@dataclasses.dataclass
+class Nest:
+    """Whatever fits no pattern: the declaration's statements as they stand."""
