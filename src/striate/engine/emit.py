@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -353,12 +353,80 @@ class Code:
         kind = ir.FunctionType(VOID, [value.type for value in plain])
         self.builder.call(_Address(kind, function.value), plain)
 
-    def prefetch(self, at: Pointer) -> None:
-        name = "llvm.prefetch.p0"
-        found = self.module.globals.get(name)
+    # what threads share
+
+    def shared(self, at: Pointer) -> Int:
+        """A number that other threads change."""
+        return Int(self, self.builder.load_atomic(at.value, "seq_cst", 8, typ=I64))
+
+    def publish(self, at: Pointer, value: Int | int | Pointer) -> None:
+        """Store a number, or an address, for other threads to see."""
+        number = self.int(value).value if not isinstance(value, Pointer) else self.builder.ptrtoint(value.value, I64)
+        self.builder.atomic_rmw("xchg", at.value, number, "seq_cst")
+
+    def count(self, at: Pointer, by: int = 1) -> Int:
+        """Add to a number that other threads change; what it was before."""
+        return Int(self, self.builder.atomic_rmw("add", at.value, self.int(by).value, "seq_cst"))
+
+    @contextlib.contextmanager
+    def until(self, condition: Callable[[], Any]) -> Iterator[None]:
+        """while not condition(): …"""
+        b = self.builder
+        head, body, done = (b.append_basic_block(part) for part in ("head", "body", "done"))
+        b.branch(head)
+        b.position_at_end(head)
+        b.cbranch(condition(), done, body)
+        b.position_at_end(body)
+        yield
+        b.branch(head)
+        b.position_at_end(done)
+
+    @property
+    def intel(self) -> bool:
+        """Whether the target speaks x86."""
+        return self.target.triple.startswith("x86")
+
+    def pause(self) -> None:
+        """Tell the processor that this loop waits."""
+        if self.intel:
+            self._instruction("x86.sse2.pause")
+        else:
+            self._instruction("aarch64.hint", ir.Constant(I32, 1))
+
+    def clock(self) -> Int:
+        """A counter of the processor's that runs at a constant rate; 0 where a program may not read it."""
+        if not self.intel:
+            return self.int(0)
+        return Int(self, self._instruction("readcyclecounter", kind=I64))
+
+    @contextlib.contextmanager
+    def flushing(self) -> Iterator[None]:
+        """Numbers too small for full precision count as 0 inside, for they cost a hundred times more; then as before."""
+        kept = self.buffer(2)
+        if self.intel:
+            self._instruction("x86.sse.stmxcsr", kept.value)
+            self._instruction("x86.sse.stmxcsr", (kept + 8).value)
+            old = self.builder.load((kept + 8).value, typ=I32)
+            self.builder.store(self.builder.or_(old, ir.Constant(I32, 0x8040)), (kept + 8).value)
+            self._instruction("x86.sse.ldmxcsr", (kept + 8).value)
+            yield
+            self._instruction("x86.sse.ldmxcsr", kept.value)
+        else:
+            old = self._instruction("aarch64.get.fpcr", kind=I64)
+            self._instruction("aarch64.set.fpcr", self.builder.or_(old, ir.Constant(I64, 1 << 24)))
+            yield
+            self._instruction("aarch64.set.fpcr", old)
+
+    def _instruction(self, name: str, *values: Any, kind: Any = VOID) -> Any:
+        """One of LLVM's names for an instruction."""
+        full = f"llvm.{name}"
+        found = self.module.globals.get(full)
         if found is None:
-            found = ir.Function(self.module, ir.FunctionType(VOID, [PTR, I32, I32, I32]), name)
-        self.builder.call(found, [at.value, *(ir.Constant(I32, k) for k in (0, 3, 1))])
+            found = ir.Function(self.module, ir.FunctionType(kind, [value.type for value in values]), full)
+        return self.builder.call(found, values)
+
+    def prefetch(self, at: Pointer) -> None:
+        self._instruction("prefetch.p0", at.value, *(ir.Constant(I32, k) for k in (0, 3, 1)))
 
     def finish(self) -> str:
         """The function's text, in LLVM's language."""
