@@ -15,6 +15,7 @@ The exception tree (every one renders as the same five parts; the command line e
     ├── LimitError         I008  a size or depth beyond what can be meant
     ├── UsageError         I009  a command or function is called in a way that says nothing
     ├── TrainingError      I010  training stopped: a loss or gradient is no number, or the data ran out
+    ├── EngineError        I011  this engine cannot run here; another one can
     └── ShapeError         G00x  a node has no output for this input (`striate check` reports it as a finding)
 """
 
@@ -214,6 +215,12 @@ class TrainingError(StriateError):
     """Training cannot go on: a loss or gradient is not a finite number, or the data gave nothing to learn from."""
 
     code, title = "I010", "training-stopped"
+
+
+class EngineError(StriateError):
+    """An engine cannot run here: a part of it is missing, or its code cannot be made for this processor."""
+
+    code, title = "I011", "engine-cannot-run"
 
 
 class ShapeError(StriateError):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import platform
+import threading
 from collections.abc import Iterable
 
+from striate.diagnostics import EngineError
+from striate.engine import cache, loader
 from striate.engine.target import Target
 
 
@@ -18,18 +23,77 @@ class Kernel:
 
     def text(self, target: Target) -> str:
         """The function in LLVM's language."""
-        return str(importlib.import_module(f"striate.engine.kernels.{self.template}").emit(target, *self.numbers))
+        return str(
+            importlib.import_module(f"striate.engine.kernels.{self.template}").emit(target, *self.numbers)
+        )
 
 
 _loaded: dict[tuple[Target, Kernel], int] = {}
+_lock = threading.Lock()
+
+unloadable: dict[Kernel, str] = {}
+"""Kernels whose code this process could not load by itself, and why: they came to memory by way of LLVM."""
 
 
 def addresses(target: Target, kernels: Iterable[Kernel]) -> dict[Kernel, int]:
-    """Where each kernel's machine code lies in this process."""
-    from striate.engine import emit, runtime
+    """Where each kernel's machine code lies in this process: from memory, from disk, or compiled now.
 
+    Raises EngineError when code for `target` cannot be made or run here.
+    """
     wanted = list(dict.fromkeys(kernels))
-    for kernel in wanted:
-        if (target, kernel) not in _loaded:
-            _loaded[target, kernel] = runtime.load(emit.object_code(target, kernel.text(target)))
+    with _lock:
+        missing = [kernel for kernel in wanted if (target, kernel) not in _loaded]
+        if missing:
+            if target.triple.partition("-")[0] != platform.machine():
+                raise EngineError(
+                    f"code for {target.name} does not run on {platform.machine()}",
+                    fix="use the target that `striate doctor` shows",
+                )
+            for kernel, address in _placed(_codes(target, missing)).items():
+                _loaded[target, kernel] = address
     return {kernel: _loaded[target, kernel] for kernel in wanted}
+
+
+def _codes(target: Target, kernels: list[Kernel]) -> dict[Kernel, bytes]:
+    """Object code from disk; what is not there is compiled and kept."""
+    folder, _ = cache.open_folder()
+    keys = {kernel: cache.key(target, kernel.template, kernel.numbers) for kernel in kernels}
+    with contextlib.closing(folder) if folder else contextlib.nullcontext():
+        found = {}
+        for kernel, key in keys.items():
+            code = folder.get(key) if folder and key else None
+            if code is not None:
+                found[kernel] = code
+        missing = [kernel for kernel in kernels if kernel not in found]
+        if missing:
+            from striate.engine.compiling import compiled
+
+            with contextlib.closing(compiled(target, missing)) as results:
+                for kernel, code in results:
+                    found[kernel], key = code, keys[kernel]
+                    if folder and key and cache.unchanged():
+                        folder.put(key, code)
+            if folder:
+                folder.trim()
+    return found
+
+
+def _placed(codes: dict[Kernel, bytes]) -> dict[Kernel, int]:
+    """Addresses in executable memory, by Striate's own loader; by LLVM's what that one refuses."""
+    images, found = {}, {}
+    for kernel, code in codes.items():
+        try:
+            images[kernel] = loader.parse(code)
+        except ValueError as error:
+            unloadable[kernel] = str(error)
+    try:
+        found = dict(zip(images, loader.load(list(images.values()))))
+    except (OSError, ValueError) as error:
+        unloadable.update(dict.fromkeys(images, str(error)))
+    rest = [kernel for kernel in codes if kernel not in found]
+    if rest:
+        from striate.engine import runtime
+
+        for kernel in rest:
+            found[kernel] = runtime.load(codes[kernel])
+    return found

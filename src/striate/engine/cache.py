@@ -1,0 +1,305 @@
+"""Object code on disk: what was compiled once for this processor is not compiled again.
+
+One file per kernel, named by everything that its code follows from: the sources of the code generator, llvmlite, the
+target, all features of the processor, and the kernel's template and numbers. It holds a mark, that name, a checksum of
+the code, and the code. Loading code is executing it: so the folder and its files belong to this user, nobody else may
+write them, and no link is followed; otherwise there is no cache, and every process compiles for itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from striate.diagnostics import SourceError
+from striate.engine.target import Target, flags
+
+MARK = b"striate\x01"
+"""The first bytes of a file; the number is that of its form."""
+HEADER = len(MARK) + 32 + 32
+LARGEST_FILE = 1 << 24
+LIMIT = 256 << 20
+"""Bytes of all files; beyond them the least recently used go."""
+DAY = 86_400
+"""Seconds: how exactly the last use of a file is known, so that loading seldom writes."""
+MADE = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.\d+\.new")
+"""Names of files that this module writes, and of those it was writing when the machine went down."""
+
+log = logging.getLogger(__name__)
+
+
+def place() -> Path | None:
+    """STRIATE_CACHE, or striate/code in the user's folder of caches; None where there is no such folder."""
+    asked = os.environ.get("STRIATE_CACHE")
+    if asked:
+        return Path(os.path.abspath(asked))
+    caches = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(caches):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            return None
+        caches = os.path.join(home, ".cache")
+    return Path(caches, "striate", "code")
+
+
+def origin() -> bytes | None:
+    """What code generation follows from, whatever the kernel; None where that cannot be known: then nothing is kept."""
+    import importlib.util
+
+    here = Path(__file__).parent
+    digest = hashlib.sha256(MARK)
+    try:
+        for source in (here / "emit.py", here / "target.py", *sorted((here / "kernels").glob("*.py"))):
+            digest.update(b"%s %s " % (source.name.encode(), hashlib.sha256(source.read_bytes()).digest()))
+        # llvmlite's version without importing it, nor importlib.metadata, which takes longer than all the rest
+        found = importlib.util.find_spec("llvmlite")
+        if found is None or found.origin is None:
+            return None
+        package = Path(found.origin).parent
+        digest.update((package / "_version.py").read_bytes())
+        for library in sorted((package / "binding").glob("*llvmlite.*")):
+            digest.update(b"%d " % library.stat().st_size)
+    except (OSError, ValueError):
+        return None
+    digest.update(" ".join(sorted(flags())).encode())
+    return digest.digest()
+
+
+_ORIGIN = origin()
+"""Of the sources as this process imports them."""
+
+
+def unchanged() -> bool:
+    """Whether the sources are still those of the start. Code made while they are edited is nobody's: it is not kept."""
+    return origin() == _ORIGIN
+
+
+def key(target: Target, template: str, numbers: tuple[int | str, ...]) -> bytes | None:
+    """32 bytes that name one kernel's code for one target on this machine; None where nothing can be kept."""
+    if _ORIGIN is None:
+        return None
+    return hashlib.sha256(repr((_ORIGIN, dataclasses.astuple(target), template, numbers)).encode()).digest()
+
+
+class Folder:
+    """The folder of code, opened and found to be safe. Everything is done relative to the open folder."""
+
+    def __init__(self, handle: int, path: Path) -> None:
+        self._handle, self.path = handle, path
+
+    def close(self) -> None:
+        os.close(self._handle)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The code of that name, or None when there is none, or none that can be trusted."""
+        try:
+            handle = os.open(_name(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._handle)
+        except OSError:
+            return None
+        with open(handle, "rb") as stream:
+            try:
+                about = os.fstat(handle)
+                if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_FILE or _fault(about):
+                    log.debug("%s: not a file of this user alone", key.hex())
+                    return None
+                data = stream.read()
+                if about.st_mtime < time.time() - DAY:
+                    with contextlib.suppress(OSError):
+                        os.utime(handle)
+            except OSError:
+                return None
+        content = data[HEADER:]
+        if data[:HEADER] != _header(key, content):
+            log.debug("%s: damaged", key.hex())
+            return None
+        return content
+
+    def put(self, key: bytes, content: bytes) -> None:
+        """Keep code; written aside and renamed, so that nobody ever reads half of it. A full disk is no error."""
+        aside = f".{key.hex()}.{os.getpid()}.new"
+        options = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        try:
+            with contextlib.suppress(FileNotFoundError):  # of an earlier process with this number
+                os.unlink(aside, dir_fd=self._handle)
+            try:
+                with open(os.open(aside, options, 0o600, dir_fd=self._handle), "wb") as stream:
+                    stream.write(_header(key, content) + content)
+                os.replace(aside, _name(key), src_dir_fd=self._handle, dst_dir_fd=self._handle)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(aside, dir_fd=self._handle)
+                raise
+        except OSError as error:
+            log.debug("%s: not kept: %s", key.hex(), error)
+
+    def files(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Name and state of every file that was made here."""
+        for name in os.listdir(self._handle):
+            if MADE.fullmatch(name):
+                with contextlib.suppress(OSError):
+                    about = os.stat(name, dir_fd=self._handle, follow_symlinks=False)
+                    if not stat.S_ISDIR(about.st_mode):
+                        yield name, about
+
+    def trim(self, limit: int = LIMIT) -> None:
+        """Drop what was not used for longest, down to `limit` bytes, and what a crash left half-written."""
+        now = time.time()
+        left = 0
+        for name, about in sorted(self.files(), key=lambda item: -item[1].st_mtime):
+            unfinished = name.startswith(".")
+            left += about.st_size
+            if left > limit or (unfinished and about.st_mtime < now - DAY):
+                left -= about.st_size
+                with contextlib.suppress(OSError):
+                    os.unlink(name, dir_fd=self._handle)
+
+    def clear(self) -> tuple[int, int]:
+        """Remove every file that was made here; how many, and their bytes."""
+        count = size = 0
+        for name, about in list(self.files()):
+            os.unlink(name, dir_fd=self._handle)
+            count, size = count + 1, size + about.st_size
+        return count, size
+
+
+def _name(key: bytes) -> str:
+    return f"{key.hex()}.code"
+
+
+def _header(key: bytes, content: bytes) -> bytes:
+    return MARK + key + hashlib.sha256(content).digest()
+
+
+def _fault(about: os.stat_result) -> str:
+    """Why a folder or file could hold somebody else's code, or an empty string."""
+    if about.st_uid != os.geteuid():
+        return "belongs to another user"
+    return "can be written by other users" if about.st_mode & 0o022 else ""
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+
+
+def open_folder(make: bool = True) -> tuple[Folder | None, str]:
+    """The folder, made where it is missing; or None and why there is none that can be used."""
+    path = place()
+    if not hasattr(os, "geteuid") or os.open not in os.supports_dir_fd:
+        return None, "this system does not say whom a folder belongs to"
+    if path is None:
+        return None, "there is no home folder; STRIATE_CACHE=FOLDER names another place"
+    try:
+        try:
+            handle = _opened(path)
+        except FileNotFoundError:
+            why = _not_ours(path)
+            if why or not make:
+                return None, why
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(mode=0o700)
+            handle = _opened(path)
+    except OSError as error:
+        if path.is_symlink():
+            return None, "it is a link; STRIATE_CACHE=FOLDER names the folder itself"
+        return None, (error.strerror or str(error)).lower()
+    try:
+        about = os.fstat(handle)
+        why = _fault(about)
+        if not why and stat.S_IMODE(about.st_mode) != 0o700:
+            os.fchmod(handle, 0o700)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+    if why:
+        os.close(handle)
+        return None, why
+    return Folder(handle, path), ""
+
+
+def _not_ours(path: Path) -> str:
+    """Why the folder should not be made: with sudo, root's folders would stand in a user's home."""
+    if os.environ.get("STRIATE_CACHE"):
+        return ""
+    nearest = next((parent for parent in path.parents if parent.exists()), path)
+    if os.stat(nearest).st_uid != os.geteuid():
+        return f"{nearest} belongs to another user; STRIATE_CACHE=FOLDER names another place"
+    return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """The cache as it stands, for people."""
+
+    path: Path | None
+    why: str
+    """Why it cannot be used, or an empty string."""
+    owner: str | None = None
+    mode: int | None = None
+    files: int = 0
+    bytes: int = 0
+
+
+def state() -> State:
+    """What is there; nothing is made."""
+    path = place()
+    folder, why = open_folder(make=False)
+    if not why and _ORIGIN is None:
+        why = "llvmlite, or Striate's own source, is not to be found"
+    try:
+        about = os.lstat(path) if path is not None else None
+    except OSError:
+        about = None
+    if about is None:
+        return State(path, why)
+    sizes = []
+    if folder is not None:
+        with contextlib.closing(folder):
+            sizes = [about.st_size for _, about in folder.files()]
+    return State(path, why, _user(about.st_uid), stat.S_IMODE(about.st_mode), len(sizes), sum(sizes))
+
+
+def _user(number: int) -> str:
+    try:
+        import pwd
+
+        return pwd.getpwuid(number).pw_name
+    except (ImportError, KeyError):
+        return str(number)
+
+
+def clear() -> tuple[int, int]:
+    """Remove all code from this user's folder, whoever may have written it, and close the folder to others.
+
+    Returns how many files and bytes there were. Raises SourceError when the folder is not this user's.
+    """
+    path = place()
+    if path is None or not os.path.lexists(path):
+        return 0, 0
+    try:
+        handle = _opened(path)
+        with contextlib.closing(Folder(handle, path)) as folder:
+            if os.fstat(handle).st_uid != os.geteuid():
+                raise SourceError(
+                    f"{path}: the cache is not cleared",
+                    why="the folder belongs to another user",
+                    fix="set STRIATE_CACHE to a folder of your own",
+                )
+            os.fchmod(handle, 0o700)
+            return folder.clear()
+    except OSError as error:
+        raise SourceError(
+            f"{path}: the cache is not cleared",
+            why="it is a link" if path.is_symlink() else error.strerror or str(error),
+            fix="remove it by hand, or set STRIATE_CACHE to a folder of your own",
+        ) from None
+
+
+__all__ = ["Folder", "State", "clear", "key", "open_folder", "place", "state"]

@@ -1,0 +1,229 @@
+"""Kernels to object code: one or two here, more of them in child processes, since LLVM works on one at a time.
+
+A child that is killed, or that cannot be started, is no failure: what it was to do is done here. A child that crashes
+is one: the compiler would crash this process, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Sequence
+
+from striate.diagnostics import EngineError
+from striate.engine.code import Kernel
+from striate.engine.target import Target
+from striate.engine.threads import available
+from striate.engine.worker import CODE, REPLY
+
+FEW = 2
+"""Kernels that take no longer here than a child takes to start."""
+MOST = 16
+"""Children: each takes 100 MB while it works."""
+PATIENCE = 1.0
+"""Seconds before anything is said."""
+CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
+START = (
+    "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
+    "from striate.engine.worker import main; main()"
+)
+
+log = logging.getLogger(__name__)
+
+
+def compiled(target: Target, kernels: Sequence[Kernel]) -> Generator[tuple[Kernel, bytes], None, None]:
+    """Each kernel with its object code, as it gets ready. Raises EngineError when one cannot be compiled.
+
+    Closing the iterator, or an exception such as KeyboardInterrupt, ends the children.
+    """
+    children = min(available(), -(-len(kernels) // FEW), MOST)
+    interpreter = None if getattr(sys, "frozen", False) else sys.executable
+    results: Generator[tuple[Kernel, bytes], None, None]
+    with _Progress(len(kernels)) as progress:
+        if len(kernels) <= FEW or children < 2 or not interpreter:
+            results = ((kernel, _here(target, kernel)) for kernel in kernels)
+        else:
+            results = _elsewhere(target, kernels, children, interpreter, progress)
+        try:
+            for result in results:
+                progress.step()
+                yield result
+        finally:
+            results.close()
+
+
+def _here(target: Target, kernel: Kernel) -> bytes:
+    try:
+        from striate.engine import emit
+
+        return emit.object_code(target, kernel.text(target))
+    except Exception as error:
+        raise _error(target, kernel, f"{type(error).__name__}: {error}") from error
+
+
+def _error(target: Target, kernel: Kernel, why: str) -> EngineError:
+    return EngineError(
+        f"kernel {kernel.template} cannot be compiled for {target.name}",
+        where=f"{kernel.template}({', '.join(map(str, kernel.numbers))})",
+        why=why,
+        fix='use engine="numpy", which needs no compiler; `striate doctor` shows what is installed',
+    )
+
+
+class _Child:
+    """One process that compiles."""
+
+    def __init__(self, interpreter: str, target: Target) -> None:
+        self._process = subprocess.Popen(
+            [interpreter, "-P", "-c", START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C reaches this process alone, which ends its children
+        )
+        self._first = json.dumps([part for part in sys.path if isinstance(part, str)]) + "\n"
+        self._first += json.dumps(dataclasses.asdict(target)) + "\n"
+
+    def compile(self, kernel: Kernel) -> bytes | None:
+        """Object code; None when the child reports a failure. Raises OSError or EOFError when it is gone."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        line = json.dumps([kernel.template, kernel.numbers]) + "\n"
+        self._process.stdin.write((self._first + line).encode())
+        self._process.stdin.flush()
+        self._first = ""
+        kind, length = struct.unpack(REPLY, self._read(struct.calcsize(REPLY)))
+        reply = self._read(length)
+        if kind == CODE:
+            return reply
+        log.debug("%s: %s", kernel, reply.decode(errors="replace"))
+        return None
+
+    def _read(self, count: int) -> bytes:
+        assert self._process.stdout is not None
+        data = self._process.stdout.read(count)
+        if len(data) < count:
+            raise EOFError
+        return data
+
+    def crashed(self) -> str:
+        """The signal of a crash, or an empty string."""
+        code = self._process.wait()
+        return signal.Signals(-code).name if -code in CRASHES else ""
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def close(self) -> None:
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # what was still to be written has no reader
+                    stream.close()
+
+
+def _elsewhere(
+    target: Target, kernels: Sequence[Kernel], count: int, interpreter: str, progress: _Progress
+) -> Generator[tuple[Kernel, bytes], None, None]:
+    todo: queue.SimpleQueue[Kernel] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Kernel, bytes | None, str]] = queue.SimpleQueue()
+    for kernel in kernels:
+        todo.put(kernel)
+
+    def serve(child: _Child) -> None:
+        """Feed one child until nothing is left, or it is gone."""
+        while not todo.empty():
+            try:
+                kernel = todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                done.put((kernel, child.compile(kernel), ""))
+            except (OSError, EOFError, ValueError, struct.error):
+                done.put((kernel, None, child.crashed()))
+                return
+
+    children: list[_Child] = []
+    threads: list[threading.Thread] = []
+    try:
+        for _ in range(count):
+            try:
+                child = _Child(interpreter, target)
+            except OSError as error:  # no process, or no memory for one
+                log.debug("no child process: %s", error)
+                break
+            children.append(child)
+            threads.append(threading.Thread(target=serve, args=(child,), daemon=True))
+            threads[-1].start()
+        left = len(kernels)
+        while left:
+            progress.show()
+            try:
+                kernel, code, crash = done.get(timeout=0.1)
+            except queue.Empty:
+                if any(thread.is_alive() for thread in threads) or not done.empty():
+                    continue
+                kernel, code, crash = todo.get_nowait(), None, ""  # all children are gone
+            if crash:
+                raise _error(target, kernel, f"the compiler crashed ({crash})")
+            yield kernel, code if code is not None else _here(target, kernel)
+            left -= 1
+    finally:
+        for child in children:
+            child.kill()
+        for thread in threads:
+            thread.join()
+        for child in children:
+            child.close()
+
+
+class _Progress:
+    """One line on standard error when it takes long, and only for a person who looks at it."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._said = total, 0, ""
+        self._began = time.monotonic()
+        try:
+            self._seen = sys.stderr is not None and sys.stderr.isatty()
+        except ValueError:  # closed
+            self._seen = False
+        self._redraws = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        took = time.monotonic() - self._began
+        log.debug("compiled %d of %d kernels in %.2f s", self._done, self._total, took)
+        if self._said:
+            self._write("\r" + " " * len(self._said) + "\r")
+        elif self._seen and not self._redraws and took > PATIENCE and self._done == self._total:
+            self._write(f"compiled {self._total} kernels for this processor, once, in {took:.1f} s\n")
+
+    def step(self) -> None:
+        self._done += 1
+        self.show()
+
+    def show(self) -> None:
+        if not (self._seen and self._redraws) or time.monotonic() - self._began < PATIENCE:
+            return
+        text = f"compiling kernels for this processor, once: {self._done} of {self._total}"
+        if text != self._said:
+            self._said = text
+            self._write("\r" + text)
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            self._seen = False
