@@ -74,9 +74,9 @@ $(DEV): $(BASE)
 	@touch $(DEV)
 
 # The peers weigh much more than Striate: they get an environment of their own.
-$(BENCH): pyproject.toml tests/oracles/requirements.txt tests/oracles/requirements-nodeps.txt
+$(BENCH): pyproject.toml bench/requirements.txt tests/oracles/requirements.txt tests/oracles/requirements-nodeps.txt
 	@echo "Setting up .venv-bench with the peers (once; some minutes) ..."
 	@test -e $(BENCH) || { rm -rf .venv-bench && $(call venv,.venv-bench); }
-	@$(subst $(PY),.venv-bench/bin/python,$(PIP)) --editable . -r tests/oracles/requirements.txt
+	@$(subst $(PY),.venv-bench/bin/python,$(PIP)) --editable . -r tests/oracles/requirements.txt -r bench/requirements.txt
 	@$(subst $(PY),.venv-bench/bin/python,$(PIP)) --no-deps -r tests/oracles/requirements-nodeps.txt
 	@touch $(BENCH)

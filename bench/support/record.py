@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from striate.peers.timing import Row, Summary
+from striate.views.text.numbers import digits
 
-SCHEMA = "striate.bench/1"
-PACKAGES = ("striate", "numpy", "torch", "torchvision", "torchinfo", "fvcore", "onnx")
+SCHEMA = "striate.bench-run/1"
+PACKAGES = (
+    *("striate", "numpy", "torch", "torchvision", "torchinfo", "fvcore", "onnx"),
+    *("onnxruntime", "openvino", "ncnn", "MNN"),
+)
 
 
 def machine() -> dict[str, Any]:
@@ -79,16 +83,6 @@ def last(*paths: Path) -> dict[str, Any] | None:
     return None
 
 
-def milliseconds(value: float) -> str:
-    """Three digits that mean something; of a rate as well.
-
-    >>> milliseconds(0.01234), milliseconds(4.567), milliseconds(1234.6)
-    ('0.012', '4.57', '1235')
-    """
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3
-    return f"{value:.{digits}f}"
-
-
 def table(
     run: Mapping[str, Any], before: Mapping[str, Any] | None = None
 ) -> Iterator[tuple[str, list[list[str]]]]:
@@ -104,12 +98,12 @@ def table(
         lines = [titles + ["MiB"] * memory + ["images/s"] * images + ["was"] * bool(old)]
         for row in rows:
             now = Summary.of(row["seconds"])
-            line = [row["name"], *map(milliseconds, (now.median, now.least, now.spread))]
-            line.append(milliseconds(Summary.of(row["cpu"]).median) if row["cpu"] else "")
+            line = [row["name"], *map(digits, (now.median, now.least, now.spread))]
+            line.append(digits(Summary.of(row["cpu"]).median) if row["cpu"] else "")
             if memory:
                 line.append(f"{max(row['peak_mib']):.0f}" if row["peak_mib"] else "")
             if images:
-                line.append(milliseconds(1e3 * row["images"] / now.median) if row.get("images") else "")
+                line.append(digits(1e3 * row["images"] / now.median) if row.get("images") else "")
             if old:
                 line.append(_change(now, old.get((group, row["name"]))))
             lines.append(line)
@@ -122,39 +116,43 @@ def _change(now: Summary, samples: Sequence[float] | None) -> str:
         return "new"
     was = Summary.of(samples)
     if now.overlaps(was):
-        return f"{milliseconds(was.median)} same"
-    return f"{milliseconds(was.median)} {100 * (now.median / was.median - 1):+.0f} %"
+        return f"{digits(was.median)} same"
+    return f"{digits(was.median)} {100 * (now.median / was.median - 1):+.0f} %"
 
 
 def text(run: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> str:
     """The run for a terminal."""
-    blocks = [heading(run)]
-    for group, lines in table(run, before):
-        widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-        rows = [
-            "  ".join(
-                cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths))
-            )
-            for line in lines
-        ]
-        blocks.append("\n".join([group, *(f"  {row.rstrip()}" for row in rows)]))
-    return "\n\n".join(blocks)
+    blocks = [f"{group}\n{text_table(lines, indent=2)}" for group, lines in table(run, before)]
+    return "\n\n".join([heading(run), *blocks])
+
+
+def text_table(lines: Sequence[Sequence[str]], indent: int = 0) -> str:
+    """Lines of cells under each other, the first column to the left."""
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    rows = (
+        "  ".join(cell.ljust(w) if k == 0 else cell.rjust(w) for k, (cell, w) in enumerate(zip(line, widths)))
+        for line in lines
+    )
+    return "\n".join(" " * indent + row.rstrip() for row in rows)
 
 
 def markdown(run: Mapping[str, Any]) -> str:
     """The run as a section of a page."""
-    blocks = [heading(run)]
-    for group, (titles, *lines) in table(run):
-        rule = ["---", *["---:"] * (len(titles) - 1)]
-        blocks.append(f"**{group}**")
-        blocks.append("\n".join(f"| {' | '.join(line)} |" for line in (titles, rule, *lines)))
-    return "\n\n".join(blocks)
+    blocks = [f"**{group}**\n\n{markdown_table(*lines)}" for group, lines in table(run)]
+    return "\n\n".join([heading(run), *blocks])
+
+
+def markdown_table(*lines: Sequence[str]) -> str:
+    """Lines of cells, the first being the column titles."""
+    titles, *rows = lines
+    rule = ["---", *["---:"] * (len(titles) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (titles, rule, *rows))
 
 
 def heading(run: Mapping[str, Any]) -> str:
     """Machine and versions in two lines."""
     known = run["machine"]
-    rounds = max(len(row["seconds"]) for row in run["rows"])
+    rounds = max((len(row["seconds"]) for row in run["rows"]), default=0)
     where = f"{known['cpu']}, {known['cores']} cores, {known['system']}"
     packages = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
     return f"{run['date']}, {where}, load {run['load']:.2f} before, {rounds} interleaved rounds.\n{packages}."

@@ -4,7 +4,7 @@
     python trainers.py TOOL THREADS --serve                   each line names a case; the answer: seconds of one step
 
 A case is a network and a batch size: `lenet5 64`. All tools start from the same weights and see the same batch, which
-stays in memory: reading and augmenting images is not part of a step. Networks carry Striate's names in torch, too.
+stays in memory: reading and augmenting images is not part of a step.
 """
 
 from __future__ import annotations
@@ -85,14 +85,12 @@ def torch_eager(given: Problem, threads: int, last_channels: bool = False, compi
     """torch, with its fused optimizer; weight decay on the same tensors as Striate's."""
     import torch
 
+    from striate.peers.lowering import lower
     from striate.train.optimizers import decayed
 
     torch.set_num_threads(threads)
     x, labels = torch.tensor(given.x), torch.tensor(given.labels)
-    module = MODULES[given.net.name](torch).to(x.dtype)
-    module.load_state_dict({name: torch.tensor(array) for name, array in given.weights.items()}, strict=False)
-    if missing := set(given.weights) - set(module.state_dict()):
-        sys.exit(f"torch's module lacks {sorted(missing)}")
+    module = lower(given.net, given.weights).train()
     if last_channels:
         module = module.to(memory_format=torch.channels_last)
         x = x.to(memory_format=torch.channels_last)
@@ -136,65 +134,6 @@ def torch_compile(given: Problem, threads: int) -> Trainer:
 
 
 TOOLS = {tool.__name__: tool for tool in (striate, torch_eager, torch_channels_last, torch_compile)}
-
-
-# ---------------------------------------------------------------- the networks in torch
-def lenet5(torch: Any) -> Any:
-    """Striate's `lenet5`."""
-    nn = torch.nn
-    layers = {"conv1": nn.Conv2d(1, 6, 5), "relu1": nn.ReLU(), "pool1": nn.MaxPool2d(2)}
-    layers |= {
-        "conv2": nn.Conv2d(6, 16, 5),
-        "relu2": nn.ReLU(),
-        "pool2": nn.MaxPool2d(2),
-        "flatten": nn.Flatten(),
-    }
-    layers |= {"fc1": nn.Linear(400, 120), "relu3": nn.ReLU(), "fc2": nn.Linear(120, 84), "relu4": nn.ReLU()}
-    module = nn.Sequential()
-    for name, layer in (layers | {"fc3": nn.Linear(84, 10)}).items():
-        module.add_module(name, layer)
-    return module
-
-
-def cifar_resnet20(torch: Any) -> Any:
-    """Striate's `cifar_resnet20`: shortcuts without weights (option A)."""
-    nn, relu = torch.nn, torch.nn.functional.relu
-
-    def conv(into: int, out: int, stride: int = 1) -> Any:
-        return nn.Conv2d(into, out, 3, stride, padding=1, bias=False)
-
-    class Block(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self, into: int, out: int) -> None:
-            super().__init__()
-            self.stride, self.zeros = (1, 0) if into == out else (2, out // 4)
-            self.conv1, self.bn1 = conv(into, out, self.stride), nn.BatchNorm2d(out)
-            self.conv2, self.bn2 = conv(out, out), nn.BatchNorm2d(out)
-
-        def forward(self, x: Any) -> Any:
-            y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
-            if self.zeros:
-                x = x[:, :, :: self.stride, :: self.stride]
-                x = nn.functional.pad(x, (0, 0, 0, 0, self.zeros, self.zeros))
-            return relu(y + x)
-
-    class Net(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv1, self.bn1 = conv(3, 16), nn.BatchNorm2d(16)
-            for stage, (into, out) in enumerate(((16, 16), (16, 32), (32, 64)), start=1):
-                blocks = [Block(into, out), Block(out, out), Block(out, out)]
-                self.add_module(f"layer{stage}", nn.Sequential(*blocks))
-            self.fc = nn.Linear(64, 10)
-
-        def forward(self, x: Any) -> Any:
-            x = relu(self.bn1(self.conv1(x)))
-            x = self.layer3(self.layer2(self.layer1(x)))
-            return self.fc(x.mean((2, 3)))
-
-    return Net()
-
-
-MODULES = {"lenet5": lenet5, "cifar_resnet20": cifar_resnet20}
 
 
 # ---------------------------------------------------------------- the process

@@ -69,7 +69,7 @@ def torch_frozen(subject: Subject, threads: int) -> Run:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run = torch_eager(subject, threads, form="frozen")
-        x = subject.images(subject.load())
+        x = subject.images()
         for _ in range(3):  # TorchScript specialises in its first runs
             run(x)
         return run

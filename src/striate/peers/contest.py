@@ -23,9 +23,9 @@ from striate.peers.tools import TOOLS, missing
 
 Answer = dict[str, Any]
 
-TOLERANCE = 1e-4
-"""Largest difference from float64, as a share of the largest number, that rounding in float32 may make. Half precision
-lies above, and whoever has it is left out."""
+TOLERANCE = 3e-4
+"""Largest difference from float64, as a share of the largest number, that arithmetic in float32 makes: Winograd with
+large tiles comes near 2e-4 on a deep network. Half precision lies above, and whoever has it is left out."""
 
 PREPARING_S, SLOW_S = 300, 900
 """How long a tool may take until its first answer; `slow` tools more."""
@@ -41,16 +41,7 @@ class Process:
     """One tool's worker. It runs only while it is asked."""
 
     def __init__(self, tool: str, threads: int, subject: Subject) -> None:
-        command = [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-m",
-            "striate.peers.worker",
-            tool,
-            str(threads),
-            subject.json(),
-        ]
+        command = worker(tool, threads, subject)
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
         self.child = subprocess.Popen(
             command,
@@ -67,7 +58,7 @@ class Process:
             self._signal("SIGCONT")
             self.child.stdin.write(f"{task}\n".encode())
             self.child.stdin.flush()
-            if hasattr(select, "poll") and not select.select([self.child.stdout], [], [], limit)[0]:
+            if sys.platform != "win32" and not select.select([self.child.stdout], [], [], limit)[0]:
                 raise Failed(f"no answer within {limit:.0f} s")
             line = self.child.stdout.readline()
         except OSError as error:
@@ -107,6 +98,12 @@ class Process:
         return lines[-1][:300] if lines else otherwise
 
 
+def worker(tool: str, threads: int, subject: Subject, *more: str) -> list[str]:
+    """The command of a tool's process."""
+    name = ("-W", "ignore", "-m", "striate.peers.worker", tool, str(threads))
+    return [sys.executable, *name, subject.json(), *more]
+
+
 def environment(threads: int) -> dict[str, str]:
     """The same number of threads for every library that a tool computes with, and no calls home."""
     counts = {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL")}
@@ -125,11 +122,15 @@ def once(tool: str, subject: Subject, threads: int = 1, tasks: Sequence[str] = (
 
 
 class Result(NamedTuple):
-    """rows: what was timed, one row per tool; answers: how far each is from float64; left_out: tool -> why."""
+    """rows: what was timed, one row per tool; answers: how far each is from float64; left_out: tool -> why.
+
+    lacking: the packages of those tools that are not installed.
+    """
 
     rows: dict[str, Row]
     answers: dict[str, float]
     left_out: dict[str, str]
+    lacking: dict[str, list[str]]
 
 
 def _files(tools: Iterable[str], subject: Subject, said: Callable[[str], None]) -> Iterator[tuple[str, str]]:
@@ -160,10 +161,11 @@ def contest(
     """
     rows: dict[str, Row] = {}
     answers: dict[str, float] = {}
-    left_out = {tool: f"not installed: {', '.join(lacks)}" for tool in tools if (lacks := missing(tool))}
+    lacking = {tool: lacks for tool in tools if (lacks := missing(tool))}
+    left_out: dict[str, str] = {}
     said("computing in float64")
     once("reference", subject)
-    able = [tool for tool in tools if tool not in left_out]
+    able = [tool for tool in tools if tool not in lacking]
     unmade = dict(_files(able, subject, said))
     processes: dict[str, Process] = {}
     try:
@@ -189,4 +191,4 @@ def contest(
     finally:
         for process in processes.values():
             process.close()
-    return Result(rows, answers, left_out)
+    return Result(rows, answers, left_out, lacking)

@@ -27,7 +27,7 @@ def module(subject: Subject, change: Callable[[Network], Network] = lambda net: 
     from striate.peers.lowering import lower
 
     model = subject.load()
-    return lower(change(model.net), model.weights), torch.tensor(subject.images(model))
+    return lower(change(model.net), model.weights), torch.tensor(subject.images())
 
 
 def onnx(subject: Subject) -> None:
@@ -79,9 +79,10 @@ FILES = {"onnx": (onnx, "net.onnx"), "ncnn": (ncnn, "net.ncnn.param"), "mnn": (m
 
 
 def make(kind: str, subject: Subject) -> None:
-    """Raises RuntimeError when the converter leaves no file."""
+    """What is already there is left alone. Raises RuntimeError when the converter leaves no file."""
     convert, name = FILES[kind]
-    convert(subject)
+    if not subject.path(name).exists():
+        convert(subject)
     if not subject.path(name).exists():
         raise RuntimeError(f"the converter to {kind} left no {name}")
 

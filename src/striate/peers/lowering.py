@@ -390,4 +390,5 @@ def lower(net: Network, weights: Mapping[str, Any]) -> Lowered:
     if state:
         module = module.to(next(iter(state.values())).dtype)
     module.load_state_dict(state)
-    return module.eval()
+    module.eval()
+    return module

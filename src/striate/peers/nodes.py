@@ -24,7 +24,7 @@ RUNS = 3
 def node_seconds(subject: Subject, threads: int) -> dict[str, Any]:
     """`engine`: whose nodes they are; `nodes`: name and seconds for the batch, in order, the median of some runs."""
     model = subject.load()
-    program, x = model.compile(batch=subject.batch, threads=threads), subject.images(model)
+    program, x = model.compile(batch=subject.batch, threads=threads), subject.images()
     runs = [_told(program, model, x) for _ in range(RUNS)]
     engine = model.engine.name if hasattr(program, "profile") else "numpy"
     nodes = [{"node": name, "seconds": statistics.median(run[name] for run in runs)} for name in runs[0]]

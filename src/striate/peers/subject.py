@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from striate.model import Model
+    from striate.network import Network
 
     Floats = NDArray[np.floating[Any]]
 
@@ -28,21 +29,26 @@ class Subject:
     batch: int = 1
     folder: str = "."
 
+    def network(self) -> Network:
+        """The network alone."""
+        from striate.formats import load
+
+        return load(self.model, self.input or None)
+
     def load(self, engine: str = "auto") -> Model:
         """The network and its weights."""
-        from striate.formats import load
         from striate.model import Model
 
         if not self.input and Path(self.model).is_dir():
             return Model.load(self.model, engine=engine)
-        return Model(load(self.model, self.input or None), seed=0, engine=engine)
+        return Model(self.network(), seed=0, engine=engine)
 
-    def images(self, model: Model) -> Floats:
+    def images(self) -> Floats:
         """A batch of noise, float32 (N, C, H, W)."""
         import numpy as np
 
         rng = np.random.default_rng(0)
-        return rng.standard_normal((self.batch, *model.net.input.without_batch), np.float32)
+        return rng.standard_normal((self.batch, *self.network().input.without_batch), np.float32)
 
     def path(self, name: str) -> Path:
         return Path(self.folder) / name

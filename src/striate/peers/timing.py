@@ -42,9 +42,16 @@ class Row:
     images: int = 0
     samples: list[Sample] = dataclasses.field(default_factory=list)
 
+    def summary(self) -> dict[str, Any]:
+        """What the samples say, in seconds: median, least, quartiles, and processor time."""
+        low, median, high = quartiles([sample.seconds for sample in self.samples])
+        cpu = statistics.median(sample.cpu or 0.0 for sample in self.samples)
+        least = min(sample.seconds for sample in self.samples)
+        return {"name": self.name, "median": median, "least": least, "low": low, "high": high, "cpu": cpu}
+
     def record(self) -> dict[str, Any]:
-        """The row as it is saved: lists of samples, to the microsecond and the tenth of a MiB."""
-        digits = {"seconds": 6, "cpu": 6, "peak_mib": 1}
+        """The row as it is saved: lists of samples, to the tenth of a microsecond and of a MiB."""
+        digits = {"seconds": 7, "cpu": 7, "peak_mib": 1}
         handled = {"images": self.images} if self.images else {}
         return (
             {"group": self.group, "name": self.name}
@@ -54,6 +61,14 @@ class Row:
                 for name, places in digits.items()
             }
         )
+
+
+def quartiles(samples: Sequence[float]) -> tuple[float, float, float]:
+    """The first quartile, the median and the third; of one sample that sample."""
+    if len(samples) == 1:
+        return samples[0], samples[0], samples[0]
+    low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
+    return low, middle, high
 
 
 def shown(done: int, total: int) -> None:
@@ -92,7 +107,7 @@ def process(command: Sequence[str], environment: Mapping[str, str], codes: Colle
                 used = (usage.ru_utime + usage.ru_stime, usage.ru_maxrss / mib)
             else:
                 child.wait()
-                used = (None, None)
+                used = (None, None)  # type: ignore[assignment]
             sample = Sample(time.perf_counter() - start, *used)
             if child.returncode not in codes:
                 messages.seek(0)
@@ -107,6 +122,7 @@ class Server:
     """A process kept warm: each line it is given names a task, each line it answers holds what one go took."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.command = command
         self.child = subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -118,7 +134,7 @@ class Server:
         self.child.stdin.flush()
         answer = self.child.stdout.readline().strip()
         if not answer:
-            sys.exit(f"{' '.join(map(str, self.child.args))}: no answer to {task}")  # type: ignore[union-attr]
+            sys.exit(f"{' '.join(self.command)}: no answer to {task}")
         return answer
 
     def go(self, task: str) -> Go:
@@ -144,9 +160,7 @@ class Summary:
         >>> Summary.of([0.004, 0.001, 0.002, 0.003, 0.005])
         Summary(median=3.0, least=1.0, spread=2.0)
         """
-        if len(seconds) == 1:
-            return cls(1e3 * seconds[0], 1e3 * seconds[0], 0.0)
-        low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
+        low, middle, high = quartiles(seconds)
         return cls(1e3 * middle, 1e3 * min(seconds), 1e3 * (high - low))
 
     def overlaps(self, other: Summary) -> bool:

@@ -1,14 +1,15 @@
 """The process of one tool: asked on standard input, one line each, answering one line of JSON each.
 
     python -m striate.peers.worker TOOL THREADS SUBJECT        SUBJECT: a Subject as JSON
+    python -m striate.peers.worker TOOL THREADS SUBJECT first  prepare, and end: a process up to its first result
 
     prepare         -> {}                     the tool has made its program, and has run once
     check           -> {"error": …}           largest difference from the float64 answer over its largest number
     time SECONDS    -> {"seconds": …, "cpu": …}   median of runs repeated for this long (one at least), processor time
     peak            -> {"mib": …}             most memory that the process has had
 
-TOOL may also be `reference` (prepare: leaves the float64 answer in the folder), `convert-KIND` (prepare: leaves the
-file of that kind) or `nodes` (prepare: answers with the seconds of every node alone).
+TOOL may also be `reference` (prepare: leaves the float64 answer in the folder), `save` (the model in its own
+format), `convert-KIND` (the file of that kind) or `nodes` (prepare: answers with the seconds of every node alone).
 A failure is answered with {"failed": why}. Whatever a tool prints goes to standard error.
 """
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from striate.peers.subject import Floats
 
 Answer = dict[str, Any]
-REFERENCE = "reference.npy"
+REFERENCE, SAVED = "reference.npy", "model"
 FEWEST = 3
 """Runs in a sample, unless one alone takes longer than the sample should."""
 
@@ -57,6 +58,9 @@ class Worker:
             from striate.peers.nodes import node_seconds
 
             return node_seconds(self.subject, self.threads)
+        if self.tool == "save":
+            self.subject.load().save(self.subject.path(SAVED))
+            return {}
         if self.tool == "reference":
             self._reference()
             return {}
@@ -64,7 +68,7 @@ class Worker:
 
         start = time.perf_counter()
         self.run = ADAPTERS[self.tool](self.subject, self.threads)
-        self.x = self.subject.images(self.subject.load())
+        self.x = self.subject.images()
         self.run(self.x)
         return {"seconds": time.perf_counter() - start}
 
@@ -72,9 +76,11 @@ class Worker:
         """What the numpy engine says in float64, to the images that are compared."""
         import numpy as np
 
-        model = self.subject.load("numpy")
-        images = compared(self.subject.images(model)).astype(np.float64)
-        np.save(self.subject.path(REFERENCE), single(model.compile(batch=len(images))(images)))
+        if self.subject.path(REFERENCE).exists():
+            return
+        images = compared(self.subject.images()).astype(np.float64)
+        program = self.subject.load("numpy").compile(batch=len(images))
+        np.save(self.subject.path(REFERENCE), single(program(images)))
 
     def check(self) -> Answer:
         import numpy as np
@@ -101,7 +107,7 @@ class Worker:
 
     @staticmethod
     def _enough(runs: int, spent: float, limit: float) -> bool:
-        return spent >= limit and (runs >= FEWEST or spent >= FEWEST * limit)
+        return runs > 0 and spent >= limit and (runs >= FEWEST or spent >= FEWEST * limit)
 
     def peak(self) -> Answer:
         import resource
@@ -123,11 +129,14 @@ class Worker:
 
 def main() -> None:
     """Answer until standard input ends."""
-    tool, threads, subject = sys.argv[1:]
+    tool, threads, subject, *first = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     pin(int(threads))
     worker = Worker(tool, int(threads), Subject(**json.loads(subject)))
+    if first:
+        answer = worker.answer("prepare")
+        sys.exit(answer.get("failed", 0))
     for line in sys.stdin:
         print(json.dumps(worker.answer(line)), file=answers, flush=True)
 

@@ -22,6 +22,15 @@ def short(n: int | float) -> str:
     return str(n)
 
 
+def digits(value: float) -> str:
+    """Three that mean something, as a measured time has: 0.012, 4.57, 1235.
+
+    >>> digits(0.01234), digits(4.567), digits(1234.6)
+    ('0.012', '4.57', '1235')
+    """
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2 if value >= 1 else 3}f}"
+
+
 def size(n: int) -> str:
     """Bytes in binary units: 18.4 KiB."""
     value: float = n

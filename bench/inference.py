@@ -1,0 +1,347 @@
+"""How long does inference take? Striate beside PyTorch, ONNX Runtime, OpenVINO, ncnn and MNN, on this processor.
+
+    python bench/inference.py                    networks, then start and memory: compare, measure, print, save
+    python bench/inference.py --layers           single layers instead (also --start, --memory: only those)
+    python bench/inference.py --quick            three small networks, few rounds; it is not saved
+    python bench/inference.py --only resnet18    these networks (may be repeated); it is not saved
+    python bench/inference.py --batch 1 --threads 1 --rounds 25
+    python bench/inference.py --no-compile       without torch.compile, which takes minutes before it runs
+    python bench/inference.py --resume           go on with the run that was interrupted
+    python bench/inference.py --show FILE        a saved run as Markdown
+    python bench/inference.py --reference        keep this run as the one that docs/benchmarks.md speaks of
+
+Every tool gets the same network, weights, batch (in memory, float32) and threads, has a process of its own that is
+stopped while another is timed, and is compared with float64 before anything is timed: a tool that is wrong is left out
+and named. A row's time is the median over interleaved rounds, and a sample the median of repeated runs.
+`make bench` installs the tools into an environment of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from support import limits, record  # noqa: E402
+from support.layers import layers  # noqa: E402
+
+from striate.peers.contest import Failed, contest, environment, once, worker  # noqa: E402
+from striate.peers.subject import Subject  # noqa: E402
+from striate.peers.timing import Row, Sample, Summary, measure, process  # noqa: E402
+from striate.peers.tools import TOOLS, missing  # noqa: E402
+from striate.peers.worker import SAVED  # noqa: E402
+from striate.views.text.numbers import digits  # noqa: E402
+
+OURS = "striate"
+NETWORKS = {
+    **dict.fromkeys(("lenet5", "cifar_resnet20", "squeezenet1_1", "mobilenet_v2", "resnet18"), (1, 8)),
+    **dict.fromkeys(("efficientnet_b0", "resnet50", "densenet121", "convnext_tiny", "vgg16"), (1, 8)),
+    "unet": (1,),
+}
+QUICK = ("lenet5", "cifar_resnet20", "squeezenet1_1")
+GATES = {  # network -> how many times faster than the best other tool, per batch size
+    "resnet18": {1: 1.5, 8: 2.0},
+    "vgg16": {1: 1.8, 8: 2.5},
+    "resnet50": {1: 1.2, 8: 1.3},
+    "mobilenet_v2": {1: 1.3, 8: 1.3},
+    "lenet5": {1: 3.0, 8: 3.0},
+    "cifar_resnet20": {1: 3.0, 8: 3.0},
+}
+ERROR, START_S = 1e-5, 0.3
+"""Striate's other gates: difference from float64; a process with cached code up to its first result."""
+
+START = ("resnet18", 1)
+MEMORY = ("resnet50", 8)
+ONE_FILE = ("torch_channels_last", "torch_frozen", "torch_compile")
+"""Left out of start and memory: they start as torch does, and later."""
+
+
+def group_of(model: str, batch: int, threads: int) -> str:
+    return f"{model}, batch {batch}, {threads} thread{'s' * (threads > 1)}"
+
+
+def case_of(group: str) -> tuple[str, int, int]:
+    """
+    >>> case_of("resnet18, batch 8, 1 thread")
+    ('resnet18', 8, 1)
+    """
+    model, batch, threads = group.rsplit(", ", 2)
+    return model, int(batch.split()[1]), int(threads.split()[0])
+
+
+def told(text: str) -> None:
+    print(f"  {text}", file=sys.stderr)
+
+
+class Run:
+    """A run that is written after every case, so that an interrupted one can go on."""
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], resume: bool) -> None:
+        self.path = path
+        begun = record.last(path) if resume else None
+        if resume and (begun is None or begun["settings"] != dict(settings)):
+            sys.exit(f"nothing to resume: {path} is {'missing' if begun is None else 'of other settings'}")
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+        self.saved = begun or record.document("inference", [], [], load) | {
+            "settings": dict(settings),
+            "limits": [limits.asked(threads) for threads in settings["threads"]],
+            "left_out": [],
+            "macs": {},
+        }
+
+    def has(self, group: str) -> bool:
+        return any(row["group"] == group for row in self.saved["rows"])
+
+    def add(self, rows: Sequence[Row], **more: Sequence[Any]) -> None:
+        self.saved["rows"] += [row.record() for row in rows if row.samples]
+        for key, entries in more.items():
+            self.saved[key] += entries
+        record.save(self.path, self.saved)
+
+
+def side_by_side(run: Run, cases: Sequence[tuple[str, int]], tools: Sequence[str]) -> None:
+    """Networks or layers: per case one folder of converted files, then every number of threads."""
+    from striate.analysis import macs
+
+    settings = run.saved["settings"]
+    for model, batch in cases:
+        with tempfile.TemporaryDirectory() as folder:
+            subject = Subject(model, batch=batch, folder=folder)
+            run.saved["macs"][model] = macs(subject.network())
+            for threads in settings["threads"]:
+                group = group_of(model, batch, threads)
+                if run.has(group):
+                    continue
+                print(group, file=sys.stderr)
+                try:
+                    found = contest(subject, tools, threads, settings["rounds"], seconds=settings["sample_s"],
+                                    group=group, said=told, counted=counted)  # fmt: skip
+                except Failed as why:
+                    run.add((), left_out=[{"case": group, "tool": "all", "why": str(why)}])
+                    continue
+                wrong = {tool: str(why) for tool, why in found.left_out.items()}
+                for tool, why in wrong.items():
+                    told(f"left out: {TOOLS[tool].label}: {why}")
+                run.add(
+                    list(found.rows.values()),
+                    answers=[
+                        {"case": group, "tool": t, "error": error} for t, error in found.answers.items()
+                    ],
+                    left_out=[{"case": group, "tool": tool, "why": why} for tool, why in wrong.items()],
+                )
+
+
+def counted(done: int, total: int) -> None:
+    if done == total:
+        told(f"{total} rounds")
+
+
+def prepared(folder: str, model: str, batch: int, tools: Sequence[str]) -> Subject:
+    """The network saved as a model, and converted for every tool: nothing of that is timed."""
+    once("save", Subject(model, folder=folder))
+    subject = Subject(str(Path(folder) / SAVED), batch=batch, folder=folder)
+    for kind in dict.fromkeys(TOOLS[tool].file for tool in tools if TOOLS[tool].file):
+        once(f"convert-{kind}", subject)
+    return subject
+
+
+def starts(run: Run, tools: Sequence[str]) -> None:
+    """Whole processes up to their first result, weights read from files; Striate's with and without cached code."""
+    model, batch = START
+    for threads in run.saved["settings"]["threads"]:
+        group = group_of(f"process to first result of {model}", batch, threads)
+        if run.has(group):
+            continue
+        print(group, file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            subject = prepared(folder, model, batch, tools)
+            rows = []
+            for tool in tools:
+                env = environment(threads) | {"XDG_CACHE_HOME": str(Path(folder) / "cache")}
+                env.pop("PYTHONDONTWRITEBYTECODE", None)
+                go = process(worker(tool, threads, subject, "first"), env)
+                rows.append(Row(group, TOOLS[tool].label, go))
+                if tool == OURS:
+                    rows.append(
+                        Row(group, f"{OURS}, no code cached", uncached(folder, tool, threads, subject, env))
+                    )
+            measure(rows, max(run.saved["settings"]["rounds"] // 2, 3), counted=counted)
+        run.add(rows)
+
+
+def uncached(folder: str, tool: str, threads: int, subject: Subject, env: Mapping[str, str]) -> Any:
+    """The same, each time with an empty place for compiled code."""
+
+    def go() -> Sample:
+        with tempfile.TemporaryDirectory(dir=folder) as empty:
+            return process(worker(tool, threads, subject, "first"), dict(env) | {"XDG_CACHE_HOME": empty})()
+
+    return go
+
+
+def memory(run: Run, tools: Sequence[str]) -> None:
+    """The most memory a process has while it loads the network, makes its program and runs it."""
+    model, batch = MEMORY
+    threads = run.saved["settings"]["threads"][-1]
+    group = group_of(f"peak memory of {model}", batch, threads)
+    if run.has(group):
+        return
+    print(group, file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        subject = prepared(folder, model, batch, tools)
+        rows = [Row(group, TOOLS[tool].label, loaded(tool, threads, subject)) for tool in tools]
+        measure(rows, 3, warm_up=0, counted=counted)
+    run.add(rows)
+
+
+def loaded(tool: str, threads: int, subject: Subject) -> Any:
+    def go() -> Sample:
+        first, _, peak = once(tool, subject, threads, ("prepare", "time 0", "peak"))
+        return Sample(first["seconds"], None, peak["mib"])
+
+    return go
+
+
+# ---------------------------------------------------------------- what it says
+def comparisons(run: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Per case: Striate's median, the best other tool, how many times faster Striate is, the gate, and if it is met."""
+    groups: dict[str, dict[str, float]] = {}
+    for row in run["rows"]:
+        groups.setdefault(row["group"], {})[row["name"]] = Summary.of(row["seconds"]).median
+    for group, rows in groups.items():
+        mine = rows.pop(TOOLS[OURS].label, None)
+        model, batch, threads = case_of(group)
+        if mine is None or not rows or model.startswith(("process", "peak")):
+            continue
+        best = min(rows, key=lambda name: rows[name])
+        ratio, gate = rows[best] / mine, GATES.get(model, {}).get(batch)
+        speed = digits(2e-6 * run["macs"][model] * batch / mine)
+        met = "" if gate is None else "yes" if ratio >= gate else "no"
+        wanted = "" if gate is None else f"{gate:.1f}"
+        yield [
+            model,
+            str(batch),
+            str(threads),
+            digits(mine),
+            speed,
+            best,
+            digits(rows[best]),
+            f"{ratio:.2f}",
+            wanted,
+            met,
+        ]
+
+
+TITLES = ["", "batch", "threads", "striate ms", "GFLOP/s", "best other", "ms", "ratio", "gate", "met"]
+
+
+def notes(run: Mapping[str, Any]) -> Iterator[str]:
+    """Limits of the machine, errors, and who was left out."""
+    yield from map(limits.sentence, run["limits"])
+    errors: dict[str, float] = {}
+    for answer in run["answers"]:
+        errors[answer["tool"]] = max(errors.get(answer["tool"], 0.0), answer["error"])
+    if errors:
+        shown = ", ".join(f"{TOOLS[tool].label} {error:.0e}" for tool, error in errors.items())
+        yield f"Largest differences from float64: {shown} (Striate's gate: {ERROR:.0e})."
+    warm = next(
+        (row for row in run["rows"] if row["group"].startswith("process") and row["name"] == OURS), None
+    )
+    if warm:
+        median = Summary.of(warm["seconds"]).median
+        yield f"A process to its first result: {median:.0f} ms (gate: {1e3 * START_S:.0f})."
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for entry in run["left_out"]:
+        reasons.setdefault((entry["tool"], entry["why"]), []).append(entry["case"])
+    for (tool, why), cases in reasons.items():
+        yield f"Left out: {TOOLS[tool].label if tool in TOOLS else tool} in {'; '.join(cases)}: {why}"
+
+
+def page(run: Mapping[str, Any]) -> str:
+    """The run as a section of a page."""
+    lines = list(comparisons(run))
+    blocks = [record.heading(run), "\n".join(f"- {note}" for note in notes(run))]
+    if lines:
+        blocks.append(record.markdown_table(TITLES, *lines))
+    return "\n\n".join([*blocks, *record.markdown(run).split("\n\n")[1:]])
+
+
+def text(run: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
+    lines = list(comparisons(run))
+    blocks = [record.text(run, before), "\n".join(notes(run))]
+    return "\n\n".join([*blocks, *([record.text_table([TITLES, *lines])] if lines else [])])
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for part in ("layers", "start", "memory", "quick", "no-compile", "resume", "reference"):
+        parser.add_argument(f"--{part}", action="store_true")
+    parser.add_argument("--only", action="append", metavar="NETWORK", choices=[*NETWORKS])
+    parser.add_argument("--batch", type=int, action="append")
+    parser.add_argument("--threads", type=int, action="append")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--show", type=Path, metavar="FILE")
+    chosen = parser.parse_args()
+    if min(chosen.rounds or 1, *(chosen.batch or (1,)), *(chosen.threads or (1,))) < 1:
+        parser.error("rounds, threads and batches are 1 or more")
+    return chosen
+
+
+def main() -> None:
+    chosen = arguments()
+    if chosen.show:
+        print(page(json.loads(chosen.show.read_text("utf-8"))))
+        return
+    names = chosen.only or (QUICK if chosen.quick else NETWORKS)
+    cores = record.machine()["cores"]
+    settings = {
+        "parts": [part for part in ("layers", "start", "memory") if getattr(chosen, part)],
+        "networks": list(names),
+        "batches": chosen.batch,
+        "threads": chosen.threads or sorted({1, min(2, cores)}),
+        "rounds": chosen.rounds or (3 if chosen.quick else 15),
+        "sample_s": 0.05 if chosen.quick else 0.2,
+        "compile": not (chosen.no_compile or chosen.quick),
+    }
+    parts = settings["parts"] or ["networks", "start", "memory"]
+    if chosen.only or chosen.quick:
+        parts = settings["parts"] or ["networks"]
+    tools = [tool for tool in TOOLS if tool != "numpy" and not missing(tool)]
+    for tool in TOOLS:
+        if lacks := missing(tool):
+            print(f"left out: {TOOLS[tool].label}, not installed: {', '.join(lacks)}", file=sys.stderr)
+    kind = "layers" if parts == ["layers"] else "inference"
+    results, reference = (HERE / place / f"{kind}.json" for place in ("results", "reference"))
+    before = record.last(results, reference)
+    run = Run(results.with_suffix(".begun.json"), settings, chosen.resume)
+    quick_to_start = [tool for tool in tools if tool not in ONE_FILE]
+    if "networks" in parts:
+        cases = [(name, batch) for name in names for batch in chosen.batch or NETWORKS[name]]
+        side_by_side(run, cases, [t for t in tools if settings["compile"] or not TOOLS[t].slow])
+    if "layers" in parts:
+        side_by_side(run, [(layer, 1) for layer in layers()], [t for t in tools if not TOOLS[t].slow])
+    if "start" in parts:
+        starts(run, quick_to_start)
+    if "memory" in parts:
+        memory(run, quick_to_start)
+    print(text(run.saved, before))
+    filtered = chosen.only or chosen.quick or chosen.batch or chosen.threads
+    if not filtered and parts in (["networks", "start", "memory"], ["layers"]):
+        record.save(results, run.saved)
+    if chosen.reference:
+        record.save(reference, run.saved)
+    run.path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

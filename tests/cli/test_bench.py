@@ -1,0 +1,161 @@
+"""`striate bench` and the processes behind it. No test asserts a time."""
+
+import json
+import sys
+import time
+
+import pytest
+
+from cli.run import run
+from striate.peers import contest as contests
+from striate.peers.contest import Failed, Process, contest, once
+from striate.peers.subject import Subject
+from striate.peers.tools import TOOLS
+from striate.views.text import bench as view
+from striate.views.text.page import Page
+
+TINY = "8x8x1 -> conv 3x3 2 -> relu -> flatten -> fc 3"
+BRANCHES = "cifar_resnet20"
+
+
+@pytest.fixture
+def only_ours(monkeypatch):
+    """As where no other tool is installed."""
+    lacks = {"torch": ["torch"], "onnxruntime": ["onnxruntime"]}
+    monkeypatch.setattr(
+        contests, "missing", lambda tool: [] if TOOLS[tool].ours else lacks.get(tool, ["other"])
+    )
+
+
+RECORD = {
+    "model": "lenet5",
+    "input": [1, 32, 32],
+    "batch": 8,
+    "threads": 2,
+    "rounds": 9,
+    "cpu": "a processor",
+    "tools": [
+        {"tool": "numpy", "name": "striate, numpy engine", "median": 0.0088, "least": 0.0078, "low": 0.0080,
+         "high": 0.0091, "cpu": 0.0089, "error": 4e-7},
+        {"tool": "striate", "name": "striate", "median": 0.00012, "least": 0.00011, "low": 0.000118,
+         "high": 0.000131, "cpu": 0.00023, "error": 6e-7},
+        {"tool": "torch_eager", "name": "torch, eager", "median": 0.0011, "least": 0.0009, "low": 0.001,
+         "high": 0.0012, "cpu": 0.002, "error": 3e-7},
+    ],
+    "left_out": [{"tool": "mnn", "name": "MNN", "why": "its answer differs from float64 by 1.0e-02"}],
+    "not_installed": [
+        {"tool": "onnxruntime", "name": "ONNX Runtime", "packages": ["onnxruntime", "onnx"]},
+        {"tool": "openvino", "name": "OpenVINO", "packages": ["openvino", "onnx"]},
+    ],
+    "nodes_engine": "numpy",
+    "nodes": [{"node": f"node{k}", "seconds": 0.001 * k} for k in range(12)],
+}  # fmt: skip
+
+
+def test_printed(golden):
+    drawn = Page()
+    view.draw(drawn, RECORD)
+    golden("cli/bench.txt", str(drawn))
+
+
+def test_table_of_a_run(only_ours):
+    printed = run("bench", TINY, "--rounds", "2", "--threads", "1", "--batch", "3")
+    assert (printed.code, printed.err) == (0, "")
+    assert "input 8x8x1, batch 3, 1 thread" in printed.out and "not installed: torch, eager" in printed.out
+
+
+def test_record(only_ours):
+    record = json.loads(run("bench", TINY, "--rounds", "2", "--threads", "1", "--json").out)
+    assert {row["tool"] for row in record["tools"]} >= {"numpy"}
+    for row in record["tools"]:
+        assert 0 < row["least"] <= row["low"] <= row["median"] <= row["high"]
+        assert row["error"] < 1e-6
+    assert [node["node"] for node in record["nodes"]] == ["conv1", "relu1", "flatten1", "fc1"]
+    assert all(node["seconds"] > 0 for node in record["nodes"])
+    assert {entry["tool"] for entry in record["not_installed"]} == {
+        tool for tool, what in TOOLS.items() if not what.ours and not what.slow
+    }
+
+
+def test_without_peers():
+    record = json.loads(run("bench", TINY, "--rounds", "1", "--threads", "1", "--no-peers", "--json").out)
+    assert (record["not_installed"], record["left_out"]) == ([], [])
+
+
+def test_branches_have_nodes_too(tmp_path):
+    (told,) = once("nodes", Subject(BRANCHES, batch=2, folder=str(tmp_path)))
+    assert len(told["nodes"]) == 75 or told["engine"] != "numpy"
+
+
+def test_plan():
+    printed = run("bench", TINY, "--stage", "plan")
+    assert (printed.code, printed.err) == (0, "") and printed.out.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        ([TINY, "--stage", "pln"], 2, "did you mean plan?"),
+        ([TINY, "--stage", "plan", "--json"], 2, "exclude each other"),
+        ([TINY, "--batch", "0"], 2, "--batch"),
+        (["resnt18"], 2, "resnet18"),
+        (["4x4x1 -> conv 5x5"], 2, "G001"),
+    ],
+)
+def test_refused(arguments, code, says):
+    printed = run("bench", *arguments)
+    assert (printed.code, printed.out) == (code, "")
+    assert says in printed.err and "Traceback" not in printed.err
+
+
+def test_a_wrong_answer_is_not_timed(tmp_path, monkeypatch):
+    monkeypatch.setattr(contests, "TOLERANCE", -1.0)
+    found = contest(Subject(TINY, folder=str(tmp_path)), ["numpy"], 1, 1)
+    assert not found.rows and "differs from float64" in found.left_out["numpy"]
+
+
+def test_a_tool_that_fails_is_named(tmp_path):
+    process = Process("no such tool", 1, Subject(TINY, folder=str(tmp_path)))
+    try:
+        with pytest.raises(Failed, match="no such tool"):
+            process.ask("prepare")
+    finally:
+        process.close()
+
+
+def test_a_process_that_ends_is_named(tmp_path):
+    process = Process("numpy", 1, Subject(TINY, folder=str(tmp_path)))
+    process.child.kill()
+    try:
+        with pytest.raises(Failed):
+            process.ask("prepare")
+    finally:
+        process.close()
+
+
+def state(process: Process) -> str:
+    with open(f"/proc/{process.child.pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_waiting_process_is_stopped(tmp_path):
+    process = Process("numpy", 1, Subject(TINY, folder=str(tmp_path)))
+    try:
+        process.ask("prepare")
+        deadline = time.monotonic() + 5
+        while state(process) != "T" and time.monotonic() < deadline:
+            time.sleep(0.001)  # the signal is on its way
+        assert state(process) == "T"
+        assert process.ask("time 0")["seconds"] > 0
+    finally:
+        process.close()
+
+
+# ---------------------------------------------------------------- other tools
+@pytest.mark.torch
+def test_torch_agrees(tmp_path):
+    tools = ["torch_eager", "torch_channels_last", "torch_frozen"]
+    found = contest(Subject(TINY, batch=2, folder=str(tmp_path)), tools, 1, 1, seconds=0.0)
+    assert found.left_out == {} and list(found.rows) == tools
+    assert all(error < 1e-6 for error in found.answers.values())
