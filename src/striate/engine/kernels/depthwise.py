@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer
 from striate.engine.kernels.record import record
+from striate.engine.kernels.rows import Tiles, Walk
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import Window
@@ -44,10 +45,13 @@ WORTH = 8
 """Least such stretch: below it (width 7 on 16 registers) one load per product was faster."""
 
 
-def pixels(target: Target, width: int, kept: int = 1) -> int:
-    """Most pixels of a tile: sums, a tap row's weights, `kept` loaded pixels and two to spare fill the registers."""
+def pixels(target: Target, width: int, stride: int = 1, kept: int = 1) -> int:
+    """Most pixels of a tile: sums, a tap row's weights, `kept` loaded pixels and two to spare fill the registers.
+
+    Under a stride known at run time only, every pixel's distance takes an integer register, too.
+    """
     room = target.registers // max(target.lanes // target.width, 1)
-    return max(min(MOST, room - max(width, 1) - kept - 2), 1)
+    return max(min(MOST if stride else 8, room - max(width, 1) - kept - 2), 1)
 
 
 def emit(target: Target, width: int, stride: int) -> str:
@@ -62,39 +66,29 @@ def sliding(target: Target, width: int, stride: int, group: int) -> str:
     """The loops; group: neighbouring channels that every one of them reads, a step for each (see `grouped`)."""
     code = Code(target, "piiiip")
     a, row, end_row, part, end_part, _ = code.arguments
-    rows, columns, most = a.int(ROWS), a.int(COLUMNS), pixels(target, width, 1 + (group > 1))
-    tiles = (columns + most - 1) // most
-    small = columns // tiles
-    larger = columns - small * tiles
+    rows, first = a.int(ROWS), row % a.int(ROWS)
+    tiles = Tiles(a.int(COLUMNS), pixels(target, width, stride, 1 + (group > 1)))
     advance = code.int(stride * code.bytes) if stride else a.int(IN_PIXEL)
-    image, first = row // rows, row % rows
-    x, y, line = code.variable(a.pointer(IN)), code.variable(a.pointer(OUT)), code.variable(first)
-    in_turn = a.int(IN_IMAGE) - rows * a.int(IN_ROW)
-    out_turn = a.int(OUT_IMAGE) - rows * a.int(OUT_ROW)
+    x = Walk(a.pointer(IN), a.int(IN_IMAGE), a.int(IN_ROW), rows, row)
+    y = Walk(a.pointer(OUT), a.int(OUT_IMAGE), a.int(OUT_ROW), rows, row)
+    line = code.variable(first)
 
     with code.loop(part, end_part) as p:
         weights = a.pointer(WEIGHTS) + p * a.int(WEIGHTS_BLOCK)
-        x.set(a.pointer(IN) + (image * a.int(IN_IMAGE) + p * a.int(IN_BLOCK) + first * a.int(IN_ROW)))
-        y.set(a.pointer(OUT) + (image * a.int(OUT_IMAGE) + p * a.int(OUT_BLOCK) + first * a.int(OUT_ROW)))
+        x.at.set(x.start + p * a.int(IN_BLOCK))
+        y.at.set(y.start + p * a.int(OUT_BLOCK))
         line.set(first)
         with code.loop(row, end_row):
-            source, target_at = code.variable(x.get()), code.variable(y.get())
-            with code.loop(0, 2) as phase:
-                size = small + 1 - phase
-                count = code.select(phase.equals(0), larger, tiles - larger)
-                with code.when(count > 0):
-                    for t in code.cases(size, range(1, most + 1)):
-                        with code.repeat(count):
-                            _tile(a, source.get(), target_at.get(), weights, t, (width, stride, group), advance)
-                            source.set(source.get() + advance * t)
-                            target_at.set(target_at.get() + t * code.bytes)
-            x.set(x.get() + a.int(IN_ROW))
-            y.set(y.get() + a.int(OUT_ROW))
-            line.set(line.get() + 1)
-            with code.when(line.get().equals(rows)):
-                line.set(code.int(0))
-                x.set(x.get() + in_turn)
-                y.set(y.get() + out_turn)
+            source, result = code.variable(x.at.get()), code.variable(y.at.get())
+            for t in tiles.walk():
+                _tile(a, source.get(), result.get(), weights, t, (width, stride, group), advance)
+                source.set(source.get() + advance * t)
+                result.set(result.get() + t * code.bytes)
+            following = line.get() + 1
+            last = code.select(following.equals(rows), code.int(1), code.int(0))
+            x.next(last)
+            y.next(last)
+            line.set(following - last * rows)
     return code.finish()
 
 
