@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import logging
 import os
 import re
 import stat
@@ -33,7 +32,15 @@ DAY = 86_400
 MADE = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.\d+\.new")
 """Names of files that this module writes, and of those it was writing when the machine went down."""
 
-log = logging.getLogger(__name__)
+SOURCES = (
+    "engine/emit.py",
+    "engine/target.py",
+    "engine/kernels/*.py",
+    "engine/plan/layout.py",
+    "statement.py",
+    "geometry/*.py",
+)
+"""What the text of a kernel is made by, from striate/: templates, and what they import."""
 
 
 def place() -> Path | None:
@@ -50,14 +57,26 @@ def place() -> Path | None:
     return Path(caches, "striate", "code")
 
 
+def sources() -> list[Path]:
+    """The files of SOURCES. Raises FileNotFoundError where one is missing (an archive, a bundle)."""
+    root = Path(__file__).parents[1]
+    found = []
+    for pattern in SOURCES:
+        folder, _, name = pattern.rpartition("/")
+        files = sorted((root / folder).glob(name))
+        if not files:
+            raise FileNotFoundError(pattern)
+        found += files
+    return found
+
+
 def origin() -> bytes | None:
     """What code generation follows from, whatever the kernel; None where that cannot be known: then nothing is kept."""
     import importlib.util
 
-    here = Path(__file__).parent
     digest = hashlib.sha256(MARK)
     try:
-        for source in (here / "emit.py", here / "target.py", *sorted((here / "kernels").glob("*.py"))):
+        for source in sources():
             digest.update(b"%s %s " % (source.name.encode(), hashlib.sha256(source.read_bytes()).digest()))
         # llvmlite's version without importing it, nor importlib.metadata, which takes longer than all the rest
         found = importlib.util.find_spec("llvmlite")
@@ -86,7 +105,7 @@ def key(target: Target, template: str, numbers: tuple[int | str, ...]) -> bytes 
     """32 bytes that name one kernel's code for one target on this machine; None where nothing can be kept."""
     if _ORIGIN is None:
         return None
-    return hashlib.sha256(repr((_ORIGIN, dataclasses.astuple(target), template, numbers)).encode()).digest()
+    return hashlib.sha256(repr((_ORIGIN, target, template, numbers)).encode()).digest()
 
 
 class Folder:
@@ -108,7 +127,7 @@ class Folder:
             try:
                 about = os.fstat(handle)
                 if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_FILE or _fault(about):
-                    log.debug("%s: not a file of this user alone", key.hex())
+                    _note("%s: not a file of this user alone", key.hex())
                     return None
                 data = stream.read()
                 if about.st_mtime < time.time() - DAY:
@@ -118,7 +137,7 @@ class Folder:
                 return None
         content = data[HEADER:]
         if data[:HEADER] != _header(key, content):
-            log.debug("%s: damaged", key.hex())
+            _note("%s: damaged", key.hex())
             return None
         return content
 
@@ -138,7 +157,7 @@ class Folder:
                     os.unlink(aside, dir_fd=self._handle)
                 raise
         except OSError as error:
-            log.debug("%s: not kept: %s", key.hex(), error)
+            _note("%s: not kept: %s", key.hex(), error)
 
     def files(self) -> Iterator[tuple[str, os.stat_result]]:
         """Name and state of every file that was made here."""
@@ -168,6 +187,12 @@ class Folder:
             os.unlink(name, dir_fd=self._handle)
             count, size = count + 1, size + about.st_size
         return count, size
+
+
+def _note(text: str, *values: object) -> None:
+    import logging  # only when there is something to say
+
+    logging.getLogger(__name__).debug(text, *values)
 
 
 def _name(key: bytes) -> str:
