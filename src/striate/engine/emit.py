@@ -331,9 +331,14 @@ class Code:
         """True where a or b is not a number."""
         return self.builder.fcmp_unordered("uno", a, b)
 
-    def either(self, a: Any, b: Any) -> Any:
-        """One of the conditions; lane by lane for vectors."""
-        return self.builder.or_(a, b)
+    def any(self, condition: Any) -> Any:
+        """True when a condition holds in one lane at least."""
+        bits = ir.IntType(condition.type.count)
+        return self.builder.icmp_unsigned("!=", self.builder.bitcast(condition, bits), ir.Constant(bits, 0))
+
+    def float(self, value: Int) -> Any:
+        """An integer as a number."""
+        return self.builder.sitofp(value.value, F32)
 
     def select(self, condition: Any, a: Any, b: Any) -> Any:
         """a where the condition holds, else b."""
