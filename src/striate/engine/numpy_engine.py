@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 @functools.lru_cache(maxsize=8)
-def _batched(net: Network, size: int) -> Network:
+def batched(net: Network, size: int) -> Network:
     """The network declared for a batch of that size."""
     (source,) = net.inputs
     spec = net.input
@@ -55,7 +55,7 @@ class NumpyProgram(Program):
 
     def _run(self, x: Array, keep: set[str]) -> dict[str, Array]:
         array = batch(self.net, x)
-        net = _batched(self.net, len(array))
+        net = batched(self.net, len(array))
         values = dict.fromkeys(net.inputs, array)
         open_names = set(keep)
         for at, node in enumerate(net.nodes):
@@ -83,7 +83,7 @@ class NumpyTraining(TrainingProgram):
 
     def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
         array = batch(self.net, x)
-        net = _batched(self.net, len(array))
+        net = batched(self.net, len(array))
         values = dict.fromkeys(net.inputs, array)
         self._tapes, self.updates = {}, {}
         for node in net.nodes:

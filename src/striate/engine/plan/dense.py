@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine import aligned
 from striate.engine.code import Kernel
 from striate.engine.kernels import direct, tile
 from striate.engine.kernels.record import record
@@ -189,7 +190,7 @@ def _kernel(body: Correlation) -> tuple[int, int]:
 def packed(matrix: Array, split: list[int], lanes: int) -> Array:
     """Panels one behind another, each [step][vector][lane]; missing outputs are zero."""
     outputs, steps = matrix.shape
-    whole = np.zeros(steps * sum(split) * lanes, np.float32)
+    whole = aligned.zeros(steps * sum(split) * lanes)
     at = 0
     for first, size in zip(np.cumsum([0, *split[:-1]]).tolist(), split, strict=True):
         part = matrix[first * lanes : (first + size) * lanes]
@@ -264,13 +265,13 @@ def _product(
     post = None if unit.post is None else post_kernel(unit)
 
     def record_(memory: Memory) -> Array:
-        weight, bias = _Once(unit), np.zeros(0)
+        weight = _Once(unit)
         key = (unit.name, "direct", phase, target.name, tuple(one))
 
         def weights_() -> Array:
             made, _ = weight.get()
-            parts = [_matrix(body, made, g, places, shape) for g in range(body.groups)]
-            return np.concatenate([packed(part, one, target.lanes) for part in parts])
+            parts = [packed(_matrix(body, made, g, places, shape), one, target.lanes) for g in range(body.groups)]
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
         def bias_() -> Array:
             _, made = weight.get()
@@ -279,7 +280,6 @@ def _product(
             return padded.reshape(-1)
 
         base, biases = memory.constant(key, weights_), memory.constant((*key, "bias"), bias_)
-        del bias
         contexts = np.zeros(len(chunks) * tile.CONTEXT // 8, np.int64)
         table = []
         delta = 0
@@ -287,12 +287,10 @@ def _product(
             delta = memory.at(unit.residual) - memory.at(y)
         for k, chunk in enumerate(chunks):
             last = k == len(chunks) - 1
-            runs_ = np.array(chunk, np.int64).reshape(-1)
-            at = memory.constant((unit.name, id(chunk), "runs"), lambda runs_=runs_: runs_)  # type: ignore[misc]
             own = record(
                 tile.CONTEXT,
                 {
-                    tile.RUNS: at,
+                    tile.RUNS: memory.table(np.array(chunk, np.int64)),
                     tile.COUNT: len(chunk),
                     tile.BLOCK: result.block,
                     tile.RESIDUAL: delta,
@@ -312,7 +310,7 @@ def _product(
             for (count, width), kernel in kernels.items():
                 if width == vectors:
                     code[count] = memory.kernel(kernel)
-            tiles[vectors] = memory.constant((unit.name, id(chunks), "tiles", vectors), lambda code=code: code)  # type: ignore[misc]
+            tiles[vectors] = memory.table(code)
         for index, vectors in enumerate(split):
             group, inner = divmod(index, len(one))
             before = sum(one[:inner])
@@ -326,9 +324,6 @@ def _product(
             for chunk in chunks:
                 table.append(address)
                 address += 4 * target.lanes * vectors * sum(steps for _, steps in chunk)
-        panel_table = memory.constant((unit.name, id(chunks), "panels"), lambda: np.array(rows, np.int64))
-        weight_table = memory.constant((unit.name, id(chunks), "weights"), lambda: np.array(table, np.int64))
-        context_table = memory.constant((unit.name, id(chunks), "contexts"), lambda: contexts)
         return record(
             direct.ARGUMENTS,
             {
@@ -343,9 +338,9 @@ def _product(
                 direct.ROWS: h.count,
                 direct.COLUMNS: w.count,
                 direct.CHUNKS: len(chunks),
-                direct.CONTEXTS: context_table,
-                direct.PANELS: panel_table,
-                direct.WEIGHTS: weight_table,
+                direct.CONTEXTS: memory.table(contexts),
+                direct.PANELS: memory.table(np.array(rows, np.int64)),
+                direct.WEIGHTS: memory.table(np.array(table, np.int64)),
                 direct.MOST: target.tiles[max(one) - 1],
                 direct.POST: memory.kernel(post) if post is not None else 0,
             },

@@ -52,6 +52,7 @@ def _entered(graph: Graph, target: Target) -> list[Unit]:
     units = graph.units
     entered = []
     for value in [v for v in graph.values.values() if v.given]:
+        value.lanes = 1
         own = Value(value.name, value.shape, value.roles)
         readers = [unit for unit in units if value in unit.reads]
         dense = all(
@@ -152,8 +153,8 @@ def _kept(graph: Graph, units: list[Unit]) -> list[Unit]:
     last = []
     for name in graph.keep:
         value = graph.values[name]
-        result = Value(name, value.shape, "", kept=True)
         own = next((u.outputs[0] for u in units if isinstance(u.body, Enter) and u.inputs[0] is value), value)
+        result = Value(name, own.shape, own.roles, result=True, lanes=1)
         last.append(Unit([name], Leave(), [own], [result], units[0].declaration, {}))
     return [unit for unit in units if not (isinstance(unit.body, Moves) and not unit.body.pieces)] + last
 

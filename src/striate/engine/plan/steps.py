@@ -28,7 +28,11 @@ class Memory(abc.ABC):
 
     @abc.abstractmethod
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        """Of packed weights and tables; made once for a key and kept."""
+        """Of packed weights; made once for a key and kept, whatever the batch size."""
+
+    @abc.abstractmethod
+    def table(self, array: Array) -> int:
+        """Of a small array that belongs to one step."""
 
     @abc.abstractmethod
     def kernel(self, kernel: Kernel) -> int:
@@ -61,6 +65,10 @@ class Step:
     weights: int = 0
     by_parts: bool = False
     """Divide into parts rather than into rows: each core then reads its own share of the weights."""
+    only_writes: bool = False
+    """It touches only bytes that no other step touches (a border)."""
+    after_all: bool = False
+    """It must not run beside the steps before."""
     tasks: list[Task] = dataclasses.field(default_factory=list)
 
     @property

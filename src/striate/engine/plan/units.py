@@ -38,9 +38,14 @@ class Value:
     lanes: int = 0
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     kept: bool = False
-    """A result of the program."""
+    """Wanted as a result: no one may compute it away."""
     given: bool = False
-    """An input of the program."""
+    result: bool = False
+    """An input of the program, or the copy of a result: memory that belongs to the caller."""
+
+    @property
+    def outside(self) -> bool:
+        return self.given or self.result
 
     def size(self, role: str) -> int:
         return math.prod(n for n, r in zip(self.shape, self.roles, strict=True) if r == role)

@@ -1,0 +1,39 @@
+"""Arrays that begin at a cache line: vectors of 64 bytes then never straddle two."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+LINE = 64
+PAGES = 1 << 16
+"""Bytes from which on memory comes in whole pages, straight from the operating system and given back to it."""
+
+
+def zeros(count: int, dtype: Any = np.float32) -> Array:
+    """A one-dimensional array of zeros."""
+    size = count * np.dtype(dtype).itemsize
+    if size >= PAGES:
+        return np.frombuffer(mmap.mmap(-1, size), dtype, count)
+    raw = np.zeros(size + LINE, np.uint8)
+    start = -address(raw) % LINE
+    return raw[start : start + size].view(dtype)
+
+
+def copied(array: Array) -> Array:
+    """The array itself if it begins at a line and lies in one piece; else a copy that does."""
+    if array.flags.c_contiguous and address(array) % LINE == 0:
+        return array
+    made = zeros(array.size, array.dtype)
+    made.reshape(array.shape)[...] = array
+    return made
+
+
+def address(array: Array) -> int:
+    """Where an array's first number lies."""
+    return int(array.__array_interface__["data"][0])

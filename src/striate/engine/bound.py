@@ -1,0 +1,169 @@
+"""A plan with memory and machine code behind it: ready to run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine import aligned
+from striate.engine.code import Kernel, addresses
+from striate.engine.kernels import driver
+from striate.engine.plan.plan import Plan
+from striate.engine.plan.steps import Memory
+from striate.engine.plan.units import Value
+from striate.engine.pool import give_way, pool
+
+Array = NDArray[Any]
+
+
+class Constants:
+    """Packed weights by key, shared by the plans of all batch sizes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[Any, ...], Array] = {}
+
+    def get(self, key: tuple[Any, ...], make: Callable[[], Array]) -> Array:
+        if key not in self._kept:
+            self._kept[key] = aligned.copied(make())
+        return self._kept[key]
+
+    @property
+    def bytes(self) -> int:
+        return sum(array.nbytes for array in self._kept.values())
+
+
+class Bound(Memory):
+    """A plan's steps as records that the driver reads. One run at a time."""
+
+    def __init__(self, plan: Plan, constants: Constants, allocate: Callable[[int], Array] = aligned.zeros) -> None:
+        self.plan = plan
+        self._constants = constants
+        self._code = addresses(plan.context.target, plan.kernels)
+        self._allocate = allocate
+        self._tables: list[Array] = []
+        self._lock = threading.Lock()
+        self._given = {id(value): 0 for value in (*plan.inputs.values(), *plan.outputs.values())}
+        self._places = self._memory()
+        self._records = [step.record(self) for step in plan.steps]
+        self._ends = self._bind()
+        self._program = self._assemble()
+        self._pool = pool(plan.context.target)
+
+    # addresses
+
+    def _memory(self) -> dict[Value, int]:
+        self._arena = aligned.zeros(self.plan.arena.bytes // 4 + 16)
+        base = aligned.address(self._arena)
+        return {value: base + offset for value, offset in self.plan.arena.offsets.items()}
+
+    def start(self, value: Value) -> int:
+        return self._given[id(value)] if id(value) in self._given else self._places[value.root]
+
+    def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
+        return aligned.address(self._constants.get(key, make))
+
+    def table(self, array: Array) -> int:
+        self._tables.append(aligned.copied(array))
+        return aligned.address(self._tables[-1])
+
+    def kernel(self, kernel: Kernel) -> int:
+        return self._code[kernel]
+
+    # the program
+
+    def _bind(self) -> list[tuple[str, Array, int]]:
+        """(value, record, slot) for every address that is known only when a batch comes."""
+        ends = []
+        for k, step in enumerate(self.plan.steps):
+            for value in (*step.reads, *step.writes):
+                if id(value) in self._given:
+                    self._given[id(value)] = 1 << 40
+                    moved = step.record(self)
+                    self._given[id(value)] = 0
+                    (slots,) = np.nonzero(moved != self._records[k])
+                    ends += [(value.name, self._records[k], int(slot)) for slot in slots]
+                    if value.given:
+                        ends[-1] = ("<" + value.name, *ends[-1][1:])
+        return ends
+
+    def _assemble(self) -> Array:
+        plan, threads = self.plan, self.plan.context.threads
+        steps = np.zeros((len(plan.steps), driver.STEP // 8), np.int64)
+        for k, step in enumerate(plan.steps):
+            tasks = np.array(step.tasks, np.int64).reshape(-1)
+            waits = k > 0 and plan.epochs[k] != plan.epochs[k - 1]
+            steps[k] = (
+                self._code[step.kernel], self._address(self._records, k), self.table(tasks),
+                len(step.tasks), int(waits),
+            )  # fmt: skip
+        stride = driver.counters(threads)
+        scratch = [self._scratch() for _ in range(threads)]
+        self._times = aligned.zeros(len(steps) + 1, np.int64)
+        counters = aligned.zeros(max(len(steps) * stride, 8) // 8, np.int64)
+        program = aligned.zeros(driver.PROGRAM // 8, np.int64)
+        program[:] = (
+            self.table(steps), len(steps), self.table(counters), stride, threads,
+            self.table(np.array(scratch, np.int64)), give_way(), 0,
+        )  # fmt: skip
+        return program
+
+    def _address(self, records: list[Array], k: int) -> int:
+        moved = aligned.copied(records[k])
+        if moved is not records[k]:
+            for index, (name, record, slot) in enumerate(self._ends):
+                if record is records[k]:
+                    self._ends[index] = name, moved, slot
+            records[k] = moved
+        return aligned.address(moved)
+
+    def _scratch(self) -> int:
+        room = aligned.zeros(self.plan.scratch // 4 + 64)
+        self._tables.append(room)
+        return aligned.address(room)
+
+    def run(self, x: Array) -> dict[str, Array]:
+        """Results by name for one batch x, float32, of the plan's size."""
+        x = np.ascontiguousarray(x)
+        plan = self.plan
+        made = {name: np.empty(self._lying(value), np.float32) for name, value in plan.outputs.items()}
+        where = {name: aligned.address(array) for name, array in made.items()}
+        where |= {"<" + name: aligned.address(x) for name in plan.inputs}
+        with self._lock:
+            for name, record, slot in self._ends:
+                record[slot] = where[name]
+            self._pool.run(aligned.address(self._program), plan.context.threads)
+        return {name: self._turned(plan.outputs[name], array) for name, array in made.items()}
+
+    @staticmethod
+    def _lying(value: Value) -> tuple[int, ...]:
+        """The shape in which a result is written: channels behind the images."""
+        order = sorted(range(len(value.roles)), key=lambda axis: (value.roles[axis] != "n", value.roles[axis] != "c"))
+        return tuple(value.shape[axis] for axis in order)
+
+    @staticmethod
+    def _turned(value: Value, array: Array) -> Array:
+        """The result in its own order of axes."""
+        order = sorted(range(len(value.roles)), key=lambda axis: (value.roles[axis] != "n", value.roles[axis] != "c"))
+        if order == sorted(order):
+            return array
+        return np.ascontiguousarray(array.transpose([order.index(axis) for axis in range(len(order))]))
+
+    def timed(self, x: Array, rounds: int = 10) -> list[float]:
+        """Seconds of each step: the median of some rounds, by the processor's clock."""
+        every = []
+        self._program[driver.TIMES // 8] = aligned.address(self._times)
+        try:
+            for _ in range(rounds):
+                start = time.perf_counter()
+                self.run(x)
+                took = time.perf_counter() - start
+                ticks = np.diff(self._times).astype(float)
+                every.append(ticks / max(ticks.sum(), 1.0) * took)
+        finally:
+            self._program[driver.TIMES // 8] = 0
+        return [float(seconds) for seconds in np.median(every, axis=0)]

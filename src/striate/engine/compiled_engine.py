@@ -1,0 +1,103 @@
+"""The compiled engine: networks planned for this processor, run by kernels in machine code."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.bound import Bound, Constants
+from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable
+from striate.engine.numpy_engine import NumpyEngine, batched
+from striate.engine.plan.plan import Plan, plan
+from striate.engine.plan.steps import Context
+from striate.engine.target import Target
+from striate.engine.threads import available
+from striate.network import Network
+
+Array = NDArray[Any]
+
+SIZES = 4
+"""Batch sizes that stay ready to run."""
+
+
+class CompiledProgram(Program):
+    """A network in machine code. Batches of any size run: each size is planned when it first comes.
+
+    Weights are copied when the program is made. Float64 batches go to the numpy engine, which keeps their precision.
+    """
+
+    def __init__(
+        self, net: Network, weights: Mapping[str, Array], target: Target, size: int, threads: int, strict: bool
+    ) -> None:
+        self.net, self._weights = net, weights
+        self._target, self._threads, self._strict = target, threads, strict
+        self._constants = Constants()
+        self._ready: collections.OrderedDict[tuple[int, tuple[str, ...]], Bound] = collections.OrderedDict()
+        self._lock = threading.Lock()
+        self._size = size
+        self.bound(size, net.outputs)
+
+    def bound(self, size: int, names: Sequence[str]) -> Bound:
+        """The plan for a batch size and some results, ready to run."""
+        key = size, tuple(dict.fromkeys(names))
+        with self._lock:
+            if key not in self._ready:
+                context = Context(self._target, self._threads, self._strict)
+                made = plan(batched(self.net, size), self._weights, key[1], context)
+                self._ready[key] = Bound(made, self._constants)
+                while len(self._ready) > SIZES:
+                    self._ready.popitem(last=False)
+            self._ready.move_to_end(key)
+            return self._ready[key]
+
+    @property
+    def plan(self) -> Plan:
+        """The plan for the batch size that the program was made for."""
+        return self.bound(self._size, self.net.outputs).plan
+
+    def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
+        array = batch(self.net, x)
+        if array.dtype == np.float64:
+            return self._precise.values(array, names)
+        if not len(array):
+            return {n: np.empty((0, *self.net.specs[n].shape[1:]), np.float32) for n in names}
+        return self.bound(len(array), names).run(array)
+
+    @functools.cached_property
+    def _precise(self) -> Program:
+        return NumpyEngine().compile(self.net, self._weights)
+
+    def first_non_finite(self, x: Array) -> str | None:
+        return self._precise.first_non_finite(x)
+
+
+class CompiledEngine(Engine):
+    """Kernels for one processor."""
+
+    name = "compiled"
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+
+    def compile(
+        self,
+        net: Network,
+        weights: Mapping[str, Array],
+        *,
+        batch: int | None = None,
+        threads: int | None = None,
+        precision: str = "fast",
+    ) -> Program:
+        strict = precision == "strict"
+        return CompiledProgram(
+            runnable(net), weights, self.target, batch or 1, threads or available(), strict
+        )
+
+    def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
+        return NumpyEngine().training(net, weights)

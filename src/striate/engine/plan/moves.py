@@ -1,0 +1,123 @@
+"""Steps that move numbers: inputs in, results out, concatenations, slices, padding by channels; and borders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from striate.engine.code import Kernel
+from striate.engine.kernels import copy
+from striate.engine.kernels.record import record
+from striate.engine.plan.layout import Layout
+from striate.engine.plan.patterns import Moves, Piece
+from striate.engine.plan.steps import Context, Memory, Step
+from striate.engine.plan.units import Unit, Value
+
+
+def plain(value: Value) -> Layout:
+    """NCHW without border, as arrays of the user's lie."""
+    return Layout(value.images, value.channels, value.height, value.width, 1)
+
+
+def enter(unit: Unit, context: Context) -> list[Step]:
+    """A program's input, copied into the layout that kernels read."""
+    (given,), (y,) = unit.inputs, unit.outputs
+    return [_step(unit, "copy in", given, plain(given), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))]
+
+
+def leave(unit: Unit, context: Context) -> list[Step]:
+    """A value, copied into plain order: a result, or a flattened map."""
+    x, y = unit.inputs[0].shaped, unit.outputs[0]
+    name = "copy out" if y.result else "copy"
+    return [_step(unit, name, x, x.layout, y, plain(x), (0, x.channels, 0))]
+
+
+def _step(
+    unit: Unit, name: str, x: Value, source: Layout, y: Value, result: Layout,
+    span: tuple[int, int, int], area: tuple[int, int] | None = None,
+    start: int = 0, skip: tuple[int, int] = (1, 1), end: int = 0,
+) -> Step:  # fmt: skip
+    """Channels [first, last) of y from those of x `shift` lower, over area (rows, columns).
+
+    start: bytes from x's first number to the first one read; end: from y's to the first one written.
+    """
+    first, last, shift = span
+    rows, columns = area or (result.height, result.width)
+
+    def record_(memory: Memory) -> NDArray[Any]:
+        return record(
+            copy.ARGUMENTS,
+            {
+                copy.IN: (memory.start(x) if x.outside else memory.at(x)) + start,
+                copy.IN_IMAGE: source.image if x.outside else x.image,
+                copy.IN_BLOCK: source.block,
+                copy.IN_ROW: source.row * skip[0],
+                copy.IN_PIXEL: source.pixel * skip[1],
+                copy.OUT: (memory.start(y) if y.outside else memory.at(y)) + end,
+                copy.OUT_IMAGE: result.image if result.lanes == 1 else y.image,
+                copy.OUT_BLOCK: result.block,
+                copy.OUT_ROW: result.row,
+                copy.OUT_PIXEL: result.pixel,
+                copy.ROWS: rows,
+                copy.COLUMNS: columns,
+                copy.FIRST: first,
+                copy.LAST: last,
+                copy.SHIFT: shift,
+                copy.CHANNELS: x.channels,
+            },
+        )
+
+    turn = copy.turn(shift, source.lanes, result.lanes)
+    return Step(
+        unit, name, f"{source.lanes}->{result.lanes}", Kernel("copy", (source.lanes, result.lanes, turn)), record_,
+        x.images * rows, copy.parts(first, last, result.lanes), [x], [y],
+    )  # fmt: skip
+
+
+def steps(unit: Unit, context: Context) -> list[Step]:
+    """One copy for every piece; zeros where no piece reaches."""
+    body = unit.body
+    assert isinstance(body, Moves)
+    made: list[Step] = []
+    for y in unit.outputs:
+        k = unit.outputs.index(y)
+        pieces = sorted((p for p in body.pieces if p.output == k), key=lambda p: p.target)
+        for index, piece in enumerate(pieces):
+            whole = len(pieces) == 1 and y.home is None
+            made += _piece(unit, piece, unit.inputs[piece.port], y, whole, index == len(pieces) - 1)
+    return made
+
+
+def _piece(unit: Unit, piece: Piece, x: Value, y: Value, whole: bool, final: bool) -> list[Step]:
+    lanes = y.layout.lanes
+    first, last = piece.target, piece.target + piece.channels
+    top = left = 0
+    rows, columns, start, skip, end = y.height, y.width, 0, (1, 1), 0
+    source, result = x.layout, y.layout
+    if piece.maps is not None:
+        ends = []
+        for m, size in zip(piece.maps, (y.height, y.width), strict=True):
+            low = -(-max(m.before, 0) // m.step)
+            high = min(-(-(m.input + m.before) // m.step), size)
+            ends.append((low, max(high, low), low * m.step - m.before, m.step))
+        (top, bottom, row, row_step), (left, right, column, column_step) = ends
+        rows, columns, skip = bottom - top, right - left, (row_step, column_step)
+        start = row * source.row + column * source.pixel
+        end = top * result.row + left * result.pixel
+    padded = (rows, columns) != (y.height, y.width)
+    made = []
+    if whole and (padded or first or last < y.channels):
+        made.append(zeros(unit, y))
+    if final and not made:
+        last = -(-last // lanes) * lanes  # fill up the last block
+    span = first, last, piece.target - piece.source
+    if rows and columns and piece.channels:
+        made.append(_step(unit, "copy", x, source, y, result, span, (rows, columns), start, skip, end))
+    return made
+
+
+def zeros(unit: Unit, y: Value) -> Step:
+    """The whole value, zero: a copy of channels that its source does not have."""
+    span = 0, y.layout.blocks * y.layout.lanes, 1 << 40
+    return _step(unit, "zeros", y, y.layout, y, y.layout, span)

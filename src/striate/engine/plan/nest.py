@@ -1,0 +1,357 @@
+"""From statements to generic loop nests: what runs when no hand-made kernel matches.
+
+Each statement of a declaration becomes one nest (`kernels/nest.py`), in order, with a barrier between them:
+
+    scattered targets   are turned round: loops run over the target's positions, and tables name the sources that
+                        land on each, so that every number is written once and rows are independent
+    maps                affine ones are arithmetic; all others become tables of offsets, -1 where nothing is read
+    Inside, Blend       become tables of float32, read like tensors
+    lanes               one variable is chosen whose neighbours become the lanes of vectors, by counting loads
+"""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.code import Kernel
+from striate.engine.kernels import expression
+from striate.engine.plan.layout import Layout
+from striate.engine.target import Target
+from striate.geometry import AxisMap, Shift, Whole, Window
+from striate.op import Declaration
+from striate.statement import (
+    Affine, Blend, Call, Const, Domain, Expr, Index, Inside, Load, Statement, Tap, call, index,
+)  # fmt: skip
+
+Place = Layout | tuple[int, ...]
+"""Where a tensor lies: a blocked layout, or the shape of a plain array in row-major order."""
+
+SHORT = 64
+"""Steps of a reduction below which the innermost free loop stays inside a row: rows should outweigh their start."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Nest:
+    """One statement as a step: a kernel, what its argument record holds, and how many rows there are. One part."""
+
+    kernel: Kernel
+    tensors: tuple[str, ...]
+    """Their addresses come first in the record; the target is number 0."""
+    origins: tuple[int, ...]
+    """Bytes from the start of each tensor's memory to its first number."""
+    tables: tuple[bytes, ...]
+    """Their addresses follow; 4-byte numbers."""
+    rows: int
+
+    def arguments(self, tensors: Mapping[str, int], tables: Sequence[int]) -> NDArray[np.int64]:
+        """The record for tensors and tables at these addresses."""
+        first = (tensors[name] + origin for name, origin in zip(self.tensors, self.origins, strict=True))
+        return np.array([*first, *tables], np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class Nests:
+    """The steps of a declaration, and the bytes of each temporary they need (plain float32 arrays)."""
+
+    steps: tuple[Nest, ...]
+    temporaries: Mapping[str, int]
+    shapes: Mapping[str, tuple[int, ...]]
+    """Shapes of the temporaries: some are results, such as a batch norm's new statistics."""
+
+
+def nests(declaration: Declaration, layouts: Mapping[str, Place], target: Target) -> Nests:
+    """Loop nests for every statement. layouts: of inputs `x0` …, outputs `y0` … and parameters; plain if left out."""
+    places: dict[str, Place] = {f"x{k}": spec.shape for k, spec in enumerate(declaration.inputs)}
+    places |= {f"y{k}": spec.shape for k, spec in enumerate(declaration.outputs)}
+    places |= {parameter.name: parameter.shape for parameter in declaration.parameters}
+    places |= {noise.name: noise.shape for noise in declaration.noise}
+    made: dict[str, tuple[int, ...]] = {}
+    for statement in declaration.statements:
+        if statement.target not in places:
+            places[statement.target] = made[statement.target] = _extent(statement)
+    places |= layouts
+    steps: list[Nest] = []
+    for name in dict.fromkeys(statement.target for statement in declaration.statements):
+        writers = [_Lowered(s, places, target) for s in declaration.statements if s.target == name]
+        if sum(writer.volume for writer in writers) < math.prod(_shape(places[name])):
+            steps.append(_Lowered(_cleared(name, _shape(places[name])), places, target).nest())
+        steps.extend(writer.nest() for writer in writers)
+    order = {name: k for k, name in enumerate(dict.fromkeys(s.target for s in declaration.statements))}
+    steps.sort(key=lambda step: order[step.tensors[0]])
+    return Nests(tuple(steps), {name: 4 * math.prod(shape) for name, shape in made.items()}, made)
+
+
+def _extent(statement: Statement) -> tuple[int, ...]:
+    """Shape of a temporary: one past the largest index written along each axis."""
+    ranges = {**statement.domain.free, **statement.domain.reduced}
+    return tuple(
+        item.map.input if isinstance(item, Tap) else _range(item, ranges)[1] + 1 for item in statement.index
+    )
+
+
+def _cleared(name: str, shape: tuple[int, ...]) -> Statement:
+    """Zeros for a target that its statements do not cover."""
+    free = {f"z{k}": size for k, size in enumerate(shape)}
+    return Statement(name, index(*free), Const(0.0), Domain(free))
+
+
+def _shape(place: Place) -> tuple[int, ...]:
+    if isinstance(place, Layout):
+        return place.images, place.channels, place.height, place.width
+    return place
+
+
+def _axes(place: Place, rank: int) -> list[tuple[int, int, int, int]]:
+    """(size, lanes, bytes to the next block, bytes to the next number) of each axis; lanes 0: not split."""
+    if isinstance(place, Layout):
+        channel = (place.channels, place.lanes, place.block, 4) if place.lanes > 1 else (place.channels, 0, 0, place.block)
+        space = [(place.height, 0, 0, place.row), (place.width, 0, 0, place.pixel)]
+        return [(place.images, 0, 0, place.image), channel, *space[4 - rank :]]
+    return [(size, 0, 0, 4 * math.prod(place[k + 1 :])) for k, size in enumerate(place)]
+
+
+def _range(item: Affine, ranges: Mapping[str, int]) -> tuple[int, int]:
+    """Least and largest value before division."""
+    ends = [factor * (ranges[name] - 1) for name, factor in item.terms]
+    return item.offset + sum(min(e, 0) for e in ends), item.offset + sum(max(e, 0) for e in ends)
+
+
+class _Lowered:
+    """One statement on its way to a nest."""
+
+    def __init__(self, statement: Statement, places: Mapping[str, Place], target: Target) -> None:
+        self.statement, self.places, self.target = statement, places, target
+        self.free, self.reduced = dict(statement.domain.free), dict(statement.domain.reduced)
+        self.lets: dict[str, tuple[int, str, str, int]] = {}
+        """Variable -> table, position, slot, slots: what a scattered variable is, seen from the target."""
+        loads = [load.tensor for load in statement.loads]
+        self.tensors = tuple(dict.fromkeys([statement.target, *loads]))
+        self.tables: list[bytes] = []
+        self.guards: list[Load] = []
+        self.stored = self._turned()
+        self.volume = math.prod(self.free.values())
+        self.ranges = {**statement.domain.free, **statement.domain.reduced, **self.free, **self.reduced}
+
+    def _table(self, numbers: Iterable[float], kind: str) -> int:
+        """Slot of a table."""
+        data = array.array(kind, numbers).tobytes()
+        if data not in self.tables:
+            self.tables.append(data)
+        return len(self.tensors) + self.tables.index(data)
+
+    def _turned(self) -> tuple[Index, ...]:
+        """The target's index with loops over its positions instead of scattering taps."""
+        stored: list[Index] = []
+        sizes = _shape(self.places[self.statement.target])
+        for axis, item in enumerate(self.statement.index):
+            if isinstance(item, Affine):
+                stored.append(item)
+                continue
+            size, (out, tap) = sizes[axis], (item.out, item.tap)
+            taps = self.reduced.pop(tap) if tap else 1
+            landing: list[list[tuple[int, int]]] = [[] for _ in range(size)]
+            for u in range(taps):
+                for i in range(self.free[out]):
+                    if (at := item.map.position(i, u)) is not None and at < size:
+                        landing[at].append((i, u))
+            slots = max(1, *map(len, landing))
+            position, slot = f"{out}@", f"{out}#"
+            filled = [(*pair, 1) for pairs in landing for pair in [*pairs, *[None] * (slots - len(pairs))] if pair or True]  # type: ignore[misc]
+            del filled
+            flat = [pair for pairs in landing for pair in [*pairs, *[(-1, -1)] * (slots - len(pairs))]]
+            self.lets[out] = (self._table((max(i, 0) for i, _ in flat), "i"), position, slot, slots)
+            if tap:
+                self.lets[tap] = (self._table((max(u, 0) for _, u in flat), "i"), position, slot, slots)
+            self.free = {position if v == out else v: size if v == out else n for v, n in self.free.items()}
+            self.reduced[slot] = slots
+            real = self._table((float(i >= 0) for i, _ in flat), "f")
+            self.guards.append(Load(f"#{real}", index(Affine(((position, slots),)), slot)))
+            stored.append(Affine(((position, 1),)))
+        return tuple(stored)
+
+    # accesses
+
+    def _axis(self, item: Index, size: int, lanes: int, block: int, step: int) -> list[Any] | None:
+        """One axis of an access as the kernel reads it; None where it adds nothing."""
+        if isinstance(item, Tap):
+            affine = self._as_affine(item, size)
+            if affine is None:
+                return self._tabled(item, lanes, block, step)
+            item = affine
+        terms = tuple((name, factor) for name, factor in item.terms if factor and self.ranges[name] > 1)
+        item = dataclasses.replace(item, terms=terms)
+        low, high = _range(item, self.ranges)
+        if item.divisor != 1 or item.modulus:
+            assert low >= 0, "a divided index is never negative"
+            if item.modulus and high // item.divisor < item.modulus:
+                item = dataclasses.replace(item, modulus=0)
+            low, high = 0, item.modulus - 1 if item.modulus else high // item.divisor
+        limit = 0 if 0 <= low and high < size else size
+        if not limit and not high:
+            return None
+        return [0, item.terms, item.offset, item.divisor, item.modulus, limit, lanes, block, step]
+
+    def _as_affine(self, item: Tap, size: int) -> Affine | None:
+        """The tap's index where the map is affine."""
+        m, tap = item.map, ((item.tap, 1),) if item.tap else ()
+        match m:
+            case Window():
+                found = Affine(((item.out, m.stride), *((v, m.dilation) for v, _ in tap)), -m.before)
+            case Shift():
+                found = Affine(((item.out, m.step),), -m.before)
+            case Whole():
+                return Affine(tap)
+            case _:
+                return None
+        low, high = _range(found, self.ranges)
+        return found if m.mode == "zeros" or (0 <= low and high < size) else None
+
+    def _tabled(self, item: Tap, lanes: int, block: int, step: int) -> list[Any]:
+        """Offsets in numbers of float32, -1 for what is not there."""
+        taps = self.ranges[item.tap] if item.tap else 1
+        places = [item.map.position(i, u) for i in range(self.ranges[item.out]) for u in range(taps)]
+        offsets = [
+            -1 if p is None else (p // lanes * block + p % lanes * 4 if lanes else p * step) // 4
+            for p in places
+        ]
+        return [1, self._table(offsets, "i"), item.out, taps, item.tap, int(None in places)]
+
+    def _access(self, tensor: str, items: Sequence[Index], outside: float = 0.0) -> list[Any]:
+        """[slot, outside, axes]"""
+        if tensor.startswith("#"):  # a table, read as a plain tensor of one row
+            axes = [self._axis(item, 1 << 31, 0, 0, 4) for item in items]
+            return [int(tensor[1:]), outside, [axis for axis in axes if axis]]
+        scheme = _axes(self.places[tensor], len(items))
+        axes = [self._axis(item, *axis) for item, axis in zip(items, scheme, strict=True)]
+        return [self.tensors.index(tensor), outside, [axis for axis in axes if axis]]
+
+    def _plain(self, expr: Expr) -> Expr:
+        """The expression with tables for what depends on positions only."""
+        match expr:
+            case Call(function, args):
+                return Call(function, tuple(map(self._plain, args)))
+            case Inside(tap, padded):
+                m, end = tap.map, tap.map.input + getattr(tap.map, "after", 0)
+                return self._by_position(tap, lambda i, u: float(_lands(m, i, u, end if padded else None)))
+            case Blend(tap):
+                linear = expr.map
+                return self._by_position(tap, lambda i, u: float(linear.weight(i, u)))
+        return expr
+
+    def _by_position(self, tap: Tap, value: Any) -> Load:
+        taps = self.ranges[tap.tap]
+        slot = self._table([value(i, u) for i in range(self.ranges[tap.out]) for u in range(taps)], "f")
+        return Load(f"#{slot}", index(Affine(((tap.out, taps), (tap.tap, 1)))))
+
+    def _operands(self, expr: Expr) -> tuple[str, list[list[Any]]]:
+        """The expression's text and the accesses of its operands."""
+        plain = self._plain(expr)
+        names = expression.operands(plain)
+        return expression.text(plain, names), [self._access(x.tensor, x.index, x.outside) for x in names]
+
+    # lanes
+
+    def _depends(self, name: str) -> set[str]:
+        """Loop variables behind a variable."""
+        return {self.lets[name][1], self.lets[name][2]} if name in self.lets else {name}
+
+    def _motion(self, access: list[Any], name: str, width: int) -> tuple[int, int]:
+        """(bytes from lane to lane, or -1 where it is irregular; whether a test depends on the lane)."""
+        stride, tested = 0, 0
+        for axis in access[2]:
+            if axis[0]:
+                if any(name in self._depends(v) for v in (axis[2], axis[4]) if v):
+                    return -1, 0
+                continue
+            _, terms, offset, divisor, modulus, limit, lanes, _, step = axis
+            own = [factor for v, factor in terms if v == name]
+            if not own:
+                if any(name in self._depends(v) for v, _ in terms):
+                    return -1, 0
+                continue
+            if divisor != 1 or modulus:
+                return -1, 0
+            if lanes:
+                rest = [factor for v, factor in terms if v != name] + [offset]
+                if own != [1] or limit or lanes % width or any(r % width for r in rest):
+                    return -1, 0
+            stride += own[0] * step
+            tested |= bool(limit)
+        return stride, tested
+
+    def _cost(self, name: str, width: int, reads: Sequence[list[Any]], stored: list[Any]) -> float:
+        """Work of one number with these lanes, in vector loads."""
+
+        def of(access: list[Any]) -> float:
+            stride, tested = self._motion(access, name, width)
+            return (3 * width + 10 if stride < 0 else width if stride not in (0, 4) else 1) + tested
+
+        extent = self.ranges[name]
+        steps = math.prod(self.reduced.values())
+        work = 1 + sum(map(of, reads)) + (of(stored) / steps if name in self.free else 0)
+        return -(-extent // width) * work / extent
+
+    def nest(self) -> Nest:
+        """The kernel and its surroundings."""
+        value = self.statement.value
+        if self.guards:
+            real: Expr = self.guards[0]
+            for guard in self.guards[1:]:
+                real = call("mul", real, guard)
+            value = call("where", real, value, -math.inf if self.statement.reduce == "max" else 0.0)
+        text, reads = self._operands(value)
+        start, starts = self._operands(self.statement.start) if self.statement.start else ("", [])
+        stored = self._access(self.statement.target, self.stored)
+        first = next(iter(self.free), "")
+        free = {v: n for v, n in self.free.items() if n != 1 or v == first}
+        reduced = {v: n for v, n in self.reduced.items() if n != 1}
+        widths = {self.target.lanes, *(p.lanes for p in self.places.values() if isinstance(p, Layout)), 1} - {0}
+        options = [(self._cost(v, w, reads, stored), -w, v) for v in (*free, *reduced) for w in sorted(widths)]
+        _, width, chosen = min(options, default=(0.0, -1, ""))
+        width = -width
+        if chosen in reduced:
+            reduced[chosen] = reduced.pop(chosen)  # the innermost
+        inside = len(free) > 1 and math.prod(reduced.values()) < SHORT
+        rows = len(free) - inside
+        loops = {**free, **reduced}
+        strips = {v: -(-n // width) if v == chosen else n for v, n in free.items()}
+        count = math.prod(list(strips.values())[:rows])
+        names = {name: k for k, name in enumerate((*loops, *self.lets))}
+
+        def known(axis: list[Any]) -> list[Any]:
+            if axis[0]:
+                return [*axis[:2], names.get(axis[2], -1), axis[3], names.get(axis[4], -1), axis[5]]
+            return [0, [[names[v], factor] for v, factor in axis[1]], *axis[2:]]
+
+        def described(access: list[Any]) -> list[Any]:
+            return [*access[:2], [known(axis) for axis in access[2]], *self._motion(access, chosen, width)]
+
+        place = self.places[self.statement.target]
+        rest = isinstance(place, Layout) and place.lanes > 1 and place.channels % place.lanes
+        spec = {
+            "loops": [0 if k == 0 and rows and chosen != first else n for k, n in enumerate(loops.values())],
+            "free": len(free), "rows": rows, "vector": names.get(chosen, -1), "width": width,
+            "lets": [[t, names[p], names.get(s, -1), n] for t, p, s, n in self.lets.values()],
+            "target": described(stored), "fill": [place.channels, place.lanes] if rest else [],
+            "value": text, "reads": [described(read) for read in reads], "reduce": self.statement.reduce if reduced or self.statement.start else "",
+            "start": start, "starts": [described(read) for read in starts],
+        }  # fmt: skip
+        origins = tuple(p.origin if isinstance(p := self.places[name], Layout) else 0 for name in self.tensors)
+        kernel = Kernel("nest", (json.dumps(spec, separators=(",", ":")),))
+        return Nest(kernel, self.tensors, origins, tuple(self.tables), count)
+
+
+def _lands(axis_map: AxisMap, i: int, u: int, end: int | None) -> bool:
+    """Whether a tap lands on the input or, with an end, before it: on padding, too."""
+    if end is None:
+        return axis_map.position(i, u) is not None
+    x = axis_map.raw(i, u)
+    return x is not None and x < end

@@ -1,0 +1,63 @@
+"""The plan of a network for one batch size: steps in order, their tasks, and where everything lies."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from striate.engine.code import Kernel
+from striate.engine.plan import arena, choose
+from striate.engine.plan.fuse import graph
+from striate.engine.plan.place import place
+from striate.engine.plan.steps import Context, Step, divided
+from striate.engine.plan.units import Value
+from striate.network import Network
+
+Array = NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Steps, the epoch of each, and the memory they share. inputs, outputs: by name."""
+
+    net: Network
+    context: Context
+    steps: list[Step]
+    epochs: list[int]
+    arena: arena.Arena
+    inputs: dict[str, Value]
+    outputs: dict[str, Value]
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """All code that the plan runs."""
+        return list(dict.fromkeys(k for step in self.steps for k in (step.kernel, *step.uses)))
+
+    @property
+    def scratch(self) -> int:
+        """Bytes that each thread needs for itself."""
+        return max((step.scratch for step in self.steps), default=0)
+
+
+def plan(net: Network, weights: Mapping[str, Array], keep: Collection[str], context: Context) -> Plan:
+    """Plan a network whose input spec has the whole batch; `keep` names the results."""
+    made = graph(net, weights, keep)
+    units = place(made, context.target, lambda unit: choose.border(unit, context))
+    steps: list[Step] = []
+    clean: set[Value] = set()
+    for unit in units:
+        own = choose.steps(unit, context)
+        for value in {v.root for step in own for v in step.writes if not v.outside} - clean:
+            clean.add(value)
+            if any(value.pads):
+                steps.append(choose.bordered(unit, value, context))
+        steps += own
+    for step in steps:
+        step.tasks = divided(step.rows, step.parts, context.threads, step.by_parts, max(step.flops, step.bytes / 4))
+    when = arena.epochs(steps)
+    outputs = {step.writes[0].name: step.writes[0] for step in steps if step.writes[0].result}
+    inputs = {v.name: v for step in steps for v in step.reads if v.given}
+    return Plan(net, context, steps, when, arena.allot(steps, when), inputs, outputs)

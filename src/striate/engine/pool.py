@@ -1,0 +1,116 @@
+"""The worker threads: they sleep while there is nothing to do, and watch for a program a moment longer after each.
+
+Threads are Python's, so that nothing but the C library is needed; inside a program they run machine code and hold no
+lock of the interpreter's. After a fork the child starts with none and makes its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import threading
+from typing import Any
+
+import numpy as np
+
+from striate.engine import aligned
+from striate.engine.code import Kernel, addresses
+from striate.engine.kernels import driver
+from striate.engine.target import Target
+
+PATIENCE = 20_000
+"""Turns of a worker's waiting before it sleeps: about a millisecond."""
+
+DRIVE, RUN, WAIT = (Kernel("driver", (part,)) for part in ("drive", "run", "wait"))
+
+
+@functools.cache
+def _code(target: Target) -> tuple[int, Any, Any]:
+    found = addresses(target, [DRIVE, RUN, WAIT])
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(found[RUN])
+    wait = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)(found[WAIT])
+    return found[DRIVE], run, wait
+
+
+@functools.cache
+def give_way() -> int:
+    """Address of the operating system's function that lets other threads run, or 0."""
+    try:
+        return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
+    except (OSError, AttributeError):
+        return 0
+
+
+class Pool:
+    """Workers 1 … count for programs of up to count + 1 threads."""
+
+    def __init__(self, target: Target) -> None:
+        self._drive, self._run, self._wait = _code(target)
+        self._control = aligned.zeros(driver.CONTROL // 8, np.int64)
+        self._control[driver.PATIENCE // 8] = PATIENCE
+        self._busy = threading.Lock()
+        self._bells: list[threading.Semaphore] = []
+        self._asleep: list[bool] = []
+
+    def run(self, program: int, threads: int) -> None:
+        """Run a program, with as many threads as it was made for; alone while another one has the workers."""
+        if threads > 1 and self._busy.acquire(blocking=False):
+            try:
+                self._wake(threads - 1)
+                self._run(aligned.address(self._control), program, self._drive)
+            finally:
+                self._busy.release()
+        else:
+            self._run(None, program, self._drive)
+
+    def _wake(self, count: int) -> None:
+        while len(self._bells) < count:
+            self._hire()
+        for k in range(count):
+            if self._asleep[k]:
+                self._asleep[k] = False
+                self._bells[k].release()
+
+    def _hire(self) -> None:
+        index = len(self._bells)
+        self._bells.append(threading.Semaphore(0))
+        self._asleep.append(True)
+        name = f"striate-{index + 1}"
+        threading.Thread(target=self._work, args=(index,), name=name, daemon=True).start()
+
+    def _work(self, index: int) -> None:
+        bell, control = self._bells[index], aligned.address(self._control)
+        with contextlib.suppress(OSError, AttributeError):
+            places = sorted(os.sched_getaffinity(0))
+            if index + 1 < len(places):
+                os.sched_setaffinity(0, {places[index + 1]})  # a sleeping thread wakes sooner where it slept
+        while True:
+            bell.acquire()
+            self._wait(control, index + 1, self._drive)
+            self._asleep[index] = True
+            if self._control[driver.JOB // 8]:  # it came between the last look and the nap
+                self._asleep[index] = False
+                bell.release()
+
+
+_pools: dict[Target, Pool] = {}
+_lock = threading.Lock()
+
+
+def pool(target: Target) -> Pool:
+    """The one pool of this process."""
+    with _lock:
+        if target not in _pools:
+            _pools[target] = Pool(target)
+        return _pools[target]
+
+
+def _forked() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _pools.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
