@@ -136,5 +136,5 @@ def hot_spills(assembly: str) -> list[str]:
             loops.append((labels[words[-1]], at))
     inner = [a for a in loops if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in loops)]
     x86 = re.compile(r"\(%rsp.*[xyz]mm|[xyz]mm.*\(%rsp")
-    arm = re.compile(r"^(str|ldr|stp|ldp|stur|ldur)\s+q.*\[(sp|x29)")
+    arm = re.compile(r"^(str|ldr|stp|ldp|stur|ldur)\s+q.*\[sp")
     return [line for start, stop in inner for line in lines[start:stop] if x86.search(line) or arm.search(line)]

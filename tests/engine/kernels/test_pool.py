@@ -1,0 +1,105 @@
+"""Pooling in machine code against plain numpy."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.kernels.support import border, filled, hot_spills, plain, step, targets, windows
+from striate.engine import emit
+from striate.engine.code import Kernel
+from striate.engine.kernels import pool
+from striate.engine.plan.layout import Layout
+from striate.engine.target import TARGETS
+from striate.geometry import Adaptive, Whole, Window
+
+
+def expected(maps, x, reduce, padded):
+    """Pooling in float64, window by window."""
+    down, across = maps
+    result = np.empty((*x.shape[:2], down.output, across.output))
+
+    def counted(axis, i):
+        end = axis.input + getattr(axis, "after", 0)
+        raw = [axis.raw(i, u) for u in range(axis.taps)]
+        return sum(r is not None and r < end for r in raw) if padded else len(axis.reads(i))
+
+    for i, j in np.ndindex(down.output, across.output):
+        part = x.astype(np.float64)[:, :, down.reads(i)][:, :, :, across.reads(j)]
+        if reduce == "max":
+            result[:, :, i, j] = part.max((2, 3), initial=-np.inf)
+        else:
+            result[:, :, i, j] = part.sum((2, 3)) / np.float64(counted(down, i) * counted(across, j))
+    return result
+
+
+def run(target, maps, x, reduce, padded, splits, rng):
+    n, c, h, w = x.shape
+    source = Layout(n, c, h, w, target.lanes, 1, 2, 0, 1)
+    result = Layout(n, c, maps[0].output, maps[1].output, target.lanes, 0, 1, 1, 0)
+    inputs, outputs = filled(source, x, rng, border=np.nan), filled(result, None, rng, border=7.0)
+    before = border(result, outputs)
+    tables = tuple(pool.taps(axis, padded)[0] for axis in maps)
+    arguments = pool.arguments(source, result, maps, tables, (inputs.ctypes.data, outputs.ctypes.data))
+    kernel = Kernel("pool", pool.numbers(reduce, maps, padded))
+    rows, parts = result.images * result.height, result.blocks
+    for part in pairwise(sorted({0, parts, *(cut % parts for cut in splits[1])})):
+        for row in reversed(list(pairwise(sorted({0, rows, *(cut % rows for cut in splits[0])})))):
+            step(target, kernel, arguments, row, part)
+    assert (border(result, outputs) == before).all()
+    return plain(result, outputs)
+
+
+def axes():
+    size = st.integers(1, 40)
+    adaptive = st.builds(Adaptive, size, st.integers(1, 12))
+    ceil = st.builds(
+        Window, st.integers(7, 40), st.integers(1, 5), st.integers(1, 4), st.just(1), st.integers(0, 2),
+        st.integers(0, 2), st.just(True),
+    )  # fmt: skip
+    other = st.one_of(adaptive, st.builds(Whole, size), ceil)
+    return st.one_of(windows(40), st.tuples(other, other))
+
+
+cuts = st.tuples(st.lists(st.integers(1, 50), max_size=3), st.lists(st.integers(1, 9), max_size=2))
+
+
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@settings(max_examples=150, deadline=None)
+@given(
+    axes(), st.integers(1, 70), st.integers(1, 3), st.sampled_from(["max", "mean"]), st.booleans(), cuts,
+    st.integers(0, 99), st.sampled_from([None, np.nan, np.inf, -np.inf]),
+)  # fmt: skip
+def test_equals_numpy(target, maps, channels, images, reduce, padded, splits, seed, odd):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(images, channels, maps[0].input, maps[1].input)).astype(np.float32)
+    if odd is not None:
+        x.flat[rng.integers(x.size, size=3)] = odd
+    found = run(target, maps, x, reduce, padded, splits, rng)
+    with np.errstate(invalid="ignore"):
+        wanted = expected(maps, x, reduce, padded)
+    if reduce == "max":
+        np.testing.assert_array_equal(found, wanted.astype(np.float32))
+    else:
+        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
+@pytest.mark.parametrize("numbers", [(reduce, stride) for reduce in ("max", "mean") for stride in range(3)])
+def test_the_inner_loop_keeps_vectors_in_registers(target, numbers):
+    assert not hot_spills(emit.assembly(target, pool.emit(target, *numbers)))
+
+
+def test_even_stretch():
+    def found(axis):
+        return pool.even(pool.taps(axis)[0])
+
+    assert found(Window(112, 3, 2, 1, 1, 1)) == (1, 55, 2)
+    assert found(Window(8, 3, 1, 1, 1, 1)) == (1, 6, 1)
+    assert found(Adaptive(12, 4)) == (0, 4, 3)
+    assert found(Adaptive(7, 5)) == (0, 2, 1)
+    assert found(Whole(9)) == (0, 1, 1)
