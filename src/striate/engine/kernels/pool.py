@@ -6,8 +6,9 @@
 Padding is never read: tables say where each output row's and column's taps begin on the map and how many there are.
 Columns whose windows have equally many taps at equal distances are the even stretch; they share loops and addresses.
 
-NaN must win a maximum, which Arm's instruction grants and x86's does not. There the even stretch adds up all that it reads, beside the
-maxima: a sum that is no number (rare: NaN, or both infinities) sends the whole row through the careful loop.
+NaN must win a maximum, which Arm's instruction grants and x86's does not. There the even stretch adds up all that it
+reads, beside the maxima: a sum that is no number (rare: NaN, or both infinities) sends the whole row through the
+careful loop.
 """
 
 from __future__ import annotations
