@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from striate.views.machine import cpu, cpu_quota, install_command, machine_record, packages
+from striate.engine.threads import available, quota, useful
+from striate.views.machine import cpu, install_command, machine_record, packages
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -15,7 +16,7 @@ def tree(root: Path, files: dict[str, str]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("files", "own", "quota"),
+    ("files", "own", "expected"),
     [
         ({"cpu.max": "max 100000"}, "0::/", None),
         ({"cpu.max": "200000 100000"}, "0::/", 2),
@@ -27,15 +28,15 @@ def tree(root: Path, files: dict[str, str]) -> Path:
         ({"cpu.max": "what"}, "0::/", None),
     ],
 )
-def test_cpu_quota(tmp_path, files, own, quota):
+def test_cpu_quota(tmp_path, files, own, expected):
     root = tree(tmp_path / "cgroup", files)
     root.mkdir(exist_ok=True)
     (tmp_path / "own").write_text(own + "\n")
-    assert cpu_quota(root, tmp_path / "own") == quota
+    assert quota(root, tmp_path / "own") == expected
 
 
 def test_no_control_groups(tmp_path):
-    assert cpu_quota(tmp_path, tmp_path / "missing") is None
+    assert quota(tmp_path, tmp_path / "missing") is None
 
 
 def test_cpu(tmp_path):
@@ -52,6 +53,14 @@ def test_cpu(tmp_path):
 def test_threads_are_at_least_one():
     threads = machine_record()["threads"]
     assert 1 <= threads["useful"] <= threads["present"]
+    assert threads["useful"] == available()
+
+
+@pytest.mark.parametrize(
+    ("processors", "share", "threads"), [(8, None, 8), (8, 2.5, 2), (8, 0.5, 1), (2, 4.0, 2), (1, 1.0, 1)]
+)
+def test_a_quota_cuts_threads(processors, share, threads):
+    assert useful(processors, share) == threads
 
 
 def test_packages_come_from_the_project_itself():

@@ -1,4 +1,4 @@
-"""`striate doctor`: versions, CPU features, threads, optional parts."""
+"""`striate doctor`: versions, CPU features, threads, compiled kernels, optional parts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from striate.cli.options import emit, emit_json, examples, json_option, page
 
 @click.command(
     short_help="Versions, CPU, threads, optional parts.",
-    epilog=examples("striate doctor", "striate doctor --json"),
+    epilog=examples("striate doctor", "striate doctor --json", "striate doctor --clear-cache"),
+)
+@click.option(
+    "--clear-cache", is_flag=True, help="Remove the kernels that were compiled and kept for this processor."
 )
 @json_option
-def command(as_json: bool) -> None:
-    """Show versions, CPU features, usable threads and optional parts (with the command that installs them)."""
+def command(clear_cache: bool, as_json: bool) -> None:
+    """Show versions, CPU features, usable threads, compiled kernels, optional parts (and how to install them)."""
     from striate.views.machine import machine_record
 
+    if clear_cache:
+        from striate.engine.cache import clear
+
+        removed = clear()
     record = machine_record()
     if as_json:
         emit_json(record)
@@ -23,5 +30,8 @@ def command(as_json: bool) -> None:
     from striate.views.text import doctor as view
 
     out = page()
-    view.draw(out, record)
+    if clear_cache:
+        view.cleared(out, record, *removed)
+    else:
+        view.draw(out, record)
     emit(out)

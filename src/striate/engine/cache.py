@@ -206,8 +206,10 @@ def _header(key: bytes, content: bytes) -> bytes:
 def _fault(about: os.stat_result) -> str:
     """Why a folder or file could hold somebody else's code, or an empty string."""
     if about.st_uid != os.geteuid():
-        return "belongs to another user"
-    return "can be written by other users" if about.st_mode & 0o022 else ""
+        return "it belongs to another user; STRIATE_CACHE=FOLDER names another place"
+    if about.st_mode & 0o022:
+        return "it can be written by other users; `striate doctor --clear-cache` empties and closes it"
+    return ""
 
 
 def _opened(path: Path) -> int:

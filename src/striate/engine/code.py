@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-import platform
 import threading
 from collections.abc import Iterable
 
 from striate.diagnostics import EngineError
 from striate.engine import cache, loader
-from striate.engine.target import Target
+from striate.engine.target import Target, able, why_not
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -44,10 +43,11 @@ def addresses(target: Target, kernels: Iterable[Kernel]) -> dict[Kernel, int]:
     with _lock:
         missing = [kernel for kernel in wanted if (target, kernel) not in _loaded]
         if missing:
-            if target.triple.partition("-")[0] != platform.machine():
+            if target.name not in {other.name for other in able()}:
                 raise EngineError(
-                    f"code for {target.name} does not run on {platform.machine()}",
-                    fix="use the target that `striate doctor` shows",
+                    f"code for {target.name} does not run on this machine",
+                    why=why_not() or "the processor lacks instructions that it uses",
+                    fix='use the target that `striate doctor` shows, or engine="numpy"',
                 )
             for kernel, address in _placed(_codes(target, missing)).items():
                 _loaded[target, kernel] = address

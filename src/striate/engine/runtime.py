@@ -18,6 +18,11 @@ def _engine() -> Any:
     return machine
 
 
+def version() -> str:
+    """LLVM's version. Raises ImportError or OSError where llvmlite is missing or does not load."""
+    return ".".join(map(str, llvm.llvm_version_info))
+
+
 def load(object_code: bytes) -> int:
     """Put relocatable object code into executable memory; the address of its symbol `kernel`."""
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _engine())

@@ -44,36 +44,60 @@ NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 8, (8, 6,
 TARGETS = {target.name: target for target in (AVX512, AVX2, SSE, NEON)}
 
 
+NEEDS = {
+    SSE: frozenset(["pni", "ssse3", "sse4_1", "sse4_2", "popcnt", "cx16"]),
+    AVX2: frozenset(["avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"]),
+    AVX512: frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]),
+}
+"""Feature words that a target needs beside those of the one before it: all that LLVM may use for its `cpu`."""
+
+
 def flags() -> frozenset[str]:
     """Feature words of the host's processor, as the operating system spells them; empty where it does not say."""
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        with Path("/proc/cpuinfo").open(errors="replace") as lines:
+            for line in lines:
+                name, _, words = line.partition(":")
+                if name.strip() in ("flags", "Features"):
+                    return frozenset(words.split())
     except OSError:
-        return frozenset()
-    for line in text.splitlines():
-        if line.split(":")[0].strip() in ("flags", "Features"):
-            return frozenset(line.split(":", 1)[1].split())
+        pass
     return frozenset()
+
+
+def able() -> tuple[Target, ...]:
+    """The targets whose code this processor and system can run, the widest first."""
+    machine = platform.machine().lower()
+    if sys.platform != "linux":
+        return ()
+    if machine in ("aarch64", "arm64"):
+        return (NEON,)
+    found: list[Target] = []
+    if machine in ("x86_64", "amd64"):
+        words = flags()
+        for target, needed in NEEDS.items():
+            if not needed <= words:
+                break
+            found.insert(0, target)
+    return tuple(found)
 
 
 @functools.cache
 def host() -> Target | None:
     """What runs here, or None where kernels cannot. STRIATE_TARGET=avx2 (avx512, sse, neon) asks for another one."""
-    machine = platform.machine().lower()
     asked = os.environ.get("STRIATE_TARGET")
+    return next((target for target in able() if asked in (None, "", target.name)), None)
+
+
+def why_not() -> str:
+    """Why there is no `host()`, or an empty string."""
+    if host() is not None:
+        return ""
+    asked, names = os.environ.get("STRIATE_TARGET"), ", ".join(target.name for target in able())
+    if names:
+        return f"STRIATE_TARGET={asked} does not run here; {names} would"
     if sys.platform != "linux":
-        return None
-    found = flags()
-    if machine in ("x86_64", "amd64"):
-        able = [SSE] if {"sse4_1", "sse4_2", "ssse3"} <= found else []
-        if {"avx2", "fma", "bmi2"} <= found:
-            able.insert(0, AVX2)
-        if {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd"} <= found:
-            able.insert(0, AVX512)
-    elif machine in ("aarch64", "arm64"):
-        able = [NEON]
-    else:
-        able = []
-    if asked:
-        able = [target for target in able if target.name == asked]
-    return able[0] if able else None
+        return f"kernels run on Linux, and this is {platform.system()}"
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return f"the processor lacks {' '.join(sorted(NEEDS[SSE] - flags()))}"
+    return f"there are no kernels for {platform.machine()}"

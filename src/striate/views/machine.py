@@ -1,6 +1,7 @@
-"""The record behind `striate doctor`: versions, CPU, threads this process may use, optional parts.
+"""The record behind `striate doctor`: versions, CPU, threads this process may use, kernels, optional parts.
 
-Everything is read (package metadata, /proc, /sys); nothing is run and no optional part is imported.
+Everything is read (package metadata, /proc, /sys); of the packages only llvmlite is imported, to see whether
+it loads.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ def machine_record() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": cpu(),
         "threads": threads(),
+        "kernels": kernels(),
+        "cache": code_cache(),
         "packages": packages(),
     }
 
@@ -60,46 +63,54 @@ def cpu(proc: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
     }
 
 
-def threads(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> dict[str, Any]:
+def threads() -> dict[str, Any]:
     """How many threads are worth starting: processors this process may run on, cut by the container's CPU quota."""
-    present = os.cpu_count() or 1
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else present
-    quota = cpu_quota(root, own)
-    useful = affinity if quota is None else max(min(affinity, int(quota)), 1)
-    return {"present": present, "affinity": affinity, "quota": quota, "useful": useful}
+    from striate.engine import threads as engine
+
+    return {
+        "present": os.cpu_count() or 1,
+        "affinity": engine.affinity(),
+        "quota": engine.quota(),
+        "useful": engine.available(),
+    }
 
 
-def cpu_quota(root: Path, own: Path) -> float | None:
-    """Processors' worth of time that the control groups above this process allow, the smallest; None without limit."""
-    try:
-        lines = own.read_text().splitlines()
-    except OSError:
-        return None
-    limits = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        base = root if not controllers else root / "cpu"
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        folder = base / path.strip("/")
-        for place in (folder, *folder.parents):
-            if not place.is_relative_to(base):
-                break
-            limits.append(_limit(place))
-    known = [limit for limit in limits if limit is not None]
-    return min(known, default=None)
+def kernels() -> dict[str, Any]:
+    """The kind of processor that code is made for, its vectors, and LLVM; or why no code can be made."""
+    from striate.engine import target as engine
+
+    target, why, llvm = engine.host(), engine.why_not(), None
+    if target is not None:
+        try:
+            from striate.engine import runtime
+
+            llvm = runtime.version()
+        except Exception as error:  # missing, of another system, or broken: whatever it says is what to show
+            why = f"llvmlite does not load: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    return {
+        "target": target.name if target and not why else None,
+        "vector": 32 * target.width if target and not why else None,
+        "block": target.lanes if target and not why else None,
+        "able": [each.name for each in engine.able()],
+        "llvm": llvm,
+        "why": why or None,
+    }
 
 
-def _limit(place: Path) -> float | None:
-    try:
-        if (place / "cpu.max").exists():  # version 2: "200000 100000" or "max 100000"
-            quota, period = (place / "cpu.max").read_text().split()
-        else:
-            quota = (place / "cpu.cfs_quota_us").read_text().strip()
-            period = (place / "cpu.cfs_period_us").read_text().strip()
-        return float(quota) / float(period) if quota not in ("max", "-1") else None
-    except (OSError, ValueError):
-        return None
+def code_cache() -> dict[str, Any]:
+    """The folder of compiled kernels."""
+    from striate.engine import cache
+
+    state = cache.state()
+    return {
+        "folder": str(state.path) if state.path else None,
+        "usable": not state.why,
+        "why": state.why or None,
+        "owner": state.owner,
+        "mode": None if state.mode is None else f"{state.mode:04o}",
+        "files": state.files,
+        "bytes": state.bytes,
+    }
 
 
 def packages() -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from striate.views.machine import install_command
-from striate.views.text.page import Column, Page, Row
+from striate.views.text.numbers import size
+from striate.views.text.page import Column, Page, Row, Text
 
 
 def draw(page: Page, record: dict[str, Any]) -> None:
@@ -21,6 +22,7 @@ def draw(page: Page, record: dict[str, Any]) -> None:
             ("vectors", " ".join(cpu["features"]) or "unknown on this system"),
             ("threads", [(str(threads["useful"]), "bold"), f" useful: {threads['present']} present, "
                          f"{threads['affinity']} allowed to this process, {quota}"]),
+            *_engine(record["kernels"], record["cache"]),
         ]
     )  # fmt: skip
     page.line()
@@ -41,3 +43,34 @@ def draw(page: Page, record: dict[str, Any]) -> None:
         page.line([("base packages are missing: ", "red"), "pip install --upgrade striate"], 2)
     install = install_command(record)
     page.line(f"optional parts: {install}" if install else "all optional parts are here", 2)
+
+
+def _engine(kernels: dict[str, Any], cache: dict[str, Any]) -> list[tuple[str, Text]]:
+    """Compiled kernels: for what, by what, and where they are kept."""
+    made: Text
+    if kernels["target"]:
+        others = ", ".join(name for name in kernels["able"] if name != kernels["target"])
+        text = f": vectors of {kernels['vector']} bits, channels in blocks of {kernels['block']}, "
+        text += f"LLVM {kernels['llvm']}"
+        made = [(kernels["target"], "bold"), text + (f" ({others} run here, too)" if others else "")]
+    else:
+        made = [("none: ", "red"), f'{kernels["why"]}; engine="numpy" runs everywhere']
+    kept = cache["folder"] or "nowhere"
+    if not cache["usable"]:
+        kept += f": not used, {cache['why']}"
+    elif cache["owner"] is None:
+        kept += ": made when it is first needed"
+    else:
+        files = "1 kernel" if cache["files"] == 1 else f"{cache['files']} kernels"
+        kept += f": {files}, {size(cache['bytes'])}, of {cache['owner']} {cache['mode']}"
+    return [("kernels", made), ("kept in", kept)]
+
+
+def cleared(page: Page, record: dict[str, Any], files: int, bytes: int) -> None:
+    """What --clear-cache did."""
+    removed = (
+        f"{files} compiled kernel{'s' * (files != 1)} removed, {size(bytes)}"
+        if files
+        else "nothing to remove"
+    )
+    page.line(f"{record['cache']['folder'] or 'no cache'}: {removed}")
