@@ -1,0 +1,333 @@
+"""Scalar functions on vectors of float32: branch-free, and right for denormal, infinite and undefined numbers.
+
+Each reduces its argument to a short interval and evaluates a polynomial there (Muller et al., Handbook of
+Floating-Point Arithmetic, 2nd ed., ch. 10; the reduction by a logarithm in two parts is Cody & Waite's, 1980). The
+polynomials are minimax fits by Remez' exchange, in 40 digits, weighted so that the error is relative to the function;
+beside each table is what was fitted, where, and how far off it is. Rounded to float32 they serve fused and separate
+products alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from striate.engine.emit import F32, I32, I64, Code
+
+EXP = (0.5, 0.166665181517601, 0.04166620597243309, 0.008368953131139278, 0.0013950603315606713)
+"""(e^r - 1 - r) / r² for |r| ≤ ln 2 / 2; e^r is off by 3e-9 at most."""
+EXP2 = (
+    0.6931471824645996, 0.24022650718688965, 0.055503275245428085, 0.00961800292134285, 0.001340040354989469,
+    0.00015476447879336774,
+)  # fmt: skip
+"""(2^r - 1) / r for |r| ≤ 1/2; 2e-9."""
+LOG1P = (
+    0.3333321511745453, -0.24999797344207764, 0.20010405778884888, -0.16680487990379333, 0.140058696269989,
+    -0.12184260785579681, 0.1398443579673767, -0.12891684472560883,
+)  # fmt: skip
+"""(log(1 + f) - f + f²/2) / f³ for |f| ≤ 1/3; relative to log(1 + f) 5e-9."""
+ERF = (
+    0.12837916612625122, -0.3761262595653534, 0.1128358542919159, -0.026853812858462334, 0.005188327748328447,
+    -0.0008010193705558777, 7.853861461626366e-05,
+)  # fmt: skip
+"""erf(x) / x - 1 in x², for |x| ≤ 1; 1.2e-9."""
+ERFC = (
+    -1.6279096603393555, -0.9184086918830872, -0.1484709233045578, 0.028085146099328995, -0.0003314029600005597,
+    -0.0020233155228197575, 0.0007828857633285224, -0.00015707362035755068, 1.7218295397469774e-05,
+    -8.125330168695655e-07,
+)  # fmt: skip
+"""log2(erfc(z)) / z for 0 ≤ z ≤ 4; times z and erfc(z)^¼, 5e-8. Beyond 4, erfc(z) < 2^-25 counts as 0."""
+ERFC_END = 4.0
+
+LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
+"""ln 2 in two parts; the first has nine bits, so that its products with whole numbers are exact."""
+SHIFT = 1.5 * 2**23
+"""Added to a small number it leaves the nearest whole number in the lowest bits."""
+EXP_LEAST, EXP_MOST = -104.0, 89.0
+"""Below e^x is 0, above it is infinite."""
+TWO_THIRDS = 0x3F2AAAAB
+"""Bits of 2/3: mantissas are taken from 2/3 to 4/3."""
+
+
+class Functions:
+    """The functions for the vectors of one function under construction."""
+
+    def __init__(self, code: Code) -> None:
+        self.code = code
+        self.words = ir.VectorType(I32, code.lanes)
+
+    # small pieces
+
+    def word(self, value: int) -> Any:
+        return ir.Constant(self.words, [value] * self.code.lanes)
+
+    def _bits(self, value: Any) -> Any:
+        return self.code.builder.bitcast(value, self.words)
+
+    def _real(self, bits: Any) -> Any:
+        return self.code.builder.bitcast(bits, self.code.vector)
+
+    def _power(self, exponent: Any) -> Any:
+        """2^exponent for whole numbers -127 (as 0) to 127."""
+        b = self.code.builder
+        return self._real(b.shl(b.add(exponent, self.word(127)), self.word(23)))
+
+    def _compare(self, a: Any, sign: str, number: float) -> Any:
+        return self.code.builder.fcmp_ordered(sign, a, self.code.spread(number))
+
+    def _called(self, name: str, *values: Any) -> Any:
+        """LLVM's own function of vectors of the type of the first value."""
+        kind = values[0].type
+        suffix = f"v{kind.count}f{32 if kind.element == F32 else 64}"
+        full = f"llvm.{name}.{suffix}"
+        module = self.code.module
+        found = module.globals.get(full)
+        if found is None:
+            found = ir.Function(module, ir.FunctionType(kind, [kind] * len(values)), full)
+        return self.code.builder.call(found, values)
+
+    def polynomial(self, x: Any, coefficients: Sequence[float]) -> Any:
+        """c0 + c1·x + … by Horner's rule."""
+        code = self.code
+        value = code.spread(coefficients[-1])
+        for c in reversed(coefficients[:-1]):
+            value = code.fma(value, x, code.spread(c))
+        return value
+
+    def _scaled(self, value: Any, whole: Any, exponent: Any) -> Any:
+        """value·2^n for n = `whole`, also in the lowest bits of `exponent`; rounds once, to denormals too."""
+        code, b = self.code, self.code.builder
+        if code.target.name == "avx512" and code.lanes == 16:
+            name = "llvm.x86.avx512.mask.scalef.ps.512"
+            found = code.module.globals.get(name)
+            if found is None:
+                kinds = [code.vector, code.vector, code.vector, ir.IntType(16), I32]
+                found = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
+            mask, current = ir.Constant(ir.IntType(16), -1), ir.Constant(I32, 4)
+            return b.call(found, [value, whole, value, mask, current])
+        n = b.sub(exponent, self._bits(code.spread(SHIFT)))
+        half = b.ashr(n, self.word(1))
+        return code.mul(code.mul(value, self._power(half)), self._power(b.sub(n, half)))
+
+    def _reduced(self, x: Any) -> tuple[Any, Any, Any]:
+        """n = round(x / ln 2) as a number and in lowest bits, and e^(x - n·ln 2) - 1."""
+        code = self.code
+        shifted = code.fma(x, code.spread(1 / math.log(2)), code.spread(SHIFT))
+        n = code.sub(shifted, code.spread(SHIFT))
+        r = code.fma(n, code.spread(-LN2_LOW), code.fma(n, code.spread(-LN2_HIGH), x))
+        return n, self._bits(shifted), code.fma(code.mul(r, r), self.polynomial(r, EXP), r)
+
+    # the functions of statements
+
+    def exp(self, x: Any) -> Any:
+        code = self.code
+        x = code.least(code.spread(EXP_MOST), code.most(code.spread(EXP_LEAST), x))
+        n, bits, rest = self._reduced(x)
+        return self._scaled(code.add(rest, code.spread(1.0)), n, bits)
+
+    def _expm1_below(self, x: Any) -> Any:
+        """e^x - 1 for -80 ≤ x ≤ 0."""
+        code, b = self.code, self.code.builder
+        _, bits, rest = self._reduced(x)
+        scale = self._power(b.sub(bits, self._bits(code.spread(SHIFT))))
+        return code.fma(scale, rest, code.sub(scale, code.spread(1.0)))
+
+    def expm1(self, x: Any) -> Any:
+        # In halves, for 2^128 is no float32.
+        code, b = self.code, self.code.builder
+        x = code.least(code.spread(EXP_MOST), code.most(code.spread(-20.0), x))
+        _, bits, rest = self._reduced(x)
+        half = self._power(b.sub(b.sub(bits, self._bits(code.spread(SHIFT))), self.word(1)))
+        found = code.fma(half, rest, code.sub(half, code.spread(0.5)))
+        return code.add(found, found)
+
+    def tanh(self, x: Any) -> Any:
+        """-t / (t + 2) with t = e^(-2|x|) - 1, and the sign of x."""
+        code = self.code
+        size = code.least(code.spread(10.0), self.abs(x))
+        t = self._expm1_below(code.mul(size, code.spread(-2.0)))
+        return self.copysign(code.div(t, code.add(t, code.spread(2.0))), x)
+
+    def tanh_softplus(self, x: Any) -> Any:
+        """tanh(log(1 + e^x)) = n / (n + 2) with n = e^x·(e^x + 2)."""
+        code = self.code
+        e = self.exp(code.least(code.spread(20.0), x))
+        n = code.mul(e, code.add(e, code.spread(2.0)))
+        return code.div(n, code.add(n, code.spread(2.0)))
+
+    def log1p(self, x: Any) -> Any:
+        """With 1 + x = 2^n·(1 + f): n·ln 2 + log(1 + f), where f = x·2^-n + (2^-n - 1) loses nothing of x."""
+        code, b = self.code, self.code.builder
+        one = code.spread(1.0)
+        offset = b.sub(self._bits(code.add(x, one)), self.word(TWO_THIRDS))
+        field = b.and_(offset, self.word(-(1 << 23)))
+        small = self._real(b.sub(self._bits(x), field))
+        scale = b.sub(self.word(127 << 23), field)
+        scale = code.select(b.icmp_signed("<", scale, self.word(0)), self.word(0), scale)
+        f = code.add(small, code.sub(self._real(scale), one))
+        n = b.sitofp(b.ashr(offset, self.word(23)), code.vector)
+        square = code.mul(f, f)
+        tail = code.fma(code.mul(square, f), self.polynomial(f, LOG1P), code.mul(square, code.spread(-0.5)))
+        found = code.fma(n, code.spread(math.log(2)), code.add(f, tail))
+        below = code.select(self._compare(x, "==", -1.0), code.spread(-math.inf), code.spread(math.nan))
+        found = code.select(self._compare(x, ">", -1.0), found, below)
+        return code.select(self._compare(x, "==", math.inf), x, found)
+
+    def _erfc(self, z: Any) -> Any:
+        """1 - erf(z) for z ≥ 0, to 2e-7 of itself while it matters; 0 beyond 4."""
+        code, b = self.code, self.code.builder
+        inside = code.least(code.spread(ERFC_END), z)
+        power = code.mul(inside, self.polynomial(inside, ERFC))
+        shifted = code.add(power, code.spread(SHIFT))
+        r = code.sub(power, code.sub(shifted, code.spread(SHIFT)))
+        scale = self._power(b.sub(self._bits(shifted), self._bits(code.spread(SHIFT))))
+        found = code.mul(scale, code.fma(r, self.polynomial(r, EXP2), code.spread(1.0)))
+        return code.select(self._compare(z, ">", ERFC_END), code.spread(0.0), found)
+
+    def erf(self, x: Any) -> Any:
+        code = self.code
+        size = self.abs(x)
+        near = code.fma(x, self.polynomial(code.mul(x, x), ERF), x)
+        far = self.copysign(code.sub(code.spread(1.0), self._erfc(size)), x)
+        return code.select(self._compare(size, "<", 1.0), near, far)
+
+    def erf_plus_one(self, x: Any) -> Any:
+        """1 + erf(x) without the cancellation at negative x."""
+        code = self.code
+        tail = self._erfc(self.abs(x))
+        return code.select(self._compare(x, ">", 0.0), code.sub(code.spread(2.0), tail), tail)
+
+    def abs(self, x: Any) -> Any:
+        return self._called("fabs", x)
+
+    def sqrt(self, x: Any) -> Any:
+        return self._called("sqrt", x)
+
+    def copysign(self, size: Any, sign: Any) -> Any:
+        return self._called("copysign", size, sign)
+
+    def neg(self, x: Any) -> Any:
+        return self.code.builder.fneg(x)
+
+    def add(self, a: Any, b: Any) -> Any:
+        return self.code.add(a, b)
+
+    def sub(self, a: Any, b: Any) -> Any:
+        return self.code.sub(a, b)
+
+    def mul(self, a: Any, b: Any) -> Any:
+        return self.code.mul(a, b)
+
+    def div(self, a: Any, b: Any) -> Any:
+        return self.code.div(a, b)
+
+    def max(self, a: Any, b: Any) -> Any:
+        """The larger one; not a number where one is not."""
+        return self._ordered(a, b, self.code.most)
+
+    def min(self, a: Any, b: Any) -> Any:
+        return self._ordered(a, b, self.code.least)
+
+    def _ordered(self, a: Any, b: Any, choose: Any) -> Any:
+        if isinstance(a, ir.Constant):
+            return choose(a, b)
+        if isinstance(b, ir.Constant):
+            return choose(b, a)
+        return self.code.select(self.code.unordered(a, a), a, choose(a, b))
+
+    def where(self, test: Any, yes: Any, no: Any) -> Any:
+        return self.code.select(self._compare(test, ">", 0.0), yes, no)
+
+    def quotient(self, x: Any, divisor: float) -> Any:
+        """x / divisor, within 0.51 units in the last place, as two products with the reciprocal in two parts.
+
+        Both parts have the same sign, so that infinity stays what it is.
+        """
+        code = self.code
+        exact = 1 / divisor
+        high = _rounded_down(exact)
+        if high == exact:
+            return code.mul(x, code.spread(high))
+        if code.target.name == "sse":  # no fused product
+            return code.div(x, code.spread(divisor))
+        return code.fma(x, code.spread(high), code.mul(x, code.spread(exact - high)))
+
+    def pow(self, base: Any, exponent: Any) -> Any:
+        """2^(exponent·log2|base|) in float64, then the sign and the limits of C's pow."""
+        code, b = self.code, self.code.builder
+        wide = _Wide(self)
+        size = self.abs(base)
+        found = wide.power(size, exponent)
+        one, zero = code.spread(1.0), code.spread(0.0)
+        unit = b.or_(b.fcmp_ordered("==", exponent, zero), b.fcmp_ordered("==", size, one))
+        found = code.select(unit, one, found)
+        half = code.mul(exponent, code.spread(0.5))
+        whole = b.fcmp_ordered("==", self._called("rint", exponent), exponent)
+        odd = b.and_(whole, b.fcmp_ordered("!=", self._called("rint", half), half))
+        negative = b.icmp_signed("<", self._bits(base), self.word(0))
+        undefined = b.and_(b.fcmp_ordered("<", base, zero), b.not_(whole))
+        undefined = b.and_(undefined, b.fcmp_ordered("<", size, code.spread(math.inf)))
+        found = code.select(b.and_(negative, odd), self.neg(found), found)
+        found = code.select(undefined, code.spread(math.nan), found)
+        certain = b.or_(b.fcmp_ordered("==", base, one), b.fcmp_ordered("==", exponent, zero))
+        return code.select(certain, one, found)
+
+
+class _Wide:
+    """Powers in float64: series good for 1e-12 are enough for a float32 result."""
+
+    SHIFT = 1.5 * 2**52
+    LIMIT = 1e300
+
+    def __init__(self, functions: Functions) -> None:
+        self.code, self.called = functions.code, functions._called
+        self.kind = ir.VectorType(ir.DoubleType(), self.code.lanes)
+        self.words = ir.VectorType(I64, self.code.lanes)
+
+    def spread(self, value: float) -> Any:
+        return ir.Constant(self.kind, [value] * self.code.lanes)
+
+    def word(self, value: int) -> Any:
+        return ir.Constant(self.words, [value] * self.code.lanes)
+
+    def series(self, x: Any, coefficients: Sequence[float]) -> Any:
+        b, value = self.code.builder, self.spread(coefficients[-1])
+        for c in reversed(coefficients[:-1]):
+            value = b.fadd(b.fmul(value, x), self.spread(c))
+        return value
+
+    def log2(self, x: Any) -> Any:
+        """log2 of float64 numbers ≥ 0: exponent + 2/ln 2·artanh((m - 1)/(m + 1)) for a mantissa m around 1."""
+        b = self.code.builder
+        bits = b.bitcast(x, self.words)
+        field = b.and_(b.sub(bits, self.word(0x3FE6A09E667F3BCD)), self.word(-(1 << 52)))
+        shift = b.bitcast(self.spread(self.SHIFT), self.words)
+        n = b.fsub(b.bitcast(b.add(b.ashr(field, self.word(52)), shift), self.kind), self.spread(self.SHIFT))
+        m = b.bitcast(b.sub(bits, field), self.kind)
+        s = b.fdiv(b.fsub(m, self.spread(1.0)), b.fadd(m, self.spread(1.0)))
+        odd = [2 / math.log(2) / (2 * k + 1) for k in range(9)]
+        found = b.fadd(n, b.fmul(s, self.series(b.fmul(s, s), odd)))
+        found = b.select(b.fcmp_ordered("==", x, self.spread(0.0)), self.spread(-self.LIMIT), found)
+        return b.select(b.fcmp_unordered("==", x, self.spread(math.inf)), b.fmul(x, x), found)
+
+    def power(self, size: Any, exponent: Any) -> Any:
+        b = self.code.builder
+        x, y = b.fpext(size, self.kind), b.fpext(exponent, self.kind)
+        t = b.fmul(y, self.log2(x))
+        for sign, limit in ((">", self.spread(-300.0)), ("<", self.spread(300.0))):
+            t = b.select(b.fcmp_ordered(sign, limit, t), limit, t)
+        shifted = b.fadd(t, self.spread(self.SHIFT))
+        r = b.fsub(t, b.fsub(shifted, self.spread(self.SHIFT)))
+        terms = [math.log(2) ** k / math.factorial(k) for k in range(11)]
+        exponent = b.shl(b.add(b.bitcast(shifted, self.words), self.word(1023)), self.word(52))
+        found = b.fmul(self.series(r, terms), b.bitcast(exponent, self.kind))
+        return b.fptrunc(found, self.code.vector)
+
+
+def _rounded_down(value: float) -> float:
+    """The float32 next to a number towards 0."""
+    mantissa, exponent = math.frexp(value)
+    return math.ldexp(math.trunc(mantissa * 2**24), exponent - 24)
