@@ -98,7 +98,7 @@ class Bound(Memory):
             tasks = np.array(step.tasks, np.int64).reshape(-1)
             waits = k > 0 and plan.epochs[k] != plan.epochs[k - 1]
             steps[k] = (
-                self._code[step.kernel], self._address(self._records, k), self.table(tasks),
+                self._code[step.kernel], aligned.address(self._records[k]), self.table(tasks),
                 len(step.tasks), int(waits),
             )  # fmt: skip
         stride = driver.counters(threads)
@@ -111,15 +111,6 @@ class Bound(Memory):
             self.table(np.array(scratch, np.int64)), give_way(), 0,
         )  # fmt: skip
         return program
-
-    def _address(self, records: list[Array], k: int) -> int:
-        moved = aligned.copied(records[k])
-        if moved is not records[k]:
-            for index, (name, record, slot) in enumerate(self._ends):
-                if record is records[k]:
-                    self._ends[index] = name, moved, slot
-            records[k] = moved
-        return aligned.address(moved)
 
     def _scratch(self) -> int:
         room = aligned.zeros(self.plan.scratch // 4 + 64)

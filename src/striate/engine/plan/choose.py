@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from striate.engine.plan import dense, moves
-from striate.engine.plan.patterns import Correlation, Moves
+from striate.engine.code import Kernel
+from striate.engine.kernels import border as borders
+from striate.engine.kernels.record import record
+from striate.engine.plan import dense, elements, moves, windows
+from striate.engine.plan.patterns import Correlation, Moves, Norm, Pool, Softmax
 from striate.engine.plan.place import Enter, Leave
-from striate.engine.plan.steps import Context, Step
-from striate.engine.plan.units import Unit, Value
+from striate.engine.plan.steps import Context, Memory, Step
+from striate.engine.plan.units import Map, Unit, Value
 
 
 def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
     """What a unit reads around its first input."""
     body = unit.body
     if isinstance(body, Correlation) and body.windows is not None:
+        if windows.slides(body):
+            return windows.border(body)
         x = unit.inputs[0]
-        return dense.border(body, (x.height, x.width))
+        if dense.covers(body, context.target.lanes):
+            return dense.border(body, (x.height, x.width))
     return 0, 0, 0, 0
 
 
@@ -27,11 +33,39 @@ def steps(unit: Unit, context: Context) -> list[Step]:
         return moves.leave(unit, context)
     if isinstance(body, Moves):
         return moves.steps(unit, context)
-    if isinstance(body, Correlation) and dense.covers(body, context.target.lanes):
-        return dense.steps(unit, context)
+    if isinstance(body, Map):
+        return elements.map_steps(unit, context)
+    if isinstance(body, Norm):
+        return elements.norm_steps(unit, context)
+    if isinstance(body, Softmax):
+        return elements.softmax_steps(unit, context)
+    if isinstance(body, Pool) and windows.pooled(body):
+        return windows.pool_steps(unit, context)
+    if isinstance(body, Correlation):
+        if windows.slides(body):
+            return windows.depthwise_steps(unit, context)
+        if dense.covers(body, context.target.lanes):
+            return dense.steps(unit, context)
     raise NotImplementedError(unit.name)
 
 
 def bordered(unit: Unit, value: Value, context: Context) -> Step:
     """Zeros around a value."""
-    raise NotImplementedError
+    layout = value.layout
+    lines = layout.top + layout.height + layout.bottom
+
+    def made(memory: Memory) -> object:
+        return record(
+            borders.ARGUMENTS,
+            {
+                borders.OUT: memory.start(value), borders.OUT_IMAGE: layout.image,
+                borders.OUT_BLOCK: layout.block, borders.OUT_ROW: layout.row,
+                borders.TOP: layout.top, borders.HEIGHT: layout.height, borders.BOTTOM: layout.bottom,
+                borders.LEFT: layout.left, borders.WIDTH: layout.width, borders.RIGHT: layout.right,
+            },
+        )  # fmt: skip
+
+    return Step(
+        unit, "border", "", Kernel("border", ("constant", layout.lanes)), made,
+        layout.images * lines, layout.blocks, [], [value], only_writes=True, by_parts=True,
+    )  # fmt: skip

@@ -328,11 +328,11 @@ def _product(
             direct.ARGUMENTS,
             {
                 direct.IN: memory.at(x) + h.start * source.row + w.start * source.pixel,
-                direct.IN_IMAGE: x.image,
+                direct.IN_IMAGE: source.image,
                 direct.IN_ROW: h.stride * source.row,
                 direct.IN_PIXEL: w.stride * source.pixel,
                 direct.OUT: memory.at(y) + h.target * result.row + w.target * result.pixel,
-                direct.OUT_IMAGE: y.image,
+                direct.OUT_IMAGE: result.image,
                 direct.OUT_ROW: h.jump * result.row,
                 direct.OUT_PIXEL: w.jump * result.pixel,
                 direct.ROWS: h.count,

@@ -29,6 +29,8 @@ class Layout:
     bottom: int = 0
     left: int = 0
     right: int = 0
+    apart: int = 0
+    """Bytes to the next image, where other channels lie between: a part of a concatenation."""
 
     @property
     def blocks(self) -> int:
@@ -50,15 +52,16 @@ class Layout:
         if self.lanes == 1:
             return plane
         plane += -plane % ALIGN
-        return plane + ALIGN if self.blocks > 1 and plane and plane % CONFLICT == 0 else plane
+        return plane + ALIGN if plane and plane % CONFLICT == 0 else plane
 
     @property
     def image(self) -> int:
-        return self.block * self.blocks
+        return self.apart or self.block * self.blocks
 
     @property
     def bytes(self) -> int:
-        return self.image * self.images
+        """Of the value itself, borders included."""
+        return self.block * self.blocks * self.images
 
     @property
     def origin(self) -> int:

@@ -49,13 +49,13 @@ def _step(
         return record(
             copy.ARGUMENTS,
             {
-                copy.IN: (memory.start(x) if x.outside else memory.at(x)) + start,
-                copy.IN_IMAGE: source.image if x.outside else x.image,
+                copy.IN: memory.at(x) + start,
+                copy.IN_IMAGE: source.image,
                 copy.IN_BLOCK: source.block,
                 copy.IN_ROW: source.row * skip[0],
                 copy.IN_PIXEL: source.pixel * skip[1],
-                copy.OUT: (memory.start(y) if y.outside else memory.at(y)) + end,
-                copy.OUT_IMAGE: result.image if result.lanes == 1 else y.image,
+                copy.OUT: memory.at(y) + end,
+                copy.OUT_IMAGE: result.image,
                 copy.OUT_BLOCK: result.block,
                 copy.OUT_ROW: result.row,
                 copy.OUT_PIXEL: result.pixel,

@@ -28,7 +28,19 @@ from striate.engine.target import Target
 from striate.geometry import AxisMap, Shift, Whole, Window
 from striate.op import Declaration
 from striate.statement import (
-    Affine, Blend, Call, Const, Domain, Expr, Index, Inside, Load, Statement, Tap, call, index,
+    Affine,
+    Blend,
+    Call,
+    Const,
+    Domain,
+    Expr,
+    Index,
+    Inside,
+    Load,
+    Statement,
+    Tap,
+    call,
+    index,
 )  # fmt: skip
 
 Place = Layout | tuple[int, ...]
@@ -78,14 +90,17 @@ def nests(declaration: Declaration, layouts: Mapping[str, Place], target: Target
         if statement.target not in places:
             places[statement.target] = made[statement.target] = _extent(statement)
     places |= layouts
+    lowered = [_Lowered(statement, places, target) for statement in declaration.statements]
     steps: list[Nest] = []
-    for name in dict.fromkeys(statement.target for statement in declaration.statements):
-        writers = [_Lowered(s, places, target) for s in declaration.statements if s.target == name]
-        if sum(writer.volume for writer in writers) < math.prod(_shape(places[name])):
-            steps.append(_Lowered(_cleared(name, _shape(places[name])), places, target).nest())
-        steps.extend(writer.nest() for writer in writers)
-    order = {name: k for k, name in enumerate(dict.fromkeys(s.target for s in declaration.statements))}
-    steps.sort(key=lambda step: order[step.tensors[0]])
+    begun: set[str] = set()
+    for one in lowered:
+        name, rank = one.statement.target, len(one.statement.index)
+        written = sum(other.volume for other in lowered if other.statement.target == name)
+        shape = tuple(size for size, *_ in _axes(places[name], rank))
+        if name not in begun and written < math.prod(shape):
+            steps.append(_Lowered(_cleared(name, shape), places, target).nest())
+        begun.add(name)
+        steps.append(one.nest())
     return Nests(tuple(steps), {name: 4 * math.prod(shape) for name, shape in made.items()}, made)
 
 
@@ -103,16 +118,14 @@ def _cleared(name: str, shape: tuple[int, ...]) -> Statement:
     return Statement(name, index(*free), Const(0.0), Domain(free))
 
 
-def _shape(place: Place) -> tuple[int, ...]:
-    if isinstance(place, Layout):
-        return place.images, place.channels, place.height, place.width
-    return place
-
-
 def _axes(place: Place, rank: int) -> list[tuple[int, int, int, int]]:
     """(size, lanes, bytes to the next block, bytes to the next number) of each axis; lanes 0: not split."""
     if isinstance(place, Layout):
-        channel = (place.channels, place.lanes, place.block, 4) if place.lanes > 1 else (place.channels, 0, 0, place.block)
+        channel = (
+            (place.channels, place.lanes, place.block, 4)
+            if place.lanes > 1
+            else (place.channels, 0, 0, place.block)
+        )
         space = [(place.height, 0, 0, place.row), (place.width, 0, 0, place.pixel)]
         return [(place.images, 0, 0, place.image), channel, *space[4 - rank :]]
     return [(size, 0, 0, 4 * math.prod(place[k + 1 :])) for k, size in enumerate(place)]
@@ -150,13 +163,13 @@ class _Lowered:
     def _turned(self) -> tuple[Index, ...]:
         """The target's index with loops over its positions instead of scattering taps."""
         stored: list[Index] = []
-        sizes = _shape(self.places[self.statement.target])
+        scheme = _axes(self.places[self.statement.target], len(self.statement.index))
         for axis, item in enumerate(self.statement.index):
             if isinstance(item, Affine):
                 stored.append(item)
                 continue
-            size, (out, tap) = sizes[axis], (item.out, item.tap)
-            taps = self.reduced.pop(tap) if tap else 1
+            size, out, tap = scheme[axis][0], item.out, item.tap
+            taps = (self.reduced if tap in self.reduced else self.free).pop(tap) if tap else 1
             landing: list[list[tuple[int, int]]] = [[] for _ in range(size)]
             for u in range(taps):
                 for i in range(self.free[out]):
@@ -164,8 +177,6 @@ class _Lowered:
                         landing[at].append((i, u))
             slots = max(1, *map(len, landing))
             position, slot = f"{out}@", f"{out}#"
-            filled = [(*pair, 1) for pairs in landing for pair in [*pairs, *[None] * (slots - len(pairs))] if pair or True]  # type: ignore[misc]
-            del filled
             flat = [pair for pairs in landing for pair in [*pairs, *[(-1, -1)] * (slots - len(pairs))]]
             self.lets[out] = (self._table((max(i, 0) for i, _ in flat), "i"), position, slot, slots)
             if tap:
@@ -194,7 +205,7 @@ class _Lowered:
             if item.modulus and high // item.divisor < item.modulus:
                 item = dataclasses.replace(item, modulus=0)
             low, high = 0, item.modulus - 1 if item.modulus else high // item.divisor
-        limit = 0 if 0 <= low and high < size else size
+        limit = 0 if low >= 0 and high < size else size
         if not limit and not high:
             return None
         return [0, item.terms, item.offset, item.divisor, item.modulus, limit, lanes, block, step]
@@ -212,7 +223,7 @@ class _Lowered:
             case _:
                 return None
         low, high = _range(found, self.ranges)
-        return found if m.mode == "zeros" or (0 <= low and high < size) else None
+        return found if m.mode == "zeros" or (low >= 0 and high < size) else None
 
     def _tabled(self, item: Tap, lanes: int, block: int, step: int) -> list[Any]:
         """Offsets in numbers of float32, -1 for what is not there."""
@@ -297,7 +308,7 @@ class _Lowered:
         extent = self.ranges[name]
         steps = math.prod(self.reduced.values())
         work = 1 + sum(map(of, reads)) + (of(stored) / steps if name in self.free else 0)
-        return -(-extent // width) * work / extent
+        return -(-extent // width) * work / max(extent, 1)
 
     def nest(self) -> Nest:
         """The kernel and its surroundings."""
@@ -310,11 +321,15 @@ class _Lowered:
         text, reads = self._operands(value)
         start, starts = self._operands(self.statement.start) if self.statement.start else ("", [])
         stored = self._access(self.statement.target, self.stored)
-        first = next(iter(self.free), "")
-        free = {v: n for v, n in self.free.items() if n != 1 or v == first}
+        free = {v: n for v, n in self.free.items() if n != 1}
+        first = next(iter(free), "")
         reduced = {v: n for v, n in self.reduced.items() if n != 1}
-        widths = {self.target.lanes, *(p.lanes for p in self.places.values() if isinstance(p, Layout)), 1} - {0}
-        options = [(self._cost(v, w, reads, stored), -w, v) for v in (*free, *reduced) for w in sorted(widths)]
+        widths = {self.target.lanes, *(p.lanes for p in self.places.values() if isinstance(p, Layout)), 1} - {
+            0
+        }
+        options = [
+            (self._cost(v, w, reads, stored), -w, v) for v in (*free, *reduced) for w in sorted(widths)
+        ]
         _, width, chosen = min(options, default=(0.0, -1, ""))
         width = -width
         if chosen in reduced:
@@ -335,16 +350,21 @@ class _Lowered:
             return [*access[:2], [known(axis) for axis in access[2]], *self._motion(access, chosen, width)]
 
         place = self.places[self.statement.target]
-        rest = isinstance(place, Layout) and place.lanes > 1 and place.channels % place.lanes
+        rest = isinstance(place, Layout) and place.channels % place.lanes
+        fill = [place.channels, place.lanes] if isinstance(place, Layout) and rest else []
+        reduces = reduced or self.statement.start
         spec = {
             "loops": [0 if k == 0 and rows and chosen != first else n for k, n in enumerate(loops.values())],
             "free": len(free), "rows": rows, "vector": names.get(chosen, -1), "width": width,
-            "lets": [[t, names[p], names.get(s, -1), n] for t, p, s, n in self.lets.values()],
-            "target": described(stored), "fill": [place.channels, place.lanes] if rest else [],
-            "value": text, "reads": [described(read) for read in reads], "reduce": self.statement.reduce if reduced or self.statement.start else "",
+            "lets": [[t, names.get(p, -1), names.get(s, -1), n] for t, p, s, n in self.lets.values()],
+            "target": described(stored), "fill": fill,
+            "value": text, "reads": [described(read) for read in reads],
+            "reduce": self.statement.reduce if reduces else "",
             "start": start, "starts": [described(read) for read in starts],
         }  # fmt: skip
-        origins = tuple(p.origin if isinstance(p := self.places[name], Layout) else 0 for name in self.tensors)
+        origins = tuple(
+            p.origin if isinstance(p := self.places[name], Layout) else 0 for name in self.tensors
+        )
         kernel = Kernel("nest", (json.dumps(spec, separators=(",", ":")),))
         return Nest(kernel, self.tensors, origins, tuple(self.tables), count)
 

@@ -38,9 +38,13 @@ class Memory(abc.ABC):
     def kernel(self, kernel: Kernel) -> int:
         """Of machine code."""
 
+    def base(self, value: Value) -> int:
+        """Of a value's first block, border included."""
+        return self.start(value) + value.begin
+
     def at(self, value: Value) -> int:
-        """Of the value's first number inside its border."""
-        return self.start(value) + value.at
+        """Of a value's first number inside its border."""
+        return self.base(value) + value.layout.origin
 
 
 @dataclasses.dataclass(eq=False)

@@ -91,18 +91,15 @@ class Value:
     def layout(self) -> Layout:
         """The layout of its root, with its own number of channels."""
         root = self.root
-        return Layout(root.images, self.channels, root.height, root.width, root.lanes, *root.pads)
+        whole = Layout(root.images, root.channels, root.height, root.width, root.lanes, *root.pads)
+        if root is self:
+            return whole
+        return dataclasses.replace(whole, channels=self.channels, apart=whole.image)
 
     @property
-    def at(self) -> int:
-        """Offset in bytes of its first number inside the border, from the start of its root's memory."""
-        own = self.root.layout
-        return own.origin + self.first // own.lanes * own.block
-
-    @property
-    def image(self) -> int:
-        """Bytes to the next image."""
-        return self.root.layout.image
+    def begin(self) -> int:
+        """Offset in bytes of its first block, from the start of its root's memory."""
+        return self.first // self.root.lanes * self.root.layout.block
 
 
 @dataclasses.dataclass(eq=False)

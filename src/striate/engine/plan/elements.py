@@ -1,0 +1,110 @@
+"""Steps without windows: elementwise maps, normalisation and softmax."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.code import Kernel
+from striate.engine.kernels import expression, map as maps, norm, softmax
+from striate.engine.kernels.map import Place
+from striate.engine.plan.patterns import Norm, Softmax
+from striate.engine.plan.steps import Context, Memory, Step
+from striate.engine.plan.units import Map, Unit, Value
+from striate.statement import walk
+
+Array = NDArray[Any]
+
+
+def map_steps(unit: Unit, context: Context) -> list[Step]:
+    """One elementwise function of several operands."""
+    assert isinstance(unit.body, Map)
+    return [_map(unit, unit.body, unit.outputs[0], context)]
+
+
+def finishing(unit: Unit, context: Context) -> list[Step]:
+    """The epilogue of a kernel that cannot do it in its store, in place."""
+    if unit.post is None:
+        return []
+    (y,) = unit.outputs
+    return [_map(unit, Map(unit.post, {"x0": "s"}, {"x0": y}, {}), y, context)]
+
+
+def _map(unit: Unit, body: Map, y: Value, context: Context) -> Step:
+    lanes = context.target.lanes
+    names = list(dict.fromkeys(load.tensor for load in walk(body.value)))
+    letters = {name: chr(ord("a") + k) for k, name in enumerate(names)}
+    text = expression.text(body.value, {load: letters[load.tensor] for load in walk(body.value)})
+    kinds = "".join(body.kinds[name][0] for name in names)
+
+    def place(memory: Memory, name: str) -> Place:
+        value = body.values.get(name)
+        if value is None:
+            key = (unit.name, "map", name, lanes)
+            vector = memory.constant(key, lambda: norm.pack(lanes, y.channels, body.constants[name]))
+            return Place.vector(lanes, vector)
+        layout = value.layout
+        if body.kinds[name] == "i":
+            return Place(memory.at(value), layout.image, layout.block)
+        return Place.of(layout, memory.base(value))
+
+    def record(memory: Memory) -> Array:
+        return maps.arguments(y.layout, memory.base(y), [place(memory, name) for name in names])
+
+    flops, _ = maps.cost(y.layout, text, kinds)
+    reads = [body.values[name] for name in names if name in body.values]
+    return Step(
+        unit, "map", kinds, Kernel("map", (text, kinds)), record,
+        y.images * y.height, y.layout.blocks, reads, [y], flops=flops, by_parts=True,
+    )  # fmt: skip
+
+
+def norm_steps(unit: Unit, context: Context) -> list[Step]:
+    """Normalisation over the channels of a pixel, or over groups of channels of an image."""
+    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
+    assert isinstance(body, Norm)
+    lanes = context.target.lanes
+    over = "group" if body.groups else "pixel"
+    group = x.channels // body.groups if body.groups else 0
+
+    def vector(memory: Memory, name: str, missing: float) -> int:
+        given = unit.weights[name].reshape(-1) if body.scaled else None
+        return memory.constant(
+            (unit.name, "norm", name, lanes), lambda: norm.pack(lanes, x.channels, given, missing)
+        )
+
+    def record(memory: Memory) -> Array:
+        vectors = vector(memory, "weight", 1.0), vector(memory, "bias", 0.0)
+        addresses = memory.base(x), memory.base(y), *vectors
+        return norm.arguments(x.layout, y.layout, over, addresses, body.eps, group)
+
+    flops, _ = norm.cost(x.layout)
+    rows = x.images if body.groups else x.images * x.height
+    return [
+        Step(
+            unit, "norm", over, Kernel("norm", (over,)), record, rows,
+            norm.parts(lanes, x.channels, over, group), unit.reads, unit.outputs, flops=flops,
+        )
+    ]  # fmt: skip
+
+
+def softmax_steps(unit: Unit, context: Context) -> list[Step]:
+    """Softmax over the channels of each pixel."""
+    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
+    assert isinstance(body, Softmax)
+
+    def record(memory: Memory) -> Array:
+        return softmax.arguments(x.layout, y.layout, (memory.base(x), memory.base(y)))
+
+    flops, _ = softmax.cost(x.layout)
+    return [
+        Step(
+            unit, "softmax", "log" if body.log else "", Kernel("softmax", (int(body.log),)), record,
+            x.images * x.height, 1, unit.reads, unit.outputs, flops=flops,
+        )
+    ]  # fmt: skip
+
+
+__all__ = ["finishing", "map_steps", "norm_steps", "np", "softmax_steps"]

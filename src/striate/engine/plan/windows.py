@@ -1,0 +1,103 @@
+"""Steps of what slides over each channel by itself: depthwise convolution and pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.code import Kernel
+from striate.engine.kernels import depthwise, pool
+from striate.engine.plan import elements
+from striate.engine.plan.dense import folded
+from striate.engine.plan.patterns import Correlation, Pool
+from striate.engine.plan.steps import Context, Memory, Step
+from striate.engine.plan.units import Unit
+from striate.geometry import Window
+
+Array = NDArray[Any]
+
+
+def slides(body: Correlation) -> bool:
+    """Whether each channel has one filter of its own, over zero padding."""
+    if body.windows is None or body.adjoint or body.groups == 1:
+        return False
+    return depthwise.covers(body.windows, body.groups, body.depth, body.each)
+
+
+def border(body: Correlation) -> tuple[int, int, int, int]:
+    """The zeros that a depthwise convolution reads around its input."""
+    assert body.windows is not None
+    return depthwise.padding(body.windows)
+
+
+def depthwise_steps(unit: Unit, context: Context) -> list[Step]:
+    """Depthwise convolution, and its epilogue as a map where it is no clamp."""
+    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
+    assert isinstance(body, Correlation) and body.windows is not None
+    windows, lanes = body.windows, context.target.lanes
+
+    def record(memory: Memory) -> Array:
+        def packed() -> Array:
+            weight, bias = folded(unit)
+            return depthwise.pack(lanes, weight, bias)
+
+        taps = windows[0].kernel * windows[1].kernel
+        weights = memory.constant((unit.name, "depthwise", lanes), packed)
+        residual = None if unit.residual is None else memory.at(unit.residual) - memory.at(y)
+        addresses = memory.base(x), memory.base(y), weights
+        block = 4 * lanes * (1 + taps)
+        return depthwise.arguments(
+            x.layout, y.layout, windows, block, addresses, unit.low, unit.high, residual
+        )
+
+    flops, _ = depthwise.cost(x.layout, y.layout, windows)
+    step = Step(
+        unit, "depthwise", f"{windows[0].kernel}x{windows[1].kernel}",
+        Kernel("depthwise", depthwise.numbers(context.target, windows)), record,
+        y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
+        flops=flops, weights=4 * y.channels * windows[0].kernel * windows[1].kernel, by_parts=True,
+    )  # fmt: skip
+    return [step, *elements.finishing(unit, context)]
+
+
+def pooled(body: Pool) -> bool:
+    """Whether the pooling kernel knows these windows."""
+    return pool.covers(_windows(body))
+
+
+def _windows(body: Pool) -> tuple[Any, Any]:
+    """A window over the whole axis is one of one output."""
+    return tuple(  # type: ignore[return-value]
+        m if hasattr(m, "output") and m.output is not None and not _whole(m) else Window(m.input, m.input)
+        for m in body.maps
+    )
+
+
+def _whole(m: Any) -> bool:
+    from striate.geometry import Whole
+
+    return isinstance(m, Whole)
+
+
+def pool_steps(unit: Unit, context: Context) -> list[Step]:
+    """Maximum or mean over windows."""
+    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
+    assert isinstance(body, Pool)
+    maps = _windows(body)
+    tables = [found[0] for m in maps if (found := pool.taps(m, body.padded)) is not None]
+    rows, columns = (np.ascontiguousarray(table) for table in tables)
+
+    def record(memory: Memory) -> Array:
+        memory.table(rows), memory.table(columns)  # kept as long as the record
+        return pool.arguments(x.layout, y.layout, maps, (rows, columns), (memory.base(x), memory.base(y)))
+
+    flops, _ = pool.cost(x.layout, y.layout, maps)
+    return [
+        Step(
+            unit, f"{body.reduce} pool", f"{maps[0].taps}x{maps[1].taps}",
+            Kernel("pool", pool.numbers(body.reduce, maps, body.padded)), record,
+            y.images * y.height, y.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
+        )
+    ]  # fmt: skip
