@@ -1,4 +1,4 @@
-"""Pointwise functions in machine code against numpy in float64: the functions, the ops that use them, any expression."""
+"""Pointwise functions in machine code against numpy in float64: each function, the ops of them, any expression."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from striate.engine.emit import F32, I32, I64, Code
+from striate.engine.emit import I32, I64, Code
 
 EXP = (0.5, 0.166665181517601, 0.04166620597243309, 0.008368953131139278, 0.0013950603315606713)
 """(e^r - 1 - r) / r² for |r| ≤ ln 2 / 2; e^r is off by 3e-9 at most."""
@@ -79,10 +79,9 @@ class Functions:
         return self.code.builder.fcmp_ordered(sign, a, self.code.spread(number))
 
     def _called(self, name: str, *values: Any) -> Any:
-        """LLVM's own function of vectors of the type of the first value."""
+        """LLVM's own function of float32, one or a vector of them."""
         kind = values[0].type
-        suffix = f"v{kind.count}f{32 if kind.element == F32 else 64}"
-        full = f"llvm.{name}.{suffix}"
+        full = f"llvm.{name}." + (f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32")
         module = self.code.module
         found = module.globals.get(full)
         if found is None:
@@ -283,7 +282,7 @@ class _Wide:
     LIMIT = 1e300
 
     def __init__(self, functions: Functions) -> None:
-        self.code, self.called = functions.code, functions._called
+        self.code = functions.code
         self.kind = ir.VectorType(ir.DoubleType(), self.code.lanes)
         self.words = ir.VectorType(I64, self.code.lanes)
 

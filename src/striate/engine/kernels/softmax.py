@@ -1,6 +1,6 @@
 """Softmax and its logarithm over the channels of each pixel.
 
-    for row: for TILE pixels: largest = max over blocks; total = Σ over blocks of e^(x - largest)
+    for row: for a few pixels: largest = max over blocks; total = Σ over blocks of e^(x - largest)
         for block: y = e^(x - largest) / total, or (x - largest) - log(total)
 
 Rows are output rows over all images, parts 1. Filled-up lanes count nowhere and become 0. The exponentials are kept in
@@ -30,8 +30,8 @@ ROWS, COLUMNS, CHANNELS = 64, 72, 80
 """Rows of one image, pixels of one row, channels."""
 ARGUMENTS = 88
 
-TILE = 4
-"""Pixels at a time: the exponential's constants and as many sums fit the registers."""
+CHAIN = 8
+"""Registers that one pixel takes of those there are: its sum, its largest, the exponential's steps and constants."""
 
 
 def emit(target: Target, logarithm: int) -> str:
@@ -43,6 +43,7 @@ def emit(target: Target, logarithm: int) -> str:
     in_block, out_block = a.int(IN_BLOCK), a.int(OUT_BLOCK)
     last = (channels - 1) // code.lanes
     real = inside(code, channels - last * code.lanes)
+    tile = target.registers // max(target.lanes // target.width, 1) // CHAIN
     zero, none = code.spread(0.0), code.spread(-math.inf)
 
     def pixels(x: Pointer, y: Pointer, count: int) -> None:
@@ -95,9 +96,9 @@ def emit(target: Target, logarithm: int) -> str:
         image, line = row // rows, row % rows
         x = a.pointer(IN) + (image * a.int(IN_IMAGE) + line * a.int(IN_ROW))
         y = a.pointer(OUT) + (image * a.int(OUT_IMAGE) + line * a.int(OUT_ROW))
-        whole = columns - columns % TILE
-        with code.loop(0, whole, TILE) as at:
-            pixels(x + at * code.bytes, y + at * code.bytes, TILE)
+        whole = columns - columns % tile
+        with code.loop(0, whole, tile) as at:
+            pixels(x + at * code.bytes, y + at * code.bytes, tile)
         with code.loop(whole, columns) as at:
             pixels(x + at * code.bytes, y + at * code.bytes, 1)
     return code.finish()
