@@ -120,7 +120,7 @@ class TestClearing:
     def test_only_what_was_made_here_goes(self, tmp_path):
         folder = tmp_path / "code"
         folder.mkdir(mode=0o700)
-        made = [f"{'a' * 64}.code", f".{'b' * 64}.123.new"]
+        made = [f"{'a' * 64}.code", f".{'b' * 64}.0123456789abcdef.new"]
         others = ["notes.txt", "a.code", f"{'a' * 63}g.code", f"{'c' * 64}.code.bak"]
         for name in made + others:
             (folder / name).write_bytes(b"12345")

@@ -29,7 +29,7 @@ LIMIT = 256 << 20
 """Bytes of all files; beyond them the least recently used go."""
 DAY = 86_400
 """Seconds: how exactly the last use of a file is known, so that loading seldom writes."""
-MADE = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.\d+\.new")
+MADE = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.[0-9a-f]{16}\.new")
 """Names of files that this module writes, and of those it was writing when the machine went down."""
 
 SOURCES = (
@@ -123,18 +123,20 @@ class Folder:
             handle = os.open(_name(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._handle)
         except OSError:
             return None
-        with open(handle, "rb") as stream:
-            try:
-                about = os.fstat(handle)
-                if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_FILE or _fault(about):
-                    _note("%s: not a file of this user alone", key.hex())
-                    return None
-                data = stream.read()
-                if about.st_mtime < time.time() - DAY:
-                    with contextlib.suppress(OSError):
-                        os.utime(handle)
-            except OSError:
+        try:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_FILE or _fault(about):
+                _note("%s: not a file of this user alone", key.hex())
                 return None
+            with open(handle, "rb", closefd=False) as stream:
+                data = stream.read()
+            if about.st_mtime < time.time() - DAY:
+                with contextlib.suppress(OSError):
+                    os.utime(handle)
+        except OSError:
+            return None
+        finally:
+            os.close(handle)
         content = data[HEADER:]
         if data[:HEADER] != _header(key, content):
             _note("%s: damaged", key.hex())
@@ -143,11 +145,9 @@ class Folder:
 
     def put(self, key: bytes, content: bytes) -> None:
         """Keep code; written aside and renamed, so that nobody ever reads half of it. A full disk is no error."""
-        aside = f".{key.hex()}.{os.getpid()}.new"
+        aside = f".{key.hex()}.{os.urandom(8).hex()}.new"
         options = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         try:
-            with contextlib.suppress(FileNotFoundError):  # of an earlier process with this number
-                os.unlink(aside, dir_fd=self._handle)
             try:
                 with open(os.open(aside, options, 0o600, dir_fd=self._handle), "wb") as stream:
                     stream.write(_header(key, content) + content)

@@ -1,0 +1,630 @@
+"""Compiled kernels on disk: what is trusted, what is rebuilt, and what happens when compiling is disturbed."""
+
+import ast
+import contextlib
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from striate.diagnostics import EngineError
+from striate.engine import cache, code, compiling, loader
+from striate.engine.code import Kernel
+from striate.engine.target import AVX2, AVX512, SSE, able
+
+pytestmark = pytest.mark.skipif(not able(), reason="no kernels here")
+SOURCE = Path(cache.__file__).parents[2]
+KEY, CODE = bytes(range(32)), bytes(range(256)) * 2
+SMALL = [Kernel("tile", (pixels, 1)) for pixels in (1, 2, 3, 4)]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache" / "code"))
+    return tmp_path / "cache" / "code"
+
+
+@pytest.fixture
+def folder(place):
+    found, why = cache.open_folder()
+    assert found is not None, why
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def forgetful(monkeypatch, place):
+    """A process that has loaded nothing yet."""
+    monkeypatch.setattr(code, "_loaded", {})
+    return place
+
+
+def file_of(place, key=KEY):
+    return place / f"{key.hex()}.code"
+
+
+def python(program, **changes):
+    """The program in a new process."""
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), **changes}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+LOAD = """
+import sys
+from striate.engine.code import Kernel, addresses
+from striate.engine.target import host
+found = addresses(host(), [Kernel("tile", (pixels, 1)) for pixels in range(1, {count})])
+print(len(found), "llvmlite" in sys.modules)
+"""
+
+
+# ------------------------------------------------------------------------------------------------- one file
+
+
+def test_what_was_kept_comes_back(folder, place):
+    assert folder.get(KEY) is None
+    folder.put(KEY, CODE)
+    assert folder.get(KEY) == CODE
+    assert [path.name for path in place.iterdir()] == [f"{KEY.hex()}.code"]
+    folder.put(KEY, b"")
+    assert folder.get(KEY) == b""
+
+
+def test_nobody_else_may_read_or_write_it(place):
+    old = os.umask(0)
+    try:
+        folder, _ = cache.open_folder()
+        folder.put(KEY, CODE)
+        folder.close()
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert stat.S_IMODE(file_of(place).stat().st_mode) == 0o600
+
+
+def test_a_poisoned_byte_anywhere_is_seen(folder, place):
+    folder.put(KEY, CODE)
+    good = file_of(place).read_bytes()
+    for at in range(len(good)):
+        for change in (1, 0x80):
+            file_of(place).write_bytes(good[:at] + bytes([good[at] ^ change]) + good[at + 1 :])
+            assert folder.get(KEY) is None
+    file_of(place).write_bytes(good)
+    assert folder.get(KEY) == CODE
+
+
+def test_a_truncation_or_an_addition_is_seen(folder, place):
+    folder.put(KEY, CODE)
+    good = file_of(place).read_bytes()
+    for length in range(len(good)):
+        file_of(place).write_bytes(good[:length])
+        assert folder.get(KEY) is None
+    file_of(place).write_bytes(good + b"\0")
+    assert folder.get(KEY) is None
+
+
+def test_a_file_under_another_name_is_seen(folder, place):
+    folder.put(KEY, CODE)
+    file_of(place).rename(file_of(place, KEY[::-1]))
+    assert folder.get(KEY[::-1]) is None
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_may_write_is_not_read(folder, place, mode):
+    folder.put(KEY, CODE)
+    file_of(place).chmod(mode)
+    assert folder.get(KEY) is None
+    folder.put(KEY, CODE)
+    assert folder.get(KEY) == CODE
+
+
+def test_neither_links_nor_pipes_nor_folders_are_read(folder, place, tmp_path):
+    folder.put(KEY, CODE)
+    file_of(place).rename(tmp_path / "elsewhere")
+    for make in (
+        lambda path: path.symlink_to(tmp_path / "elsewhere"),
+        os.mkfifo,
+        lambda path: path.mkdir(),
+    ):
+        make(file_of(place))
+        assert folder.get(KEY) is None
+        (file_of(place).rmdir if file_of(place).is_dir() else file_of(place).unlink)()
+
+
+def test_a_huge_file_is_not_read(folder, place):
+    folder.put(KEY, CODE)
+    os.truncate(file_of(place), cache.LARGEST_FILE + 1)
+    assert folder.get(KEY) is None
+
+
+def test_another_users_file_is_not_read(folder, place, monkeypatch):
+    folder.put(KEY, CODE)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert folder.get(KEY) is None
+
+
+# ------------------------------------------------------------------------------------------------- the folder
+
+
+def test_another_users_folder_is_not_used(place, monkeypatch):
+    place.mkdir(parents=True)
+    monkeypatch.setattr(os, "geteuid", lambda: place.stat().st_uid + 1)
+    found, why = cache.open_folder()
+    assert found is None and "another user" in why
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives folders away")
+def test_a_folder_that_was_given_away_is_not_used(place):
+    place.mkdir(parents=True, mode=0o700)
+    os.chown(place, 12345, -1)
+    assert cache.open_folder()[0] is None
+    done = python(LOAD.format(count=2))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1 True\n", "")
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777, 0o1777])
+def test_a_folder_that_others_may_write_is_not_used(place, mode):
+    place.mkdir(parents=True)
+    place.chmod(mode)
+    found, why = cache.open_folder()
+    assert found is None and "other users" in why
+
+
+def test_a_folder_that_others_may_read_is_closed(place):
+    place.mkdir(parents=True)
+    place.chmod(0o755)
+    found, _ = cache.open_folder()
+    found.close()
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+
+
+def test_a_link_is_not_used(place, tmp_path):
+    (tmp_path / "real").mkdir(mode=0o700)
+    place.parent.mkdir()
+    place.symlink_to(tmp_path / "real")
+    found, why = cache.open_folder()
+    assert found is None and "link" in why
+
+
+def test_a_folder_exchanged_while_open_is_not_read(folder, place, tmp_path):
+    """All is done in the folder that was opened, whatever takes its name."""
+    folder.put(KEY, CODE)
+    place.rename(tmp_path / "moved")
+    place.mkdir(mode=0o777)
+    file_of(place).write_bytes(b"else")
+    assert folder.get(KEY) == CODE
+
+
+def test_places(monkeypatch, tmp_path):
+    for name in ("STRIATE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache.place() == tmp_path / ".cache/striate/code"
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    assert cache.place() == tmp_path / ".cache/striate/code"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
+    assert cache.place() == tmp_path / "x/striate/code"
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "y"))
+    assert cache.place() == tmp_path / "y"
+
+
+def test_without_a_home_all_works(monkeypatch):
+    for name in ("STRIATE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(code, "_loaded", {})
+    assert cache.place() is None and cache.state().why
+    assert len(code.addresses(able()[0], SMALL[:1])) == 1
+
+
+def test_roots_folders_do_not_come_into_a_users_home(monkeypatch, tmp_path):
+    monkeypatch.delenv("STRIATE_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    found, why = cache.open_folder()
+    assert found is None and "another user" in why
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_where_nothing_can_be_made(monkeypatch, tmp_path, forgetful):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "file" / "code"))
+    assert cache.open_folder()[0] is None
+    assert len(code.addresses(able()[0], SMALL[:1])) == 1
+
+
+def test_a_full_disk_is_no_error(folder, place, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    folder.put(KEY, CODE)
+    assert folder.get(KEY) is None and list(place.iterdir()) == []
+
+
+def test_the_least_recently_used_go(folder, place):
+    keys = [bytes([k]) * 32 for k in range(6)]
+    for age, key in enumerate(keys):
+        folder.put(key, CODE)
+        os.utime(file_of(place, key), (0, time.time() - 1000 * age))
+    (place / "notes.txt").write_bytes(bytes(10_000))
+    folder.trim(3 * (len(CODE) + cache.HEADER))
+    assert [folder.get(key) is not None for key in keys] == [True] * 3 + [False] * 3
+    assert (place / "notes.txt").exists()
+
+
+def test_use_is_noted(folder, place):
+    folder.put(KEY, CODE)
+    os.utime(file_of(place), (0, 1_000_000))
+    folder.get(KEY)
+    assert file_of(place).stat().st_mtime > time.time() - 100
+
+
+def test_what_a_crash_left_goes(folder, place):
+    old, new = place / f".{KEY.hex()}.{1:016x}.new", place / f".{KEY.hex()}.{2:016x}.new"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 1_000_000))
+    folder.trim()
+    assert not old.exists() and new.exists()
+
+
+# ------------------------------------------------------------------------------------------------- names
+
+
+def test_every_part_of_a_kernel_is_in_its_name():
+    keys = [
+        cache.key(target, template, numbers)
+        for target in (AVX512, AVX2, SSE)
+        for template in ("tile", "direct")
+        for numbers in ((), (1,), (1, 2), (12,), ("1", "2"), ("1,2",))
+    ]
+    assert None not in keys and len(set(keys)) == len(keys)
+    assert cache.key(AVX2, "tile", (1, 2)) == cache.key(AVX2, "tile", (1, 2))
+
+
+def test_sources_features_and_llvmlite_are_in_the_name(monkeypatch, tmp_path):
+    import importlib.util
+
+    first = cache.origin()
+    assert first is not None and first == cache.origin()
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "flags", lambda: frozenset({"avx2"}))
+        assert cache.origin() not in (None, first)
+    with monkeypatch.context() as patch:
+        source = tmp_path / "emit.py"
+        patch.setattr(cache, "sources", lambda: [source])
+        source.write_text("a = 1")
+        one = cache.origin()
+        source.write_text("a = 2")
+        assert len({first, one, cache.origin(), None}) == 4
+    package = tmp_path / "llvmlite"
+    (package / "binding").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    made = [first, None]
+    for version, library in (("0.44", b"1"), ("0.45", b"1"), ("0.45", b"22")):
+        (package / "_version.py").write_text(version)
+        (package / "binding" / "libllvmlite.so").write_bytes(library)
+        spec = importlib.util.spec_from_file_location("llvmlite", package / "__init__.py")
+        with monkeypatch.context() as patch:
+            patch.setattr(importlib.util, "find_spec", lambda name, spec=spec: spec)
+            made.append(cache.origin())
+    assert len(set(made)) == len(made)
+
+
+def test_code_made_while_sources_change_is_not_kept(monkeypatch, forgetful):
+    monkeypatch.setattr(cache, "unchanged", lambda: False)
+    code.addresses(able()[0], SMALL[:1])
+    assert list(forgetful.iterdir()) == []
+
+
+def test_all_that_templates_import_is_in_the_name():
+    """A template's text follows from its file and from what that imports, and so on."""
+    root = SOURCE / "striate"
+    hashed = set(cache.sources())
+    free = {"striate.diagnostics"}  # says only what an error looks like
+    for path in hashed:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("striate"):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names if alias.name.startswith("striate")]
+            else:
+                continue
+            for name in names:
+                parts = name.split(".")[1:]
+                files = [root.joinpath(*parts[:end]) for end in range(len(parts), 0, -1)]
+                found = next(
+                    (
+                        candidate
+                        for file in files
+                        for candidate in (file.with_suffix(".py"), file / "__init__.py")
+                        if candidate.exists()
+                    ),
+                    None,
+                )
+                module = name if found and found.stem == parts[-1] else name.rpartition(".")[0]
+                if found and found != root / "engine" / "__init__.py" and module not in free:
+                    assert found in hashed, f"{path.name} imports {name}: name it in cache.SOURCES"
+
+
+# ------------------------------------------------------------------------------------------------- addresses
+
+
+def test_a_second_process_needs_no_llvmlite(place):
+    first, second = (python(LOAD.format(count=5)) for _ in range(2))
+    assert (first.returncode, first.stderr) == (0, ""), first.stderr
+    assert first.stdout.split()[0] == "4"
+    assert (second.stdout, second.stderr) == ("4 False\n", "")
+
+
+def test_another_target_has_its_own_code(place):
+    for target in able():
+        done = python(LOAD.format(count=2), STRIATE_TARGET=target.name)
+        assert done.returncode == 0, done.stderr
+    assert len(list(place.iterdir())) == len(able())
+
+
+def test_damaged_files_are_made_anew(forgetful, monkeypatch):
+    target = able()[0]
+    code.addresses(target, SMALL[:1])
+    (path,) = forgetful.iterdir()
+    good = path.read_bytes()
+    for bad in (b"", good[:-1], good[: cache.HEADER], bytes([good[0] ^ 1]) + good[1:], good[:-1] + b"\xff"):
+        path.write_bytes(bad)
+        monkeypatch.setattr(code, "_loaded", {})
+        assert len(code.addresses(target, SMALL[:1])) == 1
+        assert path.read_bytes() == good
+
+
+def test_code_that_only_llvm_can_load_goes_to_it(forgetful, monkeypatch):
+    from striate.engine import runtime
+
+    went = []
+    monkeypatch.setattr(code, "unloadable", {})
+    monkeypatch.setattr(runtime, "load", lambda data: (went.append(data), 4096 + len(went))[1])
+    real = loader.parse
+    chosen = real(code._codes(able()[0], SMALL[:1])[SMALL[0]])
+
+    def parse(data):
+        image = real(data)
+        if image == chosen:
+            raise ValueError("object code: unknown")
+        return image
+
+    monkeypatch.setattr(loader, "parse", parse)
+    found = code.addresses(able()[0], SMALL[:2])
+    assert found[SMALL[0]] == 4097 and found[SMALL[1]] != 4097 and len(went) == 1
+    assert code.unloadable == {SMALL[0]: "object code: unknown"}
+
+
+def test_without_executable_memory_llvm_is_asked(forgetful, monkeypatch):
+    from striate.engine import runtime
+
+    def refused(images):
+        raise OSError(1, "mprotect of executable memory")
+
+    monkeypatch.setattr(code, "unloadable", {})
+    monkeypatch.setattr(loader, "load", refused)
+    monkeypatch.setattr(runtime, "load", lambda data: 42)
+    assert set(code.addresses(able()[0], SMALL[:2]).values()) == {42}
+
+
+def test_llvms_own_loader_works():
+    from striate.engine import runtime
+
+    data = code._codes(able()[0], SMALL[:2])
+    assert len({runtime.load(each) for each in data.values()}) == 2
+
+
+def test_a_target_of_another_machine(forgetful, monkeypatch):
+    monkeypatch.setattr(code, "able", lambda: ())
+    with pytest.raises(EngineError, match="does not run on this machine"):
+        code.addresses(AVX512, SMALL[:1])
+
+
+def test_processes_at_once(place):
+    """Four processes with one empty cache: all get their kernels, and one set of whole files stays."""
+    program = LOAD.format(count=4)
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    started = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    assert [child.communicate(timeout=300)[0].split()[0] for child in started] == ["3"] * 4
+    assert len(list(place.iterdir())) == 3
+    assert python(program).stdout == "3 False\n"
+
+
+def test_threads_at_once(folder, place):
+    """Readers see one whole content or the other."""
+    contents = [bytes([k]) * (1000 + k) for k in range(4)]
+    seen, stop = set(), threading.Event()
+
+    def read():
+        while not stop.is_set():
+            seen.add(folder.get(KEY))
+
+    folder.put(KEY, contents[0])
+    reader = threading.Thread(target=read)
+    reader.start()
+    writers = [
+        threading.Thread(target=lambda c=content: [cache.Folder.put(folder, KEY, c) for _ in range(50)])
+        for content in contents
+    ]
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    reader.join()
+    assert seen <= set(contents) and folder.get(KEY) in contents
+
+
+# ------------------------------------------------------------------------------------------------- compiling
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Two children, whatever the machine."""
+    monkeypatch.setattr(compiling, "available", lambda: 2)
+
+
+def test_children_compile_the_same_code(two):
+    target = able()[0]
+    assert dict(compiling.compiled(target, SMALL)) == {
+        kernel: compiling._here(target, kernel) for kernel in SMALL
+    }
+
+
+def test_few_kernels_start_no_process(two, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    assert len(list(compiling.compiled(able()[0], SMALL[:2]))) == 2
+
+
+@pytest.mark.parametrize("failing", [OSError(11, "no more processes"), None])
+def test_processes_that_do_not_start(two, monkeypatch, failing):
+    if failing:
+        monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: (_ for _ in ()).throw(failing))
+    else:
+        monkeypatch.setattr(compiling, "START", "raise SystemExit(3)")
+    assert {kernel for kernel, _ in compiling.compiled(able()[0], SMALL)} == set(SMALL)
+
+
+def disturbed(monkeypatch, number):
+    """The first kernel that a child is given ends it with a signal."""
+    real = compiling._Child.compile
+    hit = []
+
+    def compile(self, kernel):
+        if not hit:
+            hit.append(kernel)
+            self._process.send_signal(number)
+            self._process.wait()
+        return real(self, kernel)
+
+    monkeypatch.setattr(compiling._Child, "compile", compile)
+
+
+def test_a_killed_child_is_made_up_for(two, monkeypatch):
+    disturbed(monkeypatch, signal.SIGKILL)
+    assert {kernel for kernel, _ in compiling.compiled(able()[0], SMALL)} == set(SMALL)
+
+
+def test_a_crash_of_the_compiler_is_an_error_with_a_way_out(two, monkeypatch):
+    disturbed(monkeypatch, signal.SIGSEGV)
+    with pytest.raises(EngineError) as caught:
+        list(compiling.compiled(able()[0], SMALL))
+    assert "SIGSEGV" in caught.value.why and 'engine="numpy"' in caught.value.fix
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_kernel_that_cannot_be_made_is_an_error_with_a_way_out(two, count):
+    wrong = [Kernel("tile", ("x", k)) for k in range(count)]
+    with pytest.raises(EngineError, match="kernel tile cannot be compiled") as caught:
+        list(compiling.compiled(able()[0], wrong))
+    assert 'engine="numpy"' in caught.value.fix
+
+
+INTERRUPTED = """
+import sys
+from striate.engine import compiling
+from striate.engine.code import Kernel, addresses
+from striate.engine.target import host
+compiling.available = lambda: 2
+start, step = compiling._Child.__init__, compiling._Progress.step
+def started(self, *rest):
+    start(self, *rest)
+    print("child", self._process.pid, flush=True)
+def stepped(self):
+    step(self)
+    print("step", flush=True)
+compiling._Child.__init__, compiling._Progress.step = started, stepped
+try:
+    addresses(host(), [Kernel("tile", (pixels, panel)) for panel in (1, 2, 3, 4) for pixels in range(1, 9)])
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    sys.exit(130)
+"""
+
+
+def test_an_interrupt_ends_the_children_and_keeps_whole_files(place):
+    child = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started = [int(child.stdout.readline().split()[1]) for _ in range(2)]
+    for _ in range(3):
+        assert child.stdout.readline() == "step\n"
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (130, "") and out.endswith("interrupted\n")
+    for number in started:
+        with pytest.raises(ProcessLookupError):
+            os.kill(number, 0)
+    folder, _ = cache.open_folder()
+    with contextlib.closing(folder):
+        names = [name for name, _ in folder.files()]
+        assert 2 <= len(names) < 32 and not [name for name in names if name.startswith(".")]
+        assert all(folder.get(bytes.fromhex(name.removesuffix(".code"))) is not None for name in names)
+
+
+class Screen:
+    """A stand-in for standard error."""
+
+    def __init__(self, terminal):
+        self.terminal, self.text = terminal, ""
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("terminal", "plain", "expected"),
+    [
+        (True, False, "\rcompiling kernels for this processor, once: 1 of 2\rcompiling .*: 2 of 2\r +\r"),
+        (True, True, r"compiled 2 kernels for this processor, once, in \d+\.\d s\n"),
+        (False, False, ""),
+    ],
+)
+def test_progress(monkeypatch, terminal, plain, expected):
+    monkeypatch.setattr(compiling, "PATIENCE", 0)
+    monkeypatch.setattr(sys, "stderr", Screen(terminal))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1" if plain else "")
+    with compiling._Progress(2) as progress:
+        progress.step()
+        progress.step()
+    assert re.fullmatch(expected, sys.stderr.text)
+
+
+def test_a_short_wait_is_silent(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Screen(True))
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "")
+    list(compiling.compiled(able()[0], SMALL[:1]))
+    assert sys.stderr.text == ""
