@@ -41,7 +41,6 @@ class CompiledProgram(Program):
         self._ready: collections.OrderedDict[tuple[int, tuple[str, ...]], Bound] = collections.OrderedDict()
         self._lock = threading.Lock()
         self._size = size
-        self.bound(size, net.outputs)
 
     def bound(self, size: int, names: Sequence[str]) -> Bound:
         """The plan for a batch size and some results, ready to run."""
@@ -95,9 +94,10 @@ class CompiledEngine(Engine):
         precision: str = "fast",
     ) -> Program:
         strict = precision == "strict"
-        return CompiledProgram(
-            runnable(net), weights, self.target, batch or 1, threads or available(), strict
-        )
+        made = CompiledProgram(runnable(net), weights, self.target, batch or 1, threads or available(), strict)
+        if batch is not None:
+            made.bound(batch, net.outputs)
+        return made
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
         return NumpyEngine().training(net, weights)

@@ -6,13 +6,15 @@ Engines differ in speed and agree in results; the loop, the model and the comman
 from __future__ import annotations
 
 import abc
+import functools
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, OpError, UnknownNameError, suggest
+from striate.diagnostics import EngineError, FormatError, OpError, UnknownNameError, suggest
 from striate.network import Network
 
 Array = NDArray[Any]
@@ -67,27 +69,57 @@ class Engine(abc.ABC):
         *,
         batch: int | None = None,
         threads: int | None = None,
+        precision: str = "fast",
     ) -> Program:
-        """The network ready to run with these weights; `batch` and `threads` are what it is made fast for."""
+        """The network ready to run with these weights; `batch` and `threads` are what it is made fast for.
+
+        precision "strict": no algorithm that rounds more than the plain sum does (Winograd's). An engine may copy the
+        weights: compile again when they have changed.
+        """
 
     @abc.abstractmethod
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
         """The network ready to train; the arrays in `weights` may be changed between runs."""
 
 
-def get(name: str = "auto") -> Engine:
-    """The engine of a name: "auto" is the fastest that runs here. Raises UnknownNameError."""
-    from striate.engine.numpy_engine import NumpyEngine
+ENGINES = ("auto", "compiled", "numpy")
 
-    engines: dict[str, type[Engine]] = {"auto": NumpyEngine, "numpy": NumpyEngine}
-    if name not in engines:
-        near = suggest(name, engines)
+
+def get(name: str = "auto") -> Engine:
+    """The engine of a name: "auto" is the fastest that runs here.
+
+    Where kernels cannot run, "auto" says so in one line on stderr, once, and gives the numpy engine; "compiled" raises
+    EngineError. Raises UnknownNameError for another name.
+    """
+    if name not in ENGINES:
+        near = suggest(name, ENGINES)
         raise UnknownNameError(
             f"no engine {name!r}",
-            why=f"known engines: {', '.join(engines)}",
+            why=f"known engines: {', '.join(ENGINES)}",
             fix=f"write {near!r}" if near else "leave it out: auto takes the fastest",
         )
-    return engines[name]()
+    from striate.engine.numpy_engine import NumpyEngine
+    from striate.engine.target import host
+
+    target = None if name == "numpy" else host()
+    if target is not None:
+        from striate.engine.compiled_engine import CompiledEngine
+
+        return CompiledEngine(target)
+    if name == "compiled":
+        raise EngineError(
+            "the compiled engine has no kernels for this processor",
+            why="it runs on Linux, on x86-64 from SSE4.2 on and on 64-bit Arm",
+            fix="engine=\"numpy\" runs everywhere",
+        )
+    if name == "auto":
+        _say_once()
+    return NumpyEngine()
+
+
+@functools.cache
+def _say_once() -> None:
+    print("striate: no kernels for this processor; the numpy engine runs instead", file=sys.stderr)
 
 
 def runnable(net: Network) -> Network:

@@ -133,6 +133,7 @@ class NumpyEngine(Engine):
         *,
         batch: int | None = None,
         threads: int | None = None,
+        precision: str = "fast",
     ) -> Program:
         return NumpyProgram(runnable(net), weights)
 

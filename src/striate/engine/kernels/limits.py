@@ -1,0 +1,39 @@
+"""What the machine itself can do: multiply-adds that wait for nothing, and reading a buffer again and again."""
+
+from __future__ import annotations
+
+from striate.engine.emit import Code
+from striate.engine.target import Target
+
+CHAINS = {16: 10, 32: 24}
+"""Independent sums by number of registers: enough to hide an addition's latency on two units."""
+AHEAD = 8
+"""Vectors read between two tests."""
+
+
+def emit(target: Target, what: str) -> str:
+    """kernel(arguments, row, end_row, part, end_part, scratch) for "multiply" or "read".
+
+    Arguments: address of a buffer, its bytes, repetitions; each row uses a part of the buffer of its own.
+    """
+    code = Code(target, "piiiip", lanes=target.width)
+    a, row, end_row, *_ = code.arguments
+    size, times = a.int(8), a.int(16)
+    chains = CHAINS[target.registers]
+    with code.loop(row, end_row) as r:
+        start = a.pointer(0) + r * size
+        sums = [code.variable(start.vector(4 * k)) for k in range(chains if what == "multiply" else AHEAD)]
+        with code.loop(0, times):
+            if what == "multiply":
+                factor = start.spread()
+                for each in sums:
+                    each.set(code.fma(each.get(), factor, factor))
+            else:
+                with code.loop(0, size, AHEAD * code.bytes) as at:
+                    for k, each in enumerate(sums):
+                        each.set(code.add(each.get(), (start + at).vector(k * code.bytes)))
+        total = sums[0].get()
+        for each in sums[1:]:
+            total = code.add(total, each.get())
+        start.store(total)
+    return code.finish()

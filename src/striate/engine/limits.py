@@ -1,0 +1,70 @@
+"""The limits of the machine, measured: multiply-adds a second, and bytes read a second at each level of memory."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from striate.diagnostics import EngineError
+from striate.engine import aligned
+from striate.engine.code import Kernel, addresses
+from striate.engine.kernels import driver
+from striate.engine.kernels.limits import CHAINS
+from striate.engine.kernels.record import record
+from striate.engine.pool import give_way, pool
+from striate.engine.target import Target, host
+
+SAMPLE_S = 0.002
+ROUNDS = 25
+
+
+def fma_peak(threads: int = 1) -> float:
+    """Most multiply-adds that vector instructions reach, in GFLOP/s (two operations each)."""
+    target = _target()
+    times = 20_000
+    seconds, times = _best(target, "multiply", 4096, times, threads)
+    return 2.0 * CHAINS[target.registers] * target.width * times * threads / seconds / 1e9
+
+
+def read_bandwidth(size: int, threads: int = 1) -> float:
+    """GB/s of reading `size` bytes again and again, each thread its share of them."""
+    share = max(size // threads // 4096, 1) * 4096
+    seconds, times = _best(_target(), "read", share, max(int(2e6 // share), 1), threads)
+    return share * times * threads / seconds / 1e9
+
+
+def _target() -> Target:
+    found = host()
+    if found is None:
+        raise EngineError("the limits of this processor cannot be measured", why="no kernels run here")
+    return found
+
+
+def _best(target: Target, what: str, size: int, times: int, threads: int) -> tuple[float, int]:
+    """Shortest time of some rounds of `times` repetitions, and how many repetitions that were."""
+    kernel = Kernel("limits", (what,))
+    code = addresses(target, [kernel])[kernel]
+    buffer = aligned.zeros(size * threads // 4)
+    arguments = record(24, {0: aligned.address(buffer), 8: size, 16: times})
+    tasks = np.array([(k, k + 1, 0, 1) for k in range(threads)], np.int64)
+    step = np.array([code, aligned.address(arguments), aligned.address(tasks), threads, 0], np.int64)
+    counters = np.zeros(driver.counters(threads) // 8, np.int64)
+    scratch = np.zeros(threads, np.int64)
+    program = np.array(
+        [aligned.address(step), 1, aligned.address(counters), driver.counters(threads), threads,
+         aligned.address(scratch), give_way(), 0], np.int64,
+    )  # fmt: skip
+    workers = pool(target)
+    found = []
+    for _ in range(ROUNDS):
+        while True:
+            start = time.perf_counter()
+            workers.run(aligned.address(program), threads)
+            took = time.perf_counter() - start
+            if took >= SAMPLE_S / 2:
+                break
+            times = int(times * min(max(SAMPLE_S / max(took, 1e-6), 1.5), 50)) + 1
+            arguments[2] = times
+        found.append(took)
+    return min(found), times
