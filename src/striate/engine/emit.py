@@ -11,7 +11,6 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 
 from striate.engine.target import Target
@@ -457,6 +456,8 @@ class _Address:
 @functools.cache
 def machine(target: Target) -> Any:
     """LLVM's code generator for a target."""
+    import llvmlite.binding as llvm  # LLVM itself, 40 MB: planning needs only the templates' constants
+
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     found = llvm.Target.from_triple(target.triple)
@@ -470,6 +471,8 @@ def optimised(target: Target, text: str) -> Any:
 
     No unrolling and no vectoriser: templates say themselves how they unroll, within the registers there are.
     """
+    import llvmlite.binding as llvm
+
     module = llvm.parse_assembly(text)
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=2)
