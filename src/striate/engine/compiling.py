@@ -117,7 +117,10 @@ class _Child:
 
     def crashed(self) -> str:
         """The signal of a crash, or an empty string."""
-        code = self._process.wait()
+        try:
+            code = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:  # it lives, and says what it should not
+            return ""
         return signal.Signals(-code).name if -code in CRASHES else ""
 
     def kill(self) -> None:
