@@ -433,6 +433,11 @@ class Code:
             found = ir.Function(self.module, ir.FunctionType(kind, [value.type for value in values]), full)
         return self.builder.call(found, values)
 
+    def opaque(self, value: Pointer) -> Pointer:
+        """The same address, as one that the optimiser knows nothing of: loads through it are not merged with others."""
+        kind = ir.FunctionType(PTR, [PTR])
+        return Pointer(self, self.builder.asm(kind, "", "=r,0", [value.value], side_effect=False))
+
     def prefetch(self, at: Pointer) -> None:
         self._instruction("prefetch.p0", at.value, *(ir.Constant(I32, k) for k in (0, 3, 1)))
 

@@ -35,10 +35,10 @@ def combination(code: Code, m: int, k: int, z: Callable[[int], Any]) -> Any:
 
 
 def groups(target: Target, m: int) -> list[tuple[int, ...]]:
-    """Rows made together: those that share sums or differences, where 32 registers hold them."""
-    if m == 2 and target.registers >= 32:
-        return [(0, 1)]
-    return [(0, 2), (1, 3)] if target.registers >= 32 else [(k,) for k in range(m)]
+    """Rows made together: those that share sums or differences, where registers hold them and constants are operands."""
+    if target.name != "avx512":
+        return [(k,) for k in range(m)]
+    return [(0, 1)] if m == 2 else [(0, 2), (1, 3)]
 
 
 def emit(target: Target, m: int) -> str:
@@ -49,7 +49,6 @@ def emit(target: Target, m: int) -> str:
     out_row, out_pixel = a.int(w.OUT_ROW), a.int(w.OUT_PIXEL)
     frequency, step = a.int(w.M_FREQUENCY), entry.int(w.P_BYTES)
     residual, has_residual = a.int(w.RESIDUAL), a.int(w.HAS_RESIDUAL).differs(0)
-    low, high = a.spread(w.LOW), a.spread(w.HIGH)
     size = m + 2
 
     with code.loop(tile // columns, (end + columns - 1) // columns) as row:
@@ -64,15 +63,19 @@ def emit(target: Target, m: int) -> str:
             code.loop(0, target.lanes // target.width) as piece,
         ):
             lane = vector * (4 * target.lanes) + piece * code.bytes
-            bias = (entry.pointer(w.P_BIAS) + lane).vector()
+            offsets = entry.pointer(w.P_BIAS) + lane
             to = line + (vector * a.int(w.OUT_BLOCK) + piece * code.bytes)
             source = products + lane
 
             def transform(
-                x: Any, pixel: Any, inside: Any, bias: Any = bias, inside_y: Any = inside_y
+                x: Any, pixel: Any, inside: Any, offsets: Any = offsets, inside_y: Any = inside_y
             ) -> None:
                 """One tile; `inside`: its columns in the map, None when all of it is."""
                 for group in groups(target, m):
+                    # opaque: else loads of all groups and tiles become one, and what they loaded is spilled
+                    x = code.opaque(x)
+                    bias, limits = code.opaque(offsets).vector(), code.opaque(a)
+                    low, high = limits.spread(w.LOW), limits.spread(w.HIGH)
                     z: list[list[Any]] = [[] for _ in group]
                     for j in range(size):
                         loaded: dict[int, Any] = {}

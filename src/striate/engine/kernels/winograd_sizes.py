@@ -91,23 +91,24 @@ def pack(m: int, weights: NDArray[Any], target: Target, panels: Sequence[int]) -
     weights: [outputs, channels, 3, 3]; panels: vectors of each panel. Filled-up outputs get zeros. Computed in float64.
     """
     outputs, channels = weights.shape[:2]
+    lanes, vectors = target.lanes, sum(panels)
     g = KERNEL_MATRIX[m]
     both = np.kron(g, g)
-    packed = np.empty((len(both), channels * target.lanes * sum(panels)), np.float32)
-    taps = weights.reshape(outputs, channels, 9)
+    taps = np.zeros((9, channels, lanes * vectors), np.float32)
+    taps[:, :, :outputs] = weights.reshape(outputs, channels, 9).transpose(2, 1, 0)
+    packed = np.empty((len(both), channels * lanes * vectors), np.float32)
     at = first = 0
-    for vectors in panels:
-        wide = vectors * target.lanes
-        here = taps[first : first + wide]
-        # slices of channels that keep the float64 values in the second-level cache
-        step = max(1, 8192 // wide)
+    for wide in (lanes * panel for panel in panels):
+        step = max(
+            1, 2048 // wide
+        )  # so many channels that their float64 values stay in the second-level cache
+        given, made = np.zeros((9, step, wide)), np.empty((len(both), step * wide))
         for c in range(0, channels, step):
-            part = here[:, c : c + step]
-            columns = np.zeros((9, part.shape[1], wide))
-            columns[:, :, : len(part)] = part.transpose(2, 1, 0)
-            size = part.shape[1] * wide
-            packed[:, at : at + size] = both @ columns.reshape(9, size)
-            at += size
+            count = min(step, channels - c)
+            given[:, :count] = taps[:, c : c + count, first : first + wide]
+            np.matmul(both, given.reshape(9, step * wide), out=made)
+            packed[:, at : at + count * wide] = made[:, : count * wide]
+            at += count * wide
         first += wide
     return packed.reshape(-1)
 
