@@ -35,7 +35,7 @@ def combination(code: Code, m: int, k: int, z: Callable[[int], Any]) -> Any:
 
 
 def groups(target: Target, m: int) -> list[tuple[int, ...]]:
-    """Rows made together: those that share sums or differences, where registers hold them and constants are operands."""
+    """Rows made together: those that share sums or differences, where registers hold both."""
     if target.name != "avx512":
         return [(k,) for k in range(m)]
     return [(0, 1)] if m == 2 else [(0, 2), (1, 3)]
@@ -65,7 +65,7 @@ def emit(target: Target, m: int) -> str:
             lane = vector * (4 * target.lanes) + piece * code.bytes
             offsets = entry.pointer(w.P_BIAS) + lane
             to = line + (vector * a.int(w.OUT_BLOCK) + piece * code.bytes)
-            source = products + lane
+            made = products + lane
 
             def transform(
                 x: Any, pixel: Any, inside: Any, offsets: Any = offsets, inside_y: Any = inside_y
@@ -73,16 +73,18 @@ def emit(target: Target, m: int) -> str:
                 """One tile; `inside`: its columns in the map, None when all of it is."""
                 for group in groups(target, m):
                     # opaque: else loads of all groups and tiles become one, and what they loaded is spilled
-                    x = code.opaque(x)
+                    source = code.opaque(x)
                     bias, limits = code.opaque(offsets).vector(), code.opaque(a)
                     low, high = limits.spread(w.LOW), limits.spread(w.HIGH)
                     z: list[list[Any]] = [[] for _ in group]
                     for j in range(size):
                         loaded: dict[int, Any] = {}
 
-                        def value(i: int, j: int = j, loaded: dict[int, Any] = loaded) -> Any:
+                        def value(
+                            i: int, j: int = j, loaded: dict[int, Any] = loaded, source: Any = source
+                        ) -> Any:
                             if i not in loaded:
-                                loaded[i] = (x + frequency * (i * size + j)).vector()
+                                loaded[i] = (source + frequency * (i * size + j)).vector()
                             return loaded[i]
 
                         for g, k in enumerate(group):
@@ -102,7 +104,7 @@ def emit(target: Target, m: int) -> str:
                                     put.store(code.least(high, code.most(low, total[c].get())))
 
             with code.loop(first, last) as column:
-                x = source + (start + column - tile) * step
+                x = made + (start + column - tile) * step
                 pixel = to + column * m * out_pixel
                 inside = a.int(w.WIDTH) - column * m
                 with code.choice(inside_y.least(inside) >= m) as (whole, clipped):

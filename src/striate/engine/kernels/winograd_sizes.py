@@ -113,6 +113,17 @@ def pack(m: int, weights: NDArray[Any], target: Target, panels: Sequence[int]) -
     return packed.reshape(-1)
 
 
+REUSE = 24
+"""Tiles for which a block reads each weight once: at 24, products ask for 2.7 bytes of weights a cycle, which every
+third-level cache gives; fewer are no faster where it gives more, and much slower where it does not."""
+HEAVY = 4 << 20
+"""Bytes of transformed weights from which on a core's caches do not hold them between two blocks."""
+TRANSFORM = {2: 270, 4: 450}
+"""Measured time of one channel of one tile through either transform, as floating-point operations at full speed."""
+START = 5
+"""Measured time to start and end a micro-tile, as steps of its loop."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Winograd:
     """One convolution: `images` maps of `channels`, to `outputs` maps of height × width."""
@@ -175,6 +186,23 @@ class Winograd:
         """Bytes of the whole transformed input."""
         return self.frequencies * self.v_frequency(self.tiles)
 
+    @property
+    def heavy(self) -> bool:
+        """Divide the work by output panels rather than by tile rows, so that each core reads its own share of weights.
+
+        Pays where the weights are too many for a core's caches and more than the transformed input, which then every
+        core reads. By rows, each core reads all weights.
+        """
+        return self.weight_bytes > HEAVY and self.tiles < self.outputs
+
+    def block(self, cache: int, parts: int, shared: bool = False) -> int:
+        """Tiles in a block: V and M fill 3/4 of a second-level cache of `cache` bytes, and at least REUSE tiles share
+        one pass over the weights, twice as many where the weights come from memory each time."""
+        one = self.frequencies * ((0 if shared else self.v_tile) + self.products(parts))
+        least = REUSE if self.weight_bytes <= HEAVY else 2 * REUSE
+        blocks = -(-self.tiles // max(3 * cache // 4 // one, least))
+        return -(-self.tiles // blocks)
+
     def scratch_bytes(self, tiles: int, parts: int, shared: bool = False) -> int:
         """A thread's scratch for blocks of that many tiles and at most `parts` panels in a task."""
         own = 0 if shared else self.v_frequency(tiles)
@@ -233,3 +261,45 @@ class Winograd:
         made = record(ARGUMENTS + PANEL * len(self.panels), numbers, {LOW: low, HIGH: high})
         made[PANELS // 8] = made.ctypes.data + ARGUMENTS
         return made
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What the machine can do: floating-point operations a second of one thread, bytes a second from memory."""
+
+    flops: float
+    memory: float
+
+
+def roofline(operations: float, weights: float, limits: Limits, threads: int) -> float:
+    """Seconds for operations on all threads and weights that come from memory once.
+
+    The streams of weights overlap the arithmetic by half (measured with weights out of the caches).
+    """
+    arithmetic, stream = operations / (limits.flops * threads), weights / limits.memory
+    return max(arithmetic, stream) + min(arithmetic, stream) / 2
+
+
+def cost(shape: Winograd, limits: Limits, threads: int = 1) -> float:
+    """Predicted seconds, with cold weights and a shared or unrepeated input transform."""
+    lanes = shape.target.lanes
+    wide = lanes * sum(shape.panels)
+    products = 2.0 * shape.frequencies * (shape.channels + START) * wide
+    transforms = TRANSFORM[shape.m] * (lanes * shape.blocks + wide)
+    return roofline(shape.tiles * (products + transforms), shape.weight_bytes, limits, threads)
+
+
+def direct_cost(shape: Winograd, limits: Limits, threads: int = 1) -> float:
+    """Predicted seconds of the same convolution through `direct`."""
+    wide = shape.target.lanes * sum(shape.panels)
+    pixels = shape.images * shape.height * shape.width
+    operations = 2.0 * pixels * (9 * shape.channels + START) * wide
+    return roofline(operations, 36.0 * shape.channels * wide, limits, threads)
+
+
+def choose(shape: Winograd, limits: Limits, threads: int = 1) -> int:
+    """4 or 2 for F(4×4) or F(2×2), 0 for the direct product: whichever is predicted to be fastest."""
+    times = {0: direct_cost(shape, limits, threads)}
+    for m in (2, 4):
+        times[m] = cost(dataclasses.replace(shape, m=m), limits, threads)
+    return min(times, key=lambda m: times[m])
