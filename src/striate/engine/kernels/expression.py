@@ -37,10 +37,11 @@ def operands(expr: Expr) -> dict[Load, str]:
     return dict(zip(dict.fromkeys(walk(expr)), OPERANDS, strict=False))
 
 
-def text(expr: Expr, names: Mapping[Load, str]) -> str:
-    """The expression over named operands; KeyError for a load without a name."""
+def text(expr: Expr, names: Mapping[Load, str] | Mapping[str, str]) -> str:
+    """The expression over operands named by load or by tensor; KeyError for a load without a name."""
     if isinstance(expr, Load):
-        return names[expr]
+        known: Mapping[Any, str] = names
+        return known[expr if expr in known else expr.tensor]
     if isinstance(expr, Const):
         return repr(float(expr.value)).removesuffix(".0")
     if isinstance(expr, Call):

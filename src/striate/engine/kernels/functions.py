@@ -46,8 +46,8 @@ LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4
 """ln 2 in two parts; the first has nine bits, so that its products with whole numbers are exact."""
 SHIFT = 1.5 * 2**23
 """Added to a small number it leaves the nearest whole number in the lowest bits."""
-EXP_LEAST, EXP_MOST = -104.0, 89.0
-"""Below e^x is 0, above it is infinite."""
+EXP_LEAST, EXP_NORMAL, EXP_MOST = -104.0, -87.5, 89.0
+"""Below e^x is 0, or no normal number; above it is infinite."""
 TWO_THIRDS = 0x3F2AAAAB
 """Bits of 2/3: mantissas are taken from 2/3 to 4/3."""
 
@@ -70,10 +70,16 @@ class Functions:
     def _real(self, bits: Any) -> Any:
         return self.code.builder.bitcast(bits, self.code.vector)
 
-    def _power(self, exponent: Any) -> Any:
-        """2^exponent for whole numbers -127 (as 0) to 127."""
-        b = self.code.builder
-        return self._real(b.shl(b.add(exponent, self.word(127)), self.word(23)))
+    def _power(self, shifted: Any) -> Any:
+        """2^n from `_whole`'s sum."""
+        return self._real(self.code.builder.shl(self._bits(shifted), self.word(23)))
+
+    def _whole(self, x: Any, factor: float, bias: int) -> tuple[Any, Any]:
+        """n = round(x·factor), and n + SHIFT + bias, whose lowest bits are the exponent field of 2^(n + bias - 127)."""
+        code = self.code
+        shift = code.spread(SHIFT + bias)
+        shifted = code.add(x, shift) if factor == 1 else code.fma(x, code.spread(factor), shift)
+        return code.sub(shifted, shift), shifted
 
     def _compare(self, a: Any, sign: str, number: float) -> Any:
         return self.code.builder.fcmp_ordered(sign, a, self.code.spread(number))
@@ -96,50 +102,49 @@ class Functions:
             value = code.fma(value, x, code.spread(c))
         return value
 
-    def _scaled(self, value: Any, whole: Any, exponent: Any) -> Any:
-        """value·2^n for n = `whole`, also in the lowest bits of `exponent`; rounds once, to denormals too."""
-        code, b = self.code, self.code.builder
-        if code.target.name == "avx512" and code.lanes == 16:
-            name = "llvm.x86.avx512.mask.scalef.ps.512"
-            found = code.module.globals.get(name)
-            if found is None:
-                kinds = [code.vector, code.vector, code.vector, ir.IntType(16), I32]
-                found = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
-            mask, current = ir.Constant(ir.IntType(16), -1), ir.Constant(I32, 4)
-            return b.call(found, [value, whole, value, mask, current])
-        n = b.sub(exponent, self._bits(code.spread(SHIFT)))
-        half = b.ashr(n, self.word(1))
-        return code.mul(code.mul(value, self._power(half)), self._power(b.sub(n, half)))
-
-    def _reduced(self, x: Any) -> tuple[Any, Any, Any]:
-        """n = round(x / ln 2) as a number and in lowest bits, and e^(x - n·ln 2) - 1."""
+    def _scaled(self, value: Any, n: Any) -> Any:
+        """value·2^n in one instruction, rounded once, to denormals too; AVX-512 has it."""
         code = self.code
-        shifted = code.fma(x, code.spread(1 / math.log(2)), code.spread(SHIFT))
-        n = code.sub(shifted, code.spread(SHIFT))
+        name = "llvm.x86.avx512.mask.scalef.ps.512"
+        found = code.module.globals.get(name)
+        if found is None:
+            kinds = [code.vector, code.vector, code.vector, ir.IntType(16), I32]
+            found = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
+        mask, current = ir.Constant(ir.IntType(16), -1), ir.Constant(I32, 4)
+        return code.builder.call(found, [value, n, value, mask, current])
+
+    def _reduced(self, x: Any, bias: int) -> tuple[Any, Any, Any]:
+        """n = round(x / ln 2) as `_whole` gives it, and e^(x - n·ln 2) - 1."""
+        code = self.code
+        n, shifted = self._whole(x, 1 / math.log(2), bias)
         r = code.fma(n, code.spread(-LN2_LOW), code.fma(n, code.spread(-LN2_HIGH), x))
-        return n, self._bits(shifted), code.fma(code.mul(r, r), self.polynomial(r, EXP), r)
+        return n, shifted, code.fma(code.mul(r, r), self.polynomial(r, EXP), r)
 
     # the functions of statements
 
     def exp(self, x: Any) -> Any:
+        """Where 2^n is made from its bits, what is below 1.7e-38 becomes 0."""
         code = self.code
-        x = code.least(code.spread(EXP_MOST), code.most(code.spread(EXP_LEAST), x))
-        n, bits, rest = self._reduced(x)
-        return self._scaled(code.add(rest, code.spread(1.0)), n, bits)
+        direct = code.target.name == "avx512" and code.lanes == 16
+        x = code.least(code.spread(EXP_MOST), code.most(code.spread(EXP_LEAST if direct else EXP_NORMAL), x))
+        # In halves, 2^(n-1)·2e^r, for 2^128 is no float32.
+        n, shifted, rest = self._reduced(x, 126)
+        if direct:
+            return self._scaled(code.add(rest, code.spread(1.0)), n)
+        return code.mul(self._power(shifted), code.fma(rest, code.spread(2.0), code.spread(2.0)))
 
     def _expm1_below(self, x: Any) -> Any:
         """e^x - 1 for -80 ≤ x ≤ 0."""
-        code, b = self.code, self.code.builder
-        _, bits, rest = self._reduced(x)
-        scale = self._power(b.sub(bits, self._bits(code.spread(SHIFT))))
+        code = self.code
+        _, shifted, rest = self._reduced(x, 127)
+        scale = self._power(shifted)
         return code.fma(scale, rest, code.sub(scale, code.spread(1.0)))
 
     def expm1(self, x: Any) -> Any:
-        # In halves, for 2^128 is no float32.
-        code, b = self.code, self.code.builder
+        code = self.code
         x = code.least(code.spread(EXP_MOST), code.most(code.spread(-20.0), x))
-        _, bits, rest = self._reduced(x)
-        half = self._power(b.sub(b.sub(bits, self._bits(code.spread(SHIFT))), self.word(1)))
+        _, shifted, rest = self._reduced(x, 126)
+        half = self._power(shifted)
         found = code.fma(half, rest, code.sub(half, code.spread(0.5)))
         return code.add(found, found)
 
@@ -177,13 +182,12 @@ class Functions:
 
     def _erfc(self, z: Any) -> Any:
         """1 - erf(z) for z ≥ 0, to 2e-7 of itself while it matters; 0 beyond 4."""
-        code, b = self.code, self.code.builder
+        code = self.code
         inside = code.least(code.spread(ERFC_END), z)
         power = code.mul(inside, self.polynomial(inside, ERFC))
-        shifted = code.add(power, code.spread(SHIFT))
-        r = code.sub(power, code.sub(shifted, code.spread(SHIFT)))
-        scale = self._power(b.sub(self._bits(shifted), self._bits(code.spread(SHIFT))))
-        found = code.mul(scale, code.fma(r, self.polynomial(r, EXP2), code.spread(1.0)))
+        n, shifted = self._whole(power, 1.0, 127)
+        r = code.sub(power, n)
+        found = code.mul(self._power(shifted), code.fma(r, self.polynomial(r, EXP2), code.spread(1.0)))
         return code.select(self._compare(z, ">", ERFC_END), code.spread(0.0), found)
 
     def erf(self, x: Any) -> Any:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,7 @@ def emit(target: Target, expression: str, kinds: str) -> str:
     rows, columns = a.int(ROWS), a.int(COLUMNS)
     unroll = UNROLL if expressions.work(expression) <= SHORT else 1
     ordinary = expressions.tame(expressions.parse(expression))
+    whole = columns - columns % unroll
     with code.loop(first, last) as row, code.loop(block, end_block) as part:
         image, line = row // rows, row % rows
         out = a.pointer(OUT) + (image * a.int(OUT_IMAGE) + part * a.int(OUT_BLOCK) + line * a.int(OUT_ROW))
@@ -89,9 +91,8 @@ def emit(target: Target, expression: str, kinds: str) -> str:
                 fixed[k] = base.vector()
             elif kind in "ku":
                 fixed[k] = base.spread()
-        real = None if ordinary else inside(code, a.int(CHANNELS) - part * code.lanes)
 
-        def pixels(start: Int, count: int) -> None:
+        def pixels(start: Int, count: int, real: Any) -> None:
             results = []
             for t in range(count):
                 values = []
@@ -107,12 +108,22 @@ def emit(target: Target, expression: str, kinds: str) -> str:
             for t, result in enumerate(results):
                 (out + start * code.bytes).store(result, t * code.bytes)
 
-        whole = columns - columns % unroll
-        with code.loop(0, whole, unroll) as x:
-            pixels(x, unroll)
-        if unroll > 1:
-            with code.loop(whole, columns) as x:
-                pixels(x, 1)
+        def line_of(real: Any) -> None:
+            with code.loop(0, whole, unroll) as x:
+                pixels(x, unroll, real)
+            if unroll > 1:
+                with code.loop(whole, columns) as x:
+                    pixels(x, 1, real)
+
+        if ordinary:
+            line_of(None)
+        else:
+            channels = a.int(CHANNELS) - part * code.lanes
+            with code.choice(channels >= code.lanes) as (full, partly):
+                with full:
+                    line_of(None)
+                with partly:
+                    line_of(inside(code, channels))
     return code.finish()
 
 
