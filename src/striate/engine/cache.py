@@ -208,7 +208,7 @@ def _fault(about: os.stat_result) -> str:
     if about.st_uid != os.geteuid():
         return "it belongs to another user; STRIATE_CACHE=FOLDER names another place"
     if about.st_mode & 0o022:
-        return "it can be written by other users; `striate doctor --clear-cache` empties and closes it"
+        return "it can be written by other users; empty it with `striate doctor --clear-cache`, then `chmod go-w` it"
     return ""
 
 
@@ -239,10 +239,7 @@ def open_folder(make: bool = True) -> tuple[Folder | None, str]:
             return None, "it is a link; STRIATE_CACHE=FOLDER names the folder itself"
         return None, (error.strerror or str(error)).lower()
     try:
-        about = os.fstat(handle)
-        why = _fault(about)
-        if not why and stat.S_IMODE(about.st_mode) != 0o700:
-            os.fchmod(handle, 0o700)
+        why = _fault(os.fstat(handle))
     except OSError as error:
         why = (error.strerror or str(error)).lower()
     if why:
@@ -303,7 +300,7 @@ def _user(number: int) -> str:
 
 
 def clear() -> tuple[int, int]:
-    """Remove all code from this user's folder, whoever may have written it, and close the folder to others.
+    """Remove all code from this user's folder, whoever may have written it. The folder itself stays as it is.
 
     Returns how many files and bytes there were. Raises SourceError when the folder is not this user's.
     """
@@ -319,7 +316,6 @@ def clear() -> tuple[int, int]:
                     why="the folder belongs to another user",
                     fix="set STRIATE_CACHE to a folder of your own",
                 )
-            os.fchmod(handle, 0o700)
             return folder.clear()
     except OSError as error:
         raise SourceError(
