@@ -1,6 +1,6 @@
 """The benchmarks' own arithmetic and page. No test asserts a time."""
 
-import importlib
+import importlib.util
 import json
 import re
 import sys
@@ -89,3 +89,65 @@ def test_expected_answers_are_striates(bench):
     wanted, said = tools.TOOLS["expected"]("resnet50")(), tools.TOOLS["striate_show"]("resnet50")()
     assert (said["params"], said["macs"]) == (wanted["params"], wanted["striate_show"])
     assert wanted["torchinfo"] == 4_089_238_376  # as torchinfo 1.8.0 prints
+
+
+# ---------------------------------------------------------------- inference
+RUN = {
+    "macs": {"resnet18": 2_000_000_000, "8x8x1 -> conv 3x3": 576},
+    "rows": [
+        {"group": "resnet18, batch 8, 1 thread", "name": "striate", "seconds": [0.1, 0.1, 0.1]},
+        {"group": "resnet18, batch 8, 1 thread", "name": "ncnn", "seconds": [0.15, 0.15, 0.15]},
+        {"group": "resnet18, batch 8, 1 thread", "name": "MNN", "seconds": [0.16, 0.16, 0.16]},
+        {"group": "8x8x1 -> conv 3x3, batch 1, 2 threads", "name": "striate", "seconds": [1e-6]},
+        {"group": "8x8x1 -> conv 3x3, batch 1, 2 threads", "name": "MNN", "seconds": [2e-6]},
+        {"group": "peak memory of resnet50, batch 8, 2 threads", "name": "striate", "seconds": [1.0]},
+        {"group": "peak memory of resnet50, batch 8, 2 threads", "name": "MNN", "seconds": [1.0]},
+    ],
+    "limits": [{"threads": 1, "not_measured": "no"}],
+    "answers": [{"case": "a", "tool": "mnn", "error": 1e-5}, {"case": "b", "tool": "mnn", "error": 2e-5}],
+    "left_out": [{"case": "c", "tool": "mnn", "why": "wrong"}, {"case": "d", "tool": "mnn", "why": "wrong"}],
+}
+
+
+@pytest.fixture
+def inference(bench, monkeypatch):
+    bench("record")
+    spec = importlib.util.spec_from_file_location("inference", ROOT / "bench" / "inference.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_striate_is_compared_with_the_best(inference):
+    network, layer = inference.comparisons(RUN)
+    assert network == ["resnet18", "8", "1", "100", "320", "ncnn", "150", "1.50", "2.0", "no"]
+    assert layer[-3:] == ["2.00", "", ""]
+
+
+def test_what_a_run_notes(inference):
+    limits, errors, left_out = inference.notes(RUN)
+    assert "not measured (no)" in limits and "MNN 2e-05" in errors
+    assert left_out == "Left out: MNN in c; d: wrong"
+
+
+def test_a_run_goes_on_where_it_was(inference, tmp_path):
+    settings = {"threads": []}
+    run = inference.Run(tmp_path / "run.json", settings, resume=False)
+    run.add([timing.Row("group", "row", lambda: None, samples=[timing.Sample(1.0)])])
+    again = inference.Run(tmp_path / "run.json", settings, resume=True)
+    assert again.has("group") and not again.has("another")
+    with pytest.raises(SystemExit, match="other settings"):
+        inference.Run(tmp_path / "run.json", {"threads": [1]}, resume=True)
+
+
+def test_layers_are_networks_of_one_convolution(bench):
+    import striate as st
+
+    layers = bench("layers")
+    nets = [st.parse(text) for text in layers.layers()]
+    assert all([node.op.word for node in net.nodes] == ["conv"] for net in nets)
+    first = nets[0]
+    # DeepBench writes width first: 700 wide, filters 20 wide.
+    assert (first.input.without_batch, first.specs["conv1"].without_batch) == ((1, 161, 700), (32, 79, 341))
+    assert len(list(layers.deepbench())) == 28

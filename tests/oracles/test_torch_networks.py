@@ -28,22 +28,26 @@ NETWORKS = {
 def test_a_lowered_network_agrees(name):
     import torch
 
-    from striate.peers.lowering import lower
+    from striate.peers.lowering import flat, lower
 
     net = st.create(name, input=NETWORKS[name])
-    model = st.Model(net, seed=0)
+    model = st.Model(net, seed=0, engine="numpy")
     weights = {key: array.astype(np.float64) for key, array in model.weights.items()}
     x = np.random.default_rng(0).standard_normal((2, *net.input.without_batch))
     with torch.no_grad():
-        found = lower(net, weights)(torch.tensor(x))
+        module = lower(net, weights)
+        found, line = module(torch.tensor(x)), flat(module)(torch.tensor(x))
     wanted = model.predict(x)
     assert abs(found.numpy() - wanted).max() <= 1e-10 * abs(wanted).max()
+    assert (line == found).all()
 
 
 def test_the_state_is_striates():
     from striate.peers.lowering import lower
 
-    model = st.Model(st.create("convnext_tiny"), seed=0)  # a block there has a parameter and parts of its own
+    model = st.Model(
+        st.create("convnext_tiny"), seed=0, engine="numpy"
+    )  # a block there has a parameter and parts of its own
     state = lower(model.net, model.weights).state_dict()
     assert set(state) == set(model.weights)
     assert all((state[name].numpy() == array).all() for name, array in model.weights.items())
@@ -54,7 +58,9 @@ def test_training_runs_as_striates():
 
     from striate.peers.lowering import lower
 
-    model = st.Model(st.parse("8x8x3 -> conv 3x3 4 -> bn -> relu -> gap -> flatten -> fc 2"), seed=0)
+    model = st.Model(
+        st.parse("8x8x3 -> conv 3x3 4 -> bn -> relu -> gap -> flatten -> fc 2"), seed=0, engine="numpy"
+    )
     module = lower(model.net, model.weights).train()
     x = np.random.default_rng(0).standard_normal((4, 3, 8, 8), np.float32)
     program = model.engine.training(model.net, model.weights)

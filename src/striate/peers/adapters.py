@@ -46,7 +46,10 @@ def torch_eager(subject: Subject, threads: int, *, last: bool = False, form: str
     elif form == "compiled":
         import torch._inductor.config as inductor
 
-        inductor.freezing = True
+        inductor.freezing, inductor.compile_threads = (
+            True,
+            1,
+        )  # no compiling processes beside the measured one
         net = torch.compile(net, dynamic=False)
     given: dict[int, Any] = {}  # the tensor of a batch is made once, as a caller of torch would have it
 

@@ -24,10 +24,10 @@ def module(subject: Subject, change: Callable[[Network], Network] = lambda net: 
     """The subject as a torch module in evaluation mode, and its batch as a tensor."""
     import torch
 
-    from striate.peers.lowering import lower
+    from striate.peers.lowering import flat, lower
 
-    model = subject.load()
-    return lower(change(model.net), model.weights), torch.tensor(subject.images())
+    model = subject.load("numpy")  # only its weights are needed
+    return flat(lower(change(model.net), model.weights)), torch.tensor(subject.images())
 
 
 def onnx(subject: Subject) -> None:

@@ -6,10 +6,11 @@ names. Windows come resolved from the declaration, so that no size is worked out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+import torch.fx
 import torch.nn.functional as F
 
 from striate.diagnostics import OpError
@@ -236,7 +237,7 @@ def _crop(op: Any, declaration: Declaration) -> Run:
     def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
         cut = x[0]
         for at, start, length in cuts:
-            cut = cut.narrow(at, start, length)
+            cut = cut[(*(slice(None) for _ in range(at)), slice(start, start + length))]
         return cut
 
     return run
@@ -350,6 +351,7 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
                 self._place(path).register_parameter(own, torch.nn.Parameter(start))
             else:
                 self._place(path).register_buffer(own, start)
+        self._paths = [node.name for node in net.nodes]
         self._steps = [self._step(node, net.declarations[node.name]) for node in net.nodes]
 
     def _place(self, path: str) -> Any:
@@ -370,6 +372,11 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
         place = self._place(node.name) if names else None
         return _LOWERINGS[node.op.word](node.op, declaration), node.inputs, node.outputs, place, names
 
+    def steps(self) -> Iterator[tuple[Run, tuple[str, ...], tuple[str, ...], dict[str, str]]]:
+        """What each node computes, reads and makes, and the dotted paths of its parameters."""
+        for (run, reads, makes, _, names), path in zip(self._steps, self._paths):
+            yield run, reads, makes, {name: f"{path}.{name}" for name in names}
+
     def forward(self, *inputs: Any) -> Any:
         values = dict(zip(self._sources, inputs))
         for run, reads, makes, place, names in self._steps:
@@ -378,6 +385,20 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
             values.update(zip(makes, made if len(makes) > 1 else (made,)))
         found = tuple(values[name] for name in self._outputs)
         return found[0] if len(found) == 1 else found
+
+
+def flat(module: Lowered) -> Any:
+    """The module for inference as a straight line of calls: nothing is looked up while it runs. Weights are shared."""
+    graph = torch.fx.Graph()
+    tracer = torch.fx.proxy.GraphAppendingTracer(graph)
+    values = {name: torch.fx.Proxy(graph.placeholder("x"), tracer) for name in module._sources}
+    for run, reads, makes, own in module.steps():
+        given = {name: torch.fx.Proxy(graph.get_attr(path), tracer) for name, path in own.items()}
+        made = run(False, [values[name] for name in reads], given)
+        values.update((name, made[k] if len(makes) > 1 else made) for k, name in enumerate(makes))
+    found = tuple(values[name].node for name in module._outputs)
+    graph.output(found[0] if len(found) == 1 else found)
+    return torch.fx.GraphModule(module, graph).eval()
 
 
 def lower(net: Network, weights: Mapping[str, Any]) -> Lowered:

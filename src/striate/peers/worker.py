@@ -59,7 +59,7 @@ class Worker:
 
             return node_seconds(self.subject, self.threads)
         if self.tool == "save":
-            self.subject.load().save(self.subject.path(SAVED))
+            self.subject.load("numpy").save(self.subject.path(SAVED))
             return {}
         if self.tool == "reference":
             self._reference()
