@@ -1,0 +1,314 @@
+"""The generic loop nest: any statement, one function, sizes and strides as constants.
+
+    for row: for the other free variables:
+        total = 0 (or -∞)
+        for the reduced variables: total ⊕= value
+        target[index] = start ⊕ total
+
+One variable is taken in strips of up to `width` neighbours, the lanes of vectors; what is left over at its end is one
+narrower strip, the same code again. A free variable's lanes are neighbouring numbers of the target, a reduced one's
+are partial sums. Sums are kept in float64: exact products of a hundred thousand terms would not need it, but one
+rounding per term would show. Loads whose lanes are not neighbours, or of which some lie outside, go lane by lane.
+
+The text is JSON, made by `plan/nest.py`: loops (extents, free ones first; the first `rows` of them make the rows),
+accesses [slot, outside, axes, bytes from lane to lane (-1: irregular), whether a test depends on the lane], axes
+[0, terms, offset, divisor, modulus, limit, lanes, block, step] or [1, table, variable, taps, variable, tested], and
+`lets`, variables that tables define.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llvmlite import ir
+
+from striate.engine.emit import I32, Code, Int, Pointer, Variable
+from striate.engine.kernels import expression
+from striate.engine.kernels.functions import Functions
+from striate.engine.target import Target
+
+F64 = ir.DoubleType()
+Env = Mapping[int, Int]
+"""Loop variable -> its value here; the vectorised one: that of lane 0."""
+
+
+def emit(target: Target, text: str) -> str:
+    """kernel(arguments, row, end_row, part, end_part, scratch); arguments: addresses of tensors, then of tables."""
+    spec = json.loads(text)
+    code = Code(target, "piiiip", lanes=spec["width"])
+    row, end_row = code.arguments[1:3]
+    nest = _Nest(code, spec)
+    with code.loop(row, end_row) as r:
+        env, rest = {}, r
+        for k in reversed(range(spec["rows"])):
+            extent = spec["loops"][k]
+            if k == spec["vector"]:
+                extent = -(-extent // spec["width"])
+            env[k] = rest % extent if k else rest
+            rest = rest // extent if k else rest
+        nest.free(0, env, 1)
+    return code.finish()
+
+
+class _Nest:
+    """The pieces of one nest."""
+
+    def __init__(self, code: Code, spec: dict[str, Any]) -> None:
+        self.code, self.spec = code, spec
+        self.extents: list[int] = spec["loops"]
+        self.count: int = spec["free"]
+        self.vector: int = spec["vector"]
+        self.room = code.buffer((spec["width"] + 1) // 2)
+        self.known: dict[int, Pointer] = {}
+        accesses = [spec["target"], *spec["reads"], *spec["starts"]]
+        slots = {access[0] for access in accesses} | {let[0] for let in spec["lets"]}
+        slots |= {axis[1] for access in accesses for axis in access[2] if axis[0]}
+        for slot in sorted(slots):
+            self.known[slot] = code.arguments[0].pointer(8 * slot)
+
+    # loops
+
+    def strips(self, k: int) -> tuple[int, int]:
+        """Whole strips of a variable, and what is left over."""
+        width: int = self.spec["width"]
+        return divmod(self.extents[k], width)
+
+    def free(self, k: int, env: Env, width: int) -> None:
+        """Loops over the free variables from number k on."""
+        code, full = self.code, self.spec["width"]
+        if k == self.count:
+            with code.wide(width):
+                self.point(env)
+            return
+        given = k < self.spec["rows"]
+        if k != self.vector:
+            if given:
+                self.free(k + 1, env, width)
+            else:
+                with code.loop(0, self.extents[k]) as i:
+                    self.free(k + 1, {**env, k: i}, width)
+            return
+        whole, left = self.strips(k)
+        if given:
+            here = {**env, k: env[k] * full}
+            if not left or not whole:
+                self.free(k + 1, here, full if whole else left)
+                return
+            with code.choice(env[k] < whole) as (then, otherwise):
+                with then:
+                    self.free(k + 1, here, full)
+                with otherwise:
+                    self.free(k + 1, here, left)
+            return
+        if whole:
+            with code.loop(0, whole) as i:
+                self.free(k + 1, {**env, k: i * full}, full)
+        if left:
+            self.free(k + 1, {**env, k: code.int(whole * full)}, left)
+
+    def point(self, env: Env) -> None:
+        """One number of the target, or one vector of them."""
+        code, spec = self.code, self.spec
+        if not spec["reduce"]:
+            self.store(self.value("value", "reads", env), env)
+            return
+        widths = self.parts() if self.vector >= self.count else [code.lanes]
+        totals = {}
+        for lanes in widths:
+            with code.wide(lanes):
+                totals[lanes] = code.variable(self.neutral())
+        self.reduced(self.count, env, totals)
+        if self.vector >= self.count:
+            total = self.neutral()
+            for lanes in widths:
+                total = self.across(totals[lanes].get(), lanes, total)
+        else:
+            total = totals[code.lanes].get()
+        if spec["start"]:
+            total = self.combined(total, self.value("start", "starts", env))
+        if spec["reduce"] == "sum":
+            total = code.builder.fptrunc(total, code.vector)
+        self.store(total, env)
+
+    def parts(self) -> list[int]:
+        """Widths of the strips of the vectorised variable."""
+        whole, left = self.strips(self.vector)
+        return [self.spec["width"]] * bool(whole) + [left] * bool(left)
+
+    def reduced(self, k: int, env: Env, totals: Mapping[int, Variable]) -> None:
+        """Loops over the reduced variables from number k on; totals: by number of lanes."""
+        code = self.code
+        if k == len(self.extents):
+            total = totals[code.lanes]
+            total.set(self.combined(total.get(), self.value("value", "reads", env)))
+        elif k != self.vector:
+            with code.loop(0, self.extents[k]) as i:
+                self.reduced(k + 1, {**env, k: i}, totals)
+        else:
+            full = self.spec["width"]
+            whole, left = self.strips(k)
+            if whole:
+                with code.wide(full), code.loop(0, whole) as i:
+                    self.reduced(k + 1, {**env, k: i * full}, totals)
+            if left:
+                with code.wide(left):
+                    self.reduced(k + 1, {**env, k: code.int(whole * full)}, totals)
+
+    # arithmetic
+
+    def double(self) -> ir.VectorType:
+        return ir.VectorType(F64, self.code.lanes)
+
+    def neutral(self) -> Any:
+        """What a reduction begins with."""
+        if self.spec["reduce"] == "max":
+            return self.code.spread(float("-inf"))
+        return ir.Constant(self.double(), [0.0] * self.code.lanes)
+
+    def combined(self, total: Any, value: Any) -> Any:
+        """total ⊕ value"""
+        if self.spec["reduce"] == "max":
+            return Functions(self.code).max(total, value)
+        return self.code.builder.fadd(total, self.code.builder.fpext(value, self.double()))
+
+    def across(self, vector: Any, lanes: int, total: Any) -> Any:
+        """The lanes of a total combined into a total of one lane."""
+        build = self.code.builder
+        for lane in range(lanes):
+            one = self.code.lanes_of(vector, [lane])
+            if self.spec["reduce"] == "max":
+                total = Functions(self.code).max(total, one)
+            else:
+                total = build.fadd(total, one)
+        return total
+
+    def value(self, text: str, reads: str, env: Env) -> Any:
+        """An expression over its loads."""
+        values = [self.load(read, env) for read in self.spec[reads]]
+        return expression.vector(self.code, self.spec[text], values)
+
+    # memory
+
+    def variable(self, name: int, env: Env) -> Int:
+        """A loop variable, or one that a table defines; -1 is 0."""
+        if name < 0:
+            return self.code.int(0)
+        if name < len(self.extents):
+            return env[name]
+        table, position, slot, slots = self.spec["lets"][name - len(self.extents)]
+        at: Int = self.variable(position, env) * slots + self.variable(slot, env)
+        found: Int = (self.known[table] + at * 4).short()
+        return found
+
+    def place(self, axes: Sequence[Any], env: Env) -> tuple[Int, Any]:
+        """Bytes from a tensor's first number, and the condition under which it is there (None: always)."""
+        code = self.code
+        offset, inside = code.int(0), None
+        for axis in axes:
+            real = None
+            if axis[0]:
+                _, table, out, taps, tap, tested = axis
+                entry = self.variable(out, env) * taps + self.variable(tap, env)
+                at = (self.known[table] + entry * 4).short()
+                offset = offset + at * 4
+                if tested:
+                    real = at >= 0
+            else:
+                at, limit = self.position(axis, env), axis[5]
+                lanes, block, step = axis[6:]
+                offset = offset + (at // lanes * block + at % lanes * 4 if lanes else at * step)
+                if limit:
+                    real = code.builder.icmp_unsigned("<", at.value, code.int(limit).value)
+            if real is not None:
+                inside = real if inside is None else code.builder.and_(inside, real)
+        return offset, inside
+
+    def position(self, axis: Sequence[Any], env: Env) -> Int:
+        """The index along an affine axis."""
+        _, terms, offset, divisor, modulus = axis[:5]
+        at: Int = self.code.int(offset)
+        for name, factor in terms:
+            at = at + self.variable(name, env) * factor
+        at = at // divisor if divisor != 1 else at
+        return at % modulus if modulus else at
+
+    def number(self, access: Sequence[Any], env: Env) -> Any:
+        """One float32."""
+        code, (slot, outside, axes) = self.code, access[:3]
+        offset, inside = self.place(axes, env)
+        base = self.known[slot]
+        if inside is None:
+            return base.number(offset)
+        found = base.number(code.select(inside, offset, code.int(0)))
+        return code.select(inside, found, code.number(outside))
+
+    def moved(self, env: Env, lane: Int | int) -> Env:
+        """The variables as a lane sees them."""
+        return {**env, self.vector: env[self.vector] + lane}
+
+    def load(self, access: Sequence[Any], env: Env) -> Any:
+        """A vector of what the lanes read."""
+        code, (slot, _, axes, stride, tested) = self.code, access
+        if code.lanes == 1 or stride == 0:
+            return code.spread(self.number(access, env))
+        if stride < 0:
+            return self.gathered(access, env)
+        offset, inside = self.place(axes, env)
+        if inside is None:
+            return self.strided(self.known[slot] + offset, stride)
+        found = code.variable(code.spread(float(access[1])))
+        if tested:
+            inside = code.builder.and_(inside, self.place(axes, self.moved(env, code.lanes - 1))[1])
+        with code.choice(inside) as (then, otherwise):
+            with then:
+                found.set(self.strided(self.known[slot] + offset, stride))
+            with otherwise:
+                if tested:
+                    found.set(self.gathered(access, env))
+        return found.get()
+
+    def strided(self, at: Pointer, stride: int) -> Any:
+        """A vector of numbers that many bytes apart."""
+        code = self.code
+        if stride == 4:
+            return at.vector()
+        found = ir.Constant(code.vector, ir.Undefined)
+        for lane in range(code.lanes):
+            found = code.insert(found, at.number(lane * stride), lane)
+        return found
+
+    def gathered(self, access: Sequence[Any], env: Env) -> Any:
+        """Lane by lane through memory."""
+        code = self.code
+        with code.loop(0, code.lanes) as lane:
+            (self.room + lane * 4).store(self.number(access, self.moved(env, lane)))
+        return self.room.vector()
+
+    def store(self, value: Any, env: Env) -> None:
+        """Write the lanes to the target."""
+        code, (slot, _, axes, stride, _) = self.code, self.spec["target"]
+        base = self.known[slot]
+        if code.lanes == 1 or stride == 4:
+            offset, inside = self.place(axes, env)
+            assert inside is None, "targets are written inside their borders"
+            (base + offset).store(value)
+            end = env if code.lanes == 1 else self.moved(env, code.lanes - 1)
+            self.fill(base + (offset + 4 * (code.lanes - 1)), end)
+            return
+        for lane in range(code.lanes):
+            here = self.moved(env, lane)
+            to = base + self.place(axes, here)[0]
+            to.store(code.builder.extract_element(value, ir.Constant(I32, lane)))
+            self.fill(to, here)
+
+    def fill(self, at: Pointer, env: Env) -> None:
+        """Behind the last channel of all, zeros up to the end of its block."""
+        if not self.spec["fill"]:
+            return
+        channels, lanes = self.spec["fill"]
+        split = [axis for axis in self.spec["target"][2] if not axis[0] and axis[6]]
+        last = self.position(split[0], env) if split else self.code.int(0)
+        with self.code.when(last.equals(channels - 1)), self.code.wide(lanes - channels % lanes):
+            at.store(self.code.spread(0.0), 4)
