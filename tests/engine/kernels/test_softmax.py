@@ -74,7 +74,9 @@ def test_odd_numbers_go_as_in_numpy(target, logarithm, odd, channels):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 @pytest.mark.parametrize("logarithm", [0, 1])
-def test_the_inner_loop_keeps_vectors_in_registers(target, logarithm):
-    """SSE holds a block of 8 in two of its 16 registers: there sums may go through memory."""
-    spilled = hot_spills(emit.assembly(target, softmax.emit(target, logarithm)))
-    assert not spilled or target.name == "sse"
+def test_the_inner_loop_keeps_sums_in_registers(target, logarithm):
+    """Constants may come from the stack as from anywhere in memory. Nothing goes there; but for the logarithm, whose
+    constants stay for the whole row, among 16 registers."""
+    references = hot_spills(emit.assembly(target, softmax.emit(target, logarithm)))
+    stores = [line for line in references if line.startswith("st") or line.endswith("(%rsp)")]
+    assert len(stores) <= (logarithm and target.registers == 16)

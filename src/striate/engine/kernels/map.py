@@ -1,6 +1,6 @@
 """One function at every position: activations, sums and products of branches, gates, scales and shifts by channel.
 
-    for row: for block: for pixel: y[block][row][pixel] = f(a, b, …)
+    for block: for row: for pixel: y[block][row][pixel] = f(a, b, …)
 
 The function is text (expression.py), and each operand has a kind, one letter each:
 
@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.emit import Code, Int
+from striate.engine.emit import Code, Int, Pointer
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import inside
 from striate.engine.kernels.record import record
+from striate.engine.kernels.rows import Walk
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
 
@@ -71,60 +71,64 @@ def emit(target: Target, expression: str, kinds: str) -> str:
     a, first, last, block, end_block, _ = code.arguments
     rows, columns = a.int(ROWS), a.int(COLUMNS)
     unroll = UNROLL if expressions.work(expression) <= SHORT else 1
-    ordinary = expressions.tame(expressions.parse(expression))
     whole = columns - columns % unroll
-    with code.loop(first, last) as row, code.loop(block, end_block) as part:
-        image, line = row // rows, row % rows
-        out = a.pointer(OUT) + (image * a.int(OUT_IMAGE) + part * a.int(OUT_BLOCK) + line * a.int(OUT_ROW))
-        bases, fixed = [], {}
-        for k, kind in enumerate(kinds):
-            entry = a + (OPERANDS + k * OPERAND)
-            base = entry.pointer(IN)
-            if kind in "sipk":
-                base = base + image * entry.int(IN_IMAGE)
-            if kind in "sic":
-                base = base + part * entry.int(IN_BLOCK)
-            if kind in "sp":
-                base = base + line * entry.int(IN_ROW)
-            bases.append(base)
-            if kind in "ic":
-                fixed[k] = base.vector()
-            elif kind in "ku":
-                fixed[k] = base.spread()
+    zero = code.int(0)
+    entries = [a + (OPERANDS + k * OPERAND) for k in range(len(kinds))]
+    with code.loop(block, end_block) as part:
+        out = Walk(a.pointer(OUT) + part * a.int(OUT_BLOCK), a.int(OUT_IMAGE), a.int(OUT_ROW), rows, first)
+        walks = []
+        for kind, entry in zip(kinds, entries, strict=True):
+            base = entry.pointer(IN) + (part * entry.int(IN_BLOCK) if kind in "sic" else 0)
+            image = entry.int(IN_IMAGE) if kind in "sipk" else zero
+            walks.append(Walk(base, image, entry.int(IN_ROW) if kind in "sp" else zero, rows, first))
+        line = code.variable(first % rows)
+        with code.loop(first, last):
+            bases = [walk.at.get() for walk in walks]
+            fixed = {
+                k: bases[k].vector() if kind in "ic" else bases[k].spread()
+                for k, kind in enumerate(kinds)
+                if kind in "icku"
+            }
 
-        def pixels(start: Int, count: int, real: Any) -> None:
-            results = []
-            for t in range(count):
-                values = []
-                for k, kind in enumerate(kinds):
-                    if kind == "s":
-                        values.append((bases[k] + start * code.bytes).vector(t * code.bytes))
-                    elif kind == "p":
-                        values.append((bases[k] + start * 4).spread(t * 4))
-                    else:
-                        values.append(fixed[k])
-                result = expressions.vector(code, expression, values)
-                results.append(result if real is None else code.select(real, result, code.spread(0.0)))
-            for t, result in enumerate(results):
-                (out + start * code.bytes).store(result, t * code.bytes)
+            def pixels(start: Int, count: int) -> None:
+                results = []
+                for t in range(count):
+                    values = []
+                    for k, kind in enumerate(kinds):
+                        if kind == "s":
+                            values.append((bases[k] + start * code.bytes).vector(t * code.bytes))
+                        elif kind == "p":
+                            values.append((bases[k] + start * 4).spread(t * 4))
+                        else:
+                            values.append(fixed[k])
+                    results.append(expressions.vector(code, expression, values))
+                for t, result in enumerate(results):
+                    (to + start * code.bytes).store(result, t * code.bytes)
 
-        def line_of(real: Any) -> None:
+            to = out.at.get()
             with code.loop(0, whole, unroll) as x:
-                pixels(x, unroll, real)
+                pixels(x, unroll)
             if unroll > 1:
                 with code.loop(whole, columns) as x:
-                    pixels(x, 1, real)
-
-        if ordinary:
-            line_of(None)
-        else:
+                    pixels(x, 1)
             channels = a.int(CHANNELS) - part * code.lanes
-            with code.choice(channels >= code.lanes) as (full, partly):
-                with full:
-                    line_of(None)
-                with partly:
-                    line_of(inside(code, channels))
+            if not expressions.tame(expressions.parse(expression)):
+                with code.when(channels < code.lanes):
+                    _emptied(code, to, columns, channels)
+            line.set(line.get() + 1)
+            turned = code.select(line.get().equals(rows), code.int(1), zero)
+            line.set(code.select(turned.equals(1), zero, line.get()))
+            for walk in (out, *walks):
+                walk.next(turned)
     return code.finish()
+
+
+def _emptied(code: Code, row: Pointer, columns: Int, channels: Int) -> None:
+    """0 into the filled-up lanes of a row."""
+    real = inside(code, channels)
+    with code.loop(0, columns) as x:
+        at = row + x * code.bytes
+        at.store(code.select(real, at.vector(), code.spread(0.0)))
 
 
 def arguments(output: Layout, address: int, operands: Sequence[Place]) -> NDArray[np.int64]:
