@@ -86,6 +86,7 @@ def norm_steps(unit: Unit, context: Context) -> list[Step]:
         Step(
             unit, "norm", over, Kernel("norm", (over,)), record, rows,
             norm.parts(lanes, x.channels, over, group), unit.reads, unit.outputs, flops=flops,
+            scratch=norm.scratch_bytes(lanes, x.channels, over, group),
         )
     ]  # fmt: skip
 
