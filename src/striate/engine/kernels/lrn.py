@@ -1,0 +1,100 @@
+"""A function of each number and of the squares around it along the channels: local response normalisation.
+
+    for block: for row: for pixel: b = Σ over `size` channels around of x²; y = f(x, b)
+
+Neighbours in other blocks come from those blocks' vectors, moved by lanes: a block is taken by itself, with what lies
+before and behind it. Filled-up lanes count nowhere and become 0. The output must not be the input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numpy.typing import NDArray
+
+from striate.engine.emit import I32, Code
+from striate.engine.kernels import expression as expressions
+from striate.engine.kernels.lanes import inside
+from striate.engine.kernels.record import record
+from striate.engine.kernels.rows import Walk
+from striate.engine.plan.layout import Layout
+from striate.engine.target import Target
+
+IN, IN_IMAGE, IN_BLOCK, IN_ROW = 0, 8, 16, 24
+"""Address of the first pixel; bytes to the next image, channel block and row."""
+OUT, OUT_IMAGE, OUT_BLOCK, OUT_ROW = 32, 40, 48, 56
+ROWS, COLUMNS, CHANNELS = 64, 72, 80
+"""Rows of one image, pixels of one row, channels."""
+ARGUMENTS = 88
+
+
+def covers(lanes: int, size: int) -> bool:
+    """Windows that reach no further than the next block."""
+    return size // 2 <= lanes
+
+
+def emit(target: Target, expression: str, size: int) -> str:
+    """kernel(arguments, row, end_row, block, end_block, scratch); in the expression a is the number, b the sum."""
+    code = Code(target, "piiiip")
+    if not covers(code.lanes, size):
+        raise ValueError(f"a window of {size} channels: at most {2 * code.lanes + 1} on {target.name}")
+    a, first, last, block, end_block, _ = code.arguments
+    rows, columns, step, lanes = a.int(ROWS), a.int(COLUMNS), a.int(IN_BLOCK), code.lanes
+    zero = code.spread(0.0)
+
+    def moved(low: Any, high: Any, by: int) -> Any:
+        """Lanes by … by + lanes of two vectors side by side."""
+        mask = ir.Constant(ir.VectorType(I32, lanes), list(range(by, by + lanes)))
+        return code.builder.shuffle_vector(low, high, mask)
+
+    with code.loop(block, end_block) as part:
+        channels = a.int(CHANNELS) - part * lanes
+        masks = [inside(code, count) for count in (part * lanes, channels, channels - lanes)]
+        # Where there is no block before or behind, the block itself is read, for nothing.
+        before = code.select(part > 0, -1 * step, code.int(0))
+        behind = code.select(channels > lanes, step, code.int(0))
+        source = Walk(a.pointer(IN) + part * step, a.int(IN_IMAGE), a.int(IN_ROW), rows, first)
+        result = Walk(a.pointer(OUT) + part * a.int(OUT_BLOCK), a.int(OUT_IMAGE), a.int(OUT_ROW), rows, first)
+        line = code.variable(first % rows)
+        with code.loop(first, last):
+            x, y = source.at.get(), result.at.get()
+            with code.loop(0, columns) as pixel:
+                at = x + pixel * code.bytes
+                value = at.vector()
+                three = [(at + before).vector(), value, (at + behind).vector()]
+                left, own, right = (
+                    code.select(mask, code.mul(v, v), zero) for mask, v in zip(masks, three, strict=True)
+                )
+                total = None
+                for d in range(-(size // 2), (size + 1) // 2):
+                    near = own if d == 0 else moved(left, own, lanes + d) if d < 0 else moved(own, right, d)
+                    total = near if total is None else code.add(total, near)
+                found = expressions.vector(code, expression, [value, total])
+                (y + pixel * code.bytes).store(code.select(masks[1], found, zero))
+            line.set(line.get() + 1)
+            turned = code.select(line.get().equals(rows), code.int(1), code.int(0))
+            line.set(code.select(turned.equals(1), code.int(0), line.get()))
+            source.next(turned)
+            result.next(turned)
+    return code.finish()
+
+
+def arguments(source: Layout, target: Layout, addresses: tuple[int, int]) -> NDArray[np.int64]:
+    """The record. addresses: of the input's and output's memory. Rows are those of all images, parts the blocks."""
+    x, y = addresses
+    return record(
+        ARGUMENTS,
+        {
+            IN: x + source.origin, IN_IMAGE: source.image, IN_BLOCK: source.block, IN_ROW: source.row,
+            OUT: y + target.origin, OUT_IMAGE: target.image, OUT_BLOCK: target.block, OUT_ROW: target.row,
+            ROWS: source.height, COLUMNS: source.width, CHANNELS: source.channels,
+        },
+    )  # fmt: skip
+
+
+def cost(layout: Layout, expression: str, size: int) -> tuple[int, int]:
+    """Arithmetic operations, and bytes moved to and from memory."""
+    numbers = layout.images * layout.blocks * layout.lanes * layout.height * layout.width
+    return numbers * (expressions.work(expression) + 2 * size + 6), 8 * numbers
