@@ -5,7 +5,7 @@ from __future__ import annotations
 from striate.engine.code import Kernel
 from striate.engine.kernels import border as borders
 from striate.engine.kernels.record import record
-from striate.engine.plan import dense, elements, moves, windows
+from striate.engine.plan import dense, elements, moves, windows, winograd
 from striate.engine.plan.patterns import Correlation, Moves, Norm, Pool, Softmax
 from striate.engine.plan.place import Enter, Leave
 from striate.engine.plan.steps import Context, Memory, Step
@@ -19,6 +19,9 @@ def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
         if windows.slides(body):
             return windows.border(body)
         x = unit.inputs[0]
+        shape = winograd.chosen(unit, context)
+        if shape is not None:
+            return winograd.border(unit, shape)
         if dense.covers(body, context.target.lanes):
             return dense.border(body, (x.height, x.width))
     return 0, 0, 0, 0
@@ -44,6 +47,9 @@ def steps(unit: Unit, context: Context) -> list[Step]:
     if isinstance(body, Correlation):
         if windows.slides(body):
             return windows.depthwise_steps(unit, context)
+        shape = winograd.chosen(unit, context)
+        if shape is not None:
+            return winograd.steps(unit, shape, context)
         if dense.covers(body, context.target.lanes):
             return dense.steps(unit, context)
     raise NotImplementedError(unit.name)

@@ -124,8 +124,8 @@ def _concatenated(units: list[Unit], target: Target) -> None:
 
 
 def _stacked(pieces: tuple[Piece, ...], unit: Unit) -> bool:
-    """Whether whole inputs lie on one another."""
-    return all(
+    """Whether whole inputs lie on one another and fill the output."""
+    return sum(piece.channels for piece in pieces) == unit.outputs[0].channels and all(
         piece.source == 0
         and piece.channels == unit.inputs[piece.port].channels
         and (piece.maps is None or all(_still(m) for m in piece.maps))

@@ -56,7 +56,7 @@ def plan(net: Network, weights: Mapping[str, Array], keep: Collection[str], cont
                 steps.append(choose.bordered(unit, value, context))
         steps += own
     for step in steps:
-        step.tasks = divided(step.rows, step.parts, context.threads, step.by_parts, max(step.flops, step.bytes / 4))
+        step.tasks = divided(step, context.threads)
     when = arena.epochs(steps)
     outputs = {step.writes[0].name: step.writes[0] for step in steps if step.writes[0].result}
     inputs = {v.name: v for step in steps for v in step.reads if v.given}

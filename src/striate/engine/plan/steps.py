@@ -67,6 +67,8 @@ class Step:
     scratch: int = 0
     flops: float = 0.0
     weights: int = 0
+    whole: bool = False
+    """Tasks take all rows."""
     by_parts: bool = False
     """Divide into parts rather than into rows: each core then reads its own share of the weights."""
     only_writes: bool = False
@@ -89,16 +91,21 @@ class Context:
     strict: bool = False
     cache: int = 1 << 20
     """Bytes of the second-level cache."""
+    flops: float = 1e11
+    memory: float = 1.5e10
+    """Floating-point operations a second of one thread, bytes a second from memory: for choosing, not for promising."""
 
 
-def divided(rows: int, parts: int, threads: int, by_parts: bool, flops: float) -> list[Task]:
+def divided(step: Step, threads: int) -> list[Task]:
     """Tasks for a number of threads: a few for each, so that a late one does not keep the others waiting."""
+    rows, parts, by_parts = step.rows, step.parts, step.by_parts
+    flops = max(step.flops, step.bytes / 4)
     if not rows or not parts:
         return []
     wanted = 1 if threads == 1 or flops < SMALL else threads * (4 if flops > 40 * SMALL else 2)
     first, second = (parts, rows) if by_parts else (rows, parts)
     outer = min(wanted, first)
-    inner = min(-(-wanted // outer), second) if outer < wanted else 1
+    inner = min(-(-wanted // outer), second) if outer < wanted and not step.whole else 1
     a, b = _cuts(first, outer), _cuts(second, inner)
     pairs = [(x, y) for x in a for y in b]
     return [(*y, *x) if by_parts else (*x, *y) for x, y in pairs]

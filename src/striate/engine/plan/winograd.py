@@ -1,0 +1,141 @@
+"""Steps of Winograd's convolution, and when it is the faster one."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.code import Kernel
+from striate.engine.kernels import winograd_sizes as sizes
+from striate.engine.plan import dense
+from striate.engine.plan.patterns import Correlation
+from striate.engine.plan.steps import Context, Memory, Step
+from striate.engine.plan.units import Unit, Value
+
+Array = NDArray[Any]
+
+
+def fits(body: Correlation) -> bool:
+    """3x3, stride 1, dilation 1, one group, zero padding."""
+    if body.windows is None or body.groups != 1 or body.adjoint:
+        return False
+    return all(
+        (m.kernel, m.stride, m.dilation, m.mode) == (3, 1, 1, "zeros") and min(m.before, m.after) >= 0
+        for m in body.windows
+    )
+
+
+def chosen(unit: Unit, context: Context) -> sizes.Winograd | None:
+    """The shape that Winograd's algorithm runs at, or None where the direct product is predicted to be faster."""
+    body = unit.body
+    if context.strict or not isinstance(body, Correlation) or not fits(body) or unit.post is not None:
+        return None
+    x, y = unit.inputs[0], unit.outputs[0]
+    return _chosen(context, x.images, x.channels, y.channels, y.height, y.width)
+
+
+@functools.lru_cache(maxsize=256)
+def _chosen(
+    context: Context, images: int, channels: int, outputs: int, height: int, width: int
+) -> sizes.Winograd | None:
+    target = context.target
+    blocks = -(-outputs // target.lanes)
+    shape = sizes.Winograd(target, 4, images, channels, outputs, height, width, (1,))
+    panels = tuple(dense.panels(blocks, min(target.panel, blocks)))
+    shape = dataclasses.replace(shape, panels=panels)
+    if not shape.tiles:
+        return None
+    m = sizes.choose(shape, sizes.Limits(context.flops, context.memory), context.threads)
+    return dataclasses.replace(shape, m=m) if m else None
+
+
+def border(unit: Unit, shape: sizes.Winograd) -> tuple[int, int, int, int]:
+    """What the input's tiles read around the map."""
+    body, x = unit.body, unit.inputs[0]
+    assert isinstance(body, Correlation) and body.windows is not None
+    h, w = body.windows
+    return sizes.border(shape.m, x.height, x.width, (h.before, h.after, w.before, w.after))
+
+
+def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
+    """Transforms and products in one step; where weights are heavy, all input is transformed in a step before."""
+    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
+    assert isinstance(body, Correlation) and body.windows is not None
+    target = context.target
+    pads = body.windows[0].before, body.windows[1].before
+    shared = shape.heavy and context.threads > 1
+    code = {part: Kernel(f"winograd_{part}", (shape.m,)) for part in ("input", "output")}
+    tiles = {
+        vectors: [Kernel("tile", (n, vectors)) for n in range(1, target.tiles[vectors - 1] + 1)]
+        for vectors in set(shape.panels)
+    }
+    whole = None
+    if shared:
+        numbers = shape.shared_bytes() // 4
+        whole = Value(f"{y.name} transformed", (1, numbers), "nc", lanes=target.lanes)
+    count = len(shape.panels)
+    tasks = 1 if context.threads == 1 else min(2 * context.threads, count if shared else shape.rows)
+    parts = -(-count // tasks) if shared else count
+    block = shape.block(context.cache, parts, shared)
+
+    def record(memory: Memory) -> Array:
+        made: list[tuple[Array, Array]] = []
+
+        def weights() -> Array:
+            made.append(dense.folded(unit))
+            return sizes.pack(shape.m, made[0][0], target, shape.panels)
+
+        def bias() -> Array:
+            given = (made or [dense.folded(unit)])[0][1]
+            padded = np.zeros(sum(shape.panels) * target.lanes, np.float32)
+            padded[: len(given)] = given
+            return padded
+
+        key = (unit.name, "winograd", shape.m, target.name, shape.panels)
+        table = {
+            vectors: memory.table(np.array([0, *(memory.kernel(k) for k in kernels)], np.int64))
+            for vectors, kernels in tiles.items()
+        }
+        return shape.arguments(
+            source=x.layout,
+            source_address=memory.base(x),
+            pads=pads,
+            result=y.layout,
+            result_address=memory.base(y),
+            weights=memory.constant(key, weights),
+            bias=memory.constant((*key, "bias"), bias),
+            code={part: memory.kernel(kernel) for part, kernel in code.items()},
+            tiles_code=[table[vectors] for vectors in shape.panels],
+            tiles=block,
+            parts=parts,
+            shared=memory.base(whole) if whole is not None else 0,
+            residual=None if unit.residual is None else memory.at(unit.residual) - memory.at(y),
+            low=unit.low,
+            high=unit.high,
+        )
+
+    flops = 2.0 * y.images * y.height * y.width * 9 * x.channels * y.channels
+    name = f"F({shape.m}x{shape.m})"
+    found = []
+    if whole is not None:
+        found.append(
+            Step(
+                unit, f"{name} input", "", code["input"], record, shape.tiles, shape.blocks, [x], [whole],
+                (Kernel("winograd"), code["output"], *(k for kernels in tiles.values() for k in kernels)),
+                by_parts=True,
+            )
+        )  # fmt: skip
+    reads = unit.reads if whole is None else [whole, *unit.reads[1:]]
+    found.append(
+        Step(
+            unit, name, f"{block} tiles", Kernel("winograd"), record, shape.rows, count, reads, unit.outputs,
+            (*code.values(), *(k for kernels in tiles.values() for k in kernels)),
+            scratch=shape.scratch_bytes(block, parts, shared), flops=flops, weights=shape.weight_bytes,
+            by_parts=shared, whole=shared,
+        )
+    )  # fmt: skip
+    return found
