@@ -10,12 +10,13 @@ the limit; any other width, dilation or stride loads once per product, which one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.emit import Code, Int, Pointer
+from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels.record import record
 from striate.engine.kernels.rows import Tiles, Walk
 from striate.engine.plan.layout import Layout
@@ -45,13 +46,14 @@ WORTH = 8
 """Least such stretch: below it (width 7 on 16 registers) one load per product was faster."""
 
 
-def pixels(target: Target, width: int, stride: int = 1, kept: int = 1) -> int:
-    """Most pixels of a tile: sums, a tap row's weights, `kept` loaded pixels and two to spare fill the registers.
+def pixels(target: Target, width: int, stride: int = 1, group: int = 1) -> int:
+    """Most pixels of a tile: sums, a tap row's weights, a loaded pixel and two to spare fill the registers.
 
-    Under a stride known at run time only, every pixel's distance takes an integer register, too.
+    A stride known at run time only takes an integer register per pixel; a group repeats the code for each channel.
     """
     room = target.registers // max(target.lanes // target.width, 1)
-    return max(min(MOST if stride else 8, room - max(width, 1) - kept - 2), 1)
+    most = MOST if stride and group == 1 else MOST // 2
+    return max(min(most, room - max(width, 1) - 3 - (group > 1)), 1)
 
 
 def emit(target: Target, width: int, stride: int) -> str:
@@ -67,7 +69,7 @@ def sliding(target: Target, width: int, stride: int, group: int) -> str:
     code = Code(target, "piiiip")
     a, row, end_row, part, end_part, _ = code.arguments
     rows, first = a.int(ROWS), row % a.int(ROWS)
-    tiles = Tiles(a.int(COLUMNS), pixels(target, width, stride, 1 + (group > 1)))
+    tiles = Tiles(a.int(COLUMNS), pixels(target, width, stride, group))
     advance = code.int(stride * code.bytes) if stride else a.int(IN_PIXEL)
     x = Walk(a.pointer(IN), a.int(IN_IMAGE), a.int(IN_ROW), rows, row)
     y = Walk(a.pointer(OUT), a.int(OUT_IMAGE), a.int(OUT_ROW), rows, row)
@@ -111,32 +113,39 @@ def _tile(
         if width:
             taps = w.get()
             for i in range(group):
-                weight = [taps.vector((i * width + u) * code.bytes) for u in range(width)]
+                weights_of = [taps.vector((i * width + u) * code.bytes) for u in range(width)]
+                line = at.get() if i == 0 else code.opaque(at.get())
                 for j in range((count - 1) * stride + width):
                     readers = [(t, j - t * stride) for t in range(count) if 0 <= j - t * stride < width]
                     if readers:
-                        value = step(at.get().vector(j * code.bytes), i)
+                        value = step(line.vector(j * code.bytes), i)
                         for t, u in readers:
-                            product(t, value, weight[u])
+                            product(t, value, weights_of[u])
             w.set(taps + group * width * code.bytes)
         else:
             tap = code.variable(at.get())
             with code.repeat(a.int(TAP_COLUMNS)):
-                weight = [w.get().vector(i * code.bytes) for i in range(group)]
-                for t in range(count):
-                    value = (tap.get() + advance * t).vector()
-                    for i in range(group):
-                        product(t, step(value, i), weight[i])
+                for i in range(group):
+                    weight = w.get().vector(i * code.bytes)
+                    pixel = tap.get() if i == 0 else code.opaque(tap.get())
+                    for t in range(count):
+                        product(t, step((pixel + advance * t).vector(), i), weight)
                 tap.set(tap.get() + a.int(TAP_COLUMN))
                 w.set(w.get() + group * code.bytes)
         at.set(at.get() + a.int(TAP_ROW))
 
+    store(a, y, total)
+
+
+def store(a: Pointer, y: Pointer, total: Sequence[Variable]) -> None:
+    """Neighbouring outputs from y on: with what is to be added, within the clamp."""
+    code = a.code
     with code.when(a.int(HAS_RESIDUAL).differs(0)):
-        for t in range(count):
-            total[t].set(code.add(total[t].get(), (y + (a.int(RESIDUAL) + t * code.bytes)).vector()))
+        for t, value in enumerate(total):
+            value.set(code.add(value.get(), (y + (a.int(RESIDUAL) + t * code.bytes)).vector()))
     low, high = a.spread(LOW), a.spread(HIGH)
-    for t in range(count):
-        y.store(code.least(high, code.most(low, total[t].get())), t * code.bytes)
+    for t, value in enumerate(total):
+        y.store(code.least(high, code.most(low, value.get())), t * code.bytes)
 
 
 def covers(windows: Windows, groups: int, depth: int, each: int) -> bool:
