@@ -8,6 +8,7 @@ rewritten into equal ones:
     1 + erf(x)    →  erfc(-x)            one polynomial, one power of two, no cancellation at negative x
     tanh(max(x, 0) + log1p(e^-|x|))  →  n / (n + 2), n = e^x·(e^x + 2)      Mish without logarithm
     x·c·d, c / x·d, x / c                one product where it rounds as before
+    a·b + c                              rounded once, where the processor does that
 """
 
 from __future__ import annotations
@@ -212,6 +213,10 @@ def vector(code: Code, source: str, values: Sequence[Any]) -> Any:
             assert isinstance(expr, Call), f"{source} uses more than {len(values)} operands"
             if expr.function == "quotient":
                 known[expr] = functions.quotient(of(expr.args[0]), _constant(expr.args[1]) or math.nan)
+            elif expr.function == "add" and any(_parts(arg, "mul") for arg in expr.args):
+                product, other = sorted(expr.args, key=lambda arg: not _parts(arg, "mul"))
+                a, b = _parts(product, "mul")
+                known[expr] = code.fma(of(a), of(b), of(other))
             else:
                 known[expr] = getattr(functions, expr.function)(*map(of, expr.args))
         return known[expr]
