@@ -43,7 +43,14 @@ from striate.statement import (
     index,
 )  # fmt: skip
 
-Place = Layout | tuple[int, ...]
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """A tensor axis by axis, in its own order: size, lanes (0: not split), bytes to the next block and to the next number."""
+
+    items: tuple[tuple[int, int, int, int], ...]
+
+
+Place = Layout | Axes | tuple[int, ...]
 """Where a tensor lies: a blocked layout, or the shape of a plain array in row-major order."""
 
 SHORT = 64
@@ -108,7 +115,10 @@ def _extent(statement: Statement) -> tuple[int, ...]:
     """Shape of a temporary: one past the largest index written along each axis."""
     ranges = {**statement.domain.free, **statement.domain.reduced}
     return tuple(
-        item.map.input if isinstance(item, Tap) else _range(item, ranges)[1] + 1 for item in statement.index
+        item.map.input
+        if isinstance(item, Tap)
+        else item.offset + 1 + sum(factor * (ranges[name] - 1) for name, factor in item.terms)
+        for item in statement.index
     )
 
 
@@ -120,6 +130,8 @@ def _cleared(name: str, shape: tuple[int, ...]) -> Statement:
 
 def _axes(place: Place, rank: int) -> list[tuple[int, int, int, int]]:
     """(size, lanes, bytes to the next block, bytes to the next number) of each axis; lanes 0: not split."""
+    if isinstance(place, Axes):
+        return list(place.items)
     if isinstance(place, Layout):
         channel = (
             (place.channels, place.lanes, place.block, 4)
