@@ -253,7 +253,9 @@ class Code:
 
     def maximum(self, a: Any, b: Any) -> Any:
         """The larger one; not a number where one is not. One instruction on Arm, three on x86: see `most`."""
-        return self._intrinsic("maximum", a, b)
+        if self.target.name == "neon":
+            return self._intrinsic("maximum", a, b)
+        return self.select(self.unordered(a, a), a, self.most(a, b))
 
     # control
 

@@ -1,6 +1,6 @@
 """Mean or maximum over the whole map of every channel: global pooling, and the squeeze of squeeze-and-excitation.
 
-    for image: for block: for band of rows: part[0..8) = start
+    for image: for block: for band of rows: part[0 … 7] = start
                    for row: for 8 pixels: part[:] += pixel[:]
                    total += part[0] + … + part[7]
                out = total / pixels
@@ -32,16 +32,17 @@ CHAIN = 128
 """Additions to a part in one band, about."""
 
 
-def parts(target: Target) -> int:
-    """Partial results: 8, or what half the registers hold."""
-    return min(8, target.registers // max(target.lanes // target.width, 1) // 2)
+def parts(target: Target, reduce: str) -> int:
+    """Partial results: 8, or what half the registers hold; a maximum that keeps NaN takes twice the room."""
+    room = target.registers // max(target.lanes // target.width, 1)
+    return min(8, room // (4 if reduce == "max" else 2))
 
 
 def emit(target: Target, reduce: str) -> str:
     """kernel(arguments, image, end_image, block, end_block, scratch). reduce: "max" or "mean"."""
     code = Code(target, "piiiip")
     a, image, end_image, part, end_part, _ = code.arguments
-    wide, columns, rows = parts(target), a.int(COLUMNS), a.int(ROWS)
+    wide, columns, rows = parts(target, reduce), a.int(COLUMNS), a.int(ROWS)
     whole = columns // wide
     rest = columns - whole * wide
     join = code.add if reduce == "mean" else code.maximum
