@@ -9,6 +9,10 @@ rows and images, so that small maps fill the micro-tiles. All panels of one freq
 frequency stays in the first-level cache meanwhile, and the weights are read exactly once a block, in one stream.
 A micro-tile's "pixels" are tiles: V is [frequency][tile][channel], all channels of a tile are one run; M is
 [frequency][panel][tile][vector].
+
+Where a record names a shared transformed input, an earlier step has made it (winograd_input as a step of its own), and
+tasks of other panels need not repeat it. Tried and slower on every layer: software prefetch of the next panel's
+weights, and sums over chunks of channels whose weights fit the first-level cache.
 """
 
 from __future__ import annotations

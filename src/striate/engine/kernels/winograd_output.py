@@ -3,6 +3,8 @@
     for tile row: for vector of the panel: for tile of the row:
         for group of rows of Aᵀ: all m+2 columns through them; each row through A; bias, residual, clamp, store
 
+        post over the row's outputs of this vector
+
 As in the input transform one or two rows at a time live in registers. Tiles at the bottom and right edge store only
 what lies inside the map.
 """
@@ -16,6 +18,9 @@ from typing import Any
 from striate.engine.emit import Code
 from striate.engine.kernels import winograd_sizes as w
 from striate.engine.target import Target
+
+POSTED = 16
+"""Addresses handed to one call of `post`."""
 
 
 def combination(code: Code, m: int, k: int, z: Callable[[int], Any]) -> Any:
@@ -49,6 +54,7 @@ def emit(target: Target, m: int) -> str:
     out_row, out_pixel = a.int(w.OUT_ROW), a.int(w.OUT_PIXEL)
     frequency, step = a.int(w.M_FREQUENCY), entry.int(w.P_BYTES)
     residual, has_residual = a.int(w.RESIDUAL), a.int(w.HAS_RESIDUAL).differs(0)
+    post, pixels = a.pointer(w.POST), code.buffer(POSTED)
     size = m + 2
 
     with code.loop(tile // columns, (end + columns - 1) // columns) as row:
@@ -58,18 +64,25 @@ def emit(target: Target, m: int) -> str:
         line = a.pointer(w.OUT) + (
             (row // rows) * a.int(w.OUT_IMAGE) + y * (out_row * m) + entry.int(w.P_OUT)
         )
-        with (
-            code.loop(0, entry.int(w.P_VECTORS)) as vector,
-            code.loop(0, target.lanes // target.width) as piece,
-        ):
+
+        def finish(vector: Any) -> None:
+            """Call `post` on what was stored of one vector in this row of tiles."""
+            wide = (last * m).least(a.int(w.WIDTH)) - first * m
+            with code.loop(0, inside_y.least(m)) as k, code.loop(0, wide, POSTED) as x:
+                at = line + (vector * a.int(w.OUT_BLOCK) + k * out_row + (first * m + x) * out_pixel)
+                count = (wide - x).least(POSTED)
+                with code.loop(0, count) as t:
+                    (pixels + t * 8).store(at + t * out_pixel)
+                code.call(post, pixels, count, 1, 0)
+
+        def store(vector: Any, piece: Any) -> None:
+            """The tiles of this row: one vector, or the piece of it that fills a register."""
             lane = vector * (4 * target.lanes) + piece * code.bytes
             offsets = entry.pointer(w.P_BIAS) + lane
             to = line + (vector * a.int(w.OUT_BLOCK) + piece * code.bytes)
             made = products + lane
 
-            def transform(
-                x: Any, pixel: Any, inside: Any, offsets: Any = offsets, inside_y: Any = inside_y
-            ) -> None:
+            def transform(x: Any, pixel: Any, inside: Any) -> None:
                 """One tile; `inside`: its columns in the map, None when all of it is."""
                 for group in groups(target, m):
                     # opaque: else loads of all groups and tiles become one, and what they loaded is spilled
@@ -112,4 +125,10 @@ def emit(target: Target, m: int) -> str:
                         transform(x, pixel, None)
                     with clipped:
                         transform(x, pixel, inside)
+
+        with code.loop(0, entry.int(w.P_VECTORS)) as vector:
+            with code.loop(0, target.lanes // target.width) as piece:
+                store(vector, piece)
+            with code.when(post.given):
+                finish(vector)
     return code.finish()

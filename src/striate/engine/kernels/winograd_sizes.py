@@ -48,14 +48,15 @@ KERNEL_MATRIX: Mapping[int, NDArray[np.float64]] = {
     ROWS, COLUMNS, TILES, FREQUENCIES,
     SHARED, V_TILE, V_FREQUENCY, V_BYTES, M_FREQUENCY,
     WEIGHTS, W_FREQUENCY, PANELS, INPUT, OUTPUT,
-    RESIDUAL, HAS_RESIDUAL, LIMITS,
-) = range(0, 8 * 31, 8)  # fmt: skip
+    RESIDUAL, HAS_RESIDUAL, POST, LIMITS,
+) = range(0, 8 * 32, 8)  # fmt: skip
 """Byte offsets of the record. IN is the address of the first patch's first number (border included), OUT that of the
 first output; IN_/OUT_ strides in bytes; BLOCKS of channels, CHANNELS without those filled up; HEIGHT, WIDTH of the
 output; ROWS and COLUMNS of tiles in one image; TILES at most in one block, FREQUENCIES (m+2)²; SHARED the address of
 the whole transformed input, or 0; strides of the transformed input (V) and of the products (M); address of the packed
 weights and bytes from one frequency's to the next; table of panels; code of both transforms; bytes from an output to
-the number added to it, whether there is one; low and high limit (two float32)."""
+the number added to it, whether there is one; code of `post` that finishes a row of tiles while it is in the first-level
+cache, or 0; low and high limit (two float32)."""
 LOW, HIGH = LIMITS, LIMITS + 4
 ARGUMENTS = LIMITS + 8
 
@@ -190,16 +191,17 @@ class Winograd:
     def heavy(self) -> bool:
         """Divide the work by output panels rather than by tile rows, so that each core reads its own share of weights.
 
-        Pays where the weights are too many for a core's caches and more than the transformed input, which then every
-        core reads. By rows, each core reads all weights.
+        Pays where the weights are too many for a core's caches and far more than the transformed input, which then
+        every core reads; better still as two steps with a shared transformed input: on two threads 512→512@14 took 1.87 ms,
+        2.08 with a transform for each task, 2.43 by rows; 256→256@14 0.54, 0.61 and 0.74.
         """
-        return self.weight_bytes > HEAVY and self.tiles < self.outputs
+        return self.weight_bytes > HEAVY and 2 * self.tiles < self.outputs
 
     def block(self, cache: int, parts: int, shared: bool = False) -> int:
         """Tiles in a block: V and M fill 3/4 of a second-level cache of `cache` bytes, and at least REUSE tiles share
         one pass over the weights, twice as many where the weights come from memory each time."""
         one = self.frequencies * ((0 if shared else self.v_tile) + self.products(parts))
-        least = REUSE if self.weight_bytes <= HEAVY else 2 * REUSE
+        least = REUSE if self.weight_bytes <= 4 * HEAVY else 2 * REUSE
         blocks = -(-self.tiles // max(3 * cache // 4 // one, least))
         return -(-self.tiles // blocks)
 
@@ -224,6 +226,7 @@ class Winograd:
         parts: int,
         shared: int = 0,
         residual: int | None = None,
+        post: int = 0,
         low: float = -math.inf,
         high: float = math.inf,
     ) -> NDArray[np.int64]:
@@ -231,7 +234,7 @@ class Winograd:
 
         pads: top and left. Addresses: of both buffers (border included), packed weights, bias (all panels' lanes).
         code: addresses of "input" and "output" transforms; tiles_code: by panel, address of the table of micro-tile
-        code by pixels. residual: bytes from an output to the number added to it. shared: see SHARED.
+        code by pixels. residual: bytes from an output to the number added to it. shared, post: see SHARED, POST.
         """
         lanes = 4 * self.target.lanes
         start = source.origin - pads[0] * source.row - pads[1] * source.pixel
@@ -247,7 +250,7 @@ class Winograd:
             M_FREQUENCY: self.m_frequency(tiles, parts),
             WEIGHTS: weights, W_FREQUENCY: self.weight_bytes // self.frequencies,
             INPUT: code["input"], OUTPUT: code["output"],
-            RESIDUAL: residual or 0, HAS_RESIDUAL: residual is not None,
+            RESIDUAL: residual or 0, HAS_RESIDUAL: residual is not None, POST: post,
         }  # fmt: skip
         first = 0
         for p, vectors in enumerate(self.panels):
