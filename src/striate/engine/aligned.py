@@ -29,8 +29,8 @@ def copied(array: Array) -> Array:
     """The array itself if it begins at a line and lies in one piece; else a copy that does."""
     if array.flags.c_contiguous and address(array) % LINE == 0:
         return array
-    made = zeros(array.size, array.dtype)
-    made.reshape(array.shape)[...] = array
+    made = zeros(array.size, array.dtype).reshape(array.shape)
+    made[...] = array
     return made
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from striate.engine.code import Kernel
 from striate.engine.kernels import border as borders
 from striate.engine.kernels.record import record
-from striate.engine.plan import dense, elements, moves, windows, winograd
+from striate.engine.plan import dense, elements, generic, moves, windows, winograd
 from striate.engine.plan.patterns import Correlation, Moves, Norm, Pool, Softmax
 from striate.engine.plan.place import Enter, Leave
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Map, Unit, Value
+
+
+def covered(body: Correlation, lanes: int) -> bool:
+    """Whether a kernel computes this sum of products, epilogue included."""
+    return windows.slides(body) or dense.covers(body, lanes) or windows.groups(body)
 
 
 def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
@@ -24,6 +29,8 @@ def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
             return winograd.border(unit, shape)
         if dense.covers(body, context.target.lanes):
             return dense.border(body, (x.height, x.width))
+        if windows.groups(body):
+            return windows.border(body)
     return 0, 0, 0, 0
 
 
@@ -52,7 +59,9 @@ def steps(unit: Unit, context: Context) -> list[Step]:
             return winograd.steps(unit, shape, context)
         if dense.covers(body, context.target.lanes):
             return dense.steps(unit, context)
-    raise NotImplementedError(unit.name)
+        if windows.groups(body):
+            return windows.grouped_steps(unit, context)
+    return generic.steps(unit, context)
 
 
 def bordered(unit: Unit, value: Value, context: Context) -> Step:

@@ -6,7 +6,7 @@ Renamings (flatten of a 1x1 map, permutations, dropout at inference) cost nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,11 @@ Array = NDArray[Any]
 class Graph:
     """Values by name and units in running order, for a network declared on a whole batch."""
 
-    def __init__(self, net: Network, weights: Mapping[str, Array], keep: Collection[str]) -> None:
-        self.net, self.weights = net, weights
+    def __init__(
+        self, net: Network, weights: Mapping[str, Array], keep: Collection[str],
+        covered: Callable[[Correlation], bool],
+    ) -> None:  # fmt: skip
+        self.net, self.weights, self.covered = net, weights, covered
         self.keep = set(keep)
         self.values: dict[str, Value] = {}
         self._clock = 0
@@ -59,7 +62,7 @@ class Graph:
                 if self._absorbed(unit, found):
                     return
         elif isinstance(pattern, Correlation):
-            if inputs[0].roles[pattern.channel : pattern.channel + 1] == "c" and not (
+            if self.covered(pattern) and inputs[0].roles[pattern.channel : pattern.channel + 1] == "c" and not (
                 pattern.windows and inputs[0].roles not in ("nchw", "ncw")
             ):
                 unit.body = pattern
@@ -85,7 +88,7 @@ class Graph:
 
     def _renamed(self, pattern: Rename, x: Value, y: Value) -> bool:
         """Let y stand for x's memory, if it can."""
-        if x.given or (y.kept and x.kept):
+        if (x.given and pattern.kind != "same") or (y.kept and x.kept):
             return False
         if pattern.kind == "same":
             y.roles = x.roles
@@ -220,7 +223,9 @@ def _renamed_operand(expr: Expr, name: str) -> Expr:
     return substituted(expr, {name: Load("x0", ())})
 
 
-def graph(net: Network, weights: Mapping[str, Array], keep: Collection[str]) -> Graph:
-    """Units of a network, fused; values named in `keep` stay as they are."""
-    return Graph(net, weights, keep)
+def graph(
+    net: Network, weights: Mapping[str, Array], keep: Collection[str], covered: Callable[[Correlation], bool]
+) -> Graph:
+    """Units of a network, fused; values named in `keep` stay as they are. covered: which sums of products have a kernel."""
+    return Graph(net, weights, keep, covered)
 

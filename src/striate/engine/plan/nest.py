@@ -43,9 +43,10 @@ from striate.statement import (
     index,
 )  # fmt: skip
 
+
 @dataclasses.dataclass(frozen=True)
 class Axes:
-    """A tensor axis by axis, in its own order: size, lanes (0: not split), bytes to the next block and to the next number."""
+    """A tensor axis by axis, in its own order: size, lanes (0: not split), bytes to the next block and number."""
 
     items: tuple[tuple[int, int, int, int], ...]
 
@@ -59,7 +60,7 @@ SHORT = 64
 
 @dataclasses.dataclass(frozen=True)
 class Nest:
-    """One statement as a step: a kernel, what its argument record holds, and how many rows there are. One part."""
+    """One statement as a step of one part: a kernel, what its argument record holds, and its number of rows."""
 
     kernel: Kernel
     tensors: tuple[str, ...]
@@ -336,9 +337,8 @@ class _Lowered:
         free = {v: n for v, n in self.free.items() if n != 1}
         first = next(iter(free), "")
         reduced = {v: n for v, n in self.reduced.items() if n != 1}
-        widths = {self.target.lanes, *(p.lanes for p in self.places.values() if isinstance(p, Layout)), 1} - {
-            0
-        }
+        halves = {self.target.lanes >> k for k in range(self.target.lanes.bit_length())}
+        widths = halves | {place.lanes for place in self.places.values() if isinstance(place, Layout)}
         options = [
             (self._cost(v, w, reads, stored), -w, v) for v in (*free, *reduced) for w in sorted(widths)
         ]

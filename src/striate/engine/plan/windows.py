@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine import aligned
 from striate.engine.code import Kernel
-from striate.engine.kernels import depthwise, pool
+from striate.engine.kernels import depthwise, grouped, pool
 from striate.engine.plan import elements
 from striate.engine.plan.dense import folded
 from striate.engine.plan.patterns import Correlation, Pool
@@ -62,6 +62,55 @@ def depthwise_steps(unit: Unit, context: Context) -> list[Step]:
     return [step, *elements.finishing(unit, context)]
 
 
+def groups(body: Correlation) -> bool:
+    """Whether it is a convolution in groups that lie within a channel block, over zero padding."""
+    if body.windows is None or body.adjoint or any(min(m.before, m.after) < 0 for m in body.windows):
+        return False
+    return grouped.covers(body.windows, body.groups, body.depth, body.each)
+
+
+def grouped_steps(unit: Unit, context: Context) -> list[Step]:
+    """Convolution in groups smaller than a block, and its epilogue as a map where it is no clamp."""
+    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
+    assert isinstance(body, Correlation) and body.windows is not None
+    windows, target = body.windows, context.target
+    small = grouped.group(target, body.depth, body.each)
+
+    def record(memory: Memory) -> Array:
+        def packed() -> Array:
+            weight, bias = folded(unit)
+            return grouped.pack(target, windows, body.groups, weight, bias)
+
+        weights = memory.constant((unit.name, "grouped", target.name), packed)
+        table = None if small else aligned.copied(grouped.places(x.layout, y.layout, body.groups))
+        if table is not None:
+            memory.table(table)
+        residual = None if unit.residual is None else memory.at(unit.residual) - memory.at(y)
+        addresses = memory.base(x), memory.base(y), weights
+        block = packed_bytes(body, context)
+        return grouped.arguments(
+            x.layout, y.layout, windows, block, addresses, table, unit.low, unit.high, residual
+        )
+
+    flops, _ = grouped.cost(x.layout, y.layout, windows, body.groups)
+    taps = windows[0].kernel * windows[1].kernel
+    step = Step(
+        unit, "grouped", f"{body.depth}->{body.each}",
+        Kernel("grouped", grouped.numbers(target, windows, body.depth, body.each)), record,
+        y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
+        flops=flops, weights=4 * y.channels * taps * body.depth, by_parts=True,
+    )  # fmt: skip
+    return [step, *elements.finishing(unit, context)]
+
+
+def packed_bytes(body: Correlation, context: Context) -> int:
+    """Bytes of one block's packed weights."""
+    assert body.windows is not None
+    taps = body.windows[0].kernel * body.windows[1].kernel
+    extra = 1 if grouped.group(context.target, body.depth, body.each) else 2
+    return 4 * context.target.lanes * (extra + taps * body.depth)
+
+
 def pooled(body: Pool) -> bool:
     """Whether the pooling kernel knows these windows."""
     return pool.covers(_windows(body))
@@ -87,7 +136,7 @@ def pool_steps(unit: Unit, context: Context) -> list[Step]:
     assert isinstance(body, Pool)
     maps = _windows(body)
     tables = [found[0] for m in maps if (found := pool.taps(m, body.padded)) is not None]
-    rows, columns = (np.ascontiguousarray(table) for table in tables)
+    rows, columns = (aligned.copied(table) for table in tables)
 
     def record(memory: Memory) -> Array:
         memory.table(rows), memory.table(columns)  # kept as long as the record

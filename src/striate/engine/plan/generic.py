@@ -1,0 +1,56 @@
+"""Steps of what no other kernel covers: one generic loop nest for each statement of the declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.plan import elements
+from striate.engine.plan.nest import Axes, Nest, nests
+from striate.engine.plan.steps import Context, Memory, Step
+from striate.engine.plan.units import Unit, Value
+
+Array = NDArray[Any]
+
+
+def axes(value: Value) -> Axes:
+    """Where the numbers of a value lie, axis by axis in its own order."""
+    layout = value.layout
+    split = layout.lanes > 1
+    strides = {
+        "n": (0, 0, layout.image),
+        "c": (layout.lanes, layout.block, 4) if split else (0, 0, layout.block),
+        "d": (0, 0, layout.row * value.size("h")),
+        "h": (0, 0, layout.row),
+        "w": (0, 0, layout.pixel),
+    }
+    return Axes(tuple((n, *strides[role]) for n, role in zip(value.shape, value.roles, strict=True)))
+
+
+def steps(unit: Unit, context: Context) -> list[Step]:
+    """The declaration's statements in order; what was folded into the unit follows as a map."""
+    values: dict[str, Value] = {f"x{k}": value for k, value in enumerate(unit.inputs)}
+    values |= {f"y{k}": value for k, value in enumerate(unit.outputs)}
+    made = nests(unit.declaration, {name: axes(value) for name, value in values.items()}, context.target)
+    for name, size in made.temporaries.items():
+        values[name] = Value(f"{unit.outputs[0].name} {name}", (1, -(-size // 4)), "nc", lanes=context.target.lanes)
+    return [_step(unit, one, values) for one in made.steps] + elements.finishing(unit, context)
+
+
+def _step(unit: Unit, nest: Nest, values: Mapping[str, Value]) -> Step:
+    def record(memory: Memory) -> Array:
+        where = {}
+        for name in nest.tensors:
+            if name in values:
+                where[name] = memory.at(values[name])
+            else:
+                array = unit.weights[name]
+                where[name] = memory.constant((unit.name, "nest", name), lambda array=array: array)  # type: ignore[misc]
+        tables = [memory.table(np.frombuffer(table, np.int32)) for table in nest.tables]
+        return nest.arguments(where, tables)
+
+    target, *sources = (values[name] for name in nest.tensors if name in values)
+    return Step(unit, "nest", "", nest.kernel, record, nest.rows, 1, sources, [target])
