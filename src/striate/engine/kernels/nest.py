@@ -7,8 +7,8 @@
 
 One variable is taken in strips of up to `width` neighbours, the lanes of vectors; what is left over at its end is one
 narrower strip, the same code again. A free variable's lanes are neighbouring numbers of the target, a reduced one's
-are partial sums. Sums are kept in float64: exact products of a hundred thousand terms would not need it, but one
-rounding per term would show. Loads whose lanes are not neighbours, or of which some lie outside, go lane by lane.
+are partial sums. Sums are kept in float64: in float32 a hundred thousand terms of one sign lose three digits. Loads
+of neighbouring numbers of which some lie outside are masked; lanes that are no neighbours are read one by one.
 
 The text is JSON, made by `plan/nest.py`: loops (extents, free ones first; the first `rows` of them make the rows),
 accesses [slot, outside, axes, bytes from lane to lane (-1: irregular), whether a test depends on the lane], axes
@@ -24,7 +24,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from striate.engine.emit import I32, Code, Int, Pointer, Variable
+from striate.engine.emit import I32, PTR, Code, Int, Pointer, Variable
 from striate.engine.kernels import expression
 from striate.engine.kernels.functions import Functions
 from striate.engine.target import Target
@@ -123,7 +123,7 @@ class _Nest:
         if self.vector >= self.count:
             total = self.neutral()
             for lanes in widths:
-                total = self.across(totals[lanes].get(), lanes, total)
+                total = self.joined(total, self.across(totals[lanes].get(), lanes))
         else:
             total = totals[code.lanes].get()
         if spec["start"]:
@@ -169,20 +169,27 @@ class _Nest:
 
     def combined(self, total: Any, value: Any) -> Any:
         """total ⊕ value"""
-        if self.spec["reduce"] == "max":
-            return Functions(self.code).max(total, value)
-        return self.code.builder.fadd(total, self.code.builder.fpext(value, self.double()))
+        wide = value if self.spec["reduce"] == "max" else self.code.builder.fpext(value, self.double())
+        return self.joined(total, wide)
 
-    def across(self, vector: Any, lanes: int, total: Any) -> Any:
-        """The lanes of a total combined into a total of one lane."""
-        build = self.code.builder
-        for lane in range(lanes):
-            one = self.code.lanes_of(vector, [lane])
-            if self.spec["reduce"] == "max":
-                total = Functions(self.code).max(total, one)
-            else:
-                total = build.fadd(total, one)
-        return total
+    def joined(self, a: Any, b: Any) -> Any:
+        """a ⊕ b for totals of any number of lanes."""
+        return (
+            Functions(self.code).max(a, b) if self.spec["reduce"] == "max" else self.code.builder.fadd(a, b)
+        )
+
+    def across(self, vector: Any, lanes: int) -> Any:
+        """All lanes of a total combined into one, halves first."""
+        code, rest = self.code, []
+        while lanes > 1:
+            if lanes % 2:
+                rest.append(code.lanes_of(vector, [lanes - 1]))
+            lanes //= 2
+            low, high = code.lanes_of(vector, range(lanes)), code.lanes_of(vector, range(lanes, 2 * lanes))
+            vector = self.joined(low, high)
+        for one in rest:
+            vector = self.joined(vector, one)
+        return vector
 
     def value(self, text: str, reads: str, env: Env) -> Any:
         """An expression over its loads."""
@@ -256,18 +263,50 @@ class _Nest:
         if stride < 0:
             return self.gathered(access, env)
         offset, inside = self.place(axes, env)
+        at = self.known[slot] + offset
+        if tested and stride == 4:
+            return self.masked(at, axes, env, float(access[1]))
         if inside is None:
-            return self.strided(self.known[slot] + offset, stride)
+            return self.strided(at, stride)
         found = code.variable(code.spread(float(access[1])))
         if tested:
             inside = code.builder.and_(inside, self.place(axes, self.moved(env, code.lanes - 1))[1])
         with code.choice(inside) as (then, otherwise):
             with then:
-                found.set(self.strided(self.known[slot] + offset, stride))
+                found.set(self.strided(at, stride))
             with otherwise:
                 if tested:
                     found.set(self.gathered(access, env))
         return found.get()
+
+    def masked(self, at: Pointer, axes: Sequence[Any], env: Env, outside: float) -> Any:
+        """Neighbouring numbers where they are inside, lane by lane; nothing is touched where they are not."""
+        code, build, kind = self.code, self.code.builder, ir.VectorType(I32, self.code.lanes)
+        mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), [True] * code.lanes)
+        for axis in axes:
+            if not axis[5]:
+                continue
+            if axis[0] or self.vector not in (name for name, _ in axis[1]):
+                _, real = self.place([axis], env)
+                lanes = self.everywhere(real, ir.IntType(1))
+            else:
+                first = self.everywhere(build.trunc(self.position(axis, env).value, I32), I32)
+                here = build.add(first, ir.Constant(kind, list(range(code.lanes))))
+                lanes = build.icmp_unsigned("<", here, ir.Constant(kind, [axis[5]] * code.lanes))
+            mask = build.and_(mask, lanes)
+        name = f"llvm.masked.load.v{code.lanes}f32.p0"
+        found = code.module.globals.get(name)
+        if found is None:
+            kinds = [PTR, I32, mask.type, code.vector]
+            found = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
+        return build.call(found, [at.value, ir.Constant(I32, 4), mask, code.spread(outside)])
+
+    def everywhere(self, value: Any, kind: Any) -> Any:
+        """A value in all lanes."""
+        lanes, build = self.code.lanes, self.code.builder
+        undefined = ir.Constant(ir.VectorType(kind, lanes), ir.Undefined)
+        first = build.insert_element(undefined, value, ir.Constant(I32, 0))
+        return build.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
 
     def strided(self, at: Pointer, stride: int) -> Any:
         """A vector of numbers that many bytes apart."""
