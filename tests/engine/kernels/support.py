@@ -40,7 +40,9 @@ def guarded(nbytes: int, align: int = 64) -> np.ndarray:
     return whole[first - first % align :][:nbytes]
 
 
-def filled(layout: Layout, values: np.ndarray | None, rng: np.random.Generator, border: float = 0.0) -> np.ndarray:
+def filled(
+    layout: Layout, values: np.ndarray | None, rng: np.random.Generator, border: float = 0.0
+) -> np.ndarray:
     """Guarded memory of a layout, as bytes: values (images, channels, height, width), `border` around them, and
     arbitrary finite numbers in filled-up lanes."""
     memory = guarded(layout.bytes)
@@ -78,7 +80,9 @@ def border(layout: Layout, memory: np.ndarray) -> np.ndarray:
     return copy.view(np.uint32)
 
 
-def step(target: Target, kernel: Kernel, arguments: np.ndarray, rows: tuple[int, int], parts: tuple[int, int]) -> None:
+def step(
+    target: Target, kernel: Kernel, arguments: np.ndarray, rows: tuple[int, int], parts: tuple[int, int]
+) -> None:
     """Run one task of a step kernel."""
     STEP(addresses(target, [kernel])[kernel])(arguments.ctypes.data, *rows, *parts, None)
 
@@ -116,7 +120,11 @@ def windows(draw: st.DrawFn, longest: int = 19) -> tuple[Window, Window]:
     """A window for the height and one for the width, each with at least one output."""
 
     def one() -> Window:
-        kernel, dilation, size = draw(st.integers(1, 7)), draw(st.integers(1, 3)), draw(st.integers(1, longest))
+        kernel, dilation, size = (
+            draw(st.integers(1, 7)),
+            draw(st.integers(1, 3)),
+            draw(st.integers(1, longest)),
+        )
         extent = dilation * (kernel - 1) + 1
         before = draw(st.integers(0, extent - 1))
         after = draw(st.integers(max(extent - size - before, 0), extent))
@@ -137,4 +145,6 @@ def hot_spills(assembly: str) -> list[str]:
     inner = [a for a in loops if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in loops)]
     x86 = re.compile(r"\(%rsp.*[xyz]mm|[xyz]mm.*\(%rsp")
     arm = re.compile(r"^(str|ldr|stp|ldp|stur|ldur)\s+q.*\[sp")
-    return [line for start, stop in inner for line in lines[start:stop] if x86.search(line) or arm.search(line)]
+    return [
+        line for start, stop in inner for line in lines[start:stop] if x86.search(line) or arm.search(line)
+    ]

@@ -68,7 +68,8 @@ def test_equals_numpy(target, windows, shape, images, limit, bias, residual, spl
         x.flat[rng.integers(x.size)] = odd
     weight = rng.normal(size=(groups * each, depth, down.kernel, across.kernel)).astype(np.float32)
     offset = rng.normal(size=len(weight)).astype(np.float32) if bias else None
-    added = rng.normal(size=(images, len(weight), down.output, across.output)).astype(np.float32) if residual else None
+    result = images, len(weight), down.output, across.output
+    added = rng.normal(size=result).astype(np.float32) if residual else None
     found = run(target, windows, groups, x, weight, offset, *limit, added, splits, rng)
     with np.errstate(invalid="ignore"):
         wanted = np.clip(correlation(windows, x, weight, offset, groups, added), *limit)
@@ -82,7 +83,8 @@ def pair(kernel, stride, dilation=1):
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 @pytest.mark.parametrize("group", [2, 4, 8, 3])
 def test_the_inner_loop_keeps_vectors_in_registers(target, group):
-    for numbers in {grouped.numbers(target, pair(k, s), group, group) for k in (1, 3, 5, 7) for s in (1, 2, 3)}:
+    kernels = {grouped.numbers(target, pair(k, s), group, group) for k in (1, 3, 5, 7) for s in (1, 2, 3)}
+    for numbers in kernels:
         assert not hot_spills(emit.assembly(target, grouped.emit(target, *numbers))), numbers
 
 

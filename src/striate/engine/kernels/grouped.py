@@ -102,7 +102,8 @@ def _gathered(a: Pointer, pixels: list[Pointer], weights: Pointer, table: Pointe
             for lane in range(code.lanes):
                 offset = tap + places.int(8 * lane)
                 values = [
-                    code.insert(value, (pixel + offset).number(), lane) for value, pixel in zip(values, pixels)
+                    code.insert(value, (pixel + offset).number(), lane)
+                    for value, pixel in zip(values, pixels)
                 ]
             weight = w.get().vector()
             for sums, value in zip(total, values):
@@ -134,7 +135,11 @@ def numbers(target: Target, windows: Windows, depth: int, each: int) -> tuple[in
 
 
 def pack(
-    target: Target, windows: Windows, groups: int, weight: NDArray[np.float32], bias: NDArray[np.float32] | None
+    target: Target,
+    windows: Windows,
+    groups: int,
+    weight: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
 ) -> NDArray[np.float32]:
     """weight (channels, depth, kh, kw), bias (channels,) -> (blocks, vectors, lanes), in order of use."""
     channels, depth, kh, kw = weight.shape

@@ -79,7 +79,9 @@ def emit(target: Target, reduce: str, stride: int) -> str:
             divisor = _number(code, down.short(COUNTED) * even.short(COUNTED))
             for t in tiles.walk():
                 counts = down.short(COUNT), even.short(COUNT)
-                found = _stretch(a, reduce, at.get(), counts, [advance * k for k in range(t)], tiles.most // 2, watch)
+                found = _stretch(
+                    a, reduce, at.get(), counts, [advance * k for k in range(t)], tiles.most // 2, watch
+                )
                 for k, value in enumerate(found):
                     result = value if reduce == "max" else code.div(value, divisor)
                     out.get().store(result, k * code.bytes)
@@ -111,7 +113,13 @@ def _number(code: Code, count: Int) -> Any:
 
 
 def _stretch(
-    a: Pointer, reduce: str, x: Pointer, counts: tuple[Int, Int], apart: Sequence[Int], sides: int, watch: Variable
+    a: Pointer,
+    reduce: str,
+    x: Pointer,
+    counts: tuple[Int, Int],
+    apart: Sequence[Int],
+    sides: int,
+    watch: Variable,
 ) -> list[Any]:
     """Reduced windows that lie `apart` bytes from x; what a maximum reads is also added, in `sides` sums, to watch."""
     code = a.code

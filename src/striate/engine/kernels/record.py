@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def record(size: int, numbers: Mapping[int, int], floats: Mapping[int, float] | None = None) -> NDArray[np.int64]:
+def record(
+    size: int, numbers: Mapping[int, int], floats: Mapping[int, float] | None = None
+) -> NDArray[np.int64]:
     """A record of `size` bytes with whole numbers and float32 at these byte offsets."""
     made = np.zeros(size // 8, np.int64)
     for offset, number in numbers.items():
