@@ -240,7 +240,7 @@ def test_any_expression_equals_numpy(target, tree, seed):
     # Beyond float32's range, and where float64 itself has lost its way, there is nothing to compare.
     sound = np.isfinite(expected) & np.isfinite(error) & (error < 1e-3 + 1e-3 * np.abs(expected))
     sound &= np.abs(expected) < 1e30
-    assert (np.abs(found - expected)[sound] <= 2 * error[sound]).all(), text
+    assert (np.abs(found[sound] - expected[sound]) <= 2 * error[sound]).all(), text
 
 
 # ---------------------------------------------------------------- geometry and operands
