@@ -72,7 +72,9 @@ def test_equals_numpy(target, n, c, h, w, affine, data, splits, inplace, seed, o
     weight, bias = rng.normal(size=(2, c)).astype(np.float32) if affine else (None, None)
     found = run(target, x, weight, bias, 1e-5, group, splits, inplace)
     # What rounding the mean costs grows with how many deviations it is away from 0.
-    np.testing.assert_allclose(found, expected(x, weight, bias, 1e-5, group), rtol=3e-5, atol=2e-5 * (1 + offset))
+    np.testing.assert_allclose(
+        found, expected(x, weight, bias, 1e-5, group), rtol=3e-5, atol=2e-5 * (1 + offset)
+    )
     np.testing.assert_array_equal(found, run(target, x, weight, bias, 1e-5, group))
 
 

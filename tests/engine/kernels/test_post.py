@@ -25,7 +25,9 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 @settings(max_examples=60)
-@given(st.integers(1, 14), st.integers(1, 4), st.integers(0, 3), st.sampled_from(sorted(FUNCTIONS)), st.data())
+@given(
+    st.integers(1, 14), st.integers(1, 4), st.integers(0, 3), st.sampled_from(sorted(FUNCTIONS)), st.data()
+)
 def test_only_the_named_vectors_change(target, pixels, vectors, gap, text, data):
     """Pixels anywhere in a buffer, vectors `block` bytes apart: those become f of themselves, nothing else does."""
     lanes = target.lanes
