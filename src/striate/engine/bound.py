@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from striate.engine.plan.units import Value
 from striate.engine.pool import give_way, pool
 
 Array = NDArray[Any]
+
+SMALL = 1 << 15
+"""Bytes of a batch or a result up to which it is copied."""
 
 
 class Constants:
@@ -52,6 +56,10 @@ class Bound(Memory):
         self._records = [step.record(self) for step in plan.steps]
         self._ends = self._bind()
         self._program = self._assemble()
+        self._small = self._staged()
+        self._at = aligned.address(self._program)
+        self._threads = plan.context.threads
+        self._results = [(name, *_lying(value)) for name, value in plan.outputs.items()]
         self._pool = pool(plan.context.target)
 
     # addresses
@@ -76,9 +84,9 @@ class Bound(Memory):
 
     # the program
 
-    def _bind(self) -> list[tuple[str, Array, int]]:
-        """(value, record, slot) for every address that is known only when a batch comes."""
-        ends = []
+    def _bind(self) -> list[tuple[str | None, Array, int]]:
+        """(result, or None for the input; record; slot) for every address that is known only when a batch comes."""
+        ends: list[tuple[str | None, Array, int]] = []
         for k, step in enumerate(self.plan.steps):
             for value in (*step.reads, *step.writes):
                 if id(value) in self._given:
@@ -86,10 +94,22 @@ class Bound(Memory):
                     moved = step.record(self)
                     self._given[id(value)] = 0
                     (slots,) = np.nonzero(moved != self._records[k])
-                    ends += [(value.name, self._records[k], int(slot)) for slot in slots]
-                    if value.given:
-                        ends[-1] = ("<" + value.name, *ends[-1][1:])
+                    ends += [(None if value.given else value.name, self._records[k], int(slot)) for slot in slots]
         return ends
+
+    def _staged(self) -> dict[str | None, Array]:
+        """Places of their own for a small batch and small results: copying costs less than asking for an address."""
+        values = {None: value for value in self.plan.inputs.values()} | dict(self.plan.outputs)
+        found = {
+            name: self._allocate(math.prod(value.shape)).reshape(_lying(value)[0])
+            for name, value in values.items()
+            if 0 < 4 * math.prod(value.shape) <= SMALL
+        }
+        for name, record, slot in self._ends:
+            if name in found:
+                record[slot] = aligned.address(found[name])
+        self._ends = [end for end in self._ends if end[0] not in found]
+        return found
 
     def _assemble(self) -> Array:
         plan, threads = self.plan, self.plan.context.threads
@@ -119,30 +139,22 @@ class Bound(Memory):
 
     def run(self, x: Array) -> dict[str, Array]:
         """Results by name for one batch x, float32, of the plan's size."""
-        x = np.ascontiguousarray(x)
-        plan = self.plan
-        made = {name: np.empty(self._lying(value), np.float32) for name, value in plan.outputs.items()}
-        where = {name: aligned.address(array) for name, array in made.items()}
-        where |= {"<" + name: aligned.address(x) for name in plan.inputs}
+        made = {name: np.empty(shape, np.float32) for name, shape, _ in self._results if name not in self._small}
         with self._lock:
+            if None in self._small:
+                self._small[None][...] = x
+            elif not x.flags.c_contiguous:
+                x = np.ascontiguousarray(x)
             for name, record, slot in self._ends:
-                record[slot] = where[name]
-            self._pool.run(aligned.address(self._program), plan.context.threads)
-        return {name: self._turned(plan.outputs[name], array) for name, array in made.items()}
-
-    @staticmethod
-    def _lying(value: Value) -> tuple[int, ...]:
-        """The shape in which a result is written: channels behind the images."""
-        order = sorted(range(len(value.roles)), key=lambda axis: (value.roles[axis] != "n", value.roles[axis] != "c"))
-        return tuple(value.shape[axis] for axis in order)
-
-    @staticmethod
-    def _turned(value: Value, array: Array) -> Array:
-        """The result in its own order of axes."""
-        order = sorted(range(len(value.roles)), key=lambda axis: (value.roles[axis] != "n", value.roles[axis] != "c"))
-        if order == sorted(order):
-            return array
-        return np.ascontiguousarray(array.transpose([order.index(axis) for axis in range(len(order))]))
+                record[slot] = aligned.address(x if name is None else made[name])
+            self._pool.run(self._at, self._threads)
+            for name, _, _ in self._results:
+                if name in self._small:
+                    made[name] = self._small[name].copy()
+        for name, _, turned in self._results:
+            if turned is not None:
+                made[name] = np.ascontiguousarray(made[name].transpose(turned))
+        return made
 
     def timed(self, x: Array, rounds: int = 10) -> list[float]:
         """Seconds of each step: the median of some rounds, by the processor's clock."""
@@ -158,3 +170,11 @@ class Bound(Memory):
         finally:
             self._program[driver.TIMES // 8] = 0
         return [float(seconds) for seconds in np.median(every, axis=0)]
+
+
+def _lying(value: Value) -> tuple[tuple[int, ...], list[int] | None]:
+    """The shape in which a result is written, channels right behind the images, and the way back to its own axes."""
+    roles = value.roles
+    order = sorted(range(len(roles)), key=lambda axis: (roles[axis] != "n", roles[axis] != "c"))
+    back = None if order == sorted(order) else [order.index(axis) for axis in range(len(order))]
+    return tuple(value.shape[axis] for axis in order), back

@@ -41,6 +41,7 @@ class CompiledProgram(Program):
         self._ready: collections.OrderedDict[tuple[int, tuple[str, ...]], Bound] = collections.OrderedDict()
         self._lock = threading.Lock()
         self._size = size
+        self._last: tuple[tuple[int, ...], Bound] | None = None
 
     def bound(self, size: int, names: Sequence[str]) -> Bound:
         """The plan for a batch size and some results, ready to run."""
@@ -60,13 +61,24 @@ class CompiledProgram(Program):
         """The plan for the batch size that the program was made for."""
         return self.bound(self._size, self.net.outputs).plan
 
+    def __call__(self, x: Array) -> Array | tuple[Array, ...]:
+        """As every program; a batch just as the last one skips what is known of it."""
+        last = self._last
+        if last is None or not isinstance(x, np.ndarray) or x.shape != last[0] or x.dtype != np.float32:
+            return super().__call__(x)
+        made = last[1].run(x)
+        return made[self.net.outputs[0]] if len(made) == 1 else tuple(made[name] for name in self.net.outputs)
+
     def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
         array = batch(self.net, x)
         if array.dtype == np.float64:
             return self._precise.values(array, names)
         if not len(array):
             return {n: np.empty((0, *self.net.specs[n].shape[1:]), np.float32) for n in names}
-        return self.bound(len(array), names).run(array)
+        found = self.bound(len(array), names)
+        if tuple(names) == self.net.outputs:
+            self._last = array.shape, found
+        return found.run(array)
 
     @functools.cached_property
     def _precise(self) -> Program:
