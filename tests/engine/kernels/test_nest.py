@@ -13,7 +13,7 @@ from op_cases import CLASSES, RUNNABLE, cases, declared, entries, fixture, numbe
 from striate.diagnostics import OpError
 from striate.engine import emit, reference
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.nest import Nests, nests
+from striate.engine.plan.nest import Axes, Nests, nests
 from striate.engine.target import AVX2, TARGETS, Target
 from striate.engine.vectorised import forward
 from striate.geometry import Adaptive, AxisMap, Linear, Nearest, Shift, TransposedWindow, Window
@@ -119,7 +119,7 @@ def values(declaration: Declaration, seed: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("target", targets(), ids=lambda t: t.name)
 @pytest.mark.parametrize("word", RUNNABLE)
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_generated_cases(word, target, data):
     case = data.draw(cases(word))
@@ -130,7 +130,7 @@ def test_generated_cases(word, target, data):
 
 @pytest.mark.parametrize("target", targets(), ids=lambda t: t.name)
 @pytest.mark.parametrize("word", [cls.word for cls in CLASSES if "declare_training" in vars(cls)])
-@settings(max_examples=8)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_training_declarations(word, target, data):
     case = data.draw(cases(word))
@@ -271,6 +271,23 @@ def test_long_sums_are_exact_to_the_last_place(target):
         exact = x.astype(np.float64)
         np.testing.assert_allclose(found["t0"], exact.mean((0, 2, 3)), rtol=2e-7)
         np.testing.assert_allclose(found["t1"], exact.var((0, 2, 3)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("target", targets(), ids=lambda t: t.name)
+def test_axes_in_any_order(target):
+    """(N, H, W, C) with blocked channels: the last block is filled up with zeros."""
+    lanes, (n, h, w, c) = target.lanes, (2, 3, 4, target.lanes + 3)
+    x = np.random.default_rng(0).standard_normal((n, h, w, c)).astype(np.float32)
+    statement = Statement("y0", index(*"nhwc"), load("x", *"nhwc") * 2.0, Domain(dict(zip("nhwc", x.shape))))
+    layout = Layout(n, c, h, w, lanes)
+    axes = Axes(
+        ((n, 0, 0, layout.image), (h, 0, 0, layout.row), (w, 0, 0, layout.pixel), (c, lanes, layout.block, 4))
+    )
+    memory = {"x": placed(x, x.shape), "y0": filled(layout, None, np.random.default_rng(0), np.nan)}
+    executed(nests(alone(statement, x.shape, x=x.shape), {"y0": axes}, target), memory, target)
+    found = np.moveaxis(view(layout, memory["y0"]), 4, 2).reshape(n, -1, h, w)
+    np.testing.assert_array_equal(np.moveaxis(found[:, :c], 1, 3), 2 * x)
+    assert not found[:, c:].any()
 
 
 @pytest.mark.parametrize("target", targets(), ids=lambda t: t.name)

@@ -52,7 +52,7 @@ class Axes:
 
 
 Place = Layout | Axes | tuple[int, ...]
-"""Where a tensor lies: a blocked layout, or the shape of a plain array in row-major order."""
+"""Where a tensor lies: a blocked layout, axes from the first number on, or a plain array's shape (row-major)."""
 
 SHORT = 64
 """Steps of a reduction below which the innermost free loop stays inside a row: rows should outweigh their start."""
@@ -338,7 +338,9 @@ class _Lowered:
         first = next(iter(free), "")
         reduced = {v: n for v, n in self.reduced.items() if n != 1}
         halves = {self.target.lanes >> k for k in range(self.target.lanes.bit_length())}
-        widths = halves | {place.lanes for place in self.places.values() if isinstance(place, Layout)}
+        widths = halves | {
+            lanes for _, lanes, *_ in _axes(self.places[self.tensors[0]], len(self.stored)) if lanes
+        }
         options = [
             (self._cost(v, w, reads, stored), -w, v) for v in (*free, *reduced) for w in sorted(widths)
         ]
@@ -361,9 +363,8 @@ class _Lowered:
         def described(access: list[Any]) -> list[Any]:
             return [*access[:2], [known(axis) for axis in access[2]], *self._motion(access, chosen, width)]
 
-        place = self.places[self.statement.target]
-        rest = isinstance(place, Layout) and place.channels % place.lanes
-        fill = [place.channels, place.lanes] if isinstance(place, Layout) and rest else []
+        scheme = _axes(self.places[self.statement.target], len(self.stored))
+        fill = next(([size, lanes] for size, lanes, *_ in scheme if lanes and size % lanes), [])
         reduces = reduced or self.statement.start
         spec = {
             "loops": [0 if k == 0 and rows and chosen != first else n for k, n in enumerate(loops.values())],
