@@ -86,7 +86,7 @@ def emit(target: Target, m: int) -> str:
                 """One tile; `inside`: its columns in the map, None when all of it is."""
                 for group in groups(target, m):
                     # opaque: else loads of all groups and tiles become one, and what they loaded is spilled
-                    source = code.opaque(x)
+                    lines = [code.opaque(x + frequency * (size * i)) for i in range(size)]
                     bias, limits = code.opaque(offsets).vector(), code.opaque(a)
                     low, high = limits.spread(w.LOW), limits.spread(w.HIGH)
                     z: list[list[Any]] = [[] for _ in group]
@@ -94,10 +94,10 @@ def emit(target: Target, m: int) -> str:
                         loaded: dict[int, Any] = {}
 
                         def value(
-                            i: int, j: int = j, loaded: dict[int, Any] = loaded, source: Any = source
+                            i: int, j: int = j, loaded: dict[int, Any] = loaded, lines: Any = lines
                         ) -> Any:
                             if i not in loaded:
-                                loaded[i] = (source + frequency * (i * size + j)).vector()
+                                loaded[i] = (lines[i] + frequency * j).vector()
                             return loaded[i]
 
                         for g, k in enumerate(group):

@@ -5,7 +5,8 @@ instead of 144 for m = 4, 16 instead of 36 for m = 2. With points 0, ±√½, ±
 through all steps, which halves the rounding error of the textbook's 0, ±1, ±2 (S. Winograd 1980; A. Lavin and S. Gray,
 "Fast Algorithms for Convolutional Neural Networks", 2016; choice of points: B. Barabasz et al. 2020).
 
-Measured maximum error against float64, relative to the largest output: see tests/engine/kernels/test_winograd.py.
+Largest error against float64, relative to the largest output, over 64 to 512 channels: F(4×4) 3e-6 (root mean square
+at most 1.8 times that of the direct product), F(2×2) 9e-7, less than the direct product's 2e-6: it sums fewer terms.
 
 A number that is not finite spoils all outputs of the tiles that read it (∞ − ∞), not only those of its own window.
 """
@@ -192,8 +193,8 @@ class Winograd:
         """Divide the work by output panels rather than by tile rows, so that each core reads its own share of weights.
 
         Pays where the weights are too many for a core's caches and far more than the transformed input, which then
-        every core reads; better still as two steps with a shared transformed input: on two threads 512→512@14 took 1.87 ms,
-        2.08 with a transform for each task, 2.43 by rows; 256→256@14 0.54, 0.61 and 0.74.
+        every core reads; better still as two steps with a shared transformed input: on two threads 512→512@14 took
+        1.87 ms, 2.08 with a transform for each task, 2.43 by rows; 256→256@14 0.54, 0.61 and 0.74.
         """
         return self.weight_bytes > HEAVY and 2 * self.tiles < self.outputs
 
