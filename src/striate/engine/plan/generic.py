@@ -32,6 +32,7 @@ def axes(value: Value) -> Axes:
 
 def steps(unit: Unit, context: Context) -> list[Step]:
     """The declaration's statements in order; what was folded into the unit follows as a map."""
+    assert unit.declaration is not None
     values: dict[str, Value] = {f"x{k}": value for k, value in enumerate(unit.inputs)}
     values |= {f"y{k}": value for k, value in enumerate(unit.outputs)}
     made = nests(unit.declaration, {name: axes(value) for name, value in values.items()}, context.target)

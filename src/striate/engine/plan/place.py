@@ -66,7 +66,7 @@ def _entered(graph: Graph, target: Target) -> list[Unit]:
         for other in graph.values.values():
             if other.home is value:
                 other.home = own
-        entered.append(Unit(["input"], Enter(), [value], [own], units[0].declaration, {}))
+        entered.append(Unit(["input"], Enter(), [value], [own], None, {}))
     return entered + units
 
 
@@ -88,7 +88,7 @@ def _unflattened(units: list[Unit]) -> list[Unit]:
                 continue
             if value not in copies:
                 copies[value] = Value(value.name, value.shape, "nc")
-                done.append(Unit([value.name], Leave(), [value], [copies[value]], unit.declaration, {}))
+                done.append(Unit([value.name], Leave(), [value], [copies[value]], None, {}))
             _replace(unit, value, copies[value])
         done.append(unit)
     return done
@@ -155,7 +155,7 @@ def _kept(graph: Graph, units: list[Unit]) -> list[Unit]:
         value = graph.values[name]
         own = next((u.outputs[0] for u in units if isinstance(u.body, Enter) and u.inputs[0] is value), value)
         result = Value(name, own.shape, own.roles, result=True, lanes=1)
-        last.append(Unit([name], Leave(), [own], [result], units[0].declaration, {}))
+        last.append(Unit([name], Leave(), [own], [result], None, {}))
     return [unit for unit in units if not (isinstance(unit.body, Moves) and not unit.body.pieces)] + last
 
 

@@ -106,7 +106,8 @@ class Value:
 class Unit:
     """One or more nodes computed together.
 
-    body: what is computed; declaration: the first node's, with `weights` its parameters. scale, shift: per output
+    body: what is computed; declaration: the first node's, with `weights` its parameters;
+    None for copies. scale, shift: per output
     channel, folded into the weights (float64). low, high: clamp. post: expression of one operand `x0` applied last.
     residual: value added before the clamp.
     """
@@ -115,7 +116,7 @@ class Unit:
     body: Correlation | Pool | Map | Moves | Softmax | Norm | Nest
     inputs: list[Value]
     outputs: list[Value]
-    declaration: Declaration
+    declaration: Declaration | None
     weights: dict[str, Array]
     scale: Array | None = None
     shift: Array | None = None

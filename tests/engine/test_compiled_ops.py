@@ -1,0 +1,80 @@
+"""Every op of the registry through the compiled engine, against the numpy engine in float64."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from engine.compiled import agree, algorithms, drawn, images, made, one_op
+from engine.kernels.support import targets
+from op_cases import RUNNABLE, _other, _shape, _values, entries, fixture, op_of, spec_of
+from striate.diagnostics import StriateError
+from striate.op import Op, registry
+from striate.ops import AvgPool, Conv, ConvTranspose, MaxPool
+from striate.tensor import TensorSpec
+
+pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
+
+BATCHES = (0, 1, 7)
+CHANNELS = (1, 3, 17, 100)
+LARGEST = 1_000_000
+"""Multiply-adds of an image in samples that a test computes in float64."""
+
+
+@st.composite
+def cases(draw: st.DrawFn, word: str) -> tuple[Op, list[TensorSpec]]:
+    """An op of a word and what it reads: channels that fill no block, one and a bit, and many, beside its fixture's."""
+    cls, ranges = registry()[word], fixture(word)["generate"]
+    usual = ranges.get("channels", [1, 2, 3, 4, 6])
+    shape = _shape(draw, {**ranges, "channels": [*CHANNELS, *usual]})
+    fields = {**ranges.get("fields", {})}
+    if isinstance(fields.get("filters"), list):
+        fields["filters"] = [*fields["filters"], *CHANNELS]
+    name = draw(st.sampled_from([word, *cls.aliases]))
+    presets = cls.aliases.get(name, {})
+    chosen = {
+        field.name: draw(_values(field, len(shape) - 1, fields))
+        for field in dataclasses.fields(cls)
+        if field.name not in presets
+    }
+    count = cls.arity or draw(st.integers(2, 3))
+    shapes = [shape, *(_other(draw, shape, ranges["others"]) for _ in range(count - 1))]
+    try:
+        op = cls(**(presets | chosen))
+        specs = [spec_of(s) for s in shapes]
+        if ranges.get("any_order"):
+            axes = draw(st.permutations(specs[0].axes[1:]))
+            specs = [dataclasses.replace(spec, axes=("N", *axes)) for spec in specs]
+        op.declare(*specs)
+    except StriateError:
+        reject()
+    return op, specs
+
+
+def check(op: Op, specs: list[TensorSpec], seed: int = 0, target=None, batches=BATCHES) -> None:
+    """One op alone, for some batch sizes in turn, on two threads."""
+    net = one_op(op, specs)
+    weights = drawn(net, seed)
+    program = made(net, weights, threads=2, target=target)
+    for size in batches:
+        agree(net, weights, images(net, size, seed), program)
+
+
+@pytest.mark.parametrize("word", RUNNABLE)
+@settings(max_examples=8)
+@given(data=st.data())
+def test_an_op_with_any_fields(word, data):
+    op, specs = data.draw(cases(word))
+    check(op, specs, data.draw(st.integers(0, 3)))
+
+
+@pytest.mark.parametrize("k", range(len(entries("sample"))))
+def test_samples(k):
+    """The shapes of real networks, where they are small enough to be computed in float64."""
+    word, entry = entries("sample")[k]
+    if word not in RUNNABLE or entry.get("macs", 0) > LARGEST:
+        return
+    specs = [spec_of(shape, entry.get("axes", "")) for shape in entry["inputs"]]
+    check(op_of(word, entry), specs, batches=(1, 2))
