@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine import caches
 from striate.engine.bound import Bound, Constants
 from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable
 from striate.engine.numpy_engine import NumpyEngine, batched
@@ -48,7 +49,7 @@ class CompiledProgram(Program):
         key = size, tuple(dict.fromkeys(names))
         with self._lock:
             if key not in self._ready:
-                context = Context(self._target, self._threads, self._strict)
+                context = Context(self._target, self._threads, self._strict, caches.size(2), caches.size(3))
                 made = plan(batched(self.net, size), self._weights, key[1], context)
                 self._ready[key] = Bound(made, self._constants)
                 while len(self._ready) > SIZES:

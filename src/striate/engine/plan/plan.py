@@ -44,6 +44,7 @@ class Plan:
 
 def plan(net: Network, weights: Mapping[str, Array], keep: Collection[str], context: Context) -> Plan:
     """Plan a network whose input spec has the whole batch; `keep` names the results."""
+    context = context.reading(sum(array.nbytes for array in weights.values()))
     made = graph(net, weights, keep, lambda body: choose.covered(body, context.target.lanes))
     units = place(made, context.target, lambda unit: choose.border(unit, context))
     steps: list[Step] = []

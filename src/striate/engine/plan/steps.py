@@ -90,10 +90,17 @@ class Context:
     threads: int
     strict: bool = False
     cache: int = 1 << 20
-    """Bytes of the second-level cache."""
+    last: int = 8 << 20
+    """Bytes of the second-level cache, and of the last one."""
     flops: float = 1e11
     memory: float = 1.5e10
-    """Floating-point operations a second of one thread, bytes a second from memory: for choosing, not for promising."""
+    """Floating-point operations a second of one thread, bytes a second that weights come with: for choosing, not for
+    promising."""
+
+    def reading(self, weights: int) -> Context:
+        """The same for a network with so many bytes of weights: few of them stay in the last cache between two runs."""
+        near = SPREAD * weights <= self.last
+        return dataclasses.replace(self, memory=NEAR if near else self.memory)
 
 
 def divided(step: Step, threads: int) -> list[Task]:
@@ -111,6 +118,10 @@ def divided(step: Step, threads: int) -> list[Task]:
     return [(*y, *x) if by_parts else (*x, *y) for x, y in pairs]
 
 
+SPREAD = 4
+"""Winograd's weights take up to four times the memory."""
+NEAR = 6e10
+"""Bytes a second from the last cache."""
 SMALL = 2e5
 """Floating-point operations below which handing work over costs more than it saves (about 2 µs)."""
 
