@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from striate.engine.code import Kernel
 from striate.engine.kernels import border as borders
+from striate.engine.kernels import lrn
 from striate.engine.kernels.record import record
 from striate.engine.plan import dense, elements, generic, moves, windows, winograd
-from striate.engine.plan.patterns import Correlation, Moves, Norm, Pool, Softmax
+from striate.engine.plan.patterns import Correlation, Local, Moves, Norm, Pool, Softmax
 from striate.engine.plan.place import Enter, Leave
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Map, Unit, Value
@@ -47,6 +48,8 @@ def steps(unit: Unit, context: Context) -> list[Step]:
         return elements.map_steps(unit, context)
     if isinstance(body, Norm):
         return elements.norm_steps(unit, context)
+    if isinstance(body, Local) and lrn.covers(context.target.lanes, body.size):
+        return elements.local_steps(unit, context)
     if isinstance(body, Softmax):
         return elements.softmax_steps(unit, context)
     if isinstance(body, Pool) and windows.pooled(body):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
-from striate.engine.kernels import expression, map as maps, norm, softmax
+from striate.engine.kernels import expression, lrn, norm, softmax
+from striate.engine.kernels import map as maps
 from striate.engine.kernels.map import Place
-from striate.engine.plan.patterns import Norm, Softmax
+from striate.engine.plan.patterns import Local, Norm, Softmax
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Map, Unit, Value
 from striate.statement import walk
@@ -91,6 +91,24 @@ def norm_steps(unit: Unit, context: Context) -> list[Step]:
     ]  # fmt: skip
 
 
+def local_steps(unit: Unit, context: Context) -> list[Step]:
+    """A function of each number and of the squares around it along the channels."""
+    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
+    assert isinstance(body, Local)
+    text = expression.text(body.value, {"x0": "a", "t0": "b"})
+
+    def record(memory: Memory) -> Array:
+        return lrn.arguments(x.layout, y.layout, (memory.base(x), memory.base(y)))
+
+    flops, _ = lrn.cost(x.layout, text, body.size)
+    return [
+        Step(
+            unit, "local norm", f"{body.size}", Kernel("lrn", (text, body.size)), record,
+            x.images * x.height, x.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
+        )
+    ]  # fmt: skip
+
+
 def softmax_steps(unit: Unit, context: Context) -> list[Step]:
     """Softmax over the channels of each pixel."""
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
@@ -107,5 +125,3 @@ def softmax_steps(unit: Unit, context: Context) -> list[Step]:
         )
     ]  # fmt: skip
 
-
-__all__ = ["finishing", "map_steps", "norm_steps", "np", "softmax_steps"]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.plan import patterns
-from striate.engine.plan.patterns import Correlation, Elementwise, Moves, Norm, Pool, Rename, Softmax
+from striate.engine.plan.patterns import Correlation, Elementwise, Local, Moves, Norm, Pool, Rename, Softmax
 from striate.engine.plan.units import ROLES, Map, Nest, Unit, Value
 from striate.network import Network, Node
 from striate.statement import Call, Expr, Load, walk
@@ -71,7 +71,7 @@ class Graph:
             if inputs[0].roles[pattern.channel : pattern.channel + 1] == "c":
                 unit.body = pattern
                 outputs[0].roles = inputs[0].roles
-        elif isinstance(pattern, Pool | Moves) and all(x.roles == ROLES[len(x.shape)] for x in inputs):
+        elif isinstance(pattern, Pool | Moves | Local) and all(x.roles == ROLES[len(x.shape)] for x in inputs):
             unit.body = pattern
         self._append(unit)
 
@@ -116,7 +116,7 @@ class Graph:
                 value = unit.inputs[int(name[1:])]
                 if kind == "s" and value.roles == roles and not value.flat:
                     kinds[name] = "s"
-                elif kind in ("i", "p") and roles == "nchw" == value.roles:
+                elif kind == "i" and roles == "nchw" == value.roles:
                     kinds[name] = kind
                 else:
                     return None

@@ -84,7 +84,7 @@ def steps(unit: Unit, context: Context) -> list[Step]:
         k = unit.outputs.index(y)
         pieces = sorted((p for p in body.pieces if p.output == k), key=lambda p: p.target)
         for index, piece in enumerate(pieces):
-            whole = len(pieces) == 1 and y.home is None
+            whole = len(pieces) == 1 and y.home is None and not body.partly
             made += _piece(unit, piece, unit.inputs[piece.port], y, whole, index == len(pieces) - 1)
     return made
 

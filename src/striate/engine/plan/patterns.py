@@ -81,9 +81,13 @@ class Piece:
 
 @dataclasses.dataclass(frozen=True)
 class Moves:
-    """Outputs put together from pieces of the inputs: concatenation, split, slice, zero padding."""
+    """Outputs put together from pieces of the inputs: concatenation, split, slice, zero padding.
+
+    partly: the makers of other pieces write them in place.
+    """
 
     pieces: tuple[Piece, ...]
+    partly: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,12 +111,20 @@ class Norm:
     scaled: bool
 
 
-Pattern = Correlation | Pool | Elementwise | Rename | Moves | Softmax | Norm
+@dataclasses.dataclass(frozen=True)
+class Local:
+    """A function of x0 and of t0, the sum of the squares of `size` channels around it."""
+
+    size: int
+    value: Expr
+
+
+Pattern = Local | Correlation | Pool | Elementwise | Rename | Moves | Softmax | Norm
 
 
 def recognise(declaration: Declaration) -> Pattern | None:
     """The pattern of a declaration, or None."""
-    for find in (_rename, _correlation, _adjoint, _pool, _elementwise, _moves, _norm, _softmax):
+    for find in (_rename, _correlation, _adjoint, _pool, _elementwise, _moves, _norm, _softmax, _local):
         found = find(declaration)
         if found is not None:
             return found
@@ -439,6 +451,25 @@ def _reduced_axes(statement: Statement, x: Load) -> tuple[int, int] | None:
     if "g" in terms and set(terms) == {"g", "c"} and set(reduced) == {"c", *names[2:]} and None not in names[2:]:
         return 1, statement.domain.free["g"]
     return None
+
+
+def _local(declaration: Declaration) -> Local | None:
+    match declaration.statements:
+        case [Statement(target="t0", reduce="sum") as total, Statement(target="y0", reduce="", start=None) as y]:
+            pass
+        case _:
+            return None
+    match total.value:
+        case Call("mul", (Load("x0") as a, Load("x0") as b)) if a == b and len(a.index) > 1:
+            tap = a.index[1]
+        case _:
+            return None
+    if not isinstance(tap, Tap) or not isinstance(tap.map, Window) or len(total.domain.reduced) != 1:
+        return None
+    m = tap.map
+    even = (m.stride, m.dilation, m.mode, m.kernel % 2) == (1, 1, "zeros", 1) and m.before == m.after == m.kernel // 2
+    plain = all(None not in _plain(load.index) for load in walk(y.value))
+    return Local(m.kernel, y.value) if even and plain and _pure(y.value) else None
 
 
 def _softmax(declaration: Declaration) -> Softmax | None:

@@ -120,7 +120,7 @@ def _concatenated(units: list[Unit], target: Target) -> None:
                 left.append(piece)
             else:
                 value.home, value.offset = y, piece.target
-        unit.body = Moves(tuple(left))
+        unit.body = Moves(tuple(left), partly=len(left) < len(pieces))
 
 
 def _stacked(pieces: tuple[Piece, ...], unit: Unit) -> bool:

@@ -93,7 +93,7 @@ class Context:
     last: int = 8 << 20
     """Bytes of the second-level cache, and of the last one."""
     flops: float = 1e11
-    memory: float = 1.5e10
+    memory: float = 2.2e10
     """Floating-point operations a second of one thread, bytes a second that weights come with: for choosing, not for
     promising."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.patterns import Correlation, Moves, Norm, Pool, Softmax
+from striate.engine.plan.patterns import Correlation, Local, Moves, Norm, Pool, Softmax
 from striate.op import Declaration
 from striate.statement import Expr
 
@@ -113,7 +113,7 @@ class Unit:
     """
 
     nodes: list[str]
-    body: Correlation | Pool | Map | Moves | Softmax | Norm | Nest
+    body: Correlation | Local | Pool | Map | Moves | Softmax | Norm | Nest
     inputs: list[Value]
     outputs: list[Value]
     declaration: Declaration | None

@@ -32,7 +32,7 @@ def fits(body: Correlation) -> bool:
 def chosen(unit: Unit, context: Context) -> sizes.Winograd | None:
     """The shape that Winograd's algorithm runs at, or None where the direct product is predicted to be faster."""
     body = unit.body
-    if context.strict or not isinstance(body, Correlation) or not fits(body) or unit.post is not None:
+    if context.strict or not isinstance(body, Correlation) or not fits(body):
         return None
     x, y = unit.inputs[0], unit.outputs[0]
     return _chosen(context, x.images, x.channels, y.channels, y.height, y.width)
@@ -73,6 +73,8 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
         vectors: [Kernel("tile", (n, vectors)) for n in range(1, target.tiles[vectors - 1] + 1)]
         for vectors in set(shape.panels)
     }
+    post = None if unit.post is None else dense.post_kernel(unit)
+    inner = (*(k for kernels in tiles.values() for k in kernels), *(() if post is None else (post,)))
     whole = None
     if shared:
         numbers = shape.shared_bytes() // 4
@@ -116,6 +118,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
             residual=None if unit.residual is None else memory.at(unit.residual) - memory.at(y),
             low=unit.low,
             high=unit.high,
+            post=0 if post is None else memory.kernel(post),
         )
 
     flops = 2.0 * y.images * y.height * y.width * 9 * x.channels * y.channels
@@ -125,7 +128,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
         found.append(
             Step(
                 unit, f"{name} input", "", code["input"], record, shape.tiles, shape.blocks, [x], [whole],
-                (Kernel("winograd"), code["output"], *(k for kernels in tiles.values() for k in kernels)),
+                (Kernel("winograd"), code["output"], *inner),
                 by_parts=True,
             )
         )  # fmt: skip
@@ -133,7 +136,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
     found.append(
         Step(
             unit, name, f"{block} tiles", Kernel("winograd"), record, shape.rows, count, reads, unit.outputs,
-            (*code.values(), *(k for kernels in tiles.values() for k in kernels)),
+            (*code.values(), *inner),
             scratch=shape.scratch_bytes(block, parts, shared), flops=flops, weights=shape.weight_bytes,
             by_parts=shared, whole=shared,
         )
