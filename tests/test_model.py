@@ -121,3 +121,130 @@ def test_a_run_tells_how_well_it_did(tmp_path):
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert f"| accuracy | {report['validation']['accuracy']:.2%} |" in text
     assert "metrics:\n- accuracy\n" in text
+
+
+@pytest.fixture(params=["auto", "numpy"])
+def model(request):
+    return striate.Model(NET, seed=1, engine=request.param)
+
+
+def silence(array):
+    array[...] = 0
+
+
+def turn(array):
+    array[...] = array[::-1].copy()
+
+
+CHANGES = {
+    "in place": lambda w: silence(w["fc1.weight"]),
+    "through a view": lambda w: silence(w["fc1.weight"][1:]),
+    "times": lambda w: w.update({"fc1.weight": w["fc1.weight"] * 2}),
+    "augmented": lambda w: w.__setitem__("fc1.weight", w["fc1.weight"].__imul__(2)),
+    "assigned": lambda w: w.__setitem__("fc1.weight", np.ones((3, 144))),
+    "the same numbers elsewhere": lambda w: turn(w["fc1.weight"]),
+    "while looking through all": lambda w: [silence(a) for a in w.values()],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_prediction_never_uses_old_weights(model, change):
+    x, _ = images(3)
+    old, program = model.predict(x), model.compile(batch=3)
+    for _ in range(2):
+        change(model.weights)
+        fresh = striate.Model(NET, weights=dict(model.weights), engine=model.engine.name).predict(x)
+        np.testing.assert_array_equal(model.predict(x), fresh)
+        assert not np.array_equal(fresh, old) or change is CHANGES["the same numbers elsewhere"]
+    np.testing.assert_array_equal(program(x), old)  # a compiled program keeps what it was made with
+    np.testing.assert_array_equal(program(x[:2]), old[:2])  # for batches of any size
+
+
+def test_a_reference_to_weights_stays_one(model):
+    x, _ = images(3)
+    kept = model.weights["fc1.bias"]
+    row = model.weights["fc1.weight"][1]
+    for value in (1.0, 2.0, np.nan):
+        model.predict(x)
+        row[...], kept[1] = 0, value
+        np.testing.assert_array_equal(model.predict(x)[:, 1], np.full(3, value, np.float32))
+    assert model.weights["fc1.bias"] is kept
+    model.weights["fc1.bias"] += 1
+    assert model.weights["fc1.bias"] is kept
+    model.weights["fc1.bias"] = np.zeros(3)
+    kept[...] = 7  # assigned over: no longer a weight
+    assert not model.weights["fc1.bias"].any()
+    given = np.ones(3, np.float32)
+    model.weights["fc1.bias"] = given
+    given[...] = 5  # assignment copies
+    assert (model.weights["fc1.bias"] == 1).all()
+
+
+def test_weights_that_nobody_holds_cost_nothing(model):
+    x, _ = images(3)
+    model.predict(x)
+    before = model.weights.derived(lambda _: None)
+    assert {name: array.shape for name, array in model.weights.items()}["fc1.bias"] == (3,)
+    model.predict(x)
+    assert model.weights.derived(lambda _: None) is before
+    assert not model.weights._lent
+
+
+def test_all_weights_assigned_and_copied_models():
+    import copy
+    import pickle
+
+    x, _ = images(3)
+    model, other = striate.Model(NET, seed=1), striate.Model(NET, seed=2)
+    before = model.predict(x)
+    for made in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(made.predict(x), before)
+        silence(made.weights["fc1.weight"])
+    np.testing.assert_array_equal(model.predict(x), before)
+    model.weights = other.weights
+    np.testing.assert_array_equal(model.predict(x), other.predict(x))
+    silence(model.weights["fc1.weight"])
+    assert other.weights["fc1.weight"].any()
+
+
+def test_weights_that_do_not_fit_are_refused():
+    model = striate.Model(NET, seed=1)
+    for name, value in (("fc1.bias", np.zeros(4)), ("fc2.bias", np.zeros(3))):
+        with pytest.raises(FormatError):
+            model.weights[name] = value
+    with pytest.raises(FormatError, match="cannot be removed"):
+        del model.weights["fc1.bias"]
+    model.weights["fc1.bias"].shape = (3, 1)
+    with pytest.raises(FormatError, match="shape"):
+        model.predict(images(3)[0])
+
+
+def test_weights_learnt_are_used_at_once_and_saved(tmp_path):
+    model = striate.Model(NET, seed=0)
+    x, _ = images(9, 3)
+    before = model.predict(x)
+    model.fit(images(48), images(24, 1), epochs=1, batch_size=16, lr=0.02)
+    after = model.predict(x)
+    assert not np.array_equal(before, after)
+    silence(model.weights["fc1.bias"])
+    model.save(tmp_path)
+    assert not striate.Model.load(tmp_path).weights["fc1.bias"].any()
+
+
+def test_strict_precision():
+    net = striate.parse("64x64x64 -> conv 3x3 64 pad 1")
+    x = np.random.default_rng(0).standard_normal((1, 64, 64, 64), np.float32)
+    wanted = striate.Model(net, seed=0, engine="numpy").predict(x.astype(np.float64))
+    error = [
+        np.abs(striate.Model(net, seed=0, precision=word).predict(x) - wanted).max()
+        for word in ("fast", "strict")
+    ]
+    assert error[1] < 2e-5
+    np.testing.assert_array_equal(
+        striate.Model(net, seed=0).compile(precision="strict")(x),
+        striate.Model(net, seed=0, precision="strict").predict(x),
+    )
+    with pytest.raises(StriateError, match="no precision 'stric'"):
+        striate.Model(net, precision="stric")
+    with pytest.raises(StriateError, match="no precision"):
+        striate.Model(net, engine="numpy").compile(precision="sloppy")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +12,11 @@ from numpy.typing import NDArray
 
 from striate import weights as arrays
 from striate.diagnostics import SourceError, UnknownNameError
-from striate.engine.interface import Program, get
+from striate.engine.interface import Program, get, strict
 from striate.files import write_aside
 from striate.formats.folder import CARD, CONFIG, WEIGHTS, describe, read
 from striate.network import Network
-from striate.weights import Weights
+from striate.weights import ModelWeights
 
 if TYPE_CHECKING:
     from striate.train.evaluation import Evaluation
@@ -30,7 +29,12 @@ class Model:
     """A network with weights on an engine.
 
     net: the network; seed: of fresh weights; weights: name -> array, instead of fresh ones (copied, float32);
-    engine: "auto", "numpy". Raises FormatError when weights do not suit the network.
+    engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first that
+    runs here; precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
+    Raises FormatError when weights do not suit the network.
+
+    `weights` maps names to float32 arrays. Change them in place, keep references, or assign: the next prediction uses
+    the weights as they are then (`striate.weights.ModelWeights` says how).
 
     >>> import striate as st
     >>> model = Model(st.parse("8x8x1 -> conv 3x3 4 -> relu -> flatten -> fc 10"), seed=0)
@@ -40,39 +44,63 @@ class Model:
 
     def __init__(
         self, net: Network, seed: int = 0, *, weights: Mapping[str, Array] | None = None, engine: str = "auto",
-        scheme: str | None = None,
+        scheme: str | None = None, precision: str = "fast",
     ) -> None:  # fmt: skip
         self.net = net
         self.engine = get(engine)
+        strict(precision)
+        self.precision = precision
         if weights is None:
-            self.weights: Weights = arrays.initialise(net, seed, scheme or default_scheme(net))
-        else:
-            arrays.check(net, weights)
-            self.weights = {name: np.array(weights[name], np.float32, order="C") for name in net.parameters}
+            weights = arrays.initialise(net, seed, scheme or default_scheme(net))
+        self._weights = ModelWeights(net, weights)
         self.classes: tuple[str, ...] = ()
         self.transform: dict[str, Any] = {}
 
     def __repr__(self) -> str:
-        count = sum(array.size for array in self.weights.values())
+        count = sum(parameter.elements for parameter in self.net.parameters.values())
         return f"Model({self.net.name}, input {self.net.input}, {count:,} numbers, engine {self.engine.name})"
 
-    @functools.cached_property
+    @property
+    def weights(self) -> ModelWeights:
+        """Name -> float32 array, as the model's docstring says. Assigning a mapping copies all of it."""
+        return self._weights
+
+    @weights.setter
+    def weights(self, given: Mapping[str, Array]) -> None:
+        if given is not self._weights:
+            self._weights = ModelWeights(self.net, given)
+
+    @property
     def _program(self) -> Program:
-        return self.engine.compile(self.net, self.weights)
+        """A program with the weights of this moment, the last one again if they are the same."""
+
+        def made(weights: Mapping[str, Array]) -> Program:
+            return self.engine.compile(self.net, weights, precision=self.precision)
+
+        program: Program = self._weights.derived(made)
+        return program
 
     def predict(self, x: Array, *, batch: int = 64) -> Array | tuple[Array, ...]:
         """Outputs (N, …) for images x (N, C, H, W), `batch` images at a time; several outputs give a tuple.
 
         Raises OpError when the shape does not suit, with what to do.
         """
-        found = [self._program(x[start : start + batch]) for start in range(0, max(len(x), 1), batch)]
+        program = self._program
+        found = [program(x[start : start + batch]) for start in range(0, max(len(x), 1), batch)]
         if isinstance(found[0], tuple):
             return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
         return np.concatenate(found)
 
-    def compile(self, batch: int = 1, threads: int | None = None) -> Program:
-        """The model as a program made fast for a batch size and a number of threads; call it with a batch."""
-        return self.engine.compile(self.net, self.weights, batch=batch, threads=threads)
+    def compile(self, batch: int = 1, threads: int | None = None, precision: str | None = None) -> Program:
+        """The model as a program made fast for a batch size and a number of threads; call it with a batch.
+
+        The program keeps the weights as they are now: what happens to the model later does not change it.
+        precision: the model's, unless given.
+        """
+        chosen = precision or self.precision
+        return self.engine.compile(
+            self.net, self._weights.current(), batch=batch, threads=threads, precision=chosen
+        )
 
     def fit(
         self,
@@ -103,11 +131,10 @@ class Model:
             learn, check = open_data(train, "all"), open_data(validation, "all")
         made = transforms(self.net, learn, chosen)
         history = fit(
-            self.net, self.weights, learn, check, chosen, engine=self.engine.name, made=made,
+            self.net, dict(self.weights), learn, check, chosen, engine=self.engine.name, made=made,
             out=None if out is None else Path(out), callbacks=callbacks,
         )  # fmt: skip
         self.classes, self.transform = tuple(learn.classes), made[1].to_dict()
-        self.__dict__.pop("_program", None)  # an engine may have packed the old weights
         return history
 
     def evaluate(self, data: Any, *, batch: int = 64) -> Evaluation:
@@ -134,7 +161,7 @@ class Model:
             raise SourceError(
                 f"{target} cannot be made", why=error.strerror or str(error), fix="choose another folder"
             ) from None
-        arrays.save(target / WEIGHTS, self.weights)
+        arrays.save(target / WEIGHTS, self._weights.current())
         from striate.train.card import card
 
         write_aside(target / CARD, card(self.net, self.classes, self.transform).encode())

@@ -9,8 +9,10 @@ import dataclasses
 import json
 import math
 import os
+import threading
+import weakref
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,106 @@ def check(net: Network, weights: Mapping[str, Array]) -> None:
                 why=f"{net.name} on input {net.input} declares it so",
                 fix="the same number of classes and the same input as when they were saved",
             )
+
+
+class ModelWeights(MutableMapping[str, Array]):
+    """The weights of a model: name -> float32 array, to be changed in place or assigned to (which copies).
+
+    Programs pack weights, so a change has to be noticed. The arrays that programs read are never written to; whoever
+    reads a name is lent a copy, which is the weight from then on. `current` compares the copies that were lent and
+    takes over what differs. It goes on watching only those that somebody still holds, or holds a view of: weights that
+    nobody has asked for cost nothing. Safe with threads.
+
+    Raises FormatError for a name or a shape that the network does not declare.
+    """
+
+    def __init__(self, net: Network, arrays: Mapping[str, Array]) -> None:
+        check(net, arrays)
+        self._net = net
+        self._kept = {name: _frozen(arrays[name]) for name in net.parameters}
+        self._lent: dict[str, Array] = {}
+        self._derived: tuple[dict[str, Array], Any] | None = None
+        self._lock = threading.RLock()
+
+    def __getitem__(self, name: str) -> Array:
+        with self._lock:
+            if name not in self._lent:
+                self._lent[name] = self._kept[name].copy()
+            return self._lent[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        array = np.asarray(value, np.float32)
+        with self._lock:
+            if array is self._lent.get(name):  # weights[name] += 1
+                return
+            check(self._net, {**self._kept, name: array})
+            self._kept = {**self._kept, name: _frozen(array)}
+            self._lent.pop(name, None)
+
+    def __delitem__(self, name: str) -> None:
+        raise FormatError(
+            f"weight {name} cannot be removed", why="the network needs it", fix="assign to it instead"
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __repr__(self) -> str:
+        return f"ModelWeights({len(self)} arrays of {self._net.name})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ModelWeights, (self._net, self.current())
+
+    def current(self) -> dict[str, Array]:
+        """Read-only arrays that hold the weights as they are now; the same dict as long as nothing changes."""
+        with self._lock:
+            if self._lent:
+                lent, kept = self._lent, self._kept
+                changed = {name: _frozen(lent[name]) for name in lent if not _same(lent[name], kept[name])}
+                if changed:
+                    check(self._net, {**kept, **changed})
+                    self._kept = {**kept, **changed}
+                self._forget()
+            return self._kept
+
+    def _forget(self) -> None:
+        """Let go of the copies; those that are still there after that are held by others."""
+        held = {name: weakref.ref(array) for name, array in self._lent.items()}
+        self._lent.clear()
+        for name, reference in held.items():
+            if (array := reference()) is not None:
+                self._lent[name] = array
+
+    def derived(self, make: Callable[[dict[str, Array]], Any]) -> Any:
+        """What `make` gives for the weights as they are now; kept until they change."""
+        with self._lock:
+            now = self.current()
+            if self._derived is None or self._derived[0] is not now:
+                self._derived = None  # its memory is free before more is asked for
+                self._derived = now, make(now)
+            return self._derived[1]
+
+
+def _frozen(array: Array) -> Array:
+    """A copy that cannot be written to; the array itself where it is one already and owns its numbers."""
+    if (
+        array.dtype == np.float32
+        and array.flags.c_contiguous
+        and not array.flags.writeable
+        and array.flags.owndata
+    ):
+        return array
+    made = np.array(array, np.float32, order="C")
+    made.flags.writeable = False
+    return made
+
+
+def _same(one: Array, other: Array) -> bool:
+    """Whether two arrays hold the same bits."""
+    return one.shape == other.shape and np.array_equal(one.view(np.int32), other.view(np.int32))
 
 
 def _some(names: list[str]) -> str:

@@ -152,7 +152,7 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
     with Bar() as bar:
         watch = TrainingView(_prose, _at_once, bar, head)
         fit(
-            net, fresh.weights, parts.train, parts.validation, config.settings, out=run, job=config.job,
+            net, dict(fresh.weights), parts.train, parts.validation, config.settings, out=run, job=config.job,
             callbacks=[watch],
         )  # fmt: skip
     _show(lambda page: None)

@@ -159,7 +159,7 @@ def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> Non
     with Bar() as bar:
         history = fit(
             model.net,
-            model.weights,
+            dict(model.weights),
             parts.train,
             parts.validation,
             config.settings,
@@ -235,7 +235,7 @@ def _find(config: Config, as_json: bool) -> None:
 
     parts = _data(config)
     model, _ = _model(config, parts, None)
-    curve = find_rate(model.net, model.weights, parts.train, config.settings, engine=config.job.engine)
+    curve = find_rate(model.net, dict(model.weights), parts.train, config.settings, engine=config.job.engine)
     again = f"striate train --data {quote(config.job.data)} --model {quote(config.job.model)}"
     record = curve_record(curve, again)
     if as_json:

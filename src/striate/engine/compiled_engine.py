@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from striate.engine import caches
 from striate.engine.bound import Bound, Constants
-from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable
+from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
 from striate.engine.numpy_engine import NumpyEngine, batched
 from striate.engine.plan.plan import Plan, plan
 from striate.engine.plan.steps import Context
@@ -30,11 +30,18 @@ SIZES = 4
 class CompiledProgram(Program):
     """A network in machine code. Batches of any size run: each size is planned when it first comes.
 
-    Weights are copied when the program is made. Float64 batches go to the numpy engine, which keeps their precision.
+    Weights are packed when they are first needed, and shared by all sizes. Float64 batches go to the numpy engine,
+    which keeps their precision.
     """
 
     def __init__(
-        self, net: Network, weights: Mapping[str, Array], target: Target, size: int, threads: int, strict: bool
+        self,
+        net: Network,
+        weights: Mapping[str, Array],
+        target: Target,
+        size: int,
+        threads: int,
+        strict: bool,
     ) -> None:
         self.net, self._weights = net, weights
         self._target, self._threads, self._strict = target, threads, strict
@@ -106,8 +113,8 @@ class CompiledEngine(Engine):
         threads: int | None = None,
         precision: str = "fast",
     ) -> Program:
-        strict = precision == "strict"
-        made = CompiledProgram(runnable(net), weights, self.target, batch or 1, threads or available(), strict)
+        count = threads or available()
+        made = CompiledProgram(runnable(net), weights, self.target, batch or 1, count, strict(precision))
         if batch is not None:
             made.bound(batch, net.outputs)
         return made

@@ -73,8 +73,8 @@ class Engine(abc.ABC):
     ) -> Program:
         """The network ready to run with these weights; `batch` and `threads` are what it is made fast for.
 
-        precision "strict": no algorithm that rounds more than the plain sum does (Winograd's). An engine may copy the
-        weights: compile again when they have changed.
+        precision "strict": no algorithm that rounds more than the plain sum does (Winograd's). The arrays must stay as
+        they are: a program reads them now, and again when a batch of another size comes.
         """
 
     @abc.abstractmethod
@@ -83,6 +83,7 @@ class Engine(abc.ABC):
 
 
 ENGINES = ("auto", "compiled", "numpy")
+PRECISIONS = ("fast", "strict")
 
 
 def get(name: str = "auto") -> Engine:
@@ -110,16 +111,28 @@ def get(name: str = "auto") -> Engine:
         raise EngineError(
             "the compiled engine has no kernels for this processor",
             why="it runs on Linux, on x86-64 from SSE4.2 on and on 64-bit Arm",
-            fix="engine=\"numpy\" runs everywhere",
+            fix='engine="numpy" runs everywhere',
         )
     if name == "auto":
         _say_once()
     return NumpyEngine()
 
 
+def strict(precision: str) -> bool:
+    """Whether a precision is "strict" rather than "fast". Raises UnknownNameError for another word."""
+    if precision not in PRECISIONS:
+        near = suggest(precision, PRECISIONS)
+        raise UnknownNameError(
+            f"no precision {precision!r}",
+            why=f"known: {', '.join(PRECISIONS)}",
+            fix=f"write {near!r}" if near else "leave it out: fast",
+        )
+    return precision == "strict"
+
+
 @functools.cache
 def _say_once() -> None:
-    print("striate: no kernels for this processor; the numpy engine runs instead", file=sys.stderr)
+    sys.stderr.write("striate: no kernels for this processor; the numpy engine runs instead\n")
 
 
 def runnable(net: Network) -> Network:

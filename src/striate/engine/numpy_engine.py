@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable
+from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
 from striate.engine.vectorised import Tape, backward, forward
 from striate.network import Network, Node
 from striate.op import Declaration
@@ -135,6 +135,7 @@ class NumpyEngine(Engine):
         threads: int | None = None,
         precision: str = "fast",
     ) -> Program:
+        strict(precision)
         return NumpyProgram(runnable(net), weights)
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
