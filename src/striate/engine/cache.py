@@ -34,6 +34,7 @@ MADE = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.[0-9a-f]{16}\.new")
 
 SOURCES = (
     "engine/emit.py",
+    "engine/ir.py",
     "engine/target.py",
     "engine/kernels/*.py",
     "engine/plan/layout.py",

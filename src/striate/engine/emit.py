@@ -11,11 +11,8 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from llvmlite import ir
-
+from striate.engine import ir
 from striate.engine.target import Target
-
-I64, I32, F32, PTR, VOID = ir.IntType(64), ir.IntType(32), ir.FloatType(), ir.PointerType(), ir.VoidType()
 
 
 class Int:
@@ -107,21 +104,21 @@ class Pointer:
         return self._load(self.code.vector, offset, 4)
 
     def number(self, offset: Int | int = 0) -> Any:
-        return self._load(F32, offset, 4)
+        return self._load(ir.F32, offset, 4)
 
     def spread(self, offset: Int | int = 0) -> Any:
         """One number in every lane."""
         return self.code.spread(self.number(offset))
 
     def int(self, offset: Int | int = 0) -> Int:
-        return Int(self.code, self._load(I64, offset, 8))
+        return Int(self.code, self._load(ir.I64, offset, 8))
 
     def short(self, offset: Int | int = 0) -> Int:
         """A signed 32-bit integer."""
-        return Int(self.code, self.code.builder.sext(self._load(I32, offset, 4), I64))
+        return Int(self.code, self.code.builder.sext(self._load(ir.I32, offset, 4), ir.I64))
 
     def pointer(self, offset: Int | int = 0) -> Pointer:
-        return Pointer(self.code, self._load(PTR, offset, 8))
+        return Pointer(self.code, self._load(ir.PTR, offset, 8))
 
     def store(self, value: Any, offset: Int | int = 0) -> None:
         """Store a vector, number, integer or pointer."""
@@ -132,7 +129,7 @@ class Pointer:
     @property
     def given(self) -> Any:
         """True when the address is not null."""
-        return self.code.builder.icmp_unsigned("!=", self.value, ir.Constant(PTR, None))
+        return self.code.builder.icmp_unsigned("!=", self.value, ir.Constant(ir.PTR, None))
 
 
 class Variable:
@@ -158,15 +155,17 @@ class Variable:
 class Code:
     """One function `kernel` under construction. parameters: "p" a pointer, "i" an integer, one letter each."""
 
-    def __init__(self, target: Target, parameters: str, name: str = "kernel", lanes: int | None = None) -> None:
+    def __init__(
+        self, target: Target, parameters: str, name: str = "kernel", lanes: int | None = None
+    ) -> None:
         self.target = target
         self.lanes = lanes or target.lanes
-        self.vector = ir.VectorType(F32, self.lanes)
+        self.vector = ir.VectorType(ir.F32, self.lanes)
         self.bytes = 4 * self.lanes
         self.module = ir.Module(name)
         self.module.triple = target.triple
-        kinds = {"p": PTR, "i": I64}
-        signature = ir.FunctionType(VOID, [kinds[letter] for letter in parameters])
+        kinds = {"p": ir.PTR, "i": ir.I64}
+        signature = ir.FunctionType(ir.VOID, [kinds[letter] for letter in parameters])
         self.function = ir.Function(self.module, signature, name)
         for argument in self.function.args:
             if isinstance(argument.type, ir.PointerType):
@@ -184,25 +183,25 @@ class Code:
     def wide(self, lanes: int) -> Iterator[None]:
         """Vectors have that many lanes inside."""
         before = self.lanes
-        self.lanes, self.vector, self.bytes = lanes, ir.VectorType(F32, lanes), 4 * lanes
+        self.lanes, self.vector, self.bytes = lanes, ir.VectorType(ir.F32, lanes), 4 * lanes
         yield
-        self.lanes, self.vector, self.bytes = before, ir.VectorType(F32, before), 4 * before
+        self.lanes, self.vector, self.bytes = before, ir.VectorType(ir.F32, before), 4 * before
 
     # values
 
     def int(self, value: Int | int) -> Int:
-        return value if isinstance(value, Int) else Int(self, ir.Constant(I64, value))
+        return value if isinstance(value, Int) else Int(self, ir.Constant(ir.I64, value))
 
     def number(self, value: float) -> Any:
-        return ir.Constant(F32, float(value))
+        return ir.Constant(ir.F32, float(value))
 
     def spread(self, number: Any) -> Any:
         """A number, given as float or as value, in every lane."""
         if isinstance(number, int | float):
             return ir.Constant(self.vector, [float(number)] * self.lanes)
         undefined = ir.Constant(self.vector, ir.Undefined)
-        first = self.builder.insert_element(undefined, number, ir.Constant(I32, 0))
-        mask = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        first = self.builder.insert_element(undefined, number, ir.Constant(ir.I32, 0))
+        mask = ir.Constant(ir.VectorType(ir.I32, self.lanes), [0] * self.lanes)
         return self.builder.shuffle_vector(first, undefined, mask)
 
     def variable(self, value: Any) -> Variable:
@@ -211,8 +210,8 @@ class Code:
     def buffer(self, count: int) -> Pointer:
         """Room for that many 8-byte items on the stack."""
         with self.builder.goto_entry_block():
-            slot = self.builder.alloca(I64, count)
-            slot.type = PTR  # llvmlite still gives it the typed pointer that LLVM no longer has
+            slot = self.builder.alloca(ir.I64, count)
+            slot.type = ir.PTR  # llvmlite still gives it the typed pointer that LLVM no longer has
             return Pointer(self, slot)
 
     # arithmetic on vectors and numbers
@@ -268,7 +267,7 @@ class Code:
         head, body, done = (b.append_basic_block(part) for part in ("head", "body", "done"))
         b.branch(head)
         b.position_at_end(head)
-        phi = b.phi(I64)
+        phi = b.phi(ir.I64)
         phi.add_incoming(start.value, before)
         index = Int(self, phi)
         b.cbranch(index < stop, body, done)
@@ -287,7 +286,7 @@ class Code:
         body, done = b.append_basic_block("body"), b.append_basic_block("done")
         b.branch(body)
         b.position_at_end(body)
-        phi = b.phi(I64)
+        phi = b.phi(ir.I64)
         phi.add_incoming(self.int(0).value, before)
         index = Int(self, phi)
         yield index
@@ -313,7 +312,7 @@ class Code:
         switch = b.switch(value.value, done)
         for number in numbers:
             block = b.append_basic_block("case")
-            switch.add_case(ir.Constant(I64, number), block)
+            switch.add_case(ir.Constant(ir.I64, number), block)
             b.position_at_end(block)
             yield number
             b.branch(done)
@@ -321,16 +320,16 @@ class Code:
 
     def lanes_of(self, vector: Any, lanes: Sequence[int]) -> Any:
         """The vector of these lanes of a vector."""
-        mask = ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes))
+        mask = ir.Constant(ir.VectorType(ir.I32, len(lanes)), list(lanes))
         return self.builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
 
     def shuffle(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
         """The vector of these lanes of a and b, counted on through both."""
-        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(I32, len(lanes)), list(lanes)))
+        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.I32, len(lanes)), list(lanes)))
 
     def insert(self, vector: Any, number: Any, lane: int) -> Any:
         """The vector with a number in one lane."""
-        return self.builder.insert_element(vector, number, ir.Constant(I32, lane))
+        return self.builder.insert_element(vector, number, ir.Constant(ir.I32, lane))
 
     def unordered(self, a: Any, b: Any) -> Any:
         """True where a or b is not a number."""
@@ -343,7 +342,7 @@ class Code:
 
     def float(self, value: Int) -> Any:
         """An integer as a number."""
-        return self.builder.sitofp(value.value, F32)
+        return self.builder.sitofp(value.value, ir.F32)
 
     def select(self, condition: Any, a: Any, b: Any) -> Any:
         """a where the condition holds, else b."""
@@ -355,23 +354,29 @@ class Code:
 
     def null_unless(self, condition: Any, address: Pointer) -> Pointer:
         """The address, or null where the condition does not hold."""
-        return Pointer(self, self.builder.select(condition, address.value, ir.Constant(PTR, None)))
+        return Pointer(self, self.builder.select(condition, address.value, ir.Constant(ir.PTR, None)))
 
     def call(self, function: Pointer, *values: Int | int | Pointer) -> None:
         """Call a kernel by its address."""
-        plain = [value.value if isinstance(value, Int | Pointer) else self.int(value).value for value in values]
-        kind = ir.FunctionType(VOID, [value.type for value in plain])
+        plain = [
+            value.value if isinstance(value, Int | Pointer) else self.int(value).value for value in values
+        ]
+        kind = ir.FunctionType(ir.VOID, [value.type for value in plain])
         self.builder.call(_Address(kind, function.value), plain)
 
     # what threads share
 
     def shared(self, at: Pointer) -> Int:
         """A number that other threads change."""
-        return Int(self, self.builder.load_atomic(at.value, "seq_cst", 8, typ=I64))
+        return Int(self, self.builder.load_atomic(at.value, "seq_cst", 8, typ=ir.I64))
 
     def publish(self, at: Pointer, value: Int | int | Pointer) -> None:
         """Store a number, or an address, for other threads to see."""
-        number = self.int(value).value if not isinstance(value, Pointer) else self.builder.ptrtoint(value.value, I64)
+        number = (
+            self.int(value).value
+            if not isinstance(value, Pointer)
+            else self.builder.ptrtoint(value.value, ir.I64)
+        )
         self.builder.atomic_rmw("xchg", at.value, number, "seq_cst")
 
     def count(self, at: Pointer, by: int = 1) -> Int:
@@ -401,13 +406,13 @@ class Code:
         if self.intel:
             self._instruction("x86.sse2.pause")
         else:
-            self._instruction("aarch64.hint", ir.Constant(I32, 1))
+            self._instruction("aarch64.hint", ir.Constant(ir.I32, 1))
 
     def clock(self) -> Int:
         """A counter of the processor's that runs at a constant rate; 0 where a program may not read it."""
         if not self.intel:
             return self.int(0)
-        return Int(self, self._instruction("readcyclecounter", kind=I64))
+        return Int(self, self._instruction("readcyclecounter", kind=ir.I64))
 
     @contextlib.contextmanager
     def flushing(self) -> Iterator[None]:
@@ -416,18 +421,18 @@ class Code:
         if self.intel:
             self._instruction("x86.sse.stmxcsr", kept.value)
             self._instruction("x86.sse.stmxcsr", (kept + 8).value)
-            old = self.builder.load((kept + 8).value, typ=I32)
-            self.builder.store(self.builder.or_(old, ir.Constant(I32, 0x8040)), (kept + 8).value)
+            old = self.builder.load((kept + 8).value, typ=ir.I32)
+            self.builder.store(self.builder.or_(old, ir.Constant(ir.I32, 0x8040)), (kept + 8).value)
             self._instruction("x86.sse.ldmxcsr", (kept + 8).value)
             yield
             self._instruction("x86.sse.ldmxcsr", kept.value)
         else:
-            old = self._instruction("aarch64.get.fpcr", kind=I64)
-            self._instruction("aarch64.set.fpcr", self.builder.or_(old, ir.Constant(I64, 1 << 24)))
+            old = self._instruction("aarch64.get.fpcr", kind=ir.I64)
+            self._instruction("aarch64.set.fpcr", self.builder.or_(old, ir.Constant(ir.I64, 1 << 24)))
             yield
             self._instruction("aarch64.set.fpcr", old)
 
-    def _instruction(self, name: str, *values: Any, kind: Any = VOID) -> Any:
+    def _instruction(self, name: str, *values: Any, kind: Any = ir.VOID) -> Any:
         """One of LLVM's names for an instruction."""
         full = f"llvm.{name}"
         found = self.module.globals.get(full)
@@ -437,11 +442,11 @@ class Code:
 
     def opaque(self, value: Pointer) -> Pointer:
         """The same address, as one that the optimiser knows nothing of: loads through it are not merged with others."""
-        kind = ir.FunctionType(PTR, [PTR])
+        kind = ir.FunctionType(ir.PTR, [ir.PTR])
         return Pointer(self, self.builder.asm(kind, "", "=r,0", [value.value], side_effect=False))
 
     def prefetch(self, at: Pointer) -> None:
-        self._instruction("prefetch.p0", at.value, *(ir.Constant(I32, k) for k in (0, 3, 1)))
+        self._instruction("prefetch.p0", at.value, *(ir.Constant(ir.I32, k) for k in (0, 3, 1)))
 
     def finish(self) -> str:
         """The function's text, in LLVM's language."""
@@ -453,8 +458,8 @@ class Code:
 class _Address:
     """A function known by its address only, in the form llvmlite's call wants."""
 
-    def __init__(self, kind: ir.FunctionType, value: Any) -> None:
-        self.type, self.function_type, self._value = PTR, kind, value
+    def __init__(self, kind: Any, value: Any) -> None:
+        self.type, self.function_type, self._value = ir.PTR, kind, value
 
     def get_reference(self) -> str:
         return str(self._value.get_reference())
@@ -501,4 +506,13 @@ def assembly(target: Target, text: str) -> str:
     return str(machine(target).emit_assembly(optimised(target, text)))
 
 
-__all__: Sequence[str] = ("Code", "Int", "Pointer", "Variable", "assembly", "machine", "object_code", "optimised")
+__all__: Sequence[str] = (
+    "Code",
+    "Int",
+    "Pointer",
+    "Variable",
+    "assembly",
+    "machine",
+    "object_code",
+    "optimised",
+)

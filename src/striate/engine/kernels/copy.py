@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
-
+from striate.engine import ir
 from striate.engine.emit import Code, Int, Pointer
 from striate.engine.target import Target
 

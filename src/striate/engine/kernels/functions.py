@@ -13,9 +13,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from llvmlite import ir
-
-from striate.engine.emit import I32, I64, Code
+from striate.engine import ir
+from striate.engine.emit import Code
 
 EXP = (0.5, 0.166665181517601, 0.04166620597243309, 0.008368953131139278, 0.0013950603315606713)
 """(e^r - 1 - r) / r² for |r| ≤ ln 2 / 2; e^r is off by 3e-9 at most."""
@@ -57,7 +56,7 @@ class Functions:
 
     def __init__(self, code: Code) -> None:
         self.code = code
-        self.words = ir.VectorType(I32, code.lanes)
+        self.words = ir.VectorType(ir.I32, code.lanes)
 
     # small pieces
 
@@ -108,9 +107,9 @@ class Functions:
         name = "llvm.x86.avx512.mask.scalef.ps.512"
         found = code.module.globals.get(name)
         if found is None:
-            kinds = [code.vector, code.vector, code.vector, ir.IntType(16), I32]
+            kinds = [code.vector, code.vector, code.vector, ir.IntType(16), ir.I32]
             found = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
-        mask, current = ir.Constant(ir.IntType(16), -1), ir.Constant(I32, 4)
+        mask, current = ir.Constant(ir.IntType(16), -1), ir.Constant(ir.I32, 4)
         return code.builder.call(found, [value, n, value, mask, current])
 
     def _reduced(self, x: Any, bias: int) -> tuple[Any, Any, Any]:
@@ -288,7 +287,7 @@ class _Wide:
     def __init__(self, functions: Functions) -> None:
         self.code = functions.code
         self.kind = ir.VectorType(ir.DoubleType(), self.code.lanes)
-        self.words = ir.VectorType(I64, self.code.lanes)
+        self.words = ir.VectorType(ir.I64, self.code.lanes)
 
     def spread(self, value: float) -> Any:
         return ir.Constant(self.kind, [value] * self.code.lanes)

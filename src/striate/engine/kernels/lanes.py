@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llvmlite import ir
-
-from striate.engine.emit import I32, Code, Int
+from striate.engine import ir
+from striate.engine.emit import Code, Int
 
 
 def inside(code: Code, count: Int) -> Any:
     """True in the first `count` lanes; in all where there are not more."""
-    kind = ir.VectorType(I32, code.lanes)
+    kind = ir.VectorType(ir.I32, code.lanes)
     least = count.least(code.lanes)
-    number = code.builder.trunc(least.value, I32)
+    number = code.builder.trunc(least.value, ir.I32)
     undefined = ir.Constant(kind, ir.Undefined)
-    first = code.builder.insert_element(undefined, number, ir.Constant(I32, 0))
+    first = code.builder.insert_element(undefined, number, ir.Constant(ir.I32, 0))
     spread = code.builder.shuffle_vector(first, undefined, ir.Constant(kind, [0] * code.lanes))
     return code.builder.icmp_signed("<", ir.Constant(kind, list(range(code.lanes))), spread)
 
@@ -28,4 +27,4 @@ def fold(code: Code, vector: Any, combine: Callable[[Any, Any], Any]) -> Any:
         count //= 2
         low, high = code.lanes_of(vector, range(count)), code.lanes_of(vector, range(count, 2 * count))
         vector = combine(low, high)
-    return code.builder.extract_element(vector, ir.Constant(I32, 0))
+    return code.builder.extract_element(vector, ir.Constant(ir.I32, 0))

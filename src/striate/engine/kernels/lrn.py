@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numpy.typing import NDArray
 
-from striate.engine.emit import I32, Code
+from striate.engine import ir
+from striate.engine.emit import Code
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import inside
 from striate.engine.kernels.record import record
@@ -46,7 +46,7 @@ def emit(target: Target, expression: str, size: int) -> str:
 
     def moved(low: Any, high: Any, by: int) -> Any:
         """Lanes by … by + lanes of two vectors side by side."""
-        mask = ir.Constant(ir.VectorType(I32, lanes), list(range(by, by + lanes)))
+        mask = ir.Constant(ir.VectorType(ir.I32, lanes), list(range(by, by + lanes)))
         return code.builder.shuffle_vector(low, high, mask)
 
     with code.loop(block, end_block) as part:

@@ -22,14 +22,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llvmlite import ir
-
-from striate.engine.emit import I32, PTR, Code, Int, Pointer, Variable
+from striate.engine import ir
+from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels import expression
 from striate.engine.kernels.functions import Functions
 from striate.engine.target import Target
 
-F64 = ir.DoubleType()
 Env = Mapping[int, Int]
 """Loop variable -> its value here; the vectorised one: that of lane 0."""
 
@@ -158,8 +156,8 @@ class _Nest:
 
     # arithmetic
 
-    def double(self) -> ir.VectorType:
-        return ir.VectorType(F64, self.code.lanes)
+    def double(self) -> Any:
+        return ir.VectorType(ir.F64, self.code.lanes)
 
     def neutral(self) -> Any:
         """What a reduction begins with."""
@@ -281,7 +279,7 @@ class _Nest:
 
     def masked(self, at: Pointer, axes: Sequence[Any], env: Env, outside: float) -> Any:
         """Neighbouring numbers where they are inside, lane by lane; nothing is touched where they are not."""
-        code, build, kind = self.code, self.code.builder, ir.VectorType(I32, self.code.lanes)
+        code, build, kind = self.code, self.code.builder, ir.VectorType(ir.I32, self.code.lanes)
         mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), [True] * code.lanes)
         for axis in axes:
             if not axis[5]:
@@ -290,23 +288,23 @@ class _Nest:
                 _, real = self.place([axis], env)
                 lanes = self.everywhere(real, ir.IntType(1))
             else:
-                first = self.everywhere(build.trunc(self.position(axis, env).value, I32), I32)
+                first = self.everywhere(build.trunc(self.position(axis, env).value, ir.I32), ir.I32)
                 here = build.add(first, ir.Constant(kind, list(range(code.lanes))))
                 lanes = build.icmp_unsigned("<", here, ir.Constant(kind, [axis[5]] * code.lanes))
             mask = build.and_(mask, lanes)
         name = f"llvm.masked.load.v{code.lanes}f32.p0"
         found = code.module.globals.get(name)
         if found is None:
-            kinds = [PTR, I32, mask.type, code.vector]
+            kinds = [ir.PTR, ir.I32, mask.type, code.vector]
             found = ir.Function(code.module, ir.FunctionType(code.vector, kinds), name)
-        return build.call(found, [at.value, ir.Constant(I32, 4), mask, code.spread(outside)])
+        return build.call(found, [at.value, ir.Constant(ir.I32, 4), mask, code.spread(outside)])
 
     def everywhere(self, value: Any, kind: Any) -> Any:
         """A value in all lanes."""
         lanes, build = self.code.lanes, self.code.builder
         undefined = ir.Constant(ir.VectorType(kind, lanes), ir.Undefined)
-        first = build.insert_element(undefined, value, ir.Constant(I32, 0))
-        return build.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
+        first = build.insert_element(undefined, value, ir.Constant(ir.I32, 0))
+        return build.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.I32, lanes), [0] * lanes))
 
     def strided(self, at: Pointer, stride: int) -> Any:
         """A vector of numbers that many bytes apart."""
@@ -339,7 +337,7 @@ class _Nest:
         for lane in range(code.lanes):
             here = self.moved(env, lane)
             to = base + self.place(axes, here)[0]
-            to.store(code.builder.extract_element(value, ir.Constant(I32, lane)))
+            to.store(code.builder.extract_element(value, ir.Constant(ir.I32, lane)))
             self.fill(to, here)
 
     def fill(self, at: Pointer, env: Env) -> None:
