@@ -432,12 +432,14 @@ class Code:
             yield
             self._instruction("aarch64.set.fpcr", old)
 
-    def _instruction(self, name: str, *values: Any, kind: Any = ir.VOID) -> Any:
-        """One of LLVM's names for an instruction."""
+    def _instruction(self, name: str, *values: Any, kind: Any = None) -> Any:
+        """One of LLVM's names for an instruction; kind: of its result, by default none."""
         full = f"llvm.{name}"
         found = self.module.globals.get(full)
         if found is None:
-            found = ir.Function(self.module, ir.FunctionType(kind, [value.type for value in values]), full)
+            found = ir.Function(
+                self.module, ir.FunctionType(kind or ir.VOID, [value.type for value in values]), full
+            )
         return self.builder.call(found, values)
 
     def opaque(self, value: Pointer) -> Pointer:
