@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import queue
+import shutil
 import signal
 import struct
 import subprocess
@@ -220,6 +221,8 @@ class _Progress:
         if not (self._seen and self._redraws) or time.monotonic() - self._began < PATIENCE:
             return
         text = f"compiling kernels for this processor, once: {self._done} of {self._total}"
+        if len(text) >= shutil.get_terminal_size().columns:
+            text = f"compiling kernels: {self._done} of {self._total}"
         if text != self._said:
             self._said = text
             self._write("\r" + text)
