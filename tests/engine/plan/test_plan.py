@@ -1,0 +1,161 @@
+"""The plan: tasks cover their step, values that live together do not share memory, and choices follow their rules."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+import striate as st
+from striate.engine.plan.layout import ALIGN, Layout
+from striate.engine.plan.plan import Plan, plan
+from striate.engine.plan.steps import Context, Step, divided
+from striate.engine.target import AVX2, AVX512, NEON
+from striate.network import Builder, Network
+from striate.ops import Add, Concat, Conv, Relu
+from striate.tensor import TensorSpec
+from striate.weights import initialise
+
+CHAIN = "20x20x3 -> conv 3x3 40 pad 1 bias off -> bn -> relu -> dwconv 3 pad 1 -> relu6 -> conv 1x1 24 -> maxpool 2 -> flatten -> fc 10"
+BLOCK = 1 << 12
+
+
+def planned(net: Network, batch: int = 1, threads: int = 1, target: Any = AVX512, **more: Any) -> Plan:
+    (name,) = net.inputs
+    spec = net.input
+    whole = Network(net.name, {name: TensorSpec((batch, *spec.shape[1:]), spec.axes)}, net.nodes, net.outputs)
+    return plan(whole, initialise(net), net.outputs, Context(target, threads, **more))
+
+
+def branched() -> Network:
+    """Three branches, a concatenation of concatenations, a residual and a value that is read late."""
+    b = Builder("branched", (3, 16, 16))
+    x = b(Conv(32, 3, padding=1), b.input, name="first")
+    left = b(Conv(16, 1), x, name="left")
+    right = b(Conv(32, 3, padding=1), x, name="right")
+    both = b(Concat(), left, right, name="both")
+    third = b(Conv(32, 3, padding=1), both, name="third")
+    every = b(Concat(), left, right, third, name="every")
+    last = b(Conv(32, 1), every, name="last")
+    return b.build(b(Relu(), b(Add(), last, x, name="sum"), name="relu"))
+
+
+@pytest.mark.parametrize("name", ["lenet5", "cifar_resnet20", "squeezenet1_1", "densenet121"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_values_that_live_together_lie_apart(name: str, batch: int) -> None:
+    made = planned(st.create(name), batch)
+    life: dict[Any, tuple[int, int]] = {}
+    for step, epoch in zip(made.steps, made.epochs, strict=True):
+        for value in (*step.reads, *step.writes):
+            if not value.root.outside:
+                first, last = life.get(value.root, (epoch, epoch))
+                life[value.root] = min(first, epoch), max(last, epoch)
+    places = made.arena.offsets
+    assert set(places) == set(life)
+    for a, (a_first, a_last) in life.items():
+        assert places[a] % ALIGN == 0
+        assert places[a] + a.layout.bytes <= made.arena.bytes
+        for b, (b_first, b_last) in life.items():
+            if a is not b and a_first <= b_last and b_first <= a_last:
+                apart = places[a] + a.layout.bytes <= places[b] or places[b] + b.layout.bytes <= places[a]
+                assert apart, f"{a.name} and {b.name}"
+
+
+@pytest.mark.parametrize("name", ["cifar_resnet20", "squeezenet1_1", "mobilenet_v2"])
+def test_no_step_reads_what_its_own_epoch_writes(name: str) -> None:
+    made = planned(st.create(name), threads=2)
+    for epoch in set(made.epochs):
+        steps = [step for step, when in zip(made.steps, made.epochs, strict=True) if when == epoch]
+        for step in steps:
+            for other in steps:
+                written = {value.root for value in other.writes}
+                assert step is other or not written & {value.root for value in step.reads}, step.unit.name
+
+
+@given(
+    some.integers(0, 300), some.integers(0, 40), some.integers(1, 64), some.booleans(), some.booleans(),
+    some.floats(0, 1e10),
+)  # fmt: skip
+def test_tasks_cover_a_step_once(
+    rows: int, parts: int, threads: int, by_parts: bool, whole: bool, flops: float
+) -> None:
+    step = object.__new__(Step)
+    step.rows, step.parts, step.by_parts, step.whole, step.flops = rows, parts, by_parts, whole, flops
+    step.weights, step.reads, step.writes = 0, [], []
+    seen = [0] * (rows * parts)
+    for first, last, part, end in divided(step, threads):
+        assert not (whole and by_parts) or (first, last) == (0, rows)
+        for row in range(first, last):
+            for at in range(part, end):
+                seen[row * parts + at] += 1
+    assert seen == [1] * (rows * parts)
+
+
+def test_a_chain_becomes_few_units() -> None:
+    names = {step.unit.name for step in planned(st.parse(CHAIN)).steps}
+    assert names == {"input", "conv1 + bn1 + relu1", "conv2 + relu61", "conv3", "maxpool1", "fc1"}
+
+
+def test_concatenations_lie_in_one_place() -> None:
+    made = planned(branched())
+    assert not [step for step in made.steps if step.algorithm == "copy"]
+    roots = {value.name: value.root.name for step in made.steps for value in step.writes if not value.outside}
+    assert roots["left"] == roots["right"] == roots["third"] == "every"
+
+
+def test_a_residual_is_added_in_the_store() -> None:
+    made = planned(branched())
+    assert {step.unit.residual.name for step in made.steps if step.unit.residual is not None} == {"first"}
+
+
+def test_a_value_that_is_wanted_stays() -> None:
+    net = st.parse("8x8x3 -> conv 3x3 8 -> bn -> relu -> flatten -> fc 4")
+    weights = initialise(net)
+    made = plan(net, weights, ["conv1", "bn1", "fc1"], Context(AVX512, 1))
+    assert {"conv1", "bn1", "relu1 + fc1"} - {step.unit.name for step in made.steps} == {"relu1 + fc1"}
+    assert set(made.outputs) == {"conv1", "bn1", "fc1"}
+
+
+def test_strict_keeps_to_plain_sums() -> None:
+    net = st.parse("56x56x64 -> conv 3x3 64 pad 1")
+    fast, strict = ({step.algorithm for step in planned(net, strict=s).steps} for s in (False, True))
+    assert any(name.startswith("F(") for name in fast)
+    assert not any(name.startswith("F(") for name in strict)
+
+
+def test_heavy_weights_are_shared_out_among_threads() -> None:
+    made = planned(st.parse("7x7x512 -> conv 1x1 2048"), threads=2)
+    (step,) = [step for step in made.steps if step.algorithm == "direct"]
+    assert step.by_parts and len({task[2:] for task in step.tasks}) == len(step.tasks) >= 2
+
+
+@given(
+    some.integers(0, 3), some.integers(1, 70), some.integers(1, 9), some.integers(1, 9),
+    some.sampled_from([1, 3, 8, 16]), some.tuples(*[some.integers(0, 3)] * 4),
+)  # fmt: skip
+def test_a_layout_is_as_long_as_its_last_number(
+    images: int, channels: int, height: int, width: int, lanes: int, pads: tuple[int, int, int, int]
+) -> None:
+    layout = Layout(images, channels, height, width, lanes, *pads)
+    last = (layout.blocks - 1) * layout.block + layout.origin + (height - 1) * layout.row
+    end = last + (width - 1) * layout.pixel + 4 * lanes
+    assert layout.bytes == images * layout.image
+    assert end <= layout.image
+    assert lanes == 1 or (layout.block % ALIGN == 0 and layout.block % BLOCK != 0)
+    wider = layout.bordered(9, 0, 0, 1)
+    assert wider.pads == (9, pads[1], pads[2], max(pads[3], 1))
+
+
+@pytest.mark.parametrize("target", [AVX2, NEON], ids=lambda target: target.name)
+def test_other_processors_get_plans_too(target: Any) -> None:
+    made = planned(st.create("mobilenet_v2"), target=target)
+    assert {step.unit.name for step in made.steps} == {s.unit.name for s in planned(st.create("mobilenet_v2")).steps}
+    assert all(value.root.lanes in (1, 3, 8) for step in made.steps for value in step.writes)
+
+
+def test_the_context_knows_where_weights_come_from() -> None:
+    context = dataclasses.replace(Context(AVX512, 1), last=32 << 20)
+    assert context.reading(1 << 20).memory > context.reading(1 << 30).memory == context.memory
