@@ -29,11 +29,7 @@ def drawn(net: Network, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def images(net: Network, count: int, seed: int = 0) -> np.ndarray:
-    return (
-        np.random.default_rng(seed)
-        .standard_normal((count, *net.input.without_batch))
-        .astype(np.float32)
-    )
+    return np.random.default_rng(seed).standard_normal((count, *net.input.without_batch)).astype(np.float32)
 
 
 def made(net: Network, weights, threads: int = 1, strict: bool = False, target: Target | None = None):

@@ -78,3 +78,47 @@ def test_samples(k):
         return
     specs = [spec_of(shape, entry.get("axes", "")) for shape in entry["inputs"]]
     check(op_of(word, entry), specs, batches=(1, 2))
+
+
+@st.composite
+def windowed(draw: st.DrawFn) -> tuple[Op, list[TensorSpec]]:
+    """A convolution or pooling of 1, 2 or 3 axes: strides beyond the kernel, borders larger than the map, groups."""
+    rank = draw(st.sampled_from([1, 2, 2, 2, 3]))
+    sizes = [draw(st.integers(1, {1: 40, 2: 13, 3: 5}[rank])) for _ in range(rank)]
+    channels = draw(st.sampled_from([*CHANNELS, 16, 32]))
+    small = st.integers(1, 5 if rank < 3 else 3)
+    pads = st.sampled_from([0, 1, 2, 3, 11] if rank < 3 else [0, 1, 3])
+    kernel, stride = (draw(st.tuples(*[small] * rank)) for _ in range(2))
+    if draw(st.integers(0, 3)) == 0:
+        stride = tuple(s + 6 for s in stride)
+    dilation = draw(st.just(1) | st.tuples(*[st.integers(1, 4)] * rank))
+    pad = draw(st.tuples(*[st.tuples(pads, pads)] * rank))
+    groups = draw(st.sampled_from([1, 1, *(g for g in (2, 4, channels) if channels % g == 0)]))
+    filters = groups * draw(st.sampled_from([1, 2, 3, 17]))
+    make = draw(st.sampled_from(["conv", "conv", "tconv", "max", "average"]))
+    common = {"kernel": kernel, "stride": stride, "padding": pad}
+    mode = draw(st.sampled_from(["zeros", "zeros", "reflect", "replicate", "circular", "symmetric"]))
+    try:
+        match make:
+            case "conv":
+                op: Op = Conv(filters, **common, dilation=dilation, groups=groups, mode=mode)
+            case "tconv":
+                op = ConvTranspose(filters, **{**common, "padding": 0}, dilation=dilation, groups=groups)
+            case "max":
+                op = MaxPool(**common, dilation=dilation)
+            case _:
+                op = AvgPool(**common, count_include_pad=draw(st.booleans()))
+        spec = spec_of([channels, *sizes])
+        declaration = op.declare(spec)
+    except StriateError:
+        reject()
+    if max(s.domain.volume for s in declaration.statements) > LARGEST:
+        reject()
+    return op, [spec]
+
+
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@settings(max_examples=40)
+@given(windowed())
+def test_windows_of_any_geometry(target, case):
+    check(*case, target=target, batches=(1, 3))

@@ -1,0 +1,256 @@
+"""Whole networks through the compiled engine, against the numpy engine in float64."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import network_strategies
+import striate
+from engine.compiled import FAST, STRICT, agree, algorithms, drawn, images, made, wanted
+from engine.kernels.support import targets
+from laws.networks import networks as windowed
+from striate.engine.interface import get
+from striate.models import catalogue
+from striate.network import Builder, Network
+from striate.ops import Add, BatchNorm, Concat, Conv, Flatten, Linear, MaxPool, Relu
+
+pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
+
+LARGEST = 3_000_000
+"""Terms of an image's sums that a test computes in float64."""
+TESTS = Path(__file__).parents[1]
+
+
+def small(net: Network) -> bool:
+    declared = net.declarations.values()
+    volumes = [s.domain.volume for d in declared for s in d.statements]
+    return (
+        all(d.statements for d in declared)
+        and sum(volumes) <= LARGEST
+        and all(spec.elements for spec in net.specs.values())
+    )
+
+
+ANY = network_strategies.networks(max_nodes=10) | network_strategies.chains(max_nodes=10)
+WINDOWED = st.sampled_from([1, 2, 2, 3]).flatmap(lambda rank: windowed(rank, "local", max_nodes=9))
+NETWORKS = ANY | WINDOWED
+
+
+@settings(max_examples=60)
+@given(NETWORKS, st.integers(0, 3), st.sampled_from([1, 2, 3]), st.booleans())
+def test_generated_networks(net, seed, threads, strict):
+    """Outputs alone, where values may be fused away, and then every value by name."""
+    assume(small(net))
+    weights = drawn(net, seed)
+    program = made(net, weights, threads, strict)
+    for size, names in ((2, ()), (1, tuple(net.specs))):
+        agree(net, weights, images(net, size, seed), program, names, STRICT if strict else FAST)
+
+
+@settings(max_examples=25)
+@given(NETWORKS, st.data())
+def test_some_values_of_a_network(net, data):
+    """Whatever is asked for, inputs and doubles included, is what the numpy engine gives."""
+    assume(small(net))
+    weights = drawn(net)
+    names = data.draw(st.lists(st.sampled_from(sorted(net.specs)), min_size=1, max_size=4))
+    agree(net, weights, images(net, 3), made(net, weights, threads=2), names)
+
+
+def branched() -> Network:
+    """Winograd, a strided and a 1x1 convolution, a residual, a concatenation, pooling, a classifier; two outputs."""
+    build = Builder("branched", input=(3, 34, 33))
+    x = build(Relu(), build(BatchNorm(), build(Conv(32, 7, stride=2, padding=3, bias=False), build.input)))
+    x = build(MaxPool(3, stride=2, padding=1), x)
+    y = build(Relu(), build(Conv(32, 3, padding=1), x))
+    y = build(Relu(), build(Add(), build(Conv(32, 3, padding=1), y), x))
+    z = build(Concat(), build(Conv(17, 1), y), build(Conv(32, 3, padding=1), y))
+    w = build(Conv(100, 3, stride=2, padding=1), z)
+    return build.build(build(Linear(10), build(Flatten(), w)), z)
+
+
+def test_the_same_whatever_the_threads():
+    """No task depends on who runs it: with the same algorithms the results are the same to the last bit."""
+    net = branched()
+    weights, x = drawn(net), images(net, 3)
+    programs = [made(net, weights, threads) for threads in (1, 2, 3, 5)]
+    ways = {tuple(s.algorithm + s.tile for s in p.bound(3, net.outputs).plan.steps) for p in programs}
+    results = [program(x) for program in programs]
+    for result in results[1:]:
+        for found, first in zip(result, results[0], strict=True):
+            np.testing.assert_allclose(found, first, rtol=0, atol=FAST * np.abs(first).max())
+            if len(ways) == 1:
+                np.testing.assert_array_equal(found, first)
+
+
+@settings(max_examples=15)
+@given(NETWORKS, st.sampled_from([2, 5]))
+def test_the_same_again(net, count):
+    """Repeated runs are equal to the last bit, whatever ran in between; a batch is its images; weights stay."""
+    assume(small(net))
+    weights, x = drawn(net), images(net, count)
+    kept = {name: array.copy() for name, array in weights.items()}
+    program = made(net, weights, threads=2)
+    with np.errstate(all="ignore"):
+        first = program.values(x, net.outputs)
+        single = [program.values(image[None], net.outputs) for image in x]
+        again = program.values(x, net.outputs)
+    for name, (exact, plain) in wanted(net, weights, x).items():
+        np.testing.assert_array_equal(first[name], again[name])
+        together = np.concatenate([one[name] for one in single])
+        finite = np.isfinite(exact)
+        allowed = max(FAST * np.abs(exact[finite]).max(initial=1e-30), 8 * plain.max(initial=0.0))
+        assert np.abs(together[finite] - first[name][finite]).max(initial=0.0) <= allowed
+    for name, array in weights.items():
+        np.testing.assert_array_equal(array, kept[name])
+
+
+def test_weights_are_those_of_the_time_of_making():
+    net = branched()
+    weights, x = drawn(net), images(net, 1)
+    program = made(net, weights)
+    before = program(x)
+    for array in weights.values():
+        array += 1
+    for found, first in zip(program(x), before, strict=True):
+        np.testing.assert_array_equal(found, first)
+    for found, first in zip(
+        program(images(net, 2)), wanted(net, drawn(net), images(net, 2)).values(), strict=True
+    ):
+        np.testing.assert_allclose(found, first[0], rtol=0, atol=FAST * np.abs(first[0]).max())
+
+
+def test_strict_takes_no_winograd():
+    """The same network runs Winograd's algorithm when it may, and none of it when errors must be smallest."""
+    build = Builder("plain", input=(64, 56, 56))
+    net = build.build(build(Conv(64, 3, padding=1), build.input))
+    weights, x = drawn(net), images(net, 1)
+    for strict, tolerance in ((False, FAST), (True, STRICT)):
+        program = made(net, weights, strict=strict)
+        found = [
+            name for name in algorithms(program, 1) if "winograd" in name.lower() or name.startswith("F(")
+        ]
+        assert bool(found) != strict, algorithms(program, 1)
+        agree(net, weights, x, program, tolerance=tolerance)
+
+
+@pytest.mark.parametrize("place", ["input", "weight"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9x9x17 -> conv 3 20 pad 1 /2 -> relu -> maxpool 2",
+        "9x9x17 -> conv 1 20 -> silu -> avgpool 2",
+        "9x9x16 -> dwconv 3 pad same -> relu6 -> gap -> flatten -> fc 5",
+        "9x9x16 -> conv 5 32 groups 2 -> sigmoid -> softmax",
+        "9x9x3 -> tconv 2 4 /2 -> gn 2 -> hardswish",
+        "9x9x3 -> conv 7 33 /2 -> ln -> gelu -> gmp",
+    ],
+)
+def test_nan_and_infinity_travel(text, bad, place):
+    """Where sums are plain, a number that is none spoils what it spoils in numpy, and nothing else."""
+    net = striate.parse(text)
+    weights, x = drawn(net), images(net, 2)
+    if place == "input":
+        x[1, 0, 4, 4] = bad
+    else:
+        next(iter(weights.values())).flat[3] = bad
+    names = tuple(net.specs)
+    with np.errstate(all="ignore"):
+        numpy = get("numpy").compile(net, weights).values(x, names)
+        found = made(net, weights, threads=2, strict=True).values(x, names)
+    for name in names:
+        np.testing.assert_array_equal(np.isnan(found[name]), np.isnan(numpy[name]), err_msg=name)
+        infinite = np.isinf(numpy[name])
+        np.testing.assert_array_equal(found[name][infinite], numpy[name][infinite], err_msg=name)
+
+
+SIZES = {"inception_v3": 107, "unet": 188, "googlenet": 64}
+"""Inputs of the catalogue's families in these tests, where 64 does not do."""
+
+
+def reduced(name: str) -> Network:
+    """A network of the catalogue at the smallest input of a few that all its layers can do with."""
+    net = striate.create(name)
+    channels, height, _ = net.input.without_batch
+    for size in (SIZES.get(name, 64), 96, 128, 188):
+        if size >= height:
+            return net
+        try:
+            made = striate.create(name, input=(channels, size, size))
+            _ = made.specs
+            return made
+        except striate.StriateError:
+            continue
+    return net
+
+
+def lightest() -> list[str]:
+    """The entry of every family with the fewest parameters."""
+    families: dict[str, catalogue.Entry] = {}
+    for entry in catalogue.entries():
+        kept = families.setdefault(entry.family.name, entry)
+        if (entry.params or 1e12) < (kept.params or 1e12):
+            families[entry.family.name] = entry
+    return sorted(entry.name for entry in families.values())
+
+
+def moved(net: Network) -> dict[str, np.ndarray]:
+    """Initial weights, which keep numbers about as large as they are, and statistics and biases that have moved."""
+    rng = np.random.default_rng(1)
+    weights = dict(striate.Model(net, seed=0, engine="numpy").weights)
+    for name, parameter in net.parameters.items():
+        if parameter.kind == "variance":
+            weights[name] = rng.uniform(0.5, 1.5, parameter.shape).astype(np.float32)
+        elif len(parameter.shape) == 1:
+            weights[name] = weights[name] + (rng.standard_normal(parameter.shape) / 10).astype(np.float32)
+    return weights
+
+
+@pytest.mark.parametrize("name", lightest())
+def test_one_network_of_every_family(name):
+    net = reduced(name)
+    weights, x = moved(net), images(net, 2)
+    exact = get("numpy").compile(net, weights).values(x.astype(np.float64), net.outputs)
+    for threads in (1, 2):
+        found = made(net, weights, threads).values(x, net.outputs)
+        for key, value in exact.items():
+            largest = np.abs(value).max()
+            assert 1e-20 < largest < 1e20 and found[key].shape == value.shape
+            off = np.abs(found[key] - value).max()
+            assert off <= FAST * largest, f"{name}, {threads} threads: {off / largest:.1e}"
+
+
+def _check_a_few() -> None:
+    """What another target's child process runs."""
+    net = branched()
+    agree(net, drawn(net), images(net, 3), made(net, drawn(net), threads=2))
+    for name in ("lenet5", "mobilenet_v3_small", "squeezenet1_1"):
+        net = reduced(name)
+        weights = drawn(net)
+        agree(net, weights, images(net, 1), made(net, weights, threads=2))
+
+
+@pytest.mark.parametrize("name", ["avx2", "sse"])
+def test_other_targets(name):
+    """STRIATE_TARGET asks for narrower vectors: the same results."""
+    if name not in [target.name for target in targets()]:
+        pytest.skip(f"{name} does not run here")
+    program = (
+        "from engine.test_compiled_networks import _check_a_few; from striate.engine.target import host;"
+        f"assert host().name == {name!r}; _check_a_few()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "STRIATE_TARGET": name, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
