@@ -44,7 +44,9 @@ class Constants:
 class Bound(Memory):
     """A plan's steps as records that the driver reads. One run at a time."""
 
-    def __init__(self, plan: Plan, constants: Constants, allocate: Callable[[int], Array] = aligned.zeros) -> None:
+    def __init__(
+        self, plan: Plan, constants: Constants, allocate: Callable[[int], Array] = aligned.zeros
+    ) -> None:
         self.plan = plan
         self._constants = constants
         self._code = addresses(plan.context.target, plan.kernels)
@@ -94,15 +96,18 @@ class Bound(Memory):
                     moved = step.record(self)
                     self._given[id(value)] = 0
                     (slots,) = np.nonzero(moved != self._records[k])
-                    ends += [(None if value.given else value.name, self._records[k], int(slot)) for slot in slots]
+                    ends += [
+                        (None if value.given else value.name, self._records[k], int(slot)) for slot in slots
+                    ]
         return ends
 
     def _staged(self) -> dict[str | None, Array]:
         """Places of their own for a small batch and small results: copying costs less than asking for an address."""
-        values = {None: value for value in self.plan.inputs.values()} | dict(self.plan.outputs)
+        values: list[tuple[str | None, Value]] = [(None, value) for value in self.plan.inputs.values()]
+        values += self.plan.outputs.items()
         found = {
             name: self._allocate(math.prod(value.shape)).reshape(_lying(value)[0])
-            for name, value in values.items()
+            for name, value in values
             if 0 < 4 * math.prod(value.shape) <= SMALL
         }
         for name, record, slot in self._ends:
@@ -139,7 +144,9 @@ class Bound(Memory):
 
     def run(self, x: Array) -> dict[str, Array]:
         """Results by name for one batch x, float32, of the plan's size."""
-        made = {name: np.empty(shape, np.float32) for name, shape, _ in self._results if name not in self._small}
+        made = {
+            name: np.empty(shape, np.float32) for name, shape, _ in self._results if name not in self._small
+        }
         with self._lock:
             if None in self._small:
                 self._small[None][...] = x

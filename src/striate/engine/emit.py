@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from striate.engine import ir
 from striate.engine.target import Target
+
+Size: TypeAlias = "Int | int"
 
 
 class Int:
@@ -23,61 +25,61 @@ class Int:
     def __init__(self, code: Code, value: Any) -> None:
         self.code, self.value = code, value
 
-    def _do(self, method: str, other: Int | int, swap: bool = False) -> Int:
+    def _do(self, method: str, other: Size, swap: bool = False) -> Int:
         a, b = self.value, self.code.int(other).value
         if swap:
             a, b = b, a
         return Int(self.code, getattr(self.code.builder, method)(a, b))
 
-    def __add__(self, other: Int | int) -> Int:
+    def __add__(self, other: Size) -> Int:
         return self if other == 0 and isinstance(other, int) else self._do("add", other)
 
-    def __sub__(self, other: Int | int) -> Int:
+    def __sub__(self, other: Size) -> Int:
         return self._do("sub", other)
 
     def __rsub__(self, other: int) -> Int:
         return self._do("sub", other, swap=True)
 
-    def __mul__(self, other: Int | int) -> Int:
+    def __mul__(self, other: Size) -> Int:
         return self if other == 1 and isinstance(other, int) else self._do("mul", other)
 
-    def __floordiv__(self, other: Int | int) -> Int:
+    def __floordiv__(self, other: Size) -> Int:
         return self._do("udiv", other)
 
-    def __mod__(self, other: Int | int) -> Int:
+    def __mod__(self, other: Size) -> Int:
         return self._do("urem", other)
 
-    def __and__(self, other: Int | int) -> Int:
+    def __and__(self, other: Size) -> Int:
         return self._do("and_", other)
 
     __radd__, __rmul__ = __add__, __mul__
 
-    def _compare(self, sign: str, other: Int | int) -> Any:
+    def _compare(self, sign: str, other: Size) -> Any:
         return self.code.builder.icmp_signed(sign, self.value, self.code.int(other).value)
 
-    def __lt__(self, other: Int | int) -> Any:
+    def __lt__(self, other: Size) -> Any:
         return self._compare("<", other)
 
-    def __le__(self, other: Int | int) -> Any:
+    def __le__(self, other: Size) -> Any:
         return self._compare("<=", other)
 
-    def __gt__(self, other: Int | int) -> Any:
+    def __gt__(self, other: Size) -> Any:
         return self._compare(">", other)
 
-    def __ge__(self, other: Int | int) -> Any:
+    def __ge__(self, other: Size) -> Any:
         return self._compare(">=", other)
 
-    def equals(self, other: Int | int) -> Any:
+    def equals(self, other: Size) -> Any:
         return self._compare("==", other)
 
-    def differs(self, other: Int | int) -> Any:
+    def differs(self, other: Size) -> Any:
         return self._compare("!=", other)
 
-    def least(self, other: Int | int) -> Int:
+    def least(self, other: Size) -> Int:
         other = self.code.int(other)
         return Int(self.code, self.code.builder.select(self < other, self.value, other.value))
 
-    def most(self, other: Int | int) -> Int:
+    def most(self, other: Size) -> Int:
         other = self.code.int(other)
         return Int(self.code, self.code.builder.select(self > other, self.value, other.value))
 
@@ -90,37 +92,37 @@ class Pointer:
     def __init__(self, code: Code, value: Any) -> None:
         self.code, self.value = code, value
 
-    def __add__(self, offset: Int | int) -> Pointer:
+    def __add__(self, offset: Size) -> Pointer:
         if isinstance(offset, int) and offset == 0:
             return self
         at = self.code.int(offset).value
         return Pointer(self.code, self.code.builder.gep(self.value, [at], source_etype=ir.IntType(8)))
 
-    def _load(self, kind: Any, offset: Int | int, align: int) -> Any:
+    def _load(self, kind: Any, offset: Size, align: int) -> Any:
         return self.code.builder.load((self + offset).value, typ=kind, align=align)
 
-    def vector(self, offset: Int | int = 0) -> Any:
+    def vector(self, offset: Size = 0) -> Any:
         """A vector of a block's numbers; any address."""
         return self._load(self.code.vector, offset, 4)
 
-    def number(self, offset: Int | int = 0) -> Any:
+    def number(self, offset: Size = 0) -> Any:
         return self._load(ir.F32, offset, 4)
 
-    def spread(self, offset: Int | int = 0) -> Any:
+    def spread(self, offset: Size = 0) -> Any:
         """One number in every lane."""
         return self.code.spread(self.number(offset))
 
-    def int(self, offset: Int | int = 0) -> Int:
+    def int(self, offset: Size = 0) -> Int:
         return Int(self.code, self._load(ir.I64, offset, 8))
 
-    def short(self, offset: Int | int = 0) -> Int:
+    def short(self, offset: Size = 0) -> Int:
         """A signed 32-bit integer."""
         return Int(self.code, self.code.builder.sext(self._load(ir.I32, offset, 4), ir.I64))
 
-    def pointer(self, offset: Int | int = 0) -> Pointer:
+    def pointer(self, offset: Size = 0) -> Pointer:
         return Pointer(self.code, self._load(ir.PTR, offset, 8))
 
-    def store(self, value: Any, offset: Int | int = 0) -> None:
+    def store(self, value: Any, offset: Size = 0) -> None:
         """Store a vector, number, integer or pointer."""
         plain = value.value if isinstance(value, Int | Pointer) else value
         align = 8 if isinstance(value, Int | Pointer) else 4
@@ -189,7 +191,7 @@ class Code:
 
     # values
 
-    def int(self, value: Int | int) -> Int:
+    def int(self, value: Size) -> Int:
         return value if isinstance(value, Int) else Int(self, ir.Constant(ir.I64, value))
 
     def number(self, value: float) -> Any:
@@ -207,7 +209,7 @@ class Code:
     def variable(self, value: Any) -> Variable:
         return Variable(self, self.int(value) if isinstance(value, int) else value)
 
-    def buffer(self, count: int) -> Pointer:
+    def buffer(self, count: Any) -> Pointer:
         """Room for that many 8-byte items on the stack."""
         with self.builder.goto_entry_block():
             slot = self.builder.alloca(ir.I64, count)
@@ -259,7 +261,7 @@ class Code:
     # control
 
     @contextlib.contextmanager
-    def loop(self, start: Int | int, stop: Int | int, step: Int | int = 1) -> Iterator[Int]:
+    def loop(self, start: Size, stop: Size, step: Size = 1) -> Iterator[Int]:
         """for index in range(start, stop, step)"""
         b = self.builder
         start, stop, step = self.int(start), self.int(stop), self.int(step)
@@ -305,7 +307,7 @@ class Code:
         with self.builder.if_else(condition) as (then, otherwise):
             yield then, otherwise
 
-    def cases(self, value: Int, numbers: Iterable[int]) -> Iterator[int]:
+    def cases(self, value: Int, numbers: Iterable[Any]) -> Iterator[Any]:
         """for number in numbers: code for the case that the value is this number; nothing happens for others."""
         b = self.builder
         done = b.append_basic_block("done")
@@ -318,16 +320,16 @@ class Code:
             b.branch(done)
         b.position_at_end(done)
 
-    def lanes_of(self, vector: Any, lanes: Sequence[int]) -> Any:
+    def lanes_of(self, vector: Any, lanes: Sequence[Any]) -> Any:
         """The vector of these lanes of a vector."""
         mask = ir.Constant(ir.VectorType(ir.I32, len(lanes)), list(lanes))
         return self.builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), mask)
 
-    def shuffle(self, a: Any, b: Any, lanes: Sequence[int]) -> Any:
+    def shuffle(self, a: Any, b: Any, lanes: Sequence[Any]) -> Any:
         """The vector of these lanes of a and b, counted on through both."""
         return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.I32, len(lanes)), list(lanes)))
 
-    def insert(self, vector: Any, number: Any, lane: int) -> Any:
+    def insert(self, vector: Any, number: Any, lane: Size) -> Any:
         """The vector with a number in one lane."""
         return self.builder.insert_element(vector, number, ir.Constant(ir.I32, lane))
 
@@ -356,7 +358,7 @@ class Code:
         """The address, or null where the condition does not hold."""
         return Pointer(self, self.builder.select(condition, address.value, ir.Constant(ir.PTR, None)))
 
-    def call(self, function: Pointer, *values: Int | int | Pointer) -> None:
+    def call(self, function: Pointer, *values: Size | Pointer) -> None:
         """Call a kernel by its address."""
         plain = [
             value.value if isinstance(value, Int | Pointer) else self.int(value).value for value in values
@@ -370,7 +372,7 @@ class Code:
         """A number that other threads change."""
         return Int(self, self.builder.load_atomic(at.value, "seq_cst", 8, typ=ir.I64))
 
-    def publish(self, at: Pointer, value: Int | int | Pointer) -> None:
+    def publish(self, at: Pointer, value: Size | Pointer) -> None:
         """Store a number, or an address, for other threads to see."""
         number = (
             self.int(value).value
@@ -379,7 +381,7 @@ class Code:
         )
         self.builder.atomic_rmw("xchg", at.value, number, "seq_cst")
 
-    def count(self, at: Pointer, by: int = 1) -> Int:
+    def count(self, at: Pointer, by: Size = 1) -> Int:
         """Add to a number that other threads change; what it was before."""
         return Int(self, self.builder.atomic_rmw("add", at.value, self.int(by).value, "seq_cst"))
 
@@ -416,7 +418,7 @@ class Code:
 
     @contextlib.contextmanager
     def flushing(self) -> Iterator[None]:
-        """Numbers too small for full precision count as 0 inside, for they cost a hundred times more; then as before."""
+        """Inside, numbers too small for full precision count as 0, for they cost a hundred times more."""
         kept = self.buffer(2)
         if self.intel:
             self._instruction("x86.sse.stmxcsr", kept.value)

@@ -19,7 +19,8 @@ from striate.ops import Add, Concat, Conv, Relu
 from striate.tensor import TensorSpec
 from striate.weights import initialise
 
-CHAIN = "20x20x3 -> conv 3x3 40 pad 1 bias off -> bn -> relu -> dwconv 3 pad 1 -> relu6 -> conv 1x1 24 -> maxpool 2 -> flatten -> fc 10"
+CHAIN = """20x20x3 -> conv 3x3 40 pad 1 bias off -> bn -> relu
+-> dwconv 3 pad 1 -> relu6 -> conv 1x1 24 -> maxpool 2 -> flatten -> fc 10"""
 BLOCK = 1 << 12
 
 
@@ -152,7 +153,9 @@ def test_a_layout_is_as_long_as_its_last_number(
 @pytest.mark.parametrize("target", [AVX2, NEON], ids=lambda target: target.name)
 def test_other_processors_get_plans_too(target: Any) -> None:
     made = planned(st.create("mobilenet_v2"), target=target)
-    assert {step.unit.name for step in made.steps} == {s.unit.name for s in planned(st.create("mobilenet_v2")).steps}
+    assert {step.unit.name for step in made.steps} == {
+        s.unit.name for s in planned(st.create("mobilenet_v2")).steps
+    }
     assert all(value.root.lanes in (1, 3, 8) for step in made.steps for value in step.writes)
 
 

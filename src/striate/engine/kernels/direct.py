@@ -19,8 +19,8 @@ OUT, OUT_IMAGE, OUT_ROW, OUT_PIXEL = 32, 40, 48, 56
 ROWS, COLUMNS = 64, 72
 """Output rows of one image, output pixels of one row."""
 CHUNKS, CONTEXTS, PANELS, WEIGHTS = 80, 88, 96, 104
-"""Number of chunks; their contexts, one after another (`tile.CONTEXT` bytes each); the table of panels; addresses of the
-weights by [panel][chunk]."""
+"""Number of chunks; their contexts, one after another (`tile.CONTEXT` bytes each); the table of panels; addresses of
+the weights by [panel][chunk]."""
 MOST, POST = 112, 120
 """Most pixels of one tile; code of `post` that finishes a tile while it is in the first-level cache, or 0."""
 ARGUMENTS = 128

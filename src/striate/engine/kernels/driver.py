@@ -82,11 +82,11 @@ def _drive(target: Target) -> str:
                 mine = code.variable(0)
 
                 def take() -> None:
-                    mine.set(first + code.count(taken + (whose + 1) * 8))  # noqa: B023
+                    mine.set(first + code.count(taken + (whose + 1) * 8))
 
                 with code.when(end > first):
                     take()
-                    with code.until(lambda: mine.get() >= end):  # noqa: B023
+                    with code.until(lambda: mine.get() >= end):
                         task = tasks + mine.get() * TASK
                         code.call(
                             step.pointer(CODE), step.pointer(ARGUMENTS),

@@ -28,7 +28,9 @@ def epochs(steps: Sequence[Step]) -> list[int]:
     writes: set[Value] = set()
     epoch = 0
     for step in steps:
-        own_reads = {v.root for v in step.reads if not v.outside} - {v.root for v in step.writes if step.only_writes}
+        own_reads = {v.root for v in step.reads if not v.outside} - {
+            v.root for v in step.writes if step.only_writes
+        }
         own_writes = {v.root for v in step.writes if not v.outside}
         if own_reads & writes or own_writes & reads or step.after_all:
             epoch += 1

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from striate.engine.code import Kernel
 from striate.engine.kernels import border as borders
 from striate.engine.kernels import lrn
 from striate.engine.kernels.record import record
 from striate.engine.plan import dense, elements, generic, moves, windows, winograd
 from striate.engine.plan.patterns import Correlation, Local, Moves, Norm, Pool, Softmax
-from striate.engine.plan.place import Enter, Leave
 from striate.engine.plan.steps import Context, Memory, Step
-from striate.engine.plan.units import Map, Unit, Value
+from striate.engine.plan.units import Enter, Leave, Map, Unit, Value
 
 
 def covered(body: Correlation, lanes: int) -> bool:
@@ -72,7 +75,7 @@ def bordered(unit: Unit, value: Value, context: Context) -> Step:
     layout = value.layout
     lines = layout.top + layout.height + layout.bottom
 
-    def made(memory: Memory) -> object:
+    def made(memory: Memory) -> NDArray[Any]:
         return record(
             borders.ARGUMENTS,
             {

@@ -55,9 +55,7 @@ def axes(body: Correlation, sizes: tuple[int, int]) -> list[tuple[Axis, Axis]]:
         one = Axis(0, 1, 1, (0,), 1)
         return [(one, one)]
     if not body.adjoint:
-        h, w = (
-            Axis(-m.before, m.stride, m.dilation, tuple(range(m.kernel)), m.output) for m in body.windows
-        )
+        h, w = (Axis(-m.before, m.stride, m.dilation, tuple(range(m.kernel)), m.output) for m in body.windows)
         return [(h, w)]
     phases = [
         [phase for r in range(m.stride) if (phase := _phase(m, r, n)) is not None]
@@ -67,7 +65,7 @@ def axes(body: Correlation, sizes: tuple[int, int]) -> list[tuple[Axis, Axis]]:
 
 
 def _phase(m: Any, rest: int, size: int) -> Axis | None:
-    """Outputs x with x ≡ rest (mod stride): each reads input (x + before - u·dilation)/stride for the taps that divide."""
+    """Outputs x with x ≡ rest (mod stride): taps that divide read (x + before - u·dilation)/stride."""
     count = len(range(rest, m.input, m.stride))
     taps = [u for u in range(m.kernel) if (rest + m.before - u * m.dilation) % m.stride == 0]
     if not count:
@@ -163,23 +161,27 @@ def folded(unit: Unit) -> tuple[Array, Array]:
         bias = bias * unit.scale
     if unit.shift is not None:
         bias = bias + unit.shift
-    return weight.astype(np.float32, copy=False), bias.astype(np.float32)
+    return np.asarray(weight, np.float32), np.asarray(bias, np.float32)
 
 
-def _matrix(body: Correlation, weight: Array, group: int, places: Array, shape: tuple[int, int, int]) -> Array:
+def _matrix(
+    body: Correlation, weight: Array, group: int, places: Array, shape: tuple[int, int, int]
+) -> Array:
     """(outputs of the group, steps): the group's weights in the order of the runs."""
     if body.adjoint:
-        whole = weight.reshape(body.groups, body.depth, body.each, *_kernel(body))[group].transpose(1, 0, 2, 3)
+        whole = weight.reshape(body.groups, body.depth, body.each, *_kernel(body))[group].transpose(
+            1, 0, 2, 3
+        )
     elif body.windows is None:
         whole = weight.reshape(body.each, *shape)
     else:
         whole = weight.reshape(body.groups, body.each, body.depth, *_kernel(body))[group]
     _, height, width = whole.shape[1:]
-    flat = whole.reshape(body.each, -1)
+    flat: Array = whole.reshape(body.each, -1)
     index = (places[:, 0] * height + places[:, 1]) * width + places[:, 2]
     if len(index) == flat.shape[1] and (index == np.arange(len(index))).all():
         return flat
-    return flat[:, index]
+    return np.asarray(flat[:, index])
 
 
 def _kernel(body: Correlation) -> tuple[int, int]:
@@ -189,7 +191,7 @@ def _kernel(body: Correlation) -> tuple[int, int]:
 
 def packed(matrix: Array, split: list[int], lanes: int) -> Array:
     """Panels one behind another, each [step][vector][lane]; missing outputs are zero."""
-    outputs, steps = matrix.shape
+    steps = matrix.shape[1]
     whole = aligned.zeros(steps * sum(split) * lanes)
     at = 0
     for first, size in zip(np.cumsum([0, *split[:-1]]).tolist(), split, strict=True):
@@ -270,7 +272,9 @@ def _product(
 
         def weights_() -> Array:
             made, _ = weight.get()
-            parts = [packed(_matrix(body, made, g, places, shape), one, target.lanes) for g in range(body.groups)]
+            parts = [
+                packed(_matrix(body, made, g, places, shape), one, target.lanes) for g in range(body.groups)
+            ]
             return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
         def bias_() -> Array:

@@ -124,4 +124,3 @@ def softmax_steps(unit: Unit, context: Context) -> list[Step]:
             x.images * x.height, 1, unit.reads, unit.outputs, flops=flops,
         )
     ]  # fmt: skip
-

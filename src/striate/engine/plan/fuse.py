@@ -38,7 +38,9 @@ class Graph:
             for value in node.inputs:
                 self.readers[value] = self.readers.get(value, 0) + 1
         for name, spec in net.inputs.items():
-            self.values[name] = Value(name, spec.shape, ROLES[len(spec.shape)], given=True, kept=name in self.keep)
+            self.values[name] = Value(
+                name, spec.shape, ROLES[len(spec.shape)], given=True, kept=name in self.keep
+            )
         for node in net.nodes:
             self._add(node)
 
@@ -62,8 +64,10 @@ class Graph:
                 if self._absorbed(unit, found):
                     return
         elif isinstance(pattern, Correlation):
-            if self.covered(pattern) and inputs[0].roles[pattern.channel : pattern.channel + 1] == "c" and not (
-                pattern.windows and inputs[0].roles not in ("nchw", "ncw")
+            if (
+                self.covered(pattern)
+                and inputs[0].roles[pattern.channel : pattern.channel + 1] == "c"
+                and not (pattern.windows and inputs[0].roles not in ("nchw", "ncw"))
             ):
                 unit.body = pattern
                 outputs[0].roles = inputs[0].roles
@@ -71,7 +75,9 @@ class Graph:
             if inputs[0].roles[pattern.channel : pattern.channel + 1] == "c":
                 unit.body = pattern
                 outputs[0].roles = inputs[0].roles
-        elif isinstance(pattern, Pool | Moves | Local) and all(x.roles == ROLES[len(x.shape)] for x in inputs):
+        elif isinstance(pattern, Pool | Moves | Local) and all(
+            x.roles == ROLES[len(x.shape)] for x in inputs
+        ):
             unit.body = pattern
         self._append(unit)
 
@@ -208,6 +214,7 @@ class Graph:
 
 
 def substituted(expr: Expr, by: Mapping[str, Expr]) -> Expr:
+    """The expression with other expressions for its loads, by tensor name."""
     if isinstance(expr, Load):
         return by.get(expr.tensor, expr)
     if isinstance(expr, Call):
@@ -226,6 +233,8 @@ def _renamed_operand(expr: Expr, name: str) -> Expr:
 def graph(
     net: Network, weights: Mapping[str, Array], keep: Collection[str], covered: Callable[[Correlation], bool]
 ) -> Graph:
-    """Units of a network, fused; values named in `keep` stay as they are. covered: which sums of products have a kernel."""
-    return Graph(net, weights, keep, covered)
+    """Units of a network, fused; values named in `keep` stay as they are.
 
+    covered: whether a sum of products has a kernel that can finish it.
+    """
+    return Graph(net, weights, keep, covered)

@@ -37,7 +37,9 @@ def steps(unit: Unit, context: Context) -> list[Step]:
     values |= {f"y{k}": value for k, value in enumerate(unit.outputs)}
     made = nests(unit.declaration, {name: axes(value) for name, value in values.items()}, context.target)
     for name, size in made.temporaries.items():
-        values[name] = Value(f"{unit.outputs[0].name} {name}", (1, -(-size // 4)), "nc", lanes=context.target.lanes)
+        values[name] = Value(
+            f"{unit.outputs[0].name} {name}", (1, -(-size // 4)), "nc", lanes=context.target.lanes
+        )
     return [_step(unit, one, values) for one in made.steps] + elements.finishing(unit, context)
 
 

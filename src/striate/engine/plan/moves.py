@@ -23,7 +23,9 @@ def plain(value: Value) -> Layout:
 def enter(unit: Unit, context: Context) -> list[Step]:
     """A program's input, copied into the layout that kernels read."""
     (given,), (y,) = unit.inputs, unit.outputs
-    return [_step(unit, "copy in", given, plain(given), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))]
+    return [
+        _step(unit, "copy in", given, plain(given), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))
+    ]
 
 
 def leave(unit: Unit, context: Context) -> list[Step]:

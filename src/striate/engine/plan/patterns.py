@@ -175,7 +175,7 @@ def _correlation(declaration: Declaration) -> Correlation | None:
     found, bias = _product(statement, declaration), _bias(statement.start)
     if found is None or bias is None:
         return None
-    x, w = found
+    x = found[0]
     free, reduced = statement.domain.free, statement.domain.reduced
     if "c" not in reduced:
         return None
@@ -192,15 +192,13 @@ def _correlation(declaration: Declaration) -> Correlation | None:
             return None
     if channel < 0 or set(reduced) - {"c"} != {i.tap for i in x.index if isinstance(i, Tap)}:
         return None
-    order = [i.out if isinstance(i, Tap) else i.variable for a, i in enumerate(x.index) if a != channel]  # type: ignore[union-attr]
+    order = [i.out if isinstance(i, Tap) else i.variable for a, i in enumerate(x.index) if a != channel]
     if order != [name for a, name in enumerate(_plain(statement.index)) if a != channel]:
         return None
     windows = _two(maps, ()) if maps else None
     if maps and (windows is None or channel != 1):
         return None
-    return Correlation(
-        channel, free.get("g", 1), reduced["c"], free["k"], windows, bias
-    )
+    return Correlation(channel, free.get("g", 1), reduced["c"], free["k"], windows, bias)
 
 
 def _adjoint(declaration: Declaration) -> Correlation | None:
@@ -222,7 +220,9 @@ def _adjoint(declaration: Declaration) -> Correlation | None:
     if windows is None:
         return None
     free = first.domain.free
-    return Correlation(1, free.get("g", 1), first.domain.reduced["c"], free["k"], windows, bool(rest), adjoint=True)
+    return Correlation(
+        1, free.get("g", 1), first.domain.reduced["c"], free["k"], windows, bool(rest), adjoint=True
+    )
 
 
 def _pool(declaration: Declaration) -> Pool | None:
@@ -292,13 +292,15 @@ def _pure(expr: Expr) -> bool:
 
 def _spread(load: Load, names: Sequence[str], shape: Sequence[int], own: Sequence[int]) -> str | None:
     """How an operand is spread over the output, channels taken for axis 1."""
-    used = []
+    used: list[str] = []
     for item, size in zip(load.index, own, strict=True):
         terms = _terms(item)
         if terms == {} and size == 1:
             used.append("")
-        elif isinstance(item, Affine) and item.variable in names and size == shape[names.index(item.variable)]:
-            used.append(item.variable)
+        elif (
+            isinstance(item, Affine) and item.variable in names and size == shape[names.index(item.variable)]
+        ):
+            used.append(str(item.variable))
         else:
             return None
     if used == list(names):
@@ -348,7 +350,9 @@ def _rename(declaration: Declaration) -> Rename | None:
                 if v and free[v] > 0:
                     wanted[v] = step
                     step *= free[v]
-            same = {v: k for v, k in terms.items() if free[v] > 1} == {v: k for v, k in wanted.items() if free[v] > 1}
+            same = {v: k for v, k in terms.items() if free[v] > 1} == {
+                v: k for v, k in wanted.items() if free[v] > 1
+            }
             if same and y[1] == step:
                 return Rename("flat")
     return None
@@ -366,12 +370,20 @@ def _moves(declaration: Declaration) -> Moves | None:
         value = statement.value
         if not isinstance(value, Load) or statement.reduce or statement.start is not None or value.outside:
             return None
-        if not value.tensor.startswith("x") or len(value.index) != len(statement.index) or len(value.index) < 2:
+        if (
+            not value.tensor.startswith("x")
+            or len(value.index) != len(statement.index)
+            or len(value.index) < 2
+        ):
             return None
         if _plain(value.index[:1]) != _plain(statement.index[:1]):
             return None
         free = statement.domain.free
-        output = int(statement.target[1:]) if statement.target[1:].isdigit() and statement.target[0] == "y" else None
+        output = (
+            int(statement.target[1:])
+            if statement.target[1:].isdigit() and statement.target[0] == "y"
+            else None
+        )
         if output is None:
             return None
         x, y = declaration.inputs[int(value.tensor[1:])], declaration.outputs[output]
@@ -402,7 +414,13 @@ def _moves(declaration: Declaration) -> Moves | None:
                 return None
         if tuple(m.output for m in maps) != y.shape[2:] or len(maps) not in (0, 1, 2):
             return None
-        both = (Shift(1), Shift(1)) if not maps else (Shift(1), maps[0]) if len(maps) == 1 else (maps[0], maps[1])
+        both = (
+            (Shift(1), Shift(1))
+            if not maps
+            else (Shift(1), maps[0])
+            if len(maps) == 1
+            else (maps[0], maps[1])
+        )
         pieces.append(Piece(int(value.tensor[1:]), output, *span, both))
     return Moves(tuple(pieces)) if pieces else None
 
@@ -427,7 +445,10 @@ def _norm(declaration: Declaration) -> Norm | None:
             return None
     t0, t1 = Load("t0", mean.index), Load("t1", mean.index)
     far = x - t0
-    if variance.value != far * far * Const(share) or abs(share * math.prod(mean.domain.reduced.values()) - 1) > 1e-6:
+    if (
+        variance.value != far * far * Const(share)
+        or abs(share * math.prod(mean.domain.reduced.values()) - 1) > 1e-6
+    ):
         return None
     match value:
         case Call("add", (Call("mul", (inner, Load("weight"))), Load("bias"))):
@@ -435,7 +456,9 @@ def _norm(declaration: Declaration) -> Norm | None:
         case inner:
             scaled = False
     match inner:
-        case Call("div", (top, Call("sqrt", (Call("add", (below, Const(eps))),)))) if top == far and below == t1:
+        case Call("div", (top, Call("sqrt", (Call("add", (below, Const(eps))),)))) if (
+            top == far and below == t1
+        ):
             return Norm(*axes, eps, scaled)
     return None
 
@@ -448,14 +471,22 @@ def _reduced_axes(statement: Statement, x: Load) -> tuple[int, int] | None:
         (name,) = reduced
         return (names.index(name), 0) if name in names else None
     terms = _terms(x.index[1]) or {}
-    if "g" in terms and set(terms) == {"g", "c"} and set(reduced) == {"c", *names[2:]} and None not in names[2:]:
+    if (
+        "g" in terms
+        and set(terms) == {"g", "c"}
+        and set(reduced) == {"c", *names[2:]}
+        and None not in names[2:]
+    ):
         return 1, statement.domain.free["g"]
     return None
 
 
 def _local(declaration: Declaration) -> Local | None:
     match declaration.statements:
-        case [Statement(target="t0", reduce="sum") as total, Statement(target="y0", reduce="", start=None) as y]:
+        case [
+            Statement(target="t0", reduce="sum") as total,
+            Statement(target="y0", reduce="", start=None) as y,
+        ]:
             pass
         case _:
             return None
@@ -467,7 +498,12 @@ def _local(declaration: Declaration) -> Local | None:
     if not isinstance(tap, Tap) or not isinstance(tap.map, Window) or len(total.domain.reduced) != 1:
         return None
     m = tap.map
-    even = (m.stride, m.dilation, m.mode, m.kernel % 2) == (1, 1, "zeros", 1) and m.before == m.after == m.kernel // 2
+    even = (m.stride, m.dilation, m.mode, m.kernel % 2) == (
+        1,
+        1,
+        "zeros",
+        1,
+    ) and m.before == m.after == m.kernel // 2
     plain = all(None not in _plain(load.index) for load in walk(y.value))
     return Local(m.kernel, y.value) if even and plain and _pure(y.value) else None
 
@@ -477,7 +513,12 @@ def _softmax(declaration: Declaration) -> Softmax | None:
         return None
     top, total, y = declaration.statements
     x = top.value
-    if not isinstance(x, Load) or top.reduce != "max" or len(top.domain.reduced) != 1 or None in _plain(x.index):
+    if (
+        not isinstance(x, Load)
+        or top.reduce != "max"
+        or len(top.domain.reduced) != 1
+        or None in _plain(x.index)
+    ):
         return None
     (name,) = top.domain.reduced
     channel = _plain(x.index).index(name)

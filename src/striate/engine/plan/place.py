@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 
 from striate.engine.plan.fuse import Graph, substituted
 from striate.engine.plan.patterns import Correlation, Moves, Piece
-from striate.engine.plan.units import Map, Nest, Unit, Value
+from striate.engine.plan.units import Enter, Leave, Map, Unit, Value
 from striate.engine.target import Target
 from striate.geometry import Shift
 from striate.statement import Call, Expr, Load, call
 
 NARROW = 4
 """Images with at most so many channels are kept pixel by pixel: a whole window row of a first layer is then one run."""
-
-
-@dataclasses.dataclass
-class Enter:
-    """Copy a program's input into a value of its own."""
-
-
-@dataclasses.dataclass
-class Leave:
-    """Copy a value into a result's plain array."""
 
 
 def place(graph: Graph, target: Target, border: Callable[[Unit], tuple[int, int, int, int]]) -> list[Unit]:
@@ -204,6 +193,3 @@ def _finished(value: Expr, unit: Unit) -> Expr:
     if unit.high != math.inf:
         value = call("min", value, unit.high)
     return value if unit.post is None else substituted(unit.post, {"x0": value})
-
-
-__all__ = ["Enter", "Leave", "Nest", "place"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -128,4 +129,4 @@ SMALL = 2e5
 
 def _cuts(size: int, count: int) -> list[tuple[int, int]]:
     edges = np.linspace(0, size, count + 1).round().astype(int).tolist()
-    return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+    return [(a, b) for a, b in itertools.pairwise(edges) if b > a]

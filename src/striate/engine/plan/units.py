@@ -6,7 +6,6 @@ import dataclasses
 import math
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.plan.layout import Layout
@@ -113,7 +112,7 @@ class Unit:
     """
 
     nodes: list[str]
-    body: Correlation | Local | Pool | Map | Moves | Softmax | Norm | Nest
+    body: Correlation | Local | Pool | Map | Moves | Softmax | Norm | Nest | Enter | Leave
     inputs: list[Value]
     outputs: list[Value]
     declaration: Declaration | None
@@ -141,12 +140,25 @@ class Unit:
 
 @dataclasses.dataclass
 class Map:
-    """Elementwise: `value` over operands. kinds: per operand "s", "c", "i" or "p"; constants: those not from a value."""
+    """Elementwise: `value` over operands.
+
+    kinds: "s", "c", "i" or "p" per operand (see `patterns.Elementwise`); constants: operands that are no value.
+    """
 
     value: Expr
     kinds: dict[str, str]
     values: dict[str, Value]
     constants: dict[str, Array]
+
+
+@dataclasses.dataclass
+class Enter:
+    """A program's input, copied into a value of its own."""
+
+
+@dataclasses.dataclass
+class Leave:
+    """A value, copied into plain order: a result, or a flattened map."""
 
 
 @dataclasses.dataclass
