@@ -101,6 +101,27 @@ def test_bad_bytes_are_refused(tmp_path_factory, junk, cut):
             weights.load(folder / "bad")
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"3", b"[]", b"{", b"null", b"\xff", b"[" * 9999, b'{"w": 3}', b'{"w": {}}', b'{"__metadata__": 3}',
+        b'{"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 8]}}',
+        b'{"w": {"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}}',
+        b'{"w": {"dtype": "F32", "shape": [2.0], "data_offsets": [0, 8]}}',
+        b'{"w": {"dtype": "F3", "shape": [2], "data_offsets": [0, 8]}}',
+        b'{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0.0, 8]}}',
+        b'{"w": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]}}',
+        b'{"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}',
+        b'{"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "v": '
+        b'{"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}',
+    ],
+)  # fmt: skip
+def test_headers_that_do_not_hold_together_are_refused(tmp_path, header):
+    (tmp_path / "w").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(FormatError):
+        weights.load(tmp_path / "w")
+
+
 def test_a_file_that_cannot_be_read_or_written(tmp_path):
     with pytest.raises(SourceError):
         weights.load(tmp_path / "missing")

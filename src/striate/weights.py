@@ -296,12 +296,10 @@ _DTYPES = {
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
-    """Weights and metadata of a safetensors file; half and double precision become float32.
+    """Weights and metadata of a safetensors file; half and double precision become float32. Arrays may be read-only.
 
     Raises SourceError when it cannot be read, FormatError when its content does not hold together.
     """
-    from safetensors import SafetensorError, deserialize
-
     target = Path(path)
     try:
         content = target.read_bytes()
@@ -310,23 +308,42 @@ def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
             f"{target} cannot be read", why=error.strerror or str(error), fix="check the path"
         ) from None
     try:
-        weights = {name: _array(entry) for name, entry in deserialize(content)}  # type: ignore[no-untyped-call]
-    except (SafetensorError, ValueError) as error:
+        return _parsed(content)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(
             f"{target} is no safetensors file, or damaged",
-            why=str(error)[:200],
+            why=str(error)[:200] or type(error).__name__,
             fix="save or download it again",
         ) from None
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    return weights, header.get("__metadata__", {})
 
 
-def _array(entry: Mapping[str, Any]) -> Array:
-    kind, shape = entry["dtype"], entry["shape"]
+def _parsed(content: bytes) -> tuple[Weights, dict[str, str]]:
+    """Arrays and metadata; the arrays lie in `content`. Raises what a wrong header makes it raise."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    if start > len(content):
+        raise ValueError("it is shorter than its header says")
+    header = json.loads(content[8:start])
+    metadata = {str(key): str(value) for key, value in header.pop("__metadata__", {}).items()}
+    spans = sorted((*entry["data_offsets"], name) for name, entry in header.items())
+    end = 0
+    for begin, stop, name in spans:
+        if begin != end or stop < begin:
+            raise ValueError(f"the numbers of {name} do not begin where those before them end")
+        end = stop
+    if start + end != len(content):
+        raise ValueError(f"it has {len(content) - start} bytes of numbers, the header says {end}")
+    weights = {}
+    for name, entry in header.items():
+        begin, stop = entry["data_offsets"]
+        weights[name] = _array(entry["dtype"], entry["shape"], content, start + begin, stop - begin)
+    return weights, metadata
+
+
+def _array(kind: str, shape: list[int], content: bytes, start: int, size: int) -> Array:
+    dtype = np.dtype("<u2" if kind == "BF16" else _DTYPES[kind])
+    if any(type(side) is not int or side < 0 for side in shape) or math.prod(shape) * dtype.itemsize != size:
+        raise ValueError(f"{size} bytes are not an array {shape} of {kind}")
+    array = np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
     if kind == "BF16":
-        words = np.frombuffer(entry["data"], "<u2").astype("<u4") << 16
-        return words.view("<f4").reshape(shape).copy()
-    if kind not in _DTYPES:
-        raise ValueError(f"numbers of type {kind} are not known")
-    array = np.frombuffer(entry["data"], _DTYPES[kind]).reshape(shape)
-    return array.astype(np.float32) if kind.startswith("F") else array.copy()
+        return (array.astype("<u4") << 16).view("<f4")
+    return array.astype(np.float32, copy=False) if kind.startswith("F") else array

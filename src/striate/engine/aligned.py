@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from typing import Any
 
@@ -13,13 +14,20 @@ Array = NDArray[Any]
 LINE = 64
 PAGES = 1 << 16
 """Bytes from which on memory comes in whole pages, straight from the operating system and given back to it."""
+HUGE = 1 << 22
+"""Bytes from which on pages of 2 MB are asked for: 500 times fewer of them to fetch and to find."""
 
 
 def zeros(count: int, dtype: Any = np.float32) -> Array:
     """A one-dimensional array of zeros."""
     size = count * np.dtype(dtype).itemsize
     if size >= PAGES:
-        return np.frombuffer(mmap.mmap(-1, size), dtype, count)
+        # Private: a child process after a fork must not compute in its parent's memory.
+        room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+            with contextlib.suppress(OSError):  # a system without them
+                room.madvise(mmap.MADV_HUGEPAGE)
+        return np.frombuffer(room, dtype, count)
     raw = np.zeros(size + LINE, np.uint8)
     start = -address(raw) % LINE
     return raw[start : start + size].view(dtype)
