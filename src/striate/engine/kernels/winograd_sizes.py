@@ -87,10 +87,17 @@ def border(m: int, height: int, width: int, pads: tuple[int, int, int, int]) -> 
     return top, tall, left, wide
 
 
-def pack(m: int, weights: NDArray[Any], target: Target, panels: Sequence[int]) -> NDArray[np.float32]:
+def pack(
+    m: int,
+    weights: NDArray[Any],
+    target: Target,
+    panels: Sequence[int],
+    room: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
     """Transformed weights G g Gᵀ in the order of use: [frequency][panel][channel][the panel's outputs], flat.
 
-    weights: [outputs, channels, 3, 3]; panels: vectors of each panel. Filled-up outputs get zeros. Computed in float64.
+    weights: [outputs, channels, 3, 3]; panels: vectors of each panel; room: memory to write them to. Filled-up outputs
+    get zeros. Computed in float64.
     """
     outputs, channels = weights.shape[:2]
     lanes, vectors = target.lanes, sum(panels)
@@ -98,7 +105,8 @@ def pack(m: int, weights: NDArray[Any], target: Target, panels: Sequence[int]) -
     both = np.kron(g, g)
     taps = np.zeros((9, channels, lanes * vectors), np.float32)
     taps[:, :, :outputs] = weights.reshape(outputs, channels, 9).transpose(2, 1, 0)
-    packed = np.empty((len(both), channels * lanes * vectors), np.float32)
+    size = len(both) * channels * lanes * vectors
+    packed = (np.empty(size, np.float32) if room is None else room).reshape(len(both), -1)
     at = first = 0
     for wide in (lanes * panel for panel in panels):
         step = max(

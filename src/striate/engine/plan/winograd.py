@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine import aligned
 from striate.engine.code import Kernel
 from striate.engine.kernels import winograd_sizes as sizes
 from striate.engine.plan import dense
@@ -89,7 +90,8 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
 
         def weights() -> Array:
             made.append(dense.folded(unit))
-            return sizes.pack(shape.m, made[0][0], target, shape.panels)
+            packed = aligned.zeros(shape.weight_bytes // 4)
+            return sizes.pack(shape.m, made[0][0], target, shape.panels, packed)
 
         def bias() -> Array:
             given = (made or [dense.folded(unit)])[0][1]
