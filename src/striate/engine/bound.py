@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
+from striate.engine.locks import lock
 from striate.engine.plan.plan import Plan
 from striate.engine.plan.steps import Memory
 from striate.engine.plan.units import Value
@@ -52,7 +52,7 @@ class Bound(Memory):
         self._code = addresses(plan.context.target, plan.kernels)
         self._allocate = allocate
         self._tables: list[Array] = []
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._given = {id(value): 0 for value in (*plan.inputs.values(), *plan.outputs.values())}
         self._places = self._memory()
         self._records = [step.record(self) for step in plan.steps]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-import threading
 from collections.abc import Iterable
 
 from striate.diagnostics import EngineError
 from striate.engine import cache, loader
+from striate.engine.locks import lock
 from striate.engine.target import Target, able, why_not
 
 
@@ -28,7 +28,7 @@ class Kernel:
 
 
 _loaded: dict[tuple[Target, Kernel], int] = {}
-_lock = threading.Lock()
+_lock = lock()
 
 unloadable: dict[Kernel, str] = {}
 """Kernels whose code this process could not load by itself, and why: they came to memory by way of LLVM."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import functools
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from striate.engine import caches
 from striate.engine.bound import Bound, Constants
 from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
+from striate.engine.locks import lock
 from striate.engine.numpy_engine import NumpyEngine, batched
 from striate.engine.plan.plan import Plan, plan
 from striate.engine.plan.steps import Context
@@ -47,7 +47,7 @@ class CompiledProgram(Program):
         self._target, self._threads, self._strict = target, threads, strict
         self._constants = Constants()
         self._ready: collections.OrderedDict[tuple[int, tuple[str, ...]], Bound] = collections.OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = lock()
         self._size = size
         self._last: tuple[tuple[int, ...], Bound] | None = None
 

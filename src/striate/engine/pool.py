@@ -18,6 +18,7 @@ import numpy as np
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
+from striate.engine.locks import lock
 from striate.engine.target import Target
 
 PATIENCE = 20_000
@@ -49,8 +50,13 @@ class Pool:
     def __init__(self, target: Target) -> None:
         self._drive, self._run, self._wait = _code(target)
         self._control = aligned.zeros(driver.CONTROL // 8, np.int64)
+        self._busy = lock()
+        self.begin()
+
+    def begin(self) -> None:
+        """No workers yet, and no program."""
+        self._control[:] = 0
         self._control[driver.PATIENCE // 8] = PATIENCE
-        self._busy = threading.Lock()
         self._bells: list[threading.Semaphore] = []
         self._asleep: list[bool] = []
 
@@ -96,7 +102,7 @@ class Pool:
 
 
 _pools: dict[Target, Pool] = {}
-_lock = threading.Lock()
+_lock = lock()
 
 
 def pool(target: Target) -> Pool:
@@ -108,9 +114,9 @@ def pool(target: Target) -> Pool:
 
 
 def _forked() -> None:
-    global _lock
-    _lock = threading.Lock()
-    _pools.clear()
+    for one in _pools.values():
+        one.begin()
 
 
-os.register_at_fork(after_in_child=_forked)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
