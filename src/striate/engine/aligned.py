@@ -23,7 +23,10 @@ def zeros(count: int, dtype: Any = np.float32) -> Array:
     size = count * np.dtype(dtype).itemsize
     if size >= PAGES:
         # Private: a child process after a fork must not compute in its parent's memory.
-        room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        try:
+            room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        except OSError as error:
+            raise MemoryError(f"{size} bytes") from error
         if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
             with contextlib.suppress(OSError):  # a system without them
                 room.madvise(mmap.MADV_HUGEPAGE)

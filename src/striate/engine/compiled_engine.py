@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import caches
+from striate.diagnostics import LimitError
 from striate.engine.bound import Bound, Constants
 from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
 from striate.engine.locks import lock
@@ -74,7 +75,10 @@ class CompiledProgram(Program):
         last = self._last
         if last is None or not isinstance(x, np.ndarray) or x.shape != last[0] or x.dtype != np.float32:
             return super().__call__(x)
-        made = last[1].run(x)
+        try:
+            made = last[1].run(x)
+        except MemoryError:
+            return super().__call__(x)  # which says what to do
         return made[self.net.outputs[0]] if len(made) == 1 else tuple(made[name] for name in self.net.outputs)
 
     def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
@@ -83,10 +87,17 @@ class CompiledProgram(Program):
             return self._precise.values(array, names)
         if not len(array):
             return {n: np.empty((0, *self.net.specs[n].shape[1:]), np.float32) for n in names}
-        found = self.bound(len(array), names)
-        if tuple(names) == self.net.outputs:
-            self._last = array.shape, found
-        return found.run(array)
+        try:
+            found = self.bound(len(array), names)
+            if tuple(names) == self.net.outputs:
+                self._last = array.shape, found
+            return found.run(array)
+        except MemoryError as error:
+            raise LimitError(
+                f"a batch of {len(array)} needs more memory than there is",
+                why="all values that live at the same time have to fit",
+                fix="predict fewer images at a time, or smaller ones",
+            ) from error
 
     @functools.cached_property
     def _precise(self) -> Program:
