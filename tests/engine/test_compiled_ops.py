@@ -2,12 +2,11 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from engine.compiled import agree, algorithms, drawn, images, made, one_op
+from engine.compiled import agree, drawn, images, made, one_op
 from engine.kernels.support import targets
 from op_cases import RUNNABLE, _other, _shape, _values, entries, fixture, op_of, spec_of
 from striate.diagnostics import StriateError
