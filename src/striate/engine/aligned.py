@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,15 @@ def zeros(count: int, dtype: Any = np.float32) -> Array:
     return raw[start : start + size].view(dtype)
 
 
-def copied(array: Array) -> Array:
-    """The array itself if it begins at a line and lies in one piece; else a copy that does."""
-    if array.flags.c_contiguous and address(array) % LINE == 0:
+Allocate = Callable[[int, Any], Array]
+"""(count, type) -> a one-dimensional array."""
+
+
+def copied(array: Array, allocate: Allocate = zeros) -> Array:
+    """The array itself if it begins at a line and lies in one piece; else a copy that does, or an allocator's."""
+    if allocate is zeros and array.flags.c_contiguous and address(array) % LINE == 0:
         return array
-    made = zeros(array.size, array.dtype).reshape(array.shape)
+    made = allocate(array.size, array.dtype).reshape(array.shape)
     made[...] = array
     return made
 

@@ -28,12 +28,13 @@ SMALL = 1 << 15
 class Constants:
     """Packed weights by key, shared by the plans of all batch sizes."""
 
-    def __init__(self) -> None:
+    def __init__(self, allocate: aligned.Allocate = aligned.zeros) -> None:
+        self._allocate = allocate
         self._kept: dict[tuple[Any, ...], Array] = {}
 
     def get(self, key: tuple[Any, ...], make: Callable[[], Array]) -> Array:
         if key not in self._kept:
-            self._kept[key] = aligned.copied(make())
+            self._kept[key] = aligned.copied(make(), self._allocate)
         return self._kept[key]
 
     @property
@@ -42,20 +43,24 @@ class Constants:
 
 
 class Bound(Memory):
-    """A plan's steps as records that the driver reads. One run at a time."""
+    """A plan's steps as records that the driver reads. One run at a time.
+
+    allocate: where all memory comes from. Another one than the usual gets each value, result and table by itself, in
+    its exact size: so strays are found.
+    """
 
     def __init__(
-        self, plan: Plan, constants: Constants, allocate: Callable[[int], Array] = aligned.zeros
+        self, plan: Plan, constants: Constants, allocate: aligned.Allocate = aligned.zeros
     ) -> None:
         self.plan = plan
         self._constants = constants
         self._code = addresses(plan.context.target, plan.kernels)
-        self._allocate = allocate
+        self._allocate, self._apart = allocate, allocate is not aligned.zeros
         self._tables: list[Array] = []
         self._lock = lock()
         self._given = {id(value): 0 for value in (*plan.inputs.values(), *plan.outputs.values())}
         self._places = self._memory()
-        self._records = [step.record(self) for step in plan.steps]
+        self._records = [aligned.copied(step.record(self), allocate) for step in plan.steps]
         self._ends = self._bind()
         self._program = self._assemble()
         self._small = self._staged()
@@ -67,7 +72,11 @@ class Bound(Memory):
     # addresses
 
     def _memory(self) -> dict[Value, int]:
-        self._arena = aligned.zeros(self.plan.arena.bytes // 4 + 16)
+        if self._apart:
+            own = {value: self._allocate(value.layout.bytes // 4, np.float32) for value in self.plan.arena.offsets}
+            self._tables += own.values()
+            return {value: aligned.address(array) for value, array in own.items()}
+        self._arena = self._allocate(self.plan.arena.bytes // 4 + 16, np.float32)
         base = aligned.address(self._arena)
         return {value: base + offset for value, offset in self.plan.arena.offsets.items()}
 
@@ -78,7 +87,7 @@ class Bound(Memory):
         return aligned.address(self._constants.get(key, make))
 
     def table(self, array: Array) -> int:
-        self._tables.append(aligned.copied(array))
+        self._tables.append(aligned.copied(array, self._allocate))
         return aligned.address(self._tables[-1])
 
     def kernel(self, kernel: Kernel) -> int:
@@ -106,7 +115,7 @@ class Bound(Memory):
         values: list[tuple[str | None, Value]] = [(None, value) for value in self.plan.inputs.values()]
         values += self.plan.outputs.items()
         found = {
-            name: self._allocate(math.prod(value.shape)).reshape(_lying(value)[0])
+            name: self._allocate(math.prod(value.shape), np.float32).reshape(_lying(value)[0])
             for name, value in values
             if 0 < 4 * math.prod(value.shape) <= SMALL
         }
@@ -128,9 +137,9 @@ class Bound(Memory):
             )  # fmt: skip
         stride = driver.counters(threads)
         scratch = [self._scratch() for _ in range(threads)]
-        self._times = aligned.zeros(len(steps) + 1, np.int64)
-        counters = aligned.zeros(max(len(steps) * stride, 8) // 8, np.int64)
-        program = aligned.zeros(driver.PROGRAM // 8, np.int64)
+        self._times = self._allocate(len(steps) + 1, np.int64)
+        counters = np.zeros(len(steps) * stride // 8, np.int64)
+        program = self._allocate(driver.PROGRAM // 8, np.int64)
         program[:] = (
             self.table(steps), len(steps), self.table(counters), stride, threads,
             self.table(np.array(scratch, np.int64)), give_way(), 0,
@@ -138,14 +147,14 @@ class Bound(Memory):
         return program
 
     def _scratch(self) -> int:
-        room = aligned.zeros(self.plan.scratch // 4 + 64)
+        room = self._allocate(-(-self.plan.scratch // 4), np.float32)
         self._tables.append(room)
         return aligned.address(room)
 
     def run(self, x: Array) -> dict[str, Array]:
         """Results by name for one batch x, float32, of the plan's size."""
         made = {
-            name: np.empty(shape, np.float32) for name, shape, _ in self._results if name not in self._small
+            name: self._result(shape) for name, shape, _ in self._results if name not in self._small
         }
         with self._lock:
             if None in self._small:
@@ -162,6 +171,11 @@ class Bound(Memory):
             if turned is not None:
                 made[name] = np.ascontiguousarray(made[name].transpose(turned))
         return made
+
+    def _result(self, shape: tuple[int, ...]) -> Array:
+        if self._apart:
+            return self._allocate(math.prod(shape), np.float32).reshape(shape)
+        return np.empty(shape, np.float32)
 
     def timed(self, x: Array, rounds: int = 10) -> list[float]:
         """Seconds of each step: the median of some rounds, by the processor's clock."""
