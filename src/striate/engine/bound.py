@@ -49,9 +49,7 @@ class Bound(Memory):
     its exact size: so strays are found.
     """
 
-    def __init__(
-        self, plan: Plan, constants: Constants, allocate: aligned.Allocate = aligned.zeros
-    ) -> None:
+    def __init__(self, plan: Plan, constants: Constants, allocate: aligned.Allocate = aligned.zeros) -> None:
         self.plan = plan
         self._constants = constants
         self._code = addresses(plan.context.target, plan.kernels)
@@ -73,7 +71,10 @@ class Bound(Memory):
 
     def _memory(self) -> dict[Value, int]:
         if self._apart:
-            own = {value: self._allocate(value.layout.bytes // 4, np.float32) for value in self.plan.arena.offsets}
+            own = {
+                value: self._allocate(value.layout.bytes // 4, np.float32)
+                for value in self.plan.arena.offsets
+            }
             self._tables += own.values()
             return {value: aligned.address(array) for value, array in own.items()}
         self._arena = self._allocate(self.plan.arena.bytes // 4 + 16, np.float32)
@@ -153,9 +154,7 @@ class Bound(Memory):
 
     def run(self, x: Array) -> dict[str, Array]:
         """Results by name for one batch x, float32, of the plan's size."""
-        made = {
-            name: self._result(shape) for name, shape, _ in self._results if name not in self._small
-        }
+        made = {name: self._result(shape) for name, shape, _ in self._results if name not in self._small}
         with self._lock:
             if None in self._small:
                 self._small[None][...] = x

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import caches
 from striate.diagnostics import LimitError
+from striate.engine import caches
 from striate.engine.bound import Bound, Constants
 from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
 from striate.engine.locks import lock
