@@ -33,6 +33,16 @@ def test_predictions_do_not_depend_on_how_they_are_batched():
     assert model.predict(x[:0]).shape == (0, 3)
 
 
+def test_any_number_of_images_needs_few_plans():
+    model = striate.Model(NET, seed=1)
+    x, _ = images(70)
+    whole = model.predict(x, batch=70)
+    for count in range(71):
+        np.testing.assert_allclose(model.predict(x[:count], batch=16), whole[:count], rtol=1e-5, atol=1e-6)
+    if model.engine.name == "compiled":
+        assert {size for size, _ in model._program._ready} <= {70, 16, 8, 4, 2, 1}
+
+
 def test_a_saved_model_is_the_same_model_and_a_network_on_the_command_line(tmp_path):
     model = striate.Model(NET, seed=1)
     model.classes = ("left", "middle", "right")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,10 +83,13 @@ class Model:
     def predict(self, x: Array, *, batch: int = 64) -> Array | tuple[Array, ...]:
         """Outputs (N, …) for images x (N, C, H, W), `batch` images at a time; several outputs give a tuple.
 
+        What is left over runs in powers of two, so that no number of images asks for a plan of its own.
         Raises OpError when the shape does not suit, with what to do.
         """
         program = self._program
-        found = [program(x[start : start + batch]) for start in range(0, max(len(x), 1), batch)]
+        found = [program(x[start:stop]) for start, stop in _pieces(len(x), batch)]
+        if len(found) == 1:
+            return found[0]
         if isinstance(found[0], tuple):
             return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
         return np.concatenate(found)
@@ -187,6 +190,16 @@ class Model:
         model.classes = tuple(map(str, config.get("classes", ())))
         model.transform = dict(config.get("transform", {}))
         return model
+
+
+def _pieces(count: int, most: int) -> Iterator[tuple[int, int]]:
+    """From and to of each piece: as many of `most` as there are, then a falling row of powers of two."""
+    start = 0
+    while start < count or not start:
+        left = count - start
+        stop = start + (most if left >= most else 1 << max(left.bit_length() - 1, 0))
+        yield start, min(stop, count)
+        start = stop
 
 
 def default_scheme(net: Network) -> str:

@@ -24,8 +24,8 @@ from striate.network import Network
 
 Array = NDArray[Any]
 
-SIZES = 4
-"""Batch sizes that stay ready to run."""
+SIZES = 8
+"""Batch sizes that stay ready to run: 64 and the powers of two below it, and one more."""
 
 
 class CompiledProgram(Program):
