@@ -298,7 +298,7 @@ def _product(
                     tile.COUNT: len(chunk),
                     tile.BLOCK: result.block,
                     tile.RESIDUAL: delta,
-                    tile.HAS_RESIDUAL: int(last and unit.residual is not None),
+                    tile.HAS_RESIDUAL: int(k == 0 and unit.residual is not None),
                 },
                 {
                     tile.LOW: unit.low if last else -math.inf,

@@ -33,7 +33,30 @@ def place(graph: Graph, target: Target, border: Callable[[Unit], tuple[int, int,
         if any(wanted):
             root = unit.inputs[0].root
             root.pads = tuple(max(a, b) for a, b in zip(root.pads, wanted, strict=True))  # type: ignore[assignment]
-    return _matched(units)
+    units = _matched(units)
+    _in_place(units)
+    return units
+
+
+def _in_place(units: list[Unit]) -> None:
+    """Write a sum over its residual, and a map over an operand, where no one reads those later."""
+    last: dict[Value, int] = {}
+    for at, unit in enumerate(units):
+        for value in (*unit.reads, *unit.outputs):
+            last[value.root] = at
+    for at, unit in enumerate(units):
+        operands = [unit.residual]
+        if isinstance(unit.body, Map):
+            operands = [value for name, value in unit.body.values.items() if unit.body.kinds[name] == "s"]
+        for x in operands:
+            y = unit.outputs[0]
+            if x is None or x.home is not None or x.outside or y.home is not None:
+                continue
+            others = [value for value in unit.reads if value is not x and value.root is x]
+            if last[x] == at and not others and x.layout == y.layout:
+                y.home = x
+                last[x] = max(last[x], last[y])
+                break
 
 
 def _entered(graph: Graph, target: Target) -> list[Unit]:

@@ -104,7 +104,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
             vectors: memory.table(np.array([0, *(memory.kernel(k) for k in kernels)], np.int64))
             for vectors, kernels in tiles.items()
         }
-        return shape.arguments(
+        arguments = shape.arguments(
             source=x.layout,
             source_address=memory.base(x),
             pads=pads,
@@ -122,6 +122,9 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
             high=unit.high,
             post=0 if post is None else memory.kernel(post),
         )
+        panels = sizes.ARGUMENTS // 8
+        arguments[sizes.PANELS // 8] = memory.table(arguments[panels:])  # the record itself may move
+        return arguments
 
     flops = 2.0 * y.images * y.height * y.width * 9 * x.channels * y.channels
     name = f"F({shape.m}x{shape.m})"
