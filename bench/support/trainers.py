@@ -85,7 +85,7 @@ def torch_eager(given: Problem, threads: int, last_channels: bool = False, compi
     """torch, with its fused optimizer; weight decay on the same tensors as Striate's."""
     import torch
 
-    from striate.peers.lowering import lower
+    from striate.engine.torch.lowering import lower
     from striate.train.optimizers import decayed
 
     torch.set_num_threads(threads)

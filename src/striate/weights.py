@@ -98,8 +98,9 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def initialise(net: Network, seed: int = 0, scheme: str = "kaiming") -> Weights:
-    """Fresh weights. Each array depends on the seed and its own name only, not on the order of the nodes.
+    """Weights to start from: those that the network came with, else fresh ones.
 
+    Each fresh array depends on the seed and its own name only, not on the order of the nodes.
     Raises UnknownNameError for an unknown scheme.
     """
     if scheme not in SCHEMES:
@@ -109,6 +110,9 @@ def initialise(net: Network, seed: int = 0, scheme: str = "kaiming") -> Weights:
             why=f"known: {', '.join(SCHEMES)}",
             fix=f"write {near!r}" if near else "kaiming suits relu networks",
         )
+    if net.weights is not None:
+        check(net, net.weights)
+        return {name: np.array(net.weights[name], np.float32) for name in net.parameters}
     chosen = SCHEMES[scheme]
     weights: Weights = {}
     for node, declaration in net.declarations.items():

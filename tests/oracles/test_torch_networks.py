@@ -28,7 +28,7 @@ NETWORKS = {
 def test_a_lowered_network_agrees(name):
     import torch
 
-    from striate.peers.lowering import flat, lower
+    from striate.engine.torch.lowering import flat, lower
 
     net = st.create(name, input=NETWORKS[name])
     model = st.Model(net, seed=0, engine="numpy")
@@ -43,7 +43,7 @@ def test_a_lowered_network_agrees(name):
 
 
 def test_the_state_is_striates():
-    from striate.peers.lowering import lower
+    from striate.engine.torch.lowering import lower
 
     model = st.Model(
         st.create("convnext_tiny"), seed=0, engine="numpy"
@@ -56,7 +56,7 @@ def test_the_state_is_striates():
 def test_training_runs_as_striates():
     import torch
 
-    from striate.peers.lowering import lower
+    from striate.engine.torch.lowering import lower
 
     model = st.Model(
         st.parse("8x8x3 -> conv 3x3 4 -> bn -> relu -> gap -> flatten -> fc 2"), seed=0, engine="numpy"
@@ -72,6 +72,6 @@ def test_training_runs_as_striates():
 
 
 def test_every_op_is_lowered_or_known_not_to_be():
-    from striate.peers.lowering import _LOWERINGS
+    from striate.engine.torch.lowering import _LOWERINGS
 
     assert {cls.word for cls in CLASSES} - set(_LOWERINGS) == {"opaque", "lppool"}

@@ -13,7 +13,7 @@ from striate.diagnostics import FormatError, LimitError, NotationError, StriateE
 from striate.formats.grammar import Cursor, quoted, read_op
 from striate.formats.tokens import Kind, Token, tokenize
 from striate.network import Builder, Network
-from striate.op import Op
+from striate.op import ANY, Op
 from striate.tensor import TensorSpec
 
 MAX_DEPTH = 32
@@ -70,10 +70,10 @@ def _built(cursor: Cursor, name: str, shape: Shape, stages: Sequence[Stage]) -> 
                 first=stage.first,
                 last=stage.last,
             )
-        if stage.op.arity != 1 or stage.op.output_count != 1:
+        if stage.op.arity not in (1, ANY) or stage.op.output_count != 1:
             many = (
                 f"takes {stage.op.arity or 'two or more'} inputs"
-                if stage.op.arity != 1
+                if stage.op.arity not in (1, ANY)
                 else f"makes {stage.op.output_count} outputs"
             )
             raise cursor.fail(

@@ -20,7 +20,7 @@ from striate.diagnostics import (
     UnknownNameError,
     suggest,
 )
-from striate.op import Declaration, Op
+from striate.op import ANY, Declaration, Op
 from striate.op.fields import shown
 from striate.tensor import Parameter, TensorSpec
 
@@ -72,8 +72,9 @@ def declare(node: Node, inputs: Sequence[TensorSpec]) -> Declaration:
 
 def _check_arity(node: Node) -> None:
     given, wanted = len(node.inputs), node.op.arity
-    if given != wanted and (wanted is not None or given < 2):
-        expected = "two inputs or more" if wanted is None else f"{wanted} input" + "s" * (wanted > 1)
+    if given < 1 if wanted == ANY else given != wanted and (wanted is not None or given < 2):
+        expected = "two inputs or more" if wanted is None else f"{abs(wanted)} input" + "s" * (wanted > 1)
+        expected += " or more" * (wanted == ANY)
         raise OpError(
             f"{node.op.word} takes {expected}, {given} given",
             why=f"it names {', '.join(node.inputs) or 'none'}",
@@ -85,6 +86,9 @@ def _check_arity(node: Node) -> None:
 class Network:
     """A graph of nodes in topological order, its inputs with their specs, and the values that leave it.
 
+    `weights`: arrays by name that it came with from another framework, if any; a model starts from them. They are only
+    handed on here, and make no difference between networks.
+
     Raises GraphError for repeated, dangling or cyclic names. Shapes are inferred on first use: `inference` never
     fails for a node without output, `specs` raises its ShapeError.
     """
@@ -93,6 +97,7 @@ class Network:
     inputs: Mapping[str, TensorSpec]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
+    weights: Mapping[str, Any] | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", _ordered(self.inputs, self.nodes))

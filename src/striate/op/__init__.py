@@ -1,6 +1,6 @@
 """What an op is: frozen fields and a declaration from which everything else is derived. Knows no particular op."""
 
-from striate.op.base import Op, op_class, registry
+from striate.op.base import ANY, Op, op_class, registry
 from striate.op.declaration import Declaration, Noise, Reading
 from striate.op.fields import (
     Padding,
@@ -18,6 +18,7 @@ from striate.op.fields import (
 from striate.tensor import LARGEST
 
 __all__ = [
+    "ANY",
     "LARGEST",
     "Declaration",
     "Noise",

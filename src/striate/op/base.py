@@ -15,6 +15,8 @@ from striate.op.declaration import Declaration
 from striate.op.fields import MISSING, VALIDATE, Meaningless, in_notation, plain, shown, tuples
 from striate.tensor import TensorSpec
 
+ANY = -1
+
 _REGISTRY: dict[str, type[Op]] = {}
 
 
@@ -29,7 +31,7 @@ class Op(abc.ABC):
     positional: ClassVar[tuple[str, ...]] = ()
     """Fields that the notation takes without a word, in order."""
     arity: ClassVar[int | None] = 1
-    """Number of inputs; None for two or more."""
+    """Number of inputs; None for two or more, ANY for one or more."""
     follows: ClassVar[int | None] = None
     """Input whose spatial size the output takes over, where it is not the first one's."""
     onnx: ClassVar[str] = ""

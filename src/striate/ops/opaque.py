@@ -6,21 +6,22 @@ import dataclasses
 from typing import ClassVar
 
 from striate.diagnostics import OpError, ShapeError
-from striate.op import Declaration, Op, integers, text
+from striate.op import ANY, Declaration, Op, integers, text
 from striate.tensor import SPATIAL, TensorSpec
 
 
 @dataclasses.dataclass(frozen=True)
 class Opaque(Op):
     """An operator known by name only. It declares no statement, so it cannot be executed, costs nothing that could
-    be counted, and is taken to read all of its input.
+    be counted, and is taken to read all of its inputs.
 
-    Input: any. Output: (N, *shape); without a shape there is none, and what stands behind it cannot be checked.
+    Inputs: any, one or more. Output: (N, *shape); without a shape there is none, and what stands behind it cannot be checked.
     Source: ONNX, operators of custom domains.
     """
 
     word: ClassVar[str] = "opaque"
     positional: ClassVar[tuple[str, ...]] = ("operator",)
+    arity: ClassVar[int | None] = ANY
 
     operator: str = text(doc="its name where it comes from")
     shape: tuple[int, ...] | None = integers(
@@ -28,7 +29,7 @@ class Opaque(Op):
     )
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
-        (x,) = inputs
+        x = inputs[0]
         if self.shape is None:
             raise ShapeError(
                 f"the output shape of {self.operator} is not known",

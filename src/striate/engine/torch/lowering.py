@@ -311,6 +311,7 @@ _LOWERINGS |= {
     "add": _merge(lambda a, b: a + b),
     "mul": _merge(lambda a, b: a * b),
     "identity": _unary(lambda x: x),
+    "scale": _unary(lambda x, factor, offset: x * factor + offset, "factor", "offset"),
     "relu": _unary(F.relu),
     "relu6": _unary(F.relu6),
     "leakyrelu": _unary(F.leaky_relu, "slope"),

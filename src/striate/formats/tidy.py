@@ -1,0 +1,101 @@
+"""Imported networks told shorter: several operators of another framework that are one op here.
+
+Each rewriting keeps every number and the name of the node that has the weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from striate.network import Network, Node
+from striate.ops.conv import Conv
+from striate.ops.norm import LayerNorm
+from striate.ops.reshape import ChannelShuffle, Pad, Permute, Reshape
+
+Chain = tuple[Node, ...]
+
+
+def tidy(net: Network) -> Network:
+    """The network with every known chain replaced by its one op."""
+    producers, readers = net.producers, net.consumers
+    replaced: dict[str, Node] = {}
+    dropped: dict[str, str] = {}
+    for last in net.nodes:
+        for length, merge in RULES:
+            chain = _chain(last, length, producers, readers, net.outputs)
+            if chain is None or any(node.name in dropped or node.name in replaced for node in chain):
+                continue
+            made = merge(chain, net)
+            if made is not None:
+                keep, op = made
+                node = dataclasses.replace(keep, op=op, inputs=chain[0].inputs)
+                for gone in chain:
+                    if gone is not keep:
+                        dropped[gone.name] = keep.name
+                replaced[keep.name] = node
+                break
+    if not replaced:
+        return net
+    nodes = [replaced.get(node.name, node) for node in net.nodes if node.name not in dropped]
+    renamed = [
+        dataclasses.replace(node, inputs=tuple(dropped.get(value, value) for value in node.inputs)) for node in nodes
+    ]
+    outputs = tuple(dropped.get(value, value) for value in net.outputs)
+    return dataclasses.replace(net, nodes=tuple(renamed), outputs=outputs)
+
+
+def _chain(
+    last: Node,
+    length: int,
+    producers: Mapping[str, Node],
+    readers: Mapping[str, tuple[Node, ...]],
+    outputs: tuple[str, ...],
+) -> Chain | None:
+    """The `length` nodes that end in `last`, each read by the next one only."""
+    chain = [last]
+    while len(chain) < length:
+        if len(chain[0].inputs) != 1 or chain[0].inputs[0] not in producers:
+            return None
+        before = producers[chain[0].inputs[0]]
+        if len(before.outputs) != 1 or len(readers[before.name]) != 1 or before.name in outputs:
+            return None
+        chain.insert(0, before)
+    return tuple(chain)
+
+
+def _shuffle(chain: Chain, net: Network) -> tuple[Node, Any] | None:
+    """(C) as groups x C/groups, the two exchanged, and back: a channel shuffle."""
+    first, middle, last = chain
+    if not (isinstance(first.op, Reshape) and isinstance(middle.op, Permute) and isinstance(last.op, Reshape)):
+        return None
+    before, split, after = (net.specs[v] for v in (first.inputs[0], first.name, last.name))
+    exchanged = middle.op.order == "".join((split.axes[2], split.axes[1], *split.axes[3:]))
+    same = before == after and before.axes[1] == "C" and split.shape[3:] == before.shape[2:]
+    return (last, ChannelShuffle(split.shape[1])) if exchanged and same else None
+
+
+def _norm(chain: Chain, net: Network) -> tuple[Node, Any] | None:
+    """Channels moved to the end, normalised, and moved back: the order of axes makes no difference."""
+    there, norm, back = chain
+    if not (isinstance(there.op, Permute) and isinstance(norm.op, LayerNorm) and isinstance(back.op, Permute)):
+        return None
+    same = norm.op.axes == "channels" and net.specs[there.inputs[0]] == net.specs[back.name]
+    return (norm, norm.op) if same else None
+
+
+def _padded(chain: Chain, net: Network) -> tuple[Node, Any] | None:
+    """Padding before a convolution without any is its padding."""
+    pad, conv = chain
+    if not (isinstance(pad.op, Pad) and isinstance(conv.op, Conv)):
+        return None
+    plain = conv.op.padding == 0 and not pad.op.value and not any(pad.op.channels)
+    return (conv, dataclasses.replace(conv.op, padding=pad.op.padding, mode=pad.op.mode)) if plain else None
+
+
+RULES: tuple[tuple[int, Callable[[Chain, Network], tuple[Node, Any] | None]], ...] = (
+    (3, _shuffle),
+    (3, _norm),
+    (2, _padded),
+)

@@ -1,0 +1,42 @@
+"""PyTorch modules in: traced by torch.export (torch.fx where that fails), operator by operator.
+
+`tracing` turns a module into calls of aten operators; `aten` says, in one place, what each operator is here; `importing`
+builds the network, with opaque nodes where nothing is known. torch is imported when a module is read, never before.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Any
+
+from striate.diagnostics import MissingExtraError
+from striate.network import Network
+
+__all__ = ["from_torch"]
+
+
+def from_torch(module: Any, input: Sequence[int] = (3, 224, 224), name: str = "", via: str = "auto") -> Network:
+    """The network of a torch.nn.Module in evaluation mode on an input (C, H, W); its weights come along.
+
+    Nodes and parameters have the names of the module's parts (``layer1.0.conv1.weight``). An operator that is not known
+    becomes an opaque node of its shape. via: "export", "fx" or "auto": torch.export, and torch.fx where that fails.
+    Raises MissingExtraError without torch, FormatError when the module cannot be traced.
+    """
+    require()
+    from striate.formats.torch.importing import network
+    from striate.formats.torch.tracing import trace
+    from striate.tensor import TensorSpec
+
+    TensorSpec.image(tuple(input))
+    return network(trace(module, tuple(input), via), name or type(module).__name__.lower(), tuple(input))
+
+
+def require() -> None:
+    """Raise MissingExtraError, with the one command that installs it, where torch is missing."""
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError(
+            "PyTorch is not installed",
+            why="modules are read, and written, with PyTorch itself",
+            fix="pip install 'striate[torch]'",
+        )

@@ -1,0 +1,576 @@
+"""What each operator of aten is here: one function per operator, called as `f(site, *args, **kwargs)`.
+
+Values are Refs, tensors of the module are Constants, everything else is plain; a function raises Unknown for what it does
+not cover, and the operator becomes opaque. Argument order is aten's own (native_functions.yaml).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from striate.formats.torch.tracing import Constant
+from striate.op import Op
+from striate.ops import activation as act
+from striate.ops import merge, norm, pool, regularise, reshape
+from striate.ops.conv import Conv, ConvTranspose
+from striate.ops.linear import Linear
+from striate.ops.scale import Scale
+from striate.ops.upsample import Upsample
+
+if TYPE_CHECKING:
+    from striate.formats.torch.importing import Ref, Site
+
+Rule = Callable[..., Any]
+OPERATORS: dict[str, Rule] = {}
+
+
+class Unknown(Exception):
+    """This use of an operator has no counterpart here."""
+
+
+def maps(*operators: str) -> Callable[[Rule], Rule]:
+    """Register what these operators are."""
+
+    def add(rule: Rule) -> Rule:
+        OPERATORS.update(dict.fromkeys(operators, rule))
+        return rule
+
+    return add
+
+
+def need(condition: Any) -> None:
+    """Raise Unknown unless the condition holds."""
+    if not condition:
+        raise Unknown
+
+
+def _ref(x: Any) -> Ref:
+    from striate.formats.torch.importing import Ref
+
+    need(isinstance(x, Ref))
+    found: Ref = x
+    return found
+
+
+def _pairs(value: Any, rank: int) -> tuple[int, ...]:
+    """One entry per spatial axis; torch repeats a single one."""
+    found = (value,) if isinstance(value, int) else tuple(value)
+    return found * rank if len(found) == 1 else found
+
+
+# ---------------------------------------------------------------------------------------------------- convolution
+
+
+@maps("conv1d", "conv2d", "conv3d")
+def _conv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+          dilation: Any = 1, groups: int = 1) -> Ref:  # fmt: skip
+    need(isinstance(weight, Constant))
+    filters, _, *kernel = weight.tensor.shape
+    rank = len(kernel)
+    sides: Any
+    if isinstance(padding, str):
+        total = [d * (k - 1) * (padding == "same") for d, k in zip(_pairs(dilation, rank), kernel)]
+        sides = tuple((t // 2, t - t // 2) for t in total)
+    else:
+        sides = _pairs(padding, rank)
+    op = Conv(filters, kernel=tuple(kernel), stride=_pairs(stride, rank), padding=sides,
+              dilation=_pairs(dilation, rank), groups=groups, bias=bias is not None)  # fmt: skip
+    return site.node(op, _ref(x), weight=weight, bias=bias)
+
+
+@maps("convolution")
+def _convolution(site: Site, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
+                 transposed: bool, output_padding: Any, groups: int) -> Ref:  # fmt: skip
+    if transposed:
+        return _tconv(site, x, weight, bias, stride, padding, output_padding, groups, dilation)
+    made: Ref = _conv(site, x, weight, bias, stride, padding, dilation, groups)
+    return made
+
+
+@maps("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def _tconv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+           output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Ref:  # fmt: skip
+    need(isinstance(weight, Constant))
+    _, each, *kernel = weight.tensor.shape
+    rank = len(kernel)
+    op = ConvTranspose(each * groups, kernel=tuple(kernel), stride=_pairs(stride, rank), padding=_pairs(padding, rank),
+                       output_padding=_pairs(output_padding, rank), dilation=_pairs(dilation, rank), groups=groups,
+                       bias=bias is not None)  # fmt: skip
+    return site.node(op, _ref(x), weight=weight, bias=bias)
+
+
+@maps("linear")
+def _linear(site: Site, x: Any, weight: Any, bias: Any = None) -> Ref:
+    need(isinstance(weight, Constant) and weight.tensor.ndim == 2)
+    return site.node(Linear(weight.tensor.shape[0], bias=bias is not None), _ref(x), weight=weight, bias=bias)
+
+
+@maps("addmm")
+def _addmm(site: Site, bias: Any, x: Any, weight: Any) -> Ref:
+    need(isinstance(weight, Constant))
+    return _linear(site, x, Constant(weight.tensor.t(), weight.name), bias)  # type: ignore[no-any-return]
+
+
+@maps("matmul", "mm")
+def _matmul(site: Site, x: Any, weight: Any) -> Ref:
+    need(isinstance(weight, Constant) and weight.tensor.ndim == 2)
+    return _linear(site, x, Constant(weight.tensor.t(), weight.name))  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------------------------------------------- pools
+
+
+def _pool(cls: Any, **more: str) -> Rule:
+    """A sliding pool: kernel and stride, then what `more` says of the remaining arguments."""
+
+    def rule(site: Site, x: Any, kernel: Any, stride: Any = (), *rest: Any, **named: Any) -> Ref:
+        value = _ref(x)
+        rank = len(value.spec.spatial)
+        given = dict(zip(more, rest)) | named
+        need(given.pop("divisor_override", None) is None)
+        fields: dict[str, Any] = {"kernel": _pairs(kernel, rank), "stride": _pairs(stride, rank) if stride else None}
+        for name, field in more.items():
+            if name in given:
+                found = given[name]
+                fields[field] = found if isinstance(found, bool) else _pairs(found, rank)
+        if fields["stride"] == fields["kernel"]:
+            fields["stride"] = None
+        return site.node(cls(**fields), value)
+
+    return rule
+
+
+for _rank in (1, 2, 3):
+    _max = _pool(pool.MaxPool, padding="padding", dilation="dilation", ceil_mode="ceil")
+    OPERATORS |= dict.fromkeys((f"max_pool{_rank}d", f"max_pool{_rank}d_with_indices"), _max)
+    OPERATORS[f"avg_pool{_rank}d"] = _pool(
+        pool.AvgPool, padding="padding", ceil_mode="ceil", count_include_pad="count_include_pad",
+        divisor_override="divisor_override",
+    )  # fmt: skip
+
+
+def _adaptive(whole: Any, parts: Any) -> Rule:
+    def rule(site: Site, x: Any, size: Any) -> Ref:
+        value = _ref(x)
+        sizes = _pairs(size, len(value.spec.spatial))
+        return site.node(whole() if set(sizes) == {1} else parts(sizes), value)
+
+    return rule
+
+
+for _rank in (1, 2, 3):
+    OPERATORS[f"adaptive_avg_pool{_rank}d"] = _adaptive(pool.GlobalAvgPool, pool.AdaptiveAvgPool)
+    OPERATORS[f"adaptive_max_pool{_rank}d"] = _adaptive(pool.GlobalMaxPool, pool.AdaptiveMaxPool)
+
+
+def _global(cls: Any) -> Rule:
+    """A mean or maximum over all spatial axes, wherever they stand."""
+
+    def rule(site: Site, x: Any, dims: Any = (), keepdim: bool = False, **_: Any) -> Ref:
+        value = _ref(x)
+        spec = value.spec
+        at = {d % len(spec.axes) for d in ((dims,) if isinstance(dims, int) else dims)}
+        need(spec.spatial_axes and {spec.axes[d] for d in at} == set(spec.spatial_axes))
+        order = "".join(spec.axes[1:])
+        usual = "".join(("C", *spec.spatial_axes))
+        moved = value if order == usual else site.node(reshape.Permute(usual), value)
+        pooled = site.node(cls(), moved)
+        if not keepdim:
+            return site.node(reshape.Flatten(), pooled)
+        return pooled if order == usual else site.node(reshape.Permute(order), pooled)
+
+    return rule
+
+
+OPERATORS |= {"mean": _global(pool.GlobalAvgPool), "amax": _global(pool.GlobalMaxPool)}
+
+
+# ---------------------------------------------------------------------------------------------------- norms
+
+
+def _filled(weight: Any, bias: Any, like: Any, size: Sequence[int]) -> tuple[Any, Any]:
+    """Scale and shift, both or neither; the one that is missing does nothing."""
+    import torch
+
+    if (weight is None) == (bias is None):
+        return weight, bias
+    named = weight or bias
+    prefix = named.name.rpartition(".")[0]
+    if weight is None:
+        return Constant(torch.ones(*size), f"{prefix}.weight"), bias
+    return weight, Constant(torch.zeros(*size), f"{prefix}.bias")
+
+
+@maps("batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm", "cudnn_batch_norm")
+def _bn(site: Site, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, training: Any = False,
+        momentum: float = 0.1, eps: float = 1e-5, *_: Any) -> Ref:  # fmt: skip
+    if not isinstance(training, bool):  # (…, momentum, eps) without a flag
+        training, momentum, eps = False, training, momentum
+    need(not training and isinstance(mean, Constant))
+    weight, bias = _filled(weight, bias, mean, mean.tensor.shape)
+    op = norm.BatchNorm(eps=eps, momentum=momentum, affine=weight is not None)
+    return site.node(op, _ref(x), weight=weight, bias=bias, running_mean=mean, running_var=variance)
+
+
+@maps("group_norm")
+def _gn(site: Site, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any) -> Ref:
+    value = _ref(x)
+    weight, bias = _filled(weight, bias, None, (value.spec.channels,))
+    op = norm.GroupNorm(groups, eps=eps, affine=weight is not None)
+    return site.node(op, value, weight=weight, bias=bias)
+
+
+@maps("instance_norm")
+def _in(site: Site, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, batch_statistics: bool, _momentum: float,
+        eps: float, *_: Any) -> Ref:  # fmt: skip
+    need(batch_statistics)
+    op = norm.InstanceNorm(eps=eps, affine=weight is not None)
+    return site.node(op, _ref(x), weight=weight, bias=bias)
+
+
+@maps("layer_norm")
+def _ln(site: Site, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any) -> Ref:
+    value = _ref(x)
+    weight, bias = _filled(weight, bias, None, tuple(shape))
+    if len(shape) == len(value.spec.axes) - 1 and len(shape) > 1:
+        kind = "all"
+    else:
+        need(len(shape) == 1 and value.spec.axes[-1] == "C")
+        kind = "channels"
+    return site.node(norm.LayerNorm(kind, eps=eps, affine=weight is not None), value, weight=weight, bias=bias)
+
+
+# ---------------------------------------------------------------------------------------------------- activations
+
+
+def _pointwise(cls: Any, *fields: str) -> Rule:
+    def rule(site: Site, x: Any, *args: Any, **_: Any) -> Ref:
+        return site.node(cls(**dict(zip(fields, args))), _ref(x))
+
+    return rule
+
+
+OPERATORS |= {
+    "relu": _pointwise(act.Relu),
+    "relu6": _pointwise(act.Relu6),
+    "leaky_relu": _pointwise(act.LeakyRelu, "slope"),
+    "selu": _pointwise(act.Selu),
+    "silu": _pointwise(act.Silu),
+    "sigmoid": _pointwise(act.Sigmoid),
+    "tanh": _pointwise(act.Tanh),
+    "hardsigmoid": _pointwise(act.Hardsigmoid),
+    "hardswish": _pointwise(act.Hardswish),
+    "mish": _pointwise(act.Mish),
+    "softsign": _pointwise(act.Softsign),
+}
+
+
+@maps("gelu")
+def _gelu(site: Site, x: Any, approximate: str = "none") -> Ref:
+    return site.node(act.Gelu(approximate == "tanh"), _ref(x))
+
+
+@maps("elu", "celu")
+def _elu(site: Site, x: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Ref:
+    need(scale == input_scale == 1)
+    return site.node(act.Elu(alpha), _ref(x))
+
+
+@maps("softplus")
+def _softplus(site: Site, x: Any, beta: float = 1.0, _threshold: float = 20.0) -> Ref:
+    need(beta == 1)
+    return site.node(act.Softplus(), _ref(x))
+
+
+@maps("clamp", "hardtanh", "clamp_min")
+def _clamp(site: Site, x: Any, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Ref:
+    bounds = (low if low is not None else min, high if high is not None else max)
+    need(bounds in ((0, None), (0, 6)))
+    return site.node(act.Relu() if bounds[1] is None else act.Relu6(), _ref(x))
+
+
+@maps("prelu")
+def _prelu(site: Site, x: Any, weight: Any) -> Ref:
+    need(isinstance(weight, Constant))
+    return site.node(act.Prelu("each" if weight.tensor.numel() > 1 else "shared"), _ref(x), weight=weight)
+
+
+def _along_channels(cls: Any) -> Rule:
+    def rule(site: Site, x: Any, dim: int, *_: Any, **__: Any) -> Ref:
+        value = _ref(x)
+        need(value.spec.axes[dim] == "C")
+        return site.node(cls(), value)
+
+    return rule
+
+
+OPERATORS |= {
+    "softmax": _along_channels(act.Softmax),
+    "_softmax": _along_channels(act.Softmax),
+    "log_softmax": _along_channels(act.LogSoftmax),
+}
+
+
+# ---------------------------------------------------------------------------------------------------- regularisation
+
+
+@maps("dropout")
+def _dropout(site: Site, x: Any, rate: float = 0.5, *_: Any) -> Ref:
+    cls = regularise.StochasticDepth if site.module in STOCHASTIC else regularise.Dropout
+    return site.node(cls(rate), _ref(x))
+
+
+STOCHASTIC = ("StochasticDepth", "DropPath")
+"""Names of the modules that drop whole branches; in evaluation they pass their input on."""
+
+
+@maps("alias", "detach", "contiguous", "clone", "to", "_to_copy", "lift_fresh_copy", "feature_dropout", "type_as",
+      "alpha_dropout", "feature_alpha_dropout", "requires_grad", "float")  # fmt: skip
+def _same(_site: Site, x: Any, *_: Any, **__: Any) -> Any:
+    return x
+
+
+# ---------------------------------------------------------------------------------------------------- arithmetic
+
+
+def _number(y: Any) -> float | None:
+    """A plain number, or a constant tensor of one."""
+    if isinstance(y, int | float) and not isinstance(y, bool):
+        return float(y)
+    if isinstance(y, Constant) and y.tensor.numel() == 1 and y.tensor.device.type != "meta":
+        return float(y.tensor)
+    return None
+
+
+def _affine(site: Site, x: Any, factor: float, offset: float = 0.0) -> Ref:
+    value = _ref(x)
+    need(math.isfinite(factor) and math.isfinite(offset))
+    return value if (factor, offset) == (1.0, 0.0) else site.node(Scale(factor, offset), value)
+
+
+@maps("add")
+def _add(site: Site, x: Any, y: Any, *, alpha: float = 1) -> Ref:
+    if _number(x) is not None:
+        x, y = _affine(site, y, float(alpha)), x
+        alpha = 1
+    if (shift := _number(y)) is not None:
+        return _affine(site, x, 1.0, alpha * shift)
+    return site.node(merge.Add(), _ref(x), _affine(site, y, float(alpha)))
+
+
+@maps("sub")
+def _sub(site: Site, x: Any, y: Any, *, alpha: float = 1) -> Ref:
+    return _add(site, x, y, alpha=-alpha)  # type: ignore[no-any-return]
+
+
+@maps("rsub")
+def _rsub(site: Site, x: Any, y: Any, alpha: float = 1) -> Ref:
+    return _add(site, y, x, alpha=-alpha)  # type: ignore[no-any-return]
+
+
+@maps("neg")
+def _neg(site: Site, x: Any) -> Ref:
+    return _affine(site, x, -1.0)
+
+
+@maps("mul")
+def _mul(site: Site, x: Any, y: Any) -> Ref:
+    if isinstance(x, Constant | int | float):
+        x, y = y, x
+    if (factor := _number(y)) is not None:
+        return _affine(site, x, factor)
+    if isinstance(y, Constant):
+        return _layer_scale(site, _ref(x), y)
+    return site.node(merge.Multiply(), _ref(x), _ref(y))
+
+
+def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
+    """One number for each channel."""
+    shape = (1,) * (len(x.spec.axes) - scale.tensor.ndim) + tuple(scale.tensor.shape)
+    wanted = tuple(x.spec.channels if axis == "C" else 1 for axis in x.spec.axes)
+    need(shape == wanted)
+    small = (x.spec.channels, *(1,) * len(x.spec.spatial))
+    return site.node(regularise.LayerScale(), x, layer_scale=Constant(scale.tensor.reshape(small), scale.name))
+
+
+@maps("div", "true_divide")
+def _div(site: Site, x: Any, y: Any) -> Ref:
+    divisor = _number(y)
+    need(divisor)
+    assert divisor is not None
+    return _affine(site, x, 1.0 / divisor)
+
+
+# ---------------------------------------------------------------------------------------------------- shapes
+
+
+def _shaped(site: Site, x: Any, *_: Any, **__: Any) -> Any:
+    """The same numbers under the shape that torch says."""
+    value = _ref(x)
+    shape = site.shape[1:]
+    if shape == value.spec.shape[1:]:
+        return value
+    return site.node(reshape.Flatten() if len(shape) == 1 else reshape.Reshape(shape), value)
+
+
+OPERATORS |= dict.fromkeys(
+    ("view", "reshape", "flatten", "squeeze", "unsqueeze", "unflatten", "_unsafe_view", "view_as", "reshape_as",
+     "expand", "expand_as"),
+    _shaped,
+)  # fmt: skip
+
+
+@maps("permute")
+def _permute(site: Site, x: Any, order: Any) -> Ref:
+    value = _ref(x)
+    axes = value.spec.axes
+    places = [d % len(axes) for d in order]
+    need(places[0] == 0)
+    letters = "".join(axes[d] for d in places[1:])
+    return value if letters == "".join(axes[1:]) else site.node(reshape.Permute(letters), value)
+
+
+@maps("transpose", "swapaxes")
+def _transpose(site: Site, x: Any, one: int, other: int) -> Ref:
+    order = list(range(len(_ref(x).spec.axes)))
+    order[one], order[other] = order[other], order[one]
+    return _permute(site, x, order)  # type: ignore[no-any-return]
+
+
+@maps("movedim")
+def _movedim(site: Site, x: Any, source: Any, target: Any) -> Ref:
+    rank = len(_ref(x).spec.axes)
+    need(isinstance(source, int) and isinstance(target, int))
+    order = [d for d in range(rank) if d != source % rank]
+    order.insert(target % rank, source % rank)
+    return _permute(site, x, order)  # type: ignore[no-any-return]
+
+
+@maps("cat", "concat")
+def _cat(site: Site, parts: Any, dim: int = 0) -> Ref:
+    values = [_ref(part) for part in parts]
+    axis = values[0].spec.axes[dim]
+    need(axis != "N")
+    return values[0] if len(values) == 1 else site.node(merge.Concat(axis), *values)
+
+
+@maps("slice", "narrow")
+def _slice(site: Site, x: Any, dim: int = 0, start: Any = None, stop: Any = None, step: int = 1) -> Ref:
+    value = _ref(x)
+    if site.operator == "narrow":
+        stop = start + stop
+    axis, size = value.spec.axes[dim], value.spec.shape[dim]
+    start, stop = start or 0, None if stop is None or stop >= size else stop
+    if (start, step) == (0, 1) and (stop is None or axis == "N"):
+        return value
+    need(axis != "N")
+    return site.node(reshape.Slice(axis, start=start, stop=stop, step=step), value)
+
+
+@maps("select")
+def _select(site: Site, x: Any, dim: int, at: int) -> Any:
+    stop = None if at == -1 else at + 1
+    return _shaped(site, _slice(site, x, dim, at, stop))
+
+
+@maps("chunk", "split", "split_with_sizes", "tensor_split")
+def _split(site: Site, x: Any, _parts: Any, dim: int = 0) -> Any:
+    """The sizes are read off what torch makes."""
+    value = _ref(x)
+    axis = value.spec.axes[dim]
+    sizes = [shape[dim] for shape in site.shapes]
+    need(axis != "N")
+    if len(sizes) == 1:
+        return [value]
+    if axis == "C":
+        equal = len(set(sizes)) == 1
+        op = reshape.Split(len(sizes)) if equal else reshape.Split(len(sizes), sizes=tuple(sizes))
+        return site.nodes(op, value)
+    ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+    return [
+        site.node(reshape.Slice(axis, start=end - size, stop=None if end == ends[-1] else end), value)
+        for end, size in zip(ends, sizes)
+    ]
+
+
+@maps("unbind")
+def _unbind(site: Site, x: Any, dim: int = 0) -> Any:
+    value = _ref(x)
+    return [_shaped(site, _slice(site, value, dim, k, k + 1)) for k in range(value.spec.shape[dim])]
+
+
+@maps("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
+      "replication_pad2d", "replication_pad3d", "_pad_circular")  # fmt: skip
+def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
+    mode, fill = "constant", 0.0
+    match site.operator.split("_")[0]:
+        case "pad":
+            found = dict(zip(("mode", "value"), rest)) | named
+            mode, fill = found.get("mode", "constant"), found.get("value") or 0.0
+        case "constant":
+            fill = rest[0] if rest else named.get("value", 0.0)
+        case "reflection":
+            mode = "reflect"
+        case "replication":
+            mode = "replicate"
+        case _:
+            mode = "circular"
+    value = _ref(x)
+    need(value.spec.axes[1] == "C" and value.spec.spatial and all(side >= 0 for side in sides))
+    rank = len(value.spec.spatial)
+    pairs = [(int(a), int(b)) for a, b in zip(sides[::2], sides[1::2])][::-1]
+    pairs = [(0, 0)] * (rank - len(pairs)) + pairs
+    deep = pairs[-rank - 1] if len(pairs) > rank else (0, 0)
+    need(len(pairs) <= rank + 1 and (not any(deep) or (mode == "constant" and not fill)))
+    if not any(any(pair) for pair in pairs):
+        return value
+    modes = {"constant": "zeros"}.get(mode, mode)
+    op = reshape.Pad(tuple(pairs[-rank:]), mode=modes, value=float(fill), channels=deep)
+    return site.node(op, value)
+
+
+@maps("channel_shuffle", "native_channel_shuffle")
+def _channel_shuffle(site: Site, x: Any, groups: int) -> Ref:
+    return site.node(reshape.ChannelShuffle(groups), _ref(x))
+
+
+@maps("pixel_shuffle")
+def _pixel_shuffle(site: Site, x: Any, factor: int) -> Ref:
+    return site.node(reshape.PixelShuffle(factor), _ref(x))
+
+
+@maps("pixel_unshuffle")
+def _pixel_unshuffle(site: Site, x: Any, factor: int) -> Ref:
+    return site.node(reshape.PixelUnshuffle(factor), _ref(x))
+
+
+def _upsample(method: str) -> Rule:
+    def rule(site: Site, x: Any, size: Any, *rest: Any, **named: Any) -> Ref:
+        value = _ref(x)
+        corners = bool(rest[0]) if method == "bilinear" else False
+        factors = [f for r in (rest[1:] if method == "bilinear" else rest, named.values())
+                   for f in (r if not isinstance(r, Mapping) else ())]  # fmt: skip
+        scales = [f for factor in factors for f in (factor if isinstance(factor, tuple) else (factor,)) if f]
+        if size is None or (scales and len(set(scales)) == 1 and not corners):
+            need(len(set(scales)) == 1)
+            return site.node(Upsample(scale=float(scales[0]), method=method, align_corners=corners), value)
+        return site.node(Upsample(size=site.shape[2:], method=method, align_corners=corners), value)
+
+    return rule
+
+
+for _name in ("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"):
+    OPERATORS[_name] = _upsample("nearest")
+for _name in ("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"):
+    OPERATORS[_name] = _upsample("bilinear")
+
+
+# ---------------------------------------------------------------------------------------------------- whole modules
+
+MODULES: dict[str, Callable[[Any], Op]] = {
+    "LocalResponseNorm": lambda m: norm.LocalResponseNorm(m.size, alpha=m.alpha, beta=m.beta, k=m.k),
+    "ChannelShuffle": lambda m: reshape.ChannelShuffle(m.groups),
+}
+"""Modules of torch.nn whose operators say less than their name does."""

@@ -1,0 +1,251 @@
+"""The network of a traced module: calls become nodes, tensors become weights, what is unknown becomes opaque.
+
+Decides names: a node with weights has the name of the module that owns them, a module's only call has the module's name,
+one that is called again and again is numbered, and everything else is named after its operation inside the module that
+calls it.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from striate.diagnostics import FormatError, StriateError
+from striate.formats.tidy import tidy
+from striate.formats.torch.aten import MODULES, OPERATORS, Unknown
+from striate.formats.torch.tracing import Call, Constant, Trace, Value
+from striate.network import Network, Node, declare
+from striate.op import Op
+from striate.ops.opaque import Opaque
+from striate.tensor import SPATIAL, TensorSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Ref:
+    """A value of the network that is being made."""
+
+    name: str
+    spec: TensorSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Foreign:
+    """What has no place here (more axes, another first axis), made of these values by an unknown operator."""
+
+    sources: tuple[Ref, ...]
+    operator: str
+
+
+class Site:
+    """Where one call is turned into nodes."""
+
+    def __init__(self, importer: _Importer, call: Call) -> None:
+        self._importer, self._call = importer, call
+        self.operator, self.shapes = call.operator, call.shapes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of what the call makes, batch first."""
+        return self.shapes[0]
+
+    @property
+    def module(self) -> str:
+        """Class name of the innermost module."""
+        return self._importer.class_name(self._call.path)
+
+    def node(self, op: Op, *inputs: Ref, **weights: Constant | None) -> Ref:
+        """Place an op of one output behind these values, with these weights under its own parameter names."""
+        (made,) = self.nodes(op, *inputs, **weights)
+        return made
+
+    def nodes(self, op: Op, *inputs: Ref, **weights: Constant | None) -> list[Ref]:
+        """Place an op of several outputs."""
+        return self._importer.place(self._call, op, inputs, {k: v for k, v in weights.items() if v is not None})
+
+
+class _Importer:
+    def __init__(self, trace: Trace, shape: tuple[int, ...]) -> None:
+        self.module = trace.module
+        self.batch = trace.batch
+        self.parts = dict(trace.module.named_modules())
+        self.owners = {name.rpartition(".")[0] for name in trace.module.state_dict()}
+        self.nodes: list[Node] = []
+        self.weights: dict[str, Any] = {}
+        self.names = {"input"}
+        self.env: dict[Value, Any] = {trace.input: Ref("input", TensorSpec.image(shape))}
+        self.calls = collections.Counter(call.path for call in trace.calls)
+        self.met: collections.Counter[str] = collections.Counter()
+        self.done: set[int] = set()  # calls that were told as part of their module
+
+    def class_name(self, path: str) -> str:
+        return type(self.parts[path]).__name__ if path in self.parts else ""
+
+    def place(self, call: Call, op: Op, inputs: Sequence[Ref], weights: dict[str, Constant]) -> list[Ref]:
+        name = self._name(call, op, weights)
+        node = Node(name, op, tuple(ref.name for ref in inputs), call.place)
+        declaration = declare(node, [ref.spec for ref in inputs])
+        for parameter in declaration.parameters:
+            tensor = weights[parameter.name].tensor
+            if tuple(tensor.shape) != parameter.shape:
+                raise Unknown
+            if tensor.device.type != "meta":
+                self.weights[f"{name}.{parameter.name}"] = tensor.detach().to("cpu", torch.float32).numpy().copy()
+        self.nodes.append(node)
+        self.names.add(name)
+        return [Ref(value, spec) for value, spec in zip(node.outputs, declaration.outputs)]
+
+    def _name(self, call: Call, op: Op, weights: dict[str, Constant]) -> str:
+        owned = next((w.name for w in weights.values() if w.name), None)
+        part = self.parts.get(call.path)
+        if owned is not None:
+            base = owned.rpartition(".")[0] or op.word
+        elif call.path and part is not None and not any(part.children()) and call.path not in self.owners:
+            # Called several times (one activation for a whole block): numbered, but for the last.
+            self.met[base := call.path] += 1
+            if self.met[base] < self.calls[base]:
+                base += str(self.met[base])
+        else:
+            base = f"{call.path}.{op.word}" if call.path else op.word
+        name, number = base, 1
+        while name in self.names:
+            number += 1
+            name = f"{base}_{number}"
+        return name
+
+    def run(self, calls: Sequence[Call]) -> None:
+        for at, call in enumerate(calls):
+            if at not in self.done:
+                self._one(at, call, calls)
+
+    def _one(self, at: int, call: Call, calls: Sequence[Call]) -> None:
+        if self._whole(at, call, calls):
+            return
+        args = [self._known(a) for a in call.args]
+        kwargs = {key: self._known(value) for key, value in call.kwargs.items()}
+        leaves = _leaves((args, list(kwargs.values())))
+        if call.function is not None and not any(isinstance(leaf, Ref | Foreign) for leaf in leaves):
+            self._fold(call, args, kwargs)
+            return
+        made = None
+        if not any(isinstance(leaf, Foreign) for leaf in leaves) and call.operator in OPERATORS:
+            made = self._mapped(call, OPERATORS[call.operator], args, kwargs)
+        for port, value in enumerate(call.makes):
+            self.env[value] = made[port] if made is not None else self._opaque(call, port, leaves)
+
+    def _known(self, argument: Any) -> Any:
+        if isinstance(argument, Value):
+            return self.env.get(argument)
+        if isinstance(argument, tuple):
+            return tuple(self._known(part) for part in argument)
+        return argument
+
+    def _mapped(self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any) -> list[Any] | None:
+        """What a rule makes of a call; None, and nothing left behind, where it does not cover it."""
+        kept, names, weights = len(self.nodes), set(self.names), dict(self.weights)
+        try:
+            made = rule(Site(self, call), *args, **kwargs)
+            found = made if isinstance(made, list) else [made]
+            found += [None] * (len(call.makes) - len(found))  # a pool's second output: the indices
+            fits = all(
+                ref is None or isinstance(ref, Constant) or ref.spec.shape[1:] == shape[1:]
+                for ref, shape in zip(found, call.shapes)
+            )
+            if fits:
+                return found
+        except (Unknown, StriateError, TypeError, IndexError, KeyError):
+            pass
+        del self.nodes[kept:]
+        self.names, self.weights = names, weights
+        return None
+
+    def _opaque(self, call: Call, port: int, leaves: Sequence[Any]) -> Any:
+        shape = call.shapes[port]
+        foreign = [leaf for leaf in leaves if isinstance(leaf, Foreign)]
+        sources = [leaf for leaf in leaves if isinstance(leaf, Ref)]
+        sources += [ref for leaf in foreign for ref in leaf.sources]
+        operator = foreign[0].operator if foreign else f"aten.{call.operator}"
+        unique = tuple(dict.fromkeys(sources))
+        if not unique:
+            return None
+        if not shape or shape[0] != self.batch or not 2 <= len(shape) <= 2 + max(SPATIAL):
+            return Foreign(unique, operator)
+        (made,) = self.place(call, Opaque(operator, shape=shape[1:]), unique, {})
+        return made
+
+    def _fold(self, call: Call, args: Any, kwargs: Any) -> None:
+        """Work out what depends on the module's tensors alone."""
+        constants = [leaf for leaf in _leaves((args, list(kwargs.values()))) if isinstance(leaf, Constant)]
+        names = [c.name for c in constants if c.name]
+        name = next((n for n in names if n.endswith(".weight")), names[0] if names else "")
+        with torch.no_grad():
+            made = call.function(*_tensors(args), **{k: _tensors(v) for k, v in kwargs.items()})
+        for value, tensor in zip(call.makes, made if call.several else (made,)):
+            self.env[value] = Constant(tensor, name)
+
+    def _whole(self, at: int, call: Call, calls: Sequence[Call]) -> bool:
+        """A module that is known by its name: its calls are one op."""
+        part = self.parts.get(call.path)
+        make = MODULES.get(type(part).__name__) if type(part).__module__.startswith("torch.nn") else None
+        if make is None:
+            return False
+        end = at
+        while end + 1 < len(calls) and calls[end + 1].path == call.path:
+            end += 1
+        (source,) = {v for v in _leaves(call.args) if isinstance(v, Value)}
+        source = self.env.get(source)
+        last = calls[end]
+        if not isinstance(source, Ref) or source.spec.shape[1:] != last.shapes[0][1:]:
+            return False
+        made = self._mapped(last, lambda site: site.node(make(part), source), (), {})
+        if made is None:
+            return False
+        self.env[last.makes[0]] = made[0]
+        self.done.update(range(at, end + 1))
+        return True
+
+
+def _leaves(value: Any) -> list[Any]:
+    if isinstance(value, list | tuple):
+        return [leaf for part in value for leaf in _leaves(part)]
+    return [value]
+
+
+def _tensors(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_tensors(part) for part in value]
+    return value.tensor if isinstance(value, Constant) else value
+
+
+def network(trace: Trace, name: str, shape: tuple[int, ...]) -> Network:
+    """The network of a trace on an input of this shape, with its weights."""
+    importer = _Importer(trace, shape)
+    importer.run(trace.calls)
+    outputs = []
+    for value in trace.outputs:
+        found = importer.env.get(value)
+        if not isinstance(found, Ref):
+            raise FormatError(
+                f"an output of {type(trace.module).__name__} has no place in a network",
+                why="it has another first axis than the batch, or depends on no input",
+                fix="wrap the module so that it returns values of shape (N, …)",
+            )
+        outputs.append(found.name)
+    net = Network(name, {"input": TensorSpec.image(shape)}, tuple(_used(importer.nodes, outputs)), tuple(outputs))
+    net = tidy(net)
+    if all(key in importer.weights for key in net.parameters):
+        net = dataclasses.replace(net, weights={key: importer.weights[key] for key in net.parameters})
+    return net
+
+
+def _used(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
+    """The nodes that an output depends on."""
+    wanted, kept = set(outputs), []
+    for node in reversed(nodes):
+        if wanted & set(node.outputs):
+            wanted.update(node.inputs)
+            kept.append(node)
+    return kept[::-1]

@@ -1,0 +1,351 @@
+"""A torch module as a list of calls of aten operators, in order, each with its place in the module.
+
+Decides how a module is traced; refuses to know what an operator means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from striate.diagnostics import FormatError, Place, UsageError
+
+BATCH = 2
+"""Images while tracing: a size of one could be mistaken for an axis that is repeated."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """What a call makes, by its number."""
+
+    id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """A tensor of the module: parameter, buffer or constant, and its dotted name."""
+
+    tensor: Any
+    name: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One operator: `args` hold Values, Constants and plain numbers; `shapes` of all it makes, batch first.
+
+    operator: as aten spells it, without overload and trailing underscore; path: of the innermost module.
+    """
+
+    operator: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    makes: tuple[Value, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    path: str
+    place: Place | None
+    several: bool = False
+    function: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+    """The calls of a module, the value of its input and those that leave it."""
+
+    module: Any
+    calls: tuple[Call, ...]
+    input: Value
+    outputs: tuple[Value, ...]
+    batch: int = BATCH
+
+
+def trace(module: Any, shape: tuple[int, ...], via: str = "auto") -> Trace:
+    """The module's calls on an input of this shape (without batch). Its mode is put back afterwards."""
+    if not isinstance(module, torch.nn.Module):
+        raise UsageError(
+            f"{type(module).__name__} is no torch.nn.Module",
+            why="what is read is a module and its parts",
+            fix="give such as torchvision.models.resnet18()",
+        )
+    first = next(iter(module.parameters()), next(iter(module.buffers()), torch.zeros(0)))
+    kind = first.dtype if first.dtype.is_floating_point else torch.float32
+    example = torch.zeros((BATCH, *shape), dtype=kind, device=first.device)
+    roads = {"export": [_exported], "fx": [_symbolic], "auto": [_exported, _symbolic]}[via]
+    failures = []
+    with _evaluating(module), torch.no_grad(), _quiet():
+        for road in roads:
+            try:
+                return road(module, example)
+            except Exception as error:  # whatever a user's forward raises
+                failures.append(f"{road.__name__[1:]}: {type(error).__name__}: {_first_line(error)}")
+    raise FormatError(
+        f"{type(module).__name__} cannot be traced on an input of {'x'.join(map(str, (*shape[1:], shape[0])))}",
+        why="\n".join(failures),
+        fix="give the input that it takes (input=, or --input HxWxC); its forward must not branch on numbers",
+    )
+
+
+@contextlib.contextmanager
+def _evaluating(module: Any) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else "no more is said"
+
+
+# ---------------------------------------------------------------------------------------------------- torch.export
+
+
+def _exported(module: Any, example: Any) -> Trace:
+    program = torch.export.export(module, (example,))
+    if _shares_storage(program.graph):
+        program = program.run_decompositions({})
+    return _Reader(module).read(program)
+
+
+def _operator(target: Any) -> str:
+    name = str(getattr(target, "__name__", target)) if not hasattr(target, "overloadpacket") else ""
+    return name or str(target.overloadpacket).rpartition(".")[2]
+
+
+VIEWS = ("view", "reshape", "flatten", "transpose", "permute", "chunk", "split", "slice", "select", "squeeze",
+         "unsqueeze", "getitem", "expand", "narrow", "unflatten", "alias", "detach", "split_with_sizes", "unbind",
+         "t", "swapaxes", "movedim", "contiguous", "to", "dropout", "view_as", "expand_as")  # fmt: skip
+"""Operators whose result may be the same memory as their input."""
+
+
+def _shares_storage(graph: Any) -> bool:
+    """Whether something is written in place through a view, while the viewed is still read: only torch resolves that."""
+    order = {node: at for at, node in enumerate(graph.nodes)}
+    for node in graph.nodes:
+        name = _operator(node.target) if node.op == "call_function" else ""
+        if not name.endswith("_") or name.endswith("__") or not node.args:
+            continue
+        source = node.args[0]
+        if any(u.op == "call_function" and _operator(u.target) in VIEWS and order[u] < order[node]
+               and any(order[r] > order[node] for r in u.users) for u in source.users):  # fmt: skip
+            return True
+        while (
+            getattr(source, "op", "") == "call_function"
+            and _operator(source.target).removesuffix("_") in VIEWS
+        ):
+            source = source.args[0]
+            if any(order[user] > order[node] for user in source.users):
+                return True
+    return False
+
+
+class _Reader:
+    """Numbers the values of one exported graph after another."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.count = 0
+        self.calls: list[Call] = []
+
+    def value(self) -> Value:
+        self.count += 1
+        return Value(self.count)
+
+    def read(self, program: Any) -> Trace:
+        value = self.value()
+        outputs = self.splice(program, [value], "")
+        return Trace(self.module, tuple(self.calls), value, tuple(v for v in outputs if isinstance(v, Value)))
+
+    def splice(self, program: Any, given: list[Any], prefix: str) -> list[Any]:
+        """Append the calls of an exported program on these inputs; what it returns."""
+        signature = program.graph_signature
+        names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers,
+                 **signature.inputs_to_lifted_tensor_constants}  # fmt: skip
+        known = {**program.state_dict, **program.constants}
+        env: dict[Any, Any] = {}
+        waiting = list(given)
+        for node in program.graph.nodes:
+            if node.op == "placeholder":
+                name = names.get(node.name)
+                env[node] = waiting.pop(0) if name is None else Constant(known[name].detach(), _dotted(prefix, name))
+            elif node.op == "call_function":
+                self._call(node, env, prefix)
+            elif node.op == "output":
+                made = torch.fx.map_arg(node.args[0], lambda n: env[n])
+                kept = signature.user_outputs
+                flat = [env.get(n) if isinstance(n, torch.fx.Node) else n for n in node.args[0]]
+                of_user = [v for v, n in zip(flat, node.args[0]) if getattr(n, "name", None) in kept]
+                return of_user or list(made)
+        raise AssertionError("a graph without output")
+
+    def _call(self, node: Any, env: dict[Any, Any], prefix: str) -> None:
+        name = _operator(node.target)
+        args = _mapped(node.args, env)
+        kwargs = {key: _mapped(value, env) for key, value in node.kwargs.items()}
+        if name == "getitem" and isinstance(args[0], tuple | list):
+            env[node] = args[0][args[1]]
+            return
+        seen = node.meta.get("val")
+        several = isinstance(seen, tuple | list)
+        shapes = tuple(tuple(map(int, v.shape)) for v in (seen if several else (seen,)) if hasattr(v, "shape"))
+        if not shapes:
+            return
+        makes = tuple(self.value() for _ in shapes)
+        stack = node.meta.get("nn_module_stack") or {}
+        path = _path(list(stack.values())[-1][0]) if stack else ""
+        short = name.removesuffix("_")
+        self.calls.append(
+            Call(short, args, kwargs, makes, shapes, _dotted(prefix, path), _place(node), several, node.target)
+        )
+        env[node] = makes if several else makes[0]
+        if name.endswith("_") and not name.endswith("__"):  # in place: all who know the old value see the new one
+            old = args[0]
+            for other, held in env.items():
+                if held is old and isinstance(old, Value):
+                    env[other] = makes[0]
+
+
+def _mapped(argument: Any, env: Mapping[Any, Any]) -> Any:
+    if isinstance(argument, torch.fx.Node):
+        return env.get(argument)
+    if isinstance(argument, list | tuple):
+        return tuple(_mapped(part, env) for part in argument)
+    return argument
+
+
+def _path(text: str) -> str:
+    """The dotted path of a module; older torch writes L['self'].layer1 and getattr(…, '0')."""
+    if "(" in text or "[" in text:
+        words = re.findall(r"'([^']+)'|\.([A-Za-z_]\w*)|\[(\d+)\]", text)
+        return ".".join(word for word in ("".join(w) for w in words) if word != "self")
+    return text.split("@")[0]
+
+
+def _dotted(prefix: str, name: str) -> str:
+    return ".".join(part for part in (prefix, name) if part)
+
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+_TORCH = str(torch.__path__[0])
+
+
+def _place(node: Any) -> Place | None:
+    """The innermost line that is not torch's own."""
+    frames = [(f, int(line)) for f, line in _FRAME.findall(node.meta.get("stack_trace") or "")]
+    own = [frame for frame in frames if not frame[0].startswith(_TORCH)]
+    return Place(*own[-1]) if own else None
+
+
+# ---------------------------------------------------------------------------------------------------- torch.fx
+
+
+def _symbolic(module: Any, example: Any) -> Trace:
+    """torch.fx's graph, each of its pieces exported by itself; a piece that cannot be stays one unknown operator."""
+    graph = torch.fx.Tracer().trace(module)
+    reader = _Reader(module)
+    value = reader.value()
+    env: dict[Any, Any] = {}  # node -> Value, Constant or plain
+    real: dict[Any, Any] = {}  # node -> what it really makes
+    outputs: list[Any] = []
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            first = not env
+            env[node], real[node] = (value, example) if first else (node.args[0],) * 2 if node.args else (None,) * 2
+        elif node.op == "get_attr":
+            found: Any = module
+            for part in node.target.split("."):
+                found = getattr(found, part)
+            real[node] = found
+            env[node] = Constant(found.detach(), node.target) if isinstance(found, torch.Tensor) else found
+        elif node.op == "output":
+            flat = torch.utils._pytree.tree_leaves(_mapped(node.args[0], env))
+            outputs = [v for v in flat if isinstance(v, Value)]
+        else:
+            _piece(reader, module, node, env, real)
+    return Trace(module, tuple(reader.calls), value, tuple(outputs))
+
+
+class _Piece(torch.nn.Module):  # type: ignore[misc]
+    """One node of a symbolic graph as a module of its tensors."""
+
+    def __init__(self, run: Any, node: Any, real: Mapping[Any, Any], tensors: list[Any]) -> None:
+        super().__init__()
+        self.run, self.node, self.real, self.tensors = run, node, real, tensors
+
+    def forward(self, *given: Any) -> Any:
+        held = dict(zip(self.tensors, given))
+        args, kwargs = torch.fx.map_arg(
+            (self.node.args, self.node.kwargs), lambda n: held[n] if n in held else self.real[n]
+        )
+        return self.run(*args, **kwargs)
+
+
+def _piece(reader: _Reader, module: Any, node: Any, env: dict[Any, Any], real: dict[Any, Any]) -> None:
+    run: Any = node.target
+    prefix = ""
+    if node.op == "call_module":
+        run, prefix = module.get_submodule(node.target), node.target
+    elif node.op == "call_method":
+        method = node.target
+        run = lambda own, *rest, **named: getattr(own, method)(*rest, **named)  # noqa: E731
+    tensors = [n for n in node.all_input_nodes if isinstance(real[n], torch.Tensor)]
+    piece = _Piece(run, node, real, tensors)
+    made = piece(*(real[n].clone() for n in tensors))
+    real[node] = made
+    leaves = torch.utils._pytree.tree_leaves(made)
+    if not tensors or not any(isinstance(leaf, torch.Tensor) for leaf in leaves):
+        env[node] = made
+        return
+    try:
+        program = torch.export.export(piece, tuple(real[n] for n in tensors))
+        before = len(reader.calls)
+        found = reader.splice(program, [env[n] for n in tensors], "")
+        for at in range(before, len(reader.calls)):
+            call = reader.calls[at]
+            path = prefix if prefix else _scope(node)
+            inner = tuple(_renamed(a, prefix) for a in call.args)
+            reader.calls[at] = dataclasses.replace(call, path=path, args=inner, place=_place(node))
+    except Exception:  # this piece only
+        shapes = tuple(tuple(leaf.shape) for leaf in leaves if isinstance(leaf, torch.Tensor))
+        makes = tuple(reader.value() for _ in shapes)
+        name = getattr(node.target, "__name__", str(node.target))
+        args = tuple(env[n] for n in tensors)
+        reader.calls.append(Call(name, args, {}, makes, shapes, prefix or _scope(node), _place(node), len(makes) > 1))
+        found = list(makes)
+    env[node] = found[0] if isinstance(made, torch.Tensor) else tuple(found)
+
+
+def _scope(node: Any) -> str:
+    stack = node.meta.get("nn_module_stack") or {}
+    return _path(list(stack.values())[-1][0]) if stack else ""
+
+
+def _renamed(argument: Any, prefix: str) -> Any:
+    """A constant under the name that it has in the whole module: the piece calls it run.weight."""
+    if isinstance(argument, Constant) and argument.name.startswith("run."):
+        return dataclasses.replace(argument, name=_dotted(prefix, argument.name[4:]))
+    if isinstance(argument, tuple):
+        return tuple(_renamed(part, prefix) for part in argument)
+    return argument
