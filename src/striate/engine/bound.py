@@ -87,9 +87,9 @@ class Bound(Memory):
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
         return aligned.address(self._constants.get(key, make))
 
-    def table(self, array: Array) -> int:
+    def kept(self, array: Array) -> Array:
         self._tables.append(aligned.copied(array, self._allocate))
-        return aligned.address(self._tables[-1])
+        return self._tables[-1]
 
     def kernel(self, kernel: Kernel) -> int:
         return self._code[kernel]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine import aligned
 from striate.engine.code import Kernel
 from striate.engine.plan.units import Unit, Value
 from striate.engine.target import Target
@@ -32,8 +33,12 @@ class Memory(abc.ABC):
         """Of packed weights; made once for a key and kept, whatever the batch size."""
 
     @abc.abstractmethod
+    def kept(self, array: Array) -> Array:
+        """A small array that belongs to one step, where it stays."""
+
     def table(self, array: Array) -> int:
-        """Of a small array that belongs to one step."""
+        """Of such an array."""
+        return aligned.address(self.kept(array))
 
     @abc.abstractmethod
     def kernel(self, kernel: Kernel) -> int:

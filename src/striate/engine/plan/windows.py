@@ -79,12 +79,11 @@ def grouped_steps(unit: Unit, context: Context) -> list[Step]:
     def record(memory: Memory) -> Array:
         def packed() -> Array:
             weight, bias = folded(unit)
-            return grouped.pack(target, windows, body.groups, weight, bias)
+            taps = windows[0].kernel, windows[1].kernel
+            return grouped.pack(target, windows, body.groups, weight.reshape(*weight.shape[:2], *taps), bias)
 
         weights = memory.constant((unit.name, "grouped", target.name), packed)
-        table = None if small else aligned.copied(grouped.places(x.layout, y.layout, body.groups))
-        if table is not None:
-            memory.table(table)
+        table = None if small else memory.kept(grouped.places(x.layout, y.layout, body.groups))
         residual = None if unit.residual is None else memory.at(unit.residual) - memory.at(y)
         addresses = memory.base(x), memory.base(y), weights
         block = packed_bytes(body, context)
@@ -136,10 +135,9 @@ def pool_steps(unit: Unit, context: Context) -> list[Step]:
     assert isinstance(body, Pool)
     maps = _windows(body)
     tables = [found[0] for m in maps if (found := pool.taps(m, body.padded)) is not None]
-    rows, columns = (aligned.copied(table) for table in tables)
 
     def record(memory: Memory) -> Array:
-        memory.table(rows), memory.table(columns)  # kept as long as the record
+        rows, columns = (memory.kept(table) for table in tables)
         return pool.arguments(x.layout, y.layout, maps, (rows, columns), (memory.base(x), memory.base(y)))
 
     flops, _ = pool.cost(x.layout, y.layout, maps)
