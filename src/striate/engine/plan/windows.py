@@ -6,7 +6,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from striate.engine import aligned
 from striate.engine.code import Kernel
 from striate.engine.kernels import depthwise, grouped, pool
 from striate.engine.plan import elements
