@@ -46,6 +46,7 @@ def _best(target: Target, what: str, size: int, times: int, threads: int) -> tup
     kernel = Kernel("limits", (what,))
     code = addresses(target, [kernel])[kernel]
     buffer = aligned.zeros(size * threads // 4)
+    buffer[:] = 1  # pages never written are all the same one, in the first cache
     arguments = record(24, {0: aligned.address(buffer), 8: size, 16: times})
     tasks = np.array([(k, k + 1, 0, 1) for k in range(threads)], np.int64)
     step = np.array([code, aligned.address(arguments), aligned.address(tasks), threads, 0], np.int64)
