@@ -23,7 +23,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,50 +31,27 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from support import limits, record  # noqa: E402
+from support.chart import svg  # noqa: E402
+from support.comparison import OURS, group_of, page, text  # noqa: E402
 from support.layers import layers  # noqa: E402
 
 from striate.peers.contest import Failed, contest, environment, once, worker  # noqa: E402
 from striate.peers.subject import Subject  # noqa: E402
-from striate.peers.timing import Row, Sample, Summary, measure, process  # noqa: E402
+from striate.peers.timing import Row, Sample, measure, process  # noqa: E402
 from striate.peers.tools import TOOLS, missing  # noqa: E402
 from striate.peers.worker import SAVED  # noqa: E402
-from striate.views.text.numbers import digits  # noqa: E402
 
-OURS = "striate"
 NETWORKS = {
     **dict.fromkeys(("lenet5", "cifar_resnet20", "squeezenet1_1", "mobilenet_v2", "resnet18"), (1, 8)),
     **dict.fromkeys(("efficientnet_b0", "resnet50", "densenet121", "convnext_tiny", "vgg16"), (1, 8)),
     "unet": (1,),
 }
 QUICK = ("lenet5", "cifar_resnet20", "squeezenet1_1")
-GATES = {  # network -> how many times faster than the best other tool, per batch size
-    "resnet18": {1: 1.5, 8: 2.0},
-    "vgg16": {1: 1.8, 8: 2.5},
-    "resnet50": {1: 1.2, 8: 1.3},
-    "mobilenet_v2": {1: 1.3, 8: 1.3},
-    "lenet5": {1: 3.0, 8: 3.0},
-    "cifar_resnet20": {1: 3.0, 8: 3.0},
-}
-ERROR, START_S = 1e-5, 0.3
-"""Striate's other gates: difference from float64; a process with cached code up to its first result."""
-
+CHART = HERE.parent / "docs" / "inference.svg"
 START = ("resnet18", 1)
 MEMORY = ("resnet50", 8)
 ONE_FILE = ("torch_channels_last", "torch_frozen", "torch_compile")
 """Left out of start and memory: they start as torch does, and later."""
-
-
-def group_of(model: str, batch: int, threads: int) -> str:
-    return f"{model}, batch {batch}, {threads} thread{'s' * (threads > 1)}"
-
-
-def case_of(group: str) -> tuple[str, int, int]:
-    """
-    >>> case_of("resnet18, batch 8, 1 thread")
-    ('resnet18', 8, 1)
-    """
-    model, batch, threads = group.rsplit(", ", 2)
-    return model, int(batch.split()[1]), int(threads.split()[0])
 
 
 def told(text: str) -> None:
@@ -210,76 +187,6 @@ def loaded(tool: str, threads: int, subject: Subject) -> Any:
     return go
 
 
-# ---------------------------------------------------------------- what it says
-def comparisons(run: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Per case: Striate's median, the best other tool, how many times faster Striate is, the gate, and if it is met."""
-    groups: dict[str, dict[str, float]] = {}
-    for row in run["rows"]:
-        groups.setdefault(row["group"], {})[row["name"]] = Summary.of(row["seconds"]).median
-    for group, rows in groups.items():
-        mine = rows.pop(TOOLS[OURS].label, None)
-        model, batch, threads = case_of(group)
-        if mine is None or not rows or model.startswith(("process", "peak")):
-            continue
-        best = min(rows, key=lambda name: rows[name])
-        ratio, gate = rows[best] / mine, GATES.get(model, {}).get(batch)
-        speed = digits(2e-6 * run["macs"][model] * batch / mine)
-        met = "" if gate is None else "yes" if ratio >= gate else "no"
-        wanted = "" if gate is None else f"{gate:.1f}"
-        yield [
-            model,
-            str(batch),
-            str(threads),
-            digits(mine),
-            speed,
-            best,
-            digits(rows[best]),
-            f"{ratio:.2f}",
-            wanted,
-            met,
-        ]
-
-
-TITLES = ["", "batch", "threads", "striate ms", "GFLOP/s", "best other", "ms", "ratio", "gate", "met"]
-
-
-def notes(run: Mapping[str, Any]) -> Iterator[str]:
-    """Limits of the machine, errors, and who was left out."""
-    yield from map(limits.sentence, run["limits"])
-    errors: dict[str, float] = {}
-    for answer in run["answers"]:
-        errors[answer["tool"]] = max(errors.get(answer["tool"], 0.0), answer["error"])
-    if errors:
-        shown = ", ".join(f"{TOOLS[tool].label} {error:.0e}" for tool, error in errors.items())
-        yield f"Largest differences from float64: {shown} (Striate's gate: {ERROR:.0e})."
-    warm = next(
-        (row for row in run["rows"] if row["group"].startswith("process") and row["name"] == OURS), None
-    )
-    if warm:
-        median = Summary.of(warm["seconds"]).median
-        yield f"A process to its first result: {median:.0f} ms (gate: {1e3 * START_S:.0f})."
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for entry in run["left_out"]:
-        reasons.setdefault((entry["tool"], entry["why"]), []).append(entry["case"])
-    for (tool, why), cases in reasons.items():
-        yield f"Left out: {TOOLS[tool].label if tool in TOOLS else tool} in {'; '.join(cases)}: {why}"
-
-
-def page(run: Mapping[str, Any]) -> str:
-    """The run as a section of a page."""
-    lines = list(comparisons(run))
-    blocks = [record.heading(run), "\n".join(f"- {note}" for note in notes(run))]
-    if lines:
-        blocks.append(record.markdown_table(TITLES, *lines))
-    return "\n\n".join([*blocks, *record.markdown(run).split("\n\n")[1:]])
-
-
-def text(run: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
-    lines = list(comparisons(run))
-    blocks = [record.text(run, before), "\n".join(notes(run))]
-    return "\n\n".join([*blocks, *([record.text_table([TITLES, *lines])] if lines else [])])
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -340,6 +247,8 @@ def main() -> None:
         record.save(results, run.saved)
     if chosen.reference:
         record.save(reference, run.saved)
+        if kind == "inference":
+            CHART.write_text(svg(run.saved), "utf-8")
     run.path.unlink(missing_ok=True)
 
 

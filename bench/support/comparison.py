@@ -1,0 +1,136 @@
+"""What a run of `bench/inference.py` says: Striate beside the best of the others, as text, Markdown and a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from support import limits, record
+
+from striate.peers.timing import Summary
+from striate.peers.tools import TOOLS
+from striate.views.text.numbers import digits
+
+OURS = "striate"
+GATES = {  # network -> how many times faster than the best other tool, per batch size
+    "resnet18": {1: 1.5, 8: 2.0},
+    "vgg16": {1: 1.8, 8: 2.5},
+    "resnet50": {1: 1.2, 8: 1.3},
+    "mobilenet_v2": {1: 1.3, 8: 1.3},
+    "lenet5": {1: 3.0, 8: 3.0},
+    "cifar_resnet20": {1: 3.0, 8: 3.0},
+}
+ERROR, START_S = 1e-5, 0.3
+"""Striate's other gates: difference from float64; a process with cached code up to its first result."""
+
+
+def group_of(model: str, batch: int, threads: int) -> str:
+    return f"{model}, batch {batch}, {threads} thread{'s' * (threads > 1)}"
+
+
+def case_of(group: str) -> tuple[str, int, int]:
+    """
+    >>> case_of("resnet18, batch 8, 1 thread")
+    ('resnet18', 8, 1)
+    """
+    model, batch, threads = group.rsplit(", ", 2)
+    return model, int(batch.split()[1]), int(threads.split()[0])
+
+
+def comparisons(run: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Per case: Striate's median, the best other tool, how many times faster Striate is, the gate, and if it is met."""
+    groups: dict[str, dict[str, float]] = {}
+    for row in run["rows"]:
+        groups.setdefault(row["group"], {})[row["name"]] = Summary.of(row["seconds"]).median
+    for group, rows in groups.items():
+        mine = rows.pop(TOOLS[OURS].label, None)
+        model, batch, threads = case_of(group)
+        if mine is None or not rows or model.startswith(("process", "peak")):
+            continue
+        best = min(rows, key=lambda name: rows[name])
+        ratio, gate = rows[best] / mine, GATES.get(model, {}).get(batch)
+        speed = digits(2e-6 * run["macs"][model] * batch / mine)
+        met = "" if gate is None else "yes" if ratio >= gate else "no"
+        wanted = "" if gate is None else f"{gate:.1f}"
+        yield [
+            model,
+            str(batch),
+            str(threads),
+            digits(mine),
+            speed,
+            best,
+            digits(rows[best]),
+            f"{ratio:.2f}",
+            wanted,
+            met,
+        ]
+
+
+TITLES = ["", "batch", "threads", "striate ms", "GFLOP/s", "best other", "ms", "ratio", "gate", "met"]
+
+
+def notes(run: Mapping[str, Any]) -> Iterator[str]:
+    """Limits of the machine, errors, and who was left out."""
+    yield from map(limits.sentence, run["limits"])
+    errors: dict[str, float] = {}
+    for answer in run["answers"]:
+        errors[answer["tool"]] = max(errors.get(answer["tool"], 0.0), answer["error"])
+    if errors:
+        shown = ", ".join(f"{TOOLS[tool].label} {error:.0e}" for tool, error in errors.items())
+        yield f"Largest differences from float64: {shown} (Striate's gate: {ERROR:.0e})."
+    warm = next(
+        (row for row in run["rows"] if row["group"].startswith("process") and row["name"] == OURS), None
+    )
+    if warm:
+        median = Summary.of(warm["seconds"]).median
+        yield f"A process to its first result: {median:.0f} ms (gate: {1e3 * START_S:.0f})."
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for entry in run["left_out"]:
+        reasons.setdefault((entry["tool"], entry["why"]), []).append(entry["case"])
+    for (tool, why), cases in reasons.items():
+        yield f"Left out: {TOOLS[tool].label if tool in TOOLS else tool} in {'; '.join(cases)}: {why}"
+
+
+def page(run: Mapping[str, Any]) -> str:
+    """The run as a section of a page."""
+    lines = list(comparisons(run))
+    blocks = [record.heading(run), "\n".join(f"- {note}" for note in notes(run))]
+    if lines:
+        blocks.append(record.markdown_table(TITLES, *lines))
+    return "\n\n".join([*blocks, *record.markdown(run).split("\n\n")[1:]])
+
+
+def text(run: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
+    lines = list(comparisons(run))
+    blocks = [record.text(run, before), "\n".join(notes(run))]
+    return "\n\n".join([*blocks, *([record.text_table([TITLES, *lines])] if lines else [])])
+
+
+def readme(run: Mapping[str, Any]) -> str:
+    """The networks of the run on all threads, with the middle half of the rounds, and the machine."""
+    threads = max(run["settings"]["threads"])
+    lines = []
+    for group, rows in _groups(run).items():
+        mine = rows.pop(TOOLS[OURS].label, None)
+        if mine is None or not rows or group.startswith(("process", "peak")) or case_of(group)[2] != threads:
+            continue
+        model, batch, _ = case_of(group)
+        best = min(rows, key=lambda name: rows[name].median)
+        times = [f"{digits(each.median)} ± {digits(each.spread / 2)}" for each in (mine, rows[best])]
+        ratio = rows[best].median / mine.median
+        lines.append([model, str(batch), times[0], times[1], best, f"{ratio:.2f}"])
+    table = record.markdown_table(
+        ["network", "batch", "Striate ms", "best other ms", "which", "times"], *lines
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if name in SHOWN)
+    return f"{table}\n\n{record.heading(run).splitlines()[0]} {threads} threads, float32. {versions}."
+
+
+SHOWN = ("torch", "onnxruntime", "openvino", "ncnn", "MNN")
+
+
+def _groups(run: Mapping[str, Any]) -> dict[str, dict[str, Summary]]:
+    found: dict[str, dict[str, Summary]] = {}
+    for row in run["rows"]:
+        found.setdefault(row["group"], {})[row["name"]] = Summary.of(row["seconds"])
+    return found
