@@ -166,8 +166,8 @@ def test_a_prediction_never_uses_old_weights(model, change):
         fresh = striate.Model(NET, weights=dict(model.weights), engine=model.engine.name).predict(x)
         np.testing.assert_array_equal(model.predict(x), fresh)
         assert not np.array_equal(fresh, old) or change is CHANGES["the same numbers elsewhere"]
-    np.testing.assert_array_equal(program(x), old)  # a compiled program keeps what it was made with
-    np.testing.assert_array_equal(program(x[:2]), old[:2])  # for batches of any size
+    for count in (3, 2):  # a compiled program keeps what it was made with, for batches of any size
+        np.testing.assert_allclose(program(x[:count]), old[:count], rtol=1e-5)
 
 
 def test_a_reference_to_weights_stays_one(model):
