@@ -17,7 +17,7 @@ COLOURS = {
     "torch_compile": "#e377c2", "onnxruntime": "#1f77b4", "openvino": "#2ca02c", "ncnn": "#d68a00", "mnn": "#17a2b8",
 }  # fmt: skip
 HOLLOW = {"torch_eager"}
-LEFT, RIGHT, TOP, LINE, WIDTH = 172, 24, 64, 26, 760
+LEFT, RIGHT, LINE, WIDTH = 172, 24, 26, 760
 TICKS = (1, 1.5, 2, 3, 5, 10, 20)
 
 STYLE = """
@@ -43,26 +43,29 @@ def svg(run: Mapping[str, Any], threads: int | None = None) -> str:
     def across(ratio: float) -> float:
         return LEFT + (math.log(ratio) - start) / (end - start) * (WIDTH - LEFT - RIGHT)
 
-    bottom = TOP + LINE * len(rows)
     parts = [
         f'<text x="12" y="22" class="head">Time of one batch, relative to Striate ({threads} threads)</text>'
     ]
-    x = 12.0
+    x, y = 12.0, 40
     for tool in tools:
-        parts.append(_dot(tool, x + 5, 40))
-        parts.append(f'<text x="{x + 14:.0f}" y="44">{escape(TOOLS[tool].label)}</text>')
-        x += 26 + 6.6 * len(TOOLS[tool].label)
+        label = TOOLS[tool].label
+        if x + 7.2 * len(label) > WIDTH - RIGHT:
+            x, y = 12.0, y + 18
+        parts += [_dot(tool, x + 5, y), f'<text x="{x + 14:.0f}" y="{y + 4}">{escape(label)}</text>']
+        x += 30 + 6.8 * len(label)
+    top = y + 24
+    bottom = top + LINE * len(rows)
     for tick in TICKS:
         if start <= math.log(tick) <= end:
             at = across(tick)
             kind = "ours" if tick == 1 else "grid"
-            parts.append(f'<line class="{kind}" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP - 6}" y2="{bottom}"/>')
+            parts.append(f'<line class="{kind}" x1="{at:.1f}" x2="{at:.1f}" y1="{top - 6}" y2="{bottom}"/>')
             label, own = ("Striate", "oursText") if tick == 1 else (f"{tick:g}×", "faint")
             parts.append(
                 f'<text class="{own}" x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">{label}</text>'
             )
     for k, (name, dots) in enumerate(rows):
-        y = TOP + LINE * k + 12
+        y = top + LINE * k + 12
         parts.append(f'<text x="{LEFT - 14}" y="{y + 4}" text-anchor="end">{escape(name)}</text>')
         if dots:
             ends = across(min(*dots.values(), 1.0)), across(max(*dots.values(), 1.0))
