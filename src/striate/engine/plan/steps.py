@@ -115,7 +115,7 @@ def divided(step: Step, threads: int) -> list[Task]:
     flops = max(step.flops, step.bytes / 4)
     if not rows or not parts:
         return []
-    wanted = 1 if threads == 1 or flops < SMALL else threads * (4 if flops > 40 * SMALL else 2)
+    wanted = 1 if threads == 1 or flops < SMALL else threads * (4 if flops > 8 * SMALL else 2)
     first, second = (parts, rows) if by_parts else (rows, parts)
     outer = min(wanted, first)
     inner = min(-(-wanted // outer), second) if outer < wanted and not step.whole else 1
@@ -128,8 +128,8 @@ SPREAD = 4
 """Winograd's weights take up to four times the memory."""
 NEAR = 6e10
 """Bytes a second from the last cache."""
-SMALL = 2e5
-"""Floating-point operations below which handing work over costs more than it saves (about 2 µs)."""
+SMALL = 1e6
+"""Floating-point operations below which handing work over costs more than it saves (about 10 µs)."""
 
 
 def _cuts(size: int, count: int) -> list[tuple[int, int]]:
