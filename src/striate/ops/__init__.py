@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # families load on first use: a network needs few of them
     from striate.ops.regularise import *  # noqa: F403
     from striate.ops.reshape import *  # noqa: F403
     from striate.ops.scalar import *  # noqa: F403
-    from striate.ops.scale import *  # noqa: F403
     from striate.ops.upsample import *  # noqa: F403
 
 

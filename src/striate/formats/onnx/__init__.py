@@ -1,0 +1,75 @@
+"""ONNX files, in both directions. Needs the package onnx: pip install 'striate[onnx]'.
+
+proto     a file as plain data, within limits            names     what nodes are called
+fold      what constants and sizes already say           reading   the graph, operator by operator
+patterns  functions spelled out in several operators     writing   a network as a file
+operators what each operator means, both ways, one file per family
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from striate.diagnostics import FormatError
+from striate.formats import notation
+from striate.network import Network
+from striate.tensor import SPATIAL, TensorSpec
+
+Shape = tuple[int | str | None, ...]
+
+
+def read(path: str | Path, input: Any = None) -> tuple[Network, dict[str, NDArray[Any]]]:
+    """Network and weights of a file; `input` as `striate.load` takes it, needed where the file leaves sizes open.
+
+    Operators that Striate does not know become `opaque` nodes with the shapes that ONNX infers (rule X001).
+    Raises a StriateError for everything that can be wrong with a file.
+    """
+    from striate.formats.onnx.proto import load
+    from striate.formats.onnx.reading import Reader, batch_of
+
+    graph = load(Path(path))
+    wish = _wish(graph.inputs, input, str(path))
+    batch = batch_of(list(graph.inputs.values()))
+    inputs = {}
+    for name, shape in graph.inputs.items():
+        sizes = wish.get(name, shape[1:] if shape else ())
+        fine = len(sizes) - 1 in SPATIAL and all(isinstance(n, int) for n in sizes)
+        if not fine:
+            raise _open(str(path), name, shape)
+        inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
+    return Reader(graph, inputs).read()
+
+
+def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str, tuple[int, ...]]:
+    """The sizes that the caller asks for, by the input's name."""
+    if input is None:
+        return {}
+    known = {}
+    for name, shape in inputs.items():
+        sizes = shape[1:] if shape and len(shape) > 1 else (1, 1, 1)
+        known[name] = tuple(n if isinstance(n, int) else 1 for n in sizes)
+    return notation.with_size(known, input)
+
+
+def _open(path: str, name: str, shape: Shape | None) -> FormatError:
+    said = "x".join("?" if n is None else str(n) for n in shape) if shape else "no shape"
+    return FormatError(
+        f"{path} leaves the size of its input open",
+        where=f"{path}: {name[:80]} is {said}",
+        why="sizes, receptive fields and costs belong to an input; the file has (batch, channels, height, width)",
+        fix="name it: --input 224x224x3",
+    )
+
+
+def write(path: str | Path, net: Network, weights: Mapping[str, NDArray[Any]]) -> None:
+    """Write network and weights at opset 17, batch size open. Raises OpError for what ONNX cannot say."""
+    from striate.formats.onnx.writing import save
+
+    save(Path(path), net, weights)
+
+
+__all__ = ["read", "write"]

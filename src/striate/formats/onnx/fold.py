@@ -1,0 +1,196 @@
+"""What is computed from constants and sizes alone, computed while reading: shapes to reshape to, transposed weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.formats.onnx.proto import Call
+
+Array = NDArray[Any]
+
+MAX_NUMBERS = 2**28
+"""Of one folded result; a file of a few bytes can ask for any number of them."""
+
+
+class Unfoldable(Exception):
+    """Not one of the operators that are computed here, or too large."""
+
+
+def fold(call: Call, given: Sequence[Array | None], opset: int) -> list[Array]:
+    """The outputs of an operator whose inputs are constants. Raises Unfoldable."""
+    if call.kind not in _TABLE:
+        raise Unfoldable(call.kind)
+    try:
+        with np.errstate(all="ignore"):
+            made = _TABLE[call.kind](call.attributes, [*given], opset)
+    except Unfoldable:
+        raise
+    except Exception as error:  # whatever numpy makes of sizes that do not suit
+        raise Unfoldable(str(error)) from None
+    return [np.asarray(item) for item in (made if isinstance(made, list) else [made])]
+
+
+def _bounded(count: int) -> None:
+    if count > MAX_NUMBERS:
+        raise Unfoldable(f"{count:,} numbers")
+
+
+def _pointwise(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(_a: Any, x: list[Any], _opset: int) -> Any:
+        _bounded(math.prod(np.broadcast_shapes(*(np.shape(v) for v in x))))
+        made = function(*x)
+        return made.astype(x[-1].dtype) if made.dtype == np.float64 and x[-1].dtype == np.float32 else made
+
+    return run
+
+
+def _div(a: Array, b: Array) -> Any:
+    if np.issubdtype(a.dtype, np.integer):
+        return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
+    return a / b
+
+
+def _axes(a: Any, x: list[Any], at: int = 1) -> tuple[int, ...] | None:
+    if "axes" in a:
+        return tuple(a["axes"])
+    return tuple(int(i) for i in x[at].ravel()) if len(x) > at and x[at] is not None else None
+
+
+def _unsqueeze(a: Any, x: list[Any], _opset: int) -> Any:
+    return np.expand_dims(x[0], _axes(a, x) or ())
+
+
+def _slice(a: Any, x: list[Any], _opset: int) -> Any:
+    if "starts" in a:
+        starts, ends, axes, steps = a["starts"], a["ends"], a.get("axes"), None
+    else:
+        starts, ends = x[1].tolist(), x[2].tolist()
+        axes = x[3].tolist() if len(x) > 3 and x[3] is not None else None
+        steps = x[4].tolist() if len(x) > 4 and x[4] is not None else None
+    where = [slice(None)] * x[0].ndim
+    for k, axis in enumerate(axes or range(len(starts))):
+        step = steps[k] if steps else 1
+        end = None if step < 0 and ends[k] < -x[0].shape[axis] else ends[k]
+        where[axis] = slice(starts[k], end, step)
+    return x[0][tuple(where)]
+
+
+def _reshape(_a: Any, x: list[Any], _opset: int) -> Any:
+    return x[0].reshape(target(x[0].shape, x[1].tolist(), bool(_a.get("allowzero", 0))))
+
+
+def target(shape: Sequence[int], wish: Sequence[int], allow_zero: bool = False) -> tuple[int, ...]:
+    """The shape that ONNX's Reshape gives: 0 copies a size, -1 is what is left."""
+    sizes = [shape[k] if n == 0 and not allow_zero else int(n) for k, n in enumerate(wish)]
+    if -1 in sizes:
+        known = math.prod(n for n in sizes if n != -1)
+        sizes[sizes.index(-1)] = math.prod(shape) // known if known else 0
+    return tuple(sizes)
+
+
+def _expand(_a: Any, x: list[Any], _opset: int) -> Any:
+    shape = np.broadcast_shapes(x[0].shape, tuple(x[1].tolist()))
+    _bounded(math.prod(shape))
+    return np.broadcast_to(x[0], shape).copy()
+
+
+def _fill(a: Any, x: list[Any], _opset: int) -> Any:
+    shape, value = tuple(x[0].tolist()), a.get("value", np.zeros(1, np.float32))
+    _bounded(math.prod(shape))
+    return np.full(shape, value.ravel()[0], value.dtype)
+
+
+def _range(_a: Any, x: list[Any], _opset: int) -> Any:
+    start, stop, step = (v.item() for v in x)
+    _bounded(int(abs((stop - start) / step)) + 1)
+    return np.arange(start, stop, step, dtype=x[0].dtype)
+
+
+def _tile(_a: Any, x: list[Any], _opset: int) -> Any:
+    _bounded(x[0].size * math.prod(x[1].tolist()))
+    return np.tile(x[0], x[1].tolist())
+
+
+def _gather(a: Any, x: list[Any], _opset: int) -> Any:
+    axis = a.get("axis", 0)
+    _bounded(x[0].size // max(x[0].shape[axis], 1) * x[1].size)
+    return np.take(x[0], x[1], axis)
+
+
+def _split(a: Any, x: list[Any], _opset: int) -> Any:
+    sizes = a.get("split") or (x[1].tolist() if len(x) > 1 and x[1] is not None else None)
+    if not sizes:
+        raise Unfoldable("Split into unnamed sizes")
+    return list(np.split(x[0], np.cumsum(sizes)[:-1], a.get("axis", 0)))
+
+
+def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(a: Any, x: list[Any], _opset: int) -> Any:
+        axes = _axes(a, x)
+        if axes is None and a.get("noop_with_empty_axes"):
+            return x[0]
+        return np.asarray(function(x[0], axis=axes, keepdims=bool(a.get("keepdims", 1)))).astype(x[0].dtype)
+
+    return run
+
+
+def _cast(a: Any, x: list[Any], _opset: int) -> Any:
+    import onnx.helper
+
+    return x[0].astype(onnx.helper.tensor_dtype_to_np_dtype(a["to"]))
+
+
+def _constant(a: Any, _x: list[Any], _opset: int) -> Any:
+    for key, kind in (
+        ("value_float", np.float32),
+        ("value_floats", np.float32),
+        ("value_int", np.int64),
+        ("value_ints", np.int64),
+    ):
+        if key in a:
+            return np.array(a[key], kind)
+    if a.get("value") is None:
+        raise Unfoldable("a constant of another kind")
+    return a["value"]
+
+
+def _where(c: Array, a: Array, b: Array) -> Any:
+    return np.where(c, a, b)
+
+
+def _clip(_a: Any, x: list[Any], _opset: int) -> Any:
+    low = x[1] if len(x) > 1 else _a.get("min")
+    high = x[2] if len(x) > 2 else _a.get("max")
+    return x[0] if low is None and high is None else np.clip(x[0], low, high)
+
+
+def _concat(a: Any, x: list[Any], _opset: int) -> Any:
+    _bounded(sum(v.size for v in x))
+    return np.concatenate(x, a["axis"])
+
+
+_TABLE: dict[str, Callable[..., Any]] = {
+    "Constant": _constant, "Identity": lambda a, x, o: x[0], "Cast": _cast, "Unsqueeze": _unsqueeze, "Slice": _slice,
+    "Squeeze": lambda a, x, o: np.squeeze(x[0], _axes(a, x)), "Reshape": _reshape, "Expand": _expand, "Range": _range,
+    "ConstantOfShape": _fill, "Tile": _tile, "Gather": _gather, "Split": _split, "Concat": _concat, "Clip": _clip,
+    "Transpose": lambda a, x, o: np.transpose(x[0], a.get("perm")), "Shape": lambda a, x, o: np.array(x[0].shape, np.int64),
+    "Size": lambda a, x, o: np.array(x[0].size, np.int64), "Where": _pointwise(_where),
+    "Flatten": lambda a, x, o: x[0].reshape(math.prod(x[0].shape[: a.get("axis", 1)]), -1),
+    "ReduceSum": _reduce(np.sum), "ReduceMean": _reduce(np.mean), "ReduceProd": _reduce(np.prod),
+    "ReduceMax": _reduce(np.max), "ReduceMin": _reduce(np.min),
+} | {
+    name: _pointwise(function)
+    for name, function in {
+        "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": _div, "Pow": lambda a, b: np.power(a, b).astype(a.dtype),
+        "Neg": np.negative, "Abs": np.abs, "Sqrt": np.sqrt, "Exp": np.exp, "Log": np.log, "Floor": np.floor, "Ceil": np.ceil,
+        "Round": np.rint, "Reciprocal": np.reciprocal, "Min": lambda *v: np.minimum.reduce(v), "Not": np.logical_not,
+        "Max": lambda *v: np.maximum.reduce(v), "Mod": np.mod, "Equal": np.equal, "Greater": np.greater, "Less": np.less,
+        "GreaterOrEqual": np.greater_equal, "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or,
+        "Relu": lambda v: np.maximum(v, 0), "Sum": lambda *v: sum(v[1:], v[0]),
+    }.items()
+}  # fmt: skip

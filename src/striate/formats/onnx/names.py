@@ -1,0 +1,111 @@
+"""Names of nodes: the module paths that PyTorch's exporters leave in a file, else the file's own, made unique."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from striate.formats.onnx.proto import Call
+from striate.op import Op
+
+PRODUCER = "striate"
+_PARAMETER = re.compile(r"(.+)\.(weight|bias|running_mean|running_var|layer_scale)")
+_LONGEST = 200
+
+
+class Names:
+    """Hands out node names. Parameters keep the names of the file: `layer1.0.conv1.weight` makes `layer1.0.conv1`."""
+
+    def __init__(
+        self, calls: Sequence[Call], origins: Mapping[str, str], producer: str, inputs: Iterable[str]
+    ) -> None:
+        self._verbatim = producer == PRODUCER
+        self._used: set[str] = set()
+        self.inputs = {}
+        names = [*inputs]
+        for name in names:
+            self.inputs[name] = self._unique(legal(name) if self._verbatim or len(names) > 1 else "input")
+        self._own: dict[Call, str] = {}
+        for call in calls:
+            if self._verbatim:
+                continue
+            for value in call.inputs:
+                found = _PARAMETER.fullmatch(origins.get(value, ""))
+                if found:
+                    self._own[call] = self._unique(legal(found[1]))
+                    break
+        self._paths = {call: module_path(call) for call in calls}
+        self._inner = {
+            path[:at] for path in {*self._paths.values(), *self._own.values()} for at in _dots(path)
+        }
+        self._taken: dict[Call, int] = {}
+
+    def take(self, call: Call, op: Op) -> str:
+        """The name of a call's next node: the first has the call's own."""
+        count = self._taken.get(call, 0)
+        self._taken[call] = count + 1
+        if self._verbatim:
+            own = legal(call.name) if call.name else op.word
+            return self._unique(own if not count else f"{own}.{op.word}")
+        if call in self._own:
+            return self._own[call] if not count else self._unique(f"{self._own[call]}.{op.word}")
+        path = self._paths.get(call, "")
+        if path and path not in self._used and path not in self._inner and not count:
+            return self._unique(path)
+        if path:
+            return self._unique(f"{path}.{op.word}")
+        if _torch(call):
+            return self._unique(op.word)
+        return self._unique(legal(call.name or next(filter(None, call.outputs), "")) or op.word)
+
+    def forget(self, name: str) -> None:
+        """Give a name back; a call that failed is tried under its name again."""
+        if name not in self._own.values():
+            self._used.discard(name)
+        for call in self._taken:
+            self._taken[call] = 0 if self._own.get(call) == name else self._taken[call]
+
+    def _unique(self, name: str) -> str:
+        made, number = name, 1
+        while made in self._used:
+            number += 1
+            made = f"{name}_{number}"
+        self._used.add(made)
+        return made
+
+
+def legal(name: str) -> str:
+    """A name that files and messages can carry; dots for slashes, as modules are written."""
+    text = re.sub(r"[\s:/\\]+", ".", name)
+    return "".join(c for c in text if c.isprintable()).strip(".")[:_LONGEST]
+
+
+def _dots(path: str) -> list[int]:
+    return [at for at, letter in enumerate(path) if letter == "."] + ([0] if not path else [])
+
+
+def _torch(call: Call) -> bool:
+    return bool(call.scope) or call.name.startswith("/")
+
+
+def module_path(call: Call) -> str:
+    """The module that a call came from: `layer1.0.conv1`; empty where the file does not say.
+
+    PyTorch writes a list of scopes into the metadata, or, with its older exporter, /layer1/layer1.0/conv1/Conv.
+    """
+    if call.scope:
+        try:
+            scopes = ast.literal_eval(call.scope)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return ""
+        return legal(str(scopes[-2])) if isinstance(scopes, list) and len(scopes) > 1 else ""
+    if not call.name.startswith("/"):
+        return ""
+    path: list[str] = []
+    for part in call.name.split("/")[1:-1]:
+        if path and part.startswith(f"{path[-1]}."):
+            path[-1] = part
+        else:
+            path.append(part)
+    return legal(".".join(path))

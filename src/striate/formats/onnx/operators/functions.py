@@ -1,0 +1,262 @@
+"""Activations: one row each, for both directions; below it those that need more than a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.formats.onnx.operators.register import READERS, WRITERS, Reader, Writer, reads, writes
+from striate.op import Op
+from striate.ops import activation as ops
+from striate.ops.linear import Linear
+from striate.ops.regularise import Dropout
+from striate.ops.reshape import Identity
+from striate.ops.scalar import Affine, Clip
+
+if TYPE_CHECKING:
+    from striate.formats.onnx.reading import Site, Value
+    from striate.formats.onnx.writing import Pen
+
+ROWS: tuple[tuple[type[Op], Mapping[str, tuple[str, float]]], ...] = (
+    (ops.Relu, {}),
+    (ops.LeakyRelu, {"alpha": ("slope", 0.01)}),
+    (ops.Elu, {"alpha": ("alpha", 1.0)}),
+    (ops.Sigmoid, {}),
+    (ops.Tanh, {}),
+    (ops.Hardswish, {}),
+    (ops.Softplus, {}),
+    (ops.Softsign, {}),
+    (ops.Mish, {}),
+    (Identity, {}),
+)
+"""Op, and its ONNX attributes: the field each fills and what it is when absent. The operator's name is the op's own."""
+
+SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
+NEWER = ("Hardswish", "Mish")
+"""Came after opset 17, or are spelled out here so that older runtimes read them."""
+
+
+def _reader(made: type[Op], fields: Mapping[str, tuple[str, float]]) -> Reader:
+    def read(site: Site) -> Value:
+        named = {field: site.attribute(key, default) for key, (field, default) in fields.items()}
+        return site.emit(made(**named), site.value())
+
+    return read
+
+
+def _writer(cls: type[Op], fields: Mapping[str, tuple[str, float]]) -> Writer:
+    def write(pen: Pen, op: Any) -> None:
+        pen.last(cls.onnx, pen.x, **{key: getattr(op, field) for key, (field, _) in fields.items()})
+
+    return write
+
+
+for _cls, _fields in ROWS:
+    READERS[_cls.onnx] = _reader(_cls, _fields)
+    WRITERS[_cls.word] = _writer(_cls, _fields)
+
+
+@reads("Selu")
+def _selu(site: Site) -> Value:
+    site.expect(all(abs(site.attribute(k, v) - v) < 1e-5 for k, v in SELU.items()), "other alpha or gamma")
+    return site.emit(ops.Selu(), site.value())
+
+
+@writes("selu")
+def _write_selu(pen: Pen, _op: Any) -> None:
+    pen.last("Selu", pen.x)
+
+
+@reads("Celu")
+def _celu(site: Site) -> Value:
+    site.expect(site.attribute("alpha", 1.0) == 1, "an alpha other than 1")
+    return site.emit(ops.Elu(), site.value())
+
+
+@reads("Gelu", "striate.TanhGelu")
+def _gelu(site: Site) -> Value:
+    tanh = site.call.kind != "Gelu" or site.attribute("approximate", "none") == "tanh"
+    return site.emit(ops.Gelu(tanh), site.value())
+
+
+@writes("gelu")
+def _write_gelu(pen: Pen, op: Any) -> None:
+    if op.approximate:
+        cube = pen.call("Mul", pen.call("Pow", pen.x, pen.number(3)), pen.number(0.044715))
+        inner = pen.call("Mul", pen.call("Add", pen.x, cube), pen.number(float(np.sqrt(2 / np.pi))))
+        rise = pen.call("Add", pen.call("Tanh", inner), pen.number(1))
+    else:
+        part = pen.call("Erf", pen.call("Div", pen.x, pen.number(float(np.sqrt(2)))))
+        rise = pen.call("Add", part, pen.number(1))
+    pen.last("Mul", pen.call("Mul", pen.x, rise), pen.number(0.5))
+
+
+@reads("striate.Silu", "Swish")
+def _silu(site: Site) -> Value:
+    site.expect(site.attribute("alpha", 1.0) == 1, "an alpha other than 1")
+    return site.emit(ops.Silu(), site.value())
+
+
+@writes("silu")
+def _write_silu(pen: Pen, _op: Any) -> None:
+    pen.last("Mul", pen.x, pen.call("Sigmoid", pen.x))
+
+
+@writes("mish")
+def _write_mish(pen: Pen, _op: Any) -> None:
+    pen.last("Mul", pen.x, pen.call("Tanh", pen.call("Softplus", pen.x)))
+
+
+@reads("HardSigmoid", "striate.Hardsigmoid")
+def _hardsigmoid(site: Site) -> Value:
+    x = site.value()
+    if site.call.kind != "HardSigmoid":
+        return site.emit(ops.Hardsigmoid(), x)
+    line = site.emit(Affine(site.attribute("alpha", 0.2), site.attribute("beta", 0.5)), x)
+    return site.emit(Clip(0.0, 1.0), line)
+
+
+@writes("hardsigmoid")
+def _write_hardsigmoid(pen: Pen, _op: Any) -> None:
+    pen.last("HardSigmoid", pen.x, alpha=1 / 6, beta=0.5)
+
+
+@reads("Clip")
+def _clip(site: Site) -> Value:
+    low, high = site.attribute("min"), site.attribute("max")
+    if site.has(1):
+        low = site.scalar(1)
+    if site.has(2):
+        high = site.scalar(2)
+    if site.opset < 11 and high is not None and high > 3e38:
+        high = None
+    if site.opset < 11 and low is not None and low < -3e38:
+        low = None
+    return site.emit(_clipped(low, high), site.value())
+
+
+def _clipped(low: float | None, high: float | None) -> Op:
+    if low == 0 and high in (None, 6):
+        return ops.Relu() if high is None else ops.Relu6()
+    return Clip(low, high)
+
+
+@reads("Max", "Min")
+def _bound(site: Site) -> Value:
+    """Of a value and a number; of two values there is no op here."""
+    site.expect(len(site.data) == 1 and len(site.call.inputs) == 2, "more than one value")
+    at = 1 - site.call.inputs.index(next(n for n in site.call.inputs if site.is_value(n)))
+    bound = site.scalar(at)
+    return site.emit(
+        _clipped(bound, None) if site.call.kind == "Max" else _clipped(None, bound), site.data[0]
+    )
+
+
+@writes("relu6")
+def _write_relu6(pen: Pen, _op: Any) -> None:
+    pen.last("Clip", pen.x, pen.number(0), pen.number(6))
+
+
+@writes("clip")
+def _write_clip(pen: Pen, op: Any) -> None:
+    low, high = ("" if bound is None else pen.number(bound) for bound in (op.low, op.high))
+    pen.last("Clip", pen.x, low, high)
+
+
+@reads("PRelu")
+def _prelu(site: Site) -> Value:
+    x, slope = site.value(), site.array(1)
+    if slope.size == 1:
+        return site.emit(ops.Prelu("shared"), x, weight=slope.reshape(1))
+    channels = x.spec.axes.index("C")
+    wide = (1,) * (len(x.shape) - slope.ndim) + slope.shape
+    site.expect(all(n == 1 for k, n in enumerate(wide) if k != channels), "slopes by position")
+    site.expect(wide[channels] == x.spec.channels, "slopes of another number of channels")
+    return site.emit(ops.Prelu("each"), x, weight=slope.ravel())
+
+
+@writes("prelu")
+def _write_prelu(pen: Pen, op: Any) -> None:
+    weight = pen.weight("weight")
+    if op.channels == "each":
+        weight = pen.by_channel(weight)
+    pen.last("PRelu", pen.x, weight)
+
+
+@reads("Softmax", "LogSoftmax")
+def _softmax(site: Site) -> Value:
+    x = site.value()
+    axis = site.attribute("axis", 1 if site.opset < 13 else -1) % len(x.shape)
+    made = {"Softmax": ops.Softmax, "LogSoftmax": ops.LogSoftmax}[site.call.kind]()
+    behind = int(np.prod(x.shape[axis + 1 :]))
+    site.expect(axis > 0 and (site.opset >= 13 or behind == 1), "several axes at once")
+    if x.spec.axes[axis] == "C":
+        return site.emit(made, x)
+    # Along another axis: that one is moved to where the channels stand.
+    order = [0, axis, *(k for k in range(1, len(x.shape)) if k != axis)]
+    moved = site.standard(site.transpose(site.standard(x), order))
+    back = site.transpose(site.emit(made, moved), [order.index(k) for k in range(len(order))])
+    return site.standard(back)
+
+
+@writes("softmax", "logsoftmax")
+def _write_softmax(pen: Pen, op: Any) -> None:
+    pen.last(op.onnx, pen.x, axis=pen.inputs[0].axes.index("C"))
+
+
+@reads("Dropout")
+def _dropout(site: Site) -> Value:
+    site.only_first_output()
+    training = site.optional(2)
+    site.expect(training is None or not training.any(), "training mode")
+    rate = site.scalar(1) if site.has(1) else site.attribute("ratio", 0.5)
+    return site.emit(Dropout(rate), site.value())
+
+
+@writes("dropout")
+def _write_dropout(pen: Pen, op: Any) -> None:
+    pen.last("Dropout", pen.x, pen.number(op.rate))
+
+
+@writes("stochasticdepth")
+def _write_stochastic_depth(pen: Pen, _op: Any) -> None:
+    pen.last("Identity", pen.x)
+
+
+@reads("Gemm", "MatMul", "striate.Linear")
+def _linear(site: Site) -> Value:
+    x, weight, bias = site.value(), site.array(1), None
+    transposed = False
+    if site.call.kind == "Gemm":
+        site.expect(not site.attribute("transA", 0) and len(x.shape) == 2, "a transposed input")
+        transposed = bool(site.attribute("transB", 0))
+        weight = weight * np.float32(site.attribute("alpha", 1.0))
+        bias = site.optional(2)
+        bias = None if bias is None else bias * np.float32(site.attribute("beta", 1.0))
+    elif site.call.kind == "striate.Linear":
+        bias = site.array(2)
+    site.expect(weight.ndim == 2, "a product of more than two axes")
+    weight = weight if transposed else weight.T
+    if bias is not None:
+        site.expect(
+            bias.size in (1, len(weight)) and bias.shape[-1:] in ((), (bias.size,)), "a bias by position"
+        )
+        bias = np.broadcast_to(bias.ravel(), (len(weight),))
+    weights = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
+    op = Linear(len(weight), bias is not None, weight.shape[1])
+    return site.emit(op, x, **weights)
+
+
+@writes("fc")
+def _write_linear(pen: Pen, op: Any) -> None:
+    weight = pen.weight("weight")
+    if len(pen.inputs[0].shape) == 2:
+        more = [pen.weight("bias")] if op.bias else []
+        pen.last("Gemm", pen.x, weight, *more, transB=1)
+        return
+    product = pen.call if op.bias else pen.last
+    made = product("MatMul", pen.x, pen.call("Transpose", weight, perm=[1, 0]))
+    if op.bias:
+        pen.last("Add", made, pen.weight("bias"))

@@ -1,0 +1,171 @@
+"""Normalisation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.diagnostics import OpError
+from striate.formats.onnx.operators.register import reads, writes
+from striate.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+
+if TYPE_CHECKING:
+    from striate.formats.onnx.reading import Site, Value
+    from striate.formats.onnx.writing import Pen
+
+_EPS = 1e-5
+
+
+@reads("BatchNormalization")
+def _bn(site: Site) -> Value:
+    site.only_first_output()
+    site.expect(not site.attribute("training_mode", 0), "training mode")
+    site.expect(bool(site.attribute("spatial", 1)), "statistics by position")
+    x = site.standard(site.value())
+    names = ("weight", "bias", "running_mean", "running_var")
+    weights = {name: site.array(at) for at, name in enumerate(names, 1)}
+    op = BatchNorm(site.attribute("epsilon", _EPS), round(1 - site.attribute("momentum", 0.9), 7))
+    return site.emit(op, x, **weights)
+
+
+@writes("bn")
+def _write_bn(pen: Pen, op: Any) -> None:
+    channels = pen.inputs[0].channels
+    scale = pen.weight("weight") if op.affine else pen.constant(np.ones(channels, np.float32))
+    shift = pen.weight("bias") if op.affine else pen.constant(np.zeros(channels, np.float32))
+    statistics = pen.weight("running_mean"), pen.weight("running_var")
+    with pen.channels_second() as x:
+        pen.result(
+            "BatchNormalization", x, scale, shift, *statistics, epsilon=op.eps, momentum=1 - op.momentum
+        )
+
+
+@reads("InstanceNormalization")
+def _in(site: Site) -> Value:
+    x = site.standard(site.value())
+    op = InstanceNorm(site.attribute("epsilon", _EPS), True)
+    return site.emit(op, x, weight=site.array(1), bias=site.array(2))
+
+
+@writes("in")
+def _write_in(pen: Pen, op: Any) -> None:
+    channels = pen.inputs[0].channels
+    scale = pen.weight("weight") if op.affine else pen.constant(np.ones(channels, np.float32))
+    shift = pen.weight("bias") if op.affine else pen.constant(np.zeros(channels, np.float32))
+    with pen.channels_second() as x:
+        pen.result("InstanceNormalization", x, scale, shift, epsilon=op.eps)
+
+
+@reads("GroupNormalization")
+def _gn(site: Site) -> Value:
+    x, groups = site.standard(site.value()), site.attribute("num_groups")
+    each = x.spec.channels // groups
+    scale, shift = site.array(1), site.array(2)
+    if site.opset < 21:  # one number per group, then
+        scale, shift = np.repeat(scale, each), np.repeat(shift, each)
+    return site.emit(GroupNorm(groups, site.attribute("epsilon", _EPS)), x, weight=scale, bias=shift)
+
+
+@reads("striate.GroupNorm")
+def _spelled_gn(site: Site) -> Value:
+    """Reshape to (N, groups, -1), instance norm, reshape back, scale and shift."""
+    x, apart = site.standard(site.value()), site.array(site.attribute("at_groups"))
+    site.expect(site.attribute("plain") and apart.size == 3, "an inner scale or shift")
+    groups = int(apart.ravel()[1])
+    affine = "at_scale" in site.call.attributes
+    weights = {}
+    if affine:
+        weights = {
+            "weight": site.array(site.attribute("at_scale")),
+            "bias": site.array(site.attribute("at_bias")),
+        }
+        site.expect(all(w.size == x.spec.channels for w in weights.values()), "a scale by position")
+    return site.emit(GroupNorm(groups, site.attribute("epsilon"), affine), x, **weights)
+
+
+@writes("gn")
+def _write_gn(pen: Pen, op: Any) -> None:
+    spec = pen.inputs[0]
+    ones, zeros = (pen.constant(f(op.groups, np.float32)) for f in (np.ones, np.zeros))
+    if spec.axes[1] != "C":
+        raise OpError("group norm is written for channels before height and width", fix="permute before it")
+    parts = pen.call("Reshape", pen.x, pen.integers(0, op.groups, -1))
+    normal = pen.call("InstanceNormalization", parts, ones, zeros, epsilon=op.eps)
+    shape = pen.integers(0, *spec.shape[1:])
+    if not op.affine:
+        pen.last("Reshape", normal, shape)
+        return
+    whole = pen.call("Reshape", normal, shape)
+    scale, shift = pen.by_channel(pen.weight("weight")), pen.by_channel(pen.weight("bias"))
+    pen.last("Add", pen.call("Mul", whole, scale), shift)
+
+
+@reads("LayerNormalization")
+def _ln(site: Site) -> Value:
+    site.only_first_output()
+    x = site.value()
+    axis = site.attribute("axis", -1) % len(x.shape)
+    weights = {"weight": site.array(1)}
+    shift = site.optional(2)
+    weights["bias"] = np.zeros_like(weights["weight"]) if shift is None else shift
+    return _normalised(site, x, list(range(axis, len(x.shape))), site.attribute("epsilon", _EPS), weights)
+
+
+@reads("striate.LayerNorm")
+def _spelled_ln(site: Site) -> Value:
+    x, axes = site.value(), site.attribute("axes")
+    site.expect(bool(axes), "a mean over everything")
+    over = sorted(axis % len(x.shape) for axis in axes)
+    weights = {}
+    if "at_scale" in site.call.attributes:
+        weights = {
+            "weight": site.array(site.attribute("at_scale")),
+            "bias": site.array(site.attribute("at_bias")),
+        }
+    epsilon = float(str(np.float32(site.scalar(site.attribute("at_epsilon")))))
+    return _normalised(site, x, over, epsilon, weights)
+
+
+def _normalised(site: Site, x: Value, over: list[int], eps: float, weights: dict[str, Any]) -> Value:
+    whole = over == list(range(1, len(x.shape)))
+    site.expect(whole or [x.spec.axes[k] for k in over] == ["C"], "other axes than the channels or all")
+    axes = "channels" if [x.spec.axes[k] for k in over] == ["C"] else "all"
+    return site.emit(LayerNorm(axes, eps, bool(weights)), x, **weights)
+
+
+@writes("ln")
+def _write_ln(pen: Pen, op: Any) -> None:
+    spec = pen.inputs[0]
+    shape = spec.shape[1:] if op.axes == "all" else (spec.channels,)
+    scale = pen.weight("weight") if op.affine else pen.constant(np.ones(shape, np.float32))
+    shift = pen.weight("bias") if op.affine else pen.constant(np.zeros(shape, np.float32))
+    if op.axes == "all":
+        pen.last("LayerNormalization", pen.x, scale, shift, axis=1, epsilon=op.eps)
+        return
+    with pen.channels_last() as x:
+        pen.result("LayerNormalization", x, scale, shift, axis=-1, epsilon=op.eps)
+
+
+@reads("LRN")
+def _lrn(site: Site) -> Value:
+    size = site.attribute("size")
+    site.expect(size % 2 == 1, "an even number of channels, which ONNX centres the other way")
+    named = {
+        "alpha": site.attribute("alpha", 1e-4),
+        "beta": site.attribute("beta", 0.75),
+        "k": site.attribute("bias", 1.0),
+    }
+    return site.emit(LocalResponseNorm(size, **named), site.standard(site.value()))
+
+
+@writes("lrn")
+def _write_lrn(pen: Pen, op: Any) -> None:
+    if op.size % 2 == 0:
+        raise OpError(
+            f"lrn over {op.size} channels cannot be written",
+            why="ONNX centres an even number of channels the other way",
+            fix=f"lrn {op.size + 1}",
+        )
+    with pen.channels_second() as x:
+        pen.result("LRN", x, size=op.size, alpha=op.alpha, beta=op.beta, bias=op.k)

@@ -1,0 +1,338 @@
+"""Convolutions, pools and resampling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.formats.onnx.operators.register import reads, writes
+from striate.ops import pool
+from striate.ops.conv import Conv, ConvTranspose
+from striate.ops.reshape import Permute
+from striate.ops.upsample import Upsample
+from striate.op import Op
+
+if TYPE_CHECKING:
+    from striate.formats.onnx.reading import Site, Value
+    from striate.formats.onnx.writing import Pen
+
+AUTOMATIC = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": 0}
+Pairs = tuple[tuple[int, int], ...]
+
+
+def _pairs(pads: Sequence[int]) -> Pairs:
+    """All befores, then all afters, as (before, after) per axis."""
+    rank = len(pads) // 2
+    return tuple(zip(pads[:rank], pads[rank:], strict=True))
+
+
+def _padding(site: Site, rank: int) -> Any:
+    automatic = site.attribute("auto_pad", "NOTSET")
+    if automatic != "NOTSET":
+        site.expect(automatic in AUTOMATIC, f"auto_pad {automatic}")
+        return AUTOMATIC[automatic]
+    pads = site.attribute("pads") or [0] * 2 * rank
+    site.expect(len(pads) == 2 * rank and min(pads) >= 0, "negative padding")
+    return _pairs(pads)
+
+
+def _per_axis(site: Site, name: str, rank: int, default: int = 1) -> tuple[int, ...]:
+    found = tuple(site.attribute(name) or (default,) * rank)
+    site.expect(len(found) == rank, f"{name} of another number of axes")
+    return found
+
+
+@reads("Conv")
+def _conv(site: Site) -> Value:
+    x, weight = site.standard(site.value()), site.array(1)
+    rank, groups = weight.ndim - 2, site.attribute("group", 1)
+    depthwise = groups == x.spec.channels == len(weight) and groups > 1
+    bias = site.optional(2)
+    op = Conv(
+        None if depthwise else len(weight),
+        weight.shape[2:],
+        _per_axis(site, "strides", rank),
+        _padding(site, rank),
+        _per_axis(site, "dilations", rank),
+        "depthwise" if depthwise else groups,
+        bias is not None,
+    )
+    return site.emit(op, x, weight=weight, **({} if bias is None else {"bias": bias}))
+
+
+@writes("conv")
+def _write_conv(pen: Pen, op: Any) -> None:
+    groups = pen.inputs[0].channels if op.groups == "depthwise" else op.groups
+    more = [pen.weight("bias")] if op.bias else []
+    x, pads = pen.x, pen.sides()
+    if op.mode != "zeros":
+        x, pads = pen.padded(x, _pairs(pads), op.mode), [0] * len(pads)
+    pen.last("Conv", x, pen.weight("weight"), *more, group=groups, **_window(pen, pads, dilated=True))
+
+
+def _window(pen: Pen, pads: Sequence[int], *, dilated: bool) -> dict[str, Any]:
+    windows = pen.windows
+    named = {
+        "kernel_shape": [w.kernel for w in windows],
+        "strides": [w.stride for w in windows],
+        "pads": [*pads],
+    }
+    return named | ({"dilations": [w.dilation for w in windows]} if dilated else {})
+
+
+@reads("ConvTranspose")
+def _tconv(site: Site) -> Value:
+    x, weight = site.standard(site.value()), site.array(1)
+    rank, groups, bias = weight.ndim - 2, site.attribute("group", 1), site.optional(2)
+    kernel, stride = weight.shape[2:], _per_axis(site, "strides", rank)
+    dilation = _per_axis(site, "dilations", rank)
+    extra = list(_per_axis(site, "output_padding", rank, 0))
+    pairs: list[tuple[int, int]] = []
+    automatic, sizes = site.attribute("auto_pad", "NOTSET"), site.attribute("output_shape")
+    if sizes is None and automatic in ("SAME_UPPER", "SAME_LOWER"):
+        sizes = [n * s for n, s in zip(x.spec.spatial, stride)]
+    if sizes is None:
+        found = _padding(site, rank)
+        pairs = [(0, 0)] * rank if found == 0 else list(found)
+    else:  # the padding that gives this size; what is missing is added at the end
+        for k, (n, size) in enumerate(zip(x.spec.spatial, sizes[-rank:])):
+            total = stride[k] * (n - 1) + extra[k] + dilation[k] * (kernel[k] - 1) + 1 - size
+            if total < 0:
+                extra[k], total = extra[k] - total, 0
+            half = total // 2
+            pairs.append((half, total - half) if automatic == "SAME_UPPER" else (total - half, half))
+    op = ConvTranspose(
+        weight.shape[1] * groups,
+        kernel,
+        stride,
+        tuple(pairs),
+        tuple(extra),
+        dilation,
+        groups,
+        bias is not None,
+    )
+    return site.emit(op, x, weight=weight, **({} if bias is None else {"bias": bias}))
+
+
+@writes("tconv")
+def _write_tconv(pen: Pen, op: Any) -> None:
+    rank = len(pen.inputs[0].spatial)
+    more = [pen.weight("bias")] if op.bias else []
+    named = _window(pen, pen.sides(), dilated=True)
+    named["output_padding"] = list(op.per_axis("output_padding", rank))
+    pen.last("ConvTranspose", pen.x, pen.weight("weight"), *more, group=op.groups, **named)
+
+
+@reads("MaxPool", "AveragePool", "LpPool")
+def _pool(site: Site) -> Value:
+    site.only_first_output()
+    x = site.standard(site.value())
+    rank = len(x.spec.spatial)
+    kernel, stride = _per_axis(site, "kernel_shape", rank), _per_axis(site, "strides", rank)
+    dilation, ceil = _per_axis(site, "dilations", rank), bool(site.attribute("ceil_mode", 0))
+    padding = _padding(site, rank)
+    if site.call.kind == "MaxPool":
+        return site.emit(pool.MaxPool(kernel, stride, padding, dilation, ceil), x)
+    site.expect(set(dilation) == {1}, f"a dilated {site.call.kind}")
+    if site.call.kind == "LpPool":
+        return site.emit(pool.LpPool(kernel, site.attribute("p", 2), stride, padding, ceil), x)
+    counted = bool(site.attribute("count_include_pad", 0))
+    if padding == 0 or (isinstance(padding, tuple) and not any(map(any, padding))):
+        counted = True  # nothing is padded: the usual word for it
+    return site.emit(pool.AvgPool(kernel, stride, padding, ceil, counted), x)
+
+
+def _round(pen: Pen, ceil: bool) -> tuple[list[int], int]:
+    """Padding and ceil_mode of a pool. A last window that would start behind the image is not made (PyTorch's rule),
+    which ONNX's formula for sizes does not know: such an axis is simply rounded down."""
+    hangs = [max((w.output - 1) * w.stride + w.extent - w.padded, 0) for w in pen.windows]
+    plain = all(-(-w.slack // w.stride) + 1 == w.output for w in pen.windows)
+    if not ceil or not any(hangs):
+        return pen.sides(), 0
+    if plain:
+        return pen.sides(), 1
+    return [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, hangs))], 0
+
+
+@writes("maxpool")
+def _write_max(pen: Pen, op: Any) -> None:
+    pads, ceil = _round(pen, op.ceil)
+    pen.last("MaxPool", pen.x, ceil_mode=ceil, **_window(pen, pads, dilated=True))
+
+
+@writes("avgpool")
+def _write_avg(pen: Pen, op: Any) -> None:
+    pads, ceil = _round(pen, op.ceil)
+    x, counted = pen.x, int(op.count_include_pad and any(pads))
+    if counted and op.ceil and (ceil or pads != pen.sides()):
+        # What hangs over does not count and padding does: the padding becomes part of the image.
+        x, counted = pen.padded(x, _pairs(pen.sides()), "zeros"), 0
+        pads = [after - before for after, before in zip(pads, pen.sides())]
+    pen.last("AveragePool", x, count_include_pad=counted, ceil_mode=ceil, **_window(pen, pads, dilated=False))
+
+
+@writes("lppool")
+def _write_lp(pen: Pen, op: Any) -> None:
+    hangs = [max((w.output - 1) * w.stride + w.extent - w.padded, 0) for w in pen.windows]
+    pads = [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, hangs))]
+    pen.last("LpPool", pen.x, p=op.p, **_window(pen, pads, dilated=False))
+
+
+@reads("GlobalAveragePool", "GlobalMaxPool")
+def _global(site: Site) -> Value:
+    made: Op = pool.GlobalAvgPool() if site.call.kind == "GlobalAveragePool" else pool.GlobalMaxPool()
+    return site.emit(made, site.standard(site.value()))
+
+
+@reads("ReduceMean", "ReduceMax")
+def _reduce(site: Site) -> Value:
+    """Over all positions, as global pools; the batch and the channels stay."""
+    x = site.value()
+    axes = site.integers("axes", 1)
+    site.expect(axes is not None, "a reduction over the batch")
+    over = {x.spec.axes[axis % len(x.shape)] for axis in axes or ()}
+    site.expect(bool(over) and over == set(x.spec.spatial_axes), f"a reduction over {' '.join(sorted(over))}")
+    keep = site.attribute("keepdims", 1)
+    axes_before = x.spec.axes
+    usual = site.in_order(x)
+    made: Op = pool.GlobalAvgPool() if site.call.kind == "ReduceMean" else pool.GlobalMaxPool()
+    y = site.emit(made, usual)
+    if not keep:
+        return site.reshape(y, y.shape[:2])
+    if axes_before != y.spec.axes:
+        y = site.emit(Permute("".join(axes_before[1:])), y)
+    return y
+
+
+@writes("gap", "gmp")
+def _write_global(pen: Pen, op: Any) -> None:
+    pen.last(op.onnx, pen.x)
+
+
+@writes("adaptiveavgpool")
+def _write_adaptive_avg(pen: Pen, op: Any) -> None:
+    """An average pool where the bins are equal, else a product with the bins' shares, axis by axis."""
+    spec = pen.inputs[0]
+    sizes = op.per_axis("size", len(spec.spatial))
+    if all(n % m == 0 for n, m in zip(spec.spatial, sizes)):
+        kernel = [n // m for n, m in zip(spec.spatial, sizes)]
+        pen.last("AveragePool", pen.x, kernel_shape=kernel, strides=kernel, pads=[0] * 2 * len(kernel))
+        return
+    x, rank = pen.x, len(spec.shape)
+    for axis, (n, m) in enumerate(zip(spec.spatial, sizes), 2):
+        share = np.zeros((n, m), np.float32)
+        for at, (start, stop) in enumerate(_bins(n, m)):
+            share[start:stop, at] = 1 / (stop - start)
+        order = [k for k in range(rank) if k != axis] + [axis]
+        back = [order.index(k) for k in range(rank)]
+        x = pen.call(
+            "Transpose",
+            pen.call("MatMul", pen.call("Transpose", x, perm=order), pen.constant(share)),
+            perm=back,
+        )
+    pen.last("Identity", x)
+
+
+@writes("adaptivemaxpool")
+def _write_adaptive_max(pen: Pen, op: Any) -> None:
+    """A max pool where the bins are equal, else bin by bin, axis by axis."""
+    spec = pen.inputs[0]
+    sizes = op.per_axis("size", len(spec.spatial))
+    if all(n % m == 0 for n, m in zip(spec.spatial, sizes)):
+        kernel = [n // m for n, m in zip(spec.spatial, sizes)]
+        pen.last("MaxPool", pen.x, kernel_shape=kernel, strides=kernel, pads=[0] * 2 * len(kernel))
+        return
+    x = pen.x
+    for axis, (n, m) in enumerate(zip(spec.spatial, sizes), 2):
+        rows = []
+        for start, stop in _bins(n, m):
+            cut = pen.call("Slice", x, pen.integers(start), pen.integers(stop), pen.integers(axis))
+            rows.append(pen.call("ReduceMax", cut, axes=[axis], keepdims=1))
+        x = pen.call("Concat", *rows, axis=axis)
+    pen.last("Identity", x)
+
+
+def _bins(n: int, m: int) -> list[tuple[int, int]]:
+    return [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+
+
+@reads("Resize", "Upsample")
+def _resize(site: Site) -> Value:
+    x = site.standard(site.value())
+    resize = site.call.kind == "Resize"
+    newer = resize and site.opset >= 11
+    scales = site.attribute("scales") or None
+    if scales is None:
+        found = site.optional(2 if newer else 1)
+        scales = (
+            None if found is None or not found.size else [float(str(np.float32(s))) for s in found.ravel()]
+        )
+    sizes = site.integers("sizes", 3) if newer else None
+    axes = [axis % len(x.shape) for axis in site.attribute("axes") or range(len(x.shape))]
+    given = scales if scales is not None else sizes
+    site.expect(given is not None and len(given) == len(axes), "neither scales nor sizes")
+    site.expect(not site.attribute("exclude_outside", 0), "exclude_outside")
+    site.expect(site.attribute("keep_aspect_ratio_policy", "stretch") == "stretch", "a kept aspect ratio")
+    full: dict[int, float] = dict(zip(axes, given or ()))
+    rank = len(x.spec.spatial)
+    if scales is not None:
+        site.expect(all(full.get(k, 1.0) == 1 for k in (0, 1)), "scaled channels")
+        factors = [full.get(k, 1.0) for k in range(2, rank + 2)]
+        target = [math.floor(n * f + 1e-9) for n, f in zip(x.spec.spatial, factors)]
+    else:
+        site.expect(all(full.get(k, n) == n for k, n in enumerate(x.shape[:2])), "resized channels")
+        target = [int(full.get(k, x.shape[k])) for k in range(2, rank + 2)]
+        factors = [m / n for n, m in zip(x.spec.spatial, target)]
+    exact = all(abs(n * f - m) < 1e-6 for n, f, m in zip(x.spec.spatial, factors, target))
+    method, corners = _method(site, factors, target, newer, resize)
+    site.expect(
+        not site.attribute("antialias", 0) or (min(factors) >= 1 or method == "nearest"), "antialiasing"
+    )
+    if len(set(factors)) == 1 and scales is not None:
+        return site.emit(Upsample(factors[0], None, method, corners), x)
+    site.expect(exact, "scales that are not those of the sizes")
+    return site.emit(Upsample(None, tuple(target), method, corners), x)
+
+
+def _method(
+    site: Site, factors: Sequence[float], target: Sequence[int], newer: bool, resize: bool
+) -> tuple[str, bool]:
+    """How pixels between are made, and whether corners are aligned. Raises Unknown for other grids."""
+    mode = site.attribute("mode", "nearest")
+    place = site.attribute("coordinate_transformation_mode", "half_pixel") if newer else "asymmetric"
+    if mode == "nearest":
+        rounding = site.attribute("nearest_mode", "round_prefer_floor") if newer else "floor"
+        whole = all(f >= 1 and f == int(f) for f in factors)
+        half = place in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric") and rounding.startswith(
+            "round"
+        )
+        site.expect(
+            (place == "asymmetric" and rounding == "floor") or (whole and half),
+            f"nearest by {place}, {rounding}",
+        )
+        return "nearest", False
+    site.expect(mode in ("linear", "bilinear"), f"{mode} resampling")
+    halves = place == "half_pixel" or (place == "pytorch_half_pixel" and min(target) > 1)
+    site.expect(halves or place == "align_corners", f"linear by {place}")
+    return "bilinear", place == "align_corners"
+
+
+@writes("upsample")
+def _write_upsample(pen: Pen, op: Any) -> None:
+    if op.method == "nearest":
+        named = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    else:
+        named = {
+            "mode": "linear",
+            "coordinate_transformation_mode": "align_corners" if op.align_corners else "half_pixel",
+        }
+    if op.scale is not None:
+        scales = pen.constant(np.array([1, 1, *[op.scale] * len(pen.inputs[0].spatial)], np.float32))
+        pen.last("Resize", pen.x, "", scales, **named)
+        return
+    batch = pen.call("Slice", pen.call("Shape", pen.x), pen.integers(0), pen.integers(1))
+    sizes = pen.call("Concat", batch, pen.integers(*pen.outputs[0].shape[1:]), axis=0)
+    pen.last("Resize", pen.x, "", "", sizes, **named)

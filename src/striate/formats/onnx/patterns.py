@@ -1,0 +1,182 @@
+"""Functions that files spell out in several operators, put together again: x · sigmoid(x) is one activation.
+
+A pattern is the tree that ends in the function's last operator: a tuple (kind, *inputs), a string for an input of the
+function, a number for a constant. Commutative operators match either way round.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.formats.onnx.proto import Call
+
+Array = NDArray[Any]
+Tree = Any
+"""(kind, input, …), a name that stands for whatever value, or a number."""
+
+_HALF_ERF = ("Add", ("Erf", ("Div", "x", math.sqrt(2))), 1.0)
+_HALF_ERF_MUL = ("Add", ("Erf", ("Mul", "x", math.sqrt(0.5))), 1.0)
+_CUBE = ("Mul", ("Add", "x", ("Mul", ("Pow", "x", 3.0), 0.044715)), math.sqrt(2 / math.pi))
+_TANH = ("Add", ("Tanh", _CUBE), 1.0)
+_RISE = ("Clip", ("Add", "x", 3.0), 0.0, 6.0)
+_CENTRED = ("Sub", "x", ("ReduceMean", "x", "~axes"))
+_VARIANCE = ("ReduceMean", ("Pow", _CENTRED, 2.0), "~axes")
+_SQUARES = ("ReduceMean", ("Mul", _CENTRED, _CENTRED), "~axes")
+
+
+def _gelu(half: Tree) -> tuple[Tree, ...]:
+    return (
+        ("Mul", ("Mul", "x", half), 0.5),
+        ("Mul", "x", ("Mul", half, 0.5)),
+        ("Mul", ("Mul", "x", 0.5), half),
+    )
+
+
+def _layer_norm(square: Tree) -> tuple[Tree, ...]:
+    normal = ("Div", _CENTRED, ("Sqrt", ("Add", square, "=epsilon")))
+    return ("Add", ("Mul", normal, "=scale"), "=bias"), normal
+
+
+PATTERNS: Mapping[str, tuple[Tree, ...]] = {
+    "striate.Silu": (("Mul", "x", ("Sigmoid", "x")),),
+    "Mish": (("Mul", "x", ("Tanh", ("Softplus", "x"))),),
+    "Gelu": (*_gelu(_HALF_ERF), *_gelu(_HALF_ERF_MUL)),
+    "striate.TanhGelu": _gelu(_TANH),
+    "HardSwish": (
+        ("Mul", "x", ("Div", _RISE, 6.0)),
+        ("Div", ("Mul", "x", _RISE), 6.0),
+        ("Mul", "x", ("striate.Hardsigmoid", "x")),
+        ("Mul", "x", ("Mul", _RISE, 1 / 6)),
+        ("Mul", ("Mul", "x", _RISE), 1 / 6),
+    ),
+    "striate.Hardsigmoid": (("Div", _RISE, 6.0), ("Mul", _RISE, 1 / 6)),
+    "striate.LayerNorm": (*_layer_norm(_VARIANCE), *_layer_norm(_SQUARES)),
+    "striate.Linear": (("Add", ("MatMul", "x", "=weight"), "=bias"),),
+    "striate.GroupNorm": (
+        ("Add", ("Mul", ("Reshape", ("InstanceNormalization", ("Reshape", "x", "=groups"), "=one", "=zero"), "~back"),
+                 "=scale"), "=bias"),
+        ("Reshape", ("InstanceNormalization", ("Reshape", "x", "=groups"), "=one", "=zero"), "~back"),
+    ),
+    "striate.Move": (("Reshape", ("Transpose", ("Reshape", "x", "=apart")), "=together"),),
+}  # fmt: skip
+"""Operator that is read instead -> the trees it is spelled as. `=name` is a constant, `~name` may be absent."""
+
+
+def simplify(calls: Sequence[Call], constants: Mapping[str, Array], outputs: Sequence[str]) -> list[Call]:
+    """The calls with every spelled-out function as one call; what only served it is left out by whoever needs nothing of it."""
+    calls = [_hardsigmoid(call) for call in calls]
+    makers = {name: call for call in calls for name in call.outputs}
+    found = []
+    for call in calls:
+        for kind, tree in _candidates(call.kind):
+            bound: dict[str, Any] = {}
+            if _match(tree, call.outputs[0], makers, constants, bound, 0):
+                call = _one(call, kind, bound, constants)
+                makers.update(dict.fromkeys(call.outputs, call))
+                break
+        found.append(call)
+    return found
+
+
+def _hardsigmoid(call: Call) -> Call:
+    """HardSigmoid by the slope that the field means, told from others."""
+    slope, offset = call.attributes.get("alpha", 0.2), call.attributes.get("beta", 0.5)
+    if call.kind == "HardSigmoid" and abs(slope - 1 / 6) < 1e-6 and offset == 0.5:
+        return dataclasses.replace(call, kind="striate.Hardsigmoid")
+    return call
+
+
+def _candidates(kind: str) -> Iterator[tuple[str, Tree]]:
+    for made, trees in PATTERNS.items():
+        for tree in trees:
+            if tree[0] == kind:
+                yield made, tree
+
+
+def _match(
+    tree: Tree,
+    name: str,
+    makers: Mapping[str, Call],
+    constants: Mapping[str, Array],
+    bound: dict[str, Any],
+    depth: int,
+) -> bool:
+    """Whether a value is made as the tree says; names that occur twice must be the same value."""
+    if isinstance(tree, float):
+        found = constants.get(name)
+        return (
+            found is not None
+            and found.size == 1
+            and math.isclose(float(found.ravel()[0]), tree, rel_tol=1e-4)
+        )
+    if isinstance(tree, str):
+        if tree.startswith("=") and name not in constants:
+            return False
+        if not tree.startswith("=") and name in constants and not tree.startswith("~"):
+            return False
+        return bool(bound.setdefault(tree, name) == name)
+    call = makers.get(name)
+    if call is None or call.kind != tree[0] or call.outputs[0] != name:
+        return False
+    wanted = [*tree[1:]]
+    inputs = [*call.inputs]
+    if call.kind == "Clip":  # its bounds were attributes once
+        return _bounds(call, constants) == tuple(wanted[1:]) and _match(
+            wanted[0], inputs[0], makers, constants, bound, depth + 1
+        )
+    while wanted and isinstance(wanted[-1], str) and wanted[-1].startswith("~") and len(inputs) < len(wanted):
+        wanted.pop()
+    if len(inputs) != len(wanted):
+        return False
+    orders = [inputs, inputs[::-1]] if call.kind in ("Add", "Mul") else [inputs]
+    for order in orders:
+        trial = dict(bound)
+        if all(_match(t, n, makers, constants, trial, depth + 1) for t, n in zip(wanted, order, strict=True)):
+            trial[f"@{call.kind}"] = call
+            bound.update(trial)
+            return True
+    return False
+
+
+def _bounds(call: Call, constants: Mapping[str, Array]) -> tuple[float | None, ...]:
+    found = []
+    for at, key in ((1, "min"), (2, "max")):
+        given = constants.get(call.inputs[at]) if at < len(call.inputs) else None
+        bound = float(given.ravel()[0]) if given is not None and given.size == 1 else call.attributes.get(key)
+        found.append(bound)
+    return tuple(found)
+
+
+def _one(call: Call, kind: str, bound: Mapping[str, Any], constants: Mapping[str, Array]) -> Call:
+    """The call that stands for a matched tree: x first, then the constants in the tree's words."""
+    inputs, attributes = [bound["x"]], {}
+    for word in ("weight", "scale", "bias", "groups", "apart", "together", "epsilon"):
+        if f"={word}" in bound:
+            inputs.append(bound[f"={word}"])
+            attributes[f"at_{word}"] = len(inputs) - 1
+    match kind:
+        case "striate.LayerNorm":
+            mean = bound["@ReduceMean"]
+            attributes["axes"] = mean.attributes.get("axes")
+            if "~axes" in bound and bound["~axes"] in constants:
+                attributes["axes"] = constants[bound["~axes"]].ravel().tolist()
+        case "striate.Move":
+            attributes["perm"] = bound["@Transpose"].attributes.get("perm")
+        case "striate.GroupNorm":
+            attributes["epsilon"] = bound["@InstanceNormalization"].attributes.get("epsilon", 1e-5)
+            attributes["plain"] = bool(
+                np.all(constants[bound["=one"]] == 1) and np.all(constants[bound["=zero"]] == 0)
+            )
+    named = next(
+        (bound[f"@{k}"] for k in ("MatMul", "InstanceNormalization", "Sigmoid") if f"@{k}" in bound), call
+    )
+    return dataclasses.replace(
+        call, kind=kind, inputs=tuple(inputs), attributes=attributes, proto=None, name=named.name or call.name,
+        scope=named.scope or call.scope,
+    )  # fmt: skip

@@ -1,0 +1,336 @@
+"""An ONNX file as plain data: read within limits, its tensors as arrays. Nothing is run, nothing outside is opened.
+
+Decides what may be trusted of a file; refuses to know any operator.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import FormatError, GraphError, LimitError, MissingExtraError, SourceError
+from striate.formats.files import check_file
+
+Array = NDArray[Any]
+
+OLDEST = 7
+"""Opsets before 7 broadcast by another rule; no exporter writes them any more."""
+MAX_BYTES = 2**31 - 1
+"""Protobuf's own limit; larger networks keep their weights in external data."""
+MAX_NODES = 100_000
+MAX_ELEMENTS = 2**34
+"""Numbers in one tensor."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Call:
+    """One operator applied: what it reads and makes, by name. `scope` is the path of modules that it came from."""
+
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+    name: str = ""
+    scope: str = ""
+    note: str = ""
+    proto: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Graph:
+    """A file's graph. `inputs` and `shapes`: value -> sizes, None or a name where one is not fixed."""
+
+    name: str
+    opset: int
+    producer: str
+    calls: tuple[Call, ...]
+    inputs: Mapping[str, tuple[int | str | None, ...] | None]
+    outputs: tuple[str, ...]
+    constants: Mapping[str, Array]
+    shapes: Mapping[str, tuple[int | str | None, ...] | None]
+
+
+def package() -> Any:
+    """The onnx package. Raises MissingExtraError."""
+    try:
+        import onnx
+        import onnx.helper
+        import onnx.numpy_helper
+    except ImportError:
+        raise MissingExtraError(
+            "ONNX files need the package onnx",
+            why="it is an optional part of Striate",
+            fix="pip install 'striate[onnx]'",
+        ) from None
+    return onnx
+
+
+def load(path: Path) -> Graph:
+    """The graph of a file. Raises a StriateError for everything that is wrong with it."""
+    onnx = package()
+    check_file(path)
+    if path.stat().st_size > MAX_BYTES:
+        raise LimitError(
+            f"{path} has {path.stat().st_size:,} bytes",
+            where=str(path),
+            why=f"an ONNX file has at most {MAX_BYTES:,}; larger weights are kept beside it",
+            fix="save it with external data",
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"cannot read {path}", where=str(path), why=error.strerror or "", fix="look at its permissions"
+        ) from None
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception as error:  # protobuf's DecodeError, which has another name in every version
+        raise _broken(path, "it is no complete protobuf message", str(error)) from None
+    try:
+        return _graph(onnx, model, path)
+    except (ValueError, TypeError, KeyError, AttributeError, UnicodeDecodeError) as error:
+        raise _broken(path, "its content does not hold together", str(error)) from None
+
+
+def _broken(path: Path, why: str, detail: str = "") -> FormatError:
+    return FormatError(
+        f"{path} is no ONNX file, or damaged",
+        where=str(path),
+        why=f"{why}: {detail[:200]}" if detail else why,
+        fix="export or download it again",
+    )
+
+
+def _graph(onnx: Any, model: Any, path: Path) -> Graph:
+    if not model.HasField("graph") or not model.graph.node:
+        raise _broken(path, "there is no operator in it")
+    opset = _opset(onnx, model, path)
+    if model.functions:
+        _check_functions(model, path)
+        from onnx import inliner
+
+        model = inliner.inline_local_functions(model)
+    graph = model.graph
+    if len(graph.node) > MAX_NODES:
+        raise LimitError(
+            f"{len(graph.node):,} operators",
+            where=str(path),
+            why=f"at most {MAX_NODES:,} are read",
+            fix="split it",
+        )
+    folder = path.parent
+    constants = {}
+    for tensor in graph.initializer:
+        constants[tensor.name] = array(onnx, tensor, folder, path)
+    calls = tuple(_calls(onnx, graph.node, folder, path))
+    shapes = {v.name: _shape(v) for v in (*graph.value_info, *graph.output, *graph.input)}
+    return Graph(
+        name=path.stem,
+        opset=opset,
+        producer=model.producer_name,
+        calls=_ordered(calls, {*constants, *(v.name for v in graph.input)}, path),
+        inputs={v.name: _shape(v) for v in graph.input if v.name not in constants},
+        outputs=tuple(v.name for v in graph.output),
+        constants=constants,
+        shapes=shapes,
+    )
+
+
+def _opset(onnx: Any, model: Any, path: Path) -> int:
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    opset, newest = versions.get("", versions.get("ai.onnx", 0)), onnx.defs.onnx_opset_version()
+    if OLDEST <= opset <= newest:
+        return int(opset)
+    old = opset < OLDEST
+    raise FormatError(
+        f"{path} has opset {opset}" if opset else f"{path} names no opset",
+        where=str(path),
+        why=f"opsets {OLDEST} to {newest} are read; {newest} is the newest that the installed onnx knows",
+        fix="export it again, at opset 17" if old else "pip install --upgrade onnx, or export it at opset 17",
+    )
+
+
+def _check_functions(model: Any, path: Path) -> None:
+    """Raise unless writing out all functions of a model ends, and soon: they may call each other."""
+    bodies = {(f.domain, f.name): f for f in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+    done = False
+    while not done:  # from functions that call none upward
+        done = True
+        for key, body in bodies.items():
+            called = [(node.domain, node.op_type) for node in body.node]
+            if key not in sizes and all(k in sizes or k not in bodies for k in called):
+                sizes[key] = min(sum(sizes.get(k, 1) for k in called), 10**9)
+                done = False
+    total = sum(sizes.get((node.domain, node.op_type), 1) for node in model.graph.node)
+    if len(sizes) < len(bodies):
+        raise GraphError(
+            "functions call each other in a circle",
+            where=str(path),
+            why="they would never end",
+            fix="export it again",
+        )
+    if total > MAX_NODES:
+        raise LimitError(
+            f"its functions stand for {total:,} operators", where=str(path), why=f"at most {MAX_NODES:,} are read",
+            fix="export it without functions",
+        )  # fmt: skip
+
+
+def _shape(value: Any) -> tuple[int | str | None, ...] | None:
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
+        return None
+    return tuple(
+        d.dim_value if d.WhichOneof("value") == "dim_value" and d.dim_value > 0 else d.dim_param or None
+        for d in kind.shape.dim
+    )
+
+
+def _calls(onnx: Any, nodes: Any, folder: Path, path: Path) -> Iterator[Call]:
+    for node in nodes:
+        attributes = {}
+        for attribute in node.attribute:
+            attributes[attribute.name] = _attribute(onnx, attribute, folder, path)
+        metadata = {entry.key: entry.value for entry in getattr(node, "metadata_props", ())}
+        kind = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+        scope = metadata.get("pkg.torch.onnx.name_scopes", "")
+        yield Call(
+            kind, tuple(node.input), tuple(node.output), attributes, node.name, scope, node.doc_string, node
+        )
+
+
+def _attribute(onnx: Any, attribute: Any, folder: Path, path: Path) -> Any:
+    kinds = onnx.AttributeProto
+    match attribute.type:
+        case kinds.FLOAT:
+            return short(attribute.f)
+        case kinds.FLOATS:
+            return [short(f) for f in attribute.floats]
+        case kinds.STRING:
+            return attribute.s.decode("utf-8", "replace")
+        case kinds.STRINGS:
+            return [s.decode("utf-8", "replace") for s in attribute.strings]
+        case kinds.TENSOR:
+            return array(onnx, attribute.t, folder, path)
+        case kinds.INT:
+            return int(attribute.i)
+        case kinds.INTS:
+            return [int(i) for i in attribute.ints]
+    return None  # subgraphs and types: no operator that is known here reads one
+
+
+def short(number: float) -> float:
+    """The shortest decimal that is the same single-precision number: 1e-05 for 9.999999747378752e-06."""
+    return float(str(np.float32(number)))
+
+
+def array(onnx: Any, tensor: Any, folder: Path, path: Path) -> Array:
+    """A tensor's numbers; its declared shape and what is there must agree before anything is allocated."""
+    shape = tuple(tensor.dims)
+    if any(size < 0 for size in shape) or math.prod(shape) > MAX_ELEMENTS:
+        raise LimitError(
+            f"tensor {tensor.name[:80]!r} has the shape {'x'.join(map(str, shape[:8]))}",
+            where=str(path),
+            why=f"a tensor has at most {MAX_ELEMENTS:,} numbers",
+            fix="export the network again",
+        )
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return _external(onnx, tensor, shape, folder, path)
+    try:
+        return np.asarray(onnx.numpy_helper.to_array(tensor)).reshape(shape)
+    except Exception as error:
+        raise _broken(path, f"tensor {tensor.name[:80]!r} does not hold {'x'.join(map(str, shape))} numbers",
+                      str(error)) from None  # fmt: skip
+
+
+def _external(onnx: Any, tensor: Any, shape: tuple[int, ...], folder: Path, path: Path) -> Array:
+    """Numbers kept in a file beside the model: never outside its folder, by whatever road."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    parts = PurePosixPath(location.replace("\\", "/"))
+    refused = (
+        not location or "\0" in location or parts.is_absolute() or ".." in parts.parts or ":" in location
+    )
+    if not refused:
+        target = folder / location
+        refused = not target.resolve().is_relative_to(folder.resolve())
+    if refused:
+        raise FormatError(
+            f"tensor {tensor.name[:80]!r} keeps its numbers outside the model's folder",
+            where=f"{path}: {location[:200]!r}",
+            why="a model reads files of its own folder only",
+            fix="put the file beside the model and name it without a path",
+        )
+    check_file(target)
+    kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    count = math.prod(shape)
+    offset, length = int(entries.get("offset") or 0), int(entries.get("length") or count * kind.itemsize)
+    size = target.stat().st_size
+    if offset < 0 or length != count * kind.itemsize or offset + length > size:
+        raise _broken(
+            target,
+            f"tensor {tensor.name[:80]!r} wants {length:,} bytes from {offset:,} on, the file has {size:,}",
+        )
+    return (
+        np.fromfile(target, kind.newbyteorder("<"), count, offset=offset)
+        .reshape(shape)
+        .astype(kind, copy=False)
+    )
+
+
+def _ordered(calls: tuple[Call, ...], known: set[str], path: Path) -> tuple[Call, ...]:
+    """The calls so that each reads what is made before it. Raises GraphError for a circle or a value from nowhere."""
+    makers: dict[str, Call] = {}
+    for call in calls:
+        for value in filter(None, call.outputs):
+            if value in known or makers.setdefault(value, call) is not call:
+                raise GraphError(
+                    f"the value {value[:80]!r} is made twice", where=str(path), why="a value has one maker",
+                    fix="export the network again",
+                )  # fmt: skip
+    waiting: dict[str, list[Call]] = {}
+    missing = {}
+    ready = []
+    for call in calls:
+        needs = {value for value in call.inputs if value and value not in known}
+        for value in needs:
+            if value not in makers:
+                raise GraphError(
+                    f"{call.kind} reads {value[:80]!r}, which nothing makes",
+                    where=f"{path}: {call.name[:80]}",
+                    why="it is no input, no weight and no other operator's output",
+                    fix="export the network again",
+                )
+            waiting.setdefault(value, []).append(call)
+        missing[call] = len(needs)
+        if not needs:
+            ready.append(call)
+    position = {call: at for at, call in enumerate(calls)}
+    if all(position[makers[v]] < position[c] for v, readers in waiting.items() for c in readers):
+        return calls
+    ordered = []
+    while ready:
+        call = ready.pop()
+        ordered.append(call)
+        for value in dict.fromkeys(filter(None, call.outputs)):
+            for reader in waiting.get(value, ()):
+                missing[reader] -= 1
+                if not missing[reader]:
+                    ready.append(reader)
+    if len(ordered) < len(calls):
+        stuck = next(call for call in calls if missing[call])
+        raise GraphError(
+            f"the graph runs in a circle through {stuck.kind} {stuck.name[:80]!r}",
+            where=str(path),
+            why="a value would have to be known before it is made",
+            fix="export the network again",
+        )
+    return tuple(ordered)

@@ -1,0 +1,86 @@
+"""Arithmetic with constants: what other frameworks write between layers, as in x / 255 - 0.5 or min(x, 6)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from striate.diagnostics import ShapeError
+from striate.op import Declaration, Op, flag, integers, number
+from striate.ops._axes import elementwise, variables
+from striate.statement import Affine as Place
+from striate.statement import Expr, call, load
+from striate.tensor import Parameter, TensorSpec
+
+__all__ = ["Affine", "Clip"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine(Op):
+    """x · weight · scale + bias + shift: numbers that are fixed, and tensors that are repeated over the input.
+
+    Input and output: (N, …). Weight and bias have the input's shape without the batch, or 1 along an axis; neither is
+    there unless its shape is given. Source: ONNX Mul, and Add, Sub and Div of a constant.
+    """
+
+    word: ClassVar[str] = "affine"
+    positional: ClassVar[tuple[str, ...]] = ("scale", "shift")
+    onnx: ClassVar[str] = "Mul"
+    torch: ClassVar[str] = ""
+
+    scale: float = number(1.0, words=("scale",), doc="number that multiplies")
+    shift: float = number(0.0, words=("shift",), doc="number that is added")
+    weight: tuple[int, ...] | None = integers(
+        None, words=("weight",), least=1, doc="shape of the tensor that multiplies"
+    )
+    bias: tuple[int, ...] | None = integers(
+        None, words=("bias",), least=1, doc="shape of the tensor that is added"
+    )
+    learned: bool = flag(True, words=("learned",), doc="the tensors are learned, not fixed")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        own = []
+        for name, kind, shape in (("weight", "scale", self.weight), ("bias", "shift", self.bias)):
+            if shape is None:
+                continue
+            if len(shape) != len(x.shape) - 1 or any(s not in (1, n) for s, n in zip(shape, x.shape[1:])):
+                raise ShapeError(
+                    f"a {name} of {'x'.join(map(str, shape))} does not suit {x}",
+                    code="G004",
+                    why=f"the input is {'x'.join(map(str, x.shape[1:]))}; every size is the input's, or 1",
+                    fix=f"{name} {','.join(map(str, x.shape[1:2] + (1,) * len(x.shape[2:])))}",
+                )
+            own.append(Parameter(name, shape, kind, self.learned, 1.0 if name == "weight" else 0.0))
+        names = tuple(variables(x).values())[1:]
+        tensors = {
+            p.name: load(p.name, *(name if size > 1 else Place(()) for name, size in zip(names, p.shape)))
+            for p in own
+        }
+
+        def value(v: Expr) -> Expr:
+            v = v if self.scale == 1 else v * self.scale
+            v = v * tensors["weight"] if "weight" in tensors else v
+            v = v + tensors["bias"] if "bias" in tensors else v
+            return v if self.shift == 0 else v + self.shift
+
+        return elementwise(self, x, value, *own)
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip(Op):
+    """min(max(x, low), high); without a bound, that side is left alone. Input and output: (N, …). Source: ONNX Clip."""
+
+    word: ClassVar[str] = "clip"
+    onnx: ClassVar[str] = "Clip"
+    torch: ClassVar[str] = "torch.clamp"
+
+    low: float | None = number(None, words=("low",), doc="least result")
+    high: float | None = number(None, words=("high",), doc="largest result")
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        def value(x: Expr) -> Expr:
+            x = x if self.low is None else call("max", x, self.low)
+            return x if self.high is None else call("min", x, self.high)
+
+        return elementwise(self, inputs[0], value)
