@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import mmap
 import os
 import threading
 import weakref
@@ -239,13 +240,41 @@ class ModelWeights(MutableMapping[str, Array]):
             return self._derived[1]
 
 
+class _File(mmap.mmap):
+    """A file's content: read page by page when it is looked at, and forgotten again at will."""
+
+
+def _file(array: Array) -> _File | None:
+    """The file that an array's numbers lie in."""
+    base: Any = array
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.obj if isinstance(base, memoryview) else base.base
+    return base if isinstance(base, _File) else None
+
+
+def let_go(array: Array) -> None:
+    """Give back the memory of an array that still lies in its file: looking at it reads the file again."""
+    file = _file(array)
+    if file is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    start = _address(array) - _address(np.frombuffer(file, np.uint8, 1))
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = (start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if length > 0:
+        file.madvise(mmap.MADV_DONTNEED, first, length)
+
+
+def _address(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
 def _frozen(array: Array) -> Array:
-    """A copy that cannot be written to; the array itself where it is one already and owns its numbers."""
+    """A copy that cannot be written to; the array itself where no one can write to it already."""
     if (
         array.dtype == np.float32
         and array.flags.c_contiguous
         and not array.flags.writeable
-        and array.flags.owndata
+        and (array.flags.owndata or _file(array) is not None)
     ):
         return array
     made = np.array(array, np.float32, order="C")
@@ -306,7 +335,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
     """
     target = Path(path)
     try:
-        content = target.read_bytes()
+        content = _content(target)
     except OSError as error:
         raise SourceError(
             f"{target} cannot be read", why=error.strerror or str(error), fix="check the path"
@@ -321,7 +350,19 @@ def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
         ) from None
 
 
-def _parsed(content: bytes) -> tuple[Weights, dict[str, str]]:
+MAPPED = 1 << 20
+"""Bytes from which on a file is not read at once."""
+
+
+def _content(path: Path) -> Any:
+    """The bytes of a file; of a long one, a window on them where the system lets a file in use be replaced."""
+    with path.open("rb") as file:
+        if os.name != "nt" and os.fstat(file.fileno()).st_size >= MAPPED:
+            return _File(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return file.read()
+
+
+def _parsed(content: Any) -> tuple[Weights, dict[str, str]]:
     """Arrays and metadata; the arrays lie in `content`. Raises what a wrong header makes it raise."""
     start = 8 + int.from_bytes(content[:8], "little")
     if start > len(content):
@@ -343,7 +384,7 @@ def _parsed(content: bytes) -> tuple[Weights, dict[str, str]]:
     return weights, metadata
 
 
-def _array(kind: str, shape: list[int], content: bytes, start: int, size: int) -> Array:
+def _array(kind: str, shape: list[int], content: Any, start: int, size: int) -> Array:
     dtype = np.dtype("<u2" if kind == "BF16" else _DTYPES[kind])
     if any(type(side) is not int or side < 0 for side in shape) or math.prod(shape) * dtype.itemsize != size:
         raise ValueError(f"{size} bytes are not an array {shape} of {kind}")
