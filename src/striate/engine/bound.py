@@ -63,7 +63,7 @@ class Bound(Memory):
         self._program = self._assemble()
         self._small = self._staged()
         self._at = aligned.address(self._program)
-        self._threads = plan.context.threads
+        self._threads = self._useful()
         self._results = [(name, *_lying(value)) for name, value in plan.outputs.items()]
         self._pool = pool(plan.context.target)
 
@@ -96,10 +96,20 @@ class Bound(Memory):
 
     # the program
 
+    def _recorded(self) -> list[Array]:
+        """Each step's record; the turns of one step share it."""
+        made: dict[Callable[[Memory], Array], Array] = {}
+        for step in self.plan.steps:
+            if step.record not in made:
+                made[step.record] = step.record(self)
+        return [made[step.record] for step in self.plan.steps]
+
     def _bind(self) -> list[tuple[str | None, Array, int]]:
         """(result, or None for the input; record; slot) for every address that is known only when a batch comes."""
         ends: list[tuple[str | None, Array, int]] = []
-        for k, step in enumerate(self.plan.steps):
+        first = {id(record): k for k, record in reversed(list(enumerate(self._records)))}
+        for k in first.values():
+            step = self.plan.steps[k]
             for value in (*step.reads, *step.writes):
                 if id(value) in self._given:
                     self._given[id(value)] = 1 << 40
@@ -126,8 +136,13 @@ class Bound(Memory):
         self._ends = [end for end in self._ends if end[0] not in found]
         return found
 
+    def _useful(self) -> int:
+        """Threads: one where no step is divided."""
+        divided = any(len(step.tasks) > 1 for step in self.plan.steps)
+        return self.plan.context.threads if divided else 1
+
     def _assemble(self) -> Array:
-        plan, threads = self.plan, self.plan.context.threads
+        plan, threads = self.plan, self._useful()
         steps = np.zeros((len(plan.steps), driver.STEP // 8), np.int64)
         for k, step in enumerate(plan.steps):
             tasks = np.array(step.tasks, np.int64).reshape(-1)

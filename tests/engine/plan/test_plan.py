@@ -44,25 +44,52 @@ def branched() -> Network:
     return b.build(b(Relu(), b(Add(), last, x, name="sum"), name="relu"))
 
 
-@pytest.mark.parametrize("name", ["lenet5", "cifar_resnet20", "squeezenet1_1", "densenet121"])
+@pytest.mark.parametrize("name", ["lenet5", "cifar_resnet20", "squeezenet1_1", "densenet121", "mobilenet_v2"])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_values_that_live_together_lie_apart(name: str, batch: int) -> None:
-    made = planned(st.create(name), batch)
-    life: dict[Any, tuple[int, int]] = {}
-    for step, epoch in zip(made.steps, made.epochs, strict=True):
-        for value in (*step.reads, *step.writes):
-            if not value.root.outside:
-                first, last = life.get(value.root, (epoch, epoch))
-                life[value.root] = min(first, epoch), max(last, epoch)
+def test_no_value_is_spoilt_before_it_is_read(name: str, batch: int) -> None:
+    made = planned(st.create(name), batch, cache=1 << 18)
     places = made.arena.offsets
-    assert set(places) == set(life)
-    for a, (a_first, a_last) in life.items():
-        assert places[a] % ALIGN == 0
-        assert places[a] + a.layout.bytes <= made.arena.bytes
-        for b, (b_first, b_last) in life.items():
-            if a is not b and a_first <= b_last and b_first <= a_last:
-                apart = places[a] + a.layout.bytes <= places[b] or places[b] + b.layout.bytes <= places[a]
-                assert apart, f"{a.name} and {b.name}"
+    roots = {v.root for step in made.steps for v in (*step.reads, *step.writes) if not v.root.outside}
+    assert set(places) == roots
+    assert all(places[a] % ALIGN == 0 and places[a] + a.layout.bytes <= made.arena.bytes for a in roots)
+    over = {a: {b for b in roots - {a} if _overlap(places, a, b)} for a in roots}
+    maker: dict[Any, Any] = {}
+    sound: set[Any] = set()
+    for epoch in dict.fromkeys(made.epochs):
+        own = [step for step, when in zip(made.steps, made.epochs, strict=True) if when == epoch]
+        used = {v.root for step in own for v in (*step.reads, *step.writes) if not v.root.outside}
+        assert not any(over[value] & used for value in used), epoch
+        for step in own:
+            for value in {v.root for v in step.writes if not v.root.outside}:
+                if maker.setdefault(value, step.record) == step.record:  # its first writer, in any turn
+                    sound.add(value)
+                sound -= over[value]
+            for value in {v.root for v in step.reads if not v.root.outside}:
+                assert value in sound, f"{value.name} for {step.unit.name}"
+
+
+def _overlap(places: Any, a: Any, b: Any) -> bool:
+    return bool(places[a] < places[b] + b.layout.bytes and places[b] < places[a] + a.layout.bytes)
+
+
+def test_images_take_turns_where_a_batch_is_too_much() -> None:
+    net = st.create("mobilenet_v2")
+    one, all_ = planned(net, 4), planned(net, 4, cache=1 << 40)
+    assert len(one.steps) > 2 * len(all_.steps) and one.arena.bytes < all_.arena.bytes / 2
+    covered: dict[Any, list[Any]] = {}
+    for step in one.steps:
+        covered.setdefault(step.record, []).extend(step.tasks)
+    for step in all_.steps:
+        tasks = next(t for r, t in covered.items() if t and _same(r, step, one))
+        assert sum((b - a) * (d - c) for a, b, c, d in tasks) == step.rows * step.parts
+        assert len(set(tasks)) == len(tasks)
+
+
+def _same(record: Any, step: Step, made: Plan) -> bool:
+    other = next(s for s in made.steps if s.record is record)
+    return (other.algorithm, other.unit.name, other.writes[0].name) == (
+        step.algorithm, step.unit.name, step.writes[0].name,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["cifar_resnet20", "squeezenet1_1", "mobilenet_v2"])
@@ -162,3 +189,13 @@ def test_other_processors_get_plans_too(target: Any) -> None:
 def test_the_context_knows_where_weights_come_from() -> None:
     context = dataclasses.replace(Context(AVX512, 1), last=32 << 20)
     assert context.reading(1 << 20).memory > context.reading(1 << 30).memory == context.memory
+
+
+@pytest.mark.parametrize("target", [AVX512, AVX2])
+def test_a_flattened_map_gets_whole_blocks_of_its_own(target: Any) -> None:
+    net = st.parse("2x3x5 -> hardsigmoid -> flatten -> hardsigmoid")
+    steps = planned(net, 3, target=target).steps
+    last = steps[-2]
+    assert last.algorithm == "nest" and last.reads[0].layout.lanes == target.lanes and not last.reads[0].flat
+    copies = [s.tile for s in steps if s.algorithm == "copy"]
+    assert copies == [f"{target.lanes}->1", f"1->{target.lanes}"]

@@ -41,16 +41,31 @@ def epochs(steps: Sequence[Step]) -> list[int]:
     return found
 
 
-def allot(steps: Sequence[Step], when: Sequence[int]) -> Arena:
-    """Places by size, the largest first, each as low as those that live with it allow."""
+def lives(
+    steps: Sequence[Step], when: Sequence[int], stretches: Sequence[tuple[int, int, int]] = ()
+) -> dict[Value, tuple[int, int]]:
+    """First and last epoch of every value. stretches: (first, turn, end) of stretches that run image by image.
+
+    They do the same for each image, so that their own values live as they do for the first one; what others
+    touch, too, lives through all of one.
+    """
     life: dict[Value, tuple[int, int]] = {}
-    for step, epoch in zip(steps, when, strict=True):
-        for value in (*step.reads, *step.writes):
-            root = value.root
-            if root.outside:
+    for k, (step, epoch) in enumerate(zip(steps, when, strict=True)):
+        span = next((s for s in stretches if s[0] <= k < s[2]), None)
+        for root in {value.root for value in (*step.reads, *step.writes)}:
+            if root.outside or (span and root.turns and k >= span[1]):
                 continue
-            first, last = life.get(root, (epoch, epoch))
-            life[root] = min(first, epoch), max(last, epoch)
+            start, end = (when[span[0]], when[span[2] - 1]) if span and not root.turns else (epoch, epoch)
+            first, last = life.get(root, (start, end))
+            life[root] = min(first, start), max(last, end)
+    return life
+
+
+def allot(
+    steps: Sequence[Step], when: Sequence[int], stretches: Sequence[tuple[int, int, int]] = ()
+) -> Arena:
+    """Places by size, the largest first, each as low as those that live with it allow."""
+    life = lives(steps, when, stretches)
     placed: list[tuple[int, int, Value]] = []
     for value in sorted(life, key=lambda v: (-v.layout.bytes, life[v])):
         size = value.layout.bytes

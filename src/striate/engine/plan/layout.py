@@ -31,6 +31,8 @@ class Layout:
     right: int = 0
     apart: int = 0
     """Bytes to the next image, where other channels lie between: a part of a concatenation."""
+    turns: bool = False
+    """All images have the same place, one after another."""
 
     @property
     def blocks(self) -> int:
@@ -56,12 +58,12 @@ class Layout:
 
     @property
     def image(self) -> int:
-        return self.apart or self.block * self.blocks
+        return 0 if self.turns else self.apart or self.block * self.blocks
 
     @property
     def bytes(self) -> int:
         """Of the value itself, borders included."""
-        return self.block * self.blocks * self.images
+        return self.block * self.blocks * (min(self.images, 1) if self.turns else self.images)
 
     @property
     def origin(self) -> int:
@@ -80,5 +82,11 @@ class Layout:
 
     def bordered(self, top: int, bottom: int, left: int, right: int) -> Layout:
         """The same with at least this border."""
-        wanted = (max(a, b) for a, b in zip(self.pads, (top, bottom, left, right), strict=True))
-        return dataclasses.replace(self, **dict(zip(("top", "bottom", "left", "right"), wanted, strict=True)))
+        own = self.pads
+        return dataclasses.replace(
+            self,
+            top=max(own[0], top),
+            bottom=max(own[1], bottom),
+            left=max(own[2], left),
+            right=max(own[3], right),
+        )

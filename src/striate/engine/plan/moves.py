@@ -21,10 +21,11 @@ def plain(value: Value) -> Layout:
 
 
 def enter(unit: Unit, context: Context) -> list[Step]:
-    """A program's input, copied into the layout that kernels read."""
+    """A program's input, or a flattened map in plain order, copied into the layout that kernels read."""
     (given,), (y,) = unit.inputs, unit.outputs
+    name = "copy in" if given.given else "copy"
     return [
-        _step(unit, "copy in", given, plain(given), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))
+        _step(unit, name, given, plain(given), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))
     ]
 
 

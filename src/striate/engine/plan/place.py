@@ -99,8 +99,10 @@ def _unflattened(units: list[Unit]) -> list[Unit]:
             if not value.flat or (isinstance(unit.body, Correlation) and value is unit.inputs[0]):
                 continue
             if value not in copies:
+                plain = Value(f"{value.name} in plain order", value.shape, "nc", lanes=1)
                 copies[value] = Value(value.name, value.shape, "nc")
-                done.append(Unit([value.name], Leave(), [value], [copies[value]], None, {}))
+                done.append(Unit([value.name], Leave(), [value], [plain], None, {}))
+                done.append(Unit([value.name], Enter(), [plain], [copies[value]], None, {}))
             _replace(unit, value, copies[value])
         done.append(unit)
     return done

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
-from striate.engine.plan import arena, choose
+from striate.engine.plan import arena, choose, turns
 from striate.engine.plan.fuse import graph
 from striate.engine.plan.place import place
-from striate.engine.plan.steps import Context, Step, divided
-from striate.engine.plan.units import Value
+from striate.engine.plan.steps import Context, Step
+from striate.engine.plan.units import Unit, Value
 from striate.network import Network
 
 Array = NDArray[Any]
@@ -47,6 +47,22 @@ def plan(net: Network, weights: Mapping[str, Array], keep: Collection[str], cont
     context = context.reading(sum(array.nbytes for array in weights.values()))
     made = graph(net, weights, keep, lambda body: choose.covered(body, context.target.lanes))
     units = place(made, context.target, lambda unit: choose.border(unit, context))
+    images = next(iter(net.inputs.values())).shape[0]
+    steps = _steps(units, context)
+    found = turns.stretches(steps, images, context)
+    if found:
+        for value in (value for stretch in found for value in stretch.inner):
+            value.turns = True
+        steps = _steps(units, context)  # records know the layouts from the start
+    steps, places = turns.expanded(steps, found, images, context.threads)
+    when = arena.epochs(steps)
+    outputs = {step.writes[0].name: step.writes[0] for step in steps if step.writes[0].result}
+    inputs = {v.name: v for step in steps for v in step.reads if v.given}
+    return Plan(net, context, steps, when, arena.allot(steps, when, places), inputs, outputs)
+
+
+def _steps(units: Sequence[Unit], context: Context) -> list[Step]:
+    """The steps of all units, and zeros around what has a border before anyone writes it."""
     steps: list[Step] = []
     clean: set[Value] = set()
     for unit in units:
@@ -56,9 +72,4 @@ def plan(net: Network, weights: Mapping[str, Array], keep: Collection[str], cont
             if any(value.pads):
                 steps.append(choose.bordered(unit, value, context))
         steps += own
-    for step in steps:
-        step.tasks = divided(step, context.threads)
-    when = arena.epochs(steps)
-    outputs = {step.writes[0].name: step.writes[0] for step in steps if step.writes[0].result}
-    inputs = {v.name: v for step in steps for v in step.reads if v.given}
-    return Plan(net, context, steps, when, arena.allot(steps, when), inputs, outputs)
+    return steps

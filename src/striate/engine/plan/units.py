@@ -41,6 +41,8 @@ class Value:
     given: bool = False
     result: bool = False
     """An input of the program, or the copy of a result: memory that belongs to the caller."""
+    turns: bool = False
+    """Its images have one place, one after another (`plan.turns`)."""
 
     @property
     def outside(self) -> bool:
@@ -90,7 +92,9 @@ class Value:
     def layout(self) -> Layout:
         """The layout of its root, with its own number of channels."""
         root = self.root
-        whole = Layout(root.images, root.channels, root.height, root.width, root.lanes, *root.pads)
+        whole = Layout(
+            root.images, root.channels, root.height, root.width, root.lanes, *root.pads, turns=root.turns
+        )
         if root is self:
             return whole
         return dataclasses.replace(whole, channels=self.channels, apart=whole.image)
