@@ -20,6 +20,7 @@ _PUBLIC = {
     "analyze": "striate.analysis",
     "check": "striate.checks",
     "create": "striate.models",
+    "from_torch": "striate.formats",
     "load": "striate.formats",
     "parse": "striate.formats",
     "pixels": "striate.analysis",
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from striate.checks import check as check
     from striate.diagnostics import StriateError as StriateError
     from striate.engine import functional as functional
+    from striate.formats import from_torch as from_torch
     from striate.formats import load as load
     from striate.formats import parse as parse
     from striate.model import Model as Model

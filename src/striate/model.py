@@ -28,7 +28,8 @@ Array = NDArray[Any]
 class Model:
     """A network with weights on an engine.
 
-    net: the network; seed: of fresh weights; weights: name -> array, instead of fresh ones (copied, float32);
+    net: the network; seed: of fresh weights; weights: name -> array, instead of those that the network came with from
+    another framework, or of fresh ones (copied, float32);
     engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first that
     runs here; precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
     Raises FormatError when weights do not suit the network.
@@ -172,6 +173,18 @@ class Model:
             target / CONFIG,
             (json.dumps(describe(self.net, self.classes, self.transform), indent=1) + "\n").encode(),
         )
+
+    def to_torch(self) -> Any:
+        """The model as a torch.nn.Module in evaluation mode: the same names, weights (copied) and outputs.
+
+        Raises MissingExtraError without torch, OpError for an op that torch has no counterpart of.
+        """
+        from striate.formats.torch import require
+
+        require()
+        from striate.engine.torch.lowering import lower
+
+        return lower(self.net, self._weights.current())
 
     @classmethod
     def load(cls, folder: str | Path, *, engine: str = "auto") -> Model:

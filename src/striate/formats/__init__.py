@@ -2,5 +2,6 @@
 
 from striate.formats.notation import format, parse, parse_size
 from striate.formats.source import load
+from striate.formats.torch import from_torch
 
-__all__ = ["format", "load", "parse", "parse_size"]
+__all__ = ["format", "from_torch", "load", "parse", "parse_size"]

@@ -18,14 +18,17 @@ from types import ModuleType
 from typing import Any
 
 from striate.diagnostics import FormatError, SourceError, StriateError, suggest
+from striate.formats import notation
 from striate.formats.files import read_text
 from striate.network import Builder, Network
+
+Size = str | tuple[int, ...]
 
 ATTRIBUTES = ("net", "network", "model")
 """What the network of a file is called when nobody says `file.py:attribute`."""
 
 
-def from_file(path: Path, attribute: str = "") -> Network:
+def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Network:
     """The network of a `.py` file: `attribute`, else `net`, `network` or `model`, else the only one in it."""
     source = read_text(path)
     module = ModuleType(f"_striate_{path.stem}")
@@ -34,11 +37,11 @@ def from_file(path: Path, attribute: str = "") -> Network:
     with _running(str(path), path.resolve().parent):
         exec(compile(source, str(path), "exec"), module.__dict__)
     if not attribute:
-        return _only(module, str(path))
-    return _network(_look_up(module, attribute, str(path)), f"{path}:{attribute}")
+        return _only(module, str(path), input)
+    return _network(_look_up(module, attribute, str(path)), f"{path}:{attribute}", input)
 
 
-def from_module(name: str, attribute: str) -> Network:
+def from_module(name: str, attribute: str, input: Size | None = None) -> Network:
     """The network `name:attribute`; the current directory is on the path."""
     if not all(part.isidentifier() for part in name.split(".")):
         raise SourceError(
@@ -58,7 +61,15 @@ def from_module(name: str, attribute: str) -> Network:
                     fix="look at the spelling, or name the file: path/to/file.py:attribute",
                 ) from None
             raise
-    return _network(_look_up(module, attribute, name), f"{name}:{attribute}")
+    return _network(_look_up(module, attribute, name), f"{name}:{attribute}", input)
+
+
+def sized(network: Network, input: Size | None) -> Network:
+    """`network` with another input, which may leave the channels to the network. Raises NotationError."""
+    if input is None:
+        return network
+    shapes = notation.with_size({name: spec.without_batch for name, spec in network.inputs.items()}, input)
+    return network.with_input(next(iter(shapes.values())))
 
 
 @contextlib.contextmanager
@@ -129,7 +140,7 @@ def _look_up(module: ModuleType, attribute: str, name: str) -> Any:
 def _candidates(module: ModuleType) -> list[str]:
     """Names of the networks of a module; when it has none, of its own functions that need no argument."""
     public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
-    found = [name for name, value in public.items() if isinstance(value, Network | Builder)]
+    found = [name for name, value in public.items() if isinstance(value, Network | Builder) or (_is_torch(value) and not isinstance(value, type))]
     return found or [
         name
         for name, value in public.items()
@@ -137,13 +148,13 @@ def _candidates(module: ModuleType) -> list[str]:
     ]
 
 
-def _only(module: ModuleType, path: str) -> Network:
+def _only(module: ModuleType, path: str, input: Size | None) -> Network:
     for name in ATTRIBUTES:
         if hasattr(module, name):
-            return _network(getattr(module, name), f"{path}:{name}")
+            return _network(getattr(module, name), f"{path}:{name}", input)
     found = _candidates(module)
     if len(found) == 1:
-        return _network(getattr(module, found[0]), f"{path}:{found[0]}")
+        return _network(getattr(module, found[0]), f"{path}:{found[0]}", input)
     if found:
         raise SourceError(
             f"{path} has several networks",
@@ -174,19 +185,15 @@ def _is_torch(value: Any) -> bool:
     return any(c.__module__.startswith("torch.nn") and c.__name__ == "Module" for c in kind.__mro__)
 
 
-def _network(value: Any, name: str, called: bool = False) -> Network:
+def _network(value: Any, name: str, input: Size | None, called: bool = False) -> Network:
+    """The network that a value is, builds or returns, on another input where one is given."""
     if isinstance(value, Network):
-        return value
+        return sized(value, input)
     if isinstance(value, Builder):
         with _running(name, Path.cwd()):
-            return value.build()
-    if _is_torch(value):
-        raise FormatError(
-            f"{name} is a torch.nn.Module, which this version cannot read",
-            where=name,
-            why="this version reads networks declared with Striate",
-            fix="declare it with striate.network.Builder; the catalogue (`striate models`) has torchvision's networks",
-        )
+            return sized(value.build(), input)
+    if _is_torch(value) and not isinstance(value, type):
+        return _of_torch(value, name, input)
     if callable(value) and not called:
         if missing := _required(value):
             raise SourceError(
@@ -197,10 +204,26 @@ def _network(value: Any, name: str, called: bool = False) -> Network:
             )
         with _running(name, Path.cwd()):
             value = value()
-        return _network(value, f"{name}()", called=True)
+        return _network(value, f"{name}()", input, called=True)
     raise FormatError(
         f"{name} is no network",
         where=name,
         why=f"it is of type {type(value).__module__}.{type(value).__name__}".replace("builtins.", ""),
-        fix="name a striate Network, or a function that returns one",
+        fix="name a striate Network, a torch.nn.Module, or a function that returns one",
     )
+
+
+def _of_torch(module: Any, name: str, input: Size | None) -> Network:
+    """A torch.nn.Module on the given input; without one, on the size that its first layer suggests."""
+    from striate.formats.torch import from_torch, usual_input
+
+    shape = usual_input(module)
+    if input is not None:
+        shape = notation.with_size({"input": shape}, input)["input"]
+    try:
+        with _running(name, Path.cwd()):
+            return from_torch(module, shape, name.rpartition(":")[2].removesuffix("()"))
+    except StriateError as error:
+        if input is None and isinstance(error, FormatError):
+            error.fix = "say the input that it takes: --input HxWxC"
+        raise error.at("", name) from None

@@ -43,29 +43,22 @@ def load(source: str | Path, input: Size | None = None) -> Network:
     if attribute or suffix == ".py":
         from striate.formats import python
 
-        made = (
-            python.from_file(Path(path), attribute)
-            if suffix == ".py"
-            else python.from_module(path, attribute)
-        )
-        return sized(made, input)
+        if suffix == ".py":
+            return python.from_file(Path(path), attribute, input)
+        return python.from_module(path, attribute, input)
     if suffix == ".toml":
         from striate.formats import toml
 
         return toml.parse(read_text(Path(text)), input=input, file=text)
     if _exists(Path(text) / folder.CONFIG):
+        from striate.formats.python import sized
+
         return sized(folder.read(Path(text))[0], input)
     if suffix in LATER:
         raise _later(Path(text), LATER[suffix])
     return _from_catalogue(text, input)
 
 
-def sized(network: Network, input: Size | None) -> Network:
-    """`network` with another input, which may leave the channels to the network. Raises NotationError."""
-    if input is None:
-        return network
-    shapes = notation.with_size({name: spec.without_batch for name, spec in network.inputs.items()}, input)
-    return network.with_input(next(iter(shapes.values())))
 
 
 def _from_catalogue(text: str, input: Size | None) -> Network:

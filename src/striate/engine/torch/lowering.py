@@ -189,6 +189,17 @@ def _layer_scale(_op: Any, _declaration: Declaration) -> Run:
     return lambda _training, x, own: x[0] * own["layer_scale"]
 
 
+@_lowers("affine")
+def _affine(op: Any, _declaration: Declaration) -> Run:
+    def run(_training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
+        y = x[0] if op.scale == 1 else x[0] * op.scale
+        y = y * own["weight"] if "weight" in own else y
+        y = y + own["bias"] if "bias" in own else y
+        return y if op.shift == 0 else y + op.shift
+
+    return run
+
+
 @_lowers("dropout")
 def _dropout(op: Any, _declaration: Declaration) -> Run:
     return lambda training, x, _own: F.dropout(x[0], op.rate) if training else x[0]
@@ -311,7 +322,7 @@ _LOWERINGS |= {
     "add": _merge(lambda a, b: a + b),
     "mul": _merge(lambda a, b: a * b),
     "identity": _unary(lambda x: x),
-    "scale": _unary(lambda x, factor, offset: x * factor + offset, "factor", "offset"),
+    "clip": _unary(torch.clamp, "low", "high"),
     "relu": _unary(F.relu),
     "relu6": _unary(F.relu6),
     "leakyrelu": _unary(F.leaky_relu, "slope"),

@@ -13,7 +13,7 @@ from typing import Any
 from striate.diagnostics import MissingExtraError
 from striate.network import Network
 
-__all__ = ["from_torch"]
+__all__ = ["from_torch", "usual_input"]
 
 
 def from_torch(module: Any, input: Sequence[int] = (3, 224, 224), name: str = "", via: str = "auto") -> Network:
@@ -40,3 +40,17 @@ def require() -> None:
             why="modules are read, and written, with PyTorch itself",
             fix="pip install 'striate[torch]'",
         )
+
+
+def usual_input(module: Any) -> tuple[int, ...]:
+    """The input (C, H, W) that a module seems made for: what timm says, else its first layer's channels at 224x224."""
+    said = (getattr(module, "default_cfg", None) or {}).get("input_size")
+    if said:
+        return tuple(said)
+    for part in module.modules():
+        if hasattr(part, "in_channels"):
+            rank = len(getattr(part, "kernel_size", (1, 1)))
+            return (part.in_channels, *(224,) * rank)
+        if hasattr(part, "in_features"):
+            return (part.in_features,)
+    return 3, 224, 224

@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from striate.formats.torch.tracing import Constant
+from striate.formats.torch.tracing import STOCHASTIC, Constant
 from striate.op import Op
 from striate.ops import activation as act
 from striate.ops import merge, norm, pool, regularise, reshape
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.linear import Linear
-from striate.ops.scale import Scale
+from striate.ops.scalar import Affine, Clip
 from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
@@ -287,8 +287,9 @@ def _softplus(site: Site, x: Any, beta: float = 1.0, _threshold: float = 20.0) -
 @maps("clamp", "hardtanh", "clamp_min")
 def _clamp(site: Site, x: Any, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Ref:
     bounds = (low if low is not None else min, high if high is not None else max)
-    need(bounds in ((0, None), (0, 6)))
-    return site.node(act.Relu() if bounds[1] is None else act.Relu6(), _ref(x))
+    need(all(bound is None or isinstance(bound, int | float) for bound in bounds))
+    usual: dict[Any, Op] = {(0, None): act.Relu(), (0, 6): act.Relu6()}
+    return site.node(usual.get(bounds) or Clip(*bounds), _ref(x))
 
 
 @maps("prelu")
@@ -322,12 +323,8 @@ def _dropout(site: Site, x: Any, rate: float = 0.5, *_: Any) -> Ref:
     return site.node(cls(rate), _ref(x))
 
 
-STOCHASTIC = ("StochasticDepth", "DropPath")
-"""Names of the modules that drop whole branches; in evaluation they pass their input on."""
-
-
 @maps("alias", "detach", "contiguous", "clone", "to", "_to_copy", "lift_fresh_copy", "feature_dropout", "type_as",
-      "alpha_dropout", "feature_alpha_dropout", "requires_grad", "float")  # fmt: skip
+      "alpha_dropout", "feature_alpha_dropout", "requires_grad", "float", "expand", "expand_as")  # fmt: skip
 def _same(_site: Site, x: Any, *_: Any, **__: Any) -> Any:
     return x
 
@@ -347,7 +344,7 @@ def _number(y: Any) -> float | None:
 def _affine(site: Site, x: Any, factor: float, offset: float = 0.0) -> Ref:
     value = _ref(x)
     need(math.isfinite(factor) and math.isfinite(offset))
-    return value if (factor, offset) == (1.0, 0.0) else site.node(Scale(factor, offset), value)
+    return value if (factor, offset) == (1.0, 0.0) else site.node(Affine(factor, offset), value)
 
 
 @maps("add")
@@ -357,6 +354,11 @@ def _add(site: Site, x: Any, y: Any, *, alpha: float = 1) -> Ref:
         alpha = 1
     if (shift := _number(y)) is not None:
         return _affine(site, x, 1.0, alpha * shift)
+    if isinstance(x, Constant):
+        x, y = _affine(site, y, float(alpha)), x
+        alpha = 1
+    if isinstance(y, Constant):
+        return _tensor(site, _ref(x), "bias", Constant(y.tensor * alpha, y.name))
     return site.node(merge.Add(), _ref(x), _affine(site, y, float(alpha)))
 
 
@@ -390,13 +392,24 @@ def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
     """One number for each channel."""
     shape = (1,) * (len(x.spec.axes) - scale.tensor.ndim) + tuple(scale.tensor.shape)
     wanted = tuple(x.spec.channels if axis == "C" else 1 for axis in x.spec.axes)
-    need(shape == wanted)
+    if shape != wanted:
+        return _tensor(site, x, "weight", scale)
     small = (x.spec.channels, *(1,) * len(x.spec.spatial))
     return site.node(regularise.LayerScale(), x, layer_scale=Constant(scale.tensor.reshape(small), scale.name))
 
 
+def _tensor(site: Site, x: Ref, name: str, held: Constant) -> Ref:
+    """A tensor of the module that multiplies x, or is added to it."""
+    shape = (1,) * (len(x.spec.axes) - held.tensor.ndim) + tuple(held.tensor.shape)
+    need(len(shape) == len(x.spec.axes) and shape[0] == 1)
+    op = Affine(**{name: shape[1:]}, learned=site.learned(held))
+    return site.node(op, x, **{name: Constant(held.tensor.reshape(shape[1:]), held.name)})
+
+
 @maps("div", "true_divide")
 def _div(site: Site, x: Any, y: Any) -> Ref:
+    if isinstance(y, Constant) and y.tensor.numel() > 1:
+        return _tensor(site, _ref(x), "weight", Constant(1 / y.tensor, y.name))
     divisor = _number(y)
     need(divisor)
     assert divisor is not None
@@ -416,8 +429,7 @@ def _shaped(site: Site, x: Any, *_: Any, **__: Any) -> Any:
 
 
 OPERATORS |= dict.fromkeys(
-    ("view", "reshape", "flatten", "squeeze", "unsqueeze", "unflatten", "_unsafe_view", "view_as", "reshape_as",
-     "expand", "expand_as"),
+    ("view", "reshape", "flatten", "squeeze", "unsqueeze", "unflatten", "_unsafe_view", "view_as", "reshape_as"),
     _shaped,
 )  # fmt: skip
 
@@ -518,7 +530,12 @@ def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
         case _:
             mode = "circular"
     value = _ref(x)
-    need(value.spec.axes[1] == "C" and value.spec.spatial and all(side >= 0 for side in sides))
+    need(value.spec.axes[1] == "C" and value.spec.spatial)
+    for k, (before, after) in enumerate(zip(sides[::2], sides[1::2])):
+        if before < 0 or after < 0:  # cut first
+            dim = len(value.spec.axes) - 1 - k
+            value = _slice(site, value, dim, max(-before, 0), value.spec.shape[dim] + min(after, 0))
+    sides = [max(side, 0) for side in sides]
     rank = len(value.spec.spatial)
     pairs = [(int(a), int(b)) for a, b in zip(sides[::2], sides[1::2])][::-1]
     pairs = [(0, 0)] * (rank - len(pairs)) + pairs

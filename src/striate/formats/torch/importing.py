@@ -57,6 +57,10 @@ class Site:
         """Class name of the innermost module."""
         return self._importer.class_name(self._call.path)
 
+    def learned(self, constant: Constant) -> bool:
+        """Whether a tensor is a parameter, or made of one."""
+        return constant.name in self._importer.learned
+
     def node(self, op: Op, *inputs: Ref, **weights: Constant | None) -> Ref:
         """Place an op of one output behind these values, with these weights under its own parameter names."""
         (made,) = self.nodes(op, *inputs, **weights)
@@ -73,6 +77,7 @@ class _Importer:
         self.batch = trace.batch
         self.parts = dict(trace.module.named_modules())
         self.owners = {name.rpartition(".")[0] for name in trace.module.state_dict()}
+        self.learned = {name for name, _ in trace.module.named_parameters()}
         self.nodes: list[Node] = []
         self.weights: dict[str, Any] = {}
         self.names = {"input"}
@@ -150,7 +155,8 @@ class _Importer:
             made = rule(Site(self, call), *args, **kwargs)
             found = made if isinstance(made, list) else [made]
             found += [None] * (len(call.makes) - len(found))  # a pool's second output: the indices
-            fits = all(
+            # What is only repeated stays small: whoever reads it repeats it anyhow, and its own shape is looked at.
+            fits = call.operator in ("expand", "expand_as") or all(
                 ref is None or isinstance(ref, Constant) or ref.spec.shape[1:] == shape[1:]
                 for ref, shape in zip(found, call.shapes)
             )

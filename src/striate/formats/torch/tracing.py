@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import re
 import warnings
@@ -19,6 +20,10 @@ from striate.diagnostics import FormatError, Place, UsageError
 
 BATCH = 2
 """Images while tracing: a size of one could be mistaken for an axis that is repeated."""
+
+
+STOCHASTIC = ("StochasticDepth", "DropPath")
+"""Names of the modules that drop whole branches; in evaluation they pass their input on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,9 +100,15 @@ def trace(module: Any, shape: tuple[int, ...], via: str = "auto") -> Trace:
 def _evaluating(module: Any) -> Iterator[None]:
     modes = {part: part.training for part in module.modules()}
     module.eval()
+    branches = [part for part in module.modules() if type(part).__name__ in STOCHASTIC]
+    for part in branches:  # in evaluation they would leave no trace
+        rate = float(getattr(part, "p", None) or getattr(part, "drop_prob", None) or 0.0)
+        part.forward = functools.partial(torch.nn.functional.dropout, p=rate, training=False)
     try:
         yield
     finally:
+        for part in branches:
+            del part.forward
         for part, mode in modes.items():
             part.training = mode
 
