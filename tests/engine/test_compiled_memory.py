@@ -1,0 +1,149 @@
+"""Nothing is read or written outside a run's buffers, and nothing is read that no step has written.
+
+Every value, result, weight, table and scratch lies by itself between pages that nobody may touch, first with its end
+at such a page, then with its start; memory that a run has to fill holds NaN before. The runs are made in a child
+process, whose death is the answer.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from engine.compiled import FAST, assert_agrees, described, drawn, images, one_op, wanted
+from engine.kernels.support import PAGE, guarded, targets
+from engine.test_compiled_networks import ANY, WINDOWED, branched, reduced, small
+from engine.test_compiled_ops import windowed
+from striate.engine import aligned
+from striate.engine.bound import Bound, Constants
+from striate.engine.numpy_engine import batched
+from striate.engine.plan.plan import plan
+from striate.engine.plan.steps import Context
+from striate.engine.target import TARGETS, Target
+
+pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
+
+TESTS = Path(__file__).parents[1]
+
+
+def fenced(side: str):
+    """An allocator of buffers whose end, or whose start, is next to a page that must not be touched."""
+
+    def allocate(count: int, dtype) -> np.ndarray:
+        size = count * np.dtype(dtype).itemsize
+        room = guarded(size if side == "end" else -(-max(size, 1) // PAGE) * PAGE, np.dtype(dtype).itemsize)
+        made = room[:size].view(dtype)
+        if made.dtype.kind == "f":
+            made[:] = np.nan
+        return made
+
+    return allocate
+
+
+def run(net, size: int, side: str, target: Target, names=(), threads: int = 2, strict: bool = False) -> None:
+    """One network between guards, twice: the second run finds what the first one left."""
+    print(f"{target.name}, batch {size}, {threads} threads, {names}: {described(net)}", flush=True)
+    names = tuple(dict.fromkeys(names)) or net.outputs
+    weights, x = drawn(net), images(net, size)
+    allocate = fenced(side)
+    given = aligned.copied(x, allocate)
+    made = plan(batched(net, size), weights, names, Context(target, threads, strict))
+    bound = Bound(made, Constants(allocate), allocate)
+    for _ in range(2):
+        found = bound.run(given)
+    for name, reference in wanted(net, weights, x, names).items():
+        assert_agrees(found[name], reference, FAST, f"{name} of {described(net)}")
+
+
+def quick(count: int) -> settings:
+    """As many examples, the same every time, none tried again when one kills the process."""
+    return settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def networks(side: str, target: Target) -> None:
+    """Generated networks, outputs alone or every value."""
+
+    @quick(60)
+    @given(ANY | WINDOWED, st.sampled_from([1, 2, 7]), st.sampled_from([1, 2, 3]), st.booleans())
+    def walk(net, size, threads, every) -> None:
+        assume(small(net))
+        run(net, size, side, target, tuple(net.specs) if every else (), threads)
+
+    walk()
+
+
+def windows(side: str, target: Target) -> None:
+    """Convolutions and pools of any geometry."""
+
+    @quick(80)
+    @given(windowed(), st.sampled_from([1, 3]), st.sampled_from([1, 2]), st.booleans())
+    def walk(case, size, threads, strict) -> None:
+        run(one_op(*case), size, side, target, (), threads, strict)
+
+    walk()
+
+
+def whole(side: str, target: Target) -> None:
+    """Networks whose layers are large enough for every algorithm."""
+    for strict in (False, True):
+        run(branched(), 2, side, target, strict=strict)
+    for name in ("lenet5", "resnet18", "mobilenet_v3_small", "squeezenet1_1", "shufflenet_v2_x0_5"):
+        run(reduced(name), 1, side, target)
+
+
+def _main(what: str, side: str, target: str) -> None:
+    globals()[what](side, TARGETS[target])
+
+
+FENCES = [("end", target.name) for target in targets()] + [("start", target.name) for target in targets()[:1]]
+
+
+@pytest.mark.parametrize("what", ["networks", "windows", "whole"])
+@pytest.mark.parametrize("side, target", FENCES)
+def test_no_stray_access(target, what, side):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-X",
+            "faulthandler",
+            "-c",
+            f"from engine.test_compiled_memory import _main; _main({what!r}, {side!r}, {target!r})",
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    last = done.stdout.strip().rpartition("\n")[2]
+    assert done.returncode == 0, f"exit {done.returncode} in\n{last}\n{done.stderr[-3000:]}"
+    assert last, "nothing was run"
+
+
+def test_a_guard_kills():
+    """The fences stand: one number beyond either end of a buffer ends the process."""
+    for side, index in (("end", "made.nbytes"), ("start", "-1")):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "import ctypes; from engine.test_compiled_memory import fenced, np;"
+                f"made = fenced({side!r})(1001, np.float32);"
+                f"ctypes.c_char.from_address(made.ctypes.data + {index}).value",
+            ],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)])},
+            capture_output=True,
+            timeout=60,
+        )
+        assert done.returncode < 0
