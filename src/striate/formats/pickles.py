@@ -1,0 +1,135 @@
+"""Pickles followed, never executed: numbers, text and containers, and the calls that a reader allows by name.
+
+Nothing can run: `pickletools` lists the opcodes and the few that data needs are followed here. A name that is looked up
+is a text, and a call is what the reader makes of that text and its arguments.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY: dict[str, Callable[[], Any]] = {
+    "EMPTY_DICT": dict,
+    "EMPTY_LIST": list,
+    "EMPTY_SET": set,
+    "EMPTY_TUPLE": tuple,
+}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_VALUES = {
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "UNICODE", "BINUNICODE",
+    "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "STRING", "BINSTRING",
+    "SHORT_BINSTRING",
+}  # fmt: skip
+MAX_ITEMS = 4_000_000
+"""Opcodes of one pickle; a state dict has about forty for each tensor."""
+
+
+class Refused(Exception):
+    """A pickle asks for more than data."""
+
+
+class Name(str):
+    """A name that the pickle looks up: module and attribute, joined by a dot."""
+
+    __slots__ = ()
+
+
+class _Mark:
+    pass
+
+
+def follow(
+    stream: BinaryIO, call: Callable[[Name, tuple[Any, ...]], Any], persistent: Callable[[Any], Any]
+) -> Any:
+    """The value of the pickle at the stream's place.
+
+    call: what a named call gives, or Refused; persistent: the value of an id that stands for something outside. The
+    state that is set on a container is left out. Raises Refused, and ValueError and its kin for what is broken.
+    """
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
+    for count, (opcode, argument, place) in enumerate(pickletools.genops(stream)):
+        op = opcode.name
+        if count > MAX_ITEMS:
+            raise ValueError(f"more than {MAX_ITEMS:,} steps")
+        if op in _VALUES:
+            stack.append(argument)
+        elif op in _CONSTANTS:
+            stack.append(_CONSTANTS[op])
+        elif op in _EMPTY:
+            stack.append(_EMPTY[op]())
+        elif op == "MARK":
+            stack.append(_Mark())
+        elif op in _TUPLES:
+            if len(stack) < _TUPLES[op]:
+                raise ValueError("a tuple of what is not there")
+            stack[-_TUPLES[op] :] = [tuple(stack[-_TUPLES[op] :])]
+        elif op in ("TUPLE", "LIST", "DICT"):
+            stack.append(_made(op, _to_mark(stack)))
+        elif op in ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS"):
+            _extend(op, stack)
+        elif op in ("PUT", "BINPUT", "LONG_BINPUT"):
+            memo[int(argument)] = stack[-1]
+        elif op == "MEMOIZE":
+            memo[len(memo)] = stack[-1]
+        elif op in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(memo[int(argument)])
+        elif op == "GLOBAL":
+            stack.append(Name(str(argument).replace(" ", ".")))
+        elif op == "STACK_GLOBAL":
+            attribute, module = stack.pop(), stack.pop()
+            stack.append(Name(f"{module}.{attribute}"))
+        elif op == "BINPERSID":
+            stack.append(persistent(stack.pop()))
+        elif op == "REDUCE":
+            given, name = stack.pop(), stack.pop()
+            if not isinstance(name, Name) or not isinstance(given, tuple):
+                raise Refused("a call of something that has no name")
+            stack.append(call(name, given))
+        elif op == "BUILD":
+            stack.pop()
+            if not isinstance(stack[-1], dict):
+                raise Refused(f"a state for a {type(stack[-1]).__name__}")
+        elif op == "POP":
+            stack.pop()
+        elif op == "STOP":
+            return stack.pop()
+        elif op not in ("PROTO", "FRAME"):
+            raise Refused(f"the opcode {op} at byte {place}")
+    raise ValueError("it stops before its end")
+
+
+def _to_mark(stack: list[Any]) -> list[Any]:
+    values = []
+    while not isinstance(stack[-1], _Mark):
+        values.append(stack.pop())
+    stack.pop()
+    return values[::-1]
+
+
+def _made(op: str, values: list[Any]) -> Any:
+    if op == "DICT":
+        return dict(zip(values[::2], values[1::2]))
+    return tuple(values) if op == "TUPLE" else values
+
+
+def _extend(op: str, stack: list[Any]) -> None:
+    if op == "APPEND":
+        values = [stack.pop()]
+    elif op == "SETITEM":
+        value, key = stack.pop(), stack.pop()
+        values = [key, value]
+    else:
+        values = _to_mark(stack)
+    target = stack[-1]
+    if op.startswith("SET") and isinstance(target, dict):
+        target.update(zip(values[::2], values[1::2]))
+    elif op.startswith("APP") and isinstance(target, list):
+        target.extend(values)
+    elif op == "ADDITEMS" and isinstance(target, set):
+        target.update(values)
+    else:
+        raise ValueError(f"{op} on a {type(target).__name__}")
