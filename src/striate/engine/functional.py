@@ -27,9 +27,9 @@ from striate.tensor import TensorSpec
 Array = NDArray[Any]
 
 
-WORK = 200_000
-"""Multiply-adds, or numbers read eightfold, from which on machine code is the faster one: packing the weights and
-setting out takes 0.3 ms, as numpy does for so much work. Below it numpy also spares the first compilation."""
+WORK, PACKING = 200_000, 150
+"""Multiply-adds from which on machine code is the faster one, beside so many for each weight that is packed: setting
+out takes 0.3 ms, as numpy does for so much work. Below it numpy also spares the first compilation."""
 
 
 def _run(op: Op, x: Array, weights: dict[str, Array]) -> Tape:
@@ -49,7 +49,9 @@ def _forward(op: Op, x: Array, weights: dict[str, Array], engine: str) -> Array:
         return _run(op, array, weights).tensors["y0"]
     spec = TensorSpec.image(array.shape[1:], len(array))
     declaration = _declared(op, spec)
-    if engine == "auto" and max(declaration.macs, 8 * array.size) < WORK:
+    packed = sum(parameter.elements for parameter in declaration.parameters)
+    work = declaration.macs - PACKING * packed if packed else 8 * array.size
+    if engine == "auto" and work < WORK:
         return _run(op, array, weights).tensors["y0"]
     given = {name: _floats(w) for name, w in weights.items()}
     _check(op, spec, declaration, given)

@@ -37,7 +37,7 @@ class Single:
     """An op on inputs of one shape, without weights or with factors of a product: no plan depends on their values."""
 
     def __init__(self, op: Op, spec: TensorSpec, target: Target) -> None:
-        net = Network("operation", {"x": spec}, [Node("y", op, ("x",))], ["y"])
+        net = Network("operation", {"x": spec}, (Node("y", op, ("x",)),), ("y",))
         self.declaration = net.declarations["y"]
         self._given = {p.name: np.zeros(p.shape, np.float32) for p in self.declaration.parameters}
         result = net.specs["y"].shape
