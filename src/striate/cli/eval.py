@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from striate.cli.options import Names, emit, emit_json, examples, json_option, output_option, page
+from striate.cli.options import (
+    Names,
+    emit,
+    emit_json,
+    engine_option,
+    examples,
+    json_option,
+    output_option,
+    page,
+)
 
 
 @click.command(
@@ -31,7 +40,7 @@ from striate.cli.options import Names, emit, emit_json, examples, json_option, o
 @click.option(
     "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one pass [64]."
 )
-@click.option("--engine", default="auto", metavar="NAME", help="What computes [auto].")
+@engine_option
 @click.option("--on-bad", default="", metavar="WORD", type=Names("WORD", lambda: ("skip", "refuse")),
               help="What happens to images that cannot be read: skip or refuse.")  # fmt: skip
 @json_option

@@ -73,6 +73,18 @@ output_option = click.option(
 )
 
 
+def _engines() -> tuple[str, ...]:
+    from striate.engine.interface import ENGINES
+
+    return ENGINES
+
+
+engine_option = click.option(
+    "--engine", default="auto", metavar="NAME", type=Names("NAME", _engines),
+    help="What computes: compiled (machine code for this processor), numpy (everywhere) or auto [auto].",
+)  # fmt: skip
+
+
 def load(model: str, input: str | None = None) -> Network:
     """The network that a MODEL argument names."""
     from striate.formats import load

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from striate.cli.options import emit, emit_json, examples, json_option, output_option, page
+from striate.cli.options import emit, emit_json, engine_option, examples, json_option, output_option, page
 from striate.diagnostics import FormatError
 
 
@@ -27,7 +27,7 @@ from striate.diagnostics import FormatError
 @click.option(
     "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one pass [64]."
 )
-@click.option("--engine", default="auto", metavar="NAME", help="What computes [auto].")
+@engine_option
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values, one row for each image.")
 @output_option

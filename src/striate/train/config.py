@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import FormatError, SourceError, UnknownNameError, suggest
+from striate.engine.interface import ENGINES
 from striate.train import settings as _settings
 from striate.train.fields import Unsuited, choice, read, text, written
 from striate.train.settings import Option, Settings, declared, unsuited
@@ -36,7 +37,12 @@ class Job:
     input: str = text(
         "", "size of the network's input, such as 32x32x3; empty: as the images, or as declared", _JOB
     )
-    engine: str = text("auto", "what computes", _JOB)
+    engine: str = choice(
+        "auto",
+        ENGINES,
+        "what validates: machine code for this processor, or numpy; the training itself is numpy's",
+        _JOB,
+    )
     on_bad: str = choice("skip", ("skip", "refuse"), "what happens to images that cannot be read", _JOB)
 
     def __post_init__(self) -> None:
