@@ -28,6 +28,7 @@ def read(path: str | Path, input: Any = None) -> tuple[Network, dict[str, NDArra
     Operators that Striate does not know become `opaque` nodes with the shapes that ONNX infers (rule X001).
     Raises a StriateError for everything that can be wrong with a file.
     """
+    from striate.formats.onnx import own
     from striate.formats.onnx.proto import load
     from striate.formats.onnx.reading import Reader, batch_of
 
@@ -41,7 +42,7 @@ def read(path: str | Path, input: Any = None) -> tuple[Network, dict[str, NDArra
         if not fine:
             raise _open(str(path), name, shape)
         inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
-    return Reader(graph, inputs).read()
+    return own.network(graph, inputs) or Reader(graph, inputs).read()
 
 
 def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str, tuple[int, ...]]:

@@ -10,7 +10,7 @@ from striate.formats.onnx.proto import Call
 from striate.op import Op
 
 PRODUCER = "striate"
-_PARAMETER = re.compile(r"(.+)\.(weight|bias|running_mean|running_var|layer_scale)")
+PARAMETER = re.compile(r"(.+)\.(weight|bias|running_mean|running_var|layer_scale)")
 _LONGEST = 200
 
 
@@ -27,19 +27,26 @@ class Names:
         for name in names:
             self.inputs[name] = self._unique(legal(name) if self._verbatim or len(names) > 1 else "input")
         self._own: dict[Call, str] = {}
+        self._paths = {call: module_path(call) for call in calls}
         for call in calls:
             if self._verbatim:
                 continue
             for value in call.inputs:
-                found = _PARAMETER.fullmatch(origins.get(value, ""))
+                found = PARAMETER.fullmatch(origins.get(value, ""))
                 if found:
-                    self._own[call] = self._unique(legal(found[1]))
+                    self._own[call] = self._unique(
+                        self._parameters_module(legal(found[1]), self._paths[call])
+                    )
                     break
-        self._paths = {call: module_path(call) for call in calls}
         self._inner = {
             path[:at] for path in {*self._paths.values(), *self._own.values()} for at in _dots(path)
         }
         self._taken: dict[Call, int] = {}
+
+    @staticmethod
+    def _parameters_module(named: str, path: str) -> str:
+        """The module of a parameter. Exporters keep equal tensors once, under any of their names: then the path is right."""
+        return named if not path or f"{named}.".startswith(f"{path}.") else path
 
     def take(self, call: Call, op: Op) -> str:
         """The name of a call's next node: the first has the call's own."""

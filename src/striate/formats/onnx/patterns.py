@@ -63,9 +63,10 @@ PATTERNS: Mapping[str, tuple[Tree, ...]] = {
                  "=scale"), "=bias"),
         ("Reshape", ("InstanceNormalization", ("Reshape", "x", "=groups"), "=one", "=zero"), "~back"),
     ),
-    "striate.Move": (("Reshape", ("Transpose", ("Reshape", "x", "=apart")), "=together"),),
+    "striate.Strided": (("Gather", ("Reshape", "x", "?apart"), "=groups"),),
+    "striate.Move": (("Reshape", ("Transpose", ("Reshape", "x", "?apart")), "?together"),),
 }  # fmt: skip
-"""Operator that is read instead -> the trees it is spelled as. `=name` is a constant, `~name` may be absent."""
+"""Operator that is read instead -> the trees it is spelled as. `=name` is a constant, `?name` becomes one once sizes are known, `~name` may be absent."""
 
 
 def simplify(calls: Sequence[Call], constants: Mapping[str, Array], outputs: Sequence[str]) -> list[Call]:
@@ -74,13 +75,13 @@ def simplify(calls: Sequence[Call], constants: Mapping[str, Array], outputs: Seq
     makers = {name: call for call in calls for name in call.outputs}
     found = []
     for call in calls:
+        made = call
         for kind, tree in _candidates(call.kind):
             bound: dict[str, Any] = {}
-            if _match(tree, call.outputs[0], makers, constants, bound, 0):
-                call = _one(call, kind, bound, constants)
-                makers.update(dict.fromkeys(call.outputs, call))
+            if _match(tree, call.outputs[0], makers, constants, bound):
+                made = _one(call, kind, bound, constants)
                 break
-        found.append(call)
+        found.append(made)
     return found
 
 
@@ -105,7 +106,6 @@ def _match(
     makers: Mapping[str, Call],
     constants: Mapping[str, Array],
     bound: dict[str, Any],
-    depth: int,
 ) -> bool:
     """Whether a value is made as the tree says; names that occur twice must be the same value."""
     if isinstance(tree, float):
@@ -118,8 +118,10 @@ def _match(
     if isinstance(tree, str):
         if tree.startswith("=") and name not in constants:
             return False
-        if not tree.startswith("=") and name in constants and not tree.startswith("~"):
+        if tree[0] not in "=~?" and name in constants:
             return False
+        if tree.startswith("?"):
+            tree = tree.replace("?", "=")
         return bool(bound.setdefault(tree, name) == name)
     call = makers.get(name)
     if call is None or call.kind != tree[0] or call.outputs[0] != name:
@@ -128,7 +130,7 @@ def _match(
     inputs = [*call.inputs]
     if call.kind == "Clip":  # its bounds were attributes once
         return _bounds(call, constants) == tuple(wanted[1:]) and _match(
-            wanted[0], inputs[0], makers, constants, bound, depth + 1
+            wanted[0], inputs[0], makers, constants, bound
         )
     while wanted and isinstance(wanted[-1], str) and wanted[-1].startswith("~") and len(inputs) < len(wanted):
         wanted.pop()
@@ -137,7 +139,7 @@ def _match(
     orders = [inputs, inputs[::-1]] if call.kind in ("Add", "Mul") else [inputs]
     for order in orders:
         trial = dict(bound)
-        if all(_match(t, n, makers, constants, trial, depth + 1) for t, n in zip(wanted, order, strict=True)):
+        if all(_match(t, n, makers, constants, trial) for t, n in zip(wanted, order, strict=True)):
             trial[f"@{call.kind}"] = call
             bound.update(trial)
             return True

@@ -132,7 +132,7 @@ def _graph(onnx: Any, model: Any, path: Path) -> Graph:
     calls = tuple(_calls(onnx, graph.node, folder, path))
     shapes = {v.name: _shape(v) for v in (*graph.value_info, *graph.output, *graph.input)}
     return Graph(
-        name=path.stem,
+        name=graph.name if model.producer_name == "striate" and graph.name else path.stem,
         opset=opset,
         producer=model.producer_name,
         calls=_ordered(calls, {*constants, *(v.name for v in graph.input)}, path),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from striate.diagnostics import FormatError, StriateError
 from striate.formats.onnx import operators
 from striate.formats.onnx.fold import Unfoldable, fold
-from striate.formats.onnx.names import Names
+from striate.formats.onnx.names import PARAMETER, Names
 from striate.formats.onnx.patterns import simplify
 from striate.formats.onnx.proto import Call, Graph, package
 from striate.network import Network, Node
@@ -39,10 +39,15 @@ class Unknown(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """A value of the network: its name, and its spec where that is known."""
+    """A value of the network: its name, and its spec where that is known.
+
+    Where no TensorSpec can say its shape (the batch is not first, say), `known` is None, `hidden` the shape, and `name`
+    the value before it that can be named: an opaque node behind it stands for all operators in between.
+    """
 
     name: str
     known: TensorSpec | None
+    hidden: tuple[int, ...] | None = None
 
     @property
     def spec(self) -> TensorSpec:
@@ -186,6 +191,9 @@ class Reader:
         self.origins = {name: name for name in graph.constants}
         """Constant -> the tensor of the file that it comes from."""
         self.values: dict[str, str] = {}
+        """Value of the graph -> value of the network."""
+        self.specs: dict[str, TensorSpec] = {}
+        self.batch = next(iter(inputs.values())).shape[0]
         self.why: dict[str, str] = {}
         calls = [call for call in graph.calls if not self._fold(call)]
         calls = simplify(
@@ -197,6 +205,7 @@ class Reader:
         self.inputs = {}
         for name, spec in inputs.items():
             self.inputs[self.names.inputs[name]] = spec
+            self.specs[self.names.inputs[name]] = spec
             self.held[name] = Value(self.names.inputs[name], spec)
             self.values[name] = self.names.inputs[name]
 
@@ -222,8 +231,10 @@ class Reader:
     def _fold(self, call: Call) -> bool:
         """Whether the call was computed, from constants or from the shape of a value."""
         given = [self.held.get(name) if name else None for name in call.inputs]
-        if call.kind in ("Shape", "Size") and given and isinstance(given[0], Value) and given[0].known:
-            shape = np.array(given[0].shape, np.int64)
+        source = given[0] if given else None
+        sizes = (source.known.shape if source.known else source.hidden) if isinstance(source, Value) else None
+        if call.kind in ("Shape", "Size") and sizes:
+            shape = np.array(sizes, np.int64)
             a = call.attributes
             self.held[call.outputs[0]] = (
                 shape[a.get("start", 0) : a.get("end")] if call.kind == "Shape" else np.array(shape.prod())
@@ -242,7 +253,8 @@ class Reader:
         self.held.update(zip(call.outputs, made, strict=False))
         sources = [self.origins[name] for name in call.inputs if name in self.origins]
         if sources:
-            self.origins.update(dict.fromkeys(call.outputs, sources[0]))
+            renamed = call.kind == "Identity" and PARAMETER.fullmatch(call.outputs[0])
+            self.origins.update(dict.fromkeys(call.outputs, call.outputs[0] if renamed else sources[0]))
         return True
 
     def _read(self, call: Call) -> None:
@@ -272,14 +284,18 @@ class Reader:
             return []
         shapes = self._inferred(call)
         made = []
-        for name in call.outputs:
+        for name in filter(None, call.outputs):
             shape = shapes.get(name)
-            batch = site.data[0].known.shape[0] if site.data[0].known else None
-            fits = shape and len(shape) - 2 in SPATIAL and all(isinstance(n, int) and n > 0 for n in shape)
-            own = tuple(shape[1:]) if shape and fits and batch in (None, shape[0]) else None
-            op = Opaque(call.kind, own)
+            if shape is None or not all(isinstance(n, int) and n > 0 for n in shape):
+                shape = None
+            sizes = tuple(n for n in shape or () if isinstance(n, int))
+            named = len(sizes) - 2 in SPATIAL and sizes[0] == self.batch
+            if shape is not None and not named and name not in self.graph.outputs:
+                made.append(Value(site.data[0].name, None, sizes))
+                continue
             values = site.data if Opaque.arity is None and len(site.data) > 1 else site.data[:1]
-            (value,) = self.place(call, op, values, {})
+            kind = call.kind.removeprefix("striate.")
+            (value,) = self.place(call, Opaque(kind, sizes[1:] if named else None), values, {})
             self.why[value.name] = why
             made.append(value)
         return made
@@ -293,8 +309,9 @@ class Reader:
         inputs, constants = [], []
         for name in dict.fromkeys(filter(None, call.inputs)):
             held = self.held.get(name)
-            if isinstance(held, Value) and held.known:
-                inputs.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, held.shape))
+            sizes = (held.known.shape if held.known else held.hidden) if isinstance(held, Value) else None
+            if sizes:
+                inputs.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sizes))
             elif isinstance(held, np.ndarray) and held.size <= 10_000:
                 constants.append(onnx.numpy_helper.from_array(held, name))
             elif isinstance(held, np.ndarray):
@@ -320,7 +337,7 @@ class Reader:
         """A node for a call; the first one gets the call's own name. Raises OpError, ShapeError."""
         name = self.names.take(call, op)
         node = Node(name, op, tuple(value.name for value in values))
-        specs = [value.known for value in values]
+        specs = [self.specs.get(value.name) for value in values]
         made: tuple[TensorSpec | None, ...] = (None,) * len(node.outputs)
         if all(spec is not None for spec in specs):
             try:
@@ -340,6 +357,7 @@ class Reader:
                         raise Unknown(f"its {parameter.name} has the shape {array.shape}")
                     self.weights[f"{name}.{parameter.name}"] = array
         self.nodes.append(node)
+        self.specs.update((output, spec) for output, spec in zip(node.outputs, made) if spec)
         return [Value(output, spec) for output, spec in zip(node.outputs, made, strict=True)]
 
 

@@ -114,6 +114,16 @@ def _move(site: Site) -> Value:
     return site.reshape(parts, together, wish)
 
 
+@reads("striate.Strided")
+def _strided(site: Site) -> Value:
+    """All numbers in a row, gathered in their own order: PyTorch's as_strided, a reshape where it changes nothing."""
+    x, where = site.value(), site.array(site.attribute("at_groups"))
+    flat = target(x.shape, site.array(site.attribute("at_apart")).ravel().tolist())
+    site.expect(len(flat) == 1 and where.size == flat[0], "scattered entries")
+    site.expect(bool((where.ravel() == np.arange(flat[0])).all()), "scattered entries")
+    return site.reshape(x, where.shape)
+
+
 @reads("DepthToSpace")
 def _depth_to_space(site: Site) -> Value:
     x, factor = site.standard(site.value()), site.attribute("blocksize")

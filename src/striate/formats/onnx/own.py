@@ -1,0 +1,78 @@
+"""Networks that Striate wrote itself, found again in its files.
+
+What a file says about its nodes (in their doc_string) counts only if writing them again gives exactly the operators that
+stand there; a file that somebody has changed is read like any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import StriateError
+from striate.formats.onnx.names import PRODUCER
+from striate.formats.onnx.proto import Call, Graph
+from striate.formats.onnx.writing import NOTE, Operator, pen_for
+from striate.network import Network, Node
+from striate.network.graph import declare
+from striate.op import Op
+from striate.tensor import TensorSpec
+
+Array = NDArray[Any]
+
+
+def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, dict[str, Array]] | None:
+    """The network that was written, and its weights; None where the file is not, or no more, what Striate writes."""
+    if graph.producer != PRODUCER:
+        return None
+    specs, nodes, weights = dict(inputs), [], {}
+    waiting: list[Call] = []
+    for call in graph.calls:
+        waiting.append(call)
+        if not call.note.startswith(NOTE):
+            continue
+        try:
+            said = json.loads(call.note.removeprefix(NOTE))
+            node = Node(call.name, Op.from_dict(said["op"]), tuple(said["inputs"]))
+            declaration = declare(node, [specs[name] for name in node.inputs])
+            pen = pen_for(node.name, node.op, node.inputs, node.outputs, declaration)
+        except (StriateError, ValueError, TypeError, KeyError, RecursionError):
+            return None
+        if len(pen.operators) != len(waiting) or not all(map(_same, pen.operators, waiting)):
+            return None
+        if not all(_equal(graph.constants.get(name), array) for name, array in pen.constants.items()):
+            return None
+        for parameter in declaration.parameters:
+            array = graph.constants.get(f"{node.name}.{parameter.name}")
+            if array is None or array.shape != parameter.shape:
+                return None
+            weights[f"{node.name}.{parameter.name}"] = np.asarray(array, np.float32)
+        specs.update(zip(node.outputs, declaration.outputs, strict=True))
+        nodes.append(node)
+        waiting = []
+    if waiting:
+        return None
+    images = {name: TensorSpec.image(spec.without_batch) for name, spec in inputs.items()}
+    return Network(graph.name, images, tuple(nodes), graph.outputs), weights
+
+
+def _same(written: Operator, call: Call) -> bool:
+    kind, inputs, outputs, attributes = written
+    if (kind, inputs, outputs) != (call.kind, call.inputs, call.outputs):
+        return False
+    return attributes.keys() == call.attributes.keys() and all(
+        np.array_equal(_single(value), _single(call.attributes[key])) for key, value in attributes.items()
+    )
+
+
+def _single(value: Any) -> Any:
+    """A number as precisely as a file holds it."""
+    return np.float32(value) if isinstance(value, float) else np.asarray(value)
+
+
+def _equal(one: Array | None, other: Array) -> bool:
+    return one is not None and one.dtype == other.dtype and np.array_equal(one, other)

@@ -1,0 +1,222 @@
+"""A network as an ONNX file: opset 17, the batch open, names kept.
+
+A node becomes one operator of its name, or several, `name/1`, `name/2` and last `name`, whose doc_string holds
+the op in Striate's own form. `own.py` says when that counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import OpError
+from striate.files import write_aside
+from striate.formats.onnx import operators
+from striate.formats.onnx.names import PRODUCER
+from striate.formats.onnx.proto import MAX_BYTES, package
+from striate.geometry import TransposedWindow, Window
+from striate.network import Network, Node
+from striate.op import Declaration, Op
+from striate.tensor import TensorSpec
+from striate.version import __version__
+
+Array = NDArray[Any]
+
+OPSET, IR = 17, 8
+BATCH = "N"
+NOTE = "striate "
+
+Operator = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
+"""Kind, inputs, outputs, attributes."""
+
+
+class Pen:
+    """One node being written: what it reads, and the operators and constants that it becomes."""
+
+    def __init__(
+        self, name: str, op: Op, reads: Sequence[str], makes: Sequence[str], declaration: Declaration
+    ) -> None:
+        self.name, self.op, self.declaration = name, op, declaration
+        self.sources, self.makes = tuple(reads), tuple(makes)
+        self.operators: list[Operator] = []
+        self.constants: dict[str, Array] = {}
+        self._back: Sequence[int] | None = None
+
+    @property
+    def x(self) -> str:
+        return self.sources[0]
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self.declaration.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self.declaration.outputs
+
+    @property
+    def windows(self) -> list[Window | TransposedWindow]:
+        return [*self.declaration.windows.values()]
+
+    def sides(self) -> list[int]:
+        """The padding of all windows: befores, then afters."""
+        return [*(w.before for w in self.windows), *(w.after for w in self.windows)]
+
+    @staticmethod
+    def pads(pairs: Sequence[tuple[int, int]]) -> list[int]:
+        """(before, after) from the channels on, as ONNX lists them for all axes."""
+        return [0, *(before for before, _ in pairs), 0, *(after for _, after in pairs)]
+
+    def call(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """An operator in between; the value that it makes."""
+        made = f"{self.name}/{len(self.operators) + 1}"
+        self.operators.append((kind, inputs, (made,), attributes))
+        return made
+
+    def last(self, kind: str, *inputs: str, **attributes: Any) -> None:
+        """The operator that makes the node's outputs."""
+        self.operators.append((kind, inputs, self.makes, attributes))
+
+    def result(self, kind: str, *inputs: str, **attributes: Any) -> None:
+        """The operator that makes the result, inside `channels_second` or `channels_last`, which move it back."""
+        if self._back is None:
+            self.last(kind, *inputs, **attributes)
+        else:
+            self.last("Transpose", self.call(kind, *inputs, **attributes), perm=[*self._back])
+
+    @contextlib.contextmanager
+    def channels_second(self) -> Iterator[str]:
+        """x with its channels after the batch, where they are not."""
+        axes = self.inputs[0].axes
+        at = axes.index("C")
+        yield self._moved([0, at, *(k for k in range(1, len(axes)) if k != at)])
+        self._back = None
+
+    @contextlib.contextmanager
+    def channels_last(self) -> Iterator[str]:
+        """x with its channels at the end, where they are not."""
+        axes = self.inputs[0].axes
+        at = axes.index("C")
+        yield self._moved([*(k for k in range(len(axes)) if k != at), at])
+        self._back = None
+
+    def _moved(self, order: Sequence[int]) -> str:
+        if list(order) == list(range(len(order))):
+            return self.x
+        self._back = [list(order).index(k) for k in range(len(order))]
+        return self.call("Transpose", self.x, perm=[*order])
+
+    def constant(self, array: Array) -> str:
+        name = f"{self.name}/c{len(self.constants) + 1}"
+        self.constants[name] = array
+        return name
+
+    def number(self, value: float) -> str:
+        return self.constant(np.array(value, np.float32))
+
+    def integers(self, *values: int) -> str:
+        return self.constant(np.array(values, np.int64))
+
+    def weight(self, name: str) -> str:
+        """The tensor of one of the node's parameters."""
+        return f"{self.name}.{name}"
+
+    def by_channel(self, weight: str) -> str:
+        """A tensor (C,) with as many ones behind as there are axes behind the channels."""
+        axes = self.inputs[0].axes
+        behind = len(axes) - 1 - axes.index("C")
+        return self.call("Unsqueeze", weight, self.integers(*range(1, behind + 1))) if behind else weight
+
+    def padded(self, x: str, pairs: Sequence[tuple[int, int]], mode: str) -> str:
+        """x with padding around its space, by an operator of its own."""
+        words = {ours: theirs for theirs, ours in operators.moves.MODES.items()}
+        if mode not in words:
+            raise OpError(
+                f"padding mode {mode} cannot be written", why="ONNX has no word for it", fix="mode reflect"
+            )
+        return self.call("Pad", x, self.integers(*self.pads([(0, 0), *pairs])), mode=words[mode])
+
+
+def pen_for(name: str, op: Op, reads: Sequence[str], makes: Sequence[str], declaration: Declaration) -> Pen:
+    """A node written. Raises OpError for what ONNX cannot say."""
+    pen = Pen(name, op, reads, makes, declaration)
+    writer = operators.WRITERS.get(op.word)
+    if writer is None:
+        raise OpError(
+            f"{op.word} cannot be written to ONNX",
+            why="it has no operator for it",
+            fix="replace it by known ops",
+        )
+    writer(pen, op)
+    return pen
+
+
+def note(node: Node) -> str:
+    """What a node says of itself in its doc_string."""
+    return NOTE + json.dumps({"op": node.op.to_dict(), "inputs": node.inputs}, separators=(",", ":"))
+
+
+def save(path: Path, net: Network, weights: Mapping[str, Array]) -> None:
+    """Write the file; raises OpError for a node that ONNX cannot say, naming it."""
+    onnx = package()
+    made = model(onnx, net, weights)
+    if made.ByteSize() > MAX_BYTES:
+        raise OpError(
+            f"{net.name} has more than 2 GB of weights",
+            why="an ONNX file holds at most 2 GB",
+            fix="write .safetensors",
+        )
+    write_aside(path, made.SerializeToString())
+
+
+def model(onnx: Any, net: Network, weights: Mapping[str, Array]) -> Any:
+    """The network as an onnx.ModelProto."""
+    nodes, tensors = [], []
+    for node in net.nodes:
+        pen = _written(node, net)
+        for at, (kind, inputs, outputs, attributes) in enumerate(pen.operators, 1):
+            final = at == len(pen.operators)
+            name = node.name if final else f"{node.name}/{at}"
+            nodes.append(
+                onnx.helper.make_node(
+                    kind, inputs, outputs, name=name, doc_string=note(node) if final else None, **attributes
+                )
+            )
+        tensors += [onnx.numpy_helper.from_array(array, name) for name, array in pen.constants.items()]
+        for parameter in net.declarations[node.name].parameters:
+            name = f"{node.name}.{parameter.name}"
+            tensors.append(
+                onnx.numpy_helper.from_array(np.ascontiguousarray(weights[name], np.float32), name)
+            )
+
+    def value(name: str) -> Any:
+        return onnx.helper.make_tensor_value_info(
+            name, onnx.TensorProto.FLOAT, [BATCH, *net.specs[name].without_batch]
+        )
+
+    inner = [value(v) for node in net.nodes for v in node.outputs if v not in net.outputs]
+    graph = onnx.helper.make_graph(
+        nodes,
+        net.name,
+        [value(n) for n in net.inputs],
+        [value(n) for n in net.outputs],
+        tensors,
+        value_info=inner,
+    )
+    return onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR,
+        producer_name=PRODUCER, producer_version=__version__,
+    )  # fmt: skip
+
+
+def _written(node: Node, net: Network) -> Pen:
+    try:
+        return pen_for(node.name, node.op, node.inputs, node.outputs, net.declarations[node.name])
+    except OpError as error:
+        raise error.at(node.name, f"{node.name} = {node.op}", node.place) from None
