@@ -64,7 +64,11 @@ class Bound(Memory):
         self._small = self._staged()
         self._at = aligned.address(self._program)
         self._threads = self._useful()
-        self._results = [(name, *_lying(value)) for name, value in plan.outputs.items()]
+        results = [(name, *_lying(value)) for name, value in plan.outputs.items()]
+        self._staged_input = self._small.pop(None, None)
+        self._staged_results = [(name, room) for name, room in self._small.items() if name is not None]
+        self._large = [(name, shape) for name, shape, _ in results if name not in self._small]
+        self._turned = [(name, turned) for name, _, turned in results if turned is not None]
         self._pool = pool(plan.context.target)
 
     # addresses
@@ -169,21 +173,19 @@ class Bound(Memory):
 
     def run(self, x: Array) -> dict[str, Array]:
         """Results by name for one batch x, float32, of the plan's size."""
-        made = {name: self._result(shape) for name, shape, _ in self._results if name not in self._small}
+        made = {name: self._result(shape) for name, shape in self._large} if self._large else {}
         with self._lock:
-            if None in self._small:
-                self._small[None][...] = x
+            if self._staged_input is not None:
+                self._staged_input[...] = x
             elif not x.flags.c_contiguous:
                 x = np.ascontiguousarray(x)
             for name, record, slot in self._ends:
                 record[slot] = aligned.address(x if name is None else made[name])
             self._pool.run(self._at, self._threads)
-            for name, _, _ in self._results:
-                if name in self._small:
-                    made[name] = self._small[name].copy()
-        for name, _, turned in self._results:
-            if turned is not None:
-                made[name] = np.ascontiguousarray(made[name].transpose(turned))
+            for name, room in self._staged_results:
+                made[name] = room.copy()
+        for name, turned in self._turned:
+            made[name] = np.ascontiguousarray(made[name].transpose(turned))
         return made
 
     def _result(self, shape: tuple[int, ...]) -> Array:

@@ -199,3 +199,13 @@ def test_a_flattened_map_gets_whole_blocks_of_its_own(target: Any) -> None:
     assert last.algorithm == "nest" and last.reads[0].layout.lanes == target.lanes and not last.reads[0].flat
     copies = [s.tile for s in steps if s.algorithm == "copy"]
     assert copies == [f"{target.lanes}->1", f"1->{target.lanes}"]
+
+
+def test_a_grey_image_to_few_channels_has_pixels_in_the_lanes() -> None:
+    def algorithms(text: str, target: Any = AVX512) -> set[str]:
+        return {step.algorithm for step in planned(st.parse(text), target=target).steps}
+
+    assert "planar" in algorithms("32x32x1 -> conv 5x5 6 -> relu")
+    assert "planar" not in algorithms("32x32x1 -> conv 5x5 6 -> relu", AVX2)
+    for other in ("32x32x1 -> conv 5x5 16", "32x32x3 -> conv 5x5 6", "32x32x1 -> conv 5x5 6 -> silu"):
+        assert "planar" not in algorithms(other)

@@ -28,6 +28,8 @@ def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
         if windows.slides(body):
             return windows.border(body)
         x = unit.inputs[0]
+        if windows.plane(unit, context):
+            return windows.border(body)
         shape = winograd.chosen(unit, context)
         if shape is not None:
             return winograd.border(unit, shape)
@@ -60,6 +62,8 @@ def steps(unit: Unit, context: Context) -> list[Step]:
     if isinstance(body, Correlation):
         if windows.slides(body):
             return windows.depthwise_steps(unit, context)
+        if windows.plane(unit, context):
+            return windows.planar_steps(unit, context)
         shape = winograd.chosen(unit, context)
         if shape is not None:
             return winograd.steps(unit, shape, context)

@@ -24,9 +24,7 @@ def enter(unit: Unit, context: Context) -> list[Step]:
     """A program's input, or a flattened map in plain order, copied into the layout that kernels read."""
     (given,), (y,) = unit.inputs, unit.outputs
     name = "copy in" if given.given else "copy"
-    return [
-        _step(unit, name, given, plain(given), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))
-    ]
+    return [_step(unit, name, given, plain(given), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))]
 
 
 def leave(unit: Unit, context: Context) -> list[Step]:
