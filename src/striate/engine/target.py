@@ -39,8 +39,8 @@ AVX512 = Target(
     "avx512", "x86_64-unknown-linux-gnu", "x86-64-v4", "-prefer-256-bit", 16, (8, 8, 8, 6), 32, 16
 )
 AVX2 = Target("avx2", "x86_64-unknown-linux-gnu", "x86-64-v3", "", 8, (8, 6, 4), 16, 8)
-SSE = Target("sse", "x86_64-unknown-linux-gnu", "x86-64-v2", "", 8, (5, 2), 16, 4)
-NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 8, (8, 6, 4), 32, 4)
+SSE = Target("sse", "x86_64-unknown-linux-gnu", "x86-64-v2", "", 8, (4, 2), 16, 4)
+NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 8, (8, 4, 3), 32, 4)
 TARGETS = {target.name: target for target in (AVX512, AVX2, SSE, NEON)}
 
 
