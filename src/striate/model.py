@@ -186,6 +186,15 @@ class Model:
 
         return lower(self.net, self._weights.current())
 
+    def export(self, path: str | Path) -> None:
+        """Write network and weights as a file that others read, in the format of its suffix: m.onnx.
+
+        Raises UsageError for another suffix, OpError for a node that the format cannot say.
+        """
+        from striate.formats.exchange import writer
+
+        writer(path)(Path(path), self.net, self._weights.current())
+
     @classmethod
     def load(cls, folder: str | Path, *, engine: str = "auto") -> Model:
         """The model of a folder that `save`, or a training run, has written."""

@@ -17,6 +17,7 @@ COMMANDS = (
     "pixels",
     "diff",
     "models",
+    "convert",
     "train",
     "eval",
     "predict",
@@ -38,7 +39,7 @@ examples
   striate tour
 
 \b
-MODEL is a catalogue name (resnet18), a file (.toml .py), package.module:attribute, or
+MODEL is a catalogue name (resnet18), a file (.toml .onnx .py), package.module:attribute, or
 a notation string such as '32x32x3 -> conv 5x5 6 -> relu -> maxpool 2'.
 """
 

@@ -15,7 +15,6 @@ from striate.formats.files import check_file, read_text
 from striate.network import Network
 
 LATER = {
-    ".onnx": "an ONNX file",
     ".keras": "a Keras file",
     ".h5": "a Keras file",
     ".pth": "PyTorch weights",
@@ -50,6 +49,10 @@ def load(source: str | Path, input: Size | None = None) -> Network:
         from striate.formats import toml
 
         return toml.parse(read_text(Path(text)), input=input, file=text)
+    if suffix == ".onnx":
+        from striate.formats import onnx
+
+        return onnx.read(text, input)
     if _exists(Path(text) / folder.CONFIG):
         from striate.formats.python import sized
 
@@ -97,7 +100,7 @@ def _unknown(text: str, error: StriateError) -> StriateError:
         return FormatError(
             f"{text} is no network file",
             where=text,
-            why="a network is read from .toml or .py",
+            why="a network is read from .toml, .onnx or .py",
             fix="rename it, or give the notation itself: striate show '32x32x3 -> conv 3x3'",
         )
     if text[0].isdigit():
@@ -108,7 +111,7 @@ def _unknown(text: str, error: StriateError) -> StriateError:
         )
     if "/" in text or "\\" in text:
         return SourceError(
-            f"there is no file {text}", where=text, why="no such path", fix="a path to a .toml or .py file"
+            f"there is no file {text}", where=text, why="no such path", fix="a path to a .toml, .onnx or .py file"
         )
     if "." in text:
         return SourceError(
@@ -125,7 +128,7 @@ def _later(path: Path, what: str) -> StriateError:
     return FormatError(
         f"{path} is {what}, which this version cannot read",
         where=str(path),
-        why="it reads notation, .toml, .py, module:attribute and catalogue names",
+        why="it reads notation, .toml, .onnx, .py, module:attribute and catalogue names",
         fix="declare the network in .toml or with the Python builder; `striate models` may have it",
     )
 

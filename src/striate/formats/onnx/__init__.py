@@ -8,6 +8,7 @@ operators what each operator means, both ways, one file per family
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ from striate.tensor import SPATIAL, TensorSpec
 Shape = tuple[int | str | None, ...]
 
 
-def read(path: str | Path, input: Any = None) -> tuple[Network, dict[str, NDArray[Any]]]:
-    """Network and weights of a file; `input` as `striate.load` takes it, needed where the file leaves sizes open.
+def read(path: str | Path, input: Any = None) -> Network:
+    """The network of a file, with its weights; `input` as `striate.load` takes it, needed where the file leaves sizes open.
 
     Operators that Striate does not know become `opaque` nodes with the shapes that ONNX infers (rule X001).
     Raises a StriateError for everything that can be wrong with a file.
@@ -31,9 +32,11 @@ def read(path: str | Path, input: Any = None) -> tuple[Network, dict[str, NDArra
     from striate.formats.onnx import own
     from striate.formats.onnx.proto import load
     from striate.formats.onnx.reading import Reader, batch_of
+    from striate.formats.python import sized
 
     graph = load(Path(path))
-    wish = _wish(graph.inputs, input, str(path))
+    fixed = all(shape and all(isinstance(n, int) for n in shape[1:]) for shape in graph.inputs.values())
+    wish = {} if fixed else _wish(graph.inputs, input, str(path))
     batch = batch_of(list(graph.inputs.values()))
     inputs = {}
     for name, shape in graph.inputs.items():
@@ -42,7 +45,9 @@ def read(path: str | Path, input: Any = None) -> tuple[Network, dict[str, NDArra
         if not fine:
             raise _open(str(path), name, shape)
         inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
-    return own.network(graph, inputs) or Reader(graph, inputs).read()
+    net, weights = own.network(graph, inputs) or Reader(graph, inputs).read()
+    net = dataclasses.replace(net, weights=weights if weights.keys() == net.parameters.keys() else None)
+    return sized(net, input) if fixed else net
 
 
 def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str, tuple[int, ...]]:

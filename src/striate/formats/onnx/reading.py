@@ -293,7 +293,7 @@ class Reader:
             if shape is not None and not named and name not in self.graph.outputs:
                 made.append(Value(site.data[0].name, None, sizes))
                 continue
-            values = site.data if Opaque.arity is None and len(site.data) > 1 else site.data[:1]
+            values = [*{value.name: value for value in site.data}.values()]
             kind = call.kind.removeprefix("striate.")
             (value,) = self.place(call, Opaque(kind, sizes[1:] if named else None), values, {})
             self.why[value.name] = why

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.formats.onnx.operators.register import reads, writes
+from striate.op import Op
 from striate.ops import pool
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.reshape import Permute
 from striate.ops.upsample import Upsample
-from striate.op import Op
 
 if TYPE_CHECKING:
     from striate.formats.onnx.reading import Site, Value

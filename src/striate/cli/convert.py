@@ -1,0 +1,50 @@
+"""`striate convert`: a network, with its weights, as a file that others read."""
+
+from __future__ import annotations
+
+import click
+
+from striate.cli.options import examples, input_option, load, model_argument
+
+
+@click.command(
+    short_help="Write a network and its weights in another format.",
+    epilog=examples(
+        "striate convert resnet18 resnet18.onnx",
+        "striate convert model.onnx model.toml",
+        "striate convert model.onnx weights.safetensors",
+        "striate convert net.toml net.onnx --weights weights.safetensors",
+    ),
+)
+@model_argument
+@click.argument("out", type=click.Path(), metavar="OUT")
+@input_option
+@click.option("--weights", "given", type=click.Path(), metavar="FILE", help="Weights to take (.safetensors).")
+@click.option("--seed", type=int, default=0, help="Seed of fresh weights, where the model has none.")
+def command(model: str, out: str, input: str | None, given: str | None, seed: int) -> None:
+    """Write MODEL to OUT, in the format of OUT's suffix: .onnx (opset 17), .toml or .safetensors (weights).
+
+    Weights come from --weights, else from MODEL itself (an .onnx file, the folder of a saved model), else they are fresh.
+    """
+    from pathlib import Path
+
+    from striate.formats.exchange import writer
+
+    write = writer(out)
+    net = load(model, input)
+    if Path(out).suffix.lower() == ".toml":
+        write(Path(out), net, {})
+        click.echo(f"{out}: {len(net.nodes)} nodes")
+        return
+    from striate.model import Model
+    from striate.weights import load as load_weights
+
+    if given is not None:
+        made = Model(net, weights=load_weights(given)[0], engine="numpy")
+        source = given
+    elif (Path(model) / "config.json").is_file():
+        made, source = Model.load(model, engine="numpy"), model
+    else:
+        made, source = Model(net, seed, engine="numpy"), model if net.weights else f"fresh, seed {seed}"
+    write(Path(out), made.net, made.weights)
+    click.echo(f"{out}: {len(net.nodes)} nodes, {len(made.weights)} tensors, weights {source}")
