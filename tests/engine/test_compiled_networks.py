@@ -42,7 +42,7 @@ WINDOWED = st.sampled_from([1, 2, 2, 3]).flatmap(lambda rank: windowed(rank, "lo
 NETWORKS = ANY | WINDOWED
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(NETWORKS, st.integers(0, 3), st.sampled_from([1, 2, 3]), st.booleans())
 def test_generated_networks(net, seed, threads, strict):
     """Outputs alone, where values may be fused away, and then every value by name."""
@@ -53,7 +53,7 @@ def test_generated_networks(net, seed, threads, strict):
         agree(net, weights, images(net, size, seed), program, names, STRICT if strict else FAST)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(NETWORKS, st.data())
 def test_some_values_of_a_network(net, data):
     """Whatever is asked for, inputs and doubles included, is what the numpy engine gives."""
@@ -89,7 +89,7 @@ def test_the_same_whatever_the_threads():
                 np.testing.assert_array_equal(found, first)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(NETWORKS, st.sampled_from([2, 5]))
 def test_the_same_again(net, count):
     """Repeated runs are equal to the last bit, whatever ran in between; a batch is its images; weights stay."""
@@ -120,6 +120,14 @@ def test_weights_that_change_do_not_change_what_is_ready():
         array += 1
     for found, first in zip(program(x), before, strict=True):
         np.testing.assert_array_equal(found, first)
+
+
+def test_a_batch_beyond_the_caches():
+    """Forty images, of which a few megabytes at a time are worked on."""
+    net = branched()
+    weights, x = drawn(net), images(net, 40)
+    for threads in (1, 2):
+        agree(net, weights, x, made(net, weights, threads))
 
 
 def test_strict_takes_no_winograd():
@@ -167,6 +175,8 @@ def test_nan_and_infinity_travel(text, bad, place):
         np.testing.assert_array_equal(found[name][infinite], numpy[name][infinite], err_msg=name)
 
 
+HEAVY = 3e7
+"""Weights beyond which packing them twice takes long."""
 SIZES = {"inception_v3": 107, "unet": 188, "googlenet": 64}
 """Inputs of the catalogue's families in these tests, where 64 does not do."""
 
@@ -214,7 +224,7 @@ def test_one_network_of_every_family(name):
     net = reduced(name)
     weights, x = moved(net), images(net, 2)
     exact = get("numpy").compile(net, weights).values(x.astype(np.float64), net.outputs)
-    for threads in (1, 2):
+    for threads in (1, 2) if sum(array.size for array in weights.values()) < HEAVY else (2,):
         found = made(net, weights, threads).values(x, net.outputs)
         for key, value in exact.items():
             largest = np.abs(value).max()
@@ -227,7 +237,7 @@ def _check_a_few() -> None:
     """What another target's child process runs."""
     net = branched()
     agree(net, drawn(net), images(net, 3), made(net, drawn(net), threads=2))
-    for name in ("lenet5", "mobilenet_v3_small", "squeezenet1_1"):
+    for name in ("lenet5", "squeezenet1_1"):
         net = reduced(name)
         weights = drawn(net)
         agree(net, weights, images(net, 1), made(net, weights, threads=2))

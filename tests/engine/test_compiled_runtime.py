@@ -159,7 +159,7 @@ def _forked_while_running() -> None:
     for worker in workers:
         worker.start()
     try:
-        for _ in range(12):
+        for _ in range(6):
             pid = os.fork()
             if pid == 0:
                 status = 1
@@ -222,7 +222,7 @@ def _predicting() -> None:
 
 def test_an_interrupt_ends_a_long_run():
     """Ctrl-C at any moment: KeyboardInterrupt, as from any loop."""
-    for nap in (0.0, 0.05, 0.11):
+    for nap in (0.0, 0.07):
         process = subprocess.Popen(
             [sys.executable, "-c", "from engine.test_compiled_runtime import _predicting; _predicting()"],
             env=environment(),
