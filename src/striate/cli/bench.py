@@ -23,7 +23,7 @@ from striate.diagnostics import OpError, UnknownNameError, suggest
 if TYPE_CHECKING:
     from striate.peers.subject import Subject
 
-STAGES = ("plan",)
+STAGES = ("plan", "ir", "assembly")
 
 
 @click.command(
@@ -47,7 +47,8 @@ STAGES = ("plan",)
 @click.option("--peers/--no-peers", default=True, help="Beside other tools, or only Striate's engines.")
 @click.option("--slow", is_flag=True, help="Also tools that take minutes before they run (torch.compile).")
 @click.option("--stage", metavar="NAME", type=Names("NAME", lambda: STAGES),
-              help="Print a stage of the compiled program instead: plan.")  # fmt: skip
+              help="Print a stage of the compiled program instead: plan; ir, assembly (of --node).")  # fmt: skip
+@click.option("--node", metavar="NAME", help="The node whose code --stage ir and assembly print.")
 @json_option
 @output_option
 def command(
@@ -59,6 +60,7 @@ def command(
     peers: bool,
     slow: bool,
     stage: str | None,
+    node: str | None,
     as_json: bool,
     output: str | None,
 ) -> None:
@@ -79,8 +81,10 @@ def command(
     runnable(loaded.net)
     _ = loaded.net.input
     if stage is not None:
-        emit(_staged(stage, asked, count), output)
+        emit(_staged(stage, node, asked, count), output)
         return
+    if node is not None:
+        raise click.UsageError("--node goes with --stage ir and --stage assembly")
     record = {
         "schema": "striate.bench/1",
         "model": loaded.net.name,
@@ -100,8 +104,8 @@ def command(
     emit(out, output)
 
 
-def _staged(stage: str, asked: Subject, threads: int) -> str:
-    """What the program says of itself."""
+def _staged(stage: str, node: str | None, asked: Subject, threads: int) -> object:
+    """What the compiled program says of itself."""
     if stage not in STAGES:
         near = suggest(stage, STAGES)
         raise UnknownNameError(
@@ -110,12 +114,47 @@ def _staged(stage: str, asked: Subject, threads: int) -> str:
             why=f"the stages are {', '.join(STAGES)}",
             fix=f"did you mean {near}?" if near else f"--stage {STAGES[0]}",
         )
-    model = asked.load()
-    describe = getattr(model.compile(batch=asked.batch, threads=threads), "describe", None)
-    if describe is None:
-        said = "has no plan: it runs the nodes one by one, as `striate show` lists them."
-        return f"The {model.engine.name} engine {said}\n"
-    return str(describe()).rstrip("\n") + "\n"
+    model = asked.load("compiled")
+    program: Any = model.compile(batch=asked.batch, threads=threads)
+    if stage != "plan":
+        return _code(program, node, stage)
+    if node is not None:
+        raise click.UsageError("--node goes with --stage ir and --stage assembly")
+    from striate.engine.rows import Machine
+    from striate.views.text import plan as view
+    from striate.views.text.numbers import plural, shape
+
+    out = page()
+    size = shape(model.net.input.without_batch)
+    title = f"{model.net.name}, input {size}, batch {asked.batch}, {plural(threads, 'thread')}"
+    view.draw(out, title, program.table(asked.images(), Machine.measured(threads)))
+    return out
+
+
+def _code(program: Any, node: str | None, stage: str) -> str:
+    """The kernels that compute a node: in LLVM's language, or as the processor's instructions."""
+    from striate.engine.emit import assembly
+
+    if node is None:
+        raise click.UsageError(f"--stage {stage} wants a node: --node NAME")
+    plan = program.plan
+    names = dict.fromkeys(name for step in plan.steps for name in step.unit.nodes)
+    if node not in names:
+        near = suggest(node, names)
+        raise UnknownNameError(
+            f"no node {node!r} in the plan",
+            fix=f"did you mean {near}?" if near else "--stage plan lists them",
+        )
+    steps = [step for step in plan.steps if node in step.unit.nodes]
+    kernels = dict.fromkeys(kernel for step in steps for kernel in (step.kernel, *step.uses))
+    target = plan.context.target
+    mark = ";" if stage == "ir" else "#"
+    parts = []
+    for kernel in kernels:
+        text = kernel.text(target)
+        body = text if stage == "ir" else assembly(target, text)
+        parts.append(f"{mark} {kernel.template}({', '.join(map(str, kernel.numbers))})\n{body.rstrip()}\n")
+    return "\n".join(parts)
 
 
 def _measured(asked: Subject, threads: int, rounds: int, peers: bool, slow: bool) -> dict[str, Any]:

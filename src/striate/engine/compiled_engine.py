@@ -18,6 +18,7 @@ from striate.engine.locks import lock
 from striate.engine.numpy_engine import NumpyEngine, batched
 from striate.engine.plan.plan import Plan, plan
 from striate.engine.plan.steps import Context
+from striate.engine.rows import Machine, Table, table
 from striate.engine.target import Target
 from striate.engine.threads import available
 from striate.network import Network
@@ -98,6 +99,18 @@ class CompiledProgram(Program):
                 why="all values that live at the same time have to fit",
                 fix="predict fewer images at a time, or smaller ones",
             ) from error
+
+    def profile(self, x: Array) -> dict[str, float]:
+        array = batch(self.net, x).astype(np.float32, copy=False)
+        bound, found = self.bound(len(array), self.net.outputs), dict[str, float]()
+        for step, seconds in zip(bound.plan.steps, bound.timed(array), strict=True):
+            found[step.unit.name] = found.get(step.unit.name, 0.0) + seconds
+        return found
+
+    def table(self, x: Array, machine: Machine) -> Table:
+        """The plan for this batch with its times, beside the limits of a machine."""
+        bound = self.bound(len(x), self.net.outputs)
+        return table(bound, bound.timed(x), self._constants.bytes, machine)
 
     @functools.cached_property
     def _precise(self) -> Program:

@@ -36,6 +36,10 @@ class Program(abc.ABC):
         """The named values for a batch."""
 
     @abc.abstractmethod
+    def profile(self, x: Array) -> dict[str, float]:
+        """Seconds by node for a batch, in order; nodes that are computed together are one: "conv1 + bn1 + relu1"."""
+
+    @abc.abstractmethod
     def first_non_finite(self, x: Array) -> str | None:
         """The first node whose output holds a NaN or an infinity for this batch."""
 

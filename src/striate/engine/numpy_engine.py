@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,12 @@ class NumpyProgram(Program):
                     return node.name
         return None
 
-    def _run(self, x: Array, keep: set[str]) -> dict[str, Array]:
+    def profile(self, x: Array) -> dict[str, float]:
+        found: dict[str, float] = {}
+        self._run(x, set(self.net.outputs), found)
+        return found
+
+    def _run(self, x: Array, keep: set[str], seconds: dict[str, float] | None = None) -> dict[str, Array]:
         array = batch(self.net, x)
         net = batched(self.net, len(array))
         values = dict.fromkeys(net.inputs, array)
@@ -63,7 +69,10 @@ class NumpyProgram(Program):
                 break
             declaration = net.declarations[node.name]
             inputs = [values[value] for value in node.inputs]
+            start = time.perf_counter()
             tape = forward(declaration, inputs, _own(node, declaration, self._weights, array.dtype))
+            if seconds is not None:
+                seconds[node.name] = time.perf_counter() - start
             values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))
             for value in set(node.inputs):
                 if self._last_use[value] == at and value not in keep:
