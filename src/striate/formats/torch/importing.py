@@ -204,6 +204,7 @@ class _Importer:
         (source,) = {v for v in _leaves(call.args) if isinstance(v, Value)}
         source = self.env.get(source)
         last = calls[end]
+        self.met[call.path] += end - at
         if not isinstance(source, Ref) or source.spec.shape[1:] != last.shapes[0][1:]:
             return False
         made = self._mapped(last, lambda site: site.node(make(part), source), (), {})

@@ -1,0 +1,391 @@
+"""How one op is written in PyTorch: the module that is made once, or the expression in forward.
+
+`written(node, declaration)` gives a Made; each op's spelling stands in one table. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from striate.diagnostics import FormatError
+from striate.network import Node
+from striate.op import Declaration
+
+IN_SCOPE = ("layerscale",)
+"""Ops whose parameter may belong to the block around them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arg:
+    """A value in a constructor; `usual` values may be left out."""
+
+    role: str
+    value: Any
+    usual: Any = None
+    named: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A module of arguments, or an expression; `before` is applied to the input first."""
+
+    word: str
+    module: str = ""
+    arguments: tuple[Arg, ...] = ()
+    expression: str = ""
+    before: str = ""
+    helpers: tuple[str, ...] = ()
+    parameter: str = ""
+
+    @property
+    def form(self) -> str:
+        roles = ",".join(a.role for a in self.arguments)
+        return f"{self.module}[{roles}]{self.expression}{self.before}"
+
+    def tree(self, own: Sequence[str | None]) -> tuple[str, list[Any]]:
+        """The constructor's call; `own` names the arguments that are not plain values."""
+        parts: list[Any] = []
+        for arg, name in zip(self.arguments, own):
+            if name is None and arg.named and arg.value == arg.usual and type(arg.value) is type(arg.usual):
+                continue
+            text = name or repr(arg.value)
+            parts.append(f"{arg.role}={text}" if arg.named else text)
+        if self.parameter:
+            return "nn.Parameter", [f"torch.full({parts[0]}, {parts[1]})"]
+        return self.module, parts
+
+    def call(self, module: str, given: Sequence[str]) -> str:
+        """The call in forward on these variables."""
+        if self.expression:
+            named = {f"x{k}": name for k, name in enumerate(given)}
+            return self.expression.format(*given, all=", ".join(given), plus=" + ".join(given),
+                                          times=" * ".join(given), **named)  # fmt: skip
+        inner = self.before.format(*given) if self.before else ", ".join(given)
+        return f"{module}({inner})"
+
+
+def _one(sizes: Sequence[int]) -> Any:
+    """A size as torch takes it: one number where all axes agree."""
+    return sizes[0] if len(set(sizes)) == 1 else tuple(sizes)
+
+
+def _plain(*values: tuple[str, Any]) -> tuple[Arg, ...]:
+    return tuple(Arg(role, value, named=False) for role, value in values)
+
+
+def _rank(declaration: Declaration) -> int:
+    return max(len(declaration.inputs[0].spatial_axes), 1)
+
+
+def _field(declaration: Declaration, name: str) -> Any:
+    return _one([getattr(w, name) for w in declaration.windows.values()])
+
+
+def _sides(declaration: Declaration) -> tuple[Any, str]:
+    """torch's own padding, or 0 and the flat list that F.pad takes."""
+    pairs = [(w.before, w.after) for w in declaration.windows.values()]
+    if all(a == b for a, b in pairs):
+        return _one([a for a, _ in pairs]), ""
+    return 0, str(tuple(side for pair in reversed(pairs) for side in pair))
+
+
+def _refused(node: Node, why: str) -> FormatError:
+    error = FormatError(
+        f"{node.op.word} cannot be written as PyTorch", why=why, fix="convert to .toml, or replace the node"
+    )
+    error.at(node.name, f"{node.name} = {node.op}", node.place)
+    return error
+
+
+def _conv(node: Node, op: Any, d: Declaration) -> Made:
+    padding, uneven = _sides(d)
+    channels, filters = d.inputs[0].channels, d.outputs[0].channels
+    groups = channels if op.groups == "depthwise" else op.groups
+    if op.mode == "symmetric":
+        raise _refused(node, "it has no padding mode symmetric")
+    mode = op.mode if padding != 0 and not uneven else "zeros"
+    named = (
+        Arg("kernel_size", _field(d, "kernel")), Arg("stride", _field(d, "stride"), 1), Arg("padding", padding, 0),
+        Arg("dilation", _field(d, "dilation"), 1), Arg("groups", groups, 1), Arg("bias", op.bias, True),
+        Arg("padding_mode", mode, "zeros"),
+    )  # fmt: skip
+    extra = "" if op.mode == "zeros" else f', mode="{op.mode}"'
+    before = f"F.pad({{0}}, {uneven}{extra})" if uneven else ""
+    ends = _plain(("in_channels", channels), ("out_channels", filters))
+    return Made("conv", f"nn.Conv{_rank(d)}d", (*ends, *named), before=before)
+
+
+def _tconv(node: Node, op: Any, d: Declaration) -> Made:
+    padding, uneven = _sides(d)
+    if uneven:
+        raise _refused(node, "torch crops transposed convolutions equally on both sides")
+    rank = _rank(d)
+    named = (
+        Arg("kernel_size", _one(op.per_axis("kernel", rank))), Arg("stride", _one(op.per_axis("stride", rank)), 1),
+        Arg("padding", padding, 0), Arg("output_padding", _one(op.per_axis("output_padding", rank)), 0),
+        Arg("dilation", _one(op.per_axis("dilation", rank)), 1), Arg("groups", op.groups, 1),
+        Arg("bias", op.bias, True),
+    )  # fmt: skip
+    ends = _plain(("in_channels", d.inputs[0].channels), ("out_channels", op.filters))
+    return Made("tconv", f"nn.ConvTranspose{rank}d", (*ends, *named))
+
+
+def _fc(node: Node, op: Any, d: Declaration) -> Made:
+    ends = _plain(("in_features", d.inputs[0].shape[-1]), ("out_features", op.features))
+    return Made("fc", "nn.Linear", (*ends, Arg("bias", op.bias, True)))
+
+
+def _maxpool(node: Node, op: Any, d: Declaration) -> Made:
+    padding, uneven = _sides(d)
+    kernel, stride = _field(d, "kernel"), _field(d, "stride")
+    if uneven and op.ceil:
+        raise _refused(node, "padded on one side, it cannot round up")
+    named = (
+        Arg("stride", stride, kernel), Arg("padding", padding, 0), Arg("dilation", _field(d, "dilation"), 1),
+        Arg("ceil_mode", op.ceil, False),
+    )  # fmt: skip
+    before = f'F.pad({{0}}, {uneven}, value=float("-inf"))' if uneven else ""
+    return Made("maxpool", f"nn.MaxPool{_rank(d)}d", (*_plain(("kernel_size", kernel)), *named), before=before)
+
+
+def _avgpool(node: Node, op: Any, d: Declaration) -> Made:
+    padding, uneven = _sides(d)
+    kernel, stride = _field(d, "kernel"), _field(d, "stride")
+    if uneven and (op.ceil or not op.count_include_pad):
+        raise _refused(node, "padded on one side, it can neither round up nor leave the padding out")
+    named = (
+        Arg("stride", stride, kernel), Arg("padding", padding, 0), Arg("ceil_mode", op.ceil, False),
+        Arg("count_include_pad", op.count_include_pad, True),
+    )  # fmt: skip
+    before = f"F.pad({{0}}, {uneven})" if uneven else ""
+    return Made("avgpool", f"nn.AvgPool{_rank(d)}d", (*_plain(("kernel_size", kernel)), *named), before=before)
+
+
+def _adaptive(kind: str) -> Callable[[Node, Any, Declaration], Made]:
+    def make(node: Node, op: Any, d: Declaration) -> Made:
+        size = _one(op.per_axis("size", _rank(d))) if hasattr(op, "size") else 1
+        return Made(op.word, f"nn.Adaptive{kind}Pool{_rank(d)}d", _plain(("output_size", size)))
+
+    return make
+
+
+def _bn(node: Node, op: Any, d: Declaration) -> Made:
+    rank = len(d.inputs[0].spatial_axes)
+    args = (Arg("eps", op.eps, 1e-5), Arg("momentum", op.momentum, 0.1), Arg("affine", op.affine, True))
+    return Made(
+        "bn", f"nn.BatchNorm{max(rank, 1)}d", (*_plain(("num_features", d.inputs[0].channels)), *args)
+    )
+
+
+def _gn(node: Node, op: Any, d: Declaration) -> Made:
+    ends = _plain(("num_groups", op.groups), ("num_channels", d.inputs[0].channels))
+    return Made("gn", "nn.GroupNorm", (*ends, Arg("eps", op.eps, 1e-5), Arg("affine", op.affine, True)))
+
+
+def _in(node: Node, op: Any, d: Declaration) -> Made:
+    args = (Arg("eps", op.eps, 1e-5), Arg("affine", op.affine, False))
+    return Made("in", f"nn.InstanceNorm{_rank(d)}d", (*_plain(("num_features", d.inputs[0].channels)), *args))
+
+
+def _ln(node: Node, op: Any, d: Declaration) -> Made:
+    (spec,) = d.inputs
+    shape: Any = spec.shape[1:] if op.axes == "all" else spec.channels
+    args = (
+        *_plain(("normalized_shape", shape)),
+        Arg("eps", op.eps, 1e-5),
+        Arg("elementwise_affine", op.affine, True),
+    )
+    if op.axes == "all" or spec.axes[-1] == "C":
+        return Made("ln", "nn.LayerNorm", args)
+    if spec.axes[1] != "C":
+        raise _refused(node, f"it normalises the axis C of {' '.join(spec.axes)}")
+    return Made("ln", "ChannelNorm", args, helpers=("ChannelNorm",))
+
+
+def _layerscale(node: Node, op: Any, d: Declaration) -> Made:
+    (own,) = d.parameters
+    args = _plain(("shape", own.shape), ("init", op.init))
+    return Made("layerscale", "LayerScale", args, helpers=("LayerScale",))
+
+
+def _affine(node: Node, op: Any, d: Declaration) -> Made:
+    if op.weight is None and op.bias is None:
+        text = "{0}" if op.scale == 1 else f"{{0}} * {op.scale!r}"
+        return Made("affine", expression=text if op.shift == 0 else f"{text} + {op.shift!r}")
+    args = (
+        Arg("scale", op.scale, 1.0), Arg("shift", op.shift, 0.0), Arg("weight", op.weight), Arg("bias", op.bias),
+        Arg("learned", op.learned, True),
+    )  # fmt: skip
+    return Made("affine", "Affine", args, helpers=("Affine",))
+
+
+def _permute(node: Node, op: Any, d: Declaration) -> Made:
+    axes = d.inputs[0].axes
+    order = (0, *(axes.index(axis) for axis in op.order))
+    return Made("permute", "Permute", _plain(("dims", order)), helpers=("Permute",))
+
+
+def _pad(node: Node, op: Any, d: Declaration) -> Made:
+    pairs = [p if isinstance(p, tuple) else (p, p) for p in op.padding_per_axis(_rank(d))]
+    pairs = [tuple(op.channels), *pairs] if any(op.channels) else pairs
+    flat = tuple(side for pair in reversed(pairs) for side in pair)
+    if op.mode == "symmetric" or (op.mode != "zeros" and any(op.channels)):
+        raise _refused(node, f"it has no padding mode {op.mode}")
+    more = f', mode="{op.mode}"' if op.mode != "zeros" else f", value={op.value!r}" if op.value else ""
+    return Made("pad", expression=f"F.pad({{0}}, {flat}{more})")
+
+
+def _upsample(node: Node, op: Any, d: Declaration) -> Made:
+    linear = ("linear", "bilinear", "trilinear")[_rank(d) - 1]
+    size = None if op.scale is not None else _one(d.outputs[0].spatial)
+    scale = int(op.scale) if op.scale and op.scale == int(op.scale) else op.scale
+    mode = "nearest" if op.method == "nearest" else linear
+    args = (
+        Arg("size", size), Arg("scale_factor", scale), Arg("mode", mode, "nearest"),
+        Arg("align_corners", True if op.align_corners else None),
+    )  # fmt: skip
+    return Made("upsample", "nn.Upsample", args)
+
+
+def _slice(node: Node, op: Any, d: Declaration) -> Made:
+    at = d.inputs[0].axes.index(op.axis)
+    start = "" if op.start == 0 else op.start
+    cut = f"{start}:{'' if op.stop is None else op.stop}" + (f":{op.step}" if op.step != 1 else "")
+    return Made("slice", expression=f"{{0}}[{', '.join([':'] * at + [cut])}]")
+
+
+def _split(node: Node, op: Any, d: Declaration) -> Made:
+    at = d.inputs[0].axes.index("C")
+    if op.sizes is None:
+        return Made("split", expression=f"{{0}}.chunk({op.parts}, {at})")
+    return Made("split", expression=f"{{0}}.split({tuple(op.sizes)}, {at})")
+
+
+def _crop(node: Node, op: Any, d: Declaration) -> Made:
+    (spec, _), (made,) = d.inputs, d.outputs
+    cuts = [":", ":"]
+    for axis, reading in d.readings[0].items():
+        if axis in spec.spatial_axes:
+            start = max(-getattr(reading.map, "before", 0), 0)
+            cuts.append(":" if spec.size(axis) == made.size(axis) else f"{start}:{start + made.size(axis)}")
+    return Made("crop", expression=f"{{0}}[{', '.join(cuts)}]")
+
+
+def _clip(node: Node, op: Any, d: Declaration) -> Made:
+    return Made("clip", expression=f"torch.clamp({{0}}, {op.low!r}, {op.high!r})")
+
+
+def _simple(module: str, *fields: tuple[str, str, Any]) -> Callable[[Node, Any, Declaration], Made]:
+    """A module of the op's own fields: (field, torch's argument, its default)."""
+
+    def make(node: Node, op: Any, d: Declaration) -> Made:
+        args = tuple(Arg(role, getattr(op, field), usual) for field, role, usual in fields)
+        return Made(op.word, module, args)
+
+    return make
+
+
+def _expression(text: str) -> Callable[[Node, Any, Declaration], Made]:
+    return lambda node, op, d: Made(op.word, expression=text)
+
+
+_WRITERS: dict[str, Callable[[Node, Any, Declaration], Made]] = {
+    "conv": _conv, "tconv": _tconv, "fc": _fc, "maxpool": _maxpool, "avgpool": _avgpool,
+    "gap": _adaptive("Avg"), "gmp": _adaptive("Max"), "adaptiveavgpool": _adaptive("Avg"),
+    "adaptivemaxpool": _adaptive("Max"), "bn": _bn, "gn": _gn, "in": _in, "ln": _ln, "layerscale": _layerscale,
+    "affine": _affine, "permute": _permute, "pad": _pad, "upsample": _upsample, "slice": _slice, "split": _split,
+    "crop": _crop, "clip": _clip, "relu": _simple("nn.ReLU"), "relu6": _simple("nn.ReLU6"),
+    "leakyrelu": _simple("nn.LeakyReLU", ("slope", "negative_slope", 0.01)),
+    "elu": _simple("nn.ELU", ("alpha", "alpha", 1.0)), "selu": _simple("nn.SELU"),
+    "gelu": lambda n, op, d: Made("gelu", "nn.GELU", (Arg("approximate", "tanh" if op.approximate else "none", "none"),)),
+    "silu": _simple("nn.SiLU"), "sigmoid": _simple("nn.Sigmoid"), "tanh": _simple("nn.Tanh"),
+    "hardsigmoid": _simple("nn.Hardsigmoid"), "hardswish": _simple("nn.Hardswish"),
+    "softplus": _simple("nn.Softplus"), "softsign": _simple("nn.Softsign"), "mish": _simple("nn.Mish"),
+    "softmax": lambda n, op, d: Made("softmax", "nn.Softmax", (Arg("dim", d.inputs[0].axes.index("C")),)),
+    "logsoftmax": lambda n, op, d: Made("logsoftmax", "nn.LogSoftmax", (Arg("dim", d.inputs[0].axes.index("C")),)),
+    "prelu": lambda n, op, d: Made("prelu", "nn.PReLU", (Arg("num_parameters", d.parameters[0].elements, 1),)),
+    "dropout": lambda n, op, d: Made("dropout", "nn.Dropout", _plain(("p", op.rate))),
+    "stochasticdepth": lambda n, op, d: Made(
+        "stochasticdepth", "StochasticDepth", _plain(("p", op.rate)), helpers=("StochasticDepth",)),
+    "lrn": lambda n, op, d: Made("lrn", "nn.LocalResponseNorm", (
+        *_plain(("size", op.size)), Arg("alpha", op.alpha, 1e-4), Arg("beta", op.beta, 0.75), Arg("k", op.k, 1.0))),
+    "channelshuffle": lambda n, op, d: Made("channelshuffle", "nn.ChannelShuffle", _plain(("groups", op.groups))),
+    "pixelshuffle": lambda n, op, d: Made("pixelshuffle", "nn.PixelShuffle", _plain(("factor", op.factor))),
+    "pixelunshuffle": lambda n, op, d: Made("pixelunshuffle", "nn.PixelUnshuffle", _plain(("factor", op.factor))),
+    "flatten": _simple("nn.Flatten"), "identity": _simple("nn.Identity"),
+    "reshape": lambda n, op, d: Made(
+        "reshape", expression=f"{{0}}.reshape(-1, {', '.join(map(str, d.outputs[0].shape[1:]))})"),
+    "add": _expression("{plus}"), "mul": _expression("{times}"),
+    "concat": lambda n, op, d: Made("concat", expression=f"torch.cat(({{all}}), {d.inputs[0].axes.index(op.axis)})"),
+}  # fmt: skip
+
+
+def written(node: Node, declaration: Declaration, within: bool = False) -> Made:
+    """How the node is written; `within`: its parameter belongs to the block around it.
+
+    Raises FormatError for what torch has no counterpart of.
+    """
+    if node.op.word not in _WRITERS:
+        raise _refused(node, "torch has no counterpart of it")
+    made = _WRITERS[node.op.word](node, node.op, declaration)
+    if within and made.word in IN_SCOPE:
+        return Made(made.word, made.module, made.arguments, "{0} * self.layer_scale", parameter="layer_scale")
+    return made
+
+
+HELPERS = {
+    "ChannelNorm": '''class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of (N, C, H, W)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)''',
+    "Permute": '''class Permute(nn.Module):
+    """The axes in another order."""
+
+    def __init__(self, dims: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.permute(self.dims)''',
+    "StochasticDepth": '''class StochasticDepth(nn.Module):
+    """Leaves whole images of a residual branch out while training."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.p == 0:
+            return x
+        kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.p
+        return x * kept.to(x.dtype) / (1 - self.p)''',
+    "LayerScale": '''class LayerScale(nn.Module):
+    """One learned factor for each channel."""
+
+    def __init__(self, shape: tuple[int, ...], init: float) -> None:
+        super().__init__()
+        self.layer_scale = nn.Parameter(torch.full(shape, init))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.layer_scale''',
+    "Affine": '''class Affine(nn.Module):
+    """x * scale * weight + bias + shift, for the tensors whose shape is given."""
+
+    def __init__(self, scale=1.0, shift=0.0, weight=None, bias=None, learned=True) -> None:
+        super().__init__()
+        self.scale, self.shift = scale, shift
+        keep = self.register_parameter if learned else self.register_buffer
+        for name, shape, start in (("weight", weight, 1.0), ("bias", bias, 0.0)):
+            held = None if shape is None else torch.full(shape, start)
+            keep(name, nn.Parameter(held) if learned and held is not None else held)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x * self.scale
+        x = x if self.weight is None else x * self.weight
+        x = x if self.bias is None else x + self.bias
+        return x + self.shift''',
+}
+"""Small modules that the source brings along where it needs them."""

@@ -1,0 +1,395 @@
+"""A network as PyTorch source that a person would have written: named modules, chains as Sequential, blocks as classes.
+
+Blocks of the same form share a class; what differs between them becomes its arguments. Needs no torch. `modules` says how
+one op is written; this file decides how the whole is put together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import keyword
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from striate.formats.torch.modules import HELPERS, IN_SCOPE, Arg, Made, written
+from striate.network import Network, Node
+
+WIDTH = 88
+
+
+@dataclasses.dataclass
+class _Item:
+    """A node or a scope inside a scope: what it reads and makes, and how it is called."""
+
+    name: str
+    reads: tuple[str, ...]
+    makes: tuple[str, ...]
+    made: Made | None = None
+    scope: _Scope | None = None
+
+    @property
+    def chained(self) -> bool:
+        """Whether it can stand in a Sequential."""
+        one = len(self.reads) == len(self.makes) == 1
+        return one and (self.scope is not None or bool(self.made and self.made.module and not self.made.before))
+
+
+@dataclasses.dataclass
+class _Scope:
+    """Nodes that share a prefix of their names: a class, a Sequential, or only a holder of modules."""
+
+    path: str
+    items: list[_Item]
+    reads: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+    sequential: bool = False
+    skeleton: str = ""
+    values: tuple[Arg, ...] = ()
+
+
+class _Class:
+    """A form that one scope or several have."""
+
+    def __init__(self, name: str, scope: _Scope) -> None:
+        self.name, self.scope = name, scope
+        self.rows: list[tuple[Arg, ...]] = []
+        self.parameters: dict[int, str] = {}  # column -> name; equal columns share one
+        self.order: list[tuple[str, int]] = []
+
+    def settle(self) -> None:
+        """Columns that differ between the scopes become arguments."""
+        known: dict[tuple[Any, ...], str] = {}
+        for at, first in enumerate(self.rows[0]):
+            column = tuple(row[at].value for row in self.rows)
+            if len(set(map(repr, column))) == 1:
+                continue
+            if column not in known:
+                name, number = first.role, 1
+                while name in known.values():
+                    number += 1
+                    name = f"{first.role}{number}"
+                known[column] = name
+                self.order.append((name, at))
+            self.parameters[at] = known[column]
+
+
+class _Writer:
+    def __init__(self, net: Network) -> None:
+        self.net = net
+        self.classes: dict[str, _Class] = {}
+        self.names: set[str] = {"nn", "torch", "F"}
+        self.helpers: set[str] = set()
+        self.root = self._scope("", net.nodes)
+
+    # ------------------------------------------------------------------ the tree
+
+    def _scope(self, path: str, nodes: Sequence[Node]) -> _Scope:
+        depth = len(path) + 1 if path else 0
+        groups: dict[str, list[Node]] = {}
+        owners = {n.name for n in nodes if n.op.word not in IN_SCOPE}
+        for node in nodes:
+            rest = node.name[depth:] if node.name != path else ""
+            head = rest.split(".")[0]
+            whole = f"{path}.{head}" if path else head
+            if whole in owners and node.name != whole:  # the prefix is a module itself
+                head = rest
+            groups.setdefault(head, []).append(node)
+        items = []
+        for head, members in groups.items():
+            inner = f"{path}.{head}" if path else head
+            if len(members) == 1 and members[0].name in (inner, path):
+                items.append(self._leaf(head, members[0], within=members[0].name == path))
+            else:
+                scope = self._scope(inner, members)
+                items.append(_Item(head, scope.reads, scope.makes, scope=scope))
+        ordered = _ordered(items)
+        if ordered is None:  # a scope reads what stands behind it: its nodes are called one by one
+            return self._finish(_Scope(path, [self._leaf(n.name[depth:], n) for n in nodes]), nodes)
+        return self._finish(_Scope(path, ordered), nodes)
+
+    def _leaf(self, name: str, node: Node, within: bool = False) -> _Item:
+        made = written(node, self.net.declarations[node.name], within)
+        self.helpers.update(made.helpers)
+        return _Item(name, node.inputs, node.outputs, made=made)
+
+    def _finish(self, scope: _Scope, nodes: Sequence[Node]) -> _Scope:
+        inside = {value for node in nodes for value in node.outputs}
+        names = {node.name for node in nodes}
+        scope.reads = tuple(dict.fromkeys(v for n in nodes for v in n.inputs if v not in inside))
+        scope.makes = tuple(
+            v for n in nodes for v in n.outputs
+            if v in self.net.outputs or any(r.name not in names for r in self.net.consumers[v])
+        )  # fmt: skip
+        items = scope.items
+        linked = all(b.reads == a.makes for a, b in zip(items, items[1:]))
+        numbered = bool(scope.path) and all(item.name.isdigit() for item in items)
+        scope.sequential = (
+            numbered and linked and all(item.chained for item in items) and scope.makes == items[-1].makes
+        )
+        scope.values = tuple(arg for item in items for arg in self._values(item))
+        parts = [self._form(item, scope) for item in items]
+        scope.skeleton = f"{'sequence' if scope.sequential else 'class'}({';'.join(parts)})"
+        if not scope.sequential and scope.path:
+            if scope.skeleton not in self.classes:
+                self.classes[scope.skeleton] = _Class(self._class_name(scope), scope)
+        return scope
+
+    def _values(self, item: _Item) -> tuple[Arg, ...]:
+        if item.scope is not None:
+            return item.scope.values
+        assert item.made is not None
+        return item.made.arguments
+
+    def _form(self, item: _Item, scope: _Scope) -> str:
+        """What must agree for two scopes to share a class: everything but the values of arguments."""
+        local = {value: f"<{k}>" for k, value in enumerate(scope.reads)}
+        for k, other in enumerate(scope.items):
+            local.update((value, f"{k}:{port}") for port, value in enumerate(other.makes))
+        wires = ",".join(local[v] for v in item.reads)
+        body = item.scope.skeleton if item.scope else item.made.form if item.made else ""
+        leaves = ",".join(local[v] for v in scope.makes)
+        return f"{item.name}={body}({wires})->{leaves if item is scope.items[-1] else ''}"
+
+    def _class_name(self, scope: _Scope) -> str:
+        words = {item.made.word for item in scope.items if item.made}
+        last = scope.path.rpartition(".")[2]
+        if last.isdigit():
+            base = "Residual" if "add" in words else "Branches" if "concat" in words else "Block"
+        else:
+            base = "".join(part.capitalize() for part in re.split(r"[^A-Za-z]+|\d+[a-z]?$", last) if part) or "Block"
+        name, number = base, 1
+        while name in self.names or name in HELPERS:
+            number += 1
+            name = f"{base}{number}"
+        self.names.add(name)
+        return name
+
+    # ------------------------------------------------------------------ the text
+
+    def text(self) -> str:
+        self._collect(self.root)
+        for found in self.classes.values():
+            found.settle()
+        name = _class_word(self.net.name)
+        while name in self.names or name in HELPERS:
+            name += "Net"
+        top = _Class(name, self.root)
+        top.rows = [self.root.values]
+        parts = [HELPERS[h] for h in HELPERS if h in self.helpers]
+        parts += [self._class(c) for c in self.classes.values() if c.rows]
+        about = f"{self.net.name}, for an input of {_size(self.net)}."
+        parts.append(self._class(top, about))
+        body = "\n\n\n".join(parts)
+        heads = [f'"""{about} Written by striate convert."""\n', "import torch"]
+        heads += ["import torch.nn.functional as F"] if re.search(r"\bF\.", body) else []
+        heads += ["from torch import nn"]
+        if "OrderedDict" in body:
+            heads.insert(1, "from collections import OrderedDict\n")
+        if not re.search(r"\btorch\.", body):
+            heads.remove("import torch")
+        return "\n".join(heads) + f"\n\n\n{body}\n\n\nmodel = {name}()\n"
+
+    def _collect(self, scope: _Scope) -> None:
+        for item in scope.items:
+            if item.scope is not None:
+                if not item.scope.sequential:
+                    self.classes[item.scope.skeleton].rows.append(item.scope.values)
+                self._collect(item.scope)
+
+    def _class(self, form: _Class, about: str = "") -> str:
+        arguments = [f"{name}: {_type([row[at].value for row in form.rows])}" for name, at in form.order]
+        lines = [f"class {form.name}(nn.Module):"]
+        lines += [f'    """{about}"""', ""] if about else []
+        lines += _broken("    def __init__", ["self", *arguments], " -> None:")
+        lines.append("        super().__init__()")
+        at = 0
+        for item in form.scope.items:
+            length = len(self._values(item))
+            own = [form.parameters.get(at + k) for k in range(length)]
+            at += length
+            lines += self._member(item, own)
+        lines += ["", *self._forward(form.scope)]
+        return "\n".join(lines)
+
+    def _member(self, item: _Item, own: Sequence[str | None]) -> list[str]:
+        if item.made is not None:
+            if item.made.parameter:
+                tree = item.made.tree(own)
+                return _assigned(f"self.{item.made.parameter}", tree, 8)
+            if not item.made.module:
+                return []
+        tree = self._tree(item, own)
+        if _unspoken(item.name):
+            return _rendered("", ("self.add_module", [repr(item.name), tree]), 8, "")
+        return _assigned(f"self.{_attribute(item.name)}", tree, 8)
+
+    def _tree(self, item: _Item, own: Sequence[str | None]) -> tuple[str, list[Any]]:
+        """The call that makes an item's module, as (function, arguments)."""
+        if item.made is not None:
+            return item.made.tree(own)
+        scope = item.scope
+        assert scope is not None
+        if not scope.sequential:
+            form = self.classes[scope.skeleton]
+            return form.name, [own[at] or repr(scope.values[at].value) for _, at in form.order]
+        parts: list[Any] = []
+        at = 0
+        for inner in scope.items:
+            length = len(self._values(inner))
+            parts.append((inner.name, self._tree(inner, own[at : at + length])))
+            at += length
+        if [name for name, _ in parts] == [str(k) for k in range(len(parts))]:
+            return "nn.Sequential", [tree for _, tree in parts]
+        pairs = [("", [repr(name), tree]) for name, tree in parts]
+        return "nn.Sequential", [("OrderedDict", [("[", pairs)])]
+
+    def _forward(self, scope: _Scope) -> list[str]:
+        names = ["x"] if len(scope.reads) == 1 else [f"x{k + 1}" for k in range(len(scope.reads))]
+        held = dict(zip(scope.reads, names))
+        last: dict[str, int] = {v: at for at, item in enumerate(scope.items) for v in item.reads}
+        last.update(dict.fromkeys(scope.makes, len(scope.items)))
+        args = ", ".join(f"{name}: torch.Tensor" for name in names)
+        several = len(scope.makes) > 1
+        returns = "tuple[torch.Tensor, ...]" if several else "torch.Tensor"
+        lines = [f"    def forward(self, {args}) -> {returns}:"]
+        if len(f"{lines[0]}") > WIDTH:
+            lines = _broken("    def forward", ["self", *args.split(", ")], f" -> {returns}:")
+        for at, item in enumerate(scope.items):
+            given = [held[v] for v in item.reads]
+            dying = [held[v] for v in item.reads if last[v] == at]
+            for value in item.reads:
+                if last[value] == at:
+                    held.pop(value, None)
+            targets = []
+            for value in item.makes:
+                name = next((d for d in dying if d not in held.values() and d not in targets), "")
+                targets.append(name or _fresh(item, set(held.values()) | set(targets)))
+                held[value] = targets[-1]
+            made = item.made
+            call = f'self.get_submodule("{item.name}")' if _unspoken(item.name) else f"self.{_attribute(item.name)}"
+            text = made.call(call, given) if made is not None else f"{call}({', '.join(given)})"
+            lines += _statement(", ".join(targets), text)
+        found = ", ".join(held[v] for v in scope.makes)
+        if not several and lines[-1].startswith(f"        {found} = ") and "\n" not in lines[-1]:
+            lines[-1] = lines[-1].replace(f"{found} = ", "return ", 1)
+        else:
+            lines.append(f"        return {found}")
+        return lines
+
+
+def _fresh(item: _Item, taken: set[str]) -> str:
+    stem = _attribute(item.name) if item.name and not item.name[0].isdigit() else "out"
+    for name in ("out", stem, *(f"{stem}{k}" for k in range(2, 10_000))):
+        if name not in taken:
+            return name
+    raise AssertionError("ten thousand names are taken")
+
+
+def _unspoken(name: str) -> bool:
+    """Whether a module of this name cannot be an attribute in source: 0, block1-0."""
+    return bool(name) and "." not in name and (not name.isidentifier() or keyword.iskeyword(name))
+
+
+def _attribute(name: str) -> str:
+    made = re.sub(r"\W", "_", name)
+    made = f"_{made}" if not made or made[0].isdigit() else made
+    return f"{made}_" if keyword.iskeyword(made) else made
+
+
+def _class_word(name: str) -> str:
+    words = [part[:1].upper() + part[1:] for part in re.split(r"[^0-9A-Za-z]+", name) if part]
+    made = "".join(words) or "Net"
+    return f"Net{made}" if made[0].isdigit() else made
+
+
+def _size(net: Network) -> str:
+    return " and ".join(str(spec) for spec in net.inputs.values())
+
+
+def _type(values: Iterable[Any]) -> str:
+    kinds = {type(value).__name__ for value in values}
+    return " | ".join(sorted(kinds)).replace("tuple", "tuple[int, ...]")
+
+
+def _ordered(items: list[_Item]) -> list[_Item] | None:
+    """The items so that each comes behind what it reads; None where that cannot be."""
+    made = {value: item.name for item in items for value in item.makes}
+    left, done, found = list(items), set[str](), list[_Item]()
+    while left:
+        ready = next(
+            (i for i in left if all(made.get(v, i.name) in done or made.get(v) in (None, i.name) for v in i.reads)),
+            None,
+        )
+        if ready is None:
+            return None
+        left.remove(ready)
+        done.add(ready.name)
+        found.append(ready)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------- lines
+
+Tree = tuple[str, list[Any]]
+
+
+def _flat(tree: Any) -> str:
+    if isinstance(tree, str):
+        return tree
+    name, parts = tree
+    inner = ", ".join(map(_flat, parts))
+    return f"[{inner}]" if name == "[" else f"{name}({inner})"
+
+
+def _assigned(target: str, tree: Any, indent: int) -> list[str]:
+    return _rendered(f"{target} = ", tree, indent, "")
+
+
+def _rendered(before: str, tree: Any, indent: int, after: str) -> list[str]:
+    line = f"{' ' * indent}{before}{_flat(tree)}{after}"
+    if len(line) <= WIDTH or isinstance(tree, str) or not tree[1]:
+        return [line]
+    name, parts = tree
+    opening, closing = ("[", "]") if name == "[" else (f"{name}(", ")")
+    inner = f"{' ' * (indent + 4)}{', '.join(map(_flat, parts))}"
+    simple = all(isinstance(part, str) for part in parts)
+    lines = [f"{' ' * indent}{before}{opening}"]
+    if simple and len(inner) <= WIDTH:
+        lines.append(inner)
+    else:
+        comma = "" if len(parts) == 1 and not isinstance(parts[0], str) and parts[0][0] == "[" else ","
+        for part in parts:
+            lines += _rendered("", part, indent + 4, comma or ("," if len(parts) > 1 else ""))
+    return [*lines, f"{' ' * indent}{closing}{after}"]
+
+
+def _broken(head: str, arguments: Sequence[str], tail: str) -> list[str]:
+    line = f"{head}({', '.join(arguments)}){tail}"
+    if len(line) <= WIDTH:
+        return [line]
+    indent = len(head) - len(head.lstrip()) + 4
+    inner = ", ".join(arguments)
+    body = [inner] if indent + len(inner) <= WIDTH else [f"{a}," for a in arguments]
+    return [f"{head}(", *(f"{' ' * indent}{part}" for part in body), f"{' ' * (indent - 4)}){tail}"]
+
+
+def _statement(target: str, text: str) -> list[str]:
+    line = f"        {target} = {text}"
+    if len(line) <= WIDTH or not text.endswith(")") or "(" not in text:
+        return [line]
+    opening = text.index("(") + 1
+    inner = text[opening:-1]
+    body = textwrap.wrap(inner, WIDTH, initial_indent=" " * 12, subsequent_indent=" " * 12)
+    return [f"        {target} = {text[:opening]}", *body, "        )"]
+
+
+def source(net: Network) -> str:
+    """PyTorch source of a network: importing it gives `model`, with Striate's names of parameters.
+
+    Raises FormatError for an op that torch has no counterpart of, or for several inputs.
+    """
+    return _Writer(net).text()
+
+
