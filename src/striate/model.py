@@ -29,7 +29,7 @@ class Model:
     """A network with weights on an engine.
 
     net: the network; seed: of fresh weights; weights: name -> array, instead of those that the network came with from
-    another framework, or of fresh ones (copied, float32);
+    another framework, or of fresh ones (copied, float32), or a file of them, .safetensors or .pth;
     engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first that
     runs here; precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
     Raises FormatError when weights do not suit the network.
@@ -44,8 +44,8 @@ class Model:
     """
 
     def __init__(
-        self, net: Network, seed: int = 0, *, weights: Mapping[str, Array] | None = None, engine: str = "auto",
-        scheme: str | None = None, precision: str = "fast",
+        self, net: Network, seed: int = 0, *, weights: Mapping[str, Array] | str | Path | None = None,
+        engine: str = "auto", scheme: str | None = None, precision: str = "fast",
     ) -> None:  # fmt: skip
         self.net = net
         self.engine = get(engine)
@@ -53,6 +53,10 @@ class Model:
         self.precision = precision
         if weights is None:
             weights = arrays.initialise(net, seed, scheme or default_scheme(net))
+        elif isinstance(weights, str | Path):
+            from striate.formats.exchange import read_weights
+
+            weights = read_weights(weights)
         self._weights = ModelWeights(net, weights)
         self.classes: tuple[str, ...] = ()
         self.transform: dict[str, Any] = {}

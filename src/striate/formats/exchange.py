@@ -1,4 +1,4 @@
-"""Networks as files that others read: one writer for each suffix.
+"""Networks and weights as files that others read: one writer for each suffix, one reader for each file of weights.
 
 Decides which suffix is written how; refuses to know any format itself.
 """
@@ -34,8 +34,59 @@ def _safetensors(path: Path, _net: Network, weights: Mapping[str, Any]) -> None:
     save(path, weights)
 
 
-WRITERS: dict[str, Writer] = {".onnx": _onnx, ".safetensors": _safetensors, ".toml": _toml}
+def _python(path: Path, net: Network, _weights: Mapping[str, Any]) -> None:
+    from striate.files import write_aside
+    from striate.formats.torch.source import source
+
+    write_aside(path, source(net).encode())
+
+
+def _pth(path: Path, _net: Network, weights: Mapping[str, Any]) -> None:
+    from striate.formats import pth
+
+    pth.save(path, weights)
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    from striate.weights import load
+
+    return load(path)[0]
+
+
+def _read_pth(path: Path) -> dict[str, Any]:
+    from striate.formats import pth
+
+    return pth.load(path)
+
+
+WRITERS: dict[str, Writer] = {
+    ".onnx": _onnx, ".pt": _pth, ".pth": _pth, ".py": _python, ".safetensors": _safetensors, ".toml": _toml,
+}  # fmt: skip
 """Suffix -> what writes it. A new format is one line here."""
+STRUCTURE = (".py", ".toml")
+"""Suffixes of files that hold a network without its weights."""
+WEIGHTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    ".pt": _read_pth, ".pth": _read_pth, ".safetensors": _read_safetensors,
+}  # fmt: skip
+"""Suffix of files that hold weights alone -> what reads them."""
+
+
+def holds_weights(path: str | Path) -> bool:
+    """Whether a file of this suffix holds weights alone."""
+    return Path(path).suffix.lower() in WEIGHTS
+
+
+def read_weights(path: str | Path) -> dict[str, Any]:
+    """Name -> array of a file of weights: .safetensors, or a state dict of PyTorch. Raises UsageError, FormatError."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in WEIGHTS:
+        raise UsageError(
+            f"{path} is no file of weights",
+            where=str(path),
+            why=f"its suffix is {suffix or 'missing'}; read are {', '.join(sorted(WEIGHTS))}",
+            fix="such as model.safetensors",
+        )
+    return WEIGHTS[suffix](Path(path))
 
 
 def writer(path: str | Path) -> Writer:
