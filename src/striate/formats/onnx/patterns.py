@@ -45,6 +45,7 @@ def _layer_norm(square: Tree) -> tuple[Tree, ...]:
 
 PATTERNS: Mapping[str, tuple[Tree, ...]] = {
     "striate.Silu": (("Mul", "x", ("Sigmoid", "x")),),
+    "Softsign": (("Div", "x", ("Add", ("Abs", "x"), 1.0)),),
     "Mish": (("Mul", "x", ("Tanh", ("Softplus", "x"))),),
     "Gelu": (*_gelu(_HALF_ERF), *_gelu(_HALF_ERF_MUL)),
     "striate.TanhGelu": _gelu(_TANH),

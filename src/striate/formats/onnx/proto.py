@@ -19,8 +19,8 @@ from striate.formats.files import check_file
 
 Array = NDArray[Any]
 
-OLDEST = 7
-"""Opsets before 7 broadcast by another rule; no exporter writes them any more."""
+OLDEST = 6
+"""Opsets before 6 keep shapes in attributes, which no exporter has written since 2017."""
 MAX_BYTES = 2**31 - 1
 """Protobuf's own limit; larger networks keep their weights in external data."""
 MAX_NODES = 100_000

@@ -49,6 +49,9 @@ def _arithmetic(site: Site) -> Value:
         value = float(number.ravel()[0])
         value = float(str(np.float32(value))) if kind != "Div" else value
         return site.emit(Affine(value, 0.0) if times else Affine(-1.0 if turned else 1.0, value), x)
+    if "axis" in site.call.attributes:  # before opset 7 a constant stood at an axis, not at the end
+        at_axis = site.attribute("axis") % len(x.shape)
+        number = number.reshape(number.shape + (1,) * (len(x.shape) - at_axis - number.ndim))
     shape = _shape_beside(site, x, number)
     learned = site.learned(at)
     name = site.origin(at)

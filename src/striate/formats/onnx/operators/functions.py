@@ -34,8 +34,6 @@ ROWS: tuple[tuple[type[Op], Mapping[str, tuple[str, float]]], ...] = (
 """Op, and its ONNX attributes: the field each fills and what it is when absent. The operator's name is the op's own."""
 
 SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
-NEWER = ("Hardswish", "Mish")
-"""Came after opset 17, or are spelled out here so that older runtimes read them."""
 
 
 def _reader(made: type[Op], fields: Mapping[str, tuple[str, float]]) -> Reader:
@@ -60,8 +58,10 @@ for _cls, _fields in ROWS:
 
 @reads("Selu")
 def _selu(site: Site) -> Value:
-    site.expect(all(abs(site.attribute(k, v) - v) < 1e-5 for k, v in SELU.items()), "other alpha or gamma")
-    return site.emit(ops.Selu(), site.value())
+    alpha, gamma = (site.attribute(k, v) for k, v in SELU.items())
+    if abs(alpha - SELU["alpha"]) < 1e-5 and abs(gamma - SELU["gamma"]) < 1e-5:
+        return site.emit(ops.Selu(), site.value())
+    return site.emit(Affine(gamma), site.emit(ops.Elu(alpha), site.value()))
 
 
 @writes("selu")
@@ -71,8 +71,10 @@ def _write_selu(pen: Pen, _op: Any) -> None:
 
 @reads("Celu")
 def _celu(site: Site) -> Value:
-    site.expect(site.attribute("alpha", 1.0) == 1, "an alpha other than 1")
-    return site.emit(ops.Elu(), site.value())
+    alpha = site.attribute("alpha", 1.0)
+    if alpha == 1:
+        return site.emit(ops.Elu(), site.value())
+    return site.emit(Affine(alpha), site.emit(ops.Elu(), site.emit(Affine(1 / alpha), site.value())))
 
 
 @reads("Gelu", "striate.TanhGelu")
@@ -171,6 +173,8 @@ def _prelu(site: Site) -> Value:
     if slope.size == 1:
         return site.emit(ops.Prelu("shared"), x, weight=slope.reshape(1))
     channels = x.spec.axes.index("C")
+    if site.opset < 7 and slope.ndim == 1:
+        slope = slope.reshape(-1, *(1,) * (len(x.shape) - 1 - channels))
     wide = (1,) * (len(x.shape) - slope.ndim) + slope.shape
     site.expect(all(n == 1 for k, n in enumerate(wide) if k != channels), "slopes by position")
     site.expect(wide[channels] == x.spec.channels, "slopes of another number of channels")

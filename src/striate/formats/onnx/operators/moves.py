@@ -136,7 +136,8 @@ def _depth_to_space(site: Site) -> Value:
 def _space_to_depth(site: Site) -> Value:
     x, factor = site.standard(site.value()), site.attribute("blocksize")
     y = site.emit(PixelUnshuffle(factor), x)
-    return y if x.spec.channels == 1 else site.emit(ChannelShuffle(x.spec.channels), y)
+    plain = x.spec.channels == 1 or site.attribute("mode", "DCR") == "CRD"
+    return y if plain else site.emit(ChannelShuffle(x.spec.channels), y)
 
 
 @reads("Slice")

@@ -12,7 +12,7 @@ from striate.formats.onnx.operators.register import reads, writes
 from striate.op import Op
 from striate.ops import pool
 from striate.ops.conv import Conv, ConvTranspose
-from striate.ops.reshape import Permute
+from striate.ops.reshape import Pad, Permute
 from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
@@ -131,9 +131,17 @@ def _pool(site: Site) -> Value:
     site.only_first_output()
     x = site.standard(site.value())
     rank = len(x.spec.spatial)
-    kernel, stride = _per_axis(site, "kernel_shape", rank), _per_axis(site, "strides", rank)
+    kernel = _per_axis(site, "kernel_shape", rank)
+    stride: tuple[int, ...] | None = _per_axis(site, "strides", rank)
+    stride = None if stride == kernel else stride
     dilation, ceil = _per_axis(site, "dilations", rank), bool(site.attribute("ceil_mode", 0))
     padding = _padding(site, rank)
+    if isinstance(padding, tuple) and any(k // 2 < max(p) < k for k, p in zip(kernel, padding)):
+        # More padding than Striate's pools take: an op of its own.
+        counts = site.call.kind != "AveragePool" or site.attribute("count_include_pad", 0)
+        site.expect(bool(counts), "padding over half of the kernel, not counted")
+        lowest = float(str(np.finfo(np.float32).min)) if site.call.kind == "MaxPool" else 0.0
+        x, padding = site.emit(Pad(padding, "zeros", lowest), x), 0
     if site.call.kind == "MaxPool":
         return site.emit(pool.MaxPool(kernel, stride, padding, dilation, ceil), x)
     site.expect(set(dilation) == {1}, f"a dilated {site.call.kind}")
@@ -291,6 +299,7 @@ def _resize(site: Site) -> Value:
     site.expect(
         not site.attribute("antialias", 0) or (min(factors) >= 1 or method == "nearest"), "antialiasing"
     )
+    site.expect(exact or not corners, "scales that are not those of the sizes")
     if len(set(factors)) == 1 and scales is not None:
         return site.emit(Upsample(factors[0], None, method, corners), x)
     site.expect(exact, "scales that are not those of the sizes")
