@@ -18,6 +18,7 @@ from striate.engine.plan.plan import Plan
 from striate.engine.plan.steps import Memory
 from striate.engine.plan.units import Value
 from striate.engine.pool import give_way, pool
+from striate.weights import let_go
 
 Array = NDArray[Any]
 
@@ -58,7 +59,7 @@ class Bound(Memory):
         self._lock = lock()
         self._given = {id(value): 0 for value in (*plan.inputs.values(), *plan.outputs.values())}
         self._places = self._memory()
-        self._records = [aligned.copied(step.record(self), allocate) for step in plan.steps]
+        self._records = self._recorded()
         self._ends = self._bind()
         self._program = self._assemble()
         self._small = self._staged()
@@ -105,7 +106,9 @@ class Bound(Memory):
         made: dict[Callable[[Memory], Array], Array] = {}
         for step in self.plan.steps:
             if step.record not in made:
-                made[step.record] = step.record(self)
+                made[step.record] = aligned.copied(step.record(self), self._allocate)
+                for array in step.unit.weights.values():  # packed by now
+                    let_go(array)
         return [made[step.record] for step in self.plan.steps]
 
     def _bind(self) -> list[tuple[str | None, Array, int]]:
