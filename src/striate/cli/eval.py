@@ -70,7 +70,7 @@ def command(
     source = unseen(config, data, split, on_bad)
     with Bar() as bar:
         judged = judge(
-            model.compile(batch=batch_size),
+            model.compile(batch=max(min(batch_size, len(source)), 1)),
             model.classes,
             model.transform,
             config,

@@ -58,7 +58,7 @@ def command(
     model = Model.load(run, engine=engine)
     files = list(image_files(images))
     loss = LOSSES[config_of(Path(run)).settings.loss]()
-    program = model.compile(batch=batch_size)
+    program = model.compile(batch=max(min(batch_size, len(files)), 1))
     said: list[dict[str, Any]] = []
     bad: list[BadImage] = []
     with Bar() as bar:
