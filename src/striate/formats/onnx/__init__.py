@@ -46,7 +46,8 @@ def read(path: str | Path, input: Any = None) -> Network:
             raise _open(str(path), name, shape)
         inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
     net, weights = own.network(graph, inputs) or Reader(graph, inputs).read()
-    net = dataclasses.replace(net, weights=weights if weights.keys() == net.parameters.keys() else None)
+    whole = not net.inference.problems and weights.keys() == net.parameters.keys()
+    net = dataclasses.replace(net, weights=weights if whole else None)
     return sized(net, input) if fixed else net
 
 

@@ -128,11 +128,11 @@ def _graph(onnx: Any, model: Any, path: Path) -> Graph:
     folder = path.parent
     constants = {}
     for tensor in graph.initializer:
-        constants[tensor.name] = array(onnx, tensor, folder, path)
+        constants[_text(tensor.name)] = array(onnx, tensor, folder, path)
     calls = tuple(_calls(onnx, graph.node, folder, path))
-    shapes = {v.name: _shape(v) for v in (*graph.value_info, *graph.output, *graph.input)}
+    shapes = {_text(v.name): _shape(v) for v in (*graph.value_info, *graph.output, *graph.input)}
     return Graph(
-        name=graph.name if model.producer_name == "striate" and graph.name else path.stem,
+        name=_text(graph.name) if model.producer_name == "striate" and graph.name else path.stem,
         opset=opset,
         producer=model.producer_name,
         calls=_ordered(calls, {*constants, *(v.name for v in graph.input)}, path),
@@ -189,21 +189,41 @@ def _shape(value: Any) -> tuple[int | str | None, ...] | None:
     if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
         return None
     return tuple(
-        d.dim_value if d.WhichOneof("value") == "dim_value" and d.dim_value > 0 else d.dim_param or None
+        d.dim_value
+        if d.WhichOneof("value") == "dim_value" and d.dim_value > 0
+        else _text(d.dim_param) or None
         for d in kind.shape.dim
     )
+
+
+def _text(value: Any) -> str:
+    """A name of the file; protobuf hands out bytes where one is no UTF-8."""
+    if not isinstance(value, str):
+        raise TypeError(f"a name that is no text: {value[:40]!r}")
+    return value
 
 
 def _calls(onnx: Any, nodes: Any, folder: Path, path: Path) -> Iterator[Call]:
     for node in nodes:
         attributes = {}
         for attribute in node.attribute:
-            attributes[attribute.name] = _attribute(onnx, attribute, folder, path)
-        metadata = {entry.key: entry.value for entry in getattr(node, "metadata_props", ())}
-        kind = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+            attributes[_text(attribute.name)] = _attribute(onnx, attribute, folder, path)
+        metadata = {entry.key: _text(entry.value) for entry in getattr(node, "metadata_props", ())}
+        kind = (
+            _text(node.op_type)
+            if node.domain in ("", "ai.onnx")
+            else f"{_text(node.domain)}.{_text(node.op_type)}"
+        )
         scope = metadata.get("pkg.torch.onnx.name_scopes", "")
         yield Call(
-            kind, tuple(node.input), tuple(node.output), attributes, node.name, scope, node.doc_string, node
+            kind,
+            tuple(map(_text, node.input)),
+            tuple(map(_text, node.output)),
+            attributes,
+            _text(node.name),
+            scope,
+            _text(node.doc_string),
+            node,
         )
 
 

@@ -7,14 +7,13 @@ said in `operators/`.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, StriateError
+from striate.diagnostics import FormatError, ShapeError, StriateError
 from striate.formats.onnx import operators
 from striate.formats.onnx.fold import Unfoldable, fold
 from striate.formats.onnx.names import PARAMETER, Names
@@ -193,6 +192,7 @@ class Reader:
         self.values: dict[str, str] = {}
         """Value of the graph -> value of the network."""
         self.specs: dict[str, TensorSpec] = {}
+        self._refused: Node | None = None
         self.batch = next(iter(inputs.values())).shape[0]
         self.why: dict[str, str] = {}
         calls = [call for call in graph.calls if not self._fold(call)]
@@ -265,16 +265,27 @@ class Reader:
                 raise Unknown(f"{call.kind} is not an operator that Striate knows")
             made = operators.READERS[call.kind](site)
             outputs = [made] if isinstance(made, Value) else list(made)
+        except ShapeError as error:
+            if not self._refused or any(self._inferred(call).values()):
+                self._undo(before)
+                outputs = self._opaque(site, error.what)
+            else:  # nobody gives it a shape: the node stays, and inference says why it has none
+                self.nodes.append(self._refused)
+                outputs = [Value(name, None) for name in self._refused.outputs]
         except (Unknown, StriateError) as error:
-            for node in self.nodes[before:]:
-                self.names.forget(node.name)
-                for key in [key for key in self.weights if key.startswith(f"{node.name}.")]:
-                    del self.weights[key]
-            del self.nodes[before:]
+            self._undo(before)
             outputs = self._opaque(site, error.what if isinstance(error, StriateError) else str(error))
         for name, value in zip(call.outputs, outputs, strict=False):
             self.held[name] = value
             self.values[name] = value.name
+
+    def _undo(self, before: int) -> None:
+        """Forget the nodes placed since, with their names and weights."""
+        for node in self.nodes[before:]:
+            self.names.forget(node.name)
+            for key in [key for key in self.weights if key.startswith(f"{node.name}.")]:
+                del self.weights[key]
+        del self.nodes[before:]
 
     def _opaque(self, site: Site, why: str) -> list[Value]:
         """Nodes that stand for an operator by its name and the shapes that ONNX gives its outputs."""
@@ -342,8 +353,9 @@ class Reader:
         if all(spec is not None for spec in specs):
             try:
                 declaration = declare(node, [spec for spec in specs if spec is not None])
-            except StriateError:
+            except StriateError as error:
                 if not isinstance(op, Opaque):
+                    self._refused = node if isinstance(error, ShapeError) else None
                     self.names.forget(name)
                     raise
             else:
@@ -375,7 +387,3 @@ def batch_of(shapes: Sequence[tuple[int | str | None, ...] | None]) -> int:
     fixed = {shape[0] for shape in shapes if shape}
     only = next(iter(fixed)) if len(fixed) == 1 else None
     return only if isinstance(only, int) else ANY_BATCH
-
-
-def volume(shape: Sequence[int]) -> int:
-    return math.prod(shape)
