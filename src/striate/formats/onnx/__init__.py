@@ -24,7 +24,7 @@ Shape = tuple[int | str | None, ...]
 
 
 def read(path: str | Path, input: Any = None) -> Network:
-    """The network of a file, with its weights; `input` as `striate.load` takes it, needed where the file leaves sizes open.
+    """The network of a file, with its weights. `input` is as `striate.load` takes it; open sizes need it.
 
     Operators that Striate does not know become `opaque` nodes with the shapes that ONNX infers (rule X001).
     Raises a StriateError for everything that can be wrong with a file.

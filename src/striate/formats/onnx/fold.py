@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -159,10 +160,6 @@ def _constant(a: Any, _x: list[Any], _opset: int) -> Any:
     return a["value"]
 
 
-def _where(c: Array, a: Array, b: Array) -> Any:
-    return np.where(c, a, b)
-
-
 def _clip(_a: Any, x: list[Any], _opset: int) -> Any:
     low = x[1] if len(x) > 1 else _a.get("min")
     high = x[2] if len(x) > 2 else _a.get("max")
@@ -175,22 +172,59 @@ def _concat(a: Any, x: list[Any], _opset: int) -> Any:
 
 
 _TABLE: dict[str, Callable[..., Any]] = {
-    "Constant": _constant, "Identity": lambda a, x, o: x[0], "Cast": _cast, "Unsqueeze": _unsqueeze, "Slice": _slice,
-    "Squeeze": lambda a, x, o: np.squeeze(x[0], _axes(a, x)), "Reshape": _reshape, "Expand": _expand, "Range": _range,
-    "ConstantOfShape": _fill, "Tile": _tile, "Gather": _gather, "Split": _split, "Concat": _concat, "Clip": _clip,
-    "Transpose": lambda a, x, o: np.transpose(x[0], a.get("perm")), "Shape": lambda a, x, o: np.array(x[0].shape, np.int64),
-    "Size": lambda a, x, o: np.array(x[0].size, np.int64), "Where": _pointwise(_where),
+    "Constant": _constant,
+    "Identity": lambda a, x, o: x[0],
+    "Cast": _cast,
+    "Unsqueeze": _unsqueeze,
+    "Squeeze": lambda a, x, o: np.squeeze(x[0], _axes(a, x)),
+    "Slice": _slice,
+    "Reshape": _reshape,
     "Flatten": lambda a, x, o: x[0].reshape(math.prod(x[0].shape[: a.get("axis", 1)]), -1),
-    "ReduceSum": _reduce(np.sum), "ReduceMean": _reduce(np.mean), "ReduceProd": _reduce(np.prod),
-    "ReduceMax": _reduce(np.max), "ReduceMin": _reduce(np.min),
-} | {
-    name: _pointwise(function)
-    for name, function in {
-        "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": _div, "Pow": lambda a, b: np.power(a, b).astype(a.dtype),
-        "Neg": np.negative, "Abs": np.abs, "Sqrt": np.sqrt, "Exp": np.exp, "Log": np.log, "Floor": np.floor, "Ceil": np.ceil,
-        "Round": np.rint, "Reciprocal": np.reciprocal, "Min": lambda *v: np.minimum.reduce(v), "Not": np.logical_not,
-        "Max": lambda *v: np.maximum.reduce(v), "Mod": np.mod, "Equal": np.equal, "Greater": np.greater, "Less": np.less,
-        "GreaterOrEqual": np.greater_equal, "LessOrEqual": np.less_equal, "And": np.logical_and, "Or": np.logical_or,
-        "Relu": lambda v: np.maximum(v, 0), "Sum": lambda *v: sum(v[1:], v[0]),
-    }.items()
-}  # fmt: skip
+    "Transpose": lambda a, x, o: np.transpose(x[0], a.get("perm")),
+    "Expand": _expand,
+    "Range": _range,
+    "ConstantOfShape": _fill,
+    "Tile": _tile,
+    "Gather": _gather,
+    "Split": _split,
+    "Concat": _concat,
+    "Clip": _clip,
+    "Shape": lambda a, x, o: np.array(x[0].shape, np.int64),
+    "Size": lambda a, x, o: np.array(x[0].size, np.int64),
+    "ReduceSum": _reduce(np.sum),
+    "ReduceMean": _reduce(np.mean),
+    "ReduceProd": _reduce(np.prod),
+    "ReduceMax": _reduce(np.max),
+    "ReduceMin": _reduce(np.min),
+}
+_POINTWISE: dict[str, Callable[..., Any]] = {
+    "Add": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "Div": _div,
+    "Pow": lambda a, b: np.power(a, b).astype(a.dtype),
+    "Mod": np.mod,
+    "Neg": np.negative,
+    "Abs": np.abs,
+    "Sqrt": np.sqrt,
+    "Exp": np.exp,
+    "Log": np.log,
+    "Floor": np.floor,
+    "Ceil": np.ceil,
+    "Round": np.rint,
+    "Reciprocal": np.reciprocal,
+    "Relu": lambda v: np.maximum(v, 0),
+    "Min": lambda *v: functools.reduce(np.minimum, v),
+    "Max": lambda *v: functools.reduce(np.maximum, v),
+    "Sum": lambda *v: functools.reduce(np.add, v),
+    "Where": np.where,
+    "Not": np.logical_not,
+    "And": np.logical_and,
+    "Or": np.logical_or,
+    "Equal": np.equal,
+    "Greater": np.greater,
+    "Less": np.less,
+    "GreaterOrEqual": np.greater_equal,
+    "LessOrEqual": np.less_equal,
+}
+_TABLE |= {name: _pointwise(function) for name, function in _POINTWISE.items()}

@@ -45,7 +45,7 @@ class Names:
 
     @staticmethod
     def _parameters_module(named: str, path: str) -> str:
-        """The module of a parameter. Exporters keep equal tensors once, under any of their names: then the path is right."""
+        """The module of a parameter. Equal tensors are kept once, under any of their names: then the path is right."""
         return named if not path or f"{named}.".startswith(f"{path}.") else path
 
     def take(self, call: Call, op: Op) -> str:

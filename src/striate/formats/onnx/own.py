@@ -1,7 +1,7 @@
 """Networks that Striate wrote itself, found again in its files.
 
-What a file says about its nodes (in their doc_string) counts only if writing them again gives exactly the operators that
-stand there; a file that somebody has changed is read like any other.
+What a file says about its nodes (in their doc_string) counts only if writing them again gives exactly the operators
+that stand there; a file that somebody has changed is read like any other.
 """
 
 from __future__ import annotations

@@ -67,11 +67,12 @@ PATTERNS: Mapping[str, tuple[Tree, ...]] = {
     "striate.Strided": (("Gather", ("Reshape", "x", "?apart"), "=groups"),),
     "striate.Move": (("Reshape", ("Transpose", ("Reshape", "x", "?apart")), "?together"),),
 }  # fmt: skip
-"""Operator that is read instead -> the trees it is spelled as. `=name` is a constant, `?name` becomes one once sizes are known, `~name` may be absent."""
+"""Operator that is read instead -> the trees it is spelled as. `=name` is a constant, `?name` becomes one once sizes
+are known, `~name` may be absent."""
 
 
 def simplify(calls: Sequence[Call], constants: Mapping[str, Array], outputs: Sequence[str]) -> list[Call]:
-    """The calls with every spelled-out function as one call; what only served it is left out by whoever needs nothing of it."""
+    """The calls with every spelled-out function as one call; those inside it stay, and are read only if needed."""
     calls = [_hardsigmoid(call) for call in calls]
     makers = {name: call for call in calls for name in call.outputs}
     found = []
@@ -158,7 +159,8 @@ def _bounds(call: Call, constants: Mapping[str, Array]) -> tuple[float | None, .
 
 def _one(call: Call, kind: str, bound: Mapping[str, Any], constants: Mapping[str, Array]) -> Call:
     """The call that stands for a matched tree: x first, then the constants in the tree's words."""
-    inputs, attributes = [bound["x"]], {}
+    inputs = [bound["x"]]
+    attributes: dict[str, Any] = {}
     for word in ("weight", "scale", "bias", "groups", "apart", "together", "epsilon"):
         if f"={word}" in bound:
             inputs.append(bound[f"={word}"])

@@ -64,6 +64,11 @@ class Pen:
     def windows(self) -> list[Window | TransposedWindow]:
         return [*self.declaration.windows.values()]
 
+    @property
+    def sliding(self) -> list[Window]:
+        """The windows of a pool or a convolution, which are not transposed."""
+        return [window for window in self.windows if isinstance(window, Window)]
+
     def sides(self) -> list[int]:
         """The padding of all windows: befores, then afters."""
         return [*(w.before for w in self.windows), *(w.after for w in self.windows)]

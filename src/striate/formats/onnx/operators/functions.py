@@ -260,7 +260,8 @@ def _write_linear(pen: Pen, op: Any) -> None:
         more = [pen.weight("bias")] if op.bias else []
         pen.last("Gemm", pen.x, weight, *more, transB=1)
         return
-    product = pen.call if op.bias else pen.last
-    made = product("MatMul", pen.x, pen.call("Transpose", weight, perm=[1, 0]))
+    turned = pen.call("Transpose", weight, perm=[1, 0])
     if op.bias:
-        pen.last("Add", made, pen.weight("bias"))
+        pen.last("Add", pen.call("MatMul", pen.x, turned), pen.weight("bias"))
+    else:
+        pen.last("MatMul", pen.x, turned)

@@ -19,6 +19,8 @@ WRITERS: dict[str, Writer] = {}
 
 
 def reads(*kinds: str) -> Callable[[Reader], Reader]:
+    """Enter what reads these ONNX operators."""
+
     def add(function: Reader) -> Reader:
         READERS.update(dict.fromkeys(kinds, function))
         return function
@@ -27,6 +29,8 @@ def reads(*kinds: str) -> Callable[[Reader], Reader]:
 
 
 def writes(*words: str) -> Callable[[Writer], Writer]:
+    """Enter what writes the ops of these words."""
+
     def add(function: Writer) -> Writer:
         WRITERS.update(dict.fromkeys(words, function))
         return function

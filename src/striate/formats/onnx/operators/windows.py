@@ -153,11 +153,16 @@ def _pool(site: Site) -> Value:
     return site.emit(pool.AvgPool(kernel, stride, padding, ceil, counted), x)
 
 
+def _hangs(pen: Pen) -> list[int]:
+    """How far the last window of each axis hangs over the padded end."""
+    return [max((w.output - 1) * w.stride + w.extent - w.padded, 0) for w in pen.sliding]
+
+
 def _round(pen: Pen, ceil: bool) -> tuple[list[int], int]:
     """Padding and ceil_mode of a pool. A last window that would start behind the image is not made (PyTorch's rule),
     which ONNX's formula for sizes does not know: such an axis is simply rounded down."""
-    hangs = [max((w.output - 1) * w.stride + w.extent - w.padded, 0) for w in pen.windows]
-    plain = all(-(-w.slack // w.stride) + 1 == w.output for w in pen.windows)
+    hangs = _hangs(pen)
+    plain = all(-(-w.slack // w.stride) + 1 == w.output for w in pen.sliding)
     if not ceil or not any(hangs):
         return pen.sides(), 0
     if plain:
@@ -184,8 +189,7 @@ def _write_avg(pen: Pen, op: Any) -> None:
 
 @writes("lppool")
 def _write_lp(pen: Pen, op: Any) -> None:
-    hangs = [max((w.output - 1) * w.stride + w.extent - w.padded, 0) for w in pen.windows]
-    pads = [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, hangs))]
+    pads = [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, _hangs(pen)))]
     pen.last("LpPool", pen.x, p=op.p, **_window(pen, pads, dilated=False))
 
 
