@@ -9,6 +9,7 @@ import pytest
 from striate.diagnostics import (
     FormatError,
     LimitError,
+    MissingExtraError,
     NotationError,
     OpError,
     SourceError,
@@ -182,7 +183,7 @@ def test_a_python_file_without_a_network(write, text, attribute, kind, says):
         ("empty.toml", FormatError, "[network]"),
         ("huge.toml", LimitError, "9,000,000"),
         ("missing.onnx", SourceError, "no file"),
-        ("net.onnx", FormatError, "ONNX"),
+        ("net.onnx", (FormatError, MissingExtraError), "ONNX"),
         ("net.keras", FormatError, "Keras"),
         ("net.pth", FormatError, "PyTorch weights"),
         ("nosuchmodule:net", SourceError, "no module nosuchmodule"),

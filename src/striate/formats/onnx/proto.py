@@ -73,8 +73,8 @@ def package() -> Any:
 
 def load(path: Path) -> Graph:
     """The graph of a file. Raises a StriateError for everything that is wrong with it."""
-    onnx = package()
     check_file(path)
+    onnx = package()
     if path.stat().st_size > MAX_BYTES:
         raise LimitError(
             f"{path} has {path.stat().st_size:,} bytes",
