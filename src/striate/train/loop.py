@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import FormatError, LimitError, SourceError, StriateError
-from striate.engine.interface import Engine, get
+from striate.engine.interface import Engine, Program, get
 from striate.network import Network
 from striate.train.config import Config, Job
 from striate.train.data import Dataset, Transform
@@ -27,7 +27,7 @@ from striate.train.plan import Plan, make_plan
 from striate.train.report import report
 from striate.train.run import STATE, Run, read_run
 from striate.train.settings import Settings
-from striate.train.source import sources, transforms
+from striate.train.source import Source, sources, transforms
 from striate.train.state import Meter, State
 from striate.train.update import NotFinite, explain, groups, update
 from striate.weights import check
@@ -145,8 +145,14 @@ class _Loop:
             if self.stop:
                 raise _Halt
 
-        program = self.engine.compile(self.plan.net, self.state.shown, batch=source.batch_size)
+        program = self._program(self.state.shown, source)
         return evaluate(program, source, self.plan.loss, watch=watch)
+
+    def _program(self, weights: dict[str, Array], source: Source) -> Program:
+        """The network with these weights, made fast for the batches that `source` gives."""
+        return self.engine.compile(
+            self.plan.net, weights, batch=max(min(source.batch_size, source.images), 1)
+        )
 
     def _epoch_done(self, found: Evaluation | None) -> None:
         plan, state = self.plan, self.state
@@ -178,9 +184,12 @@ class _Loop:
         if self.run:
             found = None
             if plan.validation:
-                program = self.engine.compile(plan.net, result, batch=plan.validation.batch_size)
                 found = evaluate(
-                    program, plan.validation, plan.loss, worst=plan.settings.worst, watch=self._stoppable
+                    self._program(result, plan.validation),
+                    plan.validation,
+                    plan.loss,
+                    worst=plan.settings.worst,
+                    watch=self._stoppable,
                 )
             self.run.save_result(result, epoch or 0)
             self.run.save_report(report(plan, state, found, self.engine.name, epoch or 0), plan)
