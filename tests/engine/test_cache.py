@@ -386,7 +386,8 @@ PREDICT = """
 import sys
 import numpy as np
 import striate as st
-model = st.Model(st.parse("12x12x3 -> conv 3x3 20 pad 1 -> bn -> relu -> maxpool 2 -> conv 3x3 8 -> gap -> flatten -> fc 4"))
+net = st.parse("12x12x3 -> conv 3x3 20 pad 1 -> bn -> relu -> maxpool 2 -> conv 3x3 8 -> gap -> flatten -> fc 4")
+model = st.Model(net)
 model.predict(np.zeros((2, 3, 12, 12), np.float32))
 print(model.engine.name, "llvmlite" in sys.modules)
 """
