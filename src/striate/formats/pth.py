@@ -44,7 +44,9 @@ class _Storage:
 
 
 class _Tensor:
-    def __init__(self, storage: _Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> None:
+    def __init__(
+        self, storage: _Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]
+    ) -> None:
         self.storage, self.offset, self.shape, self.stride = storage, offset, shape, stride
 
 
@@ -103,7 +105,9 @@ def _stream(path: Path) -> Iterator[tuple[str, Array]]:
     """Magic number, version, system, the pickle, the keys of the storages, and each storage behind its size."""
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise LimitError(f"{path} has {size:,} bytes", why=f"at most {MAX_BYTES:,} are read", fix="give a state dict")
+        raise LimitError(
+            f"{path} has {size:,} bytes", why=f"at most {MAX_BYTES:,} are read", fix="give a state dict"
+        )
     with path.open("rb") as stream:
         start = stream.read(64)
         if not start.startswith(b"\x80"):
@@ -182,7 +186,9 @@ def _arrays(found: Any, read: Any, size: int) -> Iterator[tuple[str, Array]]:
         if held.key not in data:
             raw = read(held)
             if held.size * kind.itemsize > len(raw):
-                raise ValueError(f"{name} needs {held.size * kind.itemsize:,} bytes, its storage has {len(raw):,}")
+                raise ValueError(
+                    f"{name} needs {held.size * kind.itemsize:,} bytes, its storage has {len(raw):,}"
+                )
             data[held.key] = np.frombuffer(raw, kind, count=held.size)
         yield name, _view(name, tensor, data[held.key])
         left -= math.prod(tensor.shape) * kind.itemsize
@@ -208,7 +214,12 @@ def _view(name: str, tensor: _Tensor, storage: Array) -> Array:
     shape, stride, offset = tensor.shape, tensor.stride, tensor.offset
     reach = offset + sum((n - 1) * s for n, s in zip(shape, stride)) + 1
     elements = math.prod(shape)
-    if len(shape) != len(stride) or offset < 0 or (elements and reach > storage.size) or elements > storage.size:
+    if (
+        len(shape) != len(stride)
+        or offset < 0
+        or (elements and reach > storage.size)
+        or elements > storage.size
+    ):
         raise ValueError(f"{name} reaches past its storage")
     steps = tuple(s * storage.itemsize for s in stride)
     if not elements:
@@ -249,7 +260,15 @@ def save(path: str | os.PathLike[str], weights: Mapping[str, Array]) -> None:
 def _tensor(array: Array, storage: str, key: str) -> bytes:
     """torch._utils._rebuild_tensor_v2(storage, 0, shape, stride, False, OrderedDict())."""
     strides = [s // array.itemsize for s in array.strides]
-    place = b"(" + _text("storage") + _name("torch", storage) + _text(key) + _text("cpu") + _int(array.size) + b"tQ"
+    place = (
+        b"("
+        + _text("storage")
+        + _name("torch", storage)
+        + _text(key)
+        + _text("cpu")
+        + _int(array.size)
+        + b"tQ"
+    )
     parts = [
         place, _int(0), b"(" + b"".join(map(_int, array.shape)) + b"t", b"(" + b"".join(map(_int, strides)) + b"t",
         b"\x89", _name("collections", "OrderedDict") + b")R",

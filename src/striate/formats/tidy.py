@@ -40,7 +40,8 @@ def tidy(net: Network) -> Network:
         return net
     nodes = [replaced.get(node.name, node) for node in net.nodes if node.name not in dropped]
     renamed = [
-        dataclasses.replace(node, inputs=tuple(dropped.get(value, value) for value in node.inputs)) for node in nodes
+        dataclasses.replace(node, inputs=tuple(dropped.get(value, value) for value in node.inputs))
+        for node in nodes
     ]
     outputs = tuple(dropped.get(value, value) for value in net.outputs)
     return dataclasses.replace(net, nodes=tuple(renamed), outputs=outputs)
@@ -68,7 +69,9 @@ def _chain(
 def _shuffle(chain: Chain, net: Network) -> tuple[Node, Any] | None:
     """(C) as groups x C/groups, the two exchanged, and back: a channel shuffle."""
     first, middle, last = chain
-    if not (isinstance(first.op, Reshape) and isinstance(middle.op, Permute) and isinstance(last.op, Reshape)):
+    if not (
+        isinstance(first.op, Reshape) and isinstance(middle.op, Permute) and isinstance(last.op, Reshape)
+    ):
         return None
     before, split, after = (net.specs[v] for v in (first.inputs[0], first.name, last.name))
     exchanged = middle.op.order == "".join((split.axes[2], split.axes[1], *split.axes[3:]))
@@ -79,7 +82,9 @@ def _shuffle(chain: Chain, net: Network) -> tuple[Node, Any] | None:
 def _norm(chain: Chain, net: Network) -> tuple[Node, Any] | None:
     """Channels moved to the end, normalised, and moved back: the order of axes makes no difference."""
     there, norm, back = chain
-    if not (isinstance(there.op, Permute) and isinstance(norm.op, LayerNorm) and isinstance(back.op, Permute)):
+    if not (
+        isinstance(there.op, Permute) and isinstance(norm.op, LayerNorm) and isinstance(back.op, Permute)
+    ):
         return None
     same = norm.op.axes == "channels" and net.specs[there.inputs[0]] == net.specs[back.name]
     return (norm, norm.op) if same else None

@@ -16,7 +16,9 @@ from striate.network import Network
 __all__ = ["from_torch", "usual_input"]
 
 
-def from_torch(module: Any, input: Sequence[int] = (3, 224, 224), name: str = "", via: str = "auto") -> Network:
+def from_torch(
+    module: Any, input: Sequence[int] = (3, 224, 224), name: str = "", via: str = "auto"
+) -> Network:
     """The network of a torch.nn.Module in evaluation mode on an input (C, H, W); its weights come along.
 
     Nodes and parameters have the names of the module's parts (``layer1.0.conv1.weight``). An operator that is not known

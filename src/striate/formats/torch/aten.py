@@ -130,7 +130,10 @@ def _pool(cls: Any, **more: str) -> Rule:
         rank = len(value.spec.spatial)
         given = dict(zip(more, rest)) | named
         need(given.pop("divisor_override", None) is None)
-        fields: dict[str, Any] = {"kernel": _pairs(kernel, rank), "stride": _pairs(stride, rank) if stride else None}
+        fields: dict[str, Any] = {
+            "kernel": _pairs(kernel, rank),
+            "stride": _pairs(stride, rank) if stride else None,
+        }
         for name, field in more.items():
             if name in given:
                 found = given[name]
@@ -215,7 +218,9 @@ def _bn(site: Site, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, tr
 
 
 @maps("group_norm")
-def _gn(site: Site, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any) -> Ref:
+def _gn(
+    site: Site, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+) -> Ref:
     value = _ref(x)
     weight, bias = _filled(weight, bias, None, (value.spec.channels,))
     op = norm.GroupNorm(groups, eps=eps, affine=weight is not None)
@@ -231,7 +236,9 @@ def _in(site: Site, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, ba
 
 
 @maps("layer_norm")
-def _ln(site: Site, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any) -> Ref:
+def _ln(
+    site: Site, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+) -> Ref:
     value = _ref(x)
     weight, bias = _filled(weight, bias, None, tuple(shape))
     if len(shape) == len(value.spec.axes) - 1 and len(shape) > 1:
@@ -239,7 +246,9 @@ def _ln(site: Site, x: Any, shape: Any, weight: Any = None, bias: Any = None, ep
     else:
         need(len(shape) == 1 and value.spec.axes[-1] == "C")
         kind = "channels"
-    return site.node(norm.LayerNorm(kind, eps=eps, affine=weight is not None), value, weight=weight, bias=bias)
+    return site.node(
+        norm.LayerNorm(kind, eps=eps, affine=weight is not None), value, weight=weight, bias=bias
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- activations
@@ -395,7 +404,9 @@ def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
     if shape != wanted:
         return _tensor(site, x, "weight", scale)
     small = (x.spec.channels, *(1,) * len(x.spec.spatial))
-    return site.node(regularise.LayerScale(), x, layer_scale=Constant(scale.tensor.reshape(small), scale.name))
+    return site.node(
+        regularise.LayerScale(), x, layer_scale=Constant(scale.tensor.reshape(small), scale.name)
+    )
 
 
 def _tensor(site: Site, x: Ref, name: str, held: Constant) -> Ref:

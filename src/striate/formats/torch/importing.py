@@ -68,7 +68,9 @@ class Site:
 
     def nodes(self, op: Op, *inputs: Ref, **weights: Constant | None) -> list[Ref]:
         """Place an op of several outputs."""
-        return self._importer.place(self._call, op, inputs, {k: v for k, v in weights.items() if v is not None})
+        return self._importer.place(
+            self._call, op, inputs, {k: v for k, v in weights.items() if v is not None}
+        )
 
 
 class _Importer:
@@ -98,7 +100,9 @@ class _Importer:
             if tuple(tensor.shape) != parameter.shape:
                 raise Unknown
             if tensor.device.type != "meta":
-                self.weights[f"{name}.{parameter.name}"] = tensor.detach().to("cpu", torch.float32).numpy().copy()
+                self.weights[f"{name}.{parameter.name}"] = (
+                    tensor.detach().to("cpu", torch.float32).numpy().copy()
+                )
         self.nodes.append(node)
         self.names.add(name)
         return [Ref(value, spec) for value, spec in zip(node.outputs, declaration.outputs)]
@@ -241,7 +245,9 @@ def network(trace: Trace, name: str, shape: tuple[int, ...]) -> Network:
                 fix="wrap the module so that it returns values of shape (N, …)",
             )
         outputs.append(found.name)
-    net = Network(name, {"input": TensorSpec.image(shape)}, tuple(_used(importer.nodes, outputs)), tuple(outputs))
+    net = Network(
+        name, {"input": TensorSpec.image(shape)}, tuple(_used(importer.nodes, outputs)), tuple(outputs)
+    )
     net = tidy(net)
     if all(key in importer.weights for key in net.parameters):
         net = dataclasses.replace(net, weights={key: importer.weights[key] for key in net.parameters})

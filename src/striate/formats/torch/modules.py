@@ -147,7 +147,9 @@ def _maxpool(node: Node, op: Any, d: Declaration) -> Made:
         Arg("ceil_mode", op.ceil, False),
     )  # fmt: skip
     before = f'F.pad({{0}}, {uneven}, value=float("-inf"))' if uneven else ""
-    return Made("maxpool", f"nn.MaxPool{_rank(d)}d", (*_plain(("kernel_size", kernel)), *named), before=before)
+    return Made(
+        "maxpool", f"nn.MaxPool{_rank(d)}d", (*_plain(("kernel_size", kernel)), *named), before=before
+    )
 
 
 def _avgpool(node: Node, op: Any, d: Declaration) -> Made:
@@ -160,7 +162,9 @@ def _avgpool(node: Node, op: Any, d: Declaration) -> Made:
         Arg("count_include_pad", op.count_include_pad, True),
     )  # fmt: skip
     before = f"F.pad({{0}}, {uneven})" if uneven else ""
-    return Made("avgpool", f"nn.AvgPool{_rank(d)}d", (*_plain(("kernel_size", kernel)), *named), before=before)
+    return Made(
+        "avgpool", f"nn.AvgPool{_rank(d)}d", (*_plain(("kernel_size", kernel)), *named), before=before
+    )
 
 
 def _adaptive(kind: str) -> Callable[[Node, Any, Declaration], Made]:

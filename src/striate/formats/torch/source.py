@@ -33,7 +33,9 @@ class _Item:
     def chained(self) -> bool:
         """Whether it can stand in a Sequential."""
         one = len(self.reads) == len(self.makes) == 1
-        return one and (self.scope is not None or bool(self.made and self.made.module and not self.made.before))
+        return one and (
+            self.scope is not None or bool(self.made and self.made.module and not self.made.before)
+        )
 
 
 @dataclasses.dataclass
@@ -158,7 +160,10 @@ class _Writer:
         if last.isdigit():
             base = "Residual" if "add" in words else "Branches" if "concat" in words else "Block"
         else:
-            base = "".join(part.capitalize() for part in re.split(r"[^A-Za-z]+|\d+[a-z]?$", last) if part) or "Block"
+            base = (
+                "".join(part.capitalize() for part in re.split(r"[^A-Za-z]+|\d+[a-z]?$", last) if part)
+                or "Block"
+            )
         name, number = base, 1
         while name in self.names or name in HELPERS:
             number += 1
@@ -268,7 +273,11 @@ class _Writer:
                 targets.append(name or _fresh(item, set(held.values()) | set(targets)))
                 held[value] = targets[-1]
             made = item.made
-            call = f'self.get_submodule("{item.name}")' if _unspoken(item.name) else f"self.{_attribute(item.name)}"
+            call = (
+                f'self.get_submodule("{item.name}")'
+                if _unspoken(item.name)
+                else f"self.{_attribute(item.name)}"
+            )
             text = made.call(call, given) if made is not None else f"{call}({', '.join(given)})"
             lines += _statement(", ".join(targets), text)
         found = ", ".join(held[v] for v in scope.makes)
@@ -319,7 +328,11 @@ def _ordered(items: list[_Item]) -> list[_Item] | None:
     left, done, found = list(items), set[str](), list[_Item]()
     while left:
         ready = next(
-            (i for i in left if all(made.get(v, i.name) in done or made.get(v) in (None, i.name) for v in i.reads)),
+            (
+                i
+                for i in left
+                if all(made.get(v, i.name) in done or made.get(v) in (None, i.name) for v in i.reads)
+            ),
             None,
         )
         if ready is None:
@@ -391,5 +404,3 @@ def source(net: Network) -> str:
     Raises FormatError for an op that torch has no counterpart of, or for several inputs.
     """
     return _Writer(net).text()
-
-

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import operator
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -200,7 +201,9 @@ class _Reader:
         for node in program.graph.nodes:
             if node.op == "placeholder":
                 name = names.get(node.name)
-                env[node] = waiting.pop(0) if name is None else Constant(known[name].detach(), _dotted(prefix, name))
+                env[node] = (
+                    waiting.pop(0) if name is None else Constant(known[name].detach(), _dotted(prefix, name))
+                )
             elif node.op == "call_function":
                 self._call(node, env, prefix)
             elif node.op == "output":
@@ -220,7 +223,9 @@ class _Reader:
             return
         seen = node.meta.get("val")
         several = isinstance(seen, tuple | list)
-        shapes = tuple(tuple(map(int, v.shape)) for v in (seen if several else (seen,)) if hasattr(v, "shape"))
+        shapes = tuple(
+            tuple(map(int, v.shape)) for v in (seen if several else (seen,)) if hasattr(v, "shape")
+        )
         if not shapes:
             return
         makes = tuple(self.value() for _ in shapes)
@@ -228,10 +233,14 @@ class _Reader:
         path = _path(list(stack.values())[-1][0]) if stack else ""
         short = name.removesuffix("_")
         self.calls.append(
-            Call(short, args, kwargs, makes, shapes, _dotted(prefix, path), _place(node), several, node.target)
+            Call(
+                short, args, kwargs, makes, shapes, _dotted(prefix, path), _place(node), several, node.target
+            )
         )
         env[node] = makes if several else makes[0]
-        if name.endswith("_") and not name.endswith("__"):  # in place: all who know the old value see the new one
+        if name.endswith("_") and not name.endswith(
+            "__"
+        ):  # in place: all who know the old value see the new one
             old = args[0]
             for other, held in env.items():
                 if held is old and isinstance(old, Value):
@@ -275,6 +284,7 @@ def _place(node: Any) -> Place | None:
 def _symbolic(module: Any, example: Any) -> Trace:
     """torch.fx's graph, each of its pieces exported by itself; a piece that cannot be stays one unknown operator."""
     graph = torch.fx.Tracer().trace(module)
+    _refuse_shared_writes(module, graph)
     reader = _Reader(module)
     value = reader.value()
     env: dict[Any, Any] = {}  # node -> Value, Constant or plain
@@ -283,7 +293,9 @@ def _symbolic(module: Any, example: Any) -> Trace:
     for node in graph.nodes:
         if node.op == "placeholder":
             first = not env
-            env[node], real[node] = (value, example) if first else (node.args[0],) * 2 if node.args else (None,) * 2
+            env[node], real[node] = (
+                (value, example) if first else (node.args[0],) * 2 if node.args else (None,) * 2
+            )
         elif node.op == "get_attr":
             found: Any = module
             for part in node.target.split("."):
@@ -296,6 +308,26 @@ def _symbolic(module: Any, example: Any) -> Trace:
         else:
             _piece(reader, module, node, env, real)
     return Trace(module, tuple(reader.calls), value, tuple(outputs))
+
+
+def _refuse_shared_writes(module: Any, graph: Any) -> None:
+    """Raise where something is written in place that others read, too: pieces do not share memory."""
+    for node in graph.nodes:
+        name = str(getattr(node.target, "__name__", node.target))
+        part = module.get_submodule(node.target) if node.op == "call_module" else None
+        writes = getattr(part, "inplace", False) or node.kwargs.get("inplace", False)
+        if node.op in ("call_method", "call_function"):
+            writes = (
+                writes
+                or (name.endswith("_") and not name.endswith("__"))
+                or name in ("iadd", "imul", "setitem")
+            )
+        source = node.args[0] if writes and node.args else None
+        while isinstance(source, torch.fx.Node):
+            if len(source.users) > 1:
+                raise RuntimeError(f"{node.name} writes in place what others read")
+            viewed = str(getattr(source.target, "__name__", source.target)) in VIEWS and source.args
+            source = source.args[0] if viewed else None
 
 
 class _Piece(torch.nn.Module):  # type: ignore[misc]
@@ -316,6 +348,9 @@ class _Piece(torch.nn.Module):  # type: ignore[misc]
 def _piece(reader: _Reader, module: Any, node: Any, env: dict[Any, Any], real: dict[Any, Any]) -> None:
     run: Any = node.target
     prefix = ""
+    if run is operator.getitem and isinstance(real[node.args[0]], tuple | list):
+        real[node], env[node] = (held[node.args[0]][node.args[1]] for held in (real, env))
+        return
     if node.op == "call_module":
         run, prefix = module.get_submodule(node.target), node.target
     elif node.op == "call_method":
@@ -343,7 +378,9 @@ def _piece(reader: _Reader, module: Any, node: Any, env: dict[Any, Any], real: d
         makes = tuple(reader.value() for _ in shapes)
         name = getattr(node.target, "__name__", str(node.target))
         args = tuple(env[n] for n in tensors)
-        reader.calls.append(Call(name, args, {}, makes, shapes, prefix or _scope(node), _place(node), len(makes) > 1))
+        reader.calls.append(
+            Call(name, args, {}, makes, shapes, prefix or _scope(node), _place(node), len(makes) > 1)
+        )
         found = list(makes)
     env[node] = found[0] if isinstance(made, torch.Tensor) else tuple(found)
 

@@ -1,0 +1,178 @@
+"""torchvision's networks read from PyTorch: the catalogue's sizes, parameters and MACs, and torch's outputs."""
+
+import os
+
+import numpy as np
+import pytest
+
+import striate as st
+from oracles.test_torchvision_outputs import SIZES, pair
+from oracles.test_torchvision_shapes import TWINS
+
+pytestmark = pytest.mark.torch("torchvision")
+
+CLASSIFIERS = [name for name in TWINS if not name.startswith("fcn_")]
+EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
+"""All variants take minutes; without it, one of every family."""
+
+
+def macs(net):
+    return sum(declaration.macs for declaration in net.declarations.values())
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS if EXHAUSTIVE else [n for n in SIZES if n in CLASSIFIERS])
+def test_sizes_parameters_and_macs(name):
+    """The catalogue's, which other tests hold against torchvision's own table; without any data (meta tensors)."""
+    import torchvision_twin
+
+    wanted = st.create(name)
+    net = st.from_torch(torchvision_twin.twin(name), wanted.input.without_batch)
+    assert [node.name for node in net.nodes if node.op.word == "opaque"] == []
+    assert net.parameters == wanted.parameters
+    assert macs(net) == macs(wanted)
+    layers = [name for name, declaration in wanted.declarations.items() if declaration.parameters]
+    assert [net.specs[layer] for layer in layers] == [wanted.specs[layer] for layer in layers]
+    assert [net.specs[v] for v in net.outputs] == [wanted.specs[v] for v in wanted.outputs]
+    assert net.weights is None, "meta tensors hold no numbers"
+
+
+@pytest.mark.parametrize("name", [name for name in SIZES if name in CLASSIFIERS])
+def test_outputs_on_both_engines(name):
+    import torch
+
+    module, _ = pair(name, SIZES[name])
+    modes = {part: part.training for part in module.modules()}
+    net = st.from_torch(module, (3, SIZES[name], SIZES[name]))
+    assert all(part.training == mode for part, mode in modes.items()), "its mode is put back"
+    x = torch.randn(2, 3, SIZES[name], SIZES[name])
+    with torch.no_grad():
+        wanted = module.eval()(x).numpy()
+    for engine in ("numpy", "compiled"):
+        found = st.Model(net, engine=engine).predict(x.numpy())
+        assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max(), engine
+
+
+def test_torch_fx_where_export_fails():
+    import torch
+
+    from torchvision_cpu import torchvision
+
+    torch.manual_seed(0)
+    module = torchvision.models.resnet18().eval()
+    one, other = (st.from_torch(module, (3, 64, 64), via=via) for via in ("export", "fx"))
+    assert one == other
+    assert all((one.weights[name] == array).all() for name, array in other.weights.items())
+
+
+def test_weights_go_to_torch_and_come_back():
+    """Bit-equal: from a module, to a module, to torchvision's own by name."""
+    import torch
+
+    from torchvision_cpu import torchvision
+
+    theirs = torchvision.models.mobilenet_v3_small().eval()
+    model = st.Model(st.from_torch(theirs, (3, 64, 64)), engine="numpy")
+    module = model.to_torch()
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(module(x), theirs(x), rtol=1e-4, atol=1e-6)
+    keys = [key for key in theirs.state_dict() if not key.endswith("num_batches_tracked")]
+    assert sorted(module.state_dict()) == sorted(keys)
+    fresh = torchvision.models.mobilenet_v3_small()
+    fresh.load_state_dict(module.state_dict())
+    assert all(torch.equal(fresh.state_dict()[key], theirs.state_dict()[key]) for key in keys)
+
+
+def test_the_fixture_names_every_classifier():
+    from torchvision_cpu import torchvision
+
+    others = ("vit_", "swin_", "maxvit_")  # transformers
+    theirs = {n for n in torchvision.models.list_models(torchvision.models) if not n.startswith(others)}
+    assert theirs == set(CLASSIFIERS)
+
+
+MODULES = {
+    "calls": """
+        def forward(self, x):
+            y = F.relu(self.conv(x))
+            a, b = y.chunk(2, 1)
+            y = torch.cat([F.gelu(a), F.silu(b), a * b], 1)
+            y = F.pad(y, (0, 1, 1, 0))
+            y = F.interpolate(y, scale_factor=2)
+            y = y[:, 2:10:2, 1:] + 0.5
+            y = (y - 1) / 4
+            return torch.flatten(F.adaptive_avg_pool2d(F.hardswish(y), 2), 1)
+    """,
+    "channels_last": """
+        def forward(self, x):
+            y = self.conv(x).permute(0, 2, 3, 1)
+            y = F.layer_norm(y, (8,)).permute(0, 3, 1, 2)
+            return y.mean((2, 3))
+    """,
+    "in_place": """
+        def forward(self, x):
+            y = self.conv(x)
+            z = y.view(y.shape[0], 4, -1)
+            y.relu_()
+            return z.flatten(1).clamp(-0.5, 0.5)
+    """,
+    "shuffle": """
+        def forward(self, x):
+            y = self.conv(x)
+            n, c, h, w = y.shape
+            y = y.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+            return F.softmax(y.sigmoid().tanh(), 1)
+    """,
+}
+
+
+def own(body):
+    """A module with one convolution and this forward."""
+    import textwrap
+
+    import torch
+    import torch.nn.functional as F
+
+    space = {"torch": torch, "F": F}
+    exec(textwrap.dedent(body), space)
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        self.conv = torch.nn.Conv2d(3, 8, 3, padding=1, padding_mode="circular")
+
+    torch.manual_seed(0)
+    return type("Own", (torch.nn.Module,), {"__init__": __init__, "forward": space["forward"]})()
+
+
+@pytest.mark.parametrize("via", ["export", "fx"])
+@pytest.mark.parametrize("name", MODULES)
+def test_functional_calls(name, via):
+    import torch
+
+    if via == "fx" and name in ("shuffle", "in_place", "calls"):
+        with pytest.raises(st.StriateError, match="cannot be traced"):
+            st.from_torch(own(MODULES[name]), (3, 8, 8), via=via)
+        return
+    module = own(MODULES[name]).eval()
+    net = st.from_torch(module, (3, 8, 8), via=via)
+    assert not [node for node in net.nodes if node.op.word == "opaque"]
+    x = torch.randn(3, 3, 8, 8)
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    np.testing.assert_allclose(st.Model(net, engine="numpy").predict(x.numpy()), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_unknown_becomes_opaque():
+    """Also what has no place in a network: an axis before the batch."""
+    module = own("""
+        def forward(self, x):
+            y = torch.cumsum(self.conv(x), 2)
+            z = y.reshape(-1, 4, 8, 8).roll(1, 0).reshape(x.shape[0], 8, 8, 8)
+            return F.max_pool2d(z, 3, 3)
+    """)
+    net = st.from_torch(module, (3, 8, 8))
+    words = [(node.op.word, getattr(node.op, "operator", "")) for node in net.nodes]
+    assert words == [("conv", ""), ("opaque", "aten.cumsum"), ("opaque", "aten.reshape"), ("maxpool", "")]
+    findings = [(finding.code, finding.node) for finding in st.check(net).findings]
+    assert ("G002", "maxpool") in findings and ("X001", "opaque") in findings
+    assert net.node("conv").place.file.endswith((".py", ">"))
