@@ -209,3 +209,11 @@ def test_a_grey_image_to_few_channels_has_pixels_in_the_lanes() -> None:
     assert "planar" not in algorithms("32x32x1 -> conv 5x5 6 -> relu", AVX2)
     for other in ("32x32x1 -> conv 5x5 16", "32x32x3 -> conv 5x5 6", "32x32x1 -> conv 5x5 6 -> silu"):
         assert "planar" not in algorithms(other)
+
+
+def test_heavy_weights_are_read_once_for_a_batch() -> None:
+    made = planned(st.parse("14x14x256 -> conv 1x1 64 -> flatten -> fc 1000"), 4)
+    turns = {step.unit.nodes[0]: 0 for step in made.steps}
+    for step in made.steps:
+        turns[step.unit.nodes[0]] += step.algorithm == "direct"
+    assert turns["conv1"] == 4 and turns["fc1"] == 1, turns
