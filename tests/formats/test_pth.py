@@ -1,4 +1,4 @@
-"""State dicts without torch: written and read back; whatever a file holds, an error that says so and nothing executed."""
+"""State dicts without torch: written and read back; whatever a file holds, it is refused and nothing is executed."""
 
 import io
 import pickle

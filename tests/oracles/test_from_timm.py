@@ -8,7 +8,14 @@ import pytest
 
 import striate as st
 
-FAMILIES = ["convnext_atto", "nf_regnet_b0", "ghostnet_050", "hrnet_w18_small", "dla34", "seresnet18", "cspresnet50", "darknet53", "repvgg_a0", "vovnet39a", "ese_vovnet19b_dw", "tinynet_e", "hardcorenas_a", "dpn48b", "selecsls42", "xception41", "lcnet_050", "mixnet_s", "fbnetc_100", "spnasnet_100", "semnasnet_050", "efficientnet_lite0", "tf_efficientnet_b0", "resnetv2_50", "focalnet_tiny_srf", "inception_next_atto", "starnet_s1", "fasternet_t0", "ghostnetv2_100", "rexnet_100", "ecaresnet26t"]
+FAMILIES = [
+    "convnext_atto", "nf_regnet_b0", "ghostnet_050", "hrnet_w18_small", "dla34", "seresnet18",
+    "cspresnet50", "darknet53", "repvgg_a0", "vovnet39a", "ese_vovnet19b_dw", "tinynet_e",
+    "hardcorenas_a", "dpn48b", "selecsls42", "xception41", "lcnet_050", "mixnet_s", "fbnetc_100",
+    "spnasnet_100", "semnasnet_050", "efficientnet_lite0", "tf_efficientnet_b0", "resnetv2_50",
+    "focalnet_tiny_srf", "inception_next_atto", "starnet_s1", "fasternet_t0", "ghostnetv2_100",
+    "rexnet_100", "ecaresnet26t",
+]  # fmt: skip
 OPAQUE = {"resnest14d": {"aten.sum", "aten.softmax"}, "skresnet18": {"aten.stack", "aten.sum"},
           "gcresnet33ts": {"aten.softmax", "aten.matmul"}}  # fmt: skip
 """What cannot be imported whole, with its operators."""

@@ -72,11 +72,11 @@ def follow(
         elif op in ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS"):
             _extend(op, stack)
         elif op in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memo[int(argument)] = stack[-1]
+            memo[int(argument or 0)] = stack[-1]
         elif op == "MEMOIZE":
             memo[len(memo)] = stack[-1]
         elif op in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[int(argument)])
+            stack.append(memo[int(argument or 0)])
         elif op == "GLOBAL":
             stack.append(Name(str(argument).replace(" ", ".")))
         elif op == "STACK_GLOBAL":

@@ -15,7 +15,8 @@ class Opaque(Op):
     """An operator known by name only. It declares no statement, so it cannot be executed, costs nothing that could
     be counted, and is taken to read all of its inputs.
 
-    Inputs: any, one or more. Output: (N, *shape); without a shape there is none, and what stands behind it cannot be checked.
+    Inputs: any, one or more. Output: (N, *shape); without a shape there is none, and what stands behind it cannot be
+    checked.
     Source: ONNX, operators of custom domains.
     """
 

@@ -1,7 +1,7 @@
 """What each operator of aten is here: one function per operator, called as `f(site, *args, **kwargs)`.
 
-Values are Refs, tensors of the module are Constants, everything else is plain; a function raises Unknown for what it does
-not cover, and the operator becomes opaque. Argument order is aten's own (native_functions.yaml).
+Values are Refs, tensors of the module are Constants, everything else is plain; a function raises Unknown for what it
+does not cover, and the operator becomes opaque. Argument order is aten's own (native_functions.yaml).
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def _conv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, pa
 def _convolution(site: Site, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
                  transposed: bool, output_padding: Any, groups: int) -> Ref:  # fmt: skip
     if transposed:
-        return _tconv(site, x, weight, bias, stride, padding, output_padding, groups, dilation)
+        spread: Ref = _tconv(site, x, weight, bias, stride, padding, output_padding, groups, dilation)
+        return spread
     made: Ref = _conv(site, x, weight, bias, stride, padding, dilation, groups)
     return made
 

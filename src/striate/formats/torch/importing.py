@@ -1,6 +1,6 @@
 """The network of a traced module: calls become nodes, tensors become weights, what is unknown becomes opaque.
 
-Decides names: a node with weights has the name of the module that owns them, a module's only call has the module's name,
+Decides names: a node with weights has the name of the module that owns them, a module's only call the module's name,
 one that is called again and again is numbered, and everything else is named after its operation inside the module that
 calls it.
 """
@@ -206,12 +206,12 @@ class _Importer:
         while end + 1 < len(calls) and calls[end + 1].path == call.path:
             end += 1
         (source,) = {v for v in _leaves(call.args) if isinstance(v, Value)}
-        source = self.env.get(source)
+        held = self.env.get(source)
         last = calls[end]
         self.met[call.path] += end - at
-        if not isinstance(source, Ref) or source.spec.shape[1:] != last.shapes[0][1:]:
+        if not isinstance(held, Ref) or held.spec.shape[1:] != last.shapes[0][1:]:
             return False
-        made = self._mapped(last, lambda site: site.node(make(part), source), (), {})
+        made = self._mapped(last, lambda site: site.node(make(part), held), (), {})
         if made is None:
             return False
         self.env[last.makes[0]] = made[0]

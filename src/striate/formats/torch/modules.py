@@ -303,7 +303,8 @@ _WRITERS: dict[str, Callable[[Node, Any, Declaration], Made]] = {
     "crop": _crop, "clip": _clip, "relu": _simple("nn.ReLU"), "relu6": _simple("nn.ReLU6"),
     "leakyrelu": _simple("nn.LeakyReLU", ("slope", "negative_slope", 0.01)),
     "elu": _simple("nn.ELU", ("alpha", "alpha", 1.0)), "selu": _simple("nn.SELU"),
-    "gelu": lambda n, op, d: Made("gelu", "nn.GELU", (Arg("approximate", "tanh" if op.approximate else "none", "none"),)),
+    "gelu": lambda n, op, d: Made(
+        "gelu", "nn.GELU", (Arg("approximate", "tanh" if op.approximate else "none", "none"),)),
     "silu": _simple("nn.SiLU"), "sigmoid": _simple("nn.Sigmoid"), "tanh": _simple("nn.Tanh"),
     "hardsigmoid": _simple("nn.Hardsigmoid"), "hardswish": _simple("nn.Hardswish"),
     "softplus": _simple("nn.Softplus"), "softsign": _simple("nn.Softsign"), "mish": _simple("nn.Mish"),

@@ -1,12 +1,13 @@
 """A network as PyTorch source that a person would have written: named modules, chains as Sequential, blocks as classes.
 
-Blocks of the same form share a class; what differs between them becomes its arguments. Needs no torch. `modules` says how
-one op is written; this file decides how the whole is put together.
+Blocks of the same form share a class; what differs between them becomes its arguments. Needs no torch. `modules` says
+how one op is written; this file decides how the whole is put together.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import keyword
 import re
 import textwrap
@@ -125,7 +126,7 @@ class _Writer:
             if v in self.net.outputs or any(r.name not in names for r in self.net.consumers[v])
         )  # fmt: skip
         items = scope.items
-        linked = all(b.reads == a.makes for a, b in zip(items, items[1:]))
+        linked = all(b.reads == a.makes for a, b in itertools.pairwise(items))
         numbered = bool(scope.path) and all(item.name.isdigit() for item in items)
         scope.sequential = (
             numbered and linked and all(item.chained for item in items) and scope.makes == items[-1].makes
@@ -133,9 +134,8 @@ class _Writer:
         scope.values = tuple(arg for item in items for arg in self._values(item))
         parts = [self._form(item, scope) for item in items]
         scope.skeleton = f"{'sequence' if scope.sequential else 'class'}({';'.join(parts)})"
-        if not scope.sequential and scope.path:
-            if scope.skeleton not in self.classes:
-                self.classes[scope.skeleton] = _Class(self._class_name(scope), scope)
+        if not scope.sequential and scope.path and scope.skeleton not in self.classes:
+            self.classes[scope.skeleton] = _Class(self._class_name(scope), scope)
         return scope
 
     def _values(self, item: _Item) -> tuple[Arg, ...]:
@@ -267,7 +267,7 @@ class _Writer:
             for value in item.reads:
                 if last[value] == at:
                     held.pop(value, None)
-            targets = []
+            targets: list[str] = []
             for value in item.makes:
                 name = next((d for d in dying if d not in held.values() and d not in targets), "")
                 targets.append(name or _fresh(item, set(held.values()) | set(targets)))

@@ -153,7 +153,7 @@ VIEWS = ("view", "reshape", "flatten", "transpose", "permute", "chunk", "split",
 
 
 def _shares_storage(graph: Any) -> bool:
-    """Whether something is written in place through a view, while the viewed is still read: only torch resolves that."""
+    """Whether something is written in place through a view while the viewed is still read: torch resolves that."""
     order = {node: at for at, node in enumerate(graph.nodes)}
     for node in graph.nodes:
         name = _operator(node.target) if node.op == "call_function" else ""
