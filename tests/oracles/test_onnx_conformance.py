@@ -1,7 +1,7 @@
 """ONNX's own backend suite, every case of every operator that is read, on both engines.
 
-A case passes, or tests/oracles/onnx_gaps.toml names it under the reason that the reader gives: a gap that starts to pass,
-or that fails for another reason, is an error here.
+A case passes, or onnx_gaps.toml beside this file names it under the reason that the reader gives: a gap that starts to
+pass, or that fails for another reason, is an error here.
 """
 
 import tomllib
@@ -15,7 +15,7 @@ from oracles.onnx_graph import NAMES, load, shapes
 pytestmark = pytest.mark.onnx
 
 GAPS = {
-    name: (reason)
+    name: reason
     for reason, names in tomllib.loads((Path(__file__).parent / "onnx_gaps.toml").read_text("utf-8")).items()
     for name in names
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from striate.formats.onnx.proto import Call
@@ -28,25 +29,16 @@ class Names:
             self.inputs[name] = self._unique(legal(name) if self._verbatim or len(names) > 1 else "input")
         self._own: dict[Call, str] = {}
         self._paths = {call: module_path(call) for call in calls}
-        for call in calls:
-            if self._verbatim:
-                continue
-            for value in call.inputs:
-                found = PARAMETER.fullmatch(origins.get(value, ""))
-                if found:
-                    self._own[call] = self._unique(
-                        self._parameters_module(legal(found[1]), self._paths[call])
-                    )
-                    break
+        readers = Counter(origins[value] for call in calls for value in {*call.inputs} if value in origins)
+        for call in calls if not self._verbatim else ():
+            tensors = [origins[value] for value in call.inputs if value in origins]
+            owners = [(legal(found[1]), name) for name in tensors if (found := PARAMETER.fullmatch(name))]
+            if owners:
+                self._own[call] = self._unique(_owner(owners, readers, self._paths[call]))
         self._inner = {
             path[:at] for path in {*self._paths.values(), *self._own.values()} for at in _dots(path)
         }
         self._taken: dict[Call, int] = {}
-
-    @staticmethod
-    def _parameters_module(named: str, path: str) -> str:
-        """The module of a parameter. Equal tensors are kept once, under any of their names: then the path is right."""
-        return named if not path or f"{named}.".startswith(f"{path}.") else path
 
     def take(self, call: Call, op: Op) -> str:
         """The name of a call's next node: the first has the call's own."""
@@ -80,6 +72,16 @@ class Names:
             made = f"{name}_{number}"
         self._used.add(made)
         return made
+
+
+def _owner(owners: Sequence[tuple[str, str]], readers: Mapping[str, int], path: str) -> str:
+    """The module that owns a call's parameters. Exporters keep equal tensors once, under any of their names, so a tensor
+    with several readers says nothing where the path is known."""
+    for module, _ in owners:
+        if path and f"{module}.".startswith(f"{path}."):
+            return module
+    alone = [module for module, name in owners if readers[name] == 1]
+    return alone[0] if alone else path or owners[0][0]
 
 
 def legal(name: str) -> str:

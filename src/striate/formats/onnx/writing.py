@@ -140,10 +140,12 @@ class Pen:
 
     def padded(self, x: str, pairs: Sequence[tuple[int, int]], mode: str) -> str:
         """x with padding around its space, by an operator of its own."""
-        words = {ours: theirs for theirs, ours in operators.moves.MODES.items()}
+        words = operators.moves.WRITTEN
         if mode not in words:
             raise OpError(
-                f"padding mode {mode} cannot be written", why="ONNX has no word for it", fix="mode reflect"
+                f"padding mode {mode} cannot be written",
+                why="ONNX has no word for it at opset 17",
+                fix="mode reflect",
             )
         return self.call("Pad", x, self.integers(*self.pads([(0, 0), *pairs])), mode=words[mode])
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MODES = {"constant": "zeros", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 """ONNX's word for what lies beyond the border -> Striate's."""
+WRITTEN = {"zeros": "constant", "reflect": "reflect", "replicate": "edge"}
+"""The words of opset 17."""
 
 
 @reads("Reshape")
@@ -246,15 +248,20 @@ def _write_pad(pen: Pen, op: Any) -> None:
     if any(op.channels) and op.mode != "zeros":
         x = pen.padded(pen.x, pairs, op.mode)
         pen.last(
-            "Pad", x, pen.integers(*pen.pads([tuple(op.channels)])), pen.number(op.value), mode="constant"
+            "Pad",
+            x,
+            pen.integers(*pen.pads([tuple(op.channels), *((0, 0) for _ in pairs)])),
+            pen.number(op.value),
+            mode="constant",
         )
         return
-    words = {ours: theirs for theirs, ours in MODES.items()}
-    if op.mode not in words:
+    if op.mode not in WRITTEN:
         raise OpError(
-            f"padding mode {op.mode} cannot be written", why="ONNX has no word for it", fix="mode reflect"
+            f"padding mode {op.mode} cannot be written",
+            why="ONNX has no word for it at opset 17",
+            fix="mode reflect",
         )
-    pen.last("Pad", pen.x, pen.integers(*pen.pads(sides)), *([last] if last else []), mode=words[op.mode])
+    pen.last("Pad", pen.x, pen.integers(*pen.pads(sides)), *([last] if last else []), mode=WRITTEN[op.mode])
 
 
 @writes("slice")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from striate.diagnostics import OpError
 from striate.formats.onnx.operators.register import reads, writes
 from striate.op import Op
 from striate.ops import pool
@@ -121,8 +122,15 @@ def _tconv(site: Site) -> Value:
 def _write_tconv(pen: Pen, op: Any) -> None:
     rank = len(pen.inputs[0].spatial)
     more = [pen.weight("bias")] if op.bias else []
+    extra = op.per_axis("output_padding", rank)
+    if any(e >= s for e, s in zip(extra, op.per_axis("stride", rank))):
+        raise OpError(
+            f"output padding {max(extra)} cannot be written",
+            why="runtimes of ONNX take less output padding than the stride",
+            fix=f"output padding {min(op.per_axis('stride', rank)) - 1}",
+        )
     named = _window(pen, pen.sides(), dilated=True)
-    named["output_padding"] = list(op.per_axis("output_padding", rank))
+    named["output_padding"] = list(extra)
     pen.last("ConvTranspose", pen.x, pen.weight("weight"), *more, group=op.groups, **named)
 
 
