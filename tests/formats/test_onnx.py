@@ -116,11 +116,8 @@ def test_every_op_runs_elsewhere(word, tmp_path_factory):
         try:
             theirs = onnxruntime.InferenceSession(path, options).run(None, feeds)
         except Exception as error:
-            assert (
-                "NOT_IMPLEMENTED" in str(error)
-                or "Not implemented" in str(error)
-                or "kernel" in str(error).lower()
-            ), error
+            refusals = ("NOT_IMPLEMENTED", "Not implemented", "kernel", "requires axis length")
+            assert any(word in str(error) for word in refusals), error  # what that runtime does not run
             return
         for ours, other in zip(run(case.declaration, case.inputs, case.weights), theirs):
             close(other, ours.astype(np.float32), 1e-4)
@@ -224,11 +221,13 @@ def test_an_export_of_torchvision(name, dynamo, tmp_path):
 
 
 def test_hypothesis_finds_no_chain_that_does_not_come_back(tmp_path):
+    stages = ["conv 3x3 4 pad 1", "bn", "relu", "silu", "gelu", "in", "ln", "dropout", "mish", "maxpool 2 ceil on",
+              "hardsigmoid", "affine 2 1", "clip low 0"]  # fmt: skip
+
     @settings(max_examples=15)
-    @given(st.lists(st.sampled_from(["conv 3x3 4 pad 1", "bn", "relu", "silu", "gelu", "in", "ln", "dropout", "mish",
-                                     "maxpool 2 ceil on", "hardsigmoid", "affine 2 1", "clip low 0"]), max_size=6))  # fmt: skip
-    def holds(stages):
-        net = parse(" -> ".join(["9x9x4", "relu6", *stages]))
+    @given(st.lists(st.sampled_from(stages), max_size=6))
+    def holds(chosen):
+        net = parse(" -> ".join(["9x9x4", "relu6", *chosen]))
         try:
             _ = net.specs
         except StriateError:

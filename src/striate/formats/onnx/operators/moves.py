@@ -247,13 +247,8 @@ def _write_pad(pen: Pen, op: Any) -> None:
     sides = [tuple(op.channels), *pairs]
     if any(op.channels) and op.mode != "zeros":
         x = pen.padded(pen.x, pairs, op.mode)
-        pen.last(
-            "Pad",
-            x,
-            pen.integers(*pen.pads([tuple(op.channels), *((0, 0) for _ in pairs)])),
-            pen.number(op.value),
-            mode="constant",
-        )
+        deep = pen.pads([tuple(op.channels), *((0, 0) for _ in pairs)])
+        pen.last("Pad", x, pen.integers(*deep), pen.number(op.value), mode="constant")
         return
     if op.mode not in WRITTEN:
         raise OpError(
