@@ -1,8 +1,8 @@
 """PyTorch's state dicts, `.pth`: read without torch and without executing a pickle, and written.
 
-Decides which calls mean a tensor; everything else that a file asks for is refused by name. Both layouts are read: the zip
-archive (since PyTorch 1.6) and the stream before it. A file cannot make more of itself than it holds: entries are stored
-uncompressed, tensors lie inside their storage.
+Decides which calls mean a tensor; everything else that a file asks for is refused by name. Both layouts are read: the
+zip archive (since PyTorch 1.6) and the stream before it. A file cannot make more of itself than it holds: entries are
+stored uncompressed, tensors lie inside their storage.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """PyTorch modules in: traced by torch.export (torch.fx where that fails), operator by operator.
 
-`tracing` turns a module into calls of aten operators; `aten` says, in one place, what each operator is here;
-`importing` builds the network, with opaque nodes where nothing is known. torch is imported when a module is read, never before.
+`tracing` turns a module into calls of aten operators; `aten` and `moves` say what each operator is here; `importing`
+builds the network, with opaque nodes where nothing is known. torch is imported when a module is read, never before.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ does not cover, and the operator becomes opaque. Argument order is aten's own (n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.formats.torch.tracing import STOCHASTIC, Constant
@@ -17,7 +17,6 @@ from striate.ops import merge, norm, pool, regularise, reshape
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.linear import Linear
 from striate.ops.scalar import Affine, Clip
-from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
     from striate.formats.torch.importing import Ref, Site
@@ -46,7 +45,8 @@ def need(condition: Any) -> None:
         raise Unknown
 
 
-def _ref(x: Any) -> Ref:
+def ref(x: Any) -> Ref:
+    """x, which is a value of the network."""
     from striate.formats.torch.importing import Ref
 
     need(isinstance(x, Ref))
@@ -77,7 +77,7 @@ def _conv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, pa
         sides = _pairs(padding, rank)
     op = Conv(filters, kernel=tuple(kernel), stride=_pairs(stride, rank), padding=sides,
               dilation=_pairs(dilation, rank), groups=groups, bias=bias is not None)  # fmt: skip
-    return site.node(op, _ref(x), weight=weight, bias=bias)
+    return site.node(op, ref(x), weight=weight, bias=bias)
 
 
 @maps("convolution")
@@ -99,13 +99,13 @@ def _tconv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, p
     op = ConvTranspose(each * groups, kernel=tuple(kernel), stride=_pairs(stride, rank), padding=_pairs(padding, rank),
                        output_padding=_pairs(output_padding, rank), dilation=_pairs(dilation, rank), groups=groups,
                        bias=bias is not None)  # fmt: skip
-    return site.node(op, _ref(x), weight=weight, bias=bias)
+    return site.node(op, ref(x), weight=weight, bias=bias)
 
 
 @maps("linear")
 def _linear(site: Site, x: Any, weight: Any, bias: Any = None) -> Ref:
     need(isinstance(weight, Constant) and weight.tensor.ndim == 2)
-    return site.node(Linear(weight.tensor.shape[0], bias=bias is not None), _ref(x), weight=weight, bias=bias)
+    return site.node(Linear(weight.tensor.shape[0], bias=bias is not None), ref(x), weight=weight, bias=bias)
 
 
 @maps("addmm")
@@ -127,7 +127,7 @@ def _pool(cls: Any, **more: str) -> Rule:
     """A sliding pool: kernel and stride, then what `more` says of the remaining arguments."""
 
     def rule(site: Site, x: Any, kernel: Any, stride: Any = (), *rest: Any, **named: Any) -> Ref:
-        value = _ref(x)
+        value = ref(x)
         rank = len(value.spec.spatial)
         given = dict(zip(more, rest)) | named
         need(given.pop("divisor_override", None) is None)
@@ -157,7 +157,7 @@ for _rank in (1, 2, 3):
 
 def _adaptive(whole: Any, parts: Any) -> Rule:
     def rule(site: Site, x: Any, size: Any) -> Ref:
-        value = _ref(x)
+        value = ref(x)
         sizes = _pairs(size, len(value.spec.spatial))
         return site.node(whole() if set(sizes) == {1} else parts(sizes), value)
 
@@ -173,7 +173,7 @@ def _global(cls: Any) -> Rule:
     """A mean or maximum over all spatial axes, wherever they stand."""
 
     def rule(site: Site, x: Any, dims: Any = (), keepdim: bool = False, **_: Any) -> Ref:
-        value = _ref(x)
+        value = ref(x)
         spec = value.spec
         at = {d % len(spec.axes) for d in ((dims,) if isinstance(dims, int) else dims)}
         need(spec.spatial_axes and {spec.axes[d] for d in at} == set(spec.spatial_axes))
@@ -215,14 +215,14 @@ def _bn(site: Site, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, tr
     need(not training and isinstance(mean, Constant))
     weight, bias = _filled(weight, bias, mean, mean.tensor.shape)
     op = norm.BatchNorm(eps=eps, momentum=momentum, affine=weight is not None)
-    return site.node(op, _ref(x), weight=weight, bias=bias, running_mean=mean, running_var=variance)
+    return site.node(op, ref(x), weight=weight, bias=bias, running_mean=mean, running_var=variance)
 
 
 @maps("group_norm")
 def _gn(
     site: Site, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
 ) -> Ref:
-    value = _ref(x)
+    value = ref(x)
     weight, bias = _filled(weight, bias, None, (value.spec.channels,))
     op = norm.GroupNorm(groups, eps=eps, affine=weight is not None)
     return site.node(op, value, weight=weight, bias=bias)
@@ -233,14 +233,14 @@ def _in(site: Site, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, ba
         eps: float, *_: Any) -> Ref:  # fmt: skip
     need(batch_statistics)
     op = norm.InstanceNorm(eps=eps, affine=weight is not None)
-    return site.node(op, _ref(x), weight=weight, bias=bias)
+    return site.node(op, ref(x), weight=weight, bias=bias)
 
 
 @maps("layer_norm")
 def _ln(
     site: Site, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
 ) -> Ref:
-    value = _ref(x)
+    value = ref(x)
     weight, bias = _filled(weight, bias, None, tuple(shape))
     if len(shape) == len(value.spec.axes) - 1 and len(shape) > 1:
         kind = "all"
@@ -257,7 +257,7 @@ def _ln(
 
 def _pointwise(cls: Any, *fields: str) -> Rule:
     def rule(site: Site, x: Any, *args: Any, **_: Any) -> Ref:
-        return site.node(cls(**dict(zip(fields, args))), _ref(x))
+        return site.node(cls(**dict(zip(fields, args))), ref(x))
 
     return rule
 
@@ -279,19 +279,19 @@ OPERATORS |= {
 
 @maps("gelu")
 def _gelu(site: Site, x: Any, approximate: str = "none") -> Ref:
-    return site.node(act.Gelu(approximate == "tanh"), _ref(x))
+    return site.node(act.Gelu(approximate == "tanh"), ref(x))
 
 
 @maps("elu", "celu")
 def _elu(site: Site, x: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Ref:
     need(scale == input_scale == 1)
-    return site.node(act.Elu(alpha), _ref(x))
+    return site.node(act.Elu(alpha), ref(x))
 
 
 @maps("softplus")
 def _softplus(site: Site, x: Any, beta: float = 1.0, _threshold: float = 20.0) -> Ref:
     need(beta == 1)
-    return site.node(act.Softplus(), _ref(x))
+    return site.node(act.Softplus(), ref(x))
 
 
 @maps("clamp", "hardtanh", "clamp_min")
@@ -299,18 +299,18 @@ def _clamp(site: Site, x: Any, low: Any = None, high: Any = None, *, min: Any = 
     bounds = (low if low is not None else min, high if high is not None else max)
     need(all(bound is None or isinstance(bound, int | float) for bound in bounds))
     usual: dict[Any, Op] = {(0, None): act.Relu(), (0, 6): act.Relu6()}
-    return site.node(usual.get(bounds) or Clip(*bounds), _ref(x))
+    return site.node(usual.get(bounds) or Clip(*bounds), ref(x))
 
 
 @maps("prelu")
 def _prelu(site: Site, x: Any, weight: Any) -> Ref:
     need(isinstance(weight, Constant))
-    return site.node(act.Prelu("each" if weight.tensor.numel() > 1 else "shared"), _ref(x), weight=weight)
+    return site.node(act.Prelu("each" if weight.tensor.numel() > 1 else "shared"), ref(x), weight=weight)
 
 
 def _along_channels(cls: Any) -> Rule:
     def rule(site: Site, x: Any, dim: int, *_: Any, **__: Any) -> Ref:
-        value = _ref(x)
+        value = ref(x)
         need(value.spec.axes[dim] == "C")
         return site.node(cls(), value)
 
@@ -330,7 +330,7 @@ OPERATORS |= {
 @maps("dropout")
 def _dropout(site: Site, x: Any, rate: float = 0.5, *_: Any) -> Ref:
     cls = regularise.StochasticDepth if site.module in STOCHASTIC else regularise.Dropout
-    return site.node(cls(rate), _ref(x))
+    return site.node(cls(rate), ref(x))
 
 
 @maps("alias", "detach", "contiguous", "clone", "to", "_to_copy", "lift_fresh_copy", "feature_dropout", "type_as",
@@ -352,7 +352,7 @@ def _number(y: Any) -> float | None:
 
 
 def _affine(site: Site, x: Any, factor: float, offset: float = 0.0) -> Ref:
-    value = _ref(x)
+    value = ref(x)
     need(math.isfinite(factor) and math.isfinite(offset))
     return value if (factor, offset) == (1.0, 0.0) else site.node(Affine(factor, offset), value)
 
@@ -368,8 +368,8 @@ def _add(site: Site, x: Any, y: Any, *, alpha: float = 1) -> Ref:
         x, y = _affine(site, y, float(alpha)), x
         alpha = 1
     if isinstance(y, Constant):
-        return _tensor(site, _ref(x), "bias", Constant(y.tensor * alpha, y.name))
-    return site.node(merge.Add(), _ref(x), _affine(site, y, float(alpha)))
+        return _tensor(site, ref(x), "bias", Constant(y.tensor * alpha, y.name))
+    return site.node(merge.Add(), ref(x), _affine(site, y, float(alpha)))
 
 
 @maps("sub")
@@ -394,8 +394,8 @@ def _mul(site: Site, x: Any, y: Any) -> Ref:
     if (factor := _number(y)) is not None:
         return _affine(site, x, factor)
     if isinstance(y, Constant):
-        return _layer_scale(site, _ref(x), y)
-    return site.node(merge.Multiply(), _ref(x), _ref(y))
+        return _layer_scale(site, ref(x), y)
+    return site.node(merge.Multiply(), ref(x), ref(y))
 
 
 def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
@@ -421,179 +421,11 @@ def _tensor(site: Site, x: Ref, name: str, held: Constant) -> Ref:
 @maps("div", "true_divide")
 def _div(site: Site, x: Any, y: Any) -> Ref:
     if isinstance(y, Constant) and y.tensor.numel() > 1:
-        return _tensor(site, _ref(x), "weight", Constant(1 / y.tensor, y.name))
+        return _tensor(site, ref(x), "weight", Constant(1 / y.tensor, y.name))
     divisor = _number(y)
     need(divisor)
     assert divisor is not None
     return _affine(site, x, 1.0 / divisor)
-
-
-# ---------------------------------------------------------------------------------------------------- shapes
-
-
-def _shaped(site: Site, x: Any, *_: Any, **__: Any) -> Any:
-    """The same numbers under the shape that torch says."""
-    value = _ref(x)
-    shape = site.shape[1:]
-    if shape == value.spec.shape[1:]:
-        return value
-    return site.node(reshape.Flatten() if len(shape) == 1 else reshape.Reshape(shape), value)
-
-
-OPERATORS |= dict.fromkeys(
-    ("view", "reshape", "flatten", "squeeze", "unsqueeze", "unflatten", "_unsafe_view", "view_as", "reshape_as"),
-    _shaped,
-)  # fmt: skip
-
-
-@maps("permute")
-def _permute(site: Site, x: Any, order: Any) -> Ref:
-    value = _ref(x)
-    axes = value.spec.axes
-    places = [d % len(axes) for d in order]
-    need(places[0] == 0)
-    letters = "".join(axes[d] for d in places[1:])
-    return value if letters == "".join(axes[1:]) else site.node(reshape.Permute(letters), value)
-
-
-@maps("transpose", "swapaxes")
-def _transpose(site: Site, x: Any, one: int, other: int) -> Ref:
-    order = list(range(len(_ref(x).spec.axes)))
-    order[one], order[other] = order[other], order[one]
-    return _permute(site, x, order)  # type: ignore[no-any-return]
-
-
-@maps("movedim")
-def _movedim(site: Site, x: Any, source: Any, target: Any) -> Ref:
-    rank = len(_ref(x).spec.axes)
-    need(isinstance(source, int) and isinstance(target, int))
-    order = [d for d in range(rank) if d != source % rank]
-    order.insert(target % rank, source % rank)
-    return _permute(site, x, order)  # type: ignore[no-any-return]
-
-
-@maps("cat", "concat")
-def _cat(site: Site, parts: Any, dim: int = 0) -> Ref:
-    values = [_ref(part) for part in parts]
-    axis = values[0].spec.axes[dim]
-    need(axis != "N")
-    return values[0] if len(values) == 1 else site.node(merge.Concat(axis), *values)
-
-
-@maps("slice", "narrow")
-def _slice(site: Site, x: Any, dim: int = 0, start: Any = None, stop: Any = None, step: int = 1) -> Ref:
-    value = _ref(x)
-    if site.operator == "narrow":
-        stop = start + stop
-    axis, size = value.spec.axes[dim], value.spec.shape[dim]
-    start, stop = start or 0, None if stop is None or stop >= size else stop
-    if (start, step) == (0, 1) and (stop is None or axis == "N"):
-        return value
-    need(axis != "N")
-    return site.node(reshape.Slice(axis, start=start, stop=stop, step=step), value)
-
-
-@maps("select")
-def _select(site: Site, x: Any, dim: int, at: int) -> Any:
-    stop = None if at == -1 else at + 1
-    return _shaped(site, _slice(site, x, dim, at, stop))
-
-
-@maps("chunk", "split", "split_with_sizes", "tensor_split")
-def _split(site: Site, x: Any, _parts: Any, dim: int = 0) -> Any:
-    """The sizes are read off what torch makes."""
-    value = _ref(x)
-    axis = value.spec.axes[dim]
-    sizes = [shape[dim] for shape in site.shapes]
-    need(axis != "N")
-    if len(sizes) == 1:
-        return [value]
-    if axis == "C":
-        equal = len(set(sizes)) == 1
-        op = reshape.Split(len(sizes)) if equal else reshape.Split(len(sizes), sizes=tuple(sizes))
-        return site.nodes(op, value)
-    ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
-    return [
-        site.node(reshape.Slice(axis, start=end - size, stop=None if end == ends[-1] else end), value)
-        for end, size in zip(ends, sizes)
-    ]
-
-
-@maps("unbind")
-def _unbind(site: Site, x: Any, dim: int = 0) -> Any:
-    value = _ref(x)
-    return [_shaped(site, _slice(site, value, dim, k, k + 1)) for k in range(value.spec.shape[dim])]
-
-
-@maps("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
-      "replication_pad2d", "replication_pad3d", "_pad_circular")  # fmt: skip
-def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
-    mode, fill = "constant", 0.0
-    match site.operator.split("_")[0]:
-        case "pad":
-            found = dict(zip(("mode", "value"), rest)) | named
-            mode, fill = found.get("mode", "constant"), found.get("value") or 0.0
-        case "constant":
-            fill = rest[0] if rest else named.get("value", 0.0)
-        case "reflection":
-            mode = "reflect"
-        case "replication":
-            mode = "replicate"
-        case _:
-            mode = "circular"
-    value = _ref(x)
-    need(value.spec.axes[1] == "C" and value.spec.spatial)
-    for k, (before, after) in enumerate(zip(sides[::2], sides[1::2])):
-        if before < 0 or after < 0:  # cut first
-            dim = len(value.spec.axes) - 1 - k
-            value = _slice(site, value, dim, max(-before, 0), value.spec.shape[dim] + min(after, 0))
-    sides = [max(side, 0) for side in sides]
-    rank = len(value.spec.spatial)
-    pairs = [(int(a), int(b)) for a, b in zip(sides[::2], sides[1::2])][::-1]
-    pairs = [(0, 0)] * (rank - len(pairs)) + pairs
-    deep = pairs[-rank - 1] if len(pairs) > rank else (0, 0)
-    need(len(pairs) <= rank + 1 and (not any(deep) or (mode == "constant" and not fill)))
-    if not any(any(pair) for pair in pairs):
-        return value
-    modes = {"constant": "zeros"}.get(mode, mode)
-    op = reshape.Pad(tuple(pairs[-rank:]), mode=modes, value=float(fill), channels=deep)
-    return site.node(op, value)
-
-
-@maps("channel_shuffle", "native_channel_shuffle")
-def _channel_shuffle(site: Site, x: Any, groups: int) -> Ref:
-    return site.node(reshape.ChannelShuffle(groups), _ref(x))
-
-
-@maps("pixel_shuffle")
-def _pixel_shuffle(site: Site, x: Any, factor: int) -> Ref:
-    return site.node(reshape.PixelShuffle(factor), _ref(x))
-
-
-@maps("pixel_unshuffle")
-def _pixel_unshuffle(site: Site, x: Any, factor: int) -> Ref:
-    return site.node(reshape.PixelUnshuffle(factor), _ref(x))
-
-
-def _upsample(method: str) -> Rule:
-    def rule(site: Site, x: Any, size: Any, *rest: Any, **named: Any) -> Ref:
-        value = _ref(x)
-        corners = bool(rest[0]) if method == "bilinear" else False
-        factors = [f for r in (rest[1:] if method == "bilinear" else rest, named.values())
-                   for f in (r if not isinstance(r, Mapping) else ())]  # fmt: skip
-        scales = [f for factor in factors for f in (factor if isinstance(factor, tuple) else (factor,)) if f]
-        if size is None or (scales and len(set(scales)) == 1 and not corners):
-            need(len(set(scales)) == 1)
-            return site.node(Upsample(scale=float(scales[0]), method=method, align_corners=corners), value)
-        return site.node(Upsample(size=site.shape[2:], method=method, align_corners=corners), value)
-
-    return rule
-
-
-for _name in ("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"):
-    OPERATORS[_name] = _upsample("nearest")
-for _name in ("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"):
-    OPERATORS[_name] = _upsample("bilinear")
 
 
 # ---------------------------------------------------------------------------------------------------- whole modules

@@ -16,6 +16,7 @@ import torch
 
 from striate.diagnostics import FormatError, StriateError
 from striate.formats.tidy import tidy
+from striate.formats.torch import moves  # noqa: F401 (its operators are known then)
 from striate.formats.torch.aten import MODULES, OPERATORS, Unknown
 from striate.formats.torch.tracing import Call, Constant, Trace, Value
 from striate.network import Network, Node, declare

@@ -1,0 +1,178 @@
+"""What the operators of aten that only move numbers are here; `aten` has the others and says how they are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from striate.formats.torch.aten import OPERATORS, Rule, maps, need, ref
+from striate.ops import merge, reshape
+from striate.ops.upsample import Upsample
+
+if TYPE_CHECKING:
+    from striate.formats.torch.importing import Ref, Site
+
+
+def _shaped(site: Site, x: Any, *_: Any, **__: Any) -> Any:
+    """The same numbers under the shape that torch says."""
+    value = ref(x)
+    shape = site.shape[1:]
+    if shape == value.spec.shape[1:]:
+        return value
+    return site.node(reshape.Flatten() if len(shape) == 1 else reshape.Reshape(shape), value)
+
+
+OPERATORS |= dict.fromkeys(
+    ("view", "reshape", "flatten", "squeeze", "unsqueeze", "unflatten", "_unsafe_view", "view_as", "reshape_as"),
+    _shaped,
+)  # fmt: skip
+
+
+@maps("permute")
+def _permute(site: Site, x: Any, order: Any) -> Ref:
+    value = ref(x)
+    axes = value.spec.axes
+    places = [d % len(axes) for d in order]
+    need(places[0] == 0)
+    letters = "".join(axes[d] for d in places[1:])
+    return value if letters == "".join(axes[1:]) else site.node(reshape.Permute(letters), value)
+
+
+@maps("transpose", "swapaxes")
+def _transpose(site: Site, x: Any, one: int, other: int) -> Ref:
+    order = list(range(len(ref(x).spec.axes)))
+    order[one], order[other] = order[other], order[one]
+    return _permute(site, x, order)  # type: ignore[no-any-return]
+
+
+@maps("movedim")
+def _movedim(site: Site, x: Any, source: Any, target: Any) -> Ref:
+    rank = len(ref(x).spec.axes)
+    need(isinstance(source, int) and isinstance(target, int))
+    order = [d for d in range(rank) if d != source % rank]
+    order.insert(target % rank, source % rank)
+    return _permute(site, x, order)  # type: ignore[no-any-return]
+
+
+@maps("cat", "concat")
+def _cat(site: Site, parts: Any, dim: int = 0) -> Ref:
+    values = [ref(part) for part in parts]
+    axis = values[0].spec.axes[dim]
+    need(axis != "N")
+    return values[0] if len(values) == 1 else site.node(merge.Concat(axis), *values)
+
+
+@maps("slice", "narrow")
+def _slice(site: Site, x: Any, dim: int = 0, start: Any = None, stop: Any = None, step: int = 1) -> Ref:
+    value = ref(x)
+    if site.operator == "narrow":
+        stop = start + stop
+    axis, size = value.spec.axes[dim], value.spec.shape[dim]
+    start, stop = start or 0, None if stop is None or stop >= size else stop
+    if (start, step) == (0, 1) and (stop is None or axis == "N"):
+        return value
+    need(axis != "N")
+    return site.node(reshape.Slice(axis, start=start, stop=stop, step=step), value)
+
+
+@maps("select")
+def _select(site: Site, x: Any, dim: int, at: int) -> Any:
+    stop = None if at == -1 else at + 1
+    return _shaped(site, _slice(site, x, dim, at, stop))
+
+
+@maps("chunk", "split", "split_with_sizes", "tensor_split")
+def _split(site: Site, x: Any, _parts: Any, dim: int = 0) -> Any:
+    """The sizes are read off what torch makes."""
+    value = ref(x)
+    axis = value.spec.axes[dim]
+    sizes = [shape[dim] for shape in site.shapes]
+    need(axis != "N")
+    if len(sizes) == 1:
+        return [value]
+    if axis == "C":
+        equal = len(set(sizes)) == 1
+        op = reshape.Split(len(sizes)) if equal else reshape.Split(len(sizes), sizes=tuple(sizes))
+        return site.nodes(op, value)
+    ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+    return [
+        site.node(reshape.Slice(axis, start=end - size, stop=None if end == ends[-1] else end), value)
+        for end, size in zip(ends, sizes)
+    ]
+
+
+@maps("unbind")
+def _unbind(site: Site, x: Any, dim: int = 0) -> Any:
+    value = ref(x)
+    return [_shaped(site, _slice(site, value, dim, k, k + 1)) for k in range(value.spec.shape[dim])]
+
+
+@maps("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
+      "replication_pad2d", "replication_pad3d", "_pad_circular")  # fmt: skip
+def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
+    mode, fill = "constant", 0.0
+    match site.operator.split("_")[0]:
+        case "pad":
+            found = dict(zip(("mode", "value"), rest)) | named
+            mode, fill = found.get("mode", "constant"), found.get("value") or 0.0
+        case "constant":
+            fill = rest[0] if rest else named.get("value", 0.0)
+        case "reflection":
+            mode = "reflect"
+        case "replication":
+            mode = "replicate"
+        case _:
+            mode = "circular"
+    value = ref(x)
+    need(value.spec.axes[1] == "C" and value.spec.spatial)
+    for k, (before, after) in enumerate(zip(sides[::2], sides[1::2])):
+        if before < 0 or after < 0:  # cut first
+            dim = len(value.spec.axes) - 1 - k
+            value = _slice(site, value, dim, max(-before, 0), value.spec.shape[dim] + min(after, 0))
+    sides = [max(side, 0) for side in sides]
+    rank = len(value.spec.spatial)
+    pairs = [(int(a), int(b)) for a, b in zip(sides[::2], sides[1::2])][::-1]
+    pairs = [(0, 0)] * (rank - len(pairs)) + pairs
+    deep = pairs[-rank - 1] if len(pairs) > rank else (0, 0)
+    need(len(pairs) <= rank + 1 and (not any(deep) or (mode == "constant" and not fill)))
+    if not any(any(pair) for pair in pairs):
+        return value
+    modes = {"constant": "zeros"}.get(mode, mode)
+    op = reshape.Pad(tuple(pairs[-rank:]), mode=modes, value=float(fill), channels=deep)
+    return site.node(op, value)
+
+
+@maps("channel_shuffle", "native_channel_shuffle")
+def _channel_shuffle(site: Site, x: Any, groups: int) -> Ref:
+    return site.node(reshape.ChannelShuffle(groups), ref(x))
+
+
+@maps("pixel_shuffle")
+def _pixel_shuffle(site: Site, x: Any, factor: int) -> Ref:
+    return site.node(reshape.PixelShuffle(factor), ref(x))
+
+
+@maps("pixel_unshuffle")
+def _pixel_unshuffle(site: Site, x: Any, factor: int) -> Ref:
+    return site.node(reshape.PixelUnshuffle(factor), ref(x))
+
+
+def _upsample(method: str) -> Rule:
+    def rule(site: Site, x: Any, size: Any, *rest: Any, **named: Any) -> Ref:
+        value = ref(x)
+        corners = bool(rest[0]) if method == "bilinear" else False
+        factors = [f for r in (rest[1:] if method == "bilinear" else rest, named.values())
+                   for f in (r if not isinstance(r, Mapping) else ())]  # fmt: skip
+        scales = [f for factor in factors for f in (factor if isinstance(factor, tuple) else (factor,)) if f]
+        if size is None or (scales and len(set(scales)) == 1 and not corners):
+            need(len(set(scales)) == 1)
+            return site.node(Upsample(scale=float(scales[0]), method=method, align_corners=corners), value)
+        return site.node(Upsample(size=site.shape[2:], method=method, align_corners=corners), value)
+
+    return rule
+
+
+for _name in ("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"):
+    OPERATORS[_name] = _upsample("nearest")
+for _name in ("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"):
+    OPERATORS[_name] = _upsample("bilinear")
