@@ -150,8 +150,8 @@ net = Mine()
         ("from striate import parse\nnet = parse('8x8 -> cnov')", "", NotationError, "'conv'"),
         ("from striate.ops import Conv\nConv(kernel=0)", "", OpError, "mine.py:2"),
         ("from striate import Builder\nnet = Builder('x')", "", StriateError, ""),
-        (TORCH, "", FormatError, "torch.nn.Module"),
-        (TORCH, ":Mine", FormatError, "torch.nn.Module"),
+        (TORCH, "", StriateError, "torch"),
+        (TORCH, ":Mine", StriateError, "torch"),
     ],
 )
 def test_a_python_file_without_a_network(write, text, attribute, kind, says):

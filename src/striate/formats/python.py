@@ -140,7 +140,11 @@ def _look_up(module: ModuleType, attribute: str, name: str) -> Any:
 def _candidates(module: ModuleType) -> list[str]:
     """Names of the networks of a module; when it has none, of its own functions that need no argument."""
     public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
-    found = [name for name, value in public.items() if isinstance(value, Network | Builder) or (_is_torch(value) and not isinstance(value, type))]
+    found = [
+        name
+        for name, value in public.items()
+        if isinstance(value, Network | Builder) or (_is_torch(value) and not isinstance(value, type))
+    ]
     return found or [
         name
         for name, value in public.items()

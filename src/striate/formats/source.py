@@ -62,8 +62,6 @@ def load(source: str | Path, input: Size | None = None) -> Network:
     return _from_catalogue(text, input)
 
 
-
-
 def _from_catalogue(text: str, input: Size | None) -> Network:
     from striate.models import catalogue
 
@@ -111,7 +109,10 @@ def _unknown(text: str, error: StriateError) -> StriateError:
         )
     if "/" in text or "\\" in text:
         return SourceError(
-            f"there is no file {text}", where=text, why="no such path", fix="a path to a .toml, .onnx or .py file"
+            f"there is no file {text}",
+            where=text,
+            why="no such path",
+            fix="a path to a .toml, .onnx or .py file",
         )
     if "." in text:
         return SourceError(

@@ -46,10 +46,11 @@ def require() -> None:
 
 def usual_input(module: Any) -> tuple[int, ...]:
     """The input (C, H, W) that a module seems made for: what timm says, else its first layer's channels at 224x224."""
+    require()
     said = (getattr(module, "default_cfg", None) or {}).get("input_size")
     if said:
         return tuple(said)
-    for part in module.modules():
+    for part in getattr(module, "modules", tuple)():
         if hasattr(part, "in_channels"):
             rank = len(getattr(part, "kernel_size", (1, 1)))
             return (part.in_channels, *(224,) * rank)
