@@ -7,10 +7,11 @@ builds the network, with opaque nodes where nothing is known. torch is imported 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from striate.diagnostics import MissingExtraError
+from striate.diagnostics import MissingExtraError, UsageError
 from striate.network import Network
 
 __all__ = ["from_torch", "usual_input"]
@@ -47,6 +48,12 @@ def require() -> None:
 def usual_input(module: Any) -> tuple[int, ...]:
     """The input (C, H, W) that a module seems made for: what timm says, else its first layer's channels at 224x224."""
     require()
+    if "torch" not in sys.modules:  # who has a module has imported it
+        raise UsageError(
+            f"{type(module).__name__} is no torch.nn.Module",
+            why="what is read is a module and its parts",
+            fix="give such as torchvision.models.resnet18()",
+        )
     said = (getattr(module, "default_cfg", None) or {}).get("input_size")
     if said:
         return tuple(said)
