@@ -75,8 +75,10 @@ class Names:
 
 
 def _owner(owners: Sequence[tuple[str, str]], readers: Mapping[str, int], path: str) -> str:
-    """The module that owns a call's parameters. Exporters keep equal tensors once, under any of their names, so a tensor
-    with several readers says nothing where the path is known."""
+    """The module that owns a call's parameters.
+
+    Exporters keep equal tensors once, under any of their names: a tensor with several readers says nothing.
+    """
     for module, _ in owners:
         if path and f"{module}.".startswith(f"{path}."):
             return module

@@ -172,13 +172,13 @@ def note(node: Node) -> str:
 def save(path: Path, net: Network, weights: Mapping[str, Array]) -> None:
     """Write the file; raises OpError for a node that ONNX cannot say, naming it."""
     onnx = package()
-    made = model(onnx, net, weights)
-    if made.ByteSize() > MAX_BYTES:
+    if 4 * sum(parameter.elements for parameter in net.parameters.values()) > MAX_BYTES - 2**20:
         raise OpError(
             f"{net.name} has more than 2 GB of weights",
-            why="an ONNX file holds at most 2 GB",
+            why="an ONNX file holds at most 2 GB, as every protobuf message",
             fix="write .safetensors",
         )
+    made = model(onnx, net, weights)
     write_aside(path, made.SerializeToString())
 
 
