@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +24,8 @@ from striate.weights import let_go
 
 Array = NDArray[Any]
 
+HEAVY = 8 << 20
+"""Bytes of packed weights from which on threads share the packing."""
 SMALL = 1 << 15
 """Bytes of a batch or a result up to which it is copied."""
 
@@ -104,11 +108,18 @@ class Bound(Memory):
     def _recorded(self) -> list[Array]:
         """Each step's record; the turns of one step share it."""
         made: dict[Callable[[Memory], Array], Array] = {}
-        for step in self.plan.steps:
-            if step.record not in made:
-                made[step.record] = aligned.copied(step.record(self), self._allocate)
-                for array in step.unit.weights.values():  # packed by now
-                    let_go(array)
+        waiting = list({step.record: step for step in self.plan.steps}.values())
+
+        def work() -> None:
+            with contextlib.suppress(IndexError):
+                while True:
+                    step = waiting.pop()
+                    made[step.record] = aligned.copied(step.record(self), self._allocate)
+                    for array in step.unit.weights.values():  # packed by now
+                        let_go(array)
+
+        weights = sum(step.weights for step in waiting)
+        each(work, self.plan.context.threads if weights >= HEAVY else 1)
         return [made[step.record] for step in self.plan.steps]
 
     def _bind(self) -> list[tuple[str | None, Array, int]]:
@@ -218,3 +229,23 @@ def _lying(value: Value) -> tuple[tuple[int, ...], list[int] | None]:
     order = sorted(range(len(roles)), key=lambda axis: (roles[axis] != "n", roles[axis] != "c"))
     back = None if order == sorted(order) else [order.index(axis) for axis in range(len(order))]
     return tuple(value.shape[axis] for axis in order), back
+
+
+def each(work: Callable[[], None], threads: int) -> None:
+    """Do the same work on some threads, this one among them; the first error is raised here."""
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # raised below, by the thread that asked
+            errors.append(error)
+
+    helpers = [threading.Thread(target=guarded) for _ in range(threads - 1)]
+    for helper in helpers:
+        helper.start()
+    guarded()
+    for helper in helpers:
+        helper.join()
+    if errors:
+        raise errors[0]
