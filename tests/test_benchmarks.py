@@ -11,7 +11,6 @@ import pytest
 from striate.peers import timing
 
 ROOT = Path(__file__).parents[1]
-REFERENCE = ROOT / "bench" / "reference" / "analysis.json"
 
 
 @pytest.fixture
@@ -23,11 +22,36 @@ def bench(monkeypatch):
         del sys.modules[name]
 
 
-def test_page_prints_the_reference_run(bench, golden):
+def reference(name):
+    return json.loads((ROOT / "bench" / "reference" / f"{name}.json").read_text("utf-8"))
+
+
+def filled(page, sections):
+    """The page with each section between its marks replaced."""
+    for name, text in sections.items():
+        begin, end = (re.search(rf"<!-- {word}: {re.escape(name)}.*?-->", page) for word in ("begin", "end"))
+        page = f"{page[: begin.end()]}\n{text}\n{page[end.start() :]}"
+    return page
+
+
+def test_page_prints_the_reference_runs(bench, golden):
+    comparison = bench("comparison")
+    sections = {
+        "bench/reference/analysis.json": bench("record").markdown(reference("analysis")),
+        "bench/reference/inference.json": comparison.summary(reference("inference")),
+    }
     page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
-    table = bench("record").markdown(json.loads(REFERENCE.read_text("utf-8")))
-    begin, end = (re.search(rf"<!-- {word}.*?-->", page) for word in ("begin", "end"))
-    golden("../../docs/benchmarks.md", f"{page[: begin.end()]}\n{table}\n{page[end.start() :]}")
+    golden("../../docs/benchmarks.md", filled(page, sections))
+
+
+def test_readme_prints_the_reference_run(bench, golden):
+    table = bench("comparison").readme(reference("inference"))
+    page = (ROOT / "README.md").read_text("utf-8")
+    golden("../../README.md", filled(page, {"bench/reference/inference.json": table}))
+
+
+def test_chart_shows_the_reference_run(bench, golden):
+    golden("../../docs/inference.svg", bench("chart").svg(reference("inference")))
 
 
 def test_quartiles_of_samples(bench):
@@ -119,14 +143,14 @@ def inference(bench, monkeypatch):
     return module
 
 
-def test_striate_is_compared_with_the_best(inference):
-    network, layer = inference.comparisons(RUN)
+def test_striate_is_compared_with_the_best(bench):
+    network, layer = bench("comparison").comparisons(RUN)
     assert network == ["resnet18", "8", "1", "100", "320", "ncnn", "150", "1.50", "2.0", "no"]
     assert layer[-3:] == ["2.00", "", ""]
 
 
-def test_what_a_run_notes(inference):
-    limits, errors, left_out = inference.notes(RUN)
+def test_what_a_run_notes(bench):
+    limits, errors, left_out = bench("comparison").notes(RUN)
     assert "not measured (no)" in limits and "MNN 2e-05" in errors
     assert left_out == "Left out: MNN in c; d: wrong"
 

@@ -91,13 +91,18 @@ def notes(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"Left out: {TOOLS[tool].label if tool in TOOLS else tool} in {'; '.join(cases)}: {why}"
 
 
-def page(run: Mapping[str, Any]) -> str:
-    """The run as a section of a page."""
+def summary(run: Mapping[str, Any]) -> str:
+    """The machine, what is to be said of the run, and Striate beside the best other tool."""
     lines = list(comparisons(run))
     blocks = [record.heading(run), "\n".join(f"- {note}" for note in notes(run))]
     if lines:
         blocks.append(record.markdown_table(TITLES, *lines))
-    return "\n\n".join([*blocks, *record.markdown(run).split("\n\n")[1:]])
+    return "\n\n".join(blocks)
+
+
+def page(run: Mapping[str, Any]) -> str:
+    """The same, and every row."""
+    return "\n\n".join([summary(run), *record.markdown(run).split("\n\n")[1:]])
 
 
 def text(run: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:

@@ -27,7 +27,7 @@ MACHINE = {
         "why": None,
     },
     "cache": {
-        "folder": "/home/ada/.cache/striate/code",
+        "folder": "/srv/ada/.cache/striate/code",
         "usable": True,
         "why": None,
         "owner": "ada",

@@ -9,3 +9,18 @@ def loaded_without_llvm():
 
     yield
     assert code.unloadable == {}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache" / "code"))
+    return tmp_path / "cache" / "code"
+
+
+@pytest.fixture
+def forgetful(monkeypatch, place):
+    """A process that has loaded nothing yet."""
+    from striate.engine import code
+
+    monkeypatch.setattr(code, "_loaded", {})
+    return place

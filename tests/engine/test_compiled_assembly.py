@@ -10,7 +10,7 @@ import striate
 from engine.compiled import drawn
 from engine.kernels.support import hot_spills
 from engine.test_compiled_networks import branched
-from striate.engine import emit
+from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.numpy_engine import batched
 from striate.engine.plan.plan import plan
@@ -64,7 +64,7 @@ def used(target: Target) -> list[Kernel]:
 
 @functools.cache
 def assembly(target: Target, kernel: Kernel) -> str:
-    return emit.assembly(target, kernel.text(target))
+    return codegen.assembly(target, kernel.text(target))
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
@@ -115,5 +115,5 @@ def test_sums_of_products_are_fused(target):
 def test_a_spill_is_seen():
     """Accumulators beyond the registers land on the stack, and the count says so."""
     crowded = dataclasses.replace(TARGETS["avx2"], tiles=(8, 8, 8))
-    assert hot_spills(emit.assembly(crowded, Kernel("tile", (8, 3)).text(crowded)))
+    assert hot_spills(codegen.assembly(crowded, Kernel("tile", (8, 3)).text(crowded)))
     assert not hot_spills(assembly(TARGETS["avx2"], Kernel("tile", (4, 3))))

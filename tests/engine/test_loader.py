@@ -252,7 +252,7 @@ def test_any_bytes_are_handled(data):
     ],
 )
 def test_what_a_kernel_never_has_is_refused(text, why):
-    from striate.engine.emit import object_code
+    from striate.engine.codegen import object_code
 
     head = f'target triple = "{TARGETS["sse"].triple}"\n'
     with pytest.raises(ValueError, match=why):

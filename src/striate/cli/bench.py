@@ -133,7 +133,7 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int) -> objec
 
 def _code(program: Any, node: str | None, stage: str) -> str:
     """The kernels that compute a node: in LLVM's language, or as the processor's instructions."""
-    from striate.engine.emit import assembly
+    from striate.engine.codegen import assembly
 
     if node is None:
         raise click.UsageError(f"--stage {stage} wants a node: --node NAME")

@@ -31,8 +31,8 @@ def command(model: str, out: str, input: str | None, given: str | None, seed: in
     .onnx (opset 17) holds network and weights, .toml and .py (PyTorch source) the network, .safetensors and .pth (state
     dict of PyTorch) the weights. A file of weights is converted to another one by itself.
 
-    Weights come from --weights, else from MODEL itself (.onnx, a torch.nn.Module, the folder of a saved model), else they
-    are fresh.
+    Weights come from --weights, else from MODEL itself (.onnx, a torch.nn.Module, the folder of a saved model), else
+    they are fresh.
     """
     from pathlib import Path
 

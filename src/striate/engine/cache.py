@@ -33,6 +33,7 @@ MADE = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.[0-9a-f]{16}\.new")
 """Names of files that this module writes, and of those it was writing when the machine went down."""
 
 SOURCES = (
+    "engine/codegen.py",
     "engine/emit.py",
     "engine/ir.py",
     "engine/target.py",

@@ -65,9 +65,9 @@ def compiled(target: Target, kernels: Sequence[Kernel]) -> Generator[tuple[Kerne
 
 def _here(target: Target, kernel: Kernel) -> bytes:
     try:
-        from striate.engine import emit
+        from striate.engine import codegen
 
-        return emit.object_code(target, kernel.text(target))
+        return codegen.object_code(target, kernel.text(target))
     except Exception as error:
         raise _error(target, kernel, f"{type(error).__name__}: {error}") from error
 

@@ -7,7 +7,6 @@ Variables are stack slots that the optimiser turns into registers.
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -467,56 +466,3 @@ class _Address:
 
     def get_reference(self) -> str:
         return str(self._value.get_reference())
-
-
-@functools.cache
-def machine(target: Target) -> Any:
-    """LLVM's code generator for a target."""
-    import llvmlite.binding as llvm  # LLVM itself, 40 MB: planning needs only the templates' constants
-
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    found = llvm.Target.from_triple(target.triple)
-    return found.create_target_machine(
-        cpu=target.cpu, features=target.features, opt=3, reloc="pic", codemodel="small"
-    )
-
-
-def optimised(target: Target, text: str) -> Any:
-    """The function's module after the passes.
-
-    No unrolling and no vectoriser: templates say themselves how they unroll, within the registers there are.
-    """
-    import llvmlite.binding as llvm
-
-    module = llvm.parse_assembly(text)
-    module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
-    options.loop_interleaving = False
-    builder = llvm.create_pass_builder(machine(target), options)
-    manager = builder.getModulePassManager()
-    manager.run(module, builder)
-    return module
-
-
-def object_code(target: Target, text: str) -> bytes:
-    """Relocatable object code with the one symbol `kernel`."""
-    return bytes(machine(target).emit_object(optimised(target, text)))
-
-
-def assembly(target: Target, text: str) -> str:
-    """The same as text, for people and for tests."""
-    return str(machine(target).emit_assembly(optimised(target, text)))
-
-
-__all__: Sequence[str] = (
-    "Code",
-    "Int",
-    "Pointer",
-    "Variable",
-    "assembly",
-    "machine",
-    "object_code",
-    "optimised",
-)

@@ -19,7 +19,7 @@ def main() -> None:
     """Compile what is asked for, until nobody asks."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what is printed on the way must not get among the replies
-    from striate.engine import emit
+    from striate.engine import codegen
     from striate.engine.code import Kernel
     from striate.engine.target import Target
 
@@ -28,7 +28,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         template, numbers = json.loads(line)
         try:
-            kind, reply = CODE, emit.object_code(target, Kernel(template, tuple(numbers)).text(target))
+            kind, reply = CODE, codegen.object_code(target, Kernel(template, tuple(numbers)).text(target))
         except Exception as error:
             kind, reply = MESSAGE, f"{type(error).__name__}: {error}".encode()
         out.write(struct.pack(REPLY, kind, len(reply)) + reply)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, correlation, filled, hot_spills, plain, step, targets, windows
-from striate.engine import emit
+from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import depthwise
 from striate.engine.plan.layout import Layout
@@ -84,7 +84,7 @@ def test_the_inner_loop_keeps_vectors_in_registers(target):
     kernels = {depthwise.numbers(target, pair(k, s)) for k in range(1, 8) for s in range(1, 4)}
     assert len(kernels) >= 3
     for numbers in kernels:
-        assert not hot_spills(emit.assembly(target, depthwise.emit(target, *numbers))), numbers
+        assert not hot_spills(codegen.assembly(target, depthwise.emit(target, *numbers))), numbers
 
 
 def test_numbers():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import filled, hot_spills, plain, step, targets
-from striate.engine import emit
+from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import mean
 from striate.engine.plan.layout import Layout
@@ -56,4 +56,4 @@ def test_a_large_map_is_summed_accurately():
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 @pytest.mark.parametrize("reduce", ["max", "mean"])
 def test_the_inner_loop_keeps_vectors_in_registers(target, reduce):
-    assert not hot_spills(emit.assembly(target, mean.emit(target, reduce)))
+    assert not hot_spills(codegen.assembly(target, mean.emit(target, reduce)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engine.kernels.support import border, filled, guarded, plain, step, targets, view
 from op_cases import CLASSES, RUNNABLE, cases, declared, entries, fixture, numbers, op_of, spec_of
 from striate.diagnostics import OpError
-from striate.engine import emit, reference
+from striate.engine import codegen, reference
 from striate.engine.plan.layout import Layout
 from striate.engine.plan.nest import Axes, Nests, nests
 from striate.engine.target import AVX2, TARGETS, Target
@@ -327,5 +327,5 @@ def test_object_code_needs_nothing_else(name, word):
     target = TARGETS[name]
     declaration = sample(word, fixture(word)["sample"][0])
     for nest in nests(declaration, {}, target).steps:
-        text = emit.assembly(target, nest.kernel.text(target))
+        text = codegen.assembly(target, nest.kernel.text(target))
         assert not re.findall(r"^\s+(?:callq?|bl)\s.*", text, re.M)

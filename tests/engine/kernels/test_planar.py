@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, correlation, filled, hot_spills, plain, step, targets, view
-from striate.engine import emit
+from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import depthwise, planar
 from striate.engine.plan.layout import Layout
@@ -87,4 +87,4 @@ def test_sums_share_weights_where_registers_are_many():
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
     for channels in range(1, target.lanes // 2 + 1):
-        assert not hot_spills(emit.assembly(target, planar.emit(target, channels))), channels
+        assert not hot_spills(codegen.assembly(target, planar.emit(target, channels))), channels

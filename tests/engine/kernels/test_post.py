@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import guarded, hot_spills, targets
-from striate.engine import emit
+from striate.engine import codegen
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import post
 from striate.engine.target import TARGETS
@@ -48,4 +48,4 @@ def test_only_the_named_vectors_change(target, pixels, vectors, gap, text, data)
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
-    assert not hot_spills(emit.assembly(target, post.emit(target, "max(a,0)")))
+    assert not hot_spills(codegen.assembly(target, post.emit(target, "max(a,0)")))

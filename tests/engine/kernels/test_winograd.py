@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import STEP, border, correlation, filled, guarded, hot_spills, plain, targets
-from striate.engine import emit
+from striate.engine import codegen
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import winograd_sizes as sizes
 from striate.engine.kernels.winograd_sizes import Winograd
@@ -181,13 +181,13 @@ def test_what_is_not_finite_spoils_its_tiles_and_no_others(target, m, odd):
 @each_size
 @pytest.mark.parametrize("part", ("input", "output"))
 def test_the_inner_loops_keep_vectors_in_registers(target, m, part):
-    text = emit.assembly(target, Kernel(f"winograd_{part}", (m,)).text(target))
+    text = codegen.assembly(target, Kernel(f"winograd_{part}", (m,)).text(target))
     assert not hot_spills(text)
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_loops_compile(target):
-    assert emit.object_code(target, Kernel("winograd").text(target))
+    assert codegen.object_code(target, Kernel("winograd").text(target))
 
 
 @each_size

@@ -11,7 +11,7 @@ from striate.engine.kernels import border as borders
 from striate.engine.kernels import lrn
 from striate.engine.kernels.record import record
 from striate.engine.plan import dense, elements, generic, moves, windows, winograd
-from striate.engine.plan.patterns import Correlation, Local, Moves, Norm, Pool, Softmax
+from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Softmax
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Enter, Leave, Map, Unit, Value
 

@@ -17,7 +17,7 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import direct, tile
 from striate.engine.kernels.record import record
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.patterns import Correlation
+from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Unit, Value
 

@@ -10,7 +10,7 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import expression, lrn, norm, softmax
 from striate.engine.kernels import map as maps
 from striate.engine.kernels.map import Place
-from striate.engine.plan.patterns import Local, Norm, Softmax
+from striate.engine.plan.pattern import Local, Norm, Softmax
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Map, Unit, Value
 from striate.statement import walk

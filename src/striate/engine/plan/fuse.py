@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.plan import patterns
-from striate.engine.plan.patterns import Correlation, Elementwise, Local, Moves, Norm, Pool, Rename, Softmax
+from striate.engine.plan import algebra, patterns
+from striate.engine.plan.pattern import Correlation, Elementwise, Local, Moves, Norm, Pool, Rename, Softmax
 from striate.engine.plan.units import ROLES, Map, Nest, Unit, Value
 from striate.network import Network, Node
 from striate.statement import Call, Expr, Load, walk
@@ -171,7 +171,7 @@ class Graph:
             return False
         others = [other for other in found.values if other != name]
         if not others and not unit.clamped and unit.residual is None:
-            folded = patterns.affine(found.value, name, found.constants)
+            folded = algebra.affine(found.value, name, found.constants)
             if folded is not None:
                 scale, shift = (np.broadcast_to(part, unit.outputs[0].channels) for part in folded)
                 unit.shift = shift + scale * (0 if unit.shift is None else unit.shift)
@@ -180,7 +180,7 @@ class Graph:
         if found.constants:
             return False
         if not others:
-            limits = patterns.clamp(found.value, name)
+            limits = algebra.clamp(found.value, name)
             if limits is not None:
                 low, high = limits
                 unit.low, unit.high = max(unit.low, low), min(unit.high, high)

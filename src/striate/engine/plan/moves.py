@@ -10,7 +10,7 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import copy
 from striate.engine.kernels.record import record
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.patterns import Moves, Piece
+from striate.engine.plan.pattern import Moves, Piece
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Unit, Value
 

@@ -5,121 +5,29 @@ A declaration that fits no pattern is run as a generic loop nest.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.derivatives import FUNCTIONS
+from striate.engine.plan.pattern import (
+    Correlation,
+    Elementwise,
+    Local,
+    Moves,
+    Norm,
+    Pattern,
+    Piece,
+    Pool,
+    Rename,
+    Softmax,
+)
 from striate.geometry import Adaptive, AxisMap, Shift, Whole, Window
 from striate.op import Declaration
 from striate.statement import Affine, Call, Const, Expr, Index, Inside, Load, Statement, Tap, call, walk
 
 Array = NDArray[Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Correlation:
-    """Sum over channels (of a group) and window taps of input times weight; a fully connected layer has no windows.
-
-    channel: the input axis that is summed over. windows: (height, width). adjoint: the windows address the output.
-    weight: (groups·each, depth, kernel height, kernel width), or for the adjoint (groups·depth, each, …).
-    """
-
-    channel: int
-    groups: int
-    depth: int
-    each: int
-    windows: tuple[Window, Window] | None
-    bias: bool
-    adjoint: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """Maximum or mean over windows of every channel. maps: (height, width); padded: the mean counts padding, too."""
-
-    reduce: str
-    maps: tuple[AxisMap, AxisMap]
-    padded: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Elementwise:
-    """Each output from the same position of its operands. operands: tensor name -> how it is spread.
-
-    "s" same shape; "c1" one number per position along axis 1, and so on; "i" one per image and channel; "p" one per
-    pixel.
-    """
-
-    value: Expr
-    operands: Mapping[str, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Rename:
-    """The same numbers under another shape. kind: "same", "permute" (axes: output axis -> input axis) or "flat"."""
-
-    kind: str
-    axes: tuple[int, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Piece:
-    """Channels of input `port` from `source` on become output channels from `target` on; rows and columns by `maps`."""
-
-    port: int
-    output: int
-    source: int
-    target: int
-    channels: int
-    maps: tuple[Shift, Shift] | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Moves:
-    """Outputs put together from pieces of the inputs: concatenation, split, slice, zero padding.
-
-    partly: the makers of other pieces write them in place.
-    """
-
-    pieces: tuple[Piece, ...]
-    partly: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Softmax:
-    """Softmax over one axis, or its logarithm."""
-
-    channel: int
-    log: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Norm:
-    """(x - mean)/sqrt(variance + eps), then times weight plus bias if `scaled`.
-
-    groups 0: over axis `channel`, at every position; else over each group of channels and all positions of an image.
-    """
-
-    channel: int
-    groups: int
-    eps: float
-    scaled: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Local:
-    """A function of x0 and of t0, the sum of the squares of `size` channels around it."""
-
-    size: int
-    value: Expr
-
-
-Pattern = Local | Correlation | Pool | Elementwise | Rename | Moves | Softmax | Norm
 
 
 def recognise(declaration: Declaration) -> Pattern | None:
@@ -529,60 +437,3 @@ def _softmax(declaration: Declaration) -> Softmax | None:
     if y.value == raised / t1:
         return Softmax(channel, log=False)
     return Softmax(channel, log=True) if y.value == x - t0 - call("log1p", t1 - 1.0) else None
-
-
-def clamp(expr: Expr, operand: str) -> tuple[float, float] | None:
-    """(low, high) of a clamp of one operand; infinite where a side is open."""
-    match expr:
-        case Load(tensor=name) if name == operand:
-            return -math.inf, math.inf
-        case Call("max", (inner, Const(value))) | Call("max", (Const(value), inner)):
-            found = clamp(inner, operand)
-            return (max(found[0], value), max(found[1], value)) if found else None
-        case Call("min", (inner, Const(value))) | Call("min", (Const(value), inner)):
-            found = clamp(inner, operand)
-            return (min(found[0], value), min(found[1], value)) if found else None
-    return None
-
-
-def affine(expr: Expr, operand: str, weights: Mapping[str, Array]) -> tuple[Array, Array] | None:
-    """(scale, shift) per channel, in float64, of an expression that is affine in one operand; else None."""
-    if not _affine_in(expr, operand):
-        return None
-    shift = _at(expr, operand, 0.0, weights)
-    return _at(expr, operand, 1.0, weights) - shift, shift
-
-
-def _affine_in(expr: Expr, operand: str) -> bool:
-    if not isinstance(expr, Call):
-        return True
-    inside = [_mentions(arg, operand) for arg in expr.args]
-    if not any(inside):
-        return True
-    if not all(_affine_in(arg, operand) for arg in expr.args):
-        return False
-    match expr.function:
-        case "add" | "sub" | "neg":
-            return True
-        case "mul":
-            return sum(inside) == 1
-        case "div":
-            return not inside[1]
-    return False
-
-
-def _mentions(expr: Expr, operand: str) -> bool:
-    return any(load.tensor == operand for load in walk(expr))
-
-
-def _at(expr: Expr, operand: str, value: float, weights: Mapping[str, Array]) -> Array:
-    match expr:
-        case Load(tensor=name) if name == operand:
-            return np.asarray(value, np.float64)
-        case Load(tensor=name):
-            return weights[name].astype(np.float64).reshape(-1)
-        case Const(number):
-            return np.asarray(number, np.float64)
-        case Call(function, args):
-            return np.asarray(FUNCTIONS[function](*(_at(arg, operand, value, weights) for arg in args)))
-    raise TypeError(type(expr).__name__)

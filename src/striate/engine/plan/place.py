@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from striate.engine.plan.fuse import Graph, substituted
-from striate.engine.plan.patterns import Correlation, Moves, Piece
+from striate.engine.plan.pattern import Correlation, Moves, Piece
 from striate.engine.plan.units import Enter, Leave, Map, Unit, Value
 from striate.engine.target import Target
 from striate.geometry import Shift

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.patterns import Correlation, Local, Moves, Norm, Pool, Softmax
+from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Softmax
 from striate.op import Declaration
 from striate.statement import Expr
 

@@ -10,7 +10,7 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import depthwise, grouped, planar, pool
 from striate.engine.plan import elements
 from striate.engine.plan.dense import folded
-from striate.engine.plan.patterns import Correlation, Pool
+from striate.engine.plan.pattern import Correlation, Pool
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Unit
 from striate.geometry import Window

@@ -13,7 +13,7 @@ from striate.engine import aligned
 from striate.engine.code import Kernel
 from striate.engine.kernels import winograd_sizes as sizes
 from striate.engine.plan import dense
-from striate.engine.plan.patterns import Correlation
+from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Unit, Value
 

@@ -1,0 +1,72 @@
+"""Elementwise expressions as clamps and as affine functions of one operand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.derivatives import FUNCTIONS
+from striate.statement import Call, Const, Expr, Load, walk
+
+Array = NDArray[Any]
+
+
+def clamp(expr: Expr, operand: str) -> tuple[float, float] | None:
+    """(low, high) of a clamp of one operand; infinite where a side is open."""
+    match expr:
+        case Load(tensor=name) if name == operand:
+            return -math.inf, math.inf
+        case Call("max", (inner, Const(value))) | Call("max", (Const(value), inner)):
+            found = clamp(inner, operand)
+            return (max(found[0], value), max(found[1], value)) if found else None
+        case Call("min", (inner, Const(value))) | Call("min", (Const(value), inner)):
+            found = clamp(inner, operand)
+            return (min(found[0], value), min(found[1], value)) if found else None
+    return None
+
+
+def affine(expr: Expr, operand: str, weights: Mapping[str, Array]) -> tuple[Array, Array] | None:
+    """(scale, shift) per channel, in float64, of an expression that is affine in one operand; else None."""
+    if not _affine_in(expr, operand):
+        return None
+    shift = _at(expr, operand, 0.0, weights)
+    return _at(expr, operand, 1.0, weights) - shift, shift
+
+
+def _affine_in(expr: Expr, operand: str) -> bool:
+    if not isinstance(expr, Call):
+        return True
+    inside = [_mentions(arg, operand) for arg in expr.args]
+    if not any(inside):
+        return True
+    if not all(_affine_in(arg, operand) for arg in expr.args):
+        return False
+    match expr.function:
+        case "add" | "sub" | "neg":
+            return True
+        case "mul":
+            return sum(inside) == 1
+        case "div":
+            return not inside[1]
+    return False
+
+
+def _mentions(expr: Expr, operand: str) -> bool:
+    return any(load.tensor == operand for load in walk(expr))
+
+
+def _at(expr: Expr, operand: str, value: float, weights: Mapping[str, Array]) -> Array:
+    match expr:
+        case Load(tensor=name) if name == operand:
+            return np.asarray(value, np.float64)
+        case Load(tensor=name):
+            return weights[name].astype(np.float64).reshape(-1)
+        case Const(number):
+            return np.asarray(number, np.float64)
+        case Call(function, args):
+            return np.asarray(FUNCTIONS[function](*(_at(arg, operand, value, weights) for arg in args)))
+    raise TypeError(type(expr).__name__)
