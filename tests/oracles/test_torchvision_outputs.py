@@ -65,8 +65,9 @@ def test_the_same_outputs(name):
     with torch.no_grad():
         wanted = module.eval()(x)
     wanted = (wanted["out"] if isinstance(wanted, dict) else wanted).numpy()
-    found = get("numpy").compile(net, weights)(x.numpy())
-    assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+    for engine in ("numpy", "auto"):
+        found = get(engine).compile(net, weights)(x.numpy())
+        assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max(), engine
 
 
 @pytest.mark.torch("torchvision")
