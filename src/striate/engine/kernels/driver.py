@@ -76,9 +76,10 @@ def _drive(target: Target) -> str:
             with code.when(times.given), code.when(thread.equals(0)):
                 (times + k * 8).store(code.clock())
             number, tasks = step.int(NUMBER), step.pointer(TASKS)
-            with code.loop(0, threads) as other:
+            # A task alone is thread 0's: what it reads was mostly written there.
+            with code.when(code.builder.or_(number > 1, thread.equals(0))), code.loop(0, threads) as other:
                 whose = (thread + other) % threads
-                first, end = whose * number // threads, (whose + 1) * number // threads
+                first, end = (((whose + k) * number + threads - 1) // threads for k in (0, 1))
                 mine = code.variable(0)
 
                 def take() -> None:
