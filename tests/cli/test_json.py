@@ -42,7 +42,9 @@ ANSWERS = {
     "striate.eval/1": [["eval", "{trained}", "--json"]],
     "striate.predict/1": [["predict", "{trained}", "{images}/test", "--json"]],
     "striate.data/1": [["data", "check", "{spoilt}", "--fail-on", "never", "--json"]],
-    "striate.bench/1": [["bench", "8x8x1 -> conv 3x3 2 -> relu", "--rounds", "1", "--threads", "1", "--json"]],
+    "striate.bench/1": [
+        ["bench", "8x8x1 -> conv 3x3 2 -> relu", "--rounds", "1", "--threads", "1", "--json"]
+    ],
     "striate.doctor/1": [["doctor", "--json"]],
 }
 

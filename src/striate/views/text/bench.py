@@ -36,10 +36,7 @@ def draw_tools(page: Page, record: Mapping[str, Any]) -> None:
     tools = sorted(record["tools"], key=lambda row: row["median"])
     columns = [
         Column("tool", fold=True),
-        *(
-            Column(title, "right")
-            for title in ("median ms", "min", "IQR", "images/s", "times", "error")
-        ),
+        *(Column(title, "right") for title in ("median ms", "min", "IQR", "images/s", "times", "error")),
     ]
     rows = [
         Row(
