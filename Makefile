@@ -28,7 +28,7 @@ tour: $(BASE) ## the main job in a minute, in this terminal
 	@$(PY) -m striate tour
 
 test: check ## style, types, import law, then all tests
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: $(DEV) ## style, types and import law only
 	@$(PY) -m ruff check .

