@@ -24,10 +24,10 @@ OPAQUE = {"resnest14d": {"aten.sum", "aten.softmax"}, "skresnet18": {"aten.stack
 @pytest.mark.torch("torchvision", "timm")
 @pytest.mark.parametrize("name", [*FAMILIES, *OPAQUE])
 def test_a_family(name):
-    import timm
     import torch
 
-    import torchvision_cpu  # noqa: F401
+    import torchvision_cpu  # noqa: F401  # before timm: it makes torchvision importable
+    import timm  # isort: skip
 
     torch.manual_seed(0)
     module = timm.create_model(name, pretrained=False).eval()
