@@ -28,7 +28,8 @@ def example(name: str) -> bytes:
     """
     from llvmlite import ir
 
-    from striate.engine.emit import Code, object_code
+    from striate.engine.codegen import object_code
+    from striate.engine.emit import Code
 
     code = Code(TARGETS[name], "pip")
     a, choice, out = code.arguments
@@ -262,7 +263,8 @@ def test_what_a_kernel_never_has_is_refused(text, why):
 @pytest.mark.parametrize("name", TARGETS)
 def test_loops_do_not_become_calls(name):
     """A loop that clears memory and one that copies it: LLVM would call memset and memcpy."""
-    from striate.engine.emit import Code, object_code
+    from striate.engine.codegen import object_code
+    from striate.engine.emit import Code
 
     code = Code(TARGETS[name], "ppi")
     a, b, count = code.arguments
