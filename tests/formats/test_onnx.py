@@ -102,11 +102,14 @@ def test_every_op_runs_elsewhere(word, tmp_path_factory):
     @given(cases(word))
     def holds(case):
         specs = case.declaration.inputs
-        if any(spec.axes[:2] != ("N", "C") for spec in specs) or len({spec.shape for spec in specs}) > 1:
+        images = [type(spec).image(spec.without_batch) for spec in specs]
+        if any(image.axes != spec.axes for image, spec in zip(images, specs)):
             return  # a network's input has its axes in the usual order
+        if len({spec.shape for spec in specs}) > 1:
+            return
         name = f"{word}1"
         names = ["input"] if len(specs) == 1 else [f"in{k}" for k in range(len(specs))]
-        inputs = dict(zip(names, (type(s).image(s.without_batch) for s in specs)))
+        inputs = dict(zip(names, images))
         node = Node(name, case.op, tuple(names))
         net = Network("one", inputs, (node,), node.outputs)
         weights = {f"{name}.{key}": value.astype(np.float32) for key, value in case.weights.items()}
@@ -126,7 +129,7 @@ def test_every_op_runs_elsewhere(word, tmp_path_factory):
         try:
             theirs = onnxruntime.InferenceSession(path, options).run(None, feeds)
         except Exception as error:
-            refusals = ("NOT_IMPLEMENTED", "Not implemented", "kernel", "requires axis length")
+            refusals = ("NOT_IMPLEMENTED", "Not implemented", "kernel", "requires axis length", "NumDimensions")
             assert any(word in str(error) for word in refusals), error  # what that runtime does not run
             return
         for ours, other in zip(run(case.declaration, case.inputs, case.weights), theirs):
