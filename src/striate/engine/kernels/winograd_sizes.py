@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine import aligned
 from striate.engine.kernels.record import record
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
@@ -103,7 +104,7 @@ def pack(
     lanes, vectors = target.lanes, sum(panels)
     g = KERNEL_MATRIX[m]
     both = np.kron(g, g)
-    taps = np.zeros((9, channels, lanes * vectors), np.float32)
+    taps = aligned.zeros(9 * channels * lanes * vectors).reshape(9, channels, -1)
     taps[:, :, :outputs] = weights.reshape(outputs, channels, 9).transpose(2, 1, 0)
     size = len(both) * channels * lanes * vectors
     packed = (np.empty(size, np.float32) if room is None else room).reshape(len(both), -1)

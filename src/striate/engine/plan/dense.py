@@ -154,10 +154,11 @@ def folded(unit: Unit) -> tuple[Array, Array]:
     if unit.scale is not None:
         if body.adjoint:
             by = unit.scale.reshape(body.groups, 1, body.each, *([1] * (weight.ndim - 2)))
-            shape = weight.shape
-            weight = (weight.reshape(body.groups, body.depth, *shape[1:]) * by).reshape(shape)
+            parts = weight.reshape(body.groups, body.depth, *weight.shape[1:])
         else:
-            weight = weight * unit.scale.reshape(-1, *([1] * (weight.ndim - 1)))
+            by, parts = unit.scale.reshape(-1, *([1] * (weight.ndim - 1))), weight
+        scaled = aligned.zeros(weight.size).reshape(parts.shape)
+        weight = np.multiply(parts, by, out=scaled, casting="same_kind").reshape(weight.shape)
         bias = bias * unit.scale
     if unit.shift is not None:
         bias = bias + unit.shift
@@ -181,7 +182,8 @@ def _matrix(
     index = (places[:, 0] * height + places[:, 1]) * width + places[:, 2]
     if len(index) == flat.shape[1] and (index == np.arange(len(index))).all():
         return flat
-    return np.asarray(flat[:, index])
+    taken = aligned.zeros(len(flat) * len(index)).reshape(len(flat), -1)
+    return np.take(flat, index, axis=1, out=taken, mode="clip")
 
 
 def _kernel(body: Correlation) -> tuple[int, int]:

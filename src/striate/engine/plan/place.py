@@ -50,12 +50,13 @@ def _in_place(units: list[Unit]) -> None:
             operands = [value for name, value in unit.body.values.items() if unit.body.kinds[name] == "s"]
         for x in operands:
             y = unit.outputs[0]
-            if x is None or x.home is not None or x.outside or y.home is not None:
+            if x is None or x.flat or x.root.outside or y.home is not None:
                 continue
-            others = [value for value in unit.reads if value is not x and value.root is x]
-            if last[x] == at and not others and x.layout == y.layout:
-                y.home = x
-                last[x] = max(last[x], last[y])
+            root = x.root
+            others = [value for value in unit.reads if value is not x and value.root is root]
+            if last[root] == at and not others and x.channels == root.channels and root.layout == y.layout:
+                y.home = root
+                last[root] = last[y]
                 break
 
 
