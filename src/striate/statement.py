@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from striate.geometry import AxisMap, Linear
 
 FUNCTIONS = (
-    "add", "sub", "mul", "div", "neg", "max", "min", "abs", "exp", "expm1", "log1p", "sqrt", "pow", "tanh", "erf",
-    "where",
+    "add", "sub", "mul", "div", "neg", "max", "min", "abs", "exp", "expm1", "log", "log1p", "sqrt", "pow", "tanh",
+    "erf", "where",
 )  # fmt: skip
 """The scalar functions. `where(a, b, c)` is b where a > 0, else c."""
 

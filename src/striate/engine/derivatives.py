@@ -42,8 +42,8 @@ def erf(x: Array) -> Array:
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
-    "max": np.maximum, "min": np.minimum, "abs": np.abs, "exp": np.exp, "expm1": np.expm1, "log1p": np.log1p,
-    "sqrt": np.sqrt, "pow": np.power, "tanh": np.tanh, "erf": erf,
+    "max": np.maximum, "min": np.minimum, "abs": np.abs, "exp": np.exp, "expm1": np.expm1, "log": np.log,
+    "log1p": np.log1p, "sqrt": np.sqrt, "pow": np.power, "tanh": np.tanh, "erf": erf,
     "where": lambda test, yes, no: np.where(test > 0, yes, no),
 }  # fmt: skip
 
@@ -60,6 +60,7 @@ PARTIALS: Mapping[str, tuple[Callable[..., Any], ...]] = {
     "abs": (lambda a, y: np.sign(a),),
     "exp": (lambda a, y: y,),
     "expm1": (lambda a, y: y + 1,),
+    "log": (lambda a, y: 1 / a,),
     "log1p": (lambda a, y: 1 / (1 + a),),
     "sqrt": (lambda a, y: 0.5 / y,),
     "pow": (lambda a, b, y: b * np.power(a, b - 1), lambda a, b, y: y * np.log(a)),

@@ -28,8 +28,8 @@ _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
-    "max": np.maximum, "min": np.minimum, "abs": np.abs, "exp": np.exp, "expm1": np.expm1, "log1p": np.log1p,
-    "sqrt": np.sqrt, "pow": np.power, "tanh": np.tanh, "erf": _erf,
+    "max": np.maximum, "min": np.minimum, "abs": np.abs, "exp": np.exp, "expm1": np.expm1, "log": np.log,
+    "log1p": np.log1p, "sqrt": np.sqrt, "pow": np.power, "tanh": np.tanh, "erf": _erf,
     "where": lambda test, yes, no: np.where(test > 0, yes, no),
 }  # fmt: skip
 

@@ -27,7 +27,7 @@ from striate.statement import FUNCTIONS, Call, Const, Expr, Load, call, walk
 OPERANDS = string.ascii_lowercase
 
 WORK: Mapping[str, int] = {
-    "exp": 14, "expm1": 14, "tanh": 18, "log1p": 22, "sqrt": 4, "div": 4, "pow": 80, "erf": 36,
+    "exp": 14, "expm1": 14, "tanh": 18, "log": 50, "log1p": 22, "sqrt": 4, "div": 4, "pow": 80, "erf": 36,
     "erf_plus_one": 26, "tanh_softplus": 22, "quotient": 2,
 }  # fmt: skip
 """Vector instructions of a function, about; one for the others. A square root or quotient holds its unit that long."""
@@ -87,7 +87,7 @@ def tame(expr: Expr) -> bool:
     """Whether ordinary numbers in give ordinary numbers out. Kernels put 0 into filled-up lanes where they may not."""
     if not isinstance(expr, Call):
         return True
-    wild = expr.function in ("exp", "expm1", "log1p", "sqrt", "pow")
+    wild = expr.function in ("exp", "expm1", "log", "log1p", "sqrt", "pow")
     if expr.function == "div":
         wild = not (isinstance(expr.args[1], Const) and expr.args[1].value)
     return not wild and all(map(tame, expr.args))

@@ -179,6 +179,13 @@ class Functions:
         found = code.select(self._compare(x, ">", -1.0), found, below)
         return code.select(self._compare(x, "==", math.inf), x, found)
 
+    def log(self, x: Any) -> Any:
+        """By the logarithm in float64 that powers use: none of them loses what lies around 1."""
+        code, wide = self.code, _Wide(self)
+        found = wide.log2(code.builder.fpext(x, wide.kind))
+        found = code.builder.fptrunc(code.builder.fmul(found, wide.spread(math.log(2))), code.vector)
+        return code.select(self._compare(x, "<", 0.0), code.spread(math.nan), found)
+
     def _erfc(self, z: Any) -> Any:
         """1 - erf(z) for z ≥ 0, to 2e-7 of itself while it matters; 0 beyond 4."""
         code = self.code
