@@ -5,6 +5,7 @@ import pytest
 
 import striate as st
 from op_cases import CLASSES
+from striate.models import catalogue
 
 pytestmark = pytest.mark.torch
 
@@ -51,6 +52,51 @@ def test_the_state_is_striates():
     state = lower(model.net, model.weights).state_dict()
     assert set(state) == set(model.weights)
     assert all((state[name].numpy() == array).all() for name, array in model.weights.items())
+
+
+@pytest.mark.torch("torchvision")
+@pytest.mark.parametrize("name", ["resnet18", "shufflenet_v2_x0_5"])
+def test_torchvisions_state_loads_and_goes_back(name):
+    import torch
+
+    from torchvision_twin import twin
+
+    theirs = twin(name).to_empty(device="cpu")
+    ours = st.Model(st.create(name), engine="numpy").to_torch()
+    state = {k: torch.rand_like(t) if t.is_floating_point() else t + 7 for k, t in ours.state_dict().items()}
+    theirs.load_state_dict(state, strict=True)
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    assert all(torch.equal(tensor, state[key]) for key, tensor in ours.state_dict().items())
+    theirs.to_empty(device="cpu").load_state_dict(ours.state_dict(), strict=True)
+
+
+@pytest.mark.torch("torchvision")
+def test_every_state_has_torchvisions_keys():
+    """In one network of every family."""
+    import torch
+
+    from striate.engine.torch.lowering import Lowered
+    from torchvision_twin import known, twin
+
+    families = {catalogue.get(name).family.name: name for name in reversed(known())}
+    with torch.device("meta"):
+        for name in families.values():
+            ours = {key: (t.shape, t.dtype) for key, t in Lowered(st.create(name)).state_dict().items()}
+            assert ours == {key: (t.shape, t.dtype) for key, t in twin(name).state_dict().items()}, name
+
+
+def test_batches_are_counted_and_counters_may_be_missing():
+    import torch
+
+    model = st.Model(st.parse("8x8x3 -> conv 3x3 4 -> bn -> relu"), engine="numpy")
+    module = model.to_torch()
+    module(torch.zeros(2, 3, 8, 8))
+    assert module.state_dict()["bn1.num_batches_tracked"] == 0
+    module.train()(torch.zeros(2, 3, 8, 8))
+    assert module.state_dict()["bn1.num_batches_tracked"] == 1
+    module.load_state_dict({name: torch.tensor(array) for name, array in model.weights.items()}, strict=True)
+    with pytest.raises(RuntimeError, match=r"bn1\.weight"):
+        module.load_state_dict({"bn1.bias": torch.zeros(4)}, strict=True)
 
 
 def test_training_runs_as_striates():

@@ -350,8 +350,15 @@ _Step = tuple[Run, tuple[str, ...], tuple[str, ...], Any, list[str]]
 """What it computes, the values it reads and makes, the module that holds its parameters, their names."""
 
 
+COUNTER = "num_batches_tracked"
+"""A buffer of torch's batch normalisation: the batches it was trained on. Nothing is computed from it."""
+
+
 class Lowered(torch.nn.Module):  # type: ignore[misc]
-    """The network's nodes in order. Batch axis: any size. Several outputs give a tuple."""
+    """The network's nodes in order. Batch axis: any size. Several outputs give a tuple.
+
+    Its state dict has the keys of the module that the names are from: torchvision's load into it, and it into theirs.
+    """
 
     def __init__(self, net: Network) -> None:
         super().__init__()
@@ -363,6 +370,10 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
                 self._place(path).register_parameter(own, torch.nn.Parameter(start))
             else:
                 self._place(path).register_buffer(own, start)
+        self._norms = [node.name for node in net.nodes if node.op.word == "bn"]
+        for name in self._norms:
+            self._place(name).register_buffer(COUNTER, torch.tensor(0))
+        self._register_load_state_dict_pre_hook(self._counted)
         self._paths = [node.name for node in net.nodes]
         self._steps = [self._step(node, net.declarations[node.name]) for node in net.nodes]
 
@@ -374,6 +385,11 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
                 place.add_module(name, torch.nn.Module())
             place = place._modules[name]
         return place
+
+    def _counted(self, state: Any, prefix: str, *_rest: Any) -> None:
+        """Counters may be missing, as in weights that Striate wrote."""
+        for name in self._norms:
+            state.setdefault(f"{prefix}{name}.{COUNTER}", getattr(self._place(name), COUNTER))
 
     def _step(self, node: Node, declaration: Declaration) -> _Step:
         if node.op.word not in _LOWERINGS:
@@ -390,6 +406,9 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
             yield run, reads, makes, {name: f"{path}.{name}" for name in names}
 
     def forward(self, *inputs: Any) -> Any:
+        if self.training:
+            for name in self._norms:
+                getattr(self._place(name), COUNTER).add_(1)
         values = dict(zip(self._sources, inputs))
         for run, reads, makes, place, names in self._steps:
             own = {name: getattr(place, name) for name in names}
