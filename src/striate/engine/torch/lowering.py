@@ -6,7 +6,7 @@ names. Windows come resolved from the declaration, so that no size is worked out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -211,7 +211,7 @@ def _stochastic_depth(op: Any, _declaration: Declaration) -> Run:
         if not training:
             return x[0]
         shape = (len(x[0]), *(1 for _ in x[0].shape[1:]))
-        return x[0] * F.dropout(torch.ones(shape, dtype=x[0].dtype), op.rate)
+        return x[0] * F.dropout(x[0].new_ones(shape), op.rate)
 
     return run
 
@@ -375,6 +375,7 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
             self._place(name).register_buffer(COUNTER, torch.tensor(0))
         self._register_load_state_dict_pre_hook(self._counted)
         self._paths = [node.name for node in net.nodes]
+        self._last_use = {value: k for k, node in enumerate(net.nodes) for value in node.inputs}
         self._steps = [self._step(node, net.declarations[node.name]) for node in net.nodes]
 
     def _place(self, path: str) -> Any:
@@ -409,13 +410,27 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
         if self.training:
             for name in self._norms:
                 getattr(self._place(name), COUNTER).add_(1)
-        values = dict(zip(self._sources, inputs))
-        for run, reads, makes, place, names in self._steps:
+        values = self.values(dict(zip(self._sources, inputs)), self._outputs)
+        found = tuple(values[name] for name in self._outputs)
+        return found[0] if len(found) == 1 else found
+
+    def values(
+        self, given: dict[str, Any], wanted: Collection[str], done: Callable[[str], None] = lambda node: None
+    ) -> dict[str, Any]:
+        """The wanted values for these inputs. What nobody reads any more is dropped; `done` hears of every node."""
+        values, open_names = dict(given), set(wanted) - given.keys()
+        for at, (run, reads, makes, place, names) in enumerate(self._steps):
+            if not open_names:
+                break
             own = {name: getattr(place, name) for name in names}
             made = run(self.training, [values[name] for name in reads], own)
             values.update(zip(makes, made if len(makes) > 1 else (made,)))
-        found = tuple(values[name] for name in self._outputs)
-        return found[0] if len(found) == 1 else found
+            open_names.difference_update(makes)
+            for name in set(reads):
+                if self._last_use[name] == at and name not in wanted:
+                    del values[name]
+            done(self._paths[at])
+        return values
 
 
 def flat(module: Lowered) -> Any:
