@@ -111,6 +111,10 @@ class Pointer:
         """One number in every lane."""
         return self.code.spread(self.number(offset))
 
+    def doubles(self, offset: Size = 0) -> Any:
+        """As many 64-bit numbers as a block holds."""
+        return self._load(ir.VectorType(ir.F64, self.code.lanes), offset, 8)
+
     def int(self, offset: Size = 0) -> Int:
         return Int(self.code, self._load(ir.I64, offset, 8))
 
@@ -256,6 +260,18 @@ class Code:
         if self.target.name == "neon":
             return self._intrinsic("maximum", a, b)
         return self.select(self.unordered(a, a), a, self.most(a, b))
+
+    def widened(self, vector: Any) -> Any:
+        """A vector in 64-bit numbers."""
+        return self.builder.fpext(vector, ir.VectorType(ir.F64, vector.type.count))
+
+    def narrowed(self, doubles: Any) -> Any:
+        """64-bit numbers rounded to 32 bits."""
+        return self.builder.fptrunc(doubles, ir.VectorType(ir.F32, doubles.type.count))
+
+    def scaled(self, vector: Any, doubles: Any) -> Any:
+        """The product with 64-bit numbers, rounded once."""
+        return self.narrowed(self.mul(self.widened(vector), doubles))
 
     # control
 
