@@ -1,0 +1,342 @@
+"""The gradient of convolution weights: for every place and output channel, the sum of x · dy over all output pixels.
+
+A place is an input number as an output pixel sees it: a channel under a tap, at a fixed number of bytes from the
+pixel's first tap. Places that lie side by side in memory form a tile; its sums stay in registers.
+
+    for panel of output vectors: for group of tiles: for band of pixels: for tile:
+        sum[t][:] = 0
+        for image: for row: for column of the band: sum[t][:] += spread(x[place t]) · dy[:]
+        out[place t][:] += sum[t][:]            (= in the first band)
+
+A band's dy stays in the first-level cache, and the group's sums with the band's x in the second-level cache, while all
+tiles pass. The order of a sum depends neither on tiles nor on tasks, and a sum over bands of sums loses less to
+rounding than one long sum. One template serves every kernel size, stride, dilation, 1x1, groups of whole blocks, fully
+connected layers (one pixel an image), first layers without filled-up lanes, and, with x and dy in each other's place,
+transposed convolution.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.emit import Code, Pointer
+from striate.engine.kernels.depthwise import Windows, padding
+from striate.engine.kernels.record import record
+from striate.engine.plan.layout import Layout
+from striate.engine.target import Target
+
+X, X_IMAGE, X_ROW, X_PIXEL = 0, 8, 16, 24
+"""Address of the first output pixel's first tap; bytes to the next image, output row and output pixel."""
+DY, DY_IMAGE, DY_ROW, DY_PIXEL, DY_BLOCK = 32, 40, 48, 56, 64
+IMAGES, ROWS, COLUMNS = 72, 80, 88
+"""Images, output rows of one, output pixels of a row; what lies in one piece counts as one row."""
+BAND_IMAGES, BAND_ROWS, BAND_COLUMNS = 96, 104, 112
+"""The same of a band."""
+TILES, GROUP, PANELS, OUT_BLOCK = 120, 128, 136, 144
+"""Table of tiles, tiles of a group, table of panels, bytes to the output's next vector."""
+ARGUMENTS = 152
+
+TILE_X, TILE_PLACES, TILE_COUNT, TILE_SIZE = 0, 8, 16, 24
+"""A tile: bytes from a pixel's first tap to its first place, address of its places' byte offsets in the output, how
+many there are."""
+PANEL_X, PANEL_DY, PANEL_OUT, PANEL_TILES, PANEL_SIZE = 0, 8, 16, 24, 32
+"""A panel: bytes to its channels of x and its vectors of dy, addresses of its output, and of the
+table of tiles' code by places."""
+
+UNROLL = 2
+"""Pixels between two tests: short rows (7, 4, 2 pixels) then leave little to the loop of single pixels."""
+BAND = 16 << 10
+"""Bytes of a band's dy: half of the smallest first-level cache, the rest is for x and sums."""
+SUMS = 256 << 10
+"""Bytes of a group's sums: a quarter of the second-level cache."""
+
+
+def emit(target: Target, places: int = 0, panel: int = 0) -> str:
+    """The loops: kernel(arguments, panel, end_panel, tile, end_tile, scratch). With sizes: a tile of them,
+    kernel(arguments, x, dy, out, offsets, images, rows, columns, whether it is the first band).
+    """
+    return _tile(target, places, panel) if places else _loops(target)
+
+
+def _loops(target: Target) -> str:
+    code = Code(target, "piiiip")
+    a, panel, end_panel, tile, end_tile, _ = code.arguments
+    sizes = [a.int(at) for at in (IMAGES, ROWS, COLUMNS)]
+    bands = [a.int(at) for at in (BAND_IMAGES, BAND_ROWS, BAND_COLUMNS)]
+    group = a.int(GROUP)
+    with code.loop(panel, end_panel) as p, code.loop(tile, end_tile, group) as start:
+        entry = a.pointer(PANELS) + p * PANEL_SIZE
+        table, out = entry.pointer(PANEL_TILES), entry.pointer(PANEL_OUT)
+        first = code.variable(1)
+        stop = (start + group).least(end_tile)
+        with (
+            code.loop(0, sizes[0], bands[0]) as image,
+            code.loop(0, sizes[1], bands[1]) as row,
+            code.loop(0, sizes[2], bands[2]) as column,
+        ):
+            at = image, row, column
+            x = a.pointer(X) + entry.int(PANEL_X)
+            dy = a.pointer(DY) + entry.int(PANEL_DY)
+            for where, x_step, dy_step in zip(at, (X_IMAGE, X_ROW, X_PIXEL), (DY_IMAGE, DY_ROW, DY_PIXEL)):
+                x, dy = x + where * a.int(x_step), dy + where * a.int(dy_step)
+            counts = [(size - where).least(band) for size, where, band in zip(sizes, at, bands, strict=True)]
+            with code.loop(start, stop) as t:
+                one = a.pointer(TILES) + t * TILE_SIZE
+                code.call(
+                    table.pointer(one.int(TILE_COUNT) * 8), a, x + one.int(TILE_X), dy, out,
+                    one.pointer(TILE_PLACES), *counts, first.get(),
+                )  # fmt: skip
+            first.set(code.int(0))
+    return code.finish()
+
+
+def _tile(target: Target, places: int, panel: int) -> str:
+    code = Code(target, "pppppiiii")
+    a, start_x, start_dy, out, offsets, images, rows, columns, first = code.arguments
+    x_pixel, dy_pixel, block = a.int(X_PIXEL), a.int(DY_PIXEL), a.int(DY_BLOCK)
+    total = [[code.variable(code.spread(0.0)) for _ in range(panel)] for _ in range(places)]
+    image_x, image_dy = code.variable(start_x), code.variable(start_dy)
+    line_x, line_dy = code.variable(start_x), code.variable(start_dy)
+    x, dy = code.variable(start_x), code.variable(start_dy)
+    whole = columns - columns % UNROLL
+
+    def pixels(count: int) -> None:
+        for _ in range(count):
+            here: Pointer = x.get()
+            row = [(dy.get() + block * o).vector() for o in range(panel)]
+            for t in range(places):
+                value = here.spread(4 * t)
+                for o in range(panel):
+                    total[t][o].set(code.fma(value, row[o], total[t][o].get()))
+            x.set(here + x_pixel)
+            dy.set(dy.get() + dy_pixel)
+
+    with code.repeat(images):
+        line_x.set(image_x.get())
+        line_dy.set(image_dy.get())
+        with code.repeat(rows):
+            x.set(line_x.get())
+            dy.set(line_dy.get())
+            with code.loop(0, whole, UNROLL):
+                pixels(UNROLL)
+            with code.loop(whole, columns):
+                pixels(1)
+            line_x.set(line_x.get() + a.int(X_ROW))
+            line_dy.set(line_dy.get() + a.int(DY_ROW))
+        image_x.set(image_x.get() + a.int(X_IMAGE))
+        image_dy.set(image_dy.get() + a.int(DY_IMAGE))
+
+    out_block = a.int(OUT_BLOCK)
+    to = [out + offsets.int(8 * t) for t in range(places)]
+    with code.when(first.equals(0)):
+        for t in range(places):
+            for o in range(panel):
+                total[t][o].set(code.add((to[t] + out_block * o).vector(), total[t][o].get()))
+    for t in range(places):
+        for o in range(panel):
+            (to[t] + out_block * o).store(total[t][o].get())
+    return code.finish()
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """One layer's gradient, without addresses. rows, parts: panels and tiles that tasks divide."""
+
+    source: Layout
+    gradient: Layout
+    windows: Windows
+    groups: int
+    result: Layout
+    """[output block][input channel of the group][tap][lane]: `copy` to lanes 1 makes OIHW of it."""
+    panels: tuple[tuple[int, int], ...]
+    """(first output block of the group, vectors), the same in every group."""
+    tiles: tuple[tuple[int, int, int], ...]
+    """(bytes from a pixel's first tap, first place in `offsets`, places)"""
+    offsets: tuple[int, ...]
+    """Bytes to each place in the result."""
+    loops: tuple[tuple[int, int, int], ...]
+    """(count, bytes in x, bytes in dy) of images, rows and columns, joined where they lie in one piece."""
+    band: tuple[int, int, int]
+    group: int
+    """Tiles of a group."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.panels) * self.groups
+
+    @property
+    def parts(self) -> int:
+        return len(self.tiles)
+
+    @property
+    def numbers(self) -> tuple[tuple[int, int], ...]:
+        """What `emit` takes for the tiles; the step's own kernel takes nothing."""
+        return tuple(sorted({(size, vectors) for _, _, size in self.tiles for _, vectors in self.panels}))
+
+    @property
+    def flops(self) -> float:
+        """Two for every weight and output pixel."""
+        pixels = self.gradient.images * self.gradient.height * self.gradient.width
+        return 2.0 * pixels * len(self.offsets) * self.gradient.channels
+
+    @property
+    def bytes(self) -> int:
+        """To and from memory, every value touched once."""
+        return self.source.bytes + self.gradient.bytes + self.result.bytes
+
+
+def product(target: Target, source: Layout, gradient: Layout, windows: Windows, groups: int = 1) -> Product:
+    """The gradient of a convolution's weights from its input `source` and its output's `gradient`.
+
+    The input needs the border that `padding(windows)` says. A fully connected layer over a map: its window is the map.
+    """
+    depth, each = source.channels // groups, gradient.channels // groups
+    taps = windows[0].kernel * windows[1].kernel
+    result = Layout(1, gradient.channels, depth, taps, gradient.lanes)
+    runs = _runs(source, windows, depth)
+    blocks = -(-each // gradient.lanes)
+    panel = min(range(1, target.panel + 1), key=lambda size: (_time(target, runs, blocks, size), -size))
+    split = _even(blocks, panel)
+    panels = tuple((sum(split[:k]), size) for k, size in enumerate(split))
+    tiles: list[tuple[int, int, int]] = []
+    offsets: list[int] = []
+    for start, places in runs:
+        at = 0
+        for size in _even(len(places), most(target, max(split))):
+            tiles.append((start + 4 * at, len(offsets) + at, size))
+            at += size
+        offsets += [(c * taps + tap) * result.pixel for c, tap in places]
+    loops = _joined(source, gradient, windows)
+    vector = 4 * gradient.lanes * max(split)
+    band = _band([count for count, _, _ in loops], max(BAND // vector, 1))
+    group = max(SUMS // vector * len(tiles) // len(offsets), 1)
+    return Product(
+        source, gradient, windows, groups, result, panels, tuple(tiles), tuple(offsets), loops, band, group
+    )
+
+
+def covers(windows: Windows, groups: int, depth: int, each: int, lanes: int) -> bool:
+    """Zero padding; groups of whole channel blocks. depth, each: input and output channels of a group."""
+    if any(window.mode != "zeros" for window in windows):
+        return False
+    return groups == 1 or (depth % lanes == 0 and each % lanes == 0)
+
+
+def most(target: Target, panel: int) -> int:
+    """Most places of a tile."""
+    return target.tiles[panel - 1]
+
+
+def _runs(source: Layout, windows: Windows, depth: int) -> list[tuple[int, list[tuple[int, int]]]]:
+    """(bytes from a pixel's first tap, (channel, tap) of each place) of all runs of neighbouring input numbers."""
+    down, across = windows
+    runs: list[tuple[int, list[tuple[int, int]]]] = []
+    for first in range(0, depth, source.lanes):
+        channels = range(first, min(first + source.lanes, depth))
+        for u in range(down.kernel):
+            for v in range(across.kernel):
+                start = first // source.lanes * source.block
+                start += u * down.dilation * source.row + v * across.dilation * source.pixel
+                places = [(c, u * across.kernel + v) for c in channels]
+                if runs and runs[-1][0] + 4 * len(runs[-1][1]) == start:
+                    runs[-1][1].extend(places)
+                else:
+                    runs.append((start, places))
+    return runs
+
+
+def _even(count: int, limit: int) -> list[int]:
+    """A count in the fewest pieces of at most `limit`, as even as can be, the larger ones first."""
+    pieces = -(-count // limit)
+    return [count // pieces + (k < count % pieces) for k in range(pieces)]
+
+
+def _time(target: Target, runs: list[tuple[int, list[tuple[int, int]]]], blocks: int, panel: int) -> float:
+    """Turns of the multipliers that a pixel takes: products, or loads where they are more, or a sum's latency."""
+    found = 0.0
+    for vectors in _even(blocks, panel):
+        for _, places in runs:
+            for size in _even(len(places), most(target, panel)):
+                found += max(size * vectors, size + vectors, 5.0) + 0.1 * (size + vectors)
+    return found
+
+
+def _joined(source: Layout, gradient: Layout, windows: Windows) -> tuple[tuple[int, int, int], ...]:
+    """Images, rows and columns; two are one where the last step of the inner leads to the next of the outer."""
+    down, across = windows
+    loops = [
+        (gradient.images, source.image, gradient.image),
+        (gradient.height, source.row * down.stride, gradient.row),
+        (gradient.width, source.pixel * across.stride, gradient.pixel),
+    ]
+    made: list[tuple[int, int, int]] = []
+    for count, x, dy in reversed([loop for loop in loops if loop[0] != 1]):
+        if made and (x, dy) == (made[-1][0] * made[-1][1], made[-1][0] * made[-1][2]):
+            made[-1] = made[-1][0] * count, made[-1][1], made[-1][2]
+        else:
+            made.append((count, x, dy))
+    made += [(1, 0, 0)] * (3 - len(made))
+    return tuple(reversed(made))
+
+
+def _band(counts: list[int], pixels: int) -> tuple[int, int, int]:
+    """Images, rows and columns of a band: about so many pixels, in pieces as even as can be."""
+    images, rows, columns = counts
+    if columns >= pixels:
+        return 1, 1, _even(columns, pixels)[0]
+    if rows * columns >= pixels:
+        return 1, _even(rows, pixels // columns)[0], columns
+    return _even(images, pixels // (rows * columns))[0], rows, columns
+
+
+def arguments(
+    made: Product,
+    addresses: tuple[int, int, int],
+    code: Callable[[int, int], int],
+    table: Callable[[NDArray[np.int64]], int],
+) -> NDArray[np.int64]:
+    """The record. addresses: of the memory of x, dy and the result; code: address of a tile (places, vectors);
+    table: keeps an array as long as the record, and says where it lies."""
+    source, gradient, result = made.source, made.gradient, made.result
+    x, dy, out = addresses
+    down, across = made.windows
+    depth, each = result.height, result.channels // made.groups
+    offsets = table(np.array(made.offsets, np.int64))
+    tiles = [(start, offsets + 8 * place, size) for start, place, size in made.tiles]
+    largest = max(size for _, _, size in made.tiles)
+    codes = {}
+    for vectors in {vectors for _, vectors in made.panels}:
+        own = np.zeros(largest + 1, np.int64)
+        for size in {size for _, _, size in made.tiles}:
+            own[size] = code(size, vectors)
+        codes[vectors] = table(own)
+    panels = [
+        (
+            g * depth // source.lanes * source.block if g else 0,
+            (g * each // gradient.lanes + first) * gradient.block,
+            out + (g * each // result.lanes + first) * result.block,
+            codes[vectors],
+        )
+        for g in range(made.groups)
+        for first, vectors in made.panels
+    ]
+    (images, x_image, dy_image), (rows, x_row, dy_row), (columns, x_pixel, dy_pixel) = made.loops
+    return record(
+        ARGUMENTS,
+        {
+            X: x + source.origin - down.before * source.row - across.before * source.pixel,
+            X_IMAGE: x_image, X_ROW: x_row, X_PIXEL: x_pixel,
+            DY: dy + gradient.origin, DY_IMAGE: dy_image, DY_ROW: dy_row, DY_PIXEL: dy_pixel,
+            DY_BLOCK: gradient.block, IMAGES: images, ROWS: rows, COLUMNS: columns,
+            BAND_IMAGES: made.band[0], BAND_ROWS: made.band[1], BAND_COLUMNS: made.band[2],
+            TILES: table(np.array(tiles, np.int64)), GROUP: made.group,
+            PANELS: table(np.array(panels, np.int64)), OUT_BLOCK: result.block,
+        },
+    )  # fmt: skip
+
+
+__all__ = ("Product", "arguments", "covers", "emit", "most", "padding", "product")
