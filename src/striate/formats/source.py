@@ -15,8 +15,6 @@ from striate.formats.files import check_file, read_text
 from striate.network import Network
 
 LATER = {
-    ".keras": "a Keras file",
-    ".h5": "a Keras file",
     ".pth": "PyTorch weights",
     ".pt": "PyTorch weights",
     ".safetensors": "weights without a network",
@@ -53,6 +51,10 @@ def load(source: str | Path, input: Size | None = None) -> Network:
         from striate.formats import onnx
 
         return onnx.read(text, input)
+    if suffix in (".keras", ".h5", ".hdf5"):
+        from striate.formats import keras
+
+        return keras.read(text, input)
     if _exists(Path(text) / folder.CONFIG):
         from striate.formats.python import sized
 
@@ -98,7 +100,7 @@ def _unknown(text: str, error: StriateError) -> StriateError:
         return FormatError(
             f"{text} is no network file",
             where=text,
-            why="a network is read from .toml, .onnx or .py",
+            why="a network is read from .toml, .onnx, .keras or .py",
             fix="rename it, or give the notation itself: striate show '32x32x3 -> conv 3x3'",
         )
     if text[0].isdigit():
@@ -112,7 +114,7 @@ def _unknown(text: str, error: StriateError) -> StriateError:
             f"there is no file {text}",
             where=text,
             why="no such path",
-            fix="a path to a .toml, .onnx or .py file",
+            fix="a path to a .toml, .onnx, .keras or .py file",
         )
     if "." in text:
         return SourceError(
@@ -129,7 +131,7 @@ def _later(path: Path, what: str) -> StriateError:
     return FormatError(
         f"{path} is {what}, which this version cannot read",
         where=str(path),
-        why="it reads notation, .toml, .onnx, .py, module:attribute and catalogue names",
+        why="it reads notation, .toml, .onnx, .keras, .py, module:attribute and catalogue names",
         fix="declare the network in .toml or with the Python builder; `striate models` may have it",
     )
 

@@ -1,0 +1,102 @@
+"""Keras files in: `.keras` archives and whole models in `.h5`. Keras itself is never needed, and nothing is executed.
+
+archive    a file as plain data, within limits           graph      its configuration: layers and who calls whom
+variables  weights out of HDF5 (needs h5py)              reading    the network, layer by layer
+layers     what each layer means, one file per family
+
+Keras' images are height x width x channels, Striate's channels first: weights are turned once, when they are read.
+The architecture of a `.keras` file needs no package; its weights need h5py: pip install 'striate[keras]'.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from striate.diagnostics import FormatError, MissingExtraError
+from striate.formats import notation
+from striate.network import Network
+
+SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+class MissingWeights(Mapping[str, Any]):
+    """Stands for the weights of a file that were not read for want of h5py: whoever asks for one is told so."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def _refuse(self) -> NoReturn:
+        raise missing(f"the weights of {self._path} are missing", "its architecture was read without h5py")
+
+    def __getitem__(self, name: str) -> Any:
+        self._refuse()
+
+    def __contains__(self, name: object) -> bool:
+        self._refuse()
+
+    def __iter__(self) -> Iterator[str]:
+        self._refuse()
+
+    def __len__(self) -> int:
+        self._refuse()
+
+
+def missing(what: str, why: str) -> MissingExtraError:
+    """The error that names the one command to install h5py."""
+    return MissingExtraError(
+        what, why=f"{why}, which is an optional part of Striate", fix="pip install 'striate[keras]'"
+    )
+
+
+def read(path: str | Path, input: Any = None) -> Network:
+    """The network of a file, with its weights. `input` is as `striate.load` takes it; open sizes need it.
+
+    Layers that Striate does not know, and those whose meaning is Python code (Lambda, classes of one's own), become
+    `opaque` nodes with the shapes that the file gives (rule X001). Without h5py the weights raise MissingExtraError
+    when they are asked for. Raises a StriateError for everything that can be wrong with a file.
+    """
+    from striate.formats.keras.archive import opened
+    from striate.formats.keras.graph import input_shapes, parse
+    from striate.formats.keras.reading import Reader
+    from striate.formats.python import sized
+
+    with opened(Path(path)) as content:
+        graph = parse(content.config, content.version, str(path))
+        shapes = input_shapes(graph, str(path))  # without the batch, channels first; None where open
+        fixed = all(None not in shape for shape in shapes.values())
+        wish = {} if fixed or input is None else _wish(shapes, input)
+        sizes = {}
+        for name, shape in shapes.items():
+            chosen = wish.get(name, shape)
+            if None in chosen:
+                raise _open(str(path), name, shape)
+            sizes[name] = tuple(n for n in chosen if n is not None)
+        net, weights = Reader(graph, sizes, content.variables, Path(path).stem, str(path)).read()
+    given: Mapping[str, Any] | None = None
+    if content.without:
+        given = MissingWeights(str(path))
+    elif weights is not None and not net.inference.problems and weights.keys() == net.parameters.keys():
+        given = weights
+    net = dataclasses.replace(net, weights=given)
+    return sized(net, input) if fixed else net
+
+
+def _wish(shapes: Mapping[str, tuple[int | None, ...]], input: Any) -> dict[str, tuple[int, ...]]:
+    """The sizes that the caller asks for, by the input's name."""
+    return notation.with_size({name: tuple(n or 1 for n in s) for name, s in shapes.items()}, input)
+
+
+def _open(path: str, name: str, shape: tuple[int | None, ...]) -> FormatError:
+    said = "x".join("?" if n is None else str(n) for n in (*shape[1:], shape[0]))
+    return FormatError(
+        f"{path} leaves the size of its input open",
+        where=f"{path}: {name[:80]} is {said}",
+        why="sizes, receptive fields and costs belong to an input",
+        fix="name it: --input 224x224x3",
+    )
+
+
+__all__ = ["SUFFIXES", "MissingWeights", "read"]

@@ -1,0 +1,226 @@
+"""A Keras file as plain data: its configuration as JSON, its weights as a window on HDF5. Nothing is unpacked to disk.
+
+Decides how much is read and what a file may hold; refuses to know any layer.
+Source: Keras, saving_lib (config.json, metadata.json and model.weights.h5 in a zip archive); legacy HDF5 files keep
+the configuration in the attribute model_config.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import io
+import json
+import stat
+import struct
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from striate.diagnostics import FormatError, LimitError, SourceError
+from striate.formats.files import check_file
+from striate.formats.keras import missing
+from striate.formats.keras.variables import Variables
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+MAX_CONFIG = 16 * 1024**2
+"""Bytes of a configuration; the longest of keras.applications has some two million."""
+MAX_DIRECTORY = 4 * 1024**2
+"""Bytes of the list of a zip archive's entries; Keras writes three entries."""
+MAX_UNPACKED = 4 * 1024**3
+RATIO = 100
+"""How many times its stored size an entry may unpack to; Keras itself does not compress."""
+
+DAMAGE = (
+    ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError, EOFError, OSError,
+    RecursionError, NotImplementedError, RuntimeError, struct.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What libraries raise on a file that is not what they read."""
+
+
+@dataclasses.dataclass
+class Content:
+    """What a file holds. variables: its weights, None if there are none; without: they are there, h5py is not."""
+
+    config: Any
+    version: str
+    variables: Variables | None = None
+    without: bool = False
+
+
+class Part(io.RawIOBase):
+    """A stretch of a file, read as a file of its own."""
+
+    def __init__(self, stream: BinaryIO, start: int, size: int) -> None:
+        self._stream, self._start, self._size, self._at = stream, start, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = max(offset + (0, self._at, self._size)[whence], 0)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        count = max(min(len(view), self._size - self._at), 0)
+        self._stream.seek(self._start + self._at)
+        data = self._stream.read(count)
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Content]:
+    """What a file holds, its weights readable until the end. Raises a StriateError."""
+    check_file(path)
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = stack.enter_context(path.open("rb"))
+        except OSError as error:
+            raise SourceError(
+                f"cannot read {path}",
+                where=str(path),
+                why=error.strerror or str(error),
+                fix="look at its permissions",
+            ) from None
+        try:
+            zipped = zipfile.is_zipfile(stream)
+            stream.seek(0)
+            content = _zip(stream, path, stack) if zipped else _legacy(stream, path, stack)
+        except DAMAGE as error:
+            raise broken(path, str(error) or type(error).__name__) from None
+        yield content
+
+
+def broken(path: Path | str, why: str) -> FormatError:
+    """The error for a file whose content does not hold together."""
+    return FormatError(
+        f"{path} is no Keras file, or damaged",
+        where=str(path),
+        why=why[:200],
+        fix="save it again: model.save('model.keras')",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- the zip archive
+
+
+def _zip(stream: BinaryIO, path: Path, stack: contextlib.ExitStack) -> Content:
+    size = path.stat().st_size
+    stream.seek(max(size - 65_557, 0))
+    tail = stream.read()
+    at = tail.rfind(b"PK\5\6")
+    if at >= 0 and struct.unpack_from("<I", tail, at + 12)[0] > MAX_DIRECTORY:
+        raise _too_much(path, "the list of its entries", MAX_DIRECTORY)
+    archive = stack.enter_context(zipfile.ZipFile(stream))
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        _check_entry(info, path, entries)
+        entries[info.filename] = info
+    if CONFIG not in entries:
+        raise ValueError(f"there is no {CONFIG} in it; its entries are {', '.join(entries)[:120] or 'none'}")
+    config = json.loads(_member(archive, entries[CONFIG], MAX_CONFIG, path))
+    version = ""
+    if METADATA in entries:
+        said = json.loads(_member(archive, entries[METADATA], MAX_CONFIG, path))
+        version = str(said.get("keras_version", "")) if isinstance(said, dict) else ""
+    if WEIGHTS not in entries:
+        others = [name for name in entries if name.startswith("model.weights")]
+        if others:
+            raise FormatError(
+                f"{path} keeps its weights as {others[0][:80]}",
+                where=str(path),
+                why=f"read is {WEIGHTS}, one file of HDF5",
+                fix="save it in the usual form: model.save('model.keras')",
+            )
+        return Content(config, version)
+    if importlib.util.find_spec("h5py") is None:
+        return Content(config, version, without=True)
+    weights = _weights(stream, archive, entries[WEIGHTS], path)
+    return Content(config, version, stack.enter_context(Variables(weights, str(path))))
+
+
+def _check_entry(info: zipfile.ZipInfo, path: Path, known: dict[str, zipfile.ZipInfo]) -> None:
+    """Refuse names that point elsewhere, links, and names that stand for two entries."""
+    parts = info.filename.replace("\\", "/").split("/")
+    why = ""
+    if info.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+        why = "the name of an entry points outside the archive"
+    elif stat.S_ISLNK(info.external_attr >> 16):
+        why = "an entry is a link"
+    elif info.filename in known:
+        why = "two entries have one name"
+    if why:
+        raise FormatError(
+            f"{path} is refused",
+            where=f"{path}: {info.filename[:80]!r}",
+            why=f"{why}, which Keras never writes",
+            fix="get the file from where it was saved: model.save('model.keras')",
+        )
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, path: Path) -> bytes:
+    """The bytes of an entry, whatever size it says it has."""
+    with archive.open(info) as member:
+        data = member.read(limit + 1)
+    if len(data) > limit:
+        raise _too_much(path, info.filename, limit)
+    return data
+
+
+def _weights(stream: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Any:
+    """The weights as a seekable file: in place where they are stored, else unpacked within limits."""
+    if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
+        stream.seek(info.header_offset)
+        header = stream.read(30)
+        name, extra = struct.unpack_from("<HH", header, 26)
+        start = info.header_offset + 30 + name + extra
+        if not header.startswith(b"PK\3\4") or start + info.file_size > path.stat().st_size:
+            raise ValueError(f"{info.filename} reaches past the end")
+        return Part(stream, start, info.file_size)
+    limit = min(MAX_UNPACKED, RATIO * info.compress_size + 1024**2)
+    if info.file_size > limit:
+        raise _too_much(path, info.filename, limit)
+    return io.BytesIO(_member(archive, info, limit, path))
+
+
+def _too_much(path: Path, what: str, limit: int) -> LimitError:
+    return LimitError(
+        f"{path} holds more than can be meant",
+        where=f"{path}: {what}",
+        why=f"it unpacks to more than {limit:,} bytes",
+        fix="save it again with Keras, which does not compress: model.save('model.keras')",
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- HDF5 alone
+
+
+def _legacy(stream: BinaryIO, path: Path, stack: contextlib.ExitStack) -> Content:
+    """A whole model in one HDF5 file, as Keras wrote it before `.keras`."""
+    start = stream.read(8)
+    if start != b"\x89HDF\r\n\x1a\n":
+        raise ValueError("it is neither a zip archive nor an HDF5 file")
+    if importlib.util.find_spec("h5py") is None:
+        raise missing(f"{path} cannot be read", "an HDF5 file is read with h5py")
+    part = Part(stream, 0, path.stat().st_size)
+    variables = stack.enter_context(Variables(part, str(path)))
+    text = variables.attribute("model_config", MAX_CONFIG)
+    if text is None:
+        raise FormatError(
+            f"{path} holds weights without a network",
+            where=str(path),
+            why="it has no attribute model_config",
+            fix="save the whole model: model.save('model.keras')",
+        )
+    return Content(json.loads(text), variables.attribute("keras_version", 100) or "2", variables)

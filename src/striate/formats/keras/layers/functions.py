@@ -1,0 +1,178 @@
+"""Activations, dropout, and arithmetic with numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from striate.formats.keras.graph import stored
+from striate.formats.keras.layers.register import reads
+from striate.op import Op
+from striate.ops import activation as ops
+from striate.ops.opaque import Opaque
+from striate.ops.regularise import Dropout, LayerScale, StochasticDepth
+from striate.ops.reshape import Identity
+from striate.ops.scalar import Affine, Clip
+
+if TYPE_CHECKING:
+    from striate.formats.keras.reading import Site, Value
+
+PLAIN: dict[str, Callable[[], Op]] = {
+    "relu": ops.Relu, "relu6": ops.Relu6, "sigmoid": ops.Sigmoid, "tanh": ops.Tanh, "softplus": ops.Softplus,
+    "softsign": ops.Softsign, "silu": ops.Silu, "swish": ops.Silu, "elu": ops.Elu, "selu": ops.Selu,
+    "gelu": ops.Gelu, "mish": ops.Mish, "hard_silu": ops.Hardswish, "hard_swish": ops.Hardswish,
+    "hard_tanh": lambda: Clip(-1.0, 1.0), "leaky_relu": lambda: ops.LeakyRelu(0.2),
+    "hard_sigmoid": ops.Hardsigmoid,
+}  # fmt: skip
+"""Activations with their usual settings, by Keras' word for them."""
+
+
+def activated(site: Site, x: Value, given: Any = None, called: str | None = None) -> Value:
+    """x behind an activation: the layer's own, unless another is given. One that is not known is an opaque node."""
+    given = site.get("activation", "linear") if given is None else given
+    word, config = _word(given)
+    op = _op(site, word, config)
+    if word == "linear":
+        return x
+    if word in ("softmax", "log_softmax"):
+        made: Op = ops.Softmax() if word == "softmax" else ops.LogSoftmax()
+        axis = config.get("axis", -1)
+        axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+        site.expect(type(axis) is int, "several axes at once")
+        if len(x.shape) == 2:
+            return site.along(made, x)
+        return site.along(made, site.with_channels(x, axis))
+    if word == "hard_sigmoid" and site.old:  # Keras before 3: 0.2·x + 0.5
+        return site.along(Clip(0.0, 1.0), site.along(Affine(0.2, 0.5), x))
+    if op is None:
+        x = site.standard(x)
+        return site.along(Opaque(f"activation {word}", x.spec.without_batch), x)
+    return site.along(op, x)
+
+
+def _word(given: Any) -> tuple[str, dict[str, Any]]:
+    """An activation's word and settings, however a configuration writes it."""
+    if isinstance(given, str):
+        return given, {}
+    if isinstance(given, dict):
+        inner, kind = given.get("config"), given.get("class_name")
+        if isinstance(inner, str):  # a function, by its registered name
+            return inner.rpartition(".")[2] if inner.startswith("keras") else inner, {}
+        if isinstance(kind, str) and str(given.get("module") or "keras").startswith("keras"):
+            if kind == "Activation" and isinstance(inner, dict):
+                return _word(inner.get("activation", "linear"))
+            return {"re_lu": "relu"}.get(stored(kind), stored(kind)), inner if isinstance(inner, dict) else {}
+    return str(given)[:40], {}
+
+
+def _number(config: dict[str, Any], name: str, default: float = 0.0) -> float:
+    found = config.get(name)
+    return default if found is None else float(found)
+
+
+def _op(site: Site, word: str, config: dict[str, Any]) -> Op | None:
+    """The op of an activation with its settings; None where there is none."""
+    if word == "relu":
+        return _relu(site, config)
+    if word == "leaky_relu":
+        usual = 0.3 if "alpha" in config else 0.2
+        return ops.LeakyRelu(_number(config, "negative_slope", _number(config, "alpha", usual)))
+    if word == "elu":
+        return ops.Elu(_number(config, "alpha", 1.0))
+    if word == "gelu":
+        return ops.Gelu(bool(config.get("approximate", False)))
+    if word in PLAIN:
+        return PLAIN[word]()
+    return None
+
+
+def _relu(site: Site, config: dict[str, Any]) -> Op:
+    slope = _number(config, "negative_slope", _number(config, "alpha"))
+    most, threshold = config.get("max_value"), _number(config, "threshold", _number(config, "theta"))
+    site.expect(threshold == 0, f"relu with the threshold {threshold:g}")
+    if most is None:
+        return ops.LeakyRelu(slope) if slope else ops.Relu()
+    site.expect(slope == 0, "relu with a slope and a largest value")
+    return ops.Relu6() if most == 6 else Clip(0.0, float(most))
+
+
+@reads("Activation")
+def _activation(site: Site) -> Value:
+    return activated(site, site.value)
+
+
+@reads("ReLU", "LeakyReLU", "ELU", "Softmax", "Relu", "Relu6", "Sigmoid", "Tanh", "Softplus", "Softsign", "Silu",
+       "Elu", "Selu", "Gelu", "Mish", "HardSigmoid", "HardSilu", "HardTanh", "LogSoftmax", "LeakyRelu")  # fmt: skip
+def _layer(site: Site) -> Value:
+    """Activations that are layers, and those of keras.ops."""
+    kind = site.layer.kind
+    word = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu"}.get(kind, stored(kind))
+    config = dict(site.config)
+    if kind == "LeakyReLU" and not {"negative_slope", "alpha"} & config.keys():
+        config["negative_slope"] = 0.3
+    if kind == "Gelu":
+        config.setdefault("approximate", True)  # keras.ops.gelu, unlike the activation of that name
+    return activated(site, site.value, {"class_name": word, "module": "keras", "config": config})
+
+
+@reads("PReLU")
+def _prelu(site: Site) -> Value:
+    x = site.standard(site.value)
+    get = site.variables("alpha")
+    shared = {axis % len(x.shape) for axis in site.get("shared_axes", [])}
+    own = [axis for axis in range(1, len(x.shape)) if axis not in shared and x.shape[axis] > 1]
+    if not own:
+        return site.along(ops.Prelu("shared"), x, weight=lambda: get("alpha").reshape(1))
+    if own == [x.order.index(1)]:
+        return site.along(ops.Prelu("each"), x, weight=lambda: get("alpha").ravel())
+    # A slope for every position: max(x, 0) and slope · min(x, 0), added.
+    from striate.ops.merge import Add
+
+    spec = x.spec
+    shape = tuple(1 if x.order.index(k) in shared else spec.shape[k] for k in range(1, len(spec.shape)))
+    below = site.along(Clip(None, 0.0), x, "below")
+    below = site.along(Affine(weight=shape), below, weight=lambda: placed(get("alpha"), x))
+    above = site.along(ops.Relu(), x, "above")
+    return dataclasses.replace(site.emit(Add(), above, below), order=x.order)
+
+
+def placed(array: Any, x: Value) -> Any:
+    """An array by Keras' axes without the batch, as x has them."""
+    return array.transpose([x.order.index(k) - 1 for k in range(1, len(x.order))])
+
+
+def turned(array: Any, x: Value) -> Any:
+    """An array whose first axis runs over the channels of x, in the order that x has them here."""
+    return array[x.columns] if x.parts and len(array) == x.shape[1] else array
+
+
+@reads("Dropout")
+def _dropout(site: Site) -> Value:
+    x, rate, noise = site.value, site.number("rate", 0.5), site.get("noise_shape")
+    whole = isinstance(noise, list) and noise[:1] == [None] and all(n == 1 for n in noise[1:])
+    if noise is None:
+        return site.along(Dropout(rate), x)
+    return site.along(StochasticDepth(rate) if whole else Identity(), x)
+
+
+@reads("StochasticDepth")
+def _stochastic_depth(site: Site) -> Value:
+    return site.along(StochasticDepth(site.number("drop_path_rate")), site.value)
+
+
+@reads("LayerScale")
+def _layer_scale(site: Site) -> Value:
+    x = site.with_channels(site.value, -1)
+    get = site.variables("gamma")
+    return site.along(LayerScale(site.number("init_values", 1e-6)), x, layer_scale=lambda: get("gamma"))
+
+
+@reads("Identity", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "GaussianNoise",
+       "AlphaDropout", "ActivityRegularization", "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation",
+       "RandomContrast", "RandomBrightness", "RandomShear", "RandomHue", "RandomSaturation", "RandomSharpness",
+       "RandomColorJitter", "RandomErasing", "RandomGrayscale", "RandomGaussianBlur", "RandomInvert",
+       "RandomPerspective", "RandomPosterization", "RandomColorDegeneration", "RandomElasticTransform")  # fmt: skip
+def _passed(site: Site) -> Value:
+    """What acts in training only."""
+    return site.along(Identity(), site.value)

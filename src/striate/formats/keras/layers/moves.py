@@ -1,0 +1,178 @@
+"""Layers that only move numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from striate.formats.keras.layers.register import reads
+from striate.op import Op
+from striate.ops import pool
+from striate.ops.reshape import Flatten, Reshape
+from striate.tensor import SPATIAL
+
+if TYPE_CHECKING:
+    from striate.formats.keras.reading import Order, Site, Value
+
+Sizes = tuple[int, ...]
+
+
+@reads("Flatten")
+def _flatten(site: Site) -> Value:
+    x = site.value
+    if len(x.shape) > 2 and not site.last:  # Keras brings the channels to the end first
+        x = dataclasses.replace(x, order=(x.order[0], *x.order[2:], x.order[1]))
+    return reshaped(site, x, (math.prod(x.shape[1:]),))
+
+
+@reads("Reshape")
+def _reshape(site: Site) -> Value:
+    x = site.value
+    target = [int(n) if n is not None else -1 for n in site.get("target_shape", site.config.get("newshape"))]
+    if site.layer.is_operation:
+        site.expect(target[0] in (-1, 1), "the batch does not stay first")
+        target = target[1:]
+    known, total = math.prod(n for n in target if n != -1), math.prod(x.shape[1:])
+    site.expect(target.count(-1) <= 1 and known > 0 and total % known == 0, f"the shape {target[:8]}")
+    return reshaped(site, x, tuple(total // known if n == -1 else n for n in target))
+
+
+@reads("RepeatVector")
+def _repeat(site: Site) -> Value:
+    site.expect(site.get("n") == 1, "repeated vectors")
+    return reshaped(site, site.value, (1, *site.value.shape[1:]))
+
+
+@reads("Permute")
+def _permute(site: Site) -> Value:
+    """Another order in Keras of the same axes here: nothing is moved until somebody asks for it."""
+    x, dims = site.plain(site.value), site.get("dims")
+    site.expect(sorted(dims) == list(range(1, len(x.shape))), f"the order {dims}")
+    return dataclasses.replace(x, order=(0, *(x.order[d] for d in dims)))
+
+
+@reads("Transpose")
+def _transpose(site: Site) -> Value:
+    x, axes = site.plain(site.value), site.get("axes")
+    site.expect(
+        isinstance(axes, list) and axes[:1] == [0] and sorted(axes) == list(range(len(x.shape))), "its axes"
+    )
+    return dataclasses.replace(x, order=tuple(x.order[d] for d in axes))
+
+
+@reads("Mean", "Max")
+def _reduced(site: Site) -> Value:
+    """Over all positions, as global pools."""
+    x, axes = site.value, site.get("axis")
+    axes = axes if isinstance(axes, list) else [axes]
+    site.expect(None not in axes and len(x.shape) > 2, "a mean over everything")
+    channels = [k for k in range(1, len(x.shape)) if k not in {axis % len(x.shape) for axis in axes}]
+    site.expect(len(channels) == 1 and len(axes) == len(x.shape) - 2, f"the axes {axes}")
+    x = site.with_channels(x, channels[0])
+    made: Op = pool.GlobalAvgPool() if site.layer.kind == "Mean" else pool.GlobalMaxPool()
+    y = site.emit(made, x)
+    y = dataclasses.replace(y, order=x.order)
+    return y if site.get("keepdims", False) else reshaped(site, y, (x.shape[channels[0]],))
+
+
+def reshaped(site: Site, x: Value, target: Sizes) -> Value:
+    """x under another shape of Keras, without the batch: the same numbers in Keras' row-major order."""
+    if x.parts:
+        if target == x.shape[1:]:
+            return x
+        if x.parts == (target,):
+            *space, channels = target
+            y = site.emit(Reshape((channels, *space)), x)
+            return dataclasses.replace(y, order=(0, *range(2, len(target) + 1), 1))
+        x = site.plain(x)
+    if target == x.shape[1:]:
+        return x
+    if len(target) - 1 not in SPATIAL:  # no spec can say it: the value before stands for it
+        return dataclasses.replace(x, known=None, hidden=(None, *target))
+    if len(target) == 1:
+        return _flat(site, x)
+    order = _fitting(x, target, site)
+    if order is None:
+        x = site.arranged(x, tuple(range(len(x.shape))))
+        order = tuple(range(len(target) + 1))
+    sizes = [0] * len(target)
+    for k, size in enumerate(target, 1):
+        sizes[order[k] - 1] = size
+    y = site.emit(Reshape(tuple(sizes)), x)
+    return dataclasses.replace(y, order=order)
+
+
+def _flat(site: Site, x: Value) -> Value:
+    """All numbers in one row. Of an image they stand with the channels outermost, and the value remembers it."""
+    from striate.formats.keras.reading import ordered
+
+    long = [k for k in range(1, len(x.shape)) if x.shape[k] > 1]
+    if [x.order[k] for k in long] == sorted(x.order[k] for k in long):
+        return site.emit(Flatten(), x)
+    x = site.arranged(x, ordered(len(x.shape), True))
+    return dataclasses.replace(site.emit(Flatten(), x), parts=(x.shape[1:],))
+
+
+def _fitting(x: Value, target: Sizes, site: Site) -> Order | None:
+    """An order of the new axes in which no number has to be moved; None if there is none.
+
+    Axes that are cut or joined together are a group. The numbers stay where they are if here, too, the axes of every
+    group stand side by side and in their order, and the groups stand in one order before and after.
+    """
+    from striate.formats.keras.reading import ordered
+
+    groups = _groups(x.shape[1:], target)
+    if groups is None:
+        return None
+    old, new = groups
+    before = _sequence(old, x.order)
+    if before is None:
+        return None
+    usual = ordered(len(target) + 1, site.last)
+    if _sequence(new, usual) == before:
+        return usual
+    places = [axis for group in before for axis in range(len(target)) if new[axis] == group]
+    places += [axis for axis in range(len(target)) if new[axis] < 0]
+    return (0, *(places.index(axis) + 1 for axis in range(len(target))))
+
+
+def _groups(old: Sizes, new: Sizes) -> tuple[list[int], list[int]] | None:
+    """For each axis of both shapes, the number of its group; -1 for axes of size 1."""
+    numbers: tuple[list[int], list[int]] = ([-1] * len(old), [-1] * len(new))
+    at, group = [0, 0], 0
+    shapes = (old, new)
+    while True:
+        for side in (0, 1):
+            while at[side] < len(shapes[side]) and shapes[side][at[side]] == 1:
+                at[side] += 1
+        if at[0] == len(old) or at[1] == len(new):
+            return numbers if at[0] == len(old) and at[1] == len(new) else None
+        product = [1, 1]
+        while product[0] != product[1] or product[0] == 1:
+            side = 0 if product[0] <= product[1] else 1
+            if at[side] == len(shapes[side]):
+                return None
+            product[side] *= shapes[side][at[side]]
+            numbers[side][at[side]] = group if shapes[side][at[side]] > 1 else -1
+            at[side] += 1
+        group += 1
+
+
+def _sequence(groups: Sequence[int], order: Any) -> list[int] | None:
+    """The groups as they stand here; None if one is torn apart or out of order."""
+    standing = sorted((order[k], k) for k in range(1, len(groups) + 1) if groups[k - 1] >= 0)
+    found: list[int] = []
+    last = 0
+    for _, k in standing:
+        group = groups[k - 1]
+        if found and found[-1] == group:
+            if k < last:
+                return None
+        elif group in found:
+            return None
+        else:
+            found.append(group)
+        last = k
+    return found

@@ -1,0 +1,150 @@
+"""Normalisation, and the scales that images are brought to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.formats.keras.layers.functions import placed, turned
+from striate.formats.keras.layers.register import reads
+from striate.ops.norm import BatchNorm, GroupNorm, LayerNorm
+from striate.ops.scalar import Affine
+
+if TYPE_CHECKING:
+    from striate.formats.keras.reading import Site, Value
+
+
+def _axes(site: Site, default: Any = -1) -> list[int]:
+    found = site.get("axis", default)
+    return list(found) if isinstance(found, list | tuple) else [found]
+
+
+def _scaled(site: Site, *more: str) -> tuple[bool, Callable[[str], Any]]:
+    """Whether there is a scale or a shift, and the variables; of one alone, the other changes nothing."""
+    scale, center = bool(site.get("scale", True)), bool(site.get("center", True))
+    get = site.variables("gamma" if scale else "", "beta" if center else "", *more)
+
+    def either(name: str) -> Any:
+        if (name, scale) == ("gamma", False):
+            return np.ones_like(get("beta"))
+        if (name, center) == ("beta", False):
+            return np.zeros_like(get("gamma"))
+        return get(name)
+
+    return scale or center, either
+
+
+@reads("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")
+def _batch_norm(site: Site) -> Value:
+    (axis,) = _axes(site)
+    x = site.with_channels(site.value, axis)
+    affine, get = _scaled(site, "moving_mean", "moving_variance")
+    op = BatchNorm(site.number("epsilon", 1e-3), round(1 - site.number("momentum", 0.99), 9), affine)
+    return site.along(
+        op,
+        x,
+        weight=lambda: turned(get("gamma"), x),
+        bias=lambda: turned(get("beta"), x),
+        running_mean=lambda: turned(get("moving_mean"), x),
+        running_var=lambda: turned(get("moving_variance"), x),
+    )
+
+
+@reads("LayerNormalization")
+def _layer_norm(site: Site) -> Value:
+    site.expect(not site.get("rms_scaling", False), "scaling by the root mean square")
+    x = site.value
+    axes = sorted(axis % len(x.shape) for axis in _axes(site))
+    affine, get = _scaled(site)
+    eps = site.number("epsilon", 1e-3)
+    if len(axes) == 1:
+        x = site.with_channels(x, axes[0])
+        op = LayerNorm("channels", eps, affine)
+        return site.along(op, x, weight=lambda: turned(get("gamma"), x), bias=lambda: turned(get("beta"), x))
+    site.expect(axes == list(range(1, len(x.shape))), "some axes and not others")
+    x = site.standard(x)
+    op = LayerNorm("all", eps, affine)
+    return site.along(op, x, weight=lambda: placed(get("gamma"), x), bias=lambda: placed(get("beta"), x))
+
+
+@reads("GroupNormalization")
+def _group_norm(site: Site) -> Value:
+    (axis,) = _axes(site)
+    x = site.with_channels(site.plain(site.value), axis)
+    groups = site.get("groups", 32)
+    affine, get = _scaled(site)
+    op = GroupNorm(x.spec.channels if groups == -1 else groups, site.number("epsilon", 1e-3), affine)
+    return site.along(op, x, weight=lambda: get("gamma"), bias=lambda: get("beta"))
+
+
+def _numbers(value: Any) -> Any:
+    """Numbers of a configuration as an array of doubles: plain, or as Keras writes arrays."""
+    if isinstance(value, dict):
+        inner = value.get("config")
+        value = inner.get("value") if isinstance(inner, dict) else None
+    array = np.asarray(value, np.float64)
+    if array.ndim > 4 or array.size > 10**6:
+        raise ValueError(f"numbers of the shape {array.shape}")
+    return array
+
+
+def affine(site: Site, x: Value, scale: Any, shift: Any) -> Value:
+    """x · scale + shift, numbers or arrays that are repeated over Keras' axes as numpy does it."""
+    scale, shift = _numbers(scale), _numbers(shift)
+    if scale.size == shift.size == 1:
+        return site.along(Affine(float(scale.ravel()[0]), float(shift.ravel()[0])), x)
+    x = site.standard(x)
+    fields: dict[str, Any] = {"learned": False}
+    arrays: dict[str, Any] = {}
+    for name, number, array in (("weight", "scale", scale), ("bias", "shift", shift)):
+        if array.size == 1:
+            fields[number] = float(array.ravel()[0])
+            continue
+        site.expect(array.ndim < len(x.shape), "numbers for every image of the batch")
+        shaped = placed(array.reshape((1,) * (len(x.shape) - 1 - array.ndim) + array.shape), x)
+        fields[name] = shaped.shape
+        arrays[name] = lambda shaped=shaped: shaped
+    return site.along(Affine(**fields), x, **arrays)
+
+
+@reads("Rescaling")
+def _rescaling(site: Site) -> Value:
+    scale, offset = _numbers(site.get("scale", 1.0)), _numbers(site.get("offset", 0.0))
+    if not site.last:  # a list is one number for each channel
+        scale, offset = (a.reshape(a.shape + (1,) * (3 - a.ndim)) if a.ndim else a for a in (scale, offset))
+    return affine(site, site.value, scale, offset)
+
+
+@reads("Normalization")
+def _normalization(site: Site) -> Value:
+    x, axes = site.value, _axes(site)
+    kept = sorted(axis % len(x.shape) for axis in axes if axis is not None)
+    least, inverse = 1e-7, bool(site.get("invert", False))
+    mean, variance = site.get("mean"), site.get("variance")
+
+    def both(mean: Any, variance: Any) -> tuple[Any, Any]:
+        deviation = np.maximum(np.sqrt(variance), np.float32(least))
+        return (deviation, mean) if inverse else (1 / deviation, -mean / deviation)
+
+    if mean is not None and variance is not None:
+        scale, shift = both(_numbers(mean), _numbers(variance))
+        if scale.ndim and kept and kept[-1] != len(x.shape) - 1:
+            shape = (1,) * (kept[-1] - 1) + scale.shape + (1,) * (len(x.shape) - 1 - kept[-1])
+            scale, shift = (
+                scale.reshape(shape[-len(x.shape) + 1 :]),
+                shift.reshape(shape[-len(x.shape) + 1 :]),
+            )
+        return affine(site, x, scale, shift)
+    get = site.variables("mean", "variance", "count")
+    x = site.standard(x)
+    shape = tuple(x.spec.shape[k] if x.order.index(k) in kept else 1 for k in range(1, len(x.shape)))
+    whole = [x.shape[k] if k in kept else 1 for k in range(1, len(x.shape))]
+
+    def one(at: int) -> Any:
+        return placed(both(get("mean"), get("variance"))[at].reshape(whole), x)
+
+    return site.along(
+        Affine(weight=shape, bias=shape, learned=False), x, weight=lambda: one(0), bias=lambda: one(1)
+    )

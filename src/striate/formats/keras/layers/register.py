@@ -1,0 +1,22 @@
+"""The table that the families fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from striate.formats.keras.reading import Site, Value
+
+READERS: dict[str, Callable[[Any], Any]] = {}
+"""Class of Keras -> what reads one call of it."""
+
+
+def reads(*kinds: str) -> Callable[[Callable[[Site], Value]], Callable[[Site], Value]]:
+    """Register a function for classes of Keras."""
+
+    def register(function: Callable[[Site], Value]) -> Callable[[Site], Value]:
+        READERS.update(dict.fromkeys(kinds, function))
+        return function
+
+    return register

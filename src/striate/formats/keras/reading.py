@@ -1,0 +1,502 @@
+"""From a Keras graph to a Network and its weights, one call after the other.
+
+Decides order, names, layout, and what becomes of a layer that nobody here knows; what a layer means is said in
+`layers/`. A value remembers which of its axes is which in Keras: a Permute only says so anew, and axes are moved where
+a layer asks for another order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import FormatError, GraphError, LimitError, ShapeError, StriateError
+from striate.formats.keras import layers as known
+from striate.formats.keras.graph import Graph, Layer, Model, Ref, Shape, Strange
+from striate.formats.keras.variables import Variables
+from striate.formats.onnx.names import legal
+from striate.formats.tidy import tidy
+from striate.network import Network, Node, declare
+from striate.op import Op
+from striate.ops.opaque import Opaque
+from striate.ops.reshape import Flatten, Permute, Reshape, Slice
+from striate.tensor import SPATIAL, TensorSpec
+
+Array = NDArray[Any]
+Order = tuple[int, ...]
+MAX_NODES = 20_000
+REPEATED = 8
+"""How many times over layers that are called again may take the file's weights."""
+
+
+class Unknown(Exception):
+    """This use of a layer has no counterpart here; says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A value of the network. order: Keras' axis k is its axis order[k].
+
+    parts: a flat value came from images of these shapes (H, W, C), one behind the other, and holds each with its
+    channels outermost; empty when its numbers stand as in Keras. Where no TensorSpec can say its shape, `known` is
+    None, `hidden` the shape, and `name` the value before it that can be named.
+    """
+
+    name: str
+    known: TensorSpec | None
+    order: Order = ()
+    parts: tuple[tuple[int, ...], ...] = ()
+    hidden: Shape | None = None
+
+    @property
+    def spec(self) -> TensorSpec:
+        if self.known is None:
+            raise Unknown("the shape of its input is not known")
+        return self.known
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape in Keras, batch first."""
+        return tuple(self.spec.shape[k] for k in self.order)
+
+    @property
+    def columns(self) -> Array | slice:
+        """Keras' position of each number of a flat value."""
+        if not self.parts:
+            return slice(None)
+        found, start = [], 0
+        for part in self.parts:
+            count = math.prod(part)
+            found.append(np.moveaxis(np.arange(start, start + count).reshape(part), -1, 0).ravel())
+            start += count
+        return np.concatenate(found)
+
+
+def ordered(rank: int, last: bool) -> Order:
+    """The order of a value's axes that stand as usual: channels first here, last in Keras if `last`."""
+    return (0, *range(2, rank), 1) if last and rank > 2 else tuple(range(rank))
+
+
+class Site:
+    """One call being read: what it is given, its configuration, and `emit` for the nodes that it becomes."""
+
+    def __init__(self, reader: Reader, layer: Layer, path: tuple[Layer, ...], items: Sequence[Any]) -> None:
+        self.layer, self.config, self.old = layer, layer.config, reader.graph.old
+        self._reader, self._path, self.items = reader, path, items
+        format = layer.config.get("data_format")
+        self.last = reader.graph.last if format is None else format == "channels_last"
+        self.name = reader.unique(legal(".".join(part.name for part in (*path, layer))) or "layer")
+        self.placed = False
+
+    @property
+    def values(self) -> list[Value]:
+        """What it reads, in order."""
+        return [item for item in self.items if isinstance(item, Value)]
+
+    @property
+    def value(self) -> Value:
+        """Its only input. Raises Unknown."""
+        self.expect(len(self.values) == 1 == len(self.items), "it has more than one input")
+        return self.values[0]
+
+    @property
+    def image(self) -> Value:
+        """Its only input with the axes as usual for its data format."""
+        x = self.value
+        self.expect(len(x.shape) > 2, f"its input {'x'.join(map(str, x.shape[1:]))} is no image")
+        return self.arranged(x, ordered(len(x.shape), self.last))
+
+    def expect(self, holds: bool, otherwise: str) -> None:
+        """Raise Unknown unless something holds; `otherwise` says what it is instead."""
+        if not holds:
+            raise Unknown(otherwise)
+
+    def unknown(self, why: str) -> NoReturn:
+        raise Unknown(why)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        found = self.config.get(name)
+        return default if found is None else found
+
+    def sizes(self, name: str, rank: int, default: int = 1) -> tuple[int, ...]:
+        """One number per axis of space."""
+        found = self.get(name, default)
+        return tuple(found) if isinstance(found, list | tuple) else (found,) * rank
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        return float(self.get(name, default))
+
+    # -------------------------------------------------------------------------------------------------- weights
+
+    def variables(self, *names: str) -> Callable[[str], Array]:
+        """The layer's variables, in Keras' order; empty names are those that it does not have."""
+        there = [name for name in names if name]
+
+        def get(name: str) -> Array:
+            return self._reader.variable(self._path, self.layer, there, name)
+
+        return get
+
+    # -------------------------------------------------------------------------------------------------- nodes
+
+    def emit(self, op: Op, *values: Value, called: str = "", **weights: Callable[[], Any]) -> Value:
+        """A node of the network with its axes as usual. called: what is added to the layer's name."""
+        made = self._reader.place(self, op, values, weights, called)
+        return made if made.known is None else self.usual(made)
+
+    def along(self, op: Op, x: Value, called: str = "", **weights: Callable[[], Any]) -> Value:
+        """A node that treats every position alike: the axes stay as they are."""
+        made = self._reader.place(self, op, (x,), weights, called)
+        return dataclasses.replace(made, order=x.order, parts=x.parts)
+
+    def usual(self, x: Value) -> Value:
+        return dataclasses.replace(x, order=ordered(len(x.spec.shape), self.last))
+
+    def arranged(self, x: Value, wish: Order) -> Value:
+        """x with its axes moved so that they stand in this order, and are named by their places."""
+        if x.parts:
+            x = self.plain(x)
+        moved = [x.order[wish.index(k)] for k in range(len(wish))]
+        self.expect(moved[0] == 0, "the batch does not stay first")
+        spec = x.spec
+        if moved != sorted(moved):
+            x = self._reader.place(self, Permute("".join(spec.axes[k] for k in moved[1:])), (x,), {})
+        return dataclasses.replace(self._renamed(x), order=wish)
+
+    def _renamed(self, x: Value) -> Value:
+        """x with its axes named N, C, space by their places."""
+        shape = x.spec.shape
+        if x.spec.axes == ("N", "C", *SPATIAL.get(len(shape) - 2, ("?",))):
+            return x
+        self.expect(len(shape) - 2 in SPATIAL, f"{len(shape)} axes")
+        return self._reader.place(self, Reshape(shape[1:]), (x,), {})
+
+    def standard(self, x: Value) -> Value:
+        """x with its axes as usual."""
+        return self.arranged(x, ordered(len(x.shape), self.last))
+
+    def with_channels(self, x: Value, axis: int) -> Value:
+        """x with Keras' axis `axis` where channels stand here."""
+        self.expect(-len(x.shape) <= axis < len(x.shape), f"axis {axis}")
+        axis %= len(x.shape)
+        self.expect(axis > 0, "it works along the batch")
+        if x.order[axis] == 1 and x.spec.axes[1] == "C":
+            return x
+        rest = iter((0, *range(2, len(x.shape))))
+        return self.arranged(x, tuple(1 if k == axis else next(rest) for k in range(len(x.shape))))
+
+    def plain(self, x: Value) -> Value:
+        """A flat value with its numbers in Keras' order."""
+        if not x.parts:
+            return x
+        pieces, start = [], 0
+        place = self._reader.place
+        for part in x.parts:
+            stop, piece = start + math.prod(part), x
+            if len(x.parts) > 1:
+                piece = place(self, Slice("C", start, stop), (x,), {})
+            if len(part) > 1:
+                *space, channels = part
+                piece = place(self, Reshape((channels, *space)), (piece,), {})
+                piece = place(self, Permute("".join((*piece.spec.axes[2:], "C"))), (piece,), {})
+                piece = place(self, Flatten(), (piece,), {})
+            pieces.append(piece)
+            start = stop
+        if len(pieces) > 1:
+            from striate.ops.merge import Concat
+
+            pieces = [place(self, Concat(), pieces, {})]
+        return dataclasses.replace(pieces[0], order=(0, 1), parts=())
+
+
+class Reader:
+    """State while a graph is read."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, tuple[int, ...]],
+        variables: Variables | None,
+        name: str,
+        path: str,
+    ) -> None:
+        self.graph, self.path, self.name = graph, path, name
+        self._variables = variables
+        self._left = REPEATED * variables.size if variables else 0
+        self._used: set[str] = set()
+        self._calls = 0
+        self.nodes: list[Node] = []
+        self.specs: dict[str, TensorSpec] = {}
+        self.weights: dict[str, Array] = {}
+        self._arrays: dict[tuple[tuple[str, ...], str], Array] = {}
+        self._refused: Node | None = None
+        self.inputs: dict[str, TensorSpec] = {}
+        self._given: list[Value] = []
+        for layer, size in sizes.items():
+            own = self.unique("input" if len(sizes) == 1 else legal(layer) or "input")
+            self.inputs[own] = self.specs[own] = TensorSpec.image(size)
+            spec = self.specs[own]
+            self._given.append(Value(own, spec, ordered(len(spec.shape), graph.last)))
+
+    def read(self) -> tuple[Network, dict[str, Array] | None]:
+        """The network, and its weights where the file has some."""
+        outputs = []
+        for value in self._model(self.graph.model, self._given, ()):
+            if value.known is not None:
+                layer = Layer("output", "Output", None, "", {}, (), "")
+                site = Site(self, layer, (), [value])
+                value = site.standard(value)
+                if not site.placed:
+                    self._used.discard(site.name)
+            outputs.append(value.name)
+        if not self.nodes:
+            raise FormatError(
+                f"{self.path} computes nothing",
+                where=self.path,
+                why="its output is its input",
+                fix="save a model with layers",
+            )
+        net = Network(self.name, self.inputs, tuple(self.nodes), tuple(dict.fromkeys(outputs)))
+        return tidy(net) if not net.inference.problems else net, self.weights if self._variables else None
+
+    def unique(self, name: str) -> str:
+        made, number = name, 1
+        while made in self._used:
+            number += 1
+            made = f"{name}_{number}"
+        self._used.add(made)
+        return made
+
+    # -------------------------------------------------------------------------------------------------- models
+
+    def _model(self, model: Model, given: Sequence[Value], path: tuple[Layer, ...]) -> list[Value]:
+        """Read a model's calls as soon as what they read is there; the values that leave it."""
+        if len(given) != len(model.inputs):
+            raise GraphError(
+                f"{model.name[:80]} takes {len(model.inputs)} inputs, {len(given)} given",
+                where=self.path,
+                why="every input of a model inside a model is given when it is called",
+                fix="save it again: model.save('model.keras')",
+            )
+        held: dict[Ref, Value] = dict(zip(model.inputs, given, strict=True))
+        waiting: dict[Ref, list[tuple[Layer, int]]] = {}
+        missing: dict[tuple[str, int], int] = {}
+        # The file's own order, which is that of the depth in the graph, wherever it can be kept.
+        position = {name: at for at, name in enumerate(model.layers)}
+        ready: list[tuple[int, int, Layer]] = []
+        for layer in model.layers.values():
+            for number, call in enumerate(layer.calls):
+                needs = {item for item in call if isinstance(item, Ref) and item not in held}
+                missing[layer.name, number] = len(needs)
+                for ref in needs:
+                    waiting.setdefault(ref, []).append((layer, number))
+                if not needs and not layer.is_input:
+                    heapq.heappush(ready, (position[layer.name], number, layer))
+        while ready:
+            _, number, layer = heapq.heappop(ready)
+            call = layer.calls[number]
+            items = [held[item] if isinstance(item, Ref) else item for item in call]
+            for tensor, value in enumerate(
+                self._call(layer, items, path, model.shapes, number + layer.first)
+            ):
+                ref = Ref(layer.name, number + layer.first, tensor)
+                held[ref] = value
+                for reader, at in waiting.pop(ref, ()):
+                    missing[reader.name, at] -= 1
+                    if not missing[reader.name, at]:
+                        heapq.heappush(ready, (position[reader.name], at, reader))
+        for ref in model.outputs:
+            if ref not in held:
+                raise GraphError(
+                    f"the output of {model.name[:80]} is never computed",
+                    where=f"{self.path}: {ref.layer[:80]}",
+                    why="the layers before it read each other in a circle, or what no layer makes",
+                    fix="save it again: model.save('model.keras')",
+                )
+        return [held[ref] for ref in model.outputs]
+
+    def _call(
+        self,
+        layer: Layer,
+        items: list[Any],
+        path: tuple[Layer, ...],
+        shapes: Mapping[Ref, Shape],
+        number: int,
+    ) -> list[Value]:
+        self._calls += 1
+        if self._calls > MAX_NODES or len(self.nodes) > MAX_NODES:
+            raise LimitError(
+                f"{self.path} calls more than {MAX_NODES:,} layers",
+                where=self.path,
+                why="so many are read, models inside models included",
+                fix="split it",
+            )
+        if layer.inner is not None and layer.own:
+            return self._model(layer.inner, [i for i in items if isinstance(i, Value)], (*path, layer))
+        site = Site(self, layer, path, items)
+        before = len(self.nodes)
+        try:
+            if not layer.own or layer.kind not in known.READERS:
+                raise Unknown(f"{layer.kind} is not a layer that Striate knows")
+            site.expect(not any(isinstance(i, Strange) for i in items), "an argument that is no tensor")
+            site.expect(not _quantised(layer.config), "its weights are whole numbers with a scale")
+            made = [known.READERS[layer.kind](site)]
+        except ShapeError:
+            if self._refused is None:
+                raise
+            # Nobody gives it a shape: the node stays, and inference says why it has none.
+            self.nodes.append(self._refused)
+            made = [Value(self._refused.name, None)]
+        except FormatError:
+            raise
+        except (Unknown, StriateError):
+            made = self._opaque(site, before, shapes, number)
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+            raise FormatError(
+                f"{layer.name[:80]} does not hold together",
+                where=f"{self.path}: {layer.name[:80]}, a {layer.kind}",
+                why=(str(error) or type(error).__name__)[:200],
+                fix="save it again: model.save('model.keras')",
+            ) from None
+        if not site.placed:
+            self._used.discard(site.name)
+        return made
+
+    def _opaque(self, site: Site, before: int, shapes: Mapping[Ref, Shape], number: int) -> list[Value]:
+        """Nodes that stand for a layer by its class, with the shapes that the file gives its outputs."""
+        for node in self.nodes[before:]:
+            self._used.discard(node.name)
+            for key in [key for key in self.weights if key.startswith(f"{node.name}.")]:
+                del self.weights[key]
+        del self.nodes[before:]
+        site.placed = False
+        self._used.add(site.name)
+        layer = site.layer
+        if not site.values:
+            raise GraphError(
+                f"{layer.name[:80]} reads nothing",
+                where=f"{self.path}: {layer.name[:80]}, a {layer.kind}",
+                why="every layer but an input reads a tensor",
+                fix="save it again: model.save('model.keras')",
+            )
+        values = [*{value.name: value for value in site.values}.values()]
+        count = 1 + max(
+            (ref.tensor for ref in shapes if (ref.layer, ref.call) == (layer.name, number)), default=0
+        )
+        made = []
+        for tensor in range(min(count, 256)):
+            shape = shapes.get(Ref(layer.name, number, tensor)) or _said(site)
+            sizes = [n for n in shape[1:] if n] if shape else []
+            if shape is None or len(sizes) != len(shape) - 1 or not sizes:
+                made.append(self.place(site, Opaque(_operator(layer)), values, {}))
+            elif len(sizes) - 1 not in SPATIAL:
+                made.append(Value(values[0].name, None, hidden=shape))
+            else:
+                if site.last:
+                    sizes = [sizes[-1], *sizes[:-1]]
+                made.append(site.usual(self.place(site, Opaque(_operator(layer), tuple(sizes)), values, {})))
+        return made
+
+    # -------------------------------------------------------------------------------------------------- nodes
+
+    def place(
+        self,
+        site: Site,
+        op: Op,
+        values: Sequence[Value],
+        weights: Mapping[str, Callable[[], Any]],
+        called: str = "",
+    ) -> Value:
+        """A node for a call; the first one gets the layer's own name. Raises OpError, ShapeError, FormatError."""
+        name = self.unique(f"{site.name}.{called or op.word}") if called or site.placed else site.name
+        node = Node(name, op, tuple(value.name for value in values))
+        specs = [self.specs.get(value.name) for value in values]
+        self._refused = None
+        spec = None
+        if all(specs):
+            try:
+                declaration = declare(node, [known for known in specs if known])
+            except ShapeError as error:
+                if not isinstance(op, Opaque):
+                    self._refused = node
+                    raise error
+            else:
+                (spec,) = declaration.outputs
+                self.specs[name] = spec
+                if self._variables is not None:
+                    for parameter in declaration.parameters:
+                        array = self._suited(site, parameter.name, weights[parameter.name](), parameter.shape)
+                        self.weights[f"{name}.{parameter.name}"] = array
+        self.nodes.append(node)
+        site.placed |= name == site.name
+        return Value(name, spec)
+
+    def _suited(self, site: Site, name: str, given: Any, shape: tuple[int, ...]) -> Array:
+        array = np.asarray(given, np.float32)
+        if array.shape != shape and array.size == math.prod(shape):
+            array = array.reshape(shape)
+        if array.shape != shape:
+            raise FormatError(
+                f"the weights of {site.layer.name[:80]} do not suit it",
+                where=f"{self.path}: {site.layer.name[:80]}, a {site.layer.kind}",
+                why=f"its {name} is {'x'.join(map(str, array.shape))} in the file, "
+                f"{'x'.join(map(str, shape))} by its configuration",
+                fix="save it again: model.save('model.keras')",
+            )
+        self._left -= array.nbytes
+        if self._left < 0:
+            raise LimitError(
+                f"the layers of {self.path} take more weights than it holds",
+                where=f"{self.path}: {site.layer.name[:80]}",
+                why=f"called again and again, they come to more than {REPEATED} times the file",
+                fix="take the model apart, and load its parts",
+            )
+        return array
+
+    def variable(self, path: tuple[Layer, ...], layer: Layer, names: Sequence[str], name: str) -> Array:
+        """A variable of a layer out of the file. Raises FormatError when it is not there."""
+        whole = (*path, layer)
+        key = tuple(part.name for part in whole), name
+        if key not in self._arrays:
+            assert self._variables is not None
+            found = self._variables.get(key[0], names, [part.stored for part in whole], name)
+            if found is None:
+                raise FormatError(
+                    f"{layer.name[:80]} has no {name} in the file",
+                    where=f"{self.path}: {layer.name[:80]}, a {layer.kind}",
+                    why="its configuration asks for it, and the weights do not have it",
+                    fix="save it again: model.save('model.keras')",
+                )
+            self._arrays[key] = found
+        return self._arrays[key]
+
+
+def _said(site: Site) -> Shape | None:
+    """What a layer's own configuration says of its output: some keep the shape of their input."""
+    if site.layer.kind in known.SAME_SHAPE and len(site.values) == 1 and site.values[0].known is not None:
+        return site.values[0].shape
+    return None
+
+
+def _operator(layer: Layer) -> str:
+    """What an opaque node is called: the class, and why nothing more is known of it."""
+    if layer.kind in ("Lambda", "TFOpLambda", "SlicingOpLambda"):
+        return f"{layer.kind} (Python code, not run)"
+    if not layer.own:
+        return f"{layer.registered or layer.kind} (a class of one's own, not run)"
+    return layer.kind
+
+
+def _quantised(config: Mapping[str, Any]) -> bool:
+    policy = config.get("dtype")
+    inner = policy.get("config") if isinstance(policy, dict) else None
+    named = (policy.get("class_name"), (inner or {}).get("name")) if isinstance(policy, dict) else (policy,)
+    return any(
+        isinstance(n, str) and (n.startswith(("Quantized", "int8", "int4")) or "_from_" in n) for n in named
+    )
