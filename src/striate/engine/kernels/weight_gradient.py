@@ -103,6 +103,11 @@ def _tile(target: Target, places: int, panel: int) -> str:
     line_x, line_dy = code.variable(start_x), code.variable(start_dy)
     x, dy = code.variable(start_x), code.variable(start_dy)
     whole = columns - columns % UNROLL
+    out_block = a.int(OUT_BLOCK)
+    to = [out + offsets.int(8 * t) for t in range(places)]
+    for t in range(places):  # large gradients lie in no cache: they come while the tile computes
+        for o in range(panel):
+            code.prefetch(to[t] + out_block * o)
 
     def pixels(count: int) -> None:
         for _ in range(count):
@@ -130,7 +135,6 @@ def _tile(target: Target, places: int, panel: int) -> str:
         image_x.set(image_x.get() + a.int(X_IMAGE))
         image_dy.set(image_dy.get() + a.int(DY_IMAGE))
 
-    out_block = a.int(OUT_BLOCK)
     to = [out + offsets.int(8 * t) for t in range(places)]
     with code.when(first.equals(0)):
         for t in range(places):
@@ -286,6 +290,8 @@ def _joined(source: Layout, gradient: Layout, windows: Windows) -> tuple[tuple[i
 def _band(counts: list[int], pixels: int) -> tuple[int, int, int]:
     """Images, rows and columns of a band: about so many pixels, in pieces as even as can be."""
     images, rows, columns = counts
+    if images * rows * columns <= 2 * pixels:  # one band: sums are written once and read never
+        return images, rows, columns
     if columns >= pixels:
         return 1, 1, _even(columns, pixels)[0]
     if rows * columns >= pixels:
