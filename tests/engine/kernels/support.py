@@ -81,10 +81,16 @@ def border(layout: Layout, memory: np.ndarray) -> np.ndarray:
 
 
 def step(
-    target: Target, kernel: Kernel, arguments: np.ndarray, rows: tuple[int, int], parts: tuple[int, int]
+    target: Target,
+    kernel: Kernel,
+    arguments: np.ndarray,
+    rows: tuple[int, int],
+    parts: tuple[int, int],
+    scratch: np.ndarray | None = None,
 ) -> None:
     """Run one task of a step kernel."""
-    STEP(addresses(target, [kernel])[kernel])(arguments.ctypes.data, *rows, *parts, None)
+    room = None if scratch is None else scratch.ctypes.data
+    STEP(addresses(target, [kernel])[kernel])(arguments.ctypes.data, *rows, *parts, room)
 
 
 def correlation(
@@ -133,8 +139,9 @@ def windows(draw: st.DrawFn, longest: int = 19) -> tuple[Window, Window]:
     return one(), one()
 
 
-def hot_spills(assembly: str) -> list[str]:
-    """Vector moves to and from the stack inside innermost loops (a stretch from a label to a jump back to it)."""
+def hot_spills(assembly: str, tight: bool = False) -> list[str]:
+    """Vector moves to and from the stack inside innermost loops (a stretch from a label to a jump back to it); tight:
+    inside those of one basic block."""
     lines = [line.split("#")[0].split("//")[0].strip() for line in assembly.splitlines()]
     labels = {line[:-1]: at for at, line in enumerate(lines) if line.endswith(":")}
     loops = []
@@ -143,6 +150,11 @@ def hot_spills(assembly: str) -> list[str]:
         if len(words) > 1 and words[0][0] in "jbtc" and labels.get(words[-1], at) < at:
             loops.append((labels[words[-1]], at))
     inner = [a for a in loops if not any(b != a and a[0] <= b[0] and b[1] <= a[1] for b in loops)]
+    if tight:
+        inner = [
+            (start, stop) for start, stop in inner if not any(start < at < stop for at in labels.values())
+        ]
+        assert inner, "no loop of one basic block"
     x86 = re.compile(r"\(%rsp.*[xyz]mm|[xyz]mm.*\(%rsp")
     arm = re.compile(r"^(str|ldr|stp|ldp|stur|ldur)\s+q.*\[sp")
     return [

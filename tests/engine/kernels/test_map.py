@@ -121,7 +121,7 @@ def units(found, expected):
     ("name", "most"),
     [("exp", 1.1), ("expm1", 2), ("log", 1), ("log1p", 2), ("tanh", 3), ("erf", 2),
      ("sqrt", 0), ("abs", 0), ("neg", 0)],
-)
+)  # fmt: skip
 def test_functions_over_their_whole_range(target, name, most):
     x = dense()
     exact = np.vectorize(math.erf) if name == "erf" else FUNCTIONS[name]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from striate.engine import ir
-from striate.engine.emit import Code, Int
+from striate.engine.emit import Code, Int, Pointer, Size
 
 
 def inside(code: Code, count: Int) -> Any:
@@ -28,3 +28,12 @@ def fold(code: Code, vector: Any, combine: Callable[[Any, Any], Any]) -> Any:
         low, high = code.lanes_of(vector, range(count)), code.lanes_of(vector, range(count, 2 * count))
         vector = combine(low, high)
     return code.builder.extract_element(vector, ir.Constant(ir.I32, 0))
+
+
+def emptied(first: Pointer, count: Int, step: Size, channels: Int) -> None:
+    """0 into the lanes behind the last channel, in `count` vectors `step` bytes apart."""
+    code = first.code
+    real = inside(code, channels)
+    with code.loop(0, count) as x:
+        at = first + x * step
+        at.store(code.select(real, at.vector(), code.spread(0.0)))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from striate.engine.code import Kernel
 from striate.engine.kernels import expression, lrn, norm, softmax
 from striate.engine.kernels import map as maps
-from striate.engine.kernels.map import Place
+from striate.engine.kernels.operands import Place
 from striate.engine.plan.pattern import Local, Norm, Softmax
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Map, Unit, Value

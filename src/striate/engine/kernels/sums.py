@@ -1,0 +1,166 @@
+"""Sums of elementwise functions over all pixels of every channel: statistics of batches, gradients by channel.
+
+    for block: for image: for row: for pixel: total[k] += f[k](a, b, …)        out[k][block] = total[k]
+
+for K functions of the same operands at once. Over the images of a row of the step, `each` of them: all (rows 1, one
+vector of lanes a block), one (rows are images, gradients of gates: [image][block][lanes]), or any number between, whose
+sums another step of this kind adds up. The functions are texts (expression.py); operands have kinds (operands.py).
+
+A few sums in registers (`unroll`) hide the latency of an addition. They take CHAIN numbers each, from a band of rows or
+a stretch of one, and go to a total that carries its rounding errors along (Knuth, TAOCP vol. 2, 4.2.2, theorem B). So
+the error stays that of a short chain however many pixels there are, and no division into tasks changes a bit.
+Filled-up lanes become 0.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.emit import Code, Int, Pointer
+from striate.engine.kernels import expression as expressions
+from striate.engine.kernels.lanes import emptied
+from striate.engine.kernels.operands import OPERAND, Place, entries, operands
+from striate.engine.kernels.record import record
+from striate.engine.plan.layout import Layout
+from striate.engine.target import Target
+
+IMAGES, EACH, OUT_ROW = 0, 8, 16
+"""Images; of a row of the step; bytes from one row's sums to the next one's."""
+ROWS, COLUMNS, CHANNELS = 24, 32, 40
+"""Rows of one image, pixels of one row, channels without the filled-up ones."""
+OUT = 48
+"""Address of the first function's sums, of the second's, …; behind them the operands' entries."""
+
+CHAIN = 32
+"""Additions to a register in one band or stretch, about."""
+MOST = 8
+"""Sums in registers: as many hide the latency of two adders."""
+TEMPORARY = 3
+"""Vectors that a short function needs on its way."""
+
+
+def unroll(target: Target, kinds: str, count: int) -> int:
+    """Pixels at a time: a power of two, with which the sums of `count` functions and the fixed operands stay in
+    registers."""
+    room = target.registers // max(target.lanes // target.width, 1) - TEMPORARY
+    room -= sum(kind in "icku" for kind in kinds)
+    pixels = max(MOST // count, 2)
+    while pixels > 1 and pixels * count > room:
+        pixels //= 2
+    return 1 << (pixels.bit_length() - 1)
+
+
+def emit(target: Target, kinds: str, *functions: str) -> str:
+    """kernel(arguments, row, end_row, block, end_block, scratch) for texts over operands a, b, … of these kinds."""
+    code = Code(target, "piiiip")
+    a, first, end, block, end_block, scratch = code.arguments
+    given = operands(a + (OUT + 8 * len(functions)), kinds)
+    wide = unroll(target, kinds, len(functions))
+    rows, columns = a.int(ROWS), a.int(COLUMNS)
+    band = (code.int(CHAIN) // ((columns + (wide - 1)) // wide).most(1)).most(1)
+    zero = code.spread(0.0)
+    # Totals and their errors stay in memory: the registers belong to the innermost loop.
+    kept = code.opaque(scratch)
+    places = [(2 * k * code.bytes, (2 * k + 1) * code.bytes) for k in range(len(functions))]
+    # The sum so far is an operand of its own: a product goes into it with one rounding.
+    added = [f"add({text},{expressions.OPERANDS[len(kinds)]})" for text in functions]
+
+    def one_row(row: Int, starts: list[Pointer]) -> None:
+        """Totals and errors of the images of a row of the step."""
+        images = row * a.int(EACH)
+        with code.loop(images, a.int(IMAGES).least(images + a.int(EACH))) as image:
+            planes = [at + image * one.image for one, at in zip(given, starts, strict=True)]
+            fixed = [one.fixed(at) for one, at in zip(given, planes, strict=True)]
+            with code.loop(0, rows, band) as line, code.loop(0, columns, CHAIN * wide) as column:
+                sums = [[code.variable(zero) for _ in functions] for _ in range(wide)]
+                count = (columns - column).least(CHAIN * wide)
+                whole = count - count % wide
+
+                def pixels(at: Int, number: int) -> None:
+                    for t in range(number):
+                        values = [
+                            one.value(place, at, t, known)
+                            for one, place, known in zip(given, lines, fixed, strict=True)
+                        ]
+                        for text, total in zip(added, sums[t], strict=True):
+                            total.set(expressions.vector(code, text, [*values, total.get()]))
+
+                with code.loop(line, rows.least(line + band)) as y:
+                    lines = [at + y * one.row for one, at in zip(given, planes, strict=True)]
+                    with code.loop(column, column + whole, wide) as x:
+                        pixels(x, wide)
+                    for rest in code.cases(count - whole, range(1, wide)):
+                        pixels(column + whole, rest)
+                for k, (total, error) in enumerate(places):
+                    value = _folded(code, [each[k].get() for each in sums])
+                    value, lost = _two_sum(code, kept.vector(total), value)
+                    kept.store(value, total)
+                    kept.store(code.add(kept.vector(error), lost), error)
+
+    with code.loop(block, end_block) as part:
+        starts = [one.base(part) for one in given]
+        outputs = [a.pointer(OUT + 8 * k) + part * code.bytes for k in range(len(functions))]
+        with code.loop(first, end) as row:
+            for at in itertools.chain(*places):
+                kept.store(zero, at)
+            one_row(row, starts)
+            for to, (total, error) in zip(outputs, places, strict=True):
+                value, lost = kept.vector(total), kept.vector(error)
+                # An infinite total has lost what is no number.
+                value = code.select(code.unordered(lost, lost), value, code.add(value, lost))
+                (to + row * a.int(OUT_ROW)).store(value)
+        channels = a.int(CHANNELS) - part * code.lanes
+        with code.when(channels < code.lanes):
+            for to in outputs:
+                emptied(to + first * a.int(OUT_ROW), end - first, a.int(OUT_ROW), channels)
+    return code.finish()
+
+
+def _folded(code: Code, values: list[Any]) -> Any:
+    """The sum of a power of two of vectors, halves first."""
+    while len(values) > 1:
+        half = len(values) // 2
+        values = [code.add(a, b) for a, b in zip(values[:half], values[half:], strict=True)]
+    return values[0]
+
+
+def _two_sum(code: Code, a: Any, b: Any) -> tuple[Any, Any]:
+    """a + b rounded, and what the rounding lost."""
+    total = code.add(a, b)
+    back = code.sub(total, a)
+    return total, code.add(code.sub(a, code.sub(total, back)), code.sub(b, back))
+
+
+def scratch_bytes(lanes: int, functions: int) -> int:
+    """Scratch of one thread."""
+    return 8 * lanes * functions
+
+
+def rows(images: int, each: int = 0) -> int:
+    """Rows of a step that adds up over `each` images at a time; 0: over all. Parts are channel blocks."""
+    return -(-images // each) if each else 1
+
+
+def arguments(
+    like: Layout, outputs: Sequence[int], places: Sequence[Place], each: int = 0
+) -> NDArray[np.int64]:
+    """The record. like: images, channels and pixels of the operands; outputs: an address for each function, of
+    float32 (rows, blocks, lanes) as `rows(like.images, each)` gives them; places: where the operands lie, in order."""
+    inner = OUT + 8 * len(outputs)
+    numbers = {
+        IMAGES: like.images, EACH: each or like.images, OUT_ROW: 4 * like.lanes * like.blocks,
+        ROWS: like.height, COLUMNS: like.width, CHANNELS: like.channels,
+    }  # fmt: skip
+    numbers |= {OUT + 8 * k: address for k, address in enumerate(outputs)}
+    return record(inner + len(places) * OPERAND, numbers | entries(inner, places))
+
+
+def cost(like: Layout, kinds: str, functions: Sequence[str]) -> tuple[int, int]:
+    """Arithmetic operations, and bytes moved from memory."""
+    numbers = like.images * like.blocks * like.lanes * like.height * like.width
+    return numbers * sum(1 + expressions.work(text) for text in functions), 4 * numbers * kinds.count("s")
