@@ -1,0 +1,148 @@
+"""Weights of Winograd's convolution: G g Gᵀ of every 3x3 kernel g, in the order of use (see `winograd_sizes.pack`).
+
+    for panel: for CHANNELS channels: for vector: for channel:
+        taps[9] = the nine numbers of each output lane, turned in registers, times the output's factor, in float64
+        half[m + 2][3] = G taps
+        for row: packed[frequency of row and column][panel][channel][vector] = half[row] Gᵀ, rounded once
+
+Everything between reading and writing is float64: it costs little beside moving four times as many numbers as come,
+and weights are as exact as they can be. Lanes beyond the real outputs become 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.emit import Code, Int, Pointer
+from striate.engine.kernels.copy import interleave
+from striate.engine.kernels.gather import P_OUTPUTS, P_PACKED, P_PLAIN, P_SCALE, P_STEP, P_VECTORS, PANEL
+from striate.engine.kernels.lanes import inside
+from striate.engine.kernels.record import record
+from striate.engine.kernels.winograd_sizes import KERNEL_MATRIX
+from striate.engine.target import Target
+
+Array = NDArray[Any]
+
+PLAIN, STRIDE, CHANNEL, FIRST, TAP, PACKED, FREQUENCY, SCALE, PANELS, ONES = range(0, 80, 8)
+"""Address of the weights; bytes from an output to the next, and from a channel to the next; where in `taps` the first
+of a kernel's numbers goes, and bytes from there to the next one's place (less than 0 for kernels turned by 180
+degrees); address of the packed weights and bytes from a frequency's to the next one's; address of the outputs' factors
+(see gather.factors), or 0; of the panels (see gather.panels); factors of 1."""
+ARGUMENTS = ONES + 8 * 16
+
+CHANNELS = 16
+"""Channels for which a panel's vectors are written together: whole cache lines also where two vectors share one."""
+
+
+def scratch_bytes(target: Target, m: int) -> int:
+    """A thread's scratch: taps, and half of the transform."""
+    return 8 * target.lanes * (9 + 3 * (m + 2))
+
+
+def emit(target: Target, m: int) -> str:
+    """kernel(arguments, row, end_row, part, end_part, scratch). Rows are channels, parts are panels."""
+    code = Code(target, "piiiip")
+    a, row, end_row, part, end_part, scratch = code.arguments
+    lanes, one = target.lanes, 8 * target.lanes
+    stride, frequency, scale = a.int(STRIDE), a.int(FREQUENCY), a.pointer(SCALE)
+    with (
+        code.loop(part, end_part) as p,
+        code.loop(row, end_row, CHANNELS) as first,
+        code.loop(0, (a.pointer(PANELS) + p * PANEL).int(P_VECTORS)) as v,
+    ):
+        panel = a.pointer(PANELS) + p * PANEL
+        step, real = panel.int(P_STEP), panel.int(P_OUTPUTS) - v * lanes
+        plain = a.pointer(PLAIN) + (panel.int(P_PLAIN) + v * lanes * stride)
+        packed = a.pointer(PACKED) + (panel.int(P_PACKED) + v * code.bytes)
+        factors = code.select(scale.given, scale + (panel.int(P_SCALE) + v * one), a + ONES)
+        with code.loop(first, end_row.least(first + CHANNELS)) as c:
+            _taps(code, plain + c * a.int(CHANNEL), stride, real, factors, scratch + a.int(FIRST), a.int(TAP))
+            for part in range(0, lanes, target.width):
+                with code.wide(target.width):
+                    _transform(code, m, scratch + 8 * part, one, packed + (c * step + 4 * part), frequency)
+    return code.finish()
+
+
+def _taps(code: Code, at: Pointer, stride: Int, real: Int, factors: Pointer, to: Pointer, tap: Int) -> None:
+    """Nine numbers of each lane's output, as nine vectors of float64.
+
+    Squares of numbers by outputs, as wide as a register (at most 8, for a kernel has nine), then the ninth alone.
+    """
+    lanes, width = code.lanes, min(code.target.width, 8)
+    outputs = [at]
+    for lane in range(1, lanes):
+        outputs.append(outputs[-1] + code.select(real > lane, stride, code.int(0)))
+    with code.wide(width):
+        for part in range(0, lanes, width):
+            within, by = inside(code, real - part), factors.doubles(8 * part)
+            chosen = outputs[part : part + width]
+
+            def keep(k: int, vector: Any, part: int = part, within: Any = within, by: Any = by) -> None:
+                value = code.widened(code.select(within, vector, code.spread(0.0)))
+                (to + tap * k).store(code.mul(value, by), 8 * part)
+
+            for start in range(0, 8, width):
+                turned = interleave(code, [output.vector(4 * start) for output in chosen])
+                for k, vector in enumerate(turned):
+                    keep(start + k, vector)
+            last = code.spread(0.0)
+            for lane, output in enumerate(chosen):
+                last = code.insert(last, output.number(4 * 8), lane)
+            keep(8, last)
+
+
+def _transform(code: Code, m: int, taps: Pointer, one: int, packed: Pointer, frequency: Int) -> None:
+    """From the taps to all frequencies; one: bytes from a tap to the next."""
+    half = taps + 9 * one
+    with code.loop(0, 3) as column:
+        values = [(taps + column * one).doubles(3 * k * one) for k in range(3)]
+        for k, value in enumerate(_times(code, m, values)):
+            (half + column * one).store(value, 3 * k * one)
+    with code.loop(0, m + 2) as row:
+        values = [(half + row * (3 * one)).doubles(k * one) for k in range(3)]
+        to = packed + row * (m + 2) * frequency
+        for k, value in enumerate(_times(code, m, values)):
+            (to + frequency * k).store(code.narrowed(value))
+
+
+def _times(code: Code, m: int, values: list[Any]) -> list[Any]:
+    """G times three values. Points come in pairs of both signs: what is even in the point is common to a pair."""
+    from striate.engine import ir
+
+    kind = values[0].type
+    spread = {
+        number: ir.Constant(kind, [float(number)] * kind.count) for number in KERNEL_MATRIX[m].reshape(-1)
+    }
+    made = [values[0]]
+    for row in KERNEL_MATRIX[m][1:-1:2]:
+        even = code.add(code.mul(values[0], spread[row[0]]), code.mul(values[2], spread[row[2]]))
+        odd = code.mul(values[1], spread[row[1]])
+        made += [code.add(even, odd), code.sub(even, odd)]
+    return [*made, values[2]]
+
+
+def arguments(
+    target: Target, panels: Array, plain: int, packed: int, frequency: int, strides: tuple[int, int],
+    at: Callable[[Array], int], scale: int = 0, turned: bool = False,
+) -> NDArray[np.int64]:  # fmt: skip
+    """The record. The step has as many rows as channels and as many parts as panels.
+
+    panels: gather.panels with a step for each channel; plain, packed, scale: addresses (scale: of gather.factors, or
+    0); frequency: bytes from a frequency's packed weights to the next one's; strides: bytes of the plain side from an
+    output to the next, and from a channel to the next; at: keeps an array and says its address; turned: kernels by 180
+    degrees, as for the gradient by the input (where outputs and channels change roles, too).
+    """
+    one = 8 * target.lanes
+    made = record(
+        ARGUMENTS,
+        {
+            PLAIN: plain, STRIDE: strides[0], CHANNEL: strides[1], FIRST: 8 * one if turned else 0,
+            TAP: -one if turned else one, PACKED: packed, FREQUENCY: frequency, SCALE: scale, PANELS: at(panels),
+        },
+    )  # fmt: skip
+    made[ONES // 8 :].view(np.float64)[:] = 1
+    return made
