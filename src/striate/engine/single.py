@@ -54,13 +54,13 @@ class Single:
             for name, array in self._given.items():
                 array[...] = weights[name]
             if self._given:
-                anew = _Anew(self._bound, self._constants)
+                anew = Anew(self._bound, self._constants)
                 for record in dict.fromkeys(step.record for step in self._bound.plan.steps):
                     record(anew)
             return self._bound.run(x)["y"]
 
 
-class _Anew(Memory):
+class Anew(Memory):
     """Where everything of a bound plan lies already; what is packed there is packed again."""
 
     def __init__(self, bound: Bound, constants: Constants) -> None:

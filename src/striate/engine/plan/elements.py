@@ -39,19 +39,16 @@ def _map(unit: Unit, body: Map, y: Value, context: Context) -> Step:
     text = expression.text(body.value, {load: letters[load.tensor] for load in walk(body.value)})
     kinds = "".join(body.kinds[name][0] for name in names)
 
-    def place(memory: Memory, name: str) -> Place:
+    def place_(memory: Memory, name: str) -> Place:
         value = body.values.get(name)
         if value is None:
             key = (unit.name, "map", name, lanes)
             vector = memory.constant(key, lambda: norm.pack(lanes, y.channels, body.constants[name]))
             return Place.vector(lanes, vector)
-        layout = value.layout
-        if body.kinds[name] == "i":
-            return Place(memory.at(value), layout.image, layout.block)
-        return Place.of(layout, memory.base(value))
+        return place(memory, value, body.kinds[name])
 
     def record(memory: Memory) -> Array:
-        return maps.arguments(y.layout, memory.base(y), [place(memory, name) for name in names])
+        return maps.arguments(y.layout, memory.base(y), [place_(memory, name) for name in names])
 
     flops, _ = maps.cost(y.layout, text, kinds)
     reads = [body.values[name] for name in names if name in body.values]
@@ -59,6 +56,14 @@ def _map(unit: Unit, body: Map, y: Value, context: Context) -> Step:
         unit, "map", kinds, Kernel("map", (text, kinds)), record,
         y.images * y.height, y.layout.blocks, reads, [y], flops=flops, by_parts=True,
     )  # fmt: skip
+
+
+def place(memory: Memory, value: Value, kind: str) -> Place:
+    """Where an operand of some kind lies."""
+    layout = value.layout
+    if kind == "i":
+        return Place(memory.at(value), layout.image, layout.block)
+    return Place.of(layout, memory.base(value))
 
 
 def norm_steps(unit: Unit, context: Context) -> list[Step]:

@@ -51,8 +51,8 @@ class Layout:
     def block(self) -> int:
         """Bytes to the next channel block."""
         plane = self.row * (self.top + self.height + self.bottom)
-        if self.lanes == 1:
-            return plane
+        if self.lanes == 1 or plane == self.pixel:
+            return plane  # plain order; or a vector of channels, in one piece
         plane += -plane % ALIGN
         return plane + ALIGN if plane and plane % CONFLICT == 0 else plane
 

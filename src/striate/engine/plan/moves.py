@@ -37,11 +37,12 @@ def leave(unit: Unit, context: Context) -> list[Step]:
 def _step(
     unit: Unit, name: str, x: Value, source: Layout, y: Value, result: Layout,
     span: tuple[int, int, int], area: tuple[int, int] | None = None,
-    start: int = 0, skip: tuple[int, int] = (1, 1), end: int = 0,
+    start: int = 0, skip: tuple[int, int] = (1, 1), end: int = 0, apart: tuple[int, int] = (1, 1),
 ) -> Step:  # fmt: skip
     """Channels [first, last) of y from those of x `shift` lower, over area (rows, columns).
 
-    start: bytes from x's first number to the first one read; end: from y's to the first one written.
+    start: bytes from x's first number to the first one read; end: from y's to the first one written; skip, apart:
+    rows and columns from one to the next.
     """
     first, last, shift = span
     rows, columns = area or (result.height, result.width)
@@ -58,8 +59,8 @@ def _step(
                 copy.OUT: memory.at(y) + end,
                 copy.OUT_IMAGE: result.image,
                 copy.OUT_BLOCK: result.block,
-                copy.OUT_ROW: result.row,
-                copy.OUT_PIXEL: result.pixel,
+                copy.OUT_ROW: result.row * apart[0],
+                copy.OUT_PIXEL: result.pixel * apart[1],
                 copy.ROWS: rows,
                 copy.COLUMNS: columns,
                 copy.FIRST: first,
@@ -94,18 +95,25 @@ def _piece(unit: Unit, piece: Piece, x: Value, y: Value, whole: bool, final: boo
     lanes = y.layout.lanes
     first, last = piece.target, piece.target + piece.channels
     top = left = 0
-    rows, columns, start, skip, end = y.height, y.width, 0, (1, 1), 0
+    rows, columns, start, end = y.height, y.width, 0, 0
+    skip = apart = (1, 1)
     source, result = x.layout, y.layout
     if piece.maps is not None:
         ends = []
-        for m, size in zip(piece.maps, (y.height, y.width), strict=True):
+        inner = x if piece.back else y
+        for m, size in zip(piece.maps, (inner.height, inner.width), strict=True):
             low = -(-max(m.before, 0) // m.step)
             high = min(-(-(m.input + m.before) // m.step), size)
             ends.append((low, max(high, low), low * m.step - m.before, m.step))
         (top, bottom, row, row_step), (left, right, column, column_step) = ends
-        rows, columns, skip = bottom - top, right - left, (row_step, column_step)
-        start = row * source.row + column * source.pixel
-        end = top * result.row + left * result.pixel
+        rows, columns = bottom - top, right - left
+        read, written = (row, column), (top, left)
+        if piece.back:
+            read, written, apart = written, read, (row_step, column_step)
+        else:
+            skip = row_step, column_step
+        start = read[0] * source.row + read[1] * source.pixel
+        end = written[0] * result.row + written[1] * result.pixel
     padded = (rows, columns) != (y.height, y.width)
     made = []
     if whole and (padded or first or last < y.channels):
@@ -114,7 +122,7 @@ def _piece(unit: Unit, piece: Piece, x: Value, y: Value, whole: bool, final: boo
         last = -(-last // lanes) * lanes  # fill up the last block
     span = first, last, piece.target - piece.source
     if rows and columns and piece.channels:
-        made.append(_step(unit, "copy", x, source, y, result, span, (rows, columns), start, skip, end))
+        made.append(_step(unit, "copy", x, source, y, result, span, (rows, columns), start, skip, end, apart))
     return made
 
 

@@ -57,7 +57,10 @@ class Rename:
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """Channels of input `port` from `source` on become output channels from `target` on; rows and columns by `maps`."""
+    """Channels of input `port` from `source` on become output channels from `target` on; rows and columns by `maps`.
+
+    back: the way back of such a piece, whose maps they are: each number goes to where the piece read it.
+    """
 
     port: int
     output: int
@@ -65,6 +68,7 @@ class Piece:
     target: int
     channels: int
     maps: tuple[Shift, Shift] | None = None
+    back: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

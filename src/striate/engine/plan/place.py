@@ -24,7 +24,13 @@ def place(graph: Graph, target: Target, border: Callable[[Unit], tuple[int, int,
     units = _entered(graph, target)
     units = _unflattened(units)
     _concatenated(units, target)
-    units = _kept(graph, units)
+    return settled(_kept(graph, units), target, border)
+
+
+def settled(
+    units: list[Unit], target: Target, border: Callable[[Unit], tuple[int, int, int, int]]
+) -> list[Unit]:
+    """Lanes and border of every value of some units, sums that need a map of their own, and what is done in place."""
     for value in {v for unit in units for v in (*unit.reads, *unit.outputs)}:
         if value.root.lanes == 0:
             value.root.lanes = target.lanes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -48,12 +48,12 @@ def plan(net: Network, weights: Mapping[str, Array], keep: Collection[str], cont
     made = graph(net, weights, keep, lambda body: choose.covered(body, context.target.lanes))
     units = place(made, context.target, lambda unit: choose.border(unit, context))
     images = next(iter(net.inputs.values())).shape[0]
-    steps = _steps(units, context)
+    steps = stepped(units, context)
     found = turns.stretches(steps, images, context)
     if found:
         for value in (value for stretch in found for value in stretch.inner):
             value.turns = True
-        steps = _steps(units, context)  # records know the layouts from the start
+        steps = stepped(units, context)  # records know the layouts from the start
     steps, places = turns.expanded(steps, found, images, context.threads)
     when = arena.epochs(steps)
     outputs = {step.writes[0].name: step.writes[0] for step in steps if step.writes[0].result}
@@ -61,12 +61,16 @@ def plan(net: Network, weights: Mapping[str, Array], keep: Collection[str], cont
     return Plan(net, context, steps, when, arena.allot(steps, when, places), inputs, outputs)
 
 
-def _steps(units: Sequence[Unit], context: Context) -> list[Step]:
+def stepped(
+    units: Sequence[Unit],
+    context: Context,
+    chosen: Callable[[Unit, Context], list[Step]] = choose.steps,
+) -> list[Step]:
     """The steps of all units, and zeros around what has a border before anyone writes it."""
     steps: list[Step] = []
     clean: set[Value] = set()
     for unit in units:
-        own = choose.steps(unit, context)
+        own = chosen(unit, context)
         for value in {v.root for step in own for v in step.writes if not v.outside} - clean:
             clean.add(value)
             if any(value.pads):

@@ -116,7 +116,7 @@ class Unit:
     """
 
     nodes: list[str]
-    body: Correlation | Local | Pool | Map | Moves | Softmax | Norm | Nest | Enter | Leave
+    body: Body
     inputs: list[Value]
     outputs: list[Value]
     declaration: Declaration | None
@@ -156,6 +156,34 @@ class Map:
 
 
 @dataclasses.dataclass
+class Sums:
+    """Sums over every position of each channel (`by_image`: of each channel of each image) of some elementwise values.
+
+    kinds, values: as in `Map`; like: a value with as many images, channels and positions.
+    """
+
+    exprs: tuple[Expr, ...]
+    kinds: dict[str, str]
+    values: dict[str, Value]
+    like: Value
+    by_image: bool = False
+
+
+@dataclasses.dataclass
+class WeightGradient:
+    """Gradient of a correlation's weight from its input and what arrives at its output: (1, outputs, depth, taps)."""
+
+    body: Correlation
+
+
+@dataclasses.dataclass
+class PoolGradient:
+    """Gradient of pooling from what arrives at its output; the maximum's also from its input and output."""
+
+    body: Pool
+
+
+@dataclasses.dataclass
 class Enter:
     """A program's input, copied into a value of its own."""
 
@@ -168,3 +196,20 @@ class Leave:
 @dataclasses.dataclass
 class Nest:
     """Whatever fits no pattern: the declaration's statements as they stand."""
+
+
+Body = (
+    Correlation
+    | Local
+    | Pool
+    | Map
+    | Moves
+    | Softmax
+    | Norm
+    | Nest
+    | Enter
+    | Leave
+    | Sums
+    | WeightGradient
+    | PoolGradient
+)

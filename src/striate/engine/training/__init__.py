@@ -1,0 +1,1 @@
+"""Training in machine code: a network's forward and backward run as one plan."""

@@ -1,0 +1,157 @@
+"""Training runs of a network in machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine import aligned
+from striate.engine.bound import Bound, Constants
+from striate.engine.interface import TrainingProgram, batch
+from striate.engine.kernels import driver
+from striate.engine.numpy_engine import NumpyTraining, batched
+from striate.engine.plan.steps import Context
+from striate.engine.plan.units import Value
+from striate.engine.single import Anew
+from striate.engine.training.plan import TrainingPlan, plan
+from striate.engine.training.tape import Unsupported
+from striate.network import Network
+
+Array = NDArray[Any]
+
+
+class BoundTraining(Bound):
+    """A training plan's steps as two programs: forward, and the way back. One run at a time."""
+
+    plan: TrainingPlan
+
+    def _bind(self) -> list[Any]:
+        """Every address that is known only when a run comes: value -> (record, slot) pairs."""
+        self._slots: dict[int, list[tuple[Array, int]]] = {}
+        done: set[int] = set()
+        for step, record in zip(self.plan.steps, self._records, strict=True):
+            if id(record) in done:
+                continue
+            done.add(id(record))
+            for value in (*step.reads, *step.writes):
+                if id(value) in self._given:
+                    self._given[id(value)] = 1 << 40
+                    moved = step.record(self)
+                    self._given[id(value)] = 0
+                    (slots,) = np.nonzero(moved != record)
+                    self._slots.setdefault(id(value), []).extend((record, int(slot)) for slot in slots)
+        self._at_value: dict[int, Array] = {}
+        return []
+
+    def _staged(self) -> dict[str | None, Array]:
+        return {}
+
+    def _assemble(self) -> Array:
+        program = super()._assemble()
+        turn, count = self.plan.turn, len(self.plan.steps)
+        self._back = program.copy()
+        program[driver.COUNT // 8] = turn
+        back = self._allocate(driver.PROGRAM // 8, np.int64)
+        back[:] = program
+        back[driver.STEPS // 8] += turn * driver.STEP
+        back[driver.COUNT // 8] = count - turn
+        back[driver.COUNTERS // 8] += turn * int(program[driver.STRIDE // 8])
+        self._back = back
+        return program
+
+    def put(self, value: Value, array: Array) -> None:
+        """Say where a given value or a result lies from now on."""
+        if self._at_value.get(id(value)) is array:
+            return
+        self._at_value[id(value)] = array
+        address = aligned.address(array)
+        for record, slot in self._slots.get(id(value), ()):
+            record[slot] = address
+
+    def repack(self, weights: Mapping[str, Array]) -> None:
+        """Pack the weights as they are now."""
+        for unit, names in self.plan.weights:
+            unit.weights = {name: weights[full] for name, full in names.items()}
+        anew = Anew(self, self._constants)
+        for record in dict.fromkeys(s.record for s in self.plan.steps if s.unit.weights):
+            record(anew)
+
+    def forward(self) -> None:
+        self._pool.run(self._at, self._threads)
+
+    def backward(self) -> None:
+        self._pool.run(aligned.address(self._back), self._threads)
+
+
+class CompiledTraining(TrainingProgram):
+    """Forward and backward runs of kernels; what has no kernels for its gradient is trained by the numpy engine."""
+
+    def __init__(self, net: Network, weights: Mapping[str, Array], context: Context) -> None:
+        self.net, self._weights, self._context = net, weights, context
+        self.updates: dict[str, Array] = {}
+        self._ready: dict[int, BoundTraining] = {}
+        self._constants = Constants()
+        self._plain: NumpyTraining | None = None
+        self._now: BoundTraining | None = None
+
+    def _numpy(self) -> NumpyTraining:
+        if self._plain is None:
+            self._plain = NumpyTraining(self.net, self._weights)
+        return self._plain
+
+    def bound(self, size: int) -> BoundTraining:
+        """The plan for a batch size, ready to run. Raises Unsupported."""
+        if size not in self._ready:
+            self._ready[size] = BoundTraining(plan(batched(self.net, size), self._context), self._constants)
+        return self._ready[size]
+
+    def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+        array = batch(self.net, x)
+        self._now = None
+        if array.dtype == np.float32 and len(array):
+            try:
+                self._now = self.bound(len(array))
+            except Unsupported:
+                pass
+        if self._now is None:
+            made = self._numpy().forward(x, rng)
+            self.updates = self._numpy().updates
+            return made
+        bound, tape = self._now, self._now.plan.tape
+        bound.put(tape.input, np.ascontiguousarray(array))
+        for name, value in tape.parameters.items():
+            bound.put(value, self._weights[name])
+        for value, noise in tape.noise:
+            kept = rng.random(noise.shape, np.float32) >= noise.rate
+            bound.put(value, kept.astype(np.float32) * np.float32(1 / max(1 - noise.rate, 1e-9)))
+        outputs = {name: np.empty(value.shape, np.float32) for name, value in tape.outputs.items()}
+        self.updates = {}
+        for name, value in tape.updates.items():
+            made = np.empty(value.shape, np.float32)
+            self.updates[name] = made.reshape(self.net.parameters[name].shape)
+            bound.put(value, made)
+        for name, array in outputs.items():
+            bound.put(tape.outputs[name], array)
+        bound.repack(self._weights)
+        bound.forward()
+        return tuple(outputs[name] for name in self.net.outputs)
+
+    def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        if self._now is None:
+            return self._numpy().backward(gradients)
+        bound, tape = self._now, self._now.plan.tape
+        arriving: dict[str, Array] = {}
+        for name, gradient in zip(self.net.outputs, gradients, strict=True):
+            arriving[name] = arriving[name] + gradient if name in arriving else gradient
+        for name, gradient in arriving.items():
+            bound.put(tape.seeds[name], np.ascontiguousarray(gradient, np.float32))
+        found = {}
+        for name, value in tape.gradients.items():
+            made = np.empty(value.shape, np.float32)
+            bound.put(value, made)
+            found[name] = made.reshape(self.net.parameters[name].shape)
+        bound.backward()
+        return {name: found[name] for name in sorted(found)}

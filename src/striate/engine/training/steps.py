@@ -1,0 +1,93 @@
+"""Steps that only training has: sums by channel, gradients of weights and of pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from striate.engine.code import Kernel
+from striate.engine.kernels import expression, sums, weight_gradient
+from striate.engine.plan import choose, dense, elements, windows
+from striate.engine.plan.layout import Layout
+from striate.engine.plan.pattern import Correlation
+from striate.engine.plan.steps import Context, Memory, Step
+from striate.engine.plan.units import PoolGradient, Sums, Unit, WeightGradient
+from striate.engine.training.tape import Unsupported
+
+Array = NDArray[Any]
+
+
+def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
+    """What a unit reads around its first input."""
+    if isinstance(unit.body, WeightGradient):
+        body, x = unit.body.body, unit.inputs[0]
+        return dense.border(body, (x.height, x.width))
+    return choose.border(unit, context)
+
+
+def steps(unit: Unit, context: Context) -> list[Step]:
+    """The steps of one unit."""
+    body = unit.body
+    if isinstance(body, Sums):
+        return [_sums(unit, body, context)]
+    if isinstance(body, WeightGradient):
+        return [_weights(unit, body.body, context)]
+    if isinstance(body, PoolGradient):
+        return [_pool(unit, body, context)]
+    if isinstance(body, Correlation) and not (
+        windows.slides(body) or dense.covers(body, context.target.lanes) or windows.groups(body)
+    ):
+        raise Unsupported(unit.name)
+    return choose.steps(unit, context)
+
+
+def _sums(unit: Unit, body: Sums, context: Context) -> Step:
+    lanes = context.target.lanes
+    names = list(body.values)
+    letters = {name: chr(ord("a") + k) for k, name in enumerate(names)}
+    texts = [expression.text(expr, letters) for expr in body.exprs]
+    kinds = "".join(body.kinds[name] for name in names)
+    x = body.like
+    like = Layout(x.images, x.channels, x.height, x.width, lanes)
+    each = 1 if body.by_image else 0
+
+    def record(memory: Memory) -> Array:
+        outputs = [memory.base(y) for y in unit.outputs]
+        places = [elements.place(memory, body.values[name], body.kinds[name]) for name in names]
+        return sums.arguments(like, outputs, places, each)
+
+    flops, _ = sums.cost(like, kinds, texts)
+    return Step(
+        unit, "sums", kinds, Kernel("sums", (kinds, *texts)), record,
+        sums.rows(like.images, each), like.blocks, unit.reads, unit.outputs,
+        flops=flops, by_parts=True, scratch=sums.scratch_bytes(lanes, len(texts)),
+    )  # fmt: skip
+
+
+def _weights(unit: Unit, body: Correlation, context: Context) -> Step:
+    x, dy = unit.inputs
+    (dw,) = unit.outputs
+    if body.adjoint:
+        x, dy = dy, x
+    assert body.windows is not None
+    depth, each = x.channels // body.groups, dy.channels // body.groups
+    if not weight_gradient.covers(body.windows, body.groups, depth, each, context.target.lanes):
+        raise Unsupported(unit.name)
+    made = weight_gradient.product(context.target, x.layout, dy.layout, body.windows, body.groups)
+    inner = {numbers: Kernel("weight_gradient", numbers) for numbers in made.numbers}
+
+    def record(memory: Memory) -> Array:
+        addresses = memory.base(x), memory.base(dy), memory.base(dw)
+        return weight_gradient.arguments(
+            made, addresses, lambda *numbers: memory.kernel(inner[numbers]), memory.table
+        )
+
+    return Step(
+        unit, "weight gradient", "", Kernel("weight_gradient"), record, made.rows, made.parts,
+        [x, dy], [dw], tuple(inner.values()), flops=made.flops, by_parts=True,
+    )  # fmt: skip
+
+
+def _pool(unit: Unit, body: PoolGradient, context: Context) -> Step:
+    raise Unsupported(unit.name)
