@@ -162,6 +162,35 @@ def test_functional_calls(name, via):
     np.testing.assert_allclose(st.Model(net, engine="numpy").predict(x.numpy()), wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_padding_with_minus_infinity_is_the_pools_own():
+    """How TensorFlow's SAME is spelled in PyTorch; elsewhere the lowest number stands for it."""
+    import torch
+
+    module = own("""
+        def forward(self, x):
+            y = F.pad(self.conv(x) - 9, (0, 1, 0, 1), value=-torch.inf)
+            return F.max_pool2d(y, 3, 2), F.pad(y, (1, 0), value=-torch.inf).softmax(1)
+    """)
+    net = st.from_torch(module, (3, 8, 8))
+    assert [node.op.word for node in net.nodes if node.op.word != "affine"] == [
+        "conv",
+        "pad",
+        "maxpool",
+        "pad",
+        "softmax",
+    ]
+    module = own("""
+        def forward(self, x):
+            return F.max_pool2d(F.pad(self.conv(x) - 9, (0, 1, 0, 1), value=-torch.inf), 3, 2)
+    """)
+    net = st.from_torch(module, (3, 8, 8))
+    assert [str(node.op) for node in net.nodes][2:] == ["maxpool 3x3 /2 pad 0,1,0,1"]
+    x = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        wanted = module(x).numpy()
+    np.testing.assert_allclose(st.Model(net, engine="numpy").predict(x.numpy()), wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_what_is_unknown_becomes_opaque():
     """Also what has no place in a network: an axis before the batch."""
     module = own("""

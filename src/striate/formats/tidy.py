@@ -9,12 +9,17 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from striate.network import Network, Node
+from striate.diagnostics import OpError
+from striate.network import Network, Node, declare
 from striate.ops.conv import Conv
 from striate.ops.norm import LayerNorm
+from striate.ops.pool import MaxPool
 from striate.ops.reshape import ChannelShuffle, Pad, Permute, Reshape
 
 Chain = tuple[Node, ...]
+
+LOWEST = -3.4028234663852886e38
+"""Of 32 bits: what padding with minus infinity holds, as a field takes finite numbers only."""
 
 
 def tidy(net: Network) -> Network:
@@ -91,12 +96,21 @@ def _norm(chain: Chain, net: Network) -> tuple[Node, Any] | None:
 
 
 def _padded(chain: Chain, net: Network) -> tuple[Node, Any] | None:
-    """Padding before a convolution without any is its padding."""
-    pad, conv = chain
-    if not (isinstance(pad.op, Pad) and isinstance(conv.op, Conv)):
+    """Padding before a window without any is its own: what never wins before a maximum, else zeros or a mode."""
+    pad, last = chain
+    op = last.op
+    if not isinstance(pad.op, Pad) or any(pad.op.channels):
         return None
-    plain = conv.op.padding == 0 and not pad.op.value and not any(pad.op.channels)
-    return (conv, dataclasses.replace(conv.op, padding=pad.op.padding, mode=pad.op.mode)) if plain else None
+    if isinstance(op, Conv) and op.padding == 0 and not pad.op.value:
+        return last, dataclasses.replace(op, padding=pad.op.padding, mode=pad.op.mode)
+    if isinstance(op, MaxPool) and op.padding == 0 and pad.op.mode == "zeros" and pad.op.value <= LOWEST:
+        wider = dataclasses.replace(op, padding=pad.op.padding)
+        try:
+            declare(dataclasses.replace(last, op=wider), [net.specs[pad.inputs[0]]])
+        except OpError:  # a window that would see nothing but padding
+            return None
+        return last, wider
+    return None
 
 
 RULES: tuple[tuple[int, Callable[[Chain, Network], tuple[Node, Any] | None]], ...] = (

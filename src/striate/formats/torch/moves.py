@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from striate.formats.tidy import LOWEST
 from striate.formats.torch.aten import OPERATORS, Rule, maps, need, ref
 from striate.ops import merge, reshape
 from striate.ops.upsample import Upsample
@@ -138,7 +139,7 @@ def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
     if not any(any(pair) for pair in pairs):
         return value
     modes = {"constant": "zeros"}.get(mode, mode)
-    op = reshape.Pad(tuple(pairs[-rank:]), mode=modes, value=float(fill), channels=deep)
+    op = reshape.Pad(tuple(pairs[-rank:]), mode=modes, value=max(float(fill), LOWEST), channels=deep)
     return site.node(op, value)
 
 
