@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from striate import weights as arrays
 from striate.diagnostics import SourceError, UnknownNameError
-from striate.engine.interface import Program, get, strict
+from striate.engine.interface import Engine, Program, get, strict
 from striate.files import write_aside
 from striate.formats.folder import CARD, CONFIG, WEIGHTS, describe, read
 from striate.network import Network
@@ -31,7 +31,8 @@ class Model:
     net: the network; seed: of fresh weights; weights: name -> array, instead of those that the network came with from
     another framework, or of fresh ones (copied, float32), or a file of them, .safetensors or .pth;
     engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first that
-    runs here; precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
+    runs here, "torch" runs on PyTorch, on `device` ("cpu", "cuda", "cuda:1", "mps"; empty: a GPU if there is one);
+    precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
     Raises FormatError when weights do not suit the network.
 
     `weights` maps names to float32 arrays. Change them in place, keep references, or assign: the next prediction uses
@@ -45,10 +46,10 @@ class Model:
 
     def __init__(
         self, net: Network, seed: int = 0, *, weights: Mapping[str, Array] | str | Path | None = None,
-        engine: str = "auto", scheme: str | None = None, precision: str = "fast",
+        engine: str | Engine = "auto", scheme: str | None = None, precision: str = "fast", device: str = "",
     ) -> None:  # fmt: skip
         self.net = net
-        self.engine = get(engine)
+        self.engine = get(engine, device)
         strict(precision)
         self.precision = precision
         if weights is None:
@@ -139,7 +140,7 @@ class Model:
             learn, check = open_data(train, "all"), open_data(validation, "all")
         made = transforms(self.net, learn, chosen)
         history = fit(
-            self.net, dict(self.weights), learn, check, chosen, engine=self.engine.name, made=made,
+            self.net, dict(self.weights), learn, check, chosen, engine=self.engine, made=made,
             out=None if out is None else Path(out), callbacks=callbacks,
         )  # fmt: skip
         self.classes, self.transform = tuple(learn.classes), made[1].to_dict()
@@ -200,7 +201,7 @@ class Model:
         writer(path)(Path(path), self.net, self._weights.current())
 
     @classmethod
-    def load(cls, folder: str | Path, *, engine: str = "auto") -> Model:
+    def load(cls, folder: str | Path, *, engine: str | Engine = "auto", device: str = "") -> Model:
         """The model of a folder that `save`, or a training run, has written."""
         target = Path(folder)
         if not (target / CONFIG).is_file():
@@ -212,7 +213,7 @@ class Model:
             )
         net, config = read(target)
         found, _ = arrays.load(target / WEIGHTS)
-        model = cls(net, weights=found, engine=engine)
+        model = cls(net, weights=found, engine=engine, device=device)
         model.classes = tuple(map(str, config.get("classes", ())))
         model.transform = dict(config.get("transform", {}))
         return model

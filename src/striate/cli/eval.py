@@ -8,6 +8,7 @@ import click
 
 from striate.cli.options import (
     Names,
+    device_option,
     emit,
     emit_json,
     engine_option,
@@ -41,6 +42,7 @@ from striate.cli.options import (
     "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one pass [64]."
 )
 @engine_option
+@device_option
 @click.option("--on-bad", default="", metavar="WORD", type=Names("WORD", lambda: ("skip", "refuse")),
               help="What happens to images that cannot be read: skip or refuse.")  # fmt: skip
 @json_option
@@ -51,6 +53,7 @@ def command(
     split: str,
     batch_size: int,
     engine: str,
+    device: str,
     on_bad: str,
     as_json: bool,
     output: str | None,
@@ -65,7 +68,7 @@ def command(
     from striate.train.judging import config_of, judge, unseen
     from striate.views.text.progress import Bar
 
-    model = Model.load(run, engine=engine)
+    model = Model.load(run, engine=engine, device=device)
     config = config_of(Path(run))
     source = unseen(config, data, split, on_bad)
     with Bar() as bar:

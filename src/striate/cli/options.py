@@ -81,7 +81,11 @@ def _engines() -> tuple[str, ...]:
 
 engine_option = click.option(
     "--engine", default="auto", metavar="NAME", type=Names("NAME", _engines),
-    help="What computes: compiled (machine code for this processor), numpy (everywhere) or auto [auto].",
+    help="What computes: compiled (machine code for this processor), numpy (everywhere), torch or auto [auto].",
+)  # fmt: skip
+device_option = click.option(
+    "--device", default="", metavar="NAME", type=Names("NAME", lambda: ("cpu", "cuda", "mps")),
+    help="Where torch computes: cpu, cuda, cuda:1, mps [a GPU if there is one].",
 )  # fmt: skip
 
 

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from striate.cli.options import emit, emit_json, engine_option, examples, json_option, output_option, page
+from striate.cli.options import (
+    device_option,
+    emit,
+    emit_json,
+    engine_option,
+    examples,
+    json_option,
+    output_option,
+    page,
+)
 from striate.diagnostics import FormatError
 
 
@@ -28,6 +37,7 @@ from striate.diagnostics import FormatError
     "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one pass [64]."
 )
 @engine_option
+@device_option
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values, one row for each image.")
 @output_option
@@ -37,6 +47,7 @@ def command(
     top: int,
     batch_size: int,
     engine: str,
+    device: str,
     as_json: bool,
     as_csv: bool,
     output: str | None,
@@ -55,7 +66,7 @@ def command(
     from striate.views.text import prediction as view
     from striate.views.text.progress import Bar
 
-    model = Model.load(run, engine=engine)
+    model = Model.load(run, engine=engine, device=device)
     files = list(image_files(images))
     loss = LOSSES[config_of(Path(run)).settings.loss]()
     program = model.compile(batch=max(min(batch_size, len(files)), 1))

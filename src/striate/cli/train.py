@@ -74,6 +74,7 @@ class _Train(click.Command):
         "striate train --data images/ --model net.toml --find-lr",
         "striate train --config train.toml --lr 0.002 --out runs/mine",
         "striate train --resume runs/mine",
+        "torchrun --nproc-per-node 2 -m striate train --data images/ --model resnet18 --out runs/mine",
     ),
 )
 @click.option("--out", metavar="RUN", type=click.Path(), help="The folder to write; it must not hold a run.")
@@ -104,15 +105,20 @@ def command(
     trial = chosen.settings.fast_dev_run or chosen.settings.overfit_batches
     if not (out or resume or find_lr or trial):
         raise UsageError("there is no place for the result", where="striate train", fix="add --out RUN")
+    from striate.engine.world import asked
     from striate.train.interrupts import Interrupted
 
+    rank, size = asked()
+    if find_lr and size > 1:
+        raise UsageError("--find-lr is for one process", where="striate train", fix="leave torchrun out")
     try:
         if find_lr:
             _find(chosen, as_json)
         else:
             _train(chosen, Path(out or resume or "") if out or resume else None, bool(resume), as_json)
     except Interrupted as stopped:
-        click.echo(str(stopped), err=True)
+        if not rank:
+            click.echo(str(stopped), err=True)
         return stopped.exit_code
     return 0
 
@@ -147,6 +153,7 @@ def _config(out: str | None, resume: str | None, config: str | None, flags: dict
 
 
 def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> None:
+    from striate.engine.world import asked
     from striate.train.loop import fit
     from striate.train.run import FILES
     from striate.views.text.progress import Bar
@@ -163,12 +170,14 @@ def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> Non
             parts.train,
             parts.validation,
             config.settings,
-            engine=config.job.engine,
+            engine=model.engine,
             out=out,
             resume=resume,
             job=config.job,
             callbacks=[TrainingView(page, _told if as_json else _said, bar, head)],
         )
+    if asked()[0]:
+        return  # the first of several processes says it
     record = {
         "schema": "striate.train/1",
         "out": str(out) if out else None,
@@ -213,18 +222,20 @@ def _data(config: Config) -> DataSplits:
 
 def _model(config: Config, parts: DataSplits, run: Path | None) -> tuple[Any, list[str]]:
     """A network with fresh weights, or those of a trained model; and what was decided for the data."""
+    from striate.engine.interface import get
     from striate.model import Model
     from striate.train.network import tailored
     from striate.train.run import read_run
 
     job, seed = config.job, config.settings.seed
+    engine = get(job.engine, job.device)
     if run is not None:
-        return Model(read_run(run).net, seed, engine=job.engine), []
+        return Model(read_run(run).net, seed, engine=engine), []
     if Path(job.model).is_dir():
-        trained = Model.load(job.model, engine=job.engine)
+        trained = Model.load(job.model, engine=engine)
         return trained, [f"begins with the weights of {job.model}"]
     made = tailored(job.model, parts.train, job.input)
-    return Model(made.net, seed, engine=job.engine), [made.note] if made.note else []
+    return Model(made.net, seed, engine=engine), [made.note] if made.note else []
 
 
 def _find(config: Config, as_json: bool) -> None:
@@ -235,7 +246,7 @@ def _find(config: Config, as_json: bool) -> None:
 
     parts = _data(config)
     model, _ = _model(config, parts, None)
-    curve = find_rate(model.net, dict(model.weights), parts.train, config.settings, engine=config.job.engine)
+    curve = find_rate(model.net, dict(model.weights), parts.train, config.settings, engine=model.engine)
     again = f"striate train --data {quote(config.job.data)} --model {quote(config.job.model)}"
     record = curve_record(curve, again)
     if as_json:

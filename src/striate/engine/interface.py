@@ -6,15 +6,28 @@ Engines differ in speed and agree in results; the loop, the model and the comman
 from __future__ import annotations
 
 import abc
+import contextlib
 import functools
+import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import EngineError, FormatError, OpError, UnknownNameError, suggest
+from striate.diagnostics import (
+    EngineError,
+    FormatError,
+    MissingExtraError,
+    OpError,
+    UnknownNameError,
+    UsageError,
+    suggest,
+)
+from striate.engine.learner import Learner, Rule, Store
+from striate.engine.world import ALONE, World, asked
 from striate.network import Network
 
 Array = NDArray[Any]
@@ -85,23 +98,54 @@ class Engine(abc.ABC):
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
         """The network ready to train; the arrays in `weights` may be changed between runs."""
 
+    @property
+    def described(self) -> str:
+        """The engine and what it runs on, for reports."""
+        return self.name
 
-ENGINES = ("auto", "compiled", "numpy")
+    def learner(self, net: Network, rule: Rule, store: Store, world: World) -> Learner | None:
+        """What takes the steps of the weights on this engine; None: arrays in memory, which anybody can step."""
+        return None
+
+    def world(self) -> AbstractContextManager[World]:
+        """The processes that train together, connected while the context lasts. Raises UsageError, TrainingError."""
+        _, size = asked()
+        if size > 1:
+            raise UsageError(
+                f"the {self.name} engine trains in one process, torchrun has started {size}",
+                fix="--engine torch",
+            )
+        return contextlib.nullcontext(ALONE)
+
+
+ENGINES = ("auto", "compiled", "numpy", "torch")
 PRECISIONS = ("fast", "strict")
 
 
-def get(name: str = "auto") -> Engine:
-    """The engine of a name: "auto" is the fastest that runs here.
+def get(name: str | Engine = "auto", device: str = "") -> Engine:
+    """The engine of a name: "auto" is the fastest that runs here, and torch's where a device is named or torchrun has
+    started several processes. device: for the torch engine, as its `devices` module says; an engine is handed back.
 
     Where kernels cannot run, "auto" says so in one line on stderr, once, and gives the numpy engine; "compiled" raises
-    EngineError. Raises UnknownNameError for another name.
+    EngineError. Raises UnknownNameError for another name, MissingExtraError without torch.
     """
+    if isinstance(name, Engine):
+        return name
     if name not in ENGINES:
         near = suggest(name, ENGINES)
         raise UnknownNameError(
             f"no engine {name!r}",
             why=f"known engines: {', '.join(ENGINES)}",
             fix=f"write {near!r}" if near else "leave it out: auto takes the fastest",
+        )
+    elsewhere = device not in ("", "cpu")
+    if name == "torch" or (name == "auto" and (elsewhere or asked()[1] > 1)):
+        return _torch(device)
+    if elsewhere:
+        raise UsageError(
+            f"the {name} engine computes on this processor only",
+            why=f"device {device} was asked for",
+            fix=f"--engine torch --device {device}",
         )
     from striate.engine.numpy_engine import NumpyEngine
     from striate.engine.target import host
@@ -120,6 +164,16 @@ def get(name: str = "auto") -> Engine:
     if name == "auto":
         _say_once()
     return NumpyEngine()
+
+
+def _torch(device: str) -> Engine:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError(
+            "PyTorch is not installed", why="the torch engine runs on it", fix="pip install 'striate[torch]'"
+        )
+    from striate.engine.torch.engine import TorchEngine
+
+    return TorchEngine(device)
 
 
 def strict(precision: str) -> bool:

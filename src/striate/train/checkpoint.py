@@ -17,9 +17,9 @@ from striate.train.state import State
 SCHEMA = "striate.state/1"
 
 FREE = frozenset(
-    {"epochs", "patience", "min_delta", "checkpoint_steps", "checkpoint_minutes", "worst", "log"}
+    {"epochs", "patience", "min_delta", "checkpoint_steps", "checkpoint_minutes", "worst", "log", "amp"}
 )
-"""Settings that may change when a run goes on: they decide when to stop and what to write, not how to step."""
+"""Settings that may change when a run goes on: they decide when to stop, what to write, and what suits the machine."""
 
 
 def save(path: Path, plan: Plan, state: State) -> None:

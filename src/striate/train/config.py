@@ -40,9 +40,10 @@ class Job:
     engine: str = choice(
         "auto",
         ENGINES,
-        "what validates: machine code for this processor, or numpy; the training itself is numpy's",
+        "what computes: torch, or numpy with machine code for validation",
         _JOB,
     )
+    device: str = text("", "where torch computes: cpu, cuda, cuda:1, mps; empty: a GPU if there is one", _JOB)
     on_bad: str = choice("skip", ("skip", "refuse"), "what happens to images that cannot be read", _JOB)
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from striate.engine.interface import Program
+from striate.engine.world import ALONE, World
 from striate.train.losses import Array, Loss
 from striate.train.metrics import Tally
 from striate.train.source import Source
@@ -72,13 +73,23 @@ Watcher = Callable[[int, float, float], None]
 
 
 def evaluate(
-    program: Program, source: Source, loss: Loss, *, worst: int = 0, watch: Watcher | None = None
+    program: Program,
+    source: Source,
+    loss: Loss,
+    *,
+    worst: int = 0,
+    watch: Watcher | None = None,
+    world: World = ALONE,
 ) -> Evaluation:
-    """Run a network over a data set. Raises NotFinite when an answer is no number; what `watch` raises passes."""
+    """Run a network over a data set, shared by the processes of `world`. Raises NotFinite when an answer is no number;
+    what `watch` raises passes. The worst images are those of this process alone.
+    """
     started = time.monotonic()
     classes, tally = source.data.classes, Tally(len(source.data.classes), worst)
     total, weight, images = 0.0, 0.0, 0
-    for batch in source.epoch():
+    for batch in dataclasses.replace(source, world=world).epoch():
+        if not len(batch.x):
+            continue
         output = main_output(program, batch.x)
         value = loss(output, batch.y)
         if not math.isfinite(value.total):
@@ -89,11 +100,22 @@ def evaluate(
             tally.add(loss.probabilities(output), batch.y, value.each, batch.ids)
         total, weight, images = total + value.total, weight + value.weight, images + len(batch.x)
         if watch:
-            watch(images, total / weight if weight else 0.0, tally.accuracy)
+            watch(min(images * world.size, source.images), total / weight if weight else 0.0, tally.accuracy)
+    if world.size > 1:
+        total, weight, images = _together(total, weight, images, tally, world)
     names = tuple(source.data.name(wrong.id) for wrong in tally.worst())
     seconds = time.monotonic() - started
     mean = total / weight if weight else 0.0
     return Evaluation(mean, tally, classes, images, seconds, names, tuple(source.data.notes()))
+
+
+def _together(
+    total: float, weight: float, images: int, tally: Tally, world: World
+) -> tuple[float, float, int]:
+    """What all processes have counted; the tally is changed in place."""
+    total, weight, seen, *counts = world.sum(np.array([total, weight, images, *tally.counts])).tolist()
+    tally.counts = np.array(counts)
+    return total, weight, int(seen)
 
 
 def main_output(program: Program, x: Array) -> Array:

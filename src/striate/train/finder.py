@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from striate.engine.interface import get
+from striate.engine.interface import Engine, get
+from striate.engine.world import ALONE
 from striate.network import Network
 from striate.train.data import Batch, Dataset, Transform
+from striate.train.learner import make_learner
 from striate.train.losses import Array
 from striate.train.plan import Plan, make_plan
 from striate.train.schedules import Schedule, Span
@@ -65,7 +67,7 @@ def find_rate(
     train: Dataset,
     settings: Settings | None = None,
     *,
-    engine: str = "auto",
+    engine: str | Engine = "auto",
     made: tuple[Transform, Transform] | None = None,
     low: float = 1e-6,
     high: float = 1.0,
@@ -77,14 +79,14 @@ def find_rate(
     plan = make_plan(net, settings, source, None)
     state = State.fresh(plan, {name: array.copy() for name, array in weights.items()})
     state.schedule = _Growing(Span(1, updates), low, high)
-    program = get(engine).training(net, state.weights)
+    learner = make_learner(plan, state, get(engine), ALONE)
     rates: list[float] = []
     losses: list[float] = []
     smoothed: list[float] = []
     average = 0.0
     for group in groups(_endless(plan, source, state), settings.accumulate):
         try:
-            step = update(plan, state, program, group)
+            step = update(plan, state, learner, group)
         except NotFinite:
             break
         rates.append(step.lr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -32,7 +33,8 @@ class Stop:
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Ctrl-C and the polite kill set the Stop that is given; a second one interrupts at once.
+    """Ctrl-C and the polite kill set the Stop that is given; a second one interrupts at once. Under torchrun, which
+    hands on what the terminal has sent already, all others are ignored: it kills after half a minute by itself.
 
     Outside the main thread Python hands out no signals: then the Stop stays unset.
     """
@@ -44,6 +46,8 @@ def stop_signals() -> Iterator[Stop]:
 
     def ask(signum: int, frame: FrameType | None) -> None:
         if stop:
+            if "TORCHELASTIC_RUN_ID" in os.environ:
+                return
             raise KeyboardInterrupt
         stop.signum = signum
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from striate.diagnostics import FormatError, LimitError, SourceError, StriateError
 from striate.engine.interface import Engine, Program, get
+from striate.engine.learner import Learner
+from striate.engine.world import World, restarted, total
 from striate.network import Network
 from striate.train.config import Config, Job
 from striate.train.data import Dataset, Transform
@@ -21,13 +23,14 @@ from striate.train.evaluation import Evaluation, evaluate
 from striate.train.events import Callback, EpochDone, Finished, Note, Progress, Saved, Started, Updated, tell
 from striate.train.history import History, Row
 from striate.train.interrupts import Interrupted, Stop, stop_signals
+from striate.train.learner import make_learner
 from striate.train.loggers import loggers
 from striate.train.losses import Array
 from striate.train.plan import Plan, make_plan
 from striate.train.report import report
-from striate.train.run import STATE, Run, read_run
+from striate.train.run import CONFIG, STATE, Run, read_run
 from striate.train.settings import Settings
-from striate.train.source import Source, sources, transforms
+from striate.train.source import Source, gather_bad, sources, transforms
 from striate.train.state import Meter, State
 from striate.train.update import NotFinite, explain, groups, update
 from striate.weights import check
@@ -44,7 +47,7 @@ def fit(
     validation: Dataset | None = None,
     settings: Settings | None = None,
     *,
-    engine: str = "auto",
+    engine: str | Engine = "auto",
     out: Path | None = None,
     resume: bool = False,
     made: tuple[Transform, Transform] | None = None,
@@ -56,26 +59,38 @@ def fit(
     made: transformations for training and for everything else; by default those of the settings. job: what
     config.toml says of model and data. Raises TrainingError when a number is no longer finite, Interrupted after
     Ctrl-C (saved when there is a folder), and StriateErrors for data and disk; the last checkpoint always stays.
+
+    Under torchrun every process calls this with the same arguments. They share each batch; the first one writes and
+    tells the callbacks. Processes that torchrun has started again go on with the run that is in `out`.
     """
     settings = (settings or Settings()).resolved
     check(net, weights)
     chosen = get(engine)
     with ExitStack() as stack:
+        world = stack.enter_context(chosen.world())
+        first = world.rank == 0
         run: Run | None = None
+        if out is not None:
+            again = first and restarted() and (Path(out) / CONFIG).exists()
+            resume = resume or total(world, again)[0] > 0
         if out is not None and resume:
             made = read_run(Path(out)).made
-            run = Run.open(Path(out))
+            run = Run.open(Path(out)) if first else Run(Path(out))
             stack.callback(run.close)
         made = made or transforms(net, train, settings)
-        plan = make_plan(net, settings, *sources(train, validation, made, settings))
-        hear = (*callbacks, *loggers(settings.log, Path(out) if out else None))
-        if out is not None and run is None:
+        plan = make_plan(net, settings, *sources(train, validation, made, settings, world), world)
+        hear = (*callbacks, *loggers(settings.log, Path(out) if out else None)) if first else ()
+        if out is not None and run is None and first:
             run = Run.create(Path(out), net, made, train.classes, Config(job or Job(), settings))
             stack.callback(run.close)
+        world.wait()  # until the folder is there, and nobody writes in it
         state = State.fresh(plan, weights)
         resumed = bool(run and resume and run.restore(plan, state))
+        learner = make_learner(plan, state, chosen, world)
         stop = stack.enter_context(stop_signals())
-        return _Loop(plan, state, chosen, run, tuple(hear), stop).run_all(resumed)
+        return _Loop(plan, state, learner, chosen, world, run if first else None, tuple(hear), stop).run_all(
+            resumed
+        )
 
 
 @dataclasses.dataclass
@@ -84,7 +99,9 @@ class _Loop:
 
     plan: Plan
     state: State
+    learner: Learner
     engine: Engine
+    world: World
     run: Run | None
     hear: tuple[Callback, ...]
     stop: Stop
@@ -106,6 +123,7 @@ class _Loop:
         except _Halt:
             raise self._interrupted() from None
         except NotFinite as error:
+            self._collect()
             raise self._kept(explain(error, self.engine.compile(plan.net, state.weights))) from None
         except (SourceError, FormatError, LimitError) as error:
             if self.run:
@@ -119,17 +137,17 @@ class _Loop:
     # ------------------------------------------------------------ one epoch
     def _epoch(self) -> None:
         plan, state, settings = self.plan, self.state, self.plan.settings
-        program = self.engine.training(plan.net, state.weights)
         self.ticked_at = time.monotonic()
         begun, images_before = time.monotonic(), state.meter.images
         for group in groups(plan.train.epoch(state.epoch, state.batch), settings.accumulate):
-            step = update(plan, state, program, group)
+            step = update(plan, state, self.learner, group, self.world, self.stop)
             self._tick()
             meter = state.meter
             self._tell(Updated(state.epoch + 1, state.optimizer.steps, step.loss, step.lr, step.grad_norm))
             speed = (meter.images - images_before) / max(time.monotonic() - begun, 1e-9)
             self._progress("train", plan.train.images, meter.images, meter.mean_loss, meter.accuracy, speed)
-            self._between_updates()
+            self._between_updates(step.stopped)
+        self._collect()
         found = self._validate() if plan.validation else None
         self._tick()
         self._epoch_done(found)
@@ -142,11 +160,11 @@ class _Loop:
         def watch(images: int, loss: float, accuracy: float) -> None:
             speed = images / max(time.monotonic() - begun, 1e-9)
             self._progress("validate", source.images, images, loss, accuracy, speed)
-            if self.stop:
+            if self.stop and self.world.size == 1:
                 raise _Halt
 
         program = self._program(self.state.shown, source)
-        return evaluate(program, source, self.plan.loss, watch=watch)
+        return evaluate(program, source, self.plan.loss, watch=watch, world=self.world)
 
     def _program(self, weights: dict[str, Array], source: Source) -> Program:
         """The network with these weights, made fast for the batches that `source` gives."""
@@ -172,13 +190,14 @@ class _Loop:
             self.run.save_epoch(plan, state)
             self._saved()
         self._tell(EpochDone(state.epoch, plan.settings.epochs, row, best))
-        if self.stop:
+        if total(self.world, bool(self.stop))[0]:
             raise _Halt
 
     # ------------------------------------------------------------ the end
     def _finish(self) -> None:
         plan, state = self.plan, self.state
         state.stopped = "done" if state.epoch >= plan.settings.epochs else "early stop"
+        gather_bad(plan.train.data, self.world)
         best = state.best if plan.settings.keep == "best" and state.best else None
         result, epoch = (best, state.watch.best_epoch) if best else (state.shown, state.epoch)
         if self.run:
@@ -192,7 +211,7 @@ class _Loop:
                     watch=self._stoppable,
                 )
             self.run.save_result(result, epoch or 0)
-            self.run.save_report(report(plan, state, found, self.engine.name, epoch or 0), plan)
+            self.run.save_report(report(plan, state, found, self.engine.described, epoch or 0), plan)
             self._save()
         for name, array in state.weights.items():
             array[...] = result[name]
@@ -206,6 +225,7 @@ class _Loop:
             raise _Halt
 
     def _interrupted(self) -> Interrupted:
+        self._collect()
         if self.run:
             self._save()
         self.state.stopped = "interrupted"
@@ -216,17 +236,23 @@ class _Loop:
         return Interrupted(f"interrupted at {self.state.place}{kept}", self.stop.signum or 2)
 
     # ------------------------------------------------------------ small things
-    def _between_updates(self) -> None:
-        """Save when it is time, and stop when asked to."""
-        if self.stop:
+    def _between_updates(self, stopped: bool) -> None:
+        """Save when it is time, and stop when asked to: several processes where all of them have heard of it."""
+        if stopped or (self.stop and self.world.size == 1):
             raise _Halt
         settings, steps = self.plan.settings, self.state.optimizer.steps
         late = 0 < settings.checkpoint_minutes * 60 < time.monotonic() - self.saved_at
         if self.run and (late or (settings.checkpoint_steps and steps % settings.checkpoint_steps == 0)):
             self._save()
 
+    def _collect(self) -> None:
+        """Bring the state's arrays up to date."""
+        self.learner.collect()
+        self.state.loss_scale = self.learner.loss_scale
+
     def _save(self) -> None:
         assert self.run is not None
+        self._collect()
         self.run.save_state(self.plan, self.state)
         self._saved()
 

@@ -83,6 +83,17 @@ class Tally:
                     heapq.heappop(self._worst)
 
     @property
+    def counts(self) -> Array:
+        """All counts in a row, those that add up. Assigning replaces them."""
+        return np.concatenate([self.confusion.ravel(), [self.top5], self._bins.ravel()])
+
+    @counts.setter
+    def counts(self, row: Array) -> None:
+        confusion, top5, bins = np.split(row, [self.confusion.size, self.confusion.size + 1])
+        self.confusion = np.rint(confusion).astype(np.int64).reshape(self.confusion.shape)
+        self.top5, self._bins = int(top5[0]), bins.reshape(self._bins.shape)
+
+    @property
     def answers(self) -> int:
         return int(self.confusion.sum())
 

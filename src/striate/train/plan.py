@@ -6,6 +6,8 @@ import dataclasses
 import math
 
 from striate.diagnostics import OpError, TrainingError
+from striate.engine.learner import Rule
+from striate.engine.world import ALONE, World
 from striate.network import Network
 from striate.train.clipping import clip_norm, clip_value, global_norm
 from striate.train.data import Dataset
@@ -37,6 +39,17 @@ class Plan:
         asked = self.settings.monitor
         return asked == "accuracy" or (asked == "auto" and self.settings.loss != "mean_squared_error")
 
+    @property
+    def rule(self) -> Rule:
+        """The step of the weights in plain values, for engines that take it themselves."""
+        given = {field.name for field in dataclasses.fields(Rule)} & self.settings.to_dict().keys()
+        return Rule(
+            word=self.settings.optimizer,
+            decayed=decayed(self.net.parameters),
+            mixed=self.settings.amp,
+            **{name: getattr(self.settings, name) for name in given},
+        )
+
     def optimizer(self) -> Optimizer:
         """A fresh optimizer."""
         settings, rule = self.settings, OPTIMIZERS[self.settings.optimizer]
@@ -66,11 +79,13 @@ class Plan:
         return norm
 
 
-def make_plan(net: Network, settings: Settings, train: Source, validation: Source | None) -> Plan:
+def make_plan(
+    net: Network, settings: Settings, train: Source, validation: Source | None, world: World = ALONE
+) -> Plan:
     """The plan of a run. Raises TrainingError when the parts do not belong together."""
     loss = make_loss(net, settings, train.data)
     _ends_before_the_loss(net, loss)
-    _last_batch_is_large_enough(net, train)
+    _last_batch_is_large_enough(net, train, world)
     for source in filter(None, (train, validation)):
         _suits(net, loss, source)
     updates = math.ceil(train.steps / settings.accumulate)
@@ -103,16 +118,22 @@ def _ends_before_the_loss(net: Network, loss: Loss) -> None:
         )
 
 
-def _last_batch_is_large_enough(net: Network, train: Source) -> None:
+def _last_batch_is_large_enough(net: Network, train: Source, world: World) -> None:
     """A norm over the batch may need two images; better said now than at the end of the first epoch."""
-    if train.images % train.batch_size != 1:
+    left = train.images % train.batch_size
+    what = f"the last of {train.steps} batches is a single image" if left == 1 else ""
+    if world.size > 1 and not what:
+        parts = {-(-count // world.size) for count in (left, train.batch_size)}
+        parts |= {count // world.size for count in (left, train.batch_size)}
+        what = f"one of {world.size} processes gets a single image of a batch" if 1 in parts else ""
+    if not what:
         return
     for node in net.nodes:
         try:
             node.op.declare_training(*net.declarations[node.name].inputs)  # declared for a batch of one
         except OpError as error:
             raise TrainingError(
-                f"the last of {train.steps} batches is a single image",
+                what,
                 where=f"{node.name} = {node.op}",
                 why=f"{error.what}: {error.why}",
                 fix="drop_last = true, or another batch_size",

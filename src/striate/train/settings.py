@@ -62,6 +62,7 @@ class Settings:
     )
     clip_norm: float = number(0.0, "longest gradient over all parameters; 0: any", _STEP)
     clip_value: float = number(0.0, "largest entry of a gradient; 0: any", _STEP)
+    amp: bool = flag(False, "mixed precision: 16-bit arithmetic where it does no harm (torch engine)", _STEP)
 
     lr: float | None = number(None, "highest learning rate", _RATE, above=0.0)
     schedule: str = choice("cosine", tuple(SCHEDULES), "course of the learning rate", _RATE)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator
 
+import numpy as np
+
 from striate.diagnostics import SourceError, TrainingError
+from striate.engine.world import ALONE, World
 from striate.network import Network
 from striate.train.data import Batch, Dataset, Transform
+from striate.train.data.dataset import BadImage
+from striate.train.mixing import Mixing
 from striate.train.settings import Settings
 
 ORDER, NOISE, MIX = 1, 2, 3
@@ -19,7 +24,9 @@ Every draw comes from (seed, stream, epoch, batch). So a position is all that a 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """limit: batches in an epoch at most (0: all); shuffled: a new order in every epoch."""
+    """limit: batches in an epoch at most (0: all); shuffled: a new order in every epoch; world: the processes that
+    share every batch. Each reads its part of the images; all other numbers are of the whole.
+    """
 
     data: Dataset
     transform: Transform
@@ -28,6 +35,7 @@ class Source:
     limit: int = 0
     shuffled: bool = False
     drop_last: bool = False
+    world: World = ALONE
 
     @property
     def steps(self) -> int:
@@ -46,7 +54,12 @@ class Source:
             return
         words = (self.seed, ORDER, number) if self.shuffled else None
         found = self.data.batches(
-            self.batch_size, rng=words, transform=self.transform, start=start, drop_last=self.drop_last
+            self.batch_size,
+            rng=words,
+            transform=self.transform,
+            start=start,
+            drop_last=self.drop_last,
+            share=self.world.share if self.world.size > 1 else None,
         )
         try:
             for batch in found:
@@ -91,16 +104,24 @@ def transforms(net: Network, data: Dataset, settings: Settings) -> tuple[Transfo
 
 
 def sources(
-    train: Dataset, validation: Dataset | None, made: tuple[Transform, Transform], settings: Settings
+    train: Dataset,
+    validation: Dataset | None,
+    made: tuple[Transform, Transform],
+    settings: Settings,
+    world: World = ALONE,
 ) -> tuple[Source, Source | None]:
-    """Training and validation data under the settings. Raises TrainingError when there is nothing to learn from."""
+    """Training and validation data under the settings, the training data shared by the processes of `world`: except
+    where batches are mixed, which asks for all their images. Raises TrainingError when there is nothing to learn from.
+    """
+    if Mixing(settings.mixup, settings.cutmix):
+        world = ALONE
     augmented, plain = made
     size, limit = settings.batch_size, int(settings.fast_dev_run)
     if settings.overfit_batches:
         same = Source(train, plain, size, settings.seed, settings.overfit_batches)
         _not_empty(same)
-        return same, same
-    learn = Source(train, augmented, size, settings.seed, limit, True, settings.drop_last)
+        return dataclasses.replace(same, world=world), same
+    learn = Source(train, augmented, size, settings.seed, limit, True, settings.drop_last, world)
     _not_empty(learn)
     return learn, None if validation is None else Source(validation, plain, size, limit=limit)
 
@@ -116,3 +137,13 @@ def _not_empty(source: Source) -> None:
             if len(source.data)
             else "name a set with images in it",
         )
+
+
+def gather_bad(data: Dataset, world: World) -> None:
+    """Note in the data which images other processes could not read."""
+    if world.size == 1:
+        return
+    met = np.zeros(len(data))
+    met[list(data.bad)] = 1
+    for index in np.flatnonzero(world.sum(met)).tolist():
+        data.bad.setdefault(index, BadImage(data.name(index), "met by another process"))

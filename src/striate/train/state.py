@@ -41,7 +41,7 @@ class Meter:
 class State:
     """epoch: epochs done; batch: batches done of the next one. Weights are changed in place, never replaced.
 
-    best: a copy of the best epoch's weights, None before there is one.
+    best: a copy of the best epoch's weights, None before there is one; loss_scale: of 16-bit gradients, 0 without them.
     """
 
     weights: dict[str, Array]
@@ -56,6 +56,7 @@ class State:
     seconds: float = 0.0
     stopped: str = ""
     best: dict[str, Array] | None = None
+    loss_scale: float = 0.0
 
     @classmethod
     def fresh(cls, plan: Plan, weights: dict[str, Array]) -> State:
@@ -103,6 +104,7 @@ class State:
             "rows": [dict(row) for row in self.rows],
             "seconds": self.seconds,
             "stopped": self.stopped,
+            "loss_scale": self.loss_scale,
         }
 
     def restore(self, arrays: Mapping[str, Array], record: Mapping[str, Any]) -> None:
@@ -129,6 +131,7 @@ class State:
             self.schedule.memory = record["schedule"]
         self.rows = list(record["rows"])
         self.seconds, self.stopped = float(record["seconds"]), str(record["stopped"])
+        self.loss_scale = float(record.get("loss_scale", 0.0))
 
 
 def _copy(target: Array, source: Array) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
 from striate.diagnostics import TrainingError
-from striate.engine.interface import Program, TrainingProgram
+from striate.engine.interface import Program
+from striate.engine.learner import Learner
+from striate.engine.world import ALONE, World
 from striate.train.data import Batch
 from striate.train.losses import Array, LossValue
 from striate.train.metrics import correct
@@ -25,11 +27,14 @@ from striate.train.state import State
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What an update measured. loss: mean over its batches; grad_norm: before clipping."""
+    """What an update measured. loss: mean over its batches; grad_norm: before clipping; stopped: whether any process
+    was asked to stop.
+    """
 
     loss: float
     lr: float
     grad_norm: float
+    stopped: bool = False
 
 
 class NotFinite(TrainingError):
@@ -44,50 +49,67 @@ def groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
         yield group
 
 
-def update(plan: Plan, state: State, program: TrainingProgram, group: list[Batch]) -> Step:
-    """Change the state by one group of batches. Raises NotFinite."""
+def update(
+    plan: Plan, state: State, learner: Learner, group: list[Batch], world: World = ALONE, stop: object = None
+) -> Step:
+    """Change the state by one group of batches, shared by the processes of `world`. Raises NotFinite.
+
+    stop: true when someone has asked this process to stop; all processes hear of it in the same step.
+    """
     meter = dataclasses.replace(state.meter)
-    sums: dict[str, Array] = {}
-    total = weight = 0.0
+    mine = np.zeros(6)  # loss, its weight, right answers, answers, images, wishes to stop
+    held: list[Array] = []
+    broken: NotFinite | None = None
     for batch in group:
-        x, targets = _mixed(plan, batch, state.epoch)
-        rng = np.random.default_rng([plan.settings.seed, NOISE, state.epoch, batch.index])
-        outputs = program.forward(x, rng)
-        value, gradients = _loss(plan, outputs, targets)
+        if held:
+            learner.backward(held)
+        x, targets = _mixed(plan, batch, state.epoch, world)
+        words = [plan.settings.seed, NOISE, state.epoch, batch.index]
+        rng = np.random.default_rng(words if world.size == 1 else [*words, world.rank])
+        outputs = learner.forward(x, rng, batch is group[-1])
+        value, held = _loss(plan, outputs, targets)
+        answers = value.each.size * math.prod(outputs[0].shape[2:])
+        mine[:5] += value.total, value.weight, correct(outputs[0], targets), answers, len(x)
         if not math.isfinite(value.total):
-            error = NotFinite(f"the loss is {value.total}", where=_where(state, batch))
-            error.batch = batch
-            raise error
-        for name, statistic in program.updates.items():
-            state.weights[name][...] = statistic
-        for name, gradient in program.backward(gradients).items():
-            sums[name] = sums[name] + gradient if name in sums else gradient
-        total, weight = total + value.total, weight + value.weight
-        meter.correct += correct(outputs[0], targets)
-        meter.answers += value.each.size * math.prod(outputs[0].shape[2:])
-        meter.images += len(x)
-    share = 1 / weight if weight else 1.0
-    mean = {name: gradient * share for name, gradient in sums.items()}
-    norm = plan.bound(mean)
-    if not math.isfinite(norm):
-        raise _not_finite_gradient(mean, state, group[-1])
-    at = state.optimizer.steps
+            broken = NotFinite(f"the loss is {value.total}", where=_where(state, batch))
+            broken.batch = batch
+            break
+    mine[5] = bool(stop)
+    total, weight, right, answered, images, stopped = world.sum(mine).tolist()
+    if broken or not math.isfinite(total):
+        raise broken or _elsewhere(state, group[-1])
+    at, last = state.optimizer.steps, group[-1]
     lr = state.schedule.rate(at)
-    state.optimizer.step(state.weights, mean, lr, state.schedule.momentum(at))
-    if state.average:
-        state.average.update(state.weights, at + 1)
+    norm = 0.0
+    if images:  # in none of the processes where all images of the group are corrupt
+        learner.backward(held)
+        norm = learner.bound(1 / weight if weight else 1.0)
+        if not math.isfinite(norm):
+            raise _not_finite_gradient(learner.broken(), state, last)
+        learner.step(lr, state.schedule.momentum(at))
+        state.optimizer.steps = at + 1
+        meter.updates += 1
     meter.loss, meter.weight = meter.loss + total, meter.weight + weight
-    meter.updates, meter.grad_norm = meter.updates + 1, meter.grad_norm + norm
-    state.meter, state.batch = meter, group[-1].index + 1
-    return Step(total * share, lr, norm)
+    meter.correct, meter.answers = meter.correct + int(right), meter.answers + int(answered)
+    meter.images, meter.grad_norm = meter.images + int(images), meter.grad_norm + norm
+    state.meter, state.batch = meter, last.index + 1
+    return Step(total * (1 / weight if weight else 1.0), lr, norm, stopped > 0)
 
 
-def _mixed(plan: Plan, batch: Batch, epoch: int) -> tuple[Array, Array]:
-    if not plan.mixing or len(batch.x) < 2:
+def _mixed(plan: Plan, batch: Batch, epoch: int, world: World) -> tuple[Array, Array]:
+    """Images and targets. What is mixed is read whole by every process, which then takes its part."""
+    if not plan.mixing:
         return batch.x, batch.y
-    _, channels = plan.net.specs[plan.net.outputs[0]].shape
-    targets = plan.loss.dense(batch.y, np.empty((len(batch.y), channels), batch.x.dtype))
-    return plan.mixing(batch.x, targets, np.random.default_rng([plan.settings.seed, MIX, epoch, batch.index]))
+    x: Array = batch.x
+    targets: Array = batch.y
+    if len(x) > 1:
+        _, channels = plan.net.specs[plan.net.outputs[0]].shape
+        soft = plan.loss.dense(targets, np.empty((len(x), channels), x.dtype))
+        x, targets = plan.mixing(
+            x, soft, np.random.default_rng([plan.settings.seed, MIX, epoch, batch.index])
+        )
+    part = world.share(len(x))
+    return x[part], targets[part]
 
 
 def _loss(plan: Plan, outputs: tuple[Array, ...], targets: Array) -> tuple[LossValue, list[Array]]:
@@ -102,9 +124,13 @@ def _where(state: State, batch: Batch) -> str:
     return f"epoch {state.epoch + 1}, batch {batch.index}, update {state.optimizer.steps + 1}"
 
 
-def _not_finite_gradient(gradients: Mapping[str, Array], state: State, batch: Batch) -> NotFinite:
+def _elsewhere(state: State, batch: Batch) -> TrainingError:
+    what = "the loss is not a finite number in another process"
+    return TrainingError(what, where=_where(state, batch), why="that process says more", fix=CURE)
+
+
+def _not_finite_gradient(broken: list[str], state: State, batch: Batch) -> NotFinite:
     """Named after the last node of the network whose gradient broke: the ones before it only inherit."""
-    broken = [name for name, gradient in gradients.items() if not np.isfinite(gradient).all()]
     order = list(state.weights)
     name = max(broken, key=order.index) if broken else ""
     what = f"the gradient of {name}" if name else "the length of the gradient"

@@ -14,6 +14,7 @@ import torch.fx
 import torch.nn.functional as F
 
 from striate.diagnostics import OpError
+from striate.geometry import Window
 from striate.network import Network, Node
 from striate.op import Declaration
 
@@ -82,45 +83,77 @@ def _conv(op: Any, declaration: Declaration) -> Run:
 
 @_lowers("tconv")
 def _tconv(op: Any, declaration: Declaration) -> Run:
+    """torch crops both sides alike; what goes beyond is cut off afterwards."""
     pairs = _sides(declaration)
-    if any(before != after for before, after in pairs):
-        raise OpError(
-            "torch crops transposed convolutions equally on both sides", fix="pad P with one number"
-        )
     rank = len(pairs)
     function = getattr(F, f"conv_transpose{rank}d")
-    more = [op.per_axis(name, rank) for name in ("stride", "output_padding", "dilation")]
+    stride, extra, dilation = (op.per_axis(name, rank) for name in ("stride", "output_padding", "dilation"))
+    even = all(before == after for before, after in pairs)
+    padding = [before if even else 0 for before, _ in pairs]
+    cuts = [slice(0, None) if even else slice(before, -after or None) for before, after in pairs]
 
     def run(_training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
-        stride, extra, dilation = more
-        padding = [before for before, _ in pairs]
-        return function(x[0], own["weight"], own.get("bias"), stride, padding, extra, op.groups, dilation)
+        y = function(x[0], own["weight"], own.get("bias"), stride, padding, extra, op.groups, dilation)
+        return y if even else y[(slice(None), slice(None), *cuts)]
 
     return run
 
 
-def _pool(name: str, fill: float, *fields: str) -> Callable[[Any, Declaration], Run]:
-    """A pool with torch's own padding where torch knows it, else of the padded input."""
+def _hangs(declaration: Declaration) -> list[tuple[int, int]]:
+    """Padding (before, after) of every axis, as far as the last window reaches."""
+    return [
+        (w.before, max((w.output - 1) * w.stride + w.extent - w.before - w.input, w.after))
+        for w in declaration.windows.values()
+        if isinstance(w, Window)
+    ]
 
-    def make(op: Any, declaration: Declaration) -> Run:
-        pairs, kernel = _sides(declaration), _field(declaration, "kernel")
-        stride = _field(declaration, "stride")
-        function = getattr(F, f"{name}_pool{len(pairs)}d")
-        own_padding = all(before == after for before, after in pairs)
-        if not own_padding and (op.ceil or (name == "avg" and not op.count_include_pad)):
-            raise OpError(
-                f"torch has no {op.word} padded on one side with this rounding", fix="pad P with one number"
-            )
-        padding = [before if own_padding else 0 for before, _ in pairs]
-        named = {field: getattr(op, field) for field in fields} | {"ceil_mode": op.ceil}
 
-        def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
-            padded = x[0] if own_padding else _pads(x[0], pairs, value=fill)
-            return function(padded, kernel, stride, padding, **named)
+def _sums(declaration: Declaration, x: Any, stride: Sequence[int]) -> Any:
+    """The sum of every window of a padded input, each channel by itself."""
+    kernel, dilation = _field(declaration, "kernel"), _field(declaration, "dilation")
+    ones = torch.ones((x.shape[1], 1, *kernel), dtype=x.dtype, device=x.device)
+    return getattr(F, f"conv{len(kernel)}d")(x, ones, None, stride, 0, dilation, x.shape[1])
 
-        return run
 
-    return make
+@_lowers("maxpool")
+def _max_pool(op: Any, declaration: Declaration) -> Run:
+    """With torch's own padding where torch knows it, else of the padded input."""
+    pairs, named = _hangs(declaration), {"dilation": _field(declaration, "dilation")}
+    kernel, stride = _field(declaration, "kernel"), _field(declaration, "stride")
+    function = getattr(F, f"max_pool{len(pairs)}d")
+    if all(before == after for before, after in _sides(declaration)):
+        padding = [before for before, _ in _sides(declaration)]
+        return lambda _training, x, _own: function(x[0], kernel, stride, padding, ceil_mode=op.ceil, **named)
+    return lambda _training, x, _own: function(_pads(x[0], pairs, value=-float("inf")), kernel, stride, 0, **named)
+
+
+@_lowers("avgpool")
+def _avg_pool(op: Any, declaration: Declaration) -> Run:
+    """With torch's own padding where torch knows it, else a sum over the number of what it counts."""
+    own, pairs, stride = _sides(declaration), _hangs(declaration), _field(declaration, "stride")
+    kernel, (spec,) = _field(declaration, "kernel"), declaration.inputs
+    if set(_field(declaration, "dilation")) == {1} and all(before == after for before, after in own):
+        padding = [before for before, _ in own]
+        function = getattr(F, f"avg_pool{len(own)}d")
+        return lambda _training, x, _own: function(
+            x[0], kernel, stride, padding, ceil_mode=op.ceil, count_include_pad=op.count_include_pad
+        )
+    counted = _pads(torch.ones(1, 1, *spec.spatial), own, value=float(op.count_include_pad))
+    beyond = [(0, after - padded) for (_, after), (_, padded) in zip(pairs, own)]
+    numbers = _sums(declaration, _pads(counted, beyond), stride)
+
+    def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+        return _sums(declaration, _pads(x[0], pairs), stride) / numbers.to(x[0])
+
+    return run
+
+
+@_lowers("lppool")
+def _lp_pool(op: Any, declaration: Declaration) -> Run:
+    pairs, stride = _hangs(declaration), _field(declaration, "stride")
+    return lambda _training, x, _own: (
+        _sums(declaration, _pads(x[0].abs() ** op.p, pairs), stride) ** (1 / op.p)
+    )
 
 
 def _whole(function: str) -> Callable[[Any, Declaration], Run]:
@@ -280,7 +313,7 @@ def _pad(op: Any, declaration: Declaration) -> Run:
 
     def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
         padded = _pads(x[0], pairs, op.mode, op.value)
-        return _pads(padded, [tuple(op.channels), *((0, 0) for _ in pairs)])
+        return _pads(padded, [tuple(op.channels), *((0, 0) for _ in pairs)], value=op.value)
 
     return run
 
@@ -302,10 +335,61 @@ def _split(_op: Any, declaration: Declaration) -> Run:
 def _upsample(op: Any, declaration: Declaration) -> Run:
     size = None if op.scale is not None else list(declaration.outputs[0].spatial)
     scale = None if op.scale is None else float(op.scale)
+    rank = len(declaration.inputs[0].spatial)
     if op.method == "nearest":
         return lambda _training, x, _own: F.interpolate(x[0], size, scale)
-    mode = ("linear", "bilinear", "trilinear")[len(declaration.inputs[0].spatial) - 1]
+    if op.method == "bicubic" and rank != 2:
+        raise OpError(
+            f"torch blends four neighbours along two axes, not {rank}",
+            why="its bicubic mode takes images",
+            fix="upsample method bilinear",
+        )
+    mode = "bicubic" if op.method == "bicubic" else ("linear", "bilinear", "trilinear")[rank - 1]
     return lambda _training, x, _own: F.interpolate(x[0], size, scale, mode, op.align_corners)
+
+
+@_lowers("gather")
+def _gather(op: Any, declaration: Declaration) -> Run:
+    at, entries = declaration.inputs[0].axes.index(op.axis), torch.tensor(op.entries)
+    return lambda _training, x, _own: torch.index_select(x[0], at, entries.to(x[0].device))
+
+
+REDUCTIONS: Mapping[str, Callable[[Any, list[int]], Any]] = {
+    "mean": lambda x, at: x.mean(at, True),
+    "sum": lambda x, at: x.sum(at, True),
+    "max": lambda x, at: x.amax(at, True),
+    "min": lambda x, at: x.amin(at, True),
+    "l1": lambda x, at: torch.linalg.vector_norm(x, 1, at, True),
+    "l2": lambda x, at: torch.linalg.vector_norm(x, 2, at, True),
+}
+
+
+@_lowers("reduce")
+def _reduce(op: Any, declaration: Declaration) -> Run:
+    at = [declaration.inputs[0].axes.index(axis) for axis in op.over]
+    return lambda _training, x, _own: REDUCTIONS[op.function](x[0], at)
+
+
+@_lowers("lrn")
+def _lrn(op: Any, declaration: Declaration) -> Run:
+    """torch has an even size's one more before; turned round, it stands after."""
+    turned = op.odd == "after" and op.size % 2 == 0
+
+    def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+        y = F.local_response_norm(x[0].flip(1) if turned else x[0], op.size, op.alpha, op.beta, op.k)
+        return y.flip(1) if turned else y
+
+    return run
+
+
+def _along(function: Any) -> Callable[[Any, Declaration], Run]:
+    """Softmax along the op's axis."""
+
+    def make(op: Any, declaration: Declaration) -> Run:
+        at = declaration.inputs[0].axes.index(op.axis)
+        return lambda _training, x, _own: function(x[0], dim=at)
+
+    return make
 
 
 def _gelu(op: Any, _declaration: Declaration) -> Run:
@@ -313,14 +397,21 @@ def _gelu(op: Any, _declaration: Declaration) -> Run:
 
 
 _LOWERINGS |= {
-    "maxpool": _pool("max", -float("inf"), "dilation"),
-    "avgpool": _pool("avg", 0.0, "count_include_pad"),
     "gap": _whole("avg"),
     "gmp": _whole("max"),
     "adaptiveavgpool": _whole("avg"),
     "adaptivemaxpool": _whole("max"),
     "add": _merge(lambda a, b: a + b),
     "mul": _merge(lambda a, b: a * b),
+    "div": _merge(lambda a, b: a / b),
+    "maximum": _merge(torch.maximum),
+    "minimum": _merge(torch.minimum),
+    "matmul": _merge(torch.matmul),
+    "abs": _unary(torch.abs),
+    "exp": _unary(torch.exp),
+    "log": _unary(torch.log),
+    "erf": _unary(torch.erf),
+    "pow": _unary(torch.pow, "exponent"),
     "identity": _unary(lambda x: x),
     "clip": _unary(torch.clamp, "low", "high"),
     "relu": _unary(F.relu),
@@ -337,9 +428,8 @@ _LOWERINGS |= {
     "softplus": _unary(F.softplus),
     "softsign": _unary(F.softsign),
     "mish": _unary(F.mish),
-    "softmax": _unary(F.softmax, dim=1),
-    "logsoftmax": _unary(F.log_softmax, dim=1),
-    "lrn": _unary(F.local_response_norm, "size", "alpha", "beta", "k"),
+    "softmax": _along(F.softmax),
+    "logsoftmax": _along(F.log_softmax),
     "channelshuffle": _unary(F.channel_shuffle, "groups"),
     "pixelshuffle": _unary(F.pixel_shuffle, "factor"),
     "pixelunshuffle": _unary(F.pixel_unshuffle, "factor"),

@@ -23,6 +23,8 @@ Array = NDArray[Any]
 Labels = NDArray[np.int64]
 Shape = tuple[int, int, int]  # (C, H, W)
 OnBad = Literal["skip", "refuse"]
+Share = Callable[[int], slice]
+"""From the number of images in a batch to the part of them that is read here."""
 
 
 class Item(NamedTuple):
@@ -129,12 +131,15 @@ class Dataset(abc.ABC):
         start: int = 0,
         drop_last: bool = False,
         workers: int | None = None,
+        share: Share | None = None,
     ) -> Iterator[Batch]:
         """The batches of one epoch, from batch `start`, made ahead in `workers` threads (0: none).
 
         rng: None for the stored order, else a generator or seed words such as (seed, epoch): equal words give
         equal batches bit for bit. Where images are corrupt a batch is shorter; one of nothing but corrupt
-        images is left out. Raises UsageError at once; SourceError, FormatError, LimitError while reading.
+        images is left out. share: which part of every batch to read, from its number of images; such parts come
+        even when they are empty, so that those who share count the same batches.
+        Raises UsageError at once; SourceError, FormatError, LimitError while reading.
         """
         if batch_size < 1 or start < 0:
             raise UsageError(
@@ -144,7 +149,7 @@ class Dataset(abc.ABC):
             )
         key = chance.key_of(rng)
         ids = np.arange(len(self)) if rng is None else chance.order(chance.key_of((key, 0)), len(self))
-        make = functools.partial(self._make, ids, batch_size, transform, chance.key_of((key, 1)))
+        make = functools.partial(self._make, ids, batch_size, transform, chance.key_of((key, 1)), share)
         if workers is None:
             workers = default_workers() if self.streams else int(transform is not None)
         return self._epoch(make, range(start, self.steps(batch_size, drop_last)), workers)
@@ -165,14 +170,27 @@ class Dataset(abc.ABC):
             )
 
     def _make(
-        self, order: Labels, batch_size: int, transform: TransformLike | None, key: int, index: int
+        self,
+        order: Labels,
+        batch_size: int,
+        transform: TransformLike | None,
+        key: int,
+        share: Share | None,
+        index: int,
     ) -> Batch | None:
         ids = order[index * batch_size : (index + 1) * batch_size]
-        images, kept = self.images(ids)
+        images, kept = self.images(ids if share is None else ids[share(len(ids))])
         if not len(kept):
-            return None
+            return None if share is None else self._nothing(transform, index)
         x = to_float(images) if transform is None else transform(images, chance.keys(key, kept))
         return Batch(x, self.labels[kept], kept, index)
+
+    def _nothing(self, transform: TransformLike | None, index: int) -> Batch:
+        """A batch of no images, of the shape that the others have."""
+        blank = np.zeros((1, *self.shape), np.uint8)
+        x = to_float(blank) if transform is None else transform(blank, chance.keys(0, np.zeros(1)))
+        none = np.empty(0, np.int64)
+        return Batch(x[:0], none, none, index)
 
     def images(self, ids: Labels) -> tuple[Sequence[Array] | Array, Labels]:
         """The images that can be read, and their ids; the others are noted in `bad`, or refused."""

@@ -1,0 +1,83 @@
+"""Where the torch engine computes: a processor or an accelerator by its name, and errors that say what there is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import torch
+
+from striate.diagnostics import EngineError, LimitError, StriateError, UnknownNameError, suggest
+from striate.engine.threads import available
+
+KINDS = ("cpu", "cuda", "mps")
+
+
+def device(name: str = "") -> torch.device:
+    """The device of a name: cpu, cuda, cuda:1, mps; empty: the first GPU, else the processor.
+
+    Under torchrun a GPU without a number is this process's own. Raises UnknownNameError, and EngineError with what
+    there is.
+    """
+    kind, _, number = (name or ("cuda" if torch.cuda.is_available() else "cpu")).partition(":")
+    if kind not in KINDS or not (number.isdecimal() or number == "") or (number and kind != "cuda"):
+        near = suggest(kind, KINDS)
+        raise UnknownNameError(
+            f"no device {name!r}",
+            why=f"known: {', '.join(KINDS)}; a GPU by its number: cuda:1",
+            fix=f"write {near!r}" if near else "leave it out: the first GPU, else the processor",
+        )
+    if kind != "cuda":
+        if kind == "mps" and not torch.backends.mps.is_available():
+            raise _missing(name, "this machine or this PyTorch has no Metal")
+        return torch.device(kind)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count:
+        built = torch.version.cuda or torch.version.hip
+        raise _missing(
+            name, "PyTorch finds no GPU" if built else "this PyTorch was built for processors only"
+        )
+    index = int(number or os.environ.get("LOCAL_RANK", "0"))
+    if index >= count:
+        raise _missing(f"cuda:{index}", f"there are {count} GPUs, numbered from 0")
+    return torch.device("cuda", index)
+
+
+def present() -> tuple[str, ...]:
+    """The devices of this machine."""
+    gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    return ("cpu", *(f"cuda:{k}" for k in gpus), *(["mps"] if torch.backends.mps.is_available() else []))
+
+
+def threads() -> int:
+    """Threads of this process: what OMP_NUM_THREADS says, else its part of the processors that it may use.
+
+    torchrun sets OMP_NUM_THREADS=1 where nobody has set it, so that a 1 says nothing there.
+    """
+    said, local = os.environ.get("OMP_NUM_THREADS", ""), os.environ.get("LOCAL_WORLD_SIZE", "1")
+    together = int(local) if local.isdecimal() and int(local) else 1
+    if said.isdecimal() and int(said) and not (said == "1" and together > 1):
+        return int(said)
+    return max(available() // together, 1)
+
+
+@contextlib.contextmanager
+def memory(images: int) -> Iterator[None]:
+    """Turns torch's out-of-memory errors into one that says what to do; `images`: in the batch."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise LimitError(
+            f"a batch of {images} does not fit into the device's memory",
+            why=str(error).partition(". ")[0],
+            fix="a smaller batch_size (with accumulate for the same update), or amp",
+        ) from None
+
+
+def _missing(name: str, why: str) -> StriateError:
+    return EngineError(
+        f"device {name} is not there",
+        why=f"{why}; this machine has {', '.join(present())}",
+        fix=f"--device {present()[-1]}",
+    )

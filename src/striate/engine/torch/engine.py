@@ -1,0 +1,58 @@
+"""The second engine: PyTorch, on a processor or a GPU, in one process or in many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from striate.engine.interface import Engine, Program, TrainingProgram, runnable, strict
+from striate.engine.learner import Learner, Rule, Store
+from striate.engine.torch import devices, processes
+from striate.engine.torch.program import TorchProgram
+from striate.engine.torch.training import TorchLearner, TorchTraining
+from striate.engine.world import World
+from striate.network import Network
+
+Array = NDArray[Any]
+
+
+class TorchEngine(Engine):
+    """Networks lowered to torch. device: a name as in `devices.device`."""
+
+    name = "torch"
+
+    def __init__(self, device: str = "") -> None:
+        self.device = devices.device(device)
+        self._threads = devices.threads()
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
+
+    @property
+    def described(self) -> str:
+        if self.device.type != "cuda":
+            return f"torch on {self.device}"
+        return f"torch on {self.device} ({torch.cuda.get_device_name(self.device)})"
+
+    def compile(
+        self,
+        net: Network,
+        weights: Mapping[str, Array],
+        *,
+        batch: int | None = None,
+        threads: int | None = None,
+        precision: str = "fast",
+    ) -> Program:
+        return TorchProgram(runnable(net), weights, self.device, threads or self._threads, strict(precision))
+
+    def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
+        return TorchTraining(runnable(net), weights, self.device)
+
+    def learner(self, net: Network, rule: Rule, store: Store, world: World) -> Learner:
+        return TorchLearner(runnable(net), rule, store, self.device, world)
+
+    def world(self) -> AbstractContextManager[World]:
+        return processes.joined(self.device)

@@ -1,0 +1,105 @@
+"""Several processes that train one network: torch's process group, started by torchrun (or anything that says the same
+in the environment: RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT).
+
+Gradients go over nccl between GPUs and over gloo between processors; numbers that decide anything go over gloo.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+
+from striate.diagnostics import TrainingError, UsageError
+from striate.engine.world import ALONE, World, asked
+
+Array = NDArray[Any]
+
+PATIENCE = datetime.timedelta(minutes=10)
+"""How long a process waits for the others before it gives up."""
+
+
+class Processes(World):
+    """The members of the process group."""
+
+    def __init__(self) -> None:
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self._numbers = dist.new_group(backend="gloo", timeout=PATIENCE)
+
+    def sum(self, values: Array) -> Array:
+        held = torch.from_numpy(np.array(values, np.float64))
+        with talking():
+            dist.all_reduce(held, group=self._numbers)
+        made: Array = held.numpy()
+        return made
+
+    def wait(self) -> None:
+        self.sum(np.zeros(1))
+
+    def average(self, tensors: Sequence[Any]) -> None:
+        """Replace tensors by their mean over the processes, in one message."""
+        if not tensors:
+            return
+        flat = torch.cat([held.reshape(-1) for held in tensors])
+        with talking():
+            dist.all_reduce(flat)
+        flat /= self.size
+        for held, mean in zip(tensors, flat.split([held.numel() for held in tensors])):
+            held.copy_(mean.view_as(held))
+
+
+@contextlib.contextmanager
+def joined(device: torch.device) -> Iterator[World]:
+    """This process and the others while the context lasts; a group that is there already is used, and left alone."""
+    own = not dist.is_initialized()
+    if own and asked()[1] == 1:
+        yield ALONE
+        return
+    if own:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        try:
+            with talking():
+                dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        except ValueError as error:
+            raise UsageError(
+                "the processes cannot find each other",
+                why=str(error).partition("\n")[0],
+                fix="start them with torchrun, which sets MASTER_ADDR and MASTER_PORT",
+            ) from None
+    try:
+        yield Processes() if dist.get_world_size() > 1 else ALONE
+    finally:
+        if own:
+            with contextlib.suppress(RuntimeError):  # the others may be gone
+                dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def talking() -> Iterator[None]:
+    """Turns the errors of a broken process group into one that says what to do."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        if not dist.is_initialized() and asked()[1] == 1:
+            raise
+        text = str(error).strip().partition("\n")[0]
+        if not any(word in text.lower() for word in LOST):
+            raise
+        raise TrainingError(
+            "another process of this run is gone",
+            why=text,
+            fix="see what it has said; torchrun --max-restarts 3 starts all again, from the last checkpoint",
+        ) from None
+
+
+LOST = ("gloo", "nccl", "connection", "timed out", "timeout", "peer", "socket", "store", "broken pipe")
+"""Words of the errors that speak of the other processes, and not of this one's arithmetic."""

@@ -1,0 +1,272 @@
+"""Training on torch: the lowered network in training mode, torch's optimizers under Striate's rules, on one device.
+
+Gradients are of sums, as the losses give them; `bound` divides. With several processes DistributedDataParallel adds the
+gradients up while they are computed, and the running statistics of batch norms are averaged after every step. Dropout
+draws from torch's generator, seeded for every batch from the number that the loop hands out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.parallel import DistributedDataParallel
+
+from striate.engine.interface import TrainingProgram
+from striate.engine.learner import Arrays, Learner, Rule, Store
+from striate.engine.torch.devices import memory
+from striate.engine.torch.lowering import Lowered
+from striate.engine.torch.processes import Processes, talking
+from striate.engine.torch.program import tensor
+from striate.engine.world import World
+from striate.network import Network
+
+Array = NDArray[Any]
+
+OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+MOMENTS = {"velocity": "momentum_buffer", "first": "exp_avg", "second": "exp_avg_sq"}
+"""What a kind of moment is called in torch's optimizers."""
+
+HALF = {"cpu": torch.bfloat16, "cuda": torch.float16, "mps": torch.float16}
+LOSS_SCALE, GROWTH = 2.0**16, 2000
+"""The factor of 16-bit gradients at the start, and the updates after which it is doubled (as torch.amp.GradScaler)."""
+
+
+class Module:
+    """The network on a device in training mode: forward and backward runs of one batch at a time."""
+
+    def __init__(self, net: Network, weights: Mapping[str, Array], device: torch.device, mixed: bool = False):
+        self.net, self.device, self.mixed = net, device, mixed
+        self.half = HALF[device.type] if mixed else torch.float32
+        self.scale = 1.0
+        self.lowered = Lowered(net).to(device)
+        if device.type != "mps":  # the order in which convolutions read fastest
+            self.lowered = self.lowered.to(memory_format=torch.channels_last)
+        tensors = dict(self.lowered.named_parameters()) | dict(self.lowered.named_buffers())
+        self.tensors = {name: tensors[name] for name in net.parameters}
+        self.trainable = {name: t for name, t in self.tensors.items() if net.parameters[name].trainable}
+        self.statistics = {name: t for name, t in self.tensors.items() if name not in self.trainable}
+        for name in self.trainable.keys() - _read(net):
+            self.trainable[name].requires_grad_(False)
+        self.run: Any = self.lowered
+        self._noisy = any(node.op.word in ("dropout", "stochasticdepth") for node in net.nodes)
+        self._outputs: tuple[Any, ...] = ()
+        self._images = 0
+        self.load(weights)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def load(self, weights: Mapping[str, Array]) -> None:
+        """Take these weights."""
+        for name, held in self.tensors.items():
+            held.copy_(tensor(weights[name]))
+
+    def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+        """Outputs of a batch. No images at all are one image that counts for nothing: all ops know batches of one."""
+        self._images = len(x)
+        self.run.train(self._images > 0)
+        given = tensor(x if self._images else np.zeros((1, *x.shape[1:]), np.float32))
+        form = (
+            torch.channels_last if given.ndim == 4 and self.device.type != "mps" else torch.contiguous_format
+        )
+        given = given.to(self.device, memory_format=form)
+        autocast = torch.autocast(self.device.type, self.half, enabled=self.mixed)
+        with memory(len(x)), talking(), self._chance(rng), autocast:
+            made = self.run(given)
+        self._outputs = made if isinstance(made, tuple) else (made,)
+        return tuple(y.detach().float().cpu().numpy()[: self._images] for y in self._outputs)
+
+    def backward(self, gradients: Sequence[Array]) -> None:
+        """Add up gradients in the parameters."""
+        arriving = []
+        for output, gradient in zip(self._outputs, gradients, strict=True):
+            whole = torch.zeros(output.shape, dtype=torch.float32)
+            whole[: self._images] = tensor(gradient)
+            arriving.append((whole * self.scale).to(output))
+        with memory(self._images), talking():
+            torch.autograd.backward(self._outputs, arriving)
+        self._outputs = ()
+
+    @contextlib.contextmanager
+    def _chance(self, rng: np.random.Generator) -> Any:
+        """Noise of this batch's own, and torch's generators as they were before."""
+        if not self._noisy:
+            yield
+            return
+        own = [] if self.device.type == "cpu" else [self.device.index or 0]
+        with torch.random.fork_rng(own, device_type=self.device.type if own else "cuda"):
+            torch.manual_seed(int(rng.integers(2**63)))
+            yield
+
+
+class TorchTraining(TrainingProgram):
+    """Gradients as arrays, from arrays of weights."""
+
+    def __init__(self, net: Network, weights: Mapping[str, Array], device: torch.device) -> None:
+        self.net, self.updates = net, {}
+        self._weights, self._module = weights, Module(net, weights, device)
+
+    def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+        self._module.load(self._weights)
+        made = self._module.forward(np.asarray(x, np.float32), rng)
+        self.updates = {name: _array(t) for name, t in self._module.statistics.items()}
+        return made
+
+    def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        self._module.lowered.zero_grad()
+        self._module.backward(gradients)
+        return {
+            name: np.zeros(t.shape, np.float32) if t.grad is None else _array(t.grad)
+            for name, t in sorted(self._module.trainable.items())
+        }
+
+
+class TorchLearner(Learner):
+    """Weights, moments and their moving average on a device, stepped there; `collect` copies them into the store."""
+
+    def __init__(self, net: Network, rule: Rule, store: Store, device: torch.device, world: World) -> None:
+        self._module = Module(net, store.weights, device, rule.mixed)
+        self._rule, self._store, self._world = rule, store, world
+        self._parameters = list(self._module.trainable.values())
+        self._skip, self._steps = False, store.steps
+        if self._module.half == torch.float16:
+            self._module.scale = store.loss_scale or LOSS_SCALE
+        self._average = {
+            name: tensor(array).to(device, copy=True) for name, array in (store.average or {}).items()
+        }
+        self._optimizer = self._made()
+        self._recall()
+        if isinstance(world, Processes) and any(p.requires_grad for p in self._parameters):
+            self._module.run = DistributedDataParallel(
+                self._module.lowered,
+                device_ids=[device] if device.type == "cuda" else None,
+                broadcast_buffers=False,  # averaged after every step instead
+                gradient_as_bucket_view=True,
+            )
+
+    def _made(self) -> Any:
+        rule, trainable = self._rule, self._module.trainable
+        groups = [
+            {"params": [t for name, t in trainable.items() if name in rule.decayed], "weight_decay": rule.weight_decay},
+            {"params": [t for name, t in trainable.items() if name not in rule.decayed], "weight_decay": 0.0},
+        ]  # fmt: skip
+        make: Any = functools.partial(OPTIMIZERS[rule.word], [g for g in groups if g["params"]], lr=0.0)
+        fused = self._module.device.type != "mps"
+        if rule.word == "sgd":
+            return make(momentum=rule.momentum, fused=fused)
+        return make(betas=(rule.beta1, rule.beta2), eps=rule.eps, fused=fused)
+
+    def _recall(self) -> None:
+        """Give the optimizer the moments of the store."""
+        for kind, moments in self._store.moments.items():
+            for name, array in moments.items():
+                held = self._module.trainable[name]
+                state = self._optimizer.state[held]
+                state[MOMENTS[kind]] = torch.empty_like(held).copy_(tensor(array))
+                if self._rule.word != "sgd":
+                    state["step"] = torch.tensor(float(self._steps), device=held.device)
+
+    @property
+    def loss_scale(self) -> float:
+        return self._module.scale if self._module.half == torch.float16 else 0.0
+
+    # ------------------------------------------------------------ one update
+    def forward(self, x: Array, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+        run = self._module.run
+        apart = isinstance(run, DistributedDataParallel) and not last
+        with run.no_sync() if apart else contextlib.nullcontext():
+            return self._module.forward(x, rng)
+
+    def backward(self, gradients: Sequence[Array]) -> None:
+        self._module.backward(gradients)
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def bound(self, share: float) -> float:
+        rule, module = self._rule, self._module
+        for held in self._parameters:
+            if held.grad is None:  # leads to no output
+                held.grad = torch.zeros_like(held)
+        gradients = [held.grad for held in self._parameters]
+        if not gradients:
+            return 0.0
+        # DistributedDataParallel gives the mean over the processes.
+        torch._foreach_mul_(gradients, share * self._world.size / module.scale)
+        norm = float(torch.stack(torch._foreach_norm(gradients)).cpu().double().norm())
+        self._skip = not np.isfinite(norm) and module.scale > 1
+        if self._skip:
+            module.scale /= 2
+            return 0.0
+        if rule.clip_norm and norm > rule.clip_norm:
+            torch._foreach_mul_(gradients, rule.clip_norm / norm)
+        if rule.clip_value:
+            torch._foreach_clamp_max_(gradients, rule.clip_value)
+            torch._foreach_clamp_min_(gradients, -rule.clip_value)
+        return norm
+
+    def broken(self) -> list[str]:
+        return [
+            name for name, held in self._module.trainable.items() if not bool(torch.isfinite(held.grad).all())
+        ]
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def step(self, lr: float, momentum: float | None) -> None:
+        module, rule = self._module, self._rule
+        self._steps += 1
+        if not self._skip:
+            for group in self._optimizer.param_groups:
+                group["lr"] = lr
+                if rule.word == "sgd":
+                    group["momentum"] = rule.momentum if momentum is None else momentum
+                    group["nesterov"] = rule.nesterov and group["momentum"] > 0
+                else:
+                    group["betas"] = (rule.beta1 if momentum is None else momentum, rule.beta2)
+            self._optimizer.step()
+        elif rule.word != "sgd":
+            for state in self._optimizer.state.values():  # left out, and counted
+                state["step"] += 1
+        if module.half == torch.float16 and self._steps % GROWTH == 0:
+            module.scale *= 2
+        self._optimizer.zero_grad()
+        if isinstance(self._world, Processes):
+            self._world.average(list(module.statistics.values()))
+        if self._average:
+            decay = min(rule.ema, (1 + self._steps) / (10 + self._steps))  # as striate.train.ema
+            average = [self._average[name] for name in module.tensors]
+            torch._foreach_mul_(average, decay)
+            torch._foreach_add_(average, list(module.tensors.values()), alpha=1 - decay)
+
+    def collect(self) -> None:
+        store = self._store
+        _copy(store.weights, self._module.tensors)
+        if store.average is not None:
+            _copy(store.average, self._average)
+        for kind in store.moments:
+            for name, held in self._module.trainable.items():
+                moment = self._optimizer.state[held].get(MOMENTS[kind])
+                if moment is not None:
+                    store.moments[kind][name] = _array(moment)
+
+
+def _read(net: Network) -> set[str]:
+    """Names of the parameters that the outputs depend on."""
+    wanted, found = set(net.outputs), set[str]()
+    for node in reversed(net.nodes):
+        if wanted & set(node.outputs):
+            wanted |= set(node.inputs)
+            found |= {f"{node.name}.{p.name}" for p in net.declarations[node.name].parameters}
+    return found
+
+
+def _array(held: Any) -> Array:
+    """A copy of a tensor in plain order."""
+    made: Array = held.detach().contiguous().cpu().numpy().copy()
+    return made
+
+
+def _copy(arrays: Arrays, tensors: Mapping[str, Any]) -> None:
+    for name, held in tensors.items():
+        arrays[name][...] = _array(held)

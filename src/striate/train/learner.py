@@ -1,0 +1,62 @@
+"""Who takes the steps of the weights: the engine where they live on its device, else numpy on arrays in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from striate.diagnostics import UsageError
+from striate.engine.interface import Engine, TrainingProgram
+from striate.engine.learner import Learner, Store
+from striate.engine.world import World
+from striate.train.losses import Array
+from striate.train.plan import Plan
+from striate.train.state import State
+
+
+def make_learner(plan: Plan, state: State, engine: Engine, world: World) -> Learner:
+    """The network of a plan, ready to go on from a state. Raises UsageError for amp on an engine without it."""
+    average = state.average.weights if state.average else None
+    moments, steps = state.optimizer.moments, state.optimizer.steps
+    store = Store(state.weights, moments, average, steps, state.loss_scale)
+    found = engine.learner(plan.net, plan.rule, store, world)
+    if found is None and plan.settings.amp:
+        raise UsageError(
+            f"the {engine.name} engine has no mixed precision", where="amp", fix="--engine torch, or --no-amp"
+        )
+    return found or ArrayLearner(plan, state, engine.training(plan.net, state.weights))
+
+
+class ArrayLearner(Learner):
+    """Steps the state's own arrays with Striate's optimizers."""
+
+    def __init__(self, plan: Plan, state: State, program: TrainingProgram) -> None:
+        self._plan, self._state, self._program = plan, state, program
+        self._sums: dict[str, Array] = {}
+
+    def forward(self, x: Array, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+        return self._program.forward(x, rng)
+
+    def backward(self, gradients: Sequence[Array]) -> None:
+        for name, statistic in self._program.updates.items():
+            self._state.weights[name][...] = statistic
+        for name, gradient in self._program.backward(gradients).items():
+            self._sums[name] = self._sums[name] + gradient if name in self._sums else gradient
+
+    def bound(self, share: float) -> float:
+        self._sums = {name: gradient * share for name, gradient in self._sums.items()}
+        return self._plan.bound(self._sums)
+
+    def broken(self) -> list[str]:
+        return [name for name, gradient in self._sums.items() if not np.isfinite(gradient).all()]
+
+    def step(self, lr: float, momentum: float | None) -> None:
+        state, sums = self._state, self._sums
+        self._sums = {}
+        state.optimizer.step(state.weights, sums, lr, momentum)
+        if state.average:
+            state.average.update(state.weights, state.optimizer.steps)
+
+    def collect(self) -> None:
+        """The state's arrays are the only ones."""
