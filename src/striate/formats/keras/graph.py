@@ -191,7 +191,7 @@ class _Parser:
                     _shape(made.config.get("batch_shape"))
                     or _shape(made.config.get("batch_input_shape"))
                     or _shape(config.get("build_input_shape"))
-                    or _shape((entry.get("build_config") or {}).get("input_shape"))
+                    or _built(entry)
                 )
                 if shape is None and made.inner and len(made.inner.inputs) == 1:
                     shape = made.inner.shapes.get(made.inner.inputs[0])
@@ -202,6 +202,10 @@ class _Parser:
                 made = dataclasses.replace(made, calls=((at,),))
             elif made.is_input and (shape := input_shape(made)):
                 shapes[Ref(made.name)] = shape
+            elif at is not None and (
+                shape := _built(entry)
+            ):  # what a layer was built for, the one before has made
+                shapes.setdefault(at, shape)
             if made.name in layers:
                 raise self._twice(made.name)
             layers[made.name] = made
@@ -361,6 +365,12 @@ def _shape(value: Any) -> Shape | None:
     if not isinstance(value, list | tuple) or not value or len(value) > 16:
         return None
     return tuple(value) if all(n is None or type(n) is int for n in value) else None
+
+
+def _built(entry: Any) -> Shape | None:
+    """The shape that a layer was built for."""
+    config = entry.get("build_config")
+    return _shape(config.get("input_shape")) if isinstance(config, dict) else None
 
 
 def _name(config: Mapping[str, Any], entry: Any) -> str:

@@ -62,7 +62,8 @@ def _word(given: Any) -> tuple[str, dict[str, Any]]:
         if isinstance(kind, str) and str(given.get("module") or "keras").startswith("keras"):
             if kind == "Activation" and isinstance(inner, dict):
                 return _word(inner.get("activation", "linear"))
-            return {"re_lu": "relu"}.get(stored(kind), stored(kind)), inner if isinstance(inner, dict) else {}
+            word = {"re_lu": "relu", "leaky_re_lu": "leaky_relu"}.get(stored(kind), stored(kind))
+            return word, inner if isinstance(inner, dict) else {}
     return str(given)[:40], {}
 
 
@@ -78,7 +79,7 @@ def _op(site: Site, word: str, config: dict[str, Any]) -> Op | None:
     if word == "leaky_relu":
         usual = 0.3 if "alpha" in config else 0.2
         return ops.LeakyRelu(_number(config, "negative_slope", _number(config, "alpha", usual)))
-    if word == "elu":
+    if word == "elu" or (word == "celu" and _number(config, "alpha", 1.0) == 1):
         return ops.Elu(_number(config, "alpha", 1.0))
     if word == "gelu":
         return ops.Gelu(bool(config.get("approximate", False)))
@@ -107,13 +108,12 @@ def _activation(site: Site) -> Value:
 def _layer(site: Site) -> Value:
     """Activations that are layers, and those of keras.ops."""
     kind = site.layer.kind
-    word = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "ELU": "elu"}.get(kind, stored(kind))
     config = dict(site.config)
     if kind == "LeakyReLU" and not {"negative_slope", "alpha"} & config.keys():
         config["negative_slope"] = 0.3
     if kind == "Gelu":
         config.setdefault("approximate", True)  # keras.ops.gelu, unlike the activation of that name
-    return activated(site, site.value, {"class_name": word, "module": "keras", "config": config})
+    return activated(site, site.value, {"class_name": kind, "config": config})
 
 
 @reads("PReLU")

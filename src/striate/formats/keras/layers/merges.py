@@ -66,6 +66,14 @@ def _add(site: Site) -> Value:
     return y
 
 
+@reads("CustomScaleLayer")
+def _scaled_sum(site: Site) -> Value:
+    """a + scale · b, the residual of Inception-ResNet (Szegedy et al., arXiv 1602.07261)."""
+    first, second = site.values
+    scaled = site.along(Affine(site.number("scale", 1.0)), second, "scale")
+    return _together(site, Add(), [first, scaled])
+
+
 @reads("Subtract")
 def _subtract(site: Site) -> Value:
     if pair := _constant(site):
@@ -122,12 +130,9 @@ def _bound(site: Site) -> Value:
 @reads("Clip")
 def _clip(site: Site) -> Value:
     bounds = [item.value for item in site.items if isinstance(item, Constant)]
-    low, high = site.config.get("x_min"), site.config.get("x_max")
-    low, high = bounds if len(bounds) == 2 else (low, high)
-    site.expect(
-        len(site.values) == 1 and isinstance(low, int | float) and isinstance(high, int | float), "its bounds"
-    )
-    return site.along(Clip(float(low), float(high)), site.values[0])
+    low, high = bounds if len(bounds) == 2 else (site.get("x_min"), site.get("x_max"))
+    (x,) = site.values
+    return site.along(Clip(low, high), x)
 
 
 @reads("Concatenate")

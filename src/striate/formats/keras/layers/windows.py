@@ -12,7 +12,7 @@ from striate.op import Op
 from striate.ops import pool
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.linear import Linear
-from striate.ops.reshape import Flatten, Pad, Slice
+from striate.ops.reshape import Flatten, Identity, Pad, Slice
 from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
@@ -185,6 +185,8 @@ def _pad(site: Site) -> Value:
 def _crop(site: Site) -> Value:
     x = site.image
     sides = _sides(site, "cropping", len(x.spec.spatial))
+    if not any(map(any, sides)):
+        return site.along(Identity(), x)
     for axis, (before, after) in zip(x.spec.spatial_axes, sides, strict=True):
         if before or after:
             x = site.emit(Slice(axis, before, -after or None), x)
