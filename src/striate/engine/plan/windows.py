@@ -142,10 +142,10 @@ def planar_steps(unit: Unit, context: Context) -> list[Step]:
 
 def pooled(body: Pool) -> bool:
     """Whether the pooling kernel knows these windows."""
-    return pool.covers(_windows(body))
+    return pool.covers(whole(body))
 
 
-def _windows(body: Pool) -> tuple[Any, Any]:
+def whole(body: Pool) -> tuple[Any, Any]:
     """A window over the whole axis is one of one output."""
     return tuple(  # type: ignore[return-value]
         m if hasattr(m, "output") and m.output is not None and not _whole(m) else Window(m.input, m.input)
@@ -163,7 +163,7 @@ def pool_steps(unit: Unit, context: Context) -> list[Step]:
     """Maximum or mean over windows."""
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Pool)
-    maps = _windows(body)
+    maps = whole(body)
     tables = [found[0] for m in maps if (found := pool.taps(m, body.padded)) is not None]
 
     def record(memory: Memory) -> Array:

@@ -12,7 +12,7 @@ from striate.engine.plan import arena
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.place import NARROW, settled
 from striate.engine.plan.plan import Plan, stepped
-from striate.engine.plan.steps import Context
+from striate.engine.plan.steps import Context, divided
 from striate.engine.plan.units import Unit, Value
 from striate.engine.training import steps as own
 from striate.engine.training.tape import Tape
@@ -56,7 +56,7 @@ def plan(net: Network, context: Context) -> TrainingPlan:
         backward[0].after_all = True
     made = forward + backward
     for step in made:
-        step.tasks = own.divided(step, context.threads)
+        step.tasks = divided(step, context.threads)
     when = arena.epochs(made)
     given = {id(v): v for step in made for v in step.reads if v.given}
     results = {id(v): v for step in made for v in step.writes if v.result}

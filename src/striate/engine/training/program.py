@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -112,10 +113,8 @@ class CompiledTraining(TrainingProgram):
         array = batch(self.net, x)
         self._now = None
         if array.dtype == np.float32 and len(array):
-            try:
+            with contextlib.suppress(Unsupported):
                 self._now = self.bound(len(array))
-            except Unsupported:
-                pass
         if self._now is None:
             made = self._numpy().forward(x, rng)
             self.updates = self._numpy().updates

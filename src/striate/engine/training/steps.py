@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
-from striate.engine.kernels import expression, sums, weight_gradient
+from striate.engine.kernels import expression, pool, pool_gradient, sums, weight_gradient
 from striate.engine.plan import choose, dense, elements, windows
 from striate.engine.plan.layout import Layout
 from striate.engine.plan.pattern import Correlation
@@ -90,4 +90,24 @@ def _weights(unit: Unit, body: Correlation, context: Context) -> Step:
 
 
 def _pool(unit: Unit, body: PoolGradient, context: Context) -> Step:
-    raise Unsupported(unit.name)
+    """Each window's gradient to the number that it was read from, or to all."""
+    dy, (dx,) = unit.inputs[0], unit.outputs
+    x, y = unit.inputs[1:] or (dx, dy)
+    maps = windows.whole(body.body)
+    tables = [pool.taps(m, body.body.padded) for m in maps]
+    if not windows.pooled(body.body) or None in tables:
+        raise Unsupported(unit.name)
+
+    def record(memory: Memory) -> Array:
+        rows, columns = (memory.kept(found[0]) for found in tables if found is not None)
+        addresses = memory.base(x), memory.base(y), memory.base(dy), memory.base(dx)
+        return pool_gradient.arguments(
+            x.layout, y.layout, (dy.layout, dx.layout), maps, (rows, columns), addresses
+        )
+
+    flops, _ = pool_gradient.cost(dx.layout, dy.layout, maps, body.body.reduce)
+    return Step(
+        unit, f"{body.body.reduce} pool gradient", f"{maps[0].taps}x{maps[1].taps}",
+        Kernel("pool_gradient", pool_gradient.numbers(body.body.reduce, maps)), record,
+        dx.images, dx.layout.blocks, unit.reads, [dx], flops=flops, by_parts=True,
+    )  # fmt: skip

@@ -8,6 +8,7 @@ channels (statistics, gradients of scales and biases) are taken together, one pa
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -498,7 +499,7 @@ class Tape:
                 pieces.append(back)
                 sources.append(self._gradient_memory(run.outputs[piece.output], arriving[piece.output]))
             spans = sorted((p.target, p.target + p.channels) for p in pieces)
-            if any(a[1] > b[0] for a, b in zip(spans, spans[1:])):
+            if any(a[1] > b[0] for a, b in itertools.pairwise(spans)):
                 raise Unsupported("pieces that overlap")
             if not pieces:
                 continue
