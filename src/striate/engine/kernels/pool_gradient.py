@@ -57,7 +57,9 @@ def emit(target: Target, reduce: str, apart: int) -> str:
     zero = code.spread(0.0)
 
     def plane(first: int, n: Int, p: Int) -> Pointer:
-        return a.pointer(first) + (n * a.int(first + 8) + p * a.int(first + 16))
+        offset: Int = n * a.int(first + 8) + p * a.int(first + 16)
+        found: Pointer = a.pointer(first) + offset
+        return found
 
     def emptied(dx: Pointer, first: Int, end: Int) -> None:
         with code.loop(first, end) as row, code.loop(0, a.int(WIDTH)) as column:
@@ -139,7 +141,7 @@ def arguments(
 
     Rows are source.images, parts are source.blocks.
     """
-    made = {}
+    made: dict[int, int] = {}
     for first, layout, address in zip((X, Y, DY, DX), (source, target, *gradients), addresses, strict=True):
         strides = address + layout.origin, layout.image, layout.block, layout.row
         made |= {first + 8 * k: number for k, number in enumerate(strides)}
