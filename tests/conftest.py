@@ -5,6 +5,7 @@ A test that needs something optional carries its group's marker and imports it i
     @pytest.mark.torch                          # PyTorch
     @pytest.mark.torch("torchvision", "timm")   # and these packages
     @pytest.mark.onnx("torch")
+    @pytest.mark.keras                          # h5py; with "keras", "torch" Keras itself
     @pytest.mark.browser                        # a headless Chromium
 
 Without it the test is skipped with the reason. Where STRIATE_REQUIRE_ALL is set (CI), a skip is a failure.
@@ -51,7 +52,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 # ---------------------------------------------------------------- groups that need more than the base install
-PACKAGES_OF = {"torch": ["torch"], "onnx": ["onnx"], "browser": []}
+PACKAGES_OF = {"torch": ["torch"], "onnx": ["onnx"], "keras": ["h5py"], "browser": []}
 
 
 def chromium() -> str | None:
