@@ -21,7 +21,7 @@ each_target = pytest.mark.parametrize("target", targets(), ids=lambda target: ta
 SHAPES = {"s": "nchw", "c": "c", "i": "nc", "p": "nhw", "k": "n", "u": ""}
 
 
-def run(target, kinds, functions, values, shape, each=0, splits=((), ())):
+def run(target, kinds, functions, values, shape, each=0, splits=((), ()), edge=1):
     """For each function its sums, (rows, channels), of operands that broadcast to the shape; nothing is read or
     written beside them."""
     rng = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def run(target, kinds, functions, values, shape, each=0, splits=((), ())):
     like = Layout(n, c, h, w, lanes)
     for k, (kind, value) in enumerate(zip(kinds, values, strict=True)):
         if kind == "s":
-            layout = Layout(n, c, h, w, lanes, 1, k, k, 1)
+            layout = Layout(n, c, h, w, lanes, 1, k, k * edge, edge)
             kept.append(filled(layout, value, rng, border=np.nan))
             places.append(Place.of(layout, kept[-1].ctypes.data))
             continue
@@ -78,23 +78,23 @@ cuts = st.tuples(st.lists(st.integers(1, 50), max_size=3), st.lists(st.integers(
     st.tuples(st.just("s"), st.sampled_from("sicpku"), st.sampled_from("sicpku")).map("".join),
     st.sampled_from([("a",), ("a", "mul(a,sub(b,c))"), ("where(b,a,0)", "mul(where(b,a,0),sub(a,c))"),
                      ("mul(a,a)", "a", "mul(a,sub(b,c))")]),
-    st.integers(0, 9), cuts, st.integers(0, 99),
+    st.integers(0, 9), cuts, st.integers(0, 99), st.integers(0, 1),
 )  # fmt: skip
-def test_equals_numpy(target, shape, kinds, functions, each, splits, seed):
+def test_equals_numpy(target, shape, kinds, functions, each, splits, seed, edge):
     rng = np.random.default_rng(seed)
     sizes = dict(zip("nchw", shape, strict=True))
     values = [
         rng.normal(size=[sizes[axis] if axis in SHAPES[kind] else 1 for axis in "nchw"]).astype(np.float32)
         for kind in kinds
     ]
-    found = run(target, kinds, functions, values, shape, each, splits)
+    found = run(target, kinds, functions, values, shape, each, splits, edge)
     wide = [value.astype(np.float64) for value in values]
     for text, sum_ in zip(functions, found, strict=True):
         value = FUNCTIONS[text](*wide)
         size = grouped(np.abs(value), shape, each or shape[0])
         wrong = np.abs(sum_ - grouped(value, shape, each or shape[0]))
         assert (wrong <= 5e-7 * size + 1e-30).all(), text
-    for one, other in zip(found, run(target, kinds, functions, values, shape, each), strict=True):
+    for one, other in zip(found, run(target, kinds, functions, values, shape, each, edge=edge), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

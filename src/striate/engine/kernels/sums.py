@@ -6,14 +6,15 @@ for K functions of the same operands at once. Over the images of a row of the st
 vector of lanes a block), one (rows are images, gradients of gates: [image][block][lanes]), or any number between, whose
 sums another step of this kind adds up. The functions are texts (expression.py); operands have kinds (operands.py).
 
-A few sums in registers (`unroll`) hide the latency of an addition. They take CHAIN numbers each, from a band of rows or
-a stretch of one, and go to a total that carries its rounding errors along (Knuth, TAOCP vol. 2, 4.2.2, theorem B). So
-the error stays that of a short chain however many pixels there are, and no division into tasks changes a bit.
-Filled-up lanes become 0.
+A few sums in registers (`unroll`) hide the latency of an addition. They take CHAIN numbers each, from some images, from
+a band of rows or a stretch of one, and go to a total that carries its rounding errors along (Knuth, TAOCP vol. 2,
+4.2.2, theorem B). So the error stays that of a short chain however many pixels there are, and no division into tasks
+changes a bit. Filled-up lanes become 0.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.emit import Code, Int, Pointer
+from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import emptied
 from striate.engine.kernels.operands import OPERAND, Place, entries, operands
@@ -62,7 +63,15 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
     given = operands(a + (OUT + 8 * len(functions)), kinds)
     wide = unroll(target, kinds, len(functions))
     rows, columns = a.int(ROWS), a.int(COLUMNS)
-    band = (code.int(CHAIN) // ((columns + (wide - 1)) // wide).most(1)).most(1)
+    # A map whose rows lie one behind the other is one long row.
+    apart = [
+        one.row.differs(columns * (code.bytes if one.kind == "s" else 4)) for one in given if one.kind in "sp"
+    ]
+    long = code.builder.not_(functools.reduce(code.builder.or_, apart, code.int(0).differs(0)))
+    rows, columns = code.select(long, 1, rows), code.select(long, rows * columns, columns)
+    steps = ((columns + (wide - 1)) // wide).most(1)
+    band = (code.int(CHAIN) // steps).most(1)
+    group = (code.int(CHAIN) // (steps * rows.most(1))).most(1)
     zero = code.spread(0.0)
     # Totals and their errors stay in memory: the registers belong to the innermost loop.
     kept = code.opaque(scratch)
@@ -70,37 +79,43 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
     # The sum so far is an operand of its own: a product goes into it with one rounding.
     added = [f"add({text},{expressions.OPERANDS[len(kinds)]})" for text in functions]
 
+    def pixels(
+        lines: list[Pointer], fixed: list[Any], sums: list[list[Variable]], at: Int, number: int
+    ) -> None:
+        for t in range(number):
+            values = [
+                one.value(place, at, t, known) for one, place, known in zip(given, lines, fixed, strict=True)
+            ]
+            for text, total in zip(added, sums[t], strict=True):
+                total.set(expressions.vector(code, text, [*values, total.get()]))
+
     def one_row(row: Int, starts: list[Pointer]) -> None:
         """Totals and errors of the images of a row of the step."""
         images = row * a.int(EACH)
-        with code.loop(images, a.int(IMAGES).least(images + a.int(EACH))) as image:
-            planes = [at + image * one.image for one, at in zip(given, starts, strict=True)]
-            fixed = [one.fixed(at) for one, at in zip(given, planes, strict=True)]
-            with code.loop(0, rows, band) as line, code.loop(0, columns, CHAIN * wide) as column:
-                sums = [[code.variable(zero) for _ in functions] for _ in range(wide)]
-                count = (columns - column).least(CHAIN * wide)
-                whole = count - count % wide
-
-                def pixels(at: Int, number: int) -> None:
-                    for t in range(number):
-                        values = [
-                            one.value(place, at, t, known)
-                            for one, place, known in zip(given, lines, fixed, strict=True)
-                        ]
-                        for text, total in zip(added, sums[t], strict=True):
-                            total.set(expressions.vector(code, text, [*values, total.get()]))
-
+        end_image = a.int(IMAGES).least(images + a.int(EACH))
+        chunks = (
+            code.loop(images, end_image, group),
+            code.loop(0, rows, band),
+            code.loop(0, columns, CHAIN * wide),
+        )
+        with chunks[0] as chunk, chunks[1] as line, chunks[2] as column:
+            sums = [[code.variable(zero) for _ in functions] for _ in range(wide)]
+            count = (columns - column).least(CHAIN * wide)
+            whole = count - count % wide
+            with code.loop(chunk, end_image.least(chunk + group)) as image:
+                planes = [at + image * one.image for one, at in zip(given, starts, strict=True)]
+                fixed = [one.fixed(at) for one, at in zip(given, planes, strict=True)]
                 with code.loop(line, rows.least(line + band)) as y:
                     lines = [at + y * one.row for one, at in zip(given, planes, strict=True)]
                     with code.loop(column, column + whole, wide) as x:
-                        pixels(x, wide)
+                        pixels(lines, fixed, sums, x, wide)
                     for rest in code.cases(count - whole, range(1, wide)):
-                        pixels(column + whole, rest)
-                for k, (total, error) in enumerate(places):
-                    value = _folded(code, [each[k].get() for each in sums])
-                    value, lost = _two_sum(code, kept.vector(total), value)
-                    kept.store(value, total)
-                    kept.store(code.add(kept.vector(error), lost), error)
+                        pixels(lines, fixed, sums, column + whole, rest)
+            for k, (total, error) in enumerate(places):
+                value = _folded(code, [each[k].get() for each in sums])
+                value, lost = _two_sum(code, kept.vector(total), value)
+                kept.store(value, total)
+                kept.store(code.add(kept.vector(error), lost), error)
 
     with code.loop(block, end_block) as part:
         starts = [one.base(part) for one in given]
