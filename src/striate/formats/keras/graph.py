@@ -15,6 +15,7 @@ from typing import Any
 from striate.diagnostics import FormatError, GraphError, LimitError
 
 MAX_LAYERS = 20_000
+MAX_NAME = 1000
 MAX_DEPTH = 40
 """Models inside models."""
 Shape = tuple[int | None, ...]
@@ -147,8 +148,11 @@ class _Parser:
     ) -> Layer:
         config = self.table(entry, "config", "a layer")
         kind, name = entry.get("class_name"), _name(config, entry)
-        if not isinstance(kind, str) or not name:
+        module, registered = entry.get("module"), entry.get("registered_name") or ""
+        if not isinstance(kind, str) or not kind or not name:
             raise self.wrong(name or "a layer", "it has no name or no class")
+        if not f"{name}{kind}{registered}".isprintable() or len(name) > MAX_NAME:
+            raise self.wrong(repr(name), f"a name has up to {MAX_NAME} characters that can be printed")
         self.count += 1
         if self.count > MAX_LAYERS:
             raise LimitError(
@@ -157,7 +161,6 @@ class _Parser:
                 why="so many are read",
                 fix="split it",
             )
-        module, registered = entry.get("module"), entry.get("registered_name") or ""
         if module is None and "module" in entry:
             module = ""  # Keras 3 leaves it empty for classes that it does not know
         format = config.get("data_format")

@@ -147,8 +147,7 @@ class Site:
 
     def emit(self, op: Op, *values: Value, called: str = "", **weights: Callable[[], Any]) -> Value:
         """A node of the network with its axes as usual. called: what is added to the layer's name."""
-        made = self._reader.place(self, op, values, weights, called)
-        return made if made.known is None else self.usual(made)
+        return self.usual(self._reader.place(self, op, values, weights, called))
 
     def along(self, op: Op, x: Value, called: str = "", **weights: Callable[[], Any]) -> Value:
         """A node that treats every position alike: the axes stay as they are."""
@@ -156,7 +155,8 @@ class Site:
         return dataclasses.replace(made, order=x.order, parts=x.parts)
 
     def usual(self, x: Value) -> Value:
-        return dataclasses.replace(x, order=ordered(len(x.spec.shape), self.last))
+        """x whose axes are said to stand as usual."""
+        return x if x.known is None else dataclasses.replace(x, order=ordered(len(x.spec.shape), self.last))
 
     def arranged(self, x: Value, wish: Order) -> Value:
         """x with its axes moved so that they stand in this order, and are named by their places."""
@@ -478,10 +478,10 @@ class Reader:
 
 
 def _said(site: Site) -> Shape | None:
-    """What a layer's own configuration says of its output: some keep the shape of their input."""
-    if site.layer.kind in known.SAME_SHAPE and len(site.values) == 1 and site.values[0].known is not None:
-        return site.values[0].shape
-    return None
+    """What a layer's own configuration says of its output, where the file says nothing of who reads it."""
+    if len({value.name for value in site.values}) != 1 or site.values[0].known is None:
+        return None
+    return known.shape(site, site.values[0].shape)
 
 
 def _operator(layer: Layer) -> str:
@@ -489,7 +489,7 @@ def _operator(layer: Layer) -> str:
     if layer.kind in ("Lambda", "TFOpLambda", "SlicingOpLambda"):
         return f"{layer.kind} (Python code, not run)"
     if not layer.own:
-        return f"{layer.registered or layer.kind} (a class of one's own, not run)"
+        return f"{layer.registered or layer.kind} (own class, not run)"
     return layer.kind
 
 

@@ -93,10 +93,10 @@ def reshaped(site: Site, x: Value, target: Sizes) -> Value:
         return dataclasses.replace(x, known=None, hidden=(None, *target))
     if len(target) == 1:
         return _flat(site, x)
-    order = _fitting(x, target, site)
-    if order is None:
-        x = site.arranged(x, tuple(range(len(x.shape))))
-        order = tuple(range(len(target) + 1))
+    old, new = _groups(x.shape[1:], target)
+    if _sequence(old, x.order) is None:
+        x = site.arranged(x, _gathered(old, x.order))
+    order = _fitting(x, old, new, site)
     sizes = [0] * len(target)
     for k, size in enumerate(target, 1):
         sizes[order[k] - 1] = size
@@ -115,49 +115,44 @@ def _flat(site: Site, x: Value) -> Value:
     return dataclasses.replace(site.emit(Flatten(), x), parts=(x.shape[1:],))
 
 
-def _fitting(x: Value, target: Sizes, site: Site) -> Order | None:
-    """An order of the new axes in which no number has to be moved; None if there is none.
+def _fitting(x: Value, old: Sequence[int], new: Sequence[int], site: Site) -> Order:
+    """An order of the new axes in which no number has to be moved.
 
     Axes that are cut or joined together are a group. The numbers stay where they are if here, too, the axes of every
     group stand side by side and in their order, and the groups stand in one order before and after.
     """
     from striate.formats.keras.reading import ordered
 
-    groups = _groups(x.shape[1:], target)
-    if groups is None:
-        return None
-    old, new = groups
     before = _sequence(old, x.order)
-    if before is None:
-        return None
-    usual = ordered(len(target) + 1, site.last)
-    if _sequence(new, usual) == before:
+    usual = ordered(len(new) + 1, site.last)
+    if before is None or _sequence(new, usual) == before:
         return usual
-    places = [axis for group in before for axis in range(len(target)) if new[axis] == group]
-    places += [axis for axis in range(len(target)) if new[axis] < 0]
-    return (0, *(places.index(axis) + 1 for axis in range(len(target))))
+    places = [axis for group in (*before, -1) for axis in range(len(new)) if new[axis] == group]
+    return (0, *(places.index(axis) + 1 for axis in range(len(new))))
 
 
-def _groups(old: Sizes, new: Sizes) -> tuple[list[int], list[int]] | None:
-    """For each axis of both shapes, the number of its group; -1 for axes of size 1."""
+def _gathered(groups: Sequence[int], order: Order) -> Order:
+    """The order with every group side by side and in its own order, where its first axis stands."""
+    standing = sorted(range(len(groups)), key=lambda k: order[k + 1])
+    found = list(dict.fromkeys(groups[k] for k in standing if groups[k] >= 0))
+    places = [k for group in (*found, -1) for k in range(len(groups)) if groups[k] == group]
+    return (0, *(places.index(k) + 1 for k in range(len(groups))))
+
+
+def _groups(old: Sizes, new: Sizes) -> tuple[list[int], list[int]]:
+    """For each axis of two shapes of as many numbers, the number of its group; -1 for axes of size 1."""
     numbers: tuple[list[int], list[int]] = ([-1] * len(old), [-1] * len(new))
-    at, group = [0, 0], 0
-    shapes = (old, new)
-    while True:
-        for side in (0, 1):
-            while at[side] < len(shapes[side]) and shapes[side][at[side]] == 1:
-                at[side] += 1
-        if at[0] == len(old) or at[1] == len(new):
-            return numbers if at[0] == len(old) and at[1] == len(new) else None
+    axes = [[k for k, n in enumerate(shape) if n > 1] for shape in (old, new)]
+    group = 0
+    while axes[0] and axes[1]:
         product = [1, 1]
         while product[0] != product[1] or product[0] == 1:
             side = 0 if product[0] <= product[1] else 1
-            if at[side] == len(shapes[side]):
-                return None
-            product[side] *= shapes[side][at[side]]
-            numbers[side][at[side]] = group if shapes[side][at[side]] > 1 else -1
-            at[side] += 1
+            axis = axes[side].pop(0)
+            numbers[side][axis] = group
+            product[side] *= (old, new)[side][axis]
         group += 1
+    return numbers
 
 
 def _sequence(groups: Sequence[int], order: Any) -> list[int] | None:
