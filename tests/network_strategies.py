@@ -141,3 +141,44 @@ def networks(draw, max_nodes: int = 8) -> Network:
         made.append(builder(Relu(), builder.input))
     leaves = draw(st.lists(st.sampled_from(made[1:]), min_size=1, max_size=2, unique_by=lambda ref: ref.name))
     return builder.build(*leaves)
+
+
+NAMES = st.sampled_from(
+    [
+        "a",
+        "a.b",
+        "a.0",
+        "0",
+        "1.1",
+        "class",
+        "x-y",
+        "x y",
+        "é",
+        'a"b',
+        "a'b",
+        "a\\",
+        '"""',
+        "{0}",
+        "#",
+        "self",
+        "%s",
+        "->",
+    ]
+)
+
+
+@st.composite
+def renamed(draw, max_nodes: int = 5) -> Network:
+    """A network with awkward names."""
+    net = draw(networks(max_nodes=max_nodes))
+    names = draw(st.lists(NAMES, min_size=len(net.nodes), max_size=len(net.nodes), unique=True))
+    told = {}
+    for node, name in zip(net.nodes, names):
+        told[node.name] = name
+        told.update((value, name + value[len(node.name) :]) for value in node.outputs)
+    plain = net.to_dict()
+    plain["name"] = draw(NAMES)
+    plain["outputs"] = [told.get(value, value) for value in plain["outputs"]]
+    for node in plain["nodes"]:
+        node["name"], node["inputs"] = told[node["name"]], [told.get(v, v) for v in node["inputs"]]
+    return Network.from_dict(plain)

@@ -8,7 +8,7 @@ import stat
 from striate.diagnostics import SourceError
 
 
-def write_aside(path: str | os.PathLike[str], *content: bytes) -> None:
+def write_aside(path: str | os.PathLike[str], *content: bytes | memoryview) -> None:
     """Write a file aside, flush it to the disk, then rename it over the old one, whose permissions it keeps.
 
     A link stays a link; a device or a pipe is written as it is. Raises SourceError; the old file is then untouched.

@@ -1,7 +1,8 @@
 """Networks that a user's own Python file or module builds.
 
 Decides which object of a module is meant and how a failure inside the user's code is told (its own file, line and
-message, never a traceback). Running a `.py` file executes it, as `python file.py` would; nothing else is run.
+message, never a traceback). Running a `.py` file executes it, as `python file.py` would; nothing else is run, and
+not those that Striate wrote itself (`torch.own`).
 """
 
 from __future__ import annotations
@@ -20,17 +21,25 @@ from typing import Any
 from striate.diagnostics import FormatError, SourceError, StriateError, suggest
 from striate.formats import notation
 from striate.formats.files import read_text
+from striate.formats.torch.own import network as own_network
 from striate.network import Builder, Network
 
 Size = str | tuple[int, ...]
 
 ATTRIBUTES = ("net", "network", "model")
 """What the network of a file is called when nobody says `file.py:attribute`."""
+WRITTEN = "model"
+"""What it is called in files that Striate wrote."""
 
 
 def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Network:
-    """The network of a `.py` file: `attribute`, else `net`, `network` or `model`, else the only one in it."""
+    """The network of a `.py` file: `attribute`, else `net`, `network` or `model`, else the only one in it.
+
+    A file that Striate wrote is not run: it says itself what it holds.
+    """
     source = read_text(path)
+    if attribute in ("", WRITTEN) and (own := own_network(source)) is not None:
+        return sized(own, input)
     module = ModuleType(f"_striate_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and annotations look their module up

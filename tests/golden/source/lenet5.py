@@ -38,3 +38,10 @@ class Lenet5(nn.Module):
 
 
 model = Lenet5()
+
+
+# The network in Striate's own form, which counts as long as nothing here is changed.
+#: eNqFkVELgyAUhf/Lfe6htMbwr0QP0W4QMw2nYxD771MsK8MGPnjpnu+ckzOIdkRgwFGgriCDQUxGv4DN/gasL
+#: jJK7Gm+GQj5QPutnldZJ8W7sCo5LYO99wPXqOzaLYMnKoEcWLWB6wVseQGjkJuAcQPs973Jfn+Skof9sf24+S
+#: DxwL3EQUgqaZGK6o3iqOQyKjlFJf+iHiU9b7VGsYq28ZgrEnXhh/Sd64atNsq9VkHyvXTFxaVospRDH61Iwup
+#: exs3oyae88Ikr0VSlPPYprbKxy0ZvNOf9AyDS6F0=

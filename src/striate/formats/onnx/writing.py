@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import OpError
+from striate.diagnostics import OpError, StriateError
 from striate.files import write_aside
 from striate.formats.onnx import operators
 from striate.formats.onnx.names import PRODUCER
@@ -31,6 +31,10 @@ Array = NDArray[Any]
 OPSET, IR = 17, 8
 BATCH = "N"
 NOTE = "striate "
+INSIDE = MAX_BYTES - 2**24
+"""Bytes of weights that one file holds; the rest of a protobuf message is its graph."""
+SMALL, PAGE = 1024, 4096
+"""Numbers of a tensor that stays in the model in any case; where large ones begin, for readers that map the file."""
 
 Operator = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
 """Kind, inputs, outputs, attributes."""
@@ -169,20 +173,54 @@ def note(node: Node) -> str:
     return NOTE + json.dumps({"op": node.op.to_dict(), "inputs": node.inputs}, separators=(",", ":"))
 
 
+class Store:
+    """Where the tensors of parameters go: into the model, or the large ones into a file beside it."""
+
+    def __init__(self, onnx: Any, beside: str = "") -> None:
+        self._onnx, self._beside = onnx, beside
+        self.chunks: list[memoryview | bytes] = []
+        self._end = 0
+
+    def tensor(self, name: str, given: Array) -> Any:
+        """A parameter as an onnx.TensorProto."""
+        array = np.ascontiguousarray(given, "<f4")
+        if not self._beside or array.size < SMALL:
+            return self._onnx.numpy_helper.from_array(array, name)
+        kinds = self._onnx.TensorProto
+        tensor = kinds(name=name, dims=array.shape, data_type=kinds.FLOAT, data_location=kinds.EXTERNAL)
+        gap = -self._end % PAGE
+        self.chunks += [bytes(gap), array.reshape(-1).view(np.uint8).data]
+        place = {"location": self._beside, "offset": self._end + gap, "length": array.nbytes}
+        for key, value in place.items():
+            tensor.external_data.add(key=key, value=str(value))
+        self._end += gap + array.nbytes
+        return tensor
+
+
 def save(path: Path, net: Network, weights: Mapping[str, Array]) -> None:
-    """Write the file; raises OpError for a node that ONNX cannot say, naming it."""
+    """Write the file; raises OpError for a node that ONNX cannot say, naming it.
+
+    Weights that are too many for one protobuf message stand beside it, in `<path>.data`.
+    """
     onnx = package()
-    if 4 * sum(parameter.elements for parameter in net.parameters.values()) > MAX_BYTES - 2**20:
-        raise OpError(
-            f"{net.name} has more than 2 GB of weights",
-            why="an ONNX file holds at most 2 GB, as every protobuf message",
-            fix="write .safetensors",
-        )
-    made = model(onnx, net, weights)
-    write_aside(path, made.SerializeToString())
+    large = 4 * sum(parameter.elements for parameter in net.parameters.values()) > INSIDE
+    store = Store(onnx, f"{path.name}.data" if large else "")
+    made = model(onnx, net, weights, store)
+    if not large:
+        write_aside(path, made.SerializeToString())
+        return
+    data = path.with_name(f"{path.name}.data")
+    old = data.exists()
+    write_aside(data, *store.chunks)
+    try:
+        write_aside(path, made.SerializeToString())
+    except StriateError:
+        if not old:
+            data.unlink(missing_ok=True)
+        raise
 
 
-def model(onnx: Any, net: Network, weights: Mapping[str, Array]) -> Any:
+def model(onnx: Any, net: Network, weights: Mapping[str, Array], store: Store) -> Any:
     """The network as an onnx.ModelProto."""
     nodes, tensors = [], []
     for node in net.nodes:
@@ -198,9 +236,7 @@ def model(onnx: Any, net: Network, weights: Mapping[str, Array]) -> Any:
         tensors += [onnx.numpy_helper.from_array(array, name) for name, array in pen.constants.items()]
         for parameter in net.declarations[node.name].parameters:
             name = f"{node.name}.{parameter.name}"
-            tensors.append(
-                onnx.numpy_helper.from_array(np.ascontiguousarray(weights[name], np.float32), name)
-            )
+            tensors.append(store.tensor(name, weights[name]))
 
     def value(name: str) -> Any:
         return onnx.helper.make_tensor_value_info(

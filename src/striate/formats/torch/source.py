@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import keyword
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from striate.formats.torch.modules import HELPERS, IN_SCOPE, Arg, Made, written
+from striate.formats.torch.names import Spot, attribute, class_word, spoken, spot
+from striate.formats.torch.own import note
 from striate.network import Network, Node
 
 WIDTH = 88
@@ -29,6 +30,9 @@ class _Item:
     makes: tuple[str, ...]
     made: Made | None = None
     scope: _Scope | None = None
+    kept: bool = False
+    """Whether parameters are found by its name."""
+    spot: Spot | None = None
 
     @property
     def chained(self) -> bool:
@@ -106,16 +110,18 @@ class _Writer:
                 items.append(self._leaf(head, members[0], within=members[0].name == path))
             else:
                 scope = self._scope(inner, members)
-                items.append(_Item(head, scope.reads, scope.makes, scope=scope))
+                kept = any(item.kept for item in scope.items)
+                items.append(_Item(head, scope.reads, scope.makes, scope=scope, kept=kept))
         ordered = _ordered(items)
         if ordered is None:  # a scope reads what stands behind it: its nodes are called one by one
             return self._finish(_Scope(path, [self._leaf(n.name[depth:], n) for n in nodes]), nodes)
         return self._finish(_Scope(path, ordered), nodes)
 
     def _leaf(self, name: str, node: Node, within: bool = False) -> _Item:
-        made = written(node, self.net.declarations[node.name], within)
+        declaration = self.net.declarations[node.name]
+        made = written(node, declaration, within)
         self.helpers.update(made.helpers)
-        return _Item(name, node.inputs, node.outputs, made=made)
+        return _Item(name, node.inputs, node.outputs, made=made, kept=bool(declaration.parameters))
 
     def _finish(self, scope: _Scope, nodes: Sequence[Node]) -> _Scope:
         inside = {value for node in nodes for value in node.outputs}
@@ -125,7 +131,14 @@ class _Writer:
             v for n in nodes for v in n.outputs
             if v in self.net.outputs or any(r.name not in names for r in self.net.consumers[v])
         )  # fmt: skip
+        if not scope.path:  # what goes in and out has an order
+            scope.reads, scope.makes = tuple(self.net.inputs), self.net.outputs
         items = scope.items
+        taken = {name for item in items for name in (item.name, item.name.split(".")[0])}
+        for item in items:
+            own = item.made is not None and bool(item.made.parameter)  # a parameter of the scope's, no module
+            item.spot = spot(item.name, item.kept and not own, taken - {item.name})
+            taken.add(item.spot.path)
         linked = all(b.reads == a.makes for a, b in itertools.pairwise(items))
         numbered = bool(scope.path) and all(item.name.isdigit() for item in items)
         scope.sequential = (
@@ -177,14 +190,14 @@ class _Writer:
         self._collect(self.root)
         for found in self.classes.values():
             found.settle()
-        name = _class_word(self.net.name)
+        name = class_word(self.net.name)
         while name in self.names or name in HELPERS:
             name += "Net"
         top = _Class(name, self.root)
         top.rows = [self.root.values]
         parts = [HELPERS[h] for h in HELPERS if h in self.helpers]
         parts += [self._class(c) for c in self.classes.values() if c.rows]
-        about = f"{self.net.name}, for an input of {_size(self.net)}."
+        about = f"{spoken(self.net.name)}, for an input of {_size(self.net)}."
         parts.append(self._class(top, about))
         body = "\n\n\n".join(parts)
         heads = [f'"""{about} Written by striate convert."""\n', "import torch"]
@@ -209,26 +222,30 @@ class _Writer:
         lines += [f'    """{about}"""', ""] if about else []
         lines += _broken("    def __init__", ["self", *arguments], " -> None:")
         lines.append("        super().__init__()")
-        at = 0
+        own, at = [], 0
         for item in form.scope.items:
             length = len(self._values(item))
-            own = [form.parameters.get(at + k) for k in range(length)]
+            own.append([form.parameters.get(at + k) for k in range(length)])
             at += length
-            lines += self._member(item, own)
-        lines += ["", *self._forward(form.scope)]
+        lines += [*self._members(form.scope.items, own), "", *self._forward(form.scope)]
         return "\n".join(lines)
 
-    def _member(self, item: _Item, own: Sequence[str | None]) -> list[str]:
-        if item.made is not None:
-            if item.made.parameter:
-                tree = item.made.tree(own)
-                return _assigned(f"self.{item.made.parameter}", tree, 8)
-            if not item.made.module:
-                return []
-        tree = self._tree(item, own)
-        if _unspoken(item.name):
-            return _rendered("", ("self.add_module", [repr(item.name), tree]), 8, "")
-        return _assigned(f"self.{_attribute(item.name)}", tree, 8)
+    def _members(self, items: Sequence[_Item], own: Sequence[Sequence[str | None]]) -> list[str]:
+        """The modules of a scope; those that are kept inside another come after it."""
+        lines: list[str] = []
+        there: set[str] = set()
+        for item, given in sorted(zip(items, own), key=lambda pair: _depth(pair[0])):
+            assert item.spot is not None
+            for path in item.spot.holders:
+                if path not in there:
+                    lines += _rendered(*spot(path, True, ()).made(("nn.Module", [])))
+                    there.add(path)
+            if item.made is not None and item.made.parameter:
+                lines += _rendered(f"self.{item.made.parameter} = ", item.made.tree(given))
+            elif item.made is None or item.made.module:
+                lines += _rendered(*item.spot.made(self._tree(item, given)))
+                there.add(item.spot.path)
+        return lines
 
     def _tree(self, item: _Item, own: Sequence[str | None]) -> tuple[str, list[Any]]:
         """The call that makes an item's module, as (function, arguments)."""
@@ -257,7 +274,7 @@ class _Writer:
         last.update(dict.fromkeys(scope.makes, len(scope.items)))
         args = ", ".join(f"{name}: torch.Tensor" for name in names)
         several = len(scope.makes) > 1
-        returns = "tuple[torch.Tensor, ...]" if several else "torch.Tensor"
+        returns = "tuple[torch.Tensor, ...]" if several else "torch.Tensor" if scope.makes else "None"
         lines = [f"    def forward(self, {args}) -> {returns}:"]
         if len(f"{lines[0]}") > WIDTH:
             lines = _broken("    def forward", ["self", *args.split(", ")], f" -> {returns}:")
@@ -273,14 +290,12 @@ class _Writer:
                 targets.append(name or _fresh(item, set(held.values()) | set(targets)))
                 held[value] = targets[-1]
             made = item.made
-            call = (
-                f'self.get_submodule("{item.name}")'
-                if _unspoken(item.name)
-                else f"self.{_attribute(item.name)}"
-            )
+            call = item.spot.call if item.spot else ""
             text = made.call(call, given) if made is not None else f"{call}({', '.join(given)})"
             lines += _statement(", ".join(targets), text)
         found = ", ".join(held[v] for v in scope.makes)
+        if not scope.makes:
+            return lines
         if not several and lines[-1].startswith(f"        {found} = ") and "\n" not in lines[-1]:
             lines[-1] = lines[-1].replace(f"{found} = ", "return ", 1)
         else:
@@ -288,29 +303,16 @@ class _Writer:
         return lines
 
 
+def _depth(item: _Item) -> int:
+    return len(item.spot.holders) if item.spot else 0
+
+
 def _fresh(item: _Item, taken: set[str]) -> str:
-    stem = _attribute(item.name) if item.name and not item.name[0].isdigit() else "out"
+    stem = attribute(item.name) if item.name and not item.name[0].isdigit() else "out"
     for name in ("out", stem, *(f"{stem}{k}" for k in range(2, 10_000))):
         if name not in taken:
             return name
     raise AssertionError("ten thousand names are taken")
-
-
-def _unspoken(name: str) -> bool:
-    """Whether a module of this name cannot be an attribute in source: 0, block1-0."""
-    return bool(name) and "." not in name and (not name.isidentifier() or keyword.iskeyword(name))
-
-
-def _attribute(name: str) -> str:
-    made = re.sub(r"\W", "_", name)
-    made = f"_{made}" if not made or made[0].isdigit() else made
-    return f"{made}_" if keyword.iskeyword(made) else made
-
-
-def _class_word(name: str) -> str:
-    words = [part[:1].upper() + part[1:] for part in re.split(r"[^0-9A-Za-z]+", name) if part]
-    made = "".join(words) or "Net"
-    return f"Net{made}" if made[0].isdigit() else made
 
 
 def _size(net: Network) -> str:
@@ -356,11 +358,7 @@ def _flat(tree: Any) -> str:
     return f"[{inner}]" if name == "[" else f"{name}({inner})"
 
 
-def _assigned(target: str, tree: Any, indent: int) -> list[str]:
-    return _rendered(f"{target} = ", tree, indent, "")
-
-
-def _rendered(before: str, tree: Any, indent: int, after: str) -> list[str]:
+def _rendered(before: str, tree: Any, indent: int = 8, after: str = "") -> list[str]:
     line = f"{' ' * indent}{before}{_flat(tree)}{after}"
     if len(line) <= WIDTH or isinstance(tree, str) or not tree[1]:
         return [line]
@@ -389,8 +387,8 @@ def _broken(head: str, arguments: Sequence[str], tail: str) -> list[str]:
 
 
 def _statement(target: str, text: str) -> list[str]:
-    line = f"        {target} = {text}"
-    if len(line) <= WIDTH or not text.endswith(")") or "(" not in text:
+    line = f"        {target} = {text}" if target else f"        {text}"
+    if not target or len(line) <= WIDTH or not text.endswith(")") or "(" not in text:
         return [line]
     opening = text.index("(") + 1
     inner = text[opening:-1]
@@ -401,6 +399,7 @@ def _statement(target: str, text: str) -> list[str]:
 def source(net: Network) -> str:
     """PyTorch source of a network: importing it gives `model`, with Striate's names of parameters.
 
-    Raises FormatError for an op that torch has no counterpart of, or for several inputs.
+    The comments at its end are the network in Striate's own form (`own` says what they are for). Raises FormatError
+    for an op that torch has no counterpart of.
     """
-    return _Writer(net).text()
+    return f"{_Writer(net).text()}\n\n{note(net)}"

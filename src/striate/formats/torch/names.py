@@ -1,0 +1,101 @@
+"""Names in PyTorch source: of classes, of modules inside modules, and inside text.
+
+A module that holds parameters keeps its name, because they are found by it; any other may be called what Python allows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import keyword
+import re
+from collections.abc import Collection
+from typing import Any
+
+from striate.diagnostics import FormatError
+
+RESERVED = frozenset(
+    """T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches
+    eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict
+    modules mtia named_buffers named_children named_modules named_parameters parameters register_backward_hook
+    register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
+    register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook
+    register_module register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_
+    set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu zero_grad""".split()  # noqa: SIM905
+)
+"""What torch.nn.Module itself has by that name: a module set there would never be called."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Spot:
+    """Where a module is kept: path from the class that it belongs to, and whether it is an attribute there."""
+
+    path: str
+    plain: bool
+
+    @property
+    def call(self) -> str:
+        """What is called in forward."""
+        return f"self.{self.path}" if self.plain else f"self.get_submodule({self.path!r})"
+
+    def made(self, tree: Any) -> tuple[str, Any]:
+        """The statement that makes it: what stands before the tree, and the tree."""
+        if self.plain:
+            return f"self.{self.path} = ", tree
+        inside, _, name = self.path.rpartition(".")
+        holder = Spot(inside, _speakable(inside)).call if inside else "self"
+        return "", (f"{holder}.add_module", [repr(name), tree])
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """The paths around it, outermost first."""
+        return tuple(itertools.accumulate(self.path.split(".")[:-1], "{}.{}".format))
+
+
+def spot(name: str, kept: bool, taken: Collection[str]) -> Spot:
+    """The place for a module of this name. kept: it has to be there. Raises FormatError where torch has none."""
+    parts = name.split(".")
+    if kept:
+        wrong = [part for part in parts if part in RESERVED or part.startswith("__") or not part]
+        if wrong:
+            raise FormatError(
+                f"PyTorch has no place for a module called {name!r}",
+                where=name[:80],
+                why=f"{wrong[0]!r} is a word of torch.nn.Module"
+                if wrong[0]
+                else "a part of the name is empty",
+                fix="rename the node",
+            )
+        return Spot(name, _speakable(name))
+    if len(parts) == 1 and name not in RESERVED and not name.startswith("__") and name not in taken and name:
+        return Spot(name, _speakable(name))
+    made = attribute(name)
+    while made in taken or made in RESERVED:
+        made += "_"
+    return Spot(made, True)
+
+
+def _speakable(path: str) -> bool:
+    """Whether a path can be written in source; 0 and block1-0 cannot."""
+    return all(
+        part.isascii() and part.isidentifier() and not keyword.iskeyword(part) for part in path.split(".")
+    )
+
+
+def attribute(name: str) -> str:
+    """The nearest name that Python allows."""
+    made = re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("_")
+    made = f"_{made}" if not made or made[0].isdigit() else made
+    return f"{made}_" if keyword.iskeyword(made) else made
+
+
+def spoken(name: str) -> str:
+    """A name as a docstring may hold it: whatever it is, it stays text."""
+    return re.sub(r"[^\w .,:;()+*/-]", "_", name)[:80]
+
+
+def class_word(name: str) -> str:
+    """A name as one of classes."""
+    words = [part[:1].upper() + part[1:] for part in re.split(r"[^0-9A-Za-z]+", name) if part]
+    made = "".join(words) or "Net"
+    return f"Net{made}" if made[0].isdigit() else made
