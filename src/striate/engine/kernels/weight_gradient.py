@@ -3,7 +3,7 @@
 A place is an input number as an output pixel sees it: a channel under a tap, at a fixed number of bytes from the
 pixel's first tap. Places that lie side by side in memory form a tile; its sums stay in registers.
 
-    for panel of output vectors: for group of tiles: for band of pixels: for tile:
+    for some panels of output vectors: for group of tiles: for band of pixels: for panel: for tile:
         sum[t][:] = 0
         for image: for row: for column of the band: sum[t][:] += spread(x[place t]) · dy[:]
         out[place t][:] += sum[t][:]            (= in the first band)
@@ -36,9 +36,10 @@ IMAGES, ROWS, COLUMNS = 72, 80, 88
 """Images, output rows of one, output pixels of a row; what lies in one piece counts as one row."""
 BAND_IMAGES, BAND_ROWS, BAND_COLUMNS = 96, 104, 112
 """The same of a band."""
-TILES, GROUP, PANELS, OUT_BLOCK = 120, 128, 136, 144
-"""Table of tiles, tiles of a group, table of panels, bytes to the output's next vector."""
-ARGUMENTS = 152
+TILES, GROUP, PANELS, TOGETHER, OUT_BLOCK = 120, 128, 136, 144, 152
+"""Table of tiles, tiles of a group, table of panels, panels that take a band one after another, bytes to the output's
+next vector."""
+ARGUMENTS = 160
 
 TILE_X, TILE_PLACES, TILE_COUNT, TILE_SIZE = 0, 8, 16, 24
 """A tile: bytes from a pixel's first tap to its first place, address of its places' byte offsets in the output, how
@@ -52,7 +53,8 @@ UNROLL = 2
 BAND = 16 << 10
 """Bytes of a band's dy: half of the smallest first-level cache, the rest is for x and sums."""
 SUMS = 256 << 10
-"""Bytes of a group's sums: a quarter of the second-level cache."""
+"""Bytes of a group's sums: a quarter of the second-level cache. Where it holds those of several panels, these share a
+band's x, too: 1x1 convolutions with few input channels."""
 
 
 def emit(target: Target, places: int = 0, panel: int = 0) -> str:
@@ -68,28 +70,30 @@ def _loops(target: Target) -> str:
     sizes = [a.int(at) for at in (IMAGES, ROWS, COLUMNS)]
     bands = [a.int(at) for at in (BAND_IMAGES, BAND_ROWS, BAND_COLUMNS)]
     group = a.int(GROUP)
-    with code.loop(panel, end_panel) as p, code.loop(tile, end_tile, group) as start:
-        entry = a.pointer(PANELS) + p * PANEL_SIZE
-        table, out = entry.pointer(PANEL_TILES), entry.pointer(PANEL_OUT)
+    few = a.int(TOGETHER)
+    with code.loop(panel, end_panel, few) as begin, code.loop(tile, end_tile, group) as start:
         first = code.variable(1)
-        stop = (start + group).least(end_tile)
+        stop, end = (start + group).least(end_tile), (begin + few).least(end_panel)
         with (
             code.loop(0, sizes[0], bands[0]) as image,
             code.loop(0, sizes[1], bands[1]) as row,
             code.loop(0, sizes[2], bands[2]) as column,
         ):
             at = image, row, column
-            x = a.pointer(X) + entry.int(PANEL_X)
-            dy = a.pointer(DY) + entry.int(PANEL_DY)
+            x, dy = a.pointer(X), a.pointer(DY)
             for where, x_step, dy_step in zip(at, (X_IMAGE, X_ROW, X_PIXEL), (DY_IMAGE, DY_ROW, DY_PIXEL)):
                 x, dy = x + where * a.int(x_step), dy + where * a.int(dy_step)
             counts = [(size - where).least(band) for size, where, band in zip(sizes, at, bands, strict=True)]
-            with code.loop(start, stop) as t:
-                one = a.pointer(TILES) + t * TILE_SIZE
-                code.call(
-                    table.pointer(one.int(TILE_COUNT) * 8), a, x + one.int(TILE_X), dy, out,
-                    one.pointer(TILE_PLACES), *counts, first.get(),
-                )  # fmt: skip
+            with code.loop(begin, end) as p:
+                entry = a.pointer(PANELS) + p * PANEL_SIZE
+                table, out = entry.pointer(PANEL_TILES), entry.pointer(PANEL_OUT)
+                panel_x, panel_dy = x + entry.int(PANEL_X), dy + entry.int(PANEL_DY)
+                with code.loop(start, stop) as t:
+                    one = a.pointer(TILES) + t * TILE_SIZE
+                    code.call(
+                        table.pointer(one.int(TILE_COUNT) * 8), a, panel_x + one.int(TILE_X), panel_dy, out,
+                        one.pointer(TILE_PLACES), *counts, first.get(),
+                    )  # fmt: skip
             first.set(code.int(0))
     return code.finish()
 
@@ -167,6 +171,8 @@ class Product:
     band: tuple[int, int, int]
     group: int
     """Tiles of a group."""
+    together: int
+    """Panels that take a band one after another."""
 
     @property
     def rows(self) -> int:
@@ -218,9 +224,11 @@ def product(target: Target, source: Layout, gradient: Layout, windows: Windows, 
     vector = 4 * gradient.lanes * max(split)
     band = _band([count for count, _, _ in loops], max(BAND // vector, 1))
     group = max(SUMS // vector * len(tiles) // len(offsets), 1)
+    together = max(SUMS // (vector * len(offsets)), 1)
     return Product(
-        source, gradient, windows, groups, result, panels, tuple(tiles), tuple(offsets), loops, band, group
-    )
+        source, gradient, windows, groups, result, panels, tuple(tiles), tuple(offsets), loops, band, group,
+        together,
+    )  # fmt: skip
 
 
 def covers(windows: Windows, groups: int, depth: int, each: int, lanes: int) -> bool:
@@ -340,7 +348,8 @@ def arguments(
             DY_BLOCK: gradient.block, IMAGES: images, ROWS: rows, COLUMNS: columns,
             BAND_IMAGES: made.band[0], BAND_ROWS: made.band[1], BAND_COLUMNS: made.band[2],
             TILES: table(np.array(tiles, np.int64)), GROUP: made.group,
-            PANELS: table(np.array(panels, np.int64)), OUT_BLOCK: result.block,
+            PANELS: table(np.array(panels, np.int64)), TOGETHER: made.together,
+            OUT_BLOCK: result.block,
         },
     )  # fmt: skip
 
