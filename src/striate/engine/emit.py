@@ -131,6 +131,15 @@ class Pointer:
         align = 8 if isinstance(value, Int | Pointer) else 4
         self.code.builder.store(plain, (self + offset).value, align=align)
 
+    def stream(self, value: Any, offset: Size = 0) -> None:
+        """Store a vector that nobody reads soon. Where it is a whole cache line, it goes past the caches: then the
+        address must be a line's, and `code.streamed()` has to follow before another thread reads it."""
+        code = self.code
+        if not (code.intel and code.bytes == 64):
+            return self.store(value, offset)
+        mark = code.module.add_metadata([ir.Constant(ir.I32, 1)])
+        code.builder.store(value, (self + offset).value, align=64).set_metadata("nontemporal", mark)
+
     @property
     def given(self) -> Any:
         """True when the address is not null."""
@@ -424,6 +433,11 @@ class Code:
             self._instruction("x86.sse2.pause")
         else:
             self._instruction("aarch64.hint", ir.Constant(ir.I32, 1))
+
+    def streamed(self) -> None:
+        """All that was streamed is there for other threads to see."""
+        if self.intel:
+            self._instruction("x86.sse.sfence")
 
     def clock(self) -> Int:
         """A counter of the processor's that runs at a constant rate; 0 where a program may not read it."""

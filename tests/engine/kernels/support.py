@@ -5,12 +5,14 @@ from __future__ import annotations
 import ctypes
 import mmap
 import re
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 from hypothesis import strategies as st
 
 from striate.engine.code import Kernel, addresses
+from striate.engine.kernels.winograd_sizes import KERNEL_MATRIX, odd_lines
 from striate.engine.plan.layout import Layout
 from striate.engine.target import AVX2, AVX512, SSE, Target, host
 from striate.geometry import Window
@@ -160,3 +162,19 @@ def hot_spills(assembly: str, tight: bool = False) -> list[str]:
     return [
         line for start, stop in inner for line in lines[start:stop] if x86.search(line) or arm.search(line)
     ]
+
+
+def winograd_weights(m: int, weight: np.ndarray, target: Target, panels: Sequence[int]) -> np.ndarray:
+    """G g Gᵀ of weights (outputs, channels, 3, 3) in float64, in the order of use: [frequency][panel][channel][the
+    panel's outputs], each frequency's filled up to an odd number of cache lines."""
+    outputs, channels = weight.shape[:2]
+    g, wide = KERNEL_MATRIX[m], target.lanes * sum(panels)
+    whole = np.zeros(((m + 2) ** 2, channels, wide))
+    taps = weight.astype(np.float64).reshape(outputs, channels, 9).transpose(2, 1, 0)
+    whole[:, :, :outputs] = np.tensordot(np.kron(g, g), taps, 1)
+    made = np.zeros((len(whole), odd_lines(4 * channels * wide) // 4), np.float32)
+    first = 0
+    for end in np.cumsum(panels) * target.lanes:
+        made[:, first * channels : end * channels] = whole[:, :, first:end].reshape(len(whole), -1)
+        first = end
+    return made.reshape(-1)

@@ -41,8 +41,8 @@ def run(target, kernel, table, panels, plain, packed, scale=None, cuts=(0, 0)):
 
 @st.composite
 def orders(draw):
-    """(plain array of a group as (outputs, numbers) with any strides, steps' numbers): a convolution's weights, those of
-    its adjoint, some taps of them, or any numbers at all."""
+    """(outputs, numbers from one to the next, numbers of a group, steps' numbers): some taps of a convolution's weights
+    or of its adjoint's."""
     outputs, channels = draw(st.integers(1, 40)), draw(st.integers(1, 40))
     taps = draw(st.sampled_from([1, 2, 9, 9, 25]))
     adjoint = draw(st.booleans())

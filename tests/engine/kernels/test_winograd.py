@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.kernels.support import STEP, border, correlation, filled, guarded, hot_spills, plain, targets
+from engine.kernels.support import (
+    STEP,
+    border,
+    correlation,
+    filled,
+    guarded,
+    hot_spills,
+    plain,
+    targets,
+    winograd_weights,
+)
 from striate.engine import codegen
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import winograd_sizes as sizes
@@ -66,7 +75,7 @@ def run(
     shape = Winograd(target, m, n, c, k, height, width, panels(target, k, most))
     spread = np.zeros(target.lanes * sum(shape.panels), np.float32)
     spread[:k] = bias
-    packed, offset = held(sizes.pack(m, weight, target, shape.panels)), held(spread)
+    packed, offset = held(winograd_weights(m, weight, target, shape.panels)), held(spread)
     part_cuts = sorted({0, len(shape.panels), *(cut % len(shape.panels) for cut in cuts[1])})
     parts = max(b - a for a, b in pairwise(part_cuts))
     scratch = guarded(shape.scratch_bytes(tiles, parts, shared))
@@ -188,29 +197,6 @@ def test_the_inner_loops_keep_vectors_in_registers(target, m, part):
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_loops_compile(target):
     assert codegen.object_code(target, Kernel("winograd").text(target))
-
-
-@each_size
-def test_packed_weights_are_in_the_order_of_use(m):
-    rng = np.random.default_rng(3)
-    weight = rng.normal(size=(70, 300, 3, 3)).astype(np.float32)
-    packed = sizes.pack(m, weight, AVX512, (3, 2))
-    g = sizes.KERNEL_MATRIX[m]
-    whole = np.zeros(((m + 2) ** 2, 300, 80))
-    whole[:, :, :70] = np.einsum("ai,kcij,bj->abck", g, weight.astype(np.float64), g).reshape(-1, 300, 70)
-    order = np.concatenate([np.r_[u[:, :48].ravel(), u[:, 48:].ravel()] for u in whole])
-    np.testing.assert_allclose(packed, order, rtol=1e-6, atol=1e-7)
-
-
-def test_packing_is_fast():
-    weight = np.ones((256, 256, 3, 3), np.float32)
-
-    def once():
-        start = time.perf_counter()
-        sizes.pack(4, weight, AVX512, (4,) * 4)
-        return time.perf_counter() - start
-
-    assert min(once() for _ in range(5)) < 0.1
 
 
 @given(st.sampled_from([2, 4]), st.integers(1, 40), st.integers(1, 40), pads)

@@ -1,4 +1,4 @@
-"""Weights of Winograd's convolution: G g Gᵀ of every 3x3 kernel g, in the order of use (see `winograd_sizes.pack`).
+"""Weights of Winograd's convolution: G g Gᵀ of every 3x3 kernel g, in the order of use.
 
     for panel: for CHANNELS channels: for vector: for channel:
         taps[9] = the nine numbers of each output lane, turned in registers, times the output's factor, in float64
@@ -6,7 +6,8 @@
         for row: packed[frequency of row and column][panel][channel][vector] = half[row] Gᵀ, rounded once
 
 Everything between reading and writing is float64: it costs little beside moving four times as many numbers as come,
-and weights are as exact as they can be. Lanes beyond the real outputs become 0.
+and weights are as exact as they can be. Lanes beyond the real outputs become 0. Results go to as many places at once as
+there are frequencies, which no cache likes: whole lines are written past them (512 channels: 3 ms instead of 14).
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def emit(target: Target, m: int) -> str:
             for part in range(0, lanes, target.width):
                 with code.wide(target.width):
                     _transform(code, m, scratch + 8 * part, one, packed + (c * step + 4 * part), frequency)
+    code.streamed()
     return code.finish()
 
 
@@ -106,7 +108,7 @@ def _transform(code: Code, m: int, taps: Pointer, one: int, packed: Pointer, fre
         values = [(half + row * (3 * one)).doubles(k * one) for k in range(3)]
         to = packed + row * (m + 2) * frequency
         for k, value in enumerate(_times(code, m, values)):
-            (to + frequency * k).store(code.narrowed(value))
+            (to + frequency * k).stream(code.narrowed(value))
 
 
 def _times(code: Code, m: int, values: list[Any]) -> list[Any]:
@@ -131,10 +133,11 @@ def arguments(
 ) -> NDArray[np.int64]:  # fmt: skip
     """The record. The step has as many rows as channels and as many parts as panels.
 
-    panels: gather.panels with a step for each channel; plain, packed, scale: addresses (scale: of gather.factors, or
-    0); frequency: bytes from a frequency's packed weights to the next one's; strides: bytes of the plain side from an
-    output to the next, and from a channel to the next; at: keeps an array and says its address; turned: kernels by 180
-    degrees, as for the gradient by the input (where outputs and channels change roles, too).
+    panels: gather.panels with a step for each channel; plain, packed, scale: addresses (packed: of a line; scale: of
+    gather.factors, or 0); frequency: bytes from a frequency's packed weights to the next one's (Winograd.w_frequency);
+    strides: bytes of the plain side from an output to the next, and from a channel to the next; at: keeps an array and
+    says its address; turned: kernels by 180 degrees, as for the gradient by the input (where outputs and channels
+    change roles, too).
     """
     one = 8 * target.lanes
     made = record(

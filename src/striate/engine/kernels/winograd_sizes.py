@@ -16,12 +16,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import aligned
 from striate.engine.kernels.record import record
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
@@ -88,42 +86,6 @@ def border(m: int, height: int, width: int, pads: tuple[int, int, int, int]) -> 
     return top, tall, left, wide
 
 
-def pack(
-    m: int,
-    weights: NDArray[Any],
-    target: Target,
-    panels: Sequence[int],
-    room: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
-    """Transformed weights G g Gᵀ in the order of use: [frequency][panel][channel][the panel's outputs], flat.
-
-    weights: [outputs, channels, 3, 3]; panels: vectors of each panel; room: memory to write them to. Filled-up outputs
-    get zeros. Computed in float64.
-    """
-    outputs, channels = weights.shape[:2]
-    lanes, vectors = target.lanes, sum(panels)
-    g = KERNEL_MATRIX[m]
-    both = np.kron(g, g)
-    taps = aligned.zeros(9 * channels * lanes * vectors).reshape(9, channels, -1)
-    taps[:, :, :outputs] = weights.reshape(outputs, channels, 9).transpose(2, 1, 0)
-    size = len(both) * channels * lanes * vectors
-    packed = (np.empty(size, np.float32) if room is None else room).reshape(len(both), -1)
-    at = first = 0
-    for wide in (lanes * panel for panel in panels):
-        step = max(
-            1, 2048 // wide
-        )  # so many channels that their float64 values stay in the second-level cache
-        given, made = np.zeros((9, step, wide)), np.empty((len(both), step * wide))
-        for c in range(0, channels, step):
-            count = min(step, channels - c)
-            given[:, :count] = taps[:, c : c + count, first : first + wide]
-            np.matmul(both, given.reshape(9, step * wide), out=made)
-            packed[:, at : at + count * wide] = made[:, : count * wide]
-            at += count * wide
-        first += wide
-    return packed.reshape(-1)
-
-
 REUSE = 24
 """Tiles for which a block reads each weight once: at 24, products ask for 2.7 bytes of weights a cycle, which every
 third-level cache gives; fewer are no faster where it gives more, and much slower where it does not."""
@@ -179,8 +141,13 @@ class Winograd:
         return odd_lines(4 * self.target.lanes * self.blocks)
 
     @property
+    def w_frequency(self) -> int:
+        """Bytes of one frequency's weights: [panel][channel][the panel's outputs], filled-up outputs among them."""
+        return odd_lines(4 * self.channels * self.target.lanes * sum(self.panels))
+
+    @property
     def weight_bytes(self) -> int:
-        return 4 * self.frequencies * self.channels * self.target.lanes * sum(self.panels)
+        return self.frequencies * self.w_frequency
 
     def products(self, parts: int) -> int:
         """Bytes of one tile's products at one frequency, where a task does at most that many panels."""
@@ -258,7 +225,7 @@ class Winograd:
             SHARED: shared, V_TILE: self.v_tile, V_FREQUENCY: v_frequency,
             V_BYTES: 0 if shared else self.frequencies * v_frequency,
             M_FREQUENCY: self.m_frequency(tiles, parts),
-            WEIGHTS: weights, W_FREQUENCY: self.weight_bytes // self.frequencies,
+            WEIGHTS: weights, W_FREQUENCY: self.w_frequency,
             INPUT: code["input"], OUTPUT: code["output"],
             RESIDUAL: residual or 0, HAS_RESIDUAL: residual is not None, POST: post,
         }  # fmt: skip

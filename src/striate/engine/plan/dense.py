@@ -6,6 +6,7 @@ The table of runs says where a pixel's inputs lie: for every channel block and t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from striate.engine import aligned
 from striate.engine.code import Kernel
-from striate.engine.kernels import direct, tile
+from striate.engine.kernels import direct, gather, tile
 from striate.engine.kernels.record import record
+from striate.engine.plan import packing
 from striate.engine.plan.layout import Layout
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context, Memory, Step
@@ -105,10 +107,11 @@ def panels(blocks: int, most: int) -> list[int]:
 
 
 def _runs(layout: Layout, channels: int, pair: tuple[Axis, Axis]) -> tuple[list[tuple[int, int]], Array]:
-    """(byte offset, steps) of every run, neighbouring ones joined; and (channel, kernel row, kernel column) by step."""
+    """(byte offset, steps) of every run, neighbouring ones joined; and (first channel, steps, kernel row, kernel
+    column) of each piece they are made of, in order."""
     h, w = pair
     runs: list[tuple[int, int]] = []
-    order = []
+    pieces = []
     for block in range(-(-channels // layout.lanes)):
         first = block * layout.lanes
         steps = min(layout.lanes, channels - first)
@@ -119,9 +122,8 @@ def _runs(layout: Layout, channels: int, pair: tuple[Axis, Axis]) -> tuple[list[
                     runs[-1] = runs[-1][0], runs[-1][1] + steps
                 else:
                     runs.append((offset, steps))
-                order.append((first, steps, u, v))
-    places = [(c, u, v) for first, steps, u, v in order for c in range(first, first + steps)]
-    return runs, np.array(places, np.int64).reshape(-1, 3)
+                pieces.append((first, steps, u, v))
+    return runs, np.array(pieces, np.int64).reshape(-1, 4)
 
 
 def _chunks(runs: list[tuple[int, int]], limit: int) -> list[list[tuple[int, int]]]:
@@ -149,8 +151,6 @@ def folded(unit: Unit) -> tuple[Array, Array]:
     body = unit.body
     assert isinstance(body, Correlation)
     weight = unit.weights["weight"]
-    count = body.groups * body.each
-    bias = unit.weights["bias"].astype(np.float64) if body.bias else np.zeros(count)
     if unit.scale is not None:
         if body.adjoint:
             by = unit.scale.reshape(body.groups, 1, body.each, *([1] * (weight.ndim - 2)))
@@ -159,48 +159,24 @@ def folded(unit: Unit) -> tuple[Array, Array]:
             by, parts = unit.scale.reshape(-1, *([1] * (weight.ndim - 1))), weight
         scaled = aligned.zeros(weight.size).reshape(parts.shape)
         weight = np.multiply(parts, by, out=scaled, casting="same_kind").reshape(weight.shape)
-        bias = bias * unit.scale
-    if unit.shift is not None:
-        bias = bias + unit.shift
-    return np.asarray(weight, np.float32), np.asarray(bias, np.float32)
+    return np.asarray(weight, np.float32), packing.bias(unit, body.groups * body.each)
 
 
-def _matrix(
-    body: Correlation, weight: Array, group: int, places: Array, shape: tuple[int, int, int]
-) -> Array:
-    """(outputs of the group, steps): the group's weights in the order of the runs."""
-    if body.adjoint:
-        whole = weight.reshape(body.groups, body.depth, body.each, *_kernel(body))[group].transpose(
-            1, 0, 2, 3
-        )
-    elif body.windows is None:
-        whole = weight.reshape(body.each, *shape)
-    else:
-        whole = weight.reshape(body.groups, body.each, body.depth, *_kernel(body))[group]
-    _, height, width = whole.shape[1:]
-    flat: Array = whole.reshape(body.each, -1)
-    index = (places[:, 0] * height + places[:, 1]) * width + places[:, 2]
-    if len(index) == flat.shape[1] and (index == np.arange(len(index))).all():
-        return flat
-    taken = aligned.zeros(len(flat) * len(index)).reshape(len(flat), -1)
-    return np.take(flat, index, axis=1, out=taken, mode="clip")
+def _order(body: Correlation, pieces: Array, shape: tuple[int, int, int], lanes: int) -> gather.Table:
+    """Where each step's weight lies among those of its output."""
+    kernel = shape[1:] if body.windows is None else _kernel(body)
+    taps, depth = math.prod(kernel), shape[0] if body.windows is None else body.depth
+    channel, stride = (body.each * taps, taps) if body.adjoint else (taps, depth * taps)
+    first, steps, u, v = pieces.T
+    within = np.arange(steps.max(initial=0))
+    places = (first * channel + u * kernel[1] + v)[:, None] + within * channel
+    offsets = 4 * places[within < steps[:, None]]
+    return gather.table(offsets, 4 * stride, body.each, 4 * body.each * depth * taps, lanes)
 
 
 def _kernel(body: Correlation) -> tuple[int, int]:
     assert body.windows is not None
     return body.windows[0].kernel, body.windows[1].kernel
-
-
-def packed(matrix: Array, split: list[int], lanes: int) -> Array:
-    """Panels one behind another, each [step][vector][lane]; missing outputs are zero."""
-    steps = matrix.shape[1]
-    whole = aligned.zeros(steps * sum(split) * lanes)
-    at = 0
-    for first, size in zip(np.cumsum([0, *split[:-1]]).tolist(), split, strict=True):
-        part = matrix[first * lanes : (first + size) * lanes]
-        whole[at : at + steps * size * lanes].reshape(steps, size * lanes)[:, : len(part)] = part.T
-        at += steps * size * lanes
-    return whole
 
 
 def _panel(context: Context, pixels: int, blocks: int) -> int:
@@ -257,32 +233,31 @@ def _product(
     size = _panel(context, pixels, blocks)
     one = panels(blocks, size)
     split = one * body.groups
-    runs, places = _runs(source, depth, pair)
+    runs, pieces = _runs(source, depth, pair)
     limit = max(CHUNK // (4 * target.lanes * max(one)), 64)
     chunks = _chunks(runs, limit)
-    total = len(places)
+    total = int(pieces[:, 1].sum())
     kernels = {
         (pixels_, vectors): Kernel("tile", (pixels_, vectors))
         for vectors in set(one)
         for pixels_ in range(1, min(target.tiles[vectors - 1], max(pixels, 1)) + 1)
     }
     post = None if unit.post is None else post_kernel(unit)
+    order = functools.cache(lambda: _order(body, pieces, shape, target.lanes))
 
     def record_(memory: Memory) -> Array:
-        weight = _Once(unit)
         key = (unit.name, "direct", phase, target.name, tuple(one))
 
         def weights_() -> Array:
-            made, _ = weight.get()
-            parts = [
-                packed(_matrix(body, made, g, places, shape), one, target.lanes) for g in range(body.groups)
-            ]
-            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            table, lanes = order(), target.lanes
+            span = 4 * unit.weights["weight"].size // body.groups
+            parts = gather.panels(one, body.each, total, table.stride, lanes, body.groups, span)
+            size = total * sum(split) * lanes
+            return packing.direct(unit, table, parts, lanes, body.groups, size, memory)
 
         def bias_() -> Array:
-            _, made = weight.get()
             padded = np.zeros((body.groups, blocks * target.lanes), np.float32)
-            padded[:, : body.each] = made.reshape(body.groups, body.each)
+            padded[:, : body.each] = packing.bias(unit, body.groups * body.each).reshape(body.groups, -1)
             return padded.reshape(-1)
 
         base, biases = memory.constant(key, weights_), memory.constant((*key, "bias"), bias_)
@@ -363,24 +338,11 @@ def _product(
         len(split),
         unit.reads,
         unit.outputs,
-        (*kernels.values(), *(() if post is None else (post,))),
+        (*kernels.values(), packing.PACK, *(() if post is None else (post,))),
         flops=2.0 * pixels * total * body.each * body.groups,
         weights=weight_bytes,
         by_parts=weight_bytes > source.bytes and len(split) >= 2 * context.threads,
     )
-
-
-class _Once:
-    """Folded weights, made when first asked for."""
-
-    def __init__(self, unit: Unit) -> None:
-        self._unit = unit
-        self._made: tuple[Array, Array] | None = None
-
-    def get(self) -> tuple[Array, Array]:
-        if self._made is None:
-            self._made = folded(self._unit)
-        return self._made
 
 
 def post_kernel(unit: Unit) -> Kernel:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import aligned
 from striate.engine.code import Kernel
 from striate.engine.kernels import winograd_sizes as sizes
-from striate.engine.plan import dense
+from striate.engine.plan import dense, packing
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Unit, Value
@@ -86,17 +85,9 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
     block = shape.block(context.cache, parts, shared)
 
     def record(memory: Memory) -> Array:
-        made: list[tuple[Array, Array]] = []
-
-        def weights() -> Array:
-            made.append(dense.folded(unit))
-            packed = aligned.zeros(shape.weight_bytes // 4)
-            return sizes.pack(shape.m, made[0][0], target, shape.panels, packed)
-
         def bias() -> Array:
-            given = (made or [dense.folded(unit)])[0][1]
             padded = np.zeros(sum(shape.panels) * target.lanes, np.float32)
-            padded[: len(given)] = given
+            padded[: shape.outputs] = packing.bias(unit, shape.outputs)
             return padded
 
         key = (unit.name, "winograd", shape.m, target.name, shape.panels)
@@ -110,7 +101,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
             pads=pads,
             result=y.layout,
             result_address=memory.base(y),
-            weights=memory.constant(key, weights),
+            weights=memory.constant(key, lambda: packing.winograd(unit, shape, memory)),
             bias=memory.constant((*key, "bias"), bias),
             code={part: memory.kernel(kernel) for part, kernel in code.items()},
             tiles_code=[table[vectors] for vectors in shape.panels],
@@ -133,7 +124,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
         found.append(
             Step(
                 unit, f"{name} input", "", code["input"], record, shape.tiles, shape.blocks, [x], [whole],
-                (Kernel("winograd"), code["output"], *inner),
+                (Kernel("winograd"), code["output"], packing.transform(shape.m), *inner),
                 by_parts=True,
             )
         )  # fmt: skip
@@ -141,7 +132,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
     found.append(
         Step(
             unit, name, f"{block} tiles", Kernel("winograd"), record, shape.rows, count, reads, unit.outputs,
-            (*code.values(), *inner),
+            (*code.values(), packing.transform(shape.m), *inner),
             scratch=shape.scratch_bytes(block, parts, shared), flops=flops, weights=shape.weight_bytes,
             by_parts=shared, whole=shared,
         )
