@@ -115,6 +115,14 @@ def test_many_pixels_are_added_up_accurately(target, functions, kind):
 
 
 @each_target
+def test_many_small_maps_are_added_up_accurately(target):
+    x = np.abs(np.random.default_rng(1).normal(size=(4096, 3, 2, 3))).astype(np.float32)
+    for edge in (0, 1):
+        (found,) = run(target, "s", ["a"], [x], x.shape, edge=edge)
+        np.testing.assert_allclose(found[0], x.sum((0, 2, 3), np.float64), rtol=1e-7)
+
+
+@each_target
 @pytest.mark.parametrize(
     ("odd", "kept"), [([np.nan], np.nan), ([np.inf], np.inf), ([np.inf, -np.inf], np.nan)]
 )
