@@ -24,6 +24,7 @@ from striate.formats.onnx.names import legal
 from striate.formats.tidy import tidy
 from striate.network import Network, Node, declare
 from striate.op import Op
+from striate.ops.merge import Concat
 from striate.ops.opaque import Opaque
 from striate.ops.reshape import Flatten, Permute, Reshape, Slice
 from striate.tensor import SPATIAL, TensorSpec
@@ -158,16 +159,16 @@ class Site:
         """x whose axes are said to stand as usual."""
         return x if x.known is None else dataclasses.replace(x, order=ordered(len(x.spec.shape), self.last))
 
-    def arranged(self, x: Value, wish: Order) -> Value:
-        """x with its axes moved so that they stand in this order, and are named by their places."""
+    def arranged(self, x: Value, wish: Order, named: bool = True) -> Value:
+        """x with its axes moved so that they stand in this order; `named`: they are called by their places."""
         if x.parts:
             x = self.plain(x)
         moved = [x.order[wish.index(k)] for k in range(len(wish))]
         self.expect(moved[0] == 0, "the batch does not stay first")
         spec = x.spec
         if moved != sorted(moved):
-            x = self._reader.place(self, Permute("".join(spec.axes[k] for k in moved[1:])), (x,), {})
-        return dataclasses.replace(self._renamed(x), order=wish)
+            x = self._helper(Permute("".join(spec.axes[k] for k in moved[1:])), x)
+        return dataclasses.replace(self._renamed(x) if named else x, order=wish)
 
     def _renamed(self, x: Value) -> Value:
         """x with its axes named N, C, space by their places."""
@@ -175,7 +176,11 @@ class Site:
         if x.spec.axes == ("N", "C", *SPATIAL.get(len(shape) - 2, ("?",))):
             return x
         self.expect(len(shape) - 2 in SPATIAL, f"{len(shape)} axes")
-        return self._reader.place(self, Reshape(shape[1:]), (x,), {})
+        return self._helper(Reshape(shape[1:]), x)
+
+    def _helper(self, op: Op, *values: Value) -> Value:
+        """A node before the layer's own, which keeps its name."""
+        return self._reader.place(self, op, values, {}, op.word)
 
     def standard(self, x: Value) -> Value:
         """x with its axes as usual."""
@@ -196,22 +201,19 @@ class Site:
         if not x.parts:
             return x
         pieces, start = [], 0
-        place = self._reader.place
         for part in x.parts:
             stop, piece = start + math.prod(part), x
             if len(x.parts) > 1:
-                piece = place(self, Slice("C", start, stop), (x,), {})
+                piece = self._helper(Slice("C", start, stop), x)
             if len(part) > 1:
                 *space, channels = part
-                piece = place(self, Reshape((channels, *space)), (piece,), {})
-                piece = place(self, Permute("".join((*piece.spec.axes[2:], "C"))), (piece,), {})
-                piece = place(self, Flatten(), (piece,), {})
+                piece = self._helper(Reshape((channels, *space)), piece)
+                piece = self._helper(Permute("".join((*piece.spec.axes[2:], "C"))), piece)
+                piece = self._helper(Flatten(), piece)
             pieces.append(piece)
             start = stop
         if len(pieces) > 1:
-            from striate.ops.merge import Concat
-
-            pieces = [place(self, Concat(), pieces, {})]
+            pieces = [self._helper(Concat(), *pieces)]
         return dataclasses.replace(pieces[0], order=(0, 1), parts=())
 
 
@@ -230,6 +232,7 @@ class Reader:
         self._variables = variables
         self._left = REPEATED * variables.size if variables else 0
         self._used: set[str] = set()
+        self._counts: dict[str, int] = {}
         self._calls = 0
         self.nodes: list[Node] = []
         self.specs: dict[str, TensorSpec] = {}
@@ -266,10 +269,10 @@ class Reader:
         return tidy(net) if not net.inference.problems else net, self.weights if self._variables else None
 
     def unique(self, name: str) -> str:
-        made, number = name, 1
-        while made in self._used:
-            number += 1
-            made = f"{name}_{number}"
+        made = name
+        while made in self._used:  # counted, so that a layer called again and again is not searched for
+            self._counts[name] = self._counts.get(name, 1) + 1
+            made = f"{name}_{self._counts[name]}"
         self._used.add(made)
         return made
 
@@ -353,8 +356,8 @@ class Reader:
             # Nobody gives it a shape: the node stays, and inference says why it has none.
             self.nodes.append(self._refused)
             made = [Value(self._refused.name, None)]
-        except FormatError:
-            raise
+        except (FormatError, LimitError) as error:
+            raise error.at(layer.name, f"{self.path}: {layer.name[:80]}, a {layer.kind}") from None
         except (Unknown, StriateError):
             made = self._opaque(site, before, shapes, number)
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:

@@ -95,7 +95,7 @@ def reshaped(site: Site, x: Value, target: Sizes) -> Value:
         return _flat(site, x)
     old, new = _groups(x.shape[1:], target)
     if _sequence(old, x.order) is None:
-        x = site.arranged(x, _gathered(old, x.order))
+        x = site.arranged(x, _gathered(old, x.order), named=False)
     order = _fitting(x, old, new, site)
     sizes = [0] * len(target)
     for k, size in enumerate(target, 1):
@@ -111,7 +111,7 @@ def _flat(site: Site, x: Value) -> Value:
     long = [k for k in range(1, len(x.shape)) if x.shape[k] > 1]
     if [x.order[k] for k in long] == sorted(x.order[k] for k in long):
         return site.emit(Flatten(), x)
-    x = site.arranged(x, ordered(len(x.shape), True))
+    x = site.arranged(x, ordered(len(x.shape), True), named=False)
     return dataclasses.replace(site.emit(Flatten(), x), parts=(x.shape[1:],))
 
 
