@@ -1,0 +1,157 @@
+"""timm's families of CNNs, one of them as PyTorch and as its ONNX export, and what an import is compared in.
+
+A family is a file of timm and the word that a name begins with: "regnet/regnety" has regnety_002 and its sisters.
+timm_families.json has the smallest member of each, by parameters; `python tests/oracles/families.py` writes it anew.
+"""
+
+import json
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+import striate as st
+from striate.analysis import macs
+
+TABLE = Path(__file__).with_name("timm_families.json")
+NO_CNN = re.compile(
+    r"num_heads|n_heads|head_dim|dim_head|scaled_dot_product|matmul|einsum|\.softmax\(|LSTM|MixerBlock"
+)
+"""A file of timm whose text has one of these words is of transformers, mixers or hybrids."""
+NO_CNN_NAME = re.compile(r"\w*hybrid|mobilenetv5|test_")
+"""Attention that comes from timm's shared blocks, and its networks for its own tests."""
+WORD = re.compile(r"(?:(?:tf|dm|nf|eca|ese|gc|bat|legacy|wide|cs3se)_)?[a-z]+?(?:v\d|\d[a-z]+)?(?![a-z])")
+
+
+def census() -> dict[str, list[str]]:
+    """Family -> its members, for every CNN that timm has."""
+    import torchvision_cpu  # noqa: F401  # before timm: it makes torchvision importable
+    import timm  # isort: skip
+
+    root = Path(timm.__file__).parent / "models"
+    files = {path.stem: bool(NO_CNN.search(path.read_text("utf-8"))) for path in root.glob("*.py")}
+    families: dict[str, list[str]] = {}
+    for name in timm.list_models():
+        file = timm.models._registry._model_to_module[name]
+        if not files[file] and not NO_CNN_NAME.match(name):
+            families.setdefault(f"{file}/{WORD.match(name)[0]}", []).append(name)
+    return families
+
+
+def created(name: str):
+    import torch
+
+    import torchvision_cpu  # noqa: F401
+    import timm  # isort: skip
+
+    torch.manual_seed(0)
+    return timm.create_model(name, pretrained=False).eval()
+
+
+def lively(module, x) -> None:
+    """Numbers as after training, where a wrong one shows: no parameter is all zeros or ones, statistics fit the data.
+
+    Fresh networks hide much: the last norm of a block may start at zero, a layer scale at a millionth.
+    """
+    import torch
+
+    norms = [m for m in module.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    drops = [m for m in module.modules() if "Drop" in type(m).__name__]
+    with torch.no_grad():
+        for key, p in module.named_parameters():
+            if p.numel() == 1 or bool((p == p.flatten()[0]).all()):
+                shift = p.ndim == 1 and (key.endswith("bias") or not p.any())
+                p.copy_(torch.randn_like(p) * 0.1 if shift else torch.rand_like(p) * 0.5 + 0.75)
+        for norm in norms:
+            norm.momentum = 1.0
+        module.train()
+        for drop in drops:
+            drop.eval()
+        module(x)
+        module.eval()
+        for norm in norms:
+            norm.momentum = 0.1
+            norm.running_var.clamp_(min=1e-3).mul_(torch.rand_like(norm.running_var) * 0.4 + 0.8)
+
+
+def exported(module, x, path: Path, dynamo: bool = False) -> Path:
+    import torch
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        options = {"external_data": False} if dynamo else {}
+        torch.onnx.export(module, (x,), str(path), dynamo=dynamo, verbose=False, **options)
+    return path
+
+
+def opaque(net) -> set[str]:
+    return {node.op.operator for node in net.nodes if node.op.word == "opaque"}
+
+
+def layers_of(net) -> list[tuple[tuple[int, ...], int]]:
+    """(shape of the weight, numbers per image) of every convolution and fully connected layer, sorted."""
+    found = []
+    for node in net.nodes:
+        if node.op.word in ("conv", "tconv", "fc"):
+            (weight, *_), spec = net.declarations[node.name].parameters, net.specs[node.outputs[0]]
+            found.append((weight.shape, int(np.prod(spec.without_batch))))
+    return sorted(found)
+
+
+def torchs_layers(module, x) -> tuple[list[tuple[tuple[int, ...], int]], int]:
+    """The same as torch runs it on one image, whatever module calls it, and the MACs that torch counts."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import FlopCounterMode
+
+    aten = torch.ops.aten
+    weight_at = {aten.convolution.default: 1, aten.addmm.default: 2, aten.mm.default: 1}
+    found = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            made = function(*args, **(kwargs or {}))
+            if function in weight_at:
+                shape = tuple(args[weight_at[function]].shape)
+                found.append((shape if len(shape) > 2 else shape[::-1], made.numel()))
+            return made
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter, Watch():
+        module(x)
+    return sorted(found), counter.get_total_flops() // 2
+
+
+def close(net, x, wanted) -> None:
+    """Both engines give these outputs, to a ten-thousandth of the largest."""
+    for engine in ("numpy", "compiled"):
+        found = st.Model(net, engine=engine).predict(x)
+        assert found.shape == wanted.shape
+        assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max(), engine
+
+
+def smallest() -> dict[str, tuple[str, int]]:
+    """Family -> its smallest member and that one's parameters. Builds every network: minutes."""
+    import torch
+
+    found = {}
+    for family, names in census().items():
+        sizes = []
+        for name in names:
+            try:
+                with torch.device("meta"):
+                    module = created(name)
+            except (RuntimeError, NotImplementedError):  # it computes its widths with torch
+                module = created(name)
+            sizes.append((sum(p.numel() for p in module.parameters()), name))
+        size, name = min(sizes)
+        found[family] = (name, size)
+    return found
+
+
+if __name__ == "__main__":
+    import timm
+
+    rows = [f"    {json.dumps(family)}: {json.dumps(row)}" for family, row in smallest().items()]
+    text = ",\n".join(rows)
+    TABLE.write_text(f'{{"timm": "{timm.__version__}", "smallest": {{\n{text}\n}}}}\n', "utf-8")
