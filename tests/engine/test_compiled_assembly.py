@@ -27,7 +27,7 @@ FUSED = {
 """Multiply-adds in one rounding; SSE has none."""
 PLAIN = {"sse": r"\bmulps\b", "avx512": r"vmulps", "avx2": r"vmulps", "neon": r"\bfmul\b"}
 DENSE = {"direct", "depthwise", "grouped", "pool", "winograd", "winograd_input", "winograd_output"}
-PRESSED = {"sse": ("copy", "post")}
+PRESSED = {"sse": ("copy", "gather", "post")}
 """A turned block of 8 x 8 numbers fills all of SSE's registers; a function of erf wants more than there are."""
 
 
