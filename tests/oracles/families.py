@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 import striate as st
-from striate.analysis import macs
 
 TABLE = Path(__file__).with_name("timm_families.json")
 NO_CNN = re.compile(
