@@ -5,7 +5,8 @@ A fixture says what only a person can say; the rest is drawn from the op's own d
     [[sample]]   fields, inputs, outputs, params, macs: shapes of one image, (C, H, W)
     [[paper]]    fields, inputs, weights, outputs: numbers, or formulas as texts ("1/6", "log(3)")
     [[error]]    fields, inputs, and the code and a piece of the message and of the fix
-    [generate]   rank, size [from, to], channels; any_order of axes; others: how further inputs differ
+    [generate]   rank, size [from, to], channels; any_order of axes; others: how further inputs differ;
+                 positive: no number below 0
     [generate.fields]   what a field is drawn from, where any value of its kind would seldom suit
     [oracle]     numpy, torch, onnx: expressions of x (or xs), op, w (weights), axes and c, the channels' axis
     [law]        affine: f(x) + f(y) = f(x + y) + f(0)
@@ -107,6 +108,12 @@ def _other(draw: st.DrawFn, first: list[int], how: str) -> list[int]:
             return [draw(st.sampled_from([1, size])) for size in first]
         case "smaller":
             return [draw(st.integers(1, size)) for size in first]
+        case "product":  # of matrices
+            return [
+                *(draw(st.sampled_from([1, size])) for size in first[:-2]),
+                first[-1],
+                draw(st.integers(1, 4)),
+            ]
     return [
         draw(st.integers(1, size + 2)) if axis == how else size
         for axis, size in zip(axes, first, strict=True)
@@ -135,7 +142,8 @@ def cases(draw: st.DrawFn, word: str) -> Case:
     except StriateError as error:
         assert error.fix, error
         reject()
-    return Case(op, declaration, *numbers(declaration, draw(st.integers(0, 10**6))))
+    case = Case(op, declaration, *numbers(declaration, draw(st.integers(0, 10**6))))
+    return case._replace(inputs=[np.abs(x) + 0.1 for x in case.inputs]) if ranges.get("positive") else case
 
 
 def numbers(declaration: Declaration, seed: int) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:

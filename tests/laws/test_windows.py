@@ -13,7 +13,9 @@ from striate.geometry import (
     PADDING_MODES,
     Adaptive,
     AxisMap,
+    Cubic,
     Linear,
+    Listed,
     Nearest,
     Shift,
     TransposedWindow,
@@ -266,6 +268,37 @@ def test_linear_blends_two_neighbours(n, scale, corners, by_size, data):
         assert sum(w for p, w in taps if p is not None) == 1
 
 
+@given(st.integers(2, 12), st.fractions(Fraction(1, 3), 4, max_denominator=3), st.booleans(), st.data())
+def test_cubic_blends_four_neighbours(n, scale, corners, data):
+    m = floor(n * scale)
+    assume(m)
+    axis = Cubic(n, m, None if corners else scale, corners)
+    for i in range(m):
+        x = Fraction(i * (n - 1), max(m - 1, 1)) if corners else (i + Fraction(1, 2)) / scale - Fraction(1, 2)
+        taps = [(axis.position(i, u), axis.weight(i, u)) for u in range(4)]
+        assert sum(w for p, w in taps if p is not None) == 1
+        assert all(w == 0 for p, w in taps if p is None)
+        for u, (p, w) in enumerate(taps):
+            place = floor(x) - 1 + u
+            assert p is None or p == min(max(place, 0), n - 1)
+            assert w == keys(abs(x - place))
+
+
+def keys(d, a=Fraction(-3, 4)):
+    """Keys 1981, equation 4."""
+    if d < 1:
+        return (a + 2) * d**3 - (a + 3) * d**2 + 1
+    return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0
+
+
+@given(st.integers(1, 9), st.data())
+def test_listed_entries_are_read_as_they_stand(n, data):
+    entries = tuple(data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=12)))
+    axis = Listed(n, entries)
+    assert axis.output == len(entries)
+    assert [axis.reads(i) for i in range(axis.output)] == [(x,) for x in entries]
+
+
 @given(
     st.integers(1, 20),
     st.integers(-5, 5),
@@ -292,6 +325,8 @@ MAPS = st.one_of(
     st.builds(Adaptive, st.integers(1, 20), st.integers(1, 20)),
     st.builds(Nearest, st.integers(1, 20), st.integers(1, 20)),
     st.builds(Linear, st.integers(2, 20), st.integers(2, 20), st.none(), st.booleans()),
+    st.builds(Cubic, st.integers(2, 20), st.integers(2, 20), st.none(), st.booleans()),
+    st.builds(Listed, st.just(6), st.lists(st.integers(0, 5), min_size=1, max_size=8).map(tuple)),
     st.builds(Shift, st.integers(1, 20), SMALL, SMALL, st.integers(1, 3)),
 )
 

@@ -75,13 +75,17 @@ def max_pool(op, x):
 
 def avg_pool(op, x):
     more = _explicit(op, x) | {"ceil_mode": int(op.ceil), "count_include_pad": int(op.count_include_pad)}
+    if set(op_oracles.each(op.dilation, x)) != {1}:
+        if op.ceil or not op.count_include_pad:  # windows that hang over, or see nothing but padding
+            return NotImplemented
+        more["dilations"] = op_oracles.each(op.dilation, x)
     return node("AveragePool", x, **more)
 
 
 def resize(op, x):
     scales = np.array([1, 1, *[op.scale or 0] * (x.ndim - 2)], np.float32)
     place = "align_corners" if op.align_corners else "half_pixel"
-    how = {"mode": "linear", "coordinate_transformation_mode": place}
+    how = {"mode": "cubic" if op.method == "bicubic" else "linear", "coordinate_transformation_mode": place}
     if op.method == "nearest":
         how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     nothing = np.array([], np.float32)

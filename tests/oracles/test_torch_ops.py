@@ -77,6 +77,8 @@ def max_pool(op, x):
 def avg_pool(op, x):
     import torch
 
+    if set(op_oracles.each(op.dilation, x)) != {1}:
+        return NotImplemented
     # PyTorch refuses a kernel beyond the input in three dimensions, and in three only.
     if x.ndim == 5 and any(k > n for k, n in zip(op_oracles.each(op.kernel, x), x.shape[2:], strict=True)):
         return NotImplemented
@@ -90,7 +92,7 @@ def lp_pool(op, x):
     import torch.nn.functional as F
 
     # PyTorch sums x^p with its sign, and in ceil mode takes what is not there for what is.
-    if op.ceil:
+    if op.ceil or set(op_oracles.each(op.dilation, x)) != {1}:
         return NotImplemented
     function = getattr(F, f"lp_pool{x.ndim - 2}d")
     return function(pad(x, op_oracles.sides(op, x)).abs(), op.p, op.kernel, op.stride)
@@ -103,6 +105,8 @@ def interpolate(op, x):
     scale = None if op.scale is None else float(op.scale)
     if op.method == "nearest":
         return F.interpolate(x, size, scale)
+    if op.method == "bicubic":  # in two dimensions only
+        return F.interpolate(x, size, scale, "bicubic", op.align_corners) if x.ndim == 4 else NotImplemented
     linear = ("linear", "bilinear", "trilinear")[x.ndim - 3]
     return F.interpolate(x, size, scale, mode=linear, align_corners=op.align_corners)
 

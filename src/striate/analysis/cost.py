@@ -173,7 +173,7 @@ class _Site:
             case "outputs":
                 return produced
             case "rows":
-                return first.elements // first.size("C")
+                return first.elements // first.size(getattr(self.node.op, "axis", "C"))
             case "halo":
                 size = getattr(self.node.op, "size", 1)
                 return first.elements // first.channels * (first.channels + int(size) - 1)

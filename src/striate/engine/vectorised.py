@@ -210,7 +210,9 @@ def _computed(
         case Inside(tap, padded):
             return Labelled(_inside(tap, padded), (tap.out, tap.tap))
         case Blend(tap):
-            grid = [[float(expr.map.weight(i, u)) for u in range(2)] for i in range(expr.map.output)]
+            grid = [
+                [float(expr.map.weight(i, u)) for u in range(tap.map.taps)] for i in range(expr.map.output)
+            ]
             return Labelled(np.asarray(grid), (tap.out, tap.tap))
         case Call(function, args):
             values = [_evaluate(arg, tensors, ranges, memo) for arg in args]

@@ -6,7 +6,17 @@ Knows one axis at a time and no op, network or tensor. A map says which inputs e
 
 from striate.geometry.congruence import Condition, SizeLaw, solve
 from striate.geometry.field import ReceptiveField
-from striate.geometry.maps import Adaptive, AxisMap, Linear, Nearest, Shift, TransposedWindow, Whole
+from striate.geometry.maps import (
+    Adaptive,
+    AxisMap,
+    Cubic,
+    Linear,
+    Listed,
+    Nearest,
+    Shift,
+    TransposedWindow,
+    Whole,
+)
 from striate.geometry.window import PADDING_MODES, PADDING_POLICIES, Window, fold, padding_for
 
 __all__ = [
@@ -15,7 +25,9 @@ __all__ = [
     "Adaptive",
     "AxisMap",
     "Condition",
+    "Cubic",
     "Linear",
+    "Listed",
     "Nearest",
     "ReceptiveField",
     "Shift",

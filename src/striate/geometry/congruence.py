@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import gcd
 
 from striate.geometry.axis import AxisMap
-from striate.geometry.maps import Adaptive, Shift, TransposedWindow, Whole, _Resample
+from striate.geometry.maps import Adaptive, Listed, Shift, TransposedWindow, Whole, _Resample
 from striate.geometry.window import Window
 
 
@@ -118,6 +118,9 @@ def solve(axis: AxisMap, law: SizeLaw, condition: Condition) -> list[tuple[SizeL
             return [(law.then(Fraction(1, axis.step), Fraction(shift, axis.step) + 1), c) for c in fitting]
         case Shift():
             fitting = _all(condition, law, axis.fixed)
+            return [(SizeLaw(Fraction(0), Fraction(axis.output)), c) for c in fitting]
+        case Listed(entries=entries):
+            fitting = _all(condition, law, max(entries) + 1)
             return [(SizeLaw(Fraction(0), Fraction(axis.output)), c) for c in fitting]
         case Adaptive() | _Resample() | Whole():
             return [(SizeLaw(Fraction(0), Fraction(axis.output)), condition)]

@@ -1,4 +1,4 @@
-"""The other one-axis maps: transposed windows, adaptive bins, resampling, shifts, and the whole axis."""
+"""The other one-axis maps: transposed windows, adaptive bins, resampling, shifts, listed entries, the whole axis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from math import gcd
 from striate.geometry.axis import AxisMap
 from striate.geometry.window import fold
 
-__all__ = ["Adaptive", "AxisMap", "Linear", "Nearest", "Shift", "TransposedWindow", "Whole"]
+__all__ = [
+    "Adaptive",
+    "AxisMap",
+    "Cubic",
+    "Linear",
+    "Listed",
+    "Nearest",
+    "Shift",
+    "TransposedWindow",
+    "Whole",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +174,34 @@ class Linear(_Resample):
 
 
 @dataclasses.dataclass(frozen=True)
+class Cubic(Linear):
+    """Cubic convolution of four neighbours, the border's repeated beyond it (Keys 1981, with PyTorch's A = -3/4)."""
+
+    A = Fraction(-3, 4)
+
+    @property
+    def taps(self) -> int:
+        return 4
+
+    def raw(self, i: int, u: int) -> int | None:
+        x = self.source(i)
+        low = x.numerator // x.denominator
+        return low + u - 1 if u == 1 or x != low else None
+
+    def position(self, i: int, u: int) -> int | None:
+        x = self.raw(i, u)
+        return None if x is None else min(max(x, 0), self.input - 1)
+
+    def weight(self, i: int, u: int) -> Fraction:
+        """Weight of tap u of output i."""
+        x = self.source(i)
+        d = abs(x - x.numerator // x.denominator + 1 - u)
+        if d <= 1:
+            return ((self.A + 2) * d - (self.A + 3)) * d * d + 1
+        return (((d - 5) * d + 8) * d - 4) * self.A
+
+
+@dataclasses.dataclass(frozen=True)
 class Shift(AxisMap):
     """Output i reads input i·step - before: slicing (negative before/after) and padding (positive ones).
 
@@ -194,6 +232,30 @@ class Shift(AxisMap):
 
     def position(self, i: int, u: int) -> int | None:
         return fold(self.raw(i, u), self.input, self.mode)
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed(AxisMap):
+    """Output i reads input entries[i]: any order, with repeats."""
+
+    input: int
+    entries: tuple[int, ...]
+
+    @property
+    def output(self) -> int:
+        return len(self.entries)
+
+    @property
+    def taps(self) -> int:
+        return 1
+
+    @property
+    def period(self) -> tuple[int, int]:
+        return len(self.entries), self.input
+
+    def raw(self, i: int, u: int) -> int:
+        turns, at = divmod(i, len(self.entries))
+        return self.entries[at] + turns * self.input
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,11 +12,15 @@ from striate.op import registry
 if TYPE_CHECKING:  # families load on first use: a network needs few of them
     from striate.ops.activation import *  # noqa: F403
     from striate.ops.conv import *  # noqa: F403
+    from striate.ops.functions import *  # noqa: F403
+    from striate.ops.gather import *  # noqa: F403
     from striate.ops.linear import *  # noqa: F403
     from striate.ops.merge import *  # noqa: F403
     from striate.ops.norm import *  # noqa: F403
     from striate.ops.opaque import *  # noqa: F403
     from striate.ops.pool import *  # noqa: F403
+    from striate.ops.rearrange import *  # noqa: F403
+    from striate.ops.reduce import *  # noqa: F403
     from striate.ops.regularise import *  # noqa: F403
     from striate.ops.reshape import *  # noqa: F403
     from striate.ops.scalar import *  # noqa: F403

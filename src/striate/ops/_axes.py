@@ -85,9 +85,24 @@ def variables(x: TensorSpec) -> dict[str, str]:
     return {axis: {"N": "n", "C": "c"}.get(axis) or next(space) for axis in x.axes}
 
 
+def ranges(x: TensorSpec) -> dict[str, int]:
+    """Loop variable of every axis, and its size."""
+    return dict(zip(variables(x).values(), x.shape, strict=True))
+
+
 def elementwise(op: Op, x: TensorSpec, value: Callable[[Expr], Expr], *weights: Parameter) -> Declaration:
     """One number in, one number out, at every position; `value` may load weights by the channel variable c."""
-    names = variables(x)
-    free = dict(zip(names.values(), x.shape, strict=True))
+    free = ranges(x)
     y = Statement("y0", index(*free), value(load("x0", *free)), Domain(free))
     return Declaration(op, (x,), (x,), weights, (y,))
+
+
+class Pointwise(Op):
+    """y = f(x) at every position; input and output have the same shape (N, …)."""
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return elementwise(self, inputs[0], self.function)
+
+    def function(self, x: Expr) -> Expr:
+        """The scalar function."""
+        raise TypeError(f"{self.word} declares no function")

@@ -1,4 +1,4 @@
-"""Activations: one scalar function at every position, and softmax over the channels."""
+"""Activations: one scalar function at every position, and softmax along an axis."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 import math
 from typing import ClassVar
 
+from striate.diagnostics import OpError
 from striate.op import Declaration, Op, choice, flag, number
-from striate.ops._axes import elementwise, variables
+from striate.ops._axes import Pointwise, elementwise, ranges, variables
 from striate.statement import Affine, Const, Domain, Expr, Statement, call, index, load
 from striate.tensor import Parameter, TensorSpec
 
@@ -32,17 +33,6 @@ __all__ = [
 ]
 
 
-class _Pointwise(Op):
-    """y = f(x) at every position; input and output have the same shape (N, …)."""
-
-    def declare(self, *inputs: TensorSpec) -> Declaration:
-        return elementwise(self, inputs[0], self.function)
-
-    def function(self, x: Expr) -> Expr:
-        """The scalar function."""
-        raise TypeError(f"{self.word} declares no function")
-
-
 def _relu(x: Expr) -> Expr:
     return call("max", x, 0)
 
@@ -60,7 +50,7 @@ def _softplus(x: Expr) -> Expr:
     return _relu(x) + call("log1p", call("exp", -call("abs", x)))
 
 
-class Relu(_Pointwise):
+class Relu(Pointwise):
     """max(x, 0). Input and output: (N, …). Source: Nair & Hinton, ICML 2010; ONNX Relu."""
 
     word: ClassVar[str] = "relu"
@@ -71,7 +61,7 @@ class Relu(_Pointwise):
         return _relu(x)
 
 
-class Relu6(_Pointwise):
+class Relu6(Pointwise):
     """min(max(x, 0), 6). Input and output: (N, …).
 
     Source: Krizhevsky 2010; MobileNets (arXiv 1704.04861); ONNX Clip.
@@ -86,7 +76,7 @@ class Relu6(_Pointwise):
 
 
 @dataclasses.dataclass(frozen=True)
-class LeakyRelu(_Pointwise):
+class LeakyRelu(Pointwise):
     """x where x > 0, else slope·x. Input and output: (N, …). Source: Maas et al., ICML 2013; ONNX LeakyRelu."""
 
     word: ClassVar[str] = "leakyrelu"
@@ -123,7 +113,7 @@ class Prelu(Op):
 
 
 @dataclasses.dataclass(frozen=True)
-class Elu(_Pointwise):
+class Elu(Pointwise):
     """x where x > 0, else alpha·(e^x - 1). Input and output: (N, …).
 
     Source: Clevert et al., arXiv 1511.07289; ONNX Elu.
@@ -140,7 +130,7 @@ class Elu(_Pointwise):
         return call("where", x, x, call("expm1", call("min", x, 0)) * self.alpha)
 
 
-class Selu(_Pointwise):
+class Selu(Pointwise):
     """Scaled elu that keeps mean 0 and variance 1. Input and output: (N, …).
 
     Source: Klambauer et al., arXiv 1706.02515; ONNX Selu.
@@ -156,7 +146,7 @@ class Selu(_Pointwise):
 
 
 @dataclasses.dataclass(frozen=True)
-class Gelu(_Pointwise):
+class Gelu(Pointwise):
     """x·Φ(x), exactly or by its tanh approximation. Input and output: (N, …).
 
     Source: Hendrycks & Gimpel, arXiv 1606.08415; ONNX Gelu.
@@ -175,7 +165,7 @@ class Gelu(_Pointwise):
         return x * 0.5 * (call("erf", x * math.sqrt(0.5)) + 1)
 
 
-class Silu(_Pointwise):
+class Silu(Pointwise):
     """x·sigmoid(x), also called swish. Input and output: (N, …).
 
     Source: Elfwing et al., arXiv 1702.03118; Ramachandran et al., arXiv 1710.05941.
@@ -189,7 +179,7 @@ class Silu(_Pointwise):
         return x * _sigmoid(x)
 
 
-class Sigmoid(_Pointwise):
+class Sigmoid(Pointwise):
     """1 / (1 + e^-x). Input and output: (N, …). Source: ONNX Sigmoid."""
 
     word: ClassVar[str] = "sigmoid"
@@ -200,7 +190,7 @@ class Sigmoid(_Pointwise):
         return _sigmoid(x)
 
 
-class Tanh(_Pointwise):
+class Tanh(Pointwise):
     """Hyperbolic tangent. Input and output: (N, …).
 
     Source: LeCun et al., "Efficient BackProp", 1998; ONNX Tanh.
@@ -214,7 +204,7 @@ class Tanh(_Pointwise):
         return call("tanh", x)
 
 
-class Hardsigmoid(_Pointwise):
+class Hardsigmoid(Pointwise):
     """min(max(x/6 + 1/2, 0), 1). Input and output: (N, …).
 
     Source: Howard et al., arXiv 1905.02244; ONNX HardSigmoid with alpha 1/6.
@@ -228,7 +218,7 @@ class Hardsigmoid(_Pointwise):
         return _clip(x + 3, 0, 6) / 6
 
 
-class Hardswish(_Pointwise):
+class Hardswish(Pointwise):
     """x·hardsigmoid(x). Input and output: (N, …). Source: Howard et al., arXiv 1905.02244; ONNX HardSwish."""
 
     word: ClassVar[str] = "hardswish"
@@ -239,7 +229,7 @@ class Hardswish(_Pointwise):
         return x * _clip(x + 3, 0, 6) / 6
 
 
-class Softplus(_Pointwise):
+class Softplus(Pointwise):
     """log(1 + e^x). Input and output: (N, …). Source: Dugas et al., NIPS 2000; ONNX Softplus."""
 
     word: ClassVar[str] = "softplus"
@@ -250,7 +240,7 @@ class Softplus(_Pointwise):
         return _softplus(x)
 
 
-class Softsign(_Pointwise):
+class Softsign(Pointwise):
     """x / (1 + |x|). Input and output: (N, …).
 
     Source: Bergstra et al., "Quadratic Polynomials Learn Better Image Features", 2009; ONNX Softsign.
@@ -264,7 +254,7 @@ class Softsign(_Pointwise):
         return x / (call("abs", x) + 1)
 
 
-class Mish(_Pointwise):
+class Mish(Pointwise):
     """x·tanh(softplus(x)). Input and output: (N, …). Source: Misra, arXiv 1908.08681; ONNX Mish."""
 
     word: ClassVar[str] = "mish"
@@ -275,11 +265,16 @@ class Mish(_Pointwise):
         return x * call("tanh", _softplus(x))
 
 
-def _softmax(op: Op, x: TensorSpec, *, log: bool) -> Declaration:
-    names = variables(x)
-    free = dict(zip(names.values(), x.shape, strict=True))
-    rest = {name: size for name, size in free.items() if name != "c"}
-    over = Domain(rest, {"c": x.channels})
+def _softmax(op: Op, x: TensorSpec, axis: str, *, log: bool) -> Declaration:
+    if axis not in x.axes:
+        raise OpError(
+            f"{op.word} along {axis} of an input without that axis",
+            why=f"it has the axes {' '.join(x.axes)}",
+            fix=f"choose one of {', '.join(x.axes[1:])}",
+        )
+    free, own = ranges(x), variables(x)[axis]
+    rest = {name: size for name, size in free.items() if name != own}
+    over = Domain(rest, {own: x.size(axis)})
     value, largest = load("x0", *free), load("t0", *rest)
     # Shifted by the largest, so that no exponential overflows.
     shifted = value - largest
@@ -293,23 +288,42 @@ def _softmax(op: Op, x: TensorSpec, *, log: bool) -> Declaration:
     return Declaration(op, (x,), (x,), (), statements)
 
 
+def _axis() -> str:
+    field: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis along which e^x is shared out")
+    return field
+
+
+@dataclasses.dataclass(frozen=True)
 class Softmax(Op):
-    """e^x over its sum along the channels, at every position. Input and output: (N, C, …). Source: ONNX Softmax."""
+    """e^x over its sum along the channels, or another axis, at every position. Input and output: (N, C, …).
+
+    Source: ONNX Softmax.
+    """
 
     word: ClassVar[str] = "softmax"
+    positional: ClassVar[tuple[str, ...]] = ("axis",)
     onnx: ClassVar[str] = "Softmax"
     torch: ClassVar[str] = "Softmax"
 
+    axis: str = _axis()
+
     def declare(self, *inputs: TensorSpec) -> Declaration:
-        return _softmax(self, inputs[0], log=False)
+        return _softmax(self, inputs[0], self.axis, log=False)
 
 
+@dataclasses.dataclass(frozen=True)
 class LogSoftmax(Op):
-    """Logarithm of softmax along the channels. Input and output: (N, C, …). Source: ONNX LogSoftmax."""
+    """Logarithm of softmax along the channels, or another axis. Input and output: (N, C, …).
+
+    Source: ONNX LogSoftmax.
+    """
 
     word: ClassVar[str] = "logsoftmax"
+    positional: ClassVar[tuple[str, ...]] = ("axis",)
     onnx: ClassVar[str] = "LogSoftmax"
     torch: ClassVar[str] = "LogSoftmax"
 
+    axis: str = _axis()
+
     def declare(self, *inputs: TensorSpec) -> Declaration:
-        return _softmax(self, inputs[0], log=True)
+        return _softmax(self, inputs[0], self.axis, log=True)

@@ -1,21 +1,21 @@
-"""Where branches meet: sums, products, concatenation, and the crop that makes unequal maps equal."""
+"""Where branches meet: sums, products, extremes, concatenation, and the crop that makes unequal maps equal."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
 from functools import reduce
-from operator import add, mul
+from operator import add, mul, truediv
 from typing import ClassVar
 
 from striate.diagnostics import ShapeError
 from striate.geometry import Shift
 from striate.op import Declaration, Op, choice, count
 from striate.ops._axes import need_spatial, variables
-from striate.statement import Affine, Domain, Expr, Statement, Tap, index, load
-from striate.tensor import TensorSpec
+from striate.statement import Affine, Domain, Expr, Statement, Tap, call, index, load
+from striate.tensor import SPATIAL, TensorSpec
 
-__all__ = ["Add", "Concat", "Crop", "Multiply"]
+__all__ = ["Add", "Concat", "Crop", "Divide", "MatMul", "Maximum", "Minimum", "Multiply"]
 
 
 def _unequal(op: Op, inputs: tuple[TensorSpec, ...], why: str, fix: str) -> ShapeError:
@@ -85,6 +85,94 @@ class Multiply(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         return _broadcast(self, inputs, mul)
+
+
+class Divide(Op):
+    """The first input over the second, element by element.
+
+    Inputs: (N, C, …) each, equal or of size 1 along an axis. Output: their common shape. Source: ONNX Div.
+    """
+
+    word: ClassVar[str] = "div"
+    arity: ClassVar[int | None] = 2
+    onnx: ClassVar[str] = "Div"
+    torch: ClassVar[str] = "torch.div"
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return _broadcast(self, inputs, truediv)
+
+
+class Maximum(Op):
+    """The largest of two or more inputs, element by element (maxout).
+
+    Inputs: (N, C, …) each, equal or of size 1 along an axis. Output: their common shape.
+    Source: Goodfellow et al., arXiv 1302.4389; ONNX Max.
+    """
+
+    word: ClassVar[str] = "maximum"
+    arity: ClassVar[int | None] = None
+    onnx: ClassVar[str] = "Max"
+    torch: ClassVar[str] = "torch.maximum"
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return _broadcast(self, inputs, lambda a, b: call("max", a, b))
+
+
+class Minimum(Op):
+    """The smallest of two or more inputs, element by element.
+
+    Inputs: (N, C, …) each, equal or of size 1 along an axis. Output: their common shape. Source: ONNX Min.
+    """
+
+    word: ClassVar[str] = "minimum"
+    arity: ClassVar[int | None] = None
+    onnx: ClassVar[str] = "Min"
+    torch: ClassVar[str] = "torch.minimum"
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        return _broadcast(self, inputs, lambda a, b: call("min", a, b))
+
+
+class MatMul(Op):
+    """Matrix product over the last two axes: y[…, i, j] = sum over k of a[…, i, k] · b[…, k, j].
+
+    Inputs: (N, …, I, K) and (N, …, K, J), the axes before them equal or of size 1. Output: (N, …, I, J), its axes named
+    by their places; as products with no weight they are not counted as multiplications.
+    Source: Vaswani et al., arXiv 1706.03762; ONNX MatMul.
+    """
+
+    word: ClassVar[str] = "matmul"
+    arity: ClassVar[int | None] = 2
+    onnx: ClassVar[str] = "MatMul"
+    torch: ClassVar[str] = "torch.matmul"
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        a, b = inputs
+        rank = len(a.shape)
+        pairs = list(zip(a.shape[:-2], b.shape[:-2]))
+        if rank != len(b.shape) or rank < 3:
+            raise _unequal(
+                self, inputs, "it takes two values of three axes or more, and of as many", "reshape one"
+            )
+        if a.shape[-1] != b.shape[-2]:
+            why = f"{a.shape[-1]} columns of the first meet {b.shape[-2]} rows of the second"
+            raise _unequal(self, inputs, why, "permute or reshape one of them first")
+        if any(n != m and 1 not in (n, m) for n, m in pairs):
+            raise _unequal(
+                self, inputs, "the axes before the matrices differ", "make them equal, or 1 on one side"
+            )
+        leading = [max(pair) for pair in pairs]
+        y = TensorSpec((*leading, a.shape[-2], b.shape[-1]), ("N", "C", *SPATIAL[rank - 2]), a.dtype)
+        names = ["n", "g", "h", "l"][: rank - 2]
+        free = dict(zip([*names, "i", "j"], y.shape, strict=True))
+
+        def read(port: int, x: TensorSpec, *last: str) -> Expr:
+            before = [v if n == m else Affine(()) for v, n, m in zip(names, x.shape, leading)]
+            return load(f"x{port}", *before, *last)
+
+        product = read(0, a, "i", "k") * read(1, b, "k", "j")
+        domain = Domain(free, {"k": a.shape[-1]})
+        return Declaration(self, inputs, (y,), (), (Statement("y0", index(*free), product, domain, "sum"),))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -195,8 +195,8 @@ class LayerNorm(Op):
 class LocalResponseNorm(Op):
     """x / (k + alpha/size · sum of x² over `size` neighbouring channels)^beta.
 
-    Input and output: (N, C, …). Source: Krizhevsky et al., NIPS 2012, section 3.3 (alpha there is alpha/size
-    here); ONNX LRN.
+    Input and output: (N, C, …). An even size reaches one further to one side: before in PyTorch, after in ONNX.
+    Source: Krizhevsky et al., NIPS 2012, section 3.3 (alpha there is alpha/size here); ONNX LRN.
     """
 
     word: ClassVar[str] = "lrn"
@@ -208,12 +208,17 @@ class LocalResponseNorm(Op):
     alpha: float = number(1e-4, words=("alpha",), doc="weight of the mean square")
     beta: float = number(0.75, words=("beta",), doc="power of the whole divisor")
     k: float = number(1.0, words=("k",), doc="what the divisor starts from")
+    odd: str = choice(
+        "before", ("before", "after"), words=("odd",), doc="where an even size has its one more"
+    )
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         names = variables(x)
         free = dict(zip(names.values(), x.shape, strict=True))
-        near = Tap(Window(x.channels, self.size, 1, 1, self.size // 2, (self.size - 1) // 2), "c", "u")
+        sides = self.size // 2, (self.size - 1) // 2
+        before, after = sides if self.odd == "before" else sides[::-1]
+        near = Tap(Window(x.channels, self.size, 1, 1, before, after), "c", "u")
         neighbour = load("x0", *(near if name == "c" else name for name in free))
         scale = call("pow", load("t0", *free) * (self.alpha / self.size) + self.k, self.beta)
         statements = (

@@ -127,6 +127,7 @@ class AvgPool(_Sliding):
     padding: Padding = padding()
     ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
     count_include_pad: bool = flag(True, words=("countpad",), doc="padding counts in the mean")
+    dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the taps of one window")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -152,6 +153,7 @@ class LpPool(_Sliding):
     )
     padding: Padding = padding()
     ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
+    dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the taps of one window")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs

@@ -37,8 +37,12 @@ def _strides(shape: tuple[int, ...]) -> list[int]:
 
 
 def _moved(op: Op, x: TensorSpec, y: TensorSpec) -> Declaration:
-    """The same numbers in row-major order under another shape."""
+    """The same numbers in row-major order under another shape, or other names."""
     free = _ranges(x)
+    if x.shape == y.shape:
+        return Declaration(
+            op, (x,), (y,), (), (Statement("y0", index(*free), load("x0", *free), Domain(free)),)
+        )
     inner = list(free)[1:]
     flat = tuple(zip(inner, _strides(x.shape[1:]), strict=True))
     target = (
@@ -79,7 +83,8 @@ class Flatten(Op):
 class Reshape(Op):
     """The same numbers, in row-major order, under another shape (without the batch); one entry may be -1.
 
-    Input: (N, …). Output: (N, *shape): (C), (C, L), (C, H, W) or (C, D, H, W). Source: ONNX Reshape.
+    Input: (N, …). Output: (N, *shape): (C), (C, L), (C, H, W) or (C, D, H, W), unless the axes are named.
+    Source: ONNX Reshape.
     """
 
     word: ClassVar[str] = "reshape"
@@ -88,6 +93,9 @@ class Reshape(Op):
     torch: ClassVar[str] = "Unflatten"
 
     shape: tuple[int, ...] = integers(doc="output shape without the batch; -1 for what is left", least=-1)
+    axes: str | None = text(
+        None, words=("axes",), doc="letters of the output's axes where they are not the usual ones"
+    )
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -107,9 +115,15 @@ class Reshape(Op):
                 + (" times -1" if -1 in self.shape else ""),
                 fix="give sizes with the same product, or -1 for one of them",
             )
-        return _moved(
-            self, x, TensorSpec((x.shape[0], *shape), ("N", "C", *SPATIAL[len(shape) - 1]), x.dtype)
-        )
+        usual = ("C", *SPATIAL[len(shape) - 1])
+        if self.axes is not None and sorted(self.axes) != sorted(usual):
+            raise OpError(
+                f"axes {self.axes} do not name the shape {'x'.join(map(str, shape))}",
+                why=f"{len(shape)} sizes are named by {' '.join(usual)}, in any order",
+                fix=f"axes {''.join(usual)}",
+            )
+        y = TensorSpec((x.shape[0], *shape), ("N", *(self.axes or usual)), x.dtype)
+        return _moved(self, x, y)
 
 
 @dataclasses.dataclass(frozen=True)

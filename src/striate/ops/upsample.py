@@ -1,4 +1,4 @@
-"""Resampling to another size: nearest neighbour and (bi-, tri-)linear."""
+"""Resampling to another size: nearest neighbour, (bi-, tri-)linear and (bi-)cubic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from operator import mul
 from typing import ClassVar
 
 from striate.diagnostics import OpError, ShapeError
-from striate.geometry import AxisMap, Linear, Nearest
+from striate.geometry import AxisMap, Cubic, Linear, Nearest
 from striate.op import Declaration, Op, Sizes, choice, flag, number, sizes
 from striate.ops._axes import need_spatial, slide
 from striate.statement import Blend, Domain, Expr, Statement, index, load
@@ -23,7 +23,7 @@ class Upsample(Op):
     """The input resampled by a scale, or to a size.
 
     Input: (N, C, H, W). Output: (N, C, ⌊H·scale⌋, ⌊W·scale⌋), or the given size. Nearest reads ⌊i/scale⌋;
-    bilinear blends the two neighbours of (i + 1/2)/scale - 1/2, or aligns the corners.
+    bilinear blends the two neighbours of (i + 1/2)/scale - 1/2 along an axis, bicubic four, or aligns the corners.
     Source: PyTorch Upsample; ONNX Resize.
     """
 
@@ -35,9 +35,9 @@ class Upsample(Op):
     scale: float | None = number(None, words=("scale",), doc="how many times larger")
     size: Sizes | None = sizes(None, words=("size",), doc="output height and width instead")
     method: str = choice(
-        "nearest", ("nearest", "bilinear"), words=("method",), doc="how pixels between are made"
+        "nearest", ("nearest", "bilinear", "bicubic"), words=("method",), doc="how pixels between are made"
     )
-    align_corners: bool = flag(False, words=("corners",), doc="bilinear with the corners aligned")
+    align_corners: bool = flag(False, words=("corners",), doc="blended with the corners aligned")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -64,11 +64,12 @@ class Upsample(Op):
         if self.method == "nearest":
             maps = [Nearest(n, m, scale) for n, m in axes]
         else:
-            maps = [Linear(n, m, scale, self.align_corners) for n, m in axes]
+            blend = Linear if self.method == "bilinear" else Cubic
+            maps = [blend(n, m, scale, self.align_corners) for n, m in axes]
         taps, out, reach = slide(maps)
         free = {"n": x.shape[0], "c": x.channels, **out}
         value: Expr = load("x0", "n", "c", *taps)
-        if self.method == "bilinear":
+        if self.method != "nearest":
             value = reduce(mul, (Blend(tap) for tap in taps), value)
         statement = Statement("y0", index(*free), value, Domain(free, reach), "sum")
         y = x.resized(spatial=[m.output for m in maps])

@@ -6,6 +6,7 @@ names. Windows come resolved from the declaration, so that no size is worked out
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -124,7 +125,9 @@ def _max_pool(op: Any, declaration: Declaration) -> Run:
     if all(before == after for before, after in _sides(declaration)):
         padding = [before for before, _ in _sides(declaration)]
         return lambda _training, x, _own: function(x[0], kernel, stride, padding, ceil_mode=op.ceil, **named)
-    return lambda _training, x, _own: function(_pads(x[0], pairs, value=-float("inf")), kernel, stride, 0, **named)
+    return lambda _training, x, _own: function(
+        _pads(x[0], pairs, value=-float("inf")), kernel, stride, 0, **named
+    )
 
 
 @_lowers("avgpool")
@@ -296,6 +299,18 @@ def _flatten(_op: Any, _declaration: Declaration) -> Run:
 def _reshape(_op: Any, declaration: Declaration) -> Run:
     shape = declaration.outputs[0].shape[1:]
     return lambda _training, x, _own: x[0].reshape(-1, *shape)
+
+
+@_lowers("rearrange")
+def _rearrange(op: Any, declaration: Declaration) -> Run:
+    order, shape = [0, *(k + 1 for k in op.order)], declaration.outputs[0].shape[1:]
+    return lambda _training, x, _own: x[0].reshape(-1, *_sizes(op, x[0])).permute(order).reshape(-1, *shape)
+
+
+def _sizes(op: Any, x: Any) -> list[int]:
+    """What an image is taken apart into, -1 worked out: the batch is open, too."""
+    known = math.prod(size for size in op.apart if size != -1)
+    return [math.prod(x.shape[1:]) // known if size == -1 else size for size in op.apart]
 
 
 @_lowers("permute")

@@ -33,6 +33,7 @@ def read(path: str | Path, input: Any = None) -> Network:
     from striate.formats.onnx.proto import load
     from striate.formats.onnx.reading import Reader, batch_of
     from striate.formats.python import sized
+    from striate.formats.tidy import tidy
 
     graph = load(Path(path))
     fixed = all(shape and all(isinstance(n, int) for n in shape[1:]) for shape in graph.inputs.values())
@@ -45,7 +46,10 @@ def read(path: str | Path, input: Any = None) -> Network:
         if not fine:
             raise _open(str(path), name, shape)
         inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
-    net, weights = own.network(graph, inputs) or Reader(graph, inputs).read()
+    found = own.network(graph, inputs)
+    net, weights = found or Reader(graph, inputs).read()
+    if found is None and not net.inference.problems:
+        net = tidy(net)
     whole = not net.inference.problems and weights.keys() == net.parameters.keys()
     net = dataclasses.replace(net, weights=weights if whole else None)
     return sized(net, input) if fixed else net

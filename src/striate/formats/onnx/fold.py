@@ -166,6 +166,55 @@ def _clip(_a: Any, x: list[Any], _opset: int) -> Any:
     return x[0] if low is None and high is None else np.clip(x[0], low, high)
 
 
+def _normal(x: Array, axes: tuple[int, ...], eps: float) -> Array:
+    """Mean 0 and variance 1 over some axes, in float64."""
+    wide = x.astype(np.float64)
+    far = wide - wide.mean(axes, keepdims=True)
+    return np.asarray(far / np.sqrt((far * far).mean(axes, keepdims=True) + eps))
+
+
+def _scaled(normal: Array, x: list[Any]) -> Array:
+    """Times a scale and plus a shift of one number per channel, in the input's type."""
+    scale, shift = (v.reshape(-1, *[1] * (normal.ndim - 2)) for v in x[1:3])
+    return np.asarray(normal * scale + shift).astype(x[0].dtype)
+
+
+def _batch_norm(a: Any, x: list[Any], _opset: int) -> Any:
+    """Of weights: with their own statistics they are standardised."""
+    eps = a.get("epsilon", 1e-5)
+    if a.get("training_mode"):
+        return _scaled(_normal(x[0], (0, *range(2, x[0].ndim)), eps), x)
+    mean, variance = (v.reshape(-1, *[1] * (x[0].ndim - 2)).astype(np.float64) for v in x[3:5])
+    return _scaled((x[0] - mean) / np.sqrt(variance + eps), x)
+
+
+def _instance_norm(a: Any, x: list[Any], _opset: int) -> Any:
+    return _scaled(_normal(x[0], tuple(range(2, x[0].ndim)), a.get("epsilon", 1e-5)), x)
+
+
+def _layer_norm(a: Any, x: list[Any], _opset: int) -> Any:
+    axis = a.get("axis", -1) % x[0].ndim
+    normal = _normal(x[0], tuple(range(axis, x[0].ndim)), a.get("epsilon", 1e-5))
+    return (normal * x[1] + (x[2] if len(x) > 2 and x[2] is not None else 0)).astype(x[0].dtype)
+
+
+def _matmul(_a: Any, x: list[Any], _opset: int) -> Any:
+    _bounded(math.prod(np.broadcast_shapes(x[0].shape[:-2], x[1].shape[:-2])) * x[0].size)
+    return x[0] @ x[1]
+
+
+def _pad(a: Any, x: list[Any], _opset: int) -> Any:
+    if a.get("mode", "constant") != "constant" or (len(x) > 3 and x[3] is not None):
+        raise Unfoldable("Pad of another kind")
+    sides = a.get("pads") or x[1].tolist()
+    value = x[2].item() if len(x) > 2 and x[2] is not None else a.get("value", 0.0)
+    pairs = list(zip(sides[: x[0].ndim], sides[x[0].ndim :], strict=True))
+    if min(sides, default=0) < 0:
+        raise Unfoldable("Pad that cuts")
+    _bounded(math.prod(n + before + after for n, (before, after) in zip(x[0].shape, pairs)))
+    return np.pad(x[0], pairs, constant_values=value)
+
+
 def _concat(a: Any, x: list[Any], _opset: int) -> Any:
     _bounded(sum(v.size for v in x))
     return np.concatenate(x, a["axis"])
@@ -196,6 +245,14 @@ _TABLE: dict[str, Callable[..., Any]] = {
     "ReduceProd": _reduce(np.prod),
     "ReduceMax": _reduce(np.max),
     "ReduceMin": _reduce(np.min),
+    "ReduceL1": _reduce(lambda v, **k: np.abs(v).sum(**k)),
+    "ReduceL2": _reduce(lambda v, **k: np.sqrt((v * v).sum(**k))),
+    "ReduceSumSquare": _reduce(lambda v, **k: (v * v).sum(**k)),
+    "BatchNormalization": _batch_norm,
+    "InstanceNormalization": _instance_norm,
+    "LayerNormalization": _layer_norm,
+    "MatMul": _matmul,
+    "Pad": _pad,
 }
 _POINTWISE: dict[str, Callable[..., Any]] = {
     "Add": np.add,
@@ -214,6 +271,11 @@ _POINTWISE: dict[str, Callable[..., Any]] = {
     "Round": np.rint,
     "Reciprocal": np.reciprocal,
     "Relu": lambda v: np.maximum(v, 0),
+    "Sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+    "Tanh": np.tanh,
+    "Sign": np.sign,
+    "Sin": np.sin,
+    "Cos": np.cos,
     "Min": lambda *v: functools.reduce(np.minimum, v),
     "Max": lambda *v: functools.reduce(np.maximum, v),
     "Sum": lambda *v: functools.reduce(np.add, v),

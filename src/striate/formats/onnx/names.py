@@ -49,7 +49,7 @@ class Names:
             return self._unique(own if not count else f"{own}.{op.word}")
         if call in self._own:
             return self._own[call] if not count else self._unique(f"{self._own[call]}.{op.word}")
-        path = self._paths.get(call, "")
+        path = self._paths.get(call) or module_path(call)
         if path and path not in self._used and path not in self._inner and not count:
             return self._unique(path)
         if path:

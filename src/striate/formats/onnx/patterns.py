@@ -183,5 +183,5 @@ def _one(call: Call, kind: str, bound: Mapping[str, Any], constants: Mapping[str
     )
     return dataclasses.replace(
         call, kind=kind, inputs=tuple(inputs), attributes=attributes, proto=None, name=named.name or call.name,
-        scope=named.scope or call.scope,
+        scope=named.scope or call.scope, spelled=call,
     )  # fmt: skip

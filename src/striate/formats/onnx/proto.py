@@ -30,7 +30,10 @@ MAX_ELEMENTS = 2**34
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Call:
-    """One operator applied: what it reads and makes, by name. `scope` is the path of modules that it came from."""
+    """One operator applied: what it reads and makes, by name. `scope` is the path of modules that it came from.
+
+    spelled: the last operator of the several that this one was put together from.
+    """
 
     kind: str
     inputs: tuple[str, ...]
@@ -40,6 +43,7 @@ class Call:
     scope: str = ""
     note: str = ""
     proto: Any = None
+    spelled: Call | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +79,15 @@ def load(path: Path) -> Graph:
     """The graph of a file. Raises a StriateError for everything that is wrong with it."""
     check_file(path)
     onnx = package()
+    model = parsed(onnx, path)
+    try:
+        return _graph(onnx, model, path)
+    except (ValueError, TypeError, KeyError, AttributeError, UnicodeDecodeError) as error:
+        raise _broken(path, "its content does not hold together", str(error)) from None
+
+
+def parsed(onnx: Any, path: Path) -> Any:
+    """The onnx.ModelProto of a file, as it stands there."""
     if path.stat().st_size > MAX_BYTES:
         raise LimitError(
             f"{path} has {path.stat().st_size:,} bytes",
@@ -93,10 +106,7 @@ def load(path: Path) -> Graph:
         model.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError, which has another name in every version
         raise _broken(path, "it is no complete protobuf message", str(error)) from None
-    try:
-        return _graph(onnx, model, path)
-    except (ValueError, TypeError, KeyError, AttributeError, UnicodeDecodeError) as error:
-        raise _broken(path, "its content does not hold together", str(error)) from None
+    return model
 
 
 def _broken(path: Path, why: str, detail: str = "") -> FormatError:

@@ -22,6 +22,7 @@ from striate.formats.onnx.proto import Call, Graph, package
 from striate.network import Network, Node
 from striate.network.graph import declare
 from striate.op import Op
+from striate.ops.gather import Gather
 from striate.ops.opaque import Opaque
 from striate.ops.reshape import Flatten, Permute, Reshape
 from striate.tensor import SPATIAL, TensorSpec
@@ -42,11 +43,13 @@ class Value:
 
     Where no TensorSpec can say its shape (the batch is not first, say), `known` is None, `hidden` the shape, and `name`
     the value before it that can be named: an opaque node behind it stands for all operators in between.
+    `wide` is the shape that ONNX has repeated it to; it stays small for those who repeat it anyhow.
     """
 
     name: str
     known: TensorSpec | None
     hidden: tuple[int, ...] | None = None
+    wide: tuple[int, ...] | None = None
 
     @property
     def spec(self) -> TensorSpec:
@@ -75,16 +78,21 @@ class Site:
         return self.call.attributes.get(name, default)
 
     @property
+    def slim(self) -> list[Value]:
+        """The inputs that are values, in order; those that were repeated still small."""
+        return [given for given in self._given if isinstance(given, Value)]
+
+    @property
     def data(self) -> list[Value]:
         """The inputs that are values, in order."""
-        return [given for given in self._given if isinstance(given, Value)]
+        return [self.full(given) for given in self.slim]
 
     def value(self, at: int = 0) -> Value:
         """An input that has to be a value. Raises Unknown."""
         given = self._given[at] if at < len(self._given) else None
         if not isinstance(given, Value):
             raise Unknown(f"input {at} is a constant")
-        return given
+        return self.full(given)
 
     def has(self, at: int) -> bool:
         return at < len(self.call.inputs) and bool(self.call.inputs[at])
@@ -152,6 +160,31 @@ class Site:
         usual = ("N", "C", *SPATIAL.get(len(x.shape) - 2, ("?",)))
         return x if x.spec.axes == usual else self.reshape(x, x.shape)
 
+    def named(self, x: Value, axes: Sequence[str]) -> Value:
+        """x with its axes called otherwise; not one number moves."""
+        if x.spec.axes == tuple(axes):
+            return x
+        usual = tuple(axes) == ("N", "C", *SPATIAL[len(x.shape) - 2])
+        made = self.emit(Reshape(x.shape[1:], None if usual else "".join(axes[1:])), x)
+        return dataclasses.replace(made, wide=x.wide)
+
+    def features_last(self, x: Value) -> Value:
+        """x with its last axis called the channels, as what mixes or normalises that axis takes it."""
+        space = SPATIAL[len(x.shape) - 2]
+        return x if x.spec.axes[-1] == "C" else self.named(x, ("N", *space, "C"))
+
+    def spread(self, x: Value, whole: Sequence[int]) -> Value:
+        """x with its axes of size 1 repeated to a shape."""
+        for axis, size, wanted in zip(x.spec.axes, x.shape, whole, strict=True):
+            if size != wanted:
+                self.expect(axis != "N" and size == 1 < wanted, "an image repeated to a batch")
+                x = self.emit(Gather((0,) * wanted, axis), x)
+        return x
+
+    def full(self, x: Value) -> Value:
+        """x in its own size."""
+        return x if x.wide is None else self.spread(dataclasses.replace(x, wide=None), x.wide)
+
     def in_order(self, x: Value) -> Value:
         """x with its channels before its space, whatever its axes are called."""
         usual = ("C", *SPATIAL[len(x.shape) - 2])
@@ -196,6 +229,7 @@ class Reader:
         self.batch = next(iter(inputs.values())).shape[0]
         self.why: dict[str, str] = {}
         calls = [call for call in graph.calls if not self._fold(call)]
+        self._makers = {name: call for call in calls for name in call.outputs}
         calls = simplify(
             calls, {n: v for n, v in self.held.items() if isinstance(v, np.ndarray)}, graph.outputs
         )
@@ -274,10 +308,26 @@ class Reader:
                 outputs = [Value(name, None) for name in self._refused.outputs]
         except (Unknown, StriateError) as error:
             self._undo(before)
+            if call.spelled is not None:
+                self._read_as_written(call.spelled)
+                return
             outputs = self._opaque(site, error.what if isinstance(error, StriateError) else str(error))
         for name, value in zip(call.outputs, outputs, strict=False):
             self.held[name] = value
             self.values[name] = value.name
+
+    def _read_as_written(self, call: Call) -> None:
+        """Read an operator by itself that was taken for the last of a function, and those before it that were left."""
+        waiting = [call]
+        while waiting:
+            one = waiting[-1]
+            missing = [name for name in one.inputs if name and name not in self.held]
+            if missing:
+                waiting += [self._makers[name] for name in missing]
+                continue
+            waiting.pop()
+            if not all(name in self.held for name in one.outputs if name) and not self._fold(one):
+                self._read(one)
 
     def _undo(self, before: int) -> None:
         """Forget the nodes placed since, with their names and weights."""
@@ -290,7 +340,7 @@ class Reader:
     def _opaque(self, site: Site, why: str) -> list[Value]:
         """Nodes that stand for an operator by its name and the shapes that ONNX gives its outputs."""
         call = site.call
-        if not site.data:
+        if not site.slim:
             self.held.update(dict.fromkeys(call.outputs))
             return []
         shapes = self._inferred(call)
@@ -302,9 +352,9 @@ class Reader:
             sizes = tuple(n for n in shape or () if isinstance(n, int))
             named = len(sizes) - 2 in SPATIAL and sizes[0] == self.batch
             if shape is not None and not named and name not in self.graph.outputs:
-                made.append(Value(site.data[0].name, None, sizes))
+                made.append(Value(site.slim[0].name, None, sizes))
                 continue
-            values = [*{value.name: value for value in site.data}.values()]
+            values = [*{value.name: value for value in site.slim}.values()]
             kind = call.kind.removeprefix("striate.")
             (value,) = self.place(call, Opaque(kind, sizes[1:] if named else None), values, {})
             self.why[value.name] = why

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -155,6 +156,8 @@ def _maxpool(node: Node, op: Any, d: Declaration) -> Made:
 def _avgpool(node: Node, op: Any, d: Declaration) -> Made:
     padding, uneven = _sides(d)
     kernel, stride = _field(d, "kernel"), _field(d, "stride")
+    if _field(d, "dilation") != 1:
+        raise _refused(node, "torch has no average of numbers that lie apart")
     if uneven and (op.ceil or not op.count_include_pad):
         raise _refused(node, "padded on one side, it can neither round up nor leave the padding out")
     named = (
@@ -243,6 +246,10 @@ def _pad(node: Node, op: Any, d: Declaration) -> Made:
 
 def _upsample(node: Node, op: Any, d: Declaration) -> Made:
     linear = ("linear", "bilinear", "trilinear")[_rank(d) - 1]
+    if op.method == "bicubic":
+        if _rank(d) != 2:
+            raise _refused(node, "torch blends four neighbours of images only")
+        linear = "bicubic"
     size = None if op.scale is not None else _one(d.outputs[0].spatial)
     scale = int(op.scale) if op.scale and op.scale == int(op.scale) else op.scale
     mode = "nearest" if op.method == "nearest" else linear
@@ -251,6 +258,38 @@ def _upsample(node: Node, op: Any, d: Declaration) -> Made:
         Arg("align_corners", True if op.align_corners else None),
     )  # fmt: skip
     return Made("upsample", "nn.Upsample", args)
+
+
+def _rearrange(node: Node, op: Any, d: Declaration) -> Made:
+    known = math.prod(size for size in op.apart if size != -1)
+    apart = ", ".join(str(d.inputs[0].elements // known if size == -1 else size) for size in op.apart)
+    order = ", ".join(str(k + 1) for k in op.order)
+    shape = ", ".join(map(str, d.outputs[0].shape[1:]))
+    text = f"{{0}}.reshape(-1, {apart}).permute(0, {order}).reshape(-1, {shape})"
+    return Made("rearrange", expression=text)
+
+
+def _gather(node: Node, op: Any, d: Declaration) -> Made:
+    at = d.inputs[0].axes.index(op.axis)
+    return Made("gather", expression=f"{{0}}[{', '.join([':'] * at + [str(list(op.entries))])}]")
+
+
+_REDUCTIONS = {"max": "amax", "min": "amin"}
+
+
+def _reduce(node: Node, op: Any, d: Declaration) -> Made:
+    at = tuple(d.inputs[0].axes.index(axis) for axis in op.over)
+    if op.function in ("l1", "l2"):
+        return Made("reduce", expression=f"torch.linalg.vector_norm({{0}}, {op.function[1]}, {at}, True)")
+    name = _REDUCTIONS.get(op.function, op.function)
+    return Made("reduce", expression=f"{{0}}.{name}({at}, keepdim=True)")
+
+
+def _lrn(node: Node, op: Any, d: Declaration) -> Made:
+    if op.odd == "after" and op.size % 2 == 0:
+        raise _refused(node, "torch has the one channel more of an even size before, not after")
+    named = (Arg("alpha", op.alpha, 1e-4), Arg("beta", op.beta, 0.75), Arg("k", op.k, 1.0))
+    return Made("lrn", "nn.LocalResponseNorm", (*_plain(("size", op.size)), *named))
 
 
 def _slice(node: Node, op: Any, d: Declaration) -> Made:
@@ -295,6 +334,18 @@ def _expression(text: str) -> Callable[[Node, Any, Declaration], Made]:
     return lambda node, op, d: Made(op.word, expression=text)
 
 
+def _chain(function: str) -> Callable[[Node, Any, Declaration], Made]:
+    """A function of two, over as many as there are."""
+
+    def make(node: Node, op: Any, d: Declaration) -> Made:
+        text = "{0}"
+        for k in range(1, len(d.inputs)):
+            text = f"torch.{function}({text}, {{{k}}})"
+        return Made(op.word, expression=text)
+
+    return make
+
+
 _WRITERS: dict[str, Callable[[Node, Any, Declaration], Made]] = {
     "conv": _conv, "tconv": _tconv, "fc": _fc, "maxpool": _maxpool, "avgpool": _avgpool,
     "gap": _adaptive("Avg"), "gmp": _adaptive("Max"), "adaptiveavgpool": _adaptive("Avg"),
@@ -308,21 +359,24 @@ _WRITERS: dict[str, Callable[[Node, Any, Declaration], Made]] = {
     "silu": _simple("nn.SiLU"), "sigmoid": _simple("nn.Sigmoid"), "tanh": _simple("nn.Tanh"),
     "hardsigmoid": _simple("nn.Hardsigmoid"), "hardswish": _simple("nn.Hardswish"),
     "softplus": _simple("nn.Softplus"), "softsign": _simple("nn.Softsign"), "mish": _simple("nn.Mish"),
-    "softmax": lambda n, op, d: Made("softmax", "nn.Softmax", (Arg("dim", d.inputs[0].axes.index("C")),)),
-    "logsoftmax": lambda n, op, d: Made("logsoftmax", "nn.LogSoftmax", (Arg("dim", d.inputs[0].axes.index("C")),)),
+    "softmax": lambda n, op, d: Made("softmax", "nn.Softmax", (Arg("dim", d.inputs[0].axes.index(op.axis)),)),
+    "logsoftmax": lambda n, op, d: Made("logsoftmax", "nn.LogSoftmax", (Arg("dim", d.inputs[0].axes.index(op.axis)),)),
     "prelu": lambda n, op, d: Made("prelu", "nn.PReLU", (Arg("num_parameters", d.parameters[0].elements, 1),)),
     "dropout": lambda n, op, d: Made("dropout", "nn.Dropout", _plain(("p", op.rate))),
     "stochasticdepth": lambda n, op, d: Made(
         "stochasticdepth", "StochasticDepth", _plain(("p", op.rate)), helpers=("StochasticDepth",)),
-    "lrn": lambda n, op, d: Made("lrn", "nn.LocalResponseNorm", (
-        *_plain(("size", op.size)), Arg("alpha", op.alpha, 1e-4), Arg("beta", op.beta, 0.75), Arg("k", op.k, 1.0))),
+    "lrn": _lrn, "gather": _gather, "rearrange": _rearrange, "reduce": _reduce,
     "channelshuffle": lambda n, op, d: Made("channelshuffle", "nn.ChannelShuffle", _plain(("groups", op.groups))),
     "pixelshuffle": lambda n, op, d: Made("pixelshuffle", "nn.PixelShuffle", _plain(("factor", op.factor))),
     "pixelunshuffle": lambda n, op, d: Made("pixelunshuffle", "nn.PixelUnshuffle", _plain(("factor", op.factor))),
     "flatten": _simple("nn.Flatten"), "identity": _simple("nn.Identity"),
     "reshape": lambda n, op, d: Made(
         "reshape", expression=f"{{0}}.reshape(-1, {', '.join(map(str, d.outputs[0].shape[1:]))})"),
-    "add": _expression("{plus}"), "mul": _expression("{times}"),
+    "add": _expression("{plus}"), "mul": _expression("{times}"), "div": _expression("{0} / {1}"),
+    "matmul": _expression("torch.matmul({0}, {1})"), "maximum": _chain("maximum"), "minimum": _chain("minimum"),
+    "abs": _expression("{0}.abs()"), "exp": _expression("torch.exp({0})"), "log": _expression("torch.log({0})"),
+    "erf": _expression("torch.erf({0})"),
+    "pow": lambda n, op, d: Made("pow", expression=f"torch.pow({{0}}, {op.exponent!r})"),
     "concat": lambda n, op, d: Made("concat", expression=f"torch.cat(({{all}}), {d.inputs[0].axes.index(op.axis)})"),
 }  # fmt: skip
 
@@ -342,10 +396,10 @@ def written(node: Node, declaration: Declaration, within: bool = False) -> Made:
 
 HELPERS = {
     "ChannelNorm": '''class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of (N, C, H, W)."""
+    """Layer normalisation over the channels of (N, C, ...)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)''',
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)''',
     "Permute": '''class Permute(nn.Module):
     """The axes in another order."""
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.formats.onnx.operators.functions import clipped
 from striate.formats.onnx.operators.register import reads, writes
-from striate.ops.merge import Add, Concat, Multiply
+from striate.ops.activation import Relu
+from striate.ops.functions import Pow
+from striate.ops.merge import Add, Concat, Divide, Maximum, Minimum, Multiply
 from striate.ops.regularise import LayerScale
 from striate.ops.scalar import Affine
 
@@ -21,40 +25,45 @@ Array = NDArray[Any]
 
 @reads("Add", "Sum", "Mul", "Sub", "Div", "Neg")
 def _arithmetic(site: Site) -> Value:
-    kind, data = site.call.kind, site.data
+    kind, data = site.call.kind, site.slim
     if kind == "Neg":
         return site.emit(Affine(-1.0), site.value())
     if len(data) == len(site.call.inputs) == 1:
         return site.value()  # the sum of one
     if len(data) == len(site.call.inputs):
-        site.expect(kind != "Div", "a quotient of two values")
-        data = _same_axes(site, data)
+        data = _together(site, data)
         if kind == "Sub":
             data[1] = site.emit(Affine(-1.0), data[1])
-        if kind != "Mul" and any(v.shape != data[0].shape for v in data):
+        if kind in ("Add", "Sum", "Sub") and any(v.shape != data[0].shape for v in data):
             data.sort(key=lambda v: -v.spec.elements)  # the whole one first: it says the size
-        return site.emit(Multiply() if kind == "Mul" else Add(), *data)
+        return site.emit({"Mul": Multiply(), "Div": Divide()}.get(kind, Add()), *data)
     site.expect(len(site.call.inputs) == 2 and len(data) == 1, "more than one constant")
     at = 1 if site.is_value(site.call.inputs[0]) else 0
     x, number = data[0], np.asarray(site.array(at))
     site.expect(np.issubdtype(number.dtype, np.floating), "whole numbers")
+    if kind == "Div" and at == 0:
+        x = site.emit(Pow(-1.0), site.full(x))
+        kind = "Mul"
     if kind == "Div":
-        site.expect(at == 1, "a constant divided by a value")
         number = (1 / number).astype(number.dtype)
     if kind == "Sub" and at == 1:
         number = -number
     turned = kind == "Sub" and at == 0
     times = kind in ("Mul", "Div")
-    if number.size == 1:
+    if number.size == 1 and number.ndim <= len(x.shape):
+        x = site.full(x)
         value = float(number.ravel()[0])
         value = float(str(np.float32(value))) if kind != "Div" else value
+        if times and value == 1:
+            return x
         return site.emit(Affine(value, 0.0) if times else Affine(-1.0 if turned else 1.0, value), x)
     if "axis" in site.call.attributes:  # before opset 7 a constant stood at an axis, not at the end
         at_axis = site.attribute("axis") % len(x.shape)
         number = number.reshape(number.shape + (1,) * (len(x.shape) - at_axis - number.ndim))
-    shape = _shape_beside(site, x, number)
+    x, number = beside(site, x, number)
     learned = site.learned(at)
     name = site.origin(at)
+    shape = number.shape
     if (
         times
         and name.endswith((".layer_scale", ".gamma"))
@@ -62,36 +71,115 @@ def _arithmetic(site: Site) -> Value:
     ):
         return site.emit(LayerScale(), x, layer_scale=number)
     if times:
-        return site.emit(Affine(weight=shape, learned=learned), x, weight=number.reshape(shape))
-    bias = number.reshape(shape)
-    return site.emit(Affine(-1.0 if turned else 1.0, bias=shape, learned=learned), x, bias=bias)
+        return site.emit(Affine(weight=shape, learned=learned), x, weight=number)
+    return site.emit(Affine(-1.0 if turned else 1.0, bias=shape, learned=learned), x, bias=number)
 
 
-def _same_axes(site: Site, data: list[Value]) -> list[Value]:
+@reads("Max", "Min")
+def _extreme(site: Site) -> Value:
+    """Of values, of a value and a number, or of a value and one number for each channel."""
+    highest, data = site.call.kind == "Max", site.slim
+    if len(data) == len(site.call.inputs):
+        if len(data) == 1:
+            return site.value()
+        return site.emit(Maximum() if highest else Minimum(), *_together(site, data))
+    site.expect(len(data) == 1 and len(site.call.inputs) == 2, "more than one constant")
+    at = 1 - site.call.inputs.index(next(n for n in site.call.inputs if site.is_value(n)))
+    bound = site.array(at)
+    if bound.size == 1:
+        number = site.scalar(at)
+        return site.emit(clipped(number, None) if highest else clipped(None, number), site.value(1 - at))
+    # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(-x, -t).
+    x, bound = beside(site, site.value(1 - at), bound if highest else -bound)
+    over = site.emit(Affine(1.0 if highest else -1.0, bias=bound.shape, learned=False), x, bias=-bound)
+    sign, learned = (1.0, site.learned(at)) if highest else (-1.0, False)
+    kept = site.emit(Relu(), over)
+    return site.emit(Affine(sign, bias=bound.shape, learned=learned), kept, bias=sign * bound)
+
+
+@reads("Where")
+def _where(site: Site) -> Value:
+    """Where places say which of two is meant; those places have to be known."""
+    mask = site.array(0).astype(np.float32)
+    total: Value | None = None
+    for at, share in ((1, mask), (2, 1 - mask)):
+        if site.is_value(site.call.inputs[at]):
+            x, kept = beside(site, site.value(at), share)
+            part = site.emit(Affine(weight=kept.shape, learned=False), x, weight=kept)
+            total = part if total is None else site.emit(Add(), *_together(site, [total, part]))
+    site.expect(total is not None, "no value")
+    assert total is not None
+    for at, share in ((1, mask), (2, 1 - mask)):
+        if not site.is_value(site.call.inputs[at]):
+            other = np.where(share > 0, site.array(at), 0).astype(np.float32)
+            if other.any():
+                x, shift = beside(site, total, other)
+                total = site.emit(Affine(bias=shift.shape, learned=False), x, bias=shift)
+    return total
+
+
+@reads("Pow")
+def _pow(site: Site) -> Value:
+    exponent = site.scalar(1)
+    return site.value() if exponent == 1 else site.emit(Pow(exponent), site.value())
+
+
+@reads("Sqrt", "Reciprocal")
+def _power(site: Site) -> Value:
+    return site.emit(Pow(0.5 if site.call.kind == "Sqrt" else -1.0), site.value())
+
+
+def _together(site: Site, data: list[Value]) -> list[Value]:
+    """Values whose axes have the same names, and which give the size that ONNX would give."""
+    data = same_axes(site, data)
+    whole = np.broadcast_shapes(*(v.wide or v.shape for v in data))
+    if whole != np.broadcast_shapes(*(v.shape for v in data)):
+        data[0] = site.spread(data[0], whole)
+    return [dataclasses.replace(v, wide=None) for v in data]
+
+
+def same_axes(site: Site, data: list[Value]) -> list[Value]:
     """Values whose axes have the same names, where only their names differ."""
     site.expect(len({len(v.shape) for v in data}) == 1, "values of different rank")
     if len({v.spec.axes for v in data}) > 1:
-        data = [site.standard(v) for v in data]
+        whole = max(data, key=lambda v: v.spec.elements)
+        data = [site.named(v, whole.spec.axes) for v in data]
     return data
 
 
-def _shape_beside(site: Site, x: Value, number: Array) -> tuple[int, ...]:
-    """A constant's shape beside one image of x. Raises Unknown where it would make x larger."""
+def beside(site: Site, x: Value, number: Array) -> tuple[Value, Array]:
+    """A value and a constant of as many axes, without the batch; the value repeated where the constant is larger."""
     site.expect(number.ndim <= len(x.shape), "a constant of more axes")
-    wide = (1,) * (len(x.shape) - number.ndim) + number.shape
-    site.expect(wide[0] == 1, "a constant for every image")
-    site.expect(
-        all(s in (1, n) for s, n in zip(wide, x.shape, strict=True)), "a constant larger than the value"
-    )
-    return tuple(wide[1:])
+    wide = number.reshape((1,) * (len(x.shape) - number.ndim) + number.shape)
+    site.expect(wide.shape[0] == 1, "a constant for every image")
+    whole = np.broadcast_shapes(wide.shape, x.wide or x.shape)
+    if whole != np.broadcast_shapes(wide.shape, x.shape) or any(n < m for n, m in zip(x.shape, wide.shape)):
+        x = site.spread(x, whole)
+    return dataclasses.replace(x, wide=None), wide[0]
 
 
-@writes("add", "mul")
+@writes("add", "mul", "maximum", "minimum")
 def _write_merge(pen: Pen, op: Any) -> None:
     total, *others = pen.sources
     for other in others[:-1]:
         total = pen.call(op.onnx, total, other)
     pen.last(op.onnx, total, others[-1])
+
+
+@writes("div", "matmul")
+def _write_two(pen: Pen, op: Any) -> None:
+    pen.last(op.onnx, *pen.sources)
+
+
+@writes("pow")
+def _write_pow(pen: Pen, op: Any) -> None:
+    match op.exponent:
+        case 0.5:
+            pen.last("Sqrt", pen.x)
+        case -1:
+            pen.last("Reciprocal", pen.x)
+        case _:
+            pen.last("Pow", pen.x, pen.number(op.exponent))
 
 
 @writes("layerscale")
@@ -125,7 +213,7 @@ def _concat(site: Site) -> Value:
     site.expect(len(data) == len(site.call.inputs), "constants beside values")
     if len(data) == 1:
         return data[0]
-    data = _same_axes(site, data)
+    data = same_axes(site, data)
     axis = data[0].spec.axes[site.attribute("axis") % len(data[0].shape)]
     site.expect(axis != "N", "images joined to a batch")
     return site.emit(Concat(axis), *data)

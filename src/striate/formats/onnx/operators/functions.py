@@ -10,7 +10,9 @@ import numpy as np
 from striate.formats.onnx.operators.register import READERS, WRITERS, Reader, Writer, reads, writes
 from striate.op import Op
 from striate.ops import activation as ops
+from striate.ops import functions
 from striate.ops.linear import Linear
+from striate.ops.merge import Add, MatMul
 from striate.ops.regularise import Dropout
 from striate.ops.reshape import Identity
 from striate.ops.scalar import Affine, Clip
@@ -30,6 +32,10 @@ ROWS: tuple[tuple[type[Op], Mapping[str, tuple[str, float]]], ...] = (
     (ops.Softsign, {}),
     (ops.Mish, {}),
     (Identity, {}),
+    (functions.Abs, {}),
+    (functions.Exp, {}),
+    (functions.Log, {}),
+    (functions.Erf, {}),
 )
 """Op, and its ONNX attributes: the field each fills and what it is when absent. The operator's name is the op's own."""
 
@@ -136,24 +142,14 @@ def _clip(site: Site) -> Value:
         high = None
     if site.opset < 11 and low is not None and low < -3e38:
         low = None
-    return site.emit(_clipped(low, high), site.value())
+    return site.emit(clipped(low, high), site.value())
 
 
-def _clipped(low: float | None, high: float | None) -> Op:
+def clipped(low: float | None, high: float | None) -> Op:
+    """The op that keeps numbers between two bounds."""
     if low == 0 and high in (None, 6):
         return ops.Relu() if high is None else ops.Relu6()
     return Clip(low, high)
-
-
-@reads("Max", "Min")
-def _bound(site: Site) -> Value:
-    """Of a value and a number; of two values there is no op here."""
-    site.expect(len(site.data) == 1 and len(site.call.inputs) == 2, "more than one value")
-    at = 1 - site.call.inputs.index(next(n for n in site.call.inputs if site.is_value(n)))
-    bound = site.scalar(at)
-    return site.emit(
-        _clipped(bound, None) if site.call.kind == "Max" else _clipped(None, bound), site.data[0]
-    )
 
 
 @writes("relu6")
@@ -193,21 +189,17 @@ def _write_prelu(pen: Pen, op: Any) -> None:
 def _softmax(site: Site) -> Value:
     x = site.value()
     axis = site.attribute("axis", 1 if site.opset < 13 else -1) % len(x.shape)
-    made = {"Softmax": ops.Softmax, "LogSoftmax": ops.LogSoftmax}[site.call.kind]()
-    behind = int(np.prod(x.shape[axis + 1 :]))
-    site.expect(axis > 0 and (site.opset >= 13 or behind == 1), "several axes at once")
-    if x.spec.axes[axis] == "C":
-        return site.emit(made, x)
-    # Along another axis: that one is moved to where the channels stand.
-    order = [0, axis, *(k for k in range(1, len(x.shape)) if k != axis)]
-    moved = site.standard(site.transpose(site.standard(x), order))
-    back = site.transpose(site.emit(made, moved), [order.index(k) for k in range(len(order))])
-    return site.standard(back)
+    made = {"Softmax": ops.Softmax, "LogSoftmax": ops.LogSoftmax}[site.call.kind]
+    site.expect(axis > 0, "shares of the whole batch")
+    if site.opset < 13 and np.prod(x.shape[axis + 1 :]) > 1:  # over all axes from that one on, then
+        flat = site.reshape(x, (*x.shape[:axis], int(np.prod(x.shape[axis:]))))
+        return site.reshape(site.emit(made(flat.spec.axes[-1]), flat), x.shape)
+    return site.emit(made(x.spec.axes[axis]), x)
 
 
 @writes("softmax", "logsoftmax")
 def _write_softmax(pen: Pen, op: Any) -> None:
-    pen.last(op.onnx, pen.x, axis=pen.inputs[0].axes.index("C"))
+    pen.last(op.onnx, pen.x, axis=pen.inputs[0].axes.index(op.axis))
 
 
 @reads("Dropout")
@@ -231,14 +223,21 @@ def _write_stochastic_depth(pen: Pen, _op: Any) -> None:
 
 @reads("Gemm", "MatMul", "striate.Linear")
 def _linear(site: Site) -> Value:
+    if site.call.kind == "MatMul" and len(site.slim) == 2:
+        return _product(site)
+    if site.call.kind == "MatMul" and not site.is_value(site.call.inputs[0]):
+        return _from_the_left(site)
     x, weight, bias = site.value(), site.array(1), None
-    transposed = False
+    transposed, added = False, None
     if site.call.kind == "Gemm":
         site.expect(not site.attribute("transA", 0) and len(x.shape) == 2, "a transposed input")
         transposed = bool(site.attribute("transB", 0))
         weight = weight * np.float32(site.attribute("alpha", 1.0))
-        bias = site.optional(2)
-        bias = None if bias is None else bias * np.float32(site.attribute("beta", 1.0))
+        if site.has(2) and site.is_value(site.call.inputs[2]):
+            added = site.value(2)
+        else:
+            bias = site.optional(2)
+            bias = None if bias is None else bias * np.float32(site.attribute("beta", 1.0))
     elif site.call.kind == "striate.Linear":
         bias = site.array(2)
     site.expect(weight.ndim == 2, "a product of more than two axes")
@@ -250,7 +249,29 @@ def _linear(site: Site) -> Value:
         bias = np.broadcast_to(bias.ravel(), (len(weight),))
     weights = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
     op = Linear(len(weight), bias is not None, weight.shape[1])
-    return site.emit(op, x, **weights)
+    y = site.emit(op, site.features_last(x), **weights)
+    if added is None:
+        return y
+    scale = site.attribute("beta", 1.0)
+    return site.emit(Add(), y, added if scale == 1 else site.emit(Affine(scale), added))
+
+
+def _product(site: Site) -> Value:
+    """Of two values, image by image."""
+    a, b = site.value(0), site.value(1)
+    site.expect(len(a.shape) == len(b.shape) > 2, "a product of more than two axes")
+    return site.emit(MatMul(), a, b)
+
+
+def _from_the_left(site: Site) -> Value:
+    """A constant times a value mixes the axis before the last: y = (xᵀ wᵀ)ᵀ."""
+    x, weight = site.value(1), site.array(0)
+    site.expect(weight.ndim == 2 and len(x.shape) > 2, "a product of more than two axes")
+    order = [*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2]
+    turned = site.features_last(site.transpose(x, order))
+    return site.transpose(
+        site.emit(Linear(len(weight), False, weight.shape[1]), turned, weight=weight), order
+    )
 
 
 @writes("fc")

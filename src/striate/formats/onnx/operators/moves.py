@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,11 @@ import numpy as np
 from striate.diagnostics import OpError
 from striate.formats.onnx.fold import target
 from striate.formats.onnx.operators.register import reads, writes
+from striate.formats.tidy import LOWEST
+from striate.ops.gather import Gather
+from striate.ops.rearrange import Rearrange
 from striate.ops.reshape import ChannelShuffle, Pad, PixelShuffle, PixelUnshuffle, Slice, Split
+from striate.tensor import SPATIAL
 
 if TYPE_CHECKING:
     from striate.formats.onnx.reading import Site, Value
@@ -56,7 +61,19 @@ def _squeeze(site: Site) -> Value:
 def _expand(site: Site) -> Value:
     x = site.value()
     wide = np.broadcast_shapes(x.shape, tuple(site.array(1).ravel().tolist()))
-    site.expect(wide == x.shape, "a value repeated")
+    if wide == x.shape:
+        return x
+    site.expect(len(wide) == len(x.shape) and wide[0] == x.shape[0], "a value repeated along new axes")
+    return dataclasses.replace(x, wide=wide)
+
+
+@reads("Tile")
+def _tile(site: Site) -> Value:
+    x, times = site.value(), [int(n) for n in site.array(1).ravel()]
+    site.expect(len(times) == len(x.shape) and times[0] == 1 and min(times) > 0, "images repeated to a batch")
+    for axis, size, count in zip(x.spec.axes, x.shape, times):
+        if count > 1:
+            x = site.emit(Gather(tuple(range(size)) * count, axis), x)
     return x
 
 
@@ -112,8 +129,11 @@ def _move(site: Site) -> Value:
                 and together == fold
             ):
                 return site.emit(PixelUnshuffle(factor), x)
-    parts = site.transpose(site.reshape(x, apart), order)
-    return site.reshape(parts, together, wish)
+    if len(apart) - 2 in SPATIAL:
+        parts = site.transpose(site.reshape(x, apart), order)
+        return site.reshape(parts, together, wish)
+    site.expect(apart[0] == together[0] == x.shape[0] and order[0] == 0, "the batch does not stay first")
+    return site.emit(Rearrange(apart[1:], tuple(k - 1 for k in order[1:]), together[1:]), x)
 
 
 @reads("striate.Strided")
@@ -155,8 +175,11 @@ def _slice(site: Site) -> Value:
 
 def _cut(site: Site, x: Value, axis: int, start: int, end: int | None, step: int) -> Value:
     size = x.shape[axis]
-    site.expect(step > 0, "a negative step")
     first, last, _ = slice(start, end, step).indices(size)
+    if step < 0:
+        site.expect(axis > 0, "a batch that is cut")
+        end = None if end is not None and end < -size else end
+        return site.emit(Gather(tuple(range(size)[start:end:step]), x.spec.axes[axis]), x)
     if (first, last, step) == (0, size, 1):
         return x
     site.expect(axis > 0, "a batch that is cut")
@@ -171,12 +194,12 @@ def _gather(site: Site) -> Value:
     axis = site.attribute("axis", 0) % len(x.shape)
     entries = [int(n) % x.shape[axis] for n in where.ravel()]
     step = entries[1] - entries[0] if len(entries) > 1 else 1
-    site.expect(
-        where.ndim < 2 and entries == [entries[0] + k * step for k in range(len(entries))],
-        "scattered entries",
-    )
-    y = _cut(site, x, axis, entries[0], entries[-1] + 1, step)
-    return y if where.ndim else site.reshape(y, x.shape[:axis] + x.shape[axis + 1 :])
+    if entries and step > 0 and entries == [entries[0] + k * step for k in range(len(entries))]:
+        y = _cut(site, x, axis, entries[0], entries[-1] + 1, step)
+    else:
+        site.expect(axis > 0, "a batch that is cut")
+        y = site.emit(Gather(tuple(entries), x.spec.axes[axis]), x)
+    return y if where.ndim == 1 else site.reshape(y, x.shape[:axis] + where.shape + x.shape[axis + 1 :])
 
 
 @reads("Split")
@@ -218,7 +241,7 @@ def _pad(site: Site) -> Value:
     if not any(map(any, pairs)):
         return x
     site.expect(mode == "constant" or pairs[1] == (0, 0), "channels padded by other channels")
-    site.expect(abs(value) < 3e38, "an infinite border")
+    value = min(max(value, LOWEST), -LOWEST)
     site.expect(rank > 2, "a padded row")
     op = Pad(tuple(pairs[2:]), MODES[mode], value if mode == "constant" else 0.0, pairs[1])
     return site.emit(op, x)
@@ -257,6 +280,21 @@ def _write_pad(pen: Pen, op: Any) -> None:
             fix="mode reflect",
         )
     pen.last("Pad", pen.x, pen.integers(*pen.pads(sides)), *([last] if last else []), mode=WRITTEN[op.mode])
+
+
+@writes("gather")
+def _write_gather(pen: Pen, op: Any) -> None:
+    pen.last("Gather", pen.x, pen.integers(*op.entries), axis=pen.inputs[0].axes.index(op.axis))
+
+
+@writes("rearrange")
+def _write_rearrange(pen: Pen, op: Any) -> None:
+    known = int(np.prod([size for size in op.apart if size != -1]))
+    apart = [pen.inputs[0].elements // known if size == -1 else size for size in op.apart]
+    # -1 stands for the batch, which is open.
+    parts = pen.call("Reshape", pen.x, pen.integers(-1, *apart))
+    turned = pen.call("Transpose", parts, perm=[0, *(k + 1 for k in op.order)])
+    pen.last("Reshape", turned, pen.integers(-1, *pen.outputs[0].shape[1:]))
 
 
 @writes("slice")

@@ -128,10 +128,18 @@ def _spelled_ln(site: Site) -> Value:
 
 
 def _normalised(site: Site, x: Value, over: list[int], eps: float, weights: dict[str, Any]) -> Value:
-    whole = over == list(range(1, len(x.shape)))
-    site.expect(whole or [x.spec.axes[k] for k in over] == ["C"], "other axes than the channels or all")
-    axes = "channels" if [x.spec.axes[k] for k in over] == ["C"] else "all"
-    return site.emit(LayerNorm(axes, eps, bool(weights)), x, **weights)
+    rank, shape = len(x.shape), x.shape
+    if [x.spec.axes[k] for k in over] == ["C"]:
+        return site.emit(LayerNorm("channels", eps, bool(weights)), x, **weights)
+    if over == list(range(1, rank)):
+        return site.emit(LayerNorm("all", eps, bool(weights)), x, **weights)
+    site.expect(
+        over == list(range(over[0], rank)) and over[0] > 0, "other axes than the channels or the last ones"
+    )
+    # Over the last axes: these are called the channels, as one.
+    joined = x if len(over) == 1 else site.reshape(x, (*shape[: over[0]], int(np.prod(shape[over[0] :]))))
+    y = site.emit(LayerNorm("channels", eps, bool(weights)), site.features_last(joined), **weights)
+    return y if len(over) == 1 else site.reshape(y, shape)
 
 
 @writes("ln")
@@ -150,8 +158,8 @@ def _write_ln(pen: Pen, op: Any) -> None:
 @reads("LRN")
 def _lrn(site: Site) -> Value:
     size = site.attribute("size")
-    site.expect(size % 2 == 1, "an even number of channels, which ONNX centres the other way")
     named = {
+        "odd": "before" if size % 2 else "after",
         "alpha": site.attribute("alpha", 1e-4),
         "beta": site.attribute("beta", 0.75),
         "k": site.attribute("bias", 1.0),
@@ -161,11 +169,16 @@ def _lrn(site: Site) -> Value:
 
 @writes("lrn")
 def _write_lrn(pen: Pen, op: Any) -> None:
-    if op.size % 2 == 0:
-        raise OpError(
-            f"lrn over {op.size} channels cannot be written",
-            why="ONNX centres an even number of channels the other way",
-            fix=f"lrn {op.size + 1}",
-        )
     with pen.channels_second() as x:
-        pen.result("LRN", x, size=op.size, alpha=op.alpha, beta=op.beta, bias=op.k)
+        if op.size % 2:
+            pen.result("LRN", x, size=op.size, alpha=op.alpha, beta=op.beta, bias=op.k)
+            return
+        # onnxruntime refuses an even size: the mean of squares is a pool along the channels.
+        sides = op.size // 2, (op.size - 1) // 2
+        before, after = sides if op.odd == "before" else sides[::-1]
+        shape = pen.call("Shape", x)
+        rows = pen.call("Reshape", pen.call("Mul", x, x), pen.integers(0, 1, pen.inputs[0].channels, -1))
+        window = {"kernel_shape": [op.size, 1], "strides": [1, 1], "pads": [before, 0, after, 0]}
+        mean = pen.call("Reshape", pen.call("AveragePool", rows, count_include_pad=1, **window), shape)
+        total = pen.call("Add", pen.call("Mul", mean, pen.number(op.alpha)), pen.number(op.k))
+        pen.result("Div", x, pen.call("Pow", total, pen.number(op.beta)))

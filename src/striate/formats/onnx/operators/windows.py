@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from striate.diagnostics import OpError
 from striate.formats.onnx.operators.register import reads, writes
 from striate.op import Op
 from striate.ops import pool
 from striate.ops.conv import Conv, ConvTranspose
+from striate.ops.functions import Pow
+from striate.ops.reduce import Reduce
 from striate.ops.reshape import Pad, Permute
 from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
     from striate.formats.onnx.reading import Site, Value
     from striate.formats.onnx.writing import Pen
+
+Array = NDArray[Any]
 
 AUTOMATIC = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": 0}
 Pairs = tuple[tuple[int, int], ...]
@@ -122,16 +126,30 @@ def _tconv(site: Site) -> Value:
 def _write_tconv(pen: Pen, op: Any) -> None:
     rank = len(pen.inputs[0].spatial)
     more = [pen.weight("bias")] if op.bias else []
-    extra = op.per_axis("output_padding", rank)
-    if any(e >= s for e, s in zip(extra, op.per_axis("stride", rank))):
-        raise OpError(
-            f"output padding {max(extra)} cannot be written",
-            why="runtimes of ONNX take less output padding than the stride",
-            fix=f"output padding {min(op.per_axis('stride', rank)) - 1}",
-        )
+    extra, stride = op.per_axis("output_padding", rank), op.per_axis("stride", rank)
     named = _window(pen, pen.sides(), dilated=True)
-    named["output_padding"] = list(extra)
-    pen.last("ConvTranspose", pen.x, pen.weight("weight"), *more, group=op.groups, **named)
+    if all(e < s for e, s in zip(extra, stride)):
+        pen.last(
+            "ConvTranspose",
+            pen.x,
+            pen.weight("weight"),
+            *more,
+            group=op.groups,
+            **named,
+            output_padding=[*extra],
+        )
+        return
+    # Runtimes take less output padding than the stride: less is cropped, then zeros are added, and the bias last.
+    after = named["pads"][rank:]
+    named["pads"][rank:] = [max(a - e, 0) for a, e in zip(after, extra)]
+    y = pen.call("ConvTranspose", pen.x, pen.weight("weight"), group=op.groups, **named)
+    pairs = [(0, 0), *((0, max(e - a, 0)) for a, e in zip(after, extra))]
+    wide = ("Pad", y, pen.integers(*pen.pads(pairs)), pen.number(0))
+    if op.bias:
+        shape = pen.integers(1, -1, *(1,) * rank)
+        pen.last("Add", pen.call(*wide), pen.call("Reshape", pen.weight("bias"), shape))
+    else:
+        pen.last(*wide)
 
 
 @reads("MaxPool", "AveragePool", "LpPool")
@@ -152,13 +170,12 @@ def _pool(site: Site) -> Value:
         x, padding = site.emit(Pad(padding, "zeros", lowest), x), 0
     if site.call.kind == "MaxPool":
         return site.emit(pool.MaxPool(kernel, stride, padding, dilation, ceil), x)
-    site.expect(set(dilation) == {1}, f"a dilated {site.call.kind}")
     if site.call.kind == "LpPool":
-        return site.emit(pool.LpPool(kernel, site.attribute("p", 2), stride, padding, ceil), x)
+        return site.emit(pool.LpPool(kernel, site.attribute("p", 2), stride, padding, ceil, dilation), x)
     counted = bool(site.attribute("count_include_pad", 0))
     if padding == 0 or (isinstance(padding, tuple) and not any(map(any, padding))):
         counted = True  # nothing is padded: the usual word for it
-    return site.emit(pool.AvgPool(kernel, stride, padding, ceil, counted), x)
+    return site.emit(pool.AvgPool(kernel, stride, padding, ceil, counted, dilation), x)
 
 
 def _hangs(pen: Pen) -> list[int]:
@@ -184,8 +201,33 @@ def _write_max(pen: Pen, op: Any) -> None:
     pen.last("MaxPool", pen.x, ceil_mode=ceil, **_window(pen, pads, dilated=True))
 
 
+def _window_sums(pen: Pen, x: str) -> str:
+    """The sum of every window, dilated as opset 17's pools cannot be, as a depthwise convolution with ones."""
+    channels, pads = pen.inputs[0].channels, _reached(pen)
+    ones = pen.constant(np.ones((channels, 1, *(w.kernel for w in pen.windows)), np.float32))
+    return pen.call("Conv", x, ones, group=channels, **_window(pen, pads, dilated=True))
+
+
+def _reached(pen: Pen) -> list[int]:
+    """Padding as far as the last windows reach."""
+    return [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, _hangs(pen)))]
+
+
+def _counts(pen: Pen, padded: bool) -> Array:
+    """How many numbers each window of an average counts: (1, 1, positions…)."""
+    total = np.ones(1)
+    for w in pen.sliding:
+        first, last = (-w.before, w.input + w.after) if padded else (0, w.input)
+        taps = np.arange(w.output)[:, None] * w.stride - w.before + np.arange(w.kernel) * w.dilation
+        total = np.multiply.outer(total, ((taps >= first) & (taps < last)).sum(1))
+    return total[None].astype(np.float32)
+
+
 @writes("avgpool")
 def _write_avg(pen: Pen, op: Any) -> None:
+    if any(w.dilation > 1 for w in pen.sliding):
+        pen.last("Div", _window_sums(pen, pen.x), pen.constant(_counts(pen, op.count_include_pad)))
+        return
     pads, ceil = _round(pen, op.ceil)
     x, counted = pen.x, int(op.count_include_pad and any(pads))
     if counted and op.ceil and (ceil or pads != pen.sides()):
@@ -197,8 +239,11 @@ def _write_avg(pen: Pen, op: Any) -> None:
 
 @writes("lppool")
 def _write_lp(pen: Pen, op: Any) -> None:
-    pads = [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, _hangs(pen)))]
-    pen.last("LpPool", pen.x, p=op.p, **_window(pen, pads, dilated=False))
+    if any(w.dilation > 1 for w in pen.sliding):
+        powers = pen.call("Pow", pen.call("Abs", pen.x), pen.number(op.p))
+        pen.last("Pow", _window_sums(pen, powers), pen.number(1 / op.p))
+        return
+    pen.last("LpPool", pen.x, p=op.p, **_window(pen, _reached(pen), dilated=False))
 
 
 @reads("GlobalAveragePool", "GlobalMaxPool")
@@ -207,24 +252,43 @@ def _global(site: Site) -> Value:
     return site.emit(made, site.standard(site.value()))
 
 
-@reads("ReduceMean", "ReduceMax")
+REDUCTIONS = {
+    "ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "max", "ReduceMin": "min", "ReduceL1": "l1",
+    "ReduceL2": "l2", "ReduceSumSquare": "sum",
+}  # fmt: skip
+
+
+@reads(*REDUCTIONS)
 def _reduce(site: Site) -> Value:
-    """Over all positions, as global pools; the batch and the channels stay."""
-    x = site.value()
+    """Over all positions a mean or maximum is a global pool; the batch stays."""
+    x, kind = site.value(), site.call.kind
     axes = site.integers("axes", 1)
-    site.expect(axes is not None, "a reduction over the batch")
-    over = {x.spec.axes[axis % len(x.shape)] for axis in axes or ()}
-    site.expect(bool(over) and over == set(x.spec.spatial_axes), f"a reduction over {' '.join(sorted(over))}")
-    keep = site.attribute("keepdims", 1)
-    axes_before = x.spec.axes
-    usual = site.in_order(x)
-    made: Op = pool.GlobalAvgPool() if site.call.kind == "ReduceMean" else pool.GlobalMaxPool()
-    y = site.emit(made, usual)
-    if not keep:
-        return site.reshape(y, y.shape[:2])
-    if axes_before != y.spec.axes:
-        y = site.emit(Permute("".join(axes_before[1:])), y)
-    return y
+    if not axes and site.attribute("noop_with_empty_axes", 0):
+        return x
+    over = {x.spec.axes[axis % len(x.shape)]: None for axis in sorted(axes or range(len(x.shape)))}
+    site.expect("N" not in over, "a reduction over the batch")
+    keep, axes_before = site.attribute("keepdims", 1), x.spec.axes
+    left = tuple(n for axis, n in zip(axes_before, x.shape) if axis not in over)
+    if kind in ("ReduceMean", "ReduceMax") and over.keys() == set(x.spec.spatial_axes):
+        made: Op = pool.GlobalAvgPool() if kind == "ReduceMean" else pool.GlobalMaxPool()
+        y = site.emit(made, site.in_order(x))
+        if keep and axes_before != y.spec.axes:
+            y = site.emit(Permute("".join(axes_before[1:])), y)
+    else:
+        if kind == "ReduceSumSquare":
+            x = site.emit(Pow(2.0), x)
+        y = site.emit(Reduce(REDUCTIONS[kind], "".join(axis for axis in x.spec.axes if axis in over)), x)
+    return y if keep else site.reshape(y, left if len(left) > 1 else (*left, 1))
+
+
+@writes("reduce")
+def _write_reduce(pen: Pen, op: Any) -> None:
+    kind = next(kind for kind, function in REDUCTIONS.items() if function == op.function)
+    axes = [pen.inputs[0].axes.index(axis) for axis in op.over]
+    if kind == "ReduceSum":  # its axes became an input before those of the others
+        pen.last(kind, pen.x, pen.integers(*axes), keepdims=1)
+    else:
+        pen.last(kind, pen.x, axes=axes, keepdims=1)
 
 
 @writes("gap", "gmp")
@@ -335,10 +399,11 @@ def _method(
             f"nearest by {place}, {rounding}",
         )
         return "nearest", False
-    site.expect(mode in ("linear", "bilinear"), f"{mode} resampling")
+    site.expect(mode in ("linear", "bilinear", "cubic"), f"{mode} resampling")
+    site.expect(mode != "cubic" or site.attribute("cubic_coeff_a", -0.75) == -0.75, "another cubic kernel")
     halves = place == "half_pixel" or (place == "pytorch_half_pixel" and min(target) > 1)
-    site.expect(halves or place == "align_corners", f"linear by {place}")
-    return "bilinear", place == "align_corners"
+    site.expect(halves or place == "align_corners", f"{mode.removeprefix('bi')} by {place}")
+    return "bicubic" if mode == "cubic" else "bilinear", place == "align_corners"
 
 
 @writes("upsample")
@@ -347,7 +412,7 @@ def _write_upsample(pen: Pen, op: Any) -> None:
         named = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     else:
         named = {
-            "mode": "linear",
+            "mode": "cubic" if op.method == "bicubic" else "linear",
             "coordinate_transformation_mode": "align_corners" if op.align_corners else "half_pixel",
         }
     if op.scale is not None:

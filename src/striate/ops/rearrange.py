@@ -1,0 +1,100 @@
+"""Axes taken apart, put in another order and joined again, in one step."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from striate.diagnostics import OpError, ShapeError
+from striate.op import Declaration, Op, integers
+from striate.statement import Affine, Domain, Load, Statement
+from striate.tensor import SPATIAL, TensorSpec
+
+__all__ = ["Rearrange"]
+
+_MOST = 12
+"""Axes that a value is taken apart into."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Rearrange(Op):
+    """The same numbers read under the shape `apart`, its axes put in another order, and joined to `shape`.
+
+    Space folded into channels, windows cut out of a map: what needs more axes in between than a value has.
+    Input: (N, …). Output: (N, *shape). In `apart` and `shape` one size may be -1; none of the fields names the batch.
+    Source: PyTorch's view, permute, reshape; ONNX Reshape with Transpose in between.
+    """
+
+    word: ClassVar[str] = "rearrange"
+    positional: ClassVar[tuple[str, ...]] = ("apart", "order", "shape")
+    onnx: ClassVar[str] = "Reshape"
+    torch: ClassVar[str] = "torch.permute"
+
+    apart: tuple[int, ...] = integers(doc="sizes that the input is taken apart into", least=-1)
+    order: tuple[int, ...] = integers(doc="which of them come first, counted from 0", least=0)
+    shape: tuple[int, ...] = integers(doc="output shape without the batch", least=-1)
+
+    def declare(self, *inputs: TensorSpec) -> Declaration:
+        (x,) = inputs
+        if sorted(self.order) != list(range(len(self.apart))) or len(self.apart) > _MOST:
+            raise OpError(
+                f"order {','.join(map(str, self.order[:_MOST]))} does not name the axes of {len(self.apart)} parts",
+                why=f"every part is named once, counted from 0; there are at most {_MOST}",
+                fix=f"order {','.join(map(str, range(min(len(self.apart), _MOST))))}",
+            )
+        if len(self.shape) - 1 not in SPATIAL:
+            raise OpError(
+                f"a value has no {len(self.shape)} axes beside the batch",
+                why="it has one to four",
+                fix="join axes",
+            )
+        apart, shape = _filled(x, self.apart), _filled(x, self.shape)
+        y = TensorSpec((x.shape[0], *shape), ("N", "C", *SPATIAL[len(shape) - 1]), x.dtype)
+        names = {f"a{k}": size for k, size in enumerate(apart)}
+        turned = {f"a{k}": apart[k] for k in self.order}
+        image = Affine((("n", 1),))
+        statement = Statement(
+            "y0",
+            (image, *_addresses(turned, shape)),
+            Load("x0", (image, *_addresses(names, x.shape[1:]))),
+            Domain({"n": x.shape[0], **names}),
+        )
+        return Declaration(self, inputs, (y,), (), (statement,))
+
+
+def _filled(x: TensorSpec, wish: Sequence[int]) -> tuple[int, ...]:
+    """The sizes with what is left for -1. Raises ShapeError where the numbers do not fit."""
+    known = math.prod(size for size in wish if size != -1)
+    sizes = tuple(x.elements // known if size == -1 and known else size for size in wish)
+    if wish.count(-1) > 1 or math.prod(sizes) != x.elements:
+        raise ShapeError(
+            f"{x} cannot be taken for {'x'.join(map(str, wish))}",
+            code="G004",
+            why=f"it has {x.elements} numbers, the sizes {known}" + (" times -1" if -1 in wish else ""),
+            fix="give sizes with the same product, or -1 for one of them",
+        )
+    return sizes
+
+
+def _addresses(names: Mapping[str, int], shape: Sequence[int]) -> list[Affine]:
+    """Index of every axis of a shape in loop variables that run, row-major, through the same numbers."""
+    terms, stride = [], math.prod(names.values())
+    for name, size in names.items():
+        stride //= size
+        terms.append((name, stride))
+    found, below = [], math.prod(shape)
+    for at, size in enumerate(shape):
+        above, below = below, below // size
+        # Variables that step within this axis alone are its index; else it is cut out of the whole address.
+        own = [
+            (name, step)
+            for name, step in terms
+            if below <= step and step * names[name] <= above and names[name] > 1
+        ]
+        if math.prod(names[name] for name, _ in own) == size:
+            found.append(Affine(tuple((name, step // below) for name, step in own)))
+        else:
+            found.append(Affine(tuple(terms), 0, below, size if at else 0))
+    return found

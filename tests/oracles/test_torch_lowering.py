@@ -1,0 +1,48 @@
+"""Every op as torch computes it once lowered, against the interpreter, in float64."""
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+
+from op_cases import RUNNABLE, cases
+from striate.diagnostics import OpError
+
+pytestmark = pytest.mark.torch
+
+REFUSED = {
+    "conv": "symmetric", "pad": "symmetric", "upsample": "two axes", "fc": "last axis",
+}  # fmt: skip
+"""What torch has no counterpart of, by a word of the message."""
+
+
+@pytest.mark.parametrize("word", RUNNABLE)
+def test_an_op_is_lowered(word):
+    import torch
+
+    from striate.engine.reference import run
+    from striate.engine.torch.lowering import _LOWERINGS
+
+    @settings(max_examples=20)
+    @given(cases(word))
+    def agrees(case):
+        names = "".join(spec.axes[1] for spec in case.declaration.inputs)
+        if set(names) != {"C"} and word not in ("permute", "reduce", "softmax", "logsoftmax", "ln", "fc"):
+            reject()  # torch's modules take the channels second
+        own = {name: torch.from_numpy(w) for name, w in case.weights.items()}
+        inputs = [torch.from_numpy(x) for x in case.inputs]
+        try:
+            with torch.no_grad():
+                made = _LOWERINGS[word](case.op, case.declaration)(False, inputs, own)
+        except OpError as error:
+            assert error.what and error.fix
+            assert REFUSED[word] in f"{error.what} {error.why}"
+            return
+        except (RuntimeError, NotImplementedError, AssertionError, ValueError):
+            reject()  # sizes that torch itself refuses, such as padding as long as the input
+        found = made if isinstance(made, list | tuple) else [made]
+        wanted = run(case.declaration, case.inputs, case.weights)
+        assert len(found) == len(wanted)
+        for y, other in zip(found, wanted):
+            np.testing.assert_allclose(y.numpy(), other, rtol=1e-9, atol=1e-9)
+
+    agrees()
