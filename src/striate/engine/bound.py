@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
 from striate.engine.locks import lock
 from striate.engine.plan.plan import Plan
-from striate.engine.plan.steps import Memory
+from striate.engine.plan.steps import Memory, Task
 from striate.engine.plan.units import Value
 from striate.engine.pool import give_way, pool
 from striate.weights import let_go
@@ -161,22 +161,26 @@ class Bound(Memory):
 
     def _assemble(self) -> Array:
         plan, threads = self.plan, self._useful()
-        steps = np.zeros((len(plan.steps), driver.STEP // 8), np.int64)
-        for k, step in enumerate(plan.steps):
-            tasks = np.array(step.tasks, np.int64).reshape(-1)
-            waits = k > 0 and plan.epochs[k] != plan.epochs[k - 1]
-            steps[k] = (
-                self._code[step.kernel], aligned.address(self._records[k]), self.table(tasks),
-                len(step.tasks), int(waits),
-            )  # fmt: skip
+        self._times = self._allocate(len(plan.steps) + 1, np.int64)
+        self._rooms = [self._scratch() for _ in range(threads)]
+        waits = [k > 0 and plan.epochs[k] != plan.epochs[k - 1] for k in range(len(plan.steps))]
+        steps = zip(plan.steps, self._records, waits, strict=True)
+        return self._listed(
+            [(self._code[s.kernel], record, s.tasks, wait) for s, record, wait in steps], threads
+        )
+
+    def _listed(self, entries: Sequence[tuple[int, Array, Sequence[Task], bool]], threads: int) -> Array:
+        """A program of some steps: code, record, tasks, and whether it waits for those before."""
+        steps = np.zeros((len(entries), driver.STEP // 8), np.int64)
+        for k, (code, record, tasks, waits) in enumerate(entries):
+            listed = self.table(np.array(tasks, np.int64).reshape(-1))
+            steps[k] = code, aligned.address(record), listed, len(tasks), int(waits)
         stride = driver.counters(threads)
-        scratch = [self._scratch() for _ in range(threads)]
-        self._times = self._allocate(len(steps) + 1, np.int64)
         counters = np.zeros(len(steps) * stride // 8, np.int64)
         program = self._allocate(driver.PROGRAM // 8, np.int64)
         program[:] = (
             self.table(steps), len(steps), self.table(counters), stride, threads,
-            self.table(np.array(scratch, np.int64)), give_way(), 0,
+            self.table(np.array(self._rooms, np.int64)), give_way(), 0,
         )  # fmt: skip
         return program
 

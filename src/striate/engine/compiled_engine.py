@@ -144,4 +144,7 @@ class CompiledEngine(Engine):
         return made
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
-        return NumpyEngine().training(net, weights)
+        from striate.engine.training.program import CompiledTraining
+
+        context = Context(self.target, available(), False, caches.size(2), caches.size(3))
+        return CompiledTraining(runnable(net), weights, context)

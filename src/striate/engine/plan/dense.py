@@ -248,19 +248,19 @@ def _product(
     def record_(memory: Memory) -> Array:
         key = (unit.name, "direct", phase, target.name, tuple(one))
 
-        def weights_() -> Array:
+        def weights_() -> packing.Packing:
             table, lanes = order(), target.lanes
             span = 4 * unit.weights["weight"].size // body.groups
             parts = gather.panels(one, body.each, total, table.stride, lanes, body.groups, span)
             size = total * sum(split) * lanes
-            return packing.direct(unit, table, parts, lanes, body.groups, size, memory)
+            return packing.direct(unit, table, parts, lanes, body.groups, size)
 
         def bias_() -> Array:
             padded = np.zeros((body.groups, blocks * target.lanes), np.float32)
             padded[:, : body.each] = packing.bias(unit, body.groups * body.each).reshape(body.groups, -1)
             return padded.reshape(-1)
 
-        base, biases = memory.constant(key, weights_), memory.constant((*key, "bias"), bias_)
+        base, biases = memory.packed(key, weights_), memory.constant((*key, "bias"), bias_)
         contexts = np.zeros(len(chunks) * tile.CONTEXT // 8, np.int64)
         table = []
         delta = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,6 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import gather, winograd_pack
 from striate.engine.kernels.winograd_sizes import Winograd
 from striate.engine.plan.pattern import Correlation
-from striate.engine.plan.steps import Memory
 from striate.engine.plan.units import Unit
 
 Array = NDArray[Any]
@@ -28,6 +28,31 @@ def transform(m: int) -> Kernel:
     return Kernel("winograd_pack", (m,))
 
 
+@dataclasses.dataclass(frozen=True)
+class Packing:
+    """How a unit's weights get into the order of their use: a step over all of them.
+
+    size: packed numbers; scratch: bytes. record: from the addresses of the plain and of the packed weights, and from
+    what keeps an array and says where it lies.
+    """
+
+    unit: Unit
+    kernel: Kernel
+    rows: int
+    parts: int
+    size: int
+    scratch: int
+    record: Callable[[int, int, Callable[[Array], int]], Array]
+
+    def made(self, code: Callable[[Kernel], int]) -> Array:
+        """The packed weights, on this thread; others may pack meanwhile."""
+        at, made = _Kept(), aligned.zeros(self.size)
+        record = self.record(at(_weight(self.unit)), aligned.address(made), at)
+        scratch = at(aligned.zeros(self.scratch, np.uint8))
+        _STEP(code(self.kernel))(aligned.address(record), 0, self.rows, 0, self.parts, scratch)
+        return made
+
+
 class _Kept:
     """Arrays that stay while a kernel reads them."""
 
@@ -39,29 +64,31 @@ class _Kept:
         return aligned.address(self._arrays[-1])
 
 
-def direct(
-    unit: Unit, table: gather.Table, panels: Array, lanes: int, groups: int, size: int, memory: Memory
-) -> Array:
+def direct(unit: Unit, table: gather.Table, panels: Array, lanes: int, groups: int, size: int) -> Packing:
     """A unit's weights in `size` numbers, by a table of steps."""
-    at, made = _Kept(), aligned.zeros(size)
-    plain, packed = at(_weight(unit)), aligned.address(made)
-    record = gather.arguments(table, panels, plain, packed, at, _factors(unit, groups, lanes, at))
-    _run(memory.kernel(PACK), record, len(table.rows), len(panels), 0)
-    return made
+
+    def record(plain: int, packed: int, at: Callable[[Array], int]) -> Array:
+        return gather.arguments(table, panels, plain, packed, at, _factors(unit, groups, lanes, at))
+
+    return Packing(unit, PACK, len(table.rows), len(panels), size, 0, record)
 
 
-def winograd(unit: Unit, shape: Winograd, memory: Memory) -> Array:
-    """A unit's weights, transformed."""
-    at, made, lanes = _Kept(), aligned.zeros(shape.weight_bytes // 4), shape.target.lanes
-    stride = 36 * shape.channels
-    panels = gather.panels(shape.panels, shape.outputs, shape.channels, stride, lanes)
-    record = winograd_pack.arguments(
-        shape.target, panels, at(_weight(unit)), aligned.address(made), shape.w_frequency, (stride, 36), at,
-        _factors(unit, 1, lanes, at),
-    )  # fmt: skip
-    scratch = at(aligned.zeros(winograd_pack.scratch_bytes(shape.target, shape.m), np.uint8))
-    _run(memory.kernel(transform(shape.m)), record, shape.channels, len(panels), scratch)
-    return made
+def winograd(unit: Unit, shape: Winograd) -> Packing:
+    """A unit's weights, transformed; for the way back those of the turned kernels, inputs and outputs exchanged."""
+    body, lanes = unit.body, shape.target.lanes
+    assert isinstance(body, Correlation)
+    strides = (36, 36 * shape.outputs) if body.adjoint else (36 * shape.channels, 36)
+
+    def record(plain: int, packed: int, at: Callable[[Array], int]) -> Array:
+        panels = gather.panels(shape.panels, shape.outputs, shape.channels, strides[0], lanes)
+        return winograd_pack.arguments(
+            shape.target, panels, plain, packed, shape.w_frequency, strides, at,
+            _factors(unit, 1, lanes, at), body.adjoint,
+        )  # fmt: skip
+
+    scratch = winograd_pack.scratch_bytes(shape.target, shape.m)
+    parts, size = len(shape.panels), shape.weight_bytes // 4
+    return Packing(unit, transform(shape.m), shape.channels, parts, size, scratch, record)
 
 
 def bias(unit: Unit, outputs: int) -> Array:
@@ -82,8 +109,3 @@ def _weight(unit: Unit) -> Array:
 
 def _factors(unit: Unit, groups: int, lanes: int, at: Callable[[Array], int]) -> int:
     return 0 if unit.scale is None else at(gather.factors(unit.scale, groups, lanes))
-
-
-def _run(code: int, record: Array, rows: int, parts: int, scratch: int) -> None:
-    """All rows and parts, on this thread; others may run meanwhile."""
-    _STEP(code)(aligned.address(record), 0, rows, 0, parts, scratch)

@@ -6,7 +6,7 @@ import abc
 import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from striate.engine import aligned
 from striate.engine.code import Kernel
 from striate.engine.plan.units import Unit, Value
 from striate.engine.target import Target
+
+if TYPE_CHECKING:
+    from striate.engine.plan.packing import Packing
 
 Array = NDArray[Any]
 Task = tuple[int, int, int, int]
@@ -31,6 +34,10 @@ class Memory(abc.ABC):
     @abc.abstractmethod
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
         """Of packed weights; made once for a key and kept, whatever the batch size."""
+
+    def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
+        """Of weights that a kernel packs; as `constant`."""
+        return self.constant(key, lambda: packing().made(self.kernel))
 
     @abc.abstractmethod
     def kept(self, array: Array) -> Array:
@@ -116,9 +123,17 @@ def divided(step: Step, threads: int) -> list[Task]:
     if not rows or not parts:
         return []
     wanted = 1 if threads == 1 or flops < SMALL else threads * (4 if flops > 8 * SMALL else 2)
+    return cut(rows, parts, wanted, by_parts, step.whole)
+
+
+def cut(rows: int, parts: int, wanted: int, by_parts: bool = False, whole: bool = False) -> list[Task]:
+    """About so many tasks: rows are cut first, parts if there are too few (`by_parts`: the other way round).
+
+    whole: what is cut second stays in one piece.
+    """
     first, second = (parts, rows) if by_parts else (rows, parts)
     outer = min(wanted, first)
-    inner = min(-(-wanted // outer), second) if outer < wanted and not step.whole else 1
+    inner = min(-(-wanted // outer), second) if outer < wanted and not whole else 1
     a, b = _cuts(first, outer), _cuts(second, inner)
     pairs = [(x, y) for x in a for y in b]
     return [(*y, *x) if by_parts else (*x, *y) for x, y in pairs]

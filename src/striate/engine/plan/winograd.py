@@ -15,18 +15,24 @@ from striate.engine.plan import dense, packing
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Unit, Value
+from striate.geometry import Window
 
 Array = NDArray[Any]
 
 
 def fits(body: Correlation) -> bool:
     """3x3, stride 1, dilation 1, one group, zero padding."""
-    if body.windows is None or body.groups != 1 or body.adjoint:
+    if body.windows is None or body.groups != 1:
         return False
     return all(
-        (m.kernel, m.stride, m.dilation, m.mode) == (3, 1, 1, "zeros") and min(m.before, m.after) >= 0
+        (m.kernel, m.stride, m.dilation, m.mode) == (3, 1, 1, "zeros") and min(_pads(body, m)) >= 0
         for m in body.windows
     )
+
+
+def _pads(body: Correlation, m: Window) -> tuple[int, int]:
+    """Rows or columns that are read before and after the map; the way back reads what the way there had too few of."""
+    return (2 - m.before, 2 - m.after) if body.adjoint else (m.before, m.after)
 
 
 def chosen(unit: Unit, context: Context) -> sizes.Winograd | None:
@@ -57,8 +63,8 @@ def border(unit: Unit, shape: sizes.Winograd) -> tuple[int, int, int, int]:
     """What the input's tiles read around the map."""
     body, x = unit.body, unit.inputs[0]
     assert isinstance(body, Correlation) and body.windows is not None
-    h, w = body.windows
-    return sizes.border(shape.m, x.height, x.width, (h.before, h.after, w.before, w.after))
+    h, w = (_pads(body, m) for m in body.windows)
+    return sizes.border(shape.m, x.height, x.width, (*h, *w))
 
 
 def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
@@ -66,7 +72,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Correlation) and body.windows is not None
     target = context.target
-    pads = body.windows[0].before, body.windows[1].before
+    pads = _pads(body, body.windows[0])[0], _pads(body, body.windows[1])[0]
     shared = shape.heavy and context.threads > 1
     code = {part: Kernel(f"winograd_{part}", (shape.m,)) for part in ("input", "output")}
     tiles = {
@@ -101,7 +107,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
             pads=pads,
             result=y.layout,
             result_address=memory.base(y),
-            weights=memory.constant(key, lambda: packing.winograd(unit, shape, memory)),
+            weights=memory.packed(key, lambda: packing.winograd(unit, shape)),
             bias=memory.constant((*key, "bias"), bias),
             code={part: memory.kernel(kernel) for part, kernel in code.items()},
             tiles_code=[table[vectors] for vectors in shape.panels],

@@ -30,8 +30,10 @@ class TrainingPlan(Plan):
 
     turn: int
     tape: Tape
-    weights: list[tuple[Unit, dict[str, str]]]
+    weights: dict[Unit, dict[str, str]]
     """Units that read packed weights, and which parameters these are."""
+    packed: dict[Unit, Value]
+    """The weight of each, as given."""
 
 
 def plan(net: Network, context: Context) -> TrainingPlan:
@@ -42,10 +44,11 @@ def plan(net: Network, context: Context) -> TrainingPlan:
     tape = Tape(net, declarations, NARROW)
     parameters = sum(4 * value.size("nchw") for value in tape.parameters.values())
     context = context.reading(parameters)
-    weights = []
+    weights, packed = {}, {}
     for unit in tape.units:
         if isinstance(unit.body, Correlation):
-            weights.append((unit, {name: value.name for name, value in unit.weights.items()}))
+            weights[unit] = {name: value.name for name, value in unit.weights.items()}
+            packed[unit] = unit.weights["weight"]
             unit.weights = {name: _zeros(value) for name, value in unit.weights.items()}
     turn = tape.units[tape.turn]
     units = settled(tape.units, context.target, lambda unit: own.border(unit, context))
@@ -63,7 +66,7 @@ def plan(net: Network, context: Context) -> TrainingPlan:
     return TrainingPlan(
         net, context, made, when, arena.allot(made, when),
         {str(k): v for k, v in enumerate(given.values())}, {str(k): v for k, v in enumerate(results.values())},
-        len(forward), tape, weights,
+        len(forward), tape, weights, packed,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,45 @@ from striate.engine.bound import Bound, Constants
 from striate.engine.interface import TrainingProgram, batch
 from striate.engine.kernels import driver
 from striate.engine.numpy_engine import NumpyTraining, batched
-from striate.engine.plan.steps import Context
-from striate.engine.plan.units import Value
-from striate.engine.single import Anew
+from striate.engine.plan.packing import Packing
+from striate.engine.plan.pattern import Correlation
+from striate.engine.plan.steps import Context, Task, cut
+from striate.engine.plan.units import Unit, Value
 from striate.engine.training.plan import TrainingPlan, plan
 from striate.engine.training.tape import Unsupported
 from striate.network import Network
 
 Array = NDArray[Any]
 
+SMALL = 1 << 14
+"""Numbers up to which one thread packs them."""
+
 
 class BoundTraining(Bound):
     """A training plan's steps as two programs: forward, and the way back. One run at a time."""
 
     plan: TrainingPlan
+
+    def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
+        if key not in self._jobs:
+            self._jobs[key] = packing()
+        size = self._jobs[key].size
+        return super().constant(key, lambda: self._allocate(size, np.float32))
+
+    def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
+        body = self._unit.body
+        if isinstance(body, Correlation) and (key[-1] != "bias" or body.bias):
+            self._made[key] = self._unit, make
+        return super().constant(key, make)
+
+    def _recorded(self) -> list[Array]:
+        self._jobs: dict[tuple[Any, ...], Packing] = {}
+        self._made: dict[tuple[Any, ...], tuple[Unit, Callable[[], Array]]] = {}
+        records = []
+        for step in self.plan.steps:
+            self._unit = step.unit
+            records.append(aligned.copied(step.record(self), self._allocate))
+        return records
 
     def _bind(self) -> list[Any]:
         """Every address that is known only when a run comes: value -> (record, slot) pairs."""
@@ -37,6 +62,7 @@ class BoundTraining(Bound):
             if id(record) in done:
                 continue
             done.add(id(record))
+            self._unit = step.unit
             for value in (*step.reads, *step.writes):
                 if id(value) in self._given:
                     self._given[id(value)] = 1 << 40
@@ -53,7 +79,7 @@ class BoundTraining(Bound):
     def _assemble(self) -> Array:
         program = super()._assemble()
         turn, count = self.plan.turn, len(self.plan.steps)
-        self._back = program.copy()
+        self._pack = self._listed([self._job(key) for key in self._jobs], self.plan.context.threads)
         program[driver.COUNT // 8] = turn
         back = self._allocate(driver.PROGRAM // 8, np.int64)
         back[:] = program
@@ -62,6 +88,27 @@ class BoundTraining(Bound):
         back[driver.COUNTERS // 8] += turn * int(program[driver.STRIDE // 8])
         self._back = back
         return program
+
+    def _scratch(self) -> int:
+        most = max((job.scratch for job in self._jobs.values()), default=0)
+        room = self._allocate(-(-max(self.plan.scratch, most) // 4), np.float32)
+        self._tables.append(room)
+        return aligned.address(room)
+
+    def _useful(self) -> int:
+        return self.plan.context.threads
+
+    def _job(self, key: tuple[Any, ...]) -> tuple[int, Array, list[Task], bool]:
+        """A step that packs a parameter."""
+        job = self._jobs[key]
+        packed = aligned.address(self._constants.get(key, lambda: self._allocate(job.size, np.float32)))
+        record, moved = (job.record(plain, packed, self.table) for plain in (0, 1 << 40))
+        record = self.kept(record)
+        (slots,) = np.nonzero((moved - record) == 1 << 40)
+        value = self.plan.packed[job.unit]
+        self._slots.setdefault(id(value), []).extend((record, int(slot)) for slot in slots)
+        tasks = cut(job.rows, job.parts, self.plan.context.threads if job.size > SMALL else 1)
+        return self._code[job.kernel], record, tasks, False
 
     def put(self, value: Value, array: Array) -> None:
         """Say where a given value or a result lies from now on."""
@@ -74,11 +121,11 @@ class BoundTraining(Bound):
 
     def repack(self, weights: Mapping[str, Array]) -> None:
         """Pack the weights as they are now."""
-        for unit, names in self.plan.weights:
-            unit.weights = {name: weights[full] for name, full in names.items()}
-        anew = Anew(self, self._constants)
-        for record in dict.fromkeys(s.record for s in self.plan.steps if s.unit.weights):
-            record(anew)
+        for key, (unit, make) in self._made.items():
+            unit.weights = {name: weights[full] for name, full in self.plan.weights[unit].items()}
+            kept = self._constants.get(key, make)
+            kept[...] = make().reshape(kept.shape)
+        self._pool.run(aligned.address(self._pack), self._threads)
 
     def forward(self) -> None:
         self._pool.run(self._at, self._threads)

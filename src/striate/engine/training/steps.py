@@ -7,13 +7,23 @@ from typing import Any
 from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
-from striate.engine.kernels import expression, pool, pool_gradient, sums, weight_gradient
+from striate.engine.kernels import (
+    depthwise,
+    depthwise_adjoint,
+    depthwise_gradient,
+    expression,
+    pool,
+    pool_gradient,
+    sums,
+    weight_gradient,
+)
 from striate.engine.plan import choose, dense, elements, windows
 from striate.engine.plan.layout import Layout
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import PoolGradient, Sums, Unit, WeightGradient
 from striate.engine.training.tape import Unsupported
+from striate.geometry import Window
 
 Array = NDArray[Any]
 
@@ -23,6 +33,9 @@ def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
     if isinstance(unit.body, WeightGradient):
         body, x = unit.body.body, unit.inputs[0]
         return dense.border(body, (x.height, x.width))
+    if isinstance(unit.body, Correlation) and _spreads(unit.body):
+        assert unit.body.windows is not None
+        return depthwise_adjoint.padding(unit.body.windows)
     return choose.border(unit, context)
 
 
@@ -35,6 +48,8 @@ def steps(unit: Unit, context: Context) -> list[Step]:
         return [_weights(unit, body.body, context)]
     if isinstance(body, PoolGradient):
         return [_pool(unit, body, context)]
+    if isinstance(body, Correlation) and _spreads(body):
+        return [_spread(unit, body, context)]
     if isinstance(body, Correlation) and not (
         windows.slides(body) or dense.covers(body, context.target.lanes) or windows.groups(body)
     ):
@@ -65,12 +80,61 @@ def _sums(unit: Unit, body: Sums, context: Context) -> Step:
     )  # fmt: skip
 
 
+def _spreads(body: Correlation) -> bool:
+    """Whether it is the way back through one filter for each channel."""
+    if not body.adjoint or body.windows is None or body.groups == 1:
+        return False
+    return depthwise_adjoint.covers(body.windows, body.groups, body.depth, body.each)
+
+
+def _spread(unit: Unit, body: Correlation, context: Context) -> Step:
+    (dy,), (dx,) = unit.inputs, unit.outputs
+    assert body.windows is not None
+    maps, lanes = body.windows, context.target.lanes
+    taps = maps[0].kernel * maps[1].kernel
+
+    def record(memory: Memory) -> Array:
+        weights = memory.constant(
+            (unit.name, "depthwise", lanes), lambda: depthwise.pack(lanes, *dense.folded(unit))
+        )
+        addresses = memory.base(dy), memory.base(dx), weights
+        return depthwise_adjoint.arguments(
+            dy.layout, dx.layout, maps, 4 * lanes * (1 + taps), addresses, memory.table
+        )
+
+    flops, _ = depthwise_adjoint.cost(dy.layout, dx.layout, maps)
+    return Step(
+        unit, "depthwise adjoint", f"{maps[0].kernel}x{maps[1].kernel}", Kernel("depthwise_adjoint"), record,
+        dx.images * dx.height, dx.layout.blocks, unit.reads, unit.outputs,
+        flops=flops, weights=4 * dx.channels * taps, by_parts=True,
+    )  # fmt: skip
+
+
+def _filters(unit: Unit, windows_: tuple[Window, Window], context: Context) -> Step:
+    """The gradient of one filter for each channel."""
+    (x, dy), (dw,), target = unit.inputs, unit.outputs, context.target
+    numbers = depthwise_gradient.numbers(target, windows_)
+
+    def record(memory: Memory) -> Array:
+        addresses = memory.base(x), memory.base(dy), memory.base(dw)
+        return depthwise_gradient.arguments(target, x.layout, dy.layout, windows_, addresses, memory.table)
+
+    flops, _ = depthwise_gradient.cost(x.layout, dy.layout, windows_)
+    return Step(
+        unit, "depthwise gradient", f"{windows_[0].kernel}x{windows_[1].kernel}",
+        Kernel("depthwise_gradient", numbers), record,
+        depthwise_gradient.rows(target, windows_), dw.layout.blocks, [x, dy], [dw], flops=flops, by_parts=True,
+    )  # fmt: skip
+
+
 def _weights(unit: Unit, body: Correlation, context: Context) -> Step:
     x, dy = unit.inputs
     (dw,) = unit.outputs
     if body.adjoint:
         x, dy = dy, x
     assert body.windows is not None
+    if windows.slides(body):
+        return _filters(unit, body.windows, context)
     depth, each = x.channels // body.groups, dy.channels // body.groups
     if not weight_gradient.covers(body.windows, body.groups, depth, each, context.target.lanes):
         raise Unsupported(unit.name)

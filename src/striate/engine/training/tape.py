@@ -346,6 +346,8 @@ class Tape:
             env[p.name] = Tensor(p.name, (1, count), "nc", expr)
         for noise in declaration.noise:
             own = tuple(noise.shape)
+            if own == run.inputs[0].shape:
+                own = lead.shape  # in the same order, though the map may have been flattened
             if len(own) != len(lead.shape) or own[0] != lead.shape[0]:
                 raise Unsupported(node.op.word)
             given, value = self._enter(f"{node.name}.{noise.name}", own, lead.roles)
@@ -460,7 +462,8 @@ class Tape:
         if x.plain.kept is self.source:
             return
         plain = x.plain
-        earlier = self._arriving.pop(plain, ZERO)
+        # What arrived before is added in the store; depthwise kernels have no place for it.
+        earlier = ZERO if body.groups > 1 and body.depth == 1 else self._arriving.pop(plain, ZERO)
         residual = None if earlier == ZERO else self._gradient_memory(plain, earlier)
         dx = Value(f"gradient of {plain.name}", plain.shape, plain.roles)
         turned = dataclasses.replace(
@@ -469,7 +472,7 @@ class Tape:
         unit = Unit([f"gradient through {node}"], turned, [dy], [dx], None, {"weight": weight})
         unit.residual = residual
         self._made(unit)
-        self._arriving[plain] = self._named(dx)
+        self._hand(plain, self._named(dx))
 
     def _pooled_back(self, run: Run, body: Pool) -> None:
         (x,), (y,) = run.inputs, run.outputs
