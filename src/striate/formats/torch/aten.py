@@ -6,6 +6,7 @@ does not cover, and the operator becomes opaque. Argument order is aten's own (n
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 from striate.formats.torch.tracing import STOCHASTIC, Constant
 from striate.op import Op
 from striate.ops import activation as act
-from striate.ops import merge, norm, pool, regularise, reshape
+from striate.ops import functions, merge, norm, pool, regularise, reshape
 from striate.ops.conv import Conv, ConvTranspose
+from striate.ops.functions import Pow
+from striate.ops.gather import Gather
 from striate.ops.linear import Linear
+from striate.ops.reduce import Reduce
 from striate.ops.scalar import Affine, Clip
+from striate.tensor import SPATIAL
 
 if TYPE_CHECKING:
     from striate.formats.torch.importing import Ref, Site
@@ -52,6 +57,53 @@ def ref(x: Any) -> Ref:
     need(isinstance(x, Ref))
     found: Ref = x
     return found
+
+
+def named(site: Site, x: Ref, axes: Sequence[str]) -> Ref:
+    """x with its axes called otherwise; not one number moves."""
+    if x.spec.axes == tuple(axes):
+        return x
+    usual = tuple(axes) == ("N", "C", *SPATIAL[len(axes) - 2])
+    made = site.node(reshape.Reshape(x.spec.shape[1:], None if usual else "".join(axes[1:])), x)
+    return dataclasses.replace(made, wide=x.wide)
+
+
+def features_last(site: Site, x: Ref) -> Ref:
+    """x with its last axis called the channels, as what mixes or normalises that axis takes it."""
+    axes = x.spec.axes
+    return x if axes[-1] == "C" else named(site, x, ("N", *SPATIAL[len(axes) - 2], "C"))
+
+
+def standard(site: Site, x: Ref) -> Ref:
+    """x with its axes called N, C and space, as torch takes them by their places."""
+    return named(site, x, ("N", "C", *SPATIAL[len(x.spec.axes) - 2]))
+
+
+def spread(site: Site, x: Ref, whole: Sequence[int]) -> Ref:
+    """x with its axes of size 1 repeated to a shape without the batch."""
+    need(len(whole) == len(x.spec.shape) - 1)
+    for axis, wanted in zip(x.spec.axes[1:], whole):
+        size = x.spec.size(axis)
+        if size != wanted:
+            need(size == 1)
+            x = site.node(Gather((0,) * wanted, axis), x)
+    return x
+
+
+def full(site: Site, x: Ref) -> Ref:
+    """x in its own size, where torch has repeated it."""
+    return x if x.wide is None else spread(site, dataclasses.replace(x, wide=None), x.wide)
+
+
+def together(site: Site, *values: Ref) -> list[Ref]:
+    """Values whose axes have the same names, and which give the size that torch gives."""
+    need(len({len(v.spec.shape) for v in values}) == 1)
+    largest = max(values, key=lambda v: v.spec.elements)
+    found = [named(site, v, largest.spec.axes) for v in values]
+    sizes = zip(*(v.spec.shape[1:] for v in found))
+    if tuple(map(max, sizes)) != tuple(site.shape[1:]):
+        found[0] = spread(site, found[0], site.shape[1:])
+    return [dataclasses.replace(v, wide=None) for v in found]
 
 
 def _pairs(value: Any, rank: int) -> tuple[int, ...]:
@@ -105,7 +157,8 @@ def _tconv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, p
 @maps("linear")
 def _linear(site: Site, x: Any, weight: Any, bias: Any = None) -> Ref:
     need(isinstance(weight, Constant) and weight.tensor.ndim == 2)
-    return site.node(Linear(weight.tensor.shape[0], bias=bias is not None), ref(x), weight=weight, bias=bias)
+    op = Linear(weight.tensor.shape[0], bias=bias is not None)
+    return site.node(op, features_last(site, ref(x)), weight=weight, bias=bias)
 
 
 @maps("addmm")
@@ -114,10 +167,25 @@ def _addmm(site: Site, bias: Any, x: Any, weight: Any) -> Ref:
     return _linear(site, x, Constant(weight.tensor.t(), weight.name), bias)  # type: ignore[no-any-return]
 
 
-@maps("matmul", "mm")
+@maps("matmul", "mm", "bmm")
 def _matmul(site: Site, x: Any, weight: Any) -> Ref:
-    need(isinstance(weight, Constant) and weight.tensor.ndim == 2)
+    if not isinstance(weight, Constant):
+        return site.node(merge.MatMul(), full(site, ref(x)), full(site, ref(weight)))
+    need(weight.tensor.ndim == 2)
     return _linear(site, x, Constant(weight.tensor.t(), weight.name))  # type: ignore[no-any-return]
+
+
+@maps("scaled_dot_product_attention")
+def _attention(site: Site, q: Any, k: Any, v: Any, mask: Any = None, rate: float = 0.0, causal: bool = False, *,
+               scale: float | None = None, **_: Any) -> Ref:  # fmt: skip
+    need(mask is None and not rate and not causal)
+    query, key = ref(q), ref(k)
+    need(len(query.spec.shape) == len(key.spec.shape) > 2)
+    axes = key.spec.axes
+    turned = site.node(reshape.Permute("".join((*axes[1:-2], axes[-1], axes[-2]))), key)
+    small = _affine(site, query, 1 / math.sqrt(query.spec.shape[-1]) if scale is None else scale)
+    likeness = site.node(merge.MatMul(), small, turned)
+    return site.node(merge.MatMul(), site.node(act.Softmax(likeness.spec.axes[-1]), likeness), ref(v))
 
 
 # ---------------------------------------------------------------------------------------------------- pools
@@ -169,26 +237,89 @@ for _rank in (1, 2, 3):
     OPERATORS[f"adaptive_max_pool{_rank}d"] = _adaptive(pool.GlobalMaxPool, pool.AdaptiveMaxPool)
 
 
-def _global(cls: Any) -> Rule:
-    """A mean or maximum over all spatial axes, wherever they stand."""
+GLOBAL: dict[str, type[Op]] = {"mean": pool.GlobalAvgPool, "max": pool.GlobalMaxPool}
 
-    def rule(site: Site, x: Any, dims: Any = (), keepdim: bool = False, **_: Any) -> Ref:
-        value = ref(x)
-        spec = value.spec
-        at = {d % len(spec.axes) for d in ((dims,) if isinstance(dims, int) else dims)}
-        need(spec.spatial_axes and {spec.axes[d] for d in at} == set(spec.spatial_axes))
-        order = "".join(spec.axes[1:])
-        usual = "".join(("C", *spec.spatial_axes))
+
+def reduced(site: Site, x: Any, function: str, dims: Any = (), keepdim: bool = False) -> Ref:
+    """One number in place of some axes. A mean or maximum over all positions is a global pool."""
+    value = ref(x)
+    spec = value.spec
+    rank = len(spec.axes)
+    at = {d % rank for d in ((dims,) if isinstance(dims, int) else dims or range(rank))}
+    over = "".join(axis for k, axis in enumerate(spec.axes) if k in at)
+    need(over and 0 not in at)
+    if function in GLOBAL and set(over) == set(spec.spatial_axes):
+        order, usual = "".join(spec.axes[1:]), "".join(("C", *spec.spatial_axes))
         moved = value if order == usual else site.node(reshape.Permute(usual), value)
-        pooled = site.node(cls(), moved)
+        made = site.node(GLOBAL[function](), moved)
         if not keepdim:
-            return site.node(reshape.Flatten(), pooled)
-        return pooled if order == usual else site.node(reshape.Permute(order), pooled)
+            return site.node(reshape.Flatten(), made)
+        return made if order == usual else site.node(reshape.Permute(order), made)
+    made = site.node(Reduce(function, over), value)
+    if keepdim:
+        return made
+    left = tuple(n for k, n in enumerate(spec.shape) if k and k not in at)
+    need(left)
+    return site.node(reshape.Flatten() if len(left) == 1 else reshape.Reshape(left), made)
 
-    return rule
+
+def _reduction(function: str) -> Rule:
+    return lambda site, x, dims=(), keepdim=False, **_: reduced(site, x, function, dims, keepdim)
 
 
-OPERATORS |= {"mean": _global(pool.GlobalAvgPool), "amax": _global(pool.GlobalMaxPool)}
+OPERATORS |= {
+    "mean": _reduction("mean"), "sum": _reduction("sum"), "amax": _reduction("max"), "amin": _reduction("min"),
+}  # fmt: skip
+
+
+@maps("max", "min")
+def _extreme(site: Site, x: Any, y: Any = None, keepdim: bool = False) -> Ref:
+    """Of two values, or along an axis; its places are not looked at."""
+    if isinstance(y, int):
+        return reduced(site, x, site.operator, y, keepdim)
+    return _extremes(site, x, y)  # type: ignore[no-any-return]
+
+
+@maps("maximum", "minimum")
+def _extremes(site: Site, x: Any, y: Any) -> Ref:
+    largest = site.operator.startswith("max")
+    if isinstance(x, Constant):
+        x, y = y, x
+    if (bound := _number(y)) is not None:
+        return _clamp(site, x, bound) if largest else _clamp(site, x, None, bound)  # type: ignore[no-any-return]
+    if not isinstance(y, Constant):
+        cls = merge.Maximum if largest else merge.Minimum
+        return site.node(cls(), *together(site, ref(x), ref(y)))
+    # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(t - x, 0) + t.
+    tensor = y.tensor.detach()
+    over = tensor_beside(
+        site, ref(x), "bias", Constant(-tensor if largest else tensor, ""), 1.0 if largest else -1.0
+    )
+    return tensor_beside(site, site.node(act.Relu(), over), "bias", y, 1.0 if largest else -1.0)
+
+
+@maps("norm", "linalg_vector_norm")
+def _norm(site: Site, x: Any, order: Any = 2, dims: Any = (), keepdim: bool = False, **_: Any) -> Ref:
+    need(order in (1, 2) and dims is not None)
+    return reduced(site, x, f"l{int(order)}", dims, keepdim)
+
+
+@maps("var", "std")
+def _variance(site: Site, x: Any, dims: Any = (), unbiased: Any = True, keepdim: bool = False, *,
+              correction: float | None = None, **_: Any) -> Ref:  # fmt: skip
+    """The mean square of what is left without the mean; torch divides by one less unless told not to."""
+    value = ref(x)
+    rank = len(value.spec.axes)
+    at = [d % rank for d in ((dims,) if isinstance(dims, int) else dims or range(1, rank))]
+    count = math.prod(value.spec.shape[d] for d in at)
+    less = correction if correction is not None else float(bool(unbiased))
+    need(count > less)
+    mean = _affine(site, reduced(site, value, "mean", at, True), -1.0)
+    centred = site.node(merge.Add(), value, mean)
+    found = _affine(
+        site, reduced(site, site.node(Pow(2.0), centred), "mean", at, keepdim), count / (count - less)
+    )
+    return site.node(Pow(0.5), found) if site.operator == "std" else found
 
 
 # ---------------------------------------------------------------------------------------------------- norms
@@ -245,8 +376,8 @@ def _ln(
     if len(shape) == len(value.spec.axes) - 1 and len(shape) > 1:
         kind = "all"
     else:
-        need(len(shape) == 1 and value.spec.axes[-1] == "C")
-        kind = "channels"
+        need(len(shape) == 1)
+        value, kind = features_last(site, value), "channels"
     return site.node(
         norm.LayerNorm(kind, eps=eps, affine=weight is not None), value, weight=weight, bias=bias
     )
@@ -274,7 +405,33 @@ OPERATORS |= {
     "hardswish": _pointwise(act.Hardswish),
     "mish": _pointwise(act.Mish),
     "softsign": _pointwise(act.Softsign),
+    "abs": _pointwise(functions.Abs),
+    "exp": _pointwise(functions.Exp),
+    "log": _pointwise(functions.Log),
+    "erf": _pointwise(functions.Erf),
 }
+
+
+def _power(exponent: float) -> Rule:
+    return lambda site, x: site.node(Pow(exponent), ref(x))
+
+
+OPERATORS |= {
+    "square": _power(2.0), "sqrt": _power(0.5), "rsqrt": _power(-0.5), "reciprocal": _power(-1.0),
+}  # fmt: skip
+
+
+@maps("pow")
+def _pow(site: Site, x: Any, exponent: Any) -> Ref:
+    power = _number(exponent)
+    need(power is not None)
+    assert power is not None
+    return ref(x) if power == 1 else site.node(Pow(power), ref(x))
+
+
+@maps("log_sigmoid")
+def _log_sigmoid(site: Site, x: Any) -> Ref:
+    return _affine(site, site.node(act.Softplus(), _affine(site, x, -1.0)), -1.0)
 
 
 @maps("gelu")
@@ -308,19 +465,20 @@ def _prelu(site: Site, x: Any, weight: Any) -> Ref:
     return site.node(act.Prelu("each" if weight.tensor.numel() > 1 else "shared"), ref(x), weight=weight)
 
 
-def _along_channels(cls: Any) -> Rule:
+def _shares(cls: Any) -> Rule:
     def rule(site: Site, x: Any, dim: int, *_: Any, **__: Any) -> Ref:
-        value = ref(x)
-        need(value.spec.axes[dim] == "C")
-        return site.node(cls(), value)
+        axis = ref(x).spec.axes[dim]
+        need(axis != "N")
+        return site.node(cls(axis), ref(x))
 
     return rule
 
 
 OPERATORS |= {
-    "softmax": _along_channels(act.Softmax),
-    "_softmax": _along_channels(act.Softmax),
-    "log_softmax": _along_channels(act.LogSoftmax),
+    "softmax": _shares(act.Softmax),
+    "_softmax": _shares(act.Softmax),
+    "log_softmax": _shares(act.LogSoftmax),
+    "_log_softmax": _shares(act.LogSoftmax),
 }
 
 
@@ -334,9 +492,18 @@ def _dropout(site: Site, x: Any, rate: float = 0.5, *_: Any) -> Ref:
 
 
 @maps("alias", "detach", "contiguous", "clone", "to", "_to_copy", "lift_fresh_copy", "feature_dropout", "type_as",
-      "alpha_dropout", "feature_alpha_dropout", "requires_grad", "float", "expand", "expand_as")  # fmt: skip
+      "alpha_dropout", "feature_alpha_dropout", "requires_grad", "float")  # fmt: skip
 def _same(_site: Site, x: Any, *_: Any, **__: Any) -> Any:
     return x
+
+
+@maps("expand", "expand_as")
+def _expand(site: Site, x: Any, *_: Any, **__: Any) -> Any:
+    """What is only repeated stays small: most who read it repeat it anyhow."""
+    value = ref(x)
+    shape = site.shape[1:]
+    need(len(shape) == len(value.spec.shape) - 1)
+    return value if shape == value.spec.shape[1:] else dataclasses.replace(value, wide=shape)
 
 
 # ---------------------------------------------------------------------------------------------------- arithmetic
@@ -352,7 +519,7 @@ def _number(y: Any) -> float | None:
 
 
 def _affine(site: Site, x: Any, factor: float, offset: float = 0.0) -> Ref:
-    value = ref(x)
+    value = full(site, ref(x))
     need(math.isfinite(factor) and math.isfinite(offset))
     return value if (factor, offset) == (1.0, 0.0) else site.node(Affine(factor, offset), value)
 
@@ -368,8 +535,8 @@ def _add(site: Site, x: Any, y: Any, *, alpha: float = 1) -> Ref:
         x, y = _affine(site, y, float(alpha)), x
         alpha = 1
     if isinstance(y, Constant):
-        return _tensor(site, ref(x), "bias", Constant(y.tensor * alpha, y.name))
-    return site.node(merge.Add(), ref(x), _affine(site, y, float(alpha)))
+        return tensor_beside(site, ref(x), "bias", Constant(y.tensor * alpha, y.name))
+    return site.node(merge.Add(), *together(site, ref(x), _affine(site, y, float(alpha))))
 
 
 @maps("sub")
@@ -395,7 +562,7 @@ def _mul(site: Site, x: Any, y: Any) -> Ref:
         return _affine(site, x, factor)
     if isinstance(y, Constant):
         return _layer_scale(site, ref(x), y)
-    return site.node(merge.Multiply(), ref(x), ref(y))
+    return site.node(merge.Multiply(), *together(site, ref(x), ref(y)))
 
 
 def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
@@ -403,25 +570,56 @@ def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
     shape = (1,) * (len(x.spec.axes) - scale.tensor.ndim) + tuple(scale.tensor.shape)
     wanted = tuple(x.spec.channels if axis == "C" else 1 for axis in x.spec.axes)
     if shape != wanted:
-        return _tensor(site, x, "weight", scale)
+        return tensor_beside(site, x, "weight", scale)
     small = (x.spec.channels, *(1,) * len(x.spec.spatial))
     return site.node(
         regularise.LayerScale(), x, layer_scale=Constant(scale.tensor.reshape(small), scale.name)
     )
 
 
-def _tensor(site: Site, x: Ref, name: str, held: Constant) -> Ref:
-    """A tensor of the module that multiplies x, or is added to it."""
+def tensor_beside(site: Site, x: Ref, name: str, held: Constant, scale: float = 1.0) -> Ref:
+    """A tensor of the module that multiplies x, or is added to x · scale; x is repeated where the tensor is larger."""
     shape = (1,) * (len(x.spec.axes) - held.tensor.ndim) + tuple(held.tensor.shape)
     need(len(shape) == len(x.spec.axes) and shape[0] == 1)
-    op = Affine(**{name: shape[1:]}, learned=site.learned(held))
+    if x.wide is not None or any(n < m for n, m in zip(x.spec.shape[1:], shape[1:])):
+        whole = [max(sizes) for sizes in zip(x.wide or x.spec.shape[1:], shape[1:])]
+        x = spread(site, dataclasses.replace(x, wide=None), whole)
+    op = Affine(scale, **{name: shape[1:]}, learned=site.learned(held))
     return site.node(op, x, **{name: Constant(held.tensor.reshape(shape[1:]), held.name)})
 
 
+@maps("addcmul", "addcdiv")
+def _addcmul(site: Site, x: Any, y: Any, z: Any, *, value: float = 1) -> Ref:
+    product = (_mul if site.operator == "addcmul" else _div)(site, y, z)
+    return _add(site, x, product, alpha=value)  # type: ignore[no-any-return]
+
+
+@maps("where")
+def _where(site: Site, mask: Any, yes: Any, no: Any) -> Ref:
+    """Where places say which of two is meant; those places have to be known."""
+    need(isinstance(mask, Constant))
+    share = mask.tensor.float()
+    parts = [part for part in ((yes, share), (no, 1 - share)) if _number(part[0]) != 0]
+    total: Any = None
+    for value, kept in parts:
+        number = _number(value)
+        if number is not None or isinstance(value, Constant):
+            made: Any = Constant(kept * (number if number is not None else value.tensor), "")
+        else:
+            made = tensor_beside(site, full(site, ref(value)), "weight", Constant(kept, ""))
+        total = made if total is None else _add(site, total, made)
+    return ref(total)
+
+
 @maps("div", "true_divide")
-def _div(site: Site, x: Any, y: Any) -> Ref:
+def _div(site: Site, x: Any, y: Any, *, rounding_mode: Any = None) -> Ref:
+    need(rounding_mode is None)
+    if isinstance(x, Constant | int | float):
+        return _mul(site, site.node(Pow(-1.0), full(site, ref(y))), x)  # type: ignore[no-any-return]
+    if not isinstance(y, Constant | int | float):
+        return site.node(merge.Divide(), *together(site, ref(x), ref(y)))
     if isinstance(y, Constant) and y.tensor.numel() > 1:
-        return _tensor(site, ref(x), "weight", Constant(1 / y.tensor, y.name))
+        return tensor_beside(site, ref(x), "weight", Constant(1 / y.tensor, y.name))
     divisor = _number(y)
     need(divisor)
     assert divisor is not None

@@ -17,20 +17,25 @@ import torch
 from striate.diagnostics import FormatError, StriateError
 from striate.formats.tidy import tidy
 from striate.formats.torch import moves  # noqa: F401 (its operators are known then)
-from striate.formats.torch.aten import MODULES, OPERATORS, Unknown
+from striate.formats.torch.aten import MODULES, OPERATORS, Unknown, full
 from striate.formats.torch.tracing import Call, Constant, Trace, Value
 from striate.network import Network, Node, declare
 from striate.op import Op
 from striate.ops.opaque import Opaque
+from striate.ops.rearrange import Rearrange
 from striate.tensor import SPATIAL, TensorSpec
 
 
 @dataclasses.dataclass(frozen=True)
 class Ref:
-    """A value of the network that is being made."""
+    """A value of the network that is being made.
+
+    wide: the shape, without the batch, that torch has repeated it to; it stays small for those who repeat it anyhow.
+    """
 
     name: str
     spec: TensorSpec
+    wide: tuple[int, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +44,15 @@ class Foreign:
 
     sources: tuple[Ref, ...]
     operator: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Apart(Foreign):
+    """A value on its way through more axes than it may have: its numbers under the sizes `sizes`, in the order `order`
+    (both without the batch)."""
+
+    sizes: tuple[int, ...] = ()
+    order: tuple[int, ...] = ()
 
 
 class Site:
@@ -135,6 +149,9 @@ class _Importer:
         if self._whole(at, call, calls):
             return
         args = [self._known(a) for a in call.args]
+        if args and isinstance(args[0], Apart) and call.operator in PARTS:
+            self.env[call.makes[0]] = self._parted(call, args[0], args[1:])
+            return
         kwargs = {key: self._known(value) for key, value in call.kwargs.items()}
         leaves = _leaves((args, list(kwargs.values())))
         if call.function is not None and not any(isinstance(leaf, Ref | Foreign) for leaf in leaves):
@@ -156,8 +173,14 @@ class _Importer:
     def _mapped(self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any) -> list[Any] | None:
         """What a rule makes of a call; None, and nothing left behind, where it does not cover it."""
         kept, names, weights = len(self.nodes), set(self.names), dict(self.weights)
+        site = Site(self, call)
         try:
-            made = rule(Site(self, call), *args, **kwargs)
+            if call.operator not in REPEATING:
+                args, kwargs = (
+                    _whole_values(site, args),
+                    {k: _whole_values(site, v) for k, v in kwargs.items()},
+                )
+            made = rule(site, *args, **kwargs)
             found = made if isinstance(made, list) else [made]
             found += [None] * (len(call.makes) - len(found))  # a pool's second output: the indices
             # What is only repeated stays small: whoever reads it repeats it anyhow, and its own shape is looked at.
@@ -183,9 +206,26 @@ class _Importer:
         if not unique:
             return None
         if not shape or shape[0] != self.batch or not 2 <= len(shape) <= 2 + max(SPATIAL):
+            if call.operator in VIEWED and len(unique) == 1 and not foreign and shape[:1] == (self.batch,):
+                return Apart(unique, operator, shape[1:], tuple(range(len(shape) - 1)))
             return Foreign(unique, operator)
         (made,) = self.place(call, Opaque(operator, shape=shape[1:]), unique, {})
         return made
+
+    def _parted(self, call: Call, parts: Apart, rest: Sequence[Any]) -> Any:
+        """What a permutation or a reshape makes of a value with many axes: once they are few again, one op."""
+        shape, sizes = call.shapes[0], parts.sizes
+        if call.operator == "permute" and rest and rest[0][0] == 0:
+            order = tuple(parts.order[d % (len(sizes) + 1) - 1] for d in rest[0][1:])
+            return dataclasses.replace(parts, order=order)
+        if call.operator in ("contiguous", "clone"):
+            return parts
+        if call.operator in VIEWED and shape[0] == self.batch and len(shape) - 2 in SPATIAL:
+            op = Rearrange(sizes, parts.order, shape[1:])
+            made = self._mapped(call, lambda site: site.node(op, parts.sources[0]), (), {})
+            if made is not None:
+                return made[0]
+        return self._opaque(call, 0, [parts])
 
     def _fold(self, call: Call, args: Any, kwargs: Any) -> None:
         """Work out what depends on the module's tensors alone."""
@@ -218,6 +258,32 @@ class _Importer:
         self.env[last.makes[0]] = made[0]
         self.done.update(range(at, end + 1))
         return True
+
+
+VIEWED = ("view", "reshape", "_unsafe_view", "unflatten", "flatten")
+PARTS = (*VIEWED, "permute", "contiguous", "clone")
+REPEATING = (
+    "add",
+    "sub",
+    "rsub",
+    "mul",
+    "div",
+    "maximum",
+    "minimum",
+    "max",
+    "min",
+    "where",
+    "expand",
+    "expand_as",
+)
+"""Operators that repeat what is small themselves."""
+
+
+def _whole_values(site: Site, value: Any) -> Any:
+    """Arguments with every repeated value in its own size."""
+    if isinstance(value, list | tuple):
+        return type(value)(_whole_values(site, part) for part in value)
+    return full(site, value) if isinstance(value, Ref) else value
 
 
 def _leaves(value: Any) -> list[Any]:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from striate.formats.tidy import LOWEST
-from striate.formats.torch.aten import OPERATORS, Rule, maps, need, ref
+from striate.formats.torch.aten import OPERATORS, Rule, maps, named, need, ref
+from striate.formats.torch.tracing import Constant
 from striate.ops import merge, reshape
+from striate.ops.gather import Gather
 from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
@@ -58,9 +60,78 @@ def _movedim(site: Site, x: Any, source: Any, target: Any) -> Ref:
 @maps("cat", "concat")
 def _cat(site: Site, parts: Any, dim: int = 0) -> Ref:
     values = [ref(part) for part in parts]
+    values = [named(site, value, values[0].spec.axes) for value in values]
     axis = values[0].spec.axes[dim]
     need(axis != "N")
     return values[0] if len(values) == 1 else site.node(merge.Concat(axis), *values)
+
+
+@maps("stack")
+def _stack(site: Site, parts: Any, dim: int = 0) -> Ref:
+    """Joined along an axis of its own."""
+    rank = len(site.shape)
+    at = dim % rank
+    need(at)
+    shape = tuple(1 if k == at else n for k, n in enumerate(site.shape))[1:]
+    wider = [site.node(reshape.Reshape(shape), ref(part)) for part in parts]
+    return _cat(site, wider, at)  # type: ignore[no-any-return]
+
+
+@maps("index_select")
+def _index_select(site: Site, x: Any, dim: int, entries: Any) -> Ref:
+    need(isinstance(entries, Constant))
+    return _listed(site, ref(x), dim, entries.tensor.tolist())
+
+
+@maps("index")
+def _index(site: Site, x: Any, places: Any) -> Ref:
+    """Entries of one axis; the others are taken whole."""
+    at = [d for d, entries in enumerate(places) if entries is not None]
+    need(len(at) == 1 and isinstance(places[at[0]], Constant) and places[at[0]].tensor.ndim == 1)
+    entries = places[at[0]].tensor
+    need(not entries.is_floating_point() and entries.dtype.itemsize > 1)  # a mask is another thing
+    return _listed(site, ref(x), at[0], entries.tolist())
+
+
+@maps("flip")
+def _flip(site: Site, x: Any, dims: Any) -> Ref:
+    value = ref(x)
+    for dim in dims:
+        value = _listed(site, value, dim, range(value.spec.shape[dim])[::-1])
+    return value
+
+
+@maps("roll")
+def _roll(site: Site, x: Any, shifts: Any, dims: Any = ()) -> Ref:
+    value = ref(x)
+    need(dims)
+    for shift, dim in zip(shifts, dims):
+        size = value.spec.shape[dim]
+        value = _listed(site, value, dim, [(k - shift) % size for k in range(size)])
+    return value
+
+
+@maps("repeat", "tile")
+def _repeat(site: Site, x: Any, times: Any) -> Ref:
+    value = ref(x)
+    need(len(times) == len(value.spec.axes) and times[0] == 1)
+    for dim, count in enumerate(times):
+        value = _listed(site, value, dim, [*range(value.spec.shape[dim])] * count) if count > 1 else value
+    return value
+
+
+@maps("repeat_interleave")
+def _repeat_interleave(site: Site, x: Any, count: Any, dim: Any = None, **_: Any) -> Ref:
+    value = ref(x)
+    need(isinstance(count, int) and dim is not None)
+    return _listed(site, value, dim, [k for k in range(value.spec.shape[dim]) for _ in range(count)])
+
+
+def _listed(site: Site, x: Ref, dim: int, entries: Any) -> Ref:
+    """Entries of one axis, in their order."""
+    axis, size = x.spec.axes[dim], x.spec.shape[dim]
+    need(axis != "N")
+    return site.node(Gather(tuple(int(k) % size for k in entries), axis), x)
 
 
 @maps("slice", "narrow")
@@ -161,8 +232,8 @@ def _pixel_unshuffle(site: Site, x: Any, factor: int) -> Ref:
 def _upsample(method: str) -> Rule:
     def rule(site: Site, x: Any, size: Any, *rest: Any, **named: Any) -> Ref:
         value = ref(x)
-        corners = bool(rest[0]) if method == "bilinear" else False
-        factors = [f for r in (rest[1:] if method == "bilinear" else rest, named.values())
+        corners = bool(rest[0]) if method != "nearest" else False
+        factors = [f for r in (rest[1:] if method != "nearest" else rest, named.values())
                    for f in (r if not isinstance(r, Mapping) else ())]  # fmt: skip
         scales = [f for factor in factors for f in (factor if isinstance(factor, tuple) else (factor,)) if f]
         if size is None or (scales and len(set(scales)) == 1 and not corners):
@@ -177,3 +248,4 @@ for _name in ("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"):
     OPERATORS[_name] = _upsample("nearest")
 for _name in ("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"):
     OPERATORS[_name] = _upsample("bilinear")
+OPERATORS["upsample_bicubic2d"] = _upsample("bicubic")
