@@ -12,6 +12,7 @@ import dataclasses
 import importlib.util
 import io
 import json
+import re
 import stat
 import struct
 import zipfile
@@ -213,14 +214,49 @@ def _legacy(stream: BinaryIO, path: Path, stack: contextlib.ExitStack) -> Conten
         raise ValueError("it is neither a zip archive nor an HDF5 file")
     if importlib.util.find_spec("h5py") is None:
         raise missing(f"{path} cannot be read", "an HDF5 file is read with h5py")
-    part = Part(stream, 0, path.stat().st_size)
-    variables = stack.enter_context(Variables(part, str(path)))
-    text = variables.attribute("model_config", MAX_CONFIG)
-    if text is None:
+    size = path.stat().st_size
+    config, version = None, "2"
+    for text in _heap(stream, size):
+        if text.startswith(b"{") and config is None:
+            found = json.loads(text)
+            config = found if "class_name" in found and "config" in found else None
+        elif re.fullmatch(rb"\d+\.\d+\.[\w.+-]+", text[:40]):
+            version = text.decode("ascii")
+    if config is None:
         raise FormatError(
             f"{path} holds weights without a network",
             where=str(path),
             why="it has no attribute model_config",
             fix="save the whole model: model.save('model.keras')",
         )
-    return Content(json.loads(text), variables.attribute("keras_version", 100) or "2", variables)
+    return Content(config, version, stack.enter_context(Variables(Part(stream, 0, size), str(path))))
+
+
+def _heap(stream: BinaryIO, size: int) -> Iterator[bytes]:
+    """The texts of variable length in an HDF5 file, which is how Keras keeps a configuration.
+
+    Found by the signature of their collections, not by the library: a damaged collection can hold it up for ever.
+    Source: HDF5 file format specification, global heap (GCOL, version 1, size; index, references, size of an object).
+    """
+    step, at = 1024**2, 0
+    while at < size:
+        stream.seek(at)
+        found = stream.read(step + 16).find(b"GCOL")
+        if found < 0 or found > step:
+            at += step
+            continue
+        at += found
+        stream.seek(at)
+        _, version, length = struct.unpack("<4sB3xQ", stream.read(16).ljust(16, b"\0"))
+        if version != 1 or not 16 < length <= min(size - at, MAX_CONFIG):
+            at += 4
+            continue
+        block, place = stream.read(length - 16), 0
+        while place + 16 <= len(block):
+            index, count = struct.unpack_from("<H6xQ", block, place)
+            place += 16
+            if not index or count > len(block) - place:
+                break
+            yield block[place : place + count].rstrip(b"\0")
+            place += -(-count // 8) * 8
+        at += length

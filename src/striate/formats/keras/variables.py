@@ -63,21 +63,6 @@ class Variables:
             fix="save it again with Keras: model.save('model.keras')",
         )
 
-    def attribute(self, name: str, limit: int) -> str | None:
-        """A text kept with the file; None if it is absent."""
-        try:
-            if name not in self._file.attrs:
-                return None
-            if self._file.attrs.get_id(name).shape != ():
-                raise ValueError(f"the attribute {name} is no text")
-            found = self._file.attrs[name]
-            text = found.decode() if isinstance(found, bytes) else str(found)
-        except Exception as error:
-            raise self._damaged(str(error)) from None
-        if len(text) > limit:
-            raise self._refused(name, f"it is longer than {limit:,} bytes")
-        return text
-
     def get(
         self, path: Sequence[str], names: Sequence[str], stored: Sequence[str], name: str
     ) -> Array | None:
