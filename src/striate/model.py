@@ -14,7 +14,9 @@ from striate import weights as arrays
 from striate.diagnostics import SourceError, UnknownNameError
 from striate.engine.interface import Engine, Program, get, strict
 from striate.files import write_aside
-from striate.formats.folder import CARD, CONFIG, WEIGHTS, describe, read
+from striate.formats import load
+from striate.formats.exchange import read_about
+from striate.formats.folder import CARD, CONFIG, WEIGHTS, describe
 from striate.network import Network
 from striate.weights import ModelWeights
 
@@ -192,30 +194,37 @@ class Model:
         return lower(self.net, self._weights.current())
 
     def export(self, path: str | Path) -> None:
-        """Write network and weights as a file that others read, in the format of its suffix: m.onnx.
+        """Write the model as a file that others read, in the format of its suffix: m.onnx, m.safetensors, m.pth.
 
-        Raises UsageError for another suffix, OpError for a node that the format cannot say.
+        Classes and the transformation of images go along into .onnx and .safetensors. Raises UsageError for another
+        suffix, OpError for a node that the format cannot say.
         """
         from striate.formats.exchange import writer
 
-        writer(path)(Path(path), self.net, self._weights.current())
+        about = {"classes": list(self.classes), "transform": self.transform}
+        writer(path)(Path(path), self.net, self._weights.current(), about)
 
     @classmethod
-    def load(cls, folder: str | Path, *, engine: str | Engine = "auto", device: str = "") -> Model:
-        """The model of a folder that `save`, or a training run, has written."""
-        target = Path(folder)
-        if not (target / CONFIG).is_file():
+    def load(
+        cls, source: str | Path, *, input: str | tuple[int, ...] | None = None,
+        weights: Mapping[str, Array] | str | Path | None = None, engine: str | Engine = "auto", device: str = "",
+    ) -> Model:  # fmt: skip
+        """The model that a folder or a file holds: what `save`, `export` or a training run wrote, .onnx, .keras, …
+
+        source, input: as `striate.load` takes them; weights: others than its own. Raises SourceError where there are
+        no weights, and what loading raises.
+        """
+        net = load(source, input)
+        if weights is None and net.weights is None:
             raise SourceError(
-                f"{target} holds no saved model",
-                where=str(target),
-                why=f"there is no {CONFIG} in it",
-                fix="give a folder that `striate train` or Model.save wrote",
+                f"{source} holds no weights",
+                where=str(source),
+                why="a network answers by its weights, and fresh ones mean nothing",
+                fix="a folder that `striate train` wrote, an .onnx file, or its weights: --weights FILE",
             )
-        net, config = read(target)
-        found, _ = arrays.load(target / WEIGHTS)
-        model = cls(net, weights=found, engine=engine, device=device)
-        model.classes = tuple(map(str, config.get("classes", ())))
-        model.transform = dict(config.get("transform", {}))
+        model = cls(net, weights=weights, engine=engine, device=device)
+        about = read_about(source)
+        model.classes, model.transform = about["classes"], about["transform"]
         return model
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from striate.cli.options import (
+    Model,
     Names,
     device_option,
     emit,
@@ -14,8 +15,12 @@ from striate.cli.options import (
     engine_option,
     examples,
     json_option,
+    mean_option,
     output_option,
     page,
+    std_option,
+    trained,
+    weights_option,
 )
 
 
@@ -24,10 +29,11 @@ from striate.cli.options import (
     epilog=examples(
         "striate eval runs/digits",
         "striate eval runs/mine --data more-images/",
+        "striate eval model.onnx --data images/",
         "striate eval runs/mine --split validation --json | jq .accuracy",
     ),
 )
-@click.argument("run", metavar="RUN", type=click.Path())
+@click.argument("run", metavar="RUN", type=Model())
 @click.option(
     "--data", default="", metavar="PATH", help="Labelled images; default: what the run was trained on."
 )
@@ -41,6 +47,9 @@ from striate.cli.options import (
 @click.option(
     "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one pass [64]."
 )
+@weights_option
+@mean_option
+@std_option
 @engine_option
 @device_option
 @click.option("--on-bad", default="", metavar="WORD", type=Names("WORD", lambda: ("skip", "refuse")),
@@ -52,6 +61,9 @@ def command(
     data: str,
     split: str,
     batch_size: int,
+    weights: str | None,
+    mean: str | None,
+    std: str | None,
     engine: str,
     device: str,
     on_bad: str,
@@ -60,17 +72,23 @@ def command(
 ) -> None:
     """Accuracy, loss, numbers per class, confusion matrix and calibration of the model in RUN.
 
+    RUN is a run folder or any other model with weights: .onnx, .keras, .safetensors that Striate wrote.
+
     The images go through the transformation that is recorded with the model. They are the test part of the data
     where there is one; of data without parts that the model was trained on, what training has set aside; all of
     any other data.
     """
-    from striate.model import Model
     from striate.train.judging import config_of, judge, unseen
+    from striate.train.source import transforms
     from striate.views.text.progress import Bar
 
-    model = Model.load(run, engine=engine, device=device)
+    model = trained(run, weights, mean, std, engine, device)
     config = config_of(Path(run))
     source = unseen(config, data, split, on_bad)
+    notes = []
+    if not model.transform:
+        model.transform = transforms(model.net, source, config.settings.resolved)[1].to_dict()
+        notes.append("mean and deviation measured on this data: the model records none (--mean, --std)")
     with Bar() as bar:
         judged = judge(
             model.compile(batch=max(min(batch_size, len(source)), 1)),
@@ -87,7 +105,7 @@ def command(
         "model": run,
         "data": judged.source,
         **found,
-        "notes": [*judged.notes, *found["notes"]],
+        "notes": [*notes, *judged.notes, *found["notes"]],
     }
     if as_json:
         emit_json(record, output)

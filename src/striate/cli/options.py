@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from striate.model import Model as TrainedModel
     from striate.network import Network
     from striate.views.text.page import Page
 
@@ -67,6 +68,15 @@ input_option = click.option(
     metavar="HxWxC",
     help="Set the input size, e.g. 224x224x3 (or 224: the channels stay).",
 )
+weights_option = click.option(
+    "--weights", type=click.Path(), metavar="FILE", help="Weights to take instead (.safetensors .pth .pt)."
+)
+mean_option = click.option(
+    "--mean",
+    metavar="X,X,X",
+    help="Mean of the pixels (0 to 1) per channel, for a model that does not record it.",
+)
+std_option = click.option("--std", metavar="X,X,X", help="Their deviation, likewise.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 output_option = click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="Write to FILE instead of standard output."
@@ -94,6 +104,19 @@ def load(model: str, input: str | None = None) -> Network:
     from striate.formats import load
 
     return load(model, input)
+
+
+def trained(
+    model: str, weights: str | None, mean: str | None, std: str | None, engine: str, device: str
+) -> TrainedModel:
+    """The model, with weights, that an argument names; mean, std: instead of the transformation that it records."""
+    from striate.model import Model
+    from striate.train.judging import normalised
+
+    found = Model.load(model, weights=weights, engine=engine, device=device)
+    if mean is not None or std is not None:
+        found.transform = normalised(found.net, mean or "", std or "")
+    return found
 
 
 def page() -> Page:

@@ -8,16 +8,21 @@ from typing import Any
 import click
 
 from striate.cli.options import (
+    Model,
     device_option,
     emit,
     emit_json,
     engine_option,
     examples,
     json_option,
+    mean_option,
     output_option,
     page,
+    std_option,
+    trained,
+    weights_option,
 )
-from striate.diagnostics import FormatError
+from striate.diagnostics import FormatError, UsageError
 
 
 @click.command(
@@ -25,10 +30,11 @@ from striate.diagnostics import FormatError
     epilog=examples(
         "striate predict runs/mine cat.jpg",
         "striate predict runs/mine photos/ --csv -o answers.csv",
+        "striate predict model.onnx cat.jpg --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
         "curl -s https://example.org/cat.jpg | striate predict runs/mine - --json",
     ),
 )
-@click.argument("run", metavar="RUN", type=click.Path())
+@click.argument("run", metavar="RUN", type=Model())
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @click.option(
     "--top", default=3, metavar="N", type=click.IntRange(1), help="Classes to name for each image [3]."
@@ -36,6 +42,9 @@ from striate.diagnostics import FormatError
 @click.option(
     "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one pass [64]."
 )
+@weights_option
+@mean_option
+@std_option
 @engine_option
 @device_option
 @json_option
@@ -46,6 +55,9 @@ def command(
     images: tuple[str, ...],
     top: int,
     batch_size: int,
+    weights: str | None,
+    mean: str | None,
+    std: str | None,
     engine: str,
     device: str,
     as_json: bool,
@@ -54,19 +66,29 @@ def command(
 ) -> int:
     """Name the most probable classes of each IMAGE: files, folders (all images below), - for standard input.
 
+    RUN is a run folder or any other model with weights: .onnx, .keras, .safetensors that Striate wrote. What Striate
+    did not train does not say how its images were normalised: --mean and --std do.
+
     Images that cannot be read are named on standard error; the others are answered, and the exit code is 2.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    from striate.model import Model
     from striate.train.data.dataset import BadImage
-    from striate.train.judging import config_of
+    from striate.train.judging import IMAGENET, config_of
     from striate.train.losses import LOSSES
     from striate.train.prediction import answers, image_files
     from striate.views.text import prediction as view
     from striate.views.text.progress import Bar
 
-    model = Model.load(run, engine=engine, device=device)
+    model = trained(run, weights, mean, std, engine, device)
+    if not model.transform:
+        raise UsageError(
+            f"{run} does not say how images become its input",
+            where="striate predict",
+            why="pixels are brought to a mean and a deviation before a network is trained on them",
+            fix=" ".join(f"--{word} {numbers}" for word, numbers in IMAGENET.items())
+            + " for weights of ImageNet; --mean 0 --std 1 for pixels from 0 to 1",
+        )
     files = list(image_files(images))
     loss = LOSSES[config_of(Path(run)).settings.loss]()
     program = model.compile(batch=max(min(batch_size, len(files)), 1))

@@ -235,7 +235,10 @@ def _model(config: Config, parts: DataSplits, run: Path | None) -> tuple[Any, li
         trained = Model.load(job.model, engine=engine)
         return trained, [f"begins with the weights of {job.model}"]
     made = tailored(job.model, parts.train, job.input)
-    return Model(made.net, seed, engine=engine), [made.note] if made.note else []
+    notes = [made.note] if made.note else []
+    if made.net.weights is not None:
+        notes.append(f"begins with the weights of {job.model}")
+    return Model(made.net, seed, engine=engine), notes
 
 
 def _find(config: Config, as_json: bool) -> None:

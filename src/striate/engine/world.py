@@ -54,9 +54,10 @@ def asked() -> tuple[int, int]:
     return int(rank), int(size)
 
 
-def restarted() -> bool:
-    """Whether torchrun has started these processes again, because one of them was lost."""
-    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
+def restarts() -> int:
+    """How often torchrun has started these processes again, because one of them was lost."""
+    said = os.environ.get("TORCHELASTIC_RESTART_COUNT", "")
+    return int(said) if said.isdecimal() else 0
 
 
 def total(world: World, *values: float) -> list[float]:

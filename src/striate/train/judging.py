@@ -7,22 +7,28 @@ trained on, the share that training has set aside by the same seed; all of any o
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from pathlib import Path
 from typing import Any, cast
 
 from striate.diagnostics import UsageError
 from striate.engine.interface import Program
+from striate.network import Network
 from striate.train.config import Config
 from striate.train.data import Dataset, Transform, open_data, suit
 from striate.train.data.dataset import OnBad
 from striate.train.data.opening import read_parts
 from striate.train.data.splits import ALL, TEST, TRAIN, VALIDATION, choose, complete
+from striate.train.data.steps import Normalise
 from striate.train.evaluation import Evaluation, Watcher, evaluate
 from striate.train.network import image_input
 from striate.train.plan import make_loss
 from striate.train.run import CONFIG
 from striate.train.source import Source
+
+IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
+"""What most published weights were trained with."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,6 +44,33 @@ def config_of(folder: Path) -> Config:
     """What a run was trained with; the defaults for a model that was saved without."""
     path = folder / CONFIG
     return Config.read(path) if path.is_file() else Config()
+
+
+def normalised(net: Network, mean: str, std: str) -> dict[str, Any]:
+    """The transformation of a model that does not record one: pixels in [0, 1], less the mean, by the deviation.
+
+    mean, std: one number, or one for each channel, with commas. Raises UsageError.
+    """
+    channels = image_input(net)[0]
+    numbers = {}
+    for word, text in (("mean", mean), ("std", std)):
+        try:
+            given = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            given = ()
+        if (
+            len(given) not in (1, channels)
+            or not all(map(math.isfinite, given))
+            or (word == "std" and min(given) <= 0)
+        ):
+            raise UsageError(
+                f"--{word} {text or '(not given)'} is not one number for each channel",
+                why=f"{net.name} reads {channels} channels"
+                + ("; a deviation is above 0" if word == "std" else ""),
+                fix=f"--{word} {IMAGENET[word] if channels == 3 else '0.5'}",
+            )
+        numbers[word] = given * (channels // len(given))
+    return Transform((Normalise(**numbers),)).to_dict()
 
 
 def judge(

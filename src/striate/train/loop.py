@@ -15,7 +15,7 @@ from typing import Any
 from striate.diagnostics import FormatError, LimitError, SourceError, StriateError
 from striate.engine.interface import Engine, Program, get
 from striate.engine.learner import Learner
-from striate.engine.world import World, restarted, total
+from striate.engine.world import World, restarts, total
 from striate.network import Network
 from striate.train.config import Config, Job
 from striate.train.data import Dataset, Transform
@@ -71,7 +71,7 @@ def fit(
         first = world.rank == 0
         run: Run | None = None
         if out is not None:
-            again = first and restarted() and (Path(out) / CONFIG).exists()
+            again = first and restarts() > 0 and (Path(out) / CONFIG).exists()
             resume = resume or total(world, again)[0] > 0
         if out is not None and resume:
             made = read_run(Path(out)).made

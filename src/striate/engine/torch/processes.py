@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,9 +17,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+from torch.distributed.rendezvous import rendezvous
 
 from striate.diagnostics import TrainingError, UsageError
-from striate.engine.world import ALONE, World, asked
+from striate.engine.world import ALONE, World, asked, restarts
 
 Array = NDArray[Any]
 
@@ -25,12 +28,18 @@ PATIENCE = datetime.timedelta(minutes=10)
 """How long a process waits for the others before it gives up."""
 
 
+_GROUPS = itertools.count()
+"""Groups of this process so far: each meets under a name of its own, and finds nothing that an older one has left.
+Those of processes that were started again differ by `restarts`."""
+
+
 class Processes(World):
     """The members of the process group."""
 
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self._numbers = dist.new_group(backend="gloo", timeout=PATIENCE)
+        with talking():
+            self._numbers = dist.new_group(backend="gloo", timeout=PATIENCE)
 
     def sum(self, values: Array) -> Array:
         held = torch.from_numpy(np.array(values, np.float64))
@@ -66,7 +75,10 @@ def joined(device: torch.device) -> Iterator[World]:
             torch.cuda.set_device(device)
         try:
             with talking():
-                dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+                store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+                store = dist.PrefixStore(f"striate/{restarts()}/{next(_GROUPS)}", store)
+                backend = "nccl" if device.type == "cuda" else "gloo"
+                dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
         except ValueError as error:
             raise UsageError(
                 "the processes cannot find each other",
@@ -91,8 +103,8 @@ def talking() -> Iterator[None]:
     except RuntimeError as error:
         if not dist.is_initialized() and asked()[1] == 1:
             raise
-        text = str(error).strip().partition("\n")[0]
-        if not any(word in text.lower() for word in LOST):
+        text = re.sub(r"\[\S+:\d+\] ", "", str(error).strip().partition("\n")[0]).partition(". ")[0]
+        if not any(word in str(error).lower() for word in LOST):
             raise
         raise TrainingError(
             "another process of this run is gone",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,10 @@ Array = NDArray[Any]
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 MOMENTS = {"velocity": "momentum_buffer", "first": "exp_avg", "second": "exp_avg_sq"}
 """What a kind of moment is called in torch's optimizers."""
+
+_NEW = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+NO_BUFFERS = {"forward_sync_buffers" if _NEW else "broadcast_buffers": False}
+"""Running statistics are not sent before every forward run: they are averaged after every step."""
 
 HALF = {"cpu": torch.bfloat16, "cuda": torch.float16, "mps": torch.float16}
 LOSS_SCALE, GROWTH = 2.0**16, 2000
@@ -144,8 +149,8 @@ class TorchLearner(Learner):
             self._module.run = DistributedDataParallel(
                 self._module.lowered,
                 device_ids=[device] if device.type == "cuda" else None,
-                broadcast_buffers=False,  # averaged after every step instead
                 gradient_as_bucket_view=True,
+                **NO_BUFFERS,
             )
 
     def _made(self) -> Any:
