@@ -33,6 +33,10 @@ ANSWERS = {
         ["diff", "7x7x1 -> conv 3x3 /3", "7x7x1 -> conv 3x3 /3 pad 1", "--json"],
     ],
     "striate.models/1": [["models", "--json"]],
+    "striate.convert/1": [
+        ["convert", "lenet5", "{new}.pth", "--json"],
+        ["convert", "lenet5", "{new}.toml", "--json"],
+    ],
     "striate.rules/1": [["explain", "--all", "--json"], ["explain", "g002", "--json"]],
     "striate.train/1": [
         ["train", "--data", "{images}", "--model", NET, "--fast-dev-run", "--json"],

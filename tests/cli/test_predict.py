@@ -75,7 +75,7 @@ def test_the_page_of_an_evaluation(images, trained):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["missing"], "holds no saved model"),
+        (["missing"], "no such file or folder"),
         (["lenet5"], "striate train"),
         (["{run}", "--data", "missing"], "there is no"),
         (["{run}", "--split", "tset"], "test"),
@@ -158,7 +158,7 @@ def test_unreadable_images_are_named_and_the_others_answered(trained, squares, t
         (["{run}"], "missing argument"),
         (["{run}", "missing.png"], "there is no missing.png"),
         (["{run}", "{empty}"], "has no images"),
-        (["lenet5", "{image}"], "holds no saved model"),
+        (["lenet5", "{image}"], "holds no weights"),
         (["{run}", "{image}", "--json", "--csv"], "exclude each other"),
         (["{run}", "{image}", "--top", "0"], "1 or more"),
         (["{run}", "{image}", "-o", "/proc/answers"], "cannot be written"),

@@ -88,7 +88,7 @@ def test_onnx(name, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "INSIDE", math.inf)
     monkeypatch.setattr(proto, "array", filled)
     path = tmp_path / f"{name}.onnx"
-    writer(path)(path, net, given)
+    writer(path)(path, net, given, {})
     back = load(path)
     assert back == net and back.name == name
     assert {key: array.shape for key, array in back.weights.items()} == {k: v.shape for k, v in given.items()}
@@ -100,7 +100,7 @@ def test_onnx_keeps_every_bit(name, tmp_path):
     net = catalogue.create(name)
     weights = numbers(net)
     path = tmp_path / "net.onnx"
-    writer(path)(path, net, weights)
+    writer(path)(path, net, weights, {})
     assert bits(load(path).weights) == bits(weights)
     assert bits(Model(load(path), engine="numpy").weights.current()) == bits(weights)
 
@@ -136,7 +136,7 @@ def test_files_of_weights_keep_every_bit(name, suffix, tmp_path):
     net = catalogue.create(name)
     weights = numbers(net)
     path = tmp_path / f"weights{suffix}"
-    writer(path)(path, net, weights)
+    writer(path)(path, net, weights, {})
     assert bits(read_weights(path)) == bits(weights)
     model = Model(net, weights=path, engine="numpy")
     assert bits(model.weights.current()) == bits(weights)

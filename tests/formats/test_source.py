@@ -185,7 +185,7 @@ def test_a_python_file_without_a_network(write, text, attribute, kind, says):
         ("missing.onnx", SourceError, "no file"),
         ("net.onnx", (FormatError, MissingExtraError), "ONNX"),
         ("net.keras", FormatError, "Keras"),
-        ("net.pth", FormatError, "PyTorch weights"),
+        ("net.pth", FormatError, "no network"),
         ("nosuchmodule:net", SourceError, "no module nosuchmodule"),
         ("nosuch.module:net", SourceError, "no module nosuch"),
         ("os.nosuch:net", SourceError, "no module os.nosuch"),

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from striate.cli.options import examples, input_option, load, model_argument
+from striate.cli.options import (
+    emit_json,
+    examples,
+    input_option,
+    json_option,
+    load,
+    model_argument,
+    weights_option,
+)
+from striate.diagnostics import UsageError
+
+if TYPE_CHECKING:
+    from striate.network import Network
 
 
 @click.command(
@@ -12,7 +29,7 @@ from striate.cli.options import examples, input_option, load, model_argument
     epilog=examples(
         "striate convert resnet18 resnet18.onnx",
         "striate convert model.onnx model.toml",
-        "striate convert model.onnx weights.safetensors",
+        "striate convert runs/mine mine.onnx",
         "striate convert net.toml net.onnx --weights weights.safetensors",
         "striate convert net.toml net.py",
         "striate convert weights.pth weights.safetensors",
@@ -21,44 +38,76 @@ from striate.cli.options import examples, input_option, load, model_argument
 @model_argument
 @click.argument("out", type=click.Path(), metavar="OUT")
 @input_option
-@click.option(
-    "--weights", "given", type=click.Path(), metavar="FILE", help="Weights to take (.safetensors .pth)."
-)
+@weights_option
 @click.option("--seed", type=int, default=0, help="Seed of fresh weights, where the model has none.")
-def command(model: str, out: str, input: str | None, given: str | None, seed: int) -> None:
+@json_option
+def command(model: str, out: str, input: str | None, weights: str | None, seed: int, as_json: bool) -> None:
     """Write MODEL to OUT, in the format of OUT's suffix.
 
-    .onnx (opset 17) holds network and weights, .toml and .py (PyTorch source) the network, .safetensors and .pth (state
-    dict of PyTorch) the weights. A file of weights is converted to another one by itself.
+    .onnx (opset 17) and .safetensors hold network and weights, .toml and .py (PyTorch source) the network, .pth and .pt
+    (state dict of PyTorch) the weights. A file of weights alone becomes another one by itself.
 
-    Weights come from --weights, else from MODEL itself (.onnx, a torch.nn.Module, the folder of a saved model), else
-    they are fresh.
+    Weights come from --weights, else from MODEL itself (.onnx, .keras, .h5, .safetensors that Striate wrote, a
+    torch.nn.Module, the folder of a run), else they are fresh.
     """
-    from pathlib import Path
-
-    from striate.formats.exchange import STRUCTURE, holds_weights, read_weights, writer
+    from striate.formats.exchange import STRUCTURE, holds_network, holds_weights, read_weights, writer
 
     write = writer(out)
-    if holds_weights(model) and holds_weights(out):
-        tensors = read_weights(model)
-        write(Path(out), None, tensors)  # type: ignore[arg-type] # weights alone
-        click.echo(f"{out}: {len(tensors)} tensors")
-        return
-    net = load(model, input)
-    if Path(out).suffix.lower() in STRUCTURE:
-        write(Path(out), net, {})
-        click.echo(f"{out}: {len(net.nodes)} nodes")
-        if net.weights is not None or given is not None or (Path(model) / "config.json").is_file():
-            click.echo(f"the weights are not in {out}; convert to .pth or .safetensors for them", err=True)
-        return
-    from striate.model import Model
-
-    if given is not None:
-        made = Model(net, weights=given, engine="numpy")
-        source = given
-    elif (Path(model) / "config.json").is_file():
-        made, source = Model.load(model, engine="numpy"), model
+    for given in filter(None, (model, weights)):
+        if _same(given, out):
+            raise UsageError(
+                f"{given} would be written over itself",
+                where="striate convert",
+                why="OUT is one of the files that are read",
+                fix="give OUT another name",
+            )
+    net: Network | None = None
+    tensors: Mapping[str, Any] = {}
+    source = ""
+    if holds_weights(model) and holds_weights(out) and not holds_network(model):
+        if input or weights:
+            raise UsageError(
+                f"{model} holds weights alone",
+                where="striate convert",
+                why=f"{'--input' if input else '--weights'} is about a network",
+                fix="leave it out, or name the network as MODEL",
+            )
+        tensors, source = read_weights(model), model
+        write(Path(out), None, tensors, {})
+    elif Path(out).suffix.lower() in STRUCTURE:
+        net = load(model, input)
+        write(Path(out), net, {}, {})
+        if net.weights is not None or weights is not None:
+            click.echo(f"the weights are not in {out}; convert to .safetensors or .onnx for them", err=True)
     else:
-        made, source = Model(net, seed, engine="numpy"), model if net.weights else f"fresh, seed {seed}"
-    write(Path(out), made.net, made.weights.current())
-    click.echo(f"{out}: {len(net.nodes)} nodes, {len(made.weights)} tensors, weights {source}")
+        from striate.formats.exchange import read_about
+        from striate.model import Model
+
+        net = load(model, input)
+        source = weights or (model if net.weights is not None else f"fresh, seed {seed}")
+        tensors = Model(net, seed, weights=weights, engine="numpy").weights.current()
+        write(Path(out), net, tensors, read_about(model))
+    record = {
+        "schema": "striate.convert/1",
+        "out": out,
+        "network": net.name if net else None,
+        "nodes": len(net.nodes) if net else 0,
+        "tensors": len(tensors),
+        "weights": source or None,
+        "bytes": Path(out).stat().st_size,
+    }
+    if as_json:
+        emit_json(record)
+        return
+    said = [f"{record['nodes']} nodes"] if net else []
+    said += [f"{len(tensors)} tensors"] if source else []
+    said += [f"weights {source}"] if net and source else []
+    click.echo(f"{out}: {', '.join(said)}")
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two names mean the same file."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):  # one of them is no file, or not there yet
+        return False

@@ -38,6 +38,14 @@ def check_file(path: Path, limit: int | None = None) -> None:
         )
 
 
+def exists(path: Path) -> bool:
+    """Whether there is anything at `path`, which may be any text."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, a zero byte
+        return False
+
+
 def read_text(path: Path, limit: int = MAX_TEXT) -> str:
     """The text of a UTF-8 file of at most `limit` bytes. Raises SourceError, LimitError, FormatError."""
     check_file(path, limit)

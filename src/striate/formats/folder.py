@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,16 @@ def describe(
     }
 
 
+def about(record: Any) -> dict[str, Any]:
+    """Classes and transformation of a record, as `describe` takes them; what is not understood is left out."""
+    known = record if isinstance(record, Mapping) else {}
+    classes, transform = known.get("classes"), known.get("transform")
+    return {
+        "classes": tuple(map(str, classes)) if isinstance(classes, list) else (),
+        "transform": dict(transform) if isinstance(transform, Mapping) else {},
+    }
+
+
 def read(folder: Path) -> tuple[Network, dict[str, Any]]:
     """Network and whole record of a model's folder. Raises SourceError, FormatError."""
     path = folder / CONFIG
@@ -43,3 +54,15 @@ def read(folder: Path) -> tuple[Network, dict[str, Any]]:
         ) from None
     except StriateError as error:
         raise error.at("", str(path)) from None
+
+
+def load(folder: Path) -> Network:
+    """The network of a model's folder, with its weights where they are there. Raises SourceError, FormatError."""
+    from striate import weights
+
+    net, _ = read(folder)
+    if not (folder / WEIGHTS).is_file():  # a run that has just begun
+        return net
+    arrays, _ = weights.load(folder / WEIGHTS)
+    weights.check(net, arrays)
+    return dataclasses.replace(net, weights=arrays)

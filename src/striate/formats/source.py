@@ -11,15 +11,11 @@ from typing import Any
 
 from striate.diagnostics import FormatError, SourceError, StriateError, UnknownNameError
 from striate.formats import folder, notation
-from striate.formats.files import check_file, read_text
+from striate.formats.files import exists, read_text
 from striate.network import Network
 
-LATER = {
-    ".pth": "PyTorch weights",
-    ".pt": "PyTorch weights",
-    ".safetensors": "weights without a network",
-}
-"""Files that are recognised but not read by this version."""
+KINDS = ".toml, .onnx, .keras, .h5, .py, .safetensors that Striate wrote"
+"""Files that hold a network."""
 
 Size = str | tuple[int, ...]
 
@@ -27,7 +23,9 @@ Size = str | tuple[int, ...]
 def load(source: str | Path, input: Size | None = None) -> Network:
     """The network that `source` names: notation (it contains `->`), file, `module:attribute` or catalogue name.
 
-    `input` replaces the network's own: "224x224x3", "224x224" or "224" (the channels stay), or a tuple (C, H, W).
+    The network has weights where its source has: `.onnx`, `.keras`, `.safetensors` that Striate wrote, a
+    torch.nn.Module, the folder of a saved model or a run. `input` replaces the network's own: "224x224x3", "224x224"
+    or "224" (the channels stay), or a tuple (C, H, W).
     Raises a StriateError that says what to do instead; never anything else for a user's mistake.
     """
     text = str(source).strip()
@@ -55,12 +53,19 @@ def load(source: str | Path, input: Size | None = None) -> Network:
         from striate.formats import keras
 
         return keras.read(text, input)
-    if _exists(Path(text) / folder.CONFIG):
+    if exists(Path(text) / folder.CONFIG):
         from striate.formats.python import sized
 
-        return sized(folder.read(Path(text))[0], input)
-    if suffix in LATER:
-        raise _later(Path(text), LATER[suffix])
+        return sized(folder.load(Path(text)), input)
+    if suffix == ".safetensors":
+        from striate.formats.exchange import read_safetensors
+        from striate.formats.python import sized
+
+        return sized(read_safetensors(Path(text)), input)
+    if suffix in (".pth", ".pt"):
+        from striate.formats.exchange import weights_alone
+
+        raise weights_alone(Path(text))
     return _from_catalogue(text, input)
 
 
@@ -89,7 +94,7 @@ def _unknown(text: str, error: StriateError) -> StriateError:
             why=f"a name of {len(text):,} characters",
             fix="such as resnet18 or net.toml",
         )
-    if _exists(Path(text)):
+    if exists(Path(text)):
         if Path(text).is_dir():
             return SourceError(
                 f"{text} is a directory",
@@ -100,7 +105,7 @@ def _unknown(text: str, error: StriateError) -> StriateError:
         return FormatError(
             f"{text} is no network file",
             where=text,
-            why="a network is read from .toml, .onnx, .keras or .py",
+            why=f"a network is read from {KINDS}",
             fix="rename it, or give the notation itself: striate show '32x32x3 -> conv 3x3'",
         )
     if text[0].isdigit():
@@ -114,7 +119,7 @@ def _unknown(text: str, error: StriateError) -> StriateError:
             f"there is no file {text}",
             where=text,
             why="no such path",
-            fix="a path to a .toml, .onnx, .keras or .py file",
+            fix=f"a path to a file of one of these kinds: {KINDS}",
         )
     if "." in text:
         return SourceError(
@@ -123,21 +128,5 @@ def _unknown(text: str, error: StriateError) -> StriateError:
             why="a network inside a Python module is written module:attribute",
             fix=f"{text.rpartition('.')[0]}:{text.rpartition('.')[2] or 'net'}",
         )
+    error.why = f"{error.why}, and there is no such file or folder"
     return error
-
-
-def _later(path: Path, what: str) -> StriateError:
-    check_file(path)
-    return FormatError(
-        f"{path} is {what}, which this version cannot read",
-        where=str(path),
-        why="it reads notation, .toml, .onnx, .keras, .py, module:attribute and catalogue names",
-        fix="declare the network in .toml or with the Python builder; `striate models` may have it",
-    )
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long a name, a zero byte
-        return False

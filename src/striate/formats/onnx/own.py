@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import StriateError
+from striate.formats.files import check_file
 from striate.formats.onnx.names import PRODUCER
-from striate.formats.onnx.proto import Call, Graph
+from striate.formats.onnx.proto import Call, Graph, package, parsed
 from striate.formats.onnx.writing import NOTE, Operator, pen_for
 from striate.network import Network, Node
 from striate.network.graph import declare
@@ -23,6 +25,13 @@ from striate.op import Op
 from striate.tensor import TensorSpec
 
 Array = NDArray[Any]
+
+
+def metadata(path: Path) -> dict[str, str]:
+    """What a file says of itself, by name. Raises what `proto.load` raises."""
+    check_file(path)
+    model = parsed(package(), path)
+    return {str(entry.key): str(entry.value) for entry in model.metadata_props}
 
 
 def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, dict[str, Array]] | None:

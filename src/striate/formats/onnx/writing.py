@@ -197,8 +197,10 @@ class Store:
         return tensor
 
 
-def save(path: Path, net: Network, weights: Mapping[str, Array]) -> None:
-    """Write the file; raises OpError for a node that ONNX cannot say, naming it.
+def save(
+    path: Path, net: Network, weights: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write the file, with metadata; raises OpError for a node that ONNX cannot say, naming it.
 
     Weights that are too many for one protobuf message stand beside it, in `<path>.data`.
     """
@@ -206,6 +208,8 @@ def save(path: Path, net: Network, weights: Mapping[str, Array]) -> None:
     large = 4 * sum(parameter.elements for parameter in net.parameters.values()) > INSIDE
     store = Store(onnx, f"{path.name}.data" if large else "")
     made = model(onnx, net, weights, store)
+    for key, value in (metadata or {}).items():
+        made.metadata_props.add(key=key, value=value)
     if not large:
         write_aside(path, made.SerializeToString())
         return
