@@ -170,10 +170,16 @@ class TorchLearner(Learner):
         for kind, moments in self._store.moments.items():
             for name, array in moments.items():
                 held = self._module.trainable[name]
-                state = self._optimizer.state[held]
-                state[MOMENTS[kind]] = torch.empty_like(held).copy_(tensor(array))
-                if self._rule.word != "sgd":
-                    state["step"] = torch.tensor(float(self._steps), device=held.device)
+                self._memory(held)[MOMENTS[kind]].copy_(tensor(array))
+
+    def _memory(self, held: Any) -> dict[str, Any]:
+        """What the optimizer keeps of a parameter: moments of zero and this run's number of steps, where it has none."""
+        state: dict[str, Any] = self._optimizer.state[held]
+        if not state:
+            state.update({MOMENTS[kind]: torch.zeros_like(held) for kind in self._store.moments})
+            if self._rule.word != "sgd":
+                state["step"] = torch.tensor(float(self._steps), device=held.device)
+        return state
 
     @property
     def loss_scale(self) -> float:
@@ -220,7 +226,6 @@ class TorchLearner(Learner):
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, lr: float, momentum: float | None) -> None:
         module, rule = self._module, self._rule
-        self._steps += 1
         if not self._skip:
             for group in self._optimizer.param_groups:
                 group["lr"] = lr
@@ -231,8 +236,9 @@ class TorchLearner(Learner):
                     group["betas"] = (rule.beta1 if momentum is None else momentum, rule.beta2)
             self._optimizer.step()
         elif rule.word != "sgd":
-            for state in self._optimizer.state.values():  # left out, and counted
-                state["step"] += 1
+            for held in self._parameters:  # left out, and counted
+                self._memory(held)["step"] += 1
+        self._steps += 1
         if module.half == torch.float16 and self._steps % GROWTH == 0:
             module.scale *= 2
         self._optimizer.zero_grad()
