@@ -21,7 +21,7 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _VALUES = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "UNICODE", "BINUNICODE",
     "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "STRING", "BINSTRING",
-    "SHORT_BINSTRING",
+    "SHORT_BINSTRING", "BYTEARRAY8",
 }  # fmt: skip
 MAX_ITEMS = 4_000_000
 """Opcodes of one pickle; a state dict has about forty for each tensor."""
@@ -41,20 +41,35 @@ class _Mark:
     pass
 
 
-def follow(
-    stream: BinaryIO, call: Callable[[Name, tuple[Any, ...]], Any], persistent: Callable[[Any], Any]
-) -> Any:
-    """The value of the pickle at the stream's place.
+def refused(key: Any) -> Any:
+    """For pickles in which nothing stands for something outside of them."""
+    raise Refused(f"it asks for {str(key)[:80]!r} outside of it")
 
-    call: what a named call gives, or Refused; persistent: the value of an id that stands for something outside. The
-    state that is set on a container is left out. Raises Refused, and ValueError and its kin for what is broken.
+
+def unstated(target: Any, _state: Any) -> None:
+    """For pickles whose values have no state: that of a container is left out."""
+    if not isinstance(target, dict):
+        raise Refused(f"a state for a {type(target).__name__}")
+
+
+def follow(
+    stream: BinaryIO,
+    call: Callable[[Name, tuple[Any, ...]], Any],
+    persistent: Callable[[Any], Any] = refused,
+    state: Callable[[Any, Any], None] = unstated,
+    most: int = MAX_ITEMS,
+) -> Any:
+    """The value of the pickle at the stream's place, of `most` opcodes.
+
+    call: what a named call gives, or Refused; persistent: the value of an id that stands for something outside; state:
+    what happens when a state is set on a value. Raises Refused, and ValueError and its kin for what is broken.
     """
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     for count, (opcode, argument, place) in enumerate(pickletools.genops(stream)):
         op = opcode.name
-        if count > MAX_ITEMS:
-            raise ValueError(f"more than {MAX_ITEMS:,} steps")
+        if count > most:
+            raise ValueError(f"more than {most:,} steps")
         if op in _VALUES:
             stack.append(argument)
         elif op in _CONSTANTS:
@@ -78,7 +93,7 @@ def follow(
         elif op in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(memo[int(argument or 0)])
         elif op == "GLOBAL":
-            stack.append(Name(str(argument).replace(" ", ".")))
+            stack.append(Name(str(argument).replace(" ", ".", 1)))
         elif op == "STACK_GLOBAL":
             attribute, module = stack.pop(), stack.pop()
             stack.append(Name(f"{module}.{attribute}"))
@@ -90,9 +105,8 @@ def follow(
                 raise Refused("a call of something that has no name")
             stack.append(call(name, given))
         elif op == "BUILD":
-            stack.pop()
-            if not isinstance(stack[-1], dict):
-                raise Refused(f"a state for a {type(stack[-1]).__name__}")
+            said = stack.pop()
+            state(stack[-1], said)
         elif op == "POP":
             stack.pop()
         elif op == "STOP":
