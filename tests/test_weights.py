@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -179,3 +182,66 @@ def test_equal_weights_give_equal_files_that_the_safetensors_package_reads(tmp_p
         np.array_equal(read[name], array) and read[name].dtype == array.dtype for name, array in made.items()
     )
     assert weights.load(tmp_path / "one")[1] == {"format": "pt", **metadata}
+
+
+# ---------------------------------------------------------------- nobody writes to what programs read
+def test_no_one_can_make_the_kept_arrays_writeable_again():
+    """Whoever holds a read-only array that owns its numbers can: such an array is copied."""
+    net = striate.parse("4x4x1 -> conv 3x3 2")
+    mine = {name: array.copy() for name, array in weights.initialise(net).items()}
+    for array in mine.values():
+        array.flags.writeable = False
+    kept = weights.ModelWeights(net, mine)
+    for array in mine.values():
+        array.flags.writeable = True
+        array[...] = 7
+    assert not any((array == 7).any() for array in kept.current().values())
+    for array in kept.current().values():
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+
+
+def test_kept_arrays_are_shared_and_not_copied_again():
+    net = striate.parse("4x4x1 -> conv 3x3 2")
+    one = weights.ModelWeights(net, weights.initialise(net))
+    other = weights.ModelWeights(net, one.current())
+    assert all(other.current()[name] is array for name, array in one.current().items())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_is_not_locked_out():
+    """Another thread may hold the lock when a process forks, and is not there in the child to open it."""
+    net = striate.parse("4x4x1 -> conv 3x3 2")
+    kept = weights.ModelWeights(net, weights.initialise(net))
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold(_arrays):
+        inside.set()
+        return leave.wait(30)
+
+    thread = threading.Thread(target=kept.derived, args=(hold,))
+    thread.start()
+    try:
+        assert inside.wait(10)
+        child = os.fork()
+        if not child:
+            signal.alarm(10)  # a child that waits for ever would keep the test
+            os._exit(0 if kept["conv1.weight"].size == 18 else 1)
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+    finally:
+        leave.set()
+        thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_who_forks_inside_goes_on_inside():
+    net = striate.parse("4x4x1 -> conv 3x3 2")
+    kept = weights.ModelWeights(net, weights.initialise(net))
+    made = kept.derived(lambda _arrays: os.fork())
+    if not made:
+        signal.alarm(10)
+        os._exit(0 if kept["conv1.weight"].size == 18 else 1)
+    assert os.waitpid(made, 0)[1] == 0

@@ -10,7 +10,6 @@ import json
 import math
 import mmap
 import os
-import threading
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, SourceError, UnknownNameError, suggest
 from striate.files import write_aside
+from striate.locks import reentrant
 from striate.network import Network
 from striate.tensor import Parameter
 
@@ -176,7 +176,7 @@ class ModelWeights(MutableMapping[str, Array]):
         self._kept = {name: _frozen(arrays[name]) for name in net.parameters}
         self._lent: dict[str, Array] = {}
         self._derived: tuple[dict[str, Array], Any] | None = None
-        self._lock = threading.RLock()
+        self._lock = reentrant()
 
     def __getitem__(self, name: str) -> Array:
         with self._lock:
@@ -244,18 +244,18 @@ class _File(mmap.mmap):
     """A file's content: read page by page when it is looked at, and forgotten again at will."""
 
 
-def _file(array: Array) -> _File | None:
-    """The file that an array's numbers lie in."""
+def _ground(array: Array) -> Any:
+    """What an array's numbers lie in; None where they are its own."""
     base: Any = array
     while isinstance(base, np.ndarray | memoryview):
         base = base.obj if isinstance(base, memoryview) else base.base
-    return base if isinstance(base, _File) else None
+    return base
 
 
 def let_go(array: Array) -> None:
     """Give back the memory of an array that still lies in its file: looking at it reads the file again."""
-    file = _file(array)
-    if file is None or not hasattr(mmap, "MADV_DONTNEED"):
+    file = _ground(array)
+    if not isinstance(file, _File) or not hasattr(mmap, "MADV_DONTNEED"):
         return
     start = _address(array) - _address(np.frombuffer(file, np.uint8, 1))
     first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
@@ -269,17 +269,15 @@ def _address(array: Array) -> int:
 
 
 def _frozen(array: Array) -> Array:
-    """A copy that cannot be written to; the array itself where no one can write to it already."""
-    if (
-        array.dtype == np.float32
-        and array.flags.c_contiguous
-        and not array.flags.writeable
-        and (array.flags.owndata or _file(array) is not None)
-    ):
+    """A copy that cannot be written to; the array itself where no one can write to it already.
+
+    An array that owns its numbers can be made writeable again by whoever holds it; one that lies in bytes, or in a file
+    that was opened to be read, cannot.
+    """
+    if array.dtype == np.float32 and array.flags.c_contiguous and isinstance(_ground(array), bytes | _File):
         return array
-    made = np.array(array, np.float32, order="C")
-    made.flags.writeable = False
-    return made
+    whole = np.ascontiguousarray(array, np.float32)
+    return np.frombuffer(whole.tobytes(), np.float32).reshape(array.shape)
 
 
 def _same(one: Array, other: Array) -> bool:

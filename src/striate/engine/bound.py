@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
-from striate.engine.locks import lock
+from striate.locks import lock
 from striate.engine.plan.plan import Plan
 from striate.engine.plan.steps import Memory, Task
 from striate.engine.plan.units import Value

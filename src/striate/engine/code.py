@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from striate.diagnostics import EngineError
 from striate.engine import cache, loader
-from striate.engine.locks import lock
+from striate.locks import lock
 from striate.engine.target import Target, able, why_not
 
 

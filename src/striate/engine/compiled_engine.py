@@ -14,7 +14,7 @@ from striate.diagnostics import LimitError
 from striate.engine import caches
 from striate.engine.bound import Bound, Constants
 from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
-from striate.engine.locks import lock
+from striate.locks import lock
 from striate.engine.numpy_engine import NumpyEngine, batched
 from striate.engine.plan.plan import Plan, plan
 from striate.engine.plan.steps import Context

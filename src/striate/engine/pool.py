@@ -18,7 +18,7 @@ import numpy as np
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
-from striate.engine.locks import lock
+from striate.locks import lock
 from striate.engine.target import Target
 
 PATIENCE = 20_000

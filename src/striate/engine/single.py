@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from striate.engine import aligned, caches
 from striate.engine.bound import Bound, Constants
 from striate.engine.code import Kernel
-from striate.engine.locks import lock
+from striate.locks import lock
 from striate.engine.plan.plan import plan
 from striate.engine.plan.steps import Context, Memory
 from striate.engine.plan.units import Value

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from typing import Any
 
-_made: weakref.WeakSet[threading.Lock] = weakref.WeakSet()
+_made: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def lock() -> threading.Lock:
@@ -16,9 +17,17 @@ def lock() -> threading.Lock:
     return made
 
 
+def reentrant() -> Any:
+    """A new lock that the thread which holds it may take again; a fork inside it leaves it held."""
+    made = threading.RLock()
+    _made.add(made)
+    return made
+
+
 def _forked() -> None:
     for made in list(_made):
-        made._at_fork_reinit()  # type: ignore[attr-defined]  # what threading itself does
+        if not (hasattr(made, "_is_owned") and made._is_owned()):  # the thread that has forked goes on
+            made._at_fork_reinit()  # what threading itself does
 
 
 if hasattr(os, "register_at_fork"):
