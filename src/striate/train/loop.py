@@ -77,16 +77,17 @@ def fit(
             made = read_run(Path(out)).made
             run = Run.open(Path(out)) if first else Run(Path(out))
             stack.callback(run.close)
+            world.wait()  # until nobody else writes there
         made = made or transforms(net, train, settings)
         plan = make_plan(net, settings, *sources(train, validation, made, settings, world), world)
         hear = (*callbacks, *loggers(settings.log, Path(out) if out else None)) if first else ()
-        if out is not None and run is None and first:
+        state = State.fresh(plan, weights)
+        resumed = run is not None and run.restore(plan, state)
+        learner = make_learner(plan, state, chosen, world)
+        if out is not None and run is None and first:  # nothing is written before everything fits together
             run = Run.create(Path(out), net, made, train.classes, Config(job or Job(), settings))
             stack.callback(run.close)
-        world.wait()  # until the folder is there, and nobody writes in it
-        state = State.fresh(plan, weights)
-        resumed = bool(run and resume and run.restore(plan, state))
-        learner = make_learner(plan, state, chosen, world)
+        world.wait()
         stop = stack.enter_context(stop_signals())
         return _Loop(plan, state, learner, chosen, world, run if first else None, tuple(hear), stop).run_all(
             resumed
