@@ -184,6 +184,27 @@ def test_equal_weights_give_equal_files_that_the_safetensors_package_reads(tmp_p
     assert weights.load(tmp_path / "one")[1] == {"format": "pt", **metadata}
 
 
+def test_what_the_safetensors_package_writes_is_read(tmp_path):
+    from safetensors.numpy import save_file
+
+    kinds = ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?")
+    made = {f"{kind}.weight": np.arange(6).reshape(2, 3).astype(kind) for kind in kinds}
+    made |= {"scalar": np.array(2.5, np.float32), "none": np.zeros((0, 2), np.float32)}
+    save_file(made, tmp_path / "w", {"format": "pt", "author": "someone"})
+    found, metadata = weights.load(tmp_path / "w")
+    assert metadata == {"format": "pt", "author": "someone"} and found.keys() == made.keys()
+    for name, array in made.items():
+        assert np.array_equal(found[name], array)
+        assert found[name].dtype == (np.float32 if array.dtype.kind == "f" else array.dtype)
+
+
+def test_numbers_of_an_unknown_type_are_named(tmp_path):
+    header = b'{"w": {"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}}'
+    (tmp_path / "w").write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(FormatError, match="F8_E4M3"):
+        weights.load(tmp_path / "w")
+
+
 # ---------------------------------------------------------------- nobody writes to what programs read
 def test_no_one_can_make_the_kept_arrays_writeable_again():
     """Whoever holds a read-only array that owns its numbers can: such an array is copied."""

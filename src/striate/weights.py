@@ -322,8 +322,14 @@ _DTYPES = {
     "I32": "<i4",
     "I16": "<i2",
     "I8": "i1",
+    "U64": "<u8",
+    "U32": "<u4",
+    "U16": "<u2",
     "U8": "u1",
+    "BOOL": "?",
 }
+MAX_HEADER = 100_000_000
+"""Bytes that say what is in a file; the limit of the safetensors package, too."""
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
@@ -363,8 +369,10 @@ def _content(path: Path) -> Any:
 def _parsed(content: Any) -> tuple[Weights, dict[str, str]]:
     """Arrays and metadata; the arrays lie in `content`. Raises what a wrong header makes it raise."""
     start = 8 + int.from_bytes(content[:8], "little")
-    if start > len(content):
+    if not 8 < start <= len(content):
         raise ValueError("it is shorter than its header says")
+    if start > MAX_HEADER:
+        raise ValueError(f"its header has more than {MAX_HEADER:,} bytes")
     header = json.loads(content[8:start])
     metadata = {str(key): str(value) for key, value in header.pop("__metadata__", {}).items()}
     spans = sorted((*entry["data_offsets"], name) for name, entry in header.items())
@@ -383,6 +391,8 @@ def _parsed(content: Any) -> tuple[Weights, dict[str, str]]:
 
 
 def _array(kind: str, shape: list[int], content: Any, start: int, size: int) -> Array:
+    if kind not in _DTYPES and kind != "BF16":
+        raise ValueError(f"it has numbers of type {kind}, read are BF16, {', '.join(_DTYPES)}")
     dtype = np.dtype("<u2" if kind == "BF16" else _DTYPES[kind])
     if any(type(side) is not int or side < 0 for side in shape) or math.prod(shape) * dtype.itemsize != size:
         raise ValueError(f"{size} bytes are not an array {shape} of {kind}")

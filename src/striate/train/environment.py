@@ -10,7 +10,7 @@ from typing import Any
 
 from striate.version import __version__
 
-PACKAGES = ("numpy", "llvmlite", "pillow", "safetensors", "torch")
+PACKAGES = ("numpy", "llvmlite", "pillow", "torch")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
