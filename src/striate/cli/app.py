@@ -39,7 +39,7 @@ examples
   striate tour
 
 \b
-MODEL is a catalogue name (resnet18), a file (.toml .onnx .py), package.module:attribute, or
+MODEL is a catalogue name (resnet18), a file (.toml .onnx .keras .py), package.module:attribute, or
 a notation string such as '32x32x3 -> conv 5x5 6 -> relu -> maxpool 2'.
 """
 
