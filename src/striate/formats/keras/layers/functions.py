@@ -10,6 +10,7 @@ from striate.formats.keras.graph import stored
 from striate.formats.keras.layers.register import reads
 from striate.op import Op
 from striate.ops import activation as ops
+from striate.ops.functions import Abs, Exp, Log
 from striate.ops.opaque import Opaque
 from striate.ops.regularise import Dropout, LayerScale, StochasticDepth
 from striate.ops.reshape import Identity
@@ -23,7 +24,7 @@ PLAIN: dict[str, Callable[[], Op]] = {
     "softsign": ops.Softsign, "silu": ops.Silu, "swish": ops.Silu, "elu": ops.Elu, "selu": ops.Selu,
     "gelu": ops.Gelu, "mish": ops.Mish, "hard_silu": ops.Hardswish, "hard_swish": ops.Hardswish,
     "hard_tanh": lambda: Clip(-1.0, 1.0), "leaky_relu": lambda: ops.LeakyRelu(0.2),
-    "hard_sigmoid": ops.Hardsigmoid,
+    "hard_sigmoid": ops.Hardsigmoid, "exponential": Exp, "exp": Exp, "log": Log, "absolute": Abs, "abs": Abs,
 }  # fmt: skip
 """Activations with their usual settings, by Keras' word for them."""
 
@@ -36,13 +37,12 @@ def activated(site: Site, x: Value, given: Any = None, called: str | None = None
     if word == "linear":
         return x
     if word in ("softmax", "log_softmax"):
-        made: Op = ops.Softmax() if word == "softmax" else ops.LogSoftmax()
         axis = config.get("axis", -1)
         axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
-        site.expect(type(axis) is int, "several axes at once")
-        if len(x.shape) == 2:
-            return site.along(made, x)
-        return site.along(made, site.with_channels(x, axis))
+        rank = len(x.shape)
+        site.expect(type(axis) is int and -rank <= axis < rank and axis % rank > 0, "several axes at once")
+        along = x.spec.axes[x.order[axis]]
+        return site.along(ops.Softmax(along) if word == "softmax" else ops.LogSoftmax(along), x)
     if word == "hard_sigmoid" and site.old:  # Keras before 3: 0.2·x + 0.5
         return site.along(Clip(0.0, 1.0), site.along(Affine(0.2, 0.5), x))
     if op is None:
@@ -104,7 +104,8 @@ def _activation(site: Site) -> Value:
 
 
 @reads("ReLU", "LeakyReLU", "ELU", "Softmax", "Relu", "Relu6", "Sigmoid", "Tanh", "Softplus", "Softsign", "Silu",
-       "Elu", "Selu", "Gelu", "Mish", "HardSigmoid", "HardSilu", "HardTanh", "LogSoftmax", "LeakyRelu")  # fmt: skip
+       "Elu", "Selu", "Gelu", "Mish", "HardSigmoid", "HardSilu", "HardTanh", "LogSoftmax", "LeakyRelu",
+       "Exp", "Log", "Absolute", "Abs")  # fmt: skip
 def _layer(site: Site) -> Value:
     """Activations that are layers, and those of keras.ops."""
     kind = site.layer.kind

@@ -11,7 +11,7 @@ from striate.formats.keras.layers.norms import affine
 from striate.formats.keras.layers.register import reads
 from striate.op import Op
 from striate.ops import activation as ops
-from striate.ops.merge import Add, Concat, Multiply
+from striate.ops.merge import Add, Concat, Divide, Maximum, Minimum, Multiply
 from striate.ops.scalar import Affine, Clip
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _multiply(site: Site) -> Value:
 def _divide(site: Site) -> Value:
     pair = _constant(site)
     if pair is None:
-        return site.unknown("a quotient of tensors")
+        return _together(site, Divide(), site.values)
     x, number, first = pair
     site.expect(first and isinstance(number, int | float) and number != 0, "a quotient by it")
     return affine(site, x, 1.0 / number, 0.0)
@@ -110,21 +110,15 @@ def _minus(site: Site) -> Value:
 
 @reads("Maximum", "Minimum")
 def _bound(site: Site) -> Value:
-    """Of a value and a number a clip; of values a + relu(b - a), or a - relu(a - b)."""
     greater = site.layer.kind == "Maximum"
-    if pair := _constant(site):
-        site.expect(not isinstance(pair[1], list), "a bound of several numbers")
-        bound = float(pair[1])
-        if greater and bound == 0:
-            return site.along(ops.Relu(), pair[0])
-        return site.along(Clip(bound, None) if greater else Clip(None, bound), pair[0])
-    first, *others = _alike(site, site.values)
-    for other in others:
-        parts = [other, _negative(site, first)] if greater else [first, _negative(site, other)]
-        difference = site.along(ops.Relu(), _together(site, Add(), parts, "difference"), "difference.relu")
-        difference = difference if greater else _negative(site, difference)
-        first = _together(site, Add(), [first, difference], "sum" if other is not others[-1] else "")
-    return first
+    pair = _constant(site)
+    if pair is None:
+        return _together(site, Maximum() if greater else Minimum(), site.values)
+    x, bound, _ = pair
+    site.expect(isinstance(bound, int | float), "a bound of several numbers")
+    if greater and bound == 0:
+        return site.along(ops.Relu(), x)
+    return site.along(Clip(bound, None) if greater else Clip(None, bound), x)
 
 
 @reads("Clip")
