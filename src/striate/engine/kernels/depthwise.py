@@ -169,11 +169,14 @@ def padding(windows: Windows) -> tuple[int, int, int, int]:
 
 
 def pack(lanes: int, weight: NDArray[np.float32], bias: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """weight (channels, 1, kh, kw), bias (channels,) -> (blocks, 1 + kh·kw, lanes): bias, then taps in order of use."""
-    channels, _, kh, kw = weight.shape
+    """weight (channels, 1, kh, kw), bias (channels,) -> (blocks, 1 + kh·kw, lanes): bias, then taps in order of use.
+
+    One of its axes may be missing: a row is a map one high.
+    """
+    channels, taps = len(weight), weight[0].size
     blocks = -(-channels // lanes)
-    made = np.zeros((blocks * lanes, 1 + kh * kw), np.float32)
-    made[:channels, 1:] = weight.reshape(channels, kh * kw)
+    made = np.zeros((blocks * lanes, 1 + taps), np.float32)
+    made[:channels, 1:] = weight.reshape(channels, taps)
     if bias is not None:
         made[:channels, 0] = bias
     return np.ascontiguousarray(made.reshape(blocks, lanes, -1).transpose(0, 2, 1))

@@ -171,7 +171,10 @@ class Sums:
 
 @dataclasses.dataclass
 class WeightGradient:
-    """Gradient of a correlation's weight from its input and what arrives at its output: (1, outputs, depth, taps)."""
+    """Gradient of a correlation's weight from its input and what arrives at its output: (1, outputs, depth, taps).
+
+    An adjoint's two inputs change places, and so do its channels.
+    """
 
     body: Correlation
 

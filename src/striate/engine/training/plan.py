@@ -44,12 +44,14 @@ def plan(net: Network, context: Context) -> TrainingPlan:
     tape = Tape(net, declarations, NARROW)
     parameters = sum(4 * value.size("nchw") for value in tape.parameters.values())
     context = context.reading(parameters)
-    weights, packed = {}, {}
+    weights: dict[Unit, dict[str, str]] = {}
+    packed: dict[Unit, Value] = {}
     for unit in tape.units:
         if isinstance(unit.body, Correlation):
-            weights[unit] = {name: value.name for name, value in unit.weights.items()}
-            packed[unit] = unit.weights["weight"]
-            unit.weights = {name: _zeros(value) for name, value in unit.weights.items()}
+            given: dict[str, Any] = unit.weights  # values until now: what lies there changes from run to run
+            weights[unit] = {name: value.name for name, value in given.items()}
+            packed[unit] = given["weight"]
+            unit.weights = {name: np.zeros(value.shape, np.float32) for name, value in given.items()}
     turn = tape.units[tape.turn]
     units = settled(tape.units, context.target, lambda unit: own.border(unit, context))
     at = units.index(turn)
@@ -61,18 +63,13 @@ def plan(net: Network, context: Context) -> TrainingPlan:
     for step in made:
         step.tasks = divided(step, context.threads)
     when = arena.epochs(made)
-    given = {id(v): v for step in made for v in step.reads if v.given}
-    results = {id(v): v for step in made for v in step.writes if v.result}
+    outside = dict.fromkeys(v for step in made for v in step.reads if v.given)
+    results = dict.fromkeys(v for step in made for v in step.writes if v.result)
     return TrainingPlan(
         net, context, made, when, arena.allot(made, when),
-        {str(k): v for k, v in enumerate(given.values())}, {str(k): v for k, v in enumerate(results.values())},
-        len(forward), tape, weights, packed,  # type: ignore[arg-type]
+        {str(k): v for k, v in enumerate(outside)}, {str(k): v for k, v in enumerate(results)},
+        len(forward), tape, weights, packed,
     )  # fmt: skip
-
-
-def _zeros(value: Any) -> Array:
-    """Stands for a weight while nothing but its shape is asked for."""
-    return np.zeros(value.shape, np.float32)
 
 
 __all__ = ("TrainingPlan", "Unit", "Value", "plan")

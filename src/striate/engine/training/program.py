@@ -79,7 +79,9 @@ class BoundTraining(Bound):
     def _assemble(self) -> Array:
         program = super()._assemble()
         turn, count = self.plan.turn, len(self.plan.steps)
-        self._pack = self._listed([self._job(key) for key in self._jobs], self.plan.context.threads)
+        self._pack = self._listed(
+            [self._job(key) for key, job in self._jobs.items() if job.size], self.plan.context.threads
+        )
         program[driver.COUNT // 8] = turn
         back = self._allocate(driver.PROGRAM // 8, np.int64)
         back[:] = program
@@ -150,6 +152,11 @@ class CompiledTraining(TrainingProgram):
             self._plain = NumpyTraining(self.net, self._weights)
         return self._plain
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the last forward run was one of kernels."""
+        return self._now is not None
+
     def bound(self, size: int) -> BoundTraining:
         """The plan for a batch size, ready to run. Raises Unsupported."""
         if size not in self._ready:
@@ -176,9 +183,9 @@ class CompiledTraining(TrainingProgram):
         outputs = {name: np.empty(value.shape, np.float32) for name, value in tape.outputs.items()}
         self.updates = {}
         for name, value in tape.updates.items():
-            made = np.empty(value.shape, np.float32)
-            self.updates[name] = made.reshape(self.net.parameters[name].shape)
-            bound.put(value, made)
+            statistic: Array = np.empty(value.shape, np.float32)
+            self.updates[name] = statistic.reshape(self.net.parameters[name].shape)
+            bound.put(value, statistic)
         for name, array in outputs.items():
             bound.put(tape.outputs[name], array)
         bound.repack(self._weights)

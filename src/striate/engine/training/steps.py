@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
     """What a unit reads around its first input."""
     if isinstance(unit.body, WeightGradient):
         body, x = unit.body.body, unit.inputs[0]
-        return dense.border(body, (x.height, x.width))
+        return dense.border(dataclasses.replace(body, adjoint=False), (x.height, x.width))
     if isinstance(unit.body, Correlation) and _spreads(unit.body):
         assert unit.body.windows is not None
         return depthwise_adjoint.padding(unit.body.windows)
@@ -130,8 +131,6 @@ def _filters(unit: Unit, windows_: tuple[Window, Window], context: Context) -> S
 def _weights(unit: Unit, body: Correlation, context: Context) -> Step:
     x, dy = unit.inputs
     (dw,) = unit.outputs
-    if body.adjoint:
-        x, dy = dy, x
     assert body.windows is not None
     if windows.slides(body):
         return _filters(unit, body.windows, context)

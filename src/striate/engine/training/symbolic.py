@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator
 
+import numpy as np
+
+from striate.engine.derivatives import FUNCTIONS
 from striate.statement import Call, Const, Expr, Load, call, walk
 
 ZERO, ONE = Const(0.0), Const(1.0)
@@ -48,7 +51,7 @@ def _abs(g: Expr, a: Expr, y: Expr) -> tuple[Expr, ...]:
 
 def _pow(g: Expr, a: Expr, b: Expr, y: Expr) -> tuple[Expr, ...]:
     down = mul(g, mul(b, call("pow", a, b - ONE if not isinstance(b, Const) else Const(b.value - 1))))
-    return down, mul(g, mul(y, call("log1p", a - ONE)))
+    return down, mul(g, mul(y, call("log", a)))
 
 
 PUSH: dict[str, Callable[..., tuple[Expr, ...]]] = {
@@ -62,6 +65,7 @@ PUSH: dict[str, Callable[..., tuple[Expr, ...]]] = {
     "abs": _abs,
     "exp": lambda g, a, y: (mul(g, y),),
     "expm1": lambda g, a, y: (mul(g, y + ONE),),
+    "log": lambda g, a, y: (call("div", g, a),),
     "log1p": lambda g, a, y: (call("div", g, a + ONE),),
     "sqrt": lambda g, a, y: (call("div", mul(g, Const(0.5)), y),),
     "pow": _pow,
@@ -88,6 +92,14 @@ def gradients(expr: Expr, arriving: Expr, wanted: Collection[str]) -> dict[str, 
 
     push(expr, arriving)
     return found
+
+
+def number(expr: Expr) -> float:
+    """The value of an expression that loads nothing."""
+    if isinstance(expr, Call):
+        return float(FUNCTIONS[expr.function](*(np.float64(number(arg)) for arg in expr.args)))
+    assert isinstance(expr, Const)
+    return expr.value
 
 
 def terms(expr: Expr) -> Iterator[Expr]:
@@ -121,13 +133,14 @@ def factors(expr: Expr) -> Iterator[Expr]:
 
 def product(parts: Iterator[Expr] | list[Expr]) -> Expr:
     """The product of some factors, constants gathered."""
-    number, rest = 1.0, ONE
+    total = 1.0
+    rest: Expr = ONE
     for part in parts:
         if isinstance(part, Const):
-            number *= part.value
+            total *= part.value
         else:
             rest = mul(rest, part)
-    return mul(rest, Const(number))
+    return mul(rest, Const(total))
 
 
 def uses(expr: Expr, test: Callable[[str], bool]) -> bool:
@@ -150,7 +163,9 @@ def hoisted(expr: Expr, wide: Callable[[str], bool], keep: Callable[[Expr], Expr
     Products are reordered first, so that all narrow factors are one part.
     """
     if not uses(expr, wide):
-        return keep(expr) if isinstance(expr, Call) else expr
+        if not isinstance(expr, Call):
+            return expr
+        return keep(expr) if any(walk(expr)) else Const(number(expr))
     if not isinstance(expr, Call):
         return expr
     if expr.function in ("mul", "div", "neg"):

@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from striate.engine.plan import algebra, patterns
-from striate.engine.plan.pattern import Correlation, Moves, Pool, Rename
+from striate.engine.plan.pattern import Correlation, Moves, Piece, Pool, Rename
 from striate.engine.plan.units import (
     ROLES,
     Enter,
@@ -153,7 +153,8 @@ class Tape:
         ((name, spec),) = self.net.inputs.items()
         lanes = 0
         readers = [node for node in self.net.nodes if name in node.inputs]
-        if spec.shape[1] <= narrow and len(spec.shape) > 2:
+        plain = not any(declarations[node.name].noise for node in readers)
+        if spec.shape[1] <= narrow and len(spec.shape) > 2 and plain:
             found = [patterns.recognise(declarations[node.name]) for node in readers]
             if all(
                 isinstance(p, Correlation) and p.groups == 1 and not p.adjoint and p.windows for p in found
@@ -243,7 +244,7 @@ class Tape:
             names = dict.fromkeys(load.tensor for expr in found for load in walk(expr))
             values = {name: self._values[name] for name in names}
             kinds = {name: _kind(value, like) for name, value in values.items()}
-            shape = (like.images if by_image else 1, like.channels)
+            shape: tuple[int, ...] = (like.images if by_image else 1, like.channels)
             roles = "nc"
             if by_image:
                 shape, roles = (*shape, *(1 for _ in like.shape[2:])), like.roles
@@ -379,9 +380,9 @@ class Tape:
             and list(free) == ["c"]
             and math.prod(free.values()) == lead.shape[1]
         ):
-            self.memory(lead)
+            like = self.memory(lead)
             expr = _filled(statement.value, {n: t.expr for n, t in env.items()})
-            (total,) = self._summed([expr], lead.kept)  # type: ignore[list-item]
+            (total,) = self._summed([expr], like)
             env[name] = Tensor(
                 name, (1, lead.shape[1]), "nc", self._hoist(total) if isinstance(total, Call) else total
             )
@@ -457,7 +458,8 @@ class Tape:
         taps = seen.windows[0].kernel * seen.windows[1].kernel
         shape = (1, weight.shape[0], weight.size("c") if seen.windows is body.windows else seen.depth, taps)
         dw = Value(f"gradient of {node}.weight", shape, "nchw")
-        self._made(Unit([dw.name], WeightGradient(seen), [value.shaped, dy], [dw], None, {}))
+        pair = [dy, value.shaped] if seen.adjoint else [value.shaped, dy]
+        self._made(Unit([dw.name], WeightGradient(seen), pair, [dw], None, {}))
         self.gradients[f"{node}.weight"] = self._leave(f"{node}.weight", dw)
         if x.plain.kept is self.source:
             return
@@ -469,7 +471,8 @@ class Tape:
         turned = dataclasses.replace(
             seen, depth=seen.each, each=seen.depth, bias=False, adjoint=not seen.adjoint
         )
-        unit = Unit([f"gradient through {node}"], turned, [dy], [dx], None, {"weight": weight})
+        given: dict[str, Any] = {"weight": weight}
+        unit = Unit([f"gradient through {node}"], turned, [dy], [dx], None, given)
         unit.residual = residual
         self._made(unit)
         self._hand(plain, self._named(dx))
@@ -492,7 +495,8 @@ class Tape:
     def _moved_back(self, run: Run, body: Moves) -> None:
         arriving = [self._arrived(y) for y in run.outputs]
         for port, x in enumerate(run.inputs):
-            pieces, sources = [], []
+            pieces: list[Piece] = []
+            sources: list[Value] = []
             for piece in body.pieces:
                 if piece.port != port or arriving[piece.output] == ZERO:
                     continue
