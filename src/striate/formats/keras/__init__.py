@@ -1,8 +1,8 @@
 """Keras files in: `.keras` archives and whole models in `.h5`. Keras itself is never needed, and nothing is executed.
 
 archive    a file as plain data, within limits           graph      its configuration: layers and who calls whom
-variables  weights out of HDF5 (needs h5py)              reading    the network, layer by layer
-layers     what each layer means, one file per family
+variables  weights out of HDF5 (needs h5py)              reading    the network, call by call
+site       one call: its values and their axes           layers     what each layer means, one file per family
 
 Keras' images are height x width x channels, Striate's channels first: weights are turned once, when they are read.
 The architecture of a `.keras` file needs no package; its weights need h5py: pip install 'striate[keras]'.

@@ -1,220 +1,33 @@
 """From a Keras graph to a Network and its weights, one call after the other.
 
 Decides order, names, layout, and what becomes of a layer that nobody here knows; what a layer means is said in
-`layers/`. A value remembers which of its axes is which in Keras: a Permute only says so anew, and axes are moved where
-a layer asks for another order.
+`layers/`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, GraphError, LimitError, ShapeError, StriateError
 from striate.formats.keras import layers as known
 from striate.formats.keras.graph import Graph, Layer, Model, Ref, Shape, Strange
+from striate.formats.keras.site import Array, Site, Unknown, Value, ordered
 from striate.formats.keras.variables import Variables
 from striate.formats.onnx.names import legal
 from striate.formats.tidy import tidy
 from striate.network import Network, Node, declare
 from striate.op import Op
-from striate.ops.merge import Concat
 from striate.ops.opaque import Opaque
-from striate.ops.reshape import Flatten, Permute, Reshape, Slice
 from striate.tensor import SPATIAL, TensorSpec
 
-Array = NDArray[Any]
-Order = tuple[int, ...]
 MAX_NODES = 20_000
 REPEATED = 8
 """How many times over layers that are called again may take the file's weights."""
-
-
-class Unknown(Exception):
-    """This use of a layer has no counterpart here; says why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Value:
-    """A value of the network. order: Keras' axis k is its axis order[k].
-
-    parts: a flat value came from images of these shapes (H, W, C), one behind the other, and holds each with its
-    channels outermost; empty when its numbers stand as in Keras. Where no TensorSpec can say its shape, `known` is
-    None, `hidden` the shape, and `name` the value before it that can be named.
-    """
-
-    name: str
-    known: TensorSpec | None
-    order: Order = ()
-    parts: tuple[tuple[int, ...], ...] = ()
-    hidden: Shape | None = None
-
-    @property
-    def spec(self) -> TensorSpec:
-        if self.known is None:
-            raise Unknown("the shape of its input is not known")
-        return self.known
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape in Keras, batch first."""
-        return tuple(self.spec.shape[k] for k in self.order)
-
-    @property
-    def columns(self) -> Array | slice:
-        """Keras' position of each number of a flat value."""
-        if not self.parts:
-            return slice(None)
-        found, start = [], 0
-        for part in self.parts:
-            count = math.prod(part)
-            found.append(np.moveaxis(np.arange(start, start + count).reshape(part), -1, 0).ravel())
-            start += count
-        return np.concatenate(found)
-
-
-def ordered(rank: int, last: bool) -> Order:
-    """The order of a value's axes that stand as usual: channels first here, last in Keras if `last`."""
-    return (0, *range(2, rank), 1) if last and rank > 2 else tuple(range(rank))
-
-
-class Site:
-    """One call being read: what it is given, its configuration, and `emit` for the nodes that it becomes."""
-
-    def __init__(self, reader: Reader, layer: Layer, path: tuple[Layer, ...], items: Sequence[Any]) -> None:
-        self.layer, self.config, self.old = layer, layer.config, reader.graph.old
-        self._reader, self._path, self.items = reader, path, items
-        format = layer.config.get("data_format")
-        self.last = reader.graph.last if format is None else format == "channels_last"
-        self.name = reader.unique(legal(".".join(part.name for part in (*path, layer))) or "layer")
-        self.placed = False
-
-    @property
-    def values(self) -> list[Value]:
-        """What it reads, in order."""
-        return [item for item in self.items if isinstance(item, Value)]
-
-    @property
-    def value(self) -> Value:
-        """Its only input. Raises Unknown."""
-        self.expect(len(self.values) == 1 == len(self.items), "it has more than one input")
-        return self.values[0]
-
-    @property
-    def image(self) -> Value:
-        """Its only input with the axes as usual for its data format."""
-        x = self.value
-        self.expect(len(x.shape) > 2, f"its input {'x'.join(map(str, x.shape[1:]))} is no image")
-        return self.arranged(x, ordered(len(x.shape), self.last))
-
-    def expect(self, holds: bool, otherwise: str) -> None:
-        """Raise Unknown unless something holds; `otherwise` says what it is instead."""
-        if not holds:
-            raise Unknown(otherwise)
-
-    def unknown(self, why: str) -> NoReturn:
-        raise Unknown(why)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        found = self.config.get(name)
-        return default if found is None else found
-
-    def sizes(self, name: str, rank: int, default: int = 1) -> tuple[int, ...]:
-        """One number per axis of space."""
-        found = self.get(name, default)
-        return tuple(found) if isinstance(found, list | tuple) else (found,) * rank
-
-    def number(self, name: str, default: float = 0.0) -> float:
-        return float(self.get(name, default))
-
-    # -------------------------------------------------------------------------------------------------- weights
-
-    def variables(self, *names: str) -> Callable[[str], Array]:
-        """The layer's variables, in Keras' order; empty names are those that it does not have."""
-        there = [name for name in names if name]
-
-        def get(name: str) -> Array:
-            return self._reader.variable(self._path, self.layer, there, name)
-
-        return get
-
-    # -------------------------------------------------------------------------------------------------- nodes
-
-    def emit(self, op: Op, *values: Value, called: str = "", **weights: Callable[[], Any]) -> Value:
-        """A node of the network with its axes as usual. called: what is added to the layer's name."""
-        return self.usual(self._reader.place(self, op, values, weights, called))
-
-    def along(self, op: Op, x: Value, called: str = "", **weights: Callable[[], Any]) -> Value:
-        """A node that treats every position alike: the axes stay as they are."""
-        made = self._reader.place(self, op, (x,), weights, called)
-        return dataclasses.replace(made, order=x.order, parts=x.parts)
-
-    def usual(self, x: Value) -> Value:
-        """x whose axes are said to stand as usual."""
-        return x if x.known is None else dataclasses.replace(x, order=ordered(len(x.spec.shape), self.last))
-
-    def arranged(self, x: Value, wish: Order, named: bool = True) -> Value:
-        """x with its axes moved so that they stand in this order; `named`: they are called by their places."""
-        if x.parts:
-            x = self.plain(x)
-        moved = [x.order[wish.index(k)] for k in range(len(wish))]
-        self.expect(moved[0] == 0, "the batch does not stay first")
-        spec = x.spec
-        if moved != sorted(moved):
-            x = self._helper(Permute("".join(spec.axes[k] for k in moved[1:])), x)
-        return dataclasses.replace(self._renamed(x) if named else x, order=wish)
-
-    def _renamed(self, x: Value) -> Value:
-        """x with its axes named N, C, space by their places."""
-        shape = x.spec.shape
-        if x.spec.axes == ("N", "C", *SPATIAL.get(len(shape) - 2, ("?",))):
-            return x
-        self.expect(len(shape) - 2 in SPATIAL, f"{len(shape)} axes")
-        return self._helper(Reshape(shape[1:]), x)
-
-    def _helper(self, op: Op, *values: Value) -> Value:
-        """A node before the layer's own, which keeps its name."""
-        return self._reader.place(self, op, values, {}, op.word)
-
-    def standard(self, x: Value) -> Value:
-        """x with its axes as usual."""
-        return self.arranged(x, ordered(len(x.shape), self.last))
-
-    def with_channels(self, x: Value, axis: int) -> Value:
-        """x with Keras' axis `axis` where channels stand here."""
-        self.expect(-len(x.shape) <= axis < len(x.shape), f"axis {axis}")
-        axis %= len(x.shape)
-        self.expect(axis > 0, "it works along the batch")
-        if x.order[axis] == 1 and x.spec.axes[1] == "C":
-            return x
-        rest = iter((0, *range(2, len(x.shape))))
-        return self.arranged(x, tuple(1 if k == axis else next(rest) for k in range(len(x.shape))))
-
-    def plain(self, x: Value) -> Value:
-        """A flat value with its numbers in Keras' order."""
-        if not x.parts:
-            return x
-        pieces, start = [], 0
-        for part in x.parts:
-            stop, piece = start + math.prod(part), x
-            if len(x.parts) > 1:
-                piece = self._helper(Slice("C", start, stop), x)
-            if len(part) > 1:
-                *space, channels = part
-                piece = self._helper(Reshape((channels, *space)), piece)
-                piece = self._helper(Permute("".join((*piece.spec.axes[2:], "C"))), piece)
-                piece = self._helper(Flatten(), piece)
-            pieces.append(piece)
-            start = stop
-        if len(pieces) > 1:
-            pieces = [self._helper(Concat(), *pieces)]
-        return dataclasses.replace(pieces[0], order=(0, 1), parts=())
 
 
 class Reader:

@@ -8,7 +8,7 @@ from striate.formats.keras.layers import functions, merges, moves, norms, window
 from striate.formats.keras.layers.register import READERS
 
 if TYPE_CHECKING:
-    from striate.formats.keras.reading import Site
+    from striate.formats.keras.site import Site
 
 SAME_SHAPE = frozenset((
     "Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "UnitNormalization", "RMSNormalization",

@@ -17,7 +17,7 @@ from striate.ops.reshape import Identity
 from striate.ops.scalar import Affine, Clip
 
 if TYPE_CHECKING:
-    from striate.formats.keras.reading import Site, Value
+    from striate.formats.keras.site import Site, Value
 
 PLAIN: dict[str, Callable[[], Op]] = {
     "relu": ops.Relu, "relu6": ops.Relu6, "sigmoid": ops.Sigmoid, "tanh": ops.Tanh, "softplus": ops.Softplus,

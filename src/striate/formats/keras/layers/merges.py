@@ -15,7 +15,7 @@ from striate.ops.merge import Add, Concat, Divide, Maximum, Minimum, Multiply
 from striate.ops.scalar import Affine, Clip
 
 if TYPE_CHECKING:
-    from striate.formats.keras.reading import Site, Value
+    from striate.formats.keras.site import Site, Value
 
 
 def _alike(site: Site, values: list[Value]) -> list[Value]:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.formats.keras.layers.register import reads
+from striate.formats.keras.site import ordered
 from striate.op import Op
 from striate.ops import pool
 from striate.ops.reshape import Flatten, Reshape
 from striate.tensor import SPATIAL
 
 if TYPE_CHECKING:
-    from striate.formats.keras.reading import Order, Site, Value
+    from striate.formats.keras.site import Order, Site, Value
 
 Sizes = tuple[int, ...]
 
@@ -106,8 +107,6 @@ def reshaped(site: Site, x: Value, target: Sizes) -> Value:
 
 def _flat(site: Site, x: Value) -> Value:
     """All numbers in one row. Of an image they stand with the channels outermost, and the value remembers it."""
-    from striate.formats.keras.reading import ordered
-
     long = [k for k in range(1, len(x.shape)) if x.shape[k] > 1]
     if [x.order[k] for k in long] == sorted(x.order[k] for k in long):
         return site.emit(Flatten(), x)
@@ -121,8 +120,6 @@ def _fitting(x: Value, old: Sequence[int], new: Sequence[int], site: Site) -> Or
     Axes that are cut or joined together are a group. The numbers stay where they are if here, too, the axes of every
     group stand side by side and in their order, and the groups stand in one order before and after.
     """
-    from striate.formats.keras.reading import ordered
-
     before = _sequence(old, x.order)
     usual = ordered(len(new) + 1, site.last)
     if before is None or _sequence(new, usual) == before:

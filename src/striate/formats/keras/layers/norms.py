@@ -13,7 +13,7 @@ from striate.ops.norm import BatchNorm, GroupNorm, LayerNorm
 from striate.ops.scalar import Affine
 
 if TYPE_CHECKING:
-    from striate.formats.keras.reading import Site, Value
+    from striate.formats.keras.site import Site, Value
 
 
 def _axes(site: Site, default: Any = -1) -> list[int]:

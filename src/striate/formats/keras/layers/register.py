@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from striate.formats.keras.reading import Site, Value
+    from striate.formats.keras.site import Site, Value
 
 READERS: dict[str, Callable[[Any], Any]] = {}
 """Class of Keras -> what reads one call of it."""

@@ -16,7 +16,7 @@ from striate.ops.reshape import Flatten, Identity, Pad, Slice
 from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
-    from striate.formats.keras.reading import Site, Value
+    from striate.formats.keras.site import Site, Value
 
 
 def _padding(site: Site, rank: int) -> Any:
