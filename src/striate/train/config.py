@@ -40,7 +40,7 @@ class Job:
     engine: str = choice(
         "auto",
         ENGINES,
-        "what computes: torch, or numpy with machine code for validation",
+        "what computes: machine code for this processor, numpy everywhere, or torch",
         _JOB,
     )
     device: str = text("", "where torch computes: cpu, cuda, cuda:1, mps; empty: a GPU if there is one", _JOB)

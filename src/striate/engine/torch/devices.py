@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -60,6 +61,16 @@ def threads() -> int:
     if said.isdecimal() and int(said) and not (said == "1" and together > 1):
         return int(said)
     return max(available() // together, 1)
+
+
+def placed(held: Any, device: torch.device) -> Any:
+    """A module or a batch on the device, channels last in memory: convolutions are faster that way (by half on a
+    processor), but for Metal's.
+    """
+    images = isinstance(held, torch.nn.Module) or held.ndim == 4
+    if device.type == "mps" or not images:
+        return held.to(device)
+    return held.to(device, memory_format=torch.channels_last)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from striate.engine.interface import Program, batch
-from striate.engine.torch.devices import memory
+from striate.engine.torch.devices import memory, placed
 from striate.engine.torch.lowering import Lowered, lower
 from striate.network import Network
 
@@ -33,7 +33,7 @@ class TorchProgram(Program):
 
     def _made(self, dtype: Any) -> Lowered:
         arrays = {name: self._weights[name].astype(dtype, copy=False) for name in self.net.parameters}
-        module: Lowered = lower(self.net, arrays).to(self._device)
+        module: Lowered = placed(lower(self.net, arrays), self._device)
         return module
 
     def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
@@ -69,7 +69,7 @@ class TorchProgram(Program):
             self._modules[array.dtype] = self._made(array.dtype)
         module = self._modules[array.dtype]
         with torch.inference_mode(), memory(len(array)), self._arithmetic():
-            given = tensor(array).to(self._device)
+            given = placed(tensor(array), self._device)
             (source,) = self.net.inputs
             self._settle()
             return module.values({source: given}, names, done)

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from striate.engine.interface import TrainingProgram
 from striate.engine.learner import Arrays, Learner, Rule, Store
-from striate.engine.torch.devices import memory
+from striate.engine.torch.devices import memory, placed
 from striate.engine.torch.lowering import Lowered
 from striate.engine.torch.processes import Processes, talking
 from striate.engine.torch.program import tensor
@@ -49,9 +49,7 @@ class Module:
         self.net, self.device, self.mixed = net, device, mixed
         self.half = HALF[device.type] if mixed else torch.float32
         self.scale = 1.0
-        self.lowered = Lowered(net).to(device)
-        if device.type != "mps":  # the order in which convolutions read fastest
-            self.lowered = self.lowered.to(memory_format=torch.channels_last)
+        self.lowered: Lowered = placed(Lowered(net), device)
         tensors = dict(self.lowered.named_parameters()) | dict(self.lowered.named_buffers())
         self.tensors = {name: tensors[name] for name in net.parameters}
         self.trainable = {name: t for name, t in self.tensors.items() if net.parameters[name].trainable}
@@ -75,13 +73,9 @@ class Module:
         self._images = len(x)
         self.run.train(self._images > 0)
         given = tensor(x if self._images else np.zeros((1, *x.shape[1:]), np.float32))
-        form = (
-            torch.channels_last if given.ndim == 4 and self.device.type != "mps" else torch.contiguous_format
-        )
-        given = given.to(self.device, memory_format=form)
         autocast = torch.autocast(self.device.type, self.half, enabled=self.mixed)
         with memory(len(x)), talking(), self._chance(rng), autocast:
-            made = self.run(given)
+            made = self.run(placed(given, self.device))
         self._outputs = made if isinstance(made, tuple) else (made,)
         return tuple(y.detach().float().cpu().numpy()[: self._images] for y in self._outputs)
 
@@ -173,7 +167,7 @@ class TorchLearner(Learner):
                 self._memory(held)[MOMENTS[kind]].copy_(tensor(array))
 
     def _memory(self, held: Any) -> dict[str, Any]:
-        """What the optimizer keeps of a parameter: moments of zero and this run's number of steps, where it has none."""
+        """What the optimizer keeps of a parameter; where that is nothing, moments of zero and the run's steps."""
         state: dict[str, Any] = self._optimizer.state[held]
         if not state:
             state.update({MOMENTS[kind]: torch.zeros_like(held) for kind in self._store.moments})
