@@ -51,7 +51,7 @@ class SizeDiffersBetweenFrameworks(Rule):
     fix = "explicit symmetric padding, and an input size that fits"
     source = (
         "ONNX issue 5711 and PyTorch issues 116420, 71549 (ceil mode); PyTorch Conv2d (padding='same' needs "
-        "stride 1); TensorFlow, padding SAME"
+        "stride 1); TensorFlow, padding SAME and VALID (tf.nn)"
     )
     bad = "12x12x8 -> maxpool 1x1 /2 ceil"
     good = "12x12x8 -> maxpool 2x2 /2 ceil"
@@ -63,21 +63,29 @@ class SizeDiffersBetweenFrameworks(Rule):
             yield from self._same(context, node, axes)
 
     def _ceil(self, context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Diagnostic]:
+        """Rounding up: PyTorch's rule, the formula of ONNX before opset 22, and TensorFlow, which has no such mode."""
         for axis, window in axes.items():
+            if not window.ceil:
+                continue
             rounded_up = -(-window.slack // window.stride) + 1
-            if window.ceil and rounded_up != window.output:
-                yield self.finding(
-                    context,
-                    node,
-                    f"ceil mode gives {window.output} in PyTorch and {rounded_up} by the formula of ONNX",
-                    why=f"along {axis} {window.formula}, rounded up {rounded_up}; PyTorch drops a last window "
-                    "that would start behind the image",
-                    fixes=[
-                        *fixes.change(context, node, "ceil off", ceil=False),
-                        *fixes.resize(context, node),
-                    ],
+            valid = max(-(-(window.input - window.extent + 1) // window.stride), 0)
+            same = -(-window.input // window.stride)
+            if rounded_up != window.output:
+                message = (
+                    f"ceil mode gives {window.output} in PyTorch and {rounded_up} by the formula of ONNX"
                 )
-                return
+                why = (
+                    f"along {axis} {window.formula}, rounded up {rounded_up}; PyTorch drops a last window that would "
+                    "start behind the image, and so does ONNX since opset 22"
+                )
+            elif window.overhang and window.output not in (valid, same):
+                message = f"ceil mode gives {window.output}, which TensorFlow has no word for"
+                why = f"along {axis} {window.formula}, rounded up; its SAME gives {same}, its VALID {valid}"
+            else:
+                continue
+            changes = [*fixes.change(context, node, "ceil off", ceil=False), *fixes.resize(context, node)]
+            yield self.finding(context, node, message, why=why, fixes=changes)
+            return
 
     def _same(self, context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Diagnostic]:
         """SAME with a stride: one name, two grids."""
