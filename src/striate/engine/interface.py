@@ -74,9 +74,10 @@ class TrainingProgram(abc.ABC):
 
 
 class Engine(abc.ABC):
-    """A way to run networks."""
+    """A way to run networks. mixed: whether it trains in mixed precision."""
 
     name: str
+    mixed: bool = False
 
     @abc.abstractmethod
     def compile(

@@ -17,14 +17,14 @@ from striate.train.state import State
 
 def make_learner(plan: Plan, state: State, engine: Engine, world: World) -> Learner:
     """The network of a plan, ready to go on from a state. Raises UsageError for amp on an engine without it."""
+    if plan.settings.amp and not engine.mixed:
+        raise UsageError(
+            f"the {engine.name} engine has no mixed precision", where="amp", fix="--engine torch, or --no-amp"
+        )
     average = state.average.weights if state.average else None
     moments, steps = state.optimizer.moments, state.optimizer.steps
     store = Store(state.weights, moments, average, steps, state.loss_scale)
     found = engine.learner(plan.net, plan.rule, store, world)
-    if found is None and plan.settings.amp:
-        raise UsageError(
-            f"the {engine.name} engine has no mixed precision", where="amp", fix="--engine torch, or --no-amp"
-        )
     return found or ArrayLearner(plan, state, engine.training(plan.net, state.weights))
 
 

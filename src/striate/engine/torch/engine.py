@@ -24,6 +24,7 @@ class TorchEngine(Engine):
     """Networks lowered to torch. device: a name as in `devices.device`."""
 
     name = "torch"
+    mixed = True
 
     def __init__(self, device: str = "") -> None:
         self.device = devices.device(device)
