@@ -45,7 +45,8 @@ def write(tmp_path, monkeypatch):
 
     yield write
     for name in set(sys.modules) - before:
-        if not name.startswith("striate."):
+        file = getattr(sys.modules[name], "__file__", None) or ""
+        if not Path(file).is_absolute() or Path(file).is_relative_to(tmp_path):  # packages cannot be loaded twice
             del sys.modules[name]
 
 
