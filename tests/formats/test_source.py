@@ -46,7 +46,8 @@ def write(tmp_path, monkeypatch):
     yield write
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], "__file__", None) or ""
-        if not Path(file).is_absolute() or Path(file).is_relative_to(tmp_path):  # packages cannot be loaded twice
+        # Only those: packages such as numpy cannot be loaded twice.
+        if not Path(file).is_absolute() or Path(file).is_relative_to(tmp_path):
             del sys.modules[name]
 
 
