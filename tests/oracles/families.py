@@ -44,6 +44,7 @@ def created(name: str):
     import torchvision_cpu  # noqa: F401
     import timm  # isort: skip
 
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     return timm.create_model(name, pretrained=False).eval()
 
@@ -57,11 +58,14 @@ def lively(module, x) -> None:
 
     norms = [m for m in module.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     drops = [m for m in module.modules() if "Drop" in type(m).__name__]
+    normed = {id(norm.weight) for norm in norms}
     with torch.no_grad():
         for key, p in module.named_parameters():
             if p.numel() == 1 or bool((p == p.flatten()[0]).all()):
-                shift = p.ndim == 1 and (key.endswith("bias") or not p.any())
-                p.copy_(torch.randn_like(p) * 0.1 if shift else torch.rand_like(p) * 0.5 + 0.75)
+                if p.ndim == 1 and (key.endswith("bias") or not p.any()):
+                    p.normal_(0, 0.1)
+                else:  # branches well below their trunk: deep networks of random numbers are chaotic otherwise
+                    p.uniform_(*((0.25, 0.5) if id(p) in normed else (0.75, 1.25)))
         for norm in norms:
             norm.momentum = 1.0
         module.train()
@@ -71,7 +75,9 @@ def lively(module, x) -> None:
         module.eval()
         for norm in norms:
             norm.momentum = 0.1
-            norm.running_var.clamp_(min=1e-3).mul_(torch.rand_like(norm.running_var) * 0.4 + 0.8)
+            # A channel that hardly varies on few images would be blown up, and with it everyone's rounding.
+            norm.running_var.clamp_(min=float(norm.running_var.mean()) / 4)
+            norm.running_var.mul_(torch.rand_like(norm.running_var) * 0.4 + 0.8)
 
 
 def exported(module, x, path: Path, dynamo: bool = False) -> Path:
@@ -99,7 +105,7 @@ def layers_of(net) -> list[tuple[tuple[int, ...], int]]:
 
 
 def torchs_layers(module, x) -> tuple[list[tuple[tuple[int, ...], int]], int]:
-    """The same as torch runs it on one image, whatever module calls it, and the MACs that torch counts."""
+    """The same as torch runs it on one image, whatever module calls it, and the MACs that it counts with a weight."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils.flop_counter import FlopCounterMode
@@ -118,7 +124,9 @@ def torchs_layers(module, x) -> tuple[list[tuple[tuple[int, ...], int]], int]:
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter, Watch():
         module(x)
-    return sorted(found), counter.get_total_flops() // 2
+    by_operator = counter.get_flop_counts()["Global"]
+    products_of_values = by_operator.get(aten.bmm, 0)  # attention; Striate counts what has a weight
+    return sorted(found), (sum(by_operator.values()) - products_of_values) // 2
 
 
 def close(net, x, wanted) -> None:
