@@ -37,6 +37,21 @@ def expected(maps, x, reduce, padded):
     return result
 
 
+@given(
+    st.integers(1, 30), st.integers(1, 6), st.integers(1, 7), st.integers(1, 5), st.integers(0, 9),
+    st.integers(0, 9), st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_tables_of_windows_are_what_the_windows_read(n, k, s, d, before, after, ceil, padded):
+    axis = Window(n, k, s, d, before, after, ceil)
+    table, step = pool.taps(axis, padded)
+    assert table.shape == (axis.output, 3)
+    for i, (start, count, counted) in enumerate(table.tolist()):
+        reads = axis.reads(i)
+        assert reads == tuple(range(start, start + count * d, d)) and len(reads) == count
+        assert counted == (sum(axis.raw(i, u) < n + after for u in range(k)) if padded else count)
+        assert len(reads) < 2 or step == d
+
+
 def run(target, maps, x, reduce, padded, splits, rng):
     n, c, h, w = x.shape
     source = Layout(n, c, h, w, target.lanes, 1, 2, 0, 1)

@@ -13,6 +13,7 @@ careful loop.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -26,7 +27,7 @@ from striate.engine.kernels.record import record
 from striate.engine.kernels.rows import Tiles, Walk
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
-from striate.geometry import AxisMap
+from striate.geometry import AxisMap, Window
 
 IN, IN_IMAGE, IN_BLOCK, IN_ROW, IN_PIXEL = 0, 8, 16, 24, 32
 """Address of the first pixel; bytes to the next image, channel block, row and pixel of the input."""
@@ -163,11 +164,14 @@ def _careful(a: Pointer, reduce: str, x: Pointer, counts: tuple[Int, Int]) -> An
     return total.get()
 
 
+@functools.lru_cache(maxsize=256)
 def taps(axis: AxisMap, padded: bool = False) -> tuple[NDArray[np.int32], int] | None:
     """Table of an axis, (outputs, 3): start, count, counted; and the distance of neighbouring taps.
 
     padded: a mean counts taps on padding, too. None where some window's taps are not evenly spaced (border modes).
     """
+    if isinstance(axis, Window) and axis.mode == "zeros":
+        return _slid(axis, padded)
     steps: set[int] = set()
     table = np.zeros((axis.output, 3), np.int32)
     end = axis.input + getattr(axis, "after", 0)
@@ -178,6 +182,22 @@ def taps(axis: AxisMap, padded: bool = False) -> tuple[NDArray[np.int32], int] |
         table[i] = reads[0] if reads else 0, len(reads), within if padded else len(reads)
         steps.update(b - a for a, b in pairwise(reads))
     return (table, max(steps, default=1)) if len(steps) < 2 else None
+
+
+def _slid(axis: Window, padded: bool) -> tuple[NDArray[np.int32], int]:
+    """The table of a sliding window in whole columns: a long axis has many outputs, a long kernel many taps."""
+    begin = np.arange(axis.output) * axis.stride - axis.before
+    d = axis.dilation
+
+    def below(end: int) -> NDArray[np.int64]:
+        """How many taps of each window lie before a place."""
+        return np.clip(-(-(end - begin) // d), 0, axis.kernel)
+
+    first, last = below(0), below(axis.input)
+    count = last - first
+    counted = below(axis.input + axis.after) if padded else count
+    table = np.stack([np.where(count > 0, begin + first * d, 0), count, counted], 1)
+    return table.astype(np.int32), d if (count > 1).any() else 1
 
 
 def even(table: NDArray[np.int32]) -> tuple[int, int, int]:
@@ -243,6 +263,6 @@ def arguments(
 def cost(source: Layout, target: Layout, maps: Maps) -> tuple[int, int]:
     """(flops, bytes to and from memory): an operation per tap, every value touched once."""
     planes = target.images * target.blocks * target.lanes
-    reads = [sum(len(axis.reads(i)) for i in range(axis.output)) for axis in maps]
+    reads = [int(found[0][:, 1].sum()) if (found := taps(axis)) else axis.output * axis.taps for axis in maps]
     moved = source.height * source.width + target.height * target.width
     return planes * reads[0] * reads[1], 4 * planes * moved
