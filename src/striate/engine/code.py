@@ -27,6 +27,9 @@ class Kernel:
         )
 
 
+TRIMMED = 64
+"""Kernels kept between two trims of the folder: each looks at the state of every file in it."""
+_since = TRIMMED
 _loaded: dict[tuple[Target, Kernel], int] = {}
 _lock = lock()
 
@@ -73,9 +76,18 @@ def _codes(target: Target, kernels: list[Kernel]) -> dict[Kernel, bytes]:
                     found[kernel], key = code, keys[kernel]
                     if folder and key and cache.unchanged():
                         folder.put(key, code)
-            if folder:
+            if folder and _many(len(missing)):
                 folder.trim()
     return found
+
+
+def _many(count: int) -> bool:
+    """Whether so many kernels were kept since the folder was trimmed that it is time again; so too the first time."""
+    global _since
+    _since += count
+    due = _since > TRIMMED
+    _since = 0 if due else _since
+    return due
 
 
 def _placed(codes: dict[Kernel, bytes]) -> dict[Kernel, int]:
