@@ -33,6 +33,10 @@ ANY_BATCH = 3
 """What a batch of open size is taken to be while reading: no constant of a network is likely to mean it."""
 
 
+DAMAGED = (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError, ZeroDivisionError)
+"""What a file makes an operator's reader raise whose attributes have another type or number than the operator says."""
+
+
 class Unknown(Exception):
     """This use of an operator has no counterpart here; says why."""
 
@@ -297,7 +301,10 @@ class Reader:
         try:
             if call.kind not in operators.READERS:
                 raise Unknown(f"{call.kind} is not an operator that Striate knows")
-            made = operators.READERS[call.kind](site)
+            try:
+                made = operators.READERS[call.kind](site)
+            except DAMAGED as error:
+                raise Unknown(f"its attributes and inputs do not go together: {str(error)[:200]}") from None
             outputs = [made] if isinstance(made, Value) else list(made)
         except ShapeError as error:
             if not self._refused or any(self._inferred(call).values()):
