@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, StriateError, UsageError, suggest
+from striate.diagnostics import FormatError, LimitError, StriateError, UsageError, suggest
 from striate.formats import folder
 from striate.formats.files import check_file, exists
+from striate.formats.tokens import MAX_TEXT
 from striate.network import Network
 
 About = Mapping[str, Any]
@@ -182,6 +183,13 @@ def _record(path: Path, metadata: Mapping[str, str]) -> Any:
     """What Striate keeps in a file's metadata; None where it wrote nothing."""
     if RECORD not in metadata:
         return None
+    if len(metadata[RECORD]) > MAX_TEXT:
+        raise LimitError(
+            f"{path} describes a model in {len(metadata[RECORD]):,} characters",
+            where=str(path),
+            why=f"at most {MAX_TEXT:,} are read",
+            fix="write it again",
+        )
     try:
         return json.loads(metadata[RECORD])
     except (ValueError, RecursionError) as error:

@@ -87,11 +87,11 @@ def follow(
         elif op in ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS"):
             _extend(op, stack)
         elif op in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memo[int(argument or 0)] = stack[-1]
+            memo[_place(argument)] = stack[-1]
         elif op == "MEMOIZE":
             memo[len(memo)] = stack[-1]
         elif op in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[int(argument or 0)])
+            stack.append(memo[_place(argument)])
         elif op == "GLOBAL":
             stack.append(Name(str(argument).replace(" ", ".", 1)))
         elif op == "STACK_GLOBAL":
@@ -124,9 +124,26 @@ def _to_mark(stack: list[Any]) -> list[Any]:
     return values[::-1]
 
 
+def _place(argument: Any) -> int:
+    place = int(argument or 0)
+    if not 0 <= place < 2**31:
+        raise ValueError(f"a place {place:.3g} in its memory")
+    return place
+
+
+def _keys(values: list[Any]) -> list[Any]:
+    """Keys whose hashes a file cannot choose: numbers above 2^61 could all be given the same one."""
+    for value in values:
+        if not isinstance(value, str | bytes | type(None)) and not (
+            isinstance(value, int) and abs(value) < 2**60
+        ):
+            raise ValueError("a key that is neither text nor a whole number")
+    return values
+
+
 def _made(op: str, values: list[Any]) -> Any:
     if op == "DICT":
-        return dict(zip(values[::2], values[1::2]))
+        return dict(zip(_keys(values[::2]), values[1::2]))
     return tuple(values) if op == "TUPLE" else values
 
 
@@ -140,10 +157,10 @@ def _extend(op: str, stack: list[Any]) -> None:
         values = _to_mark(stack)
     target = stack[-1]
     if op.startswith("SET") and isinstance(target, dict):
-        target.update(zip(values[::2], values[1::2]))
+        target.update(zip(_keys(values[::2]), values[1::2]))
     elif op.startswith("APP") and isinstance(target, list):
         target.extend(values)
     elif op == "ADDITEMS" and isinstance(target, set):
-        target.update(values)
+        target.update(_keys(values))
     else:
         raise ValueError(f"{op} on a {type(target).__name__}")
