@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
-from striate.locks import lock
 from striate.engine.plan.plan import Plan
 from striate.engine.plan.steps import Memory, Task
 from striate.engine.plan.units import Value
 from striate.engine.pool import give_way, pool
+from striate.locks import lock
 from striate.weights import let_go
 
 Array = NDArray[Any]
@@ -165,24 +165,13 @@ class Bound(Memory):
         self._rooms = [self._scratch() for _ in range(threads)]
         waits = [k > 0 and plan.epochs[k] != plan.epochs[k - 1] for k in range(len(plan.steps))]
         steps = zip(plan.steps, self._records, waits, strict=True)
-        return self._listed(
-            [(self._code[s.kernel], record, s.tasks, wait) for s, record, wait in steps], threads
+        return self.kept(
+            listed(
+                [(self._code[s.kernel], record, s.tasks, wait) for s, record, wait in steps],
+                self._rooms,
+                self.table,
+            )
         )
-
-    def _listed(self, entries: Sequence[tuple[int, Array, Sequence[Task], bool]], threads: int) -> Array:
-        """A program of some steps: code, record, tasks, and whether it waits for those before."""
-        steps = np.zeros((len(entries), driver.STEP // 8), np.int64)
-        for k, (code, record, tasks, waits) in enumerate(entries):
-            listed = self.table(np.array(tasks, np.int64).reshape(-1))
-            steps[k] = code, aligned.address(record), listed, len(tasks), int(waits)
-        stride = driver.counters(threads)
-        counters = np.zeros(len(steps) * stride // 8, np.int64)
-        program = self._allocate(driver.PROGRAM // 8, np.int64)
-        program[:] = (
-            self.table(steps), len(steps), self.table(counters), stride, threads,
-            self.table(np.array(self._rooms, np.int64)), give_way(), 0,
-        )  # fmt: skip
-        return program
 
     def _scratch(self) -> int:
         room = self._allocate(-(-self.plan.scratch // 4), np.float32)
@@ -225,6 +214,29 @@ class Bound(Memory):
         finally:
             self._program[driver.TIMES // 8] = 0
         return [float(seconds) for seconds in np.median(every, axis=0)]
+
+
+def listed(
+    entries: Sequence[tuple[int, Array, Sequence[Task], bool]],
+    rooms: Sequence[int],
+    table: Callable[[Array], int],
+) -> Array:
+    """A program of some steps: code, record, tasks, and whether it waits for those before.
+
+    rooms: each thread's scratch memory; table: keeps an array and says where it lies.
+    """
+    steps = np.zeros((len(entries), driver.STEP // 8), np.int64)
+    for k, (code, record, tasks, waits) in enumerate(entries):
+        cuts = table(np.array(tasks, np.int64).reshape(-1))
+        steps[k] = code, aligned.address(record), cuts, len(tasks), int(waits)
+    stride = driver.counters(len(rooms))
+    counters = np.zeros(len(steps) * stride // 8, np.int64)
+    program = aligned.zeros(driver.PROGRAM // 8, np.int64)
+    program[:] = (
+        table(steps), len(steps), table(counters), stride, len(rooms),
+        table(np.array(rooms, np.int64)), give_way(), 0,
+    )  # fmt: skip
+    return program
 
 
 def _lying(value: Value) -> tuple[tuple[int, ...], list[int] | None]:

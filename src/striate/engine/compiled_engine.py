@@ -14,13 +14,15 @@ from striate.diagnostics import LimitError
 from striate.engine import caches
 from striate.engine.bound import Bound, Constants
 from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
-from striate.locks import lock
+from striate.engine.learner import Learner, Rule, Store
 from striate.engine.numpy_engine import NumpyEngine, batched
 from striate.engine.plan.plan import Plan, plan
 from striate.engine.plan.steps import Context
 from striate.engine.rows import Machine, Table, table
 from striate.engine.target import Target
 from striate.engine.threads import available
+from striate.engine.world import World
+from striate.locks import lock
 from striate.network import Network
 
 Array = NDArray[Any]
@@ -146,5 +148,14 @@ class CompiledEngine(Engine):
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
         from striate.engine.training.program import CompiledTraining
 
-        context = Context(self.target, available(), False, caches.size(2), caches.size(3))
-        return CompiledTraining(runnable(net), weights, context)
+        return CompiledTraining(runnable(net), weights, self._context())
+
+    def learner(self, net: Network, rule: Rule, store: Store, world: World) -> Learner | None:
+        from striate.engine.training.learner import CompiledLearner
+
+        if rule.mixed:
+            return None
+        return CompiledLearner(runnable(net), rule, store, self._context())
+
+    def _context(self) -> Context:
+        return Context(self.target, available(), False, caches.size(2), caches.size(3))

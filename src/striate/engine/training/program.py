@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import aligned
-from striate.engine.bound import Bound, Constants
+from striate.engine.bound import Bound, Constants, listed
 from striate.engine.interface import TrainingProgram, batch
 from striate.engine.kernels import driver
 from striate.engine.numpy_engine import NumpyTraining, batched
@@ -79,9 +79,8 @@ class BoundTraining(Bound):
     def _assemble(self) -> Array:
         program = super()._assemble()
         turn, count = self.plan.turn, len(self.plan.steps)
-        self._pack = self._listed(
-            [self._job(key) for key, job in self._jobs.items() if job.size], self.plan.context.threads
-        )
+        jobs = [self._job(key) for key, job in self._jobs.items() if job.size]
+        self._pack = self.kept(listed(jobs, self._rooms, self.table))
         program[driver.COUNT // 8] = turn
         back = self._allocate(driver.PROGRAM // 8, np.int64)
         back[:] = program
