@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from striate.diagnostics import EngineError
 from striate.engine import cache, loader
-from striate.locks import lock
 from striate.engine.target import Target, able, why_not
+from striate.locks import lock
 
 
 @dataclasses.dataclass(frozen=True, order=True)
