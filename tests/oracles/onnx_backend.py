@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 KINDS = ("pytorch-converted", "pytorch-operator", "simple")
-MERGES = ("Add", "Sub", "Mul", "Div", "Sum", "Concat", "Max", "Min")
+MERGES = ("Add", "Sub", "Mul", "Div", "Sum", "Concat", "Max", "Min", "MatMul")
 """Operators whose inputs are all images."""
 ONE_OUTPUT = ("LayerNormalization", "MaxPool", "Dropout", "BatchNormalization")
 """Operators whose further outputs serve training and unpooling."""

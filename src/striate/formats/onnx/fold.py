@@ -198,6 +198,20 @@ def _layer_norm(a: Any, x: list[Any], _opset: int) -> Any:
     return (normal * x[1] + (x[2] if len(x) > 2 and x[2] is not None else 0)).astype(x[0].dtype)
 
 
+def _eye(a: Any, x: list[Any], _opset: int) -> Any:
+    kind = x[0].dtype
+    if "dtype" in a:
+        import onnx.helper
+
+        kind = onnx.helper.tensor_dtype_to_np_dtype(a["dtype"])
+    return np.eye(*x[0].shape, a.get("k", 0), dtype=kind)
+
+
+def _trilu(a: Any, x: list[Any], _opset: int) -> Any:
+    k = int(x[1]) if len(x) > 1 and x[1] is not None else 0
+    return np.triu(x[0], k) if a.get("upper", 1) else np.tril(x[0], k)
+
+
 def _matmul(_a: Any, x: list[Any], _opset: int) -> Any:
     _bounded(math.prod(np.broadcast_shapes(x[0].shape[:-2], x[1].shape[:-2])) * x[0].size)
     return x[0] @ x[1]
@@ -252,6 +266,8 @@ _TABLE: dict[str, Callable[..., Any]] = {
     "InstanceNormalization": _instance_norm,
     "LayerNormalization": _layer_norm,
     "MatMul": _matmul,
+    "EyeLike": _eye,
+    "Trilu": _trilu,
     "Pad": _pad,
 }
 _POINTWISE: dict[str, Callable[..., Any]] = {

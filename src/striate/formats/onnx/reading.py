@@ -65,6 +65,11 @@ class Value:
     def shape(self) -> tuple[int, ...]:
         return self.spec.shape
 
+    @property
+    def sizes(self) -> tuple[int, ...] | None:
+        """Its shape in the graph, whether it can be named here or not."""
+        return self.wide or (self.known.shape if self.known else self.hidden)
+
 
 Held = Value | Array | None
 """What stands behind a name of the graph: a value, a constant, or a constant that could not be computed."""
@@ -145,6 +150,11 @@ class Site:
         """Raise Unknown unless something holds; `otherwise` says what it is instead."""
         if not holds:
             raise Unknown(otherwise)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether what is made is a result of the graph."""
+        return any(name in self._reader.graph.outputs for name in self.call.outputs)
 
     def only_first_output(self) -> None:
         """Raise Unknown if a further output is read."""
@@ -270,7 +280,7 @@ class Reader:
         """Whether the call was computed, from constants or from the shape of a value."""
         given = [self.held.get(name) if name else None for name in call.inputs]
         source = given[0] if given else None
-        sizes = (source.known.shape if source.known else source.hidden) if isinstance(source, Value) else None
+        sizes = source.sizes if isinstance(source, Value) else None
         if call.kind in ("Shape", "Size") and sizes:
             shape = np.array(sizes, np.int64)
             a = call.attributes
@@ -377,7 +387,7 @@ class Reader:
         inputs, constants = [], []
         for name in dict.fromkeys(filter(None, call.inputs)):
             held = self.held.get(name)
-            sizes = (held.known.shape if held.known else held.hidden) if isinstance(held, Value) else None
+            sizes = held.sizes if isinstance(held, Value) else None
             if sizes:
                 inputs.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sizes))
             elif isinstance(held, np.ndarray) and held.size <= 10_000:

@@ -64,7 +64,7 @@ def _expand(site: Site) -> Value:
     if wide == x.shape:
         return x
     site.expect(len(wide) == len(x.shape) and wide[0] == x.shape[0], "a value repeated along new axes")
-    return dataclasses.replace(x, wide=wide)
+    return site.spread(x, wide) if site.leaves else dataclasses.replace(x, wide=wide)
 
 
 @reads("Tile")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.functions import Pow
 from striate.ops.reduce import Reduce
 from striate.ops.reshape import Pad, Permute
-from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
     from striate.formats.onnx.reading import Site, Value
@@ -341,84 +339,3 @@ def _write_adaptive_max(pen: Pen, op: Any) -> None:
 
 def _bins(n: int, m: int) -> list[tuple[int, int]]:
     return [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
-
-
-@reads("Resize", "Upsample")
-def _resize(site: Site) -> Value:
-    x = site.standard(site.value())
-    resize = site.call.kind == "Resize"
-    newer = resize and site.opset >= 11
-    scales = site.attribute("scales") or None
-    if scales is None:
-        found = site.optional(2 if newer else 1)
-        scales = (
-            None if found is None or not found.size else [float(str(np.float32(s))) for s in found.ravel()]
-        )
-    sizes = site.integers("sizes", 3) if newer else None
-    axes = [axis % len(x.shape) for axis in site.attribute("axes") or range(len(x.shape))]
-    given = scales if scales is not None else sizes
-    site.expect(given is not None and len(given) == len(axes), "neither scales nor sizes")
-    site.expect(not site.attribute("exclude_outside", 0), "exclude_outside")
-    site.expect(site.attribute("keep_aspect_ratio_policy", "stretch") == "stretch", "a kept aspect ratio")
-    full: dict[int, float] = dict(zip(axes, given or ()))
-    rank = len(x.spec.spatial)
-    if scales is not None:
-        site.expect(all(full.get(k, 1.0) == 1 for k in (0, 1)), "scaled channels")
-        factors = [full.get(k, 1.0) for k in range(2, rank + 2)]
-        target = [math.floor(n * f + 1e-9) for n, f in zip(x.spec.spatial, factors)]
-    else:
-        site.expect(all(full.get(k, n) == n for k, n in enumerate(x.shape[:2])), "resized channels")
-        target = [int(full.get(k, x.shape[k])) for k in range(2, rank + 2)]
-        factors = [m / n for n, m in zip(x.spec.spatial, target)]
-    exact = all(abs(n * f - m) < 1e-6 for n, f, m in zip(x.spec.spatial, factors, target))
-    method, corners = _method(site, factors, target, newer, resize)
-    site.expect(
-        not site.attribute("antialias", 0) or (min(factors) >= 1 or method == "nearest"), "antialiasing"
-    )
-    site.expect(exact or not corners, "scales that are not those of the sizes")
-    if len(set(factors)) == 1 and scales is not None:
-        return site.emit(Upsample(factors[0], None, method, corners), x)
-    site.expect(exact, "scales that are not those of the sizes")
-    return site.emit(Upsample(None, tuple(target), method, corners), x)
-
-
-def _method(
-    site: Site, factors: Sequence[float], target: Sequence[int], newer: bool, resize: bool
-) -> tuple[str, bool]:
-    """How pixels between are made, and whether corners are aligned. Raises Unknown for other grids."""
-    mode = site.attribute("mode", "nearest")
-    place = site.attribute("coordinate_transformation_mode", "half_pixel") if newer else "asymmetric"
-    if mode == "nearest":
-        rounding = site.attribute("nearest_mode", "round_prefer_floor") if newer else "floor"
-        whole = all(f >= 1 and f == int(f) for f in factors)
-        half = place in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric") and rounding.startswith(
-            "round"
-        )
-        site.expect(
-            (place == "asymmetric" and rounding == "floor") or (whole and half),
-            f"nearest by {place}, {rounding}",
-        )
-        return "nearest", False
-    site.expect(mode in ("linear", "bilinear", "cubic"), f"{mode} resampling")
-    site.expect(mode != "cubic" or site.attribute("cubic_coeff_a", -0.75) == -0.75, "another cubic kernel")
-    halves = place == "half_pixel" or (place == "pytorch_half_pixel" and min(target) > 1)
-    site.expect(halves or place == "align_corners", f"{mode.removeprefix('bi')} by {place}")
-    return "bicubic" if mode == "cubic" else "bilinear", place == "align_corners"
-
-
-@writes("upsample")
-def _write_upsample(pen: Pen, op: Any) -> None:
-    if op.method == "nearest":
-        named = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    else:
-        named = {
-            "mode": "cubic" if op.method == "bicubic" else "linear",
-            "coordinate_transformation_mode": "align_corners" if op.align_corners else "half_pixel",
-        }
-    if op.scale is not None:
-        scales = pen.constant(np.array([1, 1, *[op.scale] * len(pen.inputs[0].spatial)], np.float32))
-        pen.last("Resize", pen.x, "", scales, **named)
-        return
-    batch = pen.call("Slice", pen.call("Shape", pen.x), pen.integers(0), pen.integers(1))
-    sizes = pen.call("Concat", batch, pen.integers(*pen.outputs[0].shape[1:]), axis=0)
-    pen.last("Resize", pen.x, "", "", sizes, **named)
