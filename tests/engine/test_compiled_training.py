@@ -106,9 +106,9 @@ NETWORKS = {
     "linear": "5x5x3 -> flatten -> fc 7 -> relu -> fc 4",
     "first layers": "11x9x3 -> conv 3x3 20 /2 pad 1 -> relu -> conv 5x5 17 pad 2 -> tanh -> flatten -> fc 5",
     "plane": "12x12x1 -> conv 5x5 6 -> relu -> maxpool 2 -> conv 5x5 16 pad 2 -> relu -> maxpool 2 -> flatten -> fc 10",
-    "norms": "9x9x3 -> conv 3x3 33 pad 1 bias off -> bn -> relu -> conv 3x3 16 /2 -> bn -> silu -> gap -> flatten -> fc 3",
-    "windows": "16x16x8 -> maxpool 3x3 /2 pad 1 -> conv 1x1 24 -> avgpool 2 -> conv 3x3 40 pad 2 dil 2 -> flatten -> fc 3",
-    "groups": "8x8x32 -> conv 3x3 64 pad 1 groups 2 -> relu -> dwconv 3x3 /2 pad 1 -> relu6 -> dwconv 5x5 pad 2 -> flatten -> fc 3",
+    "norms": "9x9x3 -> conv 3 33 pad 1 bias off -> bn -> relu -> conv 3 16 /2 -> bn -> silu -> gap -> flatten -> fc 3",
+    "windows": "16x16x8 -> maxpool 3 /2 pad 1 -> conv 1 24 -> avgpool 2 -> conv 3 40 pad 2 dil 2 -> flatten -> fc 3",
+    "groups": "8x8x32 -> conv 3 64 pad 1 groups 2 -> relu -> dwconv 3 /2 pad 1 -> relu6 -> dwconv 5 pad 2 -> flatten -> fc 3",
     "transposed": "5x5x16 -> tconv 2x2 20 /2 -> relu -> tconv 3x3 3 pad 1 -> flatten -> fc 3",
     "noise": "6x6x4 -> conv 3x3 16 -> relu -> dropout 0.4 -> flatten -> dropout 0.2 -> fc 3",
     "winograd": "14x14x40 -> conv 3x3 48 pad 1 -> relu -> conv 3x3 32 pad 1 -> flatten -> fc 3",
@@ -144,12 +144,16 @@ def test_families(name):
     program = compiled(net, weights)
     exact = NumpyTraining(net, {k: v.astype(float) for k, v in weights.items()})
     found, wanted = stepped(program, x, seeds), stepped(exact, x, seeds, float)
+    plain = stepped(NumpyTraining(net, weights), x, seeds)
     assert program.compiled
     for kind in (1, 2):
         assert found[kind].keys() == wanted[kind].keys()
         # A unit at its kink goes one way in one precision and the other way in another: lengths forgive a few of them.
-        off = sum(np.square(found[kind][name] - value).sum() for name, value in wanted[kind].items())
-        assert off <= 1e-2**2 * sum(np.square(value).sum() for value in wanted[kind].values())
+        off, usual = (
+            sum(np.square(made[kind][name] - value).sum() for name, value in wanted[kind].items())
+            for made in (found, plain)
+        )
+        assert off <= max(1e-2**2 * sum(np.square(v).sum() for v in wanted[kind].values()), 16 * usual)
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
