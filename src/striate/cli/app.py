@@ -39,8 +39,9 @@ examples
   striate tour
 
 \b
-MODEL is a catalogue name (resnet18), a file (.toml .onnx .keras .py), package.module:attribute, or
-a notation string such as '32x32x3 -> conv 5x5 6 -> relu -> maxpool 2'.
+MODEL is a catalogue name (resnet18), a file (.toml .onnx .keras .h5 .py .safetensors), the
+folder of a run, package.module:attribute, or a notation string such as
+'32x32x3 -> conv 5x5 6 -> relu -> maxpool 2'.
 """
 
 
