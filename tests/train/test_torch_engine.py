@@ -264,6 +264,12 @@ def test_a_gradient_that_is_not_finite_is_named():
     assert caught.value.node in ("conv1", "fc1") and "lower lr" in caught.value.fix
 
 
+@pytest.mark.torch
+def test_a_batch_of_one_that_a_norm_cannot_learn_from():
+    with pytest.raises(OpError, match="one value per channel"):
+        trained("8x8x1 -> conv 8x8 2 -> bn -> flatten -> fc 3", batch_size=1)
+
+
 # ---------------------------------------------------------------- inference
 NETS = [
     NORMED,

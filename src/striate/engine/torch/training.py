@@ -71,6 +71,8 @@ class Module:
     def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
         """Outputs of a batch. No images at all are one image that counts for nothing: all ops know batches of one."""
         self._images = len(x)
+        if self._images == 1:
+            _ = self._suits_one
         self.run.train(self._images > 0)
         given = tensor(x if self._images else np.zeros((1, *x.shape[1:]), np.float32))
         autocast = torch.autocast(self.device.type, self.half, enabled=self.mixed)
@@ -78,6 +80,13 @@ class Module:
             made = self.run(placed(given, self.device))
         self._outputs = made if isinstance(made, tuple) else (made,)
         return tuple(y.detach().float().cpu().numpy()[: self._images] for y in self._outputs)
+
+    @functools.cached_property
+    def _suits_one(self) -> bool:
+        """True, or OpError: some norms learn from a whole batch, which one image is not."""
+        for node in self.net.nodes:
+            node.op.declare_training(*self.net.declarations[node.name].inputs)
+        return True
 
     def backward(self, gradients: Sequence[Array]) -> None:
         """Add up gradients in the parameters."""
