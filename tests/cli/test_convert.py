@@ -164,13 +164,22 @@ def test_an_old_file_stays_when_the_new_one_fails(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["ünï çødé 网络.safetensors", "a b'c\"d.safetensors", "a -> b.safetensors", ".safetensors.pth"]
+    "name",
+    [
+        "ünï çødé 网络.safetensors",
+        "a b'c\"d.safetensors",
+        "a -> b.safetensors",
+        "lenet:a.safetensors",
+        ".safetensors.pth",
+    ],
 )
 def test_odd_names(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     done = run("convert", "lenet5", name)
     assert (done.code, done.err) == (0, "")
     assert os.listdir() == [name]
+    if name.endswith(".safetensors"):
+        assert run("show", name).out.startswith("lenet5")
     again = run("convert", "lenet5", "b.pth", "--weights", name)
     assert again.code == 0 and bits(read_weights("b.pth")) == bits(read_weights(name))
 

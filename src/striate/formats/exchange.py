@@ -116,7 +116,7 @@ def writer(path: str | Path) -> Writer:
     if suffix not in WRITERS:
         near = suggest(suffix, WRITERS)
         raise UsageError(
-            f"{path} names no format that is written",
+            f"{str(path) or 'the empty name'} names no format that is written",
             where=str(path),
             why=f"its suffix is {suffix or 'missing'}; written are {', '.join(sorted(WRITERS))}",
             fix=f"did you mean {near}?" if near else "such as model.onnx",

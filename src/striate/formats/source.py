@@ -29,10 +29,11 @@ def load(source: str | Path, input: Size | None = None) -> Network:
     Raises a StriateError that says what to do instead; never anything else for a user's mistake.
     """
     text = str(source).strip()
-    if "->" in text or "→" in text:
+    there = exists(Path(text))  # a file may have any name
+    if ("->" in text or "→" in text) and not there:
         return notation.parse(text, input=input)
     path, colon, attribute = text.rpartition(":")
-    if not (colon and path and attribute.replace(".", "").isidentifier()):
+    if there or not (colon and path and attribute.replace(".", "").isidentifier()):
         path, attribute = text, ""
     suffix = Path(path).suffix.lower()
     if attribute or suffix == ".py":
