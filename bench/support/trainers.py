@@ -3,12 +3,13 @@
     python trainers.py TOOL THREADS --answers FOLDER CASE …   what the first step computes, as FOLDER/TOOL CASE TYPE.npz
     python trainers.py TOOL THREADS --serve                   each line names a case; the answer: seconds of one step
 
-A case is a network and a batch size: `lenet5 64`. All tools start from the same weights and see the same batch, which
-stays in memory: reading and augmenting images is not part of a step.
+A case is a network, perhaps its input, and a batch size: `lenet5 64`, `resnet18 64x64x3 32`. All tools start from the
+same weights and see the same batch, which stays in memory: reading and augmenting images is not part of a step.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -46,25 +47,36 @@ class Problem(NamedTuple):
 
 
 def problem(case: str, dtype: Any = np.float32) -> Problem:
-    """The same for every tool; in another type the same numbers."""
-    import striate as st
+    """The same for every tool; in float64, where only answers are asked for, a few images."""
+    from striate.formats import load
     from striate.weights import initialise
 
-    name, batch = case.split()
-    net = st.create(name)
+    name, *size, batch = case.split()
+    net = load(name, *size)
+    images = min(int(batch), 4) if dtype == np.float64 else int(batch)
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((int(batch), *net.input.without_batch), np.float32)
+    x = rng.standard_normal((images, *net.input.without_batch), np.float32)
     weights = {name: array.astype(dtype) for name, array in initialise(net).items()}
-    return Problem(net, weights, x.astype(dtype), rng.integers(0, 10, int(batch)))
+    return Problem(net, weights, x.astype(dtype), rng.integers(0, 10, images))
 
 
 def striate(given: Problem, threads: int) -> Trainer:
-    """The numpy engine. Its threads are those of numpy's matrix products, set by the environment; the rest uses one."""
+    """The fastest engine that runs here; in float64 the numpy engine."""
     from striate.engine.interface import get
+    from striate.engine.learner import Rule, Store
+    from striate.engine.world import ALONE
     from striate.train.losses import CrossEntropy
     from striate.train.optimizers import SGD, decayed
 
     net, weights, x, labels = given
+    if x.dtype == np.float32:
+        rule = Rule("sgd", MOMENTUM, nesterov=True, weight_decay=DECAY, decayed=decayed(net.parameters))
+        store = Store(weights, {"velocity": {}}, None)
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        learner = get("auto").learner(net, rule, store, ALONE)
+        if learner is not None:
+            return _learning(learner, weights, x, labels)
     program, loss, rng = get("numpy").training(net, weights), CrossEntropy(), np.random.default_rng(0)
     optimizer = SGD(MOMENTUM, nesterov=True, weight_decay=DECAY, decayed=decayed(net.parameters))
     last: dict[str, Any] = {}
@@ -77,6 +89,22 @@ def striate(given: Problem, threads: int) -> Trainer:
         gradients = program.backward([value.gradient / value.gradient.dtype.type(value.weight)])
         optimizer.step(weights, gradients, LR)
         last.update({"output": output} | {f"gradient of {name}": g for name, g in gradients.items()})
+
+    return Trainer(step, lambda: last | weights)
+
+
+def _learning(learner: Any, weights: dict[str, Any], x: Any, labels: Any) -> Trainer:
+    from striate.train.losses import CrossEntropy
+
+    loss, rng, last = CrossEntropy(), np.random.default_rng(0), {}
+
+    def step() -> None:
+        (output,) = learner.forward(x, rng, True)
+        value = loss(output, labels)
+        learner.backward([value.gradient])
+        learner.bound(1 / value.weight)
+        learner.step(LR, None)
+        last["output"] = output
 
     return Trainer(step, lambda: last | weights)
 
