@@ -5,6 +5,9 @@ import pytest
 
 import striate as st
 from op_cases import CLASSES
+from striate.diagnostics import StriateError
+from striate.formats.torch.names import RESERVED
+from striate.formats.torch.source import source
 from striate.models import catalogue
 
 pytestmark = pytest.mark.torch
@@ -97,6 +100,22 @@ def test_batches_are_counted_and_counters_may_be_missing():
     module.load_state_dict({name: torch.tensor(array) for name, array in model.weights.items()}, strict=True)
     with pytest.raises(RuntimeError, match=r"bn1\.weight"):
         module.load_state_dict({"bn1.bias": torch.zeros(4)}, strict=True)
+
+
+@pytest.mark.parametrize("name", ["train", "a.forward", "parameters"])
+def test_names_that_torch_keeps_for_itself_are_refused(name):
+    net = st.parse(f"8x8x1 -> {name}: conv 3x3 2 -> relu")
+    with pytest.raises(StriateError, match="rename the node"):
+        st.Model(net, engine="numpy").to_torch()
+    with pytest.raises(StriateError, match="rename the node"):
+        source(net)
+
+
+def test_every_word_that_torch_keeps_is_known():
+    import torch
+
+    own = {name for name in dir(torch.nn.Module()) if not name.startswith("_")}
+    assert own <= RESERVED
 
 
 def test_training_runs_as_striates():

@@ -488,7 +488,14 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
         place: Any = self
         for name in path.split("."):
             if name not in place._modules:
-                place.add_module(name, torch.nn.Module())
+                try:
+                    place.add_module(name, torch.nn.Module())
+                except KeyError as error:  # train, forward, …: words of torch.nn.Module itself
+                    raise OpError(
+                        f"PyTorch has no place for a module called {path!r}",
+                        why=str(error.args[0]),
+                        fix="rename the node",
+                    ) from None
             place = place._modules[name]
         return place
 
