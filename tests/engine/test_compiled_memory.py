@@ -5,6 +5,7 @@ at such a page, then with its start; memory that a run has to fill holds NaN bef
 process, whose death is the answer.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -15,16 +16,21 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
+import striate
 from engine.compiled import FAST, assert_agrees, described, drawn, images, one_op, wanted
 from engine.kernels.support import PAGE, guarded, targets
 from engine.test_compiled_networks import ANY, WINDOWED, branched, reduced, small
 from engine.test_compiled_ops import windowed
+from engine.test_compiled_training import NETWORKS as TRAINED
+from engine.test_compiled_training import seeded, stepped
+from striate.diagnostics import StriateError
 from striate.engine import aligned
 from striate.engine.bound import Bound, Constants
-from striate.engine.numpy_engine import batched
+from striate.engine.numpy_engine import NumpyTraining, batched
 from striate.engine.plan.plan import plan
 from striate.engine.plan.steps import Context
 from striate.engine.target import TARGETS, Target
+from striate.engine.training.program import CompiledTraining
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 
@@ -105,14 +111,48 @@ def whole(side: str, target: Target) -> None:
         run(reduced(name), 1, side, target)
 
 
+def training(side: str, target: Target) -> None:
+    """Forward and back, twice."""
+    allocate = fenced(side)
+
+    def step(net, size) -> None:
+        print(f"training, {target.name}, batch {size}: {described(net)}", flush=True)
+        weights = {name: aligned.copied(array, allocate) for name, array in drawn(net).items()}
+        program = CompiledTraining(net, weights, Context(target, 2), allocate)
+        x, seeds = seeded(net, size)
+        x, seeds = aligned.copied(x, allocate), [aligned.copied(seed, allocate) for seed in seeds]
+        exact = NumpyTraining(net, {name: array.astype(float) for name, array in weights.items()})
+        for _ in range(2):
+            found, wanted = stepped(program, x, seeds), stepped(exact, x, seeds, float)
+            for name, gradient in wanted[1].items():
+                assert np.isfinite(found[1][name]).all() or not np.isfinite(gradient).all(), name
+
+    for text in TRAINED.values():
+        step(striate.parse(text), 3)
+
+    @quick(25)
+    @given(ANY | WINDOWED, st.sampled_from([2, 5]))
+    def walk(net, size) -> None:
+        assume(small(net))
+        with contextlib.suppress(StriateError):  # a batch norm of one number
+            step(net, size)
+
+    walk()
+
+
 def _main(what: str, side: str, target: str) -> None:
     globals()[what](side, TARGETS[target])
 
 
 WIDEST = [
-    (what, side, t.name) for t in targets()[:1] for what in ("networks", "windows", "whole") for side in SIDES
+    (what, side, t.name)
+    for t in targets()[:1]
+    for what in ("networks", "windows", "whole", "training")
+    for side in SIDES
 ]
-NARROWER = [(what, "end", target.name) for target in targets()[1:] for what in ("windows", "whole")]
+NARROWER = [
+    (what, "end", target.name) for target in targets()[1:] for what in ("windows", "whole", "training")
+]
 
 
 @pytest.mark.parametrize("what, side, target", WIDEST + NARROWER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -138,11 +139,17 @@ class BoundTraining(Bound):
 class CompiledTraining(TrainingProgram):
     """Forward and backward runs of kernels; what has no kernels for its gradient is trained by the numpy engine."""
 
-    def __init__(self, net: Network, weights: Mapping[str, Array], context: Context) -> None:
+    def __init__(
+        self,
+        net: Network,
+        weights: Mapping[str, Array],
+        context: Context,
+        allocate: aligned.Allocate = aligned.zeros,
+    ) -> None:
         self.net, self._weights, self._context = net, weights, context
         self.updates: dict[str, Array] = {}
         self._ready: dict[int, BoundTraining] = {}
-        self._constants = Constants()
+        self._constants, self._allocate = Constants(allocate), allocate
         self._plain: NumpyTraining | None = None
         self._now: BoundTraining | None = None
 
@@ -159,7 +166,9 @@ class CompiledTraining(TrainingProgram):
     def bound(self, size: int) -> BoundTraining:
         """The plan for a batch size, ready to run. Raises Unsupported."""
         if size not in self._ready:
-            self._ready[size] = BoundTraining(plan(batched(self.net, size), self._context), self._constants)
+            self._ready[size] = BoundTraining(
+                plan(batched(self.net, size), self._context), self._constants, self._allocate
+            )
         return self._ready[size]
 
     def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
@@ -179,10 +188,10 @@ class CompiledTraining(TrainingProgram):
         for value, noise in tape.noise:
             kept = rng.random(noise.shape, np.float32) >= noise.rate
             bound.put(value, kept.astype(np.float32) * np.float32(1 / max(1 - noise.rate, 1e-9)))
-        outputs = {name: np.empty(value.shape, np.float32) for name, value in tape.outputs.items()}
+        outputs = {name: self._room(value) for name, value in tape.outputs.items()}
         self.updates = {}
         for name, value in tape.updates.items():
-            statistic: Array = np.empty(value.shape, np.float32)
+            statistic: Array = self._room(value)
             self.updates[name] = statistic.reshape(self.net.parameters[name].shape)
             bound.put(value, statistic)
         for name, array in outputs.items():
@@ -190,6 +199,12 @@ class CompiledTraining(TrainingProgram):
         bound.repack(self._weights)
         bound.forward()
         return tuple(outputs[name] for name in self.net.outputs)
+
+    def _room(self, value: Value) -> Array:
+        """For a result, which is the caller's from then on."""
+        if self._allocate is aligned.zeros:
+            return np.empty(value.shape, np.float32)
+        return self._allocate(math.prod(value.shape), np.float32).reshape(value.shape)
 
     def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
         if self._now is None:
@@ -202,7 +217,7 @@ class CompiledTraining(TrainingProgram):
             bound.put(tape.seeds[name], np.ascontiguousarray(gradient, np.float32))
         found = {}
         for name, value in tape.gradients.items():
-            made = np.empty(value.shape, np.float32)
+            made = self._room(value)
             bound.put(value, made)
             found[name] = made.reshape(self.net.parameters[name].shape)
         bound.backward()
