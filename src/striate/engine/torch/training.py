@@ -101,12 +101,12 @@ class Module:
 
     @contextlib.contextmanager
     def _chance(self, rng: np.random.Generator) -> Any:
-        """Noise of this batch's own, and torch's generators as they were before."""
+        """Noise of this batch's own, and torch's generators as they were before (but Metal's)."""
         if not self._noisy:
             yield
             return
-        own = [] if self.device.type == "cpu" else [self.device.index or 0]
-        with torch.random.fork_rng(own, device_type=self.device.type if own else "cuda"):
+        own = [self.device.index] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(own):
             torch.manual_seed(int(rng.integers(2**63)))
             yield
 
