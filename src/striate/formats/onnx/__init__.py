@@ -3,7 +3,7 @@
 proto     a file as plain data, within limits            names     what nodes are called
 fold      what constants and sizes already say           reading   the graph, operator by operator
 patterns  functions spelled out in several operators     writing   a network as a file
-operators what each operator means, both ways, one file per family
+operators what each operator means, both ways, one file per family; site is one while it is read
 """
 
 from __future__ import annotations

@@ -198,13 +198,21 @@ def _layer_norm(a: Any, x: list[Any], _opset: int) -> Any:
     return (normal * x[1] + (x[2] if len(x) > 2 and x[2] is not None else 0)).astype(x[0].dtype)
 
 
+def _einsum(a: Any, x: list[Any], _opset: int) -> Any:
+    sizes = {v: n for word, array in zip(a["equation"].replace(" ", "").split("->")[0].split(","), x, strict=True)
+             for v, n in zip(word, array.shape)}  # fmt: skip
+    _bounded(math.prod(sizes.values()))
+    return np.einsum(a["equation"], *x)
+
+
 def _eye(a: Any, x: list[Any], _opset: int) -> Any:
     kind = x[0].dtype
     if "dtype" in a:
         import onnx.helper
 
         kind = onnx.helper.tensor_dtype_to_np_dtype(a["dtype"])
-    return np.eye(*x[0].shape, a.get("k", 0), dtype=kind)
+    rows, columns = x[0].shape
+    return np.eye(rows, columns, a.get("k", 0)).astype(kind)
 
 
 def _trilu(a: Any, x: list[Any], _opset: int) -> Any:
@@ -267,6 +275,7 @@ _TABLE: dict[str, Callable[..., Any]] = {
     "LayerNormalization": _layer_norm,
     "MatMul": _matmul,
     "EyeLike": _eye,
+    "Einsum": _einsum,
     "Trilu": _trilu,
     "Pad": _pad,
 }

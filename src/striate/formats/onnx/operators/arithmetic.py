@@ -17,7 +17,7 @@ from striate.ops.regularise import LayerScale
 from striate.ops.scalar import Affine
 
 if TYPE_CHECKING:
-    from striate.formats.onnx.reading import Site, Value
+    from striate.formats.onnx.site import Site, Value
     from striate.formats.onnx.writing import Pen
 
 Array = NDArray[Any]

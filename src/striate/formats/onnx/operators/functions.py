@@ -11,14 +11,12 @@ from striate.formats.onnx.operators.register import READERS, WRITERS, Reader, Wr
 from striate.op import Op
 from striate.ops import activation as ops
 from striate.ops import functions
-from striate.ops.linear import Linear
-from striate.ops.merge import Add, MatMul
 from striate.ops.regularise import Dropout
 from striate.ops.reshape import Identity
 from striate.ops.scalar import Affine, Clip
 
 if TYPE_CHECKING:
-    from striate.formats.onnx.reading import Site, Value
+    from striate.formats.onnx.site import Site, Value
     from striate.formats.onnx.writing import Pen
 
 ROWS: tuple[tuple[type[Op], Mapping[str, tuple[str, float]]], ...] = (
@@ -219,70 +217,3 @@ def _write_dropout(pen: Pen, op: Any) -> None:
 @writes("stochasticdepth")
 def _write_stochastic_depth(pen: Pen, _op: Any) -> None:
     pen.last("Identity", pen.x)
-
-
-@reads("Gemm", "MatMul", "striate.Linear")
-def _linear(site: Site) -> Value:
-    if site.call.kind == "MatMul" and len(site.slim) == 2:
-        return _product(site)
-    if site.call.kind == "MatMul" and not site.is_value(site.call.inputs[0]):
-        return _from_the_left(site)
-    x, weight, bias = site.value(), site.array(1), None
-    transposed, added = False, None
-    if site.call.kind == "Gemm":
-        site.expect(not site.attribute("transA", 0) and len(x.shape) == 2, "a transposed input")
-        transposed = bool(site.attribute("transB", 0))
-        weight = weight * np.float32(site.attribute("alpha", 1.0))
-        if site.has(2) and site.is_value(site.call.inputs[2]):
-            added = site.value(2)
-        else:
-            bias = site.optional(2)
-            bias = None if bias is None else bias * np.float32(site.attribute("beta", 1.0))
-    elif site.call.kind == "striate.Linear":
-        bias = site.array(2)
-    site.expect(weight.ndim == 2, "a product of more than two axes")
-    weight = weight if transposed else weight.T
-    if bias is not None:
-        site.expect(
-            bias.size in (1, len(weight)) and bias.shape[-1:] in ((), (bias.size,)), "a bias by position"
-        )
-        bias = np.broadcast_to(bias.ravel(), (len(weight),))
-    weights = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-    op = Linear(len(weight), bias is not None, weight.shape[1])
-    y = site.emit(op, site.features_last(x), **weights)
-    if added is None:
-        return y
-    scale = site.attribute("beta", 1.0)
-    return site.emit(Add(), y, added if scale == 1 else site.emit(Affine(scale), added))
-
-
-def _product(site: Site) -> Value:
-    """Of two values, image by image."""
-    a, b = site.value(0), site.value(1)
-    site.expect(len(a.shape) == len(b.shape) > 2, "a product of more than two axes")
-    return site.emit(MatMul(), a, b)
-
-
-def _from_the_left(site: Site) -> Value:
-    """A constant times a value mixes the axis before the last: y = (xᵀ wᵀ)ᵀ."""
-    x, weight = site.value(1), site.array(0)
-    site.expect(weight.ndim == 2 and len(x.shape) > 2, "a product of more than two axes")
-    order = [*range(len(x.shape) - 2), len(x.shape) - 1, len(x.shape) - 2]
-    turned = site.features_last(site.transpose(x, order))
-    return site.transpose(
-        site.emit(Linear(len(weight), False, weight.shape[1]), turned, weight=weight), order
-    )
-
-
-@writes("fc")
-def _write_linear(pen: Pen, op: Any) -> None:
-    weight = pen.weight("weight")
-    if len(pen.inputs[0].shape) == 2:
-        more = [pen.weight("bias")] if op.bias else []
-        pen.last("Gemm", pen.x, weight, *more, transB=1)
-        return
-    turned = pen.call("Transpose", weight, perm=[1, 0])
-    if op.bias:
-        pen.last("Add", pen.call("MatMul", pen.x, turned), pen.weight("bias"))
-    else:
-        pen.last("MatMul", pen.x, turned)

@@ -18,7 +18,7 @@ from striate.ops.reshape import ChannelShuffle, Pad, PixelShuffle, PixelUnshuffl
 from striate.tensor import SPATIAL
 
 if TYPE_CHECKING:
-    from striate.formats.onnx.reading import Site, Value
+    from striate.formats.onnx.site import Site, Value
     from striate.formats.onnx.writing import Pen
 
 MODES = {"constant": "zeros", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}

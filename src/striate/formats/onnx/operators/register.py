@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from striate.formats.onnx.reading import Site, Value
+    from striate.formats.onnx.site import Site, Value
     from striate.formats.onnx.writing import Pen
 
 Reader = Callable[["Site"], "Value | Sequence[Value]"]

@@ -14,7 +14,7 @@ from striate.ops.gather import Gather
 from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
-    from striate.formats.onnx.reading import Site, Value
+    from striate.formats.onnx.site import Site, Value
     from striate.formats.onnx.writing import Pen
 
 Array = NDArray[Any]

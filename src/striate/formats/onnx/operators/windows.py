@@ -17,7 +17,7 @@ from striate.ops.reduce import Reduce
 from striate.ops.reshape import Pad, Permute
 
 if TYPE_CHECKING:
-    from striate.formats.onnx.reading import Site, Value
+    from striate.formats.onnx.site import Site, Value
     from striate.formats.onnx.writing import Pen
 
 Array = NDArray[Any]

@@ -1,0 +1,223 @@
+"""One operator while it is read: its inputs, what they stand for, and the nodes that it becomes.
+
+Says how values of the graph are named here: axes by letters, what is repeated kept small until somebody minds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.formats.onnx.proto import Call, Graph
+from striate.op import Op
+from striate.ops.gather import Gather
+from striate.ops.reshape import Flatten, Permute, Reshape
+from striate.tensor import SPATIAL, TensorSpec
+
+Array = NDArray[Any]
+
+
+class Unknown(Exception):
+    """This use of an operator has no counterpart here; says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """A value of the network: its name, and its spec where that is known.
+
+    Where no TensorSpec can say its shape (the batch is not first, say), `known` is None, `hidden` the shape, and `name`
+    the value before it that can be named: an opaque node behind it stands for all operators in between.
+    `wide` is the shape that ONNX has repeated it to; it stays small for those who repeat it anyhow.
+    """
+
+    name: str
+    known: TensorSpec | None
+    hidden: tuple[int, ...] | None = None
+    wide: tuple[int, ...] | None = None
+
+    @property
+    def spec(self) -> TensorSpec:
+        if self.known is None:
+            raise Unknown("the shape of its input is not known")
+        return self.known
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.spec.shape
+
+    @property
+    def sizes(self) -> tuple[int, ...] | None:
+        """Its shape in the graph, whether it can be named here or not."""
+        return self.wide or (self.known.shape if self.known else self.hidden)
+
+
+Held = Value | Array | None
+"""What stands behind a name of the graph: a value, a constant, or a constant that could not be computed."""
+
+
+class Reading(Protocol):
+    """What a site knows of the graph that is being read."""
+
+    graph: Graph
+    held: dict[str, Held]
+    needed: set[str]
+    origins: dict[str, str]
+
+    def place(
+        self, call: Call, op: Op, values: Sequence[Value], weights: Mapping[str, Array]
+    ) -> list[Value]: ...
+
+
+class Site:
+    """One operator being read: its inputs and attributes, and `emit` for the nodes that it becomes."""
+
+    def __init__(self, reader: Reading, call: Call) -> None:
+        self.call, self.opset = call, reader.graph.opset
+        self._reader = reader
+        self._given = [reader.held.get(name) if name else None for name in call.inputs]
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        return self.call.attributes.get(name, default)
+
+    @property
+    def slim(self) -> list[Value]:
+        """The inputs that are values, in order; those that were repeated still small."""
+        return [given for given in self._given if isinstance(given, Value)]
+
+    @property
+    def data(self) -> list[Value]:
+        """The inputs that are values, in order."""
+        return [self.full(given) for given in self.slim]
+
+    def value(self, at: int = 0) -> Value:
+        """An input that has to be a value. Raises Unknown."""
+        given = self._given[at] if at < len(self._given) else None
+        if not isinstance(given, Value):
+            raise Unknown(f"input {at} is a constant")
+        return self.full(given)
+
+    def has(self, at: int) -> bool:
+        return at < len(self.call.inputs) and bool(self.call.inputs[at])
+
+    def array(self, at: int) -> Array:
+        """An input that has to be a constant. Raises Unknown."""
+        found = self.optional(at)
+        if found is None:
+            raise Unknown(f"input {at} is missing")
+        return found
+
+    def optional(self, at: int) -> Array | None:
+        """An input that may be absent, and has to be a constant. Raises Unknown."""
+        if not self.has(at):
+            return None
+        given = self._given[at]
+        if not isinstance(given, np.ndarray):
+            raise Unknown(f"input {at} is computed, not a constant")
+        return given
+
+    def integers(self, name: str, at: int | None = None) -> list[int] | None:
+        """Whole numbers from an attribute, or from an input since a later opset."""
+        if name in self.call.attributes:
+            return list(self.call.attributes[name])
+        found = self.optional(at) if at is not None else None
+        return None if found is None else [int(n) for n in found.ravel()]
+
+    def learned(self, at: int) -> bool:
+        """Whether an input is a tensor of the file's own, not a number inside the graph."""
+        return bool(self.origin(at))
+
+    def origin(self, at: int) -> str:
+        """The tensor of the file that a constant comes from; empty for a number inside the graph."""
+        return self._reader.origins.get(self.call.inputs[at], "")
+
+    def scalar(self, at: int) -> float:
+        """A constant of one number. Raises Unknown."""
+        found = self.array(at)
+        self.expect(found.size == 1, f"input {at} has {found.size} numbers")
+        return float(str(found.astype(np.float32).ravel()[0]))
+
+    def is_value(self, name: str) -> bool:
+        return isinstance(self._reader.held.get(name), Value)
+
+    def expect(self, holds: bool, otherwise: str) -> None:
+        """Raise Unknown unless something holds; `otherwise` says what it is instead."""
+        if not holds:
+            raise Unknown(otherwise)
+
+    @property
+    def leaves(self) -> bool:
+        """Whether what is made is a result of the graph."""
+        return any(name in self._reader.graph.outputs for name in self.call.outputs)
+
+    def only_first_output(self) -> None:
+        """Raise Unknown if a further output is read."""
+        if any(name in self._reader.needed for name in self.call.outputs[1:] if name):
+            raise Unknown("its second output is read")
+
+    def emit(self, op: Op, *values: Value, **weights: Array) -> Value:
+        """A node of the network; its sole output."""
+        (made,) = self.emit_all(op, *values, **weights)
+        return made
+
+    def emit_all(self, op: Op, *values: Value, **weights: Array) -> list[Value]:
+        return self._reader.place(self.call, op, values, weights)
+
+    def standard(self, x: Value) -> Value:
+        """x with its axes named N, C, space, as ONNX's operators take them by position."""
+        usual = ("N", "C", *SPATIAL.get(len(x.shape) - 2, ("?",)))
+        return x if x.spec.axes == usual else self.reshape(x, x.shape)
+
+    def named(self, x: Value, axes: Sequence[str]) -> Value:
+        """x with its axes called otherwise; not one number moves."""
+        if x.spec.axes == tuple(axes):
+            return x
+        usual = tuple(axes) == ("N", "C", *SPATIAL[len(x.shape) - 2])
+        made = self.emit(Reshape(x.shape[1:], None if usual else "".join(axes[1:])), x)
+        return dataclasses.replace(made, wide=x.wide)
+
+    def features_last(self, x: Value) -> Value:
+        """x with its last axis called the channels, as what mixes or normalises that axis takes it."""
+        space = SPATIAL[len(x.shape) - 2]
+        return x if x.spec.axes[-1] == "C" else self.named(x, ("N", *space, "C"))
+
+    def spread(self, x: Value, whole: Sequence[int]) -> Value:
+        """x with its axes of size 1 repeated to a shape."""
+        for axis, size, wanted in zip(x.spec.axes, x.shape, whole, strict=True):
+            if size != wanted:
+                self.expect(axis != "N" and size == 1 < wanted, "an image repeated to a batch")
+                x = self.emit(Gather((0,) * wanted, axis), x)
+        return x
+
+    def full(self, x: Value) -> Value:
+        """x in its own size."""
+        return x if x.wide is None else self.spread(dataclasses.replace(x, wide=None), x.wide)
+
+    def in_order(self, x: Value) -> Value:
+        """x with its channels before its space, whatever its axes are called."""
+        usual = ("C", *SPATIAL[len(x.shape) - 2])
+        return x if x.spec.axes[1:] == usual else self.emit(Permute("".join(usual)), x)
+
+    def transpose(self, x: Value, order: Sequence[int]) -> Value:
+        if list(order) == list(range(len(x.shape))):
+            return x
+        if order[0] != 0:
+            raise Unknown("the batch does not stay first")
+        return self.emit(Permute("".join(x.spec.axes[k] for k in order[1:])), x)
+
+    def reshape(self, x: Value, shape: Sequence[int], written: Sequence[int] | None = None) -> Value:
+        """x under another shape, batch included; `written` is the shape as the file says it, with its -1."""
+        if len(shape) < 2 or shape[0] != x.shape[0] or len(shape) - 2 not in SPATIAL or 0 in shape:
+            raise Unknown(f"the shape {'x'.join(map(str, shape))} has no batch before its channels")
+        usual = ("N", "C", *SPATIAL[len(shape) - 2])
+        if tuple(shape) == x.shape and x.spec.axes == usual:
+            return x
+        if len(shape) == 2:
+            return self.emit(Flatten(), x)
+        wish = tuple(shape[1:])
+        if written is not None and len(written) == len(shape) and list(written[1:]).count(-1) == 1:
+            wish = tuple(-1 if w == -1 else n for w, n in zip(written[1:], wish, strict=True))
+        return self.emit(Reshape(wish), x)
