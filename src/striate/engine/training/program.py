@@ -19,8 +19,8 @@ from striate.engine.plan.packing import Packing
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context, Task, cut
 from striate.engine.plan.units import Unit, Value
+from striate.engine.training.ledger import Unsupported
 from striate.engine.training.plan import TrainingPlan, plan
-from striate.engine.training.tape import Unsupported
 from striate.network import Network
 
 Array = NDArray[Any]

@@ -23,7 +23,7 @@ from striate.engine.plan.layout import Layout
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import PoolGradient, Sums, Unit, WeightGradient
-from striate.engine.training.tape import Unsupported
+from striate.engine.training.ledger import Unsupported
 from striate.geometry import Window
 
 Array = NDArray[Any]

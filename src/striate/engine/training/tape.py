@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -19,24 +19,17 @@ from striate.engine.plan import algebra, patterns
 from striate.engine.plan.pattern import Correlation, Moves, Piece, Pool, Rename
 from striate.engine.plan.units import (
     ROLES,
-    Enter,
-    Leave,
-    Map,
     PoolGradient,
-    Sums,
     Unit,
     Value,
     WeightGradient,
 )
+from striate.engine.training.ledger import Ledger, Tensor, Unsupported, is_vector
 from striate.engine.training.symbolic import (
-    ONE,
     ZERO,
     add,
     gradients,
-    hoisted,
     mul,
-    split,
-    terms,
     where,
 )
 from striate.geometry import Window
@@ -50,30 +43,6 @@ STREAMS = 4
 """Maps that one elementwise pass reads at most, before a result is put into memory."""
 LONG = 24
 """Calls of an expression from which on it is computed once and kept, rather than again for each reader."""
-
-
-class Unsupported(Exception):
-    """A node without kernels for its gradient."""
-
-
-@dataclasses.dataclass(eq=False)
-class Tensor:
-    """A tensor of the network: an expression over values in memory. flat: the tensor that this one is a flattening of.
-
-    kept: where it lies, once it does.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    roles: str
-    expr: Expr = ZERO
-    flat: Tensor | None = None
-    kept: Value | None = None
-
-    @property
-    def plain(self) -> Tensor:
-        """The tensor that a flattened one is a flattening of; itself otherwise."""
-        return self if self.flat is None else self.flat.plain
 
 
 @dataclasses.dataclass
@@ -90,7 +59,7 @@ class Run:
     """The tensor whose positions its statements go through."""
 
 
-class Tape:
+class Tape(Ledger):
     """Units of one training step, forward then backward.
 
     parameters, noise: what is read from outside, by full name; results: what is handed out (outputs, new running
@@ -98,18 +67,14 @@ class Tape:
     """
 
     def __init__(self, net: Network, declarations: Mapping[str, Declaration], narrow: int) -> None:
+        super().__init__()
         self.net = net
-        self.units: list[Unit] = []
         self.parameters: dict[str, Value] = {}
         self.noise: list[tuple[Value, Noise]] = []
         self.updates: dict[str, Value] = {}
         self.outputs: dict[str, Value] = {}
         self.gradients: dict[str, Value] = {}
         self.seeds: dict[str, Value] = {}
-        self._values: dict[str, Value] = {}
-        self._names: dict[Value, str] = {}
-        self._vectors: dict[Expr, Expr] = {}
-        self._means: dict[str, str] = {}
         self._runs: list[Run] = []
         self._tensors: dict[str, Tensor] = {}
         self._arriving: dict[Tensor, Expr] = {}
@@ -130,25 +95,6 @@ class Tape:
         for run in reversed(self._runs):
             self._backward(run)
 
-    # ------------------------------------------------------------ values
-    def _named(self, value: Value) -> Expr:
-        """The expression that reads a value."""
-        if value not in self._names:
-            name = f"v{len(self._values)}"
-            self._names[value], self._values[name] = name, value
-        return Load(self._names[value], ())
-
-    def _made(self, unit: Unit) -> None:
-        unit.order = len(self.units)
-        self.units.append(unit)
-
-    def _enter(self, name: str, shape: tuple[int, ...], roles: str, lanes: int = 0) -> tuple[Value, Value]:
-        """(what is given, its copy in a layout that kernels read)"""
-        given = Value(name, shape, roles, given=True, lanes=1)
-        own = Value(name, shape, roles, lanes=lanes)
-        self._made(Unit([name], Enter(), [given], [own], None, {}))
-        return given, own
-
     def _enter_input(self, declarations: Mapping[str, Declaration], narrow: int) -> None:
         ((name, spec),) = self.net.inputs.items()
         lanes = 0
@@ -163,109 +109,6 @@ class Tape:
         self.input, own = self._enter(name, spec.shape, ROLES.get(len(spec.shape), ""), lanes)
         self.source = own
         self._tensors[name] = Tensor(name, spec.shape, own.roles, self._named(own), kept=own)
-
-    def _leave(self, name: str, x: Value) -> Value:
-        result = Value(name, x.shape, x.roles, result=True, lanes=1)
-        self._made(Unit([name], Leave(), [x], [result], None, {}))
-        return result
-
-    def _vector(self, name: str, channels: int, table: dict[str, Value]) -> Expr:
-        """A parameter with one number for each channel, or for all."""
-        given, own = self._enter(name, (1, channels), "nc")
-        table[name] = given
-        return self._named(own)
-
-    def _wide(self, name: str) -> bool:
-        """Whether a tensor is more than one number for each channel."""
-        return not _is_vector(self._values[name])
-
-    def memory(self, tensor: Tensor) -> Value:
-        """Where a tensor lies; its expression is computed now if it does not."""
-        if tensor.kept is None:
-            tensor.kept = self._computed(tensor.name, tensor.expr, tensor.shape, tensor.roles)
-            tensor.expr = self._named(tensor.kept)
-        return tensor.kept
-
-    def _plain_memory(self, tensor: Tensor) -> Value:
-        if tensor.flat is None:
-            return self.memory(tensor)
-        home = self.memory(tensor.plain)
-        flat = Value(tensor.name, tensor.shape, "nc", home=home, flat=True)
-        if home.height * home.width == 1:
-            flat.flat = False
-        return flat
-
-    def _computed(self, name: str, expr: Expr, shape: tuple[int, ...], roles: str) -> Value:
-        if isinstance(expr, Load):
-            return self._values[expr.tensor]
-        y = Value(name, shape, roles)
-        if not _is_vector(y):
-            expr = hoisted(expr, self._wide, self._hoist)
-        self._made(Unit([name], self._map(expr, y), self._operands(expr), [y], None, {}))
-        return y
-
-    def _operands(self, expr: Expr) -> list[Value]:
-        return [self._values[name] for name in dict.fromkeys(load.tensor for load in walk(expr))]
-
-    def _map(self, expr: Expr, like: Value) -> Map:
-        names = dict.fromkeys(load.tensor for load in walk(expr))
-        values = {name: self._values[name] for name in names}
-        if not names or len(names) > 8:
-            raise Unsupported("elementwise expression")
-        return Map(expr, {name: _kind(value, like) for name, value in values.items()}, values, {})
-
-    def _hoist(self, expr: Expr) -> Expr:
-        """An expression over vectors alone, as a vector of its own."""
-        if expr not in self._vectors:
-            channels = max(value.channels for value in self._operands(expr))
-            made = self._computed("vector", expr, (1, channels), "nc")
-            self._vectors[expr] = self._named(made)
-        return self._vectors[expr]
-
-    def _summed(self, wanted: Sequence[Expr], like: Value, by_image: bool = False) -> list[Expr]:
-        """Sums over everything but the channels (or: images and channels) of expressions over maps, in one pass."""
-        wide = self._wide
-        found: dict[Expr, Expr] = {}
-        pairs = []
-        for expr in wanted:
-            own = []
-            for term in terms(expr):
-                broad, narrow = split(term, wide)
-                if not by_image and self._balanced(broad):
-                    continue
-                if broad == ONE:
-                    narrow = mul(narrow, Const(float(like.images * like.height * like.width)))
-                else:
-                    broad = hoisted(broad, wide, self._hoist)
-                    found.setdefault(broad, ZERO)
-                own.append((broad, narrow))
-            pairs.append(own)
-        if found:
-            names = dict.fromkeys(load.tensor for expr in found for load in walk(expr))
-            values = {name: self._values[name] for name in names}
-            kinds = {name: _kind(value, like) for name, value in values.items()}
-            shape: tuple[int, ...] = (like.images if by_image else 1, like.channels)
-            roles = "nc"
-            if by_image:
-                shape, roles = (*shape, *(1 for _ in like.shape[2:])), like.roles
-            made = [Value("sum", shape, roles) for _ in found]
-            body = Sums(tuple(found), kinds, values, like, by_image)
-            self._made(Unit(["sums"], body, list(values.values()), made, None, {}))
-            found = {expr: self._named(value) for expr, value in zip(found, made, strict=True)}
-        results = []
-        for own in pairs:
-            total: Expr = ZERO
-            for broad, narrow in own:
-                total = add(total, mul(found.get(broad, ONE), narrow))
-            results.append(total)
-        return results
-
-    def _balanced(self, expr: Expr) -> bool:
-        """Whether it is a distance from its own mean: the sum of these is 0."""
-        match expr:
-            case Call("sub", (Load(tensor=x), Load(tensor=mean))):
-                return self._means.get(mean) == x
-        return False
 
     # ------------------------------------------------------------ forward
     def _forward(self, node: Node, declaration: Declaration) -> None:
@@ -302,7 +145,7 @@ class Tape:
                 self.memory(y)
 
     def _heavy(self, expr: Expr) -> bool:
-        names = {load.tensor for load in walk(expr) if not _is_vector(self._values[load.tensor])}
+        names = {load.tensor for load in walk(expr) if not is_vector(self._values[load.tensor])}
         return len(names) > STREAMS or _size(expr) > LONG
 
     def _renamed(self, pattern: Rename, x: Tensor, y: Tensor) -> None:
@@ -611,11 +454,6 @@ def _first(expr: Expr) -> Load:
     return next(iter(walk(expr)), Load("", ()))
 
 
-def _is_vector(value: Value) -> bool:
-    """One number for each channel."""
-    return value.roles == "nc" and value.shape[0] == 1
-
-
 def _same(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and a.roles == b.roles
 
@@ -626,18 +464,7 @@ def _size(expr: Expr) -> int:
 
 def _streams(expr: Expr, values: Mapping[str, Value]) -> int:
     """Maps that an expression reads."""
-    return len({load.tensor for load in walk(expr) if not _is_vector(values[load.tensor])})
-
-
-def _kind(value: Value, like: Value) -> str:
-    """How a value is spread over another's positions (`kernels.map`)."""
-    if value.shape == like.shape and value.roles == like.roles:
-        return "s"
-    if _is_vector(value):
-        return "c" if value.channels == like.channels else "u"
-    if value.shape[:2] == like.shape[:2] and value.height * value.width == 1:
-        return "i"
-    raise Unsupported("operands of unlike shapes")
+    return len({load.tensor for load in walk(expr) if not is_vector(values[load.tensor])})
 
 
 def _simple(load: Load, env: Mapping[str, Tensor], lead: Tensor) -> bool:
