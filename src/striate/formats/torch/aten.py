@@ -1,109 +1,25 @@
-"""What each operator of aten is here: one function per operator, called as `f(site, *args, **kwargs)`.
+"""What aten's layers are here, one rule per operator; argument order is aten's own (native_functions.yaml).
 
-Values are Refs, tensors of the module are Constants, everything else is plain; a function raises Unknown for what it
-does not cover, and the operator becomes opaque. Argument order is aten's own (native_functions.yaml).
+`rules` says how it is declared; `arithmetic` has what computes with values, `moves` what only moves numbers.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from striate.formats.torch.rules import OPERATORS, Rule, features_last, full, maps, need, ref
 from striate.formats.torch.tracing import STOCHASTIC, Constant
 from striate.op import Op
 from striate.ops import activation as act
 from striate.ops import functions, merge, norm, pool, regularise, reshape
 from striate.ops.conv import Conv, ConvTranspose
-from striate.ops.functions import Pow
-from striate.ops.gather import Gather
 from striate.ops.linear import Linear
-from striate.ops.reduce import Reduce
 from striate.ops.scalar import Affine, Clip
-from striate.tensor import SPATIAL
 
 if TYPE_CHECKING:
     from striate.formats.torch.importing import Ref, Site
-
-Rule = Callable[..., Any]
-OPERATORS: dict[str, Rule] = {}
-
-
-class Unknown(Exception):
-    """This use of an operator has no counterpart here."""
-
-
-def maps(*operators: str) -> Callable[[Rule], Rule]:
-    """Register what these operators are."""
-
-    def add(rule: Rule) -> Rule:
-        OPERATORS.update(dict.fromkeys(operators, rule))
-        return rule
-
-    return add
-
-
-def need(condition: Any) -> None:
-    """Raise Unknown unless the condition holds."""
-    if not condition:
-        raise Unknown
-
-
-def ref(x: Any) -> Ref:
-    """x, which is a value of the network."""
-    from striate.formats.torch.importing import Ref
-
-    need(isinstance(x, Ref))
-    found: Ref = x
-    return found
-
-
-def named(site: Site, x: Ref, axes: Sequence[str]) -> Ref:
-    """x with its axes called otherwise; not one number moves."""
-    if x.spec.axes == tuple(axes):
-        return x
-    usual = tuple(axes) == ("N", "C", *SPATIAL[len(axes) - 2])
-    made = site.node(reshape.Reshape(x.spec.shape[1:], None if usual else "".join(axes[1:])), x)
-    return dataclasses.replace(made, wide=x.wide)
-
-
-def features_last(site: Site, x: Ref) -> Ref:
-    """x with its last axis called the channels, as what mixes or normalises that axis takes it."""
-    axes = x.spec.axes
-    return x if axes[-1] == "C" else named(site, x, ("N", *SPATIAL[len(axes) - 2], "C"))
-
-
-def standard(site: Site, x: Ref) -> Ref:
-    """x with its axes called N, C and space, as torch takes them by their places."""
-    return named(site, x, ("N", "C", *SPATIAL[len(x.spec.axes) - 2]))
-
-
-def spread(site: Site, x: Ref, whole: Sequence[int]) -> Ref:
-    """x with its axes of size 1 repeated to a shape without the batch."""
-    need(len(whole) == len(x.spec.shape) - 1)
-    for axis, wanted in zip(x.spec.axes[1:], whole):
-        size = x.spec.size(axis)
-        if size != wanted:
-            need(size == 1)
-            x = site.node(Gather((0,) * wanted, axis), x)
-    return x
-
-
-def full(site: Site, x: Ref) -> Ref:
-    """x in its own size, where torch has repeated it."""
-    return x if x.wide is None else spread(site, dataclasses.replace(x, wide=None), x.wide)
-
-
-def together(site: Site, *values: Ref) -> list[Ref]:
-    """Values whose axes have the same names, and which give the size that torch gives."""
-    need(len({len(v.spec.shape) for v in values}) == 1)
-    largest = max(values, key=lambda v: v.spec.elements)
-    found = [named(site, v, largest.spec.axes) for v in values]
-    sizes = zip(*(v.spec.shape[1:] for v in found))
-    if tuple(map(max, sizes)) != tuple(site.shape[1:]):
-        found[0] = spread(site, found[0], site.shape[1:])
-    return [dataclasses.replace(v, wide=None) for v in found]
 
 
 def _pairs(value: Any, rank: int) -> tuple[int, ...]:
@@ -175,19 +91,6 @@ def _matmul(site: Site, x: Any, weight: Any) -> Ref:
     return _linear(site, x, Constant(weight.tensor.t(), weight.name))  # type: ignore[no-any-return]
 
 
-@maps("scaled_dot_product_attention")
-def _attention(site: Site, q: Any, k: Any, v: Any, mask: Any = None, rate: float = 0.0, causal: bool = False, *,
-               scale: float | None = None, **_: Any) -> Ref:  # fmt: skip
-    need(mask is None and not rate and not causal)
-    query, key = ref(q), ref(k)
-    need(len(query.spec.shape) == len(key.spec.shape) > 2)
-    axes = key.spec.axes
-    turned = site.node(reshape.Permute("".join((*axes[1:-2], axes[-1], axes[-2]))), key)
-    small = _affine(site, query, 1 / math.sqrt(query.spec.shape[-1]) if scale is None else scale)
-    likeness = site.node(merge.MatMul(), small, turned)
-    return site.node(merge.MatMul(), site.node(act.Softmax(likeness.spec.axes[-1]), likeness), ref(v))
-
-
 # ---------------------------------------------------------------------------------------------------- pools
 
 
@@ -235,91 +138,6 @@ def _adaptive(whole: Any, parts: Any) -> Rule:
 for _rank in (1, 2, 3):
     OPERATORS[f"adaptive_avg_pool{_rank}d"] = _adaptive(pool.GlobalAvgPool, pool.AdaptiveAvgPool)
     OPERATORS[f"adaptive_max_pool{_rank}d"] = _adaptive(pool.GlobalMaxPool, pool.AdaptiveMaxPool)
-
-
-GLOBAL: dict[str, type[Op]] = {"mean": pool.GlobalAvgPool, "max": pool.GlobalMaxPool}
-
-
-def reduced(site: Site, x: Any, function: str, dims: Any = (), keepdim: bool = False) -> Ref:
-    """One number in place of some axes. A mean or maximum over all positions is a global pool."""
-    value = ref(x)
-    spec = value.spec
-    rank = len(spec.axes)
-    at = {d % rank for d in ((dims,) if isinstance(dims, int) else dims or range(rank))}
-    over = "".join(axis for k, axis in enumerate(spec.axes) if k in at)
-    need(over and 0 not in at)
-    if function in GLOBAL and set(over) == set(spec.spatial_axes):
-        order, usual = "".join(spec.axes[1:]), "".join(("C", *spec.spatial_axes))
-        moved = value if order == usual else site.node(reshape.Permute(usual), value)
-        made = site.node(GLOBAL[function](), moved)
-        if not keepdim:
-            return site.node(reshape.Flatten(), made)
-        return made if order == usual else site.node(reshape.Permute(order), made)
-    made = site.node(Reduce(function, over), value)
-    if keepdim:
-        return made
-    left = tuple(n for k, n in enumerate(spec.shape) if k and k not in at)
-    need(left)
-    return site.node(reshape.Flatten() if len(left) == 1 else reshape.Reshape(left), made)
-
-
-def _reduction(function: str) -> Rule:
-    return lambda site, x, dims=(), keepdim=False, **_: reduced(site, x, function, dims, keepdim)
-
-
-OPERATORS |= {
-    "mean": _reduction("mean"), "sum": _reduction("sum"), "amax": _reduction("max"), "amin": _reduction("min"),
-}  # fmt: skip
-
-
-@maps("max", "min")
-def _extreme(site: Site, x: Any, y: Any = None, keepdim: bool = False) -> Ref:
-    """Of two values, or along an axis; its places are not looked at."""
-    if isinstance(y, int):
-        return reduced(site, x, site.operator, y, keepdim)
-    return _extremes(site, x, y)  # type: ignore[no-any-return]
-
-
-@maps("maximum", "minimum")
-def _extremes(site: Site, x: Any, y: Any) -> Ref:
-    largest = site.operator.startswith("max")
-    if isinstance(x, Constant):
-        x, y = y, x
-    if (bound := _number(y)) is not None:
-        return _clamp(site, x, bound) if largest else _clamp(site, x, None, bound)  # type: ignore[no-any-return]
-    if not isinstance(y, Constant):
-        cls = merge.Maximum if largest else merge.Minimum
-        return site.node(cls(), *together(site, ref(x), ref(y)))
-    # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(t - x, 0) + t.
-    tensor = y.tensor.detach()
-    over = tensor_beside(
-        site, ref(x), "bias", Constant(-tensor if largest else tensor, ""), 1.0 if largest else -1.0
-    )
-    return tensor_beside(site, site.node(act.Relu(), over), "bias", y, 1.0 if largest else -1.0)
-
-
-@maps("norm", "linalg_vector_norm")
-def _norm(site: Site, x: Any, order: Any = 2, dims: Any = (), keepdim: bool = False, **_: Any) -> Ref:
-    need(order in (1, 2) and dims is not None)
-    return reduced(site, x, f"l{int(order)}", dims, keepdim)
-
-
-@maps("var", "std")
-def _variance(site: Site, x: Any, dims: Any = (), unbiased: Any = True, keepdim: bool = False, *,
-              correction: float | None = None, **_: Any) -> Ref:  # fmt: skip
-    """The mean square of what is left without the mean; torch divides by one less unless told not to."""
-    value = ref(x)
-    rank = len(value.spec.axes)
-    at = [d % rank for d in ((dims,) if isinstance(dims, int) else dims or range(1, rank))]
-    count = math.prod(value.spec.shape[d] for d in at)
-    less = correction if correction is not None else float(bool(unbiased))
-    need(count > less)
-    mean = _affine(site, reduced(site, value, "mean", at, True), -1.0)
-    centred = site.node(merge.Add(), value, mean)
-    found = _affine(
-        site, reduced(site, site.node(Pow(2.0), centred), "mean", at, keepdim), count / (count - less)
-    )
-    return site.node(Pow(0.5), found) if site.operator == "std" else found
 
 
 # ---------------------------------------------------------------------------------------------------- norms
@@ -412,34 +230,19 @@ OPERATORS |= {
 }
 
 
-def _power(exponent: float) -> Rule:
-    return lambda site, x: site.node(Pow(exponent), ref(x))
-
-
-OPERATORS |= {
-    "square": _power(2.0), "sqrt": _power(0.5), "rsqrt": _power(-0.5), "reciprocal": _power(-1.0),
-}  # fmt: skip
-
-
-@maps("pow")
-def _pow(site: Site, x: Any, exponent: Any) -> Ref:
-    power = _number(exponent)
-    need(power is not None)
-    assert power is not None
-    return ref(x) if power == 1 else site.node(Pow(power), ref(x))
-
-
-@maps("log_sigmoid")
-def _log_sigmoid(site: Site, x: Any) -> Ref:
-    return _affine(site, site.node(act.Softplus(), _affine(site, x, -1.0)), -1.0)
-
-
 @maps("gelu")
 def _gelu(site: Site, x: Any, approximate: str = "none") -> Ref:
     return site.node(act.Gelu(approximate == "tanh"), ref(x))
 
 
-@maps("elu", "celu")
+@maps("celu")
+def _celu(site: Site, x: Any, alpha: float = 1.0) -> Ref:
+    if alpha == 1:
+        return site.node(act.Elu(), ref(x))
+    return site.node(Affine(alpha), site.node(act.Elu(), site.node(Affine(1 / alpha), ref(x))))
+
+
+@maps("elu")
 def _elu(site: Site, x: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Ref:
     need(scale == input_scale == 1)
     return site.node(act.Elu(alpha), ref(x))
@@ -452,7 +255,8 @@ def _softplus(site: Site, x: Any, beta: float = 1.0, _threshold: float = 20.0) -
 
 
 @maps("clamp", "hardtanh", "clamp_min")
-def _clamp(site: Site, x: Any, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Ref:
+def clamp(site: Site, x: Any, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Ref:
+    """Between two bounds, either of which may be missing."""
     bounds = (low if low is not None else min, high if high is not None else max)
     need(all(bound is None or isinstance(bound, int | float) for bound in bounds))
     usual: dict[Any, Op] = {(0, None): act.Relu(), (0, 6): act.Relu6()}
@@ -504,126 +308,6 @@ def _expand(site: Site, x: Any, *_: Any, **__: Any) -> Any:
     shape = site.shape[1:]
     need(len(shape) == len(value.spec.shape) - 1)
     return value if shape == value.spec.shape[1:] else dataclasses.replace(value, wide=shape)
-
-
-# ---------------------------------------------------------------------------------------------------- arithmetic
-
-
-def _number(y: Any) -> float | None:
-    """A plain number, or a constant tensor of one."""
-    if isinstance(y, int | float) and not isinstance(y, bool):
-        return float(y)
-    if isinstance(y, Constant) and y.tensor.numel() == 1 and y.tensor.device.type != "meta":
-        return float(y.tensor)
-    return None
-
-
-def _affine(site: Site, x: Any, factor: float, offset: float = 0.0) -> Ref:
-    value = full(site, ref(x))
-    need(math.isfinite(factor) and math.isfinite(offset))
-    return value if (factor, offset) == (1.0, 0.0) else site.node(Affine(factor, offset), value)
-
-
-@maps("add")
-def _add(site: Site, x: Any, y: Any, *, alpha: float = 1) -> Ref:
-    if _number(x) is not None:
-        x, y = _affine(site, y, float(alpha)), x
-        alpha = 1
-    if (shift := _number(y)) is not None:
-        return _affine(site, x, 1.0, alpha * shift)
-    if isinstance(x, Constant):
-        x, y = _affine(site, y, float(alpha)), x
-        alpha = 1
-    if isinstance(y, Constant):
-        return tensor_beside(site, ref(x), "bias", Constant(y.tensor * alpha, y.name))
-    return site.node(merge.Add(), *together(site, ref(x), _affine(site, y, float(alpha))))
-
-
-@maps("sub")
-def _sub(site: Site, x: Any, y: Any, *, alpha: float = 1) -> Ref:
-    return _add(site, x, y, alpha=-alpha)  # type: ignore[no-any-return]
-
-
-@maps("rsub")
-def _rsub(site: Site, x: Any, y: Any, alpha: float = 1) -> Ref:
-    return _add(site, y, x, alpha=-alpha)  # type: ignore[no-any-return]
-
-
-@maps("neg")
-def _neg(site: Site, x: Any) -> Ref:
-    return _affine(site, x, -1.0)
-
-
-@maps("mul")
-def _mul(site: Site, x: Any, y: Any) -> Ref:
-    if isinstance(x, Constant | int | float):
-        x, y = y, x
-    if (factor := _number(y)) is not None:
-        return _affine(site, x, factor)
-    if isinstance(y, Constant):
-        return _layer_scale(site, ref(x), y)
-    return site.node(merge.Multiply(), *together(site, ref(x), ref(y)))
-
-
-def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
-    """One number for each channel."""
-    shape = (1,) * (len(x.spec.axes) - scale.tensor.ndim) + tuple(scale.tensor.shape)
-    wanted = tuple(x.spec.channels if axis == "C" else 1 for axis in x.spec.axes)
-    if shape != wanted:
-        return tensor_beside(site, x, "weight", scale)
-    small = (x.spec.channels, *(1,) * len(x.spec.spatial))
-    return site.node(
-        regularise.LayerScale(), x, layer_scale=Constant(scale.tensor.reshape(small), scale.name)
-    )
-
-
-def tensor_beside(site: Site, x: Ref, name: str, held: Constant, scale: float = 1.0) -> Ref:
-    """A tensor of the module that multiplies x, or is added to x · scale; x is repeated where the tensor is larger."""
-    shape = (1,) * (len(x.spec.axes) - held.tensor.ndim) + tuple(held.tensor.shape)
-    need(len(shape) == len(x.spec.axes) and shape[0] == 1)
-    if x.wide is not None or any(n < m for n, m in zip(x.spec.shape[1:], shape[1:])):
-        whole = [max(sizes) for sizes in zip(x.wide or x.spec.shape[1:], shape[1:])]
-        x = spread(site, dataclasses.replace(x, wide=None), whole)
-    op = Affine(scale, **{name: shape[1:]}, learned=site.learned(held))
-    return site.node(op, x, **{name: Constant(held.tensor.reshape(shape[1:]), held.name)})
-
-
-@maps("addcmul", "addcdiv")
-def _addcmul(site: Site, x: Any, y: Any, z: Any, *, value: float = 1) -> Ref:
-    product = (_mul if site.operator == "addcmul" else _div)(site, y, z)
-    return _add(site, x, product, alpha=value)  # type: ignore[no-any-return]
-
-
-@maps("where")
-def _where(site: Site, mask: Any, yes: Any, no: Any) -> Ref:
-    """Where places say which of two is meant; those places have to be known."""
-    need(isinstance(mask, Constant))
-    share = mask.tensor.float()
-    parts = [part for part in ((yes, share), (no, 1 - share)) if _number(part[0]) != 0]
-    total: Any = None
-    for value, kept in parts:
-        number = _number(value)
-        if number is not None or isinstance(value, Constant):
-            made: Any = Constant(kept * (number if number is not None else value.tensor), "")
-        else:
-            made = tensor_beside(site, full(site, ref(value)), "weight", Constant(kept, ""))
-        total = made if total is None else _add(site, total, made)
-    return ref(total)
-
-
-@maps("div", "true_divide")
-def _div(site: Site, x: Any, y: Any, *, rounding_mode: Any = None) -> Ref:
-    need(rounding_mode is None)
-    if isinstance(x, Constant | int | float):
-        return _mul(site, site.node(Pow(-1.0), full(site, ref(y))), x)  # type: ignore[no-any-return]
-    if not isinstance(y, Constant | int | float):
-        return site.node(merge.Divide(), *together(site, ref(x), ref(y)))
-    if isinstance(y, Constant) and y.tensor.numel() > 1:
-        return tensor_beside(site, ref(x), "weight", Constant(1 / y.tensor, y.name))
-    divisor = _number(y)
-    need(divisor)
-    assert divisor is not None
-    return _affine(site, x, 1.0 / divisor)
 
 
 # ---------------------------------------------------------------------------------------------------- whole modules

@@ -16,8 +16,9 @@ import torch
 
 from striate.diagnostics import FormatError, StriateError
 from striate.formats.tidy import tidy
-from striate.formats.torch import moves  # noqa: F401 (its operators are known then)
-from striate.formats.torch.aten import MODULES, OPERATORS, Unknown, full
+from striate.formats.torch import arithmetic, moves  # noqa: F401 (their operators are known then)
+from striate.formats.torch.aten import MODULES
+from striate.formats.torch.rules import OPERATORS, Unknown, full
 from striate.formats.torch.tracing import Call, Constant, Trace, Value
 from striate.network import Network, Node, declare
 from striate.op import Op

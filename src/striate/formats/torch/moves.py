@@ -1,4 +1,4 @@
-"""What the operators of aten that only move numbers are here; `aten` has the others and says how they are declared."""
+"""What the operators of aten that only move numbers are here; `rules` says how they are declared."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from striate.formats.tidy import LOWEST
-from striate.formats.torch.aten import OPERATORS, Rule, maps, named, need, ref
+from striate.formats.torch.rules import OPERATORS, Rule, maps, named, need, ref
 from striate.formats.torch.tracing import Constant
 from striate.ops import merge, reshape
 from striate.ops.gather import Gather

@@ -1,0 +1,92 @@
+"""How operators of aten are told here: the table of rules, and what they share.
+
+A rule is called as `f(site, *args, **kwargs)`. Values are Refs, tensors of the module are Constants, everything else is
+plain; a rule raises Unknown for what it does not cover, and the operator becomes opaque.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from striate.ops.gather import Gather
+from striate.ops.reshape import Reshape
+from striate.tensor import SPATIAL
+
+if TYPE_CHECKING:
+    from striate.formats.torch.importing import Ref, Site
+
+Rule = Callable[..., Any]
+OPERATORS: dict[str, Rule] = {}
+
+
+class Unknown(Exception):
+    """This use of an operator has no counterpart here."""
+
+
+def maps(*operators: str) -> Callable[[Rule], Rule]:
+    """Register what these operators are."""
+
+    def add(rule: Rule) -> Rule:
+        OPERATORS.update(dict.fromkeys(operators, rule))
+        return rule
+
+    return add
+
+
+def need(condition: Any) -> None:
+    """Raise Unknown unless the condition holds."""
+    if not condition:
+        raise Unknown
+
+
+def ref(x: Any) -> Ref:
+    """x, which is a value of the network."""
+    from striate.formats.torch.importing import Ref
+
+    need(isinstance(x, Ref))
+    found: Ref = x
+    return found
+
+
+def named(site: Site, x: Ref, axes: Sequence[str]) -> Ref:
+    """x with its axes called otherwise; not one number moves."""
+    if x.spec.axes == tuple(axes):
+        return x
+    usual = tuple(axes) == ("N", "C", *SPATIAL[len(axes) - 2])
+    made = site.node(Reshape(x.spec.shape[1:], None if usual else "".join(axes[1:])), x)
+    return dataclasses.replace(made, wide=x.wide)
+
+
+def features_last(site: Site, x: Ref) -> Ref:
+    """x with its last axis called the channels, as what mixes or normalises that axis takes it."""
+    axes = x.spec.axes
+    return x if axes[-1] == "C" else named(site, x, ("N", *SPATIAL[len(axes) - 2], "C"))
+
+
+def spread(site: Site, x: Ref, whole: Sequence[int]) -> Ref:
+    """x with its axes of size 1 repeated to a shape without the batch."""
+    need(len(whole) == len(x.spec.shape) - 1)
+    for axis, wanted in zip(x.spec.axes[1:], whole):
+        size = x.spec.size(axis)
+        if size != wanted:
+            need(size == 1)
+            x = site.node(Gather((0,) * wanted, axis), x)
+    return x
+
+
+def full(site: Site, x: Ref) -> Ref:
+    """x in its own size, where torch has repeated it."""
+    return x if x.wide is None else spread(site, dataclasses.replace(x, wide=None), x.wide)
+
+
+def together(site: Site, *values: Ref) -> list[Ref]:
+    """Values whose axes have the same names, and which give the size that torch gives."""
+    need(len({len(v.spec.shape) for v in values}) == 1)
+    largest = max(values, key=lambda v: v.spec.elements)
+    found = [named(site, v, largest.spec.axes) for v in values]
+    sizes = zip(*(v.spec.shape[1:] for v in found))
+    if tuple(map(max, sizes)) != tuple(site.shape[1:]):
+        found[0] = spread(site, found[0], site.shape[1:])
+    return [dataclasses.replace(v, wide=None) for v in found]
