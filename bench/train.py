@@ -99,7 +99,7 @@ def compare(tools: Sequence[str], cases: Sequence[str], folder: str) -> list[dic
 
 
 def difference(mine: Any, theirs: Any) -> float:
-    """Largest absolute difference over the largest absolute number; a tensor that is 0 but for rounding counts as 1e-9."""
+    """Largest difference over the largest number; a tensor that is 0 but for rounding counts as 1e-9."""
     return float(abs(mine - theirs).max() / max(abs(theirs).max(), 1e-9))
 
 

@@ -145,8 +145,8 @@ def _main(what: str, side: str, target: str) -> None:
 
 
 WIDEST = [
-    (what, side, t.name)
-    for t in targets()[:1]
+    (what, side, target.name)
+    for target in targets()[:1]
     for what in ("networks", "windows", "whole", "training")
     for side in SIDES
 ]

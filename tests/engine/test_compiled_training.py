@@ -108,7 +108,7 @@ NETWORKS = {
     "plane": "12x12x1 -> conv 5x5 6 -> relu -> maxpool 2 -> conv 5x5 16 pad 2 -> relu -> maxpool 2 -> flatten -> fc 10",
     "norms": "9x9x3 -> conv 3 33 pad 1 bias off -> bn -> relu -> conv 3 16 /2 -> bn -> silu -> gap -> flatten -> fc 3",
     "windows": "16x16x8 -> maxpool 3 /2 pad 1 -> conv 1 24 -> avgpool 2 -> conv 3 40 pad 2 dil 2 -> flatten -> fc 3",
-    "groups": "8x8x32 -> conv 3 64 pad 1 groups 2 -> relu -> dwconv 3 /2 pad 1 -> relu6 -> dwconv 5 pad 2 -> flatten -> fc 3",
+    "groups": "8x8x32 -> conv 3 64 pad 1 groups 2 -> dwconv 3 /2 pad 1 -> relu6 -> dwconv 5 pad 2 -> flatten -> fc 3",
     "transposed": "5x5x16 -> tconv 2x2 20 /2 -> relu -> tconv 3x3 3 pad 1 -> flatten -> fc 3",
     "noise": "6x6x4 -> conv 3x3 16 -> relu -> dropout 0.4 -> flatten -> dropout 0.2 -> fc 3",
     "winograd": "14x14x40 -> conv 3x3 48 pad 1 -> relu -> conv 3x3 32 pad 1 -> flatten -> fc 3",

@@ -20,7 +20,7 @@ def test_an_op_is_lowered(word):
     import torch
 
     from striate.engine.reference import run
-    from striate.engine.torch.lowering import _LOWERINGS
+    from striate.engine.torch.operations import LOWERINGS
 
     @settings(max_examples=20)
     @given(cases(word))
@@ -32,7 +32,7 @@ def test_an_op_is_lowered(word):
         inputs = [torch.from_numpy(x) for x in case.inputs]
         try:
             with torch.no_grad():
-                made = _LOWERINGS[word](case.op, case.declaration)(False, inputs, own)
+                made = LOWERINGS[word](case.op, case.declaration)(False, inputs, own)
         except OpError as error:
             assert error.what and error.fix
             assert REFUSED[word] in f"{error.what} {error.why}"

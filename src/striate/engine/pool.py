@@ -18,8 +18,8 @@ import numpy as np
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
-from striate.locks import lock
 from striate.engine.target import Target
+from striate.locks import lock
 
 PATIENCE = 20_000
 """Turns of a worker's waiting before it sleeps: about a millisecond."""

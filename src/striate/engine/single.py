@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from striate.engine import aligned, caches
 from striate.engine.bound import Bound, Constants
 from striate.engine.code import Kernel
-from striate.locks import lock
 from striate.engine.plan.plan import plan
 from striate.engine.plan.steps import Context, Memory
 from striate.engine.plan.units import Value
 from striate.engine.target import Target
 from striate.engine.threads import available
+from striate.locks import lock
 from striate.network import Network, Node
 from striate.op import Op
 from striate.tensor import TensorSpec
