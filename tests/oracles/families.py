@@ -49,10 +49,11 @@ def created(name: str):
     return timm.create_model(name, pretrained=False).eval()
 
 
-def lively(module, x) -> None:
+def lively(module, x, gain: float = 0.25) -> None:
     """Numbers as after training, where a wrong one shows: no parameter is all zeros or ones, statistics fit the data.
 
-    Fresh networks hide much: the last norm of a block may start at zero, a layer scale at a millionth.
+    Fresh networks hide much: the last norm of a block may start at zero, a layer scale at a millionth. Norms scale by
+    `gain` to twice that: deep networks of random numbers are chaotic where branches are as strong as their trunk.
     """
     import torch
 
@@ -64,8 +65,8 @@ def lively(module, x) -> None:
             if p.numel() == 1 or bool((p == p.flatten()[0]).all()):
                 if p.ndim == 1 and (key.endswith("bias") or not p.any()):
                     p.normal_(0, 0.1)
-                else:  # branches well below their trunk: deep networks of random numbers are chaotic otherwise
-                    p.uniform_(*((0.25, 0.5) if id(p) in normed else (0.75, 1.25)))
+                else:
+                    p.uniform_(*((gain, 2 * gain) if id(p) in normed else (0.75, 1.25)))
         for norm in norms:
             norm.momentum = 1.0
         module.train()
@@ -129,12 +130,13 @@ def torchs_layers(module, x) -> tuple[list[tuple[tuple[int, ...], int]], int]:
     return sorted(found), (sum(by_operator.values()) - products_of_values) // 2
 
 
-def close(net, x, wanted) -> None:
+def close(net, x, wanted, tolerance: float = 1e-4) -> None:
     """Both engines give these outputs, to a ten-thousandth of the largest."""
     for engine in ("numpy", "compiled"):
         found = st.Model(net, engine=engine).predict(x)
         assert found.shape == wanted.shape
-        assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max(), engine
+        error = np.abs(found - wanted).max() / np.abs(wanted).max()
+        assert error <= tolerance, engine
 
 
 def smallest() -> dict[str, tuple[str, int]]:

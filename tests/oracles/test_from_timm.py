@@ -47,12 +47,17 @@ SIZES = {
     "vgg11": 224,
 }
 """Inputs of those that 64 pixels are too few for."""
+GAINS = {"cs3sedarknet_xdw": 0.1, "inception_v4": 0.1, "legacy_senet154": 0.1, "regnetv_040": 0.1}
+"""Deeper ones, in which torch's own rounding reaches the tolerance otherwise."""
+ROUNDING = {"inception_v4": 5e-4}
+"""Still chaotic: torch in single precision is 0.00005 from torch in double."""
 OPAQUE = {"bat_resnext26ts": {"torch": {"aten.view"}, "onnx": {"Reshape"}}}  # bilinear attention: six axes
 """What cannot be imported whole: operators from PyTorch, operators from ONNX. Strict: one that starts to work fails."""
 OTHER_COUNTS = {
-    "densenetblur121d": 576, "resnetblur18": 8640,  # filters that blur are convolutions here, buffers there
+    "densenetblur121d": 576, "resnetblur18": 8640, "tresnet_m": 8064,  # blur: buffers, convolutions here
     "hgnetv2_b0": -62,  # scales and shifts of one number, which are no parameters here
     "nf_ecaresnet26": -15424, "nf_seresnet26": -15424,  # gains, which are folded into the weights
+    "nf_resnet26": -15424, "nf_regnet_b0": -17856, "nfnet_l0": -32816, "eca_nfnet_l0": -32816, "dm_nfnet_f0": -44924,
 }  # fmt: skip
 """How many learned numbers an import from PyTorch has more than the module. An export folds norms: there, the weights
 of convolutions and fully connected layers are what is compared."""
@@ -84,7 +89,7 @@ def test_a_family(name, tmp_path):
     module, x = families.created(name), torch.randn(4, 3, side, side)
     learned = next(size for member, size in TABLE["smallest"].values() if member == name)
     assert learned == sum(p.numel() for p in module.parameters())
-    families.lively(module, x)
+    families.lively(module, x, GAINS.get(name, 0.25))
     x = x[:2]
     with torch.no_grad():
         wanted = module(x).numpy()
@@ -103,4 +108,4 @@ def test_a_family(name, tmp_path):
             numbers = sum(p.elements for key, p in net.parameters.items() if not key.endswith(statistics))
             assert numbers - learned == OTHER_COUNTS.get(name, 0)
         if not found[source]:
-            families.close(net, x.numpy(), wanted)
+            families.close(net, x.numpy(), wanted, ROUNDING.get(name, 1e-4))
