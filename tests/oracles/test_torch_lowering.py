@@ -46,3 +46,18 @@ def test_an_op_is_lowered(word):
             np.testing.assert_allclose(y.numpy(), other, rtol=1e-9, atol=1e-9)
 
     agrees()
+
+
+def test_a_straight_line_of_calls_needs_no_look_at_its_input():
+    """The pools that torch has not, and listed entries, in the form that benchmarks run."""
+    import torch
+
+    import striate as st
+    from striate.engine.torch.lowering import flat, lower
+
+    net = st.parse(
+        "11x9x4 -> avgpool 2 /1 dil 2 pad 1 countpad off -> lppool 2 /1 dil 2 -> gather H entries 3,1,1"
+    )
+    x = torch.rand(2, 4, 11, 9)
+    module = lower(net, {})
+    np.testing.assert_array_equal(flat(module)(x).numpy(), module(x).numpy())

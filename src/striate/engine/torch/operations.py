@@ -108,11 +108,11 @@ def _hangs(declaration: Declaration) -> list[tuple[int, int]]:
     ]
 
 
-def _sums(declaration: Declaration, x: Any, stride: Sequence[int]) -> Any:
+def _sums(declaration: Declaration, x: Any, channels: int) -> Any:
     """The sum of every window of a padded input, each channel by itself."""
-    kernel, dilation = _field(declaration, "kernel"), _field(declaration, "dilation")
-    ones = torch.ones((x.shape[1], 1, *kernel), dtype=x.dtype, device=x.device)
-    return getattr(F, f"conv{len(kernel)}d")(x, ones, None, stride, 0, dilation, x.shape[1])
+    kernel, stride, dilation = (_field(declaration, name) for name in ("kernel", "stride", "dilation"))
+    ones = x.new_ones((channels, 1, *kernel))
+    return getattr(F, f"conv{len(kernel)}d")(x, ones, None, stride, 0, dilation, channels)
 
 
 @_lowers("maxpool")
@@ -142,19 +142,19 @@ def _avg_pool(op: Any, declaration: Declaration) -> Run:
         )
     counted = _pads(torch.ones(1, 1, *spec.spatial), own, value=float(op.count_include_pad))
     beyond = [(0, after - padded) for (_, after), (_, padded) in zip(pairs, own)]
-    numbers = _sums(declaration, _pads(counted, beyond), stride)
+    numbers = _sums(declaration, _pads(counted, beyond), 1).tolist()
 
     def run(_training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
-        return _sums(declaration, _pads(x[0], pairs), stride) / numbers.to(x[0])
+        return _sums(declaration, _pads(x[0], pairs), spec.channels) / x[0].new_tensor(numbers)
 
     return run
 
 
 @_lowers("lppool")
 def _lp_pool(op: Any, declaration: Declaration) -> Run:
-    pairs, stride = _hangs(declaration), _field(declaration, "stride")
+    pairs, channels = _hangs(declaration), declaration.inputs[0].channels
     return lambda _training, x, _own: (
-        _sums(declaration, _pads(x[0].abs() ** op.p, pairs), stride) ** (1 / op.p)
+        _sums(declaration, _pads(x[0].abs() ** op.p, pairs), channels) ** (1 / op.p)
     )
 
 
@@ -312,6 +312,24 @@ def _sizes(op: Any, x: Any) -> list[int]:
     return [math.prod(x.shape[1:]) // known if size == -1 else size for size in op.apart]
 
 
+@_lowers("pixelshuffle", "pixelunshuffle")
+def _pixels(op: Any, declaration: Declaration) -> Run:
+    """torch's own for images; along other numbers of axes as moves of them."""
+    (x,), (y,) = declaration.inputs, declaration.outputs
+    rank, deep = len(x.spatial), op.word == "pixelunshuffle"
+    if rank == 2:
+        function = F.pixel_unshuffle if deep else F.pixel_shuffle
+        return lambda _training, x, _own: function(x[0], op.factor)
+    coarse = y.spatial if deep else x.spatial
+    if deep:  # (C, H, f, …) to (C, f, …, H, …)
+        apart = (x.channels, *(n for size in coarse for n in (size, op.factor)))
+        order = [0, 1, *(3 + 2 * k for k in range(rank)), *(2 + 2 * k for k in range(rank))]
+    else:  # (C, f, …, H, …) to (C, H, f, …)
+        apart = (y.channels, *(op.factor,) * rank, *coarse)
+        order = [0, 1, *(at for k in range(rank) for at in (2 + rank + k, 2 + k))]
+    return lambda _training, x, _own: x[0].reshape(-1, *apart).permute(order).reshape(-1, *y.shape[1:])
+
+
 @_lowers("permute")
 def _permute(op: Any, declaration: Declaration) -> Run:
     axes = declaration.inputs[0].axes
@@ -364,8 +382,8 @@ def _upsample(op: Any, declaration: Declaration) -> Run:
 
 @_lowers("gather")
 def _gather(op: Any, declaration: Declaration) -> Run:
-    at, entries = declaration.inputs[0].axes.index(op.axis), torch.tensor(op.entries)
-    return lambda _training, x, _own: torch.index_select(x[0], at, entries.to(x[0].device))
+    where = (*(slice(None) for _ in range(declaration.inputs[0].axes.index(op.axis))), [*op.entries])
+    return lambda _training, x, _own: x[0][where]
 
 
 REDUCTIONS: Mapping[str, Callable[[Any, list[int]], Any]] = {
@@ -445,6 +463,4 @@ LOWERINGS |= {
     "softmax": _along(F.softmax),
     "logsoftmax": _along(F.log_softmax),
     "channelshuffle": _unary(F.channel_shuffle, "groups"),
-    "pixelshuffle": _unary(F.pixel_shuffle, "factor"),
-    "pixelunshuffle": _unary(F.pixel_unshuffle, "factor"),
 }

@@ -330,6 +330,17 @@ def _simple(module: str, *fields: tuple[str, str, Any]) -> Callable[[Node, Any, 
     return make
 
 
+def _pixels(module: str) -> Callable[[Node, Any, Declaration], Made]:
+    """Of images only: torch takes the last three axes for channels, height and width."""
+
+    def make(node: Node, op: Any, d: Declaration) -> Made:
+        if _rank(d) != 2:
+            raise _refused(node, f"{module} takes images")
+        return Made(op.word, module, _plain(("factor", op.factor)))
+
+    return make
+
+
 def _expression(text: str) -> Callable[[Node, Any, Declaration], Made]:
     return lambda node, op, d: Made(op.word, expression=text)
 
@@ -367,8 +378,7 @@ _WRITERS: dict[str, Callable[[Node, Any, Declaration], Made]] = {
         "stochasticdepth", "StochasticDepth", _plain(("p", op.rate)), helpers=("StochasticDepth",)),
     "lrn": _lrn, "gather": _gather, "rearrange": _rearrange, "reduce": _reduce,
     "channelshuffle": lambda n, op, d: Made("channelshuffle", "nn.ChannelShuffle", _plain(("groups", op.groups))),
-    "pixelshuffle": lambda n, op, d: Made("pixelshuffle", "nn.PixelShuffle", _plain(("factor", op.factor))),
-    "pixelunshuffle": lambda n, op, d: Made("pixelunshuffle", "nn.PixelUnshuffle", _plain(("factor", op.factor))),
+    "pixelshuffle": _pixels("nn.PixelShuffle"), "pixelunshuffle": _pixels("nn.PixelUnshuffle"),
     "flatten": _simple("nn.Flatten"), "identity": _simple("nn.Identity"),
     "reshape": lambda n, op, d: Made(
         "reshape", expression=f"{{0}}.reshape(-1, {', '.join(map(str, d.outputs[0].shape[1:]))})"),
@@ -392,59 +402,3 @@ def written(node: Node, declaration: Declaration, within: bool = False) -> Made:
     if within and made.word in IN_SCOPE:
         return Made(made.word, made.module, made.arguments, "{0} * self.layer_scale", parameter="layer_scale")
     return made
-
-
-HELPERS = {
-    "ChannelNorm": '''class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of (N, C, ...)."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)''',
-    "Permute": '''class Permute(nn.Module):
-    """The axes in another order."""
-
-    def __init__(self, dims: tuple[int, ...]) -> None:
-        super().__init__()
-        self.dims = dims
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.permute(self.dims)''',
-    "StochasticDepth": '''class StochasticDepth(nn.Module):
-    """Leaves whole images of a residual branch out while training."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training or self.p == 0:
-            return x
-        kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.p
-        return x * kept.to(x.dtype) / (1 - self.p)''',
-    "LayerScale": '''class LayerScale(nn.Module):
-    """One learned factor for each channel."""
-
-    def __init__(self, shape: tuple[int, ...], init: float) -> None:
-        super().__init__()
-        self.layer_scale = nn.Parameter(torch.full(shape, init))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.layer_scale''',
-    "Affine": '''class Affine(nn.Module):
-    """x * scale * weight + bias + shift, for the tensors whose shape is given."""
-
-    def __init__(self, scale=1.0, shift=0.0, weight=None, bias=None, learned=True) -> None:
-        super().__init__()
-        self.scale, self.shift = scale, shift
-        keep = self.register_parameter if learned else self.register_buffer
-        for name, shape, start in (("weight", weight, 1.0), ("bias", bias, 0.0)):
-            held = None if shape is None else torch.full(shape, start)
-            keep(name, nn.Parameter(held) if learned and held is not None else held)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x * self.scale
-        x = x if self.weight is None else x * self.weight
-        x = x if self.bias is None else x + self.bias
-        return x + self.shift''',
-}
-"""Small modules that the source brings along where it needs them."""

@@ -13,7 +13,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from striate.formats.torch.modules import HELPERS, IN_SCOPE, Arg, Made, written
+from striate.formats.torch.helpers import HELPERS
+from striate.formats.torch.modules import IN_SCOPE, Arg, Made, written
 from striate.formats.torch.names import Spot, attribute, class_word, spoken, spot
 from striate.formats.torch.own import note
 from striate.network import Network, Node
