@@ -7,6 +7,7 @@ from hypothesis import assume, given
 import network_strategies
 from striate.checks import Config, all_rules, check, outputs
 from striate.diagnostics import Severity
+from striate.formats import parse
 
 CODES = {rule.code for rule in all_rules()}
 
@@ -45,3 +46,11 @@ def test_other_inputs(network):
     """Also where nodes have no output any more."""
     channels, *sizes = network.input.without_batch
     sound(network.with_input((channels, *(max(n // 3, 1) for n in sizes))))
+
+
+def test_dilation_before_and_behind_another_number_of_axes():
+    sound(
+        parse(
+            "8x8x4 -> conv 3x3 4 pad 2 dil 2 -> reshape 2,2,8,8 -> relu -> reshape 4,8,8 -> conv 3x3 4 pad 2 dil 2"
+        )
+    )

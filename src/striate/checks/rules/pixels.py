@@ -269,6 +269,7 @@ class DilationLeavesHoles(Rule):
         """Support of a node's outputs, or None where a new run begins."""
         rank = len(context.spec(node.outputs[0]).spatial)
         known = [support[value] for value in node.inputs if value in support]
+        known = [one for one in known if len(one.masks) == rank]  # a reshape begins anew
         if not rank:
             return None
         nodes = tuple(dict.fromkeys(name for one in known for name in one.nodes))
