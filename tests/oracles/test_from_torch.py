@@ -10,6 +10,7 @@ from oracles import families
 from oracles.test_torchvision_outputs import SIZES, pair
 from oracles.test_torchvision_shapes import TWINS
 from striate.analysis import macs
+from striate.models import catalogue
 
 pytestmark = pytest.mark.torch("torchvision")
 
@@ -62,7 +63,9 @@ def test_both_ways_in(name, tmp_path):
     import torch
 
     torch.set_num_threads(1)
-    size = ONE_EACH.get(name, 224)
+    size = {catalogue.get(n).family.name: side for n, side in ONE_EACH.items()}[
+        catalogue.get(name).family.name
+    ]
     module, _ = pair(name, size)
     x = torch.randn(2 if size > 100 else 4, 3, size, size)
     families.lively(module, x)
