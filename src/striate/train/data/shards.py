@@ -154,15 +154,16 @@ def _index(
     bad: list[BadImage] = []
     skipped: list[str] = []
     others: list[str] = []
+    unclosed: list[str] = []
     spooled: dict[int, BinaryIO] = {}
     total = 0
     for number, path in enumerate(shards):
         if head(path, 2) == b"\x1f\x8b":
             spooled[number] = unzip(path)
-            total += _shard(path, number, spooled[number], samples, bad, skipped, others)
+            total += _shard(path, number, spooled[number], samples, bad, skipped, others, unclosed)
         else:
             with opened(path) as stream:
-                total += _shard(path, number, stream, samples, bad, skipped, others)
+                total += _shard(path, number, stream, samples, bad, skipped, others, unclosed)
     if not samples:
         raise FormatError(
             f"{kind}: no images with labels",
@@ -175,6 +176,9 @@ def _index(
     remarks = list(refuse_or_remark(bad, "samples", total, on_bad, kind))
     if skipped:
         remarks.append(f"{len(skipped):,} members that are no plain files not read: {', '.join(skipped[:3])}")
+    if unclosed:
+        more = f" and {len(unclosed) - 3:,} more" if len(unclosed) > 3 else ""
+        remarks.append(f"perhaps cut off, since no end is marked: {', '.join(unclosed[:3])}{more}")
     return samples, (*remarks, *ignored_files(others)), spooled
 
 
@@ -186,10 +190,12 @@ def _shard(
     bad: list[BadImage],
     skipped: list[str],
     others: list[str],
+    unclosed: list[str],
 ) -> int:
     """Append the samples of one shard; returns how many there were, complete or not."""
     total = 0
-    for key, group in itertools.groupby(members(path, stream, skipped), key=lambda member: _key(member.name)):
+    found = members(path, stream, skipped, unclosed)
+    for key, group in itertools.groupby(found, key=lambda member: _key(member.name)):
         total += 1
         name = f"{path.name}/{key}"
         files: dict[str, Member] = {}

@@ -57,10 +57,11 @@ class _Bounded(io.RawIOBase):
         return True
 
 
-def members(path: Path, stream: BinaryIO, skipped: list[str]) -> Iterator[Member]:
+def members(path: Path, stream: BinaryIO, skipped: list[str], unclosed: list[str]) -> Iterator[Member]:
     """The plain files, in order; names of links, devices and sparse files go to `skipped`.
 
-    Raises FormatError where the archive is cut off, damaged or points outside; LimitError.
+    An archive that lacks the zero block every writer closes with may have lost files behind the last one: its
+    name goes to `unclosed`. Raises FormatError where the archive is cut off, damaged or points outside; LimitError.
     """
     length = stream.seek(0, os.SEEK_END)
     stream.seek(0)
@@ -90,7 +91,8 @@ def members(path: Path, stream: BinaryIO, skipped: list[str]) -> Iterator[Member
                         fix="fetch it again",
                     )
                 yield Member(name, entry.offset_data, entry.size)
-            _at_end(path, stream, archive.offset, length)
+            if _zeros_to_the_end(path, stream, archive.offset) < tarfile.BLOCKSIZE:
+                unclosed.append(path.name)
     except (tarfile.TarError, UnicodeError, ValueError, OverflowError, EOFError) as error:
         raise FormatError(
             f"{path} is no whole tar file",
@@ -100,9 +102,10 @@ def members(path: Path, stream: BinaryIO, skipped: list[str]) -> Iterator[Member
         ) from None
 
 
-def _at_end(path: Path, stream: BinaryIO, offset: int, length: int) -> None:
-    """tarfile takes a damaged header for the end; only zeros may follow the real one."""
-    stream.seek(min(offset, length))
+def _zeros_to_the_end(path: Path, stream: BinaryIO, offset: int) -> int:
+    """How many zeros follow the last file. tarfile takes a damaged header for the end; nothing else may follow."""
+    stream.seek(offset)
+    count = 0
     while chunk := stream.read(CHUNK):
         if chunk.strip(b"\0"):
             raise FormatError(
@@ -111,6 +114,8 @@ def _at_end(path: Path, stream: BinaryIO, offset: int, length: int) -> None:
                 why="there is no header where the next file should begin",
                 fix="fetch it again",
             )
+        count += len(chunk)
+    return count
 
 
 def _inside(path: Path, name: str) -> str:
