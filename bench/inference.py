@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -30,15 +29,16 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from support import limits, record  # noqa: E402
+from support import record  # noqa: E402
 from support.chart import svg  # noqa: E402
 from support.comparison import OURS, group_of, page, text  # noqa: E402
 from support.layers import layers  # noqa: E402
+from support.runs import Run, counted, installed  # noqa: E402
 
-from striate.peers.contest import Failed, contest, environment, once, worker  # noqa: E402
+from striate.peers.contest import environment, once, worker  # noqa: E402
 from striate.peers.subject import Subject  # noqa: E402
 from striate.peers.timing import Row, Sample, measure, process  # noqa: E402
-from striate.peers.tools import TOOLS, missing  # noqa: E402
+from striate.peers.tools import TOOLS  # noqa: E402
 from striate.peers.worker import SAVED  # noqa: E402
 
 NETWORKS = {
@@ -54,36 +54,6 @@ ONE_FILE = ("torch_channels_last", "torch_frozen", "torch_compile")
 """Left out of start and memory: they start as torch does, and later."""
 
 
-def told(text: str) -> None:
-    print(f"  {text}", file=sys.stderr)
-
-
-class Run:
-    """A run that is written after every case, so that an interrupted one can go on."""
-
-    def __init__(self, path: Path, settings: Mapping[str, Any], resume: bool) -> None:
-        self.path = path
-        begun = record.last(path) if resume else None
-        if resume and (begun is None or begun["settings"] != dict(settings)):
-            sys.exit(f"nothing to resume: {path} is {'missing' if begun is None else 'of other settings'}")
-        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-        self.saved = begun or record.document("inference", [], [], load) | {
-            "settings": dict(settings),
-            "limits": [limits.asked(threads) for threads in settings["threads"]],
-            "left_out": [],
-            "macs": {},
-        }
-
-    def has(self, group: str) -> bool:
-        return any(row["group"] == group for row in self.saved["rows"])
-
-    def add(self, rows: Sequence[Row], **more: Sequence[Any]) -> None:
-        self.saved["rows"] += [row.record() for row in rows if row.samples]
-        for key, entries in more.items():
-            self.saved[key] += entries
-        record.save(self.path, self.saved)
-
-
 def side_by_side(run: Run, cases: Sequence[tuple[str, int]], tools: Sequence[str]) -> None:
     """Networks or layers: per case one folder of converted files, then every number of threads."""
     from striate.analysis import macs
@@ -94,31 +64,7 @@ def side_by_side(run: Run, cases: Sequence[tuple[str, int]], tools: Sequence[str
             subject = Subject(model, batch=batch, folder=folder)
             run.saved["macs"][model] = macs(subject.network())
             for threads in settings["threads"]:
-                group = group_of(model, batch, threads)
-                if run.has(group):
-                    continue
-                print(group, file=sys.stderr)
-                try:
-                    found = contest(subject, tools, threads, settings["rounds"], seconds=settings["sample_s"],
-                                    group=group, said=told, counted=counted)  # fmt: skip
-                except Failed as why:
-                    run.add((), left_out=[{"case": group, "tool": "all", "why": str(why)}])
-                    continue
-                wrong = {tool: str(why) for tool, why in found.left_out.items()}
-                for tool, why in wrong.items():
-                    told(f"left out: {TOOLS[tool].label}: {why}")
-                run.add(
-                    list(found.rows.values()),
-                    answers=[
-                        {"case": group, "tool": t, "error": error} for t, error in found.answers.items()
-                    ],
-                    left_out=[{"case": group, "tool": tool, "why": why} for tool, why in wrong.items()],
-                )
-
-
-def counted(done: int, total: int) -> None:
-    if done == total:
-        told(f"{total} rounds")
+                run.compare(subject, group_of(model, batch, threads), tools, threads)
 
 
 def prepared(folder: str, model: str, batch: int, tools: Sequence[str]) -> Subject:
@@ -223,10 +169,7 @@ def main() -> None:
     parts = settings["parts"] or ["networks", "start", "memory"]
     if chosen.only or chosen.quick:
         parts = settings["parts"] or ["networks"]
-    tools = [tool for tool in TOOLS if tool != "numpy" and not missing(tool)]
-    for tool in TOOLS:
-        if lacks := missing(tool):
-            print(f"left out: {TOOLS[tool].label}, not installed: {', '.join(lacks)}", file=sys.stderr)
+    tools = installed([tool for tool in TOOLS if tool != "numpy"])
     kind = "layers" if parts == ["layers"] else "inference"
     results, reference = (HERE / place / f"{kind}.json" for place in ("results", "reference"))
     before = record.last(results, reference)

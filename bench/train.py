@@ -1,30 +1,30 @@
-"""How many images per second does training take? Striate beside torch, on this processor.
+"""How fast does training go? Striate beside torch, on this processor.
 
-    python bench/train.py                     compare the answers, measure, print, save, compare with the last run
-    python bench/train.py --rounds 25         more rounds
+    python bench/train.py                     steps, then whole trainings: compare, measure, print, save
+    python bench/train.py --steps             only steps (also --accuracy: only whole trainings)
+    python bench/train.py --compile           torch.compile too, which takes minutes before it runs (--no-compile: not)
+    python bench/train.py --only lenet5       one network, or one recipe (digits, textures); it is not saved
     python bench/train.py --batch 256         another batch size, for every network (may be repeated); it is not saved
-    python bench/train.py --threads 1         the same number for all tools; else one per core
-    python bench/train.py --only lenet5       one network; it is not saved
-    python bench/train.py --no-compile        without torch.compile, which takes minutes before it runs
+    python bench/train.py --threads 1 --rounds 25 --seeds 5
+    python bench/train.py --resume            go on with the run that was interrupted
     python bench/train.py --show FILE         a saved run as Markdown
-    python bench/train.py --reference         keep this run as the one to compare with where no other is saved
+    python bench/train.py --reference         keep this run as the one that docs/benchmarks.md speaks of
 
-A step is forward, gradient of the loss, backward and SGD with momentum, on a batch that lies in memory, in float32.
-Outputs, gradients and the weights after one step are compared first, those of Striate's numpy engine in float64 and
-the outputs of what is timed in float32: where they differ, nothing is timed.
+A step is forward, gradient of the loss, backward and SGD with momentum, on a batch that lies in memory, in float32. Its
+loss and what it changes in every weight are compared with float64 first: a tool that is wrong is left out and named.
+Memory is that of each tool's fresh process. A whole training ends when a share of the held-out images is right: same
+network, first weights, batches, optimizer and schedule for every tool, several seeds, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import itertools
 import json
-import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,142 +32,184 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from support import record  # noqa: E402
-from support.training import OURS, TOOLS, agreement, page, verdicts  # noqa: E402
+from support.comparison import OURS, group_of  # noqa: E402
+from support.runs import Run, installed, told  # noqa: E402
+from support.trainers import RECIPES  # noqa: E402
+from support.training import UNCACHED, page, text  # noqa: E402
 
-from striate.peers.timing import Row, Server, measure  # noqa: E402
+from striate.peers.contest import Result, environment  # noqa: E402
+from striate.peers.subject import Subject  # noqa: E402
+from striate.peers.tools import TOOLS, unable  # noqa: E402
 
 BATCHES = {
     "lenet5": (64,), "cifar_resnet20": (64,), "resnet18 64x64x3": (32,), "mobilenet_v2 64x64x3": (32,),
     "resnet50": (8,),
 }  # fmt: skip
-TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
-"""Largest difference from torch's tensor, as a share of that tensor's largest number."""
-COMPILING_S = 400
+PARTS = ("steps", "accuracy")
+LIMIT_S = 1800
+"""Of a whole training."""
 
 
-def command(tool: str, threads: int, *more: str) -> list[str]:
-    return [sys.executable, "-W", "ignore", str(HERE / "support" / "trainers.py"), tool, str(threads), *more]
+def steps(run: Run, batches: Mapping[str, Sequence[int]], tools: Sequence[str]) -> None:
+    """Networks side by side, and the memory of each tool."""
+    for case, sizes in batches.items():
+        model, _, size = case.partition(" ")
+        for batch in sizes:
+            for threads in run.saved["settings"]["threads"]:
+                group = group_of(case, batch, threads)
+                with tempfile.TemporaryDirectory() as folder:
+                    subject = Subject(model, size, batch, folder, train=True)
+                    run.compare(subject, group, tools, threads, lambda found, group=group: kept(found, group))
 
 
-def environment(threads: int) -> dict[str, str]:
-    """The same number of threads for every library that a tool computes with."""
-    return os.environ | {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL")}
+def kept(found: Result, group: str) -> dict[str, list[dict[str, Any]]]:
+    """What the tools' processes told besides times."""
+    told = {tool: found.prepared[tool] for tool in found.rows}
+    return {
+        "memory": [
+            {"case": group, "tool": tool} | {key: round(said[key], 1) for key in ("mib", "grown_mib")}
+            for tool, said in told.items()
+        ],
+        "phases": [
+            {"case": group, "tool": tool, "engine": said["engine"]}
+            | {name: round(seconds, 7) for name, seconds in said["phases"].items()}
+            for tool, said in told.items()
+        ],
+    }
 
 
-def answered(tools: Sequence[str], cases: Sequence[str], threads: int, folder: str) -> Iterator[str]:
-    """The tools that can run a step here; each has left its answers in the folder. Others are named."""
-    for tool in tools:
-        print(f"first step: {TOOLS[tool]}", file=sys.stderr)
-        asked = command(tool, threads, "--answers", folder, *cases)
+def trainings(run: Run, recipes: Sequence[str], tools: Sequence[str]) -> None:
+    """Every tool with every seed, in turns; Striate with the code that it has compiled before, and without."""
+    settings = run.saved["settings"]
+    rows = [(OURS, TOOLS[OURS].label), (OURS, UNCACHED), *((t, TOOLS[t].label) for t in tools if t != OURS)]
+    for recipe in recipes:
+        for threads in settings["threads"]:
+            done = {(e["recipe"], e["threads"], e["seed"], e["name"]) for e in run.saved.get("accuracy", ())}
+            failed = set()
+            for seed in range(settings["seeds"]):
+                for tool, name in rows if seed % 2 else reversed(rows):
+                    if (recipe, threads, seed, name) in done or tool in failed:
+                        continue
+                    print(f"{recipe}, seed {seed}: {name}", file=sys.stderr)
+                    try:
+                        answer = training(tool, threads, recipe, seed, name == UNCACHED)
+                    except RuntimeError as why:
+                        told(f"left out: {why}")
+                        failed.add(tool)
+                        run.add((), left_out=[{"case": recipe, "tool": tool, "why": str(why)}])
+                        continue
+                    told(f"{100 * max(answer['accuracies']):.1f} % at best, {answer['seconds']:.1f} s")
+                    known = {
+                        "recipe": recipe,
+                        "target": RECIPES[recipe].target,
+                        "threads": threads,
+                        "seed": seed,
+                    }
+                    run.add((), accuracy=[known | {"tool": tool, "name": name} | answer])
+
+
+def training(tool: str, threads: int, recipe: str, seed: int, uncached: bool) -> dict[str, Any]:
+    """One training in a process of its own. Raises RuntimeError with its last words."""
+    if why := unable(tool):
+        raise RuntimeError(why)
+    asked = (
+        sys.executable,
+        "-W",
+        "ignore",
+        str(HERE / "support" / "trainers.py"),
+        tool,
+        str(threads),
+        recipe,
+    )
+    with tempfile.TemporaryDirectory() as empty:
+        env = environment(threads)
+        if uncached:
+            env["STRIATE_CACHE"] = empty
+        elif tool == OURS and seed == 0:  # the code is there before the clock runs
+            subprocess.run((*asked, "0", "0"), env=env, capture_output=True, timeout=LIMIT_S)
         try:
             said = subprocess.run(
-                asked, env=environment(threads), capture_output=True, text=True, timeout=COMPILING_S
+                (*asked, str(seed), str(time.monotonic())),
+                env=env,
+                capture_output=True,
+                text=True,
+                timeout=LIMIT_S,
             )
-            failed = said.stderr[-2000:] if said.returncode else ""
         except subprocess.TimeoutExpired:
-            failed = f"no step within {COMPILING_S} s"
-        if not failed:
-            yield tool
-        elif tool == "torch_compile":  # needs a C++ compiler and Python's headers
-            print(f"left out: {TOOLS[tool]}: {failed.strip().splitlines()[-1]}", file=sys.stderr)
-        else:
-            sys.exit(f"{TOOLS[tool]}:\n{failed}")
+            raise RuntimeError(f"not done within {LIMIT_S} s") from None
+    if said.returncode:
+        raise RuntimeError((said.stderr.strip().splitlines() or ["no answer"])[-1][:300])
+    answer: dict[str, Any] = json.loads(said.stdout.strip().splitlines()[-1])
+    return {key: round(v, 4) if isinstance(v, float) else v for key, v in answer.items()}
 
 
-def compare(tools: Sequence[str], cases: Sequence[str], folder: str) -> list[dict[str, Any]]:
-    """The largest relative difference of Striate and torch per case and type. Ends the run where it is no rounding."""
-    import numpy as np
-
-    rows = []
-    for case, tool, (dtype, tolerance) in itertools.product(cases, tools, TOLERANCE.items()):
-        answers = Path(folder) / f"{tool} {case} {dtype}.npz"
-        if not answers.exists():  # torch.compile in float64
-            continue
-        mine, theirs = np.load(Path(folder) / f"{OURS} {case} {dtype}.npz"), np.load(answers)
-        unlike = set(mine.files) ^ set(theirs.files)
-        if unlike and dtype == "float64":
-            sys.exit(f"{case}: only one of striate and {tool} has {sorted(unlike)}; nothing was timed")
-        asked = mine.files if dtype == "float64" else ["output"]  # why: trainers.FIRST_STEPS
-        found = {name: difference(mine[name], theirs[name]) for name in asked}
-        worst = max(found, key=lambda name: found[name])
-        if not found[worst] <= tolerance:
-            sys.exit(
-                f"{case}, {dtype}: {worst} differs from {tool}'s by {found[worst]:.1e}; nothing was timed"
-            )
-        rows.append({"case": case, "tool": tool, "dtype": dtype, "worst": worst, "difference": found[worst]})
-    return rows
-
-
-def difference(mine: Any, theirs: Any) -> float:
-    """Largest difference over the largest number; a tensor that is 0 but for rounding counts as 1e-9."""
-    return float(abs(mine - theirs).max() / max(abs(theirs).max(), 1e-9))
-
-
-def run(
-    batches: Mapping[str, Sequence[int]], peers: Sequence[str], threads: int, rounds: int
-) -> dict[str, Any]:
-    """Compare the answers, then measure. The rows of a network and a batch size are interleaved."""
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    cases = [f"{net} {batch}" for net, sizes in batches.items() for batch in sizes]
-    has_torch = importlib.util.find_spec("torch") is not None
-    if not has_torch:
-        print("left out: torch, not installed", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder:
-        tools = list(answered([OURS, *(peers if has_torch else ())], cases, threads, folder))
-        answers = compare([tool for tool in tools if tool != OURS], cases, folder)
-    done: list[Row] = []
-    servers = {tool: Server(command(tool, threads, "--serve"), environment(threads)) for tool in tools}
-    try:
-        for case in cases:
-            net, batch = case.rsplit(" ", 1)
-            group = f"{net}, batch {batch}, {threads} thread{'s' * (threads > 1)}"
-            print(group, file=sys.stderr)
-            rows = [Row(group, TOOLS[tool], servers[tool].go(case), images=int(batch)) for tool in tools]
-            measure(rows, rounds, warm_up=2)
-            done += rows
-    finally:
-        for server in servers.values():
-            server.close()
-    return record.document("train", done, answers, load)
-
-
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cores = record.machine()["cores"]
-    parser.add_argument("--rounds", type=int, default=9)
+    for part in (*PARTS, "compile", "no-compile", "resume", "reference"):
+        parser.add_argument(f"--{part}", action="store_true")
+    parser.add_argument("--only", action="append", metavar="NAME")
     parser.add_argument("--batch", type=int, action="append")
-    parser.add_argument("--threads", type=int, default=cores)
-    parser.add_argument("--only", action="append", metavar="NETWORK")
-    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--threads", type=int, action="append")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--show", type=Path, metavar="FILE")
-    parser.add_argument("--reference", action="store_true")
     chosen = parser.parse_args()
-    if min(chosen.rounds, chosen.threads, *(chosen.batch or ())) < 1:
-        parser.error("rounds, threads and batches are 1 or more")
+    if min(chosen.rounds, chosen.seeds, *(chosen.batch or (1,)), *(chosen.threads or (1,))) < 1:
+        parser.error("rounds, seeds, threads and batches are 1 or more")
+    return chosen
+
+
+def main() -> None:
+    chosen = arguments()
     if chosen.show:
-        saved = json.loads(chosen.show.read_text("utf-8"))
-        print(page(saved))
+        print(page(json.loads(chosen.show.read_text("utf-8"))))
         return
+    wanted = [name.split()[0] for name in chosen.only or ()]
     batches = {
-        net: chosen.batch or sizes
-        for net, sizes in BATCHES.items()
-        if not chosen.only or net.split()[0] in chosen.only
+        net: chosen.batch or sizes for net, sizes in BATCHES.items() if not wanted or net.split()[0] in wanted
     }
-    if not batches:  # `make bench ARGS='--only …'` asks every benchmark, and means another one
-        print(f"nothing to train; networks: {', '.join(BATCHES)}", file=sys.stderr)
+    recipes = [name for name in RECIPES if not wanted or name in wanted]
+    if (
+        not batches and not recipes
+    ):  # `make bench ARGS='--only …'` asks every benchmark, and means another one
+        print(f"nothing to train: {', '.join([*BATCHES, *RECIPES])}", file=sys.stderr)
         return
-    results, reference = HERE / "results" / "train.json", HERE / "reference" / "train.json"
+    parts = [part for part in PARTS if getattr(chosen, part)] or list(PARTS)
+    settings = {
+        "parts": parts,
+        "networks": list(batches),
+        "recipes": recipes,
+        "batches": chosen.batch,
+        "threads": chosen.threads or [record.machine()["cores"]],
+        "rounds": chosen.rounds,
+        "seeds": chosen.seeds,
+        "sample_s": 0.2,
+        "compile": chosen.compile,
+    }
+    tools = [name for name, tool in TOOLS.items() if tool.trains and name != "numpy"]
+    tools = installed([tool for tool in tools if chosen.compile or not TOOLS[tool].slow])
+    if not chosen.compile:
+        print(f"left out: {TOOLS['torch_compile'].label}: --compile asks for it", file=sys.stderr)
+    results, reference = (HERE / place / "train.json" for place in ("results", "reference"))
     before = record.last(results, reference)
-    peers = [tool for tool in TOOLS if tool != OURS and not (chosen.no_compile and tool == "torch_compile")]
-    now = run(batches, peers, chosen.threads, chosen.rounds)
-    print("\n\n".join([record.text(now, before), agreement(now), "\n".join(verdicts(now))]))
-    if not (chosen.only or chosen.batch):
-        record.save(results, now)
+    run = Run(results.with_suffix(".begun.json"), settings, chosen.resume, "train")
+    if "steps" in parts:
+        steps(run, batches, tools)
+    if "accuracy" in parts:
+        trainings(run, recipes, tools)
+    print(text(run.saved, before))
+    if not (chosen.only or chosen.batch or chosen.threads) and parts == list(PARTS):
+        record.save(results, run.saved)
     if chosen.reference:
-        record.save(reference, now)
+        record.save(reference, run.saved)
+    run.path.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("interrupted; --resume goes on with it", file=sys.stderr)
+        sys.exit(130)

@@ -176,3 +176,107 @@ def test_layers_are_networks_of_one_convolution(bench):
     # DeepBench writes width first: 700 wide, filters 20 wide.
     assert (first.input.without_batch, first.specs["conv1"].without_batch) == ((1, 161, 700), (32, 79, 341))
     assert len(list(layers.deepbench())) == 28
+
+
+# ---------------------------------------------------------------- training
+def trained(tool, name, seed, *accuracies, recipe="digits"):
+    at = next((k for k, share in enumerate(accuracies) if share >= 0.98), None)
+    reached = None if at is None else (1.0 + at) * (4 if tool != "striate" else 1)
+    return {
+        "recipe": recipe, "target": 0.98, "threads": 2, "seed": seed, "tool": tool, "name": name, "first_s": 0.1,
+        "reached_s": reached, "process_s": reached and reached + 1, "seconds": 9.0, "batches_s": 0.5,
+        "accuracies": list(accuracies),
+    }  # fmt: skip
+
+
+TRAINING = {
+    "rows": [
+        {"group": "lenet5, batch 64, 2 threads", "name": "striate", "seconds": [0.01] * 3},
+        {"group": "lenet5, batch 64, 2 threads", "name": "torch, eager", "seconds": [0.02] * 3},
+        {"group": "resnet50, batch 8, 2 threads", "name": "striate", "seconds": [1.0] * 3},
+    ],
+    "answers": [{"case": "a", "tool": "striate", "error": 1e-5}],
+    "left_out": [{"case": "digits", "tool": "torch_compile", "why": "it needs a C++ compiler"}],
+    "memory": [
+        {"case": "lenet5, batch 64, 2 threads", "tool": "striate", "mib": 80.0, "grown_mib": 20.0},
+        {"case": "lenet5, batch 64, 2 threads", "tool": "torch_eager", "mib": 380.0, "grown_mib": 19.0},
+    ],
+    "accuracy": [
+        trained("torch_eager", "torch, eager", 0, 0.9, 0.98),
+        trained("striate", "striate", 0, 0.9, 0.98),
+        trained("striate", "striate", 1, 0.97, 0.96, 0.99, 1.0),
+    ],
+}
+
+
+def test_training_steps_beside_the_best(bench):
+    _, line = bench("training").steps(TRAINING)
+    assert line == ["lenet5, batch 64, 2 threads", "10.0", "torch, eager", "20.0", "2.00", "3.0", "no"]
+
+
+def test_training_memory_beside_the_others(bench):
+    _, line = bench("training").memory(TRAINING)
+    assert line == ["lenet5, batch 64, 2 threads", "20 (80)", "19 (380)", "no"]
+
+
+def test_time_to_an_accuracy(bench):
+    training = bench("training")
+    ((sentence, (titles, mine, other)),) = training.accuracies(TRAINING)
+    assert sentence.endswith("torch, eager takes 3.20 times as long as striate (gate 3.0: met).")
+    assert titles[1] == "s to 98%"
+    assert mine == [
+        "striate",
+        "2.50",
+        "2.00",
+        "3.00",
+        "2 to 3",
+        "3.50",
+        "0.100",
+        "9.00",
+        "0.500",
+        "98.0% to 100.0%",
+    ]
+    assert other[0] == "torch, eager"
+    never = {**TRAINING, "accuracy": [trained("striate", "striate", 0, 0.5)]}
+    ((sentence, (_, line)),) = training.accuracies(never, TRAINING)
+    assert "times" not in sentence and (line[1], line[-1]) == ("never", "2.50")
+
+
+def test_a_page_has_what_the_run_holds(bench):
+    training = bench("training")
+    saved = reference("train")
+    nothing = {key: [] for key in ("accuracy", "memory", "limits", "left_out")}
+    assert training.page(saved | nothing).count("Peak memory") == 0
+    page = training.page(saved | {key: TRAINING[key] for key in ("accuracy", "memory", "left_out")})
+    assert "Left out: torch.compile in digits: it needs a C++ compiler" in page
+    assert page.count("Peak memory") == 1 and "98% of the held-out images" in page
+
+
+@pytest.mark.torch
+def test_torch_learns_the_same(bench):
+    """The loop of torch and Striate's, from the same weights with the same batches, come to the same weights."""
+    import numpy as np
+
+    import striate as st
+    from striate.train.data import ArrayData
+    from striate.train.settings import Settings
+    from striate.train.source import transforms
+
+    trainers = bench("trainers")
+    rng = np.random.default_rng(0)
+    data = ArrayData(rng.random((22, 1, 8, 8), np.float32), rng.integers(0, 3, 22))
+    net = st.parse("8x8x1 -> conv 3x3 4 bias off -> bn -> relu -> flatten -> fc 3")
+    recipe = {**trainers.RECIPES["digits"].settings, "epochs": 3, "batch_size": 8}
+    settings = Settings().replace(recipe).resolved
+    weights = {}
+    for tool in ("striate", "torch_eager"):
+        start = {name: array.copy() for name, array in st.Model(net, seed=0).weights.items()}
+        job = trainers.Job(net, start, data, data, transforms(net, data, settings), settings)
+        watch = trainers.Watch(0.0, 0.0)
+        trainers.TRAINERS[tool](job, 1, watch)
+        assert (
+            len(watch.answer["accuracies"]) == 3 and watch.answer["reached_s"] > watch.answer["first_s"] > 0
+        )
+        weights[tool] = job.weights
+    for name, mine in weights["striate"].items():
+        assert np.abs(mine - weights["torch_eager"][name]).max() < 1e-3, name

@@ -1,196 +1,219 @@
-"""One training step in each tool: forward, gradient of the loss, backward, SGD with Nesterov momentum.
+"""A whole training by one tool, and when a share of the held-out images was right.
 
-    python trainers.py TOOL THREADS --answers FOLDER CASE …   what the first step computes, as FOLDER/TOOL CASE TYPE.npz
-    python trainers.py TOOL THREADS --serve                   each line names a case; the answer: seconds of one step
+    python trainers.py TOOL THREADS RECIPE SEED BEGUN
 
-A case is a network, perhaps its input, and a batch size: `lenet5 64`, `resnet18 64x64x3 32`. All tools start from the
-same weights and see the same batch, which stays in memory: reading and augmenting images is not part of a step.
+BEGUN: the clock (time.monotonic) when the process was started. One line of JSON answers: see `Answer`.
+
+Every tool has the same network with the same first weights, the same batches in the same order, made ahead by the same
+thread (`striate.train.source`), AdamW and the one-cycle schedule. torch's loop is written as its own documentation
+does, with its fused optimizer, its scheduler and its autograd; after every epoch the held-out images are judged.
 """
 
 from __future__ import annotations
 
-import os
+import dataclasses
+import json
 import sys
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, TypedDict
 
-import numpy as np
+from striate.cli import tour
 
-LR, MOMENTUM, DECAY = 1e-3, 0.9, 5e-4
-"""A small rate: the same batch is learnt again and again, and its gradients must not die away meanwhile."""
-
-SAMPLE_S = 0.3
-"""Steps are repeated for this long; a sample is their mean."""
-
-FIRST_STEPS = (np.float64, np.float32)
-"""The first step is compared in both. In float64 everything must agree. In float32 some of millions of numbers are
-rounded to the other side of a relu's corner, in every tool at another place, and a gradient jumps there: only outputs
-are compared. torch.compile is asked in float32 only; compiling takes minutes."""
+TEXTURES = """32x32x1
+    -> conv 5x5 8 bias off -> bn -> relu -> maxpool 2
+    -> conv 3x3 16 bias off -> bn -> relu -> maxpool 2
+    -> conv 3x3 32 bias off -> bn -> relu -> gap -> flatten -> fc 3"""
+"""As in examples/textures.py."""
 
 
-class Trainer(NamedTuple):
-    """step: one whole step. answers: what the last step computed, and the weights after it, by name."""
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """settings: of `striate train`; target: share of the held-out images."""
 
-    step: Callable[[], None]
-    answers: Callable[[], Mapping[str, Any]]
+    model: str
+    data: str
+    settings: dict[str, Any]
+    target: float
+    said: str
 
 
-class Problem(NamedTuple):
-    """net: Striate's network; weights: its start; x (N, C, H, W) and labels (N,)."""
+RECIPES = {
+    "digits": Recipe(tour.MODEL, tour.DATA, tour.SETTINGS, 0.98, "LeNet-5 on digits"),
+    "textures": Recipe(
+        TEXTURES,
+        "textures",
+        {"epochs": 6, "batch_size": 32, "lr": 0.01, "schedule": "onecycle", "keep": "last", "flip": 0.5},
+        0.95,
+        "a small network on textures",
+    ),
+}
+
+
+class Answer(TypedDict):
+    """Seconds from the start of training to the first weights that were changed, and to the epoch after which the
+    target was reached; the latter also from the start of the process; None where it never was. accuracies: after each
+    epoch. seconds: of the whole training; batches_s: of making its batches, alone.
+    """
+
+    first_s: float
+    reached_s: float | None
+    process_s: float | None
+    seconds: float
+    batches_s: float
+    accuracies: list[float]
+
+
+class Watch:
+    """The clock, from the start of training."""
+
+    def __init__(self, target: float, begun: float) -> None:
+        self.target, self.begun, self.start = target, begun, time.monotonic()
+        self.answer: Answer = {
+            "first_s": 0.0, "reached_s": None, "process_s": None, "seconds": 0.0, "batches_s": 0.0, "accuracies": [],
+        }  # fmt: skip
+
+    def updated(self) -> None:
+        self.answer["first_s"] = self.answer["first_s"] or time.monotonic() - self.start
+
+    def judged(self, accuracy: float) -> None:
+        now = time.monotonic()
+        self.answer["accuracies"].append(accuracy)
+        self.answer["seconds"] = now - self.start
+        if accuracy >= self.target and self.answer["reached_s"] is None:
+            self.answer |= {"reached_s": now - self.start, "process_s": now - self.begun}
+
+
+@dataclasses.dataclass
+class Job:
+    """What every tool gets. weights: changed in place. made: transformations for training and for everything else."""
 
     net: Any
     weights: dict[str, Any]
-    x: Any
-    labels: Any
+    train: Any
+    test: Any
+    made: Any
+    settings: Any
+
+    @classmethod
+    def of(cls, recipe: Recipe, seed: int) -> Job:
+        import striate as st
+        from striate.train.data import open_data
+        from striate.train.network import tailored
+        from striate.train.settings import Settings
+        from striate.train.source import transforms
+
+        parts = open_data(recipe.data)
+        net = tailored(recipe.model, parts.train).net
+        settings = Settings().replace({**recipe.settings, "seed": seed}).resolved
+        assert parts.test is not None
+        made = transforms(net, parts.train, settings)
+        weights = dict(st.Model(net, seed=seed, engine="numpy").weights)
+        return cls(net, weights, parts.train, parts.test, made, settings)
+
+    def batches(self, size: int = 0) -> tuple[Any, Any]:
+        """Sources of the training's and of the held-out batches (these of another size)."""
+        from striate.train.source import sources
+
+        train, test = sources(self.train, self.test, self.made, self.settings)
+        return train, dataclasses.replace(test, batch_size=size or test.batch_size)
 
 
-def problem(case: str, dtype: Any = np.float32) -> Problem:
-    """The same for every tool; in float64, where only answers are asked for, a few images."""
-    from striate.formats import load
-    from striate.weights import initialise
+def striate(job: Job, threads: int, watch: Watch) -> None:
+    """`fit`, with the engine that `auto` takes."""
+    from striate.train.events import EpochDone, Updated
+    from striate.train.loop import fit
 
-    name, *size, batch = case.split()
-    net = load(name, *size)
-    images = min(int(batch), 4) if dtype == np.float64 else int(batch)
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((images, *net.input.without_batch), np.float32)
-    weights = {name: array.astype(dtype) for name, array in initialise(net).items()}
-    return Problem(net, weights, x.astype(dtype), rng.integers(0, 10, images))
+    def hear(event: Any) -> None:
+        if isinstance(event, Updated):
+            watch.updated()
+        elif isinstance(event, EpochDone):
+            watch.judged(event.row["validation_accuracy"])
 
-
-def striate(given: Problem, threads: int) -> Trainer:
-    """The fastest engine that runs here; in float64 the numpy engine."""
-    from striate.engine.interface import get
-    from striate.engine.learner import Rule, Store
-    from striate.engine.world import ALONE
-    from striate.train.losses import CrossEntropy
-    from striate.train.optimizers import SGD, decayed
-
-    net, weights, x, labels = given
-    if x.dtype == np.float32:
-        rule = Rule("sgd", MOMENTUM, nesterov=True, weight_decay=DECAY, decayed=decayed(net.parameters))
-        store = Store(weights, {"velocity": {}}, None)
-        if hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-        learner = get("auto").learner(net, rule, store, ALONE)
-        if learner is not None:
-            return _learning(learner, weights, x, labels)
-    program, loss, rng = get("numpy").training(net, weights), CrossEntropy(), np.random.default_rng(0)
-    optimizer = SGD(MOMENTUM, nesterov=True, weight_decay=DECAY, decayed=decayed(net.parameters))
-    last: dict[str, Any] = {}
-
-    def step() -> None:
-        (output,) = program.forward(x, rng)
-        value = loss(output, labels)
-        for name, statistic in program.updates.items():
-            weights[name][...] = statistic
-        gradients = program.backward([value.gradient / value.gradient.dtype.type(value.weight)])
-        optimizer.step(weights, gradients, LR)
-        last.update({"output": output} | {f"gradient of {name}": g for name, g in gradients.items()})
-
-    return Trainer(step, lambda: last | weights)
+    fit(job.net, job.weights, job.train, job.test, job.settings, made=job.made, callbacks=[hear])
 
 
-def _learning(learner: Any, weights: dict[str, Any], x: Any, labels: Any) -> Trainer:
-    from striate.train.losses import CrossEntropy
-
-    loss, rng, last = CrossEntropy(), np.random.default_rng(0), {}
-
-    def step() -> None:
-        (output,) = learner.forward(x, rng, True)
-        value = loss(output, labels)
-        learner.backward([value.gradient])
-        learner.bound(1 / value.weight)
-        learner.step(LR, None)
-        last["output"] = output
-
-    return Trainer(step, lambda: last | weights)
-
-
-def torch_eager(given: Problem, threads: int, last_channels: bool = False, compiled: bool = False) -> Trainer:
-    """torch, with its fused optimizer; weight decay on the same tensors as Striate's."""
+def torch_eager(job: Job, threads: int, watch: Watch, *, last: bool = False, compiled: bool = False) -> None:
+    """torch's own loop. Held-out images come in larger batches, which is faster there."""
     import torch
 
     from striate.engine.torch.lowering import lower
-    from striate.train.optimizers import decayed
+    from striate.peers.training import groups
 
-    torch.set_num_threads(threads)
-    x, labels = torch.tensor(given.x), torch.tensor(given.labels)
-    module = lower(given.net, given.weights).train()
-    if last_channels:
-        module = module.to(memory_format=torch.channels_last)
-        x = x.to(memory_format=torch.channels_last)
-    heavy = decayed(given.net.parameters)
-    groups: dict[bool, list[Any]] = {True: [], False: []}
-    for name, weight in module.named_parameters():
-        groups[name in heavy].append(weight)
-    optimizer = torch.optim.SGD(
-        [{"params": ps, "weight_decay": DECAY * shrinks} for shrinks, ps in groups.items()],
-        lr=LR,
-        momentum=MOMENTUM,
-        nesterov=True,
+    settings = job.settings
+    train, test = job.batches(256)
+    layout = {"memory_format": torch.channels_last} if last else {}
+    module = lower(job.net, job.weights).to(**layout)
+    run = torch.compile(module) if compiled else module
+    optimizer = torch.optim.AdamW(
+        groups(module, job.net, settings.weight_decay),
+        lr=settings.lr,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.eps,
         fused=True,
     )
-    run = torch.compile(module, dynamic=False) if compiled else module
-    last: dict[str, Any] = {}
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.lr, total_steps=settings.epochs * train.steps
+    )
+    entropy = torch.nn.functional.cross_entropy
 
-    def step() -> None:
-        optimizer.zero_grad()
-        output = run(x)
-        torch.nn.functional.cross_entropy(output, labels).backward()
-        optimizer.step()
-        last["output"] = output
+    def tensors(batches: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+        for batch in batches:
+            yield torch.from_numpy(batch.x).to(**layout), torch.from_numpy(batch.y)
 
-    def answers() -> dict[str, Any]:
-        gradients = {f"gradient of {name}": p.grad for name, p in module.named_parameters()}
-        found = last | gradients | {name: module.state_dict()[name] for name in given.weights}
-        return {name: tensor.detach().numpy() for name, tensor in found.items()}
-
-    return Trainer(step, answers)
-
-
-def torch_channels_last(given: Problem, threads: int) -> Trainer:
-    """Images and filters with the channels innermost, as oneDNN's convolutions like them."""
-    return torch_eager(given, threads, last_channels=True)
-
-
-def torch_compile(given: Problem, threads: int) -> Trainer:
-    """Forward and backward compiled by TorchInductor, which needs a C++ compiler."""
-    return torch_eager(given, threads, compiled=True)
+    for epoch in range(settings.epochs):
+        module.train()
+        for x, labels in tensors(train.epoch(epoch)):
+            optimizer.zero_grad()
+            entropy(run(x), labels).backward()
+            optimizer.step()
+            schedule.step()
+            watch.updated()
+        module.eval()
+        with torch.inference_mode():
+            right = sum(int((module(x).argmax(1) == labels).sum()) for x, labels in tensors(test.epoch()))
+        watch.judged(right / test.images)
+    state = module.state_dict()
+    for name, array in job.weights.items():
+        array[...] = state[name].numpy()
 
 
-TOOLS = {tool.__name__: tool for tool in (striate, torch_eager, torch_channels_last, torch_compile)}
+def torch_channels_last(job: Job, threads: int, watch: Watch) -> None:
+    torch_eager(job, threads, watch, last=True)
 
 
-# ---------------------------------------------------------------- the process
-def serve(prepare: Callable[[str], Trainer]) -> None:
-    """Each line of standard input names a case; the answer: seconds of a step, on the clock and of processor time."""
-    ready: dict[str, Trainer] = {}
-    for line in sys.stdin:
-        case = line.strip()
-        step = (ready.get(case) or ready.setdefault(case, prepare(case))).step
-        step()  # unseen: caches and threads were another row's
-        count, start, used = 0, time.perf_counter(), time.process_time()
-        while count < 2 or time.perf_counter() - start < SAMPLE_S:
-            step()
-            count += 1
-        print((time.perf_counter() - start) / count, (time.process_time() - used) / count, flush=True)
+def torch_compile(job: Job, threads: int, watch: Watch) -> None:
+    torch_eager(job, threads, watch, last=True, compiled=True)
+
+
+TRAINERS: dict[str, Callable[[Job, int, Watch], None]] = {
+    trainer.__name__: trainer for trainer in (striate, torch_eager, torch_channels_last, torch_compile)
+}
+
+
+def main(tool: str, threads: int, recipe: str, seed: int, begun: float) -> Answer:
+    from striate.peers.training import imported
+    from striate.peers.worker import pin
+
+    pin(threads)
+    imported(tool)
+    if tool != "striate":
+        import torch
+
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(True)
+    job = Job.of(RECIPES[recipe], seed)
+    watch = Watch(RECIPES[recipe].target, begun)
+    TRAINERS[tool](job, threads, watch)
+    start = time.monotonic()
+    source, _ = job.batches()
+    for epoch in range(job.settings.epochs):
+        for _ in source.epoch(epoch):
+            pass
+    watch.answer["batches_s"] = time.monotonic() - start
+    return watch.answer
 
 
 if __name__ == "__main__":
-    _, tool, number, mode, *rest = sys.argv
-
-    def prepare(case: str) -> Trainer:
-        return TOOLS[tool](problem(case), int(number))
-
-    if mode == "--serve":
-        serve(prepare)
-    else:
-        folder, *cases = rest
-        for case in cases:
-            for dtype in FIRST_STEPS[tool == "torch_compile" :]:
-                trainer = TOOLS[tool](problem(case, dtype), int(number))
-                trainer.step()
-                np.savez(Path(folder) / f"{tool} {case} {np.dtype(dtype)}.npz", **trainer.answers())
+    _, chosen, count, which, drawn, at = sys.argv
+    print(json.dumps(main(chosen, int(count), which, int(drawn), float(at))))

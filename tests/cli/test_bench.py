@@ -13,9 +13,10 @@ from striate.engine.rows import Machine, Table
 from striate.engine.rows import Row as RowOfPlan
 from striate.engine.target import host
 from striate.peers import contest as contests
+from striate.peers import training
 from striate.peers.contest import Failed, Process, contest, once
 from striate.peers.subject import Subject
-from striate.peers.tools import TOOLS
+from striate.peers.tools import TOOLS, unable
 from striate.views.text import bench as view
 from striate.views.text import plan as plan_view
 from striate.views.text.page import Page, Terminal
@@ -96,6 +97,51 @@ def test_branches_have_nodes_too(tmp_path):
     assert len(told["nodes"]) == 75 or told["engine"] != "numpy"
 
 
+TRAINING = {key: RECORD[key] for key in ("model", "input", "batch", "threads", "rounds", "cpu", "not_installed")} | {
+    "limits": {"fma_gflops": 235.4, "read": [{"bytes": 32 << 10, "gb_s": 350.2}, {"bytes": None, "gb_s": 37.4}]},
+    "tools": [
+        row | {"engine": engine, "mib": mib, "grown_mib": mib - 60,
+               "phases": dict(zip(view.PHASES, (0.0004, 0.00002, 0.0005, 0.0001), strict=True))}
+        for row, engine, mib in zip(RECORD["tools"], ("numpy", "numpy", "torch"), (210.4, 80.0, 390.0), strict=True)
+    ],
+    "left_out": [{"tool": "torch_compile", "name": "torch.compile", "why": "it needs a C++ compiler"}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("columns", [40, 100])
+def test_training_printed(golden, columns):
+    drawn = Page(Terminal(width=columns, unicode=columns > 40))
+    view.draw_training(drawn, TRAINING)
+    assert all(len(line) <= columns for line in drawn.lines)
+    golden(f"cli/bench-train-{columns}.txt", str(drawn))
+
+
+def test_training_steps_of_a_run(only_ours):
+    learns = "8x8x1 -> conv 3x3 2 -> bn -> relu -> dropout -> flatten -> fc 3"
+    asked = ["--train", *("--rounds", "1", "--threads", "1", "--batch", "5", "--engine", "numpy", "--json")]
+    record = json.loads(run("bench", learns, *asked).out)
+    (row,) = record["tools"]
+    assert (row["tool"], row["engine"], record["batch"]) == ("numpy", "numpy", 5)
+    assert 0 < row["error"] < 1e-4 and row["mib"] > row["grown_mib"] > 0
+    assert list(row["phases"]) == list(view.PHASES) and all(row["phases"].values())
+    assert {entry["tool"] for entry in record["not_installed"]} == {"torch_eager", "torch_channels_last"}
+
+
+def test_rounding_is_no_difference():
+    net = striate.parse("2x2x1 -> flatten -> fc 2")
+    right = {"loss": np.array(1.0), "fc1.weight": np.full((2, 4), 0.5), "fc1.bias": np.zeros(2)}
+    assert training.difference({**right, "fc1.bias": np.full(2, 1e-8)}, right, net)[0] < 1e-4
+    turned = {**right, "fc1.weight": -right["fc1.weight"]}
+    assert training.difference(turned, right, net) == (pytest.approx(2.0), "fc1.weight")
+    assert training.difference({**right, "loss": np.array(np.nan)}, right, net) == (np.inf, "loss")
+
+
+def test_a_tool_without_its_compiler_is_named(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler -O2")
+    assert "there is no no-such-compiler" in unable("torch_compile")
+    assert unable("torch_eager") == ""
+
+
 MACHINE = Machine(160.0, ((1 << 15, 400.0), (1 << 20, 150.0), (1 << 23, 40.0), (1 << 62, 12.0)))
 TABLE = Table(
     (
@@ -156,6 +202,10 @@ def test_a_program_tells_where_its_time_goes(engine):
         ([TINY, "--node", "conv1"], 2, "--stage"),
         ([TINY, "--batch", "0"], 2, "--batch"),
         (["resnt18"], 2, "resnet18"),
+        (["resnt18", "--train"], 2, "resnet18"),
+        (["4x4x1 -> maxpool 2", "--train"], 2, "nothing to learn"),
+        ([TINY, "--train", "--engine", "nunpy"], 2, "numpy"),
+        ([TINY, "--train", "--stage", "pln"], 2, "did you mean plan?"),
         (["4x4x1 -> conv 5x5"], 2, "G001"),
     ],
 )
@@ -216,3 +266,13 @@ def test_torch_agrees(tmp_path):
     found = contest(Subject(TINY, batch=2, folder=str(tmp_path)), tools, 1, 1, seconds=0.0)
     assert found.left_out == {} and list(found.rows) == tools
     assert all(error < 1e-6 for error in found.answers.values())
+
+
+@pytest.mark.torch
+def test_torch_takes_the_same_step(tmp_path):
+    learns = "8x8x1 -> conv 3x3 4 -> bn -> relu -> maxpool 2 -> dropout -> flatten -> fc 3"
+    subject = Subject(learns, batch=5, folder=str(tmp_path), train=True)
+    found = contest(subject, ["striate", "torch_eager", "torch_channels_last"], 1, 1, seconds=0.0)
+    assert found.left_out == {} and len(found.rows) == 3
+    assert all(error < 1e-4 for error in found.answers.values())
+    assert {told["engine"] for told in found.prepared.values()} >= {"torch"}

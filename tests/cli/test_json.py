@@ -49,6 +49,9 @@ ANSWERS = {
     "striate.bench/1": [
         ["bench", "8x8x1 -> conv 3x3 2 -> relu", "--rounds", "1", "--threads", "1", "--json"]
     ],
+    "striate.bench-train/1": [
+        ["bench", "8x8x1 -> conv 3x3 2 -> relu", "--train", *("--rounds", "1", "--threads", "1", "--json")]
+    ],
     "striate.doctor/1": [["doctor", "--json"]],
 }
 

@@ -18,12 +18,19 @@ from striate.cli.options import (
     output_option,
     page,
 )
-from striate.diagnostics import OpError, UnknownNameError, suggest
+from striate.diagnostics import OpError, UnknownNameError, UsageError, suggest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from striate.peers.subject import Subject
 
 STAGES = ("plan", "ir", "assembly")
+OURS = ("auto", "numpy", "compiled")
+"""Engines that are timed here; the first two by themselves."""
+KEYS = ("tool", "name", "median", "least", "low", "high", "cpu", "error")
+TRAINING_KEYS = ("engine", "mib", "grown_mib", "phases")
+"""What the record says of every tool, and of one that trains besides."""
 
 
 @click.command(
@@ -33,17 +40,23 @@ STAGES = ("plan", "ir", "assembly")
         "striate bench mobilenet_v2 --batch 8 --threads 1",
         "striate bench '56x56x64 -> conv 3x3 64 pad 1' --rounds 25 --json",
         "striate bench resnet18 --stage plan",
+        "striate bench lenet5 --train --batch 64",
     ),
 )
 @model_argument
 @input_option
-@click.option("--batch", default=1, metavar="N", type=click.IntRange(1), help="Images in one run [1].")
+@click.option("--train", is_flag=True, help="Training steps instead: forward, loss, backward, update.")
+@click.option(
+    "--batch", metavar="N", type=click.IntRange(1), help="Images in one run [1, and 32 with --train]."
+)
 @click.option(
     "--threads", metavar="N", type=click.IntRange(1), help="The same for every tool [all useful ones]."
 )
 @click.option(
     "--rounds", default=9, metavar="N", type=click.IntRange(1), help="Interleaved samples of each tool [9]."
 )
+@click.option("--engine", "engines", metavar="NAME", multiple=True, type=Names("NAME", lambda: OURS),
+              help="Striate's engine to time; perhaps several [auto, and without --train numpy].")  # fmt: skip
 @click.option("--peers/--no-peers", default=True, help="Beside other tools, or only Striate's engines.")
 @click.option("--slow", is_flag=True, help="Also tools that take minutes before they run (torch.compile).")
 @click.option("--stage", metavar="NAME", type=Names("NAME", lambda: STAGES),
@@ -54,9 +67,11 @@ STAGES = ("plan", "ir", "assembly")
 def command(
     model: str,
     input: str | None,
-    batch: int,
+    train: bool,
+    batch: int | None,
     threads: int | None,
     rounds: int,
+    engines: tuple[str, ...],
     peers: bool,
     slow: bool,
     stage: str | None,
@@ -64,10 +79,12 @@ def command(
     as_json: bool,
     output: str | None,
 ) -> None:
-    """Time inference in float32, in interleaved rounds, after every answer was compared with float64.
+    """Time inference in float32, or steps of training, in interleaved rounds, after every answer was compared with
+    float64: of a training step its loss and what it changes, on up to four images.
 
     Every tool runs at its best settings in a process of its own, with the same network, weights and threads. Tools
-    that are not installed, fail or answer wrongly are named. The nodes' shares show where the time goes.
+    that are not installed, fail or answer wrongly are named. The nodes' shares, or a step's parts, show where the time
+    goes.
     """
     from striate.engine.interface import runnable
     from striate.peers.subject import Subject
@@ -76,23 +93,27 @@ def command(
     if stage is not None and as_json:
         raise click.UsageError("--stage and --json exclude each other")
     count = threads or useful()["useful"]
-    asked = Subject(model, input or "", batch)
+    asked = Subject(model, input or "", batch or (32 if train else 1), train=train)
     loaded = asked.load()
     runnable(loaded.net)
     _ = loaded.net.input
+    if train and not any(parameter.trainable for parameter in loaded.net.parameters.values()):
+        raise UsageError(
+            f"{loaded.net.name} has nothing to learn", where="striate bench --train", fix="leave --train out"
+        )
     if stage is not None:
         emit(_staged(stage, node, asked, count), output)
         return
     if node is not None:
         raise click.UsageError("--node goes with --stage ir and --stage assembly")
     record = {
-        "schema": "striate.bench/1",
+        "schema": "striate.bench-train/1" if train else "striate.bench/1",
         "model": loaded.net.name,
         "input": list(loaded.net.input.without_batch),
-        "batch": batch,
+        "batch": asked.batch,
         "threads": count,
         "rounds": rounds,
-        **_measured(asked, count, rounds, peers, slow),
+        **_measured(asked, count, rounds, _tools(train, engines, peers, slow)),
     }
     if as_json:
         emit_json(record, output)
@@ -100,7 +121,7 @@ def command(
     from striate.views.text import bench as view
 
     out = page()
-    view.draw(out, record)
+    (view.draw_training if train else view.draw)(out, record)
     emit(out, output)
 
 
@@ -115,6 +136,8 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int) -> objec
             fix=f"did you mean {near}?" if near else f"--stage {STAGES[0]}",
         )
     model = asked.load("compiled")
+    if asked.train:
+        return _trained(stage, node, asked, threads)
     program: Any = model.compile(batch=asked.batch, threads=threads)
     if stage != "plan":
         return _code(program, node, stage)
@@ -128,6 +151,29 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int) -> objec
     size = shape(model.net.input.without_batch)
     title = f"{model.net.name}, input {size}, batch {asked.batch}, {plural(threads, 'thread')}"
     view.draw(out, title, program.table(asked.images(), Machine.measured(threads)))
+    return out
+
+
+def _trained(stage: str, node: str | None, asked: Subject, threads: int) -> object:
+    """The same of a training step."""
+    from striate.engine.compiled_engine import CompiledEngine
+    from striate.engine.interface import get
+    from striate.engine.rows import Machine
+    from striate.engine.training.program import CompiledTraining
+    from striate.engine.training.rows import ready, table
+    from striate.views.text import plan as view
+    from striate.views.text.numbers import plural, shape
+
+    engine, model = get("compiled"), asked.load("numpy")
+    assert isinstance(engine, CompiledEngine)
+    program = CompiledTraining(model.net, dict(model.weights), engine.context(threads))
+    if stage != "plan":
+        return _code(ready(program, asked.batch), node, stage)
+    if node is not None:
+        raise click.UsageError("--node goes with --stage ir and --stage assembly")
+    out, size = page(), shape(model.net.input.without_batch)
+    title = f"training {model.net.name}, input {size}, batch {asked.batch}, {plural(threads, 'thread')}"
+    view.draw_training(out, title, table(program, asked.images(), Machine.measured(threads)))
     return out
 
 
@@ -157,19 +203,35 @@ def _code(program: Any, node: str | None, stage: str) -> str:
     return "\n".join(parts)
 
 
-def _measured(asked: Subject, threads: int, rounds: int, peers: bool, slow: bool) -> dict[str, Any]:
-    """Machine, tools, those left out, and nodes of the record."""
+def _tools(train: bool, engines: Sequence[str], peers: bool, slow: bool) -> list[str]:
+    """Those to be asked, Striate's first. Raises UnknownNameError, EngineError, UsageError for an engine."""
+    from striate.engine.interface import get
+    from striate.peers.tools import TOOLS
+
+    ours = set()
+    for name in engines or OURS[: 1 if train else 2]:
+        found = get(name).name
+        if found not in ("compiled", "numpy"):
+            raise UsageError(
+                f"the {found} engine is not timed here",
+                where="striate bench --engine",
+                why="torch itself is, where it is installed",
+                fix=f"--engine {OURS[0]}",
+            )
+        ours.add("striate" if found == "compiled" else found)
+    others = {tool for tool, what in TOOLS.items() if not what.ours and peers and (slow or not what.slow)}
+    return [tool for tool, what in TOOLS.items() if tool in ours | others and (what.trains or not train)]
+
+
+def _measured(asked: Subject, threads: int, rounds: int, tools: Sequence[str]) -> dict[str, Any]:
+    """Machine, tools, those left out, and where the time goes: nodes, or a step's parts."""
     import dataclasses
 
-    from striate.engine.interface import get
     from striate.peers.contest import Failed, contest, once
     from striate.peers.tools import TOOLS
     from striate.views.machine import cpu
     from striate.views.text.progress import Bar
 
-    tools = [name for name, tool in TOOLS.items() if tool.ours or (peers and (slow or not tool.slow))]
-    if get("auto").name == get("numpy").name:
-        tools.remove("striate")  # the same engine by another name
     with tempfile.TemporaryDirectory() as folder, Bar() as bar:
         subject = dataclasses.replace(asked, folder=folder)
         try:
@@ -181,18 +243,20 @@ def _measured(asked: Subject, threads: int, rounds: int, peers: bool, slow: bool
                 said=lambda text: bar.update(text, 0, 1),
                 counted=lambda done, total: bar.count("timing", done, total),
             )
-            nodes = once("nodes", subject, threads)[0]
+            more = once("limits" if asked.train else "nodes", subject, threads)[0]
         except Failed as why:
             raise OpError(
                 f"{asked.model} cannot be measured", why=str(why), fix="a smaller --batch or --input"
             ) from None
-    rows = [row.summary() | {"tool": name, "error": found.answers[name]} for name, row in found.rows.items()]
+    rows = [
+        row.summary() | found.prepared[name] | {"tool": name, "error": found.answers[name]}
+        for name, row in found.rows.items()
+    ]
+    keys = (*KEYS, *(TRAINING_KEYS if asked.train else ()))
     return {
         "cpu": cpu()["name"],
-        "tools": [
-            {key: row[key] for key in ("tool", "name", "median", "least", "low", "high", "cpu", "error")}
-            for row in rows
-        ],
+        **({"limits": more or None} if asked.train else {}),
+        "tools": [{key: row[key] for key in keys} for row in rows],
         "left_out": [
             {"tool": tool, "name": TOOLS[tool].label, "why": why} for tool, why in found.left_out.items()
         ],
@@ -200,6 +264,5 @@ def _measured(asked: Subject, threads: int, rounds: int, peers: bool, slow: bool
             {"tool": tool, "name": TOOLS[tool].label, "packages": packages}
             for tool, packages in found.lacking.items()
         ],
-        "nodes_engine": nodes["engine"],
-        "nodes": nodes["nodes"],
+        **({} if asked.train else {"nodes_engine": more["engine"], "nodes": more["nodes"]}),
     }

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Subject:
     """model: what a MODEL argument may be; input: HxWxC or empty; folder: where converted files and answers go.
 
+    train: its training steps are measured, not its inference.
+
     Weights of a network that has none are drawn with seed 0.
     """
 
@@ -28,6 +30,7 @@ class Subject:
     input: str = ""
     batch: int = 1
     folder: str = "."
+    train: bool = False
 
     def network(self) -> Network:
         """The network alone."""

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
 from typing import NamedTuple
 
 
 class Tool(NamedTuple):
     """label: what its rows are called; packages: what must be installed; file: the form it reads (`convert.py`).
 
-    ours: one of Striate's engines; slow: makes its program in minutes rather than seconds.
+    ours: one of Striate's engines; slow: makes its program in minutes rather than seconds; trains: can take training
+    steps as well; cpp: compiles C++ beforehand.
     """
 
     label: str
@@ -17,16 +23,18 @@ class Tool(NamedTuple):
     file: str = ""
     ours: bool = False
     slow: bool = False
+    trains: bool = False
+    cpp: bool = False
 
 
 ONNX = ("torch", "onnx", "onnxscript")
 TOOLS = {
-    "striate": Tool("striate", ours=True),
-    "numpy": Tool("striate, numpy engine", ours=True),
-    "torch_eager": Tool("torch, eager", ("torch",)),
-    "torch_channels_last": Tool("torch, eager, channels_last", ("torch",)),
+    "striate": Tool("striate", ours=True, trains=True),
+    "numpy": Tool("striate, numpy engine", ours=True, trains=True),
+    "torch_eager": Tool("torch, eager", ("torch",), trains=True),
+    "torch_channels_last": Tool("torch, eager, channels_last", ("torch",), trains=True),
     "torch_frozen": Tool("torch, frozen TorchScript", ("torch",)),
-    "torch_compile": Tool("torch.compile", ("torch",), slow=True),
+    "torch_compile": Tool("torch.compile", ("torch",), slow=True, trains=True, cpp=True),
     "onnxruntime": Tool("ONNX Runtime", ("onnxruntime", *ONNX), "onnx"),
     "openvino": Tool("OpenVINO", ("openvino", *ONNX), "onnx"),
     "ncnn": Tool("ncnn", ("ncnn", "pnnx", "torch"), "ncnn"),
@@ -37,3 +45,15 @@ TOOLS = {
 def missing(tool: str) -> list[str]:
     """The packages that a tool lacks here."""
     return [package for package in TOOLS[tool].packages if importlib.util.find_spec(package) is None]
+
+
+def unable(tool: str) -> str:
+    """Why a tool that is installed cannot run here; empty where it can."""
+    if not TOOLS[tool].cpp:
+        return ""
+    compiler = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    if shutil.which(compiler.split()[0]) is None:
+        return f"it needs a C++ compiler, and there is no {compiler} here (CXX names another)"
+    if not Path(sysconfig.get_paths()["include"], "Python.h").exists():
+        return "it needs the headers of Python, and they are not installed"
+    return ""

@@ -7,9 +7,13 @@
     check           -> {"error": …}           largest difference from the float64 answer over its largest number
     time SECONDS    -> {"seconds": …, "cpu": …}   median of runs repeated for this long (one at least), processor time
     peak            -> {"mib": …}             most memory that the process has had
+    phases          -> {"forward": …, …}      seconds of the parts of a training step
 
 TOOL may also be `reference` (prepare: leaves the float64 answer in the folder), `save` (the model in its own
-format), `convert-KIND` (the file of that kind) or `nodes` (prepare: answers with the seconds of every node alone).
+format), `convert-KIND` (the file of that kind), `nodes` (prepare: answers with the seconds of every node alone) or
+`limits` (prepare: answers with what this machine can do at most).
+Where the subject is to be trained, a run is a step, and the answer to `prepare` also says how much memory there was:
+`mib` in all, `grown_mib` more than before the network was there.
 A failure is answered with {"failed": why}. Whatever a tool prints goes to standard error.
 """
 
@@ -21,7 +25,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from striate.peers.subject import Subject, compared, single
 
@@ -29,9 +34,11 @@ if TYPE_CHECKING:
     from striate.peers.subject import Floats
 
 Answer = dict[str, Any]
-REFERENCE, SAVED = "reference.npy", "model"
+REFERENCE, STEPPED, SAVED = "reference.npy", "stepped.npz", "model"
 FEWEST = 3
 """Runs in a sample, unless one alone takes longer than the sample should."""
+STEPS = 2
+"""Training steps until a process has all the memory that it needs: the first makes the moments."""
 
 
 def pin(threads: int) -> None:
@@ -40,8 +47,34 @@ def pin(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
+def memory(forget: bool = False) -> tuple[float, float]:
+    """MiB that this process has now, and the most it has had (since the last `forget`, on Linux)."""
+    try:
+        if forget:
+            Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        found = {
+            key: int(rest.split()[0]) / 2**10
+            for key, _, rest in (line.partition(":") for line in lines)
+            if key in ("VmRSS", "VmHWM")
+        }
+        return found["VmRSS"], found["VmHWM"]
+    except (OSError, KeyError):
+        import resource
+
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+            2**20 if sys.platform == "darwin" else 2**10
+        )
+        return most, most
+
+
 class Worker:
     """One tool and one subject."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("prepare", "check", "time", "peak")
 
     def __init__(self, tool: str, threads: int, subject: Subject) -> None:
         self.tool, self.threads, self.subject = tool, threads, subject
@@ -61,9 +94,14 @@ class Worker:
         if self.tool == "save":
             self.subject.load("numpy").save(self.subject.path(SAVED))
             return {}
+        if self.tool == "limits":
+            return limits(self.threads)
         if self.tool == "reference":
             self._reference()
             return {}
+        return self._made()
+
+    def _made(self) -> Answer:
         from striate.peers.adapters import ADAPTERS
 
         start = time.perf_counter()
@@ -110,21 +148,80 @@ class Worker:
         return runs > 0 and spent >= limit and (runs >= FEWEST or spent >= FEWEST * limit)
 
     def peak(self) -> Answer:
-        import resource
-
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return {"mib": most / (2**20 if sys.platform == "darwin" else 2**10)}
+        return {"mib": memory()[1]}
 
     def answer(self, line: str) -> Answer:
         """Whatever goes wrong in a tool is its answer."""
         task, *arguments = line.split()
+        assert task in self.tasks
         try:
-            return {"prepare": self.prepare, "check": self.check, "time": self.time, "peak": self.peak}[task](
-                *arguments
-            )
+            return dict(getattr(self, task)(*arguments))
         except Exception as error:
             said = str(error).strip().splitlines() or [""]
             return {"failed": f"{type(error).__name__}: {said[0]}"[:300]}
+
+
+class TrainingWorker(Worker):
+    """The same of training steps."""
+
+    tasks = (*Worker.tasks, "phases")
+
+    def _made(self) -> Answer:
+        from striate.peers import training
+
+        training.imported(self.tool)
+        before, _ = memory(forget=True)
+        start = time.perf_counter()
+        given = training.problem(self.subject)
+        trainer = self.trainer = training.TRAINERS[self.tool](given, self.threads, training.LR)
+        del given
+        self.x: Any = None
+        self.run = lambda _: trainer.step()
+        for _ in range(STEPS):
+            trainer.step()
+        most = memory()[1]
+        return {
+            "seconds": time.perf_counter() - start,
+            "mib": most,
+            "grown_mib": most - before,
+            "engine": trainer.engine(),
+        }
+
+    def _reference(self) -> None:
+        import numpy as np
+
+        from striate.peers import training
+
+        if not self.subject.path(STEPPED).exists():
+            right: Any = training.changes("numpy", self.subject, self.threads, np.float64)
+            np.savez(self.subject.path(STEPPED), **right)
+
+    def check(self) -> Answer:
+        import numpy as np
+
+        from striate.peers import training
+
+        with np.load(self.subject.path(STEPPED)) as right:
+            found = training.changes(self.tool, self.subject, self.threads)
+            error, name = training.difference(found, right, self.subject.network())
+        return {"error": error, "worst": name}
+
+    def phases(self) -> Answer:
+        from striate.peers import training
+
+        return training.timed(self.trainer, STEPS + 1)
+
+
+def limits(threads: int) -> Answer:
+    """GFLOP/s, and bytes of each level with the GB/s that are read from it; nothing where no kernels run."""
+    from striate.engine.rows import Machine
+    from striate.engine.target import host
+
+    if host() is None:
+        return {}
+    found = Machine.measured(threads)
+    read = [{"bytes": held if held < 1 << 62 else None, "gb_s": speed} for held, speed in found.levels]
+    return {"fma_gflops": found.peak, "read": read}
 
 
 def main() -> None:
@@ -133,7 +230,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     pin(int(threads))
-    worker = Worker(tool, int(threads), Subject(**json.loads(subject)))
+    asked = Subject(**json.loads(subject))
+    worker = (TrainingWorker if asked.train else Worker)(tool, int(threads), asked)
     if first:
         answer = worker.answer("prepare")
         sys.exit(answer.get("failed", 0))

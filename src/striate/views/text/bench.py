@@ -1,34 +1,57 @@
-"""How fast a network runs: a row for each tool, and where the time goes."""
+"""How fast a network runs, or learns: a row for each tool, and where the time goes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from striate.views.text.numbers import digits, plural, shape
+from striate.views.text.numbers import digits, plural, shape, size
 from striate.views.text.page import Column, Page, Row
 
 MOST_NODES = 10
 BAR = 20
 OURS = ("striate", "numpy")
+ERROR = (
+    "largest difference from float64 over the largest number",
+    "of the loss or of what a step changes in a tensor, the largest difference from float64 over the change's length",
+)
+"""Of inference and of training."""
+PHASES = ("forward", "loss", "backward", "update")
 
 
 def draw(page: Page, record: Mapping[str, Any]) -> None:
     """record: striate.bench/1."""
+    _draw_head(page, record)
+    page.line()
+    draw_nodes(page, record)
+
+
+def draw_training(page: Page, record: Mapping[str, Any]) -> None:
+    """record: striate.bench-train/1."""
+    _draw_head(page, record)
+    page.line()
+    draw_phases(page, record)
+
+
+def _draw_head(page: Page, record: Mapping[str, Any]) -> None:
+    training = "training steps, " if "limits" in record else ""
     page.title(
-        f"{record['model']}, input {shape(record['input'])}, batch {record['batch']}, "
+        f"{record['model']}, {training}input {shape(record['input'])}, batch {record['batch']}, "
         f"{plural(record['threads'], 'thread')}"
     )
     page.line()
     draw_tools(page, record)
+    for entry in record["tools"]:
+        if entry["tool"] == "striate" and entry.get("engine") == "numpy":
+            page.line(
+                [("striate: the numpy engine, for a layer here has no kernels for its gradient", "dim")], 2, 4
+            )
     for entry in record["left_out"]:
         page.line([(f"without {entry['name']}: {entry['why']}", "dim")], 2, 4)
     if record["not_installed"]:
         names = ", ".join(entry["name"] for entry in record["not_installed"])
         lacks = dict.fromkeys(package for entry in record["not_installed"] for package in entry["packages"])
         page.line([(f"not installed: {names} (they need {', '.join(lacks)})", "dim")], 2, 4)
-    page.line()
-    draw_nodes(page, record)
 
 
 def draw_tools(page: Page, record: Mapping[str, Any]) -> None:
@@ -57,7 +80,7 @@ def draw_tools(page: Page, record: Mapping[str, Any]) -> None:
     page.line()
     page.line(
         f"{plural(record['rounds'], 'interleaved round')} on {record['cpu']}. IQR: distance of the quartiles; "
-        "times: the median over the fastest one's; error: largest difference from float64 over the largest number.",
+        f"times: the median over the fastest one's; error: {ERROR['limits' in record]}.",
         2,
     )
 
@@ -86,3 +109,35 @@ def draw_nodes(page: Page, record: Mapping[str, Any]) -> None:
     if rest := nodes[MOST_NODES:]:
         share = sum(node["seconds"] for node in rest) / total
         page.line([(f"and {plural(len(rest), 'other node')}: {share:.1%}", "dim")], 2)
+
+
+def draw_phases(page: Page, record: Mapping[str, Any]) -> None:
+    """The parts of a step, the memory that it takes, and the machine's limits."""
+    tools = sorted(record["tools"], key=lambda row: row["median"])
+    page.line([("parts", "bold"), "  of a step in ms; memory in MiB"])
+    rows = [
+        Row(
+            (
+                row["name"],
+                *(digits(1e3 * row["phases"][phase]) for phase in PHASES),
+                f"{row['grown_mib']:.0f}",
+                f"{row['mib']:.0f}",
+            ),
+            style="bold" if row["tool"] in OURS else "",
+        )
+        for row in tools
+    ]
+    titles = (*PHASES, "grown", "whole")
+    page.table([Column("tool", fold=True), *(Column(title, "right") for title in titles)], rows, indent=2)
+    page.line()
+    page.line(
+        "grown: by how much the process grew at most, from before the network was there, its libraries imported, "
+        "until after two steps; whole: the most that it has had.",
+        2,
+    )
+    if limits := record["limits"]:
+        reads = ", ".join(
+            f"{digits(level['gb_s'])} ({size(level['bytes']) if level['bytes'] else 'memory'})"
+            for level in limits["read"]
+        )
+        page.line(f"The machine now: {digits(limits['fma_gflops'])} GFLOP/s; reads {reads} GB/s.", 2)

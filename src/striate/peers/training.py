@@ -1,0 +1,304 @@
+"""One training step in each tool: forward, cross-entropy, backward, SGD with Nesterov momentum, in float32.
+
+All tools start from the same weights and see the same batch, which stays in memory: reading and augmenting images is
+no part of a step. Before anything is timed, the first step is compared with that of the numpy engine in float64.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.interface import Engine, TrainingProgram, get
+from striate.engine.learner import Learner, Rule, Store
+from striate.engine.world import ALONE
+from striate.network import Network
+from striate.peers.subject import Subject
+from striate.train.losses import CrossEntropy
+from striate.train.optimizers import SGD, decayed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Array = NDArray[Any]
+
+LR, MOMENTUM, DECAY = 1e-3, 0.9, 5e-4
+"""A small rate: the same batch is learnt again and again, and its gradients must not die away meanwhile."""
+
+AUXILIARY = 0.3
+"""Weight of the loss of every output after the first, as `striate train` has it."""
+
+COMPARED = 4
+"""Images of the step that is compared: float64 in numpy takes its time."""
+
+COMPARED_LR = 1.0
+"""So that what a step changes is not lost beside the weights."""
+
+FLOOR = 1e-3
+"""Changes shorter than this share of all tensors' together are rounding: a bias before a batch norm has gradient 0."""
+
+
+class Problem(NamedTuple):
+    """What every tool is given. x: (N, C, H, W); labels: (N, …) for each output."""
+
+    net: Network
+    weights: dict[str, Array]
+    x: Array
+    labels: list[Array]
+
+
+class Trainer(NamedTuple):
+    """phases: the parts of a step, in order; loss: of the last step; weights: as they are now, by name; engine: who has
+    computed the last step.
+    """
+
+    phases: Mapping[str, Callable[[], None]]
+    loss: Callable[[], float]
+    weights: Callable[[], Mapping[str, Array]]
+    engine: Callable[[], str]
+
+    def step(self) -> None:
+        for phase in self.phases.values():
+            phase()
+
+
+def problem(subject: Subject, dtype: Any = np.float32, images: int = 0) -> Problem:
+    """The network, its weights and a batch; with `images`, at most so many, and no noise: for answers to compare."""
+    given = dataclasses.replace(subject, batch=min(images, subject.batch)) if images else subject
+    model = given.load("numpy")  # only its weights are needed
+    net = _without_noise(model.net) if images else model.net
+    rng = np.random.default_rng(1)
+    shapes = [net.specs[name].shape[1:] for name in net.outputs]
+    labels = [rng.integers(0, shape[0], (given.batch, *shape[1:])) for shape in shapes]
+    weights = {name: array.astype(dtype) for name, array in model.weights.items()}
+    return Problem(net, weights, given.images().astype(dtype), labels)
+
+
+def _without_noise(net: Network) -> Network:
+    """Dropout and the like let everything through: tools draw different numbers."""
+    nodes = []
+    for node in net.nodes:
+        declared = node.op.declare_training(*(net.specs[name] for name in node.inputs))
+        quiet: Any = node.op
+        nodes.append(
+            dataclasses.replace(node, op=dataclasses.replace(quiet, rate=0.0)) if declared.noise else node
+        )
+    return dataclasses.replace(net, nodes=tuple(nodes))
+
+
+# ---------------------------------------------------------------- Striate's engines
+def striate(given: Problem, threads: int, lr: float) -> Trainer:
+    """The engine that `auto` takes."""
+    return _engine(get("auto"), given, lr)
+
+
+def numpy(given: Problem, threads: int, lr: float) -> Trainer:
+    """The engine that runs everywhere."""
+    return _engine(get("numpy"), given, lr)
+
+
+def _engine(engine: Engine, given: Problem, lr: float) -> Trainer:
+    net, weights = given.net, given.weights
+    rule = Rule("sgd", MOMENTUM, nesterov=True, weight_decay=DECAY, decayed=decayed(net.parameters))
+    learner = engine.learner(net, rule, Store(weights, {"velocity": {}}, None), ALONE)
+    return _stepped(given, learner or Arrays(engine.training(net, weights), weights, rule), lr)
+
+
+class Arrays(Learner):
+    """Where the engine leaves the steps to numpy, which takes them as in `striate.train`."""
+
+    def __init__(self, program: TrainingProgram, weights: dict[str, Array], rule: Rule) -> None:
+        self._program, self._weights = program, weights
+        self._rule = SGD(rule.momentum, rule.nesterov, rule.weight_decay, rule.decayed)
+        self._gradients: dict[str, Array] = {}
+
+    def forward(self, x: Array, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+        return self._program.forward(x, rng)
+
+    def backward(self, gradients: Sequence[Array]) -> None:
+        for name, statistic in self._program.updates.items():
+            self._weights[name][...] = statistic
+        self._gradients = self._program.backward(gradients)
+
+    def bound(self, share: float) -> float:
+        self._gradients = {name: gradient * share for name, gradient in self._gradients.items()}
+        return 1.0
+
+    def broken(self) -> list[str]:
+        return []
+
+    def step(self, lr: float, momentum: float | None) -> None:
+        self._rule.step(self._weights, self._gradients, lr, momentum)
+
+    def collect(self) -> None:
+        """The weights are where they were."""
+
+
+def _stepped(given: Problem, learner: Learner, lr: float) -> Trainer:
+    x, labels, weights = given.x, given.labels, given.weights
+    loss, rng = CrossEntropy(), np.random.default_rng(0)
+    shares = [1.0, *[AUXILIARY] * (len(labels) - 1)]
+    outputs: tuple[Array, ...] = ()
+    held: list[Array] = []
+    value, weight = 0.0, 1.0
+
+    def forward() -> None:
+        nonlocal outputs
+        outputs = learner.forward(x, rng, True)
+
+    def losses() -> None:
+        nonlocal held, value, weight
+        found = [loss(output, wanted) for output, wanted in zip(outputs, labels, strict=True)]
+        weight = found[0].weight
+        value = sum(share * each.mean for share, each in zip(shares, found, strict=True))
+        held = [found[0].gradient]
+        held += [each.gradient * (AUXILIARY * weight / each.weight) for each in found[1:]]
+
+    def update() -> None:
+        learner.bound(1 / weight)
+        learner.step(lr, None)
+
+    phases = {
+        "forward": forward,
+        "loss": losses,
+        "backward": lambda: learner.backward(held),
+        "update": update,
+    }
+    return Trainer(
+        phases,
+        lambda: value,
+        lambda: weights,
+        lambda: "compiled" if getattr(learner, "compiled", False) else "numpy",
+    )
+
+
+# ---------------------------------------------------------------- torch
+def torch_eager(
+    given: Problem, threads: int, lr: float, *, last: bool = False, compiled: bool = False
+) -> Trainer:
+    """torch as most people train, with its fused optimizer; numbers too small to matter are flushed, as here."""
+    import torch
+
+    from striate.engine.torch.lowering import lower
+
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    layout = {"memory_format": torch.channels_last} if last and given.x.ndim == 4 else {}
+    x = torch.from_numpy(given.x).to(**layout)
+    labels = [torch.from_numpy(wanted) for wanted in given.labels]
+    names, module = list(given.net.parameters), lower(given.net, given.weights).train().to(**layout)
+    optimizer = torch.optim.SGD(
+        groups(module, given.net, DECAY), lr=lr, momentum=MOMENTUM, nesterov=True, fused=True
+    )
+    run: Any = module
+    if compiled:
+        import torch._inductor.config as inductor
+
+        inductor.compile_threads = 1  # no compiling processes beside the measured one
+        run = torch.compile(module, dynamic=False)
+    shares = [1.0, *[AUXILIARY] * (len(labels) - 1)]
+    entropy = torch.nn.functional.cross_entropy
+    outputs: Any = None
+    value: Any = None
+
+    def forward() -> None:
+        nonlocal outputs
+        optimizer.zero_grad()
+        outputs = run(x)
+
+    def losses() -> None:
+        nonlocal value
+        found = outputs if isinstance(outputs, tuple) else (outputs,)
+        value = sum(
+            share * entropy(each, wanted) for share, each, wanted in zip(shares, found, labels, strict=True)
+        )
+
+    def weights() -> dict[str, Array]:
+        state = module.state_dict()
+        return {name: state[name].detach().numpy().copy() for name in names}
+
+    phases = {
+        "forward": forward,
+        "loss": losses,
+        "backward": lambda: value.backward(),
+        "update": lambda: optimizer.step(),
+    }
+    return Trainer(phases, lambda: float(value), weights, lambda: "torch")
+
+
+def groups(module: Any, net: Network, decay: float) -> list[dict[str, Any]]:
+    """A torch module's parameters for its optimizer: those that shrink in Striate shrink, others do not."""
+    heavy = decayed(net.parameters)
+    kinds: dict[bool, list[Any]] = {True: [], False: []}
+    for name, weight in module.named_parameters():
+        kinds[name in heavy].append(weight)
+    return [{"params": ps, "weight_decay": decay * shrinks} for shrinks, ps in kinds.items() if ps]
+
+
+def torch_channels_last(given: Problem, threads: int, lr: float) -> Trainer:
+    """Images and filters with the channels innermost, as oneDNN's convolutions like them."""
+    return torch_eager(given, threads, lr, last=True)
+
+
+def torch_compile(given: Problem, threads: int, lr: float) -> Trainer:
+    """Forward and backward compiled by TorchInductor, which needs a C++ compiler."""
+    return torch_eager(given, threads, lr, last=True, compiled=True)
+
+
+TRAINERS: dict[str, Callable[[Problem, int, float], Trainer]] = {
+    trainer.__name__: trainer for trainer in (striate, numpy, torch_eager, torch_channels_last, torch_compile)
+}
+
+
+def imported(tool: str) -> None:
+    """Import what the tool computes with, so that its memory can be told from the step's."""
+    if tool.startswith("torch"):
+        importlib.import_module("striate.engine.torch.lowering")
+    elif tool == "striate" and get("auto").name == "compiled":
+        importlib.import_module("striate.engine.training.learner")
+
+
+# ---------------------------------------------------------------- what is compared
+def changes(tool: str, subject: Subject, threads: int, dtype: Any = np.float32) -> dict[str, Array]:
+    """`loss` of the first step, and by how much it changes every weight and running statistic."""
+    given = problem(subject, dtype, COMPARED)
+    before = {name: array.copy() for name, array in given.weights.items()}
+    trainer = TRAINERS[tool](given, threads, COMPARED_LR)
+    trainer.step()
+    after = trainer.weights()
+    return {"loss": np.array(trainer.loss())} | {name: after[name] - old for name, old in before.items()}
+
+
+def difference(found: Mapping[str, Array], right: Mapping[str, Array], net: Network) -> tuple[float, str]:
+    """The largest relative difference between two answers of `changes`, and whose it is."""
+    learned = {name for name, parameter in net.parameters.items() if parameter.trainable}
+    worst = 0.0, "loss"
+    for names in ({"loss"}, learned, right.keys() - learned - {"loss"}):
+        whole = np.sqrt(sum(_length(right[name]) ** 2 for name in names))
+        for name in sorted(names):
+            least = max(_length(right[name]), FLOOR * whole, 1e-30)
+            gap = _length(found[name].astype(np.float64) - right[name]) / least
+            worst = max(worst, (gap if gap == gap else np.inf, name))
+    return worst
+
+
+def _length(array: Array) -> float:
+    return float(np.linalg.norm(array.astype(np.float64).reshape(-1)))
+
+
+# ---------------------------------------------------------------- what is timed
+def timed(trainer: Trainer, runs: int) -> dict[str, float]:
+    """Seconds of each phase of a step, the median of some runs."""
+    found: dict[str, list[float]] = {name: [] for name in trainer.phases}
+    for _ in range(runs):
+        for name, phase in trainer.phases.items():
+            start = time.perf_counter()
+            phase()
+            found[name].append(time.perf_counter() - start)
+    return {name: float(np.median(seconds)) for name, seconds in found.items()}
