@@ -266,3 +266,19 @@ def test_who_forks_inside_goes_on_inside():
         signal.alarm(10)
         os._exit(0 if kept["conv1.weight"].size == 18 else 1)
     assert os.waitpid(made, 0)[1] == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a file in use cannot be replaced there, so it is read at once")
+def test_the_weights_of_a_large_file_stay_in_it(tmp_path):
+    """A loaded model copies none of them before somebody wants to change them."""
+    net = striate.parse("16x16x3 -> flatten -> fc 512 -> fc 10")
+    model = striate.Model(net)
+    assert model.weights["fc1.weight"].nbytes > weights.MAPPED
+    model.export(tmp_path / "model.safetensors")
+    loaded = striate.Model.load(tmp_path / "model.safetensors")
+    for name, array in loaded.weights.current().items():
+        assert isinstance(weights._ground(array), weights._File), name
+    loaded.weights["fc2.bias"] += 1
+    assert np.array_equal(loaded.weights["fc2.bias"], model.weights["fc2.bias"] + 1)
+    again = striate.Model.load(tmp_path / "model.safetensors")
+    assert np.array_equal(again.weights["fc2.bias"], model.weights["fc2.bias"]), "the file is as it was"

@@ -54,8 +54,8 @@ class Model:
         self.engine = get(engine, device)
         strict(precision)
         self.precision = precision
-        if weights is None:
-            weights = arrays.initialise(net, seed, scheme or default_scheme(net))
+        if weights is None:  # those of a file stay there, to be read where they lie
+            weights = net.weights or arrays.initialise(net, seed, scheme or default_scheme(net))
         elif isinstance(weights, str | Path):
             from striate.formats.exchange import read_weights
 
