@@ -23,10 +23,19 @@ RUNS = {
     "mixed": {"mixup": 0.4, "cutmix": 1.0, "accumulate": 3, "ema": 0.9, "optimizer": "sgd"},
     "empty": {"batch_size": 1, "overfit_batches": 5},
     "corrupt": {"flip": 0.5, "erasing": 0.5},
-    "norm": {"batch_size": 20, "overfit_batches": 1, "epochs": 1},
+    "norm": {"accumulate": 2},
+    "norm of few": {"batch_size": 3, "overfit_batches": 4},
+    "norm of one": {"batch_size": 1, "overfit_batches": 5},
+    "deep": {"optimizer": "sgd", "momentum": 0.9},
     "nan": {},
 }
 """Settings beside the common ones. 61 images make a last batch of 13, which two processes cannot share equally."""
+NETS = {
+    "norm": NET, "norm of few": NET, "norm of one": NET,
+    "deep": "8x8x1 -> conv 3x3 4 bias off -> bn -> relu -> stochasticdepth 0.3 -> conv 3x3 8 -> bn -> maxpool 4 "
+            "-> flatten -> fc 8 -> bn -> relu -> dropout 0.3 -> fc 3",
+}  # fmt: skip
+"""Networks of those that do not learn with the plain one: with norms and noise, which have to see the whole batch."""
 
 
 def data(run):
@@ -46,7 +55,7 @@ def corrupt(made, index):
 
 def train(run, out=None, engine="torch"):
     """History and weights."""
-    net, arrays = start(NET if run == "norm" else PLAIN)
+    net, arrays = start(NETS.get(run, PLAIN))
     settings = Settings(**(COMMON | RUNS[run]))
     made = (UNIT, UNIT) if run == "nan" else None
     history = fit(net, arrays, data(run), stripes(31, 1), settings, engine=engine, out=out, made=made)

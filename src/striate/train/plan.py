@@ -7,10 +7,10 @@ import math
 
 from striate.diagnostics import OpError, TrainingError
 from striate.engine.learner import Rule
-from striate.engine.world import ALONE, World
 from striate.network import Network
 from striate.train.clipping import clip_norm, clip_value, global_norm
 from striate.train.data import Dataset
+from striate.train.fields import amount
 from striate.train.losses import LOSSES, Array, Loss
 from striate.train.mixing import Mixing
 from striate.train.optimizers import OPTIMIZERS, SGD, Adam, Optimizer, decayed
@@ -43,10 +43,13 @@ class Plan:
     def rule(self) -> Rule:
         """The step of the weights in plain values, for engines that take it themselves."""
         given = {field.name for field in dataclasses.fields(Rule)} & self.settings.to_dict().keys()
+        given -= {"memory", "batch_size"}
         return Rule(
             word=self.settings.optimizer,
             decayed=decayed(self.net.parameters),
             mixed=self.settings.amp,
+            memory=amount(self.settings.memory),
+            batch_size=min(self.settings.batch_size, max(self.train.images, 1)),
             **{name: getattr(self.settings, name) for name in given},
         )
 
@@ -79,13 +82,11 @@ class Plan:
         return norm
 
 
-def make_plan(
-    net: Network, settings: Settings, train: Source, validation: Source | None, world: World = ALONE
-) -> Plan:
+def make_plan(net: Network, settings: Settings, train: Source, validation: Source | None) -> Plan:
     """The plan of a run. Raises TrainingError when the parts do not belong together."""
     loss = make_loss(net, settings, train.data)
     _ends_before_the_loss(net, loss)
-    _last_batch_is_large_enough(net, train, world)
+    _last_batch_is_large_enough(net, train)
     for source in filter(None, (train, validation)):
         _suits(net, loss, source)
     updates = math.ceil(train.steps / settings.accumulate)
@@ -118,16 +119,11 @@ def _ends_before_the_loss(net: Network, loss: Loss) -> None:
         )
 
 
-def _last_batch_is_large_enough(net: Network, train: Source, world: World) -> None:
+def _last_batch_is_large_enough(net: Network, train: Source) -> None:
     """A norm over the batch may need two images; better said now than at the end of the first epoch."""
-    left = train.images % train.batch_size
-    what = f"the last of {train.steps} batches is a single image" if left == 1 else ""
-    if world.size > 1 and not what:
-        parts = {-(-count // world.size) for count in (left, train.batch_size)}
-        parts |= {count // world.size for count in (left, train.batch_size)}
-        what = f"one of {world.size} processes gets a single image of a batch" if 1 in parts else ""
-    if not what:
+    if train.images % train.batch_size != 1:
         return
+    what = f"the last of {train.steps} batches is a single image"
     for node in net.nodes:
         try:
             node.op.declare_training(*net.declarations[node.name].inputs)  # declared for a batch of one

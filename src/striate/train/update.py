@@ -65,15 +65,15 @@ def update(
             learner.backward(held)
         x, targets = _mixed(plan, batch, state.epoch, world)
         words = [plan.settings.seed, NOISE, state.epoch, batch.index]
-        rng = np.random.default_rng(words if world.size == 1 else [*words, world.rank])
-        outputs = learner.forward(x, rng, batch is group[-1])
+        outputs = learner.forward(x, np.random.default_rng(words), batch is group[-1])
         value, held = _loss(plan, outputs, targets)
         answers = value.each.size * math.prod(outputs[0].shape[2:])
         mine[:5] += value.total, value.weight, correct(outputs[0], targets), answers, len(x)
-        if not math.isfinite(value.total):
+        if not math.isfinite(value.total) and broken is None:
             broken = NotFinite(f"the loss is {value.total}", where=_where(state, batch))
             broken.batch = batch
-            break
+            if world.size == 1:  # the others expect to hear of every batch
+                break
     mine[5] = bool(stop)
     total, weight, right, answered, images, stopped = world.sum(mine).tolist()
     if broken or not math.isfinite(total):

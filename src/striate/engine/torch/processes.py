@@ -10,7 +10,7 @@ import contextlib
 import datetime
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ class Processes(World):
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         with talking():
             self._numbers = dist.new_group(backend="gloo", timeout=PATIENCE)
+            # Between GPUs one communicator only: two may wait for each other.
+            self.norms = dist.new_group(timeout=PATIENCE) if dist.get_backend() == "gloo" else None
 
     def sum(self, values: Array) -> Array:
         held = torch.from_numpy(np.array(values, np.float64))
@@ -50,17 +52,6 @@ class Processes(World):
 
     def wait(self) -> None:
         self.sum(np.zeros(1))
-
-    def average(self, tensors: Sequence[Any]) -> None:
-        """Replace tensors by their mean over the processes, in one message."""
-        if not tensors:
-            return
-        flat = torch.cat([held.reshape(-1) for held in tensors])
-        with talking():
-            dist.all_reduce(flat)
-        flat /= self.size
-        for held, mean in zip(tensors, flat.split([held.numel() for held in tensors])):
-            held.copy_(mean.view_as(held))
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Training on torch: the lowered network in training mode, torch's optimizers under Striate's rules, on one device.
 
 Gradients are of sums, as the losses give them; `bound` divides. With several processes DistributedDataParallel adds the
-gradients up while they are computed, and the running statistics of batch norms are averaged after every step. Dropout
-draws from torch's generator, seeded for every batch from the number that the loop hands out.
+gradients up while they are computed; norms and noise are those of the whole batch (`sharing`). Dropout draws from
+torch's generator, seeded for every batch from the number that the loop hands out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from striate.engine.torch.devices import memory, placed
 from striate.engine.torch.lowering import Lowered
 from striate.engine.torch.processes import Processes, talking
 from striate.engine.torch.program import tensor
-from striate.engine.world import World
+from striate.engine.torch.sharing import SHARED, Part, share
+from striate.engine.world import ALONE, World
 from striate.network import Network
 
 Array = NDArray[Any]
@@ -35,7 +36,7 @@ MOMENTS = {"velocity": "momentum_buffer", "first": "exp_avg", "second": "exp_avg
 
 _NEW = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
 NO_BUFFERS = {"forward_sync_buffers" if _NEW else "broadcast_buffers": False}
-"""Running statistics are not sent before every forward run: they are averaged after every step."""
+"""Running statistics are not sent before every forward run: they are the same in all processes."""
 
 HALF = {"cpu": torch.bfloat16, "cuda": torch.float16, "mps": torch.float16}
 LOSS_SCALE, GROWTH = 2.0**16, 2000
@@ -59,7 +60,8 @@ class Module:
         self.run: Any = self.lowered
         self._noisy = any(node.op.word in ("dropout", "stochasticdepth") for node in net.nodes)
         self._outputs: tuple[Any, ...] = ()
-        self._images = 0
+        self._together = False
+        self.part = Part()
         self.load(weights)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -68,18 +70,28 @@ class Module:
         for name, held in self.tensors.items():
             held.copy_(tensor(weights[name]))
 
-    def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+    def share(self, group: Any) -> None:
+        """Compute from now on a part of every batch; the other processes of `group` compute the rest."""
+        share(self.lowered, self.net, self.part, group)
+        self._together = any(node.op.word in SHARED for node in self.net.nodes)
+
+    def forward(self, x: Array, rng: np.random.Generator, world: World = ALONE) -> tuple[Array, ...]:
         """Outputs of a batch. No images at all are one image that counts for nothing: all ops know batches of one."""
-        self._images = len(x)
-        if self._images == 1:
+        counts = np.zeros(world.size)
+        counts[world.rank] = images = len(x)
+        if self._together:
+            counts = world.sum(counts)
+        part = self.part
+        part.start, part.images, part.whole = int(counts[: world.rank].sum()), images, int(counts.sum())
+        if part.whole == 1:
             _ = self._suits_one
-        self.run.train(self._images > 0)
-        given = tensor(x if self._images else np.zeros((1, *x.shape[1:]), np.float32))
+        self.run.train(images > 0)
+        given = tensor(x if images else np.zeros((1, *x.shape[1:]), np.float32))
         autocast = torch.autocast(self.device.type, self.half, enabled=self.mixed)
         with memory(len(x)), talking(), self._chance(rng), autocast:
             made = self.run(placed(given, self.device))
         self._outputs = made if isinstance(made, tuple) else (made,)
-        return tuple(y.detach().float().cpu().numpy()[: self._images] for y in self._outputs)
+        return tuple(y.detach().float().cpu().numpy()[:images] for y in self._outputs)
 
     @functools.cached_property
     def _suits_one(self) -> bool:
@@ -93,9 +105,9 @@ class Module:
         arriving = []
         for output, gradient in zip(self._outputs, gradients, strict=True):
             whole = torch.zeros(output.shape, dtype=torch.float32)
-            whole[: self._images] = tensor(gradient)
+            whole[: self.part.images] = tensor(gradient)
             arriving.append((whole * self.scale).to(output))
-        with memory(self._images), talking():
+        with memory(self.part.images), talking():
             torch.autograd.backward(self._outputs, arriving)
         self._outputs = ()
 
@@ -148,6 +160,8 @@ class TorchLearner(Learner):
         }
         self._optimizer = self._made()
         self._recall()
+        if isinstance(world, Processes):
+            self._module.share(world.norms)
         if isinstance(world, Processes) and any(p.requires_grad for p in self._parameters):
             self._module.run = DistributedDataParallel(
                 self._module.lowered,
@@ -193,7 +207,7 @@ class TorchLearner(Learner):
         run = self._module.run
         apart = isinstance(run, DistributedDataParallel) and not last
         with run.no_sync() if apart else contextlib.nullcontext():
-            return self._module.forward(x, rng)
+            return self._module.forward(x, rng, self._world)
 
     def backward(self, gradients: Sequence[Array]) -> None:
         self._module.backward(gradients)
@@ -245,8 +259,6 @@ class TorchLearner(Learner):
         if module.half == torch.float16 and self._steps % GROWTH == 0:
             module.scale *= 2
         self._optimizer.zero_grad()
-        if isinstance(self._world, Processes):
-            self._world.average(list(module.statistics.values()))
         if self._average:
             decay = min(rule.ema, (1 + self._steps) / (10 + self._steps))  # as striate.train.ema
             average = [self._average[name] for name in module.tensors]

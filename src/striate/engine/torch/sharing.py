@@ -1,0 +1,120 @@
+"""One batch that several processes compute: batch norm over all of its images, and noise as one process would draw it.
+
+So a network learns the same in any number of processes, up to the order of summation (on processors; a GPU draws other
+noise for another number of images).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+
+from striate.engine.torch.lowering import Lowered
+from striate.network import Network
+
+
+@dataclasses.dataclass
+class Part:
+    """What this process computes of a batch: `images` of `whole`, after the first `start`."""
+
+    start: int = 0
+    images: int = 0
+    whole: int = 0
+
+
+class _Norm(torch.autograd.Function):  # type: ignore[misc]
+    """Batch norm whose statistics run over the images of all processes: one message forward, one back.
+
+    Gradients are of the sum over the processes, each of which knows its own part of it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Any, weight: Any, bias: Any, running: Any, op: Any, part: Part, group: Any
+    ) -> Any:
+        axes = [k for k in range(x.ndim) if k != 1]
+        places = x[0, 0].numel()
+        count = part.whole * places
+        variance, mean = (v.double() for v in torch.var_mean(x.float(), axes, correction=0))
+        moments = torch.stack([mean, variance + mean * mean]) * (part.images * places)
+        if not part.images:
+            moments.zero_()
+        dist.all_reduce(moments, group=group)
+        mean, square = moments / count
+        variance = (square - mean * mean).clamp_(min=0)
+        for held, new in zip(running, (mean, variance * (count / max(count - 1, 1)))):
+            held.lerp_(new.to(held), op.momentum)
+        mean, variance = mean.float(), variance.float()
+        ctx.save_for_backward(x, weight, mean, (variance + op.eps).rsqrt())
+        ctx.axes, ctx.count, ctx.part, ctx.group = axes, count, part, group
+        return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, op.eps)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, weight, mean, scale = ctx.saved_tensors
+        wide = (1, -1, *(1,) * (x.ndim - 2))
+        normal = (x.float() - mean.view(wide)) * scale.view(wide)
+        dy = dy.float()
+        own = torch.stack([dy.sum(ctx.axes), (dy * normal).sum(ctx.axes)])
+        sums = own.clone()
+        dist.all_reduce(sums, group=ctx.group)
+        dx = None
+        if ctx.needs_input_grad[0]:
+            shift, slope = (sums / ctx.count).unbind()
+            dx = (dy - shift.view(wide) - normal * slope.view(wide)) * (
+                scale * (1 if weight is None else weight)
+            ).view(wide)
+            dx = dx.to(x.dtype) if ctx.part.images else torch.zeros_like(x)
+        dweight, dbias = (None, None) if weight is None else (own[1], own[0])
+        return dx, dweight, dbias, None, None, None, None
+
+
+def share(lowered: Lowered, net: Network, part: Part, group: Any) -> None:
+    """Let a module compute its part of batches as one process computes them whole; `part` says which it is now."""
+    for at, (node, (_, *rest)) in enumerate(zip(net.nodes, lowered._steps)):
+        make = SHARED.get(node.op.word)
+        if make is not None:
+            lowered._steps[at] = (make(node.op, part, group), *rest)
+
+
+def _norm(op: Any, part: Part, group: Any) -> Any:
+    def run(_training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
+        running = own["running_mean"], own["running_var"]
+        return _Norm.apply(x[0], own.get("weight"), own.get("bias"), running, op, part, group)
+
+    return run
+
+
+def _whole(like: Any, part: Part, rate: float) -> Any:
+    """Noise for a batch, drawn for all of its images, of which this process takes its part."""
+    order = torch.channels_last if like.ndim == 4 and not like.is_contiguous() else torch.contiguous_format
+    ones = torch.ones((part.whole, *like.shape[1:]), dtype=like.dtype, device=like.device)
+    noise = F.dropout(ones.contiguous(memory_format=order), rate)
+    return noise[part.start : part.start + part.images]
+
+
+def _dropout(op: Any, part: Part, _group: Any) -> Any:
+    def run(training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+        return x[0] * _whole(x[0], part, op.rate) if training else x[0]
+
+    return run
+
+
+def _stochastic_depth(op: Any, part: Part, _group: Any) -> Any:
+    def run(training: bool, x: Sequence[Any], _own: Mapping[str, Any]) -> Any:
+        return (
+            x[0] * _whole(x[0][(slice(None), *(slice(0, 1),) * (x[0].ndim - 1))], part, op.rate)
+            if training
+            else x[0]
+        )
+
+    return run
+
+
+SHARED = {"bn": _norm, "dropout": _dropout, "stochasticdepth": _stochastic_depth}
+"""Ops that a batch in parts is no matter of indifference to."""
