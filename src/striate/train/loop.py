@@ -79,7 +79,7 @@ def fit(
             stack.callback(run.close)
             world.wait()  # until nobody else writes there
         made = made or transforms(net, train, settings)
-        plan = make_plan(net, settings, *sources(train, validation, made, settings, world), world)
+        plan = make_plan(net, settings, *sources(train, validation, made, settings, world))
         hear = (*callbacks, *loggers(settings.log, Path(out) if out else None)) if first else ()
         state = State.fresh(plan, weights)
         resumed = run is not None and run.restore(plan, state)
