@@ -22,7 +22,7 @@ from engine.kernels.support import PAGE, guarded, targets
 from engine.test_compiled_networks import ANY, WINDOWED, branched, reduced, small
 from engine.test_compiled_ops import windowed
 from engine.test_compiled_training import NETWORKS as TRAINED
-from engine.test_compiled_training import seeded, stepped
+from engine.test_compiled_training import RARER, seeded, stepped
 from striate.diagnostics import StriateError
 from striate.engine import aligned
 from striate.engine.bound import Bound, Constants
@@ -127,7 +127,7 @@ def training(side: str, target: Target) -> None:
             for name, gradient in wanted[1].items():
                 assert np.isfinite(found[1][name]).all() or not np.isfinite(gradient).all(), name
 
-    for text in TRAINED.values():
+    for text in (*TRAINED.values(), *RARER.values()):
         step(striate.parse(text), 3)
 
     @quick(25)

@@ -28,7 +28,7 @@ def text(op):
     return expression.text(statement.value, {"x0": "a", "t0": "b"})
 
 
-def run(target, op, x, splits=((), ())):
+def run(target, op, x, splits=((), ()), numbers=None):
     rng = np.random.default_rng(0)
     n, c, h, w = x.shape
     source, result = (
@@ -38,7 +38,7 @@ def run(target, op, x, splits=((), ())):
     inputs, outputs = filled(source, x, rng, border=7.0), filled(result, None, rng, border=7.0)
     arguments = lrn.arguments(source, result, (inputs.ctypes.data, outputs.ctypes.data))
     before = border(result, outputs)
-    kernel, rows, parts = Kernel("lrn", (text(op), op.size)), n * h, result.blocks
+    kernel, rows, parts = Kernel("lrn", numbers or (text(op), op.size)), n * h, result.blocks
     for part in pairwise(sorted({0, parts, *(cut % parts for cut in splits[1])})):
         for row in reversed(list(pairwise(sorted({0, rows, *(cut % rows for cut in splits[0])})))):
             step(target, kernel, arguments, row, part)
@@ -61,6 +61,16 @@ def test_equals_numpy(target, n, c, h, w, size, beta, k, splits, seed):
     total = sum(squares[:, u : u + c] for u in range(size))
     np.testing.assert_allclose(found, x / (k + 0.3 / size * total) ** beta, rtol=1e-6, atol=1e-6)
     np.testing.assert_array_equal(found, run(target, op, x))
+
+
+@each_target
+@settings(max_examples=20)
+@given(st.integers(1, 70), st.integers(1, 9), st.integers(0, 99))
+def test_sums_of_the_numbers_themselves(target, c, size, seed):
+    x = np.random.default_rng(seed).normal(size=(2, c, 3, 5)).astype(np.float32)
+    found = run(target, LocalResponseNorm(size=size), x, numbers=("b", size, 0))
+    padded = np.pad(x.astype(np.float64), ((0, 0), (size // 2, (size - 1) // 2), (0, 0), (0, 0)))
+    np.testing.assert_allclose(found, sum(padded[:, u : u + c] for u in range(size)), rtol=1e-6, atol=1e-5)
 
 
 @each_target

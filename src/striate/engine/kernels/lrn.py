@@ -1,4 +1,4 @@
-"""A function of each number and of the squares around it along the channels: local response normalisation.
+"""A function of each number and of the squares (or numbers) around it along the channels: local response norm.
 
     for block: for row: for pixel: b = Σ over `size` channels around of x²; y = f(x, b)
 
@@ -35,8 +35,11 @@ def covers(lanes: int, size: int) -> bool:
     return size // 2 <= lanes
 
 
-def emit(target: Target, expression: str, size: int) -> str:
-    """kernel(arguments, row, end_row, block, end_block, scratch); in the expression a is the number, b the sum."""
+def emit(target: Target, expression: str, size: int, squares: int = 1) -> str:
+    """kernel(arguments, row, end_row, block, end_block, scratch); in the expression a is the number, b the sum.
+
+    squares: 0 to sum the numbers themselves.
+    """
     code = Code(target, "piiiip")
     if not covers(code.lanes, size):
         raise ValueError(f"a window of {size} channels: at most {2 * code.lanes + 1} on {target.name}")
@@ -65,7 +68,8 @@ def emit(target: Target, expression: str, size: int) -> str:
                 value = at.vector()
                 three = [(at + before).vector(), value, (at + behind).vector()]
                 left, own, right = (
-                    code.select(mask, code.mul(v, v), zero) for mask, v in zip(masks, three, strict=True)
+                    code.select(mask, code.mul(v, v) if squares else v, zero)
+                    for mask, v in zip(masks, three, strict=True)
                 )
                 total = None
                 for d in range(-(size // 2), (size + 1) // 2):

@@ -101,6 +101,7 @@ def local_steps(unit: Unit, context: Context) -> list[Step]:
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Local)
     text = expression.text(body.value, {"x0": "a", "t0": "b"})
+    numbers = (text, body.size) if body.squares else (text, body.size, 0)
 
     def record(memory: Memory) -> Array:
         return lrn.arguments(x.layout, y.layout, (memory.base(x), memory.base(y)))
@@ -108,7 +109,7 @@ def local_steps(unit: Unit, context: Context) -> list[Step]:
     flops, _ = lrn.cost(x.layout, text, body.size)
     return [
         Step(
-            unit, "local norm", f"{body.size}", Kernel("lrn", (text, body.size)), record,
+            unit, "local norm", f"{body.size}", Kernel("lrn", numbers), record,
             x.images * x.height, x.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
         )
     ]  # fmt: skip

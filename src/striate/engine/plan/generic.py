@@ -40,10 +40,12 @@ def steps(unit: Unit, context: Context) -> list[Step]:
         values[name] = Value(
             f"{unit.outputs[0].name} {name}", (1, -(-size // 4)), "nc", lanes=context.target.lanes
         )
-    return [_step(unit, one, values) for one in made.steps] + elements.finishing(unit, context)
+    return [step(unit, one, values) for one in made.steps] + elements.finishing(unit, context)
 
 
-def _step(unit: Unit, nest: Nest, values: Mapping[str, Value]) -> Step:
+def step(unit: Unit, nest: Nest, values: Mapping[str, Value]) -> Step:
+    """The step of one nest; what is no value is one of the unit's weights."""
+
     def record(memory: Memory) -> Array:
         where = {}
         for name in nest.tensors:
@@ -56,4 +58,6 @@ def _step(unit: Unit, nest: Nest, values: Mapping[str, Value]) -> Step:
         return nest.arguments(where, tables)
 
     target, *sources = (values[name] for name in nest.tensors if name in values)
+    if nest.adds or not sources:  # zeros for what others write in part: these wait for what is read, too
+        sources.append(target)
     return Step(unit, "nest", "", nest.kernel, record, nest.rows, 1, sources, [target])

@@ -15,7 +15,7 @@ import array
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,11 +70,20 @@ class Nest:
     tables: tuple[bytes, ...]
     """Their addresses follow; 4-byte numbers."""
     rows: int
+    adds: bool = False
+    """Whether it adds to what the target holds."""
 
     def arguments(self, tensors: Mapping[str, int], tables: Sequence[int]) -> NDArray[np.int64]:
         """The record for tensors and tables at these addresses."""
         first = (tensors[name] + origin for name, origin in zip(self.tensors, self.origins, strict=True))
         return np.array([*first, *tables], np.int64)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rank(Expr):
+    """The number of a combination of loop variables, row-major: which of them won a maximum."""
+
+    names: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,23 +105,30 @@ def nests(declaration: Declaration, layouts: Mapping[str, Place], target: Target
     made: dict[str, tuple[int, ...]] = {}
     for statement in declaration.statements:
         if statement.target not in places:
-            places[statement.target] = made[statement.target] = _extent(statement)
+            places[statement.target] = made[statement.target] = extent(statement)
     places |= layouts
-    lowered = [_Lowered(statement, places, target) for statement in declaration.statements]
-    steps: list[Nest] = []
+    steps = tuple(lowered([(statement, False) for statement in declaration.statements], places, target))
+    return Nests(steps, {name: 4 * math.prod(shape) for name, shape in made.items()}, made)
+
+
+def lowered(
+    statements: Sequence[tuple[Statement, bool]], places: Mapping[str, Place], target: Target
+) -> Iterator[Nest]:
+    """Loop nests of statements, each with whether it adds to what its target holds; zeros first where they leave some
+    of a target out."""
+    found = [_Lowered(statement, places, target, more) for statement, more in statements]
     begun: set[str] = set()
-    for one in lowered:
+    for one in found:
         name, rank = one.statement.target, len(one.statement.index)
-        written = sum(other.volume for other in lowered if other.statement.target == name)
+        written = sum(other.volume for other in found if other.statement.target == name and not other.more)
         shape = tuple(size for size, *_ in _axes(places[name], rank))
         if name not in begun and written < math.prod(shape):
-            steps.append(_Lowered(_cleared(name, shape), places, target).nest())
+            yield _Lowered(_cleared(name, shape), places, target).nest()
         begun.add(name)
-        steps.append(one.nest())
-    return Nests(tuple(steps), {name: 4 * math.prod(shape) for name, shape in made.items()}, made)
+        yield one.nest()
 
 
-def _extent(statement: Statement) -> tuple[int, ...]:
+def extent(statement: Statement) -> tuple[int, ...]:
     """Shape of a temporary: one past the largest index written along each axis."""
     ranges = {**statement.domain.free, **statement.domain.reduced}
     return tuple(
@@ -153,8 +169,10 @@ def _range(item: Affine, ranges: Mapping[str, int]) -> tuple[int, int]:
 class _Lowered:
     """One statement on its way to a nest."""
 
-    def __init__(self, statement: Statement, places: Mapping[str, Place], target: Target) -> None:
-        self.statement, self.places, self.target = statement, places, target
+    def __init__(
+        self, statement: Statement, places: Mapping[str, Place], target: Target, more: bool = False
+    ) -> None:
+        self.statement, self.places, self.target, self.more = statement, places, target, more
         self.free, self.reduced = dict(statement.domain.free), dict(statement.domain.reduced)
         self.lets: dict[str, tuple[int, str, str, int]] = {}
         """Variable -> table, position, slot, slots: what a scattered variable is, seen from the target."""
@@ -268,6 +286,10 @@ class _Lowered:
             case Blend(tap):
                 linear = expr.map
                 return self._by_position(tap, lambda i, u: float(linear.weight(i, u)))
+            case Rank(names):
+                strides = [math.prod(self.ranges[v] for v in names[k + 1 :]) for k in range(len(names))]
+                slot = self._table(range(math.prod(self.ranges[v] for v in names)), "f")
+                return Load(f"#{slot}", index(Affine(tuple(zip(names, strides, strict=True)))))
         return expr
 
     def _by_position(self, tap: Tap, value: Any) -> Load:
@@ -334,6 +356,8 @@ class _Lowered:
         text, reads = self._operands(value)
         start, starts = self._operands(self.statement.start) if self.statement.start else ("", [])
         stored = self._access(self.statement.target, self.stored)
+        if self.more:
+            start, starts = "a", [stored]
         free = {v: n for v, n in self.free.items() if n != 1}
         first = next(iter(free), "")
         reduced = {v: n for v, n in self.reduced.items() if n != 1}
@@ -365,7 +389,7 @@ class _Lowered:
 
         scheme = _axes(self.places[self.statement.target], len(self.stored))
         fill = next(([size, lanes] for size, lanes, *_ in scheme if lanes and size % lanes), [])
-        reduces = reduced or self.statement.start
+        reduces = reduced or start
         spec = {
             "loops": [0 if k == 0 and rows and chosen != first else n for k, n in enumerate(loops.values())],
             "free": len(free), "rows": rows, "vector": names.get(chosen, -1), "width": width,
@@ -379,7 +403,7 @@ class _Lowered:
             p.origin if isinstance(p := self.places[name], Layout) else 0 for name in self.tensors
         )
         kernel = Kernel("nest", (json.dumps(spec, separators=(",", ":")),))
-        return Nest(kernel, self.tensors, origins, tuple(self.tables), count)
+        return Nest(kernel, self.tensors, origins, tuple(self.tables), count, self.more)
 
 
 def _lands(axis_map: AxisMap, i: int, u: int, end: int | None) -> bool:

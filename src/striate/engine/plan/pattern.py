@@ -105,10 +105,11 @@ class Norm:
 
 @dataclasses.dataclass(frozen=True)
 class Local:
-    """A function of x0 and of t0, the sum of the squares of `size` channels around it."""
+    """A function of x0 and of t0, the sum of the squares (or of the numbers) of `size` channels around it."""
 
     size: int
     value: Expr
+    squares: bool = True
 
 
 Pattern = Local | Correlation | Pool | Elementwise | Rename | Moves | Softmax | Norm

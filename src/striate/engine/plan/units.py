@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from striate.engine.plan.layout import Layout
 from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Softmax
 from striate.op import Declaration
-from striate.statement import Expr
+from striate.statement import Expr, Statement
 
 Array = NDArray[Any]
 
@@ -187,6 +187,27 @@ class PoolGradient:
 
 
 @dataclasses.dataclass
+class NormGradient:
+    """Gradient of a norm over the channels of each pixel from what arrives at its output, its input and its weight.
+
+    Outputs: the gradient, and mean and 1/deviation of every pixel, row-major.
+    """
+
+    body: Norm
+
+
+@dataclasses.dataclass
+class Loops:
+    """Statements as generic loop nests, one after another, each with whether it adds to what its target holds.
+
+    values: all their tensors; each target is a value that only this unit writes.
+    """
+
+    statements: tuple[tuple[Statement, bool], ...]
+    values: dict[str, Value]
+
+
+@dataclasses.dataclass
 class Enter:
     """A program's input, copied into a value of its own."""
 
@@ -215,4 +236,6 @@ Body = (
     | Sums
     | WeightGradient
     | PoolGradient
+    | NormGradient
+    | Loops
 )

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
-from striate.engine.plan.units import Enter, Leave, Map, Sums, Unit, Value
+from striate.engine.plan.units import ROLES, Enter, Leave, Loops, Map, Sums, Unit, Value
 from striate.engine.training.symbolic import ONE, ZERO, add, hoisted, mul, split, terms
-from striate.statement import Call, Const, Expr, Load, walk
+from striate.statement import Call, Const, Expr, Load, Statement, walk
+
+MOST = 8
+"""Values that one elementwise pass reads at most."""
 
 
 class Unsupported(Exception):
-    """A node without kernels for its gradient."""
+    """A node that kernels of its own do not cover. nodes: those to run as loop nests instead."""
+
+    def __init__(self, what: str, *nodes: str) -> None:
+        super().__init__(what)
+        self.nodes = nodes
 
 
 @dataclasses.dataclass(eq=False)
 class Tensor:
-    """A tensor of the network: an expression over values in memory. flat: the tensor that this one is a flattening of.
+    """A tensor of the network: an expression over values in memory.
 
-    kept: where it lies, once it does.
+    flat, turned: the tensor that this one is a flattening of, or has the axes of in another order; it has no memory of
+    its own then. kept: where it lies, once it does. maker: the node whose output it is.
     """
 
     name: str
@@ -26,12 +35,24 @@ class Tensor:
     roles: str
     expr: Expr = ZERO
     flat: Tensor | None = None
+    turned: Tensor | None = None
     kept: Value | None = None
+    maker: str = ""
+
+    def size(self, role: str) -> int:
+        """Of all axes with a role."""
+        return math.prod(n for n, r in zip(self.shape, self.roles, strict=True) if r == role)
 
     @property
     def plain(self) -> Tensor:
-        """The tensor that a flattened one is a flattening of; itself otherwise."""
-        return self if self.flat is None else self.flat.plain
+        """The tensor whose memory this one is another look at; itself otherwise."""
+        under = self.flat or self.turned
+        return self if under is None else under.plain
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is no other look at another one, save at one with nothing but channels."""
+        return self.plain is self or (self.turned is None and math.prod(self.plain.shape[2:]) == 1)
 
 
 class Ledger:
@@ -43,6 +64,7 @@ class Ledger:
         self._names: dict[Value, str] = {}
         self._vectors: dict[Expr, Expr] = {}
         self._means: dict[str, str] = {}
+        self.parameters: dict[str, Value] = {}
 
     def _named(self, value: Value) -> Expr:
         """The expression that reads a value."""
@@ -73,6 +95,24 @@ class Ledger:
         table[name] = given
         return self._named(own)
 
+    def _parameter(self, name: str, shape: tuple[int, ...]) -> Value:
+        """A parameter where it lies, row-major."""
+        if name not in self.parameters:
+            self.parameters[name] = Value(name, shape, ROLES.get(len(shape), ""), given=True, lanes=1)
+        return self.parameters[name]
+
+    def _loops(
+        self, name: str, statements: Sequence[tuple[Statement, bool]], values: dict[str, Value]
+    ) -> None:
+        """Statements as loop nests over values."""
+        targets = dict.fromkeys(values[statement.target] for statement, _ in statements)
+        loads = (load.tensor for statement, _ in statements for load in statement.loads)
+        read = dict.fromkeys(values[tensor] for tensor in loads)
+        used = {load.tensor for statement, _ in statements for load in statement.loads}
+        used |= {statement.target for statement, _ in statements}
+        body = Loops(tuple(statements), {tensor: values[tensor] for tensor in values if tensor in used})
+        self._made(Unit([name], body, [v for v in read if v not in targets], list(targets), None, {}))
+
     def _wide(self, name: str) -> bool:
         """Whether a tensor is more than one number for each channel."""
         return not is_vector(self._values[name])
@@ -85,9 +125,12 @@ class Ledger:
         return tensor.kept
 
     def _plain_memory(self, tensor: Tensor) -> Value:
-        if tensor.flat is None:
+        """The same where the tensor may be another look at one."""
+        if tensor.plain is tensor:
             return self.memory(tensor)
         home = self.memory(tensor.plain)
+        if tensor.turned is not None:
+            return Value(tensor.name, tensor.shape, tensor.roles, home=home)
         flat = Value(tensor.name, tensor.shape, "nc", home=home, flat=True)
         if home.height * home.width == 1:
             flat.flat = False
@@ -98,17 +141,32 @@ class Ledger:
             return self._values[expr.tensor]
         y = Value(name, shape, roles)
         if not is_vector(y):
-            expr = hoisted(expr, self._wide, self._hoist)
+            expr = self._fewer(hoisted(expr, self._wide, self._hoist), y)
         self._made(Unit([name], self._map(expr, y), self._operands(expr), [y], None, {}))
         return y
+
+    def _fewer(self, expr: Expr, like: Value) -> Expr:
+        """The expression with parts of it put into memory, until one pass can read all of it."""
+        while len(names(expr)) > MOST:
+            parts = [
+                part for part in _calls(expr) if 1 < len(names(part)) <= MOST and self._spans(part, like)
+            ]
+            if not parts:
+                raise Unsupported("an expression over many values")
+            part = max(parts, key=lambda part: len(names(part)))
+            made = self._computed("part", part, like.shape, like.roles)
+            expr = _replaced(expr, part, self._named(made))
+        return expr
+
+    def _spans(self, expr: Expr, like: Value) -> bool:
+        return any(_kind(value, like) == "s" for value in self._operands(expr))
 
     def _operands(self, expr: Expr) -> list[Value]:
         return [self._values[name] for name in dict.fromkeys(load.tensor for load in walk(expr))]
 
     def _map(self, expr: Expr, like: Value) -> Map:
-        names = dict.fromkeys(load.tensor for load in walk(expr))
-        values = {name: self._values[name] for name in names}
-        if not names or len(names) > 8:
+        values = {name: self._values[name] for name in names(expr)}
+        if not values or len(values) > MOST:
             raise Unsupported("elementwise expression")
         return Map(expr, {name: _kind(value, like) for name, value in values.items()}, values, {})
 
@@ -134,22 +192,23 @@ class Ledger:
                 if broad == ONE:
                     narrow = mul(narrow, Const(float(like.images * like.height * like.width)))
                 else:
-                    broad = hoisted(broad, wide, self._hoist)
+                    broad = self._fewer(hoisted(broad, wide, self._hoist), like)
                     found.setdefault(broad, ZERO)
                 own.append((broad, narrow))
             pairs.append(own)
-        if found:
-            names = dict.fromkeys(load.tensor for expr in found for load in walk(expr))
-            values = {name: self._values[name] for name in names}
+        for some in _together(found):
+            values = {
+                name: self._values[name] for name in dict.fromkeys(n for expr in some for n in names(expr))
+            }
             kinds = {name: _kind(value, like) for name, value in values.items()}
             shape: tuple[int, ...] = (like.images if by_image else 1, like.channels)
             roles = "nc"
             if by_image:
                 shape, roles = (*shape, *(1 for _ in like.shape[2:])), like.roles
-            made = [Value("sum", shape, roles) for _ in found]
-            body = Sums(tuple(found), kinds, values, like, by_image)
+            made = [Value("sum", shape, roles) for _ in some]
+            body = Sums(tuple(some), kinds, values, like, by_image)
             self._made(Unit(["sums"], body, list(values.values()), made, None, {}))
-            found = {expr: self._named(value) for expr, value in zip(found, made, strict=True)}
+            found |= {expr: self._named(value) for expr, value in zip(some, made, strict=True)}
         results = []
         for own in pairs:
             total: Expr = ZERO
@@ -166,6 +225,38 @@ class Ledger:
         return False
 
 
+def names(expr: Expr) -> dict[str, None]:
+    """The values that an expression reads."""
+    return dict.fromkeys(load.tensor for load in walk(expr))
+
+
+def _calls(expr: Expr) -> Iterator[Expr]:
+    if isinstance(expr, Call):
+        yield expr
+        for arg in expr.args:
+            yield from _calls(arg)
+
+
+def _replaced(expr: Expr, part: Expr, by: Expr) -> Expr:
+    if expr == part:
+        return by
+    if isinstance(expr, Call):
+        return Call(expr.function, tuple(_replaced(arg, part, by) for arg in expr.args))
+    return expr
+
+
+def _together(exprs: Iterable[Expr]) -> Iterator[list[Expr]]:
+    """Expressions in groups, each of which one pass can read all values of."""
+    some: list[Expr] = []
+    for expr in exprs:
+        if some and len({name for one in (*some, expr) for name in names(one)}) > MOST:
+            yield some
+            some = []
+        some.append(expr)
+    if some:
+        yield some
+
+
 def is_vector(value: Value) -> bool:
     """One number for each channel."""
     return value.roles == "nc" and value.shape[0] == 1
@@ -173,10 +264,16 @@ def is_vector(value: Value) -> bool:
 
 def _kind(value: Value, like: Value) -> str:
     """How a value is spread over another's positions (`kernels.map`)."""
-    if value.shape == like.shape and value.roles == like.roles:
+    if value.root.lanes == 1:  # row-major
+        if value.images == like.images and value.channels == 1:
+            if value.height * value.width == 1:
+                return "k"
+            if (value.height, value.width) == (like.height, like.width):
+                return "p"
+    elif value.shape == like.shape and value.roles == like.roles:
         return "s"
-    if is_vector(value):
+    elif is_vector(value):
         return "c" if value.channels == like.channels else "u"
-    if value.shape[:2] == like.shape[:2] and value.height * value.width == 1:
+    elif value.shape[:2] == like.shape[:2] and value.height * value.width == 1:
         return "i"
     raise Unsupported("operands of unlike shapes")

@@ -13,17 +13,19 @@ from striate.engine.kernels import (
     depthwise_adjoint,
     depthwise_gradient,
     expression,
+    norm,
+    norm_gradient,
     pool,
     pool_gradient,
     sums,
     weight_gradient,
 )
-from striate.engine.plan import choose, dense, elements, windows
+from striate.engine.plan import choose, dense, elements, generic, windows
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.pattern import Correlation
+from striate.engine.plan.nest import lowered
+from striate.engine.plan.pattern import Correlation, Norm
 from striate.engine.plan.steps import Context, Memory, Step
-from striate.engine.plan.units import PoolGradient, Sums, Unit, WeightGradient
-from striate.engine.training.ledger import Unsupported
+from striate.engine.plan.units import Loops, NormGradient, PoolGradient, Sums, Unit, WeightGradient
 from striate.geometry import Window
 
 Array = NDArray[Any]
@@ -49,12 +51,16 @@ def steps(unit: Unit, context: Context) -> list[Step]:
         return [_weights(unit, body.body, context)]
     if isinstance(body, PoolGradient):
         return [_pool(unit, body, context)]
+    if isinstance(body, Norm):
+        return [_norm(unit, body, context)]
+    if isinstance(body, NormGradient):
+        return [_norm_back(unit, body.body, context)]
+    if isinstance(body, Loops):
+        places = {name: generic.axes(value) for name, value in body.values.items()}
+        nests = lowered(body.statements, places, context.target)
+        return [generic.step(unit, nest, body.values) for nest in nests]
     if isinstance(body, Correlation) and _spreads(body):
         return [_spread(unit, body, context)]
-    if isinstance(body, Correlation) and not (
-        windows.slides(body) or dense.covers(body, context.target.lanes) or windows.groups(body)
-    ):
-        raise Unsupported(unit.name)
     return choose.steps(unit, context)
 
 
@@ -79,6 +85,20 @@ def _sums(unit: Unit, body: Sums, context: Context) -> Step:
         sums.rows(like.images, each), like.blocks, unit.reads, unit.outputs,
         flops=flops, by_parts=True, scratch=sums.scratch_bytes(lanes, len(texts)),
     )  # fmt: skip
+
+
+def weighs(body: Correlation, lanes: int) -> bool:
+    """Whether a kernel computes the gradient of a correlation's weights."""
+    if body.windows is None or any(min(m.before, m.after) < 0 for m in body.windows):
+        return False
+    if windows.slides(body):
+        return True
+    return weight_gradient.covers(body.windows, body.groups, body.depth, body.each, lanes)
+
+
+def returns(body: Correlation, lanes: int) -> bool:
+    """Whether a kernel computes this way back to a correlation's input."""
+    return _spreads(body) or choose.covered(body, lanes)
 
 
 def _spreads(body: Correlation) -> bool:
@@ -134,9 +154,6 @@ def _weights(unit: Unit, body: Correlation, context: Context) -> Step:
     assert body.windows is not None
     if windows.slides(body):
         return _filters(unit, body.windows, context)
-    depth, each = x.channels // body.groups, dy.channels // body.groups
-    if not weight_gradient.covers(body.windows, body.groups, depth, each, context.target.lanes):
-        raise Unsupported(unit.name)
     made = weight_gradient.product(context.target, x.layout, dy.layout, body.windows, body.groups)
     inner = {numbers: Kernel("weight_gradient", numbers) for numbers in made.numbers}
 
@@ -152,14 +169,57 @@ def _weights(unit: Unit, body: Correlation, context: Context) -> Step:
     )  # fmt: skip
 
 
+def _norm(unit: Unit, body: Norm, context: Context) -> Step:
+    """A norm whose scale and bias are values."""
+    (x, *_), (y,), lanes = unit.inputs, unit.outputs, context.target.lanes
+    over = "group" if body.groups else "pixel"
+    group = x.channels // body.groups if body.groups else 0
+
+    def record(memory: Memory) -> Array:
+        vectors = _vector(memory, unit, 1, lanes, 1.0), _vector(memory, unit, 2, lanes, 0.0)
+        addresses = memory.base(x), memory.base(y), *vectors
+        return norm.arguments(x.layout, y.layout, over, addresses, body.eps, group)
+
+    flops, _ = norm.cost(x.layout)
+    return Step(
+        unit, "norm", over, Kernel("norm", (over,)), record, norm.rows(x.layout, over),
+        norm.parts(lanes, x.channels, over, group), unit.reads, unit.outputs, flops=flops,
+        scratch=norm.scratch_bytes(lanes, x.channels, over, group),
+    )  # fmt: skip
+
+
+def _vector(memory: Memory, unit: Unit, at: int, lanes: int, missing: float) -> int:
+    """Where one of a unit's vectors lies: an input, or `missing` for every channel."""
+    if at < len(unit.inputs):
+        return memory.base(unit.inputs[at])
+    channels = unit.outputs[0].channels
+    return memory.constant(
+        ("norm", missing, channels, lanes), lambda: norm.pack(lanes, channels, None, missing)
+    )
+
+
+def _norm_back(unit: Unit, body: Norm, context: Context) -> Step:
+    (dy, x, *_), (dx, mean, scale), lanes = unit.inputs, unit.outputs, context.target.lanes
+
+    def record(memory: Memory) -> Array:
+        weight = _vector(memory, unit, 2, lanes, 1.0)
+        layouts = dy.layout, x.layout, dx.layout
+        addresses = [memory.base(value) for value in (dy, x, dx, mean, scale)]
+        return norm_gradient.arguments(layouts, (*addresses, weight), body.eps)
+
+    flops, _ = norm_gradient.cost(x.layout)
+    return Step(
+        unit, "norm gradient", "pixel", Kernel("norm_gradient"), record, x.images * x.height, 1,
+        unit.reads, unit.outputs, flops=flops,
+    )  # fmt: skip
+
+
 def _pool(unit: Unit, body: PoolGradient, context: Context) -> Step:
     """Each window's gradient to the number that it was read from, or to all."""
     dy, (dx,) = unit.inputs[0], unit.outputs
     x, y = unit.inputs[1:] or (dx, dy)
     maps = windows.whole(body.body)
     tables = [pool.taps(m, body.body.padded) for m in maps]
-    if not windows.pooled(body.body) or None in tables:
-        raise Unsupported(unit.name)
 
     def record(memory: Memory) -> Array:
         rows, columns = (memory.kept(found[0]) for found in tables if found is not None)

@@ -76,21 +76,29 @@ PUSH: dict[str, Callable[..., tuple[Expr, ...]]] = {
 """function -> what arrives at each argument, from (what arrives, arguments, result)."""
 
 
-def gradients(expr: Expr, arriving: Expr, wanted: Collection[str]) -> dict[str, Expr]:
-    """What arrives at every wanted tensor that the expression loads."""
-    found: dict[str, Expr] = {}
+def partials(expr: Expr, arriving: Expr, wanted: Collection[str]) -> dict[Load, Expr]:
+    """What arrives at every load of a wanted tensor."""
+    found: dict[Load, Expr] = {}
 
     def push(at: Expr, g: Expr) -> None:
         if g == ZERO:
             return
         if isinstance(at, Load):
             if at.tensor in wanted:
-                found[at.tensor] = add(found.get(at.tensor, ZERO), g)
+                found[at] = add(found.get(at, ZERO), g)
         elif isinstance(at, Call) and any(load.tensor in wanted for load in walk(at)):
             for arg, part in zip(at.args, PUSH[at.function](g, *at.args, at), strict=True):
                 push(arg, part)
 
     push(expr, arriving)
+    return found
+
+
+def gradients(expr: Expr, arriving: Expr, wanted: Collection[str]) -> dict[str, Expr]:
+    """What arrives at every wanted tensor that the expression loads."""
+    found: dict[str, Expr] = {}
+    for load, g in partials(expr, arriving, wanted).items():
+        found[load.tensor] = add(found.get(load.tensor, ZERO), g)
     return found
 
 

@@ -1,0 +1,448 @@
+"""A network's forward computation in training as units: what is fused, and what is kept for the way back."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from striate.engine.kernels import pool
+from striate.engine.plan import choose, dense, patterns, windows
+from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Rename, Softmax
+from striate.engine.plan.units import ROLES, Unit, Value
+from striate.engine.training.ledger import Tensor, Unsupported, is_vector
+from striate.engine.training.looped import Run
+from striate.engine.training.normed import Normed
+from striate.engine.training.symbolic import mul
+from striate.geometry import Shift, Window
+from striate.network import Network, Node
+from striate.op import Declaration, Noise
+from striate.statement import (
+    Affine,
+    Call,
+    Const,
+    Domain,
+    Expr,
+    Index,
+    Load,
+    Statement,
+    Tap,
+    index,
+    load,
+    walk,
+)
+
+STREAMS = 4
+"""Maps that one elementwise pass reads at most, before a result is put into memory."""
+LONG = 24
+"""Calls of an expression from which on it is computed once and kept, rather than again for each reader."""
+
+
+WASTE = 16
+"""Products with zeros for each other one, up to which small groups are taken together."""
+FEW = (2, 4, 8)
+"""Channels of a group that have a kernel of their own on the way there."""
+
+
+class Forward(Normed):
+    """Units of the forward run. lanes: of the target's vectors; loops: names of nodes to run as loop nests."""
+
+    def __init__(
+        self,
+        net: Network,
+        declarations: Mapping[str, Declaration],
+        narrow: int,
+        lanes: int,
+        loops: Collection[str] = (),
+    ) -> None:
+        super().__init__(net, lanes)
+        self._runs: list[Run] = []
+        self._tensors: dict[str, Tensor] = {}
+        self._readers: dict[str, int] = {}
+        for node in net.nodes:
+            for name in node.inputs:
+                self._readers[name] = self._readers.get(name, 0) + 1
+        self._enter_input(declarations, narrow, loops)
+        for node in net.nodes:
+            try:
+                self._forward(node, declarations[node.name], node.name in loops)
+            except Unsupported as error:
+                error.nodes = error.nodes or (node.name,)
+                raise
+
+    def _enter_input(
+        self, declarations: Mapping[str, Declaration], narrow: int, loops: Collection[str]
+    ) -> None:
+        ((name, spec),) = self.net.inputs.items()
+        lanes = 0
+        readers = [node for node in self.net.nodes if name in node.inputs]
+        plain = not any(declarations[node.name].noise or node.name in loops for node in readers)
+        if spec.shape[1] <= narrow and len(spec.shape) > 2 and plain:
+            found = [patterns.recognise(declarations[node.name]) for node in readers]
+            if all(
+                isinstance(p, Correlation)
+                and p.groups == 1
+                and not p.adjoint
+                and p.windows
+                and choose.covered(p, self.lanes)
+                for p in found
+            ):
+                lanes = spec.shape[1]
+        self.input, own = self._enter(name, spec.shape, ROLES.get(len(spec.shape), ""), lanes)
+        self.source = own
+        self._tensors[name] = Tensor(name, spec.shape, own.roles, self._named(own), kept=own)
+
+    def _forward(self, node: Node, declaration: Declaration, loops: bool) -> None:
+        inputs = [self._tensors[name] for name in node.inputs]
+        outputs = [
+            Tensor(name, spec.shape, ROLES.get(len(spec.shape), ""), maker=node.name)
+            for name, spec in zip(node.outputs, declaration.outputs, strict=True)
+        ]
+        pattern = None if declaration.noise or declaration.updates else patterns.recognise(declaration)
+        run = Run(node, declaration, pattern, inputs, outputs)
+        if loops or not self._templated(run):
+            self._looped(run)
+        self._runs.append(run)
+        for y in outputs:
+            self._tensors[y.name] = y
+            if y.plain is y and y.kept is None and (self._readers.get(y.name, 0) != 1 or self._heavy(y.expr)):
+                self.memory(y)
+
+    def _templated(self, run: Run) -> bool:
+        """Units with kernels for what the node computes, and for its way back; False where there are none."""
+        pattern, inputs, outputs = run.pattern, run.inputs, run.outputs
+        if isinstance(pattern, Rename):
+            return self._renamed(pattern, inputs[0], outputs[0])
+        if isinstance(pattern, Correlation):
+            return self._correlated(run, pattern)
+        if isinstance(pattern, Norm):
+            return self._normed(run, pattern)
+        if isinstance(pattern, Softmax):
+            return self._shared_out(run, pattern)
+        if isinstance(pattern, Pool | Moves):
+            if isinstance(pattern, Pool) and not _pooled(pattern):
+                return False
+            if any(x.plain is not x or x.roles not in ("nchw", "ncw", "nc") for x in inputs):
+                return False
+            values = [self.memory(x) for x in inputs]
+            made = [Value(y.name, y.shape, y.roles) for y in outputs]
+            self._made(Unit([run.node.name], pattern, values, made, run.declaration, {}))
+            for y, value in zip(outputs, made, strict=True):
+                y.kept, y.expr = value, self._named(value)
+            return True
+        if not isinstance(pattern, Local):
+            run.pattern = None
+        return self._stated(run)
+
+    def _heavy(self, expr: Expr) -> bool:
+        names = {load.tensor for load in walk(expr) if not is_vector(self._values[load.tensor])}
+        return len(names) > STREAMS or _size(expr) > LONG
+
+    def _renamed(self, pattern: Rename, x: Tensor, y: Tensor) -> bool:
+        if pattern.kind == "same":
+            y.expr, y.kept, y.roles = x.expr, x.kept, x.roles
+            y.flat, y.turned, y.maker = x.flat, x.turned, x.maker
+            return True
+        if pattern.kind == "flat":
+            if x.plain is not x or x.roles != ROLES[len(x.shape)]:
+                return False
+            y.flat, y.roles = x, "nc"
+            return True
+        if x.flat is not None or not x.roles:
+            return False
+        roles = "".join(x.roles[axis] for axis in pattern.axes)
+        if [r for r in roles if r != "c"] != [r for r in x.roles if r != "c"]:
+            return False
+        if roles == x.plain.roles:
+            y.expr, y.kept, y.roles = x.plain.expr, x.plain.kept, roles
+        else:
+            y.turned, y.roles = x.plain, roles
+        return True
+
+    def _correlated(self, run: Run, body: Correlation) -> bool:
+        (x,), (y,), node = run.inputs, run.outputs, run.node.name
+        if x.roles[body.channel : body.channel + 1] != "c":
+            return False
+        bare = _bare(body) if x.plain is x else body
+        wide = together(bare, self.lanes)
+        back = wide is not None or dense.covers(bare, self.lanes) or windows.slides(bare)
+        if not back and (bare is not body or not choose.covered(body, self.lanes)):
+            return False
+        if bare is not body:
+            self._padded(run, body)
+            (x,), body = run.inputs, bare
+        value = self._plain_memory(x)
+        if x.turned is not None or (body.windows is None and len(x.shape) > 2):
+            if body.windows is not None:
+                return False
+            plain, value = x.plain, value.root
+            ones = Window(value.height, 1), Window(value.width, 1)
+            body = dataclasses.replace(body, channel=1, windows=ones)
+            shape = (plain.shape[0], y.shape[x.roles.index("c")], *plain.shape[2:])
+            y.turned, y.roles = Tensor(y.name, shape, plain.roles, maker=y.maker), x.roles
+            y = y.turned
+        elif x.plain.roles not in ("nchw", "ncw", "nc"):
+            return False
+        made = Value(y.name, y.shape, y.roles)
+        given: dict[str, Any] = {}
+        for p in run.declaration.parameters:
+            given[p.name] = self._parameter(f"{node}.{p.name}", p.shape)
+        run.pattern, run.kept = body, {"weight": given["weight"]}
+        if wide is not None:
+            run.pattern, run.kept = wide, {"weight": self._widened(node, body, wide)}
+            if not (windows.groups(body) and body.depth == body.each in FEW):
+                body, given = wide, given | run.kept
+        self._made(Unit([node], body, [value], [made], run.declaration, given))
+        y.kept, y.expr = made, self._named(made)
+        return True
+
+    def _padded(self, run: Run, body: Correlation) -> None:
+        """Padding with anything but zeros, or cropping, as a step of its own."""
+        (x,), (spec,) = run.inputs, run.declaration.inputs
+        assert body.windows is not None
+        maps = [Shift(m.input, m.before, m.after, 1, m.mode) for m in body.windows][4 - len(x.shape) :]
+        free = dict(zip(("n", "c", "i", "j"), (*x.shape[:2], *(m.output for m in maps)), strict=False))
+        taps = (Tap(m, v) for m, v in zip(maps, "ij", strict=False))
+        statement = Statement("y0", index(*free), load("x0", "n", "c", *taps), Domain(free))
+        made = dataclasses.replace(spec, shape=tuple(free.values()))
+        declaration = Declaration(run.node.op, (spec,), (made,), (), (statement,))
+        y = Tensor(f"{x.name} padded", made.shape, x.roles, maker=run.node.name)
+        padding = Run(run.node, declaration, None, [x], [y])
+        self._looped(padding)
+        self._runs.append(padding)
+        run.inputs = [y]
+
+    def _widened(self, node: str, body: Correlation, wide: Correlation) -> Value:
+        """The weight of groups taken together, row-major: zeros where a filter does not see a channel. Made first of
+        all, so that packing it need not wait."""
+        weight, times = self.parameters[f"{node}.weight"], body.groups // wide.groups
+        shape = (weight.shape[0], weight.shape[1] * times, *weight.shape[2:])
+        made = Value(weight.name, shape, weight.roles, lanes=1)
+        rows, columns, taps, domain = diagonal(body, wide, weight.shape)
+        statement = Statement("w", (rows, columns, *taps), load("weight", rows, "c", *taps), domain)
+        self._loops(node, [(statement, False)], {"w": made, "weight": weight})
+        self.units.insert(0, self.units.pop())
+        return made
+
+    # ------------------------------------------------------------ statements
+    def _stated(self, run: Run) -> bool:
+        """Statements that are elementwise, or sums over everything but the channel."""
+        declaration, node, near = run.declaration, run.node, run.pattern
+        whole = suits(declaration, run.inputs, near is not None)
+        if whole is None:
+            return False
+        if near is not None and not (self._covers(near) and whole.turned is None and whole.alone):
+            return False
+        lead = whole.plain
+        env = run.locals
+        run.lead = lead
+        for k, x in enumerate(run.inputs):
+            if x.flat is not None and x.plain.roles != x.roles:
+                self.memory(x.plain)  # only renamed: elementwise work is done on the map itself
+            env[f"x{k}"] = x.plain
+        for p in declaration.parameters:
+            count = math.prod(p.shape)
+            expr = self._vector(f"{node.name}.{p.name}", count, self.parameters)
+            env[p.name] = Tensor(p.name, (1, count), "nc", expr)
+        for noise in declaration.noise:
+            env[noise.name] = self._drawn(run, noise, lead)
+        if near is not None:
+            self._near(run, near)
+        for statement in declaration.statements[len(run.kept) :]:
+            self._statement(run, statement, lead)
+        for parameter, name in declaration.updates.items():
+            full = f"{node.name}.{parameter}"
+            self.updates[full] = self._leave(full, self.memory(env[name]))
+        (y,), made = run.outputs, env["y0"]
+        if whole.flat is not None:
+            y.flat = made
+        elif whole.turned is not None:
+            y.turned = made
+        else:
+            y.expr, y.kept = made.expr, made.kept
+        y.roles = whole.roles
+        return True
+
+    def _drawn(self, run: Run, noise: Noise, lead: Tensor) -> Tensor:
+        """Random numbers: one for each of the map's, or one for each image."""
+        name, own = f"{run.node.name}.{noise.name}", tuple(noise.shape)
+        if math.prod(own[1:]) == 1 != math.prod(lead.shape[1:]):
+            given = value = Value(name, own, ROLES[len(own)], given=True, lanes=1)
+        else:
+            # In the same order, though the map may have been flattened.
+            own = lead.shape
+            given, value = self._enter(name, own, lead.roles)
+        self.noise.append((given, noise))
+        return Tensor(noise.name, own, value.roles, self._named(value), kept=value)
+
+    def _statement(self, run: Run, statement: Statement, lead: Tensor) -> None:
+        env, name = run.locals, statement.target
+        if len(statement.index) > 1:
+            expr = filled(statement.value, {n: t.expr for n, t in env.items()})
+            env[name] = Tensor(run.outputs[0].name, lead.shape, lead.roles, expr, maker=run.node.name)
+            return
+        if statement.reduce:
+            like = self.memory(lead)
+            (expr,) = self._summed([filled(statement.value, {n: t.expr for n, t in env.items()})], like)
+        else:
+            expr = filled(statement.value, {n: t.expr for n, t in env.items()})
+        shape = (1, lead.shape[1])
+        env[name] = Tensor(name, shape, "nc", self._hoist(expr) if isinstance(expr, Call) else expr)
+        share = Const(1 / math.prod(statement.domain.reduced.values()))
+        mean = mul(Load("x0", first(statement.value).index), share)
+        if statement.reduce and statement.value == mean and isinstance(env[name].expr, Load):
+            self._means[env[name].expr.tensor] = lead.expr.tensor  # type: ignore[attr-defined]
+
+
+def suits(declaration: Declaration, inputs: Sequence[Tensor], near: bool = False) -> Tensor | None:
+    """The input whose positions all statements (near: but the first) go through; None where they are not elementwise
+    over such maps, their channels' vectors, numbers for each image and gates, or sums over everything but channels."""
+    full = declaration.outputs[0].shape
+    whole = next((x for x in inputs if x.shape == full), None)
+    if len(declaration.outputs) != 1 or whole is None or "c" not in whole.roles:
+        return None
+    axis, channels = whole.roles.index("c"), whole.plain.size("c")
+    kinds = {}
+    for k, x in enumerate(inputs):
+        if x.shape == full:
+            if (x.roles, x.plain.shape) != (whole.roles, whole.plain.shape):
+                return None
+            kinds[f"x{k}"] = "full"
+        elif x.shape == (*full[:2], *(1 for _ in full[2:])) and x.plain is x and whole.plain is whole:
+            kinds[f"x{k}"] = "gate"
+        else:
+            return None
+    for p in declaration.parameters:
+        count = math.prod(p.shape)
+        if count not in (1, channels) or (count > 1 and full[axis] != channels):
+            return None
+        kinds[p.name] = "vector" if count > 1 else "number"
+    for noise in declaration.noise:
+        each = noise.shape == full and whole.turned is None
+        if not each and noise.shape != (full[0], *(1 for _ in full[1:])):
+            return None
+        kinds[noise.name] = "full" if each else "image"
+    if near:
+        kinds["t0"] = "full"
+    for statement in declaration.statements[near:]:
+        names = _positions(statement, kinds, full, axis)
+        if names is None or not _pure(statement.value):
+            return None
+        if not all(_at(load, kinds.get(load.tensor, ""), names, axis) for load in walk(statement.value)):
+            return None
+        kinds[statement.target] = "full" if len(statement.index) > 1 or len(full) == 1 else "vector"
+        if kinds[statement.target] == "vector" and full[axis] != channels:
+            return None
+    return whole if kinds.get("y0") == "full" else None
+
+
+def _positions(
+    statement: Statement, kinds: Mapping[str, str], full: tuple[int, ...], axis: int
+) -> list[str] | None:
+    """The loop variable of each axis of the map; "" for those that there are none of."""
+    free, reduced = statement.domain.free, statement.domain.reduced
+    names = plain(statement.index)
+    if statement.start is not None or "" in names or set(names) != set(free):
+        return None
+    if not statement.reduce:
+        if tuple(free[v] for v in names) == full:
+            return names
+        alone = len(names) == 1 and free[names[0]] == full[axis]
+        return ["" if k != axis else names[0] for k in range(len(full))] if alone else None
+    maps = [plain(load.index) for load in walk(statement.value) if kinds.get(load.tensor) == "full"]
+    if statement.reduce != "sum" or not maps or "" in maps[0] or len(set(maps[0])) != len(full):
+        return None
+    sizes = {**free, **reduced}
+    if names != [maps[0][axis]] or set(maps[0]) != set(sizes) or tuple(sizes[v] for v in maps[0]) != full:
+        return None
+    return maps[0]
+
+
+def _at(load: Load, kind: str, names: Sequence[str], axis: int) -> bool:
+    """Whether a load reads its tensor at the position that is computed."""
+    own = plain(load.index)
+    used = [name for name, item in zip(own, load.index, strict=True) if name or getattr(item, "terms", "map")]
+    if kind == "full":
+        return own == list(names)
+    if kind == "gate":
+        return own[:2] == list(names[:2]) and used == own[:2] and axis == 1
+    if kind == "image":
+        return used == [names[0]]
+    if kind == "vector":
+        return used == [names[axis]] and names[axis] != ""
+    return kind == "number"
+
+
+def plain(items: Sequence[Index]) -> list[str]:
+    """The variable of each index that is nothing but one, else ""."""
+    return [(item.variable or "") if isinstance(item, Affine) else "" for item in items]
+
+
+def _pure(expr: Expr) -> bool:
+    return isinstance(expr, Load | Const) or (isinstance(expr, Call) and all(map(_pure, expr.args)))
+
+
+def _pooled(body: Pool) -> bool:
+    """Whether pooling has kernels, there and back."""
+    return windows.pooled(body) and all(pool.taps(m, body.padded) is not None for m in windows.whole(body))
+
+
+def filled(expr: Expr, by: Mapping[str, Expr]) -> Expr:
+    """The expression with what its tensors stand for."""
+    if isinstance(expr, Load):
+        return by.get(expr.tensor, expr)
+    if isinstance(expr, Call):
+        return Call(expr.function, tuple(filled(arg, by) for arg in expr.args))
+    return expr
+
+
+def _bare(body: Correlation) -> Correlation:
+    """The same over a map that is padded or cut before, where zeros around it are not what the windows want."""
+    if body.windows is None or body.adjoint:
+        return body
+    if all(m.mode == "zeros" and min(m.before, m.after) >= 0 for m in body.windows):
+        return body
+    h, w = (Window(m.input + m.before + m.after, m.kernel, m.stride, m.dilation) for m in body.windows)
+    return dataclasses.replace(body, windows=(h, w))
+
+
+def together(body: Correlation, lanes: int) -> Correlation | None:
+    """A correlation in groups with as many of them taken together as make whole blocks, or all; None where there is no
+    need, or where that is not worth it."""
+    if body.groups == 1 or windows.slides(body) or dense.covers(body, lanes):
+        return None
+    times = math.lcm(lanes // math.gcd(lanes, body.depth), lanes // math.gcd(lanes, body.each))
+    if body.groups % times:
+        times = body.groups
+    wide = dataclasses.replace(
+        body, groups=body.groups // times, depth=body.depth * times, each=body.each * times
+    )
+    return wide if times <= WASTE and dense.covers(wide, lanes) else None
+
+
+def diagonal(
+    body: Correlation, wide: Correlation, shape: tuple[int, ...]
+) -> tuple[Affine, Affine, tuple[Index, ...], Domain]:
+    """Where the weights of small groups stand among those of groups taken together: rows, columns, taps, and the
+    ranges of their loop variables; c is the column within a small group. shape: of the small groups' weight."""
+    times, columns = body.groups // wide.groups, shape[1]
+    rows = shape[0] // body.groups
+    taps = dict(zip("uv", shape[2:], strict=False))
+    ranges = {"g": wide.groups, "q": times, "k": rows, "c": columns, **taps}
+    at = Affine((("g", times * rows), ("q", rows), ("k", 1)))
+    return at, Affine((("q", columns), ("c", 1))), index(*taps), Domain(ranges)
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors have the same positions."""
+    return a.shape == b.shape and a.roles == b.roles
+
+
+def first(expr: Expr) -> Load:
+    """The first number that an expression loads."""
+    return next(iter(walk(expr)), Load("", ()))
+
+
+def _size(expr: Expr) -> int:
+    return 1 + sum(map(_size, expr.args)) if isinstance(expr, Call) else 0

@@ -1,0 +1,154 @@
+"""Nodes that run as loop nests, there and back: whatever has no kernels of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from striate.engine.plan.nest import extent
+from striate.engine.plan.units import ROLES, Value
+from striate.engine.training.adjoint import adjoints, arriving
+from striate.engine.training.ledger import Ledger, Tensor, Unsupported
+from striate.engine.training.symbolic import ZERO, add
+from striate.network import Network, Node
+from striate.op import Declaration, Noise
+from striate.statement import Const, Domain, Expr, Statement, index
+
+
+@dataclasses.dataclass
+class Run:
+    """A node's training declaration with its tensors, for the way back. pattern None: its statements, one by one."""
+
+    node: Node
+    declaration: Declaration
+    pattern: Any
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    locals: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    lead: Tensor | None = None
+    """The tensor whose positions its statements go through."""
+    values: dict[str, Value] | None = None
+    """Of a node that runs as loop nests: every tensor of its statements."""
+    kept: dict[str, Value] = dataclasses.field(default_factory=dict)
+    """What its pattern leaves for the way back."""
+
+
+class Looped(Ledger):
+    """parameters, noise: what is read from outside, by full name; updates, gradients: what is handed out, by name."""
+
+    def __init__(self, net: Network, lanes: int) -> None:
+        super().__init__()
+        self.net, self.lanes = net, lanes
+        self.noise: list[tuple[Value, Noise]] = []
+        self.updates: dict[str, Value] = {}
+        self.gradients: dict[str, Value] = {}
+        self.source: Value | None = None
+        self._arriving: dict[Tensor, Expr] = {}
+
+    # ------------------------------------------------------------ what arrives
+    def _hand(self, tensor: Tensor, g: Expr) -> None:
+        """Let a gradient arrive at a tensor that is made by a node."""
+        tensor = tensor.plain
+        if tensor.kept is not self.source:
+            self._arriving[tensor] = add(self._arriving.get(tensor, ZERO), g)
+
+    def _arrived(self, tensor: Tensor) -> Expr:
+        return self._arriving.pop(tensor.plain, ZERO)
+
+    def _gradient_memory(self, tensor: Tensor, g: Expr) -> Value:
+        """What arrives, in memory."""
+        plain = tensor.plain
+        return self._computed(f"gradient of {plain.name}", g, plain.shape, plain.roles)
+
+    def _gradient(self, name: str, shape: tuple[int, ...]) -> Value:
+        """Where a parameter's gradient goes, row-major."""
+        self.gradients[name] = Value(name, shape, ROLES[len(shape)], result=True, lanes=1)
+        return self.gradients[name]
+
+    # ------------------------------------------------------------ loop nests
+    def _look(self, tensor: Tensor) -> Value:
+        """Where a tensor lies, for statements that address its axes."""
+        if tensor.flat is not None and math.prod(tensor.plain.shape[2:]) != 1:
+            raise Unsupported("a flattened map", tensor.maker)
+        return self._plain_memory(tensor)
+
+    def _looped(self, run: Run) -> None:
+        """All statements of a node."""
+        declaration, node = run.declaration, run.node.name
+        if not declaration.statements:
+            raise Unsupported(run.node.op.word)
+        values = run.values = {f"x{k}": self._look(x) for k, x in enumerate(run.inputs)}
+        for p in declaration.parameters:
+            values[p.name] = self._parameter(f"{node}.{p.name}", p.shape)
+        for noise in declaration.noise:
+            given = Value(f"{node}.{noise.name}", noise.shape, ROLES[len(noise.shape)], given=True, lanes=1)
+            self.noise.append((given, noise))
+            values[noise.name] = given
+        for parameter, name in declaration.updates.items():
+            full = f"{node}.{parameter}"
+            shape = next(p.shape for p in declaration.parameters if p.name == parameter)
+            values[name] = Value(full, shape, ROLES[len(shape)], result=True, lanes=1)
+            self.updates[full] = values[name]
+        for k, y in enumerate(run.outputs):
+            y.kept = values[f"y{k}"] = Value(y.name, y.shape, y.roles)
+            y.expr = self._named(y.kept)
+        self._temporaries(declaration.statements, values)
+        self._loops(node, [(statement, False) for statement in declaration.statements], values)
+
+    def _temporaries(self, statements: Collection[Statement], values: dict[str, Value]) -> None:
+        """A value for every target that has none yet."""
+        for statement in statements:
+            if statement.target not in values:
+                shape = extent(statement)
+                values[statement.target] = Value(statement.target, shape, ROLES.get(len(shape), ""), lanes=1)
+
+    def _looped_back(self, run: Run) -> None:
+        """What arrives at the inputs and parameters of a node that ran as loop nests."""
+        assert run.values is not None
+        values = dict(run.values)
+        given = []
+        for k, y in enumerate(run.outputs):
+            g = self._arrived(y)
+            if g != ZERO:
+                given.append(f"y{k}")
+                values[arriving(f"y{k}")] = self._gradient_memory(y, g)
+        wanted = [f"x{k}" for k, x in enumerate(run.inputs) if x.plain.kept is not self.source]
+        wanted += [p.name for p in run.declaration.parameters if p.trainable]
+        self._pulled(run, wanted, given, values)
+
+    def _pulled(
+        self, run: Run, wanted: Collection[str], given: Collection[str], values: Mapping[str, Value]
+    ) -> None:
+        """The gradients of some inputs and parameters by loop nests; values: what their statements load."""
+        values, node = dict(values), run.node.name
+        found = adjoints(run.declaration, wanted, given)
+        made = {statement.target for statement in found}
+        inputs: dict[str, Value] = {}
+        for k, x in enumerate(run.inputs):
+            name = arriving(f"x{k}")
+            if name in made:
+                plain = x.plain
+                home = inputs[name] = Value(f"gradient of {plain.name}", plain.shape, plain.roles)
+                turned = plain is not x
+                values[name] = Value(home.name, x.shape, x.roles, home=home) if turned else home
+        missing: list[Statement] = []
+        for p in run.declaration.parameters:
+            if p.name in wanted:
+                name = arriving(p.name)
+                values[name] = self._gradient(f"{node}.{p.name}", p.shape)
+                if name not in made:
+                    free = {f"z{k}": size for k, size in enumerate(p.shape)}
+                    missing.append(Statement(name, index(*free), Const(0.0), Domain(free)))
+        self._temporaries(found, values)
+        seen: set[str] = set()
+        statements = []
+        for statement in [*found, *missing]:
+            statements.append((statement, statement.target in seen))
+            seen.add(statement.target)
+        if statements:
+            self._loops(f"gradient through {node}", statements, values)
+        for k, x in enumerate(run.inputs):
+            if arriving(f"x{k}") in inputs:
+                self._hand(x, self._named(inputs[arriving(f"x{k}")]))
