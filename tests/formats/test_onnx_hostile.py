@@ -163,6 +163,122 @@ def test_constants_that_are_computed_large(tmp_path, kind):
         assert any(node.op.word == "opaque" for node in net.nodes)
 
 
+def test_constants_that_are_large_together(tmp_path):
+    """Each is allowed; one after the other they would fill any memory, and take hours to compute."""
+    from onnx import helper, numpy_helper
+
+    model = model_of(written(tmp_path))
+    size = numpy_helper.from_array(np.array([4000, 4000], np.int64), "size")
+    model.graph.initializer.append(size)
+    for at in range(60):
+        model.graph.node.insert(0, helper.make_node("ConstantOfShape", ["size"], [f"large{at}"]))
+        for turn in range(20):
+            kind, inputs = ("Exp", [f"large{at}"]) if turn % 2 else ("MatMul", [f"large{at}"] * 2)
+            model.graph.node.append(helper.make_node(kind, inputs, [f"made{at}x{turn}"]))
+    model.graph.node.append(helper.make_node("Mul", [model.graph.output[0].name, "made59x1"], ["end"]))
+    model.graph.output[0].name = "end"
+    path, start = saved(model, tmp_path / "net.onnx"), time.process_time()
+    with little_memory():
+        assert "opaque" in [node.op.word for node in load(path).nodes]
+    assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize("kind", ["Expand", "Slice", "Tile", "Resize"])
+def test_entries_listed_without_end(tmp_path, kind):
+    """An axis of any size takes a few bytes; it is not written out entry by entry."""
+    from onnx import helper, numpy_helper
+
+    nodes, inputs, n = [], {}, 10**8
+    if kind == "Expand":
+        inputs = {"shape": np.array([1, 3, 4, n])}
+    elif kind == "Slice":
+        inputs = {
+            "from": np.array([-1]),
+            "to": np.array([-(10**12)]),
+            "axis": np.array([3]),
+            "by": np.array([-1]),
+        }
+    elif kind == "Tile":
+        inputs = {"times": np.array([1, 1, 1, 2])}
+    width = 1 if kind == "Expand" else n
+    given = [*inputs] if kind != "Resize" else ["", "scales"]
+    inputs = inputs or {"scales": np.array([1, 1, 1, 1.5], np.float32)}
+    for at in range(8):
+        more = {"nearest_mode": "ceil"} if kind == "Resize" else {}
+        nodes.append(helper.make_node(kind, ["x", *given], [f"y{at}"], **more))
+        nodes.append(helper.make_node("MaxPool", [f"y{at}"], [f"z{at}"], kernel_shape=[2, 2]))
+    outputs = [helper.make_tensor_value_info(f"z{at}", 1, None) for at in range(8)]
+    graph = helper.make_graph(
+        nodes, "net", [helper.make_tensor_value_info("x", 1, [1, 3, 4, width])], outputs,
+        [numpy_helper.from_array(np.asarray(array), key) for key, array in inputs.items()],
+    )  # fmt: skip
+    path = tmp_path / "net.onnx"
+    saved(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    with little_memory():
+        net = load(path)
+    assert "opaque" in {node.op.word for node in net.nodes} <= {"opaque", "maxpool"}
+
+
+def test_a_split_into_more_parts_than_it_has_outputs(tmp_path):
+    from onnx import helper
+
+    node = helper.make_node("Split", ["x"], ["y", "z"], axis=1, num_outputs=2**40)
+    values = [helper.make_tensor_value_info(name, 1, None) for name in "yz"]
+    graph = helper.make_graph([node], "net", [helper.make_tensor_value_info("x", 1, [1, 4, 4, 4])], values)
+    path = tmp_path / "net.onnx"
+    saved(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
+    with little_memory():
+        assert [spec.channels for spec in map(load(path).specs.get, load(path).outputs)] == [2, 2]
+
+
+def test_a_note_of_striates_own_that_asks_for_much(tmp_path):
+    """What a node says of itself is written again and compared: never at the size that a file only claims."""
+    model = model_of(written(tmp_path, text="8x8x3 -> avgpool 2 -> adaptiveavgpool 3"))
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for at, dim in enumerate(value.type.tensor_type.shape.dim[1:]):
+            dim.dim_value = 3 if at == 0 else 10**7
+    path = saved(model, tmp_path / "net.onnx")
+    with little_memory(), contextlib.suppress(StriateError):
+        assert load(path).name
+
+
+def test_functions_that_multiply_inside_branches(tmp_path):
+    from onnx import helper
+
+    model = model_of(written(tmp_path))
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    model.opset_import.append(opsets[1])
+    for k in range(40):
+        kind, domain = ("Relu", "") if k == 0 else (f"F{k - 1}", "own")
+        calls = [
+            helper.make_node(kind, ["x"], ["m"], domain=domain),
+            helper.make_node(kind, ["m"], ["o"], domain=domain),
+        ]
+        branch = helper.make_graph(calls, "branch", [], [helper.make_tensor_value_info("o", 1, None)])
+        body = [helper.make_node("Constant", [], ["c"], value=helper.make_tensor("c", 9, [], [True])),
+                helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)]  # fmt: skip
+        model.functions.append(helper.make_function("own", f"F{k}", ["x"], ["y"], body, opsets))
+    first = model.graph.node[2]
+    first.op_type, first.domain = "F39", "own"
+    refused(saved(model, tmp_path / "net.onnx"), LimitError, "operators")
+
+
+def test_one_file_of_numbers_read_again_and_again(tmp_path):
+    import onnx
+
+    model = model_of(written(tmp_path))
+    with (tmp_path / "data.bin").open("wb") as file:
+        file.truncate(2**26)
+    for at in range(100):
+        tensor = onnx.TensorProto(name=f"again{at}", data_type=1, dims=[2**24])
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="data.bin")
+        model.graph.initializer.append(tensor)
+    path = saved(model, tmp_path / "net.onnx")
+    with little_memory():
+        refused(path, LimitError, "times over", "data.bin")
+
+
 def external(tmp_path, location, **more):
     import onnx
 

@@ -57,7 +57,7 @@ def test_pytorch_source(name, tmp_path):
     path = tmp_path / "net.py"
     path.write_text(source(net))
     before = set(sys.modules)
-    assert load(path) == load(f"{path}:model") == net
+    assert load(f"{path}:model" if name in SMALL else path) == net
     assert "torch" not in set(sys.modules) - before
 
 

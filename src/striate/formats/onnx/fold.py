@@ -14,21 +14,43 @@ from striate.formats.onnx.proto import Call
 
 Array = NDArray[Any]
 
-MAX_NUMBERS = 2**28
-"""Of one folded result; a file of a few bytes can ask for any number of them."""
+ALLOWED, REPEATED = 2**25, 16
+"""Numbers that folding a graph may read and make: a file of a few bytes can ask for any number of them. And how many
+times over those that the file itself holds; standardised weights are read three or four times."""
+PRODUCTS = 32
+"""Multiplications that cost as much as a number that is read or made."""
+FREE = frozenset(
+    "Constant Expand Flatten Gather Identity Reshape Shape Size Slice Split Squeeze Tile Transpose Unsqueeze".split()  # noqa: SIM905
+)
+"""Operators that look at no number, or only at those that they copy."""
 
 
 class Unfoldable(Exception):
     """Not one of the operators that are computed here, or too large."""
 
 
-def fold(call: Call, given: Sequence[Array | None], opset: int) -> list[Array]:
+class Allowance:
+    """How many numbers folding the rest of a graph may still read and make."""
+
+    def __init__(self, held: int) -> None:
+        self.left = ALLOWED + REPEATED * held
+
+    def take(self, count: int) -> None:
+        """Raises Unfoldable, and takes nothing, where there is less."""
+        if not 0 <= count <= self.left:
+            raise Unfoldable(f"{count:,} numbers")
+        self.left -= count
+
+
+def fold(call: Call, given: Sequence[Array | None], allowance: Allowance) -> list[Array]:
     """The outputs of an operator whose inputs are constants. Raises Unfoldable."""
     if call.kind not in _TABLE:
         raise Unfoldable(call.kind)
+    if call.kind not in FREE:
+        allowance.take(sum(array.size for array in given if array is not None))
     try:
         with np.errstate(all="ignore"):
-            made = _TABLE[call.kind](call.attributes, [*given], opset)
+            made = _TABLE[call.kind](call.attributes, [*given], allowance)
     except Unfoldable:
         raise
     except Exception as error:  # whatever numpy makes of sizes that do not suit
@@ -36,14 +58,9 @@ def fold(call: Call, given: Sequence[Array | None], opset: int) -> list[Array]:
     return [np.asarray(item) for item in (made if isinstance(made, list) else [made])]
 
 
-def _bounded(count: int) -> None:
-    if count > MAX_NUMBERS:
-        raise Unfoldable(f"{count:,} numbers")
-
-
 def _pointwise(function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(_a: Any, x: list[Any], _opset: int) -> Any:
-        _bounded(math.prod(np.broadcast_shapes(*(np.shape(v) for v in x))))
+    def run(_a: Any, x: list[Any], allowed: Allowance) -> Any:
+        allowed.take(math.prod(np.broadcast_shapes(*(np.shape(v) for v in x))))
         made = function(*x)
         return made.astype(x[-1].dtype) if made.dtype == np.float64 and x[-1].dtype == np.float32 else made
 
@@ -62,11 +79,11 @@ def _axes(a: Any, x: list[Any], at: int = 1) -> tuple[int, ...] | None:
     return tuple(int(i) for i in x[at].ravel()) if len(x) > at and x[at] is not None else None
 
 
-def _unsqueeze(a: Any, x: list[Any], _opset: int) -> Any:
+def _unsqueeze(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     return np.expand_dims(x[0], _axes(a, x) or ())
 
 
-def _slice(a: Any, x: list[Any], _opset: int) -> Any:
+def _slice(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     if "starts" in a:
         starts, ends, axes, steps = a["starts"], a["ends"], a.get("axes"), None
     else:
@@ -81,7 +98,7 @@ def _slice(a: Any, x: list[Any], _opset: int) -> Any:
     return x[0][tuple(where)]
 
 
-def _reshape(_a: Any, x: list[Any], _opset: int) -> Any:
+def _reshape(_a: Any, x: list[Any], _allowed: Allowance) -> Any:
     return x[0].reshape(target(x[0].shape, x[1].tolist(), bool(_a.get("allowzero", 0))))
 
 
@@ -94,36 +111,36 @@ def target(shape: Sequence[int], wish: Sequence[int], allow_zero: bool = False) 
     return tuple(sizes)
 
 
-def _expand(_a: Any, x: list[Any], _opset: int) -> Any:
+def _expand(_a: Any, x: list[Any], allowed: Allowance) -> Any:
     shape = np.broadcast_shapes(x[0].shape, tuple(x[1].tolist()))
-    _bounded(math.prod(shape))
+    allowed.take(math.prod(shape))
     return np.broadcast_to(x[0], shape).copy()
 
 
-def _fill(a: Any, x: list[Any], _opset: int) -> Any:
+def _fill(a: Any, x: list[Any], allowed: Allowance) -> Any:
     shape, value = tuple(x[0].tolist()), a.get("value", np.zeros(1, np.float32))
-    _bounded(math.prod(shape))
+    allowed.take(math.prod(shape))
     return np.full(shape, value.ravel()[0], value.dtype)
 
 
-def _range(_a: Any, x: list[Any], _opset: int) -> Any:
+def _range(_a: Any, x: list[Any], allowed: Allowance) -> Any:
     start, stop, step = (v.item() for v in x)
-    _bounded(int(abs((stop - start) / step)) + 1)
+    allowed.take(int(abs((stop - start) / step)) + 1)
     return np.arange(start, stop, step, dtype=x[0].dtype)
 
 
-def _tile(_a: Any, x: list[Any], _opset: int) -> Any:
-    _bounded(x[0].size * math.prod(x[1].tolist()))
+def _tile(_a: Any, x: list[Any], allowed: Allowance) -> Any:
+    allowed.take(x[0].size * math.prod(x[1].tolist()))
     return np.tile(x[0], x[1].tolist())
 
 
-def _gather(a: Any, x: list[Any], _opset: int) -> Any:
+def _gather(a: Any, x: list[Any], allowed: Allowance) -> Any:
     axis = a.get("axis", 0)
-    _bounded(x[0].size // max(x[0].shape[axis], 1) * x[1].size)
+    allowed.take(x[0].size // max(x[0].shape[axis], 1) * x[1].size)
     return np.take(x[0], x[1], axis)
 
 
-def _split(a: Any, x: list[Any], _opset: int) -> Any:
+def _split(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     sizes = a.get("split") or (x[1].tolist() if len(x) > 1 and x[1] is not None else None)
     if not sizes:
         raise Unfoldable("Split into unnamed sizes")
@@ -131,7 +148,7 @@ def _split(a: Any, x: list[Any], _opset: int) -> Any:
 
 
 def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(a: Any, x: list[Any], _opset: int) -> Any:
+    def run(a: Any, x: list[Any], _allowed: Allowance) -> Any:
         axes = _axes(a, x)
         if axes is None and a.get("noop_with_empty_axes"):
             return x[0]
@@ -140,13 +157,13 @@ def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _cast(a: Any, x: list[Any], _opset: int) -> Any:
+def _cast(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     import onnx.helper
 
     return x[0].astype(onnx.helper.tensor_dtype_to_np_dtype(a["to"]))
 
 
-def _constant(a: Any, _x: list[Any], _opset: int) -> Any:
+def _constant(a: Any, _x: list[Any], _allowed: Allowance) -> Any:
     for key, kind in (
         ("value_float", np.float32),
         ("value_floats", np.float32),
@@ -160,7 +177,7 @@ def _constant(a: Any, _x: list[Any], _opset: int) -> Any:
     return a["value"]
 
 
-def _clip(_a: Any, x: list[Any], _opset: int) -> Any:
+def _clip(_a: Any, x: list[Any], _allowed: Allowance) -> Any:
     low = x[1] if len(x) > 1 else _a.get("min")
     high = x[2] if len(x) > 2 else _a.get("max")
     return x[0] if low is None and high is None else np.clip(x[0], low, high)
@@ -179,7 +196,7 @@ def _scaled(normal: Array, x: list[Any]) -> Array:
     return np.asarray(normal * scale + shift).astype(x[0].dtype)
 
 
-def _batch_norm(a: Any, x: list[Any], _opset: int) -> Any:
+def _batch_norm(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     """Of weights: with their own statistics they are standardised."""
     eps = a.get("epsilon", 1e-5)
     if a.get("training_mode"):
@@ -188,24 +205,24 @@ def _batch_norm(a: Any, x: list[Any], _opset: int) -> Any:
     return _scaled((x[0] - mean) / np.sqrt(variance + eps), x)
 
 
-def _instance_norm(a: Any, x: list[Any], _opset: int) -> Any:
+def _instance_norm(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     return _scaled(_normal(x[0], tuple(range(2, x[0].ndim)), a.get("epsilon", 1e-5)), x)
 
 
-def _layer_norm(a: Any, x: list[Any], _opset: int) -> Any:
+def _layer_norm(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     axis = a.get("axis", -1) % x[0].ndim
     normal = _normal(x[0], tuple(range(axis, x[0].ndim)), a.get("epsilon", 1e-5))
     return (normal * x[1] + (x[2] if len(x) > 2 and x[2] is not None else 0)).astype(x[0].dtype)
 
 
-def _einsum(a: Any, x: list[Any], _opset: int) -> Any:
+def _einsum(a: Any, x: list[Any], allowed: Allowance) -> Any:
     sizes = {v: n for word, array in zip(a["equation"].replace(" ", "").split("->")[0].split(","), x, strict=True)
              for v, n in zip(word, array.shape)}  # fmt: skip
-    _bounded(math.prod(sizes.values()))
+    allowed.take(math.prod(sizes.values()) // PRODUCTS)
     return np.einsum(a["equation"], *x)
 
 
-def _eye(a: Any, x: list[Any], _opset: int) -> Any:
+def _eye(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     kind = x[0].dtype
     if "dtype" in a:
         import onnx.helper
@@ -215,17 +232,19 @@ def _eye(a: Any, x: list[Any], _opset: int) -> Any:
     return np.eye(rows, columns, a.get("k", 0)).astype(kind)
 
 
-def _trilu(a: Any, x: list[Any], _opset: int) -> Any:
+def _trilu(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     k = int(x[1]) if len(x) > 1 and x[1] is not None else 0
     return np.triu(x[0], k) if a.get("upper", 1) else np.tril(x[0], k)
 
 
-def _matmul(_a: Any, x: list[Any], _opset: int) -> Any:
-    _bounded(math.prod(np.broadcast_shapes(x[0].shape[:-2], x[1].shape[:-2])) * x[0].size)
+def _matmul(_a: Any, x: list[Any], allowed: Allowance) -> Any:
+    stacks = math.prod(np.broadcast_shapes(x[0].shape[:-2], x[1].shape[:-2]))
+    rows, columns = math.prod(x[0].shape[-2:]), x[1].shape[-1] if x[1].ndim > 1 else 1
+    allowed.take(stacks * (rows // PRODUCTS + 1) * columns)
     return x[0] @ x[1]
 
 
-def _pad(a: Any, x: list[Any], _opset: int) -> Any:
+def _pad(a: Any, x: list[Any], allowed: Allowance) -> Any:
     if a.get("mode", "constant") != "constant" or (len(x) > 3 and x[3] is not None):
         raise Unfoldable("Pad of another kind")
     sides = a.get("pads") or x[1].tolist()
@@ -233,25 +252,25 @@ def _pad(a: Any, x: list[Any], _opset: int) -> Any:
     pairs = list(zip(sides[: x[0].ndim], sides[x[0].ndim :], strict=True))
     if min(sides, default=0) < 0:
         raise Unfoldable("Pad that cuts")
-    _bounded(math.prod(n + before + after for n, (before, after) in zip(x[0].shape, pairs)))
+    allowed.take(math.prod(n + before + after for n, (before, after) in zip(x[0].shape, pairs)))
     return np.pad(x[0], pairs, constant_values=value)
 
 
-def _concat(a: Any, x: list[Any], _opset: int) -> Any:
-    _bounded(sum(v.size for v in x))
+def _concat(a: Any, x: list[Any], allowed: Allowance) -> Any:
+    allowed.take(sum(v.size for v in x))
     return np.concatenate(x, a["axis"])
 
 
 _TABLE: dict[str, Callable[..., Any]] = {
     "Constant": _constant,
-    "Identity": lambda a, x, o: x[0],
+    "Identity": lambda a, x, _: x[0],
     "Cast": _cast,
     "Unsqueeze": _unsqueeze,
-    "Squeeze": lambda a, x, o: np.squeeze(x[0], _axes(a, x)),
+    "Squeeze": lambda a, x, _: np.squeeze(x[0], _axes(a, x)),
     "Slice": _slice,
     "Reshape": _reshape,
-    "Flatten": lambda a, x, o: x[0].reshape(math.prod(x[0].shape[: a.get("axis", 1)]), -1),
-    "Transpose": lambda a, x, o: np.transpose(x[0], a.get("perm")),
+    "Flatten": lambda a, x, _: x[0].reshape(math.prod(x[0].shape[: a.get("axis", 1)]), -1),
+    "Transpose": lambda a, x, _: np.transpose(x[0], a.get("perm")),
     "Expand": _expand,
     "Range": _range,
     "ConstantOfShape": _fill,
@@ -260,8 +279,8 @@ _TABLE: dict[str, Callable[..., Any]] = {
     "Split": _split,
     "Concat": _concat,
     "Clip": _clip,
-    "Shape": lambda a, x, o: np.array(x[0].shape, np.int64),
-    "Size": lambda a, x, o: np.array(x[0].size, np.int64),
+    "Shape": lambda a, x, _: np.array(x[0].shape, np.int64),
+    "Size": lambda a, x, _: np.array(x[0].size, np.int64),
     "ReduceSum": _reduce(np.sum),
     "ReduceMean": _reduce(np.mean),
     "ReduceProd": _reduce(np.prod),

@@ -26,6 +26,9 @@ from striate.tensor import TensorSpec
 
 Array = NDArray[Any]
 
+MAX_NUMBERS, MAX_SIDE = 2**27, 2**13
+"""A network that Striate wrote is found again up to this size of its values; above it, it is read like any other."""
+
 
 def metadata(path: Path) -> dict[str, str]:
     """What a file says of itself, by name. Raises what `proto.load` raises."""
@@ -39,6 +42,8 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
     if graph.producer != PRODUCER:
         return None
     specs, nodes, weights = dict(inputs), [], {}
+    if not all(map(_usual, specs.values())):
+        return None
     waiting: list[Call] = []
     for call in graph.calls:
         waiting.append(call)
@@ -48,8 +53,10 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
             said = json.loads(call.note.removeprefix(NOTE))
             node = Node(call.name, Op.from_dict(said["op"]), tuple(said["inputs"]))
             declaration = declare(node, [specs[name] for name in node.inputs])
+            if not all(map(_usual, declaration.outputs)):
+                return None
             pen = pen_for(node.name, node.op, node.inputs, node.outputs, declaration)
-        except (StriateError, ValueError, TypeError, KeyError, RecursionError):
+        except (StriateError, ValueError, TypeError, KeyError, RecursionError, MemoryError):
             return None
         if len(pen.operators) != len(waiting) or not all(map(_same, pen.operators, waiting)):
             return None
@@ -67,6 +74,11 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
         return None
     images = {name: TensorSpec.image(spec.without_batch) for name, spec in inputs.items()}
     return Network(graph.name, images, tuple(nodes), graph.outputs), weights
+
+
+def _usual(spec: TensorSpec) -> bool:
+    """Whether a value has the size of an image: the constants of an op can be as large as what it reads."""
+    return spec.elements <= MAX_NUMBERS and max(spec.spatial_sizes, default=1) <= MAX_SIDE
 
 
 def _same(written: Operator, call: Call) -> bool:

@@ -26,6 +26,8 @@ MAX_BYTES = 2**31 - 1
 MAX_NODES = 100_000
 MAX_ELEMENTS = 2**34
 """Numbers in one tensor."""
+REPEATED = 8
+"""How many times over tensors may share the bytes of the files beside a model, tied weights being the reason to."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -136,6 +138,7 @@ def _graph(onnx: Any, model: Any, path: Path) -> Graph:
             fix="split it",
         )
     folder = path.parent
+    _check_external(onnx, graph, folder, path)
     constants = {}
     for tensor in graph.initializer:
         constants[_text(tensor.name)] = array(onnx, tensor, folder, path)
@@ -175,11 +178,11 @@ def _check_functions(model: Any, path: Path) -> None:
     while not done:  # from functions that call none upward
         done = True
         for key, body in bodies.items():
-            called = [(node.domain, node.op_type) for node in body.node]
+            called = [(node.domain, node.op_type) for node in _nested(body.node)]
             if key not in sizes and all(k in sizes or k not in bodies for k in called):
                 sizes[key] = min(sum(sizes.get(k, 1) for k in called), 10**9)
                 done = False
-    total = sum(sizes.get((node.domain, node.op_type), 1) for node in model.graph.node)
+    total = sum(sizes.get((node.domain, node.op_type), 1) for node in _nested(model.graph.node))
     if len(sizes) < len(bodies):
         raise GraphError(
             "functions call each other in a circle",
@@ -192,6 +195,15 @@ def _check_functions(model: Any, path: Path) -> None:
             f"its functions stand for {total:,} operators", where=str(path), why=f"at most {MAX_NODES:,} are read",
             fix="export it without functions",
         )  # fmt: skip
+
+
+def _nested(nodes: Any) -> Iterator[Any]:
+    """Nodes, and those of the graphs inside them."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _nested(graph.node)
 
 
 def _shape(value: Any) -> tuple[int | str | None, ...] | None:
@@ -284,21 +296,7 @@ def array(onnx: Any, tensor: Any, folder: Path, path: Path) -> Array:
 def _external(onnx: Any, tensor: Any, shape: tuple[int, ...], folder: Path, path: Path) -> Array:
     """Numbers kept in a file beside the model: never outside its folder, by whatever road."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    parts = PurePosixPath(location.replace("\\", "/"))
-    refused = (
-        not location or "\0" in location or parts.is_absolute() or ".." in parts.parts or ":" in location
-    )
-    if not refused:
-        target = folder / location
-        refused = not target.resolve().is_relative_to(folder.resolve())
-    if refused:
-        raise FormatError(
-            f"tensor {tensor.name[:80]!r} keeps its numbers outside the model's folder",
-            where=f"{path}: {location[:200]!r}",
-            why="a model reads files of its own folder only",
-            fix="put the file beside the model and name it without a path",
-        )
+    target = _beside(tensor, entries.get("location", ""), folder, path)
     check_file(target)
     kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
     count = math.prod(shape)
@@ -314,6 +312,48 @@ def _external(onnx: Any, tensor: Any, shape: tuple[int, ...], folder: Path, path
         .reshape(shape)
         .astype(kind, copy=False)
     )
+
+
+def _check_external(onnx: Any, graph: Any, folder: Path, path: Path) -> None:
+    """Raise where tensors want more than the files beside the model hold: each may want the whole of one."""
+    held: dict[Path, int] = {}
+    wanted = 0
+    inside = (attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t"))
+    for tensor in (*graph.initializer, *inside):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+            target = _beside(tensor, location, folder, path)
+            check_file(target)
+            held[target] = target.stat().st_size
+            kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+            wanted += max(math.prod(tensor.dims), 0) * kind.itemsize
+    if wanted > REPEATED * sum(held.values()):
+        raise LimitError(
+            f"{path} wants {wanted:,} bytes of external data",
+            where=str(path),
+            why=f"{', '.join(sorted(t.name for t in held))[:100]}: {sum(held.values()):,} bytes, which tensors may "
+            f"share {REPEATED} times over",
+            fix="export or download it again",
+        )
+
+
+def _beside(tensor: Any, location: str, folder: Path, path: Path) -> Path:
+    """The file that a tensor's numbers are in. Raises FormatError where it is outside the model's folder."""
+    parts = PurePosixPath(location.replace("\\", "/"))
+    refused = (
+        not location or "\0" in location or parts.is_absolute() or ".." in parts.parts or ":" in location
+    )
+    if not refused:
+        target = folder / location
+        refused = not target.resolve().is_relative_to(folder.resolve())
+    if refused:
+        raise FormatError(
+            f"tensor {tensor.name[:80]!r} keeps its numbers outside the model's folder",
+            where=f"{path}: {location[:200]!r}",
+            why="a model reads files of its own folder only",
+            fix="put the file beside the model and name it without a path",
+        )
+    return target
 
 
 def _ordered(calls: tuple[Call, ...], known: set[str], path: Path) -> tuple[Call, ...]:

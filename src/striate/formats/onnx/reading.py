@@ -12,7 +12,7 @@ import numpy as np
 
 from striate.diagnostics import FormatError, ShapeError, StriateError
 from striate.formats.onnx import operators
-from striate.formats.onnx.fold import Unfoldable, fold
+from striate.formats.onnx.fold import Allowance, Unfoldable, fold
 from striate.formats.onnx.names import PARAMETER, Names
 from striate.formats.onnx.patterns import simplify
 from striate.formats.onnx.proto import Call, Graph, package
@@ -40,6 +40,8 @@ class Reader:
     def __init__(self, graph: Graph, inputs: Mapping[str, TensorSpec]) -> None:
         self.graph = graph
         self.held: dict[str, Held] = dict(graph.constants)
+        inside = [v for call in graph.calls for v in call.attributes.values() if isinstance(v, np.ndarray)]
+        self.allowance = Allowance(sum(array.size for array in (*graph.constants.values(), *inside)))
         self.nodes: list[Node] = []
         self.weights: dict[str, Array] = {}
         self.origins = {name: name for name in graph.constants}
@@ -102,7 +104,7 @@ class Reader:
         ):
             return False
         try:
-            made = fold(call, given, self.graph.opset)  # type: ignore[arg-type]
+            made = fold(call, given, self.allowance)  # type: ignore[arg-type]
         except Unfoldable:
             if any(call.inputs):
                 self.held.update(dict.fromkeys(call.outputs))

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.formats.onnx.fold import Allowance, Unfoldable
 from striate.formats.onnx.proto import Call, Graph
 from striate.op import Op
 from striate.ops.gather import Gather
@@ -19,6 +20,9 @@ from striate.ops.reshape import Flatten, Permute, Reshape
 from striate.tensor import SPATIAL, TensorSpec
 
 Array = NDArray[Any]
+
+LISTED = 16
+"""Numbers that an entry of a list costs: of an axis of any size, a few bytes can ask for every one."""
 
 
 class Unknown(Exception):
@@ -63,6 +67,7 @@ class Reading(Protocol):
     """What a site knows of the graph that is being read."""
 
     graph: Graph
+    allowance: Allowance
     held: dict[str, Held]
     needed: set[str]
     origins: dict[str, str]
@@ -148,6 +153,13 @@ class Site:
         if not holds:
             raise Unknown(otherwise)
 
+    def listed(self, count: int) -> None:
+        """Raise Unknown where that many entries of an axis are too many to be listed one by one."""
+        try:
+            self._reader.allowance.take(LISTED * count)
+        except Unfoldable:
+            raise Unknown(f"{count:,} entries, one by one") from None
+
     @property
     def leaves(self) -> bool:
         """Whether what is made is a result of the graph."""
@@ -189,6 +201,7 @@ class Site:
         for axis, size, wanted in zip(x.spec.axes, x.shape, whole, strict=True):
             if size != wanted:
                 self.expect(axis != "N" and size == 1 < wanted, "an image repeated to a batch")
+                self.listed(wanted)
                 x = self.emit(Gather((0,) * wanted, axis), x)
         return x
 

@@ -73,6 +73,7 @@ def _tile(site: Site) -> Value:
     site.expect(len(times) == len(x.shape) and times[0] == 1 and min(times) > 0, "images repeated to a batch")
     for axis, size, count in zip(x.spec.axes, x.shape, times):
         if count > 1:
+            site.listed(size * count)
             x = site.emit(Gather(tuple(range(size)) * count, axis), x)
     return x
 
@@ -179,6 +180,7 @@ def _cut(site: Site, x: Value, axis: int, start: int, end: int | None, step: int
     if step < 0:
         site.expect(axis > 0, "a batch that is cut")
         end = None if end is not None and end < -size else end
+        site.listed(len(range(size)[start:end:step]))
         return site.emit(Gather(tuple(range(size)[start:end:step]), x.spec.axes[axis]), x)
     if (first, last, step) == (0, size, 1):
         return x
@@ -208,7 +210,7 @@ def _split(site: Site) -> Sequence[Value]:
     axis = site.attribute("axis", 0) % len(x.shape)
     sizes, size = site.integers("split", 1), x.shape[axis]
     if not sizes:
-        parts = site.attribute("num_outputs") or len(site.call.outputs)
+        parts = len(site.call.outputs)
         each = -(-size // parts)
         sizes = [min(each, size - k * each) for k in range(parts)]
     site.expect(axis > 0 and sum(sizes) == size and min(sizes) > 0, "parts that do not make the whole")

@@ -48,6 +48,8 @@ def _resize(site: Site) -> Value:
     if site.attribute("mode", "nearest") == "nearest":
         return _nearest(site, x, factors, target, "asymmetric" if not newer else "", scales is not None)
     place = site.attribute("coordinate_transformation_mode", "half_pixel") if newer else "asymmetric"
+    if exact and place == "half_pixel_symmetric":  # symmetric by itself
+        place = "half_pixel"
     method, corners = _method(site, place, target)
     site.expect(not site.attribute("antialias", 0) or min(factors) >= 1, "antialiasing")
     site.expect(exact or not corners, "scales that are not those of the sizes")
@@ -82,6 +84,7 @@ def _nearest(
             return site.emit(Upsample(None, tuple(target)), x)
     site.expect(place in PLACES and rounding in ROUNDINGS, f"nearest by {place}, {rounding}")
     for axis, n, m, f in zip(x.spec.axes[2:], x.spec.spatial, target, factors):
+        site.listed(n + m)
         grid = PLACES[place](np.arange(m, dtype=np.float64), n, m, f)
         entries = [int(k) for k in np.clip(ROUNDINGS[rounding](np.round(grid, 9)), 0, n - 1)]
         if entries != list(range(n)):
