@@ -1,9 +1,13 @@
 """`--engine torch` and `--device` wherever something is computed, and `--amp`."""
 
 import json
+import sys
+import warnings
+from pathlib import Path
 
 import pytest
 
+import striate
 from cli.conftest import NET
 from cli.run import run
 
@@ -65,3 +69,62 @@ def test_the_rate_finder_is_for_one_process(images, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     done = run("train", "--data", str(images), "--model", NET, "--find-lr")
     assert done.code == 2 and "leave torchrun out" in done.err
+
+
+# ---------------------------------------------------------------- a module as MODEL
+SPELLED = [
+    "stripes:model",
+    "stripes.py",
+    "stripes.py:model",
+    "stripes:Net",
+    "stripes:made",
+    "stripes:holder.inside",
+]
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """PyTorch source as a person writes it: without Striate's own comments."""
+    from striate.formats.torch.own import HEAD
+    from striate.formats.torch.source import source
+
+    monkeypatch.chdir(tmp_path)
+    text, _, _ = source(striate.parse(NET)).partition(HEAD)
+    more = "import torch\n\n\ndef made():\n    return Net()\n\n\nholder = torch.nn.Module()\nholder.inside = model\n"
+    Path("stripes.py").write_text(text + more)
+    yield
+    sys.modules.pop("stripes", None)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", SPELLED)
+def test_a_module_is_as_good_as_a_name(module, name):
+    found, wanted = (json.loads(run("show", m, "--json").out) for m in (name, NET))
+    assert found["nodes"] == wanted["nodes"] and found["totals"] == wanted["totals"]
+
+
+@pytest.mark.torch("onnx")
+def test_every_command_takes_a_module_and_its_export(module, images):
+    import torch
+
+    space = {}
+    exec(Path("stripes.py").read_text(), space)
+    net = space["model"].eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(net, (torch.zeros(1, 1, 8, 8),), "stripes.onnx", dynamo=False)
+    wanted = json.loads(run("show", NET, "--json").out)["totals"]
+    picture = str(next((images / "test").rglob("*.png")))
+    for name in ("stripes:model", "stripes.onnx"):
+        assert json.loads(run("show", name, "--json").out)["totals"] == wanted
+        for words in (
+            ["check", name], ["sizes", name], ["pixels", name], ["diff", name, NET],
+            ["convert", name, "out.safetensors"], ["convert", name, "out.onnx"],
+            ["eval", name, "--data", str(images)], ["predict", name, picture, "--mean", "0", "--std", "1"],
+            ["train", "--data", str(images), "--model", name, "--fast-dev-run"],
+        ):  # fmt: skip
+            done = run(*words)
+            assert done.code in (0, 1) and done.out, (words, done.err)
+    state = {key: array.detach().numpy() for key, array in net.state_dict().items()}
+    again = striate.load("stripes.onnx").weights
+    assert state.keys() == again.keys() and all((state[key] == again[key]).all() for key in state)

@@ -28,6 +28,8 @@ Size = str | tuple[int, ...]
 
 ATTRIBUTES = ("net", "network", "model")
 """What the network of a file is called when nobody says `file.py:attribute`."""
+EXTRAS = {"h5py": "keras", "onnx": "onnx", "torch": "torch"}
+"""Package -> the optional part of Striate that brings it."""
 WRITTEN = "model"
 """What it is called in files that Striate wrote."""
 
@@ -120,7 +122,10 @@ def _where(error: BaseException) -> str:
 
 def _fix(error: BaseException, name: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"install {error.name.partition('.')[0]} into this environment"
+        package = error.name.partition(".")[0]
+        if package in EXTRAS:
+            return f"pip install 'striate[{EXTRAS[package]}]'"
+        return f"install {package} into this environment"
     return f"run `python {name}` to see the whole traceback" if name.endswith(".py") else "correct that line"
 
 
@@ -227,15 +232,22 @@ def _network(value: Any, name: str, input: Size | None, called: bool = False) ->
 
 
 def _of_torch(module: Any, name: str, input: Size | None) -> Network:
-    """A torch.nn.Module on the given input; without one, on the size that its first layer suggests."""
-    from striate.formats.torch import from_torch, usual_input
+    """A torch.nn.Module on the given input; without one, on the size that its first layer suggests, or that fits."""
+    from striate.formats.torch import fitting_input, from_torch, usual_input
 
     shape = usual_input(module)
     if input is not None:
         shape = notation.with_size({"input": shape}, input)["input"]
+    own = name.rpartition(":")[2].removesuffix("()")
     try:
         with _running(name, Path.cwd()):
-            return from_torch(module, shape, name.rpartition(":")[2].removesuffix("()"))
+            try:
+                return from_torch(module, shape, own)
+            except FormatError:  # it may take one size only, and another one
+                fitting = None if input is not None else fitting_input(module, shape)
+                if fitting is None or fitting == shape:
+                    raise
+                return from_torch(module, fitting, own)
     except StriateError as error:
         if input is None and isinstance(error, FormatError):
             error.fix = "say the input that it takes: --input HxWxC"

@@ -14,7 +14,10 @@ from typing import Any
 from striate.diagnostics import MissingExtraError, UsageError
 from striate.network import Network
 
-__all__ = ["from_torch", "usual_input"]
+__all__ = ["fitting_input", "from_torch", "usual_input"]
+
+SIDES = (224, 28, 32, 64, 96, 128, 256, 299, 16, 8, 48, 112, 160, 192, 384, 512)
+"""Of the inputs that are tried in turn, where a module takes one size only; the most usual first."""
 
 
 def from_torch(
@@ -64,3 +67,21 @@ def usual_input(module: Any) -> tuple[int, ...]:
         if hasattr(part, "in_features"):
             return (part.in_features,)
     return 3, 224, 224
+
+
+def fitting_input(module: Any, usual: Sequence[int]) -> tuple[int, ...] | None:
+    """The input with the first of the usual sides that the module runs on; nothing but shapes is computed."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from striate.formats.torch.tracing import BATCH, evaluating, quiet
+
+    for side in SIDES if len(usual) > 1 else ():
+        shape = (usual[0], *(side,) * (len(usual) - 1))
+        with evaluating(module), torch.no_grad(), quiet(), FakeTensorMode(allow_non_fake_inputs=True):
+            try:
+                module(torch.zeros(BATCH, *shape))
+            except Exception:  # whatever a user's forward raises
+                continue
+        return shape
+    return None

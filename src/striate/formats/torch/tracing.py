@@ -84,7 +84,7 @@ def trace(module: Any, shape: tuple[int, ...], via: str = "auto") -> Trace:
     example = torch.zeros((BATCH, *shape), dtype=kind, device=first.device)
     roads = {"export": [_exported], "fx": [_symbolic], "auto": [_exported, _symbolic]}[via]
     failures = []
-    with _evaluating(module), torch.no_grad(), _quiet():
+    with evaluating(module), torch.no_grad(), quiet():
         for road in roads:
             try:
                 return road(module, example)
@@ -98,7 +98,8 @@ def trace(module: Any, shape: tuple[int, ...], via: str = "auto") -> Trace:
 
 
 @contextlib.contextmanager
-def _evaluating(module: Any) -> Iterator[None]:
+def evaluating(module: Any) -> Iterator[None]:
+    """The module in evaluation mode, in which branches that training drops leave a trace; its own mode afterwards."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     branches = [part for part in module.modules() if type(part).__name__ in STOCHASTIC]
@@ -115,9 +116,10 @@ def _evaluating(module: Any) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Without torch's warnings: they are about its own ways."""
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    logging.disable(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
