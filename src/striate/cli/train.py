@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from striate.train.settings import Option
     from striate.views.text.page import Page
 
-METAVARS = {"whole": "N", "number": "X", "choice": "WORD", "words": "WORDS", "numbers": "X,X", "text": "TEXT"}
+METAVARS = {
+    "whole": "N", "number": "X", "choice": "WORD", "words": "WORDS", "numbers": "X,X", "text": "TEXT", "memory": "SIZE",
+}  # fmt: skip
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import time
 from collections.abc import Iterable
 
 from striate.diagnostics import EngineError
@@ -32,6 +33,17 @@ TRIMMED = 64
 _since = TRIMMED
 _loaded: dict[tuple[Target, Kernel], int] = {}
 _lock = lock()
+
+
+@dataclasses.dataclass
+class Spent:
+    """Kernels that this process has compiled, and the seconds that it has waited for them."""
+
+    kernels: int = 0
+    seconds: float = 0.0
+
+
+spent = Spent()
 
 unloadable: dict[Kernel, str] = {}
 """Kernels whose code this process could not load by itself, and why: they came to memory by way of LLVM."""
@@ -71,11 +83,14 @@ def _codes(target: Target, kernels: list[Kernel]) -> dict[Kernel, bytes]:
         if missing:
             from striate.engine.compiling import compiled
 
+            began = time.monotonic()
             with contextlib.closing(compiled(target, missing)) as results:
                 for kernel, code in results:
                     found[kernel], key = code, keys[kernel]
                     if folder and key and cache.unchanged():
                         folder.put(key, code)
+            spent.kernels += len(missing)
+            spent.seconds += time.monotonic() - began
             if folder and _many(len(missing)):
                 folder.trim()
     return found

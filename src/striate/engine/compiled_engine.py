@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from striate.diagnostics import LimitError
 from striate.engine import caches
 from striate.engine.bound import Bound, Constants
+from striate.engine.code import spent
 from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
 from striate.engine.learner import Learner, Rule, Store
 from striate.engine.numpy_engine import NumpyEngine, batched
@@ -126,9 +127,14 @@ class CompiledEngine(Engine):
     """Kernels for one processor."""
 
     name = "compiled"
+    sparing = True
 
     def __init__(self, target: Target) -> None:
         self.target = target
+
+    @property
+    def compiled(self) -> tuple[int, float]:
+        return spent.kernels, spent.seconds
 
     def compile(
         self,
@@ -148,14 +154,15 @@ class CompiledEngine(Engine):
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
         from striate.engine.training.program import CompiledTraining
 
-        return CompiledTraining(runnable(net), weights, self._context())
+        return CompiledTraining(runnable(net), weights, self.context())
 
     def learner(self, net: Network, rule: Rule, store: Store, world: World) -> Learner | None:
         from striate.engine.training.learner import CompiledLearner
 
         if rule.mixed:
             return None
-        return CompiledLearner(runnable(net), rule, store, self._context())
+        return CompiledLearner(runnable(net), rule, store, self.context())
 
-    def _context(self) -> Context:
-        return Context(self.target, available(), False, caches.size(2), caches.size(3))
+    def context(self, threads: int | None = None) -> Context:
+        """What plans know of this machine."""
+        return Context(self.target, threads or available(), False, caches.size(2), caches.size(3))

@@ -74,10 +74,11 @@ class TrainingProgram(abc.ABC):
 
 
 class Engine(abc.ABC):
-    """A way to run networks. mixed: whether it trains in mixed precision."""
+    """A way to run networks. mixed, sparing: whether it trains in mixed precision, and within an amount of memory."""
 
     name: str
     mixed: bool = False
+    sparing: bool = False
 
     @abc.abstractmethod
     def compile(
@@ -103,6 +104,11 @@ class Engine(abc.ABC):
     def described(self) -> str:
         """The engine and what it runs on, for reports."""
         return self.name
+
+    @property
+    def compiled(self) -> tuple[int, float]:
+        """Kernels that this process has compiled so far, and the seconds that took: (0, 0) for engines without any."""
+        return 0, 0.0
 
     def learner(self, net: Network, rule: Rule, store: Store, world: World) -> Learner | None:
         """What takes the steps of the weights on this engine; None: arrays in memory, which anybody can step."""

@@ -19,7 +19,8 @@ class Rule:
     """A step of the weights in plain values, as `striate.train.optimizers` defines them.
 
     word: sgd, adam or adamw; decayed: names of the tensors that `weight_decay` pulls; ema: decay of the moving average,
-    0 without; mixed: 16-bit arithmetic where it does no harm.
+    0 without; mixed: 16-bit arithmetic where it does no harm. memory: bytes that a step of `batch_size` images may take
+    with its weights, 0 for any; accumulate: batches of an update.
     """
 
     word: str
@@ -34,6 +35,9 @@ class Rule:
     clip_value: float = 0.0
     ema: float = 0.0
     mixed: bool = False
+    memory: int = 0
+    batch_size: int = 0
+    accumulate: int = 1
 
 
 @dataclasses.dataclass

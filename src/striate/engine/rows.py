@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from striate.engine import caches, limits
 from striate.engine.bound import Bound
+from striate.engine.plan.steps import Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +74,16 @@ def table(bound: Bound, seconds: Sequence[float], weights: int, machine: Machine
     """The facts of a plan whose steps took so long."""
     plan = bound.plan
     threads = plan.context.threads
+    rows = gathered(plan.steps, seconds, weights, machine, threads)
+    return Table(rows, machine, plan.context.target.name, threads, plan.arena.bytes, weights)
+
+
+def gathered(
+    steps: Sequence[Step], seconds: Sequence[float], weights: int, machine: Machine, threads: int
+) -> tuple[Row, ...]:
+    """Rows of some steps. weights: bytes of all packed weights."""
     found: dict[tuple[tuple[str, ...], str, str], Row] = {}
-    for step, took in zip(plan.steps, seconds, strict=True):
+    for step, took in zip(steps, seconds, strict=True):
         key = tuple(step.unit.nodes), step.algorithm, step.tile
         least = machine.seconds(step.flops, step.bytes - step.weights, step.weights, weights, threads)
         old = found.get(key) or Row(*key, 0, 0, 0.0, 0, 0.0, 0.0)
@@ -83,4 +92,4 @@ def table(bound: Bound, seconds: Sequence[float], weights: int, machine: Machine
             steps=old.steps + 1, tasks=old.tasks + len(step.tasks), flops=old.flops + step.flops,
             bytes=old.bytes + step.bytes, limit=old.limit + least, seconds=old.seconds + took,
         )  # fmt: skip
-    return Table(tuple(found.values()), machine, plan.context.target.name, threads, plan.arena.bytes, weights)
+    return tuple(found.values())

@@ -17,7 +17,17 @@ from striate.train.state import State
 SCHEMA = "striate.state/1"
 
 FREE = frozenset(
-    {"epochs", "patience", "min_delta", "checkpoint_steps", "checkpoint_minutes", "worst", "log", "amp"}
+    {
+        "epochs",
+        "patience",
+        "min_delta",
+        "checkpoint_steps",
+        "checkpoint_minutes",
+        "worst",
+        "log",
+        "amp",
+        "memory",
+    }
 )
 """Settings that may change when a run goes on: they decide when to stop, what to write, and what suits the machine."""
 

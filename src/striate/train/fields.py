@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from striate.diagnostics import suggest
+from striate.diagnostics import FormatError, suggest
 
 AUTO = "auto"
 """What stands for None where a value follows from other settings: TOML has no null."""
@@ -74,6 +74,18 @@ def text(default: str, doc: str, group: str) -> Any:
     return _field("text", default, doc, group)
 
 
+def memory(default: str, doc: str, group: str) -> Any:
+    """An amount of memory, such as 2GB or 512MiB; an empty text: any."""
+    return _field("memory", default, doc, group)
+
+
+def amount(text: str) -> int:
+    """Bytes of what such a field holds; 0: any."""
+    from striate.checks.config import bytes_
+
+    return bytes_(text) if text else 0
+
+
 def read(value: Any, meta: Mapping[str, Any]) -> Any:
     """A value from TOML, JSON or Python as the field holds it. Raises Unsuited."""
     if meta.get("optional") and (value is None or value == AUTO):
@@ -91,6 +103,8 @@ def read(value: Any, meta: Mapping[str, Any]) -> Any:
             if not isinstance(value, str):
                 raise Unsuited("a text")
             return value
+        case "memory":
+            return _memory(value)
         case "choice":
             return _choice(value, meta["options"])
         case "words":
@@ -156,6 +170,18 @@ def _number(value: Any, meta: Mapping[str, Any]) -> float:
         )
         raise Unsuited("a number" + low + high + (f', or "{AUTO}"' if meta.get("optional") else ""))
     return float(value)
+
+
+def _memory(value: Any) -> str:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    try:
+        if isinstance(text, str) and (not text or amount(text) > 0):
+            return text
+    except FormatError:
+        pass
+    raise Unsuited(
+        "an amount of memory such as 2GB or 512MiB (KB, MB, GB count in thousands, KiB, MiB, GiB in 1024s)"
+    )
 
 
 def _choice(value: Any, options: tuple[str, ...]) -> str:

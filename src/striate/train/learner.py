@@ -16,10 +16,20 @@ from striate.train.state import State
 
 
 def make_learner(plan: Plan, state: State, engine: Engine, world: World) -> Learner:
-    """The network of a plan, ready to go on from a state. Raises UsageError for amp on an engine without it."""
+    """The network of a plan, ready to go on from a state.
+
+    Raises UsageError for amp or memory on an engine without it, LimitError for too little memory.
+    """
     if plan.settings.amp and not engine.mixed:
         raise UsageError(
             f"the {engine.name} engine has no mixed precision", where="amp", fix="--engine torch, or --no-amp"
+        )
+    if plan.settings.memory and not engine.sparing:
+        raise UsageError(
+            f"the {engine.name} engine keeps everything for the way back",
+            where="memory",
+            why="only the compiled engine computes part of it again to save memory",
+            fix="--engine compiled, or leave --memory out",
         )
     average = state.average.weights if state.average else None
     moments, steps = state.optimizer.moments, state.optimizer.steps

@@ -16,6 +16,7 @@ from striate.train.fields import (
     choice,
     expected,
     flag,
+    memory,
     number,
     numbers,
     read,
@@ -63,6 +64,12 @@ class Settings:
     clip_norm: float = number(0.0, "longest gradient over all parameters; 0: any", _STEP)
     clip_value: float = number(0.0, "largest entry of a gradient; 0: any", _STEP)
     amp: bool = flag(False, "mixed precision: 16-bit arithmetic where it does no harm (torch engine)", _STEP)
+
+    memory: str = memory(
+        "",
+        "what a step may take with its weights, such as 2GB: the rest is computed again; empty: any",
+        _STEP,
+    )
 
     lr: float | None = number(None, "highest learning rate", _RATE, above=0.0)
     schedule: str = choice("cosine", tuple(SCHEDULES), "course of the learning rate", _RATE)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from striate.engine.plan.layout import ALIGN
 from striate.engine.plan.steps import Step
 from striate.engine.plan.units import Value
+
+Array = NDArray[Any]
+
+FAR = 1 << 62
+"""Beyond every address."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +51,15 @@ def epochs(steps: Sequence[Step]) -> list[int]:
 
 
 def lives(
-    steps: Sequence[Step], when: Sequence[int], stretches: Sequence[tuple[int, int, int]] = ()
+    steps: Sequence[Step],
+    when: Sequence[int],
+    stretches: Sequence[tuple[int, int, int]] = (),
+    lasting: Collection[Value] = (),
 ) -> dict[Value, tuple[int, int]]:
     """First and last epoch of every value. stretches: (first, turn, end) of stretches that run image by image.
 
     They do the same for each image, so that their own values live as they do for the first one; what others
-    touch, too, lives through all of one.
+    touch, too, lives through all of one. lasting: values that live to the end.
     """
     life: dict[Value, tuple[int, int]] = {}
     for k, (step, epoch) in enumerate(zip(steps, when, strict=True)):
@@ -58,26 +70,50 @@ def lives(
             start, end = (when[span[0]], when[span[2] - 1]) if span and not root.turns else (epoch, epoch)
             first, last = life.get(root, (start, end))
             life[root] = min(first, start), max(last, end)
-    return life
+    return life | {value: (life[value][0], when[-1]) for value in lasting}
 
 
 def allot(
     steps: Sequence[Step], when: Sequence[int], stretches: Sequence[tuple[int, int, int]] = ()
 ) -> Arena:
-    """Places by size, the largest first, each as low as those that live with it allow."""
-    life = lives(steps, when, stretches)
-    placed: list[tuple[int, int, Value]] = []
-    for value in sorted(life, key=lambda v: (-v.layout.bytes, life[v])):
-        size = value.layout.bytes
-        size += -size % ALIGN
-        first, last = life[value]
-        at = 0
-        for start, end, other in sorted((p for p in placed), key=lambda p: p[0]):
-            low, high = life[other]
-            if high < first or last < low:
-                continue
-            if at + size <= start:
-                break
-            at = max(at, end)
-        placed.append((at, at + size, value))
-    return Arena({value: start for start, _, value in placed}, max((end for _, end, _ in placed), default=0))
+    """Places by size, the largest first."""
+    return placed(lives(steps, when, stretches))
+
+
+def placed(life: Mapping[Value, tuple[int, int]], most: int = 1) -> Arena:
+    """The smallest of up to `most` ways to put values in order: each lies as low as those before allow that live with
+    it. By size, by beginning, by end, by the time that they live, by both. With several ways small values come last.
+    """
+    values = list(life)
+    sizes = np.array([value.layout.bytes for value in values], np.int64)
+    sizes += -sizes % ALIGN
+    first, last = np.array([life[value] for value in values], np.int64).reshape(-1, 2).T
+    orders = [
+        (last, first, -sizes), (-sizes, last, first), (-sizes, first, -last), (-sizes, first - last),
+        (first, sizes * (first - last - 1)),
+    ]  # fmt: skip
+    small = sizes <= (sizes.sum() >> 14 if most > 1 else -1)
+    rest = np.flatnonzero(small)[np.argsort(-sizes[small], kind="stable")]
+    ways = [(order := np.lexsort(keys))[~small[order]] for keys in orders[:most]]
+    nothing = np.zeros(len(sizes), np.int64)
+    found = [_stacked(nothing, sizes, first, last, order[:0], order) for order in ways]
+    large = [int((starts + sizes)[~small].max(initial=0)) for starts in found]
+    least = large.index(min(large))
+    best = _stacked(found[least], sizes, first, last, ways[least], rest)
+    return Arena(
+        {value: int(start) for value, start in zip(values, best, strict=True)},
+        int((best + sizes).max(initial=0)),
+    )
+
+
+def _stacked(starts: Array, sizes: Array, first: Array, last: Array, there: Array, order: Array) -> Array:
+    """Where each value starts, laid down in some order beside those that are there."""
+    starts, every = starts.copy(), np.concatenate([there, order])
+    for count, k in enumerate(order, len(there)):
+        others = every[:count]
+        others = others[(first[others] <= last[k]) & (last[others] >= first[k])]
+        others = others[np.argsort(starts[others], kind="stable")]
+        free = np.maximum.accumulate(np.append(0, starts[others] + sizes[others]))
+        fits = np.append(starts[others], FAR) - free >= sizes[k]
+        starts[k] = free[np.argmax(fits)]
+    return starts

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from striate.engine.plan.fuse import Graph, substituted
 from striate.engine.plan.pattern import Correlation, Moves, Piece
@@ -28,9 +29,15 @@ def place(graph: Graph, target: Target, border: Callable[[Unit], tuple[int, int,
 
 
 def settled(
-    units: list[Unit], target: Target, border: Callable[[Unit], tuple[int, int, int, int]]
+    units: list[Unit],
+    target: Target,
+    border: Callable[[Unit], tuple[int, int, int, int]],
+    alike: Mapping[Value, Value] = MappingProxyType({}),
 ) -> list[Unit]:
-    """Lanes and border of every value of some units, sums that need a map of their own, and what is done in place."""
+    """Lanes and border of every value of some units, sums that need a map of their own, and what is done in place.
+
+    alike: values that get the same border.
+    """
     for value in {v for unit in units for v in (*unit.reads, *unit.outputs)}:
         if value.root.lanes == 0:
             value.root.lanes = target.lanes
@@ -39,6 +46,8 @@ def settled(
         if any(wanted):
             root = unit.inputs[0].root
             root.pads = tuple(max(a, b) for a, b in zip(root.pads, wanted, strict=True))  # type: ignore[assignment]
+    for a, b in alike.items():
+        a.pads = b.pads = tuple(max(p, q) for p, q in zip(a.pads, b.pads, strict=True))  # type: ignore[assignment]
     units = _matched(units)
     _in_place(units)
     return units

@@ -17,6 +17,7 @@ from striate.engine.kernels import update
 from striate.engine.learner import Learner, Rule, Store
 from striate.engine.plan.steps import Context, cut
 from striate.engine.pool import pool
+from striate.engine.training.budget import held
 from striate.engine.training.program import CompiledTraining
 from striate.network import Network
 
@@ -24,6 +25,8 @@ Array = NDArray[Any]
 
 GRADIENT = 1
 """The operand that lies elsewhere in each step."""
+STRETCH = 1 << 12
+"""Squares that are summed in float32."""
 
 # weight a, gradient b times its share c, weight decay d, step size e; then each rule's own
 _GRADIENT = "add(mul(c,b),mul(d,a))"
@@ -60,22 +63,41 @@ class CompiledLearner(Learner):
     """The run's own arrays, stepped in place."""
 
     def __init__(self, net: Network, rule: Rule, store: Store, context: Context) -> None:
-        self._program = CompiledTraining(net, store.weights, context)
+        self._given = store.weights
+        store = dataclasses.replace(store, weights={name: suited(a) for name, a in store.weights.items()})
+        beside = held(net, rule, store, len(formula(rule).moments))
+        self._program = CompiledTraining(net, store.weights, context, memory=rule.memory, beside=beside)
+        if rule.memory:
+            self._program.bound(rule.batch_size)
         self._rule, self._store, self._steps = rule, store, store.steps
         self._formula = formula(rule)
         self._sums: dict[str, Array] = {}
+        self._lent = False
         self._share = 1.0
         self._pool, self._threads, self._target = pool(context.target), context.threads, context.target
         self._records: Array | None = None
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the last forward run was one of kernels."""
+        return self._program.compiled
+
     def forward(self, x: Array, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+        if self._lent:  # and about to be written over
+            self._sums = {name: gradient.copy() for name, gradient in self._sums.items()}
+            self._lent = False
         return self._program.forward(x, rng)
 
     def backward(self, gradients: Sequence[Array]) -> None:
         for name, statistic in self._program.updates.items():
             self._store.weights[name][...] = statistic
-        for name, gradient in self._program.backward(gradients).items():
-            self._sums[name] = self._sums[name] + gradient if name in self._sums else gradient
+        found = self._program.lent(gradients)
+        self._lent = not self._sums
+        for name, gradient in found.items():
+            if self._lent:
+                self._sums[name] = gradient
+            else:
+                self._sums[name] += gradient
 
     def bound(self, share: float) -> float:
         norm = _length(self._sums) * share
@@ -94,7 +116,19 @@ class CompiledLearner(Learner):
 
     def step(self, lr: float, momentum: float | None) -> None:
         self._steps += 1
-        names = list(self._sums)
+        if self._sums:
+            self._moved(list(self._sums), lr, momentum)
+        self._sums, self._lent = {}, False
+        self._averaged()
+
+    def collect(self) -> None:
+        """The run's arrays are the only ones, but where they do not suit kernels."""
+        for name, array in self._store.weights.items():
+            if array is not self._given[name]:
+                self._given[name][...] = array
+
+    # ------------------------------------------------------------ the step
+    def _moved(self, names: Sequence[str], lr: float, momentum: float | None) -> None:
         if self._records is None:
             self._prepare(names)
         assert self._records is not None
@@ -106,13 +140,7 @@ class CompiledLearner(Learner):
             aligned.address(self._sums[name]) for name in names
         ]
         self._pool.run(aligned.address(self._steps_program), self._threads)
-        self._sums = {}
-        self._averaged()
 
-    def collect(self) -> None:
-        """The run's arrays are the only ones."""
-
-    # ------------------------------------------------------------ the step
     def _numbers(self, lr: float, momentum: float | None) -> dict[int, float | Array]:
         """Operands that are numbers, by their place; decay differs from tensor to tensor."""
         rule, decayed = self._rule, self._decayed
@@ -136,9 +164,10 @@ class CompiledLearner(Learner):
         self._decayed = np.array([name in self._rule.decayed for name in names], np.float32)
         for name in names:
             weight = self._store.weights[name]
-            moments = [
-                self._store.moments[kind].setdefault(name, np.zeros_like(weight)) for kind in found.moments
-            ]
+            for kind in found.moments:
+                kept = self._store.moments[kind]
+                kept[name] = suited(kept[name]) if name in kept else np.zeros_like(weight)
+            moments = [self._store.moments[kind][name] for kind in found.moments]
             arrays = iter((weight, weight, *moments))  # the gradient's address comes with it
             operands = [aligned.address(next(arrays)) if kind == "v" else 0.0 for kind in found.operands]
             outputs = [aligned.address(array) for array in (weight, *moments)]
@@ -166,10 +195,23 @@ class CompiledLearner(Learner):
             average += (1 - decay) * self._store.weights[name]
 
 
+def suited(array: Array) -> Array:
+    """The array itself where kernels can read and write it, else a copy."""
+    return np.require(array, np.float32, ("C", "W"))
+
+
 def _length(gradients: Mapping[str, Array]) -> float:
-    """Euclidean length of all gradients taken as one vector."""
+    """Euclidean length of all gradients taken as one vector. A product by BLAS would depend on its threads."""
     with np.errstate(over="ignore", invalid="ignore"):
-        found = math.fsum(float(np.dot(flat, flat)) for g in gradients.values() for flat in [g.reshape(-1)])
+        found = math.fsum(_squares(gradient.reshape(-1)) for gradient in gradients.values())
     if not math.isfinite(found):  # perhaps only beyond float32
         found = math.fsum(float(np.sum(np.square(g, dtype=np.float64))) for g in gradients.values())
     return math.sqrt(found)
+
+
+def _squares(flat: Array) -> float:
+    """Sum of squares, in stretches short enough for float32."""
+    whole = flat.size // STRETCH * STRETCH
+    rows, rest = flat[:whole].reshape(-1, STRETCH), flat[whole:]
+    sums = np.einsum("ij,ij->i", rows, rows)
+    return float(sums.sum(dtype=np.float64)) + float(np.einsum("i,i->", rest, rest))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from striate.views.text.numbers import digits, plural, size
 from striate.views.text.page import Column, Page, Row
 
 if TYPE_CHECKING:
+    from striate.engine.rows import Row as Facts
     from striate.engine.rows import Table
+    from striate.engine.training.rows import TrainingTable
 
 COLUMNS = (
     Column("node", fold=True),
@@ -22,35 +25,97 @@ def draw(page: Page, title: str, table: Table) -> None:
     """`table`: what `striate.engine.rows` found."""
     page.title(title)
     page.line()
-    rows = [
-        Row(
-            (
-                " + ".join(row.nodes), row.algorithm, row.tile,
-                f"{row.tasks}" if row.steps == 1 else f"{row.tasks} in {row.steps}",
-                size(row.bytes), digits(1e6 * row.limit), digits(1e6 * row.seconds), _share(row.limit, row.seconds),
-            )
-        )
-        for row in table.rows
-    ]  # fmt: skip
-    page.table(COLUMNS, rows)
+    _rows(page, table.rows)
     page.line()
-    seconds, limit = sum(row.seconds for row in table.rows), sum(row.limit for row in table.rows)
-    machine = table.machine
-    speeds = ", ".join(digits(speed) for _, speed in machine.levels)
     page.fields(
         [
-            (
-                "time",
-                f"{digits(1e3 * seconds)} ms; the limit is {digits(1e3 * limit)} ms ({_share(limit, seconds)})",
-            ),
-            ("work", f"{digits(sum(row.flops for row in table.rows) / 1e9)} GFLOP"),
+            ("time", _time(table.rows)),
+            ("work", _work(table.rows)),
             ("values", f"{size(table.arena)} that all steps share"),
             ("weights", f"{size(table.weights)} as they are packed"),
-            ("code", f"{table.target}, {plural(table.threads, 'thread')}"),
-            ("machine", f"{digits(machine.peak)} GFLOP/s; reads {speeds} GB/s from level 1, 2, 3 and memory"),
+            *_machine(table),
         ],
         indent=0,
     )
+    _legend(page)
+
+
+def draw_training(page: Page, title: str, table: TrainingTable) -> None:
+    """`table`: what `striate.engine.training.rows` found."""
+    page.title(title)
+    for what, rows in (("forward", table.forward), ("the way back", table.backward)):
+        page.line()
+        page.line(what)
+        page.line()
+        _rows(page, rows)
+    page.line()
+    more = (
+        [("again", f"{plural(table.again, 'unit')} of the forward run, on the way back")]
+        if table.again
+        else []
+    )
+    page.fields(
+        [
+            ("time", f"forward {_time(table.forward)}; back {_time(table.backward)}"),
+            ("work", f"forward {_work(table.forward)}, back {_work(table.backward)}"),
+            (
+                "values",
+                f"{size(table.arena)} that all steps share; {size(table.kept)} of it wait for the way back, "
+                f"{size(table.parameters)} are gradients at the end",
+            ),
+            *more,
+            ("beside", f"{size(table.beside)}: each thread's own memory, and weights that stay packed"),
+            (
+                "weights",
+                f"{size(table.weights)}, and {size(table.parameters)} for each moment of the optimizer",
+            ),
+            (
+                "together",
+                f"{size(table.total)} with one moment (sgd), {size(table.total + table.parameters)} with two",
+            ),
+            *_machine(table),
+        ],
+        indent=0,
+    )
+    _legend(page)
+
+
+def _rows(page: Page, rows: Sequence[Facts]) -> None:
+    page.table(
+        COLUMNS,
+        [
+            Row(
+                (
+                    " + ".join(row.nodes), row.algorithm, row.tile,
+                    f"{row.tasks}" if row.steps == 1 else f"{row.tasks} in {row.steps}",
+                    size(row.bytes), digits(1e6 * row.limit), digits(1e6 * row.seconds),
+                    _share(row.limit, row.seconds),
+                )
+            )
+            for row in rows
+        ],
+    )  # fmt: skip
+
+
+def _time(rows: Sequence[Facts]) -> str:
+    seconds, limit = sum(row.seconds for row in rows), sum(row.limit for row in rows)
+    return f"{digits(1e3 * seconds)} ms; the limit is {digits(1e3 * limit)} ms ({_share(limit, seconds)})"
+
+
+def _work(rows: Sequence[Facts]) -> str:
+    return f"{digits(sum(row.flops for row in rows) / 1e9)} GFLOP"
+
+
+def _machine(table: Table | TrainingTable) -> list[tuple[str, str]]:
+    machine = table.machine
+    speeds = ", ".join(digits(speed) for _, speed in machine.levels)
+    return [
+        ("code", f"{table.target}, {plural(table.threads, 'thread')}"),
+        ("machine", f"{digits(machine.peak)} GFLOP/s; reads {speeds} GB/s from level 1, 2, 3 and memory"),
+    ]
+
+
+def _legend(page: Page) -> None:
     page.line()
     page.line(
         "limit: the work at full speed, or its values read once from the nearest level that holds them and its weights "
