@@ -126,7 +126,8 @@ class Tape(Forward):
         weight, name = run.kept["weight"], f"{run.node.name}.weight"
         assert seen.windows is not None
         taps = seen.windows[0].kernel * seen.windows[1].kernel
-        shape = (1, weight.shape[0], weight.size("c") if seen.windows is body.windows else seen.depth, taps)
+        depth = weight.size("c") if seen.windows is body.windows else seen.depth
+        shape = (1, weight.shape[0], 1, depth * taps)  # as one row, of which squares are turned at a time
         dw = Value(f"gradient of {name}", shape, "nchw")
         inputs = list(reversed(pair)) if seen.adjoint else list(pair)
         self._made(Unit([dw.name], WeightGradient(seen), inputs, [dw], None, {}))
@@ -139,8 +140,9 @@ class Tape(Forward):
             body, groups=body.groups * times, depth=body.depth // times, each=body.each // times
         )
         rows, columns, own, domain = diagonal(small, body, plain.shape)
-        tap = Affine((("u", plain.shape[3]), ("v", 1)) if len(own) == 2 else (("u", 1),))
-        found = Load("wide", (Affine(()), rows, columns, tap))
+        kernel = {"u": plain.shape[3], "v": 1} if len(own) == 2 else {"u": 1}
+        along = (*((v, factor * taps) for v, factor in columns.terms), *kernel.items())
+        found = Load("wide", (Affine(()), rows, Affine(()), Affine(along)))
         statement = Statement("dw", (rows, *index("c"), *own), found, domain)
         self._loops(name, [(statement, False)], {"wide": dw, "dw": self._gradient(name, plain.shape)})
 
