@@ -14,6 +14,7 @@ Without it the test is skipped with the reason. Where STRIATE_REQUIRE_ALL is set
 import importlib.util
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -91,6 +92,16 @@ def pytest_runtest_makereport():
 def pytest_make_collect_report():
     """Where everything is required, a skipped module fails."""
     return _refuse_skip((yield))
+
+
+# ---------------------------------------------------------------- Ctrl-C
+@pytest.fixture
+def interruptible():
+    """Ctrl-C has its usual meaning, here and in the child processes of the test: a shell starts what runs in the
+    background with the signal ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 # ---------------------------------------------------------------- golden texts

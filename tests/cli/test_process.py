@@ -178,6 +178,7 @@ def test_streams_without_unicode(encoding):
     assert failed.err.isascii()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupted():
     code = "import signal, sys, threading, striate.cli.app as app, os, click\n"
     code += "import striate.cli.doctor as doctor, time\n"

@@ -219,6 +219,7 @@ def _predicting() -> None:
         program(case.batches[2])
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_a_long_run():
     """Ctrl-C at any moment: KeyboardInterrupt, as from any loop."""
     for nap in (0.0, 0.07):
@@ -240,6 +241,7 @@ def test_an_interrupt_ends_a_long_run():
         assert errors.rstrip().endswith("KeyboardInterrupt")
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_program_runs_again():
     """An interrupt between the steps of a prediction leaves no lock held."""
     case = Case(TEXTS[0])

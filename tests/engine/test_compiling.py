@@ -103,6 +103,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_children_and_keeps_whole_files(place):
     child = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED],
