@@ -70,6 +70,14 @@ class EpochDone(Event):
 
 
 @dataclasses.dataclass(frozen=True)
+class Compiled(Event):
+    """So many kernels were compiled for this processor: the epoch that ends now has waited for them."""
+
+    kernels: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Saved(Event):
     """A checkpoint is on disk."""
 

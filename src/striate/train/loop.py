@@ -20,7 +20,18 @@ from striate.network import Network
 from striate.train.config import Config, Job
 from striate.train.data import Dataset, Transform
 from striate.train.evaluation import Evaluation, evaluate
-from striate.train.events import Callback, EpochDone, Finished, Note, Progress, Saved, Started, Updated, tell
+from striate.train.events import (
+    Callback,
+    Compiled,
+    EpochDone,
+    Finished,
+    Note,
+    Progress,
+    Saved,
+    Started,
+    Updated,
+    tell,
+)
 from striate.train.history import History, Row
 from striate.train.interrupts import Interrupted, Stop, stop_signals
 from striate.train.learner import make_learner
@@ -108,9 +119,11 @@ class _Loop:
     stop: Stop
     saved_at: float = dataclasses.field(default_factory=time.monotonic)
     ticked_at: float = dataclasses.field(default_factory=time.monotonic)
+    compiled: tuple[int, float] = (0, 0.0)
 
     def run_all(self, resumed: bool) -> History:
         plan, state, settings = self.plan, self.state, self.plan.settings
+        self.compiled = self.engine.compiled
         parameters = sum(p.elements for p in plan.net.parameters.values() if p.trainable)
         place = (settings.epochs, state.epoch + 1, plan.span.updates_per_epoch, plan.train.images, parameters)
         out = self.run.path if self.run else None
@@ -190,6 +203,9 @@ class _Loop:
         if self.run:
             self.run.save_epoch(plan, state)
             self._saved()
+        before, self.compiled = self.compiled, self.engine.compiled
+        if (kernels := self.compiled[0] - before[0]) > 0:
+            self._tell(Compiled(kernels, self.compiled[1] - before[1]))
         self._tell(EpochDone(state.epoch, plan.settings.epochs, row, best))
         if total(self.world, bool(self.stop))[0]:
             raise _Halt

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from striate.train.config import Config, options
-from striate.train.events import EpochDone, Event, Finished, Note, Progress, Started
-from striate.views.text.numbers import count
+from striate.train.events import Compiled, EpochDone, Event, Finished, Note, Progress, Started
+from striate.views.text.numbers import count, plural
 from striate.views.text.page import Page, Text
 from striate.views.text.progress import Bar, clock, duration
 
@@ -51,6 +51,9 @@ class TrainingView:
                 self._started(event)
             case Progress():
                 self._progress(event)
+            case Compiled():
+                took = f"{event.seconds:.1f} s" if event.seconds >= 0.1 else "a moment"
+                self.say(f"{plural(event.kernels, 'kernel')} compiled for this processor in {took}")
             case EpochDone():
                 self._epoch(event)
             case Note():
