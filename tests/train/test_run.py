@@ -16,6 +16,8 @@ import pytest
 
 from striate import weights
 from striate.diagnostics import FormatError, SourceError, StriateError, UsageError
+from striate.engine.target import host
+from striate.engine.training.program import CompiledTraining
 from striate.model import Model
 from striate.train import run as folder
 from striate.train.events import EpochDone, Progress, Saved, Updated
@@ -62,6 +64,14 @@ def die_at(kind, count):
             raise Kill
 
     return hear
+
+
+@pytest.mark.skipif(host() is None, reason="no kernels run on this processor")
+def test_these_runs_are_machine_code(whole, tmp_path, monkeypatch):
+    """What is killed, resumed and interrupted below are the compiled engine's steps."""
+    monkeypatch.setattr(CompiledTraining, "_numpy", None)
+    run(tmp_path / "run")
+    equal(tmp_path / "run", whole)
 
 
 # ---------------------------------------------------------------- a finished run
@@ -189,6 +199,7 @@ def test_kill_9_at_random_moments(whole, tmp_path, moment):
     assert sorted(p.name for p in path.iterdir()) == sorted(folder.FILES)
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_saves_says_one_line_and_resumes(whole, tmp_path, signum):
     path = tmp_path / "run"
@@ -205,6 +216,25 @@ def test_ctrl_c_saves_says_one_line_and_resumes(whole, tmp_path, signum):
     equal(path, whole)
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_while_kernels_are_compiled(whole, tmp_path, monkeypatch):
+    """The first update is waited for, and saved; no compiler is left behind."""
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "code"))
+    path = tmp_path / "run"
+    process = child(path, "checkpoint_steps=0")
+    assert process.stdout.readline() == "Started\n"
+    while not list(tmp_path.glob("code/*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.count("\n") == 1 and "interrupted at epoch 1, batch 2" in said and f"--resume {path}" in said
+    run(path, resume=True)
+    equal(path, whole)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_during_the_validation(whole, tmp_path):
     path = tmp_path / "run"
 
@@ -219,6 +249,7 @@ def test_ctrl_c_during_the_validation(whole, tmp_path):
     equal(path, whole)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_ctrl_c_stops_at_once(tmp_path):
     def interrupt(event):
         if isinstance(event, Updated):

@@ -1,0 +1,128 @@
+"""Gradients of layers of every geometry in machine code: odd channels, odd maps, windows that skip, reach far out, or
+see every other pixel; in front of them and behind them a layer that learns, so that each gradient is asked for."""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, reject, settings
+from hypothesis import strategies as some
+
+import striate as st
+from engine.compiled import described
+from engine.kernels.support import targets
+from engine.test_compiled_networks import lightest, reduced, small
+from engine.test_compiled_training import agree, compiled, seeded, stepped
+from striate.diagnostics import StriateError
+from striate.engine.numpy_engine import NumpyTraining
+from striate.network import Builder
+from striate.ops import (
+    Add,
+    AvgPool,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Flatten,
+    Linear,
+    MaxPool,
+    Relu,
+    Silu,
+)  # fmt: skip
+
+pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
+
+CHANNELS = some.sampled_from([1, 3, 8, 17, 32, 100])
+EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
+
+
+def sides(low, high):
+    one = some.integers(low, high)
+    return one | some.tuples(one, one)
+
+
+@some.composite
+def layers(draw, channels: int):
+    """A layer with windows."""
+    kernel = draw(sides(1, 5))
+    stride, dilation = draw(sides(1, 3) | some.just(7)), draw(some.sampled_from([1, 1, 2, 3]))
+    pads = some.integers(0, 2) | some.sampled_from([5, 9])
+    padding = draw(pads | some.tuples(some.tuples(pads, pads), some.tuples(pads, pads)))
+    bias, kind = (
+        draw(some.booleans()),
+        draw(some.sampled_from(["conv", "conv", "groups", "each", "back", "max", "mean"])),
+    )
+    window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+    if kind == "conv":
+        return Conv(draw(CHANNELS), **window, bias=bias)
+    if kind == "groups":
+        groups = draw(some.sampled_from([g for g in (1, 2, 4, 5, channels) if channels % g == 0]))
+        return Conv(groups * draw(some.sampled_from([1, 2, 8, 16])), **window, bias=bias, groups=groups)
+    if kind == "each":
+        return Conv(None, **window, bias=bias, groups="depthwise")
+    if kind == "back":
+        return ConvTranspose(draw(CHANNELS), **window, bias=bias)
+    window["padding"] = draw(some.integers(0, min(kernel if isinstance(kernel, tuple) else [kernel]) // 2))
+    return (MaxPool if kind == "max" else AvgPool)(**window)
+
+
+@some.composite
+def networks(draw):
+    """A layer between two that learn; perhaps with a sum or a concatenation with what it read."""
+    channels, last = draw(CHANNELS), draw(some.sampled_from([1, 3, 17]))
+    build = Builder(
+        "one",
+        input=(draw(some.sampled_from([1, 3, 16])), draw(some.integers(1, 13)), draw(some.integers(1, 13))),
+    )
+    try:
+        x = build(Silu(), build(Conv(channels, draw(some.sampled_from([1, 3])), padding=1), build.input))
+        y = build(draw(layers(channels)), x)
+        if y.spec.shape == x.spec.shape and draw(some.booleans()):
+            y = build(Add(), y, x)
+        elif y.spec.shape[2:] == x.spec.shape[2:] and draw(some.booleans()):
+            y = build(Concat(), y, x)
+        y = build(draw(some.sampled_from([Silu(), Relu()])), y)
+        if draw(some.booleans()):
+            y = build(Linear(last), build(Flatten(), y))
+        else:
+            y = build(Conv(last, 1), y)
+        net = build.build(y)
+        _ = net.specs
+    except StriateError:
+        reject()
+    return net
+
+
+@settings(max_examples=400 if EXHAUSTIVE else 40)
+@given(networks(), some.sampled_from([1, 2, 7]), some.sampled_from([1, 2]), some.integers(0, 2))
+def test_every_geometry(net, batch, threads, narrower):
+    assume(small(net))
+    target = targets()[min(narrower, len(targets()) - 1)]
+    try:
+        ran = agree(net, batch, threads, target)
+    except StriateError as error:
+        assert "batch norm cannot learn" in str(error)
+        return
+    grouped = any(node.op.word == "conv" and node.op.groups not in (1, "depthwise") for node in net.nodes)
+    assert ran or grouped, described(net)
+
+
+def every_family(name):
+    """As near to float64 as numpy in float32, or a hundredth: units at their kinks go either way."""
+    net = reduced(name)
+    weights, (x, seeds) = dict(st.Model(net, seed=0).weights), seeded(net, 3)
+    program = compiled(net, weights)
+    found = stepped(program, x, seeds)
+    wanted = stepped(NumpyTraining(net, {k: v.astype(float) for k, v in weights.items()}), x, seeds, float)
+    plain = stepped(NumpyTraining(net, weights), x, seeds)
+    print(name, "machine code" if program.compiled else "numpy")
+    for kind in (1, 2):
+        assert found[kind].keys() == wanted[kind].keys()
+        off, usual = (
+            sum(np.square(made[kind][key] - value).sum() for key, value in wanted[kind].items())
+            for made in (found, plain)
+        )
+        assert off <= max(1e-2**2 * sum(np.square(v).sum() for v in wanted[kind].values()), 16 * usual)
+
+
+if EXHAUSTIVE:  # minutes; test_compiled_training.py has seven of them
+    test_every_family = pytest.mark.parametrize("name", lightest())(every_family)
