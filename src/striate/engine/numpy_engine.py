@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine import chance
 from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
 from striate.engine.vectorised import Tape, backward, forward
 from striate.network import Network, Node
@@ -95,16 +97,16 @@ class NumpyTraining(TrainingProgram):
         net = batched(self.net, len(array))
         values = dict.fromkeys(net.inputs, array)
         self._tapes, self.updates = {}, {}
+        key, drawn = chance.key(rng), itertools.count()
         for node in net.nodes:
             specs = tuple(net.specs[value] for value in node.inputs)
-            key = (node.op, specs)
-            if key not in self._declared:
-                self._declared[key] = node.op.declare_training(*specs)
-            declaration = self._declared[key]
+            asked = (node.op, specs)
+            if asked not in self._declared:
+                self._declared[asked] = node.op.declare_training(*specs)
+            declaration = self._declared[asked]
             own = _own(node, declaration, self._weights, array.dtype)
             for noise in declaration.noise:
-                kept = rng.random(noise.shape, np.float32) >= noise.rate
-                own[noise.name] = kept.astype(array.dtype) * array.dtype.type(1 / max(1 - noise.rate, 1e-9))
+                own[noise.name] = chance.noise(noise, key, next(drawn)).astype(array.dtype, copy=False)
             tape = forward(declaration, [values[value] for value in node.inputs], own)
             self._tapes[node.name] = tape
             values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))

@@ -61,6 +61,11 @@ class Loss(abc.ABC):
         """Targets shaped like the outputs: labels become one-hot rows along axis 1."""
         if targets.shape == outputs.shape and targets.dtype.kind == "f":
             return targets.astype(outputs.dtype, copy=False)
+        self._check(targets, outputs)
+        return self._one_hot(targets, outputs.shape[1]).astype(outputs.dtype, copy=False)
+
+    def _check(self, targets: Array, outputs: Array) -> None:
+        """Raises TrainingError unless these are labels that suit the outputs."""
         expected = (outputs.shape[0], *outputs.shape[2:])
         if targets.shape != expected or targets.dtype.kind not in "iu":
             raise TrainingError(
@@ -76,7 +81,6 @@ class Loss(abc.ABC):
                 why=f"the network gives {classes} value(s) per image: labels 0 to {self.labels(classes) - 1}",
                 fix="give the network as many outputs as the data has classes",
             )
-        return self._one_hot(targets, classes).astype(outputs.dtype, copy=False)
 
     def labels(self, channels: int) -> int:
         """Number of classes that this many outputs can tell apart."""
@@ -115,6 +119,28 @@ class CrossEntropy(Loss):
 
     word: ClassVar[str] = "cross_entropy"
     ends_badly: ClassVar[tuple[str, ...]] = ("softmax", "sigmoid")
+
+    def __call__(self, outputs: Array, targets: Array) -> LossValue:
+        if outputs.ndim != 2 or targets.ndim != 1 or self.class_weights:
+            return super().__call__(outputs, targets)
+        self._check(targets, outputs)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self._labelled(outputs, targets)
+
+    def _labelled(self, outputs: Array, labels: Array) -> LossValue:
+        """The same without one-hot rows: every step of a small network waits for this."""
+        rows, share = np.arange(len(labels)), self.smoothing
+        shifted = outputs - outputs.max(axis=1, keepdims=True)
+        gradient = np.exp(shifted)
+        total = gradient.sum(axis=1, keepdims=True)
+        gradient /= total
+        goal = (1 - share) * shifted[rows, labels]
+        if share:
+            goal += share * shifted.mean(axis=1)
+            gradient -= share / outputs.shape[1]
+        gradient[rows, labels] -= 1 - share
+        each = (np.log(total[:, 0]) - goal).astype(np.float64)
+        return LossValue(float(each.sum()), float(len(labels)), gradient, each)
 
     def _terms(self, outputs: Array, targets: Array) -> tuple[Array, Array, Array]:
         scale = self._scale(outputs)

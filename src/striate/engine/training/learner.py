@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import aligned
-from striate.engine.bound import listed
-from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import update
 from striate.engine.learner import Learner, Rule, Store
-from striate.engine.plan.steps import Context, cut
-from striate.engine.pool import pool
+from striate.engine.plan.steps import Context
 from striate.engine.training.budget import held
 from striate.engine.training.program import CompiledTraining
+from striate.engine.training.sweeps import Entry, Gradients, Sweep, flat, suited
 from striate.network import Network
 
 Array = NDArray[Any]
-
-GRADIENT = 1
-"""The operand that lies elsewhere in each step."""
-STRETCH = 1 << 12
-"""Squares that are summed in float32."""
 
 # weight a, gradient b times its share c, weight decay d, step size e; then each rule's own
 _GRADIENT = "add(mul(c,b),mul(d,a))"
@@ -60,7 +54,9 @@ def formula(rule: Rule) -> Formula:
 
 
 class CompiledLearner(Learner):
-    """The run's own arrays, stepped in place."""
+    """The run's own arrays, stepped in place. Gradients stay where the way back leaves them, or come to sums of several
+    batches' ones.
+    """
 
     def __init__(self, net: Network, rule: Rule, store: Store, context: Context) -> None:
         self._given = store.weights
@@ -71,11 +67,14 @@ class CompiledLearner(Learner):
             self._program.bound(rule.batch_size)
         self._rule, self._store, self._steps = rule, store, store.steps
         self._formula = formula(rule)
-        self._sums: dict[str, Array] = {}
-        self._lent = False
-        self._share = 1.0
-        self._pool, self._threads, self._target = pool(context.target), context.threads, context.target
-        self._records: Array | None = None
+        self._shapes = {name: p.shape for name, p in sorted(net.parameters.items()) if p.trainable}
+        self._decayed = np.array([name in rule.decayed for name in self._shapes], np.float32)
+        self._target, self._threads = context.target, context.threads
+        self._now: Gradients | None = None
+        """Of the batches of this update so far."""
+        self._lent, self._share = False, 1.0
+        self._sums = _Sums(self._shapes)
+        self._ways: weakref.WeakKeyDictionary[Gradients, _Way] = weakref.WeakKeyDictionary()
 
     @property
     def compiled(self) -> bool:
@@ -83,43 +82,53 @@ class CompiledLearner(Learner):
         return self._program.compiled
 
     def forward(self, x: Array, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
-        if self._lent:  # and about to be written over
-            self._sums = {name: gradient.copy() for name, gradient in self._sums.items()}
-            self._lent = False
+        if self._lent and self._now is not None:  # and about to be written over
+            self._way(self._now).moved.run()
+            self._now, self._lent = self._sums.made, False
         return self._program.forward(x, rng)
 
     def backward(self, gradients: Sequence[Array]) -> None:
         for name, statistic in self._program.updates.items():
             self._store.weights[name][...] = statistic
         found = self._program.lent(gradients)
-        self._lent = not self._sums
-        for name, gradient in found.items():
-            if self._lent:
-                self._sums[name] = gradient
-            else:
-                self._sums[name] += gradient
+        if self._now is None:
+            self._now, self._lent = found, True
+        else:
+            self._way(found).added.run()
 
     def bound(self, share: float) -> float:
-        norm = _length(self._sums) * share
+        assert self._now is not None
+        way, rule = self._way(self._now), self._rule
+        norm = way.length() * share
         self._share = share
-        if self._rule.clip_norm and norm > self._rule.clip_norm:
-            self._share *= self._rule.clip_norm / norm
-        if self._rule.clip_value:
-            for gradient in self._sums.values():
-                gradient *= self._share
-                np.clip(gradient, -self._rule.clip_value, self._rule.clip_value, out=gradient)
+        if rule.clip_norm and norm > rule.clip_norm:
+            self._share *= rule.clip_norm / norm
+        if rule.clip_value and math.isfinite(norm):
+            sweep, records = way.cut
+            records.view(np.float32)[:, update.number(1, 1)] = self._share
+            sweep.run()
             self._share = 1.0
         return norm
 
     def broken(self) -> list[str]:
-        return [name for name, gradient in self._sums.items() if not np.isfinite(gradient).all()]
+        arrays = self._now.arrays if self._now else {}
+        return [name for name, gradient in arrays.items() if not np.isfinite(gradient).all()]
 
     def step(self, lr: float, momentum: float | None) -> None:
+        assert self._now is not None
         self._steps += 1
-        if self._sums:
-            self._moved(list(self._sums), lr, momentum)
-        self._sums, self._lent = {}, False
-        self._averaged()
+        sweep, records, averages = self._way(self._now).step
+        floats = records.view(np.float32)
+        for operand, value in self._numbers(lr, momentum).items():
+            floats[:, update.number(len(self._formula.texts), operand)] = value
+        decay = min(self._rule.ema, (1 + self._steps) / (10 + self._steps))
+        for operand, value in ((2, decay), (3, 1 - decay)):
+            averages.view(np.float32)[:, update.number(1, operand)] = value
+        sweep.run()
+        for name, average in (self._store.average or {}).items():
+            if suited(average) is not average:
+                average += (1 - decay) * (self._store.weights[name] - average)
+        self._now, self._lent = None, False
 
     def collect(self) -> None:
         """The run's arrays are the only ones, but where they do not suit kernels."""
@@ -127,24 +136,17 @@ class CompiledLearner(Learner):
             if array is not self._given[name]:
                 self._given[name][...] = array
 
-    # ------------------------------------------------------------ the step
-    def _moved(self, names: Sequence[str], lr: float, momentum: float | None) -> None:
-        if self._records is None:
-            self._prepare(names)
-        assert self._records is not None
-        numbers = self._numbers(lr, momentum)
-        floats = self._records.view(np.float32)
-        for operand, value in numbers.items():
-            floats[:, update.number(len(self._formula.texts), operand)] = value
-        self._records[:, update.OUT // 8 + len(self._formula.texts) + GRADIENT] = [
-            aligned.address(self._sums[name]) for name in names
-        ]
-        self._pool.run(aligned.address(self._steps_program), self._threads)
+    # ------------------------------------------------------------ kernels
+    def _way(self, gradients: Gradients) -> _Way:
+        if gradients not in self._ways:
+            sweep = functools.partial(Sweep, self._target, self._threads)
+            self._ways[gradients] = _Way(dict(gradients.arrays), self._store, self._rule, sweep, self._sums)
+        return self._ways[gradients]
 
     def _numbers(self, lr: float, momentum: float | None) -> dict[int, float | Array]:
         """Operands that are numbers, by their place; decay differs from tensor to tensor."""
-        rule, decayed = self._rule, self._decayed
-        decay = rule.weight_decay * decayed
+        rule = self._rule
+        decay = rule.weight_decay * self._decayed
         if rule.word == "sgd":
             mu = rule.momentum if momentum is None else momentum
             return {2: self._share, 3: decay, 4: lr, 6: mu}
@@ -156,62 +158,81 @@ class CompiledLearner(Learner):
             10: 1 - rule.beta2, 11: math.sqrt(1 - rule.beta2**self._steps), 12: rule.eps,
         }  # fmt: skip
 
-    def _prepare(self, names: Sequence[str]) -> None:
-        """A program with a step for each tensor."""
-        found, made = self._formula, []
-        kernel = Kernel("update", (found.operands, *found.texts))
-        code = addresses(self._target, [kernel])[kernel]
-        self._decayed = np.array([name in self._rule.decayed for name in names], np.float32)
-        for name in names:
-            weight = self._store.weights[name]
-            for kind in found.moments:
-                kept = self._store.moments[kind]
-                kept[name] = suited(kept[name]) if name in kept else np.zeros_like(weight)
-            moments = [self._store.moments[kind][name] for kind in found.moments]
-            arrays = iter((weight, weight, *moments))  # the gradient's address comes with it
-            operands = [aligned.address(next(arrays)) if kind == "v" else 0.0 for kind in found.operands]
-            outputs = [aligned.address(array) for array in (weight, *moments)]
-            made.append(update.arguments(weight.size, outputs, operands, found.operands))
-        self._records = aligned.zeros(len(made) * len(made[0]), np.int64).reshape(len(made), -1)
-        self._records[:] = made
-        tasks = [
-            cut(update.rows(self._store.weights[name].size), 1, 4 * self._threads if self._threads > 1 else 1)
-            for name in names
+
+@dataclasses.dataclass
+class _Sums:
+    """Where gradients of several batches are added up: from the first time on that there are some."""
+
+    shapes: dict[str, tuple[int, ...]]
+
+    @functools.cached_property
+    def made(self) -> Gradients:
+        return Gradients(flat(self.shapes))
+
+
+@dataclasses.dataclass
+class _Way:
+    """What a learner does with gradients that lie in some place, each made when it is first asked for."""
+
+    arrays: dict[str, Array]
+    store: Store
+    rule: Rule
+    sweep: Callable[[], Sweep]
+    sums: _Sums
+
+    def length(self) -> float:
+        """Euclidean length of all gradients taken as one vector; NaN where a number is none."""
+        sweep, sums = self._squares
+        sweep.run()
+        found = float(sums.sum())
+        if not math.isfinite(found):  # perhaps only beyond float32
+            found = math.fsum(float(np.sum(np.square(g, dtype=np.float64))) for g in self.arrays.values())
+        return math.sqrt(found)
+
+    @functools.cached_property
+    def _squares(self) -> tuple[Sweep, Array]:
+        sweep = self.sweep()
+        return sweep, sweep.squares(list(self.arrays.values()))
+
+    @functools.cached_property
+    def moved(self) -> Sweep:
+        """They become the sums."""
+        sweep, sums = self.sweep(), self.sums.made.arrays
+        sweep.updates("v", ("a",), [([sums[name]], [array]) for name, array in self.arrays.items()])
+        return sweep
+
+    @functools.cached_property
+    def added(self) -> Sweep:
+        """They come to the sums."""
+        sweep, sums = self.sweep(), self.sums.made.arrays
+        entries = [([sums[name]], [sums[name], array]) for name, array in self.arrays.items()]
+        sweep.updates("vv", ("add(a,b)",), entries)
+        return sweep
+
+    @functools.cached_property
+    def cut(self) -> tuple[Sweep, Array]:
+        """Times a share, which is operand 1, and between limits."""
+        sweep, limit = self.sweep(), self.rule.clip_value
+        entries: list[Entry] = [([array], [array, 1.0, -limit, limit]) for array in self.arrays.values()]
+        return sweep, sweep.updates("vuuu", ("min(max(mul(a,b),c),d)",), entries)
+
+    @functools.cached_property
+    def step(self) -> tuple[Sweep, Array, Array]:
+        """A step of the weights, then of their averages (source: `striate.train.ema`); and the records of both."""
+        found, store, sweep = formula(self.rule), self.store, self.sweep()
+        for kind in found.moments:
+            own = store.moments[kind]
+            own.update({name: suited(array) for name, array in own.items()})
+            own.update(flat({name: array.shape for name, array in self.arrays.items() if name not in own}))
+        entries: list[Entry] = []
+        for name, gradient in self.arrays.items():
+            outputs = [store.weights[name], *(store.moments[kind][name] for kind in found.moments)]
+            arrays = iter((outputs[0], gradient, *outputs[1:]))
+            entries.append((outputs, [next(arrays) if kind == "v" else 0.0 for kind in found.operands]))
+        steps = sweep.updates(found.operands, found.texts, entries)
+        averages: list[Entry] = [
+            ([average], [average, store.weights[name], 0.0, 0.0])
+            for name, average in (store.average or {}).items()
+            if suited(average) is average
         ]
-        self._kept: list[Array] = []
-
-        def table(array: Array) -> int:
-            self._kept.append(aligned.copied(array))
-            return aligned.address(self._kept[-1])
-
-        steps = [(code, record, own, False) for record, own in zip(self._records, tasks, strict=True)]
-        self._steps_program = listed(steps, [0] * self._threads, table)
-
-    def _averaged(self) -> None:
-        """Source: `striate.train.ema`."""
-        decay = min(self._rule.ema, (1 + self._steps) / (10 + self._steps))
-        for name, average in (self._store.average or {}).items():
-            average *= decay
-            average += (1 - decay) * self._store.weights[name]
-
-
-def suited(array: Array) -> Array:
-    """The array itself where kernels can read and write it, else a copy."""
-    return np.require(array, np.float32, ("C", "W"))
-
-
-def _length(gradients: Mapping[str, Array]) -> float:
-    """Euclidean length of all gradients taken as one vector. A product by BLAS would depend on its threads."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = math.fsum(_squares(gradient.reshape(-1)) for gradient in gradients.values())
-    if not math.isfinite(found):  # perhaps only beyond float32
-        found = math.fsum(float(np.sum(np.square(g, dtype=np.float64))) for g in gradients.values())
-    return math.sqrt(found)
-
-
-def _squares(flat: Array) -> float:
-    """Sum of squares, in stretches short enough for float32."""
-    whole = flat.size // STRETCH * STRETCH
-    rows, rest = flat[:whole].reshape(-1, STRETCH), flat[whole:]
-    sums = np.einsum("ij,ij->i", rows, rows)
-    return float(sums.sum(dtype=np.float64)) + float(np.einsum("i,i->", rest, rest))
+        return sweep, steps, sweep.updates("vvuu", ("add(mul(c,a),mul(d,b))",), averages, waits=True)

@@ -13,31 +13,46 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import LimitError
 from striate.engine import aligned
-from striate.engine.bound import Bound, Constants
+from striate.engine.bound import Bound, Constants, listed
+from striate.engine.chance import key as drawn
+from striate.engine.code import Kernel, addresses
 from striate.engine.interface import TrainingProgram, batch
-from striate.engine.kernels import driver
+from striate.engine.kernels import chance, driver, scatter
 from striate.engine.numpy_engine import NumpyTraining, batched
 from striate.engine.plan.packing import Packing
-from striate.engine.plan.pattern import Correlation
-from striate.engine.plan.steps import Context
+from striate.engine.plan.steps import Context, Task, cut
 from striate.engine.plan.units import Unit, Value
 from striate.engine.training.budget import within
 from striate.engine.training.ledger import Unsupported
 from striate.engine.training.plan import TrainingPlan, plan
+from striate.engine.training.sweeps import Gradients, suited
+from striate.engine.training.tracing import traced
 from striate.network import Network
 
 Array = NDArray[Any]
 
 SIZES = 8
 """Batch sizes that stay ready."""
+Job = tuple[int, Array, list[Task], bool]
+"""A step of a program, as `listed` takes it."""
+
 FAR = 1 << 40
 """An address that is none."""
+SMALL = 1 << 14
+"""Numbers up to which one thread moves or draws them."""
+
+SIZES = 8
+"""Batch sizes that stay ready."""
+
+SCATTER, CHANCE = Kernel("scatter"), Kernel("chance")
 
 
 class BoundTraining(Bound):
-    """A training plan's steps as two programs: forward, and the way back. One run at a time.
+    """A training plan's steps as three programs: what comes before (noise, and constants that no step packs), forward,
+    and the way back. One run at a time.
 
-    room: memory for its values, unless each has some of its own.
+    room: memory for its values, unless each has some of its own. updates: running statistics after the last forward
+    run; gradients: after the last way back; both by full parameter name.
     """
 
     plan: TrainingPlan
@@ -57,21 +72,22 @@ class BoundTraining(Bound):
             self._own = {value: self._room[at : at + count] for value, (at, count) in lines.items()}
         return {value: aligned.address(array) for value, array in self._own.items()}
 
-    def array(self, value: Value) -> Array:
-        """What lies in memory in plain order; the next run writes over it."""
-        return self._own[value].reshape(value.shape)
-
     def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
         return self.start(self.plan.packed[key]) if key in self.plan.packed else 0
 
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        body = self._unit.body
-        if isinstance(body, Correlation) and (key[-1] != "bias" or body.bias):
-            self._made[key] = self._unit, make
-        return super().constant(key, make)
+        """As it is with weights of 0, until they come to their places."""
+        address, unit = super().constant(key, make), self._unit
+        names = [name for name in self.plan.weights.get(unit, ()) if key[-1] != "bias" or name == "bias"]
+        if names and key not in self._moves:
+            try:
+                self._moves[key] = unit, address, traced(unit, names, make)
+            except OverflowError:
+                raise Unsupported(unit.name) from None
+        return address
 
     def _recorded(self) -> list[Array]:
-        self._made: dict[tuple[Any, ...], tuple[Unit, Callable[[], Array]]] = {}
+        self._moves: dict[tuple[Any, ...], tuple[Unit, int, dict[str, Array]]] = {}
         records = []
         for step in self.plan.steps:
             self._unit = step.unit
@@ -110,7 +126,48 @@ class BoundTraining(Bound):
         back[driver.COUNT // 8] = count - turn
         back[driver.COUNTERS // 8] += turn * int(program[driver.STRIDE // 8])
         self._back = back
+        jobs = [
+            self._moved(unit, name, pairs, address)
+            for unit, address, moves in self._moves.values()
+            for name, pairs in moves.items()
+            if len(pairs)
+        ]
+        self._draws: list[Array] = []
+        jobs += [self._drawn(place) for place in range(len(self.plan.tape.noise))]
+        self._before = self.kept(listed(jobs, self._rooms, self.table)) if jobs else None
+        self._hand_over()
         return program
+
+    def _hand_over(self) -> None:
+        """Places for what comes out of a run."""
+        shapes, tape = self.plan.net.parameters, self.plan.tape
+        self.updates = {}
+        for name, value in tape.updates.items():
+            room = self._allocate(math.prod(value.shape), np.float32)
+            self.put(value, room)
+            self.updates[name] = room.reshape(shapes[name].shape)
+        found = {name: self._own[value] for name, value in sorted(tape.gradients.items())}
+        self.gradients = Gradients({name: array.reshape(shapes[name].shape) for name, array in found.items()})
+
+    def _moved(self, unit: Unit, name: str, pairs: Array, to: int) -> Job:
+        """A step that brings a parameter's numbers to their places in a constant."""
+        record = self.kept(scatter.arguments(0, to, self.table(pairs), len(pairs)))
+        value = self.plan.tape.parameters[self.plan.weights[unit][name]]
+        self._slots.setdefault(id(value), []).append((record, scatter.IN // 8))
+        return self._job(SCATTER, record, scatter.rows(len(pairs)), len(pairs))
+
+    def _drawn(self, place: int) -> Job:
+        """A step that draws noise."""
+        value, noise = self.plan.tape.noise[place]
+        groups = chance.rows(math.prod(noise.shape))
+        room = self._allocate(groups * chance.GROUP, np.float32)
+        self.put(value, room)
+        self._draws.append(self.kept(chance.arguments(aligned.address(room), noise.rate, place)))
+        return self._job(CHANCE, self._draws[-1], groups, room.size)
+
+    def _job(self, kernel: Kernel, record: Array, rows: int, numbers: int) -> Job:
+        code = addresses(self.plan.context.target, [kernel])[kernel]
+        return code, record, cut(rows, 1, self.plan.context.threads if numbers > SMALL else 1), False
 
     def _useful(self) -> int:
         return self.plan.context.threads
@@ -124,12 +181,12 @@ class BoundTraining(Bound):
         for record, slot in self._slots.get(id(value), ()):
             record[slot] = address
 
-    def repack(self, weights: Mapping[str, Array]) -> None:
-        """Pack the weights as they are now, where no step does."""
-        for key, (unit, make) in self._made.items():
-            unit.weights = {name: weights[full] for name, full in self.plan.weights[unit].items()}
-            kept = self._constants.get(key, make)
-            kept[...] = make().reshape(kept.shape)
+    def prepare(self, key: tuple[int, int]) -> None:
+        """Take in the weights as they are now, where no step packs them, and draw this run's noise."""
+        for record in self._draws:
+            record[chance.KEY // 8 : chance.KEY // 8 + 2] = key
+        if self._before is not None:
+            self._pool.run(aligned.address(self._before), self._threads)
 
     def measured(self, rounds: int = 5) -> list[float]:
         """Seconds of each step on what is there: the median of some rounds, by the processor's clock."""
@@ -237,18 +294,11 @@ class CompiledTraining(TrainingProgram):
         bound.put(tape.input, np.ascontiguousarray(array))
         for name, value in tape.parameters.items():
             bound.put(value, np.ascontiguousarray(self._weights[name], np.float32))
-        for value, noise in tape.noise:
-            kept = rng.random(noise.shape, np.float32) >= noise.rate
-            bound.put(value, kept.astype(np.float32) * np.float32(1 / max(1 - noise.rate, 1e-9)))
         outputs = {name: self._room(value) for name, value in tape.outputs.items()}
-        self.updates = {}
-        for name, value in tape.updates.items():
-            statistic: Array = self._room(value)
-            self.updates[name] = statistic.reshape(self.net.parameters[name].shape)
-            bound.put(value, statistic)
-        for name, array in outputs.items():
-            bound.put(tape.outputs[name], array)
-        bound.repack(self._weights)
+        for name, room in outputs.items():
+            bound.put(tape.outputs[name], room)
+        self.updates = bound.updates
+        bound.prepare(drawn(rng) if tape.noise else (0, 0))
         bound.forward()
         return tuple(outputs[name] for name in self.net.outputs)
 
@@ -261,12 +311,13 @@ class CompiledTraining(TrainingProgram):
     def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
         if self._now is None:
             return self._numpy().backward(gradients)
-        return {name: gradient.copy() for name, gradient in self.lent(gradients).items()}
+        return {name: gradient.copy() for name, gradient in self.lent(gradients).arrays.items()}
 
-    def lent(self, gradients: Sequence[Array]) -> dict[str, Array]:
+    def lent(self, gradients: Sequence[Array]) -> Gradients:
         """As `backward`, in memory that the next forward run writes over."""
         if self._now is None:
-            return self._numpy().backward(gradients)
+            found = self._numpy().backward(gradients)
+            return Gradients({name: suited(gradient) for name, gradient in found.items()})
         bound, tape = self._now, self._now.plan.tape
         arriving: dict[str, Array] = {}
         for name, gradient in zip(self.net.outputs, gradients, strict=True):
@@ -274,7 +325,4 @@ class CompiledTraining(TrainingProgram):
         for name, gradient in arriving.items():
             bound.put(tape.seeds[name], np.ascontiguousarray(gradient, np.float32))
         bound.backward()
-        return {
-            name: bound.array(tape.gradients[name]).reshape(self.net.parameters[name].shape)
-            for name in sorted(tape.gradients)
-        }
+        return bound.gradients

@@ -1,0 +1,122 @@
+"""Noise of dropout, plain float32, by Philox4x32-10: what `striate.engine.chance` draws, number for number.
+
+    for group: for counter of it: words = philox(counter, place; key)
+        out[group][word][counter] = factor where word's upper 24 bits reach the threshold, else 0
+
+Rows are groups of 64 numbers, parts 1; the array has room for whole groups.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine import ir
+from striate.engine.emit import Code, Int
+from striate.engine.kernels.record import record
+from striate.engine.target import Target
+
+ROUNDS = 10
+MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
+STEPS = 0x9E3779B9, 0xBB67AE85
+"""What the two words of the key grow by from round to round."""
+
+COUNTERS = 16
+"""Neighbouring counters whose first words come first, then their second words, …: vectors in a row, unshuffled."""
+GROUP = 4 * COUNTERS
+"""Numbers that they make."""
+FINE = 1 << 24
+"""Numbers have 24 bits: a rate is a multiple of 1 / FINE."""
+
+OUT, PLACE, THRESHOLD, FACTOR, KEY = 0, 8, 16, 24, 32
+"""Address; the noise's place among those of a run; see below; the key's two words, 8 bytes each."""
+ARGUMENTS = 48
+
+
+def emit(target: Target) -> str:
+    """kernel(arguments, group, end_group, part, end_part, scratch)"""
+    code = Code(target, "piiiip", lanes=min(target.width, COUNTERS))
+    a, first, end, part, end_part, _ = code.arguments
+    words = _Words(code)
+    kept, none = a.spread(FACTOR), code.spread(0.0)
+    least = words.spread(a.int(THRESHOLD))
+    keys = [words.spread(a.int(KEY)), words.spread(a.int(KEY + 8))]
+    place, zero = words.spread(a.int(PLACE)), words.all(0)
+    with code.loop(part, end_part), code.loop(first, end) as group:
+        out = a.pointer(OUT) + group * (4 * GROUP)
+        with code.loop(0, COUNTERS, code.lanes) as column:
+            counter = group * COUNTERS + column
+            state = [
+                words.counted(counter),
+                words.spread(Int(code, code.builder.lshr(counter.value, ir.Constant(ir.I64, 32)))),
+                place,
+                zero,
+            ]
+            for word, bits in enumerate(words.philox(state, keys)):
+                drawn = code.builder.lshr(bits, words.all(8))
+                reached = code.builder.icmp_unsigned(">=", drawn, least)
+                (out + column * 4).store(code.select(reached, kept, none), 4 * COUNTERS * word)
+    return code.finish()
+
+
+class _Words:
+    """Vectors of 32-bit whole numbers."""
+
+    def __init__(self, code: Code) -> None:
+        self.code, self.b, self.lanes = code, code.builder, code.lanes
+        self.kind, self.wide = ir.VectorType(ir.I32, self.lanes), ir.VectorType(ir.I64, self.lanes)
+
+    def all(self, number: int) -> Any:
+        return ir.Constant(self.kind, [number] * self.lanes)
+
+    def spread(self, number: Int) -> Any:
+        """A number's lower 32 bits in every lane."""
+        undefined = ir.Constant(self.kind, ir.Undefined)
+        first = self.b.insert_element(undefined, self.b.trunc(number.value, ir.I32), ir.Constant(ir.I32, 0))
+        return self.b.shuffle_vector(first, undefined, self.all(0))
+
+    def counted(self, first: Int) -> Any:
+        """first, first + 1, …; a multiple of the lanes, so that no carry is lost."""
+        return self.b.add(self.spread(first), ir.Constant(self.kind, list(range(self.lanes))))
+
+    def product(self, word: Any, by: int) -> tuple[Any, Any]:
+        """Upper and lower half."""
+        whole = self.b.mul(self.b.zext(word, self.wide), ir.Constant(self.wide, [by] * self.lanes))
+        upper = self.b.lshr(whole, ir.Constant(self.wide, [32] * self.lanes))
+        return self.b.trunc(upper, self.kind), self.b.trunc(whole, self.kind)
+
+    def philox(self, state: list[Any], keys: list[Any]) -> list[Any]:
+        b = self.b
+        for turn in range(ROUNDS):
+            first, second = (
+                b.add(k, self.all(turn * step & 0xFFFFFFFF)) for k, step in zip(keys, STEPS, strict=True)
+            )
+            (p, p_low), (q, q_low) = (
+                self.product(state[0], MULTIPLIERS[0]),
+                self.product(state[2], MULTIPLIERS[1]),
+            )
+            state = [b.xor(b.xor(q, state[1]), first), q_low, b.xor(b.xor(p, state[3]), second), p_low]
+        return state
+
+
+def threshold(rate: float) -> int:
+    """The first number that is kept."""
+    return round(rate * FINE)
+
+
+def factor(rate: float) -> float:
+    """What is kept grows by this, so that the mean stays."""
+    return 1 / max(1 - rate, 1e-9)
+
+
+def rows(count: int) -> int:
+    """Groups that hold so many numbers."""
+    return -(-count // GROUP)
+
+
+def arguments(out: int, rate: float, place: int) -> NDArray[np.int64]:
+    """The record, still without its key. out: address of float32, room for whole groups."""
+    numbers = {OUT: out, PLACE: place, THRESHOLD: threshold(rate)}
+    return record(ARGUMENTS, numbers, {FACTOR: factor(rate)})

@@ -1,0 +1,42 @@
+"""Numbers from anywhere to anywhere, by a list of pairs: packed forms that no other kernel makes.
+
+    for pair: out[to] = in[from]
+
+Rows are chunks of CHUNK pairs, parts 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.emit import Code
+from striate.engine.kernels.record import record
+from striate.engine.target import Target
+
+IN, OUT, PAIRS, COUNT = 0, 8, 16, 24
+"""Addresses of the numbers, of their new places, and of the pairs (from, to), two int32 each; how many there are."""
+ARGUMENTS = 32
+
+CHUNK = 1024
+
+
+def emit(target: Target) -> str:
+    """kernel(arguments, chunk, end_chunk, part, end_part, scratch)"""
+    code = Code(target, "piiiip")
+    a, first, end, part, end_part, _ = code.arguments
+    source, to, pairs = a.pointer(IN), a.pointer(OUT), a.pointer(PAIRS)
+    with code.loop(part, end_part), code.loop(first * CHUNK, a.int(COUNT).least(end * CHUNK)) as k:
+        pair = pairs + k * 8
+        (to + pair.short(4) * 4).store((source + pair.short() * 4).number())
+    return code.finish()
+
+
+def rows(count: int) -> int:
+    """Rows of a step over so many pairs. Parts are 1."""
+    return -(-count // CHUNK)
+
+
+def arguments(source: int, to: int, pairs: int, count: int) -> NDArray[np.int64]:
+    """The record, from three addresses."""
+    return record(ARGUMENTS, {IN: source, OUT: to, PAIRS: pairs, COUNT: count})

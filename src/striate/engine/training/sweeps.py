@@ -1,0 +1,107 @@
+"""What goes through whole gradients, weights and moments: kernels over plain arrays, many at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine import aligned
+from striate.engine.bound import listed
+from striate.engine.code import Kernel, addresses
+from striate.engine.kernels import squares, update
+from striate.engine.plan.steps import Task, cut
+from striate.engine.pool import pool
+from striate.engine.target import Target
+
+Array = NDArray[Any]
+
+Entry = tuple[Sequence[Array], Sequence[Array | float]]
+"""Outputs and operands of an update."""
+
+SHARE = 4
+"""Tasks for each thread: a late one does not keep the others waiting."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Gradients:
+    """Of all parameters, by full name, in memory that stays theirs as long as this object lives."""
+
+    arrays: Mapping[str, Array]
+
+
+def flat(shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
+    """Zeros of these shapes in one piece of memory, each array at a cache line."""
+    line, places, end = aligned.LINE // 4, {}, 0
+    for name, shape in shapes.items():
+        places[name] = end
+        end += -(-math.prod(shape) // line) * line
+    numbers = aligned.zeros(end)
+    return {
+        name: numbers[at : at + math.prod(shapes[name])].reshape(shapes[name]) for name, at in places.items()
+    }
+
+
+def suited(array: Array) -> Array:
+    """The array itself where kernels can read and write it, else a copy."""
+    return np.require(array, np.float32, ("C", "W"))
+
+
+class Sweep:
+    """Steps over plain arrays as one program, side by side unless they wait. Arrays must stay where they are."""
+
+    def __init__(self, target: Target, threads: int) -> None:
+        self._target, self._threads, self._pool = target, threads, pool(target)
+        self._steps: list[tuple[int, Array, list[Task], bool]] = []
+        self._kept: list[Any] = []
+        self._program: Array | None = None
+
+    def step(self, kernel: Kernel, record: Array, rows: int, waits: bool = False) -> None:
+        """Add a step. It reads the record itself, whose numbers may change between runs."""
+        code = addresses(self._target, [kernel])[kernel]
+        tasks = cut(rows, 1, SHARE * self._threads if self._threads > 1 else 1)
+        self._steps.append((code, record, tasks, waits))
+
+    def updates(
+        self, kinds: str, texts: Sequence[str], entries: Sequence[Entry], waits: bool = False
+    ) -> Array:
+        """Add a step for each entry, as `kernels.update` takes them; their records, one a row.
+
+        waits: for the steps before.
+        """
+        kernel = Kernel("update", (kinds, *texts))
+        records = np.zeros((len(entries), update.OUT // 8 + len(texts) + len(kinds)), np.int64)
+        for k, (outputs, operands) in enumerate(entries):
+            given = [aligned.address(each) if isinstance(each, np.ndarray) else each for each in operands]
+            to = [aligned.address(each) for each in outputs]
+            records[k] = update.arguments(outputs[0].size, to, given, kinds)
+            self.step(kernel, records[k], update.rows(outputs[0].size), waits and k == 0)
+            self._kept += [outputs, operands]
+        return records
+
+    def squares(self, arrays: Sequence[Array]) -> Array:
+        """Add steps for the sums of squares of arrays: where these come to, float64."""
+        rows = [squares.rows(array.size) for array in arrays]
+        sums, at = aligned.zeros(sum(rows), np.float64), 0
+        for array, count in zip(arrays, rows, strict=True):
+            to = aligned.address(sums) + 8 * at
+            record = squares.arguments(aligned.address(array), to, array.size)
+            self.step(Kernel("squares"), record, count)
+            at += count
+        self._kept += arrays
+        return sums
+
+    def run(self) -> None:
+        """All steps."""
+        if self._program is None:
+            room = self._table(aligned.zeros(8, np.int64))  # no kernel here needs scratch memory
+            self._program = listed(self._steps, [room] * self._threads, self._table)
+        self._pool.run(aligned.address(self._program), self._threads)
+
+    def _table(self, array: Array) -> int:
+        self._kept.append(aligned.copied(array))
+        return aligned.address(self._kept[-1])

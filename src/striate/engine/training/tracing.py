@@ -1,0 +1,54 @@
+"""How packed constants follow from a unit's parameters: read off the function that packs them, for a kernel to repeat.
+
+Such functions move numbers and never compute with them. Each is run with numbers that say where they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.plan.units import Unit
+
+Array = NDArray[Any]
+
+EXACT = 1 << 23
+"""Whole numbers up to twice this are float32."""
+
+
+def traced(unit: Unit, names: list[str], make: Callable[[], Array]) -> dict[str, Array]:
+    """For each of these parameters of a unit the pairs (from, to), int32, of numbers that come to a constant.
+
+    Raises OverflowError where the parameters are too large for that.
+    """
+    own, places, end = unit.weights, {}, 1
+    for name in names:
+        places[name] = end
+        end += own[name].size
+    if end > EXACT:
+        raise OverflowError(f"{end} numbers")
+    once, twice = (_numbered(unit, own, places, factor, make) for factor in (1, 2))
+    (to,) = np.nonzero(once != twice)  # the others stay the same
+    source = once[to].astype(np.int64)
+    pairs = {}
+    for name, first in places.items():
+        inside = (source >= first) & (source < first + own[name].size)
+        pairs[name] = np.stack([source[inside] - first, to[inside]], 1).astype(np.int32)
+    return pairs
+
+
+def _numbered(
+    unit: Unit, own: dict[str, Array], places: dict[str, int], factor: int, make: Callable[[], Array]
+) -> Array:
+    numbered = {
+        name: (factor * np.arange(first, first + own[name].size)).astype(np.float32).reshape(own[name].shape)
+        for name, first in places.items()
+    }
+    try:
+        unit.weights = own | numbered
+        return np.array(make(), np.float32).reshape(-1)
+    finally:
+        unit.weights = own
