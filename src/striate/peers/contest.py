@@ -27,9 +27,11 @@ TOLERANCE = 3e-4
 """Largest difference from float64, as a share of the largest number, that arithmetic in float32 makes: Winograd with
 large tiles comes near 2e-4 on a deep network. Half precision lies above, and whoever has it is left out."""
 
-TOLERANCE_TRAINING = 2e-2
-"""Of a training step, a tensor's change as a whole. Rounding puts a few of millions of numbers on the other side of a
-relu's corner or of a maximum, where gradients jump: one in a million makes 1e-3. Arithmetic in 16 bits lies above."""
+TOLERANCE_TRAINING = 0.1
+"""Largest difference from float64 of what a training step changes in a tensor, over the length of the change. Rounding
+in float32 puts some numbers on the other side of a relu's corner or of a maximum, where gradients jump: in every tool
+others, by a few hundredths in ResNet-50 and MobileNetV2. What is wrong is off by its own length; where a difference is
+larger, other images are drawn, and the smallest counts."""
 
 PREPARING_S, SLOW_S = 300, 900
 """How long a tool may take until its first answer; `slow` tools more."""

@@ -40,6 +40,9 @@ COMPARED = 4
 COMPARED_LR = 1.0
 """So that what a step changes is not lost beside the weights."""
 
+DRAWS = 2
+"""Batches that are drawn for it at most."""
+
 FLOOR = 1e-3
 """Changes shorter than this share of all tensors' together are rounding: a bias before a batch norm has gradient 0."""
 
@@ -68,16 +71,26 @@ class Trainer(NamedTuple):
             phase()
 
 
-def problem(subject: Subject, dtype: Any = np.float32, images: int = 0) -> Problem:
-    """The network, its weights and a batch; with `images`, at most so many, and no noise: for answers to compare."""
-    given = dataclasses.replace(subject, batch=min(images, subject.batch)) if images else subject
-    model = given.load("numpy")  # only its weights are needed
-    net = _without_noise(model.net) if images else model.net
-    rng = np.random.default_rng(1)
-    shapes = [net.specs[name].shape[1:] for name in net.outputs]
-    labels = [rng.integers(0, shape[0], (given.batch, *shape[1:])) for shape in shapes]
+def problem(subject: Subject) -> Problem:
+    """The network, its weights and a batch of noise."""
+    model = subject.load("numpy")  # only its weights are needed
+    weights = {name: np.array(array) for name, array in model.weights.items()}
+    return _drawn(model.net, weights, subject.batch, 0)
+
+
+def compared(subject: Subject, dtype: Any, draw: int) -> Problem:
+    """The same on few images, without dropout and the like."""
+    model = subject.load("numpy")
     weights = {name: array.astype(dtype) for name, array in model.weights.items()}
-    return Problem(net, weights, given.images().astype(dtype), labels)
+    found = _drawn(_without_noise(model.net), weights, min(subject.batch, COMPARED), draw)
+    return found._replace(x=found.x.astype(dtype))
+
+
+def _drawn(net: Network, weights: dict[str, Array], images: int, draw: int) -> Problem:
+    rng = np.random.default_rng(draw)
+    x = rng.standard_normal((images, *net.input.without_batch), np.float32)
+    shapes = [net.specs[name].shape[1:] for name in net.outputs]
+    return Problem(net, weights, x, [rng.integers(0, shape[0], (images, *shape[1:])) for shape in shapes])
 
 
 def _without_noise(net: Network) -> Network:
@@ -265,9 +278,11 @@ def imported(tool: str) -> None:
 
 
 # ---------------------------------------------------------------- what is compared
-def changes(tool: str, subject: Subject, threads: int, dtype: Any = np.float32) -> dict[str, Array]:
+def changes(
+    tool: str, subject: Subject, threads: int, dtype: Any = np.float32, draw: int = 0
+) -> dict[str, Array]:
     """`loss` of the first step, and by how much it changes every weight and running statistic."""
-    given = problem(subject, dtype, COMPARED)
+    given = compared(subject, dtype, draw)
     before = {name: array.copy() for name, array in given.weights.items()}
     trainer = TRAINERS[tool](given, threads, COMPARED_LR)
     trainer.step()
