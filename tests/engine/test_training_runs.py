@@ -13,6 +13,7 @@ from engine.compiled import drawn
 from engine.kernels.support import targets
 from engine.test_compiled_runtime import _held, _resident, child
 from striate import weights
+from striate.diagnostics import LimitError
 from striate.engine.interface import get
 from striate.engine.learner import Rule, Store
 from striate.engine.world import ALONE
@@ -125,6 +126,25 @@ def _sizes(count: int) -> None:
         turn((15, 30, 1)[k % 3])
     turn(15)
     gauge.assert_flat(blocks=3000, megabytes=8)
+
+
+def _beyond_memory() -> None:
+    """With 3 GB of addresses: the house's error with a fix, and the next small batch is learnt from."""
+    import resource
+
+    net = striate.parse("64x64x3 -> conv 3 256 pad 1 -> relu -> conv 3 256 pad 1 -> gap -> flatten -> fc 3")
+    learner = _learner(net, drawn(net), "sgd")
+    _step(learner, np.ones((1, 3, 64, 64), np.float32))
+    resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+    with pytest.raises(LimitError) as raised:
+        learner.forward(np.zeros((1000, 3, 64, 64), np.float32), np.random.default_rng(0), True)
+    assert "batch_size" in raised.value.fix
+    _step(learner, np.ones((1, 3, 64, 64), np.float32))
+
+
+def test_a_batch_that_does_not_fit():
+    done = child("from engine.test_training_runs import _beyond_memory; _beyond_memory()")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(("what", "count"), [("_steps", 500), ("_learners", 10), ("_sizes", 1)])
