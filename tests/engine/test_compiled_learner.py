@@ -19,7 +19,7 @@ from striate.train.optimizers import SGD, Adam, AdamW
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 
-NET = "9x9x3 -> conv 3x3 20 bias off -> bn -> relu -> dropout 0.2 -> dwconv 3 pad 1 -> flatten -> fc 900 -> relu -> fc 4"
+NET = "9x9x3 -> conv 3x3 20 bias off -> bn -> relu -> dropout 0.2 -> dwconv 3 pad 1 -> flatten -> fc 99 -> relu -> fc 4"
 RULES = {
     "sgd": Rule("sgd", 0.9, False, weight_decay=0.01),
     "nesterov": Rule("sgd", 0.9, True, weight_decay=0.01, ema=0.9),
