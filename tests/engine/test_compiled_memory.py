@@ -30,6 +30,7 @@ from striate.engine.numpy_engine import NumpyTraining, batched
 from striate.engine.plan.plan import plan
 from striate.engine.plan.steps import Context
 from striate.engine.target import TARGETS, Target
+from striate.engine.training.budget import NoRoom, fitted
 from striate.engine.training.program import CompiledTraining
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
@@ -115,10 +116,10 @@ def training(side: str, target: Target) -> None:
     """Forward and back, twice."""
     allocate = fenced(side)
 
-    def step(net, size) -> None:
-        print(f"training, {target.name}, batch {size}: {described(net)}", flush=True)
+    def step(net, size, memory=0) -> None:
+        print(f"training, {target.name}, batch {size}, {memory} bytes: {described(net)}", flush=True)
         weights = {name: aligned.copied(array, allocate) for name, array in drawn(net).items()}
-        program = CompiledTraining(net, weights, Context(target, 2), allocate)
+        program = CompiledTraining(net, weights, Context(target, 2), allocate, memory)
         x, seeds = seeded(net, size)
         x, seeds = aligned.copied(x, allocate), [aligned.copied(seed, allocate) for seed in seeds]
         exact = NumpyTraining(net, {name: array.astype(float) for name, array in weights.items()})
@@ -129,6 +130,12 @@ def training(side: str, target: Target) -> None:
 
     for text in (*TRAINED.values(), *RARER.values()):
         step(striate.parse(text), 3)
+    deep = striate.parse(
+        "12x12x3 -> [conv 3x3 24 pad 1 bias off -> bn -> relu]*6 -> maxpool 2 -> flatten -> fc 3"
+    )
+    with pytest.raises(NoRoom) as least:
+        fitted(batched(deep, 16), Context(target, 2), 1)
+    step(deep, 16, least.value.smallest)
 
     @quick(25)
     @given(ANY | WINDOWED, st.sampled_from([2, 5]))

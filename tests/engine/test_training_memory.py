@@ -5,7 +5,8 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
+from hypothesis import settings as tried
 from hypothesis import strategies as some
 
 import striate as st
@@ -26,6 +27,10 @@ from striate.engine.training.ledger import Unsupported
 from striate.engine.training.plan import plan
 from striate.engine.training.program import CompiledTraining
 from striate.engine.world import ALONE
+from striate.train.loop import fit
+from striate.train.settings import Settings
+from striate.weights import initialise
+from train.small import stripes
 
 here = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 
@@ -150,7 +155,7 @@ def test_a_budget_changes_no_bit_where_branches_meet():
 
 
 @here
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@tried(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(ANY | WINDOWED, some.sampled_from([2, 3]), some.sampled_from([0.0, 0.4]))
 def test_a_budget_changes_no_bit_of_generated_networks(net, batch, share):
     assume(small(net))
@@ -190,6 +195,41 @@ def test_a_network_without_plan_has_no_budget(monkeypatch):
     monkeypatch.setattr(budget, "recorded", refused)
     with pytest.raises(UsageError, match="cannot be trained within"):
         learner(st.parse(CHAIN), memory=10**9, batch_size=2)
+
+
+@here
+def test_a_run_within_an_amount_of_memory():
+    net = st.parse("8x8x1 -> [conv 3x3 16 pad 1 bias off -> bn -> relu]*6 -> gap -> flatten -> fc 3")
+    arrays = initialise(net, 0)
+    held = 3 * sum(array.nbytes for array in arrays.values())
+    full, least = planned(net, 32).bytes + held, smallest(net, 32) + held
+    memory = (full + least) // 2000
+    assert least < 1000 * memory < full
+    found = []
+    for amount in ("", f"{memory}KB"):
+        arrays = initialise(net, 0)
+        fit(
+            net,
+            arrays,
+            stripes(40),
+            None,
+            Settings(epochs=1, batch_size=32, memory=amount),
+            engine="compiled",
+        )
+        found.append(arrays)
+    for name, array in found[0].items():
+        np.testing.assert_array_equal(array, found[1][name])
+
+
+@pytest.mark.parametrize("given, engine, says", [
+    ("2 parrots", "auto", "an amount of memory such as 2GB"), ("0MB", "auto", "an amount of memory such as 2GB"),
+    ("2GB", "numpy", "--engine compiled, or leave --memory out"),
+])  # fmt: skip
+def test_an_amount_that_cannot_be_kept_is_refused(given, engine, says):
+    net = st.parse("8x8x1 -> conv 3x3 4 -> gap -> flatten -> fc 3")
+    with pytest.raises(UsageError) as error:
+        fit(net, initialise(net, 0), stripes(8), None, Settings(epochs=1, memory=given), engine=engine)
+    assert says in error.value.why + error.value.fix
 
 
 @here
