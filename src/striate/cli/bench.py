@@ -246,7 +246,7 @@ def _measured(asked: Subject, threads: int, rounds: int, tools: Sequence[str]) -
             more = once("limits" if asked.train else "nodes", subject, threads)[0]
         except Failed as why:
             raise OpError(
-                f"{asked.model} cannot be measured", why=str(why), fix="a smaller --batch or --input"
+                f"{asked.model} cannot be measured", why=str(why), fix="another --batch or --input"
             ) from None
     rows = [
         row.summary() | found.prepared[name] | {"tool": name, "error": found.answers[name]}
