@@ -106,7 +106,9 @@ class Tape(Forward):
         nests = [] if kernels.weighs(seen, self.lanes) else ["weight"]
         if not nests:
             self._weight_back(run, body, seen, (value.shaped, dy))
-        if x.plain.kept is not self.source:
+        if x.plain.kept is not self.source and value.flat:
+            self._flat_back(node, x, body, dy, weight)
+        elif x.plain.kept is not self.source:
             turned = dataclasses.replace(
                 seen, depth=seen.each, each=seen.depth, bias=False, adjoint=not seen.adjoint
             )
@@ -145,6 +147,24 @@ class Tape(Forward):
         found = Load("wide", (Affine(()), rows, Affine(()), Affine(along)))
         statement = Statement("dw", (rows, *index("c"), *own), found, domain)
         self._loops(name, [(statement, False)], {"wide": dw, "dw": self._gradient(name, plain.shape)})
+
+    def _flat_back(self, node: str, x: Tensor, body: Correlation, dy: Value, weight: Value) -> None:
+        """A fully connected layer's way back to a flattened map: in the order of its weights, which lie side by side
+        then, and put into the map's order afterwards."""
+        one = Window(1, 1)
+        turned = dataclasses.replace(
+            body, depth=body.each, each=x.shape[1], windows=(one, one), bias=False, adjoint=True
+        )
+        flat = Value(f"gradient of {x.name}", x.shape, "nc")
+        given: dict[str, Any] = {"weight": weight}
+        self._made(Unit([f"gradient through {node}"], turned, [dy], [flat], None, given))
+        names, shape = "ncijl"[: len(x.plain.shape)], x.plain.shape
+        along = tuple((v, math.prod(shape[k + 1 :])) for k, v in enumerate(names) if k)
+        domain = Domain(dict(zip(names, shape, strict=True)))
+        moved = Statement("map", index(*names), Load("flat", (*index("n"), Affine(along))), domain)
+        dx = Value(f"gradient of {x.plain.name}", shape, x.plain.roles)
+        self._loops(f"gradient of {x.name}", [(moved, False)], {"flat": flat, "map": dx})
+        self._hand(x, self._named(dx))
 
     def _input_back(self, node: str, x: Tensor, turned: Correlation, dy: Value, weight: Value) -> None:
         # What arrived before is added in the store; depthwise kernels have no place for it.
