@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, UsageError
-from striate.train.data import ArrayData, Transform, chance
+from striate.train.data import ArrayData, Transform, chance, streaming
 from striate.train.data.dataset import Dataset, Joined, Subset
 from striate.train.data.steps import ColourJitter, Flip, Normalise, PadCrop, RandomErasing
 from train.data.makers import five_parts
@@ -238,3 +238,9 @@ def test_statistics_are_those_of_the_pixels(count, channels):
 
 def test_a_constant_channel_has_deviation_one():
     assert ArrayData(np.full((4, 3, 3), 0.25), [0] * 4).statistics() == ((0.25,), (1.0,))
+
+
+@pytest.mark.parametrize(("processors", "threads"), [(1, 1), (3, 3), (64, 4)])
+def test_images_are_decoded_by_as_many_threads_as_may_run(monkeypatch, processors, threads):
+    monkeypatch.setattr(streaming, "available", lambda: processors)
+    assert streaming.default_workers() == threads

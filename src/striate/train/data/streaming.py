@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
-import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
+
+from striate.engine.threads import available
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
 def default_workers() -> int:
-    """As many decoding threads as there are processors, four at most (decoding releases Python's lock)."""
-    return min(4, os.cpu_count() or 1)
+    """As many decoding threads as this process may use, four at most (decoding releases Python's lock)."""
+    return min(4, available())
 
 
 def in_order(
