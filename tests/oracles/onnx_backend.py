@@ -5,6 +5,7 @@ constants of the file; cases on other types, or without a batch and channels, ar
 """
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -129,9 +130,8 @@ def network(case, folder: Path):
     return reader, net, weights, x, outputs[: len(model.graph.output)]
 
 
-@functools.lru_cache(maxsize=2000)
-def mistakes(kind: str, name: str, folder: Path, engine: str) -> str:
-    """What is wrong with Striate's answer to a case; empty when nothing is."""
+def mistakes(kind: str, name: str, folder: Path, engines: Sequence[str]) -> dict[str, str]:
+    """Engine -> what is wrong with Striate's answer to a case; empty when nothing is."""
     from striate.diagnostics import StriateError
     from striate.engine.interface import get
 
@@ -139,10 +139,15 @@ def mistakes(kind: str, name: str, folder: Path, engine: str) -> str:
     try:
         reader, net, weights, x, outputs = network(case, folder)
         if reader.why:
-            return "; ".join(dict.fromkeys(reader.why.values()))
-        found = get(engine).compile(net, weights, batch=len(x))(x)
+            return dict.fromkeys(engines, "; ".join(dict.fromkeys(reader.why.values())))
+        made = {engine: get(engine).compile(net, weights, batch=len(x))(x) for engine in engines}
     except StriateError as error:
-        return f"{error.code}: {error.what}".replace(str(folder / "case.onnx"), "the file")
+        said = f"{error.code}: {error.what}".replace(str(folder / "case.onnx"), "the file")
+        return dict.fromkeys(engines, said)
+    return {engine: _compared(case, found, outputs) for engine, found in made.items()}
+
+
+def _compared(case, found, outputs) -> str:
     found = found if isinstance(found, tuple) else (found,)
     if len(found) != len(outputs):
         return f"{len(found)} outputs of {len(outputs)}"

@@ -14,9 +14,12 @@ from striate.formats.onnx.proto import Call
 
 Array = NDArray[Any]
 
-ALLOWED, REPEATED = 2**25, 16
-"""Numbers that folding a graph may read and make: a file of a few bytes can ask for any number of them. And how many
-times over those that the file itself holds; standardised weights are read three or four times."""
+ALLOWED, REPEATED = 2**28, 16
+"""Numbers that folding a graph may read and make, and how many times over those that the file itself holds.
+
+A file of a few bytes can ask for any number of them. The first is nearly twice what VGG-19 has, whose weights ONNX's own
+example makes of nothing; standardised weights are read three or four times.
+"""
 PRODUCTS = 32
 """Multiplications that cost as much as a number that is read or made."""
 FREE = frozenset(
@@ -117,10 +120,11 @@ def _expand(_a: Any, x: list[Any], allowed: Allowance) -> Any:
     return np.broadcast_to(x[0], shape).copy()
 
 
-def _fill(a: Any, x: list[Any], allowed: Allowance) -> Any:
+def _fill(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     shape, value = tuple(x[0].tolist()), a.get("value", np.zeros(1, np.float32))
-    allowed.take(math.prod(shape))
-    return np.full(shape, value.ravel()[0], value.dtype)
+    if math.prod(shape) > ALLOWED:
+        raise Unfoldable(f"{math.prod(shape):,} numbers")
+    return np.broadcast_to(value.ravel()[0], shape)  # in no memory of its own: who reads it pays
 
 
 def _range(_a: Any, x: list[Any], allowed: Allowance) -> Any:

@@ -255,6 +255,11 @@ class Reader:
                     if array.shape != parameter.shape:
                         self.names.forget(name)
                         raise Unknown(f"its {parameter.name} has the shape {array.shape}")
+                    try:  # one tensor of a file may be asked for by any number of operators
+                        self.allowance.take(array.size)
+                    except Unfoldable:
+                        self.names.forget(name)
+                        raise Unknown("tensors shared by more operators than can be meant") from None
                     self.weights[f"{name}.{parameter.name}"] = array
         self.nodes.append(node)
         self.specs.update((output, spec) for output, spec in zip(node.outputs, made) if spec)
