@@ -17,7 +17,7 @@ Array = NDArray[Any]
 ALLOWED, REPEATED = 2**28, 16
 """Numbers that folding a graph may read and make, and how many times over those that the file itself holds.
 
-A file of a few bytes can ask for any number of them. The first is nearly twice what VGG-19 has, whose weights ONNX's own
+A file of a few bytes can ask for any number. The first is nearly twice what VGG-19 has, whose weights ONNX's own
 example makes of nothing; standardised weights are read three or four times.
 """
 PRODUCTS = 32
