@@ -1,6 +1,7 @@
 """Training in machine code: gradients and statistics are the numpy engine's in float64, in any division of the work."""
 
 import dataclasses
+import os
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as some
 import striate as st
 from engine.compiled import described, drawn
 from engine.kernels.support import targets
-from engine.test_compiled_networks import ANY, WINDOWED
+from engine.test_compiled_networks import ANY, WINDOWED, lightest, reduced
 from op_cases import RUNNABLE, cases, fixture
 from striate.diagnostics import StriateError
 from striate.engine.derivatives import FUNCTIONS, PARTIALS
@@ -19,7 +20,7 @@ from striate.engine.plan.steps import Context
 from striate.engine.training.program import CompiledTraining
 from striate.engine.training.symbolic import gradients
 from striate.network import Builder
-from striate.ops import Conv, Linear, Slice
+from striate.ops import AvgPool, Conv, Linear, MaxPool, Relu, Relu6, Silu, Slice
 from striate.statement import Call, Const, Load
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
@@ -159,28 +160,35 @@ def test_every_vector_width(name, target):
     assert agree(st.parse({**NETWORKS, **RARER}[name]), 3, target=target)
 
 
-FAMILIES = {
-    "lenet5": ((1, 32, 32), 3), "cifar_resnet20": ((3, 16, 16), 4), "resnet18": ((3, 48, 48), 6),
-    "vgg11": ((3, 32, 32), 2), "mobilenet_v2": ((3, 64, 64), 6), "squeezenet1_1": ((3, 48, 48), 2),
-    "densenet121": ((3, 64, 64), 4),
-}  # fmt: skip
+EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
+LONG = {"densenet121", "efficientnet_v2_s", "fcn_resnet50", "inception_v3", "unet", "wide_resnet50_2"}
+"""Families whose gradients take ten seconds and more in float64."""
 
 
-def narrowed(net, features=256):
-    """Fully connected layers of 4,096 as smaller ones: they are not computed otherwise."""
-    nodes = (
-        dataclasses.replace(node, op=dataclasses.replace(node.op, features=min(node.op.features, features)))
-        if isinstance(node.op, Linear)
-        else node
-        for node in net.nodes
-    )
+def smooth(net):
+    """The network without corners: a unit at its corner goes one way in one precision and the other way in another.
+
+    Fully connected layers of 4,096 become smaller ones: they are not computed otherwise.
+    """
+
+    def other(op):
+        if isinstance(op, Relu | Relu6):
+            return Silu()
+        if isinstance(op, MaxPool):
+            return AvgPool(op.kernel, stride=op.stride, padding=op.padding, ceil=op.ceil)
+        if isinstance(op, Linear) and op.features == 4096:
+            return dataclasses.replace(op, features=256)
+        return op
+
+    nodes = (dataclasses.replace(node, op=other(node.op)) for node in net.nodes)
     return dataclasses.replace(net, nodes=tuple(nodes))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", lightest() if EXHAUSTIVE else sorted({*lightest()} - LONG))
 def test_families(name):
-    shape, batch = FAMILIES[name]
-    net = narrowed(st.create(name, input=shape, num_classes=7))
+    """Gradients and statistics are as near to float64 as the numpy engine's in float32."""
+    net = smooth(st.create(name, input=(3, 32, 32)) if name == "convnext_tiny" else reduced(name))
+    batch = 2 if name == "unet" else 4
     weights, (x, seeds) = dict(st.Model(net, seed=0).weights), seeded(net, batch)
     program = compiled(net, weights)
     exact = NumpyTraining(net, {k: v.astype(float) for k, v in weights.items()})
@@ -189,12 +197,17 @@ def test_families(name):
     assert program.compiled
     for kind in (1, 2):
         assert found[kind].keys() == wanted[kind].keys()
-        # A unit at its kink goes one way in one precision and the other way in another: lengths forgive a few of them.
         off, usual = (
-            sum(np.square(made[kind][name] - value).sum() for name, value in wanted[kind].items())
+            max((apart(made[kind][name], value) for name, value in wanted[kind].items()), default=0.0)
             for made in (found, plain)
         )
-        assert off <= max(1e-2**2 * sum(np.square(v).sum() for v in wanted[kind].values()), 16 * usual)
+        assert off <= max(2e-5, 6 * usual)
+
+
+def apart(found, wanted):
+    """The largest distance beside the largest number; nothing where all cancels out."""
+    largest = np.abs(wanted).max()
+    return float(np.abs(found - wanted).max() / largest) if largest > 1e-12 else 0.0
 
 
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))

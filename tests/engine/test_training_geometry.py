@@ -3,18 +3,15 @@ see every other pixel; in front of them and behind them a layer that learns, so 
 
 import os
 
-import numpy as np
 import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as some
 
-import striate as st
 from engine.compiled import described
 from engine.kernels.support import targets
-from engine.test_compiled_networks import lightest, reduced, small
-from engine.test_compiled_training import agree, compiled, seeded, stepped
+from engine.test_compiled_networks import small
+from engine.test_compiled_training import agree
 from striate.diagnostics import StriateError
-from striate.engine.numpy_engine import NumpyTraining
 from striate.network import Builder
 from striate.ops import (
     Add,
@@ -104,25 +101,3 @@ def test_every_geometry(net, batch, threads, narrower):
         return
     grouped = any(node.op.word == "conv" and node.op.groups not in (1, "depthwise") for node in net.nodes)
     assert ran or grouped, described(net)
-
-
-def every_family(name):
-    """As near to float64 as numpy in float32, or a hundredth: units at their kinks go either way."""
-    net = reduced(name)
-    weights, (x, seeds) = dict(st.Model(net, seed=0).weights), seeded(net, 3)
-    program = compiled(net, weights)
-    found = stepped(program, x, seeds)
-    wanted = stepped(NumpyTraining(net, {k: v.astype(float) for k, v in weights.items()}), x, seeds, float)
-    plain = stepped(NumpyTraining(net, weights), x, seeds)
-    print(name, "machine code" if program.compiled else "numpy")
-    for kind in (1, 2):
-        assert found[kind].keys() == wanted[kind].keys()
-        off, usual = (
-            sum(np.square(made[kind][key] - value).sum() for key, value in wanted[kind].items())
-            for made in (found, plain)
-        )
-        assert off <= max(1e-2**2 * sum(np.square(v).sum() for v in wanted[kind].values()), 16 * usual)
-
-
-if EXHAUSTIVE:  # minutes; test_compiled_training.py has seven of them
-    test_every_family = pytest.mark.parametrize("name", lightest())(every_family)
