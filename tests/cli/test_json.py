@@ -47,10 +47,15 @@ ANSWERS = {
     "striate.predict/1": [["predict", "{trained}", "{images}/test", "--json"]],
     "striate.data/1": [["data", "check", "{spoilt}", "--fail-on", "never", "--json"]],
     "striate.bench/1": [
-        ["bench", "8x8x1 -> conv 3x3 2 -> relu", "--rounds", "1", "--threads", "1", "--json"]
+        ["bench", "8x8x1 -> conv 3x3 2 -> relu", "--rounds", "1", "--threads", "1", "--no-peers", "--json"]
     ],
     "striate.bench-train/1": [
-        ["bench", "8x8x1 -> conv 3x3 2 -> relu", "--train", *("--rounds", "1", "--threads", "1", "--json")]
+        [
+            "bench",
+            "8x8x1 -> conv 3x3 2 -> relu",
+            "--train",
+            *("--rounds", "1", "--threads", "1", "--no-peers", "--json"),
+        ]
     ],
     "striate.doctor/1": [["doctor", "--json"]],
 }

@@ -103,7 +103,7 @@ def test_a_program_is_dropped_while_another_runs():
 
     worker = threading.Thread(target=work)
     worker.start()
-    for k in range(12):
+    for k in range(6):
         dropped = other.program()
         other.check(dropped, k % 3)
         del dropped

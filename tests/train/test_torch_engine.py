@@ -386,5 +386,6 @@ def test_a_rule_says_what_the_settings_say():
     rule = plan.rule
     assert (rule.word, rule.mixed, rule.decayed) == ("sgd", True, {"conv1.weight", "fc1.weight"})
     for field in dataclasses.fields(rule):
-        if field.name not in ("word", "mixed", "decayed"):
+        if field.name not in ("word", "mixed", "decayed", "memory", "batch_size"):
             assert getattr(rule, field.name) == getattr(settings, field.name)
+    assert (rule.memory, rule.batch_size) == (0, len(data)), "no limit; no batch is larger than the data"
