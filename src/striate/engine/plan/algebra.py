@@ -1,4 +1,4 @@
-"""Elementwise expressions as clamps and as affine functions of one operand."""
+"""Elementwise expressions: with others in place of what they load, as clamps, as affine functions of one operand."""
 
 from __future__ import annotations
 
@@ -13,6 +13,15 @@ from striate.engine.derivatives import FUNCTIONS
 from striate.statement import Call, Const, Expr, Load, walk
 
 Array = NDArray[Any]
+
+
+def substituted(expr: Expr, by: Mapping[str, Expr]) -> Expr:
+    """The expression with other expressions for its loads, by tensor name."""
+    if isinstance(expr, Load):
+        return by.get(expr.tensor, expr)
+    if isinstance(expr, Call):
+        return Call(expr.function, tuple(substituted(arg, by) for arg in expr.args))
+    return expr
 
 
 def clamp(expr: Expr, operand: str) -> tuple[float, float] | None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.plan import algebra, patterns
+from striate.engine.plan.algebra import substituted
 from striate.engine.plan.pattern import Correlation, Elementwise, Local, Moves, Norm, Pool, Rename, Softmax
 from striate.engine.plan.units import ROLES, Map, Nest, Unit, Value
 from striate.network import Network, Node
@@ -211,15 +212,6 @@ class Graph:
             setattr(body, table, {names[key]: item for key, item in old.items()} | new)
         unit.inputs += [value for key, value in found.values.items() if key != name]
         return True
-
-
-def substituted(expr: Expr, by: Mapping[str, Expr]) -> Expr:
-    """The expression with other expressions for its loads, by tensor name."""
-    if isinstance(expr, Load):
-        return by.get(expr.tensor, expr)
-    if isinstance(expr, Call):
-        return Call(expr.function, tuple(substituted(arg, by) for arg in expr.args))
-    return expr
 
 
 def _extent(value: Value) -> tuple[int, int, int, int]:

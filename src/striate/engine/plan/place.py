@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from striate.engine.plan.fuse import Graph, substituted
+from striate.engine.plan.algebra import substituted
+from striate.engine.plan.fuse import Graph
 from striate.engine.plan.pattern import Correlation, Moves, Piece
 from striate.engine.plan.units import Enter, Leave, Map, Unit, Value
 from striate.engine.target import Target

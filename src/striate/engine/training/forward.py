@@ -9,6 +9,7 @@ from typing import Any
 
 from striate.engine.kernels import pool
 from striate.engine.plan import choose, dense, patterns, windows
+from striate.engine.plan.algebra import substituted
 from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Rename, Softmax
 from striate.engine.plan.units import ROLES, Unit, Value
 from striate.engine.training.ledger import Tensor, Unsupported, is_vector
@@ -279,14 +280,14 @@ class Forward(Normed):
     def _statement(self, run: Run, statement: Statement, lead: Tensor) -> None:
         env, name = run.locals, statement.target
         if len(statement.index) > 1:
-            expr = filled(statement.value, {n: t.expr for n, t in env.items()})
+            expr = substituted(statement.value, {n: t.expr for n, t in env.items()})
             env[name] = Tensor(run.outputs[0].name, lead.shape, lead.roles, expr, maker=run.node.name)
             return
         if statement.reduce:
             like = self.memory(lead)
-            (expr,) = self._summed([filled(statement.value, {n: t.expr for n, t in env.items()})], like)
+            (expr,) = self._summed([substituted(statement.value, {n: t.expr for n, t in env.items()})], like)
         else:
-            expr = filled(statement.value, {n: t.expr for n, t in env.items()})
+            expr = substituted(statement.value, {n: t.expr for n, t in env.items()})
         shape = (1, lead.shape[1])
         env[name] = Tensor(name, shape, "nc", self._hoist(expr) if isinstance(expr, Call) else expr)
         share = Const(1 / math.prod(statement.domain.reduced.values()))
@@ -386,15 +387,6 @@ def _pure(expr: Expr) -> bool:
 def _pooled(body: Pool) -> bool:
     """Whether pooling has kernels, there and back."""
     return windows.pooled(body) and all(pool.taps(m, body.padded) is not None for m in windows.whole(body))
-
-
-def filled(expr: Expr, by: Mapping[str, Expr]) -> Expr:
-    """The expression with what its tensors stand for."""
-    if isinstance(expr, Load):
-        return by.get(expr.tensor, expr)
-    if isinstance(expr, Call):
-        return Call(expr.function, tuple(filled(arg, by) for arg in expr.args))
-    return expr
 
 
 def _bare(body: Correlation) -> Correlation:

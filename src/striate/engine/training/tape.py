@@ -15,11 +15,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from striate.engine.plan import algebra
+from striate.engine.plan.algebra import substituted
 from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Piece, Pool, Rename, Softmax
 from striate.engine.plan.units import ROLES, PoolGradient, Unit, Value, WeightGradient
 from striate.engine.training import steps as kernels
 from striate.engine.training.adjoint import arriving as arriving_at
-from striate.engine.training.forward import Forward, diagonal, filled, same
+from striate.engine.training.forward import Forward, diagonal, same
 from striate.engine.training.ledger import Tensor, Unsupported, is_vector
 from striate.engine.training.looped import Run
 from striate.engine.training.symbolic import ZERO, add, gradients, mul, where
@@ -269,7 +270,7 @@ class Tape(Forward):
     ) -> None:
         env = run.locals
         names = {name: Load(f"own {name}", ()) for name in env}
-        value = filled(statement.value, names)
+        value = substituted(statement.value, names)
         known = {f"own {name}": tensor.expr for name, tensor in env.items()}
         clamped = self._clamp_back(run, statement, value, g)
         found = clamped or gradients(value, Load("arriving", ()), {f"own {name}" for name in wanted})
@@ -278,7 +279,7 @@ class Tape(Forward):
         sums: dict[str, Expr] = {}
         for own, expr in found.items():
             name = own.removeprefix("own ")
-            part = filled(expr, known)
+            part = substituted(expr, known)
             tensor = env[name]
             if same(tensor, lead) or (len(statement.index) == 1 and not statement.reduce):
                 arriving[name] = add(arriving.get(name, ZERO), part)
