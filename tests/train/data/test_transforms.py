@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from striate.diagnostics import FormatError, StriateError, UnknownNameError
-from striate.train.data import Transform, chance
+from striate.train.data import Transform, chance, steps
 from striate.train.data.steps import (
     CenterCrop,
     Channels,
@@ -136,12 +137,26 @@ def test_center_crop_and_fit():
     )  # 5 columns, one too many: nothing is resampled
 
 
-def test_resize_is_pillows():
-    x = images(2, (3, 10, 14))
-    for n in range(2):
-        whole = Image.fromarray(x[n].transpose(1, 2, 0)).resize((5, 7), Image.Resampling.BILINEAR)
-        assert np.array_equal(resample(x[n], (7, 5)), np.asarray(whole).transpose(2, 0, 1))
-    assert resample(x[0].astype(np.float64), (3, 3)).dtype == np.float32
+SIDES = st.tuples(st.integers(1, 40), st.integers(1, 40))
+
+
+@given(SIDES, SIDES, st.sampled_from([np.uint8, np.float32]), st.sampled_from([1, 500, steps.TOGETHER]))
+def test_resize_is_pillows_of_every_image_alone(old, new, kind, together):
+    """Pillow may do rows before columns, which rounds bytes elsewhere."""
+    x = images(3, (2, *old)).astype(kind)
+    with mock.patch.object(steps, "TOGETHER", together):
+        found = resample(x, new)
+    assert found.dtype == kind
+    rounding = 1 if kind == np.uint8 else 1e-4
+    for n, c in np.ndindex(3, 2):
+        alone = Image.fromarray(x[n, c]).resize(new[::-1], Image.Resampling.BILINEAR)
+        assert np.abs(found[n, c] - np.asarray(alone, float)).max() <= rounding
+        assert np.array_equal(found[n], resample(x[n : n + 1], new)[0])
+
+
+def test_resize_of_float64_and_of_nothing():
+    assert resample(np.zeros((1, 3, 4, 4)), (3, 3)).dtype == np.float32
+    assert resample(np.zeros((0, 3, 4, 4), np.uint8), (3, 5)).shape == (0, 3, 3, 5)
 
 
 def test_colour_jitter_in_the_middle_changes_nothing():

@@ -19,6 +19,8 @@ from striate.train.data.dataset import Array, Shape, to_float
 
 Draws = NDArray[np.float64]
 Size = tuple[int, int]  # (H, W)
+TOGETHER = 1 << 16
+"""Pixels that are resampled at once: small images in hundreds, where a call for each would cost more than its work."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, as Pillow's "L"
 
 
@@ -68,7 +70,7 @@ class Resize(Step):
     def __call__(self, x: Array, u: Draws) -> Array:
         if x.shape[2:] == self.size:
             return x
-        return np.stack([resample(image, self.size) for image in x]) if len(x) else _empty(x, self.size)
+        return resample(x, self.size)
 
     def output(self, shape: Shape) -> Shape:
         return shape[0], *self.size
@@ -130,12 +132,11 @@ class PadCrop(Step):
 
     def __call__(self, x: Array, u: Draws) -> Array:
         p, (height, width) = self.padding, x.shape[2:]
-        padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
-        corner = (u * (2 * p + 1)).astype(int)
-        out = np.empty_like(x)
-        for n, (top, left) in enumerate(corner.tolist()):
-            out[n] = padded[n, :, top : top + height, left : left + width]
-        return out
+        padded = np.zeros((*x.shape[:2], height + 2 * p, width + 2 * p), x.dtype)
+        padded[:, :, p : p + height, p : p + width] = x
+        top, left = (u * (2 * p + 1)).astype(int).T
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (2, 3))
+        return windows[np.arange(len(x)), :, top, left]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +177,7 @@ class RandomResizedCrop(Step):
         out = np.empty((*x.shape[:2], *self.size), x.dtype)
         for n, image in enumerate(x):
             y0, y1, x0, x1 = window(x.shape[2], x.shape[3], self.scale, self.ratio, u[n])
-            out[n] = resample(image[:, y0:y1, x0:x1], self.size)
+            out[n] = resample(image[None, :, y0:y1, x0:x1], self.size)[0]
         return out
 
     def output(self, shape: Shape) -> Shape:
@@ -324,20 +325,40 @@ def window(
     return top, top + h, left, left + w
 
 
-def resample(image: Array, size: Size) -> Array:
-    """image (C, H, W) as (C, *size), bilinear and antialiased. uint8 stays uint8."""
+def resample(x: Array, size: Size) -> Array:
+    """x (N, C, H, W) as (N, C, *size), bilinear and antialiased, columns before rows. uint8 stays uint8."""
+    if x.shape[2:] == size:
+        return x
+    kind = x.dtype if x.dtype == np.uint8 else np.dtype(np.float32)
+    planes = x.reshape(-1, *x.shape[2:]).astype(kind, copy=False)
+    out = np.empty((len(planes), *size), kind)
+    together = max(1, TOGETHER // math.prod(map(max, x.shape[2:], size)))
+    for start in range(0, len(planes), together):
+        part = _wider(planes[start : start + together], size[1])
+        out[start : start + together] = _taller(part, size[0])
+    return out.reshape(*x.shape[:2], *size)
+
+
+def _wider(planes: Array, width: int) -> Array:
+    """(P, H, W) as (P, H, width): the planes below each other are one picture, and one call of Pillow."""
+    count, height, old = planes.shape
+    return _pillow(planes.reshape(-1, old), (count * height, width)).reshape(count, height, width)
+
+
+def _taller(planes: Array, height: int) -> Array:
+    """(P, H, W) as (P, height, W): likewise, beside each other."""
+    count, old, width = planes.shape
+    beside = planes.swapaxes(0, 1).reshape(old, -1)
+    return _pillow(beside, (height, count * width)).reshape(height, count, width).swapaxes(0, 1)
+
+
+def _pillow(picture: Array, size: Size) -> Array:
     from PIL import Image
 
-    if image.shape[1:] == size:
-        return image
-    kind = image.dtype if image.dtype == np.uint8 else np.dtype(np.float32)
-    planes = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(plane, kind)).resize(size[::-1], Image.Resampling.BILINEAR)
-        )
-        for plane in image
-    ]
-    return np.stack(planes)
+    if picture.shape == size:
+        return picture
+    made = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(made.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def grey(x: Array) -> Array:
@@ -357,6 +378,3 @@ def _turn(x: Array, angle: Array) -> Array:
     planes = [sum((weight * part for weight, part in zip(row, turned)), np.zeros_like(y)) for row in back]
     return np.stack(planes, axis=1)
 
-
-def _empty(x: Array, size: Size) -> Array:
-    return np.empty((0, x.shape[1], *size), x.dtype)
