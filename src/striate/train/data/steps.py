@@ -377,4 +377,3 @@ def _turn(x: Array, angle: Array) -> Array:
     back = np.linalg.inv(to_yiq.astype(np.float64)).astype(np.float32)
     planes = [sum((weight * part for weight, part in zip(row, turned)), np.zeros_like(y)) for row in back]
     return np.stack(planes, axis=1)
-
