@@ -12,6 +12,7 @@ from striate.engine.world import ALONE, World
 from striate.network import Network
 from striate.train.data import Batch, Dataset, Transform
 from striate.train.data.dataset import BadImage
+from striate.train.data.remembered import remembered
 from striate.train.mixing import Mixing
 from striate.train.settings import Settings
 
@@ -117,6 +118,8 @@ def sources(
         world = ALONE
     augmented, plain = made
     size, limit = settings.batch_size, int(settings.fast_dev_run)
+    train = remembered(train, augmented)
+    validation = None if validation is None else remembered(validation, plain)
     if settings.overfit_batches:
         same = Source(train, plain, size, settings.seed, settings.overfit_batches)
         _not_empty(same)

@@ -1,0 +1,78 @@
+"""Images that are read, decoded and resized once: what is the same in every epoch stays in memory, if it is not much.
+
+A transformation that begins with a resize still does: it leaves images alone that have their size already.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from striate.locks import lock
+from striate.train.data.dataset import Array, Dataset, Labels, stack
+from striate.train.data.steps import Fit, Resize, Step
+from striate.train.data.transforms import Transform
+
+LIMIT = 256 << 20
+"""Bytes up to which images stay in memory."""
+
+
+class Remembered(Dataset):
+    """The images of another data set, of one size: resized where there is a step for it. Made when first asked for."""
+
+    def __init__(self, base: Dataset, resize: Step | None = None) -> None:
+        shape = resize.output(base.shape) if resize else base.shape
+        super().__init__(base.labels, base.classes, shape, base.kind, part=base.part, on_bad=base.on_bad)
+        self.base, self.resize = base, resize
+        self.streams, self.bad = base.streams, base.bad
+        self._known = np.zeros(len(base), bool)
+        self._kept: Array | None = None
+        self._lock = lock()
+
+    @property
+    def source(self) -> str:
+        return self.base.source
+
+    def name(self, index: int) -> str:
+        return self.base.name(index)
+
+    def notes(self) -> tuple[str, ...]:
+        return self.base.notes()
+
+    def image(self, index: int) -> Array:
+        made: Array = self._resized([self.base.image(index)])[0]
+        return made
+
+    def images(self, ids: Labels) -> tuple[Sequence[Array] | Array, Labels]:
+        """Two threads that want the same image at once both make it, and keep the same numbers."""
+        new = ids[~self._known[ids]]
+        read, good = self.base.images(new) if len(new) else ([], new)
+        if len(good):
+            made = self._resized(read)
+            with self._lock:
+                if self._kept is None:
+                    self._kept = np.empty((len(self), *self.shape), made.dtype)
+            self._kept[good] = made
+            self._known[good] = True
+        found = ids[self._known[ids]]
+        return ([] if self._kept is None else self._kept[found]), found
+
+    def _resized(self, images: Sequence[Array] | Array) -> Array:
+        if self.resize is None:
+            return stack([*images, np.zeros(self.shape, np.uint8)])[:-1]  # which refuses another size
+        none = np.empty((len(images), 0))
+        if len({image.shape for image in images}) == 1:
+            return self.resize(np.asarray(images), none)
+        return np.concatenate([self.resize(image[None], none[:1]) for image in images])
+
+
+def remembered(data: Dataset, transform: Transform) -> Dataset:
+    """The data set as it is best read in epoch after epoch with this transformation."""
+    resize = next((step for step in transform.steps[:1] if isinstance(step, Fit | Resize)), None)
+    if resize is None and not (data.streams and data.uniform):
+        return data
+    shape = resize.output(data.shape) if resize else data.shape
+    width = 1 if data.streams else 4
+    return Remembered(data, resize) if width * len(data) * math.prod(shape) <= LIMIT else data
