@@ -208,8 +208,14 @@ def test_a_grey_image_to_few_channels_has_pixels_in_the_lanes() -> None:
 
     assert "planar" in algorithms("32x32x1 -> conv 5x5 6 -> relu")
     assert "planar" not in algorithms("32x32x1 -> conv 5x5 6 -> relu", AVX2)
-    for other in ("32x32x1 -> conv 5x5 16", "32x32x3 -> conv 5x5 6", "32x32x1 -> conv 5x5 6 -> silu"):
+    assert {"planar", "map"} <= algorithms("32x32x1 -> conv 5x5 6 -> silu")
+    for other in ("32x32x1 -> conv 5x5 16", "32x32x3 -> conv 5x5 6", "7x7x1 -> conv 3x3 6"):
         assert "planar" not in algorithms(other)
+    made = {"planes", "planar"}
+    assert made <= algorithms("32x32x64 -> conv 7x7 3 pad 3 -> tanh")
+    assert made <= algorithms("32x32x64 -> conv 3x3 2 pad 1")
+    for other in ("32x32x64 -> conv 3x3 8 pad 1", "32x32x64 -> conv 7x7 3 stride 2", "8x8x64 -> conv 1x1 6"):
+        assert not made & algorithms(other)
 
 
 def test_heavy_weights_are_read_once_for_a_batch() -> None:

@@ -1,11 +1,14 @@
-"""Convolution of one plane to few channels: neighbouring pixels are the lanes, so that few outputs leave none empty.
+"""Convolution of planes to few channels: neighbouring pixels are the lanes, so that few outputs leave none empty.
 
-    for row: for VECTORS · lanes pixels of it: total[channel][:] = bias
-        for tap: for channel: total[channel][:] += pixels at the tap · weight
+    for group of rows: for VECTORS · lanes pixels of them: total[row][channel][:] = bias
+        for plane: for tap row with an input: for tap column: for channel:
+            total[row][channel][:] += pixels of the row at the tap · weight
         out = clamp(total), turned from planes of channels to pixels of a block
 
-A grey image to six channels (LeNet-5) fills 6 of 16 lanes of the usual micro-tile, and took twice as long there.
-The last pixels of a row are made together with some before them once more, so that there is no rest.
+A grey image to six channels (LeNet-5), or the way back from sixteen channels to six, fills 6 of 16 lanes of the usual
+micro-tile, and took two to three times as long there. Rows of a group share the load of a weight. Tap rows that see
+only zeros for all of them are left out. The last pixels of a row are made together with some before them once more,
+so that there is no rest; a row shorter than a vector reads on behind its end, and stores no more than it has.
 """
 
 from __future__ import annotations
@@ -22,67 +25,91 @@ from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import Window
 
-IN, IN_IMAGE, IN_ROW = 0, 8, 16
-"""Address of the first tap of the first output; bytes to the next image and output row."""
-OUT, OUT_IMAGE, OUT_ROW = 24, 32, 40
-ROWS, COLUMNS = 48, 56
+IN, IN_IMAGE, IN_PLANE, IN_ROW = 0, 8, 16, 24
+"""Address of the first tap of the first output; bytes to the next image, plane and output row."""
+OUT, OUT_IMAGE, OUT_ROW = 32, 40, 48
+ROWS, COLUMNS = 56, 64
 """Output rows of one image, output pixels of one row."""
-TAP_ROWS, TAP_ROW, TAP_COLUMNS, TAP_COLUMN = 64, 72, 80, 88
-"""Taps along the height and width of the window, and bytes from one to the next."""
-WEIGHTS, LOW, HIGH = 96, 104, 108
-"""Address of the packed weights, limits of the clamp."""
-ARGUMENTS = 112
+PLANES, TAP_ROW, TAP_COLUMNS, TAP_COLUMN = 72, 80, 88, 96
+"""Planes; bytes from a tap to the one below; taps along the width, and bytes from one to the next."""
+TAPS = 104
+"""Address of (first tap row, how many) for each group of output rows of an image."""
+WEIGHTS, W_ROW, W_PLANE = 112, 120, 128
+"""Address of the packed weights, bytes to those of the next tap row and plane."""
+LOW, HIGH = 136, 140
+"""Limits of the clamp."""
+ARGUMENTS = 144
 
-VECTORS = 2
-"""Vectors of pixels that share the load of a weight: as many products as a core makes while it loads."""
+SUMS = 12
+"""Sums that hide the latency of their additions, and share enough loads."""
+MOST = 6
+"""Rows of a group: more addresses would not fit the integer registers."""
 
 Windows = tuple[Window, Window]
 
 
-def vectors(target: Target, channels: int) -> int:
-    """Vectors of pixels whose sums fit the registers beside pixels and a weight."""
+def group(target: Target, channels: int, height: int, width: int) -> tuple[int, int]:
+    """(rows, vectors of one row) whose sums fit the registers beside pixels and a weight, and hide latency."""
     wide = target.lanes // target.width
-    return max(min(VECTORS, (target.registers - 2) // (wide * (channels + 1))), 1)
+    fits = max((target.registers - 2) // (wide * (channels + 1)), 1)
+    most = min(fits, MOST, -(-SUMS // (wide * channels)))
+    groups = -(-height // most)
+    rows = -(-height // groups)
+    vectors = min(most // rows, 2, max(width // target.lanes, 1))
+    return rows, vectors
 
 
-def emit(target: Target, channels: int) -> str:
-    """kernel(arguments, row, end_row, part, end_part, scratch): rows of all images; the only part is the only block."""
+def emit(target: Target, channels: int, rows: int, vectors: int) -> str:
+    """kernel(arguments, group, end_group, part, end_part, scratch): groups of rows of all images, as `group` says; the
+    only part is the only block."""
     code = Code(target, "piiiip")
-    a, row, end_row, part, end_part, _ = code.arguments
-    count = vectors(target, channels)
-    rows, columns, lanes = a.int(ROWS), a.int(COLUMNS), target.lanes
-    with code.loop(part, end_part), code.loop(row, end_row) as r:
-        x = a.pointer(IN) + (r // rows * a.int(IN_IMAGE) + r % rows * a.int(IN_ROW))
-        y = a.pointer(OUT) + (r // rows * a.int(OUT_IMAGE) + r % rows * a.int(OUT_ROW))
-        with code.loop(0, columns, count * lanes) as column:
-            places = [(column + k * lanes).least(columns - lanes) for k in range(count)]
-            total = _sums(a, [x + place * 4 for place in places], channels)
-            low, high = a.spread(LOW), a.spread(HIGH)
-            for place, sums in zip(places, total, strict=True):
-                to = y + place * code.bytes
+    a, start, end, part, end_part, _ = code.arguments
+    height, columns, lanes = a.int(ROWS), a.int(COLUMNS), target.lanes
+    groups = (height + rows - 1) // rows
+    with code.loop(part, end_part), code.loop(start, end) as g:
+        image, own = g // groups, g % groups
+        lines = [(own * rows + k).least(height - 1) for k in range(rows)]
+        x, y = (
+            [a.pointer(base) + (image * a.int(turn) + line * a.int(row)) for line in lines]
+            for base, turn, row in ((IN, IN_IMAGE, IN_ROW), (OUT, OUT_IMAGE, OUT_ROW))
+        )
+        taps = a.pointer(TAPS) + own * 16
+        with code.loop(0, columns, vectors * lanes) as column:
+            at = [(column + k * lanes).least((columns - lanes).most(0)) for k in range(vectors)]
+            places = [(line, first) for line in range(rows) for first in at]
+            total = _sums(a, [x[line] + first * 4 for line, first in places], channels, taps)
+            limits = code.opaque(a)  # loaded here rather than kept through the loops
+            low, high = limits.spread(LOW), limits.spread(HIGH)
+            for (line, first), sums in zip(places, total, strict=True):
                 planes = [code.least(high, code.most(low, value)) for value in sums]
-                for k, pixel in enumerate(_pixels(code, planes)):
-                    to.store(pixel, k * code.bytes)
+                pixels = list(enumerate(_pixels(code, planes)))
+                for k, pixel in reversed(pixels):  # those behind the row's end are written over
+                    y[line].store(pixel, (first + k).least(columns - 1) * code.bytes)
     return code.finish()
 
 
-def _sums(a: Pointer, places: list[Pointer], channels: int) -> list[list[Any]]:
-    """[vector of pixels][channel]"""
+def _sums(a: Pointer, places: list[Pointer], channels: int, taps: Pointer) -> list[list[Any]]:
+    """[place][channel]; places: where the first pixel of each vector has its first tap."""
     code = a.code
-    weights = a.pointer(WEIGHTS)
+    weights, first, count = a.pointer(WEIGHTS), taps.int(), taps.int(8)
     total = [[code.variable(weights.spread(4 * c)) for c in range(channels)] for _ in places]
-    w, down = code.variable(weights + 4 * channels), code.variable(0)
-    with code.repeat(a.int(TAP_ROWS)):
-        across = code.variable(down.get())
-        with code.repeat(a.int(TAP_COLUMNS)):
-            pixels = [(place + across.get()).vector() for place in places]
-            for c in range(channels):
-                weight = w.get().spread(4 * c)
-                for sums, pixel in zip(total, pixels, strict=True):
-                    sums[c].set(code.fma(pixel, weight, sums[c].get()))
-            across.set(across.get() + a.int(TAP_COLUMN))
-            w.set(w.get() + 4 * channels)
-        down.set(down.get() + a.int(TAP_ROW))
+    plane = code.variable(first * a.int(TAP_ROW))
+    plane_w = code.variable(weights + (first * a.int(W_ROW) + 4 * channels))
+    with code.repeat(a.int(PLANES)):
+        down, w = code.variable(plane.get()), code.variable(plane_w.get())
+        with code.loop(0, count):
+            across = code.variable(down.get())
+            with code.repeat(a.int(TAP_COLUMNS)):
+                pixels = [(place + across.get()).vector() for place in places]
+                for c in range(channels):
+                    weight = w.get().spread(4 * c)
+                    for sums, pixel in zip(total, pixels, strict=True):
+                        sums[c].set(code.fma(pixel, weight, sums[c].get()))
+                across.set(across.get() + a.int(TAP_COLUMN))
+                w.set(w.get() + 4 * channels)
+            down.set(down.get() + a.int(TAP_ROW))
+        plane.set(plane.get() + a.int(IN_PLANE))
+        plane_w.set(plane_w.get() + a.int(W_PLANE))
     return [[value.get() for value in sums] for sums in total]
 
 
@@ -99,51 +126,113 @@ def _pixels(code: Code, planes: list[Any]) -> list[Any]:
     return made
 
 
-def covers(lanes: int, windows: Windows, inputs: int, outputs: int) -> bool:
-    """One plane to at most half a block, stride 1 along a row that is not shorter than a vector, zero padding."""
+def covers(lanes: int, windows: Windows, outputs: int) -> bool:
+    """To at most half a block, stride 1 along a row, zero padding."""
     return (
-        inputs == 1
-        and 2 * outputs <= lanes
+        2 * outputs <= lanes
         and windows[1].stride == 1
-        and windows[1].output >= lanes
-        and all(w.mode == "zeros" and min(w.before, w.after) >= 0 for w in windows)
+        and all(w.mode == "zeros" and min(w.before, w.after) >= 0 and w.output > 0 for w in windows)
     )
 
 
+def taps(window: Window, rows: int) -> NDArray[np.int64]:
+    """(groups, 2): the first tap row that sees an input from one of a group's output rows, and how many follow."""
+    line = np.arange(window.output) * window.stride - window.before
+    first = np.maximum(-(line // window.dilation), 0)
+    end = np.minimum((window.input - 1 - line) // window.dilation + 1, window.kernel)
+    first, end = np.where(first < end, (first, end), ([window.kernel], [0]))
+    starts = np.arange(0, window.output, rows)
+    low, high = np.minimum.reduceat(first, starts), np.maximum.reduceat(end, starts)
+    count = np.maximum(high - low, 0)
+    return np.stack([np.where(count, low, 0), count], 1).astype(np.int64)
+
+
+def padding(target: Target, windows: Windows, rows: int) -> tuple[int, int, int, int]:
+    """The border of zeros that planes need: top, bottom, left, right. What lies left of a row is right of the one
+    before it, too; at the bottom there is room for what is read behind the last row."""
+    down, across = windows
+    low, count = taps(down, rows).T
+    start = np.arange(0, down.output, rows)
+    end = np.minimum(start + rows, down.output) - 1
+    used = count > 0
+    firsts = (start * down.stride - down.before + low * down.dilation)[used]
+    lasts = (end * down.stride - down.before + (low + count - 1) * down.dilation)[used]
+    top, bottom = -min(firsts.min(initial=0), 0), max(lasts.max(initial=0) - down.input + 1, 0)
+    left = across.before
+    right = max(across.output - 1 + across.extent - across.input - 2 * left, 0)
+    reach = max(max(across.output, target.lanes) - 1 + across.extent, left + target.lanes)
+    pitch = left + across.input + right
+    return int(top), int(bottom) + max(-(-reach // pitch) - 1, 0), left, right
+
+
+def returning(windows: Windows, sizes: tuple[int, int]) -> Windows | None:
+    """The windows over a gradient of that size by which a convolution finds the one of its input, with taps turned
+    round; None where there are none: with a stride, or more padding than a window reaches."""
+    if any(w.stride != 1 for w in windows):
+        return None
+    made = []
+    for w, size in zip(windows, sizes, strict=True):
+        before = w.extent - 1 - w.before
+        after = w.input + w.extent - 1 - size - before
+        if min(before, after) < 0:
+            return None
+        made.append(Window(size, w.kernel, 1, w.dilation, before, after, mode=w.mode))
+    return made[0], made[1]
+
+
+def turned(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """For `returning`: weight (planes, channels, kh, kw) -> (channels, planes, kh, kw), taps turned round."""
+    return weight.swapaxes(0, 1)[:, :, ::-1, ::-1]
+
+
 def pack(weight: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:
-    """weight (channels, 1, kh, kw), bias (channels,) -> (1 + kh·kw, channels): bias, then taps in order of use."""
+    """weight (channels, planes, kh, kw), bias (channels,) -> (1 + planes·kh·kw, channels): bias, then taps in order of
+    use."""
     return np.ascontiguousarray(np.concatenate([bias[:, None], weight.reshape(len(bias), -1)], axis=1).T)
 
 
 def arguments(
-    source: Layout, target: Layout, windows: Windows, addresses: tuple[int, int, int],
+    source: Layout, target: Layout, windows: Windows, addresses: tuple[int, int, int, int],
     low: float = -np.inf, high: float = np.inf,
 ) -> NDArray[np.int64]:  # fmt: skip
-    """The record. addresses: of the input's and output's memory, and of the weights."""
+    """The record. addresses: of the input's and output's memory, of the weights, and of `taps`."""
     down, across = windows
-    x, y, w = addresses
+    x, y, w, table = addresses
+    row = 4 * target.channels * across.kernel
     return record(
         ARGUMENTS,
         {
             IN: x + source.origin - down.before * source.row - across.before * source.pixel,
             IN_IMAGE: source.image,
+            IN_PLANE: source.block,
             IN_ROW: source.row * down.stride,
             OUT: y + target.origin,
             OUT_IMAGE: target.image,
             OUT_ROW: target.row,
             ROWS: target.height,
             COLUMNS: target.width,
-            TAP_ROWS: down.kernel,
+            PLANES: source.channels,
             TAP_ROW: source.row * down.dilation,
             TAP_COLUMNS: across.kernel,
             TAP_COLUMN: source.pixel * across.dilation,
+            TAPS: table,
             WEIGHTS: w,
+            W_ROW: row,
+            W_PLANE: row * down.kernel,
         },
         {LOW: low, HIGH: high},
     )
 
 
-def cost(target: Layout, windows: Windows) -> tuple[int, int]:
+def loads(target: Target, windows: Windows, planes: int, channels: int, images: int) -> int:
+    """Vectors of pixels that the kernel loads; each goes into one product for every channel."""
+    down, across = windows
+    rows, _ = group(target, channels, down.output, across.output)
+    lines = rows * int(taps(down, rows)[:, 1].sum())
+    return images * lines * -(-across.output // target.lanes) * across.kernel * planes
+
+
+def cost(target: Layout, windows: Windows, planes: int) -> tuple[int, int]:
     """(flops, bytes to memory)."""
-    taps = windows[0].kernel * windows[1].kernel
-    return 2 * target.elements * taps, target.bytes
+    count = windows[0].kernel * windows[1].kernel * planes
+    return 2 * target.elements * count, target.bytes

@@ -10,7 +10,7 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import border as borders
 from striate.engine.kernels import lrn
 from striate.engine.kernels.record import record
-from striate.engine.plan import dense, elements, generic, moves, windows, winograd
+from striate.engine.plan import dense, elements, generic, moves, planar, windows, winograd
 from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Softmax
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Enter, Leave, Map, Unit, Value
@@ -28,8 +28,9 @@ def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
         if windows.slides(body):
             return windows.border(body)
         x = unit.inputs[0]
-        if windows.plane(unit, context):
-            return windows.border(body)
+        flat = planar.chosen(unit, context)
+        if flat is not None:
+            return planar.border(unit, flat, context)
         shape = winograd.chosen(unit, context)
         if shape is not None:
             return winograd.border(unit, shape)
@@ -62,8 +63,9 @@ def steps(unit: Unit, context: Context) -> list[Step]:
     if isinstance(body, Correlation):
         if windows.slides(body):
             return windows.depthwise_steps(unit, context)
-        if windows.plane(unit, context):
-            return windows.planar_steps(unit, context)
+        flat = planar.chosen(unit, context)
+        if flat is not None:
+            return planar.steps(unit, flat, context)
         shape = winograd.chosen(unit, context)
         if shape is not None:
             return winograd.steps(unit, shape, context)

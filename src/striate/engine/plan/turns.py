@@ -21,7 +21,7 @@ from striate.engine.plan.units import Value
 IMAGEWISE = frozenset(
     [
         "border", "copy in", "copy", "zeros", "direct", "depthwise", "grouped", "map", "max pool", "mean pool",
-        "local norm", "planar", "F(2x2)", "F(4x4)",
+        "local norm", "planes", "planar", "F(2x2)", "F(4x4)",
     ]
 )  # fmt: skip
 """Algorithms whose rows go through the images in order, with nothing shared between two images."""

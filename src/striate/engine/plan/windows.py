@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
-from striate.engine.kernels import depthwise, grouped, planar, pool
+from striate.engine.kernels import depthwise, grouped, pool
 from striate.engine.plan import elements
 from striate.engine.plan.dense import folded
 from striate.engine.plan.pattern import Correlation, Pool
@@ -107,37 +107,6 @@ def packed_bytes(body: Correlation, context: Context) -> int:
     taps = body.windows[0].kernel * body.windows[1].kernel
     extra = 1 if grouped.group(context.target, body.depth, body.each) else 2
     return 4 * context.target.lanes * (extra + taps * body.depth)
-
-
-def plane(unit: Unit, context: Context) -> bool:
-    """Whether it is a convolution of one plane to few channels, with no more than a clamp behind it."""
-    body = unit.body
-    assert isinstance(body, Correlation)
-    if body.windows is None or body.adjoint or body.groups != 1 or unit.inputs[0].root.lanes != 1:
-        return False
-    plain = unit.residual is None and unit.post is None
-    return plain and planar.covers(context.target.lanes, body.windows, body.depth, body.each)
-
-
-def planar_steps(unit: Unit, context: Context) -> list[Step]:
-    """Convolution of one plane, pixels in the lanes."""
-    body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
-    assert isinstance(body, Correlation) and body.windows is not None
-    windows = body.windows
-
-    def record(memory: Memory) -> Array:
-        weights = memory.constant((unit.name, "planar"), lambda: planar.pack(*folded(unit)))
-        addresses = memory.base(x), memory.base(y), weights
-        return planar.arguments(x.layout, y.layout, windows, addresses, unit.low, unit.high)
-
-    flops, _ = planar.cost(y.layout, windows)
-    return [
-        Step(
-            unit, "planar", f"{planar.vectors(context.target, body.each)}x{body.each}",
-            Kernel("planar", (body.each,)), record, y.images * y.height, 1, unit.reads, unit.outputs,
-            flops=flops, weights=4 * body.each * windows[0].kernel * windows[1].kernel,
-        )
-    ]  # fmt: skip
 
 
 def pooled(body: Pool) -> bool:

@@ -1,0 +1,124 @@
+"""Steps of convolutions to few channels with pixels in the lanes, and when they are the faster ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+from numpy.typing import NDArray
+
+from striate.engine.code import Kernel
+from striate.engine.kernels import planar, planes
+from striate.engine.kernels.planar import Windows
+from striate.engine.plan import elements, winograd
+from striate.engine.plan.dense import folded
+from striate.engine.plan.layout import Layout
+from striate.engine.plan.pattern import Correlation
+from striate.engine.plan.steps import Context, Memory, Step
+from striate.engine.plan.units import Unit, Value
+
+Array = NDArray[Any]
+
+LOOPS, LEAST, STORE, TURN, MAP = 1.1, 3, 4.5, 14, 4
+"""Time in products of whole vectors: a product in loops; a pixel vector with its load, at least; turning and storing
+one of a vector's pixels; turning one of a block's pixels into planes; one of a map behind it."""
+PIXEL, WINOGRAD = 4, 2.2
+"""A pixel of a direct product beside its products, from blocks; from one plane it is twice as much. Products that
+Winograd's algorithm saves, its transforms counted as such."""
+
+
+def chosen(unit: Unit, context: Context) -> Windows | None:
+    """The windows of the convolution that a unit is, or None where it is none for this kernel or another is faster."""
+    body, lanes = unit.body, context.target.lanes
+    assert isinstance(body, Correlation)
+    x, y = unit.inputs[0], unit.outputs[0]
+    if body.windows is None or body.groups != 1 or unit.residual is not None or x.flat or x.root.outside:
+        return None
+    if x.root.lanes not in (1, lanes):
+        return None
+    windows = planar.returning(body.windows, (x.height, x.width)) if body.adjoint else body.windows
+    if windows is None or not planar.covers(lanes, windows, body.each):
+        return None
+    shape = y.images, body.depth, body.each, x.root.lanes > 1, unit.post is not None
+    fast = winograd.chosen(unit, context) is not None
+    return windows if _pays(context, windows, shape, fast) else None
+
+
+@functools.lru_cache(maxsize=256)
+def _pays(context: Context, windows: Windows, shape: tuple[int, int, int, bool, bool], fast: bool) -> bool:
+    """shape: images, input and output channels, whether the input lies in blocks, whether a map follows; fast: whether
+    Winograd's algorithm is the other choice."""
+    target, (down, across) = context.target, windows
+    images, depth, each, blocked, post = shape
+    pixels = down.output * across.output * images
+    products = pixels * depth * down.kernel * across.kernel
+    other = products / WINOGRAD if fast else products + pixels * PIXEL * (1 if blocked else 2)
+    lanes = target.lanes
+    loads = planar.loads(target, windows, depth, each, images)
+    stored = images * down.output * -(-across.output // lanes) * lanes
+    own = loads * max(each, LEAST) * LOOPS + stored * STORE
+    if blocked:
+        own += images * -(-depth // lanes) * down.input * -(-across.input // lanes) * lanes * TURN
+    if post:
+        own += pixels * MAP
+    return own < other
+
+
+def border(unit: Unit, windows: Windows, context: Context) -> tuple[int, int, int, int]:
+    """What is read around planes; blocks are turned into some with a border of their own."""
+    return _padding(unit, windows, context) if unit.inputs[0].root.lanes == 1 else (0, 0, 0, 0)
+
+
+def _padding(unit: Unit, windows: Windows, context: Context) -> tuple[int, int, int, int]:
+    y = unit.outputs[0]
+    rows, _ = planar.group(context.target, y.channels, y.height, y.width)
+    return planar.padding(context.target, windows, rows)
+
+
+def steps(unit: Unit, windows: Windows, context: Context) -> list[Step]:
+    """Planes where there are none yet, the convolution, and its epilogue as a map where it is no clamp."""
+    body, (x,), (y,), target = unit.body, unit.inputs, unit.outputs, context.target
+    assert isinstance(body, Correlation)
+    rows, vectors = planar.group(target, y.channels, y.height, y.width)
+    table = planar.taps(windows[0], rows)
+    found, source, layout = [], x, x.layout
+    if x.root.lanes > 1:
+        made = Layout(x.images, x.channels, x.height, x.width, 1).bordered(*_padding(unit, windows, context))
+        source = Value(f"{x.name} in planes", (x.images, made.image // 4), "nc", lanes=1)
+        source.turns = x.root.turns and y.root.turns  # both: these two steps are in one stretch
+        layout = dataclasses.replace(made, turns=source.turns)
+        found.append(_turned(unit, source, layout, context))
+
+    def record(memory: Memory) -> Array:
+        def packed() -> Array:
+            weight, bias = folded(unit)
+            taps = weight.reshape(*weight.shape[:2], windows[0].kernel, windows[1].kernel)
+            return planar.pack(planar.turned(taps) if body.adjoint else taps, bias)
+
+        weights = memory.constant((unit.name, "planar"), packed)
+        addresses = memory.base(source), memory.base(y), weights, memory.table(table)
+        return planar.arguments(layout, y.layout, windows, addresses, unit.low, unit.high)
+
+    flops, _ = planar.cost(y.layout, windows, body.depth)
+    found.append(
+        Step(
+            unit, "planar", f"{rows * vectors}x{body.each}", Kernel("planar", (body.each, rows, vectors)), record,
+            y.images * len(table), 1, [source], unit.outputs,
+            flops=flops, weights=4 * body.each * (1 + body.depth * windows[0].kernel * windows[1].kernel),
+        )
+    )  # fmt: skip
+    return [*found, *elements.finishing(unit, context)]
+
+
+def _turned(unit: Unit, to: Value, layout: Layout, context: Context) -> Step:
+    """A unit's input from blocks to planes."""
+    (x,), target = unit.inputs, context.target
+    units = x.height // planes.unit(target, x.width, x.height)
+
+    def record(memory: Memory) -> Array:
+        return planes.arguments(target, x.layout, layout, (memory.base(x), memory.start(to)))
+
+    return Step(
+        unit, "planes", "", Kernel("planes"), record, x.images * units, x.layout.blocks, [x], [to]
+    )  # fmt: skip
