@@ -155,6 +155,8 @@ def test_strict_takes_no_winograd():
         "9x9x16 -> conv 5 32 groups 2 -> sigmoid -> softmax",
         "9x9x3 -> tconv 2 4 /2 -> gn 2 -> hardswish",
         "9x9x3 -> conv 7 33 /2 -> ln -> gelu -> gmp",
+        "16x14x1 -> conv 5 6 pad 3 -> tanh -> maxpool 2",
+        "16x14x17 -> conv 7 2 pad 3 -> sigmoid",
     ],
 )
 def test_nan_and_infinity_travel(text, bad, place):

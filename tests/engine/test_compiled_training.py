@@ -15,12 +15,14 @@ from engine.test_compiled_networks import ANY, WINDOWED, lightest, reduced
 from op_cases import RUNNABLE, cases, fixture
 from striate.diagnostics import StriateError
 from striate.engine.derivatives import FUNCTIONS, PARTIALS
-from striate.engine.numpy_engine import NumpyTraining
+from striate.engine.numpy_engine import NumpyTraining, batched
 from striate.engine.plan.steps import Context
+from striate.engine.target import AVX512
+from striate.engine.training.plan import plan
 from striate.engine.training.program import CompiledTraining
 from striate.engine.training.symbolic import gradients
 from striate.network import Builder
-from striate.ops import AvgPool, Conv, Linear, MaxPool, Relu, Relu6, Silu, Slice
+from striate.ops import AvgPool, Concat, Conv, Flatten, Linear, MaxPool, Relu, Relu6, Silu, Slice
 from striate.statement import Call, Const, Load
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
@@ -116,6 +118,8 @@ NETWORKS = {
     "linear": "5x5x3 -> flatten -> fc 7 -> relu -> fc 4",
     "first layers": "11x9x3 -> conv 3x3 20 /2 pad 1 -> relu -> conv 5x5 17 pad 2 -> tanh -> flatten -> fc 5",
     "plane": "12x12x1 -> conv 5x5 6 -> relu -> maxpool 2 -> conv 5x5 16 pad 2 -> relu -> maxpool 2 -> flatten -> fc 10",
+    "few channels": "17x12x2 -> conv 5x3 3 pad 2 -> relu -> conv 5x5 20 pad 1 dil 2 -> relu -> conv 7x7 4 pad 3"
+    " -> flatten -> fc 3",
     "norms": "9x9x3 -> conv 3 33 pad 1 bias off -> bn -> relu -> conv 3 16 /2 -> bn -> silu -> gap -> flatten -> fc 3",
     "windows": "16x16x8 -> maxpool 3 /2 pad 1 -> conv 1 24 -> avgpool 2 -> conv 3 40 pad 2 dil 2 -> flatten -> fc 3",
     "groups": "8x8x32 -> conv 3 64 pad 1 groups 2 -> dwconv 3 /2 pad 1 -> relu6 -> dwconv 5 pad 2 -> flatten -> fc 3",
@@ -154,10 +158,33 @@ def test_gradients_of_rarer_layers(text):
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 @pytest.mark.parametrize(
-    "name", ["plane", "norms", "groups", "winograd", "pixel norms", "near channels", "small groups"]
+    "name",
+    ["plane", "few channels", "norms", "groups", "winograd", "pixel norms", "near channels", "small groups"],
 )
 def test_every_vector_width(name, target):
     assert agree(st.parse({**NETWORKS, **RARER}[name]), 3, target=target)
+
+
+def test_the_way_back_to_few_channels_has_pixels_in_the_lanes():
+    """Where nothing else arrives there: what arrived is added in the store, which this kernel has no place for."""
+
+    def algorithms(text):
+        net = batched(st.parse(text), 4)
+        steps = plan(net, Context(AVX512, 1)).steps
+        return {step.algorithm for step in steps if "through conv2" in step.unit.name}
+
+    assert algorithms("32x32x1 -> conv 5x5 6 -> maxpool 2 -> conv 5x5 16") == {"planes", "planar"}
+    assert "planar" not in algorithms("32x32x1 -> conv 5x5 6 -> maxpool 2 -> conv 5x5 16 /2")
+    assert "planar" not in algorithms("32x32x1 -> conv 5x5 16 -> maxpool 2 -> conv 5x5 16")
+    build = Builder("two readers", input=(1, 32, 32))
+    x = build(Conv(6, 5), build.input)
+    net = build.build(
+        build(Linear(3), build(Flatten(), build(Concat(), build(Conv(9, 5), x), build(Conv(9, 5), x))))
+    )
+    steps = plan(batched(net, 4), Context(AVX512, 1)).steps
+    back = [step.algorithm for step in steps if step.unit.name.startswith("gradient through conv")]
+    assert sorted(set(back) - {"pack"}) == ["direct", "planar", "planes"], back
+    assert agree(net, 2)
 
 
 EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))

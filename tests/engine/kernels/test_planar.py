@@ -36,15 +36,19 @@ cuts = st.lists(st.integers(1, 200), max_size=3)
 limits = st.sampled_from([(-np.inf, np.inf), (0.0, np.inf), (-1.0, 1.5)])
 
 
-def run(target, both, x, weight, bias, limit=(-np.inf, np.inf), splits=(), rng=None):
+def run(target, both, x, weight, bias, limit=(-np.inf, np.inf), splits=(), rng=None, every=False):
     """The kernel's outputs (images, channels, height, width); nothing else may be touched."""
     rng = rng or np.random.default_rng(0)
     (down, across), channels = both, len(weight)
     shape = planar.group(target, channels, down.output, across.output)
-    source = Layout(*x.shape, 1).bordered(*planar.padding(target, both, shape[0]))
+    source = Layout(*x.shape, 1).bordered(*planar.padding(target, both, shape[0], every))
     result = Layout(len(x), channels, down.output, across.output, target.lanes, 1, 0, 2, 1)
     inputs, outputs = filled(source, x, rng), filled(result, None, rng, border=7.0)
-    packed, table, before = planar.pack(weight, bias), planar.taps(down, shape[0]), border(result, outputs)
+    packed, table, before = (
+        planar.pack(weight, bias),
+        planar.taps(down, shape[0], every),
+        border(result, outputs),
+    )
     addresses = inputs.ctypes.data, outputs.ctypes.data, packed.ctypes.data, table.ctypes.data
     arguments = planar.arguments(source, result, both, addresses, *limit)
     groups = len(x) * len(table)
@@ -60,9 +64,9 @@ def run(target, both, x, weight, bias, limit=(-np.inf, np.inf), splits=(), rng=N
 @settings(max_examples=80, deadline=None)
 @given(
     st.data(), windows(), st.integers(1, 3), st.integers(1, 5), limits, cuts, st.integers(0, 99),
-    st.sampled_from([None, np.nan, np.inf]),
+    st.sampled_from([None, np.nan, np.inf]), st.booleans(),
 )  # fmt: skip
-def test_equals_numpy(target, data, both, images, planes, limit, splits, seed, odd):
+def test_equals_numpy(target, data, both, images, planes, limit, splits, seed, odd, every):
     down, across = both
     channels = data.draw(st.integers(1, target.lanes // 2))
     assert planar.covers(target.lanes, both, channels)
@@ -72,11 +76,11 @@ def test_equals_numpy(target, data, both, images, planes, limit, splits, seed, o
         x.flat[rng.integers(x.size)] = odd
     weight = rng.normal(size=(channels, planes, down.kernel, across.kernel)).astype(np.float32)
     bias = rng.normal(size=channels).astype(np.float32)
-    made = run(target, both, x, weight, bias, limit, splits, rng)
+    made = run(target, both, x, weight, bias, limit, splits, rng, every)
     with np.errstate(invalid="ignore"):
         expected = np.clip(correlation(both, x, weight, bias, 1), *limit)
     np.testing.assert_allclose(made, expected, rtol=1e-5, atol=5e-5)
-    np.testing.assert_array_equal(made, run(target, both, x, weight, bias, limit))
+    np.testing.assert_array_equal(made, run(target, both, x, weight, bias, limit, every=every))
 
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)

@@ -218,6 +218,16 @@ def test_a_grey_image_to_few_channels_has_pixels_in_the_lanes() -> None:
         assert not made & algorithms(other)
 
 
+def test_planes_without_their_border_are_read_by_others() -> None:
+    """A sum that leaves its convolution, because layouts differ, does so when borders are settled."""
+    b = Builder("late", (1, 12, 12))
+    other = b(Conv(4, 1), b.input)
+    both = b(Concat(), b(Conv(16, 1), b.input), other)
+    made = b(Add(), b(Conv(4, 5, padding=2), b.input, name="late"), other)
+    steps = planned(b.build(b(Conv(4, 1), b(Concat(), both, made)))).steps
+    assert [step.algorithm for step in steps if "late" in step.unit.nodes] == ["direct"]
+
+
 def test_heavy_weights_are_read_once_for_a_batch() -> None:
     made = planned(st.parse("14x14x256 -> conv 1x1 64 -> flatten -> fc 1000"), 4)
     turns = {step.unit.nodes[0]: 0 for step in made.steps}

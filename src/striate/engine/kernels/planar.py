@@ -135,23 +135,28 @@ def covers(lanes: int, windows: Windows, outputs: int) -> bool:
     )
 
 
-def taps(window: Window, rows: int) -> NDArray[np.int64]:
-    """(groups, 2): the first tap row that sees an input from one of a group's output rows, and how many follow."""
+def taps(window: Window, rows: int, every: bool = False) -> NDArray[np.int64]:
+    """(groups, 2): the first tap row that sees an input from one of a group's output rows, and how many follow.
+
+    every: all tap rows, as a convolution must where a weight is infinite or NaN; its way back need not.
+    """
+    starts = np.arange(0, window.output, rows)
     line = np.arange(window.output) * window.stride - window.before
     first = np.maximum(-(line // window.dilation), 0)
     end = np.minimum((window.input - 1 - line) // window.dilation + 1, window.kernel)
     first, end = np.where(first < end, (first, end), ([window.kernel], [0]))
-    starts = np.arange(0, window.output, rows)
     low, high = np.minimum.reduceat(first, starts), np.maximum.reduceat(end, starts)
+    if every:
+        low, high = np.zeros_like(low), np.full_like(high, window.kernel)
     count = np.maximum(high - low, 0)
     return np.stack([np.where(count, low, 0), count], 1).astype(np.int64)
 
 
-def padding(target: Target, windows: Windows, rows: int) -> tuple[int, int, int, int]:
-    """The border of zeros that planes need: top, bottom, left, right. What lies left of a row is right of the one
-    before it, too; at the bottom there is room for what is read behind the last row."""
+def padding(target: Target, windows: Windows, rows: int, every: bool = False) -> tuple[int, int, int, int]:
+    """The border of zeros that planes need: top, bottom, left, right; rows, every: see `taps`. What lies left of a row
+    is right of the one before it, too; at the bottom there is room for what is read behind the last row."""
     down, across = windows
-    low, count = taps(down, rows).T
+    low, count = taps(down, rows, every).T
     start = np.arange(0, down.output, rows)
     end = np.minimum(start + rows, down.output) - 1
     used = count > 0
@@ -224,12 +229,12 @@ def arguments(
     )
 
 
-def loads(target: Target, windows: Windows, planes: int, channels: int, images: int) -> int:
-    """Vectors of pixels that the kernel loads; each goes into one product for every channel."""
+def loads(target: Target, windows: Windows, planes: int, channels: int, every: bool = False) -> int:
+    """Vectors of pixels that the kernel loads for an image; each goes into one product for every channel."""
     down, across = windows
     rows, _ = group(target, channels, down.output, across.output)
-    lines = rows * int(taps(down, rows)[:, 1].sum())
-    return images * lines * -(-across.output // target.lanes) * across.kernel * planes
+    lines = rows * int(taps(down, rows, every)[:, 1].sum())
+    return lines * -(-across.output // target.lanes) * across.kernel * planes
 
 
 def cost(target: Layout, windows: Windows, planes: int) -> tuple[int, int]:

@@ -64,7 +64,7 @@ def steps(unit: Unit, context: Context) -> list[Step]:
         if windows.slides(body):
             return windows.depthwise_steps(unit, context)
         flat = planar.chosen(unit, context)
-        if flat is not None:
+        if flat is not None and planar.ready(unit, flat, context):
             return planar.steps(unit, flat, context)
         shape = winograd.chosen(unit, context)
         if shape is not None:

@@ -42,20 +42,22 @@ def chosen(unit: Unit, context: Context) -> Windows | None:
         return None
     shape = y.images, body.depth, body.each, x.root.lanes > 1, unit.post is not None
     fast = winograd.chosen(unit, context) is not None
-    return windows if _pays(context, windows, shape, fast) else None
+    return windows if _pays(context, windows, shape, not body.adjoint, fast) else None
 
 
 @functools.lru_cache(maxsize=256)
-def _pays(context: Context, windows: Windows, shape: tuple[int, int, int, bool, bool], fast: bool) -> bool:
-    """shape: images, input and output channels, whether the input lies in blocks, whether a map follows; fast: whether
-    Winograd's algorithm is the other choice."""
+def _pays(
+    context: Context, windows: Windows, shape: tuple[int, int, int, bool, bool], every: bool, fast: bool
+) -> bool:
+    """shape: images, input and output channels, whether the input lies in blocks, whether a map follows; every: whether
+    no tap is left out; fast: whether Winograd's algorithm is the other choice."""
     target, (down, across) = context.target, windows
     images, depth, each, blocked, post = shape
     pixels = down.output * across.output * images
     products = pixels * depth * down.kernel * across.kernel
     other = products / WINOGRAD if fast else products + pixels * PIXEL * (1 if blocked else 2)
     lanes = target.lanes
-    loads = planar.loads(target, windows, depth, each, images)
+    loads = images * planar.loads(target, windows, depth, each, every)
     stored = images * down.output * -(-across.output // lanes) * lanes
     own = loads * max(each, LEAST) * LOOPS + stored * STORE
     if blocked:
@@ -70,10 +72,17 @@ def border(unit: Unit, windows: Windows, context: Context) -> tuple[int, int, in
     return _padding(unit, windows, context) if unit.inputs[0].root.lanes == 1 else (0, 0, 0, 0)
 
 
+def ready(unit: Unit, windows: Windows, context: Context) -> bool:
+    """Whether planes have that border; not where a sum left the unit only after borders were settled."""
+    wanted = border(unit, windows, context)
+    return all(a >= b for a, b in zip(unit.inputs[0].root.pads, wanted, strict=True))
+
+
 def _padding(unit: Unit, windows: Windows, context: Context) -> tuple[int, int, int, int]:
-    y = unit.outputs[0]
+    body, (y,) = unit.body, unit.outputs
+    assert isinstance(body, Correlation)
     rows, _ = planar.group(context.target, y.channels, y.height, y.width)
-    return planar.padding(context.target, windows, rows)
+    return planar.padding(context.target, windows, rows, not body.adjoint)
 
 
 def steps(unit: Unit, windows: Windows, context: Context) -> list[Step]:
@@ -81,7 +90,7 @@ def steps(unit: Unit, windows: Windows, context: Context) -> list[Step]:
     body, (x,), (y,), target = unit.body, unit.inputs, unit.outputs, context.target
     assert isinstance(body, Correlation)
     rows, vectors = planar.group(target, y.channels, y.height, y.width)
-    table = planar.taps(windows[0], rows)
+    table = planar.taps(windows[0], rows, not body.adjoint)
     found, source, layout = [], x, x.layout
     if x.root.lanes > 1:
         made = Layout(x.images, x.channels, x.height, x.width, 1).bordered(*_padding(unit, windows, context))
