@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import filled, guarded, plain, step, targets, view
+from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import planar, planes
 from striate.engine.plan.layout import Layout
+from striate.engine.target import TARGETS
 from striate.geometry import Window
 
 
@@ -39,3 +41,9 @@ def test_planes_are_those_of_numpy(target, images, channels, height, width, data
     np.testing.assert_array_equal(plain(to, outputs), x)
     view(to, outputs)[:] = 0
     assert not outputs.any()
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
+def test_every_target_has_code(target):
+    text = codegen.assembly(target, planes.emit(target))
+    assert "kernel:" in text and "call" not in text.split()
