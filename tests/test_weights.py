@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -33,6 +34,20 @@ def test_the_spread_is_that_of_the_paper(scheme, std):
     assert made.dtype == np.float32
     assert made.std() == pytest.approx(std, rel=0.03)
     assert abs(made.mean()) < 4 * std / math.sqrt(made.size)
+
+
+@pytest.mark.parametrize("scheme", ["kaiming", "torch"])
+def test_a_large_layer_is_drawn_in_pieces(scheme, monkeypatch):
+    """Of the same numbers, and without twice its memory besides."""
+    net = striate.parse(NET)
+    whole = weights.initialise(net, 3, scheme)
+    monkeypatch.setattr(weights, "PIECE", 1000)
+    tracemalloc.start()
+    found = weights.initialise(net, 3, scheme)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert all(np.array_equal(found[name], array) for name, array in whole.items())
+    assert peak < 1.2 * sum(array.nbytes for array in whole.values())
 
 
 def test_what_is_not_drawn_starts_where_it_is_declared():

@@ -12,7 +12,7 @@ import mmap
 import os
 import weakref
 import zlib
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from striate.tensor import Parameter
 
 Array = NDArray[Any]
 Weights = dict[str, Array]
+
+PIECE = 1 << 20
+"""Numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +48,22 @@ class Draw:
             std = self.gain / math.sqrt({"in": into, "out": out, "mean": (into + out) / 2}[self.fan])
         if self.shape == "uniform":
             bound = std * math.sqrt(3)
-            return rng.uniform(-bound, bound, parameter.shape).astype(np.float32)
+            return _pieces(parameter.shape, lambda count: rng.uniform(-bound, bound, count))
+        if self.shape == "normal":
+            return _pieces(parameter.shape, lambda count: rng.standard_normal(count) * std)
         drawn = rng.standard_normal(parameter.shape)
-        if self.shape == "truncated":
-            # Drawn again until inside two standard deviations.
-            while (wide := np.abs(drawn) > 2).any():
-                drawn[wide] = rng.standard_normal(int(wide.sum()))
+        while (wide := np.abs(drawn) > 2).any():  # drawn again until inside two standard deviations
+            drawn[wide] = rng.standard_normal(int(wide.sum()))
         return (drawn * std).astype(np.float32)
+
+
+def _pieces(shape: Sequence[int], draw: Callable[[int], Array]) -> Array:
+    """float32 of what is drawn in float64, a piece at a time: a large layer would take three times its memory."""
+    made = np.empty(math.prod(shape), np.float32)
+    for start in range(0, made.size, PIECE):
+        piece = made[start : start + PIECE]
+        piece[:] = draw(piece.size)
+    return made.reshape(shape)
 
 
 @dataclasses.dataclass(frozen=True)

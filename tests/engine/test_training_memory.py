@@ -1,7 +1,9 @@
 """Memory of training steps: what a plan says is what it takes, nothing is spoilt before it is read, a budget is kept,
 and no bit of a result depends on it."""
 
+import math
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -83,6 +85,14 @@ FAMILIES = {
 
 
 FEW = ("lenet5", "cifar_resnet20", "squeezenet1_1")
+
+
+def test_a_plan_holds_no_weights():
+    tracemalloc.start()
+    made = planned(st.create("vgg11", input=(3, 32, 32)), 1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.05 * sum(4 * math.prod(value.shape) for value in made.tape.parameters.values())
 
 
 @pytest.mark.parametrize("name", FAMILIES if os.environ.get("STRIATE_EXHAUSTIVE") else FEW)
@@ -278,7 +288,7 @@ print(resident("VmHWM") - before)
 
 @here
 def test_what_a_process_grows_by_is_within_the_budget():
-    text = "32x32x3 -> [conv 3x3 16 pad 1 bias off -> bn -> relu]*8 -> gap -> flatten -> fc 3"
+    text = "32x32x3 -> [conv 3x3 16 pad 1 bias off -> bn -> relu -> dropout 0.1]*8 -> gap -> flatten -> fc 3"
     net = st.parse(text)
     least, full = smallest(net, 64), planned(net, 64).bytes
     memory = (least + full) // 2

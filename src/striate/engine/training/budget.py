@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 
 from striate.diagnostics import LimitError, UsageError
@@ -44,12 +45,16 @@ def fitted(net: Network, context: Context, room: int) -> TrainingPlan:
     if made.bytes <= room:
         return made
     flow.measured(made)
+    smallest = made.bytes
+    more = smallest - flow.needs(())[0]
+    del made, tape
 
     def real(dropped: Kept) -> TrainingPlan:
+        gc.collect()  # the plans before this one, whose parts know each other
         return planned(net, recorded(net, declarations, context), context, [flow.made[v] for v in dropped])
 
     found = {dropped: flow.needs(dropped) for dropped in choices(flow)}
-    target = room - (made.bytes - flow.needs(())[0])
+    target = room - more
     for _ in range(ROUNDS):
         fitting = sorted((c for c in found if found[c][0] <= target), key=lambda c: found[c][1])
         if not fitting:
@@ -62,11 +67,15 @@ def fitted(net: Network, context: Context, room: int) -> TrainingPlan:
             if made.bytes <= room:
                 return made
             over.append(made.bytes - room)
+            del made
         target = min(target - min(over), int(0.995 * target))
-    smallest = min(map(real, sorted(found, key=lambda c: found[c])[:TRIED]), key=lambda plan: plan.bytes)
-    if smallest.bytes <= room:
-        return smallest
-    raise NoRoom(smallest.bytes)
+    for dropped in sorted(found, key=lambda c: found[c])[:TRIED]:
+        made = real(dropped)
+        if made.bytes <= room:
+            return made
+        smallest = min(smallest, made.bytes)
+        del made
+    raise NoRoom(smallest)
 
 
 def within(net: Network, context: Context, memory: int, beside: int) -> TrainingPlan:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.kernels import chance
 from striate.engine.plan import arena
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.place import NARROW, settled
@@ -27,6 +28,8 @@ Array = NDArray[Any]
 
 NEAR = 6
 """Units between the gradient of a weight and the way back through it, at most."""
+STEP = 5 << 10
+"""Bytes that a process grows by for a step itself, with its record and tables: between 4 and 7 KiB."""
 ORDERS = 5
 """Ways to lay values into the arena, of which the best counts."""
 
@@ -51,8 +54,10 @@ class TrainingPlan(Plan):
 
     @property
     def bytes(self) -> int:
-        """All memory that a run of this plan needs, gradients included and parameters not."""
-        return self.arena.bytes + self.constants + self.context.threads * self.scratch
+        """All memory that a run of this plan needs, gradients, noise and the plan included and parameters not."""
+        drawn = sum(4 * chance.GROUP * chance.rows(math.prod(noise.shape)) for _, noise in self.tape.noise)
+        own = len(self.steps) * STEP
+        return self.arena.bytes + self.constants + drawn + own + self.context.threads * self.scratch
 
     @property
     def kept(self) -> int:
@@ -108,7 +113,7 @@ def planned(net: Network, tape: Tape, context: Context, dropped: Collection[Made
             given: dict[str, Any] = unit.weights  # values until now: what lies there changes from run to run
             weights[unit] = {name: value.name for name, value in given.items()}
             plain[unit] = given["weight"]
-            unit.weights = {name: np.zeros(value.shape, np.float32) for name, value in given.items()}
+            unit.weights = {name: np.broadcast_to(np.float32(0), v.shape) for name, v in given.items()}
     for value in tape.gradients.values():
         value.result = False
     turn = units[tape.turn] if tape.turn < len(units) else None
