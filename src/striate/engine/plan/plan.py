@@ -66,14 +66,14 @@ def stepped(
     context: Context,
     chosen: Callable[[Unit, Context], list[Step]] = choose.steps,
 ) -> list[Step]:
-    """The steps of all units, and zeros around what has a border before anyone writes it."""
+    """The steps of all units, and zeros around what has a border, beside the step that writes it first."""
     steps: list[Step] = []
     clean: set[Value] = set()
     for unit in units:
-        own = chosen(unit, context)
-        for value in {v.root for step in own for v in step.writes if not v.outside} - clean:
-            clean.add(value)
-            if any(value.pads):
-                steps.append(choose.bordered(unit, value, context))
-        steps += own
+        for step in chosen(unit, context):
+            steps.append(step)
+            for value in dict.fromkeys(v.root for v in step.writes if not v.outside):
+                if any(value.pads) and value not in clean:
+                    steps.append(choose.bordered(unit, value, context))
+                clean.add(value)
     return steps
