@@ -19,6 +19,16 @@ from striate.engine.target import TARGETS
 from striate.geometry import Adaptive, Whole, Window
 
 
+@st.composite
+def small(draw):
+    """Windows that do not meet, of few taps, often without anything between them."""
+    kernels = draw(st.sampled_from([(2, 2), (3, 3), (2, 1), (1, 3)]))
+    apart = draw(st.sampled_from([0, 0, 1]))
+    return tuple(
+        Window(draw(st.integers(1, 4)) * k + draw(st.sampled_from([0, 0, 1])), k, k + apart) for k in kernels
+    )
+
+
 def gradient(maps, x, dy, reduce, padded):
     """The gradient in float64, window by window; of equal largest ones the first gets all, and NaN is the largest."""
     down, across = maps
@@ -39,12 +49,13 @@ def gradient(maps, x, dy, reduce, padded):
     return dx
 
 
-def run(target, maps, x, dy, reduce, padded, splits, rng):
+def run(target, maps, x, dy, reduce, padded, splits, rng, limits=(-np.inf, np.inf), over=False):
+    """limits: of a clamp; over: the gradient lies where x did."""
     n, c, h, w = x.shape
     source = Layout(n, c, h, w, target.lanes, 1, 2, 0, 1)
     result = Layout(n, c, maps[0].output, maps[1].output, target.lanes, 0, 1, 1, 0)
     arriving = Layout(n, c, maps[0].output, maps[1].output, target.lanes, 1, 0, 0, 2)
-    leaving = Layout(n, c, h, w, target.lanes, 2, 1, 1, 0)
+    leaving = source if over else Layout(n, c, h, w, target.lanes, 2, 1, 1, 0)
     with np.errstate(invalid="ignore"):
         y = expected(maps, x, reduce, padded).astype(np.float32)
     memory = [
@@ -53,12 +64,13 @@ def run(target, maps, x, dy, reduce, padded, splits, rng):
         filled(arriving, dy, rng, border=np.nan),
         filled(leaving, None, rng, border=7.0),
     ]
+    memory[3] = memory[0] if over else memory[3]
     before = border(leaving, memory[3])
     tables = tuple(pool.taps(axis, padded)[0] for axis in maps)
     arguments = pool_gradient.arguments(
-        source, result, (arriving, leaving), maps, tables, tuple(each.ctypes.data for each in memory)
+        source, result, (arriving, leaving), maps, tables, tuple(each.ctypes.data for each in memory), *limits
     )
-    kernel = Kernel("pool_gradient", pool_gradient.numbers(reduce, maps))
+    kernel = Kernel("pool_gradient", pool_gradient.numbers(reduce, maps, padded, *limits))
     for part in pairwise(sorted({0, source.blocks, *(cut % source.blocks for cut in splits[1])})):
         for row in reversed(list(pairwise(sorted({0, n, *(cut % n for cut in splits[0])})))):
             step(target, kernel, arguments, row, part)
@@ -72,7 +84,7 @@ def run(target, maps, x, dy, reduce, padded, splits, rng):
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
 @settings(max_examples=120, deadline=None)
 @given(
-    axes(), st.integers(1, 40), st.integers(1, 3), st.sampled_from(["max", "mean"]), st.booleans(), cuts,
+    axes() | small(), st.integers(1, 40), st.integers(1, 3), st.sampled_from(["max", "mean"]), st.booleans(), cuts,
     st.integers(0, 99), st.sampled_from([None, np.nan, np.inf, -np.inf]), st.booleans(),
 )  # fmt: skip
 def test_equals_numpy(target, maps, channels, images, reduce, padded, splits, seed, odd, ties):
@@ -88,8 +100,39 @@ def test_equals_numpy(target, maps, channels, images, reduce, padded, splits, se
     np.testing.assert_array_equal(found, run(target, maps, x, dy, reduce, padded, ((), ()), rng))
 
 
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@pytest.mark.parametrize("limits", [(0, np.inf), (-np.inf, 1), (-1, 2)])
+@settings(max_examples=20, deadline=None)
+@given(
+    axes() | small(), st.integers(1, 20), cuts, st.integers(0, 99), st.sampled_from([None, np.nan, np.inf])
+)
+def test_a_clamp_of_what_is_pooled(target, limits, maps, channels, splits, seed, odd):
+    """Nothing arrives where it holds its limits, or at a NaN; also written over the clamp's result."""
+    rng = np.random.default_rng(seed)
+    x = np.clip(rng.integers(-3, 4, (2, channels, maps[0].input, maps[1].input)), *limits).astype(np.float32)
+    if odd is not None:
+        x.flat[rng.integers(x.size, size=3)] = np.clip(odd, *limits)
+    dy = rng.normal(size=(2, channels, maps[0].output, maps[1].output)).astype(np.float32)
+    low, high = limits
+    inside = (np.isinf(low) | (x > low)) & (np.isinf(high) | (x < high))
+    wanted = np.where(inside, gradient(maps, x, dy, "max", False), 0)
+    found = run(target, maps, x, dy, "max", False, splits, rng, limits)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    if pool_gradient.disjoint(maps):
+        over = run(target, maps, x, dy, "max", False, splits, rng, limits, over=True)
+        np.testing.assert_array_equal(over, found)
+
+
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
-@pytest.mark.parametrize("numbers", [(reduce, apart) for reduce in ("max", "mean") for apart in (0, 1)])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (reduce, apart, *own, limits)
+        for reduce in ("max", "mean")
+        for limits in ((0, 1, 3) if reduce == "max" else (0,))
+        for apart, *own in ((0, 0, 0, 0), (1, 0, 0, 0), (1, 2, 2, 2), (1, 3, 3, 3))
+    ],
+)
 def test_the_inner_loop_keeps_vectors_in_registers(target, numbers):
     assert not hot_spills(codegen.assembly(target, pool_gradient.emit(target, *numbers)))
 

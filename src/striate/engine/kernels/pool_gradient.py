@@ -8,17 +8,24 @@
 A task owns whole planes, for windows may overlap; rows of dx become 0 right before the first window that reaches them,
 so that they are still near when it adds to them. Where no two windows meet, their gradients are stored, not added: a
 mean over the whole map is one store a pixel. Tables of taps are the forward pass's (pool.py).
+
+Small ones of these with equally many taps at equal distances (`pool.even`) have code without loops over taps.
+
+Where x is the result of a clamp and the gradient before that clamp is wanted, dy counts only where y is between the
+limits: so is the winner then, for it equals y.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.emit import Code, Int, Pointer, Variable
-from striate.engine.kernels.pool import COUNT, COUNTED, ENTRY, START, Maps, taps
+from striate.engine.emit import Code, Int, Pointer, Size
+from striate.engine.kernels.pool import COUNT, COUNTED, ENTRY, START, Maps, even, taps
 from striate.engine.kernels.record import record
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
@@ -41,20 +48,44 @@ TAP_ROW, TAP_COLUMN = 176, 184
 """Rows, and bytes along a row, between neighbouring taps of a window."""
 DONE = 192
 """Rows of dx that need not become 0: none, or all where windows cover every pixel and do not meet."""
-ARGUMENTS = 200
+FIRST, EVEN = 200, 208
+"""First column of the even stretch, and its length."""
+LOW, HIGH = 216, 220
+"""The clamp's limits."""
+ARGUMENTS = 224
+
+BELOW, ABOVE = 1, 2
+"""Limits that a clamp may have."""
+SMALL = 9
+"""Taps of a window up to which it has code of its own."""
 
 
-def emit(target: Target, reduce: str, apart: int) -> str:
+class Line(NamedTuple):
+    """A row of windows: where its gradients and results begin, and the first rows of x and dx that it reaches; taps
+    down, and how many of them a mean counts."""
+
+    dy: Pointer
+    y: Pointer
+    x: Pointer
+    dx: Pointer
+    taps: Int
+    counted: Int
+
+
+def emit(
+    target: Target, reduce: str, apart: int, tall: int = 0, wide: int = 0, stride: int = 0, limits: int = 0
+) -> str:
     """kernel(arguments, image, end_image, block, end_block, scratch).
 
-    reduce: "max" or "mean"; apart: 1 where no two windows meet.
+    reduce: "max" or "mean"; apart: 1 where no two windows meet; tall, wide: taps of the even stretch's windows where
+    they are small and do not meet, else 0; stride: columns between them; limits: BELOW, ABOVE or both, 0 for no clamp.
     """
     code = Code(target, "piiiip")
     a, image, end_image, part, end_part, _ = code.arguments
-    along = a.int(TAP_COLUMN)
+    along, across = a.int(TAP_COLUMN), a.pointer(COLUMN_TAPS)
     dx_row, x_row = a.int(DX_ROW), a.int(X_ROW)
     dx_next, x_next = a.int(TAP_ROW) * dx_row, a.int(TAP_ROW) * x_row
-    zero = code.spread(0.0)
+    zero, size, columns = code.spread(0.0), code.bytes, a.int(COLUMNS)
 
     def plane(first: int, n: Int, p: Int) -> Pointer:
         offset: Int = n * a.int(first + 8) + p * a.int(first + 16)
@@ -63,28 +94,58 @@ def emit(target: Target, reduce: str, apart: int) -> str:
 
     def emptied(dx: Pointer, first: Int, end: Int) -> None:
         with code.loop(first, end) as row, code.loop(0, a.int(WIDTH)) as column:
-            (dx + row * dx_row + column * code.bytes).store(zero)
+            (dx + row * dx_row + column * size).store(zero)
+
+    def arriving(line: Line, column: Int, counted: Int) -> tuple[Any, Any]:
+        """What a window's winner gets, or each of its taps; the largest number."""
+        value = (line.dy + column * size).vector()
+        if reduce == "mean":
+            return code.div(value, code.spread(code.float(counted))), None
+        best = (line.y + column * size).vector()
+        for limit, sign, at in ((BELOW, ">", LOW), (ABOVE, "<", HIGH)):
+            if limits & limit:
+                value = code.select(code.builder.fcmp_ordered(sign, best, a.spread(at)), value, zero)
+        return value, best
+
+    def routed(number: Any, rest: Any, best: Any) -> tuple[Any, Any]:
+        """What a tap gets, and what is left for the next ones. A NaN wins; nothing arrives there behind a clamp."""
+        hit = code.builder.fcmp_ordered("==", number, best)
+        if not limits:
+            hit = code.builder.or_(hit, code.unordered(number, number))
+        return code.select(hit, rest, zero), code.select(hit, zero, rest)
 
     def given(to: Pointer, value: Any) -> None:
         to.store(value if apart else code.add(to.vector(), value))
 
-    def shared(to: Variable, counts: tuple[Int, Int], value: Any) -> None:
-        with code.loop(0, counts[0]):
-            with code.loop(0, counts[1]) as k:
-                given(to.get() + k * along, value)
-            to.set(to.get() + dx_next)
+    def any_windows(line: Line, first: Size, end: Int) -> None:
+        with code.loop(first, end) as column:
+            entry = across + column * ENTRY
+            left, taps_across = entry.short(START) * size, entry.short(COUNT)
+            value, best = arriving(line, column, line.counted * entry.short(COUNTED))
+            rest, to, source = map(code.variable, (value, line.dx + left, line.x + left))
+            with code.loop(0, line.taps):
+                with code.loop(0, taps_across) as k:
+                    if reduce == "max":
+                        value, after = routed((source.get() + k * along).vector(), rest.get(), best)
+                        rest.set(after)
+                    given(to.get() + k * along, value)
+                to.set(to.get() + dx_next)
+                source.set(source.get() + x_next)
 
-    def routed(to: Variable, source: Variable, counts: tuple[Int, Int], value: Any, best: Any) -> None:
-        rest = code.variable(value)
-        with code.loop(0, counts[0]):
-            with code.loop(0, counts[1]) as k:
-                number = (source.get() + k * along).vector()
-                equal = code.builder.fcmp_ordered("==", number, best)
-                hit = code.builder.or_(equal, code.unordered(number, number))
-                given(to.get() + k * along, code.select(hit, rest.get(), zero))
-                rest.set(code.select(hit, zero, rest.get()))
-            to.set(to.get() + dx_next)
-            source.set(source.get() + x_next)
+    def small_windows(line: Line, first: Int, end: Int) -> None:
+        entry = across + first * ENTRY
+        left, counted = entry.short(START) * size, line.counted * entry.short(COUNTED)
+        to, source = code.variable(line.dx + left), code.variable(line.x + left)
+        with code.loop(first, end) as column:
+            value, best = arriving(line, column, counted)
+            rest = value
+            for u, v in itertools.product(range(tall), range(wide)):
+                if reduce == "max":
+                    number = (source.get() + x_next * u).vector(v * size)
+                    value, rest = routed(number, rest, best)
+                (to.get() + dx_next * u).store(value, v * size)
+            to.set(to.get() + stride * size)
+            source.set(source.get() + stride * size)
 
     with code.loop(image, end_image) as n, code.loop(part, end_part) as p:
         dy, dx = plane(DY, n, p), plane(DX, n, p)
@@ -96,25 +157,32 @@ def emit(target: Target, reduce: str, apart: int) -> str:
             reach = code.select(count > 0, top + (count - 1) * a.int(TAP_ROW) + 1, code.int(0))
             emptied(dx, done.get(), reach)
             done.set(done.get().most(reach))
-            with code.loop(0, a.int(COLUMNS)) as column:
-                across = a.pointer(COLUMN_TAPS) + column * ENTRY
-                left = across.short(START) * code.bytes
-                counts = count, across.short(COUNT)
-                to = code.variable(dx + top * dx_row + left)
-                value = (dy + row * a.int(DY_ROW) + column * code.bytes).vector()
-                if reduce == "max":
-                    best = (y + row * a.int(Y_ROW) + column * code.bytes).vector()
-                    routed(to, code.variable(x + top * x_row + left), counts, value, best)
-                else:
-                    counted = code.float(down.short(COUNTED) * across.short(COUNTED))
-                    shared(to, counts, code.div(value, code.spread(counted)))
+            line = Line(
+                dy + row * a.int(DY_ROW), y + row * a.int(Y_ROW), x + top * x_row, dx + top * dx_row,
+                count, down.short(COUNTED),
+            )  # fmt: skip
+            first = a.int(FIRST) if tall else columns
+            any_windows(line, 0, first)
+            if tall:
+                end = first + code.select(count.equals(tall), a.int(EVEN), code.int(0))
+                small_windows(line, first, end)
+                any_windows(line, end, columns)
         emptied(dx, done.get(), a.int(HEIGHT))
     return code.finish()
 
 
-def numbers(reduce: str, maps: Maps) -> tuple[str, int]:
-    """What `emit` takes for these maps."""
-    return reduce, int(all(_apart(axis) for axis in maps))
+def numbers(
+    reduce: str, maps: Maps, padded: bool = False, low: float = -math.inf, high: float = math.inf
+) -> tuple[str | int, ...]:
+    """What `emit` takes for these maps, and a clamp's limits."""
+    (rows, _), (columns, step) = (found for axis in maps if (found := taps(axis, padded)) is not None)
+    first, length, stride = even(columns)
+    tall, wide = int(rows[:, COUNT // 4].max()), int(columns[first, COUNT // 4])
+    limits = BELOW * math.isfinite(low) + ABOVE * math.isfinite(high)
+    apart = all(_apart(axis) for axis in maps)
+    if not (apart and length and tall * wide <= SMALL and step == 1):
+        tall = wide = stride = 0
+    return reduce, int(apart), tall, wide, stride, limits
 
 
 def _reads(axis: Any) -> list[int]:
@@ -127,6 +195,11 @@ def _apart(axis: Any) -> bool:
     return len(set(reads)) == len(reads)
 
 
+def disjoint(maps: Maps) -> bool:
+    """Whether each number belongs to one window: then the gradient of a maximum may be written over its input."""
+    return all(_apart(axis) and len(_reads(axis)) == axis.input for axis in maps)
+
+
 def arguments(
     source: Layout,
     target: Layout,
@@ -134,27 +207,32 @@ def arguments(
     maps: Maps,
     tables: tuple[NDArray[np.int32], NDArray[np.int32]],
     addresses: tuple[int, int, int, int],
+    low: float = -math.inf,
+    high: float = math.inf,
 ) -> NDArray[np.int64]:
     """The record. source, target: the forward pass's input and output; gradients: of the output and of the input;
     tables: of rows and columns, from `pool.taps`, kept as long as the record; addresses: of the memory of input,
-    output, the output's gradient and the input's. A mean reads neither input nor output: any address will do.
+    output, the output's gradient and the input's. A mean reads neither input nor output: any address will do. low,
+    high: of the clamp.
 
     Rows are source.images, parts are source.blocks.
     """
     made: dict[int, int] = {}
-    for first, layout, address in zip((X, Y, DY, DX), (source, target, *gradients), addresses, strict=True):
+    for at, layout, address in zip((X, Y, DY, DX), (source, target, *gradients), addresses, strict=True):
         strides = address + layout.origin, layout.image, layout.block, layout.row
-        made |= {first + 8 * k: number for k, number in enumerate(strides)}
+        made |= {at + 8 * k: number for k, number in enumerate(strides)}
+    first, length, _ = even(tables[1])
     steps = [found[1] for axis in maps if (found := taps(axis)) is not None]
-    whole = all(_apart(axis) and len(_reads(axis)) == axis.input for axis in maps)
     return record(
         ARGUMENTS,
         made
         | {
             ROWS: target.height, COLUMNS: target.width, HEIGHT: source.height, WIDTH: source.width,
             ROW_TAPS: tables[0].ctypes.data, COLUMN_TAPS: tables[1].ctypes.data,
-            TAP_ROW: steps[0], TAP_COLUMN: steps[1] * source.pixel, DONE: source.height if whole else 0,
+            TAP_ROW: steps[0], TAP_COLUMN: steps[1] * source.pixel, DONE: source.height if disjoint(maps) else 0,
+            FIRST: first, EVEN: length,
         },
+        {LOW: low, HIGH: high},
     )  # fmt: skip
 
 

@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from striate.engine.kernels import pool_gradient
+from striate.engine.plan import windows
 from striate.engine.plan.algebra import substituted
 from striate.engine.plan.fuse import Graph
 from striate.engine.plan.pattern import Correlation, Moves, Piece
-from striate.engine.plan.units import Enter, Leave, Map, Unit, Value
+from striate.engine.plan.units import Enter, Leave, Map, PoolGradient, Unit, Value
 from striate.engine.target import Target
 from striate.geometry import Shift
 from striate.statement import Call, Expr, Load, call
@@ -55,15 +57,18 @@ def settled(
 
 
 def _in_place(units: list[Unit]) -> None:
-    """Write a sum over its residual, and a map over an operand, where no one reads those later."""
+    """Write a sum over its residual, a map over an operand, and the gradient of a maximum over the numbers that it was
+    taken of (each in one window), where no one reads those later."""
     last: dict[Value, int] = {}
     for at, unit in enumerate(units):
         for value in (*unit.reads, *unit.outputs):
             last[value.root] = at
     for at, unit in enumerate(units):
-        operands = [unit.residual]
+        operands: list[Value | None] = [unit.residual]
         if isinstance(unit.body, Map):
             operands = [value for name, value in unit.body.values.items() if unit.body.kinds[name] == "s"]
+        if isinstance(unit.body, PoolGradient) and pool_gradient.disjoint(windows.whole(unit.body.body)):
+            operands = [*unit.inputs[1:2]]
         for x in operands:
             y = unit.outputs[0]
             if x is None or x.flat or x.root.outside or y.home is not None:

@@ -181,9 +181,14 @@ class WeightGradient:
 
 @dataclasses.dataclass
 class PoolGradient:
-    """Gradient of pooling from what arrives at its output; the maximum's also from its input and output."""
+    """Gradient of pooling from what arrives at its output; the maximum's also from its input and output.
+
+    low, high: limits of a clamp that made the input; inside them alone the gradient goes on to what was clamped.
+    """
 
     body: Pool
+    low: float = -math.inf
+    high: float = math.inf
 
 
 @dataclasses.dataclass

@@ -8,11 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from striate.engine.kernels import pool
-from striate.engine.plan import choose, dense, patterns, windows
+from striate.engine.plan import algebra, choose, dense, patterns, windows
 from striate.engine.plan.algebra import substituted
 from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Rename, Softmax
 from striate.engine.plan.units import ROLES, Unit, Value
-from striate.engine.training.ledger import Tensor, Unsupported, is_vector
+from striate.engine.training.ledger import Tensor, Unsupported, is_vector, names
 from striate.engine.training.looped import Run
 from striate.engine.training.normed import Normed
 from striate.engine.training.symbolic import mul
@@ -256,6 +256,7 @@ class Forward(Normed):
             full = f"{node.name}.{parameter}"
             self.updates[full] = self._leave(full, self.memory(env[name]))
         (y,), made = run.outputs, env["y0"]
+        self._clamped(run.inputs[0], made)
         if whole.flat is not None:
             y.flat = made
         elif whole.turned is not None:
@@ -264,6 +265,22 @@ class Forward(Normed):
             y.expr, y.kept = made.expr, made.kept
         y.roles = whole.roles
         return True
+
+    def _clamped(self, x: Tensor, y: Tensor) -> None:
+        """Let the sum of products that makes a clamp's input do the clamp in its store, where no one else reads it: the
+        gradient is told from the result."""
+        value = x.plain.kept
+        if value is None or self._readers[x.name] > 1 or x.name in self.net.outputs:
+            return
+        (name,) = names(self._named(value))
+        limits = algebra.clamp(y.expr, name)
+        unit = self._maker(value)
+        if limits is None or value.name != x.name or not isinstance(unit.body, Correlation) or unit.clamped:
+            return
+        if limits[0] <= limits[1]:
+            unit.low, unit.high = limits
+            unit.nodes.append(y.maker)
+            y.kept, y.expr = value, self._named(value)
 
     def _drawn(self, run: Run, noise: Noise, lead: Tensor) -> Tensor:
         """Random numbers: one for each of the map's, or one for each image."""

@@ -77,6 +77,10 @@ class Ledger:
         unit.order = len(self.units)
         self.units.append(unit)
 
+    def _maker(self, value: Value) -> Unit:
+        """The unit that makes a value."""
+        return next(unit for unit in reversed(self.units) if value in unit.outputs)
+
     def _enter(self, name: str, shape: tuple[int, ...], roles: str, lanes: int = 0) -> tuple[Value, Value]:
         """(what is given, its copy in a layout that kernels read)"""
         given = Value(name, shape, roles, given=True, lanes=1)

@@ -225,12 +225,13 @@ def _pool(unit: Unit, body: PoolGradient, context: Context) -> Step:
         rows, columns = (memory.kept(found[0]) for found in tables if found is not None)
         addresses = memory.base(x), memory.base(y), memory.base(dy), memory.base(dx)
         return pool_gradient.arguments(
-            x.layout, y.layout, (dy.layout, dx.layout), maps, (rows, columns), addresses
+            x.layout, y.layout, (dy.layout, dx.layout), maps, (rows, columns), addresses, body.low, body.high
         )
 
+    numbers = pool_gradient.numbers(body.body.reduce, maps, body.body.padded, body.low, body.high)
     flops, _ = pool_gradient.cost(dx.layout, dy.layout, maps, body.body.reduce)
     return Step(
         unit, f"{body.body.reduce} pool gradient", f"{maps[0].taps}x{maps[1].taps}",
-        Kernel("pool_gradient", pool_gradient.numbers(body.body.reduce, maps)), record,
+        Kernel("pool_gradient", numbers), record,
         dx.images, dx.layout.blocks, unit.reads, [dx], flops=flops, by_parts=True,
     )  # fmt: skip
