@@ -234,3 +234,15 @@ def test_heavy_weights_are_read_once_for_a_batch() -> None:
     for step in made.steps:
         turns[step.unit.nodes[0]] += step.algorithm == "direct"
     assert turns["conv1"] == 4 and turns["fc1"] == 1, turns
+
+
+def test_a_border_needs_no_memory_before_what_it_surrounds() -> None:
+    made = planned(st.create("resnet18"))
+    borders = [k for k, step in enumerate(made.steps) if step.algorithm == "border"]
+    assert borders
+    for k in borders:
+        (value,) = made.steps[k].writes
+        writers = [
+            j for j, step in enumerate(made.steps) if j != k and value in {v.root for v in step.writes}
+        ]
+        assert made.epochs[k] == made.epochs[writers[0]]
