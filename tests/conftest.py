@@ -25,6 +25,11 @@ os.environ.update(COLUMNS="80", LINES="24", NO_COLOR="1", TERM="dumb", PYTHONIOE
 for _name in ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
     os.environ.pop(_name, None)
 
+# One of several workers computes with its part of the processors: libraries that each take all wait for one another.
+if _workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(_name, str(max((os.cpu_count() or 1) // _workers, 1)))
+
 REQUIRE_ALL = bool(os.environ.get("STRIATE_REQUIRE_ALL"))
 GOLDEN = Path(__file__).parent / "golden"
 
