@@ -26,9 +26,11 @@ for _name in ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIV
     os.environ.pop(_name, None)
 
 # One of several workers computes with its part of the processors: libraries that each take all wait for one another.
+SHARE = 0
 if _workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    SHARE = max((os.cpu_count() or 1) // _workers, 1)
     for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(_name, str(max((os.cpu_count() or 1) // _workers, 1)))
+        os.environ.setdefault(_name, str(SHARE))
 
 REQUIRE_ALL = bool(os.environ.get("STRIATE_REQUIRE_ALL"))
 GOLDEN = Path(__file__).parent / "golden"
@@ -41,6 +43,17 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000, suppress_health_check=_SLOW)
 hypothesis.settings.load_profile("fixed")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def kernels_are_compiled_by_a_share():
+    """Also kernels: with one processor, here, where LLVM has been loaded, not in two child processes at a time."""
+    from striate.engine import compiling
+
+    with pytest.MonkeyPatch.context() as patch:
+        if SHARE:
+            patch.setattr(compiling, "available", lambda: SHARE)
+        yield
 
 
 def pytest_addoption(parser):
