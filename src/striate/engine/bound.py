@@ -36,11 +36,19 @@ class Constants:
     def __init__(self, allocate: aligned.Allocate = aligned.zeros) -> None:
         self._allocate = allocate
         self._kept: dict[tuple[Any, ...], Array] = {}
+        self._old: set[tuple[Any, ...]] = set()
 
     def get(self, key: tuple[Any, ...], make: Callable[[], Array]) -> Array:
         if key not in self._kept:
             self._kept[key] = aligned.copied(make(), self._allocate)
+        elif key in self._old:
+            self._old.discard(key)
+            self._kept[key][...] = make()
         return self._kept[key]
+
+    def renew(self) -> None:
+        """Make each once more, in its place, when it is next asked for."""
+        self._old = set(self._kept)
 
     @property
     def bytes(self) -> int:
@@ -104,6 +112,12 @@ class Bound(Memory):
         return self._code[kernel]
 
     # the program
+
+    def renew(self) -> None:
+        """Ask for all constants again: the records that do so are there, and these are dropped."""
+        count = len(self._tables)
+        self._recorded()
+        del self._tables[count:]
 
     def _recorded(self) -> list[Array]:
         """Each step's record; the turns of one step share it."""

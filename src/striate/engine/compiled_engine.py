@@ -69,6 +69,12 @@ class CompiledProgram(Program):
             self._ready.move_to_end(key)
             return self._ready[key]
 
+    def renew(self) -> None:
+        with self._lock:
+            self._constants.renew()
+            for bound in self._ready.values():
+                bound.renew()
+
     @property
     def plan(self) -> Plan:
         """The plan for the batch size that the program was made for."""

@@ -38,6 +38,10 @@ class Program(abc.ABC):
 
     net: Network
 
+    @abc.abstractmethod
+    def renew(self) -> None:
+        """Take in the weights, whose arrays have been changed in place. Nobody may run the program meanwhile."""
+
     def __call__(self, x: Array) -> Array | tuple[Array, ...]:
         """Outputs for a batch x (N, C, H, W), float32 (or float64, kept): one array, or a tuple of several."""
         found = self.values(x, self.net.outputs)
@@ -93,7 +97,7 @@ class Engine(abc.ABC):
         """The network ready to run with these weights; `batch` and `threads` are what it is made fast for.
 
         precision "strict": no algorithm that rounds more than the plain sum does (Winograd's). The arrays must stay as
-        they are: a program reads them now, and again when a batch of another size comes.
+        they are, or `Program.renew` follows: a program reads them now, and again when a batch of another size comes.
         """
 
     @abc.abstractmethod

@@ -44,6 +44,9 @@ class NumpyProgram(Program):
         self._weights = weights
         self._last_use = {value: k for k, node in enumerate(net.nodes) for value in node.inputs}
 
+    def renew(self) -> None:
+        """They are read in every run."""
+
     def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
         keep = set(names)
         return {name: array for name, array in self._run(x, keep).items() if name in keep}

@@ -120,6 +120,8 @@ class _Loop:
     saved_at: float = dataclasses.field(default_factory=time.monotonic)
     ticked_at: float = dataclasses.field(default_factory=time.monotonic)
     compiled: tuple[int, float] = (0, 0.0)
+    judge: tuple[dict[str, Array], Program] | None = None
+    """What validates, and the weights that it was made of."""
 
     def run_all(self, resumed: bool) -> History:
         plan, state, settings = self.plan, self.state, self.plan.settings
@@ -177,8 +179,12 @@ class _Loop:
             if self.stop and self.world.size == 1:
                 raise _Halt
 
-        program = self._program(self.state.shown, source)
-        return evaluate(program, source, self.plan.loss, watch=watch, world=self.world)
+        weights = self.state.shown
+        if self.judge is None or self.judge[0] is not weights:
+            self.judge = weights, self._program(weights, source)
+        else:
+            self.judge[1].renew()
+        return evaluate(self.judge[1], source, self.plan.loss, watch=watch, world=self.world)
 
     def _program(self, weights: dict[str, Array], source: Source) -> Program:
         """The network with these weights, made fast for the batches that `source` gives."""

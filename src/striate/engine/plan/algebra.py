@@ -38,21 +38,20 @@ def clamp(expr: Expr, operand: str) -> tuple[float, float] | None:
     return None
 
 
-def affine(expr: Expr, operand: str, weights: Mapping[str, Array]) -> tuple[Array, Array] | None:
-    """(scale, shift) per channel, in float64, of an expression that is affine in one operand; else None."""
-    if not _affine_in(expr, operand):
-        return None
+def affine(expr: Expr, operand: str, weights: Mapping[str, Array]) -> tuple[Array, Array]:
+    """(scale, shift) per channel, in float64, of an expression that is affine in one operand."""
     shift = _at(expr, operand, 0.0, weights)
     return _at(expr, operand, 1.0, weights) - shift, shift
 
 
-def _affine_in(expr: Expr, operand: str) -> bool:
+def is_affine(expr: Expr, operand: str) -> bool:
+    """Whether it is a scale and a shift of one operand."""
     if not isinstance(expr, Call):
         return True
     inside = [_mentions(arg, operand) for arg in expr.args]
     if not any(inside):
         return True
-    if not all(_affine_in(arg, operand) for arg in expr.args):
+    if not all(is_affine(arg, operand) for arg in expr.args):
         return False
     match expr.function:
         case "add" | "sub" | "neg":

@@ -151,12 +151,13 @@ def folded(unit: Unit) -> tuple[Array, Array]:
     body = unit.body
     assert isinstance(body, Correlation)
     weight = unit.weights["weight"]
-    if unit.scale is not None:
+    if unit.scaling is not None:
+        scale, _ = unit.scaling
         if body.adjoint:
-            by = unit.scale.reshape(body.groups, 1, body.each, *([1] * (weight.ndim - 2)))
+            by = scale.reshape(body.groups, 1, body.each, *([1] * (weight.ndim - 2)))
             parts = weight.reshape(body.groups, body.depth, *weight.shape[1:])
         else:
-            by, parts = unit.scale.reshape(-1, *([1] * (weight.ndim - 1))), weight
+            by, parts = scale.reshape(-1, *([1] * (weight.ndim - 1))), weight
         scaled = aligned.zeros(weight.size).reshape(parts.shape)
         weight = np.multiply(parts, by, out=scaled, casting="same_kind").reshape(weight.shape)
     return np.asarray(weight, np.float32), packing.bias(unit, body.groups * body.each)

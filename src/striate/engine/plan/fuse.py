@@ -172,11 +172,8 @@ class Graph:
             return False
         others = [other for other in found.values if other != name]
         if not others and not unit.clamped and unit.residual is None:
-            folded = algebra.affine(found.value, name, found.constants)
-            if folded is not None:
-                scale, shift = (np.broadcast_to(part, unit.outputs[0].channels) for part in folded)
-                unit.shift = shift + scale * (0 if unit.shift is None else unit.shift)
-                unit.scale = scale * (1 if unit.scale is None else unit.scale)
+            if algebra.is_affine(found.value, name):
+                unit.folds.append((found.value, name, found.constants))
                 return True
         if found.constants:
             return False

@@ -96,10 +96,9 @@ def bias(unit: Unit, outputs: int) -> Array:
     body = unit.body
     assert isinstance(body, Correlation)
     made = unit.weights["bias"].astype(np.float64) if body.bias else np.zeros(outputs)
-    if unit.scale is not None:
-        made = made * unit.scale
-    if unit.shift is not None:
-        made = made + unit.shift
+    if unit.scaling is not None:
+        scale, shift = unit.scaling
+        made = made * scale + shift
     return np.asarray(made, np.float32)
 
 
@@ -108,4 +107,4 @@ def _weight(unit: Unit) -> Array:
 
 
 def _factors(unit: Unit, groups: int, lanes: int, at: Callable[[Array], int]) -> int:
-    return 0 if unit.scale is None else at(gather.factors(unit.scale, groups, lanes))
+    return 0 if unit.scaling is None else at(gather.factors(unit.scaling[0], groups, lanes))

@@ -6,14 +6,17 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.plan.algebra import affine
 from striate.engine.plan.layout import Layout
 from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Softmax
 from striate.op import Declaration
 from striate.statement import Expr, Statement
 
 Array = NDArray[Any]
+Fold = tuple[Expr, str, dict[str, Array]]
 
 ROLES = {1: "n", 2: "nc", 3: "ncw", 4: "nchw", 5: "ncdhw"}
 """What each axis of a value is, by rank, unless a permutation says otherwise."""
@@ -110,8 +113,8 @@ class Unit:
     """One or more nodes computed together.
 
     body: what is computed; declaration: the first node's, with `weights` its parameters;
-    None for copies. scale, shift: per output
-    channel, folded into the weights (float64). low, high: clamp. post: expression of one operand `x0` applied last.
+    None for copies. folds: what is done to each output channel, by the weights: an expression, affine in the operand
+    that is named, and its other operands. low, high: clamp. post: expression of one operand `x0` applied last.
     residual: value added before the clamp.
     """
 
@@ -121,8 +124,7 @@ class Unit:
     outputs: list[Value]
     declaration: Declaration | None
     weights: dict[str, Array]
-    scale: Array | None = None
-    shift: Array | None = None
+    folds: list[Fold] = dataclasses.field(default_factory=list)
     residual: Value | None = None
     low: float = -math.inf
     high: float = math.inf
@@ -132,6 +134,15 @@ class Unit:
     @property
     def name(self) -> str:
         return " + ".join(self.nodes)
+
+    @property
+    def scaling(self) -> tuple[Array, Array] | None:
+        """Scale and shift of each output channel, in float64, of the weights as they are now."""
+        found: tuple[Array, Array] | None = None
+        for fold in self.folds:
+            scale, shift = (np.broadcast_to(part, self.outputs[0].channels) for part in affine(*fold))
+            found = (scale, shift) if found is None else (scale * found[0], shift + scale * found[1])
+        return found
 
     @property
     def clamped(self) -> bool:

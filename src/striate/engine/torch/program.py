@@ -36,6 +36,9 @@ class TorchProgram(Program):
         module: Lowered = placed(lower(self.net, arrays), self._device)
         return module
 
+    def renew(self) -> None:
+        self._modules = {dtype: self._made(dtype) for dtype in self._modules}
+
     def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
         return {
             name: tensor.cpu().numpy().copy() for name, tensor in self._run(x, names).items() if name in names
