@@ -171,10 +171,10 @@ class Graph:
         if not isinstance(unit.body, Correlation) or unit.post is not None:
             return False
         others = [other for other in found.values if other != name]
-        if not others and not unit.clamped and unit.residual is None:
-            if algebra.is_affine(found.value, name):
-                unit.folds.append((found.value, name, found.constants))
-                return True
+        plain = not others and not unit.clamped and unit.residual is None
+        if plain and algebra.is_affine(found.value, name):
+            unit.folds.append((found.value, name, found.constants))
+            return True
         if found.constants:
             return False
         if not others:
