@@ -62,6 +62,7 @@ TRAINING_KEYS = ("engine", "mib", "grown_mib", "phases")
 @click.option("--stage", metavar="NAME", type=Names("NAME", lambda: STAGES),
               help="Print a stage of the compiled program instead: plan; ir, assembly (of --node).")  # fmt: skip
 @click.option("--node", metavar="NAME", help="The node whose code --stage ir and assembly print.")
+@click.option("--memory", metavar="SIZE", help="The stage of a training step within so much, such as 2GB.")
 @json_option
 @output_option
 def command(
@@ -76,6 +77,7 @@ def command(
     slow: bool,
     stage: str | None,
     node: str | None,
+    memory: str | None,
     as_json: bool,
     output: str | None,
 ) -> None:
@@ -92,6 +94,9 @@ def command(
 
     if stage is not None and as_json:
         raise click.UsageError("--stage and --json exclude each other")
+    room = _room(memory)
+    if room and not (train and stage):
+        raise click.UsageError("--memory goes with --train and --stage")
     count = threads or useful()["useful"]
     asked = Subject(model, input or "", batch or (32 if train else 1), train=train)
     loaded = asked.load()
@@ -102,7 +107,7 @@ def command(
             f"{loaded.net.name} has nothing to learn", where="striate bench --train", fix="leave --train out"
         )
     if stage is not None:
-        emit(_staged(stage, node, asked, count), output)
+        emit(_staged(stage, node, asked, count, room), output)
         return
     if node is not None:
         raise click.UsageError("--node goes with --stage ir and --stage assembly")
@@ -125,7 +130,17 @@ def command(
     emit(out, output)
 
 
-def _staged(stage: str, node: str | None, asked: Subject, threads: int) -> object:
+def _room(memory: str | None) -> int:
+    """Bytes; 0: any."""
+    from striate.train.fields import Unsuited, amount, read
+
+    try:
+        return amount(read(memory or "", {"kind": "memory"}))
+    except Unsuited as error:
+        raise click.UsageError(f"--memory is {error}, not {memory}") from None
+
+
+def _staged(stage: str, node: str | None, asked: Subject, threads: int, room: int) -> object:
     """What the compiled program says of itself."""
     if stage not in STAGES:
         near = suggest(stage, STAGES)
@@ -137,7 +152,7 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int) -> objec
         )
     model = asked.load("compiled")
     if asked.train:
-        return _trained(stage, node, asked, threads)
+        return _trained(stage, node, asked, threads, room)
     program: Any = model.compile(batch=asked.batch, threads=threads)
     if stage != "plan":
         return _code(program, node, stage)
@@ -154,11 +169,13 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int) -> objec
     return out
 
 
-def _trained(stage: str, node: str | None, asked: Subject, threads: int) -> object:
-    """The same of a training step."""
+def _trained(stage: str, node: str | None, asked: Subject, threads: int, room: int) -> object:
+    """The same of a training step, which takes `room` bytes with its weights and one moment of each (0: any)."""
     from striate.engine.compiled_engine import CompiledEngine
     from striate.engine.interface import get
+    from striate.engine.learner import Rule, Store
     from striate.engine.rows import Machine
+    from striate.engine.training.budget import held
     from striate.engine.training.program import CompiledTraining
     from striate.engine.training.rows import ready, table
     from striate.views.text import plan as view
@@ -166,7 +183,11 @@ def _trained(stage: str, node: str | None, asked: Subject, threads: int) -> obje
 
     engine, model = get("compiled"), asked.load("numpy")
     assert isinstance(engine, CompiledEngine)
-    program = CompiledTraining(model.net, dict(model.weights), engine.context(threads))
+    weights = dict(model.weights)
+    beside = held(model.net, Rule("sgd"), Store(weights, {}, None), moments=1)
+    program = CompiledTraining(
+        model.net, weights, engine.context(threads), memory=room, beside=beside if room else 0
+    )
     if stage != "plan":
         return _code(ready(program, asked.batch), node, stage)
     if node is not None:
