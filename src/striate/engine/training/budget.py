@@ -10,7 +10,7 @@ from striate.engine.learner import Rule, Store
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context
 from striate.engine.training.ledger import Unsupported
-from striate.engine.training.plan import TrainingPlan, declared, planned, recorded
+from striate.engine.training.plan import STEP, TrainingPlan, declared, planned, recorded
 from striate.engine.training.recompute import Flow
 from striate.network import Network
 
@@ -23,6 +23,8 @@ TRIED = 2
 GRAIN = 0.004
 """Share of the memory below which nobody looks for what need not be dropped."""
 ROUNDS = 5
+LARGE = 2 << 20
+"""Bytes from which on a plan that was not taken is looked for at once: in a large process that takes a while."""
 
 
 class NoRoom(Exception):
@@ -45,12 +47,13 @@ def fitted(net: Network, context: Context, room: int) -> TrainingPlan:
     if made.bytes <= room:
         return made
     flow.measured(made)
-    smallest = made.bytes
+    smallest, large = made.bytes, len(made.steps) * STEP > LARGE
     more = smallest - flow.needs(())[0]
     del made, tape
 
     def real(dropped: Kept) -> TrainingPlan:
-        gc.collect()  # the plans before this one, whose parts know each other
+        if large:
+            gc.collect()  # the plans before this one, whose parts know each other
         return planned(net, recorded(net, declarations, context), context, [flow.made[v] for v in dropped])
 
     found = {dropped: flow.needs(dropped) for dropped in choices(flow)}
