@@ -29,7 +29,7 @@ Array = NDArray[Any]
 Weights = dict[str, Array]
 
 PIECE = 1 << 20
-"""Numbers."""
+"""Numbers that are drawn at a time."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,13 +16,15 @@ TEXTS = (
 )
 
 
-@pytest.mark.parametrize("name", ["numpy", "compiled", "torch"])
+compiled = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["numpy", pytest.param("compiled", marks=compiled), pytest.param("torch", marks=pytest.mark.torch)],
+)
 @pytest.mark.parametrize("text", TEXTS)
 def test_renewed_programs_are_new_ones(text, name):
-    if name == "compiled" and not targets():
-        pytest.skip("no kernels run on this processor")
-    if name == "torch":
-        pytest.importorskip("torch")
     net, engine = striate.parse(text), get(name)
     weights = drawn(net)
     program = engine.compile(net, weights, batch=2, threads=2)
@@ -39,9 +41,8 @@ def test_renewed_programs_are_new_ones(text, name):
             assert old is None or not np.array_equal(found, old)
 
 
+@compiled
 def test_nothing_grows():
-    if not targets():
-        pytest.skip("no kernels run on this processor")
     net = striate.parse(TEXTS[1])
     program = get("compiled").compile(net, drawn(net), batch=2)
     kept = program.bound(2, net.outputs)

@@ -185,9 +185,7 @@ def _trained(stage: str, node: str | None, asked: Subject, threads: int, room: i
     assert isinstance(engine, CompiledEngine)
     weights = dict(model.weights)
     beside = held(model.net, Rule("sgd"), Store(weights, {}, None), moments=1)
-    program = CompiledTraining(
-        model.net, weights, engine.context(threads), memory=room, beside=beside if room else 0
-    )
+    program = CompiledTraining(model.net, weights, engine.context(threads), memory=room, beside=beside)
     if stage != "plan":
         return _code(ready(program, asked.batch), node, stage)
     if node is not None:

@@ -179,18 +179,17 @@ class _Loop:
             if self.stop and self.world.size == 1:
                 raise _Halt
 
-        weights = self.state.shown
-        if self.judge is None or self.judge[0] is not weights:
-            self.judge = weights, self._program(weights, source)
-        else:
-            self.judge[1].renew()
-        return evaluate(self.judge[1], source, self.plan.loss, watch=watch, world=self.world)
+        program = self._program(self.state.shown, source)
+        return evaluate(program, source, self.plan.loss, watch=watch, world=self.world)
 
     def _program(self, weights: dict[str, Array], source: Source) -> Program:
-        """The network with these weights, made fast for the batches that `source` gives."""
-        return self.engine.compile(
-            self.plan.net, weights, batch=max(min(source.batch_size, source.images), 1)
-        )
+        """The network with these weights, made fast for what `source` gives; the last program where it is of them."""
+        if self.judge is not None and self.judge[0] is weights:
+            self.judge[1].renew()
+        else:
+            size = max(min(source.batch_size, source.images), 1)
+            self.judge = weights, self.engine.compile(self.plan.net, weights, batch=size)
+        return self.judge[1]
 
     def _epoch_done(self, found: Evaluation | None) -> None:
         plan, state = self.plan, self.state

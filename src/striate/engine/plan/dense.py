@@ -151,8 +151,8 @@ def folded(unit: Unit) -> tuple[Array, Array]:
     body = unit.body
     assert isinstance(body, Correlation)
     weight = unit.weights["weight"]
-    if unit.scaling is not None:
-        scale, _ = unit.scaling
+    if (scaling := unit.scaling) is not None:
+        scale, _ = scaling
         if body.adjoint:
             by = scale.reshape(body.groups, 1, body.each, *([1] * (weight.ndim - 2)))
             parts = weight.reshape(body.groups, body.depth, *weight.shape[1:])

@@ -96,8 +96,8 @@ def bias(unit: Unit, outputs: int) -> Array:
     body = unit.body
     assert isinstance(body, Correlation)
     made = unit.weights["bias"].astype(np.float64) if body.bias else np.zeros(outputs)
-    if unit.scaling is not None:
-        scale, shift = unit.scaling
+    if (scaling := unit.scaling) is not None:
+        scale, shift = scaling
         made = made * scale + shift
     return np.asarray(made, np.float32)
 
@@ -107,4 +107,5 @@ def _weight(unit: Unit) -> Array:
 
 
 def _factors(unit: Unit, groups: int, lanes: int, at: Callable[[Array], int]) -> int:
-    return 0 if unit.scaling is None else at(gather.factors(unit.scaling[0], groups, lanes))
+    scaling = unit.scaling
+    return 0 if scaling is None else at(gather.factors(scaling[0], groups, lanes))

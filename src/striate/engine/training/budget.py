@@ -24,7 +24,7 @@ GRAIN = 0.004
 """Share of the memory below which nobody looks for what need not be dropped."""
 ROUNDS = 5
 LARGE = 2 << 20
-"""Bytes from which on a plan that was not taken is looked for at once: in a large process that takes a while."""
+"""Bytes of a plan from which on one that was not taken is collected at once, which takes a while in a large process."""
 
 
 class NoRoom(Exception):

@@ -274,10 +274,10 @@ class Forward(Normed):
             return
         (name,) = names(self._named(value))
         limits = algebra.clamp(y.expr, name)
-        unit = self._maker(value)
-        if limits is None or value.name != x.name or not isinstance(unit.body, Correlation) or unit.clamped:
+        if limits is None or limits[0] > limits[1] or value.name != x.name:
             return
-        if limits[0] <= limits[1]:
+        unit = self._maker(value)
+        if isinstance(unit.body, Correlation) and not unit.clamped:
             unit.low, unit.high = limits
             unit.nodes.append(y.maker)
             y.kept, y.expr = value, self._named(value)
@@ -296,15 +296,14 @@ class Forward(Normed):
 
     def _statement(self, run: Run, statement: Statement, lead: Tensor) -> None:
         env, name = run.locals, statement.target
+        sums = statement.reduce and len(statement.index) == 1
+        like = self.memory(lead) if sums else None  # first: what the map stands for changes with it
+        expr = substituted(statement.value, {n: t.expr for n, t in env.items()})
         if len(statement.index) > 1:
-            expr = substituted(statement.value, {n: t.expr for n, t in env.items()})
             env[name] = Tensor(run.outputs[0].name, lead.shape, lead.roles, expr, maker=run.node.name)
             return
-        if statement.reduce:
-            like = self.memory(lead)
-            (expr,) = self._summed([substituted(statement.value, {n: t.expr for n, t in env.items()})], like)
-        else:
-            expr = substituted(statement.value, {n: t.expr for n, t in env.items()})
+        if like is not None:
+            (expr,) = self._summed([expr], like)
         shape = (1, lead.shape[1])
         env[name] = Tensor(name, shape, "nc", self._hoist(expr) if isinstance(expr, Call) else expr)
         share = Const(1 / math.prod(statement.domain.reduced.values()))
