@@ -15,7 +15,7 @@ venv = $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { rm -rf $(1) && $(PYTHON) -m v
   && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test check golden bench docs format setup clean
+.PHONY: help tour test check golden bench soak docs format setup clean
 
 help: ## this list
 	@echo "Striate: convolutional networks you can see through"
@@ -45,7 +45,10 @@ golden: $(DEV) ## rewrite the expected texts in tests/golden, then read the diff
 	@git --no-pager diff --stat -- tests/golden
 
 bench: $(BENCH) ## every benchmark in bench/, beside the peers that it installs
-	@for question in bench/*.py; do echo "== $$question"; .venv-bench/bin/python "$$question" $(ARGS) || exit 1; done
+	@for question in $(filter-out bench/soak.py,$(wildcard bench/*.py)); do echo "== $$question"; .venv-bench/bin/python "$$question" $(ARGS) || exit 1; done
+
+soak: $(DEV) ## generated inputs for minutes (ARGS='--minutes 60')
+	@$(PY) bench/soak.py $(ARGS)
 
 docs: $(BASE) ## write docs/rules.md and docs/models.txt, derived from the source
 	@$(PY) -m striate explain --all --markdown -o docs/rules.md
