@@ -98,9 +98,10 @@ class TensorSpec:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parameter:
-    """Spec of a learned tensor; `trainable=False` for running statistics, which no one counts as parameters.
+    """Spec of a learned tensor; `trainable=False` for running statistics and constants, which no one counts.
 
-    initial: the value that it starts from everywhere; None where it is drawn at random.
+    initial: the value that it starts from everywhere; None where it is drawn at random. frozen: not trained, but
+    counted. shared: another node's tensor, which counts there.
     """
 
     name: str
@@ -108,6 +109,13 @@ class Parameter:
     kind: str = "weight"
     trainable: bool = True
     initial: float | None = None
+    frozen: bool = False
+    shared: bool = False
+
+    @property
+    def counted(self) -> bool:
+        """Whether its numbers count as parameters here."""
+        return (self.trainable or self.frozen) and not self.shared
 
     @property
     def elements(self) -> int:

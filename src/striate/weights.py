@@ -131,6 +131,8 @@ def initialise(net: Network, seed: int = 0, scheme: str = "kaiming") -> Weights:
     for node, declaration in net.declarations.items():
         weight = next((p for p in declaration.parameters if p.name == "weight"), None)
         for parameter in declaration.parameters:
+            if parameter.shared:
+                continue
             name = f"{node}.{parameter.name}"
             rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
             if parameter.initial is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import itertools
 import time
@@ -32,7 +33,7 @@ def batched(net: Network, size: int) -> Network:
 
 
 def _own(node: Node, declaration: Declaration, weights: Mapping[str, Array], dtype: Any) -> dict[str, Array]:
-    found = {p.name: weights[f"{node.name}.{p.name}"] for p in declaration.parameters}
+    found = {p.name: weights[node.key(p.name)] for p in declaration.parameters}
     return {name: array.astype(dtype, copy=False) for name, array in found.items()}
 
 
@@ -93,7 +94,6 @@ class NumpyTraining(TrainingProgram):
         self.updates = {}
         self._weights = weights
         self._tapes: dict[str, Tape] = {}
-        self._declared: dict[tuple[Any, ...], Declaration] = {}
 
     def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
         array = batch(self.net, x)
@@ -102,19 +102,17 @@ class NumpyTraining(TrainingProgram):
         self._tapes, self.updates = {}, {}
         key, drawn = chance.key(rng), itertools.count()
         for node in net.nodes:
-            specs = tuple(net.specs[value] for value in node.inputs)
-            asked = (node.op, specs)
-            if asked not in self._declared:
-                self._declared[asked] = node.op.declare_training(*specs)
-            declaration = self._declared[asked]
-            own = _own(node, declaration, self._weights, array.dtype)
+            declaration = net.training[node.name]
+            # Statistics that several nodes share pass from one to the next.
+            now = collections.ChainMap(self.updates, self._weights)  # type: ignore[arg-type]
+            own = _own(node, declaration, now, array.dtype)
             for noise in declaration.noise:
                 own[noise.name] = chance.noise(noise, key, next(drawn)).astype(array.dtype, copy=False)
             tape = forward(declaration, [values[value] for value in node.inputs], own)
             self._tapes[node.name] = tape
             values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))
             for parameter, tensor in declaration.updates.items():
-                self.updates[f"{node.name}.{parameter}"] = tape.tensors[tensor]
+                self.updates[node.key(parameter)] = tape.tensors[tensor]
         return tuple(values[name] for name in self.net.outputs)
 
     def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
@@ -131,7 +129,8 @@ class NumpyTraining(TrainingProgram):
                     arriving[value] = arriving[value] + handed if value in arriving else handed
             for parameter in tape.declaration.parameters:
                 if parameter.trainable:
-                    found[f"{node.name}.{parameter.name}"] = made[parameter.name]
+                    full, gradient = node.key(parameter.name), made[parameter.name]
+                    found[full] = found[full] + gradient if full in found else gradient
         return {name: found[name] for name in sorted(found)}
 
 

@@ -65,7 +65,7 @@ def predict(net: Network, x: Array, weights: Mapping[str, Array]) -> dict[str, A
         declaration = batch.declarations[node.name]
         own = {}
         for parameter in declaration.parameters:
-            full = f"{node.name}.{parameter.name}"
+            full = node.key(parameter.name)
             found = weights.get(full)
             if found is None or found.shape != parameter.shape:
                 raise FormatError(

@@ -16,7 +16,17 @@
     inputs = ["conv1", "input"] # without inputs it reads the node before
 
 `outputs = ["add1"]` under `[network]` names what leaves it; without, every value that nobody reads does. Several inputs
-are a table, `[network.inputs]`. Decides keys and defaults; the fields of an op are the op's own.
+are a table, `[network.inputs]`. A node may use another node's parameters, or say which of its own are not trained::
+
+    [[node]]
+    op = "conv 3x3 16 pad same"
+    shares = "conv1"                        # all of them; some: shares = {weight = "conv1.weight"}
+
+    [[node]]
+    op = "dwconv 3x3 /2"
+    fixed = ["weight"]                      # a constant; frozen = ["weight"]: counted, and not trained
+
+Decides keys and defaults; the fields of an op are the op's own.
 """
 
 from __future__ import annotations
@@ -29,7 +39,7 @@ from striate.diagnostics import FormatError, LimitError, Place, StriateError, su
 from striate.formats import notation
 from striate.formats.grammar import MAX_LIST, Cursor, read_field, read_op
 from striate.formats.tokens import MAX_NUMBER, MAX_TEXT, tokenize
-from striate.network import Network, Node, unread
+from striate.network import Network, Node, sharing, unread
 from striate.op import Op, op_class
 from striate.tensor import TensorSpec
 
@@ -200,7 +210,7 @@ def _nodes(
                     why=f"at most {MAX_INPUTS:,} are read",
                     fix="fewer parts",
                 )
-            node = Node(name, op, reads, place)
+            node = Node(name, op, reads, place, **sharing.from_dict(table))
         except StriateError as error:
             error.node = error.node or str(label)[:80]
             raise _placed(error, place, file) from None
@@ -215,7 +225,9 @@ def _op(table: Table) -> Op:
         raise FormatError("a node without op", why=f"got op = {_shown(word)}", fix='write op = "conv"')
     source = _short(word, "op", "")
     tokens = tokenize(source)
-    given = {key: value for key, value in table.items() if key not in ("name", "inputs", "op")}
+    given = {
+        key: value for key, value in table.items() if key not in ("name", "inputs", "op", *sharing.FIELDS)
+    }
     if len(tokens) == 2:
         cls = op_class(source.strip())
         return Op.from_dict({"op": source.strip(), **_fields(cls, given)})
@@ -369,6 +381,7 @@ def format(network: Network) -> str:
         lines += ["", "[[node]]", f"name = {_toml(node.name)}", *_written(node.op)]
         if node.inputs != (before,):
             lines.append(f"inputs = {_toml(node.inputs)}")
+        lines += [f"{field} = {_toml(value)}" for field, value in sharing.to_dict(node).items()]
         before = node.outputs[0] if len(node.outputs) == 1 else None
     return "\n".join(lines) + "\n"
 
@@ -400,8 +413,10 @@ def _written(op: Op) -> Iterable[str]:
 def _toml(value: Any) -> str:
     import json
 
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_toml(key)} = {_toml(item)}' for key, item in value.items())}}}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

@@ -6,9 +6,10 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from striate.diagnostics import GraphError, Place, ShapeError
+from striate.network import sharing
 from striate.network.graph import Network, Node, declare, few, unread
 from striate.op import Op
 from striate.op.fields import shown
@@ -62,6 +63,7 @@ class Builder:
         self._specs: dict[str, TensorSpec | ShapeError] = dict(self._inputs)
         self._counts: dict[str, int] = {}
         self._names: set[str] = {"input"}
+        self._by_name: dict[str, Node] = {}
         self._scope: list[str] = []
 
     @property
@@ -74,15 +76,31 @@ class Builder:
             raise found
         return found
 
-    def __call__(self, op: Op, *inputs: Ref, name: str | None = None) -> Ref:
+    def __call__(
+        self,
+        op: Op,
+        *inputs: Ref,
+        name: str | None = None,
+        shares: str | Ref | Mapping[str, str] = "",
+        fixed: Sequence[str] = (),
+        frozen: Sequence[str] = (),
+    ) -> Ref:
         """Place an op behind the given values; without a name it is its word and a number.
+
+        shares: the node (its name, or what the builder returned for it) whose parameters it uses, or the full names of
+        other nodes' parameters by its own: ``{"weight": "enc.weight"}``. fixed: its parameters that are constants;
+        frozen: those that are counted and not trained.
 
         Raises OpError and GraphError at once; a node without output is reported when its shape is asked for.
         """
         stem = ".".join((*self._scope, name or op.word))
         number = 0 if name else self._free_number(stem)
         full = f"{stem}{number}" if number else stem
-        node = Node(full, op, tuple(self._own(ref).name for ref in inputs), _caller())
+        if isinstance(shares, Ref):
+            shares = self._own(shares).values[0].partition(":")[0]
+        told = {"name": full, "shares": shares, "fixed": fixed, "frozen": frozen}
+        reads = tuple(self._own(ref).name for ref in inputs)
+        node = Node(full, op, reads, _caller(), **sharing.from_dict(told))
         if full in self._names:
             raise GraphError(
                 f"two nodes are named {full!r}",
@@ -90,6 +108,7 @@ class Builder:
                 why="a value is found by its name, so names are unique",
                 fix="give it another name",
             ).at(full, "", node.place)
+        sharing.check([node], {**self._by_name, full: node})
         made: Sequence[TensorSpec | ShapeError]
         try:
             made = declare(node, [self.spec(value) for value in node.inputs]).outputs
@@ -97,6 +116,7 @@ class Builder:
             made = [problem] * op.output_count
         # Only now: a call that was refused leaves nothing behind.
         self._names.add(full)
+        self._by_name[full] = node
         if number:
             self._counts[stem] = number
         self._nodes.append(node)

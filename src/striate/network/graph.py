@@ -20,6 +20,7 @@ from striate.diagnostics import (
     UnknownNameError,
     suggest,
 )
+from striate.network import sharing
 from striate.op import ANY, Declaration, Op
 from striate.op.fields import shown
 from striate.tensor import Parameter, TensorSpec
@@ -27,12 +28,33 @@ from striate.tensor import Parameter, TensorSpec
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """An op placed in a network. `inputs` name the values it reads; a sole output is named as the node itself."""
+    """An op placed in a network. `inputs` name the values it reads; a sole output is named as the node itself.
+
+    shares: the node whose parameters it uses, or, for some of them, their names with the full name of another node's
+    parameter: ``{"weight": "enc.weight"}``. fixed: its parameters that are constants, neither counted nor trained.
+    frozen: those that are counted and not trained.
+    """
 
     name: str
     op: Op
     inputs: tuple[str, ...]
     place: Place | None = dataclasses.field(default=None, compare=False)
+    shares: str | tuple[tuple[str, str], ...] = ""
+    fixed: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.shares, Mapping):
+            object.__setattr__(self, "shares", tuple(sorted(self.shares.items())))
+        for field in ("fixed", "frozen"):
+            names = getattr(self, field)
+            object.__setattr__(self, field, (names,) if isinstance(names, str) else tuple(names))
+
+    def key(self, parameter: str) -> str:
+        """Full name of the tensor that a parameter of this node is: its own, or the one that it shares."""
+        if isinstance(self.shares, str):
+            return f"{self.shares or self.name}.{parameter}"
+        return dict(self.shares).get(parameter, f"{self.name}.{parameter}")
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -114,6 +136,7 @@ class Network:
         for value in self.outputs:
             if value not in known:
                 raise _dangling(f"the output of {self.name}", value, known, f"outputs of {self.name}")
+        sharing.check(self.nodes, self._by_name)
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(self.inputs.items()), self.nodes, self.outputs))
@@ -132,8 +155,9 @@ class Network:
             except ShapeError as problem:
                 problems.append(problem)
                 continue
-            declarations[node.name] = declaration
+            declarations[node.name] = sharing.marked(node, declaration, self._by_name)
             specs.update(zip(node.outputs, declaration.outputs, strict=True))
+        problems += sharing.mismatches(self.nodes, declarations)
         return Inference(specs, declarations, tuple(problems), tuple(unknown))
 
     @property
@@ -147,6 +171,16 @@ class Network:
     def declarations(self) -> Mapping[str, Declaration]:
         """Node -> its declaration. Raises the ShapeError of the first node without an output."""
         return self.inference.declarations if self.specs else {}
+
+    @functools.cached_property
+    def training(self) -> Mapping[str, Declaration]:
+        """Node -> its declaration while training. Raises as `declarations`, and OpError as `Op.declare_training`."""
+        return {
+            node.name: sharing.marked(
+                node, node.op.declare_training(*(self.specs[value] for value in node.inputs)), self._by_name
+            )
+            for node in self.nodes
+        }
 
     @property
     def input(self) -> TensorSpec:
@@ -193,11 +227,15 @@ class Network:
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        """Full name -> spec of every learned tensor and running statistic, in the nodes' order."""
+        """Full name -> spec of every learned tensor, constant and running statistic, in the nodes' order.
+
+        What several nodes share stands there once, under its owner's name.
+        """
         return {
             f"{name}.{parameter.name}": parameter
             for name, declaration in self.declarations.items()
             for parameter in declaration.parameters
+            if not parameter.shared
         }
 
     def with_input(self, shape: Sequence[int]) -> Network:
@@ -217,7 +255,10 @@ class Network:
         return {
             "name": self.name,
             "inputs": {name: list(spec.without_batch) for name, spec in self.inputs.items()},
-            "nodes": [{"name": n.name, **n.op.to_dict(), "inputs": list(n.inputs)} for n in self.nodes],
+            "nodes": [
+                {"name": n.name, **n.op.to_dict(), **sharing.to_dict(n), "inputs": list(n.inputs)}
+                for n in self.nodes
+            ],
             "outputs": list(self.outputs),
         }
 
@@ -228,12 +269,15 @@ class Network:
         nodes = []
         for at, entry in enumerate(network["nodes"]):
             plain = _plain(entry, f"node {at + 1}", name=str, inputs=list)
-            fields = {key: value for key, value in plain.items() if key not in ("name", "inputs")}
+            fields = {
+                key: value for key, value in plain.items() if key not in ("name", "inputs", *sharing.FIELDS)
+            }
             try:
                 op = Op.from_dict(fields)
             except StriateError as error:
                 raise error.at(plain["name"], f"{plain['name']} = {shown(fields)}") from None
-            nodes.append(Node(plain["name"], op, _names(plain["inputs"], f"inputs of {plain['name']}")))
+            reads = _names(plain["inputs"], f"inputs of {plain['name']}")
+            nodes.append(Node(plain["name"], op, reads, None, **sharing.from_dict(plain)))
         inputs = {}
         for name, shape in network["inputs"].items():
             (name,) = _names([name], "inputs of the network")

@@ -55,8 +55,8 @@ class Declaration:
 
     @functools.cached_property
     def params(self) -> int:
-        """Learned numbers."""
-        return sum(parameter.elements for parameter in self.parameters if parameter.trainable)
+        """Learned numbers, without those that belong to another node."""
+        return sum(parameter.elements for parameter in self.parameters if parameter.counted)
 
     @functools.cached_property
     def macs(self) -> int:

@@ -97,7 +97,7 @@ def _without_noise(net: Network) -> Network:
     """Dropout and the like let everything through: tools draw different numbers."""
     nodes = []
     for node in net.nodes:
-        declared = node.op.declare_training(*(net.specs[name] for name in node.inputs))
+        declared = net.training[node.name]
         quiet: Any = node.op
         nodes.append(
             dataclasses.replace(node, op=dataclasses.replace(quiet, rate=0.0)) if declared.noise else node

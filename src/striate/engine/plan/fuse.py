@@ -48,7 +48,7 @@ class Graph:
     def _add(self, node: Node) -> None:
         declaration = self.net.declarations[node.name]
         inputs = [self.values[name] for name in node.inputs]
-        weights = {p.name: self.weights[f"{node.name}.{p.name}"] for p in declaration.parameters}
+        weights = {p.name: self.weights[node.key(p.name)] for p in declaration.parameters}
         outputs = []
         for name, spec in zip(node.outputs, declaration.outputs, strict=True):
             roles = ROLES.get(len(spec.shape), "")

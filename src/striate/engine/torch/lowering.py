@@ -10,11 +10,12 @@ import torch.fx
 
 from striate.diagnostics import OpError
 from striate.engine.torch.operations import LOWERINGS, Run
-from striate.network import Network, Node
+from striate.network import Network, Node, sharing
 from striate.op import Declaration
 
-_Step = tuple[Run, tuple[str, ...], tuple[str, ...], Any, list[str]]
-"""What it computes, the values it reads and makes, the module that holds its parameters, their names."""
+_Step = tuple[Run, tuple[str, ...], tuple[str, ...], dict[str, tuple[Any, str]], dict[str, str]]
+"""What it computes, the values it reads and makes; by name of a parameter: the module that holds it and its name there,
+and its full name."""
 
 
 COUNTER = "num_batches_tracked"
@@ -33,12 +34,13 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
         for name, parameter in net.parameters.items():
             path, _, own = name.rpartition(".")
             start = torch.zeros(parameter.shape)
-            if parameter.trainable:
-                self._place(path).register_parameter(own, torch.nn.Parameter(start))
+            if parameter.trainable or parameter.frozen:
+                held = torch.nn.Parameter(start, requires_grad=parameter.trainable)
+                self._place(path).register_parameter(own, held)
             else:
                 self._place(path).register_buffer(own, start)
-        self._norms = [node.name for node in net.nodes if node.op.word == "bn"]
-        for name in self._norms:
+        self._norms = [sharing.owner(node, "running_mean") for node in net.nodes if node.op.word == "bn"]
+        for name in dict.fromkeys(self._norms):
             self._place(name).register_buffer(COUNTER, torch.tensor(0))
         self._register_load_state_dict_pre_hook(self._counted)
         self._paths = [node.name for node in net.nodes]
@@ -71,14 +73,17 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
             raise OpError(f"{node.op.word} has no counterpart in torch here").at(
                 node.name, f"{node.name} = {node.op}", node.place
             )
-        names = [parameter.name for parameter in declaration.parameters]
-        place = self._place(node.name) if names else None
-        return LOWERINGS[node.op.word](node.op, declaration), node.inputs, node.outputs, place, names
+        paths = {parameter.name: node.key(parameter.name) for parameter in declaration.parameters}
+        held = {
+            name: (self._place(path), own)
+            for name, (path, _, own) in ((n, full.rpartition(".")) for n, full in paths.items())
+        }
+        return LOWERINGS[node.op.word](node.op, declaration), node.inputs, node.outputs, held, paths
 
     def steps(self) -> Iterator[tuple[Run, tuple[str, ...], tuple[str, ...], dict[str, str]]]:
         """What each node computes, reads and makes, and the dotted paths of its parameters."""
-        for (run, reads, makes, _, names), path in zip(self._steps, self._paths):
-            yield run, reads, makes, {name: f"{path}.{name}" for name in names}
+        for run, reads, makes, _, paths in self._steps:
+            yield run, reads, makes, paths
 
     def forward(self, *inputs: Any) -> Any:
         if self.training:
@@ -93,10 +98,10 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
     ) -> dict[str, Any]:
         """The wanted values for these inputs. What nobody reads any more is dropped; `done` hears of every node."""
         values, open_names = dict(given), set(wanted) - given.keys()
-        for at, (run, reads, makes, place, names) in enumerate(self._steps):
+        for at, (run, reads, makes, held, _) in enumerate(self._steps):
             if not open_names:
                 break
-            own = {name: getattr(place, name) for name in names}
+            own = {name: getattr(place, attribute) for name, (place, attribute) in held.items()}
             made = run(self.training, [values[name] for name in reads], own)
             values.update(zip(makes, made if len(makes) > 1 else (made,)))
             open_names.difference_update(makes)

@@ -283,7 +283,7 @@ def _read(net: Network) -> set[str]:
     for node in reversed(net.nodes):
         if wanted & set(node.outputs):
             wanted |= set(node.inputs)
-            found |= {f"{node.name}.{p.name}" for p in net.declarations[node.name].parameters}
+            found |= {node.key(p.name) for p in net.declarations[node.name].parameters}
     return found
 
 

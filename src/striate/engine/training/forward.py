@@ -188,10 +188,10 @@ class Forward(Normed):
         made = Value(y.name, y.shape, y.roles)
         given: dict[str, Any] = {}
         for p in run.declaration.parameters:
-            given[p.name] = self._parameter(f"{node}.{p.name}", p.shape)
+            given[p.name] = self._parameter(run.node.key(p.name), p.shape)
         run.pattern, run.kept = body, {"weight": given["weight"]}
         if wide is not None:
-            run.pattern, run.kept = wide, {"weight": self._widened(node, body, wide)}
+            run.pattern, run.kept = wide, {"weight": self._widened(run.node, body, wide)}
             if not (windows.groups(body) and body.depth == body.each in FEW):
                 body, given = wide, given | run.kept
         self._made(Unit([node], body, [value], [made], run.declaration, given))
@@ -214,15 +214,15 @@ class Forward(Normed):
         self._runs.append(padding)
         run.inputs = [y]
 
-    def _widened(self, node: str, body: Correlation, wide: Correlation) -> Value:
+    def _widened(self, node: Node, body: Correlation, wide: Correlation) -> Value:
         """The weight of groups taken together, row-major: zeros where a filter does not see a channel. Made first of
         all, so that packing it need not wait."""
-        weight, times = self.parameters[f"{node}.weight"], body.groups // wide.groups
+        weight, times = self.parameters[node.key("weight")], body.groups // wide.groups
         shape = (weight.shape[0], weight.shape[1] * times, *weight.shape[2:])
         made = Value(weight.name, shape, weight.roles, lanes=1)
         rows, columns, taps, domain = diagonal(body, wide, weight.shape)
         statement = Statement("w", (rows, columns, *taps), load("weight", rows, "c", *taps), domain)
-        self._loops(node, [(statement, False)], {"w": made, "weight": weight})
+        self._loops(node.name, [(statement, False)], {"w": made, "weight": weight})
         self.units.insert(0, self.units.pop())
         return made
 
@@ -244,7 +244,7 @@ class Forward(Normed):
             env[f"x{k}"] = x.plain
         for p in declaration.parameters:
             count = math.prod(p.shape)
-            expr = self._vector(f"{node.name}.{p.name}", count, self.parameters)
+            expr = self._statistic(run, p.name, looped=False) or self._vector(node.key(p.name), count)
             env[p.name] = Tensor(p.name, (1, count), "nc", expr)
         for noise in declaration.noise:
             env[noise.name] = self._drawn(run, noise, lead)
@@ -253,8 +253,10 @@ class Forward(Normed):
         for statement in declaration.statements[len(run.kept) :]:
             self._statement(run, statement, lead)
         for parameter, name in declaration.updates.items():
-            full = f"{node.name}.{parameter}"
-            self.updates[full] = self._leave(full, self.memory(env[name]))
+            full, value = node.key(parameter), self.memory(env[name])
+            self._statistics[full] = env[name].expr
+            if self._last[full] is node:
+                self.updates[full] = self._leave(full, value)
         (y,), made = run.outputs, env["y0"]
         self._clamped(run.inputs[0], made)
         if whole.flat is not None:

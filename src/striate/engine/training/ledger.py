@@ -65,6 +65,8 @@ class Ledger:
         self._vectors: dict[Expr, Expr] = {}
         self._means: dict[str, str] = {}
         self.parameters: dict[str, Value] = {}
+        self._entered: dict[str, Expr] = {}
+        self.entered: list[tuple[str, Value]] = []
 
     def _named(self, value: Value) -> Expr:
         """The expression that reads a value."""
@@ -93,16 +95,20 @@ class Ledger:
         self._made(Unit([name], Leave(), [x], [result], None, {}))
         return result
 
-    def _vector(self, name: str, channels: int, table: dict[str, Value]) -> Expr:
+    def _vector(self, name: str, channels: int) -> Expr:
         """A parameter with one number for each channel, or for all."""
-        given, own = self._enter(name, (1, channels), "nc")
-        table[name] = given
-        return self._named(own)
+        if name not in self._entered:
+            given, own = self._enter(name, (1, channels), "nc")
+            self.entered.append((name, given))
+            self._entered[name] = self._named(own)
+        return self._entered[name]
 
     def _parameter(self, name: str, shape: tuple[int, ...]) -> Value:
         """A parameter where it lies, row-major."""
         if name not in self.parameters:
-            self.parameters[name] = Value(name, shape, ROLES.get(len(shape), ""), given=True, lanes=1)
+            value = Value(name, shape, ROLES.get(len(shape), ""), given=True, lanes=1)
+            self.parameters[name] = value
+            self.entered.append((name, value))
         return self.parameters[name]
 
     def _loops(

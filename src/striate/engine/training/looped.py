@@ -14,7 +14,7 @@ from striate.engine.training.ledger import Ledger, Tensor, Unsupported
 from striate.engine.training.symbolic import ZERO, add
 from striate.network import Network, Node
 from striate.op import Declaration, Noise
-from striate.statement import Const, Domain, Expr, Statement, index
+from striate.statement import Affine, Const, Domain, Expr, Index, Load, Statement, index
 
 
 @dataclasses.dataclass
@@ -34,9 +34,17 @@ class Run:
     kept: dict[str, Value] = dataclasses.field(default_factory=dict)
     """What its pattern leaves for the way back."""
 
+    @property
+    def trainable(self) -> list[str]:
+        """The parameters whose gradients are wanted."""
+        return [p.name for p in self.declaration.parameters if p.trainable]
+
 
 class Looped(Ledger):
-    """parameters, noise: what is read from outside, by full name; updates, gradients: what is handed out, by name."""
+    """entered, noise: what is read from outside, by full name; updates, gradients: what is handed out, by name.
+
+    parameters: those of `entered` that lie row-major; parts: gradients of single nodes that share a parameter.
+    """
 
     def __init__(self, net: Network, lanes: int) -> None:
         super().__init__()
@@ -44,6 +52,11 @@ class Looped(Ledger):
         self.noise: list[tuple[Value, Noise]] = []
         self.updates: dict[str, Value] = {}
         self.gradients: dict[str, Value] = {}
+        self.parts: list[Value] = []
+        self._statistics: dict[str, Any] = {}
+        self._last = {
+            node.key(parameter): node for node in net.nodes for parameter in net.training[node.name].updates
+        }
         self.source: Value | None = None
         self._arriving: dict[Tensor, Expr] = {}
 
@@ -63,9 +76,23 @@ class Looped(Ledger):
         return self._computed(f"gradient of {plain.name}", g, plain.shape, plain.roles)
 
     def _gradient(self, name: str, shape: tuple[int, ...]) -> Value:
-        """Where a parameter's gradient goes, row-major."""
-        self.gradients[name] = Value(name, shape, ROLES[len(shape)], result=True, lanes=1)
-        return self.gradients[name]
+        """Where a node's gradient of a parameter goes, row-major; `_given` hands it out once it is computed."""
+        return Value(name, shape, ROLES[len(shape)], result=True, lanes=1)
+
+    def _given(self, run: Run, parameter: str, value: Value) -> None:
+        """Hand out a parameter's gradient, added to those of other nodes that share it."""
+        name = run.node.key(parameter)
+        before = self.gradients.get(name)
+        if before is not None:
+            self.parts += [before, value]
+            shape = next(p.shape for p in run.declaration.parameters if p.name == parameter)
+            total = self._gradient(name, shape)
+            free = {f"z{k}": size for k, size in enumerate(shape)}
+            both = Load("a", _within(before.shape, free)) + Load("b", _within(value.shape, free))
+            added = Statement("sum", index(*free), both, Domain(free))
+            self._loops(name, [(added, False)], {"a": before, "b": value, "sum": total})
+            value = total
+        self.gradients[name] = value
 
     # ------------------------------------------------------------ loop nests
     def _look(self, tensor: Tensor) -> Value:
@@ -81,21 +108,34 @@ class Looped(Ledger):
             raise Unsupported(run.node.op.word)
         values = run.values = {f"x{k}": self._look(x) for k, x in enumerate(run.inputs)}
         for p in declaration.parameters:
-            values[p.name] = self._parameter(f"{node}.{p.name}", p.shape)
+            full = run.node.key(p.name)
+            values[p.name] = self._statistic(run, p.name, looped=True) or self._parameter(full, p.shape)
         for noise in declaration.noise:
             given = Value(f"{node}.{noise.name}", noise.shape, ROLES[len(noise.shape)], given=True, lanes=1)
             self.noise.append((given, noise))
             values[noise.name] = given
         for parameter, name in declaration.updates.items():
-            full = f"{node}.{parameter}"
+            full = run.node.key(parameter)
             shape = next(p.shape for p in declaration.parameters if p.name == parameter)
-            values[name] = Value(full, shape, ROLES[len(shape)], result=True, lanes=1)
-            self.updates[full] = values[name]
+            last = self._last[full] is run.node
+            values[name] = Value(full, shape, ROLES[len(shape)], result=last, lanes=1)
+            self._statistics[full] = values[name]
+            if last:
+                self.updates[full] = values[name]
         for k, y in enumerate(run.outputs):
             y.kept = values[f"y{k}"] = Value(y.name, y.shape, y.roles)
             y.expr = self._named(y.kept)
         self._temporaries(declaration.statements, values)
         self._loops(node, [(statement, False) for statement in declaration.statements], values)
+
+    def _statistic(self, run: Run, parameter: str, looped: bool) -> Any:
+        """A running statistic as the node before, which shares it, has left it: a value of loop nests, or an
+        expression; None where there was none. Raises Unsupported where one node left the one and needs the other."""
+        full = run.node.key(parameter)
+        found = self._statistics.get(full)
+        if found is not None and isinstance(found, Value) != looped:
+            raise Unsupported(full, *(n.name for n in self.net.nodes if n.key(parameter) == full))
+        return found
 
     def _temporaries(self, statements: Collection[Statement], values: dict[str, Value]) -> None:
         """A value for every target that has none yet."""
@@ -115,7 +155,7 @@ class Looped(Ledger):
                 given.append(f"y{k}")
                 values[arriving(f"y{k}")] = self._gradient_memory(y, g)
         wanted = [f"x{k}" for k, x in enumerate(run.inputs) if x.plain.kept is not self.source]
-        wanted += [p.name for p in run.declaration.parameters if p.trainable]
+        wanted += run.trainable
         self._pulled(run, wanted, given, values)
 
     def _pulled(
@@ -134,10 +174,12 @@ class Looped(Ledger):
                 turned = plain is not x
                 values[name] = Value(home.name, x.shape, x.roles, home=home) if turned else home
         missing: list[Statement] = []
+        pulled: dict[str, Value] = {}
         for p in run.declaration.parameters:
             if p.name in wanted:
                 name = arriving(p.name)
-                values[name] = self._gradient(f"{node}.{p.name}", p.shape)
+                values[name] = self._gradient(run.node.key(p.name), p.shape)
+                pulled[p.name] = values[name]
                 if name not in made:
                     free = {f"z{k}": size for k, size in enumerate(p.shape)}
                     missing.append(Statement(name, index(*free), Const(0.0), Domain(free)))
@@ -149,6 +191,24 @@ class Looped(Ledger):
             seen.add(statement.target)
         if statements:
             self._loops(f"gradient through {node}", statements, values)
+        for parameter, value in pulled.items():
+            self._given(run, parameter, value)
         for k, x in enumerate(run.inputs):
             if arriving(f"x{k}") in inputs:
                 self._hand(x, self._named(inputs[arriving(f"x{k}")]))
+
+
+def _within(shape: tuple[int, ...], free: Mapping[str, int]) -> tuple[Index, ...]:
+    """Where a number stands in a row-major tensor of this shape; free: the axes of another one of the same numbers."""
+    axes = list(free.items())
+    found: list[Index] = []
+    for size in shape:
+        own: list[tuple[str, int]] = []
+        covered = 1
+        while covered < size:
+            own.append(axes.pop(0))
+            covered *= own[-1][1]
+        names = [name for name, _ in own]
+        steps = [math.prod(extent for _, extent in own[k + 1 :]) for k in range(len(own))]
+        found.append(Affine(tuple(zip(names, steps, strict=True))))
+    return tuple(found)

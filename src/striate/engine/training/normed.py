@@ -44,7 +44,7 @@ class Normed(Looped):
         made = Value(y.name, y.shape, y.roles)
         vectors = []
         for p in run.declaration.parameters:
-            own = self._vector(f"{node}.{p.name}", math.prod(p.shape), self.parameters)
+            own = self._vector(run.node.key(p.name), math.prod(p.shape))
             vectors.append(self._values[own.tensor])  # type: ignore[attr-defined]
         unit = Unit([node], dataclasses.replace(body, channel=1), [value, *vectors], [made], None, {})
         self._made(unit)
@@ -80,13 +80,14 @@ class Normed(Looped):
         )
         self._made(unit)
         self._hand(x, self._named(dx))
-        if body.scaled:
+        wanted = run.trainable
+        if wanted:
             g, v, m, s = map(self._named, (dy, value, mean, scale))
-            totals = self._summed([call("mul", g, call("mul", v - m, s)), g], value)
-            for name, total in zip(("weight", "bias"), totals, strict=True):
-                self.gradients[f"{node}.{name}"] = self._leave(
-                    f"{node}.{name}", self._computed(name, total, (1, value.channels), "nc")
-                )
+            sums = {"weight": call("mul", g, call("mul", v - m, s)), "bias": g}
+            totals = self._summed([sums[name] for name in wanted], value)
+            for name, total in zip(wanted, totals, strict=True):
+                made = self._computed(name, total, (1, value.channels), "nc")
+                self._given(run, name, self._leave(run.node.key(name), made))
 
     def _groups_back(self, run: Run, body: Norm, dy: Value) -> None:
         """Sums by image and channel, the groups' from these, and what arrives as an expression of them."""
@@ -150,10 +151,14 @@ class Normed(Looped):
         ]
         if body.scaled:
             over = Domain({"g": groups, "c": each}, {"n": value.images})
-            for name, of in (("weight", at("b") * r), ("bias", at("a"))):
-                values[arriving(name)] = self._gradient(f"{node}.{name}", (value.channels,))
+            sums = {"weight": at("b") * r, "bias": at("a")}
+            for name in run.trainable:
+                of = sums[name]
+                values[arriving(name)] = self._gradient(run.node.key(name), (value.channels,))
                 statements.append(Statement(arriving(name), (member[1],), of, over, "sum"))
         self._loops(f"gradient through {node}", [(s, False) for s in statements], values)
+        for name in run.trainable if body.scaled else ():
+            self._given(run, name, values[arriving(name)])
         times, slope, shift = (self._named(values[name]) for name in ("times", "far", "all"))
         self._hand(x, call("mul", g, times) - call("mul", far, slope) - shift)
 
@@ -214,6 +219,5 @@ class Normed(Looped):
         """Whether nothing arrives at any output: then no gradient but 0 is handed on."""
         if any(self._arriving.get(y.plain, ZERO) != ZERO for y in run.outputs):
             return False
-        trainable = [p.name for p in run.declaration.parameters if p.trainable]
-        self._pulled(run, trainable, [], {})
+        self._pulled(run, run.trainable, [], {})
         return True

@@ -69,9 +69,7 @@ class TrainingPlan(Plan):
 
 def declared(net: Network) -> dict[str, Declaration]:
     """Every node's declaration in training. Raises OpError as declarations do."""
-    return {
-        node.name: node.op.declare_training(*(net.specs[name] for name in node.inputs)) for node in net.nodes
-    }
+    return dict(net.training)
 
 
 def plan(net: Network, context: Context) -> TrainingPlan:
@@ -91,6 +89,8 @@ def recorded(net: Network, declarations: Mapping[str, Declaration], context: Con
             continue
         for k in range(at + 2, min(at + 2 + NEAR, len(units))):
             other = units[k]
+            if units[at + 1].outputs[0] in other.inputs:  # added to what arrives from elsewhere
+                break
             if isinstance(other.body, Correlation) and other.inputs[0] in unit.inputs:
                 if math.prod(other.outputs[0].shape) < math.prod(unit.outputs[0].shape):
                     units[at : k + 1] = [*units[at + 2 : k + 1], *units[at : at + 2]]
@@ -103,7 +103,7 @@ def planned(net: Network, tape: Tape, context: Context, dropped: Collection[Made
 
     Raises Unsupported.
     """
-    parameters = sum(4 * value.size("nchw") for value in tape.parameters.values())
+    parameters = sum(4 * value.size("nchw") for _, value in tape.entered)
     context = context.reading(parameters)
     units, more, alike = again(tape.units, tape.turn, dropped)
     weights: dict[Unit, dict[str, str]] = {}
@@ -114,7 +114,7 @@ def planned(net: Network, tape: Tape, context: Context, dropped: Collection[Made
             weights[unit] = {name: value.name for name, value in given.items()}
             plain[unit] = given["weight"]
             unit.weights = {name: np.broadcast_to(np.float32(0), v.shape) for name, v in given.items()}
-    for value in tape.gradients.values():
+    for value in (*tape.gradients.values(), *tape.parts):
         value.result = False
     turn = units[tape.turn] if tape.turn < len(units) else None
     units = settled(units, context.target, lambda unit: own.border(unit, context), alike)

@@ -292,7 +292,7 @@ class CompiledTraining(TrainingProgram):
             return made
         bound, tape = self._now, self._now.plan.tape
         bound.put(tape.input, np.ascontiguousarray(array))
-        for name, value in tape.parameters.items():
+        for name, value in tape.entered:
             bound.put(value, np.ascontiguousarray(self._weights[name], np.float32))
         outputs = {name: self._room(value) for name, value in tape.outputs.items()}
         for name, room in outputs.items():

@@ -98,14 +98,16 @@ class Tape(Forward):
         (x,), y = run.inputs, run.outputs[0].plain
         node, g = run.node.name, self._arrived(y)
         dy = self._gradient_memory(y, g)
-        if body.bias:
+        if body.bias and "bias" in run.trainable:
             (total,) = self._summed([self._named(dy)], dy)
-            self.gradients[f"{node}.bias"] = self._leave(f"{node}.bias", self._values[total.tensor])  # type: ignore[attr-defined]
+            value = self._values[total.tensor]  # type: ignore[attr-defined]
+            self._given(run, "bias", self._leave(run.node.key("bias"), value))
         value = self._plain_memory(x.plain if x.turned is not None else x)
         seen = _windowed(body, value.shaped)
         weight = run.kept["weight"]
-        nests = [] if kernels.weighs(seen, self.lanes) else ["weight"]
-        if not nests:
+        learned = "weight" in run.trainable
+        nests = ["weight"] if learned and not kernels.weighs(seen, self.lanes) else []
+        if learned and not nests:
             self._weight_back(run, body, seen, (value.shaped, dy))
         if x.plain.kept is not self.source and value.flat:
             self._flat_back(node, x, body, dy, weight)
@@ -121,12 +123,12 @@ class Tape(Forward):
             else:
                 nests.append("x0")
         if nests:
-            given = self.parameters[f"{node}.weight"]
+            given = self.parameters[run.node.key("weight")]
             values = {"x0": self._look(x), "weight": given, arriving_at("y0"): dy}
             self._pulled(run, nests, ["y0"], values)
 
     def _weight_back(self, run: Run, body: Correlation, seen: Correlation, pair: tuple[Value, Value]) -> None:
-        weight, name = run.kept["weight"], f"{run.node.name}.weight"
+        weight, name = run.kept["weight"], run.node.key("weight")
         assert seen.windows is not None
         taps = seen.windows[0].kernel * seen.windows[1].kernel
         depth = weight.size("c") if seen.windows is body.windows else seen.depth
@@ -136,7 +138,7 @@ class Tape(Forward):
         self._made(Unit([dw.name], WeightGradient(seen), inputs, [dw], None, {}))
         plain = self.parameters[name]
         if weight is plain:
-            self.gradients[name] = self._leave(name, dw)
+            self._given(run, "weight", self._leave(name, dw))
             return
         times = weight.shape[1] // plain.shape[1]
         small = dataclasses.replace(
@@ -147,7 +149,9 @@ class Tape(Forward):
         along = (*((v, factor * taps) for v, factor in columns.terms), *kernel.items())
         found = Load("wide", (Affine(()), rows, Affine(()), Affine(along)))
         statement = Statement("dw", (rows, *index("c"), *own), found, domain)
-        self._loops(name, [(statement, False)], {"wide": dw, "dw": self._gradient(name, plain.shape)})
+        total = self._gradient(name, plain.shape)
+        self._loops(name, [(statement, False)], {"wide": dw, "dw": total})
+        self._given(run, "weight", total)
 
     def _flat_back(self, node: str, x: Tensor, body: Correlation, dy: Value, weight: Value) -> None:
         """A fully connected layer's way back to a flattened map: in the order of its weights, which lie side by side
@@ -224,8 +228,7 @@ class Tape(Forward):
         env = run.locals
         lead = run.lead
         assert lead is not None
-        trainable = {p.name for p in run.declaration.parameters if p.trainable}
-        wanted = {name for name in env if name[0] in "xt"} | trainable
+        wanted = {name for name in env if name[0] in "xt"} | {*run.trainable}
         arriving: dict[str, Expr] = {"y0": self._arrived(run.outputs[0])}
         if _streams(arriving["y0"], self._values) > 2:
             made = self._gradient_memory(run.outputs[0], arriving["y0"])
@@ -245,19 +248,21 @@ class Tape(Forward):
         for p in run.declaration.parameters:
             if p.trainable:
                 total = arriving.get(p.name, ZERO)
-                full = f"{run.node.name}.{p.name}"
+                full = run.node.key(p.name)
                 if total == ZERO:
                     self._pulled(run, [p.name], [], {})
                     continue
                 value = self._computed(full, total, (1, lead.size("c")), "nc")
                 if math.prod(p.shape) == value.channels:
-                    self.gradients[full] = self._leave(full, value)
+                    self._given(run, p.name, self._leave(full, value))
                     continue
                 every = Domain({f"z{k}": 1 for k in range(len(p.shape))}, {"c": value.channels})
                 one = Statement(
                     "one", index(*every.free), Load("all", (Affine(()), *index("c"))), every, "sum"
                 )
-                self._loops(full, [(one, False)], {"one": self._gradient(full, p.shape), "all": value})
+                sole = self._gradient(full, p.shape)
+                self._loops(full, [(one, False)], {"one": sole, "all": value})
+                self._given(run, p.name, sole)
 
     def _statement_back(
         self,

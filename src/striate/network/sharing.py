@@ -1,0 +1,181 @@
+"""What a node says about its parameters: whose they are, which are constants, and which are kept as they are.
+
+A node that `shares` uses another node's parameters: they are counted, kept and trained once, under their owner's name,
+and their gradients add up. An owner shares nothing itself, so a name is looked up in one step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from striate.diagnostics import FormatError, GraphError, OpError, ShapeError, suggest
+from striate.op import Declaration
+from striate.op.fields import shown
+from striate.tensor import Parameter
+
+if TYPE_CHECKING:
+    from striate.network.graph import Node
+
+FIELDS = ("shares", "fixed", "frozen")
+"""Keys of a node in files, next to its op's."""
+
+
+def owner(node: Node, parameter: str) -> str:
+    """Name of the node that a parameter belongs to."""
+    return node.key(parameter).rpartition(".")[0]
+
+
+def owners(node: Node) -> tuple[str, ...]:
+    """The nodes whose parameters a node uses."""
+    if isinstance(node.shares, str):
+        return (node.shares,) if node.shares else ()
+    return tuple(dict.fromkeys(full.rpartition(".")[0] for _, full in node.shares))
+
+
+def check(nodes: Sequence[Node], by_name: Mapping[str, Node]) -> None:
+    """Raise GraphError where a node shares what no node owns, or what another op owns."""
+    for node in nodes:
+        for name in owners(node) if node.shares else ():
+            other = by_name.get(name)
+            if other is None:
+                near = suggest(name, by_name)
+                raise _wrong(
+                    node,
+                    f"shares parameters of {name or 'no node'!r}, which is not a node",
+                    "the owner of shared parameters is a node of the same network",
+                    f"write {near!r}" if near else "name a node",
+                )
+            if other is node:
+                raise _wrong(node, "shares its own parameters", "an owner shares nothing", "leave shares out")
+            if isinstance(node.shares, str) and (other.shares or type(other.op) is not type(node.op)):
+                if other.shares:
+                    why = f"{name} uses those of {' and '.join(owners(other))}"
+                    fix = f"shares = {owners(other)[0]!r}"
+                else:
+                    why = f"{name} is {other.op.word}, {node.name} is {node.op.word}"
+                    fix = 'name single parameters: shares = {weight = "enc.weight"}'
+                raise _wrong(node, f"cannot share all parameters of {name}", why, fix)
+        if not isinstance(node.shares, str):
+            for parameter, full in node.shares:
+                name, _, own = full.rpartition(".")
+                if by_name[name].key(own) != full:
+                    raise _wrong(
+                        node,
+                        f"shares {full} for its {parameter}, which is shared itself",
+                        f"{full} is {by_name[name].key(own)}",
+                        f"write {by_name[name].key(own)!r}",
+                    )
+
+
+def marked(node: Node, declaration: Declaration, by_name: Mapping[str, Node]) -> Declaration:
+    """The declaration with its parameters marked as the node and their owners say. Raises OpError for unknown names."""
+    if not (node.shares or node.fixed or node.frozen):
+        return declaration
+    known = {parameter.name: parameter for parameter in declaration.parameters}
+    said = {"fixed": node.fixed, "frozen": node.frozen}
+    if not isinstance(node.shares, str):
+        said["shares"] = tuple(name for name, _ in node.shares)
+    for field, names in said.items():
+        for name in names:
+            if name not in known:
+                near = suggest(name, known)
+                raise OpError(
+                    f"{node.op.word} has no parameter {name!r}",
+                    where=f"{node.name}: {field} {', '.join(names)}",
+                    why=f"its parameters are {', '.join(known) or 'none'}",
+                    fix=f"write {near!r}" if near else "leave it out",
+                ).at(node.name, "", node.place)
+    return dataclasses.replace(
+        declaration, parameters=tuple(_marked(node, parameter, by_name) for parameter in known.values())
+    )
+
+
+def _marked(node: Node, parameter: Parameter, by_name: Mapping[str, Node]) -> Parameter:
+    name, _, own = node.key(parameter.name).rpartition(".")
+    shared = name != node.name
+    says = by_name[name]
+    if shared and parameter.name in (*node.fixed, *node.frozen):
+        field = "fixed" if parameter.name in node.fixed else "frozen"
+        raise OpError(
+            f"{node.name} says that its {parameter.name} is {field}, which belongs to {name}",
+            where=f"{node.name} shares {name}.{own}",
+            why="a shared tensor is trained, or not, for all nodes that use it",
+            fix=f"say it at {name}: {field} = [{own!r}]",
+        ).at(node.name, "", node.place)
+    trainable = parameter.trainable and own not in says.fixed and own not in says.frozen
+    frozen = parameter.trainable and own in says.frozen and own not in says.fixed
+    return dataclasses.replace(parameter, trainable=trainable, frozen=frozen, shared=shared)
+
+
+def mismatches(nodes: Sequence[Node], declarations: Mapping[str, Declaration]) -> Iterator[ShapeError]:
+    """One error for each node whose shared parameters have another shape, or are of another kind, than its owner's."""
+    for node in nodes:
+        if not node.shares or node.name not in declarations:
+            continue
+        for parameter in declarations[node.name].parameters:
+            name, _, own = node.key(parameter.name).rpartition(".")
+            if name == node.name or name not in declarations:
+                continue
+            theirs = {p.name: p for p in declarations[name].parameters}
+            found = theirs.get(own)
+            if found is None or found.shape != parameter.shape or found.kind != parameter.kind:
+                has = f"has {_said(found)}" if found else f"has no {own}"
+                problem = ShapeError(
+                    f"{node.name} cannot use {name}.{own} as its {parameter.name}",
+                    code="G004",
+                    why=f"{node.name} needs {_said(parameter)}, {name} {has}",
+                    fix="give both the same channels, window and bias, or parameters of their own",
+                )
+                problem.at(node.name, f"{node.name} = {node.op}, shares {name}", node.place)
+                yield problem
+                break
+
+
+def _said(parameter: Parameter) -> str:
+    return f"{parameter.kind} {'x'.join(map(str, parameter.shape))}"
+
+
+def _wrong(node: Node, what: str, why: str, fix: str) -> GraphError:
+    where = f"{node.name} = {node.op}, shares {shown(node.shares)}"
+    error = GraphError(f"{node.name} {what}", where=where, why=why, fix=fix)
+    error.at(node.name, "", node.place)
+    return error
+
+
+def to_dict(node: Node) -> dict[str, Any]:
+    """What a node says of its parameters, in plain form; empty where it says nothing."""
+    shares = node.shares if isinstance(node.shares, str) else dict(node.shares)
+    said = {"shares": shares, "fixed": list(node.fixed), "frozen": list(node.frozen)}
+    return {field: value for field, value in said.items() if value}
+
+
+def from_dict(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a Node from its plain form. Raises FormatError for what is neither a text nor texts by name."""
+    found: dict[str, Any] = {}
+    shares = plain.get("shares", "")
+    if isinstance(shares, Mapping):
+        if not all(isinstance(text, str) for pair in shares.items() for text in pair):
+            raise _unlike(plain, "shares", 'a name, or full names by parameter: {weight = "enc.weight"}')
+        found["shares"] = tuple(sorted(shares.items()))
+    elif isinstance(shares, str):
+        found["shares"] = shares
+    else:
+        raise _unlike(plain, "shares", "the name of a node")
+    for field in ("fixed", "frozen"):
+        names = plain.get(field, ())
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise _unlike(plain, field, 'a list of parameters: ["weight"]')
+        found[field] = tuple(names)
+    return found
+
+
+def _unlike(plain: Mapping[str, Any], field: str, expected: str) -> FormatError:
+    return FormatError(
+        f"{field} is {shown(plain[field])}",
+        where=str(plain.get("name", ""))[:80],
+        why=f"expected {expected}",
+        fix=f"give {expected}",
+    )
