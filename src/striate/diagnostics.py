@@ -120,6 +120,8 @@ class StriateError(Exception):
 
     code: str = "I000"
     title: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 2
+    """What the command line ends with."""
 
     def __init__(
         self, what: str, *, where: str = "", why: str = "", fix: str = "", code: str | None = None

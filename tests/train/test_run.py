@@ -1,9 +1,11 @@
 """The run folder: killed at any moment it loses no checkpoint, and goes on as if nothing had happened."""
 
 import errno
+import itertools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -403,6 +405,51 @@ def test_a_damaged_checkpoint_is_an_error_not_a_crash(tmp_path, damage):
     with pytest.raises(FormatError) as caught:
         run(path, resume=True)
     assert isinstance(caught.value, StriateError) and caught.value.fix
+
+
+WRITTEN = (folder.STATE, folder.BEST, folder.LAST, folder.LINES, folder.TABLE, folder.REPORT)
+
+
+@pytest.mark.parametrize(
+    "gone", [c for n in (1, 2) for c in itertools.combinations(WRITTEN, n)], ids=" ".join
+)
+@pytest.mark.parametrize("moment", [None, 9], ids=["finished", "interrupted"])
+def test_a_run_is_complete_or_refused(whole, stopped, tmp_path, gone, moment):
+    """Whatever is missing: the run ends as if nothing were, or nothing of it is touched."""
+    path = tmp_path / "run"
+    shutil.copytree(whole[0] if moment is None else stopped, path)
+    for name in gone:
+        (path / name).unlink(missing_ok=True)
+    before = {p.name: p.read_bytes() for p in path.iterdir()}
+    if {folder.STATE, folder.BEST, folder.LAST} & set(gone):
+        with pytest.raises(SourceError, match="is incomplete"):
+            run(path, resume=True)
+        assert {p.name: p.read_bytes() for p in path.iterdir()} == before
+    else:
+        run(path, resume=True)
+        equal(path, whole)
+        assert sorted(p.name for p in path.iterdir()) == sorted(folder.FILES)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    path = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.raises(Kill):
+        run(path, callbacks=[die_at(Updated, 9)])
+    return path
+
+
+def test_weights_of_another_epoch_are_refused(tmp_path):
+    """Its files say that epoch 1 is the best, and the weights are those of another epoch."""
+    path = tmp_path / "run"
+    run(path)
+    arrays, metadata = weights.load(path / folder.BEST)
+    weights.save(path / folder.BEST, arrays, {**metadata, "epoch": str(int(metadata["epoch"]) + 1)})
+    with pytest.raises(FormatError, match="belong together"):
+        run(path, resume=True)
+    weights.save(path / folder.BEST, {"conv1.weight": np.zeros(3, np.float32)}, metadata)
+    with pytest.raises(FormatError, match="not those of"):
+        run(path, resume=True)
 
 
 def test_what_a_killed_writer_left_is_cleared(tmp_path):

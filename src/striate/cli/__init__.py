@@ -1,8 +1,8 @@
 """The command line: parses, calls, prints.
 
-`main` is the one border between exceptions and exit codes: 0 done, 1 findings (`check`), 2 bad input or any error,
-130 interrupted, 141 the reader of a pipe went away. Each command lives in its own file and is imported only when
-asked for.
+`main` is the one border between exceptions and exit codes: 0 done, 1 findings (`check`) or training that diverged,
+2 bad input or any other error, 130 interrupted, 141 the reader of a pipe went away. Each command lives in its own file
+and is imported only when asked for.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         from striate.cli.errors import explained
 
-        _say(str(explained(error, sys.argv[1:] if arguments is None else arguments)))
-        return 2
+        told = explained(error, sys.argv[1:] if arguments is None else arguments)
+        _say(str(told))
+        return told.exit_code
 
 
 def _say(text: str) -> None:

@@ -21,6 +21,7 @@ from striate.train.data.dataset import OnBad
 from striate.train.data.opening import read_parts
 from striate.train.data.splits import ALL, TEST, TRAIN, VALIDATION, choose, complete
 from striate.train.data.steps import Normalise
+from striate.train.data.suiting import for_outputs
 from striate.train.evaluation import Evaluation, Watcher, evaluate
 from striate.train.network import image_input
 from striate.train.plan import make_loss
@@ -87,7 +88,11 @@ def judge(
     """The answers of a trained network to labelled images, counted. Raises FormatError where the two do not suit."""
     suited = suit(data, Transform.from_dict(transform), image_input(program.net), classes)
     loss = make_loss(program.net, config.settings, suited.data)
-    source = Source(suited.data, suited.transform, batch)
+    output = program.net.specs[program.net.outputs[0]]
+    known = suited.data
+    if len(output.shape) > 1:
+        known = for_outputs(suited.data, loss.labels(output.shape[1]), bool(classes))
+    source = Source(known, suited.transform, batch)
     found = evaluate(program, source, loss, worst=worst, watch=watch)
     return Judged(found, data.source, suited.notes)
 

@@ -39,11 +39,11 @@ from striate.train.loggers import loggers
 from striate.train.losses import Array
 from striate.train.plan import Plan, make_plan
 from striate.train.report import report
-from striate.train.run import CONFIG, STATE, Run, read_run
+from striate.train.run import BEST, CONFIG, STATE, Run, read_run
 from striate.train.settings import Settings
 from striate.train.source import Source, gather_bad, sources, transforms
 from striate.train.state import Meter, State
-from striate.train.update import NotFinite, explain, groups, update
+from striate.train.update import Diverged, NotFinite, check_bounded, explain, groups, update
 from striate.weights import check
 
 
@@ -68,8 +68,10 @@ def fit(
     """Train `weights` in place; with `out`, keep a run folder there, and with `resume` go on with the one there is.
 
     made: transformations for training and for everything else; by default those of the settings. job: what
-    config.toml says of model and data. Raises TrainingError when a number is no longer finite, Interrupted after
-    Ctrl-C (saved when there is a folder), and StriateErrors for data and disk; the last checkpoint always stays.
+    config.toml says of model and data. Raises Diverged, with `weights` as they were after the best or the last epoch,
+    when the loss is not finite or a thousand times the first, TrainingError where the parts do not belong together,
+    Interrupted after Ctrl-C (saved when there is a folder), and StriateErrors for data and disk; the last checkpoint
+    always stays. Without validation images no epoch is the best, and the last weights are the result.
 
     Under torchrun every process calls this with the same arguments. They share each batch; the first one writes and
     tells the callbacks. Processes that torchrun has started again go on with the run that is in `out`.
@@ -77,6 +79,12 @@ def fit(
     settings = (settings or Settings()).resolved
     check(net, weights)
     chosen = get(engine)
+    notes = []
+    if validation is not None and not len(validation):
+        notes.append(
+            "the validation part has no images: no epoch counts as the best, the last weights are kept"
+        )
+        validation = None
     with ExitStack() as stack:
         world = stack.enter_context(chosen.world())
         first = world.rank == 0
@@ -100,9 +108,10 @@ def fit(
             stack.callback(run.close)
         world.wait()
         stop = stack.enter_context(stop_signals())
-        return _Loop(plan, state, learner, chosen, world, run if first else None, tuple(hear), stop).run_all(
-            resumed
+        loop = _Loop(
+            plan, state, learner, chosen, world, run if first else None, tuple(hear), stop, tuple(notes)
         )
+        return loop.run_all(resumed)
 
 
 @dataclasses.dataclass
@@ -117,11 +126,14 @@ class _Loop:
     run: Run | None
     hear: tuple[Callback, ...]
     stop: Stop
+    notes: tuple[str, ...] = ()
     saved_at: float = dataclasses.field(default_factory=time.monotonic)
     ticked_at: float = dataclasses.field(default_factory=time.monotonic)
     compiled: tuple[int, float] = (0, 0.0)
     judge: tuple[dict[str, Array], Program] | None = None
     """What validates, and the weights that it was made of."""
+    good: dict[str, Array] = dataclasses.field(default_factory=dict)
+    """A copy of the weights after the last epoch that did not diverge."""
 
     def run_all(self, resumed: bool) -> History:
         plan, state, settings = self.plan, self.state, self.plan.settings
@@ -130,6 +142,9 @@ class _Loop:
         place = (settings.epochs, state.epoch + 1, plan.span.updates_per_epoch, plan.train.images, parameters)
         out = self.run.path if self.run else None
         self._tell(Started(*place, settings.to_dict(), out, resumed))
+        for text in self.notes:
+            self._tell(Note(text))
+        self._keep_good()
         try:
             if self.run and not resumed:
                 self._save()
@@ -138,9 +153,11 @@ class _Loop:
             self._finish()
         except _Halt:
             raise self._interrupted() from None
-        except NotFinite as error:
+        except Diverged as error:
             self._collect()
-            raise self._kept(explain(error, self.engine.compile(plan.net, state.weights))) from None
+            if isinstance(error, NotFinite):
+                error = explain(error, self.engine.compile(plan.net, state.weights))
+            raise self._rescued(error) from None
         except (SourceError, FormatError, LimitError) as error:
             if self.run:
                 with suppress(StriateError):  # a full disk fails again: the older checkpoint stays
@@ -157,14 +174,19 @@ class _Loop:
         begun, images_before = time.monotonic(), state.meter.images
         for group in groups(plan.train.epoch(state.epoch, state.batch), settings.accumulate):
             step = update(plan, state, self.learner, group, self.world, self.stop)
+            if state.first_loss is None:
+                state.first_loss = step.loss
             self._tick()
             meter = state.meter
             self._tell(Updated(state.epoch + 1, state.optimizer.steps, step.loss, step.lr, step.grad_norm))
             speed = (meter.images - images_before) / max(time.monotonic() - begun, 1e-9)
             self._progress("train", plan.train.images, meter.images, meter.mean_loss, meter.accuracy, speed)
+            check_bounded(step.loss, state)
             self._between_updates(step.stopped)
         self._collect()
         found = self._validate() if plan.validation else None
+        if found:
+            check_bounded(found.loss, state, "validation loss")
         self._tick()
         self._epoch_done(found)
 
@@ -204,6 +226,7 @@ class _Loop:
             best = state.watch.epoch_done(state.epoch, score, -found.loss)
         if best:
             state.keep_best()
+        self._keep_good()
         state.schedule.epoch_done(score)
         if self.run:
             self.run.save_epoch(plan, state)
@@ -266,6 +289,21 @@ class _Loop:
         late = 0 < settings.checkpoint_minutes * 60 < time.monotonic() - self.saved_at
         if self.run and (late or (settings.checkpoint_steps and steps % settings.checkpoint_steps == 0)):
             self._save()
+
+    def _keep_good(self) -> None:
+        self.good = {name: array.copy() for name, array in self.state.shown.items()}
+
+    def _rescued(self, error: StriateError) -> StriateError:
+        """The error of training that diverged, after the weights have become the best ones, or those before it did."""
+        state = self.state
+        best = state.best if self.plan.settings.keep == "best" and state.best else None
+        for name, array in state.weights.items():
+            array[...] = (best or self.good)[name]
+        epoch = state.watch.best_epoch if best else state.epoch
+        if epoch:
+            where = f" in {self.run.path / BEST}" if self.run else ""
+            error.fix = f"{error.fix}; the weights of epoch {epoch} are kept{where}"
+        return error
 
     def _collect(self) -> None:
         """Bring the state's arrays up to date."""

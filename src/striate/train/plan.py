@@ -89,13 +89,15 @@ def make_plan(net: Network, settings: Settings, train: Source, validation: Sourc
     _last_batch_is_large_enough(net, train)
     for source in filter(None, (train, validation)):
         _suits(net, loss, source)
+    _has_classes_to_tell_apart(train.data, loss)
     updates = math.ceil(train.steps / settings.accumulate)
-    warmup = round(settings.warmup_epochs * updates)
-    if warmup >= settings.epochs * updates and SCHEDULES[settings.schedule] is not OneCycle and warmup:
+    own = SCHEDULES[settings.schedule] is OneCycle  # which has a warm-up of its own
+    if settings.warmup_epochs > settings.epochs or (settings.warmup_epochs == settings.epochs and not own):
         raise TrainingError(
             f"a warm-up of {settings.warmup_epochs:g} epochs leaves nothing of {settings.epochs}",
             fix=f"warmup_epochs below {settings.epochs}",
         )
+    warmup = min(round(settings.warmup_epochs * updates), settings.epochs * updates - 1)
     if Mixing(settings.mixup, settings.cutmix) and len(net.specs[net.outputs[0]].shape) != 2:
         raise TrainingError("mixup and cutmix need one answer per image", fix="turn them off")
     return Plan(net, settings, train, validation, loss, Span(settings.epochs, updates, warmup))
@@ -134,6 +136,27 @@ def _last_batch_is_large_enough(net: Network, train: Source) -> None:
                 why=f"{error.what}: {error.why}",
                 fix="drop_last = true, or another batch_size",
             ) from None
+
+
+def _has_classes_to_tell_apart(data: Dataset, loss: Loss) -> None:
+    """One class is learnt by any network that always says it; classes that weigh nothing teach nothing."""
+    counts = list(data.counts().values())
+    present = [name for name, count in data.counts().items() if count]
+    if len(present) == 1:
+        raise TrainingError(
+            f"all {len(data):,} images are of one class, {present[0]}",
+            where=data.source,
+            why="there is nothing to tell apart: a network that always gives this class is right every time",
+            fix="add images of another class",
+        )
+    weights = loss.class_weights
+    if len(weights) == len(counts) and not any(w and n for w, n in zip(weights, counts, strict=True)):
+        raise TrainingError(
+            "the class weights are 0 for every class with images",
+            where=f"class_weights = {','.join(f'{w:g}' for w in weights)}",
+            why="no image would change anything",
+            fix="weights above 0 for the classes that count, or class_weights = balanced",
+        )
 
 
 def _balanced(data: Dataset) -> tuple[float, ...]:

@@ -143,13 +143,50 @@ class Run:
 
     # ------------------------------------------------------------ what a resumed run reads
     def restore(self, plan: Plan, state: State) -> bool:
-        """Take the checkpoint up; False where the run was stopped before its first."""
+        """Take the checkpoint up; False where the run was stopped before its first.
+
+        Raises SourceError where a file is missing that the run has written, FormatError where one is of another run.
+        """
         if not (self.path / STATE).exists():
+            later = [name for name in (LAST, BEST, LINES, TABLE, REPORT) if (self.path / name).exists()]
+            if later:
+                raise self._incomplete(STATE, f"{', '.join(later)} were written after its first checkpoint")
             return False
         checkpoint.restore(self.path / STATE, plan, state)
-        if state.watch.best_epoch is not None and (self.path / BEST).exists():
-            state.best, _ = weights.load(self.path / BEST)
+        if state.epoch:
+            for name in (BEST, LAST):
+                if not (self.path / name).is_file():
+                    raise self._incomplete(name, f"its checkpoint stands after epoch {state.epoch}")
+            if state.watch.best_epoch is not None:
+                state.best = self._best(plan, state)
+            if not all((self.path / name).is_file() for name in (LINES, TABLE)):
+                self._save_tables(state)  # the checkpoint holds all of them
         return True
+
+    def _best(self, plan: Plan, state: State) -> dict[str, Array]:
+        """The weights of the best epoch. Raises FormatError where the file holds others."""
+        path, epoch = self.path / BEST, state.watch.best_epoch
+        arrays, metadata = weights.load(path)
+        weights.check(plan.net, arrays)
+        held = metadata.get("epoch", str(epoch))
+        # A process killed between the weights and the checkpoint has left those of the epoch that is now made again.
+        newer = held == str(state.epoch + 1) and state.epoch < plan.settings.epochs
+        if plan.settings.keep == "best" and held != str(epoch) and not newer:
+            raise FormatError(
+                f"{BEST} holds the weights of epoch {held}, the best epoch is {epoch}",
+                where=str(path),
+                why="the files of a run belong together",
+                fix="put the file of this run back, or start anew with another --out",
+            )
+        return arrays
+
+    def _incomplete(self, name: str, why: str) -> SourceError:
+        return SourceError(
+            f"the run in {self.path} is incomplete: there is no {name}",
+            where=str(self.path / name),
+            why=why,
+            fix="put the file back, or start anew with another --out",
+        )
 
     # ------------------------------------------------------------ what a run writes
     def save_state(self, plan: Plan, state: State) -> None:
@@ -158,13 +195,16 @@ class Run:
 
     def save_epoch(self, plan: Plan, state: State) -> None:
         """Metrics and weights, then the checkpoint."""
-        history = History(tuple(state.rows))
-        write_text(self.path / LINES, history.jsonl())
-        write_text(self.path / TABLE, history.csv())
+        self._save_tables(state)
         self._save_weights(LAST, state.shown, state.epoch)
         if state.watch.best_epoch in (None, state.epoch):
             self._save_weights(BEST, state.shown, state.epoch)
         self.save_state(plan, state)
+
+    def _save_tables(self, state: State) -> None:
+        history = History(tuple(state.rows))
+        write_text(self.path / LINES, history.jsonl())
+        write_text(self.path / TABLE, history.csv())
 
     def save_result(self, arrays: dict[str, Array], epoch: int) -> None:
         """The weights that are the result, where they are not yet those of model.safetensors."""

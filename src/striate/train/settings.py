@@ -157,7 +157,7 @@ class Settings:
             "weight_decay": rule.usual_decay if self.weight_decay is None else self.weight_decay,
         }
         if self.fast_dev_run:
-            changes["epochs"] = 1
+            changes |= {"epochs": 1, "warmup_epochs": 0.0}
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:

@@ -41,7 +41,8 @@ class Meter:
 class State:
     """epoch: epochs done; batch: batches done of the next one. Weights are changed in place, never replaced.
 
-    best: a copy of the best epoch's weights, None before there is one; loss_scale: of 16-bit gradients, 0 without them.
+    best: a copy of the best epoch's weights, None before there is one; loss_scale: of 16-bit gradients, 0 without them;
+    first_loss: of the first update, None before it.
     """
 
     weights: dict[str, Array]
@@ -57,6 +58,7 @@ class State:
     stopped: str = ""
     best: dict[str, Array] | None = None
     loss_scale: float = 0.0
+    first_loss: float | None = None
 
     @classmethod
     def fresh(cls, plan: Plan, weights: dict[str, Array]) -> State:
@@ -105,6 +107,7 @@ class State:
             "seconds": self.seconds,
             "stopped": self.stopped,
             "loss_scale": self.loss_scale,
+            "first_loss": self.first_loss,
         }
 
     def restore(self, arrays: Mapping[str, Array], record: Mapping[str, Any]) -> None:
@@ -132,6 +135,8 @@ class State:
         self.rows = list(record["rows"])
         self.seconds, self.stopped = float(record["seconds"]), str(record["stopped"])
         self.loss_scale = float(record.get("loss_scale", 0.0))
+        first = record.get("first_loss")
+        self.first_loss = None if first is None else float(first)
 
 
 def _copy(target: Array, source: Array) -> None:

@@ -37,7 +37,13 @@ class Step:
     stopped: bool = False
 
 
-class NotFinite(TrainingError):
+class Diverged(TrainingError):
+    """The loss has left every bound: training cannot go on from these weights."""
+
+    exit_code = 1
+
+
+class NotFinite(Diverged):
     """A loss or a gradient is NaN or infinite. `batch` is what was being learnt."""
 
     batch: Batch
@@ -124,9 +130,21 @@ def _where(state: State, batch: Batch) -> str:
     return f"epoch {state.epoch + 1}, batch {batch.index}, update {state.optimizer.steps + 1}"
 
 
+def check_bounded(loss: float, state: State, what: str = "loss") -> None:
+    """Raise Diverged where a loss has grown to DIVERGED times that of the first update."""
+    first = max(state.first_loss or 0.0, LEAST_FIRST_LOSS)
+    if loss > DIVERGED * first:
+        raise Diverged(
+            f"training diverges: the {what} is {loss:.3g}",
+            where=f"{state.place}, update {state.optimizer.steps}",
+            why=f"that is over {DIVERGED:,} times the first, {first:.3g}",
+            fix=CURE,
+        )
+
+
 def _elsewhere(state: State, batch: Batch) -> TrainingError:
     what = "the loss is not a finite number in another process"
-    return TrainingError(what, where=_where(state, batch), why="that process says more", fix=CURE)
+    return Diverged(what, where=_where(state, batch), why="that process says more", fix=CURE)
 
 
 def _not_finite_gradient(broken: list[str], state: State, batch: Batch) -> NotFinite:
@@ -142,6 +160,12 @@ def _not_finite_gradient(broken: list[str], state: State, batch: Batch) -> NotFi
 
 
 CURE = "a lower lr, warmup_epochs, or clip_norm = 1.0"
+DIVERGED = 1000
+"""Times the first loss from which on training counts as diverged."""
+LEAST_FIRST_LOSS = 0.5
+"""A first loss counts as at least this much (a guess between two classes costs 0.69): that of a trained network is near
+0, and one hard batch would be a thousand times it.
+"""
 
 
 def explain(error: NotFinite, program: Program) -> NotFinite:

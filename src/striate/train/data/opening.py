@@ -97,7 +97,8 @@ def read_parts(source: Any, on_bad: OnBad = "skip") -> Parts:
         parts = read_foreign(source, on_bad)
     else:
         parts = _read_arrays(source)
-    empty = [name for name, data in parts.items() if not len(data)]
+    # Training says itself what it does without validation images.
+    empty = [name for name, data in parts.items() if not len(data) and name != VALIDATION]
     if empty:
         raise FormatError(
             f"the {empty[0]} part is empty", where=parts[empty[0]].kind, fix="add images, or remove the part"

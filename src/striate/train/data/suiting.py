@@ -30,9 +30,21 @@ def suit(data: Dataset, transform: Transform, target: Shape, classes: Sequence[s
     Raises FormatError where the data has classes the model does not know, or the transformation cannot be used.
     """
     whole, notes = transform.fit_to(data.shape, target, data.uniform)
+    numbered, more = renumbered(data, classes)
+    return Suited(numbered, whole, (*notes, *more))
+
+
+def renumbered(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
+    """`data` with the class numbers of a model, by name; labels that are mere numbers count as those of the model.
+
+    classes: the model's, none: unknown. Raises FormatError for a class that the model does not know.
+    """
     if not classes or tuple(classes) == data.classes:
-        return Suited(data, whole, notes)
-    unknown = [name for name in data.classes if name not in classes]
+        return data, ()
+    place = {name: number for number, name in enumerate(classes)}
+    unknown = [name for name in data.classes if name not in place]
+    if unknown and is_numbers(data.classes) and len(data.classes) <= len(classes):
+        place, unknown = {str(number): number for number in range(len(classes))}, []
     if unknown:
         near = suggest(unknown[0], classes)
         raise FormatError(
@@ -43,10 +55,37 @@ def suit(data: Dataset, transform: Transform, target: Shape, classes: Sequence[s
             if near
             else "data with the classes of the training",
         )
-    place = {name: number for number, name in enumerate(classes)}
     numbered = Subset(data, np.arange(len(data)), data.part)
     numbered.labels = np.array([place[name] for name in data.classes], np.int64)[data.labels]
     numbered.classes = tuple(classes)
-    return Suited(
-        numbered, whole, (*notes, f"{len(data.classes)} classes numbered as the model's {len(classes)}")
+    return numbered, (f"{len(data.classes)} classes numbered as the model's {len(classes)}",)
+
+
+def is_numbers(classes: Sequence[str]) -> bool:
+    """Whether classes are called 0, 1, 2, …: labels that are numbers, of something that has no names for them."""
+    return all(name == str(number) for number, name in enumerate(classes))
+
+
+def for_outputs(data: Dataset, outputs: int, known: bool) -> Dataset:
+    """`data` whose classes are as many as a network tells apart. known: whether the classes are the model's own.
+
+    Raises FormatError where the network has other classes than these.
+    """
+    count = len(data.classes)
+    if count == outputs:
+        return data
+    if count < outputs and not known and is_numbers(data.classes):
+        wider = Subset(data, np.arange(len(data)), data.part)
+        wider.classes = tuple(map(str, range(outputs)))
+        return wider
+    names = ", ".join(data.classes[:4]) + (", …" if count > 4 else "")
+    raise FormatError(
+        f"the network tells {outputs:,} classes apart, the {'model names' if known else 'data has'} {count:,}",
+        where=data.source,
+        why=f"nothing says which of its {outputs:,} outputs mean {names}"
+        if count < outputs
+        else "no output stands for the others",
+        fix="a model that names its classes, or labels that are its class numbers"
+        if count < outputs
+        else f"data of {outputs:,} classes",
     )

@@ -125,7 +125,7 @@ def _cell(key: str, value: float, epochs: int) -> str:
             return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
         case "seconds":
             return clock(value)
-    return f"{value:.4f}"
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.3g}"
 
 
 def _sentence(cells: Mapping[str, str], best: bool) -> str:
