@@ -18,7 +18,7 @@ from laws.networks import networks as windowed
 from striate.engine.interface import get
 from striate.models import catalogue
 from striate.network import Builder, Network
-from striate.ops import Add, BatchNorm, Concat, Conv, Flatten, Linear, MaxPool, Relu
+from striate.ops import Add, BatchNorm, Concat, Conv, ConvTranspose, Flatten, Linear, MaxPool, Relu
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 
@@ -73,6 +73,31 @@ def branched() -> Network:
     z = build(Concat(), build(Conv(17, 1), y), build(Conv(32, 3, padding=1), y))
     w = build(Conv(100, 3, stride=2, padding=1), z)
     return build.build(build(Linear(10), build(Flatten(), w)), z)
+
+
+SKIPPED = {
+    "dense": lambda c: Conv(c, 3, padding=1),
+    "wide": lambda c: Conv(c, 5, padding=2),
+    "pointwise": lambda c: Conv(c, 1),
+    "depthwise": lambda c: Conv(None, 3, padding=1, groups="depthwise"),
+    "grouped": lambda c: Conv(c, 3, padding=1, groups=c // 4),
+    "dilated": lambda c: Conv(c, 3, padding=2, dilation=2),
+    "transposed": lambda c: ConvTranspose(c, 3, padding=1),
+}
+
+
+@pytest.mark.parametrize("strict", [False, True], ids=["fast", "strict"])
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@pytest.mark.parametrize("layer", SKIPPED)
+def test_a_skip_over_one_layer(layer, target, strict):
+    """The sum may not lie where the layer still reads its neighbors, whatever divides the work."""
+    for channels, size in ((8, 5), (40, 12), (64, 7)):
+        build = Builder("skip", input=(channels, size, size + 1))
+        x = build(Relu(), build.input)
+        net = build.build(build(Relu(), build(Add(), x, build(SKIPPED[layer](channels), x))))
+        for threads, batch in ((1, 1), (2, 3)):
+            program = made(net, drawn(net), threads, strict, target)
+            agree(net, drawn(net), images(net, batch), program, tolerance=STRICT if strict else FAST)
 
 
 def test_the_same_whatever_the_threads():

@@ -15,6 +15,7 @@ from striate.diagnostics import StriateError
 from striate.network import Builder
 from striate.ops import (
     Add,
+    Affine,
     AvgPool,
     Concat,
     Conv,
@@ -101,3 +102,15 @@ def test_every_geometry(net, batch, threads, narrower):
         return
     grouped = any(node.op.word == "conv" and node.op.groups not in (1, "depthwise") for node in net.nodes)
     assert ran or grouped, described(net)
+
+
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@pytest.mark.parametrize("batch", [1, 17])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_few_groups_to_few_channels(depth, batch, target):
+    """Groups taken together have weights that a step computes: a kernel whose weights are moved to their places before
+    the run cannot read those."""
+    build = Builder("few", input=(2 * depth, 1, 17))
+    x = build(Affine(weight=build.input.spec.without_batch), build.input)
+    net = build.build(build(Conv(2, (1, 3), padding=((7, 0), (1, 1)), groups=2), x))
+    assert agree(net, batch, 1, target)

@@ -139,6 +139,22 @@ def test_a_residual_is_added_in_the_store() -> None:
     assert {step.unit.residual.name for step in made.steps if step.unit.residual is not None} == {"first"}
 
 
+def test_a_sum_lies_over_its_residual_only_where_nothing_else_reads_that() -> None:
+    def homes(skips_one: bool) -> bool:
+        b = Builder("skip", (32, 9, 9))
+        x = b(Relu(), b.input, name="x")
+        y = x if skips_one else b(Conv(32, 3, padding=1), x, name="between")
+        steps = planned(b.build(b(Add(), x, b(Conv(32, 3, padding=1), y), name="sum"))).steps
+        (residual,) = {step.unit.residual for step in steps if step.unit.residual is not None}
+        (total,) = {
+            value for step in steps for value in step.writes if value.name == "sum" and not value.outside
+        }
+        return residual.root is total.root
+
+    assert homes(skips_one=False)
+    assert not homes(skips_one=True)
+
+
 def test_a_value_that_is_wanted_stays() -> None:
     net = st.parse("8x8x3 -> conv 3x3 8 -> bn -> relu -> flatten -> fc 4")
     weights = initialise(net)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -57,28 +58,45 @@ def settled(
 
 
 def _in_place(units: list[Unit]) -> None:
-    """Write a sum over its residual, a map over an operand, and the gradient of a maximum over the numbers that it was
-    taken of (each in one window), where no one reads those later."""
+    """Write an output over an operand that lies alike, where no one reads that one later."""
     last: dict[Value, int] = {}
     for at, unit in enumerate(units):
         for value in (*unit.reads, *unit.outputs):
             last[value.root] = at
     for at, unit in enumerate(units):
-        operands: list[Value | None] = [unit.residual]
-        if isinstance(unit.body, Map):
-            operands = [value for name, value in unit.body.values.items() if unit.body.kinds[name] == "s"]
-        if isinstance(unit.body, PoolGradient) and pool_gradient.disjoint(windows.whole(unit.body.body)):
-            operands = [*unit.inputs[1:2]]
-        for x in operands:
-            y = unit.outputs[0]
-            if x is None or x.flat or x.root.outside or y.home is not None:
-                continue
+        y = unit.outputs[0]
+        for x in overwritable(unit):
             root = x.root
-            others = [value for value in unit.reads if value is not x and value.root is root]
-            if last[root] == at and not others and x.channels == root.channels and root.layout == y.layout:
+            if y.home is None and last[root] == at and root.layout == y.layout:
                 y.home = root
                 last[root] = last[y]
-                break
+
+
+def overwritable(unit: Unit) -> list[Value]:
+    """The operands whose memory a unit's output may take: those that it reads in no other way than number by number,
+    each right before it writes that position. A residual that is also the convolution's input is none of them, because
+    neighboring windows read what would be written over."""
+    local = _local(unit)
+    others = Counter(value.root for value in unit.reads)
+    others.subtract(value.root for value in local)
+    return [
+        x
+        for x in dict.fromkeys(local)
+        if not (x.flat or x.root.outside or others[x.root])
+        and all(v.channels == v.root.channels for v in local if v.root is x.root)
+    ]
+
+
+def _local(unit: Unit) -> list[Value]:
+    """Those of `unit.reads` that are read at the position that is written: a residual, a map's operands of its own
+    shape, and the numbers that a maximum was taken of, each in one window."""
+    body = unit.body
+    if isinstance(body, Map):
+        spread = {value.root for name, value in body.values.items() if body.kinds[name] != "s"}
+        return [value for value in unit.inputs if value.root not in spread]
+    if isinstance(body, PoolGradient) and pool_gradient.disjoint(windows.whole(body.body)):
+        return [*unit.inputs[1:2]]
+    return [] if unit.residual is None else [unit.residual]
 
 
 def _entered(graph: Graph, target: Target) -> list[Unit]:

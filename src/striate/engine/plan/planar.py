@@ -35,6 +35,8 @@ def chosen(unit: Unit, context: Context) -> Windows | None:
     x, y = unit.inputs[0], unit.outputs[0]
     if body.windows is None or body.groups != 1 or unit.residual is not None or x.flat or x.root.outside:
         return None
+    if unit.derived:
+        return None
     if x.root.lanes not in (1, lanes):
         return None
     windows = planar.returning(body.windows, (x.height, x.width)) if body.adjoint else body.windows

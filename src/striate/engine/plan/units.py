@@ -115,7 +115,8 @@ class Unit:
     body: what is computed; declaration: the first node's, with `weights` its parameters;
     None for copies. folds: what is done to each output channel, by the weights: an expression, affine in the operand
     that is named, and its other operands. low, high: clamp. post: expression of one operand `x0` applied last.
-    residual: value added before the clamp.
+    residual: value added before the clamp. derived: another unit computes the weight in every run (training), so that
+    only kernels will do whose weights are packed in a step of their own.
     """
 
     nodes: list[str]
@@ -130,6 +131,7 @@ class Unit:
     high: float = math.inf
     post: Expr | None = None
     order: int = 0
+    derived: bool = False
 
     @property
     def name(self) -> str:

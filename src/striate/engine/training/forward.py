@@ -219,7 +219,7 @@ class Forward(Normed):
         all, so that packing it need not wait."""
         weight, times = self.parameters[node.key("weight")], body.groups // wide.groups
         shape = (weight.shape[0], weight.shape[1] * times, *weight.shape[2:])
-        made = Value(weight.name, shape, weight.roles, lanes=1)
+        made = Value(f"{weight.name} of groups together", shape, weight.roles, lanes=1)
         rows, columns, taps, domain = diagonal(body, wide, weight.shape)
         statement = Statement("w", (rows, columns, *taps), load("weight", rows, "c", *taps), domain)
         self._loops(node.name, [(statement, False)], {"w": made, "weight": weight})

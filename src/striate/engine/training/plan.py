@@ -113,6 +113,7 @@ def planned(net: Network, tape: Tape, context: Context, dropped: Collection[Made
             given: dict[str, Any] = unit.weights  # values until now: what lies there changes from run to run
             weights[unit] = {name: value.name for name, value in given.items()}
             plain[unit] = given["weight"]
+            unit.derived = not given["weight"].given
             unit.weights = {name: np.broadcast_to(np.float32(0), v.shape) for name, v in given.items()}
     for value in (*tape.gradients.values(), *tape.parts):
         value.result = False

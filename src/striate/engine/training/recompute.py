@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Softmax
+from striate.engine.plan.place import overwritable
 from striate.engine.plan.plan import Plan
 from striate.engine.plan.units import Loops, Map, Sums, Unit, Value
 from striate.engine.training.ledger import is_vector
@@ -56,7 +57,7 @@ class Flow:
         }
         self._lasting = {self.numbers[value] for value in lasting}
         self._over = [
-            {self.numbers[value] for value in _operands(unit) if value in self.numbers} for unit in units
+            {self.numbers[value] for value in overwritable(unit) if value in self.numbers} for unit in units
         ]
         self.sizes = [0] * len(self.made)
         self.seconds = [0.0] * len(self.units)
@@ -131,13 +132,6 @@ class Flow:
             alive -= sum(sizes[v] for v in ended)
             living.difference_update(ended)
         return most, sum(self.seconds[again] for found in before.values() for again in found)
-
-
-def _operands(unit: Unit) -> list[Value]:
-    """What a unit may write its output over (`place.settled`)."""
-    if isinstance(unit.body, Map):
-        return [v for name, v in unit.body.values.items() if unit.body.kinds[name] == "s" and v.home is None]
-    return [] if unit.residual is None else [unit.residual]
 
 
 def again(
