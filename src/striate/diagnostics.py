@@ -241,3 +241,8 @@ def suggest(word: str, known: Iterable[str]) -> str:
         return folded[word.lower()]
     close = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=0.6)
     return folded[close[0]] if close else ""
+
+
+def plural(n: int, word: str, many: str = "") -> str:
+    """A count with its word: 1 node, 2 nodes, 1,000 nodes; `many` where no s makes the plural."""
+    return f"{n:,} {word if n == 1 else many or word + 's'}"

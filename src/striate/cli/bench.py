@@ -158,9 +158,10 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int, room: in
         return _code(program, node, stage)
     if node is not None:
         raise click.UsageError("--node goes with --stage ir and --stage assembly")
+    from striate.diagnostics import plural
     from striate.engine.rows import Machine
     from striate.views.text import plan as view
-    from striate.views.text.numbers import plural, shape
+    from striate.views.text.numbers import shape
 
     out = page()
     size = shape(model.net.input.without_batch)
@@ -171,6 +172,7 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int, room: in
 
 def _trained(stage: str, node: str | None, asked: Subject, threads: int, room: int) -> object:
     """The same of a training step, which takes `room` bytes with its weights and one moment of each (0: any)."""
+    from striate.diagnostics import plural
     from striate.engine.compiled_engine import CompiledEngine
     from striate.engine.interface import get
     from striate.engine.learner import Rule, Store
@@ -179,7 +181,7 @@ def _trained(stage: str, node: str | None, asked: Subject, threads: int, room: i
     from striate.engine.training.program import CompiledTraining
     from striate.engine.training.rows import ready, table
     from striate.views.text import plan as view
-    from striate.views.text.numbers import plural, shape
+    from striate.views.text.numbers import shape
 
     engine, model = get("compiled"), asked.load("numpy")
     assert isinstance(engine, CompiledEngine)

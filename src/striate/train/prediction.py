@@ -16,10 +16,10 @@ import numpy as np
 
 from striate.diagnostics import FormatError, LimitError, SourceError
 from striate.engine.interface import Program
-from striate.train.data import Transform, load_image
+from striate.train.data import Transform
 from striate.train.data.dataset import Array, BadImage, Shape
-from striate.train.data.files import is_directory, printable, unreadable
-from striate.train.data.images import MAX_BYTES, SUFFIXES
+from striate.train.data.files import hidden, is_directory, printable, unreadable
+from striate.train.data.images import MAX_BYTES, SUFFIXES, read_image
 from striate.train.evaluation import main_output
 from striate.train.losses import Loss
 from striate.train.network import image_input
@@ -52,7 +52,7 @@ def image_files(paths: Iterable[str]) -> Iterator[str]:
             continue
         empty = True
         for folder, inner, names in os.walk(text, onerror=_unreadable):
-            inner.sort()
+            inner[:] = sorted(name for name in inner if not hidden(name))
             for name in sorted(names):
                 if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
                     empty = False
@@ -103,7 +103,7 @@ class _Reader:
 
     def read(self, file: str) -> _Ready | BadImage:
         try:
-            image, changed = load_image(_stdin() if file == STDIN else Path(file), None, _shown(file))
+            image, changed = read_image(_stdin() if file == STDIN else Path(file), None, _shown(file))
         except (FormatError, LimitError, SourceError) as error:
             return BadImage(_shown(file), error.why or error.what)
         shape: Shape = (image.shape[0], image.shape[1], image.shape[2])

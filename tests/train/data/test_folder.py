@@ -1,6 +1,7 @@
 """Folders of images: parts and classes by their names, decoding in the background in bounded memory."""
 
 import os
+import socket
 import subprocess
 import sys
 
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import FormatError, LimitError, SourceError
-from striate.train.data import Transform, open_data
+from striate.train.data import Transform, check_data, open_data
+from striate.train.data.remembered import remembered
 from striate.train.data.steps import Fit, Normalise
+from striate.train.prediction import image_files
 from train.data.makers import encoded, five_parts, image_folder, picture
 
 
@@ -143,11 +146,90 @@ def test_a_removed_file_is_an_error_at_once(tmp_path):
     assert "0003.png" in five_parts(caught.value)
 
 
-def test_a_link_to_nowhere_is_not_passed_over(tmp_path):
-    image_folder(tmp_path, {"a": 2})
-    (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(SourceError, match="there is no"):
-        list(open_data(tmp_path, "all").batches(4))
+ODD = {
+    "a link to nothing": lambda path: path.symlink_to(path.parent / "nowhere"),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "a pipe": os.mkfifo if hasattr(os, "mkfifo") else None,
+    "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(os.path.relpath(path)),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in this file system")
+@pytest.mark.parametrize("what", ODD)
+def test_what_is_no_file_is_one_bad_image(tmp_path, what):
+    image_folder(tmp_path, {"a": 3, "b": 3})
+    ODD[what](tmp_path / "a" / "0001x.png")
+    data = open_data(tmp_path, "all")
+    assert sum(len(batch.y) for batch in data.batches(4)) == 6
+    assert [bad.name for bad in data.bad.values()] == ["a/0001x.png"]
+    why = "a link to nothing" if "link" in what else "no regular file"
+    assert why in data.notes()[0] and "1 of 7 images" in data.notes()[0]
+    assert any(finding.kind == "unreadable" for finding in check_data(tmp_path).findings)
+    with pytest.raises(FormatError) as caught:
+        list(open_data(tmp_path, "all", on_bad="refuse").batches(4))
+    assert "0001x.png" in five_parts(caught.value)
+
+
+@pytest.mark.parametrize("name", [".ipynb_checkpoints", "@eaDir", "__MACOSX", ".hidden", "lost+found"])
+def test_hidden_folders_hold_no_images(tmp_path, name):
+    image_folder(tmp_path, {"a": 3, "b": 3})
+    for place in (tmp_path / name, tmp_path / "a" / name, tmp_path / "b" / name / "more"):
+        image_folder(place, {"c": 1})
+        (place / "0.png").write_bytes(encoded(picture(99)))
+    data = open_data(tmp_path, "all")
+    assert data.classes == ("a", "b") and len(data) == 6
+    assert f"3 hidden folders not read (3 {name})" in data.source
+    assert [os.path.relpath(file, tmp_path) for file in image_files([str(tmp_path)])] == list(data.files)
+
+
+def test_class_folders_without_images_are_left_out(tmp_path):
+    image_folder(tmp_path / "train", {"a": 3, "b": 3, "d": 2})
+    image_folder(tmp_path / "test", {"a": 3, "b": 1})
+    for part in ("train", "test"):
+        (tmp_path / part / "c").mkdir()
+    (tmp_path / "test" / "d").mkdir()
+    data = open_data(tmp_path, holdout=0)
+    assert data.classes == data.test.classes == ("a", "b", "d")  # d has images to learn from
+    assert data.train.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert "class folders without images left out: c" in data.found
+
+
+def test_deep_folders(tmp_path):
+    image_folder(tmp_path, {"a": 3, "b": 1})
+    deep = tmp_path / "b"
+    for _ in range(60):
+        deep /= "d"
+    deep.mkdir(parents=True)
+    (deep / "0.png").write_bytes(encoded(picture(1)))
+    assert len(open_data(tmp_path, "all")) == 5
+    for _ in range(600):  # one at a time: a path of this length has no name
+        deep /= "d"
+        deep.mkdir()
+    with pytest.raises(LimitError, match="64 deep") as caught:
+        open_data(tmp_path)
+    five_parts(caught.value)
+
+
+def test_pixels_of_16_and_8_bits_in_one_set(tmp_path):
+    """Both in [0, 1], all levels kept, and in any batch alike."""
+    dark = np.linspace(0, 4095, 48).astype(np.uint16).reshape(6, 8)
+    pixels = [dark, (dark // 16).astype(np.uint8), dark * 16]
+    for number, each in enumerate(pixels):
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        (tmp_path / "ab"[number % 2] / f"{number}.png").write_bytes(encoded(each))
+    data = open_data(tmp_path, "all")
+    order = [data.files.index(f"{'ab'[n % 2]}/{n}.png") for n in range(3)]
+    wanted = [dark / 65_535, pixels[1] / 255, pixels[2] / 65_535]
+    fit = Transform((Fit((6, 8)),))
+    half = Transform((Fit((3, 4)), Normalise((0.1,), (0.2,))))
+    for transform in (None, fit, half):
+        one = np.concatenate([batch.x for batch in data.batches(1, transform=transform)])
+        for kept in (data, remembered(data, half) if transform is half else data):
+            assert np.array_equal(next(kept.batches(3, transform=transform)).x, one)
+    x = next(data.batches(3)).x[order, 0]
+    np.testing.assert_allclose(x, wanted, atol=1e-7)
+    assert len(np.unique(x[0])) == 48
+    assert list(data.noted()) == ["pixels of 16 bits, 0..65535, read as [0, 1]"]
 
 
 def test_a_folder_nobody_may_read(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from striate.diagnostics import FormatError, LimitError, SourceError, StriateError
 from striate.train.data import load_image
-from striate.train.data.images import look
+from striate.train.data.images import DEEPER, look, read_image
 from train.data.makers import encoded, five_parts, picture
 
 COLOUR, GREY = picture(1, (4, 5)), picture(2, (4, 5), 1)
@@ -87,6 +87,18 @@ def test_sixteen_bits():
     pixels, notes = load_image(saved(Image.fromarray(wide)))
     assert np.array_equal(pixels[0], wide >> 8) and notes == ("16 bits per pixel cut to 8",)
     assert load_image(saved(Image.fromarray(wide)), channels=3)[0].shape == (3, 4, 5)
+    pixels, notes = read_image(saved(Image.fromarray(wide)))
+    assert np.array_equal(pixels[0], wide / np.float32(65_535)) and notes == (DEEPER,)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_twelve_bits_in_sixteen(format):
+    """A data set keeps every level; for eyes they are spread over all that 8 bits have."""
+    twelve = np.linspace(0, 4095, 48).astype(np.uint16).reshape(6, 8)
+    pixels, notes = read_image(saved(Image.fromarray(twelve), format))
+    assert np.array_equal(np.rint(pixels[0] * 65_535), twelve)
+    pixels, notes = load_image(saved(Image.fromarray(twelve), format))
+    assert np.array_equal(pixels[0], twelve >> 4) and notes == ("12 bits per pixel cut to 8",)
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((2, 2), np.float32), np.full((2, 2), -1, np.int32)])

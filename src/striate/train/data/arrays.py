@@ -5,22 +5,26 @@ Decides how the axes of an array are read; refuses to guess what cannot be told 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from striate.diagnostics import FormatError, LimitError
 from striate.train.data.dataset import Array, Dataset, Labels, OnBad
+from striate.train.data.splits import ALL
 
 MAX_CLASSES = 100_000
+ONE_TYPE = "give every part one type: uint8, or float32 in [0, 1]"
 CHANNELS = (1, 3, 4)  # what the last axis of an image stored (H, W, C) may be
 
 
 class ArrayData(Dataset):
     """x: (N, C, H, W), (N, H, W, C) or (N, H, W), any number type; y: (N,) class numbers, or (N, K) one-hot.
 
-    Raises FormatError where x and y do not belong together.
+    white: the whole number that is read as 1, 255 or 65535: the same in every part of a set (`common_white`). Raises
+    FormatError where x and y do not belong together.
     """
 
     def __init__(
@@ -34,8 +38,11 @@ class ArrayData(Dataset):
         remarks: Sequence[str] = (),
         on_bad: OnBad = "skip",
         naming: Callable[[int], str] | None = None,
+        white: int | None = None,
     ) -> None:
-        self.x, layout = as_images(np.asarray(x), kind)
+        x = np.asarray(x)
+        self.white = common_white([x], kind) if white is None else white
+        self.x, layout = as_images(x, kind, self.white)
         labels, found = as_labels(y, kind)
         if len(self.x) != len(labels):
             raise FormatError(
@@ -61,8 +68,76 @@ class ArrayData(Dataset):
         return self._naming(index)
 
 
-def as_images(x: Array, kind: str) -> tuple[Array, tuple[str, ...]]:
-    """x as (N, C, H, W), uint8 or float32, and what had to be decided. Raises FormatError."""
+def parts_of_arrays(
+    pairs: Mapping[str, tuple[Any, Any]],
+    kind: str,
+    names: Sequence[str] | None = None,
+    remarks: Sequence[str] = (),
+    naming: Callable[[str, int], str] | None = None,
+) -> dict[str, Dataset]:
+    """The parts of one set from their images and labels, by name: classes and the scale of pixels are those of all.
+
+    names: of the classes; naming: an image's name from its part and number. Raises FormatError, LimitError.
+    """
+    every = [np.asarray(x) for x, _ in pairs.values()]
+    white = common_white(every, kind)
+    labels, classes = common_classes([y for _, y in pairs.values()], kind, names)
+    return {
+        part: ArrayData(
+            x,
+            y,
+            classes,
+            kind=kind,
+            part="" if part == ALL else part,
+            remarks=remarks,
+            naming=functools.partial(naming, part) if naming else None,
+            white=white,
+        )
+        for part, x, y in zip(pairs, every, labels)
+    }
+
+
+def common_white(parts: Sequence[Array], kind: str) -> int | None:
+    """The whole number that all parts of a set read as 1; None where they hold no whole numbers. Raises FormatError.
+
+    255 where no pixel of any part is above, else 65535: a dark part is not read as a bright one.
+    """
+    whole = [x for x in parts if np.issubdtype(x.dtype, np.integer)]
+    if not whole:
+        return None
+    low, high = _range(whole)
+    if low < 0 or high > 65535:
+        raise FormatError(
+            f"{kind}: pixels from {low:,} to {high:,}",
+            where=kind,
+            why="whole numbers are read as 0..255 or 0..65535",
+            fix="give float32 in [0, 1]",
+        )
+    white = 255 if high <= 255 else 65535
+    _, brightest = _range([x for x in parts if np.issubdtype(x.dtype, np.floating)])
+    other = ""
+    if brightest > 1.01:
+        other = f"fractions up to {brightest:.3g}"
+    elif white > 255 and any(x.dtype == np.uint8 for x in whole):
+        other = "uint8"
+    if other:
+        raise FormatError(
+            f"{kind}: the parts have pixels on different scales",
+            where=kind,
+            why=f"one part is {other}, and another has whole numbers up to {high:,}",
+            fix=ONE_TYPE,
+        )
+    return white
+
+
+def _range(arrays: Sequence[Array]) -> tuple[Any, Any]:
+    """The lowest and the highest value; 0 where there is none."""
+    filled = [x for x in arrays if x.size]
+    return min((x.min() for x in filled), default=0), max((x.max() for x in filled), default=0)
+
+
+def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str, ...]]:
+    """x as (N, C, H, W), uint8 or float32, and what was decided; white: see `common_white`. Raises FormatError."""
     remarks = []
     if x.ndim == 3:
         x = x[:, None]
@@ -76,22 +151,22 @@ def as_images(x: Array, kind: str) -> tuple[Array, tuple[str, ...]]:
             why="images are (N, C, H, W), (N, H, W, C) or (N, H, W), and none is empty",
             fix="reshape the array",
         )
-    if x.dtype == np.uint8:
-        return x, tuple(remarks)
     if x.dtype == np.bool_:
         return x.astype(np.float32), (*remarks, "false and true read as 0 and 1")
     if np.issubdtype(x.dtype, np.integer):
-        low, high = (int(x.min()), int(x.max())) if x.size else (0, 0)
-        if low < 0 or high > 65535:
+        low, high = _range([x])
+        if white is None or low < 0 or high > white or (x.dtype == np.uint8 and white > 255):
             raise FormatError(
-                f"{kind}: pixels from {low:,} to {high:,}",
+                f"{kind}: pixels from {low:,} to {high:,} of type {x.dtype}",
                 where=kind,
-                why="whole numbers are read as 0..255 or 0..65535",
-                fix="give float32 in [0, 1]",
+                why=f"the other pixels of the set are read as 0..{white}"
+                if white
+                else "the others are fractions",
+                fix=ONE_TYPE,
             )
-        if high <= 255:
-            return x.astype(np.uint8), tuple(remarks)
-        return x.astype(np.float32) / np.float32(65535), (*remarks, "pixels 0..65535 read as [0, 1]")
+        if white == 255:
+            return x.astype(np.uint8, copy=False), tuple(remarks)
+        return x.astype(np.float32) / np.float32(white), (*remarks, f"pixels 0..{white} read as [0, 1]")
     if not np.issubdtype(x.dtype, np.floating):
         raise FormatError(
             f"{kind}: pixels of type {x.dtype} have no meaning", where=kind, fix="uint8, or float32 in [0, 1]"

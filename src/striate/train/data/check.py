@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError, Severity
+from striate.diagnostics import FormatError, LimitError, Severity, plural
 from striate.train.data.dataset import BadImage, Dataset
 from striate.train.data.encoded import EncodedData
 from striate.train.data.opening import found, read_parts
@@ -103,7 +103,11 @@ def check_data(
         found(parts),
         next(iter(parts.values())).classes,
         tuple(reports),
-        (*_part_findings(reports), *_twin_findings(twins, parts)),
+        (
+            *_left_out(next(iter(parts.values())).left_out),
+            *_part_findings(reports),
+            *_twin_findings(twins, parts),
+        ),
     )
 
 
@@ -159,6 +163,13 @@ class _Scan:
             tuple(round(float(m), 4) for m in mean),
             tuple(round(float(s), 4) for s in std),
         )
+
+
+def _left_out(folders: tuple[str, ...]) -> list[Finding]:
+    if not folders:
+        return []
+    text = f"{plural(len(folders), 'class folder')} without images left out: {', '.join(folders[:5])}"
+    return [Finding("empty-class", Severity.WARNING, text, folders[:NAMED], len(folders))]
 
 
 def _part_findings(reports: list[PartReport]) -> list[Finding]:

@@ -64,6 +64,12 @@ class Dataset(abc.ABC):
 
     #: What decoding costs decides the threads; arrays in memory need one only for their transformation.
     streams: bool = False
+    #: Whether images may be float32 where others of their kind are uint8.
+    deep: bool = False
+    #: Folders of classes that have no image in any part, and are none therefore.
+    left_out: tuple[str, ...] = ()
+    #: The whole number that is read as 1, where the pixels are whole numbers in an array.
+    white: int | None = None
 
     def __init__(
         self,
@@ -245,7 +251,7 @@ def to_float(images: Sequence[Array] | Array) -> NDArray[np.float32]:
 
 
 def stack(images: Sequence[Array]) -> Array:
-    """(N, C, H, W) of images (C, H, W). Raises FormatError where sizes differ."""
+    """(N, C, H, W) of images (C, H, W); of several types all become float32. Raises FormatError where sizes differ."""
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         sizes = " and ".join(" x ".join(map(str, shape)) for shape in sorted(shapes)[:2])
@@ -255,7 +261,7 @@ def stack(images: Sequence[Array]) -> Array:
             why=f"channels x height x width: {sizes}",
             fix='resize them: Transform([Resize((32, 32))]), or "resize" in the configuration',
         )
-    return np.stack(images)
+    return np.stack(images if len({image.dtype for image in images}) < 2 else [*map(to_float, images)])
 
 
 class Subset(Dataset):
@@ -273,7 +279,7 @@ class Subset(Dataset):
             on_bad=base.on_bad,
         )
         self.base, self.indices = base, indices
-        self.streams = base.streams
+        self.streams, self.deep, self.white = base.streams, base.deep, base.white
 
     def image(self, index: int) -> Array:
         return self.base.image(int(self.indices[index]))
@@ -299,7 +305,7 @@ class Joined(Dataset):
         )
         self.parts = tuple(parts)
         self.starts = np.cumsum([0, *(len(data) for data in parts)])
-        self.streams = first.streams
+        self.streams, self.deep, self.white = first.streams, first.deep, first.white
 
     def _place(self, index: int) -> tuple[Dataset, int]:
         place = int(np.searchsorted(self.starts, index, "right")) - 1

@@ -45,7 +45,7 @@ class EncodedData(Dataset):
 
     @abc.abstractmethod
     def decode(self, index: int) -> tuple[Array, tuple[str, ...]]:
-        """Image (C, H, W) uint8 and what was changed."""
+        """Image (C, H, W) as `images.read_image` gives it, and what was changed."""
 
     def image(self, index: int) -> Array:
         pixels, notes = self.decode(index)
@@ -69,8 +69,9 @@ def sentences(noted: dict[str, int]) -> tuple[str, ...]:
     return tuple(f"{count:,} image{'s' * (count > 1)}: {note}" for note, count in noted.items())
 
 
-def survey(count: int, look: Callable[[int], Look], kind: str) -> tuple[Shape, bool, str]:
-    """Shape, whether all have it, and the formats met: from the headers of some images, spread evenly.
+def survey(count: int, look: Callable[[int], Look], kind: str) -> tuple[Shape, bool, str, bool]:
+    """Shape, whether all have it, the formats met, and whether some have more than 8 bits: from the headers of some
+    images, spread evenly.
 
     Raises FormatError where no header of all `count` can be read.
     """
@@ -95,7 +96,8 @@ def survey(count: int, look: Callable[[int], Look], kind: str) -> tuple[Shape, b
     counts = collections.Counter(found.channels for found in seen)
     channels = 3 if counts.keys() == {1, 3} else counts.most_common(1)[0][0]  # grey can become colour
     formats = "/".join(sorted({found.format for found in seen}))
-    return (channels, *sizes.most_common(1)[0][0]), len(sizes) == 1, formats
+    deep = any(found.deep for found in seen)
+    return (channels, *sizes.most_common(1)[0][0]), len(sizes) == 1, formats, deep
 
 
 def refuse_or_remark(

@@ -23,6 +23,10 @@ DEFLATE = (
     1032  # zlib cannot shrink further than to 1/1032: a claim beyond that is false (zlib.net/zlib_tech.html)
 )
 CHUNK = 1 << 20
+HIDDEN = frozenset(
+    {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
+)
+"""What file systems, archivers and network storage put beside one's own folders; and all that begin with a dot."""
 
 
 def status(path: Path) -> os.stat_result:
@@ -130,6 +134,11 @@ def read_into(stream: BinaryIO, count: int) -> bytearray:
 def printable(text: str) -> str:
     """A name out of a file or folder, safe to print: no control characters, no broken UTF-8."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def hidden(name: str) -> bool:
+    """Whether a folder of this name holds nobody's images."""
+    return name.startswith(".") or name.lower() in HIDDEN
 
 
 def allow(size: int, where: Path | str, what: str, limit: int = MAX_ARRAY) -> None:

@@ -6,9 +6,12 @@ decoded when they are asked for.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -16,9 +19,10 @@ from striate.diagnostics import FormatError, LimitError, SourceError
 from striate.train.data import images
 from striate.train.data.dataset import Array, Dataset, OnBad
 from striate.train.data.encoded import EncodedData, ignored_files, survey
-from striate.train.data.files import opened, printable, unreadable
+from striate.train.data.files import hidden, opened, printable, unreadable
 from striate.train.data.splits import ALL, SPELLINGS
 
+MAX_DEPTH = 64  # folders inside a class
 MAX_FILES = 20_000_000
 MAX_OTHERS = 50_000  # files met before the first image
 KIND = "folder of images"
@@ -40,7 +44,7 @@ class FolderData(EncodedData):
         channels: int | None = None,
     ) -> None:
         self.root, self.files = root, tuple(files)
-        shape, uniform, formats = survey(len(files), self._look, f"{root}")
+        shape, uniform, formats, self.deep = survey(len(files), self._look, f"{root}")
         self.channels = channels or shape[0]
         super().__init__(
             np.array(labels, np.int64),
@@ -53,12 +57,26 @@ class FolderData(EncodedData):
             on_bad=on_bad,
         )
 
+    @contextlib.contextmanager
+    def _opened(self, index: int) -> Iterator[BinaryIO]:
+        """The file; one that was never readable is a bad image, one that is gone stops the reading."""
+        path = self.root / self.files[index]
+        if os.path.lexists(path) and (why := _unopenable(path)):
+            raise FormatError(
+                f"{self.name(index)} cannot be opened",
+                where=self.name(index),
+                why=why,
+                fix="replace or remove it",
+            )
+        with opened(path) as stream:
+            yield stream
+
     def _look(self, index: int) -> images.Look:
-        with opened(self.root / self.files[index]) as stream:
+        with self._opened(index) as stream:
             return images.look(stream, self.name(index))
 
     def decode(self, index: int) -> tuple[Array, tuple[str, ...]]:
-        with opened(self.root / self.files[index]) as stream:
+        with self._opened(index) as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > images.MAX_BYTES:
                 raise LimitError(
@@ -86,27 +104,45 @@ def read_folder(root: Path, on_bad: OnBad) -> dict[str, Dataset]:
             f"{root} has one part twice", where=str(root), why=f"folders {', '.join(spelt)}", fix="rename one"
         )
     beside = [name for name in inside if name not in parts.values()] if ALL not in parts else []
-    remarks = (f"folders beside the parts not read: {', '.join(beside[:4])}",) if beside else ()
-    classes = _classes(root, parts)
+    remarks = [f"folders beside the parts not read: {', '.join(beside[:4])}"] if beside else []
+    listed = {part: _Listing(root, folder) for part, folder in parts.items()}
+    classes, empty = _classes(root, parts, listed)
+    if empty:
+        more = f" and {len(empty) - 4:,} more" if len(empty) > 4 else ""
+        names = ", ".join(map(printable, empty[:4]))
+        remarks.append(f"class folders without images left out: {names}{more}")
     found: dict[str, Dataset] = {}
     channels: int | None = None
-    for part, folder in sorted(parts.items(), key=lambda item: ("train", "all").count(item[0]), reverse=True):
-        files, labels, others = _images(root, folder, classes)
-        if not files:
-            raise _no_images(root / folder, others)
+    for part, listing in sorted(
+        listed.items(), key=lambda item: ("train", "all").count(item[0]), reverse=True
+    ):
+        numbered = [
+            (file, label) for label, name in enumerate(classes) for file in listing.files.get(name, ())
+        ]
+        if not numbered:
+            raise _no_images(root / listing.folder, listing.others)
         data = FolderData(
             root,
-            files,
-            labels,
+            [file for file, _ in numbered],
+            [label for _, label in numbered],
             [printable(name) for name in classes],
             part="" if part == ALL else part,
-            remarks=(*remarks, *ignored_files(others)),
+            remarks=(*remarks, *listing.remarks()),
             on_bad=on_bad,
             channels=channels,
         )
+        data.left_out = tuple(map(printable, empty))
         channels = data.channels  # what training sees, the other parts become
         found[part] = data
     return found
+
+
+def _is(kind: Callable[[os.DirEntry[str]], bool], entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is of a kind; a link to itself is of none."""
+    try:
+        return kind(entry)
+    except OSError:
+        return False
 
 
 def folders(root: Path) -> list[str]:
@@ -114,17 +150,20 @@ def folders(root: Path) -> list[str]:
     try:
         with os.scandir(root) as entries:
             return sorted(
-                entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
+                entry.name for entry in entries if _is(os.DirEntry.is_dir, entry) and not hidden(entry.name)
             )
     except OSError as error:
         raise unreadable(root, error) from None
 
 
-def _classes(root: Path, parts: Mapping[str, str]) -> tuple[str, ...]:
-    of = {part: folders(root / folder) for part, folder in parts.items()}
-    first = "train" if "train" in of else next(iter(of))
-    for part, names in of.items():
-        unknown = sorted(set(names) - set(of[first]))
+def _classes(
+    root: Path, parts: Mapping[str, str], listed: Mapping[str, _Listing]
+) -> tuple[list[str], list[str]]:
+    """The class folders that have images in some part, and those that have none in any. Raises FormatError."""
+    first = "train" if "train" in listed else next(iter(listed))
+    filled = {name for listing in listed.values() for name, files in listing.files.items() if files}
+    for part, listing in listed.items():
+        unknown = sorted(set(listing.files) & filled - set(listed[first].files))
         if unknown:
             raise FormatError(
                 f"{root / parts[part]} has classes that {first} has not",
@@ -132,58 +171,99 @@ def _classes(root: Path, parts: Mapping[str, str]) -> tuple[str, ...]:
                 why=", ".join(unknown[:5]),
                 fix=f"the same class folders in each part, or remove {unknown[0]}",
             )
-    return tuple(of[first])
+    every = {name for listing in listed.values() for name in listing.files}
+    return sorted(filled), sorted(every - filled)
 
 
-def _images(root: Path, folder: str, classes: Sequence[str]) -> tuple[list[str], list[int], list[str]]:
-    """Image files below root/folder/<class>, their class numbers, and the suffixes of the files left out."""
-    files: list[str] = []
-    labels: list[int] = []
-    others = [Path(entry).suffix.lower() for entry in _loose(root / folder)]
-    for label, name in enumerate(classes):
-        top = os.path.join(folder, name)
-        if not (root / top).is_dir():
-            continue
-        for file in sorted(_walk(root, top, set())):
-            suffix = os.path.splitext(file)[1].lower()
-            if suffix in images.SUFFIXES and not os.path.basename(file).startswith("."):
-                files.append(file)
-                labels.append(label)
+class _Listing:
+    """The files of one part: images of each class folder, and what else was met."""
+
+    def __init__(self, root: Path, folder: str) -> None:
+        self.root, self.folder = root, folder
+        self.files: dict[str, list[str]] = {}
+        self.others = [Path(entry).suffix.lower() for entry in _loose(root / folder)]
+        self.hidden: collections.Counter[str] = collections.Counter()
+        count = 0
+        for name in folders(root / folder):
+            self.files[name] = self._images(os.path.join(folder, name), count)
+            count += len(self.files[name])
+            if not count and len(self.others) > MAX_OTHERS:
+                return  # the root of a disk, and not of a data set
+        with contextlib.suppress(OSError), os.scandir(root / folder) as entries:
+            self.hidden.update(
+                entry.name for entry in entries if hidden(entry.name) and _is(os.DirEntry.is_dir, entry)
+            )
+
+    def _images(self, top: str, before: int) -> list[str]:
+        """Image files below root/top, sorted."""
+        images_met = []
+        for path in sorted(self._walk(top)):
+            suffix = os.path.splitext(path)[1].lower()
+            if suffix not in images.SUFFIXES or os.path.basename(path).startswith("."):
+                self.others.append(suffix)
             else:
-                others.append(suffix)
-            if not files and len(others) > MAX_OTHERS:
-                return files, labels, others  # the root of a disk, and not of a data set
-        if len(files) > MAX_FILES:
-            raise LimitError(f"{root} has more than {MAX_FILES:,} files", where=str(root), fix="tar shards")
-    return files, labels, others
+                images_met.append(path)
+            if not (before or images_met) and len(self.others) > MAX_OTHERS:
+                break
+        if before + len(images_met) > MAX_FILES:
+            raise LimitError(
+                f"{self.root} has more than {MAX_FILES:,} files", where=str(self.root), fix="tar shards"
+            )
+        return images_met
+
+    def _walk(self, top: str) -> Iterator[str]:
+        """What is no folder below root/top, through links too, no folder twice."""
+        seen: set[tuple[int, int]] = set()
+        waiting = [(top, 0)]
+        while waiting:
+            folder, depth = waiting.pop()
+            if depth > MAX_DEPTH:
+                raise LimitError(
+                    f"{self.root / top} has folders inside folders, more than {MAX_DEPTH} deep",
+                    where=printable(folder)[:200],
+                    why="the images of a class lie in its folder, or some folders below",
+                    fix="move them up, or remove what is no data",
+                )
+            try:
+                status = os.stat(self.root / folder)
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                with os.scandir(self.root / folder) as entries:
+                    for entry in entries:
+                        path = os.path.join(folder, entry.name)
+                        if not _is(os.DirEntry.is_dir, entry):
+                            yield path
+                        elif hidden(entry.name):
+                            self.hidden[entry.name] += 1
+                        else:
+                            waiting.append((path, depth + 1))
+            except OSError as error:
+                raise unreadable(self.root / folder, error) from None
+
+    def remarks(self) -> tuple[str, ...]:
+        """What was not read, in words."""
+        kinds = ", ".join(f"{count:,} {printable(name)}" for name, count in self.hidden.most_common(4))
+        told = (f"{sum(self.hidden.values()):,} hidden folders not read ({kinds})",) if kinds else ()
+        return (*told, *ignored_files(self.others))
+
+
+def _unopenable(path: Path) -> str:
+    """Why a path that is there cannot be read as a file, or nothing."""
+    if not os.path.exists(path):
+        return "a link to nothing"
+    if not os.path.isfile(path):
+        return "it is no regular file"
+    return "" if os.access(path, os.R_OK) else "its permissions do not allow it"
 
 
 def _loose(path: Path) -> Iterator[str]:
     """Files beside the class folders: a README does not matter, but is counted."""
     try:
         with os.scandir(path) as entries:
-            yield from (entry.name for entry in entries if entry.is_file())
+            yield from (entry.name for entry in entries if _is(os.DirEntry.is_file, entry))
     except OSError as error:
         raise unreadable(path, error) from None
-
-
-def _walk(root: Path, folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Files below root/folder, through links too, no folder twice."""
-    try:
-        status = os.stat(root / folder)
-        if (status.st_dev, status.st_ino) in seen:
-            return
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(root / folder) as entries:
-            inside = [(entry.name, entry.is_dir()) for entry in entries]
-    except OSError as error:
-        raise unreadable(root / folder, error) from None
-    for name, is_folder in inside:
-        path = os.path.join(folder, name)
-        if is_folder:
-            yield from _walk(root, path, seen)
-        else:
-            yield path
 
 
 def _no_images(path: Path, others: Sequence[str]) -> SourceError:

@@ -7,16 +7,16 @@ or {"bytes": ..., "path": ...}.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from striate.diagnostics import FormatError, StriateError
 from striate.train.data import images
-from striate.train.data.arrays import as_images, as_labels, check_labels, numbered
-from striate.train.data.dataset import Array, Dataset, OnBad
-from striate.train.data.encoded import EncodedData, survey
+from striate.train.data.arrays import as_images, as_labels, check_labels, common_classes, common_white
+from striate.train.data.dataset import Array, Dataset, Labels, OnBad
+from striate.train.data.encoded import LOOKS, EncodedData, survey
 from striate.train.data.files import printable
 from striate.train.data.images import Look
 from striate.train.data.splits import ALL, SPELLINGS
@@ -35,26 +35,72 @@ def is_foreign_splits(source: Any) -> bool:
     return isinstance(source, Mapping) and bool(source) and all(is_foreign(part) for part in source.values())
 
 
-class ForeignData(EncodedData):
-    """Rows of a foreign data set, decoded when they are asked for."""
+class _Table:
+    """Rows of a foreign data set, and the columns of its images and labels."""
 
-    def __init__(self, rows: Any, part: str, on_bad: OnBad, channels: int | None) -> None:
-        kind = (
-            f"Hugging Face dataset {getattr(getattr(rows, 'info', None), 'dataset_name', None) or ''}".strip()
-        )
+    def __init__(self, rows: Any) -> None:
+        dataset = getattr(getattr(rows, "info", None), "dataset_name", None) or ""
+        self.kind = f"Hugging Face dataset {dataset}".strip()
         if not hasattr(rows, "__len__"):
             raise FormatError(
-                f"{kind} is a stream",
+                f"{self.kind} is a stream",
                 why="it has no length, so no order and no restart",
                 fix="load it without streaming=True",
             )
         self.rows, self._lock = rows, threading.Lock()  # one reader at a time: its cache may not stand more
-        self.image_key, self.label_key = _key(rows, IMAGES, "image", kind), _key(rows, LABELS, "label", kind)
-        labels, named = as_labels(list(rows[self.label_key]), kind)
-        names = getattr(rows.features[self.label_key], "names", None) or named or numbered(labels, kind)
+        self.images = _key(rows, IMAGES, "image", self.kind)
+        self.labels = _key(rows, LABELS, "label", self.kind)
+
+    def value(self, index: int, name: str) -> Any:
+        """The image of a row, as it is. Raises FormatError."""
+        try:
+            with self._lock:
+                return self.rows[index][self.images]
+        except (StriateError, MemoryError):
+            raise
+        except Exception as error:  # its decoder is not ours; whatever it raises, it is this row
+            raise FormatError(
+                f"{name} cannot be read",
+                where=name,
+                why=(str(error) or type(error).__name__).splitlines()[0][:200],
+                fix="leave the row out",
+            ) from None
+
+    def arrays(self) -> Iterator[Array]:
+        """The images that are arrays, among some rows that are spread evenly."""
+        for index in np.unique(
+            np.linspace(0, len(self.rows) - 1, min(LOOKS, len(self.rows))).astype(int)
+        ).tolist():
+            try:
+                value = self.value(index, "")
+                if _is_array(value):
+                    yield np.asarray(value)
+            except (FormatError, ValueError):
+                continue
+
+
+def _is_array(value: Any) -> bool:
+    return not isinstance(value, Mapping) and not (hasattr(value, "mode") and hasattr(value, "size"))
+
+
+class ForeignData(EncodedData):
+    """Rows of a foreign data set, decoded when they are asked for."""
+
+    def __init__(
+        self,
+        table: _Table,
+        labels: Labels,
+        names: Sequence[str],
+        part: str,
+        on_bad: OnBad,
+        channels: int | None,
+        white: int | None,
+    ) -> None:
+        rows, kind = table.rows, table.kind
+        self.table, self.white = table, white
         check_labels(labels, len(names), kind)
         self.prefix = part or "row"
-        shape, uniform, formats = survey(len(rows), self._look, kind)
+        shape, uniform, formats, self.deep = survey(len(rows), self._look, kind)
         self.channels = channels or shape[0]
         super().__init__(
             labels,
@@ -63,37 +109,23 @@ class ForeignData(EncodedData):
             f"{kind} ({formats})",
             part=part,
             uniform=uniform,
-            remarks=(f"images in {self.image_key!r}, classes in {self.label_key!r}",),
+            remarks=(f"images in {table.images!r}, classes in {table.labels!r}",),
             on_bad=on_bad,
         )
 
-    def _value(self, index: int) -> Any:
-        try:
-            with self._lock:
-                return self.rows[index][self.image_key]
-        except (StriateError, MemoryError):
-            raise
-        except Exception as error:  # its decoder is not ours; whatever it raises, it is this row
-            raise FormatError(
-                f"{self.name(index)} cannot be read",
-                where=self.name(index),
-                why=(str(error) or type(error).__name__).splitlines()[0][:200],
-                fix="leave the row out",
-            ) from None
-
     def _look(self, index: int) -> Look:
-        pixels, _ = self._pixels(self._value(index), index, None)
-        return Look((pixels.shape[1], pixels.shape[2]), pixels.shape[0], "decoded")
+        pixels, _ = self._pixels(self.table.value(index, self.name(index)), index, None)
+        return Look((pixels.shape[1], pixels.shape[2]), pixels.shape[0], "decoded", pixels.dtype != np.uint8)
 
     def decode(self, index: int) -> tuple[Array, tuple[str, ...]]:
-        return self._pixels(self._value(index), index, self.channels)
+        return self._pixels(self.table.value(index, self.name(index)), index, self.channels)
 
     def _pixels(self, value: Any, index: int, channels: int | None) -> tuple[Array, tuple[str, ...]]:
         name = self.name(index)
         if isinstance(value, Mapping):
             data = value.get("bytes")
-            return images.load_image(data if data is not None else str(value.get("path")), channels, name)
-        if hasattr(value, "mode") and hasattr(value, "size"):
+            return images.read_image(data if data is not None else str(value.get("path")), channels, name)
+        if not _is_array(value):
             try:
                 return images.convert(value, channels, name)
             except OSError as error:
@@ -103,7 +135,7 @@ class ForeignData(EncodedData):
         pixels = np.asarray(value)
         if pixels.ndim == 2:
             pixels = pixels[None]
-        found, notes = as_images(pixels[None], name)
+        found, notes = as_images(pixels[None], name, self.white)
         if channels and found.shape[1] != channels:
             raise FormatError(
                 f"{name} has {found.shape[1]} channels, not {channels}", where=name, fix="leave it out"
@@ -124,10 +156,13 @@ def read_foreign(source: Any, on_bad: OnBad) -> dict[str, Dataset]:
     unknown = [name for name in parts if name not in (*SPELLINGS.values(), ALL)]
     found: dict[str, Dataset] = {}
     channels: int | None = None
-    for part in sorted(parts, key=lambda part: part != "train"):
-        if part in unknown:
-            continue
-        data = ForeignData(parts[part], "" if part == ALL else part, on_bad, channels)
+    tables = {
+        part: _Table(parts[part])
+        for part in sorted(parts, key=lambda part: part != "train")
+        if part not in unknown
+    }
+    for (part, table), labels, names, white in zip(tables.items(), *_common(list(tables.values()))):
+        data = ForeignData(table, labels, names, "" if part == ALL else part, on_bad, channels, white)
         if unknown:
             data.remarks += (f"parts not read: {', '.join(unknown)}",)
         channels = data.channels
@@ -139,6 +174,22 @@ def read_foreign(source: Any, on_bad: OnBad) -> dict[str, Dataset]:
             fix="train, validation and test",
         )
     return found
+
+
+def _common(tables: Sequence[_Table]) -> tuple[list[Labels], list[Sequence[str]], list[int | None]]:
+    """Labels, class names and the scale of pixels: those of all parts, unless a part names its classes itself."""
+    if not tables:
+        return [], [], []
+    kind = tables[0].kind
+    columns = [list(table.rows[table.labels]) for table in tables]
+    names = [getattr(table.rows.features[table.labels], "names", None) or () for table in tables]
+    if all(names):
+        labels = [as_labels(column, kind)[0] for column in columns]
+    else:
+        labels, common = common_classes(columns, kind)
+        names = [common for _ in tables]
+    white = common_white([array for table in tables for array in table.arrays()], kind)
+    return labels, names, [white for _ in tables]
 
 
 def _key(rows: Any, known: tuple[str, ...], kind: str, what: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from striate.diagnostics import FormatError, SourceError
-from striate.train.data.arrays import ArrayData
+from striate.train.data.arrays import parts_of_arrays
 from striate.train.data.dataset import Array, Dataset
 from striate.train.data.files import MAX_ARRAY, allow, read_into, unzipped
 from striate.train.data.splits import ALL, SPELLINGS, TEST
@@ -46,7 +46,8 @@ def read_idx(files: Iterable[Path]) -> dict[str, Dataset]:
         match = NAME.fullmatch(path.name)
         if match:
             pairs.setdefault(_part(match["part"] or ""), {})[match["what"].lower()] = path
-    found: dict[str, Dataset] = {}
+    found: dict[str, tuple[Array, Array]] = {}
+    fashion = True
     for part, pair in pairs.items():
         some = next(iter(pair.values()))
         for what in ("images", "labels"):
@@ -65,17 +66,15 @@ def read_idx(files: Iterable[Path]) -> dict[str, Dataset]:
                 why=f"they have {x.ndim} and {y.ndim} axes, not 3 and 1",
                 fix="look at which file is which",
             )
-        fashion = "fashion" in str(some.resolve()).lower() and x.shape[1:] == (28, 28)
-        found[part] = ArrayData(
-            x,
-            y,
-            FASHION if fashion else None,
-            kind=f"IDX (MNIST) {some.parent}",
-            part="" if part == ALL else part,
-            remarks=("class names of Fashion-MNIST, as the path says",) if fashion else (),
-            naming=lambda index, part=part: f"{part}#{index}",  # type: ignore[misc]
-        )
-    return found
+        found[part] = x, y
+        fashion = fashion and "fashion" in str(some.resolve()).lower() and x.shape[1:] == (28, 28)
+    return parts_of_arrays(
+        found,
+        f"IDX (MNIST) {some.parent}",
+        FASHION if fashion else None,
+        ("class names of Fashion-MNIST, as the path says",) if fashion else (),
+        "{}#{}".format,
+    )
 
 
 def read_array(path: Path) -> Array:

@@ -1,4 +1,4 @@
-"""One image file as an array: uint8, (C, H, W), upright, grey or RGB, and what had to be changed for that.
+"""One image file as an array: (C, H, W), upright, grey or RGB, and what had to be changed for that.
 
 Decides what an image may be: the formats below (none that runs a program), at most as many pixels as Pillow's
 own limit against decompression bombs. Refuses to guess at floating-point pixels.
@@ -29,22 +29,42 @@ MAX_PIXELS = 89_478_485  # Pillow's MAX_IMAGE_PIXELS: a quarter of a gigabyte of
 MAX_BYTES = 256 << 20  # of one encoded image
 _GREY = ("1", "L", "LA", "La", "I", "F")
 _TURNED = 0x0112  # the EXIF tag Orientation
+DEEP = 65535
+DEEPER = "pixels of 16 bits, 0..65535, read as [0, 1]"
 
 
 class Look(NamedTuple):
-    """What the header of an image says. size: (H, W), upright."""
+    """What the header of an image says. size: (H, W), upright; deep: pixels of more than 8 bits."""
 
     size: tuple[int, int]
     channels: int
     format: str
+    deep: bool = False
 
 
 def load_image(
     source: Path | str | bytes | BinaryIO, channels: int | None = None, name: str = ""
 ) -> tuple[Array, tuple[str, ...]]:
-    """(C, H, W) uint8 and what was changed. channels: 1, 3, or None for what the image has.
+    """(C, H, W) uint8, for eyes, and what was changed. channels: 1, 3, or None for what the image has.
 
+    Pixels of 16 bits are cut to 8: their upper ones or, where none is above 4095, the upper 8 of 12.
     Raises SourceError (missing, unreadable), FormatError (no image, cut off), LimitError (too many pixels).
+    """
+    pixels, notes = read_image(source, channels, name)
+    if pixels.dtype == np.uint8:
+        return pixels, notes
+    whole = np.rint(pixels * np.float32(DEEP)).astype(np.uint16)
+    bits = 12 if whole.max() < 1 << 12 else 16
+    cut = f"{bits} bits per pixel cut to 8"
+    return (whole >> (bits - 8)).astype(np.uint8), tuple(cut if note == DEEPER else note for note in notes)
+
+
+def read_image(
+    source: Path | str | bytes | BinaryIO, channels: int | None = None, name: str = ""
+) -> tuple[Array, tuple[str, ...]]:
+    """(C, H, W) as a data set holds it, and what was changed: uint8, or float32 in [0, 1] of pixels of 16 bits.
+
+    Those are divided by 65535 whatever their range, so that the images of a set stay comparable. Raises as load_image.
     """
     if isinstance(source, bytes):
         return decode(io.BytesIO(source), name or "image", channels)
@@ -60,7 +80,9 @@ def look(stream: BinaryIO, name: str) -> Look:
         with _open(stream, name) as image:
             turned = image.getexif().get(_TURNED, 1) in (5, 6, 7, 8)
             size = image.size if turned else image.size[::-1]
-            return Look(size, 1 if _is_grey(image) else 3, image.format or "image")
+            return Look(
+                size, 1 if _is_grey(image) else 3, image.format or "image", image.mode.startswith("I")
+            )
     except StriateError:
         raise
     except Exception as error:
@@ -68,7 +90,7 @@ def look(stream: BinaryIO, name: str) -> Look:
 
 
 def decode(stream: BinaryIO, name: str, channels: int | None) -> tuple[Array, tuple[str, ...]]:
-    """See load_image."""
+    """See read_image."""
     try:
         with _open(stream, name) as image:
             return convert(image, channels, name)
@@ -83,7 +105,7 @@ def decode(stream: BinaryIO, name: str, channels: int | None) -> tuple[Array, tu
 
 
 def convert(image: Picture, channels: int | None, name: str) -> tuple[Array, tuple[str, ...]]:
-    """A Pillow image as (C, H, W) uint8, and what was changed. Raises FormatError, LimitError."""
+    """A Pillow image as read_image gives it. Raises FormatError, LimitError."""
     _bounded(image, name)
     notes: list[str] = []
     if getattr(image, "format", None) in ("GIF", "WEBP", "TIFF") and getattr(image, "n_frames", 1) > 1:
@@ -97,7 +119,7 @@ def convert(image: Picture, channels: int | None, name: str) -> tuple[Array, tup
         )
     if image.mode.startswith("I"):
         pixels = _sixteen_bits(np.asarray(image), name)
-        notes.append("16 bits per pixel cut to 8")
+        notes.append(DEEPER)
         return (pixels[None] if wanted == 1 else np.stack([pixels] * 3)), tuple(notes)
     if image.mode == "F":
         raise FormatError(
@@ -179,11 +201,11 @@ def _upright(image: Picture, notes: list[str]) -> Picture:
 
 def _sixteen_bits(pixels: Array, name: str) -> Array:
     low, high = int(pixels.min()), int(pixels.max())
-    if low < 0 or high > 65535:
+    if low < 0 or high > DEEP:
         raise FormatError(
             f"{name} has pixels from {low:,} to {high:,}", where=name, fix="save it with 8 or 16 bits"
         )
-    return (pixels.astype(np.uint32) >> 8).astype(np.uint8)
+    return pixels.astype(np.float32) / np.float32(DEEP)
 
 
 def _over_white(image: Picture) -> Picture:

@@ -18,7 +18,7 @@ from typing import IO, BinaryIO, cast
 import numpy as np
 
 from striate.diagnostics import FormatError, LimitError
-from striate.train.data.arrays import ArrayData, common_classes
+from striate.train.data.arrays import parts_of_arrays
 from striate.train.data.dataset import Array, Dataset
 from striate.train.data.files import allow, opened, printable, read_into
 from striate.train.data.splits import ALL, SPELLINGS
@@ -98,21 +98,15 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
     allow(sum(members[key].file_size for key in used), path, "its arrays together")
     arrays = {key: _array(path, archive, members[key], text=roles[key][1] == "labels") for key in used}
     names = _class_names(path, archive, members[names_key]) if names_key else None
-    every, classes = common_classes([arrays[pair["labels"]] for pair in pairs.values()], str(path), names)
     rest = [key for key in members if key not in used and key != names_key]
     remarks = (f"arrays not read: {', '.join(map(printable, rest[:5]))}",) if rest else ()
-    return {
-        part: ArrayData(
-            arrays[pair["images"]],
-            labels,
-            classes,
-            kind=f".npz {path}",
-            part="" if part == ALL else part,
-            remarks=remarks,
-            naming=lambda index, part=part: f"{part}#{index}",  # type: ignore[misc]
-        )
-        for (part, pair), labels in zip(pairs.items(), every)
-    }
+    return parts_of_arrays(
+        {part: (arrays[pair["images"]], arrays[pair["labels"]]) for part, pair in pairs.items()},
+        f".npz {path}",
+        names,
+        remarks,
+        "{}#{}".format,
+    )
 
 
 def _role(key: str) -> tuple[str, str] | None:

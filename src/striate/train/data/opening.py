@@ -10,11 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
-
 from striate.diagnostics import FormatError, SourceError, UsageError, suggest
 from striate.train.data import cifar, idx, shards
-from striate.train.data.arrays import ArrayData, common_classes
+from striate.train.data.arrays import parts_of_arrays
 from striate.train.data.dataset import Dataset, OnBad
 from striate.train.data.files import head, is_directory, status, unreadable
 from striate.train.data.folder import folders, read_folder
@@ -120,11 +118,7 @@ def _read_arrays(source: Any) -> Parts:
         named[part] = pair
     if not named:
         raise UsageError("there is no data", why="the mapping is empty", fix="{'train': (x, y)}")
-    labels, classes = common_classes([y for _, y in named.values()], "arrays in memory")
-    return {
-        part: ArrayData(np.asarray(x), y, classes, part="" if part == ALL else part)
-        for (part, (x, _)), y in zip(named.items(), labels)
-    }
+    return parts_of_arrays(named, "arrays in memory")
 
 
 def _read_path(text: str, on_bad: OnBad) -> Parts:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from striate.locks import lock
-from striate.train.data.dataset import Array, Dataset, Labels, stack
+from striate.train.data.dataset import Array, Dataset, Labels, stack, to_float
 from striate.train.data.steps import Fit, Resize, Step
 from striate.train.data.transforms import Transform
 
@@ -26,7 +26,7 @@ class Remembered(Dataset):
         shape = resize.output(base.shape) if resize else base.shape
         super().__init__(base.labels, base.classes, shape, base.kind, part=base.part, on_bad=base.on_bad)
         self.base, self.resize = base, resize
-        self.streams, self.bad = base.streams, base.bad
+        self.streams, self.deep, self.bad = base.streams, base.deep, base.bad
         self._known = np.zeros(len(base), bool)
         self._kept: Array | None = None
         self._lock = lock()
@@ -54,6 +54,8 @@ class Remembered(Dataset):
             with self._lock:
                 if self._kept is None:
                     self._kept = np.empty((len(self), *self.shape), made.dtype)
+                elif self._kept.dtype != made.dtype:  # pixels of 8 and of 16 bits
+                    self._kept, made = to_float(self._kept), to_float(made)
             self._kept[good] = made
             self._known[good] = True
         found = ids[self._known[ids]]
@@ -63,9 +65,9 @@ class Remembered(Dataset):
         if self.resize is None:
             return stack([*images, np.zeros(self.shape, np.uint8)])[:-1]  # which refuses another size
         none = np.empty((len(images), 0))
-        if len({image.shape for image in images}) == 1:
+        if len({(image.shape, image.dtype) for image in images}) == 1:
             return self.resize(np.asarray(images), none)
-        return np.concatenate([self.resize(image[None], none[:1]) for image in images])
+        return stack([self.resize(image[None], none[:1])[0] for image in images])
 
 
 def remembered(data: Dataset, transform: Transform) -> Dataset:
@@ -74,5 +76,5 @@ def remembered(data: Dataset, transform: Transform) -> Dataset:
     if resize is None and not (data.streams and data.uniform):
         return data
     shape = resize.output(data.shape) if resize else data.shape
-    width = 1 if data.streams else 4
+    width = 1 if data.streams and not data.deep else 4
     return Remembered(data, resize) if width * len(data) * math.prod(shape) <= LIMIT else data

@@ -66,7 +66,7 @@ class ShardData(EncodedData):
         )
         self.names = tuple(sample.image.name for sample in samples)
         self.spooled, self._lock = spooled, threading.Lock()
-        shape, uniform, formats = survey(len(samples), self._look, kind)
+        shape, uniform, formats, self.deep = survey(len(samples), self._look, kind)
         self.channels = channels or shape[0]
         super().__init__(
             labels,
@@ -105,7 +105,7 @@ class ShardData(EncodedData):
         return images.look(io.BytesIO(self._bytes(index)), self.name(index))
 
     def decode(self, index: int) -> tuple[Array, tuple[str, ...]]:
-        return images.load_image(self._bytes(index), self.channels, self.name(index))
+        return images.read_image(self._bytes(index), self.channels, self.name(index))
 
     def name(self, index: int) -> str:
         return f"{self.shards[int(self.places[index, 0])].name}/{self.names[index]}"

@@ -55,7 +55,7 @@ class Transform:
             keys = np.zeros(len(images), np.uint64)
         if isinstance(images, np.ndarray):
             return self._run(images, keys)
-        if len({image.shape for image in images}) == 1:
+        if len({(image.shape, image.dtype) for image in images}) == 1:
             return self._run(np.stack(images), keys)
         done = [self._run(image[None], keys[n : n + 1])[0] for n, image in enumerate(images)]
         return to_float(stack(done))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from striate.views.text.numbers import digits, plural, shape, size
+from striate.diagnostics import plural
+from striate.views.text.numbers import digits, shape, size
 from striate.views.text.page import Column, Page, Row
 
 MOST_NODES = 10

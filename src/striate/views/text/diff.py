@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from striate.diagnostics import plural
 from striate.views.record import Record
-from striate.views.text.numbers import count, inputs, per_axis, plural, short, size
+from striate.views.text.numbers import count, inputs, per_axis, short, size
 from striate.views.text.page import Column, Page, Row
 
 COLUMNS = (

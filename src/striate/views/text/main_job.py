@@ -10,13 +10,13 @@ from typing import Any
 
 from striate.analysis import pixels
 from striate.checks import Config, check
-from striate.diagnostics import MissingExtraError, Severity, render
+from striate.diagnostics import MissingExtraError, Severity, plural, render
 from striate.formats import parse
 from striate.network import Network
 from striate.views.record import show_record
 from striate.views.text import show, tour
 from striate.views.text.evaluation import draw_confusion
-from striate.views.text.numbers import count, plural
+from striate.views.text.numbers import count
 from striate.views.text.page import Page
 from striate.views.text.pixels import picture
 from striate.views.text.prediction import draw_image

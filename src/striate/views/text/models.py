@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from striate.views.text.numbers import count, plural, shape
+from striate.diagnostics import plural
+from striate.views.text.numbers import count, shape
 from striate.views.text.page import Column, Page, Row
 
 COLUMNS = (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from striate.diagnostics import plural
 from striate.views.detail import SYMBOLS
 from striate.views.record import Record
-from striate.views.text.numbers import count, per_axis, plural, shape, short, size
+from striate.views.text.numbers import count, per_axis, shape, short, size
 from striate.views.text.page import Column, Page, Row, Text
 
 AXES = {

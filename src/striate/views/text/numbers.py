@@ -58,8 +58,3 @@ def per_axis(values: Sequence[object], sign: str = "x") -> str:
     """One value where all axes agree, else one per axis: 3, 7x1."""
     texts = [str(value) for value in values]
     return texts[0] if len(set(texts)) == 1 else sign.join(texts)
-
-
-def plural(n: int, word: str, many: str = "") -> str:
-    """1 node, 2 nodes."""
-    return f"{n:,} {word if n == 1 else many or word + 's'}"

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from striate.diagnostics import plural
 from striate.views.record import Record
-from striate.views.text.numbers import count, plural, shape, short
+from striate.views.text.numbers import count, shape, short
 from striate.views.text.page import Column, Page, Row, Text
 
 if TYPE_CHECKING:

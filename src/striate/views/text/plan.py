@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from striate.views.text.numbers import digits, plural, size
+from striate.diagnostics import plural
+from striate.views.text.numbers import digits, size
 from striate.views.text.page import Column, Page, Row
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from striate.diagnostics import plural
 from striate.views.record import Record
 from striate.views.text.folding import Item, folded
-from striate.views.text.numbers import count, inputs, per_axis, plural, shape, short, size
+from striate.views.text.numbers import count, inputs, per_axis, shape, short, size
 from striate.views.text.page import HOLD, Column, Page, Row, Text
 
 MARKS = {"error": ("!", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}

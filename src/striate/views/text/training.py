@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from striate.diagnostics import plural
 from striate.train.config import Config, options
 from striate.train.events import Compiled, EpochDone, Event, Finished, Note, Progress, Started
-from striate.views.text.numbers import count, plural
+from striate.views.text.numbers import count
 from striate.views.text.page import Page, Text
 from striate.views.text.progress import Bar, clock, duration
 
