@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from striate import weights as arrays
 from striate.diagnostics import SourceError, UnknownNameError
+from striate.engine.inputs import Given, bare, named, part, rows, together
 from striate.engine.interface import Engine, Program, get, strict
 from striate.files import write_aside
 from striate.formats import load
@@ -66,7 +67,9 @@ class Model:
 
     def __repr__(self) -> str:
         count = sum(parameter.elements for parameter in self.net.parameters.values())
-        return f"Model({self.net.name}, input {self.net.input}, {count:,} numbers, engine {self.engine.name})"
+        inputs = [f"{name} {spec}" for name, spec in self.net.inputs.items()]
+        read = f"inputs {', '.join(inputs)}" if len(inputs) > 1 else f"input {self.net.input}"
+        return f"Model({self.net.name}, {read}, {count:,} numbers, engine {self.engine.name})"
 
     @property
     def weights(self) -> ModelWeights:
@@ -88,14 +91,17 @@ class Model:
         program: Program = self._weights.derived(made)
         return program
 
-    def predict(self, x: Array, *, batch: int = 64) -> Array | tuple[Array, ...]:
+    def predict(self, x: Given, *more: Array, batch: int = 64) -> Array | tuple[Array, ...]:
         """Outputs (N, …) for images x (N, C, H, W), `batch` images at a time; several outputs give a tuple.
 
+        A network of several inputs takes one array for each: ``predict((a, b))`` or ``predict(a, b)`` in the order of
+        `net.inputs`, ``predict({"left": a, "right": b})`` by name.
         What is left over runs in powers of two, so that no number of images asks for a plan of its own.
-        Raises OpError when the shape does not suit, with what to do.
+        Raises OpError when a shape does not suit and UsageError when inputs are missing, with what to do.
         """
         program = self._program
-        found = [program(x[start:stop]) for start, stop in _pieces(len(x), batch)]
+        given = bare(named(self.net, together(x, more)))
+        found = [program(part(given, slice(start, stop))) for start, stop in _pieces(rows(given), batch)]
         if len(found) == 1:
             return found[0]
         if isinstance(found[0], tuple):

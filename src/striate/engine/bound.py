@@ -78,9 +78,13 @@ class Bound(Memory):
         self._at = aligned.address(self._program)
         self._threads = self._useful()
         results = [(name, *_lying(value)) for name, value in plan.outputs.items()]
-        self._staged_input = self._small.pop(None, None)
-        self._staged_results = [(name, room) for name, room in self._small.items() if name is not None]
-        self._large = [(name, shape) for name, shape, _ in results if name not in self._small]
+        place = {name: at for at, name in enumerate(plan.net.inputs)}
+        self._staged_inputs = [(place[v.name], room) for v, room in self._small.items() if v.given]
+        self._staged_results = [(v.name, room) for v, room in self._small.items() if not v.given]
+        small = {name for name, _ in self._staged_results}
+        self._large = [(name, shape) for name, shape, _ in results if name not in small]
+        self._open_inputs = [(place[v.name], record, slot) for v, record, slot in self._ends if v.given]
+        self._open_results = [(v.name, record, slot) for v, record, slot in self._ends if not v.given]
         self._turned = [(name, turned) for name, _, turned in results if turned is not None]
         self._pool = pool(plan.context.target)
 
@@ -136,9 +140,9 @@ class Bound(Memory):
         each(work, self.plan.context.threads if weights >= HEAVY else 1)
         return [made[step.record] for step in self.plan.steps]
 
-    def _bind(self) -> list[tuple[str | None, Array, int]]:
-        """(result, or None for the input; record; slot) for every address that is known only when a batch comes."""
-        ends: list[tuple[str | None, Array, int]] = []
+    def _bind(self) -> list[tuple[Value, Array, int]]:
+        """(input or result; record; slot) for every address that is known only when a batch comes."""
+        ends: list[tuple[Value, Array, int]] = []
         first = {id(record): k for k, record in reversed(list(enumerate(self._records)))}
         for k in first.values():
             step = self.plan.steps[k]
@@ -148,23 +152,19 @@ class Bound(Memory):
                     moved = step.record(self)
                     self._given[id(value)] = 0
                     (slots,) = np.nonzero(moved != self._records[k])
-                    ends += [
-                        (None if value.given else value.name, self._records[k], int(slot)) for slot in slots
-                    ]
+                    ends += [(value, self._records[k], int(slot)) for slot in slots]
         return ends
 
-    def _staged(self) -> dict[str | None, Array]:
+    def _staged(self) -> dict[Value, Array]:
         """Places of their own for a small batch and small results: copying costs less than asking for an address."""
-        values: list[tuple[str | None, Value]] = [(None, value) for value in self.plan.inputs.values()]
-        values += self.plan.outputs.items()
         found = {
-            name: self._allocate(math.prod(value.shape), np.float32).reshape(_lying(value)[0])
-            for name, value in values
+            value: self._allocate(math.prod(value.shape), np.float32).reshape(_lying(value)[0])
+            for value in (*self.plan.inputs.values(), *self.plan.outputs.values())
             if 0 < 4 * math.prod(value.shape) <= SMALL
         }
-        for name, record, slot in self._ends:
-            if name in found:
-                record[slot] = aligned.address(found[name])
+        for value, record, slot in self._ends:
+            if value in found:
+                record[slot] = aligned.address(found[value])
         self._ends = [end for end in self._ends if end[0] not in found]
         return found
 
@@ -192,16 +192,18 @@ class Bound(Memory):
         self._tables.append(room)
         return aligned.address(room)
 
-    def run(self, x: Array) -> dict[str, Array]:
-        """Results by name for one batch x, float32, of the plan's size."""
+    def run(self, *x: Array) -> dict[str, Array]:
+        """Results by name for one batch of each of the network's inputs, in order, float32, of the plan's size."""
         made = {name: self._result(shape) for name, shape in self._large} if self._large else {}
         with self._lock:
-            if self._staged_input is not None:
-                self._staged_input[...] = x
-            elif not x.flags.c_contiguous:
-                x = np.ascontiguousarray(x)
-            for name, record, slot in self._ends:
-                record[slot] = aligned.address(x if name is None else made[name])
+            for at, room in self._staged_inputs:
+                room[...] = x[at]
+            if self._open_inputs:
+                x = tuple(a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in x)
+                for at, record, slot in self._open_inputs:
+                    record[slot] = aligned.address(x[at])
+            for name, record, slot in self._open_results:
+                record[slot] = aligned.address(made[name])
             self._pool.run(self._at, self._threads)
             for name, room in self._staged_results:
                 made[name] = room.copy()
@@ -214,14 +216,14 @@ class Bound(Memory):
             return self._allocate(math.prod(shape), np.float32).reshape(shape)
         return np.empty(shape, np.float32)
 
-    def timed(self, x: Array, rounds: int = 10) -> list[float]:
+    def timed(self, *x: Array, rounds: int = 10) -> list[float]:
         """Seconds of each step: the median of some rounds, by the processor's clock."""
         every = []
         self._program[driver.TIMES // 8] = aligned.address(self._times)
         try:
             for _ in range(rounds):
                 start = time.perf_counter()
-                self.run(x)
+                self.run(*x)
                 took = time.perf_counter() - start
                 ticks = np.diff(self._times).astype(float)
                 every.append(ticks / max(ticks.sum(), 1.0) * took)

@@ -14,7 +14,8 @@ from striate.diagnostics import LimitError
 from striate.engine import caches
 from striate.engine.bound import Bound, Constants
 from striate.engine.code import spent
-from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
+from striate.engine.inputs import Given, named, rows
+from striate.engine.interface import Engine, Program, TrainingProgram, runnable, strict
 from striate.engine.learner import Learner, Rule, Store
 from striate.engine.numpy_engine import NumpyEngine, batched
 from striate.engine.plan.plan import Plan, plan
@@ -80,52 +81,60 @@ class CompiledProgram(Program):
         """The plan for the batch size that the program was made for."""
         return self.bound(self._size, self.net.outputs).plan
 
-    def __call__(self, x: Array) -> Array | tuple[Array, ...]:
-        """As every program; a batch just as the last one skips what is known of it."""
+    def __call__(self, x: Given, *more: Array) -> Array | tuple[Array, ...]:
+        """As every program; a batch of a sole input just as the last one skips what is known of it."""
         last = self._last
-        if last is None or not isinstance(x, np.ndarray) or x.shape != last[0] or x.dtype != np.float32:
-            return super().__call__(x)
+        if (
+            last is None
+            or not isinstance(x, np.ndarray)
+            or x.shape != last[0]
+            or x.dtype != np.float32
+            or more
+        ):
+            return super().__call__(x, *more)
         try:
             made = last[1].run(x)
         except MemoryError:
             return super().__call__(x)  # which says what to do
         return made[self.net.outputs[0]] if len(made) == 1 else tuple(made[name] for name in self.net.outputs)
 
-    def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
-        array = batch(self.net, x)
+    def values(self, x: Given, names: Sequence[str]) -> dict[str, Array]:
+        given = named(self.net, x)
+        size, (array, *more) = rows(given), given.values()
         if array.dtype == np.float64:
-            return self._precise.values(array, names)
-        if not len(array):
+            return self._precise.values(given, names)
+        if not size:
             return {n: np.empty((0, *self.net.specs[n].shape[1:]), np.float32) for n in names}
         try:
-            found = self.bound(len(array), names)
-            if tuple(names) == self.net.outputs:
+            found = self.bound(size, names)
+            if tuple(names) == self.net.outputs and not more:
                 self._last = array.shape, found
-            return found.run(array)
+            return found.run(array, *more)
         except MemoryError as error:
             raise LimitError(
-                f"a batch of {len(array)} needs more memory than there is",
+                f"a batch of {size} needs more memory than there is",
                 why="all values that live at the same time have to fit",
                 fix="predict fewer images at a time, or smaller ones",
             ) from error
 
-    def profile(self, x: Array) -> dict[str, float]:
-        array = batch(self.net, x).astype(np.float32, copy=False)
-        bound, found = self.bound(len(array), self.net.outputs), dict[str, float]()
-        for step, seconds in zip(bound.plan.steps, bound.timed(array), strict=True):
+    def profile(self, x: Given) -> dict[str, float]:
+        arrays = [array.astype(np.float32, copy=False) for array in named(self.net, x).values()]
+        bound, found = self.bound(rows(arrays), self.net.outputs), dict[str, float]()
+        for step, seconds in zip(bound.plan.steps, bound.timed(*arrays), strict=True):
             found[step.unit.name] = found.get(step.unit.name, 0.0) + seconds
         return found
 
-    def table(self, x: Array, machine: Machine) -> Table:
+    def table(self, x: Given, machine: Machine) -> Table:
         """The plan for this batch with its times, beside the limits of a machine."""
-        bound = self.bound(len(x), self.net.outputs)
-        return table(bound, bound.timed(x), self._constants.bytes, machine)
+        arrays = [array.astype(np.float32, copy=False) for array in named(self.net, x).values()]
+        bound = self.bound(rows(arrays), self.net.outputs)
+        return table(bound, bound.timed(*arrays), self._constants.bytes, machine)
 
     @functools.cached_property
     def _precise(self) -> Program:
         return NumpyEngine().compile(self.net, self._weights)
 
-    def first_non_finite(self, x: Array) -> str | None:
+    def first_non_finite(self, x: Given) -> str | None:
         return self._precise.first_non_finite(x)
 
 

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import (
     EngineError,
-    FormatError,
     MissingExtraError,
     OpError,
     UnknownNameError,
     UsageError,
     suggest,
 )
+from striate.engine.inputs import Given, together
 from striate.engine.learner import Learner, Rule, Store
 from striate.engine.world import ALONE, World, asked
 from striate.network import Network
@@ -42,22 +42,25 @@ class Program(abc.ABC):
     def renew(self) -> None:
         """Take in the weights, whose arrays have been changed in place. Nobody may run the program meanwhile."""
 
-    def __call__(self, x: Array) -> Array | tuple[Array, ...]:
-        """Outputs for a batch x (N, C, H, W), float32 (or float64, kept): one array, or a tuple of several."""
-        found = self.values(x, self.net.outputs)
+    def __call__(self, x: Given, *more: Array) -> Array | tuple[Array, ...]:
+        """Outputs for a batch x (N, C, H, W), float32 (or float64, kept): one array, or a tuple of several.
+
+        A network of several inputs takes ``program(a, b)``, ``program((a, b))`` or ``program({"left": a, …})``.
+        """
+        found = self.values(together(x, more), self.net.outputs)
         made = tuple(found[name] for name in self.net.outputs)
         return made[0] if len(made) == 1 else made
 
     @abc.abstractmethod
-    def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
+    def values(self, x: Given, names: Sequence[str]) -> dict[str, Array]:
         """The named values for a batch."""
 
     @abc.abstractmethod
-    def profile(self, x: Array) -> dict[str, float]:
+    def profile(self, x: Given) -> dict[str, float]:
         """Seconds by node for a batch, in order; nodes that are computed together are one: "conv1 + bn1 + relu1"."""
 
     @abc.abstractmethod
-    def first_non_finite(self, x: Array) -> str | None:
+    def first_non_finite(self, x: Given) -> str | None:
         """The first node whose output holds a NaN or an infinity for this batch."""
 
 
@@ -69,7 +72,7 @@ class TrainingProgram(abc.ABC):
     """Running statistics after the last forward run, by full parameter name."""
 
     @abc.abstractmethod
-    def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+    def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
         """Outputs for a batch; noise is drawn from `rng` in the nodes' order."""
 
     @abc.abstractmethod
@@ -214,30 +217,3 @@ def runnable(net: Network) -> Network:
                 fix="replace the node by operators that Striate knows",
             ).at(node.name, f"{node.name} = {node.op}", node.place)
     return net
-
-
-def batch(net: Network, x: Array) -> Array:
-    """A batch that suits the network's sole input, as floats. Raises FormatError or OpError with the fix."""
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiub":
-        raise FormatError(
-            f"a batch of {array.dtype} cannot be computed with",
-            why="numbers are expected",
-            fix="give a float32 array",
-        )
-    if array.dtype not in (np.float32, np.float64):
-        array = array.astype(np.float32)
-    wanted = net.input.without_batch
-    if array.shape[1:] != wanted:
-        hint = "resize the images, or declare the network on this size: net.with_input"
-        if array.shape == wanted:
-            hint = "add the batch axis: x[None]"
-        elif (*array.shape[-1:], *array.shape[:-1]) == wanted:
-            hint = "channels go first, and a batch axis before them: x.transpose(2, 0, 1)[None]"
-        elif (*array.shape[-1:], *array.shape[1:-1]) == wanted:
-            hint = "channels go before height and width: x.transpose(0, 3, 1, 2)"
-        raise OpError(
-            f"{net.name} takes batches of shape (N, {', '.join(map(str, wanted))}), this one has {array.shape}",
-            fix=hint,
-        )
-    return array

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.inputs import Given
+
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 
@@ -63,8 +65,11 @@ class Learner(abc.ABC):
         return 0.0
 
     @abc.abstractmethod
-    def forward(self, x: Array, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
-        """Outputs for a batch (N, C, H, W), in training mode; `last`: of its update. N may be 0."""
+    def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+        """Outputs for a batch (N, C, H, W), or for one of each input, in training mode. N may be 0.
+
+        last: whether it is the last batch of its update.
+        """
 
     @abc.abstractmethod
     def backward(self, gradients: Sequence[Array]) -> None:

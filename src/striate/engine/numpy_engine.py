@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import chance
-from striate.engine.interface import Engine, Program, TrainingProgram, batch, runnable, strict
+from striate.engine.inputs import Given, named, rows
+from striate.engine.interface import Engine, Program, TrainingProgram, runnable, strict
 from striate.engine.vectorised import Tape, backward, forward
 from striate.network import Network, Node
 from striate.op import Declaration
@@ -25,9 +26,8 @@ Array = NDArray[Any]
 @functools.lru_cache(maxsize=8)
 def batched(net: Network, size: int) -> Network:
     """The network declared for a batch of that size."""
-    (source,) = net.inputs
-    spec = net.input
-    made = Network(net.name, {source: TensorSpec((size, *spec.shape[1:]), spec.axes)}, net.nodes, net.outputs)
+    inputs = {name: TensorSpec((size, *spec.shape[1:]), spec.axes) for name, spec in net.inputs.items()}
+    made = Network(net.name, inputs, net.nodes, net.outputs)
     _ = made.specs
     return made
 
@@ -48,11 +48,11 @@ class NumpyProgram(Program):
     def renew(self) -> None:
         """They are read in every run."""
 
-    def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
+    def values(self, x: Given, names: Sequence[str]) -> dict[str, Array]:
         keep = set(names)
         return {name: array for name, array in self._run(x, keep).items() if name in keep}
 
-    def first_non_finite(self, x: Array) -> str | None:
+    def first_non_finite(self, x: Given) -> str | None:
         with np.errstate(all="ignore"):
             for node in self.net.nodes:
                 found = self.values(x, node.outputs)
@@ -60,15 +60,15 @@ class NumpyProgram(Program):
                     return node.name
         return None
 
-    def profile(self, x: Array) -> dict[str, float]:
+    def profile(self, x: Given) -> dict[str, float]:
         found: dict[str, float] = {}
         self._run(x, set(self.net.outputs), found)
         return found
 
-    def _run(self, x: Array, keep: set[str], seconds: dict[str, float] | None = None) -> dict[str, Array]:
-        array = batch(self.net, x)
-        net = batched(self.net, len(array))
-        values = dict.fromkeys(net.inputs, array)
+    def _run(self, x: Given, keep: set[str], seconds: dict[str, float] | None = None) -> dict[str, Array]:
+        values = named(self.net, x)
+        size, dtype = rows(values), next(iter(values.values())).dtype
+        net = batched(self.net, size)
         open_names = set(keep)
         for at, node in enumerate(net.nodes):
             if not open_names - values.keys():
@@ -76,7 +76,7 @@ class NumpyProgram(Program):
             declaration = net.declarations[node.name]
             inputs = [values[value] for value in node.inputs]
             start = time.perf_counter()
-            tape = forward(declaration, inputs, _own(node, declaration, self._weights, array.dtype))
+            tape = forward(declaration, inputs, _own(node, declaration, self._weights, dtype))
             if seconds is not None:
                 seconds[node.name] = time.perf_counter() - start
             values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))
@@ -95,19 +95,19 @@ class NumpyTraining(TrainingProgram):
         self._weights = weights
         self._tapes: dict[str, Tape] = {}
 
-    def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
-        array = batch(self.net, x)
-        net = batched(self.net, len(array))
-        values = dict.fromkeys(net.inputs, array)
+    def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
+        values = named(self.net, x)
+        size, dtype = rows(values), next(iter(values.values())).dtype
+        net = batched(self.net, size)
         self._tapes, self.updates = {}, {}
         key, drawn = chance.key(rng), itertools.count()
         for node in net.nodes:
             declaration = net.training[node.name]
             # Statistics that several nodes share pass from one to the next.
             now = collections.ChainMap(self.updates, self._weights)  # type: ignore[arg-type]
-            own = _own(node, declaration, now, array.dtype)
+            own = _own(node, declaration, now, dtype)
             for noise in declaration.noise:
-                own[noise.name] = chance.noise(noise, key, next(drawn)).astype(array.dtype, copy=False)
+                own[noise.name] = chance.noise(noise, key, next(drawn)).astype(dtype, copy=False)
             tape = forward(declaration, [values[value] for value in node.inputs], own)
             self._tapes[node.name] = tape
             values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))

@@ -54,21 +54,51 @@ class Builder:
     >>> x = build(Conv(6, kernel=5), build.input)
     >>> build.build(build(Relu(), x)).specs["conv1"].shape
     (1, 6, 28, 28)
+
+    input: the shape (C, H, W) of the sole input, which is called "input"; or the shapes of several by name:
+
+    >>> build = Builder("two", input={"left": (3, 32, 32), "right": (64,)})
+    >>> build.inputs["right"].spec.shape
+    (1, 64)
     """
 
-    def __init__(self, name: str = "net", input: Sequence[int] = (3, 224, 224)) -> None:
+    def __init__(
+        self, name: str = "net", input: Sequence[int] | Mapping[str, Sequence[int]] = (3, 224, 224)
+    ) -> None:
         self.name = name
-        self._inputs = {"input": TensorSpec.image(input)}
+        named = input if isinstance(input, Mapping) else {"input": input}
+        self._inputs = {_named(key): TensorSpec.image(shape) for key, shape in named.items()}
+        if not self._inputs:
+            raise GraphError(
+                f"network {name} has no input",
+                where=f"input={{}} of {name}",
+                why="nodes read what comes in",
+                fix='give a shape: input=(3, 32, 32), or input={"left": (3, 32, 32), "right": (64,)}',
+            )
         self._nodes: list[Node] = []
         self._specs: dict[str, TensorSpec | ShapeError] = dict(self._inputs)
         self._counts: dict[str, int] = {}
-        self._names: set[str] = {"input"}
+        self._names: set[str] = set(self._inputs)
         self._by_name: dict[str, Node] = {}
         self._scope: list[str] = []
 
     @property
     def input(self) -> Ref:
-        return Ref(self, ("input",))
+        """The sole input. Raises GraphError when there are several."""
+        if len(self._inputs) != 1:
+            raise GraphError(
+                f"{self.name} has {len(self._inputs)} inputs",
+                where=f"inputs of {self.name}",
+                why=f"they are {few(self._inputs)}",
+                fix=f"name the one that is meant: build.inputs[{next(iter(self._inputs))!r}]",
+            )
+        (name,) = self._inputs
+        return Ref(self, (name,))
+
+    @property
+    def inputs(self) -> Mapping[str, Ref]:
+        """All inputs by name."""
+        return {name: Ref(self, (name,)) for name in self._inputs}
 
     def spec(self, value: str) -> TensorSpec:
         found = self._specs[value]
@@ -152,6 +182,18 @@ class Builder:
         while f"{stem}{number}" in self._names:
             number += 1
         return number
+
+
+def _named(key: object) -> str:
+    """The name of an input, which is a text. Raises GraphError."""
+    if isinstance(key, str) and key:
+        return key
+    raise GraphError(
+        f"{shown(key)} is not a name",
+        where="the inputs of a builder",
+        why="values are known by texts",
+        fix='give names: input={"left": (3, 32, 32), "right": (64,)}',
+    )
 
 
 def _caller() -> Place | None:

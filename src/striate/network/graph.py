@@ -190,7 +190,7 @@ class Network:
                 f"{self.name} has {len(self.inputs)} inputs",
                 where=f"inputs of {self.name}",
                 why=f"they are {', '.join(self.inputs)}; what is asked for has an answer for one",
-                fix="look at the part of the network behind one input",
+                fix="name the input that is meant: net.inputs[name]",
             )
         (spec,) = self.inputs.values()
         return spec
@@ -238,11 +238,26 @@ class Network:
             if not parameter.shared
         }
 
-    def with_input(self, shape: Sequence[int]) -> Network:
-        """The same nodes on another input (C, H, W). Raises GraphError when there are several."""
-        _ = self.input
-        (name,) = self.inputs
-        return dataclasses.replace(self, inputs={name: TensorSpec.image(shape)})
+    def with_input(self, shape: Sequence[int] | Mapping[str, Sequence[int]]) -> Network:
+        """The same nodes on another input (C, H, W), or on others of several: ``{"left": (3, 64, 64)}``.
+
+        Raises GraphError where one shape is given and there are several inputs, and for a name that no input has.
+        """
+        if not isinstance(shape, Mapping):
+            _ = self.input
+            (name,) = self.inputs
+            shape = {name: shape}
+        for name in shape:
+            if name not in self.inputs:
+                near = suggest(str(name), self.inputs)
+                raise GraphError(
+                    f"{self.name} has no input {name!r}",
+                    where=f"inputs of {self.name}",
+                    why=f"they are {few(self.inputs)}",
+                    fix=f"write {near!r}" if near else f"name one of them: {few(self.inputs)}",
+                )
+        changed = {name: TensorSpec.image(one) for name, one in shape.items()}
+        return dataclasses.replace(self, inputs={**self.inputs, **changed})
 
     def replace(self, node: str, op: Op) -> Network:
         """The same network with another op at a node."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from striate.diagnostics import UsageError
+from striate.engine.inputs import Given
 from striate.engine.interface import Engine, TrainingProgram
 from striate.engine.learner import Learner, Store
 from striate.engine.world import World
@@ -45,7 +46,7 @@ class ArrayLearner(Learner):
         self._plan, self._state, self._program = plan, state, program
         self._sums: dict[str, Array] = {}
 
-    def forward(self, x: Array, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+    def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
         return self._program.forward(x, rng)
 
     def backward(self, gradients: Sequence[Array]) -> None:

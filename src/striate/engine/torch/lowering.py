@@ -85,11 +85,11 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
         for run, reads, makes, _, paths in self._steps:
             yield run, reads, makes, paths
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         if self.training:
             for name in self._norms:
                 getattr(self._place(name), COUNTER).add_(1)
-        values = self.values(dict(zip(self._sources, inputs)), self._outputs)
+        values = self.values(dict(zip(self._sources, inputs)) | named, self._outputs)
         found = tuple(values[name] for name in self._outputs)
         return found[0] if len(found) == 1 else found
 
@@ -116,7 +116,11 @@ def flat(module: Lowered) -> Any:
     """The module for inference as a straight line of calls: nothing is looked up while it runs. Weights are shared."""
     graph = torch.fx.Graph()
     tracer = torch.fx.proxy.GraphAppendingTracer(graph)
-    values = {name: torch.fx.Proxy(graph.placeholder("x"), tracer) for name in module._sources}
+    several = len(module._sources) > 1
+    values = {
+        name: torch.fx.Proxy(graph.placeholder(f"x{k}" if several else "x"), tracer)
+        for k, name in enumerate(module._sources)
+    }
     for run, reads, makes, own in module.steps():
         given = {name: torch.fx.Proxy(graph.get_attr(path), tracer) for name, path in own.items()}
         made = run(False, [values[name] for name in reads], given)

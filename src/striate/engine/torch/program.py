@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from striate.engine.interface import Program, batch
+from striate.engine.inputs import Given, named, rows
+from striate.engine.interface import Program
 from striate.engine.torch.devices import memory, placed
 from striate.engine.torch.lowering import Lowered, lower
 from striate.network import Network
@@ -39,12 +40,12 @@ class TorchProgram(Program):
     def renew(self) -> None:
         self._modules = {dtype: self._made(dtype) for dtype in self._modules}
 
-    def values(self, x: Array, names: Sequence[str]) -> dict[str, Array]:
+    def values(self, x: Given, names: Sequence[str]) -> dict[str, Array]:
         return {
             name: tensor.cpu().numpy().copy() for name, tensor in self._run(x, names).items() if name in names
         }
 
-    def profile(self, x: Array) -> dict[str, float]:
+    def profile(self, x: Given) -> dict[str, float]:
         found: dict[str, float] = {}
         start = time.perf_counter()
 
@@ -57,25 +58,28 @@ class TorchProgram(Program):
         self._run(x, self.net.outputs, done)
         return found
 
-    def first_non_finite(self, x: Array) -> str | None:
+    def first_non_finite(self, x: Given) -> str | None:
         for node in self.net.nodes:
             made = self._run(x, node.outputs)
             if not all(bool(torch.isfinite(made[name]).all()) for name in node.outputs):
                 return node.name
         return None
 
-    def _run(self, x: Array, names: Sequence[str], done: Any = lambda node: None) -> dict[str, Any]:
-        array = batch(self.net, x)
-        if array.dtype == np.float64 and self._device.type == "mps":
-            array = array.astype(np.float32)  # Metal has no float64
-        if array.dtype not in self._modules:
-            self._modules[array.dtype] = self._made(array.dtype)
-        module = self._modules[array.dtype]
-        with torch.inference_mode(), memory(len(array)), self._arithmetic():
-            given = placed(tensor(array), self._device)
-            (source,) = self.net.inputs
+    def _run(self, x: Given, names: Sequence[str], done: Any = lambda node: None) -> dict[str, Any]:
+        arrays = named(self.net, x)
+        dtype = next(iter(arrays.values())).dtype
+        if dtype == np.float64 and self._device.type == "mps":
+            dtype = np.dtype(np.float32)  # Metal has no float64
+        if dtype not in self._modules:
+            self._modules[dtype] = self._made(dtype)
+        module = self._modules[dtype]
+        with torch.inference_mode(), memory(rows(arrays)), self._arithmetic():
+            given = {
+                name: placed(tensor(array.astype(dtype, copy=False)), self._device)
+                for name, array in arrays.items()
+            }
             self._settle()
-            return module.values({source: given}, names, done)
+            return module.values(given, names, done)
 
     @contextlib.contextmanager
     def _arithmetic(self) -> Iterator[None]:

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.parallel import DistributedDataParallel
 
+from striate.engine.inputs import Given, named, rows
 from striate.engine.interface import TrainingProgram
 from striate.engine.learner import Arrays, Learner, Rule, Store
 from striate.engine.torch.devices import memory, placed
@@ -75,10 +76,11 @@ class Module:
         share(self.lowered, self.net, self.part, group)
         self._together = any(node.op.word in SHARED for node in self.net.nodes)
 
-    def forward(self, x: Array, rng: np.random.Generator, world: World = ALONE) -> tuple[Array, ...]:
+    def forward(self, x: Given, rng: np.random.Generator, world: World = ALONE) -> tuple[Array, ...]:
         """Outputs of a batch. No images at all are one image that counts for nothing: all ops know batches of one."""
+        arrays = [array.astype(np.float32, copy=False) for array in named(self.net, x).values()]
         counts = np.zeros(world.size)
-        counts[world.rank] = images = len(x)
+        counts[world.rank] = images = rows(arrays)
         if self._together:
             counts = world.sum(counts)
         part = self.part
@@ -86,10 +88,10 @@ class Module:
         if part.whole == 1:
             _ = self._suits_one
         self.run.train(images > 0)
-        given = tensor(x if images else np.zeros((1, *x.shape[1:]), np.float32))
+        given = [tensor(a if images else np.zeros((1, *a.shape[1:]), np.float32)) for a in arrays]
         autocast = torch.autocast(self.device.type, self.half, enabled=self.mixed)
-        with memory(len(x)), talking(), self._chance(rng), autocast:
-            made = self.run(placed(given, self.device))
+        with memory(images), talking(), self._chance(rng), autocast:
+            made = self.run(*(placed(one, self.device) for one in given))
         self._outputs = made if isinstance(made, tuple) else (made,)
         return tuple(y.detach().float().cpu().numpy()[:images] for y in self._outputs)
 
@@ -130,9 +132,9 @@ class TorchTraining(TrainingProgram):
         self.net, self.updates = net, {}
         self._weights, self._module = weights, Module(net, weights, device)
 
-    def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
+    def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
         self._module.load(self._weights)
-        made = self._module.forward(np.asarray(x, np.float32), rng)
+        made = self._module.forward(x, rng)
         self.updates = {name: _array(t) for name, t in self._module.statistics.items()}
         return made
 
@@ -203,7 +205,7 @@ class TorchLearner(Learner):
         return self._module.scale if self._module.half == torch.float16 else 0.0
 
     # ------------------------------------------------------------ one update
-    def forward(self, x: Array, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+    def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
         run = self._module.run
         apart = isinstance(run, DistributedDataParallel) and not last
         with run.no_sync() if apart else contextlib.nullcontext():

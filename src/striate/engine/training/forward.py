@@ -64,7 +64,9 @@ class Forward(Normed):
         for node in net.nodes:
             for name in node.inputs:
                 self._readers[name] = self._readers.get(name, 0) + 1
-        self._enter_input(declarations, narrow, loops)
+        self.inputs: dict[str, Value] = {}
+        for name in net.inputs:
+            self._enter_input(name, declarations, narrow, loops)
         for node in net.nodes:
             try:
                 self._forward(node, declarations[node.name], node.name in loops)
@@ -73,10 +75,9 @@ class Forward(Normed):
                 raise
 
     def _enter_input(
-        self, declarations: Mapping[str, Declaration], narrow: int, loops: Collection[str]
+        self, name: str, declarations: Mapping[str, Declaration], narrow: int, loops: Collection[str]
     ) -> None:
-        ((name, spec),) = self.net.inputs.items()
-        lanes = 0
+        spec, lanes = self.net.inputs[name], 0
         readers = [node for node in self.net.nodes if name in node.inputs]
         plain = not any(declarations[node.name].noise or node.name in loops for node in readers)
         if spec.shape[1] <= narrow and len(spec.shape) > 2 and plain:
@@ -90,8 +91,8 @@ class Forward(Normed):
                 for p in found
             ):
                 lanes = spec.shape[1]
-        self.input, own = self._enter(name, spec.shape, ROLES.get(len(spec.shape), ""), lanes)
-        self.source = own
+        self.inputs[name], own = self._enter(name, spec.shape, ROLES.get(len(spec.shape), ""), lanes)
+        self.sources.add(own)
         self._tensors[name] = Tensor(name, spec.shape, own.roles, self._named(own), kept=own)
 
     def _forward(self, node: Node, declaration: Declaration, loops: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.inputs import Given
 from striate.engine.kernels import update
 from striate.engine.learner import Learner, Rule, Store
 from striate.engine.plan.steps import Context
@@ -81,7 +82,7 @@ class CompiledLearner(Learner):
         """Whether the last forward run was one of kernels."""
         return self._program.compiled
 
-    def forward(self, x: Array, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
+    def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
         if self._lent and self._now is not None:  # and about to be written over
             self._way(self._now).moved.run()
             self._now, self._lent = self._sums.made, False

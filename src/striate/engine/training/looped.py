@@ -57,14 +57,14 @@ class Looped(Ledger):
         self._last = {
             node.key(parameter): node for node in net.nodes for parameter in net.training[node.name].updates
         }
-        self.source: Value | None = None
+        self.sources: set[Value] = set()
         self._arriving: dict[Tensor, Expr] = {}
 
     # ------------------------------------------------------------ what arrives
     def _hand(self, tensor: Tensor, g: Expr) -> None:
         """Let a gradient arrive at a tensor that is made by a node."""
         tensor = tensor.plain
-        if tensor.kept is not self.source:
+        if tensor.kept not in self.sources:
             self._arriving[tensor] = add(self._arriving.get(tensor, ZERO), g)
 
     def _arrived(self, tensor: Tensor) -> Expr:
@@ -154,7 +154,7 @@ class Looped(Ledger):
             if g != ZERO:
                 given.append(f"y{k}")
                 values[arriving(f"y{k}")] = self._gradient_memory(y, g)
-        wanted = [f"x{k}" for k, x in enumerate(run.inputs) if x.plain.kept is not self.source]
+        wanted = [f"x{k}" for k, x in enumerate(run.inputs) if x.plain.kept not in self.sources]
         wanted += run.trainable
         self._pulled(run, wanted, given, values)
 

@@ -16,7 +16,8 @@ from striate.engine import aligned
 from striate.engine.bound import Bound, Constants, listed
 from striate.engine.chance import key as drawn
 from striate.engine.code import Kernel, addresses
-from striate.engine.interface import TrainingProgram, batch
+from striate.engine.inputs import Given, named, rows
+from striate.engine.interface import TrainingProgram
 from striate.engine.kernels import chance, driver, scatter
 from striate.engine.numpy_engine import NumpyTraining, batched
 from striate.engine.plan.packing import Packing
@@ -113,7 +114,7 @@ class BoundTraining(Bound):
         self._at_value: dict[int, Array] = {}
         return []
 
-    def _staged(self) -> dict[str | None, Array]:
+    def _staged(self) -> dict[Value, Array]:
         return {}
 
     def _assemble(self) -> Array:
@@ -280,18 +281,19 @@ class CompiledTraining(TrainingProgram):
             self._shared = self._allocate(-(-made.arena.bytes // 4) + 16, np.float32)
         return BoundTraining(made, self._constants, self._allocate, None if apart else self._shared)
 
-    def forward(self, x: Array, rng: np.random.Generator) -> tuple[Array, ...]:
-        array = batch(self.net, x)
+    def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
+        given = named(self.net, x)
         self._now = None
-        if array.dtype == np.float32 and len(array):
+        if rows(given) and all(array.dtype == np.float32 for array in given.values()):
             with contextlib.suppress(Unsupported):
-                self._now = self.bound(len(array))
+                self._now = self.bound(rows(given))
         if self._now is None:
-            made = self._numpy().forward(x, rng)
+            made = self._numpy().forward(given, rng)
             self.updates = self._numpy().updates
             return made
         bound, tape = self._now, self._now.plan.tape
-        bound.put(tape.input, np.ascontiguousarray(array))
+        for name, array in given.items():
+            bound.put(tape.inputs[name], np.ascontiguousarray(array))
         for name, value in tape.entered:
             bound.put(value, np.ascontiguousarray(self._weights[name], np.float32))
         outputs = {name: self._room(value) for name, value in tape.outputs.items()}

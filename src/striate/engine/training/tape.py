@@ -109,9 +109,9 @@ class Tape(Forward):
         nests = ["weight"] if learned and not kernels.weighs(seen, self.lanes) else []
         if learned and not nests:
             self._weight_back(run, body, seen, (value.shaped, dy))
-        if x.plain.kept is not self.source and value.flat:
+        if x.plain.kept not in self.sources and value.flat:
             self._flat_back(node, x, body, dy, weight)
-        elif x.plain.kept is not self.source:
+        elif x.plain.kept not in self.sources:
             turned = dataclasses.replace(
                 seen, depth=seen.each, each=seen.depth, bias=False, adjoint=not seen.adjoint
             )

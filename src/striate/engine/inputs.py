@@ -1,0 +1,143 @@
+"""What a network is run on: one batch, or one for each of its inputs, in order or by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import FormatError, OpError, UsageError, suggest
+from striate.network import Network
+from striate.tensor import TensorSpec
+
+Array = NDArray[Any]
+Given: TypeAlias = "Array | Sequence[Array] | Mapping[str, Array]"
+"""A batch of the sole input, or those of several: a tuple in the network's order, or a mapping by name."""
+
+
+def named(net: Network, x: Given) -> dict[str, Array]:
+    """Batches by input, in the network's order, as floats: float64 where one of them is.
+
+    Raises UsageError where inputs are missing or unknown, FormatError for what holds no numbers, and OpError for a
+    shape that does not suit or batches of different sizes; each with the fix.
+    """
+    arrays = {name: _numbers(array) for name, array in _assigned(net, x).items()}
+    for name, array in arrays.items():
+        _suits(net, name, array)
+    sizes = {name: len(array) for name, array in arrays.items()}
+    if len(set(sizes.values())) > 1:
+        raise OpError(
+            f"the batches of {net.name} differ in size: {_joined(f'{n} has {k}' for n, k in sizes.items())}",
+            why="the inputs are given row by row: row 5 of one belongs to row 5 of the others",
+            fix="give as many rows to each",
+        )
+    if any(array.dtype == np.float64 for array in arrays.values()):
+        return {name: array.astype(np.float64, copy=False) for name, array in arrays.items()}
+    return arrays
+
+
+def together(x: Given, more: Sequence[Array]) -> Given:
+    """What was given as several arguments, as one."""
+    return cast("Given", (x, *more)) if more else x
+
+
+def rows(x: Given) -> int:
+    """The size of a batch."""
+    if isinstance(x, Mapping):
+        x = next(iter(x.values()))
+    elif not isinstance(x, np.ndarray):
+        x = x[0]
+    return len(x)
+
+
+def bare(x: Mapping[str, Array]) -> Array | Mapping[str, Array]:
+    """The batch alone where there is one input."""
+    return x if len(x) != 1 else next(iter(x.values()))
+
+
+def part(x: Given, where: Any) -> Any:
+    """The rows of a batch that an index, a slice or a mask names, of every input."""
+    if isinstance(x, Mapping):
+        return {name: array[where] for name, array in x.items()}
+    return x[where] if isinstance(x, np.ndarray) else tuple(array[where] for array in x)
+
+
+def _assigned(net: Network, x: Given) -> Mapping[str, Any]:
+    """What was given, by the name of its input."""
+    names = list(net.inputs)
+    if isinstance(x, Mapping):
+        unknown = [name for name in x if name not in net.inputs]
+        missing = [name for name in names if name not in x]
+        if unknown or missing:
+            near = suggest(str(unknown[0]), missing) if unknown else None
+            what = f"{net.name} has no input {unknown[0]!r}" if unknown else f"{missing[0]} is missing"
+            raise UsageError(
+                what,
+                where=_inputs(net),
+                why=f"given: {_joined(map(repr, x)) if x else 'nothing'}",
+                fix=f"write {near!r}" if near else f"give one batch for each of {_joined(names)}",
+            )
+        return {name: x[name] for name in names}
+    several = isinstance(x, tuple) or (isinstance(x, list) and len(names) > 1)
+    if len(names) == 1 and not (several and len(x) == 1 and np.ndim(x[0]) == len(net.input.shape)):
+        return {names[0]: x}
+    if not several or len(x) != len(names):
+        count = f"{len(x)} arrays" if several and len(x) != 1 else "one array"
+        raise UsageError(
+            f"{net.name} has {len(names)} inputs, and {count} came",
+            where=_inputs(net),
+            why="every input needs a batch of its own, in this order or by name",
+            fix=f"give ({', '.join(names)}), or {{{', '.join(f'{n!r}: …' for n in names)}}}",
+        )
+    return dict(zip(names, x, strict=True))
+
+
+def _numbers(x: Any) -> Array:
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise FormatError(
+            f"a batch of {array.dtype} cannot be computed with",
+            why="numbers are expected",
+            fix="give a float32 array",
+        )
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+
+
+def _suits(net: Network, name: str, array: Array) -> None:
+    spec = net.inputs[name]
+    wanted = spec.without_batch
+    if array.shape[1:] == wanted and array.ndim:
+        return
+    hint = f"resize the images, or declare the network on this size: {_declared(net, name)}"
+    if len(wanted) == 1:
+        hint = f"give rows of {wanted[0]} numbers"
+    if array.shape == wanted:
+        hint = "add the batch axis: x[None]"
+    elif (*array.shape[-1:], *array.shape[:-1]) == wanted:
+        hint = "channels go first, and a batch axis before them: x.transpose(2, 0, 1)[None]"
+    elif (*array.shape[-1:], *array.shape[1:-1]) == wanted:
+        hint = "channels go before height and width: x.transpose(0, 3, 1, 2)"
+    what = net.name if len(net.inputs) == 1 else f"{name} of {net.name}"
+    raise OpError(
+        f"{what} takes batches of shape (N, {', '.join(map(str, wanted))}), this one has {array.shape}",
+        fix=hint,
+    )
+
+
+def _declared(net: Network, name: str) -> str:
+    return "net.with_input" if len(net.inputs) == 1 else f"net.with_input({{{name!r}: …}})"
+
+
+def _inputs(net: Network) -> str:
+    return f"inputs of {net.name}: {_joined(f'{name} {_size(spec)}' for name, spec in net.inputs.items())}"
+
+
+def _size(spec: TensorSpec) -> str:
+    return f"(N, {', '.join(map(str, spec.without_batch))})"
+
+
+def _joined(parts: Any) -> str:
+    texts = list(map(str, parts))
+    return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1]))) if texts else ""
