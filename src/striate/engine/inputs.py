@@ -80,16 +80,19 @@ def _assigned(net: Network, x: Given) -> Mapping[str, Any]:
                 fix=f"write {near!r}" if near else f"give one batch for each of {_joined(names)}",
             )
         return {name: x[name] for name in names}
-    several = isinstance(x, tuple) or (isinstance(x, list) and len(names) > 1)
-    if len(names) == 1 and not (several and len(x) == 1 and np.ndim(x[0]) == len(net.input.shape)):
-        return {names[0]: x}
+    several = isinstance(x, tuple | list)
+    if len(names) == 1:  # a list of images is a batch of it, a tuple of batches is not
+        several = several and len(x) > 0 and all(np.ndim(one) == len(net.input.shape) for one in x)
+        if not several:
+            return {names[0]: x}
     if not several or len(x) != len(names):
         count = f"{len(x)} arrays" if several and len(x) != 1 else "one array"
+        by_name = f"{{{', '.join(f'{name!r}: …' for name in names)}}}"
         raise UsageError(
-            f"{net.name} has {len(names)} inputs, and {count} came",
+            f"{net.name} has {len(names)} input{'s' * (len(names) > 1)}, and {count} came",
             where=_inputs(net),
             why="every input needs a batch of its own, in this order or by name",
-            fix=f"give ({', '.join(names)}), or {{{', '.join(f'{n!r}: …' for n in names)}}}",
+            fix=f"give ({', '.join(names)}), or {by_name}" if len(names) > 1 else "give one array",
         )
     return dict(zip(names, x, strict=True))
 

@@ -26,7 +26,7 @@ def card(
     named = ", ".join(classes[:SHOWN_CLASSES]) + (", …" if len(classes) > SHOWN_CLASSES else "")
     facts = [
         ("network", f"{net.name}, {len(net.nodes)} nodes"),
-        ("input", f"{net.input} (height x width x channels), float32, batches (N, C, H, W)"),
+        *_inputs(net),
         ("parameters", f"{params:,}"),
         ("multiply-accumulates", f"{macs:,} per image"),
         ("classes", f"{len(classes)}: {named}" if classes else "not named"),
@@ -43,6 +43,17 @@ def card(
         "or `striate predict . IMAGE...`. The weights are in `model.safetensors`, under torchvision's names.\n"
     )
     return "\n".join(parts)
+
+
+def _inputs(net: Network) -> list[tuple[str, str]]:
+    """What it reads: a row for each input, by name where there are several."""
+    words = {"D": "depth", "H": "height", "W": "width", "L": "length", "C": "channels"}
+    rows = []
+    for name, spec in net.inputs.items():
+        axes = " x ".join(words[axis] for axis in (*spec.axes[2:], spec.axes[1]))
+        read = f"{spec} ({axes}), float32, batches ({', '.join(spec.axes)})"
+        rows.append((f"input {name}" if len(net.inputs) > 1 else "input", read))
+    return rows
 
 
 def _front(report: Mapping[str, Any] | None) -> str:

@@ -109,8 +109,11 @@ class Module:
             whole = torch.zeros(output.shape, dtype=torch.float32)
             whole[: self.part.images] = tensor(gradient)
             arriving.append((whole * self.scale).to(output))
-        with memory(self.part.images), talking():
-            torch.autograd.backward(self._outputs, arriving)
+        # What no trained parameter takes part in has no gradient to hand back.
+        trained = [k for k, output in enumerate(self._outputs) if output.requires_grad]
+        if trained:
+            with memory(self.part.images), talking():
+                torch.autograd.backward([self._outputs[k] for k in trained], [arriving[k] for k in trained])
         self._outputs = ()
 
     @contextlib.contextmanager
