@@ -99,9 +99,9 @@ def build(seed: int) -> Any:
 
 def describe(seed: int) -> str:
     """The network in TOML."""
-    from striate.formats.toml import write
+    from striate.formats.toml import format
 
-    return str(write(build(seed)))
+    return format(build(seed))
 
 
 def trial(seed: int) -> str | None:
