@@ -225,6 +225,7 @@ class _Loop:
             score = found.accuracy if plan.monitors_accuracy else -found.loss
             best = state.watch.epoch_done(state.epoch, score, -found.loss)
         if best:
+            self.good = {}
             state.keep_best()
         self._keep_good()
         state.schedule.epoch_done(score)
@@ -291,7 +292,10 @@ class _Loop:
             self._save()
 
     def _keep_good(self) -> None:
-        self.good = {name: array.copy() for name, array in self.state.shown.items()}
+        """Copy the weights, unless those of a best epoch are what a run that diverges falls back on."""
+        state = self.state
+        returns_best = self.plan.settings.keep == "best" and state.best
+        self.good = {} if returns_best else {name: array.copy() for name, array in state.shown.items()}
 
     def _rescued(self, error: StriateError) -> StriateError:
         """The error of training that diverged, after the weights have become the best ones, or those before it did."""
