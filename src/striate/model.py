@@ -55,7 +55,7 @@ class Model:
         self.engine = get(engine, device)
         strict(precision)
         self.precision = precision
-        if weights is None:  # those of a file stay there, to be read where they lie
+        if weights is None:  # those of a file are used as they were read
             weights = net.weights or arrays.initialise(net, seed, scheme or default_scheme(net))
         elif isinstance(weights, str | Path):
             from striate.formats.exchange import read_weights

@@ -5,6 +5,7 @@ A name is node and parameter, as torchvision spells them: ``layer1.0.conv1.weigh
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -254,8 +255,8 @@ class ModelWeights(MutableMapping[str, Array]):
             return self._derived[1]
 
 
-class _File(mmap.mmap):
-    """A file's content: read page by page when it is looked at, and forgotten again at will."""
+class _Held(mmap.mmap):
+    """Memory that was filled from a file, and that nobody writes to after that."""
 
 
 def _ground(array: Array) -> Any:
@@ -266,29 +267,13 @@ def _ground(array: Array) -> Any:
     return base
 
 
-def let_go(array: Array) -> None:
-    """Give back the memory of an array that still lies in its file: looking at it reads the file again."""
-    file = _ground(array)
-    if not isinstance(file, _File) or not hasattr(mmap, "MADV_DONTNEED"):
-        return
-    start = _address(array) - _address(np.frombuffer(file, np.uint8, 1))
-    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-    length = (start + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
-    if length > 0:
-        file.madvise(mmap.MADV_DONTNEED, first, length)
-
-
-def _address(array: Array) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
 def _frozen(array: Array) -> Array:
     """A copy that cannot be written to; the array itself where no one can write to it already.
 
-    An array that owns its numbers can be made writeable again by whoever holds it; one that lies in bytes, or in a file
-    that was opened to be read, cannot.
+    An array that owns its numbers can be made writeable again by whoever holds it; one that lies in bytes, or in what
+    was read from a file, cannot.
     """
-    if array.dtype == np.float32 and array.flags.c_contiguous and isinstance(_ground(array), bytes | _File):
+    if array.dtype == np.float32 and array.flags.c_contiguous and isinstance(_ground(array), bytes | _Held):
         return array
     whole = np.ascontiguousarray(array, np.float32)
     return np.frombuffer(whole.tobytes(), np.float32).reshape(array.shape)
@@ -368,16 +353,23 @@ def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
         ) from None
 
 
-MAPPED = 1 << 20
-"""Bytes from which on a file is not read at once."""
+LARGE = 4 << 20
+"""Bytes from which on pages of 2 MB are asked for: fetching small ones takes longer than copying a file's content."""
 
 
-def _content(path: Path) -> Any:
-    """The bytes of a file; of a long one, a window on them where the system lets a file in use be replaced."""
-    with path.open("rb") as file:
-        if os.name != "nt" and os.fstat(file.fileno()).st_size >= MAPPED:
-            return _File(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return file.read()
+def _content(path: Path) -> bytes | memoryview:
+    """The bytes of a file, in memory of its own: what happens to the file afterwards does not matter."""
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size < LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+            return file.readall()
+        room = _Held(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        with contextlib.suppress(OSError):  # a system without them
+            room.madvise(mmap.MADV_HUGEPAGE)
+        view, at = memoryview(room), 0
+        while at < size and (count := file.readinto(view[at:])):
+            at += count
+        return view[:at].toreadonly()
 
 
 def _parsed(content: Any) -> tuple[Weights, dict[str, str]]:
@@ -387,7 +379,7 @@ def _parsed(content: Any) -> tuple[Weights, dict[str, str]]:
         raise ValueError("it is shorter than its header says")
     if start > MAX_HEADER:
         raise ValueError(f"its header has more than {MAX_HEADER:,} bytes")
-    header = json.loads(content[8:start])
+    header = json.loads(bytes(content[8:start]))
     metadata = {str(key): str(value) for key, value in header.pop("__metadata__", {}).items()}
     spans = sorted((*entry["data_offsets"], name) for name, entry in header.items())
     end = 0

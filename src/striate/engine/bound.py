@@ -20,7 +20,6 @@ from striate.engine.plan.steps import Memory, Task
 from striate.engine.plan.units import Value
 from striate.engine.pool import give_way, pool
 from striate.locks import lock
-from striate.weights import let_go
 
 Array = NDArray[Any]
 
@@ -133,8 +132,6 @@ class Bound(Memory):
                 while True:
                     step = waiting.pop()
                     made[step.record] = aligned.copied(step.record(self), self._allocate)
-                    for array in step.unit.weights.values():  # packed by now
-                        let_go(array)
 
         weights = sum(step.weights for step in waiting)
         each(work, self.plan.context.threads if weights >= HEAVY else 1)
