@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pickle
+import pickletools
 import resource
 import struct
 import time
@@ -26,6 +27,7 @@ from striate.diagnostics import StriateError
 from striate.formats import pth
 from striate.formats.exchange import read_weights
 from striate.formats.pickles import Name, Refused, follow
+from striate.train.data.unpickle import read_pickle
 
 pytestmark = pytest.mark.timeout(300)
 NET = "6x6x1 -> conv 3x3 2 -> bn -> relu -> flatten -> fc 3"
@@ -185,6 +187,73 @@ def test_pickles_that_ask_for_much(folder, data):
     with pytest.raises(StriateError):
         read_weights(path)
     assert time.process_time() - start < 30
+
+
+def doubled(kind, depth=60):
+    """A value of `depth` containers, each of which holds the one before twice."""
+    made = b"K\x01"
+    for place in range(10**6, 10**6 + depth):
+        put, get = (op + place.to_bytes(4, "little") for op in (b"r", b"j"))
+        twice = {"tuple": get + get + b"\x86", "list": b"](" + get + get + b"e",
+                 "dict": b"}(K\x00" + get + b"K\x01" + get + b"u"}  # fmt: skip
+        made += put + b"0" + twice[kind]
+    return made
+
+
+def infected(data, kind):
+    """The pickle with each value in turn replaced by one that doubles itself, and with it as what a name is made of."""
+    worm = doubled(kind)
+    for opcode, _, place in list(pickletools.genops(data)):
+        if opcode.stack_after and place:
+            yield data[:place] + worm + b"0" + data[place:]  # before it
+            end = place + len(opcode.code) if opcode.arg is None else None
+            if end:
+                yield data[:end] + b"0" + worm + data[end:]
+        if opcode.name in ("BINPERSID", "REDUCE", "BUILD", "STOP", "TUPLE", "SETITEMS", "APPENDS", "SETITEM"):
+            yield data[:place] + b"0" + worm + data[place:]
+            yield data[:place] + worm + data[place:]
+    yield worm + b"X\x01\x00\x00\x00b\x93."
+    yield b"X\x01\x00\x00\x00b" + worm + b"\x93."
+
+
+@pytest.mark.parametrize("kind", ["tuple", "list", "dict"])
+def test_pickles_that_double_themselves(folder, kind):
+    """300 bytes of them are 2^60 values to whoever walks all of it: for a text, a hash, a comparison."""
+    with zipfile.ZipFile(folder / "net.pth") as archive:
+        state = next(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
+    ordered = b"\x80\x02ccollections\nOrderedDict\n](]" + b"(X\x01\x00\x00\x00wK\x01e" + b"e\x85R."
+    path = folder / "double.pth"
+    for data in [*infected(state, kind), *infected(ordered, kind)]:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a/data.pkl", data)
+        survives(read_weights, path)
+    batch = {"data": np.zeros((2, 3072), np.uint8), "labels": [0, 1], "batch_label": b"a"}
+    for protocol in (0, 2, 3, 4):
+        whole = pickle.dumps(batch, protocol)
+        for data in infected(whole, kind):
+            survives(read_pickle, data, "a batch")
+
+
+LONG = (10**6).to_bytes(4, "little") + b"a" * 10**6 + b"q\x000"
+ITEMS = b"X\x01\x00\x00\x00aK\x01\x86" * 10**5
+MULTIPLIED = {  # what is there once, as place 0 and 1, and what is done with it again and again
+    "names": (b"X" + LONG, b"h\x00h\x00\x93"),
+    "encodings": (b"X" + LONG + b"c_codecs\nencode\nq\x010", b"h\x01h\x00X\x06\x00\x00\x00latin1\x86R"),
+    "bytes": (b"B" + LONG, b"h\x00"),
+    "sizes": (b"ctorch\nSize\nq\x000(" + b"K\x01" * 10**6 + b"tq\x010", b"h\x00h\x01\x85R"),
+    "dicts": (b"ccollections\nOrderedDict\nq\x000](" + ITEMS + b"eq\x010", b"h\x00h\x01\x85R"),
+}
+
+
+@pytest.mark.parametrize("what", MULTIPLIED)
+def test_pickles_that_multiply_what_they_hold(folder, what):
+    once, again = MULTIPLIED[what]
+    data = once + b"(" + again * 3000 + b"t."
+    path = folder / "many.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02" + data)
+    survives(read_weights, path)
+    survives(read_pickle, data, "a batch")
 
 
 # ---------------------------------------------------------------- .safetensors

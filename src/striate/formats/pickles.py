@@ -10,12 +10,51 @@ import pickletools
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
+
+class Tuple(tuple[Any, ...]):
+    """A tuple of a pickle. It may hold another twice, and that one a third twice, sixty deep: whatever walks all of it,
+    for a text, a hash or a comparison, does not end. So it has none of these; the same goes for List and Dict.
+    """
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
+    def __repr__(self) -> str:
+        return f"a tuple of {len(self):,}"
+
+
+class List(list[Any]):
+    """A list of a pickle; see Tuple."""
+
+    __slots__ = ()
+    __hash__ = None
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
+    def __repr__(self) -> str:
+        return f"a list of {len(self):,}"
+
+
+class Dict(dict[Any, Any]):
+    """A dict of a pickle; see Tuple."""
+
+    __slots__ = ()
+    __hash__ = None
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+
+    def __repr__(self) -> str:
+        return f"a dict of {len(self):,}"
+
+
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Callable[[], Any]] = {
-    "EMPTY_DICT": dict,
-    "EMPTY_LIST": list,
+    "EMPTY_DICT": Dict,
+    "EMPTY_LIST": List,
     "EMPTY_SET": set,
-    "EMPTY_TUPLE": tuple,
+    "EMPTY_TUPLE": Tuple,
 }
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _VALUES = {
@@ -25,6 +64,10 @@ _VALUES = {
 }  # fmt: skip
 MAX_ITEMS = 4_000_000
 """Opcodes of one pickle; a state dict has about forty for each tensor."""
+
+
+MAX_NAME = 1000
+"""Characters of a module or an attribute."""
 
 
 class Refused(Exception):
@@ -81,7 +124,7 @@ def follow(
         elif op in _TUPLES:
             if len(stack) < _TUPLES[op]:
                 raise ValueError("a tuple of what is not there")
-            stack[-_TUPLES[op] :] = [tuple(stack[-_TUPLES[op] :])]
+            stack[-_TUPLES[op] :] = [Tuple(stack[-_TUPLES[op] :])]
         elif op in ("TUPLE", "LIST", "DICT"):
             stack.append(_made(op, _to_mark(stack)))
         elif op in ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS"):
@@ -96,7 +139,7 @@ def follow(
             stack.append(Name(str(argument).replace(" ", ".", 1)))
         elif op == "STACK_GLOBAL":
             attribute, module = stack.pop(), stack.pop()
-            stack.append(Name(f"{module}.{attribute}"))
+            stack.append(_name(module, attribute))
         elif op == "BINPERSID":
             stack.append(persistent(stack.pop()))
         elif op == "REDUCE":
@@ -114,6 +157,12 @@ def follow(
         elif op not in ("PROTO", "FRAME"):
             raise Refused(f"the opcode {op} at byte {place}")
     raise ValueError("it stops before its end")
+
+
+def _name(module: Any, attribute: Any) -> Name:
+    if not all(isinstance(part, str) and len(part) < MAX_NAME for part in (module, attribute)):
+        raise ValueError("a name that is no short text")
+    return Name(f"{module}.{attribute}")
 
 
 def _to_mark(stack: list[Any]) -> list[Any]:
@@ -143,8 +192,8 @@ def _keys(values: list[Any]) -> list[Any]:
 
 def _made(op: str, values: list[Any]) -> Any:
     if op == "DICT":
-        return dict(zip(_keys(values[::2]), values[1::2]))
-    return tuple(values) if op == "TUPLE" else values
+        return Dict(zip(_keys(values[::2]), values[1::2]))
+    return Tuple(values) if op == "TUPLE" else List(values)
 
 
 def _extend(op: str, stack: list[Any]) -> None:

@@ -21,7 +21,7 @@ import numpy as np
 from striate.diagnostics import FormatError, LimitError
 from striate.files import write_aside
 from striate.formats.files import check_file
-from striate.formats.pickles import Name, Refused, follow
+from striate.formats.pickles import Dict, Name, Refused, follow
 from striate.weights import Array, Weights
 
 _STORAGES = {
@@ -143,7 +143,7 @@ def _stream(path: Path) -> Iterator[tuple[str, Array]]:
 def _call(name: Name, given: tuple[Any, ...]) -> Any:
     """What the calls of a state dict give; nothing else is allowed."""
     if name in ("collections.OrderedDict", "builtins.dict", "__builtin__.dict"):
-        return dict(given[0]) if given else {}
+        return _dict(given[0]) if given else Dict()
     if name in ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"):
         storage, offset, shape, stride = given[:4]
         return _Tensor(_is(_Storage, storage), _is(int, offset), _sizes(shape), _sizes(stride))
@@ -151,12 +151,19 @@ def _call(name: Name, given: tuple[Any, ...]) -> Any:
         return _is(_Tensor, given[0])
     if name == "torch.Size":
         return _sizes(given[0])
-    raise Refused(f"it asks for {str(name)!r}")
+    raise Refused(f"it asks for {str(name)[:80]!r}")
+
+
+def _dict(pairs: Any) -> Dict:
+    """A list of pairs, as Python 2 wrote an OrderedDict. It is used up: naming it again multiplies nothing."""
+    made = Dict((_is(str, key), value) for key, value in _is(list, pairs))
+    pairs.clear()
+    return made
 
 
 def _storage(key: Any) -> _Storage:
     word, kind, name, _, size = _is(tuple, key)[:5]
-    text = str(kind).removeprefix("torch.").removesuffix("Storage")
+    text = str(kind)[:80].removeprefix("torch.").removesuffix("Storage")
     if word != "storage" or not isinstance(kind, Name) or text not in _STORAGES:
         raise Refused(f"it keeps numbers in {str(kind)[:80]!r}")
     return _Storage(text, _is(str, name), _is(int, size))
@@ -169,9 +176,11 @@ def _is(kind: type, value: Any) -> Any:
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, tuple | list) or len(value) > 16:
+        raise ValueError("a shape of more than 16 axes, or none")
     sizes = tuple(_is(int, size) for size in value)
-    if any(size < 0 for size in sizes) or len(sizes) > 16:
-        raise ValueError(f"the shape {sizes[:8]}")
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"the shape {sizes}")
     return sizes
 
 

@@ -28,6 +28,11 @@ _CALLS = {
 _TYPES = frozenset(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)) | {"f4", "f8", "b1"}
 
 
+MAX_AXES, MAX_STATE = 32, 9
+REPEATED = 4
+"""How many times over the arrays of a pickle may be made of its bytes."""
+
+
 class _Dtype:
     """What was said about a number type so far."""
 
@@ -45,7 +50,8 @@ class _Array:
 def read_pickle(data: bytes, name: str) -> Any:
     """The value in a pickle of plain data. Raises FormatError; runs nothing."""
     try:
-        return _plain(follow(io.BytesIO(data), _rebuild, state=_set_state, most=len(data)), {})
+        builder = _Builder(REPEATED * len(data))
+        return _plain(follow(io.BytesIO(data), builder.call, state=builder.state, most=len(data)), {})
     except Refused as error:
         raise FormatError(
             f"{name} is a pickle with more than data in it",
@@ -70,55 +76,74 @@ def read_pickle(data: bytes, name: str) -> Any:
         ) from None
 
 
-def _rebuild(name: Name, given: tuple[Any, ...]) -> Any:
-    """What a call gives that rebuilds an array."""
-    means = _CALLS.get(name)
-    if means is None:
-        raise Refused(f"it asks for {str(name)!r}")
-    if means == "array" and given[:1] == ("numpy.ndarray",) and isinstance(given[0], Name):
-        return _Array()
-    if means == "dtype":
-        code = given[0].decode("ascii") if isinstance(given[0], bytes) else given[0]
-        if code not in _TYPES:
-            raise Refused(f"an array of type {code!r}")
-        return _Dtype(code)
-    if means == "buffer":
-        return _Array(_array(*given))
-    if means == "no bytes" and given == ():
-        return b""
-    if means == "bytes" and given[1] in ("latin1", "latin-1") and isinstance(given[0], str):
-        return given[0].encode("latin-1")
-    raise Refused("a call that builds no array")
+class _Builder:
+    """What calls and states of one pickle mean; `room`: bytes that may still be made of its text.
 
+    A text that is there once can be named again and again, so what is made of it has a limit.
+    """
 
-def _set_state(target: Any, state: Any) -> None:
-    if isinstance(target, _Dtype):
-        if state[1] not in ("<", ">", "|", "=") or any(part not in (None, -1, 0) for part in state[2:]):
-            raise Refused("an array type with parts")
-        target.order = state[1]
-    elif isinstance(target, _Array):
-        _, shape, kind, fortran, data = state
-        target.data = _array(data, kind, shape, "F" if fortran else "C")
-    else:
-        raise Refused("an object with a state")
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def call(self, name: Name, given: tuple[Any, ...]) -> Any:
+        """What a call gives that rebuilds an array."""
+        means = _CALLS.get(name)
+        if means is None:
+            raise Refused(f"it asks for {str(name)[:80]!r}")
+        if means == "array" and isinstance(given[0], Name) and given[0] == "numpy.ndarray":
+            return _Array()
+        if means == "dtype":
+            code = given[0].decode("ascii") if isinstance(given[0], bytes) else given[0]
+            if not isinstance(code, str) or code not in _TYPES:
+                raise Refused(f"an array of type {str(code)[:80]!r}")
+            return _Dtype(code)
+        if means == "buffer":
+            return _Array(self._array(*given))
+        if means == "no bytes" and not given:
+            return b""
+        if means == "bytes" and given[1] in ("latin1", "latin-1") and isinstance(given[0], str):
+            return self._encoded(given[0])
+        raise Refused("a call that builds no array")
+
+    def state(self, target: Any, state: Any) -> None:
+        if isinstance(target, _Dtype):
+            if (
+                len(state) > MAX_STATE
+                or state[1] not in ("<", ">", "|", "=")
+                or any(part not in (None, -1, 0) for part in state[2:])
+            ):
+                raise Refused("an array type with parts")
+            target.order = state[1]
+        elif isinstance(target, _Array):
+            _, shape, kind, fortran, data = state
+            target.data = self._array(data, kind, shape, "F" if fortran else "C")
+        else:
+            raise Refused("an object with a state")
+
+    def _encoded(self, text: str) -> bytes:
+        self.room -= len(text)
+        if self.room < 0:
+            raise ValueError("its arrays are larger than itself")
+        return text.encode("latin-1")
+
+    def _array(self, data: Any, kind: Any, shape: Any, order: Any) -> Any:
+        if not isinstance(kind, _Dtype) or not isinstance(data, bytes | bytearray | str):
+            raise Refused("an array of objects")
+        data = self._encoded(data) if isinstance(data, str) else data  # Python 2 had one type for both
+        if len(_of(tuple, shape)) > MAX_AXES:
+            raise ValueError(f"an array of {len(shape):,} axes")
+        sizes = tuple(_of(int, size) for size in shape)
+        dtype = np.dtype(kind.order + kind.code)
+        needed = math.prod(sizes) * dtype.itemsize
+        if min(sizes, default=0) < 0 or needed != len(data):
+            raise ValueError(f"an array of shape {sizes} needs {needed:,} bytes and has {len(data):,}")
+        return np.frombuffer(data, dtype).reshape(sizes, order="F" if order == "F" else "C")
 
 
 def _of(kind: type, value: Any) -> Any:
-    if type(value) is not kind:
+    if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"expected a {kind.__name__}")
     return value
-
-
-def _array(data: Any, kind: Any, shape: Any, order: Any) -> Any:
-    if not isinstance(kind, _Dtype) or not isinstance(data, bytes | bytearray | str):
-        raise Refused("an array of objects")
-    data = data.encode("latin-1") if isinstance(data, str) else data  # Python 2 had one type for both
-    sizes = tuple(_of(int, size) for size in _of(tuple, shape))
-    dtype = np.dtype(kind.order + kind.code)
-    needed = math.prod(sizes) * dtype.itemsize
-    if min(sizes, default=0) < 0 or needed != len(data):
-        raise ValueError(f"an array of shape {sizes} needs {needed:,} bytes and has {len(data):,}")
-    return np.frombuffer(data, dtype).reshape(sizes, order="F" if order == "F" else "C")
 
 
 def _plain(value: Any, done: dict[int, Any], depth: int = 0) -> Any:
@@ -136,16 +161,14 @@ def _plain(value: Any, done: dict[int, Any], depth: int = 0) -> Any:
             raise ValueError("an array without numbers")
         plain = value.data
     elif isinstance(value, dict):
-        plain = {_text(key): _plain(part, done, depth + 1) for key, part in value.items()}
+        plain = {_plain(key, done, depth): _plain(part, done, depth + 1) for key, part in value.items()}
     elif isinstance(value, list | tuple):
         plain = [_plain(part, done, depth + 1) for part in value]
-    elif type(value) in (str, bytes, bytearray, int, float, bool, type(None)):
-        return _text(value)
+    elif isinstance(value, bytes):
+        plain = value.decode("utf-8", "replace")
+    elif type(value) in (str, bytearray, int, float, bool, type(None)):
+        return value
     else:
         raise ValueError("a value that is no data")
     done[id(value)] = plain
     return plain
-
-
-def _text(value: Any) -> Any:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
