@@ -210,3 +210,15 @@ def test_ten_thousand_nodes():
     assert sizes(net).axes["h"].rule == "any N >= 1"
     assert not misalignments(net)
     check(net)
+
+
+@pytest.mark.parametrize("text", ["adaptiveavgpool", "adaptivemaxpool"])
+def test_work_of_adaptive_pooling_is_linear_in_its_outputs(text):
+    def calls(size):
+        net = parse(f"8x8x1 -> {text} {size}")
+        profile = cProfile.Profile()
+        profile.runcall(pixels, net)
+        return pstats.Stats(profile).total_calls
+
+    few, many = calls(211), calls(2110)  # primes: no bin is like another
+    assert many < 11 * few

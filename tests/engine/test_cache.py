@@ -388,6 +388,33 @@ def test_damaged_files_are_made_anew(forgetful, monkeypatch):
         assert path.read_bytes() == good
 
 
+HURT = """
+import sys
+from pathlib import Path
+from striate.engine import cache, code
+from striate.engine.code import Kernel, addresses
+from striate.engine.target import host
+kernel = Kernel("tile", (1, 1))
+addresses(host(), [kernel])
+(path,) = Path(sys.argv[1]).iterdir()
+good = path.read_bytes()
+key, whole = good[len(cache.MARK) : len(cache.MARK) + 32], good[cache.HEADER :]
+for share in (0, 0.1, 0.4, 0.7, 0.99):
+    bad = whole[: int(share * len(whole))]
+    path.write_bytes(cache._header(key, bad) + bad)
+    code._loaded.clear()
+    addresses(host(), [kernel])
+    assert path.read_bytes() == good
+print(code.unloadable)
+"""
+
+
+def test_damage_under_a_right_checksum_is_made_anew(place):
+    """In a process of its own: LLVM's loader ends the one that asks it."""
+    done = python(HURT.replace("sys.argv[1]", repr(str(place))))
+    assert (done.returncode, done.stdout) == (0, "{}\n"), done.stderr
+
+
 def test_code_that_only_llvm_can_load_goes_to_it(forgetful, monkeypatch):
     from striate.engine import runtime
 
@@ -395,7 +422,7 @@ def test_code_that_only_llvm_can_load_goes_to_it(forgetful, monkeypatch):
     monkeypatch.setattr(code, "unloadable", {})
     monkeypatch.setattr(runtime, "load", lambda data: (went.append(data), 4096 + len(went))[1])
     real = loader.parse
-    chosen = real(code._codes(able()[0], SMALL[:1])[SMALL[0]])
+    chosen = real(code._codes(able()[0], SMALL[:1])[1][SMALL[0]])
 
     def parse(data):
         image = real(data)
@@ -424,7 +451,7 @@ def test_without_executable_memory_llvm_is_asked(forgetful, monkeypatch):
 def test_llvms_own_loader_works():
     from striate.engine import runtime
 
-    data = code._codes(able()[0], SMALL[:2])
+    _, data = code._codes(able()[0], SMALL[:2])
     assert len({runtime.load(each) for each in data.values()}) == 2
 
 

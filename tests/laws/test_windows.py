@@ -228,6 +228,7 @@ def test_adaptive_bins(n, m):
     assert axis.output == m
     for i in range(m):
         assert axis.reads(i) == tuple(range(floor(Fraction(i * n, m)), ceil(Fraction((i + 1) * n, m))))
+    assert axis.taps == max(len(axis.reads(i)) for i in range(m))
     if n % m == 0:
         assert axis.coverage() == Window(n, n // m, n // m).coverage()
 

@@ -23,7 +23,7 @@ from striate.engine.training.program import CompiledTraining
 from striate.model import Model
 from striate.train import run as folder
 from striate.train.events import EpochDone, Progress, Saved, Updated
-from striate.train.interrupts import Interrupted
+from striate.train.interrupts import STOPS, Interrupted, stop_signals
 from train.runner import SETTINGS, run
 
 TESTS = Path(__file__).parents[1]
@@ -202,7 +202,7 @@ def test_kill_9_at_random_moments(whole, tmp_path, moment):
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", STOPS)
 def test_ctrl_c_saves_says_one_line_and_resumes(whole, tmp_path, signum):
     path = tmp_path / "run"
     process = child(path, "checkpoint_steps=0")
@@ -216,6 +216,18 @@ def test_ctrl_c_saves_says_one_line_and_resumes(whole, tmp_path, signum):
     assert checkpoint_updates(path) >= 1
     run(path, resume=True)
     equal(path, whole)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="terminals do not end that way here")
+def test_nohup_outlives_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.usefixtures("interruptible")

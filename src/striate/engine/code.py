@@ -64,22 +64,27 @@ def addresses(target: Target, kernels: Iterable[Kernel]) -> dict[Kernel, int]:
                     why=why_not() or "the processor lacks instructions that it uses",
                     fix='use the target that `striate doctor` shows, or engine="numpy"',
                 )
-            for kernel, address in _placed(_codes(target, missing)).items():
+            for kernel, address in _placed(*_codes(target, missing)).items():
                 _loaded[target, kernel] = address
     return {kernel: _loaded[target, kernel] for kernel in wanted}
 
 
-def _codes(target: Target, kernels: list[Kernel]) -> dict[Kernel, bytes]:
-    """Object code from disk; what is not there is compiled and kept."""
+def _codes(target: Target, kernels: list[Kernel]) -> tuple[dict[Kernel, loader.Image], dict[Kernel, bytes]]:
+    """Object code from disk, and the images that it is read as; what is not there is compiled and kept.
+
+    Code on disk that the loader refuses is compiled anew: LLVM's own loader ends the process where it is damaged.
+    """
     folder, _ = cache.open_folder()
     keys = {kernel: cache.key(target, kernel.template, kernel.numbers) for kernel in kernels}
     with contextlib.closing(folder) if folder else contextlib.nullcontext():
-        found = {}
+        images: dict[Kernel, loader.Image] = {}
+        found: dict[Kernel, bytes] = {}
         for kernel, key in keys.items():
             code = folder.get(key) if folder and key else None
-            if code is not None:
-                found[kernel] = code
-        missing = [kernel for kernel in kernels if kernel not in found]
+            with contextlib.suppress(ValueError):
+                if code is not None:
+                    images[kernel], found[kernel] = loader.parse(code), code
+        missing = [kernel for kernel in kernels if kernel not in images]
         if missing:
             from striate.engine.compiling import compiled
 
@@ -93,7 +98,7 @@ def _codes(target: Target, kernels: list[Kernel]) -> dict[Kernel, bytes]:
             spent.seconds += time.monotonic() - began
             if folder and _many(len(missing)):
                 folder.trim()
-    return found
+    return images, found
 
 
 def _many(count: int) -> bool:
@@ -105,10 +110,12 @@ def _many(count: int) -> bool:
     return due
 
 
-def _placed(codes: dict[Kernel, bytes]) -> dict[Kernel, int]:
-    """Addresses in executable memory, by Striate's own loader; by LLVM's what that one refuses."""
-    images, found = {}, {}
+def _placed(images: dict[Kernel, loader.Image], codes: dict[Kernel, bytes]) -> dict[Kernel, int]:
+    """Addresses in executable memory, by Striate's own loader; by LLVM's what that one refuses of what it has made."""
+    found: dict[Kernel, int] = {}
     for kernel, code in codes.items():
+        if kernel in images:
+            continue
         try:
             images[kernel] = loader.parse(code)
         except ValueError as error:

@@ -75,7 +75,9 @@ class Adaptive(AxisMap):
 
     @property
     def taps(self) -> int:
-        return max(self._end(i) - self._start(i) for i in range(self.period[0]))
+        # In lowest terms n/m, bin i begins r/m after a pixel, r = 0 … m - 1 in some order; the longest has r = m - 1.
+        outputs, inputs = self.period
+        return (inputs + 2 * outputs - 2) // outputs
 
     @property
     def period(self) -> tuple[int, int]:

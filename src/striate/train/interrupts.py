@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
 
 class Interrupted(KeyboardInterrupt):
     """Training was stopped from outside after saving; the text is one line for the person who did it.
@@ -33,8 +35,9 @@ class Stop:
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Ctrl-C and the polite kill set the Stop that is given; a second one interrupts at once. Under torchrun, which
-    hands on what the terminal has sent already, all others are ignored: it kills after half a minute by itself.
+    """Ctrl-C, the polite kill and the end of the terminal set the Stop that is given; a second one interrupts at once.
+    Under torchrun, which hands on what the terminal has sent already, all others are ignored: it kills after half a
+    minute by itself. Under nohup the end of the terminal stays without effect.
 
     Outside the main thread Python hands out no signals: then the Stop stays unset.
     """
@@ -42,7 +45,8 @@ def stop_signals() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    known = {signum: signal.getsignal(signum) for signum in STOPS}
+    before = {s: handler for s, handler in known.items() if s in STOPS[:2] or handler is not signal.SIG_IGN}
 
     def ask(signum: int, frame: FrameType | None) -> None:
         if stop:

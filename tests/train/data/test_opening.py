@@ -114,6 +114,15 @@ def test_a_sample_is_a_name_and_a_folder_a_path(tmp_path, monkeypatch):
     assert len(open_data(tmp_path / "digits", "all")) == 4
 
 
+def test_a_home_of_nobody_is_a_name_like_any_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="there is no ~nosuchuser/data") as caught:
+        open_data("~nosuchuser/data")
+    five_parts(caught.value)
+    image_folder(tmp_path / "~nosuchuser", {"a": 3, "b": 3})
+    assert len(open_data("~nosuchuser", "all")) == 6
+
+
 def test_what_was_opened_may_be_opened_again():
     splits = open_data((np.zeros((40, 5, 5)), np.arange(40) % 2))
     assert open_data(splits) is splits and open_data(splits, "val") is splits.validation

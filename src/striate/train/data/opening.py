@@ -131,7 +131,7 @@ def _read_path(text: str, on_bad: OnBad) -> Parts:
             why="nothing is fetched from a network",
             fix="fetch it, then name the path",
         )
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # where there is no such user, ~name is a name like any other
     if any(mark in text for mark in "*?{") and not os.path.lexists(path):
         files = shards.expand(str(path))
         return shards.read_shards(_by_part(files), text, on_bad)
