@@ -18,6 +18,7 @@ from striate.files import write_aside
 from striate.formats import load
 from striate.formats.exchange import read_about
 from striate.formats.folder import CARD, CONFIG, WEIGHTS, describe
+from striate.formats.notation import Size
 from striate.network import Network
 from striate.weights import ModelWeights
 
@@ -212,7 +213,7 @@ class Model:
 
     @classmethod
     def load(
-        cls, source: str | Path, *, input: str | tuple[int, ...] | None = None,
+        cls, source: str | Path, *, input: Size | None = None,
         weights: Mapping[str, Array] | str | Path | None = None, engine: str | Engine = "auto", device: str = "",
     ) -> Model:  # fmt: skip
         """The model that a folder or a file holds: what `save`, `export` or a training run wrote, .onnx, .keras, …

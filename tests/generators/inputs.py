@@ -172,6 +172,9 @@ def _written(net: Any, model: Any, arrays: Any, wanted: Any) -> str | None:
     import torch
 
     import striate as st
+    from striate.formats import toml
+    from striate.formats.torch import own
+    from striate.formats.torch.source import source
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.onnx"
@@ -185,17 +188,32 @@ def _written(net: Any, model: Any, arrays: Any, wanted: Any) -> str | None:
         if said := _differ(session.run(None, arrays), wanted):
             return f"onnxruntime: {said}"
         model.save(Path(folder) / "run")
-        for source in (path, Path(folder) / "run"):
-            again = st.Model.load(source, engine="numpy")
+        for file in (path, Path(folder) / "run"):
+            again = st.Model.load(file, engine="numpy")
             if list(again.net.inputs.items()) != list(net.inputs.items()):
-                return f"read from {source.name}: other inputs, {dict(again.net.inputs)}"
+                return f"read from {file.name}: other inputs, {dict(again.net.inputs)}"
             if said := _differ(again.predict(arrays), wanted):
-                return f"read from {source.name}: {said}"
-    module = model.to_torch()
-    with torch.inference_mode():
-        made = module(*map(torch.from_numpy, arrays.values()))
-    if said := _differ([m.numpy() for m in (made if isinstance(made, tuple) else (made,))], wanted):
-        return f"to_torch: {said}"
+                return f"read from {file.name}: {said}"
+    if toml.parse(toml.format(net)) != net:
+        return "read from .toml: another network"
+    text = source(net)
+    if own.network(text) != net:
+        return "read from .py: another network"
+    space: dict[str, Any] = {}
+    exec(compile(text, "model.py", "exec"), space)
+    written = space["model"].eval()
+    lowered = model.to_torch()
+    written.load_state_dict(lowered.state_dict())
+    tensors = [torch.from_numpy(array) for array in arrays.values()]
+    for way, module in (("to_torch", lowered), (".py", written)):
+        with torch.inference_mode():
+            made = module(*tensors)
+        if said := _differ([m.numpy() for m in _several(made)], wanted):
+            return f"{way}: {said}"
+    # and in again: as many shapes as forward has arguments
+    again = st.from_torch(written, input=[spec.without_batch for spec in net.inputs.values()])
+    if said := _differ(st.Model(again, engine="numpy").predict(*arrays.values()), wanted):
+        return f"from_torch: {said}"
     return None
 
 

@@ -67,7 +67,7 @@ TRAINING_KEYS = ("engine", "mib", "grown_mib", "phases")
 @output_option
 def command(
     model: str,
-    input: str | None,
+    input: Any,
     train: bool,
     batch: int | None,
     threads: int | None,

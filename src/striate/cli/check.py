@@ -57,7 +57,7 @@ def _selectors(flag: str, text: str) -> Callable[[Command], Command]:
 @click.option("--isolated", is_flag=True, help="Read no pyproject.toml.")
 def command(
     models: tuple[str, ...],
-    input: str | None,
+    input: Any,
     output_format: str,
     as_json: bool,
     output: str | None,

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @weights_option
 @click.option("--seed", type=int, default=0, help="Seed of fresh weights, where the model has none.")
 @json_option
-def command(model: str, out: str, input: str | None, weights: str | None, seed: int, as_json: bool) -> None:
+def command(model: str, out: str, input: Any, weights: str | None, seed: int, as_json: bool) -> None:
     """Write MODEL to OUT, in the format of OUT's suffix.
 
     .onnx (opset 17) and .safetensors hold network and weights, .toml and .py (PyTorch source) the network, .pth and .pt

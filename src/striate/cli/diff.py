@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from striate.cli.options import Model, emit, emit_json, examples, json_option, load, page
+from striate.cli.options import Model, emit, emit_json, examples, json_option, load, page, size_option
 
 
 @click.command(
@@ -17,10 +19,10 @@ from striate.cli.options import Model, emit, emit_json, examples, json_option, l
 )
 @click.argument("a", metavar="A", type=Model())
 @click.argument("b", metavar="[B]", required=False, type=Model())
-@click.option("--input", "input_a", metavar="HxWxC", help="Input size of both (or of A, with --input-b).")
-@click.option("--input-b", metavar="HxWxC", help="Input size of B.")
+@size_option("--input", "input_a", help="Input size of both (or of A, with --input-b).")
+@size_option("--input-b", "input_b", help="Input size of B.")
 @json_option
-def command(a: str, b: str | None, input_a: str | None, input_b: str | None, as_json: bool) -> None:
+def command(a: str, b: str | None, input_a: Any, input_b: Any, as_json: bool) -> None:
     """Compare geometry, cost and findings of two networks, or of one at two input sizes.
 
     Without B, A is compared with itself at --input-b.

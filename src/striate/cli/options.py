@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from striate.formats.notation import Size
     from striate.model import Model as TrainedModel
     from striate.network import Network
     from striate.views.text.page import Page
@@ -62,11 +63,40 @@ class Names(_Type):
 
 
 model_argument = click.argument("model", type=Model())
-input_option = click.option(
+
+
+def sizes(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> str | dict[str, str] | None:
+    """What --input says: nothing, one size, or sizes by the inputs' names."""
+    if not given:
+        return None
+    named = [text.rpartition("=") for text in given]
+    if not any(mark for _, mark, _ in named):
+        if len(given) > 1:
+            raise click.BadParameter(
+                f"{' and '.join(given)} do not say which inputs they are for: {param.opts[0]} NAME={given[0]}"
+            )
+        return given[0]
+    found: dict[str, str] = {}
+    for text, (name, mark, size) in zip(given, named, strict=True):
+        if not mark or not name:
+            raise click.BadParameter(
+                f"{text} does not say which input it is for: {param.opts[0]} NAME={size}"
+            )
+        if name in found:
+            raise click.BadParameter(f"{name} has two sizes, {found[name]} and {size}")
+        found[name] = size
+    return found
+
+
+def size_option(*flags: str, help: str) -> Callable[[Command], Command]:
+    """An option that takes a size, or several of the form NAME=SIZE."""
+    return click.option(*flags, metavar="[NAME=]HxWxC", multiple=True, callback=sizes, help=help)
+
+
+input_option = size_option(
     "--input",
     "input",
-    metavar="HxWxC",
-    help="Set the input size, e.g. 224x224x3 (or 224: the channels stay).",
+    help="Set the input size, e.g. 224x224x3 (or 224: the channels stay); of several by name: left=32x32x3.",
 )
 weights_option = click.option(
     "--weights", type=click.Path(), metavar="FILE", help="Weights to take instead (.safetensors .pth .pt)."
@@ -99,7 +129,7 @@ device_option = click.option(
 )  # fmt: skip
 
 
-def load(model: str, input: str | None = None) -> Network:
+def load(model: str, input: Size | None = None) -> Network:
     """The network that a MODEL argument names."""
     from striate.formats import load
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from striate.cli.options import (
@@ -32,7 +34,7 @@ from striate.cli.options import (
     "--compare", is_flag=True, help="valid, zero same, full, circular and reflect padding side by side."
 )
 @json_option
-def command(model: str, input: str | None, node: str | None, compare: bool, as_json: bool) -> None:
+def command(model: str, input: Any, node: str | None, compare: bool, as_json: bool) -> None:
     """Map in how many ways each input pixel reaches the output.
 
     For one layer: how many windows use the pixel. For a network: paths, counted exactly. Pixels that are never read

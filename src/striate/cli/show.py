@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from striate.cli.options import (
@@ -50,7 +52,7 @@ def _conventions() -> list[str]:
 @output_option
 def command(
     model: str,
-    input: str | None,
+    input: Any,
     node: str | None,
     mac_convention: str,
     reconcile: bool,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from striate.cli.options import (
@@ -33,7 +35,7 @@ from striate.cli.options import (
     help="The size wished for.",
 )
 @json_option
-def command(model: str, input: str | None, near: int, as_json: bool) -> None:
+def command(model: str, input: Any, near: int, as_json: bool) -> None:
     """Find the input sizes that fit exactly: nothing lost, nothing padded on one side only, branches equally long.
 
     Each axis is solved through the whole graph as a congruence, N = residue mod modulus from a minimum on.

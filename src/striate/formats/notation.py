@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
-from striate.diagnostics import FormatError, LimitError, NotationError, StriateError
+from striate.diagnostics import FormatError, LimitError, NotationError, StriateError, suggest
 from striate.formats.grammar import Cursor, quoted, read_op
 from striate.formats.tokens import Kind, Token, tokenize
 from striate.network import Builder, Network
@@ -22,6 +23,8 @@ MAX_NODES = 50_000
 """Stages after all repetitions are written out; the deepest published network has some thousands."""
 
 Shape = tuple[int, ...]
+Size: TypeAlias = "str | Sequence[int] | Mapping[str, str | Sequence[int]]"
+"""The size of the sole input, in words or as (C, H, W); or of inputs by name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Stage:
     last: Token
 
 
-def parse(text: str, name: str | None = None, input: str | Sequence[int] | None = None) -> Network:
+def parse(text: str, name: str | None = None, input: Size | None = None) -> Network:
     """The network of a notation.
 
     `name` becomes the network's; `input` replaces the one that the text gives: "224x224x3", "224x224", "224" or
@@ -223,7 +226,8 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
         if len(sizes) != rank + 1:
             raise cursor.fail(
                 f"{first.text} is no size of this input",
-                why=f"the network's input is {written_size(like)}: give {rank} sizes, or {rank + 1} with the channels",
+                why=f"the network's input is {written_size(like)}: "
+                + (f"give {rank} sizes, or {rank + 1} with the channels" if rank else "give its length"),
                 fix=f"such as {written_size(like)}",
                 first=first,
             )
@@ -233,16 +237,48 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
     return checked(shape)
 
 
-def with_size(shapes: Mapping[str, Shape], wish: str | Sequence[int]) -> dict[str, Shape]:
-    """Input name -> shape with its sole input replaced by `wish`. Raises NotationError."""
-    if len(shapes) != 1:
-        raise NotationError(
-            "the network has several inputs",
-            why=f"{', '.join(shapes)}; one size cannot be meant for all",
-            fix="set the sizes in the network itself",
-        )
-    ((name, shape),) = shapes.items()
-    return {name: parse_size(wish, like=shape) if isinstance(wish, str) else checked(wish)}
+def with_size(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
+    """Input name -> shape, those that `wish` names replaced. Raises NotationError."""
+    return {**shapes, **wished(shapes, wish)}
+
+
+def wished(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
+    """Input name -> shape of the inputs that `wish` is about: the sole one, or those that a mapping names.
+
+    A size in words is read against the shape that the input has: a vector's length where it has one axis.
+    Raises NotationError.
+    """
+    if not isinstance(wish, Mapping):
+        if len(shapes) != 1:
+            raise NotationError(
+                "the network has several inputs",
+                why=f"they are {_listed(shapes)}; one size cannot be meant for all",
+                fix=" ".join(f"--input {_flag(name, shape)}" for name, shape in shapes.items()),
+            )
+        wish = dict.fromkeys(shapes, wish)
+    for name in wish:
+        if name not in shapes:
+            near = suggest(str(name), shapes) or (next(iter(shapes)) if len(shapes) == 1 else None)
+            raise NotationError(
+                f"the network has no input {str(name)[:80]!r}",
+                why=f"its inputs are {_listed(shapes)}",
+                fix=f"--input {_flag(near, shapes[near])}"
+                if near
+                else f"name one of them: {', '.join(shapes)}",
+            )
+    return {
+        name: parse_size(size, like=shapes[name]) if isinstance(size, str) else checked(size)
+        for name, size in wish.items()
+    }
+
+
+def _listed(shapes: Mapping[str, Shape]) -> str:
+    return ", ".join(f"{name} {written_size(shape)}" for name, shape in shapes.items())
+
+
+def _flag(name: str, shape: Shape) -> str:
+    text = f"{name}={written_size(shape)}"
+    return f"'{text}'" if " " in text else text
 
 
 def checked(shape: Sequence[int]) -> Shape:

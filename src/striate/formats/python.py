@@ -13,7 +13,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,10 +21,9 @@ from typing import Any
 from striate.diagnostics import FormatError, SourceError, StriateError, suggest
 from striate.formats import notation
 from striate.formats.files import read_text
+from striate.formats.notation import Size
 from striate.formats.torch.own import network as own_network
 from striate.network import Builder, Network
-
-Size = str | tuple[int, ...]
 
 ATTRIBUTES = ("net", "network", "model")
 """What the network of a file is called when nobody says `file.py:attribute`."""
@@ -76,11 +75,11 @@ def from_module(name: str, attribute: str, input: Size | None = None) -> Network
 
 
 def sized(network: Network, input: Size | None) -> Network:
-    """`network` with another input, which may leave the channels to the network. Raises NotationError."""
+    """`network` with other inputs, which may leave the channels to the network. Raises NotationError."""
     if input is None:
         return network
-    shapes = notation.with_size({name: spec.without_batch for name, spec in network.inputs.items()}, input)
-    return network.with_input(next(iter(shapes.values())))
+    shapes = {name: spec.without_batch for name, spec in network.inputs.items()}
+    return network.with_input(notation.wished(shapes, input))
 
 
 @contextlib.contextmanager
@@ -235,17 +234,20 @@ def _of_torch(module: Any, name: str, input: Size | None) -> Network:
     """A torch.nn.Module on the given input; without one, on the size that its first layer suggests, or that fits."""
     from striate.formats.torch import fitting_input, from_torch, usual_input
 
-    shape = usual_input(module)
-    if input is not None:
-        shape = notation.with_size({"input": shape}, input)["input"]
+    usual = usual_input(module)
+    shape: Any = usual
+    if isinstance(input, Mapping):  # a module declares no sizes that these could be read against
+        shape = {k: notation.parse_size(v) if isinstance(v, str) else v for k, v in input.items()}
+    elif input is not None:
+        shape = notation.with_size({"input": usual}, input)["input"]
     own = name.rpartition(":")[2].removesuffix("()")
     try:
         with _running(name, Path.cwd()):
             try:
                 return from_torch(module, shape, own)
             except FormatError:  # it may take one size only, and another one
-                fitting = None if input is not None else fitting_input(module, shape)
-                if fitting is None or fitting == shape:
+                fitting = None if input is not None else fitting_input(module, usual)
+                if fitting is None or fitting == usual:
                     raise
                 return from_torch(module, fitting, own)
     except StriateError as error:

@@ -12,12 +12,11 @@ from typing import Any
 from striate.diagnostics import FormatError, SourceError, StriateError, UnknownNameError
 from striate.formats import folder, notation
 from striate.formats.files import exists, read_text
+from striate.formats.notation import Size
 from striate.network import Network
 
 KINDS = ".toml, .onnx, .keras, .h5, .py, .safetensors that Striate wrote"
 """Files that hold a network."""
-
-Size = str | tuple[int, ...]
 
 
 def load(source: str | Path, input: Size | None = None) -> Network:
@@ -25,7 +24,7 @@ def load(source: str | Path, input: Size | None = None) -> Network:
 
     The network has weights where its source has: `.onnx`, `.keras`, `.safetensors` that Striate wrote, a
     torch.nn.Module, the folder of a saved model or a run. `input` replaces the network's own: "224x224x3", "224x224"
-    or "224" (the channels stay), or a tuple (C, H, W).
+    or "224" (the channels stay), or a tuple (C, H, W); of several inputs by name: {"left": "32x32x3", "right": (64,)}.
     Raises a StriateError that says what to do instead; never anything else for a user's mistake.
     """
     text = str(source).strip()
@@ -79,7 +78,9 @@ def _from_catalogue(text: str, input: Size | None) -> Network:
         raise _unknown(text, error) from None
     if input is None:
         return catalogue.create(text)
-    shape: Any = notation.with_size({text: entry.input}, input)[text]  # create judges the number of sizes
+    shape: Any = notation.with_size({"input": entry.input}, input)[
+        "input"
+    ]  # create judges the number of sizes
     return catalogue.create(text, input=shape)
 
 

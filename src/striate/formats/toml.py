@@ -53,9 +53,7 @@ _MAX_DOTS = 100
 Table = Mapping[str, Any]
 
 
-def parse(
-    text: str, name: str | None = None, input: str | Sequence[int] | None = None, file: str = ""
-) -> Network:
+def parse(text: str, name: str | None = None, input: notation.Size | None = None, file: str = "") -> Network:
     """The network of a `.toml` text; `name` and `input` replace its own, `file` is named in errors.
 
     Raises FormatError for text that is no network, GraphError for cyclic or dangling names, OpError, LimitError.
@@ -126,7 +124,7 @@ def _lines(text: str, count: int) -> list[int | None]:
     return found if len(found) == count else [None] * count
 
 
-def _inputs(head: Table, wish: str | Sequence[int] | None, file: str) -> dict[str, TensorSpec]:
+def _inputs(head: Table, wish: notation.Size | None, file: str) -> dict[str, TensorSpec]:
     if ("input" in head) == ("inputs" in head):
         raise FormatError(
             "[network] needs one of input and inputs",

@@ -72,7 +72,7 @@ def read(path: str | Path, input: Any = None) -> Network:
         for name, shape in shapes.items():
             chosen = wish.get(name, shape)
             if None in chosen:
-                raise _open(str(path), name, shape)
+                raise _open(str(path), name, shape, len(shapes) > 1)
             sizes[name] = tuple(n for n in chosen if n is not None)
         net, weights = Reader(graph, sizes, content.variables, Path(path).stem, str(path)).read()
     given: Mapping[str, Any] | None = None
@@ -86,16 +86,16 @@ def read(path: str | Path, input: Any = None) -> Network:
 
 def _wish(shapes: Mapping[str, tuple[int | None, ...]], input: Any) -> dict[str, tuple[int, ...]]:
     """The sizes that the caller asks for, by the input's name."""
-    return notation.with_size({name: tuple(n or 1 for n in s) for name, s in shapes.items()}, input)
+    return notation.wished({name: tuple(n or 1 for n in s) for name, s in shapes.items()}, input)
 
 
-def _open(path: str, name: str, shape: tuple[int | None, ...]) -> FormatError:
+def _open(path: str, name: str, shape: tuple[int | None, ...], several: bool) -> FormatError:
     said = "x".join("?" if n is None else str(n) for n in (*shape[1:], shape[0]))
     return FormatError(
         f"{path} leaves the size of its input open",
         where=f"{path}: {name[:80]} is {said}",
         why="sizes, receptive fields and costs belong to an input",
-        fix="name it: --input 224x224x3",
+        fix=f"name it: --input {name[:80]}=224x224x3" if several else "name it: --input 224x224x3",
     )
 
 

@@ -44,7 +44,7 @@ def read(path: str | Path, input: Any = None) -> Network:
         sizes = wish.get(name, shape[1:] if shape else ())
         fine = len(sizes) - 1 in SPATIAL and all(isinstance(n, int) for n in sizes)
         if not fine:
-            raise _open(str(path), name, shape)
+            raise _open(str(path), name, shape, len(graph.inputs) > 1)
         inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
     found = own.network(graph, inputs)
     net, weights = found or Reader(graph, inputs).read()
@@ -63,16 +63,16 @@ def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str
     for name, shape in inputs.items():
         sizes = shape[1:] if shape and len(shape) > 1 else (1, 1, 1)
         known[name] = tuple(n if isinstance(n, int) else 1 for n in sizes)
-    return notation.with_size(known, input)
+    return notation.wished(known, input)
 
 
-def _open(path: str, name: str, shape: Shape | None) -> FormatError:
+def _open(path: str, name: str, shape: Shape | None, several: bool) -> FormatError:
     said = "x".join("?" if n is None else str(n) for n in shape) if shape else "no shape"
     return FormatError(
         f"{path} leaves the size of its input open",
         where=f"{path}: {name[:80]} is {said}",
         why="sizes, receptive fields and costs belong to an input; the file has (batch, channels, height, width)",
-        fix="name it: --input 224x224x3",
+        fix=f"name it: --input {name[:80]}=224x224x3" if several else "name it: --input 224x224x3",
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from striate.diagnostics import MissingExtraError, UsageError
+from striate.formats.torch.arguments import Shapes, arguments
 from striate.network import Network
 
 __all__ = ["fitting_input", "from_torch", "usual_input"]
@@ -20,10 +21,11 @@ SIDES = (224, 28, 32, 64, 96, 128, 256, 299, 16, 8, 48, 112, 160, 192, 384, 512)
 """Of the inputs that are tried in turn, where a module takes one size only; the most usual first."""
 
 
-def from_torch(
-    module: Any, input: Sequence[int] = (3, 224, 224), name: str = "", via: str = "auto"
-) -> Network:
+def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: str = "auto") -> Network:
     """The network of a torch.nn.Module in evaluation mode on an input (C, H, W); its weights come along.
+
+    A module of several inputs takes a shape for each: ``{"left": (3, 32, 32), "right": (64,)}`` by the names of
+    forward's arguments, or a tuple of shapes in their order. The network's inputs have these names.
 
     Nodes and parameters have the names of the module's parts (``layer1.0.conv1.weight``). An operator that is not known
     becomes an opaque node of its shape. via: "export", "fx" or "auto": torch.export, and torch.fx where that fails.
@@ -32,10 +34,8 @@ def from_torch(
     require()
     from striate.formats.torch.importing import network
     from striate.formats.torch.tracing import trace
-    from striate.tensor import TensorSpec
 
-    TensorSpec.image(tuple(input))
-    return network(trace(module, tuple(input), via), name or type(module).__name__.lower(), tuple(input))
+    return network(trace(module, arguments(module, input), via), name or type(module).__name__.lower())
 
 
 def require() -> None:

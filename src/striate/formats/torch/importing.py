@@ -90,7 +90,7 @@ class Site:
 
 
 class _Importer:
-    def __init__(self, trace: Trace, shape: tuple[int, ...]) -> None:
+    def __init__(self, trace: Trace) -> None:
         self.module = trace.module
         self.batch = trace.batch
         self.parts = dict(trace.module.named_modules())
@@ -98,8 +98,11 @@ class _Importer:
         self.learned = {name for name, _ in trace.module.named_parameters()}
         self.nodes: list[Node] = []
         self.weights: dict[str, Any] = {}
-        self.names = {"input"}
-        self.env: dict[Value, Any] = {trace.input: Ref("input", TensorSpec.image(shape))}
+        self.inputs = {one.name: TensorSpec.image(one.shape) for one, _ in trace.inputs}
+        self.names = set(self.inputs)
+        self.env: dict[Value, Any] = {
+            value: Ref(one.name, self.inputs[one.name]) for one, value in trace.inputs
+        }
         self.calls = collections.Counter(call.path for call in trace.calls)
         self.met: collections.Counter[str] = collections.Counter()
         self.done: set[int] = set()  # calls that were told as part of their module
@@ -299,9 +302,9 @@ def _tensors(value: Any) -> Any:
     return value.tensor if isinstance(value, Constant) else value
 
 
-def network(trace: Trace, name: str, shape: tuple[int, ...]) -> Network:
-    """The network of a trace on an input of this shape, with its weights."""
-    importer = _Importer(trace, shape)
+def network(trace: Trace, name: str) -> Network:
+    """The network of a trace, with its weights."""
+    importer = _Importer(trace)
     importer.run(trace.calls)
     outputs = []
     for value in trace.outputs:
@@ -313,9 +316,7 @@ def network(trace: Trace, name: str, shape: tuple[int, ...]) -> Network:
                 fix="wrap the module so that it returns values of shape (N, …)",
             )
         outputs.append(found.name)
-    net = Network(
-        name, {"input": TensorSpec.image(shape)}, tuple(_used(importer.nodes, outputs)), tuple(outputs)
-    )
+    net = Network(name, importer.inputs, tuple(_used(importer.nodes, outputs)), tuple(outputs))
     net = tidy(net)
     if all(key in importer.weights for key in net.parameters):
         net = dataclasses.replace(net, weights={key: importer.weights[key] for key in net.parameters})

@@ -39,6 +39,8 @@ def network(text: str) -> Network | None:
         packed = base64.b64decode("".join(line.removeprefix(_MARK) for line in lines), validate=True)
         plain = zlib.decompressobj().decompress(packed, MAX_TEXT)
         net = Network.from_dict(json.loads(plain))
-        return net if source(net) == text.replace("\r\n", "\n") else None
+        plain_text, several = text.replace("\r\n", "\n"), len(net.inputs) > 1
+        same = source(net) == plain_text or (several and source(net, named=False) == plain_text)
+        return net if same else None
     except (ValueError, zlib.error, StriateError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import keyword
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -84,8 +85,8 @@ class _Class:
 
 
 class _Writer:
-    def __init__(self, net: Network) -> None:
-        self.net = net
+    def __init__(self, net: Network, named: bool = True) -> None:
+        self.net, self.named = net, named
         self.classes: dict[str, _Class] = {}
         self.names: set[str] = {"nn", "torch", "F"}
         self.helpers: set[str] = set()
@@ -269,8 +270,12 @@ class _Writer:
         return "nn.Sequential", [("OrderedDict", [("[", pairs)])]
 
     def _forward(self, scope: _Scope) -> list[str]:
-        names = ["x"] if len(scope.reads) == 1 else [f"x{k + 1}" for k in range(len(scope.reads))]
-        held = dict(zip(scope.reads, names))
+        top = scope is self.root and self.named
+        reads: Sequence[str] = list(self.net.inputs) if top else scope.reads
+        names = ["x"] if len(reads) == 1 else [f"x{k + 1}" for k in range(len(reads))]
+        if top and len(reads) > 1 and all(map(_argument, reads)):
+            names = list(reads)
+        held = dict(zip(reads, names))
         last: dict[str, int] = {v: at for at, item in enumerate(scope.items) for v in item.reads}
         last.update(dict.fromkeys(scope.makes, len(scope.items)))
         args = ", ".join(f"{name}: torch.Tensor" for name in names)
@@ -302,6 +307,11 @@ class _Writer:
         else:
             lines.append(f"        return {found}")
         return lines
+
+
+def _argument(name: str) -> bool:
+    """Whether an input may be called so where forward takes it."""
+    return name.isidentifier() and not keyword.iskeyword(name) and name not in ("self", "nn", "torch", "F")
 
 
 def _depth(item: _Item) -> int:
@@ -397,10 +407,11 @@ def _statement(target: str, text: str) -> list[str]:
     return [f"        {target} = {text[:opening]}", *body, "        )"]
 
 
-def source(net: Network) -> str:
+def source(net: Network, named: bool = True) -> str:
     """PyTorch source of a network: importing it gives `model`, with Striate's names of parameters.
 
     The comments at its end are the network in Striate's own form (`own` says what they are for). Raises FormatError
-    for an op that torch has no counterpart of.
+    for an op that torch has no counterpart of. named: arguments of forward are called as the inputs; files of earlier
+    versions number them.
     """
-    return f"{_Writer(net).text()}\n\n{note(net)}"
+    return f"{_Writer(net, named).text()}\n\n{note(net)}"

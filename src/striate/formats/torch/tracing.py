@@ -12,12 +12,14 @@ import logging
 import operator
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from striate.diagnostics import FormatError, Place, UsageError
+from striate.formats.torch.arguments import Argument
+from striate.tensor import TensorSpec
 
 BATCH = 2
 """Images while tracing: a size of one could be mistaken for an axis that is repeated."""
@@ -62,17 +64,17 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-    """The calls of a module, the value of its input and those that leave it."""
+    """The calls of a module, the values of its inputs and those that leave it."""
 
     module: Any
     calls: tuple[Call, ...]
-    input: Value
+    inputs: tuple[tuple[Argument, Value], ...]
     outputs: tuple[Value, ...]
     batch: int = BATCH
 
 
-def trace(module: Any, shape: tuple[int, ...], via: str = "auto") -> Trace:
-    """The module's calls on an input of this shape (without batch). Its mode is put back afterwards."""
+def trace(module: Any, inputs: Sequence[Argument], via: str = "auto") -> Trace:
+    """The module's calls on inputs of these shapes (without batch). Its mode is put back afterwards."""
     if not isinstance(module, torch.nn.Module):
         raise UsageError(
             f"{type(module).__name__} is no torch.nn.Module",
@@ -81,17 +83,17 @@ def trace(module: Any, shape: tuple[int, ...], via: str = "auto") -> Trace:
         )
     first = next(iter(module.parameters()), next(iter(module.buffers()), torch.zeros(0)))
     kind = first.dtype if first.dtype.is_floating_point else torch.float32
-    example = torch.zeros((BATCH, *shape), dtype=kind, device=first.device)
+    examples = [torch.zeros((BATCH, *one.shape), dtype=kind, device=first.device) for one in inputs]
     roads = {"export": [_exported], "fx": [_symbolic], "auto": [_exported, _symbolic]}[via]
     failures = []
     with evaluating(module), torch.no_grad(), quiet():
         for road in roads:
             try:
-                return road(module, example)
+                return road(module, inputs, examples)
             except Exception as error:  # whatever a user's forward raises
                 failures.append(f"{road.__name__[1:]}: {type(error).__name__}: {_first_line(error)}")
     raise FormatError(
-        f"{type(module).__name__} cannot be traced on an input of {'x'.join(map(str, (*shape[1:], shape[0])))}",
+        f"{type(module).__name__} cannot be traced on {_said(inputs)}",
         why="\n".join(failures),
         fix="give the input that it takes (input=, or --input HxWxC); its forward must not branch on numbers",
     )
@@ -128,6 +130,13 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
+def _said(inputs: Sequence[Argument]) -> str:
+    sizes = [str(TensorSpec.image(one.shape)) for one in inputs]
+    if len(sizes) == 1:
+        return f"an input of {sizes[0]}"
+    return f"inputs of {', '.join(f'{one.name} {size}' for one, size in zip(inputs, sizes, strict=True))}"
+
+
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else "no more is said"
@@ -136,11 +145,14 @@ def _first_line(error: BaseException) -> str:
 # ---------------------------------------------------------------------------------------------------- torch.export
 
 
-def _exported(module: Any, example: Any) -> Trace:
-    program = torch.export.export(module, (example,))
+def _exported(module: Any, inputs: Sequence[Argument], examples: Sequence[Any]) -> Trace:
+    pairs = list(zip(inputs, examples, strict=True))
+    named = {one.keyword: example for one, example in pairs if one.keyword}
+    placed = tuple(example for one, example in pairs if not one.keyword)
+    program = torch.export.export(module, placed, named or None)
     if _shares_storage(program.graph):
         program = program.run_decompositions({})
-    return _Reader(module).read(program)
+    return _Reader(module).read(program, inputs)
 
 
 def _operator(target: Any) -> str:
@@ -187,10 +199,11 @@ class _Reader:
         self.count += 1
         return Value(self.count)
 
-    def read(self, program: Any) -> Trace:
-        value = self.value()
-        outputs = self.splice(program, [value], "")
-        return Trace(self.module, tuple(self.calls), value, tuple(v for v in outputs if isinstance(v, Value)))
+    def read(self, program: Any, inputs: Sequence[Argument]) -> Trace:
+        given = [(one, self.value()) for one in inputs]
+        outputs = self.splice(program, [value for _, value in given], "")
+        values = tuple(v for v in outputs if isinstance(v, Value))
+        return Trace(self.module, tuple(self.calls), tuple(given), values)
 
     def splice(self, program: Any, given: list[Any], prefix: str) -> list[Any]:
         """Append the calls of an exported program on these inputs; what it returns."""
@@ -283,21 +296,23 @@ def _place(node: Any) -> Place | None:
 # ---------------------------------------------------------------------------------------------------- torch.fx
 
 
-def _symbolic(module: Any, example: Any) -> Trace:
+def _symbolic(module: Any, inputs: Sequence[Argument], examples: Sequence[Any]) -> Trace:
     """torch.fx's graph, each of its pieces exported by itself; a piece that cannot be stays one unknown operator."""
     graph = torch.fx.Tracer().trace(module)
     _refuse_shared_writes(module, graph)
     reader = _Reader(module)
-    value = reader.value()
+    given = [(one, reader.value()) for one in inputs]
+    waiting = list(zip(given, examples, strict=True))
     env: dict[Any, Any] = {}  # node -> Value, Constant or plain
     real: dict[Any, Any] = {}  # node -> what it really makes
     outputs: list[Any] = []
     for node in graph.nodes:
         if node.op == "placeholder":
-            first = not env
-            env[node], real[node] = (
-                (value, example) if first else (node.args[0],) * 2 if node.args else (None,) * 2
-            )
+            keyword = waiting[0][0][0].keyword if waiting else ""
+            if waiting and keyword in ("", node.target):
+                (_, env[node]), real[node] = waiting.pop(0)
+            else:  # its default
+                env[node], real[node] = (node.args[0],) * 2 if node.args else (None,) * 2
         elif node.op == "get_attr":
             found: Any = module
             for part in node.target.split("."):
@@ -309,7 +324,7 @@ def _symbolic(module: Any, example: Any) -> Trace:
             outputs = [v for v in flat if isinstance(v, Value)]
         else:
             _piece(reader, module, node, env, real)
-    return Trace(module, tuple(reader.calls), value, tuple(outputs))
+    return Trace(module, tuple(reader.calls), tuple(given), tuple(outputs))
 
 
 def _refuse_shared_writes(module: Any, graph: Any) -> None:

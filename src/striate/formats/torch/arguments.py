@@ -1,0 +1,95 @@
+"""The inputs of a torch module: which argument of its forward each shape is for, and what the network calls it."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from striate.diagnostics import UsageError, suggest
+from striate.tensor import TensorSpec
+
+Shape: TypeAlias = tuple[int, ...]
+Shapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequence[int]]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    """name: of the network's input; keyword: of the argument, empty where it is given by its place."""
+
+    name: str
+    shape: Shape
+    keyword: str = ""
+
+
+def arguments(module: Any, input: Shapes) -> tuple[Argument, ...]:
+    """One argument for each shape: (C, H, W), a sequence of such in the order of `forward`, or a mapping by argument.
+
+    A sole shape is the input "input". Inputs are called as their arguments are, unless a part of the module has that
+    name: then `_input` follows it. Raises UsageError where shapes and arguments do not suit each other.
+    """
+    known, required, open_ended = _signature(module)
+    if isinstance(input, Mapping):
+        found = _by_name(module, input, known, required, open_ended)
+    else:
+        several = len(input) > 0 and all(
+            isinstance(one, Sequence) and not isinstance(one, str) for one in input
+        )
+        shapes: Any = list(input) if several else [input]
+        if len(shapes) < len(required) or (len(shapes) > len(known) and not open_ended):
+            raise _unsuited(module, known, f"{len(shapes)} shape{'s' * (len(shapes) > 1)} came", shapes)
+        names = [*known, *(f"input{k + 1}" for k in range(len(known), len(shapes)))] if several else ["input"]
+        found = [Argument(name, _shape(shape)) for name, shape in zip(names, shapes)]
+    if len(found) == 1 and not isinstance(input, Mapping):
+        return tuple(found)
+    parts = {name for name, _ in module.named_modules()}
+    taken = [f"{a.name}_input" if a.name in parts else a.name for a in found]
+    return tuple(dataclasses.replace(a, name=name) for a, name in zip(found, taken, strict=True))
+
+
+def _by_name(
+    module: Any, input: Mapping[str, Any], known: list[str], required: list[str], open_ended: bool
+) -> list[Argument]:
+    unknown = [name for name in input if name not in known]
+    if open_ended and not any(name in known for name in input):
+        return [Argument(name, _shape(shape)) for name, shape in input.items()]  # labels, in their order
+    missing = [name for name in required if name not in input]
+    if unknown or missing:
+        near = suggest(str(unknown[0]), missing or known) if unknown else None
+        said = f"it has no argument {unknown[0]!r}" if unknown else f"{', '.join(missing)} is missing"
+        raise _unsuited(module, known, said, list(input.values()), near)
+    order = [name for name in known if name in input]
+    by_place = order == known[: len(order)]
+    return [Argument(name, _shape(input[name]), "" if by_place else name) for name in order]
+
+
+def _signature(module: Any) -> tuple[list[str], list[str], bool]:
+    """Arguments of forward, those without a default, and whether it takes any number of them."""
+    try:
+        parameters = list(inspect.signature(module.forward).parameters.values())
+    except (TypeError, ValueError, AttributeError):
+        return [], [], True
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    open_ended = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return [p.name for p in named], [p.name for p in named if p.default is p.empty], open_ended
+
+
+def _shape(shape: Any) -> Shape:
+    found = tuple(shape) if isinstance(shape, Sequence) else shape
+    TensorSpec.image(found)
+    return tuple(found)
+
+
+def _unsuited(
+    module: Any, known: list[str], said: str, shapes: list[Any], near: str | None = None
+) -> UsageError:
+    kind, count = type(module).__name__, len(known)
+    shape = next((tuple(s) for s in shapes if isinstance(s, Sequence)), (3, 224, 224))
+    wanted = f"{{{', '.join(f'{name!r}: {shape}' for name in known)}}}"
+    return UsageError(
+        f"{kind} takes {count} input{'s' * (count != 1)}, and {said}",
+        where=f"{kind}.forward({', '.join(known)})",
+        why="each argument of forward has a shape of its own",
+        fix=f"write {near!r}" if near else f"input={wanted}, or shapes in this order",
+    )
