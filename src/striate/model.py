@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate import weights as arrays
-from striate.diagnostics import SourceError, UnknownNameError
+from striate.diagnostics import SourceError, UnknownNameError, UsageError
 from striate.engine.inputs import Given, bare, named, part, rows, together
 from striate.engine.interface import Engine, Program, get, strict
 from striate.files import write_aside
-from striate.formats import load
-from striate.formats.exchange import read_about
-from striate.formats.folder import CARD, CONFIG, WEIGHTS, describe
+from striate.formats.exchange import network_of, read_trained
+from striate.formats.folder import CARD, CONFIG, RUN_CONFIG, WEIGHTS, describe
+from striate.formats.folder import about as folder_about
 from striate.formats.notation import Size
 from striate.network import Network
 from striate.weights import ModelWeights
 
 if TYPE_CHECKING:
+    from striate.train.data import Transform
+    from striate.train.data.dataset import BadImage, OnBad
     from striate.train.evaluation import Evaluation
     from striate.train.history import History
+    from striate.train.inputs import ImageReader
+    from striate.train.prediction import Answer
+    from striate.train.settings import Settings
+    from striate.train.start import Start
 
 Array = NDArray[Any]
 
 
 class Model:
-    """A network with weights on an engine.
+    """A network with weights on an engine, and what it was trained on: its classes, the transformation of its inputs.
 
-    net: the network; seed: of fresh weights; weights: name -> array, instead of those that the network came with from
-    another framework, or of fresh ones (copied, float32), or a file of them, .safetensors or .pth;
+    net: a network, with the weights that it came with or fresh ones; or what has one: a name of the catalogue, a file,
+    a folder, a torch.nn.Module; seed: of fresh weights; weights: name -> array, instead (copied, float32), or a file or
+    folder of them; input: the size that a name or a module is made for, as `striate.load` takes it;
     engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first that
     runs here, "torch" runs on PyTorch, on `device` ("cpu", "cuda", "cuda:1", "mps"; empty: a GPU if there is one);
     precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
     Raises FormatError when weights do not suit the network.
+
+    `classes`: names of the outputs; `transform`: how images become the network's input, in plain values; `objective`:
+    the loss that it was trained with. `fit` sets them; a file or folder brings them along.
 
     `weights` maps names to float32 arrays. Change them in place, keep references, or assign: the next prediction uses
     the weights as they are then (`striate.weights.ModelWeights` says how).
@@ -49,22 +62,36 @@ class Model:
     """
 
     def __init__(
-        self, net: Network, seed: int = 0, *, weights: Mapping[str, Array] | str | Path | None = None,
+        self, net: Any, seed: int = 0, *, weights: Mapping[str, Array] | str | Path | None = None,
         engine: str | Engine = "auto", scheme: str | None = None, precision: str = "fast", device: str = "",
+        input: Size | None = None,
     ) -> None:  # fmt: skip
-        self.net = net
+        about: Mapping[str, Any] | None = None
+        if isinstance(weights, str | Path):
+            weights, about = read_trained(weights)
+        self.net = net if isinstance(net, Network) else network_of(net, input, weights)
         self.engine = get(engine, device)
         strict(precision)
         self.precision = precision
         if weights is None:  # those of a file are used as they were read
-            weights = net.weights or arrays.initialise(net, seed, scheme or default_scheme(net))
-        elif isinstance(weights, str | Path):
-            from striate.formats.exchange import read_weights
-
-            weights = read_weights(weights)
-        self._weights = ModelWeights(net, weights)
-        self.classes: tuple[str, ...] = ()
-        self.transform: dict[str, Any] = {}
+            weights = self.net.weights
+        if weights is None and self.net.about is not None:
+            raise SourceError(
+                f"{self.net.name} came without its weights",
+                where=net if isinstance(net, str) else self.net.name,
+                why="its source is a trained model, and not all of its weights could be taken",
+                fix="give them: weights=FILE, or build the network with st.parse, st.create or the builder",
+            )
+        if weights is None:
+            weights = arrays.initialise(self.net, seed, scheme or default_scheme(self.net))
+        self._weights = ModelWeights(self.net, weights)
+        known = folder_about(about or self.net.about)
+        self.classes: tuple[str, ...] = known["classes"]
+        self.transform: dict[str, Any] = known["transform"]
+        self.objective: dict[str, Any] = known["objective"]
+        self._config: Any = None
+        if isinstance(net, str | Path):
+            self._remember_run(Path(net))
 
     def __repr__(self) -> str:
         count = sum(parameter.elements for parameter in self.net.parameters.values())
@@ -92,22 +119,125 @@ class Model:
         program: Program = self._weights.derived(made)
         return program
 
-    def predict(self, x: Given, *more: Array, batch: int = 64) -> Array | tuple[Array, ...]:
-        """Outputs (N, …) for images x (N, C, H, W), `batch` images at a time; several outputs give a tuple.
+    def predict(self, x: Any, *more: Array, batch: int = 64) -> Array | tuple[Array, ...]:
+        """Outputs (N, …) for what `fit` was given, `batch` images at a time; several outputs give a tuple.
 
-        A network of several inputs takes one array for each: ``predict((a, b))`` or ``predict(a, b)`` in the order of
-        `net.inputs`, ``predict({"left": a, "right": b})`` by name.
-        What is left over runs in powers of two, so that no number of images asks for a plan of its own.
-        Raises OpError when a shape does not suit and UsageError when inputs are missing, with what to do.
+        x: arrays (N, C, H, W), which go through the model's normalization: fractions in the range of the training,
+        uint8 divided by 255 first; or images, which go through all of its transformation: a path, a Pillow image, uint8
+        (H, W, C) or (N, H, W, C), a list of these, a folder (all images below, in sorted order). A model without a
+        transformation takes what its network reads. A network of several inputs takes one array for each:
+        ``predict((a, b))`` or ``predict(a, b)`` in the order of `net.inputs`, ``predict({"left": a, "right": b})``.
+
+        What is left over of a batch runs in powers of two, so that no number of images asks for a plan of its own.
+        Raises OpError when the shape does not suit, UsageError for what can be read in two ways or inputs that are
+        missing, FormatError for an image that cannot be read; each with what to do.
+
+        >>> import striate as st
+        >>> model = Model(st.parse("8x8x3 -> gap -> flatten -> fc 2"), seed=0)
+        >>> model.predict(np.zeros((5, 3, 8, 8), np.uint8)).shape
+        (5, 2)
         """
+        return _joined([self._run(given, batch) for given in self._taken(together(x, more), batch)])
+
+    def classify(self, images: Any, top: int = 3, *, batch: int = 64) -> Any:
+        """The `top` most probable classes of each image: a list of (class, probability) for each, in their order.
+
+        images: as `predict` takes them. For a folder a dict by file name, relative to the folder; images in it that
+        cannot be read are left out with a warning.
+        """
+        from striate.train.data.dataset import BadImage
+        from striate.train.inputs import image_files, shown
+        from striate.train.judging import loss_of
+        from striate.train.prediction import Answer, probabilities
+
+        if isinstance(images, str | os.PathLike) and os.path.isdir(images):
+            named = {}
+            for file, answer in zip(
+                files := [*image_files([os.fspath(images)])], self.answers(files, batch=batch)
+            ):
+                if isinstance(answer, BadImage):
+                    warnings.warn(f"{shown(file)} cannot be read and is left out: {answer.why}", stacklevel=2)
+                else:
+                    named[Path(os.path.relpath(file, images)).as_posix()] = self.named(answer, top)
+            return named
+        loss = loss_of(self.net, self.objective)
+        rows = probabilities(self.net, loss, self.predict(images, batch=batch))
+        return [self.named(Answer("", row), top) for row in rows]
+
+    def answers(self, files: Sequence[str], *, batch: int = 64) -> Iterator[Answer | BadImage]:
+        """The answer to each image file ("-": standard input), in order; a BadImage where one cannot be read."""
+        from striate.train.inputs import shown
+        from striate.train.judging import loss_of
+        from striate.train.prediction import answers
+
+        loss, images = loss_of(self.net, self.objective), [(shown(file), file) for file in files]
+        return answers(self.net, lambda x: self._run(x, batch), self._reader(), loss, images, batch)
+
+    def named(self, answer: Answer, top: int = 3) -> list[tuple[str, float]]:
+        """The most probable classes of an answer by name, with their probabilities."""
+        names = self.classes or tuple(map(str, range(len(answer.probabilities))))
+        return [(names[number], share) for number, share in answer.top(top)]
+
+    def _run(self, x: Given, batch: int = 64) -> Array | tuple[Array, ...]:
+        """The network's outputs for a batch as it reads it, always in the same pieces."""
         program = self._program
-        given = bare(named(self.net, together(x, more)))
-        found = [program(part(given, slice(start, stop))) for start, stop in _pieces(rows(given), batch)]
-        if len(found) == 1:
-            return found[0]
-        if isinstance(found[0], tuple):
-            return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
-        return np.concatenate(found)
+        given = bare(named(self.net, x))
+        return _joined([program(part(given, slice(*piece))) for piece in _pieces(rows(given), batch)])
+
+    def _taken(self, x: Any, batch: int) -> Iterator[Given]:
+        """What `predict` was given, as the network reads it."""
+        several = self._target is None and not isinstance(x, str | os.PathLike)
+        if self._target and isinstance(x, Mapping) and x.keys() == self.net.inputs.keys():
+            (x,) = x.values()
+        elif self._target and isinstance(x, tuple) and len(x) == 1 and np.ndim(x[0]) == 4:
+            x = x[0]
+        if several or (isinstance(x, np.ndarray) and x.dtype != np.uint8 and not self.transform):
+            yield x
+            return
+        from striate.train.inputs import Ready, as_trained, channels_of, images_of, refuse
+
+        transform, target = self._transformation, self._target
+        images = images_of(x, channels_of(transform, target) if target else ())
+        if images is not None:
+            for found in self._reader().batches(images, batch):
+                for one in found:
+                    if not isinstance(one, Ready):
+                        raise refuse(one)
+                yield np.stack([one.x for one in found if isinstance(one, Ready)])
+            return
+        x = np.asarray(x)
+        taken = as_trained(x, transform, target) if target and transform.steps else None
+        if taken is None:
+            yield x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x
+            return
+        x, way = taken
+        for start in range(0, max(len(x), 1), batch):
+            yield way(x[start : start + batch])
+
+    @property
+    def _transformation(self) -> Transform:
+        """The recorded transformation; without steps where there is none."""
+        from striate.train.data import Transform
+
+        return Transform.from_dict(self.transform) if self.transform else Transform()
+
+    @property
+    def _target(self) -> tuple[int, int, int] | None:
+        """(C, H, W) of the images that the network reads; None where it reads something else."""
+        (spec, *more) = self.net.inputs.values()
+        shape = spec.without_batch
+        return None if more or len(shape) != 3 else (shape[0], shape[1], shape[2])
+
+    def _reader(self) -> ImageReader:
+        """What brings images to the network. Raises UsageError where the model does not say how."""
+        from striate.train.inputs import ImageReader, no_transformation
+        from striate.train.network import image_input
+
+        if not self.transform:
+            steps = "[{'step': 'normalise', 'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}]"
+            fix = f"model.transform = {{'steps': {steps}}} for weights of ImageNet"
+            raise no_transformation(self.net.name, fix)
+        return ImageReader(self._transformation, image_input(self.net))
 
     def compile(self, batch: int = 1, threads: int | None = None, precision: str | None = None) -> Program:
         """The model as a program made fast for a batch size and a number of threads; call it with a batch.
@@ -122,53 +252,157 @@ class Model:
 
     def fit(
         self,
-        train: Any,
-        validation: Any = None,
-        epochs: int = 10,
+        train: Any = None,
+        labels: Any = None,
+        epochs: int | None = None,
         *,
+        validation: Any = None,
         out: str | Path | None = None,
+        resume: str | Path | None = None,
         callbacks: Sequence[Any] = (),
         **settings: Any,
     ) -> History:
         """Train in place and return the history of the run.
 
-        train, validation: what `striate.train.data.open_data` reads: (x, y) arrays, a path, a sample's name. Without
-        validation data the validation part of `train` is used, if it has one. out: a run folder to keep; settings:
-        the fields of `striate.train.settings.Settings`. The weights are those of the best epoch, unless keep="last".
-        """
-        from striate.train.data import open_data
-        from striate.train.loop import fit
-        from striate.train.settings import Settings
-        from striate.train.source import transforms
+        train: images as an array, and `labels`; or what `striate.train.data.open_data` reads, (x, y), a path, a
+        sample's name, and in the place of `labels` validation data of the same kinds. Without validation data the
+        validation part of `train` is used, if it has one. epochs: 10 unless given; out: a run folder to keep; resume: a
+        run folder to go on with, on its data (arrays are given again) and with its settings; settings: the fields of
+        `striate.train.settings.Settings`. The weights are those of the best epoch, unless keep="last".
 
-        chosen = Settings().replace({"epochs": epochs, **settings}).resolved
-        if validation is None:
-            parts = open_data(train, seed=chosen.seed)
-            learn, check = parts.train, parts.validation
+        A trained model keeps its classes and its transformation; what changes is told in a warning. Raises
+        TrainingError where data and network do not belong together, Diverged where the loss leaves every bound.
+        """
+        from striate.train.config import Job
+        from striate.train.data import open_data
+        from striate.train.events import Started
+        from striate.train.loop import fit
+        from striate.train.run import resumed
+        from striate.train.settings import Settings
+        from striate.train.start import start_from, validation_of
+
+        data, other = train, labels
+        if _is_array(train):
+            if labels is None:
+                raise UsageError(
+                    "images without labels", why="an array holds the images alone", fix="fit(x, y)"
+                )
+            data, other = (train, labels), None
+        if other is not None and validation is not None:
+            raise UsageError("validation data was given twice", fix="give it once: validation=…")
+        validation = other if validation is None else validation
+        classes, transform, job = self.classes, self.transform, Job()
+        changes = settings if epochs is None else {"epochs": epochs, **settings}
+        if resume is not None:
+            if out is not None:
+                raise UsageError(
+                    "out and resume exclude each other", fix="a run goes on where it is: leave out out"
+                )
+            recorded = resumed(Path(resume), self.net)
+            job, classes, transform = recorded.config.job, recorded.classes, recorded.made[1].to_dict()
+            chosen = recorded.config.settings.replace(changes).resolved
+            data = job.data if data is None else data
         else:
-            learn, check = open_data(train, "all"), open_data(validation, "all")
-        made = transforms(self.net, learn, chosen)
+            chosen = Settings().replace(changes).resolved
+        if data is None or (isinstance(data, str) and not data):
+            raise UsageError(
+                "there is no data to train on",
+                why=f"the run in {resume} was trained on data that has no path"
+                if resume
+                else "none was given",
+                fix=f"give it again: fit(x, y, resume={str(resume)!r})"
+                if resume
+                else "fit(x, y), or fit(PATH)",
+            )
+        if validation is None:
+            parts = open_data(data, seed=chosen.seed, on_bad=cast("OnBad", job.on_bad))
+            learn, check = parts.train, parts.validation
+            if resume is None and isinstance(data, str | os.PathLike):
+                job = Job(data=os.fspath(data))
+        else:
+            learn, check = open_data(data, "all"), validation_of(validation)
+        start = start_from(self.net, learn, check, chosen, classes, transform)
+
+        def begun(event: Any) -> None:
+            if isinstance(event, Started):  # from here on the weights are others
+                self._trained(start, chosen)
+
+        for text in start.notes:
+            warnings.warn(text, stacklevel=2)
+        target = resume if resume is not None else out
         history = fit(
-            self.net, dict(self.weights), learn, check, chosen, engine=self.engine, made=made,
-            out=None if out is None else Path(out), callbacks=callbacks,
+            self.net, dict(self.weights), start.train, start.validation, chosen, engine=self.engine,
+            made=start.made, out=None if target is None else Path(target), resume=resume is not None, job=job,
+            callbacks=(begun, _warned, *callbacks),
         )  # fmt: skip
-        self.classes, self.transform = tuple(learn.classes), made[1].to_dict()
+        self._trained(start, chosen)
+        if target is not None:
+            self._remember_run(Path(target))
         return history
 
-    def evaluate(self, data: Any, *, batch: int = 64) -> Evaluation:
-        """Loss, accuracy and the numbers per class on labelled data, transformed as the training data was.
+    def _trained(self, start: Start, settings: Settings) -> None:
+        from striate.train.plan import objective_of
 
-        data: what `open_data` reads; of several parts, the test part.
+        self.classes, self.transform = tuple(start.train.classes), start.made[1].to_dict()
+        self.objective, self._config = objective_of(settings, start.train), None
+
+    def evaluate(
+        self, data: Any = None, labels: Any = None, *, split: str = "", batch: int = 64, on_bad: str = "",
+        worst: int = 20, watch: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:  # fmt: skip
+        """Loss, accuracy and the numbers per class on labelled data, which goes through the model's transformation.
+
+        data: what `fit` takes; None: what the run was trained on. Of several parts the test part, or the one called
+        `split`; of the data of its own run, what training has set aside; all of any other data. on_bad: "skip" or
+        "refuse"; worst: images with the largest losses to name; watch: called after every batch
+        with the images done and all of them.
         """
         from striate.train.config import Config
-        from striate.train.data import open_data
-        from striate.train.judging import judge
+        from striate.train.data.arrays import IN_MEMORY
+        from striate.train.judging import as_they_are, judge, unseen
         from striate.train.source import transforms
 
-        source = open_data(data, "test" if isinstance(data, str | Path) else "all")
-        config = Config()
-        made = self.transform or transforms(self.net, source, config.settings.resolved)[1].to_dict()
-        return judge(self._program, self.classes, made, config, source, batch=batch).evaluation
+        config = self._config or Config()
+        source = unseen(
+            config, (data, labels) if _is_array(data) else "" if data is None else data, split, on_bad
+        )
+        transform, notes = self._transformation, tuple[str, ...]()
+        if not self.transform and source.kind == IN_MEMORY:
+            transform = as_they_are(self.net)
+        elif not self.transform:
+            transform = transforms(self.net, source, config.settings.resolved)[1]
+            notes = ("mean and deviation measured on this data: the model records none (--mean, --std)",)
+
+        def told(images: int, *_: float) -> None:
+            if watch:
+                watch(images, len(source))
+
+        found = judge(
+            _Pieces(self, batch),
+            self.classes,
+            transform,
+            self.objective,
+            source,
+            batch=batch,
+            worst=worst,
+            watch=told,
+        )
+        return dataclasses.replace(found, notes=(*notes, *found.notes))
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        """What is recorded of the model besides its network and weights."""
+        return {"classes": list(self.classes), "transform": self.transform, "objective": self.objective}
+
+    def _remember_run(self, folder: Path) -> None:
+        """Keep what a run folder says of its data and, for one of an earlier version, of its loss."""
+        if not os.path.isfile(folder / RUN_CONFIG):
+            return
+        from striate.train.judging import config_of
+        from striate.train.plan import objective_of
+
+        self._config = config_of(folder)
+        self.objective = self.objective or objective_of(self._config.settings)
 
     def save(self, folder: str | Path) -> None:
         """Write config.json (network, classes, transformation), model.safetensors and a model card into a folder."""
@@ -183,10 +417,8 @@ class Model:
         from striate.train.card import card
 
         write_aside(target / CARD, card(self.net, self.classes, self.transform).encode())
-        write_aside(
-            target / CONFIG,
-            (json.dumps(describe(self.net, self.classes, self.transform), indent=1) + "\n").encode(),
-        )
+        record = describe(self.net, self.classes, self.transform, self.objective)
+        write_aside(target / CONFIG, (json.dumps(record, indent=1) + "\n").encode())
 
     def to_torch(self) -> Any:
         """The model as a torch.nn.Module in evaluation mode: the same names, weights (copied) and outputs.
@@ -200,39 +432,80 @@ class Model:
 
         return lower(self.net, self._weights.current())
 
-    def export(self, path: str | Path) -> None:
+    def export(self, path: str | Path, *, raw: bool = False) -> None:
         """Write the model as a file that others read, in the format of its suffix: m.onnx, m.safetensors, m.pth.
 
-        Classes and the transformation of images go along into .onnx and .safetensors. Raises UsageError for another
-        suffix, OpError for a node that the format cannot say.
+        An .onnx file takes float32 (N, C, H, W) in the range that training took: the normalization of its images begins
+        the graph, unless `raw`. Classes and transformation go along into .onnx and .safetensors; .pth, .py and .toml
+        are the bare network. Raises UsageError for another suffix, OpError for a node that the format cannot say.
         """
         from striate.formats.exchange import writer
 
-        about = {"classes": list(self.classes), "transform": self.transform}
-        writer(path)(Path(path), self.net, self._weights.current(), about)
+        writer(path)(Path(path), self.net, self._weights.current(), self._about, raw)
 
     @classmethod
     def load(
-        cls, source: str | Path, *, input: Size | None = None,
+        cls, source: Any, *, input: Size | None = None,
         weights: Mapping[str, Array] | str | Path | None = None, engine: str | Engine = "auto", device: str = "",
     ) -> Model:  # fmt: skip
         """The model that a folder or a file holds: what `save`, `export` or a training run wrote, .onnx, .keras, …
 
-        source, input: as `striate.load` takes them; weights: others than its own. Raises SourceError where there are
-        no weights, and what loading raises.
+        source: as `Model` takes it; input: as `striate.load` takes it; weights: others than its own. Raises SourceError
+        where there are no weights, and what loading raises.
         """
-        net = load(source, input)
-        if weights is None and net.weights is None:
+        if weights is not None:
+            return cls(source, weights=weights, engine=engine, device=device, input=input)
+        net = source if isinstance(source, Network) else network_of(source, input)
+        if net.weights is None:
             raise SourceError(
-                f"{source} holds no weights",
-                where=str(source),
+                f"{source if isinstance(source, str | Path) else net.name} holds no weights",
+                where=str(source) if isinstance(source, str | Path) else net.name,
                 why="a network answers by its weights, and fresh ones mean nothing",
                 fix="a folder that `striate train` wrote, an .onnx file, or its weights: --weights FILE",
             )
-        model = cls(net, weights=weights, engine=engine, device=device)
-        about = read_about(source)
-        model.classes, model.transform = about["classes"], about["transform"]
+        model = cls(net, engine=engine, device=device)
+        if isinstance(source, str | Path):
+            model._remember_run(Path(source))
         return model
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pieces:
+    """A model as what is judged: the same pieces of a batch as its predictions."""
+
+    model: Model
+    batch: int
+
+    @property
+    def net(self) -> Network:
+        return self.model.net
+
+    def __call__(self, x: Array) -> Array | tuple[Array, ...]:
+        return self.model._run(x, self.batch)
+
+
+def _joined(found: Sequence[Array | tuple[Array, ...]]) -> Array | tuple[Array, ...]:
+    """Outputs of several batches as those of one."""
+    if len(found) == 1:
+        return found[0]
+    if isinstance(found[0], tuple):
+        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
+    return np.concatenate(found)
+
+
+def _is_array(x: Any) -> bool:
+    """Whether this is an array of images, or a dict of them by input."""
+    if isinstance(x, Mapping):
+        return bool(x) and all(map(_is_array, x.values()))
+    return hasattr(x, "__array__") and not hasattr(x, "features")
+
+
+def _warned(event: Any) -> None:
+    """Notes of a run as warnings, for people who hear no events."""
+    from striate.train.events import Note
+
+    if isinstance(event, Note):
+        warnings.warn(event.text, stacklevel=2)
 
 
 def _pieces(count: int, most: int) -> Iterator[tuple[int, int]]:

@@ -40,12 +40,18 @@ if TYPE_CHECKING:
 @input_option
 @weights_option
 @click.option("--seed", type=int, default=0, help="Seed of fresh weights, where the model has none.")
+@click.option("--raw", is_flag=True, help="Leave the normalization of images out of an .onnx file.")
 @json_option
-def command(model: str, out: str, input: Any, weights: str | None, seed: int, as_json: bool) -> None:
+def command(
+    model: str, out: str, input: Any, weights: str | None, seed: int, raw: bool, as_json: bool
+) -> None:
     """Write MODEL to OUT, in the format of OUT's suffix.
 
     .onnx (opset 17) and .safetensors hold network and weights, .toml and .py (PyTorch source) the network, .pth and .pt
     (state dict of PyTorch) the weights. A file of weights alone becomes another one by itself.
+
+    An .onnx file of a trained model takes images in the range that its training took, and normalizes them itself; with
+    --raw it takes what the network reads.
 
     Weights come from --weights, else from MODEL itself (.onnx, .keras, .h5, .safetensors that Striate wrote, a
     torch.nn.Module, the folder of a run), else they are fresh.
@@ -73,20 +79,19 @@ def command(model: str, out: str, input: Any, weights: str | None, seed: int, as
                 fix="leave it out, or name the network as MODEL",
             )
         tensors, source = read_weights(model), model
-        write(Path(out), None, tensors, {})
+        write(Path(out), None, tensors, {}, raw)
     elif Path(out).suffix.lower() in STRUCTURE:
         net = load(model, input)
-        write(Path(out), net, {}, {})
+        write(Path(out), net, {}, {}, raw)
         if net.weights is not None or weights is not None:
             click.echo(f"the weights are not in {out}; convert to .safetensors or .onnx for them", err=True)
     else:
-        from striate.formats.exchange import read_about
         from striate.model import Model
 
-        net = load(model, input)
+        made = Model(model, seed, weights=weights, input=input, engine="numpy")
+        net, tensors = made.net, made.weights.current()
         source = weights or (model if net.weights is not None else f"fresh, seed {seed}")
-        tensors = Model(net, seed, weights=weights, engine="numpy").weights.current()
-        write(Path(out), net, tensors, read_about(model))
+        made.export(out, raw=raw)
     record = {
         "schema": "striate.convert/1",
         "out": out,

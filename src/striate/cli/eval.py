@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from striate.cli.options import (
@@ -78,34 +76,23 @@ def command(
     where there is one; of data without parts that the model was trained on, what training has set aside; all of
     any other data.
     """
-    from striate.train.judging import config_of, judge, unseen
-    from striate.train.source import transforms
     from striate.views.text.progress import Bar
 
     model = trained(run, weights, mean, std, engine, device)
-    config = config_of(Path(run))
-    source = unseen(config, data, split, on_bad)
-    notes = []
-    if not model.transform:
-        model.transform = transforms(model.net, source, config.settings.resolved)[1].to_dict()
-        notes.append("mean and deviation measured on this data: the model records none (--mean, --std)")
     with Bar() as bar:
-        judged = judge(
-            model.compile(batch=max(min(batch_size, len(source)), 1)),
-            model.classes,
-            model.transform,
-            config,
-            source,
+        judged = model.evaluate(
+            data or None,
+            split=split,
             batch=batch_size,
-            watch=lambda images, loss, accuracy: bar.count("evaluating", images, len(source)),
+            on_bad=on_bad,
+            watch=lambda images, total: bar.count("evaluating", images, total),
         )
-    found = judged.evaluation.to_dict()
+    found = judged.to_dict()
     record = {
         "schema": "striate.eval/1",
         "model": run,
         "data": judged.source,
         **found,
-        "notes": [*notes, *judged.notes, *found["notes"]],
     }
     if as_json:
         emit_json(record, output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,7 +21,7 @@ from striate.cli.options import (
     trained,
     weights_option,
 )
-from striate.diagnostics import FormatError, UsageError
+from striate.diagnostics import FormatError
 
 
 @click.command(
@@ -74,33 +73,25 @@ def command(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     from striate.train.data.dataset import BadImage
-    from striate.train.judging import IMAGENET, config_of
-    from striate.train.losses import LOSSES
-    from striate.train.prediction import answers, image_files
+    from striate.train.inputs import image_files, no_transformation
+    from striate.train.judging import IMAGENET
     from striate.views.text import prediction as view
     from striate.views.text.progress import Bar
 
     model = trained(run, weights, mean, std, engine, device)
     if not model.transform:
-        raise UsageError(
-            f"{run} does not say how images become its input",
-            where="striate predict",
-            why="pixels are brought to a mean and a deviation before a network is trained on them",
-            fix=" ".join(f"--{word} {numbers}" for word, numbers in IMAGENET.items())
-            + " for weights of ImageNet; --mean 0 --std 1 for pixels from 0 to 1",
-        )
+        flags = " ".join(f"--{word} {numbers}" for word, numbers in IMAGENET.items())
+        fix = f"{flags} for weights of ImageNet; --mean 0 --std 1 for pixels from 0 to 1"
+        raise no_transformation(run, fix)
     files = list(image_files(images))
-    loss = LOSSES[config_of(Path(run)).settings.loss]()
-    program = model.compile(batch=max(min(batch_size, len(files)), 1))
     said: list[dict[str, Any]] = []
     bad: list[BadImage] = []
     with Bar() as bar:
-        for found in answers(program, model.transform, loss, files, batch=batch_size):
+        for found in model.answers(files, batch=batch_size):
             if isinstance(found, BadImage):
                 bad.append(found)
             else:
-                names = model.classes or tuple(map(str, range(len(found.probabilities))))
-                best = [{"class": names[k], "probability": p} for k, p in found.top(top)]
+                best = [{"class": name, "probability": share} for name, share in model.named(found, top)]
                 said.append({"name": found.name, "top": best, "notes": list(found.notes)})
             bar.count("predicting", len(said) + len(bad), len(files))
     if bad and not said:

@@ -129,11 +129,9 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
 
     from striate.model import Model
     from striate.train.config import Config, Job
-    from striate.train.judging import judge
     from striate.train.loop import fit
-    from striate.train.losses import LOSSES
     from striate.train.network import tailored
-    from striate.train.prediction import Answer, answers
+    from striate.train.prediction import Answer
     from striate.train.run import FILES
     from striate.train.settings import Settings
     from striate.views.text import main_job as view
@@ -157,15 +155,12 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
         )  # fmt: skip
     _show(lambda page: None)
     model = Model.load(run)
-    program = model.compile(batch=config.settings.batch_size)
-    judged = judge(program, model.classes, model.transform, config, parts.test)
-    _show(view.draw_test, judged.evaluation.to_dict(), f"striate eval {quote(str(run))}")
+    _show(view.draw_test, model.evaluate(parts.test).to_dict(), f"striate eval {quote(str(run))}")
     digit = parts.test.item(SHOWN)
     _write_image(image, digit.image)
-    loss = LOSSES[config.settings.loss]()
-    said = next(iter(answers(program, model.transform, loss, [str(image)])))
+    said = next(iter(model.answers([str(image)])))
     assert isinstance(said, Answer)  # written a moment ago
-    top = [(model.classes[k], p) for k, p in said.top(3)]
+    top = model.named(said)
     asked = f"striate predict {quote(str(run))} {quote(str(image))}"
     label = parts.test.classes[digit.label]
     _show(view.draw_prediction, str(image), digit.image[0].tolist(), label, top, asked)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from striate.train.config import Config
     from striate.train.data import DataSplits
     from striate.train.settings import Option
+    from striate.train.start import Start
     from striate.views.text.page import Page
 
 METAVARS = {
@@ -144,7 +145,7 @@ def _config(out: str | None, resume: str | None, config: str | None, flags: dict
         found = Config.read(Path(config)) if config else Config()
     found = found.replace_flags(flags)
     for name in ("data", "model"):
-        if not getattr(found.job, name):
+        if not getattr(found.job, name) and not (resume and name == "model"):
             raise UsageError(
                 f"there is no {name} to train {'on' if name == 'data' else ''}".rstrip(),
                 where="striate train",
@@ -162,16 +163,17 @@ def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> Non
     from striate.views.text.training import TrainingView, draw_head, draw_result
 
     parts = _data(config)
-    model, notes = _model(config, parts, out if resume else None)
+    model, start, notes = _model(config, parts, out if resume else None)
     head = page()
     draw_head(head, f"{model.net.name} on {config.job.data}", parts.found, notes, config)
     with Bar() as bar:
         history = fit(
             model.net,
             dict(model.weights),
-            parts.train,
-            parts.validation,
+            start.train,
+            start.validation,
             config.settings,
+            made=start.made,
             engine=model.engine,
             out=out,
             resume=resume,
@@ -186,7 +188,7 @@ def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> Non
         "network": model.net.name,
         "input": list(model.net.input.without_batch),
         "parameters": sum(p.elements for p in model.net.parameters.values() if p.trainable),
-        "classes": list(parts.classes),
+        "classes": list(start.train.classes),
         "data": parts.found,
         "notes": notes,
         "epochs": [dict(row) for row in history.rows],
@@ -222,25 +224,28 @@ def _data(config: Config) -> DataSplits:
     return open_data(job.data, seed=config.settings.seed, on_bad=job.on_bad)
 
 
-def _model(config: Config, parts: DataSplits, run: Path | None) -> tuple[Any, list[str]]:
-    """A network with fresh weights, or those of a trained model; and what was decided for the data."""
+def _model(config: Config, parts: DataSplits, run: Path | None) -> tuple[Any, Start, list[str]]:
+    """A network with fresh weights, or those of a trained model; the data as it learns from it; what was decided."""
     from striate.engine.interface import get
     from striate.model import Model
     from striate.train.network import tailored
     from striate.train.run import read_run
+    from striate.train.start import start_from
 
     job, seed = config.job, config.settings.seed
     engine = get(job.engine, job.device)
+    data = parts.train, parts.validation, config.settings.resolved
     if run is not None:
-        return Model(read_run(run).net, seed, engine=engine), []
-    if Path(job.model).is_dir():
-        trained = Model.load(job.model, engine=engine)
-        return trained, [f"begins with the weights of {job.model}"]
+        recorded = read_run(run)
+        model = Model(recorded.net, seed, engine=engine)
+        return model, start_from(model.net, *data, recorded.classes, recorded.made[1].to_dict()), []
     made = tailored(job.model, parts.train, job.input)
     notes = [made.note] if made.note else []
     if made.net.weights is not None:
         notes.append(f"begins with the weights of {job.model}")
-    return Model(made.net, seed, engine=engine), notes
+    model = Model(made.net, seed, engine=engine)
+    start = start_from(model.net, *data, model.classes, model.transform)
+    return model, start, [*notes, *start.notes]
 
 
 def _find(config: Config, as_json: bool) -> None:
@@ -250,8 +255,10 @@ def _find(config: Config, as_json: bool) -> None:
     from striate.views.text.finder import curve_record, draw
 
     parts = _data(config)
-    model, _ = _model(config, parts, None)
-    curve = find_rate(model.net, dict(model.weights), parts.train, config.settings, engine=model.engine)
+    model, start, _ = _model(config, parts, None)
+    curve = find_rate(
+        model.net, dict(model.weights), start.train, config.settings, engine=model.engine, made=start.made
+    )
     again = f"striate train --data {quote(config.job.data)} --model {quote(config.job.model)}"
     record = curve_record(curve, again)
     if as_json:

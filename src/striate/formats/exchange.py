@@ -11,47 +11,47 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, LimitError, StriateError, UsageError, suggest
+from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, UsageError, suggest
 from striate.formats import folder
 from striate.formats.files import check_file, exists
 from striate.formats.tokens import MAX_TEXT
 from striate.network import Network
 
 About = Mapping[str, Any]
-"""What a model knows beside its network and weights: `classes` and `transform`, as `folder.describe` takes them."""
-Writer = Callable[[Path, Network | None, Mapping[str, Any], About], None]
-"""Writes a file; a network that is None: weights alone."""
-RECORD = "striate"
-"""The key under which a file's own metadata holds a model without its numbers (JSON)."""
+"""What a model knows besides network and weights: classes, transformation, loss, as `folder.describe` takes them."""
+Writer = Callable[[Path, Network | None, Mapping[str, Any], About, bool], None]
+"""Writes a file; a network that is None: weights alone; last, whether the normalization stays out of the file."""
 
 
-def _toml(path: Path, net: Network | None, _weights: Mapping[str, Any], _about: About) -> None:
+def _toml(path: Path, net: Network | None, _weights: Mapping[str, Any], _about: About, _raw: bool) -> None:
     from striate.files import write_aside
     from striate.formats import toml
 
     write_aside(path, toml.format(_needed(net)).encode())
 
 
-def _onnx(path: Path, net: Network | None, weights: Mapping[str, Any], about: About) -> None:
+def _onnx(path: Path, net: Network | None, weights: Mapping[str, Any], about: About, raw: bool) -> None:
     from striate.formats.onnx.writing import save
 
-    save(path, _needed(net), weights, {RECORD: json.dumps(about)} if any(about.values()) else {})
+    save(path, _needed(net), weights, about, raw)
 
 
-def _safetensors(path: Path, net: Network | None, weights: Mapping[str, Any], about: About) -> None:
+def _safetensors(
+    path: Path, net: Network | None, weights: Mapping[str, Any], about: About, _raw: bool
+) -> None:
     from striate.weights import save
 
-    save(path, weights, None if net is None else {RECORD: json.dumps(folder.describe(net, **about))})
+    save(path, weights, None if net is None else {folder.RECORD: json.dumps(folder.describe(net, **about))})
 
 
-def _python(path: Path, net: Network | None, _weights: Mapping[str, Any], _about: About) -> None:
+def _python(path: Path, net: Network | None, _weights: Mapping[str, Any], _about: About, _raw: bool) -> None:
     from striate.files import write_aside
     from striate.formats.torch.source import source
 
     write_aside(path, source(_needed(net)).encode())
 
 
-def _pth(path: Path, _net: Network | None, weights: Mapping[str, Any], _about: About) -> None:
+def _pth(path: Path, _net: Network | None, weights: Mapping[str, Any], _about: About, _raw: bool) -> None:
     from striate.formats import pth
 
     pth.save(path, weights)
@@ -86,6 +86,10 @@ WEIGHTS: dict[str, Callable[[Path], dict[str, Any]]] = {
 """Suffix of files that hold weights alone -> what reads them."""
 
 
+TRAINED = (".onnx", ".keras", ".h5", ".hdf5")
+"""Suffixes of files of other frameworks that hold a network with its weights."""
+
+
 def holds_weights(path: str | Path) -> bool:
     """Whether a file of this suffix holds weights alone."""
     return Path(path).suffix.lower() in WEIGHTS
@@ -93,7 +97,7 @@ def holds_weights(path: str | Path) -> bool:
 
 def holds_network(path: str | Path) -> bool:
     """Whether a file of weights says which network they are of, as those that Striate wrote from one."""
-    return Path(path).suffix.lower() == ".safetensors" and RECORD in _metadata(Path(path))
+    return Path(path).suffix.lower() == ".safetensors" and folder.RECORD in _metadata(Path(path))
 
 
 def read_weights(path: str | Path) -> dict[str, Any]:
@@ -110,6 +114,59 @@ def read_weights(path: str | Path) -> dict[str, Any]:
     return WEIGHTS[suffix](Path(path))
 
 
+def network_of(source: Any, input: Any = None, weights: Mapping[str, Any] | None = None) -> Network:
+    """The network that a text, a path, a torch.nn.Module or a function names or is, as a model takes it.
+
+    weights: those that it will get: a catalogue network is made for as many classes as they have.
+    """
+    from striate.formats import load
+    from striate.formats.python import of_value
+
+    if not isinstance(source, str | Path):
+        return of_value(source, type(source).__name__.lower(), input)
+    net = load(source, input)
+    last = next(reversed(net.parameters), "") if weights and not net.inference.problems else ""
+    if not weights or last not in weights or net.weights is not None or not net.parameters[last].shape:
+        return net
+    count = int(weights[last].shape[0]) if len(weights[last].shape) else 0
+    if count in (0, net.parameters[last].shape[0]):
+        return net
+    from striate.models import catalogue
+
+    try:
+        sizes: Any = net.input.without_batch  # create judges their number
+        return catalogue.create(str(source).strip(), input=sizes, num_classes=count)
+    except StriateError:  # no catalogue network, or none of so many classes: the weights do not suit
+        return net
+
+
+def read_trained(source: str | Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The weights in a file or a folder, and what it says of the model that they are of; None: nothing.
+
+    Raises SourceError where it has none, UsageError for another file.
+    """
+    from striate.formats import load
+
+    path = Path(source)
+    suffix = path.suffix.lower()
+    if suffix in WEIGHTS and not path.is_dir():
+        record = _metadata(path) if suffix == ".safetensors" else {}
+        return read_weights(path), folder.about(
+            read_record(path, record)
+        ) if folder.RECORD in record else None
+    if suffix not in TRAINED and not exists(path / folder.CONFIG):
+        return read_weights(path), None  # which says what is read
+    net = load(str(source))
+    if net.weights is None:
+        raise SourceError(
+            f"{source} holds no weights",
+            where=str(source),
+            why="there are none in it, or not all of them could be read",
+            fix="name the folder of a finished run, or a file such as model.safetensors",
+        )
+    return dict(net.weights), None if net.about is None else dict(net.about)
+
+
 def writer(path: str | Path) -> Writer:
     """What writes a file of this suffix. Raises UsageError."""
     suffix = Path(path).suffix.lower()
@@ -124,28 +181,13 @@ def writer(path: str | Path) -> Writer:
     return WRITERS[suffix]
 
 
-def read_about(source: str | Path) -> dict[str, Any]:
-    """Classes and transformation that a folder or a file keeps with its weights; empty where it has none."""
-    path = Path(str(source).strip())
-    suffix = path.suffix.lower()
-    if suffix == ".safetensors":
-        return folder.about(_record(path, _metadata(path)))
-    if suffix == ".onnx":
-        from striate.formats.onnx.own import metadata
-
-        return folder.about(_record(path, metadata(path)))
-    if exists(path / folder.CONFIG):
-        return folder.about(folder.read(path)[1])
-    return folder.about(None)
-
-
 def read_safetensors(path: Path) -> Network:
     """The network, with its weights, of a .safetensors file that Striate wrote. Raises FormatError for another."""
     from striate import weights
 
     check_file(path)
     arrays, metadata = weights.load(path)
-    record = _record(path, metadata)
+    record = read_record(path, metadata)
     if record is None:
         raise weights_alone(path)
     try:
@@ -158,7 +200,7 @@ def read_safetensors(path: Path) -> Network:
             why=(error.what if isinstance(error, StriateError) else str(error))[:200],
             fix="write it again: striate convert MODEL OUT --weights FILE",
         ) from None
-    return dataclasses.replace(net, weights=arrays)
+    return dataclasses.replace(net, weights=arrays, about=folder.about(record))
 
 
 def weights_alone(path: Path) -> FormatError:
@@ -179,23 +221,23 @@ def _metadata(path: Path) -> Mapping[str, str]:
     return load(path)[1]
 
 
-def _record(path: Path, metadata: Mapping[str, str]) -> Any:
+def read_record(path: Path, metadata: Mapping[str, str]) -> Any:
     """What Striate keeps in a file's metadata; None where it wrote nothing."""
-    if RECORD not in metadata:
+    if folder.RECORD not in metadata:
         return None
-    if len(metadata[RECORD]) > MAX_TEXT:
+    if len(metadata[folder.RECORD]) > MAX_TEXT:
         raise LimitError(
-            f"{path} describes a model in {len(metadata[RECORD]):,} characters",
+            f"{path} describes a model in {len(metadata[folder.RECORD]):,} characters",
             where=str(path),
             why=f"at most {MAX_TEXT:,} are read",
             fix="write it again",
         )
     try:
-        return json.loads(metadata[RECORD])
+        return json.loads(metadata[folder.RECORD])
     except (ValueError, RecursionError) as error:
         raise FormatError(
             f"{path} is damaged",
             where=str(path),
-            why=f"its metadata {RECORD!r} is no JSON: {str(error)[:100]}",
+            why=f"its metadata {folder.RECORD!r} is no JSON: {str(error)[:100]}",
             fix="write it again",
         ) from None

@@ -13,28 +13,37 @@ from striate.formats.files import read_text
 from striate.network import Network
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+RUN_CONFIG = "config.toml"
+"""What the folder of a run has besides: data and settings."""
 SCHEMA = "striate.model/1"
+RECORD = "striate"
+"""The key under which the metadata of a file holds such a description, as JSON."""
 
 
 def describe(
-    network: Network, classes: Sequence[str] = (), transform: Mapping[str, Any] | None = None
+    network: Network,
+    classes: Sequence[str] = (),
+    transform: Mapping[str, Any] | None = None,
+    objective: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A model without its numbers, as config.json holds it."""
+    """A model without its numbers, as config.json holds it. objective: the loss that it was trained with."""
     return {
         "schema": SCHEMA,
         "network": network.to_dict(),
         "classes": list(classes),
         "transform": dict(transform or {}),
+        **({"objective": dict(objective)} if objective else {}),
     }
 
 
 def about(record: Any) -> dict[str, Any]:
-    """Classes and transformation of a record, as `describe` takes them; what is not understood is left out."""
+    """What a record says of a trained model, as `describe` takes it; what is not understood is left out."""
     known = record if isinstance(record, Mapping) else {}
-    classes, transform = known.get("classes"), known.get("transform")
+    classes, transform, objective = (known.get(key) for key in ("classes", "transform", "objective"))
     return {
-        "classes": tuple(map(str, classes)) if isinstance(classes, list) else (),
+        "classes": tuple(map(str, classes)) if isinstance(classes, list | tuple) else (),
         "transform": dict(transform) if isinstance(transform, Mapping) else {},
+        "objective": dict(objective) if isinstance(objective, Mapping) else {},
     }
 
 
@@ -60,7 +69,8 @@ def load(folder: Path) -> Network:
     """The network of a model's folder, with its weights where they are there. Raises SourceError, FormatError."""
     from striate import weights
 
-    net, _ = read(folder)
+    net, record = read(folder)
+    net = dataclasses.replace(net, about=about(record))
     if not (folder / WEIGHTS).is_file():  # a run that has just begun
         return net
     arrays, _ = weights.load(folder / WEIGHTS)

@@ -48,7 +48,7 @@ def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Net
         exec(compile(source, str(path), "exec"), module.__dict__)
     if not attribute:
         return _only(module, str(path), input)
-    return _network(_look_up(module, attribute, str(path)), f"{path}:{attribute}", input)
+    return of_value(_look_up(module, attribute, str(path)), f"{path}:{attribute}", input)
 
 
 def from_module(name: str, attribute: str, input: Size | None = None) -> Network:
@@ -71,7 +71,7 @@ def from_module(name: str, attribute: str, input: Size | None = None) -> Network
                     fix="look at the spelling, or name the file: path/to/file.py:attribute",
                 ) from None
             raise
-    return _network(_look_up(module, attribute, name), f"{name}:{attribute}", input)
+    return of_value(_look_up(module, attribute, name), f"{name}:{attribute}", input)
 
 
 def sized(network: Network, input: Size | None) -> Network:
@@ -168,10 +168,10 @@ def _candidates(module: ModuleType) -> list[str]:
 def _only(module: ModuleType, path: str, input: Size | None) -> Network:
     for name in ATTRIBUTES:
         if hasattr(module, name):
-            return _network(getattr(module, name), f"{path}:{name}", input)
+            return of_value(getattr(module, name), f"{path}:{name}", input)
     found = _candidates(module)
     if len(found) == 1:
-        return _network(getattr(module, found[0]), f"{path}:{found[0]}", input)
+        return of_value(getattr(module, found[0]), f"{path}:{found[0]}", input)
     if found:
         raise SourceError(
             f"{path} has several networks",
@@ -202,7 +202,7 @@ def _is_torch(value: Any) -> bool:
     return any(c.__module__.startswith("torch.nn") and c.__name__ == "Module" for c in kind.__mro__)
 
 
-def _network(value: Any, name: str, input: Size | None, called: bool = False) -> Network:
+def of_value(value: Any, name: str, input: Size | None, called: bool = False) -> Network:
     """The network that a value is, builds or returns, on another input where one is given."""
     if isinstance(value, Network):
         return sized(value, input)
@@ -221,7 +221,7 @@ def _network(value: Any, name: str, input: Size | None, called: bool = False) ->
             )
         with _running(name, Path.cwd()):
             value = value()
-        return _network(value, f"{name}()", input, called=True)
+        return of_value(value, f"{name}()", input, called=True)
     raise FormatError(
         f"{name} is no network",
         where=name,

@@ -34,6 +34,10 @@ def load(source: str | Path, input: Size | None = None) -> Network:
     path, colon, attribute = text.rpartition(":")
     if there or not (colon and path and attribute.replace(".", "").isidentifier()):
         path, attribute = text, ""
+    if there and exists(Path(text) / folder.CONFIG):  # whatever the folder is called
+        from striate.formats.python import sized
+
+        return sized(folder.load(Path(text)), input)
     suffix = Path(path).suffix.lower()
     if attribute or suffix == ".py":
         from striate.formats import python
@@ -53,10 +57,6 @@ def load(source: str | Path, input: Size | None = None) -> Network:
         from striate.formats import keras
 
         return keras.read(text, input)
-    if exists(Path(text) / folder.CONFIG):
-        from striate.formats.python import sized
-
-        return sized(folder.load(Path(text)), input)
     if suffix == ".safetensors":
         from striate.formats.exchange import read_safetensors
         from striate.formats.python import sized

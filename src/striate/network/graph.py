@@ -109,7 +109,8 @@ class Network:
     """A graph of nodes in topological order, its inputs with their specs, and the values that leave it.
 
     `weights`: arrays by name that it came with from another framework, if any; a model starts from them. They are only
-    handed on here, and make no difference between networks.
+    handed on here, and make no difference between networks. `about`: what else its source keeps of a trained model
+    (classes, transformation); None for a network that never had weights.
 
     Raises GraphError for repeated, dangling or cyclic names. Shapes are inferred on first use: `inference` never
     fails for a node without output, `specs` raises its ShapeError.
@@ -120,6 +121,7 @@ class Network:
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     weights: Mapping[str, Any] | None = dataclasses.field(default=None, compare=False, repr=False)
+    about: Mapping[str, Any] | None = dataclasses.field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", _ordered(self.inputs, self.nodes))

@@ -6,12 +6,12 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from striate.engine.interface import Program
 from striate.engine.world import ALONE, World
+from striate.network import Network
 from striate.train.losses import Array, Loss
 from striate.train.metrics import Tally
 from striate.train.source import Source
@@ -20,7 +20,9 @@ from striate.train.update import NotFinite
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """loss: mean over the set; tally: what was answered; names: of the worst images; seconds: of the pass."""
+    """loss: mean over the set; tally: what was answered; names: of the worst images; seconds: of the pass; notes: what
+    had to be adapted, and images that could not be read; source: the data, in words.
+    """
 
     loss: float
     tally: Tally
@@ -29,6 +31,7 @@ class Evaluation:
     seconds: float
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    source: str = ""
 
     @property
     def accuracy(self) -> float:
@@ -72,8 +75,17 @@ Watcher = Callable[[int, float, float], None]
 """Called after every batch with the images done, the mean loss and the accuracy so far."""
 
 
+class Runs(Protocol):
+    """What gives the outputs of a network for a batch."""
+
+    @property
+    def net(self) -> Network: ...
+
+    def __call__(self, x: Array) -> Array | tuple[Array, ...]: ...
+
+
 def evaluate(
-    program: Program,
+    program: Runs,
     source: Source,
     loss: Loss,
     *,
@@ -90,7 +102,7 @@ def evaluate(
     for batch in dataclasses.replace(source, world=world).epoch():
         if not len(batch.x):
             continue
-        output = main_output(program, batch.x)
+        output = logits(program.net, program(batch.x))
         value = loss(output, batch.y)
         if not math.isfinite(value.total):
             error = NotFinite(f"the loss is {value.total}", where=f"evaluation, batch {batch.index}")
@@ -118,19 +130,18 @@ def _together(
     return total, weight, int(seen)
 
 
-def main_output(program: Program, x: Array) -> Array:
+def logits(net: Network, outputs: Array | tuple[Array, ...]) -> Array:
     """The network's answer before any softmax or sigmoid: its first output, where there are auxiliary ones.
 
     Where the network itself ends in one of these, it is undone: the losses apply their own.
     """
-    found = program(x)
-    output = found[0] if isinstance(found, tuple) else found
-    last = program.net.producers.get(program.net.outputs[0])
+    output = outputs[0] if isinstance(outputs, tuple) else outputs
+    last = net.producers.get(net.outputs[0])
     word = last.op.word if last else ""
     if word not in ("softmax", "sigmoid"):
         return output
     tiny = np.finfo(output.dtype).tiny
-    logits: Array = np.log(np.maximum(output, tiny))
+    found: Array = np.log(np.maximum(output, tiny))
     if word == "sigmoid":
-        logits -= np.log(np.maximum(1 - output, tiny))
-    return logits
+        found -= np.log(np.maximum(1 - output, tiny))
+    return found

@@ -6,8 +6,10 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from striate.diagnostics import UnknownNameError, suggest
 
 Row = Mapping[str, float]
 
@@ -28,7 +30,11 @@ COLUMNS = {
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """rows: one per epoch, keys as in COLUMNS; best_epoch: whose weights are kept; stopped: why it ended."""
+    """rows: one per epoch, keys as in COLUMNS; best_epoch: whose weights are kept; stopped: why it ended.
+
+    ``history["accuracy"]`` is the validation accuracy of every epoch, ``history["loss"]`` the validation loss, and
+    ``history["train_accuracy"]`` that of the training; every column has its name.
+    """
 
     rows: tuple[Row, ...] = ()
     best_epoch: int | None = None
@@ -46,6 +52,28 @@ class History:
     @property
     def last(self) -> Row:
         return self.rows[-1] if self.rows else {}
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __getitem__(self, name: str) -> list[float]:
+        """One measure, a number for each epoch. Raises UnknownNameError for one that this run does not have."""
+        full = ALIASES.get(name, name)
+        if full in COLUMNS and all(full in row for row in self.rows):
+            return self.column(full)
+        there = [column for column in COLUMNS if any(column in row for row in self.rows)]
+        near = suggest(str(name), [*there, *ALIASES]) if full not in COLUMNS else ""
+        raise UnknownNameError(
+            f"this run has no {name}",
+            why="it had no validation data"
+            if full in COLUMNS
+            else f"it has {', '.join(there) or 'no epochs'}",
+            fix=f"did you mean {near}?"
+            if near
+            else "fit(…, validation=(x, y))"
+            if full in COLUMNS
+            else "one of these",
+        )
 
     def column(self, name: str) -> list[float]:
         """One measure over the epochs; rows without it are left out."""
@@ -73,4 +101,6 @@ class History:
         return ", ".join(said)
 
 
+ALIASES = {"accuracy": "validation_accuracy", "loss": "validation_loss"}
+"""Short names of what an epoch is judged by."""
 SHOWN = ("validation_loss", "validation_accuracy")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from striate.diagnostics import UsageError
-from striate.engine.interface import Program
 from striate.network import Network
 from striate.train.config import Config
 from striate.train.data import Dataset, Transform, open_data, suit
@@ -22,23 +22,16 @@ from striate.train.data.opening import read_parts
 from striate.train.data.splits import ALL, TEST, TRAIN, VALIDATION, choose, complete
 from striate.train.data.steps import Normalise
 from striate.train.data.suiting import for_outputs
-from striate.train.evaluation import Evaluation, Watcher, evaluate
+from striate.train.evaluation import Evaluation, Runs, Watcher, evaluate
+from striate.train.losses import LOSSES, Loss
 from striate.train.network import image_input
-from striate.train.plan import make_loss
+from striate.train.plan import OBJECTIVE, make_loss
 from striate.train.run import CONFIG
+from striate.train.settings import Settings
 from striate.train.source import Source
 
 IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
 """What most published weights were trained with."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Judged:
-    """source: the data that was used; notes: what had to be adapted."""
-
-    evaluation: Evaluation
-    source: str
-    notes: tuple[str, ...]
 
 
 def config_of(folder: Path) -> Config:
@@ -74,37 +67,64 @@ def normalised(net: Network, mean: str, std: str) -> dict[str, Any]:
     return Transform((Normalise(**numbers),)).to_dict()
 
 
+def loss_of(net: Network, objective: Mapping[str, Any], data: Dataset | None = None) -> Loss:
+    """The loss that a network was trained with; data: for class weights that follow from it.
+
+    objective: as `plan.objective_of` gives it, empty for a network that does not say. Raises UsageError and
+    UnknownNameError for what is no loss.
+    """
+    known = {name: value for name, value in objective.items() if name in OBJECTIVE}
+    settings = Settings().replace(known or {"loss": usual_loss(net)}, "objective")
+    return LOSSES[settings.loss]() if data is None else make_loss(net, settings, data)
+
+
+def usual_loss(net: Network) -> str:
+    """The loss that the end of a network speaks for: yes or no from each output, or one class of all."""
+    name = net.outputs[0]
+    last, shape = net.producers.get(name), net.specs[name].shape
+    independent = (last is not None and last.op.word == "sigmoid") or shape[1:2] == (1,)
+    return "binary_cross_entropy" if independent else "cross_entropy"
+
+
 def judge(
-    program: Program,
+    program: Runs,
     classes: tuple[str, ...],
-    transform: dict[str, Any],
-    config: Config,
+    transform: Transform,
+    objective: Mapping[str, Any],
     data: Dataset,
     *,
     batch: int = 64,
     worst: int = 20,
     watch: Watcher | None = None,
-) -> Judged:
+) -> Evaluation:
     """The answers of a trained network to labelled images, counted. Raises FormatError where the two do not suit."""
-    suited = suit(data, Transform.from_dict(transform), image_input(program.net), classes)
-    loss = make_loss(program.net, config.settings, suited.data)
-    output = program.net.specs[program.net.outputs[0]]
-    known = suited.data
+    net = program.net
+    suited = suit(data, transform, image_input(net), classes)
+    output = net.specs[net.outputs[0]]
+    counted = suited.data
     if len(output.shape) > 1:
-        known = for_outputs(suited.data, loss.labels(output.shape[1]), bool(classes))
-    source = Source(known, suited.transform, batch)
-    found = evaluate(program, source, loss, worst=worst, watch=watch)
-    return Judged(found, data.source, suited.notes)
+        counted = for_outputs(counted, loss_of(net, objective).labels(output.shape[1]), bool(classes))
+    source = Source(counted, suited.transform, batch)
+    found = evaluate(program, source, loss_of(net, objective, counted), worst=worst, watch=watch)
+    return dataclasses.replace(found, source=data.source, notes=(*suited.notes, *found.notes))
 
 
-def unseen(config: Config, data: str = "", split: str = "", on_bad: str = "") -> Dataset:
+def as_they_are(net: Network) -> Transform:
+    """The transformation of arrays for a model that records none: what the network reads."""
+    count = image_input(net)[0]
+    return Transform((Normalise((0.0,) * count, (1.0,) * count),))
+
+
+def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "") -> Dataset:
     """The part to judge by. data: empty for what the model was trained on; split: a part by name, empty: as above.
 
     Raises UsageError where neither says which data, and what `open_data` raises.
     """
     job = config.job
-    source = data or job.data
-    if not source:
+    source = data
+    if isinstance(data, str | os.PathLike):
+        source = os.fspath(data) or job.data
+    if isinstance(source, str) and not source:
         raise UsageError(
             "there is no data to judge by",
             why="the model does not say what it was trained on",
@@ -118,13 +138,15 @@ def unseen(config: Config, data: str = "", split: str = "", on_bad: str = "") ->
         if name in parts:
             return parts[name]
     if not same(source, job.data):
-        return choose(parts, ALL, source)
+        return choose(parts, ALL, str(source) if isinstance(source, str) else "the data")
     drawn = complete(parts, 0.1, seed)
     return next(drawn[name] for name in (TEST, VALIDATION, TRAIN) if name in drawn)
 
 
-def same(one: str, other: str) -> bool:
-    """Whether two names mean the same data."""
+def same(one: Any, other: str) -> bool:
+    """Whether two names mean the same data; data in memory has none."""
+    if not isinstance(one, str):
+        return False
     if one == other:
         return True
     try:

@@ -37,7 +37,7 @@ from striate.train.interrupts import Interrupted, Stop, stop_signals
 from striate.train.learner import make_learner
 from striate.train.loggers import loggers
 from striate.train.losses import Array
-from striate.train.plan import Plan, make_plan
+from striate.train.plan import Plan, make_plan, objective_of
 from striate.train.report import report
 from striate.train.run import BEST, CONFIG, STATE, Run, read_run
 from striate.train.settings import Settings
@@ -104,7 +104,8 @@ def fit(
         resumed = run is not None and run.restore(plan, state)
         learner = make_learner(plan, state, chosen, world)
         if out is not None and run is None and first:  # nothing is written before everything fits together
-            run = Run.create(Path(out), net, made, train.classes, Config(job or Job(), settings))
+            config = Config(job or Job(), settings)
+            run = Run.create(Path(out), net, made, train.classes, config, objective_of(settings, train))
             stack.callback(run.close)
         world.wait()
         stop = stack.enter_context(stop_signals())

@@ -16,6 +16,7 @@ from striate.ops.linear import Linear
 from striate.tensor import TensorSpec
 from striate.train.data import Dataset
 from striate.train.data.dataset import Shape
+from striate.train.data.suiting import with_classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,8 @@ def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
     """
     entry = _entry(model)
     if entry is None:
-        return _written(load(model, input or None), data)
+        net = load(model, input or None)
+        return _written(net, with_classes(data, (net.about or {}).get("classes", ()))[0])
     wanted = load(model, input).input.without_batch if input else None
     found, note = _made(entry, data, wanted)
     if found.inference.problems:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 from striate.diagnostics import OpError, TrainingError
 from striate.engine.learner import Rule
@@ -106,8 +107,21 @@ def make_plan(net: Network, settings: Settings, train: Source, validation: Sourc
 def make_loss(net: Network, settings: Settings, data: Dataset) -> Loss:
     """The loss of the settings for this network and the classes of this data. Raises TrainingError."""
     weights = settings.class_weights
-    balanced = _balanced(data) if isinstance(weights, str) else weights
-    return LOSSES[settings.loss](settings.label_smoothing, balanced)
+    factors = balanced(data) if isinstance(weights, str) else weights
+    return LOSSES[settings.loss](settings.label_smoothing, factors)
+
+
+OBJECTIVE = ("loss", "label_smoothing", "class_weights")
+"""Settings of a run that its model keeps: what its outputs mean, and how they are judged."""
+
+
+def objective_of(settings: Settings, data: Dataset | None = None) -> dict[str, Any]:
+    """The loss of a run in plain values, as its model keeps it; data: what balanced class weights follow from."""
+    plain = settings.to_dict()
+    found = {name: plain[name] for name in OBJECTIVE}
+    if data is not None and found["class_weights"] == "balanced":
+        found["class_weights"] = list(balanced(data))
+    return found
 
 
 def _ends_before_the_loss(net: Network, loss: Loss) -> None:
@@ -159,7 +173,7 @@ def _has_classes_to_tell_apart(data: Dataset, loss: Loss) -> None:
         )
 
 
-def _balanced(data: Dataset) -> tuple[float, ...]:
+def balanced(data: Dataset) -> tuple[float, ...]:
     """Weights in inverse proportion to the classes' images, 1 on average over the images."""
     counts = list(data.counts().values())
     if not all(counts):

@@ -26,7 +26,7 @@ from striate.train.losses import Array
 from striate.train.plan import Plan
 from striate.train.state import State
 
-CONFIG, NETWORK, BEST, LAST = "config.toml", folder.CONFIG, folder.WEIGHTS, "last.safetensors"
+CONFIG, NETWORK, BEST, LAST = folder.RUN_CONFIG, folder.CONFIG, folder.WEIGHTS, "last.safetensors"
 STATE, LINES, TABLE, REPORT = "state.safetensors", "metrics.jsonl", "metrics.csv", "report.json"
 FILES = {
     CONFIG: "the resolved configuration",
@@ -74,6 +74,21 @@ def read_run(path: Path) -> Recorded:
     return Recorded(net, classes, made, config)
 
 
+def resumed(path: Path, net: Network) -> Recorded:
+    """How the run began that is to go on with a network. Raises UsageError for another network than the run's."""
+    recorded = read_run(path)
+    if recorded.net != net:
+        raise UsageError(
+            f"the run in {path} is of another network",
+            where=str(path),
+            why=f"it trains {recorded.net.name} on {recorded.net.inputs}, this is {net.name}"
+            if recorded.net.name != net.name
+            else f"its {recorded.net.name} has other nodes or another input",
+            fix=f"go on with Model({str(path)!r}), or start anew with another out",
+        )
+    return recorded
+
+
 class Run:
     """One run folder, held by one process at a time."""
 
@@ -89,6 +104,7 @@ class Run:
         made: tuple[Transform, Transform],
         classes: tuple[str, ...],
         config: Config,
+        objective: dict[str, Any],
     ) -> Run:
         """A new run folder. Raises UsageError where there is one already, SourceError where none can be."""
         if (path / CONFIG).exists() or (path / STATE).exists():
@@ -101,7 +117,8 @@ class Run:
         make_folder(path)
         run = cls(path)
         run._hold()
-        record = describe(net, classes, made[1].to_dict()) | {"training_transform": made[0].to_dict()}
+        record = describe(net, classes, made[1].to_dict(), objective)
+        record |= {"training_transform": made[0].to_dict()}
         write_json(path / NETWORK, record)
         write_text(path / CONFIG, config.toml())
         return run

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 import numpy as np
 
-from striate.diagnostics import SourceError, TrainingError
+from striate.diagnostics import FormatError, LimitError, SourceError, TrainingError
 from striate.engine.world import ALONE, World
 from striate.network import Network
 from striate.train.data import Batch, Dataset, Transform
-from striate.train.data.dataset import BadImage
+from striate.train.data.dataset import BadImage, Shape
 from striate.train.data.remembered import remembered
 from striate.train.mixing import Mixing
 from striate.train.settings import Settings
@@ -85,23 +86,32 @@ def transforms(net: Network, data: Dataset, settings: Settings) -> tuple[Transfo
     """
     mean, std = data.statistics()
     channels, height, width = net.input.without_batch
+    target = channels, height, width
+    plain = Transform.standard(data.shape, target, mean, std, uniform=data.uniform, white=white_of(data))
+    return augmented(plain, data, target, settings), plain
 
-    def standard(train: bool) -> Transform:
-        return Transform.standard(
-            data.shape,
-            (channels, height, width),
-            mean,
-            std,
-            train=train,
-            uniform=data.uniform,
-            pad_crop=settings.pad_crop,
-            flip=settings.flip,
-            resized_crop=settings.resized_crop,
-            jitter=settings.jitter,
-            erasing=settings.erasing,
-        )
 
-    return standard(True), standard(False)
+def augmented(plain: Transform, data: Dataset, target: Shape, settings: Settings) -> Transform:
+    """A transformation with the augmentation that the settings ask for."""
+    return plain.augmented(
+        data.shape,
+        target,
+        pad_crop=settings.pad_crop,
+        flip=settings.flip,
+        resized_crop=settings.resized_crop,
+        jitter=settings.jitter,
+        erasing=settings.erasing,
+    )
+
+
+def white_of(data: Dataset) -> int:
+    """The whole number that this data reads as 1; 0 where its pixels are fractions."""
+    if data.white is not None:
+        return data.white
+    for index in range(min(len(data), 100)):  # the first may be unreadable
+        with suppress(FormatError, LimitError):
+            return 255 if data.image(index).dtype == np.uint8 else 0
+    return 0
 
 
 def sources(

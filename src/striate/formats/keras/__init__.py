@@ -80,7 +80,7 @@ def read(path: str | Path, input: Any = None) -> Network:
         given = MissingWeights(str(path))
     elif weights is not None and not net.inference.problems and weights.keys() == net.parameters.keys():
         given = weights
-    net = dataclasses.replace(net, weights=given)
+    net = dataclasses.replace(net, weights=given, about={})
     return sized(net, input) if fixed else net
 
 

@@ -3,6 +3,7 @@
 proto     a file as plain data, within limits            names     what nodes are called
 fold      what constants and sizes already say           reading   the graph, operator by operator
 patterns  functions spelled out in several operators     writing   a network as a file
+preprocessing  the normalization of images, into the graph and out of it
 operators what each operator means, both ways, one file per family; site is one while it is read
 """
 
@@ -24,18 +25,24 @@ Shape = tuple[int | str | None, ...]
 
 
 def read(path: str | Path, input: Any = None) -> Network:
-    """The network of a file, with its weights. `input` is as `striate.load` takes it; open sizes need it.
+    """The network of a file, with its weights and what Striate has recorded of the model.
 
-    Operators that Striate does not know become `opaque` nodes with the shapes that ONNX infers (rule X001).
+    `input` is as `striate.load` takes it; open sizes need it. Operators that Striate does not know become `opaque`
+    nodes with the shapes that ONNX infers (rule X001).
     Raises a StriateError for everything that can be wrong with a file.
     """
+    from striate.formats import folder
+    from striate.formats.exchange import read_record
     from striate.formats.onnx import own
+    from striate.formats.onnx.preprocessing import folded
     from striate.formats.onnx.proto import load
     from striate.formats.onnx.reading import Reader, batch_of
     from striate.formats.python import sized
     from striate.formats.tidy import tidy
 
     graph = load(Path(path))
+    record = read_record(Path(path), graph.metadata)
+    graph, about = folded(graph, record, folder.about(record))
     fixed = all(shape and all(isinstance(n, int) for n in shape[1:]) for shape in graph.inputs.values())
     wish = {} if fixed else _wish(graph.inputs, input, str(path))
     batch = batch_of(list(graph.inputs.values()))
@@ -51,7 +58,7 @@ def read(path: str | Path, input: Any = None) -> Network:
     if found is None and not net.inference.problems:
         net = tidy(net)
     whole = not net.inference.problems and weights.keys() == net.parameters.keys()
-    net = dataclasses.replace(net, weights=weights if whole else None)
+    net = dataclasses.replace(net, weights=weights if whole else None, about=about)
     return sized(net, input) if fixed else net
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import StriateError
-from striate.formats.files import check_file
 from striate.formats.onnx.names import PRODUCER
-from striate.formats.onnx.proto import Call, Graph, package, parsed
+from striate.formats.onnx.proto import Call, Graph
 from striate.formats.onnx.writing import NOTE, Operator, pen_for
 from striate.network import Network, Node
 from striate.network.graph import declare
@@ -28,13 +26,6 @@ Array = NDArray[Any]
 
 MAX_NUMBERS, MAX_SIDE = 2**27, 2**13
 """A network that Striate wrote is found again up to this size of its values; above it, it is read like any other."""
-
-
-def metadata(path: Path) -> dict[str, str]:
-    """What a file says of itself, by name. Raises what `proto.load` raises."""
-    check_file(path)
-    model = parsed(package(), path)
-    return {str(entry.key): str(entry.value) for entry in model.metadata_props}
 
 
 def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, dict[str, Array]] | None:
@@ -58,9 +49,9 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
             pen = pen_for(node.name, node.op, node.inputs, node.outputs, declaration)
         except (StriateError, ValueError, TypeError, KeyError, RecursionError, MemoryError):
             return None
-        if len(pen.operators) != len(waiting) or not all(map(_same, pen.operators, waiting)):
+        if len(pen.operators) != len(waiting) or not all(map(same, pen.operators, waiting)):
             return None
-        if not all(_equal(graph.constants.get(name), array) for name, array in pen.constants.items()):
+        if not all(equal(graph.constants.get(name), array) for name, array in pen.constants.items()):
             return None
         for parameter in declaration.parameters:
             array = graph.constants.get(f"{node.name}.{parameter.name}")
@@ -81,7 +72,8 @@ def _usual(spec: TensorSpec) -> bool:
     return spec.elements <= MAX_NUMBERS and max(spec.spatial_sizes, default=1) <= MAX_SIDE
 
 
-def _same(written: Operator, call: Call) -> bool:
+def same(written: Operator, call: Call) -> bool:
+    """Whether an operator of a file is one as it is written."""
     kind, inputs, outputs, attributes = written
     if (kind, inputs, outputs) != (call.kind, call.inputs, call.outputs):
         return False
@@ -95,5 +87,6 @@ def _single(value: Any) -> Any:
     return np.float32(value) if isinstance(value, float) else np.asarray(value)
 
 
-def _equal(one: Array | None, other: Array) -> bool:
+def equal(one: Array | None, other: Array) -> bool:
+    """Whether two constants have the same type and numbers."""
     return one is not None and one.dtype == other.dtype and np.array_equal(one, other)

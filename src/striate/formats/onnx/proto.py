@@ -50,7 +50,9 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A file's graph. `inputs` and `shapes`: value -> sizes, None or a name where one is not fixed."""
+    """A file's graph. `inputs` and `shapes`: value -> sizes, None or a name where one is not fixed; `metadata`: what
+    the file says of itself.
+    """
 
     name: str
     opset: int
@@ -60,6 +62,7 @@ class Graph:
     outputs: tuple[str, ...]
     constants: Mapping[str, Array]
     shapes: Mapping[str, tuple[int | str | None, ...] | None]
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def package() -> Any:
@@ -153,6 +156,7 @@ def _graph(onnx: Any, model: Any, path: Path) -> Graph:
         outputs=tuple(v.name for v in graph.output),
         constants=constants,
         shapes=shapes,
+        metadata={_text(entry.key): _text(entry.value) for entry in model.metadata_props},
     )
 
 

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import OpError, StriateError
 from striate.files import write_aside
+from striate.formats.folder import RECORD
 from striate.formats.onnx import operators
 from striate.formats.onnx.names import PRODUCER
+from striate.formats.onnx.preprocessing import NORMALIZED, Preprocessing, preprocessing
 from striate.formats.onnx.proto import MAX_BYTES, package
 from striate.geometry import TransposedWindow, Window
 from striate.network import Network, Node
@@ -198,18 +200,25 @@ class Store:
 
 
 def save(
-    path: Path, net: Network, weights: Mapping[str, Array], metadata: Mapping[str, str] | None = None
+    path: Path,
+    net: Network,
+    weights: Mapping[str, Array],
+    about: Mapping[str, Any] | None = None,
+    raw: bool = False,
 ) -> None:
-    """Write the file, with metadata; raises OpError for a node that ONNX cannot say, naming it.
+    """Write the file; raises OpError for a node that ONNX cannot say, naming it.
 
-    Weights that are too many for one protobuf message stand beside it, in `<path>.data`.
+    about: what is recorded of the model; its normalization begins the graph, unless `raw`. Weights that are too many
+    for one protobuf message stand beside it, in `<path>.data`.
     """
     onnx = package()
     large = 4 * sum(parameter.elements for parameter in net.parameters.values()) > INSIDE
     store = Store(onnx, f"{path.name}.data" if large else "")
-    made = model(onnx, net, weights, store)
-    for key, value in (metadata or {}).items():
-        made.metadata_props.add(key=key, value=value)
+    before = None if raw or not about else preprocessing(net, about.get("transform"))
+    made = model(onnx, net, weights, store, before)
+    if about and any(about.values()):
+        record = dict(about) if before is None else {**about, NORMALIZED: before.value}
+        made.metadata_props.add(key=RECORD, value=json.dumps(record))
     if not large:
         write_aside(path, made.SerializeToString())
         return
@@ -224,11 +233,22 @@ def save(
         raise
 
 
-def model(onnx: Any, net: Network, weights: Mapping[str, Array], store: Store) -> Any:
-    """The network as an onnx.ModelProto."""
+def model(
+    onnx: Any,
+    net: Network,
+    weights: Mapping[str, Array],
+    store: Store,
+    before: Preprocessing | None = None,
+) -> Any:
+    """The network as an onnx.ModelProto; before: what its input goes through first."""
     nodes, tensors = [], []
+    renamed = {before.input: before.value} if before else {}
+    for kind, inputs, outputs, attributes in before.operators if before else ():
+        nodes.append(onnx.helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
+    for name, array in before.constants.items() if before else ():
+        tensors.append(onnx.numpy_helper.from_array(array, name))
     for node in net.nodes:
-        pen = _written(node, net)
+        pen = _written(node, net, [renamed.get(name, name) for name in node.inputs])
         for at, (kind, inputs, outputs, attributes) in enumerate(pen.operators, 1):
             final = at == len(pen.operators)
             name = node.name if final else f"{node.name}/{at}"
@@ -243,9 +263,10 @@ def model(onnx: Any, net: Network, weights: Mapping[str, Array], store: Store) -
             tensors.append(store.tensor(name, weights[name]))
 
     def value(name: str) -> Any:
-        return onnx.helper.make_tensor_value_info(
-            name, onnx.TensorProto.FLOAT, [BATCH, *net.specs[name].without_batch]
-        )
+        sizes = net.specs[name].without_batch
+        if before and name == before.input:
+            sizes = (before.channels, *sizes[1:])
+        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [BATCH, *sizes])
 
     inner = [value(v) for node in net.nodes for v in node.outputs if v not in net.outputs]
     graph = onnx.helper.make_graph(
@@ -262,8 +283,8 @@ def model(onnx: Any, net: Network, weights: Mapping[str, Array], store: Store) -
     )  # fmt: skip
 
 
-def _written(node: Node, net: Network) -> Pen:
+def _written(node: Node, net: Network, reads: Sequence[str]) -> Pen:
     try:
-        return pen_for(node.name, node.op, node.inputs, node.outputs, net.declarations[node.name])
+        return pen_for(node.name, node.op, reads, node.outputs, net.declarations[node.name])
     except OpError as error:
         raise error.at(node.name, f"{node.name} = {node.op}", node.place) from None

@@ -317,7 +317,7 @@ def network(trace: Trace, name: str) -> Network:
             )
         outputs.append(found.name)
     net = Network(name, importer.inputs, tuple(_used(importer.nodes, outputs)), tuple(outputs))
-    net = tidy(net)
+    net = dataclasses.replace(tidy(net), about={})
     if all(key in importer.weights for key in net.parameters):
         net = dataclasses.replace(net, weights={key: importer.weights[key] for key in net.parameters})
     return net

@@ -17,6 +17,8 @@ from striate.train.data.splits import ALL
 
 MAX_CLASSES = 100_000
 ONE_TYPE = "give every part one type: uint8, or float32 in [0, 1]"
+CHANNELS_LAST = "axes read as (N, H, W, C)"
+IN_MEMORY = "arrays in memory"
 CHANNELS = (1, 3, 4)  # what the last axis of an image stored (H, W, C) may be
 
 
@@ -33,7 +35,7 @@ class ArrayData(Dataset):
         y: Any,
         classes: Sequence[str] | None = None,
         *,
-        kind: str = "arrays in memory",
+        kind: str = IN_MEMORY,
         part: str = "",
         remarks: Sequence[str] = (),
         on_bad: OnBad = "skip",
@@ -55,6 +57,7 @@ class ArrayData(Dataset):
         check_labels(labels, len(classes), kind)
         shape = (int(self.x.shape[1]), int(self.x.shape[2]), int(self.x.shape[3]))
         super().__init__(labels, classes, shape, kind, part=part, remarks=(*remarks, *layout), on_bad=on_bad)
+        self.pictures = self.x.dtype == np.uint8 and CHANNELS_LAST in layout
         self._naming = naming or (lambda index: f"{kind} {part}#{index}".replace("  ", " "))
 
     def image(self, index: int) -> Array:
@@ -143,7 +146,7 @@ def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str,
         x = x[:, None]
     elif x.ndim == 4 and _channels_last(*x.shape[1:]):
         x = x.transpose(0, 3, 1, 2)
-        remarks.append("axes read as (N, H, W, C)")
+        remarks.append(CHANNELS_LAST)
     if x.ndim != 4 or 0 in x.shape[1:]:
         raise FormatError(
             f"{kind}: the images have the shape {x.shape}",

@@ -68,6 +68,8 @@ class Dataset(abc.ABC):
     deep: bool = False
     #: Folders of classes that have no image in any part, and are none therefore.
     left_out: tuple[str, ...] = ()
+    #: Whether these are pictures, which go through all of a transformation, and not arrays.
+    pictures: bool = True
     #: The whole number that is read as 1, where the pixels are whole numbers in an array.
     white: int | None = None
 
@@ -280,6 +282,7 @@ class Subset(Dataset):
         )
         self.base, self.indices = base, indices
         self.streams, self.deep, self.white = base.streams, base.deep, base.white
+        self.pictures = base.pictures
 
     def image(self, index: int) -> Array:
         return self.base.image(int(self.indices[index]))
@@ -306,6 +309,7 @@ class Joined(Dataset):
         self.parts = tuple(parts)
         self.starts = np.cumsum([0, *(len(data) for data in parts)])
         self.streams, self.deep, self.white = first.streams, first.deep, first.white
+        self.pictures = first.pictures
 
     def _place(self, index: int) -> tuple[Dataset, int]:
         place = int(np.searchsorted(self.starts, index, "right")) - 1

@@ -27,6 +27,7 @@ class Remembered(Dataset):
         super().__init__(base.labels, base.classes, shape, base.kind, part=base.part, on_bad=base.on_bad)
         self.base, self.resize = base, resize
         self.streams, self.deep, self.bad = base.streams, base.deep, base.bad
+        self.pictures, self.white = base.pictures, base.white
         self._known = np.zeros(len(base), bool)
         self._kept: Array | None = None
         self._lock = lock()

@@ -29,7 +29,8 @@ def suit(data: Dataset, transform: Transform, target: Shape, classes: Sequence[s
 
     Raises FormatError where the data has classes the model does not know, or the transformation cannot be used.
     """
-    whole, notes = transform.fit_to(data.shape, target, data.uniform)
+    way = transform if data.pictures else transform.for_arrays(data.shape, target)
+    whole, notes = way.fit_to(data.shape, target, data.uniform)
     numbered, more = renumbered(data, classes)
     return Suited(numbered, whole, (*notes, *more))
 
@@ -59,6 +60,24 @@ def renumbered(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[st
     numbered.labels = np.array([place[name] for name in data.classes], np.int64)[data.labels]
     numbered.classes = tuple(classes)
     return numbered, (f"{len(data.classes)} classes numbered as the model's {len(classes)}",)
+
+
+def with_classes(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
+    """`data` under the class numbers of a model where it knows its classes, and what changes.
+
+    As many classes of other names take the place of the model's. Raises FormatError for another number of them.
+    """
+    try:
+        return renumbered(data, classes)[0], ()
+    except FormatError:
+        if len(data.classes) != len(classes):
+            raise
+    old, new = _few(classes), _few(data.classes)
+    return data, (f"the classes become {new}; they were {old}",)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def is_numbers(classes: Sequence[str]) -> bool:

@@ -43,9 +43,13 @@ STEPS: Mapping[str, type[Step]] = types.MappingProxyType(
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
-    """Steps in order. Callable on images (N, C, H, W) or a list of (C, H, W) of any sizes."""
+    """Steps in order. Callable on images (N, C, H, W) or a list of (C, H, W) of any sizes.
+
+    white: the whole number that is 1 where pixels are whole numbers; 0: they are not, or nobody knows.
+    """
 
     steps: tuple[Step, ...] = ()
+    white: int = 0
 
     def __call__(
         self, images: Sequence[Array] | Array, keys: chance.Keys | None = None
@@ -76,6 +80,23 @@ class Transform:
         """The step that says mean and standard deviation, if there is one."""
         return next((step for step in self.steps if isinstance(step, Normalise)), None)
 
+    @property
+    def pixelwise(self) -> Transform:
+        """What happens to each pixel by itself, whatever the size: normalization and channels."""
+        steps = tuple(step for step in self.steps if isinstance(step, Normalise | Channels))
+        return dataclasses.replace(self, steps=steps)
+
+    def takes(self, shape: Shape, target: Shape) -> bool:
+        """Whether an image of `shape` (C, H, W) comes out as `target`."""
+        try:
+            return self.output(shape) == target
+        except FormatError:
+            return False
+
+    def for_arrays(self, shape: Shape, target: Shape) -> Transform:
+        """What arrays of images (C, H, W) go through: of the size that the network reads, its normalization alone."""
+        return self.pixelwise if self.pixelwise.takes(shape, target) else self
+
     def output(self, shape: Shape) -> Shape:
         """The shape of an image of `shape` (C, H, W) afterwards. Raises FormatError where a step cannot take it."""
         for step in self.steps:
@@ -88,7 +109,8 @@ class Transform:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and TOML."""
-        return {"steps": [{"step": step.word, **_plain(dataclasses.asdict(step))} for step in self.steps]}
+        steps = [{"step": step.word, **_plain(dataclasses.asdict(step))} for step in self.steps]
+        return {"steps": steps, **({"white": self.white} if self.white else {})}
 
     @classmethod
     def from_dict(cls, data: Any) -> Transform:
@@ -101,7 +123,9 @@ class Transform:
                 why='expected {"steps": [...]}',
                 fix='{"steps": [{"step": "normalise", "mean": [0.5], "std": [0.5]}]}, one number per channel',
             )
-        return cls(tuple(_step(entry, f"transform, step {n}") for n, entry in enumerate(entries, 1)))
+        white = data.get("white", 0)
+        steps = tuple(_step(entry, f"transform, step {n}") for n, entry in enumerate(entries, 1))
+        return cls(steps, white if isinstance(white, int) and not isinstance(white, bool) else 0)
 
     @classmethod
     def standard(
@@ -113,35 +137,53 @@ class Transform:
         *,
         train: bool = False,
         uniform: bool = True,
-        pad_crop: int = 0,
-        flip: float = 0.0,
-        resized_crop: bool = False,
-        jitter: float = 0.0,
-        erasing: float = 0.0,
+        white: int = 0,
+        **augmentation: Any,
     ) -> Transform:
         """What takes images of `shape` to a network's `target` (C, H, W); the random steps only with `train`.
 
         mean, std: of the images as stored, one per channel of `shape`. uniform=False: sizes differ, always resize.
         """
         made: list[Step] = []
-        if train and resized_crop:
-            made.append(RandomResizedCrop(target[1:]))
-        elif not uniform or shape[1:] != target[1:]:
+        if not uniform or shape[1:] != target[1:]:
             made.append(Fit(target[1:]))
-        if train and pad_crop:
-            made.append(PadCrop(pad_crop))
-        if train and flip:
-            made.append(Flip(flip))
-        if train and jitter:
-            made.append(ColourJitter(jitter, jitter, jitter, jitter / 4 if shape[0] == 3 else 0.0))
         made.append(Normalise(tuple(map(float, mean)), tuple(map(float, std))))
         if shape[0] != target[0]:
             made.append(Channels(target[0]))
-        if train and erasing:
-            made.append(RandomErasing(erasing))
-        transform = cls(tuple(made))
+        transform = cls(tuple(made), white)
         transform.output(shape)
-        return transform
+        return transform.augmented(shape, target, **augmentation) if train else transform
+
+    def augmented(
+        self,
+        shape: Shape,
+        target: Shape,
+        *,
+        pad_crop: int = 0,
+        flip: float = 0.0,
+        resized_crop: bool = False,
+        jitter: float = 0.0,
+        erasing: float = 0.0,
+    ) -> Transform:
+        """The same with random steps: a random crop instead of a size, erasing last, the others before normalization.
+
+        shape, target: (C, H, W) of the images, and of what the network reads.
+        """
+        at = next((n for n, step in enumerate(self.steps) if isinstance(step, Normalise)), len(self.steps))
+        before, after = list(self.steps[:at]), self.steps[at:]
+        if resized_crop:
+            kept = [step for step in before if isinstance(step, Channels)]
+            before = [RandomResizedCrop(target[1:]), *kept]
+        channels = Transform(tuple(before)).output(shape)[0]
+        if pad_crop:
+            before.append(PadCrop(pad_crop))
+        if flip:
+            before.append(Flip(flip))
+        if jitter:
+            before.append(ColourJitter(jitter, jitter, jitter, jitter / 4 if channels == 3 else 0.0))
+        made = Transform((*before, *after, *([RandomErasing(erasing)] if erasing else [])), self.white)
+        made.output(shape)
+        return made
 
     def fit_to(self, shape: Shape, target: Shape, uniform: bool = True) -> tuple[Transform, tuple[str, ...]]:
         """This transformation for images of `shape` in a network of input `target`, and what had to be added.
@@ -163,10 +205,10 @@ class Transform:
             added.append(Channels(wanted))
             Channels(wanted).output(shape)
             notes.append("grey repeated in every channel" if shape[0] == 1 else "colour turned to grey")
-        whole = Transform((*added, *self.steps))
+        whole = Transform((*added, *self.steps), self.white)
         sizes = [shape[1:]] if uniform else [shape[1:], (1, 1), (1 << 20, 1 << 20)]
         if not all(whole._gives((shape[0], *size), target[1:]) for size in sizes):
-            whole = Transform((Fit(target[1:]), *whole.steps))
+            whole = Transform((Fit(target[1:]), *whole.steps), self.white)
             old = f"{shape[1]}x{shape[2]}" if uniform else "images of several sizes"
             notes.append(f"{old} resized to {target[1]}x{target[2]}")
         result = whole.output(shape)

@@ -1,0 +1,177 @@
+"""The normalization of a model's images as the first operators of its graph, and out of a file into the record again.
+
+A file that Striate wrote takes images in the range that training took. Its metadata names the value behind these
+operators: they count as the recorded transformation only where they stand there unchanged, and else as operators like
+any others, with a transformation that leaves the normalization to them. So nothing is normalized twice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.formats.onnx.proto import Call, Graph
+from striate.network import Network
+from striate.tensor import TensorSpec
+
+Array = NDArray[Any]
+Operator = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
+"""Kind, inputs, outputs, attributes."""
+
+NORMALIZED = "normalized"
+"""The key of the record that names the value which the network reads."""
+LUMA = (0.299, 0.587, 0.114)  # Rec. 601, as when training turned color to gray
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """Operators from the graph's input of `channels` to `value`, what the network reads."""
+
+    input: str
+    value: str
+    channels: int
+    operators: tuple[Operator, ...]
+    constants: Mapping[str, Array]
+
+
+def preprocessing(net: Network, transform: Any) -> Preprocessing | None:
+    """What normalizes the images of a network with one input; None where nothing does, or no operators can."""
+    if len(net.inputs) != 1:
+        return None
+    ((name, spec),) = net.inputs.items()
+    taken = {name, *net.producers, *(node.name for node in net.nodes)}
+    value = f"{name}/{NORMALIZED}"
+    while any(other.startswith(value) for other in taken):
+        value += "_"
+    return None if name in net.outputs else operators(name, value, spec, transform)
+
+
+def operators(name: str, value: str, spec: TensorSpec, transform: Any) -> Preprocessing | None:
+    """The operators between an input called `name` and the `value` of a spec."""
+    steps = _steps(transform)
+    at = next((n for n, step in enumerate(steps) if step.get("step") == "normalise"), None)
+    if at is None or len(spec.without_batch) < 2:
+        return None
+    try:
+        mean, std = (np.asarray(steps[at][key], np.float32).reshape(-1) for key in ("mean", "std"))
+    except (KeyError, TypeError, ValueError):
+        return None
+    after = [step.get("count") for step in steps[at + 1 :] if step.get("step") == "channels"]
+    count = after[-1] if after else len(mean)
+    if count != spec.without_batch[0] or len(mean) != len(std) or (len(mean), count) not in _ways(count):
+        return None
+    ones = (1,) * (len(spec.without_batch) - 1)
+    constants: dict[str, Array] = {
+        f"{value}/mean": mean.reshape(1, -1, *ones),
+        f"{value}/std": std.reshape(1, -1, *ones),
+    }
+    scaled = value if count == len(mean) else f"{value}/scaled"
+    made: list[Operator] = [
+        ("Sub", (name, f"{value}/mean"), (f"{value}/centered",), {}),
+        ("Div", (f"{value}/centered", f"{value}/std"), (scaled,), {}),
+    ]
+    if len(mean) == 1 < count:
+        made.append(("Concat", (scaled,) * count, (value,), {"axis": 1}))
+    elif count == 1 < len(mean):
+        constants[f"{value}/luma"] = np.array(LUMA, np.float32).reshape(1, -1, *ones)
+        constants[f"{value}/channels"] = np.array([1], np.int64)
+        made.append(("Mul", (scaled, f"{value}/luma"), (f"{value}/weighted",), {}))
+        made.append(("ReduceSum", (f"{value}/weighted", f"{value}/channels"), (value,), {"keepdims": 1}))
+    return Preprocessing(name, value, len(mean), tuple(made), constants)
+
+
+def folded(graph: Graph, record: Any, about: Mapping[str, Any]) -> tuple[Graph, dict[str, Any]]:
+    """The graph behind its normalization, with what is recorded of the model; or the graph as it is, with a
+    transformation that does not normalize again.
+    """
+    value = record.get(NORMALIZED) if isinstance(record, Mapping) else None
+    if not isinstance(value, str):
+        return graph, dict(about)
+    found = _found(graph, value, about["transform"])
+    if found is None:
+        return graph, {**about, "transform": _without(about["transform"])}
+    before, sizes = found
+    gone = {output for _, _, outputs, _ in before.operators for output in outputs}
+    kept = graph.calls[len(before.operators) :]
+    shapes = {name: shape for name, shape in graph.shapes.items() if name not in gone}
+    return (
+        dataclasses.replace(
+            graph,
+            calls=tuple(_renamed(call, value, before.input) for call in kept),
+            inputs={before.input: sizes},
+            constants={name: a for name, a in graph.constants.items() if name not in before.constants},
+            shapes={**shapes, before.input: sizes},
+        ),
+        dict(about),
+    )
+
+
+def _found(
+    graph: Graph, value: str, transform: Any
+) -> tuple[Preprocessing, tuple[int | str | None, ...]] | None:
+    """The operators at the beginning of a graph, and the sizes of what they make, if they are those of the record."""
+    from striate.formats.onnx.own import equal, same
+
+    if len(graph.inputs) != 1:
+        return None
+    ((name, shape),) = graph.inputs.items()
+    if shape is None or len(shape) < 3:
+        return None
+    counts = [step.get("count") for step in _steps(transform) if step.get("step") == "channels"]
+    for channels in (shape[1], *counts):
+        if not isinstance(channels, int) or channels < 1:
+            continue
+        spec = TensorSpec.image((channels, *(1,) * (len(shape) - 2)))
+        before = operators(name, value, spec, transform)
+        if before is None or before.channels != shape[1]:
+            continue
+        first, rest = graph.calls[: len(before.operators)], graph.calls[len(before.operators) :]
+        fits = len(first) == len(before.operators) and all(map(same, before.operators, first))
+        inner = {output for _, _, outputs, _ in before.operators for output in outputs} - {value}
+        reads = {read for call in rest for read in call.inputs}
+        if (
+            fits
+            and all(equal(graph.constants.get(key), array) for key, array in before.constants.items())
+            and not reads & {*inner, name, *before.constants}
+            and not {value, *inner} & set(graph.outputs)
+        ):
+            return before, (shape[0], channels, *shape[2:])
+    return None
+
+
+def _without(transform: Any) -> dict[str, Any]:
+    """The transformation of a graph that normalizes by itself, in whatever way."""
+    plain = dict(transform) if isinstance(transform, Mapping) else {}
+    steps, behind = [], False
+    for step in _steps(transform):
+        if step.get("step") == "normalise":
+            count, behind = len(step.get("mean") or (0,)), True
+            step = {**step, "mean": [0.0] * count, "std": [1.0] * count}
+        if not (behind and step.get("step") == "channels"):
+            steps.append(step)
+    return {**plain, "steps": steps} if steps else plain
+
+
+def _renamed(call: Call, old: str, new: str) -> Call:
+    inputs = tuple(new if name == old else name for name in call.inputs)
+    if inputs == call.inputs or call.proto is None:
+        return dataclasses.replace(call, inputs=inputs)
+    proto = type(call.proto)()
+    proto.CopyFrom(call.proto)
+    del proto.input[:]
+    proto.input.extend(inputs)
+    return dataclasses.replace(call, inputs=inputs, proto=proto)
+
+
+def _steps(transform: Any) -> Sequence[Mapping[str, Any]]:
+    steps = transform.get("steps") if isinstance(transform, Mapping) else None
+    return [step for step in steps if isinstance(step, Mapping)] if isinstance(steps, list | tuple) else []
+
+
+def _ways(count: int) -> tuple[tuple[int, int], ...]:
+    """(Channels of the images, of the network): as they are, gray repeated, color to gray."""
+    return (count, count), (1, count), (3, 1)

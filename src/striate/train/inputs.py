@@ -1,0 +1,266 @@
+"""What a model is asked about, as its network reads it: arrays, image files, folders, Pillow's images.
+
+Arrays of the network's size go through the normalization that training has measured, images through all of it. Decides
+which of the two something is; refuses what could be both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, UsageError
+from striate.train.data import Transform
+from striate.train.data.dataset import Array, BadImage, Shape
+from striate.train.data.files import hidden, is_directory, printable, unreadable
+from striate.train.data.images import MAX_BYTES, SUFFIXES, convert, read_image
+
+STDIN = "-"
+Image = tuple[str, Any]
+"""A name, and a path, "-" for standard input, a Pillow image or an array (C, H, W) of uint8."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ready:
+    """x: (C, H, W), as the network reads it; notes: what had to be changed for that."""
+
+    name: str
+    x: Array
+    notes: tuple[str, ...]
+
+
+class ImageReader:
+    """Reads images; remembers how those of one shape are brought to the network's."""
+
+    def __init__(self, transform: Transform, target: Shape) -> None:
+        self.transform, self.target = transform, target
+        self._ways: dict[Shape, tuple[Transform, tuple[str, ...]]] = {}
+
+    def read(self, image: Image) -> Ready | BadImage:
+        """The image as the network reads it, or why it cannot be read. Raises FormatError without mean and std."""
+        name, source = image
+        try:
+            pixels, changed = _pixels(name, source)
+        except (FormatError, LimitError, SourceError) as error:
+            return BadImage(name, error.why or error.what)
+        shape: Shape = (pixels.shape[0], pixels.shape[1], pixels.shape[2])
+        if shape not in self._ways:
+            self._ways[shape] = self.transform.fit_to(shape, self.target)
+        way, notes = self._ways[shape]
+        return Ready(name, way(pixels[None])[0], (*changed, *notes))
+
+    def batches(self, images: Iterable[Image], size: int) -> Iterator[list[Ready | BadImage]]:
+        """The images in their order, at most `size` of those that can be read at a time."""
+        waiting: list[Ready | BadImage] = []
+        ready = 0
+        for image in images:
+            found = self.read(image)
+            waiting.append(found)
+            ready += isinstance(found, Ready)
+            if ready == size:
+                yield waiting
+                waiting, ready = [], 0
+        if waiting:
+            yield waiting
+
+
+def images_of(x: Any, channels: Iterable[int]) -> list[Image] | None:
+    """The images that `x` is; None where it is an array of batches.
+
+    channels: what the model takes. Raises UsageError for whole numbers whose axes could be read both ways, and what
+    finding files raises.
+    """
+    if isinstance(x, str | os.PathLike):
+        return [(shown(file), file) for file in image_files([os.fspath(x)])]
+    if _is_picture(x):
+        return [(str(getattr(x, "filename", "") or "image"), x)]
+    if isinstance(x, np.ndarray):
+        found = _pictures(x, set(channels))
+        return None if found is None else [(f"image {n}", one) for n, one in enumerate(found)]
+    if isinstance(x, list | tuple) and len(x) and all(map(_is_one, x)):
+        inside = [images_of(one, channels) for one in x]
+        if all(found is not None for found in inside):
+            images = [image for found in inside for image in found or ()]
+            named = [isinstance(source, str | os.PathLike) for _, source in images]
+            return [
+                (name if has_name else f"image {n}", source)
+                for n, ((name, source), has_name) in enumerate(zip(images, named, strict=True))
+            ]
+        if any(found is not None for found in inside):
+            raise UsageError(
+                "images and other arrays in one list",
+                why="images go through another part of the transformation than arrays",
+                fix="ask for them one after the other",
+            )
+    return None
+
+
+def channels_of(transform: Transform, target: Shape) -> tuple[int, ...]:
+    """How many channels an array of the network's size may have: those that it reads, and those that training took."""
+    return target[0], *(c for c in (1, 3, 4) if transform.pixelwise.takes((c, *target[1:]), target))
+
+
+def as_trained(x: Array, transform: Transform, target: Shape) -> tuple[Array, Transform] | None:
+    """A batch of arrays with its axes as (N, C, H, W), and what it goes through; None: training took no such shape.
+
+    Raises UsageError for whole numbers whose scale nobody knows, or an array that training would not have taken.
+    """
+    x = _laid_out(x, transform, target)
+    if x.ndim != 4:
+        return None
+    shape = (x.shape[1], x.shape[2], x.shape[3])
+    way = transform.for_arrays(shape, target)
+    if way.takes(shape, target):
+        return scaled(x, transform.white), way
+    if shape != target:
+        return None
+    wanted = " or ".join(map(str, dict.fromkeys(channels_of(transform, target)[1:]))) or "other"
+    raise UsageError(
+        f"the model was trained on arrays of {wanted} channels, these have {shape[0]}",
+        why=transform.describe(),
+        fix="give the channels of the training; its transformation makes those of the network",
+    )
+
+
+def _laid_out(x: Array, transform: Transform, target: Shape) -> Array:
+    """An array with its axes as training has read them, (N, C, H, W): of gray images (N, H, W), or channels last."""
+    if x.ndim == 3 and x.shape[1:] == target[1:] and transform.pixelwise.takes((1, *target[1:]), target):
+        return x[:, None]
+    if x.ndim == 4 and not _known(x, transform, target):
+        turned = x.transpose(0, 3, 1, 2)
+        if turned.shape[2:] == target[1:] and _known(turned, transform, target):
+            return turned
+    return x
+
+
+def scaled(x: Array, white: int) -> Array:
+    """Whole numbers divided by what training has read as 1; uint8 and fractions stay as they are. Raises UsageError."""
+    if x.dtype == np.uint8 or x.dtype.kind not in "iu":
+        return x
+    low, high = (int(x.min()), int(x.max())) if x.size else (0, 0)
+    if not white or low < 0 or high > white:
+        raise UsageError(
+            f"whole numbers from {low:,} to {high:,} of type {x.dtype}",
+            why=f"the model was trained on whole numbers from 0 to {white:,}"
+            if white
+            else "nothing says which of them is white",
+            fix=f"give numbers of this range, or x.astype('float32') / {white}"
+            if white
+            else "uint8, or x.astype('float32') divided by the number that is white",
+        )
+    return x.astype(np.float32) / np.float32(white)
+
+
+def image_files(paths: Iterable[str]) -> Iterator[str]:
+    """Every image that the names stand for: files, all images below a folder in sorted order, "-" for standard input.
+
+    Raises SourceError where a path is missing or a folder has no image.
+    """
+    for text in paths:
+        if text == STDIN or not is_directory(Path(text)):
+            yield text
+            continue
+        empty = True
+        for folder, inner, names in os.walk(text, onerror=_unreadable):
+            inner[:] = sorted(name for name in inner if not hidden(name))
+            for name in sorted(names):
+                if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                    empty = False
+                    yield os.path.join(folder, name)
+        if empty:
+            raise SourceError(
+                f"{text} has no images",
+                where=text,
+                why=f"no file below it ends in one of {', '.join(sorted(SUFFIXES))}",
+                fix="name a folder with images, or the files",
+            )
+
+
+def shown(file: str) -> str:
+    """The name of a file for people."""
+    return "standard input" if file == STDIN else printable(file)
+
+
+def no_transformation(model: str, fix: str) -> UsageError:
+    """The error for images where a model does not say how they become its input."""
+    return UsageError(
+        f"{model} does not say how images become its input",
+        why="pixels are brought to a mean and a deviation before a network is trained on them",
+        fix=fix,
+    )
+
+
+def refuse(bad: BadImage) -> FormatError:
+    """The error for an image that cannot be read where every one is asked for."""
+    return FormatError(
+        f"{bad.name} cannot be read", where=bad.name, why=bad.why, fix="leave it out, or replace it"
+    )
+
+
+def _known(x: Array, transform: Transform, target: Shape) -> bool:
+    return transform.for_arrays((x.shape[1], x.shape[2], x.shape[3]), target).takes(
+        (x.shape[1], x.shape[2], x.shape[3]), target
+    )
+
+
+def _is_one(x: Any) -> bool:
+    """Whether this can be one image of a list."""
+    single = isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 3
+    return isinstance(x, str | os.PathLike) or _is_picture(x) or single
+
+
+def _is_picture(x: Any) -> bool:
+    """Whether this is an image of Pillow, which is not imported for the question."""
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(x, module.Image)
+
+
+def _pictures(x: Array, channels: set[int]) -> Sequence[Array] | None:
+    """The images (C, H, W) in an array of uint8 that holds images, H x W x C each; None where it is a batch."""
+    if x.dtype != np.uint8 or x.ndim not in (3, 4):
+        return None
+    first, last = x.shape[-3] in channels, x.shape[-1] in channels
+    if first and last:
+        count = " or ".join(map(str, sorted(channels)))
+        raise UsageError(
+            f"an array of shape {x.shape} can be read in two ways",
+            why=f"its first and its last axis have as many entries as the model takes channels ({count})",
+            fix="give float32 in [0, 1] for (N, C, H, W), or Pillow images",
+        )
+    if first or not last:
+        return None
+    images = x[None] if x.ndim == 3 else x
+    return [np.ascontiguousarray(image.transpose(2, 0, 1)) for image in images]
+
+
+def _pixels(name: str, source: Any) -> tuple[Array, tuple[str, ...]]:
+    if isinstance(source, np.ndarray):
+        return source, ()
+    if _is_picture(source):
+        try:
+            return convert(source, None, name)
+        except (StriateError, MemoryError):
+            raise
+        except (
+            Exception
+        ) as error:  # decoders meet hostile bytes, and a picture is decoded when it is looked at
+            why = (str(error) or type(error).__name__).splitlines()[0][:200]
+            raise FormatError(f"{name} cannot be decoded", where=name, why=why, fix="replace it") from None
+    return read_image(_stdin() if source == STDIN else Path(source), None, name)
+
+
+def _stdin() -> bytes:
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise LimitError("standard input is too long", why=f"an image has at most {MAX_BYTES:,} bytes")
+    return data
+
+
+def _unreadable(error: OSError) -> None:
+    raise unreadable(error.filename or "a folder", error)

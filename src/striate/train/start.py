@@ -1,0 +1,87 @@
+"""How training starts: data and a network, which may be trained already, brought together.
+
+Decides what a trained network keeps, its classes and its transformation, and says what changes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from striate.network import Network
+from striate.train.data import Dataset, Transform, open_data
+from striate.train.data.dataset import Subset
+from striate.train.data.splits import ALL, VALIDATION
+from striate.train.data.suiting import renumbered, with_classes
+from striate.train.network import image_input
+from striate.train.settings import Settings
+from striate.train.source import augmented, transforms, white_of
+
+FAR = 3.0
+"""Deviations by which the mean of new images differs from that of the training before it is said."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Start:
+    """made: the transformations for training and for everything else; notes: what a trained model loses or adapts."""
+
+    train: Dataset
+    validation: Dataset | None
+    made: tuple[Transform, Transform]
+    notes: tuple[str, ...] = ()
+
+
+def start_from(
+    net: Network,
+    train: Dataset,
+    validation: Dataset | None,
+    settings: Settings,
+    classes: Sequence[str] = (),
+    transform: Mapping[str, Any] | None = None,
+) -> Start:
+    """Training of a network whose model knows `classes` and a `transform`, empty where it was never trained.
+
+    Raises FormatError where classes or images are of another kind than those of the model.
+    """
+    train, notes = with_classes(train, classes)
+    if validation is not None and len(validation):
+        validation, _ = renumbered(validation, train.classes)
+    if not transform or Transform.from_dict(transform).normalise is None:
+        return Start(train, validation, transforms(net, train, settings), notes)
+    target, known = image_input(net), Transform.from_dict(transform)
+    way = known if train.pictures else known.for_arrays(train.shape, target)
+    plain, adapted = way.fit_to(train.shape, target, train.uniform)
+    plain = dataclasses.replace(plain, white=white_of(train) or known.white)
+    notes = (*notes, *adapted, *_far(train, plain))
+    return Start(train, validation, (augmented(plain, train, target, settings), plain), notes)
+
+
+def validation_of(source: Any) -> Dataset:
+    """All of what was given to validate on; a pair of arrays may be empty."""
+    return open_data({VALIDATION: source} if isinstance(source, tuple | list) else source, ALL)
+
+
+def _far(data: Dataset, plain: Transform) -> tuple[str, ...]:
+    """What is said where images are of another range than those of the training before."""
+    normalise = plain.normalise
+    if normalise is None or not len(data):
+        return ()
+    sample = Subset(data, np.unique(np.linspace(0, len(data) - 1, 100).astype(np.int64)), data.part)
+    mean, std = sample.statistics()
+    if len(mean) != len(normalise.mean):
+        return ()
+    far = max(abs(m - n) / max(s, t) for m, n, s, t in zip(mean, normalise.mean, std, normalise.std))
+    wide = max(max(s / t, t / s) for s, t in zip(std, normalise.std))
+    if far <= FAR and wide <= 10 * FAR:
+        return ()
+    return (
+        f"the images have the mean {_numbers(mean)} and the deviation {_numbers(std)}; the model keeps the "
+        f"transformation of its training, for {_numbers(normalise.mean)} and {_numbers(normalise.std)}",
+    )
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ",".join(f"{value:.3g}" for value in values)
