@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from striate.weights import ModelWeights
 
 if TYPE_CHECKING:
     from striate.train.data import Transform
-    from striate.train.data.dataset import BadImage, OnBad
+    from striate.train.data.dataset import BadImage
     from striate.train.evaluation import Evaluation
     from striate.train.history import History
     from striate.train.inputs import ImageReader
@@ -189,30 +189,14 @@ class Model:
         several = self._target is None and not isinstance(x, str | os.PathLike)
         if self._target and isinstance(x, Mapping) and x.keys() == self.net.inputs.keys():
             (x,) = x.values()
-        elif self._target and isinstance(x, tuple) and len(x) == 1 and np.ndim(x[0]) == 4:
-            x = x[0]
+        elif self._target and isinstance(x, tuple) and x and all(np.ndim(one) == 4 for one in x):
+            x, several = (x[0], False) if len(x) == 1 else (x, True)
         if several or (isinstance(x, np.ndarray) and x.dtype != np.uint8 and not self.transform):
             yield x
             return
-        from striate.train.inputs import Ready, as_trained, channels_of, images_of, refuse
+        from striate.train.inputs import batches
 
-        transform, target = self._transformation, self._target
-        images = images_of(x, channels_of(transform, target) if target else ())
-        if images is not None:
-            for found in self._reader().batches(images, batch):
-                for one in found:
-                    if not isinstance(one, Ready):
-                        raise refuse(one)
-                yield np.stack([one.x for one in found if isinstance(one, Ready)])
-            return
-        x = np.asarray(x)
-        taken = as_trained(x, transform, target) if target and transform.steps else None
-        if taken is None:
-            yield x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x
-            return
-        x, way = taken
-        for start in range(0, max(len(x), 1), batch):
-            yield way(x[start : start + batch])
+        yield from batches(x, self._transformation, self._target, self._reader, batch)
 
     @property
     def _transformation(self) -> Transform:
@@ -274,25 +258,16 @@ class Model:
         TrainingError where data and network do not belong together, Diverged where the loss leaves every bound.
         """
         from striate.train.config import Job
-        from striate.train.data import open_data
         from striate.train.events import Started
         from striate.train.loop import fit
         from striate.train.run import resumed
         from striate.train.settings import Settings
-        from striate.train.start import start_from, validation_of
+        from striate.train.start import given_data, opened, start_from
 
-        data, other = train, labels
-        if _is_array(train):
-            if labels is None:
-                raise UsageError(
-                    "images without labels", why="an array holds the images alone", fix="fit(x, y)"
-                )
-            data, other = (train, labels), None
-        if other is not None and validation is not None:
-            raise UsageError("validation data was given twice", fix="give it once: validation=…")
-        validation = other if validation is None else validation
+        data, validation = given_data(train, labels, validation)
         classes, transform, job = self.classes, self.transform, Job()
         changes = settings if epochs is None else {"epochs": epochs, **settings}
+        chosen = Settings().replace(changes).resolved
         if resume is not None:
             if out is not None:
                 raise UsageError(
@@ -302,25 +277,9 @@ class Model:
             job, classes, transform = recorded.config.job, recorded.classes, recorded.made[1].to_dict()
             chosen = recorded.config.settings.replace(changes).resolved
             data = job.data if data is None else data
-        else:
-            chosen = Settings().replace(changes).resolved
-        if data is None or (isinstance(data, str) and not data):
-            raise UsageError(
-                "there is no data to train on",
-                why=f"the run in {resume} was trained on data that has no path"
-                if resume
-                else "none was given",
-                fix=f"give it again: fit(x, y, resume={str(resume)!r})"
-                if resume
-                else "fit(x, y), or fit(PATH)",
-            )
-        if validation is None:
-            parts = open_data(data, seed=chosen.seed, on_bad=cast("OnBad", job.on_bad))
-            learn, check = parts.train, parts.validation
-            if resume is None and isinstance(data, str | os.PathLike):
-                job = Job(data=os.fspath(data))
-        else:
-            learn, check = open_data(data, "all"), validation_of(validation)
+        learn, check = opened(data, validation, chosen.seed, job.on_bad, resume)
+        if resume is None and validation is None and isinstance(data, str | os.PathLike):
+            job = Job(data=os.fspath(data))
         start = start_from(self.net, learn, check, chosen, classes, transform)
 
         def begun(event: Any) -> None:
@@ -361,11 +320,11 @@ class Model:
         from striate.train.data.arrays import IN_MEMORY
         from striate.train.judging import as_they_are, judge, unseen
         from striate.train.source import transforms
+        from striate.train.start import given_data
 
         config = self._config or Config()
-        source = unseen(
-            config, (data, labels) if _is_array(data) else "" if data is None else data, split, on_bad
-        )
+        given, _ = given_data(data, labels, None)
+        source = unseen(config, "" if given is None else given, split, on_bad)
         transform, notes = self._transformation, tuple[str, ...]()
         if not self.transform and source.kind == IN_MEMORY:
             transform = as_they_are(self.net)
@@ -491,13 +450,6 @@ def _joined(found: Sequence[Array | tuple[Array, ...]]) -> Array | tuple[Array, 
     if isinstance(found[0], tuple):
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
     return np.concatenate(found)
-
-
-def _is_array(x: Any) -> bool:
-    """Whether this is an array of images, or a dict of them by input."""
-    if isinstance(x, Mapping):
-        return bool(x) and all(map(_is_array, x.values()))
-    return hasattr(x, "__array__") and not hasattr(x, "features")
 
 
 def _warned(event: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,33 @@ class ImageReader:
                 waiting, ready = [], 0
         if waiting:
             yield waiting
+
+
+def batches(
+    x: Any, transform: Transform, target: Shape | None, reader: Callable[[], ImageReader], size: int
+) -> Iterator[Array]:
+    """What a model is asked about, `size` at a time, as its network of input `target` (C, H, W) reads it.
+
+    reader: makes what brings images there. Raises FormatError for an image that cannot be read, UsageError for what can
+    be read in two ways.
+    """
+    images = images_of(x, channels_of(transform, target) if target else ())
+    if images is not None:
+        for found in reader().batches(images, size):
+            bad = next((one for one in found if isinstance(one, BadImage)), None)
+            if bad:
+                fix = "leave it out, or replace it"
+                raise FormatError(f"{bad.name} cannot be read", where=bad.name, why=bad.why, fix=fix)
+            yield np.stack([one.x for one in found if isinstance(one, Ready)])
+        return
+    x = np.asarray(x)
+    taken = as_trained(x, transform, target) if target and transform.steps else None
+    if taken is None:
+        yield x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x
+        return
+    x, way = taken
+    for start in range(0, max(len(x), 1), size):
+        yield way(x[start : start + size])
 
 
 def images_of(x: Any, channels: Iterable[int]) -> list[Image] | None:
@@ -193,13 +220,6 @@ def no_transformation(model: str, fix: str) -> UsageError:
         f"{model} does not say how images become its input",
         why="pixels are brought to a mean and a deviation before a network is trained on them",
         fix=fix,
-    )
-
-
-def refuse(bad: BadImage) -> FormatError:
-    """The error for an image that cannot be read where every one is asked for."""
-    return FormatError(
-        f"{bad.name} cannot be read", where=bad.name, why=bad.why, fix="leave it out, or replace it"
     )
 
 

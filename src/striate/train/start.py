@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from striate.diagnostics import UsageError
 from striate.network import Network
 from striate.train.data import Dataset, Transform, open_data
-from striate.train.data.dataset import Subset
+from striate.train.data.dataset import OnBad, Subset
 from striate.train.data.splits import ALL, VALIDATION
 from striate.train.data.suiting import renumbered, with_classes
 from striate.train.network import image_input
@@ -59,9 +60,49 @@ def start_from(
     return Start(train, validation, (augmented(plain, train, target, settings), plain), notes)
 
 
-def validation_of(source: Any) -> Dataset:
-    """All of what was given to validate on; a pair of arrays may be empty."""
-    return open_data({VALIDATION: source} if isinstance(source, tuple | list) else source, ALL)
+def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
+    """Training and validation data of what was given in order: images and labels, or data and validation data.
+
+    Raises UsageError where labels are missing, or validation data comes twice.
+    """
+    if is_array(train):
+        if labels is None:
+            raise UsageError(
+                "images without labels", why="an array holds the images alone", fix="give both: (x, y)"
+            )
+        return (train, labels), validation
+    if labels is not None and validation is not None:
+        raise UsageError("validation data was given twice", fix="give it once: validation=…")
+    return train, labels if validation is None else validation
+
+
+def is_array(x: Any) -> bool:
+    """Whether this is an array of images, or a dict of them by input."""
+    if isinstance(x, Mapping):
+        return bool(x) and all(map(is_array, x.values()))
+    return hasattr(x, "__array__") and not hasattr(x, "features")  # which Hugging Face's data sets have
+
+
+def opened(
+    data: Any, validation: Any, seed: int, on_bad: str, run: Any = None
+) -> tuple[Dataset, Dataset | None]:
+    """The parts to train and to validate on. run: the folder of a run that goes on.
+
+    Raises UsageError where there is no data, and what `open_data` raises.
+    """
+    if data is None or (isinstance(data, str) and not data):
+        raise UsageError(
+            "there is no data to train on",
+            why="none was given" if run is None else f"the run in {run} was trained on data that has no path",
+            fix="fit(x, y), or fit(PATH)"
+            if run is None
+            else f"give it again: fit(x, y, resume={str(run)!r})",
+        )
+    if validation is None:
+        parts = open_data(data, seed=seed, on_bad=cast("OnBad", on_bad))
+        return parts.train, parts.validation
+    pair = isinstance(validation, tuple | list)  # which may be empty
+    return open_data(data, ALL), open_data({VALIDATION: validation} if pair else validation, ALL)
 
 
 def _far(data: Dataset, plain: Transform) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from striate.diagnostics import FormatError, LimitError, SourceError
 from striate.train.data import Transform, check_data, open_data
 from striate.train.data.remembered import remembered
 from striate.train.data.steps import Fit, Normalise
-from striate.train.prediction import image_files
+from striate.train.inputs import image_files
 from train.data.makers import encoded, five_parts, image_folder, picture
 
 
