@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import striate as st
+from generators import inputs as generated
 from striate.diagnostics import FormatError, GraphError, OpError, UsageError
 from striate.network import Builder
 from striate.ops import Add, Concat, Flatten, Linear, Multiply, Reshape
@@ -147,3 +148,11 @@ def test_other_sizes_by_name():
     assert caught.value.fix == "write 'right'"
     with pytest.raises(GraphError, match="2 inputs"):
         net.with_input((3, 4, 4))
+
+
+@pytest.mark.parametrize("seed", [121, 164])
+def test_a_gradient_that_lies_in_another_has_no_maker(seed):
+    """A clamp behind a concatenation, in front of nothing that learns: what arrives is a part of what the sum got."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("torch")
+    assert generated.trial(seed) is None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from striate.analysis.cost import convention as named_convention
 from striate.analysis.cost import macs_by_node
-from striate.analysis.fields import Fields, Misalignment, misalignments, receptive_fields
+from striate.analysis.fields import Fields, Misalignment, fields_by_input, misalignments, principal
 from striate.analysis.memory import liveness
 from striate.diagnostics import ShapeError
 from striate.geometry import ReceptiveField, TransposedWindow, Window
@@ -20,7 +20,8 @@ class NodeFacts:
     """One node. windows and receptive_field are keyed by axis: "h", "w" ("l" in one dimension, "d" before in three).
 
     params: learned numbers; macs: under the analysis' convention; activation_bytes: of all its outputs, per image;
-    aligned: whether the branches that it merges look at the same place.
+    aligned: whether the branches that it merges look at the same place. receptive_field is on the first input that
+    leads to the node; fields_by_input tells of each.
     """
 
     name: str
@@ -33,6 +34,7 @@ class NodeFacts:
     receptive_field: Mapping[str, ReceptiveField]
     aligned: bool
     activation_bytes: int
+    fields_by_input: Mapping[str, Mapping[str, ReceptiveField]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,8 +86,9 @@ def analyze(net: Network, convention: str = "striate") -> Analysis:
     """
     sentence = named_convention(convention).sentence
     known = net.inference
-    fields = receptive_fields(net)
-    faults = misalignments(net, fields)
+    every = fields_by_input(net)
+    first = principal(every)
+    faults = misalignments(net, every)
     bad = {fault.node for fault in faults}
     macs = macs_by_node(net, convention)
     nodes = []
@@ -102,9 +105,10 @@ def analyze(net: Network, convention: str = "striate") -> Analysis:
                 declaration.params,
                 macs[node.name],
                 {axis.lower(): window for axis, window in declaration.windows.items()},
-                _lowered(fields[node.outputs[0]]),
+                _lowered(every[first[node.outputs[0]]][node.outputs[0]]),
                 node.name not in bad,
                 sum(spec.bytes for spec in declaration.outputs),
+                {name: _lowered(fields[node.outputs[0]]) for name, fields in every.items()},
             )
         )
     peaks = liveness(net)

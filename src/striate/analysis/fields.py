@@ -31,28 +31,52 @@ Fields = Mapping[str, AxisField]
 """Axis of the network's input -> field."""
 
 
-def receptive_fields(net: Network) -> dict[str, Fields]:
-    """Value -> fields, for every value whose shape is known."""
-    known = net.inference
-    fields: dict[str, Fields] = {
-        name: {axis: AxisField(ReceptiveField(), axis) for axis in spec.spatial_axes}
-        for name, spec in net.inputs.items()
+def receptive_fields(net: Network, input: str | None = None) -> dict[str, Fields]:
+    """Value -> fields on an input, for every value whose shape is known; empty where the input does not lead to it.
+
+    input: of several inputs the one that is meant; by default, for each value, the first that leads to it.
+    """
+    if input is None and len(net.inputs) > 1:
+        every = fields_by_input(net)
+        return {value: every[source][value] for value, source in principal(every).items()}
+    return _fields(net, net.input_name(input))
+
+
+def fields_by_input(net: Network) -> dict[str, dict[str, Fields]]:
+    """Input -> value -> fields on that input."""
+    return {name: _fields(net, name) for name in net.inputs}
+
+
+def principal(every: Mapping[str, Mapping[str, Fields]]) -> dict[str, str]:
+    """Value -> the first input that leads to it along some axis; the first of all where none does."""
+    first = next(iter(every))
+    return {
+        value: next((name for name, fields in every.items() if fields[value]), first)
+        for value in every[first]
     }
+
+
+def _fields(net: Network, source: str) -> dict[str, Fields]:
+    known = net.inference
+    fields: dict[str, Fields] = {name: {} for name in net.inputs}
+    fields[source] = {axis: AxisField(ReceptiveField(), axis) for axis in net.inputs[source].spatial_axes}
     for node in net.nodes:
         if node.name in known.declarations:
             for port, value in enumerate(node.outputs):
                 seen = branch_fields(net, node, fields, port)
-                fields[value] = {axis: _merge(branches) for axis, branches in seen.items()}
+                fields[value] = {axis: _merge([b for _, b in branches]) for axis, branches in seen.items()}
     return fields
 
 
 def branch_fields(
     net: Network, node: Node, fields: Mapping[str, Fields], output: int = 0
-) -> dict[str, list[AxisField]]:
-    """Per input axis, the field that each input of a node would give its output by itself."""
+) -> dict[str, list[tuple[str, AxisField]]]:
+    """Per axis of the network's input, the values that a node reads and the field that each would give its output by
+    itself; values to which that input does not lead are left out.
+    """
     declaration = net.inference.declarations[node.name]
     readings = declaration.readings_of(output) if output else declaration.readings
-    seen: dict[str, list[AxisField]] = {}
+    seen: dict[str, list[tuple[str, AxisField]]] = {}
     for value, reading in zip(node.inputs, readings, strict=True):
         for axis, known in fields[value].items():
             passed = known
@@ -60,7 +84,7 @@ def branch_fields(
                 read = reading[known.axis]
                 field = known.field.through(read.map) if read.map is not None else known.field
                 passed = AxisField(field, read.axis)
-            seen.setdefault(axis, []).append(passed)
+            seen.setdefault(axis, []).append((value, passed))
     return seen
 
 
@@ -97,7 +121,7 @@ class Misalignment:
     """A merge whose branches look at different places.
 
     offsets: per local branch, the centre of unit 0's field (mean over a period) in input pixels;
-    jumps: input pixels per unit. They must agree.
+    jumps: input pixels per unit. They must agree. input: the network's input that the pixels are of.
     """
 
     node: str
@@ -105,6 +129,7 @@ class Misalignment:
     branches: tuple[str, ...]
     jumps: tuple[Fraction, ...]
     offsets: tuple[Fraction, ...]
+    input: str = "input"
 
     @property
     def pixels(self) -> Fraction | None:
@@ -112,24 +137,27 @@ class Misalignment:
         return max(self.offsets) - min(self.offsets) if len(set(self.jumps)) == 1 else None
 
 
-def misalignments(net: Network, fields: Mapping[str, Fields] | None = None) -> tuple[Misalignment, ...]:
-    """Every merge and axis whose branches are not aligned, in the network's order."""
-    fields = receptive_fields(net) if fields is None else fields
+def misalignments(
+    net: Network, every: Mapping[str, Mapping[str, Fields]] | None = None
+) -> tuple[Misalignment, ...]:
+    """Every merge and axis whose branches are not aligned, in the network's order.
+
+    Branches are compared on one input at a time: images of two inputs may show different things, or the same in
+    different sizes. every: what `fields_by_input` gives.
+    """
+    every = fields_by_input(net) if every is None else every
     found = []
     for node in net.nodes:
         if len(node.inputs) < 2 or node.name not in net.inference.declarations:
             continue
-        for axis, branches in branch_fields(net, node, fields).items():
-            local = [
-                (value, b.field) for value, b in zip(node.inputs, branches, strict=True) if b.axis is not None
-            ]
-            local = [(value, field) for value, field in local if field.step]
-            jumps = tuple(field.jump for _, field in local)
-            offsets = tuple(field.offset for _, field in local)
-            if len(set(jumps)) > 1 or len(set(offsets)) > 1:
-                found.append(
-                    Misalignment(node.name, axis, tuple(value for value, _ in local), jumps, offsets)
-                )
+        for source, fields in every.items():
+            for axis, branches in branch_fields(net, node, fields).items():
+                local = [(value, b.field) for value, b in branches if b.axis is not None and b.field.step]
+                jumps = tuple(field.jump for _, field in local)
+                offsets = tuple(field.offset for _, field in local)
+                if len(set(jumps)) > 1 or len(set(offsets)) > 1:
+                    values = tuple(value for value, _ in local)
+                    found.append(Misalignment(node.name, axis, values, jumps, offsets, source))
     return tuple(found)
 
 
@@ -140,7 +168,7 @@ def cure(net: Network, fault: Misalignment) -> Cure | None:
     """
     if fault.pixels is None:
         return None
-    fields = receptive_fields(net)
+    fields = receptive_fields(net, fault.input)
     private = _private_ancestors(net, fault)
     best: Cure | None = None
     for branch, offset in zip(fault.branches, fault.offsets, strict=True):
@@ -151,8 +179,8 @@ def cure(net: Network, fault: Misalignment) -> Cure | None:
                     changed = net.replace(candidate.node, candidate.op)
                     sizes = {value: spec.shape for value, spec in net.inference.specs.items()}
                     same = sizes == {value: spec.shape for value, spec in changed.inference.specs.items()}
-                    open_faults = {(f.node, f.axis) for f in misalignments(changed)}
-                    if same and (fault.node, fault.axis) not in open_faults:
+                    open_faults = {(f.node, f.axis, f.input) for f in misalignments(changed)}
+                    if same and (fault.node, fault.axis, fault.input) not in open_faults:
                         best = candidate
     return best
 
@@ -199,11 +227,14 @@ def _shifted(net: Network, fields: Mapping[str, Fields], name: str, axis: str, b
     return Cure(name, axis, (window.before, window.after), (int(before), int(after)), op)
 
 
-def exact_field(net: Network, value: str, position: Sequence[int]) -> dict[str, tuple[int, ...]]:
+def exact_field(
+    net: Network, value: str, position: Sequence[int], input: str | None = None
+) -> dict[str, tuple[int, ...]]:
     """Input indices that a unit really reads, per axis of the network's input, borders and all.
 
-    position: index along each spatial axis of the value. Follows every path, context included: what a change of an
-    input row could change. Raises ShapeError when the position lies outside.
+    position: index along each spatial axis of the value; input: of several inputs the one that is meant. Follows every
+    path, context included: what a change of an input row could change. Raises ShapeError when the position lies
+    outside.
     """
     spec = net.specs[value]
     if len(position) != len(spec.spatial) or any(not 0 <= p < n for p, n in zip(position, spec.spatial)):
@@ -227,7 +258,8 @@ def exact_field(net: Network, value: str, position: Sequence[int]) -> dict[str, 
                         asked = wanted.setdefault(source, {})
                         for axis, found in rows.items():
                             asked.setdefault(axis, set()).update(found)
-    name, spec = next(iter(net.inputs.items()))
+    name = net.input_name(input)
+    spec = net.inputs[name]
     return {axis: tuple(sorted(wanted.get(name, {}).get(axis, ()))) for axis in spec.spatial_axes}
 
 

@@ -7,13 +7,14 @@ merged branches are equally long, and every stride still shrinks its axis.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from math import lcm
 
 from striate.geometry import Condition, Shift, SizeLaw, solve
 from striate.network import Network, Node
 from striate.op import Declaration
+from striate.tensor import TensorSpec
 
 _STRIDES = 64
 """Input pixels from unit to unit of the coarsest map: 32 in most networks, 64 in the deepest U-Nets."""
@@ -73,10 +74,16 @@ class Sizes:
         return "\n".join([*lines, f"nearest {self.near}: {near}"])
 
 
-def sizes(net: Network, near: int = 224) -> Sizes:
-    """Solve every spatial axis of the sole input. Raises ShapeError when no input size gives the network an output."""
-    reference, pinned = _reference(net)
-    axes = {axis.lower(): _solve_axis(reference, pinned, axis) for axis in net.input.spatial_axes}
+def sizes(net: Network, near: int = 224, input: str | None = None) -> Sizes:
+    """Solve every spatial axis of the sole input, or of the one that is named. Inputs of the same size change together,
+    as the pair of a Siamese network does; the others stay as they are.
+
+    Raises ShapeError when no input size gives the network an output, GraphError for several inputs and no name.
+    """
+    spec = net.inputs[net.input_name(input)]
+    group = _together(net, spec)
+    reference, pinned = _reference(net, group)
+    axes = {axis.lower(): _solve_axis(reference, pinned, axis, group) for axis in spec.spatial_axes}
     common: set[int] = set()
     if axes:
         first, *rest = axes.values()
@@ -89,16 +96,27 @@ def sizes(net: Network, near: int = 224) -> Sizes:
     return Sizes(axes, near, tuple(sorted(sorted(common, key=lambda n: (abs(n - near), n))[:4])))
 
 
-def _reference(net: Network) -> tuple[Network, bool]:
+def _together(net: Network, spec: TensorSpec) -> tuple[str, ...]:
+    """The inputs of these axes and sizes; channels may differ."""
+    return tuple(
+        name for name, other in net.inputs.items() if (other.axes, other.spatial) == (spec.axes, spec.spatial)
+    )
+
+
+def _resized(net: Network, group: Sequence[str], sizes: Sequence[int]) -> Network:
+    return net.with_input({name: (net.inputs[name].channels, *sizes) for name in group})
+
+
+def _reference(net: Network, group: Sequence[str]) -> tuple[Network, bool]:
     """The network on a generous input, where no map is down to one pixel: its one-axis maps are read off there.
 
     Also says whether weights made for one size pin it to the input that it has.
     """
     best = None if net.inference.problems else net
-    shape, pinned = net.input.without_batch, False
+    shape, pinned = net.inputs[group[0]].spatial, False
     for _ in range(12):
-        shape = (shape[0], *(2 * n + 1 for n in shape[1:]))
-        larger = net.with_input(shape)
+        shape = tuple(2 * n + 1 for n in shape)
+        larger = _resized(net, group, shape)
         codes = {problem.code for problem in larger.inference.problems}
         if not codes:
             return larger, False
@@ -106,18 +124,19 @@ def _reference(net: Network) -> tuple[Network, bool]:
             pinned = "G004" in codes
             break
     if best is None:
-        return _neighbour(net), False
+        return _neighbour(net, group), False
     return best, pinned
 
 
-def _neighbour(net: Network) -> Network:
+def _neighbour(net: Network, group: Sequence[str]) -> Network:
     """The network on the next input, made generous, on which branches that do not meet on its own input meet."""
-    channels, *sizes = net.input.without_batch
+    sizes = net.inputs[group[0]].spatial
     for step in range(1, 2 * _STRIDES + 1):
         shape = [n + step for n in sizes]
-        if not net.with_input((channels, *shape)).inference.problems:
-            larger = net.with_input((channels, *(n * 8 for n in shape)))
-            return net.with_input((channels, *shape)) if larger.inference.problems else larger
+        next_one = _resized(net, group, shape)
+        if not next_one.inference.problems:
+            larger = _resized(net, group, [n * 8 for n in shape])
+            return next_one if larger.inference.problems else larger
     raise net.inference.problems[0]
 
 
@@ -125,9 +144,13 @@ _Branch = tuple[Condition, dict[str, dict[str, SizeLaw]]]
 """A class of inputs, and on it per value: axis of the value -> law of its size."""
 
 
-def _solve_axis(net: Network, pinned: bool, axis: str) -> AxisSizes:
-    (source,) = net.inputs
-    branches: list[_Branch] = [(Condition(), {source: {axis: SizeLaw()}})]
+def _solve_axis(net: Network, pinned: bool, axis: str, group: Sequence[str]) -> AxisSizes:
+    laws = {
+        name: {axis: SizeLaw() if name in group else SizeLaw(Fraction(0), Fraction(spec.size(axis)))}
+        for name, spec in net.inputs.items()
+        if axis in spec.spatial_axes
+    }
+    branches: list[_Branch] = [(Condition(), laws)]
     last_use = {value: k for k, node in enumerate(net.nodes) for value in node.inputs}
     for at, node in enumerate(net.nodes):
         declaration = net.declarations[node.name]

@@ -165,16 +165,18 @@ def _blocks(vector: Vector, limit: int) -> Vector:
     return tuple(sum(vector[k * n // m : (k + 1) * n // m]) for k in range(m))
 
 
-def pixels(net: Network, value: str | None = None) -> PixelUse:
-    """Pixel use of the sole input, counted to one value, or to all the network's outputs together.
+def pixels(net: Network, value: str | None = None, input: str | None = None) -> PixelUse:
+    """Pixel use of an input, counted to one value, or to all the network's outputs together.
+
+    input: of several inputs the one that is meant.
 
     Raises ShapeError when a node has no output, OpError for an input without spatial axes, LimitError when branches
     make a map that neither outer products nor DENSE_LIMIT cells can hold.
     """
-    spec = net.input
+    source = net.input_name(input)
+    spec = net.inputs[source]
     if not spec.spatial:
         raise OpError("the input has no height and width", why=f"it is {spec}", fix="give an image, 32x32x3")
-    (source,) = net.inputs
     targets = net.outputs if value is None else (value,)
     maps: dict[str, dict[Term, int]] = {}
     for target in targets:

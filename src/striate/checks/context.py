@@ -98,11 +98,26 @@ class Context:
 
     # ------------------------------------------------------------------ the whole graph
     @functools.cached_property
-    def fields(self) -> Mapping[str, Mapping[str, AxisField]]:
-        """Value -> axis of the network's input -> receptive field."""
-        from striate.analysis import receptive_fields
+    def fields_by_input(self) -> Mapping[str, Mapping[str, Mapping[str, AxisField]]]:
+        """Input -> value -> axis of that input -> receptive field."""
+        from striate.analysis.fields import fields_by_input
 
-        return receptive_fields(self.network)
+        return fields_by_input(self.network)
+
+    @functools.cached_property
+    def fields(self) -> Mapping[str, Mapping[str, AxisField]]:
+        """Value -> axis of an input -> receptive field on that input, which is `source`'s."""
+        return {value: self.fields_by_input[self.source(value)][value] for value in self._sources}
+
+    @functools.cached_property
+    def _sources(self) -> Mapping[str, str]:
+        from striate.analysis.fields import principal
+
+        return principal(self.fields_by_input)
+
+    def source(self, value: str) -> str:
+        """The first of the network's inputs that leads to a value."""
+        return self._sources.get(value, next(iter(self.network.inputs)))
 
     @functools.cached_property
     def fitting_inputs(self) -> tuple[tuple[tuple[int, ...], Network], ...]:

@@ -101,7 +101,13 @@ def command(
     asked = Subject(model, input or "", batch or (32 if train else 1), train=train)
     loaded = asked.load()
     runnable(loaded.net)
-    _ = loaded.net.input
+    if len(loaded.net.inputs) > 1:
+        raise UsageError(
+            f"{loaded.net.name} has {len(loaded.net.inputs)} inputs, and networks of one input are timed",
+            where="striate bench",
+            why=f"its inputs are {', '.join(loaded.net.inputs)}; the tools beside it are given one batch of images",
+            fix="time its parts of one input, or a program of your own: model.compile(batch=8)",
+        )
     if train and not any(parameter.trainable for parameter in loaded.net.parameters.values()):
         raise UsageError(
             f"{loaded.net.name} has nothing to learn", where="striate bench --train", fix="leave --train out"

@@ -30,35 +30,45 @@ from striate.cli.options import (
 @model_argument
 @input_option
 @click.option("--node", metavar="NAME", help="Count the ways to this node instead of to the output.")
+@click.option("--of", metavar="INPUT", help="Of several inputs this one only.")
 @click.option(
     "--compare", is_flag=True, help="valid, zero same, full, circular and reflect padding side by side."
 )
 @json_option
-def command(model: str, input: Any, node: str | None, compare: bool, as_json: bool) -> None:
+def command(model: str, input: Any, node: str | None, of: str | None, compare: bool, as_json: bool) -> None:
     """Map in how many ways each input pixel reaches the output.
 
     For one layer: how many windows use the pixel. For a network: paths, counted exactly. Pixels that are never read
-    are counted, corner and border are compared with the centre.
+    are counted, corner and border are compared with the centre. Of several inputs each image has a map of its own.
     """
     from striate.analysis import pixels
-    from striate.views.use import compare_record, pixels_record
+    from striate.views.record import images
+    from striate.views.use import compare_record, compared_by_input, pixels_by_input, pixels_record
 
     net = load(model, input)
     if node is not None:
         net.node(node)
-    if compare:
-        record = compare_record(net, node)
+    names: list[str | None] = [of]
+    if of is None and len(net.inputs) > 1:
+        names = list(images(net))
+    uses = {} if compare else {name or net.input_name(): pixels(net, node, name) for name in names}
+    compared = [compare_record(net, node, name) for name in names] if compare else []
+    if len(net.inputs) > 1:
+        record = compared_by_input(compared) if compare else pixels_by_input(net, uses, node)
     else:
-        use = pixels(net, node)
-        record = pixels_record(net, use, node)
+        record = compared[0] if compare else pixels_record(net, uses[net.input_name()], node)
     if as_json:
         emit_json(record)
         return
     from striate.views.text import pixels as view
 
     out = page()
-    if compare:
-        view.draw_modes(out, record)
-    else:
-        view.draw(out, record, use)
+    for one in compared:
+        if len(net.inputs) > 1:
+            out.line([(one["input"] or "", "bold")])
+        view.draw_modes(out, one)
+    for name, use in uses.items():
+        if len(net.inputs) > 1:
+            out.line([(name, "bold")])
+        view.draw(out, pixels_record(net, use, node), use)
     emit(out)

@@ -38,18 +38,21 @@ from striate.cli.options import (
 def command(model: str, input: Any, near: int, as_json: bool) -> None:
     """Find the input sizes that fit exactly: nothing lost, nothing padded on one side only, branches equally long.
 
-    Each axis is solved through the whole graph as a congruence, N = residue mod modulus from a minimum on.
+    Each axis is solved through the whole graph as a congruence, N = residue mod modulus from a minimum on. Of several
+    inputs each image is told by itself: inputs of its size change with it, the others stay.
     """
-    from striate.analysis import sizes
-    from striate.views.record import sizes_record
+    from striate.views.record import sizes_by_input
 
     net = load(model, input)
-    record = sizes_record(sizes(net, near), net.input.without_batch)
+    record = sizes_by_input(net, near)
     if as_json:
         emit_json(record)
         return
     from striate.views.text import sizes as view
 
     out = page()
-    view.draw(out, record, net.name)
+    for name, one in record.get("inputs", {"": record}).items():
+        if name and name != next(iter(record["inputs"])):
+            out.line()
+        view.draw(out, {"near": near, **one}, f"{net.name}, {name}" if name else net.name)
     emit(out)

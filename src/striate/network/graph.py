@@ -197,6 +197,15 @@ class Network:
         (spec,) = self.inputs.values()
         return spec
 
+    def input_name(self, name: str | None = None) -> str:
+        """The name of the sole input, or of the one that is meant. Raises GraphError."""
+        if name is None:
+            _ = self.input
+            return next(iter(self.inputs))
+        if name not in self.inputs:
+            raise _no_input(self, name)
+        return name
+
     @functools.cached_property
     def _by_name(self) -> Mapping[str, Node]:
         return {node.name: node for node in self.nodes}
@@ -251,13 +260,7 @@ class Network:
             shape = {name: shape}
         for name in shape:
             if name not in self.inputs:
-                near = suggest(str(name), self.inputs)
-                raise GraphError(
-                    f"{self.name} has no input {name!r}",
-                    where=f"inputs of {self.name}",
-                    why=f"they are {few(self.inputs)}",
-                    fix=f"write {near!r}" if near else f"name one of them: {few(self.inputs)}",
-                )
+                raise _no_input(self, name)
         changed = {name: TensorSpec.image(one) for name, one in shape.items()}
         return dataclasses.replace(self, inputs={**self.inputs, **changed})
 
@@ -302,6 +305,16 @@ class Network:
         return cls(
             network["name"], inputs, tuple(nodes), _names(network["outputs"], "outputs of the network")
         )
+
+
+def _no_input(net: Network, name: object) -> GraphError:
+    near = suggest(str(name), net.inputs)
+    return GraphError(
+        f"{net.name} has no input {name!r}",
+        where=f"inputs of {net.name}",
+        why=f"they are {few(net.inputs)}",
+        fix=f"write {near!r}" if near else f"name one of them: {few(net.inputs)}",
+    )
 
 
 def unread(nodes: Sequence[Node]) -> tuple[str, ...]:

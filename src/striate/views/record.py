@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from striate.diagnostics import OpError
 from striate.geometry import ReceptiveField, TransposedWindow, Window
 
 if TYPE_CHECKING:
@@ -98,6 +99,13 @@ def node_record(net: Network, facts: NodeFacts) -> Record:
     """One node of striate.show/1."""
     specs = net.inference.specs
     node = net.node(facts.name)
+    several = {
+        "receptive_fields": {
+            name: {axis: field_record(f) for axis, f in fields.items()}
+            for name, fields in facts.fields_by_input.items()
+            if fields
+        }
+    }
     return {
         "name": facts.name,
         "op": facts.op,
@@ -113,6 +121,7 @@ def node_record(net: Network, facts: NodeFacts) -> Record:
         "receptive_field": {axis: field_record(f) for axis, f in facts.receptive_field.items()},
         "aligned": facts.aligned,
         "activation_bytes": facts.activation_bytes,
+        **(several if len(net.inputs) > 1 else {}),
     }
 
 
@@ -191,8 +200,42 @@ def reconcile_record(net: Network) -> Record:
 # -- sizes ----------------------------------------------------------------------------------------------------
 
 
+def sizes_by_input(net: Network, near: int) -> Record:
+    """Schema striate.sizes/1: of the sole input, or `inputs`, by name, for each of several that is an image.
+
+    Raises OpError where none is, and what `sizes` raises.
+    """
+    from striate.analysis import sizes
+
+    if len(net.inputs) == 1:
+        return sizes_record(sizes(net, near), net.input.without_batch)
+    found = {
+        name: sizes_record(sizes(net, near, name), net.inputs[name].without_batch) for name in images(net)
+    }
+    return {
+        "schema": "striate.sizes/1",
+        "near": near,
+        "inputs": {
+            name: {key: value for key, value in record.items() if key not in ("schema", "near")}
+            for name, record in found.items()
+        },
+    }
+
+
+def images(net: Network) -> list[str]:
+    """The inputs that have axes of space. Raises OpError where none has."""
+    found = [name for name, spec in net.inputs.items() if spec.spatial]
+    if not found:
+        raise OpError(
+            "no input has height and width",
+            why=f"they are {', '.join(f'{name} {spec}' for name, spec in net.inputs.items())}",
+            fix="give an image, 32x32x3",
+        )
+    return found
+
+
 def sizes_record(solved: Sizes, shape: Sequence[int]) -> Record:
-    """Schema striate.sizes/1: per axis of the input the congruence, and the sizes nearest to the wish.
+    """Schema striate.sizes/1 of one input: per axis the congruence, and the sizes nearest to the wish.
 
     shape: the network's own input (C, H, W), which `fits` judges.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +29,16 @@ MODES: dict[str, dict[str, Any]] = {
 
 def pixels_record(net: Network, use: PixelUse, node: str | None = None) -> Record:
     """Schema striate.pixels/1: `use` counts paths from each pixel to `node`, or to the outputs."""
-    target = node or ", ".join(net.outputs)
-    return {"schema": "striate.pixels/1", "name": net.name, "to": target, **use_record(use)}
+    return {**_head(net, node), **use_record(use)}
+
+
+def pixels_by_input(net: Network, uses: Mapping[str, PixelUse], node: str | None = None) -> Record:
+    """The same for several inputs: `inputs` holds the map of each image by name."""
+    return {**_head(net, node), "inputs": {name: use_record(use) for name, use in uses.items()}}
+
+
+def _head(net: Network, node: str | None) -> Record:
+    return {"schema": "striate.pixels/1", "name": net.name, "to": node or ", ".join(net.outputs)}
 
 
 def use_record(use: PixelUse) -> Record:
@@ -56,26 +64,34 @@ def _ratio(value: Fraction | None) -> float | None:
     return None if value is None else float(value)
 
 
-def compare_record(net: Network, node: str | None = None) -> Record:
+def compare_record(net: Network, node: str | None = None, input: str | None = None) -> Record:
     """Schema striate.pixels-compare/1: the same network with each padding mode in all its convolutions.
 
-    Where a mode leaves some node without output, `problem` says so.
+    Where a mode leaves some node without output, `problem` says so. input: of several the one that is meant, which the
+    record names.
     """
     return {
         "schema": "striate.pixels-compare/1",
         "name": net.name,
-        "modes": [{"mode": mode, **_compared(net, node, mode)} for mode in MODES],
+        **({} if input is None else {"input": input}),
+        "modes": [{"mode": mode, **_compared(net, node, mode, input)} for mode in MODES],
     }
 
 
-def _compared(net: Network, node: str | None, mode: str) -> Record:
+def compared_by_input(records: Sequence[Record]) -> Record:
+    """The same for several inputs: `inputs` holds the modes of each image by name."""
+    head = {key: records[0][key] for key in ("schema", "name")}
+    return {**head, "inputs": {one["input"]: {"modes": one["modes"]} for one in records}}
+
+
+def _compared(net: Network, node: str | None, mode: str, input: str | None) -> Record:
     from striate.analysis import pixels
 
     try:
         changed = net
         for name, op in _changes(net, mode):
             changed = changed.replace(name, op)
-        use = pixels(changed, node)
+        use = pixels(changed, node, input)
     except (ShapeError, StriateError) as error:
         return {"problem": f"{error.node}: {error.what}" if error.node else error.what}
     target = node or changed.outputs[0]

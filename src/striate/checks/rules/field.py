@@ -78,11 +78,13 @@ class BranchesMisaligned(Rule):
         from striate.analysis.fields import misalignments
 
         by_node: dict[str, list[Misalignment]] = {}
-        for fault in misalignments(context.network, context.fields):
+        for fault in misalignments(context.network, context.fields_by_input):
             by_node.setdefault(fault.node, []).append(fault)
         for at, (name, faults) in enumerate(by_node.items()):
             fault = faults[0]
-            axes = " and ".join(one.axis for one in faults)
+            axes = " and ".join(dict.fromkeys(one.axis for one in faults))
+            if len(context.network.inputs) > 1:
+                axes += f" of {' and '.join(dict.fromkeys(one.input for one in faults))}"
             if fault.pixels is None:
                 steps = ", ".join(f"{value} {jump}" for value, jump in zip(fault.branches, fault.jumps))
                 message = f"branches step differently along {axes}"
@@ -146,10 +148,14 @@ class FieldAlreadyCoversInput(Rule):
         ]
         if len(layers) < 2:
             return
-        sizes = _input_sizes(context)
-        late = [node for node in layers if _covers(context.fields[node.inputs[0]], sizes)]
+        late = [
+            node
+            for node in layers
+            if _covers(context.fields[node.inputs[0]], _input_sizes(context, node.inputs[0]))
+        ]
         if late:
             first = late[0]
+            sizes = _input_sizes(context, first.inputs[0])
             seen = {axis: known.field.size for axis, known in context.fields[first.inputs[0]].items()}
             more = (
                 f" ({len(late) - 1} later convolution{'s' * (len(late) > 2)} likewise)"
@@ -164,8 +170,9 @@ class FieldAlreadyCoversInput(Rule):
             )
 
 
-def _input_sizes(context: Context) -> dict[str, int]:
-    spec = next(iter(context.network.inputs.values()))
+def _input_sizes(context: Context, value: str) -> dict[str, int]:
+    """The sizes of the input that leads to a value."""
+    spec = context.network.inputs[context.source(value)]
     return dict(zip(spec.spatial_axes, spec.spatial))
 
 
@@ -195,8 +202,8 @@ class FieldSmallerThanObject(Rule):
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         wanted = context.config.object_px
-        sizes = {axis: wanted or size for axis, size in _input_sizes(context).items()}
         for node, value in self._ends(context, dense=wanted is not None):
+            sizes = {axis: wanted or size for axis, size in _input_sizes(context, value).items()}
             fields = context.fields[value]
             short = {
                 axis: known.field
@@ -263,11 +270,9 @@ class StrideUnequal(Rule):
     companions = ("P002", "P003", "U002")
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        if len(set(_input_sizes(context).values())) > 1:
-            return
         for node, axes in context.windows:
             strides = tuple(window.stride for window in axes.values())
-            if len(set(strides)) > 1:
+            if len(set(strides)) > 1 and len(set(_input_sizes(context, node.inputs[0]).values())) == 1:
                 yield self.finding(
                     context,
                     node,

@@ -280,7 +280,7 @@ class Forward(Normed):
         if limits is None or limits[0] > limits[1] or value.name != x.name:
             return
         unit = self._maker(value)
-        if isinstance(unit.body, Correlation) and not unit.clamped:
+        if unit is not None and isinstance(unit.body, Correlation) and not unit.clamped:
             unit.low, unit.high = limits
             unit.nodes.append(y.maker)
             y.kept, y.expr = value, self._named(value)

@@ -79,9 +79,9 @@ class Ledger:
         unit.order = len(self.units)
         self.units.append(unit)
 
-    def _maker(self, value: Value) -> Unit:
-        """The unit that makes a value."""
-        return next(unit for unit in reversed(self.units) if value in unit.outputs)
+    def _maker(self, value: Value) -> Unit | None:
+        """The unit that makes a value; None for one that lies in another's memory."""
+        return next((unit for unit in reversed(self.units) if value in unit.outputs), None)
 
     def _enter(self, name: str, shape: tuple[int, ...], roles: str, lanes: int = 0) -> tuple[Value, Value]:
         """(what is given, its copy in a layout that kernels read)"""

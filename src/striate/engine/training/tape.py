@@ -324,8 +324,8 @@ class Tape(Forward):
         if not isinstance(g, Load):
             return False
         unit = self._maker(self._values[g.tensor])
-        body = unit.body
-        if not isinstance(body, PoolGradient) or kept not in unit.inputs[1:2]:
+        body = unit.body if unit is not None else None
+        if unit is None or not isinstance(body, PoolGradient) or kept not in unit.inputs[1:2]:
             return False
         unit.body = dataclasses.replace(body, low=low, high=high)
         return True
