@@ -241,8 +241,7 @@ class Code:
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         """a·b + c; in one rounding where the processor has such an instruction."""
-        fused = self.target.name != "sse"
-        return self._intrinsic("fma" if fused else "fmuladd", a, b, c)
+        return self._intrinsic("fma" if self.target.fused else "fmuladd", a, b, c)
 
     def add(self, a: Any, b: Any) -> Any:
         return self.builder.fadd(a, b)

@@ -28,18 +28,25 @@ class Target:
     """Vector registers."""
     width: int
     """Numbers in one vector register."""
+    fused: bool = True
+    """Whether one instruction multiplies and adds."""
 
     @property
     def panel(self) -> int:
         """Most output vectors of one micro-tile."""
         return len(self.tiles)
 
+    @property
+    def pieces(self) -> int:
+        """Registers that a block's channels fill."""
+        return max(self.lanes // self.width, 1)
+
 
 AVX512 = Target(
     "avx512", "x86_64-unknown-linux-gnu", "x86-64-v4", "-prefer-256-bit", 16, (8, 8, 8, 6), 32, 16
 )
 AVX2 = Target("avx2", "x86_64-unknown-linux-gnu", "x86-64-v3", "", 8, (8, 6, 4), 16, 8)
-SSE = Target("sse", "x86_64-unknown-linux-gnu", "x86-64-v2", "", 8, (4, 2), 16, 4)
+SSE = Target("sse", "x86_64-unknown-linux-gnu", "x86-64-v2", "", 8, (4, 2), 16, 4, fused=False)
 NEON = Target("neon", "aarch64-unknown-linux-gnu", "generic", "+neon", 8, (8, 4, 3), 32, 4)
 TARGETS = {target.name: target for target in (AVX512, AVX2, SSE, NEON)}
 

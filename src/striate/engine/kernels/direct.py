@@ -21,29 +21,25 @@ ROWS, COLUMNS = 64, 72
 CHUNKS, CONTEXTS, PANELS, WEIGHTS = 80, 88, 96, 104
 """Number of chunks; their contexts, one after another (`tile.CONTEXT` bytes each); the table of panels; addresses of
 the weights by [panel][chunk]."""
-MOST, POST = 112, 120
-"""Most pixels of one tile; code of `post` that finishes a tile while it is in the first-level cache, or 0."""
-ARGUMENTS = 128
+POST = 112
+"""Code of `post` that finishes a tile while it is in the first-level cache, or 0."""
+ARGUMENTS = 120
 
-PANEL_OUT, PANEL_BIAS, PANEL_TILES, PANEL_VECTORS, PANEL_IN, PANEL_SIZE = 0, 8, 16, 24, 32, 40
+PANEL_OUT, PANEL_BIAS, PANEL_TILES, PANEL_VECTORS, PANEL_IN, PANEL_MOST, PANEL_SIZE = 0, 8, 16, 24, 32, 40, 48
 """A panel: bytes from an output pixel to its first vector, address of its bias, table of the tiles' code by pixels,
-number of vectors, bytes from an input pixel to the panel's group of channels."""
+number of vectors, bytes from an input pixel to the panel's group of channels, most pixels of one tile."""
 
 
 def emit(target: Target) -> str:
     """kernel(arguments, row, end_row, panel, end_panel, scratch): rows are counted over all images."""
     code = Code(target, "piiiip")
     a, row, end_row, panel, end_panel, _ = code.arguments
-    most = a.int(MOST)
     columns, rows = a.int(COLUMNS), a.int(ROWS)
     in_pixel, out_pixel = a.int(IN_PIXEL), a.int(OUT_PIXEL)
     in_line, out_line = a.int(IN_ROW) - columns * in_pixel, a.int(OUT_ROW) - columns * out_pixel
     in_turn, out_turn = a.int(IN_IMAGE) - rows * a.int(IN_ROW), a.int(OUT_IMAGE) - rows * a.int(OUT_ROW)
     chunks = a.int(CHUNKS)
     pixels = (end_row - row) * columns
-    tiles = (pixels + most - 1) // most
-    small = pixels // tiles.most(1)
-    larger = pixels - small * tiles
     inputs, outputs = code.buffer(16), code.buffer(16)
     image, first = row // rows, row % rows
     in_start = a.pointer(IN) + (image * a.int(IN_IMAGE) + first * a.int(IN_ROW))
@@ -56,7 +52,10 @@ def emit(target: Target) -> str:
         weights = a.pointer(WEIGHTS).pointer((p * chunks + chunk) * 8)
         bias = code.null_unless(chunk.equals(0), entry.pointer(PANEL_BIAS))
         context = a.pointer(CONTEXTS) + chunk * CONTEXT
-        table = entry.pointer(PANEL_TILES)
+        table, most = entry.pointer(PANEL_TILES), entry.int(PANEL_MOST)
+        tiles = (pixels + most - 1) // most
+        small = pixels // tiles.most(1)
+        larger = pixels - small * tiles
         last = (chunk + 1).equals(chunks)
         post = code.null_unless(last, a.pointer(POST))
         x.set(in_start + entry.int(PANEL_IN))

@@ -12,6 +12,19 @@ from __future__ import annotations
 from striate.engine.emit import Code
 from striate.engine.target import Target
 
+PIPES, PORTS = 2, 2
+"""Arithmetic instructions and loads that a core starts in a cycle: all x86 cores since 2013, and Arm's larger ones."""
+LATENCY = 4
+"""Cycles until a sum can be added to again; 3 to 5 on these cores."""
+NEAR = 32
+"""Bytes a cycle from the second-level cache, where weights lie while all pixels pass: half of what makers name."""
+INPUT, CROWDED = 0.125, 0.45
+"""What delays a step that has another limit, measured on whole layers with AVX2 and AVX-512. Cycles for each number of
+the input, which comes from the second-level cache once more for every panel, in pieces; and the share of the weights'
+own time that they are waited for when they take all that this cache gives: a quarter of it when they take half."""
+PIXEL = 5
+"""Cycles to put down a pixel's addresses and to start and end its sums, once a panel (measured: 4 to 6)."""
+
 UNROLL = 4
 """Steps between two tests. More fills the cache of decoded instructions: 16 were slower on every machine measured."""
 
@@ -19,6 +32,29 @@ RUNS, COUNT, BLOCK, RESIDUAL, HAS_RESIDUAL, LOW, HIGH = 0, 8, 16, 24, 32, 40, 44
 """Byte offsets of the context: table of runs (byte offset, steps; 64 bits each), its length, bytes between the output's
 channel blocks, bytes from an output to the number added to it, whether there is one, and the limits of the clamp."""
 CONTEXT = 48
+
+
+def limit(target: Target, pixels: int, panel: int) -> float:
+    """Least cycles of one step of a tile: its products, its loads, a sum's latency, or the stream of weights.
+
+    A number of the input is loaded once for the panel and put in all lanes by the same instruction, before AVX by a
+    second one; where AVX-512 folds it into the multiplication, it takes a load port nevertheless. So a tile of T x N
+    loads T + N times for T·N products.
+    """
+    vectors = panel * target.pieces
+    work = pixels * vectors if target.fused else pixels * (2 * vectors + 1)
+    return max(work / PIPES, (pixels + vectors) / PORTS, LATENCY, _stream(target, panel))
+
+
+def cycles(target: Target, pixels: int, panel: int) -> float:
+    """Predicted cycles of one step of a tile: its limit, and what it waits for."""
+    least, stream = limit(target, pixels, panel), _stream(target, panel)
+    return least + INPUT * pixels + CROWDED * stream * (stream / least) ** 2
+
+
+def _stream(target: Target, panel: int) -> float:
+    """Cycles that the weights of one step take to come."""
+    return 4 * target.lanes * panel / NEAR
 
 
 def emit(target: Target, pixels: int, panel: int) -> str:

@@ -22,6 +22,7 @@ from striate.engine.plan.layout import Layout
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Unit, Value
+from striate.engine.target import Target
 
 Array = NDArray[Any]
 
@@ -180,19 +181,24 @@ def _kernel(body: Correlation) -> tuple[int, int]:
     return body.windows[0].kernel, body.windows[1].kernel
 
 
-def _panel(context: Context, pixels: int, blocks: int) -> int:
-    """Output vectors of a panel: the one whose tiles waste least of the multipliers' time."""
-    target = context.target
+@functools.lru_cache(maxsize=1024)
+def panel(target: Target, pixels: int, blocks: int, steps: int) -> int:
+    """Output vectors of a panel: those whose tiles take least time for so many pixels, vectors and steps of a sum."""
 
     def time(size: int) -> float:
-        most = target.tiles[size - 1]
-        tiles = -(-pixels // most)
-        split = panels(blocks, size)
-        # A step of a tile costs its products, or the loads of its weights where these are more.
-        per = [max(pixels * s, tiles * s * 2.0, tiles * 5.0) + 0.25 * tiles * s for s in split]
-        return sum(per)
+        return sum(_time(target, pixels, vectors, steps) for vectors in panels(blocks, size))
 
     return min(range(1, target.panel + 1), key=lambda size: (time(size), -size))
+
+
+def _time(target: Target, pixels: int, vectors: int, steps: int) -> float:
+    """Predicted cycles of one panel: the pixels are cut into even tiles, as the kernel does it."""
+    tiles = max(-(-pixels // target.tiles[vectors - 1]), 1)
+    small, larger = divmod(pixels, tiles)
+    step = (tiles - larger) * tile.cycles(target, small, vectors)
+    if larger:
+        step += larger * tile.cycles(target, small + 1, vectors)
+    return steps * step + tile.PIXEL * pixels
 
 
 def steps(unit: Unit, context: Context) -> list[Step]:
@@ -231,13 +237,12 @@ def _product(
     depth = body.depth if body.windows is not None else shape[0]
     blocks = -(-body.each // target.lanes)
     pixels = x.images * h.count * w.count
-    size = _panel(context, pixels, blocks)
-    one = panels(blocks, size)
-    split = one * body.groups
     runs, pieces = _runs(source, depth, pair)
+    total = int(pieces[:, 1].sum())
+    one = panels(blocks, panel(target, pixels, blocks, total))
+    split = one * body.groups
     limit = max(CHUNK // (4 * target.lanes * max(one)), 64)
     chunks = _chunks(runs, limit)
-    total = int(pieces[:, 1].sum())
     kernels = {
         (pixels_, vectors): Kernel("tile", (pixels_, vectors))
         for vectors in set(one)
@@ -302,6 +307,7 @@ def _product(
                 tiles[vectors],
                 vectors,
                 group * (body.depth // target.lanes) * source.block if body.groups > 1 else 0,
+                target.tiles[vectors - 1],
             ]
             for chunk in chunks:
                 table.append(address)
@@ -323,7 +329,6 @@ def _product(
                 direct.CONTEXTS: memory.table(contexts),
                 direct.PANELS: memory.table(np.array(rows, np.int64)),
                 direct.WEIGHTS: memory.table(np.array(table, np.int64)),
-                direct.MOST: target.tiles[max(one) - 1],
                 direct.POST: memory.kernel(post) if post is not None else 0,
             },
         )
