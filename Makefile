@@ -15,12 +15,12 @@ venv = $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { rm -rf $(1) && $(PYTHON) -m v
   && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test check golden bench soak docs format setup clean
+.PHONY: help tour test check golden bench soak reference docs format setup clean
 
 help: ## this list
 	@echo "Striate: convolutional networks you can see through"
 	@echo
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  PYTHON=python3.12 chooses the interpreter, ARGS='-k geometry' goes to pytest."
 
@@ -49,6 +49,11 @@ bench: $(BENCH) ## every benchmark in bench/, beside the peers that it installs
 
 soak: $(DEV) ## generated inputs for minutes (ARGS='--minutes 60')
 	@$(PY) bench/soak.py $(ARGS)
+
+reference: $(BENCH) $(DEV) ## inference on this machine, kept as the run of its kind, and the pages that show it
+	@.venv-bench/bin/python bench/inference.py --reference $(ARGS)
+	@$(PY) -m pytest --quiet --update-golden tests/test_benchmarks.py
+	@git --no-pager diff --stat -- README.md docs
 
 docs: $(BASE) ## write docs/rules.md and docs/models.txt, derived from the source
 	@$(PY) -m striate explain --all --markdown -o docs/rules.md

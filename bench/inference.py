@@ -7,8 +7,9 @@
     python bench/inference.py --batch 1 --threads 1 --rounds 25
     python bench/inference.py --no-compile       without torch.compile, which takes minutes before it runs
     python bench/inference.py --resume           go on with the run that was interrupted
-    python bench/inference.py --show FILE        a saved run as Markdown
-    python bench/inference.py --reference        keep this run as the one that docs/benchmarks.md speaks of
+    python bench/inference.py --show [FILE]      a saved run as Markdown: by default the one of this kind of machine
+    python bench/inference.py --reference        keep this run as that of this kind of machine (AVX-512, AVX2), which
+                                                 README.md and docs/benchmarks.md show: `make reference` does both
 
 Every tool gets the same network, weights, batch (in memory, float32) and threads, has a process of its own that is
 stopped while another is timed, and is compared with float64 before anything is timed: a tool that is wrong is left out
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -47,7 +49,7 @@ NETWORKS = {
     "unet": (1,),
 }
 QUICK = ("lenet5", "cifar_resnet20", "squeezenet1_1")
-CHART = HERE.parent / "docs" / "inference.svg"
+CHARTS = HERE.parent / "docs"
 START = ("resnet18", 1)
 MEMORY = ("resnet50", 8)
 ONE_FILE = ("torch_channels_last", "torch_frozen", "torch_compile")
@@ -133,6 +135,11 @@ def loaded(tool: str, threads: int, subject: Subject) -> Any:
     return go
 
 
+def reference(question: str) -> Path:
+    """Where the run of this kind of machine is kept."""
+    return HERE / "reference" / f"{question}-{record.kind()}.json"
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -143,8 +150,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, action="append")
     parser.add_argument("--threads", type=int, action="append")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--show", type=Path, metavar="FILE")
+    parser.add_argument("--show", type=Path, nargs="?", const=reference("inference"), metavar="FILE")
     chosen = parser.parse_args()
+    if chosen.reference and (asked := os.environ.get("STRIATE_TARGET")) not in (None, "", record.kind()):
+        parser.error(f"a reference is what the processor can do: unset STRIATE_TARGET={asked}")
+    if chosen.show and not chosen.show.is_file():
+        parser.error(f"there is no run {chosen.show}")
     if min(chosen.rounds or 1, *(chosen.batch or (1,)), *(chosen.threads or (1,))) < 1:
         parser.error("rounds, threads and batches are 1 or more")
     return chosen
@@ -170,9 +181,9 @@ def main() -> None:
     if chosen.only or chosen.quick:
         parts = settings["parts"] or ["networks"]
     tools = installed([tool for tool in TOOLS if tool != "numpy"])
-    kind = "layers" if parts == ["layers"] else "inference"
-    results, reference = (HERE / place / f"{kind}.json" for place in ("results", "reference"))
-    before = record.last(results, reference)
+    question = "layers" if parts == ["layers"] else "inference"
+    results, kept = HERE / "results" / f"{question}.json", reference(question)
+    before = record.last(results, kept)
     run = Run(results.with_suffix(".begun.json"), settings, chosen.resume)
     quick_to_start = [tool for tool in tools if tool not in ONE_FILE]
     if "networks" in parts:
@@ -189,9 +200,9 @@ def main() -> None:
     if not filtered and parts in (["networks", "start", "memory"], ["layers"]):
         record.save(results, run.saved)
     if chosen.reference:
-        record.save(reference, run.saved)
-        if kind == "inference":
-            CHART.write_text(svg(run.saved), "utf-8")
+        record.save(kept, run.saved)
+        if question == "inference":
+            (CHARTS / f"{kept.stem}.svg").write_text(svg(run.saved), "utf-8")
     run.path.unlink(missing_ok=True)
 
 

@@ -34,25 +34,71 @@ def filled(page, sections):
     return page
 
 
+def inference_runs():
+    """The saved run of each kind of machine."""
+    found = sorted((ROOT / "bench" / "reference").glob("inference-*.json"))
+    return {path.stem.partition("-")[2]: json.loads(path.read_text("utf-8")) for path in found}
+
+
 def test_page_prints_the_reference_runs(bench, golden):
     comparison = bench("comparison")
+    inference = comparison.by_kind(inference_runs(), lambda _, run: comparison.summary(run))
     sections = {
         "bench/reference/analysis.json": bench("record").markdown(reference("analysis")),
-        "bench/reference/inference.json": comparison.summary(reference("inference")),
+        "bench/reference/inference-*.json": inference,
         "bench/reference/train.json": bench("training").page(reference("train")),
     }
     page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
     golden("../../docs/benchmarks.md", filled(page, sections))
 
 
-def test_readme_prints_the_reference_run(bench, golden):
-    table = bench("comparison").readme(reference("inference"))
+def test_readme_prints_the_reference_runs(bench, golden):
+    table = bench("comparison").readme(inference_runs())
     page = (ROOT / "README.md").read_text("utf-8")
-    golden("../../README.md", filled(page, {"bench/reference/inference.json": table}))
+    golden("../../README.md", filled(page, {"bench/reference/inference-*.json": table}))
 
 
-def test_chart_shows_the_reference_run(bench, golden):
-    golden("../../docs/inference.svg", bench("chart").svg(reference("inference")))
+@pytest.mark.parametrize("kind", inference_runs())
+def test_chart_shows_the_reference_run(bench, golden, kind):
+    assert kind in bench("comparison").KINDS
+    golden(f"../../docs/inference-{kind}.svg", bench("chart").svg(inference_runs()[kind]))
+
+
+def test_a_kind_without_a_run_is_named(bench):
+    comparison = bench("comparison")
+    run = {**RUN, "date": "2026-01-02"}
+
+    def page(**dates):
+        return comparison.by_kind(
+            {kind: {**RUN, "date": date} for kind, date in dates.items()}, lambda kind, _: kind
+        )
+
+    both = page(avx512="2026-01-02", avx2="2026-03-04")
+    assert both.index("(2026-03-04)") < both.index("(2026-01-02, an older run than the one above)")
+    assert "no run" not in both
+    (none,) = [block for block in page(avx512=run["date"]).split("\n\n") if "no run is saved" in block]
+    assert none.startswith("**On a processor with AVX2 and without AVX-512**")
+
+
+def test_rows_behind_are_counted(bench):
+    slower = {"group": "resnet18, batch 8, 2 threads", "name": "striate", "seconds": [0.4]}
+    faster = {"group": "resnet18, batch 8, 2 threads", "name": "MNN", "seconds": [0.1]}
+    said = bench("comparison").verdict({**RUN, "rows": [*RUN["rows"], slower, faster]})
+    assert said.startswith(
+        "Striate is ahead of the best other tool in 2 of 3 rows: 0.25 to 2.00 times as fast"
+    )
+    assert "it meets 0 of 2 gates" in said
+
+
+def test_the_kind_of_machine_is_the_processors_own(bench, monkeypatch):
+    from striate.engine import target
+
+    record = bench("record")
+    monkeypatch.setenv("STRIATE_TARGET", "sse")
+    monkeypatch.setattr(record, "able", lambda: (target.AVX2, target.SSE))
+    assert record.machine()["kind"] == "avx2"
+    monkeypatch.setattr(record, "able", tuple)
+    assert record.kind()
 
 
 def test_quartiles_of_samples(bench):
@@ -151,7 +197,8 @@ def test_striate_is_compared_with_the_best(bench):
 
 
 def test_what_a_run_notes(bench):
-    limits, errors, left_out = bench("comparison").notes(RUN)
+    verdict, limits, errors, left_out = bench("comparison").notes(RUN)
+    assert verdict.startswith("Striate is ahead of the best other tool in 2 of 2 rows")
     assert "not measured (no)" in limits and "MNN 2e-05" in errors
     assert left_out == "Left out: MNN in c; d: wrong"
 

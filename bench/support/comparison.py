@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from support import limits, record
@@ -12,6 +12,8 @@ from striate.peers.tools import TOOLS
 from striate.views.text.numbers import digits
 
 OURS = "striate"
+KINDS = {"avx512": "a processor with AVX-512", "avx2": "a processor with AVX2 and without AVX-512"}
+"""Kinds of machine that a saved run is wanted of: they choose other tiles, and the others are fast elsewhere, too."""
 GATES = {  # network -> how many times faster than the best other tool, per batch size
     "resnet18": {1: 1.5, 8: 2.0},
     "vgg16": {1: 1.8, 8: 2.5},
@@ -69,8 +71,28 @@ def comparisons(run: Mapping[str, Any]) -> Iterator[list[str]]:
 TITLES = ["", "batch", "threads", "striate ms", "GFLOP/s", "best other", "ms", "ratio", "gate", "met"]
 
 
+def verdict(run: Mapping[str, Any]) -> str:
+    """In how many rows Striate is ahead, and how many gates it meets.
+
+    >>> verdict({"rows": []})
+    ''
+    """
+    lines = list(comparisons(run))
+    if not lines:
+        return ""
+    ratios, gates = [float(line[-3]) for line in lines], [line[-1] for line in lines if line[-1]]
+    ahead = sum(ratio >= 1 for ratio in ratios)
+    met = f"; it meets {gates.count('yes')} of {len(gates)} gates" if gates else ""
+    return (
+        f"Striate is ahead of the best other tool in {ahead} of {len(ratios)} rows: {min(ratios):.2f} to "
+        f"{max(ratios):.2f} times as fast{met}."
+    )
+
+
 def notes(run: Mapping[str, Any]) -> Iterator[str]:
-    """Limits of the machine, errors, and who was left out."""
+    """Where Striate stands, limits of the machine, errors, and who was left out."""
+    if said := verdict(run):
+        yield said
     yield from map(limits.sentence, run["limits"])
     errors: dict[str, float] = {}
     for answer in run["answers"]:
@@ -111,10 +133,50 @@ def text(run: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
     return "\n\n".join([*blocks, *([record.text_table([TITLES, *lines])] if lines else [])])
 
 
-def readme(run: Mapping[str, Any]) -> str:
-    """The networks of the run on all threads, with the middle half of the rounds, and the machine."""
+def by_kind(runs: Mapping[str, Mapping[str, Any]], show: Callable[[str, Mapping[str, Any]], str]) -> str:
+    """Each kind of machine with its saved run, the newest first, and which kinds there is none of."""
+    dated = sorted(
+        (kind for kind in KINDS if kind in runs), key=lambda kind: runs[kind]["date"], reverse=True
+    )
+    blocks = []
+    for kind in dated:
+        date = runs[kind]["date"]
+        older = (
+            "" if kind == dated[0] or date == runs[dated[0]]["date"] else ", an older run than the one above"
+        )
+        blocks.append(f"**On {KINDS[kind]}** ({date}{older})\n\n{show(kind, runs[kind])}")
+    for kind, machine in KINDS.items():
+        if kind not in runs:
+            blocks.append(
+                f"**On {machine}** no run is saved, and the rows of other kinds say nothing about it."
+            )
+    return "\n\n".join(blocks)
+
+
+def readme(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    """The networks of the saved runs on all threads, with the middle half of the rounds, and the machines."""
+
+    def show(kind: str, run: Mapping[str, Any]) -> str:
+        lines, threads = list(_lines(run)), max(run["settings"]["threads"])
+        ahead = sum(float(line[-1]) >= 1 for line in lines)
+        table = record.markdown_table(
+            ["network", "batch", "Striate ms", "best other ms", "which", "times"], *lines
+        )
+        versions = ", ".join(
+            f"{name} {version}" for name, version in run["versions"].items() if name in SHOWN
+        )
+        return (
+            f"{table}\n\nAhead in {ahead} of these {len(lines)} rows. {record.heading(run).splitlines()[0]} "
+            f"{threads} threads, float32. {versions}.\n\n"
+            f"![Times of the tools relative to Striate, network by network](docs/inference-{kind}.svg)"
+        )
+
+    return by_kind(runs, show)
+
+
+def _lines(run: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Network, batch, Striate's time, the best other's, which that is, and how many times as fast Striate is."""
     threads = max(run["settings"]["threads"])
-    lines = []
     for group, rows in _groups(run).items():
         mine = rows.pop(TOOLS[OURS].label, None)
         if mine is None or not rows or group.startswith(("process", "peak")) or case_of(group)[2] != threads:
@@ -123,12 +185,7 @@ def readme(run: Mapping[str, Any]) -> str:
         best = min(rows, key=lambda name: rows[name].median)
         times = [f"{digits(each.median)} ± {digits(each.spread / 2)}" for each in (mine, rows[best])]
         ratio = rows[best].median / mine.median
-        lines.append([model, str(batch), times[0], times[1], best, f"{ratio:.2f}"])
-    table = record.markdown_table(
-        ["network", "batch", "Striate ms", "best other ms", "which", "times"], *lines
-    )
-    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if name in SHOWN)
-    return f"{table}\n\n{record.heading(run).splitlines()[0]} {threads} threads, float32. {versions}."
+        yield [model, str(batch), times[0], times[1], best, f"{ratio:.2f}"]
 
 
 SHOWN = ("torch", "onnxruntime", "openvino", "ncnn", "MNN")

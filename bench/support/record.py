@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from striate.engine.target import able
 from striate.peers.timing import Row, Summary
 from striate.views.text.numbers import digits
 
@@ -32,7 +33,13 @@ def machine() -> dict[str, Any]:
     except OSError:
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": model, "cores": cores, "system": f"{platform.system()} {platform.machine()}"}
+    system = f"{platform.system()} {platform.machine()}"
+    return {"cpu": model, "cores": cores, "system": system, "kind": kind()}
+
+
+def kind() -> str:
+    """The widest vectors of this processor, whatever STRIATE_TARGET asks for: the other tools use them, too."""
+    return next((target.name for target in able()), platform.machine().lower())
 
 
 def versions() -> dict[str, str]:
