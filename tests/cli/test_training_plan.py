@@ -40,7 +40,10 @@ def test_drawn(golden, columns, again):
 
 
 @compiled
-def test_stages():
+def test_stages(monkeypatch):
+    monkeypatch.setenv(
+        "COLUMNS", "200"
+    )  # no name is broken, however wide this processor's sizes and times are
     printed = run("bench", TINY, "--train", "--stage", "plan", "--batch", "5")
     assert (printed.code, printed.err) == (0, "")
     assert "batch 5" in printed.out and "gradient of conv1.weight" in printed.out
