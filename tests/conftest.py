@@ -25,6 +25,9 @@ os.environ.update(COLUMNS="80", LINES="24", NO_COLOR="1", TERM="dumb", PYTHONIOE
 for _name in ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
     os.environ.pop(_name, None)
 
+# Whatever a compiled program reads without having written it in the same run is NaN.
+os.environ.setdefault("STRIATE_SPOIL", "1")
+
 # One of several workers computes with its part of the processors: libraries that each take all wait for one another.
 SHARE = 0
 if _workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +28,9 @@ HEAVY = 8 << 20
 """Bytes of packed weights from which on threads share the packing."""
 SMALL = 1 << 15
 """Bytes of a batch or a result up to which it is copied."""
+VERIFY, SPOIL = "STRIATE_VERIFY", "STRIATE_SPOIL"
+"""Environment variables, for finding errors of the engine's: prove each plan before it runs; fill all memory that a run
+uses with NaN before it."""
 
 
 class Constants:
@@ -67,6 +71,11 @@ class Bound(Memory):
         self._code = addresses(plan.context.target, plan.kernels)
         self._allocate, self._apart = allocate, allocate is not aligned.zeros
         self._tables: list[Array] = []
+        self._spoilt: list[Array] | None = [] if os.environ.get(SPOIL) else None
+        if os.environ.get(VERIFY):
+            from striate.engine.verify.replay import verify
+
+            verify(plan)
         self._lock = lock()
         self._given = {id(value): 0 for value in (*plan.inputs.values(), *plan.outputs.values())}
         self._places = self._memory()
@@ -96,10 +105,21 @@ class Bound(Memory):
                 for value in self.plan.arena.offsets
             }
             self._tables += own.values()
+            self._spoils(*own.values())
             return {value: aligned.address(array) for value, array in own.items()}
         self._arena = self._allocate(self.plan.arena.bytes // 4 + 16, np.float32)
+        self._spoils(self._arena)
         base = aligned.address(self._arena)
         return {value: base + offset for value, offset in self.plan.arena.offsets.items()}
+
+    def _spoils(self, *rooms: Array) -> None:
+        if self._spoilt is not None:
+            self._spoilt += rooms
+
+    def _spoil(self) -> None:
+        """Let whatever reads more than a run has written read NaN."""
+        for room in self._spoilt or ():
+            room.fill(np.nan)
 
     def start(self, value: Value) -> int:
         return self._given[id(value)] if id(value) in self._given else self._places[value.root]
@@ -187,6 +207,7 @@ class Bound(Memory):
     def _scratch(self) -> int:
         room = self._allocate(-(-self.plan.scratch // 4), np.float32)
         self._tables.append(room)
+        self._spoils(room)
         return aligned.address(room)
 
     def run(self, *x: Array) -> dict[str, Array]:
@@ -201,6 +222,7 @@ class Bound(Memory):
                     record[slot] = aligned.address(x[at])
             for name, record, slot in self._open_results:
                 record[slot] = aligned.address(made[name])
+            self._spoil()
             self._pool.run(self._at, self._threads)
             for name, room in self._staged_results:
                 made[name] = room.copy()

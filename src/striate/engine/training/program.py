@@ -71,6 +71,7 @@ class BoundTraining(Bound):
         else:
             lines = {value: (start // 4, value.layout.bytes // 4) for value, start in offsets.items()}
             self._own = {value: self._room[at : at + count] for value, (at, count) in lines.items()}
+        self._spoils(*self._own.values())
         return {value: aligned.address(array) for value, array in self._own.items()}
 
     def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
@@ -206,6 +207,7 @@ class BoundTraining(Bound):
         return [float(seconds) for seconds in np.median(every, axis=0)]
 
     def forward(self) -> None:
+        self._spoil()
         self._pool.run(self._at, self._threads)
 
     def backward(self) -> None:

@@ -1,0 +1,156 @@
+"""What a generic loop nest reads and writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.verify.regions import FIRST, numbers
+from striate.engine.verify.touches import Call, Touched, spread
+
+Array = NDArray[Any]
+
+
+class _Nest:
+    """A nest's loops, for the rows of a task. Axes that share no loop are told one by one and added up."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.spec = json.loads(str(call.numbers[0]))
+        loops, width, vector = self.spec["loops"], self.spec["width"], self.spec["vector"]
+        first, end = call.task[:2]
+        self.given: dict[int, Array] = {}
+        """Loop variables that rows count, value by value of the task's rows."""
+        rest = np.arange(first, end)
+        for k in reversed(range(self.spec["rows"])):
+            extent = -(-loops[k] // width) if k == vector else loops[k]
+            self.given[k] = rest % extent if k else rest
+            rest = rest // extent if k else rest
+
+    def values(self, names: Sequence[int]) -> dict[int, Array]:
+        """Every combination of some loop variables' values."""
+        loops, width, vector = self.spec["loops"], self.spec["width"], self.spec["vector"]
+        rows = [name for name in names if name in self.given]
+        found: dict[int, Array] = {}
+        if rows:
+            columns = np.unique(np.stack([self.given[name] for name in rows]), axis=1)
+            found = dict(zip(rows, columns, strict=True))
+            if vector in found:
+                lanes = np.arange(width)
+                wide = {name: np.repeat(array, width) for name, array in found.items()}
+                wide[vector] = wide[vector] * width + np.tile(lanes, columns.shape[1])
+                keep = wide[vector] < loops[vector] if loops[vector] else np.ones(wide[vector].size, bool)
+                found = {name: array[keep] for name, array in wide.items()}
+        for name in names:
+            if name in found:
+                continue
+            own = np.arange(loops[name])
+            count = next(iter(found.values())).size if found else 1
+            found = {other: np.repeat(array, own.size) for other, array in found.items()}
+            found[name] = np.tile(own, count)
+        return found
+
+    def behind(self, name: int) -> set[int]:
+        """Loop variables that a variable follows from; -1 is no variable."""
+        count = len(self.spec["loops"])
+        if name < 0:
+            return set()
+        if name < count:
+            return {name}
+        _, position, slot, _ = self.spec["lets"][name - count]
+        return self.behind(position) | self.behind(slot)
+
+    def variable(self, name: int, env: dict[int, Array]) -> Array:
+        count = len(self.spec["loops"])
+        if name < 0:
+            return np.zeros(1, np.int64)
+        if name < count:
+            return env[name]
+        table, position, slot, slots = self.spec["lets"][name - count]
+        at = self.variable(position, env) * slots + self.variable(slot, env)
+        return self.table(table, at)
+
+    def table(self, slot: int, at: Array) -> Array:
+        found = numbers(int(self.call.record[slot]), int(at.max(initial=0)) + 1, np.int32)
+        return found[at].astype(np.int64)
+
+    def names(self, axis: Sequence[Any]) -> set[int]:
+        own = (axis[2], axis[4]) if axis[0] else [name for name, _ in axis[1]]
+        return set().union(*(self.behind(name) for name in own))
+
+    def axis(self, axis: Sequence[Any], env: dict[int, Array]) -> tuple[Array, Array, Array | None]:
+        """Bytes, positions, and where these are there."""
+        if axis[0]:
+            _, table, out, taps, tap, tested = axis
+            at = self.table(table, self.variable(out, env) * taps + self.variable(tap, env))
+            return at * 4, at, at >= 0 if tested else None
+        _, terms, offset, divisor, modulus, limit, lanes, block, step = axis
+        place = np.full(1, offset, np.int64)
+        for name, factor in terms:
+            place = place + self.variable(name, env) * factor
+        place = place // divisor
+        place = place % modulus if modulus else place
+        found = place // lanes * block + place % lanes * 4 if lanes else place * step
+        return found, place, (place >= 0) & (place < limit) if limit else None
+
+    def together(self, axes: Sequence[Sequence[Any]]) -> list[tuple[list[Sequence[Any]], list[int]]]:
+        """Axes in groups that share loops, rows among them where a task takes only some."""
+        whole = self.call.task[1] - self.call.task[0] == self.call.count
+        groups: list[tuple[list[Sequence[Any]], set[int]]] = []
+        for axis in axes:
+            own, names = [axis], self.names(axis)
+            for group in [g for g in groups if _linked(g[1], names, set() if whole else set(self.given))]:
+                groups.remove(group)
+                own, names = group[0] + own, group[1] | names
+            groups.append((own, names))
+        return [(own, sorted(names)) for own, names in groups]
+
+    def places(self, access: Sequence[Any], only: tuple[Any, int] | None = None) -> Array:
+        """Addresses of an access. only: an axis of it, and the one position along it that counts."""
+        found: list[Array] = []
+        for axes, names in self.together(access[2]):
+            env = self.values(names)
+            count = next(iter(env.values())).size if env else 1
+            offset, inside = np.zeros(count, np.int64), np.ones(count, bool)
+            for axis in axes:
+                at, place, real = self.axis(axis, env)
+                offset = offset + at
+                inside = inside & real if real is not None else inside
+                if only is not None and axis is only[0]:
+                    inside = inside & (place == only[1])
+            found.append(np.unique(offset[inside]))
+        if any(not array.size for array in found):
+            return np.zeros(0, np.int64)
+        return spread(int(self.call.record[access[0]]), *found)
+
+
+def _linked(a: set[int], b: set[int], rows: set[int]) -> bool:
+    return bool(a & b) or bool(a & rows and b & rows)
+
+
+def nest(call: Call) -> Touched:
+    """A generic loop nest."""
+    made = _Nest(call)
+    spec, found = made.spec, Touched()
+    target = spec["target"]
+    written = made.places(target)
+    found.writes.append(written)
+    if spec["fill"]:
+        channels, lanes = spec["fill"]
+        split = next((axis for axis in target[2] if not axis[0] and axis[6]), None)
+        last = made.places(target, None if split is None else (split, channels - 1))
+        if last.size and (split is not None or channels == 1):
+            found.writes.append(spread(last, np.arange(1, lanes - channels % lanes + 1) * 4))
+    for access in (*spec["reads"], *spec["starts"]):
+        if access in spec["starts"] and access[::2] == target[::2]:
+            found.local.append((written, written))
+            continue
+        places = made.places(access)
+        if places.size and places[0] >= FIRST:  # tables lie in a process's memory
+            found.reads.append(places)
+    found.writes = [array for array in found.writes if array.size]
+    return found

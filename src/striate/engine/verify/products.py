@@ -1,0 +1,315 @@
+"""What kernels of products read and write: convolutions, their gradients, and the packing of weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.kernels import (
+    depthwise,
+    depthwise_adjoint,
+    depthwise_gradient,
+    direct,
+    gather,
+    grouped,
+    planar,
+    tile,
+    weight_gradient,
+    winograd_pack,
+    winograd_sizes,
+)  # fmt: skip
+from striate.engine.verify.regions import numbers
+from striate.engine.verify.touches import Call, Model, Touched, spread, steps, vector
+
+Array = NDArray[Any]
+
+
+def _direct(call: Call) -> Touched:
+    d = direct
+    rows, columns, chunks = call[d.ROWS], call[d.COLUMNS], call[d.CHUNKS]
+    x = spread(call.lines(rows, call[d.IN_IMAGE], call[d.IN_ROW]), steps(columns, call[d.IN_PIXEL]))
+    y = spread(call.lines(rows, call[d.OUT_IMAGE], call[d.OUT_ROW]), steps(columns, call[d.OUT_PIXEL]))
+    contexts = numbers(call[d.CONTEXTS], chunks * tile.CONTEXT // 8).reshape(chunks, -1)
+    runs = [numbers(c[tile.RUNS // 8], 2 * int(c[tile.COUNT // 8])).reshape(-1, 2) for c in contexts]
+    places = [offset + 4 * np.arange(length) for some in runs for offset, length in some.tolist()]
+    inner = np.concatenate([*places, np.zeros(0, np.int64)])
+    panels = numbers(call[d.PANELS], call.task[3] * d.PANEL_SIZE // 8).reshape(-1, d.PANEL_SIZE // 8)
+    weights = numbers(call[d.WEIGHTS], call.task[3] * chunks).reshape(-1, chunks)
+    found, block = Touched(), int(contexts[0][tile.BLOCK // 8])
+    groups: dict[int, None] = {}
+    residual = int(contexts[0][tile.RESIDUAL // 8]) if contexts[0][tile.HAS_RESIDUAL // 8] else None
+    for p in call.parts.tolist():
+        out, bias, _, vectors, own = panels[p].tolist()
+        groups[own] = None
+        written = spread(call[d.OUT] + out, y, steps(vectors, block), vector(call))
+        found.writes.append(written)
+        if residual is not None:
+            found.local.append((written + residual, written))
+        found.reads.append(spread(bias, vector(call, vectors)))
+        for chunk, some in enumerate(runs):
+            length = int(some[:, 1].sum())
+            found.reads.append(spread(int(weights[p][chunk]), vector(call, vectors * length)))
+    if inner.size:
+        found.reads += [spread(call[d.IN] + own, x, inner) for own in groups]
+    found.reads = [one for one in found.reads if one.size]
+    return found
+
+
+def _patches(call: Call, tiles: Array, blocks: Array) -> Array:
+    """The input of some of Winograd's tiles."""
+    w = winograd_sizes
+    m = int(call.numbers[0]) if call.numbers else round(call[w.FREQUENCIES] ** 0.5) - 2
+    columns, rows = call[w.COLUMNS], call[w.ROWS]
+    line, column = tiles // columns, tiles % columns
+    at = line // rows * call[w.IN_IMAGE] + line % rows * m * call[w.IN_ROW] + column * m * call[w.IN_PIXEL]
+    size = m + 2
+    return spread(
+        call[w.IN], np.unique(at[:, None] + _square(size, call[w.IN_ROW], call[w.IN_PIXEL])),
+        blocks * call[w.IN_BLOCK], vector(call),
+    )  # fmt: skip
+
+
+def _square(size: int, row: int, pixel: int) -> Array:
+    return (np.arange(size)[:, None] * row + np.arange(size) * pixel).reshape(-1)
+
+
+def _winograd_input(call: Call) -> Touched:
+    w = winograd_sizes
+    to = spread(
+        call[w.SHARED], call.rows * call[w.V_TILE], call.parts * 4 * call.lanes,
+        steps(call[w.FREQUENCIES], call[w.V_FREQUENCY]), vector(call),
+    )  # fmt: skip
+    return Touched([_patches(call, call.rows, call.parts)], [to])
+
+
+def _winograd(call: Call) -> Touched:
+    w = winograd_sizes
+    m = round(call[w.FREQUENCIES] ** 0.5) - 2
+    columns, rows, lanes = call[w.COLUMNS], call[w.ROWS], 4 * call.lanes
+    tiles = np.arange(call.task[0] * columns, call.task[1] * columns)
+    found, frequencies = Touched(), call[w.FREQUENCIES]
+    if call[w.SHARED]:
+        channels = steps(call[w.CHANNELS], 4)
+        at = spread(call[w.SHARED], tiles * call[w.V_TILE], steps(frequencies, call[w.V_FREQUENCY]), channels)
+        found.reads.append(at)
+    else:
+        found.reads.append(_patches(call, tiles, np.arange(call[w.BLOCKS])))
+    first = w.ARGUMENTS // 8
+    panels = call.record[first:].reshape(-1, w.PANEL // 8)
+    image, line = call.rows // rows, call.rows % rows
+    down = np.unique(
+        np.concatenate([
+            n * call[w.OUT_IMAGE] + np.arange(t * m, min(t * m + m, call[w.HEIGHT])) * call[w.OUT_ROW]
+            for n, t in zip(image.tolist(), line.tolist(), strict=True)
+        ])
+    )  # fmt: skip
+    for p in call.parts.tolist():
+        entry = {
+            at: int(panels[p][at // 8]) for at in (w.P_OUT, w.P_VECTORS, w.P_WEIGHTS, w.P_BYTES, w.P_BIAS)
+        }
+        vectors = entry[w.P_VECTORS]
+        written = spread(
+            call[w.OUT] + entry[w.P_OUT], down, steps(call[w.WIDTH], call[w.OUT_PIXEL]),
+            steps(vectors, call[w.OUT_BLOCK]), vector(call),
+        )  # fmt: skip
+        found.writes.append(written)
+        if call[w.HAS_RESIDUAL]:
+            found.local.append((written + call[w.RESIDUAL], written))
+        own = steps(call[w.CHANNELS] * entry[w.P_BYTES] // 4, 4)
+        first = call[w.WEIGHTS] + entry[w.P_WEIGHTS]
+        found.reads.append(spread(first, steps(frequencies, call[w.W_FREQUENCY]), own))
+        found.reads.append(spread(entry[w.P_BIAS], steps(vectors * lanes // 4, 4)))
+    return found
+
+
+def _sliding(call: Call, places: Array | None = None) -> Touched:
+    """places: by block and lane, bytes to each number that is read for it; the block's own vector otherwise."""
+    d = depthwise
+    rows, columns = call[d.ROWS], call[d.COLUMNS]
+    lines = (
+        call.lines(rows, call[d.IN_IMAGE], call[d.IN_ROW])[:, None] + steps(call[d.TAP_ROWS], call[d.TAP_ROW])
+    ).reshape(-1)
+    across = steps(columns, call[d.IN_PIXEL])[:, None] + steps(call[d.TAP_COLUMNS], call[d.TAP_COLUMN])
+    inner = [call.parts * call[d.IN_BLOCK], vector(call)] if places is None else [places]
+    found = Touched()
+    if lines.size and across.size:
+        found.reads.append(spread(call[d.IN], lines, across.reshape(-1), *inner))
+    written = spread(
+        call[d.OUT], call.parts * call[d.OUT_BLOCK], call.lines(rows, call[d.OUT_IMAGE], call[d.OUT_ROW]),
+        steps(columns, 4 * call.lanes), vector(call),
+    )  # fmt: skip
+    found.writes.append(written)
+    if call[d.HAS_RESIDUAL]:
+        found.local.append((written + call[d.RESIDUAL], written))
+    block = call[d.WEIGHTS_BLOCK]
+    found.reads.append(spread(call[d.WEIGHTS], call.parts * block, steps(block // 4, 4)))
+    return found
+
+
+def _grouped(call: Call) -> Touched:
+    if call.numbers[0]:
+        return _sliding(call)
+    size = call[grouped.STEPS] * call.lanes
+    table = numbers(call[grouped.TABLE], call.task[3] * size)
+    return _sliding(call, table[call.task[2] * size :])
+
+
+def _depthwise_adjoint(call: Call) -> Touched:
+    a = depthwise_adjoint
+    rows, down, across = call[a.ROWS], call[a.DOWN], call[a.ACROSS]
+    size = a.PHASE_SIZE // 8
+    tall = numbers(call[a.ROW_PHASES], down * size).reshape(-1, size)
+    wide = numbers(call[a.COLUMN_PHASES], across * size).reshape(-1, size)
+    lines = [
+        r // rows * call[a.DY_IMAGE] + tall[r % rows % down][a.PHASE_DY // 8]
+        + r % rows // down * call[a.DY_ROW]
+        + steps(int(tall[r % rows % down][a.PHASE_TAPS // 8]), call[a.TAP_ROW])
+        for r in call.rows.tolist()
+    ]  # fmt: skip
+    pixels = [np.zeros(0, np.int64)]
+    for phase in wide.tolist():
+        taps, dy, _, count = (
+            phase[k // 8] for k in (a.PHASE_TAPS, a.PHASE_DY, a.PHASE_WEIGHT, a.PHASE_COUNT)
+        )
+        at = dy + steps(count, 4 * call.lanes)[:, None] + steps(taps, call[a.TAP_COLUMN])
+        pixels.append(at.reshape(-1))
+    high, broad = np.concatenate(lines), np.concatenate(pixels)
+    found = Touched()
+    if high.size and broad.size:
+        found.reads.append(spread(call[a.DY], call.parts * call[a.DY_BLOCK], high, broad, vector(call)))
+    to = [
+        k * 4 * call.lanes + steps(int(p[a.PHASE_COUNT // 8]), call[a.OUT_PIXEL]) for k, p in enumerate(wide)
+    ]
+    found.writes.append(
+        spread(
+            call[a.OUT], call.parts * call[a.OUT_BLOCK],
+            call.lines(rows, call[a.OUT_IMAGE], call[a.OUT_ROW]), np.concatenate(to), vector(call),
+        )
+    )  # fmt: skip
+    return found
+
+
+def _depthwise_gradient(call: Call) -> Touched:
+    g = depthwise_gradient
+    taps, width, _ = (int(n) for n in call.numbers)
+    images, rows, columns = call[g.IMAGES], call[g.ROWS], call[g.COLUMNS]
+    table = numbers(call[g.TAPS], 2 * taps * call.task[1]).reshape(-1, taps, 2)[call.task[0] :]
+    if width:
+        first = table[:, 0, 0][:, None, None]
+        high = np.arange(taps // width)[:, None] * call[g.TAP_ROW]
+        places = (first + high + np.arange(width) * 4 * call.lanes).reshape(-1)
+    else:
+        places = table[:, :, 0].reshape(-1)
+    inside = steps(rows, call[g.X_ROW])[:, None] + steps(columns, call[g.X_PIXEL])
+    pixels = (np.unique(inside)[:, None] + np.unique(places)).reshape(-1)
+    x = spread(call[g.X], steps(images, call[g.X_IMAGE]), call.parts * call[g.X_BLOCK], pixels, vector(call))
+    dy = spread(
+        call[g.DY], steps(images, call[g.DY_IMAGE]), call.parts * call[g.DY_BLOCK],
+        steps(rows, call[g.DY_ROW]), steps(columns, 4 * call.lanes), vector(call),
+    )  # fmt: skip
+    to = spread(call[g.OUT], call.parts * call[g.OUT_BLOCK], table[:, :, 1].reshape(-1), vector(call))
+    return Touched([one for one in (x, dy) if one.size], [to])
+
+
+def _planar(call: Call) -> Touched:
+    p = planar
+    channels, rows_, _ = (int(n) for n in call.numbers)
+    height, columns = call[p.ROWS], call[p.COLUMNS]
+    groups = -(-height // rows_)
+    table = numbers(call[p.TAPS], 2 * groups).reshape(-1, 2)
+    lines, to = [], []
+    for g in call.rows.tolist():
+        image, own = divmod(g, groups)
+        first, count = table[own].tolist()
+        for k in range(own * rows_, min(own * rows_ + rows_, height)):
+            taps = (first + np.arange(count)) * call[p.TAP_ROW]
+            lines.append(image * call[p.IN_IMAGE] + k * call[p.IN_ROW] + taps)
+            to.append(image * call[p.OUT_IMAGE] + k * call[p.OUT_ROW])
+    across = (4 * np.arange(columns)[:, None] + steps(call[p.TAP_COLUMNS], call[p.TAP_COLUMN])).reshape(-1)
+    high, found = np.concatenate(lines), Touched()
+    planes = call[p.PLANES]
+    if high.size:
+        found.reads.append(spread(call[p.IN], high, across, steps(planes, call[p.IN_PLANE])))
+    found.writes.append(spread(call[p.OUT], np.array(to), steps(columns, 4 * call.lanes), vector(call)))
+    size = channels + call[p.W_PLANE] // 4 * planes
+    found.reads.append(spread(call[p.WEIGHTS], steps(size, 4)))
+    return found
+
+
+def _weight_gradient(call: Call) -> Touched:
+    g = weight_gradient
+    sizes = [call[at] for at in (g.IMAGES, g.ROWS, g.COLUMNS)]
+    tiles = numbers(call[g.TILES], call.task[3] * g.TILE_SIZE // 8).reshape(-1, g.TILE_SIZE // 8)
+    panels = numbers(call[g.PANELS], call.task[1] * g.PANEL_SIZE // 8).reshape(-1, g.PANEL_SIZE // 8)
+    loops = [(g.X_IMAGE, g.DY_IMAGE), (g.X_ROW, g.DY_ROW), (g.X_PIXEL, g.DY_PIXEL)]
+    pixels = [[steps(n, call[pair[k]]) for n, pair in zip(sizes, loops, strict=True)] for k in (0, 1)]
+    some = tiles[call.task[2] : call.task[3]]
+    places = np.concatenate([one[g.TILE_X // 8] + steps(int(one[g.TILE_COUNT // 8]), 4) for one in some])
+    offsets = np.concatenate([numbers(one[g.TILE_PLACES // 8], int(one[g.TILE_COUNT // 8])) for one in some])
+    found = Touched()
+    owns = {int(panel[g.PANEL_X // 8]) for panel in panels[call.task[0] :]}
+    seen = spread(*pixels[0], places)
+    found.reads += [call[g.X] + own + seen for own in owns]
+    for panel in panels[call.task[0] :]:
+        # The "addresses" of a panel's code are its numbers of vectors (`Regions.kernel`).
+        code = numbers(int(panel[g.PANEL_TILES // 8]), int(some[0][g.TILE_COUNT // 8]) + 1)
+        vectors = int(code[-1])
+        inner = [steps(vectors, call[g.DY_BLOCK]), vector(call)]
+        found.reads.append(spread(call[g.DY] + int(panel[g.PANEL_DY // 8]), *pixels[1], *inner))
+        to = [steps(vectors, call[g.OUT_BLOCK]), vector(call)]
+        found.writes.append(spread(int(panel[g.PANEL_OUT // 8]), offsets, *to))
+    return found
+
+
+def _pack(call: Call) -> Touched:
+    g = gather
+    lanes = call.lanes
+    width = 1 + lanes if call[g.SQUARES] else 2
+    table = numbers(call[g.TABLE], width * call.task[1], np.int32).reshape(-1, width)[call.task[0] :]
+    if call[g.SQUARES]:
+        kept = table[:, 1:] >= 0
+        source = (table[:, :1] + np.arange(lanes))[kept].astype(np.int64) * 4
+        step = table[:, 1:][kept].astype(np.int64)
+    else:
+        source, step = table[:, 0].astype(np.int64) * 4, table[:, 1].astype(np.int64)
+    panels = numbers(call[g.PANELS], call.task[3] * g.PANEL // 8).reshape(-1, g.PANEL // 8)
+    found = Touched()
+    for panel in panels[call.task[2] :].tolist():
+        plain, packed, size, vectors, outputs, _ = panel
+        found.reads.append(spread(call[g.PLAIN] + plain, steps(outputs, call[g.STRIDE]), source))
+        found.writes.append(spread(call[g.PACKED] + packed, step * size, vector(call, vectors)))
+    return found
+
+
+def _winograd_pack(call: Call) -> Touched:
+    w = winograd_pack
+    m = int(call.numbers[0])
+    panels = numbers(call[w.PANELS], call.task[3] * gather.PANEL // 8).reshape(-1, gather.PANEL // 8)
+    found = Touched()
+    for panel in panels[call.task[2] :].tolist():
+        plain, packed, size, vectors, outputs, _ = panel
+        found.reads.append(
+            spread(
+                call[w.PLAIN] + plain,
+                steps(outputs, call[w.STRIDE]),
+                call.rows * call[w.CHANNEL],
+                steps(9, 4),
+            )
+        )
+        found.writes.append(
+            spread(
+                call[w.PACKED] + packed, call.rows * size, steps((m + 2) ** 2, call[w.FREQUENCY]),
+                vector(call, vectors),
+            )
+        )  # fmt: skip
+    return found
+
+
+PRODUCTS: dict[str, Model] = {
+    "direct": _direct, "winograd": _winograd, "winograd_input": _winograd_input, "depthwise": _sliding,
+    "grouped": _grouped, "depthwise_adjoint": _depthwise_adjoint, "depthwise_gradient": _depthwise_gradient,
+    "planar": _planar, "weight_gradient": _weight_gradient, "gather": _pack, "winograd_pack": _winograd_pack,
+}  # fmt: skip
+"""By template."""

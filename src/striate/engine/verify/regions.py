@@ -1,0 +1,72 @@
+"""Addresses of a plan that has no memory: each value, constant and table in a region of its own.
+
+A record made with these says of every address which value is meant, also where two values share memory in a run.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine import aligned
+from striate.engine.code import Kernel
+from striate.engine.plan.packing import Packing
+from striate.engine.plan.steps import Memory
+from striate.engine.plan.units import Value
+
+Array = NDArray[Any]
+
+FIRST, SPACE, HALF = 1 << 50, 1 << 38, 1 << 37
+"""Where regions begin, beyond all memory of a process; bytes from one to the next. A region's own zero lies in its
+middle, so that what reaches below it is seen, too."""
+
+
+class Regions(Memory):
+    """Value or key of a constant, and bytes, of each region, in order. packed: where weights lie that steps pack."""
+
+    def __init__(self, packed: dict[tuple[Any, ...], Value] | None = None) -> None:
+        self.owners: list[Value | tuple[Any, ...]] = []
+        self.sizes: list[int] = []
+        self.asked: list[tuple[Any, ...]] = []
+        """Keys of the constants that the record asked for which is made now."""
+        self._packed = packed
+        self._at: dict[int | tuple[Any, ...], int] = {}
+        self._tables: list[Array] = []
+
+    def _region(self, key: int | tuple[Any, ...], owner: Value | tuple[Any, ...], size: int) -> int:
+        if key not in self._at:
+            self._at[key] = FIRST + len(self.owners) * SPACE + HALF
+            self.owners.append(owner)
+            self.sizes.append(size)
+        return self._at[key]
+
+    def start(self, value: Value) -> int:
+        return self._region(id(value), value, value.root.layout.bytes)
+
+    def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
+        self.asked.append(key)
+        return self._at[key] if key in self._at else self._region(key, key, make().nbytes)
+
+    def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
+        if self._packed is not None and key in self._packed:
+            return self.start(self._packed[key])
+        return self._at[key] if key in self._at else self._region(key, key, 4 * packing().size)
+
+    def kept(self, array: Array) -> Array:
+        self._tables.append(aligned.copied(array))
+        return self._tables[-1]
+
+    def kernel(self, kernel: Kernel) -> int:
+        """What tells a tile's size from a table of code: its vectors."""
+        return int(kernel.numbers[-1]) if kernel.template == "weight_gradient" and kernel.numbers else 1
+
+
+def numbers(address: Any, count: Any, kind: type = np.int64) -> Array:
+    """Numbers of a table that a record names."""
+    count = int(count)
+    size = count * np.dtype(kind).itemsize
+    return np.frombuffer((ctypes.c_char * size).from_address(int(address)), kind, count)

@@ -1,0 +1,349 @@
+"""What a kernel call reads and writes, from its record and its task alone.
+
+Told once more, independently of the kernels' code and of the plan: loops are sums of steps here, and what is loaded
+only to be thrown away is not told. Addresses are those of 4-byte numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.engine.kernels import (
+    border,
+    copy,
+    lrn,
+    norm,
+    norm_gradient,
+    planes,
+    pool,
+    pool_gradient,
+    softmax,
+    sums,
+)  # fmt: skip
+from striate.engine.kernels import map as maps
+from striate.engine.kernels import operands as entries
+from striate.engine.plan.steps import Task
+from striate.engine.target import Target
+from striate.engine.verify.regions import numbers
+
+Array = NDArray[Any]
+
+
+@dataclasses.dataclass
+class Touched:
+    """Addresses of a task, each in one region. local: (read, written) pairs, in the same order: each number is read
+    before any other number of the task is written at its place, and not again."""
+
+    reads: list[Array] = dataclasses.field(default_factory=list)
+    writes: list[Array] = dataclasses.field(default_factory=list)
+    local: list[tuple[Array, Array]] = dataclasses.field(default_factory=list)
+
+
+Model = Callable[["Call"], Touched]
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """A kernel's numbers, its record, and a task of it."""
+
+    target: Target
+    numbers: tuple[int | str, ...]
+    record: Array
+    task: Task
+    count: int
+    """Rows of all tasks together."""
+
+    def __getitem__(self, offset: int) -> int:
+        """The number at a byte offset of the record."""
+        return int(self.record[offset // 8])
+
+    @property
+    def lanes(self) -> int:
+        return self.target.lanes
+
+    @property
+    def rows(self) -> Array:
+        return np.arange(self.task[0], self.task[1])
+
+    @property
+    def parts(self) -> Array:
+        return np.arange(self.task[2], self.task[3])
+
+    def lines(self, rows: int, image: int, row: int) -> Array:
+        """Bytes to each of the task's rows, counted over all images of `rows` each."""
+        found: Array = self.rows // max(rows, 1) * image + self.rows % max(rows, 1) * row
+        return found
+
+
+def steps(count: int, stride: int) -> Array:
+    """The first `count` multiples of a stride."""
+    return np.arange(count) * stride
+
+
+def spread(*terms: Array | int) -> Array:
+    """Every sum of one number from each term, once each."""
+    total = np.zeros(1, np.int64)
+    for term in terms:
+        array = np.atleast_1d(np.asarray(term, np.int64))
+        if array.size > 1:
+            array = np.unique(array)
+        total = (total[:, None] + array).reshape(-1)
+    return total
+
+
+def vector(call: Call, count: int = 1) -> Array:
+    """The numbers of some vectors side by side."""
+    return steps(count * call.lanes, 4)
+
+
+def _border(call: Call) -> Touched:
+    top, height, bottom, left, width, right = (
+        call[at] for at in (border.TOP, border.HEIGHT, border.BOTTOM, border.LEFT, border.WIDTH, border.RIGHT)
+    )
+    lanes, lines = int(call.numbers[1]), top + height + bottom
+    size = 4 * lanes
+    inside = (call.rows % lines >= top) & (call.rows % lines < top + height)
+    at = call.rows // lines * call[border.OUT_IMAGE] + call.rows % lines * call[border.OUT_ROW]
+    base: list[Array | int] = [call[border.OUT], call.parts * call[border.OUT_BLOCK], steps(lanes, 4)]
+    beside = np.concatenate([steps(left, size), (left + width) * size + steps(right, size)])
+    found = [spread(*base, at[~inside], steps(left + width + right, size)), spread(*base, at[inside], beside)]
+    return Touched(writes=[one for one in found if one.size])
+
+
+def _copy(call: Call) -> Touched:
+    source, lanes = int(call.numbers[0]), int(call.numbers[1])
+    first, last = call[copy.FIRST], call[copy.LAST]
+    if lanes == 1 and source > 1:
+        to = first + call.parts
+    else:
+        blocks = first // lanes + call.parts
+        to = (blocks[:, None] * lanes + np.arange(lanes)).reshape(-1)
+        to = to[(to >= first) & (to < last)]
+    channel = to - call[copy.SHIFT]
+    channel = channel[(channel >= 0) & (channel < call[copy.CHANNELS])]
+    rows = call[copy.ROWS]
+    reads = spread(
+        call[copy.IN], call.lines(rows, call[copy.IN_IMAGE], call[copy.IN_ROW]),
+        channel // source * call[copy.IN_BLOCK] + channel % source * 4,
+        steps(call[copy.COLUMNS], call[copy.IN_PIXEL]),
+    ) if channel.size else channel  # fmt: skip
+    writes = spread(
+        call[copy.OUT], call.lines(rows, call[copy.OUT_IMAGE], call[copy.OUT_ROW]),
+        to // lanes * call[copy.OUT_BLOCK] + to % lanes * 4,
+        steps(call[copy.COLUMNS], call[copy.OUT_PIXEL]),
+    )  # fmt: skip
+    return Touched([reads], [writes])
+
+
+def _operand(
+    call: Call, at: int, kind: str, shape: tuple[int, int], lines: Callable[[int, int], Array]
+) -> Array:
+    """Addresses of an operand of an elementwise function. shape: pixels of a row; lines: from strides of images and
+    rows."""
+    columns, _ = shape
+    image, block, row = (call[at + k] for k in (entries.IN_IMAGE, entries.IN_BLOCK, entries.IN_ROW))
+    base = call[at + entries.IN]
+    blocks = call.parts * block if kind in "sic" else 0
+    where = lines(image if kind in "sipk" else 0, row if kind in "sp" else 0)
+    pixel = {"s": 4 * call.lanes, "p": 4}.get(kind, 0)
+    inner = vector(call) if kind in "sic" else 0
+    return spread(base, blocks, where, steps(columns, pixel) if pixel else 0, inner)
+
+
+def _map(call: Call) -> Touched:
+    kinds = str(call.numbers[1])
+    rows, columns = call[maps.ROWS], call[maps.COLUMNS]
+
+    def lines(image: int, row: int) -> Array:
+        return call.lines(rows, image, row)
+
+    writes = spread(
+        call[maps.OUT], call.parts * call[maps.OUT_BLOCK],
+        lines(call[maps.OUT_IMAGE], call[maps.OUT_ROW]), steps(columns, 4 * call.lanes), vector(call),
+    )  # fmt: skip
+    found = Touched(writes=[writes])
+    for k, kind in enumerate(kinds):
+        reads = _operand(call, maps.OPERANDS + k * entries.OPERAND, kind, (columns, rows), lines)
+        if kind == "s":
+            found.local.append((reads, writes))
+        else:
+            found.reads.append(reads)
+    return found
+
+
+def _sums(call: Call) -> Touched:
+    kinds, functions = str(call.numbers[0]), len(call.numbers) - 1
+    each, images = call[sums.EACH], call[sums.IMAGES]
+    own = np.concatenate([np.arange(r * each, min(r * each + each, images)) for r in call.rows])
+
+    def lines(image: int, row: int) -> Array:
+        return spread(own * image, steps(call[sums.ROWS], row))
+
+    found = Touched()
+    for k, kind in enumerate(kinds):
+        at = sums.OUT + 8 * functions + k * entries.OPERAND
+        found.reads.append(_operand(call, at, kind, (call[sums.COLUMNS], call[sums.ROWS]), lines))
+    for k in range(functions):
+        to = call[sums.OUT + 8 * k]
+        found.writes.append(
+            spread(to, call.parts * 4 * call.lanes, call.rows * call[sums.OUT_ROW], vector(call))
+        )
+    return found
+
+
+def _pool_taps(table: int, count: int, apart: int) -> list[Array]:
+    """Places of every output's taps along an axis, in steps."""
+    found = numbers(table, 3 * count, np.int32).reshape(-1, 3).astype(np.int64)
+    return [start + np.arange(taps) * apart for start, taps, _ in found]
+
+
+def _pool(call: Call) -> Touched:
+    rows, columns = call[pool.ROWS], call[pool.COLUMNS]
+    down = [
+        start * call[pool.IN_ROW] + np.arange(taps) * call[pool.TAP_ROW]
+        for start, taps, _ in numbers(call[pool.ROW_TAPS], 3 * rows, np.int32).reshape(-1, 3).astype(np.int64)
+    ]
+    across = [
+        start * call[pool.IN_PIXEL] + np.arange(taps) * call[pool.TAP_COLUMN]
+        for start, taps, _ in numbers(call[pool.COLUMN_TAPS], 3 * columns, np.int32)
+        .reshape(-1, 3)
+        .astype(np.int64)
+    ]
+    lines = np.concatenate([r // rows * call[pool.IN_IMAGE] + down[r % rows] for r in call.rows.tolist()])
+    pixels = np.concatenate(across)
+    found = Touched()
+    if lines.size and pixels.size:
+        found.reads.append(
+            spread(call[pool.IN], call.parts * call[pool.IN_BLOCK], lines, pixels, vector(call))
+        )
+    found.writes.append(
+        spread(
+            call[pool.OUT], call.parts * call[pool.OUT_BLOCK],
+            call.lines(rows, call[pool.OUT_IMAGE], call[pool.OUT_ROW]),
+            steps(columns, 4 * call.lanes), vector(call),
+        )
+    )  # fmt: skip
+    return found
+
+
+def _pool_gradient(call: Call) -> Touched:
+    p = pool_gradient
+    rows, columns, largest = call[p.ROWS], call[p.COLUMNS], call.numbers[0] == "max"
+    pixel = 4 * call.lanes
+
+    def plane(first: int, *inside: Array) -> Array:
+        at = call.rows * call[first + 8]
+        return spread(call[first], at, call.parts * call[first + 16], *inside, vector(call))
+
+    found = Touched()
+    outputs = [(p.DY, p.DY_ROW), *([(p.Y, p.Y_ROW)] if largest else [])]
+    for first, row in outputs:
+        found.reads.append(plane(first, steps(rows, call[row]), steps(columns, pixel)))
+    down = _pool_taps(call[p.ROW_TAPS], rows, call[p.TAP_ROW])
+    across = _pool_taps(call[p.COLUMN_TAPS], columns, 1)
+    apart = call[p.TAP_COLUMN] // pixel
+    across = [taps[0] + (taps - taps[0]) * apart for taps in across if taps.size]
+    height, width = np.concatenate(down), np.concatenate([*across, np.zeros(0, np.int64)])
+    if largest and height.size and width.size:
+        reads = plane(p.X, height * call[p.X_ROW], width * pixel)
+        if call[p.DONE]:
+            found.local.append((reads, plane(p.DX, height * call[p.DX_ROW], width * pixel)))
+        else:
+            found.reads.append(reads)
+    if call[p.DONE]:
+        found.writes.append(plane(p.DX, height * call[p.DX_ROW], width * pixel))
+    else:
+        every = steps(call[p.HEIGHT], call[p.DX_ROW])
+        found.writes.append(plane(p.DX, every, steps(call[p.WIDTH], pixel)))
+    return found
+
+
+def _plane(call: Call, kernel: Any, blocks: Array, channels: str = "") -> Touched:
+    """Kernels that read one map and write another, in whole vectors of some blocks. channels: "pixel" where rows are
+    those of all images; else rows are images."""
+    rows, columns = call[kernel.ROWS], call[kernel.COLUMNS]
+    found = []
+    for first in (kernel.IN, kernel.OUT):
+        image, block, row = (call[first + 8 * k] for k in (1, 2, 3))
+        where = call.lines(rows, image, row) if channels else spread(call.rows * image, steps(rows, row))
+        found.append(spread(call[first], where, blocks * block, steps(columns, 4 * call.lanes), vector(call)))
+    return Touched([found[0]], [found[1]])
+
+
+def _norm(call: Call) -> Touched:
+    count = -(-call[norm.CHANNELS] // call.lanes)
+    if call.numbers[0] == "pixel":
+        blocks = np.arange(count)
+        found = _plane(call, norm, blocks, "pixel")
+    else:
+        unit = call[norm.UNIT]
+        blocks = (call.parts[:, None] * unit + np.arange(unit)).reshape(-1)
+        blocks = blocks[blocks < count]
+        found = _plane(call, norm, blocks)
+    for vectors in (norm.WEIGHT, norm.BIAS):
+        found.reads.append(spread(call[vectors], blocks * 4 * call.lanes, vector(call)))
+    return found
+
+
+def _softmax(call: Call) -> Touched:
+    return _plane(call, softmax, np.arange(-(-call[softmax.CHANNELS] // call.lanes)), "pixel")
+
+
+def _lrn(call: Call) -> Touched:
+    count = -(-call[lrn.CHANNELS] // call.lanes)
+    near = np.unique(np.clip(np.concatenate([call.parts - 1, call.parts, call.parts + 1]), 0, count - 1))
+    return Touched(_plane(call, lrn, near, "pixel").reads, _plane(call, lrn, call.parts, "pixel").writes)
+
+
+def _norm_gradient(call: Call) -> Touched:
+    n = norm_gradient
+    rows, columns = call[n.ROWS], call[n.COLUMNS]
+    blocks = np.arange(-(-call[n.CHANNELS] // call.lanes))
+    maps_ = [
+        spread(
+            call[first], call.lines(rows, call[first + n.IMAGE], call[first + n.ROW]),
+            blocks * call[first + n.BLOCK], steps(columns, 4 * call.lanes), vector(call),
+        )
+        for first in (n.X, n.DY, n.DX)
+    ]  # fmt: skip
+    pixels = [spread(call[at], call.rows * columns * 4, steps(columns, 4)) for at in (n.MEAN, n.SCALE)]
+    weight = spread(call[n.WEIGHT], blocks * 4 * call.lanes, vector(call))
+    return Touched([maps_[0], maps_[1], weight], [maps_[2], *pixels])
+
+
+def _planes(call: Call) -> Touched:
+    p = planes
+    rows, columns, size = call[p.ROWS], call[p.COLUMNS], call[p.UNIT]
+    units = rows // size
+    image, unit = call.rows // units, call.rows % units
+    found = Touched()
+    row, plane, line = call[p.OUT_ROW], call[p.OUT_PLANE], call[p.ORIGIN] - call[p.LEFT]
+    for n, u in zip(image.tolist(), unit.tolist(), strict=True):
+        lines = n * call[p.IN_IMAGE] + np.arange(u * size, u * size + size) * call[p.IN_ROW]
+        begin = line + u * size * row if u else 0
+        end = line + (u * size + size) * row if (u + 1) * size < rows else plane
+        for block in call.parts.tolist():
+            real = min(call[p.CHANNELS] - block * call.lanes, call.lanes)
+            found.reads.append(
+                spread(
+                    call[p.IN] + block * call[p.IN_BLOCK],
+                    lines,
+                    steps(columns, 4 * call.lanes),
+                    steps(real, 4),
+                )
+            )
+            to = call[p.OUT] + n * call[p.OUT_IMAGE] + block * call.lanes * plane
+            found.writes.append(spread(to, steps(real, plane), begin + steps((end - begin) // 4, 4)))
+    return found
+
+
+ELEMENTWISE: dict[str, Model] = {
+    "border": _border, "copy": _copy, "map": _map, "sums": _sums, "pool": _pool, "pool_gradient": _pool_gradient,
+    "norm": _norm, "softmax": _softmax, "lrn": _lrn, "norm_gradient": _norm_gradient, "planes": _planes,
+}  # fmt: skip
+"""By template, those without products."""

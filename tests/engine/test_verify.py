@@ -1,0 +1,270 @@
+"""The replay of plans: what it says of a kernel call is what the call does, and it finds plans that are wrong."""
+
+import os
+import random
+
+import numpy as np
+import pytest
+
+import striate as st
+from engine.compiled import drawn, images
+from engine.kernels.support import STEP, targets
+from engine.test_compiled_training import NETWORKS, RARER, seeded
+from generators import plan as graphs
+from striate.diagnostics import EngineError, OpError
+from striate.engine.bound import Bound, Constants
+from striate.engine.numpy_engine import batched
+from striate.engine.plan import place
+from striate.engine.plan.plan import plan
+from striate.engine.plan.steps import Context
+from striate.engine.target import AVX2, AVX512, NEON, SSE
+from striate.engine.training import plan as training
+from striate.engine.training.ledger import Unsupported
+from striate.engine.training.program import BoundTraining, CompiledTraining
+from striate.engine.verify.regions import FIRST, HALF, SPACE
+from striate.engine.verify.replay import MODELS, Replay, faults
+from striate.engine.verify.touches import Call
+from striate.models import catalogue
+from striate.network import Builder
+from striate.ops import Add, Affine, Conv, Relu
+
+EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
+EVERY = (AVX512, AVX2, SSE, NEON)
+SEEDS = range(2000 if EXHAUSTIVE else 40)
+SPATIAL = {
+    "blocks": "9x7x20 -> conv 3 24 pad 1 -> relu -> conv 3 4 groups 4 pad 1 -> lrn 3 -> gn 2 -> softmax"
+    " -> conv 1 9 -> silu",
+    "deep": "8x8x16 -> conv 3x3 256 pad 1 -> relu -> conv 3x3 256 pad 1 -> maxpool 2 -> gap -> flatten -> fc 3",
+    "planes": "32x32x40 -> conv 7x7 3 pad 3 -> tanh -> tconv 2 20 /2 -> adaptiveavgpool 3 -> flatten"
+    " -> hardsigmoid -> fc 3",
+    "groups": "9x8x12 -> conv 3 24 groups 6 pad 1 -> conv 3 16 groups 4 -> dwconv 5 pad 2 -> upsample 2 -> ln -> gap",
+}
+
+
+# ------------------------------------------------------------------ what is said of kernel calls
+def _places(replay, memory, addresses):
+    """Numbers of the memory that a step's addresses mean; none where these lie outside of it."""
+    if not addresses.size:
+        return np.zeros(0, np.int64)
+    region = int(addresses[0] - FIRST) // SPACE
+    owner = replay.regions.owners[region]
+    root = getattr(owner, "root", None)
+    if root not in memory:
+        return np.zeros(0, np.int64)
+    return memory[root] + (addresses - (FIRST + region * SPACE + HALF)) // 4
+
+
+def _tried(bound, room, memory, rng, seen):
+    """Run every task twice, on memory that differs wherever it is said to read nothing."""
+    replay, records = Replay(bound.plan), {}
+    for step, record in zip(bound.plan.steps, bound._records, strict=True):
+        seen.add(step.kernel.template)
+        told = records.setdefault(step.record, None)
+        if told is None:
+            told = records[step.record] = step.record(replay.regions)
+        for task in step.tasks:
+            call = Call(bound.plan.context.target, step.kernel.numbers, told, task, step.rows)
+            touched = MODELS[step.kernel.template](call)
+            read = [_places(replay, memory, a) for a in (*touched.reads, *(a for a, _ in touched.local))]
+            written = [_places(replay, memory, a) for a in touched.writes]
+            reads, writes = (
+                np.unique(np.concatenate([*some, np.zeros(0, np.int64)])) for some in (read, written)
+            )
+            common, results = rng.uniform(0.1, 1, reads.size).astype(np.float32), []
+            for _ in range(2):
+                room[:] = rng.uniform(-1, 1, room.size)
+                room[reads] = common
+                before = room.copy()
+                STEP(bound._code[step.kernel])(record.ctypes.data, *task, bound._rooms[0])
+                results.append(room[writes].copy())
+                rest = np.ones(room.size, bool)
+                rest[writes] = False
+                what = f"{step.unit.name}: {step.algorithm} {step.tile}, {task}"
+                assert (room[rest] == before[rest]).all(), f"{what} writes more"
+            np.testing.assert_array_equal(*results, f"{what} reads more, or writes less")
+
+
+def _inference(net, target, threads, batch, seen, strict=False):
+    made = plan(batched(net, batch), drawn(net), net.outputs, Context(target, threads, strict, cache=1 << 16))
+    bound = Bound(made, Constants())
+    bound.run(images(net, batch))
+    memory = {value: offset // 4 for value, offset in made.arena.offsets.items()}
+    _tried(bound, bound._arena, memory, np.random.default_rng(0), seen)
+
+
+def _training(net, target, threads, batch, seen):
+    program = CompiledTraining(net, drawn(net), Context(target, threads))
+    x, seeds = seeded(net, batch)
+    program.forward(x, np.random.default_rng(0))
+    if not program.compiled:
+        return
+    program.backward(seeds)
+    bound = program._now
+    assert isinstance(bound, BoundTraining)
+    memory = {value: offset // 4 for value, offset in bound.plan.arena.offsets.items()}
+    _tried(bound, program._shared, memory, np.random.default_rng(0), seen)
+
+
+@pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
+def test_what_is_said_of_a_kernel_call_is_what_it_does():
+    seen: set[str] = set()
+    for text in SPATIAL.values():
+        _inference(st.parse(text), targets()[0], 2, 2, seen)
+    for name in ("plane", "few channels", "norms", "windows", "groups", "transposed", "winograd"):
+        _training(st.parse(NETWORKS[name]), targets()[0], 2, 3, seen)
+    for name in ("pixel norms", "small groups", "near channels", "padding"):
+        _training(st.parse(RARER[name]), targets()[-1], 2, 3, seen)
+    assert seen >= set(MODELS) - (
+        {"planar", "planes", "winograd_input"} if targets()[0] is not AVX512 else set()
+    )
+
+
+@pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
+@pytest.mark.parametrize("seed", range(200 if EXHAUSTIVE else 6))
+def test_so_it_is_in_graphs(seed):
+    net, seen = graphs.made(seed), set()
+    target = random.Random(seed).choice(targets())
+    _inference(net, target, 2, 3, seen, strict=seed % 2 == 1)
+    try:
+        _training(net, target, 2, 3, seen)
+    except OpError as error:
+        assert "batch norm cannot learn" in str(error)
+
+
+# ------------------------------------------------------------------ sound plans
+@pytest.mark.parametrize("target", EVERY, ids=lambda target: target.name)
+@pytest.mark.parametrize(
+    "text", {**NETWORKS, **RARER, **SPATIAL}.values(), ids={**NETWORKS, **RARER, **SPATIAL}
+)
+def test_plans_of_layers_are_sound(text, target):
+    net = st.parse(text)
+    assert not faults(plan(batched(net, 3), drawn(net), net.outputs, Context(target, 2, cache=1 << 16)))
+    try:
+        assert not faults(training.plan(batched(net, 3), Context(target, 2)))
+    except Unsupported:
+        assert "winograd" not in text
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_plans_of_graphs_are_sound(part):
+    for seed in SEEDS[part::4]:
+        found = graphs.replayed(graphs.made(seed), random.Random(seed), EVERY if EXHAUSTIVE else None)
+        assert found is None, f"seed {seed}: {found}"
+
+
+SMALL = ["lenet5", "cifar_resnet20"]
+WHOLE = list(catalogue.names()) if EXHAUSTIVE else SMALL
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_plans_of_the_catalogue_are_sound(name):
+    net = st.create(name)
+    for target, batch, threads in ((AVX512, 1, 2), (AVX2, 2, 3), (NEON, 1, 1)):
+        assert not faults(plan(batched(net, batch), drawn(net), net.outputs, Context(target, threads)))
+    try:
+        assert not faults(training.plan(batched(net, 2), Context(AVX512, 2)))
+    except (Unsupported, OpError):
+        assert name not in SMALL
+
+
+# ------------------------------------------------------------------ plans that are not
+def _skip():
+    b = Builder("skip", input=(16, 9, 9))
+    x = b(Relu(), b.input)
+    return b.build(b(Add(), x, b(Conv(16, 3, padding=1), x)))
+
+
+def _planned(net, target=AVX512, threads=2, batch=2):
+    return plan(batched(net, batch), drawn(net), net.outputs, Context(target, threads))
+
+
+@pytest.mark.parametrize("target", EVERY, ids=lambda target: target.name)
+def test_a_sum_over_what_its_convolution_reads_is_found(monkeypatch, target):
+    assert not faults(_planned(_skip(), target))
+    monkeypatch.setattr(place, "overwritable", lambda unit: [] if unit.residual is None else [unit.residual])
+    found = faults(_planned(_skip(), target))
+    assert found and "add1" in found[0].step
+
+
+def test_a_weight_that_is_moved_before_the_run_that_computes_it_is_found(monkeypatch):
+    b = Builder("few", input=(6, 1, 17))
+    x = b(Affine(weight=b.input.spec.without_batch), b.input)
+    net = b.build(b(Conv(2, (1, 3), padding=((7, 0), (1, 1)), groups=2), x))
+    assert not faults(training.plan(batched(net, 1), Context(AVX512, 1)))
+    from striate.engine.plan import planar
+
+    chosen = planar.chosen
+
+    def careless(unit, context):
+        derived, unit.derived = unit.derived, False
+        try:
+            return chosen(unit, context)
+        finally:
+            unit.derived = derived
+
+    monkeypatch.setattr(planar, "chosen", careless)
+    (found,) = faults(training.plan(batched(net, 1), Context(AVX512, 1)))
+    assert "before the run" in found.why
+
+
+def _changed(change):
+    """Faults of a plan with something done to it."""
+    made = _planned(
+        st.parse("12x12x3 -> conv 3x3 20 pad 1 -> relu -> maxpool 2 -> conv 3x3 40 pad 1 -> flatten -> fc 5")
+    )
+    assert not faults(made)
+    change(made)
+    return faults(made)
+
+
+def test_values_that_share_memory_too_early_are_found():
+    def together(made):
+        offsets = made.arena.offsets
+        for value in offsets:
+            offsets[value] = 0
+
+    assert _changed(together)
+
+
+def test_a_step_too_early_is_found():
+    def swapped(made):
+        steps = made.steps
+        at = next(k for k, step in enumerate(steps) if step.algorithm == "max pool")
+        steps[at - 1], steps[at] = steps[at], steps[at - 1]
+
+    assert _changed(swapped)
+
+
+def test_a_border_that_is_not_cleared_is_found():
+    def without(made):
+        at = next(k for k, step in enumerate(made.steps) if step.algorithm == "border")
+        del made.steps[at], made.epochs[at]
+
+    (found, *_) = _changed(without)
+    assert "never written" in found.why
+
+
+def test_a_missing_task_is_found():
+    def without(made):
+        step = next(step for step in made.steps if step.algorithm == "max pool")
+        first, last, part, end = step.tasks[0]
+        step.tasks[0] = first, last - 1, part, end
+
+    assert "never written" in _changed(without)[0].why
+
+
+def test_steps_that_may_run_side_by_side_and_must_not_are_found():
+    def beside(made):
+        made.epochs[:] = [0] * len(made.epochs)
+
+    assert any("beside" in fault.why for fault in _changed(beside))
+
+
+def test_the_switch_refuses_a_plan_that_is_not_sound(monkeypatch):
+    monkeypatch.setattr(place, "overwritable", lambda unit: [] if unit.residual is None else [unit.residual])
+    made = _planned(_skip(), (targets() or EVERY)[0])
+    if targets():
+        Bound(made, Constants())
+        monkeypatch.setenv("STRIATE_VERIFY", "1")
+        with pytest.raises(EngineError, match="not sound"):
+            Bound(made, Constants())
