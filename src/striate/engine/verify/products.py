@@ -41,7 +41,9 @@ def _direct(call: Call) -> Touched:
     groups: dict[int, None] = {}
     residual = int(contexts[0][tile.RESIDUAL // 8]) if contexts[0][tile.HAS_RESIDUAL // 8] else None
     for p in call.parts.tolist():
-        out, bias, _, vectors, own = panels[p].tolist()
+        out, bias, vectors, own = (
+            int(panels[p][at // 8]) for at in (d.PANEL_OUT, d.PANEL_BIAS, d.PANEL_VECTORS, d.PANEL_IN)
+        )
         groups[own] = None
         written = spread(call[d.OUT] + out, y, steps(vectors, block), vector(call))
         found.writes.append(written)
@@ -263,6 +265,9 @@ def _weight_gradient(call: Call) -> Touched:
     return found
 
 
+PACKED = (gather.P_PLAIN, gather.P_PACKED, gather.P_STEP, gather.P_VECTORS, gather.P_OUTPUTS)
+
+
 def _pack(call: Call) -> Touched:
     g = gather
     lanes = call.lanes
@@ -277,7 +282,7 @@ def _pack(call: Call) -> Touched:
     panels = numbers(call[g.PANELS], call.task[3] * g.PANEL // 8).reshape(-1, g.PANEL // 8)
     found = Touched()
     for panel in panels[call.task[2] :].tolist():
-        plain, packed, size, vectors, outputs, _ = panel
+        plain, packed, size, vectors, outputs = (panel[at // 8] for at in PACKED)
         found.reads.append(spread(call[g.PLAIN] + plain, steps(outputs, call[g.STRIDE]), source))
         found.writes.append(spread(call[g.PACKED] + packed, step * size, vector(call, vectors)))
     return found
@@ -289,7 +294,7 @@ def _winograd_pack(call: Call) -> Touched:
     panels = numbers(call[w.PANELS], call.task[3] * gather.PANEL // 8).reshape(-1, gather.PANEL // 8)
     found = Touched()
     for panel in panels[call.task[2] :].tolist():
-        plain, packed, size, vectors, outputs, _ = panel
+        plain, packed, size, vectors, outputs = (panel[at // 8] for at in PACKED)
         found.reads.append(
             spread(
                 call[w.PLAIN] + plain,
