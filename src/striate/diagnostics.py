@@ -68,7 +68,11 @@ class Fix:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding about a network or an input; `code` is looked up with `striate explain`."""
+    """One finding about a network or an input; `code` is looked up with `striate explain`.
+
+    aspect: which of several things a rule measures it is about ("params", "macs"): findings of two aspects are never
+    folded into one, nor taken for one another.
+    """
 
     code: str
     name: str
@@ -79,6 +83,7 @@ class Diagnostic:
     fixes: tuple[Fix, ...] = ()
     node: str | None = None
     place: Place | None = None
+    aspect: str = ""
 
     def __str__(self) -> str:
         return render(self)

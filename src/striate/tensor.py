@@ -120,3 +120,27 @@ class Parameter:
     @property
     def elements(self) -> int:
         return math.prod(self.shape)
+
+
+def warn_of_axes(shape: Sequence[int], written: bool) -> None:
+    """Warn where the sizes of an image (C, H, W) look as if they were meant in another order.
+
+    written: they came as HxWxC, else as a tuple.
+    """
+    if len(shape) != 3:
+        return
+    channels, height, width = shape
+    few, (one, other) = (height, (channels, width)) if written else (width, (channels, height))
+    if min(one, other) < 5 or not ((few == 3 and min(one, other) >= 16) or (few == 1 and one == other)):
+        return
+    if written:
+        text = f"{height}x{width}x{channels} is read as height x width x channels, {channels} channels"
+        text += (
+            f" of {height}x{width}; write {width}x{channels}x{height} if {height} is the number of channels"
+        )
+    else:
+        text = f"{tuple(shape)} is read as channels, height, width; "
+        text += f"write ({width}, {channels}, {height}) if {width} is the number of channels"
+    import warnings
+
+    warnings.warn(text, stacklevel=4 if written else 3)

@@ -53,6 +53,28 @@ def test_the_file_is_sorted_and_stable(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["known.json"]
 
 
+FAT = "32x32x3 -> conv 3x3 64 -> flatten -> fc 10"
+BUDGETS = {"max_params": 10, "max_macs": 10, "max_memory": 10}
+
+
+def budgets(*names, **more):
+    return check(parse(FAT), Config(select=("C001",), **{name: BUDGETS[name] for name in names}, **more))
+
+
+def test_one_budget_does_not_stand_for_another(tmp_path):
+    path = tmp_path / "known.json"
+    for name in BUDGETS:
+        (finding,) = budgets(name).findings
+        baseline.write(path, [("net", [finding])])
+        assert not budgets(name, baseline=str(path)).findings
+        left = budgets(*BUDGETS, baseline=str(path))
+        assert left.known == 1 and finding.aspect not in {other.aspect for other in left.findings}
+    # As files had it before findings had aspects.
+    entries = [{"network": "net", "code": "C001", "node": None, "count": 2}]
+    path.write_text(json.dumps({"schema": baseline.SCHEMA, "findings": entries}))
+    assert not budgets("max_params", "max_macs", baseline=str(path)).findings
+
+
 def test_nothing_half_written(tmp_path):
     folder = tmp_path / "missing"
     with pytest.raises(SourceError):
@@ -97,7 +119,8 @@ def test_a_new_baseline_keeps_what_the_old_one_knew(tmp_path, monkeypatch, capsy
     (tmp_path / "known.json").write_text('{"schema": "striate.baseline/1", "findings": []}')
     for _ in range(2):
         assert main(["check", OLD, NEW, "--write-baseline", "known.json"]) == 0
-    known = {(code, node): times for (_, code, node), times in baseline.read(tmp_path / "known.json").items()}
+    read = baseline.read(tmp_path / "known.json")
+    known = {(code, node): times for (_, code, node, _), times in read.items()}
     assert known == {("G002", "a"): 2, ("G002", "b"): 1}
     assert main(["check", OLD, NEW]) == 0
     assert "in the baseline" in capsys.readouterr().out

@@ -214,3 +214,22 @@ def test_every_format_of_the_contract():
 def test_a_prompt_shows_the_findings():
     report = report_of(COURSE)
     assert repr(report) == str(report) == outputs.full([report])
+
+
+def test_budgets_are_not_folded_into_one():
+    report = report_of(
+        "32x32x3 -> conv 3x3 64 -> flatten -> fc 10",
+        select=("C001",), max_params=10, max_macs=10, max_memory=10,
+    )  # fmt: skip
+    blocks = outputs.blocks([report])
+    assert [re.search(r"parameters|MACs|bytes", block)[0] for block in blocks[:-1]] == [
+        "parameters",
+        "MACs",
+        "bytes",
+    ]
+    assert not any("also" in block for block in blocks)
+    results = json.loads(outputs.sarif([report]))["runs"][0]["results"]
+    assert len({result["partialFingerprints"]["striate/1"] for result in results}) == 3
+    suite = ElementTree.fromstring(outputs.junit([report]))
+    cases = [(case.get("classname"), case.get("name")) for case in suite.iter("testcase")]
+    assert len(set(cases)) == len(cases) == 3

@@ -427,6 +427,24 @@ def test_compiled_says_what_to_do(no_target):
     assert raised.value.fix and "numpy" in raised.value.fix
 
 
+def test_another_system_is_not_called_another_processor(monkeypatch, capfd):
+    """A Mac has the processor, and not the system."""
+    monkeypatch.setattr(target.sys, "platform", "darwin")
+    monkeypatch.setattr(target.platform, "system", lambda: "Darwin")
+    for kept in (target.host, interface._say_once):
+        kept.cache_clear()
+    try:
+        assert get("auto").name == "numpy"
+        with pytest.raises(EngineError) as raised:
+            get("compiled")
+    finally:
+        for kept in (target.host, interface._say_once):
+            kept.cache_clear()
+    said = capfd.readouterr().err
+    assert "kernels run on Linux, and this is Darwin" in said and "processor" not in said
+    assert "this is Darwin" in raised.value.why and "processor" not in raised.value.what
+
+
 def test_numpy_says_nothing(no_target, capfd):
     get("numpy")
     assert capfd.readouterr() == ("", "")

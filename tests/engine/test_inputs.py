@@ -1,5 +1,7 @@
 """What a network is run on: batches by name or in order, and plain words where they do not suit."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -156,3 +158,28 @@ def test_a_gradient_that_lies_in_another_has_no_maker(seed):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("torch")
     assert generated.trial(seed) is None
+
+
+WRONG = {  # network's input -> shapes that a person gives instead
+    (3, 32, 24): [(3, 32, 24), (32, 24, 3), (5, 32, 24, 3), (2304,), (5, 2304), (5, 1, 32, 24)],
+    (1, 28, 28): [(28, 28), (5, 28, 28), (28, 28, 1), (5, 28, 28, 1), (784,), (5, 784), (1, 28, 28)],
+}
+
+
+@pytest.mark.parametrize(("input", "shape"), [(input, shape) for input in WRONG for shape in WRONG[input]])
+@pytest.mark.parametrize("batch", [1, 2, 64])
+def test_the_fix_of_a_wrong_shape_works(input, shape, batch):
+    """The message describes the whole array, however it is cut into batches, and its line of Python helps."""
+    c, h, w = input
+    model = st.Model(st.parse(f"{h}x{w}x{c} -> conv 3x3 4 -> gap -> flatten"), engine="numpy")
+    x = np.random.default_rng(0).random(shape, np.float32)
+    with pytest.raises(OpError, match=re.escape(f"this one has {shape}")) as caught:
+        model.predict(x, batch=batch)
+    (fix,) = re.findall(r"(?:x|np)[.\[].*", caught.value.fix)
+    right = eval(fix, {"x": x, "np": np})
+    assert model.predict(right).shape == (len(right), 4) and right.size in (x.size, c * x.size)
+
+
+def test_lists_of_different_lengths():
+    with pytest.raises(FormatError, match="different lengths"):
+        st.Model(st.parse("4 -> fc 2"), engine="numpy").predict([[1, 2, 3, 4], [1]])

@@ -1,7 +1,7 @@
 """A baseline: the findings a project has decided to live with for now, so that only new ones count.
 
-A finding is known by its network, code and node; numbers in messages may drift without making it new. Two findings of
-one code on one node need two entries.
+A finding is known by its network, code, node and aspect; numbers in messages may drift without making it new. Two
+findings of one code on one node need two entries.
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ from striate.diagnostics import Diagnostic, FormatError, SourceError
 from striate.files import write_aside
 
 SCHEMA = "striate.baseline/1"
-Key = tuple[str, str, str | None]
-"""Network name, code, node name (None: the whole network)."""
+Key = tuple[str, str, str | None, str]
+"""Network name, code, node name (None: the whole network), aspect."""
 
 
 def key(network: str, finding: Diagnostic) -> Key:
     """What a finding is remembered by."""
-    return network, finding.code, finding.node
+    return network, finding.code, finding.node, finding.aspect
 
 
 def write(path: Path, findings: Iterable[tuple[str, Iterable[Diagnostic]]]) -> int:
     """Write what was found in each network (its name, its findings) and return how many; aside first, then renamed."""
     known = collections.Counter(key(name, finding) for name, found in findings for finding in found)
     entries = [
-        {"network": network, "code": code, "node": node, "count": known[network, code, node]}
-        for network, code, node in sorted(known, key=lambda entry: (entry[0], entry[1], entry[2] or ""))
+        {"network": network, "code": code, "node": node}
+        | ({"aspect": aspect} if aspect else {})
+        | {"count": known[network, code, node, aspect]}
+        for network, code, node, aspect in sorted(known, key=lambda k: (k[0], k[1], k[2] or "", k[3]))
     ]
     text = json.dumps({"schema": SCHEMA, "findings": entries}, indent=1, ensure_ascii=False) + "\n"
     write_aside(path, text.encode())
@@ -76,13 +78,15 @@ def read(path: Path) -> collections.Counter[Key]:
 def _entry(path: Path, number: int, entry: Any) -> tuple[Key, int]:
     if isinstance(entry, dict):
         network, code, node, times = (entry.get(name) for name in ("network", "code", "node", "count"))
+        aspect = entry.get("aspect", "")
         if (
             isinstance(network, str)
             and isinstance(code, str)
             and isinstance(node, str | None)
+            and isinstance(aspect, str)
             and isinstance(times, int)
         ):
-            return (network, code, node), times
+            return (network, code, node, aspect), times
     raise FormatError(
         f"entry {number} of the baseline cannot be read",
         where=str(path),
@@ -94,12 +98,16 @@ def _entry(path: Path, number: int, entry: Any) -> tuple[Key, int]:
 def subtract(
     network: str, findings: Iterable[Diagnostic], known: Mapping[Key, int]
 ) -> tuple[list[Diagnostic], int]:
-    """Findings that the baseline does not know, and how many it does."""
+    """Findings that the baseline does not know, and how many it does.
+
+    An entry without an aspect, as files had before there were any, stands for a finding of any aspect.
+    """
     left = dict(known)
     new = []
     seen = 0
     for finding in findings:
         entry = key(network, finding)
+        entry = entry if left.get(entry, 0) > 0 else (*entry[:3], "")
         if left.get(entry, 0) > 0:
             left[entry] -= 1
             seen += 1

@@ -30,7 +30,9 @@ def blocks(reports: Reports) -> list[str]:
     for report in reports:
         if len(reports) > 1:
             found.append(f"== {report.network.name}" + ("" if report.findings else ": nothing found"))
-        for _, group in groupby(report.findings, key=lambda finding: (finding.code, finding.severity)):
+        for _, group in groupby(
+            report.findings, key=lambda finding: (finding.code, finding.severity, finding.aspect)
+        ):
             first, *rest = group
             also = f"\n  also    {_few([finding.node or 'the network' for finding in rest])}" if rest else ""
             found.append(render(first) + also)
@@ -140,6 +142,7 @@ def sarif(reports: Reports) -> str:
             "locations": [_location(report, finding)],
             "partialFingerprints": {
                 "striate/1": f"{report.network.name}/{finding.node or ''}/{finding.code}"
+                + (f"/{finding.aspect}" if finding.aspect else "")
             },
         }
         if finding.fixes:
@@ -223,7 +226,7 @@ def junit(reports: Reports) -> str:
             where = {"file": place.file, "line": str(place.line)} if place else {}
             case = {
                 "classname": f"{name}.{finding.node}" if finding.node else name,
-                "name": f"{finding.code} {finding.name}",
+                "name": f"{finding.code} {finding.name}" + (f" ({finding.aspect})" if finding.aspect else ""),
                 **where,
             }
             if report.config.fails(finding.severity):

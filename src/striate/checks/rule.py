@@ -102,6 +102,7 @@ class Rule(abc.ABC):
         fixes: Iterable[Fix] = (),
         where: str = "",
         severity: Severity | None = None,
+        aspect: str = "",
     ) -> Diagnostic:
         """A finding of this rule on a node, or on the whole network."""
         return Diagnostic(
@@ -114,6 +115,7 @@ class Rule(abc.ABC):
             fixes=tuple(fixes) or (Fix(self.fix),),
             node=node.name if node else None,
             place=node.place if node else None,
+            aspect=aspect,
         )
 
 

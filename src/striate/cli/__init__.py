@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import click
 
@@ -24,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(sys, name) is None:  # closed by the caller (`>&-`)
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
-        code = app.main(arguments, prog_name="striate", standalone_mode=False)
+        with _notes():
+            code = app.main(arguments, prog_name="striate", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (click.Abort, KeyboardInterrupt):
@@ -43,6 +45,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = explained(error, sys.argv[1:] if arguments is None else arguments)
         _say(str(told))
         return told.exit_code
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    """Warnings of Striate's own are notes on stderr: a line of source means nothing to who types a command."""
+    import warnings
+
+    show = warnings.showwarning
+
+    def note(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
+        if category is UserWarning and os.path.dirname(__file__).removesuffix("cli") in filename:
+            click.echo(f"note: {message}", err=True)
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = note
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
 
 
 def _say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
@@ -98,7 +99,14 @@ def _assigned(net: Network, x: Given) -> Mapping[str, Any]:
 
 
 def _numbers(x: Any) -> Array:
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError:
+        raise FormatError(
+            "a batch of lists of different lengths cannot be computed with",
+            why="a batch is one array: images of one size",
+            fix="resize the images, then np.stack(images)",
+        ) from None
     if array.dtype.kind not in "fiub":
         raise FormatError(
             f"a batch of {array.dtype} cannot be computed with",
@@ -114,8 +122,17 @@ def _suits(net: Network, name: str, array: Array) -> None:
     if array.shape[1:] == wanted and array.ndim:
         return
     hint = f"resize the images, or declare the network on this size: {_declared(net, name)}"
+    each = ", ".join(map(str, wanted))
     if len(wanted) == 1:
         hint = f"give rows of {wanted[0]} numbers"
+    elif array.ndim in (1, 2) and array.shape[-1:] == (math.prod(wanted),):
+        hint = f"give them their axes: x.reshape(-1, {each})"
+    elif wanted[0] == 1 and array.shape == wanted[1:]:
+        hint = "add the axes of batch and channels: x[None, None]"
+    elif wanted[0] == 1 and array.shape[1:] == wanted[1:]:
+        hint = "add the axis of channels: x[:, None]"
+    elif array.shape[2:] == wanted[1:] and array.shape[1:2] == (1,):
+        hint = f"repeat gray in every channel: np.repeat(x, {wanted[0]}, axis=1)"
     if array.shape == wanted:
         hint = "add the batch axis: x[None]"
     elif (*array.shape[-1:], *array.shape[:-1]) == wanted:

@@ -162,7 +162,7 @@ def get(name: str | Engine = "auto", device: str = "") -> Engine:
             fix=f"--engine torch --device {device}",
         )
     from striate.engine.numpy_engine import NumpyEngine
-    from striate.engine.target import host
+    from striate.engine.target import host, why_not
 
     target = None if name == "numpy" else host()
     if target is not None:
@@ -171,12 +171,12 @@ def get(name: str | Engine = "auto", device: str = "") -> Engine:
         return CompiledEngine(target)
     if name == "compiled":
         raise EngineError(
-            "the compiled engine has no kernels for this processor",
-            why="it runs on Linux, on x86-64 from SSE4.2 on and on 64-bit Arm",
+            "the compiled engine does not run here",
+            why=f"{why_not()}; it runs on Linux, on x86-64 from SSE4.2 on and on 64-bit Arm",
             fix='engine="numpy" runs everywhere',
         )
     if name == "auto":
-        _say_once()
+        _say_once(why_not())
     return NumpyEngine()
 
 
@@ -203,8 +203,8 @@ def strict(precision: str) -> bool:
 
 
 @functools.cache
-def _say_once() -> None:
-    sys.stderr.write("striate: no kernels for this processor; the numpy engine runs instead\n")
+def _say_once(why: str) -> None:
+    sys.stderr.write(f"striate: {why}; the numpy engine runs instead\n")
 
 
 def runnable(net: Network) -> Network:

@@ -15,7 +15,7 @@ from striate.formats.grammar import Cursor, quoted, read_op
 from striate.formats.tokens import Kind, Token, tokenize
 from striate.network import Builder, Network
 from striate.op import ANY, Op
-from striate.tensor import TensorSpec
+from striate.tensor import TensorSpec, warn_of_axes
 
 MAX_DEPTH = 32
 """Brackets inside brackets; deeper ones are a slip, and every level costs the reader's patience."""
@@ -199,7 +199,10 @@ def _input(cursor: Cursor) -> Shape:
             f"the input {token.text} is empty", "every size is 1 or more", "such as 32x32x3", first=token
         )
     channels = sizes[-1] if len(sizes) > rank else 1
-    return (channels, *sizes[:rank])
+    shape = (channels, *sizes[:rank])
+    if first is token:
+        warn_of_axes(shape, written=True)
+    return shape
 
 
 def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
@@ -232,6 +235,8 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
                 first=first,
             )
         shape = (sizes[-1], *sizes[:-1])
+        if shape[0] != channels:
+            warn_of_axes(shape, written=True)
     if cursor.token.kind is not Kind.END:
         raise cursor.fail(f"unexpected {cursor.token} after the size", _INPUT, "leave it out")
     return checked(shape)
@@ -267,9 +272,16 @@ def wished(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
                 else f"name one of them: {', '.join(shapes)}",
             )
     return {
-        name: parse_size(size, like=shapes[name]) if isinstance(size, str) else checked(size)
+        name: parse_size(size, like=shapes[name]) if isinstance(size, str) else _tuple(size, shapes[name])
         for name, size in wish.items()
     }
+
+
+def _tuple(size: Sequence[int], like: Shape) -> Shape:
+    shape = checked(size)
+    if shape[0] != like[0]:
+        warn_of_axes(shape, written=False)
+    return shape
 
 
 def _listed(shapes: Mapping[str, Shape]) -> str:

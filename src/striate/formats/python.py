@@ -13,6 +13,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -236,6 +237,7 @@ def _of_torch(module: Any, name: str, input: Size | None) -> Network:
 
     usual = usual_input(module)
     shape: Any = usual
+    known = bool(getattr(module, "default_cfg", None))
     if isinstance(input, Mapping):  # a module declares no sizes that these could be read against
         shape = {k: notation.parse_size(v) if isinstance(v, str) else v for k, v in input.items()}
     elif input is not None:
@@ -244,13 +246,21 @@ def _of_torch(module: Any, name: str, input: Size | None) -> Network:
     try:
         with _running(name, Path.cwd()):
             try:
-                return from_torch(module, shape, own)
+                found = from_torch(module, shape, own)
             except FormatError:  # it may take one size only, and another one
                 fitting = None if input is not None else fitting_input(module, usual)
                 if fitting is None or fitting == usual:
                     raise
-                return from_torch(module, fitting, own)
+                shape = fitting
+                found = from_torch(module, shape, own)
     except StriateError as error:
         if input is None and isinstance(error, FormatError):
             error.fix = "say the input that it takes: --input HxWxC"
         raise error.at("", name) from None
+    if input is None and not known:
+        warnings.warn(
+            f"{name} does not say its input: {notation.written_size(shape)} is assumed; "
+            "--input HxWxC, in Python input=(C, H, W), sets another",
+            stacklevel=2,
+        )
+    return found

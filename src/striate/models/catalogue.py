@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from striate.diagnostics import NotationError, UnknownNameError, suggest
 from striate.network import Network
+from striate.tensor import warn_of_axes
 
 Image = tuple[int, int, int]
 """The size of one image: (C, H, W)."""
@@ -162,6 +163,8 @@ def create(name: str, input: Image | None = None, num_classes: int | None = None
             why="an image has three sizes of 1 or more: channels, height, width",
             fix=f"input={entry.input}",
         )
+    if input is not None and input[0] != entry.input[0]:
+        warn_of_axes(input, written=False)
     if num_classes is not None:
         options["num_classes"] = num_classes
     known = entry.options

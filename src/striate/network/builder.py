@@ -13,7 +13,7 @@ from striate.network import sharing
 from striate.network.graph import Network, Node, declare, few, unread
 from striate.op import Op
 from striate.op.fields import shown
-from striate.tensor import TensorSpec
+from striate.tensor import TensorSpec, warn_of_axes
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -68,6 +68,8 @@ class Builder:
         self.name = name
         named = input if isinstance(input, Mapping) else {"input": input}
         self._inputs = {_named(key): TensorSpec.image(shape) for key, shape in named.items()}
+        for shape in named.values():
+            warn_of_axes(shape, written=False)
         if not self._inputs:
             raise GraphError(
                 f"network {name} has no input",

@@ -114,6 +114,17 @@ def test_a_sample_is_a_name_and_a_folder_a_path(tmp_path, monkeypatch):
     assert len(open_data(tmp_path / "digits", "all")) == 4
 
 
+@pytest.mark.parametrize("name", ["mnist", "MNIST", "cifar-10", "Fashion_MNIST", "CIFAR100"])
+def test_a_published_set_that_is_not_there(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match="is not part of Striate") as caught:
+        open_data(name)
+    said = five_parts(caught.value)
+    assert f"({name!r}, download=True)" in said and "digits, textures, faces" in said
+    image_folder(tmp_path / name, {"a": 3, "b": 3})
+    assert len(open_data(name, "all")) == 6
+
+
 def test_a_home_of_nobody_is_a_name_like_any_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceError, match="there is no ~nosuchuser/data") as caught:

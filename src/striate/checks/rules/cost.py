@@ -38,8 +38,8 @@ class OverBudget(Rule):
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         config = context.config
-        yield from self._over(context, "parameters", config.max_params, context.params)
-        yield from self._over(context, "MACs", config.max_macs, context.macs)
+        yield from self._over(context, "params", "parameters", config.max_params, context.params)
+        yield from self._over(context, "macs", "MACs", config.max_macs, context.macs)
         if config.max_memory is not None:
             from striate.analysis.memory import timeline
 
@@ -53,10 +53,11 @@ class OverBudget(Rule):
                     where,
                     f"{peak_bytes:,} bytes of activations, {_times(peak_bytes, config.max_memory)} the budget",
                     why=f"the budget is {config.max_memory:,} bytes; the peak, for one image, is while this node runs",
+                    aspect="memory",
                 )
 
     def _over(
-        self, context: Context, what: str, budget: int | None, spent: Callable[[Node], int]
+        self, context: Context, aspect: str, what: str, budget: int | None, spent: Callable[[Node], int]
     ) -> Iterator[Diagnostic]:
         if budget is None:
             return
@@ -70,6 +71,7 @@ class OverBudget(Rule):
                 None,
                 f"{total:,} {what}, {_times(total, budget)} the budget",
                 why=f"the budget is {budget:,}; most are in {named}",
+                aspect=aspect,
             )
 
 

@@ -6,6 +6,7 @@ Decides which format it is, from content before names; refuses to guess between 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, overload
@@ -138,10 +139,29 @@ def _read_path(text: str, on_bad: OnBad) -> Parts:
     try:
         return _read_directory(path, on_bad) if is_directory(path) else _read_file(path, on_bad)
     except SourceError as error:
-        near = suggest(text, SAMPLES)
-        if near and os.sep not in text and not os.path.lexists(path):
-            error.fix = f"did you mean the sample {near}?"
+        if os.sep not in text and not os.path.lexists(path):
+            raise _no_sample(text, error) from None
         raise
+
+
+FETCHED = {"mnist": "MNIST", "fashionmnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
+"""Published sets that are read, as torchvision calls them."""
+
+
+def _no_sample(text: str, error: SourceError) -> SourceError:
+    """A bare word that is neither a sample nor there: a published set, a misspelling, or just not there."""
+    name = FETCHED.get(re.sub(r"[-_ ]", "", text.lower()))
+    if name is not None:
+        return SourceError(
+            f"{text} is not part of Striate, and there is no such folder",
+            where=text,
+            why=f"the samples are {', '.join(SAMPLES)}; nothing is fetched from a network",
+            fix=f"fetch it: torchvision.datasets.{name}({text!r}, download=True); this folder is then read as it is",
+        )
+    near = suggest(text, SAMPLES)
+    if near:
+        error.fix = f"did you mean the sample {near}?"
+    return error
 
 
 def _by_part(files: list[Path]) -> dict[str, list[Path]]:
