@@ -100,7 +100,8 @@ def render(diagnostic: Diagnostic) -> str:
             first, *rest = text.splitlines()
             lines.append(f"  {label:<7} {first}")
             lines.extend(f"          {line}" for line in rest)
-    return "\n".join(lines)
+    # Half a character, out of somebody's file, could not be written anywhere.
+    return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 
 
 def fix_line(fixes: Iterable[Fix]) -> str:

@@ -95,7 +95,7 @@ def whole(path: Path, limit: int, what: str) -> bytes:
                 why=f"{what} has at most {limit:,}",
                 fix="name the right file",
             )
-        return stream.read(limit)
+        return stream.read(size)  # and not `limit`: so much memory would be asked for at once
 
 
 @contextlib.contextmanager

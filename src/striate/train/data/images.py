@@ -205,7 +205,9 @@ def _sixteen_bits(pixels: Array, name: str) -> Array:
         raise FormatError(
             f"{name} has pixels from {low:,} to {high:,}", where=name, fix="save it with 8 or 16 bits"
         )
-    return pixels.astype(np.float32) / np.float32(DEEP)
+    shares = pixels.astype(np.float32)
+    shares /= DEEP
+    return shares
 
 
 def _over_white(image: Picture) -> Picture:

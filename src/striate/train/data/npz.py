@@ -10,6 +10,8 @@ import errno
 import math
 import re
 import struct
+import sys
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -170,6 +172,8 @@ def _array(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, text: b
                 why=f"{len(data):,} of {count:,} bytes",
                 fix="fetch it again",
             )
+    if dtype.kind == "U" and np.frombuffer(data, f"{dtype.byteorder}u4").max(initial=0) > sys.maxunicode:
+        raise FormatError(f"{where} has text that is none", where=where, fix="save it again")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
@@ -184,7 +188,15 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dt
         if min(shape, default=0) < 0:
             raise ValueError(f"shape {shape}")
         return shape, fortran, dtype
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, OverflowError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        SyntaxError,
+        RecursionError,
+        OverflowError,
+        tokenize.TokenError,  # numpy looks for the numbers of Python 2 in a head that it does not understand
+    ) as error:
         raise FormatError(
             f"{where} is no array",
             where=where,
