@@ -5,6 +5,8 @@
     python bench/inference.py --quick            three small networks, few rounds; it is not saved
     python bench/inference.py --only resnet18    these networks (may be repeated); it is not saved
     python bench/inference.py --batch 1 --threads 1 --rounds 25
+    python bench/inference.py --short            all networks but U-Net, 5 rounds, no torch.compile, start or memory:
+                                                 half an hour on two cores at rest; it is saved by --reference only
     python bench/inference.py --no-compile       without torch.compile, which takes minutes before it runs
     python bench/inference.py --resume           go on with the run that was interrupted
     python bench/inference.py --show [FILE]      a saved run as Markdown: by default the one of this kind of machine
@@ -144,7 +146,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for part in ("layers", "start", "memory", "quick", "no-compile", "resume", "reference"):
+    for part in ("layers", "start", "memory", "quick", "short", "no-compile", "resume", "reference"):
         parser.add_argument(f"--{part}", action="store_true")
     parser.add_argument("--only", action="append", metavar="NETWORK", choices=[*NETWORKS])
     parser.add_argument("--batch", type=int, action="append")
@@ -152,6 +154,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--show", type=Path, nargs="?", const=reference("inference"), metavar="FILE")
     chosen = parser.parse_args()
+    if chosen.short:
+        chosen.only = chosen.only or [name for name in NETWORKS if name != "unet"]
+        chosen.rounds, chosen.no_compile = chosen.rounds or 5, True
     if chosen.reference and (asked := os.environ.get("STRIATE_TARGET")) not in (None, "", record.kind()):
         parser.error(f"a reference is what the processor can do: unset STRIATE_TARGET={asked}")
     if chosen.show and not chosen.show.is_file():

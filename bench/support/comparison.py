@@ -7,6 +7,7 @@ from typing import Any
 
 from support import limits, record
 
+from striate.diagnostics import plural
 from striate.peers.timing import Summary
 from striate.peers.tools import TOOLS
 from striate.views.text.numbers import digits
@@ -27,7 +28,7 @@ ERROR, START_S = 1e-5, 0.3
 
 
 def group_of(model: str, batch: int, threads: int) -> str:
-    return f"{model}, batch {batch}, {threads} thread{'s' * (threads > 1)}"
+    return f"{model}, batch {batch}, {plural(threads, 'thread')}"
 
 
 def case_of(group: str) -> tuple[str, int, int]:
@@ -84,7 +85,7 @@ def verdict(run: Mapping[str, Any]) -> str:
     ahead = sum(ratio >= 1 for ratio in ratios)
     met = f"; it meets {gates.count('yes')} of {len(gates)} gates" if gates else ""
     return (
-        f"Striate is ahead of the best other tool in {ahead} of {len(ratios)} rows: {min(ratios):.2f} to "
+        f"Striate is ahead of the best other tool in {ahead} of {plural(len(ratios), 'row')}: {min(ratios):.2f} to "
         f"{max(ratios):.2f} times as fast{met}."
     )
 
@@ -166,8 +167,8 @@ def readme(runs: Mapping[str, Mapping[str, Any]]) -> str:
             f"{name} {version}" for name, version in run["versions"].items() if name in SHOWN
         )
         return (
-            f"{table}\n\nAhead in {ahead} of these {len(lines)} rows. {record.heading(run).splitlines()[0]} "
-            f"{threads} threads, float32. {versions}.\n\n"
+            f"{table}\n\nAhead in {ahead} of {plural(len(lines), 'row')}. {record.heading(run).splitlines()[0]} "
+            f"{plural(threads, 'thread')}, float32. {versions}.\n\n"
             f"![Times of the tools relative to Striate, network by network](docs/inference-{kind}.svg)"
         )
 

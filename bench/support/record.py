@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from striate.diagnostics import plural
 from striate.engine.target import able
 from striate.peers.timing import Row, Summary
 from striate.views.text.numbers import digits
@@ -162,4 +163,4 @@ def heading(run: Mapping[str, Any]) -> str:
     rounds = max((len(row["seconds"]) for row in run["rows"]), default=0)
     where = f"{known['cpu']}, {known['cores']} cores, {known['system']}"
     packages = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
-    return f"{run['date']}, {where}, load {run['load']:.2f} before, {rounds} interleaved rounds.\n{packages}."
+    return f"{run['date']}, {where}, load {run['load']:.2f} before, {plural(rounds, 'interleaved round')}.\n{packages}."

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.views.text.numbers import plural, shape, short, size
+from striate.diagnostics import plural
+from striate.views.text.numbers import shape, short, size
 from striate.views.text.page import Column, Page, Row, Terminal, width_of
 
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs", "Cc")), max_size=40)
