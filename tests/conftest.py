@@ -25,8 +25,9 @@ os.environ.update(COLUMNS="80", LINES="24", NO_COLOR="1", TERM="dumb", PYTHONIOE
 for _name in ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
     os.environ.pop(_name, None)
 
-# Whatever a compiled program reads without having written it in the same run is NaN.
+# Whatever a compiled program reads without having written it in the same run is NaN, and every small plan is proven.
 os.environ.setdefault("STRIATE_SPOIL", "1")
+os.environ.setdefault("STRIATE_VERIFY", "small")
 
 # One of several workers computes with its part of the processors: libraries that each take all wait for one another.
 SHARE = 0

@@ -29,8 +29,10 @@ HEAVY = 8 << 20
 SMALL = 1 << 15
 """Bytes of a batch or a result up to which it is copied."""
 VERIFY, SPOIL = "STRIATE_VERIFY", "STRIATE_SPOIL"
-"""Environment variables, for finding errors of the engine's: prove each plan before it runs; fill all memory that a run
-uses with NaN before it."""
+"""Environment variables, for finding errors of the engine's: prove each plan before it runs ("small": if it is); fill
+all memory that a run uses with NaN before it."""
+SMALL_PLAN = 1 << 17
+"""Bytes of memory of a plan that is small."""
 
 
 class Constants:
@@ -72,7 +74,8 @@ class Bound(Memory):
         self._allocate, self._apart = allocate, allocate is not aligned.zeros
         self._tables: list[Array] = []
         self._spoilt: list[Array] | None = [] if os.environ.get(SPOIL) else None
-        if os.environ.get(VERIFY):
+        wanted = os.environ.get(VERIFY)
+        if wanted and (wanted != "small" or plan.arena.bytes <= SMALL_PLAN):
             from striate.engine.verify.replay import verify
 
             verify(plan)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.verify.regions import FIRST, numbers
-from striate.engine.verify.touches import Call, Touched, spread
+from striate.engine.verify.touches import Call, Touched, once, spread
 
 Array = NDArray[Any]
 
@@ -122,7 +122,7 @@ class _Nest:
                 inside = inside & real if real is not None else inside
                 if only is not None and axis is only[0]:
                     inside = inside & (place == only[1])
-            found.append(np.unique(offset[inside]))
+            found.append(once(offset[inside]))
         if any(not array.size for array in found):
             return np.zeros(0, np.int64)
         return spread(int(self.call.record[access[0]]), *found)

@@ -21,7 +21,7 @@ from striate.engine.kernels import (
     winograd_sizes,
 )  # fmt: skip
 from striate.engine.verify.regions import numbers
-from striate.engine.verify.touches import Call, Model, Touched, spread, steps, vector
+from striate.engine.verify.touches import Call, Model, Touched, once, spread, steps, vector
 
 Array = NDArray[Any]
 
@@ -68,7 +68,7 @@ def _patches(call: Call, tiles: Array, blocks: Array) -> Array:
     at = line // rows * call[w.IN_IMAGE] + line % rows * m * call[w.IN_ROW] + column * m * call[w.IN_PIXEL]
     size = m + 2
     return spread(
-        call[w.IN], np.unique(at[:, None] + _square(size, call[w.IN_ROW], call[w.IN_PIXEL])),
+        call[w.IN], (at[:, None] + _square(size, call[w.IN_ROW], call[w.IN_PIXEL])).reshape(-1),
         blocks * call[w.IN_BLOCK], vector(call),
     )  # fmt: skip
 
@@ -101,7 +101,7 @@ def _winograd(call: Call) -> Touched:
     first = w.ARGUMENTS // 8
     panels = call.record[first:].reshape(-1, w.PANEL // 8)
     image, line = call.rows // rows, call.rows % rows
-    down = np.unique(
+    down = once(
         np.concatenate([
             n * call[w.OUT_IMAGE] + np.arange(t * m, min(t * m + m, call[w.HEIGHT])) * call[w.OUT_ROW]
             for n, t in zip(image.tolist(), line.tolist(), strict=True)
@@ -205,7 +205,7 @@ def _depthwise_gradient(call: Call) -> Touched:
     else:
         places = table[:, :, 0].reshape(-1)
     inside = steps(rows, call[g.X_ROW])[:, None] + steps(columns, call[g.X_PIXEL])
-    pixels = (np.unique(inside)[:, None] + np.unique(places)).reshape(-1)
+    pixels = (once(inside.reshape(-1))[:, None] + once(places)).reshape(-1)
     x = spread(call[g.X], steps(images, call[g.X_IMAGE]), call.parts * call[g.X_BLOCK], pixels, vector(call))
     dy = spread(
         call[g.DY], steps(images, call[g.DY_IMAGE]), call.parts * call[g.DY_BLOCK],

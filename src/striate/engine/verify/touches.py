@@ -85,13 +85,19 @@ def steps(count: int, stride: int) -> Array:
     return np.arange(count) * stride
 
 
+def once(array: Array) -> Array:
+    """The numbers of an array in order, each once."""
+    if array.size > 1 and not (array[1:] > array[:-1]).all():
+        array = np.sort(array)
+        array = array[np.append(True, array[1:] != array[:-1])]
+    return array
+
+
 def spread(*terms: Array | int) -> Array:
     """Every sum of one number from each term, once each."""
     total = np.zeros(1, np.int64)
     for term in terms:
-        array = np.atleast_1d(np.asarray(term, np.int64))
-        if array.size > 1:
-            array = np.unique(array)
+        array = once(np.atleast_1d(np.asarray(term, np.int64)))
         total = (total[:, None] + array).reshape(-1)
     return total
 
