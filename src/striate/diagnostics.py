@@ -5,6 +5,7 @@ Decides the shape of a message; refuses to know what any rule or op is.
 The exception tree (every one renders as the same five parts; the command line exits 2 on all of them)::
 
     StriateError
+    ├── InternalError      I000  Striate itself failed; the message asks for a report
     ├── NotationError      I001  a word or number of the notation cannot be read
     ├── OpError            I002  an attribute of an op has no meaning (zero size, groups that do not divide)
     ├── GraphError         I003  a network is not a graph one can follow (cycle, dangling or repeated name)
@@ -122,7 +123,7 @@ def fix_line(fixes: Iterable[Fix]) -> str:
 
 
 class StriateError(Exception):
-    """Base of every error a user can cause; see the tree at the top of this module."""
+    """Base of every error that is explained in five parts; see the tree at the top of this module."""
 
     code: str = "I000"
     title: ClassVar[str] = "error"
@@ -163,6 +164,12 @@ class StriateError(Exception):
 
     def __str__(self) -> str:
         return render(self.diagnostic)
+
+
+class InternalError(StriateError):
+    """A fault of Striate, not of its user."""
+
+    code, title = "I000", "internal"
 
 
 class NotationError(StriateError):

@@ -334,3 +334,22 @@ def test_networks(keras, tmp_path, monkeypatch, name):
     net = compared(keras, model, tmp_path, engine="auto")
     assert not any(node.op.word == "opaque" for node in net.nodes)
     assert len(net.outputs) == 1 and net.specs[net.outputs[0]].shape == (1, 10)
+
+
+def test_the_reason_of_an_unsupported_layer_is_in_x001(keras, tmp_path):
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.UnitNormalization(), layers.ReLU()])
+    model.save(tmp_path / "m.keras")
+    (finding,) = [f for f in st.check(st.load(tmp_path / "m.keras")).findings if f.code == "X001"]
+    assert "UnitNormalization is not a layer that Striate knows" in finding.why
+
+
+def test_a_rule_that_fails_names_the_layer_and_says_what_failed(keras, monkeypatch, tmp_path):
+    from striate.diagnostics import FormatError
+    from striate.formats.keras.layers import READERS
+
+    keras.Sequential([keras.Input((8, 8, 3)), keras.layers.ReLU(name="rectified")]).save(tmp_path / "m.keras")
+    monkeypatch.setitem(READERS, "ReLU", lambda site: {}["missing"])
+    with pytest.raises(FormatError, match="rectified") as caught:
+        st.load(tmp_path / "m.keras")
+    assert "Striate's rule for ReLU" in caught.value.why and "KeyError" in caught.value.why

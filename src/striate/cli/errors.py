@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 import click
 
-from striate.diagnostics import LimitError, SourceError, StriateError, UnknownNameError, UsageError, suggest
-
-
-class InternalError(StriateError):
-    """A fault of Striate, not of its user."""
-
-    code, title = "I000", "internal"
+from striate.diagnostics import (
+    InternalError,
+    LimitError,
+    SourceError,
+    StriateError,
+    UnknownNameError,
+    UsageError,
+    suggest,
+)
 
 
 def explained(error: Exception, arguments: Sequence[str] = ()) -> StriateError:

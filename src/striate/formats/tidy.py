@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from striate.diagnostics import OpError
+from striate.diagnostics import OpError, ShapeError
 from striate.network import Network, Node, declare
 from striate.ops.conv import Conv
 from striate.ops.norm import LayerNorm
@@ -24,6 +24,7 @@ LOWEST = -3.4028234663852886e38
 
 def tidy(net: Network) -> Network:
     """The network with every known chain replaced by its one op."""
+    net = _permutes(net)
     producers, readers = net.producers, net.consumers
     replaced: dict[str, Node] = {}
     dropped: dict[str, str] = {}
@@ -36,6 +37,8 @@ def tidy(net: Network) -> Network:
             if made is not None:
                 keep, op = made
                 node = dataclasses.replace(keep, op=op, inputs=chain[0].inputs)
+                if not _same_output(node, net, chain[-1]):
+                    continue
                 for gone in chain:
                     if gone is not keep:
                         dropped[gone.name] = keep.name
@@ -50,6 +53,42 @@ def tidy(net: Network) -> Network:
     ]
     outputs = tuple(dropped.get(value, value) for value in net.outputs)
     return dataclasses.replace(net, nodes=tuple(renamed), outputs=outputs)
+
+
+def _same_output(node: Node, net: Network, last: Node) -> bool:
+    """Whether the one op gives what the chain gives: rounding sizes up, say, depends on where padding is said."""
+    try:
+        return declare(node, [net.specs[value] for value in node.inputs]).outputs == (net.specs[last.name],)
+    except (OpError, ShapeError):
+        return False
+
+
+def _permutes(net: Network) -> Network:
+    """Permutations of permutations as one, and none where it changes nothing: what is turned and turned back."""
+    source: dict[str, str] = {}
+    alias: dict[str, str] = {}
+    nodes = []
+    for node in net.nodes:
+        inputs = tuple(alias.get(value, value) for value in node.inputs)
+        if isinstance(node.op, Permute):
+            first = source.get(inputs[0], inputs[0])
+            if node.op.order == "".join(net.specs[first].axes[1:]):
+                alias[node.name] = first
+            else:
+                source[node.name] = first
+                inputs = (first,)
+        nodes.append(node if inputs == node.inputs else dataclasses.replace(node, inputs=inputs))
+    if not alias and all(new is old for new, old in zip(nodes, net.nodes)):
+        return net
+    outputs = tuple(alias.get(value, value) for value in net.outputs)
+    if any(value in net.inputs for value in outputs):
+        return net
+    kept, wanted = [], set(outputs)
+    for node in reversed(nodes):
+        if node.name not in alias and (not isinstance(node.op, Permute) or node.name in wanted):
+            wanted.update(node.inputs)
+            kept.append(node)
+    return dataclasses.replace(net, nodes=tuple(reversed(kept)), outputs=outputs)
 
 
 def _chain(
@@ -104,12 +143,7 @@ def _padded(chain: Chain, net: Network) -> tuple[Node, Any] | None:
     if isinstance(op, Conv) and op.padding == 0 and not pad.op.value:
         return last, dataclasses.replace(op, padding=pad.op.padding, mode=pad.op.mode)
     if isinstance(op, MaxPool) and op.padding == 0 and pad.op.mode == "zeros" and pad.op.value <= LOWEST:
-        wider = dataclasses.replace(op, padding=pad.op.padding)
-        try:
-            declare(dataclasses.replace(last, op=wider), [net.specs[pad.inputs[0]]])
-        except OpError:  # a window that would see nothing but padding
-            return None
-        return last, wider
+        return last, dataclasses.replace(op, padding=pad.op.padding)
     return None
 
 

@@ -109,7 +109,9 @@ class Op(abc.ABC):
                 parts.append(in_notation(value, fields[name].metadata, rank))
         for name, field in fields.items():
             value, words = getattr(self, name), field.metadata["words"]
-            if name not in self.positional and value != usual[name] and value is not None:
+            if name in self.positional or field.metadata.get("note"):
+                continue
+            if value != usual[name] and value is not None:
                 text = in_notation(value, field.metadata, rank)
                 parts.append(f"/{text}" if words[:1] == ("/",) else f"{words[0] if words else name} {text}")
         return " ".join(parts)

@@ -85,6 +85,12 @@ def text(default: Any = MISSING, *, words: Sequence[str] = (), doc: str = "") ->
     return _attribute("text", default, words, doc)
 
 
+def note(doc: str = "") -> Any:
+    """A remark: files keep it; the notation leaves it out, and it makes no difference between ops."""
+    metadata = {"kind": "text", "words": (), "doc": doc, "note": True}
+    return dataclasses.field(default="", compare=False, metadata=metadata)
+
+
 class Meaningless(Exception):
     """A value that a field cannot take; says what was expected instead."""
 

@@ -6,7 +6,7 @@ import dataclasses
 from typing import ClassVar
 
 from striate.diagnostics import OpError, ShapeError
-from striate.op import ANY, Declaration, Op, integers, text
+from striate.op import ANY, Declaration, Op, integers, note, text
 from striate.tensor import SPATIAL, TensorSpec
 
 
@@ -29,13 +29,16 @@ class Opaque(Op):
         None, words=("shape",), least=1, doc="output shape without the batch, if known"
     )
 
+    why: str = note("why it is not supported, as the importer said")
+
     def declare(self, *inputs: TensorSpec) -> Declaration:
         x = inputs[0]
         if self.shape is None:
+            why = self.why or f"{self.operator} is not an operator that Striate knows"
             raise ShapeError(
                 f"the output shape of {self.operator} is not known",
                 code="X001",
-                why=f"{self.operator} is not an operator that Striate knows, and no shape was given with it",
+                why=f"{why}, and no shape was given with it",
                 fix="give its output shape",
             )
         if len(self.shape) > 1 + max(SPATIAL):

@@ -32,10 +32,12 @@ class UnknownOperator(Failure):
         yield from super().look(context)
         for node in context.of("opaque"):
             shape = context.spec(node.outputs[0])
+            reason = getattr(node.op, "why", "")
             yield self.finding(
                 context,
                 node,
-                f"{getattr(node.op, 'operator', '')} is unknown; its shape {shape} is taken on trust",
+                f"{getattr(node.op, 'operator', '')} is not supported; its shape {shape} is taken on trust",
+                why=f"{reason}. {self.why}" if reason else "",
             )
 
 

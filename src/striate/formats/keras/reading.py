@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from striate.diagnostics import FormatError, GraphError, LimitError, ShapeError, StriateError
+from striate.formats.importing import Unknown, reason
 from striate.formats.keras import layers as known
 from striate.formats.keras.graph import Graph, Layer, Model, Ref, Shape, Strange
-from striate.formats.keras.site import Array, Site, Unknown, Value, ordered
+from striate.formats.keras.site import Array, Site, Value, ordered
 from striate.formats.keras.variables import Variables
 from striate.formats.onnx.names import legal
 from striate.formats.tidy import tidy
@@ -171,20 +172,24 @@ class Reader:
             made = [Value(self._refused.name, None)]
         except (FormatError, LimitError) as error:
             raise error.at(layer.name, f"{self.path}: {layer.name[:80]}, a {layer.kind}") from None
-        except (Unknown, StriateError):
-            made = self._opaque(site, before, shapes, number)
+        except (Unknown, StriateError) as error:
+            made = self._opaque(site, before, shapes, number, reason(error))
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+            # Keras has no schema that could say whose fault it is: both are named.
             raise FormatError(
                 f"{layer.name[:80]} does not hold together",
                 where=f"{self.path}: {layer.name[:80]}, a {layer.kind}",
-                why=(str(error) or type(error).__name__)[:200],
-                fix="save it again: model.save('model.keras')",
+                why=f"its configuration makes Striate's rule for {layer.kind} fail: "
+                f"{type(error).__name__}: {error}"[:300],
+                fix="save it again: model.save('model.keras'); if the file is right, report it",
             ) from None
         if not site.placed:
             self._used.discard(site.name)
         return made
 
-    def _opaque(self, site: Site, before: int, shapes: Mapping[Ref, Shape], number: int) -> list[Value]:
+    def _opaque(
+        self, site: Site, before: int, shapes: Mapping[Ref, Shape], number: int, why: str
+    ) -> list[Value]:
         """Nodes that stand for a layer by its class, with the shapes that the file gives its outputs."""
         for node in self.nodes[before:]:
             self._used.discard(node.name)
@@ -210,13 +215,15 @@ class Reader:
             shape = shapes.get(Ref(layer.name, number, tensor)) or _said(site)
             sizes = [n for n in shape[1:] if n] if shape else []
             if shape is None or len(sizes) != len(shape) - 1 or not sizes:
-                made.append(self.place(site, Opaque(_operator(layer)), values, {}))
+                made.append(self.place(site, Opaque(_operator(layer), why=why), values, {}))
             elif len(sizes) - 1 not in SPATIAL:
                 made.append(Value(values[0].name, None, hidden=shape))
             else:
                 if site.last:
                     sizes = [sizes[-1], *sizes[:-1]]
-                made.append(site.usual(self.place(site, Opaque(_operator(layer), tuple(sizes)), values, {})))
+                made.append(
+                    site.usual(self.place(site, Opaque(_operator(layer), tuple(sizes), why), values, {}))
+                )
         return made
 
     # -------------------------------------------------------------------------------------------------- nodes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.formats.importing import Unknown
 from striate.formats.keras.graph import Layer, Shape
 from striate.formats.onnx.names import legal
 from striate.op import Op
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Order = tuple[int, ...]
-
-
-class Unknown(Exception):
-    """This use of a layer has no counterpart here; says why."""
 
 
 @dataclasses.dataclass(frozen=True)

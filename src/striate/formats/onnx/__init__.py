@@ -1,7 +1,8 @@
 """ONNX files, in both directions. Needs the package onnx: pip install 'striate[onnx]'.
 
 proto     a file as plain data, within limits            names     what nodes are called
-fold      what constants and sizes already say           reading   the graph, operator by operator
+layout    inputs whose channels come last                reading   the graph, operator by operator
+fold      what constants and sizes already say
 patterns  functions spelled out in several operators     writing   a network as a file
 preprocessing  the normalization of images, into the graph and out of it
 operators what each operator means, both ways, one file per family; site is one while it is read
@@ -27,13 +28,15 @@ Shape = tuple[int | str | None, ...]
 def read(path: str | Path, input: Any = None) -> Network:
     """The network of a file, with its weights and what Striate has recorded of the model.
 
-    `input` is as `striate.load` takes it; open sizes need it. Operators that Striate does not know become `opaque`
-    nodes with the shapes that ONNX infers (rule X001).
+    `input` is as `striate.load` takes it; open sizes need it. An input whose channels come last, as TensorFlow has
+    them, has them first here, as all arrays of Striate do. Operators that Striate does not know become `opaque` nodes
+    with the shapes that ONNX infers (rule X001).
     Raises a StriateError for everything that can be wrong with a file.
     """
     from striate.formats import folder
     from striate.formats.exchange import read_record
     from striate.formats.onnx import own
+    from striate.formats.onnx.layout import channels_first, channels_last
     from striate.formats.onnx.preprocessing import folded
     from striate.formats.onnx.proto import load
     from striate.formats.onnx.reading import Reader, batch_of
@@ -43,18 +46,20 @@ def read(path: str | Path, input: Any = None) -> Network:
     graph = load(Path(path))
     record = read_record(Path(path), graph.metadata)
     graph, about = folded(graph, record, folder.about(record))
-    fixed = all(shape and all(isinstance(n, int) for n in shape[1:]) for shape in graph.inputs.values())
-    wish = {} if fixed else _wish(graph.inputs, input, str(path))
-    batch = batch_of(list(graph.inputs.values()))
+    last = channels_last(graph)
+    shapes = {n: channels_first(s) if s and n in last else s for n, s in graph.inputs.items()}
+    fixed = all(shape and all(isinstance(n, int) for n in shape[1:]) for shape in shapes.values())
+    wish = {} if fixed else _wish(shapes, input, str(path))
+    batch = batch_of(list(shapes.values()))
     inputs = {}
-    for name, shape in graph.inputs.items():
+    for name, shape in shapes.items():
         sizes = wish.get(name, shape[1:] if shape else ())
         fine = len(sizes) - 1 in SPATIAL and all(isinstance(n, int) for n in sizes)
         if not fine:
             raise _open(str(path), name, shape, len(graph.inputs) > 1)
         inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
     found = own.network(graph, inputs)
-    net, weights = found or Reader(graph, inputs).read()
+    net, weights = found or Reader(graph, inputs, last).read()
     if found is None and not net.inference.problems:
         net = tidy(net)
     whole = not net.inference.problems and weights.keys() == net.parameters.keys()

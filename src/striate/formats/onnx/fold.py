@@ -187,6 +187,33 @@ def _clip(_a: Any, x: list[Any], _allowed: Allowance) -> Any:
     return x[0] if low is None and high is None else np.clip(x[0], low, high)
 
 
+def _along(x: list[Any], a: Any) -> tuple[Array, Array]:
+    """Scale and zero point of a quantized tensor, as they meet its axes."""
+    scale = np.asarray(x[1], np.float32)
+    zero = np.asarray(x[2] if len(x) > 2 and x[2] is not None else 0).astype(np.float32)
+    if a.get("block_size"):
+        raise Unfoldable("quantized by blocks")
+    if scale.size > 1:
+        shape = [1] * x[0].ndim
+        shape[a.get("axis", 1)] = scale.size
+        scale, zero = scale.reshape(shape), zero.reshape(shape) if zero.size > 1 else zero
+    return scale, zero
+
+
+def _dequantize(a: Any, x: list[Any], _allowed: Allowance) -> Any:
+    scale, zero = _along(x, a)
+    return ((x[0].astype(np.float32) - zero) * scale).astype(np.float32)
+
+
+def _quantize(a: Any, x: list[Any], _allowed: Allowance) -> Any:
+    scale, zero = _along(x, a)
+    kind = x[2].dtype if len(x) > 2 and x[2] is not None else np.dtype(np.uint8)
+    if kind.kind not in "iu" or a.get("output_dtype"):
+        raise Unfoldable("quantized to another type than whole numbers")
+    limits = np.iinfo(kind)
+    return np.clip(np.rint(x[0] / scale) + zero, limits.min, limits.max).astype(kind)
+
+
 def _normal(x: Array, axes: tuple[int, ...], eps: float) -> Array:
     """Mean 0 and variance 1 over some axes, in float64."""
     wide = x.astype(np.float64)
@@ -268,6 +295,8 @@ def _concat(a: Any, x: list[Any], allowed: Allowance) -> Any:
 _TABLE: dict[str, Callable[..., Any]] = {
     "Constant": _constant,
     "Identity": lambda a, x, _: x[0],
+    "DequantizeLinear": _dequantize,
+    "QuantizeLinear": _quantize,
     "Cast": _cast,
     "Unsqueeze": _unsqueeze,
     "Squeeze": lambda a, x, _: np.squeeze(x[0], _axes(a, x)),

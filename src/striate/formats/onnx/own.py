@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from striate.diagnostics import StriateError
 from striate.formats.onnx.names import PRODUCER
 from striate.formats.onnx.proto import Call, Graph
-from striate.formats.onnx.writing import NOTE, Operator, pen_for
+from striate.formats.onnx.writing import NOTE, Operator, pen_for, spelled
 from striate.network import Network, Node
 from striate.network.graph import declare
 from striate.op import Op
@@ -49,7 +49,8 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
             pen = pen_for(node.name, node.op, node.inputs, node.outputs, declaration)
         except (StriateError, ValueError, TypeError, KeyError, RecursionError, MemoryError):
             return None
-        if len(pen.operators) != len(waiting) or not all(map(same, pen.operators, waiting)):
+        written = spelled(pen, graph.opset)
+        if len(written) != len(waiting) or not all(map(same, written, waiting)):
             return None
         if not all(equal(graph.constants.get(name), array) for name, array in pen.constants.items()):
             return None

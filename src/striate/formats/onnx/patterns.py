@@ -64,6 +64,10 @@ PATTERNS: Mapping[str, tuple[Tree, ...]] = {
                  "=scale"), "=bias"),
         ("Reshape", ("InstanceNormalization", ("Reshape", "x", "=groups"), "=one", "=zero"), "~back"),
     ),
+    "striate.Quantized": (
+        ("DequantizeLinear", ("QuantizeLinear", "x", "=scale", "=zero"), "=scale2", "=zero2"),
+        ("DequantizeLinear", ("QuantizeLinear", "x", "=scale"), "=scale2"),
+    ),
     "striate.Strided": (("Gather", ("Reshape", "x", "?apart"), "=groups"),),
     "striate.Move": (("Reshape", ("Transpose", ("Reshape", "x", "?apart")), "?together"),),
 }  # fmt: skip
@@ -161,7 +165,18 @@ def _one(call: Call, kind: str, bound: Mapping[str, Any], constants: Mapping[str
     """The call that stands for a matched tree: x first, then the constants in the tree's words."""
     inputs = [bound["x"]]
     attributes: dict[str, Any] = {}
-    for word in ("weight", "scale", "bias", "groups", "apart", "together", "epsilon"):
+    for word in (
+        "weight",
+        "scale",
+        "bias",
+        "groups",
+        "apart",
+        "together",
+        "epsilon",
+        "scale2",
+        "zero",
+        "zero2",
+    ):
         if f"={word}" in bound:
             inputs.append(bound[f"={word}"])
             attributes[f"at_{word}"] = len(inputs) - 1

@@ -6,30 +6,28 @@ said in `operators/`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, ShapeError, StriateError
+from striate.diagnostics import FormatError, InternalError, ShapeError, StriateError
+from striate.formats.importing import Unknown, fault, reason
 from striate.formats.onnx import operators
 from striate.formats.onnx.fold import Allowance, Unfoldable, fold
 from striate.formats.onnx.names import PARAMETER, Names
 from striate.formats.onnx.patterns import simplify
 from striate.formats.onnx.proto import Call, Graph, package
-from striate.formats.onnx.site import Array, Held, Site, Unknown, Value
+from striate.formats.onnx.site import Array, Held, Site, Value
 from striate.network import Network, Node
 from striate.network.graph import declare
 from striate.op import Op
 from striate.ops.opaque import Opaque
+from striate.ops.reshape import Identity, Permute
 from striate.tensor import SPATIAL, TensorSpec
 
 ANY_BATCH = 3
 """What a batch of open size is taken to be while reading: no constant of a network is likely to mean it."""
-
-
-DAMAGED = (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError, ZeroDivisionError)
-"""What a file makes an operator's reader raise whose attributes have another type or number than the operator says."""
-
 
 CONTROL = ("If", "Loop", "Scan")
 
@@ -37,7 +35,9 @@ CONTROL = ("If", "Loop", "Scan")
 class Reader:
     """State while a graph is read."""
 
-    def __init__(self, graph: Graph, inputs: Mapping[str, TensorSpec]) -> None:
+    def __init__(
+        self, graph: Graph, inputs: Mapping[str, TensorSpec], last: Collection[str] = ()
+    ) -> None:  # `last`: inputs whose channels come last in the file, and first in `inputs`
         self.graph = graph
         self.held: dict[str, Held] = dict(graph.constants)
         inside = [v for call in graph.calls for v in call.attributes.values() if isinstance(v, np.ndarray)]
@@ -64,15 +64,19 @@ class Reader:
         for name, spec in inputs.items():
             self.inputs[self.names.inputs[name]] = spec
             self.specs[self.names.inputs[name]] = spec
-            self.held[name] = Value(self.names.inputs[name], spec)
-            self.values[name] = self.names.inputs[name]
+            value = Value(self.names.inputs[name], spec)
+            self.values[name] = value.name
+            if name in last:
+                turn = Permute("".join((*spec.spatial_axes, "C")))
+                (value,) = self.place(Call("Transpose", (name,), (), {}), turn, [value], {})
+            self.held[name] = value
 
     def read(self) -> tuple[Network, dict[str, Array]]:
         for call in self.calls:
             if not self._fold(call):
                 self._refuse_control(call)
                 self._read(call)
-        outputs = []
+        outputs: list[str] = []
         for name in self.graph.outputs:
             held = self.held.get(name)
             if not isinstance(held, Value):
@@ -82,6 +86,8 @@ class Reader:
                     why="it is computed from constants only",
                     fix="export the network with its input",
                 )
+            if held.name in outputs and held.known is not None:  # a value that leaves twice
+                (held,) = self.place(Call("Identity", (name,), (name,), {}), Identity(), [held], {})
             outputs.append(held.name)
         inputs = {name: TensorSpec.image(spec.shape[1:]) for name, spec in self.inputs.items()}
         net = Network(self.graph.name, inputs, tuple(self.nodes), tuple(dict.fromkeys(outputs)))
@@ -124,8 +130,15 @@ class Reader:
                 raise Unknown(f"{call.kind} is not an operator that Striate knows")
             try:
                 made = operators.READERS[call.kind](site)
-            except DAMAGED as error:
-                raise Unknown(f"its attributes and inputs do not go together: {str(error)[:200]}") from None
+            except (Unknown, StriateError):
+                raise
+            except Exception as error:
+                wrong = self._damage(call)
+                if not wrong:
+                    raise fault(
+                        call.kind, f"{self.graph.name}: {call.name[:80] or call.kind}", error
+                    ) from error
+                raise Unknown(f"its attributes and inputs do not go together: {wrong}") from None
             outputs = [made] if isinstance(made, Value) else list(made)
         except ShapeError as error:
             if not self._refused or any(self._inferred(call).values()):
@@ -134,12 +147,14 @@ class Reader:
             else:  # nobody gives it a shape: the node stays, and inference says why it has none
                 self.nodes.append(self._refused)
                 outputs = [Value(name, None) for name in self._refused.outputs]
+        except InternalError:
+            raise
         except (Unknown, StriateError) as error:
             self._undo(before)
             if call.spelled is not None:
                 self._read_as_written(call.spelled)
                 return
-            outputs = self._opaque(site, error.what if isinstance(error, StriateError) else str(error))
+            outputs = self._opaque(site, reason(error))
         for name, value in zip(call.outputs, outputs, strict=False):
             self.held[name] = value
             self.values[name] = value.name
@@ -166,6 +181,34 @@ class Reader:
             waiting.pop()
             if not all(name in self.held for name in one.outputs if name) and not self._fold(one):
                 self._read(one)
+
+    def _damage(self, call: Call) -> str:
+        """What ONNX itself says is wrong with an operator, or with those that it was put together from; empty if it is
+        as its specification says."""
+        onnx = package()
+        context = onnx.checker.C.CheckerContext()
+        context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": self.graph.opset}
+        for one in self._as_written(call):
+            if one.proto.domain not in ("", "ai.onnx"):
+                return f"{one.kind} is an operator of the domain {one.proto.domain[:80]}"
+            try:
+                onnx.checker.check_node(one.proto, context)
+                self._one_model(one, strict=True)
+            except Exception as error:
+                return " ".join(str(error).split())[:200] or "ONNX refuses it"
+        return ""
+
+    def _as_written(self, call: Call) -> list[Call]:
+        """The operators of the file that a call stands for."""
+        if call.spelled is None:
+            return [call]
+        found, waiting = [], [call.spelled]
+        while waiting:
+            one = waiting.pop()
+            makers = (self._makers.get(name) for name in one.inputs if name not in call.inputs)
+            waiting += [maker for maker in makers if maker and maker not in found]
+            found.append(one)
+        return found
 
     def _undo(self, before: int) -> None:
         """Forget the nodes placed since, with their names and weights."""
@@ -194,17 +237,31 @@ class Reader:
                 continue
             values = [*{value.name: value for value in site.slim}.values()]
             kind = call.kind.removeprefix("striate.")
-            (value,) = self.place(call, Opaque(kind, sizes[1:] if named else None), values, {})
+            (value,) = self.place(call, Opaque(kind, sizes[1:] if named else None, why), values, {})
             self.why[value.name] = why
             made.append(value)
         return made
 
     def _inferred(self, call: Call) -> dict[str, tuple[int | str | None, ...] | None]:
         """Output -> shape, by ONNX's own inference of this one operator; else as the file says."""
-        onnx = package()
         declared = {name: self.graph.shapes.get(name) for name in call.outputs}
         if call.proto is None:
             return declared
+        try:
+            inferred = self._one_model(call)
+        except Exception:  # inference refuses what it does not know; the file's own word is left then
+            return declared
+        if inferred is None:
+            return declared
+        found: dict[str, tuple[int | str | None, ...] | None] = {}
+        for value in (*inferred.value_info, *inferred.output):
+            if value.type.tensor_type.HasField("shape"):
+                found[value.name] = tuple(d.dim_value or None for d in value.type.tensor_type.shape.dim)
+        return {name: found.get(name) or shape for name, shape in declared.items()}
+
+    def _one_model(self, call: Call, strict: bool = False) -> Any:
+        """A graph of one operator after ONNX's inference of shapes; None where a shape that it reads is not known."""
+        onnx = package()
         inputs, constants = [], []
         for name in dict.fromkeys(filter(None, call.inputs)):
             held = self.held.get(name)
@@ -217,20 +274,13 @@ class Reader:
                 kind = onnx.helper.np_dtype_to_tensor_dtype(held.dtype)
                 inputs.append(onnx.helper.make_tensor_value_info(name, kind, held.shape))
             else:
-                return declared
-        try:
-            outputs = [onnx.helper.make_empty_tensor_value_info(name) for name in call.outputs if name]
-            graph = onnx.helper.make_graph([call.proto], "one", inputs, outputs, constants)
-            opsets = [onnx.helper.make_opsetid("", self.graph.opset)]
-            model = onnx.helper.make_model(graph, opset_imports=opsets)
-            inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-        except Exception:  # inference refuses what it does not know; the file's own word is left then
-            return declared
-        found: dict[str, tuple[int | str | None, ...] | None] = {}
-        for value in (*inferred.value_info, *inferred.output):
-            if value.type.tensor_type.HasField("shape"):
-                found[value.name] = tuple(d.dim_value or None for d in value.type.tensor_type.shape.dim)
-        return {name: found.get(name) or shape for name, shape in declared.items()}
+                return None
+        outputs = [onnx.helper.make_empty_tensor_value_info(name) for name in call.outputs if name]
+        graph = onnx.helper.make_graph([call.proto], "one", inputs, outputs, constants)
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", self.graph.opset)])
+        return onnx.shape_inference.infer_shapes(
+            model, check_type=strict, strict_mode=strict, data_prop=True
+        ).graph
 
     def place(self, call: Call, op: Op, values: Sequence[Value], weights: Mapping[str, Array]) -> list[Value]:
         """A node for a call; the first one gets the call's own name. Raises OpError, ShapeError."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.formats.importing import Unknown
 from striate.formats.onnx.fold import Allowance, Unfoldable
 from striate.formats.onnx.proto import Call, Graph
 from striate.op import Op
@@ -23,10 +24,6 @@ Array = NDArray[Any]
 
 LISTED = 16
 """Numbers that an entry of a list costs: of an axis of any size, a few bytes can ask for every one."""
-
-
-class Unknown(Exception):
-    """This use of an operator has no counterpart here; says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,9 +162,13 @@ class Site:
         """Whether what is made is a result of the graph."""
         return any(name in self._reader.graph.outputs for name in self.call.outputs)
 
+    def reads_output(self, at: int) -> bool:
+        """Whether something reads an output, or it leaves the graph."""
+        return at < len(self.call.outputs) and self.call.outputs[at] in self._reader.needed - {""}
+
     def only_first_output(self) -> None:
         """Raise Unknown if a further output is read."""
-        if any(name in self._reader.needed for name in self.call.outputs[1:] if name):
+        if any(self.reads_output(at) for at in range(1, len(self.call.outputs))):
             raise Unknown("its second output is read")
 
     def emit(self, op: Op, *values: Value, **weights: Array) -> Value:

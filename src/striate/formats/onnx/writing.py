@@ -1,4 +1,4 @@
-"""A network as an ONNX file: opset 17, the batch open, names kept.
+"""A network as an ONNX file: opset 17 (19 where circular padding needs it), the batch open, names kept.
 
 A node becomes one operator of its name, or several, `name/1`, `name/2` and last `name`, whose doc_string holds
 the op in Striate's own form. `own.py` says when that counts.
@@ -23,6 +23,7 @@ from striate.formats.onnx.names import PRODUCER
 from striate.formats.onnx.preprocessing import NORMALIZED, Preprocessing, preprocessing
 from striate.formats.onnx.proto import MAX_BYTES, package
 from striate.geometry import TransposedWindow, Window
+from striate.geometry.window import fold
 from striate.network import Network, Node
 from striate.op import Declaration, Op
 from striate.tensor import TensorSpec
@@ -31,6 +32,8 @@ from striate.version import __version__
 Array = NDArray[Any]
 
 OPSET, IR = 17, 8
+WRAPPING_OPSET, WRAPPING_IR = 19, 9
+"""The first opset whose Pad knows circular padding."""
 BATCH = "N"
 NOTE = "striate "
 INSIDE = MAX_BYTES - 2**24
@@ -145,15 +148,15 @@ class Pen:
         return self.call("Unsqueeze", weight, self.integers(*range(1, behind + 1))) if behind else weight
 
     def padded(self, x: str, pairs: Sequence[tuple[int, int]], mode: str) -> str:
-        """x with padding around its space, by an operator of its own."""
+        """x with padding around its space, by an operator, or entry by entry where ONNX has no word."""
         words = operators.moves.WRITTEN
-        if mode not in words:
-            raise OpError(
-                f"padding mode {mode} cannot be written",
-                why="ONNX has no word for it at opset 17",
-                fix="mode reflect",
-            )
-        return self.call("Pad", x, self.integers(*self.pads([(0, 0), *pairs])), mode=words[mode])
+        if mode in words:
+            return self.call("Pad", x, self.integers(*self.pads([(0, 0), *pairs])), mode=words[mode])
+        spec = self.inputs[0]
+        for axis, n, (before, after) in zip(spec.spatial_axes, spec.spatial, pairs):
+            places = [fold(k, n, mode) for k in range(-before, n + after)]
+            x = self.call("Gather", x, self.integers(*(k or 0 for k in places)), axis=spec.axes.index(axis))
+        return x
 
 
 def pen_for(name: str, op: Op, reads: Sequence[str], makes: Sequence[str], declaration: Declaration) -> Pen:
@@ -168,6 +171,19 @@ def pen_for(name: str, op: Op, reads: Sequence[str], makes: Sequence[str], decla
         )
     writer(pen, op)
     return pen
+
+
+def spelled(pen: Pen, opset: int) -> list[Operator]:
+    """A node's operators as an opset has them: since 18 the axes of a reduction are an input."""
+    if opset < 18:
+        return pen.operators
+    found: list[Operator] = []
+    for kind, inputs, outputs, attributes in pen.operators:
+        if kind.startswith("Reduce") and "axes" in attributes:
+            inputs = (*inputs, pen.integers(*attributes["axes"]))
+            attributes = {key: value for key, value in attributes.items() if key != "axes"}
+        found.append((kind, inputs, outputs, attributes))
+    return found
 
 
 def note(node: Node) -> str:
@@ -247,10 +263,13 @@ def model(
         nodes.append(onnx.helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
     for name, array in before.constants.items() if before else ():
         tensors.append(onnx.numpy_helper.from_array(array, name))
-    for node in net.nodes:
-        pen = _written(node, net, [renamed.get(name, name) for name in node.inputs])
-        for at, (kind, inputs, outputs, attributes) in enumerate(pen.operators, 1):
-            final = at == len(pen.operators)
+    pens = [_written(node, net, [renamed.get(name, name) for name in node.inputs]) for node in net.nodes]
+    wraps = any(a.get("mode") == "wrap" for pen in pens for _, _, _, a in pen.operators)
+    opset, version = (WRAPPING_OPSET, WRAPPING_IR) if wraps else (OPSET, IR)
+    for node, pen in zip(net.nodes, pens):
+        written = spelled(pen, opset)
+        for at, (kind, inputs, outputs, attributes) in enumerate(written, 1):
+            final = at == len(written)
             name = node.name if final else f"{node.name}/{at}"
             nodes.append(
                 onnx.helper.make_node(
@@ -278,7 +297,7 @@ def model(
         value_info=inner,
     )
     return onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR,
+        graph, opset_imports=[onnx.helper.make_opsetid("", opset)], ir_version=version,
         producer_name=PRODUCER, producer_version=__version__,
     )  # fmt: skip
 

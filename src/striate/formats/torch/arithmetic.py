@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
+from striate.formats.importing import STEEP
 from striate.formats.torch.aten import clamp
 from striate.formats.torch.rules import OPERATORS, Rule, full, maps, need, ref, spread, together
 from striate.formats.torch.tracing import Constant
@@ -14,7 +15,7 @@ from striate.ops import activation as act
 from striate.ops import merge, pool, regularise, reshape
 from striate.ops.functions import Pow
 from striate.ops.reduce import Reduce
-from striate.ops.scalar import Affine
+from striate.ops.scalar import Affine, Clip
 
 if TYPE_CHECKING:
     from striate.formats.torch.importing import Ref, Site
@@ -31,7 +32,7 @@ def _number(y: Any) -> float | None:
 
 def _affine(site: Site, x: Any, factor: float, offset: float = 0.0) -> Ref:
     value = full(site, ref(x))
-    need(math.isfinite(factor) and math.isfinite(offset))
+    need(math.isfinite(factor) and math.isfinite(offset), "a number that is not finite")
     return value if (factor, offset) == (1.0, 0.0) else site.node(Affine(factor, offset), value)
 
 
@@ -91,7 +92,7 @@ def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
 def tensor_beside(site: Site, x: Ref, name: str, held: Constant, scale: float = 1.0) -> Ref:
     """A tensor of the module that multiplies x, or is added to x · scale; x is repeated where the tensor is larger."""
     shape = (1,) * (len(x.spec.axes) - held.tensor.ndim) + tuple(held.tensor.shape)
-    need(len(shape) == len(x.spec.axes) and shape[0] == 1)
+    need(len(shape) == len(x.spec.axes) and shape[0] == 1, "a tensor for every image, or of more axes")
     if x.wide is not None or any(n < m for n, m in zip(x.spec.shape[1:], shape[1:])):
         whole = [max(sizes) for sizes in zip(x.wide or x.spec.shape[1:], shape[1:])]
         x = spread(site, dataclasses.replace(x, wide=None), whole)
@@ -108,23 +109,47 @@ def _addcmul(site: Site, x: Any, y: Any, z: Any, *, value: float = 1) -> Ref:
 @maps("where")
 def _where(site: Site, mask: Any, yes: Any, no: Any) -> Ref:
     """Where places say which of two is meant; those places have to be known."""
-    need(isinstance(mask, Constant))
-    share = mask.tensor.float()
-    parts = [part for part in ((yes, share), (no, 1 - share)) if _number(part[0]) != 0]
+    need(isinstance(mask, Constant), "the places that it chooses by are computed")
+    chosen = mask.tensor.bool()
     total: Any = None
-    for value, kept in parts:
-        number = _number(value)
-        if number is not None or isinstance(value, Constant):
-            made: Any = Constant(kept * (number if number is not None else value.tensor), "")
+    for value, kept in ((yes, chosen), (no, ~chosen)):
+        if _number(value) == 0:
+            continue
+        if isinstance(value, Constant | int | float):  # chosen, not multiplied: it may be infinite
+            made: Any = Constant(_masked(kept, value), "")
         else:
-            made = tensor_beside(site, full(site, ref(value)), "weight", Constant(kept, ""))
+            made = tensor_beside(site, full(site, ref(value)), "weight", Constant(kept.float(), ""))
         total = made if total is None else _add(site, total, made)
     return ref(total)
 
 
+def _masked(kept: Any, value: Any) -> Any:
+    """A constant where it is kept, and zero elsewhere; it may be infinite, so nothing is multiplied."""
+    import torch
+
+    number = value.tensor.float() if isinstance(value, Constant) else torch.tensor(float(value))
+    return torch.where(kept, number, torch.zeros(()))
+
+
+@maps("masked_fill")
+def _masked_fill(site: Site, x: Any, mask: Any, value: Any) -> Ref:
+    return _where(site, mask, value, x)  # type: ignore[no-any-return]
+
+
+@maps("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
+def _filled(site: Site, _x: Any, *args: Any, **_: Any) -> Constant:
+    """A constant of the shape that torch says; its number is the same for every image."""
+    import torch
+
+    kind = site.operator.removeprefix("new_").removesuffix("_like")
+    number = {"zeros": 0.0, "ones": 1.0}.get(kind, args[-1] if args else None)
+    need(isinstance(number, int | float), "filled with what is computed")
+    return Constant(torch.full((1, *site.shape[1:]), float(number)), "")  # type: ignore[arg-type]
+
+
 @maps("div", "true_divide")
 def _div(site: Site, x: Any, y: Any, *, rounding_mode: Any = None) -> Ref:
-    need(rounding_mode is None)
+    need(rounding_mode is None, f"rounding_mode {rounding_mode}")
     if isinstance(x, Constant | int | float):
         return _mul(site, site.node(Pow(-1.0), full(site, ref(y))), x)  # type: ignore[no-any-return]
     if not isinstance(y, Constant | int | float):
@@ -132,9 +157,16 @@ def _div(site: Site, x: Any, y: Any, *, rounding_mode: Any = None) -> Ref:
     if isinstance(y, Constant) and y.tensor.numel() > 1:
         return tensor_beside(site, ref(x), "weight", Constant(1 / y.tensor, y.name))
     divisor = _number(y)
-    need(divisor)
+    need(divisor, "a division by zero")
     assert divisor is not None
     return _affine(site, x, 1.0 / divisor)
+
+
+@maps("sign")
+def _sign(site: Site, x: Any) -> Ref:
+    """A line between two bounds, steep enough that every normal number of 32 bits reaches one."""
+    small = site.node(Clip(-1.0, 1.0), full(site, ref(x)))
+    return site.node(Clip(-1.0, 1.0), site.node(Affine(STEEP), small))
 
 
 # ---------------------------------------------------------------------------------------------------- powers
@@ -152,7 +184,7 @@ OPERATORS |= {
 @maps("pow")
 def _pow(site: Site, x: Any, exponent: Any) -> Ref:
     power = _number(exponent)
-    need(power is not None)
+    need(power is not None, "an exponent that is computed, or one for each place")
     assert power is not None
     return ref(x) if power == 1 else site.node(Pow(power), ref(x))
 
@@ -174,7 +206,7 @@ def reduced(site: Site, x: Any, function: str, dims: Any = (), keepdim: bool = F
     rank = len(spec.axes)
     at = {d % rank for d in ((dims,) if isinstance(dims, int) else dims or range(rank))}
     over = "".join(axis for k, axis in enumerate(spec.axes) if k in at)
-    need(over and 0 not in at)
+    need(over and 0 not in at, "a reduction over the batch")
     if function in GLOBAL and set(over) == set(spec.spatial_axes):
         order, usual = "".join(spec.axes[1:]), "".join(("C", *spec.spatial_axes))
         moved = value if order == usual else site.node(reshape.Permute(usual), value)
@@ -186,7 +218,7 @@ def reduced(site: Site, x: Any, function: str, dims: Any = (), keepdim: bool = F
     if keepdim:
         return made
     left = tuple(n for k, n in enumerate(spec.shape) if k and k not in at)
-    need(left)
+    need(left, "one number for each image, without an axis")
     return site.node(reshape.Flatten() if len(left) == 1 else reshape.Reshape(left), made)
 
 
@@ -227,7 +259,7 @@ def _extremes(site: Site, x: Any, y: Any) -> Ref:
 
 @maps("norm", "linalg_vector_norm")
 def _norm(site: Site, x: Any, order: Any = 2, dims: Any = (), keepdim: bool = False, **_: Any) -> Ref:
-    need(order in (1, 2) and dims is not None)
+    need(order in (1, 2) and dims is not None, f"norm of order {order}, or over everything")
     return reduced(site, x, f"l{int(order)}", dims, keepdim)
 
 
@@ -240,7 +272,7 @@ def _variance(site: Site, x: Any, dims: Any = (), unbiased: Any = True, keepdim:
     at = [d % rank for d in ((dims,) if isinstance(dims, int) else dims or range(1, rank))]
     count = math.prod(value.spec.shape[d] for d in at)
     less = correction if correction is not None else float(bool(unbiased))
-    need(count > less)
+    need(count > less, "the variance of one number")
     mean = _affine(site, reduced(site, value, "mean", at, True), -1.0)
     centred = site.node(merge.Add(), value, mean)
     found = _affine(
@@ -252,9 +284,9 @@ def _variance(site: Site, x: Any, dims: Any = (), unbiased: Any = True, keepdim:
 @maps("scaled_dot_product_attention")
 def _attention(site: Site, q: Any, k: Any, v: Any, mask: Any = None, rate: float = 0.0, causal: bool = False, *,
                scale: float | None = None, **_: Any) -> Ref:  # fmt: skip
-    need(mask is None and not rate and not causal)
+    need(mask is None and not rate and not causal, "attention with a mask")
     query, key = ref(q), ref(k)
-    need(len(query.spec.shape) == len(key.spec.shape) > 2)
+    need(len(query.spec.shape) == len(key.spec.shape) > 2, "attention between values of different rank")
     axes = key.spec.axes
     turned = site.node(reshape.Permute("".join((*axes[1:-2], axes[-1], axes[-2]))), key)
     small = _affine(site, query, 1 / math.sqrt(query.spec.shape[-1]) if scale is None else scale)

@@ -6,10 +6,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from striate.formats.torch.rules import OPERATORS, Rule, features_last, full, maps, need, ref
+from striate.formats.torch.rules import (
+    OPERATORS,
+    Rule,
+    axis_of,
+    features_last,
+    full,
+    maps,
+    need,
+    ref,
+    standard,
+)
 from striate.formats.torch.tracing import STOCHASTIC, Constant
 from striate.op import Op
 from striate.ops import activation as act
@@ -34,7 +45,7 @@ def _pairs(value: Any, rank: int) -> tuple[int, ...]:
 @maps("conv1d", "conv2d", "conv3d")
 def _conv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
           dilation: Any = 1, groups: int = 1) -> Ref:  # fmt: skip
-    need(isinstance(weight, Constant))
+    need(isinstance(weight, Constant), "its weights are computed")
     filters, _, *kernel = weight.tensor.shape
     rank = len(kernel)
     sides: Any
@@ -45,7 +56,7 @@ def _conv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, pa
         sides = _pairs(padding, rank)
     op = Conv(filters, kernel=tuple(kernel), stride=_pairs(stride, rank), padding=sides,
               dilation=_pairs(dilation, rank), groups=groups, bias=bias is not None)  # fmt: skip
-    return site.node(op, ref(x), weight=weight, bias=bias)
+    return site.node(op, standard(site, x), weight=weight, bias=bias)
 
 
 @maps("convolution")
@@ -61,25 +72,28 @@ def _convolution(site: Site, x: Any, weight: Any, bias: Any, stride: Any, paddin
 @maps("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def _tconv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
            output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Ref:  # fmt: skip
-    need(isinstance(weight, Constant))
+    need(isinstance(weight, Constant), "its weights are computed")
     _, each, *kernel = weight.tensor.shape
     rank = len(kernel)
     op = ConvTranspose(each * groups, kernel=tuple(kernel), stride=_pairs(stride, rank), padding=_pairs(padding, rank),
                        output_padding=_pairs(output_padding, rank), dilation=_pairs(dilation, rank), groups=groups,
                        bias=bias is not None)  # fmt: skip
-    return site.node(op, ref(x), weight=weight, bias=bias)
+    return site.node(op, standard(site, x), weight=weight, bias=bias)
 
 
 @maps("linear")
 def _linear(site: Site, x: Any, weight: Any, bias: Any = None) -> Ref:
-    need(isinstance(weight, Constant) and weight.tensor.ndim == 2)
+    need(
+        isinstance(weight, Constant) and weight.tensor.ndim == 2,
+        "its weights are computed, or of another rank than 2",
+    )
     op = Linear(weight.tensor.shape[0], bias=bias is not None)
     return site.node(op, features_last(site, ref(x)), weight=weight, bias=bias)
 
 
 @maps("addmm")
 def _addmm(site: Site, bias: Any, x: Any, weight: Any) -> Ref:
-    need(isinstance(weight, Constant))
+    need(isinstance(weight, Constant), "its weights are computed")
     return _linear(site, x, Constant(weight.tensor.t(), weight.name), bias)  # type: ignore[no-any-return]
 
 
@@ -87,7 +101,7 @@ def _addmm(site: Site, bias: Any, x: Any, weight: Any) -> Ref:
 def _matmul(site: Site, x: Any, weight: Any) -> Ref:
     if not isinstance(weight, Constant):
         return site.node(merge.MatMul(), full(site, ref(x)), full(site, ref(weight)))
-    need(weight.tensor.ndim == 2)
+    need(weight.tensor.ndim == 2, "a product with more than two axes of weights")
     return _linear(site, x, Constant(weight.tensor.t(), weight.name))  # type: ignore[no-any-return]
 
 
@@ -98,10 +112,10 @@ def _pool(cls: Any, **more: str) -> Rule:
     """A sliding pool: kernel and stride, then what `more` says of the remaining arguments."""
 
     def rule(site: Site, x: Any, kernel: Any, stride: Any = (), *rest: Any, **named: Any) -> Ref:
-        value = ref(x)
+        value = standard(site, x)
         rank = len(value.spec.spatial)
         given = dict(zip(more, rest)) | named
-        need(given.pop("divisor_override", None) is None)
+        need(given.pop("divisor_override", None) is None, "divisor_override")
         fields: dict[str, Any] = {
             "kernel": _pairs(kernel, rank),
             "stride": _pairs(stride, rank) if stride else None,
@@ -128,7 +142,7 @@ for _rank in (1, 2, 3):
 
 def _adaptive(whole: Any, parts: Any) -> Rule:
     def rule(site: Site, x: Any, size: Any) -> Ref:
-        value = ref(x)
+        value = standard(site, x)
         sizes = _pairs(size, len(value.spec.spatial))
         return site.node(whole() if set(sizes) == {1} else parts(sizes), value)
 
@@ -161,17 +175,17 @@ def _bn(site: Site, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, tr
         momentum: float = 0.1, eps: float = 1e-5, *_: Any) -> Ref:  # fmt: skip
     if not isinstance(training, bool):  # (…, momentum, eps) without a flag
         training, momentum, eps = False, training, momentum
-    need(not training and isinstance(mean, Constant))
+    need(not training and isinstance(mean, Constant), "it normalizes by the statistics of the batch")
     weight, bias = _filled(weight, bias, mean, mean.tensor.shape)
     op = norm.BatchNorm(eps=eps, momentum=momentum, affine=weight is not None)
-    return site.node(op, ref(x), weight=weight, bias=bias, running_mean=mean, running_var=variance)
+    return site.node(op, standard(site, x), weight=weight, bias=bias, running_mean=mean, running_var=variance)
 
 
 @maps("group_norm")
 def _gn(
     site: Site, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
 ) -> Ref:
-    value = ref(x)
+    value = standard(site, x)
     weight, bias = _filled(weight, bias, None, (value.spec.channels,))
     op = norm.GroupNorm(groups, eps=eps, affine=weight is not None)
     return site.node(op, value, weight=weight, bias=bias)
@@ -180,9 +194,9 @@ def _gn(
 @maps("instance_norm")
 def _in(site: Site, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, batch_statistics: bool, _momentum: float,
         eps: float, *_: Any) -> Ref:  # fmt: skip
-    need(batch_statistics)
+    need(batch_statistics, "it normalizes by running statistics")
     op = norm.InstanceNorm(eps=eps, affine=weight is not None)
-    return site.node(op, ref(x), weight=weight, bias=bias)
+    return site.node(op, standard(site, x), weight=weight, bias=bias)
 
 
 @maps("layer_norm")
@@ -194,7 +208,7 @@ def _ln(
     if len(shape) == len(value.spec.axes) - 1 and len(shape) > 1:
         kind = "all"
     else:
-        need(len(shape) == 1)
+        need(len(shape) == 1, "it normalizes over some of the axes")
         value, kind = features_last(site, value), "channels"
     return site.node(
         norm.LayerNorm(kind, eps=eps, affine=weight is not None), value, weight=weight, bias=bias
@@ -244,13 +258,13 @@ def _celu(site: Site, x: Any, alpha: float = 1.0) -> Ref:
 
 @maps("elu")
 def _elu(site: Site, x: Any, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Ref:
-    need(scale == input_scale == 1)
+    need(scale == input_scale == 1, "a scaled ELU")
     return site.node(act.Elu(alpha), ref(x))
 
 
 @maps("softplus")
 def _softplus(site: Site, x: Any, beta: float = 1.0, _threshold: float = 20.0) -> Ref:
-    need(beta == 1)
+    need(beta == 1, f"beta {beta}")
     return site.node(act.Softplus(), ref(x))
 
 
@@ -258,22 +272,22 @@ def _softplus(site: Site, x: Any, beta: float = 1.0, _threshold: float = 20.0) -
 def clamp(site: Site, x: Any, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Ref:
     """Between two bounds, either of which may be missing."""
     bounds = (low if low is not None else min, high if high is not None else max)
-    need(all(bound is None or isinstance(bound, int | float) for bound in bounds))
+    need(all(bound is None or isinstance(bound, int | float) for bound in bounds), "bounds that are tensors")
     usual: dict[Any, Op] = {(0, None): act.Relu(), (0, 6): act.Relu6()}
     return site.node(usual.get(bounds) or Clip(*bounds), ref(x))
 
 
 @maps("prelu")
 def _prelu(site: Site, x: Any, weight: Any) -> Ref:
-    need(isinstance(weight, Constant))
-    return site.node(act.Prelu("each" if weight.tensor.numel() > 1 else "shared"), ref(x), weight=weight)
+    need(isinstance(weight, Constant), "its weights are computed")
+    return site.node(
+        act.Prelu("each" if weight.tensor.numel() > 1 else "shared"), standard(site, x), weight=weight
+    )
 
 
 def _shares(cls: Any) -> Rule:
     def rule(site: Site, x: Any, dim: int, *_: Any, **__: Any) -> Ref:
-        axis = ref(x).spec.axes[dim]
-        need(axis != "N")
-        return site.node(cls(axis), ref(x))
+        return site.node(cls(axis_of(ref(x), dim)), ref(x))
 
     return rule
 
@@ -306,14 +320,42 @@ def _expand(site: Site, x: Any, *_: Any, **__: Any) -> Any:
     """What is only repeated stays small: most who read it repeat it anyhow."""
     value = ref(x)
     shape = site.shape[1:]
-    need(len(shape) == len(value.spec.shape) - 1)
+    need(len(shape) == len(value.spec.shape) - 1, "a value repeated along new axes")
     return value if shape == value.spec.shape[1:] else dataclasses.replace(value, wide=shape)
 
 
 # ---------------------------------------------------------------------------------------------------- whole modules
 
-MODULES: dict[str, Callable[[Any], Op]] = {
-    "LocalResponseNorm": lambda m: norm.LocalResponseNorm(m.size, alpha=m.alpha, beta=m.beta, k=m.k),
-    "ChannelShuffle": lambda m: reshape.ChannelShuffle(m.groups),
+
+def _lp_pool(site: Site, m: Any, x: Ref) -> Ref:
+    """(sum of x^p)^(1/p) over each window; torch takes the mean times the window's size, and no absolute value."""
+    value = standard(site, x)
+    rank, p = len(value.spec.spatial), float(m.norm_type)
+    kernel = _pairs(m.kernel_size, rank)
+    stride = _pairs(m.stride, rank) if m.stride is not None else None
+    need(p > 0, f"a norm of order {p:g}")
+    even = p % 2 == 0
+    if even and not m.ceil_mode:
+        return site.node(pool.LpPool(kernel, int(p), None if stride == kernel else stride), value)
+    powers = value if p == 1 else site.node(functions.Pow(p), value)
+    ceil = bool(m.ceil_mode)
+    mean = site.node(pool.AvgPool(kernel, None if stride == kernel else stride, ceil=ceil), powers)
+    total = site.node(Affine(float(math.prod(kernel))), mean)
+    return total if p == 1 else site.node(functions.Pow(1 / p), total)
+
+
+MODULES: dict[str, Callable[[Site, Any, Ref], Ref]] = {
+    "LocalResponseNorm": lambda site, m, x: site.node(
+        norm.LocalResponseNorm(m.size, alpha=m.alpha, beta=m.beta, k=m.k), standard(site, x)
+    ),
+    "LPPool1d": _lp_pool,
+    "LPPool2d": _lp_pool,
+    "LPPool3d": _lp_pool,
+    "ChannelShuffle": lambda site, m, x: site.node(reshape.ChannelShuffle(m.groups), standard(site, x)),
 }
 """Modules of torch.nn whose operators say less than their name does."""
+RECURRENT = (
+    "MultiheadAttention", "TransformerEncoderLayer", "TransformerDecoderLayer",
+    "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell",
+)  # fmt: skip
+"""Modules of torch.nn without a counterpart here, whose dozens of operators say less than their one name."""

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from striate.diagnostics import FormatError, StriateError
+from striate.formats.importing import Unknown, fault, reason
 from striate.formats.tidy import tidy
 from striate.formats.torch import arithmetic, moves  # noqa: F401 (their operators are known then)
-from striate.formats.torch.aten import MODULES
-from striate.formats.torch.rules import OPERATORS, Unknown, full
+from striate.formats.torch.aten import MODULES, RECURRENT
+from striate.formats.torch.rules import OPERATORS, full, need
 from striate.formats.torch.tracing import Call, Constant, Trace, Value
 from striate.network import Network, Node, declare
 from striate.op import Op
@@ -41,10 +44,11 @@ class Ref:
 
 @dataclasses.dataclass(frozen=True)
 class Foreign:
-    """What has no place here (more axes, another first axis), made of these values by an unknown operator."""
+    """What has no place here (more axes, another first axis), made of these values by an unsupported operator."""
 
     sources: tuple[Ref, ...]
     operator: str
+    why: str = "its result has more axes than five, or another first axis than the batch"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +110,14 @@ class _Importer:
         self.calls = collections.Counter(call.path for call in trace.calls)
         self.met: collections.Counter[str] = collections.Counter()
         self.done: set[int] = set()  # calls that were told as part of their module
+        self.makers: dict[Value, Call] = {}
+        self.readers: dict[Value, list[int]] = {}
+        for at, call in enumerate(trace.calls):
+            self.makers.update(dict.fromkeys(call.makes, call))
+            for leaf in _leaves((call.args, list(call.kwargs.values()))):
+                if isinstance(leaf, Value):
+                    self.readers.setdefault(leaf, []).append(at)
+        self.leaving = set(trace.outputs)
 
     def class_name(self, path: str) -> str:
         return type(self.parts[path]).__name__ if path in self.parts else ""
@@ -116,8 +128,10 @@ class _Importer:
         declaration = declare(node, [ref.spec for ref in inputs])
         for parameter in declaration.parameters:
             tensor = weights[parameter.name].tensor
-            if tuple(tensor.shape) != parameter.shape:
-                raise Unknown
+            need(
+                tuple(tensor.shape) == parameter.shape,
+                f"its {parameter.name} has the shape {tuple(tensor.shape)}",
+            )
             if tensor.device.type != "meta":
                 self.weights[f"{name}.{parameter.name}"] = (
                     tensor.detach().to("cpu", torch.float32).numpy().copy()
@@ -150,7 +164,7 @@ class _Importer:
                 self._one(at, call, calls)
 
     def _one(self, at: int, call: Call, calls: Sequence[Call]) -> None:
-        if self._whole(at, call, calls):
+        if self._whole(at, call, calls) or self._named(at, call, calls):
             return
         args = [self._known(a) for a in call.args]
         if args and isinstance(args[0], Apart) and call.operator in PARTS:
@@ -161,11 +175,15 @@ class _Importer:
         if call.function is not None and not any(isinstance(leaf, Ref | Foreign) for leaf in leaves):
             self._fold(call, args, kwargs)
             return
-        made = None
-        if not any(isinstance(leaf, Foreign) for leaf in leaves) and call.operator in OPERATORS:
+        try:
+            foreign = next((leaf.why for leaf in leaves if isinstance(leaf, Foreign)), None)
+            need(foreign is None, f"it reads what has no place in a network: {foreign}")
+            need(call.operator in OPERATORS, f"aten.{call.operator} is not an operator that Striate knows")
             made = self._mapped(call, OPERATORS[call.operator], args, kwargs)
-        for port, value in enumerate(call.makes):
-            self.env[value] = made[port] if made is not None else self._opaque(call, port, leaves)
+            self.env.update(zip(call.makes, made))
+        except Unknown as error:
+            for port, value in enumerate(call.makes):
+                self.env[value] = self._opaque(call, port, leaves, reason(error))
 
     def _known(self, argument: Any) -> Any:
         if isinstance(argument, Value):
@@ -174,47 +192,74 @@ class _Importer:
             return tuple(self._known(part) for part in argument)
         return argument
 
-    def _mapped(self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any) -> list[Any] | None:
-        """What a rule makes of a call; None, and nothing left behind, where it does not cover it."""
+    def _mapped(self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any) -> list[Any]:
+        """What a rule makes of a call. Raises Unknown, and leaves nothing behind, where it does not cover it; any other
+        exception of a rule is a fault."""
+        wide = any(isinstance(leaf, Ref) and leaf.wide for leaf in _leaves((args, list(kwargs.values()))))
+        if wide and call.operator in REPEATING:
+            try:
+                return self._tried(call, rule, args, kwargs)
+            except Unknown:  # in its own size, then
+                pass
+        return self._tried(call, rule, args, kwargs, whole=wide)
+
+    def _tried(
+        self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any, whole: bool = False
+    ) -> list[Any]:
         kept, names, weights = len(self.nodes), set(self.names), dict(self.weights)
         site = Site(self, call)
         try:
-            if call.operator not in REPEATING:
-                args, kwargs = (
-                    _whole_values(site, args),
-                    {k: _whole_values(site, v) for k, v in kwargs.items()},
-                )
+            if whole:
+                args = _whole_values(site, args)
+                kwargs = {key: _whole_values(site, value) for key, value in kwargs.items()}
+            try:
+                _signature(rule).bind(site, *args, **kwargs)
+            except TypeError as error:
+                raise Unknown(f"arguments that are not covered: {error}") from None
             made = rule(site, *args, **kwargs)
-            found = made if isinstance(made, list) else [made]
+            found = list(made) if isinstance(made, list) else [made]
             found += [None] * (len(call.makes) - len(found))  # a pool's second output: the indices
-            # What is only repeated stays small: whoever reads it repeats it anyhow, and its own shape is looked at.
-            fits = call.operator in ("expand", "expand_as") or all(
-                ref is None or isinstance(ref, Constant) or ref.spec.shape[1:] == shape[1:]
-                for ref, shape in zip(found, call.shapes)
-            )
-            if fits:
-                return found
-        except (Unknown, StriateError, TypeError, IndexError, KeyError):
-            pass
-        del self.nodes[kept:]
-        self.names, self.weights = names, weights
-        return None
+            for ref, shape in zip(found, call.shapes):
+                if isinstance(ref, Ref):
+                    got = ref.wide or ref.spec.shape[1:]
+                    need(got == shape[1:], f"its shape would be {got} instead of {shape[1:]}")
+            return found
+        except Exception as error:
+            del self.nodes[kept:]
+            self.names, self.weights = names, weights
+            if isinstance(error, Unknown):
+                raise
+            if isinstance(error, StriateError):
+                raise Unknown(reason(error)) from None
+            place = call.place or call.path or type(self.module).__name__
+            raise fault(f"aten.{call.operator}", str(place), error) from error
 
-    def _opaque(self, call: Call, port: int, leaves: Sequence[Any]) -> Any:
+    def _opaque(self, call: Call, port: int, leaves: Sequence[Any], why: str, operator: str = "") -> Any:
         shape = call.shapes[port]
         foreign = [leaf for leaf in leaves if isinstance(leaf, Foreign)]
-        sources = [leaf for leaf in leaves if isinstance(leaf, Ref)]
+        site = Site(self, call)
+        sources = [full(site, leaf) for leaf in leaves if isinstance(leaf, Ref)]
         sources += [ref for leaf in foreign for ref in leaf.sources]
-        operator = foreign[0].operator if foreign else f"aten.{call.operator}"
+        if not operator:
+            operator, why = (
+                (foreign[0].operator, foreign[0].why) if foreign else (f"aten.{call.operator}", why)
+            )
         unique = tuple(dict.fromkeys(sources))
         if not unique:
             return None
         if not shape or shape[0] != self.batch or not 2 <= len(shape) <= 2 + max(SPATIAL):
             if call.operator in VIEWED and len(unique) == 1 and not foreign and shape[:1] == (self.batch,):
-                return Apart(unique, operator, shape[1:], tuple(range(len(shape) - 1)))
-            return Foreign(unique, operator)
-        (made,) = self.place(call, Opaque(operator, shape=shape[1:]), unique, {})
+                return Apart(unique, operator, why, shape[1:], tuple(range(len(shape) - 1)))
+            return Foreign(unique, operator, why)
+        (made,) = self.place(call, Opaque(operator, shape=shape[1:], why=why), unique, {})
         return made
+
+    def whole(self, value: Value) -> Any:
+        """What stands behind a value, in its own size."""
+        held = self.env.get(value)
+        if isinstance(held, Ref) and held.wide is not None:
+            held = self.env[value] = full(Site(self, self.makers[value]), held)
+        return held
 
     def _parted(self, call: Call, parts: Apart, rest: Sequence[Any]) -> Any:
         """What a permutation or a reshape makes of a value with many axes: once they are few again, one op."""
@@ -226,10 +271,11 @@ class _Importer:
             return parts
         if call.operator in VIEWED and shape[0] == self.batch and len(shape) - 2 in SPATIAL:
             op = Rearrange(sizes, parts.order, shape[1:])
-            made = self._mapped(call, lambda site: site.node(op, parts.sources[0]), (), {})
-            if made is not None:
-                return made[0]
-        return self._opaque(call, 0, [parts])
+            try:
+                return self._mapped(call, lambda site: site.node(op, parts.sources[0]), (), {})[0]
+            except Unknown as error:
+                return self._opaque(call, 0, [dataclasses.replace(parts, why=reason(error))], "")
+        return self._opaque(call, 0, [parts], "")
 
     def _fold(self, call: Call, args: Any, kwargs: Any) -> None:
         """Work out what depends on the module's tensors alone."""
@@ -242,7 +288,7 @@ class _Importer:
             self.env[value] = Constant(tensor, name)
 
     def _whole(self, at: int, call: Call, calls: Sequence[Call]) -> bool:
-        """A module that is known by its name: its calls are one op."""
+        """A module that is known by its name: its calls are one thing."""
         part = self.parts.get(call.path)
         make = MODULES.get(type(part).__name__) if type(part).__module__.startswith("torch.nn") else None
         if make is None:
@@ -254,12 +300,40 @@ class _Importer:
         held = self.env.get(source)
         last = calls[end]
         self.met[call.path] += end - at
-        if not isinstance(held, Ref) or held.spec.shape[1:] != last.shapes[0][1:]:
+        if not isinstance(held, Ref):
             return False
-        made = self._mapped(last, lambda site: site.node(make(part), held), (), {})
-        if made is None:
+        try:
+            made = self._mapped(last, lambda site, x: make(site, part, x), (held,), {})
+        except Unknown:  # operator by operator, then
             return False
         self.env[last.makes[0]] = made[0]
+        self.done.update(range(at, end + 1))
+        return True
+
+    def _named(self, at: int, call: Call, calls: Sequence[Call]) -> bool:
+        """A module of torch that has no counterpart here and takes dozens of calls: one opaque node of its name."""
+        path = next((p for p in _within(call.path) if type(self.parts.get(p)).__name__ in RECURRENT), None)
+        if path is None or not type(part := self.parts[path]).__module__.startswith("torch.nn"):
+            return False
+        end = at
+        while end + 1 < len(calls) and path in _within(calls[end + 1].path):
+            end += 1
+        inside = calls[at : end + 1]
+        inner = {value for one in inside for value in one.makes}
+        leaves = [leaf for one in inside for leaf in _leaves((one.args, list(one.kwargs.values())))]
+        read = dict.fromkeys(leaf for leaf in leaves if isinstance(leaf, Value) and leaf not in inner)
+        sources = [self.whole(value) for value in read]
+        if not any(isinstance(source, Ref | Foreign) for source in sources):
+            return False
+        sources += [leaf for leaf in leaves if isinstance(leaf, Constant)]
+        kind = type(part).__name__
+        why = f"torch.nn.{kind} is not a module that Striate knows"
+        for one in inside:
+            for port, value in enumerate(one.makes):
+                outside = any(not at <= reader <= end for reader in self.readers.get(value, ()))
+                if outside or value in self.leaving:
+                    placed = dataclasses.replace(one, path=path)
+                    self.env[value] = self._opaque(placed, port, sources, why, f"nn.{kind}")
         self.done.update(range(at, end + 1))
         return True
 
@@ -267,6 +341,12 @@ class _Importer:
 VIEWED = ("view", "reshape", "_unsafe_view", "unflatten", "flatten")
 PARTS = (*VIEWED, "permute", "contiguous", "clone")
 REPEATING = (
+    "alias",
+    "clone",
+    "contiguous",
+    "detach",
+    "to",
+    "_to_copy",
     "add",
     "sub",
     "rsub",
@@ -290,6 +370,17 @@ def _whole_values(site: Site, value: Any) -> Any:
     return full(site, value) if isinstance(value, Ref) else value
 
 
+@functools.cache
+def _signature(rule: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(rule)
+
+
+def _within(path: str) -> list[str]:
+    """A dotted path and all that it lies in, outermost first."""
+    parts = path.split(".")
+    return [".".join(parts[: k + 1]) for k in range(len(parts))]
+
+
 def _leaves(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return [leaf for part in value for leaf in _leaves(part)]
@@ -308,7 +399,7 @@ def network(trace: Trace, name: str) -> Network:
     importer.run(trace.calls)
     outputs = []
     for value in trace.outputs:
-        found = importer.env.get(value)
+        found = importer.whole(value)
         if not isinstance(found, Ref):
             raise FormatError(
                 f"an output of {type(trace.module).__name__} has no place in a network",

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.formats.tidy import LOWEST
-from striate.formats.torch.rules import OPERATORS, Rule, maps, named, need, ref
+from striate.formats.torch.rules import (
+    OPERATORS,
+    Rule,
+    axis_of,
+    full,
+    maps,
+    named,
+    need,
+    ref,
+    spread,
+    standard,
+)
 from striate.formats.torch.tracing import Constant
 from striate.ops import merge, reshape
 from striate.ops.gather import Gather
+from striate.ops.scalar import Affine, Clip
 from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
@@ -36,7 +48,7 @@ def _permute(site: Site, x: Any, order: Any) -> Ref:
     value = ref(x)
     axes = value.spec.axes
     places = [d % len(axes) for d in order]
-    need(places[0] == 0)
+    need(places[0] == 0, "the batch does not stay first")
     letters = "".join(axes[d] for d in places[1:])
     return value if letters == "".join(axes[1:]) else site.node(reshape.Permute(letters), value)
 
@@ -51,7 +63,7 @@ def _transpose(site: Site, x: Any, one: int, other: int) -> Ref:
 @maps("movedim")
 def _movedim(site: Site, x: Any, source: Any, target: Any) -> Ref:
     rank = len(ref(x).spec.axes)
-    need(isinstance(source, int) and isinstance(target, int))
+    need(isinstance(source, int) and isinstance(target, int), "several axes moved at once")
     order = [d for d in range(rank) if d != source % rank]
     order.insert(target % rank, source % rank)
     return _permute(site, x, order)  # type: ignore[no-any-return]
@@ -61,8 +73,7 @@ def _movedim(site: Site, x: Any, source: Any, target: Any) -> Ref:
 def _cat(site: Site, parts: Any, dim: int = 0) -> Ref:
     values = [ref(part) for part in parts]
     values = [named(site, value, values[0].spec.axes) for value in values]
-    axis = values[0].spec.axes[dim]
-    need(axis != "N")
+    axis = axis_of(values[0], dim)
     return values[0] if len(values) == 1 else site.node(merge.Concat(axis), *values)
 
 
@@ -71,7 +82,7 @@ def _stack(site: Site, parts: Any, dim: int = 0) -> Ref:
     """Joined along an axis of its own."""
     rank = len(site.shape)
     at = dim % rank
-    need(at)
+    need(at, "stacked before the batch")
     shape = tuple(1 if k == at else n for k, n in enumerate(site.shape))[1:]
     wider = [site.node(reshape.Reshape(shape), ref(part)) for part in parts]
     return _cat(site, wider, at)  # type: ignore[no-any-return]
@@ -79,7 +90,7 @@ def _stack(site: Site, parts: Any, dim: int = 0) -> Ref:
 
 @maps("index_select")
 def _index_select(site: Site, x: Any, dim: int, entries: Any) -> Ref:
-    need(isinstance(entries, Constant))
+    need(isinstance(entries, Constant), "entries that are computed")
     return _listed(site, ref(x), dim, entries.tensor.tolist())
 
 
@@ -87,9 +98,10 @@ def _index_select(site: Site, x: Any, dim: int, entries: Any) -> Ref:
 def _index(site: Site, x: Any, places: Any) -> Ref:
     """Entries of one axis; the others are taken whole."""
     at = [d for d, entries in enumerate(places) if entries is not None]
-    need(len(at) == 1 and isinstance(places[at[0]], Constant) and places[at[0]].tensor.ndim == 1)
+    known = len(at) == 1 and isinstance(places[at[0]], Constant) and places[at[0]].tensor.ndim == 1
+    need(known, "entries of several axes, or computed ones")
     entries = places[at[0]].tensor
-    need(not entries.is_floating_point() and entries.dtype.itemsize > 1)  # a mask is another thing
+    need(not entries.is_floating_point() and entries.dtype.itemsize > 1, "entries chosen by a mask")
     return _listed(site, ref(x), at[0], entries.tolist())
 
 
@@ -104,7 +116,7 @@ def _flip(site: Site, x: Any, dims: Any) -> Ref:
 @maps("roll")
 def _roll(site: Site, x: Any, shifts: Any, dims: Any = ()) -> Ref:
     value = ref(x)
-    need(dims)
+    need(dims, "rolled as one row")
     for shift, dim in zip(shifts, dims):
         size = value.spec.shape[dim]
         value = _listed(site, value, dim, [(k - shift) % size for k in range(size)])
@@ -114,7 +126,7 @@ def _roll(site: Site, x: Any, shifts: Any, dims: Any = ()) -> Ref:
 @maps("repeat", "tile")
 def _repeat(site: Site, x: Any, times: Any) -> Ref:
     value = ref(x)
-    need(len(times) == len(value.spec.axes) and times[0] == 1)
+    need(len(times) == len(value.spec.axes) and times[0] == 1, "images repeated to a batch, or new axes")
     for dim, count in enumerate(times):
         value = _listed(site, value, dim, [*range(value.spec.shape[dim])] * count) if count > 1 else value
     return value
@@ -123,15 +135,95 @@ def _repeat(site: Site, x: Any, times: Any) -> Ref:
 @maps("repeat_interleave")
 def _repeat_interleave(site: Site, x: Any, count: Any, dim: Any = None, **_: Any) -> Ref:
     value = ref(x)
-    need(isinstance(count, int) and dim is not None)
+    need(isinstance(count, int) and dim is not None, "a count for every entry, or no axis")
     return _listed(site, value, dim, [k for k in range(value.spec.shape[dim]) for _ in range(count)])
 
 
 def _listed(site: Site, x: Ref, dim: int, entries: Any) -> Ref:
     """Entries of one axis, in their order."""
-    axis, size = x.spec.axes[dim], x.spec.shape[dim]
-    need(axis != "N")
+    axis, size = axis_of(x, dim), x.spec.shape[dim]
     return site.node(Gather(tuple(int(k) % size for k in entries), axis), x)
+
+
+@maps("slice_scatter", "select_scatter")
+def _scatter(
+    site: Site, x: Any, source: Any, dim: int = 0, start: Any = None, stop: Any = None, step: int = 1
+) -> Ref:
+    """x with some entries of one axis taken from elsewhere: what `x[:, :4] = y` leaves."""
+    dim %= len(site.shape)
+    need(dim, "it works along the batch")
+    if site.operator == "select_scatter":
+        stop = None if start == -1 else start + 1
+    size = site.shape[dim]
+    places = range(size)[slice(start, None if stop is None or stop >= size else stop, step)]
+    part = tuple(len(places) if k == dim else n for k, n in enumerate(site.shape))[1:]
+    if isinstance(source, Constant):
+        value = ref(x)
+        written = _constant_like(site, value, part, source)
+    else:
+        given = ref(source)
+        if given.spec.shape[1:] != part:
+            given = site.node(reshape.Reshape(part) if len(part) > 1 else reshape.Flatten(), given)
+        value = _constant_like(site, given, site.shape[1:], x) if isinstance(x, Constant) else ref(x)
+        written = named(site, given, value.spec.axes)
+    return _overwritten(site, value, written, value.spec.axes[dim], places)
+
+
+def _overwritten(site: Site, x: Ref, part: Ref, axis: str, places: range) -> Ref:
+    """x with the entries at these places of an axis from `part`, in its order."""
+    size = x.spec.size(axis)
+    if len(places) == size:
+        return part
+    if places.step == 1:
+        pieces = [part]
+        if places[0] > 0:
+            pieces.insert(0, site.node(reshape.Slice(axis, stop=places[0]), x))
+        if places[-1] + 1 < size:
+            pieces.append(site.node(reshape.Slice(axis, start=places[-1] + 1), x))
+        return site.node(merge.Concat(axis), *pieces)
+    both = site.node(merge.Concat(axis), x, part)
+    entries = list(range(size))
+    for at, place in enumerate(places):
+        entries[place] = size + at
+    return site.node(Gather(tuple(entries), axis), both)
+
+
+def _constant_like(site: Site, x: Ref, shape: Sequence[int], held: Constant) -> Ref:
+    """A value of this shape, without the batch, that holds a constant, whatever x holds."""
+    for axis, wanted in zip(x.spec.axes[1:], shape):
+        if x.spec.size(axis) > wanted:
+            x = site.node(reshape.Slice(axis, stop=wanted), x)
+        elif x.spec.size(axis) < wanted:
+            x = site.node(Gather((0,) * wanted, axis), x)
+    alone = held.tensor.numel() == 1
+    number = float(held.tensor) if alone else 0.0
+    value = site.node(Clip(number, number), x)
+    if alone:
+        return value
+    wide = (1,) * (len(shape) + 1 - held.tensor.ndim) + tuple(held.tensor.shape)
+    need(len(wide) == len(shape) + 1 and wide[0] == 1, "a tensor for every image, or of more axes")
+    op = Affine(bias=wide[1:], learned=site.learned(held))
+    return site.node(op, value, bias=Constant(held.tensor.float().reshape(wide[1:]), held.name))
+
+
+@maps("copy")
+def _copy(site: Site, x: Any, source: Any, *_: Any) -> Ref:
+    """What is written over all of x."""
+    shape = site.shape[1:]
+    if isinstance(source, Constant):
+        return _constant_like(site, ref(x), shape, source)
+    given = full(site, ref(source))
+    return spread(site, given if isinstance(x, Constant) else named(site, given, ref(x).spec.axes), shape)
+
+
+@maps("fill", "zero")
+def _fill(site: Site, x: Any, number: Any = 0.0) -> Any:
+    import torch
+
+    if isinstance(number, int | float):
+        number = Constant(torch.tensor(float(number)), "")
+    need(isinstance(number, Constant), "filled with what is computed")
+    return _constant_like(site, ref(x), site.shape[1:], number)
 
 
 @maps("slice", "narrow")
@@ -143,8 +235,7 @@ def _slice(site: Site, x: Any, dim: int = 0, start: Any = None, stop: Any = None
     start, stop = start or 0, None if stop is None or stop >= size else stop
     if (start, step) == (0, 1) and (stop is None or axis == "N"):
         return value
-    need(axis != "N")
-    return site.node(reshape.Slice(axis, start=start, stop=stop, step=step), value)
+    return site.node(reshape.Slice(axis_of(value, dim), start=start, stop=stop, step=step), value)
 
 
 @maps("select")
@@ -157,9 +248,8 @@ def _select(site: Site, x: Any, dim: int, at: int) -> Any:
 def _split(site: Site, x: Any, _parts: Any, dim: int = 0) -> Any:
     """The sizes are read off what torch makes."""
     value = ref(x)
-    axis = value.spec.axes[dim]
+    axis = axis_of(value, dim)
     sizes = [shape[dim] for shape in site.shapes]
-    need(axis != "N")
     if len(sizes) == 1:
         return [value]
     if axis == "C":
@@ -195,8 +285,8 @@ def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
             mode = "replicate"
         case _:
             mode = "circular"
-    value = ref(x)
-    need(value.spec.axes[1] == "C" and value.spec.spatial)
+    value = standard(site, x)
+    need(value.spec.spatial, "a padded row")
     for k, (before, after) in enumerate(zip(sides[::2], sides[1::2])):
         if before < 0 or after < 0:  # cut first
             dim = len(value.spec.axes) - 1 - k
@@ -206,7 +296,8 @@ def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
     pairs = [(int(a), int(b)) for a, b in zip(sides[::2], sides[1::2])][::-1]
     pairs = [(0, 0)] * (rank - len(pairs)) + pairs
     deep = pairs[-rank - 1] if len(pairs) > rank else (0, 0)
-    need(len(pairs) <= rank + 1 and (not any(deep) or (mode == "constant" and not fill)))
+    need(len(pairs) <= rank + 1, "a padded batch")
+    need(not any(deep) or (mode == "constant" and not fill), "channels padded by other than zeros")
     if not any(any(pair) for pair in pairs):
         return value
     modes = {"constant": "zeros"}.get(mode, mode)
@@ -216,28 +307,28 @@ def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
 
 @maps("channel_shuffle", "native_channel_shuffle")
 def _channel_shuffle(site: Site, x: Any, groups: int) -> Ref:
-    return site.node(reshape.ChannelShuffle(groups), ref(x))
+    return site.node(reshape.ChannelShuffle(groups), standard(site, x))
 
 
 @maps("pixel_shuffle")
 def _pixel_shuffle(site: Site, x: Any, factor: int) -> Ref:
-    return site.node(reshape.PixelShuffle(factor), ref(x))
+    return site.node(reshape.PixelShuffle(factor), standard(site, x))
 
 
 @maps("pixel_unshuffle")
 def _pixel_unshuffle(site: Site, x: Any, factor: int) -> Ref:
-    return site.node(reshape.PixelUnshuffle(factor), ref(x))
+    return site.node(reshape.PixelUnshuffle(factor), standard(site, x))
 
 
 def _upsample(method: str) -> Rule:
     def rule(site: Site, x: Any, size: Any, *rest: Any, **named: Any) -> Ref:
-        value = ref(x)
+        value = standard(site, x)
         corners = bool(rest[0]) if method != "nearest" else False
         factors = [f for r in (rest[1:] if method != "nearest" else rest, named.values())
                    for f in (r if not isinstance(r, Mapping) else ())]  # fmt: skip
         scales = [f for factor in factors for f in (factor if isinstance(factor, tuple) else (factor,)) if f]
         if size is None or (scales and len(set(scales)) == 1 and not corners):
-            need(len(set(scales)) == 1)
+            need(len(set(scales)) == 1, "another scale for each axis")
             return site.node(Upsample(scale=float(scales[0]), method=method, align_corners=corners), value)
         return site.node(Upsample(size=site.shape[2:], method=method, align_corners=corners), value)
 

@@ -1,7 +1,8 @@
 """How operators of aten are told here: the table of rules, and what they share.
 
 A rule is called as `f(site, *args, **kwargs)`. Values are Refs, tensors of the module are Constants, everything else is
-plain; a rule raises Unknown for what it does not cover, and the operator becomes opaque.
+plain; a rule raises Unknown, with the reason, for what it does not cover, and the operator becomes opaque. Any other
+exception of a rule is a fault of Striate's.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from striate.formats.importing import Unknown
 from striate.ops.gather import Gather
 from striate.ops.reshape import Reshape
 from striate.tensor import SPATIAL
@@ -19,10 +21,6 @@ if TYPE_CHECKING:
 
 Rule = Callable[..., Any]
 OPERATORS: dict[str, Rule] = {}
-
-
-class Unknown(Exception):
-    """This use of an operator has no counterpart here."""
 
 
 def maps(*operators: str) -> Callable[[Rule], Rule]:
@@ -35,19 +33,32 @@ def maps(*operators: str) -> Callable[[Rule], Rule]:
     return add
 
 
-def need(condition: Any) -> None:
-    """Raise Unknown unless the condition holds."""
+def need(condition: Any, otherwise: str) -> None:
+    """Raise Unknown unless the condition holds; `otherwise` says what it is instead."""
     if not condition:
-        raise Unknown
+        raise Unknown(otherwise)
 
 
 def ref(x: Any) -> Ref:
     """x, which is a value of the network."""
     from striate.formats.torch.importing import Ref
 
-    need(isinstance(x, Ref))
+    need(isinstance(x, Ref), "a constant where a value is expected, or a value that could not be followed")
     found: Ref = x
     return found
+
+
+def standard(site: Site, x: Any) -> Ref:
+    """x, which is a value of the network, with its axes called N, C, space by their places, as torch takes them."""
+    value = ref(x)
+    return named(site, value, ("N", "C", *SPATIAL[len(value.spec.axes) - 2]))
+
+
+def axis_of(x: Ref, dim: int) -> str:
+    """The axis of a value that torch numbers `dim`, which may not be the batch."""
+    axis = x.spec.axes[dim]
+    need(axis != "N", "it works along the batch")
+    return axis
 
 
 def named(site: Site, x: Ref, axes: Sequence[str]) -> Ref:
@@ -67,11 +78,11 @@ def features_last(site: Site, x: Ref) -> Ref:
 
 def spread(site: Site, x: Ref, whole: Sequence[int]) -> Ref:
     """x with its axes of size 1 repeated to a shape without the batch."""
-    need(len(whole) == len(x.spec.shape) - 1)
+    need(len(whole) == len(x.spec.shape) - 1, "a value repeated along new axes")
     for axis, wanted in zip(x.spec.axes[1:], whole):
         size = x.spec.size(axis)
         if size != wanted:
-            need(size == 1)
+            need(size == 1, f"{size} entries repeated to {wanted}")
             x = site.node(Gather((0,) * wanted, axis), x)
     return x
 
@@ -83,7 +94,7 @@ def full(site: Site, x: Ref) -> Ref:
 
 def together(site: Site, *values: Ref) -> list[Ref]:
     """Values whose axes have the same names, and which give the size that torch gives."""
-    need(len({len(v.spec.shape) for v in values}) == 1)
+    need(len({len(v.spec.shape) for v in values}) == 1, "values of different rank")
     largest = max(values, key=lambda v: v.spec.elements)
     found = [named(site, v, largest.spec.axes) for v in values]
     sizes = zip(*(v.spec.shape[1:] for v in found))

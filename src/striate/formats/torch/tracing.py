@@ -21,8 +21,9 @@ from striate.diagnostics import FormatError, Place, UsageError
 from striate.formats.torch.arguments import Argument
 from striate.tensor import TensorSpec
 
-BATCH = 2
-"""Images while tracing: a size of one could be mistaken for an axis that is repeated."""
+BATCH = 11
+"""Images while tracing: one could be mistaken for an axis that is repeated, two for the layers or directions of a
+recurrent module; hardly any axis has eleven entries."""
 
 
 STOCHASTIC = ("StochasticDepth", "DropPath")

@@ -75,6 +75,15 @@ def _arithmetic(site: Site) -> Value:
     return site.emit(Affine(-1.0 if turned else 1.0, bias=shape, learned=learned), x, bias=number)
 
 
+@reads("Mean")
+def _mean(site: Site) -> Value:
+    """Of values, position by position."""
+    data, count = site.slim, len(site.call.inputs)
+    site.expect(len(data) == count, "constants next to values")
+    total = site.value() if count == 1 else site.emit(Add(), *_together(site, data))
+    return total if count == 1 else site.emit(Affine(1 / count), total)
+
+
 @reads("Max", "Min")
 def _extreme(site: Site) -> Value:
     """Of values, of a value and a number, or of a value and one number for each channel."""

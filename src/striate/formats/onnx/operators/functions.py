@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from striate.formats.importing import STEEP
 from striate.formats.onnx.operators.register import READERS, WRITERS, Reader, Writer, reads, writes
 from striate.op import Op
 from striate.ops import activation as ops
 from striate.ops import functions
+from striate.ops.merge import Add, Multiply
 from striate.ops.regularise import Dropout
 from striate.ops.reshape import Identity
 from striate.ops.scalar import Affine, Clip
@@ -143,6 +145,22 @@ def _clip(site: Site) -> Value:
     return site.emit(clipped(low, high), site.value())
 
 
+@reads("striate.Quantized")
+def _quantized(site: Site) -> Value:
+    """Quantized and back: executed in float. What lies outside of the range of the whole numbers is still cut off, as
+    exporters leave activations out that the range stands for; only the rounding in between is not done."""
+    scale, back = (site.array(site.attribute(f"at_{name}")) for name in ("scale", "scale2"))
+    zero = back_zero = np.zeros((), np.uint8)
+    if "at_zero" in site.call.attributes:
+        zero, back_zero = (site.array(site.attribute(f"at_{name}")) for name in ("zero", "zero2"))
+    site.expect(scale.size == zero.size == 1, "activations quantized by channel")
+    same = np.array_equal(scale, back) and np.array_equal(zero, back_zero) and zero.dtype.kind in "iu"
+    site.expect(same, "quantized by one scale and back by another")
+    limits, step, at = np.iinfo(zero.dtype), float(scale.ravel()[0]), int(zero.ravel()[0])
+    bounds = (float(str(np.float32((limit - at) * step))) for limit in (limits.min, limits.max))
+    return site.emit(clipped(*bounds), site.value())
+
+
 def clipped(low: float | None, high: float | None) -> Op:
     """The op that keeps numbers between two bounds."""
     if low == 0 and high in (None, 6):
@@ -170,9 +188,45 @@ def _prelu(site: Site) -> Value:
     if site.opset < 7 and slope.ndim == 1:
         slope = slope.reshape(-1, *(1,) * (len(x.shape) - 1 - channels))
     wide = (1,) * (len(x.shape) - slope.ndim) + slope.shape
-    site.expect(all(n == 1 for k, n in enumerate(wide) if k != channels), "slopes by position")
+    if any(n != 1 for k, n in enumerate(wide) if k != channels):
+        return _slopes(site, x, np.asarray(wide), slope)
     site.expect(wide[channels] == x.spec.channels, "slopes of another number of channels")
     return site.emit(ops.Prelu("each"), x, weight=slope.ravel())
+
+
+def _slopes(site: Site, x: Value, wide: Any, slope: Any) -> Value:
+    """A slope for every position: max(x, 0) - slope · max(-x, 0)."""
+    site.expect(wide[0] == 1, "slopes for every image")
+    below = site.emit(ops.Relu(), site.emit(Affine(-1.0), x))
+    shape = tuple(int(n) for n in wide[1:])
+    left = site.emit(Affine(weight=shape, learned=site.learned(1)), below, weight=-slope)
+    return site.emit(Add(), site.emit(ops.Relu(), x), left)
+
+
+@reads("ThresholdedRelu")
+def _thresholded(site: Site) -> Value:
+    """x above alpha, else 0: the rectified x times a step, which is a steep line between two bounds."""
+    x, alpha = site.value(), site.attribute("alpha", 1.0)
+    site.expect(alpha >= 0, "a threshold below 0")
+    over = site.emit(Clip(0.0, 1.0), site.emit(Affine(1.0, -alpha), x))
+    step = site.emit(Clip(0.0, 1.0), site.emit(Affine(STEEP), over))
+    return site.emit(Multiply(), site.emit(ops.Relu(), x), step)
+
+
+@reads("Sign")
+def _sign(site: Site) -> Value:
+    small = site.emit(Clip(-1.0, 1.0), site.value())
+    return site.emit(Clip(-1.0, 1.0), site.emit(Affine(STEEP), small))
+
+
+@reads("Shrink")
+def _shrink(site: Site) -> Value:
+    """Soft only: what lies beyond a distance from 0 moves towards it by that distance."""
+    x, far, bias = site.value(), site.attribute("lambd", 0.5), site.attribute("bias", 0.0)
+    site.expect(far == bias >= 0, "a step at its threshold")
+    above = site.emit(ops.Relu(), site.emit(Affine(1.0, -far), x))
+    below = site.emit(ops.Relu(), site.emit(Affine(-1.0, -far), x))
+    return site.emit(Add(), above, site.emit(Affine(-1.0), below))
 
 
 @writes("prelu")
@@ -204,8 +258,8 @@ def _write_softmax(pen: Pen, op: Any) -> None:
 def _dropout(site: Site) -> Value:
     site.only_first_output()
     training = site.optional(2)
-    site.expect(training is None or not training.any(), "training mode")
     rate = site.scalar(1) if site.has(1) else site.attribute("ratio", 0.5)
+    site.expect(rate == 0 or training is None or not training.any(), "training mode")
     return site.emit(Dropout(rate), site.value())
 
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MODES = {"constant": "zeros", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 """ONNX's word for what lies beyond the border -> Striate's."""
-WRITTEN = {"zeros": "constant", "reflect": "reflect", "replicate": "edge"}
-"""The words of opset 17."""
+WRITTEN = {striate: onnx for onnx, striate in MODES.items()}
+"""The same the other way; wrap needs opset 19."""
 
 
 @reads("Reshape")
@@ -276,11 +276,8 @@ def _write_pad(pen: Pen, op: Any) -> None:
         pen.last("Pad", x, pen.integers(*deep), pen.number(op.value), mode="constant")
         return
     if op.mode not in WRITTEN:
-        raise OpError(
-            f"padding mode {op.mode} cannot be written",
-            why="ONNX has no word for it at opset 17",
-            fix="mode reflect",
-        )
+        pen.last("Identity", pen.padded(pen.x, pairs, op.mode))
+        return
     pen.last("Pad", pen.x, pen.integers(*pen.pads(sides)), *([last] if last else []), mode=WRITTEN[op.mode])
 
 

@@ -8,13 +8,19 @@ import numpy as np
 
 from striate.diagnostics import OpError
 from striate.formats.onnx.operators.register import reads, writes
+from striate.ops.functions import Pow
+from striate.ops.merge import Add, Divide, Multiply
 from striate.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, LocalResponseNorm
+from striate.ops.reduce import Reduce
+from striate.ops.scalar import Affine, Clip
 
 if TYPE_CHECKING:
     from striate.formats.onnx.site import Site, Value
     from striate.formats.onnx.writing import Pen
 
 _EPS = 1e-5
+TINY = 1.1754944e-38
+"""The least normal number of 32 bits."""
 
 
 @reads("BatchNormalization")
@@ -102,14 +108,48 @@ def _write_gn(pen: Pen, op: Any) -> None:
 
 
 @reads("LayerNormalization")
-def _ln(site: Site) -> Value:
-    site.only_first_output()
+def _ln(site: Site) -> list[Value]:
     x = site.value()
     axis = site.attribute("axis", -1) % len(x.shape)
+    epsilon = site.attribute("epsilon", _EPS)
     weights = {"weight": site.array(1)}
     shift = site.optional(2)
     weights["bias"] = np.zeros_like(weights["weight"]) if shift is None else shift
-    return _normalised(site, x, list(range(axis, len(x.shape))), site.attribute("epsilon", _EPS), weights)
+    over = list(range(axis, len(x.shape)))
+    made = [_normalised(site, x, over, epsilon, weights)]
+    if site.reads_output(1) or site.reads_output(2):
+        mean = _mean(site, x, over)
+        centred = site.emit(Add(), x, site.emit(Affine(-1.0), mean))
+        variance = _mean(site, site.emit(Pow(2.0), centred), over)
+        made += [mean, site.emit(Pow(-0.5), site.emit(Affine(1.0, epsilon), variance))]
+    return made
+
+
+def _mean(site: Site, x: Value, over: list[int]) -> Value:
+    site.expect(0 not in over, "a mean over the batch")
+    return site.emit(Reduce("mean", "".join(x.spec.axes[k] for k in over)), x)
+
+
+@reads("RMSNormalization")
+def _rms(site: Site) -> Value:
+    """x over the root of its mean square, times a scale."""
+    x, scale = site.value(), site.array(1)
+    over = list(range(site.attribute("axis", -1) % len(x.shape), len(x.shape)))
+    square = site.emit(
+        Affine(1.0, site.attribute("epsilon", _EPS)), _mean(site, site.emit(Pow(2.0), x), over)
+    )
+    normal = site.emit(Multiply(), x, site.emit(Pow(-0.5), square))
+    shape = (*(1,) * (len(x.shape) - 1 - scale.ndim), *scale.shape)
+    return site.emit(Affine(weight=shape, learned=site.learned(1)), normal, weight=scale)
+
+
+@reads("LpNormalization")
+def _lp(site: Site) -> Value:
+    x, p = site.value(), site.attribute("p", 2)
+    axis = x.spec.axes[site.attribute("axis", -1)]
+    site.expect(axis != "N", "a norm over the batch")
+    norm = site.emit(Clip(TINY), site.emit(Reduce(f"l{p}", axis), x))  # nothing over nothing is 0
+    return site.emit(Divide(), x, norm)
 
 
 @reads("striate.LayerNorm")

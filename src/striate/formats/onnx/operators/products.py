@@ -37,6 +37,11 @@ def _linear(site: Site) -> Value:
             bias = None if bias is None else bias * np.float32(site.attribute("beta", 1.0))
     elif site.call.kind == "striate.Linear":
         bias = site.array(2)
+    if (
+        weight.ndim == 1 and site.call.kind == "MatMul" and len(x.shape) > 2
+    ):  # a dot product with the last axis
+        rows = site.emit(Linear(1, False, len(weight)), site.features_last(x), weight=weight[None])
+        return site.reshape(rows, x.shape[:-1])
     site.expect(weight.ndim == 2, "a product of more than two axes")
     weight = weight if transposed else weight.T
     if bias is not None:

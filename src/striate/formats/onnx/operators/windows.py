@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.formats.onnx.operators.register import reads, writes
+from striate.geometry import Window
 from striate.op import Op
 from striate.ops import pool
 from striate.ops.conv import Conv, ConvTranspose
-from striate.ops.functions import Pow
+from striate.ops.functions import Exp, Log, Pow
+from striate.ops.merge import Add
 from striate.ops.reduce import Reduce
 from striate.ops.reshape import Pad, Permute
+from striate.ops.scalar import Affine
 
 if TYPE_CHECKING:
     from striate.formats.onnx.site import Site, Value
@@ -160,12 +164,8 @@ def _pool(site: Site) -> Value:
     stride = None if stride == kernel else stride
     dilation, ceil = _per_axis(site, "dilations", rank), bool(site.attribute("ceil_mode", 0))
     padding = _padding(site, rank)
-    if isinstance(padding, tuple) and any(k // 2 < max(p) < k for k, p in zip(kernel, padding)):
-        # More padding than Striate's pools take: an op of its own.
-        counts = site.call.kind != "AveragePool" or site.attribute("count_include_pad", 0)
-        site.expect(bool(counts), "padding over half of the kernel, not counted")
-        lowest = float(str(np.finfo(np.float32).min)) if site.call.kind == "MaxPool" else 0.0
-        x, padding = site.emit(Pad(padding, "zeros", lowest), x), 0
+    if isinstance(padding, tuple) and any(max(p) > k // 2 for k, p in zip(kernel, padding)):
+        return _padded_pool(site, x, kernel, stride or kernel, padding, dilation, ceil)
     if site.call.kind == "MaxPool":
         return site.emit(pool.MaxPool(kernel, stride, padding, dilation, ceil), x)
     if site.call.kind == "LpPool":
@@ -193,6 +193,38 @@ def _round(pen: Pen, ceil: bool) -> tuple[list[int], int]:
     return [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, hangs))], 0
 
 
+def _padded_pool(
+    site: Site,
+    x: Value,
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: Pairs,
+    dilation: tuple[int, ...],
+    ceil: bool,
+) -> Value:
+    """A pool with more padding than Striate's take: the padding is an op of its own, as far as the last windows reach,
+    so that their number stays what ONNX says."""
+    axes = [
+        Window.resolve(n, k, s, d, p, ceil)
+        for n, k, s, d, p in zip(x.spec.spatial, kernel, stride, dilation, padding)
+    ]
+    site.expect(all(w.output and not w.padding_only() for w in axes), "windows that see nothing but padding")
+    reach = tuple((w.before, max((w.output - 1) * w.stride + w.extent - w.input - w.before, 0)) for w in axes)
+    kind, step = site.call.kind, None if stride == kernel else stride
+    lowest = float(str(np.finfo(np.float32).min)) if kind == "MaxPool" else 0.0
+    wide = site.emit(Pad(reach, "zeros", lowest), x) if any(map(any, reach)) else x
+    if kind == "MaxPool":
+        return site.emit(pool.MaxPool(kernel, step, 0, dilation), wide)
+    if kind == "LpPool":
+        return site.emit(pool.LpPool(kernel, site.attribute("p", 2), step, 0, False, dilation), wide)
+    mean = site.emit(pool.AvgPool(kernel, step, 0, False, True, dilation), wide)
+    counts = window_counts(axes, bool(site.attribute("count_include_pad", 0)))
+    share = (math.prod(kernel) / counts[0]).astype(np.float32)
+    if (share == 1).all():
+        return mean
+    return site.emit(Affine(weight=share.shape, learned=False), mean, weight=share)
+
+
 @writes("maxpool")
 def _write_max(pen: Pen, op: Any) -> None:
     pads, ceil = _round(pen, op.ceil)
@@ -211,10 +243,10 @@ def _reached(pen: Pen) -> list[int]:
     return [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, _hangs(pen)))]
 
 
-def _counts(pen: Pen, padded: bool) -> Array:
+def window_counts(windows: Sequence[Window], padded: bool) -> Array:
     """How many numbers each window of an average counts: (1, 1, positions…)."""
     total = np.ones(1)
-    for w in pen.sliding:
+    for w in windows:
         first, last = (-w.before, w.input + w.after) if padded else (0, w.input)
         taps = np.arange(w.output)[:, None] * w.stride - w.before + np.arange(w.kernel) * w.dilation
         total = np.multiply.outer(total, ((taps >= first) & (taps < last)).sum(1))
@@ -224,7 +256,9 @@ def _counts(pen: Pen, padded: bool) -> Array:
 @writes("avgpool")
 def _write_avg(pen: Pen, op: Any) -> None:
     if any(w.dilation > 1 for w in pen.sliding):
-        pen.last("Div", _window_sums(pen, pen.x), pen.constant(_counts(pen, op.count_include_pad)))
+        pen.last(
+            "Div", _window_sums(pen, pen.x), pen.constant(window_counts(pen.sliding, op.count_include_pad))
+        )
         return
     pads, ceil = _round(pen, op.ceil)
     x, counted = pen.x, int(op.count_include_pad and any(pads))
@@ -244,15 +278,19 @@ def _write_lp(pen: Pen, op: Any) -> None:
     pen.last("LpPool", pen.x, p=op.p, **_window(pen, _reached(pen), dilated=False))
 
 
-@reads("GlobalAveragePool", "GlobalMaxPool")
+@reads("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
 def _global(site: Site) -> Value:
+    if site.call.kind == "GlobalLpPool":
+        x, p = site.standard(site.value()), site.attribute("p", 2)
+        site.expect(p in (1, 2), f"norm of order {p}")
+        return site.emit(Reduce(f"l{p}", "".join(x.spec.spatial_axes)), x)
     made: Op = pool.GlobalAvgPool() if site.call.kind == "GlobalAveragePool" else pool.GlobalMaxPool()
     return site.emit(made, site.standard(site.value()))
 
 
 REDUCTIONS = {
     "ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "max", "ReduceMin": "min", "ReduceL1": "l1",
-    "ReduceL2": "l2", "ReduceSumSquare": "sum",
+    "ReduceL2": "l2", "ReduceSumSquare": "sum", "ReduceLogSum": "sum", "ReduceLogSumExp": "sum",
 }  # fmt: skip
 
 
@@ -267,16 +305,24 @@ def _reduce(site: Site) -> Value:
     site.expect("N" not in over, "a reduction over the batch")
     keep, axes_before = site.attribute("keepdims", 1), x.spec.axes
     left = tuple(n for axis, n in zip(axes_before, x.shape) if axis not in over)
+    site.expect(bool(keep) or len(left) > 1, "one number for each image, without an axis")
     if kind in ("ReduceMean", "ReduceMax") and over.keys() == set(x.spec.spatial_axes):
         made: Op = pool.GlobalAvgPool() if kind == "ReduceMean" else pool.GlobalMaxPool()
         y = site.emit(made, site.in_order(x))
         if keep and axes_before != y.spec.axes:
             y = site.emit(Permute("".join(axes_before[1:])), y)
     else:
+        letters = "".join(axis for axis in x.spec.axes if axis in over)
         if kind == "ReduceSumSquare":
             x = site.emit(Pow(2.0), x)
-        y = site.emit(Reduce(REDUCTIONS[kind], "".join(axis for axis in x.spec.axes if axis in over)), x)
-    return y if keep else site.reshape(y, left if len(left) > 1 else (*left, 1))
+        largest = None
+        if kind == "ReduceLogSumExp":  # less the largest, so that no power overflows
+            largest = site.emit(Reduce("max", letters), x)
+            x = site.emit(Exp(), site.emit(Add(), x, site.emit(Affine(-1.0), largest)))
+        y = site.emit(Reduce(REDUCTIONS[kind], letters), x)
+        y = site.emit(Log(), y) if kind.startswith("ReduceLog") else y
+        y = y if largest is None else site.emit(Add(), y, largest)
+    return y if keep else site.reshape(y, left)
 
 
 @writes("reduce")

@@ -1,0 +1,80 @@
+"""Which inputs of a graph have their channels last, as files from TensorFlow have: their first permutation says so.
+
+The verdict names axes only. Such an input is read with its channels first, and turned as the file has it by a
+permutation that the file undoes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from striate.formats.onnx.proto import Call, Graph
+
+Shape = tuple[int | str | None, ...]
+
+ALIKE = frozenset(
+    "Abs Add Cast Clip DequantizeLinear Div Identity LeakyRelu Mul Neg Pad QuantizeLinear Relu Sigmoid Sub Tanh".split()  # noqa: SIM905
+)
+"""Operators behind which the axes stand as before."""
+WINDOWED = frozenset(
+    "AveragePool BatchNormalization Conv ConvTranspose InstanceNormalization LRN MaxPool".split()  # noqa: SIM905
+)
+"""Operators that take channels first."""
+
+
+def channels_last(graph: Graph) -> frozenset[str]:
+    """The inputs whose every reader, behind what leaves the axes alone, first moves the last axis before the others."""
+    readers: dict[str, list[Call]] = {}
+    for call in graph.calls:
+        for name in dict.fromkeys(call.inputs):
+            readers.setdefault(name, []).append(call)
+    return frozenset(
+        name for name, shape in graph.inputs.items() if shape and 3 <= len(shape) <= 5
+        and _turned(name, shape, readers, graph)
+    )  # fmt: skip
+
+
+def channels_first(shape: Shape) -> Shape:
+    """A shape whose channels come last, with them after the batch."""
+    return (shape[0], shape[-1], *shape[1:-1])
+
+
+def _turned(name: str, shape: Shape, readers: Mapping[str, list[Call]], graph: Graph) -> bool:
+    rank, seen, waiting, turns = len(shape), {name}, [name], []
+    while waiting:
+        for call in readers.get(waiting.pop(), ()):
+            if call.kind in ("Shape", "Size") or call.outputs[0] in seen:
+                continue
+            if call.kind in ALIKE:
+                seen.add(call.outputs[0])
+                waiting.append(call.outputs[0])
+            elif _first(call, rank, shape, graph):
+                turns.append(call.outputs[0])
+            else:
+                return False
+        if graph.outputs and set(graph.outputs) & seen:
+            return False
+    # Of three axes, there is one order for both ways: what follows says which it is.
+    return bool(turns) and (rank > 3 or all(_windowed(value, readers) for value in turns))
+
+
+def _first(call: Call, rank: int, shape: Shape, graph: Graph) -> bool:
+    """Whether a call moves the last axis after the batch; a single channel may be reshaped instead."""
+    if call.kind == "Transpose":
+        return list(call.attributes.get("perm") or ()) == [0, rank - 1, *range(1, rank - 1)]
+    if call.kind != "Reshape" or shape[-1] != 1 or rank < 4:
+        return False
+    wish = graph.constants.get(call.inputs[1]) if len(call.inputs) > 1 else None
+    return wish is not None and list(wish.ravel()[1:]) == [1, *shape[1:-1]]
+
+
+def _windowed(name: str, readers: Mapping[str, list[Call]]) -> bool:
+    seen, waiting = {name}, [name]
+    while waiting:
+        for call in readers.get(waiting.pop(), ()):
+            if call.kind in WINDOWED:
+                return True
+            if call.kind in ALIKE | {"Unsqueeze", "Reshape"} and call.outputs[0] not in seen:
+                seen.add(call.outputs[0])
+                waiting.append(call.outputs[0])
+    return False

@@ -1,0 +1,125 @@
+"""What importers do with what they do not know: the reason is kept, and a rule that fails is a fault, not silence."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import striate as st
+from striate.diagnostics import InternalError
+from striate.formats import load, toml
+from striate.network import Network
+
+onnx_only = pytest.mark.onnx
+torch_only = pytest.mark.torch
+
+BROKEN = [
+    TypeError("a rule's own"),
+    KeyError("missing"),
+    IndexError("out of range"),
+    AttributeError("no field"),
+]
+
+
+def graph(folder, *nodes, constants=(), shape=(None, 3, 8, 8), opset=17):
+    """A file of these operators (kind, inputs, output, attributes); its input is x, its output y."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    made = [helper.make_node(k, i.split(), [o], name=o, **a) for k, i, o, a in nodes]
+    value = helper.make_tensor_value_info
+    whole = helper.make_graph(
+        made,
+        "made",
+        [value("x", onnx.TensorProto.FLOAT, ["n", *shape[1:]])],
+        [value("y", onnx.TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in dict(constants).items()],
+    )
+    path = folder / "made.onnx"
+    opsets = [helper.make_opsetid("", opset)]
+    onnx.save(helper.make_model(whole, opset_imports=opsets, ir_version=8), path)
+    return path
+
+
+def reasons(net):
+    (finding,) = [f for f in st.check(net).findings if f.code == "X001"]
+    return finding.why
+
+
+@onnx_only
+def test_the_reason_of_an_onnx_operator_is_in_x001(tmp_path):
+    path = graph(tmp_path, ("Softmax", "x", "s", {"axis": 0}), ("Relu", "s", "y", {}))
+    assert reasons(load(path)).startswith("shares of the whole batch. ")
+
+
+@torch_only
+def test_the_reason_of_a_torch_operator_is_in_x001():
+    import torch
+
+    class Cumulated(torch.nn.Module):
+        def forward(self, x):
+            return torch.relu(x.cumsum(1))
+
+    class Mixed(torch.nn.Module):
+        def forward(self, x):
+            return torch.relu(x - x.softmax(0))
+
+    assert "aten.cumsum is not an operator" in reasons(st.from_torch(Cumulated(), input=(3, 6, 6)))
+    assert "it works along the batch" in reasons(st.from_torch(Mixed(), input=(3, 6, 6)))
+
+
+def test_a_reason_is_kept_by_files_and_makes_no_difference_between_networks():
+    net = st.parse("8x8x3 -> opaque Mystery shape 4,7,7 -> relu")
+    op = dataclasses.replace(net.nodes[0].op, why="its dilation is computed")
+    said = net.replace("opaque1", op)
+    assert said == net and hash(said.nodes[0]) == hash(net.nodes[0])
+    assert Network.from_dict(said.to_dict()).nodes[0].op.why == op.why
+    assert toml.parse(toml.format(said)).nodes[0].op.why == op.why
+    assert str(op) == "opaque Mystery shape 4,7,7"
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+@torch_only
+def test_a_broken_rule_for_torch_is_a_fault_that_names_the_operator(error, monkeypatch):
+    import torch
+
+    from striate.formats.torch.rules import OPERATORS
+
+    def broken(site, x):
+        raise error
+
+    monkeypatch.setitem(OPERATORS, "relu", broken)
+    with pytest.raises(InternalError, match=r"reading aten\.relu failed: " + type(error).__name__) as caught:
+        st.from_torch(torch.nn.ReLU(), input=(3, 6, 6))
+    assert caught.value.code == "I000" and "fault of Striate" in caught.value.why
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+@onnx_only
+def test_a_broken_rule_for_onnx_is_a_fault_that_names_the_operator(error, monkeypatch, tmp_path):
+    from striate.formats.onnx.operators import READERS
+
+    def broken(site):
+        raise error
+
+    monkeypatch.setitem(READERS, "Relu", broken)
+    with pytest.raises(InternalError, match="reading Relu failed: " + type(error).__name__):
+        load(graph(tmp_path, ("Relu", "x", "y", {})))
+
+
+@onnx_only
+def test_a_damaged_operator_is_no_fault_of_striate(tmp_path):
+    path = graph(tmp_path, ("Transpose", "x", "t", {"perm": [0, 9, 1, 2]}), ("Relu", "t", "y", {}))
+    (problem, *_) = load(path).inference.problems
+    assert "do not go together" in problem.why
+
+
+@onnx_only
+def test_a_broken_rule_is_told_without_a_traceback(monkeypatch, tmp_path):
+    from cli.run import run
+    from striate.formats.onnx.operators import READERS
+
+    monkeypatch.setitem(READERS, "Relu", lambda site: site.no_such_word())
+    done = run("show", str(graph(tmp_path, ("Relu", "x", "y", {}))))
+    assert done.code == 2 and "Traceback" not in done.out + done.err
+    assert "I000" in done.err and "reading Relu failed" in done.err
