@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate import weights as arrays
-from striate.diagnostics import SourceError, UnknownNameError, UsageError
+from striate.diagnostics import SourceError, UnknownNameError, UsageError, plural
 from striate.engine.inputs import Given, bare, named, part, rows, together
 from striate.engine.interface import Engine, Program, get, strict
 from striate.files import write_aside
@@ -97,7 +97,7 @@ class Model:
         count = sum(parameter.elements for parameter in self.net.parameters.values())
         inputs = [f"{name} {spec}" for name, spec in self.net.inputs.items()]
         read = f"inputs {', '.join(inputs)}" if len(inputs) > 1 else f"input {self.net.input}"
-        return f"Model({self.net.name}, {read}, {count:,} numbers, engine {self.engine.name})"
+        return f"Model({self.net.name}, {read}, {plural(count, 'number')}, engine {self.engine.name})"
 
     @property
     def weights(self) -> ModelWeights:

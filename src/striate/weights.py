@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, SourceError, UnknownNameError, suggest
+from striate.diagnostics import FormatError, SourceError, UnknownNameError, plural, suggest
 from striate.files import write_aside
 from striate.locks import reentrant
 from striate.network import Network
@@ -220,7 +220,7 @@ class ModelWeights(MutableMapping[str, Array]):
         return len(self._kept)
 
     def __repr__(self) -> str:
-        return f"ModelWeights({len(self)} arrays of {self._net.name})"
+        return f"ModelWeights({plural(len(self), 'array')} of {self._net.name})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ModelWeights, (self._net, self.current())

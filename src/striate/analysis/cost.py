@@ -15,7 +15,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from striate.analysis.conventions import CONVENTIONS, QUANTITIES, STRIATE, Case, Convention, Count
-from striate.diagnostics import UnknownNameError, suggest
+from striate.diagnostics import UnknownNameError, plural, suggest
 from striate.network import Network, Node
 from striate.op import Declaration
 
@@ -59,7 +59,7 @@ class Reconciliation:
             groups.setdefault(row.op, []).append(row)
         sums = (
             CostRow(
-                f"{len(rows)} nodes" if len(rows) > 1 else rows[0].node,
+                plural(len(rows), "node") if len(rows) > 1 else rows[0].node,
                 op,
                 {name: sum(row.counts[name] for row in rows) for name in self.conventions},
                 {

@@ -9,7 +9,7 @@ from striate.analysis.cost import convention as named_convention
 from striate.analysis.cost import macs_by_node
 from striate.analysis.fields import Fields, Misalignment, fields_by_input, misalignments, principal
 from striate.analysis.memory import liveness
-from striate.diagnostics import ShapeError
+from striate.diagnostics import ShapeError, plural
 from striate.geometry import ReceptiveField, TransposedWindow, Window
 from striate.network import Network
 from striate.tensor import TensorSpec
@@ -69,7 +69,7 @@ class Analysis:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows]
         total = self.totals
-        lines.append(f"{total.params:,} parameters, {total.macs:,} MACs ({self.convention})")
+        lines.append(f"{plural(total.params, 'parameter')}, {total.macs:,} MACs ({self.convention})")
         lines += [f"no output: {problem.node}: {problem.what}" for problem in self.problems]
         return "\n".join(lines)
 

@@ -12,7 +12,7 @@ import click
 
 from striate.checks.outputs import FORMATS
 from striate.cli.options import Command, Model, Names, emit, examples, input_option, load, output_option, page
-from striate.diagnostics import Severity, StriateError
+from striate.diagnostics import Severity, StriateError, plural
 
 
 def _codes() -> list[str]:
@@ -88,7 +88,7 @@ def command(
         from striate.checks import baseline
 
         count = baseline.write(Path(write_baseline), [(r.network.name, r.findings) for r in reports])
-        click.echo(f"{count} findings written to {write_baseline}", err=True)
+        click.echo(f"{plural(count, 'finding')} written to {write_baseline}", err=True)
         return 2 if failed else 0
     name = "json" if as_json else output_format
     text = FORMATS[name](reports)

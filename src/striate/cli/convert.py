@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -18,7 +18,7 @@ from striate.cli.options import (
     model_argument,
     weights_option,
 )
-from striate.diagnostics import UsageError
+from striate.diagnostics import UsageError, plural
 
 if TYPE_CHECKING:
     from striate.network import Network
@@ -104,8 +104,8 @@ def command(
     if as_json:
         emit_json(record)
         return
-    said = [f"{record['nodes']} nodes"] if net else []
-    said += [f"{len(tensors)} tensors"] if source else []
+    said = [plural(cast(int, record["nodes"]), "node")] if net else []
+    said += [f"{plural(len(tensors), 'tensor')}"] if source else []
     said += [f"weights {source}"] if net and source else []
     click.echo(f"{out}: {', '.join(said)}")
 

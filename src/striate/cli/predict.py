@@ -21,7 +21,7 @@ from striate.cli.options import (
     trained,
     weights_option,
 )
-from striate.diagnostics import FormatError
+from striate.diagnostics import FormatError, plural
 
 
 @click.command(
@@ -96,7 +96,7 @@ def command(
             bar.count("predicting", len(said) + len(bad), len(files))
     if bad and not said:
         name, why = bad[0]
-        what = f"none of the {len(bad):,} images can" if len(bad) > 1 else "the image cannot"
+        what = f"none of the {plural(len(bad), 'image')} can" if len(bad) > 1 else "the image cannot"
         raise FormatError(f"{what} be read", where=name, why=why, fix="give images that open elsewhere")
     record = {
         "schema": "striate.predict/1",
@@ -116,5 +116,5 @@ def command(
     for name, why in bad:
         click.echo(f"cannot be read: {name} ({why})", err=True)
     if bad:
-        click.echo(f"{len(bad):,} of {len(files):,} images could not be read", err=True)
+        click.echo(f"{len(bad):,} of {plural(len(files), 'image')} could not be read", err=True)
     return 2 if bad else 0

@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 
-from striate.diagnostics import EngineError
+from striate.diagnostics import EngineError, plural
 from striate.engine.code import Kernel
 from striate.engine.target import Target
 from striate.engine.threads import available
@@ -211,7 +211,9 @@ class _Progress:
         if self._said:
             self._write("\r" + " " * len(self._said) + "\r")
         elif self._seen and not self._redraws and took > PATIENCE and self._done == self._total:
-            self._write(f"compiled {self._total} kernels for this processor, once, in {took:.1f} s\n")
+            self._write(
+                f"compiled {plural(self._total, 'kernel')} for this processor, once, in {took:.1f} s\n"
+            )
 
     def step(self) -> None:
         self._done += 1

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, OpError, UsageError, suggest
+from striate.diagnostics import FormatError, OpError, UsageError, plural, suggest
 from striate.network import Network
 from striate.tensor import TensorSpec
 
@@ -87,10 +87,10 @@ def _assigned(net: Network, x: Given) -> Mapping[str, Any]:
         if not several:
             return {names[0]: x}
     if not several or len(x) != len(names):
-        count = f"{len(x)} arrays" if several and len(x) != 1 else "one array"
+        count = plural(len(x), "array") if several and len(x) != 1 else "one array"
         by_name = f"{{{', '.join(f'{name!r}: …' for name in names)}}}"
         raise UsageError(
-            f"{net.name} has {len(names)} input{'s' * (len(names) > 1)}, and {count} came",
+            f"{net.name} has {plural(len(names), 'input')}, and {count} came",
             where=_inputs(net),
             why="every input needs a batch of its own, in this order or by name",
             fix=f"give ({', '.join(names)}), or {by_name}" if len(names) > 1 else "give one array",
@@ -124,7 +124,7 @@ def _suits(net: Network, name: str, array: Array) -> None:
     hint = f"resize the images, or declare the network on this size: {_declared(net, name)}"
     each = ", ".join(map(str, wanted))
     if len(wanted) == 1:
-        hint = f"give rows of {wanted[0]} numbers"
+        hint = f"give rows of {plural(wanted[0], 'number')}"
     elif array.ndim in (1, 2) and array.shape[-1:] == (math.prod(wanted),):
         hint = f"give them their axes: x.reshape(-1, {each})"
     elif wanted[0] == 1 and array.shape == wanted[1:]:

@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, UsageError, suggest
+from striate.diagnostics import (
+    FormatError,
+    LimitError,
+    SourceError,
+    StriateError,
+    UsageError,
+    plural,
+    suggest,
+)
 from striate.formats import folder
 from striate.formats.files import check_file, exists
 from striate.formats.tokens import MAX_TEXT
@@ -227,7 +235,7 @@ def read_record(path: Path, metadata: Mapping[str, str]) -> Any:
         return None
     if len(metadata[folder.RECORD]) > MAX_TEXT:
         raise LimitError(
-            f"{path} describes a model in {len(metadata[folder.RECORD]):,} characters",
+            f"{path} describes a model in {plural(len(metadata[folder.RECORD]), 'character')}",
             where=str(path),
             why=f"at most {MAX_TEXT:,} are read",
             fix="write it again",

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError
+from striate.diagnostics import FormatError, LimitError, plural
 from striate.files import write_aside
 from striate.formats.files import check_file
 from striate.formats.pickles import Dict, Name, Refused, follow
@@ -129,7 +129,7 @@ def _stream(path: Path) -> Iterator[tuple[str, Array]]:
             (count,) = struct.unpack("<q", stream.read(8))
             held = storages[key]
             if count != held.size:
-                raise ValueError(f"storage {key} has {count} numbers, {held.size} expected")
+                raise ValueError(f"storage {key} has {plural(count, 'number')}, {held.size} expected")
             length = count * np.dtype(_STORAGES[held.kind]).itemsize
             if not 0 <= length <= size - stream.tell():
                 raise ValueError(f"storage {key} reaches past the end")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, SourceError, StriateError, UnknownNameError
+from striate.diagnostics import FormatError, SourceError, StriateError, UnknownNameError, plural
 from striate.formats import folder, notation
 from striate.formats.files import exists, read_text
 from striate.formats.notation import Size
@@ -93,7 +93,7 @@ def _unknown(text: str, error: StriateError) -> StriateError:
     if len(text) > 200:
         return SourceError(
             f"{text[:60]!r}... is no model",
-            why=f"a name of {len(text):,} characters",
+            why=f"a name of {plural(len(text), 'character')}",
             fix="such as resnet18 or net.toml",
         )
     if exists(Path(text)):

@@ -10,7 +10,7 @@ import dataclasses
 import enum
 from collections.abc import Iterator
 
-from striate.diagnostics import LimitError, NotationError
+from striate.diagnostics import LimitError, NotationError, plural
 
 MAX_TEXT = 4_000_000
 """Characters of a network description; the longest network of the catalogue needs some thousands."""
@@ -80,7 +80,7 @@ def tokenize(source: str) -> list[Token]:
     """
     if len(source) > MAX_TEXT:
         raise LimitError(
-            f"the text has {len(source):,} characters",
+            f"the text has {plural(len(source), 'character')}",
             why=f"a network is described in at most {MAX_TEXT:,}",
             fix="build it with the Python API",
         )

@@ -35,7 +35,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from striate.diagnostics import FormatError, LimitError, Place, StriateError, suggest
+from striate.diagnostics import FormatError, LimitError, Place, StriateError, plural, suggest
 from striate.formats import notation
 from striate.formats.grammar import MAX_LIST, Cursor, read_field, read_op
 from striate.formats.tokens import MAX_NUMBER, MAX_TEXT, tokenize
@@ -83,7 +83,7 @@ def _read(text: str, file: str) -> dict[str, Any]:
 
     if len(text) > MAX_TEXT:
         raise LimitError(
-            f"the text has {len(text):,} characters",
+            f"the text has {plural(len(text), 'character')}",
             where=file,
             why=f"a network is described in at most {MAX_TEXT:,}",
             fix="build it with the Python API",
@@ -171,7 +171,7 @@ def _tables(nodes: Any, file: str) -> list[Table]:
         )
     if len(nodes) > MAX_NODES:
         raise LimitError(
-            f"{len(nodes):,} nodes",
+            f"{plural(len(nodes), 'node')}",
             where=file,
             why=f"a network has at most {MAX_NODES:,}",
             fix="build it with the Python API",
@@ -204,7 +204,7 @@ def _nodes(
                 reads = (before,)
             if op.output_count > MAX_INPUTS:
                 raise LimitError(
-                    f"{name} has {op.output_count:,} outputs",
+                    f"{name} has {plural(op.output_count, 'output')}",
                     why=f"at most {MAX_INPUTS:,} are read",
                     fix="fewer parts",
                 )
@@ -339,7 +339,7 @@ def _name(value: Any, what: str, file: str) -> str:
 def _short(value: str, what: str, file: str) -> str:
     if len(value) > _MAX_STRING:
         raise LimitError(
-            f"{what} has {len(value):,} characters",
+            f"{what} has {plural(len(value), 'character')}",
             where=file,
             why=f"at most {_MAX_STRING:,} are read",
             fix="shorten it",

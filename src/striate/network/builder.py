@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from striate.diagnostics import GraphError, Place, ShapeError
+from striate.diagnostics import GraphError, Place, ShapeError, plural
 from striate.network import sharing
 from striate.network.graph import Network, Node, declare, few, unread
 from striate.op import Op
@@ -30,7 +30,7 @@ class Ref:
         """The sole value's name."""
         if len(self.values) > 1:
             raise GraphError(
-                f"{self.values[0].rsplit(':', 1)[0]} has {len(self.values)} outputs",
+                f"{self.values[0].rsplit(':', 1)[0]} has {plural(len(self.values), 'output')}",
                 where=f"they are {few(self.values)}",
                 why="a node reads one of them at a time",
                 fix="unpack it, and use one of them",
@@ -89,7 +89,7 @@ class Builder:
         """The sole input. Raises GraphError when there are several."""
         if len(self._inputs) != 1:
             raise GraphError(
-                f"{self.name} has {len(self._inputs)} inputs",
+                f"{self.name} has {plural(len(self._inputs), 'input')}",
                 where=f"inputs of {self.name}",
                 why=f"they are {few(self._inputs)}",
                 fix=f"name the one that is meant: build.inputs[{next(iter(self._inputs))!r}]",

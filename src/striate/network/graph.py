@@ -18,6 +18,7 @@ from striate.diagnostics import (
     ShapeError,
     StriateError,
     UnknownNameError,
+    plural,
     suggest,
 )
 from striate.network import sharing
@@ -189,7 +190,7 @@ class Network:
         """Spec of the sole input. Raises GraphError when there are several."""
         if len(self.inputs) != 1:
             raise GraphError(
-                f"{self.name} has {len(self.inputs)} inputs",
+                f"{self.name} has {plural(len(self.inputs), 'input')}",
                 where=f"inputs of {self.name}",
                 why=f"they are {', '.join(self.inputs)}; what is asked for has an answer for one",
                 fix="name the input that is meant: net.inputs[name]",
@@ -217,7 +218,7 @@ class Network:
             raise UnknownNameError(
                 f"{self.name} has no node {name!r}",
                 where=f"nodes of {self.name}",
-                why=f"its {len(self.nodes)} nodes are {few(self._by_name)}",
+                why=f"its {plural(len(self.nodes), 'node')} are {few(self._by_name)}",
                 fix=f"write {near!r}" if near else f"see the names with: striate show {self.name}",
             )
         return self._by_name[name]

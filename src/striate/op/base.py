@@ -10,7 +10,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from striate.diagnostics import OpError, UnknownNameError, suggest
+from striate.diagnostics import OpError, UnknownNameError, plural, suggest
 from striate.op.declaration import Declaration
 from striate.op.fields import MISSING, VALIDATE, Meaningless, in_notation, plain, shown, tuples
 from striate.tensor import TensorSpec
@@ -159,8 +159,8 @@ class Op(abc.ABC):
         if len(value) != rank:
             raise OpError(
                 f"{name} {'x'.join(map(str, value))} does not suit {rank} spatial axes",
-                why=f"{self.word} slides over {rank} axes, {name} names {len(value)}",
-                fix=f"give {name} {rank} sizes, or one for all",
+                why=f"{self.word} slides over {plural(rank, 'axis', 'axes')}, {name} names {len(value)}",
+                fix=f"give {name} {plural(rank, 'size')}, or one for all",
             )
         return tuple(value)
 
@@ -172,7 +172,7 @@ class Op(abc.ABC):
         if len(value) != rank:
             raise OpError(
                 f"padding {shown(value)} does not suit {rank} spatial axes",
-                why=f"{self.word} slides over {rank} axes, padding names {len(value)}",
+                why=f"{self.word} slides over {plural(rank, 'axis', 'axes')}, padding names {len(value)}",
                 fix=f"give {rank} paddings, or one for all",
             )
         return tuple((p, p) if isinstance(p, int) else p for p in value)

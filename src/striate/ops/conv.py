@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from striate.diagnostics import OpError, ShapeError
+from striate.diagnostics import OpError, ShapeError, plural
 from striate.geometry import TransposedWindow, Window
 from striate.op import Declaration, Op, Padding, Sizes, count, flag, mode, padding, sizes
 from striate.ops._axes import OUT, need_groups, need_spatial, slide, windows
@@ -67,7 +67,7 @@ class Conv(Op):
                 f"{self.in_channels} input channels expected, {x.channels} given",
                 code="G004",
                 why="filters extend the full depth of the input: #input channels == #filter channels",
-                fix=f"give an input of {self.in_channels} channels, or filters of depth {x.channels}",
+                fix=f"give an input of {plural(self.in_channels, 'channel')}, or filters of depth {x.channels}",
             )
         depth, each = (
             need_groups(groups, x.channels, "input channels"),

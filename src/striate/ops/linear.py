@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from striate.diagnostics import OpError, ShapeError
+from striate.diagnostics import OpError, ShapeError, plural
 from striate.op import Declaration, Op, count, flag
 from striate.statement import Domain, Statement, index, load
 from striate.tensor import Parameter, TensorSpec
@@ -42,9 +42,9 @@ class Linear(Op):
         size = x.shape[-1]
         if self.in_features not in (None, size):
             raise ShapeError(
-                f"{self.in_features} inputs expected, {size} given",
+                f"{plural(self.in_features, 'input')} expected, {size} given",
                 code="G004",
-                why=f"the weights are {self.features} x {self.in_features}, the input has {size} numbers",
+                why=f"the weights are {self.features} x {self.in_features}, the input has {plural(size, 'number')}",
                 fix=f"give an input that flattens to {self.in_features}, or weights for {size}",
             )
         outer = {f"m{axis}" if axis else "n": s for axis, s in enumerate(x.shape[:-1])}

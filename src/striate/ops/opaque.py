@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from striate.diagnostics import OpError, ShapeError
+from striate.diagnostics import OpError, ShapeError, plural
 from striate.op import ANY, Declaration, Op, integers, note, text
 from striate.tensor import SPATIAL, TensorSpec
 
@@ -43,7 +43,7 @@ class Opaque(Op):
             )
         if len(self.shape) > 1 + max(SPATIAL):
             raise OpError(
-                f"a shape of {len(self.shape)} axes cannot be read",
+                f"a shape of {plural(len(self.shape), 'axis', 'axes')} cannot be read",
                 why=f"after the channels there are at most {max(SPATIAL)} spatial axes",
                 fix="give channels, height and width",
             )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from striate.diagnostics import OpError, ShapeError
+from striate.diagnostics import OpError, ShapeError, plural
 from striate.op import Declaration, Op, integers
 from striate.statement import Affine, Domain, Load, Statement
 from striate.tensor import SPATIAL, TensorSpec
@@ -46,7 +46,7 @@ class Rearrange(Op):
             )
         if len(self.shape) - 1 not in SPATIAL:
             raise OpError(
-                f"a value has no {len(self.shape)} axes beside the batch",
+                f"a value has no {plural(len(self.shape), 'axis', 'axes')} beside the batch",
                 why="it has one to four",
                 fix="join axes",
             )
@@ -72,7 +72,8 @@ def _filled(x: TensorSpec, wish: Sequence[int]) -> tuple[int, ...]:
         raise ShapeError(
             f"{x} cannot be taken for {'x'.join(map(str, wish))}",
             code="G004",
-            why=f"it has {x.elements} numbers, the sizes {known}" + (" times -1" if -1 in wish else ""),
+            why=f"it has {plural(x.elements, 'number')}, the sizes {known}"
+            + (" times -1" if -1 in wish else ""),
             fix="give sizes with the same product, or -1 for one of them",
         )
     return sizes

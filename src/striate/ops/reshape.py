@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from striate.diagnostics import OpError, ShapeError
+from striate.diagnostics import OpError, ShapeError, plural
 from striate.geometry import Shift
 from striate.op import Declaration, Op, Padding, choice, count, integers, mode, number, padding, text
 from striate.ops._axes import elementwise, nearest_divisor, need_groups, need_spatial, variables
@@ -111,7 +111,7 @@ class Reshape(Op):
             raise ShapeError(
                 f"{x} cannot take the shape {'x'.join(map(str, self.shape))}",
                 code="G004",
-                why=f"it has {x.elements} numbers, the shape {known}"
+                why=f"it has {plural(x.elements, 'number')}, the shape {known}"
                 + (" times -1" if -1 in self.shape else ""),
                 fix="give sizes with the same product, or -1 for one of them",
             )
@@ -119,7 +119,7 @@ class Reshape(Op):
         if self.axes is not None and sorted(self.axes) != sorted(usual):
             raise OpError(
                 f"axes {self.axes} do not name the shape {'x'.join(map(str, shape))}",
-                why=f"{len(shape)} sizes are named by {' '.join(usual)}, in any order",
+                why=f"{plural(len(shape), 'size')} are named by {' '.join(usual)}, in any order",
                 fix=f"axes {''.join(usual)}",
             )
         y = TensorSpec((x.shape[0], *shape), ("N", *(self.axes or usual)), x.dtype)
@@ -270,14 +270,14 @@ class Split(Op):
         (x,) = inputs
         if self.sizes is None and x.channels % self.parts:
             raise OpError(
-                f"{x.channels} channels do not split into {self.parts} equal parts",
+                f"{plural(x.channels, 'channel')} cannot be split into {plural(self.parts, 'equal part')}",
                 why=f"{x.channels}/{self.parts} = {x.channels / self.parts:.2f}",
-                fix=f"give sizes, or {nearest_divisor(x.channels, self.parts)} parts",
+                fix=f"give sizes, or {plural(nearest_divisor(x.channels, self.parts), 'part')}",
             )
         sizes = self.sizes or (x.channels // self.parts,) * self.parts
         if sum(sizes) != x.channels:
             raise OpError(
-                f"split sizes {' '.join(map(str, sizes))} do not make {x.channels} channels",
+                f"split sizes {' '.join(map(str, sizes))} do not make {plural(x.channels, 'channel')}",
                 why=f"they sum to {sum(sizes)}",
                 fix=f"let them sum to {x.channels}",
             )
@@ -343,9 +343,9 @@ class PixelShuffle(Op):
         patch = factor**rank
         if x.channels % patch:
             raise OpError(
-                f"{x.channels} channels do not fold into patches of {patch}",
+                f"{plural(x.channels, 'channel')} cannot be folded into patches of {patch}",
                 why=f"pixelshuffle {factor} takes {factor}^{rank} channels for each output channel",
-                fix=f"{-(-x.channels // patch) * patch} channels",
+                fix=f"{plural(-(-x.channels // patch) * patch, 'channel')}",
             )
         y = x.resized(channels=x.channels // patch, spatial=[n * factor for n in x.spatial])
         space, fine = list(_ranges(x))[2:], ("u", "v", "w")[:rank]

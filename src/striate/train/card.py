@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from striate.diagnostics import plural
 from striate.network import Network
 
 SHOWN_CLASSES = 20
@@ -25,7 +26,7 @@ def card(
     macs = sum(declaration.macs for declaration in net.declarations.values())
     named = ", ".join(classes[:SHOWN_CLASSES]) + (", …" if len(classes) > SHOWN_CLASSES else "")
     facts = [
-        ("network", f"{net.name}, {len(net.nodes)} nodes"),
+        ("network", f"{net.name}, {plural(len(net.nodes), 'node')}"),
         *_inputs(net),
         ("parameters", f"{params:,}"),
         ("multiply-accumulates", f"{macs:,} per image"),
@@ -78,7 +79,7 @@ def _results(report: Mapping[str, Any]) -> str:
     ]
     if found:
         rows += [
-            ("validated on", f"{data['validation']} ({found['images']:,} images)"),
+            ("validated on", f"{data['validation']} ({plural(found['images'], 'image')})"),
             ("accuracy", f"{found['accuracy']:.2%}"),
             ("loss", f"{found['loss']:.4f}"),
             ("macro F1", f"{found['macro_f1']:.4f}"),

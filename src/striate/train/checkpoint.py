@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from striate import weights
-from striate.diagnostics import FormatError, UsageError
+from striate.diagnostics import FormatError, UsageError, plural
 from striate.train.plan import Plan
 from striate.train.state import State
 
@@ -61,7 +61,7 @@ def restore(path: Path, plan: Plan, state: State) -> None:
         raise UsageError(
             "the data is not the data of this run",
             where=str(path),
-            why=f"the run began on {data['images']:,} images, these are {_data(plan)['images']:,}",
+            why=f"the run began on {plural(data['images'], 'image')}, these are {_data(plan)['images']:,}",
             fix="go on with the old data, or start anew with another --out",
         )
     try:

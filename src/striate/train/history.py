@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from striate.diagnostics import UnknownNameError, suggest
+from striate.diagnostics import UnknownNameError, plural, suggest
 
 Row = Mapping[str, float]
 
@@ -93,7 +93,7 @@ class History:
         return "".join(json.dumps(dict(row)) + "\n" for row in self.rows)
 
     def __str__(self) -> str:
-        said = [f"{len(self)} epochs ({self.stopped})"]
+        said = [f"{plural(len(self), 'epoch')} ({self.stopped})"]
         said += [f"best {self.best_epoch}"] if self.best_epoch else []
         said += [
             f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.best.items() if name in SHOWN

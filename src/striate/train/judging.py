@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from striate.diagnostics import UsageError
+from striate.diagnostics import UsageError, plural
 from striate.network import Network
 from striate.train.config import Config
 from striate.train.data import Dataset, Transform, open_data, suit
@@ -59,7 +59,7 @@ def normalised(net: Network, mean: str, std: str) -> dict[str, Any]:
         ):
             raise UsageError(
                 f"--{word} {text or '(not given)'} is not one number for each channel",
-                why=f"{net.name} reads {channels} channels"
+                why=f"{net.name} reads {plural(channels, 'channel')}"
                 + ("; a deviation is above 0" if word == "std" else ""),
                 fix=f"--{word} {IMAGENET[word] if channels == 3 else '0.5'}",
             )

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import TrainingError
+from striate.diagnostics import TrainingError, plural
 
 Array = NDArray[Any]
 
@@ -94,7 +94,7 @@ class Loss(abc.ABC):
         classes = outputs.shape[1]
         if self.class_weights and len(self.class_weights) != classes:
             raise TrainingError(
-                f"{len(self.class_weights)} class weights for {classes} outputs",
+                f"{len(self.class_weights)} class weights for {plural(classes, 'output')}",
                 fix="give one weight per class",
             )
         weights = np.asarray(self.class_weights or (1.0,), outputs.dtype)

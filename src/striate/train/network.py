@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from striate import models
-from striate.diagnostics import StriateError, TrainingError, UnknownNameError
+from striate.diagnostics import StriateError, TrainingError, UnknownNameError, plural
 from striate.formats import load
 from striate.models.catalogue import Entry
 from striate.network import Network
@@ -67,27 +67,28 @@ def _entry(model: str) -> Entry | None:
 
 def _made(entry: Entry, data: Dataset, wanted: tuple[int, ...] | None) -> tuple[Network, str]:
     count = len(data.classes)
+    classes = plural(count, "class", "classes")
     if wanted is not None:
-        return entry.build(wanted, num_classes=count), f"{entry.name} made for {count} classes"
+        return entry.build(wanted, num_classes=count), f"{entry.name} made for {classes}"
     channels = data.shape[0]
     own: Shape = (channels, *entry.input[1:])
     size = TensorSpec.image(own)
     if not data.uniform:
         return entry.build(own, num_classes=count), (
-            f"{entry.name} made for {count} classes; the images differ in size and are resized to its {size}"
+            f"{entry.name} made for {classes}; the images differ in size and are resized to its {size}"
         )
     if data.shape == own:
-        return entry.build(own, num_classes=count), f"{entry.name} made for {count} classes"
+        return entry.build(own, num_classes=count), f"{entry.name} made for {classes}"
     images = f"{data.shape[1]}x{data.shape[2]}"
     try:
         net = entry.build(data.shape, num_classes=count)
         if not net.inference.problems:
-            said = f"{entry.name} made for {TensorSpec.image(data.shape)}, as the images are, and {count} classes"
+            said = f"{entry.name} made for {TensorSpec.image(data.shape)}, as the images are, and {classes}"
             return net, said
     except StriateError:  # too small already for the builder
         pass
     return entry.build(own, num_classes=count), (
-        f"{entry.name} made for {count} classes; it has no output at {images}, so images are resized to its {size}"
+        f"{entry.name} made for {classes}; it has no output at {images}, so images are resized to its {size}"
     )
 
 
@@ -120,7 +121,7 @@ def _answers(net: Network, data: Dataset) -> Network:
         return net
     ends = isinstance(last.op, Linear) if last else False
     raise TrainingError(
-        f"{net.name} ends in {shape[0]:,} answers, the data has {count} classes",
+        f"{net.name} ends in {shape[0]:,} answers, the data has {plural(count, 'class', 'classes')}",
         where=where,
         why=f"{data.source}",
         fix=f"end it in fc {count} instead of fc {shape[0]}"

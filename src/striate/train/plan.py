@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from striate.diagnostics import OpError, TrainingError
+from striate.diagnostics import OpError, TrainingError, plural
 from striate.engine.learner import Rule
 from striate.network import Network
 from striate.train.clipping import clip_norm, clip_value, global_norm
@@ -139,7 +139,7 @@ def _last_batch_is_large_enough(net: Network, train: Source) -> None:
     """A norm over the batch may need two images; better said now than at the end of the first epoch."""
     if train.images % train.batch_size != 1:
         return
-    what = f"the last of {train.steps} batches is a single image"
+    what = f"the last of {plural(train.steps, 'batch', 'batches')} is a single image"
     for node in net.nodes:
         try:
             node.op.declare_training(*net.declarations[node.name].inputs)  # declared for a batch of one
@@ -200,8 +200,8 @@ def _suits(net: Network, loss: Loss, source: Source) -> None:
     if output.shape[1:2] and data.classes and loss.labels(output.shape[1]) != len(data.classes):
         count = len(data.classes)
         raise TrainingError(
-            f"{net.name} tells {loss.labels(output.shape[1])} classes apart, the data has {count}",
+            f"{net.name} tells {plural(loss.labels(output.shape[1]), 'class', 'classes')} apart, the data has {count}",
             where=data.source,
             why=f"its output {net.outputs[0]} is {output}",
-            fix=f"a network with num_classes={count}, or data of {loss.labels(output.shape[1])} classes",
+            fix=f"a network with num_classes={count}, or data of as many",
         )

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError, SourceError, TrainingError
+from striate.diagnostics import FormatError, LimitError, SourceError, TrainingError, plural
 from striate.engine.world import ALONE, World
 from striate.network import Network
 from striate.train.data import Batch, Dataset, Transform
@@ -144,7 +144,7 @@ def _not_empty(source: Source) -> None:
         raise TrainingError(
             "there is nothing to learn from",
             where=source.data.source,
-            why=f"{len(source.data)} images make no batch of {source.batch_size}"
+            why=f"no batch of {source.batch_size} can be made of {plural(len(source.data), 'image')}"
             + (" when a last one that is not full is left out" if source.drop_last else ""),
             fix="a smaller batch_size, or more images"
             if len(source.data)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from striate.diagnostics import plural
 from striate.geometry import Window
 from striate.views.record import Record, filter_shape
 
@@ -113,15 +114,15 @@ def _arithmetic(declaration: Declaration) -> Record:
     if declaration.op.word == "conv" and weight is not None:
         volume = "·".join(str(n) for n in (*weight[2:], weight[1]))
         params = f"{weight[0]}·({volume})" + (f" + {bias}" if bias else "")
-        macs = f"{_places(y)} positions · {weight[0]} filter{'s' * (weight[0] > 1)} · {math.prod(weight[1:])} products"
+        macs = f"{_places(y)} positions · {plural(weight[0], 'filter')} · {math.prod(weight[1:])} products"
     elif declaration.op.word == "tconv" and weight is not None:
         volume = "·".join(str(n) for n in (*weight[2:], weight[1]))
         params = f"{weight[0]}·({volume})" + (f" + {bias}" if bias else "")
-        macs = f"{_places(x)} input positions · {weight[0]} channels · {math.prod(weight[1:])} products"
+        macs = f"{_places(x)} input positions · {plural(weight[0], 'channel')} · {math.prod(weight[1:])} products"
     elif declaration.op.word == "fc":
         (rows, columns) = next(p.shape for p in declaration.parameters if p.name == "weight")
         params = f"{columns}·{rows}" + (f" + {bias}" if bias else "")
-        macs = f"{columns} inputs · {rows} outputs"
+        macs = f"{plural(columns, 'input')} · {plural(rows, 'output')}"
     elif declaration.params:
         shapes = [p for p in declaration.parameters if p.trainable]
         params = " + ".join(f"{p.elements} {p.name}" for p in shapes)

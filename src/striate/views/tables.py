@@ -6,6 +6,7 @@ import csv
 import io
 from typing import Any
 
+from striate.diagnostics import plural
 from striate.views.record import Record
 from striate.views.text.numbers import count, inputs, per_axis, shape, size
 
@@ -66,7 +67,7 @@ def markdown_text(record: Record) -> str:
         lines.append(f"| **{_escaped(problem['node'])}** | {why} | none | | | | | |")
     lines += [
         "",
-        f"{count(totals['params'])} parameters, {count(totals['macs'])} MACs ({record['convention']}), "
+        f"{plural(totals['params'], 'parameter')}, {count(totals['macs'])} MACs ({record['convention']}), "
         f"peak memory {size(totals['peak_bytes'])} for one image.",
         "",
     ]

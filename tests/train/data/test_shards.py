@@ -68,7 +68,7 @@ def test_labels_of_any_form(tmp_path):
     }
     data = open_data(written(tmp_path / "a.tar", files), "all")
     assert data.classes == ("cat", "dog") and data.labels.tolist() == [1, 0, 0]
-    assert "1 other files not read (1 .txt)" in data.source
+    assert "1 other file not read (1 .txt)" in data.source
     (tmp_path / "classes.txt").write_text("dog\ncat\nbird\n")
     assert open_data(tmp_path / "a.tar", "all").classes == ("dog", "cat", "bird")
 

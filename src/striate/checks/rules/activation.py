@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from striate.checks.context import Context
 from striate.checks.rule import Rule
 from striate.checks.rules.health import ACTIVATIONS, LEARNED, LINEAR, TRANSPARENT, following
-from striate.diagnostics import Diagnostic, Severity
+from striate.diagnostics import Diagnostic, Severity, plural
 from striate.network import Node
 
 NOT_NEGATIVE = ("relu", "relu6", "sigmoid", "hardsigmoid", "softplus", "softmax")
@@ -54,7 +54,7 @@ class ActivationMissing(Rule):
                     context,
                     after,
                     f"no activation between {node.name} and this layer",
-                    why=f"{first} -> {middle} -> {last} channels, and nothing nonlinear between. {self.why}",
+                    why=f"{first} -> {middle} -> {plural(last, 'channel')}, and nothing nonlinear between. {self.why}",
                 )
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from striate.checks import fixes
 from striate.checks.context import Context, by, share
 from striate.checks.rule import Rule
-from striate.diagnostics import Diagnostic, Fix, Severity
+from striate.diagnostics import Diagnostic, Fix, Severity, plural
 from striate.network import Node
 
 LANES = 8
@@ -115,10 +115,12 @@ class DenseLayerDominates(Rule):
                 context,
                 node,
                 f"{share(own, total)} of all parameters are in this layer",
-                why=f"{flat.channels} channels x {by(flat.spatial)} positions x "
-                f"{weights // (flat.channels * area)} outputs "
+                why=f"{plural(flat.channels, 'channel')} x {by(flat.spatial)} positions x "
+                f"{plural(weights // (flat.channels * area), 'output')} "
                 f"= {weights:,} of {total:,}",
-                fixes=[Fix(f"gap before {before.name} ({total:,} -> {total - own + small:,} parameters)")],
+                fixes=[
+                    Fix(f"gap before {before.name} ({total:,} -> {plural(total - own + small, 'parameter')})")
+                ],
             )
 
 
@@ -199,7 +201,7 @@ class RepresentationalBottleneck(Rule):
                         context,
                         node,
                         f"{before.elements / spec.elements:.3g} times fewer numbers than {last}",
-                        why=f"{before} = {before.elements:,} numbers, then {spec} = {spec.elements:,}, "
+                        why=f"{before} = {plural(before.elements, 'number')}, then {spec} = {spec.elements:,}, "
                         "and nothing goes round it",
                     )
             last = node.outputs[0]
@@ -258,7 +260,7 @@ class LargeKernelCouldSplit(Rule):
                     context,
                     node,
                     f"{by((kernel, kernel))} could be {layers} layers of 3x3",
-                    why=f"{now:,} weights against {split:,}, at the same receptive field",
+                    why=f"{plural(now, 'weight')} against {split:,}, at the same receptive field",
                     fixes=[
                         Fix(
                             f"{layers} x conv 3x3 {filters} ({share(now - split, now)} fewer weights and MACs)"

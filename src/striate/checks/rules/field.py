@@ -10,7 +10,7 @@ from striate.checks import fixes
 from striate.checks.context import Context, by
 from striate.checks.rule import Rule
 from striate.checks.rules.geometry import pad_text
-from striate.diagnostics import Diagnostic, Fix, Severity
+from striate.diagnostics import Diagnostic, Fix, Severity, plural
 from striate.network import Network, Node
 
 if TYPE_CHECKING:
@@ -157,11 +157,7 @@ class FieldAlreadyCoversInput(Rule):
             first = late[0]
             sizes = _input_sizes(context, first.inputs[0])
             seen = {axis: known.field.size for axis, known in context.fields[first.inputs[0]].items()}
-            more = (
-                f" ({len(late) - 1} later convolution{'s' * (len(late) > 2)} likewise)"
-                if len(late) > 1
-                else ""
-            )
+            more = f" ({plural(len(late) - 1, 'later convolution')} likewise)" if len(late) > 1 else ""
             yield self.finding(
                 context,
                 first,
@@ -219,7 +215,7 @@ class FieldSmallerThanObject(Rule):
                     context,
                     node,
                     f"units see {by({axis: known.field.size for axis, known in fields.items()})} of {what} {by(sizes)}",
-                    fixes=[Fix(f"{layers} more 3x3 layer{'s' * (layers > 1)} here, or dilation")],
+                    fixes=[Fix(f"{plural(layers, 'more 3x3 layer')} here, or dilation")],
                     severity=Severity.WARNING if wanted else self.severity,
                 )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from striate.checks import fixes
 from striate.checks.context import AXIS_WORDS, Context, by
 from striate.checks.rule import Rule
-from striate.diagnostics import Diagnostic, Fix, Severity, ShapeError
+from striate.diagnostics import Diagnostic, Fix, Severity, ShapeError, plural
 from striate.geometry import Window
 from striate.network import Node
 from striate.op import Declaration
@@ -271,9 +271,7 @@ class LastWindowOverhangs(Rule):
             over = {axis: window for axis, window in axes.items() if window.overhang}
             if over:
                 window = next(iter(over.values()))
-                rows = " and ".join(
-                    f"{w.overhang} {AXIS_WORDS[a]}{'s' * (w.overhang > 1)}" for a, w in over.items()
-                )
+                rows = " and ".join(plural(w.overhang, AXIS_WORDS[a]) for a, w in over.items())
                 yield self.finding(
                     context,
                     node,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from striate.checks import fixes
 from striate.checks.context import Context, by
 from striate.checks.rule import Rule
-from striate.diagnostics import Diagnostic, Fix, Severity
+from striate.diagnostics import Diagnostic, Fix, Severity, plural
 from striate.network import Node
 
 LEARNED = ("conv", "tconv", "fc")
@@ -166,7 +166,7 @@ class ResultUnused(Rule):
                 what = (
                     "its output is"
                     if len(node.outputs) == 1
-                    else f"{len(unread)} of its {len(node.outputs)} outputs are"
+                    else f"{len(unread)} of its {plural(len(node.outputs), 'output')} are"
                 )
                 yield self.finding(context, node, f"{what} never used")
         for name in context.network.inputs:

@@ -9,7 +9,7 @@ from striate.checks import fixes
 from striate.checks.context import AXIS_WORDS, Context, by, share
 from striate.checks.rule import Rule
 from striate.checks.rules.geometry import DUMOULIN, loses, pad_text
-from striate.diagnostics import Diagnostic, Fix, Severity
+from striate.diagnostics import Diagnostic, Fix, Severity, plural
 from striate.geometry import Window
 from striate.network import Node
 from striate.op import Declaration
@@ -215,7 +215,7 @@ class WindowSeesOnlyPadding(Rule):
             yield self.finding(
                 context,
                 node,
-                f"{whole - full} of {whole} outputs see only padding",
+                f"{whole - full} of {plural(whole, 'output')} {'sees' if whole - full == 1 else 'see'} only padding",
                 why=f"output {AXIS_WORDS[axis]} {places[0]} of {axes[axis].output} lies wholly in the padding: "
                 f"{max(axes[axis].before, axes[axis].after)} padded, the window reaches over {axes[axis].extent}",
                 fixes=fixes.change(

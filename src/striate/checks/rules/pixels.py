@@ -12,7 +12,7 @@ from striate.checks import fixes
 from striate.checks.context import Context, by, share
 from striate.checks.rule import Rule
 from striate.checks.rules.geometry import loses, pad_text
-from striate.diagnostics import Diagnostic, Fix, Severity
+from striate.diagnostics import Diagnostic, Fix, Severity, plural
 from striate.geometry import TransposedWindow, Window
 from striate.network import Node
 from striate.op import Declaration
@@ -258,7 +258,7 @@ class DilationLeavesHoles(Rule):
             yield self.finding(
                 context,
                 node,
-                f"dilation leaves holes: {mask.bit_count()} of {mask.bit_length()} positions are read",
+                f"dilation leaves holes: {mask.bit_count()} of {plural(mask.bit_length(), 'position')} are read",
                 why=f"dilation {chain} at this resolution; one output reads {_drawn(mask)}. {self.why}",
                 fixes=_closed(context, node),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 
-from striate.diagnostics import LimitError, UsageError
+from striate.diagnostics import LimitError, UsageError, plural
 from striate.engine.learner import Rule, Store
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context
@@ -89,7 +89,7 @@ def within(net: Network, context: Context, memory: int, beside: int) -> Training
         images = next(iter(net.inputs.values())).shape[0]
         enough = beside + error.smallest
         raise LimitError(
-            f"a training step of {images} images does not fit into {_amount(memory)} of memory",
+            f"a training step of {plural(images, 'image')} does not fit into {_amount(memory)} of memory",
             where="memory",
             why=f"weights and moments take {_amount(beside)}; the step takes {_amount(error.smallest)} besides, with "
             "everything computed again that can be",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import LimitError
+from striate.diagnostics import LimitError, plural
 from striate.engine import aligned
 from striate.engine.bound import Bound, Constants, listed
 from striate.engine.chance import key as drawn
@@ -265,7 +265,7 @@ class CompiledTraining(TrainingProgram):
                 raise
             except MemoryError as error:
                 raise LimitError(
-                    f"learning from {size} images at a time needs more memory than there is",
+                    f"learning from {plural(size, 'image')} at a time needs more memory than there is",
                     why="all values that wait for the way back have to fit",
                     fix="a smaller batch_size, and accumulate in proportion; or memory, less than there is",
                 ) from error

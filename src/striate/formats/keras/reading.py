@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, GraphError, LimitError, ShapeError, StriateError
+from striate.diagnostics import FormatError, GraphError, LimitError, ShapeError, StriateError, plural
 from striate.formats.importing import Unknown, reason
 from striate.formats.keras import layers as known
 from striate.formats.keras.graph import Graph, Layer, Model, Ref, Shape, Strange
@@ -96,7 +96,7 @@ class Reader:
         """Read a model's calls as soon as what they read is there; the values that leave it."""
         if len(given) != len(model.inputs):
             raise GraphError(
-                f"{model.name[:80]} takes {len(model.inputs)} inputs, {len(given)} given",
+                f"{model.name[:80]} takes {plural(len(model.inputs), 'input')}, {len(given)} given",
                 where=self.path,
                 why="every input of a model inside a model is given when it is called",
                 fix="save it again: model.save('model.keras')",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.diagnostics import plural
 from striate.formats.importing import Unknown
 from striate.formats.keras.graph import Layer, Shape
 from striate.formats.onnx.names import legal
@@ -160,7 +161,7 @@ class Site:
         shape = x.spec.shape
         if x.spec.axes == ("N", "C", *SPATIAL.get(len(shape) - 2, ("?",))):
             return x
-        self.expect(len(shape) - 2 in SPATIAL, f"{len(shape)} axes")
+        self.expect(len(shape) - 2 in SPATIAL, f"{plural(len(shape), 'axis', 'axes')}")
         return self._helper(Reshape(shape[1:]), x)
 
     def _helper(self, op: Op, *values: Value) -> Value:

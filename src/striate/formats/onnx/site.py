@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.diagnostics import plural
 from striate.formats.importing import Unknown
 from striate.formats.onnx.fold import Allowance, Unfoldable
 from striate.formats.onnx.proto import Call, Graph
@@ -139,7 +140,7 @@ class Site:
     def scalar(self, at: int) -> float:
         """A constant of one number. Raises Unknown."""
         found = self.array(at)
-        self.expect(found.size == 1, f"input {at} has {found.size} numbers")
+        self.expect(found.size == 1, f"input {at} has {plural(found.size, 'number')}")
         return float(str(found.astype(np.float32).ravel()[0]))
 
     def is_value(self, name: str) -> bool:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from striate.diagnostics import UsageError, suggest
+from striate.diagnostics import UsageError, plural, suggest
 from striate.tensor import TensorSpec
 
 Shape: TypeAlias = tuple[int, ...]
@@ -38,7 +38,7 @@ def arguments(module: Any, input: Shapes) -> tuple[Argument, ...]:
         )
         shapes: Any = list(input) if several else [input]
         if len(shapes) < len(required) or (len(shapes) > len(known) and not open_ended):
-            raise _unsuited(module, known, f"{len(shapes)} shape{'s' * (len(shapes) > 1)} came", shapes)
+            raise _unsuited(module, known, f"{plural(len(shapes), 'shape')} came", shapes)
         names = [*known, *(f"input{k + 1}" for k in range(len(known), len(shapes)))] if several else ["input"]
         found = [Argument(name, _shape(shape)) for name, shape in zip(names, shapes)]
     if len(found) == 1 and not isinstance(input, Mapping):
@@ -88,7 +88,7 @@ def _unsuited(
     shape = next((tuple(s) for s in shapes if isinstance(s, Sequence)), (3, 224, 224))
     wanted = f"{{{', '.join(f'{name!r}: {shape}' for name in known)}}}"
     return UsageError(
-        f"{kind} takes {count} input{'s' * (count != 1)}, and {said}",
+        f"{kind} takes {plural(count, 'input')}, and {said}",
         where=f"{kind}.forward({', '.join(known)})",
         why="each argument of forward has a shape of its own",
         fix=f"write {near!r}" if near else f"input={wanted}, or shapes in this order",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError
+from striate.diagnostics import FormatError, LimitError, plural
 from striate.train.data.dataset import Array, Dataset, Labels, OnBad
 from striate.train.data.splits import ALL
 
@@ -48,7 +48,7 @@ class ArrayData(Dataset):
         labels, found = as_labels(y, kind)
         if len(self.x) != len(labels):
             raise FormatError(
-                f"{kind}: {len(self.x):,} images but {len(labels):,} labels",
+                f"{kind}: {plural(len(self.x), 'image')} but {plural(len(labels), 'label')}",
                 where=kind,
                 fix="give one label per image",
             )
@@ -180,7 +180,7 @@ def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str,
         raise FormatError(
             f"{kind}: image {int(np.argmin(finite))} has a pixel that is not a finite number",
             where=kind,
-            why=f"{int((~finite).sum()):,} of {len(x):,} images have such pixels",
+            why=f"{int((~finite).sum()):,} of {plural(len(x), 'image')} have such pixels",
             fix="leave them out, or np.nan_to_num",
         )
     if x.size and (x.min() < -0.01 or x.max() > 1.01):
@@ -272,6 +272,6 @@ def check_labels(labels: Labels, classes: int, kind: str) -> None:
         raise FormatError(
             f"{kind}: label {int(labels[wrong[0]])} of image {int(wrong[0])} is no class",
             where=kind,
-            why=f"classes are numbered 0 to {classes - 1}; {len(wrong):,} of {len(labels):,} labels are not",
+            why=f"classes are numbered 0 to {classes - 1}; {len(wrong):,} of {plural(len(labels), 'label')} are not",
             fix="number the classes from 0",
         )

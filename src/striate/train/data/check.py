@@ -178,11 +178,12 @@ def _part_findings(reports: list[PartReport]) -> list[Finding]:
         at = f"in {part.name}"
         if part.unreadable:
             names = tuple(f"{bad.name}: {bad.why}" for bad in part.unreadable[:NAMED])
-            text = f"{len(part.unreadable):,} of {part.images:,} images {at} cannot be read"
+            text = f"{len(part.unreadable):,} of {plural(part.images, 'image')} {at} cannot be read"
             findings.append(Finding("unreadable", Severity.ERROR, text, names, len(part.unreadable)))
         empty = tuple(name for name, count in part.classes.items() if not count)
         if empty:
-            text = f"{len(empty)} of {len(part.classes)} classes have no image {at}: {', '.join(empty[:5])}"
+            verb, many = "has" if len(empty) == 1 else "have", plural(len(part.classes), "class", "classes")
+            text = f"{len(empty)} of {many} {verb} no image {at}: {', '.join(empty[:5])}"
             findings.append(Finding("empty-class", Severity.WARNING, text, empty[:NAMED], len(empty)))
         counts = [count for count in part.classes.values() if count]
         if counts and max(counts) > IMBALANCE * min(counts):
@@ -190,16 +191,16 @@ def _part_findings(reports: list[PartReport]) -> list[Finding]:
             low = min(
                 (name for name in part.classes if part.classes[name]), key=lambda name: part.classes[name]
             )
-            text = (
-                f"{max(counts):,} images of {high} but {min(counts):,} of {low} {at}: consider class weights"
-            )
+            text = f"{plural(max(counts), 'image')} of {high} but {min(counts):,} of {low} {at}: consider class weights"
             findings.append(Finding("imbalance", Severity.WARNING, text, (high, low), 2))
         if len(part.sizes) > 1:
             sizes = ", ".join(f"{height}x{width}" for height, width in list(part.sizes)[:4])
-            text = f"{len(part.sizes):,} sizes of images {at}: {sizes}; they will be resized"
+            text = f"{plural(len(part.sizes), 'size')} of images {at}: {sizes}; they will be resized"
             findings.append(Finding("sizes", Severity.INFO, text, (), len(part.sizes)))
         for note, count in part.converted.items():
-            findings.append(Finding("converted", Severity.INFO, f"{count:,} images {at}: {note}", (), count))
+            findings.append(
+                Finding("converted", Severity.INFO, f"{plural(count, 'image')} {at}: {note}", (), count)
+            )
     if len(next(iter(reports)).classes) < 2:
         findings.append(Finding("one-class", Severity.ERROR, "there is one class, and nothing to tell apart"))
     return findings
@@ -226,8 +227,9 @@ def _twin_findings(twins: list[list[tuple[str, int]]], parts: Mapping[str, Datas
         text = f"{_images(disputed, 'has a twin', 'have twins')} of another class: one label is wrong"
         findings.append(Finding("disputed", Severity.ERROR, text, tuple(disputed[:NAMED]), len(disputed)))
     if repeated:
-        text = f"{extra:,} images repeat another of the same part" + (
-            "; a drawn split may put them on both sides" if "all" in parts else ""
+        text = (
+            f"{plural(extra, 'image')} {'repeats' if extra == 1 else 'repeat'} another of the same part"
+            + ("; a drawn split may put them on both sides" if "all" in parts else "")
         )
         findings.append(Finding("duplicate", Severity.WARNING, text, tuple(repeated[:NAMED]), extra))
     return findings
@@ -235,4 +237,4 @@ def _twin_findings(twins: list[list[tuple[str, int]]], parts: Mapping[str, Datas
 
 def _images(found: list[str], one: str, many: str) -> str:
     """How many images, with a verb that agrees."""
-    return f"1 image {one}" if len(found) == 1 else f"{len(found):,} images {many}"
+    return f"{plural(len(found), 'image')} {one if len(found) == 1 else many}"

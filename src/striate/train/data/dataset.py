@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, LimitError, UsageError
+from striate.diagnostics import FormatError, LimitError, UsageError, plural
 from striate.train.data import chance
 from striate.train.data.streaming import default_workers, in_order
 
@@ -114,7 +114,8 @@ class Dataset(abc.ABC):
         channels, height, width = self.shape
         size = f"{height}x{width}x{channels}" if self.uniform else f"of several sizes, often {height}x{width}"
         part = f" ({self.part})" if self.part else ""
-        text = f"{self.kind}{part}: {len(self):,} images {size} in {len(self.classes)} classes"
+        classes = plural(len(self.classes), "class", "classes")
+        text = f"{self.kind}{part}: {plural(len(self), 'image')} {size} in {classes}"
         return "; ".join((text, *self.remarks))
 
     def item(self, index: int) -> Item:
@@ -171,7 +172,7 @@ class Dataset(abc.ABC):
         if empty and self.bad and indices:
             name, why = next(iter(self.bad.values()))
             raise FormatError(
-                f"none of the {len(self):,} images can be read",
+                f"none of the {plural(len(self), 'image')} can be read",
                 where=name,
                 why=why,
                 fix="`striate data check` lists them",
@@ -240,7 +241,7 @@ def skipped(bad: dict[int, BadImage], count: int) -> str:
     """One sentence on the images that could not be read."""
     first = "; ".join(f"{name} ({why})" for name, why in list(bad.values())[:3])
     more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
-    return f"{len(bad):,} of {count:,} images could not be read and were skipped: {first}{more}"
+    return f"{len(bad):,} of {plural(count, 'image')} could not be read and were skipped: {first}{more}"
 
 
 def to_float(images: Sequence[Array] | Array) -> NDArray[np.float32]:

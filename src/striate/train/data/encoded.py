@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, LimitError
+from striate.diagnostics import FormatError, LimitError, plural
 from striate.train.data.dataset import Array, BadImage, Dataset, Labels, OnBad, Shape
 from striate.train.data.images import Look
 
@@ -66,7 +66,7 @@ class EncodedData(Dataset):
 
 def sentences(noted: dict[str, int]) -> tuple[str, ...]:
     """Counted notes in words."""
-    return tuple(f"{count:,} image{'s' * (count > 1)}: {note}" for note, count in noted.items())
+    return tuple(f"{plural(count, 'image')}: {note}" for note, count in noted.items())
 
 
 def survey(count: int, look: Callable[[int], Look], kind: str) -> tuple[Shape, bool, str, bool]:
@@ -87,7 +87,7 @@ def survey(count: int, look: Callable[[int], Look], kind: str) -> tuple[Shape, b
             problem = problem or error
     if not seen:
         raise FormatError(
-            f"{kind}: none of the {count:,} images can be read",
+            f"{kind}: none of the {plural(count, 'image')} can be read",
             where=problem.where if problem else "",
             why=problem.why if problem else "there is none",
             fix="`striate data check` lists them",
@@ -120,4 +120,4 @@ def ignored_files(suffixes: Iterable[Any]) -> tuple[str, ...]:
     if not counts:
         return ()
     kinds = ", ".join(f"{count:,} {suffix or 'without suffix'}" for suffix, count in counts.most_common(4))
-    return (f"{sum(counts.values()):,} other files not read ({kinds})",)
+    return (f"{plural(sum(counts.values()), 'other file')} not read ({kinds})",)

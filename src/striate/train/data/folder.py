@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError, SourceError
+from striate.diagnostics import FormatError, LimitError, SourceError, plural
 from striate.train.data import images
 from striate.train.data.dataset import Array, Dataset, OnBad
 from striate.train.data.encoded import EncodedData, ignored_files, survey
@@ -244,7 +244,7 @@ class _Listing:
     def remarks(self) -> tuple[str, ...]:
         """What was not read, in words."""
         kinds = ", ".join(f"{count:,} {printable(name)}" for name, count in self.hidden.most_common(4))
-        told = (f"{sum(self.hidden.values()):,} hidden folders not read ({kinds})",) if kinds else ()
+        told = (f"{plural(sum(self.hidden.values()), 'hidden folder')} not read ({kinds})",) if kinds else ()
         return (*told, *ignored_files(self.others))
 
 
@@ -272,7 +272,7 @@ def _no_images(path: Path, others: Sequence[str]) -> SourceError:
         return SourceError(
             f"{path} has images, but no class folders",
             where=str(path),
-            why=f"{len(loose):,} images lie beside each other, and nothing says what they show",
+            why=f"{plural(len(loose), 'image')} without a class folder: nothing says what they show",
             fix="one folder per class: train/<class>/<image>",
         )
     met = "; ".join(ignored_files(others)) or "it is empty"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, StriateError
+from striate.diagnostics import FormatError, StriateError, plural
 from striate.train.data import images
 from striate.train.data.arrays import as_images, as_labels, check_labels, common_classes, common_white
 from striate.train.data.dataset import Array, Dataset, Labels, OnBad
@@ -138,7 +138,9 @@ class ForeignData(EncodedData):
         found, notes = as_images(pixels[None], name, self.white)
         if channels and found.shape[1] != channels:
             raise FormatError(
-                f"{name} has {found.shape[1]} channels, not {channels}", where=name, fix="leave it out"
+                f"{name} has {plural(found.shape[1], 'channel')}, not {channels}",
+                where=name,
+                fix="leave it out",
             )
         return found[0], notes
 

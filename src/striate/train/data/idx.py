@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from striate.diagnostics import FormatError, SourceError
+from striate.diagnostics import FormatError, SourceError, plural
 from striate.train.data.arrays import parts_of_arrays
 from striate.train.data.dataset import Array, Dataset
 from striate.train.data.files import MAX_ARRAY, allow, read_into, unzipped
@@ -63,7 +63,7 @@ def read_idx(files: Iterable[Path]) -> dict[str, Dataset]:
             raise FormatError(
                 f"{pair['images']} and {pair['labels']} are no images and labels",
                 where=str(some),
-                why=f"they have {x.ndim} and {y.ndim} axes, not 3 and 1",
+                why=f"they have {x.ndim} and {plural(y.ndim, 'axis', 'axes')}, not 3 and 1",
                 fix="look at which file is which",
             )
         found[part] = x, y

@@ -19,7 +19,7 @@ from typing import IO, BinaryIO, cast
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError
+from striate.diagnostics import FormatError, LimitError, plural
 from striate.train.data.arrays import parts_of_arrays
 from striate.train.data.dataset import Array, Dataset
 from striate.train.data.files import allow, opened, printable, read_into
@@ -57,7 +57,7 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
     members = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
     if len(archive.infolist()) > MAX_MEMBERS:
         raise LimitError(
-            f"{path} has {len(members):,} arrays",
+            f"{path} has {plural(len(members), 'array')}",
             where=str(path),
             why=f"at most {MAX_MEMBERS:,}",
             fix="split it",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, overload
 
-from striate.diagnostics import FormatError, SourceError, UsageError, suggest
+from striate.diagnostics import FormatError, SourceError, UsageError, plural, suggest
 from striate.train.data import cifar, idx, shards
 from striate.train.data.arrays import parts_of_arrays
 from striate.train.data.dataset import Dataset, OnBad
@@ -74,7 +74,7 @@ def found(parts: Mapping[str, Dataset]) -> str:
     channels, height, width = first.shape
     size = f"{height}x{width}x{channels}" if first.uniform else f"of several sizes, often {height}x{width}"
     remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
-    lines = [f"{first.kind}: images {size} in {len(first.classes)} classes", *remarks]
+    lines = [f"{first.kind}: images {size} in {plural(len(first.classes), 'class', 'classes')}", *remarks]
     for name in sorted(parts, key=ORDER.index):
         said = parts[name].part.partition(": ")[2]
         lines.append(f"{name:<10} {len(parts[name]):>8,}" + (f"  {said}" if said else ""))

@@ -20,7 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError, SourceError
+from striate.diagnostics import FormatError, LimitError, SourceError, plural
 from striate.train.data import images
 from striate.train.data.arrays import MAX_CLASSES, check_labels
 from striate.train.data.dataset import Array, BadImage, Dataset, OnBad
@@ -222,7 +222,7 @@ def _lacks(pictures: Sequence[str], label: str | None, twice: bool) -> str:
     if twice:
         return "its name is there twice"
     if len(pictures) > 1:
-        return f"{len(pictures)} images in one sample"
+        return f"{plural(len(pictures), 'image')} in one sample"
     return "no image" if not pictures else "no label" if label is None else ""
 
 

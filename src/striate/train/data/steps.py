@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError
+from striate.diagnostics import FormatError, plural
 from striate.train.data.dataset import Array, Shape, to_float
 
 Draws = NDArray[np.float64]
@@ -220,7 +220,7 @@ class ColourJitter(Step):
     def output(self, shape: Shape) -> Shape:
         if shape[0] not in (1, 3):
             raise FormatError(
-                f"colours of {shape[0]} channels cannot be jittered",
+                f"colours of {plural(shape[0], 'channel')} cannot be jittered",
                 where="transform",
                 fix="leave the step out",
             )
@@ -269,7 +269,7 @@ class Channels(Step):
     def output(self, shape: Shape) -> Shape:
         if shape[0] != self.count and (shape[0], self.count) != (3, 1) and (shape[0] != 1 or self.count < 1):
             raise FormatError(
-                f"images of {shape[0]} channels cannot become {self.count}",
+                f"images of {plural(shape[0], 'channel')} cannot become {self.count}",
                 where="transform",
                 why="grey is repeated, and 3 channels become grey; nothing else has a meaning",
                 fix=f"a network with {shape[0]} input channels",
@@ -303,9 +303,9 @@ class Normalise(Step):
     def output(self, shape: Shape) -> Shape:
         if shape[0] != len(self.mean):
             raise FormatError(
-                f"mean and std of {len(self.mean)} channels for images of {shape[0]}",
+                f"mean and std of {plural(len(self.mean), 'channel')} for images of {shape[0]}",
                 where="transform",
-                fix=f"{shape[0]} numbers in each, or a channels step before",
+                fix=f"{plural(shape[0], 'number')} in each, or a channels step before",
             )
         return shape
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from striate.diagnostics import FormatError, suggest
+from striate.diagnostics import FormatError, plural, suggest
 from striate.train.data.dataset import Dataset, Shape, Subset
 from striate.train.data.transforms import Transform
 
@@ -59,7 +59,9 @@ def renumbered(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[st
     numbered = Subset(data, np.arange(len(data)), data.part)
     numbered.labels = np.array([place[name] for name in data.classes], np.int64)[data.labels]
     numbered.classes = tuple(classes)
-    return numbered, (f"{len(data.classes)} classes numbered as the model's {len(classes)}",)
+    return numbered, (
+        f"{plural(len(data.classes), 'class', 'classes')} numbered as the model's {len(classes)}",
+    )
 
 
 def with_classes(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
@@ -99,12 +101,13 @@ def for_outputs(data: Dataset, outputs: int, known: bool) -> Dataset:
         return wider
     names = ", ".join(data.classes[:4]) + (", …" if count > 4 else "")
     raise FormatError(
-        f"the network tells {outputs:,} classes apart, the {'model names' if known else 'data has'} {count:,}",
+        f"the network has {plural(outputs, 'class', 'classes')}, "
+        f"the {'model names' if known else 'data has'} {count:,}",
         where=data.source,
-        why=f"nothing says which of its {outputs:,} outputs mean {names}"
+        why=f"nothing says which of its {plural(outputs, 'output')} mean {names}"
         if count < outputs
         else "no output stands for the others",
         fix="a model that names its classes, or labels that are its class numbers"
         if count < outputs
-        else f"data of {outputs:,} classes",
+        else f"data of {plural(outputs, 'class', 'classes')}",
     )

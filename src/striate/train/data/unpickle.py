@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError
+from striate.diagnostics import FormatError, plural
 from striate.formats.pickles import Name, Refused, follow
 
 #: The calls that appear in pickled arrays, and their meaning here. Both spellings of numpy's module are in use.
@@ -131,7 +131,7 @@ class _Builder:
             raise Refused("an array of objects")
         data = self._encoded(data) if isinstance(data, str) else data  # Python 2 had one type for both
         if len(_of(tuple, shape)) > MAX_AXES:
-            raise ValueError(f"an array of {len(shape):,} axes")
+            raise ValueError(f"an array of {plural(len(shape), 'axis', 'axes')}")
         sizes = tuple(_of(int, size) for size in shape)
         dtype = np.dtype(kind.order + kind.code)
         needed = math.prod(sizes) * dtype.itemsize

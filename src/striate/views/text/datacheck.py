@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from striate.diagnostics import Severity
+from striate.diagnostics import Severity, plural
 from striate.views.text.numbers import count
 from striate.views.text.page import Column, Page, Row
 from striate.views.text.rules import STYLES
@@ -68,7 +68,7 @@ def _classes(page: Page, record: Mapping[str, Any]) -> None:
     ]
     page.table(columns, rows, indent=2)
     if len(totals) > len(order):
-        page.line(f"the largest and smallest of {len(totals):,} classes; --json has all", 2)
+        page.line(f"the largest and smallest of {plural(len(totals), 'class', 'classes')}; --json has all", 2)
 
 
 def _findings(page: Page, record: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from striate.diagnostics import plural
 from striate.views.machine import install_command
 from striate.views.text.numbers import size
 from striate.views.text.page import Column, Page, Row, Text
@@ -61,16 +62,12 @@ def _engine(kernels: dict[str, Any], cache: dict[str, Any]) -> list[tuple[str, T
     elif cache["owner"] is None:
         kept += ": made when it is first needed"
     else:
-        files = "1 kernel" if cache["files"] == 1 else f"{cache['files']} kernels"
+        files = plural(cache["files"], "kernel")
         kept += f": {files}, {size(cache['bytes'])}, of {cache['owner']} {cache['mode']}"
     return [("kernels", made), ("kept in", kept)]
 
 
 def cleared(page: Page, record: dict[str, Any], files: int, bytes: int) -> None:
     """What --clear-cache did."""
-    removed = (
-        f"{files} compiled kernel{'s' * (files != 1)} removed, {size(bytes)}"
-        if files
-        else "nothing to remove"
-    )
+    removed = f"{plural(files, 'compiled kernel')} removed, {size(bytes)}" if files else "nothing to remove"
     page.line(f"{record['cache']['folder'] or 'no cache'}: {removed}")

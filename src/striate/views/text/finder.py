@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from striate.diagnostics import plural
 from striate.train.finder import RateCurve
 from striate.views.text.page import Page
 from striate.views.text.plot import draw_curve
@@ -26,7 +27,7 @@ def curve_record(curve: RateCurve, command: str) -> dict[str, Any]:
 
 def draw(page: Page, record: Mapping[str, Any]) -> None:
     """record: striate.find-lr/1."""
-    page.line([("loss over learning rate", "bold"), f" (smoothed, {len(record['rates'])} updates)"])
+    page.line([("loss over learning rate", "bold"), f" (smoothed, {plural(len(record['rates']), 'update')})"])
     page.line()
     smoothed = record["smoothed"]
     ceiling = smoothed[0] * 1.5 if smoothed else 0.0  # where it diverges, the fall would be a flat line

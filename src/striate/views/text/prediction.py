@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from striate.diagnostics import plural
 from striate.views.text.page import Column, Page, Row
 
 SHADES = " ░▒▓█"
@@ -28,7 +29,7 @@ def draw(page: Page, record: Mapping[str, Any]) -> None:
     if rows:
         page.table(columns, rows)
     for note, names in _notes(record).items():
-        page.line(f"note: {note} ({len(names):,} image{'s' if len(names) > 1 else ''})")
+        page.line(f"note: {note} ({plural(len(names), 'image')})")
 
 
 def _notes(record: Mapping[str, Any]) -> dict[str, list[str]]:

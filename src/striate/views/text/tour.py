@@ -12,7 +12,7 @@ from typing import Any
 
 from striate.analysis import pixels, sizes
 from striate.checks import Config, Report, check
-from striate.diagnostics import UnknownNameError, render, suggest
+from striate.diagnostics import UnknownNameError, plural, render, suggest
 from striate.formats import load, parse
 from striate.geometry import Window
 from striate.network import Network
@@ -114,8 +114,8 @@ def fully_connected(page: Page) -> None:
     full = record["fully_connected"]
     _say(
         page,
-        f"A fully connected layer joins each of its {count(full['inputs'])} inputs to each of its "
-        f"{count(full['outputs'])} outputs by a weight of its own. A convolutional layer slides a small filter over "
+        f"A fully connected layer joins each of its {plural(full['inputs'], 'input')} to each of its "
+        f"{plural(full['outputs'], 'output')} by a weight of its own. A convolutional layer slides a small filter over "
         "the image and uses the same weights at every place.",
     )
     node.beside(page, record)
@@ -130,10 +130,10 @@ def depth(page: Page) -> None:
     _say(
         page,
         f"On a {shape(_shown(text)['input'])} image every 5x5 filter is {shape(volume['shape'])}: it looks at all "
-        f"{volume['input_channels']} channels at once and gives one number for each place. "
-        f"{volume['count']} filters make {volume['count']} such maps, stacked to {shape(record['output'])}.",
+        f"{plural(volume['input_channels'], 'channel')} at once and gives one number for each place. "
+        f"{plural(volume['count'], 'filter')} make {volume['count']} such maps, stacked to {shape(record['output'])}.",
     )
-    filters = f"{volume['count']} filters of {shape(volume['shape'])}"
+    filters = f"{plural(volume['count'], 'filter')} of {shape(volume['shape'])}"
     _volumes(page, [shape(_shown(text)["input"]), filters, shape(record["output"])])
     page.line()
     page.fields(
@@ -282,7 +282,8 @@ def network(page: Page) -> None:
     totals = record["totals"]
     _say(
         page,
-        f"{MODEL} on {shape(record['input'])}: {len(record['nodes'])} nodes, {count(totals['params'])} parameters, "
+        f"{MODEL} on {shape(record['input'])}: {plural(len(record['nodes']), 'node')}, "
+        f"{plural(totals['params'], 'parameter')}, "
         f"{short(totals['macs'])} MACs. What frameworks do in silence:",
     )
     for line in _groups(report):

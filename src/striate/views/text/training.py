@@ -96,7 +96,7 @@ class TrainingView:
         self.bar.update(what, event.done, event.total, said, short)
         if not self.bar.shown and now - self.told > QUIET_S:
             self.told = now
-            self.say(f"{what}: {count(event.done)} of {count(event.total)} images, {said}")
+            self.say(f"{what}: {count(event.done)} of {plural(event.total, 'image')}, {said}")
 
     def _epoch(self, event: EpochDone) -> None:
         self.told = time.monotonic()
