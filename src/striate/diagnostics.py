@@ -127,7 +127,7 @@ class StriateError(Exception):
 
     code: str = "I000"
     title: ClassVar[str] = "error"
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
     """What the command line ends with."""
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import os
@@ -85,11 +86,12 @@ class Model:
         if weights is None:
             weights = arrays.initialise(self.net, seed, scheme or default_scheme(self.net))
         self._weights = ModelWeights(self.net, weights)
-        known = folder_about(about or self.net.about)
+        known = folder_about(about if about and any(about.values()) else self.net.about)
         self.classes: tuple[str, ...] = known["classes"]
         self.transform: dict[str, Any] = known["transform"]
         self.objective: dict[str, Any] = known["objective"]
         self._config: Any = None
+        self._parsed: tuple[dict[str, Any], Transform] | None = None
         if isinstance(net, str | Path):
             self._remember_run(Path(net))
 
@@ -137,6 +139,8 @@ class Model:
         >>> model.predict(np.zeros((5, 3, 8, 8), np.uint8)).shape
         (5, 2)
         """
+        if isinstance(x, np.ndarray) and x.dtype != np.uint8 and not (self.transform or more):
+            return self._run(x, batch)
         return _joined([self._run(given, batch) for given in self._taken(together(x, more), batch)])
 
     def classify(self, images: Any, top: int = 3, *, batch: int = 64) -> Any:
@@ -191,7 +195,7 @@ class Model:
             (x,) = x.values()
         elif self._target and isinstance(x, tuple) and x and all(np.ndim(one) == 4 for one in x):
             x, several = (x[0], False) if len(x) == 1 else (x, True)
-        if several or (isinstance(x, np.ndarray) and x.dtype != np.uint8 and not self.transform):
+        if several:
             yield x
             return
         from striate.train.inputs import batches
@@ -203,7 +207,10 @@ class Model:
         """The recorded transformation; without steps where there is none."""
         from striate.train.data import Transform
 
-        return Transform.from_dict(self.transform) if self.transform else Transform()
+        if self._parsed is None or self._parsed[0] != self.transform:
+            made = Transform.from_dict(self.transform) if self.transform else Transform()
+            self._parsed = copy.deepcopy(self.transform), made
+        return self._parsed[1]
 
     @property
     def _target(self) -> tuple[int, int, int] | None:

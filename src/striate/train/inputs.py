@@ -7,6 +7,7 @@ which of the two something is; refuses what could be both.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -128,6 +129,14 @@ def images_of(x: Any, channels: Iterable[int]) -> list[Image] | None:
     return None
 
 
+@functools.lru_cache(maxsize=256)
+def way_of(transform: Transform, shape: Shape, target: Shape) -> Transform | None:
+    """What an array of images (C, H, W) goes through to a network of input `target`; None: it cannot."""
+    way = transform.for_arrays(shape, target)
+    return way if way.takes(shape, target) else None
+
+
+@functools.lru_cache(maxsize=256)
 def channels_of(transform: Transform, target: Shape) -> tuple[int, ...]:
     """How many channels an array of the network's size may have: those that it reads, and those that training took."""
     return target[0], *(c for c in (1, 3, 4) if transform.pixelwise.takes((c, *target[1:]), target))
@@ -142,8 +151,8 @@ def as_trained(x: Array, transform: Transform, target: Shape) -> tuple[Array, Tr
     if x.ndim != 4:
         return None
     shape = (x.shape[1], x.shape[2], x.shape[3])
-    way = transform.for_arrays(shape, target)
-    if way.takes(shape, target):
+    way = way_of(transform, shape, target)
+    if way is not None:
         return scaled(x, transform.white), way
     if shape != target:
         return None
@@ -224,9 +233,7 @@ def no_transformation(model: str, fix: str) -> UsageError:
 
 
 def _known(x: Array, transform: Transform, target: Shape) -> bool:
-    return transform.for_arrays((x.shape[1], x.shape[2], x.shape[3]), target).takes(
-        (x.shape[1], x.shape[2], x.shape[3]), target
-    )
+    return way_of(transform, (x.shape[1], x.shape[2], x.shape[3]), target) is not None
 
 
 def _is_one(x: Any) -> bool:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, LimitError, SourceError, StriateError
+from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, TrainingError
 from striate.engine.interface import Engine, Program, get
 from striate.engine.learner import Learner
 from striate.engine.world import World, restarts, total
@@ -154,11 +154,14 @@ class _Loop:
             self._finish()
         except _Halt:
             raise self._interrupted() from None
-        except Diverged as error:
+        except TrainingError as error:
+            if error.exit_code != Diverged.exit_code:
+                raise self._kept(error) from None
             self._collect()
+            told = error
             if isinstance(error, NotFinite):
-                error = explain(error, self.engine.compile(plan.net, state.weights))
-            raise self._rescued(error) from None
+                told = explain(error, self.engine.compile(plan.net, state.weights))
+            raise self._rescued(told) from None
         except (SourceError, FormatError, LimitError) as error:
             if self.run:
                 with suppress(StriateError):  # a full disk fails again: the older checkpoint stays

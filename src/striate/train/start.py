@@ -51,7 +51,11 @@ def start_from(
     if validation is not None and len(validation):
         validation, _ = renumbered(validation, train.classes)
     if not transform or Transform.from_dict(transform).normalise is None:
-        return Start(train, validation, transforms(net, train, settings), notes)
+        made = transforms(net, train, settings)
+        if transform:
+            old = Transform.from_dict(transform).describe()
+            notes = (*notes, f"the transformation becomes {made[1].describe()}; it was {old}, without a mean")
+        return Start(train, validation, made, notes)
     target, known = image_input(net), Transform.from_dict(transform)
     way = known if train.pictures else known.for_arrays(train.shape, target)
     plain, adapted = way.fit_to(train.shape, target, train.uniform)

@@ -144,7 +144,9 @@ def check_bounded(loss: float, state: State, what: str = "loss") -> None:
 
 def _elsewhere(state: State, batch: Batch) -> TrainingError:
     what = "the loss is not a finite number in another process"
-    return Diverged(what, where=_where(state, batch), why="that process says more", fix=CURE)
+    error = TrainingError(what, where=_where(state, batch), why="that process says more", fix=CURE)
+    error.exit_code = Diverged.exit_code
+    return error
 
 
 def _not_finite_gradient(broken: list[str], state: State, batch: Batch) -> NotFinite:

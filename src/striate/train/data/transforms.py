@@ -67,7 +67,7 @@ class Transform:
     def _run(self, x: Array, keys: chance.Keys) -> NDArray[np.float32]:
         x = np.ascontiguousarray(x)  # sums depend on the layout in their last bit
         for place, step in enumerate(self.steps):
-            x = step(x, chance.uniform(keys, place, step.draws))
+            x = step(x, chance.uniform(keys, place, step.draws) if step.draws else np.empty((len(x), 0)))
         return np.ascontiguousarray(to_float(x))
 
     @property
