@@ -331,7 +331,7 @@ class Model:
 
         config = self._config or Config()
         given, _ = given_data(data, labels, None)
-        source = unseen(config, "" if given is None else given, split, on_bad)
+        source = unseen(config, "" if given is None else given, split, on_bad, self._transformation.white)
         transform, notes = self._transformation, tuple[str, ...]()
         if not self.transform and source.kind == IN_MEMORY:
             transform = as_they_are(self.net)

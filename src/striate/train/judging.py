@@ -115,8 +115,9 @@ def as_they_are(net: Network) -> Transform:
     return Transform((Normalise((0.0,) * count, (1.0,) * count),))
 
 
-def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "") -> Dataset:
-    """The part to judge by. data: empty for what the model was trained on; split: a part by name, empty: as above.
+def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "", white: int = 0) -> Dataset:
+    """The part to judge by. data: empty for what the model was trained on; split: a part by name, empty: as above;
+    white: the whole number that training has read as 1.
 
     Raises UsageError where neither says which data, and what `open_data` raises.
     """
@@ -132,8 +133,8 @@ def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "") ->
         )
     seed, bad = config.settings.seed, cast(OnBad, on_bad or job.on_bad)
     if split:
-        return open_data(source, split, seed=seed, on_bad=bad)
-    parts = read_parts(source, bad)
+        return open_data(source, split, seed=seed, on_bad=bad, white=white)
+    parts = read_parts(source, bad, white)
     for name in (TEST, VALIDATION):
         if name in parts:
             return parts[name]

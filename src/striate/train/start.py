@@ -106,7 +106,9 @@ def opened(
         parts = open_data(data, seed=seed, on_bad=cast("OnBad", on_bad))
         return parts.train, parts.validation
     pair = isinstance(validation, tuple | list)  # which may be empty
-    return open_data(data, ALL), open_data({VALIDATION: validation} if pair else validation, ALL)
+    train = open_data(data, ALL)
+    apart = {VALIDATION: validation} if pair else validation
+    return train, open_data(apart, ALL, white=train.white or 0)
 
 
 def _far(data: Dataset, plain: Transform) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Decides how the axes of an array are read; refuses to guess what cannot be told 
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -43,6 +44,7 @@ class ArrayData(Dataset):
         white: int | None = None,
     ) -> None:
         x = np.asarray(x)
+        self._typed = not np.issubdtype(x.dtype, np.integer) or x.dtype == np.uint8
         self.white = common_white([x], kind) if white is None else white
         self.x, layout = as_images(x, kind, self.white)
         labels, found = as_labels(y, kind)
@@ -66,6 +68,21 @@ class ArrayData(Dataset):
 
     def images(self, ids: Labels) -> tuple[Array, Labels]:
         return np.ascontiguousarray(self.x[ids]), np.asarray(ids, np.int64)
+
+    def rescaled(self, white: int) -> Dataset:
+        if self._typed or self.white is None or white == self.white:
+            return self
+        if self.white > white:
+            raise FormatError(
+                f"{self.kind}: pixels above {white:,}",
+                where=self.kind,
+                why=f"they are whole numbers up to {self.white:,}, and those of the training were read as 0..{white:,}",
+                fix=ONE_TYPE,
+            )
+        again = copy.copy(self)
+        again.x, again.white, again.bad = self.x.astype(np.float32) / np.float32(white), white, {}
+        again.remarks = (*self.remarks, f"pixels 0..{white} read as [0, 1], as in training")
+        return again
 
     def name(self, index: int) -> str:
         return self._naming(index)

@@ -98,6 +98,13 @@ class Dataset(abc.ABC):
     def image(self, index: int) -> Array:
         """Image (C, H, W), uint8 or float32. Raises FormatError or LimitError where it cannot be read."""
 
+    def rescaled(self, white: int) -> Dataset:
+        """The same images with whole numbers read on the scale of other data; types that say their scale keep it.
+
+        white: the number that is 1 there. Raises FormatError where a pixel is above.
+        """
+        return self
+
     @abc.abstractmethod
     def name(self, index: int) -> str:
         """A name a person can find the image by."""

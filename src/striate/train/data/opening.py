@@ -29,20 +29,33 @@ READS = "folders of images, CIFAR, IDX (MNIST), .npz, tar shards"
 
 @overload
 def open_data(
-    source: Any, split: None = None, *, holdout: float = 0.1, seed: int = 0, on_bad: OnBad = "skip"
+    source: Any,
+    split: None = None,
+    *,
+    holdout: float = 0.1,
+    seed: int = 0,
+    on_bad: OnBad = "skip",
+    white: int = 0,
 ) -> DataSplits: ...
 @overload
 def open_data(
-    source: Any, split: str, *, holdout: float = 0.1, seed: int = 0, on_bad: OnBad = "skip"
+    source: Any, split: str, *, holdout: float = 0.1, seed: int = 0, on_bad: OnBad = "skip", white: int = 0
 ) -> Dataset: ...
 def open_data(
-    source: Any, split: str | None = None, *, holdout: float = 0.1, seed: int = 0, on_bad: OnBad = "skip"
+    source: Any,
+    split: str | None = None,
+    *,
+    holdout: float = 0.1,
+    seed: int = 0,
+    on_bad: OnBad = "skip",
+    white: int = 0,
 ) -> DataSplits | Dataset:
     """The parts of a data set, or the one called `split`: "train", "val", "test", "all".
 
     source: a path, a sample's name (digits, textures, faces), (x, y) arrays, {"train": (x, y), ...}, a Hugging Face
     dataset, or what this function returned. holdout: the share of each class drawn, by `seed` and name, for each part
     the source lacks. on_bad: "skip" leaves unreadable images out, counts and names them; "refuse" stops at the first.
+    white: see `read_parts`.
     Raises SourceError, FormatError, LimitError, MissingExtraError, UsageError.
     """
     if on_bad not in ("skip", "refuse"):
@@ -53,7 +66,7 @@ def open_data(
         )
     if isinstance(source, DataSplits):
         return source if split is None else choose(source.parts(), split, "the data")
-    parts = read_parts(source, on_bad)
+    parts = read_parts(source, on_bad, white)
     where = str(source) if isinstance(source, str | os.PathLike) else "the data"
     if split == ALL:
         return choose(parts, ALL, where)
@@ -81,8 +94,11 @@ def found(parts: Mapping[str, Dataset]) -> str:
     return "\n  ".join(lines)
 
 
-def read_parts(source: Any, on_bad: OnBad = "skip") -> Parts:
-    """The parts as the source has them: train, validation, test, or "all" where it has none."""
+def read_parts(source: Any, on_bad: OnBad = "skip", white: int = 0) -> Parts:
+    """The parts as the source has them: train, validation, test, or "all" where it has none.
+
+    white: the whole number that training has read as 1, so that whole numbers mean the same here; 0: these decide.
+    """
     if isinstance(source, Dataset):
         return {ALL: source}
     if isinstance(source, DataSplits):
@@ -96,6 +112,8 @@ def read_parts(source: Any, on_bad: OnBad = "skip") -> Parts:
         parts = read_foreign(source, on_bad)
     else:
         parts = _read_arrays(source)
+    if white:
+        parts = {name: data.rescaled(white) for name, data in parts.items()}
     # Training says itself what it does without validation images.
     empty = [name for name, data in parts.items() if not len(data) and name != VALIDATION]
     if empty:
