@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from striate import weights as arrays
 from striate.diagnostics import SourceError, UnknownNameError, UsageError, plural
-from striate.engine.inputs import Given, bare, named, part, rows, together
+from striate.engine.inputs import Given, assigned, bare, is_image, named, part, rows, together
 from striate.engine.interface import Engine, Program, get, strict
 from striate.files import write_aside
 from striate.formats.exchange import network_of, read_trained
@@ -190,6 +190,9 @@ class Model:
 
     def _taken(self, x: Any, batch: int) -> Iterator[Given]:
         """What `predict` was given, as the network reads it."""
+        if len(self.net.inputs) > 1 and not isinstance(x, str | os.PathLike):
+            yield self._by_input(x)
+            return
         several = self._target is None and not isinstance(x, str | os.PathLike)
         if self._target and isinstance(x, Mapping) and x.keys() == self.net.inputs.keys():
             (x,) = x.values()
@@ -201,6 +204,27 @@ class Model:
         from striate.train.inputs import batches
 
         yield from batches(x, self._transformation, self._target, self._reader, batch)
+
+    def _by_input(self, x: Any) -> Given:
+        """Arrays of several inputs, by name: images as training has normalized them, the others as they are."""
+        given = assigned(self.net, x)
+        if not any(map(is_image, self.net.inputs.values())):
+            return given
+        from striate.train.data.transforms import ByInput
+        from striate.train.inputs import as_trained, unit
+
+        recorded = self._transformation
+        ways = dict(recorded.inputs) if isinstance(recorded, ByInput) else {}
+        found = {}
+        for name, array in given.items():
+            found[name] = array = np.asarray(array)
+            spec = self.net.inputs[name]
+            if is_image(spec):
+                target = (spec.shape[1], spec.shape[2], spec.shape[3])
+                way = ways.get(name)
+                taken = as_trained(array, way, target) if way and way.steps else None
+                found[name] = unit(array) if taken is None else taken[1](taken[0])
+        return found
 
     @property
     def _transformation(self) -> Transform:
@@ -269,9 +293,11 @@ class Model:
         from striate.train.loop import fit
         from striate.train.run import resumed
         from striate.train.settings import Settings
-        from striate.train.start import given_data, opened, start_from
+        from striate.train.start import by_input, given_data, opened, start_from
 
-        data, validation = given_data(train, labels, validation)
+        data, validation = given_data(
+            by_input(self.net, train, labels), labels, by_input(self.net, validation)
+        )
         classes, transform, job = self.classes, self.transform, Job()
         changes = settings if epochs is None else {"epochs": epochs, **settings}
         chosen = Settings().replace(changes).resolved
@@ -327,10 +353,10 @@ class Model:
         from striate.train.data.arrays import IN_MEMORY
         from striate.train.judging import as_they_are, judge, unseen
         from striate.train.source import transforms
-        from striate.train.start import given_data
+        from striate.train.start import by_input, given_data
 
         config = self._config or Config()
-        given, _ = given_data(data, labels, None)
+        given, _ = given_data(by_input(self.net, data, labels), labels, None)
         source = unseen(config, "" if given is None else given, split, on_bad, self._transformation.white)
         transform, notes = self._transformation, tuple[str, ...]()
         if not self.transform and source.kind == IN_MEMORY:

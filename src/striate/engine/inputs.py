@@ -24,7 +24,7 @@ def named(net: Network, x: Given) -> dict[str, Array]:
     Raises UsageError where inputs are missing or unknown, FormatError for what holds no numbers, and OpError for a
     shape that does not suit or batches of different sizes; each with the fix.
     """
-    arrays = {name: _numbers(array) for name, array in _assigned(net, x).items()}
+    arrays = {name: _numbers(array) for name, array in assigned(net, x).items()}
     for name, array in arrays.items():
         _suits(net, name, array)
     sizes = {name: len(array) for name, array in arrays.items()}
@@ -65,8 +65,13 @@ def part(x: Given, where: Any) -> Any:
     return x[where] if isinstance(x, np.ndarray) else tuple(array[where] for array in x)
 
 
-def _assigned(net: Network, x: Given) -> Mapping[str, Any]:
-    """What was given, by the name of its input."""
+def is_image(spec: TensorSpec) -> bool:
+    """Whether an input has height and width: what is normalized; vectors, sequences and volumes never are."""
+    return len(spec.shape) == 4
+
+
+def assigned(net: Network, x: Given) -> Mapping[str, Any]:
+    """What was given, by the name of its input. Raises UsageError where inputs are missing or unknown."""
     names = list(net.inputs)
     if isinstance(x, Mapping):
         unknown = [name for name in x if name not in net.inputs]

@@ -81,7 +81,7 @@ class Runs(Protocol):
     @property
     def net(self) -> Network: ...
 
-    def __call__(self, x: Array) -> Array | tuple[Array, ...]: ...
+    def __call__(self, x: Any) -> Array | tuple[Array, ...]: ...
 
 
 def evaluate(
@@ -100,7 +100,7 @@ def evaluate(
     classes, tally = source.data.classes, Tally(len(source.data.classes), worst)
     total, weight, images = 0.0, 0.0, 0
     for batch in dataclasses.replace(source, world=world).epoch():
-        if not len(batch.x):
+        if not len(batch.y):
             continue
         output = logits(program.net, program(batch.x))
         value = loss(output, batch.y)
@@ -110,7 +110,7 @@ def evaluate(
             raise error
         with np.errstate(over="ignore"):
             tally.add(loss.probabilities(output), batch.y, value.each, batch.ids)
-        total, weight, images = total + value.total, weight + value.weight, images + len(batch.x)
+        total, weight, images = total + value.total, weight + value.weight, images + len(batch.y)
         if watch:
             watch(min(images * world.size, source.images), total / weight if weight else 0.0, tally.accuracy)
     if world.size > 1:

@@ -91,11 +91,16 @@ def batches(
     x = np.asarray(x)
     taken = as_trained(x, transform, target) if target and transform.steps else None
     if taken is None:
-        yield x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x
+        yield unit(x)
         return
     x, way = taken
     for start in range(0, max(len(x), 1), size):
         yield way(x[start : start + size])
+
+
+def unit(x: Array) -> Array:
+    """Pixels of a model that records no transformation: of uint8 a 255th, others as they are."""
+    return x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x
 
 
 def images_of(x: Any, channels: Iterable[int]) -> list[Image] | None:

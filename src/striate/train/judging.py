@@ -19,9 +19,11 @@ from striate.train.config import Config
 from striate.train.data import Dataset, Transform, open_data, suit
 from striate.train.data.dataset import OnBad
 from striate.train.data.opening import read_parts
+from striate.train.data.several import laid_out
 from striate.train.data.splits import ALL, TEST, TRAIN, VALIDATION, choose, complete
 from striate.train.data.steps import Normalise
-from striate.train.data.suiting import for_outputs
+from striate.train.data.suiting import Suited, for_outputs, renumbered
+from striate.train.data.transforms import ByInput
 from striate.train.evaluation import Evaluation, Runs, Watcher, evaluate
 from striate.train.losses import LOSSES, Loss
 from striate.train.network import image_input
@@ -99,7 +101,12 @@ def judge(
 ) -> Evaluation:
     """The answers of a trained network to labelled images, counted. Raises FormatError where the two do not suit."""
     net = program.net
-    suited = suit(data, transform, image_input(net), classes)
+    data = laid_out(net, data)
+    if data.inputs:
+        numbered, notes = renumbered(data, classes)
+        suited = Suited(numbered, transform, notes)
+    else:
+        suited = suit(data, transform, image_input(net), classes)
     output = net.specs[net.outputs[0]]
     counted = suited.data
     if len(output.shape) > 1:
@@ -111,6 +118,8 @@ def judge(
 
 def as_they_are(net: Network) -> Transform:
     """The transformation of arrays for a model that records none: what the network reads."""
+    if len(net.inputs) > 1:
+        return ByInput(inputs=tuple((name, Transform()) for name in net.inputs))
     count = image_input(net)[0]
     return Transform((Normalise((0.0,) * count, (1.0,) * count),))
 

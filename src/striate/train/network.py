@@ -16,6 +16,7 @@ from striate.ops.linear import Linear
 from striate.tensor import TensorSpec
 from striate.train.data import Dataset
 from striate.train.data.dataset import Shape
+from striate.train.data.several import laid_out
 from striate.train.data.suiting import with_classes
 
 
@@ -37,6 +38,8 @@ def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
     if entry is None:
         net = load(model, input or None)
         return _written(net, with_classes(data, (net.about or {}).get("classes", ()))[0])
+    if data.inputs:  # which no network of the catalogue takes
+        laid_out(entry.build(entry.input), data)
     wanted = load(model, input).input.without_batch if input else None
     found, note = _made(entry, data, wanted)
     if found.inference.problems:
@@ -46,6 +49,14 @@ def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
 
 def image_input(net: Network) -> Shape:
     """(C, H, W) of the network's one input. Raises TrainingError where it takes something other than one image."""
+    if len(net.inputs) > 1:
+        names = list(net.inputs)
+        raise TrainingError(
+            f"{net.name} takes {len(names)} inputs, and an image is one",
+            where=f"its inputs are {', '.join(f'{name} {spec}' for name, spec in net.inputs.items())}",
+            why="nothing says which of them an image is for",
+            fix=f"give an array for each: {{{', '.join(f'{name!r}: …' for name in names)}}}",
+        )
     shape = net.input.without_batch
     if len(shape) != 3:
         raise TrainingError(
@@ -95,6 +106,9 @@ def _made(entry: Entry, data: Dataset, wanted: tuple[int, ...] | None) -> tuple[
 def _written(net: Network, data: Dataset) -> Tailored:
     if net.inference.problems:
         raise net.inference.problems[0]
+    if data.inputs or len(net.inputs) > 1:
+        laid_out(net, data)
+        return Tailored(_answers(net, data))
     shape = image_input(net)
     if not data.uniform:
         return Tailored(_answers(net, data), f"the images differ in size and are resized to {net.input}")

@@ -99,6 +99,13 @@ def make_plan(net: Network, settings: Settings, train: Source, validation: Sourc
             fix=f"warmup_epochs below {settings.epochs}",
         )
     warmup = min(round(settings.warmup_epochs * updates), settings.epochs * updates - 1)
+    if Mixing(settings.mixup, settings.cutmix) and train.data.inputs:
+        raise TrainingError(
+            "mixup and cutmix mix one image with another",
+            where=f"{net.name} has {len(net.inputs)} inputs",
+            why="nothing says which of them are mixed, and how",
+            fix="turn them off",
+        )
     if Mixing(settings.mixup, settings.cutmix) and len(net.specs[net.outputs[0]].shape) != 2:
         raise TrainingError("mixup and cutmix need one answer per image", fix="turn them off")
     return Plan(net, settings, train, validation, loss, Span(settings.epochs, updates, warmup))
@@ -188,8 +195,8 @@ def balanced(data: Dataset) -> tuple[float, ...]:
 
 def _suits(net: Network, loss: Loss, source: Source) -> None:
     data = source.data
-    given = source.transform.output(data.shape)
-    if given != net.input.without_batch:
+    given = source.transform.output(data.shape) if not data.inputs else ()
+    if given and given != net.input.without_batch:
         raise TrainingError(
             f"{net.name} takes images of {net.input}, the data gives {given[1]}x{given[2]}x{given[0]}",
             where=data.source,

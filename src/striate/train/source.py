@@ -14,7 +14,10 @@ from striate.network import Network
 from striate.train.data import Batch, Dataset, Transform
 from striate.train.data.dataset import BadImage, Shape
 from striate.train.data.remembered import remembered
+from striate.train.data.several import OneInput
+from striate.train.data.transforms import ByInput
 from striate.train.mixing import Mixing
+from striate.train.network import image_input
 from striate.train.settings import Settings
 
 ORDER, NOISE, MIX = 1, 2, 3
@@ -84,11 +87,42 @@ def transforms(net: Network, data: Dataset, settings: Settings) -> tuple[Transfo
     """What turns stored images into the network's input: for training (augmented, as the settings say), and without
     chance for everything else. Mean and deviation are measured on the data. Raises FormatError.
     """
+    if data.inputs:
+        return _by_input(net, data, settings)
     mean, std = data.statistics()
-    channels, height, width = net.input.without_batch
+    channels, height, width = image_input(net)
     target = channels, height, width
     plain = Transform.standard(data.shape, target, mean, std, uniform=data.uniform, white=white_of(data))
     return augmented(plain, data, target, settings), plain
+
+
+def _by_input(net: Network, data: Dataset, settings: Settings) -> tuple[Transform, Transform]:
+    """The same of each of several inputs: images are normalized by their own numbers, the others stay as they are."""
+    made: list[tuple[str, Transform]] = []
+    for name, shape in data.inputs.items():
+        transform = Transform()
+        if len(shape) == 3:
+            one = OneInput(data, name)
+            mean, std = one.statistics()
+            transform = Transform.standard(one.shape, one.shape, mean, std, white=white_of(one))
+        made.append((name, transform))
+    plain = ByInput(inputs=tuple(made))
+    return augmented_by_input(plain, data, settings), plain
+
+
+def augmented_by_input(plain: ByInput, data: Dataset, settings: Settings) -> ByInput:
+    """The same with the augmentation that the settings ask for, of the images among the inputs."""
+    return ByInput(
+        inputs=tuple(
+            (
+                name,
+                augmented(transform, one := OneInput(data, name), one.shape, settings)
+                if len(data.inputs[name]) == 3
+                else transform,
+            )
+            for name, transform in plain.inputs
+        )
+    )
 
 
 def augmented(plain: Transform, data: Dataset, target: Shape, settings: Settings) -> Transform:

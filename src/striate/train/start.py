@@ -15,11 +15,13 @@ from striate.diagnostics import UsageError
 from striate.network import Network
 from striate.train.data import Dataset, Transform, open_data
 from striate.train.data.dataset import OnBad, Subset
+from striate.train.data.several import laid_out
 from striate.train.data.splits import ALL, VALIDATION
 from striate.train.data.suiting import renumbered, with_classes
+from striate.train.data.transforms import ByInput
 from striate.train.network import image_input
 from striate.train.settings import Settings
-from striate.train.source import augmented, transforms, white_of
+from striate.train.source import augmented, augmented_by_input, transforms, white_of
 
 FAR = 3.0
 """Deviations by which the mean of new images differs from that of the training before it is said."""
@@ -47,16 +49,21 @@ def start_from(
 
     Raises FormatError where classes or images are of another kind than those of the model.
     """
+    train = laid_out(net, train)
+    validation = None if validation is None else laid_out(net, validation)
     train, notes = with_classes(train, classes)
     if validation is not None and len(validation):
         validation, _ = renumbered(validation, train.classes)
-    if not transform or Transform.from_dict(transform).normalise is None:
+    recorded = Transform.from_dict(transform) if transform else Transform()
+    if isinstance(recorded, ByInput) and train.inputs:
+        return Start(train, validation, (augmented_by_input(recorded, train, settings), recorded), notes)
+    if train.inputs or recorded.normalise is None:
         made = transforms(net, train, settings)
         if transform:
-            old = Transform.from_dict(transform).describe()
+            old = recorded.describe()
             notes = (*notes, f"the transformation becomes {made[1].describe()}; it was {old}, without a mean")
         return Start(train, validation, made, notes)
-    target, known = image_input(net), Transform.from_dict(transform)
+    target, known = image_input(net), recorded
     way = known if train.pictures else known.for_arrays(train.shape, target)
     plain, adapted = way.fit_to(train.shape, target, train.uniform)
     plain = dataclasses.replace(plain, white=white_of(train) or known.white)
@@ -78,6 +85,33 @@ def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
     if labels is not None and validation is not None:
         raise UsageError("validation data was given twice", fix="give it once: validation=…")
     return train, labels if validation is None else validation
+
+
+def by_input(net: Network, data: Any, labels: Any = None) -> Any:
+    """The arrays of several inputs by name where they were given in order: ((a, b), y), parts of such, or (a, b) beside
+    `labels`. A dict for the sole input of a network is its array.
+    """
+    names = list(net.inputs)
+    if isinstance(data, Mapping):
+        if len(names) == 1 and data.keys() == net.inputs.keys():
+            return data[names[0]]
+        return data if is_array(data) else {name: by_input(net, one) for name, one in data.items()}
+    in_order = isinstance(data, tuple | list) and len(data) == len(names) > 1 and all(map(is_array, data))
+    if in_order and labels is not None and is_array(labels):
+        return dict(zip(names, data, strict=True))
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        return data
+    first = data[0]
+    if isinstance(first, Mapping) and len(names) == 1 and first.keys() == net.inputs.keys():
+        return first[names[0]], data[1]
+    if (
+        len(names) > 1
+        and isinstance(first, tuple | list)
+        and len(first) == len(names)
+        and all(map(is_array, first))
+    ):
+        return dict(zip(names, first, strict=True)), data[1]
+    return data
 
 
 def is_array(x: Any) -> bool:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from striate.diagnostics import TrainingError
+from striate.engine.inputs import rows
 from striate.engine.interface import Program
 from striate.engine.learner import Learner
 from striate.engine.world import ALONE, World
@@ -74,7 +76,7 @@ def update(
         outputs = learner.forward(x, np.random.default_rng(words), batch is group[-1])
         value, held = _loss(plan, outputs, targets)
         answers = value.each.size * math.prod(outputs[0].shape[2:])
-        mine[:5] += value.total, value.weight, correct(outputs[0], targets), answers, len(x)
+        mine[:5] += value.total, value.weight, correct(outputs[0], targets), answers, rows(x)
         if not math.isfinite(value.total) and broken is None:
             broken = NotFinite(f"the loss is {value.total}", where=_where(state, batch))
             broken.batch = batch
@@ -102,7 +104,7 @@ def update(
     return Step(total * (1 / weight if weight else 1.0), lr, norm, stopped > 0)
 
 
-def _mixed(plan: Plan, batch: Batch, epoch: int, world: World) -> tuple[Array, Array]:
+def _mixed(plan: Plan, batch: Batch, epoch: int, world: World) -> tuple[Any, Array]:
     """Images and targets. What is mixed is read whole by every process, which then takes its part."""
     if not plan.mixing:
         return batch.x, batch.y
@@ -173,10 +175,14 @@ LEAST_FIRST_LOSS = 0.5
 def explain(error: NotFinite, program: Program) -> NotFinite:
     """The same error with the node where the numbers broke, and what can be done."""
     x = error.batch.x
+    arrays = x if isinstance(x, Mapping) else {"": x}
+    broken = {name: ~np.isfinite(a).reshape(len(a), -1).all(axis=1) for name, a in arrays.items()}
+    bad = next((name for name, wrong in broken.items() if wrong.any()), None)
     error.fix = error.fix or CURE
-    if not np.isfinite(x).all():
-        bad = error.batch.ids[~np.isfinite(x).reshape(len(x), -1).all(axis=1)]
-        error.why, error.fix = f"image {bad[0]} holds a NaN or an infinity", "look at it: striate data check"
+    if bad is not None:
+        row = error.batch.ids[broken[bad]][0]
+        of = f" of {bad}" if bad else ""
+        error.why, error.fix = f"image {row}{of} holds a NaN or an infinity", "look at it: striate data check"
     elif error.node is None:
         error.node = program.first_non_finite(x)
         error.why = (

@@ -38,16 +38,24 @@ class Preprocessing:
     constants: Mapping[str, Array]
 
 
-def preprocessing(net: Network, transform: Any) -> Preprocessing | None:
-    """What normalizes the images of a network with one input; None where nothing does, or no operators can."""
-    if len(net.inputs) != 1:
-        return None
-    ((name, spec),) = net.inputs.items()
-    taken = {name, *net.producers, *(node.name for node in net.nodes)}
-    value = f"{name}/{NORMALIZED}"
-    while any(other.startswith(value) for other in taken):
-        value += "_"
-    return None if name in net.outputs else operators(name, value, spec, transform)
+def preprocessing(net: Network, transform: Any) -> tuple[Preprocessing, ...]:
+    """What normalizes each input of a network; none for those where nothing does, or no operators can."""
+    found = []
+    taken = {*net.inputs, *net.producers, *(node.name for node in net.nodes)}
+    for name, spec in net.inputs.items():
+        value = f"{name}/{NORMALIZED}"
+        while any(other.startswith(value) for other in taken):
+            value += "_"
+        made = None if name in net.outputs else operators(name, value, spec, _of_input(transform, name))
+        if made is not None:
+            found.append(made)
+            taken.add(value)
+    return tuple(found)
+
+
+def recorded(before: Sequence[Preprocessing], several: bool) -> Any:
+    """What the record of a file says under `NORMALIZED`: the value that the network reads, or these by input."""
+    return {one.input: one.value for one in before} if several else before[0].value
 
 
 def operators(name: str, value: str, spec: TensorSpec, transform: Any) -> Preprocessing | None:
@@ -89,36 +97,52 @@ def folded(graph: Graph, record: Any, about: Mapping[str, Any]) -> tuple[Graph, 
     transformation that does not normalize again.
     """
     value = record.get(NORMALIZED) if isinstance(record, Mapping) else None
-    if not isinstance(value, str):
-        return graph, dict(about)
-    found = _found(graph, value, about["transform"])
-    if found is None:
+    if isinstance(value, str) and len(graph.inputs) == 1:
+        (name,) = graph.inputs
+        graph, transform = _folded(graph, name, value, about["transform"])
+        return graph, {**about, "transform": transform}
+    if isinstance(value, str):
         return graph, {**about, "transform": _without(about["transform"])}
+    inputs = about["transform"].get("inputs")
+    if not isinstance(value, Mapping) or not isinstance(inputs, Mapping):
+        return graph, dict(about)
+    own = dict(inputs)
+    for name, inner in value.items():
+        if name in own and name in graph.inputs and isinstance(inner, str):
+            graph, own[name] = _folded(graph, name, inner, own[name])
+        elif name in own:
+            own[name] = _without(own[name])
+    return graph, {**about, "transform": {**about["transform"], "inputs": own}}
+
+
+def _folded(graph: Graph, name: str, value: str, transform: Any) -> tuple[Graph, Any]:
+    """The graph behind the normalization of one input, and the transformation of that input."""
+    found = _found(graph, name, value, transform)
+    if found is None:
+        return graph, _without(transform)
     before, sizes = found
     gone = {output for _, _, outputs, _ in before.operators for output in outputs}
-    kept = graph.calls[len(before.operators) :]
+    kept = [call for call in graph.calls if not gone & set(call.outputs)]
     shapes = {name: shape for name, shape in graph.shapes.items() if name not in gone}
     return (
         dataclasses.replace(
             graph,
             calls=tuple(_renamed(call, value, before.input) for call in kept),
-            inputs={before.input: sizes},
+            inputs={**graph.inputs, before.input: sizes},
             constants={name: a for name, a in graph.constants.items() if name not in before.constants},
             shapes={**shapes, before.input: sizes},
         ),
-        dict(about),
+        transform,
     )
 
 
 def _found(
-    graph: Graph, value: str, transform: Any
+    graph: Graph, name: str, value: str, transform: Any
 ) -> tuple[Preprocessing, tuple[int | str | None, ...]] | None:
     """The operators at the beginning of a graph, and the sizes of what they make, if they are those of the record."""
     from striate.formats.onnx.own import equal, same
 
-    if len(graph.inputs) != 1:
-        return None
-    ((name, shape),) = graph.inputs.items()
+    shape = graph.inputs[name]
     if shape is None or len(shape) < 3:
         return None
     counts = [step.get("count") for step in _steps(transform) if step.get("step") == "channels"]
@@ -129,9 +153,11 @@ def _found(
         before = operators(name, value, spec, transform)
         if before is None or before.channels != shape[1]:
             continue
-        first, rest = graph.calls[: len(before.operators)], graph.calls[len(before.operators) :]
+        made = {output for _, _, outputs, _ in before.operators for output in outputs}
+        first = [call for call in graph.calls if made & set(call.outputs)]
+        rest = [call for call in graph.calls if not made & set(call.outputs)]
         fits = len(first) == len(before.operators) and all(map(same, before.operators, first))
-        inner = {output for _, _, outputs, _ in before.operators for output in outputs} - {value}
+        inner = made - {value}
         reads = {read for call in rest for read in call.inputs}
         if (
             fits
@@ -170,6 +196,12 @@ def _renamed(call: Call, old: str, new: str) -> Call:
 def _steps(transform: Any) -> Sequence[Mapping[str, Any]]:
     steps = transform.get("steps") if isinstance(transform, Mapping) else None
     return [step for step in steps if isinstance(step, Mapping)] if isinstance(steps, list | tuple) else []
+
+
+def _of_input(transform: Any, name: str) -> Any:
+    """The part of a transformation that is for an input."""
+    inputs = transform.get("inputs") if isinstance(transform, Mapping) else None
+    return inputs.get(name) if isinstance(inputs, Mapping) else transform
 
 
 def _ways(count: int) -> tuple[tuple[int, int], ...]:

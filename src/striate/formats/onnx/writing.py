@@ -20,7 +20,7 @@ from striate.files import write_aside
 from striate.formats.folder import RECORD
 from striate.formats.onnx import operators
 from striate.formats.onnx.names import PRODUCER
-from striate.formats.onnx.preprocessing import NORMALIZED, Preprocessing, preprocessing
+from striate.formats.onnx.preprocessing import NORMALIZED, Preprocessing, preprocessing, recorded
 from striate.formats.onnx.proto import MAX_BYTES, package
 from striate.geometry import TransposedWindow, Window
 from striate.geometry.window import fold
@@ -230,10 +230,10 @@ def save(
     onnx = package()
     large = 4 * sum(parameter.elements for parameter in net.parameters.values()) > INSIDE
     store = Store(onnx, f"{path.name}.data" if large else "")
-    before = None if raw or not about else preprocessing(net, about.get("transform"))
+    before = () if raw or not about else preprocessing(net, about.get("transform"))
     made = model(onnx, net, weights, store, before)
     if about and any(about.values()):
-        record = dict(about) if before is None else {**about, NORMALIZED: before.value}
+        record = {**about, NORMALIZED: recorded(before, len(net.inputs) > 1)} if before else dict(about)
         made.metadata_props.add(key=RECORD, value=json.dumps(record))
     if not large:
         write_aside(path, made.SerializeToString())
@@ -254,15 +254,17 @@ def model(
     net: Network,
     weights: Mapping[str, Array],
     store: Store,
-    before: Preprocessing | None = None,
+    before: Sequence[Preprocessing] = (),
 ) -> Any:
-    """The network as an onnx.ModelProto; before: what its input goes through first."""
+    """The network as an onnx.ModelProto; before: what its inputs go through first."""
     nodes, tensors = [], []
-    renamed = {before.input: before.value} if before else {}
-    for kind, inputs, outputs, attributes in before.operators if before else ():
-        nodes.append(onnx.helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
-    for name, array in before.constants.items() if before else ():
-        tensors.append(onnx.numpy_helper.from_array(array, name))
+    renamed = {one.input: one.value for one in before}
+    channels = {one.input: one.channels for one in before}
+    for one in before:
+        for kind, inputs, outputs, attributes in one.operators:
+            nodes.append(onnx.helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
+        for name, array in one.constants.items():
+            tensors.append(onnx.numpy_helper.from_array(array, name))
     pens = [_written(node, net, [renamed.get(name, name) for name in node.inputs]) for node in net.nodes]
     wraps = any(a.get("mode") == "wrap" for pen in pens for _, _, _, a in pen.operators)
     opset, version = (WRAPPING_OPSET, WRAPPING_IR) if wraps else (OPSET, IR)
@@ -283,8 +285,8 @@ def model(
 
     def value(name: str) -> Any:
         sizes = net.specs[name].without_batch
-        if before and name == before.input:
-            sizes = (before.channels, *sizes[1:])
+        if name in channels:
+            sizes = (channels[name], *sizes[1:])
         return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [BATCH, *sizes])
 
     inner = [value(v) for node in net.nodes for v in node.outputs if v not in net.outputs]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError, Severity, plural
+from striate.diagnostics import FormatError, LimitError, Severity, UsageError, plural
 from striate.train.data.dataset import BadImage, Dataset
 from striate.train.data.encoded import EncodedData
 from striate.train.data.opening import found, read_parts
@@ -82,6 +82,13 @@ def check_data(
     Raises StriateError where the data cannot be opened; problems inside it are findings.
     """
     parts = read_parts(source)
+    if any(data.inputs for data in parts.values()):
+        raise UsageError(
+            "rows of several inputs are not looked through",
+            where=next(iter(parts.values())).source,
+            why="what is looked for are images: unreadable ones, other sizes, twins",
+            fix="striate train checks shapes and numbers when it reads them",
+        )
     total, done = sum(map(len, parts.values())), 0
     seen: dict[bytes, list[tuple[str, int]]] = {}  # digest -> (part, image) that have it
     reports = []

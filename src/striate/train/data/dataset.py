@@ -9,13 +9,15 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, LimitError, UsageError, plural
+from striate.engine.inputs import part as part_of
 from striate.train.data import chance
 from striate.train.data.streaming import default_workers, in_order
 
@@ -44,19 +46,19 @@ class BadImage(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Batch:
-    """x: (N, C, H, W) float32; y: (N,) class numbers; ids: (N,) places in the data set.
+    """x: (N, C, H, W) float32, or such by input; y: (N,) class numbers; ids: (N,) places in the data set.
 
     `index` is the batch's place in its epoch: pass `index + 1` as the next `start` to continue after it.
     """
 
-    x: NDArray[np.float32]
+    x: Any
     y: Labels
     ids: Labels
     index: int
 
 
 # Anything that makes one float32 array of images: see transforms.Transform.
-TransformLike = Callable[[Sequence[Array] | Array, chance.Keys], NDArray[np.float32]]
+TransformLike = Callable[[Any, chance.Keys], Any]
 
 
 class Dataset(abc.ABC):
@@ -72,6 +74,8 @@ class Dataset(abc.ABC):
     pictures: bool = True
     #: The whole number that is read as 1, where the pixels are whole numbers in an array.
     white: int | None = None
+    #: The same by input, where a row is several arrays.
+    whites: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
         self,
@@ -109,6 +113,11 @@ class Dataset(abc.ABC):
     def name(self, index: int) -> str:
         """A name a person can find the image by."""
 
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        """Shape of each input of a row that is several arrays by name; empty where it is one image."""
+        return {}
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -118,12 +127,25 @@ class Dataset(abc.ABC):
     @property
     def source(self) -> str:
         """What was found, in words."""
-        channels, height, width = self.shape
-        size = f"{height}x{width}x{channels}" if self.uniform else f"of several sizes, often {height}x{width}"
         part = f" ({self.part})" if self.part else ""
         classes = plural(len(self.classes), "class", "classes")
-        text = f"{self.kind}{part}: {plural(len(self), 'image')} {size} in {classes}"
+        text = f"{self.kind}{part}: {plural(len(self), self.noun)} {self.size} in {classes}"
         return "; ".join((text, *self.remarks))
+
+    @property
+    def noun(self) -> str:
+        """What one of them is called."""
+        return "row" if self.inputs else "image"
+
+    @property
+    def size(self) -> str:
+        """The size of one, in words."""
+        if self.inputs:
+            sizes = (f"{name} {'x'.join(map(str, shape))}" for name, shape in self.inputs.items())
+            return f"of {', '.join(sizes)}"
+        channels, height, width = self.shape
+        size = f"{height}x{width}x{channels}" if self.uniform else f"of several sizes, often {height}x{width}"
+        return size
 
     def item(self, index: int) -> Item:
         """Image, class number and name. Raises FormatError or LimitError where the image cannot be read."""
@@ -203,10 +225,12 @@ class Dataset(abc.ABC):
 
     def _nothing(self, transform: TransformLike | None, index: int) -> Batch:
         """A batch of no images, of the shape that the others have."""
-        blank = np.zeros((1, *self.shape), np.uint8)
-        x = to_float(blank) if transform is None else transform(blank, chance.keys(0, np.zeros(1)))
+        blank: Any = np.zeros((1, *self.shape), np.uint8)
+        if self.inputs:
+            blank = {name: np.zeros((1, *shape), np.float32) for name, shape in self.inputs.items()}
+        x: Any = to_float(blank) if transform is None else transform(blank, chance.keys(0, np.zeros(1)))
         none = np.empty(0, np.int64)
-        return Batch(x[:0], none, none, index)
+        return Batch(part_of(x, slice(0)), none, none, index)
 
     def images(self, ids: Labels) -> tuple[Sequence[Array] | Array, Labels]:
         """The images that can be read, and their ids; the others are noted in `bad`, or refused."""
@@ -290,7 +314,11 @@ class Subset(Dataset):
         )
         self.base, self.indices = base, indices
         self.streams, self.deep, self.white = base.streams, base.deep, base.white
-        self.pictures = base.pictures
+        self.pictures, self.whites = base.pictures, base.whites
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        return self.base.inputs
 
     def image(self, index: int) -> Array:
         return self.base.image(int(self.indices[index]))
@@ -317,7 +345,11 @@ class Joined(Dataset):
         self.parts = tuple(parts)
         self.starts = np.cumsum([0, *(len(data) for data in parts)])
         self.streams, self.deep, self.white = first.streams, first.deep, first.white
-        self.pictures = first.pictures
+        self.pictures, self.whites = first.pictures, first.whites
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        return self.parts[0].inputs
 
     def _place(self, index: int) -> tuple[Dataset, int]:
         place = int(np.searchsorted(self.starts, index, "right")) - 1

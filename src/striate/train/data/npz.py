@@ -14,6 +14,7 @@ import sys
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -23,6 +24,7 @@ from striate.diagnostics import FormatError, LimitError, plural
 from striate.train.data.arrays import parts_of_arrays
 from striate.train.data.dataset import Array, Dataset
 from striate.train.data.files import allow, opened, printable, read_into
+from striate.train.data.several import parts_by_input
 from striate.train.data.splits import ALL, SPELLINGS
 
 MAX_MEMBERS = 1000
@@ -71,6 +73,8 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
         )
     if len(members) < len(archive.infolist()):
         raise FormatError(f"{path} has two arrays of one name", where=str(path), fix="save it again")
+    if named := by_input(list(members)):
+        return _several(path, archive, members, named)
     roles = {key: role for key in members if (role := _role(key))}
     pairs: dict[str, dict[str, str]] = {}
     for key, role in roles.items():
@@ -107,6 +111,59 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
         f".npz {path}",
         names,
         remarks,
+        "{}#{}".format,
+    )
+
+
+def by_input(keys: Sequence[str]) -> dict[str, tuple[dict[str, str], str]]:
+    """Part -> (input -> key of its array, key of the labels), where arrays are called x_left, x_right and y.
+
+    A part may be named too: x_left_train, x_right_train, y_train. Empty where no input is named.
+    """
+    arrays: dict[str, dict[str, str]] = {}
+    labels = {role[0]: key for key in keys if (role := _role(key)) and role[1] == "labels"}
+    for key in keys:
+        if not key.startswith("x_") or _role(key):
+            continue
+        name, part = key.removeprefix("x_"), ALL
+        before, _, after = name.rpartition("_")
+        first, _, rest = name.partition("_")
+        if before and after.lower() in SPELLINGS:
+            name, part = before, SPELLINGS[after.lower()]
+        elif rest and first.lower() in SPELLINGS:
+            name, part = rest, SPELLINGS[first.lower()]
+        arrays.setdefault(part, {})[name] = key
+    found = {part: (inputs, labels[part]) for part, inputs in arrays.items() if part in labels}
+    if len(found) > 1:
+        found.pop(ALL, None)
+    return found
+
+
+def _several(
+    path: Path,
+    archive: zipfile.ZipFile,
+    members: Mapping[str, zipfile.ZipInfo],
+    named: Mapping[str, tuple[Mapping[str, str], str]],
+) -> dict[str, Dataset]:
+    """The parts of a file with an array for each input."""
+    used = [key for inputs, labels in named.values() for key in (*inputs.values(), labels)]
+    names_key = next((key for key in members if _role(key) == (ALL, "classes")), None)
+    for key in used:
+        _guard(path, members[key])
+    allow(sum(members[key].file_size for key in used), path, "its arrays together")
+    pairs = {
+        part: (
+            {name: _array(path, archive, members[key]) for name, key in inputs.items()},
+            _array(path, archive, members[labels], text=True),
+        )
+        for part, (inputs, labels) in named.items()
+    }
+    rest = [key for key in members if key not in used and key != names_key]
+    return parts_by_input(
+        pairs,
+        f".npz {path}",
+        _class_names(path, archive, members[names_key]) if names_key else None,
+        (f"arrays not read: {', '.join(map(printable, rest[:5]))}",) if rest else (),
         "{}#{}".format,
     )
 

@@ -13,13 +13,14 @@ from typing import Any, overload
 
 from striate.diagnostics import FormatError, SourceError, UsageError, plural, suggest
 from striate.train.data import cifar, idx, shards
-from striate.train.data.arrays import parts_of_arrays
+from striate.train.data.arrays import IN_MEMORY, parts_of_arrays
 from striate.train.data.dataset import Dataset, OnBad
 from striate.train.data.files import head, is_directory, status, unreadable
 from striate.train.data.folder import folders, read_folder
 from striate.train.data.foreign import is_foreign, is_foreign_splits, read_foreign
 from striate.train.data.npz import read_npz
 from striate.train.data.samples import SAMPLES
+from striate.train.data.several import parts_by_input
 from striate.train.data.splits import ALL, SPELLINGS, TEST, TRAIN, VALIDATION, DataSplits, choose, complete
 
 Parts = dict[str, Dataset]
@@ -84,10 +85,9 @@ def open_data(
 def found(parts: Mapping[str, Dataset]) -> str:
     """What was found, in words: one line for the source, one for each part."""
     first = next(iter(parts.values()))
-    channels, height, width = first.shape
-    size = f"{height}x{width}x{channels}" if first.uniform else f"of several sizes, often {height}x{width}"
     remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
-    lines = [f"{first.kind}: images {size} in {plural(len(first.classes), 'class', 'classes')}", *remarks]
+    classes = plural(len(first.classes), "class", "classes")
+    lines = [f"{first.kind}: {first.noun}s {first.size} in {classes}", *remarks]
     for name in sorted(parts, key=ORDER.index):
         said = parts[name].part.partition(": ")[2]
         lines.append(f"{name:<10} {len(parts[name]):>8,}" + (f"  {said}" if said else ""))
@@ -137,7 +137,16 @@ def _read_arrays(source: Any) -> Parts:
         named[part] = pair
     if not named:
         raise UsageError("there is no data", why="the mapping is empty", fix="{'train': (x, y)}")
-    return parts_of_arrays(named, "arrays in memory")
+    by_input = [isinstance(x, Mapping) for x, _ in named.values()]
+    if any(by_input):
+        if not all(by_input):
+            raise UsageError(
+                "one part names its inputs, and another does not",
+                why="every part holds the same arrays",
+                fix="{'train': ({'left': a, 'right': b}, y), 'test': ({'left': c, 'right': d}, z)}",
+            )
+        return parts_by_input(named, IN_MEMORY)
+    return parts_of_arrays(named, IN_MEMORY)
 
 
 def _read_path(text: str, on_bad: OnBad) -> Parts:

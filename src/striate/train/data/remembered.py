@@ -74,7 +74,7 @@ class Remembered(Dataset):
 def remembered(data: Dataset, transform: Transform) -> Dataset:
     """The data set as it is best read in epoch after epoch with this transformation."""
     resize = next((step for step in transform.steps[:1] if isinstance(step, Fit | Resize)), None)
-    if resize is None and not (data.streams and data.uniform):
+    if data.inputs or (resize is None and not (data.streams and data.uniform)):
         return data
     shape = resize.output(data.shape) if resize else data.shape
     width = 1 if data.streams and not data.deep else 4

@@ -115,6 +115,11 @@ class Transform:
     @classmethod
     def from_dict(cls, data: Any) -> Transform:
         """The inverse of to_dict. Raises FormatError and UnknownNameError with the place."""
+        inputs = data.get("inputs") if isinstance(data, Mapping) else None
+        if isinstance(inputs, Mapping):
+            return ByInput(
+                inputs=tuple((str(name), Transform.from_dict(one)) for name, one in inputs.items())
+            )
         entries = data.get("steps") if isinstance(data, Mapping) else None
         if not isinstance(entries, list | tuple):
             raise FormatError(
@@ -237,6 +242,32 @@ class Transform:
             except FormatError:
                 continue
         return target
+
+
+@dataclasses.dataclass(frozen=True)
+class ByInput(Transform):
+    """One transformation for each of several inputs. What is left to chance is the same for all inputs of a row."""
+
+    inputs: tuple[tuple[str, Transform], ...] = ()
+
+    def __call__(self, images: Any, keys: chance.Keys | None = None) -> Any:
+        """Name -> float32 (N, …), of rows {name: array} or of arrays by name."""
+        if not isinstance(images, Mapping):
+            images = {name: stack([row[name] for row in images]) for name, _ in self.inputs}
+        return {name: transform(images[name], keys) for name, transform in self.inputs}
+
+    @property
+    def random(self) -> bool:
+        return any(transform.random for _, transform in self.inputs)
+
+    def describe(self) -> str:
+        return "; ".join(
+            f"{name}: {transform.describe() if transform.steps else 'as it is'}"
+            for name, transform in self.inputs
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"inputs": {name: transform.to_dict() for name, transform in self.inputs}}
 
 
 def _text(shape: Shape) -> str:

@@ -1,0 +1,245 @@
+"""Data of several inputs: an array for each by its name, row 5 of one with row 5 of the others.
+
+Images, which have height and width, are stored and normalized as they are for one input; vectors, sequences and volumes
+are taken as they are, as float32. Which is which the network says: so arrays are read first, and laid out when they
+meet it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from striate.diagnostics import FormatError, TrainingError, suggest
+from striate.network import Network
+from striate.tensor import TensorSpec
+from striate.train.data.arrays import IN_MEMORY, as_labels, check_labels, common_classes, numbered
+from striate.train.data.dataset import Array, Dataset, OnBad, Shape
+from striate.train.data.splits import ALL
+
+EMPTY: Shape = (0, 0, 0)
+
+
+class ArraysByInput(Dataset):
+    """x: name -> array of N rows; y: (N,) class numbers or (N, K) one-hot. Raises FormatError where rows differ."""
+
+    def __init__(
+        self,
+        x: Mapping[str, Any],
+        y: Any,
+        classes: Sequence[str] | None = None,
+        *,
+        kind: str = IN_MEMORY,
+        part: str = "",
+        remarks: Sequence[str] = (),
+        on_bad: OnBad = "skip",
+        naming: Callable[[int], str] | None = None,
+        whites: Mapping[str, int] | None = None,
+    ) -> None:
+        self.x = {str(name): _numbers(str(name), np.asarray(array), kind) for name, array in x.items()}
+        labels, found = as_labels(y, kind)
+        for name, array in self.x.items():
+            if len(array) != len(labels):
+                raise FormatError(
+                    f"{kind}: {name} has {len(array):,} rows, and there are {len(labels):,} labels",
+                    where=kind,
+                    why="row by row the inputs belong to each other, and to a label",
+                    fix="give as many rows to each input as there are labels",
+                )
+        if classes is None:
+            classes = found or numbered(labels, kind)
+        check_labels(labels, len(classes), kind)
+        super().__init__(labels, classes, EMPTY, kind, part=part, remarks=remarks, on_bad=on_bad)
+        self.whites = dict(whites) if whites is not None else whites_of([self.x])
+        self.pictures = False
+        self._naming = naming or (lambda index: f"{kind} {part}#{index}".replace("  ", " "))
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: array.shape[1:] for name, array in self.x.items()}
+
+    def image(self, index: int) -> Any:
+        return {name: array[index] for name, array in self.x.items()}
+
+    def name(self, index: int) -> str:
+        return self._naming(index)
+
+
+class LaidOut(Dataset):
+    """Rows of arrays with the axes and types in which a network's inputs take them."""
+
+    def __init__(self, base: Dataset, net: Network) -> None:
+        super().__init__(
+            base.labels,
+            base.classes,
+            EMPTY,
+            base.kind,
+            part=base.part,
+            remarks=base.remarks,
+            on_bad=base.on_bad,
+        )
+        self.base, self.pictures, self.whites = base, False, base.whites
+        self._specs = dict(net.inputs)
+        self._ways = {name: _way(name, base, spec) for name, spec in net.inputs.items()}
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        return {name: spec.without_batch for name, spec in self._specs.items()}
+
+    def image(self, index: int) -> Any:
+        row: Any = self.base.image(index)
+        return {name: way(row[name]) for name, way in self._ways.items()}
+
+    def name(self, index: int) -> str:
+        return self.base.name(index)
+
+
+class OneInput(Dataset):
+    """The images of one of several inputs."""
+
+    def __init__(self, base: Dataset, name: str) -> None:
+        channels, height, width = base.inputs[name]
+        shape = channels, height, width
+        super().__init__(base.labels, base.classes, shape, base.kind, part=base.part, on_bad=base.on_bad)
+        self.base, self.input, self.pictures = base, name, False
+        self.white = base.whites.get(name) or None
+
+    def image(self, index: int) -> Array:
+        row: Any = self.base.image(index)
+        found: Array = row[self.input]
+        return found
+
+    def name(self, index: int) -> str:
+        return self.base.name(index)
+
+
+def parts_by_input(
+    pairs: Mapping[str, tuple[Mapping[str, Any], Any]],
+    kind: str,
+    names: Sequence[str] | None = None,
+    remarks: Sequence[str] = (),
+    naming: Callable[[str, int], str] | None = None,
+) -> dict[str, Dataset]:
+    """The parts of one set, as `arrays.parts_of_arrays` makes them of single arrays. Raises FormatError, LimitError."""
+    every = [{str(name): np.asarray(array) for name, array in x.items()} for x, _ in pairs.values()]
+    for part, x in zip(pairs, every):
+        if x.keys() != every[0].keys():
+            raise FormatError(
+                f"{kind}: the parts have different inputs",
+                where=kind,
+                why=f"{part} has {', '.join(x)}, the first part {', '.join(every[0])}",
+                fix="the same inputs in every part",
+            )
+    whites = whites_of(every)
+    labels, classes = common_classes([y for _, y in pairs.values()], kind, names)
+    return {
+        part: ArraysByInput(
+            x,
+            y,
+            classes,
+            kind=kind,
+            part="" if part == ALL else part,
+            remarks=remarks,
+            naming=functools.partial(naming, part) if naming else None,
+            whites=whites,
+        )
+        for part, x, y in zip(pairs, every, labels)
+    }
+
+
+def whites_of(parts: Sequence[Mapping[str, Array]]) -> dict[str, int]:
+    """Of each input the whole number that its images read as 1: the same in all parts; 0 where there is none."""
+    found = {}
+    for name in parts[0]:
+        whole = [x[name] for x in parts if x[name].dtype.kind in "iu" and x[name].size]
+        low, high = (
+            min((int(x.min()) for x in whole), default=0),
+            max((int(x.max()) for x in whole), default=0),
+        )
+        found[name] = 0 if not whole or low < 0 or high > 65535 else 255 if high <= 255 else 65535
+    return found
+
+
+def laid_out(net: Network, data: Dataset) -> Dataset:
+    """The data as a network of several inputs takes it; as it is where network and data have one.
+
+    Raises TrainingError where inputs are missing or unknown, or have other shapes than the network's.
+    """
+    if isinstance(data, LaidOut):
+        return data
+    if not data.inputs and len(net.inputs) == 1:
+        return data
+    wanted, given = list(net.inputs), list(data.inputs)
+    if not given:
+        raise TrainingError(
+            f"{net.name} has {len(wanted)} inputs, the data has one image for each label",
+            where=data.source,
+            why=f"its inputs are {', '.join(wanted)}",
+            fix=f"fit({{{', '.join(f'{name!r}: …' for name in wanted)}}}, y), or an .npz file with "
+            f"{', '.join(f'x_{name}' for name in wanted)} and y",
+        )
+    unknown = [name for name in given if name not in net.inputs]
+    missing = [name for name in wanted if name not in given]
+    if unknown or missing:
+        near = suggest(unknown[0], missing) if unknown else None
+        raise TrainingError(
+            f"{net.name} has no input {unknown[0]!r}" if unknown else f"the data has no {missing[0]}",
+            where=data.source,
+            why=f"the network's inputs are {', '.join(wanted)}, the data's {', '.join(given)}",
+            fix=f"write {near!r}" if near else "give one array for each of the network's inputs",
+        )
+    return LaidOut(data, net)
+
+
+def _numbers(name: str, array: Array, kind: str) -> Array:
+    if array.dtype.kind not in "fiub" or array.ndim < 2 or 0 in array.shape[1:]:
+        raise FormatError(
+            f"{kind}: {name} is an array of shape {array.shape} and type {array.dtype}",
+            where=kind,
+            why="an input is numbers, a row for each label: (N, K), (N, C, H, W), …",
+            fix="reshape the array" if array.dtype.kind in "fiub" else "give numbers",
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = ~np.isfinite(array).reshape(len(array), -1).all(1)
+        raise FormatError(
+            f"{kind}: row {int(np.argmax(bad))} of {name} holds a number that is not finite",
+            where=kind,
+            why=f"{int(bad.sum()):,} of {len(array):,} rows do",
+            fix="leave them out, or np.nan_to_num",
+        )
+    return array
+
+
+def _way(name: str, data: Dataset, spec: TensorSpec) -> Callable[[Array], Array]:
+    """What a row of an input goes through. Raises TrainingError where its shape is another than the network's."""
+    shape, wanted = data.inputs[name], spec.without_batch
+    image = len(wanted) == 3
+    axes: tuple[int, ...] | None = None
+    if shape == wanted:
+        axes = tuple(range(len(shape)))
+    elif image and (*shape[-1:], *shape[:-1]) == wanted and len(shape) == 3:
+        axes = (2, 0, 1)
+    elif image and wanted[0] == 1 and shape == wanted[1:]:
+        axes = ()
+    if axes is None:
+        size = TensorSpec.image(shape) if 1 <= len(shape) <= 4 else shape
+        raise TrainingError(
+            f"{name} takes {spec}, the data gives rows of shape {shape}",
+            where=data.source,
+            why="arrays of several inputs are taken in the network's sizes",
+            fix=f"resize them, or declare the network with --input {name}={size}",
+        )
+    if not image:
+        return lambda row: row.astype(np.float32)
+    white = np.float32(data.whites.get(name) or 1)
+
+    def laid(row: Array) -> Array:
+        row = row.transpose(axes) if axes else row[None]
+        if row.dtype == np.uint8:
+            return row
+        return row.astype(np.float32) / white if row.dtype.kind in "iu" else row.astype(np.float32)
+
+    return laid
