@@ -190,7 +190,7 @@ class Model:
 
     def _taken(self, x: Any, batch: int) -> Iterator[Given]:
         """What `predict` was given, as the network reads it."""
-        if len(self.net.inputs) > 1 and not isinstance(x, str | os.PathLike):
+        if len(self.net.inputs) > 1:
             yield self._by_input(x)
             return
         several = self._target is None and not isinstance(x, str | os.PathLike)
@@ -208,7 +208,7 @@ class Model:
     def _by_input(self, x: Any) -> Given:
         """Arrays of several inputs, by name: images as training has normalized them, the others as they are."""
         given = assigned(self.net, x)
-        if not any(map(is_image, self.net.inputs.values())):
+        if not self.transform and all(getattr(array, "dtype", None) != np.uint8 for array in given.values()):
             return given
         from striate.train.data.transforms import ByInput
         from striate.train.inputs import as_trained, unit
@@ -217,7 +217,8 @@ class Model:
         ways = dict(recorded.inputs) if isinstance(recorded, ByInput) else {}
         found = {}
         for name, array in given.items():
-            found[name] = array = np.asarray(array)
+            array = np.asarray(array)
+            found[name] = array.astype(np.float32) if ways and array.dtype.kind in "fiub" else array
             spec = self.net.inputs[name]
             if is_image(spec):
                 target = (spec.shape[1], spec.shape[2], spec.shape[3])

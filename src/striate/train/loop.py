@@ -19,6 +19,7 @@ from striate.engine.world import World, restarts, total
 from striate.network import Network
 from striate.train.config import Config, Job
 from striate.train.data import Dataset, Transform
+from striate.train.data.several import laid_out
 from striate.train.evaluation import Evaluation, evaluate
 from striate.train.events import (
     Callback,
@@ -78,6 +79,7 @@ def fit(
     """
     settings = (settings or Settings()).resolved
     check(net, weights)
+    train, validation = laid_out(net, train), None if validation is None else laid_out(net, validation)
     chosen = get(engine)
     notes = []
     if validation is not None and not len(validation):

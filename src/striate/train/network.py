@@ -36,7 +36,7 @@ def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
     """
     entry = _entry(model)
     if entry is None:
-        net = load(model, input or None)
+        net = load(model, _sizes(input))
         return _written(net, with_classes(data, (net.about or {}).get("classes", ()))[0])
     if data.inputs:  # which no network of the catalogue takes
         laid_out(entry.build(entry.input), data)
@@ -45,6 +45,14 @@ def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
     if found.inference.problems:
         raise found.inference.problems[0]
     return Tailored(_answers(found, data), note)
+
+
+def _sizes(input: str) -> str | dict[str, str] | None:
+    """A size in words; of several inputs ``left=32x32x3,right=64``."""
+    if "=" not in input:
+        return input or None
+    pairs = (part.strip().rpartition("=") for part in input.split(",") if part.strip())
+    return {name.strip(): size.strip() for name, _, size in pairs}
 
 
 def image_input(net: Network) -> Shape:

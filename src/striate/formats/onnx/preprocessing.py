@@ -46,7 +46,7 @@ def preprocessing(net: Network, transform: Any) -> tuple[Preprocessing, ...]:
         value = f"{name}/{NORMALIZED}"
         while any(other.startswith(value) for other in taken):
             value += "_"
-        made = None if name in net.outputs else operators(name, value, spec, _of_input(transform, name))
+        made = None if name in net.outputs else operators(name, value, spec, _of_input(net, transform, name))
         if made is not None:
             found.append(made)
             taken.add(value)
@@ -198,10 +198,12 @@ def _steps(transform: Any) -> Sequence[Mapping[str, Any]]:
     return [step for step in steps if isinstance(step, Mapping)] if isinstance(steps, list | tuple) else []
 
 
-def _of_input(transform: Any, name: str) -> Any:
+def _of_input(net: Network, transform: Any, name: str) -> Any:
     """The part of a transformation that is for an input."""
+    if len(net.inputs) == 1:
+        return transform
     inputs = transform.get("inputs") if isinstance(transform, Mapping) else None
-    return inputs.get(name) if isinstance(inputs, Mapping) else transform
+    return inputs.get(name) if isinstance(inputs, Mapping) else None
 
 
 def _ways(count: int) -> tuple[tuple[int, int], ...]:

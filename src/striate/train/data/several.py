@@ -191,7 +191,10 @@ def laid_out(net: Network, data: Dataset) -> Dataset:
             why=f"the network's inputs are {', '.join(wanted)}, the data's {', '.join(given)}",
             fix=f"write {near!r}" if near else "give one array for each of the network's inputs",
         )
-    return LaidOut(data, net)
+    made = LaidOut(data, net)
+    if len(wanted) == 1 and len(made.inputs[wanted[0]]) == 3:
+        return OneInput(made, wanted[0])
+    return made
 
 
 def _numbers(name: str, array: Array, kind: str) -> Array:
