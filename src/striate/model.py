@@ -214,6 +214,12 @@ class Model:
         from striate.train.inputs import as_trained, unit
 
         recorded = self._transformation
+        if recorded.steps:
+            raise UsageError(
+                f"the transformation of {self.net.name} is that of one input",
+                why=f"it has {len(self.net.inputs)}: {', '.join(self.net.inputs)}",
+                fix='model.transform = {"inputs": {NAME: {"steps": […]}, …}}, one for each',
+            )
         ways = dict(recorded.inputs) if isinstance(recorded, ByInput) else {}
         found = {}
         for name, array in given.items():

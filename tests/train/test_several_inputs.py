@@ -242,6 +242,13 @@ def test_what_has_no_meaning_for_several_inputs():
         open_data({"train": (halves(x), y), "test": (x, y)})
 
 
+def test_a_transformation_of_one_input_is_refused():
+    model = st.Model(pair())
+    model.transform = {"steps": [{"step": "normalise", "mean": [0.5], "std": [0.5]}]}
+    with pytest.raises(UsageError, match="one input"):
+        model.predict(halves(data()[0]))
+
+
 def test_one_input_by_its_name():
     x, y = data()
     one, other = st.Model(stacked(), seed=0), st.Model(stacked(), seed=0)
