@@ -99,6 +99,8 @@ class Replay:
         members = self._members.get(value.name)
         if members is None and value.home is not None and value not in self._written:
             return found | self._parts(value.home)  # another name for it
+        if members is None:  # written through a name of its own for other axes
+            found |= {other for other in self._named.get(value.name, ()) if other.home is value}
         names, seen = list(members or ()), set[str]()
         while names:
             name = names.pop()
