@@ -242,6 +242,23 @@ def test_what_has_no_meaning_for_several_inputs():
         open_data({"train": (halves(x), y), "test": (x, y)})
 
 
+def test_whole_numbers_mean_what_they_meant_in_training():
+    x, y = data()
+    deep, model = halves(x.astype(np.uint16) * 256), st.Model(pair(), engine="numpy")
+    model.fit((deep, y), epochs=1, validation=(halves(x.astype(np.uint16)), y))
+    dark = {name: array // 256 for name, array in deep.items()}  # below 256: as dark as they are
+    fractions = {name: array.astype(np.float32) / np.float32(65535) for name, array in dark.items()}
+    assert np.allclose(model.predict(dark), model.predict(fractions), atol=1e-5)
+    found, wanted = (model.evaluate((given, y)) for given in (dark, fractions))
+    assert found.loss == pytest.approx(wanted.loss, rel=1e-5)
+    other = st.Model(pair())
+    other.fit((halves(x), y), epochs=1)
+    with pytest.raises(TrainingError, match="pixels above 255"):
+        other.evaluate((deep, y))
+    with pytest.raises(UsageError, match="whole numbers"):
+        other.predict(deep)
+
+
 def test_a_transformation_of_one_input_is_refused():
     model = st.Model(pair())
     model.transform = {"steps": [{"step": "normalise", "mean": [0.5], "std": [0.5]}]}

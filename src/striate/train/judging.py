@@ -101,7 +101,7 @@ def judge(
 ) -> Evaluation:
     """The answers of a trained network to labelled images, counted. Raises FormatError where the two do not suit."""
     net = program.net
-    data = laid_out(net, data)
+    data = laid_out(net, data, transform.whites if isinstance(transform, ByInput) else {})
     if data.inputs:
         numbered, notes = renumbered(data, classes)
         suited = Suited(numbered, transform, notes)

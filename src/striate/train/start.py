@@ -49,12 +49,12 @@ def start_from(
 
     Raises FormatError where classes or images are of another kind than those of the model.
     """
-    train = laid_out(net, train)
-    validation = None if validation is None else laid_out(net, validation)
+    recorded = Transform.from_dict(transform) if transform else Transform()
+    train = laid_out(net, train, recorded.whites if isinstance(recorded, ByInput) else {})
+    validation = None if validation is None else laid_out(net, validation, train.whites)
     train, notes = with_classes(train, classes)
     if validation is not None and len(validation):
         validation, _ = renumbered(validation, train.classes)
-    recorded = Transform.from_dict(transform) if transform else Transform()
     if isinstance(recorded, ByInput) and train.inputs:
         return Start(train, validation, (augmented_by_input(recorded, train, settings), recorded), notes)
     if train.inputs or recorded.normalise is None:

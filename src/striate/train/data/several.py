@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ class ArraysByInput(Dataset):
 class LaidOut(Dataset):
     """Rows of arrays with the axes and types in which a network's inputs take them."""
 
-    def __init__(self, base: Dataset, net: Network) -> None:
+    def __init__(self, base: Dataset, net: Network, whites: Mapping[str, int]) -> None:
         super().__init__(
             base.labels,
             base.classes,
@@ -81,9 +82,10 @@ class LaidOut(Dataset):
             remarks=base.remarks,
             on_bad=base.on_bad,
         )
-        self.base, self.pictures, self.whites = base, False, base.whites
+        self.base, self.pictures = base, False
+        self.whites = {name: _white(name, base, whites.get(name, 0)) for name in net.inputs}
         self._specs = dict(net.inputs)
-        self._ways = {name: _way(name, base, spec) for name, spec in net.inputs.items()}
+        self._ways = {name: _way(name, base, spec, self.whites[name]) for name, spec in net.inputs.items()}
 
     @property
     def inputs(self) -> Mapping[str, tuple[int, ...]]:
@@ -163,9 +165,10 @@ def whites_of(parts: Sequence[Mapping[str, Array]]) -> dict[str, int]:
     return found
 
 
-def laid_out(net: Network, data: Dataset) -> Dataset:
+def laid_out(net: Network, data: Dataset, whites: Mapping[str, int] = MappingProxyType({})) -> Dataset:
     """The data as a network of several inputs takes it; as it is where network and data have one.
 
+    whites: of each input the whole number that training has read as 1, so that whole numbers mean the same here.
     Raises TrainingError where inputs are missing or unknown, or have other shapes than the network's.
     """
     if isinstance(data, LaidOut):
@@ -191,7 +194,7 @@ def laid_out(net: Network, data: Dataset) -> Dataset:
             why=f"the network's inputs are {', '.join(wanted)}, the data's {', '.join(given)}",
             fix=f"write {near!r}" if near else "give one array for each of the network's inputs",
         )
-    made = LaidOut(data, net)
+    made = LaidOut(data, net, whites)
     if len(wanted) == 1 and len(made.inputs[wanted[0]]) == 3:
         return OneInput(made, wanted[0])
     return made
@@ -216,7 +219,20 @@ def _numbers(name: str, array: Array, kind: str) -> Array:
     return array
 
 
-def _way(name: str, data: Dataset, spec: TensorSpec) -> Callable[[Array], Array]:
+def _white(name: str, data: Dataset, known: int) -> int:
+    """The whole number that an input's images read as 1. Raises TrainingError for pixels above that of the training."""
+    own = data.whites.get(name, 0)
+    if known and own > known:
+        raise TrainingError(
+            f"{name}: pixels above {known:,}",
+            where=data.source,
+            why=f"they are whole numbers up to {own:,}, and those of the training were read as 0..{known:,}",
+            fix="give float32 in [0, 1]",
+        )
+    return known if known and own else own
+
+
+def _way(name: str, data: Dataset, spec: TensorSpec, known: int) -> Callable[[Array], Array]:
     """What a row of an input goes through. Raises TrainingError where its shape is another than the network's."""
     shape, wanted = data.inputs[name], spec.without_batch
     image = len(wanted) == 3
@@ -237,7 +253,7 @@ def _way(name: str, data: Dataset, spec: TensorSpec) -> Callable[[Array], Array]
         )
     if not image:
         return lambda row: row.astype(np.float32)
-    white = np.float32(data.whites.get(name) or 1)
+    white = np.float32(known or 1)
 
     def laid(row: Array) -> Array:
         row = row.transpose(axes) if axes else row[None]

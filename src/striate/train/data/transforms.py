@@ -266,6 +266,11 @@ class ByInput(Transform):
             for name, transform in self.inputs
         )
 
+    @property
+    def whites(self) -> dict[str, int]:
+        """Of each input the whole number that is 1, as `white` says it of one."""
+        return {name: transform.white for name, transform in self.inputs}
+
     def to_dict(self) -> dict[str, Any]:
         return {"inputs": {name: transform.to_dict() for name, transform in self.inputs}}
 
