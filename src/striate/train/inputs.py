@@ -208,9 +208,12 @@ def image_files(paths: Iterable[str]) -> Iterator[str]:
             yield text
             continue
         empty = True
-        for folder, inner, names in os.walk(text, onerror=_unreadable):
-            inner[:] = sorted(name for name in inner if not hidden(name))
-            for name in sorted(names):
+        waiting = [text]
+        while waiting:  # folders may lie deeper in each other than functions may call each other
+            folder = waiting.pop()
+            inner, names = _inside(folder)
+            waiting += [os.path.join(folder, name) for name in reversed(inner)]
+            for name in names:
                 if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
                     empty = False
                     yield os.path.join(folder, name)
@@ -221,6 +224,20 @@ def image_files(paths: Iterable[str]) -> Iterator[str]:
                 why=f"no file below it ends in one of {', '.join(sorted(SUFFIXES))}",
                 fix="name a folder with images, or the files",
             )
+
+
+def _inside(folder: str) -> tuple[list[str], list[str]]:
+    """Names of the folders in a folder that are neither hidden nor links, and of all else but links to folders."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [
+                (entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries
+            ]
+    except OSError as error:
+        raise unreadable(folder, error) from None
+    inner = sorted(name for name, is_folder, _ in found if is_folder and not hidden(name))
+    linked = {name for name, _, is_link in found if is_link and os.path.isdir(os.path.join(folder, name))}
+    return inner, sorted(name for name, is_folder, _ in found if not is_folder and name not in linked)
 
 
 def shown(file: str) -> str:
@@ -292,7 +309,3 @@ def _stdin() -> bytes:
     if len(data) > MAX_BYTES:
         raise LimitError("standard input is too long", why=f"an image has at most {MAX_BYTES:,} bytes")
     return data
-
-
-def _unreadable(error: OSError) -> None:
-    raise unreadable(error.filename or "a folder", error)

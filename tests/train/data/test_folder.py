@@ -1,5 +1,6 @@
 """Folders of images: parts and classes by their names, decoding in the background in bounded memory."""
 
+import inspect
 import os
 import socket
 import subprocess
@@ -202,12 +203,26 @@ def test_deep_folders(tmp_path):
     deep.mkdir(parents=True)
     (deep / "0.png").write_bytes(encoded(picture(1)))
     assert len(open_data(tmp_path, "all")) == 5
-    for _ in range(600):  # one at a time: a path of this length has no name
+    for _ in range(10):
         deep /= "d"
         deep.mkdir()
     with pytest.raises(LimitError, match="64 deep") as caught:
         open_data(tmp_path)
     five_parts(caught.value)
+
+
+def test_images_in_very_deep_folders_are_found(tmp_path):
+    """Deeper than functions may call each other."""
+    folder = tmp_path.joinpath(*"d" * 150)
+    folder.mkdir(parents=True)
+    (folder / "0.png").write_bytes(b"")
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack()) + 90)
+    try:
+        found = list(image_files([str(tmp_path)]))
+    finally:
+        sys.setrecursionlimit(before)
+    assert found == [str(folder / "0.png")]
 
 
 def test_pixels_of_16_and_8_bits_in_one_set(tmp_path):
