@@ -8,7 +8,6 @@ one: numpy for little work. Arrays in double precision, and gradients, are numpy
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from striate.diagnostics import OpError
 from striate.engine.interface import get
 from striate.engine.target import Target
 from striate.engine.vectorised import Tape, backward, forward
+from striate.network import declaration_of
 from striate.op import Declaration, Op, Padding, Sizes
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.pool import AvgPool, MaxPool
@@ -37,7 +37,7 @@ def _run(op: Op, x: Array, weights: dict[str, Array]) -> Tape:
     array = _floats(x)
     spec = TensorSpec.image(array.shape[1:], len(array))
     given = {name: _floats(w).astype(array.dtype, copy=False) for name, w in weights.items()}
-    declaration = op.declare(spec)
+    declaration = declaration_of(op, spec)
     _check(op, spec, declaration, given)
     return forward(declaration, [array], given)
 
@@ -48,7 +48,7 @@ def _forward(op: Op, x: Array, weights: dict[str, Array], engine: str) -> Array:
     if target is None or array.dtype != np.float32 or not len(array):
         return _run(op, array, weights).tensors["y0"]
     spec = TensorSpec.image(array.shape[1:], len(array))
-    declaration = _declared(op, spec)
+    declaration = declaration_of(op, spec)
     packed = sum(parameter.elements for parameter in declaration.parameters)
     work = declaration.macs - PACKING * packed if packed else 8 * array.size
     if engine == "auto" and work < WORK:
@@ -64,11 +64,6 @@ def _target(engine: str) -> Target | None:
     """What the compiled engine makes code for; None on the numpy engine."""
     chosen = get(engine)
     return getattr(chosen, "target", None)
-
-
-@functools.lru_cache(maxsize=64)
-def _declared(op: Op, spec: TensorSpec) -> Declaration:
-    return op.declare(spec)
 
 
 def _check(op: Op, spec: TensorSpec, declaration: Declaration, weights: Mapping[str, Array]) -> None:
@@ -192,6 +187,6 @@ def apply(
         return [_forward(op, inputs[0], weights or {}, engine)]
     get(engine)
     arrays = [_floats(x) for x in inputs]
-    declaration = op.declare(*(TensorSpec.image(x.shape[1:], len(x)) for x in arrays))
+    declaration = declaration_of(op, *(TensorSpec.image(x.shape[1:], len(x)) for x in arrays))
     tape = forward(declaration, arrays, weights or {})
     return [tape.tensors[f"y{k}"] for k in range(len(declaration.outputs))]

@@ -2,6 +2,6 @@
 
 from striate.network import sharing
 from striate.network.builder import Builder, Ref
-from striate.network.graph import Inference, Network, Node, declare, unread
+from striate.network.graph import Inference, Network, Node, declaration_of, declare, unread
 
-__all__ = ["Builder", "Inference", "Network", "Node", "Ref", "declare", "sharing", "unread"]
+__all__ = ["Builder", "Inference", "Network", "Node", "Ref", "declaration_of", "declare", "sharing", "unread"]

@@ -23,6 +23,7 @@ from striate.diagnostics import (
 )
 from striate.network import sharing
 from striate.op import ANY, Declaration, Op
+from striate.op.bounds import verify
 from striate.op.fields import shown
 from striate.tensor import Parameter, TensorSpec
 
@@ -77,15 +78,25 @@ class Inference:
 
 
 @functools.lru_cache(maxsize=8192)
-def _declare(op: Op, inputs: tuple[TensorSpec, ...]) -> Declaration:
-    return op.declare(*inputs)
+def _declare(op: Op, inputs: tuple[TensorSpec, ...], training: bool) -> Declaration:
+    if training and type(op).declare_training is not Op.declare_training:
+        return verify(op.declare_training(*inputs))
+    return _declare(op, inputs, False) if training else verify(op.declare(*inputs))
+
+
+def declaration_of(op: Op, *inputs: TensorSpec, training: bool = False) -> Declaration:
+    """An op's declaration for these inputs, known to stay inside its tensors. Raises OpError where it does not.
+
+    What an engine runs comes from here: it turns indices into addresses and checks none.
+    """
+    return _declare(op, inputs, training)
 
 
 def declare(node: Node, inputs: Sequence[TensorSpec]) -> Declaration:
     """An op's declaration for these inputs; errors gain the node, its op and what it reads."""
     try:
         _check_arity(node)
-        return _declare(node.op, tuple(inputs))
+        return declaration_of(node.op, *inputs)
     except StriateError as error:
         reads = " and ".join(f"{name} {spec}" for name, spec in zip(node.inputs, inputs, strict=False))
         # Equal nodes share one op: each gets an error of its own.
@@ -180,7 +191,9 @@ class Network:
         """Node -> its declaration while training. Raises as `declarations`, and OpError as `Op.declare_training`."""
         return {
             node.name: sharing.marked(
-                node, node.op.declare_training(*(self.specs[value] for value in node.inputs)), self._by_name
+                node,
+                declaration_of(node.op, *(self.specs[value] for value in node.inputs), training=True),
+                self._by_name,
             )
             for node in self.nodes
         }

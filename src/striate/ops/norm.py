@@ -99,14 +99,15 @@ def _group_norm(op: Op, x: TensorSpec, groups: int, eps: float, affine: bool) ->
     outer = {"n": x.shape[0], "g": groups}
     inner = {"c": each, **space}
     channel = Affine((("g", each), ("c", 1)))
-    value, mean, variance = load("x0", "n", channel, *space), load("t0", *outer), load("t1", *outer)
+    place = [channel if axis == "C" else name for axis, name in names.items()]
+    value, mean, variance = load("x0", *place), load("t0", *outer), load("t1", *outer)
     share = 1 / math.prod(inner.values())
     statements = (
         Statement("t0", index(*outer), value * share, Domain(outer, inner), "sum", Const(0.0)),
         Statement("t1", index(*outer), (value - mean) * (value - mean) * share, Domain(outer, inner), "sum"),
         Statement(
             "y0",
-            index("n", channel, *space),
+            index(*place),
             _affine((value - mean) / call("sqrt", variance + eps), channel, on=affine),
             Domain({**outer, **inner}),
         ),

@@ -11,7 +11,7 @@ from striate.diagnostics import OpError, ShapeError, plural
 from striate.geometry import Shift
 from striate.op import Declaration, Op, Padding, choice, count, integers, mode, number, padding, text
 from striate.ops._axes import elementwise, nearest_divisor, need_groups, need_spatial, variables
-from striate.statement import Affine, Domain, Statement, Tap, index, load
+from striate.statement import Affine, Domain, Index, Statement, Tap, index, load
 from striate.tensor import SPATIAL, TensorSpec
 
 __all__ = [
@@ -309,15 +309,14 @@ class ChannelShuffle(Op):
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         each = need_groups(self.groups, x.channels)
-        space = list(_ranges(x))[2:]
-        free = {
-            "n": x.shape[0],
-            "g": self.groups,
-            "c": each,
-            **{v: s for v, s in _ranges(x).items() if v in space},
-        }
-        target = (*index("n"), Affine((("c", self.groups), ("g", 1))), *index(*space))
-        read = load("x0", "n", Affine((("g", each), ("c", 1))), *space)
+        space = {name: size for name, size in _ranges(x).items() if name not in ("n", "c")}
+        free = {"n": x.shape[0], "g": self.groups, "c": each, **space}
+
+        def place(channel: Affine) -> tuple[Index, ...]:
+            return index(*(channel if name == "c" else name for name in _ranges(x)))
+
+        target = place(Affine((("c", self.groups), ("g", 1))))
+        read = load("x0", *place(Affine((("g", each), ("c", 1)))))
         return Declaration(self, inputs, (x,), (), (Statement("y0", target, read, Domain(free)),))
 
 

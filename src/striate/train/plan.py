@@ -8,7 +8,7 @@ from typing import Any
 
 from striate.diagnostics import OpError, TrainingError, plural
 from striate.engine.learner import Rule
-from striate.network import Network
+from striate.network import Network, declaration_of
 from striate.train.clipping import clip_norm, clip_value, global_norm
 from striate.train.data import Dataset
 from striate.train.fields import amount
@@ -149,7 +149,8 @@ def _last_batch_is_large_enough(net: Network, train: Source) -> None:
     what = f"the last of {plural(train.steps, 'batch', 'batches')} is a single image"
     for node in net.nodes:
         try:
-            node.op.declare_training(*net.declarations[node.name].inputs)  # declared for a batch of one
+            # Declared for a batch of one.
+            declaration_of(node.op, *net.declarations[node.name].inputs, training=True)
         except OpError as error:
             raise TrainingError(
                 what,

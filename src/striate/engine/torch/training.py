@@ -27,7 +27,7 @@ from striate.engine.torch.processes import Processes, talking
 from striate.engine.torch.program import tensor
 from striate.engine.torch.sharing import SHARED, Part, share
 from striate.engine.world import ALONE, World
-from striate.network import Network
+from striate.network import Network, declaration_of
 
 Array = NDArray[Any]
 
@@ -99,7 +99,7 @@ class Module:
     def _suits_one(self) -> bool:
         """True, or OpError: some norms learn from a whole batch, which one image is not."""
         for node in self.net.nodes:
-            node.op.declare_training(*self.net.declarations[node.name].inputs)
+            declaration_of(node.op, *self.net.declarations[node.name].inputs, training=True)
         return True
 
     def backward(self, gradients: Sequence[Array]) -> None:

@@ -1,0 +1,259 @@
+"""The proof that a declaration reads and writes inside its tensors, before anything runs on it.
+
+Interval arithmetic over the loop ranges: an engine turns indices into addresses and trusts them. Also proved are names
+and ranks of what is read, the variables of every index, and that each output is written in full.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from striate.diagnostics import OpError
+from striate.geometry import AxisMap
+from striate.op.declaration import Declaration
+from striate.statement import FUNCTIONS, Affine, Blend, Call, Expr, Index, Inside, Load, Statement, Tap
+from striate.tensor import SPATIAL, TensorSpec
+
+Shape = tuple[int, ...]
+
+
+def verify(declaration: Declaration) -> Declaration:
+    """The declaration itself, once every statement is known to stay inside its tensors.
+
+    Raises OpError, which names the op, the order of its input's axes, the index and its range.
+    """
+    if declaration.statements:
+        try:
+            _Proof(declaration).run()
+        except _Beyond as found:
+            raise _refusal(declaration, *found.args) from None
+    return declaration
+
+
+class _Beyond(Exception):
+    """What is wrong with a statement, and the numbers that show it."""
+
+
+def _refusal(declaration: Declaration, what: str, why: str) -> OpError:
+    op, inputs = declaration.op, declaration.inputs
+    order = " and ".join("".join(x.axes) for x in inputs)
+    mended = f"correct the statements in {type(op).__name__}.declare"
+    usual = [_usual(x) for x in inputs]
+    if any(x.axes[1:] != axes for x, axes in zip(inputs, usual, strict=True)):
+        mended = f"permute {''.join(usual[0])} before it, or {mended}"
+    return OpError(f"{op.word} {what} where its input's axes are {order}", why=why, fix=mended)
+
+
+def _usual(x: TensorSpec) -> tuple[str, ...]:
+    space = SPATIAL.get(len(x.spatial_axes), x.spatial_axes)
+    return ("C", *space) if "C" in x.axes else x.axes[1:]
+
+
+class _Proof:
+    """One declaration, its tensors' shapes and the intervals of its indices."""
+
+    def __init__(self, declaration: Declaration) -> None:
+        self.declaration = declaration
+        self.readable: dict[str, Shape] = {f"x{k}": x.shape for k, x in enumerate(declaration.inputs)}
+        self.readable |= {p.name: p.shape for p in declaration.parameters}
+        self.readable |= {noise.name: noise.shape for noise in declaration.noise}
+        self.given = frozenset(self.readable)
+        self.outputs = {f"y{k}": y.shape for k, y in enumerate(declaration.outputs)}
+        self.axes = {f"x{k}": x.axes for k, x in enumerate(declaration.inputs)}
+        self.axes |= {f"y{k}": y.axes for k, y in enumerate(declaration.outputs)}
+
+    def run(self) -> None:
+        writers: dict[str, list[Statement]] = {}
+        for statement in self.declaration.statements:
+            self._statement(statement)
+            writers.setdefault(statement.target, []).append(statement)
+        for name in self.outputs:
+            if name not in writers:
+                raise _Beyond(f"never writes its output {name}", f"its statements write {_few(writers)}")
+        for name, statements in writers.items():
+            self._filled(name, statements)
+        shapes = {p.name: p.shape for p in self.declaration.parameters}
+        for parameter, tensor in self.declaration.updates.items():
+            if self.readable.get(tensor) != shapes.get(parameter):
+                why = f"{tensor} is {self.readable.get(tensor)}, {parameter} is {shapes.get(parameter)}"
+                raise _Beyond(f"replaces {parameter} by a tensor of another shape", why)
+
+    def _statement(self, statement: Statement) -> None:
+        free, reduced = statement.domain.free, statement.domain.reduced
+        sizes = {**free, **reduced}
+        if len(sizes) < len(free) + len(reduced) or any(size < 0 for size in sizes.values()):
+            raise _Beyond("has a domain that is none", f"free {dict(free)}, reduced {dict(reduced)}")
+        if reduced and statement.reduce not in ("sum", "max"):
+            raise _Beyond("reduces without saying how", f"over {_few(reduced)}, as {statement.reduce!r}")
+        expressions = [statement.value] if statement.start is None else [statement.value, statement.start]
+        for expr in itertools.chain.from_iterable(map(_parts, expressions)):
+            if isinstance(expr, Load):
+                shape = self.readable.get(expr.tensor)
+                if shape is None:
+                    raise _Beyond(
+                        f"reads {expr.tensor}, which does not exist", f"there are {_few(self.readable)}"
+                    )
+                self._access("reads", expr.tensor, expr.index, shape, sizes, spread=False)
+            elif isinstance(expr, Inside | Blend):
+                _range("reads a tap", expr.tap, sizes, spread=False)
+            elif isinstance(expr, Call) and expr.function not in FUNCTIONS:
+                raise _Beyond(f"calls {expr.function!r}", f"the functions are {', '.join(FUNCTIONS)}")
+        self._target(statement, sizes)
+
+    def _target(self, statement: Statement, sizes: Mapping[str, int]) -> None:
+        name = statement.target
+        if name in self.given:
+            raise _Beyond(f"writes {name}", "inputs and parameters are only read")
+        shape = self.outputs.get(name) or self.readable.get(name)
+        if shape is None:  # a temporary is as large as its first statement needs
+            shape = tuple(_range("writes", item, sizes, spread=True)[1] + 1 for item in statement.index)
+        self._access("writes", name, statement.index, shape, sizes, spread=True)
+        for item in statement.index:
+            summed = [v for v in _variables(item) if v in statement.domain.reduced]
+            if isinstance(item, Affine) and summed:
+                raise _Beyond(f"writes {name} at {summed[0]}, over which it reduces", f"index {item}")
+        self.readable[name] = shape
+
+    def _access(
+        self,
+        verb: str,
+        name: str,
+        index: Sequence[Index],
+        shape: Shape,
+        sizes: Mapping[str, int],
+        spread: bool,
+    ) -> None:
+        if len(index) != len(shape):
+            raise _Beyond(
+                f"{verb} {name} at {len(index)} indices", f"{name} has {len(shape)} axes, {_times(shape)}"
+            )
+        empty = 0 in sizes.values()  # a batch of none reads nothing
+        for at, (item, size) in enumerate(zip(index, shape, strict=True)):
+            low, high = _range(f"{verb} {name}", item, sizes, spread)
+            beyond = high != size - 1 if isinstance(item, Tap) else not empty and (low < 0 or high >= size)
+            if beyond:
+                axis = self.axes[name][at] if name in self.axes else f"axis {at}"
+                why = f"along {axis} it {verb} indices {low} to {high}, and {name} has {size} there"
+                raise _Beyond(f"{verb} {name} outside of its borders", why)
+
+    def _filled(self, name: str, statements: Sequence[Statement]) -> None:
+        """Whether every number of a tensor is written once; scattered sums start from zeros and may leave holes."""
+        if any(isinstance(item, Tap) for statement in statements for item in statement.index):
+            return
+        shape = self.readable[name]
+        written = sum(math.prod(statement.domain.free.values()) for statement in statements)
+        whole = written == math.prod(shape)
+        boxes = [_box(statement) for statement in statements]
+        known = [box for box in boxes if box is not None]
+        if len(known) == len(boxes):
+            whole = whole and all(
+                math.prod(n for _, n in box) == math.prod(s.domain.free.values())
+                for box, s in zip(known, statements, strict=True)
+            )
+            whole = whole and not any(_meet(a, b) for a, b in itertools.combinations(known, 2))
+        if not whole:
+            raise _Beyond(
+                f"does not write every number of {name} once",
+                f"{name} is {_times(shape)}, {math.prod(shape)} numbers, and {written} are written",
+            )
+
+
+def _parts(expr: Expr) -> Iterator[Expr]:
+    """An expression and what it is made of."""
+    yield expr
+    if isinstance(expr, Call):
+        for arg in expr.args:
+            yield from _parts(arg)
+
+
+def _variables(item: Index) -> tuple[str, ...]:
+    if isinstance(item, Affine):
+        return tuple(name for name, _ in item.terms)
+    return (item.out, item.tap) if item.tap else (item.out,)
+
+
+def _range(verb: str, item: Index, sizes: Mapping[str, int], spread: bool) -> tuple[int, int]:
+    """The smallest and the largest value of an index."""
+    for name in _variables(item):
+        if name not in sizes:
+            raise _Beyond(f"{verb} at {name}, which is not a loop variable", f"they are {_few(sizes)}")
+    if isinstance(item, Tap):
+        return _tap_range(verb, item, sizes, spread)
+    low = high = item.offset
+    for name, factor in item.terms:
+        step = factor * max(sizes[name] - 1, 0)
+        low, high = (low, high + step) if step > 0 else (low + step, high)
+    if item.divisor < 1 or item.modulus < 0:
+        raise _Beyond(
+            f"{verb} at an index without meaning", f"divisor {item.divisor}, modulus {item.modulus}"
+        )
+    low, high = low // item.divisor, high // item.divisor
+    if item.modulus:
+        if low // item.modulus == high // item.modulus:
+            return low % item.modulus, high % item.modulus
+        return 0, item.modulus - 1
+    return low, high
+
+
+def _tap_range(verb: str, item: Tap, sizes: Mapping[str, int], spread: bool) -> tuple[int, int]:
+    """The axis of the map: its positions lie on it, or nowhere. The loops have to be those that the map knows."""
+    axis, outputs, taps = _extent(item.map)
+    out, reach = sizes[item.out], sizes[item.tap] if item.tap else 1
+    # What a transposed convolution is spread over may have room that nothing reaches.
+    if (out > outputs or (out < outputs and not spread)) or (reach != taps if item.tap else taps < 1):
+        raise _Beyond(
+            f"{verb} at places that its map does not have",
+            f"the map has {outputs} outputs of {taps} taps, the loops run over {out} and {reach}",
+        )
+    return 0, axis - 1
+
+
+@functools.lru_cache(maxsize=4096)
+def _extent(axis_map: AxisMap) -> tuple[int, int, int]:
+    """Input size, outputs and taps of a map. Raises for a map of someone's own that leaves its axis."""
+    size, outputs, taps = axis_map.input, axis_map.output, axis_map.taps
+    cls = type(axis_map)
+    if cls.position is not AxisMap.position and not cls.__module__.startswith("striate.geometry."):
+        for i, u in itertools.product(range(outputs), range(taps)):
+            x = axis_map.position(i, u)
+            if x is not None and not 0 <= x < size:
+                raise _Beyond(
+                    "reads outside of an axis", f"{cls.__name__} puts tap {u} of {i} at {x} of {size}"
+                )
+    return size, outputs, taps
+
+
+def _box(statement: Statement) -> list[tuple[int, int]] | None:
+    """(first, count) of the indices written along every axis, where each is a run without holes; else None.
+
+    A mixed-radix number: sorted by factor, each variable counts on where the smaller ones end.
+    """
+    found, used = [], list[str]()
+    for item in statement.index:
+        if not isinstance(item, Affine) or item.divisor != 1 or item.modulus:
+            return None
+        terms = [(factor, statement.domain.free[v]) for v, factor in item.terms]
+        used += _variables(item)
+        count = 1
+        for factor, size in sorted(term for term in terms if term[1] > 1):
+            if factor != count:
+                return [(item.offset, 0)]
+            count *= size
+        found.append((item.offset, count if all(size for _, size in terms) else 0))
+    return found if len(used) == len(set(used)) else None
+
+
+def _meet(a: Sequence[tuple[int, int]], b: Sequence[tuple[int, int]]) -> bool:
+    """Whether two boxes share a number."""
+    return all(max(p, q) < min(p + n, q + m) for (p, n), (q, m) in zip(a, b, strict=True))
+
+
+def _few(names: Mapping[str, object]) -> str:
+    return ", ".join(itertools.islice(names, 12)) or "none"
+
+
+def _times(shape: Shape) -> str:
+    return "x".join(map(str, shape)) or "a single number"
