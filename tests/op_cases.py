@@ -5,13 +5,13 @@ A fixture says what only a person can say; the rest is drawn from the op's own d
     [[sample]]   fields, inputs, outputs, params, macs: shapes of one image, (C, H, W)
     [[paper]]    fields, inputs, weights, outputs: numbers, or formulas as texts ("1/6", "log(3)")
     [[error]]    fields, inputs, and the code and a piece of the message and of the fix
-    [generate]   rank, size [from, to], channels; any_order of axes; others: how further inputs differ;
-                 positive: no number below 0
+    [generate]   rank, size [from, to], channels; others: how further inputs differ; positive: no number below 0;
+                 any_order: the oracle takes the axes as they stand, else it sees the channels second
     [generate.fields]   what a field is drawn from, where any value of its kind would seldom suit
     [oracle]     numpy, torch, onnx: expressions of x (or xs), op, w (weights), axes and c, the channels' axis
     [law]        affine: f(x) + f(y) = f(x + y) + f(0)
 
-Generated cases are batches of two.
+Generated cases are batches of two, their axes in any order; an op that refuses an order is drawn again.
 """
 
 import dataclasses
@@ -100,9 +100,8 @@ def _shape(draw: st.DrawFn, ranges: dict[str, Any]) -> list[int]:
     ]
 
 
-def _other(draw: st.DrawFn, first: list[int], how: str) -> list[int]:
+def _other(draw: st.DrawFn, first: list[int], axes: str, how: str) -> list[int]:
     """The shape of a further input: axes of size 1 ("broadcast"), "smaller" ones, or one axis that differs ("C")."""
-    axes = ("C", *SPATIAL[len(first) - 1])
     match how:
         case "broadcast":
             return [draw(st.sampled_from([1, size])) for size in first]
@@ -120,12 +119,22 @@ def _other(draw: st.DrawFn, first: list[int], how: str) -> list[int]:
     ]
 
 
+def _ordered(draw: st.DrawFn, shape: list[int]) -> tuple[list[int], str]:
+    """A shape (C, …) with its axes in some order, the usual one two times of three; and their letters."""
+    usual = "C" + "".join(SPATIAL[len(shape) - 1])
+    if len(usual) == 1 or draw(st.integers(0, 2)):
+        return shape, usual
+    order = draw(st.permutations(range(len(usual))))
+    return [shape[k] for k in order], "".join(usual[k] for k in order)
+
+
 @st.composite
-def cases(draw: st.DrawFn, word: str) -> Case:
-    """An op of a word with fields, inputs and weights; combinations that do not suit each other are drawn again."""
+def combinations(
+    draw: st.DrawFn, word: str, ranges: dict[str, Any], batch: int = 1
+) -> tuple[Op, list[TensorSpec]]:
+    """An op of a word and what it reads; combinations that do not suit each other are drawn again."""
     cls = registry()[word]
-    ranges = fixture(word)["generate"]
-    shape = _shape(draw, ranges)
+    shape, axes = _ordered(draw, _shape(draw, ranges))
     name = draw(st.sampled_from([word, *cls.aliases]))
     presets = cls.aliases.get(name, {})
     fields = {
@@ -134,14 +143,23 @@ def cases(draw: st.DrawFn, word: str) -> Case:
         if field.name not in presets
     }
     count = cls.arity or draw(st.integers(2, 3))
-    shapes = [shape, *(_other(draw, shape, ranges["others"]) for _ in range(count - 1))]
-    axes = draw(st.permutations("C" + "".join(SPATIAL[len(shape) - 1]))) if ranges.get("any_order") else ()
+    shapes = [shape, *(_other(draw, shape, axes, ranges["others"]) for _ in range(count - 1))]
     try:
         op = cls(**(presets | fields))
-        declaration = op.declare(*(spec_of(s, "".join(axes), batch=2) for s in shapes))
+        specs = [spec_of(s, axes, batch) for s in shapes]
+        op.declare(*specs)
     except StriateError as error:
         assert error.fix, error
         reject()
+    return op, specs
+
+
+@st.composite
+def cases(draw: st.DrawFn, word: str) -> Case:
+    """An op of a word with fields, inputs and weights."""
+    ranges = fixture(word)["generate"]
+    op, specs = draw(combinations(word, ranges, batch=2))
+    declaration = op.declare(*specs)
     case = Case(op, declaration, *numbers(declaration, draw(st.integers(0, 10**6))))
     return case._replace(inputs=[np.abs(x) + 0.1 for x in case.inputs]) if ranges.get("positive") else case
 

@@ -1,16 +1,14 @@
 """Every op of the registry through the compiled engine, against the numpy engine in float64."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from engine.compiled import agree, drawn, images, made, one_op
 from engine.kernels.support import targets
-from op_cases import RUNNABLE, _other, _shape, _values, entries, fixture, op_of, spec_of
+from op_cases import RUNNABLE, combinations, entries, fixture, op_of, spec_of
 from striate.diagnostics import StriateError
-from striate.op import Op, registry
+from striate.op import Op
 from striate.ops import AvgPool, Conv, ConvTranspose, MaxPool
 from striate.tensor import TensorSpec
 
@@ -25,31 +23,12 @@ LARGEST = 1_000_000
 @st.composite
 def cases(draw: st.DrawFn, word: str) -> tuple[Op, list[TensorSpec]]:
     """An op of a word and what it reads: channels that fill no block, one and a bit, and many, beside its fixture's."""
-    cls, ranges = registry()[word], fixture(word)["generate"]
+    ranges = fixture(word)["generate"]
     usual = ranges.get("channels", [1, 2, 3, 4, 6])
-    shape = _shape(draw, {**ranges, "channels": [*CHANNELS, *usual]})
     fields = {**ranges.get("fields", {})}
     if isinstance(fields.get("filters"), list):
         fields["filters"] = [*fields["filters"], *CHANNELS]
-    name = draw(st.sampled_from([word, *cls.aliases]))
-    presets = cls.aliases.get(name, {})
-    chosen = {
-        field.name: draw(_values(field, len(shape) - 1, fields))
-        for field in dataclasses.fields(cls)
-        if field.name not in presets
-    }
-    count = cls.arity or draw(st.integers(2, 3))
-    shapes = [shape, *(_other(draw, shape, ranges["others"]) for _ in range(count - 1))]
-    try:
-        op = cls(**(presets | chosen))
-        specs = [spec_of(s) for s in shapes]
-        if ranges.get("any_order"):
-            axes = draw(st.permutations(specs[0].axes[1:]))
-            specs = [dataclasses.replace(spec, axes=("N", *axes)) for spec in specs]
-        op.declare(*specs)
-    except StriateError:
-        reject()
-    return op, specs
+    return draw(combinations(word, {**ranges, "channels": [*CHANNELS, *usual], "fields": fields}))
 
 
 def check(op: Op, specs: list[TensorSpec], seed: int = 0, target=None, batches=BATCHES) -> None:

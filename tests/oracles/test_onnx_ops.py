@@ -89,6 +89,8 @@ def resize(op, x):
     if op.method == "nearest":
         how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     nothing = np.array([], np.float32)
+    if op.scale is not None and op.align_corners and any(n * op.scale % 1 for n in x.shape[2:]):
+        return NotImplemented  # the evaluator aligns with a corner between two pixels
     if op.scale is not None:
         return node("Resize", x, nothing, scales, **how)
     return node("Resize", x, nothing, nothing, np.array([*x.shape[:2], *op_oracles.each(op.size, x)]), **how)
@@ -106,7 +108,9 @@ def test_the_interpreter_agrees_with_onnx(word):
     @settings(max_examples=20)
     @given(cases(word))
     def agrees(case):
-        names = NAMES | {"node": lambda kind, *inputs, **more: node(kind, *inputs or case.inputs[:1], **more)}
+        def names(x):
+            return NAMES | {"node": lambda kind, *inputs, **more: node(kind, *inputs or (x,), **more)}
+
         # Attributes of ONNX nodes are single-precision numbers.
         if not op_oracles.agree(case, names, expression, close=1e-5):
             reject()

@@ -117,7 +117,7 @@ def names():
     import torch.nn.functional as F
 
     own = (pad, conv, tconv, max_pool, avg_pool, lp_pool, interpolate)
-    shared = (op_oracles.space, op_oracles.sides)
+    shared = (op_oracles.space, op_oracles.sides, op_oracles.by_channel)
     return {f.__name__: f for f in (*shared, *own)} | {"torch": torch, "F": F, "functools": functools}
 
 
