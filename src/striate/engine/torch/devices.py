@@ -67,8 +67,9 @@ def placed(held: Any, device: torch.device) -> Any:
     """A module or a batch on the device, channels last in memory: convolutions are faster that way (by half on a
     processor), but for Metal's.
     """
-    images = isinstance(held, torch.nn.Module) or held.ndim == 4
-    if device.type == "mps" or not images:
+    tensors = held.parameters() if isinstance(held, torch.nn.Module) else (held,)
+    ranks = {tensor.ndim for tensor in tensors}
+    if device.type == "mps" or 5 in ranks or 4 not in ranks:  # of volumes, torch has another layout
         return held.to(device)
     return held.to(device, memory_format=torch.channels_last)
 

@@ -9,7 +9,7 @@ import torch
 import torch.fx
 
 from striate.diagnostics import OpError
-from striate.engine.torch.operations import LOWERINGS, Run
+from striate.engine.torch.operations import LOWERINGS, Run, lowered
 from striate.network import Network, Node, sharing
 from striate.op import Declaration
 
@@ -78,7 +78,7 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
             name: (self._place(path), own)
             for name, (path, _, own) in ((n, full.rpartition(".")) for n, full in paths.items())
         }
-        return LOWERINGS[node.op.word](node.op, declaration), node.inputs, node.outputs, held, paths
+        return lowered(node.op, declaration), node.inputs, node.outputs, held, paths
 
     def steps(self) -> Iterator[tuple[Run, tuple[str, ...], tuple[str, ...], dict[str, str]]]:
         """What each node computes, reads and makes, and the dotted paths of its parameters."""

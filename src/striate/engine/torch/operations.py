@@ -34,6 +34,29 @@ def _lowers(*words: str) -> Callable[[Callable[[Any, Declaration], Run]], Callab
     return add
 
 
+CHANNELS_SECOND = ("bn", "gn", "in", "prelu", "layerscale", "lrn", "split", "channelshuffle")
+"""Ops that torch applies to the second axis, whatever its name."""
+
+
+def lowered(op: Any, declaration: Declaration) -> Run:
+    """What an op computes. Raises OpError for what torch has no counterpart of, KeyError for an unknown word."""
+    return along_channels(LOWERINGS[op.word](op, declaration), op, declaration)
+
+
+def along_channels(run: Run, op: Any, declaration: Declaration) -> Run:
+    """The function with its input's channels moved to the second axis where torch looks for them, and back."""
+    at = declaration.inputs[0].axes.index("C")
+    if at == 1 or op.word not in CHANNELS_SECOND:
+        return run
+    several = len(declaration.outputs)
+
+    def moved(training: bool, x: Sequence[Any], own: Mapping[str, Any]) -> Any:
+        made = run(training, [x[0].movedim(at, 1)], own)
+        return made.movedim(1, at) if several == 1 else [made[k].movedim(1, at) for k in range(several)]
+
+    return moved
+
+
 def _unary(function: Callable[..., Any], *fields: str, **named: Any) -> Callable[[Any, Declaration], Run]:
     """An op of one input: the function gets the input, then the op's fields of these names."""
 
@@ -50,7 +73,11 @@ def _pads(x: Any, pairs: Sequence[tuple[int, int]], mode: str = "zeros", value: 
     if not any(flat):
         return x
     if mode == "symmetric":
-        raise OpError("torch has no padding mode symmetric", fix="use mode reflect or replicate")
+        raise OpError(
+            "torch has no padding mode symmetric",
+            why="its modes are zeros, reflect, replicate and circular",
+            fix="use mode reflect or replicate",
+        )
     return F.pad(x, flat, value=value) if mode == "zeros" else F.pad(x, flat, mode=mode)
 
 
@@ -209,7 +236,11 @@ def _ln(op: Any, declaration: Declaration) -> Run:
 def _fc(_op: Any, declaration: Declaration) -> Run:
     (spec,) = declaration.inputs
     if spec.axes.index("C") != len(spec.axes) - 1:
-        raise OpError("torch's Linear reads the last axis", fix="put flatten or permute before fc")
+        raise OpError(
+            "torch's Linear reads the last axis",
+            why=f"its input has the axes {' '.join(spec.axes)}",
+            fix="put flatten or permute before fc",
+        )
     return lambda _training, x, own: F.linear(x[0], own["weight"], own.get("bias"))
 
 
@@ -220,8 +251,12 @@ def _prelu(_op: Any, declaration: Declaration) -> Run:
 
 
 @_lowers("layerscale")
-def _layer_scale(_op: Any, _declaration: Declaration) -> Run:
-    return lambda _training, x, own: x[0] * own["layer_scale"]
+def _layer_scale(_op: Any, declaration: Declaration) -> Run:
+    (scale,), rank = declaration.parameters, len(declaration.inputs[0].axes)
+    wide = (-1, *(1,) * (rank - 2))
+    if len(scale.shape) == len(wide):
+        return lambda _training, x, own: x[0] * own["layer_scale"]
+    return lambda _training, x, own: x[0] * own["layer_scale"].reshape(wide)
 
 
 @_lowers("affine")
@@ -428,6 +463,13 @@ def _gelu(op: Any, _declaration: Declaration) -> Run:
     return lambda _training, x, _own: F.gelu(x[0], approximate="tanh" if op.approximate else "none")
 
 
+def _clip(op: Any, _declaration: Declaration) -> Run:
+    """torch wants one bound at least."""
+    if op.low is None and op.high is None:
+        return lambda _training, x, _own: x[0]
+    return lambda _training, x, _own: torch.clamp(x[0], op.low, op.high)
+
+
 LOWERINGS |= {
     "gap": _whole("avg"),
     "gmp": _whole("max"),
@@ -445,7 +487,7 @@ LOWERINGS |= {
     "erf": _unary(torch.erf),
     "pow": _unary(torch.pow, "exponent"),
     "identity": _unary(lambda x: x),
-    "clip": _unary(torch.clamp, "low", "high"),
+    "clip": _clip,
     "relu": _unary(F.relu),
     "relu6": _unary(F.relu6),
     "leakyrelu": _unary(F.leaky_relu, "slope"),

@@ -15,6 +15,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 
 from striate.engine.torch.lowering import Lowered
+from striate.engine.torch.operations import along_channels
 from striate.network import Network
 
 
@@ -79,7 +80,8 @@ def share(lowered: Lowered, net: Network, part: Part, group: Any) -> None:
     for at, (node, (_, *rest)) in enumerate(zip(net.nodes, lowered._steps)):
         make = SHARED.get(node.op.word)
         if make is not None:
-            lowered._steps[at] = (make(node.op, part, group), *rest)
+            run = along_channels(make(node.op, part, group), node.op, net.declarations[node.name])
+            lowered._steps[at] = (run, *rest)
 
 
 def _norm(op: Any, part: Part, group: Any) -> Any:

@@ -56,6 +56,8 @@ class Pen:
         self.operators: list[Operator] = []
         self.constants: dict[str, Array] = {}
         self._back: Sequence[int] | None = None
+        self.axes = declaration.inputs[0].axes if declaration.inputs else ()
+        """The axes of x as they stand, inside `channels_second` and `channels_last` too."""
 
     @property
     def x(self) -> str:
@@ -110,7 +112,7 @@ class Pen:
         axes = self.inputs[0].axes
         at = axes.index("C")
         yield self._moved([0, at, *(k for k in range(1, len(axes)) if k != at)])
-        self._back = None
+        self._back, self.axes = None, axes
 
     @contextlib.contextmanager
     def channels_last(self) -> Iterator[str]:
@@ -118,12 +120,13 @@ class Pen:
         axes = self.inputs[0].axes
         at = axes.index("C")
         yield self._moved([*(k for k in range(len(axes)) if k != at), at])
-        self._back = None
+        self._back, self.axes = None, axes
 
     def _moved(self, order: Sequence[int]) -> str:
         if list(order) == list(range(len(order))):
             return self.x
         self._back = [list(order).index(k) for k in range(len(order))]
+        self.axes = tuple(self.inputs[0].axes[k] for k in order)
         return self.call("Transpose", self.x, perm=[*order])
 
     def constant(self, array: Array) -> str:
@@ -143,8 +146,7 @@ class Pen:
 
     def by_channel(self, weight: str) -> str:
         """A tensor (C,) with as many ones behind as there are axes behind the channels."""
-        axes = self.inputs[0].axes
-        behind = len(axes) - 1 - axes.index("C")
+        behind = len(self.axes) - 1 - self.axes.index("C")
         return self.call("Unsqueeze", weight, self.integers(*range(1, behind + 1))) if behind else weight
 
     def padded(self, x: str, pairs: Sequence[tuple[int, int]], mode: str) -> str:

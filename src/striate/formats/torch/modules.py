@@ -30,20 +30,21 @@ class Arg:
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """A module of arguments, or an expression; `before` is applied to the input first."""
+    """A module of arguments, or an expression; `before` is applied to the input first, `after` to the result."""
 
     word: str
     module: str = ""
     arguments: tuple[Arg, ...] = ()
     expression: str = ""
     before: str = ""
+    after: str = ""
     helpers: tuple[str, ...] = ()
     parameter: str = ""
 
     @property
     def form(self) -> str:
         roles = ",".join(a.role for a in self.arguments)
-        return f"{self.module}[{roles}]{self.expression}{self.before}"
+        return f"{self.module}[{roles}]{self.expression}{self.before}{self.after}"
 
     def tree(self, own: Sequence[str | None]) -> tuple[str, list[Any]]:
         """The constructor's call; `own` names the arguments that are not plain values."""
@@ -64,7 +65,7 @@ class Made:
             return self.expression.format(*given, all=", ".join(given), plus=" + ".join(given),
                                           times=" * ".join(given), **named)  # fmt: skip
         inner = self.before.format(*given) if self.before else ", ".join(given)
-        return f"{module}({inner})"
+        return f"{module}({inner}){self.after}"
 
 
 def _one(sizes: Sequence[int]) -> Any:
@@ -317,6 +318,8 @@ def _crop(node: Node, op: Any, d: Declaration) -> Made:
 
 
 def _clip(node: Node, op: Any, d: Declaration) -> Made:
+    if op.low is None and op.high is None:
+        return Made("clip", expression="{0}")
     return Made("clip", expression=f"torch.clamp({{0}}, {op.low!r}, {op.high!r})")
 
 
@@ -391,6 +394,20 @@ _WRITERS: dict[str, Callable[[Node, Any, Declaration], Made]] = {
 }  # fmt: skip
 
 
+_CHANNELS_SECOND = ("bn", "gn", "in", "prelu", "lrn", "channelshuffle")
+"""Ops whose module looks for the channels at the second axis."""
+
+
+def _moved(made: Made, axes: Sequence[str]) -> Made:
+    """The module between moves of the channels to where it looks for them, and back."""
+    at, looked = axes.index("C"), len(axes) - 1 if made.word == "layerscale" else 1
+    ahead = made.word == "layerscale" and axes[1] == "C"  # its scale has the axes behind the channels, too
+    if at == looked or ahead or made.word not in (*_CHANNELS_SECOND, "layerscale"):
+        return made
+    before, after = f"{{0}}.movedim({at}, {looked})", f".movedim({looked}, {at})"
+    return dataclasses.replace(made, before=before, after=after)
+
+
 def written(node: Node, declaration: Declaration, within: bool = False) -> Made:
     """How the node is written; `within`: its parameter belongs to the block around it.
 
@@ -399,6 +416,8 @@ def written(node: Node, declaration: Declaration, within: bool = False) -> Made:
     if node.op.word not in _WRITERS:
         raise _refused(node, "torch has no counterpart of it")
     made = _WRITERS[node.op.word](node, node.op, declaration)
+    made = _moved(made, declaration.inputs[0].axes)
     if within and made.word in IN_SCOPE:
-        return Made(made.word, made.module, made.arguments, "{0} * self.layer_scale", parameter="layer_scale")
+        text = f"({made.before} * self.layer_scale){made.after}" if made.before else "{0} * self.layer_scale"
+        return Made(made.word, made.module, made.arguments, text, parameter="layer_scale")
     return made

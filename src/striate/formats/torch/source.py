@@ -41,7 +41,8 @@ class _Item:
         """Whether it can stand in a Sequential."""
         one = len(self.reads) == len(self.makes) == 1
         return one and (
-            self.scope is not None or bool(self.made and self.made.module and not self.made.before)
+            self.scope is not None
+            or bool(self.made and self.made.module and not self.made.before and not self.made.after)
         )
 
 

@@ -193,7 +193,8 @@ def _write_pow(pen: Pen, op: Any) -> None:
 
 @writes("layerscale")
 def _write_layer_scale(pen: Pen, _op: Any) -> None:
-    pen.last("Mul", pen.x, pen.weight("layer_scale"))
+    (scale,), weight = pen.declaration.parameters, pen.weight("layer_scale")
+    pen.last("Mul", pen.x, pen.by_channel(weight) if len(scale.shape) == 1 else weight)
 
 
 @writes("affine")

@@ -323,13 +323,12 @@ def _write_crop(pen: Pen, _op: Any) -> None:
 @writes("channelshuffle")
 def _write_channel_shuffle(pen: Pen, op: Any) -> None:
     x = pen.inputs[0]
-    if x.axes[1] != "C":
-        raise OpError(
-            "channelshuffle is written for channels before height and width", fix="permute before it"
-        )
-    parts = pen.call("Reshape", pen.x, pen.integers(0, op.groups, x.channels // op.groups, *x.shape[2:]))
-    order = [0, 2, 1, *range(3, len(x.shape) + 1)]
-    pen.last("Reshape", pen.call("Transpose", parts, perm=order), pen.integers(0, *x.shape[1:]))
+    with pen.channels_second() as moved:
+        space = [x.size(axis) for axis in pen.axes[2:]]
+        parts = pen.call("Reshape", moved, pen.integers(0, op.groups, x.channels // op.groups, *space))
+        order = [0, 2, 1, *range(3, len(x.shape) + 1)]
+        turned = pen.call("Transpose", parts, perm=order)
+        pen.result("Reshape", turned, pen.integers(0, x.channels, *space))
 
 
 @writes("pixelshuffle")

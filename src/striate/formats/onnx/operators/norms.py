@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.diagnostics import OpError
 from striate.formats.onnx.operators.register import reads, writes
 from striate.ops.functions import Pow
 from striate.ops.merge import Add, Divide, Multiply
@@ -92,19 +91,17 @@ def _spelled_gn(site: Site) -> Value:
 
 @writes("gn")
 def _write_gn(pen: Pen, op: Any) -> None:
-    spec = pen.inputs[0]
     ones, zeros = (pen.constant(f(op.groups, np.float32)) for f in (np.ones, np.zeros))
-    if spec.axes[1] != "C":
-        raise OpError("group norm is written for channels before height and width", fix="permute before it")
-    parts = pen.call("Reshape", pen.x, pen.integers(0, op.groups, -1))
-    normal = pen.call("InstanceNormalization", parts, ones, zeros, epsilon=op.eps)
-    shape = pen.integers(0, *spec.shape[1:])
-    if not op.affine:
-        pen.last("Reshape", normal, shape)
-        return
-    whole = pen.call("Reshape", normal, shape)
-    scale, shift = pen.by_channel(pen.weight("weight")), pen.by_channel(pen.weight("bias"))
-    pen.last("Add", pen.call("Mul", whole, scale), shift)
+    with pen.channels_second() as x:
+        parts = pen.call("Reshape", x, pen.integers(0, op.groups, -1))
+        normal = pen.call("InstanceNormalization", parts, ones, zeros, epsilon=op.eps)
+        shape = pen.integers(0, *(pen.inputs[0].size(axis) for axis in pen.axes[1:]))
+        if not op.affine:
+            pen.result("Reshape", normal, shape)
+            return
+        whole = pen.call("Reshape", normal, shape)
+        scale, shift = pen.by_channel(pen.weight("weight")), pen.by_channel(pen.weight("bias"))
+        pen.result("Add", pen.call("Mul", whole, scale), shift)
 
 
 @reads("LayerNormalization")
