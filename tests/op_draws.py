@@ -75,8 +75,10 @@ def drawn(
     """
     cls, ranges = registry()[word], fixture(word)["generate"]
     for _ in range(TRIES):
-        ranks = [len(order) - 1] if order else [rank for rank in ranges.get("rank", [1, 2, 2, 3]) if rank]
-        rank = rng.choice(ranks or [0])
+        ranks = (
+            [len(order) - 1] if order else [*ranges.get("rank", [1, 2, 2, 3]), *ranges.get("rank", [])[1:]]
+        )
+        rank = rng.choice(ranks)
         low, high = ranges.get("size", [1, 8])
         high = high if rank < 3 else max(low, high - 3)
         sizes = (

@@ -12,11 +12,11 @@ NOISY = ("dropout", "stochasticdepth")
 
 
 def describe(seed: int) -> str:
-    net = _drawn(seed)[0]
+    net = drawn_network(seed)[0]
     return "nothing that suits" if net is None else "; ".join(f"{n.name} = {n.op}" for n in net.nodes)
 
 
-def _drawn(seed: int):
+def drawn_network(seed: int):
     """The network, its op's node, and the random numbers that go on."""
     from op_cases import RUNNABLE
     from op_draws import drawn
@@ -102,14 +102,14 @@ def trial(seed: int) -> str | None:
 
     from op_cases import fixture
 
-    net, own, rng = _drawn(seed)
+    net, own, rng = drawn_network(seed)
     if net is None:
         return None
     weights, x = numbers(net, rng, fixture(own.op.word)["generate"].get("positive"))
     with np.errstate(all="ignore"):
         exact = wanted(net, own, weights, x)
         for name, run in ROADS.items():
-            said = _judged(run, exact, net, weights, x)
+            said = judged(run, exact, net, weights, x)
             if said:
                 return f"{name}: {said}; {describe(seed)} on {net.input}"
         if own.op.word not in NOISY:
@@ -119,7 +119,7 @@ def trial(seed: int) -> str | None:
     return None
 
 
-def _judged(run, exact, net, weights, x):
+def judged(run, exact, net, weights, x):
     from striate.diagnostics import StriateError
 
     try:

@@ -174,6 +174,16 @@ class Linear(_Resample):
         share = x - x.numerator // x.denominator
         return share if u else 1 - share
 
+    def shares(self) -> list[list[float]]:
+        """The share of every input (row) in every output (column)."""
+        table = [[0.0] * self.output for _ in range(self.input)]
+        for i in range(self.output):
+            for u in range(self.taps):
+                position = self.position(i, u)
+                if position is not None:
+                    table[position][i] += float(self.weight(i, u))
+        return table
+
 
 @dataclasses.dataclass(frozen=True)
 class Cubic(Linear):

@@ -18,6 +18,8 @@ from striate.statement import FUNCTIONS, Affine, Blend, Call, Expr, Index, Insid
 from striate.tensor import SPATIAL, TensorSpec
 
 Shape = tuple[int, ...]
+MOST_COUNTED = 20_000
+"""Places of an unusual index that are gone through one by one; of a larger one the first."""
 
 
 def verify(declaration: Declaration) -> Declaration:
@@ -145,16 +147,9 @@ class _Proof:
             return
         shape = self.readable[name]
         written = sum(math.prod(statement.domain.free.values()) for statement in statements)
-        whole = written == math.prod(shape)
-        boxes = [_box(statement) for statement in statements]
-        known = [box for box in boxes if box is not None]
-        if len(known) == len(boxes):
-            whole = whole and all(
-                math.prod(n for _, n in box) == math.prod(s.domain.free.values())
-                for box, s in zip(known, statements, strict=True)
-            )
-            whole = whole and not any(_meet(a, b) for a, b in itertools.combinations(known, 2))
-        if not whole:
+        if written != math.prod(shape) or not (
+            (len(statements) == 1 and _digits(statements[0], shape)) or _tiled(statements, shape)
+        ):
             raise _Beyond(
                 f"does not write every number of {name} once",
                 f"{name} is {_times(shape)}, {math.prod(shape)} numbers, and {written} are written",
@@ -226,6 +221,29 @@ def _extent(axis_map: AxisMap) -> tuple[int, int, int]:
     return size, outputs, taps
 
 
+def _tiled(statements: Sequence[Statement], shape: Shape) -> bool:
+    """Whether statements whose writes are as many as there are places write no place twice."""
+    boxes = [box for statement in statements if (box := _box(statement)) is not None]
+    if len(boxes) == len(statements):
+        volumes = [math.prod(count for _, count in box) for box in boxes]
+        return volumes == [math.prod(s.domain.free.values()) for s in statements] and not any(
+            all(max(p, q) < min(p + n, q + m) for (p, n), (q, m) in zip(a, b, strict=True))
+            for a, b in itertools.combinations(boxes, 2)
+        )
+    places = set()
+    for statement in statements:
+        ranges = [range(size) for size in statement.domain.free.values()]
+        for at in itertools.islice(itertools.product(*ranges), MOST_COUNTED):
+            here = dict(zip(statement.domain.free, at, strict=True))
+            places.add(tuple(_value(item, here) for item in statement.index if isinstance(item, Affine)))
+    return len(places) == min(math.prod(shape), len(statements) * MOST_COUNTED)
+
+
+def _value(item: Affine, at: Mapping[str, int]) -> int:
+    total = (item.offset + sum(factor * at[name] for name, factor in item.terms)) // item.divisor
+    return total % item.modulus if item.modulus else total
+
+
 def _box(statement: Statement) -> list[tuple[int, int]] | None:
     """(first, count) of the indices written along every axis, where each is a run without holes; else None.
 
@@ -235,20 +253,52 @@ def _box(statement: Statement) -> list[tuple[int, int]] | None:
     for item in statement.index:
         if not isinstance(item, Affine) or item.divisor != 1 or item.modulus:
             return None
-        terms = [(factor, statement.domain.free[v]) for v, factor in item.terms]
         used += _variables(item)
-        count = 1
-        for factor, size in sorted(term for term in terms if term[1] > 1):
-            if factor != count:
-                return [(item.offset, 0)]
-            count *= size
-        found.append((item.offset, count if all(size for _, size in terms) else 0))
+        count = _dense([(factor, statement.domain.free[v]) for v, factor in item.terms])
+        found.append((item.offset, count))
     return found if len(used) == len(set(used)) else None
 
 
-def _meet(a: Sequence[tuple[int, int]], b: Sequence[tuple[int, int]]) -> bool:
-    """Whether two boxes share a number."""
-    return all(max(p, q) < min(p + n, q + m) for (p, n), (q, m) in zip(a, b, strict=True))
+def _dense(terms: Sequence[tuple[int, int]]) -> int:
+    """How many numbers sums of factor·variable give, where they give all from 0 on once; else 0."""
+    count = 1
+    for factor, size in sorted(term for term in terms if term[1] != 1):
+        if factor != count:
+            return 0
+        count *= size
+    return count
+
+
+def _digits(statement: Statement, shape: Shape) -> bool:
+    """Whether the indices are the digits of one row-major number that runs through all places, as in a reshape."""
+    sizes, stride = statement.domain.free, dict[str, int]()
+    below = math.prod(shape)
+    bands = []
+    for item, size in zip(statement.index, shape, strict=True):
+        above, below = below, below // size if size else 0
+        bands.append((item, below, above, size))
+        if not isinstance(item, Affine) or item.offset:
+            return False
+        for name, factor in item.terms:
+            step = factor * below if item.divisor == 1 and not item.modulus else factor
+            if stride.setdefault(name, step) != step:
+                return False
+    if _dense([(step, sizes[v]) for v, step in stride.items()]) != math.prod(shape):
+        return False
+    for item, below, above, size in bands:
+        assert isinstance(item, Affine)
+        names = {name for name, _ in item.terms}
+        within = all(stride[v] * sizes[v] <= above for v in names)
+        if item.divisor == 1 and not item.modulus:
+            right = within and math.prod(sizes[v] for v in names) == size
+        else:
+            whole = all(v in names for v, step in stride.items() if step < above and sizes[v] > 1)
+            right = (
+                whole and item.divisor == below and (item.modulus == size or (not item.modulus and within))
+            )
+        if not right:
+            return False
+    return True
 
 
 def _few(names: Mapping[str, object]) -> str:

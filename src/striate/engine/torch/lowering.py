@@ -9,7 +9,8 @@ import torch
 import torch.fx
 
 from striate.diagnostics import OpError
-from striate.engine.torch.operations import LOWERINGS, Run, lowered
+from striate.engine.torch.operations import lowered
+from striate.engine.torch.register import LOWERINGS, Run
 from striate.network import Network, Node, sharing
 from striate.op import Declaration
 

@@ -22,8 +22,7 @@ from striate.formats.onnx import operators
 from striate.formats.onnx.names import PRODUCER
 from striate.formats.onnx.preprocessing import NORMALIZED, Preprocessing, preprocessing, recorded
 from striate.formats.onnx.proto import MAX_BYTES, package
-from striate.geometry import TransposedWindow, Window
-from striate.geometry.window import fold
+from striate.geometry import TransposedWindow, Window, fold
 from striate.network import Network, Node
 from striate.op import Declaration, Op
 from striate.tensor import TensorSpec
@@ -149,15 +148,28 @@ class Pen:
         behind = len(self.axes) - 1 - self.axes.index("C")
         return self.call("Unsqueeze", weight, self.integers(*range(1, behind + 1))) if behind else weight
 
-    def padded(self, x: str, pairs: Sequence[tuple[int, int]], mode: str) -> str:
-        """x with padding around its space, by an operator, or entry by entry where ONNX has no word."""
+    def padded(self, x: str, pairs: Sequence[tuple[int, int]], mode: str, last: bool = False) -> str:
+        """x with padding around its space, by an operator, or entry by entry where ONNX has no word; `last`: that makes
+        the node's output.
+        """
         words = operators.moves.WRITTEN
-        if mode in words:
-            return self.call("Pad", x, self.integers(*self.pads([(0, 0), *pairs])), mode=words[mode])
-        spec = self.inputs[0]
-        for axis, n, (before, after) in zip(spec.spatial_axes, spec.spatial, pairs):
-            places = [fold(k, n, mode) for k in range(-before, n + after)]
-            x = self.call("Gather", x, self.integers(*(k or 0 for k in places)), axis=spec.axes.index(axis))
+        space = [*zip(self.inputs[0].spatial, pairs, strict=True)]
+        if mode not in words or (mode == "reflect" and any(max(pair) >= size for size, pair in space)):
+            return self._listed(x, space, mode, last)  # onnxruntime reflects no further than that
+        sides = self.integers(*self.pads([(0, 0), *pairs]))
+        if not last:
+            return self.call("Pad", x, sides, mode=words[mode])
+        self.last("Pad", x, sides, mode=words[mode])
+        return self.makes[0]
+
+    def _listed(self, x: str, space: Sequence[tuple[int, tuple[int, int]]], mode: str, last: bool) -> str:
+        """x with the entries of its spatial axes, of (size, padding) each, listed as a border mode repeats them."""
+        for axis, (size, (before, after)) in enumerate(space, 2):
+            if before or after:
+                entries = self.integers(*(fold(i, size, mode) or 0 for i in range(-before, size + after)))
+                x = self.call("Gather", x, entries, axis=axis)
+        if last:
+            self.last("Identity", x)
         return x
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from striate.diagnostics import FormatError
+from striate.engine.torch.listed import maps, same_in_torch, torch_folds
 from striate.network import Node
 from striate.op import Declaration
 
@@ -93,6 +94,14 @@ def _sides(declaration: Declaration) -> tuple[Any, str]:
     return 0, str(tuple(side for pair in reversed(pairs) for side in pair))
 
 
+def _pool_sides(declaration: Declaration) -> tuple[Any, str]:
+    """As `_sides`; a pool pads by half of its kernel at most."""
+    windows = declaration.windows.values()
+    if all(w.before == w.after <= w.kernel // 2 for w in windows):
+        return _sides(declaration)
+    return 0, str(tuple(side for w in reversed([*windows]) for side in (w.before, w.after)))
+
+
 def _refused(node: Node, why: str) -> FormatError:
     error = FormatError(
         f"{node.op.word} cannot be written as PyTorch", why=why, fix="convert to .toml, or replace the node"
@@ -101,12 +110,20 @@ def _refused(node: Node, why: str) -> FormatError:
     return error
 
 
+def _check_border(node: Node, mode: str, d: Declaration, pairs: Sequence[tuple[int, int]]) -> None:
+    if mode == "symmetric":
+        raise _refused(node, "it has no padding mode symmetric")
+    if mode != "zeros" and not torch_folds(mode, d.inputs[0].spatial, pairs):
+        raise _refused(
+            node, f"it folds at a border once at most, and the padding is longer than {d.inputs[0]}"
+        )
+
+
 def _conv(node: Node, op: Any, d: Declaration) -> Made:
     padding, uneven = _sides(d)
     channels, filters = d.inputs[0].channels, d.outputs[0].channels
     groups = channels if op.groups == "depthwise" else op.groups
-    if op.mode == "symmetric":
-        raise _refused(node, "it has no padding mode symmetric")
+    _check_border(node, op.mode, d, [(w.before, w.after) for w in d.windows.values()])
     mode = op.mode if padding != 0 and not uneven else "zeros"
     named = (
         Arg("kernel_size", _field(d, "kernel")), Arg("stride", _field(d, "stride"), 1), Arg("padding", padding, 0),
@@ -140,10 +157,10 @@ def _fc(node: Node, op: Any, d: Declaration) -> Made:
 
 
 def _maxpool(node: Node, op: Any, d: Declaration) -> Made:
-    padding, uneven = _sides(d)
+    padding, uneven = _pool_sides(d)
     kernel, stride = _field(d, "kernel"), _field(d, "stride")
     if uneven and op.ceil:
-        raise _refused(node, "padded on one side, it cannot round up")
+        raise _refused(node, "padded by itself, it cannot round up")
     named = (
         Arg("stride", stride, kernel), Arg("padding", padding, 0), Arg("dilation", _field(d, "dilation"), 1),
         Arg("ceil_mode", op.ceil, False),
@@ -155,12 +172,12 @@ def _maxpool(node: Node, op: Any, d: Declaration) -> Made:
 
 
 def _avgpool(node: Node, op: Any, d: Declaration) -> Made:
-    padding, uneven = _sides(d)
+    padding, uneven = _pool_sides(d)
     kernel, stride = _field(d, "kernel"), _field(d, "stride")
     if _field(d, "dilation") != 1:
         raise _refused(node, "torch has no average of numbers that lie apart")
     if uneven and (op.ceil or not op.count_include_pad):
-        raise _refused(node, "padded on one side, it can neither round up nor leave the padding out")
+        raise _refused(node, "padded by itself, it can neither round up nor leave the padding out")
     named = (
         Arg("stride", stride, kernel), Arg("padding", padding, 0), Arg("ceil_mode", op.ceil, False),
         Arg("count_include_pad", op.count_include_pad, True),
@@ -193,6 +210,8 @@ def _gn(node: Node, op: Any, d: Declaration) -> Made:
 
 
 def _in(node: Node, op: Any, d: Declaration) -> Made:
+    if math.prod(d.inputs[0].spatial_sizes) == 1:
+        raise _refused(node, "torch's InstanceNorm wants more than one position")
     args = (Arg("eps", op.eps, 1e-5), Arg("affine", op.affine, False))
     return Made("in", f"nn.InstanceNorm{_rank(d)}d", (*_plain(("num_features", d.inputs[0].channels)), *args))
 
@@ -237,16 +256,19 @@ def _permute(node: Node, op: Any, d: Declaration) -> Made:
 
 def _pad(node: Node, op: Any, d: Declaration) -> Made:
     pairs = [p if isinstance(p, tuple) else (p, p) for p in op.padding_per_axis(_rank(d))]
+    _check_border(node, op.mode, d, pairs)
     pairs = [tuple(op.channels), *pairs] if any(op.channels) else pairs
     flat = tuple(side for pair in reversed(pairs) for side in pair)
-    if op.mode == "symmetric" or (op.mode != "zeros" and any(op.channels)):
-        raise _refused(node, f"it has no padding mode {op.mode}")
+    if op.mode != "zeros" and any(op.channels):
+        raise _refused(node, f"it has no padding mode {op.mode} of channels")
     more = f', mode="{op.mode}"' if op.mode != "zeros" else f", value={op.value!r}" if op.value else ""
     return Made("pad", expression=f"F.pad({{0}}, {flat}{more})")
 
 
 def _upsample(node: Node, op: Any, d: Declaration) -> Made:
     linear = ("linear", "bilinear", "trilinear")[_rank(d) - 1]
+    if not same_in_torch(maps(d)):
+        raise _refused(node, f"torch resamples {d.inputs[0]} by {op.scale or op.size} otherwise")
     if op.method == "bicubic":
         if _rank(d) != 2:
             raise _refused(node, "torch blends four neighbours of images only")
@@ -256,7 +278,7 @@ def _upsample(node: Node, op: Any, d: Declaration) -> Made:
     mode = "nearest" if op.method == "nearest" else linear
     args = (
         Arg("size", size), Arg("scale_factor", scale), Arg("mode", mode, "nearest"),
-        Arg("align_corners", True if op.align_corners else None),
+        Arg("align_corners", True if op.align_corners and mode != "nearest" else None),
     )  # fmt: skip
     return Made("upsample", "nn.Upsample", args)
 
@@ -290,7 +312,8 @@ def _lrn(node: Node, op: Any, d: Declaration) -> Made:
     if op.odd == "after" and op.size % 2 == 0:
         raise _refused(node, "torch has the one channel more of an even size before, not after")
     named = (Arg("alpha", op.alpha, 1e-4), Arg("beta", op.beta, 0.75), Arg("k", op.k, 1.0))
-    return Made("lrn", "nn.LocalResponseNorm", (*_plain(("size", op.size)), *named))
+    before = "{0}.contiguous()" if len(d.inputs[0].axes) == 5 else ""  # it looks at volumes by another shape
+    return Made("lrn", "nn.LocalResponseNorm", (*_plain(("size", op.size)), *named), before=before)
 
 
 def _slice(node: Node, op: Any, d: Declaration) -> Made:
@@ -305,6 +328,13 @@ def _split(node: Node, op: Any, d: Declaration) -> Made:
     if op.sizes is None:
         return Made("split", expression=f"{{0}}.chunk({op.parts}, {at})")
     return Made("split", expression=f"{{0}}.split({tuple(op.sizes)}, {at})")
+
+
+def _channel_shuffle(node: Node, op: Any, d: Declaration) -> Made:
+    if len(d.inputs[0].axes) == 2:  # the module has to have a position, too
+        text = f"{{0}}.unflatten(1, ({op.groups}, -1)).transpose(1, 2).flatten(1)"
+        return Made("channelshuffle", expression=text)
+    return Made("channelshuffle", "nn.ChannelShuffle", _plain(("groups", op.groups)))
 
 
 def _crop(node: Node, op: Any, d: Declaration) -> Made:
@@ -380,7 +410,7 @@ _WRITERS: dict[str, Callable[[Node, Any, Declaration], Made]] = {
     "stochasticdepth": lambda n, op, d: Made(
         "stochasticdepth", "StochasticDepth", _plain(("p", op.rate)), helpers=("StochasticDepth",)),
     "lrn": _lrn, "gather": _gather, "rearrange": _rearrange, "reduce": _reduce,
-    "channelshuffle": lambda n, op, d: Made("channelshuffle", "nn.ChannelShuffle", _plain(("groups", op.groups))),
+    "channelshuffle": _channel_shuffle,
     "pixelshuffle": _pixels("nn.PixelShuffle"), "pixelunshuffle": _pixels("nn.PixelUnshuffle"),
     "flatten": _simple("nn.Flatten"), "identity": _simple("nn.Identity"),
     "reshape": lambda n, op, d: Made(
@@ -405,7 +435,7 @@ def _moved(made: Made, axes: Sequence[str]) -> Made:
     if at == looked or ahead or made.word not in (*_CHANNELS_SECOND, "layerscale"):
         return made
     before, after = f"{{0}}.movedim({at}, {looked})", f".movedim({looked}, {at})"
-    return dataclasses.replace(made, before=before, after=after)
+    return dataclasses.replace(made, before=made.before.replace("{0}", before) or before, after=after)
 
 
 def written(node: Node, declaration: Declaration, within: bool = False) -> Made:

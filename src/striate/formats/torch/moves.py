@@ -329,10 +329,24 @@ def _upsample(method: str) -> Rule:
         scales = [f for factor in factors for f in (factor if isinstance(factor, tuple) else (factor,)) if f]
         if size is None or (scales and len(set(scales)) == 1 and not corners):
             need(len(set(scales)) == 1, "another scale for each axis")
-            return site.node(Upsample(scale=float(scales[0]), method=method, align_corners=corners), value)
+            scale = float(scales[0])
+            pairs = list(zip(value.spec.spatial, site.shape[2:], strict=True))
+            if corners or all(_steps(n, m, scale, method) == 1 / scale for n, m in pairs):
+                return site.node(Upsample(scale=scale, method=method, align_corners=corners), value)
+            whole = all(_steps(n, m, scale, method) * m == n for n, m in pairs)
+            need(whole, "a scale that leaves the size of an axis, which torch copies")
         return site.node(Upsample(size=site.shape[2:], method=method, align_corners=corners), value)
 
     return rule
+
+
+def _steps(size: int, made: int, scale: float, method: str) -> float:
+    """Inputs per output as torch takes them: nearest and linear copy an axis that keeps its size, whatever the scale,
+    and nearest doubles one that has become twice as long.
+    """
+    if made == size and method != "bicubic":
+        return 1.0
+    return 0.5 if made == 2 * size and method == "nearest" else 1 / scale
 
 
 for _name in ("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"):

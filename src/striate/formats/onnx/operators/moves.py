@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.diagnostics import OpError
 from striate.formats.onnx.fold import target
 from striate.formats.onnx.operators.register import reads, writes
 from striate.formats.tidy import LOWEST
@@ -268,17 +267,13 @@ def _write_permute(pen: Pen, op: Any) -> None:
 @writes("pad")
 def _write_pad(pen: Pen, op: Any) -> None:
     pairs = [p for p in op.padding_per_axis(len(pen.inputs[0].spatial)) if isinstance(p, tuple)]
-    last = "" if op.mode != "zeros" else pen.number(op.value)
-    sides = [tuple(op.channels), *pairs]
-    if any(op.channels) and op.mode != "zeros":
-        x = pen.padded(pen.x, pairs, op.mode)
-        deep = pen.pads([tuple(op.channels), *((0, 0) for _ in pairs)])
-        pen.last("Pad", x, pen.integers(*deep), pen.number(op.value), mode="constant")
-        return
-    if op.mode not in WRITTEN:
-        pen.last("Identity", pen.padded(pen.x, pairs, op.mode))
-        return
-    pen.last("Pad", pen.x, pen.integers(*pen.pads(sides)), *([last] if last else []), mode=WRITTEN[op.mode])
+    x = pen.x
+    if op.mode != "zeros":
+        x = pen.padded(x, pairs, op.mode, last=not any(op.channels))
+        pairs = [(0, 0) for _ in pairs]
+    if op.mode == "zeros" or any(op.channels):
+        sides = pen.integers(*pen.pads([tuple(op.channels), *pairs]))
+        pen.last("Pad", x, sides, pen.number(op.value), mode="constant")
 
 
 @writes("gather")

@@ -207,10 +207,10 @@ def _lrn(site: Site) -> Value:
 @writes("lrn")
 def _write_lrn(pen: Pen, op: Any) -> None:
     with pen.channels_second() as x:
-        if op.size % 2:
+        if op.size % 2 and len(pen.axes) == 4:
             pen.result("LRN", x, size=op.size, alpha=op.alpha, beta=op.beta, bias=op.k)
             return
-        # onnxruntime refuses an even size: the mean of squares is a pool along the channels.
+        # onnxruntime knows odd sizes and images only: else the mean of squares is a pool along the channels.
         sides = op.size // 2, (op.size - 1) // 2
         before, after = sides if op.odd == "before" else sides[::-1]
         shape = pen.call("Shape", x)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.formats.onnx.operators.register import reads, writes
+from striate.geometry import Linear, Nearest
 from striate.ops.gather import Gather
 from striate.ops.upsample import Upsample
 
@@ -118,8 +119,62 @@ def _method(site: Site, place: str, target: Sequence[int]) -> tuple[str, bool]:
     return "bicubic" if mode == "cubic" else "bilinear", place == "align_corners"
 
 
+def _grids(pen: Pen) -> list[Nearest | Linear]:
+    """The map of every spatial axis."""
+    readings = pen.declaration.readings[0]
+    found = (readings[axis].map for axis in pen.inputs[0].spatial_axes)
+    return [grid for grid in found if isinstance(grid, Nearest | Linear)]
+
+
+def _resizes(op: Any, grids: Sequence[Nearest | Linear]) -> bool:
+    """Whether a Resize says it: sizes and neighbours survive single precision, and what keeps its size is the same
+    (onnxruntime copies it, whatever the scale).
+    """
+    if op.method == "bicubic" and len(grids) != 2:  # onnxruntime's takes images
+        return False
+    aligned = op.align_corners and op.method != "nearest"
+    kept = all(grid.size == grid.input for grid in grids)
+    if kept and not aligned and any(grid.ratio != 1 for grid in grids):
+        return False
+    for grid in grids:
+        scale = np.float32(op.scale if op.scale is not None else grid.size / grid.input)
+        if op.scale is not None and int(np.float32(grid.input) * scale) != grid.size:
+            return False
+        if isinstance(grid, Nearest):
+            told = np.floor(np.arange(grid.size, dtype=np.float32) / scale)
+            if any(int(k) != grid.position(i, 0) for i, k in enumerate(told)):
+                return False
+    return True
+
+
+def _write_by_axis(pen: Pen, grids: Sequence[Nearest | Linear]) -> None:
+    """Neighbours as a list, blended ones as a product with their shares, one axis after the other."""
+    x, rank = pen.x, len(grids)
+    for axis, grid in enumerate(grids, 2):
+        final = axis == rank + 1
+        if isinstance(grid, Nearest):
+            entries = pen.integers(*(grid.position(i, 0) or 0 for i in range(grid.size)))
+            if final:
+                pen.last("Gather", x, entries, axis=axis)
+            else:
+                x = pen.call("Gather", x, entries, axis=axis)
+            continue
+        shares = pen.constant(np.array(grid.shares(), np.float32))
+        if final:
+            pen.last("MatMul", x, shares)
+            continue
+        order = [*range(rank + 2)]
+        order[axis], order[-1] = order[-1], order[axis]
+        turned = pen.call("MatMul", pen.call("Transpose", x, perm=order), shares)
+        x = pen.call("Transpose", turned, perm=order)
+
+
 @writes("upsample")
 def _write_upsample(pen: Pen, op: Any) -> None:
+    grids = _grids(pen)
+    if not _resizes(op, grids):
+        _write_by_axis(pen, grids)
+        return
     if op.method == "nearest":
         named = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     else:

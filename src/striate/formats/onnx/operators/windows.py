@@ -228,7 +228,13 @@ def _padded_pool(
 @writes("maxpool")
 def _write_max(pen: Pen, op: Any) -> None:
     pads, ceil = _round(pen, op.ceil)
-    pen.last("MaxPool", pen.x, ceil_mode=ceil, **_window(pen, pads, dilated=True))
+    x = pen.x
+    if any(max(w.before, w.after) >= w.kernel for w in pen.windows):  # more than MaxPool takes
+        reached = _reached(pen)
+        around = pen.integers(*pen.pads([(0, 0), *_pairs(reached)]))
+        x = pen.call("Pad", x, around, pen.number(-np.inf), mode="constant")
+        pads, ceil = [0] * len(reached), 0
+    pen.last("MaxPool", x, ceil_mode=ceil, **_window(pen, pads, dilated=True))
 
 
 def _window_sums(pen: Pen, x: str) -> str:
