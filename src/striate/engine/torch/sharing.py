@@ -77,11 +77,11 @@ class _Norm(torch.autograd.Function):  # type: ignore[misc]
 
 def share(lowered: Lowered, net: Network, part: Part, group: Any) -> None:
     """Let a module compute its part of batches as one process computes them whole; `part` says which it is now."""
-    for at, (node, (_, *rest)) in enumerate(zip(net.nodes, lowered._steps)):
+    for at, (node, (_, reads, makes, held, paths)) in enumerate(zip(net.nodes, lowered._steps)):
         make = SHARED.get(node.op.word)
         if make is not None:
             run = along_channels(make(node.op, part, group), node.op, net.declarations[node.name])
-            lowered._steps[at] = (run, *rest)
+            lowered._steps[at] = run, reads, makes, held, paths
 
 
 def _norm(op: Any, part: Part, group: Any) -> Any:
