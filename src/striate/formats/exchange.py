@@ -27,39 +27,49 @@ from striate.network import Network
 
 About = Mapping[str, Any]
 """What a model knows besides network and weights: classes, transformation, loss, as `folder.describe` takes them."""
-Writer = Callable[[Path, Network | None, Mapping[str, Any], About, bool], None]
-"""Writes a file; a network that is None: weights alone; last, whether the normalization stays out of the file."""
+Writer = Callable[..., None]
+"""Writes a file from its path, a network (None: weights alone), weights, what is recorded, and whether to leave the
+normalization of images out of it (no).
+"""
 
 
-def _toml(path: Path, net: Network | None, _weights: Mapping[str, Any], _about: About, _raw: bool) -> None:
+def _toml(
+    path: Path, net: Network | None, _weights: Mapping[str, Any], _about: About, _raw: bool = False
+) -> None:
     from striate.files import write_aside
     from striate.formats import toml
 
     write_aside(path, toml.format(_needed(net)).encode())
 
 
-def _onnx(path: Path, net: Network | None, weights: Mapping[str, Any], about: About, raw: bool) -> None:
+def _onnx(
+    path: Path, net: Network | None, weights: Mapping[str, Any], about: About, raw: bool = False
+) -> None:
     from striate.formats.onnx.writing import save
 
     save(path, _needed(net), weights, about, raw)
 
 
 def _safetensors(
-    path: Path, net: Network | None, weights: Mapping[str, Any], about: About, _raw: bool
+    path: Path, net: Network | None, weights: Mapping[str, Any], about: About, _raw: bool = False
 ) -> None:
     from striate.weights import save
 
     save(path, weights, None if net is None else {folder.RECORD: json.dumps(folder.describe(net, **about))})
 
 
-def _python(path: Path, net: Network | None, _weights: Mapping[str, Any], _about: About, _raw: bool) -> None:
+def _python(
+    path: Path, net: Network | None, _weights: Mapping[str, Any], _about: About, _raw: bool = False
+) -> None:
     from striate.files import write_aside
     from striate.formats.torch.source import source
 
     write_aside(path, source(_needed(net)).encode())
 
 
-def _pth(path: Path, _net: Network | None, weights: Mapping[str, Any], _about: About, _raw: bool) -> None:
+def _pth(
+    path: Path, _net: Network | None, weights: Mapping[str, Any], _about: About, _raw: bool = False
+) -> None:
     from striate.formats import pth
 
     pth.save(path, weights)
