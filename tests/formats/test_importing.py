@@ -123,3 +123,44 @@ def test_a_broken_rule_is_told_without_a_traceback(monkeypatch, tmp_path):
     done = run("show", str(graph(tmp_path, ("Relu", "x", "y", {}))))
     assert done.code == 2 and "Traceback" not in done.out + done.err
     assert "I000" in done.err and "reading Relu failed" in done.err
+
+
+OUT_OF_RANGE = {
+    "Softmax": ("x", {"axis": 9}),
+    "Concat": ("x x", {"axis": -9}),
+    "ReduceMean": ("x", {"axes": [1, 7]}),
+    "Split": ("x", {"axis": 4}),
+    "Squeeze": ("x", {"axes": [5]}),
+    "LayerNormalization": ("x c", {"axis": 4}),
+    "LpNormalization": ("x", {"axis": -9}),
+    "Gather": ("x i", {"axis": 4}),
+}
+
+
+@pytest.mark.parametrize("kind", OUT_OF_RANGE)
+@onnx_only
+def test_an_axis_that_is_not_there_is_not_taken_for_another(kind, tmp_path):
+    inputs, attributes = OUT_OF_RANGE[kind]
+    constants = {"c": np.ones(8, np.float32), "i": np.int64([0])}
+    opset = 12 if kind == "Squeeze" else 17
+    net = load(graph(tmp_path, (kind, inputs, "y", attributes), constants=constants, opset=opset))
+    (node,) = net.nodes
+    assert node.op.word == "opaque" and node.op.why.startswith("axis ")
+
+
+@onnx_only
+def test_a_file_without_an_input_is_refused(tmp_path):
+    import onnx
+
+    path = graph(tmp_path, ("Relu", "c", "y", {}), constants={"c": np.ones((1, 3), np.float32)})
+    model = onnx.load(path)
+    del model.graph.input[:]
+    onnx.save(model, path)
+    with pytest.raises(st.StriateError, match="has no input"):
+        load(path)
+
+
+@onnx_only
+def test_an_attribute_of_another_type_is_no_fault_of_striate(tmp_path):
+    path = graph(tmp_path, ("Shape", "x", "s", {"start": [1, 2]}), ("Reshape", "x s", "y", {}))
+    assert load(path).inference.problems

@@ -44,6 +44,13 @@ def read(path: str | Path, input: Any = None) -> Network:
     from striate.formats.tidy import tidy
 
     graph = load(Path(path))
+    if not graph.inputs:
+        raise FormatError(
+            f"{path} has no input",
+            where=str(path),
+            why="everything in it is computed from constants",
+            fix="export the network with its input",
+        )
     record = read_record(Path(path), graph.metadata)
     graph, about = folded(graph, record, folder.about(record))
     last = channels_last(graph)

@@ -61,7 +61,7 @@ def _turned(name: str, shape: Shape, readers: Mapping[str, list[Call]], graph: G
 def _first(call: Call, rank: int, shape: Shape, graph: Graph) -> bool:
     """Whether a call moves the last axis after the batch; a single channel may be reshaped instead."""
     if call.kind == "Transpose":
-        return list(call.attributes.get("perm") or ()) == [0, rank - 1, *range(1, rank - 1)]
+        return call.attributes.get("perm") == [0, rank - 1, *range(1, rank - 1)]
     if call.kind != "Reshape" or shape[-1] != 1 or rank < 4:
         return False
     wish = graph.constants.get(call.inputs[1]) if len(call.inputs) > 1 else None

@@ -100,10 +100,10 @@ class Reader:
         sizes = source.sizes if isinstance(source, Value) else None
         if call.kind in ("Shape", "Size") and sizes:
             shape = np.array(sizes, np.int64)
-            a = call.attributes
-            self.held[call.outputs[0]] = (
-                shape[a.get("start", 0) : a.get("end")] if call.kind == "Shape" else np.array(shape.prod())
-            )
+            start, end = call.attributes.get("start", 0), call.attributes.get("end")
+            if not isinstance(start, int) or not isinstance(end, int | None):
+                return False
+            self.held[call.outputs[0]] = shape[start:end] if call.kind == "Shape" else np.array(shape.prod())
             return True
         if any(
             name and not isinstance(value, np.ndarray) for name, value in zip(call.inputs, given, strict=True)

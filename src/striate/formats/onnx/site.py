@@ -146,6 +146,13 @@ class Site:
     def is_value(self, name: str) -> bool:
         return isinstance(self._reader.held.get(name), Value)
 
+    @staticmethod
+    def axis(number: int, rank: int) -> int:
+        """An axis counted from the front, of one that may be counted from the end. Raises Unknown beyond both."""
+        if not -rank <= number < rank:
+            raise Unknown(f"axis {number} of {rank}")
+        return number % rank
+
     def expect(self, holds: bool, otherwise: str) -> None:
         """Raise Unknown unless something holds; `otherwise` says what it is instead."""
         if not holds:

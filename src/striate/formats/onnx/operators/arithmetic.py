@@ -58,7 +58,7 @@ def _arithmetic(site: Site) -> Value:
             return x
         return site.emit(Affine(value, 0.0) if times else Affine(-1.0 if turned else 1.0, value), x)
     if "axis" in site.call.attributes:  # before opset 7 a constant stood at an axis, not at the end
-        at_axis = site.attribute("axis") % len(x.shape)
+        at_axis = site.axis(site.attribute("axis"), len(x.shape))
         number = number.reshape(number.shape + (1,) * (len(x.shape) - at_axis - number.ndim))
     x, number = beside(site, x, number)
     learned = site.learned(at)
@@ -224,7 +224,7 @@ def _concat(site: Site) -> Value:
     if len(data) == 1:
         return data[0]
     data = same_axes(site, data)
-    axis = data[0].spec.axes[site.attribute("axis") % len(data[0].shape)]
+    axis = data[0].spec.axes[site.axis(site.attribute("axis"), len(data[0].shape))]
     site.expect(axis != "N", "images joined to a batch")
     return site.emit(Concat(axis), *data)
 

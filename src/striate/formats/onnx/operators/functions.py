@@ -240,7 +240,7 @@ def _write_prelu(pen: Pen, op: Any) -> None:
 @reads("Softmax", "LogSoftmax")
 def _softmax(site: Site) -> Value:
     x = site.value()
-    axis = site.attribute("axis", 1 if site.opset < 13 else -1) % len(x.shape)
+    axis = site.axis(site.attribute("axis", 1 if site.opset < 13 else -1), len(x.shape))
     made = {"Softmax": ops.Softmax, "LogSoftmax": ops.LogSoftmax}[site.call.kind]
     site.expect(axis > 0, "shares of the whole batch")
     if site.opset < 13 and np.prod(x.shape[axis + 1 :]) > 1:  # over all axes from that one on, then

@@ -48,10 +48,12 @@ def _squeeze(site: Site) -> Value:
     if site.call.kind == "Unsqueeze":
         site.expect(axes is not None, "no axes")
         rank = len(shape) + len(axes or ())
-        for axis in sorted(a % rank for a in axes or ()):
+        for axis in sorted(site.axis(a, rank) for a in axes or ()):
             shape.insert(axis, 1)
     else:
-        drop = {a % len(shape) for a in axes} if axes else {k for k, n in enumerate(shape) if n == 1 and k}
+        ones = [k for k, n in enumerate(shape) if n == 1 and k]
+        drop = {site.axis(a, len(shape)) for a in axes or ones}
+        site.expect(all(shape[k] == 1 for k in drop), "an axis of more than one entry is dropped")
         shape = [n for k, n in enumerate(shape) if k not in drop]
     return site.reshape(x, shape)
 
@@ -169,7 +171,7 @@ def _slice(site: Site) -> Value:
     steps = site.integers("steps", 4) or [1] * len(starts or ())
     site.expect(starts is not None and ends is not None, "no limits")
     for start, end, axis, step in zip(starts or (), ends or (), axes or range(len(starts or ())), steps):
-        x = _cut(site, x, axis % len(x.shape), start, end, step)
+        x = _cut(site, x, site.axis(axis, len(x.shape)), start, end, step)
     return x
 
 
@@ -192,8 +194,8 @@ def _cut(site: Site, x: Value, axis: int, start: int, end: int | None, step: int
 def _gather(site: Site) -> Value:
     """Entries at even distances are a slice; one alone also drops its axis."""
     x, where = site.value(), site.array(1)
-    axis = site.attribute("axis", 0) % len(x.shape)
-    entries = [int(n) % x.shape[axis] for n in where.ravel()]
+    axis = site.axis(site.attribute("axis", 0), len(x.shape))
+    entries = [site.axis(int(n), x.shape[axis]) for n in where.ravel()]
     step = entries[1] - entries[0] if len(entries) > 1 else 1
     if entries and step > 0 and entries == [entries[0] + k * step for k in range(len(entries))]:
         y = _cut(site, x, axis, entries[0], entries[-1] + 1, step)
@@ -206,7 +208,7 @@ def _gather(site: Site) -> Value:
 @reads("Split")
 def _split(site: Site) -> Sequence[Value]:
     x = site.value()
-    axis = site.attribute("axis", 0) % len(x.shape)
+    axis = site.axis(site.attribute("axis", 0), len(x.shape))
     sizes, size = site.integers("split", 1), x.shape[axis]
     if not sizes:
         parts = len(site.call.outputs)
@@ -231,7 +233,7 @@ def _pad(site: Site) -> Value:
     axes = site.integers("axes", 3) or [*range(rank)]
     pairs = [(0, 0)] * rank
     for axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
-        pairs[axis % rank] = (before, after)
+        pairs[site.axis(axis, rank)] = (before, after)
     site.expect(pairs[0] == (0, 0), "a padded batch")
     if not any(map(any, pairs)):
         return x

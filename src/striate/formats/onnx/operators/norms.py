@@ -107,7 +107,7 @@ def _write_gn(pen: Pen, op: Any) -> None:
 @reads("LayerNormalization")
 def _ln(site: Site) -> list[Value]:
     x = site.value()
-    axis = site.attribute("axis", -1) % len(x.shape)
+    axis = site.axis(site.attribute("axis", -1), len(x.shape))
     epsilon = site.attribute("epsilon", _EPS)
     weights = {"weight": site.array(1)}
     shift = site.optional(2)
@@ -131,7 +131,7 @@ def _mean(site: Site, x: Value, over: list[int]) -> Value:
 def _rms(site: Site) -> Value:
     """x over the root of its mean square, times a scale."""
     x, scale = site.value(), site.array(1)
-    over = list(range(site.attribute("axis", -1) % len(x.shape), len(x.shape)))
+    over = list(range(site.axis(site.attribute("axis", -1), len(x.shape)), len(x.shape)))
     square = site.emit(
         Affine(1.0, site.attribute("epsilon", _EPS)), _mean(site, site.emit(Pow(2.0), x), over)
     )
@@ -143,7 +143,7 @@ def _rms(site: Site) -> Value:
 @reads("LpNormalization")
 def _lp(site: Site) -> Value:
     x, p = site.value(), site.attribute("p", 2)
-    axis = x.spec.axes[site.attribute("axis", -1)]
+    axis = x.spec.axes[site.axis(site.attribute("axis", -1), len(x.shape))]
     site.expect(axis != "N", "a norm over the batch")
     norm = site.emit(Clip(TINY), site.emit(Reduce(f"l{p}", axis), x))  # nothing over nothing is 0
     return site.emit(Divide(), x, norm)
@@ -153,7 +153,7 @@ def _lp(site: Site) -> Value:
 def _spelled_ln(site: Site) -> Value:
     x, axes = site.value(), site.attribute("axes")
     site.expect(bool(axes), "a mean over everything")
-    over = sorted(axis % len(x.shape) for axis in axes)
+    over = sorted(site.axis(axis, len(x.shape)) for axis in axes)
     weights = {}
     if "at_scale" in site.call.attributes:
         weights = {

@@ -34,7 +34,7 @@ def _resize(site: Site) -> Value:
         )
     sizes = site.integers("sizes", 3) if newer else None
     rank = len(x.shape)
-    axes = [axis % rank for axis in site.attribute("axes") or range(rank)]
+    axes = [site.axis(axis, rank) for axis in site.attribute("axes") or range(rank)]
     given = scales if scales is not None else sizes
     site.expect(given is not None and len(given) == len(axes), "neither scales nor sizes")
     site.expect(not site.attribute("exclude_outside", 0), "exclude_outside")

@@ -307,7 +307,7 @@ def _reduce(site: Site) -> Value:
     axes = site.integers("axes", 1)
     if not axes and site.attribute("noop_with_empty_axes", 0):
         return x
-    over = {x.spec.axes[axis % len(x.shape)]: None for axis in sorted(axes or range(len(x.shape)))}
+    over = {x.spec.axes[site.axis(axis, len(x.shape))]: None for axis in sorted(axes or range(len(x.shape)))}
     site.expect("N" not in over, "a reduction over the batch")
     keep, axes_before = site.attribute("keepdims", 1), x.spec.axes
     left = tuple(n for axis, n in zip(axes_before, x.shape) if axis not in over)
