@@ -167,9 +167,10 @@ def check(net: Network, weights: Mapping[str, Array]) -> None:
         )
     for name, parameter in declared.items():
         if tuple(weights[name].shape) != parameter.shape:
+            inputs = " and ".join(map(str, net.inputs.values()))
             raise FormatError(
                 f"weight {name} has shape {tuple(weights[name].shape)}, {parameter.shape} expected",
-                why=f"{net.name} on input {net.input} declares it so",
+                why=f"{net.name} on input {inputs} declares it so",
                 fix="the same number of classes and the same input as when they were saved",
             )
 

@@ -105,6 +105,12 @@ def test_batches_that_do_not_suit_are_refused_with_the_fix(given, kind, said, en
         model.engine.training(model.net, model.weights).forward(given, np.random.default_rng(0))
 
 
+def test_weights_of_another_shape_are_refused_as_for_one_input():
+    with pytest.raises(FormatError, match="has shape") as caught:
+        st.Model(two(), weights={"fc.weight": np.zeros((1, 9), np.float32)})
+    assert caught.value.why == "two on input 2x2x1 and 4 declares it so"
+
+
 def test_one_input_by_name_and_in_a_tuple():
     model = st.Model(st.parse("4x4x2 -> conv 3x3 3 -> flatten -> fc 2"))
     x = np.random.default_rng(0).standard_normal((3, 2, 4, 4)).astype(np.float32)

@@ -35,7 +35,9 @@ class Job:
     model: str = text("", "a MODEL: catalogue name, file or notation", _JOB)
     data: str = text("", "a folder, file, or sample set", _JOB)
     input: str = text(
-        "", "size of the network's input, such as 32x32x3; empty: as the images, or as declared", _JOB
+        "",
+        "size of the network's input, such as 32x32x3; of several left=32x32x3,right=64; empty: as images or declared",
+        _JOB,
     )
     engine: str = choice(
         "auto",
