@@ -14,6 +14,8 @@ from striate.diagnostics import UsageError
 SPATIAL: dict[int, tuple[str, ...]] = {0: (), 1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 LARGEST = 10**12
 """No size of a tensor goes beyond."""
+STATISTICS = ("mean", "variance")
+"""Kinds of parameters that batches change, and no gradient does."""
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2}
 
 
@@ -111,6 +113,11 @@ class Parameter:
     initial: float | None = None
     frozen: bool = False
     shared: bool = False
+
+    @property
+    def constant(self) -> bool:
+        """Whether training leaves it as it is; running statistics change."""
+        return not self.trainable and self.kind not in STATISTICS
 
     @property
     def counted(self) -> bool:

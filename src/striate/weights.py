@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from striate.diagnostics import FormatError, SourceError, UnknownNameError, plural, suggest
 from striate.files import write_aside
 from striate.locks import reentrant
-from striate.network import Network
+from striate.network import Network, sharing
 from striate.tensor import Parameter
 
 Array = NDArray[Any]
@@ -125,8 +125,9 @@ def initialise(net: Network, seed: int = 0, scheme: str = "kaiming") -> Weights:
             fix=f"write {near!r}" if near else "kaiming suits relu networks",
         )
     if net.weights is not None:
-        check(net, net.weights)
-        return {name: np.array(net.weights[name], np.float32) for name in net.parameters}
+        given = resolved(net, net.weights)
+        check(net, given)
+        return {name: np.array(given[name], np.float32) for name in net.parameters}
     chosen = SCHEMES[scheme]
     weights: Weights = {}
     for node, declaration in net.declarations.items():
@@ -175,6 +176,39 @@ def check(net: Network, weights: Mapping[str, Array]) -> None:
             )
 
 
+def resolved(net: Network, weights: Mapping[str, Array]) -> Mapping[str, Array]:
+    """Weights under the network's own names, whichever of a shared tensor's names a file has.
+
+    Raises FormatError where one tensor comes under two names with different numbers.
+    """
+    if all(name in weights for name in net.parameters) and len(weights) == len(net.parameters):
+        return weights
+    names = sharing.all_names(net)
+    if not any(names.get(name, name) != name for name in weights):
+        return weights
+    made: dict[str, Array] = {}
+    came: dict[str, str] = {}
+    for name, array in weights.items():
+        full = names.get(name, name)
+        if full in made and not (
+            made[full].shape == array.shape and np.array_equal(made[full], array, equal_nan=True)
+        ):
+            raise FormatError(
+                f"{came[full]} and {name} differ",
+                where=f"weights of {net.name}",
+                why=f"both are {full}: nodes share one tensor, which has one value",
+                fix="leave one of them out, or give the nodes parameters of their own: remove shares",
+            )
+        made.setdefault(full, array)
+        came.setdefault(full, name)
+    return made
+
+
+def written(net: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights as files hold them: under every name that the network's source has for them."""
+    return {name: weights[full] for name, full in sharing.file_names(net).items()}
+
+
 class ModelWeights(MutableMapping[str, Array]):
     """The weights of a model: name -> float32 array, to be changed in place or assigned to (which copies).
 
@@ -187,6 +221,7 @@ class ModelWeights(MutableMapping[str, Array]):
     """
 
     def __init__(self, net: Network, arrays: Mapping[str, Array]) -> None:
+        arrays = resolved(net, arrays)
         check(net, arrays)
         self._net = net
         self._kept = {name: _frozen(arrays[name]) for name in net.parameters}

@@ -254,8 +254,11 @@ def test_models_inside_models_and_shared_layers(keras, tmp_path):
     e = L.Concatenate()([shared(a), shared(d), c])
     head = keras.Sequential([L.Conv2D(3, 1), L.Flatten()], name="head")
     model = keras.Model(start, [L.Dense(3, activation="softmax", name="out")(head(e)), e])
-    net = compared(keras, model, tmp_path, fill=148 + 20)  # what is shared stands twice
-    assert [node.name for node in net.nodes if node.name.startswith("shared")] == ["shared", "shared_2"]
+    net = compared(keras, model, tmp_path)
+    assert [(n.name, n.shares) for n in net.nodes if n.name.startswith("shared")] == [
+        ("shared", ""),
+        ("shared_2", "shared"),
+    ]
 
 
 @pytest.mark.usefixtures("first")
@@ -308,7 +311,7 @@ def test_code_is_not_run(keras, tmp_path):
     chain(keras, IMAGE, *layers).save(tmp_path / "net.keras")
     net = st.load(tmp_path / "net.keras")
     said = {node.name: str(node.op) for node in net.nodes}
-    assert said["code"] == 'opaque "Lambda (Python code, not run)" shape 4,6,8'
+    assert said["code"] == 'opaque "Lambda (Python code, not run)" shape 4,6,8 params 0'
     assert "not run" in said["own"]
     assert {d.node for d in st.check(net).findings if d.code == "X001"} >= {"code"}
     assert net.weights.keys() == net.parameters.keys()

@@ -256,7 +256,7 @@ def test_a_function_of_ones_own_as_activation(tmp_path):
     word = {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}
     conv = layer("Conv2D", "conv", filters=3, kernel_size=[1, 1], activation=word)
     net = load(archive(tmp_path / "net.keras", sequential(conv)))
-    assert str(net.nodes[1].op) == 'opaque "activation system" shape 3,12,12'
+    assert str(net.nodes[1].op) == 'opaque "activation system" shape 3,12,12 params 0'
 
 
 # ---------------------------------------------------------------------------------------------------- HDF5

@@ -185,7 +185,7 @@ def test_what_nobody_knows_is_opaque_with_its_shape(tmp_path):
     relu.op_type, relu.doc_string = "Sinh", ""
     path.write_bytes(model.SerializeToString())
     net = load(path)
-    assert str(net.node("relu1").op) == "opaque Sinh shape 4,6,6"
+    assert str(net.node("relu1").op) == "opaque Sinh shape 4,6,6 params 0"
     assert net.specs["maxpool1"].spatial == (3, 3)
     assert ("X001", "relu1") in codes(net)
 

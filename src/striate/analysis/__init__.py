@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from striate.analysis.facts import NodeFacts as NodeFacts
     from striate.analysis.facts import Totals as Totals
     from striate.analysis.facts import analyze as analyze
+    from striate.analysis.facts import unknown_costs as unknown_costs
     from striate.analysis.fields import exact_field as exact_field
     from striate.analysis.fields import misalignments as misalignments
     from striate.analysis.fields import receptive_fields as receptive_fields
@@ -39,6 +40,7 @@ _HOME = {
     "receptive_fields": "fields",
     "reconcile": "cost",
     "sizes": "fitting",
+    "unknown_costs": "facts",
 }
 
 __all__ = sorted(_HOME)

@@ -84,7 +84,7 @@ STRIATE = Convention(
     "striate",
     "mac=1; conv and fc multiplications only; bias, norm, pool and activation not counted",
     "declared statements",
-    _PRODUCTS,
+    _PRODUCTS | _each("opaque", Count(products=1)),
 )
 
 TORCHVISION = Convention(

@@ -9,7 +9,7 @@ from striate.analysis.cost import convention as named_convention
 from striate.analysis.cost import macs_by_node
 from striate.analysis.fields import Fields, Misalignment, fields_by_input, misalignments, principal
 from striate.analysis.memory import liveness
-from striate.diagnostics import ShapeError, plural
+from striate.diagnostics import ShapeError
 from striate.geometry import ReceptiveField, TransposedWindow, Window
 from striate.network import Network
 from striate.tensor import TensorSpec
@@ -39,13 +39,27 @@ class NodeFacts:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over the nodes, and peaks over time; bytes are per image."""
+    """Sums over the nodes, and peaks over time; bytes are per image.
+
+    unknown: of params, macs and memory, the nodes that no one knows it of. Where there are some, the number is a lower
+    bound.
+    """
 
     params: int
     macs: int
     activation_bytes: int
     peak_bytes: int
     training_peak_bytes: int
+    unknown: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+    def text(self, what: str) -> str:
+        """A sum of params or macs, with "at least" before a lower bound."""
+        return f"{'at least ' if self.unknown.get(what) else ''}{getattr(self, what):,}"
+
+    def lacking(self, *what: str) -> str:
+        """How many nodes these sums lack something of, after a semicolon; empty where they are complete."""
+        count = len({name for each in what for name in self.unknown.get(each, ())})
+        return f"; {count} node{'s' * (count != 1)} unknown" if count else ""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -69,7 +83,10 @@ class Analysis:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows]
         total = self.totals
-        lines.append(f"{plural(total.params, 'parameter')}, {total.macs:,} MACs ({self.convention})")
+        lines.append(
+            f"{total.text('params')} parameter{'s' * (total.params != 1)}, {total.text('macs')} MACs "
+            f"({self.convention}){total.lacking('params', 'macs')}"
+        )
         lines += [f"no output: {problem.node}: {problem.what}" for problem in self.problems]
         return "\n".join(lines)
 
@@ -117,8 +134,19 @@ def analyze(net: Network, convention: str = "striate") -> Analysis:
         sum(facts.macs for facts in nodes),
         sum(facts.activation_bytes for facts in nodes),
         *peaks,
+        unknown_costs(net),
     )
     return Analysis(net, tuple(nodes), totals, sentence, faults, known.problems, known.unknown)
+
+
+def unknown_costs(net: Network) -> dict[str, tuple[str, ...]]:
+    """Of params, macs and memory, the nodes that no one knows it of: opaque ones, and those without an output."""
+    known = net.inference
+    lost = [node.name for node in net.nodes if node.name not in known.declarations]
+    return {
+        what: (*(name for name, d in known.declarations.items() if what in d.uncounted), *lost)
+        for what in ("params", "macs", "memory")
+    }
 
 
 def _lowered(fields: Fields) -> dict[str, ReceptiveField]:

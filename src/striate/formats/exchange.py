@@ -53,9 +53,12 @@ def _onnx(
 def _safetensors(
     path: Path, net: Network | None, weights: Mapping[str, Any], about: About, _raw: bool = False
 ) -> None:
-    from striate.weights import save
+    from striate.weights import save, written
 
-    save(path, weights, None if net is None else {folder.RECORD: json.dumps(folder.describe(net, **about))})
+    if net is None:
+        save(path, weights, None)
+    else:
+        save(path, written(net, weights), {folder.RECORD: json.dumps(folder.describe(net, **about))})
 
 
 def _python(
@@ -68,11 +71,12 @@ def _python(
 
 
 def _pth(
-    path: Path, _net: Network | None, weights: Mapping[str, Any], _about: About, _raw: bool = False
+    path: Path, net: Network | None, weights: Mapping[str, Any], _about: About, _raw: bool = False
 ) -> None:
     from striate.formats import pth
+    from striate.weights import written
 
-    pth.save(path, weights)
+    pth.save(path, weights if net is None else written(net, weights))
 
 
 def _needed(net: Network | None) -> Network:
@@ -210,6 +214,7 @@ def read_safetensors(path: Path) -> Network:
         raise weights_alone(path)
     try:
         net = Network.from_dict(record["network"])
+        arrays = dict(weights.resolved(net, arrays))
         weights.check(net, arrays)
     except (StriateError, KeyError, TypeError) as error:
         raise FormatError(

@@ -74,5 +74,6 @@ def load(folder: Path) -> Network:
     if not (folder / WEIGHTS).is_file():  # a run that has just begun
         return net
     arrays, _ = weights.load(folder / WEIGHTS)
+    arrays = dict(weights.resolved(net, arrays))
     weights.check(net, arrays)
     return dataclasses.replace(net, weights=arrays)

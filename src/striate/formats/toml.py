@@ -61,7 +61,7 @@ def parse(text: str, name: str | None = None, input: notation.Size | None = None
     data = _read(text, file)
     _known(data, ("network", "node"), "the file", file)
     head = _table(data.get("network"), "[network]", file)
-    _known(head, ("name", "input", "inputs", "outputs"), "[network]", file)
+    _known(head, ("name", "input", "inputs", "outputs", "aliases"), "[network]", file)
     inputs = _inputs(head, input, file)
     tables = _tables(data.get("node"), file)
     nodes = _nodes(tables, inputs, _lines(text, len(tables)), file)
@@ -71,7 +71,8 @@ def parse(text: str, name: str | None = None, input: notation.Size | None = None
         outputs = unread(nodes) or (nodes[-1].name,)
     title = name or _name(head.get("name", "net"), "name of [network]", file)
     try:
-        network = Network(title, inputs, nodes, outputs)
+        aliases = sharing.read_aliases(head.get("aliases", {}))
+        network = Network(title, inputs, nodes, outputs, aliases=aliases)
         _ = network.inference  # An op that does not suit its input is told here, with the line of its node.
     except StriateError as error:
         raise _placed(error, error.place, file) from None
@@ -372,6 +373,8 @@ def format(network: Network) -> str:
         lines.append(f"input = {_toml(sizes['input'])}")
     if network.outputs != unread(network.nodes):
         lines.append(f"outputs = {_toml(network.outputs)}")
+    if network.aliases:
+        lines.append(f"aliases = {_toml(dict(network.aliases))}")
     if list(sizes) != ["input"]:
         lines += ["", "[network.inputs]", *(f"{_toml(name)} = {_toml(size)}" for name, size in sizes.items())]
     before = next(iter(sizes)) if len(sizes) == 1 else None

@@ -47,7 +47,7 @@ class Node:
 
     def __post_init__(self) -> None:
         if isinstance(self.shares, Mapping):
-            object.__setattr__(self, "shares", tuple(sorted(self.shares.items())))
+            object.__setattr__(self, "shares", tuple(sorted(self.shares.items())) or "")
         for field in ("fixed", "frozen"):
             names = getattr(self, field)
             object.__setattr__(self, field, (names,) if isinstance(names, str) else tuple(names))
@@ -120,9 +120,10 @@ def _check_arity(node: Node) -> None:
 class Network:
     """A graph of nodes in topological order, its inputs with their specs, and the values that leave it.
 
-    `weights`: arrays by name that it came with from another framework, if any; a model starts from them. They are only
-    handed on here, and make no difference between networks. `about`: what else its source keeps of a trained model
-    (classes, transformation); None for a network that never had weights.
+    `weights`: arrays by name that it came with from another framework, if any; a model starts from them. `about`: what
+    else its source keeps of a trained model (classes, transformation); None for a network that never had weights.
+    `aliases`: the names that its source has for parameters, where they differ: a file's name -> the full name here. All
+    three are only handed on here, and make no difference between networks.
 
     Raises GraphError for repeated, dangling or cyclic names. Shapes are inferred on first use: `inference` never
     fails for a node without output, `specs` raises its ShapeError.
@@ -134,6 +135,7 @@ class Network:
     outputs: tuple[str, ...]
     weights: Mapping[str, Any] | None = dataclasses.field(default=None, compare=False, repr=False)
     about: Mapping[str, Any] | None = dataclasses.field(default=None, compare=False, repr=False)
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", _ordered(self.inputs, self.nodes))
@@ -294,6 +296,7 @@ class Network:
                 for n in self.nodes
             ],
             "outputs": list(self.outputs),
+            **({"aliases": dict(self.aliases)} if self.aliases else {}),
         }
 
     @classmethod
@@ -316,9 +319,9 @@ class Network:
         for name, shape in network["inputs"].items():
             (name,) = _names([name], "inputs of the network")
             inputs[name] = TensorSpec.image(shape)
-        return cls(
-            network["name"], inputs, tuple(nodes), _names(network["outputs"], "outputs of the network")
-        )
+        outputs = _names(network["outputs"], "outputs of the network")
+        aliases = sharing.read_aliases(network.get("aliases", {}))
+        return cls(network["name"], inputs, tuple(nodes), outputs, aliases=aliases)
 
 
 def _no_input(net: Network, name: object) -> GraphError:

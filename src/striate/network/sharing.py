@@ -16,7 +16,7 @@ from striate.op.fields import shown
 from striate.tensor import Parameter
 
 if TYPE_CHECKING:
-    from striate.network.graph import Node
+    from striate.network.graph import Network, Node
 
 FIELDS = ("shares", "fixed", "frozen")
 """Keys of a node in files, next to its op's."""
@@ -170,6 +170,60 @@ def from_dict(plain: Mapping[str, Any]) -> dict[str, Any]:
             raise _unlike(plain, field, 'a list of parameters: ["weight"]')
         found[field] = tuple(names)
     return found
+
+
+def read_aliases(given: Any) -> dict[str, str]:
+    """`Network.aliases` of a plain form. Raises FormatError for what is not texts by texts."""
+    if not isinstance(given, Mapping) or not all(
+        isinstance(text, str) for pair in given.items() for text in pair
+    ):
+        raise FormatError(
+            f"aliases are {shown(given)}",
+            why="expected names of a file, each with a full name of the network",
+            fix='give aliases = {"decoder.weight" = "encoder.weight"}',
+        )
+    return dict(given)
+
+
+def file_names(net: Network) -> dict[str, str]:
+    """Names under which files hold parameters -> their full names here.
+
+    Its own where a network says nothing else; those of its source where `aliases` has some. A node that is its owner
+    called again has no names; tensors that are tied between different operations have one at each, as in PyTorch.
+    """
+    known = net.parameters
+    renamed = set(net.aliases.values())
+    names = {name: name for name in known if name not in renamed}
+    names |= {name: full for name, full in net.aliases.items() if full in known}
+    for node in net.nodes:
+        if node.shares and not called_again(net, node):
+            for parameter in net.declarations[node.name].parameters:
+                full = node.key(parameter.name)
+                if full not in renamed:
+                    names.setdefault(f"{node.name}.{parameter.name}", full)
+    return names
+
+
+def called_again(net: Network, node: Node) -> bool:
+    """Whether a node that shares does what its owner does, parameters and settings alike."""
+    if not isinstance(node.shares, str) or node.op != net.node(node.shares).op:
+        return False
+    one, other = (net.declarations[name].windows for name in (node.name, node.shares))
+    return _paddings(one) == _paddings(other)
+
+
+def _paddings(windows: Mapping[str, Any]) -> list[tuple[int, int]]:
+    return [(window.before, window.after) for window in windows.values()]
+
+
+def all_names(net: Network) -> dict[str, str]:
+    """Every name by which a parameter may be called -> its full name."""
+    names = {
+        f"{node.name}.{parameter.name}": node.key(parameter.name)
+        for node in net.nodes
+        for parameter in net.declarations[node.name].parameters
+    }
+    return {**net.aliases, **names}
 
 
 def _unlike(plain: Mapping[str, Any], field: str, expected: str) -> FormatError:

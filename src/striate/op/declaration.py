@@ -42,7 +42,9 @@ class Noise:
 class Declaration:
     """What an op says once its inputs are known: outputs, parameters and statements. The rest is derived.
 
-    In training an op may also draw `noise`, and `updates` names the tensor that replaces a running statistic.
+    In training an op may also draw `noise`, and `updates` names the tensor that replaces a running statistic. An op
+    that states nothing may know what it costs: `more_params`, `more_macs`; `uncounted` names what nobody knows of it,
+    of params, macs and memory.
     """
 
     op: Op
@@ -52,17 +54,21 @@ class Declaration:
     statements: tuple[Statement, ...] = ()
     noise: tuple[Noise, ...] = ()
     updates: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    more_params: int = 0
+    more_macs: int = 0
+    uncounted: tuple[str, ...] = ()
 
     @functools.cached_property
     def params(self) -> int:
         """Learned numbers, without those that belong to another node."""
-        return sum(parameter.elements for parameter in self.parameters if parameter.counted)
+        own = sum(parameter.elements for parameter in self.parameters if parameter.counted)
+        return own + self.more_params
 
     @functools.cached_property
     def macs(self) -> int:
         """Multiply-accumulates with a weight, per image: the volume of every sum of products with a parameter."""
         names = {parameter.name for parameter in self.parameters}
-        total = 0
+        total = self.more_macs
         for statement in self.statements:
             match statement.value:
                 case Call("mul", args) if statement.reduce == "sum":

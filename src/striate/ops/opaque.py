@@ -6,17 +6,17 @@ import dataclasses
 from typing import ClassVar
 
 from striate.diagnostics import OpError, ShapeError, plural
-from striate.op import ANY, Declaration, Op, integers, note, text
+from striate.op import ANY, Declaration, Op, count, integers, note, text
 from striate.tensor import SPATIAL, TensorSpec
 
 
 @dataclasses.dataclass(frozen=True)
 class Opaque(Op):
-    """An operator known by name only. It declares no statement, so it cannot be executed, costs nothing that could
-    be counted, and is taken to read all of its inputs.
+    """An operator known by name only. It declares no statement, so it cannot be executed, costs what is said of it, and
+    is taken to read all of its inputs.
 
     Inputs: any, one or more. Output: (N, *shape); without a shape there is none, and what stands behind it cannot be
-    checked.
+    checked. A total that such a node lacks a part of says so.
     Source: ONNX, operators of custom domains.
     """
 
@@ -30,6 +30,10 @@ class Opaque(Op):
     )
 
     why: str = note("why it is not supported, as the importer said")
+    params: int | None = count(None, words=("params",), least=0, doc="learned numbers, if known")
+    macs: int | None = count(
+        None, words=("macs",), least=0, doc="multiply-accumulates with a weight, per image, if known"
+    )
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         x = inputs[0]
@@ -51,4 +55,8 @@ class Opaque(Op):
             y = TensorSpec((x.shape[0], *self.shape), ("N", "C"), x.dtype)
         else:
             y = dataclasses.replace(TensorSpec.image(self.shape, x.shape[0]), dtype=x.dtype)
-        return Declaration(self, inputs, (y,))
+        known = {"params": self.params, "macs": self.macs, "memory": None}
+        uncounted = tuple(what for what, number in known.items() if number is None)
+        return Declaration(
+            self, inputs, (y,), more_params=self.params or 0, more_macs=self.macs or 0, uncounted=uncounted
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,26 @@ Array = NDArray[Any]
 
 
 class MovingAverage:
-    """a ← d·a + (1-d)·w after every step, running statistics included.
+    """a ← d·a + (1-d)·w after every step, running statistics included. `still` names constants, which stay as they are.
 
     The decay grows as (1 + step)/(10 + step) up to `decay`, so that the first weights are soon forgotten.
     Source: Polyak & Juditsky, SIAM J. Control Optim. 1992; Tan & Le, arXiv 1905.11946 (the ramp is TensorFlow's).
     """
 
-    def __init__(self, weights: Mapping[str, Array], decay: float) -> None:
+    def __init__(self, weights: Mapping[str, Array], decay: float, still: Collection[str] = ()) -> None:
         self.decay = decay
         self.weights = {name: array.copy() for name, array in weights.items()}
+        self._still = frozenset(still)
+
+    @property
+    def moving(self) -> dict[str, Array]:
+        """The averages that change."""
+        return {name: array for name, array in self.weights.items() if name not in self._still}
 
     def update(self, weights: Mapping[str, Array], step: int) -> None:
         """Take in the weights after update number `step` (from 1)."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, average in self.weights.items():
+        for name, average in self.moving.items():
             if np.issubdtype(average.dtype, np.floating):
                 average *= decay
                 average += (1 - decay) * weights[name]

@@ -32,7 +32,7 @@ def make_learner(plan: Plan, state: State, engine: Engine, world: World) -> Lear
             why="only the compiled engine computes part of it again to save memory",
             fix="--engine compiled, or leave --memory out",
         )
-    average = state.average.weights if state.average else None
+    average = state.average.moving if state.average else None
     moments, steps = state.optimizer.moments, state.optimizer.steps
     store = Store(state.weights, moments, average, steps, state.loss_scale)
     found = engine.learner(plan.net, plan.rule, store, world)

@@ -64,7 +64,8 @@ class State:
     def fresh(cls, plan: Plan, weights: dict[str, Array]) -> State:
         """The state before the first update."""
         settings = plan.settings
-        average = MovingAverage(weights, settings.ema) if settings.ema else None
+        still = [name for name, parameter in plan.net.parameters.items() if parameter.constant]
+        average = MovingAverage(weights, settings.ema, still) if settings.ema else None
         watch = Watch(settings.patience, settings.min_delta)
         return cls(weights, plan.optimizer(), plan.schedule(), watch, average)
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from striate.views.record import Record
 
-FACTS = ("text", "sizes", "params", "macs", "field", "window", "activation_bytes", "aligned")
+FACTS = (
+    "text", "sizes", "params", "macs", "field", "window", "activation_bytes", "aligned", "shares", "fixed", "frozen",
+)  # fmt: skip
 """What is compared of two matched nodes."""
 
 

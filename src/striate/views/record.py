@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import OpError
 from striate.geometry import ReceptiveField, TransposedWindow, Window
+from striate.network import sharing
 
 if TYPE_CHECKING:
     from striate.analysis import NodeFacts, Sizes
@@ -95,6 +96,10 @@ def show_record(net: Network, convention: str = "striate") -> Record:
     }
 
 
+SAID: Record = {"shares": "", "fixed": [], "frozen": []}
+"""What a node says of its parameters where it says nothing."""
+
+
 def node_record(net: Network, facts: NodeFacts) -> Record:
     """One node of striate.show/1."""
     specs = net.inference.specs
@@ -117,6 +122,8 @@ def node_record(net: Network, facts: NodeFacts) -> Record:
         "filter": filter_shape(net.inference.declarations[facts.name]),
         "params": facts.params,
         "macs": facts.macs,
+        "unknown": list(net.inference.declarations[facts.name].uncounted),
+        **(SAID | sharing.to_dict(node)),
         "window": {axis: window_record(w) for axis, w in facts.windows.items()},
         "receptive_field": {axis: field_record(f) for axis, f in facts.receptive_field.items()},
         "aligned": facts.aligned,
@@ -173,7 +180,7 @@ def finding_record(finding: Diagnostic) -> Record:
 
 def reconcile_record(net: Network) -> Record:
     """Schema striate.cost/1: MACs under every convention, per op and per node, with the reasons for differences."""
-    from striate.analysis import reconcile
+    from striate.analysis import reconcile, unknown_costs
     from striate.analysis.conventions import CONVENTIONS
 
     found = reconcile(net)
@@ -192,6 +199,7 @@ def reconcile_record(net: Network) -> Record:
         "inputs": {name: list(spec.without_batch) for name, spec in net.inputs.items()},
         "conventions": {name: CONVENTIONS[name].sentence for name in found.conventions},
         "totals": found.totals,
+        "unknown": list(unknown_costs(net)["macs"]),
         "ops": [row(entry) for entry in found.summary],
         "nodes": [row(entry) for entry in found.rows],
     }

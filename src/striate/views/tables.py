@@ -6,9 +6,8 @@ import csv
 import io
 from typing import Any
 
-from striate.diagnostics import plural
 from striate.views.record import Record
-from striate.views.text.numbers import count, inputs, per_axis, shape, size
+from striate.views.text.numbers import count, inputs, per_axis, shape, size, total
 
 
 def csv_text(record: Record) -> str:
@@ -67,7 +66,8 @@ def markdown_text(record: Record) -> str:
         lines.append(f"| **{_escaped(problem['node'])}** | {why} | none | | | | | |")
     lines += [
         "",
-        f"{plural(totals['params'], 'parameter')}, {count(totals['macs'])} MACs ({record['convention']}), "
+        f"{total(record, 'params')} parameter{'s' * (totals['params'] != 1)}, {total(record, 'macs')} MACs "
+        f"({record['convention']}), "
         f"peak memory {size(totals['peak_bytes'])} for one image.",
         "",
     ]

@@ -10,7 +10,7 @@ from striate.checks import fixes
 from striate.checks.context import Context, by, share
 from striate.checks.rule import Rule
 from striate.diagnostics import Diagnostic, Fix, Severity, plural
-from striate.network import Node
+from striate.network import Node, sharing
 
 LANES = 8
 """float32 numbers in a 256-bit vector register (AVX2); 16 of AVX-512 are two of these, 4 of NEON half."""
@@ -46,6 +46,9 @@ class OverBudget(Rule):
             steps = timeline(context.network)
             peak = steps.peak
             peak_bytes = steps.peak_bytes
+            yield from self._unknown(
+                context, "memory", f"{peak_bytes:,} bytes of activations", config.max_memory
+            )
             if peak_bytes > config.max_memory:
                 where = context.network.node(peak.node) if peak else None
                 yield self.finding(
@@ -63,6 +66,8 @@ class OverBudget(Rule):
             return
         costs = {node.name: spent(node) for node in context.nodes}
         total = sum(costs.values())
+        key = {"parameters": "params", "MACs": "macs"}[what]
+        yield from self._unknown(context, key, f"{total:,} {what}", budget)
         if total > budget:
             top = sorted(costs, key=lambda name: -costs[name])[:LARGEST_NAMED]
             named = ", ".join(f"{name} {share(costs[name], total)}" for name in top if costs[name])
@@ -72,6 +77,20 @@ class OverBudget(Rule):
                 f"{total:,} {what}, {_times(total, budget)} the budget",
                 why=f"the budget is {budget:,}; most are in {named}",
                 aspect=aspect,
+            )
+
+    def _unknown(self, context: Context, what: str, spent: str, budget: int) -> Iterator[Diagnostic]:
+        """A budget is not kept as long as nobody knows all that is spent."""
+        from striate.analysis import unknown_costs
+
+        names = unknown_costs(context.network)[what]
+        if names:
+            named = ", ".join(names[:LARGEST_NAMED]) + (", …" if len(names) > LARGEST_NAMED else "")
+            yield self.finding(
+                context,
+                None,
+                f"at least {spent}; {len(names)} node{'s' * (len(names) != 1)} unknown",
+                why=f"the budget is {budget:,}; nobody knows what {named} adds",
             )
 
 
@@ -121,6 +140,72 @@ class DenseLayerDominates(Rule):
                 fixes=[
                     Fix(f"gap before {before.name} ({total:,} -> {plural(total - own + small, 'parameter')})")
                 ],
+            )
+
+
+class SharedParameters(Rule):
+    """Several nodes use the same parameters."""
+
+    code = "C006"
+    severity = Severity.INFO
+    why = (
+        "Shared parameters count and are kept once, are computed with each time, and learn from the sum of all "
+        "gradients."
+    )
+    fix = "nothing, if they are meant to be one; otherwise parameters of their own: remove shares"
+    source = "LeCun et al. 1989, Backpropagation applied to handwritten zip code recognition; PyTorch, tied weights"
+    bad = """
+        [network]
+        input = "16x16x8"
+
+        [[node]]
+        name = "a"
+        op = "conv 3x3 8 pad 1 mode circular"
+
+        [[node]]
+        op = "relu"
+
+        [[node]]
+        name = "b"
+        op = "conv 3x3 8 pad 1 mode circular"
+        shares = "a"
+
+        [[node]]
+        op = "relu"
+        """
+    good = """
+        [network]
+        input = "16x16x8"
+
+        [[node]]
+        name = "a"
+        op = "conv 3x3 8 pad 1 mode circular"
+
+        [[node]]
+        op = "relu"
+
+        [[node]]
+        name = "b"
+        op = "conv 3x3 8 pad 1 mode circular"
+
+        [[node]]
+        op = "relu"
+        """
+
+    def look(self, context: Context) -> Iterator[Diagnostic]:
+        users: dict[str, list[str]] = {}
+        for node in context.nodes:
+            for owner in sharing.owners(node) if node.shares else ():
+                users.setdefault(owner, []).append(node.name)
+        for owner, names in users.items():
+            node = context.network.node(owner)
+            named = ", ".join(names[:LARGEST_NAMED]) + (", …" if len(names) > LARGEST_NAMED else "")
+            yield self.finding(
+                context,
+                node,
+                f"its parameters are those of {named} as well",
+                why=f"{context.params(node):,} parameters count once, the multiplications of "
+                f"{len(names) + 1} nodes each time",
             )
 
 

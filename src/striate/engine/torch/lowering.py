@@ -16,7 +16,7 @@ from striate.op import Declaration
 
 _Step = tuple[Run, tuple[str, ...], tuple[str, ...], dict[str, tuple[Any, str]], dict[str, str]]
 """What it computes, the values it reads and makes; by name of a parameter: the module that holds it and its name there,
-and its full name."""
+and its path."""
 
 
 COUNTER = "num_batches_tracked"
@@ -32,14 +32,19 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
     def __init__(self, net: Network) -> None:
         super().__init__()
         self._sources, self._outputs = list(net.inputs), list(net.outputs)
-        for name, parameter in net.parameters.items():
+        self.names = sharing.file_names(net)
+        tensors: dict[str, Any] = {}
+        self.held: dict[str, str] = {}
+        for name, full in self.names.items():
             path, _, own = name.rpartition(".")
-            start = torch.zeros(parameter.shape)
-            if parameter.trainable or parameter.frozen:
-                held = torch.nn.Parameter(start, requires_grad=parameter.trainable)
-                self._place(path).register_parameter(own, held)
-            else:
-                self._place(path).register_buffer(own, start)
+            parameter = net.parameters[full]
+            self.held.setdefault(full, name)
+            learned = parameter.trainable or parameter.frozen
+            if full not in tensors:
+                start = torch.zeros(parameter.shape)
+                tensors[full] = torch.nn.Parameter(start, parameter.trainable) if learned else start
+            register = "register_parameter" if learned else "register_buffer"
+            getattr(self._place(path), register)(own, tensors[full])
         self._norms = [sharing.owner(node, "running_mean") for node in net.nodes if node.op.word == "bn"]
         for name in dict.fromkeys(self._norms):
             self._place(name).register_buffer(COUNTER, torch.tensor(0))
@@ -51,7 +56,7 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
     def _place(self, path: str) -> Any:
         """The module at a dotted path, made where it is missing."""
         place: Any = self
-        for name in path.split("."):
+        for name in path.split(".") if path else ():
             if name not in place._modules:
                 try:
                     place.add_module(name, torch.nn.Module())
@@ -74,7 +79,7 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
             raise OpError(f"{node.op.word} has no counterpart in torch here").at(
                 node.name, f"{node.name} = {node.op}", node.place
             )
-        paths = {parameter.name: node.key(parameter.name) for parameter in declaration.parameters}
+        paths = {parameter.name: self.held[node.key(parameter.name)] for parameter in declaration.parameters}
         held = {
             name: (self._place(path), own)
             for name, (path, _, own) in ((n, full.rpartition(".")) for n, full in paths.items())
@@ -137,7 +142,7 @@ def lower(net: Network, weights: Mapping[str, Any]) -> Lowered:
     Raises OpError where torch has no counterpart.
     """
     module = Lowered(net)
-    state = {name: torch.tensor(weights[name]) for name in net.parameters}
+    state = {name: torch.tensor(weights[full]) for name, full in module.names.items()}
     if state:
         module = module.to(next(iter(state.values())).dtype)
     module.load_state_dict(state)

@@ -52,10 +52,14 @@ class Module:
         self.half = HALF[device.type] if mixed else torch.float32
         self.scale = 1.0
         self.lowered: Lowered = placed(Lowered(net), device)
-        tensors = dict(self.lowered.named_parameters()) | dict(self.lowered.named_buffers())
-        self.tensors = {name: tensors[name] for name in net.parameters}
+        own = self.lowered.state_dict(keep_vars=True)
+        self.tensors = {name: own[self.lowered.held[name]] for name in net.parameters}
         self.trainable = {name: t for name, t in self.tensors.items() if net.parameters[name].trainable}
-        self.statistics = {name: t for name, t in self.tensors.items() if name not in self.trainable}
+        self.statistics = {
+            name: t
+            for name, t in self.tensors.items()
+            if name not in self.trainable and not net.parameters[name].constant
+        }
         for name in self.trainable.keys() - _read(net):
             self.trainable[name].requires_grad_(False)
         self.run: Any = self.lowered
@@ -266,9 +270,10 @@ class TorchLearner(Learner):
         self._optimizer.zero_grad()
         if self._average:
             decay = min(rule.ema, (1 + self._steps) / (10 + self._steps))  # as striate.train.ema
-            average = [self._average[name] for name in module.tensors]
+            average = list(self._average.values())
             torch._foreach_mul_(average, decay)
-            torch._foreach_add_(average, list(module.tensors.values()), alpha=1 - decay)
+            now = [module.tensors[name] for name in self._average]
+            torch._foreach_add_(average, now, alpha=1 - decay)
 
     def collect(self) -> None:
         store = self._store

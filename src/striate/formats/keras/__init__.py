@@ -62,6 +62,7 @@ def read(path: str | Path, input: Any = None) -> Network:
     from striate.formats.keras.graph import input_shapes, parse
     from striate.formats.keras.reading import Reader
     from striate.formats.python import sized
+    from striate.formats.tied import kept
 
     with opened(Path(path)) as content:
         graph = parse(content.config, content.version, str(path))
@@ -78,8 +79,8 @@ def read(path: str | Path, input: Any = None) -> Network:
     given: Mapping[str, Any] | None = None
     if content.without:
         given = MissingWeights(str(path))
-    elif weights is not None and not net.inference.problems and weights.keys() == net.parameters.keys():
-        given = weights
+    elif weights is not None:
+        given = kept(net, weights)
     net = dataclasses.replace(net, weights=given, about={})
     return sized(net, input) if fixed else net
 

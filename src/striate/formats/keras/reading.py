@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from striate.formats.keras.site import Array, Site, Value, ordered
 from striate.formats.keras.variables import Variables
 from striate.formats.onnx.names import legal
 from striate.formats.tidy import tidy
+from striate.formats.tied import Sources
 from striate.network import Network, Node, declare
 from striate.op import Op
 from striate.ops.opaque import Opaque
@@ -51,6 +52,8 @@ class Reader:
         self.nodes: list[Node] = []
         self.specs: dict[str, TensorSpec] = {}
         self.weights: dict[str, Array] = {}
+        self.sources = Sources()
+        self._met: set[tuple[str, ...]] = set()
         self._arrays: dict[tuple[tuple[str, ...], str], Array] = {}
         self._refused: Node | None = None
         self.inputs: dict[str, TensorSpec] = {}
@@ -80,7 +83,8 @@ class Reader:
                 fix="save a model with layers",
             )
         net = Network(self.name, self.inputs, tuple(self.nodes), tuple(dict.fromkeys(outputs)))
-        return tidy(net) if not net.inference.problems else net, self.weights if self._variables else None
+        net = self.sources.told(tidy(net) if not net.inference.problems else net)
+        return net, self.weights if self._variables else None
 
     def unique(self, name: str) -> str:
         made = name
@@ -212,19 +216,29 @@ class Reader:
         )
         made = []
         for tensor in range(min(count, 256)):
+            params = self._numbers(site)
             shape = shapes.get(Ref(layer.name, number, tensor)) or _said(site)
             sizes = [n for n in shape[1:] if n] if shape else []
             if shape is None or len(sizes) != len(shape) - 1 or not sizes:
-                made.append(self.place(site, Opaque(_operator(layer), why=why), values, {}))
+                op = Opaque(_operator(layer), why=why, params=params)
+                made.append(self.place(site, op, values, {}))
             elif len(sizes) - 1 not in SPATIAL:
                 made.append(Value(values[0].name, None, hidden=shape))
             else:
                 if site.last:
                     sizes = [sizes[-1], *sizes[:-1]]
-                made.append(
-                    site.usual(self.place(site, Opaque(_operator(layer), tuple(sizes), why), values, {}))
-                )
+                op = Opaque(_operator(layer), tuple(sizes), why, params)
+                made.append(site.usual(self.place(site, op, values, {})))
         return made
+
+    def _numbers(self, site: Site) -> int | None:
+        """Numbers that the file keeps for a layer, where it is met first; None where the file was not opened."""
+        if self._variables is None:
+            return None
+        if site.place in self._met:
+            return 0
+        self._met.add(site.place)
+        return self._variables.numbers(site.place, [part.stored for part in site.layers])
 
     # -------------------------------------------------------------------------------------------------- nodes
 
@@ -235,8 +249,12 @@ class Reader:
         values: Sequence[Value],
         weights: Mapping[str, Callable[[], Any]],
         called: str = "",
+        fixed: Collection[str] = (),
     ) -> Value:
-        """A node for a call; the first one gets the layer's own name. Raises OpError, ShapeError, FormatError."""
+        """A node for a call; the first one gets the layer's own name. fixed: parameters that the layer does not have.
+
+        Raises OpError, ShapeError, FormatError.
+        """
         name = self.unique(f"{site.name}.{called or op.word}") if called or site.placed else site.name
         node = Node(name, op, tuple(value.name for value in values))
         specs = [self.specs.get(value.name) for value in values]
@@ -252,11 +270,19 @@ class Reader:
             else:
                 (spec,) = declaration.outputs
                 self.specs[name] = spec
+                for parameter in declaration.parameters:
+                    full = f"{name}.{parameter.name}"
+                    self.sources.tensors[full] = (*site.place, str(site.count), parameter.name)
+                    if parameter.name in fixed:
+                        self.sources.fixed.add(full)
+                    elif site.config.get("trainable") is False:
+                        self.sources.frozen.add(full)
                 if self._variables is not None:
                     for parameter in declaration.parameters:
                         array = self._suited(site, parameter.name, weights[parameter.name](), parameter.shape)
                         self.weights[f"{name}.{parameter.name}"] = array
         self.nodes.append(node)
+        site.count += bool(weights)
         site.placed |= name == site.name
         return Value(name, spec)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -80,6 +80,8 @@ class Site:
         self.last = reader.graph.last if format is None else format == "channels_last"
         self.name = reader.unique(legal(".".join(part.name for part in (*path, layer))) or "layer")
         self.placed = False
+        self.count = 0
+        """Nodes with weights so far: the same ones in the same order in every call of the layer."""
 
     @property
     def values(self) -> list[Value]:
@@ -132,13 +134,25 @@ class Site:
 
     # -------------------------------------------------------------------------------------------------- nodes
 
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The layer's names from the outermost model on: the same whenever it is called."""
+        return tuple(part.name for part in self.layers)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The models that the layer is in, from the outermost on, and itself."""
+        return (*self._path, self.layer)
+
     def emit(self, op: Op, *values: Value, called: str = "", **weights: Callable[[], Any]) -> Value:
         """A node of the network with its axes as usual. called: what is added to the layer's name."""
         return self.usual(self._reader.place(self, op, values, weights, called))
 
-    def along(self, op: Op, x: Value, called: str = "", **weights: Callable[[], Any]) -> Value:
-        """A node that treats every position alike: the axes stay as they are."""
-        made = self._reader.place(self, op, (x,), weights, called)
+    def along(
+        self, op: Op, x: Value, called: str = "", fixed: Collection[str] = (), **weights: Callable[[], Any]
+    ) -> Value:
+        """A node that treats every position alike: the axes stay as they are. fixed: parameters that are constants."""
+        made = self._reader.place(self, op, (x,), weights, called, fixed)
         return dataclasses.replace(made, order=x.order, parts=x.parts)
 
     def usual(self, x: Value) -> Value:

@@ -86,6 +86,26 @@ class Variables:
         except Exception as error:
             raise self._damaged(str(error)) from None
 
+    def numbers(self, path: Sequence[str], stored: Sequence[str]) -> int:
+        """How many float numbers a layer has in all, with the layers inside it; the arrays are not read."""
+        if self.named:
+            root = "model_weights" if "model_weights" in self._file else ""
+            tops = ["/".join(filter(None, (root, path[0])))]
+        else:
+            places = [f"layers/{place}" for place in stored]
+            prefixes = ("layers", "_layer_checkpoint_dependencies")
+            tops = ["/".join(places).replace("layers/", f"{prefix}/") for prefix in prefixes]
+        found: dict[tuple[str, ...], Any] = {}
+        for top in tops:
+            group = self._follow(top)
+            if group is not None:
+                self._collect(group, (path[-1],), found)
+        return sum(
+            math.prod(array.shape or ())
+            for array in found.values()
+            if isinstance(array, self._h5py.Dataset) and array.dtype.kind in "fV"
+        )
+
     def _follow(self, path: str) -> Any:
         """The object at a path, by hard links only; None if it is absent."""
         at = self._file

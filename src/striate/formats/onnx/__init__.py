@@ -42,6 +42,7 @@ def read(path: str | Path, input: Any = None) -> Network:
     from striate.formats.onnx.reading import Reader, batch_of
     from striate.formats.python import sized
     from striate.formats.tidy import tidy
+    from striate.formats.tied import kept
 
     graph = load(Path(path))
     if not graph.inputs:
@@ -66,11 +67,12 @@ def read(path: str | Path, input: Any = None) -> Network:
             raise _open(str(path), name, shape, len(graph.inputs) > 1)
         inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
     found = own.network(graph, inputs)
-    net, weights = found or Reader(graph, inputs, last).read()
-    if found is None and not net.inference.problems:
-        net = tidy(net)
-    whole = not net.inference.problems and weights.keys() == net.parameters.keys()
-    net = dataclasses.replace(net, weights=weights if whole else None, about=about)
+    reader = Reader(graph, inputs, last) if found is None else None
+    net, weights = found or reader.read()  # type: ignore[union-attr]
+    if reader is not None:
+        net = tidy(net) if not net.inference.problems else net
+        net = reader.uses.sources(net).told(net)
+    net = dataclasses.replace(net, weights=kept(net, weights), about=about)
     return sized(net, input) if fixed else net
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import StriateError
+from striate.diagnostics import GraphError, StriateError
 from striate.formats.onnx.names import PRODUCER
 from striate.formats.onnx.proto import Call, Graph
 from striate.formats.onnx.writing import NOTE, Operator, pen_for, spelled
-from striate.network import Network, Node
+from striate.network import Network, Node, sharing
 from striate.network.graph import declare
 from striate.op import Op
 from striate.tensor import TensorSpec
@@ -42,11 +42,11 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
             continue
         try:
             said = json.loads(call.note.removeprefix(NOTE))
-            node = Node(call.name, Op.from_dict(said["op"]), tuple(said["inputs"]))
+            node = Node(call.name, Op.from_dict(said["op"]), tuple(said["inputs"]), **sharing.from_dict(said))
             declaration = declare(node, [specs[name] for name in node.inputs])
             if not all(map(_usual, declaration.outputs)):
                 return None
-            pen = pen_for(node.name, node.op, node.inputs, node.outputs, declaration)
+            pen = pen_for(node, declaration)
         except (StriateError, ValueError, TypeError, KeyError, RecursionError, MemoryError):
             return None
         written = spelled(pen, graph.opset)
@@ -55,17 +55,21 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
         if not all(equal(graph.constants.get(name), array) for name, array in pen.constants.items()):
             return None
         for parameter in declaration.parameters:
-            array = graph.constants.get(f"{node.name}.{parameter.name}")
+            full = node.key(parameter.name)
+            array = graph.constants.get(full)
             if array is None or array.shape != parameter.shape:
                 return None
-            weights[f"{node.name}.{parameter.name}"] = np.asarray(array, np.float32)
+            weights[full] = np.asarray(array, np.float32)
         specs.update(zip(node.outputs, declaration.outputs, strict=True))
         nodes.append(node)
         waiting = []
     if waiting:
         return None
     images = {name: TensorSpec.image(spec.without_batch) for name, spec in inputs.items()}
-    return Network(graph.name, images, tuple(nodes), graph.outputs), weights
+    try:
+        return Network(graph.name, images, tuple(nodes), graph.outputs), weights
+    except GraphError:  # a node shares what there is no more
+        return None
 
 
 def _usual(spec: TensorSpec) -> bool:

@@ -6,7 +6,8 @@ said in `operators/`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from striate.formats.onnx.fold import Allowance, Unfoldable, fold
 from striate.formats.onnx.names import PARAMETER, Names
 from striate.formats.onnx.patterns import simplify
 from striate.formats.onnx.proto import Call, Graph, package
+from striate.formats.onnx.sharing import Uses
 from striate.formats.onnx.site import Array, Held, Site, Value
 from striate.network import Network, Node
 from striate.network.graph import declare
@@ -48,10 +50,13 @@ class Reader:
         """Constant -> the tensor of the file that it comes from."""
         self.values: dict[str, str] = {}
         """Value of the graph -> value of the network."""
+        self.uses = Uses(self.held, self.origins)
         self.specs: dict[str, TensorSpec] = {}
         self._refused: Node | None = None
         self.batch = next(iter(inputs.values())).shape[0]
         self.why: dict[str, str] = {}
+        self.read_by: dict[str, tuple[str, ...]] = {}
+        """By opaque node: the tensors of the file that it reads."""
         calls = [call for call in graph.calls if not self._fold(call)]
         self._makers = {name: call for call in calls for name in call.outputs}
         calls = simplify(
@@ -90,8 +95,27 @@ class Reader:
                 (held,) = self.place(Call("Identity", (name,), (name,), {}), Identity(), [held], {})
             outputs.append(held.name)
         inputs = {name: TensorSpec.image(spec.shape[1:]) for name, spec in self.inputs.items()}
-        net = Network(self.graph.name, inputs, tuple(self.nodes), tuple(dict.fromkeys(outputs)))
-        return net, self.weights
+        nodes = tuple(self._counted())
+        return Network(self.graph.name, inputs, nodes, tuple(dict.fromkeys(outputs))), self.weights
+
+    def _numbers(self, origin: str) -> int:
+        """How many numbers of a float tensor of the file there are."""
+        array = self.graph.constants.get(origin)
+        return array.size if array is not None and array.dtype.kind == "f" else 0
+
+    def _counted(self) -> Iterator[Node]:
+        """The nodes, opaque ones with the numbers of the tensors that they alone read, or first.
+
+        A single number of a file is a setting more often than a parameter, and does not count.
+        """
+        seen: set[str] = set()
+        for node in self.nodes:
+            if isinstance(node.op, Opaque):
+                mine = [origin for origin in self.read_by.get(node.name, ()) if origin not in seen]
+                seen.update(mine)
+                count = sum(max(self._numbers(o) - self.uses.used(o), 0) for o in mine)
+                node = dataclasses.replace(node, op=dataclasses.replace(node.op, params=count))
+            yield node
 
     def _fold(self, call: Call) -> bool:
         """Whether the call was computed, from constants or from the shape of a value."""
@@ -216,6 +240,7 @@ class Reader:
             self.names.forget(node.name)
             for key in [key for key in self.weights if key.startswith(f"{node.name}.")]:
                 del self.weights[key]
+                self.uses.forget(key)
         del self.nodes[before:]
 
     def _opaque(self, site: Site, why: str) -> list[Value]:
@@ -225,6 +250,14 @@ class Reader:
             self.held.update(dict.fromkeys(call.outputs))
             return []
         shapes = self._inferred(call)
+        held = tuple(
+            dict.fromkeys(
+                [
+                    *(o for name in call.inputs if (o := self.origins.get(name)) and self._numbers(o) > 1),
+                    *(origin for value in site.slim for origin in value.held),
+                ]
+            )
+        )
         made = []
         for name in filter(None, call.outputs):
             shape = shapes.get(name)
@@ -233,12 +266,13 @@ class Reader:
             sizes = tuple(n for n in shape or () if isinstance(n, int))
             named = len(sizes) - 2 in SPATIAL and sizes[0] == self.batch
             if shape is not None and not named and name not in self.graph.outputs:
-                made.append(Value(site.slim[0].name, None, sizes))
+                made.append(Value(site.slim[0].name, None, sizes, held=held))
                 continue
             values = [*{value.name: value for value in site.slim}.values()]
             kind = call.kind.removeprefix("striate.")
             (value,) = self.place(call, Opaque(kind, sizes[1:] if named else None, why), values, {})
             self.why[value.name] = why
+            self.read_by[value.name] = held
             made.append(value)
         return made
 
@@ -311,6 +345,12 @@ class Reader:
                         self.names.forget(name)
                         raise Unknown("tensors shared by more operators than can be meant") from None
                     self.weights[f"{name}.{parameter.name}"] = array
+                    try:
+                        self.uses.add(call, f"{name}.{parameter.name}", array, parameter.trainable)
+                    except Unknown:
+                        del self.weights[f"{name}.{parameter.name}"]
+                        self.names.forget(name)
+                        raise
         self.nodes.append(node)
         self.specs.update((output, spec) for output, spec in zip(node.outputs, made) if spec)
         return [Value(output, spec) for output, spec in zip(node.outputs, made, strict=True)]

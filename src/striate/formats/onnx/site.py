@@ -33,13 +33,15 @@ class Value:
 
     Where no TensorSpec can say its shape (the batch is not first, say), `known` is None, `hidden` the shape, and `name`
     the value before it that can be named: an opaque node behind it stands for all operators in between.
-    `wide` is the shape that ONNX has repeated it to; it stays small for those who repeat it anyhow.
+    `wide` is the shape that ONNX has repeated it to; it stays small for those who repeat it anyhow. `held`: the tensors
+    of the file that operators without a place here have made it with.
     """
 
     name: str
     known: TensorSpec | None
     hidden: tuple[int, ...] | None = None
     wide: tuple[int, ...] | None = None
+    held: tuple[str, ...] = ()
 
     @property
     def spec(self) -> TensorSpec:

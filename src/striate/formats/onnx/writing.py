@@ -7,6 +7,7 @@ the op in Striate's own form. `own.py` says when that counts.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,8 +24,8 @@ from striate.formats.onnx.names import PRODUCER
 from striate.formats.onnx.preprocessing import NORMALIZED, Preprocessing, preprocessing, recorded
 from striate.formats.onnx.proto import MAX_BYTES, package
 from striate.geometry import TransposedWindow, Window, fold
-from striate.network import Network, Node
-from striate.op import Declaration, Op
+from striate.network import Network, Node, sharing
+from striate.op import Declaration
 from striate.tensor import TensorSpec
 from striate.version import __version__
 
@@ -47,11 +48,9 @@ Operator = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
 class Pen:
     """One node being written: what it reads, and the operators and constants that it becomes."""
 
-    def __init__(
-        self, name: str, op: Op, reads: Sequence[str], makes: Sequence[str], declaration: Declaration
-    ) -> None:
-        self.name, self.op, self.declaration = name, op, declaration
-        self.sources, self.makes = tuple(reads), tuple(makes)
+    def __init__(self, node: Node, declaration: Declaration) -> None:
+        self.node, self.name, self.op, self.declaration = node, node.name, node.op, declaration
+        self.sources, self.makes = node.inputs, node.outputs
         self.operators: list[Operator] = []
         self.constants: dict[str, Array] = {}
         self._back: Sequence[int] | None = None
@@ -141,7 +140,7 @@ class Pen:
 
     def weight(self, name: str) -> str:
         """The tensor of one of the node's parameters."""
-        return f"{self.name}.{name}"
+        return self.node.key(name)
 
     def by_channel(self, weight: str) -> str:
         """A tensor (C,) with as many ones behind as there are axes behind the channels."""
@@ -173,9 +172,9 @@ class Pen:
         return x
 
 
-def pen_for(name: str, op: Op, reads: Sequence[str], makes: Sequence[str], declaration: Declaration) -> Pen:
+def pen_for(node: Node, declaration: Declaration) -> Pen:
     """A node written. Raises OpError for what ONNX cannot say."""
-    pen = Pen(name, op, reads, makes, declaration)
+    pen, op = Pen(node, declaration), node.op
     writer = operators.WRITERS.get(op.word)
     if writer is None:
         raise OpError(
@@ -202,7 +201,8 @@ def spelled(pen: Pen, opset: int) -> list[Operator]:
 
 def note(node: Node) -> str:
     """What a node says of itself in its doc_string."""
-    return NOTE + json.dumps({"op": node.op.to_dict(), "inputs": node.inputs}, separators=(",", ":"))
+    said = {"op": node.op.to_dict(), "inputs": node.inputs, **sharing.to_dict(node)}
+    return NOTE + json.dumps(said, separators=(",", ":"))
 
 
 class Store:
@@ -294,8 +294,9 @@ def model(
             )
         tensors += [onnx.numpy_helper.from_array(array, name) for name, array in pen.constants.items()]
         for parameter in net.declarations[node.name].parameters:
-            name = f"{node.name}.{parameter.name}"
-            tensors.append(store.tensor(name, weights[name]))
+            if not parameter.shared:
+                name = node.key(parameter.name)
+                tensors.append(store.tensor(name, weights[name]))
 
     def value(name: str) -> Any:
         sizes = net.specs[name].without_batch
@@ -320,6 +321,6 @@ def model(
 
 def _written(node: Node, net: Network, reads: Sequence[str]) -> Pen:
     try:
-        return pen_for(node.name, node.op, reads, node.outputs, net.declarations[node.name])
+        return pen_for(dataclasses.replace(node, inputs=tuple(reads)), net.declarations[node.name])
     except OpError as error:
         raise error.at(node.name, f"{node.name} = {node.op}", node.place) from None

@@ -249,6 +249,7 @@ def _extremes(site: Site, x: Any, y: Any) -> Ref:
     if not isinstance(y, Constant):
         cls = merge.Maximum if largest else merge.Minimum
         return site.node(cls(), *together(site, ref(x), ref(y)))
+    need(not site.learned(y), "a learned bound, which would be two tensors here")
     # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(t - x, 0) + t.
     tensor = y.tensor.detach()
     over = tensor_beside(

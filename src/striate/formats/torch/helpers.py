@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 HELPERS = {
+    "constant": '''def constant(module: nn.Module, name: str) -> None:
+    """Keep a parameter as a buffer: part of the state, and not trained."""
+    held = getattr(module, name).detach()
+    delattr(module, name)
+    module.register_buffer(name, held)''',
     "ChannelNorm": '''class ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of (N, C, ...)."""
 

@@ -19,8 +19,10 @@ import torch
 from striate.diagnostics import FormatError, StriateError
 from striate.formats.importing import Unknown, fault, reason
 from striate.formats.tidy import tidy
+from striate.formats.tied import kept
 from striate.formats.torch import arithmetic, moves  # noqa: F401 (their operators are known then)
 from striate.formats.torch.aten import MODULES, RECURRENT
+from striate.formats.torch.parameters import Parameters
 from striate.formats.torch.rules import OPERATORS, full, need
 from striate.formats.torch.tracing import Call, Constant, Trace, Value
 from striate.network import Network, Node, declare
@@ -44,11 +46,15 @@ class Ref:
 
 @dataclasses.dataclass(frozen=True)
 class Foreign:
-    """What has no place here (more axes, another first axis), made of these values by an unsupported operator."""
+    """What has no place here (more axes, another first axis), made of these values by an unsupported operator.
+
+    held: the module's tensors that it was computed with.
+    """
 
     sources: tuple[Ref, ...]
     operator: str
     why: str = "its result has more axes than five, or another first axis than the batch"
+    held: tuple[Constant, ...] = dataclasses.field(default=(), kw_only=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Site:
 
     def learned(self, constant: Constant) -> bool:
         """Whether a tensor is a parameter, or made of one."""
-        return constant.name in self._importer.learned
+        return constant.name in self._importer.held.learned
 
     def node(self, op: Op, *inputs: Ref, **weights: Constant | None) -> Ref:
         """Place an op of one output behind these values, with these weights under its own parameter names."""
@@ -99,7 +105,7 @@ class _Importer:
         self.batch = trace.batch
         self.parts = dict(trace.module.named_modules())
         self.owners = {name.rpartition(".")[0] for name in trace.module.state_dict()}
-        self.learned = {name for name, _ in trace.module.named_parameters()}
+        self.held = Parameters(trace.module)
         self.nodes: list[Node] = []
         self.weights: dict[str, Any] = {}
         self.inputs = {one.name: TensorSpec.image(one.shape) for one, _ in trace.inputs}
@@ -127,11 +133,13 @@ class _Importer:
         node = Node(name, op, tuple(ref.name for ref in inputs), call.place)
         declaration = declare(node, [ref.spec for ref in inputs])
         for parameter in declaration.parameters:
-            tensor = weights[parameter.name].tensor
+            constant = weights[parameter.name]
+            tensor = constant.tensor
             need(
                 tuple(tensor.shape) == parameter.shape,
                 f"its {parameter.name} has the shape {tuple(tensor.shape)}",
             )
+            self.held.note(f"{name}.{parameter.name}", constant)
             if tensor.device.type != "meta":
                 self.weights[f"{name}.{parameter.name}"] = (
                     tensor.detach().to("cpu", torch.float32).numpy().copy()
@@ -141,7 +149,7 @@ class _Importer:
         return [Ref(value, spec) for value, spec in zip(node.outputs, declaration.outputs)]
 
     def _name(self, call: Call, op: Op, weights: dict[str, Constant]) -> str:
-        owned = next((w.name for w in weights.values() if w.name), None)
+        owned = next((self.held.name(w, call.path) for w in weights.values() if w.name), None)
         part = self.parts.get(call.path)
         if owned is not None:
             base = owned.rpartition(".")[0] or op.word
@@ -153,7 +161,7 @@ class _Importer:
         else:
             base = f"{call.path}.{op.word}" if call.path else op.word
         name, number = base, 1
-        while name in self.names:
+        while name in self.names or (number > 1 and name in self.parts):
             number += 1
             name = f"{base}_{number}"
         return name
@@ -207,6 +215,7 @@ class _Importer:
         self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any, whole: bool = False
     ) -> list[Any]:
         kept, names, weights = len(self.nodes), set(self.names), dict(self.weights)
+        noted = len(self.held.noted)
         site = Site(self, call)
         try:
             if whole:
@@ -227,6 +236,7 @@ class _Importer:
         except Exception as error:
             del self.nodes[kept:]
             self.names, self.weights = names, weights
+            self.held.forget(noted)
             if isinstance(error, Unknown):
                 raise
             if isinstance(error, StriateError):
@@ -244,14 +254,19 @@ class _Importer:
             operator, why = (
                 (foreign[0].operator, foreign[0].why) if foreign else (f"aten.{call.operator}", why)
             )
+        held = (
+            *(leaf for leaf in leaves if isinstance(leaf, Constant)),
+            *(constant for leaf in foreign for constant in leaf.held),
+        )
         unique = tuple(dict.fromkeys(sources))
         if not unique:
             return None
         if not shape or shape[0] != self.batch or not 2 <= len(shape) <= 2 + max(SPATIAL):
             if call.operator in VIEWED and len(unique) == 1 and not foreign and shape[:1] == (self.batch,):
-                return Apart(unique, operator, why, shape[1:], tuple(range(len(shape) - 1)))
-            return Foreign(unique, operator, why)
+                return Apart(unique, operator, why, shape[1:], tuple(range(len(shape) - 1)), held=held)
+            return Foreign(unique, operator, why, held=held)
         (made,) = self.place(call, Opaque(operator, shape=shape[1:], why=why), unique, {})
+        self.held.read_by[made.name] = held
         return made
 
     def whole(self, value: Value) -> Any:
@@ -280,8 +295,9 @@ class _Importer:
     def _fold(self, call: Call, args: Any, kwargs: Any) -> None:
         """Work out what depends on the module's tensors alone."""
         constants = [leaf for leaf in _leaves((args, list(kwargs.values()))) if isinstance(leaf, Constant)]
-        names = [c.name for c in constants if c.name]
-        name = next((n for n in names if n.endswith(".weight")), names[0] if names else "")
+        names = sorted((c.name for c in constants if c.name), key=lambda n: n not in self.held.learned)
+        learned = [n for n in names if n in self.held.learned] or names
+        name = next((n for n in learned if n.endswith(".weight")), learned[0] if learned else "")
         with torch.no_grad():
             made = call.function(*_tensors(args), **{k: _tensors(v) for k, v in kwargs.items()})
         for value, tensor in zip(call.makes, made if call.several else (made,)):
@@ -407,11 +423,10 @@ def network(trace: Trace, name: str) -> Network:
                 fix="wrap the module so that it returns values of shape (N, …)",
             )
         outputs.append(found.name)
-    net = Network(name, importer.inputs, tuple(_used(importer.nodes, outputs)), tuple(outputs))
-    net = dataclasses.replace(tidy(net), about={})
-    if all(key in importer.weights for key in net.parameters):
-        net = dataclasses.replace(net, weights={key: importer.weights[key] for key in net.parameters})
-    return net
+    nodes = tuple(importer.held.counted(_used(importer.nodes, outputs)))
+    net = Network(name, importer.inputs, nodes, tuple(outputs))
+    net = dataclasses.replace(importer.held.sources.told(tidy(net)), about={})
+    return dataclasses.replace(net, weights=kept(net, importer.weights), aliases=importer.held.aliases(net))
 
 
 def _used(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:

@@ -62,7 +62,7 @@ class Made:
     def call(self, module: str, given: Sequence[str]) -> str:
         """The call in forward on these variables."""
         if self.expression:
-            named = {f"x{k}": name for k, name in enumerate(given)}
+            named = {f"x{k}": name for k, name in enumerate(given)} | {"module": module}
             return self.expression.format(*given, all=", ".join(given), plus=" + ".join(given),
                                           times=" * ".join(given), **named)  # fmt: skip
         inner = self.before.format(*given) if self.before else ", ".join(given)

@@ -11,14 +11,15 @@ import itertools
 import keyword
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from striate.diagnostics import FormatError
 from striate.formats.torch.helpers import HELPERS
 from striate.formats.torch.modules import IN_SCOPE, Arg, Made, written
 from striate.formats.torch.names import Spot, attribute, class_word, spoken, spot
 from striate.formats.torch.own import note
-from striate.network import Network, Node
+from striate.network import Network, Node, sharing
 
 WIDTH = 88
 
@@ -34,6 +35,8 @@ class _Item:
     scope: _Scope | None = None
     kept: bool = False
     """Whether parameters are found by its name."""
+    owner: str = ""
+    """The item whose module it calls again."""
     spot: Spot | None = None
 
     @property
@@ -91,6 +94,8 @@ class _Writer:
         self.classes: dict[str, _Class] = {}
         self.names: set[str] = {"nn", "torch", "F"}
         self.helpers: set[str] = set()
+        self.again = {n.name: str(n.shares) for n in net.nodes if n.shares and sharing.called_again(net, n)}
+        """Nodes that call another one's module again, and which."""
         self.root = self._scope("", net.nodes)
 
     # ------------------------------------------------------------------ the tree
@@ -110,20 +115,39 @@ class _Writer:
         for head, members in groups.items():
             inner = f"{path}.{head}" if path else head
             if len(members) == 1 and members[0].name in (inner, path):
-                items.append(self._leaf(head, members[0], within=members[0].name == path))
+                items.append(self._leaf(head, members[0], depth, within=members[0].name == path))
+            elif self._crossed({member.name for member in members}):  # its nodes are called one by one
+                return self._finish(
+                    _Scope(path, [self._leaf(n.name[depth:], n, depth) for n in nodes]), nodes
+                )
             else:
                 scope = self._scope(inner, members)
                 kept = any(item.kept for item in scope.items)
                 items.append(_Item(head, scope.reads, scope.makes, scope=scope, kept=kept))
         ordered = _ordered(items)
         if ordered is None:  # a scope reads what stands behind it: its nodes are called one by one
-            return self._finish(_Scope(path, [self._leaf(n.name[depth:], n) for n in nodes]), nodes)
+            return self._finish(_Scope(path, [self._leaf(n.name[depth:], n, depth) for n in nodes]), nodes)
         return self._finish(_Scope(path, ordered), nodes)
 
-    def _leaf(self, name: str, node: Node, within: bool = False) -> _Item:
+    def _crossed(self, names: Collection[str]) -> bool:
+        """Whether a module among these nodes is called from elsewhere, or the other way round."""
+        return any((owner in names) != (again in names) for again, owner in self.again.items())
+
+    def _leaf(self, name: str, node: Node, depth: int, within: bool = False) -> _Item:
         declaration = self.net.declarations[node.name]
         made = written(node, declaration, within)
         self.helpers.update(made.helpers)
+        if made.word in IN_SCOPE and (node.name in self.again or node.name in self.again.values()):
+            error = FormatError(
+                f"{node.op.word} that is shared cannot be written as PyTorch",
+                why="its parameter belongs to the block around it",
+                fix="convert to .toml, or give each a parameter of its own",
+            )
+            error.at(node.name, f"{node.name} = {node.op}", node.place)
+            raise error
+        if node.name in self.again:
+            again = Made(made.word, expression=f"{{module}}({made.before or '{0}'})")
+            return _Item(name, node.inputs, node.outputs, again, owner=self.again[node.name][depth:])
         return _Item(name, node.inputs, node.outputs, made=made, kept=bool(declaration.parameters))
 
     def _finish(self, scope: _Scope, nodes: Sequence[Node]) -> _Scope:
@@ -168,7 +192,7 @@ class _Writer:
         wires = ",".join(local[v] for v in item.reads)
         body = item.scope.skeleton if item.scope else item.made.form if item.made else ""
         leaves = ",".join(local[v] for v in scope.makes)
-        return f"{item.name}={body}({wires})->{leaves if item is scope.items[-1] else ''}"
+        return f"{item.name}={body}@{item.owner}({wires})->{leaves if item is scope.items[-1] else ''}"
 
     def _class_name(self, scope: _Scope) -> str:
         words = {item.made.word for item in scope.items if item.made}
@@ -198,10 +222,11 @@ class _Writer:
             name += "Net"
         top = _Class(name, self.root)
         top.rows = [self.root.values]
+        said = self._said()
         parts = [HELPERS[h] for h in HELPERS if h in self.helpers]
         parts += [self._class(c) for c in self.classes.values() if c.rows]
         about = f"{spoken(self.net.name)}, for an input of {_size(self.net)}."
-        parts.append(self._class(top, about))
+        parts.append(self._class(top, about, said))
         body = "\n\n\n".join(parts)
         heads = [f'"""{about} Written by striate convert."""\n', "import torch"]
         heads += ["import torch.nn.functional as F"] if re.search(r"\bF\.", body) else []
@@ -219,7 +244,27 @@ class _Writer:
                     self.classes[item.scope.skeleton].rows.append(item.scope.values)
                 self._collect(item.scope)
 
-    def _class(self, form: _Class, about: str = "") -> str:
+    def _said(self) -> list[str]:
+        """What nodes say of their parameters, once all modules are there."""
+        fixed, tied = [], []
+        for node in self.net.nodes:
+            if node.name in self.again or not (node.shares or node.fixed or node.frozen):
+                continue
+            place = _held(node.name)
+            for parameter in self.net.declarations[node.name].parameters:
+                name, said = parameter.name, self.net.parameters[node.key(parameter.name)]
+                owner, _, own = node.key(name).rpartition(".")
+                if name in node.fixed or (parameter.shared and own in self.net.node(owner).fixed):
+                    fixed.append(f'        constant({place}, "{name}")')
+                elif said.frozen:
+                    fixed.append(f"        {place}.{name}.requires_grad_(False)")
+                if parameter.shared:
+                    tied.append(f"        {place}.{name} = {_held(owner)}.{own}")
+        if any("constant(" in line for line in fixed):
+            self.helpers.add("constant")
+        return fixed + tied
+
+    def _class(self, form: _Class, about: str = "", more: Sequence[str] = ()) -> str:
         arguments = [f"{name}: {_type([row[at].value for row in form.rows])}" for name, at in form.order]
         lines = [f"class {form.name}(nn.Module):"]
         lines += [f'    """{about}"""', ""] if about else []
@@ -230,7 +275,7 @@ class _Writer:
             length = len(self._values(item))
             own.append([form.parameters.get(at + k) for k in range(length)])
             at += length
-        lines += [*self._members(form.scope.items, own), "", *self._forward(form.scope)]
+        lines += [*self._members(form.scope.items, own), *more, "", *self._forward(form.scope)]
         return "\n".join(lines)
 
     def _members(self, items: Sequence[_Item], own: Sequence[Sequence[str | None]]) -> list[str]:
@@ -283,6 +328,7 @@ class _Writer:
         several = len(scope.makes) > 1
         returns = "tuple[torch.Tensor, ...]" if several else "torch.Tensor" if scope.makes else "None"
         lines = [f"    def forward(self, {args}) -> {returns}:"]
+        spots = {item.name: item.spot for item in scope.items}
         if len(f"{lines[0]}") > WIDTH:
             lines = _broken("    def forward", ["self", *args.split(", ")], f" -> {returns}:")
         for at, item in enumerate(scope.items):
@@ -297,7 +343,8 @@ class _Writer:
                 targets.append(name or _fresh(item, set(held.values()) | set(targets)))
                 held[value] = targets[-1]
             made = item.made
-            call = item.spot.call if item.spot else ""
+            place = spots[item.owner] if item.owner else item.spot
+            call = place.call if place else ""
             text = made.call(call, given) if made is not None else f"{call}({', '.join(given)})"
             lines += _statement(", ".join(targets), text)
         found = ", ".join(held[v] for v in scope.makes)
@@ -313,6 +360,12 @@ class _Writer:
 def _argument(name: str) -> bool:
     """Whether an input may be called so where forward takes it."""
     return name.isidentifier() and not keyword.iskeyword(name) and name not in ("self", "nn", "torch", "F")
+
+
+def _held(path: str) -> str:
+    """The module of that path, inside the network's own."""
+    found: str = spot(path, True, ()).call
+    return found
 
 
 def _depth(item: _Item) -> int:

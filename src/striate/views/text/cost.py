@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from striate.diagnostics import plural
 from striate.views.record import Record
 from striate.views.text.numbers import count, inputs, short
 from striate.views.text.page import Column, Page, Row
@@ -26,6 +27,8 @@ def draw(page: Page, record: Record) -> None:
         if page.fits(columns, rows):
             break
     page.table(columns, rows)
+    if names := record["unknown"]:
+        page.line(f"at least: {plural(len(names), 'node')} unknown")
     page.line()
     page.line([("where a tool differs from striate", "bold")])
     for row in record["ops"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from striate.diagnostics import plural
 from striate.views.record import Record
-from striate.views.text.numbers import count, inputs, per_axis, short, size
+from striate.views.text.numbers import count, inputs, lacking, per_axis, short, size, unknown
 from striate.views.text.page import Column, Page, Row
 
 COLUMNS = (
@@ -58,6 +58,9 @@ def _row(change: Record) -> Row:
     for axis, text in _window(facts.get("window")):
         fit.setdefault(text, []).append(axis)
     notes = [f"{' and '.join(axes)}: {text}" for text, axes in fit.items()]
+    notes += [
+        f"{field}: {_arrow(facts, field, _said)}" for field in ("shares", "fixed", "frozen") if field in facts
+    ]
     return Row(
         (
             name,
@@ -76,6 +79,13 @@ def _arrow(facts: Record, key: str, written: Any) -> str:
         return ""
     before, after = map(written, facts[key])
     return f"{before} → {after}" if before != after else ""
+
+
+def _said(value: Any) -> str:
+    """What a node says of its parameters."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {full}" for name, full in value.items())
+    return (value if isinstance(value, str) else ", ".join(value)) or "none"
 
 
 FIT = ("lost", "wasted_padding", "overhang")
@@ -109,8 +119,15 @@ def _totals(page: Page, a: Record, b: Record) -> None:
              ("peak memory", "peak_bytes", size), ("peak in training", "training_peak_bytes", size))  # fmt: skip
     for label, key, written in kinds:
         before, after = a["totals"][key], b["totals"][key]
-        rows.append(Row((label, written(before), written(after), _percent(before, after))))
+        more = {"params": "params", "macs": "macs"}.get(key, "memory")
+        cells = (
+            f"{'at least ' if unknown(r, more) else ''}{written(n)}" for r, n in ((a, before), (b, after))
+        )
+        rows.append(Row((label, *cells, _percent(before, after))))
     page.table([Column("total"), Column("A", "right"), Column("B", "right"), Column("change", "right")], rows)
+    for name, side in (("A", a), ("B", b)):
+        if said := lacking(side, "params", "macs", "memory"):
+            page.line(f"{name}{said.replace(';', ':')}")
     if a["convention"] != b["convention"]:
         page.line(f"counted differently: {a['convention']} / {b['convention']}")
 

@@ -66,6 +66,9 @@ def _kind(block: str, nodes: list[Record], codes: dict[str, list[str]]) -> tuple
             *node["sizes"],
             node["params"],
             node["macs"],
+            str(node["shares"]),
+            *node["fixed"],
+            *node["frozen"],
             node["aligned"],
             *codes.get(node["name"], ()),
         )

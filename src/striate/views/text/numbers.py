@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from striate.diagnostics import plural
+
 
 def count(n: int) -> str:
     """All digits, grouped: 1,234,567."""
@@ -58,3 +60,24 @@ def per_axis(values: Sequence[object], sign: str = "x") -> str:
     """One value where all axes agree, else one per axis: 3, 7x1."""
     texts = [str(value) for value in values]
     return texts[0] if len(set(texts)) == 1 else sign.join(texts)
+
+
+def unknown(record: Mapping[str, Any], *what: str) -> list[str]:
+    """The nodes that totals of params, macs or memory lack something of.
+
+    record: striate.show/1, or a part of it with totals.
+    """
+    lost = record["totals"].get("unknown", {})
+    return list(dict.fromkeys(name for each in what for name in lost.get(each, ())))
+
+
+def lacking(record: Mapping[str, Any], *what: str) -> str:
+    """How many nodes these totals lack something of, after a semicolon; empty where they are complete."""
+    names = unknown(record, *what)
+    return f"; {plural(len(names), 'node')} unknown" if names else ""
+
+
+def total(record: Mapping[str, Any], what: str) -> str:
+    """A total of params or macs, as a lower bound where it lacks something."""
+    bound = "at least " if unknown(record, what) else ""
+    return f"{bound}{count(record['totals'][what])}{lacking(record, what)}"

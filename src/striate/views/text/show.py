@@ -13,7 +13,7 @@ from typing import Any
 from striate.diagnostics import plural
 from striate.views.record import Record
 from striate.views.text.folding import Item, folded
-from striate.views.text.numbers import count, inputs, per_axis, shape, short, size
+from striate.views.text.numbers import count, inputs, lacking, per_axis, shape, short, size, total, unknown
 from striate.views.text.page import HOLD, Column, Page, Row, Text
 
 MARKS = {"error": ("!", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
@@ -113,7 +113,7 @@ def _rows(record: Record, items: Sequence[Item], form: _Form) -> Iterator[Row]:
         ]
         if form.codes:
             cells.append([(" ".join(dict.fromkeys(f["code"] for f in found)), "dim")])
-        yield Row(cells, [*_inputs(node, before), *_notes(node, bad)])
+        yield Row(cells, [*_inputs(node, before), *_said(node), *_notes(node, bad)])
         before = node["name"]
 
 
@@ -146,6 +146,19 @@ def _inputs(node: Record, before: str) -> Iterator[Text]:
     named = ", ".join(inputs[:NAMED]) if len(inputs) > NAMED + 1 else ", ".join(inputs)
     more = f" and {len(inputs) - NAMED} more" if len(inputs) > NAMED + 1 else ""
     yield [(f"← {named}{more}", "dim")]
+
+
+def _said(node: Record) -> Iterator[Text]:
+    """What a node says of its parameters."""
+    shares = node["shares"]
+    if isinstance(shares, str) and shares:
+        yield [(f"shares the parameters of {shares}", "dim")]
+    elif shares:
+        yield [(f"shares {', '.join(f'{full} as its {name}' for name, full in shares.items())}", "dim")]
+    if node["fixed"]:
+        yield [(f"constant: {', '.join(node['fixed'])}", "dim")]
+    if node["frozen"]:
+        yield [(f"not trained: {', '.join(node['frozen'])}", "dim")]
 
 
 def _notes(node: Record, findings: Sequence[Record]) -> Iterator[Text]:
@@ -188,7 +201,7 @@ def _paragraphs(page: Page, record: Record, items: Sequence[Item]) -> None:
         facts += [f"{short(node['macs'])} MACs"] if node["macs"] else []
         facts += [f"field {_field(node)}", size(node["activation_bytes"])]
         page.line(" · ".join(fact.replace(" ", HOLD) for fact in facts), 2)
-        for note in (*_inputs(node, before), *_notes(node, bad)):
+        for note in (*_inputs(node, before), *_said(node), *_notes(node, bad)):
             page.line(note, 2, 4)
         before = node["name"]
 
@@ -208,20 +221,23 @@ def _totals(page: Page, record: Record) -> None:
         named = ", ".join(record["unreached"][:NAMED])
         more = f" and {len(record['unreached']) - NAMED} more" if len(record["unreached"]) > NAMED else ""
         page.line(f"not reached: {named}{more}", 2, 4)
-    totals = record["totals"]
     page.fields(
         [
-            ("params", count(totals["params"])),
-            ("MACs", count(totals["macs"])),
-            (
-                "memory",
-                f"{size(totals['activation_bytes'])} of activations, peak {size(totals['peak_bytes'])} "
-                f"(training {size(totals['training_peak_bytes'])}), for one image",
-            ),
+            ("params", total(record, "params")),
+            ("MACs", total(record, "macs")),
+            ("memory", _memory(record)),
             ("counting", record["convention"]),
             *_summary(record),
         ],
         indent=0,
+    )
+
+
+def _memory(record: Record) -> str:
+    totals, bound = record["totals"], "at least " if unknown(record, "memory") else ""
+    return (
+        f"{bound}{size(totals['activation_bytes'])} of activations, peak {size(totals['peak_bytes'])} "
+        f"(training {size(totals['training_peak_bytes'])}), for one image{lacking(record, 'memory')}"
     )
 
 

@@ -47,7 +47,7 @@ def activated(site: Site, x: Value, given: Any = None, called: str | None = None
         return site.along(Clip(0.0, 1.0), site.along(Affine(0.2, 0.5), x))
     if op is None:
         x = site.standard(x)
-        return site.along(Opaque(f"activation {word}", x.spec.without_batch), x)
+        return site.along(Opaque(f"activation {word}", x.spec.without_batch, params=0), x)
     return site.along(op, x)
 
 

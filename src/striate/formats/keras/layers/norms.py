@@ -21,8 +21,9 @@ def _axes(site: Site, default: Any = -1) -> list[int]:
     return list(found) if isinstance(found, list | tuple) else [found]
 
 
-def _scaled(site: Site, *more: str) -> tuple[bool, Callable[[str], Any]]:
-    """Whether there is a scale or a shift, and the variables; of one alone, the other changes nothing."""
+def _scaled(site: Site, *more: str) -> tuple[bool, list[str], Callable[[str], Any]]:
+    """Whether there is a scale or a shift; the one that is missing next to the other, a constant that changes nothing;
+    and the variables."""
     scale, center = bool(site.get("scale", True)), bool(site.get("center", True))
     get = site.variables("gamma" if scale else "", "beta" if center else "", *more)
 
@@ -33,18 +34,20 @@ def _scaled(site: Site, *more: str) -> tuple[bool, Callable[[str], Any]]:
             return np.zeros_like(get("gamma"))
         return get(name)
 
-    return scale or center, either
+    missing = ["weight"] if not scale else ["bias"] if not center else []
+    return scale or center, missing, either
 
 
 @reads("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization")
 def _batch_norm(site: Site) -> Value:
     (axis,) = _axes(site)
     x = site.with_channels(site.value, axis)
-    affine, get = _scaled(site, "moving_mean", "moving_variance")
+    affine, fixed, get = _scaled(site, "moving_mean", "moving_variance")
     op = BatchNorm(site.number("epsilon", 1e-3), round(1 - site.number("momentum", 0.99), 9), affine)
     return site.along(
         op,
         x,
+        fixed=fixed,
         weight=lambda: turned(get("gamma"), x),
         bias=lambda: turned(get("beta"), x),
         running_mean=lambda: turned(get("moving_mean"), x),
@@ -57,16 +60,20 @@ def _layer_norm(site: Site) -> Value:
     site.expect(not site.get("rms_scaling", False), "scaling by the root mean square")
     x = site.value
     axes = sorted(axis % len(x.shape) for axis in _axes(site))
-    affine, get = _scaled(site)
+    affine, fixed, get = _scaled(site)
     eps = site.number("epsilon", 1e-3)
     if len(axes) == 1:
         x = site.with_channels(x, axes[0])
         op = LayerNorm("channels", eps, affine)
-        return site.along(op, x, weight=lambda: turned(get("gamma"), x), bias=lambda: turned(get("beta"), x))
+        return site.along(
+            op, x, fixed=fixed, weight=lambda: turned(get("gamma"), x), bias=lambda: turned(get("beta"), x)
+        )
     site.expect(axes == list(range(1, len(x.shape))), "some axes and not others")
     x = site.standard(x)
     op = LayerNorm("all", eps, affine)
-    return site.along(op, x, weight=lambda: placed(get("gamma"), x), bias=lambda: placed(get("beta"), x))
+    return site.along(
+        op, x, fixed=fixed, weight=lambda: placed(get("gamma"), x), bias=lambda: placed(get("beta"), x)
+    )
 
 
 @reads("GroupNormalization")
@@ -74,9 +81,9 @@ def _group_norm(site: Site) -> Value:
     (axis,) = _axes(site)
     x = site.with_channels(site.plain(site.value), axis)
     groups = site.get("groups", 32)
-    affine, get = _scaled(site)
+    affine, fixed, get = _scaled(site)
     op = GroupNorm(x.spec.channels if groups == -1 else groups, site.number("epsilon", 1e-3), affine)
-    return site.along(op, x, weight=lambda: get("gamma"), bias=lambda: get("beta"))
+    return site.along(op, x, fixed=fixed, weight=lambda: get("gamma"), bias=lambda: get("beta"))
 
 
 def _numbers(value: Any) -> Any:

@@ -98,12 +98,12 @@ def _extreme(site: Site) -> Value:
     if bound.size == 1:
         number = site.scalar(at)
         return site.emit(clipped(number, None) if highest else clipped(None, number), site.value(1 - at))
-    # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(-x, -t).
+    # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(-x, -t). As t stands there twice, it is not learned.
     x, bound = beside(site, site.value(1 - at), bound if highest else -bound)
     over = site.emit(Affine(1.0 if highest else -1.0, bias=bound.shape, learned=False), x, bias=-bound)
-    sign, learned = (1.0, site.learned(at)) if highest else (-1.0, False)
+    sign = 1.0 if highest else -1.0
     kept = site.emit(Relu(), over)
-    return site.emit(Affine(sign, bias=bound.shape, learned=learned), kept, bias=sign * bound)
+    return site.emit(Affine(sign, bias=bound.shape, learned=False), kept, bias=sign * bound)
 
 
 @reads("Where")

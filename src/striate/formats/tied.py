@@ -1,0 +1,77 @@
+"""What an imported network's source says of its parameters, said by its nodes: shared ones, constants, frozen ones.
+
+An importer places every call with tensors of its own, and notes which tensor of the source each is. Here the first node
+that uses a tensor becomes its owner, and the others share it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Hashable, Mapping
+from typing import Any
+
+from striate.network import Network, Node
+
+
+@dataclasses.dataclass
+class Sources:
+    """What an importer notes of parameters, by full name.
+
+    tensors: which tensor of the source each is; fixed: those that are constants there; frozen: parameters that are not
+    trained.
+    """
+
+    tensors: dict[str, Hashable] = dataclasses.field(default_factory=dict)
+    fixed: set[str] = dataclasses.field(default_factory=set)
+    frozen: set[str] = dataclasses.field(default_factory=set)
+
+    def told(self, net: Network) -> Network:
+        """The network whose nodes say so."""
+        if net.inference.problems and not self.tensors:
+            return net
+        owners: dict[tuple[Hashable, str], tuple[Node, str]] = {}
+        nodes: list[Node] = []
+        for node in net.nodes:
+            declaration = net.inference.declarations.get(node.name)
+            known = {p.name: p for p in declaration.parameters} if declaration else {}
+            shared: dict[str, tuple[Node, str]] = {}
+            for name, parameter in known.items():
+                tensor = self.tensors.get(f"{node.name}.{name}")
+                if tensor is None:
+                    continue
+                owner, own = owners.setdefault((tensor, parameter.kind), (node, name))
+                if owner is not node:
+                    shared[name] = owner, own
+            rest = [name for name in known if name not in shared and known[name].trainable]
+            nodes.append(
+                dataclasses.replace(
+                    node,
+                    shares=_said(node, known, shared),
+                    fixed=self._of(node, rest, self.fixed),
+                    frozen=self._of(node, rest, self.frozen),
+                )
+            )
+        return dataclasses.replace(net, nodes=tuple(nodes))
+
+    def _of(self, node: Node, names: Collection[str], said: Collection[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if f"{node.name}.{name}" in said)
+
+
+def _said(
+    node: Node, known: Collection[str], shared: Mapping[str, tuple[Node, str]]
+) -> str | tuple[tuple[str, str], ...]:
+    """The owner's name where all parameters are its, under the same names; else each by itself."""
+    owners = {owner.name: owner for owner, _ in shared.values()}
+    same = len(shared) == len(known) and all(name == own for name, (_, own) in shared.items())
+    if len(owners) == 1 and same:
+        (owner,) = owners.values()
+        if type(owner.op) is type(node.op):
+            return owner.name
+    return tuple(sorted((name, f"{owner.name}.{own}") for name, (owner, own) in shared.items())) or ""
+
+
+def kept(net: Network, weights: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The arrays of a network's parameters out of those of all its nodes; None where some are missing."""
+    if net.inference.problems or not all(name in weights for name in net.parameters):
+        return None
+    return {name: weights[name] for name in net.parameters}

@@ -1,0 +1,135 @@
+"""A module's tensors while it is read: which of them each node has, what is learned, and what several names mean."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from striate.formats.importing import Unknown
+from striate.formats.tied import Sources
+from striate.formats.torch.tracing import Constant
+from striate.network import Network, Node
+from striate.network.sharing import all_names
+from striate.ops.opaque import Opaque
+
+
+class Parameters:
+    """The tensors of a module, and what is noted of the nodes that use them.
+
+    learned: parameter -> whether it asks for a gradient; state: by name, as the state dict has them; read_by: opaque
+    node -> the tensors that it was computed with.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self.learned: dict[str, bool] = {
+            name: parameter.requires_grad
+            for name, parameter in module.named_parameters(remove_duplicate=False)
+        }
+        self.state: dict[str, Any] = module.state_dict(keep_vars=True)
+        self.called: dict[Any, list[str]] = {}
+        for name, tensor in self.state.items():
+            self.called.setdefault((_place(tensor), *_layout(tensor)), []).append(name)
+        self.sources = Sources()
+        self.pieces: dict[Any, dict[Any, int]] = collections.defaultdict(dict)
+        """By tensor of the module: the parts of it, or what is made of it, that nodes have, and their sizes."""
+        self.noted: list[tuple[str, Any, Any]] = []
+        self.read_by: dict[str, tuple[Constant, ...]] = {}
+        self._alive: list[Any] = []  # no other tensor gets the place of one that is known by it
+
+    def note(self, full: str, constant: Constant) -> None:
+        """Which tensor of the module a parameter is. Raises Unknown for one that is used in two layouts at once."""
+        tensor, name = constant.tensor, constant.name
+        learned = self.learned.get(name)
+        if not learned:
+            (self.sources.fixed if learned is None else self.sources.frozen).add(full)
+            self.noted.append((full, None, None))
+        if not name:
+            return
+        whole = self.state.get(name)
+        base, key = self.identity(constant)
+        pieces = self.pieces[base]
+        if key not in pieces:
+            # Parts of one tensor are tensors of their own; more numbers than it has are the same ones twice.
+            twice = whole is not None and sum(pieces.values()) + tensor.numel() > whole.numel()
+            if pieces and twice and learned is not None:
+                raise Unknown(f"{name} is used a second time, in another layout: one tensor in two shapes")
+            pieces[key] = tensor.numel()
+            self.noted.append((full, base, key))
+            self._alive.append(tensor)
+        else:
+            self.noted.append((full, None, None))
+        self.sources.tensors[full] = key
+
+    def identity(self, constant: Constant) -> tuple[Any, Any]:
+        """The tensor of the module that a tensor is (a part) of, or was computed from; and which one it is."""
+        tensor, whole = constant.tensor, self.state.get(constant.name)
+        base = constant.name if whole is None else _place(whole)
+        key: tuple[Any, ...] = (_place(tensor), *_layout(tensor))
+        if (whole is None or key[0] != base) and tensor.device.type != "meta":  # computed from it
+            numbers = tensor.detach().to("cpu").contiguous()
+            key = (base, tuple(tensor.shape), hashlib.sha256(numbers.numpy().tobytes()).digest())
+        return base, key
+
+    def forget(self, since: int) -> None:
+        """Take back what was noted of parameters since."""
+        for name, base, key in self.noted[since:]:
+            self.pieces[base].pop(key, None)
+            self.sources.tensors.pop(name, None)
+            self.sources.fixed.discard(name)
+            self.sources.frozen.discard(name)
+        del self.noted[since:]
+
+    def name(self, constant: Constant, path: str) -> str:
+        """The name of a tensor, which may have several: that in the module at `path`, else its first."""
+        names = self.called.get((_place(constant.tensor), *_layout(constant.tensor)), [constant.name])
+        return next((name for name in names if name.rpartition(".")[0] == path), names[0])
+
+    def counted(self, nodes: Sequence[Node]) -> list[Node]:
+        """The nodes, opaque ones with the number of the module's parameters that no other node has."""
+        there = {node.name for node in nodes}
+        seen = {key for name, key in self.sources.tensors.items() if name.rpartition(".")[0] in there}
+        sizes: collections.Counter[Any] = collections.Counter()
+        for pieces in self.pieces.items():
+            sizes[pieces[0]] += sum(size for key, size in pieces[1].items() if key in seen)
+        found = []
+        for node in nodes:
+            if isinstance(node.op, Opaque):
+                count = 0
+                for constant in self.read_by.get(node.name, ()):
+                    base, key = self.identity(constant)
+                    whole = self.state.get(constant.name)
+                    if constant.name not in self.learned or key in seen or whole is None:
+                        continue
+                    seen.add(key)
+                    size = min(constant.tensor.numel(), whole.numel() - sizes[base])
+                    sizes[base] += size
+                    count += size
+                node = dataclasses.replace(node, op=dataclasses.replace(node.op, params=count))
+            found.append(node)
+        return found
+
+    def aliases(self, net: Network) -> dict[str, str]:
+        """The module's names of the network's parameters, where they are others."""
+        if net.inference.problems:
+            return {}
+        full = {self.sources.tensors.get(name): name for name in net.parameters}
+        found = {name: full[key] for key, names in self.called.items() if key in full for name in names}
+        known = all_names(net)
+        if any(known.get(name, own) != own for name, own in found.items()):
+            return {}  # one name would mean two tensors
+        told = {own for name, own in found.items() if name != own}
+        told |= {node.key(parameter.name) for node in net.nodes if node.shares
+                 for parameter in net.declarations[node.name].parameters}  # fmt: skip
+        return {name: own for name, own in found.items() if own in told}
+
+
+def _place(tensor: Any) -> Any:
+    """The memory that a tensor lies in."""
+    return tensor.untyped_storage()._cdata
+
+
+def _layout(tensor: Any) -> tuple[Any, ...]:
+    return tensor.storage_offset(), tuple(tensor.shape), tuple(tensor.stride())
