@@ -1,5 +1,6 @@
 """What a network is run on: batches by name or in order, and plain words where they do not suit."""
 
+import os
 import re
 
 import numpy as np
@@ -156,6 +157,13 @@ def test_other_sizes_by_name():
     assert caught.value.fix == "write 'right'"
     with pytest.raises(GraphError, match="2 inputs"):
         net.with_input((3, 4, 4))
+
+
+@pytest.mark.parametrize("seed", range(2, 300 if "STRIATE_EXHAUSTIVE" in os.environ else 8))
+def test_engines_files_and_exporters_agree(seed):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("torch")
+    assert generated.trial(seed) is None
 
 
 @pytest.mark.parametrize("seed", [121, 164])
