@@ -34,6 +34,7 @@ GENERATORS = HERE.parent / "tests" / "generators"
 STATE = HERE / "results" / "soak.json"
 SCHEMA = "striate.soak/1"
 SAVED_EVERY_S, TOLD_EVERY_S = 2.0, 60.0
+TURN_S, MOST_IN_A_TURN = 2.0, 100
 
 
 def source() -> str:
@@ -90,10 +91,11 @@ class State:
         self.written = time.monotonic()
 
     def seeds(self, kinds: Sequence[str]) -> Iterator[tuple[str, int]]:
-        """Kinds in turn; of each first what was begun and not ended. A seed is open until its answer is there."""
+        """Kinds in turn, quick ones several times in a turn; of each first what was begun and not ended. A seed is open
+        until its answer is there."""
         waiting = {kind: list(self.kinds[kind]["open"]) for kind in kinds}
         while True:
-            for kind in kinds:
+            for kind in (each for each in kinds for _ in range(self._turns(each))):
                 counts = self.kinds[kind]
                 if waiting[kind]:
                     seed = waiting[kind].pop(0)
@@ -101,6 +103,12 @@ class State:
                     seed, counts["next"] = counts["next"], counts["next"] + 1
                     counts["open"].append(seed)
                 yield kind, seed
+
+    def _turns(self, kind: str) -> int:
+        counts = self.kinds[kind]
+        if not counts["trials"]:
+            return 1
+        return min(max(int(TURN_S * counts["trials"] / max(counts["seconds"], 1e-9)), 1), MOST_IN_A_TURN)
 
     def add(self, answer: trials.Answer) -> None:
         counts = self.kinds[answer.kind]

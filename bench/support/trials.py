@@ -186,7 +186,7 @@ def run(
                         _next(worker, trials, until)
         finally:
             for worker in workers:
-                worker.end(kill=True)
+                worker.end(kill=worker.asked is not None)
 
 
 def _next(worker: Process, trials: Iterator[tuple[str, int]], until: Callable[[], bool]) -> None:
