@@ -18,7 +18,23 @@ from laws.networks import networks as windowed
 from striate.engine.interface import get
 from striate.models import catalogue
 from striate.network import Builder, Network
-from striate.ops import Add, BatchNorm, Concat, Conv, ConvTranspose, Flatten, Linear, MaxPool, Relu
+from striate.ops import (
+    Add,
+    BatchNorm,
+    Concat,
+    Conv,
+    ConvTranspose,
+    Dropout,
+    Flatten,
+    Identity,
+    Linear,
+    LocalResponseNorm,
+    MaxPool,
+    Pad,
+    Relu,
+    Silu,
+    Slice,
+)  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 
@@ -98,6 +114,33 @@ def test_a_skip_over_one_layer(layer, target, strict):
         for threads, batch in ((1, 1), (2, 3)):
             program = made(net, drawn(net), threads, strict, target)
             agree(net, drawn(net), images(net, batch), program, tolerance=STRICT if strict else FAST)
+
+
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@pytest.mark.parametrize("channels", [1, 16, 20])
+def test_what_is_padded_within_a_concatenation(channels, target):
+    """The padding is zeros also where the padded map lies in another's memory."""
+    build = Builder("padded", input=(channels, 6, 5))
+    x = build(Pad(2), build(Relu(), build.input))
+    whole = build(Slice("C", 0, channels), x)
+    both = build(Concat(), x, build(Relu(), x))
+    net = build.build(build(LocalResponseNorm(3), both), build(Relu(), whole))
+    for threads, batch in ((1, 1), (2, 3)):
+        agree(net, drawn(net), images(net, batch), made(net, drawn(net), threads, target=target))
+
+
+@pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
+@pytest.mark.parametrize("name", [Identity, lambda: Dropout(0.5)], ids=["identity", "dropout"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_input_that_a_first_convolution_reads_and_others_under_another_name(channels, name, target):
+    build = Builder("first", input=(channels, 9, 7))
+    again = build(name(), build.input)
+    first = build(Conv(channels, 3, padding=1), build.input)
+    net = build.build(build(Silu(), again), build(Add(), first, again), build(Conv(8, 3), build.input))
+    for threads, batch in ((1, 1), (2, 3)):
+        agree(net, drawn(net), images(net, batch), made(net, drawn(net), threads, target=target))
+        only = build.build(build(Add(), first, again))
+        agree(only, drawn(only), images(only, batch), made(only, drawn(only), threads, target=target))
 
 
 def test_the_same_whatever_the_threads():

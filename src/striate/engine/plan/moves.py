@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -85,13 +86,21 @@ def steps(unit: Unit, context: Context) -> list[Step]:
     for y in unit.outputs:
         k = unit.outputs.index(y)
         pieces = sorted((p for p in body.pieces if p.output == k), key=lambda p: p.target)
-        for index, piece in enumerate(pieces):
-            whole = len(pieces) == 1 and y.home is None and not body.partly
-            made += _piece(unit, piece, unit.inputs[piece.port], y, whole, index == len(pieces) - 1)
+        parts = [_piece(unit, piece, unit.inputs[piece.port], y) for piece in pieces]
+        covered = sum(
+            piece.channels * rows * columns for piece, (rows, columns, _) in zip(pieces, parts, strict=True)
+        )
+        gaps = not body.partly and covered < y.channels * y.height * y.width
+        if gaps:
+            made.append(zeros(unit, y))
+        for index, (rows, columns, copied) in enumerate(parts):
+            if rows and columns and pieces[index].channels:
+                made.append(copied(index == len(pieces) - 1 and not gaps))
     return made
 
 
-def _piece(unit: Unit, piece: Piece, x: Value, y: Value, whole: bool, final: bool) -> list[Step]:
+def _piece(unit: Unit, piece: Piece, x: Value, y: Value) -> tuple[int, int, Callable[[bool], Step]]:
+    """Rows and columns of a piece, and its copy: whether it fills up the last block."""
     lanes = y.layout.lanes
     first, last = piece.target, piece.target + piece.channels
     top = left = 0
@@ -114,16 +123,12 @@ def _piece(unit: Unit, piece: Piece, x: Value, y: Value, whole: bool, final: boo
             skip = row_step, column_step
         start = read[0] * source.row + read[1] * source.pixel
         end = written[0] * result.row + written[1] * result.pixel
-    padded = (rows, columns) != (y.height, y.width)
-    made = []
-    if whole and (padded or first or last < y.channels):
-        made.append(zeros(unit, y))
-    if final and not made:
-        last = -(-last // lanes) * lanes  # fill up the last block
-    span = first, last, piece.target - piece.source
-    if rows and columns and piece.channels:
-        made.append(_step(unit, "copy", x, source, y, result, span, (rows, columns), start, skip, end, apart))
-    return made
+
+    def copied(final: bool) -> Step:
+        span = first, -(-last // lanes) * lanes if final else last, piece.target - piece.source
+        return _step(unit, "copy", x, source, y, result, span, (rows, columns), start, skip, end, apart)
+
+    return rows, columns, copied
 
 
 def zeros(unit: Unit, y: Value) -> Step:

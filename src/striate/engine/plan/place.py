@@ -106,9 +106,11 @@ def _entered(graph: Graph, target: Target) -> list[Unit]:
     for value in [v for v in graph.values.values() if v.given]:
         value.lanes = 1
         own = Value(value.name, value.shape, value.roles)
-        readers = [unit for unit in units if value in unit.reads]
+        readers = [unit for unit in units if any(v.root is value for v in unit.reads)]  # by any name
         dense = all(
-            isinstance(u.body, Correlation) and u.body.groups == 1 and not u.body.adjoint and u.body.windows
+            isinstance(u.body, Correlation)
+            and (u.body.groups == 1 and not u.body.adjoint and u.body.windows)
+            and (u.residual is None or u.residual.root is not value)
             for u in readers
         )
         if dense and value.channels <= NARROW and readers:
