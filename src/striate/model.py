@@ -76,7 +76,7 @@ class Model:
         self.precision = precision
         if weights is None:  # those of a file are used as they were read
             weights = self.net.weights
-        if weights is None and self.net.about is not None:
+        if weights is None and self.net.about is not None and self.net.parameters:
             raise SourceError(
                 f"{self.net.name} came without its weights",
                 where=net if isinstance(net, str) else self.net.name,
