@@ -59,7 +59,9 @@ REPEATED = {
     "leaves with others": lambda x, c: (f := c(x), f.mean((2, 3), keepdim=True).expand(-1, -1, *f.shape[2:])),
     "along the channels": lambda x, c: ((f := c(x)) - (g := f.amax(1, keepdim=True).expand(-1, 8, -1, -1)), g),
     "reduced again": lambda x, c: (f := c(x)).mean(1, keepdim=True).expand_as(f).max(1)[0],
-    "scaled by channel": lambda x, c: (f := c(x)).mean((2, 3), keepdim=True).expand_as(f) * c.bias.reshape(1, -1, 1, 1),
+    "scaled by channel": lambda x, c: (
+        (f := c(x)).mean((2, 3), keepdim=True).expand_as(f) * torch.arange(8).reshape(1, -1, 1, 1)
+    ),
     "bounded": lambda x, c: torch.maximum((f := c(x)).mean((2, 3), keepdim=True).expand_as(f), torch.tensor(0.1)),
     "the same twice": lambda x, c: (f := c(x), f),
 }  # fmt: skip
