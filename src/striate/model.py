@@ -76,7 +76,7 @@ class Model:
         self.precision = precision
         if weights is None:  # those of a file are used as they were read
             weights = self.net.weights
-        if weights is None and self.net.about is not None and self.net.parameters:
+        if weights is None and self.net.about is not None and _learned(self.net):
             raise SourceError(
                 f"{self.net.name} came without its weights",
                 where=net if isinstance(net, str) else self.net.name,
@@ -508,6 +508,12 @@ def _pieces(count: int, most: int) -> Iterator[tuple[int, int]]:
         stop = start + (most if left >= most else 1 << max(left.bit_length() - 1, 0))
         yield start, min(stop, count)
         start = stop
+
+
+def _learned(net: Network) -> bool:
+    """Whether a network has parameters that training has set: all but constants."""
+    constant = {f"{node.name}.{name}" for node in net.nodes for name in node.fixed}
+    return bool(net.parameters.keys() - constant)
 
 
 def default_scheme(net: Network) -> str:
