@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 
 from striate import weights as arrays
 from striate.diagnostics import SourceError, UnknownNameError, UsageError, plural
-from striate.engine.inputs import Given, assigned, bare, is_image, named, part, rows, together
+from striate.engine.inputs import (
+    Given,
+    assigned,
+    bare,
+    is_image,
+    joined,
+    named,
+    part,
+    pieces,
+    rows,
+    together,
+)
 from striate.engine.interface import Engine, Program, get, strict
 from striate.files import write_aside
 from striate.formats.exchange import network_of, read_trained
@@ -141,7 +152,7 @@ class Model:
         """
         if isinstance(x, np.ndarray) and x.dtype != np.uint8 and not (self.transform or more):
             return self._run(x, batch)
-        return _joined([self._run(given, batch) for given in self._taken(together(x, more), batch)])
+        return joined([self._run(given, batch) for given in self._taken(together(x, more), batch)])
 
     def classify(self, images: Any, top: int = 3, *, batch: int = 64) -> Any:
         """The `top` most probable classes of each image: a list of (class, probability) for each, in their order.
@@ -186,7 +197,7 @@ class Model:
         """The network's outputs for a batch as it reads it, always in the same pieces."""
         program = self._program
         given = bare(named(self.net, x))
-        return _joined([program(part(given, slice(*piece))) for piece in _pieces(rows(given), batch)])
+        return joined([program(part(given, slice(*piece))) for piece in pieces(rows(given), batch)])
 
     def _taken(self, x: Any, batch: int) -> Iterator[Given]:
         """What `predict` was given, as the network reads it."""
@@ -296,7 +307,7 @@ class Model:
         TrainingError where data and network do not belong together, Diverged where the loss leaves every bound.
         """
         from striate.train.config import Job
-        from striate.train.events import Started
+        from striate.train.events import Started, warn_of_notes
         from striate.train.loop import fit
         from striate.train.run import resumed
         from striate.train.settings import Settings
@@ -332,7 +343,7 @@ class Model:
         history = fit(
             self.net, dict(self.weights), start.train, start.validation, chosen, engine=self.engine,
             made=start.made, out=None if target is None else Path(target), resume=resume is not None, job=job,
-            callbacks=(begun, _warned, *callbacks),
+            callbacks=(begun, warn_of_notes, *callbacks),
         )  # fmt: skip
         self._trained(start, chosen)
         if target is not None:
@@ -357,35 +368,22 @@ class Model:
         with the images done and all of them.
         """
         from striate.train.config import Config
-        from striate.train.data.arrays import IN_MEMORY
-        from striate.train.judging import as_they_are, judge, unseen
-        from striate.train.source import transforms
+        from striate.train.judging import judge, transform_for, unseen
         from striate.train.start import by_input, given_data
 
         config = self._config or Config()
         given, _ = given_data(by_input(self.net, data, labels), labels, None)
         source = unseen(config, "" if given is None else given, split, on_bad, self._transformation.white)
-        transform, notes = self._transformation, tuple[str, ...]()
-        if not self.transform and source.kind == IN_MEMORY:
-            transform = as_they_are(self.net)
-        elif not self.transform:
-            transform = transforms(self.net, source, config.settings.resolved)[1]
-            notes = ("mean and deviation measured on this data: the model records none (--mean, --std)",)
+        recorded = self._transformation if self.transform else None
+        transform, notes = transform_for(self.net, recorded, source, config)
 
         def told(images: int, *_: float) -> None:
             if watch:
                 watch(images, len(source))
 
         found = judge(
-            _Pieces(self, batch),
-            self.classes,
-            transform,
-            self.objective,
-            source,
-            batch=batch,
-            worst=worst,
-            watch=told,
-        )
+            _Pieces(self, batch), self.classes, transform, self.objective, source, batch=batch, worst=worst, watch=told,
+        )  # fmt: skip
         return dataclasses.replace(found, notes=(*notes, *found.notes))
 
     @property
@@ -481,33 +479,6 @@ class _Pieces:
 
     def __call__(self, x: Array) -> Array | tuple[Array, ...]:
         return self.model._run(x, self.batch)
-
-
-def _joined(found: Sequence[Array | tuple[Array, ...]]) -> Array | tuple[Array, ...]:
-    """Outputs of several batches as those of one."""
-    if len(found) == 1:
-        return found[0]
-    if isinstance(found[0], tuple):
-        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
-    return np.concatenate(found)
-
-
-def _warned(event: Any) -> None:
-    """Notes of a run as warnings, for people who hear no events."""
-    from striate.train.events import Note
-
-    if isinstance(event, Note):
-        warnings.warn(event.text, stacklevel=2)
-
-
-def _pieces(count: int, most: int) -> Iterator[tuple[int, int]]:
-    """From and to of each piece: as many of `most` as there are, then a falling row of powers of two."""
-    start = 0
-    while start < count or not start:
-        left = count - start
-        stop = start + (most if left >= most else 1 << max(left.bit_length() - 1, 0))
-        yield start, min(stop, count)
-        start = stop
 
 
 def _learned(net: Network) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -166,3 +166,22 @@ def _size(spec: TensorSpec) -> str:
 def _joined(parts: Any) -> str:
     texts = list(map(str, parts))
     return " and ".join(filter(None, (", ".join(texts[:-1]), texts[-1]))) if texts else ""
+
+
+def pieces(count: int, most: int) -> Iterator[tuple[int, int]]:
+    """From and to of each piece of a batch: as many of `most` as there are, then a falling row of powers of two."""
+    start = 0
+    while start < count or not start:
+        left = count - start
+        stop = start + (most if left >= most else 1 << max(left.bit_length() - 1, 0))
+        yield start, min(stop, count)
+        start = stop
+
+
+def joined(outputs: Sequence[Array | tuple[Array, ...]]) -> Array | tuple[Array, ...]:
+    """The outputs of several batches as those of one."""
+    if len(outputs) == 1:
+        return outputs[0]
+    if isinstance(outputs[0], tuple):
+        return tuple(np.concatenate(parts) for parts in zip(*outputs, strict=True))
+    return np.concatenate(outputs)

@@ -6,6 +6,7 @@ Bars, plain lines and loggers are callbacks alike, so that the loop prints nothi
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -111,3 +112,9 @@ def tell(callbacks: tuple[Callback, ...], event: Event) -> None:
     """Give an event to every callback, in their order."""
     for callback in callbacks:
         callback(event)
+
+
+def warn_of_notes(event: Event) -> None:
+    """A callback that gives notes as warnings, for people who hear no events."""
+    if isinstance(event, Note):
+        warnings.warn(event.text, stacklevel=2)

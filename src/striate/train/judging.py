@@ -17,6 +17,7 @@ from striate.diagnostics import UsageError, plural
 from striate.network import Network
 from striate.train.config import Config
 from striate.train.data import Dataset, Transform, open_data, suit
+from striate.train.data.arrays import IN_MEMORY
 from striate.train.data.dataset import OnBad
 from striate.train.data.opening import read_parts
 from striate.train.data.several import laid_out
@@ -30,7 +31,7 @@ from striate.train.network import image_input
 from striate.train.plan import OBJECTIVE, make_loss
 from striate.train.run import CONFIG
 from striate.train.settings import Settings
-from striate.train.source import Source
+from striate.train.source import Source, transforms
 
 IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
 """What most published weights were trained with."""
@@ -122,6 +123,21 @@ def as_they_are(net: Network) -> Transform:
         return ByInput(inputs=tuple((name, Transform()) for name in net.inputs))
     count = image_input(net)[0]
     return Transform((Normalise((0.0,) * count, (1.0,) * count),))
+
+
+def transform_for(
+    net: Network, recorded: Transform | None, data: Dataset, config: Config
+) -> tuple[Transform, tuple[str, ...]]:
+    """What data goes through to a network whose model records a transformation or none; and what is said.
+
+    Without one arrays are what the network reads, and of other images mean and deviation are measured.
+    """
+    if recorded is not None:
+        return recorded, ()
+    if data.kind == IN_MEMORY:
+        return as_they_are(net), ()
+    said = "mean and deviation measured on this data: the model records none (--mean, --std)"
+    return transforms(net, data, config.settings.resolved)[1], (said,)
 
 
 def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "", white: int = 0) -> Dataset:
