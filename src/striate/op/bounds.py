@@ -113,7 +113,7 @@ class _Proof:
         if shape is None:  # a temporary is as large as its first statement needs
             shape = tuple(_range("writes", item, sizes, spread=True)[1] + 1 for item in statement.index)
         self._access("writes", name, statement.index, shape, sizes, spread=True)
-        for item in statement.index:
+        for item in statement.index if statement.domain.reduced else ():
             summed = [v for v in _variables(item) if v in statement.domain.reduced]
             if isinstance(item, Affine) and summed:
                 raise _Beyond(f"writes {name} at {summed[0]}, over which it reduces", f"index {item}")
@@ -134,6 +134,8 @@ class _Proof:
             )
         empty = 0 in sizes.values()  # a batch of none reads nothing
         for at, (item, size) in enumerate(zip(index, shape, strict=True)):
+            if isinstance(item, Affine) and sizes.get(item.variable or "", size + 1) <= size:
+                continue  # a variable by itself: most are
             low, high = _range(f"{verb} {name}", item, sizes, spread)
             beyond = high != size - 1 if isinstance(item, Tap) else not empty and (low < 0 or high >= size)
             if beyond:
@@ -148,7 +150,8 @@ class _Proof:
         shape = self.readable[name]
         written = sum(math.prod(statement.domain.free.values()) for statement in statements)
         if written != math.prod(shape) or not (
-            (len(statements) == 1 and _digits(statements[0], shape)) or _tiled(statements, shape)
+            (len(statements) == 1 and (_plain(statements[0], shape) or _digits(statements[0], shape)))
+            or _tiled(statements, shape)
         ):
             raise _Beyond(
                 f"does not write every number of {name} once",
@@ -267,6 +270,16 @@ def _dense(terms: Sequence[tuple[int, int]]) -> int:
             return 0
         count *= size
     return count
+
+
+def _plain(statement: Statement, shape: Shape) -> bool:
+    """Whether every axis is written by a variable of its own, from end to end."""
+    names = [item.variable for item in statement.index if isinstance(item, Affine)]
+    return (
+        None not in names
+        and len({*names}) == len(names)
+        and shape == tuple(statement.domain.free[name] for name in names if name is not None)
+    )
 
 
 def _digits(statement: Statement, shape: Shape) -> bool:
