@@ -37,6 +37,7 @@ def read(path: str | Path, input: Any = None) -> Network:
     from striate.formats.exchange import read_record
     from striate.formats.onnx import own
     from striate.formats.onnx.layout import channels_first, channels_last
+    from striate.formats.onnx.names import PRODUCER
     from striate.formats.onnx.preprocessing import folded
     from striate.formats.onnx.proto import load
     from striate.formats.onnx.reading import Reader, batch_of
@@ -54,7 +55,8 @@ def read(path: str | Path, input: Any = None) -> Network:
         )
     record = read_record(Path(path), graph.metadata)
     graph, about = folded(graph, record, folder.about(record))
-    last = channels_last(graph)
+    # What Striate has written has its channels first, whatever its first permutation is.
+    last = frozenset() if graph.producer == PRODUCER else channels_last(graph)
     shapes = {n: channels_first(s) if s and n in last else s for n, s in graph.inputs.items()}
     fixed = all(shape and all(isinstance(n, int) for n in shape[1:]) for shape in shapes.values())
     wish = {} if fixed else _wish(shapes, input, str(path))
