@@ -158,6 +158,9 @@ def test_a_map_of_someones_own_is_gone_through():
 def test_an_empty_batch_reads_nothing():
     none = TensorSpec((0, 4, 3), ("N", "C", "L"))
     verify(declared(copied(READ, domain=Domain({**FREE, "n": 0})), inputs=(none,), outputs=(none,)))
+    empty = Domain({**FREE, "n": 0})
+    through = copied(READ, domain=empty, name="t0"), copied(load("t0", "n", "c", "i"), domain=empty)
+    verify(declared(*through, inputs=(none,), outputs=(none,)))
 
 
 @dataclasses.dataclass(frozen=True)
