@@ -1,4 +1,4 @@
-"""A network of several inputs: two images that are compared, and a vector. Every tool takes them by name."""
+"""A network with several inputs: two images that are compared, and a vector. Every tool takes them by name."""
 
 import numpy as np
 

@@ -9,7 +9,7 @@ from striate.analysis.cost import convention as named_convention
 from striate.analysis.cost import macs_by_node
 from striate.analysis.fields import Fields, Misalignment, fields_by_input, misalignments, principal
 from striate.analysis.memory import liveness
-from striate.diagnostics import ShapeError
+from striate.diagnostics import ShapeError, plural
 from striate.geometry import ReceptiveField, TransposedWindow, Window
 from striate.network import Network
 from striate.tensor import TensorSpec
@@ -21,7 +21,7 @@ class NodeFacts:
 
     params: learned numbers; macs: under the analysis' convention; activation_bytes: of all its outputs, per image;
     aligned: whether the branches that it merges look at the same place. receptive_field is on the first input that
-    leads to the node; fields_by_input tells of each.
+    leads to the node, fields_by_input on each.
     """
 
     name: str
@@ -41,8 +41,7 @@ class NodeFacts:
 class Totals:
     """Sums over the nodes, and peaks over time; bytes are per image.
 
-    unknown: of params, macs and memory, the nodes that no one knows it of. Where there are some, the number is a lower
-    bound.
+    unknown: for params, macs and memory, the nodes where it is not known. With any, the sum is a lower bound.
     """
 
     params: int
@@ -54,12 +53,15 @@ class Totals:
 
     def text(self, what: str) -> str:
         """A sum of params or macs, with "at least" before a lower bound."""
-        return f"{'at least ' if self.unknown.get(what) else ''}{getattr(self, what):,}"
+        return f"{self._bound(what)}{getattr(self, what):,}"
+
+    def _bound(self, what: str) -> str:
+        return "at least " if self.unknown.get(what) else ""
 
     def lacking(self, *what: str) -> str:
-        """How many nodes these sums lack something of, after a semicolon; empty where they are complete."""
+        """The number of nodes that make these sums incomplete, after a semicolon; empty where they are complete."""
         count = len({name for each in what for name in self.unknown.get(each, ())})
-        return f"; {count} node{'s' * (count != 1)} unknown" if count else ""
+        return f"; {plural(count, 'node')} unknown" if count else ""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -84,7 +86,7 @@ class Analysis:
         lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows]
         total = self.totals
         lines.append(
-            f"{total.text('params')} parameter{'s' * (total.params != 1)}, {total.text('macs')} MACs "
+            f"{total._bound('params')}{plural(total.params, 'parameter')}, {total.text('macs')} MACs "
             f"({self.convention}){total.lacking('params', 'macs')}"
         )
         lines += [f"no output: {problem.node}: {problem.what}" for problem in self.problems]
@@ -140,7 +142,7 @@ def analyze(net: Network, convention: str = "striate") -> Analysis:
 
 
 def unknown_costs(net: Network) -> dict[str, tuple[str, ...]]:
-    """Of params, macs and memory, the nodes that no one knows it of: opaque ones, and those without an output."""
+    """For params, macs and memory, the nodes where it is not known: opaque ones, and those without an output."""
     known = net.inference
     lost = [node.name for node in net.nodes if node.name not in known.declarations]
     return {

@@ -60,9 +60,9 @@ def image_input(net: Network) -> Shape:
     if len(net.inputs) > 1:
         names = list(net.inputs)
         raise TrainingError(
-            f"{net.name} takes {len(names)} inputs, and an image is one",
+            f"{net.name} takes {plural(len(names), 'input')}, not one image",
             where=f"its inputs are {', '.join(f'{name} {spec}' for name, spec in net.inputs.items())}",
-            why="nothing says which of them an image is for",
+            why="it is not known which of them the image is for",
             fix=f"give an array for each: {{{', '.join(f'{name!r}: …' for name in names)}}}",
         )
     shape = net.input.without_batch

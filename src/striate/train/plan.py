@@ -102,8 +102,8 @@ def make_plan(net: Network, settings: Settings, train: Source, validation: Sourc
     if Mixing(settings.mixup, settings.cutmix) and train.data.inputs:
         raise TrainingError(
             "mixup and cutmix mix one image with another",
-            where=f"{net.name} has {len(net.inputs)} inputs",
-            why="nothing says which of them are mixed, and how",
+            where=f"{net.name} has {plural(len(net.inputs), 'input')}",
+            why="it is not known which of them to mix, and how",
             fix="turn them off",
         )
     if Mixing(settings.mixup, settings.cutmix) and len(net.specs[net.outputs[0]].shape) != 2:

@@ -87,7 +87,10 @@ def show_record(net: Network, convention: str = "striate") -> Record:
         "input": next(iter(inputs.values())),
         "inputs": inputs,
         "nodes": [node_record(net, node) for node in facts.nodes],
-        "totals": dataclasses.asdict(facts.totals),
+        "totals": {
+            **dataclasses.asdict(facts.totals),
+            "unknown": {what: list(names) for what, names in facts.totals.unknown.items()},
+        },
         "convention": facts.convention,
         "outputs": list(net.outputs),
         "findings": [f for f in findings if f["node"] not in failed],
@@ -97,7 +100,7 @@ def show_record(net: Network, convention: str = "striate") -> Record:
 
 
 SAID: Record = {"shares": "", "fixed": [], "frozen": []}
-"""What a node says of its parameters where it says nothing."""
+"""Defaults of what a node says of its parameters."""
 
 
 def node_record(net: Network, facts: NodeFacts) -> Record:

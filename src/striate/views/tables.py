@@ -6,8 +6,9 @@ import csv
 import io
 from typing import Any
 
+from striate.diagnostics import plural
 from striate.views.record import Record
-from striate.views.text.numbers import count, inputs, per_axis, shape, size, total
+from striate.views.text.numbers import bound, count, inputs, lacking, per_axis, shape, size
 
 
 def csv_text(record: Record) -> str:
@@ -66,8 +67,9 @@ def markdown_text(record: Record) -> str:
         lines.append(f"| **{_escaped(problem['node'])}** | {why} | none | | | | | |")
     lines += [
         "",
-        f"{total(record, 'params')} parameter{'s' * (totals['params'] != 1)}, {total(record, 'macs')} MACs "
-        f"({record['convention']}), "
+        f"{bound(record, 'params')}{plural(totals['params'], 'parameter')}, "
+        f"{bound(record, 'macs')}{count(totals['macs'])} MACs ({record['convention']})"
+        f"{lacking(record, 'params', 'macs')}, "
         f"peak memory {size(totals['peak_bytes'])} for one image.",
         "",
     ]

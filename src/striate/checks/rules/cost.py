@@ -80,7 +80,7 @@ class OverBudget(Rule):
             )
 
     def _unknown(self, context: Context, what: str, spent: str, budget: int) -> Iterator[Diagnostic]:
-        """A budget is not kept as long as nobody knows all that is spent."""
+        """A budget with an unknown part counts as exceeded."""
         from striate.analysis import unknown_costs
 
         names = unknown_costs(context.network)[what]
@@ -89,8 +89,8 @@ class OverBudget(Rule):
             yield self.finding(
                 context,
                 None,
-                f"at least {spent}; {len(names)} node{'s' * (len(names) != 1)} unknown",
-                why=f"the budget is {budget:,}; nobody knows what {named} adds",
+                f"at least {spent}; {plural(len(names), 'node')} unknown",
+                why=f"the budget is {budget:,}, and the share of {named} is not known",
             )
 
 
@@ -149,10 +149,10 @@ class SharedParameters(Rule):
     code = "C006"
     severity = Severity.INFO
     why = (
-        "Shared parameters count and are kept once, are computed with each time, and learn from the sum of all "
+        "Shared parameters are counted and stored once, are computed with each time, and learn from the sum of all "
         "gradients."
     )
-    fix = "nothing, if they are meant to be one; otherwise parameters of their own: remove shares"
+    fix = "nothing if this is intended; otherwise remove shares from the node"
     source = "LeCun et al. 1989, Backpropagation applied to handwritten zip code recognition; PyTorch, tied weights"
     bad = """
         [network]
@@ -203,9 +203,9 @@ class SharedParameters(Rule):
             yield self.finding(
                 context,
                 node,
-                f"its parameters are those of {named} as well",
-                why=f"{context.params(node):,} parameters count once, the multiplications of "
-                f"{len(names) + 1} nodes each time",
+                f"{named} {'shares' if len(names) == 1 else 'share'} its parameters",
+                why=f"{plural(context.params(node), 'parameter')} counted once, multiplications of "
+                f"{plural(len(names) + 1, 'node')}",
             )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, TrainingError, suggest
+from striate.diagnostics import FormatError, TrainingError, plural, suggest
 from striate.network import Network
 from striate.tensor import TensorSpec
 from striate.train.data.arrays import IN_MEMORY, as_labels, check_labels, common_classes, numbered
@@ -45,10 +45,10 @@ class ArraysByInput(Dataset):
         for name, array in self.x.items():
             if len(array) != len(labels):
                 raise FormatError(
-                    f"{kind}: {name} has {len(array):,} rows, and there are {len(labels):,} labels",
+                    f"{kind}: {name} has {plural(len(array), 'row')}, and there are {plural(len(labels), 'label')}",
                     where=kind,
-                    why="row by row the inputs belong to each other, and to a label",
-                    fix="give as many rows to each input as there are labels",
+                    why="row by row the inputs belong together, with one label",
+                    fix="give every input as many rows as there are labels",
                 )
         if classes is None:
             classes = found or numbered(labels, kind)
@@ -178,7 +178,7 @@ def laid_out(net: Network, data: Dataset, whites: Mapping[str, int] = MappingPro
     wanted, given = list(net.inputs), list(data.inputs)
     if not given:
         raise TrainingError(
-            f"{net.name} has {len(wanted)} inputs, the data has one image for each label",
+            f"{net.name} has {plural(len(wanted), 'input')}, the data has one image for each label",
             where=data.source,
             why=f"its inputs are {', '.join(wanted)}",
             fix=f"fit({{{', '.join(f'{name!r}: …' for name in wanted)}}}, y), or an .npz file with "

@@ -63,7 +63,7 @@ def per_axis(values: Sequence[object], sign: str = "x") -> str:
 
 
 def unknown(record: Mapping[str, Any], *what: str) -> list[str]:
-    """The nodes that totals of params, macs or memory lack something of.
+    """The nodes that make totals of params, macs or memory incomplete.
 
     record: striate.show/1, or a part of it with totals.
     """
@@ -72,12 +72,16 @@ def unknown(record: Mapping[str, Any], *what: str) -> list[str]:
 
 
 def lacking(record: Mapping[str, Any], *what: str) -> str:
-    """How many nodes these totals lack something of, after a semicolon; empty where they are complete."""
+    """The number of nodes that make these totals incomplete, after a semicolon; empty where they are complete."""
     names = unknown(record, *what)
     return f"; {plural(len(names), 'node')} unknown" if names else ""
 
 
+def bound(record: Mapping[str, Any], what: str) -> str:
+    """What stands before a total: "at least " where it is incomplete."""
+    return "at least " if unknown(record, what) else ""
+
+
 def total(record: Mapping[str, Any], what: str) -> str:
-    """A total of params or macs, as a lower bound where it lacks something."""
-    bound = "at least " if unknown(record, what) else ""
-    return f"{bound}{count(record['totals'][what])}{lacking(record, what)}"
+    """A total of params or macs, as a lower bound where it is incomplete."""
+    return f"{bound(record, what)}{count(record['totals'][what])}{lacking(record, what)}"
