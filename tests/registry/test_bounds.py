@@ -143,6 +143,13 @@ def test_other_faults():
     two = [copied(READ, domain=half), copied(READ, target=("n", Affine((("c", 1),), 1), "i"), domain=half)]
     with pytest.raises(OpError, match="does not write every number"):  # channel 1 twice, channel 3 never
         verify(declared(*two))
+    with pytest.raises(OpError, match="does not write every number"):  # every one twice
+        verify(declared(copied(READ, domain=Domain({**FREE, "again": 2}))))
+    verify(declared(copied(READ, domain=Domain({**FREE, "again": 1}))))
+    with pytest.raises(OpError, match="over which it reduces"):
+        verify(
+            declared(copied(READ, domain=Domain({"n": 1, "i": FREE["i"]}, {"c": FREE["c"]}), reduce="sum"))
+        )
 
 
 def test_a_map_of_someones_own_is_gone_through():

@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from striate.diagnostics import OpError
 from striate.geometry import AxisMap
 from striate.op.declaration import Declaration
-from striate.statement import FUNCTIONS, Affine, Blend, Call, Expr, Index, Inside, Load, Statement, Tap
+from striate.statement import FUNCTIONS, Affine, Blend, Call, Index, Inside, Load, Statement, Tap
 from striate.tensor import SPATIAL, TensorSpec
 
 Shape = tuple[int, ...]
@@ -64,8 +64,8 @@ class _Proof:
         self.readable |= {noise.name: noise.shape for noise in declaration.noise}
         self.given = frozenset(self.readable)
         self.outputs = {f"y{k}": y.shape for k, y in enumerate(declaration.outputs)}
-        self.axes = {f"x{k}": x.axes for k, x in enumerate(declaration.inputs)}
-        self.axes |= {f"y{k}": y.axes for k, y in enumerate(declaration.outputs)}
+        self.plain = set[str]()
+        """Tensors that a statement writes from end to end, every axis by a variable of its own: most are."""
 
     def run(self) -> None:
         writers: dict[str, list[Statement]] = {}
@@ -90,8 +90,8 @@ class _Proof:
             raise _Beyond("has a domain that is none", f"free {dict(free)}, reduced {dict(reduced)}")
         if reduced and statement.reduce not in ("sum", "max"):
             raise _Beyond("reduces without saying how", f"over {_few(reduced)}, as {statement.reduce!r}")
-        expressions = [statement.value] if statement.start is None else [statement.value, statement.start]
-        for expr in itertools.chain.from_iterable(map(_parts, expressions)):
+        parts = [statement.value] if statement.start is None else [statement.value, statement.start]
+        for expr in parts:
             if isinstance(expr, Load):
                 shape = self.readable.get(expr.tensor)
                 if shape is None:
@@ -101,8 +101,10 @@ class _Proof:
                 self._access("reads", expr.tensor, expr.index, shape, sizes, spread=False)
             elif isinstance(expr, Inside | Blend):
                 _range("reads a tap", expr.tap, sizes, spread=False)
-            elif isinstance(expr, Call) and expr.function not in FUNCTIONS:
-                raise _Beyond(f"calls {expr.function!r}", f"the functions are {', '.join(FUNCTIONS)}")
+            elif isinstance(expr, Call):
+                if expr.function not in FUNCTIONS:
+                    raise _Beyond(f"calls {expr.function!r}", f"the functions are {', '.join(FUNCTIONS)}")
+                parts += expr.args  # in the list that is being gone through
         self._target(statement, sizes)
 
     def _target(self, statement: Statement, sizes: Mapping[str, int]) -> None:
@@ -112,12 +114,15 @@ class _Proof:
         shape = self.outputs.get(name) or self.readable.get(name)
         if shape is None:  # a temporary is as large as its first statement needs
             shape = tuple(_range("writes", item, sizes, spread=True)[1] + 1 for item in statement.index)
+        self.readable[name] = shape
+        if _plain(statement, shape):
+            self.plain.add(name)
+            return
         self._access("writes", name, statement.index, shape, sizes, spread=True)
         for item in statement.index if statement.domain.reduced else ():
             summed = [v for v in _variables(item) if v in statement.domain.reduced]
             if isinstance(item, Affine) and summed:
                 raise _Beyond(f"writes {name} at {summed[0]}, over which it reduces", f"index {item}")
-        self.readable[name] = shape
 
     def _access(
         self,
@@ -132,47 +137,55 @@ class _Proof:
             raise _Beyond(
                 f"{verb} {name} at {len(index)} indices", f"{name} has {len(shape)} axes, {_times(shape)}"
             )
-        empty = 0 in sizes.values()  # a batch of none reads nothing
         for at, (item, size) in enumerate(zip(index, shape, strict=True)):
-            if isinstance(item, Affine) and sizes.get(item.variable or "", size + 1) <= size:
-                continue  # a variable by itself: most are
+            alone = _alone(item, sizes)
+            if alone is not None and sizes.get(alone, size + 1) <= size:
+                continue  # most are
             low, high = _range(f"{verb} {name}", item, sizes, spread)
-            beyond = high != size - 1 if isinstance(item, Tap) else not empty and (low < 0 or high >= size)
+            if isinstance(item, Tap):
+                beyond = high != size - 1
+            else:  # a batch of none reads nothing
+                beyond = (low < 0 or high >= size) and 0 not in sizes.values()
             if beyond:
-                axis = self.axes[name][at] if name in self.axes else f"axis {at}"
-                why = f"along {axis} it {verb} indices {low} to {high}, and {name} has {size} there"
+                why = f"along {self._axis(name, at)} it {verb} indices {low} to {high}, and {name} has {size} there"
                 raise _Beyond(f"{verb} {name} outside of its borders", why)
+
+    def _axis(self, name: str, at: int) -> str:
+        specs = {f"x{k}": x for k, x in enumerate(self.declaration.inputs)}
+        specs |= {f"y{k}": y for k, y in enumerate(self.declaration.outputs)}
+        return specs[name].axes[at] if name in specs else f"axis {at}"
 
     def _filled(self, name: str, statements: Sequence[Statement]) -> None:
         """Whether every number of a tensor is written once; scattered sums start from zeros and may leave holes."""
+        if len(statements) == 1 and name in self.plain:
+            return
         if any(isinstance(item, Tap) for statement in statements for item in statement.index):
             return
         if any(0 in statement.domain.free.values() for statement in statements):  # a batch of none
             return
         shape = self.readable[name]
         written = sum(math.prod(statement.domain.free.values()) for statement in statements)
-        if written != math.prod(shape) or not (
-            (len(statements) == 1 and (_plain(statements[0], shape) or _digits(statements[0], shape)))
-            or _tiled(statements, shape)
-        ):
+        if written != math.prod(shape) or not _tiled(statements, shape):
             raise _Beyond(
                 f"does not write every number of {name} once",
                 f"{name} is {_times(shape)}, {math.prod(shape)} numbers, and {written} are written",
             )
 
 
-def _parts(expr: Expr) -> Iterator[Expr]:
-    """An expression and what it is made of."""
-    yield expr
-    if isinstance(expr, Call):
-        for arg in expr.args:
-            yield from _parts(arg)
-
-
 def _variables(item: Index) -> tuple[str, ...]:
     if isinstance(item, Affine):
         return tuple(name for name, _ in item.terms)
     return (item.out, item.tap) if item.tap else (item.out,)
+
+
+def _alone(item: Index, sizes: Mapping[str, int]) -> str | None:
+    """The variable that an index is; others that it adds have a single value, 0."""
+    if not isinstance(item, Affine) or item.offset or item.divisor != 1 or item.modulus:
+        return None
+    terms = item.terms
+    if len(terms) > 1:
+        terms = tuple([term for term in terms if sizes.get(term[0]) != 1])
+    return terms[0][0] if len(terms) == 1 and terms[0][1] == 1 else None
 
 
 def _range(verb: str, item: Index, sizes: Mapping[str, int], spread: bool) -> tuple[int, int]:
@@ -235,6 +248,8 @@ def _tiled(statements: Sequence[Statement], shape: Shape) -> bool:
             all(max(p, q) < min(p + n, q + m) for (p, n), (q, m) in zip(a, b, strict=True))
             for a, b in itertools.combinations(boxes, 2)
         )
+    if len(statements) == 1 and _digits(statements[0], shape):
+        return True
     places = set()
     for statement in statements:
         ranges = [range(size) for size in statement.domain.free.values()]
@@ -276,11 +291,12 @@ def _dense(terms: Sequence[tuple[int, int]]) -> int:
 
 def _plain(statement: Statement, shape: Shape) -> bool:
     """Whether every axis is written by a variable of its own, from end to end."""
-    names = [item.variable for item in statement.index if isinstance(item, Affine)]
-    return (
-        None not in names
-        and len({*names}) == len(names)
-        and shape == tuple(statement.domain.free[name] for name in names if name is not None)
+    free = statement.domain.free
+    names = [_alone(item, free) for item in statement.index]
+    if tuple([-1 if name is None else free.get(name, -1) for name in names]) != shape:
+        return False
+    return len(set(names)) == len(names) and (
+        len(names) == len(free) or math.prod(free.values()) == math.prod(shape)
     )
 
 
