@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import MissingExtraError, UsageError
-from striate.formats.torch.arguments import Shapes, arguments
 from striate.network import Network
+
+if TYPE_CHECKING:
+    from striate.formats.torch.arguments import Shapes
 
 __all__ = ["fitting_input", "from_torch", "usual_input"]
 
@@ -32,6 +34,7 @@ def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: 
     Raises MissingExtraError without torch, FormatError when the module cannot be traced.
     """
     require()
+    from striate.formats.torch.arguments import arguments
     from striate.formats.torch.importing import network
     from striate.formats.torch.tracing import trace
 
