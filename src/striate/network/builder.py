@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 
 from striate.diagnostics import GraphError, Place, ShapeError, plural
@@ -140,7 +141,7 @@ class Builder:
                 why="a value is found by its name, so names are unique",
                 fix="give it another name",
             ).at(full, "", node.place)
-        sharing.check([node], {**self._by_name, full: node})
+        sharing.check([node], ChainMap({full: node}, self._by_name))
         made: Sequence[TensorSpec | ShapeError]
         try:
             made = declare(node, [self.spec(value) for value in node.inputs]).outputs
