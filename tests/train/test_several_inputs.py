@@ -8,7 +8,7 @@ from PIL import Image
 
 import striate as st
 from cli.run import run as shell
-from striate.diagnostics import StriateError, TrainingError, UsageError
+from striate.diagnostics import FormatError, StriateError, TrainingError, UsageError
 from striate.network import Builder
 from striate.ops import Add, Concat, Conv, Flatten, Linear, MaxPool, Relu, Slice
 from striate.train.data import open_data
@@ -257,6 +257,27 @@ def test_whole_numbers_mean_what_they_meant_in_training():
         other.evaluate((deep, y))
     with pytest.raises(UsageError, match="whole numbers"):
         other.predict(deep)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(np.uint8, np.uint16), (np.uint16, np.uint8), (np.int64, np.float32), (np.uint8, np.float32)],
+)
+def test_no_part_is_read_on_another_scale(one, other):
+    """As for one input: 255 of one part is not a 255th of what it is in another."""
+    rng = np.random.default_rng(3)
+    y, numbers = np.arange(8) % 2, np.zeros((8, 3), np.float32)
+
+    def images(kind):
+        return (rng.uniform(0.5, 1, (8, 1, 4, 4)) * (60_000 if kind is np.uint16 else 255)).astype(kind)
+
+    x = {"train": images(one), "test": images(other)}
+    for parts in (
+        {name: (image, y) for name, image in x.items()},
+        {name: ({"image": image, "numbers": numbers}, y) for name, image in x.items()},
+    ):
+        with pytest.raises(FormatError, match="different scales"):
+            open_data(parts)
 
 
 def test_a_transformation_of_one_input_is_refused():

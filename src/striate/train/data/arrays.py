@@ -134,6 +134,13 @@ def common_white(parts: Sequence[Array], kind: str) -> int | None:
             fix="give float32 in [0, 1]",
         )
     white = 255 if high <= 255 else 65535
+    on_one_scale(parts, white, kind)
+    return white
+
+
+def on_one_scale(parts: Sequence[Array], white: int, kind: str) -> None:
+    """Raise FormatError where parts whose whole numbers are read as 0..white hold pixels that are read otherwise."""
+    whole = [x for x in parts if np.issubdtype(x.dtype, np.integer)]
     _, brightest = _range([x for x in parts if np.issubdtype(x.dtype, np.floating)])
     other = ""
     if brightest > 1.01:
@@ -144,10 +151,9 @@ def common_white(parts: Sequence[Array], kind: str) -> int | None:
         raise FormatError(
             f"{kind}: the parts have pixels on different scales",
             where=kind,
-            why=f"one part is {other}, and another has whole numbers up to {high:,}",
+            why=f"one part is {other}, and another has whole numbers up to {_range(whole)[1]:,}",
             fix=ONE_TYPE,
         )
-    return white
 
 
 def _range(arrays: Sequence[Array]) -> tuple[Any, Any]:

@@ -17,7 +17,14 @@ import numpy as np
 from striate.diagnostics import FormatError, TrainingError, plural, suggest
 from striate.network import Network
 from striate.tensor import TensorSpec
-from striate.train.data.arrays import IN_MEMORY, as_labels, check_labels, common_classes, numbered
+from striate.train.data.arrays import (
+    IN_MEMORY,
+    as_labels,
+    check_labels,
+    common_classes,
+    numbered,
+    on_one_scale,
+)
 from striate.train.data.dataset import Array, Dataset, OnBad, Shape
 from striate.train.data.splits import ALL
 
@@ -54,7 +61,7 @@ class ArraysByInput(Dataset):
             classes = found or numbered(labels, kind)
         check_labels(labels, len(classes), kind)
         super().__init__(labels, classes, EMPTY, kind, part=part, remarks=remarks, on_bad=on_bad)
-        self.whites = dict(whites) if whites is not None else whites_of([self.x])
+        self.whites = dict(whites) if whites is not None else whites_of([self.x], kind)
         self.pictures = False
         self._naming = naming or (lambda index: f"{kind} {part}#{index}".replace("  ", " "))
 
@@ -135,7 +142,7 @@ def parts_by_input(
                 why=f"{part} has {', '.join(x)}, the first part {', '.join(every[0])}",
                 fix="the same inputs in every part",
             )
-    whites = whites_of(every)
+    whites = whites_of(every, kind)
     labels, classes = common_classes([y for _, y in pairs.values()], kind, names)
     return {
         part: ArraysByInput(
@@ -152,8 +159,11 @@ def parts_by_input(
     }
 
 
-def whites_of(parts: Sequence[Mapping[str, Array]]) -> dict[str, int]:
-    """Of each input the whole number that its images read as 1: the same in all parts; 0 where there is none."""
+def whites_of(parts: Sequence[Mapping[str, Array]], kind: str) -> dict[str, int]:
+    """Of each input the whole number that its images read as 1: the same in all parts; 0 where there is none.
+
+    Raises FormatError for images of which one part would be read on another scale than the others.
+    """
     found = {}
     for name in parts[0]:
         whole = [x[name] for x in parts if x[name].dtype.kind in "iu" and x[name].size]
@@ -162,6 +172,8 @@ def whites_of(parts: Sequence[Mapping[str, Array]]) -> dict[str, int]:
             max((int(x.max()) for x in whole), default=0),
         )
         found[name] = 0 if not whole or low < 0 or high > 65535 else 255 if high <= 255 else 65535
+        if found[name] and all(x[name].ndim == 4 for x in parts):
+            on_one_scale([x[name] for x in parts], found[name], f"{kind}: {name}")
     return found
 
 
