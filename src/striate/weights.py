@@ -190,6 +190,10 @@ def resolved(net: Network, weights: Mapping[str, Array]) -> Mapping[str, Array]:
     came: dict[str, str] = {}
     for name, array in weights.items():
         full = names.get(name, name)
+        if (
+            array.ndim == 0 and full in net.parameters
+        ):  # PyTorch's numbers may have no axis, tensors here have one
+            array = np.reshape(array, 1)
         if full in made and not (
             made[full].shape == array.shape and np.array_equal(made[full], array, equal_nan=True)
         ):

@@ -19,8 +19,9 @@ __all__ = ["Affine", "Clip"]
 class Affine(Op):
     """x · weight · scale + bias + shift: numbers that are fixed, and tensors that are repeated over the input.
 
-    Input and output: (N, …). Weight and bias have the input's shape without the batch, or 1 along an axis; neither is
-    there unless its shape is given. Source: ONNX Mul, and Add, Sub and Div of a constant.
+    Input and output: (N, …). Weight and bias have the input's shape, or 1 along an axis, and always along the batch;
+    axes in front may be missing. Neither is there unless its shape is given. Source: ONNX Mul, and Add, Sub and Div of
+    a constant.
     """
 
     word: ClassVar[str] = "affine"
@@ -44,7 +45,8 @@ class Affine(Op):
         for name, kind, shape in (("weight", "scale", self.weight), ("bias", "shift", self.bias)):
             if shape is None:
                 continue
-            if len(shape) != len(x.shape) - 1 or any(s not in (1, n) for s, n in zip(shape, x.shape[1:])):
+            sizes = (1, *x.shape[1:])[-len(shape) :]
+            if len(shape) != len(sizes) or any(s not in (1, n) for s, n in zip(shape, sizes)):
                 raise ShapeError(
                     f"a {name} of {'x'.join(map(str, shape))} does not suit {x}",
                     code="G004",
@@ -52,9 +54,11 @@ class Affine(Op):
                     fix=f"{name} {','.join(map(str, x.shape[1:2] + (1,) * len(x.shape[2:])))}",
                 )
             own.append(Parameter(name, shape, kind, self.learned, 1.0 if name == "weight" else 0.0))
-        names = tuple(variables(x).values())[1:]
+        names = tuple(variables(x).values())
         tensors = {
-            p.name: load(p.name, *(name if size > 1 else Place(()) for name, size in zip(names, p.shape)))
+            p.name: load(
+                p.name, *(n if size > 1 else Place(()) for n, size in zip(names[-len(p.shape) :], p.shape))
+            )
             for p in own
         }
 

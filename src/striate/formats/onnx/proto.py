@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -51,7 +51,7 @@ class Call:
 @dataclasses.dataclass(frozen=True)
 class Graph:
     """A file's graph. `inputs` and `shapes`: value -> sizes, None or a name where one is not fixed; `metadata`: what
-    the file says of itself.
+    the file says of itself; `kinds`: tensor -> PARAMETER or BUFFER, where the exporter says which it is.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Graph:
     constants: Mapping[str, Array]
     shapes: Mapping[str, tuple[int | str | None, ...] | None]
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    kinds: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def package() -> Any:
@@ -157,7 +158,22 @@ def _graph(onnx: Any, model: Any, path: Path) -> Graph:
         constants=constants,
         shapes=shapes,
         metadata={_text(entry.key): _text(entry.value) for entry in model.metadata_props},
+        kinds=_kinds(graph, constants),
     )
+
+
+_KIND = "pkg.torch.export.graph_signature.InputSpec.kind"
+"""Where torch.onnx.export(dynamo=True) says what a tensor was in the module."""
+
+
+def _kinds(graph: Any, constants: Collection[str]) -> dict[str, str]:
+    return {
+        v.name: _text(entry.value)
+        for v in graph.value_info
+        if v.name in constants
+        for entry in getattr(v, "metadata_props", ())  # not in every version of onnx
+        if entry.key == _KIND
+    }
 
 
 def _opset(onnx: Any, model: Any, path: Path) -> int:

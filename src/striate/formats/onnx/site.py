@@ -132,8 +132,15 @@ class Site:
         return None if found is None else [int(n) for n in found.ravel()]
 
     def learned(self, at: int) -> bool:
-        """Whether an input is a tensor of the file's own, not a number inside the graph."""
-        return bool(self.origin(at))
+        """Whether an input is a tensor of the file's own, not a number inside the graph.
+
+        A single number is a setting more often than a parameter: it is learned where the exporter says so.
+        """
+        origin, held = self.origin(at), self._given[at]
+        kind = self._reader.graph.kinds.get(origin)
+        if kind is None and isinstance(held, np.ndarray) and held.size == 1:
+            return False
+        return bool(origin) and kind != "BUFFER"
 
     def origin(self, at: int) -> str:
         """The tensor of the file that a constant comes from; empty for a number inside the graph."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate.formats.importing import STEEP
 from striate.formats.torch.aten import clamp
+from striate.formats.torch.moves import constant_like
 from striate.formats.torch.rules import OPERATORS, Rule, full, maps, need, ref, spread, together
 from striate.formats.torch.tracing import Constant
 from striate.op import Op
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     from striate.formats.torch.importing import Ref, Site
 
 
-def _number(y: Any) -> float | None:
-    """A plain number, or a constant tensor of one."""
+def _number(site: Site, y: Any) -> float | None:
+    """A plain number, or a constant tensor of one that is not learned."""
     if isinstance(y, int | float) and not isinstance(y, bool):
         return float(y)
-    if isinstance(y, Constant) and y.tensor.numel() == 1 and y.tensor.device.type != "meta":
-        return float(y.tensor)
+    if isinstance(y, Constant) and y.tensor.numel() == 1 and not site.learned(y):
+        return float(y.tensor) if y.tensor.device.type != "meta" else None
     return None
 
 
@@ -38,16 +39,19 @@ def _affine(site: Site, x: Any, factor: float, offset: float = 0.0) -> Ref:
 
 @maps("add")
 def _add(site: Site, x: Any, y: Any, *, alpha: float = 1) -> Ref:
-    if _number(x) is not None:
+    if _number(site, x) is not None:
         x, y = _affine(site, y, float(alpha)), x
         alpha = 1
-    if (shift := _number(y)) is not None:
+    if (shift := _number(site, y)) is not None:
         return _affine(site, x, 1.0, alpha * shift)
     if isinstance(x, Constant):
         x, y = _affine(site, y, float(alpha)), x
         alpha = 1
+    if isinstance(y, Constant) and alpha == -1 and site.learned(y):  # -(-x + y), as y is trained and not -y
+        return _affine(site, tensor_beside(site, ref(x), "bias", y, -1.0), -1.0)
     if isinstance(y, Constant):
-        return tensor_beside(site, ref(x), "bias", Constant(y.tensor * alpha, y.name))
+        held = y if alpha == 1 else Constant(y.tensor * alpha, y.name)
+        return tensor_beside(site, ref(x), "bias", held)
     return site.node(merge.Add(), *together(site, ref(x), _affine(site, y, float(alpha))))
 
 
@@ -70,7 +74,7 @@ def _neg(site: Site, x: Any) -> Ref:
 def _mul(site: Site, x: Any, y: Any) -> Ref:
     if isinstance(x, Constant | int | float):
         x, y = y, x
-    if (factor := _number(y)) is not None:
+    if (factor := _number(site, y)) is not None:
         return _affine(site, x, factor)
     if isinstance(y, Constant):
         return _layer_scale(site, ref(x), y)
@@ -81,9 +85,9 @@ def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
     """One number for each channel."""
     shape = (1,) * (len(x.spec.axes) - scale.tensor.ndim) + tuple(scale.tensor.shape)
     wanted = tuple(x.spec.channels if axis == "C" else 1 for axis in x.spec.axes)
-    if shape != wanted:
-        return tensor_beside(site, x, "weight", scale)
     small = (x.spec.channels, *(1,) * len(x.spec.spatial))
+    if shape != wanted or (site.named(scale) and tuple(scale.tensor.shape) != small):
+        return tensor_beside(site, x, "weight", scale)
     return site.node(
         regularise.LayerScale(), x, layer_scale=Constant(scale.tensor.reshape(small), scale.name)
     )
@@ -96,8 +100,9 @@ def tensor_beside(site: Site, x: Ref, name: str, held: Constant, scale: float = 
     if x.wide is not None or any(n < m for n, m in zip(x.spec.shape[1:], shape[1:])):
         whole = [max(sizes) for sizes in zip(x.wide or x.spec.shape[1:], shape[1:])]
         x = spread(site, dataclasses.replace(x, wide=None), whole)
-    op = Affine(scale, **{name: shape[1:]}, learned=site.learned(held))
-    return site.node(op, x, **{name: Constant(held.tensor.reshape(shape[1:]), held.name)})
+    own = held if held.tensor.ndim else Constant(held.tensor.reshape(1), held.name)
+    sizes: dict[str, Any] = {name: tuple(own.tensor.shape)}
+    return site.node(Affine(scale, **sizes, learned=site.learned(held)), x, **{name: own})
 
 
 @maps("addcmul", "addcdiv")
@@ -113,8 +118,11 @@ def _where(site: Site, mask: Any, yes: Any, no: Any) -> Ref:
     chosen = mask.tensor.bool()
     total: Any = None
     for value, kept in ((yes, chosen), (no, ~chosen)):
-        if _number(value) == 0:
+        if _number(site, value) == 0:
             continue
+        need(
+            not (isinstance(value, Constant) and site.learned(value)), "a learned tensor in some places only"
+        )
         if isinstance(value, Constant | int | float):  # chosen, not multiplied: it may be infinite
             made: Any = Constant(_masked(kept, value), "")
         else:
@@ -154,9 +162,12 @@ def _div(site: Site, x: Any, y: Any, *, rounding_mode: Any = None) -> Ref:
         return _mul(site, site.node(Pow(-1.0), full(site, ref(y))), x)  # type: ignore[no-any-return]
     if not isinstance(y, Constant | int | float):
         return site.node(merge.Divide(), *together(site, ref(x), ref(y)))
-    if isinstance(y, Constant) and y.tensor.numel() > 1:
+    divisor = _number(site, y)
+    if isinstance(y, Constant) and site.learned(y):  # it is trained, and not one by it
+        value = full(site, ref(x))
+        return site.node(merge.Divide(), value, constant_like(site, value, site.shape[1:], y))
+    if isinstance(y, Constant) and divisor is None:
         return tensor_beside(site, ref(x), "weight", Constant(1 / y.tensor, y.name))
-    divisor = _number(y)
     need(divisor, "a division by zero")
     assert divisor is not None
     return _affine(site, x, 1.0 / divisor)
@@ -183,8 +194,8 @@ OPERATORS |= {
 
 @maps("pow")
 def _pow(site: Site, x: Any, exponent: Any) -> Ref:
-    power = _number(exponent)
-    need(power is not None, "an exponent that is computed, or one for each place")
+    power = _number(site, exponent)
+    need(power is not None, "an exponent that is computed or learned, or one for each place")
     assert power is not None
     return ref(x) if power == 1 else site.node(Pow(power), ref(x))
 
@@ -244,7 +255,7 @@ def _extremes(site: Site, x: Any, y: Any) -> Ref:
     largest = site.operator.startswith("max")
     if isinstance(x, Constant):
         x, y = y, x
-    if (bound := _number(y)) is not None:
+    if (bound := _number(site, y)) is not None:
         return clamp(site, x, bound) if largest else clamp(site, x, None, bound)  # type: ignore[no-any-return]
     if not isinstance(y, Constant):
         cls = merge.Maximum if largest else merge.Minimum

@@ -87,6 +87,10 @@ class Site:
         """Whether a tensor is a parameter, or made of one."""
         return constant.name in self._importer.held.learned
 
+    def named(self, constant: Constant) -> bool:
+        """Whether a tensor is one of the module's under its own shape, neither a part of one nor made of one."""
+        return self._importer.held.called_as(constant.tensor) is not None
+
     def node(self, op: Op, *inputs: Ref, **weights: Constant | None) -> Ref:
         """Place an op of one output behind these values, with these weights under its own parameter names."""
         (made,) = self.nodes(op, *inputs, **weights)
@@ -139,7 +143,7 @@ class _Importer:
                 tuple(tensor.shape) == parameter.shape,
                 f"its {parameter.name} has the shape {tuple(tensor.shape)}",
             )
-            self.held.note(f"{name}.{parameter.name}", constant)
+            self.held.note(f"{name}.{parameter.name}", constant, parameter.kind)
             if tensor.device.type != "meta":
                 self.weights[f"{name}.{parameter.name}"] = (
                     tensor.detach().to("cpu", torch.float32).numpy().copy()

@@ -159,12 +159,12 @@ def _scatter(
     part = tuple(len(places) if k == dim else n for k, n in enumerate(site.shape))[1:]
     if isinstance(source, Constant):
         value = ref(x)
-        written = _constant_like(site, value, part, source)
+        written = constant_like(site, value, part, source)
     else:
         given = ref(source)
         if given.spec.shape[1:] != part:
             given = site.node(reshape.Reshape(part) if len(part) > 1 else reshape.Flatten(), given)
-        value = _constant_like(site, given, site.shape[1:], x) if isinstance(x, Constant) else ref(x)
+        value = constant_like(site, given, site.shape[1:], x) if isinstance(x, Constant) else ref(x)
         written = named(site, given, value.spec.axes)
     return _overwritten(site, value, written, value.spec.axes[dim], places)
 
@@ -188,22 +188,23 @@ def _overwritten(site: Site, x: Ref, part: Ref, axis: str, places: range) -> Ref
     return site.node(Gather(tuple(entries), axis), both)
 
 
-def _constant_like(site: Site, x: Ref, shape: Sequence[int], held: Constant) -> Ref:
+def constant_like(site: Site, x: Ref, shape: Sequence[int], held: Constant) -> Ref:
     """A value of this shape, without the batch, that holds a constant, whatever x holds."""
     for axis, wanted in zip(x.spec.axes[1:], shape):
         if x.spec.size(axis) > wanted:
             x = site.node(reshape.Slice(axis, stop=wanted), x)
         elif x.spec.size(axis) < wanted:
             x = site.node(Gather((0,) * wanted, axis), x)
-    alone = held.tensor.numel() == 1
+    alone = held.tensor.numel() == 1 and not site.learned(held)
     number = float(held.tensor) if alone else 0.0
     value = site.node(Clip(number, number), x)
     if alone:
         return value
     wide = (1,) * (len(shape) + 1 - held.tensor.ndim) + tuple(held.tensor.shape)
     need(len(wide) == len(shape) + 1 and wide[0] == 1, "a tensor for every image, or of more axes")
-    op = Affine(bias=wide[1:], learned=site.learned(held))
-    return site.node(op, value, bias=Constant(held.tensor.float().reshape(wide[1:]), held.name))
+    own = held.tensor.float() if held.tensor.ndim else held.tensor.float().reshape(1)
+    op = Affine(bias=tuple(own.shape), learned=site.learned(held))
+    return site.node(op, value, bias=Constant(own, held.name))
 
 
 @maps("copy")
@@ -211,7 +212,7 @@ def _copy(site: Site, x: Any, source: Any, *_: Any) -> Ref:
     """What is written over all of x."""
     shape = site.shape[1:]
     if isinstance(source, Constant):
-        return _constant_like(site, ref(x), shape, source)
+        return constant_like(site, ref(x), shape, source)
     given = full(site, ref(source))
     return spread(site, given if isinstance(x, Constant) else named(site, given, ref(x).spec.axes), shape)
 
@@ -223,7 +224,7 @@ def _fill(site: Site, x: Any, number: Any = 0.0) -> Any:
     if isinstance(number, int | float):
         number = Constant(torch.tensor(float(number)), "")
     need(isinstance(number, Constant), "filled with what is computed")
-    return _constant_like(site, ref(x), site.shape[1:], number)
+    return constant_like(site, ref(x), site.shape[1:], number)
 
 
 @maps("slice", "narrow")

@@ -31,16 +31,21 @@ class Parameters:
         self.state: dict[str, Any] = module.state_dict(keep_vars=True)
         self.called: dict[Any, list[str]] = {}
         for name, tensor in self.state.items():
-            self.called.setdefault((_place(tensor), *_layout(tensor)), []).append(name)
+            whole = tensor if tensor.ndim else tensor.reshape(1)  # which is the least that a node has
+            self.called.setdefault((_place(whole), *_layout(whole)), []).append(name)
         self.sources = Sources()
         self.pieces: dict[Any, dict[Any, int]] = collections.defaultdict(dict)
         """By tensor of the module: the parts of it, or what is made of it, that nodes have, and their sizes."""
+        self.kinds: dict[Any, str] = {}
         self.noted: list[tuple[str, Any, Any]] = []
         self.read_by: dict[str, tuple[Constant, ...]] = {}
         self._alive: list[Any] = []  # no other tensor gets the place of one that is known by it
 
-    def note(self, full: str, constant: Constant) -> None:
-        """Which tensor of the module a parameter is. Raises Unknown for one that is used in two layouts at once."""
+    def note(self, full: str, constant: Constant, kind: str) -> None:
+        """Which tensor of the module a parameter is, and what it is for.
+
+        Raises Unknown for one that is used in two layouts, or as two kinds of parameter, at once.
+        """
         tensor, name = constant.tensor, constant.name
         learned = self.learned.get(name)
         if not learned:
@@ -57,9 +62,12 @@ class Parameters:
             if pieces and twice and learned is not None:
                 raise Unknown(f"{name} is used a second time, in another layout: one tensor in two shapes")
             pieces[key] = tensor.numel()
+            self.kinds[key] = kind
             self.noted.append((full, base, key))
             self._alive.append(tensor)
         else:
+            if learned is not None and self.kinds[key] != kind:
+                raise Unknown(f"{name} is used as a {self.kinds[key]}, and a second time as a {kind}")
             self.noted.append((full, None, None))
         self.sources.tensors[full] = key
 
@@ -77,6 +85,7 @@ class Parameters:
         """Take back what was noted of parameters since."""
         for name, base, key in self.noted[since:]:
             self.pieces[base].pop(key, None)
+            self.kinds.pop(key, None)
             self.sources.tensors.pop(name, None)
             self.sources.fixed.discard(name)
             self.sources.frozen.discard(name)
@@ -84,8 +93,12 @@ class Parameters:
 
     def name(self, constant: Constant, path: str) -> str:
         """The name of a tensor, which may have several: that in the module at `path`, else its first."""
-        names = self.called.get((_place(constant.tensor), *_layout(constant.tensor)), [constant.name])
+        names = self.called_as(constant.tensor) or [constant.name]
         return next((name for name in names if name.rpartition(".")[0] == path), names[0])
+
+    def called_as(self, tensor: Any) -> list[str] | None:
+        """The names in the state of a tensor in this layout, if it has one."""
+        return self.called.get((_place(tensor), *_layout(tensor)))
 
     def counted(self, nodes: Sequence[Node]) -> list[Node]:
         """The nodes, opaque ones with the number of the module's parameters that no other node has."""

@@ -50,7 +50,7 @@ def _arithmetic(site: Site) -> Value:
         number = -number
     turned = kind == "Sub" and at == 0
     times = kind in ("Mul", "Div")
-    if number.size == 1 and number.ndim <= len(x.shape):
+    if number.size == 1 and number.ndim <= len(x.shape) and not site.learned(at):
         x = site.full(x)
         value = float(number.ravel()[0])
         value = float(str(np.float32(value))) if kind != "Div" else value
