@@ -135,7 +135,110 @@ def test_a_recorded_crop_is_for_images_and_not_for_arrays(trained, tmp_path):
     assert model.evaluate((last(x), y)).loss != trained.evaluate((x, y)).loss
 
 
+def test_no_images_have_no_answers(trained):
+    """A batch of none in every form: pixels either way round, fractions, a list."""
+    for nothing in (
+        np.zeros((0, 8, 8, 3), np.uint8),
+        np.zeros((0, 3, 8, 8), np.uint8),
+        images(0)[0] / 255,
+        [],
+    ):
+        assert trained.predict(nothing).shape == (0, 3)
+        assert trained.classify(nothing) == []
+    assert striate.Model(NET).predict([]).shape == (0, 3)
+    with pytest.raises(FormatError, match="cannot be read") as error:
+        trained.predict(np.zeros((2, 0, 8, 3), np.uint8))
+    assert error.value.why == "it has no pixels: 0 x 8"
+
+
+def test_what_is_no_batch_is_said_and_never_a_traceback(trained):
+    x, y = images(6)
+    cases = [
+        ((x / 255, y), UsageError, "has 1 input, and 2 arrays came"),
+        ({"inputs": x}, UsageError, "has no input 'inputs'"),
+        ([x[0].tolist(), x[1][:2].tolist()], FormatError, "different lengths"),
+        (3, OpError, r"batches of shape \(N, 3, 8, 8\)"),
+    ]
+    for model in (trained, striate.Model(NET)):
+        for given, kind, text in cases:
+            with pytest.raises(kind, match=text):
+                model.predict(given)
+    for call in (trained.predict, trained.classify, lambda x, **sizes: trained.evaluate(x, y, **sizes)):
+        for size in (0, -1, 1.5, "4"):
+            with pytest.raises(UsageError, match=r"batch = .* has no meaning"):
+                call(x, batch=size)
+    for top in (0, -1):
+        with pytest.raises(UsageError, match=r"top = .* has no meaning"):
+            trained.classify(x, top=top)
+
+
+def test_the_fix_of_a_shape_names_what_differs():
+    model = striate.Model(NET)
+    for shape, fix in {
+        (2, 4, 8, 8): "give the 3 channels that the network reads",
+        (2, 8, 8, 4): "give the 3 channels that the network reads, before height and width",
+        (5, 8): "give an array of shape (N, 3, 8, 8), N examples at once",
+        (2, 3, 9, 9): "resize the images, or declare the network on this size: net.with_input",
+        (3, 8, 8): "add the batch axis: x[None]",
+    }.items():
+        with pytest.raises(OpError) as error:
+            model.predict(np.zeros(shape, np.float32))
+        assert error.value.fix == fix
+
+
+def test_tensors_that_have_gradients(trained):
+    torch = pytest.importorskip("torch")
+    x, y = images(12)
+    tensor = torch.tensor(x / np.float32(255), requires_grad=True)
+    for call in (
+        trained.predict,
+        lambda x: striate.Model(NET).fit(x, y, 1),
+        lambda x: trained.evaluate(x, y),
+    ):
+        with pytest.raises(FormatError, match="type Tensor cannot be read") as error:
+            call(tensor)
+        assert error.value.fix == "x.detach().cpu().numpy()"
+
+
+def test_data_as_other_tools_take_it():
+    x, y = images(24)
+    one, other = striate.Model(NET, seed=0), striate.Model(NET, seed=0)
+    one.fit(x, y, epochs=1)
+    other.fit(list(x), y, epochs=1)
+    np.testing.assert_array_equal(one.predict(x), other.predict(x))
+    with pytest.raises(UsageError, match="epochs is a number, and data came") as error:
+        other.fit(x, y, (x, y))
+    assert error.value.fix == "validation=(x, y)"
+    for word, fix in {"validation_data": "validation", "learning_rate": "lr", "batch": "batch_size"}.items():
+        with pytest.raises(UnknownNameError) as unknown:
+            other.fit(x, y, **{word: 1})
+        assert unknown.value.fix == f"did you mean {fix}?"
+    with pytest.raises(FormatError, match="different lengths"):
+        other.fit(([x[0], x[1][:, :3]], y[:2]))
+
+
+def test_the_home_folder_is_named_alike(trained, folder, monkeypatch):
+    root, x = folder
+    monkeypatch.setenv("HOME", str(root.parent))
+    np.testing.assert_array_equal(trained.predict("~/pictures"), trained.predict(root))
+    assert trained.classify("~/pictures") == trained.classify(root)
+    assert trained.classify("~/pictures/3.png") == trained.classify(x[3:4])
+
+
+def test_standard_input_that_is_closed(trained, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(FormatError, match="standard input") as error:
+        trained.predict("-")
+    assert error.value.why == "standard input is closed"
+
+
 # ---------------------------------------------------------------- classify
+def test_fewer_names_than_outputs_leave_numbers(trained):
+    model = striate.Model(NET, weights=trained.weights)
+    model.classes = ("left",)
+    assert {name for name, _ in model.classify(images(1)[0])[0]} == {"left", "1", "2"}
+
+
 def test_classify(trained, folder):
     root, x = folder
     rows = trained.classify(x, top=2)

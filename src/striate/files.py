@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -30,7 +31,8 @@ def write_aside(path: str | os.PathLike[str], *content: bytes | memoryview) -> N
             os.chmod(aside, _mode(target))
             os.replace(aside, target)
         except BaseException:
-            os.unlink(aside)
+            with contextlib.suppress(FileNotFoundError):  # an interruption may come after the renaming
+                os.unlink(aside)
             raise
     except OSError as error:
         raise SourceError(

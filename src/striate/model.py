@@ -19,7 +19,9 @@ from striate.diagnostics import SourceError, UnknownNameError, UsageError, plura
 from striate.engine.inputs import (
     Given,
     assigned,
+    axes_of,
     bare,
+    counted,
     is_image,
     joined,
     named,
@@ -150,6 +152,7 @@ class Model:
         >>> model.predict(np.zeros((5, 3, 8, 8), np.uint8)).shape
         (5, 2)
         """
+        batch = counted(batch, "batch")
         if isinstance(x, np.ndarray) and x.dtype != np.uint8 and not (self.transform or more):
             return self._run(x, batch)
         return joined([self._run(given, batch) for given in self._taken(together(x, more), batch)])
@@ -165,6 +168,9 @@ class Model:
         from striate.train.judging import loss_of
         from striate.train.prediction import Answer, probabilities
 
+        top, batch = counted(top, "top"), counted(batch, "batch")
+        if isinstance(images, str | os.PathLike):
+            images = os.path.expanduser(images)
         if isinstance(images, str | os.PathLike) and os.path.isdir(images):
             named = {}
             for file, answer in zip(
@@ -185,13 +191,15 @@ class Model:
         from striate.train.judging import loss_of
         from striate.train.prediction import answers
 
+        batch = counted(batch, "batch")
         loss, images = loss_of(self.net, self.objective), [(shown(file), file) for file in files]
         return answers(self.net, lambda x: self._run(x, batch), self._reader(), loss, images, batch)
 
     def named(self, answer: Answer, top: int = 3) -> list[tuple[str, float]]:
         """The most probable classes of an answer by name, with their probabilities."""
         names = self.classes or tuple(map(str, range(len(answer.probabilities))))
-        return [(names[number], share) for number, share in answer.top(top)]
+        known = dict(enumerate(names))
+        return [(known.get(number, str(number)), share) for number, share in answer.top(top)]
 
     def _run(self, x: Given, batch: int = 64) -> Array | tuple[Array, ...]:
         """The network's outputs for a batch as it reads it, always in the same pieces."""
@@ -207,9 +215,9 @@ class Model:
             yield self._by_input(x)
             return
         several = self._target is None and not isinstance(x, str | os.PathLike)
-        if self._target and isinstance(x, Mapping) and x.keys() == self.net.inputs.keys():
-            (x,) = x.values()
-        elif self._target and isinstance(x, tuple) and x and all(np.ndim(one) == 4 for one in x):
+        if self._target and isinstance(x, Mapping):
+            (x,) = assigned(self.net, x).values()
+        elif self._target and isinstance(x, tuple) and any(axes_of(one) == 4 for one in x):
             x, several = (x[0], False) if len(x) == 1 else (x, True)
         if several:
             yield x
@@ -315,6 +323,12 @@ class Model:
         from striate.train.settings import Settings
         from striate.train.start import by_input, given_data, opened, start_from
 
+        if isinstance(epochs, tuple | list | Mapping):
+            raise UsageError(
+                "epochs is a number, and data came",
+                why="the third argument says how long to train",
+                fix="validation=(x, y)",
+            )
         data, validation = given_data(
             by_input(self.net, train, labels), labels, by_input(self.net, validation)
         )
@@ -383,6 +397,7 @@ class Model:
             if watch:
                 watch(images, len(source))
 
+        batch = counted(batch, "batch")
         found = judge(
             _Pieces(self, batch), self.classes, transform, self.objective, source, batch=batch, worst=worst, watch=told,
         )  # fmt: skip

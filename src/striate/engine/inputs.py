@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
@@ -88,7 +89,7 @@ def assigned(net: Network, x: Given) -> Mapping[str, Any]:
         return {name: x[name] for name in names}
     several = isinstance(x, tuple | list)
     if len(names) == 1:  # a list of images is a batch of it, a tuple of batches is not
-        several = several and len(x) > 0 and all(np.ndim(one) == len(net.input.shape) for one in x)
+        several = several and any(axes_of(one) == len(net.input.shape) for one in x)
         if not several:
             return {names[0]: x}
     if not several or len(x) != len(names):
@@ -103,15 +104,49 @@ def assigned(net: Network, x: Given) -> Mapping[str, Any]:
     return dict(zip(names, x, strict=True))
 
 
-def _numbers(x: Any) -> Array:
+def as_array(x: Any) -> Array:
+    """What was given as an array of any type. Raises FormatError for what is none."""
     try:
-        array = np.asarray(x)
+        return np.asarray(x)
     except ValueError:
         raise FormatError(
             "a batch of lists of different lengths cannot be computed with",
             why="a batch is one array: images of one size",
             fix="resize the images, then np.stack(images)",
         ) from None
+    except (RuntimeError, TypeError) as error:  # a tensor that has gradients, or is on a GPU
+        raise FormatError(
+            f"a batch of type {type(x).__name__} cannot be read",
+            why=(str(error) or type(error).__name__).splitlines()[0][:200],
+            fix="x.detach().cpu().numpy()" if hasattr(x, "detach") else "give a float32 array",
+        ) from None
+
+
+def counted(value: Any, name: str) -> int:
+    """A number of images or of answers. Raises UsageError for what is not 1 or more."""
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise UsageError(
+            f"{name} = {value!r} has no meaning",
+            why=f"{name} takes a whole number of 1 or more",
+            fix=f"correct it, or leave {name} out",
+        )
+    return count
+
+
+def axes_of(x: Any) -> int:
+    """Its number of axes; 0 for what is no array."""
+    try:
+        return np.ndim(x)
+    except (ValueError, RuntimeError, TypeError):
+        return int(getattr(x, "ndim", 0))
+
+
+def _numbers(x: Any) -> Array:
+    array = as_array(x)
     if array.dtype.kind not in "fiub":
         raise FormatError(
             f"a batch of {array.dtype} cannot be computed with",
@@ -138,6 +173,12 @@ def _suits(net: Network, name: str, array: Array) -> None:
         hint = "add the axis of channels: x[:, None]"
     elif array.shape[2:] == wanted[1:] and array.shape[1:2] == (1,):
         hint = f"repeat gray in every channel: np.repeat(x, {wanted[0]}, axis=1)"
+    elif wanted[1:] and array.shape[2:] == wanted[1:]:
+        hint = f"give the {plural(wanted[0], 'channel')} that the network reads"
+    elif wanted[1:] and array.shape[1:-1] == wanted[1:]:
+        hint = f"give the {plural(wanted[0], 'channel')} that the network reads, before height and width"
+    elif array.ndim != len(wanted) + 1 or not array.size:
+        hint = f"give an array of shape (N, {each}), N examples at once"
     if array.shape == wanted:
         hint = "add the batch axis: x[None]"
     elif (*array.shape[-1:], *array.shape[:-1]) == wanted:

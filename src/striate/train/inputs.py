@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, UsageError
+from striate.engine.inputs import as_array
 from striate.train.data import Transform
 from striate.train.data.dataset import Array, BadImage, Shape
 from striate.train.data.files import hidden, is_directory, printable, unreadable
@@ -51,6 +52,8 @@ class ImageReader:
         except (FormatError, LimitError, SourceError) as error:
             return BadImage(name, error.why or error.what)
         shape: Shape = (pixels.shape[0], pixels.shape[1], pixels.shape[2])
+        if not all(shape):
+            return BadImage(name, f"it has no pixels: {shape[1]} x {shape[2]}")
         if shape not in self._ways:
             self._ways[shape] = self.transform.fit_to(shape, self.target)
         way, notes = self._ways[shape]
@@ -80,6 +83,9 @@ def batches(
     be read in two ways.
     """
     images = images_of(x, channels_of(transform, target) if target else ())
+    if images is not None and not images and target:
+        yield np.zeros((0, *target), np.float32)
+        return
     if images is not None:
         for found in reader().batches(images, size):
             bad = next((one for one in found if isinstance(one, BadImage)), None)
@@ -88,7 +94,7 @@ def batches(
                 raise FormatError(f"{bad.name} cannot be read", where=bad.name, why=bad.why, fix=fix)
             yield np.stack([one.x for one in found if isinstance(one, Ready)])
         return
-    x = np.asarray(x)
+    x = as_array(x)
     taken = as_trained(x, transform, target) if target and transform.steps else None
     if taken is None:
         yield unit(x)
@@ -116,7 +122,7 @@ def images_of(x: Any, channels: Iterable[int]) -> list[Image] | None:
     if isinstance(x, np.ndarray):
         found = _pictures(x, set(channels))
         return None if found is None else [(f"image {n}", one) for n, one in enumerate(found)]
-    if isinstance(x, list | tuple) and len(x) and all(map(_is_one, x)):
+    if isinstance(x, list | tuple) and all(map(_is_one, x)):
         inside = [images_of(one, channels) for one in x]
         if all(found is not None for found in inside):
             images = [image for found in inside for image in found or ()]
@@ -204,7 +210,11 @@ def image_files(paths: Iterable[str]) -> Iterator[str]:
     Raises SourceError where a path is missing or a folder has no image.
     """
     for text in paths:
-        if text == STDIN or not is_directory(Path(text)):
+        if text == STDIN:
+            yield text
+            continue
+        text = os.path.expanduser(text)  # as the paths of data
+        if not is_directory(Path(text)):
             yield text
             continue
         empty = True
@@ -305,6 +315,8 @@ def _pixels(name: str, source: Any) -> tuple[Array, tuple[str, ...]]:
 
 
 def _stdin() -> bytes:
+    if sys.stdin is None:  # closed by who started the process
+        raise SourceError("standard input is closed", fix="name a file, or pass an image: < image.png")
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise LimitError("standard input is too long", why=f"an image has at most {MAX_BYTES:,} bytes")

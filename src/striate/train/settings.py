@@ -33,6 +33,9 @@ from striate.train.schedules import SCHEDULES
 _LENGTH, _LOSS, _STEP, _RATE = "length", "loss", "steps", "learning rate"
 _AUGMENT, _REGULAR, _KEEP, _DEBUG = "augmentation", "regularisation", "keeping", "trying out"
 
+ELSEWHERE = {"learning_rate": "lr", "max_lr": "lr", "validation_data": "validation", "val_data": "validation"}
+"""What other tools call a setting, or another argument of `fit`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -135,7 +138,8 @@ class Settings:
         for key, value in values.items():
             name = key.replace("-", "_")
             if name not in fields:
-                near = suggest(name, fields)
+                other = ELSEWHERE.get(name, "")
+                near = suggest(name, fields) or (other if other in fields or where == "settings" else "")
                 raise UnknownNameError(
                     f"no such setting: {key}",
                     where=where,

@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from striate.diagnostics import UsageError
+from striate.engine.inputs import as_array
 from striate.network import Network
 from striate.train.data import Dataset, Transform, open_data
 from striate.train.data.dataset import OnBad, Subset
@@ -76,6 +77,8 @@ def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
 
     Raises UsageError where labels are missing, or validation data comes twice.
     """
+    if isinstance(train, list) and labels is not None and is_array(labels):
+        train = as_array(train)  # images one by one
     if is_array(train):
         if labels is None:
             raise UsageError(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from striate.diagnostics import FormatError, LimitError, plural
+from striate.engine.inputs import as_array
 from striate.train.data.dataset import Array, Dataset, Labels, OnBad
 from striate.train.data.splits import ALL
 
@@ -99,7 +100,7 @@ def parts_of_arrays(
 
     names: of the classes; naming: an image's name from its part and number. Raises FormatError, LimitError.
     """
-    every = [np.asarray(x) for x, _ in pairs.values()]
+    every = [as_array(x) for x, _ in pairs.values()]
     white = common_white(every, kind)
     labels, classes = common_classes([y for _, y in pairs.values()], kind, names)
     return {
