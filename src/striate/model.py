@@ -89,7 +89,7 @@ class Model:
         self.precision = precision
         if weights is None:  # those of a file are used as they were read
             weights = self.net.weights
-        if weights is None and self.net.about is not None and _learned(self.net):
+        if weights is None and self.net.about is not None and arrays.learned(self.net):
             raise SourceError(
                 f"{self.net.name} came without its weights",
                 where=net if isinstance(net, str) else self.net.name,
@@ -169,8 +169,7 @@ class Model:
         from striate.train.prediction import Answer, probabilities
 
         top, batch = counted(top, "top"), counted(batch, "batch")
-        if isinstance(images, str | os.PathLike):
-            images = os.path.expanduser(images)
+        images = os.path.expanduser(images) if isinstance(images, str | os.PathLike) else images
         if isinstance(images, str | os.PathLike) and os.path.isdir(images):
             named = {}
             for file, answer in zip(
@@ -323,14 +322,8 @@ class Model:
         from striate.train.settings import Settings
         from striate.train.start import by_input, given_data, opened, start_from
 
-        if isinstance(epochs, tuple | list | Mapping):
-            raise UsageError(
-                "epochs is a number, and data came",
-                why="the third argument says how long to train",
-                fix="validation=(x, y)",
-            )
         data, validation = given_data(
-            by_input(self.net, train, labels), labels, by_input(self.net, validation)
+            by_input(self.net, train, labels), labels, by_input(self.net, validation), epochs
         )
         classes, transform, job = self.classes, self.transform, Job()
         changes = settings if epochs is None else {"epochs": epochs, **settings}
@@ -388,7 +381,7 @@ class Model:
         from striate.train.start import by_input, given_data
 
         config = self._config or Config()
-        given, _ = given_data(by_input(self.net, data, labels), labels, None)
+        batch, given = counted(batch, "batch"), given_data(by_input(self.net, data, labels), labels, None)[0]
         source = unseen(config, "" if given is None else given, split, on_bad, self._transformation.white)
         recorded = self._transformation if self.transform else None
         transform, notes = transform_for(self.net, recorded, source, config)
@@ -397,7 +390,6 @@ class Model:
             if watch:
                 watch(images, len(source))
 
-        batch = counted(batch, "batch")
         found = judge(
             _Pieces(self, batch), self.classes, transform, self.objective, source, batch=batch, worst=worst, watch=told,
         )  # fmt: skip
@@ -496,12 +488,6 @@ class _Pieces:
 
     def __call__(self, x: Array) -> Array | tuple[Array, ...]:
         return self.model._run(x, self.batch)
-
-
-def _learned(net: Network) -> bool:
-    """Whether a network has parameters that training has set: all but constants."""
-    constant = {f"{node.name}.{name}" for node in net.nodes for name in node.fixed}
-    return bool(net.parameters.keys() - constant)
 
 
 def default_scheme(net: Network) -> str:

@@ -446,3 +446,9 @@ def _array(kind: str, shape: list[int], content: Any, start: int, size: int) -> 
     if kind == "BF16":
         return (array.astype("<u4") << 16).view("<f4")
     return array.astype(np.float32, copy=False) if kind.startswith("F") else array
+
+
+def learned(net: Network) -> bool:
+    """Whether a network has parameters that training has set: all but constants."""
+    constant = {f"{node.name}.{name}" for node in net.nodes for name in node.fixed}
+    return bool(net.parameters.keys() - constant)

@@ -72,11 +72,17 @@ def start_from(
     return Start(train, validation, (augmented(plain, train, target, settings), plain), notes)
 
 
-def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
+def given_data(train: Any, labels: Any, validation: Any, epochs: Any = None) -> tuple[Any, Any]:
     """Training and validation data of what was given in order: images and labels, or data and validation data.
 
-    Raises UsageError where labels are missing, or validation data comes twice.
+    Raises UsageError where labels are missing, validation data comes twice, or in the place of the number of epochs.
     """
+    if isinstance(epochs, tuple | list | Mapping):
+        raise UsageError(
+            "epochs is a number, and data came",
+            why="the third argument says how long to train",
+            fix="validation=(x, y)",
+        )
     if isinstance(train, list) and labels is not None and is_array(labels):
         train = as_array(train)  # images one by one
     if is_array(train):
