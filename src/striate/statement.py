@@ -8,6 +8,7 @@ Refuses to know how anything is executed.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Mapping
 
@@ -50,7 +51,12 @@ Index = Affine | Tap
 
 def index(*items: str | Index) -> tuple[Index, ...]:
     """Indices from variable names and ready indices."""
-    return tuple(Affine(((item, 1),)) if isinstance(item, str) else item for item in items)
+    return tuple([_variable(item) if isinstance(item, str) else item for item in items])
+
+
+@functools.lru_cache(maxsize=1024)
+def _variable(name: str) -> Affine:
+    return Affine(((name, 1),))
 
 
 class Expr:

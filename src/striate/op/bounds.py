@@ -137,7 +137,7 @@ class _Proof:
             raise _Beyond(
                 f"{verb} {name} at {len(index)} indices", f"{name} has {len(shape)} axes, {_times(shape)}"
             )
-        for at, (item, size) in enumerate(zip(index, shape, strict=True)):
+        for at, (item, size) in enumerate(zip(index, shape)):
             alone = _alone(item, sizes)
             if alone is not None and sizes.get(alone, size + 1) <= size:
                 continue  # most are
