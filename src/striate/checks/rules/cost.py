@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from striate.checks import fixes
@@ -16,6 +16,10 @@ LANES = 8
 """float32 numbers in a 256-bit vector register (AVX2); 16 of AVX-512 are two of these, 4 of NEON half."""
 LARGEST_NAMED = 3
 """Nodes named as the largest consumers of a budget."""
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:LARGEST_NAMED]) + (", …" if len(names) > LARGEST_NAMED else "")
 
 
 class OverBudget(Rule):
@@ -66,8 +70,7 @@ class OverBudget(Rule):
             return
         costs = {node.name: spent(node) for node in context.nodes}
         total = sum(costs.values())
-        key = {"parameters": "params", "MACs": "macs"}[what]
-        yield from self._unknown(context, key, f"{total:,} {what}", budget)
+        yield from self._unknown(context, aspect, f"{total:,} {what}", budget)
         if total > budget:
             top = sorted(costs, key=lambda name: -costs[name])[:LARGEST_NAMED]
             named = ", ".join(f"{name} {share(costs[name], total)}" for name in top if costs[name])
@@ -85,12 +88,11 @@ class OverBudget(Rule):
 
         names = unknown_costs(context.network)[what]
         if names:
-            named = ", ".join(names[:LARGEST_NAMED]) + (", …" if len(names) > LARGEST_NAMED else "")
             yield self.finding(
                 context,
                 None,
                 f"at least {spent}; {plural(len(names), 'node')} unknown",
-                why=f"the budget is {budget:,}, and the share of {named} is not known",
+                why=f"the budget is {budget:,}, and the share of {_named(names)} is not known",
             )
 
 
@@ -199,11 +201,10 @@ class SharedParameters(Rule):
                 users.setdefault(owner, []).append(node.name)
         for owner, names in users.items():
             node = context.network.node(owner)
-            named = ", ".join(names[:LARGEST_NAMED]) + (", …" if len(names) > LARGEST_NAMED else "")
             yield self.finding(
                 context,
                 node,
-                f"{named} {'shares' if len(names) == 1 else 'share'} its parameters",
+                f"{_named(names)} {'shares' if len(names) == 1 else 'share'} its parameters",
                 why=f"{plural(context.params(node), 'parameter')} counted once, multiplications of "
                 f"{plural(len(names) + 1, 'node')}",
             )
