@@ -164,3 +164,32 @@ def test_a_file_without_an_input_is_refused(tmp_path):
 def test_an_attribute_of_another_type_is_no_fault_of_striate(tmp_path):
     path = graph(tmp_path, ("Shape", "x", "s", {"start": [1, 2]}), ("Reshape", "x s", "y", {}))
     assert load(path).inference.problems
+
+
+@torch_only
+@pytest.mark.parametrize("cast", ["long", "int", "short", "byte", "char", "bool", "type_as", "to"])
+def test_a_cast_to_whole_numbers_is_told_of(cast):
+    import torch
+
+    class Module(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("places", torch.arange(4))
+
+        def forward(self, x):
+            given = {"type_as": (self.places,), "to": (torch.int32,)}.get(cast, ())
+            return getattr(x * 4, cast)(*given).float() / 4
+
+    assert "a cast to whole numbers" in reasons(st.from_torch(Module(), input=(3, 6, 6)))
+
+
+@torch_only
+@pytest.mark.parametrize("cast", ["half", "double", "bfloat16", "float"])
+def test_a_cast_to_another_width_changes_nothing(cast):
+    import torch
+
+    class Module(torch.nn.Module):
+        def forward(self, x):
+            return getattr(x.relu(), cast)().float()
+
+    assert [node.op.word for node in st.from_torch(Module(), input=(3, 6, 6)).nodes] == ["relu"]

@@ -309,7 +309,19 @@ def _dropout(site: Site, x: Any, rate: float = 0.5, *_: Any) -> Ref:
     return site.node(cls(rate), ref(x))
 
 
-@maps("alias", "detach", "contiguous", "clone", "to", "_to_copy", "lift_fresh_copy", "feature_dropout", "type_as",
+@maps("to", "_to_copy", "type_as")
+def _cast(_site: Site, x: Any, *args: Any, **named: Any) -> Any:
+    """Another width of floating point, or another place, changes nothing here."""
+    import torch
+
+    given = (*args, *named.values())
+    kinds = [a for a in given if isinstance(a, torch.dtype)]
+    kinds += [a.tensor.dtype for a in given if isinstance(a, Constant)]
+    need(all(kind.is_floating_point for kind in kinds), "a cast to whole numbers")
+    return x
+
+
+@maps("alias", "detach", "contiguous", "clone", "lift_fresh_copy", "feature_dropout",
       "alpha_dropout", "feature_alpha_dropout", "requires_grad", "float")  # fmt: skip
 def _same(_site: Site, x: Any, *_: Any, **__: Any) -> Any:
     return x
