@@ -337,3 +337,12 @@ def test_a_record_that_does_not_hold_together(data, kind, message):
 def test_steps_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Flip().probability = 1
+
+
+@pytest.mark.parametrize("depth", [2, 3, 5000])
+def test_inputs_have_no_inputs_of_their_own(depth):
+    data = {"steps": []}
+    for _ in range(depth):
+        data = {"inputs": {"a": data}}
+    with pytest.raises(FormatError, match="no transformation is recorded"):
+        Transform.from_dict(data)

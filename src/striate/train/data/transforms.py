@@ -117,9 +117,12 @@ class Transform:
         """The inverse of to_dict. Raises FormatError and UnknownNameError with the place."""
         inputs = data.get("inputs") if isinstance(data, Mapping) else None
         if isinstance(inputs, Mapping):
-            return ByInput(
-                inputs=tuple((str(name), Transform.from_dict(one)) for name, one in inputs.items())
-            )
+            return ByInput(inputs=tuple((str(name), cls._in_order(one)) for name, one in inputs.items()))
+        return cls._in_order(data)
+
+    @staticmethod
+    def _in_order(data: Any) -> Transform:
+        """The transformation of one input."""
         entries = data.get("steps") if isinstance(data, Mapping) else None
         if not isinstance(entries, list | tuple):
             raise FormatError(
@@ -130,7 +133,7 @@ class Transform:
             )
         white = data.get("white", 0)
         steps = tuple(_step(entry, f"transform, step {n}") for n, entry in enumerate(entries, 1))
-        return cls(steps, white if isinstance(white, int) and not isinstance(white, bool) else 0)
+        return Transform(steps, white if isinstance(white, int) and not isinstance(white, bool) else 0)
 
     @classmethod
     def standard(
