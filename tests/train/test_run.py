@@ -464,6 +464,27 @@ def test_weights_of_another_epoch_are_refused(tmp_path):
         run(path, resume=True)
 
 
+def test_weights_of_another_run_are_refused(tmp_path):
+    """The same network and the same best epoch: only the numbers tell that the result would not be this run's."""
+    path = tmp_path / "run"
+    run(path)
+    arrays, metadata = weights.load(path / folder.BEST)
+    others = {name: array + np.float32(1) for name, array in arrays.items()}
+    weights.save(path / folder.BEST, others, metadata)
+    with pytest.raises(FormatError, match="other weights than this run had"):
+        run(path, resume=True)
+    weights.save(path / folder.BEST, arrays, metadata)
+    run(path, resume=True)
+    assert weights.checksum(weights.load(path / folder.BEST)[0]) == weights.checksum(arrays)
+    assert weights.checksum(arrays) != weights.checksum({f"{name}.": a for name, a in arrays.items()})
+    # A checkpoint of an earlier version does not say which weights were the best.
+    held, record = weights.load(path / folder.STATE)
+    old = {**json.loads(record["striate"])}
+    del old["best_sum"]
+    weights.save(path / folder.STATE, held, {**record, "striate": json.dumps(old)})
+    run(path, resume=True)
+
+
 def test_what_a_killed_writer_left_is_cleared(tmp_path):
     path = tmp_path / "run"
     with pytest.raises(Kill):

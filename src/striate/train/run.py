@@ -188,9 +188,16 @@ class Run:
         held = metadata.get("epoch", str(epoch))
         # A process killed between the weights and the checkpoint has left those of the epoch that is now made again.
         newer = held == str(state.epoch + 1) and state.epoch < plan.settings.epochs
-        if plan.settings.keep == "best" and held != str(epoch) and not newer:
+        others = ""
+        if newer or plan.settings.keep != "best":
+            return arrays
+        if held != str(epoch):
+            others = f"the weights of epoch {held}, the best epoch is {epoch}"
+        elif state.best_sum not in (None, weights.checksum(arrays)):  # None: of an earlier version
+            others = f"other weights than this run had after epoch {epoch}"
+        if others:
             raise FormatError(
-                f"{BEST} holds the weights of epoch {held}, the best epoch is {epoch}",
+                f"{BEST} holds {others}",
                 where=str(path),
                 why="the files of a run belong together",
                 fix="put the file of this run back, or start anew with another --out",

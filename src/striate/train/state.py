@@ -13,6 +13,7 @@ from striate.train.optimizers import Optimizer
 from striate.train.plan import Plan
 from striate.train.schedules import Schedule
 from striate.train.watch import Watch
+from striate.weights import checksum
 
 
 @dataclasses.dataclass
@@ -42,7 +43,7 @@ class State:
     """epoch: epochs done; batch: batches done of the next one. Weights are changed in place, never replaced.
 
     best: a copy of the best epoch's weights, None before there is one; loss_scale: of 16-bit gradients, 0 without them;
-    first_loss: of the first update, None before it.
+    best_sum: the checksum of `best`; first_loss: of the first update, None before it.
     """
 
     weights: dict[str, Array]
@@ -57,6 +58,7 @@ class State:
     seconds: float = 0.0
     stopped: str = ""
     best: dict[str, Array] | None = None
+    best_sum: int | None = None
     loss_scale: float = 0.0
     first_loss: float | None = None
 
@@ -84,6 +86,7 @@ class State:
     def keep_best(self) -> None:
         """Copy the weights that are shown."""
         self.best = {name: array.copy() for name, array in self.shown.items()}
+        self.best_sum = checksum(self.best)
 
     # ------------------------------------------------------------ to and from a checkpoint
     def arrays(self) -> dict[str, Array]:
@@ -109,6 +112,7 @@ class State:
             "stopped": self.stopped,
             "loss_scale": self.loss_scale,
             "first_loss": self.first_loss,
+            "best_sum": self.best_sum,
         }
 
     def restore(self, arrays: Mapping[str, Array], record: Mapping[str, Any]) -> None:
@@ -136,6 +140,7 @@ class State:
         self.rows = list(record["rows"])
         self.seconds, self.stopped = float(record["seconds"]), str(record["stopped"])
         self.loss_scale = float(record.get("loss_scale", 0.0))
+        self.best_sum = record.get("best_sum")
         first = record.get("first_loss")
         self.first_loss = None if first is None else float(first)
 
