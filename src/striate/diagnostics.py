@@ -15,7 +15,7 @@ The exception tree (every one renders as the same five parts; the command line e
     ├── MissingExtraError  I007  an optional part is not installed
     ├── LimitError         I008  a size or depth beyond what can be meant
     ├── UsageError         I009  a command or function is called in a way that says nothing
-    ├── TrainingError      I010  training stopped: a loss or gradient is no number, or the data ran out
+    ├── TrainingError      I010  training stopped: a loss or gradient is not finite, or the data ran out
     ├── EngineError        I011  this engine cannot run here; another one can
     └── ShapeError         G00x  a node has no output for this input (`striate check` reports it as a finding)
 """
@@ -71,8 +71,8 @@ class Fix:
 class Diagnostic:
     """One finding about a network or an input; `code` is looked up with `striate explain`.
 
-    aspect: which of several things a rule measures it is about ("params", "macs"): findings of two aspects are never
-    folded into one, nor taken for one another.
+    aspect: which of a rule's measures it is about ("params", "macs"). Findings of different aspects are never merged or
+    confused.
     """
 
     code: str
@@ -101,7 +101,7 @@ def render(diagnostic: Diagnostic) -> str:
             first, *rest = text.splitlines()
             lines.append(f"  {label:<7} {first}")
             lines.extend(f"          {line}" for line in rest)
-    # Half a character, out of somebody's file, could not be written anywhere.
+    # A lone surrogate from a file could not be written anywhere.
     return "\n".join(lines).encode("utf-8", "backslashreplace").decode()
 
 
@@ -128,7 +128,7 @@ class StriateError(Exception):
     code: str = "I000"
     title: ClassVar[str] = "error"
     exit_code: int = 2
-    """What the command line ends with."""
+    """Exit code of the command line."""
 
     def __init__(
         self, what: str, *, where: str = "", why: str = "", fix: str = "", code: str | None = None
@@ -167,7 +167,7 @@ class StriateError(Exception):
 
 
 class InternalError(StriateError):
-    """A fault of Striate, not of its user."""
+    """A fault of Striate, not of the user."""
 
     code, title = "I000", "internal"
 
@@ -257,5 +257,5 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 
 def plural(n: int, word: str, many: str = "") -> str:
-    """A count with its word: 1 node, 2 nodes, 1,000 nodes; `many` where no s makes the plural."""
+    """A count with its noun: 1 node, 2 nodes, 1,000 nodes; `many` is an irregular plural."""
     return f"{n:,} {word if n == 1 else many or word + 's'}"

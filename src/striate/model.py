@@ -53,15 +53,15 @@ Array = NDArray[Any]
 
 
 class Model:
-    """A network with weights on an engine, and what it was trained on: its classes, the transformation of its inputs.
+    """A network with weights on an engine, its classes, and the transformation of its inputs.
 
-    net: a network, with the weights that it came with or fresh ones; or what has one: a name of the catalogue, a file,
-    a folder, a torch.nn.Module; seed: of fresh weights; weights: name -> array, instead (copied, float32), or a file or
-    folder of them; input: the size that a name or a module is made for, as `striate.load` takes it;
+    net: a network with its weights, or with fresh ones where it has none; or a catalogue name, a file, a folder, a
+    torch.nn.Module; seed: of fresh weights; weights: used instead, name -> array (copied, float32), or a file or
+    folder; input: the input size for a name or a module, as `striate.load` takes it;
     engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first that
     runs here, "torch" runs on PyTorch, on `device` ("cpu", "cuda", "cuda:1", "mps"; empty: a GPU if there is one);
     precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
-    Raises FormatError when weights do not suit the network.
+    Raises FormatError when weights do not fit the network.
 
     `classes`: names of the outputs; `transform`: how images become the network's input, in plain values; `objective`:
     the loss that it was trained with. `fit` sets them; a file or folder brings them along.
@@ -91,10 +91,10 @@ class Model:
             weights = self.net.weights
         if weights is None and self.net.about is not None and arrays.learned(self.net):
             raise SourceError(
-                f"{self.net.name} came without its weights",
+                f"the weights of {self.net.name} are missing",
                 where=net if isinstance(net, str) else self.net.name,
-                why="its source is a trained model, and not all of its weights could be taken",
-                fix="give them: weights=FILE, or build the network with st.parse, st.create or the builder",
+                why="its source is a trained model, and some of its weights could not be read",
+                fix="use weights=FILE, or build the network with st.parse, st.create or the builder",
             )
         if weights is None:
             weights = arrays.initialise(self.net, seed, scheme or default_scheme(self.net))
@@ -135,17 +135,17 @@ class Model:
         return program
 
     def predict(self, x: Any, *more: Array, batch: int = 64) -> Array | tuple[Array, ...]:
-        """Outputs (N, …) for what `fit` was given, `batch` images at a time; several outputs give a tuple.
+        """Outputs (N, …) for images or arrays, `batch` of them at a time; a tuple for several outputs.
 
-        x: arrays (N, C, H, W), which go through the model's normalization: fractions in the range of the training,
-        uint8 divided by 255 first; or images, which go through all of its transformation: a path, a Pillow image, uint8
+        x: arrays (N, C, H, W), which are normalized as in training (floats in the range of the training data, uint8
+        divided by 255 first); or images, which go through the whole transformation: a path, a Pillow image, uint8
         (H, W, C) or (N, H, W, C), a list of these, a folder (all images below, in sorted order). A model without a
-        transformation takes what its network reads. A network of several inputs takes one array for each:
+        transformation passes arrays to its network as they are. A network of several inputs takes one array for each:
         ``predict((a, b))`` or ``predict(a, b)`` in the order of `net.inputs`, ``predict({"left": a, "right": b})``.
 
-        What is left over of a batch runs in powers of two, so that no number of images asks for a plan of its own.
-        Raises OpError when the shape does not suit, UsageError for what can be read in two ways or inputs that are
-        missing, FormatError for an image that cannot be read; each with what to do.
+        The rest of the last batch runs in powers of two, so that few batch sizes need a plan. Raises OpError when the
+        shape does not fit, UsageError for ambiguous arrays or missing inputs, FormatError for an image that cannot be
+        read; each with the fix.
 
         >>> import striate as st
         >>> model = Model(st.parse("8x8x3 -> gap -> flatten -> fc 2"), seed=0)
@@ -158,7 +158,7 @@ class Model:
         return joined([self._run(given, batch) for given in self._taken(together(x, more), batch)])
 
     def classify(self, images: Any, top: int = 3, *, batch: int = 64) -> Any:
-        """The `top` most probable classes of each image: a list of (class, probability) for each, in their order.
+        """The `top` most probable classes of each image: lists of (class, probability), in the order of the images.
 
         images: as `predict` takes them. For a folder a dict by file name, relative to the folder; images in it that
         cannot be read are left out with a warning.
@@ -309,11 +309,11 @@ class Model:
         train: images as an array, and `labels`; or what `striate.train.data.open_data` reads, (x, y), a path, a
         sample's name, and in the place of `labels` validation data of the same kinds. Without validation data the
         validation part of `train` is used, if it has one. epochs: 10 unless given; out: a run folder to keep; resume: a
-        run folder to go on with, on its data (arrays are given again) and with its settings; settings: the fields of
+        run folder to continue, on its data (pass arrays again) and with its settings; settings: the fields of
         `striate.train.settings.Settings`. The weights are those of the best epoch, unless keep="last".
 
-        A trained model keeps its classes and its transformation; what changes is told in a warning. Raises
-        TrainingError where data and network do not belong together, Diverged where the loss leaves every bound.
+        A trained model keeps its classes and its transformation; a warning says what changes. Raises TrainingError
+        where data and network do not fit, Diverged where the loss diverges.
         """
         from striate.train.config import Job
         from striate.train.events import Started, warn_of_notes
@@ -331,7 +331,7 @@ class Model:
         if resume is not None:
             if out is not None:
                 raise UsageError(
-                    "out and resume exclude each other", fix="a run goes on where it is: leave out out"
+                    "out and resume exclude each other", fix="remove out: a resumed run stays in its folder"
                 )
             recorded = resumed(Path(resume), self.net)
             job, classes, transform = recorded.config.job, recorded.classes, recorded.made[1].to_dict()
@@ -369,10 +369,10 @@ class Model:
         self, data: Any = None, labels: Any = None, *, split: str = "", batch: int = 64, on_bad: str = "",
         worst: int = 20, watch: Callable[[int, int], None] | None = None,
     ) -> Evaluation:  # fmt: skip
-        """Loss, accuracy and the numbers per class on labelled data, which goes through the model's transformation.
+        """Loss, accuracy and counts per class on labeled data, which goes through the model's transformation.
 
-        data: what `fit` takes; None: what the run was trained on. Of several parts the test part, or the one called
-        `split`; of the data of its own run, what training has set aside; all of any other data. on_bad: "skip" or
+        data: as `fit` takes it; None: the data of the run. split: the part to use; by default the test part, or what
+        training has set aside of the run's data, or everything where there are no parts. on_bad: "skip" or
         "refuse"; worst: images with the largest losses to name; watch: called after every batch
         with the images done and all of them.
         """
@@ -441,9 +441,9 @@ class Model:
     def export(self, path: str | Path, *, raw: bool = False) -> None:
         """Write the model as a file that others read, in the format of its suffix: m.onnx, m.safetensors, m.pth.
 
-        An .onnx file takes float32 (N, C, H, W) in the range that training took: the normalization of its images begins
-        the graph, unless `raw`. Classes and transformation go along into .onnx and .safetensors; .pth, .py and .toml
-        are the bare network. Raises UsageError for another suffix, OpError for a node that the format cannot say.
+        An .onnx file takes float32 (N, C, H, W) in the range of the training data: its graph begins with the
+        normalization, unless `raw`. Classes and transformation go into .onnx and .safetensors; .pth, .py and .toml are
+        the bare network. Raises UsageError for another suffix, OpError for a node that the format cannot express.
         """
         from striate.formats.exchange import writer
 
@@ -456,8 +456,8 @@ class Model:
     ) -> Model:  # fmt: skip
         """The model that a folder or a file holds: what `save`, `export` or a training run wrote, .onnx, .keras, …
 
-        source: as `Model` takes it; input: as `striate.load` takes it; weights: others than its own. Raises SourceError
-        where there are no weights, and what loading raises.
+        source: as `Model` takes it; input: as `striate.load` takes it; weights: used instead of its own. Raises
+        SourceError where there are no weights, and the errors of loading.
         """
         if weights is not None:
             return cls(source, weights=weights, engine=engine, device=device, input=input)

@@ -200,8 +200,8 @@ def resolved(net: Network, weights: Mapping[str, Array]) -> Mapping[str, Array]:
             raise FormatError(
                 f"{came[full]} and {name} differ",
                 where=f"weights of {net.name}",
-                why=f"both are {full}: nodes share one tensor, which has one value",
-                fix="leave one of them out, or give the nodes parameters of their own: remove shares",
+                why=f"both are {full}, which nodes share: it has one value",
+                fix="leave one of them out, or remove shares from the node",
             )
         made.setdefault(full, array)
         came.setdefault(full, name)
@@ -209,7 +209,7 @@ def resolved(net: Network, weights: Mapping[str, Array]) -> Mapping[str, Array]:
 
 
 def written(net: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
-    """Weights as files hold them: under every name that the network's source has for them."""
+    """Weights as files hold them: under every name of the network's source."""
     return {name: weights[full] for name, full in sharing.file_names(net).items()}
 
 
@@ -407,7 +407,7 @@ LARGE = 4 << 20
 
 
 def _content(path: Path) -> bytes | memoryview:
-    """The bytes of a file, in memory of its own: what happens to the file afterwards does not matter."""
+    """Read a file into memory, so that later changes to it do not matter."""
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         if size < LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):

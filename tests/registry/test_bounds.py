@@ -158,7 +158,7 @@ def test_a_map_of_someones_own_is_gone_through():
         def position(self, i, u):
             return i + 7
 
-    with pytest.raises(OpError, match="reads outside of an axis"):
+    with pytest.raises(OpError, match="reads outside an axis"):
         verify(declared(copied(load("x0", "n", "c", Tap(Far(3, (0, 1, 2)), "i")))))
 
 

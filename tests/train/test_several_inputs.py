@@ -255,7 +255,7 @@ def test_whole_numbers_mean_what_they_meant_in_training():
     other.fit((halves(x), y), epochs=1)
     with pytest.raises(TrainingError, match="pixels above 255"):
         other.evaluate((deep, y))
-    with pytest.raises(UsageError, match="whole numbers"):
+    with pytest.raises(UsageError, match="integers"):
         other.predict(deep)
 
 

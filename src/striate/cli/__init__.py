@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _notes() -> Iterator[None]:
-    """Warnings of Striate's own are notes on stderr: a line of source means nothing to who types a command."""
+    """Show Striate's warnings as notes on stderr, because a source line does not help the user of a command."""
     import warnings
 
     show = warnings.showwarning

@@ -103,10 +103,10 @@ def command(
     runnable(loaded.net)
     if len(loaded.net.inputs) > 1:
         raise UsageError(
-            f"{loaded.net.name} has {len(loaded.net.inputs)} inputs, and networks of one input are timed",
+            f"{loaded.net.name} has {len(loaded.net.inputs)} inputs; bench times networks with one",
             where="striate bench",
-            why=f"its inputs are {', '.join(loaded.net.inputs)}; the tools beside it are given one batch of images",
-            fix="time its parts of one input, or a program of your own: model.compile(batch=8)",
+            why=f"its inputs are {', '.join(loaded.net.inputs)}; the other tools get one batch of images",
+            fix="bench the parts that have one input, or time model.compile(batch=8) yourself",
         )
     if train and not any(parameter.trainable for parameter in loaded.net.parameters.values()):
         raise UsageError(

@@ -50,8 +50,8 @@ def command(
     .onnx (opset 17) and .safetensors hold network and weights, .toml and .py (PyTorch source) the network, .pth and .pt
     (state dict of PyTorch) the weights. A file of weights alone becomes another one by itself.
 
-    An .onnx file of a trained model takes images in the range that its training took, and normalizes them itself; with
-    --raw it takes what the network reads.
+    An .onnx file of a trained model takes images in the range of its training data and normalizes them itself; with
+    --raw it takes normalized images.
 
     Weights come from --weights, else from MODEL itself (.onnx, .keras, .h5, .safetensors that Striate wrote, a
     torch.nn.Module, the folder of a run), else they are fresh.

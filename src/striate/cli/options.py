@@ -66,22 +66,20 @@ model_argument = click.argument("model", type=Model())
 
 
 def sizes(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> str | dict[str, str] | None:
-    """What --input says: nothing, one size, or sizes by the inputs' names."""
+    """The value of --input: None, one size, or sizes by the names of the inputs."""
     if not given:
         return None
     named = [text.rpartition("=") for text in given]
     if not any(mark for _, mark, _ in named):
         if len(given) > 1:
             raise click.BadParameter(
-                f"{' and '.join(given)} do not say which inputs they are for: {param.opts[0]} NAME={given[0]}"
+                f"{' and '.join(given)} need the names of inputs: {param.opts[0]} NAME={given[0]}"
             )
         return given[0]
     found: dict[str, str] = {}
     for text, (name, mark, size) in zip(given, named, strict=True):
         if not mark or not name:
-            raise click.BadParameter(
-                f"{text} does not say which input it is for: {param.opts[0]} NAME={size}"
-            )
+            raise click.BadParameter(f"{text} needs the name of an input: {param.opts[0]} NAME={size}")
         if name in found:
             raise click.BadParameter(f"{name} has two sizes, {found[name]} and {size}")
         found[name] = size
@@ -96,10 +94,13 @@ def size_option(*flags: str, help: str) -> Callable[[Command], Command]:
 input_option = size_option(
     "--input",
     "input",
-    help="Set the input size, e.g. 224x224x3 (or 224: the channels stay); of several by name: left=32x32x3.",
+    help="Set the input size, e.g. 224x224x3 (or 224: the channels stay); several inputs by name: left=32x32x3.",
 )
 weights_option = click.option(
-    "--weights", type=click.Path(), metavar="FILE", help="Weights to take instead (.safetensors .pth .pt)."
+    "--weights",
+    type=click.Path(),
+    metavar="FILE",
+    help="Weights to use instead: a run, .safetensors, .onnx, .pth or .pt.",
 )
 mean_option = click.option(
     "--mean",

@@ -30,7 +30,7 @@ from striate.cli.options import (
 @model_argument
 @input_option
 @click.option("--node", metavar="NAME", help="Count the ways to this node instead of to the output.")
-@click.option("--of", metavar="INPUT", help="Of several inputs this one only.")
+@click.option("--of", metavar="INPUT", help="Only this one of several inputs.")
 @click.option(
     "--compare", is_flag=True, help="valid, zero same, full, circular and reflect padding side by side."
 )
@@ -39,7 +39,7 @@ def command(model: str, input: Any, node: str | None, of: str | None, compare: b
     """Map in how many ways each input pixel reaches the output.
 
     For one layer: how many windows use the pixel. For a network: paths, counted exactly. Pixels that are never read
-    are counted, corner and border are compared with the centre. Of several inputs each image has a map of its own.
+    are counted, corner and border are compared with the centre. Each image of several inputs has its own map.
     """
     from striate.analysis import pixels
     from striate.views.record import images

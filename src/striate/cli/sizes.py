@@ -38,8 +38,8 @@ from striate.cli.options import (
 def command(model: str, input: Any, near: int, as_json: bool) -> None:
     """Find the input sizes that fit exactly: nothing lost, nothing padded on one side only, branches equally long.
 
-    Each axis is solved through the whole graph as a congruence, N = residue mod modulus from a minimum on. Of several
-    inputs each image is told by itself: inputs of its size change with it, the others stay.
+    Each axis is solved through the whole graph as a congruence, N = residue mod modulus from a minimum on. With
+    several inputs each image is solved by itself: inputs of the same size change with it, the others stay.
     """
     from striate.views.record import sizes_by_input
 

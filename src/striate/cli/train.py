@@ -226,7 +226,7 @@ def _data(config: Config) -> DataSplits:
 
 
 def _model(config: Config, parts: DataSplits, run: Path | None) -> tuple[Any, Start, list[str]]:
-    """A network with fresh weights, or those of a trained model; the data as it learns from it; what was decided."""
+    """A network with fresh weights or those of a trained model, its training data, and notes on what was decided."""
     from striate.engine.interface import get
     from striate.model import Model
     from striate.train.network import tailored

@@ -29,8 +29,8 @@ HEAVY = 8 << 20
 SMALL = 1 << 15
 """Bytes of a batch or a result up to which it is copied."""
 VERIFY, SPOIL = "STRIATE_VERIFY", "STRIATE_SPOIL"
-"""Environment variables, for finding errors of the engine's: prove each plan before it runs ("small": if it is); fill
-all memory that a run uses with NaN before it."""
+"""Environment variables to debug the engine: prove each plan before it runs ("small": only small plans); fill all
+working memory with NaN before each run."""
 SMALL_PLAN = 1 << 17
 """Bytes of memory of a plan that is small."""
 

@@ -23,7 +23,7 @@ def named(net: Network, x: Given) -> dict[str, Array]:
     """Batches by input, in the network's order, as floats: float64 where one of them is.
 
     Raises UsageError where inputs are missing or unknown, FormatError for what holds no numbers, and OpError for a
-    shape that does not suit or batches of different sizes; each with the fix.
+    shape that does not fit, or batches of different sizes; each with the fix.
     """
     arrays = {name: _numbers(array) for name, array in assigned(net, x).items()}
     for name, array in arrays.items():
@@ -32,8 +32,8 @@ def named(net: Network, x: Given) -> dict[str, Array]:
     if len(set(sizes.values())) > 1:
         raise OpError(
             f"the batches of {net.name} differ in size: {_joined(f'{n} has {k}' for n, k in sizes.items())}",
-            why="the inputs are given row by row: row 5 of one belongs to row 5 of the others",
-            fix="give as many rows to each",
+            why="row 5 of one input belongs to row 5 of the others",
+            fix="give every input the same number of rows",
         )
     if any(array.dtype == np.float64 for array in arrays.values()):
         return {name: array.astype(np.float64, copy=False) for name, array in arrays.items()}
@@ -41,7 +41,7 @@ def named(net: Network, x: Given) -> dict[str, Array]:
 
 
 def together(x: Given, more: Sequence[Array]) -> Given:
-    """What was given as several arguments, as one."""
+    """Several arguments as one."""
     return cast("Given", (x, *more)) if more else x
 
 
@@ -72,7 +72,7 @@ def is_image(spec: TensorSpec) -> bool:
 
 
 def assigned(net: Network, x: Given) -> Mapping[str, Any]:
-    """What was given, by the name of its input. Raises UsageError where inputs are missing or unknown."""
+    """The batches by the names of their inputs. Raises UsageError where inputs are missing or unknown."""
     names = list(net.inputs)
     if isinstance(x, Mapping):
         unknown = [name for name in x if name not in net.inputs]
@@ -83,7 +83,7 @@ def assigned(net: Network, x: Given) -> Mapping[str, Any]:
             raise UsageError(
                 what,
                 where=_inputs(net),
-                why=f"given: {_joined(map(repr, x)) if x else 'nothing'}",
+                why=f"the batches are {_joined(map(repr, x))}" if x else "there are no batches",
                 fix=f"write {near!r}" if near else f"give one batch for each of {_joined(names)}",
             )
         return {name: x[name] for name in names}
@@ -96,21 +96,21 @@ def assigned(net: Network, x: Given) -> Mapping[str, Any]:
         count = plural(len(x), "array") if several and len(x) != 1 else "one array"
         by_name = f"{{{', '.join(f'{name!r}: …' for name in names)}}}"
         raise UsageError(
-            f"{net.name} has {plural(len(names), 'input')}, and {count} came",
+            f"{net.name} takes {plural(len(names), 'input')} (got {count})",
             where=_inputs(net),
-            why="every input needs a batch of its own, in this order or by name",
+            why="every input needs one batch, in this order or by name",
             fix=f"give ({', '.join(names)}), or {by_name}" if len(names) > 1 else "give one array",
         )
     return dict(zip(names, x, strict=True))
 
 
 def as_array(x: Any) -> Array:
-    """What was given as an array of any type. Raises FormatError for what is none."""
+    """The value as an array of any type. Raises FormatError where it is not an array."""
     try:
         return np.asarray(x)
     except ValueError:
         raise FormatError(
-            "a batch of lists of different lengths cannot be computed with",
+            "a batch of lists of different lengths is not an array",
             why="a batch is one array: images of one size",
             fix="resize the images, then np.stack(images)",
         ) from None
@@ -138,7 +138,7 @@ def counted(value: Any, name: str) -> int:
 
 
 def axes_of(x: Any) -> int:
-    """Its number of axes; 0 for what is no array."""
+    """The number of axes; 0 where it is not an array."""
     try:
         return np.ndim(x)
     except (ValueError, RuntimeError, TypeError):
@@ -149,8 +149,8 @@ def _numbers(x: Any) -> Array:
     array = as_array(x)
     if array.dtype.kind not in "fiub":
         raise FormatError(
-            f"a batch of {array.dtype} cannot be computed with",
-            why="numbers are expected",
+            f"a batch of type {array.dtype} is not numeric",
+            why="a batch holds numbers",
             fix="give a float32 array",
         )
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
@@ -166,13 +166,13 @@ def _suits(net: Network, name: str, array: Array) -> None:
     if len(wanted) == 1:
         hint = f"give rows of {plural(wanted[0], 'number')}"
     elif array.ndim in (1, 2) and array.shape[-1:] == (math.prod(wanted),):
-        hint = f"give them their axes: x.reshape(-1, {each})"
+        hint = f"restore the axes: x.reshape(-1, {each})"
     elif wanted[0] == 1 and array.shape == wanted[1:]:
         hint = "add the axes of batch and channels: x[None, None]"
     elif wanted[0] == 1 and array.shape[1:] == wanted[1:]:
         hint = "add the axis of channels: x[:, None]"
     elif array.shape[2:] == wanted[1:] and array.shape[1:2] == (1,):
-        hint = f"repeat gray in every channel: np.repeat(x, {wanted[0]}, axis=1)"
+        hint = f"repeat the gray channel: np.repeat(x, {wanted[0]}, axis=1)"
     elif wanted[1:] and array.shape[2:] == wanted[1:]:
         hint = f"give the {plural(wanted[0], 'channel')} that the network reads"
     elif wanted[1:] and array.shape[1:-1] == wanted[1:]:
@@ -187,7 +187,7 @@ def _suits(net: Network, name: str, array: Array) -> None:
         hint = "channels go before height and width: x.transpose(0, 3, 1, 2)"
     what = net.name if len(net.inputs) == 1 else f"{name} of {net.name}"
     raise OpError(
-        f"{what} takes batches of shape (N, {', '.join(map(str, wanted))}), this one has {array.shape}",
+        f"{what} takes batches of shape (N, {', '.join(map(str, wanted))}) (got {array.shape})",
         fix=hint,
     )
 

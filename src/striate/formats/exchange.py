@@ -137,9 +137,9 @@ def read_weights(path: str | Path) -> dict[str, Any]:
 
 
 def network_of(source: Any, input: Any = None, weights: Mapping[str, Any] | None = None) -> Network:
-    """The network that a text, a path, a torch.nn.Module or a function names or is, as a model takes it.
+    """The network of a text, a path, a torch.nn.Module or a function, as `Model` takes it.
 
-    weights: those that it will get: a catalogue network is made for as many classes as they have.
+    weights: the ones it will get; a catalogue network has as many classes as they have.
     """
     from striate.formats import load
     from striate.formats.python import of_value
@@ -158,14 +158,14 @@ def network_of(source: Any, input: Any = None, weights: Mapping[str, Any] | None
     try:
         sizes: Any = net.input.without_batch  # create judges their number
         return catalogue.create(str(source).strip(), input=sizes, num_classes=count)
-    except StriateError:  # no catalogue network, or none of so many classes: the weights do not suit
+    except StriateError:  # no catalogue network, or none with this number of classes: the weights do not fit
         return net
 
 
 def read_trained(source: str | Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The weights in a file or a folder, and what it says of the model that they are of; None: nothing.
+    """Weights of a file or a folder, and its description of the model, or None.
 
-    Raises SourceError where it has none, UsageError for another file.
+    Raises SourceError where there are no weights, UsageError for another kind of file.
     """
     from striate.formats import load
 
@@ -183,7 +183,7 @@ def read_trained(source: str | Path) -> tuple[dict[str, Any], dict[str, Any] | N
         raise SourceError(
             f"{source} holds no weights",
             where=str(source),
-            why="there are none in it, or not all of them could be read",
+            why="it has none, or some of them could not be read",
             fix="name the folder of a finished run, or a file such as model.safetensors",
         )
     return dict(net.weights), None if net.about is None else dict(net.about)
@@ -261,6 +261,6 @@ def read_record(path: Path, metadata: Mapping[str, str]) -> Any:
         raise FormatError(
             f"{path} is damaged",
             where=str(path),
-            why=f"its metadata {folder.RECORD!r} is no JSON: {str(error)[:100]}",
+            why=f"its metadata {folder.RECORD!r} is not JSON: {str(error)[:100]}",
             fix="write it again",
         ) from None

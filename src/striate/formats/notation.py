@@ -243,12 +243,12 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
 
 
 def with_size(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
-    """Input name -> shape, those that `wish` names replaced. Raises NotationError."""
+    """Input name -> shape, with the shapes in `wish` replaced. Raises NotationError."""
     return {**shapes, **wished(shapes, wish)}
 
 
 def wished(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
-    """Input name -> shape of the inputs that `wish` is about: the sole one, or those that a mapping names.
+    """Input name -> shape of the inputs in `wish`: the sole one, or those that a mapping names.
 
     A size in words is read against the shape that the input has: a vector's length where it has one axis.
     Raises NotationError.
@@ -257,7 +257,7 @@ def wished(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
         if len(shapes) != 1:
             raise NotationError(
                 "the network has several inputs",
-                why=f"they are {_listed(shapes)}; one size cannot be meant for all",
+                why=f"they are {_listed(shapes)}; one size does not fit all of them",
                 fix=" ".join(f"--input {_flag(name, shape)}" for name, shape in shapes.items()),
             )
         wish = dict.fromkeys(shapes, wish)

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 
 class Tuple(tuple[Any, ...]):
-    """A tuple of a pickle. It may hold another twice, and that one a third twice, sixty deep: whatever walks all of it,
-    for a text, a hash or a comparison, does not end. So it has none of these; the same goes for List and Dict.
+    """A tuple of a pickle. It may hold another twice, and that one a third twice, sixty deep: walking all of it, for
+    its repr, hash or comparison, would not end. So it has none of these; the same goes for List and Dict.
     """
 
     __slots__ = ()
@@ -161,7 +161,7 @@ def follow(
 
 def _name(module: Any, attribute: Any) -> Name:
     if not all(isinstance(part, str) and len(part) < MAX_NAME for part in (module, attribute)):
-        raise ValueError("a name that is no short text")
+        raise ValueError("a name that is not a short text")
     return Name(f"{module}.{attribute}")
 
 

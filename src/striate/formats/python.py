@@ -259,7 +259,7 @@ def _of_torch(module: Any, name: str, input: Size | None) -> Network:
         raise error.at("", name) from None
     if input is None and not known:
         warnings.warn(
-            f"{name} does not say its input: {notation.written_size(shape)} is assumed; "
+            f"{name} does not declare its input: {notation.written_size(shape)} is assumed; "
             "--input HxWxC, in Python input=(C, H, W), sets another",
             stacklevel=2,
         )

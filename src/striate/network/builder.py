@@ -75,7 +75,7 @@ class Builder:
             raise GraphError(
                 f"network {name} has no input",
                 where=f"input={{}} of {name}",
-                why="nodes read what comes in",
+                why="a network reads at least one input",
                 fix='give a shape: input=(3, 32, 32), or input={"left": (3, 32, 32), "right": (64,)}',
             )
         self._nodes: list[Node] = []
@@ -194,7 +194,7 @@ def _named(key: object) -> str:
     raise GraphError(
         f"{shown(key)} is not a name",
         where="the inputs of a builder",
-        why="values are known by texts",
+        why="names are text",
         fix='give names: input={"left": (3, 32, 32), "right": (64,)}',
     )
 

@@ -1,4 +1,4 @@
-"""What a node says about its parameters: whose they are, which are constants, and which are kept as they are.
+"""What a node says about its parameters: who owns them, which are constants, and which are not trained.
 
 A node that `shares` uses another node's parameters: they are counted, kept and trained once, under their owner's name,
 and their gradients add up. An owner shares nothing itself, so a name is looked up in one step.
@@ -48,7 +48,7 @@ def check(nodes: Sequence[Node], by_name: Mapping[str, Node]) -> None:
                     f"write {near!r}" if near else "name a node",
                 )
             if other is node:
-                raise _wrong(node, "shares its own parameters", "an owner shares nothing", "leave shares out")
+                raise _wrong(node, "shares its own parameters", "an owner does not share", "leave shares out")
             if isinstance(node.shares, str) and (other.shares or type(other.op) is not type(node.op)):
                 if other.shares:
                     why = f"{name} uses those of {' and '.join(owners(other))}"
@@ -126,7 +126,7 @@ def mismatches(nodes: Sequence[Node], declarations: Mapping[str, Declaration]) -
                     f"{node.name} cannot use {name}.{own} as its {parameter.name}",
                     code="G004",
                     why=f"{node.name} needs {_said(parameter)}, {name} {has}",
-                    fix="give both the same channels, window and bias, or parameters of their own",
+                    fix="give both the same channels, window and bias, or remove shares",
                 )
                 problem.at(node.name, f"{node.name} = {node.op}, shares {name}", node.place)
                 yield problem

@@ -87,7 +87,7 @@ class _Proof:
         free, reduced = statement.domain.free, statement.domain.reduced
         sizes = {**free, **reduced}
         if len(sizes) < len(free) + len(reduced) or any(size < 0 for size in sizes.values()):
-            raise _Beyond("has a domain that is none", f"free {dict(free)}, reduced {dict(reduced)}")
+            raise _Beyond("has an invalid domain", f"free {dict(free)}, reduced {dict(reduced)}")
         if reduced and statement.reduce not in ("sum", "max"):
             raise _Beyond("reduces without saying how", f"over {_few(reduced)}, as {statement.reduce!r}")
         parts = [statement.value] if statement.start is None else [statement.value, statement.start]
@@ -148,7 +148,7 @@ class _Proof:
                 beyond = (low < 0 or high >= size) and 0 not in sizes.values()
             if beyond:
                 why = f"along {self._axis(name, at)} it {verb} indices {low} to {high}, and {name} has {size} there"
-                raise _Beyond(f"{verb} {name} outside of its borders", why)
+                raise _Beyond(f"{verb} {name} outside its bounds", why)
 
     def _axis(self, name: str, at: int) -> str:
         specs = {f"x{k}": x for k, x in enumerate(self.declaration.inputs)}
@@ -200,9 +200,7 @@ def _range(verb: str, item: Index, sizes: Mapping[str, int], spread: bool) -> tu
         step = factor * max(sizes[name] - 1, 0)
         low, high = (low, high + step) if step > 0 else (low + step, high)
     if item.divisor < 1 or item.modulus < 0:
-        raise _Beyond(
-            f"{verb} at an index without meaning", f"divisor {item.divisor}, modulus {item.modulus}"
-        )
+        raise _Beyond(f"{verb} at an invalid index", f"divisor {item.divisor}, modulus {item.modulus}")
     low, high = low // item.divisor, high // item.divisor
     if item.modulus:
         if low // item.modulus == high // item.modulus:
@@ -233,9 +231,7 @@ def _extent(axis_map: AxisMap) -> tuple[int, int, int]:
         for i, u in itertools.product(range(outputs), range(taps)):
             x = axis_map.position(i, u)
             if x is not None and not 0 <= x < size:
-                raise _Beyond(
-                    "reads outside of an axis", f"{cls.__name__} puts tap {u} of {i} at {x} of {size}"
-                )
+                raise _Beyond("reads outside an axis", f"{cls.__name__} puts tap {u} of {i} at {x} of {size}")
     return size, outputs, taps
 
 

@@ -46,7 +46,7 @@ class Rearrange(Op):
             )
         if len(self.shape) - 1 not in SPATIAL:
             raise OpError(
-                f"a value has no {plural(len(self.shape), 'axis', 'axes')} beside the batch",
+                f"a value has no {plural(len(self.shape), 'axis', 'axes')} besides the batch",
                 why="it has one to four",
                 fix="join axes",
             )

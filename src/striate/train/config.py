@@ -36,7 +36,7 @@ class Job:
     data: str = text("", "a folder, file, or sample set", _JOB)
     input: str = text(
         "",
-        "size of the network's input, such as 32x32x3; of several left=32x32x3,right=64; empty: as images or declared",
+        "input size, such as 32x32x3; several inputs: left=32x32x3,right=64; empty: as the images, or as declared",
         _JOB,
     )
     engine: str = choice(

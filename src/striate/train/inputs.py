@@ -1,7 +1,7 @@
-"""What a model is asked about, as its network reads it: arrays, image files, folders, Pillow's images.
+"""Inputs of a prediction as the network reads them: arrays, image files, folders, Pillow images.
 
-Arrays of the network's size go through the normalization that training has measured, images through all of it. Decides
-which of the two something is; refuses what could be both.
+Arrays of the network's size are normalized as in training, images go through the whole transformation. Decides which
+of the two an input is; refuses what could be both.
 """
 
 from __future__ import annotations
@@ -133,9 +133,9 @@ def images_of(x: Any, channels: Iterable[int]) -> list[Image] | None:
             ]
         if any(found is not None for found in inside):
             raise UsageError(
-                "images and other arrays in one list",
-                why="images go through another part of the transformation than arrays",
-                fix="ask for them one after the other",
+                "images and arrays are mixed in one list",
+                why="images go through the whole transformation, arrays through the normalization only",
+                fix="predict them in separate calls",
             )
     return None
 
@@ -171,7 +171,7 @@ def as_trained(x: Array, transform: Transform, target: Shape) -> tuple[Array, Tr
     raise UsageError(
         f"the model was trained on arrays of {wanted} channels, these have {shape[0]}",
         why=transform.describe(),
-        fix="give the channels of the training; its transformation makes those of the network",
+        fix="give images with the channels of the training data; the transformation converts them",
     )
 
 
@@ -193,13 +193,13 @@ def scaled(x: Array, white: int) -> Array:
     low, high = (int(x.min()), int(x.max())) if x.size else (0, 0)
     if not white or low < 0 or high > white:
         raise UsageError(
-            f"whole numbers from {low:,} to {high:,} of type {x.dtype}",
-            why=f"the model was trained on whole numbers from 0 to {white:,}"
+            f"integers from {low:,} to {high:,} of type {x.dtype}",
+            why=f"the model was trained on integers from 0 to {white:,}"
             if white
-            else "nothing says which of them is white",
+            else "their white level is not known",
             fix=f"give numbers of this range, or x.astype('float32') / {white}"
             if white
-            else "uint8, or x.astype('float32') divided by the number that is white",
+            else "uint8, or x.astype('float32') divided by the white level",
         )
     return x.astype(np.float32) / np.float32(white)
 
@@ -259,7 +259,7 @@ def no_transformation(model: str, fix: str) -> UsageError:
     """The error for images where a model does not say how they become its input."""
     return UsageError(
         f"{model} does not say how images become its input",
-        why="pixels are brought to a mean and a deviation before a network is trained on them",
+        why="networks are trained on normalized pixels, and it records no mean and standard deviation",
         fix=fix,
     )
 
@@ -319,5 +319,5 @@ def _stdin() -> bytes:
         raise SourceError("standard input is closed", fix="name a file, or pass an image: < image.png")
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise LimitError("standard input is too long", why=f"an image has at most {MAX_BYTES:,} bytes")
+        raise LimitError("standard input is too long", why=f"an image may have at most {MAX_BYTES:,} bytes")
     return data

@@ -136,7 +136,7 @@ def transform_for(
         return recorded, ()
     if data.kind == IN_MEMORY:
         return as_they_are(net), ()
-    said = "mean and deviation measured on this data: the model records none (--mean, --std)"
+    said = "mean and standard deviation measured on this data: the model records none (--mean, --std)"
     return transforms(net, data, config.settings.resolved)[1], (said,)
 
 

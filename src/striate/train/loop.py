@@ -83,9 +83,7 @@ def fit(
     chosen = get(engine)
     notes = []
     if validation is not None and not len(validation):
-        notes.append(
-            "the validation part has no images: no epoch counts as the best, the last weights are kept"
-        )
+        notes.append("the validation part has no images: no epoch is the best, and the last weights are kept")
         validation = None
     with ExitStack() as stack:
         world = stack.enter_context(chosen.world())

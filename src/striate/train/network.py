@@ -143,7 +143,7 @@ def _answers(net: Network, data: Dataset) -> Network:
         return net
     ends = isinstance(last.op, Linear) if last else False
     raise TrainingError(
-        f"{net.name} ends in {shape[0]:,} answers, the data has {plural(count, 'class', 'classes')}",
+        f"{net.name} has {plural(shape[0], 'output')}, the data has {plural(count, 'class', 'classes')}",
         where=where,
         why=f"{data.source}",
         fix=f"end it in fc {count} instead of fc {shape[0]}"

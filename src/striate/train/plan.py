@@ -161,14 +161,14 @@ def _last_batch_is_large_enough(net: Network, train: Source) -> None:
 
 
 def _has_classes_to_tell_apart(data: Dataset, loss: Loss) -> None:
-    """One class is learnt by any network that always says it; classes that weigh nothing teach nothing."""
+    """Raise TrainingError for data of one class, or class weights that leave nothing to learn."""
     counts = list(data.counts().values())
     present = [name for name, count in data.counts().items() if count]
     if len(present) == 1:
         raise TrainingError(
             f"all {len(data):,} images are of one class, {present[0]}",
             where=data.source,
-            why="there is nothing to tell apart: a network that always gives this class is right every time",
+            why="a network that always predicts this class would always be right",
             fix="add images of another class",
         )
     weights = loss.class_weights
@@ -176,7 +176,7 @@ def _has_classes_to_tell_apart(data: Dataset, loss: Loss) -> None:
         raise TrainingError(
             "the class weights are 0 for every class with images",
             where=f"class_weights = {','.join(f'{w:g}' for w in weights)}",
-            why="no image would change anything",
+            why="no image would change the weights",
             fix="weights above 0 for the classes that count, or class_weights = balanced",
         )
 
@@ -208,8 +208,8 @@ def _suits(net: Network, loss: Loss, source: Source) -> None:
     if output.shape[1:2] and data.classes and loss.labels(output.shape[1]) != len(data.classes):
         count = len(data.classes)
         raise TrainingError(
-            f"{net.name} tells {plural(loss.labels(output.shape[1]), 'class', 'classes')} apart, the data has {count}",
+            f"{net.name} has {plural(loss.labels(output.shape[1]), 'class', 'classes')}, the data has {count}",
             where=data.source,
             why=f"its output {net.outputs[0]} is {output}",
-            fix=f"a network with num_classes={count}, or data of as many",
+            fix=f"use num_classes={count}, or data with the classes of the network",
         )

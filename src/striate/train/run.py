@@ -75,16 +75,16 @@ def read_run(path: Path) -> Recorded:
 
 
 def resumed(path: Path, net: Network) -> Recorded:
-    """How the run began that is to go on with a network. Raises UsageError for another network than the run's."""
+    """The record of a run that continues with a network. Raises UsageError for another network than the run's."""
     recorded = read_run(path)
     if recorded.net != net:
         raise UsageError(
-            f"the run in {path} is of another network",
+            f"the run in {path} trains another network",
             where=str(path),
-            why=f"it trains {recorded.net.name} on {recorded.net.inputs}, this is {net.name}"
+            why=f"it trains {recorded.net.name}, not {net.name}"
             if recorded.net.name != net.name
             else f"its {recorded.net.name} has other nodes or another input",
-            fix=f"go on with Model({str(path)!r}), or start anew with another out",
+            fix=f"continue with Model({str(path)!r}), or start a new run with another out",
         )
     return recorded
 
@@ -200,7 +200,7 @@ class Run:
                 f"{BEST} holds {others}",
                 where=str(path),
                 why="the files of a run belong together",
-                fix="put the file of this run back, or start anew with another --out",
+                fix="restore the file of this run, or start a new one with another --out",
             )
         return arrays
 
@@ -209,7 +209,7 @@ class Run:
             f"the run in {self.path} is incomplete: there is no {name}",
             where=str(self.path / name),
             why=why,
-            fix="put the file back, or start anew with another --out",
+            fix="restore the file, or start a new run with another --out",
         )
 
     # ------------------------------------------------------------ what a run writes

@@ -92,7 +92,7 @@ def given_data(train: Any, labels: Any, validation: Any, epochs: Any = None) -> 
             )
         return (train, labels), validation
     if labels is not None and validation is not None:
-        raise UsageError("validation data was given twice", fix="give it once: validation=…")
+        raise UsageError("there are two sets of validation data", fix="give one: validation=…")
     return train, labels if validation is None else validation
 
 
@@ -140,7 +140,9 @@ def opened(
     if data is None or (isinstance(data, str) and not data):
         raise UsageError(
             "there is no data to train on",
-            why="none was given" if run is None else f"the run in {run} was trained on data that has no path",
+            why="the call has none"
+            if run is None
+            else f"the run in {run} was trained on data that has no path",
             fix="fit(x, y), or fit(PATH)"
             if run is None
             else f"give it again: fit(x, y, resume={str(run)!r})",
@@ -168,8 +170,8 @@ def _far(data: Dataset, plain: Transform) -> tuple[str, ...]:
     if far <= FAR and wide <= 10 * FAR:
         return ()
     return (
-        f"the images have the mean {_numbers(mean)} and the deviation {_numbers(std)}; the model keeps the "
-        f"transformation of its training, for {_numbers(normalise.mean)} and {_numbers(normalise.std)}",
+        f"the images have mean {_numbers(mean)} and standard deviation {_numbers(std)}; the model keeps the "
+        f"transformation of its training, {_numbers(normalise.mean)} and {_numbers(normalise.std)}",
     )
 
 

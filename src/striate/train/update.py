@@ -40,7 +40,7 @@ class Step:
 
 
 class Diverged(TrainingError):
-    """The loss has left every bound: training cannot go on from these weights."""
+    """The loss diverged: training cannot continue from these weights."""
 
     exit_code = 1
 
@@ -146,7 +146,7 @@ def check_bounded(loss: float, state: State, what: str = "loss") -> None:
 
 def _elsewhere(state: State, batch: Batch) -> TrainingError:
     what = "the loss is not a finite number in another process"
-    error = TrainingError(what, where=_where(state, batch), why="that process says more", fix=CURE)
+    error = TrainingError(what, where=_where(state, batch), why="its message says where", fix=CURE)
     error.exit_code = Diverged.exit_code
     return error
 
@@ -165,7 +165,7 @@ def _not_finite_gradient(broken: list[str], state: State, batch: Batch) -> NotFi
 
 CURE = "a lower lr, warmup_epochs, or clip_norm = 1.0"
 DIVERGED = 1000
-"""Times the first loss from which on training counts as diverged."""
+"""Training counts as diverged when the loss is more than this many times the first."""
 LEAST_FIRST_LOSS = 0.5
 """A first loss counts as at least this much (a guess between two classes costs 0.69): that of a trained network is near
 0, and one hard batch would be a thousand times it.
@@ -182,7 +182,10 @@ def explain(error: NotFinite, program: Program) -> NotFinite:
     if bad is not None:
         row = error.batch.ids[broken[bad]][0]
         of = f" of {bad}" if bad else ""
-        error.why, error.fix = f"image {row}{of} holds a NaN or an infinity", "look at it: striate data check"
+        error.why, error.fix = (
+            f"image {row}{of} holds a NaN or an infinity",
+            "find it with striate data check",
+        )
     elif error.node is None:
         error.node = program.first_non_finite(x)
         error.why = (

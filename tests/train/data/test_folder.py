@@ -72,7 +72,7 @@ def test_a_class_may_be_called_train(tmp_path):
 def test_folders_beside_the_parts_are_said(tmp_path):
     image_folder(tmp_path / "train", {"a": 2, "b": 2})
     image_folder(tmp_path / "extra", {"a": 2})
-    assert "folders beside the parts not read: extra" in open_data(tmp_path).found
+    assert "folders next to the parts not read: extra" in open_data(tmp_path).found
 
 
 def test_classes_have_to_agree(tmp_path):
@@ -163,7 +163,7 @@ def test_what_is_no_file_is_one_bad_image(tmp_path, what):
     data = open_data(tmp_path, "all")
     assert sum(len(batch.y) for batch in data.batches(4)) == 6
     assert [bad.name for bad in data.bad.values()] == ["a/0001x.png"]
-    why = "a link to nothing" if "link" in what else "no regular file"
+    why = "a broken link" if "link" in what else "not a regular file"
     assert why in data.notes()[0] and "1 of 7 images" in data.notes()[0]
     assert any(finding.kind == "unreadable" for finding in check_data(tmp_path).findings)
     with pytest.raises(FormatError) as caught:

@@ -40,7 +40,7 @@ def blended(x: Any, shares: Sequence[Any]) -> Any:
 
 
 def folded(x: Any, sizes: Sequence[int], pairs: Sequence[tuple[int, int]], mode: str) -> Any:
-    """The spatial axes, of these sizes, padded by their own numbers, as far as one likes."""
+    """The spatial axes, of these sizes, padded by their own values, to any length."""
     for axis, (size, (before, after)) in enumerate(zip(sizes, pairs, strict=True), 2):
         if before or after:
             entries = [fold(i, size, mode) for i in range(-before, size + after)]

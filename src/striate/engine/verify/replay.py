@@ -305,7 +305,7 @@ def _members(plan: Plan) -> Mapping[str, list[str]]:
 
 
 def faults(plan: Plan) -> list[Fault]:
-    """What a plan reads wrongly; nothing where it is sound."""
+    """Wrong reads and writes of a plan; none where it is sound."""
     return Replay(plan).run()
 
 
@@ -314,7 +314,7 @@ def verify(plan: Plan) -> None:
     found = faults(plan)
     if found:
         raise EngineError(
-            f"the plan of {plan.net.name} is not sound",
+            f"the plan of {plan.net.name} is wrong",
             why="; ".join(map(str, found[:5])),
-            fix="report this, with the network: it is an error of Striate's",
+            fix="report it with the network: this is a fault of Striate",
         )

@@ -100,7 +100,7 @@ class Reader:
         """Read a model's calls as soon as what they read is there; the values that leave it."""
         if len(given) != len(model.inputs):
             raise GraphError(
-                f"{model.name[:80]} takes {plural(len(model.inputs), 'input')}, {len(given)} given",
+                f"{model.name[:80]} takes {plural(len(model.inputs), 'input')} (got {len(given)})",
                 where=self.path,
                 why="every input of a model inside a model is given when it is called",
                 fix="save it again: model.save('model.keras')",

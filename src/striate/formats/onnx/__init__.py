@@ -26,12 +26,12 @@ Shape = tuple[int | str | None, ...]
 
 
 def read(path: str | Path, input: Any = None) -> Network:
-    """The network of a file, with its weights and what Striate has recorded of the model.
+    """The network of a file, with its weights and Striate's record of the model.
 
-    `input` is as `striate.load` takes it; open sizes need it. An input whose channels come last, as TensorFlow has
-    them, has them first here, as all arrays of Striate do. Operators that Striate does not know become `opaque` nodes
+    `input` is as `striate.load` takes it; open sizes need it. An input with its channels last, as in
+    TensorFlow, has them first here, like all arrays of Striate. Unsupported operators become `opaque` nodes
     with the shapes that ONNX infers (rule X001).
-    Raises a StriateError for everything that can be wrong with a file.
+    Raises a StriateError for any fault of a file.
     """
     from striate.formats import folder
     from striate.formats.exchange import read_record

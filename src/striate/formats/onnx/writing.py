@@ -236,10 +236,10 @@ def save(
     about: Mapping[str, Any] | None = None,
     raw: bool = False,
 ) -> None:
-    """Write the file; raises OpError for a node that ONNX cannot say, naming it.
+    """Write the file; raises OpError, which names the node, where ONNX has no operator for it.
 
-    about: what is recorded of the model; its normalization begins the graph, unless `raw`. Weights that are too many
-    for one protobuf message stand beside it, in `<path>.data`.
+    about: what is recorded of the model; its normalization begins the graph, unless `raw`. Weights too large
+    for one protobuf message go into `<path>.data`.
     """
     onnx = package()
     large = 4 * sum(parameter.elements for parameter in net.parameters.values()) > INSIDE

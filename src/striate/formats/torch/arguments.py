@@ -27,7 +27,7 @@ def arguments(module: Any, input: Shapes) -> tuple[Argument, ...]:
     """One argument for each shape: (C, H, W), a sequence of such in the order of `forward`, or a mapping by argument.
 
     A sole shape is the input "input". Inputs are called as their arguments are, unless a part of the module has that
-    name: then `_input` follows it. Raises UsageError where shapes and arguments do not suit each other.
+    name: then `_input` follows it. Raises UsageError where shapes and arguments do not match.
     """
     known, required, open_ended = _signature(module)
     if isinstance(input, Mapping):
@@ -90,6 +90,6 @@ def _unsuited(
     return UsageError(
         f"{kind} takes {plural(count, 'input')}, and {said}",
         where=f"{kind}.forward({', '.join(known)})",
-        why="each argument of forward has a shape of its own",
+        why="each argument of forward needs a shape",
         fix=f"write {near!r}" if near else f"input={wanted}, or shapes in this order",
     )

@@ -160,7 +160,7 @@ def _maxpool(node: Node, op: Any, d: Declaration) -> Made:
     padding, uneven = _pool_sides(d)
     kernel, stride = _field(d, "kernel"), _field(d, "stride")
     if uneven and op.ceil:
-        raise _refused(node, "padded by itself, it cannot round up")
+        raise _refused(node, "with separate padding it cannot round up")
     named = (
         Arg("stride", stride, kernel), Arg("padding", padding, 0), Arg("dilation", _field(d, "dilation"), 1),
         Arg("ceil_mode", op.ceil, False),
@@ -177,7 +177,7 @@ def _avgpool(node: Node, op: Any, d: Declaration) -> Made:
     if _field(d, "dilation") != 1:
         raise _refused(node, "torch has no average of numbers that lie apart")
     if uneven and (op.ceil or not op.count_include_pad):
-        raise _refused(node, "padded by itself, it can neither round up nor leave the padding out")
+        raise _refused(node, "with separate padding it can neither round up nor exclude the padding")
     named = (
         Arg("stride", stride, kernel), Arg("padding", padding, 0), Arg("ceil_mode", op.ceil, False),
         Arg("count_include_pad", op.count_include_pad, True),
@@ -211,7 +211,7 @@ def _gn(node: Node, op: Any, d: Declaration) -> Made:
 
 def _in(node: Node, op: Any, d: Declaration) -> Made:
     if math.prod(d.inputs[0].spatial_sizes) == 1:
-        raise _refused(node, "torch's InstanceNorm wants more than one position")
+        raise _refused(node, "torch's InstanceNorm needs more than one position")
     args = (Arg("eps", op.eps, 1e-5), Arg("affine", op.affine, False))
     return Made("in", f"nn.InstanceNorm{_rank(d)}d", (*_plain(("num_features", d.inputs[0].channels)), *args))
 
@@ -268,7 +268,7 @@ def _pad(node: Node, op: Any, d: Declaration) -> Made:
 def _upsample(node: Node, op: Any, d: Declaration) -> Made:
     linear = ("linear", "bilinear", "trilinear")[_rank(d) - 1]
     if not same_in_torch(maps(d)):
-        raise _refused(node, f"torch resamples {d.inputs[0]} by {op.scale or op.size} otherwise")
+        raise _refused(node, f"torch resamples {d.inputs[0]} by {op.scale or op.size} differently")
     if op.method == "bicubic":
         if _rank(d) != 2:
             raise _refused(node, "torch blends four neighbours of images only")

@@ -139,9 +139,9 @@ class _Writer:
         self.helpers.update(made.helpers)
         if made.word in IN_SCOPE and (node.name in self.again or node.name in self.again.values()):
             error = FormatError(
-                f"{node.op.word} that is shared cannot be written as PyTorch",
+                f"a shared {node.op.word} cannot be written as PyTorch",
                 why="its parameter belongs to the block around it",
-                fix="convert to .toml, or give each a parameter of its own",
+                fix="convert to .toml, or remove shares from the node",
             )
             error.at(node.name, f"{node.name} = {node.op}", node.place)
             raise error

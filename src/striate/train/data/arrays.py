@@ -77,7 +77,7 @@ class ArrayData(Dataset):
             raise FormatError(
                 f"{self.kind}: pixels above {white:,}",
                 where=self.kind,
-                why=f"they are whole numbers up to {self.white:,}, and those of the training were read as 0..{white:,}",
+                why=f"they are integers up to {self.white:,}, and training read integers as 0..{white:,}",
                 fix=ONE_TYPE,
             )
         again = copy.copy(self)
@@ -131,7 +131,7 @@ def common_white(parts: Sequence[Array], kind: str) -> int | None:
         raise FormatError(
             f"{kind}: pixels from {low:,} to {high:,}",
             where=kind,
-            why="whole numbers are read as 0..255 or 0..65535",
+            why="integers are read as 0..255 or 0..65535",
             fix="give float32 in [0, 1]",
         )
     white = 255 if high <= 255 else 65535
@@ -152,7 +152,7 @@ def on_one_scale(parts: Sequence[Array], white: int, kind: str) -> None:
         raise FormatError(
             f"{kind}: the parts have pixels on different scales",
             where=kind,
-            why=f"one part is {other}, and another has whole numbers up to {_range(whole)[1]:,}",
+            why=f"one part is {other}, and another has integers up to {_range(whole)[1]:,}",
             fix=ONE_TYPE,
         )
 

@@ -84,9 +84,9 @@ def check_data(
     parts = read_parts(source)
     if any(data.inputs for data in parts.values()):
         raise UsageError(
-            "rows of several inputs are not looked through",
+            "data of several inputs cannot be checked",
             where=next(iter(parts.values())).source,
-            why="what is looked for are images: unreadable ones, other sizes, twins",
+            why="data check looks for unreadable, odd-sized and duplicate images",
             fix="striate train checks shapes and numbers when it reads them",
         )
     total, done = sum(map(len, parts.values())), 0

@@ -104,7 +104,7 @@ def read_folder(root: Path, on_bad: OnBad) -> dict[str, Dataset]:
             f"{root} has one part twice", where=str(root), why=f"folders {', '.join(spelt)}", fix="rename one"
         )
     beside = [name for name in inside if name not in parts.values()] if ALL not in parts else []
-    remarks = [f"folders beside the parts not read: {', '.join(beside[:4])}"] if beside else []
+    remarks = [f"folders next to the parts not read: {', '.join(beside[:4])}"] if beside else []
     listed = {part: _Listing(root, folder) for part, folder in parts.items()}
     classes, empty = _classes(root, parts, listed)
     if empty:
@@ -212,7 +212,7 @@ class _Listing:
         return images_met
 
     def _walk(self, top: str) -> Iterator[str]:
-        """What is no folder below root/top, through links too, no folder twice."""
+        """All entries below root/top but folders; follows links, and enters each folder once."""
         seen: set[tuple[int, int]] = set()
         waiting = [(top, 0)]
         while waiting:
@@ -222,7 +222,7 @@ class _Listing:
                     f"{self.root / top} has folders inside folders, more than {MAX_DEPTH} deep",
                     where=printable(folder)[:200],
                     why="the images of a class lie in its folder, or some folders below",
-                    fix="move them up, or remove what is no data",
+                    fix="move them up, or remove what is not data",
                 )
             try:
                 status = os.stat(self.root / folder)
@@ -251,9 +251,9 @@ class _Listing:
 def _unopenable(path: Path) -> str:
     """Why a path that is there cannot be read as a file, or nothing."""
     if not os.path.exists(path):
-        return "a link to nothing"
+        return "a broken link"
     if not os.path.isfile(path):
-        return "it is no regular file"
+        return "not a regular file"
     return "" if os.access(path, os.R_OK) else "its permissions do not allow it"
 
 

@@ -230,7 +230,7 @@ def _array(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, text: b
                 fix="fetch it again",
             )
     if dtype.kind == "U" and np.frombuffer(data, f"{dtype.byteorder}u4").max(initial=0) > sys.maxunicode:
-        raise FormatError(f"{where} has text that is none", where=where, fix="save it again")
+        raise FormatError(f"{where} has text that cannot be decoded", where=where, fix="save it again")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 

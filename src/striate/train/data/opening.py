@@ -141,7 +141,7 @@ def _read_arrays(source: Any) -> Parts:
     if any(by_input):
         if not all(by_input):
             raise UsageError(
-                "one part names its inputs, and another does not",
+                "some parts name their inputs, others do not",
                 why="every part holds the same arrays",
                 fix="{'train': ({'left': a, 'right': b}, y), 'test': ({'left': c, 'right': d}, z)}",
             )
@@ -176,11 +176,11 @@ FETCHED = {"mnist": "MNIST", "fashionmnist": "FashionMNIST", "cifar10": "CIFAR10
 
 
 def _no_sample(text: str, error: SourceError) -> SourceError:
-    """A bare word that is neither a sample nor there: a published set, a misspelling, or just not there."""
+    """The error for a word that is neither a sample nor a path: a published set, a misspelling, a missing file."""
     name = FETCHED.get(re.sub(r"[-_ ]", "", text.lower()))
     if name is not None:
         return SourceError(
-            f"{text} is not part of Striate, and there is no such folder",
+            f"{text} is not a sample of Striate, and there is no such folder",
             where=text,
             why=f"the samples are {', '.join(SAMPLES)}; nothing is fetched from a network",
             fix=f"fetch it: torchvision.datasets.{name}({text!r}, download=True); this folder is then read as it is",

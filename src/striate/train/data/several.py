@@ -1,4 +1,4 @@
-"""Data of several inputs: an array for each by its name, row 5 of one with row 5 of the others.
+"""Data of several inputs: one array for each, by name; row 5 of one belongs to row 5 of the others.
 
 Images, which have height and width, are stored and normalized as they are for one input; vectors, sequences and volumes
 are taken as they are, as float32. Which is which the network says: so arrays are read first, and laid out when they
@@ -140,7 +140,7 @@ def parts_by_input(
                 f"{kind}: the parts have different inputs",
                 where=kind,
                 why=f"{part} has {', '.join(x)}, the first part {', '.join(every[0])}",
-                fix="the same inputs in every part",
+                fix="give every part the same inputs",
             )
     whites = whites_of(every, kind)
     labels, classes = common_classes([y for _, y in pairs.values()], kind, names)
@@ -217,7 +217,7 @@ def _numbers(name: str, array: Array, kind: str) -> Array:
         raise FormatError(
             f"{kind}: {name} is an array of shape {array.shape} and type {array.dtype}",
             where=kind,
-            why="an input is numbers, a row for each label: (N, K), (N, C, H, W), …",
+            why="an input has one row of numbers for each label: (N, K), (N, C, H, W), …",
             fix="reshape the array" if array.dtype.kind in "fiub" else "give numbers",
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -225,8 +225,8 @@ def _numbers(name: str, array: Array, kind: str) -> Array:
         raise FormatError(
             f"{kind}: row {int(np.argmax(bad))} of {name} holds a number that is not finite",
             where=kind,
-            why=f"{int(bad.sum()):,} of {len(array):,} rows do",
-            fix="leave them out, or np.nan_to_num",
+            why=f"{int(bad.sum()):,} of {len(array):,} rows are affected",
+            fix="leave these rows out, or use np.nan_to_num",
         )
     return array
 
@@ -238,7 +238,7 @@ def _white(name: str, data: Dataset, known: int) -> int:
         raise TrainingError(
             f"{name}: pixels above {known:,}",
             where=data.source,
-            why=f"they are whole numbers up to {own:,}, and those of the training were read as 0..{known:,}",
+            why=f"they are integers up to {own:,}, and training read integers as 0..{known:,}",
             fix="give float32 in [0, 1]",
         )
     return known if known and own else own
@@ -260,7 +260,7 @@ def _way(name: str, data: Dataset, spec: TensorSpec, known: int) -> Callable[[Ar
         raise TrainingError(
             f"{name} takes {spec}, the data gives rows of shape {shape}",
             where=data.source,
-            why="arrays of several inputs are taken in the network's sizes",
+            why="arrays of several inputs are not resized",
             fix=f"resize them, or declare the network with --input {name}={size}",
         )
     if not image:

@@ -88,7 +88,7 @@ def is_numbers(classes: Sequence[str]) -> bool:
 
 
 def for_outputs(data: Dataset, outputs: int, known: bool) -> Dataset:
-    """`data` whose classes are as many as a network tells apart. known: whether the classes are the model's own.
+    """`data` with as many classes as the network has outputs. known: whether the classes are the model's own.
 
     Raises FormatError where the network has other classes than these.
     """
@@ -104,10 +104,10 @@ def for_outputs(data: Dataset, outputs: int, known: bool) -> Dataset:
         f"the network has {plural(outputs, 'class', 'classes')}, "
         f"the {'model names' if known else 'data has'} {count:,}",
         where=data.source,
-        why=f"nothing says which of its {plural(outputs, 'output')} mean {names}"
+        why=f"it is not known which of its {plural(outputs, 'output')} are {names}"
         if count < outputs
-        else "no output stands for the others",
-        fix="a model that names its classes, or labels that are its class numbers"
+        else "the others have no output",
+        fix="use a model that names its classes, or its class numbers as labels"
         if count < outputs
         else f"data of {plural(outputs, 'class', 'classes')}",
     )

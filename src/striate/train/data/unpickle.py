@@ -103,7 +103,7 @@ class _Builder:
             return b""
         if means == "bytes" and given[1] in ("latin1", "latin-1") and isinstance(given[0], str):
             return self._encoded(given[0])
-        raise Refused("a call that builds no array")
+        raise Refused("a call that does not build an array")
 
     def state(self, target: Any, state: Any) -> None:
         if isinstance(target, _Dtype):
@@ -123,7 +123,7 @@ class _Builder:
     def _encoded(self, text: str) -> bytes:
         self.room -= len(text)
         if self.room < 0:
-            raise ValueError("its arrays are larger than itself")
+            raise ValueError("its arrays are larger than the file")
         return text.encode("latin-1")
 
     def _array(self, data: Any, kind: Any, shape: Any, order: Any) -> Any:
