@@ -47,7 +47,7 @@ ATLEAST_TWO = (
     "has {len(self.inputs)} inputs",
     "has {len(self._inputs)} inputs",
     "has {len(loaded.net.inputs)} inputs",
-    "all {len(data):,} images are of one class",
+    "all {len(data):,} images are",
     "does not name the axes of {len(self.apart)} parts",
 )
 """Said only where there are several."""

@@ -165,8 +165,9 @@ def _has_classes_to_tell_apart(data: Dataset, loss: Loss) -> None:
     counts = list(data.counts().values())
     present = [name for name, count in data.counts().items() if count]
     if len(present) == 1:
+        said = "the only image is" if len(data) == 1 else f"all {len(data):,} images are"
         raise TrainingError(
-            f"all {len(data):,} images are of one class, {present[0]}",
+            f"{said} of one class, {present[0]}",
             where=data.source,
             why="a network that always predicts this class would always be right",
             fix="add images of another class",

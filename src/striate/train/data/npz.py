@@ -95,7 +95,7 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
             f"{path} has no images with labels",
             where=str(path),
             why=f"its arrays are {', '.join(map(printable, list(members)[:8])) or 'none'}",
-            fix="call them x and y, or x_train, y_train, x_test, y_test",
+            fix="call them x and y, or x_train, y_train, x_test, y_test; of several inputs x_left, x_right and y",
         )
     used = [key for pair in pairs.values() for key in pair.values()]
     names_key = next((key for key, role in roles.items() if role == (ALL, "classes")), None)
