@@ -57,11 +57,22 @@ def restore(path: Path, plan: Plan, state: State) -> None:
             fix="start anew with another --out",
         ) from None
     _same_settings(path, settings, plan)
-    if data != _data(plan):
+    now = _data(plan)
+    changed = [
+        name for name in now if data.get(name, now[name]) != now[name]
+    ]  # older ones lack the transformation
+    if changed == ["transform"]:
+        raise UsageError(
+            "the transformation is not that of this run",
+            where=str(path),
+            why="the checkpoint was written with another normalization or augmentation of the images",
+            fix="restore the config.json of this run, or start a new one with another --out",
+        )
+    if changed:
         raise UsageError(
             "the data is not the data of this run",
             where=str(path),
-            why=f"the run began on {plural(data['images'], 'image')}, these are {_data(plan)['images']:,}",
+            why=f"the run began on {plural(data['images'], 'image')}, these are {now['images']:,}",
             fix="go on with the old data, or start anew with another --out",
         )
     try:
@@ -77,7 +88,10 @@ def restore(path: Path, plan: Plan, state: State) -> None:
 
 def _data(plan: Plan) -> dict[str, Any]:
     """What must be the same for a run to go on as if it had not been interrupted."""
-    return {"images": len(plan.train.data), "classes": list(plan.train.data.classes)}
+    data, transform = plan.train.data, plan.train.transform.to_dict()
+    record = {"images": len(data), "classes": list(data.classes), "transform": transform}
+    plain: dict[str, Any] = json.loads(json.dumps(record))  # as it comes back from a file
+    return plain
 
 
 def _same_settings(path: Path, before: dict[str, Any], plan: Plan) -> None:

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,12 @@ from striate.train.data import Transform
 from striate.train.data.dataset import Array, BadImage, Shape
 from striate.train.data.files import hidden, is_directory, printable, unreadable
 from striate.train.data.images import MAX_BYTES, SUFFIXES, convert, read_image
+from striate.train.data.steps import Normalise
 
 STDIN = "-"
+RANGE = 30.0
+"""Standard deviations of the training by which numbers differ before a warning: 0..255 differs by hundreds, and a dark
+or a bright image by a few."""
 Image = tuple[str, Any]
 """A name, and a path, "-" for standard input, a Pillow image or an array (C, H, W) of uint8."""
 
@@ -164,7 +169,10 @@ def as_trained(x: Array, transform: Transform, target: Shape) -> tuple[Array, Tr
     shape = (x.shape[1], x.shape[2], x.shape[3])
     way = way_of(transform, shape, target)
     if way is not None:
-        return scaled(x, transform.white), way
+        x = scaled(x, transform.white)
+        if way.normalise is not None and x.dtype.kind == "f":
+            _warn_of_range(x, way.normalise)
+        return x, way
     if shape != target:
         return None
     wanted = " or ".join(map(str, dict.fromkeys(channels_of(transform, target)[1:]))) or "other"
@@ -173,6 +181,24 @@ def as_trained(x: Array, transform: Transform, target: Shape) -> tuple[Array, Tr
         why=transform.describe(),
         fix="give images with the channels of the training data; the transformation converts them",
     )
+
+
+def _warn_of_range(x: Array, normalise: Normalise) -> None:
+    """Warn of fractions (N, C, H, W) on another scale than those of the training, such as 0..255 instead of 0..1."""
+    sample = x[np.unique(np.linspace(0, len(x) - 1, 16).astype(np.int64))] if len(x) else x
+    if not sample.size or x.shape[1] != len(normalise.mean):
+        return
+    mean, std = np.array(normalise.mean), np.array(normalise.std)
+    off = np.abs(sample.mean((0, 2, 3), dtype=np.float64) - mean)
+    wide = sample.std((0, 2, 3), dtype=np.float64)
+    if (np.maximum(off, wide) > RANGE * std).any():
+        low, high = float(sample.min()), float(sample.max())
+        warnings.warn(
+            f"the numbers lie between {low:.3g} and {high:.3g}; the model was trained on numbers of mean "
+            f"{','.join(f'{m:.3g}' for m in mean)} and standard deviation {','.join(f'{s:.3g}' for s in std)}: "
+            "give them in the range of the training (divide 0..255 by 255, or give uint8)",
+            stacklevel=3,
+        )
 
 
 def _laid_out(x: Array, transform: Transform, target: Shape) -> Array:

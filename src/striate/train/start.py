@@ -68,7 +68,7 @@ def start_from(
     way = known if train.pictures else known.for_arrays(train.shape, target)
     plain, adapted = way.fit_to(train.shape, target, train.uniform)
     plain = dataclasses.replace(plain, white=white_of(train) or known.white)
-    notes = (*notes, *adapted, *_far(train, plain))
+    notes = (*notes, *adapted, *far(train, plain))
     return Start(train, validation, (augmented(plain, train, target, settings), plain), notes)
 
 
@@ -156,7 +156,7 @@ def opened(
     return train, open_data(apart, ALL, white=train.white or 0)
 
 
-def _far(data: Dataset, plain: Transform) -> tuple[str, ...]:
+def far(data: Dataset, plain: Transform) -> tuple[str, ...]:
     """What is said where images are of another range than those of the training before."""
     normalise = plain.normalise
     if normalise is None or not len(data):
@@ -165,9 +165,11 @@ def _far(data: Dataset, plain: Transform) -> tuple[str, ...]:
     mean, std = sample.statistics()
     if len(mean) != len(normalise.mean):
         return ()
-    far = max(abs(m - n) / max(s, t) for m, n, s, t in zip(mean, normalise.mean, std, normalise.std))
-    wide = max(max(s / t, t / s) for s, t in zip(std, normalise.std))
-    if far <= FAR and wide <= 10 * FAR:
+    distance = max(
+        abs(m - n) / max(s, t) for m, n, s, t in zip(mean, normalise.mean, std, normalise.std, strict=True)
+    )
+    wide = max(max(s / t, t / s) for s, t in zip(std, normalise.std, strict=True))
+    if distance <= FAR and wide <= 10 * FAR:
         return ()
     return (
         f"the images have mean {_numbers(mean)} and standard deviation {_numbers(std)}; the model keeps the "
