@@ -246,6 +246,24 @@ def test_generated_networks(net, batch, threads):
         assert "batch norm cannot learn" in str(error)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1x1x4 -> conv 1 4 -> channelshuffle 2 -> flatten",
+        "1x1x4 -> affine weight 1 -> channelshuffle 2 -> flatten",
+        "3x2x4 -> conv 1 4 -> permute HWC -> channelshuffle 2 -> permute WCH",
+    ],
+)
+def test_a_gradient_that_arrives_under_other_axes(text):
+    """That of a flattened 1x1 map has no axes of space, that of a permuted one has them in another order."""
+    assert agree(st.parse(text), 2)
+
+
+def test_a_volume_of_one_position_that_is_flattened():
+    build = Builder("volume", input=(3, 1, 1, 1))
+    assert agree(build.build(build(Flatten(), build(Conv(4, 1), build.input))), 3)
+
+
 PLAIN = frozenset()
 """Ops whose gradients are left to the numpy engine."""
 

@@ -291,5 +291,5 @@ def test_the_switch_refuses_a_plan_that_is_not_sound(monkeypatch):
         Bound(made, Constants())
         for asked in ("1", "small"):
             monkeypatch.setenv("STRIATE_VERIFY", asked)
-            with pytest.raises(EngineError, match="not sound"):
+            with pytest.raises(EngineError, match="plan of skip is wrong"):
                 Bound(made, Constants())

@@ -71,9 +71,12 @@ class Looped(Ledger):
         return self._arriving.pop(tensor.plain, ZERO)
 
     def _gradient_memory(self, tensor: Tensor, g: Expr) -> Value:
-        """What arrives, in memory."""
+        """What arrives, in memory, with the axes of the tensor: that of a flattened 1x1 map arrives without space."""
         plain = tensor.plain
-        return self._computed(f"gradient of {plain.name}", g, plain.shape, plain.roles)
+        value = self._computed(f"gradient of {plain.name}", g, plain.shape, plain.roles)
+        if value.roles == plain.roles:
+            return value
+        return Value(value.name, plain.shape, plain.roles, home=value)
 
     def _gradient(self, name: str, shape: tuple[int, ...]) -> Value:
         """Where a node's gradient of a parameter goes, row-major; `_given` hands it out once it is computed."""

@@ -11,12 +11,13 @@ import collections
 import dataclasses
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from striate.diagnostics import FormatError, StriateError
+from striate.diagnostics import FormatError, StriateError, plural
 from striate.formats.importing import Unknown, fault, reason
 from striate.formats.tidy import tidy
 from striate.formats.tied import kept
@@ -128,6 +129,7 @@ class _Importer:
                 if isinstance(leaf, Value):
                     self.readers.setdefault(leaf, []).append(at)
         self.leaving = set(trace.outputs)
+        self.remarks: dict[str, None] = {}
 
     def class_name(self, path: str) -> str:
         return type(self.parts[path]).__name__ if path in self.parts else ""
@@ -192,6 +194,8 @@ class _Importer:
             need(foreign is None, f"it reads what has no place in a network: {foreign}")
             need(call.operator in OPERATORS, f"aten.{call.operator} is not an operator that Striate knows")
             made = self._mapped(call, OPERATORS[call.operator], args, kwargs)
+            if call.operator == "detach" and isinstance(args[0], Ref) and args[0].name not in self.inputs:
+                self.remarks[DETACHED] = None
             self.env.update(zip(call.makes, made))
         except Unknown as error:
             for port, value in enumerate(call.makes):
@@ -358,6 +362,7 @@ class _Importer:
         return True
 
 
+DETACHED = "forward detaches a value: its gradients flow on in training here, predictions are the same"
 VIEWED = ("view", "reshape", "_unsafe_view", "unflatten", "flatten")
 PARTS = (*VIEWED, "permute", "contiguous", "clone")
 REPEATING = (
@@ -428,9 +433,25 @@ def network(trace: Trace, name: str) -> Network:
             )
         outputs.append(found.name)
     nodes = tuple(importer.held.counted(_used(importer.nodes, outputs)))
+    for text in (*_left_out(importer, nodes), *importer.remarks):
+        warnings.warn(text, stacklevel=3)
     net = Network(name, importer.inputs, nodes, tuple(outputs))
     net = dataclasses.replace(importer.held.sources.told(tidy(net)), about={})
     return dataclasses.replace(net, weights=kept(net, importer.weights), aliases=importer.held.aliases(net))
+
+
+def _left_out(importer: _Importer, nodes: Sequence[Node]) -> list[str]:
+    """What is said of parameters that the network does not have."""
+    left = importer.held.left_out(nodes)
+    if not left:
+        return []
+    count = sum(importer.held.state[name].numel() for name in left)
+    more = f" and {len(left) - 3:,} more" if len(left) > 3 else ""
+    return [
+        f"{plural(count, 'learned number')} of the module {'is' if count == 1 else 'are'} not in the network, because "
+        "forward does not read them, or computes a weight from them that is held as one tensor: "
+        f"{', '.join(left[:3])}{more}"
+    ]
 
 
 def _used(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:

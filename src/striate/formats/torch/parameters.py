@@ -38,6 +38,8 @@ class Parameters:
         """By tensor of the module: the parts of it, or what is made of it, that nodes have, and their sizes."""
         self.kinds: dict[Any, str] = {}
         self.noted: list[tuple[str, Any, Any]] = []
+        self.names: dict[str, str] = {}
+        """By full name of a parameter: the name of the module's tensor that it is, or was computed from."""
         self.read_by: dict[str, tuple[Constant, ...]] = {}
         self._alive: list[Any] = []  # no other tensor gets the place of one that is known by it
 
@@ -47,6 +49,7 @@ class Parameters:
         Raises Unknown for one that is used in two layouts, or as two kinds of parameter, at once.
         """
         tensor, name = constant.tensor, constant.name
+        self.names[full] = name
         learned = self.learned.get(name)
         if not learned:
             (self.sources.fixed if learned is None else self.sources.frozen).add(full)
@@ -87,6 +90,7 @@ class Parameters:
             self.pieces[base].pop(key, None)
             self.kinds.pop(key, None)
             self.sources.tensors.pop(name, None)
+            self.names.pop(name, None)
             self.sources.fixed.discard(name)
             self.sources.frozen.discard(name)
         del self.noted[since:]
@@ -123,6 +127,15 @@ class Parameters:
                 node = dataclasses.replace(node, op=dataclasses.replace(node.op, params=count))
             found.append(node)
         return found
+
+    def left_out(self, nodes: Sequence[Node]) -> list[str]:
+        """The module's parameters that none of the nodes has: not read by its forward, or lost in a computed weight."""
+        there = {node.name for node in nodes}
+        names = [name for full, name in self.names.items() if full.rpartition(".")[0] in there]
+        names += [c.name for node, constants in self.read_by.items() if node in there for c in constants]
+        seen = {id(self.state[name]) for name in names if name in self.state}
+        left = {id(self.state[n]): n for n in reversed(self.learned) if id(self.state.get(n)) not in seen}
+        return [n for n in self.learned if left.get(id(self.state.get(n))) == n]
 
     def aliases(self, net: Network) -> dict[str, str]:
         """The module's names of the network's parameters, where they are others."""
