@@ -73,19 +73,6 @@ def test_a_trained_model_answers_on_what_it_was_trained_on(trained):
         np.testing.assert_array_equal(trained.predict(same), trained.predict(x))
 
 
-def test_numbers_of_another_range_are_warned_of(trained):
-    """0..255 as fractions of 1 gives sure and wrong answers; dark, bright and constant images are answered quietly."""
-    x, y = images(12, 3)
-    for ask in (trained.predict, trained.classify, lambda batch: trained.evaluate((batch, y))):
-        with pytest.warns(UserWarning, match="of the training|of its training"):
-            ask(x.astype(np.float32))
-    quiet = [x / np.float32(255), x, np.zeros((1, 3, 8, 8), np.float32), np.ones((2, 3, 8, 8), np.float32)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for batch in quiet:
-            trained.predict(batch)
-
-
 def test_images_are_taken_in_any_form(trained, folder):
     root, x = folder
     wanted = trained.predict(x)

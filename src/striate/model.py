@@ -378,16 +378,13 @@ class Model:
         """
         from striate.train.config import Config
         from striate.train.judging import judge, transform_for, unseen
-        from striate.train.start import by_input, far, given_data
+        from striate.train.start import by_input, given_data
 
         config = self._config or Config()
         batch, given = counted(batch, "batch"), given_data(by_input(self.net, data, labels), labels, None)[0]
         source = unseen(config, "" if given is None else given, split, on_bad, self._transformation.white)
         recorded = self._transformation if self.transform else None
         transform, notes = transform_for(self.net, recorded, source, config)
-        if recorded and not source.inputs:
-            for text in far(source, transform):
-                warnings.warn(text, stacklevel=2)
 
         def told(images: int, *_: float) -> None:
             if watch:

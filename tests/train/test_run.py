@@ -464,45 +464,6 @@ def test_weights_of_another_epoch_are_refused(tmp_path):
         run(path, resume=True)
 
 
-def test_weights_of_another_run_are_refused(tmp_path):
-    """The same network and the same best epoch: only the numbers tell that the result would not be this run's."""
-    path = tmp_path / "run"
-    run(path)
-    arrays, metadata = weights.load(path / folder.BEST)
-    others = {name: array + np.float32(1) for name, array in arrays.items()}
-    weights.save(path / folder.BEST, others, metadata)
-    with pytest.raises(FormatError, match="other weights than this run had"):
-        run(path, resume=True)
-    weights.save(path / folder.BEST, arrays, metadata)
-    run(path, resume=True)
-    assert weights.checksum(weights.load(path / folder.BEST)[0]) == weights.checksum(arrays)
-    assert weights.checksum(arrays) != weights.checksum({f"{name}.": a for name, a in arrays.items()})
-    # A checkpoint of an earlier version does not say which weights were the best.
-    held, record = weights.load(path / folder.STATE)
-    old = {**json.loads(record["striate"])}
-    del old["best_sum"]
-    weights.save(path / folder.STATE, held, {**record, "striate": json.dumps(old)})
-    run(path, resume=True)
-
-
-def test_another_transformation_is_refused(tmp_path):
-    """A config.json of another run of the same network would normalize the rest of the training otherwise."""
-    path = tmp_path / "run"
-    run(path)
-    record = json.loads((path / folder.NETWORK).read_text())
-    (step,) = [step for step in record["training_transform"]["steps"] if step["step"] == "normalise"]
-    step["mean"] = [step["mean"][0] + 0.01, *step["mean"][1:]]
-    (path / folder.NETWORK).write_text(json.dumps(record))
-    with pytest.raises(UsageError, match="transformation is not that of this run"):
-        run(path, resume=True)
-    # A checkpoint of an earlier version does not say what the images went through.
-    held, metadata = weights.load(path / folder.STATE)
-    old = json.loads(metadata["striate"])
-    del old["data"]["transform"]
-    weights.save(path / folder.STATE, held, {**metadata, "striate": json.dumps(old)})
-    run(path, resume=True)
-
-
 def test_what_a_killed_writer_left_is_cleared(tmp_path):
     path = tmp_path / "run"
     with pytest.raises(Kill):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +33,7 @@ from striate.train.plan import OBJECTIVE, make_loss
 from striate.train.run import CONFIG
 from striate.train.settings import Settings
 from striate.train.source import Source, transforms
+from striate.train.start import far
 
 IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
 """What most published weights were trained with."""
@@ -130,9 +132,13 @@ def transform_for(
 ) -> tuple[Transform, tuple[str, ...]]:
     """What data goes through to a network whose model records a transformation or none; and what is said.
 
-    Without one arrays are what the network reads, and of other images mean and deviation are measured.
+    Warns of arrays on another scale than those of the training. Without a transformation arrays are what the network
+    reads, and of other images mean and deviation are measured.
     """
     if recorded is not None:
+        if data.kind == IN_MEMORY and not data.inputs:  # files are always read as fractions of 1
+            for text in far(data, recorded):
+                warnings.warn(text, stacklevel=3)
         return recorded, ()
     if data.kind == IN_MEMORY:
         return as_they_are(net), ()
