@@ -41,11 +41,17 @@ def run(path, x):
 STEPS = [(), ({"step": "fit", "size": [6, 6]},), ({"step": "channels", "count": 1},)]
 
 
-@pytest.mark.parametrize(("channels", "trained"), [(1, 1), (1, 3), (3, 1), (3, 3)])
-@pytest.mark.parametrize("steps", STEPS, ids=["plain", "sized", "grayed"])
+TAKEN = [
+    pytest.param(channels, trained, steps, id=f"{name}-{channels}-{trained}")
+    for name, steps in zip(("plain", "sized", "grayed"), STEPS, strict=True)
+    for channels in (1, 3)
+    for trained in (1, 3)
+    if name != "grayed" or trained == 1  # gray cannot be normalized as color
+]
+
+
+@pytest.mark.parametrize(("channels", "trained", "steps"), TAKEN)
 def test_the_file_takes_what_training_took(channels, trained, steps, tmp_path):
-    if steps and steps[0]["step"] == "channels" and trained == 3:
-        pytest.skip("gray cannot be normalized as color")
     one = model(channels, trained, steps)
     x = images(trained)
     answers = one.predict(x)
