@@ -55,7 +55,6 @@ OPAQUE = {"bat_resnext26ts": {"torch": {"aten.view"}, "onnx": {"Reshape"}}}  # b
 """What cannot be imported whole: operators from PyTorch, operators from ONNX. Strict: one that starts to work fails."""
 OTHER_COUNTS = {
     "densenetblur121d": 576, "resnetblur18": 8640, "tresnet_m": 8064,  # blur: buffers, convolutions here
-    "hgnetv2_b0": -62,  # scales and shifts of one number, which are no parameters here
     "nf_ecaresnet26": -15424, "nf_seresnet26": -15424,  # gains, which are folded into the weights
     "nf_resnet26": -15424, "nf_regnet_b0": -17856, "nfnet_l0": -32816, "eca_nfnet_l0": -32816, "dm_nfnet_f0": -44924,
 }  # fmt: skip
