@@ -103,7 +103,7 @@ def interpolate(op, x):
 
     size = op.size if op.size is None or isinstance(op.size, int) else list(op.size)
     scale = None if op.scale is None else float(op.scale)
-    if scale not in (None, 1.0) and any(int(n * scale) == n for n in x.shape[2:]):
+    if scale not in (None, 1.0) and any(n > 1 and int(n * scale) == n for n in x.shape[2:]):
         return NotImplemented  # PyTorch copies an axis that keeps its size, whatever the scale
     if op.method == "nearest":
         return F.interpolate(x, size, scale)
