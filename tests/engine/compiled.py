@@ -1,5 +1,7 @@
 """What tests of the compiled engine share: weights, runs of both engines, and how far two results may differ."""
 
+import math
+
 import numpy as np
 
 from striate.engine.compiled_engine import CompiledEngine, CompiledProgram
@@ -50,6 +52,13 @@ def wanted(net: Network, weights, x: np.ndarray, names=()) -> dict[str, tuple[np
     with np.errstate(all="ignore"):
         exact, plain = numpy.values(x.astype(np.float64), names), numpy.values(x, names)
     return {name: (exact[name], plain[name]) for name in names}
+
+
+def strict_tolerance(net: Network) -> float:
+    """STRICT, or more for sums of hundreds of terms one after another: their error grows with the root of the count,
+    and numpy, which adds in blocks, shows less of it."""
+    longest = max((math.prod(p.shape[1:]) for p in net.parameters.values()), default=1)
+    return STRICT * max(1.0, math.sqrt(longest) / 8)
 
 
 def assert_agrees(found: np.ndarray, reference, tolerance: float = FAST, what: str = "") -> None:

@@ -193,7 +193,7 @@ def replayed(net, rng, targets=None):
 
 def computed(net, rng):
     """None, or how a network computes otherwise than the numpy engine: values, then gradients."""
-    from engine.compiled import agree, drawn, images
+    from engine.compiled import FAST, agree, drawn, images, strict_tolerance
     from engine.compiled import made as compiled
     from engine.test_compiled_training import agree as learns
     from striate.diagnostics import StriateError
@@ -207,7 +207,8 @@ def computed(net, rng):
     weights = drawn(net)
     try:
         program = compiled(net, weights, threads, strict, target)
-        agree(net, weights, images(net, batch), program)  # as in fast: wrong memory is sought, not rounding
+        tolerance = strict_tolerance(net) if strict else FAST
+        agree(net, weights, images(net, batch), program, tolerance=tolerance)
     except AssertionError as error:
         return f"inference, {told}: {' '.join(str(error).split())[:300]}"
     try:

@@ -206,20 +206,21 @@ class Config:
     @classmethod
     def read(cls, path: Path) -> Config | None:
         """The settings of `[tool.striate]` in one pyproject.toml, or None where it has no such table."""
-        import tomllib  # most runs never get here: start-up counts
-
         try:
             text = path.read_bytes()
-            if b"striate" not in text:  # someone else's file, perhaps broken: not our business
-                return None
+        except OSError as error:
+            raise SourceError(
+                f"{path.name} cannot be read", where=str(path), why=str(error), fix="look at its permissions"
+            ) from None
+        if b"striate" not in text:  # someone else's file, perhaps broken: not our business
+            return None
+        import tomllib  # start-up counts
+
+        try:
             document = tomllib.loads(text.decode("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise FormatError(
                 f"{path.name} is not valid TOML", where=str(path), why=str(error), fix="correct that line"
-            ) from None
-        except OSError as error:
-            raise SourceError(
-                f"{path.name} cannot be read", where=str(path), why=str(error), fix="look at its permissions"
             ) from None
         tools = document.get("tool", {})
         table = tools.get("striate") if isinstance(tools, Mapping) else None

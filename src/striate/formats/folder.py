@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,6 +48,8 @@ def about(record: Any) -> dict[str, Any]:
 
 def read(folder: Path) -> tuple[Network, dict[str, Any]]:
     """Network and whole record of a model's folder. Raises SourceError, FormatError."""
+    import json  # start-up counts: most sources are no folders
+
     path = folder / CONFIG
     text = read_text(path)
     try:

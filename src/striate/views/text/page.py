@@ -8,7 +8,6 @@ characters outside ASCII are spelled in ASCII where the stream cannot carry them
 from __future__ import annotations
 
 import os
-import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,9 +62,11 @@ class Terminal:
             wide = False
         asked = environ.get("COLUMNS", "")
         width = int(asked) if asked.isdecimal() and len(asked) < 6 else 0
-        if not width:
-            width = shutil.get_terminal_size((80, 24)).columns if interactive else 80
-        return cls(max(width, 20), colour and not environ.get("NO_COLOR"), wide, interactive)
+        if not width and interactive:
+            import shutil  # start-up counts
+
+            width = shutil.get_terminal_size((80, 24)).columns
+        return cls(max(width or 80, 20), colour and not environ.get("NO_COLOR"), wide, interactive)
 
 
 def in_ascii(text: str) -> str:
