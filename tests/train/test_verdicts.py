@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from cli.run import run as shell
-from striate import Model, parse, weights
+from striate import Builder, Model, parse, weights
 from striate.diagnostics import FormatError, TrainingError
+from striate.ops import Flatten, Linear
 from striate.train.data import ArrayData
 from striate.train.events import EpochDone, Note
 from striate.train.loop import fit
@@ -188,3 +189,19 @@ def test_a_model_of_other_classes_is_judged_right_or_refused(outputs, named, kno
     np.add.at(wanted, (y, answers), 1)
     assert (found.tally.confusion == wanted).all() and len(found.classes) == outputs
     assert len(found.to_dict()["per_class"]) == outputs
+
+
+# ---------------------------------------------------------------- nothing to learn
+def test_a_network_without_parameters_cannot_learn():
+    with pytest.raises(TrainingError, match="cannot learn") as caught:
+        Model(parse("8x8x1 -> flatten"), seed=0).fit((stripes().x, stripes().labels), epochs=1)
+    assert "no parameters" in caught.value.why
+
+
+def test_a_network_of_frozen_parameters_cannot_learn():
+    build = Builder("frozen", input=(1, 8, 8))
+    hidden = build(Flatten(), build.input)
+    net = build.build(build(Linear(3), hidden, name="fc", frozen=("weight", "bias")))
+    with pytest.raises(TrainingError, match="cannot learn") as caught:
+        Model(net, seed=0).fit((stripes().x, stripes().labels), epochs=1)
+    assert "all of its 2 parameters are frozen" in caught.value.why

@@ -85,6 +85,7 @@ class Plan:
 
 def make_plan(net: Network, settings: Settings, train: Source, validation: Source | None) -> Plan:
     """The plan of a run. Raises TrainingError when the parts do not belong together."""
+    _can_learn(net)
     loss = make_loss(net, settings, train.data)
     _ends_before_the_loss(net, loss)
     _last_batch_is_large_enough(net, train)
@@ -129,6 +130,17 @@ def objective_of(settings: Settings, data: Dataset | None = None) -> dict[str, A
     if data is not None and found["class_weights"] == "balanced":
         found["class_weights"] = list(balanced(data))
     return found
+
+
+def _can_learn(net: Network) -> None:
+    if any(parameter.trainable for parameter in net.parameters.values()):
+        return
+    count = len(net.parameters)
+    raise TrainingError(
+        f"{net.name} cannot learn",
+        why=f"all of its {plural(count, 'parameter')} are frozen" if count else "it has no parameters",
+        fix="name fewer parameters in `frozen`" if count else "add a layer with weights: fc 10",
+    )
 
 
 def _ends_before_the_loss(net: Network, loss: Loss) -> None:
