@@ -9,8 +9,8 @@ from hypothesis import strategies as some
 
 from engine.compiled import described
 from engine.kernels.support import targets
-from engine.test_compiled_networks import small
-from engine.test_compiled_training import agree
+from engine.test_compiled_engine_networks import small
+from engine.test_training_gradients import agree
 from striate.diagnostics import StriateError
 from striate.network import Builder
 from striate.ops import (

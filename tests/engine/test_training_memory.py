@@ -15,8 +15,8 @@ import striate as st
 from engine.compiled import drawn
 from engine.kernels.support import targets
 from engine.processes import python
-from engine.test_compiled_networks import ANY, WINDOWED, small
-from engine.test_compiled_training import NETWORKS, seeded, stepped
+from engine.test_compiled_engine_networks import ANY, WINDOWED, small
+from engine.test_training_gradients import NETWORKS, seeded, stepped
 from striate.diagnostics import LimitError, StriateError, UsageError
 from striate.engine.interface import get
 from striate.engine.learner import Rule, Store

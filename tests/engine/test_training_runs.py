@@ -12,7 +12,7 @@ import pytest
 import striate
 from engine.compiled import drawn
 from engine.kernels.support import targets
-from engine.test_compiled_runtime import _held, _resident, child
+from engine.test_compiled_engine_runtime import _held, _resident, child
 from striate import weights
 from striate.diagnostics import LimitError
 from striate.engine.interface import get

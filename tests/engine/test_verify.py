@@ -10,7 +10,7 @@ import pytest
 import striate as st
 from engine.compiled import drawn, images
 from engine.kernels.support import STEP, targets
-from engine.test_compiled_training import NETWORKS, RARER, seeded
+from engine.test_training_gradients import NETWORKS, RARER, seeded
 from generators import plan as graphs
 from striate.diagnostics import EngineError, OpError, StriateError
 from striate.engine.bound import Bound, Constants

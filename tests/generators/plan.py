@@ -195,7 +195,7 @@ def computed(net, rng):
     """None, or how a network computes otherwise than the numpy engine: values, then gradients."""
     from engine.compiled import FAST, agree, drawn, images, strict_tolerance
     from engine.compiled import made as compiled
-    from engine.test_compiled_training import agree as learns
+    from engine.test_training_gradients import agree as learns
     from striate.diagnostics import StriateError
     from striate.engine.target import able
 

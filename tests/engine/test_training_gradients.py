@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 import striate as st
 from engine.compiled import described, drawn
 from engine.kernels.support import targets
-from engine.test_compiled_networks import ANY, WINDOWED, lightest, reduced
+from engine.test_compiled_engine_networks import ANY, WINDOWED, lightest, reduced
 from op_cases import RUNNABLE, cases, fixture
 from striate.diagnostics import StriateError
 from striate.engine.derivatives import FUNCTIONS, PARTIALS

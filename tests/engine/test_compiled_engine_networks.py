@@ -317,7 +317,7 @@ def _check_a_few() -> None:
 def test_other_targets(name):
     """STRIATE_TARGET asks for narrower vectors, if there are any: the same results."""
     program = (
-        "from engine.test_compiled_networks import _check_a_few; from striate.engine.target import host;"
+        "from engine.test_compiled_engine_networks import _check_a_few; from striate.engine.target import host;"
         f"assert host().name == {name!r}; _check_a_few()"
     )
     done = subprocess.run(

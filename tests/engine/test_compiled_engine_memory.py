@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 import striate
 from engine.compiled import FAST, assert_agrees, described, drawn, images, one_op, wanted
 from engine.kernels.support import PAGE, guarded, targets
-from engine.test_compiled_networks import ANY, WINDOWED, branched, reduced, small
-from engine.test_compiled_ops import windowed
-from engine.test_compiled_training import NETWORKS as TRAINED
-from engine.test_compiled_training import RARER, seeded, stepped
+from engine.test_compiled_engine_networks import ANY, WINDOWED, branched, reduced, small
+from engine.test_compiled_engine_ops import windowed
+from engine.test_training_gradients import NETWORKS as TRAINED
+from engine.test_training_gradients import RARER, seeded, stepped
 from striate.diagnostics import StriateError
 from striate.engine import aligned, compiling
 from striate.engine.bound import Bound, Constants
@@ -171,7 +171,7 @@ def test_no_stray_access(what, side, target):
             "-X",
             "faulthandler",
             "-c",
-            f"from engine.test_compiled_memory import _main; _main({what!r}, {side!r}, {target!r})",
+            f"from engine.test_compiled_engine_memory import _main; _main({what!r}, {side!r}, {target!r})",
         ],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, sys.path)])},
         capture_output=True,
@@ -190,7 +190,7 @@ def test_a_guard_kills():
             [
                 sys.executable,
                 "-c",
-                "import ctypes; from engine.test_compiled_memory import fenced, np;"
+                "import ctypes; from engine.test_compiled_engine_memory import fenced, np;"
                 f"made = fenced({side!r})(1001, np.float32);"
                 f"ctypes.c_char.from_address(made.ctypes.data + {index}).value",
             ],

@@ -9,7 +9,7 @@ import pytest
 import striate
 from engine.compiled import drawn
 from engine.kernels.support import hot_spills
-from engine.test_compiled_networks import branched
+from engine.test_compiled_engine_networks import branched
 from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.numpy_engine import batched

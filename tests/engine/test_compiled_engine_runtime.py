@@ -196,7 +196,9 @@ def _in_a_process(k: int) -> bool:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize("what", ["_forked", "_forked_while_running", "_multiprocessing"])
 def test_forks(what):
-    done = child(f"if __name__ == '__main__':\n from engine.test_compiled_runtime import {what}\n {what}()")
+    done = child(
+        f"if __name__ == '__main__':\n from engine.test_compiled_engine_runtime import {what}\n {what}()"
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -204,7 +206,7 @@ def test_the_interpreter_ends_while_workers_sleep_or_watch():
     """Nothing is printed, nothing hangs, whether they went to sleep or still look for work."""
     for nap in ("0", "0.3"):
         done = child(
-            "from engine.test_compiled_runtime import Case, TEXTS; import time;"
+            "from engine.test_compiled_engine_runtime import Case, TEXTS; import time;"
             f"case = Case(TEXTS[0]); case.check(case.program(), 2); time.sleep({nap})"
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -224,7 +226,11 @@ def test_an_interrupt_ends_a_long_run():
     """Ctrl-C at any moment: KeyboardInterrupt, as from any loop."""
     for nap in (0.0, 0.07):
         process = subprocess.Popen(
-            [sys.executable, "-c", "from engine.test_compiled_runtime import _predicting; _predicting()"],
+            [
+                sys.executable,
+                "-c",
+                "from engine.test_compiled_engine_runtime import _predicting; _predicting()",
+            ],
             env=environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -331,7 +337,7 @@ def _programs_in_turn() -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here")
 @pytest.mark.parametrize("what", ["_ten_thousand", "_sizes_in_turn", "_programs_in_turn"])
 def test_nothing_grows(what):
-    done = child(f"from engine.test_compiled_runtime import {what}; {what}()")
+    done = child(f"from engine.test_compiled_engine_runtime import {what}; {what}()")
     assert done.returncode == 0, done.stderr
 
 
@@ -356,7 +362,7 @@ def _beyond_memory() -> None:
 
 def test_a_batch_that_does_not_fit():
     """The house's error with a fix, not a kill."""
-    done = child("from engine.test_compiled_runtime import _beyond_memory; _beyond_memory()")
+    done = child("from engine.test_compiled_engine_runtime import _beyond_memory; _beyond_memory()")
     assert done.returncode == 0, done.stderr
 
 
