@@ -9,7 +9,6 @@ A fixture says what only a person can say; the rest is drawn from the op's own d
                  any_order: the oracle takes the axes as they stand, else it sees the channels second
     [generate.fields]   what a field is drawn from, where any value of its kind would seldom suit
     [oracle]     numpy, torch, onnx: expressions of x (or xs), op, w (weights), axes and c, the channels' axis
-    [law]        affine: f(x) + f(y) = f(x + y) + f(0)
 
 Generated cases are batches of two, their axes in any order; an op that refuses an order is drawn again.
 """
@@ -43,7 +42,7 @@ def fixture(word: str) -> dict[str, Any]:
     """The fixture of an op; empty tables where it says nothing."""
     path = FOLDER / f"{word}.toml"
     found = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
-    return {"sample": [], "paper": [], "error": [], "generate": {}, "oracle": {}, "law": {}} | found
+    return {"sample": [], "paper": [], "error": [], "generate": {}, "oracle": {}} | found
 
 
 def entries(kind: str) -> list[tuple[str, dict[str, Any]]]:

@@ -56,7 +56,7 @@ class Fix:
     """One change that cures a finding.
 
     `change` maps op fields of `node` to new values, or `input` is a new network input (C, H, W).
-    `safe` means that no output size and no weight shape of the network changes.
+    `safe` means that no output size, weight shape, window or padding mode of the network changes.
     """
 
     text: str

@@ -177,8 +177,8 @@ def test_counts_of_any_length():
 
 def test_folding_leaves_nothing_unsaid():
     """Every node is in the folded table or stands in a block that equals the one named; the sums agree."""
+    from striate.cli.options import show_record
     from striate.formats import load
-    from striate.views.record import show_record
     from striate.views.text.folding import block_of, folded
 
     for name in ("resnet50", "regnet_y_400mf", "efficientnet_b0", "densenet121", "lenet5"):

@@ -148,6 +148,18 @@ def test_the_stdlib_contract_covers_every_low_room():
     assert {f"striate.{room}" for room in low} == set(CONTRACTS["stdlib"]["source_modules"])
 
 
+def test_views_neither_lint_nor_read_settings():
+    """Findings come from the caller; the tour alone checks the examples that it is made of."""
+    views = SOURCE / "views"
+    asking = {
+        p.relative_to(views).as_posix()
+        for p in views.rglob("*.py")
+        if "striate.checks" in p.read_text("utf-8")
+    }
+    assert asking == {"rules.py", "text/tour.py", "text/main_job.py"}
+    assert not [p.name for p in views.rglob("*.py") if "Config.find" in p.read_text("utf-8")]
+
+
 def loaded_by(code: str, *arguments: str) -> set[str]:
     """Top-level packages outside the standard library that `code` loads in a new process."""
     report = "\nimport json, sys\nsys.stderr.write('LOADED' + json.dumps(sorted(sys.modules)))"

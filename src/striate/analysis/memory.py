@@ -24,10 +24,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
 from striate.network import Network, Node
-from striate.op import Declaration
-
-VIEWS = frozenset({"flatten", "reshape"})
-"""Ops that only rename positions: the same numbers in the same order."""
+from striate.op import Declaration, Trait
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -144,7 +141,7 @@ def _overwritable(declared: Declaration) -> Iterator[int]:
             for load in statement.loads
             if load.tensor == name
         )
-        if spec.bytes == declared.outputs[0].bytes and (same_place or declared.op.word in VIEWS):
+        if spec.bytes == declared.outputs[0].bytes and (same_place or Trait.VIEW in declared.op.traits):
             yield port
 
 

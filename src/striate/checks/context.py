@@ -14,7 +14,7 @@ from striate.checks.config import Config
 from striate.diagnostics import StriateError
 from striate.geometry import Window
 from striate.network import Network, Node
-from striate.op import Declaration
+from striate.op import Declaration, Trait, Windowed
 from striate.tensor import TensorSpec
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class Context:
         """The nodes with one of these ops."""
         return (node for node in self.nodes if node.op.word in words)
 
+    def having(self, trait: Trait) -> Iterator[Node]:
+        """The nodes whose op has a trait."""
+        return (node for node in self.nodes if trait in node.op.traits)
+
     def consumers(self, value: str) -> tuple[Node, ...]:
         return self.network.consumers[value]
 
@@ -60,6 +64,18 @@ class Context:
         readers = self.consumers(node.outputs[0])
         return readers[0] if len(readers) == 1 else None
 
+    def following(self, node: Node, *through: Trait) -> Node | None:
+        """The next node on an unbranched path, looking through ops of one input that have one of the traits, layers
+        with weights excepted.
+        """
+        after = self.after(node)
+        while after is not None and len(after.inputs) == 1:
+            traits = after.op.traits
+            if Trait.WEIGHTED_SUM in traits or not any(trait in traits for trait in through):
+                break
+            after = self.after(after)
+        return after
+
     # ------------------------------------------------------------------ shapes
     def spec(self, value: str) -> TensorSpec:
         return self.inference.specs[value]
@@ -72,12 +88,18 @@ class Context:
         """Every node that slides a window, with the window of each spatial axis (letters as in TensorSpec.axes)."""
         found = []
         for node in self.nodes:
-            if hasattr(node.op, "kernel"):
+            if isinstance(node.op, Windowed):
                 axes = self.declarations[node.name].windows
                 sliding = {axis: window for axis, window in axes.items() if isinstance(window, Window)}
                 if sliding and len(sliding) == len(axes):
                     found.append((node, sliding))
         return found
+
+    def groups(self, node: Node) -> int:
+        """Groups of input channels that a convolution (or a fully connected layer) keeps apart."""
+        declaration = self.declarations[node.name]
+        depth = next(p.shape[1] for p in declaration.parameters if p.kind == "weight")
+        return declaration.inputs[0].channels // depth
 
     # ------------------------------------------------------------------ cost
     def params(self, node: Node) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from striate.checks.context import Context, by
 from striate.diagnostics import Fix, StriateError
+from striate.geometry import Window
 from striate.network import Inference, Node, declare
 from striate.op import Declaration
 
@@ -24,7 +25,9 @@ TRIALS = 30_000
 def change(
     context: Context, node: Node, text: str, cured: Cured | None = None, **fields: Any
 ) -> Iterator[Fix]:
-    """The fix that sets op fields of a node, if it cures the finding and breaks nothing."""
+    """The fix that sets op fields of a node, if its op has them, and it cures the finding and breaks nothing."""
+    if not fields.keys() <= {field.name for field in dataclasses.fields(node.op)}:
+        return
     before = context.inference
     old = before.declarations.get(node.name)
     try:
@@ -47,11 +50,23 @@ def change(
         text += f" (-> {by(spatial)})"
     yield Fix(
         text,
-        safe=old is not None and now is before and declaration.parameters == old.parameters,
+        safe=old is not None and now is before and _alike(old, declaration),
         node=node.name,
         change=fields,
         consequences=_consequences(context, now, changed, declaration),
     )
+
+
+def _alike(old: Declaration, new: Declaration) -> bool:
+    """Whether weights keep their shapes, and windows their reach, steps and kind of border: padding may move."""
+
+    def kept(declaration: Declaration) -> list[tuple[int, int, int, str]]:
+        return [
+            (w.kernel, w.stride, w.dilation, w.mode if isinstance(w, Window) else "")
+            for w in declaration.windows.values()
+        ]
+
+    return old.parameters == new.parameters and kept(old) == kept(new)
 
 
 def resize(context: Context, node: Node | None, cured: Cured | None = None) -> Iterator[Fix]:

@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from striate.cli.options import Model, emit, emit_json, examples, json_option, load, page, size_option
+from striate.cli.options import (
+    Model,
+    emit,
+    emit_json,
+    examples,
+    json_option,
+    load,
+    page,
+    show_record,
+    size_option,
+)
 
 
 @click.command(
@@ -28,7 +38,6 @@ def command(a: str, b: str | None, input_a: Any, input_b: Any, as_json: bool) ->
     Without B, A is compared with itself at --input-b.
     """
     from striate.views.compare import diff_record
-    from striate.views.record import show_record
 
     if b is None and input_b is None:
         raise click.UsageError("nothing to compare with: give B, or --input-b")

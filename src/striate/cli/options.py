@@ -137,6 +137,14 @@ def load(model: str, input: Size | None = None) -> Network:
     return load(model, input)
 
 
+def show_record(net: Network, convention: str = "striate") -> dict[str, Any]:
+    """The record of a network with the findings of a check under the settings of this folder."""
+    from striate.checks import Config, check
+    from striate.views import record
+
+    return record.show_record(net, convention, check(net, Config.find()).findings)
+
+
 def trained(
     model: str, weights: str | None, mean: str | None, std: str | None, engine: str, device: str
 ) -> TrainedModel:

@@ -17,6 +17,7 @@ from striate.cli.options import (
     model_argument,
     output_option,
     page,
+    show_record,
 )  # fmt: skip
 
 
@@ -69,13 +70,11 @@ def command(
     """
     if as_json + as_csv + as_markdown > 1:
         raise click.UsageError("--json, --csv and --markdown exclude each other")
-    from striate.views import record as records
-
     net = load(model, input)
     if reconcile:
         _reconcile(net, as_json, output)
         return
-    record = records.show_record(net, mac_convention)
+    record = show_record(net, mac_convention)
     if node is not None:
         from striate.views.detail import detail_record
 

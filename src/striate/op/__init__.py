@@ -1,6 +1,6 @@
 """What an op is: frozen fields and a declaration from which everything else is derived. Knows no particular op."""
 
-from striate.op.base import ANY, Op, op_class, registry
+from striate.op.base import ANY, Op, Windowed, op_class, registry
 from striate.op.declaration import Declaration, Noise, Reading
 from striate.op.fields import (
     Padding,
@@ -16,6 +16,7 @@ from striate.op.fields import (
     sizes,
     text,
 )
+from striate.op.traits import Trait
 from striate.tensor import LARGEST
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "Padding",
     "Reading",
     "Sizes",
+    "Trait",
+    "Windowed",
     "choice",
     "count",
     "flag",

@@ -12,7 +12,18 @@ from typing import Any, ClassVar
 
 from striate.diagnostics import OpError, UnknownNameError, plural, suggest
 from striate.op.declaration import Declaration
-from striate.op.fields import MISSING, VALIDATE, Meaningless, in_notation, plain, shown, tuples
+from striate.op.fields import (
+    MISSING,
+    VALIDATE,
+    Meaningless,
+    Padding,
+    Sizes,
+    in_notation,
+    plain,
+    shown,
+    tuples,
+)
+from striate.op.traits import Trait
 from striate.tensor import TensorSpec
 
 ANY = -1
@@ -38,6 +49,11 @@ class Op(abc.ABC):
     torch: ClassVar[str] = ""
     """What the field calls it: the ONNX operator and the torch.nn class, for documentation and exchange."""
 
+    @property
+    def traits(self) -> Trait:
+        """What is true of the op; a plain class attribute where its fields do not matter."""
+        return Trait.NONE
+
     @abc.abstractmethod
     def declare(self, *inputs: TensorSpec) -> Declaration:
         """Outputs, parameters and statements for these inputs (batch axis first).
@@ -48,6 +64,14 @@ class Op(abc.ABC):
     def declare_training(self, *inputs: TensorSpec) -> Declaration:
         """The declaration while training, where it differs: batch statistics, noise."""
         return self.declare(*inputs)
+
+    def averaged(self, x: TensorSpec) -> Mapping[str, int]:
+        """Axis of the input -> how many of its entries one mean runs over, for a normalization; else empty."""
+        return {}
+
+    def idle(self, declaration: Declaration) -> str:
+        """Why the op, set like this, hands its input on unchanged; empty where it does something."""
+        return ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -176,6 +200,16 @@ class Op(abc.ABC):
                 fix=f"give {rank} paddings, or one for all",
             )
         return tuple((p, p) if isinstance(p, int) else p for p in value)
+
+
+class Windowed(Op):
+    """Base of ops that slide a window over every spatial axis."""
+
+    kernel: Sizes
+    stride: Sizes | None
+    """None: the kernel."""
+    padding: Padding
+    dilation: Sizes
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from striate.diagnostics import OpError, ShapeError
 from striate.geometry import AxisMap, Window
-from striate.op import Declaration, Op
+from striate.op import Declaration, Op, Windowed
 from striate.statement import Domain, Expr, Statement, Tap, index, load
 from striate.tensor import Parameter, TensorSpec
 
@@ -51,12 +51,12 @@ def need_groups(groups: int, size: int, what: str = "channels") -> int:
 
 
 def windows(
-    op: Op, x: TensorSpec, kernel: Sequence[int], *, ceil: bool = False, mode: str = "zeros"
+    op: Windowed, x: TensorSpec, kernel: Sequence[int], *, ceil: bool = False, mode: str = "zeros"
 ) -> list[Window]:
     """The resolved window of a sliding op along every spatial axis; ShapeError G001 when one has no output."""
     rank = need_spatial(op, x)
-    stride = op.per_axis("stride", rank) if getattr(op, "stride", None) is not None else tuple(kernel)
-    dilation = op.per_axis("dilation", rank) if hasattr(op, "dilation") else (1,) * rank
+    stride = tuple(kernel) if op.stride is None else op.per_axis("stride", rank)
+    dilation = op.per_axis("dilation", rank)
     axes = zip(x.spatial, kernel, stride, dilation, op.padding_per_axis(rank), strict=True)
     found = [Window.resolve(n, k, s, d, p, ceil, mode) for n, k, s, d, p in axes]
     for axis, window in zip(x.spatial_axes, found, strict=True):
@@ -95,6 +95,11 @@ def elementwise(op: Op, x: TensorSpec, value: Callable[[Expr], Expr], *weights: 
     free = ranges(x)
     y = Statement("y0", index(*free), value(load("x0", *free)), Domain(free))
     return Declaration(op, (x,), (x,), weights, (y,))
+
+
+def same_shape(declaration: Declaration) -> str:
+    """Why an op that moves numbers without changing their order does nothing: its output has the input's shape."""
+    return "its output is its input" if declaration.inputs[0] == declaration.outputs[0] else ""
 
 
 class Pointwise(Op):

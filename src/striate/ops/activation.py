@@ -7,7 +7,7 @@ import math
 from typing import ClassVar
 
 from striate.diagnostics import OpError
-from striate.op import Declaration, Op, choice, flag, number
+from striate.op import Declaration, Op, Trait, choice, flag, number
 from striate.ops._axes import Pointwise, elementwise, ranges, variables
 from striate.statement import Affine, Const, Domain, Expr, Statement, call, index, load
 from striate.tensor import Parameter, TensorSpec
@@ -56,6 +56,7 @@ class Relu(Pointwise):
     word: ClassVar[str] = "relu"
     onnx: ClassVar[str] = "Relu"
     torch: ClassVar[str] = "ReLU"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.NOT_NEGATIVE | Trait.KEEPS_POSITIVE
 
     def function(self, x: Expr) -> Expr:
         return _relu(x)
@@ -70,6 +71,7 @@ class Relu6(Pointwise):
     word: ClassVar[str] = "relu6"
     onnx: ClassVar[str] = "Clip"
     torch: ClassVar[str] = "ReLU6"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.NOT_NEGATIVE
 
     def function(self, x: Expr) -> Expr:
         return _clip(x, 0, 6)
@@ -83,6 +85,7 @@ class LeakyRelu(Pointwise):
     positional: ClassVar[tuple[str, ...]] = ("slope",)
     onnx: ClassVar[str] = "LeakyRelu"
     torch: ClassVar[str] = "LeakyReLU"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.KEEPS_POSITIVE
 
     slope: float = number(0.01, words=("slope",), doc="slope on the negative side")
 
@@ -101,6 +104,7 @@ class Prelu(Op):
     positional: ClassVar[tuple[str, ...]] = ("channels",)
     onnx: ClassVar[str] = "PRelu"
     torch: ClassVar[str] = "PReLU"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.KEEPS_POSITIVE
 
     channels: str = choice("shared", ("shared", "each"), doc="one slope, or one per channel")
 
@@ -123,6 +127,7 @@ class Elu(Pointwise):
     positional: ClassVar[tuple[str, ...]] = ("alpha",)
     onnx: ClassVar[str] = "Elu"
     torch: ClassVar[str] = "ELU"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.KEEPS_POSITIVE
 
     alpha: float = number(1.0, words=("alpha",), doc="limit on the negative side")
 
@@ -139,6 +144,7 @@ class Selu(Pointwise):
     word: ClassVar[str] = "selu"
     onnx: ClassVar[str] = "Selu"
     torch: ClassVar[str] = "SELU"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.KEEPS_SIGN
 
     def function(self, x: Expr) -> Expr:
         alpha, scale = 1.6732632423543772848, 1.0507009873554804934
@@ -155,6 +161,7 @@ class Gelu(Pointwise):
     word: ClassVar[str] = "gelu"
     onnx: ClassVar[str] = "Gelu"
     torch: ClassVar[str] = "GELU"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.KEEPS_SIGN
 
     approximate: bool = flag(False, words=("tanh",), doc="the tanh approximation")
 
@@ -174,6 +181,7 @@ class Silu(Pointwise):
     word: ClassVar[str] = "silu"
     onnx: ClassVar[str] = "Mul"
     torch: ClassVar[str] = "SiLU"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.KEEPS_SIGN
 
     def function(self, x: Expr) -> Expr:
         return x * _sigmoid(x)
@@ -185,6 +193,7 @@ class Sigmoid(Pointwise):
     word: ClassVar[str] = "sigmoid"
     onnx: ClassVar[str] = "Sigmoid"
     torch: ClassVar[str] = "Sigmoid"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.LOGISTIC
 
     def function(self, x: Expr) -> Expr:
         return _sigmoid(x)
@@ -199,6 +208,7 @@ class Tanh(Pointwise):
     word: ClassVar[str] = "tanh"
     onnx: ClassVar[str] = "Tanh"
     torch: ClassVar[str] = "Tanh"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.KEEPS_SIGN
 
     def function(self, x: Expr) -> Expr:
         return call("tanh", x)
@@ -213,6 +223,7 @@ class Hardsigmoid(Pointwise):
     word: ClassVar[str] = "hardsigmoid"
     onnx: ClassVar[str] = "HardSigmoid"
     torch: ClassVar[str] = "Hardsigmoid"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.NOT_NEGATIVE
 
     def function(self, x: Expr) -> Expr:
         return _clip(x + 3, 0, 6) / 6
@@ -224,6 +235,7 @@ class Hardswish(Pointwise):
     word: ClassVar[str] = "hardswish"
     onnx: ClassVar[str] = "HardSwish"
     torch: ClassVar[str] = "Hardswish"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.KEEPS_SIGN
 
     def function(self, x: Expr) -> Expr:
         return x * _clip(x + 3, 0, 6) / 6
@@ -235,6 +247,7 @@ class Softplus(Pointwise):
     word: ClassVar[str] = "softplus"
     onnx: ClassVar[str] = "Softplus"
     torch: ClassVar[str] = "Softplus"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.NOT_NEGATIVE
 
     def function(self, x: Expr) -> Expr:
         return _softplus(x)
@@ -249,6 +262,7 @@ class Softsign(Pointwise):
     word: ClassVar[str] = "softsign"
     onnx: ClassVar[str] = "Softsign"
     torch: ClassVar[str] = "Softsign"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.KEEPS_SIGN
 
     def function(self, x: Expr) -> Expr:
         return x / (call("abs", x) + 1)
@@ -260,6 +274,7 @@ class Mish(Pointwise):
     word: ClassVar[str] = "mish"
     onnx: ClassVar[str] = "Mish"
     torch: ClassVar[str] = "Mish"
+    traits: ClassVar[Trait] = Trait.ACTIVATION | Trait.KEEPS_SIGN
 
     def function(self, x: Expr) -> Expr:
         return x * call("tanh", _softplus(x))
@@ -304,6 +319,7 @@ class Softmax(Op):
     positional: ClassVar[tuple[str, ...]] = ("axis",)
     onnx: ClassVar[str] = "Softmax"
     torch: ClassVar[str] = "Softmax"
+    traits: ClassVar[Trait] = Trait.DISTRIBUTION
 
     axis: str = _axis()
 
@@ -322,6 +338,7 @@ class LogSoftmax(Op):
     positional: ClassVar[tuple[str, ...]] = ("axis",)
     onnx: ClassVar[str] = "LogSoftmax"
     torch: ClassVar[str] = "LogSoftmax"
+    traits: ClassVar[Trait] = Trait.LOG_DISTRIBUTION
 
     axis: str = _axis()
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from striate.diagnostics import OpError, ShapeError, plural
 from striate.geometry import TransposedWindow, Window
-from striate.op import Declaration, Op, Padding, Sizes, count, flag, mode, padding, sizes
+from striate.op import Declaration, Padding, Sizes, Trait, Windowed, count, flag, mode, padding, sizes
 from striate.ops._axes import OUT, need_groups, need_spatial, slide, windows
 from striate.statement import Affine, Domain, Load, Statement, index, load
 from striate.tensor import Parameter, TensorSpec
@@ -23,7 +23,7 @@ def _grouped(name: str, size: int) -> Affine:
 
 
 @dataclasses.dataclass(frozen=True)
-class Conv(Op):
+class Conv(Windowed):
     """Convolution: y[n, k, i, j] = b[k] + sum over c, u, v of x[n, c, i·s + u·d - p, …] · w[k, c, u, v].
 
     Input: (N, C, H, W), or one or three spatial axes. Output: (N, filters, H', W') with
@@ -38,6 +38,7 @@ class Conv(Op):
     positional: ClassVar[tuple[str, ...]] = ("kernel", "filters")
     onnx: ClassVar[str] = "Conv"
     torch: ClassVar[str] = "Conv2d"
+    traits: ClassVar[Trait] = Trait.CONVOLUTION
 
     filters: int | None = count(
         1, optional=True, doc="filters = output channels; depthwise: as many as channels"
@@ -94,7 +95,7 @@ class Conv(Op):
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvTranspose(Op):
+class ConvTranspose(Windowed):
     """Transposed convolution, the adjoint of `Conv`: every input spreads its filter over the output.
 
     Input: (N, C, H, W). Output: (N, filters, H', W') with H' = (H - 1)·stride - p + d·(kernel - 1) + 1 + output
@@ -106,6 +107,7 @@ class ConvTranspose(Op):
     positional: ClassVar[tuple[str, ...]] = ("kernel", "filters")
     onnx: ClassVar[str] = "ConvTranspose"
     torch: ClassVar[str] = "ConvTranspose2d"
+    traits: ClassVar[Trait] = Trait.WEIGHTED_SUM
 
     filters: int = count(1, doc="number of output channels")
     kernel: Sizes = sizes(2, doc="filter height and width")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from striate.op import number
+from striate.op import Trait, number
 from striate.ops._axes import Pointwise
 from striate.statement import Expr, call
 
@@ -18,6 +18,7 @@ class Abs(Pointwise):
     word: ClassVar[str] = "abs"
     onnx: ClassVar[str] = "Abs"
     torch: ClassVar[str] = "torch.abs"
+    traits: ClassVar[Trait] = Trait.FUNCTION | Trait.NOT_NEGATIVE | Trait.KEEPS_POSITIVE
 
     def function(self, x: Expr) -> Expr:
         return call("abs", x)
@@ -29,6 +30,7 @@ class Exp(Pointwise):
     word: ClassVar[str] = "exp"
     onnx: ClassVar[str] = "Exp"
     torch: ClassVar[str] = "torch.exp"
+    traits: ClassVar[Trait] = Trait.FUNCTION | Trait.NOT_NEGATIVE
 
     def function(self, x: Expr) -> Expr:
         return call("exp", x)
@@ -40,6 +42,7 @@ class Log(Pointwise):
     word: ClassVar[str] = "log"
     onnx: ClassVar[str] = "Log"
     torch: ClassVar[str] = "torch.log"
+    traits: ClassVar[Trait] = Trait.FUNCTION
 
     def function(self, x: Expr) -> Expr:
         return call("log", x)
@@ -51,6 +54,7 @@ class Erf(Pointwise):
     word: ClassVar[str] = "erf"
     onnx: ClassVar[str] = "Erf"
     torch: ClassVar[str] = "torch.erf"
+    traits: ClassVar[Trait] = Trait.FUNCTION | Trait.KEEPS_SIGN
 
     def function(self, x: Expr) -> Expr:
         return call("erf", x)
@@ -69,6 +73,12 @@ class Pow(Pointwise):
     torch: ClassVar[str] = "torch.pow"
 
     exponent: float = number(doc="fixed exponent")
+
+    @property
+    def traits(self) -> Trait:
+        """An even power has no sign."""
+        even = Trait.NONE if self.exponent % 2 else Trait.NOT_NEGATIVE
+        return Trait.FUNCTION | Trait.KEEPS_SIGN | even
 
     def function(self, x: Expr) -> Expr:
         match self.exponent:

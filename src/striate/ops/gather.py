@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from striate.diagnostics import OpError, ShapeError
 from striate.geometry import Listed
-from striate.op import Declaration, Op, choice, integers
+from striate.op import Declaration, Op, Trait, choice, integers
 from striate.ops._axes import ranges, variables
 from striate.statement import Domain, Statement, Tap, index, load
 from striate.tensor import TensorSpec
@@ -26,6 +26,7 @@ class Gather(Op):
     positional: ClassVar[tuple[str, ...]] = ("axis",)
     onnx: ClassVar[str] = "Gather"
     torch: ClassVar[str] = "torch.index_select"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
     entries: tuple[int, ...] = integers(words=("entries",), least=0, doc="which entries, counted from 0")
     axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis that they are taken from")

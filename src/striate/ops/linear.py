@@ -6,7 +6,7 @@ import dataclasses
 from typing import ClassVar
 
 from striate.diagnostics import OpError, ShapeError, plural
-from striate.op import Declaration, Op, count, flag
+from striate.op import Declaration, Op, Trait, count, flag
 from striate.statement import Domain, Statement, index, load
 from striate.tensor import Parameter, TensorSpec
 
@@ -26,6 +26,7 @@ class Linear(Op):
     positional: ClassVar[tuple[str, ...]] = ("features",)
     onnx: ClassVar[str] = "Gemm"
     torch: ClassVar[str] = "Linear"
+    traits: ClassVar[Trait] = Trait.WEIGHTED_SUM
 
     features: int = count(doc="number of outputs")
     bias: bool = flag(True, words=("bias",), doc="add one number per output")

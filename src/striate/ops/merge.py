@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from striate.diagnostics import ShapeError
 from striate.geometry import Shift
-from striate.op import Declaration, Op, choice, count
+from striate.op import Declaration, Op, Trait, choice, count
 from striate.ops._axes import need_spatial, variables
 from striate.statement import Affine, Domain, Expr, Statement, Tap, call, index, load
 from striate.tensor import SPATIAL, TensorSpec
@@ -66,6 +66,7 @@ class Add(Op):
     arity: ClassVar[int | None] = None
     onnx: ClassVar[str] = "Add"
     torch: ClassVar[str] = "torch.add"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         return _broadcast(self, inputs, add)
@@ -82,6 +83,7 @@ class Multiply(Op):
     arity: ClassVar[int | None] = None
     onnx: ClassVar[str] = "Mul"
     torch: ClassVar[str] = "torch.mul"
+    traits: ClassVar[Trait] = Trait.KEEPS_SIGN
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         return _broadcast(self, inputs, mul)
@@ -97,6 +99,7 @@ class Divide(Op):
     arity: ClassVar[int | None] = 2
     onnx: ClassVar[str] = "Div"
     torch: ClassVar[str] = "torch.div"
+    traits: ClassVar[Trait] = Trait.KEEPS_SIGN
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         return _broadcast(self, inputs, truediv)
@@ -113,6 +116,7 @@ class Maximum(Op):
     arity: ClassVar[int | None] = None
     onnx: ClassVar[str] = "Max"
     torch: ClassVar[str] = "torch.maximum"
+    traits: ClassVar[Trait] = Trait.KEEPS_SIGN
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         return _broadcast(self, inputs, lambda a, b: call("max", a, b))
@@ -128,6 +132,7 @@ class Minimum(Op):
     arity: ClassVar[int | None] = None
     onnx: ClassVar[str] = "Min"
     torch: ClassVar[str] = "torch.minimum"
+    traits: ClassVar[Trait] = Trait.KEEPS_SIGN
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         return _broadcast(self, inputs, lambda a, b: call("min", a, b))
@@ -145,6 +150,7 @@ class MatMul(Op):
     arity: ClassVar[int | None] = 2
     onnx: ClassVar[str] = "MatMul"
     torch: ClassVar[str] = "torch.matmul"
+    traits: ClassVar[Trait] = Trait.KEEPS_SIGN
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         a, b = inputs
@@ -187,6 +193,7 @@ class Concat(Op):
     arity: ClassVar[int | None] = None
     onnx: ClassVar[str] = "Concat"
     torch: ClassVar[str] = "torch.cat"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
     axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis along which they are joined")
 
@@ -230,6 +237,7 @@ class Crop(Op):
     follows: ClassVar[int | None] = 1
     onnx: ClassVar[str] = "CenterCropPad"
     torch: ClassVar[str] = "torch.narrow"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
     offset: int | None = count(None, least=0, doc="rows and columns cut before; the middle when not given")
 

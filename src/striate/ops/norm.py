@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from striate.diagnostics import OpError
 from striate.geometry import Window
-from striate.op import Declaration, Op, choice, count, flag, number
+from striate.op import Declaration, Op, Trait, choice, count, flag, number
 from striate.ops._axes import elementwise, need_groups, variables
 from striate.statement import Affine, Const, Domain, Expr, Index, Statement, Tap, call, index, load
 from striate.tensor import Parameter, TensorSpec
@@ -37,10 +37,14 @@ class BatchNorm(Op):
     word: ClassVar[str] = "bn"
     onnx: ClassVar[str] = "BatchNormalization"
     torch: ClassVar[str] = "BatchNorm2d"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.CHANNELWISE | Trait.NORMALIZATION | Trait.WHOLE_BATCH
 
     eps: float = number(1e-5, words=("eps",), least=0.0, doc="added to the variance")
     momentum: float = number(0.1, words=("momentum",), doc="share of a new batch in the running statistics")
     affine: bool = flag(True, words=("affine",), doc="learn a scale and a shift")
+
+    def averaged(self, x: TensorSpec) -> dict[str, int]:
+        return {axis: n for axis, n in zip(x.axes, x.shape, strict=True) if axis != "C"}
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -92,10 +96,14 @@ class BatchNorm(Op):
         return dataclasses.replace(self.declare(x), statements=statements, updates=updates)
 
 
+def _space(x: TensorSpec) -> dict[str, int]:
+    return {axis: x.size(axis) for axis in x.axes if axis not in "NC"}
+
+
 def _group_norm(op: Op, x: TensorSpec, groups: int, eps: float, affine: bool) -> Declaration:
     each = need_groups(groups, x.channels)
     names = variables(x)
-    space = {names[axis]: x.size(axis) for axis in x.axes if axis not in "NC"}
+    space = {names[axis]: size for axis, size in _space(x).items()}
     outer = {"n": x.shape[0], "g": groups}
     inner = {"c": each, **space}
     channel = Affine((("g", each), ("c", 1)))
@@ -126,10 +134,14 @@ class GroupNorm(Op):
     positional: ClassVar[tuple[str, ...]] = ("groups",)
     onnx: ClassVar[str] = "GroupNormalization"
     torch: ClassVar[str] = "GroupNorm"
+    traits: ClassVar[Trait] = Trait.NORMALIZATION
 
     groups: int = count(doc="number of groups")
     eps: float = number(1e-5, words=("eps",), least=0.0, doc="added to the variance")
     affine: bool = flag(True, words=("affine",), doc="learn a scale and a shift")
+
+    def averaged(self, x: TensorSpec) -> dict[str, int]:
+        return {"C": x.channels // self.groups, **_space(x)}
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         return _group_norm(self, inputs[0], self.groups, self.eps, self.affine)
@@ -145,9 +157,13 @@ class InstanceNorm(Op):
     word: ClassVar[str] = "in"
     onnx: ClassVar[str] = "InstanceNormalization"
     torch: ClassVar[str] = "InstanceNorm2d"
+    traits: ClassVar[Trait] = Trait.CHANNELWISE | Trait.NORMALIZATION
 
     eps: float = number(1e-5, words=("eps",), least=0.0, doc="added to the variance")
     affine: bool = flag(False, words=("affine",), doc="learn a scale and a shift")
+
+    def averaged(self, x: TensorSpec) -> dict[str, int]:
+        return _space(x)
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         return _group_norm(self, inputs[0], inputs[0].channels, self.eps, self.affine)
@@ -165,10 +181,14 @@ class LayerNorm(Op):
     positional: ClassVar[tuple[str, ...]] = ("axes",)
     onnx: ClassVar[str] = "LayerNormalization"
     torch: ClassVar[str] = "LayerNorm"
+    traits: ClassVar[Trait] = Trait.NORMALIZATION
 
     axes: str = choice("channels", ("channels", "all"), doc="what the statistics run over")
     eps: float = number(1e-5, words=("eps",), least=0.0, doc="added to the variance")
     affine: bool = flag(True, words=("affine",), doc="learn a scale and a shift")
+
+    def averaged(self, x: TensorSpec) -> dict[str, int]:
+        return {"C": x.channels} | (_space(x) if self.axes == "all" else {})
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -212,6 +232,11 @@ class LocalResponseNorm(Op):
     odd: str = choice(
         "before", ("before", "after"), words=("odd",), doc="where an even size has its one more"
     )
+
+    @property
+    def traits(self) -> Trait:
+        """It keeps signs as long as its divisor is a positive number."""
+        return Trait.KEEPS_SIGN if self.k > 0 and self.alpha >= 0 else Trait.NONE
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from striate.diagnostics import OpError
 from striate.geometry import Adaptive, AxisMap, Whole
-from striate.op import Declaration, Op, Padding, Sizes, count, flag, padding, sizes
-from striate.ops._axes import need_spatial, slide, windows
+from striate.op import Declaration, Op, Padding, Sizes, Trait, Windowed, count, flag, padding, sizes
+from striate.ops._axes import need_spatial, same_shape, slide, windows
 from striate.statement import Domain, Expr, Inside, Load, Statement, call, index
 from striate.tensor import TensorSpec
 
@@ -63,11 +63,14 @@ def _declared(
     return Declaration(op, (x,), (x.resized(spatial=[m.output for m in maps]),), (), statements)
 
 
-class _Sliding(Op):
+class _Sliding(Windowed):
     """Shared by pools with a kernel: padding stays below the kernel, as every framework asks."""
 
-    kernel: Sizes
     positional: ClassVar[tuple[str, ...]] = ("kernel",)
+
+    def idle(self, declaration: Declaration) -> str:
+        single = all(window.taps == 1 for window in declaration.windows.values())
+        return "a window of one pixel at stride 1" if single and same_shape(declaration) else ""
 
     def _kernel(self, x: TensorSpec) -> tuple[int, ...]:
         rank = need_spatial(self, x)
@@ -93,6 +96,7 @@ class MaxPool(_Sliding):
     word: ClassVar[str] = "maxpool"
     onnx: ClassVar[str] = "MaxPool"
     torch: ClassVar[str] = "MaxPool2d"
+    traits: ClassVar[Trait] = Trait.KEEPS_SIGN | Trait.CHANNELWISE
 
     kernel: Sizes = sizes(2, doc="window height and width")
     stride: Sizes | None = sizes(
@@ -119,6 +123,7 @@ class AvgPool(_Sliding):
     word: ClassVar[str] = "avgpool"
     onnx: ClassVar[str] = "AveragePool"
     torch: ClassVar[str] = "AvgPool2d"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN | Trait.CHANNELWISE
 
     kernel: Sizes = sizes(2, doc="window height and width")
     stride: Sizes | None = sizes(
@@ -145,6 +150,7 @@ class LpPool(_Sliding):
     word: ClassVar[str] = "lppool"
     onnx: ClassVar[str] = "LpPool"
     torch: ClassVar[str] = "LPPool2d"
+    traits: ClassVar[Trait] = Trait.NOT_NEGATIVE | Trait.CHANNELWISE
 
     kernel: Sizes = sizes(2, doc="window height and width")
     p: int = count(2, words=("p",), doc="order of the norm")
@@ -154,6 +160,9 @@ class LpPool(_Sliding):
     padding: Padding = padding()
     ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
     dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the taps of one window")
+
+    def idle(self, declaration: Declaration) -> str:
+        return ""  # a window of one pixel gives its absolute value
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -176,6 +185,7 @@ class GlobalAvgPool(Op):
     word: ClassVar[str] = "gap"
     onnx: ClassVar[str] = "GlobalAveragePool"
     torch: ClassVar[str] = "AdaptiveAvgPool2d"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN | Trait.CHANNELWISE
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         need_spatial(self, inputs[0])
@@ -191,6 +201,7 @@ class GlobalMaxPool(Op):
     word: ClassVar[str] = "gmp"
     onnx: ClassVar[str] = "GlobalMaxPool"
     torch: ClassVar[str] = "AdaptiveMaxPool2d"
+    traits: ClassVar[Trait] = Trait.KEEPS_SIGN | Trait.CHANNELWISE
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -210,6 +221,7 @@ class AdaptiveAvgPool(Op):
     positional: ClassVar[tuple[str, ...]] = ("size",)
     onnx: ClassVar[str] = ""
     torch: ClassVar[str] = "AdaptiveAvgPool2d"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN | Trait.CHANNELWISE
 
     size: Sizes = sizes(1, doc="output height and width")
 
@@ -228,6 +240,7 @@ class AdaptiveMaxPool(Op):
     positional: ClassVar[tuple[str, ...]] = ("size",)
     onnx: ClassVar[str] = ""
     torch: ClassVar[str] = "AdaptiveMaxPool2d"
+    traits: ClassVar[Trait] = Trait.KEEPS_SIGN | Trait.CHANNELWISE
 
     size: Sizes = sizes(1, doc="output height and width")
 

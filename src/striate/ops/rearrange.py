@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from striate.diagnostics import OpError, ShapeError, plural
-from striate.op import Declaration, Op, integers
+from striate.op import Declaration, Op, Trait, integers
 from striate.statement import Affine, Domain, Load, Statement
 from striate.tensor import SPATIAL, TensorSpec
 
@@ -31,6 +31,7 @@ class Rearrange(Op):
     positional: ClassVar[tuple[str, ...]] = ("apart", "order", "shape")
     onnx: ClassVar[str] = "Reshape"
     torch: ClassVar[str] = "torch.permute"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
     apart: tuple[int, ...] = integers(doc="sizes that the input is taken apart into", least=-1)
     order: tuple[int, ...] = integers(doc="which of them come first, counted from 0", least=0)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from striate.diagnostics import OpError
 from striate.geometry import Whole
-from striate.op import Declaration, Op, choice, text
+from striate.op import Declaration, Op, Trait, choice, text
 from striate.ops._axes import TAPS, ranges, variables
 from striate.statement import Affine, Domain, Expr, Index, Load, Statement, Tap, call
 from striate.tensor import TensorSpec
@@ -35,6 +35,13 @@ class Reduce(Op):
         "mean", ("mean", "sum", "max", "min", "l1", "l2"), doc="what becomes of the numbers"
     )
     over: str = text("C", words=("over",), doc="letters of the axes that are reduced")
+
+    @property
+    def traits(self) -> Trait:
+        """A norm has no sign; sums and means are linear."""
+        more = {"mean": Trait.LINEAR, "sum": Trait.LINEAR, "l1": Trait.NOT_NEGATIVE, "l2": Trait.NOT_NEGATIVE}
+        apart = Trait.NONE if "C" in self.over else Trait.CHANNELWISE
+        return Trait.KEEPS_SIGN | apart | more.get(self.function, Trait.NONE)
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-from striate.op import Declaration, Noise, Op, number
+from striate.op import Declaration, Noise, Op, Trait, number
 from striate.ops._axes import elementwise, variables
 from striate.statement import Affine, load
 from striate.tensor import Parameter, TensorSpec
@@ -14,6 +14,7 @@ __all__ = ["Dropout", "LayerScale", "StochasticDepth"]
 
 
 class _PassThrough(Op):
+    traits: ClassVar[Trait] = Trait.TRANSPARENT | Trait.RANDOM
     rate: float
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
@@ -49,6 +50,9 @@ class Dropout(_PassThrough):
 
     rate: float = number(0.5, words=("rate",), least=0.0, most=1.0, doc="share that is dropped")
 
+    def idle(self, declaration: Declaration) -> str:
+        return "" if self.rate else "its rate is 0"
+
 
 @dataclasses.dataclass(frozen=True)
 class StochasticDepth(_PassThrough):
@@ -82,6 +86,7 @@ class LayerScale(Op):
     positional: ClassVar[tuple[str, ...]] = ("init",)
     onnx: ClassVar[str] = "Mul"
     torch: ClassVar[str] = ""
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.CHANNELWISE
 
     init: float = number(1e-6, words=("init",), doc="first value of every scale")
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from striate.diagnostics import OpError, ShapeError, plural
 from striate.geometry import Shift
-from striate.op import Declaration, Op, Padding, choice, count, integers, mode, number, padding, text
-from striate.ops._axes import elementwise, nearest_divisor, need_groups, need_spatial, variables
+from striate.op import Declaration, Op, Padding, Trait, choice, count, integers, mode, number, padding, text
+from striate.ops._axes import elementwise, nearest_divisor, need_groups, need_spatial, same_shape, variables
 from striate.statement import Affine, Domain, Index, Statement, Tap, index, load
 from striate.tensor import SPATIAL, TensorSpec
 
@@ -59,6 +59,7 @@ class Identity(Op):
     word: ClassVar[str] = "identity"
     onnx: ClassVar[str] = "Identity"
     torch: ClassVar[str] = "Identity"
+    traits: ClassVar[Trait] = Trait.TRANSPARENT
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         return elementwise(self, inputs[0], lambda x: x)
@@ -73,6 +74,7 @@ class Flatten(Op):
     word: ClassVar[str] = "flatten"
     onnx: ClassVar[str] = "Flatten"
     torch: ClassVar[str] = "Flatten"
+    traits: ClassVar[Trait] = Trait.VIEW
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -91,6 +93,7 @@ class Reshape(Op):
     positional: ClassVar[tuple[str, ...]] = ("shape",)
     onnx: ClassVar[str] = "Reshape"
     torch: ClassVar[str] = "Unflatten"
+    traits: ClassVar[Trait] = Trait.VIEW
 
     shape: tuple[int, ...] = integers(doc="output shape without the batch; -1 for what is left", least=-1)
     axes: str | None = text(
@@ -137,6 +140,7 @@ class Permute(Op):
     positional: ClassVar[tuple[str, ...]] = ("order",)
     onnx: ClassVar[str] = "Transpose"
     torch: ClassVar[str] = "torch.permute"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN | Trait.CHANNELWISE
 
     order: str = text(doc="letters of the axes after the batch, in their new order")
 
@@ -177,6 +181,15 @@ class Pad(Op):
         (0, 0), words=("channels",), least=0, doc="channels to add, before and after"
     )
 
+    @property
+    def traits(self) -> Trait:
+        """It keeps signs where it fills in nothing negative, and channels apart where it adds none."""
+        sign = Trait.NONE if self.value < 0 else Trait.KEEPS_SIGN
+        return Trait.LINEAR | sign | (Trait.NONE if any(self.channels) else Trait.CHANNELWISE)
+
+    def idle(self, declaration: Declaration) -> str:
+        return same_shape(declaration)
+
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         pads = [p for p in self.padding_per_axis(need_spatial(self, x)) if isinstance(p, tuple)]
@@ -206,6 +219,7 @@ class Slice(Op):
     positional: ClassVar[tuple[str, ...]] = ("axis",)
     onnx: ClassVar[str] = "Slice"
     torch: ClassVar[str] = "torch.narrow"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
     axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis that is cut")
     start: int = count(0, words=("from",), least=None, doc="first entry")
@@ -213,6 +227,9 @@ class Slice(Op):
         None, words=("to",), least=None, doc="entry to stop before; the end when not given"
     )
     step: int = count(1, words=("step",), doc="step between entries")
+
+    def idle(self, declaration: Declaration) -> str:
+        return same_shape(declaration)
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -256,6 +273,7 @@ class Split(Op):
     positional: ClassVar[tuple[str, ...]] = ("parts",)
     onnx: ClassVar[str] = "Split"
     torch: ClassVar[str] = "torch.split"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
     parts: int = count(2, doc="number of equal parts")
     sizes: tuple[int, ...] | None = integers(
@@ -265,6 +283,9 @@ class Split(Op):
     @property
     def output_count(self) -> int:
         return len(self.sizes) if self.sizes else self.parts
+
+    def idle(self, declaration: Declaration) -> str:
+        return "it splits into one part" if self.output_count == 1 else ""
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -303,8 +324,13 @@ class ChannelShuffle(Op):
     positional: ClassVar[tuple[str, ...]] = ("groups",)
     onnx: ClassVar[str] = ""
     torch: ClassVar[str] = "ChannelShuffle"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
     groups: int = count(2, doc="groups between which channels are dealt")
+
+    def idle(self, declaration: Declaration) -> str:
+        trivial = self.groups in (1, declaration.inputs[0].channels)
+        return f"{self.groups} groups leave the order as it is" if trivial else ""
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -333,8 +359,12 @@ class PixelShuffle(Op):
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     onnx: ClassVar[str] = "DepthToSpace"
     torch: ClassVar[str] = "PixelShuffle"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
     factor: int = count(2, doc="how many times larger")
+
+    def idle(self, declaration: Declaration) -> str:
+        return same_shape(declaration)
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -370,8 +400,12 @@ class PixelUnshuffle(Op):
     positional: ClassVar[tuple[str, ...]] = ("factor",)
     onnx: ClassVar[str] = ""
     torch: ClassVar[str] = "PixelUnshuffle"
+    traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
     factor: int = count(2, doc="how many times smaller")
+
+    def idle(self, declaration: Declaration) -> str:
+        return same_shape(declaration)
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs

@@ -6,7 +6,7 @@ import dataclasses
 from typing import ClassVar
 
 from striate.diagnostics import ShapeError
-from striate.op import Declaration, Op, flag, integers, number
+from striate.op import Declaration, Op, Trait, flag, integers, number
 from striate.ops._axes import elementwise, variables
 from striate.statement import Affine as Place
 from striate.statement import Expr, call, load
@@ -38,6 +38,12 @@ class Affine(Op):
         None, words=("bias",), least=1, doc="shape of the tensor that is added"
     )
     learned: bool = flag(True, words=("learned",), doc="the tensors are learned, not fixed")
+
+    @property
+    def traits(self) -> Trait:
+        """It keeps signs where it is nothing but numbers that are not negative."""
+        plain = self.weight is None and self.bias is None and min(self.scale, self.shift) >= 0
+        return Trait.LINEAR | Trait.CHANNELWISE | (Trait.KEEPS_SIGN if plain else Trait.NONE)
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -81,6 +87,17 @@ class Clip(Op):
 
     low: float | None = number(None, words=("low",), doc="least result")
     high: float | None = number(None, words=("high",), doc="largest result")
+
+    @property
+    def traits(self) -> Trait:
+        """Its signs are those of its bounds."""
+        found = Trait.FUNCTION
+        if self.high is not None and self.high < 0:
+            return found
+        found |= Trait.KEEPS_SIGN
+        if self.low is not None and self.low >= 0:
+            found |= Trait.NOT_NEGATIVE
+        return found | Trait.KEEPS_POSITIVE if self.high is None and (self.low or 0) <= 0 else found
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         def value(x: Expr) -> Expr:

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from striate.diagnostics import OpError, ShapeError
 from striate.geometry import AxisMap, Cubic, Linear, Nearest
-from striate.op import Declaration, Op, Sizes, choice, flag, number, sizes
-from striate.ops._axes import need_spatial, slide
+from striate.op import Declaration, Op, Sizes, Trait, choice, flag, number, sizes
+from striate.ops._axes import need_spatial, same_shape, slide
 from striate.statement import Blend, Domain, Expr, Statement, index, load
 from striate.tensor import TensorSpec
 
@@ -38,6 +38,15 @@ class Upsample(Op):
         "nearest", ("nearest", "bilinear", "bicubic"), words=("method",), doc="how pixels between are made"
     )
     align_corners: bool = flag(False, words=("corners",), doc="blended with the corners aligned")
+
+    @property
+    def traits(self) -> Trait:
+        """Cubic interpolation overshoots, below zero, too."""
+        sign = Trait.NONE if self.method == "bicubic" else Trait.KEEPS_SIGN
+        return Trait.LINEAR | Trait.CHANNELWISE | sign
+
+    def idle(self, declaration: Declaration) -> str:
+        return same_shape(declaration)
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs

@@ -12,6 +12,7 @@ import numpy as np
 
 from striate.engine.world import ALONE, World
 from striate.network import Network
+from striate.op import Trait
 from striate.train.losses import Array, Loss
 from striate.train.metrics import Tally
 from striate.train.source import Source
@@ -137,11 +138,11 @@ def logits(net: Network, outputs: Array | tuple[Array, ...]) -> Array:
     """
     output = outputs[0] if isinstance(outputs, tuple) else outputs
     last = net.producers.get(net.outputs[0])
-    word = last.op.word if last else ""
-    if word not in ("softmax", "sigmoid"):
+    traits = last.op.traits if last else Trait.NONE
+    if Trait.DISTRIBUTION not in traits and Trait.LOGISTIC not in traits:
         return output
     tiny = np.finfo(output.dtype).tiny
     found: Array = np.log(np.maximum(output, tiny))
-    if word == "sigmoid":
+    if Trait.LOGISTIC in traits:
         found -= np.log(np.maximum(1 - output, tiny))
     return found

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from striate.diagnostics import UsageError, plural
 from striate.network import Network
+from striate.op import Trait
 from striate.train.config import Config
 from striate.train.data import Dataset, Transform, open_data, suit
 from striate.train.data.arrays import IN_MEMORY
@@ -87,7 +88,7 @@ def usual_loss(net: Network) -> str:
     """The loss that the end of a network speaks for: yes or no from each output, or one class of all."""
     name = net.outputs[0]
     last, shape = net.producers.get(name), net.specs[name].shape
-    independent = (last is not None and last.op.word == "sigmoid") or shape[1:2] == (1,)
+    independent = (last is not None and Trait.LOGISTIC in last.op.traits) or shape[1:2] == (1,)
     return "binary_cross_entropy" if independent else "cross_entropy"
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import TrainingError, plural
+from striate.op import Trait
 
 Array = NDArray[Any]
 
@@ -43,8 +44,8 @@ class Loss(abc.ABC):
     class_weights: tuple[float, ...] = ()
 
     word: ClassVar[str]
-    ends_badly: ClassVar[tuple[str, ...]] = ()
-    """Ops that a network must not end with, because the loss applies them itself."""
+    ends_badly: ClassVar[tuple[Trait, ...]] = ()
+    """Traits of ops that a network must not end with, because the loss applies them itself."""
 
     def __call__(self, outputs: Array, targets: Array) -> LossValue:
         """Loss of outputs (N, C, …) against labels (N, …) or targets (N, C, …)."""
@@ -118,7 +119,7 @@ class CrossEntropy(Loss):
     """
 
     word: ClassVar[str] = "cross_entropy"
-    ends_badly: ClassVar[tuple[str, ...]] = ("softmax", "sigmoid")
+    ends_badly: ClassVar[tuple[Trait, ...]] = (Trait.DISTRIBUTION, Trait.LOGISTIC)
 
     def __call__(self, outputs: Array, targets: Array) -> LossValue:
         if outputs.ndim != 2 or targets.ndim != 1 or self.class_weights:
@@ -166,7 +167,7 @@ class BinaryCrossEntropy(Loss):
     """
 
     word: ClassVar[str] = "binary_cross_entropy"
-    ends_badly: ClassVar[tuple[str, ...]] = ("softmax", "sigmoid", "logsoftmax")
+    ends_badly: ClassVar[tuple[Trait, ...]] = (Trait.DISTRIBUTION, Trait.LOGISTIC, Trait.LOG_DISTRIBUTION)
 
     def labels(self, channels: int) -> int:
         return max(channels, 2)

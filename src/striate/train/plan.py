@@ -145,7 +145,7 @@ def _can_learn(net: Network) -> None:
 
 def _ends_before_the_loss(net: Network, loss: Loss) -> None:
     last = net.producers.get(net.outputs[0])
-    if last is not None and last.op.word in loss.ends_badly:
+    if last is not None and any(trait in last.op.traits for trait in loss.ends_badly):
         raise TrainingError(
             f"{loss.word} needs outputs before {last.op.word}",
             where=f"{last.name} = {last.op}, the end of {net.name}",

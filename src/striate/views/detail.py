@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
 from striate.geometry import Window
+from striate.op import Trait
 from striate.views.record import Record, filter_shape
 
 if TYPE_CHECKING:
@@ -111,15 +112,15 @@ def _arithmetic(declaration: Declaration) -> Record:
     params = macs = ""
     weight = _weight(declaration)
     bias = next((p.elements for p in declaration.parameters if p.name == "bias"), 0)
-    if declaration.op.word == "conv" and weight is not None:
+    summed = Trait.WEIGHTED_SUM in declaration.op.traits
+    if summed and weight is not None:
         volume = "·".join(str(n) for n in (*weight[2:], weight[1]))
         params = f"{weight[0]}·({volume})" + (f" + {bias}" if bias else "")
-        macs = f"{_places(y)} positions · {plural(weight[0], 'filter')} · {math.prod(weight[1:])} products"
-    elif declaration.op.word == "tconv" and weight is not None:
-        volume = "·".join(str(n) for n in (*weight[2:], weight[1]))
-        params = f"{weight[0]}·({volume})" + (f" + {bias}" if bias else "")
-        macs = f"{_places(x)} input positions · {plural(weight[0], 'channel')} · {math.prod(weight[1:])} products"
-    elif declaration.op.word == "fc":
+        slides = Trait.CONVOLUTION in declaration.op.traits
+        places = f"{_places(y)} positions" if slides else f"{_places(x)} input positions"
+        each = plural(weight[0], "filter" if slides else "channel")
+        macs = f"{places} · {each} · {math.prod(weight[1:])} products"
+    elif summed:
         (rows, columns) = next(p.shape for p in declaration.parameters if p.name == "weight")
         params = f"{columns}·{rows}" + (f" + {bias}" if bias else "")
         macs = f"{plural(columns, 'input')} · {plural(rows, 'output')}"
@@ -135,7 +136,7 @@ def _places(spec: TensorSpec) -> str:
 
 def _fully_connected(declaration: Declaration) -> Record | None:
     """The fully connected layer between the same input and output, beside a convolution."""
-    if declaration.op.word != "conv":
+    if Trait.CONVOLUTION not in declaration.op.traits:
         return None
     inputs, outputs = declaration.inputs[0].elements, declaration.outputs[0].elements
     bias = outputs if any(p.name == "bias" for p in declaration.parameters) else 0

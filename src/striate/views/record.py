@@ -9,13 +9,14 @@ import dataclasses
 import fnmatch
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import OpError
 from striate.geometry import ReceptiveField, TransposedWindow, Window
 from striate.network import sharing
+from striate.op import Trait
 
 if TYPE_CHECKING:
     from striate.analysis import NodeFacts, Sizes
@@ -68,19 +69,18 @@ def number(value: int | Fraction) -> int | float:
 # -- striate.show/1 -------------------------------------------------------------------------------------------
 
 
-def show_record(net: Network, convention: str = "striate") -> Record:
+def show_record(net: Network, convention: str = "striate", findings: Iterable[Diagnostic] = ()) -> Record:
     """Schema striate.show/1: what `striate show` prints, for a network that fits and for one that does not.
 
-    `nodes` holds every node that has an output; `problems` those that have none, `unreached` what lies behind them.
+    `nodes` holds every node that has an output; `problems` those that have none, `unreached` what lies behind them;
+    findings: those of a check, which the caller makes under the settings of its choice.
     Raises UnknownNameError for an unknown convention.
     """
     from striate.analysis import analyze
-    from striate.checks import Config, check
 
     facts = analyze(net, convention)
     inputs = {name: list(spec.without_batch) for name, spec in net.inputs.items()}
     failed = {problem.node for problem in facts.problems}
-    findings = [finding_record(f) for f in check(net, Config.find()).findings]
     return {
         "schema": "striate.show/1",
         "name": net.name,
@@ -93,7 +93,7 @@ def show_record(net: Network, convention: str = "striate") -> Record:
         },
         "convention": facts.convention,
         "outputs": list(net.outputs),
-        "findings": [f for f in findings if f["node"] not in failed],
+        "findings": [finding_record(f) for f in findings if f.node not in failed],
         "problems": [finding_record(problem.diagnostic) for problem in facts.problems],
         "unreached": list(facts.unknown),
     }
@@ -137,7 +137,7 @@ def node_record(net: Network, facts: NodeFacts) -> Record:
 
 def filter_shape(declaration: Declaration) -> list[int] | None:
     """(depth, height, width) of one filter of a convolution; None for other ops."""
-    if declaration.op.word != "conv":
+    if Trait.CONVOLUTION not in declaration.op.traits:
         return None
     return next(list(p.shape[1:]) for p in declaration.parameters if p.name == "weight")
 

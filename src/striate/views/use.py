@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import ShapeError, StriateError
+from striate.op import Trait
 from striate.views.record import Record
 
 if TYPE_CHECKING:
@@ -100,5 +101,5 @@ def _compared(net: Network, node: str | None, mode: str, input: str | None) -> R
 
 def _changes(net: Network, mode: str) -> Iterator[tuple[str, Any]]:
     for node in net.nodes:
-        if node.op.word == "conv":
+        if Trait.CONVOLUTION in node.op.traits:
             yield node.name, dataclasses.replace(node.op, **MODES[mode])

@@ -6,18 +6,10 @@ from collections.abc import Iterator
 
 from striate.checks.context import Context
 from striate.checks.rule import Rule
-from striate.checks.rules.health import ACTIVATIONS, LEARNED, LINEAR, TRANSPARENT, following
 from striate.diagnostics import Diagnostic, Severity, plural
+from striate.geometry import TransposedWindow
 from striate.network import Node
-
-NOT_NEGATIVE = ("relu", "relu6", "sigmoid", "hardsigmoid", "softplus", "softmax")
-"""Activations whose output is never below zero."""
-KEEPS_SIGN = (
-    "maxpool", "avgpool", "lppool", "gap", "gmp", "adaptiveavgpool", "adaptivemaxpool", "dropout", "stochasticdepth",
-    "flatten", "reshape", "permute", "slice", "split", "channelshuffle", "pixelshuffle", "upsample", "identity", "crop",
-    "concat", "add", "mul", "lrn", "leakyrelu", "prelu", "elu", "selu", "gelu", "silu", "tanh", "hardswish", "mish",
-)  # fmt: skip
-"""Ops that give nothing negative where they get nothing negative."""
+from striate.op import Op, Trait
 
 
 class ActivationMissing(Rule):
@@ -38,9 +30,10 @@ class ActivationMissing(Rule):
     good = "16x16x3 -> conv 1x1 8 -> relu -> conv 3x3 16 pad 1 mode circular"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        for node in context.of("conv", "fc"):
-            after = following(context, node, LINEAR)
-            if after is None or after.op.word not in ("conv", "fc") or after.name not in context.declarations:
+        layers = {node.name for node in context.having(Trait.WEIGHTED_SUM) if not _transposed(context, node)}
+        for node in context.nodes:
+            after = context.following(node, Trait.LINEAR) if node.name in layers else None
+            if after is None or after.name not in layers:
                 continue
             if any(_separable(context, one) for one in (node, after)) or _crossed(context, node, after):
                 continue
@@ -58,18 +51,20 @@ class ActivationMissing(Rule):
                 )
 
 
+def _transposed(context: Context, node: Node) -> bool:
+    """Transposed convolutions resample; whether one layer could do the same is another question."""
+    return any(isinstance(w, TransposedWindow) for w in context.declaration(node).windows.values())
+
+
 def _separable(context: Context, node: Node) -> bool:
     """Depthwise and other grouped convolutions are one half of a factorised one."""
-    groups = getattr(node.op, "groups", 1)
-    return groups == "depthwise" or groups > 1
+    return context.groups(node) > 1
 
 
 def _crossed(context: Context, one: Node, other: Node) -> bool:
     """1xF after Fx1: a separable filter, cheaper than the square one."""
     kernels = [
-        node.op.per_axis("kernel", len(context.spec(node.inputs[0]).spatial))
-        if node.op.word == "conv"
-        else (1,)
+        tuple(window.kernel for window in context.declaration(node).windows.values()) or (1,)
         for node in (one, other)
     ]
     return all(1 in kernel and max(kernel) > 1 for kernel in kernels) and kernels[0] != kernels[1]
@@ -89,18 +84,18 @@ class ActivationWithoutEffect(Rule):
     def look(self, context: Context) -> Iterator[Diagnostic]:
         positive: dict[str, Node] = {}
         for node in context.nodes:
-            word = node.op.word
+            traits = node.op.traits
             sources = [positive[value] for value in node.inputs if value in positive]
-            if word in ("relu", "leakyrelu", "prelu", "elu") and sources:
+            if Trait.KEEPS_POSITIVE in traits and Trait.ACTIVATION in traits and sources:
                 yield self.finding(
                     context,
                     node,
                     "this activation changes nothing",
                     why=f"its input is never negative since {sources[0].name} = {sources[0].op.word}",
                 )
-            if word in NOT_NEGATIVE:
+            if Trait.NOT_NEGATIVE in traits:
                 positive |= dict.fromkeys(node.outputs, node)
-            elif word in KEEPS_SIGN and len(sources) == len(node.inputs):
+            elif Trait.KEEPS_SIGN in traits and len(sources) == len(node.inputs):
                 positive |= dict.fromkeys(node.outputs, sources[0])
 
 
@@ -119,13 +114,20 @@ class ActivationAfterSoftmax(Rule):
     good = "8x8x3 -> flatten -> fc 10 -> softmax"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        for node in context.of("softmax", "logsoftmax"):
-            after = following(context, node, TRANSPARENT)
-            if after is None or after.op.word not in ACTIVATIONS:
+        for node in context.nodes:
+            if not _shares_out(node.op):
                 continue
-            if node.op.word == "softmax" and after.op.word in ("relu", "leakyrelu", "prelu", "elu"):
+            after = context.following(node, Trait.VIEW)
+            if after is None or not (Trait.ACTIVATION in after.op.traits or _shares_out(after.op)):
+                continue
+            if Trait.NOT_NEGATIVE in node.op.traits and Trait.KEEPS_POSITIVE in after.op.traits:
                 continue  # changes nothing: N003 says so
             yield self.finding(context, after, f"{after.op.word} after {node.op.word}")
+
+
+def _shares_out(op: Op) -> bool:
+    """Whether an op gives probabilities that sum to one, or their logarithms."""
+    return Trait.DISTRIBUTION in op.traits or Trait.LOG_DISTRIBUTION in op.traits
 
 
 class SoftmaxInsideNetwork(Rule):
@@ -146,7 +148,7 @@ class SoftmaxInsideNetwork(Rule):
     good = "8x8x3 -> flatten -> fc 32 -> relu -> fc 10 -> softmax"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        for node in context.of("softmax", "logsoftmax"):
-            after = following(context, node, (*LINEAR, "maxpool"))
-            if after is not None and after.op.word in LEARNED:
+        for node in context.nodes:
+            after = context.following(node, Trait.LINEAR, Trait.CHANNELWISE) if _shares_out(node.op) else None
+            if after is not None and Trait.WEIGHTED_SUM in after.op.traits:
                 yield self.finding(context, node, f"softmax before {after.name}, inside the network")

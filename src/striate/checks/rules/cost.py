@@ -11,6 +11,7 @@ from striate.checks.context import Context, by, share
 from striate.checks.rule import Rule
 from striate.diagnostics import Diagnostic, Fix, Severity, plural
 from striate.network import Node, sharing
+from striate.op import Trait
 
 LANES = 8
 """float32 numbers in a 256-bit vector register (AVX2); 16 of AVX-512 are two of these, 4 of NEON half."""
@@ -121,13 +122,13 @@ class DenseLayerDominates(Rule):
         total = context.total_params
         for node in context.of("fc"):
             before = context.before(node)
-            while before is not None and before.op.word == "dropout":
+            while before is not None and Trait.TRANSPARENT in before.op.traits:
                 before = context.before(before)
-            if before is None or before.op.word != "flatten" or 2 * context.params(node) <= total:
+            if before is None or Trait.VIEW not in before.op.traits or 2 * context.params(node) <= total:
                 continue
             flat = context.spec(before.inputs[0])
             area = math.prod(flat.spatial)
-            if area <= 1 or not any(other.op.word == "conv" for other in context.nodes):
+            if area <= 1 or not any(context.having(Trait.CONVOLUTION)):
                 continue
             own = context.params(node)
             weights = math.prod(context.declaration(node).parameters[0].shape)
@@ -229,7 +230,7 @@ class ChannelsNotVectorWidth(Rule):
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         total = context.total_macs
-        for node in context.of("conv"):
+        for node in context.having(Trait.CONVOLUTION):
             filters = context.spec(node.outputs[0]).channels
             spare = -filters % LANES
             # Few filters, or a hundredth of the work: not worth a word.
@@ -271,7 +272,7 @@ class RepresentationalBottleneck(Rule):
     def look(self, context: Context) -> Iterator[Diagnostic]:
         last = next(iter(context.network.inputs)) if len(context.network.inputs) == 1 else None
         learned = {
-            node.name: at for at, node in enumerate(context.nodes) if node.op.word in ("conv", "tconv", "fc")
+            node.name: at for at, node in enumerate(context.nodes) if Trait.WEIGHTED_SUM in node.op.traits
         }
         final = max(learned.values(), default=-1)  # the layer that answers: it may be as narrow as the answer
         for node in _narrow_places(context):
@@ -323,20 +324,14 @@ class LargeKernelCouldSplit(Rule):
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node, axes in context.windows:
-            op = node.op
             channels, filters = context.spec(node.inputs[0]).channels, context.spec(node.outputs[0]).channels
             kernels = {window.kernel for window in axes.values()}
             plain = all(w.stride == 1 and w.dilation == 1 and w.output > w.kernel // 2 for w in axes.values())
-            if (
-                op.word != "conv"
-                or getattr(op, "groups", 1) != 1
-                or not plain
-                or len(kernels) > 1
-                or len(axes) != 2
-            ):
+            if Trait.CONVOLUTION not in node.op.traits or not plain or len(kernels) > 1 or len(axes) != 2:
                 continue
             (kernel,) = kernels
-            if kernel < 5 or kernel % 2 == 0 or min(channels, filters) < LANES:
+            small = kernel < 5 or kernel % 2 == 0 or min(channels, filters) < LANES
+            if small or context.groups(node) > 1:
                 continue
             layers = (kernel - 1) // 2
             now = kernel * kernel * channels * filters

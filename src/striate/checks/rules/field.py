@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from striate.checks.rule import Rule
 from striate.checks.rules.geometry import pad_text
 from striate.diagnostics import Diagnostic, Fix, Severity, plural
 from striate.network import Network, Node
+from striate.op import Trait, Windowed
 
 if TYPE_CHECKING:
     from striate.analysis.fields import AxisField, Misalignment
@@ -144,7 +145,7 @@ class FieldAlreadyCoversInput(Rule):
         layers = [
             node
             for node, axes in context.windows
-            if node.op.word == "conv" and any(w.kernel > 1 for w in axes.values())
+            if Trait.CONVOLUTION in node.op.traits and any(w.kernel > 1 for w in axes.values())
         ]
         if len(layers) < 2:
             return
@@ -221,32 +222,40 @@ class FieldSmallerThanObject(Rule):
 
     def _ends(self, context: Context, dense: bool) -> Iterator[tuple[Node, str]]:
         """Where maps end: global pooling, and (for object sizes) maps that leave the network."""
+        gates = {node.name for node in context.of("mul")}
         for node in context.nodes:
-            ones = all(n == 1 for n in context.spec(node.outputs[0]).spatial)
-            pooled = node.op.word in ("gap", "gmp") or (
-                node.op.word in ("adaptiveavgpool", "adaptivemaxpool") and ones
-            )
+            spatial = context.spec(node.outputs[0]).spatial
+            ones = all(n == 1 for n in spatial)
             # Squeeze-and-excitation pools beside the main path; only the last pooling decides.
-            if pooled and not any(after.op.word == "mul" for after in _reached(context.network, node)):
-                yield node, node.inputs[0]
-            elif (
-                dense
-                and context.is_output(node.outputs[0])
-                and context.spec(node.outputs[0]).spatial
-                and not ones
+            if (
+                spatial
+                and ones
+                and _pools_all(context, node)
+                and gates.isdisjoint(_reached(context.network, node, gates))
             ):
+                yield node, node.inputs[0]
+            elif dense and context.is_output(node.outputs[0]) and spatial and not ones:
                 yield node, node.outputs[0]
 
 
-def _reached(network: Network, node: Node) -> Iterator[Node]:
-    """The nodes that read a node's output, directly or through others of one pixel."""
+def _pools_all(context: Context, node: Node) -> bool:
+    """Whether one number stands for all positions of a channel, whatever their number."""
+    if isinstance(node.op, Windowed) or len(node.inputs) > 1:
+        return False
+    x, readings = context.spec(node.inputs[0]), context.declaration(node).readings[0]
+    maps = [(readings[axis].map, x.size(axis)) for axis in x.spatial_axes]
+    return bool(maps) and all(m is not None and (m.taps, m.output) == (size, 1) for m, size in maps)
+
+
+def _reached(network: Network, node: Node, ends: Collection[str]) -> Iterator[str]:
+    """The names of the nodes that read a node's output, directly or through others before the `ends`."""
     waiting, seen = [*node.outputs], set()
     while waiting:
         for reader in network.consumers[waiting.pop()]:
             if reader.name not in seen:
                 seen.add(reader.name)
-                yield reader
-                if reader.op.word != "mul":
+                yield reader.name
+                if reader.name not in ends:
                     waiting += reader.outputs
 
 
@@ -308,7 +317,7 @@ class StemTooCoarse(Rule):
         for node, axes in context.windows:
             fields = context.fields[node.outputs[0]]
             jump = max((known.field.jump for known in fields.values() if known.axis), default=Fraction(0))
-            convolutions += node.op.word == "conv"
+            convolutions += Trait.CONVOLUTION in node.op.traits
             if convolutions > 1:
                 return
             if jump >= COARSE and any(window.stride > 1 for window in axes.values()):

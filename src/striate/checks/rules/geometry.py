@@ -11,7 +11,7 @@ from striate.checks.rule import Rule
 from striate.diagnostics import Diagnostic, Fix, Severity, ShapeError, plural
 from striate.geometry import Window
 from striate.network import Node
-from striate.op import Declaration
+from striate.op import Declaration, Windowed
 
 DUMOULIN = "Dumoulin & Visin 2016, A guide to convolution arithmetic for deep learning, arXiv 1603.07285"
 
@@ -55,11 +55,11 @@ class NoOutput(Failure):
     good = "7x7x1 -> conv 7x7"
 
     def cures(self, context: Context, node: Node | None, problem: ShapeError) -> Iterator[Fix]:
-        if node is None or not hasattr(node.op, "kernel"):
+        if node is None or not isinstance(node.op, Windowed):
             return
         op, sizes = node.op, context.spec(node.inputs[0]).spatial
         kernels = op.per_axis("kernel", len(sizes))
-        steps = op.per_axis("dilation", len(sizes)) if hasattr(op, "dilation") else (1,) * len(sizes)
+        steps = op.per_axis("dilation", len(sizes))
         pads = [pad for pad in op.padding_per_axis(len(sizes)) if not isinstance(pad, str)]
         if len(pads) == len(sizes):
             longest = 0
@@ -108,8 +108,7 @@ class StrideLosesPixels(Rule):
             new = tuple(stride if axis in bad else window.stride for axis, window in axes.items())
             yield from fixes.change(context, node, f"stride {_one(new)}", _exact, stride=new)
         yield from _padded(context, node, axes, bad)
-        if hasattr(node.op, "ceil"):
-            yield from fixes.change(context, node, "ceil mode", _keeps, ceil=True)
+        yield from fixes.change(context, node, "ceil mode", _keeps, ceil=True)
         yield from fixes.resize(context, node, _keeps)
 
 
@@ -251,8 +250,7 @@ class WeightsOfAnotherSize(Failure):
             return
         spec = context.spec(node.inputs[0])
         for field, size in (("in_channels", spec.channels), ("in_features", spec.shape[-1])):
-            if hasattr(node.op, field):
-                yield from fixes.change(context, node, f"{field} {size}", None, **{field: size})
+            yield from fixes.change(context, node, f"{field} {size}", None, **{field: size})
 
 
 class LastWindowOverhangs(Rule):

@@ -10,24 +10,7 @@ from striate.checks.context import Context, by
 from striate.checks.rule import Rule
 from striate.diagnostics import Diagnostic, Fix, Severity, plural
 from striate.network import Node
-
-LEARNED = ("conv", "tconv", "fc")
-ACTIVATIONS = (
-    "relu", "relu6", "leakyrelu", "prelu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid",
-    "softplus", "mish", "softmax", "logsoftmax",
-)  # fmt: skip
-TRANSPARENT = ("identity", "dropout", "stochasticdepth", "flatten")
-"""Ops that hand values on as they are (dropout: at inference)."""
-LINEAR = (*TRANSPARENT, "bn", "avgpool", "gap", "adaptiveavgpool", "reshape", "permute", "layerscale")
-"""Ops that two linear layers around them can absorb."""
-
-
-def following(context: Context, node: Node, through: tuple[str, ...]) -> Node | None:
-    """The next node on an unbranched path, looking through some ops."""
-    after = context.after(node)
-    while after is not None and after.op.word in through:
-        after = context.after(after)
-    return after
+from striate.op import Trait
 
 
 class BiasBeforeNorm(Rule):
@@ -45,14 +28,10 @@ class BiasBeforeNorm(Rule):
     good = "16x16x3 -> conv 3x3 8 pad 1 mode circular bias off -> bn -> relu"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        for node in context.of(*LEARNED):
+        for node in context.having(Trait.WEIGHTED_SUM):
             after = context.after(node)
-            if (
-                getattr(node.op, "bias", False)
-                and after is not None
-                and _subtracts_channel_means(context, after)
-            ):
-                size = next(p.elements for p in context.declaration(node).parameters if p.kind == "bias")
+            size = sum(p.elements for p in context.declaration(node).parameters if p.kind == "bias")
+            if size and after is not None and _subtracts_channel_means(context, after):
                 yield self.finding(
                     context,
                     node,
@@ -63,9 +42,9 @@ class BiasBeforeNorm(Rule):
 
 
 def _subtracts_channel_means(context: Context, node: Node) -> bool:
-    if node.op.word in ("bn", "in"):
-        return True
-    return node.op.word == "gn" and getattr(node.op, "groups", 0) == context.spec(node.inputs[0]).channels
+    if Trait.NORMALIZATION not in node.op.traits:
+        return False
+    return node.op.averaged(context.spec(node.inputs[0])).get("C", 1) == 1
 
 
 class DropoutBeforeNorm(Rule):
@@ -88,8 +67,12 @@ class DropoutBeforeNorm(Rule):
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node in context.of("dropout"):
             after = context.after(node)
-            if after is not None and after.op.word == "bn" and getattr(node.op, "rate", 0.0) > 0:
-                yield self.finding(context, node, f"dropout right before {after.name} = bn")
+            if (
+                after is not None
+                and Trait.WHOLE_BATCH in after.op.traits
+                and getattr(node.op, "rate", 0.0) > 0
+            ):
+                yield self.finding(context, node, f"dropout right before {after.name} = {after.op.word}")
 
 
 class NormOverOneValue(Rule):
@@ -110,15 +93,9 @@ class NormOverOneValue(Rule):
     good = "8x8x16 -> conv 8x8 16 bias off -> ln -> relu"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        for node in context.of("in", "gn", "ln"):
+        for node in context.having(Trait.NORMALIZATION):
             spec = context.spec(node.inputs[0])
-            channels, space = spec.channels, math.prod(spec.shape[2:])
-            values = {
-                "in": space,
-                "gn": channels // getattr(node.op, "groups", 1) * space,
-                "ln": channels * (space if getattr(node.op, "axes", "") == "all" else 1),
-            }[node.op.word]
-            if values == 1:
+            if Trait.WHOLE_BATCH not in node.op.traits and math.prod(node.op.averaged(spec).values()) == 1:
                 yield self.finding(
                     context, node, "the mean runs over one value", why=f"its input is {spec}. {self.why}"
                 )
@@ -186,12 +163,15 @@ class GroupsNeverMix(Rule):
     good = "16x16x8 -> conv 1x1 8 groups 4 -> relu -> channelshuffle 4 -> conv 1x1 16 groups 4"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        apart = (*TRANSPARENT[:3], "bn", *ACTIVATIONS[:-2], "maxpool", "avgpool", "lppool", "in", "upsample")
-        for node in context.of("conv"):
-            after = following(context, node, apart)
-            if after is None or after.op.word != "conv" or after.name not in context.declarations:
+        for node in context.having(Trait.CONVOLUTION):
+            after = context.following(node, Trait.CHANNELWISE)
+            if (
+                after is None
+                or Trait.CONVOLUTION not in after.op.traits
+                or after.name not in context.declarations
+            ):
                 continue
-            groups, others = _groups(context, node), _groups(context, after)
+            groups, others = context.groups(node), context.groups(after)
             if min(groups, others) > 1 and math.gcd(groups, others) == min(groups, others):
                 yield self.finding(
                     context,
@@ -201,13 +181,10 @@ class GroupsNeverMix(Rule):
                 )
 
 
-def _groups(context: Context, node: Node) -> int:
-    groups = getattr(node.op, "groups", 1)
-    return context.spec(node.inputs[0]).channels if groups == "depthwise" else int(groups)
-
-
 def _mixing(context: Context, node: Node) -> Iterator[Fix]:
-    if getattr(node.op, "groups", 1) != "depthwise":
+    if (
+        context.groups(node) < context.spec(node.inputs[0]).channels
+    ):  # a depthwise convolution is meant to be one
         yield from fixes.change(context, node, "groups 1", groups=1)
 
 
@@ -226,9 +203,9 @@ class PoolAfterPool(Rule):
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         windows = {node.name: axes for node, axes in context.windows}
-        for node in context.of("maxpool", "avgpool"):
+        for node in context.of("maxpool", "avgpool"):  # of which it is true
             after = context.after(node)
-            if after is None or after.op.word != node.op.word or after.name not in windows:
+            if after is None or type(after.op) is not type(node.op) or after.name not in windows:
                 continue
             first, second = windows[node.name].values(), windows[after.name].values()
             plain = all(
@@ -258,31 +235,9 @@ class LayerDoesNothing(Rule):
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         for node in context.nodes:
-            reason = _idle(context, node)
+            reason = node.op.idle(context.declaration(node))
             if reason:
                 yield self.finding(context, node, f"changes nothing: {reason}")
-
-
-def _idle(context: Context, node: Node) -> str:
-    op, word = node.op, node.op.word
-    same = context.spec(node.inputs[0]) == context.spec(node.outputs[0])
-    if word == "dropout" and not getattr(
-        op, "rate", 1
-    ):  # stochastic depth often grows from 0 over the layers
-        return "its rate is 0"
-    if word in ("maxpool", "avgpool", "lppool") and same and _ones(context, node):
-        return "a window of one pixel at stride 1"
-    if word in ("upsample", "slice", "pad", "pixelshuffle") and same:
-        return "its output is its input"
-    if word == "channelshuffle" and getattr(op, "groups", 0) in (1, context.spec(node.inputs[0]).channels):
-        return f"{op.groups} groups leave the order as it is"  # type: ignore[attr-defined]
-    if word == "split" and len(node.outputs) == 1:
-        return "it splits into one part"
-    return ""
-
-
-def _ones(context: Context, node: Node) -> bool:
-    return all(window.taps == 1 for window in context.declaration(node).windows.values())
 
 
 class NormAfterNorm(Rule):
@@ -297,8 +252,8 @@ class NormAfterNorm(Rule):
     good = "16x16x3 -> conv 1x1 8 bias off -> bn -> relu"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        for node in context.of("bn", "in", "gn", "ln"):
-            after = following(context, node, TRANSPARENT[:3])
+        for node in context.having(Trait.NORMALIZATION):
+            after = context.following(node, Trait.TRANSPARENT)
             if after is not None and after.op == node.op:
                 yield self.finding(context, after, f"normalises what {node.name} has just normalised")
 

@@ -243,10 +243,9 @@ class PaddingDilutesAverage(Rule):
     good = "9x9x8 -> avgpool 3x3 /2 pad 1 countpad off"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
+        means = {node.name for node in context.of("avgpool") if getattr(node.op, "count_include_pad", False)}
         for node, axes in context.windows:
-            if node.op.word != "avgpool" or not getattr(node.op, "count_include_pad", False):
-                continue
-            if any(sum(used(window)) for window in axes.values()):
+            if node.name in means and any(sum(used(window)) for window in axes.values()):
                 real = math.prod(len(window.reads(0)) for window in axes.values())
                 taps = math.prod(window.taps for window in axes.values())
                 yield self.finding(

@@ -15,7 +15,7 @@ from striate.checks.rules.geometry import loses, pad_text
 from striate.diagnostics import Diagnostic, Fix, Severity, plural
 from striate.geometry import TransposedWindow, Window
 from striate.network import Node
-from striate.op import Declaration
+from striate.op import Declaration, Trait
 
 LONGEST = 2**20
 """Positions of an axis up to which several readers are united one by one; beyond it the best of them counts alone."""
@@ -206,7 +206,7 @@ class BorderUnderused(Rule):
 
 
 def _balanced(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Fix]:
-    if node.op.word == "conv":
+    if Trait.CONVOLUTION in node.op.traits:
         around = [*fixes.change(context, node, "mode circular", _equal, mode="circular")]
         yield from around or fixes.change(context, node, "pad full", _equal, padding="full")
 
@@ -308,10 +308,9 @@ def _drawn(mask: int) -> str:
 
 
 def _closed(context: Context, node: Node) -> Iterator[Fix]:
-    op = node.op
-    if op.word == "conv":
-        rank = len(context.spec(node.inputs[0]).spatial)
-        pads = tuple(((k - 1) // 2, k // 2) for k in op.per_axis("kernel", rank))
+    if Trait.CONVOLUTION in node.op.traits:
+        windows = context.declaration(node).windows.values()
+        pads = tuple(((w.kernel - 1) // 2, w.kernel // 2) for w in windows)
         yield from fixes.change(
             context, node, f"dilation 1 pad {pad_text(list(pads))}", None, dilation=1, padding=pads
         )

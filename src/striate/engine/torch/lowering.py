@@ -12,7 +12,7 @@ from striate.diagnostics import OpError
 from striate.engine.torch.operations import lowered
 from striate.engine.torch.register import LOWERINGS, Run
 from striate.network import Network, Node, sharing
-from striate.op import Declaration
+from striate.op import Declaration, Trait
 
 _Step = tuple[Run, tuple[str, ...], tuple[str, ...], dict[str, tuple[Any, str]], dict[str, str]]
 """What it computes, the values it reads and makes; by name of a parameter: the module that holds it and its name there,
@@ -45,7 +45,9 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
                 tensors[full] = torch.nn.Parameter(start, parameter.trainable) if learned else start
             register = "register_parameter" if learned else "register_buffer"
             getattr(self._place(path), register)(own, tensors[full])
-        self._norms = [sharing.owner(node, "running_mean") for node in net.nodes if node.op.word == "bn"]
+        self._norms = [
+            sharing.owner(node, "running_mean") for node in net.nodes if Trait.WHOLE_BATCH in node.op.traits
+        ]
         for name in dict.fromkeys(self._norms):
             self._place(name).register_buffer(COUNTER, torch.tensor(0))
         self._register_load_state_dict_pre_hook(self._counted)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from striate.engine.torch.lowering import Lowered
 from striate.engine.torch.operations import along_channels
 from striate.network import Network
+from striate.op import Op, Trait
 
 
 @dataclasses.dataclass
@@ -78,8 +79,8 @@ class _Norm(torch.autograd.Function):  # type: ignore[misc]
 def share(lowered: Lowered, net: Network, part: Part, group: Any) -> None:
     """Let a module compute its part of batches as one process computes them whole; `part` says which it is now."""
     for at, (node, (_, reads, makes, held, paths)) in enumerate(zip(net.nodes, lowered._steps)):
-        make = SHARED.get(node.op.word)
-        if make is not None:
+        if shared(node.op):
+            make = SHARED[node.op.word]
             run = along_channels(make(node.op, part, group), node.op, net.declarations[node.name])
             lowered._steps[at] = run, reads, makes, held, paths
 
@@ -119,4 +120,9 @@ def _stochastic_depth(op: Any, part: Part, _group: Any) -> Any:
 
 
 SHARED = {"bn": _norm, "dropout": _dropout, "stochasticdepth": _stochastic_depth}
-"""Ops that a batch in parts is no matter of indifference to."""
+"""How each op computes its part of a batch, where the parts are not independent of each other."""
+
+
+def shared(op: Op) -> bool:
+    """Whether what an op computes of one part of a batch depends on the others."""
+    return Trait.WHOLE_BATCH in op.traits or Trait.RANDOM in op.traits

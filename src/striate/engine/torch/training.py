@@ -25,9 +25,10 @@ from striate.engine.torch.devices import memory, placed
 from striate.engine.torch.lowering import Lowered
 from striate.engine.torch.processes import Processes, talking
 from striate.engine.torch.program import tensor
-from striate.engine.torch.sharing import SHARED, Part, share
+from striate.engine.torch.sharing import Part, share, shared
 from striate.engine.world import ALONE, World
 from striate.network import Network, declaration_of
+from striate.op import Trait
 
 Array = NDArray[Any]
 
@@ -63,7 +64,7 @@ class Module:
         for name in self.trainable.keys() - _read(net):
             self.trainable[name].requires_grad_(False)
         self.run: Any = self.lowered
-        self._noisy = any(node.op.word in ("dropout", "stochasticdepth") for node in net.nodes)
+        self._noisy = any(Trait.RANDOM in node.op.traits for node in net.nodes)
         self._outputs: tuple[Any, ...] = ()
         self._together = False
         self.part = Part()
@@ -78,7 +79,7 @@ class Module:
     def share(self, group: Any) -> None:
         """Compute from now on a part of every batch; the other processes of `group` compute the rest."""
         share(self.lowered, self.net, self.part, group)
-        self._together = any(node.op.word in SHARED for node in self.net.nodes)
+        self._together = any(shared(node.op) for node in self.net.nodes)
 
     def forward(self, x: Given, rng: np.random.Generator, world: World = ALONE) -> tuple[Array, ...]:
         """Outputs of a batch. No images at all are one image that counts for nothing: all ops know batches of one."""

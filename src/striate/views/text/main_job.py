@@ -44,7 +44,7 @@ def draw_check(page: Page, name: str, net: Network) -> None:
 def draw_look(page: Page, name: str, net: Network) -> None:
     """Step 2: every layer with its sizes and cost, and the borders."""
     page.title("2. Look: what every layer does and costs")
-    show.draw(page, show_record(net))
+    show.draw(page, show_record(net, findings=check(net).findings))
     page.line()
     page.line(
         "Borders get too little attention: how many windows of a 3x3 filter use each pixel of a 5x5 image."

@@ -61,7 +61,8 @@ def _topic(name: str) -> Callable[[Page], None]:
 
 @cache
 def _shown(text: str) -> Record:
-    return show_record(parse(text))
+    net = parse(text)
+    return show_record(net, findings=check(net).findings)
 
 
 @cache
@@ -278,7 +279,7 @@ def network(page: Page) -> None:
     """A whole network: what the checks say, and the sizes that fit"""
     net = load(MODEL)
     report = check(net)
-    record = show_record(net)
+    record = show_record(net, findings=report.findings)
     totals = record["totals"]
     _say(
         page,

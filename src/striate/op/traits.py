@@ -1,0 +1,49 @@
+"""What is true of an op whatever its input: declared in its class body, asked by every room, verified by a test.
+
+`tests/registry/test_traits.py` computes each trait from the op's own statements, so a wrong or missing one is noticed.
+A trait that follows from another one is part of it: ``Trait.KEEPS_SIGN in Trait.NOT_NEGATIVE``. Ask with ``in``.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Trait(enum.Flag):
+    """Properties of an op, as it acts at inference unless it says otherwise; x is its input, y its output."""
+
+    NONE = 0
+    LINEAR = 1
+    """f(x) + f(z) = f(x + z) + f(0): linear but for a constant."""
+    KEEPS_SIGN = 2
+    """y >= 0 wherever all inputs are >= 0."""
+    CHANNELWISE = 4
+    """A channel of the output reads that channel of its one input, and no other."""
+    ACTIVATION = 8 | CHANNELWISE
+    """A nonlinear function of each number by itself, made to stand between linear layers."""
+    FUNCTION = 16 | CHANNELWISE
+    """A nonlinear function of each number by itself that is arithmetic, not an activation."""
+    NOT_NEGATIVE = 32 | KEEPS_SIGN
+    """y >= 0 for every x."""
+    KEEPS_POSITIVE = 64 | KEEPS_SIGN
+    """y = x wherever x >= 0."""
+    VIEW = 128 | LINEAR | KEEPS_SIGN
+    """The same numbers in the same order in memory, perhaps under another shape."""
+    TRANSPARENT = 256 | VIEW | KEEPS_POSITIVE | CHANNELWISE
+    """y = x."""
+    WEIGHTED_SUM = 512 | LINEAR
+    """Each output is a sum of inputs times learned weights: convolutions and fully connected layers."""
+    CONVOLUTION = 1024 | WEIGHTED_SUM
+    """A weighted sum under a window that slides over the input."""
+    NORMALIZATION = 2048
+    """Subtracts a mean of its input and divides by its deviation, in training; `Op.averaged` says over what."""
+    WHOLE_BATCH = 4096
+    """In training an image's output depends on the other images of its batch."""
+    RANDOM = 65536
+    """Draws random numbers in training."""
+    DISTRIBUTION = 8192 | NOT_NEGATIVE
+    """y sums to 1 along one axis; log(y) is x but for a constant along that axis."""
+    LOG_DISTRIBUTION = 16384
+    """The logarithm of a distribution."""
+    LOGISTIC = 32768 | NOT_NEGATIVE
+    """A probability by itself: log(y / (1 - y)) = x."""
