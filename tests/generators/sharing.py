@@ -43,7 +43,12 @@ def network(rng: np.random.Generator) -> Any:
         start = x
         dilation = int(rng.choice([1, 1, 2]))
         body = Conv(
-            channels, kernel=kernel, padding=dilation * (kernel // 2), dilation=dilation, groups=groups
+            channels,
+            kernel=kernel,
+            padding=dilation * (kernel // 2),
+            dilation=dilation,
+            groups=groups,
+            bias=norm != "bn",  # before which a bias has no gradient but rounding
         )
         own = {
             part: {"shares": f"{part}0"} if k and shared else {} if part == "act" else dict(marks)
@@ -100,7 +105,7 @@ def module(net: Any, weights: dict[str, Any]) -> Any:
                 match op.word:
                     case "conv":
                         y = functional.conv2d(
-                            *given, t["weight"], t["bias"], 1, op.padding, op.dilation, op.groups
+                            *given, t["weight"], t.get("bias"), 1, op.padding, op.dilation, op.groups
                         )
                     case "tconv":
                         y = functional.conv_transpose2d(*given, t["weight"], t["bias"], 1, op.padding)
