@@ -58,6 +58,12 @@ COMMANDS = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    """The tour names the command as somebody has it who put it on the PATH."""
+    monkeypatch.setattr("striate.cli.tour.program", lambda: "striate")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_printed(name, golden):
     printed = run(*COMMANDS[name])

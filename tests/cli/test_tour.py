@@ -4,11 +4,13 @@ import importlib.util
 import json
 import re
 import shlex
+import subprocess
 
 import pytest
 
 from cli.run import run
 from cli.terminals import PLAIN, terminal
+from striate.cli.tour import program
 from train.data.makers import needs
 
 COLUMNS = 80
@@ -54,18 +56,46 @@ def test_the_files_it_names_are_there(toured):
     assert set(named) <= on_disk
 
 
+def joined(seen):
+    """What stood on the screen, without colour, commands on one line."""
+    return re.sub(r" \\\n +", " ", PLAIN.sub("", seen))
+
+
+def shown(text):
+    """The commands on a screen."""
+    return [line.strip() for line in text.splitlines() if line.startswith(f"  {program()} ")]
+
+
 def test_the_commands_it_shows_are_commands(toured):
-    """Each `$ striate …` can be typed; the training itself was just that command, so it finds its own run."""
+    """Each can be typed; the training itself was just that command, so it finds its own run."""
     _, seen = toured
-    text = re.sub(r"\n    (?=\S)", " ", PLAIN.sub("", seen))
-    commands = [shlex.split(line)[1:] for line in re.findall(r"^  \$ (striate .+)$", text, re.M)]
-    assert {command[0] for command in commands} >= {"check", "show", "pixels", "train", "eval", "predict"}
+    steps, _, _ = joined(seen).partition("From here")
+    commands = [line.removeprefix(program()).strip() for line in shown(steps)]
+    assert {command.split()[0] for command in commands} >= {
+        "check",
+        "show",
+        "pixels",
+        "train",
+        "eval",
+        "predict",
+    }
     for command in commands:
-        done = run(*command)
-        if command[0] == "train" and "--out" in command:
+        done = run(*shlex.split(command))
+        if command.startswith("train"):
             assert done.code == 2 and "holds a run already" in done.err
         else:
             assert done.code in (0, 1), (command, done.err)
+
+
+def test_it_ends_with_commands_to_paste(toured):
+    """A shell in the same folder runs the last block as it stands: prediction, another run, the course."""
+    _, seen = toured
+    end = PLAIN.sub("", seen).partition("From here")[2]
+    block = "\n".join(line for line in end.splitlines() if line.startswith("  "))
+    assert len(shown(joined(end))) == 3
+    done = subprocess.run(["bash", "-euc", block], capture_output=True, encoding="utf-8", timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Borders get too little attention" in done.stdout
 
 
 def test_a_second_tour_does_not_overwrite_the_first(toured):

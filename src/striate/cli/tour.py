@@ -81,8 +81,45 @@ def _course(topics: tuple[str, ...], only_list: bool) -> None:
 def _prose() -> Page:
     """An empty page whose prose is wrapped in a pipe as well."""
     out = page()
-    out.terminal = replace(out.terminal, folds=True)
+    out.terminal = replace(out.terminal, folds=True, program=program())
     return out
+
+
+def program() -> str:
+    """What starts this Striate from a shell in the current folder: `striate` if that is on the PATH, else a path."""
+    import shutil
+    from shlex import quote
+
+    script = _script("striate")
+    if not script:
+        return f"{quote(sys.executable)} -m striate"
+    first = shutil.which("striate")
+    return "striate" if first and Path(first).samefile(script) else quote(_from_here(script))
+
+
+def _activation() -> str:
+    """What puts `striate` on the PATH; empty if it is there, or if there is no such script."""
+    from shlex import quote
+
+    if program() == "striate" or not (script := _script("striate")):
+        return ""
+    activate = Path(script).with_name("activate")
+    return f"source {quote(_from_here(str(activate)))}" if activate.is_file() else ""
+
+
+def _script(name: str) -> str | None:
+    """The path of a command that belongs to this interpreter, if there is one."""
+    import shutil
+    import sysconfig
+
+    return shutil.which(name, path=sysconfig.get_path("scripts"))
+
+
+def _from_here(path: str) -> str:
+    """A path as a shell in the current folder takes it, short if it lies below."""
+    here = Path.cwd()
+    short = str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+    return short if len(Path(short).parts) > 1 else str(Path(path))
 
 
 def _show(draw: Callable[..., None], *parts: Any) -> None:
@@ -165,7 +202,8 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
     label = parts.test.classes[digit.label]
     _show(view.draw_prediction, str(image), digit.image[0].tolist(), label, top, asked)
     files = {IMAGE: "one held-out digit", **{f"{RUN}/{name}": what for name, what in FILES.items()}}
-    _show(view.draw_end, str(folder), files, "striate train --help", "striate tour --course")
+    again = f"striate train --data {DATA} --model {MODEL} --epochs 5 --out {quote(str(folder / 'mine'))}"
+    _show(view.draw_end, str(folder), files, _activation(), asked, again, "striate tour --course")
 
 
 def _at_once(text: Page) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shlex
 
 import pytest
 from hypothesis import given
@@ -75,6 +76,19 @@ def test_long_names_break_at_their_dots():
     page = Page(Terminal(20))
     page.line("features.denseblock4.denselayer16.conv2")
     assert drawn(page) == ["features.", "denseblock4.", "denselayer16.conv2"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_a_command_can_be_pasted(width):
+    """A shell reads the lines as the same words, and starts the program that the reader has."""
+    page = Page(Terminal(width, program="'/my env/bin/striate'"))
+    page.command("striate train --data 'my images' --model '7x7x1 -> conv 3x3' --out runs/mine")
+    text = str(page)
+    assert shlex.split(text.replace("\\\n", "")) == [
+        "/my env/bin/striate", "train", "--data", "my images", "--model", "7x7x1 -> conv 3x3", "--out", "runs/mine",
+    ]  # fmt: skip
+    for line in drawn(page):
+        assert len(line) <= width or len(shlex.split(line.removesuffix("\\"))) == 1, line
 
 
 def test_wide_characters_count_twice():

@@ -28,7 +28,7 @@ DOES_NOT_FIT, BORDERS = "7x7x1 -> conv 3x3 /3", "5x5x1 -> conv 3x3"
 def draw_check(page: Page, name: str, net: Network) -> None:
     """Step 1: what does not fit, and that the tour's network does."""
     page.title("1. Check: does it fit?")
-    page.line("A 3x3 filter that steps by 3 over a 7x7 image. `striate check` says where it does not fit, why, and the "
+    page.line("A 3x3 filter that moves by 3 over a 7x7 image. `striate check` says where it does not fit, why, and the "
               "smallest fix:")  # fmt: skip
     page.line()
     for finding in check(parse(DOES_NOT_FIT), Config(select=("G",))).findings:
@@ -63,9 +63,9 @@ def draw_train(page: Page, name: str, found: str, images: Sequence[int], net: Ne
         page.line(part.strip(), 2, 4)
     page.line()
     page.line(
-        f"{name} is declared for {_size(net.input.without_batch)}, and its filters find no room on {_size(images)}: "
-        "the digits are enlarged. Smaller filters would do without, but need twice as many epochs to be as good. "
-        "Nothing looks at the test part before step 4."
+        f"{name} is declared for {_size(net.input.without_batch)}, and {_size(images)} is too small for its "
+        "filters, so the digits are enlarged. A network with smaller filters needs twice as many epochs to be as "
+        "accurate. The test part is not used before step 4."
     )
     tour.commands(page, command)
     page.line()
@@ -81,12 +81,12 @@ def draw_missing(page: Page, missing: MissingExtraError) -> None:
     page.title("3. Train: the digits are missing")
     page.message(str(missing), "bold yellow")
     page.line()
-    page.line("After that, `striate tour` goes on from here: train, test, predict.")
+    page.line("With them, `striate tour` continues from here: train, test, predict.")
 
 
 def draw_test(page: Page, record: Mapping[str, Any], command: str) -> None:
     """Step 4. record: striate.eval/1."""
-    page.title("4. Test: digits that it has never seen")
+    page.title("4. Test: digits that the network has never seen")
     right = sum(row[k] for k, row in enumerate(record["confusion_matrix"]))
     page.line(
         [
@@ -115,12 +115,15 @@ def draw_prediction(
     tour.commands(page, command)
 
 
-def draw_end(page: Page, folder: str, files: Mapping[str, str], *commands: str) -> None:
-    """Step 6: what was written, and where to go from here."""
+def draw_end(page: Page, folder: str, files: Mapping[str, str], activate: str, *commands: str) -> None:
+    """Step 6: what was written, and where to go from here. activate: what puts `striate` on the PATH, if anything."""
     page.title("6. The files")
     page.line([("all in ", ""), (folder, "bold")])
     page.line()
     draw_files(page, files)
     page.line()
-    page.line("From here:")
+    page.line("From here, to paste into this shell:")
     tour.commands(page, *commands)
+    if activate:
+        page.line()
+        page.line(f"After `{activate}` the command is `striate`.")

@@ -8,6 +8,7 @@ characters outside ASCII are spelled in ASCII where the stream cannot carry them
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,13 +37,14 @@ class Terminal:
     """What the reader's screen can show: width in columns, colour, characters outside ASCII.
 
     `folds`: whether messages are wrapped. For a pipe or a file they are not (each stays on its line, for grep);
-    tables keep to `width` everywhere.
+    tables keep to `width` everywhere. `program`: what the reader types to start Striate.
     """
 
     width: int = 80
     colour: bool = False
     unicode: bool = True
     folds: bool = True
+    program: str = "striate"
 
     @classmethod
     def of(cls, stream: TextIO, environ: Mapping[str, str] = os.environ) -> Terminal:
@@ -136,6 +138,23 @@ class Page:
                 self.line(pieces, indent, 10 if number else 2)
             else:
                 self.lines.append(" " * indent + self._paint(self._pieces(pieces)))
+
+    def command(self, text: str, indent: int = 2) -> None:
+        """A command `striate …` that can be pasted into a shell as it stands: a long one continues after a backslash,
+        and is never broken inside quotes.
+        """
+        words = re.findall(
+            r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+", text.replace("striate", self.terminal.program, 1)
+        )
+        lines = [words[0]]
+        for word in words[1:]:
+            if width_of(f"{lines[-1]} {word}") + indent + len(" \\") > self.terminal.width:
+                lines[-1] += " \\"
+                lines.append(f"  {word}")
+            else:
+                lines[-1] += f" {word}"
+        for line in lines:
+            self.lines.append(" " * indent + self._paint(self._pieces([(line, "cyan")])))
 
     def title(self, text: str) -> None:
         """A heading with a rule under it."""

@@ -86,7 +86,7 @@ def commands(page: Page, *lines: str) -> None:
     """What to type, to see more of it."""
     page.line()
     for command in lines:
-        page.line([("$ ", "dim"), (command, "cyan")], 2, 4)
+        page.command(command)
 
 
 # -- topics ---------------------------------------------------------------------------------------------------
