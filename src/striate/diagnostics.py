@@ -245,13 +245,19 @@ class ShapeError(StriateError):
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """The known word nearest to a mistyped one, or an empty string."""
+    """The known word nearest to a mistyped one, the first of those that it begins, or an empty string.
+
+    >>> suggest("resnt18", ["resnet18", "resnet34"]), suggest("resnet", ["resnet18", "resnet34"])
+    ('resnet18', 'resnet18')
+    """
     import difflib  # only a mistake needs it
 
     names = list(known)
     folded = {name.lower(): name for name in names}
     if word.lower() in folded:
         return folded[word.lower()]
+    if begun := next((name for name in folded if len(word) > 2 and name.startswith(word.lower())), ""):
+        return folded[begun]
     close = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=0.6)
     return folded[close[0]] if close else ""
 

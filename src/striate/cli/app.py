@@ -28,6 +28,13 @@ COMMANDS = (
 )
 """In the order in which `striate --help` lists them."""
 
+ELSEWHERE = {
+    "summary": "show", "info": "show", "describe": "show", "lint": "check", "rule": "explain", "list": "models",
+    "export": "convert", "fit": "train", "test": "eval", "val": "eval", "validate": "eval", "evaluate": "eval",
+    "infer": "predict", "classify": "predict", "benchmark": "bench", "help": "--help", "version": "--version",
+}  # fmt: skip
+"""What other tools call a command."""
+
 PIPE_CLOSED = 141
 """What a shell reports of a program that a closed pipe has stopped: 128 + SIGPIPE."""
 
@@ -35,12 +42,12 @@ EXAMPLES = """\b
 examples
   striate show resnet18
   striate check '7x7x1 -> conv 3x3 /3'
-  striate pixels '5x5x1 -> conv 3x3'
+  striate train --data digits --model lenet5 --out runs/digits
   striate tour
 
 \b
-MODEL is a catalogue name (resnet18), a file (.toml .onnx .keras .h5 .py .safetensors), the
-folder of a run, package.module:attribute, or a notation string such as
+MODEL is a catalogue name (resnet18), a file (.toml .onnx .keras .h5 .py .safetensors), a
+run folder, package.module:attribute, or a notation text such as
 '32x32x3 -> conv 5x5 6 -> relu -> maxpool 2'.
 """
 
@@ -67,7 +74,7 @@ class Lazy(click.Group):
         word = args[0]
         if word in COMMANDS or word.startswith("-"):
             return super().resolve_command(ctx, args)
-        nearest = suggest(word, COMMANDS)
+        nearest = ELSEWHERE.get(word) or suggest(word, COMMANDS)
         model = "->" in word or ":" in word or "." in word
         raise UnknownNameError(
             f"no such command: {word}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 import click
@@ -16,6 +17,12 @@ from striate.diagnostics import (
     UsageError,
     suggest,
 )
+
+ELSEWHERE = {
+    "--exit-zero": "--fail-on never", "--format": "--output-format", "--learning-rate": "--lr",
+    "--batch": "--batch-size", "--imgsz": "--input", "--input-size": "--input", "-v": "--version", "-V": "--version",
+}  # fmt: skip
+"""What other tools call an option."""
 
 
 def explained(error: Exception, arguments: Sequence[str] = ()) -> StriateError:
@@ -53,6 +60,13 @@ def explained(error: Exception, arguments: Sequence[str] = ()) -> StriateError:
     )
 
 
+def _ours(option: str | None, context: click.Context | None) -> str:
+    """What this command calls an option of another tool; empty if it has no such option."""
+    ours = ELSEWHERE.get(option or "", "")
+    known = context.command.get_params(context) if context and ours else []
+    return ours if any(ours.split()[0] in parameter.opts for parameter in known) else ""
+
+
 def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
     context = error.ctx
     where = context.command_path if context else "striate"
@@ -61,7 +75,7 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
     why, nearest = context.command.get_usage(context).removeprefix("Usage: ") if context else "", ""
     if isinstance(error, click.NoSuchOption):
         kind, message = UnknownNameError, f"no such option: {error.option_name}"
-        nearest = ", ".join(error.possibilities or ())
+        nearest = _ours(error.option_name, context) or ", ".join(error.possibilities or ())
     elif (
         isinstance(error, click.BadParameter)
         and error.param
@@ -81,6 +95,11 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
         elif isinstance(sort, click.IntRange):
             message, why = f"{option}: {word!r} has no meaning", f"it is a whole number of {sort.min} or more"
     fix = f"did you mean {nearest}?" if nearest else f"`{where} --help` shows how"
+    pairs = [word.partition("=") for word in arguments if re.fullmatch(r"\w+=.+", word)]
+    if pairs and "unexpected extra argument" in message:  # as Ultralytics and Hydra have it
+        fix = "write " + " ".join(
+            f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, _, value in pairs
+        )
     if any(word == "-" or "->" in word for word in arguments) and not nearest:
         # The shell has cut the notation up, and taken what follows > as the name of a file to write.
         fix = f"put the notation in quotes: {where} '7x7x1 -> conv 3x3'"

@@ -214,6 +214,7 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
     >>> parse_size("224x160x3"), parse_size("64", like=(3, 32, 32))
     ((3, 224, 160), (3, 64, 64))
     """
+    _refuse_tuple(text)
     cursor = Cursor(text, tokenize(text))
     first = cursor.token
     if like is None or (first.kind is not Kind.SIZE and first.kind is not Kind.INTEGER):
@@ -240,6 +241,22 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
     if cursor.token.kind is not Kind.END:
         raise cursor.fail(f"unexpected {cursor.token} after the size", _INPUT, "leave it out")
     return checked(shape)
+
+
+def _refuse_tuple(text: str) -> None:
+    """Refuse a size as Python writes a shape, (1, 3, 224, 224), with the size that is probably meant."""
+    numbers = [number.strip() for number in text.strip("()[] ").split(",")]
+    if len(numbers) < 2 or not all(number.isdecimal() for number in numbers):
+        return
+    sizes = numbers[1:] if len(numbers) == 4 else numbers
+    if len(sizes) == 3 and int(sizes[0][:10]) < int(sizes[2][:10]):
+        sizes = [*sizes[1:], sizes[0]]
+    raise NotationError(
+        f"{text[:40]} has commas",
+        where=text[:40],
+        why="sizes are joined by x, the channels last",
+        fix=f"write {'x'.join(sizes)[:40]}",
+    )
 
 
 def with_size(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
