@@ -1,4 +1,4 @@
-"""`striate bench`: how fast a network runs here, beside the tools that are installed."""
+"""`striate bench`: how fast a network runs here, compared with the tools that are installed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TRAINING_KEYS = ("engine", "mib", "grown_mib", "phases")
 
 
 @click.command(
-    short_help="Speed beside the tools that are installed.",
+    short_help="Speed compared with the tools that are installed.",
     epilog=examples(
         "striate bench resnet18",
         "striate bench mobilenet_v2 --batch 8 --threads 1",
@@ -46,23 +46,25 @@ TRAINING_KEYS = ("engine", "mib", "grown_mib", "phases")
 @model_argument
 @input_option
 @click.option("--train", is_flag=True, help="Training steps instead: forward, loss, backward, update.")
+@click.option("--batch", metavar="N", type=click.IntRange(1), help="Batch size [1; 32 with --train].")
 @click.option(
-    "--batch", metavar="N", type=click.IntRange(1), help="Images in one run [1, and 32 with --train]."
-)
-@click.option(
-    "--threads", metavar="N", type=click.IntRange(1), help="The same for every tool [all useful ones]."
+    "--threads", metavar="N", type=click.IntRange(1), help="Threads of every tool [as many as are useful]."
 )
 @click.option(
     "--rounds", default=9, metavar="N", type=click.IntRange(1), help="Interleaved samples of each tool [9]."
 )
 @click.option("--engine", "engines", metavar="NAME", multiple=True, type=Names("NAME", lambda: OURS),
-              help="Striate's engine to time; perhaps several [auto, and without --train numpy].")  # fmt: skip
-@click.option("--peers/--no-peers", default=True, help="Beside other tools, or only Striate's engines.")
-@click.option("--slow", is_flag=True, help="Also tools that take minutes before they run (torch.compile).")
+              help="Striate's engine to time; repeat it for several [auto; without --train also numpy].")  # fmt: skip
+@click.option("--peers/--no-peers", default=True, help="Also time other tools, or only Striate's engines.")
+@click.option("--slow", is_flag=True, help="Also time tools that need minutes to start (torch.compile).")
 @click.option("--stage", metavar="NAME", type=Names("NAME", lambda: STAGES),
-              help="Print a stage of the compiled program instead: plan; ir, assembly (of --node).")  # fmt: skip
+              help="Print a stage of the compiled program instead: plan, or ir and assembly of --node.")  # fmt: skip
 @click.option("--node", metavar="NAME", help="The node whose code --stage ir and assembly print.")
-@click.option("--memory", metavar="SIZE", help="The stage of a training step within so much, such as 2GB.")
+@click.option(
+    "--memory",
+    metavar="SIZE",
+    help="With --train --stage plan: plan the step within this memory budget, such as 2GB.",
+)
 @json_option
 @output_option
 def command(
@@ -81,12 +83,12 @@ def command(
     as_json: bool,
     output: str | None,
 ) -> None:
-    """Time inference in float32, or steps of training, in interleaved rounds, after every answer was compared with
-    float64: of a training step its loss and what it changes, on up to four images.
+    """Time inference in float32, or training steps, in interleaved rounds.
 
-    Every tool runs at its best settings in a process of its own, with the same network, weights and threads. Tools
-    that are not installed, fail or answer wrongly are named. The nodes' shares, or a step's parts, show where the time
-    goes.
+    First every result is compared with float64: the outputs, or the loss and the updates of a training step on up to
+    four images. Every tool runs at its best settings in a process of its own, with the same network, weights and
+    threads. Tools that are not installed, fail or give wrong results are named. The shares of the nodes, or the parts
+    of a step, show where the time goes.
     """
     from striate.engine.interface import runnable
     from striate.peers.subject import Subject

@@ -26,7 +26,7 @@ def _selectors(flag: str, text: str) -> Callable[[Command], Command]:
 
 
 @click.command(
-    short_help="Lint: where it does not fit, why, the smallest fix.",
+    short_help="Lint: what does not fit, why, the smallest fix.",
     epilog=examples(
         "striate check resnet18 --input 225x225x3",
         "striate check '7x7x1 -> conv 3x3 /3'; echo $?",
@@ -43,16 +43,18 @@ def _selectors(flag: str, text: str) -> Callable[[Command], Command]:
 @click.option("--json", "as_json", is_flag=True, help="The same as --output-format json.")
 @output_option
 @_selectors("--select", "Only these rules (codes, prefixes or names; comma-separated).")
-@_selectors("--extend-select", "These rules besides.")
+@_selectors("--extend-select", "These rules as well.")
 @_selectors("--ignore", "Not these rules.")
 @click.option("--fail-on", metavar="SEVERITY", type=Names("SEVERITY", lambda: ("error", "warning", "info", "never")),
-              help="Exit 1 from this severity on: error (default), warning, info or never.")  # fmt: skip
+              help="Lowest severity with exit code 1: error (default), warning, info or never.")  # fmt: skip
 @click.option("--max-params", metavar="N", help="Budget for C001, e.g. 5M.")
 @click.option("--max-macs", metavar="N", help="Budget for C001, e.g. 1.2G.")
 @click.option("--max-memory", metavar="N", help="Budget for C001, e.g. 64MiB.")
-@click.option("--object-px", metavar="N", help="Size in pixels of what is to be seen (R003).")
+@click.option("--object-px", metavar="N", help="Size in pixels of the objects to recognize (R003).")
 @click.option("--baseline", type=click.Path(), metavar="FILE", help="Leave out the findings in FILE.")
-@click.option("--write-baseline", type=click.Path(), metavar="FILE", help="Write today's findings to FILE.")
+@click.option(
+    "--write-baseline", type=click.Path(), metavar="FILE", help="Write the current findings to FILE."
+)
 @click.option("--config", type=click.Path(), metavar="FILE", help="A pyproject.toml (default: the nearest).")
 @click.option("--isolated", is_flag=True, help="Read no pyproject.toml.")
 def command(
@@ -68,7 +70,7 @@ def command(
 ) -> int:
     """Say where a network does not fit, why, and the smallest fix.
 
-    Exit code 0: nothing found at or above --fail-on; 1: findings; 2: bad input.
+    Exit code 0: no finding at or above --fail-on (by default: no errors); 1: such a finding; 2: bad input.
     """
     from striate.checks import check
 

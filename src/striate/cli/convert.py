@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.argument("out", type=click.Path(), metavar="OUT")
 @input_option
 @weights_option
-@click.option("--seed", type=int, default=0, help="Seed of fresh weights, where the model has none.")
+@click.option("--seed", type=int, default=0, help="Seed for initial weights, if the model has none.")
 @click.option("--raw", is_flag=True, help="Leave the normalization of images out of an .onnx file.")
 @json_option
 def command(
@@ -48,13 +48,13 @@ def command(
     """Write MODEL to OUT, in the format of OUT's suffix.
 
     .onnx (opset 17) and .safetensors hold network and weights, .toml and .py (PyTorch source) the network, .pth and .pt
-    (state dict of PyTorch) the weights. A file of weights alone becomes another one by itself.
+    (state dict of PyTorch) the weights. A file that holds weights alone can become another such file.
 
     An .onnx file of a trained model takes images in the range of its training data and normalizes them itself; with
     --raw it takes normalized images.
 
-    Weights come from --weights, else from MODEL itself (.onnx, .keras, .h5, .safetensors that Striate wrote, a
-    torch.nn.Module, the folder of a run), else they are fresh.
+    Weights come from --weights, or from MODEL itself (.onnx, .keras, .h5, .safetensors that Striate wrote, a
+    torch.nn.Module, a run folder); otherwise they are initialized.
     """
     from striate.formats.exchange import STRUCTURE, holds_network, holds_weights, read_weights, writer
 

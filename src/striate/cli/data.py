@@ -43,7 +43,7 @@ def command(ctx: click.Context) -> None:
 )
 @click.argument("path", metavar="PATH", type=click.Path())
 @click.option("--fail-on", metavar="SEVERITY", default="error", type=Names("SEVERITY", lambda: LEVELS),
-              help="Exit 1 from this severity on: error (default), warning, info or never.")  # fmt: skip
+              help="Lowest severity with exit code 1: error (default), warning, info or never.")  # fmt: skip
 @json_option
 @output_option
 def check(path: str, fail_on: str, as_json: bool, output: str | None) -> int:
@@ -52,7 +52,7 @@ def check(path: str, fail_on: str, as_json: bool, output: str | None) -> int:
     PATH is what `striate train --data` takes. Errors are unreadable images, images in more than one part (leakage),
     equal images with different labels, and a single class; empty or unbalanced classes and duplicates are warnings.
 
-    Exit code 0: nothing found at or above --fail-on; 1: findings; 2: bad input.
+    Exit code 0: no finding at or above --fail-on (by default: no errors); 1: such a finding; 2: bad input.
     """
     if fail_on not in LEVELS:
         nearest = suggest(fail_on, LEVELS)

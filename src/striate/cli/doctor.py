@@ -11,9 +11,7 @@ from striate.cli.options import emit, emit_json, examples, json_option, page
     short_help="Versions, CPU, threads, optional parts.",
     epilog=examples("striate doctor", "striate doctor --json", "striate doctor --clear-cache"),
 )
-@click.option(
-    "--clear-cache", is_flag=True, help="Remove the kernels that were compiled and kept for this processor."
-)
+@click.option("--clear-cache", is_flag=True, help="Delete the compiled kernels that are kept on disk.")
 @json_option
 def command(clear_cache: bool, as_json: bool) -> None:
     """Show versions, CPU features, usable threads, compiled kernels, optional parts (and how to install them)."""

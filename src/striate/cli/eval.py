@@ -23,7 +23,7 @@ from striate.cli.options import (
 
 
 @click.command(
-    short_help="How good a trained model is on data.",
+    short_help="Test a trained model on labeled images.",
     epilog=examples(
         "striate eval runs/digits",
         "striate eval runs/mine --data more-images/",
@@ -32,18 +32,16 @@ from striate.cli.options import (
     ),
 )
 @click.argument("run", metavar="RUN", type=Model())
-@click.option(
-    "--data", default="", metavar="PATH", help="Labelled images; default: what the run was trained on."
-)
+@click.option("--data", default="", metavar="PATH", help="Labeled images [the data of the run].")
 @click.option(
     "--split",
     default="",
     metavar="PART",
     type=Names("PART", lambda: ("train", "validation", "test", "all")),
-    help="train, validation, test or all; default: what training has not seen.",
+    help="train, validation, test or all [a part that training has not used].",
 )
 @click.option(
-    "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one pass [64]."
+    "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one forward pass [64]."
 )
 @weights_option
 @mean_option
@@ -72,9 +70,8 @@ def command(
 
     RUN is a run folder or any other model with weights: .onnx, .keras, .safetensors that Striate wrote.
 
-    The images go through the transformation that is recorded with the model. They are the test part of the data
-    where there is one; of data without parts that the model was trained on, what training has set aside; all of
-    any other data.
+    The images go through the transformation that is recorded with the model. They are the test part of the data, if it
+    has one. Otherwise they are all images; if the model was trained on the data, those that training has set aside.
     """
     from striate.views.text.progress import Bar
 

@@ -30,7 +30,7 @@ def _codes() -> list[str]:
 def command(
     codes: tuple[str, ...], everything: bool, as_markdown: bool, as_json: bool, output: str | None
 ) -> None:
-    """Explain rules and errors: what, why, an example with what `check` says to it, the cure, the source.
+    """Explain rules and errors: what, why, an example with its findings, the fix, the source.
 
     CODE is a code (G002) or a rule's name (stride-loses-pixels).
     """

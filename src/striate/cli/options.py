@@ -94,20 +94,20 @@ def size_option(*flags: str, help: str) -> Callable[[Command], Command]:
 input_option = size_option(
     "--input",
     "input",
-    help="Set the input size, e.g. 224x224x3 (or 224: the channels stay); several inputs by name: left=32x32x3.",
+    help="Input size, such as 224x224x3 (224 keeps the channels); several inputs by name: left=32x32x3.",
 )
 weights_option = click.option(
     "--weights",
     type=click.Path(),
     metavar="FILE",
-    help="Weights to use instead: a run, .safetensors, .onnx, .pth or .pt.",
+    help="Weights to use instead: a run folder, .safetensors, .onnx, .pth or .pt.",
 )
 mean_option = click.option(
     "--mean",
     metavar="X,X,X",
-    help="Mean of the pixels (0 to 1) per channel, for a model that does not record it.",
+    help="Mean of the pixels (0 to 1) per channel, if the model does not record it.",
 )
-std_option = click.option("--std", metavar="X,X,X", help="Their deviation, likewise.")
+std_option = click.option("--std", metavar="X,X,X", help="Standard deviation of the pixels per channel.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 output_option = click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="Write to FILE instead of standard output."
@@ -122,11 +122,11 @@ def _engines() -> tuple[str, ...]:
 
 engine_option = click.option(
     "--engine", default="auto", metavar="NAME", type=Names("NAME", _engines),
-    help="What computes: compiled (machine code for this processor), numpy (everywhere), torch or auto [auto].",
+    help="Engine: compiled (machine code for this processor), numpy (everywhere), torch or auto [auto].",
 )  # fmt: skip
 device_option = click.option(
     "--device", default="", metavar="NAME", type=Names("NAME", lambda: ("cpu", "cuda", "mps")),
-    help="Where torch computes: cpu, cuda, cuda:1, mps [a GPU if there is one].",
+    help="Device of the torch engine: cpu, cuda, cuda:1, mps [a GPU if there is one].",
 )  # fmt: skip
 
 

@@ -29,17 +29,18 @@ from striate.cli.options import (
 )
 @model_argument
 @input_option
-@click.option("--node", metavar="NAME", help="Count the ways to this node instead of to the output.")
-@click.option("--of", metavar="INPUT", help="Only this one of several inputs.")
+@click.option("--node", metavar="NAME", help="Count the paths to this node instead of the output.")
+@click.option("--of", metavar="INPUT", help="Only this input, if there are several.")
 @click.option(
     "--compare", is_flag=True, help="valid, zero same, full, circular and reflect padding side by side."
 )
 @json_option
 def command(model: str, input: Any, node: str | None, of: str | None, compare: bool, as_json: bool) -> None:
-    """Map in how many ways each input pixel reaches the output.
+    """Count how often each input pixel is used.
 
-    For one layer: how many windows use the pixel. For a network: paths, counted exactly. Pixels that are never read
-    are counted, corner and border are compared with the centre. Each image of several inputs has its own map.
+    For one layer: the number of windows that read the pixel. For a network: the number of paths to the output, exactly.
+    Pixels that are never read are counted; corner and border are compared with the center. With several inputs each
+    image has its own map.
     """
     from striate.analysis import pixels
     from striate.views.record import images

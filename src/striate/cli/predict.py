@@ -25,7 +25,7 @@ from striate.diagnostics import FormatError, plural
 
 
 @click.command(
-    short_help="What a trained model says to images.",
+    short_help="Classify images with a trained model.",
     epilog=examples(
         "striate predict runs/mine cat.jpg",
         "striate predict runs/mine photos/ --csv -o answers.csv",
@@ -39,7 +39,7 @@ from striate.diagnostics import FormatError, plural
     "--top", default=3, metavar="N", type=click.IntRange(1), help="Classes to name for each image [3]."
 )
 @click.option(
-    "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one pass [64]."
+    "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one forward pass [64]."
 )
 @weights_option
 @mean_option
@@ -65,10 +65,10 @@ def command(
 ) -> int:
     """Name the most probable classes of each IMAGE: files, folders (all images below), - for standard input.
 
-    RUN is a run folder or any other model with weights: .onnx, .keras, .safetensors that Striate wrote. What Striate
-    did not train does not say how its images were normalised: --mean and --std do.
+    RUN is a run folder or any other model with weights: .onnx, .keras, .safetensors that Striate wrote. A file from
+    another tool does not say how its images were normalized: give --mean and --std.
 
-    Images that cannot be read are named on standard error; the others are answered, and the exit code is 2.
+    Images that cannot be read are named on standard error; the others are classified, and the exit code is 2.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")

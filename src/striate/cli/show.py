@@ -42,11 +42,11 @@ def _conventions() -> list[str]:
 @input_option
 @click.option("--node", metavar="NAME", help="One node in full: formula, filter, weights, cost, field.")
 @click.option("--mac-convention", metavar="NAME", type=Names("NAME", _conventions), default="striate",
-              help="How to count MACs; --reconcile lists the ways.")  # fmt: skip
+              help="How MACs are counted; --reconcile lists the conventions.")  # fmt: skip
 @click.option(
     "--reconcile", is_flag=True, help="MACs under every convention, with the reasons for differences."
 )
-@click.option("--fold", is_flag=True, help="Tell repeated blocks once.")
+@click.option("--fold", is_flag=True, help="Show repeated blocks once.")
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values, one row for each node.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table.")
@@ -65,8 +65,8 @@ def command(
 ) -> None:
     """Show every node: window, output size, parameters, MACs, receptive field, memory, findings.
 
-    A layer that does not fit is shown with its floored size and flagged; what has no output ends the table, with
-    its formula. Sizes are height x width x channels.
+    A layer that does not fit is flagged, and shown with the size to which frameworks round down. A layer without an
+    output ends the table, with its formula. Sizes are height x width x channels.
     """
     if as_json + as_csv + as_markdown > 1:
         raise click.UsageError("--json, --csv and --markdown exclude each other")

@@ -32,14 +32,14 @@ from striate.cli.options import (
     default=224,
     show_default=True,
     metavar="N",
-    help="The size wished for.",
+    help="Print the fitting sizes next to N.",
 )
 @json_option
 def command(model: str, input: Any, near: int, as_json: bool) -> None:
     """Find the input sizes that fit exactly: nothing lost, nothing padded on one side only, branches equally long.
 
-    Each axis is solved through the whole graph as a congruence, N = residue mod modulus from a minimum on. With
-    several inputs each image is solved by itself: inputs of the same size change with it, the others stay.
+    Each axis is solved through the whole graph as a congruence: N = residue mod modulus, from a minimum upward. With
+    several inputs each image is solved separately: inputs of the same size change with it, the others stay.
     """
     from striate.views.record import sizes_by_input
 

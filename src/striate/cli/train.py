@@ -81,10 +81,10 @@ class _Train(click.Command):
     ),
 )
 @click.option("--out", metavar="RUN", type=click.Path(), help="The folder to write; it must not hold a run.")
-@click.option("--resume", metavar="RUN", type=click.Path(), help="Go on with an interrupted run.")
-@click.option("--config", metavar="FILE", type=click.Path(), help="Settings in TOML; flags come before them.")
+@click.option("--resume", metavar="RUN", type=click.Path(), help="Continue an interrupted run.")
+@click.option("--config", metavar="FILE", type=click.Path(), help="Settings in TOML; flags count more.")
 @click.option("--print-config", is_flag=True, help="Print the resolved configuration as TOML, and stop.")
-@click.option("--find-lr", is_flag=True, help="Try growing learning rates, draw the losses, suggest one.")
+@click.option("--find-lr", is_flag=True, help="Try increasing learning rates, plot the losses, suggest one.")
 @json_option
 def command(
     out: str | None,
@@ -97,9 +97,9 @@ def command(
 ) -> int:
     """Train MODEL on data, with a line for every epoch, and keep everything in the folder RUN.
 
-    Defaults give way to --config, and that to flags. A catalogue model is made for the classes of the data and,
-    without --input, for the size of its images. Ctrl-C saves and exits 130; --resume goes on as if nothing had
-    happened.
+    Flags count more than --config, and --config more than the defaults. A catalogue model gets as many classes as the
+    data and, without --input, the size of its images. Ctrl-C saves and exits with 130; --resume continues as if nothing
+    had happened.
     """
     chosen = _config(out, resume, config, flags)
     if print_config:
