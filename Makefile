@@ -10,8 +10,8 @@ DEV    := .venv/.striate-dev
 BENCH  := .venv-bench/.striate-bench
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet
 
-# A new environment in $(1); the second way is for a Python without ensurepip.
-venv = $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { rm -rf $(1) && $(PYTHON) -m venv --without-pip $(1) \
+# An environment in $(1); the second way is for a Python without ensurepip. What is installed there already stays.
+venv = $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { $(PYTHON) -m venv --without-pip $(1) \
   && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 
 .DEFAULT_GOAL := help
@@ -23,6 +23,7 @@ help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  PYTHON=python3.12 chooses the interpreter, ARGS='-k geometry' goes to pytest."
+	@echo "  After any of them the command is .venv/bin/striate."
 
 tour: $(BASE) ## the main job in a minute, in this terminal
 	@$(PY) -m striate tour
@@ -70,8 +71,7 @@ $(BASE): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Striate needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "Setting up .venv (once; about a minute) ..."
-	@test -e $(BASE) || rm -rf .venv
-	@test -e $(BASE) || $(call venv,.venv)
+	@$(PY) -m pip --version >/dev/null 2>&1 || { $(call venv,.venv); }
 	@$(PIP) --editable '.[samples]' # the tour learns from real images inside these wheels
 	@$(PY) -m compileall -q src # an editable install is not compiled; half of the start-up where no bytecode is written
 	@touch $(BASE)

@@ -28,6 +28,7 @@ echo "make $1"; [ "$1" != test ] || echo "==== 3 passed in 0.12s ===="; [ "$1" !
 def ci(tmp_path):
     """Runs it with one broken part: a target or a word for make."""
     stands = {".ci/run": RUN.read_text("utf-8"), ".venv/bin/python": PYTHON, "bin/make": MAKE}
+    stands[".ci/newcomer"] = '#!/bin/sh\n[ "$BROKEN" != newcomer ]\n'
     for name, text in stands.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,9 @@ def test_every_group_has_its_minutes_and_every_target_its_run(ci):
         assert (name in told.partition("cannot run")[2]) == (name not in here)
 
 
-@pytest.mark.parametrize("broken", ["tour", "setup", "test", *(target.name for target in able()[1:])])
+@pytest.mark.parametrize(
+    "broken", ["tour", "newcomer", "setup", "test", *(target.name for target in able()[1:])]
+)
 def test_a_failure_of_any_group_fails_the_whole(ci, broken):
     done = ci(broken)
     assert done.returncode != 0
