@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pages import filled
 from striate.peers import timing
 
 ROOT = Path(__file__).parents[1]
@@ -24,14 +25,6 @@ def bench(monkeypatch):
 
 def reference(name):
     return json.loads((ROOT / "bench" / "reference" / f"{name}.json").read_text("utf-8"))
-
-
-def filled(page, sections):
-    """The page with each section between its marks replaced."""
-    for name, text in sections.items():
-        begin, end = (re.search(rf"<!-- {word}: {re.escape(name)}.*?-->", page) for word in ("begin", "end"))
-        page = f"{page[: begin.end()]}\n{text}\n{page[end.start() :]}"
-    return page
 
 
 def inference_runs():

@@ -56,7 +56,8 @@ def markdown() -> str:
 def _page() -> Iterator[str]:
     rules = all_rules()
     yield "# Rules\n"
-    yield "Made by `striate explain --all --markdown`; each rule is one class in `src/striate/checks/rules/`.\n"
+    yield "[Documentation](../README.md#documentation)\n"
+    yield "Written by `striate explain --all --markdown` (`make docs`). [project.md](project.md) says how rules are selected and ignored.\n"
     yield "| code | name | severity | what |\n|---|---|---|---|"
     for rule in rules:
         yield f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | {rule.severity} | {rule.summary} |"

@@ -1,0 +1,92 @@
+"""Pages that follow from the source: what is written between their marks, and tables that list a declaration."""
+
+import dataclasses
+import inspect
+import re
+import tomllib
+from itertools import groupby
+from pathlib import Path
+
+from pages import filled
+from striate.checks import Config
+from striate.formats.grammar import usage
+from striate.op import registry
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "striate"
+
+
+def page(name):
+    return (ROOT / "docs" / name).read_text("utf-8")
+
+
+def law():
+    """The layers of the import law, without rooms that do not exist."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (layers,) = (contract["layers"] for contract in contracts if contract["id"] == "layers")
+    for layer in layers:
+        rooms = [room.strip("() ") for room in layer.split("|")]
+        there = [room for room in rooms if any((SOURCE / name).exists() for name in (room, f"{room}.py"))]
+        if there and there != ["__main__"]:
+            yield " | ".join(there)
+
+
+def test_design_prints_the_import_law(golden):
+    golden(
+        "../../docs/design.md",
+        filled(page("design.md"), {"the import law": "\n".join(["```", *law(), "```"])}),
+    )
+
+
+def first_sentence(cls):
+    paragraph = " ".join(inspect.cleandoc(cls.__doc__).split("\n\n")[0].split())
+    return (
+        re.split(r"\.? (?:Inputs?|Output|Source):|(?<=[^.A-Z])\. |\.$", paragraph)[0]
+        .replace("|", "\\|")
+        .replace("``", "`")
+    )
+
+
+def operations():
+    """A table for each family of ops: how each word is written, and what it does."""
+    words = [word for word in sorted(registry()) if word != "opaque"]
+    for family, members in groupby(
+        sorted(words, key=lambda word: registry()[word].__module__), lambda w: registry()[w].__module__
+    ):
+        yield f"### {family.rpartition('.')[2].capitalize()}\n\n| text | what it does |\n|---|---|"
+        for word in members:
+            form = " ".join(usage(word).split()).replace("|", "\\|")
+            yield f"| `{form}` | {first_sentence(registry()[word])} |"
+        yield ""
+
+
+def test_notation_lists_every_op(golden):
+    golden(
+        "../../docs/notation.md",
+        filled(page("notation.md"), {"the ops' declarations": "\n".join(operations()).strip()}),
+    )
+
+
+def test_project_lists_every_setting_of_check():
+    """In order, each with its flag and its default."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| (?:`--([a-z-]+)`)? ?\| (.+?) \|", page("project.md"), re.M)
+    fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(Config)}
+    assert [key for key, _, _ in rows] == list(fields)
+    for key, flag, default in rows:
+        assert flag in (key, "")
+        value = getattr(Config(), fields[key].name)
+        said = (
+            "none"
+            if value is None
+            else f"`{value!r}`".replace("'", '"').replace("(", "[").replace(",)", "]").replace(")", "]")
+        )
+        assert default == said, key
+
+
+def test_files_that_design_names_exist():
+    """`plan/fuse.py` and the like: each is the end of a path in the package."""
+    paths = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*")}
+    for name in re.findall(r"`([\w/]+(?:\.py|/))`", page("design.md")):
+        assert any(f"/{path}/".endswith(f"/{name.rstrip('/')}/") for path in paths), name
