@@ -56,10 +56,9 @@ reference: $(BENCH) $(DEV) ## inference on this machine, kept as the run of its 
 	@$(PY) -m pytest --quiet --update-golden tests/test_benchmarks.py
 	@git --no-pager diff --stat -- README.md docs
 
-docs: $(BASE) ## write docs/rules.md and docs/models.txt, derived from the source
-	@$(PY) -m striate explain --all --markdown -o docs/rules.md
-	@$(PY) -m striate models > docs/models.txt
-	@echo "docs/rules.md and docs/models.txt say what the source says now"
+docs: $(DEV) ## write the pages of docs/ that are derived from the source
+	@$(PY) -m pytest --quiet --update-golden tests/registry/test_derived_pages.py
+	@git --no-pager diff --stat -- docs
 
 setup: $(DEV) ## only the set-up, with the developer's tools
 

@@ -1,4 +1,4 @@
-"""Pages that follow from the source: what is written between their marks, and tables that list a declaration."""
+"""Pages in docs/ that the source writes: `make docs` brings them up to date."""
 
 import dataclasses
 import inspect
@@ -7,6 +7,7 @@ import tomllib
 from itertools import groupby
 from pathlib import Path
 
+from cli.run import run
 from pages import filled
 from striate.checks import Config
 from striate.formats.grammar import usage
@@ -18,6 +19,14 @@ SOURCE = ROOT / "src" / "striate"
 
 def page(name):
     return (ROOT / "docs" / name).read_text("utf-8")
+
+
+def test_the_page_of_rules(golden):
+    golden("../../docs/rules.md", run("explain", "--all", "--markdown").out)
+
+
+def test_the_page_of_models(golden):
+    golden("../../docs/models.txt", run("models").out)
 
 
 def law():
