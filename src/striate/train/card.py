@@ -34,9 +34,7 @@ def card(
     ]
     parts = [_front(report), f"# {_plain(net.name)}\n", _table(facts)]
     if transform:
-        parts.append(
-            f"## How images are prepared\n\n```json\n{json.dumps(dict(transform), indent=1)}\n```\n"
-        )
+        parts.append(f"## How images are prepared\n\n```json\n{json.dumps(dict(transform), indent=1)}\n```\n")
     if report is not None:
         parts.append(_results(report))
     parts.append(
