@@ -137,8 +137,8 @@ PAGE = """# Settings of a training run
 
 Written by `make golden` from the declarations in `src/striate/train/settings.py` and `config.py`.
 
-A file (`--config FILE`) counts more than the defaults, and flags count more than the file. The folder of a run has its settings in
-`config.toml`, which is such a file again. The keys of the job are at its top, all others in `[train]`:
+A file (`--config FILE`) counts more than the defaults, and flags count more than the file. The folder of a run has
+its settings in `config.toml`, which is such a file again. The keys of the job are at its top, all others in `[train]`:
 
 ```toml
 model = "lenet5"
@@ -149,6 +149,6 @@ epochs = 20
 lr = 0.002
 ```
 
-`auto` means that the value follows from the others; the resolved value is printed and saved. In Python the same names are
-keywords: `model.fit(train, epochs=20, lr=0.002)`. Lists are `[1, 2]` in TOML and `1,2` in a flag. [training.md](training.md) says what
-a run promises."""
+`auto` means that the value follows from the others; the resolved value is printed and saved. In Python the same names
+are keywords: `model.fit(train, epochs=20, lr=0.002)`. Lists are `[1, 2]` in TOML and `1,2` in a flag.
+[training.md](training.md) says what a run promises."""
