@@ -98,7 +98,7 @@ def program() -> str:
 
 
 def _activation() -> str:
-    """What puts `striate` on the PATH; empty if it is there, or if there is no such script."""
+    """What puts `striate` on the PATH; empty if it is there, or without such a script."""
     from shlex import quote
 
     if program() == "striate" or not (script := _script("striate")):
