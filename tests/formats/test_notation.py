@@ -7,7 +7,7 @@ from hypothesis import given
 
 from network_strategies import chains
 from striate.diagnostics import FormatError, NotationError
-from striate.formats import format, parse, parse_size
+from striate.formats import parse, parse_size, to_notation
 from striate.formats.grammar import keywords, usage
 from striate.geometry import PADDING_POLICIES
 from striate.network import Builder
@@ -178,9 +178,9 @@ def test_no_size_for_an_image(text):
 # ---------------------------------------------------------------- writing
 @given(chains())
 def test_reading_what_was_written_gives_the_network_back(network):
-    text = format(network)
+    text = to_notation(network)
     assert parse(text, name=network.name) == network
-    assert parse(format(network, width=20), name=network.name) == network
+    assert parse(to_notation(network, width=20), name=network.name) == network
 
 
 @pytest.mark.parametrize(
@@ -193,16 +193,16 @@ def test_reading_what_was_written_gives_the_network_back(network):
     ],
 )
 def test_a_written_text_is_kept(text):
-    assert format(parse(text)) == text
+    assert to_notation(parse(text)) == text
 
 
 def test_branches_have_no_notation():
     build = Builder("skip", input=(3, 8, 8))
     x = build(Conv(3, kernel=3, padding=1), build.input)
     with pytest.raises(FormatError, match=r"not a chain[^$]*add1 reads conv1, input[^$]*toml"):
-        format(build.build(build(Add(), x, build.input)))
+        to_notation(build.build(build(Add(), x, build.input)))
     with pytest.raises(FormatError, match="not a chain"):
-        format(build.build(x))
+        to_notation(build.build(x))
 
 
 # ---------------------------------------------------------------- derived from the declarations
@@ -234,7 +234,7 @@ def test_a_new_op_is_written_without_touching_the_parser():
 
         registry.cache_clear()
         assert only("twist 5") == Twist(turns=5) == only("twist turns 5")
-        assert format(parse("8x8x3 -> twist 5")) == "8x8x3 -> twist 5"
+        assert to_notation(parse("8x8x3 -> twist 5")) == "8x8x3 -> twist 5"
     finally:
         base._REGISTRY.pop("twist")
         registry.cache_clear()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from network_strategies import chains, networks
 from striate.diagnostics import StriateError
-from striate.formats import format, load, parse, parse_size, toml
+from striate.formats import load, parse, parse_size, toml
 from striate.formats.grammar import keywords
 from striate.network import Network
 from striate.op import registry

@@ -5,7 +5,7 @@ import pytest
 from striate.checks import check
 from striate.diagnostics import OpError
 from striate.engine import reference
-from striate.formats import format, parse
+from striate.formats import parse, to_notation
 
 
 def test_with_a_shape_what_follows_is_checked():
@@ -24,7 +24,7 @@ def test_without_a_shape_it_fails_and_says_what_was_left_out():
 
 def test_it_is_written_back():
     text = "8x8x3 -> opaque Mystery shape 4,7,7"
-    assert format(parse(text)) == text
+    assert to_notation(parse(text)) == text
 
 
 def test_it_cannot_be_executed():

@@ -18,7 +18,8 @@ from network_strategies import values
 from op_cases import CLASSES, FOLDER, RUNNABLE, WORDS, declared, entries, fixture, op_of, spec_of
 from striate.diagnostics import LimitError, OpError, StriateError, UnknownNameError
 from striate.engine.reference import run
-from striate.formats.grammar import Cursor, read_op
+from striate.formats.cursor import Cursor
+from striate.formats.grammar import read_op
 from striate.formats.tokens import tokenize
 from striate.op import Op, op_class, registry
 

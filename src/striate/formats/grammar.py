@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from striate.diagnostics import LimitError, NotationError, OpError, StriateError, suggest
-from striate.formats.tokens import Kind, Token, excerpt, tokenize
+from striate.formats.cursor import Cursor
+from striate.formats.tokens import Kind, Token, tokenize
 from striate.geometry import PADDING_POLICIES
-from striate.op import Op, registry
+from striate.op import Op, registry, spelling
 
 ON = ("on", "true", "yes")
 OFF = ("off", "false", "no")
@@ -23,55 +24,6 @@ MAX_LIST = 256
 """Numbers of one field, such as the parts of a split."""
 
 Field = dataclasses.Field[Any]
-
-
-class Cursor:
-    """A position in the tokens of a text, and errors that point at it."""
-
-    def __init__(self, source: str, tokens: Sequence[Token]) -> None:
-        self.source = source
-        self.tokens = tokens
-        self.at = 0
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.at]
-
-    def ahead(self, steps: int = 1) -> Token:
-        return self.tokens[min(self.at + steps, len(self.tokens) - 1)]
-
-    def take(self) -> Token:
-        token = self.token
-        self.at = min(self.at + 1, len(self.tokens) - 1)
-        return token
-
-    @property
-    def last(self) -> Token:
-        """The token just taken."""
-        return self.tokens[max(self.at - 1, 0)]
-
-    def took_arrow(self) -> bool:
-        """Step over `->` if it is next."""
-        found = self.token.kind is Kind.ARROW
-        if found:
-            self.take()
-        return found
-
-    def took(self, mark: str) -> bool:
-        """Step over `mark` if it is next."""
-        found = self.token.is_(mark)
-        if found:
-            self.take()
-        return found
-
-    def where(self, first: Token | None = None, last: Token | None = None) -> str:
-        first = first or self.token
-        return excerpt(self.source, first.start, (last or first).end)
-
-    def fail(
-        self, what: str, why: str, fix: str, first: Token | None = None, last: Token | None = None
-    ) -> NotationError:
-        return NotationError(what, where=self.where(first, last), why=why, fix=fix)
 
 
 @functools.cache
@@ -115,22 +67,29 @@ def _label(field: Field) -> str:
 
 
 def read_op(cursor: Cursor) -> Op:
-    """The op at the cursor, up to the next `->`, `]` or the end.
+    """The op at the cursor, up to the next `->`, `]` or the end; `cursor.spellings` gains names that are not ours.
 
     Raises NotationError for a word that is none, OpError for a value without meaning; both point at it.
     """
     first = cursor.token
     known = registry()
-    if first.kind is not Kind.WORD or first.text not in known:
+    word = spelling.op_word(first.text, known)
+    if first.kind is not Kind.WORD or word not in known:
         raise _no_op(cursor, known)
-    word = cursor.take().text
+    cursor.take()
     cls = known[word]
     waiting = list(cls.positional)
     given: dict[str, Any] = {}
     spans: dict[str, tuple[Token, Token]] = {}
+    unnamed: dict[str, Token] = {}
+    foreign = {} if first.text == word else {first.text: word}
     while not _ends(cursor.token):
         start = cursor.token
-        field = _next_field(cursor, word, waiting)
+        field = _next_field(cursor, word, waiting, foreign)
+        if cursor.token is start:
+            unnamed[field.name] = start
+        elif field.name in unnamed:
+            _pass_on(cls, field.name, unnamed, waiting, given, spans)
         if field.name in given:
             raise cursor.fail(
                 f"{field.name} of {word} is given twice",
@@ -142,7 +101,48 @@ def read_op(cursor: Cursor) -> Op:
         spans[field.name] = (start, cursor.last)
         if field.name in waiting:
             waiting.remove(field.name)
+    if word in foreign.values():
+        _refuse_order(cursor, cls, word, given, unnamed, first)
+    cursor.spellings |= foreign
     return _build(cursor, cls, word, given, spans, first)
+
+
+def _pass_on(
+    cls: type[Op],
+    name: str,
+    unnamed: dict[str, Token],
+    waiting: list[str],
+    given: dict[str, Any],
+    spans: dict[str, tuple[Token, Token]],
+) -> None:
+    """Let a number that stood for a field mean the next one, now that the field's own name came: `conv 16 kernel 3`."""
+    by_name = {f.name: f for f in dataclasses.fields(cls)}
+    other = next((n for n in waiting if _fits(unnamed[name], by_name[n])), None)
+    if other is not None:
+        unnamed[other], given[other], spans[other] = unnamed.pop(name), given.pop(name), spans.pop(name)
+        waiting.remove(other)
+
+
+def _refuse_order(
+    cursor: Cursor,
+    cls: type[Op],
+    word: str,
+    given: Mapping[str, Any],
+    unnamed: Mapping[str, Token],
+    first: Token,
+) -> None:
+    """Raise where a bare number after another framework's word may mean two fields: its order differs from ours."""
+    by_name = {f.name: f for f in dataclasses.fields(cls)}
+    clear = {*given, *cls.aliases.get(word, {})} - {n for n, t in unnamed.items() if t.kind is Kind.INTEGER}
+    for name, token in unnamed.items():
+        others = [n for n in cls.positional if n != name and n not in clear and _fits(token, by_name[n])]
+        if token.kind is Kind.INTEGER and others:
+            raise cursor.fail(
+                f"{token} after {first} may be {name} or {others[0]}",
+                why=f"frameworks differ in the order; {word} is written\n{usage(word)}",
+                fix=f"name it: {word} {name} {token.text}, or {word} {others[0]} {token.text}",
+                first=token,
+            )
 
 
 def read_field(cursor: Cursor, field: Field, word: str) -> Any:
@@ -159,6 +159,9 @@ def _no_op(cursor: Cursor, known: Mapping[str, type[Op]]) -> NotationError:
     if token.kind is not Kind.WORD:
         what = "expected an operation" + (f", got {token}" if token.kind is not Kind.END else " after '->'")
         return cursor.fail(what, why="every stage is an operation", fix="such as conv 3x3 16")
+    if spelling.folded(token.text) in spelling.DIFFERENT:
+        ours, why = spelling.DIFFERENT[spelling.folded(token.text)]
+        return cursor.fail(f"unknown operation {token}", why=why, fix=f"write {ours!r}: {usage(ours)}")
     near = suggest(token.text[:40], known)
     # A word glued to its kernel, `conv3x3`, is the commonest slip.
     glued = next((w for w in known if token.text.startswith(w) and token.text[len(w) :][:1].isdigit()), "")
@@ -173,14 +176,22 @@ def _no_op(cursor: Cursor, known: Mapping[str, type[Op]]) -> NotationError:
     )
 
 
-def _next_field(cursor: Cursor, word: str, waiting: Sequence[str]) -> Field:
-    """The field that the next token introduces (and steps over its keyword), or the next one by position."""
+def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict[str, str]) -> Field:
+    """The field that the next token introduces (and steps over its keyword), or the next one by position.
+
+    foreign: gains the keyword, if it is another framework's, with ours.
+    """
     token = cursor.token
     cls = registry()[word]
     words = keywords(cls)
-    if (token.kind is Kind.WORD or token.is_("/")) and token.text in words:
+    ours = spelling.argument(token.text, words) if token.kind is Kind.WORD else token.text
+    if (token.kind is Kind.WORD or token.is_("/")) and ours in words:
         cursor.take()
-        return words[token.text]
+        if ours != token.text:
+            foreign[token.text] = ours
+        if ours != "/":
+            cursor.took("=")
+        return words[ours]
     by_name = {f.name: f for f in dataclasses.fields(cls)}
     for name in waiting:
         if _fits(token, by_name[name]):
@@ -312,8 +323,8 @@ def _read_number(cursor: Cursor, field: Field, word: str) -> Any:
 def _read_flag(cursor: Cursor, field: Field, word: str) -> bool:
     """`bias off`; the bare word means on."""
     token = cursor.token
-    if token.kind is Kind.WORD and token.text in ON + OFF:
-        return cursor.take().text in ON
+    if token.kind is Kind.WORD and token.text.lower() in ON + OFF:
+        return cursor.take().text.lower() in ON
     cls = registry()[word]
     if _ends(token) or token.text in keywords(cls):
         return True

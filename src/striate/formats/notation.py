@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from striate.diagnostics import FormatError, LimitError, NotationError, StriateError, suggest
-from striate.formats.grammar import Cursor, quoted, read_op
+from striate.formats.cursor import Cursor
+from striate.formats.grammar import quoted, read_op
 from striate.formats.tokens import Kind, Token, tokenize
 from striate.network import Builder, Network
-from striate.op import ANY, Op
+from striate.op import ANY, Op, spelling
 from striate.tensor import TensorSpec, warn_of_axes
 
 MAX_DEPTH = 32
@@ -38,13 +39,17 @@ class Stage:
 
 
 def parse(text: str, name: str | None = None, input: Size | None = None) -> Network:
-    """The network of a notation.
+    """The network of a text in the notation: an input HxWxC and stages, joined by ``->``.
 
-    `name` becomes the network's; `input` replaces the one that the text gives: "224x224x3", "224x224", "224" or
-    (C, H, W).
-    Raises NotationError with line, column and the nearest known word; OpError for a value without meaning; LimitError.
+    text: such as ``32x32x3 -> conv 5x5 6 -> relu``; name: the network's; input: replaces the one in the text,
+    "224x224x3", "224x224", "224" (pixels; the channels stay) or (C, H, W).
+    Names of PyTorch and Keras are understood (``conv2d kernel_size=3``), with a remark the first time.
 
-    >>> parse("7x7x1 -> conv 3x3 /2 -> relu").outputs
+    Raises NotationError with line, column and the nearest known word, OpError for a value out of range, LimitError for
+    too long a text.
+
+    >>> import striate as st
+    >>> st.parse("7x7x1 -> conv 3x3 /2 -> relu").outputs
     ('relu1',)
     """
     cursor = Cursor(text, tokenize(text))
@@ -57,7 +62,10 @@ def parse(text: str, name: str | None = None, input: Size | None = None) -> Netw
         raise _no_arrow(cursor, "the input")
     if cursor.token.kind is not Kind.END:
         raise cursor.fail(f"unexpected {cursor.token}", "no '[' is open here", "leave it out")
-    return _built(cursor, name or "net", shape, stages)
+    network = _built(cursor, name or "net", shape, stages)
+    if cursor.spellings:
+        spelling.remark(cursor.spellings, to_notation(network))
+    return network
 
 
 def _built(cursor: Cursor, name: str, shape: Shape, stages: Sequence[Stage]) -> Network:
@@ -330,10 +338,15 @@ def written_size(shape: Sequence[int]) -> str:
 # ---------------------------------------------------------------------------------------------------- writing
 
 
-def format(network: Network, width: int = 100) -> str:
-    """The notation of a chain; `parse` gives the same nodes back. Names are written where counting would not give them.
+def to_notation(network: Network, width: int = 100) -> str:
+    """The notation of a chain; `parse` gives the same nodes back.
 
-    Raises FormatError for a network with branches.
+    network: one without branches; width: characters up to which a line is filled. Names are written where counting
+    would not give them. Raises FormatError for a network with branches.
+
+    >>> import striate as st
+    >>> st.to_notation(st.parse("8x8x3 -> conv2d kernel_size=3 padding=1 -> ReLU"))
+    '8x8x3 -> conv 3x3 pad 1 -> relu'
     """
     _refuse_branches(network)
     known = network.inference.specs

@@ -22,7 +22,7 @@ MAX_SIZES = 8
 """Numbers of one size; a volume with channels has four."""
 
 _EXCERPT = 66
-_MARKS = "[]*:,/"
+_MARKS = "[]*:,/="
 
 
 class Kind(enum.Enum):
@@ -113,7 +113,7 @@ def _tokens(source: str) -> Iterator[Token]:
                 raise NotationError(
                     f"cannot read the character {c!r}",
                     where=excerpt(source, at, at + 1),
-                    why="the notation is words, numbers, sizes such as 3x3, and the marks -> [ ] * : , / #",
+                    why="the notation is words, numbers, sizes such as 3x3, and the marks -> [ ] * : , / = #",
                     fix="write '->' between stages" if c in "->>|;" else "leave it out",
                 )
             yield _classify(source, at, end)

@@ -37,10 +37,11 @@ from typing import Any
 
 from striate.diagnostics import FormatError, LimitError, Place, StriateError, plural, suggest
 from striate.formats import notation
-from striate.formats.grammar import MAX_LIST, Cursor, read_field, read_op
+from striate.formats.cursor import Cursor
+from striate.formats.grammar import MAX_LIST, read_field, read_op
 from striate.formats.tokens import MAX_NUMBER, MAX_TEXT, tokenize
 from striate.network import Network, Node, sharing, unread
-from striate.op import Op, op_class
+from striate.op import Op, op_class, registry, spelling
 from striate.tensor import TensorSpec
 
 MAX_NODES = notation.MAX_NODES
@@ -228,10 +229,14 @@ def _op(table: Table) -> Op:
         key: value for key, value in table.items() if key not in ("name", "inputs", "op", *sharing.FIELDS)
     }
     if len(tokens) == 2:
-        cls = op_class(source.strip())
-        return Op.from_dict({"op": source.strip(), **_fields(cls, given)})
+        word = spelling.op_word(source.strip(), registry())
+        cls = op_class(word)
+        op = Op.from_dict({"op": word, **_fields(cls, given)})
+        spelling.remark({source.strip(): word} if word != source.strip() else {}, str(op))
+        return op
     cursor = Cursor(source, tokens)
     op = read_op(cursor)
+    spelling.remark(cursor.spellings, str(op))
     if cursor.at < len(tokens) - 1:
         raise cursor.fail(
             f"unexpected {cursor.token}", "op is one operation", "give every stage its own [[node]]"
@@ -245,7 +250,7 @@ def _fields(cls: type[Op], given: Table) -> dict[str, Any]:
     """Fields as an op takes them: tuples for lists, and a text such as "3x3" read as in the notation."""
     kinds = {field.name: field for field in dataclasses.fields(cls)}
     fields = {}
-    for name, value in given.items():
+    for name, value in spelling.arguments(given, kinds, cls.word).items():
         value = _value(value, name)
         if (
             isinstance(value, str)

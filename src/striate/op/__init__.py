@@ -1,5 +1,6 @@
 """What an op is: frozen fields and a declaration from which everything else is derived. Knows no particular op."""
 
+from striate.op import spelling
 from striate.op.base import ANY, Op, Windowed, op_class, registry
 from striate.op.declaration import Declaration, Noise, Reading
 from striate.op.fields import (
@@ -41,5 +42,6 @@ __all__ = [
     "padding",
     "registry",
     "sizes",
+    "spelling",
     "text",
 ]

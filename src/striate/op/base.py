@@ -8,9 +8,10 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from striate.diagnostics import OpError, UnknownNameError, plural, suggest
+from striate.op import spelling
 from striate.op.declaration import Declaration
 from striate.op.fields import (
     MISSING,
@@ -31,8 +32,20 @@ ANY = -1
 _REGISTRY: dict[str, type[Op]] = {}
 
 
+class _Named(abc.ABCMeta):
+    """Lets the names that other frameworks have for an op's fields stand for ours: ``Conv(16, kernel_size=3)``."""
+
+    if not TYPE_CHECKING:  # a type checker sees our names alone
+
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            if not spelling.ARGUMENTS.keys().isdisjoint(kwargs):
+                known = [field.name for field in dataclasses.fields(cls)]
+                kwargs = spelling.arguments(kwargs, known, cls.__name__)
+            return super().__call__(*args, **kwargs)
+
+
 @dataclasses.dataclass(frozen=True)
-class Op(abc.ABC):
+class Op(metaclass=_Named):
     """Base of all ops. Subclasses are frozen dataclasses whose fields come from the helpers above."""
 
     word: ClassVar[str]

@@ -5,9 +5,11 @@ A new op is found by itself: its family lists it in `__all__`, and a new family 
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from striate.op import registry
+from striate.diagnostics import suggest
+from striate.op import registry, spelling
 
 if TYPE_CHECKING:  # families load on first use: a network needs few of them
     from striate.ops.activation import *  # noqa: F403
@@ -31,10 +33,14 @@ def __getattr__(name: str) -> Any:
     """The op of a class name; `__all__` for those who import everything."""
     if name == "__all__":
         return __dir__()
-    for cls in registry().values():
-        if cls.__name__ == name:
-            return cls
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    classes = {cls.__name__: cls for cls in registry().values()}
+    if name not in classes:
+        word = spelling.op_word(name, registry())
+        near = registry()[word].__name__ if word in registry() else suggest(name, classes)
+        fields = ", ".join(field.name for field in dataclasses.fields(classes[near])) if near else ""
+        hint = f"; did you mean {near}({fields})?" if near else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    return classes[name]
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,59 @@
+"""A position in the tokens of a notation, and errors that point at it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from striate.diagnostics import NotationError
+from striate.formats.tokens import Kind, Token, excerpt
+
+
+class Cursor:
+    """A position in the tokens of a text, and errors that point at it."""
+
+    def __init__(self, source: str, tokens: Sequence[Token]) -> None:
+        self.source = source
+        self.tokens = tokens
+        self.at = 0
+        self.spellings: dict[str, str] = {}
+        """Names of other frameworks that were read, with ours."""
+
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.at]
+
+    def ahead(self, steps: int = 1) -> Token:
+        return self.tokens[min(self.at + steps, len(self.tokens) - 1)]
+
+    def take(self) -> Token:
+        token = self.token
+        self.at = min(self.at + 1, len(self.tokens) - 1)
+        return token
+
+    @property
+    def last(self) -> Token:
+        """The token just taken."""
+        return self.tokens[max(self.at - 1, 0)]
+
+    def took_arrow(self) -> bool:
+        """Step over `->` if it is next."""
+        found = self.token.kind is Kind.ARROW
+        if found:
+            self.take()
+        return found
+
+    def took(self, mark: str) -> bool:
+        """Step over `mark` if it is next."""
+        found = self.token.is_(mark)
+        if found:
+            self.take()
+        return found
+
+    def where(self, first: Token | None = None, last: Token | None = None) -> str:
+        first = first or self.token
+        return excerpt(self.source, first.start, (last or first).end)
+
+    def fail(
+        self, what: str, why: str, fix: str, first: Token | None = None, last: Token | None = None
+    ) -> NotationError:
+        return NotationError(what, where=self.where(first, last), why=why, fix=fix)

@@ -1,0 +1,153 @@
+"""Names that PyTorch and Keras have for ops and their arguments, understood as spellings of ours.
+
+One table for each. A spelling brings a name and nothing else: values that are not given keep Striate's defaults, and
+what is printed or saved has Striate's names. A name whose arguments mean something else there stands in `DIFFERENT`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from striate.diagnostics import OpError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_CLI = os.path.join(_PACKAGE, "cli")
+
+
+def _dimensions(stems: Mapping[str, str]) -> dict[str, str]:
+    """The names with 1d, 2d and 3d in place of the star."""
+    return {stem.replace("*", f"{n}d"): ours for stem, ours in stems.items() for n in (1, 2, 3)}
+
+
+OPS: Mapping[str, str] = {
+    **_dimensions(
+        {
+            "conv*": "conv", "convtranspose*": "tconv", "conv*transpose": "tconv", "depthwiseconv*": "dwconv",
+            "batchnorm*": "bn", "instancenorm*": "in", "zeropadding*": "pad",
+            "maxpool*": "maxpool", "maxpooling*": "maxpool", "avgpool*": "avgpool", "averagepooling*": "avgpool",
+            "lppool*": "lppool", "globalavgpool*": "gap", "globalaveragepooling*": "gap",
+            "globalmaxpool*": "gmp", "globalmaxpooling*": "gmp",
+            "adaptiveavgpool*": "adaptiveavgpool", "adaptivemaxpool*": "adaptivemaxpool",
+        }
+    ),
+    "convtranspose": "tconv", "depthwiseconv": "dwconv", "dense": "fc",
+    "batchnorm": "bn", "layernorm": "ln", "layernormalization": "ln", "groupnorm": "gn",
+    "groupnormalization": "gn", "instancenorm": "in", "localresponsenorm": "lrn",
+    "concatenate": "concat", "cat": "concat", "multiply": "mul", "swish": "silu",
+}  # fmt: skip
+"""Name in small letters, without underscores -> our word."""
+
+ARGUMENTS: Mapping[str, str] = {
+    "kernel_size": "kernel", "pool_size": "kernel", "strides": "stride", "dilation_rate": "dilation",
+    "out_channels": "filters", "out_features": "features", "units": "features", "num_groups": "groups",
+    "use_bias": "bias", "padding_mode": "mode", "ceil_mode": "ceil", "epsilon": "eps", "negative_slope": "slope",
+    "p": "rate", "norm_type": "p", "scale_factor": "scale", "output_size": "size",
+    "upscale_factor": "factor", "downscale_factor": "factor",
+    "input": "x", "weight": "w", "bias": "b", "grad_output": "dy",
+}  # fmt: skip
+"""Name of an argument -> ours. It is understood where an op or a function has ours and not the name itself."""
+
+DIFFERENT: Mapping[str, tuple[str, str]] = {
+    "batchnormalization": ("bn", "its momentum is the share of the old statistics, that of bn of the new ones"),
+    "upsampling1d": ("upsample", "its size is a factor, that of upsample the size of the output"),
+    "upsampling2d": ("upsample", "its size is a factor, that of upsample the size of the output"),
+    "upsampling3d": ("upsample", "its size is a factor, that of upsample the size of the output"),
+    "zeropad2d": ("pad", "its four sides are left, right, top, bottom; those of pad are top, bottom, left, right"),
+}  # fmt: skip
+"""Names that are not understood: the op that is meant, and what differs."""
+
+LONGEST = 200
+"""Letters of what is written in our names, up to which a remark shows it."""
+
+_told: set[str] = set()
+
+
+def folded(name: str) -> str:
+    """A name without capitals and underscores: ``LeakyReLU`` and ``leaky_relu`` are one."""
+    return name.lower().replace("_", "")
+
+
+def op_word(name: str, known: Collection[str]) -> str:
+    """Our word for an op's name; the name itself where nobody has it.
+
+    >>> op_word("Conv2d", ["conv"]), op_word("ReLU", ["relu"]), op_word("conve", ["conv"])
+    ('conv', 'relu', 'conve')
+    """
+    if name in known:
+        return name
+    plain = folded(name)
+    return plain if plain in known else OPS.get(plain, name)
+
+
+def argument(name: str, known: Collection[str]) -> str:
+    """Our name of an argument, where `known` has it and not the name itself; else the name.
+
+    >>> argument("kernel_size", ["kernel", "stride"]), argument("p", ["p"])
+    ('kernel', 'p')
+    """
+    ours = ARGUMENTS.get(name, name)
+    return ours if name not in known and ours in known else name
+
+
+def arguments(given: Mapping[str, Any], known: Collection[str], of: str) -> dict[str, Any]:
+    """Arguments by our names, with a remark for those that had another. Raises OpError for two names of one."""
+    ours: dict[str, Any] = {}
+    for theirs, value in given.items():
+        name = argument(theirs, known)
+        if name in ours:
+            raise OpError(
+                f"{name} of {of} is given twice",
+                where=f"{of}: {', '.join(given)}",
+                why=f"{next(n for n in given if argument(n, known) == name)} and {theirs} are one argument",
+                fix="leave one out",
+            )
+        ours[name] = value
+    changed = {theirs: argument(theirs, known) for theirs in given if argument(theirs, known) != theirs}
+    remark(changed, f"{of}({', '.join(f'{name}=…' for name in ours)})")
+    return ours
+
+
+def remark(spellings: Mapping[str, str], written: str) -> None:
+    """Warn of names that are not ours, the first time that each is used; `written`: the same in our names."""
+    new = {theirs: ours for theirs, ours in spellings.items() if theirs not in _told}
+    if not new:
+        return
+    _told.update(new)
+    pairs = ", ".join(f"{ours} for {theirs}" for theirs, ours in new.items())
+    text = f"Striate says {pairs}; what is left out has Striate's defaults"
+    if len(written) <= LONGEST:
+        text += f": {' '.join(written.split())}"
+    warnings.warn(text, stacklevel=_outside() + 1)
+
+
+def understood(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that also takes the names that other frameworks have for its arguments."""
+    code = function.__code__
+    known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not known.issuperset(kwargs):
+            named: Any = arguments(kwargs, known, function.__name__)
+            return function(*args, **named)
+        return function(*args, **kwargs)
+
+    return call
+
+
+def _outside() -> int:
+    """Calls between the caller of this function and the line that is not ours, or is the command line's."""
+    level, frame = 0, sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith(_PACKAGE):
+        if frame.f_code.co_filename.startswith(_CLI):
+            break
+        level, frame = level + 1, frame.f_back
+    return level
