@@ -18,7 +18,7 @@ SWITCHES = {"googlenet": "aux_logits", "inception_v3": "aux_logits"}
 def known() -> list[str]:
     """The names that torchvision has, too, oldest first."""
     theirs = set(torchvision.models.list_models())
-    return [name for name in catalogue.names() if name in theirs]
+    return [name for name in catalogue.list_models() if name in theirs]
 
 
 def _computed(function: Callable[..., object]) -> Callable[..., object]:

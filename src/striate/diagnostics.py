@@ -12,6 +12,7 @@ The exception tree (every one renders as the same five parts; the command line e
     ├── FormatError        I004  a file was read but its content does not hold together
     ├── SourceError        I005  a file or attribute is missing, a directory, or unreadable
     ├── UnknownNameError   I006  no such model, op, rule or node
+    │   └── UnknownKeyError       the same of a table's entry; also a KeyError
     ├── MissingExtraError  I007  an optional part is not installed
     ├── LimitError         I008  a size or depth beyond what can be meant
     ├── UsageError         I009  a command or function is called in a way that says nothing
@@ -24,8 +25,10 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
+
+Entry = TypeVar("Entry")
 
 
 class Severity(enum.StrEnum):
@@ -123,7 +126,18 @@ def fix_line(fixes: Iterable[Fix]) -> str:
 
 
 class StriateError(Exception):
-    """Base of every error that is explained in five parts; see the tree at the top of this module."""
+    """Base of every error that is explained in five parts: what failed, where, why, the smallest fix, and a code.
+
+    what, where, why, fix: one of the parts each; code: instead of the class's own. Raises nothing by itself; the tree
+    of errors stands at the top of `striate.diagnostics`.
+
+    >>> import striate as st
+    >>> try:
+    ...     st.parse("8x8x3 -> conf 3x3")
+    ... except st.StriateError as error:
+    ...     error.code, error.fix
+    ('I001', "did you mean 'conv'?")
+    """
 
     code: str = "I000"
     title: ClassVar[str] = "error"
@@ -142,6 +156,7 @@ class StriateError(Exception):
 
     @property
     def diagnostic(self) -> Diagnostic:
+        """The error as a finding, as `check` reports them."""
         fixes = (Fix(self.fix),) if self.fix else ()
         return Diagnostic(
             self.code,
@@ -156,7 +171,7 @@ class StriateError(Exception):
         )
 
     def at(self, node: str, where: str, place: Place | None = None) -> StriateError:
-        """The same error with the context only its caller knows; the innermost context wins."""
+        """The same error with what only its caller knows: `node`, `where` and `place`. The innermost context wins."""
         self.node = self.node or node
         self.where = self.where or where
         self.place = self.place or place
@@ -206,6 +221,10 @@ class UnknownNameError(StriateError):
     """No such model, op, rule or node."""
 
     code, title = "I006", "unknown-name"
+
+
+class UnknownKeyError(UnknownNameError, KeyError):
+    """A name that a table has no entry for; a KeyError too, so that tables behave as Python's do."""
 
 
 class MissingExtraError(StriateError):
@@ -260,6 +279,46 @@ def suggest(word: str, known: Iterable[str]) -> str:
         return folded[begun]
     close = difflib.get_close_matches(word.lower(), list(folded), n=1, cutoff=0.6)
     return folded[close[0]] if close else ""
+
+
+def unknown_key(owner: str, kind: str, name: object, known: Iterable[str]) -> UnknownKeyError:
+    """The error for a name that `owner` has no `kind` of; it says the nearest name and some of the others.
+
+    >>> print(unknown_key("lenet5", "node", "conv3", ["conv1", "relu1"]).fix)
+    write 'conv1'
+    """
+    names = [str(one) for one in known]
+    near = suggest(str(name), names)
+    return UnknownKeyError(
+        f"{owner} has no {kind} {str(name)[:80]!r}",
+        where=f"{kind}s of {owner}",
+        why=f"{plural(len(names), kind)}: {few(names)}",
+        fix=f"write {near!r}" if near else f"one of the {kind}s: {few(names)}",
+    )
+
+
+class Named(dict[str, Entry]):
+    """A dict by name whose KeyError says the nearest name.
+
+    >>> Named({"conv1": 1}, owner="lenet5", kind="node")["conv1"]
+    1
+    """
+
+    def __init__(self, entries: Any = (), owner: str = "it", kind: str = "entry") -> None:
+        super().__init__(entries)
+        self._of = owner, kind
+
+    def __missing__(self, name: str) -> Entry:
+        raise unknown_key(*self._of, name, self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Named, (dict(self), *self._of)
+
+
+def few(names: Collection[Any]) -> str:
+    """Names for a message, the first and the last of many."""
+    texts = [str(name) for name in names]
+    return ", ".join(texts if len(texts) <= 8 else [*texts[:6], "…", texts[-1]]) or "none"
 
 
 def plural(n: int, word: str, many: str = "") -> str:

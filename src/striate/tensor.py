@@ -21,9 +21,13 @@ ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Shape, axis names and dtype of one tensor, batch axis first.
+    """Shape, axis names and dtype of one tensor, batch axis first: (N, C, H, W).
 
-    >>> str(TensorSpec.image((3, 32, 32)))
+    shape: sizes; axes: one letter for each, N batch, C channels, D, H, W or L for space; dtype: "float32", "float64" or
+    "float16". Raises nothing; `image` raises UsageError for what is no shape.
+
+    >>> import striate as st
+    >>> str(st.TensorSpec.image((3, 32, 32)))
     '32x32x3'
     """
 
@@ -33,8 +37,9 @@ class TensorSpec:
 
     @classmethod
     def image(cls, shape: Sequence[int], batch: int = 1) -> TensorSpec:
-        """Spec of a batch of images from a shape (C, [D, [H,]] W) without its batch axis.
+        """Spec of images from a shape (C, H, W), (C,), (C, L) or (C, D, H, W) without its batch axis.
 
+        batch: number of images.
         Raises UsageError for what is no such shape.
         """
         if (
@@ -52,6 +57,7 @@ class TensorSpec:
 
     @property
     def channels(self) -> int:
+        """Size of the axis C."""
         return self.size("C")
 
     @property
@@ -61,6 +67,7 @@ class TensorSpec:
 
     @property
     def spatial_axes(self) -> tuple[str, ...]:
+        """Letters of the axes of space, in their order."""
         return tuple(axis for axis in self.axes if axis in "DHWL")
 
     @property
@@ -70,6 +77,7 @@ class TensorSpec:
 
     @property
     def without_batch(self) -> tuple[int, ...]:
+        """The shape without the batch axis: (C, H, W)."""
         return self.shape[1:]
 
     @property
@@ -83,10 +91,11 @@ class TensorSpec:
         return self.elements * ITEM_BYTES[self.dtype]
 
     def size(self, axis: str) -> int:
+        """Size of an axis by its letter. Raises ValueError for one that is not there."""
         return self.shape[self.axes.index(axis)]
 
     def resized(self, *, channels: int | None = None, spatial: Sequence[int] | None = None) -> TensorSpec:
-        """The same axes with other channels or spatial sizes."""
+        """The same axes with other channels, or other sizes of the spatial axes: (H, W)."""
         c = self.shape[1] if channels is None else channels
         s = self.shape[2:] if spatial is None else tuple(spatial)
         return dataclasses.replace(self, shape=(self.shape[0], c, *s))

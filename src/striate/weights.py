@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, SourceError, UnknownNameError, plural, suggest
+from striate.diagnostics import FormatError, SourceError, UnknownNameError, plural, suggest, unknown_key
 from striate.files import write_aside
 from striate.locks import reentrant
 from striate.network import Network, sharing
@@ -236,6 +236,8 @@ class ModelWeights(MutableMapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         with self._lock:
             if name not in self._lent:
+                if name not in self._kept:
+                    raise unknown_key(self._net.name, "weight", name, self._kept)
                 self._lent[name] = self._kept[name].copy()
             return self._lent[name]
 

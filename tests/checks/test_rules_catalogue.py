@@ -5,7 +5,7 @@ import pytest
 from striate.checks import Config, check
 from striate.diagnostics import Severity
 from striate.models import create
-from striate.models.catalogue import names
+from striate.models.catalogue import list_models
 
 FAMOUS = ["resnet50", "densenet121", "mobilenet_v2", "vgg16", "efficientnet_b0", "convnext_tiny"]
 KNOWN_ERRORS = {
@@ -73,7 +73,7 @@ def test_inception_dilutes_its_averages():
     assert len(nodes(check(create("inception_v3")), "P005")) == 9
 
 
-@pytest.mark.parametrize("name", sorted(names()))
+@pytest.mark.parametrize("name", sorted(list_models()))
 def test_the_catalogue_has_no_unknown_errors(name):
     errors = {finding.node for finding in check(create(name)).findings if finding.severity is Severity.ERROR}
     assert errors == KNOWN_ERRORS.get(name, set())

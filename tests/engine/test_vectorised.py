@@ -9,8 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from network_strategies import chains, networks
+from striate import functional
 from striate.diagnostics import OpError
-from striate.engine import functional, reference
+from striate.engine import reference
 from striate.engine.derivatives import erf
 from striate.engine.interface import get
 from striate.engine.vectorised import backward, forward

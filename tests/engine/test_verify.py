@@ -157,7 +157,7 @@ def test_plans_of_graphs_are_sound(part):
 
 
 SMALL = ["lenet5", "cifar_resnet20"]
-WHOLE = list(catalogue.names()) if EXHAUSTIVE else SMALL
+WHOLE = list(catalogue.list_models()) if EXHAUSTIVE else SMALL
 
 
 def _created(name):

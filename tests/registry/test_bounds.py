@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from engine.kernels.support import targets
 from generators import bounds
 from op_cases import RUNNABLE, cases
+from striate import functional
 from striate.diagnostics import OpError
-from striate.engine import functional
 from striate.engine.interface import get
 from striate.geometry import Listed, Window
 from striate.network import Network, Node, declaration_of

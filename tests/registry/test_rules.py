@@ -6,7 +6,7 @@ import re
 import pytest
 
 from striate.checks import Config, all_rules, check, explain
-from striate.checks.explain import errors, everything, markdown
+from striate.checks.reference import errors, everything, markdown
 from striate.checks.rule import FAMILIES
 from striate.diagnostics import Severity, UnknownNameError
 from striate.formats import parse

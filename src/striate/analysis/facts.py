@@ -11,7 +11,7 @@ from striate.analysis.fields import Fields, Misalignment, fields_by_input, misal
 from striate.analysis.memory import liveness
 from striate.diagnostics import ShapeError, plural
 from striate.geometry import ReceptiveField, TransposedWindow, Window
-from striate.network import Network
+from striate.network import Network, NetworkSource, as_network
 from striate.tensor import TensorSpec
 
 
@@ -98,11 +98,21 @@ class Analysis:
         return next(facts for facts in self.nodes if facts.name == name)
 
 
-def analyze(net: Network, convention: str = "striate") -> Analysis:
-    """All facts of a network. Linear in its nodes; a node without output ends its branch, and is told of.
+def analyze(net: NetworkSource, convention: str = "striate") -> Analysis:
+    """Facts of every node: output size, parameters, MACs, windows, receptive field in pixels, memory in bytes.
 
-    Raises UnknownNameError for an unknown convention.
+    net: a network, or what names one, as `striate.load` takes it; convention: how MACs are counted, a name that
+    `striate show --reconcile` lists. Outputs are specs of (N, C, H, W); bytes and MACs are those of one image.
+
+    A node without an output ends its branch and stands in `problems`. Raises UnknownNameError for an unknown
+    convention. Source: Araujo, Norris & Sim, Computing Receptive Fields of Convolutional Neural Networks, Distill 2019.
+
+    >>> import striate as st
+    >>> facts = st.analyze("32x32x3 -> conv 5x5 6 -> relu -> maxpool 2")
+    >>> facts.totals.params, facts.totals.macs, facts.node("maxpool1").receptive_field["h"].size
+    (456, 352800, 6)
     """
+    net = as_network(net)
     sentence = named_convention(convention).sentence
     known = net.inference
     every = fields_by_input(net)

@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import lcm
 
 from striate.geometry import Condition, Shift, SizeLaw, solve
-from striate.network import Network, Node
+from striate.network import Network, NetworkSource, Node, as_network
 from striate.op import Declaration
 from striate.tensor import TensorSpec
 
@@ -74,12 +74,24 @@ class Sizes:
         return "\n".join([*lines, f"nearest {self.near}: {near}"])
 
 
-def sizes(net: Network, near: int = 224, input: str | None = None) -> Sizes:
-    """Solve every spatial axis of the sole input, or of the one that is named. Inputs of the same size change together,
-    as the pair of a Siamese network does; the others stay as they are.
+def sizes(net: NetworkSource, near: int = 224, input: str | None = None) -> Sizes:
+    """Input sizes that fit exactly: no stride leaves a remainder, and no padding is used on one side only.
 
-    Raises ShapeError when no input size gives the network an output, GraphError for several inputs and no name.
+    net: a network, or what names one, as `striate.load` takes it; near: the size in pixels that answers should be close
+    to; input: of several inputs, the one that is meant. Inputs of the same size change together, as the pair of a
+    Siamese network does; the others stay as they are.
+
+    Returns `Sizes`: `axes` has the rule of each axis ("h", "w"), `nearest` up to four sizes in pixels that fit all of
+    them. Raises ShapeError when no input size gives the network an output, GraphError for several inputs and no name.
+    Source: Dumoulin & Visin, arXiv 1603.07285, section 2; each stride is a congruence.
+
+    >>> import striate as st
+    >>> st.sizes("7x7x1 -> conv 3x3 /3", near=7)
+    h: N = 0 mod 3, N >= 3
+    w: N = 0 mod 3, N >= 3
+    nearest 7: 3, 6, 9, 12
     """
+    net = as_network(net)
     spec = net.inputs[net.input_name(input)]
     group = _together(net, spec)
     reference, pinned = _reference(net, group)

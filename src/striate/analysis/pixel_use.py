@@ -20,7 +20,7 @@ from typing import Any
 
 from striate.diagnostics import LimitError, OpError
 from striate.geometry import AxisMap
-from striate.network import Network
+from striate.network import NetworkSource, as_network
 from striate.op import Declaration, Reading
 
 WRITTEN_SIDE = 16
@@ -165,14 +165,23 @@ def _blocks(vector: Vector, limit: int) -> Vector:
     return tuple(sum(vector[k * n // m : (k + 1) * n // m]) for k in range(m))
 
 
-def pixels(net: Network, value: str | None = None, input: str | None = None) -> PixelUse:
-    """Pixel use of an input, counted to one value, or to all the network's outputs together.
+def pixels(net: NetworkSource, value: str | None = None, input: str | None = None) -> PixelUse:
+    """In how many ways each pixel of an input reaches the outputs: for one layer, how many windows use it.
 
-    input: of several inputs the one that is meant.
+    net: a network, or what names one, as `striate.load` takes it; value: the node to count to, or one of its outputs,
+    instead of all outputs of the network; input: of several inputs, the one that is meant.
 
-    Raises ShapeError when a node has no output, OpError for an input without spatial axes, LimitError when branches
-    make a map that neither outer products nor DENSE_LIMIT cells can hold.
+    Returns a `PixelUse`: `counts` are whole numbers, nested by the input's axes (H, W); `unread` is the number of
+    pixels that nothing reads, `corner_to_centre` the share of a corner's count in that of the center.
+    Raises ShapeError when a node has no output, UnknownKeyError for a value that the network has not, OpError for an
+    input without spatial axes, LimitError when branches make a map that is too large.
+    Source: Araujo, Norris & Sim, Computing Receptive Fields of Convolutional Neural Networks, Distill 2019.
+
+    >>> import striate as st
+    >>> st.pixels("3x3x1 -> conv 2x2").counts
+    [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
     """
+    net = as_network(net)
     source = net.input_name(input)
     spec = net.inputs[source]
     if not spec.spatial:

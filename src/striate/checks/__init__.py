@@ -11,27 +11,42 @@ from striate.checks.config import Config
 from striate.checks.context import Context
 from striate.checks.report import Report
 from striate.checks.rule import Rule, all_rules
-from striate.network import Network
+from striate.network import NetworkSource, as_network
 
-__all__ = ["Config", "Context", "Report", "Rule", "all_rules", "check", "explain"]
+CheckConfig = Config
+"""Its name as `striate.CheckConfig`, where other settings stand beside it."""
+
+__all__ = ["CheckConfig", "Config", "Context", "Report", "Rule", "all_rules", "check", "explain"]
 
 
 def explain(code: str) -> str:
-    """What, why, example, fix and source behind a code or a name. Raises UnknownNameError, with the nearest."""
-    from striate.checks.explain import text
+    """What a code stands for: what, why, an example, the fix and the source.
+
+    code: of a rule or an error, "G002", or its name, "stride-loses-pixels". Raises UnknownNameError, with the nearest.
+
+    >>> import striate as st
+    >>> st.explain("G002").splitlines()[0]
+    'G002 stride-loses-pixels (error)'
+    """
+    from striate.checks.reference import text
 
     return text(code)
 
 
-def check(network: Network, config: Config | None = None, source: str | None = None) -> Report:
-    """Run every selected rule on a network.
+def check(network: NetworkSource, config: Config | None = None, source: str | None = None) -> Report:
+    """Findings about a network: what does not fit, where, why, and the smallest fix.
 
-    `source` names the file that the network was read from, for outputs that point at files.
+    network: a network, or what names one, as `striate.load` takes it; config: which rules count and the limits that
+    they hold, the defaults where none is given (no file is read); source: the file that the network was read from,
+    for outputs that point at files.
 
-    >>> from striate.formats import parse
-    >>> [finding.code for finding in check(parse("7x7x1 -> conv 3x3 /3")).findings]
+    Raises what `striate.load` raises, SourceError and FormatError for a baseline file that cannot be read.
+
+    >>> import striate as st
+    >>> [finding.code for finding in st.check("7x7x1 -> conv 3x3 /3").findings]
     ['G002']
     """
+    network = as_network(network)
     config = config or Config()
     context = Context(network, config)
     order = {node.name: at for at, node in enumerate(network.nodes)}

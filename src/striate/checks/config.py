@@ -137,12 +137,19 @@ def _setting(read: Callable[[Any], Any], default: Any = None, **more: Any) -> An
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Settings of `check`.
+    """Settings of `check`: which rules count, which findings fail, and the limits of a network.
 
     select, extend_select, ignore: codes, prefixes or names; where they disagree about a code the longer one wins,
     and `ignore` wins a draw. per_node_ignores: shell pattern of node names -> what is ignored there.
     fail_on: "error", "warning", "info" or "never". max_params, max_macs in ones, max_memory in bytes (peak of
     inference, batch of one). object_px: size in pixels of the things to be seen (R003). baseline: a baseline file.
+
+    Raises FormatError for a value that a setting does not take, UnknownNameError for a rule that is not there.
+
+    >>> import striate as st
+    >>> config = st.CheckConfig(select=("C",), max_params="1k")
+    >>> [finding.code for finding in st.check("8x8x3 -> flatten -> fc 100", config).findings]
+    ['C001']
     """
 
     select: tuple[str, ...] = _setting(_selectors, (EVERYTHING,))
@@ -164,12 +171,12 @@ class Config:
                 object.__setattr__(self, field.name, field.metadata["read"](value))
 
     def selects(self, code: str) -> bool:
-        """Whether findings with this code are wanted at all."""
+        """Whether findings with this code ("G002") are wanted at all."""
         wanted = _reach(code, (*self.select, *self.extend_select))
         return wanted > _reach(code, self.ignore)
 
     def ignores(self, code: str, node: str | None) -> bool:
-        """Whether a finding is ignored because of the node on which it sits."""
+        """Whether a finding with this code is ignored because of the node on which it sits."""
         return node is not None and any(
             fnmatch.fnmatchcase(node, pattern) and _reach(code, codes) >= 0
             for pattern, codes in self.per_node_ignores.items()
@@ -180,7 +187,10 @@ class Config:
         return self.fail_on != NEVER and severity.rank >= Severity(self.fail_on).rank
 
     def replace(self, **settings: Any) -> Config:
-        """The same with some settings read from what a person wrote; None leaves a setting as it is."""
+        """The same with other settings, read from what a person wrote; None leaves a setting as it is.
+
+        Raises FormatError for a value that a setting does not take, UnknownNameError for a setting that is not there.
+        """
         return self._with({name: value for name, value in settings.items() if value is not None}, "settings")
 
     def _with(self, settings: Mapping[str, Any], where: str) -> Config:
@@ -205,7 +215,10 @@ class Config:
 
     @classmethod
     def read(cls, path: Path) -> Config | None:
-        """The settings of `[tool.striate]` in one pyproject.toml, or None where it has no such table."""
+        """The settings of `[tool.striate]` in a pyproject.toml at `path`, or None where it has no such table.
+
+        Raises SourceError for a file that cannot be read, FormatError for a value that a setting does not take.
+        """
         try:
             text = path.read_bytes()
         except OSError as error:
@@ -240,8 +253,9 @@ class Config:
 
     @classmethod
     def find(cls, start: Path | None = None) -> Config:
-        """The settings of the nearest pyproject.toml that has a `[tool.striate]` table, from `start` (the current
-        folder) upward; the defaults where there is none.
+        """The settings of the nearest pyproject.toml with `[tool.striate]`; the defaults where there is none.
+
+        start: the folder from which it is looked for upward, the current one by default. Raises what `read` raises.
         """
         here = (start or Path()).resolve()
         for folder in (here, *here.parents):

@@ -9,7 +9,7 @@ from striate.cli.options import Names, emit, emit_json, examples, json_option, o
 
 def _codes() -> list[str]:
     from striate.checks import all_rules
-    from striate.checks.explain import errors
+    from striate.checks.reference import errors
 
     return [*(rule.code for rule in all_rules()), *(error.code for error in errors())]
 
@@ -34,7 +34,7 @@ def command(
 
     CODE is a code (G002) or a rule's name (stride-loses-pixels).
     """
-    from striate.checks.explain import markdown
+    from striate.checks.reference import markdown
     from striate.views.rules import rules_record
 
     if not codes and not everything and not as_markdown:

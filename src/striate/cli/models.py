@@ -21,12 +21,12 @@ def command(glob: str, as_json: bool) -> None:
 
     GLOB chooses names (or families): 'resnet*', 'VGG'.
     """
-    from striate.models.catalogue import names
+    from striate.models.catalogue import list_models
     from striate.views.record import models_record
 
     record = models_record(glob)
     if not record["models"]:
-        nearest = suggest(glob.strip("*?"), names())
+        nearest = suggest(glob.strip("*?"), list_models())
         raise UnknownNameError(
             f"no model matches {glob!r}",
             where="striate models",

@@ -117,9 +117,16 @@ def entries(pattern: str = "*") -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: (entry.family.year, entry.family.name)))
 
 
-def names() -> tuple[str, ...]:
-    """The names of all entries, oldest family first."""
-    return tuple(entry.name for entry in entries())
+def list_models(pattern: str = "*") -> tuple[str, ...]:
+    """Names of the catalogue's networks that match a pattern of the shell, oldest family first.
+
+    Raises nothing: what no name matches gives an empty tuple.
+
+    >>> import striate as st
+    >>> st.list_models("lenet*")
+    ('lenet5', 'lenet5_1998')
+    """
+    return tuple(entry.name for entry in entries(pattern))
 
 
 def get(name: str) -> Entry:
@@ -129,7 +136,7 @@ def get(name: str) -> Entry:
         if own is not None:
             _import(own)
     if name not in _entries:
-        known = names()
+        known = list_models()
         if name not in known:
             nearest = suggest(name, known)
             raise UnknownNameError(
@@ -141,13 +148,14 @@ def get(name: str) -> Entry:
 
 
 def create(name: str, input: Image | None = None, num_classes: int | None = None, **options: Any) -> Network:
-    """Build the network called `name`.
+    """Build the network of the catalogue that is called `name`.
 
-    `input` is (C, H, W), default the entry's own; `num_classes` the number of outputs; `options` are the
-    switches of that family (`Entry.options`), such as `aux=True`.
+    input: (C, H, W), by default that of the paper; num_classes: the number of outputs; options: switches of the
+    network's family, such as `aux=True`; an unknown one is told the others. The paper stands in `striate models NAME`.
     Raises UnknownNameError for an unknown name or option, NotationError for an input that is not three sizes.
 
-    >>> create("lenet5").input.shape
+    >>> import striate as st
+    >>> st.create("lenet5").input.shape
     (1, 1, 32, 32)
     """
     entry = get(name)

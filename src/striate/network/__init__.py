@@ -2,6 +2,27 @@
 
 from striate.network import sharing
 from striate.network.builder import Builder, Ref
-from striate.network.graph import Inference, Network, Node, declaration_of, declare, unread
+from striate.network.graph import (
+    Inference,
+    Network,
+    NetworkSource,
+    Node,
+    as_network,
+    declaration_of,
+    declare,
+    unread,
+)
 
-__all__ = ["Builder", "Inference", "Network", "Node", "Ref", "declaration_of", "declare", "sharing", "unread"]
+__all__ = [
+    "Builder",
+    "Inference",
+    "Network",
+    "NetworkSource",
+    "Node",
+    "Ref",
+    "as_network",
+    "declaration_of",
+    "declare",
+    "sharing",
+    "unread",
+]

@@ -9,9 +9,9 @@ import sys
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 
-from striate.diagnostics import GraphError, Place, ShapeError, plural
+from striate.diagnostics import GraphError, Named, Place, ShapeError, few, plural
 from striate.network import sharing
-from striate.network.graph import Network, Node, declare, few, unread
+from striate.network.graph import Network, Node, declare, unread
 from striate.op import Op
 from striate.op.fields import shown
 from striate.tensor import TensorSpec, warn_of_axes
@@ -48,17 +48,21 @@ class Ref:
 
 
 class Builder:
-    """Makes a network node by node.
+    """Builds a network node by node; branches join where a node reads several values.
 
+    name: the network's; input: its shape (C, H, W), or the shapes of several inputs by name. Raises GraphError for an
+    empty or unnamed input, UsageError for what is no shape.
+
+    >>> import striate as st
     >>> from striate.ops import Conv, Relu
-    >>> build = Builder("tiny", input=(3, 32, 32))
+    >>> build = st.Builder("tiny", input=(3, 32, 32))
     >>> x = build(Conv(6, kernel=5), build.input)
     >>> build.build(build(Relu(), x)).specs["conv1"].shape
     (1, 6, 28, 28)
 
-    input: the shape (C, H, W) of the sole input, which is called "input"; or the shapes of several by name:
+    A sole input is called "input"; several have the names they are given:
 
-    >>> build = Builder("two", input={"left": (3, 32, 32), "right": (64,)})
+    >>> build = st.Builder("two", input={"left": (3, 32, 32), "right": (64,)})
     >>> build.inputs["right"].spec.shape
     (1, 64)
     """
@@ -79,7 +83,7 @@ class Builder:
                 fix='give a shape: input=(3, 32, 32), or input={"left": (3, 32, 32), "right": (64,)}',
             )
         self._nodes: list[Node] = []
-        self._specs: dict[str, TensorSpec | ShapeError] = dict(self._inputs)
+        self._specs: dict[str, TensorSpec | ShapeError] = Named(self._inputs, name, "value")
         self._counts: dict[str, int] = {}
         self._names: set[str] = set(self._inputs)
         self._by_name: dict[str, Node] = {}
@@ -101,9 +105,10 @@ class Builder:
     @property
     def inputs(self) -> Mapping[str, Ref]:
         """All inputs by name."""
-        return {name: Ref(self, (name,)) for name in self._inputs}
+        return Named({name: Ref(self, (name,)) for name in self._inputs}, self.name, "input")
 
     def spec(self, value: str) -> TensorSpec:
+        """Spec of a value by name. Raises UnknownKeyError, and the ShapeError of a node without output."""
         found = self._specs[value]
         if isinstance(found, ShapeError):
             raise found
@@ -118,7 +123,10 @@ class Builder:
         fixed: Sequence[str] = (),
         frozen: Sequence[str] = (),
     ) -> Ref:
-        """Place an op behind the given values; without a name it is its word and a number.
+        """Place an op after the given values; returns a handle of its output.
+
+        op: what the node computes; inputs: handles of the values that it reads; name: without one it is the op's word
+        and a number.
 
         shares: the node (its name, or what the builder returned for it) whose parameters it uses, or the full names of
         other nodes' parameters by its own: ``{"weight": "enc.weight"}``. fixed: its parameters that are constants;
@@ -168,7 +176,7 @@ class Builder:
 
     @contextlib.contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Names made inside begin with ``name.``."""
+        """Context in which names of nodes begin with ``name.``."""
         self._scope.append(name)
         try:
             yield
@@ -176,7 +184,10 @@ class Builder:
             self._scope.pop()
 
     def build(self, *outputs: Ref) -> Network:
-        """The network that leaves through these values; through every unread one when none is given."""
+        """The network with these outputs, handles of values; without any, all values that no node reads leave it.
+
+        Raises GraphError for a handle of another builder, and where the network has no output.
+        """
         names = tuple(self._own(ref).name for ref in outputs) or unread(self._nodes)
         return Network(self.name, self._inputs, tuple(self._nodes), names)
 

@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
+from striate import hooks
 from striate.diagnostics import (
     FormatError,
     GraphError,
+    Named,
     OpError,
     Place,
     ShapeError,
     StriateError,
-    UnknownNameError,
+    few,
     plural,
     suggest,
+    unknown_key,
 )
 from striate.network import sharing
+from striate.network.order import dangling, ordered
 from striate.op import ANY, Declaration, Op
 from striate.op.bounds import verify
 from striate.op.fields import shown
@@ -30,11 +34,19 @@ from striate.tensor import Parameter, TensorSpec
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """An op placed in a network. `inputs` name the values it reads; a sole output is named as the node itself.
+    """An op placed in a network.
+
+    name: unique in its network; op: what it computes; inputs: names of the values that it reads; place: the line of a
+    file where it was written. A sole output has the node's name, several have ``name:0``, ``name:1``, ….
 
     shares: the node whose parameters it uses, or, for some of them, their names with the full name of another node's
     parameter: ``{"weight": "enc.weight"}``. fixed: its parameters that are constants, neither counted nor trained.
-    frozen: those that are counted and not trained.
+    frozen: those that are counted and not trained. Raises nothing; a Network refuses what does not fit into it.
+
+    >>> import striate as st
+    >>> node = st.parse("8x8x3 -> conv 3x3 4")["conv1"]
+    >>> str(node.op), node.inputs, node.outputs
+    ('conv 3x3 4', ('input',), ('conv1',))
     """
 
     name: str
@@ -53,13 +65,14 @@ class Node:
             object.__setattr__(self, field, (names,) if isinstance(names, str) else tuple(names))
 
     def key(self, parameter: str) -> str:
-        """Full name of the tensor that a parameter of this node is: its own, or the one that it shares."""
+        """Full name of the tensor behind a parameter of this node ("weight"): ``conv1.weight``, or what it shares."""
         if isinstance(self.shares, str):
             return f"{self.shares or self.name}.{parameter}"
         return dict(self.shares).get(parameter, f"{self.name}.{parameter}")
 
     @property
     def outputs(self) -> tuple[str, ...]:
+        """Names of the values that it makes."""
         count = self.op.output_count
         return (self.name,) if count == 1 else tuple(f"{self.name}:{k}" for k in range(count))
 
@@ -116,9 +129,13 @@ def _check_arity(node: Node) -> None:
         )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Network:
     """A graph of nodes in topological order, its inputs with their specs, and the values that leave it.
+
+    name: what it is called; inputs: name -> TensorSpec, batch axis first; nodes: in any order in which names resolve;
+    outputs: names of the values that leave it. ``net["conv1"]`` is a node, ``len(net)`` their number, iteration gives
+    them in order, ``str(net)`` is the table of `striate show`.
 
     `weights`: arrays by name that it came with from another framework, if any; a model starts from them. `about`: what
     else its source keeps of a trained model (classes, transformation); None for a network that never had weights.
@@ -127,6 +144,13 @@ class Network:
 
     Raises GraphError for repeated, dangling or cyclic names. Shapes are inferred on first use: `inference` never
     fails for a node without output, `specs` raises its ShapeError.
+
+    >>> import striate as st
+    >>> net = st.parse("32x32x3 -> conv 5x5 6 -> relu", name="tiny")
+    >>> net
+    Network(tiny: input 32x32x3 -> 2 nodes -> relu1)
+    >>> len(net), [node.name for node in net], net.specs["conv1"].shape
+    (2, ['conv1', 'relu1'], (1, 6, 28, 28))
     """
 
     name: str
@@ -138,8 +162,8 @@ class Network:
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "nodes", _ordered(self.inputs, self.nodes))
-        object.__setattr__(self, "inputs", dict(self.inputs))
+        object.__setattr__(self, "nodes", ordered(self.inputs, self.nodes))
+        object.__setattr__(self, "inputs", Named(self.inputs, self.name, "input"))
         known = {**self.inputs, **dict.fromkeys(value for node in self.nodes for value in node.outputs)}
         object.__setattr__(self, "outputs", tuple(self.outputs))
         if not self.outputs:
@@ -151,14 +175,28 @@ class Network:
             )
         for value in self.outputs:
             if value not in known:
-                raise _dangling(f"the output of {self.name}", value, known, f"outputs of {self.name}")
+                raise dangling(f"the output of {self.name}", value, known, f"outputs of {self.name}")
         sharing.check(self.nodes, self._by_name)
+
+    def __repr__(self) -> str:
+        """One line: name, inputs, number of nodes, outputs."""
+        inputs = ", ".join(f"{name} {spec}" for name, spec in self.inputs.items())
+        return f"Network({self.name}: {inputs} -> {plural(len(self.nodes), 'node')} -> {few(self.outputs)})"
+
+    def __str__(self) -> str:
+        """The table of `striate show`, for the width of the terminal: sizes, parameters, cost, fields, findings."""
+        return str(hooks.ask("table", self))
+
+    def _repr_html_(self) -> str:
+        """The same as a table of a notebook."""
+        return str(hooks.ask("html", self))
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(self.inputs.items()), self.nodes, self.outputs))
 
     @functools.cached_property
     def inference(self) -> Inference:
+        """Specs and declarations of all nodes that have an output, and the problems of the others."""
         specs, declarations = dict(self.inputs), {}
         problems: list[ShapeError] = []
         unknown = []
@@ -174,7 +212,12 @@ class Network:
             declarations[node.name] = sharing.marked(node, declaration, self._by_name)
             specs.update(zip(node.outputs, declaration.outputs, strict=True))
         problems += sharing.mismatches(self.nodes, declarations)
-        return Inference(specs, declarations, tuple(problems), tuple(unknown))
+        return Inference(
+            Named(specs, self.name, "value"),
+            Named(declarations, self.name, "node"),
+            tuple(problems),
+            tuple(unknown),
+        )
 
     @property
     def specs(self) -> Mapping[str, TensorSpec]:
@@ -214,7 +257,10 @@ class Network:
         return spec
 
     def input_name(self, name: str | None = None) -> str:
-        """The name of the sole input, or of the one that is meant. Raises GraphError."""
+        """The sole input's name, or `name` if an input has it.
+
+        Raises GraphError for several inputs and no name, and for a name that no input has.
+        """
         if name is None:
             _ = self.input
             return next(iter(self.inputs))
@@ -227,16 +273,24 @@ class Network:
         return {node.name: node for node in self.nodes}
 
     def node(self, name: str) -> Node:
-        """The node of a name; UnknownNameError names the nearest one."""
+        """The node of a name, also ``net[name]``. Raises UnknownKeyError, with the nearest name."""
         if name not in self._by_name:
-            near = suggest(name, self._by_name)
-            raise UnknownNameError(
-                f"{self.name} has no node {name!r}",
-                where=f"nodes of {self.name}",
-                why=f"its {plural(len(self.nodes), 'node')} are {few(self._by_name)}",
-                fix=f"write {near!r}" if near else f"see the names with: striate show {self.name}",
-            )
+            raise unknown_key(self.name, "node", name, self._by_name)
         return self._by_name[name]
+
+    __getitem__ = node
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __bool__(self) -> bool:
+        return True  # also without a node
+
+    def __contains__(self, node: object) -> bool:
+        return node in self._by_name or (isinstance(node, Node) and self._by_name.get(node.name) == node)
 
     @functools.cached_property
     def producers(self) -> Mapping[str, Node]:
@@ -258,16 +312,18 @@ class Network:
 
         What several nodes share stands there once, under its owner's name.
         """
-        return {
+        parameters = {
             f"{name}.{parameter.name}": parameter
             for name, declaration in self.declarations.items()
             for parameter in declaration.parameters
             if not parameter.shared
         }
+        return Named(parameters, self.name, "parameter")
 
     def with_input(self, shape: Sequence[int] | Mapping[str, Sequence[int]]) -> Network:
-        """The same nodes on another input (C, H, W), or on others of several: ``{"left": (3, 64, 64)}``.
+        """The same nodes on an input of another shape.
 
+        shape: (C, H, W) of the sole input, or shapes of several by name: ``{"left": (3, 64, 64)}``.
         Raises GraphError where one shape is given and there are several inputs, and for a name that no input has.
         """
         if not isinstance(shape, Mapping):
@@ -281,7 +337,16 @@ class Network:
         return dataclasses.replace(self, inputs={**self.inputs, **changed})
 
     def replace(self, node: str, op: Op) -> Network:
-        """The same network with another op at a node."""
+        """The same network with another op at a node.
+
+        node: its name; op: what it computes instead. Raises UnknownKeyError for a name that no node has.
+
+        >>> import striate as st
+        >>> from striate.ops import Conv
+        >>> net = st.parse("8x8x3 -> conv 3x3 4")
+        >>> str(net.replace("conv1", Conv(8, kernel=5))["conv1"].op)
+        'conv 5x5 8'
+        """
         old = self.node(node)
         nodes = tuple(dataclasses.replace(n, op=op) if n is old else n for n in self.nodes)
         return dataclasses.replace(self, nodes=nodes)
@@ -301,7 +366,11 @@ class Network:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Network:
-        """The network of a plain form; nodes may come in any order. Raises FormatError for what is no such form."""
+        """The network of a plain form, as `to_dict` gives it.
+
+        data: name, inputs (name -> (C, H, W)), nodes in any order, outputs. Raises FormatError where something of that
+        is missing, and the errors of `Network`.
+        """
         network = _plain(data, "the network", name=str, inputs=Mapping, nodes=list, outputs=list)
         nodes = []
         for at, entry in enumerate(network["nodes"]):
@@ -322,6 +391,24 @@ class Network:
         outputs = _names(network["outputs"], "outputs of the network")
         aliases = sharing.read_aliases(network.get("aliases", {}))
         return cls(network["name"], inputs, tuple(nodes), outputs, aliases=aliases)
+
+
+NetworkSource: TypeAlias = Any
+"""A Network, or what names one: a text that `striate.load` takes, a path, a Builder, a Model, a torch.nn.Module."""
+
+
+def as_network(source: NetworkSource) -> Network:
+    """The network that is meant: itself, a model's, or the one that a text, a path, a builder or a torch module names.
+
+    Raises what `striate.load` raises for a text, and FormatError for what has no network.
+    """
+    if isinstance(source, Network):
+        return source
+    for name in ("net", "network"):  # of a model, of what was loaded
+        if isinstance(held := getattr(source, name, None), Network):
+            return held
+    network: Network = hooks.ask("network", source)
+    return network
 
 
 def _no_input(net: Network, name: object) -> GraphError:
@@ -369,68 +456,3 @@ def _names(values: Sequence[Any], what: str) -> tuple[str, ...]:
                 fix="give the name of a node or an input",
             )
     return tuple(values)
-
-
-def few(names: Collection[Any]) -> str:
-    """Names for a message, the first and the last of many."""
-    texts = [str(name) for name in names]
-    return ", ".join(texts if len(texts) <= 8 else [*texts[:6], "…", texts[-1]]) or "none"
-
-
-def _dangling(reader: str, value: str, known: Collection[str], where: str) -> GraphError:
-    near = suggest(value, known)
-    return GraphError(
-        f"{reader} names a value {value!r} that nothing makes",
-        where=where,
-        why=f"the values are {few(known)}",
-        fix=f"write {near!r}" if near else "name a node or the input",
-    )
-
-
-def _ordered(inputs: Mapping[str, TensorSpec], nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """The nodes in an order in which every value is made before it is read; the given order where it is one."""
-    made: dict[str, Node] = {}
-    for node in nodes:
-        for value in (node.name, *node.outputs):
-            if value in inputs or made.setdefault(value, node) is not node:
-                raise GraphError(
-                    f"two nodes or inputs are named {value!r}",
-                    where=f"{node.name} = {node.op}",
-                    why="a value is found by its name, so names are unique",
-                    fix="rename one of them",
-                ).at(node.name, "", node.place)
-    ready, done, ordered = set(inputs), set(), []
-    for root in nodes:
-        # Depth first without recursion: a network may be a chain of any length.
-        stack = [root]
-        open_nodes: dict[str, None] = {}
-        while stack:
-            node = stack[-1]
-            if node.name in done:
-                stack.pop()
-                continue
-            open_nodes[node.name] = None
-            missing = [value for value in node.inputs if value not in ready]
-            if not missing:
-                stack.pop()
-                open_nodes.pop(node.name, None)
-                done.add(node.name)
-                ready.update(node.outputs)
-                ordered.append(node)
-                continue
-            source = made.get(missing[0])
-            if source is None or missing[0] not in source.outputs:
-                known = {**inputs, **dict.fromkeys(value for n in nodes for value in n.outputs)}
-                where = f"{node.name} = {node.op}, inputs {few(node.inputs)}"
-                raise _dangling(f"node {node.name}", missing[0], known, where).at(node.name, "", node.place)
-            if source.name in open_nodes:
-                names = list(open_nodes)
-                circle = [*names[names.index(source.name) :], source.name]
-                raise GraphError(
-                    f"the network runs in a circle of {len(circle) - 1}: {' <- '.join(circle[:8])}",
-                    where=f"{node.name} = {node.op}, inputs {few(node.inputs)}",
-                    why="a value would have to be known before it is made",
-                    fix="remove one of these connections",
-                ).at(node.name, "", node.place)
-            stack.append(source)
-    return tuple(ordered)

@@ -39,7 +39,15 @@ ELSEWHERE = {"learning_rate": "lr", "max_lr": "lr", "validation_data": "validati
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The settings of one run; every field says what it does, and refuses what it cannot mean."""
+    """The settings of one training run, as `Model.fit` and `striate train` take them.
+
+    Each field has its meaning, its unit and its limits in its declaration; docs/settings.md lists them.
+    Raises UsageError for a value that a setting does not take.
+
+    >>> import striate as st
+    >>> st.Settings(epochs=3, lr=0.01).resolved.weight_decay
+    0.01
+    """
 
     epochs: int = whole(10, "passes over the training set", _LENGTH, least=1)
     batch_size: int = whole(64, "images in one forward pass", _LENGTH, least=1)
@@ -119,7 +127,7 @@ class Settings:
                 raise unsuited(field.name, value, problem, "settings") from None
 
     def replace(self, values: Mapping[str, Any], where: str = "settings") -> Settings:
-        """The same with some values of TOML, JSON or Python.
+        """The same with other values of TOML, JSON or Python, by name; where: the place that an error names.
 
         Raises UnknownNameError with the nearest name, UsageError with what a field takes.
         """

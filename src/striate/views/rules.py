@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 
 from striate.checks import Config, Rule, all_rules, check
-from striate.checks.explain import errors, text
+from striate.checks.reference import errors, text
 from striate.checks.rule import FAMILIES
 from striate.diagnostics import Severity, StriateError, render
 from striate.network import Network

@@ -1,14 +1,20 @@
-"""The table of `striate show` for other programs: comma-separated values and Markdown."""
+"""The table of `striate show` for other programs: comma-separated values, Markdown, and HTML for notebooks."""
 
 from __future__ import annotations
 
 import csv
 import io
-from typing import Any
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING, Any
 
+from striate.checks import check
 from striate.diagnostics import plural
-from striate.views.record import Record
+from striate.views.record import Record, show_record
 from striate.views.text.numbers import bound, count, inputs, lacking, per_axis, shape, size
+
+if TYPE_CHECKING:
+    from striate.network import Network
 
 
 def csv_text(record: Record) -> str:
@@ -43,16 +49,17 @@ def _flat(record: Record, node: Record) -> dict[str, Any]:
     return row
 
 
-def markdown_text(record: Record) -> str:
-    """A Markdown table with the totals under it."""
-    head = ("node", "op", "output", "params", "MACs", "field", "memory", "findings")
-    lines = [f"**{_escaped(record['name'])}**, {inputs(record)}", ""]
-    lines += [f"| {' | '.join(head)} |", "|---|---|---:|---:|---:|---:|---:|---|"]
+HEAD = ("node", "op", "output", "params", "MACs", "field", "memory", "findings")
+"""Columns of the tables for readers; the first two and the last are texts, the others numbers."""
+
+
+def _cells(record: Record) -> Iterator[tuple[str, ...]]:
+    """One row for each node."""
     for node in record["nodes"]:
         codes = dict.fromkeys(f["code"] for f in record["findings"] if f["node"] == node["name"])
-        cells = (
-            _escaped(node["name"]),
-            _escaped(node["text"]),
+        yield (
+            node["name"],
+            node["text"],
             ", ".join(node["sizes"]),
             count(node["params"]),
             count(node["macs"]),
@@ -60,20 +67,49 @@ def markdown_text(record: Record) -> str:
             size(node["activation_bytes"]),
             " ".join(codes),
         )
-        lines.append(f"| {' | '.join(cells)} |")
+
+
+def _totals(record: Record) -> str:
     totals = record["totals"]
-    for problem in record["problems"]:
-        why = f"{problem['code']}: {_escaped(problem['why'])}"
-        lines.append(f"| **{_escaped(problem['node'])}** | {why} | none | | | | | |")
-    lines += [
-        "",
+    return (
         f"{bound(record, 'params')}{plural(totals['params'], 'parameter')}, "
         f"{bound(record, 'macs')}{count(totals['macs'])} MACs ({record['convention']})"
         f"{lacking(record, 'params', 'macs')}, "
-        f"peak memory {size(totals['peak_bytes'])} for one image.",
-        "",
+        f"peak memory {size(totals['peak_bytes'])} for one image."
+    )
+
+
+def markdown_text(record: Record) -> str:
+    """A Markdown table with the totals under it."""
+    lines = [f"**{_escaped(record['name'])}**, {inputs(record)}", ""]
+    lines += [f"| {' | '.join(HEAD)} |", "|---|---|---:|---:|---:|---:|---:|---|"]
+    for name, op, *numbers in _cells(record):
+        lines.append(f"| {' | '.join((_escaped(name), _escaped(op), *numbers))} |")
+    for problem in record["problems"]:
+        why = f"{problem['code']}: {_escaped(problem['why'])}"
+        lines.append(f"| **{_escaped(problem['node'])}** | {why} | none | | | | | |")
+    return "\n".join([*lines, "", _totals(record), ""])
+
+
+def html(net: Network) -> str:
+    """The table of a network in a notebook, under the default rules."""
+    record = show_record(net, findings=check(net).findings)
+    head = "".join(f"<th>{escape(title)}</th>" for title in HEAD)
+    rows = [
+        "".join(f"<td style='text-align: {'left' if k in (0, 1, 7) else 'right'}'>{escape(cell)}</td>"
+                for k, cell in enumerate(cells))
+        for cells in _cells(record)
+    ]  # fmt: skip
+    rows += [
+        f"<td><b>{escape(problem['node'] or '')}</b></td>"
+        f"<td colspan='7' style='text-align: left'>{escape(problem['code'])}: {escape(problem['why'])}</td>"
+        for problem in record["problems"]
     ]
-    return "\n".join(lines)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return (
+        f"<p><b>{escape(record['name'])}</b>, {escape(inputs(record))}</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(_totals(record))}</p>"
+    )
 
 
 def _escaped(text: str) -> str:

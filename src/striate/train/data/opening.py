@@ -51,13 +51,22 @@ def open_data(
     on_bad: OnBad = "skip",
     white: int = 0,
 ) -> DataSplits | Dataset:
-    """The parts of a data set, or the one called `split`: "train", "val", "test", "all".
+    """Images and labels of a data set in parts, or the part called `split`: "train", "val", "test", "all".
 
-    source: a path, a sample's name (digits, textures, faces), (x, y) arrays, {"train": (x, y), ...}, a Hugging Face
-    dataset, or what this function returned. holdout: the share of each class drawn, by `seed` and name, for each part
-    the source lacks. on_bad: "skip" leaves unreadable images out, counts and names them; "refuse" stops at the first.
-    white: see `read_parts`.
-    Raises SourceError, FormatError, LimitError, MissingExtraError, UsageError.
+    source: a path, a sample's name (digits, textures, faces), (x, y) arrays with x (N, C, H, W) and y (N,),
+    {"train": (x, y), ...}, a Hugging Face dataset, or what this function returned. holdout: the share of each class,
+    0 to 1, that is drawn by `seed` and name for each part that the source lacks. on_bad: "skip" leaves unreadable
+    images out, counts and names them; "refuse" stops at the first. white: the number that stands for white where pixels
+    are whole numbers, 0 to find out.
+
+    Raises SourceError for a path that cannot be read, FormatError for content that cannot be, LimitError,
+    MissingExtraError for a sample whose package is missing, UsageError for an argument out of range.
+
+    >>> import numpy as np
+    >>> import striate as st
+    >>> data = st.open_data((np.zeros((20, 1, 8, 8), np.float32), np.arange(20) % 2))
+    >>> len(data.train), len(data.validation)
+    (16, 2)
     """
     if on_bad not in ("skip", "refuse"):
         raise UsageError(

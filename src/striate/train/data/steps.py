@@ -120,7 +120,7 @@ class CenterCrop(Step):
 
 @dataclasses.dataclass(frozen=True)
 class PadCrop(Step):
-    """Zeros on every side, then a random window of the image's own size: a random shift."""
+    """Zeros on every side, `padding` pixels, then a random window of the image's own size: a random shift."""
 
     word, draws = "pad_crop", 2
     padding: int = 4
@@ -184,9 +184,10 @@ class RandomResizedCrop(Step):
 
 @dataclasses.dataclass(frozen=True)
 class ColourJitter(Step):
-    """Brightness, contrast and saturation times a factor within 1 ± the setting; hue turned by at most ± `hue` turns.
+    """Random brightness, contrast, saturation and hue, always in this order.
 
-    Always in this order. Hue turns the colour plane of YIQ; an image with one channel has neither saturation nor hue.
+    brightness, contrast, saturation: times a factor within 1 ± the setting, 0 to 1; hue: turned by at most so many
+    turns, 0 to 0.5. Hue turns the colour plane of YIQ; an image with one channel has neither saturation nor hue.
     """
 
     word, draws = "colour_jitter", 4
@@ -229,7 +230,10 @@ class ColourJitter(Step):
 
 @dataclasses.dataclass(frozen=True)
 class RandomErasing(Step):
-    """With this probability a random window of `scale` of the area becomes `value`. Zhong et al., arXiv 1708.04896."""
+    """A random window of `scale` of the area becomes `value`, with a `probability` for each image.
+
+    ratio: bounds of the window's height to its width. Source: Zhong et al., arXiv 1708.04896.
+    """
 
     word, draws = "random_erasing", 5
     probability: float = 0.5
@@ -252,7 +256,7 @@ class RandomErasing(Step):
 
 @dataclasses.dataclass(frozen=True)
 class Channels(Step):
-    """As many channels as asked: grey is repeated, colour becomes its luma (Rec. 601)."""
+    """An image of `count` channels, 1 or 3: gray is repeated, color becomes its luma (Rec. 601)."""
 
     word = "channels"
     count: int

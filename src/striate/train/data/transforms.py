@@ -43,9 +43,10 @@ STEPS: Mapping[str, type[Step]] = types.MappingProxyType(
 
 @dataclasses.dataclass(frozen=True)
 class Transform:
-    """Steps in order. Callable on images (N, C, H, W) or a list of (C, H, W) of any sizes.
+    """Steps in order, to be called with images (N, C, H, W) or a list of (C, H, W) of any sizes.
 
-    white: the whole number that is 1 where pixels are whole numbers; 0: they are not, or nobody knows.
+    steps: each is a class of `striate.transforms`. white: the whole number that is 1 where pixels are whole numbers;
+    0: they are not, or nobody knows.
     """
 
     steps: tuple[Step, ...] = ()

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import striate
+import striate.functional as F
 from striate.diagnostics import OpError, StriateError
-from striate.engine import functional as F
 from striate.engine.target import host
 from striate.ops import Add, BatchNorm, Relu, Softmax
 

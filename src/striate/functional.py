@@ -1,6 +1,7 @@
-"""Single operations on arrays: numpy in, numpy out, on any engine.
+"""Single operations on arrays: numpy in, numpy out, on any engine. ``import striate.functional as F`` as in PyTorch.
 
-Shapes as in PyTorch: x (N, C, H, W), weights (K, C / groups, F, F); one or three spatial axes work too.
+Axes as in PyTorch: x (N, C, H, W), weights (K, C / groups, F, F); one or three spatial axes work too, (N, C, L) and
+(N, C, D, H, W). Arrays of whole numbers become float32. PyTorch's names of arguments are understood (kernel_size).
 
 engine: "compiled" runs machine code, planned once for equal shapes; "numpy" runs everywhere; "auto" takes the faster
 one: numpy for little work. Arrays in double precision, and gradients, are numpy's.
@@ -20,12 +21,14 @@ from striate.engine.target import Target
 from striate.engine.vectorised import Tape, backward, forward
 from striate.network import declaration_of
 from striate.op import Declaration, Op, Padding, Sizes
+from striate.op.spelling import understood
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.pool import AvgPool, MaxPool
 from striate.tensor import TensorSpec
 
-Array = NDArray[Any]
+__all__ = ["apply", "avg_pool2d", "conv2d", "conv2d_grads", "conv_transpose2d", "max_pool2d"]
 
+Array = NDArray[Any]
 
 WORK, PACKING = 200_000, 150
 """Multiply-adds from which on machine code is the faster one, beside so many for each weight that is packed: setting
@@ -94,6 +97,7 @@ def _conv(
     return Conv(len(w), kernel, stride, padding, dilation, groups, b is not None, padding_mode)
 
 
+@understood
 def conv2d(
     x: Array,
     w: Array,
@@ -105,9 +109,21 @@ def conv2d(
     padding_mode: str = "zeros",
     engine: str = "auto",
 ) -> Array:
-    """Convolution of x (N, C, H, W) with w (K, C / groups, F, F) and b (K,): (N, K, H', W').
+    """Convolution of x (N, C, H, W) with w (K, C / groups, F, F) and b (K,) to (N, K, H', W').
 
-    >>> conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)))[0, 0].tolist()
+    H' = floor((H + p - dilation (F - 1) - 1) / stride) + 1, where p is the padding of both sides together; W' likewise.
+    stride, dilation: steps in pixels, one number or one for each axis. padding: pixels around x; one number, one for
+    each axis, (before, after) for each axis, or "same", "valid", "full". groups: C and K are split into as many parts,
+    each with filters of its own. padding_mode: what lies beyond the border, "zeros", "reflect", "replicate" or
+    "circular". engine: see the module.
+
+    Raises OpError where the shapes of x, w and b do not go together, ShapeError where a filter is longer than the
+    padded input, EngineError where the engine cannot run here.
+    Source: Dumoulin & Visin, arXiv 1603.07285; filters are not flipped, as in PyTorch and ONNX.
+
+    >>> import numpy as np
+    >>> import striate.functional as F
+    >>> F.conv2d(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)))[0, 0].tolist()
     [[4.0, 4.0], [4.0, 4.0]]
     """
     weights = {"weight": w} if b is None else {"weight": w, "bias": b}
@@ -115,6 +131,7 @@ def conv2d(
     return _forward(op, x, weights, engine)
 
 
+@understood
 def conv2d_grads(
     x: Array,
     w: Array,
@@ -125,14 +142,37 @@ def conv2d_grads(
     groups: int = 1,
     padding_mode: str = "zeros",
 ) -> tuple[Array, Array, Array]:
-    """Gradients (dx, dw, db) of a convolution from that of its output, dy (N, K, H', W')."""
+    """Gradients (dx, dw, db) of a convolution with respect to x (N, C, H, W), w (K, C / groups, F, F) and b (K,).
+
+    dy: the gradient with respect to the output, (N, K, H', W'). dx has the shape of x, dw that of w, db is (K,).
+    stride, padding, dilation (pixels), groups, padding_mode: those of the convolution, as `conv2d` takes them. numpy
+    computes gradients.
+
+    Raises OpError where the shapes of x, w and dy do not go together.
+    Source: Dumoulin & Visin, arXiv 1603.07285, section 4.
+
+    >>> import numpy as np
+    >>> import striate.functional as F
+    >>> dx, dw, db = F.conv2d_grads(np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)))
+    >>> dx[0, 0].tolist(), float(dw.sum()), db.tolist()
+    ([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]], 16.0, [4.0])
+    """
     bias = np.zeros(len(w), np.asarray(x).dtype)
     op = _conv(w, bias, stride, padding, dilation, groups, padding_mode)
     tape = _run(op, x, {"weight": w, "bias": bias})
-    made = backward(tape, [_floats(dy)])
-    return made["x0"], made["weight"], made["bias"]
+    dy = _floats(dy)
+    if dy.shape != tape.tensors["y0"].shape:
+        raise OpError(
+            f"dy has shape {dy.shape}",
+            where="conv2d_grads",
+            why=f"the output of this convolution is {tape.tensors['y0'].shape}",
+            fix="give the gradient with respect to the output of the same convolution",
+        )
+    gradients = backward(tape, [dy])
+    return gradients["x0"], gradients["weight"], gradients["bias"]
 
 
+@understood
 def conv_transpose2d(
     x: Array,
     w: Array,
@@ -144,7 +184,21 @@ def conv_transpose2d(
     groups: int = 1,
     engine: str = "auto",
 ) -> Array:
-    """Transposed convolution of x (N, C, H, W) with w (C, K / groups, F, F) and b (K,)."""
+    """Transposed convolution of x (N, C, H, W) with w (C, K / groups, F, F) and b (K,) to (N, K, H', W').
+
+    H' = (H - 1) stride - p + dilation (F - 1) + output_padding + 1, where p is the padding of both sides together;
+    W' likewise. padding is cropped from the output, output_padding added to its end, both in pixels. stride, dilation,
+    groups and engine are those of `conv2d`, whose adjoint this is.
+
+    Raises OpError where the shapes of x, w and b do not go together or output_padding is not below the stride,
+    ShapeError where nothing is left of the output, EngineError where the engine cannot run here.
+    Source: Dumoulin & Visin, arXiv 1603.07285, section 4.
+
+    >>> import numpy as np
+    >>> import striate.functional as F
+    >>> F.conv_transpose2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), stride=2).shape
+    (1, 1, 4, 4)
+    """
     filters = np.shape(w)[1] * groups
     op = ConvTranspose(
         filters, np.shape(w)[2:], stride, padding, output_padding, dilation, groups, b is not None
@@ -152,6 +206,7 @@ def conv_transpose2d(
     return _forward(op, x, {"weight": w} if b is None else {"weight": w, "bias": b}, engine)
 
 
+@understood
 def max_pool2d(
     x: Array,
     kernel: Sizes,
@@ -160,10 +215,24 @@ def max_pool2d(
     ceil: bool = False,
     engine: str = "auto",
 ) -> Array:
-    """Largest value of each window of x (N, C, H, W)."""
+    """Largest value of each window of x (N, C, H, W), for each channel: (N, C, H', W').
+
+    H' = floor((H + p - kernel) / stride) + 1, where p is the padding of both sides together; W' likewise. kernel: size
+    of the window in pixels; stride: the kernel where it is None; padding: pixels around x, which are never the largest
+    (minus infinity); ceil: round H' up, as PyTorch's ceil_mode. engine: see the module.
+
+    Raises OpError for an argument out of range, ShapeError where a window is longer than the padded input.
+    Source: PyTorch MaxPool2d; ONNX MaxPool.
+
+    >>> import numpy as np
+    >>> import striate.functional as F
+    >>> F.max_pool2d(np.arange(16).reshape(1, 1, 4, 4), 2)[0, 0].tolist()
+    [[5.0, 7.0], [13.0, 15.0]]
+    """
     return _forward(MaxPool(kernel, stride, padding, 1, ceil), x, {}, engine)
 
 
+@understood
 def avg_pool2d(
     x: Array,
     kernel: Sizes,
@@ -172,16 +241,39 @@ def avg_pool2d(
     ceil: bool = False,
     engine: str = "auto",
 ) -> Array:
-    """Mean of each window of x (N, C, H, W)."""
+    """Mean of each window of x (N, C, H, W), for each channel: (N, C, H', W').
+
+    Sizes, kernel, stride, padding, ceil and engine as for `max_pool2d`; padded pixels are zeros that count in the mean.
+
+    Raises OpError for an argument out of range, ShapeError where a window is longer than the padded input.
+    Source: PyTorch AvgPool2d; ONNX AveragePool.
+
+    >>> import numpy as np
+    >>> import striate.functional as F
+    >>> F.avg_pool2d(np.arange(16).reshape(1, 1, 4, 4), kernel=2)[0, 0].tolist()
+    [[2.5, 4.5], [10.5, 12.5]]
+    """
     return _forward(AvgPool(kernel, stride, padding, ceil), x, {}, engine)
 
 
 def apply(
     op: Op, *inputs: Array, weights: dict[str, Array] | None = None, engine: str = "auto"
 ) -> Sequence[Array]:
-    """Outputs of any op on arrays with their batch axis; `weights` by parameter name.
+    """Outputs of any op of `striate.ops` on arrays with their batch axis, such as (N, C, H, W); one array for each.
 
-    Ops with several inputs or outputs, and those with weights other than a convolution's, are numpy's.
+    inputs: as many as the op takes; weights: its parameters by name, in the shapes that the op's docstring says.
+    engine: see the module; ops with several inputs or outputs, and those with weights other than a convolution's, are
+    numpy's.
+
+    Raises OpError where inputs or weights do not suit the op, ShapeError where it has no output.
+    Source: the docstring of each op names its own.
+
+    >>> import numpy as np
+    >>> import striate.functional as F
+    >>> from striate.ops import Add
+    >>> [y] = F.apply(Add(), np.ones((1, 2)), np.ones((1, 2)))
+    >>> y.tolist()
+    [[2.0, 2.0]]
     """
     if len(inputs) == 1 and op.output_count == 1 and (not weights or isinstance(op, Conv | ConvTranspose)):
         return [_forward(op, inputs[0], weights or {}, engine)]

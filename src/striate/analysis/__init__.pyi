@@ -1,0 +1,16 @@
+from striate.analysis.cost import macs as macs
+from striate.analysis.cost import reconcile as reconcile
+from striate.analysis.facts import Analysis as Analysis
+from striate.analysis.facts import NodeFacts as NodeFacts
+from striate.analysis.facts import Totals as Totals
+from striate.analysis.facts import analyze as analyze
+from striate.analysis.facts import unknown_costs as unknown_costs
+from striate.analysis.fields import exact_field as exact_field
+from striate.analysis.fields import misalignments as misalignments
+from striate.analysis.fields import receptive_fields as receptive_fields
+from striate.analysis.fitting import AxisSizes as AxisSizes
+from striate.analysis.fitting import Sizes as Sizes
+from striate.analysis.fitting import sizes as sizes
+from striate.analysis.memory import liveness as liveness
+from striate.analysis.pixel_use import PixelUse as PixelUse
+from striate.analysis.pixel_use import pixels as pixels

@@ -1,0 +1,23 @@
+"""What a room asks of rooms above it, by a name: how a value is displayed, how a text becomes a network.
+
+Imports go downward only. So the façade says which function answers to a name, as "module:function", and the function is
+loaded when somebody asks.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_FUNCTIONS: dict[str, str] = {}
+
+
+def register(name: str, function: str) -> None:
+    """Let "module:function" answer to a name; the last one registered counts."""
+    _FUNCTIONS[name] = function
+
+
+def ask(name: str, *values: Any) -> Any:
+    """What the function of a name returns for these values."""
+    module, _, function = _FUNCTIONS[name].partition(":")
+    return getattr(importlib.import_module(module), function)(*values)

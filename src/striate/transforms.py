@@ -1,0 +1,48 @@
+"""Transforms of images, from files to what a network reads: steps in order, recorded with the model.
+
+>>> from striate.transforms import Flip, Normalise, Resize, Transform
+>>> prepare = Transform((Resize((32, 32)), Flip(0.5), Normalise((0.5,), (0.25,))))
+>>> prepare.output((1, 48, 40))
+(1, 32, 32)
+"""
+
+from striate.diagnostics import suggest
+from striate.train.data.steps import (
+    CenterCrop,
+    Channels,
+    ColourJitter,
+    Fit,
+    Flip,
+    Normalise,
+    PadCrop,
+    RandomErasing,
+    RandomResizedCrop,
+    Resize,
+)
+from striate.train.data.transforms import Transform
+
+__all__ = [
+    "CenterCrop",
+    "Channels",
+    "ColourJitter",
+    "Fit",
+    "Flip",
+    "Normalise",
+    "PadCrop",
+    "RandomErasing",
+    "RandomResizedCrop",
+    "Resize",
+    "Transform",
+]
+
+TORCHVISION = {
+    "Compose": "Transform((step, step))", "Grayscale": "Channels(1)", "RandomCrop": "PadCrop(padding)",
+    "RandomHorizontalFlip": "Flip(probability)", "RandomVerticalFlip": 'Flip(probability, axis="h")',
+}  # fmt: skip
+"""What torchvision calls another way, and how it is written here."""
+
+
+def __getattr__(name: str) -> object:
+    near = TORCHVISION.get(name) or suggest(name, __all__)
+    hint = f"; did you mean {near}?" if near else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
