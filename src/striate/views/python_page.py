@@ -1,0 +1,114 @@
+"""The page of the Python API, docs/python.md: every public name with its signature and its docstring."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+_HEAD = """# Python
+
+`import striate as st` gives every name on this page; each loads when it is first used. `make docs` writes the page from
+the docstrings. Arrays are numpy's, images (N, C, H, W), sizes in pixels. Every error is a `st.StriateError`.
+A network is taken wherever one is meant, and so is what `st.load` takes: `st.check("resnet18")`.
+"""
+
+
+def markdown() -> str:
+    """The page."""
+    striate = importlib.import_module("striate")
+    values = {name: getattr(striate, name) for name in striate.__all__ if not name.startswith("__")}
+    functions = [name for name, value in values.items() if inspect.isroutine(value)]
+    classes = [name for name, value in values.items() if inspect.isclass(value)]
+    modules = [name for name, value in values.items() if inspect.ismodule(value)]
+    lines = [_HEAD, "## Functions\n"]
+    for name in functions:
+        lines += _entry(f"st.{name}", values[name])
+    lines.append("## Classes\n")
+    for name in classes:
+        lines += _class(f"st.{name}", values[name])
+    for name in modules:
+        lines += [f"## st.{name}\n", *_text(values[name])]
+        lines += _module(f"st.{name}", values[name])
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def members(cls: type) -> dict[str, Any]:
+    """The public methods and properties that a class itself defines, and its call."""
+    return {
+        name: value
+        for name, value in vars(cls).items()
+        if (not name.startswith("_") or name == "__call__") and _described(value)
+    }
+
+
+def _described(value: Any) -> bool:
+    return (
+        callable(value) or isinstance(value, property | classmethod | staticmethod) or hasattr(value, "func")
+    )
+
+
+def _module(name: str, module: ModuleType) -> Iterator[str]:
+    """The functions of a module; of classes, their first line."""
+    rows = []
+    for word in module.__all__:
+        value = getattr(module, word)
+        if inspect.isclass(value):
+            first = (inspect.getdoc(value) or "").splitlines()[0]
+            rows.append(f"| `{word}{_fields(value)}` | {first} |".replace("|x|", r"\|x\|"))
+        else:
+            yield from _entry(f"{name}.{word}", value)
+    if rows:
+        yield from ("| class | what it is |\n|---|---|", *rows, "")
+
+
+def _fields(cls: type) -> str:
+    names = [name for name in inspect.signature(cls).parameters if name not in ("args", "kwargs")]
+    return f"({', '.join(names)})"
+
+
+def _class(name: str, cls: type) -> Iterator[str]:
+    yield from _entry(name, cls)
+    for word, value in members(cls).items():
+        plain = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+        called = callable(plain)
+        title = "()" if word == "__call__" else f".{word}"
+        shown = (
+            f"`{title}{_signature(plain) if called else ''}`"
+            if word != "__call__"
+            else f"`{_signature(plain)}`"
+        )
+        yield f"**{shown}**\n"
+        yield from _text(plain)
+
+
+def _entry(name: str, value: Any) -> Iterator[str]:
+    yield f"### {name}\n"
+    yield f"```python\n{name}{_signature(value)}\n```\n"
+    yield from _text(value)
+
+
+def _signature(value: Any) -> str:
+    """Arguments with their types and defaults, as they stand in the source."""
+    signature = inspect.signature(value)
+    parameters = [
+        p.replace(annotation=inspect.Parameter.empty)
+        for p in signature.parameters.values()
+        if p.name not in ("self", "cls")
+    ]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+
+
+def _text(value: Any) -> Iterator[str]:
+    """A docstring as Markdown: its examples as code."""
+    block: list[str] = []
+    for line in [*(inspect.getdoc(value) or "").splitlines(), ""]:
+        if line.startswith((">>> ", "... ")) or (block and line):
+            block.append(line)
+            continue
+        if block:
+            yield "```python\n" + "\n".join(block) + "\n```"
+            block = []
+        yield line
