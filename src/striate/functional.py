@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import OpError
+from striate.diagnostics import OpError, suggest
 from striate.engine.interface import get
 from striate.engine.target import Target
 from striate.engine.vectorised import Tape, backward, forward
 from striate.network import declaration_of
-from striate.op import Declaration, Op, Padding, Sizes
-from striate.op.spelling import understood
+from striate.op import Declaration, Op, Padding, Sizes, registry
+from striate.op.spelling import op_word, understood
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.pool import AvgPool, MaxPool
 from striate.tensor import TensorSpec
@@ -282,3 +282,12 @@ def apply(
     declaration = declaration_of(op, *(TensorSpec.image(x.shape[1:], len(x)) for x in arrays))
     tape = forward(declaration, arrays, weights or {})
     return [tape.tensors[f"y{k}"] for k in range(len(declaration.outputs))]
+
+
+def __getattr__(name: str) -> Any:
+    word = op_word(name, registry())
+    near = suggest(name, __all__)
+    if word in registry():
+        near = f"apply(striate.ops.{registry()[word].__name__}(…), x)"
+    hint = f"; did you mean {near}?" if near else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

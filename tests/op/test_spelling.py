@@ -1,12 +1,14 @@
 """Names of PyTorch and Keras: read as ours, never with another default, and said once."""
 
 import dataclasses
+import inspect
 import warnings
 
 import numpy as np
 import pytest
 
 import striate.functional as F
+from cli.run import run
 from striate import ops
 from striate.diagnostics import NotationError, OpError
 from striate.formats import parse, to_notation, toml
@@ -136,6 +138,13 @@ def test_files_read_it_and_hold_ours():
     assert "kernel_size" not in toml.format(net)
 
 
+def test_the_shell_reads_it_with_a_note():
+    shown = run("show", "8x8x3 -> conv2d kernel_size=3 padding=1")
+    assert shown.code == 0 and "conv 3x3 pad 1" in shown.out and "conv2d" not in shown.out
+    assert "note: Striate says conv for conv2d, kernel for kernel_size" in shown.err
+    assert run("show", "8x8x3 -> conv2d kernel_size=3").err == ""
+
+
 # ---------------------------------------------------------------- Python
 @pytest.mark.parametrize(
     ("cls", "args", "theirs", "ours"),
@@ -169,6 +178,12 @@ def test_arguments_of_ops_are_said_once_and_given_once():
         Conv(16, kernl=3)
 
 
+@pytest.mark.parametrize("cls", {*registry().values()}, ids=lambda cls: cls.word)
+def test_an_ops_signature_is_that_of_its_fields(cls):
+    assert [*inspect.signature(cls).parameters] == [field.name for field in dataclasses.fields(cls)]
+    assert inspect.signature(cls).return_annotation in (None, "None")
+
+
 def test_classes_of_other_frameworks_are_named_with_our_arguments():
     with pytest.raises(AttributeError, match=r"did you mean Conv\(filters, kernel, stride"):
         ops.Conv2d  # noqa: B018
@@ -187,3 +202,10 @@ def test_arguments_of_functions():
         F.max_pool2d(x, kernel=2, kernel_size=2)
     with pytest.raises(TypeError, match="kernl"):
         F.max_pool2d(x, kernl=2)
+
+
+@pytest.mark.parametrize(("name", "says"), [("relu", "apply(striate.ops.Relu"), ("maxpool2", "max_pool2d")])
+def test_functions_that_are_not_there_are_told_another_way(name, says):
+    with pytest.raises(AttributeError) as caught:
+        getattr(F, name)
+    assert says in str(caught.value)

@@ -45,8 +45,10 @@ class Node:
 
     >>> import striate as st
     >>> node = st.parse("8x8x3 -> conv 3x3 4")["conv1"]
-    >>> str(node.op), node.inputs, node.outputs
-    ('conv 3x3 4', ('input',), ('conv1',))
+    >>> print(node)
+    conv1 = conv 3x3 4 <- input
+    >>> node.inputs, node.outputs
+    (('input',), ('conv1',))
     """
 
     name: str
@@ -63,6 +65,10 @@ class Node:
         for field in ("fixed", "frozen"):
             names = getattr(self, field)
             object.__setattr__(self, field, (names,) if isinstance(names, str) else tuple(names))
+
+    def __str__(self) -> str:
+        """Name, op and inputs on one line: ``conv1 = conv 3x3 4 <- input``."""
+        return f"{self.name} = {self.op} <- {few(self.inputs)}"
 
     def key(self, parameter: str) -> str:
         """Full name of the tensor behind a parameter of this node ("weight"): ``conv1.weight``, or what it shares."""

@@ -43,6 +43,13 @@ class _Named(abc.ABCMeta):
                 kwargs = spelling.arguments(kwargs, known, cls.__name__)
             return super().__call__(*args, **kwargs)
 
+        @property
+        def __signature__(cls) -> Any:  # what help and notebooks show: not *args and **kwargs
+            import inspect
+
+            signature = inspect.signature(cls.__init__)
+            return signature.replace(parameters=[*signature.parameters.values()][1:])
+
 
 @dataclasses.dataclass(frozen=True)
 class Op(metaclass=_Named):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import textwrap
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -73,20 +74,15 @@ def _class(name: str, cls: type) -> Iterator[str]:
     yield from _entry(name, cls)
     for word, value in members(cls).items():
         plain = value.__func__ if isinstance(value, classmethod | staticmethod) else value
-        called = callable(plain)
-        title = "()" if word == "__call__" else f".{word}"
-        shown = (
-            f"`{title}{_signature(plain) if called else ''}`"
-            if word != "__call__"
-            else f"`{_signature(plain)}`"
-        )
-        yield f"**{shown}**\n"
+        call = _signature(plain) if callable(plain) else ""
+        yield f"**`{f'{cls.__name__.lower()}{call}' if word == '__call__' else f'.{word}{call}'}`**\n"
         yield from _text(plain)
 
 
 def _entry(name: str, value: Any) -> Iterator[str]:
     yield f"### {name}\n"
-    yield f"```python\n{name}{_signature(value)}\n```\n"
+    call = textwrap.fill(f"{name}{_signature(value)}", 100, subsequent_indent=" " * (len(name) + 1))
+    yield f"```python\n{call}\n```\n"
     yield from _text(value)
 
 
@@ -109,6 +105,6 @@ def _text(value: Any) -> Iterator[str]:
             block.append(line)
             continue
         if block:
-            yield "```python\n" + "\n".join(block) + "\n```"
+            yield "```pycon\n" + "\n".join(block) + "\n```"
             block = []
         yield line
