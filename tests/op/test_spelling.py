@@ -124,6 +124,13 @@ def test_what_means_another_thing_there_is_refused_with_the_reason(text, ours):
     assert ours in caught.value.fix and f"of {ours}" in caught.value.why
 
 
+@pytest.mark.parametrize("name", sorted(spelling.ELSEWHERE))
+def test_arguments_that_are_said_another_way(name):
+    with pytest.raises(NotationError, match=f"does not know the word '{name}'") as caught:
+        parse(f"8x8x3 -> conv2d 3x3 16 {name}=relu")
+    assert caught.value.fix == spelling.ELSEWHERE[name]
+
+
 @pytest.mark.parametrize("text", ["conv 3 3 kernel=3", "conv kernel=3 kernel_size=3"])
 def test_one_argument_is_given_once(text):
     with pytest.raises(NotationError, match="kernel of conv is given twice"):

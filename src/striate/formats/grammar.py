@@ -101,7 +101,7 @@ def read_op(cursor: Cursor) -> Op:
         spans[field.name] = (start, cursor.last)
         if field.name in waiting:
             waiting.remove(field.name)
-    if word in foreign.values():
+    if first.text != word:
         _refuse_order(cursor, cls, word, given, unnamed, first)
     cursor.spellings |= foreign
     return _build(cursor, cls, word, given, spans, first)
@@ -200,7 +200,9 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
             break
     expected = f"it is written\n{usage(word)}"
     if token.kind is Kind.WORD:
-        if token.text in registry():
+        if token.text in spelling.ELSEWHERE:
+            fix = spelling.ELSEWHERE[token.text]
+        elif token.text in registry():
             fix = f"write '->' before {token}"
         elif cursor.ahead().is_(":"):
             fix = f"write '->' before the name {token}"

@@ -19,7 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_CLI = os.path.join(_PACKAGE, "cli")
+_CLI = os.path.join(_PACKAGE, "cli", "")
 
 
 def _dimensions(stems: Mapping[str, str]) -> dict[str, str]:
@@ -63,6 +63,14 @@ DIFFERENT: Mapping[str, tuple[str, str]] = {
     "zeropad2d": ("pad", "its four sides are left, right, top, bottom; those of pad are top, bottom, left, right"),
 }  # fmt: skip
 """Names that are not understood: the op that is meant, and what differs."""
+
+ELSEWHERE: Mapping[str, str] = {
+    "activation": "an activation is a stage of its own: -> relu",
+    "input_shape": "the text begins with the input: 32x32x3 -> conv 3x3",
+    "inplace": "leave it out",
+    "data_format": "leave it out: the notation is height x width x channels, arrays are (N, C, H, W)",
+}
+"""Arguments of other frameworks that no op has here, and what to write instead."""
 
 LONGEST = 200
 """Letters of what is written in our names, up to which a remark shows it."""
