@@ -292,7 +292,7 @@ def unknown_key(owner: str, kind: str, name: object, known: Iterable[str]) -> Un
     return UnknownKeyError(
         f"{owner} has no {kind} {str(name)[:80]!r}",
         where=f"{kind}s of {owner}",
-        why=f"{plural(len(names), kind)}: {few(names)}",
+        why=f"its {plural(len(names), kind)} {'is' if len(names) == 1 else 'are'} {few(names)}",
         fix=f"write {near!r}" if near else f"one of the {kind}s: {few(names)}",
     )
 
