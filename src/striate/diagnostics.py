@@ -12,7 +12,6 @@ The exception tree (every one renders as the same five parts; the command line e
     ├── FormatError        I004  a file was read but its content does not hold together
     ├── SourceError        I005  a file or attribute is missing, a directory, or unreadable
     ├── UnknownNameError   I006  no such model, op, rule or node
-    │   └── UnknownKeyError       the same of a table's entry; also a KeyError
     ├── MissingExtraError  I007  an optional part is not installed
     ├── LimitError         I008  a size or depth beyond what can be meant
     ├── UsageError         I009  a command or function is called in a way that says nothing
@@ -217,14 +216,10 @@ class SourceError(StriateError):
     code, title = "I005", "source-not-readable"
 
 
-class UnknownNameError(StriateError):
-    """No such model, op, rule or node."""
+class UnknownNameError(StriateError, KeyError):
+    """No such model, op, rule or node. A KeyError too, so that tables by name behave as Python's do."""
 
     code, title = "I006", "unknown-name"
-
-
-class UnknownKeyError(UnknownNameError, KeyError):
-    """A name that a table has no entry for; a KeyError too, so that tables behave as Python's do."""
 
 
 class MissingExtraError(StriateError):
@@ -281,7 +276,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return folded[close[0]] if close else ""
 
 
-def unknown_key(owner: str, kind: str, name: object, known: Iterable[str]) -> UnknownKeyError:
+def unknown_key(owner: str, kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     """The error for a name that `owner` has no `kind` of; it says the nearest name and some of the others.
 
     >>> print(unknown_key("lenet5", "node", "conv3", ["conv1", "relu1"]).fix)
@@ -289,7 +284,7 @@ def unknown_key(owner: str, kind: str, name: object, known: Iterable[str]) -> Un
     """
     names = [str(one) for one in known]
     near = suggest(str(name), names)
-    return UnknownKeyError(
+    return UnknownNameError(
         f"{owner} has no {kind} {str(name)[:80]!r}",
         where=f"{kind}s of {owner}",
         why=f"its {plural(len(names), kind)} {'is' if len(names) == 1 else 'are'} {few(names)}",

@@ -12,7 +12,7 @@ from hypothesis import given
 import striate as st
 from cli.run import run
 from network_strategies import networks
-from striate.diagnostics import Named, UnknownKeyError, UnknownNameError
+from striate.diagnostics import Named, UnknownNameError
 
 TEXT = "32x32x3 -> conv 5x5 6 -> relu -> maxpool 2 -> flatten -> fc 10"
 
@@ -51,7 +51,7 @@ def test_every_key_error_names_the_nearest(table):
 def test_a_builder_names_the_nearest_value_too():
     build = st.Builder("two", input={"left": (3, 8, 8), "right": (4,)})
     for entries in (build.inputs, _Specs(build)):
-        with pytest.raises(UnknownKeyError, match="'lft'") as caught:
+        with pytest.raises(UnknownNameError, match="'lft'") as caught:
             entries["lft"]
         assert "'left'" in caught.value.fix
 
@@ -105,3 +105,13 @@ def test_a_notebook_shows_a_table(model):
     rows = document.findall(".//tbody/tr")
     assert len(rows) == len(st.analyze(net).nodes) + len(net.inference.problems)
     assert [row[0].text for row in rows if row[0].text] == [node.name for node in st.analyze(net).nodes]
+
+
+def test_an_unknown_op_in_a_folder_is_told_the_nearest(tmp_path):
+    """An error that says more than "no network here" is not taken for a missing key of the file."""
+    st.Model("8x8x3 -> conv 3x3").save(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace('"op": "conv"', '"op": "conw"'))
+    with pytest.raises(UnknownNameError, match="no op 'conw'") as caught:
+        st.load(tmp_path)
+    assert "'conv'" in caught.value.fix

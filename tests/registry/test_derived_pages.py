@@ -12,6 +12,7 @@ from pages import filled
 from striate.checks import Config
 from striate.formats.grammar import usage
 from striate.op import registry
+from striate.views import python_page
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "striate"
@@ -27,6 +28,10 @@ def test_the_page_of_rules(golden):
 
 def test_the_page_of_models(golden):
     golden("../../docs/models.txt", run("models").out)
+
+
+def test_the_page_of_the_python_api(golden):
+    golden("../../docs/python.md", python_page.markdown())
 
 
 def law():

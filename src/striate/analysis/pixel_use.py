@@ -173,7 +173,7 @@ def pixels(net: NetworkSource, value: str | None = None, input: str | None = Non
 
     Returns a `PixelUse`: `counts` are whole numbers, nested by the input's axes (H, W); `unread` is the number of
     pixels that nothing reads, `corner_to_centre` the share of a corner's count in that of the center.
-    Raises ShapeError when a node has no output, UnknownKeyError for a value that the network has not, OpError for an
+    Raises ShapeError when a node has no output, UnknownNameError for a value that the network has not, OpError for an
     input without spatial axes, LimitError when branches make a map that is too large.
     Source: Araujo, Norris & Sim, Computing Receptive Fields of Convolutional Neural Networks, Distill 2019.
 

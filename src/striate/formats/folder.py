@@ -55,6 +55,8 @@ def read(folder: Path) -> tuple[Network, dict[str, Any]]:
     try:
         record = json.loads(text)
         return Network.from_dict(record["network"]), record
+    except StriateError as error:  # first, because an UnknownNameError is a KeyError too
+        raise error.at("", str(path)) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(
             f"{path} describes no network",
@@ -62,8 +64,6 @@ def read(folder: Path) -> tuple[Network, dict[str, Any]]:
             why=str(error)[:200] or type(error).__name__,
             fix="save the model again; a folder that striate wrote has a network in it",
         ) from None
-    except StriateError as error:
-        raise error.at("", str(path)) from None
 
 
 def load(folder: Path) -> Network:

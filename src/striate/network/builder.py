@@ -108,7 +108,7 @@ class Builder:
         return Named({name: Ref(self, (name,)) for name in self._inputs}, self.name, "input")
 
     def spec(self, value: str) -> TensorSpec:
-        """Spec of a value by name. Raises UnknownKeyError, and the ShapeError of a node without output."""
+        """Spec of a value by name. Raises UnknownNameError, and the ShapeError of a node without output."""
         found = self._specs[value]
         if isinstance(found, ShapeError):
             raise found

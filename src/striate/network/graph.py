@@ -279,7 +279,7 @@ class Network:
         return {node.name: node for node in self.nodes}
 
     def node(self, name: str) -> Node:
-        """The node of a name, also ``net[name]``. Raises UnknownKeyError, with the nearest name."""
+        """The node of a name, also ``net[name]``. Raises UnknownNameError, with the nearest name."""
         if name not in self._by_name:
             raise unknown_key(self.name, "node", name, self._by_name)
         return self._by_name[name]
@@ -345,7 +345,7 @@ class Network:
     def replace(self, node: str, op: Op) -> Network:
         """The same network with another op at a node.
 
-        node: its name; op: what it computes instead. Raises UnknownKeyError for a name that no node has.
+        node: its name; op: what it computes instead. Raises UnknownNameError for a name that no node has.
 
         >>> import striate as st
         >>> from striate.ops import Conv

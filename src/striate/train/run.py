@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from striate import weights
-from striate.diagnostics import FormatError, SourceError, UsageError
+from striate.diagnostics import FormatError, SourceError, StriateError, UsageError
 from striate.formats import folder
 from striate.formats.folder import describe
 from striate.network import Network
@@ -67,6 +67,8 @@ def read_run(path: Path) -> Recorded:
         net, classes = Network.from_dict(record["network"]), tuple(map(str, record["classes"]))
         plain = record["transform"]
         made = Transform.from_dict(record.get("training_transform", plain)), Transform.from_dict(plain)
+    except StriateError:  # first, because an UnknownNameError is a KeyError too
+        raise
     except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(
             f"{NETWORK} describes no network", where=str(path / NETWORK), why=str(error), fix="train it anew"
