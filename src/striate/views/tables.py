@@ -6,15 +6,11 @@ import csv
 import io
 from collections.abc import Iterator
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from striate.checks import check
 from striate.diagnostics import plural
-from striate.views.record import Record, show_record
+from striate.views.record import Record
 from striate.views.text.numbers import bound, count, inputs, lacking, per_axis, shape, size
-
-if TYPE_CHECKING:
-    from striate.network import Network
 
 
 def csv_text(record: Record) -> str:
@@ -91,9 +87,8 @@ def markdown_text(record: Record) -> str:
     return "\n".join([*lines, "", _totals(record), ""])
 
 
-def html(net: Network) -> str:
-    """The table of a network in a notebook, under the default rules."""
-    record = show_record(net, findings=check(net).findings)
+def html_text(record: Record) -> str:
+    """An HTML table with the totals under it, for a notebook."""
     head = "".join(f"<th>{escape(title)}</th>" for title in HEAD)
     rows = [
         "".join(f"<td style='text-align: {'left' if k in (0, 1, 7) else 'right'}'>{escape(cell)}</td>"

@@ -6,18 +6,15 @@ every node gets a short paragraph instead of a row. Nothing is ever cut off.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from striate.checks import check
 from striate.diagnostics import plural
-from striate.network import Network
-from striate.views.record import Record, show_record
+from striate.views.record import Record
 from striate.views.text.folding import Item, folded
 from striate.views.text.numbers import count, inputs, lacking, per_axis, shape, short, size, total, unknown
-from striate.views.text.page import HOLD, Column, Page, Row, Terminal, Text
+from striate.views.text.page import HOLD, Column, Page, Row, Text
 
 MARKS = {"error": ("!", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
 NARROW = 60
@@ -47,14 +44,6 @@ FORMS = (
 """Tables from roomy to tight; the first that fits is drawn."""
 NAMED = 3
 """Inputs of a merge named in its note; the others are counted."""
-
-
-def table(net: Network) -> str:
-    """The table under the default rules, without color, as wide as the terminal: what `str(net)` gives."""
-    terminal = replace(Terminal.of(sys.stdout), colour=False) if sys.stdout else Terminal()
-    page = Page(terminal)
-    draw(page, show_record(net, findings=check(net).findings))
-    return str(page).rstrip("\n")
 
 
 def draw(page: Page, record: Record, fold: bool = False) -> None:

@@ -1,0 +1,29 @@
+"""What a network shows of itself in Python: its table with the findings of the default rules, whatever the folder."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from striate.checks import check
+from striate.network import Network
+from striate.views import tables
+from striate.views.record import Record, show_record
+from striate.views.text import show
+from striate.views.text.page import Page, Terminal
+
+
+def table(net: Network) -> str:
+    """The table of `striate show`, without color, as wide as the terminal: what `str(net)` gives."""
+    page = Page(replace(Terminal.of(sys.stdout), colour=False) if sys.stdout else Terminal())
+    show.draw(page, _record(net))
+    return str(page).rstrip("\n")
+
+
+def html(net: Network) -> str:
+    """The table in a notebook."""
+    return tables.html_text(_record(net))
+
+
+def _record(net: Network) -> Record:
+    return show_record(net, findings=check(net).findings)
