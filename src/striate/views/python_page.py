@@ -82,7 +82,7 @@ def _class(name: str, cls: type) -> Iterator[str]:
 def _entry(name: str, value: Any) -> Iterator[str]:
     yield f"### {name}\n"
     call = textwrap.fill(f"{name}{_signature(value)}", 100, subsequent_indent=" " * (len(name) + 1))
-    yield f"```python\n{call}\n```\n"
+    yield f"```text\n{call}\n```\n"
     yield from _text(value)
 
 
