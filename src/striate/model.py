@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import json
 import os
@@ -18,11 +17,8 @@ from striate import weights as arrays
 from striate.diagnostics import SourceError, UnknownNameError, UsageError, plural
 from striate.engine.inputs import (
     Given,
-    assigned,
-    axes_of,
     bare,
     counted,
-    is_image,
     joined,
     named,
     part,
@@ -40,12 +36,11 @@ from striate.network import Network
 from striate.weights import ModelWeights
 
 if TYPE_CHECKING:
-    from striate.train.data import Transform
     from striate.train.data.dataset import BadImage
     from striate.train.evaluation import Evaluation
     from striate.train.history import History
-    from striate.train.inputs import ImageReader
     from striate.train.prediction import Answer
+    from striate.train.prediction_inputs import PredictionInputs
     from striate.train.settings import Settings
     from striate.train.start import Start
 
@@ -104,7 +99,7 @@ class Model:
         self.transform: dict[str, Any] = known["transform"]
         self.objective: dict[str, Any] = known["objective"]
         self._config: Any = None
-        self._parsed: tuple[dict[str, Any], Transform] | None = None
+        self._reading: PredictionInputs | None = None
         if isinstance(net, str | Path):
             self._remember_run(Path(net))
 
@@ -155,7 +150,7 @@ class Model:
         batch = counted(batch, "batch")
         if isinstance(x, np.ndarray) and x.dtype != np.uint8 and not (self.transform or more):
             return self._run(x, batch)
-        return joined([self._run(given, batch) for given in self._taken(together(x, more), batch)])
+        return joined([self._run(given, batch) for given in self._inputs.batches(together(x, more), batch)])
 
     def classify(self, images: Any, top: int = 3, *, batch: int = 64) -> Any:
         """The `top` most probable classes of each image: lists of (class, probability), in the order of the images.
@@ -192,7 +187,7 @@ class Model:
 
         batch = counted(batch, "batch")
         loss, images = loss_of(self.net, self.objective), [(shown(file), file) for file in files]
-        return answers(self.net, lambda x: self._run(x, batch), self._reader(), loss, images, batch)
+        return answers(self.net, lambda x: self._run(x, batch), self._inputs.reader(), loss, images, batch)
 
     def named(self, answer: Answer, top: int = 3) -> list[tuple[str, float]]:
         """The most probable classes of an answer by name, with their probabilities."""
@@ -208,78 +203,14 @@ class Model:
         given = bare(named(self.net, x))
         return joined([program(part(given, slice(*piece))) for piece in pieces(rows(given), batch)])
 
-    def _taken(self, x: Any, batch: int) -> Iterator[Given]:
-        """What `predict` was given, as the network reads it."""
-        if len(self.net.inputs) > 1:
-            yield self._by_input(x)
-            return
-        several = self._target is None and not isinstance(x, str | os.PathLike)
-        if self._target and isinstance(x, Mapping):
-            (x,) = assigned(self.net, x).values()
-        elif self._target and isinstance(x, tuple) and any(axes_of(one) == 4 for one in x):
-            x, several = (x[0], False) if len(x) == 1 else (x, True)
-        if several:
-            yield x
-            return
-        from striate.train.inputs import batches
-
-        yield from batches(x, self._transformation, self._target, self._reader, batch)
-
-    def _by_input(self, x: Any) -> Given:
-        """Arrays of several inputs, by name: images as training has normalized them, the others as they are."""
-        given = assigned(self.net, x)
-        if not self.transform and all(getattr(array, "dtype", None) != np.uint8 for array in given.values()):
-            return given
-        from striate.train.data.transforms import ByInput
-        from striate.train.inputs import as_trained, unit
-
-        recorded = self._transformation
-        if recorded.steps:
-            raise UsageError(
-                f"the transformation of {self.net.name} is that of one input",
-                why=f"it has {len(self.net.inputs)}: {', '.join(self.net.inputs)}",
-                fix='model.transform = {"inputs": {NAME: {"steps": […]}, …}}, one for each',
-            )
-        ways = dict(recorded.inputs) if isinstance(recorded, ByInput) else {}
-        found = {}
-        for name, array in given.items():
-            array = np.asarray(array)
-            found[name] = array.astype(np.float32) if ways and array.dtype.kind in "fiub" else array
-            spec = self.net.inputs[name]
-            if is_image(spec):
-                target = (spec.shape[1], spec.shape[2], spec.shape[3])
-                way = ways.get(name)
-                taken = as_trained(array, way, target) if way and way.steps else None
-                found[name] = unit(array) if taken is None else taken[1](taken[0])
-        return found
-
     @property
-    def _transformation(self) -> Transform:
-        """The recorded transformation; without steps where there is none."""
-        from striate.train.data import Transform
+    def _inputs(self) -> PredictionInputs:
+        """What brings arrays and images to the network by the transformation of this moment."""
+        from striate.train.prediction_inputs import PredictionInputs
 
-        if self._parsed is None or self._parsed[0] != self.transform:
-            made = Transform.from_dict(self.transform) if self.transform else Transform()
-            self._parsed = copy.deepcopy(self.transform), made
-        return self._parsed[1]
-
-    @property
-    def _target(self) -> tuple[int, int, int] | None:
-        """(C, H, W) of the images that the network reads; None where it reads something else."""
-        (spec, *more) = self.net.inputs.values()
-        shape = spec.without_batch
-        return None if more or len(shape) != 3 else (shape[0], shape[1], shape[2])
-
-    def _reader(self) -> ImageReader:
-        """What brings images to the network. Raises UsageError where the model does not say how."""
-        from striate.train.inputs import ImageReader, no_transformation
-        from striate.train.network import image_input
-
-        if not self.transform:
-            steps = "[{'step': 'normalise', 'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}]"
-            fix = f"model.transform = {{'steps': {steps}}} for weights of ImageNet"
-            raise no_transformation(self.net.name, fix)
-        return ImageReader(self._transformation, image_input(self.net))
+        if self._reading is None or (self._reading.net, self._reading.recorded) != (self.net, self.transform):
+            self._reading = PredictionInputs(self.net, self.transform)
+        return self._reading
 
     def compile(self, batch: int = 1, threads: int | None = None, precision: str | None = None) -> Program:
         """The model as a program made fast for a batch size and a number of threads; call it with a batch.
@@ -382,8 +313,8 @@ class Model:
 
         config = self._config or Config()
         batch, given = counted(batch, "batch"), given_data(by_input(self.net, data, labels), labels, None)[0]
-        source = unseen(config, "" if given is None else given, split, on_bad, self._transformation.white)
-        recorded = self._transformation if self.transform else None
+        source = unseen(config, "" if given is None else given, split, on_bad, self._inputs.transform.white)
+        recorded = self._inputs.transform if self.transform else None
         transform, notes = transform_for(self.net, recorded, source, config)
 
         def told(images: int, *_: float) -> None:
