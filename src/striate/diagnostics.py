@@ -22,9 +22,10 @@ The exception tree (every one renders as the same five parts; the command line e
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 Entry = TypeVar("Entry")
@@ -319,3 +320,56 @@ def few(names: Collection[Any]) -> str:
 def plural(n: int, word: str, many: str = "") -> str:
     """A count with its noun: 1 node, 2 nodes, 1,000 nodes; `many` is an irregular plural."""
     return f"{n:,} {word if n == 1 else many or word + 's'}"
+
+
+_shell = False
+
+
+@contextlib.contextmanager
+def speaking_shell() -> Iterator[None]:
+    """Spell arguments in messages as the shell takes them. The command line is the one caller."""
+    global _shell
+    before, _shell = _shell, True
+    try:
+        yield
+    finally:
+        _shell = before
+
+
+def by_reader(python: str, shell: str) -> str:
+    """What a message says to someone who calls Python, or to someone who types commands."""
+    return shell if _shell else python
+
+
+def setting(name: str, value: Any = None) -> str:
+    """An argument as its reader types it; without a value its name alone.
+
+    >>> setting("engine", "torch"), setting("batch_size")
+    ('engine="torch"', 'batch_size')
+    >>> with speaking_shell():
+    ...     setting("engine", "torch"), setting("batch_size"), setting("amp", False)
+    ('--engine torch', '--batch-size', '--no-amp')
+    """
+    if not _shell:
+        return name if value is None else f"{name}={_as_python(value)}"
+    flag = name.replace("_", "-")
+    if value is None or isinstance(value, bool):
+        return f"--no-{flag}" if value is False else f"--{flag}"
+    if isinstance(value, Mapping):
+        return " ".join(f"--{flag} {_quoted(f'{key}={one}')}" for key, one in value.items())
+    return f"--{flag} {_quoted(str(value))}"
+
+
+def _as_python(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_as_python(key)}: {_as_python(one)}' for key, one in value.items())}}}"
+    if isinstance(value, bool | int | float):
+        return repr(value)
+    text = str(value)
+    return repr(text) if '"' in text or not text.isprintable() or "\\" in text else f'"{text}"'
+
+
+def _quoted(text: str) -> str:
+    import shlex  # only a mistake needs it
+
+    return shlex.quote(text)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate import weights as arrays
-from striate.diagnostics import SourceError, UnknownNameError, UsageError, plural
+from striate.diagnostics import SourceError, UnknownNameError, UsageError, plural, setting
 from striate.engine.inputs import (
     Given,
     bare,
@@ -398,7 +398,7 @@ class Model:
                 f"{source if isinstance(source, str | Path) else net.name} holds no weights",
                 where=str(source) if isinstance(source, str | Path) else net.name,
                 why="a network answers by its weights, and fresh ones mean nothing",
-                fix="a folder that `striate train` wrote, an .onnx file, or its weights: --weights FILE",
+                fix=f"a folder that `striate train` wrote, an .onnx file, or its weights: {setting('weights', 'FILE')}",
             )
         model = cls(net, engine=engine, device=device)
         if isinstance(source, str | Path):

@@ -190,7 +190,7 @@ def test_too_little_memory_says_what_is_enough():
         learner(net, memory=100_000, batch_size=16)
     said = error.value
     assert "16 images does not fit into 100KB" in str(said)
-    fix = said.fix.split(",")[0].removeprefix("--memory ")
+    fix = said.fix.split(",")[0].removeprefix('memory="').removesuffix('"')
     enough = int(fix[:-2]) * {"KB": 10**3, "MB": 10**6}[fix[-2:]]
     learner(net, memory=enough, batch_size=16)
     with pytest.raises(LimitError):
@@ -235,7 +235,7 @@ def test_a_run_within_an_amount_of_memory():
 
 @pytest.mark.parametrize("given, engine, says", [
     ("2 parrots", "auto", "an amount of memory such as 2GB"), ("0MB", "auto", "an amount of memory such as 2GB"),
-    ("2GB", "numpy", "--engine compiled, or leave --memory out"),
+    ("2GB", "numpy", 'engine="compiled", or leave memory out'),
 ])  # fmt: skip
 def test_an_amount_that_cannot_be_kept_is_refused(given, engine, says):
     net = st.parse("8x8x1 -> conv 3x3 4 -> gap -> flatten -> fc 3")

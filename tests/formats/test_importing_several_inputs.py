@@ -176,7 +176,7 @@ def test_open_sizes_of_an_onnx_file_are_named_by_input(tmp_path):
     for wish, name in ((None, "b"), ({"a": "8x9"}, "b"), ({"b": "4"}, "a")):
         with pytest.raises(FormatError, match="open") as caught:
             load(path, wish)
-        assert caught.value.fix == f"name it: --input {name}=224x224x3"
+        assert caught.value.fix == f'name it: input={{"{name}": "224x224x3"}}'
     x = arrays(2, {"b": (4,), "a": (2, 8, 9)})
     ort = pytest.importorskip("onnxruntime")
     (wanted,) = ort.InferenceSession(path).run(None, x)
@@ -211,9 +211,9 @@ def test_sizes_by_name(tmp_path):
     assert shapes({"right": "64"}) == {"left": (3, 16, 16), "right": (64,)}
     assert shapes({"left": "20x24", "right": (9,)}) == {"left": (3, 20, 24), "right": (9,)}
     for wish, said in (
-        ("20x20", "--input left=16x16x3 --input right=8"),
-        ((3, 8, 8), "--input left=16x16x3 --input right=8"),
-        ({"lft": "8"}, "--input left=16x16x3"),
+        ("20x20", 'input={"left": "16x16x3", "right": "8"}'),
+        ((3, 8, 8), 'input={"left": "16x16x3", "right": "8"}'),
+        ({"lft": "8"}, 'input={"left": "16x16x3"}'),
         ({"right": "8x8"}, "such as 8"),
         ({"left": "8x8x8x8"}, "such as 16x16x3"),
         ({"left": (3, 0, 8)}, "such as 224x224x3"),

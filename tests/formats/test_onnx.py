@@ -172,7 +172,7 @@ def test_open_sizes_are_asked_for(tmp_path):
     path.write_bytes(model.SerializeToString())
     with pytest.raises(FormatError) as caught:
         load(path)
-    assert "--input" in caught.value.fix
+    assert "input=" in caught.value.fix
     assert load(path, "20x10x3").specs["conv1"].spatial == (18, 8)
 
 

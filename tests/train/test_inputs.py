@@ -213,7 +213,7 @@ def change(**arrays):
         (lambda x, y: ({"left": x[:, :1]}, y), "the data has no right"),
         (change(rihgt=lambda _: np.zeros((ROWS, 1, 8, 8))), "write 'right'"),
         (change(right=lambda a: a[:-1]), "right has 95 rows, and there are 96 labels"),
-        (change(right=lambda a: a[:, :, :4]), "--input right=4x8x1"),
+        (change(right=lambda a: a[:, :, :4]), 'input={"right": "4x8x1"}'),
         (change(right=lambda a: np.full(a.shape, np.nan)), "not finite"),
         (change(right=lambda a: a.astype(str)), "give numbers"),
         (change(right=lambda a: a[:, 0, 0, 0]), "(N, K)"),

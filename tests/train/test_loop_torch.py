@@ -242,7 +242,7 @@ def test_sixteen_bit_gradients_are_scaled_and_an_overflow_leaves_the_step_out(tm
 def test_mixed_precision_needs_torch(engine):
     with pytest.raises(UsageError, match="no mixed precision") as caught:
         trained(engine=engine, amp=True)
-    assert "--engine torch" in caught.value.fix
+    assert 'engine="torch"' in caught.value.fix
 
 
 # ---------------------------------------------------------------- numbers that break
@@ -329,7 +329,7 @@ def test_devices_by_name(monkeypatch):
     for name in ("cuda", "cuda:3", "mps"):
         with pytest.raises(EngineError, match="this machine has cpu") as caught:
             get("torch", name)
-        assert caught.value.fix == "--device cpu"
+        assert caught.value.fix == 'device="cpu"'
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("LOCAL_RANK", "2")
@@ -340,7 +340,7 @@ def test_devices_by_name(monkeypatch):
 
 @pytest.mark.parametrize("engine", ["numpy", "compiled"])
 def test_other_engines_have_no_device(engine):
-    with pytest.raises(UsageError, match="--engine torch --device cuda"):
+    with pytest.raises(UsageError, match='engine="torch", device="cuda"'):
         get(engine, "cuda")
 
 

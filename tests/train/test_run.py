@@ -212,7 +212,7 @@ def test_ctrl_c_saves_says_one_line_and_resumes(whole, tmp_path, signum):
     process.send_signal(signum)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signum
-    assert said.count("\n") == 1 and "interrupted at epoch" in said and f"--resume {path}" in said
+    assert said.count("\n") == 1 and "interrupted at epoch" in said and f'model.fit(resume="{path}")' in said
     assert checkpoint_updates(path) >= 1
     run(path, resume=True)
     equal(path, whole)
@@ -243,7 +243,11 @@ def test_ctrl_c_while_kernels_are_compiled(whole, tmp_path, monkeypatch):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.count("\n") == 1 and "interrupted at epoch 1, batch 2" in said and f"--resume {path}" in said
+    assert (
+        said.count("\n") == 1
+        and "interrupted at epoch 1, batch 2" in said
+        and f'model.fit(resume="{path}")' in said
+    )
     run(path, resume=True)
     equal(path, whole)
 
@@ -307,7 +311,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(whole, tmp_path, monkeypatch, all
             run(path)
     assert not [p for p in path.iterdir() if p.name.startswith(".")]
     if (path / folder.STATE).exists():
-        assert f"--resume {path}" in caught.value.fix
+        assert f'resume="{path}"' in caught.value.fix
     if (path / folder.CONFIG).exists():
         run(path, resume=True)
         equal(path, whole)
@@ -365,7 +369,7 @@ def test_data_that_goes_away(whole, tmp_path, monkeypatch):
         patch.setattr(ArrayData, "images", gone)
         with pytest.raises(SourceError, match="can no longer be read") as caught:
             run(tmp_path / "run", checkpoint_steps=0)
-    assert caught.value.where == "images/7.png" and "--resume" in caught.value.fix
+    assert caught.value.where == "images/7.png" and "resume=" in caught.value.fix
     assert checkpoint_updates(tmp_path / "run") > 4
     run(tmp_path / "run", resume=True)
     equal(tmp_path / "run", whole)
@@ -373,7 +377,7 @@ def test_data_that_goes_away(whole, tmp_path, monkeypatch):
 
 # ---------------------------------------------------------------- mistakes
 def test_a_run_is_never_overwritten(whole):
-    with pytest.raises(UsageError, match="--resume"):
+    with pytest.raises(UsageError, match="resume="):
         run(whole[0])
 
 

@@ -55,7 +55,7 @@ def read(path: Path) -> collections.Counter[Key]:
             "the baseline is not JSON",
             where=str(path),
             why=str(error),
-            fix="write it again with --write-baseline",
+            fix="striate check --write-baseline FILE writes it again",
         ) from None
     if (
         not isinstance(document, dict)
@@ -66,7 +66,7 @@ def read(path: Path) -> collections.Counter[Key]:
             "not a baseline file",
             where=str(path),
             why=f'an object with "schema": "{SCHEMA}" and a list "findings" is expected',
-            fix="write it again with --write-baseline",
+            fix="striate check --write-baseline FILE writes it again",
         )
     known: collections.Counter[Key] = collections.Counter()
     for number, entry in enumerate(document["findings"]):
@@ -91,7 +91,7 @@ def _entry(path: Path, number: int, entry: Any) -> tuple[Key, int]:
         f"entry {number} of the baseline cannot be read",
         where=str(path),
         why='each entry has "network", "code", "node" and "count"',
-        fix="write it again with --write-baseline",
+        fix="striate check --write-baseline FILE writes it again",
     )
 
 

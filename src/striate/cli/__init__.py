@@ -17,7 +17,7 @@ from typing import TextIO
 import click
 
 from striate.cli.app import PIPE_CLOSED, app
-from striate.diagnostics import StriateError
+from striate.diagnostics import StriateError, speaking_shell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if getattr(sys, name) is None:  # closed by the caller (`>&-`)
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     try:
-        with _notes():
+        with _notes(), speaking_shell():
             code = app.main(arguments, prog_name="striate", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

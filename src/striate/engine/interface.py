@@ -23,6 +23,8 @@ from striate.diagnostics import (
     OpError,
     UnknownNameError,
     UsageError,
+    by_reader,
+    setting,
     suggest,
 )
 from striate.engine.inputs import Given, together
@@ -127,7 +129,7 @@ class Engine(abc.ABC):
         if size > 1:
             raise UsageError(
                 f"the {self.name} engine trains in one process, torchrun has started {size}",
-                fix="--engine torch",
+                fix=setting("engine", "torch"),
             )
         return contextlib.nullcontext(ALONE)
 
@@ -159,7 +161,7 @@ def get(name: str | Engine = "auto", device: str = "") -> Engine:
         raise UsageError(
             f"the {name} engine computes on this processor only",
             why=f"device {device} was asked for",
-            fix=f"--engine torch --device {device}",
+            fix=by_reader(f'engine="torch", device="{device}"', f"--engine torch --device {device}"),
         )
     from striate.engine.numpy_engine import NumpyEngine
     from striate.engine.target import host, why_not

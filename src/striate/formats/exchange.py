@@ -17,7 +17,9 @@ from striate.diagnostics import (
     SourceError,
     StriateError,
     UsageError,
+    by_reader,
     plural,
+    setting,
     suggest,
 )
 from striate.formats import folder
@@ -221,7 +223,10 @@ def read_safetensors(path: Path) -> Network:
             f"{path} describes another network than that of its weights",
             where=str(path),
             why=(error.what if isinstance(error, StriateError) else str(error))[:200],
-            fix="write it again: striate convert MODEL OUT --weights FILE",
+            fix="write it again: "
+            + by_reader(
+                'st.Model("MODEL", weights="FILE").export("OUT")', "striate convert MODEL OUT --weights FILE"
+            ),
         ) from None
     return dataclasses.replace(net, weights=arrays, about=folder.about(record))
 
@@ -233,7 +238,11 @@ def weights_alone(path: Path) -> FormatError:
         f"{path} holds weights, and no network",
         where=str(path),
         why="arrays by name do not say what is computed with them",
-        fix=f"name the network and give it these weights: striate convert NETWORK model.onnx --weights {path}",
+        fix="name the network and give it these weights: "
+        + by_reader(
+            f"st.Model(NETWORK, {setting('weights', path)})",
+            f"striate convert NETWORK model.onnx {setting('weights', path)}",
+        ),
     )
 
 

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from striate.diagnostics import FormatError, LimitError, NotationError, StriateError, suggest
+from striate.diagnostics import FormatError, LimitError, NotationError, StriateError, setting, suggest
 from striate.formats.cursor import Cursor
 from striate.formats.grammar import quoted, read_op
 from striate.formats.tokens import Kind, Token, tokenize
@@ -283,7 +283,7 @@ def wished(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
             raise NotationError(
                 "the network has several inputs",
                 why=f"they are {_listed(shapes)}; one size does not fit all of them",
-                fix=" ".join(f"--input {_flag(name, shape)}" for name, shape in shapes.items()),
+                fix=setting("input", {name: written_size(shape) for name, shape in shapes.items()}),
             )
         wish = dict.fromkeys(shapes, wish)
     for name in wish:
@@ -292,7 +292,7 @@ def wished(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
             raise NotationError(
                 f"the network has no input {str(name)[:80]!r}",
                 why=f"its inputs are {_listed(shapes)}",
-                fix=f"--input {_flag(near, shapes[near])}"
+                fix=setting("input", {near: written_size(shapes[near])})
                 if near
                 else f"name one of them: {', '.join(shapes)}",
             )
@@ -311,11 +311,6 @@ def _tuple(size: Sequence[int], like: Shape) -> Shape:
 
 def _listed(shapes: Mapping[str, Shape]) -> str:
     return ", ".join(f"{name} {written_size(shape)}" for name, shape in shapes.items())
-
-
-def _flag(name: str, shape: Shape) -> str:
-    text = f"{name}={written_size(shape)}"
-    return f"'{text}'" if " " in text else text
 
 
 def checked(shape: Sequence[int]) -> Shape:

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from striate.diagnostics import FormatError, SourceError, StriateError, suggest
+from striate.diagnostics import FormatError, SourceError, StriateError, by_reader, setting, suggest
 from striate.formats import notation
 from striate.formats.files import read_text
 from striate.formats.notation import Size
@@ -255,12 +255,12 @@ def _of_torch(module: Any, name: str, input: Size | None) -> Network:
                 found = from_torch(module, shape, own)
     except StriateError as error:
         if input is None and isinstance(error, FormatError):
-            error.fix = "say the input that it takes: --input HxWxC"
+            error.fix = f"say the input that it takes: {setting('input', 'HxWxC')}"
         raise error.at("", name) from None
     if input is None and not known:
         warnings.warn(
             f"{name} does not declare its input: {notation.written_size(shape)} is assumed; "
-            "--input HxWxC, in Python input=(C, H, W), sets another",
+            f"{by_reader('input=(C, H, W)', '--input HxWxC')} sets another",
             stacklevel=2,
         )
     return found

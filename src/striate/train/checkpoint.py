@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from striate import weights
-from striate.diagnostics import FormatError, UsageError, plural
+from striate.diagnostics import FormatError, UsageError, plural, setting
 from striate.train.plan import Plan
 from striate.train.state import State
 
@@ -54,7 +54,7 @@ def restore(path: Path, plan: Plan, state: State) -> None:
             f"{path.name} is no checkpoint",
             where=str(path),
             why=str(error),
-            fix="start anew with another --out",
+            fix=f"start anew with another {setting('out')}",
         ) from None
     _same_settings(path, settings, plan)
     now = _data(plan)
@@ -66,14 +66,14 @@ def restore(path: Path, plan: Plan, state: State) -> None:
             "the transformation is not that of this run",
             where=str(path),
             why="the checkpoint was written with another normalization or augmentation of the images",
-            fix="restore the config.json of this run, or start a new one with another --out",
+            fix=f"restore the config.json of this run, or start a new one with another {setting('out')}",
         )
     if changed:
         raise UsageError(
             "the data is not the data of this run",
             where=str(path),
             why=f"the run began on {plural(data['images'], 'image')}, these are {now['images']:,}",
-            fix="go on with the old data, or start anew with another --out",
+            fix=f"go on with the old data, or start anew with another {setting('out')}",
         )
     try:
         state.restore(arrays, record)
@@ -82,7 +82,7 @@ def restore(path: Path, plan: Plan, state: State) -> None:
             f"{path.name} does not fit {plan.net.name}",
             where=str(path),
             why=str(error),
-            fix="resume with the network of the run, or start anew with another --out",
+            fix=f"resume with the network of the run, or start anew with another {setting('out')}",
         ) from None
 
 
@@ -103,5 +103,5 @@ def _same_settings(path: Path, before: dict[str, Any], plan: Plan) -> None:
             f"{name} cannot change within a run",
             where=str(path),
             why=f"the run began with {name} = {before[name]!r}, now it is {now[name]!r}",
-            fix=f"leave out --{name.replace('_', '-')}, or start anew with another --out",
+            fix=f"leave out {setting(name)}, or start anew with another {setting('out')}",
         )

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from striate.diagnostics import UsageError, plural
+from striate.diagnostics import UsageError, by_reader, plural, setting
 from striate.network import Network
 from striate.op import Trait
 from striate.train.config import Config
@@ -64,10 +64,10 @@ def normalised(net: Network, mean: str, std: str) -> dict[str, Any]:
             or (word == "std" and min(given) <= 0)
         ):
             raise UsageError(
-                f"--{word} {text or '(not given)'} is not one number for each channel",
+                f"{setting(word)} {text or '(not given)'} is not one number for each channel",
                 why=f"{net.name} reads {plural(channels, 'channel')}"
                 + ("; a deviation is above 0" if word == "std" else ""),
-                fix=f"--{word} {IMAGENET[word] if channels == 3 else '0.5'}",
+                fix=setting(word, IMAGENET[word] if channels == 3 else "0.5"),
             )
         numbers[word] = given * (channels // len(given))
     return Transform((Normalise(**numbers),)).to_dict()
@@ -143,7 +143,8 @@ def transform_for(
         return recorded, ()
     if data.kind == IN_MEMORY:
         return as_they_are(net), ()
-    said = "mean and standard deviation measured on this data: the model records none (--mean, --std)"
+    way = by_reader("model.transform sets them", "--mean and --std set them")
+    said = f"mean and standard deviation are measured on this data, because the model records none; {way}"
     return transforms(net, data, config.settings.resolved)[1], (said,)
 
 
@@ -161,7 +162,7 @@ def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "", wh
         raise UsageError(
             "there is no data to judge by",
             why="the model does not say what it was trained on",
-            fix="name it: --data PATH",
+            fix=by_reader('name it: evaluate("PATH"), or evaluate(x, y)', "name it: --data PATH"),
         )
     seed, bad = config.settings.seed, cast(OnBad, on_bad or job.on_bad)
     if split:

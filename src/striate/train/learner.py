@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from striate.diagnostics import UsageError
+from striate.diagnostics import UsageError, setting
 from striate.engine.inputs import Given
 from striate.engine.interface import Engine, TrainingProgram
 from striate.engine.learner import Learner, Store
@@ -23,14 +23,16 @@ def make_learner(plan: Plan, state: State, engine: Engine, world: World) -> Lear
     """
     if plan.settings.amp and not engine.mixed:
         raise UsageError(
-            f"the {engine.name} engine has no mixed precision", where="amp", fix="--engine torch, or --no-amp"
+            f"the {engine.name} engine has no mixed precision",
+            where="amp",
+            fix=f"{setting('engine', 'torch')}, or {setting('amp', False)}",
         )
     if plan.settings.memory and not engine.sparing:
         raise UsageError(
             f"the {engine.name} engine keeps everything for the way back",
             where="memory",
             why="only the compiled engine computes part of it again to save memory",
-            fix="--engine compiled, or leave --memory out",
+            fix=f"{setting('engine', 'compiled')}, or leave {setting('memory')} out",
         )
     average = state.average.moving if state.average else None
     moments, steps = state.optimizer.moments, state.optimizer.steps

@@ -12,7 +12,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, TrainingError
+from striate.diagnostics import (
+    FormatError,
+    LimitError,
+    SourceError,
+    StriateError,
+    TrainingError,
+    by_reader,
+    setting,
+)
 from striate.engine.interface import Engine, Program, get
 from striate.engine.learner import Learner
 from striate.engine.world import World, restarts, total
@@ -282,7 +290,7 @@ class _Loop:
         out = self.run.path if self.run else None
         best = self.state.watch.best_epoch
         self._tell(Finished("interrupted", self.state.epoch, best, self.state.seconds, out))
-        kept = f"; saved, go on with: striate train --resume {out}" if out else ""
+        kept = f"; saved, go on with: {_resume(out)}" if out else ""
         return Interrupted(f"interrupted at {self.state.place}{kept}", self.stop.signum or 2)
 
     # ------------------------------------------------------------ small things
@@ -349,9 +357,14 @@ class _Loop:
     def _kept(self, error: StriateError) -> StriateError:
         """The same error, with what is still safe."""
         if self.run and (self.run.path / STATE).exists():
-            kept = f"the last checkpoint is kept: striate train --resume {self.run.path}"
+            kept = f"the last checkpoint is kept: {_resume(self.run.path)}"
             error.fix = f"{error.fix}; {kept}" if error.fix else kept
         return error
+
+
+def _resume(run: Path) -> str:
+    """What continues a run."""
+    return by_reader(f"model.fit({setting('resume', run)})", f"striate train {setting('resume', run)}")
 
 
 def _row(state: State, found: Evaluation | None) -> Row:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from striate.diagnostics import OpError, TrainingError, plural
+from striate.diagnostics import OpError, TrainingError, plural, setting
 from striate.engine.learner import Rule
 from striate.network import Network, declaration_of
 from striate.train.clipping import clip_norm, clip_value, global_norm
@@ -97,7 +97,7 @@ def make_plan(net: Network, settings: Settings, train: Source, validation: Sourc
     if settings.warmup_epochs > settings.epochs or (settings.warmup_epochs == settings.epochs and not own):
         raise TrainingError(
             f"a warm-up of {settings.warmup_epochs:g} epochs leaves nothing of {settings.epochs}",
-            fix=f"warmup_epochs below {settings.epochs}",
+            fix=f"{setting('warmup_epochs')} below {settings.epochs}",
         )
     warmup = min(round(settings.warmup_epochs * updates), settings.epochs * updates - 1)
     if Mixing(settings.mixup, settings.cutmix) and train.data.inputs:
@@ -168,7 +168,7 @@ def _last_batch_is_large_enough(net: Network, train: Source) -> None:
                 what,
                 where=f"{node.name} = {node.op}",
                 why=f"{error.what}: {error.why}",
-                fix="drop_last = true, or another batch_size",
+                fix=f"{setting('drop_last', True)}, or another {setting('batch_size')}",
             ) from None
 
 
@@ -190,7 +190,7 @@ def _has_classes_to_tell_apart(data: Dataset, loss: Loss) -> None:
             "the class weights are 0 for every class with images",
             where=f"class_weights = {','.join(f'{w:g}' for w in weights)}",
             why="no image would change the weights",
-            fix="weights above 0 for the classes that count, or class_weights = balanced",
+            fix=f"weights above 0 for the classes that count, or {setting('class_weights', 'balanced')}",
         )
 
 
@@ -211,11 +211,12 @@ def _suits(net: Network, loss: Loss, source: Source) -> None:
     data = source.data
     given = source.transform.output(data.shape) if not data.inputs else ()
     if given and given != net.input.without_batch:
+        size = f"{given[1]}x{given[2]}x{given[0]}"
         raise TrainingError(
-            f"{net.name} takes images of {net.input}, the data gives {given[1]}x{given[2]}x{given[0]}",
+            f"{net.name} takes images of {net.input}, the data gives {size}",
             where=data.source,
             why=source.transform.describe(),
-            fix=f"resize the images, or declare the network with --input {given[1]}x{given[2]}x{given[0]}",
+            fix=f"resize the images, or declare the network with {setting('input', size)}",
         )
     output = net.specs[net.outputs[0]]
     if output.shape[1:2] and data.classes and loss.labels(output.shape[1]) != len(data.classes):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from striate import weights
-from striate.diagnostics import FormatError, SourceError, StriateError, UsageError
+from striate.diagnostics import FormatError, SourceError, StriateError, UsageError, setting
 from striate.formats import folder
 from striate.formats.folder import describe
 from striate.network import Network
@@ -33,7 +33,7 @@ FILES = {
     NETWORK: "the network, its classes, and the transformation of its input",
     BEST: "the weights that are the result",
     LAST: "the weights after the last epoch",
-    STATE: "the checkpoint that --resume goes on from",
+    STATE: "the checkpoint that a resumed run goes on from",
     LINES: "one JSON object per epoch",
     TABLE: "the same as a table",
     folder.CARD: "the model card: what it is and how well it did",
@@ -60,7 +60,7 @@ def read_run(path: Path) -> Recorded:
                 f"{path} holds no run",
                 where=str(path),
                 why=f"there is no {name}",
-                fix="name a folder that `striate train --out` has written",
+                fix=f"name a folder that was written with {setting('out', 'RUN')}",
             )
     config, record = Config.read(path / CONFIG), read_json(path / NETWORK)
     try:
@@ -114,7 +114,7 @@ class Run:
                 f"{path} holds a run already",
                 where=str(path),
                 why="a run is never overwritten",
-                fix=f"go on with it: --resume {path}, or name another --out",
+                fix=f"go on with it: {setting('resume', path)}, or name another {setting('out')}",
             )
         make_folder(path)
         run = cls(path)
@@ -155,7 +155,7 @@ class Run:
                 f"{self.path} is being written by another run",
                 where=str(self.path),
                 why="a process holds its lock",
-                fix="wait for it, stop it, or name another --out",
+                fix=f"wait for it, stop it, or name another {setting('out')}",
             ) from None
         except OSError:  # a file system without locks
             self.close()
@@ -202,7 +202,7 @@ class Run:
                 f"{BEST} holds {others}",
                 where=str(path),
                 why="the files of a run belong together",
-                fix="restore the file of this run, or start a new one with another --out",
+                fix=f"restore the file of this run, or start a new one with another {setting('out')}",
             )
         return arrays
 
@@ -211,7 +211,7 @@ class Run:
             f"the run in {self.path} is incomplete: there is no {name}",
             where=str(self.path / name),
             why=why,
-            fix="restore the file, or start a new run with another --out",
+            fix=f"restore the file, or start a new run with another {setting('out')}",
         )
 
     # ------------------------------------------------------------ what a run writes

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError, SourceError, TrainingError, plural
+from striate.diagnostics import FormatError, LimitError, SourceError, TrainingError, plural, setting
 from striate.engine.world import ALONE, World
 from striate.network import Network
 from striate.train.data import Batch, Dataset, Transform
@@ -76,7 +76,7 @@ class Source:
                 "the data can no longer be read",
                 where=str(error.filename or self.data.source),
                 why=error.strerror or str(error),
-                fix="put the file back, then go on with --resume",
+                fix=f"put the file back, then go on with {setting('resume', 'RUN')}",
             ) from None
         finally:
             if isinstance(found, Generator):  # its threads end here, not when memory is tidied up

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from striate.diagnostics import EngineError, LimitError, StriateError, UnknownNameError, suggest
+from striate.diagnostics import EngineError, LimitError, StriateError, UnknownNameError, setting, suggest
 from striate.engine.threads import available
 
 KINDS = ("cpu", "cuda", "mps")
@@ -83,7 +83,8 @@ def memory(images: int) -> Iterator[None]:
         raise LimitError(
             f"a batch of {images} does not fit into the device's memory",
             why=str(error).partition(". ")[0],
-            fix="a smaller batch_size (with accumulate for the same update), or amp",
+            fix=f"a smaller {setting('batch_size')} (with {setting('accumulate')} for the same update), "
+            f"or {setting('amp', True)}",
         ) from None
 
 
@@ -91,5 +92,5 @@ def _missing(name: str, why: str) -> StriateError:
     return EngineError(
         f"device {name} is not there",
         why=f"{why}; this machine has {', '.join(present())}",
-        fix=f"--device {present()[-1]}",
+        fix=setting("device", present()[-1]),
     )

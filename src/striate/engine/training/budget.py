@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 
-from striate.diagnostics import LimitError, UsageError, plural
+from striate.diagnostics import LimitError, UsageError, plural, setting
 from striate.engine.learner import Rule, Store
 from striate.engine.plan.pattern import Correlation
 from striate.engine.plan.steps import Context
@@ -93,19 +93,19 @@ def within(net: Network, context: Context, memory: int, beside: int) -> Training
             where="memory",
             why=f"weights and moments take {_amount(beside)}; the step takes {_amount(error.smallest)} besides, with "
             "everything computed again that can be",
-            fix=f"--memory {_amount(enough)}, or a smaller batch_size",
+            fix=f"{setting('memory', _amount(enough))}, or a smaller {setting('batch_size')}",
         ) from None
     except Unsupported as error:
         raise UsageError(
             f"{net.name} cannot be trained within an amount of memory",
             where="memory",
             why=f"{error} has no gradient in machine code, and numpy keeps everything for the way back",
-            fix="leave --memory out",
+            fix=f"leave {setting('memory')} out",
         ) from None
 
 
 def _amount(size: int) -> str:
-    """Rounded up, as `--memory` takes it."""
+    """Rounded up, as the setting memory takes it."""
     return f"{-(-size // 10**6)}MB" if size >= 10**7 else f"{-(-size // 10**3)}KB"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import UsageError
+from striate.diagnostics import UsageError, setting
 from striate.engine.rows import Machine, Row, gathered
 from striate.engine.training.ledger import Unsupported
 from striate.engine.training.program import BoundTraining, CompiledTraining
@@ -50,7 +50,7 @@ def ready(program: CompiledTraining, batch: int) -> BoundTraining:
         raise UsageError(
             f"{program.net.name} has no training plan",
             why=f"{error} has no gradient in machine code: it is trained by the numpy engine",
-            fix="leave --stage out",
+            fix=f"leave {setting('stage')} out",
         ) from None
 
 

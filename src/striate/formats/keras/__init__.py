@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from striate.diagnostics import FormatError, MissingExtraError
+from striate.diagnostics import FormatError, MissingExtraError, setting
 from striate.formats import notation
 from striate.network import Network
 
@@ -96,7 +96,7 @@ def _open(path: str, name: str, shape: tuple[int | None, ...], several: bool) ->
         f"{path} leaves the size of its input open",
         where=f"{path}: {name[:80]} is {said}",
         why="sizes, receptive fields and costs belong to an input",
-        fix=f"name it: --input {name[:80]}=224x224x3" if several else "name it: --input 224x224x3",
+        fix=f"name it: {setting('input', {name[:80]: '224x224x3'} if several else '224x224x3')}",
     )
 
 

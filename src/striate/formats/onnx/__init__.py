@@ -17,7 +17,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError
+from striate.diagnostics import FormatError, setting
 from striate.formats import notation
 from striate.network import Network
 from striate.tensor import SPATIAL, TensorSpec
@@ -95,7 +95,7 @@ def _open(path: str, name: str, shape: Shape | None, several: bool) -> FormatErr
         f"{path} leaves the size of its input open",
         where=f"{path}: {name[:80]} is {said}",
         why="sizes, receptive fields and costs belong to an input; the file has (batch, channels, height, width)",
-        fix=f"name it: --input {name[:80]}=224x224x3" if several else "name it: --input 224x224x3",
+        fix=f"name it: {setting('input', {name[:80]: '224x224x3'} if several else '224x224x3')}",
     )
 
 

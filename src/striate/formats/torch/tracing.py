@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from striate.diagnostics import FormatError, Place, UsageError
+from striate.diagnostics import FormatError, Place, UsageError, by_reader
 from striate.formats.torch.arguments import Argument
 from striate.tensor import TensorSpec
 
@@ -96,7 +96,8 @@ def trace(module: Any, inputs: Sequence[Argument], via: str = "auto") -> Trace:
     raise FormatError(
         f"{type(module).__name__} cannot be traced on {_said(inputs)}",
         why="\n".join(failures),
-        fix="give the input that it takes (input=, or --input HxWxC); its forward must not branch on numbers",
+        fix=f"give the input that it takes ({by_reader('input=(C, H, W)', '--input HxWxC')}); "
+        "its forward must not branch on numbers",
     )
 
 

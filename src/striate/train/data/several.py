@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, TrainingError, plural, suggest
+from striate.diagnostics import FormatError, TrainingError, plural, setting, suggest
 from striate.network import Network
 from striate.tensor import TensorSpec
 from striate.train.data.arrays import (
@@ -261,7 +261,7 @@ def _way(name: str, data: Dataset, spec: TensorSpec, known: int) -> Callable[[Ar
             f"{name} takes {spec}, the data gives rows of shape {shape}",
             where=data.source,
             why="arrays of several inputs are not resized",
-            fix=f"resize them, or declare the network with --input {name}={size}",
+            fix=f"resize them, or declare the network with {setting('input', {name: size})}",
         )
     if not image:
         return lambda row: row.astype(np.float32)
