@@ -31,7 +31,7 @@ x = {
 }
 y = (x["extra"][:, 0] > 0).astype(int)
 model = st.Model(net, seed=0)
-model.fit((x, y), epochs=30, lr=0.05, seed=0)
+model.fit((x, y), epochs=30, lr=0.05, seed=0, verbose=0)
 print(
     "images are normalized:", sorted(name for name, one in model.transform["inputs"].items() if one["steps"])
 )

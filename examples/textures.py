@@ -25,6 +25,7 @@ history = model.fit(
     schedule="onecycle",
     keep="last",
     flip=0.5,
+    verbose=0,
 )
 found = model.evaluate(parts.test)
 

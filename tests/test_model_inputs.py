@@ -165,7 +165,7 @@ def test_what_is_no_batch_is_said_and_never_a_traceback(trained):
                 model.predict(given)
     for call in (trained.predict, trained.classify, lambda x, **sizes: trained.evaluate(x, y, **sizes)):
         for size in (0, -1, 1.5, "4"):
-            with pytest.raises(UsageError, match=r"batch = .* has no meaning"):
+            with pytest.raises(UsageError, match=r"batch_size = .* has no meaning"):
                 call(x, batch=size)
     for top in (0, -1):
         with pytest.raises(UsageError, match=r"top = .* has no meaning"):

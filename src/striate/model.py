@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from striate import hooks
 from striate import weights as arrays
-from striate.diagnostics import SourceError, UnknownNameError, UsageError, plural, setting
+from striate.diagnostics import SourceError, UnknownNameError, plural, setting
 from striate.engine.inputs import (
     Given,
     bare,
@@ -23,6 +25,7 @@ from striate.engine.inputs import (
     named,
     part,
     pieces,
+    renamed,
     rows,
     together,
 )
@@ -36,9 +39,12 @@ from striate.network import Network
 from striate.weights import ModelWeights
 
 if TYPE_CHECKING:
+    from striate.train.config import Config, Job
     from striate.train.data.dataset import BadImage
     from striate.train.evaluation import Evaluation
+    from striate.train.events import Callback
     from striate.train.history import History
+    from striate.train.keywords import FitSettings
     from striate.train.prediction import Answer
     from striate.train.prediction_inputs import PredictionInputs
     from striate.train.settings import Settings
@@ -75,6 +81,10 @@ class Model:
         engine: str | Engine = "auto", scheme: str | None = None, precision: str = "fast", device: str = "",
         input: Size | None = None,
     ) -> None:  # fmt: skip
+        self._asked = engine if isinstance(engine, str) else engine.name, device
+        self._source = "", ""  # in words, where the network is named and its weights are fresh or its own
+        if weights is None and isinstance(net, str) and isinstance(input, str | None):
+            self._source = net, input or ""
         about: Mapping[str, Any] | None = None
         if isinstance(weights, str | Path):
             weights, about = read_trained(weights)
@@ -98,10 +108,10 @@ class Model:
         self.classes: tuple[str, ...] = known["classes"]
         self.transform: dict[str, Any] = known["transform"]
         self.objective: dict[str, Any] = known["objective"]
-        self._config: Any = None
+        self._config: Config | None = None
         self._reading: PredictionInputs | None = None
         if isinstance(net, str | Path):
-            self._remember_run(Path(net))
+            self._remember_run(Path(os.path.expanduser(net)))
 
     def __repr__(self) -> str:
         count = sum(parameter.elements for parameter in self.net.parameters.values())
@@ -129,8 +139,9 @@ class Model:
         program: Program = self._weights.derived(made)
         return program
 
-    def predict(self, x: Any, *more: Array, batch: int = 64) -> Array | tuple[Array, ...]:
-        """Outputs (N, …) for images or arrays, `batch` of them at a time; a tuple for several outputs.
+    @renamed("batch", "batch_size")
+    def predict(self, x: Any, *more: Array, batch_size: int = 64) -> Array | tuple[Array, ...]:
+        """Outputs (N, …) for images or arrays, `batch_size` of them at a time; a tuple for several outputs.
 
         x: arrays (N, C, H, W), which are normalized as in training (floats in the range of the training data, uint8
         divided by 255 first); or images, which go through the whole transformation: a path, a Pillow image, uint8
@@ -147,12 +158,13 @@ class Model:
         >>> model.predict(np.zeros((5, 3, 8, 8), np.uint8)).shape
         (5, 2)
         """
-        batch = counted(batch, "batch")
+        size = counted(batch_size, "batch_size")
         if isinstance(x, np.ndarray) and x.dtype != np.uint8 and not (self.transform or more):
-            return self._run(x, batch)
-        return joined([self._run(given, batch) for given in self._inputs.batches(together(x, more), batch)])
+            return self._run(x, size)
+        return joined([self._run(given, size) for given in self._inputs.batches(together(x, more), size)])
 
-    def classify(self, images: Any, top: int = 3, *, batch: int = 64) -> Any:
+    @renamed("batch", "batch_size")
+    def classify(self, images: Any, top: int = 3, *, batch_size: int = 64) -> Any:
         """The `top` most probable classes of each image: lists of (class, probability), in the order of the images.
 
         images: as `predict` takes them. For a folder a dict by file name, relative to the folder; images in it that
@@ -163,12 +175,12 @@ class Model:
         from striate.train.judging import loss_of
         from striate.train.prediction import Answer, probabilities
 
-        top, batch = counted(top, "top"), counted(batch, "batch")
+        top = counted(top, "top")
         images = os.path.expanduser(images) if isinstance(images, str | os.PathLike) else images
         if isinstance(images, str | os.PathLike) and os.path.isdir(images):
             named = {}
             for file, answer in zip(
-                files := [*image_files([os.fspath(images)])], self.answers(files, batch=batch)
+                files := [*image_files([os.fspath(images)])], self.answers(files, batch_size=batch_size)
             ):
                 if isinstance(answer, BadImage):
                     warnings.warn(f"{shown(file)} cannot be read and is left out: {answer.why}", stacklevel=2)
@@ -176,18 +188,19 @@ class Model:
                     named[Path(os.path.relpath(file, images)).as_posix()] = self.named(answer, top)
             return named
         loss = loss_of(self.net, self.objective)
-        rows = probabilities(self.net, loss, self.predict(images, batch=batch))
+        rows = probabilities(self.net, loss, self.predict(images, batch_size=batch_size))
         return [self.named(Answer("", row), top) for row in rows]
 
-    def answers(self, files: Sequence[str], *, batch: int = 64) -> Iterator[Answer | BadImage]:
+    @renamed("batch", "batch_size")
+    def answers(self, files: Sequence[str], *, batch_size: int = 64) -> Iterator[Answer | BadImage]:
         """The answer to each image file ("-": standard input), in order; a BadImage where one cannot be read."""
         from striate.train.inputs import shown
         from striate.train.judging import loss_of
         from striate.train.prediction import answers
 
-        batch = counted(batch, "batch")
+        size = counted(batch_size, "batch_size")
         loss, images = loss_of(self.net, self.objective), [(shown(file), file) for file in files]
-        return answers(self.net, lambda x: self._run(x, batch), self._inputs.reader(), loss, images, batch)
+        return answers(self.net, lambda x: self._run(x, size), self._inputs.reader(), loss, images, size)
 
     def named(self, answer: Answer, top: int = 3) -> list[tuple[str, float]]:
         """The most probable classes of an answer by name, with their probabilities."""
@@ -232,72 +245,65 @@ class Model:
         validation: Any = None,
         out: str | Path | None = None,
         resume: str | Path | None = None,
-        callbacks: Sequence[Any] = (),
-        **settings: Any,
+        callbacks: Sequence[Callback] = (),
+        verbose: bool | int = True,
+        **settings: Unpack[FitSettings],
     ) -> History:
         """Train in place and return the history of the run.
 
         train: images as an array, and `labels`; or what `striate.train.data.open_data` reads, (x, y), a path, a
         sample's name, and in the place of `labels` validation data of the same kinds. Without validation data the
         validation part of `train` is used, if it has one. epochs: 10 unless given; out: a run folder to keep; resume: a
-        run folder to continue, on its data (pass arrays again) and with its settings; settings: the fields of
-        `striate.train.settings.Settings`. The weights are those of the best epoch, unless keep="last".
+        run folder to continue, on its data (pass arrays again) and with its settings. callbacks: functions of one
+        event of `striate.train.events`. verbose: a line per epoch, and a progress bar in a terminal or a notebook; 0
+        or False prints nothing. settings: the fields of `striate.train.settings.Settings`. The weights are those of
+        the best epoch, unless keep="last".
 
         A trained model keeps its classes and its transformation; a warning says what changes. Raises TrainingError
         where data and network do not fit, Diverged where the loss diverges.
+
+        >>> import striate as st
+        >>> x, y = np.random.default_rng(0).random((32, 1, 8, 8), np.float32), np.arange(32) % 2
+        >>> model = st.Model(st.parse("8x8x1 -> conv 3x3 4 -> relu -> gap -> flatten -> fc 2"), seed=0)
+        >>> history = model.fit(x, y, epochs=2, batch_size=8, verbose=0)
+        >>> len(history["train_accuracy"])
+        2
         """
-        from striate.train.config import Job
-        from striate.train.events import Started, warn_of_notes
-        from striate.train.loop import fit
-        from striate.train.run import resumed
-        from striate.train.settings import Settings
-        from striate.train.start import by_input, given_data, opened, start_from
+        from striate.train.arguments import fit_request
+        from striate.train.events import warn_of_notes
+        from striate.train.fitting import fit_model
 
-        data, validation = given_data(
-            by_input(self.net, train, labels), labels, by_input(self.net, validation), epochs
-        )
-        classes, transform, job = self.classes, self.transform, Job()
-        changes = settings if epochs is None else {"epochs": epochs, **settings}
-        chosen = Settings().replace(changes).resolved
-        if resume is not None:
-            if out is not None:
-                raise UsageError(
-                    "out and resume exclude each other", fix="remove out: a resumed run stays in its folder"
-                )
-            recorded = resumed(Path(resume), self.net)
-            job, classes, transform = recorded.config.job, recorded.classes, recorded.made[1].to_dict()
-            chosen = recorded.config.settings.replace(changes).resolved
-            data = job.data if data is None else data
-        learn, check = opened(data, validation, chosen.seed, job.on_bad, resume)
-        if resume is None and validation is None and isinstance(data, str | os.PathLike):
-            job = Job(data=os.fspath(data))
-        start = start_from(self.net, learn, check, chosen, classes, transform)
-
-        def begun(event: Any) -> None:
-            if isinstance(event, Started):  # from here on the weights are others
-                self._trained(start, chosen)
-
-        for text in start.notes:
-            warnings.warn(text, stacklevel=2)
-        target = resume if resume is not None else out
-        history = fit(
-            self.net, dict(self.weights), start.train, start.validation, chosen, engine=self.engine,
-            made=start.made, out=None if target is None else Path(target), resume=resume is not None, job=job,
-            callbacks=(begun, warn_of_notes, *callbacks),
-        )  # fmt: skip
-        self._trained(start, chosen)
-        if target is not None:
-            self._remember_run(Path(target))
+        changes = {**settings} if epochs is None else {"epochs": epochs, **settings}
+        asked = fit_request(self.net, train, labels, validation, changes, out, resume, self._job)
+        display = hooks.ask("training") if verbose else contextlib.nullcontext()
+        with display as shown:
+            history = fit_model(
+                self, asked.parts, asked.config, out=asked.run, resume=asked.resume,
+                callbacks=(warn_of_notes, *([shown] if shown else ()), *callbacks),
+            )  # fmt: skip
+        self._config = asked.config
         return history
 
-    def _trained(self, start: Start, settings: Settings) -> None:
+    def trained(self, start: Start, settings: Settings) -> None:
+        """Take over what training has decided: classes, transformation, loss."""
         from striate.train.plan import objective_of
 
         self.classes, self.transform = tuple(start.train.classes), start.made[1].to_dict()
         self.objective, self._config = objective_of(settings, start.train), None
+        self._source = "", ""
 
+    @property
+    def _job(self) -> Job:
+        """What the configuration of a new run says of model and engine, as they were asked for."""
+        from striate.engine.interface import ENGINES
+        from striate.train.config import Job
+
+        (model, input), (engine, device) = self._source, self._asked
+        return Job(model=model, input=input, engine=engine if engine in ENGINES else "auto", device=device)
+
+    @renamed("batch", "batch_size")
     def evaluate(
-        self, data: Any = None, labels: Any = None, *, split: str = "", batch: int = 64, on_bad: str = "",
+        self, data: Any = None, labels: Any = None, *, split: str = "", batch_size: int = 64, on_bad: str = "",
         worst: int = 20, watch: Callable[[int, int], None] | None = None,
     ) -> Evaluation:  # fmt: skip
         """Loss, accuracy and counts per class on labeled data, which goes through the model's transformation.
@@ -307,12 +313,15 @@ class Model:
         "refuse"; worst: images with the largest losses to name; watch: called after every batch
         with the images done and all of them.
         """
+        from striate.train.arguments import by_input, given_data
         from striate.train.config import Config
         from striate.train.judging import judge, transform_for, unseen
-        from striate.train.start import by_input, given_data
 
         config = self._config or Config()
-        batch, given = counted(batch, "batch"), given_data(by_input(self.net, data, labels), labels, None)[0]
+        size, given = (
+            counted(batch_size, "batch_size"),
+            given_data(by_input(self.net, data, labels), labels, None)[0],
+        )
         source = unseen(config, "" if given is None else given, split, on_bad, self._inputs.transform.white)
         recorded = self._inputs.transform if self.transform else None
         transform, notes = transform_for(self.net, recorded, source, config)
@@ -322,7 +331,7 @@ class Model:
                 watch(images, len(source))
 
         found = judge(
-            _Pieces(self, batch), self.classes, transform, self.objective, source, batch=batch, worst=worst, watch=told,
+            _Pieces(self, size), self.classes, transform, self.objective, source, batch=size, worst=worst, watch=told,
         )  # fmt: skip
         return dataclasses.replace(found, notes=(*notes, *found.notes))
 
@@ -343,7 +352,7 @@ class Model:
 
     def save(self, folder: str | Path) -> None:
         """Write config.json (network, classes, transformation), model.safetensors and a model card into a folder."""
-        target = Path(folder)
+        target = Path(os.path.expanduser(folder))
         try:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -356,6 +365,26 @@ class Model:
         write_aside(target / CARD, card(self.net, self.classes, self.transform).encode())
         record = describe(self.net, self.classes, self.transform, self.objective)
         write_aside(target / CONFIG, (json.dumps(record, indent=1) + "\n").encode())
+
+    @classmethod
+    def for_data(
+        cls, source: str, data: Any, *, input: str = "", seed: int = 0, engine: str | Engine = "auto", device: str = "",
+    ) -> Model:  # fmt: skip
+        """A model made for the classes and, without `input`, for the image size of some data, as `striate train` does.
+
+        source: a catalogue name, which adapts; a file or a notation, which stays as it is written. data: as `fit` takes
+        it. Raises TrainingError where the two do not fit, and the errors of loading.
+
+        >>> import striate as st
+        >>> x, y = np.zeros((6, 3, 32, 32), np.float32), np.arange(6) % 3
+        >>> st.Model.for_data("cifar_resnet20", (x, y)).net.specs["fc"].shape
+        (1, 3)
+        """
+        from striate.train.data import open_data
+        from striate.train.network import tailored
+
+        net = tailored(source, open_data(data, seed=seed).train, input).net
+        return cls(net, seed, engine=engine, device=device)
 
     def to_torch(self) -> Any:
         """The model as a torch.nn.Module in evaluation mode: the same names, weights (copied) and outputs.
@@ -378,6 +407,7 @@ class Model:
         """
         from striate.formats.exchange import writer
 
+        path = os.path.expanduser(path)
         writer(path)(Path(path), self.net, self._weights.current(), self._about, raw)
 
     @classmethod
@@ -402,7 +432,7 @@ class Model:
             )
         model = cls(net, engine=engine, device=device)
         if isinstance(source, str | Path):
-            model._remember_run(Path(source))
+            model._remember_run(Path(os.path.expanduser(source)))
         return model
 
 

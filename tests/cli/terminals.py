@@ -15,7 +15,12 @@ PLAIN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def terminal(columns: int, *arguments: str, **changes: str) -> str:
-    """Everything that the command writes to a terminal of so many columns, escapes included."""
+    """Everything that the command writes to a terminal of this many columns, escapes included."""
+    return python_terminal(columns, "-m", "striate", *arguments, **changes)
+
+
+def python_terminal(columns: int, *arguments: str, **changes: str) -> str:
+    """The same of Python with these arguments."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     known = environment(TERM="xterm-256color") | changes
@@ -23,7 +28,7 @@ def terminal(columns: int, *arguments: str, **changes: str) -> str:
         if name not in changes:
             known.pop(name, None)
     child = subprocess.Popen(
-        [sys.executable, "-m", "striate", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=known
+        [sys.executable, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=known
     )
     os.close(theirs)
     seen = b""

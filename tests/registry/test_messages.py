@@ -9,8 +9,8 @@ import pytest
 from striate.diagnostics import by_reader, setting, speaking_shell
 
 SOURCE = Path(__file__).parents[2] / "src" / "striate"
-SHELL = {"cli", "views", "peers", "__main__.py"}
-"""What only the command line shows."""
+SHELL = {"cli", "views", "peers", "__main__.py", "diagnostics.py"}
+"""What only the command line shows, and the module that spells flags."""
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]+")
 COMMAND = re.compile(r"\b(striate [a-z]+|torchrun|pip install)\b")
 """A whole command, which may be typed as it stands."""

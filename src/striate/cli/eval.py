@@ -80,7 +80,7 @@ def command(
         judged = model.evaluate(
             data or None,
             split=split,
-            batch=batch_size,
+            batch_size=batch_size,
             on_bad=on_bad,
             watch=lambda images, total: bar.count("evaluating", images, total),
         )

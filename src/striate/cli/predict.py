@@ -73,21 +73,16 @@ def command(
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
     from striate.train.data.dataset import BadImage
-    from striate.train.inputs import image_files, no_transformation
-    from striate.train.judging import IMAGENET
+    from striate.train.inputs import image_files
     from striate.views.text import prediction as view
     from striate.views.text.progress import Bar
 
     model = trained(run, weights, mean, std, engine, device)
-    if not model.transform:
-        flags = " ".join(f"--{word} {numbers}" for word, numbers in IMAGENET.items())
-        fix = f"{flags} for weights of ImageNet; --mean 0 --std 1 for pixels from 0 to 1"
-        raise no_transformation(run, fix)
     files = list(image_files(images))
     said: list[dict[str, Any]] = []
     bad: list[BadImage] = []
     with Bar() as bar:
-        for found in model.answers(files, batch=batch_size):
+        for found in model.answers(files, batch_size=batch_size):
             if isinstance(found, BadImage):
                 bad.append(found)
             else:

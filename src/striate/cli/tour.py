@@ -15,6 +15,7 @@ from striate.diagnostics import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from striate.network import Network
+    from striate.train.events import Prepared
     from striate.views.text.page import Page
 
 MODEL, DATA, RUN, IMAGE = "lenet5", "digits", "digits", "digit.png"
@@ -166,7 +167,7 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
 
     from striate.model import Model
     from striate.train.config import Config, Job
-    from striate.train.loop import fit
+    from striate.train.fitting import fit_model
     from striate.train.network import tailored
     from striate.train.prediction import Answer
     from striate.train.run import FILES
@@ -182,14 +183,13 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
     typed = f"striate train --data {DATA} --model {MODEL} {flags} --out {quote(str(run))}"
     net = tailored(MODEL, parts.train).net
     fresh = Model(net, config.settings.seed)
-    head = _prose()
-    view.draw_train(head, MODEL, parts.found, parts.shape, net, typed)
+
+    def head(page: Page, event: Prepared) -> None:
+        view.draw_train(page, MODEL, event.found, parts.shape, net, typed)
+
     with Bar() as bar:
         watch = TrainingView(_prose, _at_once, bar, head)
-        fit(
-            net, dict(fresh.weights), parts.train, parts.validation, config.settings, out=run, job=config.job,
-            callbacks=[watch],
-        )  # fmt: skip
+        fit_model(fresh, parts, config, out=run, callbacks=[watch])
     _show(lambda page: None)
     model = Model.load(run)
     _show(view.draw_test, model.evaluate(parts.test).to_dict(), f"striate eval {quote(str(run))}")

@@ -14,10 +14,10 @@ from striate.cli.options import Model, Names, emit, emit_json, examples, json_op
 from striate.diagnostics import UsageError
 
 if TYPE_CHECKING:
+    from striate.model import Model as TrainedModel
     from striate.train.config import Config
     from striate.train.data import DataSplits
     from striate.train.settings import Option
-    from striate.train.start import Start
     from striate.views.text.page import Page
 
 METAVARS = {
@@ -157,48 +157,23 @@ def _config(out: str | None, resume: str | None, config: str | None, flags: dict
 
 def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> None:
     from striate.engine.world import asked
-    from striate.train.loop import fit
-    from striate.train.run import FILES
+    from striate.train.fitting import fit_model
     from striate.views.text.progress import Bar
-    from striate.views.text.training import TrainingView, draw_head, draw_result
+    from striate.views.text.training import TrainingView, draw_head, draw_result, train_record
 
     parts = _data(config)
-    model, start, notes = _model(config, parts, out if resume else None)
-    head = page()
-    draw_head(head, f"{model.net.name} on {config.job.data}", parts.found, notes, config)
+    model, notes = _model(config, parts, out if resume else None)
     with Bar() as bar:
-        history = fit(
-            model.net,
-            dict(model.weights),
-            start.train,
-            start.validation,
-            config.settings,
-            made=start.made,
-            engine=model.engine,
-            out=out,
-            resume=resume,
-            job=config.job,
-            callbacks=[TrainingView(page, _told if as_json else _said, bar, head)],
+        view = TrainingView(
+            page, _told if as_json else _said, bar, lambda head, event: draw_head(head, event, config)
         )
+        history = fit_model(model, parts, config, out=out, resume=resume, notes=notes, callbacks=[view])
     if asked()[0]:
         return  # the first of several processes says it
-    record = {
-        "schema": "striate.train/1",
-        "out": str(out) if out else None,
-        "network": model.net.name,
-        "input": list(next(iter(model.net.inputs.values())).without_batch),
-        "inputs": {name: list(spec.without_batch) for name, spec in model.net.inputs.items()},
-        "parameters": sum(p.elements for p in model.net.parameters.values() if p.trainable),
-        "classes": list(start.train.classes),
-        "data": parts.found,
-        "notes": notes,
-        "epochs": [dict(row) for row in history.rows],
-        "best_epoch": history.best_epoch,
-        "stopped": history.stopped,
-        "seconds": sum(row["seconds"] for row in history.rows),
-        "files": {str(out / name): what for name, what in FILES.items()} if out else {},
-        "next": _next(config, parts, out),
-    }
+    assert view.prepared is not None  # the first that it heard
+    record = train_record(
+        model.net, model.classes, view.prepared, history, out, _next(config, bool(parts.test), out)
+    )
     if as_json:
         emit_json(record)
         return
@@ -207,7 +182,7 @@ def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> Non
     emit(ended)
 
 
-def _next(config: Config, parts: DataSplits, out: Path | None) -> str:
+def _next(config: Config, tested: bool, out: Path | None) -> str:
     """What to type after this run."""
     from shlex import quote
 
@@ -215,48 +190,40 @@ def _next(config: Config, parts: DataSplits, out: Path | None) -> str:
         wanted = [f"--data {quote(config.job.data)}", f"--model {quote(config.job.model)}"]
         return f"striate train {' '.join(wanted)} --out RUN"
     where = quote(str(out))
-    return f"striate eval {where}" if parts.test else f"striate predict {where} IMAGE"
+    return f"striate eval {where}" if tested or config.job.validation else f"striate predict {where} IMAGE"
 
 
 def _data(config: Config) -> DataSplits:
-    from striate.train.data import open_data
+    from striate.train.arguments import opened
 
-    job: Any = config.job
-    return open_data(job.data, seed=config.settings.seed, on_bad=job.on_bad)
+    job = config.job
+    return opened(job.data, job.validation or None, config.settings.seed, job.on_bad)
 
 
-def _model(config: Config, parts: DataSplits, run: Path | None) -> tuple[Any, Start, list[str]]:
-    """A network with fresh weights or those of a trained model, its training data, and notes on what was decided."""
-    from striate.engine.interface import get
+def _model(config: Config, parts: DataSplits, run: Path | None) -> tuple[TrainedModel, tuple[str, ...]]:
+    """The network of a run, or the one that is named, made for the data; and what was decided for it."""
     from striate.model import Model
     from striate.train.network import tailored
     from striate.train.run import read_run
-    from striate.train.start import start_from
 
     job, seed = config.job, config.settings.seed
-    engine = get(job.engine, job.device)
-    data = parts.train, parts.validation, config.settings.resolved
     if run is not None:
-        recorded = read_run(run)
-        model = Model(recorded.net, seed, engine=engine)
-        return model, start_from(model.net, *data, recorded.classes, recorded.made[1].to_dict()), []
+        return Model(read_run(run).net, seed, engine=job.engine, device=job.device), ()
     made = tailored(job.model, parts.train, job.input)
-    notes = [made.note] if made.note else []
-    if made.net.weights is not None:
-        notes.append(f"begins with the weights of {job.model}")
-    model = Model(made.net, seed, engine=engine)
-    start = start_from(model.net, *data, model.classes, model.transform)
-    return model, start, [*notes, *start.notes]
+    return Model(made.net, seed, engine=job.engine, device=job.device), made.notes
 
 
 def _find(config: Config, as_json: bool) -> None:
     from shlex import quote
 
     from striate.train.finder import find_rate
+    from striate.train.start import start_from
     from striate.views.text.finder import curve_record, draw
 
     parts = _data(config)
-    model, start, _ = _model(config, parts, None)
+    model, _ = _model(config, parts, None)
+    settings = config.settings.resolved
+    start = start_from(model.net, parts.train, parts.validation, settings, model.classes, model.transform)
     curve = find_rate(
         model.net, dict(model.weights), start.train, config.settings, engine=model.engine, made=start.made
     )

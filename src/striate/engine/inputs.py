@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from striate.diagnostics import FormatError, OpError, UsageError, plural, sugges
 from striate.network import Network
 from striate.tensor import TensorSpec
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Array = NDArray[Any]
 Given: TypeAlias = "Array | Sequence[Array] | Mapping[str, Array]"
 """A batch of the sole input, or those of several: a tuple in the network's order, or a mapping by name."""
@@ -135,6 +138,21 @@ def counted(value: Any, name: str) -> int:
             fix=f"correct it, or leave {name} out",
         )
     return count
+
+
+def renamed(old: str, new: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A decorator that takes an argument under its former name, too."""
+
+    def accept(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if old in kwargs and new not in kwargs:
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return accept
 
 
 def axes_of(x: Any) -> int:

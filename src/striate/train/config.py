@@ -34,6 +34,7 @@ class Job:
 
     model: str = text("", "a MODEL: catalogue name, file or notation", _JOB)
     data: str = text("", "a folder, file, or sample set", _JOB)
+    validation: str = text("", "more of these, to validate on; empty: a part of the data", _JOB)
     input: str = text(
         "",
         "input size, such as 32x32x3; several inputs: left=32x32x3,right=64; empty: as the images, or as declared",

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from striate.diagnostics import plural
 from striate.engine.world import ALONE, World
 from striate.network import Network
 from striate.op import Trait
@@ -19,9 +20,11 @@ from striate.train.source import Source
 from striate.train.update import NotFinite
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Evaluation:
-    """loss: mean over the set; tally: what was answered; names: of the worst images; seconds: of the pass; notes: what
+    """How well a network does on a data set; `print` shows accuracy and loss.
+
+    loss: mean over the set; tally: what was answered; names: of the worst images; seconds: of the pass; notes: what
     had to be adapted, and images that could not be read; source: the data, in words.
     """
 
@@ -37,6 +40,12 @@ class Evaluation:
     @property
     def accuracy(self) -> float:
         return self.tally.accuracy
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self})"
+
+    def __str__(self) -> str:
+        return f"accuracy {self.accuracy:.1%}, loss {self.loss:.4f} on {plural(self.images, 'image')}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `report.json` and `--json` give them. Rows of the confusion matrix are true classes."""

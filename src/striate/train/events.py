@@ -6,6 +6,8 @@ Bars, plain lines and loggers are callbacks alike, so that the loop prints nothi
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +16,19 @@ from pathlib import Path
 @dataclasses.dataclass(frozen=True)
 class Event:
     """Base of all events."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared(Event):
+    """Network and data are brought together, and training has not begun.
+
+    source: path or name of the data, empty for data in memory; found: its parts, in words; notes: what was adapted.
+    """
+
+    network: str
+    source: str
+    found: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +130,16 @@ def tell(callbacks: tuple[Callback, ...], event: Event) -> None:
 
 
 def warn_of_notes(event: Event) -> None:
-    """A callback that gives notes as warnings, for people who hear no events."""
-    if isinstance(event, Note):
-        warnings.warn(event.text, stacklevel=2)
+    """A callback that gives notes as warnings, for callers of `Model.fit`."""
+    notes = event.notes if isinstance(event, Prepared) else (event.text,) if isinstance(event, Note) else ()
+    for text in notes:
+        warnings.warn(text, stacklevel=_depth())
+
+
+def _depth() -> int:
+    """The `stacklevel` of the first caller outside of Striate."""
+    room, depth = os.path.dirname(os.path.dirname(__file__)), 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(room):
+        frame, depth = frame.f_back, depth + 1
+    return depth

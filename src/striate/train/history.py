@@ -28,9 +28,11 @@ COLUMNS = {
 """Every column of metrics.csv; those without a value in a run are left out."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class History:
-    """rows: one per epoch, keys as in COLUMNS; best_epoch: whose weights are kept; stopped: why it ended.
+    """What a run has measured in every epoch.
+
+    rows: one per epoch, keys as in COLUMNS; best_epoch: whose weights are kept; stopped: why it ended.
 
     ``history["accuracy"]`` is the validation accuracy of every epoch, ``history["loss"]`` the validation loss, and
     ``history["train_accuracy"]`` that of the training; every column has its name.
@@ -91,6 +93,9 @@ class History:
     def jsonl(self) -> str:
         """The rows as one JSON object per line."""
         return "".join(json.dumps(dict(row)) + "\n" for row in self.rows)
+
+    def __repr__(self) -> str:
+        return f"History({self})"
 
     def __str__(self) -> str:
         said = [f"{plural(len(self), 'epoch')} ({self.stopped})"]

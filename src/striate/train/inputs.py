@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, UsageError
+from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, UsageError, by_reader
 from striate.engine.inputs import as_array
 from striate.train.data import Transform
 from striate.train.data.dataset import Array, BadImage, Shape
@@ -26,6 +26,8 @@ from striate.train.data.images import MAX_BYTES, SUFFIXES, convert, read_image
 from striate.train.data.steps import Normalise
 
 STDIN = "-"
+IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
+"""What most published weights were trained with."""
 RANGE = 30.0
 """Standard deviations of the training by which numbers differ before a warning: 0..255 differs by hundreds, and a dark
 or a bright image by a few."""
@@ -281,12 +283,17 @@ def shown(file: str) -> str:
     return "standard input" if file == STDIN else printable(file)
 
 
-def no_transformation(model: str, fix: str) -> UsageError:
+def no_transformation(model: str) -> UsageError:
     """The error for images where a model does not say how they become its input."""
+    flags = " ".join(f"--{word} {numbers}" for word, numbers in IMAGENET.items())
+    plain = ", ".join(f"'{word}': [{numbers.replace(',', ', ')}]" for word, numbers in IMAGENET.items())
     return UsageError(
         f"{model} does not say how images become its input",
         why="networks are trained on normalized pixels, and it records no mean and standard deviation",
-        fix=fix,
+        fix=by_reader(
+            f"model.transform = {{'steps': [{{'step': 'normalise', {plain}}}]}} for weights of ImageNet",
+            f"{flags} for weights of ImageNet; --mean 0 --std 1 for pixels from 0 to 1",
+        ),
     )
 
 

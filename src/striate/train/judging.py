@@ -17,6 +17,7 @@ from typing import Any, cast
 from striate.diagnostics import UsageError, by_reader, plural, setting
 from striate.network import Network
 from striate.op import Trait
+from striate.train.arguments import opened
 from striate.train.config import Config
 from striate.train.data import Dataset, Transform, open_data, suit
 from striate.train.data.arrays import IN_MEMORY
@@ -28,6 +29,7 @@ from striate.train.data.steps import Normalise
 from striate.train.data.suiting import Suited, for_outputs, renumbered
 from striate.train.data.transforms import ByInput
 from striate.train.evaluation import Evaluation, Runs, Watcher, evaluate
+from striate.train.inputs import IMAGENET
 from striate.train.losses import LOSSES, Loss
 from striate.train.network import image_input
 from striate.train.plan import OBJECTIVE, make_loss
@@ -35,9 +37,6 @@ from striate.train.run import CONFIG
 from striate.train.settings import Settings
 from striate.train.source import Source, transforms
 from striate.train.start import far
-
-IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
-"""What most published weights were trained with."""
 
 
 def config_of(folder: Path) -> Config:
@@ -165,6 +164,9 @@ def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "", wh
             fix=by_reader('name it: evaluate("PATH"), or evaluate(x, y)', "name it: --data PATH"),
         )
     seed, bad = config.settings.seed, cast(OnBad, on_bad or job.on_bad)
+    if job.validation and same(source, job.data):
+        parts = opened(job.data, job.validation, seed, bad).parts()
+        return choose(parts, split or VALIDATION, job.data)
     if split:
         return open_data(source, split, seed=seed, on_bad=bad, white=white)
     parts = read_parts(source, bad, white)

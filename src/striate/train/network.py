@@ -22,10 +22,10 @@ from striate.train.data.suiting import with_classes
 
 @dataclasses.dataclass(frozen=True)
 class Tailored:
-    """A network for a data set, and in one line what was decided for it (empty: nothing)."""
+    """A network for a data set, and what was decided for it, a line each."""
 
     net: Network
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
@@ -37,14 +37,16 @@ def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
     entry = _entry(model)
     if entry is None:
         net = load(model, _sizes(input))
-        return _written(net, with_classes(data, (net.about or {}).get("classes", ()))[0])
+        made = _written(net, with_classes(data, (net.about or {}).get("classes", ()))[0])
+        known = (f"begins with the weights of {model}",) if net.weights is not None else ()
+        return Tailored(made.net, (*made.notes, *known))
     if data.inputs:  # which no network of the catalogue takes
         laid_out(entry.build(entry.input), data)
     wanted = load(model, input).input.without_batch if input else None
     found, note = _made(entry, data, wanted)
     if found.inference.problems:
         raise found.inference.problems[0]
-    return Tailored(_answers(found, data), note)
+    return Tailored(_answers(found, data), (note,))
 
 
 def _sizes(input: str) -> str | dict[str, str] | None:
@@ -119,10 +121,12 @@ def _written(net: Network, data: Dataset) -> Tailored:
         return Tailored(_answers(net, data))
     shape = image_input(net)
     if not data.uniform:
-        return Tailored(_answers(net, data), f"the images differ in size and are resized to {net.input}")
+        return Tailored(_answers(net, data), (f"the images differ in size and are resized to {net.input}",))
     if data.shape != shape:
         images = TensorSpec.image(data.shape)
-        return Tailored(_answers(net, data), f"images of {images} are brought to the network's {net.input}")
+        return Tailored(
+            _answers(net, data), (f"images of {images} are brought to the network's {net.input}",)
+        )
     return Tailored(_answers(net, data))
 
 

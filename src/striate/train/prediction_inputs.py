@@ -55,9 +55,7 @@ class PredictionInputs:
     def reader(self) -> ImageReader:
         """What brings images to the network. Raises UsageError where the model does not say how."""
         if not self.recorded:
-            steps = "[{'step': 'normalise', 'mean': [0.485, 0.456, 0.406], 'std': [0.229, 0.224, 0.225]}]"
-            fix = f"model.transform = {{'steps': {steps}}} for weights of ImageNet"
-            raise no_transformation(self.net.name, fix)
+            raise no_transformation(self.net.name)
         return ImageReader(self.transform, image_input(self.net))
 
     def _by_input(self, x: Any) -> Given:

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import UsageError
-from striate.engine.inputs import as_array
 from striate.network import Network
-from striate.train.data import Dataset, Transform, open_data
-from striate.train.data.dataset import OnBad, Subset
+from striate.train.data import Dataset, Transform
+from striate.train.data.dataset import Subset
 from striate.train.data.several import laid_out
-from striate.train.data.splits import ALL, VALIDATION
 from striate.train.data.suiting import renumbered, with_classes
 from striate.train.data.transforms import ByInput
 from striate.train.network import image_input
@@ -70,90 +67,6 @@ def start_from(
     plain = dataclasses.replace(plain, white=white_of(train) or known.white)
     notes = (*notes, *adapted, *far(train, plain))
     return Start(train, validation, (augmented(plain, train, target, settings), plain), notes)
-
-
-def given_data(train: Any, labels: Any, validation: Any, epochs: Any = None) -> tuple[Any, Any]:
-    """Training and validation data of what was given in order: images and labels, or data and validation data.
-
-    Raises UsageError where labels are missing, validation data comes twice, or in the place of the number of epochs.
-    """
-    if isinstance(epochs, tuple | list | Mapping):
-        raise UsageError(
-            "epochs is a number, and data came",
-            why="the third argument says how long to train",
-            fix="validation=(x, y)",
-        )
-    if isinstance(train, list) and labels is not None and is_array(labels):
-        train = as_array(train)  # images one by one
-    if is_array(train):
-        if labels is None:
-            raise UsageError(
-                "images without labels", why="an array holds the images alone", fix="give both: (x, y)"
-            )
-        return (train, labels), validation
-    if labels is not None and validation is not None:
-        raise UsageError("there are two sets of validation data", fix="give one: validation=…")
-    return train, labels if validation is None else validation
-
-
-def by_input(net: Network, data: Any, labels: Any = None) -> Any:
-    """The arrays of several inputs by name where they were given in order: ((a, b), y), parts of such, or (a, b) beside
-    `labels`. A dict for the sole input of a network is its array.
-    """
-    names = list(net.inputs)
-    if isinstance(data, Mapping):
-        if len(names) == 1 and data.keys() == net.inputs.keys():
-            return data[names[0]]
-        return data if is_array(data) else {name: by_input(net, one) for name, one in data.items()}
-    in_order = isinstance(data, tuple | list) and len(data) == len(names) > 1 and all(map(is_array, data))
-    if in_order and labels is not None and is_array(labels):
-        return dict(zip(names, data, strict=True))
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        return data
-    first = data[0]
-    if isinstance(first, Mapping) and len(names) == 1 and first.keys() == net.inputs.keys():
-        return first[names[0]], data[1]
-    if (
-        len(names) > 1
-        and isinstance(first, tuple | list)
-        and len(first) == len(names)
-        and all(map(is_array, first))
-    ):
-        return dict(zip(names, first, strict=True)), data[1]
-    return data
-
-
-def is_array(x: Any) -> bool:
-    """Whether this is an array of images, or a dict of them by input."""
-    if isinstance(x, Mapping):
-        return bool(x) and all(map(is_array, x.values()))
-    return hasattr(x, "__array__") and not hasattr(x, "features")  # which Hugging Face's data sets have
-
-
-def opened(
-    data: Any, validation: Any, seed: int, on_bad: str, run: Any = None
-) -> tuple[Dataset, Dataset | None]:
-    """The parts to train and to validate on. run: the folder of a run that goes on.
-
-    Raises UsageError where there is no data, and what `open_data` raises.
-    """
-    if data is None or (isinstance(data, str) and not data):
-        raise UsageError(
-            "there is no data to train on",
-            why="the call has none"
-            if run is None
-            else f"the run in {run} was trained on data that has no path",
-            fix="fit(x, y), or fit(PATH)"
-            if run is None
-            else f"give it again: fit(x, y, resume={str(run)!r})",
-        )
-    if validation is None:
-        parts = open_data(data, seed=seed, on_bad=cast("OnBad", on_bad))
-        return parts.train, parts.validation
-    pair = isinstance(validation, tuple | list)  # which may be empty
-    train = open_data(data, ALL)
-    apart = {VALIDATION: validation} if pair else validation
-    return train, open_data(apart, ALL, white=train.white or 0)
 
 
 def far(data: Dataset, plain: Transform) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A training run as it happens: what begins, one line per epoch, a bar where there is a terminal, how it ended.
+"""A training run as it happens: what begins, one line per epoch, a bar where somebody watches, how it ended.
 
 A listener of the loop's events (`train/events.py`). Lines are complete when they are written, so that a log that is
 cut off anywhere is still right.
@@ -6,16 +6,22 @@ cut off anywhere is still right.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import plural
+from striate.network import Network
 from striate.train.config import Config, options
-from striate.train.events import Compiled, EpochDone, Event, Finished, Note, Progress, Started
+from striate.train.events import Compiled, EpochDone, Event, Finished, Note, Prepared, Progress, Started
+from striate.train.history import History
+from striate.train.run import FILES
 from striate.views.text.numbers import count
-from striate.views.text.page import Page, Text
+from striate.views.text.page import Page, Terminal, Text, in_ascii
 from striate.views.text.progress import Bar, clock, duration
 
 QUIET_S = 60.0
@@ -34,20 +40,44 @@ COLUMNS: Sequence[tuple[str, str, int]] = (
 """Key of a row, heading, width. Together with the mark of the best epoch less than 80."""
 
 Emit = Callable[[Page], None]
+Head = Callable[[Page, Prepared], None]
+
+
+@contextlib.contextmanager
+def display() -> Iterator[Callable[[Event], None] | None]:
+    """What `Model.fit` shows on standard output; None where there is none. Notes are warnings there."""
+    if (out := sys.stdout) is None:
+        yield None
+        return
+
+    def emit(page: Page) -> None:
+        text = str(page)
+        try:
+            out.write(text)
+        except UnicodeEncodeError:
+            out.write(in_ascii(text))
+        out.flush()
+
+    with Bar(out) as bar:
+        view = TrainingView(lambda: Page(Terminal.of(out)), emit, bar, draw_data)
+        yield lambda event: None if isinstance(event, Note) else view(event)
 
 
 class TrainingView:
-    """Call it with every event. page: makes an empty page; emit: prints one at once; head: what to print when the
-    run begins, and not before it is sure to begin.
+    """A callback that prints a run. page: makes an empty page; emit: prints one at once; head: draws what is about to
+    happen, printed when the run is sure to begin.
     """
 
-    def __init__(self, page: Callable[[], Page], emit: Emit, bar: Bar, head: Page) -> None:
+    def __init__(self, page: Callable[[], Page], emit: Emit, bar: Bar, head: Head) -> None:
         self.page, self.emit, self.bar, self.head = page, emit, bar, head
+        self.prepared: Prepared | None = None
         self.started = self.told = time.monotonic()
         self.first, self.headed = 1, False
 
     def __call__(self, event: Event) -> None:
         match event:
+            case Prepared():
+                self.prepared = event
             case Started():
                 self._started(event)
             case Progress():
@@ -74,7 +104,10 @@ class TrainingView:
             self.emit(page)
 
     def _started(self, event: Started) -> None:
-        self.emit(self.head)
+        if self.prepared:
+            head = self.page()
+            self.head(head, self.prepared)
+            self.emit(head)
         self.first = event.epoch
         self.started = self.told = time.monotonic()
         if event.resumed:
@@ -136,10 +169,16 @@ def _sentence(cells: Mapping[str, str], best: bool) -> str:
     return ", ".join([*said, cells["seconds"], *(["best"] if best else [])])
 
 
-def draw_head(page: Page, title: str, found: str, notes: Sequence[str], config: Config) -> None:
-    """What is about to happen: the network, the data as it was found, and every setting."""
-    page.line([(title, "bold")])
-    page.fields([("data", found), *(("note", note) for note in notes)])
+def draw_data(page: Page, event: Prepared) -> None:
+    """What is about to happen: the network, and the data as it was found."""
+    page.line([(event.network + (f" on {event.source}" if event.source else ""), "bold")])
+    page.fields([("data", event.found)])
+
+
+def draw_head(page: Page, event: Prepared, config: Config) -> None:
+    """The same with notes and every setting."""
+    page.line([(f"{event.network} on {event.source}", "bold")])
+    page.fields([("data", event.found), *(("note", note) for note in event.notes)])
     page.fields(list(_settings(config)))
 
 
@@ -156,6 +195,29 @@ def _settings(config: Config) -> list[tuple[str, Text]]:
         pieces += [" · "] if pieces else []
         pieces.append((text, "bold") if given[option.name] != option.default else text)
     return list(groups.items())
+
+
+def train_record(
+    net: Network, classes: Sequence[str], event: Prepared, history: History, out: Path | None, following: str
+) -> dict[str, Any]:
+    """striate.train/1: a finished run in plain values. following: the command to type next."""
+    return {
+        "schema": "striate.train/1",
+        "out": str(out) if out else None,
+        "network": net.name,
+        "input": list(next(iter(net.inputs.values())).without_batch),
+        "inputs": {name: list(spec.without_batch) for name, spec in net.inputs.items()},
+        "parameters": sum(p.elements for p in net.parameters.values() if p.trainable),
+        "classes": list(classes),
+        "data": event.found,
+        "notes": list(event.notes),
+        "epochs": [dict(row) for row in history.rows],
+        "best_epoch": history.best_epoch,
+        "stopped": history.stopped,
+        "seconds": sum(row["seconds"] for row in history.rows),
+        "files": {str(out / name): what for name, what in FILES.items()} if out else {},
+        "next": following,
+    }
 
 
 def draw_result(page: Page, record: Mapping[str, Any]) -> None:

@@ -1,0 +1,153 @@
+"""What the arguments of `fit` and `evaluate` mean: arrays or data, validation data, settings, a folder, a run.
+
+Decides which arguments belong together, and refuses what can be meant in two ways.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from striate.diagnostics import UsageError, by_reader
+from striate.engine.inputs import as_array
+from striate.network import Network
+from striate.train.config import Config, Job
+from striate.train.data import DataSplits, open_data
+from striate.train.data.dataset import OnBad
+from striate.train.data.opening import found
+from striate.train.data.splits import ALL, TRAIN, VALIDATION
+from striate.train.run import resumed
+from striate.train.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FitRequest:
+    """One call of `fit`: the opened data, and what is written down of it. run: the folder to write, or to continue."""
+
+    parts: DataSplits
+    config: Config
+    run: Path | None = None
+    resume: bool = False
+
+
+def fit_request(
+    net: Network,
+    train: Any,
+    labels: Any,
+    validation: Any,
+    changes: Mapping[str, Any],
+    out: str | os.PathLike[str] | None,
+    resume: str | os.PathLike[str] | None,
+    job: Job,
+) -> FitRequest:
+    """What a call of `Model.fit` asks for. changes: the settings that it names; job: model and engine of a new run.
+
+    Raises UsageError for arguments that exclude each other, data that is missing and another network than that of the
+    run; what `open_data` raises.
+    """
+    if isinstance(changes.get("epochs"), tuple | list | Mapping):
+        raise UsageError(
+            "epochs is a number, and data came",
+            why="the third argument says how long to train",
+            fix="validation=(x, y)",
+        )
+    data, validation = given_data(by_input(net, train, labels), labels, by_input(net, validation))
+    settings = Settings().replace(changes)
+    if resume is not None and out is not None:
+        raise UsageError(
+            "out and resume exclude each other", fix="remove out: a resumed run stays in its folder"
+        )
+    run = out if resume is None else resume
+    folder = None if run is None else Path(os.path.expanduser(run))
+    if resume is not None and folder is not None:
+        recorded = resumed(folder, net).config
+        job, settings = recorded.job, recorded.settings.replace(changes)
+        if data is None and job.data:
+            data = job.data
+            validation = job.validation or None if validation is None else validation
+    elif is_path(data) and (validation is None or is_path(validation)):
+        job = dataclasses.replace(job, data=os.fspath(data), validation=os.fspath(validation or ""))
+    parts = opened(data, validation, settings.seed, job.on_bad, resume)
+    return FitRequest(parts, Config(job, settings), folder, resume is not None)
+
+
+def is_path(data: Any) -> bool:
+    """Whether data is named: a path, or a sample."""
+    return isinstance(data, str | os.PathLike)
+
+
+def opened(data: Any, validation: Any, seed: int, on_bad: str, run: Any = None) -> DataSplits:
+    """The parts to train and to validate on. run: the folder of a run that continues.
+
+    Raises UsageError where there is no data, and what `open_data` raises.
+    """
+    if data is None or (isinstance(data, str) and not data):
+        again = by_reader(f"give it again: fit(x, y, resume={str(run)!r})", "name it: --data PATH")
+        raise UsageError(
+            "there is no data to train on",
+            why=f"the run in {run} was trained on data that has no path" if run else "the call has none",
+            fix=again if run else "fit(x, y), or fit(PATH)",
+        )
+    bad = cast(OnBad, on_bad)
+    if validation is None:
+        return open_data(data, seed=seed, on_bad=bad)
+    pair = isinstance(validation, tuple | list)  # which may be empty
+    train = open_data(data, ALL, on_bad=bad)
+    apart = {VALIDATION: validation} if pair else validation
+    judged = open_data(apart, ALL, on_bad=bad, white=train.white or 0)
+    return DataSplits(train, judged, None, found({TRAIN: train, VALIDATION: judged}))
+
+
+def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
+    """Training and validation data of what was given in order: images and labels, or data and validation data.
+
+    Raises UsageError where labels are missing, or validation data comes twice.
+    """
+    if isinstance(train, list) and labels is not None and is_array(labels):
+        train = as_array(train)  # images one by one
+    if is_array(train):
+        if labels is None:
+            raise UsageError(
+                "images without labels", why="an array holds the images alone", fix="give both: (x, y)"
+            )
+        return (train, labels), validation
+    if labels is not None and validation is not None:
+        raise UsageError("there are two sets of validation data", fix="give one: validation=…")
+    return train, labels if validation is None else validation
+
+
+def by_input(net: Network, data: Any, labels: Any = None) -> Any:
+    """The arrays of several inputs by name where they were given in order: ((a, b), y), parts of such, or (a, b) beside
+    `labels`. A dict for the sole input of a network is its array.
+    """
+    names = list(net.inputs)
+    if isinstance(data, Mapping):
+        if len(names) == 1 and data.keys() == net.inputs.keys():
+            return data[names[0]]
+        return data if is_array(data) else {name: by_input(net, one) for name, one in data.items()}
+    in_order = isinstance(data, tuple | list) and len(data) == len(names) > 1 and all(map(is_array, data))
+    if in_order and labels is not None and is_array(labels):
+        return dict(zip(names, data, strict=True))
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        return data
+    first = data[0]
+    if isinstance(first, Mapping) and len(names) == 1 and first.keys() == net.inputs.keys():
+        return first[names[0]], data[1]
+    if (
+        len(names) > 1
+        and isinstance(first, tuple | list)
+        and len(first) == len(names)
+        and all(map(is_array, first))
+    ):
+        return dict(zip(names, first, strict=True)), data[1]
+    return data
+
+
+def is_array(x: Any) -> bool:
+    """Whether this is an array of images, or a dict of them by input."""
+    if isinstance(x, Mapping):
+        return bool(x) and all(map(is_array, x.values()))
+    return hasattr(x, "__array__") and not hasattr(x, "features")  # which Hugging Face's data sets have

@@ -1,0 +1,77 @@
+"""A model trained on opened data: what `Model.fit` and `striate train` both run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from striate.engine.interface import Engine
+from striate.network import Network
+from striate.train.config import Config
+from striate.train.data import DataSplits
+from striate.train.events import Callback, Event, Prepared, Started, tell
+from striate.train.history import History
+from striate.train.loop import fit
+from striate.train.losses import Array
+from striate.train.run import resumed
+from striate.train.settings import Settings
+from striate.train.start import Start, start_from
+
+
+class Trainable(Protocol):
+    """A model as training sees it: what it knows before, and `trained`, which tells it what it knows then."""
+
+    net: Network
+    engine: Engine
+    classes: tuple[str, ...]
+    transform: dict[str, Any]
+
+    @property
+    def weights(self) -> Mapping[str, Array]: ...
+
+    def trained(self, start: Start, settings: Settings) -> None: ...
+
+
+def fit_model(
+    model: Trainable,
+    parts: DataSplits,
+    config: Config,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    notes: Sequence[str] = (),
+    callbacks: Sequence[Callback] = (),
+) -> History:
+    """Train a model in place on opened data as a configuration says.
+
+    out: the run folder to write, or with `resume` to continue, which needs the network of the run. notes: told before
+    those of the start. Raises what `loop.fit` and `start_from` raise.
+    """
+    settings, classes, transform = config.settings.resolved, model.classes, model.transform
+    if resume and out is not None:
+        recorded = resumed(out, model.net)
+        classes, transform = recorded.classes, recorded.made[1].to_dict()
+    start = start_from(model.net, parts.train, parts.validation, settings, classes, transform)
+
+    def begun(event: Event) -> None:
+        if isinstance(event, Started):  # from here on the weights are others
+            model.trained(start, settings)
+
+    hear = (begun, *callbacks)
+    tell(hear, Prepared(model.net.name, config.job.data, parts.found, (*notes, *start.notes)))
+    history = fit(
+        model.net,
+        dict(model.weights),
+        start.train,
+        start.validation,
+        config.settings,
+        engine=model.engine,
+        made=start.made,
+        out=out,
+        resume=resume,
+        job=config.job,
+        callbacks=hear,
+    )
+    model.trained(start, settings)
+    return history
