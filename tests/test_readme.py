@@ -27,8 +27,6 @@ from striate.cli import app
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*PAGES, ROOT / "CONTRIBUTING.md"]
-DOCSTRINGS = "docs/python.md"
-"""Written from docstrings, whose examples run where they stand; its blocks of Python are signatures."""
 FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.S | re.M)
 
 
@@ -36,7 +34,7 @@ def name_of(page):
     return page.relative_to(ROOT).as_posix()
 
 
-pages = pytest.mark.parametrize("page", [page for page in PAGES if name_of(page) != DOCSTRINGS], ids=name_of)
+pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
 linked = pytest.mark.parametrize("page", LINKED, ids=name_of)
 
 
@@ -207,7 +205,7 @@ def test_links_lead_to_headings(page):
 def test_every_page_is_found():
     """README links to every page, and every page links back to README's list of them."""
     listed = {(ROOT / target.partition("#")[0]).resolve() for target in links(ROOT / "README.md")}
-    for page in sorted({*(ROOT / "docs").iterdir()} - {ROOT / DOCSTRINGS}):
+    for page in sorted((ROOT / "docs").iterdir()):
         if page.suffix in (".md", ".txt"):
             assert page in listed, f"README does not link to {name_of(page)}"
         if page.suffix == ".md":

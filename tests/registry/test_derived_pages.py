@@ -11,7 +11,7 @@ from cli.run import run
 from pages import filled
 from striate.checks import Config
 from striate.formats.grammar import usage
-from striate.op import registry
+from striate.op import registry, spelling
 from striate.views import python_page
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +74,25 @@ def operations():
             form = " ".join(usage(word).split()).replace("|", "\\|")
             yield f"| `{form}` | {first_sentence(registry()[word])} |"
         yield ""
+
+
+def spellings():
+    """Lines: what is also read for our names of ops and arguments, and what is refused. 2d stands for 1d and 3d."""
+    ours = {*registry(), *(field.name for cls in registry().values() for field in dataclasses.fields(cls))}
+    for title, table in (("op", spelling.OPS), ("argument", spelling.ARGUMENTS)):
+        yield from (f"| {title} | also read |", "|---|---|")
+        for word in sorted({*table.values()} & ours):
+            names = [f"`{name}`" for name in table if table[name] == word and not re.search("[13]d", name)]
+            yield f"| `{word}` | {', '.join(names)} |"
+        yield ""
+    yield from ("These names are refused, because they mean something else:", "")
+    for name, (word, why) in spelling.DIFFERENT.items():
+        if not re.search("[13]d", name):
+            yield f"- `{name}` (`{word}`): {why}"
+
+
+def test_notation_lists_every_spelling(golden):
+    golden("../../docs/notation.md", filled(page("notation.md"), {"the spellings": "\n".join(spellings())}))
 
 
 def test_notation_lists_every_op(golden):

@@ -11,6 +11,8 @@ from typing import Any
 
 _HEAD = """# Python
 
+[Documentation](../README.md#documentation)
+
 `import striate as st` gives every name on this page; each loads when it is first used. `make docs` writes the page from
 the docstrings. Arrays are numpy's, images (N, C, H, W), sizes in pixels. Every error is a `st.StriateError`.
 A network is taken wherever one is meant, and so is what `st.load` takes: `st.check("resnet18")`.
