@@ -61,8 +61,9 @@ class Model:
     folder; input: the input size for a name or a module, as `striate.load` takes it;
     engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first that
     runs here, "torch" runs on PyTorch, on `device` ("cpu", "cuda", "cuda:1", "mps"; empty: a GPU if there is one);
+    scheme: how fresh weights are drawn, a name of `striate.weights.SCHEMES`, by default that of the network's paper;
     precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
-    Raises FormatError when weights do not fit the network.
+    Raises FormatError when weights do not fit the network, SourceError where a trained model lacks some of its weights.
 
     `classes`: names of the outputs; `transform`: how images become the network's input, in plain values; `objective`:
     the loss that it was trained with. `fit` sets them; a file or folder brings them along.
@@ -70,8 +71,9 @@ class Model:
     `weights` maps names to float32 arrays. Change them in place, keep references, or assign: the next prediction uses
     the weights as they are then (`striate.weights.ModelWeights` says how).
 
+    >>> import numpy as np
     >>> import striate as st
-    >>> model = Model(st.parse("8x8x1 -> conv 3x3 4 -> relu -> flatten -> fc 10"), seed=0)
+    >>> model = st.Model("8x8x1 -> conv 3x3 4 -> relu -> flatten -> fc 10", seed=0)
     >>> model.predict(np.zeros((2, 1, 8, 8), np.float32)).shape
     (2, 10)
     """
@@ -119,9 +121,19 @@ class Model:
         read = f"inputs {', '.join(inputs)}" if len(inputs) > 1 else f"input {self.net.input}"
         return f"Model({self.net.name}, {read}, {plural(count, 'number')}, engine {self.engine.name})"
 
+    def summary(self, print_fn: Callable[[str], object] = print) -> None:
+        """Print the table of the network: sizes, parameters, MACs, receptive fields, memory, findings.
+
+        print_fn: gets the text, `str(model.net)`, instead of `print`.
+        """
+        print_fn(str(self.net))
+
     @property
     def weights(self) -> ModelWeights:
-        """Name -> float32 array, as the model's docstring says. Assigning a mapping copies all of it."""
+        """Name -> float32 array, weights of convolutions (K, C, F, F); the class says more. Assigning copies a mapping.
+
+        Raises UnknownNameError for a name that no weight has, FormatError for another shape.
+        """
         return self._weights
 
     @weights.setter
@@ -146,15 +158,16 @@ class Model:
         x: arrays (N, C, H, W), which are normalized as in training (floats in the range of the training data, uint8
         divided by 255 first); or images, which go through the whole transformation: a path, a Pillow image, uint8
         (H, W, C) or (N, H, W, C), a list of these, a folder (all images below, in sorted order). A model without a
-        transformation passes arrays to its network as they are. A network of several inputs takes one array for each:
-        ``predict((a, b))`` or ``predict(a, b)`` in the order of `net.inputs`, ``predict({"left": a, "right": b})``.
+        transformation passes arrays to its network as they are. more: several inputs take one array for each,
+        ``predict((a, b))`` or ``predict(a, b)`` in the order of `net.inputs`, or ``predict({"left": a, "right": b})``.
 
         The rest of the last batch runs in powers of two, so that few batch sizes need a plan. Raises OpError when the
         shape does not fit, UsageError for ambiguous arrays or missing inputs, FormatError for an image that cannot be
         read; each with the fix.
 
+        >>> import numpy as np
         >>> import striate as st
-        >>> model = Model(st.parse("8x8x3 -> gap -> flatten -> fc 2"), seed=0)
+        >>> model = st.Model("8x8x3 -> gap -> flatten -> fc 2", seed=0)
         >>> model.predict(np.zeros((5, 3, 8, 8), np.uint8)).shape
         (5, 2)
         """
@@ -168,7 +181,15 @@ class Model:
         """The `top` most probable classes of each image: lists of (class, probability), in the order of the images.
 
         images: as `predict` takes them. For a folder a dict by file name, relative to the folder; images in it that
-        cannot be read are left out with a warning.
+        cannot be read are left out with a warning. batch_size: how many run together. Raises what `predict` raises,
+        UsageError for a network whose outputs are no classes.
+
+        >>> import numpy as np
+        >>> import striate as st
+        >>> model = st.Model("8x8x3 -> gap -> flatten -> fc 2", seed=0)
+        >>> [[(name, probability)]] = model.classify(np.zeros((1, 3, 8, 8), np.float32), top=1)
+        >>> name, probability
+        ('0', 0.5)
         """
         from striate.train.data.dataset import BadImage
         from striate.train.inputs import image_files, shown
@@ -193,7 +214,10 @@ class Model:
 
     @renamed("batch", "batch_size")
     def answers(self, files: Sequence[str], *, batch_size: int = 64) -> Iterator[Answer | BadImage]:
-        """The answer to each image file ("-": standard input), in order; a BadImage where one cannot be read."""
+        """The answer to each image file, in order; a BadImage where one cannot be read.
+
+        files: paths, or "-" for standard input; batch_size: how many images run together.
+        """
         from striate.train.inputs import shown
         from striate.train.judging import loss_of
         from striate.train.prediction import answers
@@ -203,7 +227,7 @@ class Model:
         return answers(self.net, lambda x: self._run(x, size), self._inputs.reader(), loss, images, size)
 
     def named(self, answer: Answer, top: int = 3) -> list[tuple[str, float]]:
-        """The most probable classes of an answer by name, with their probabilities."""
+        """The `top` most probable classes of an `answer` by name, with their probabilities."""
         names = self.classes or tuple(map(str, range(len(answer.probabilities))))
         known = dict(enumerate(names))
         return [(known.get(number, str(number)), share) for number, share in answer.top(top)]
@@ -228,6 +252,7 @@ class Model:
     def compile(self, batch: int = 1, threads: int | None = None, precision: str | None = None) -> Program:
         """The model as a program made fast for a batch size and a number of threads; call it with a batch.
 
+        batch: images (N, C, H, W) in one call; threads: number of them, by default one for each core.
         The program keeps the weights as they are now: what happens to the model later does not change it.
         precision: the model's, unless given.
         """
@@ -262,6 +287,7 @@ class Model:
         A trained model keeps its classes and its transformation; a warning says what changes. Raises TrainingError
         where data and network do not fit, Diverged where the loss diverges.
 
+        >>> import numpy as np
         >>> import striate as st
         >>> x, y = np.random.default_rng(0).random((32, 1, 8, 8), np.float32), np.arange(32) % 2
         >>> model = st.Model(st.parse("8x8x1 -> conv 3x3 4 -> relu -> gap -> flatten -> fc 2"), seed=0)
@@ -285,7 +311,7 @@ class Model:
         return history
 
     def trained(self, start: Start, settings: Settings) -> None:
-        """Take over what training has decided: classes, transformation, loss."""
+        """Take over what training has decided: classes and transformation of a `start`, the loss of its `settings`."""
         from striate.train.plan import objective_of
 
         self.classes, self.transform = tuple(start.train.classes), start.made[1].to_dict()
@@ -308,10 +334,11 @@ class Model:
     ) -> Evaluation:  # fmt: skip
         """Loss, accuracy and counts per class on labeled data, which goes through the model's transformation.
 
-        data: as `fit` takes it; None: the data of the run. split: the part to use; by default the test part, or what
-        training has set aside of the run's data, or everything where there are no parts. on_bad: "skip" or
-        "refuse"; worst: images with the largest losses to name; watch: called after every batch
-        with the images done and all of them.
+        data, labels: as `fit` takes them; None: the data of the run. split: the part to use; by default the test part,
+        or what training has set aside of the run's data, or everything where there are no parts. on_bad: "skip" or
+        "refuse"; worst: images with the largest losses to name; watch: called after every batch with the images done
+        and all of them; batch_size: how many images run together. Raises TrainingError where data
+        and network do not fit, UsageError where no data is known.
         """
         from striate.train.arguments import by_input, given_data
         from striate.train.config import Config
@@ -351,7 +378,10 @@ class Model:
         self.objective = self.objective or objective_of(self._config.settings)
 
     def save(self, folder: str | Path) -> None:
-        """Write config.json (network, classes, transformation), model.safetensors and a model card into a folder."""
+        """Write config.json (network, classes, transformation), model.safetensors and a model card into a folder.
+
+        folder: made where it is not there. Raises SourceError where it cannot be.
+        """
         target = Path(os.path.expanduser(folder))
         try:
             target.mkdir(parents=True, exist_ok=True)
@@ -373,8 +403,10 @@ class Model:
         """A model made for the classes and, without `input`, for the image size of some data, as `striate train` does.
 
         source: a catalogue name, which adapts; a file or a notation, which stays as it is written. data: as `fit` takes
-        it. Raises TrainingError where the two do not fit, and the errors of loading.
+        it; seed: of fresh weights and of the parts of the data; input: the image size, as `striate.load` takes it;
+        engine, device: as `Model` takes them. Raises TrainingError where the two do not fit, and the errors of loading.
 
+        >>> import numpy as np
         >>> import striate as st
         >>> x, y = np.zeros((6, 3, 32, 32), np.float32), np.arange(6) % 3
         >>> st.Model.for_data("cifar_resnet20", (x, y)).net.specs["fc"].shape
@@ -399,8 +431,9 @@ class Model:
         return lower(self.net, self._weights.current())
 
     def export(self, path: str | Path, *, raw: bool = False) -> None:
-        """Write the model as a file that others read, in the format of its suffix: m.onnx, m.safetensors, m.pth.
+        """Write the model as a file that others read, in the format of the suffix: m.onnx, m.safetensors, m.pth.
 
+        path: of the file; raw: leave the normalization out.
         An .onnx file takes float32 (N, C, H, W) in the range of the training data: its graph begins with the
         normalization, unless `raw`. Classes and transformation go into .onnx and .safetensors; .pth, .py and .toml are
         the bare network. Raises UsageError for another suffix, OpError for a node that the format cannot express.
@@ -415,10 +448,11 @@ class Model:
         cls, source: Any, *, input: Size | None = None,
         weights: Mapping[str, Array] | str | Path | None = None, engine: str | Engine = "auto", device: str = "",
     ) -> Model:  # fmt: skip
-        """The model that a folder or a file holds: what `save`, `export` or a training run wrote, .onnx, .keras, …
+        """The model that a folder or a file holds, with its weights.
 
-        source: as `Model` takes it; input: as `striate.load` takes it; weights: used instead of its own. Raises
-        SourceError where there are no weights, and the errors of loading.
+        source: what `save`, `export` or a training run wrote, .onnx, .keras, or what `striate.load` returned; input: as
+        `striate.load` takes it; weights: used instead of its own, name -> array with weights (K, C, F, F), or a file;
+        engine, device: as `Model` takes them. Raises SourceError where there are no weights, and the errors of loading.
         """
         if weights is not None:
             return cls(source, weights=weights, engine=engine, device=device, input=input)
