@@ -216,17 +216,12 @@ def _model(config: Config, parts: DataSplits, run: Path | None) -> tuple[Trained
 def _find(config: Config, as_json: bool) -> None:
     from shlex import quote
 
-    from striate.train.finder import find_rate
-    from striate.train.start import start_from
+    from striate.train.fitting import find_model_rate
     from striate.views.text.finder import curve_record, draw
 
     parts = _data(config)
     model, _ = _model(config, parts, None)
-    settings = config.settings.resolved
-    start = start_from(model.net, parts.train, parts.validation, settings, model.classes, model.transform)
-    curve = find_rate(
-        model.net, dict(model.weights), start.train, config.settings, engine=model.engine, made=start.made
-    )
+    curve = find_model_rate(model, parts, config.settings)
     again = f"striate train --data {quote(config.job.data)} --model {quote(config.job.model)}"
     record = curve_record(curve, again)
     if as_json:

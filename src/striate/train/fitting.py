@@ -1,4 +1,4 @@
-"""A model trained on opened data: what `Model.fit` and `striate train` both run."""
+"""A model trained on opened data: what `Model.fit` and `striate train` both run, and the search for its rate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from striate.network import Network
 from striate.train.config import Config
 from striate.train.data import DataSplits
 from striate.train.events import Callback, Event, Prepared, Started, tell
+from striate.train.finder import RateCurve, find_rate
 from striate.train.history import History
 from striate.train.loop import fit
 from striate.train.losses import Array
@@ -58,8 +59,8 @@ def fit_model(
         if isinstance(event, Started):  # from here on the weights are others
             model.trained(start, settings)
 
-    hear = (begun, *callbacks)
-    tell(hear, Prepared(model.net.name, config.job.data, parts.found, (*notes, *start.notes)))
+    listeners = (begun, *callbacks)
+    tell(listeners, Prepared(model.net.name, config.job.data, parts.found, (*notes, *start.notes)))
     history = fit(
         model.net,
         dict(model.weights),
@@ -71,7 +72,17 @@ def fit_model(
         out=out,
         resume=resume,
         job=config.job,
-        callbacks=hear,
+        callbacks=listeners,
     )
     model.trained(start, settings)
     return history
+
+
+def find_model_rate(model: Trainable, parts: DataSplits, settings: Settings) -> RateCurve:
+    """The losses of a model at growing learning rates, on a copy of its weights. Raises what `find_rate` raises."""
+    start = start_from(
+        model.net, parts.train, parts.validation, settings.resolved, model.classes, model.transform
+    )
+    return find_rate(
+        model.net, dict(model.weights), start.train, settings, engine=model.engine, made=start.made
+    )
