@@ -1,4 +1,5 @@
-"""How long does it take to be told about a network? Striate beside torchinfo, fvcore, PyTorch's counter and ONNX.
+"""How long does it take to be told about a network? Striate compared with torchinfo, fvcore, PyTorch's counter and
+ONNX.
 
     python bench/analysis.py                  compare the answers, measure, print, save, compare with the last run
     python bench/analysis.py --rounds 25      more rounds

@@ -1,4 +1,4 @@
-"""How long does inference take? Striate beside PyTorch, ONNX Runtime, OpenVINO, ncnn and MNN, on this processor.
+"""How long does inference take? Striate compared with PyTorch, ONNX Runtime, OpenVINO, ncnn and MNN, on this processor.
 
     python bench/inference.py                    networks, then start and memory: compare, measure, print, save
     python bench/inference.py --layers           single layers instead (also --start, --memory: only those)

@@ -1,4 +1,4 @@
-"""How fast does training go? Striate beside torch, on this processor.
+"""How fast does training go? Striate compared with torch, on this processor.
 
     python bench/train.py                     steps, then whole trainings: compare, measure, print, save
     python bench/train.py --steps             only steps (also --accuracy: only whole trainings)

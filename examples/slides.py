@@ -24,7 +24,7 @@ for text in ("3x3x1 -> conv 2x2", "5x5x1 -> conv 3x3"):
     print(f"windows that use each pixel, {text}:\n{grid(st.parse(text))}")
 for pad in ("0", "1", "full"):
     use = st.pixels(st.parse(f"5x5x1 -> conv 3x3 pad {pad}"))
-    print(f"pad {pad}: the corner is used {use.at(0, 0)} times, the centre {use.at(2, 2)} times")
+    print(f"pad {pad}: the corner is used {use.at(0, 0)} times, the center {use.at(2, 2)} times")
 
 for name, text in (("conv", "32x32x3 -> conv 5x5 6"), ("fc", "32x32x3 -> flatten -> fc 4704")):
     totals = st.analyze(st.parse(text)).totals

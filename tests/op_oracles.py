@@ -91,7 +91,7 @@ def windows(op, x, fill, beyond=None):
         size, extent = before + n + after, d * (k - 1) + 1
         begin = list(range(0, size - extent + 1, s))
         if op.ceil:
-            # Windows may hang over the end, but not begin behind it, nor in the padding there.
+            # Windows may hang over the end, but not begin after it, nor in the padding there.
             begin = list(range(0, min(size - extent + s, before + n), s))
         starts.append(begin)
         hang.append((0, max(begin[-1] + extent - size, 0)))

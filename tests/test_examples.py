@@ -24,7 +24,7 @@ def test_example_runs(golden, path, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert not list(tmp_path.iterdir()), "an example leaves files behind"
+    assert not list(tmp_path.iterdir()), "an example leaves files after"
     golden(f"examples/{path.stem}.txt", done.stdout)
 
 

@@ -107,10 +107,10 @@ def test_weights_of_another_network_are_refused():
 
 
 def test_a_catalogue_network_starts_as_its_family_does():
-    from striate.model import default_scheme
+    from striate.model import initializer_of
 
-    assert default_scheme(striate.create("resnet18", input=(3, 32, 32))) == "resnet"
-    assert default_scheme(NET) == "kaiming"
+    assert initializer_of(striate.create("resnet18", input=(3, 32, 32))) == "resnet"
+    assert initializer_of(NET) == "kaiming"
 
 
 def test_the_card_tells_strangers_names_as_text(tmp_path):
@@ -229,7 +229,7 @@ def test_weights_that_do_not_fit_are_refused():
         model.predict(images(3)[0])
 
 
-def test_weights_learnt_are_used_at_once_and_saved(tmp_path):
+def test_weights_learned_are_used_at_once_and_saved(tmp_path):
     model = striate.Model(NET, seed=0)
     x, _ = images(9, 3)
     before = model.predict(x)
@@ -258,3 +258,10 @@ def test_strict_precision():
         striate.Model(net, precision="stric")
     with pytest.raises(StriateError, match="no precision"):
         striate.Model(net, engine="numpy").compile(precision="sloppy")
+
+
+def test_the_old_spelling_of_the_initializer_is_understood():
+    net = striate.parse("8x8x1 -> conv 3x3 4 -> flatten -> fc 10")
+    new, old = striate.Model(net, initializer="torch"), striate.Model(net, scheme="torch")
+    np.testing.assert_array_equal(new.weights["conv1.weight"], old.weights["conv1.weight"])
+    assert (new.weights["conv1.weight"] != striate.Model(net).weights["conv1.weight"]).any()

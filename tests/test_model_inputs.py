@@ -122,7 +122,7 @@ def test_a_bare_network_takes_what_it_reads():
 
 
 def test_a_recorded_crop_is_for_images_and_not_for_arrays(trained, tmp_path):
-    """Of the network's size, arrays and labelled arrays go through the normalization alone."""
+    """Of the network's size, arrays and labeled arrays go through the normalization alone."""
     model = striate.Model(NET, weights=trained.weights)
     steps = trained.transform["steps"]
     model.transform = {
@@ -165,10 +165,10 @@ def test_what_is_no_batch_is_said_and_never_a_traceback(trained):
                 model.predict(given)
     for call in (trained.predict, trained.classify, lambda x, **sizes: trained.evaluate(x, y, **sizes)):
         for size in (0, -1, 1.5, "4"):
-            with pytest.raises(UsageError, match=r"batch_size = .* has no meaning"):
+            with pytest.raises(UsageError, match=r"batch_size = .* is not allowed"):
                 call(x, batch=size)
     for top in (0, -1):
-        with pytest.raises(UsageError, match=r"top = .* has no meaning"):
+        with pytest.raises(UsageError, match=r"top = .* is not allowed"):
             trained.classify(x, top=top)
 
 
@@ -450,7 +450,7 @@ def test_a_model_takes_the_weights_of_anything(trained, tmp_path):
     assert striate.Model("8x8x3 -> flatten -> fc 2", seed=1).predict(x).shape == (5, 2)
     with pytest.raises(SourceError, match="holds no weights"):
         striate.Model.load("lenet5")
-    with pytest.raises(UsageError, match="no file of weights"):
+    with pytest.raises(UsageError, match="not a file of weights"):
         striate.Model(NET, weights="net.toml")
 
 

@@ -23,7 +23,7 @@ NET = "16x16x3 -> conv 3x3 32 -> bn -> prelu -> conv 3x3 64 -> flatten -> fc 200
 
 
 @pytest.mark.parametrize(
-    ("scheme", "std"),
+    ("initializer", "std"),
     [
         ("kaiming", math.sqrt(2 / (32 * 9))),
         ("xavier", math.sqrt(2 / (32 * 9 + 64 * 9))),
@@ -32,21 +32,21 @@ NET = "16x16x3 -> conv 3x3 32 -> bn -> prelu -> conv 3x3 64 -> flatten -> fc 200
         ("inception", 0.088),  # a normal of 0.1 cut at two deviations keeps 0.88 of it
     ],
 )
-def test_the_spread_is_that_of_the_paper(scheme, std):
-    made = weights.initialise(striate.parse(NET), 0, scheme)["conv2.weight"]
+def test_the_spread_is_that_of_the_paper(initializer, std):
+    made = weights.initialize(striate.parse(NET), 0, initializer)["conv2.weight"]
     assert made.dtype == np.float32
     assert made.std() == pytest.approx(std, rel=0.03)
     assert abs(made.mean()) < 4 * std / math.sqrt(made.size)
 
 
-@pytest.mark.parametrize("scheme", ["kaiming", "torch"])
-def test_a_large_layer_is_drawn_in_pieces(scheme, monkeypatch):
+@pytest.mark.parametrize("initializer", ["kaiming", "torch"])
+def test_a_large_layer_is_drawn_in_pieces(initializer, monkeypatch):
     """Of the same numbers, and without twice its memory besides."""
     net = striate.parse(NET)
-    whole = weights.initialise(net, 3, scheme)
+    whole = weights.initialize(net, 3, initializer)
     monkeypatch.setattr(weights, "PIECE", 1000)
     tracemalloc.start()
-    found = weights.initialise(net, 3, scheme)
+    found = weights.initialize(net, 3, initializer)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert all(np.array_equal(found[name], array) for name, array in whole.items())
@@ -54,22 +54,22 @@ def test_a_large_layer_is_drawn_in_pieces(scheme, monkeypatch):
 
 
 def test_what_is_not_drawn_starts_where_it_is_declared():
-    made = weights.initialise(striate.parse(NET), 0)
+    made = weights.initialize(striate.parse(NET), 0)
     assert set(made["bn1.weight"]) == set(made["bn1.running_var"]) == {1}
     assert set(made["bn1.bias"]) == set(made["bn1.running_mean"]) == set(made["conv1.bias"]) == {0}
     assert set(made["prelu1.weight"]) == {np.float32(0.25)}
 
 
 def test_an_array_depends_on_the_seed_and_its_name_only():
-    one = weights.initialise(striate.parse(NET), 3)
-    other = weights.initialise(striate.parse(NET.replace("-> bn -> prelu", "")), 3)
+    one = weights.initialize(striate.parse(NET), 3)
+    other = weights.initialize(striate.parse(NET.replace("-> bn -> prelu", "")), 3)
     assert (one["conv2.weight"] == other["conv2.weight"]).all()
-    assert not (one["conv2.weight"] == weights.initialise(striate.parse(NET), 4)["conv2.weight"]).any()
+    assert not (one["conv2.weight"] == weights.initialize(striate.parse(NET), 4)["conv2.weight"]).any()
 
 
 def test_an_unknown_scheme_is_told_the_nearest():
     with pytest.raises(UnknownNameError, match="kaiming"):
-        weights.initialise(striate.parse(NET), 0, "kaimng")
+        weights.initialize(striate.parse(NET), 0, "kaimng")
 
 
 @pytest.mark.torch
@@ -178,7 +178,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 )
 def test_weights_of_another_network_are_refused(change, words):
     net = striate.parse(NET)
-    made = weights.initialise(net)
+    made = weights.initialize(net)
     weights.check(net, made)
     change(made)
     with pytest.raises(StriateError, match=words):
@@ -227,7 +227,7 @@ def test_numbers_of_an_unknown_type_are_named(tmp_path):
 def test_no_one_can_make_the_kept_arrays_writeable_again():
     """Whoever holds a read-only array that owns its numbers can: such an array is copied."""
     net = striate.parse("4x4x1 -> conv 3x3 2")
-    mine = {name: array.copy() for name, array in weights.initialise(net).items()}
+    mine = {name: array.copy() for name, array in weights.initialize(net).items()}
     for array in mine.values():
         array.flags.writeable = False
     kept = weights.ModelWeights(net, mine)
@@ -242,7 +242,7 @@ def test_no_one_can_make_the_kept_arrays_writeable_again():
 
 def test_kept_arrays_are_shared_and_not_copied_again():
     net = striate.parse("4x4x1 -> conv 3x3 2")
-    one = weights.ModelWeights(net, weights.initialise(net))
+    one = weights.ModelWeights(net, weights.initialize(net))
     other = weights.ModelWeights(net, one.current())
     assert all(other.current()[name] is array for name, array in one.current().items())
 
@@ -252,7 +252,7 @@ def test_kept_arrays_are_shared_and_not_copied_again():
 def test_a_forked_child_is_not_locked_out():
     """Another thread may hold the lock when a process forks, and is not there in the child to open it."""
     net = striate.parse("4x4x1 -> conv 3x3 2")
-    kept = weights.ModelWeights(net, weights.initialise(net))
+    kept = weights.ModelWeights(net, weights.initialize(net))
     inside, leave = threading.Event(), threading.Event()
 
     def hold(_arrays):
@@ -278,7 +278,7 @@ def test_a_forked_child_is_not_locked_out():
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_who_forks_inside_goes_on_inside():
     net = striate.parse("4x4x1 -> conv 3x3 2")
-    kept = weights.ModelWeights(net, weights.initialise(net))
+    kept = weights.ModelWeights(net, weights.initialize(net))
     made = kept.derived(lambda _arrays: os.fork())
     if not made:
         signal.alarm(10)

@@ -55,7 +55,7 @@ def published(name: str, size: int) -> tuple[int, float]:
 
 
 def state_lines(module: torch.nn.Module) -> list[str]:
-    """`name shape` of every entry of the state, in order, without the counters of batch normalisation."""
+    """`name shape` of every entry of the state, in order, without the counters of batch normalization."""
     return [
         f"{name} {'x'.join(map(str, tensor.shape))}"
         for name, tensor in module.state_dict().items()

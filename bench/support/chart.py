@@ -12,7 +12,7 @@ from support.comparison import OURS, case_of
 from striate.peers.timing import Summary
 from striate.peers.tools import TOOLS
 
-COLOURS = {
+COLORS = {
     "torch_eager": "#9467bd", "torch_channels_last": "#9467bd", "torch_frozen": "#8c564b",
     "torch_compile": "#e377c2", "onnxruntime": "#1f77b4", "openvino": "#2ca02c", "ncnn": "#d68a00", "mnn": "#17a2b8",
 }  # fmt: skip
@@ -35,7 +35,7 @@ def svg(run: Mapping[str, Any], threads: int | None = None) -> str:
     """A row for each network and batch: a dot for each tool, on a logarithmic axis of times as long as Striate."""
     threads = threads or max(run["settings"]["threads"])
     rows = list(_rows(run, threads))
-    tools = [tool for tool in TOOLS if tool in COLOURS and any(tool in dots for _, dots in rows)]
+    tools = [tool for tool in TOOLS if tool in COLORS and any(tool in dots for _, dots in rows)]
     most = max([x for _, dots in rows for x in dots.values()] + [2.0])
     low = min([x for _, dots in rows for x in dots.values()] + [1.0])
     start, end = math.log(min(low, 1.0) * 0.95), math.log(most * 1.05)
@@ -83,10 +83,10 @@ def svg(run: Mapping[str, Any], threads: int | None = None) -> str:
 
 
 def _dot(tool: str, x: float, y: float, title: str = "") -> str:
-    colour = COLOURS[tool]
-    fill = "none" if tool in HOLLOW else colour
+    color = COLORS[tool]
+    fill = "none" if tool in HOLLOW else color
     inner = f"<title>{escape(title)}</title>" if title else ""
-    return f'<circle cx="{x:.1f}" cy="{y}" r="4.5" fill="{fill}" stroke="{colour}" stroke-width="1.5">{inner}</circle>'
+    return f'<circle cx="{x:.1f}" cy="{y}" r="4.5" fill="{fill}" stroke="{color}" stroke-width="1.5">{inner}</circle>'
 
 
 def _rows(run: Mapping[str, Any], threads: int) -> Any:
@@ -101,5 +101,5 @@ def _rows(run: Mapping[str, Any], threads: int) -> Any:
         model, batch, count = case_of(group)
         if count == threads:
             mine = times.pop(TOOLS[OURS].label)
-            dots = {names[label]: time / mine for label, time in times.items() if names.get(label) in COLOURS}
+            dots = {names[label]: time / mine for label, time in times.items() if names.get(label) in COLORS}
             yield f"{model}, batch {batch}", dots

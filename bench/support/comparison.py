@@ -1,4 +1,5 @@
-"""What a run of `bench/inference.py` says: Striate beside the best of the others, as text, Markdown and a chart."""
+"""What a run of `bench/inference.py` says: Striate compared with the best of the others, as text, Markdown and a
+chart."""
 
 from __future__ import annotations
 
@@ -115,7 +116,7 @@ def notes(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def summary(run: Mapping[str, Any]) -> str:
-    """The machine, what is to be said of the run, and Striate beside the best other tool."""
+    """The machine, what is to be said of the run, and Striate compared with the best other tool."""
     lines = list(comparisons(run))
     blocks = [record.heading(run), "\n".join(f"- {note}" for note in notes(run))]
     if lines:

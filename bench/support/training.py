@@ -180,7 +180,7 @@ def page(run: Mapping[str, Any]) -> str:
 
 
 def text(run: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
-    """For a terminal, the medians beside those of another run."""
+    """For a terminal, the medians next to those of another run."""
     blocks = [record.text(run, before)]
     for sentence, lines in accuracies(run, before):
         blocks.append(f"{sentence}\n{record.text_table(lines, indent=2)}")

@@ -7,7 +7,7 @@ The exception tree (every one renders as the same five parts; the command line e
     StriateError
     ├── InternalError      I000  Striate itself failed; the message asks for a report
     ├── NotationError      I001  a word or number of the notation cannot be read
-    ├── OpError            I002  an attribute of an op has no meaning (zero size, groups that do not divide)
+    ├── OpError            I002  an attribute of an op is not allowed (zero size, groups that do not divide)
     ├── GraphError         I003  a network is not a graph one can follow (cycle, dangling or repeated name)
     ├── FormatError        I004  a file was read but its content does not hold together
     ├── SourceError        I005  a file or attribute is missing, a directory, or unreadable
@@ -94,7 +94,7 @@ class Diagnostic:
 
 
 def render(diagnostic: Diagnostic) -> str:
-    """The five-part text of a finding, uncoloured."""
+    """The five-part text of a finding, uncolored."""
     head = diagnostic.code + (f" {diagnostic.node}" if diagnostic.node else "") + f": {diagnostic.message}"
     rows = [("where", diagnostic.where), ("why", diagnostic.why)]
     rows.append(("fix", fix_line(diagnostic.fixes)))
@@ -194,7 +194,7 @@ class NotationError(StriateError):
 
 
 class OpError(StriateError):
-    """An attribute of an op has no meaning."""
+    """An attribute of an op is not allowed."""
 
     code, title = "I002", "attribute-without-meaning"
 

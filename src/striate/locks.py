@@ -10,7 +10,7 @@ from typing import Any
 _made: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def lock() -> threading.Lock:
+def fork_safe_lock() -> threading.Lock:
     """A new lock."""
     made = threading.Lock()
     _made.add(made)

@@ -29,7 +29,7 @@ from striate.engine.inputs import (
     rows,
     together,
 )
-from striate.engine.interface import Engine, Program, get, strict
+from striate.engine.interface import Engine, Program, get_engine, is_strict
 from striate.files import write_aside
 from striate.formats.exchange import network_of, read_trained
 from striate.formats.folder import CARD, CONFIG, RUN_CONFIG, WEIGHTS, describe
@@ -57,8 +57,8 @@ class Model:
     """A network with weights on an engine, its classes, and the transformation of its inputs.
 
     net: a network with its weights, or with fresh ones where it has none; or a catalogue name, a file, a folder, a
-    torch.nn.Module; seed: of fresh weights; weights: used instead, name -> array (copied, float32), or a file or
-    folder; input: the input size for a name or a module, as `striate.load` takes it;
+    torch.nn.Module; seed, initializer (once `scheme`): of fresh weights; weights: used instead, name -> array (copied,
+    float32), or a file or folder; input: the input size for a name or a module, as `striate.load` takes it;
     engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first that
     runs here, "torch" runs on PyTorch, on `device` ("cpu", "cuda", "cuda:1", "mps"; empty: a GPU if there is one);
     scheme: how fresh weights are drawn, a name of `striate.weights.SCHEMES`, by default that of the network's paper;
@@ -80,8 +80,8 @@ class Model:
 
     def __init__(
         self, net: Any, seed: int = 0, *, weights: Mapping[str, Array] | str | Path | None = None,
-        engine: str | Engine = "auto", scheme: str | None = None, precision: str = "fast", device: str = "",
-        input: Size | None = None,
+        engine: str | Engine = "auto", initializer: str | None = None, precision: str = "fast", device: str = "",
+        input: Size | None = None, scheme: str | None = None,
     ) -> None:  # fmt: skip
         self._asked = engine if isinstance(engine, str) else engine.name, device
         self._source = "", ""  # in words, where the network is named and its weights are fresh or its own
@@ -91,8 +91,8 @@ class Model:
         if isinstance(weights, str | Path):
             weights, about = read_trained(weights)
         self.net = net if isinstance(net, Network) else network_of(net, input, weights)
-        self.engine = get(engine, device)
-        strict(precision)
+        self.engine = get_engine(engine, device)
+        is_strict(precision)
         self.precision = precision
         if weights is None:  # those of a file are used as they were read
             weights = self.net.weights
@@ -104,7 +104,7 @@ class Model:
                 fix="use weights=FILE, or build the network with st.parse, st.create or the builder",
             )
         if weights is None:
-            weights = arrays.initialise(self.net, seed, scheme or default_scheme(self.net))
+            weights = arrays.initialize(self.net, seed, initializer or scheme or initializer_of(self.net))
         self._weights = ModelWeights(self.net, weights)
         known = folder_about(about if about and any(about.values()) else self.net.about)
         self.classes: tuple[str, ...] = known["classes"]
@@ -485,11 +485,11 @@ class _Pieces:
         return self.model._run(x, self.batch)
 
 
-def default_scheme(net: Network) -> str:
-    """The initialisation that the network's family was trained from; kaiming for networks of one's own."""
-    from striate.models import get as entry
+def initializer_of(net: Network) -> str:
+    """The initialization that the network's family was trained from; kaiming for networks of one's own."""
+    from striate import models
 
     try:
-        return entry(net.name).family.scheme
+        return models.get(net.name).family.initializer
     except UnknownNameError:
         return "kaiming"

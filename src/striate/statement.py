@@ -136,7 +136,7 @@ def load(tensor: str, *items: str | Index, outside: float = 0.0) -> Load:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Domain:
-    """Ranges of the loop variables: `free` ones address the target, `reduced` ones are summed or maximised over."""
+    """Ranges of the loop variables: `free` ones address the target, `reduced` ones are summed or maximized over."""
 
     free: Mapping[str, int]
     reduced: Mapping[str, int] = dataclasses.field(default_factory=dict)

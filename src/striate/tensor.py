@@ -24,7 +24,7 @@ class TensorSpec:
     """Shape, axis names and dtype of one tensor, batch axis first: (N, C, H, W).
 
     shape: sizes; axes: one letter for each, N batch, C channels, D, H, W or L for space; dtype: "float32", "float64" or
-    "float16". Raises nothing; `image` raises UsageError for what is no shape.
+    "float16". Raises nothing; `image` raises UsageError for a shape that is not one.
 
     >>> import striate as st
     >>> str(st.TensorSpec.image((3, 32, 32)))
@@ -40,7 +40,7 @@ class TensorSpec:
         """Spec of images from a shape (C, H, W), (C,), (C, L) or (C, D, H, W) without its batch axis.
 
         batch: number of images.
-        Raises UsageError for what is no such shape.
+        Raises UsageError if `shape` is not one.
         """
         if (
             not isinstance(shape, list | tuple)
@@ -48,7 +48,7 @@ class TensorSpec:
             or not all(type(size) is int and 0 < size <= LARGEST for size in shape)
         ):
             raise UsageError(
-                f"{str(shape)[:40]} is no shape of an image",
+                f"{str(shape)[:40]} is not a shape of an image",
                 where="a shape without its batch axis: (C,), (C, L), (C, H, W) or (C, D, H, W)",
                 why=f"every size is a whole number from 1 to {LARGEST}",
                 fix="give such as (3, 224, 224)",
@@ -109,7 +109,7 @@ class TensorSpec:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parameter:
-    """Spec of a learned tensor; `trainable=False` for running statistics and constants, which no one counts.
+    """Spec of a learned tensor; `trainable=False` for running statistics and constants, which do not count.
 
     initial: the value that it starts from everywhere; None where it is drawn at random. frozen: not trained, but
     counted. shared: another node's tensor, which counts there.

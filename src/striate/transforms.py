@@ -1,19 +1,19 @@
 """Transforms of images, from files to what a network reads: steps in order, recorded with the model.
 
->>> from striate.transforms import Flip, Normalise, Resize, Transform
->>> prepare = Transform((Resize((32, 32)), Flip(0.5), Normalise((0.5,), (0.25,))))
+>>> from striate.transforms import Flip, Normalize, Resize, Transform
+>>> prepare = Transform((Resize((32, 32)), Flip(0.5), Normalize((0.5,), (0.25,))))
 >>> prepare.output((1, 48, 40))
 (1, 32, 32)
 """
 
 from striate.diagnostics import suggest
-from striate.train.data.steps import (
+from striate.train.data.image_transforms import (
     CenterCrop,
     Channels,
-    ColourJitter,
+    ColorJitter,
     Fit,
     Flip,
-    Normalise,
+    Normalize,
     PadCrop,
     RandomErasing,
     RandomResizedCrop,
@@ -24,10 +24,10 @@ from striate.train.data.transforms import Transform
 __all__ = [
     "CenterCrop",
     "Channels",
-    "ColourJitter",
+    "ColorJitter",
     "Fit",
     "Flip",
-    "Normalise",
+    "Normalize",
     "PadCrop",
     "RandomErasing",
     "RandomResizedCrop",

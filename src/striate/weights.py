@@ -34,7 +34,7 @@ PIECE = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Draw:
+class Distribution:
     """A distribution with mean 0: `std` as given, or from the fan (inputs or outputs of one unit) and a gain."""
 
     shape: str = "normal"
@@ -68,39 +68,47 @@ def _pieces(shape: Sequence[int], draw: Callable[[int], Array]) -> Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class Scheme:
+class Initializer:
     """How convolutions, fully connected layers and their biases start."""
 
-    conv: Draw
-    linear: Draw
+    conv: Distribution
+    linear: Distribution
     bias: str = "zeros"
     source: str = ""
 
 
-_TORCH = Draw("uniform", "in", math.sqrt(1 / 3))
-_HE_IN, _HE_OUT = Draw("normal", "in", math.sqrt(2)), Draw("normal", "out", math.sqrt(2))
+_TORCH = Distribution("uniform", "in", math.sqrt(1 / 3))
+_HE_IN, _HE_OUT = Distribution("normal", "in", math.sqrt(2)), Distribution("normal", "out", math.sqrt(2))
 
-SCHEMES: Mapping[str, Scheme] = {
-    "kaiming": Scheme(_HE_IN, _HE_IN, source="He et al., arXiv 1502.01852"),
-    "xavier": Scheme(
-        Draw("uniform", "mean"), Draw("uniform", "mean"), source="Glorot & Bengio, AISTATS 2010"
+INITIALIZERS: Mapping[str, Initializer] = {
+    "kaiming": Initializer(_HE_IN, _HE_IN, source="He et al., arXiv 1502.01852"),
+    "xavier": Initializer(
+        Distribution("uniform", "mean"),
+        Distribution("uniform", "mean"),
+        source="Glorot & Bengio, AISTATS 2010",
     ),
-    "torch": Scheme(_TORCH, _TORCH, "uniform", "torch.nn.Conv2d and torch.nn.Linear"),
-    "resnet": Scheme(_HE_OUT, _TORCH, "uniform", "torchvision resnet"),
-    "vgg": Scheme(_HE_OUT, Draw(std=0.01), source="torchvision vgg, mobilenet, regnet"),
-    "densenet": Scheme(_HE_IN, _TORCH, source="torchvision densenet"),
-    "squeezenet": Scheme(Draw("uniform", "in", math.sqrt(2)), _TORCH, source="torchvision squeezenet"),
-    "inception": Scheme(
-        Draw("truncated", std=0.1), Draw("truncated", std=0.1), source="torchvision inception"
+    "torch": Initializer(_TORCH, _TORCH, "uniform", "torch.nn.Conv2d and torch.nn.Linear"),
+    "resnet": Initializer(_HE_OUT, _TORCH, "uniform", "torchvision resnet"),
+    "vgg": Initializer(_HE_OUT, Distribution(std=0.01), source="torchvision vgg, mobilenet, regnet"),
+    "densenet": Initializer(_HE_IN, _TORCH, source="torchvision densenet"),
+    "squeezenet": Initializer(
+        Distribution("uniform", "in", math.sqrt(2)), _TORCH, source="torchvision squeezenet"
     ),
-    "googlenet": Scheme(
-        Draw("truncated", std=0.01), Draw("truncated", std=0.01), source="torchvision googlenet"
+    "inception": Initializer(
+        Distribution("truncated", std=0.1), Distribution("truncated", std=0.1), source="torchvision inception"
     ),
-    "efficientnet": Scheme(
-        _HE_OUT, Draw("uniform", "out", math.sqrt(1 / 3)), source="torchvision efficientnet"
+    "googlenet": Initializer(
+        Distribution("truncated", std=0.01),
+        Distribution("truncated", std=0.01),
+        source="torchvision googlenet",
     ),
-    "convnext": Scheme(
-        Draw("truncated", std=0.02), Draw("truncated", std=0.02), source="torchvision convnext"
+    "efficientnet": Initializer(
+        _HE_OUT, Distribution("uniform", "out", math.sqrt(1 / 3)), source="torchvision efficientnet"
+    ),
+    "convnext": Initializer(
+        Distribution("truncated", std=0.02),
+        Distribution("truncated", std=0.02),
+        source="torchvision convnext",
     ),
 }
 
@@ -111,24 +119,24 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[1] * taps, shape[0] * taps
 
 
-def initialise(net: Network, seed: int = 0, scheme: str = "kaiming") -> Weights:
+def initialize(net: Network, seed: int = 0, initializer: str = "kaiming") -> Weights:
     """Weights to start from: those that the network came with, else fresh ones.
 
     Each fresh array depends on the seed and its own name only, not on the order of the nodes.
-    Raises UnknownNameError for an unknown scheme.
+    Raises UnknownNameError for an unknown initializer.
     """
-    if scheme not in SCHEMES:
-        near = suggest(scheme, SCHEMES)
+    if initializer not in INITIALIZERS:
+        near = suggest(initializer, INITIALIZERS)
         raise UnknownNameError(
-            f"no initialisation {scheme!r}",
-            why=f"known: {', '.join(SCHEMES)}",
+            f"no initialization {initializer!r}",
+            why=f"known: {', '.join(INITIALIZERS)}",
             fix=f"write {near!r}" if near else "kaiming suits relu networks",
         )
     if net.weights is not None:
         given = resolved(net, net.weights)
         check(net, given)
         return {name: np.array(given[name], np.float32) for name in net.parameters}
-    chosen = SCHEMES[scheme]
+    chosen = INITIALIZERS[initializer]
     weights: Weights = {}
     for node, declaration in net.declarations.items():
         weight = next((p for p in declaration.parameters if p.name == "weight"), None)
@@ -219,7 +227,7 @@ class ModelWeights(MutableMapping[str, Array]):
     Programs pack weights, so a change has to be noticed. The arrays that programs read are never written to; whoever
     reads a name is lent a copy, which is the weight from then on. `current` compares the copies that were lent and
     takes over what differs. It goes on watching only those that somebody still holds, or holds a view of: weights that
-    nobody has asked for cost nothing. Safe with threads.
+    are never read cost nothing. Thread-safe.
 
     Raises FormatError for a name or a shape that the network does not declare.
     """
@@ -298,7 +306,7 @@ class ModelWeights(MutableMapping[str, Array]):
 
 
 class _Held(mmap.mmap):
-    """Memory that was filled from a file, and that nobody writes to after that."""
+    """Memory that was filled from a file and is never written to afterwards."""
 
 
 def _ground(array: Array) -> Any:
@@ -310,7 +318,7 @@ def _ground(array: Array) -> Any:
 
 
 def _frozen(array: Array) -> Array:
-    """A copy that cannot be written to; the array itself where no one can write to it already.
+    """A read-only copy; the array itself if it is read-only already.
 
     An array that owns its numbers can be made writeable again by whoever holds it; one that lies in bytes, or in what
     was read from a file, cannot.
@@ -398,7 +406,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
         return _parsed(content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(
-            f"{target} is no safetensors file, or damaged",
+            f"{target} is not a safetensors file, or damaged",
             why=str(error)[:200] or type(error).__name__,
             fix="save or download it again",
         ) from None

@@ -93,7 +93,7 @@ def test_reconciliation():
         "thop": "+1 per input element, +1 per output element",
         "ptflops": "+2 per input element (2: once as module, once as the function that the module calls)",
     }
-    assert rows["softmax"].reasons["thop"] == "+3 per input element, -1 per normalised line"
+    assert rows["softmax"].reasons["thop"] == "+3 per input element, -1 per normalized line"
     assert rows["flatten"].differences == rows["flatten"].reasons == {}
 
 
@@ -157,7 +157,7 @@ def test_what_has_no_output_counts_nothing():
     b = Builder("cut", input=(1, 4, 4))
     x = b(Conv(2, kernel=3), b.input, name="fits")
     x = b(Conv(2, kernel=5), x, name="too_long")
-    net = b.build(b(Relu(), x, name="behind"))
+    net = b.build(b(Relu(), x, name="after"))
     assert macs_by_node(net) == {"fits": 4 * 2 * 9}
     assert [row.node for row in reconcile(net).rows] == ["fits"]
 

@@ -147,8 +147,8 @@ def test_the_smallest_cure_moves_one_row():
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_the_branch_that_sits_off_centre_is_the_one_that_moves(order):
-    build = Builder("off centre", input=(1, 8, 8))
+def test_the_branch_that_sits_off_center_is_the_one_that_moves(order):
+    build = Builder("off center", input=(1, 8, 8))
     even = build(Conv(1, 3, padding=1), build.input, name="even")
     off = build(Conv(1, 3, padding=((2, 0), (2, 0))), build.input, name="off")
     net = build.build(build(Add(), *((even, off)[k] for k in order)))

@@ -49,7 +49,7 @@ def test_fields_and_sizes_are_those_of_the_branch(name, ops, last):
     other = "right" if name == "left" else "left"
     assert not receptive_fields(net, other)[last]
     assert exact_field(net, last, (1, 2), name) == exact_field(one, one.outputs[0], (1, 2))
-    # what is fully connected behind it lets any size through: the branch alone decides
+    # what is fully connected after it lets any size through: the branch alone decides
     found, wanted = sizes(net, 30, name), sizes(one, 30)
     assert found.axes["h"].rule == wanted.axes["h"].rule and found.nearest == wanted.nearest
 

@@ -90,7 +90,7 @@ def test_nodes_without_output_are_left_out():
     b = Builder("cut", input=(1, 4, 4))
     x = b(Conv(2, kernel=3), b.input, name="fits")
     x = b(Conv(2, kernel=5), x, name="too_long")
-    net = b.build(b(Relu(), x, name="behind"))
+    net = b.build(b(Relu(), x, name="after"))
     assert activation_bytes(net) == {"fits": 32}
     assert [(step.node, step.bytes) for step in timeline(net).steps] == [("fits", 64 + 32)]
     assert liveness(net) == (96, 96 + 32)

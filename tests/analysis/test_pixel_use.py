@@ -139,10 +139,10 @@ def test_a_huge_input_is_exact_in_a_few_megabytes():
         [sys.executable, "-c", HUGE], capture_output=True, text=True, timeout=120, check=True
     )
     facts, rule, peak = run.stdout.splitlines()
-    unread, corner, centre, total, size = map(int, facts.split())
+    unread, corner, center, total, size = map(int, facts.split())
     text = "240x240x1 -> conv 3x3 /2 pad 1 -> conv 5x5 -> maxpool 3x3 /2 -> conv 7x7 pad 3"
     small = pixels(parse(text))
-    assert (corner, centre) == (small.corner, small.centre), "corners and middles look alike at both sizes"
+    assert (corner, center) == (small.corner, small.centre), "corners and middles look alike at both sizes"
     # The pool loses one row, behind which lie two rows of the input.
     assert unread == 100_000**2 - 99_998**2
     assert small.unread == 240**2 - 238**2
@@ -179,7 +179,7 @@ def work(net: Network) -> int:
 
 
 def long_chain(length: int) -> Network:
-    """Every op differs from its neighbours, so that nothing is answered from memory."""
+    """Every op differs from its neighbors, so that nothing is answered from memory."""
     ops = [Relu() if k % 2 else Conv(1, 3, padding=1) for k in range(length)]
     return chain(24, *ops)
 

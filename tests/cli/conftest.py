@@ -1,4 +1,4 @@
-"""Pictures that a small network learns in a second, and a run that has learnt them."""
+"""Pictures that a small network learns in a second, and a run that has learned them."""
 
 import numpy as np
 import pytest

@@ -283,14 +283,14 @@ PLAIN = re.compile(r"\x1b\[[0-9;]*m")
     ],
 )
 def test_terminals(columns, arguments):
-    """Coloured, and never wider than the window; what is written is what a pipe gets, but for spaces and folds."""
+    """Colored, and never wider than the window; what is written is what a pipe gets, but for spaces and folds."""
     seen = terminal(columns, *arguments)
     assert "\x1b[" in seen
     text = PLAIN.sub("", seen)
     assert max(map(len, text.splitlines())) <= columns
 
 
-def test_no_colour_when_asked():
+def test_no_color_when_asked():
     assert "\x1b" not in terminal(80, "show", "lenet5", NO_COLOR="1")
     assert "\x1b" not in terminal(80, "show", "lenet5", TERM="dumb")
     assert "\x1b" in spawn("show", "lenet5", FORCE_COLOR="1", NO_COLOR="").out

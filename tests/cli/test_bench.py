@@ -1,4 +1,4 @@
-"""`striate bench` and the processes behind it. No test asserts a time."""
+"""`striate bench` and the processes after it. No test asserts a time."""
 
 import json
 import sys
@@ -9,8 +9,7 @@ import pytest
 
 import striate
 from cli.run import run
-from striate.engine.rows import Machine, Table
-from striate.engine.rows import Row as RowOfPlan
+from striate.engine.plan_report import Machine, PlanReport, PlanRow
 from striate.engine.target import host
 from striate.peers import contest as contests
 from striate.peers import training
@@ -143,11 +142,11 @@ def test_a_tool_without_its_compiler_is_named(monkeypatch):
 
 
 MACHINE = Machine(160.0, ((1 << 15, 400.0), (1 << 20, 150.0), (1 << 23, 40.0), (1 << 62, 12.0)))
-TABLE = Table(
+TABLE = PlanReport(
     (
-        RowOfPlan(("conv1", "bn1", "relu1"), "F(4x4)", "24 tiles", 1, 4, 2.3e8, 3_400_000, 1.44e-3, 1.1e-3),
-        RowOfPlan(("layer1.0.conv2", "layer1.0.bn2", "add"), "direct", "8x4", 8, 16, 1e7, 40_000, 6.2e-5, 1.2e-4),
-        RowOfPlan(("pool1",), "pool", "", 1, 1, 0.0, 300, 2e-9, 0.0),
+        PlanRow(("conv1", "bn1", "relu1"), "F(4x4)", "24 tiles", 1, 4, 2.3e8, 3_400_000, 1.44e-3, 1.1e-3),
+        PlanRow(("layer1.0.conv2", "layer1.0.bn2", "add"), "direct", "8x4", 8, 16, 1e7, 40_000, 6.2e-5, 1.2e-4),
+        PlanRow(("pool1",), "pool", "", 1, 1, 0.0, 300, 2e-9, 0.0),
     ),
     MACHINE, "avx512", 2, 5_000_000, 45_000_000,
 )  # fmt: skip

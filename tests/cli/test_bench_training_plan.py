@@ -4,23 +4,23 @@ import pytest
 
 from cli.run import run
 from cli.test_bench import MACHINE, TABLE, TINY
-from striate.engine.rows import Row
+from striate.engine.plan_report import PlanRow
 from striate.engine.target import host
-from striate.engine.training.rows import TrainingTable
+from striate.engine.training.training_report import TrainingReport
 from striate.views.text import plan as view
 from striate.views.text.page import Page, Terminal
 
 compiled = pytest.mark.skipif(host() is None, reason="no kernels for this processor")
 
 BACK = (
-    Row(("gradient through conv1",), "pack", "", 1, 2, 0.0, 590_000, 1.2e-5, 3.1e-5),
-    Row(("gradient of conv1.weight",), "weight gradient", "", 1, 8, 2.3e8, 3_400_000, 1.44e-3, 1.7e-3),
+    PlanRow(("gradient through conv1",), "pack", "", 1, 2, 0.0, 590_000, 1.2e-5, 3.1e-5),
+    PlanRow(("gradient of conv1.weight",), "weight gradient", "", 1, 8, 2.3e8, 3_400_000, 1.44e-3, 1.7e-3),
 )
 
 
 @pytest.mark.parametrize("columns, again", [(40, 0), (100, 1), (100, 12)])
 def test_drawn(golden, columns, again):
-    table = TrainingTable(
+    table = TrainingReport(
         TABLE.rows,
         BACK,
         MACHINE,

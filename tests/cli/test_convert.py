@@ -24,7 +24,7 @@ def sources(tmp_path_factory):
     model = Model(NET, seed=5, engine="numpy")
     model.classes, model.transform = (
         tuple("0123456789"),
-        {"steps": [{"step": "normalise", "mean": [0.1], "std": [0.3]}]},
+        {"steps": [{"step": "normalize", "mean": [0.1], "std": [0.3]}]},
     )
     for suffix in WRITERS:
         if suffix != ".onnx":
@@ -113,8 +113,8 @@ def test_the_record(sources, tmp_path):
         (["folder.toml", "out.pth"], "is a directory"),
         (["folder.pth", "out.safetensors"], "is a directory"),
         (["pipe.safetensors", "out.pth"], "no regular file"),
-        (["empty.pth", "out.safetensors"], "no state dict"),
-        (["empty.safetensors", "out.pth"], "no safetensors file"),
+        (["empty.pth", "out.safetensors"], "not a state dict"),
+        (["empty.safetensors", "out.pth"], "not a safetensors file"),
         (["empty.toml", "out.pth"], "[network]"),
         (["net.toml", "net.toml"], "written over itself"),
         (["net.toml", "./net.toml"], "written over itself"),
@@ -124,7 +124,7 @@ def test_the_record(sources, tmp_path):
         (["w.pth", "out.pth", "--input", "32x32"], "holds weights alone"),
         (["w.pth", "out.pth", "--weights", "w.pth"], "holds weights alone"),
         (["alexnet", "out.pth", "--weights", "w.pth"], "not those of alexnet"),
-        (["lenet5", "out.pth", "--weights", "net.toml"], "no file of weights"),
+        (["lenet5", "out.pth", "--weights", "net.toml"], "not a file of weights"),
         (["lenet5", "out.pth", "--weights", "missing.pth"], "no file missing.pth"),
         (["lenet5", "out.pth", "--seed", "x"], "--seed"),
         (["lenet5"], "OUT"),

@@ -80,7 +80,7 @@ def test_what_is_printed(golden, name, changes):
 
 
 def test_an_empty_processor_and_no_target(monkeypatch):
-    """Nothing known about the machine is no reason to fail."""
+    """Nothing known about the machine is not a reason to fail."""
     from striate.engine import target
 
     target.host.cache_clear()

@@ -1,4 +1,4 @@
-"""What every command prints, kept as text: 80 columns, no colour, as in a pipe."""
+"""What every command prints, kept as text: 80 columns, no color, as in a pipe."""
 
 import pytest
 

@@ -131,11 +131,11 @@ def test_predict_standard_input(trained, squares):
     assert (image["name"], image["top"][0]["class"]) == ("standard input", "squares")
 
 
-def test_images_of_other_sizes_and_colours_are_adapted_and_it_is_said(trained, squares, tmp_path):
+def test_images_of_other_sizes_and_colors_are_adapted_and_it_is_said(trained, squares, tmp_path):
     large = tmp_path / "large.png"
     Image.open(squares[0]).resize((64, 64), Image.Resampling.NEAREST).convert("RGB").save(large)
     done = run("predict", str(trained[0]), str(large))
-    assert done.code == 0 and "64x64 resized to 8x8" in done.out and "colour turned to grey" in done.out
+    assert done.code == 0 and "64x64 resized to 8x8" in done.out and "color turned to gray" in done.out
 
 
 def test_unreadable_images_are_named_and_the_others_answered(trained, squares, tmp_path):

@@ -57,7 +57,7 @@ def test_the_files_it_names_are_there(toured):
 
 
 def joined(seen):
-    """What stood on the screen, without colour, commands on one line."""
+    """What stood on the screen, without color, commands on one line."""
     return re.sub(r" \\\n +", " ", PLAIN.sub("", seen))
 
 

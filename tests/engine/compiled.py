@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from striate.engine.compiled_engine import CompiledEngine, CompiledProgram
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 from striate.engine.target import Target, host
 from striate.network import Network, Node
 from striate.op import Op
@@ -48,7 +48,7 @@ def made(net: Network, weights, threads: int = 1, strict: bool = False, target: 
 def wanted(net: Network, weights, x: np.ndarray, names=()) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By name: the value in float64, and in float32 with plain sums."""
     names = tuple(names) or net.outputs
-    numpy = get("numpy").compile(net, weights)
+    numpy = get_engine("numpy").compile(net, weights)
     with np.errstate(all="ignore"):
         exact, plain = numpy.values(x.astype(np.float64), names), numpy.values(x, names)
     return {name: (exact[name], plain[name]) for name in names}
@@ -103,7 +103,7 @@ def described(net: Network) -> str:
 
 
 def algorithms(program: CompiledProgram, size: int, names=()) -> list[str]:
-    return [step.algorithm for step in program.bound(size, tuple(names) or program.net.outputs).plan.steps]
+    return [step.algorithm for step in program.plan_for(size, tuple(names) or program.net.outputs).plan.steps]
 
 
 def one_op(op: Op, specs: list[TensorSpec]) -> Network:

@@ -13,8 +13,8 @@ from engine.test_compiled_engine_networks import branched
 from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.numpy_engine import batched
+from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.plan.plan import plan
-from striate.engine.plan.steps import Context
 from striate.engine.target import TARGETS, Target
 from striate.network import Network
 
@@ -57,7 +57,7 @@ def used(target: Target) -> list[Kernel]:
     for net in networks():
         for strict in (False, True):
             weights = drawn(net)
-            made = plan(batched(net, 2), weights, net.outputs, Context(target, 2, strict))
+            made = plan(batched(net, 2), weights, net.outputs, PlanContext(target, 2, strict))
             found |= dict.fromkeys(made.kernels)
     return sorted(kernel for kernel in found if kernel.template not in ("nest", "tile"))
 
@@ -73,15 +73,15 @@ def test_tiles_keep_to_registers(target):
     spilled, parted = [], []
     for kernel in tiles(target):
         text = assembly(target, kernel)
-        pixels, vectors = kernel.numbers
+        pixels, vectors = kernel.parameters
         if hot_spills(text):
-            spilled.append(kernel.numbers)
+            spilled.append(kernel.parameters)
         fused = len(re.findall(FUSED[target.name], text, re.MULTILINE))
         registers = target.lanes // target.width
         if target.name != "sse" and (
             fused < pixels * vectors * registers or re.search(PLAIN[target.name], text)
         ):
-            parted.append((kernel.numbers, fused))
+            parted.append((kernel.parameters, fused))
     assert not spilled
     assert not parted
 

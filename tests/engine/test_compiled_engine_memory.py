@@ -25,10 +25,10 @@ from engine.test_training_gradients import NETWORKS as TRAINED
 from engine.test_training_gradients import RARER, seeded, stepped
 from striate.diagnostics import StriateError
 from striate.engine import aligned, compiling
-from striate.engine.bound import Bound, Constants
+from striate.engine.loaded_plan import Constants, LoadedPlan
 from striate.engine.numpy_engine import NumpyTraining, batched
+from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.plan.plan import plan
-from striate.engine.plan.steps import Context
 from striate.engine.target import TARGETS, Target
 from striate.engine.training.budget import NoRoom, fitted
 from striate.engine.training.program import CompiledTraining
@@ -60,10 +60,10 @@ def run(net, size: int, side: str, target: Target, names=(), threads: int = 2, s
     weights, x = drawn(net), images(net, size)
     allocate = fenced(side)
     given = aligned.copied(x, allocate)
-    made = plan(batched(net, size), weights, names, Context(target, threads, strict))
-    bound = Bound(made, Constants(allocate), allocate)
+    made = plan(batched(net, size), weights, names, PlanContext(target, threads, strict))
+    loaded = LoadedPlan(made, Constants(allocate), allocate)
     for _ in range(2):
-        found = bound.run(given)
+        found = loaded.run(given)
     for name, reference in wanted(net, weights, x, names).items():
         assert_agrees(found[name], reference, FAST, f"{name} of {described(net)}")
 
@@ -119,7 +119,7 @@ def training(side: str, target: Target) -> None:
     def step(net, size, memory=0) -> None:
         print(f"training, {target.name}, batch {size}, {memory} bytes: {described(net)}", flush=True)
         weights = {name: aligned.copied(array, allocate) for name, array in drawn(net).items()}
-        program = CompiledTraining(net, weights, Context(target, 2), allocate, memory)
+        program = CompiledTraining(net, weights, PlanContext(target, 2), allocate, memory)
         x, seeds = seeded(net, size)
         x, seeds = aligned.copied(x, allocate), [aligned.copied(seed, allocate) for seed in seeds]
         exact = NumpyTraining(net, {name: array.astype(float) for name, array in weights.items()})
@@ -134,7 +134,7 @@ def training(side: str, target: Target) -> None:
         "12x12x3 -> [conv 3x3 24 pad 1 bias off -> bn -> relu]*6 -> maxpool 2 -> flatten -> fc 3"
     )
     with pytest.raises(NoRoom) as least:
-        fitted(batched(deep, 16), Context(target, 2), 1)
+        fitted(batched(deep, 16), PlanContext(target, 2), 1)
     step(deep, 16, least.value.smallest)
 
     @quick(25)

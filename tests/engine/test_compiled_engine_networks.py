@@ -15,7 +15,7 @@ import striate
 from engine.compiled import FAST, STRICT, agree, algorithms, described, drawn, images, made, margin, wanted
 from engine.kernels.support import targets
 from laws.networks import networks as windowed
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 from striate.models import catalogue
 from striate.network import Builder, Network
 from striate.ops import (
@@ -148,7 +148,7 @@ def test_the_same_whatever_the_threads():
     net = branched()
     weights, x = drawn(net), images(net, 3)
     programs = [made(net, weights, threads) for threads in (1, 2, 3, 5)]
-    ways = {tuple(s.algorithm + s.tile for s in p.bound(3, net.outputs).plan.steps) for p in programs}
+    ways = {tuple(s.algorithm + s.tile for s in p.plan_for(3, net.outputs).plan.steps) for p in programs}
     results = [program(x) for program in programs]
     for result in results[1:]:
         for found, first in zip(result, results[0], strict=True):
@@ -237,7 +237,7 @@ def test_nan_and_infinity_travel(text, bad, place):
         next(iter(weights.values())).flat[3] = bad
     names = tuple(net.specs)
     with np.errstate(all="ignore"):
-        numpy = get("numpy").compile(net, weights).values(x, names)
+        numpy = get_engine("numpy").compile(net, weights).values(x, names)
         found = made(net, weights, threads=2, strict=True).values(x, names)
     for name in names:
         np.testing.assert_array_equal(np.isnan(found[name]), np.isnan(numpy[name]), err_msg=name)
@@ -293,7 +293,7 @@ def moved(net: Network) -> dict[str, np.ndarray]:
 def test_one_network_of_every_family(name):
     net = reduced(name)
     weights, x = moved(net), images(net, 2)
-    exact = get("numpy").compile(net, weights).values(x.astype(np.float64), net.outputs)
+    exact = get_engine("numpy").compile(net, weights).values(x.astype(np.float64), net.outputs)
     for threads in (1, 2) if sum(array.size for array in weights.values()) < HEAVY else (2,):
         found = made(net, weights, threads).values(x, net.outputs)
         for key, value in exact.items():

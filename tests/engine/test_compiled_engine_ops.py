@@ -22,7 +22,8 @@ LARGEST = 1_000_000
 
 @st.composite
 def cases(draw: st.DrawFn, word: str) -> tuple[Op, list[TensorSpec]]:
-    """An op of a word and what it reads: channels that fill no block, one and a bit, and many, beside its fixture's."""
+    """An op of a word and what it reads: channels that fill no block, one and a bit, and many, besides its
+    fixture's."""
     ranges = fixture(word)["generate"]
     usual = ranges.get("channels", [1, 2, 3, 4, 6])
     fields = {**ranges.get("fields", {})}

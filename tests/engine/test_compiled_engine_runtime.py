@@ -17,7 +17,7 @@ from engine.compiled import FAST, drawn, images, made, wanted
 from engine.kernels.support import targets
 from striate.diagnostics import EngineError, LimitError
 from striate.engine import interface, target
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 
@@ -146,7 +146,7 @@ def _forked() -> None:
 
 
 def _forked_while_running() -> None:
-    """A fork in the middle of other threads' runs leaves no lock behind that a child waits for."""
+    """A fork in the middle of other threads' runs leaves no lock after that a child waits for."""
     case = Case(TEXTS[1])
     program, ends = case.program(), threading.Event()
 
@@ -317,7 +317,7 @@ def _sizes_in_turn() -> None:
 
 
 def _programs_in_turn() -> None:
-    """A program that is dropped gives back its memory, weights and all, and leaves no thread behind."""
+    """A program that is dropped gives back its memory, weights and all, and leaves no thread after."""
     case = Case("16x16x64 -> conv 3 256 pad 1 -> relu -> conv 3 256 pad 1 -> gap -> flatten -> fc 100", (1,))
 
     def turn() -> None:
@@ -420,7 +420,7 @@ def no_target(monkeypatch):
 def test_auto_falls_back_and_says_so_once(no_target, capfd):
     case = Case(SMALL)
     for _ in range(3):
-        engine = get("auto")
+        engine = get_engine("auto")
         case.check(engine.compile(case.net, case.weights), 1)
         assert engine.name == "numpy"
     said = capfd.readouterr()
@@ -429,7 +429,7 @@ def test_auto_falls_back_and_says_so_once(no_target, capfd):
 
 def test_compiled_says_what_to_do(no_target):
     with pytest.raises(EngineError) as raised:
-        get("compiled")
+        get_engine("compiled")
     assert raised.value.fix and "numpy" in raised.value.fix
 
 
@@ -440,9 +440,9 @@ def test_another_system_is_not_called_another_processor(monkeypatch, capfd):
     for kept in (target.host, interface._say_once):
         kept.cache_clear()
     try:
-        assert get("auto").name == "numpy"
+        assert get_engine("auto").name == "numpy"
         with pytest.raises(EngineError) as raised:
-            get("compiled")
+            get_engine("compiled")
     finally:
         for kept in (target.host, interface._say_once):
             kept.cache_clear()
@@ -452,14 +452,14 @@ def test_another_system_is_not_called_another_processor(monkeypatch, capfd):
 
 
 def test_numpy_says_nothing(no_target, capfd):
-    get("numpy")
+    get_engine("numpy")
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_target_that_does_not_run_here():
     """STRIATE_TARGET of another processor: one line, and the numpy engine."""
     done = child(
-        "from striate.engine.interface import get; assert get('auto').name == 'numpy'; get('auto')",
+        "from striate.engine.interface import get_engine as get; assert get('auto').name == 'numpy'; get('auto')",
         STRIATE_TARGET="neon" if targets()[-1].name != "neon" else "sse",
     )
     assert done.returncode == 0 and len(done.stderr.splitlines()) == 1, done.stderr

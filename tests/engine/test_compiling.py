@@ -11,7 +11,7 @@ import pytest
 
 from engine.processes import SOURCE
 from striate.diagnostics import EngineError
-from striate.engine import cache, compiling
+from striate.engine import code_cache, compiling
 from striate.engine.code import Kernel
 from striate.engine.target import able
 
@@ -121,7 +121,7 @@ def test_an_interrupt_ends_the_children_and_keeps_whole_files(place):
     for number in started:
         with pytest.raises(ProcessLookupError):
             os.kill(number, 0)
-    folder, _ = cache.open_folder()
+    folder, _ = code_cache.open_folder()
     with contextlib.closing(folder):
         names = [name for name, _ in folder.files()]
         assert 2 <= len(names) < 32 and not [name for name in names if name.startswith(".")]
@@ -153,7 +153,7 @@ class Screen:
     ],
 )
 def test_progress(monkeypatch, terminal, plain, expected):
-    monkeypatch.setattr(compiling, "PATIENCE", 0)
+    monkeypatch.setattr(compiling, "PROGRESS_AFTER_S", 0)
     monkeypatch.setattr(sys, "stderr", Screen(terminal))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1" if plain else "")

@@ -168,7 +168,7 @@ def test_engines_files_and_exporters_agree(seed):
 
 @pytest.mark.parametrize("seed", [121, 164])
 def test_a_gradient_that_lies_in_another_has_no_maker(seed):
-    """A clamp behind a concatenation, in front of nothing that learns: what arrives is a part of what the sum got."""
+    """A clamp after a concatenation, in front of nothing that learns: what arrives is a part of what the sum got."""
     pytest.importorskip("onnxruntime")
     pytest.importorskip("torch")
     assert generated.trial(seed) is None

@@ -6,7 +6,7 @@ import pytest
 import striate
 from engine.compiled import drawn, images
 from engine.kernels.support import targets
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 
 TEXTS = (
     "12x12x1 -> conv 5 6 -> relu -> maxpool 2 -> conv 3 33 bias off -> bn -> relu -> flatten -> fc 10",
@@ -25,7 +25,7 @@ compiled = pytest.mark.skipif(not targets(), reason="no kernels run on this proc
 )
 @pytest.mark.parametrize("text", TEXTS)
 def test_renewed_programs_are_new_ones(text, name):
-    net, engine = striate.parse(text), get(name)
+    net, engine = striate.parse(text), get_engine(name)
     weights = drawn(net)
     program = engine.compile(net, weights, batch=2, threads=2)
     batches = [images(net, size, seed=size) for size in (2, 3)]
@@ -44,8 +44,8 @@ def test_renewed_programs_are_new_ones(text, name):
 @compiled
 def test_nothing_grows():
     net = striate.parse(TEXTS[1])
-    program = get("compiled").compile(net, drawn(net), batch=2)
-    kept = program.bound(2, net.outputs)
+    program = get_engine("compiled").compile(net, drawn(net), batch=2)
+    kept = program.plan_for(2, net.outputs)
     tables, packed = len(kept._tables), program._constants.bytes
     for _ in range(3):
         program.renew()

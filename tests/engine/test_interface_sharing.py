@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import striate as st
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 from striate.network import Builder, Network
 from striate.ops.activation import Relu
 from striate.ops.conv import Conv
@@ -19,7 +19,7 @@ ENGINES = ["numpy", "compiled", pytest.param("torch", marks=pytest.mark.torch)]
 
 
 def _engine(name: str):
-    return get(name, "cpu" if name == "torch" else "")
+    return get_engine(name, "cpu" if name == "torch" else "")
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -1,5 +1,5 @@
-"""Clamps in training: done in the store of what feeds them, and on the way back by pooling. Small whole numbers: every
-sum is exact, windows have ties, and gradients are the numpy engine's to the bit."""
+"""Clamps in training: done in the store of what feeds them, and in the backward pass by pooling. Small whole numbers:
+every sum is exact, windows have ties, and gradients are the numpy engine's to the bit."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ POOLS = {
 
 
 def network(first, clamp, pool, other=None):
-    """other: who else reads, "before" or "behind" the clamp; or what is pooled is a "sum"."""
+    """other: who else reads, "before" or "after" the clamp; or what is pooled is a "sum"."""
     build = Builder("clamped", input=(2, 12, 10))
     made = build(first, build.input, name="first")
     clamped = build(clamp, made, name="clamp")
@@ -31,9 +31,9 @@ def network(first, clamp, pool, other=None):
     x = build(pool, x, name="pool") if pool else x
     x = build(Conv(5, (2, 1)), x, name="second")
     y = build(Linear(3), build(Flatten(), x), name="last")
-    if other in ("before", "behind"):
-        beside = build(Conv(4, 5), made if other == "before" else clamped, name="beside")
-        y = build(Add(), y, build(Linear(3), build(Flatten(), beside), name="end"))
+    if other in ("before", "after"):
+        other_reader = build(Conv(4, 5), made if other == "before" else clamped, name="other_reader")
+        y = build(Add(), y, build(Linear(3), build(Flatten(), other_reader), name="end"))
     return build.build(y)
 
 
@@ -65,7 +65,7 @@ def exact(net, batch=3, threads=2, target=None, odd=None, seed=0):
     some.sampled_from([Conv(17, 1), Conv(6, (5, 2), stride=(1, 2)), Conv(None, 2, groups="depthwise")]),
     some.sampled_from([Relu(), Relu6(), Clip(-1, 3), Clip(high=2), Clip(low=1)]),
     some.sampled_from([None, *POOLS.values()]),
-    some.sampled_from([None, None, "before", "behind", "sum"]), some.sampled_from([None, np.nan, np.inf]),
+    some.sampled_from([None, None, "before", "after", "sum"]), some.sampled_from([None, np.nan, np.inf]),
     some.sampled_from([1, 3]), some.integers(0, 99),
 )  # fmt: skip
 def test_equals_numpy(first, clamp, pool, other, odd, threads, seed):
@@ -79,8 +79,8 @@ def test_every_vector_width(pool, target):
 
 
 def passes(program):
-    """Algorithms of the steps for a clamp alone, there and back; limits that pooling's gradient keeps to."""
-    plan = program.bound(3).plan
+    """Algorithms of the steps for a clamp alone, forward and backward; limits that pooling's gradient keeps to."""
+    plan = program.plan_for(3).plan
     maps = [step for step in plan.steps if step.algorithm == "map"]
     pools = [step.unit.body for step in plan.steps if isinstance(step.unit.body, PoolGradient)]
     there = [step for step in maps if "clamp" in step.unit.nodes]
@@ -94,17 +94,17 @@ def test_what_is_done_beside_what():
     assert passes(exact(network(one, Relu6(), pool))) == (0, 0, [(0, 6)])
     assert passes(exact(network(one, Relu(), None))) == (0, 1, [])
     assert passes(exact(network(one, Relu(), pool, "before"))) == (1, 1, [(0, np.inf)])
-    assert passes(exact(network(one, Relu(), pool, "behind"))) == (0, 1, free)
+    assert passes(exact(network(one, Relu(), pool, "after"))) == (0, 1, free)
     assert passes(exact(network(one, Relu(), pool, "sum"))) == (0, 1, free)
 
 
 def test_the_gradient_of_a_maximum_lies_where_its_input_did():
     def places(pool, other=None):
-        plan = exact(network(Conv(6, 1), Relu(), pool, other)).bound(3).plan
+        plan = exact(network(Conv(6, 1), Relu(), pool, other)).plan_for(3).plan
         (unit,) = [step.unit for step in plan.steps if isinstance(step.unit.body, PoolGradient)]
         return unit.outputs[0].root is unit.inputs[1].root
 
     assert places(MaxPool(2))
     assert not places(MaxPool(3, stride=2, padding=1))
     assert not places(MaxPool(2, stride=3))  # what no window reads becomes 0 first
-    assert not places(MaxPool(2), "behind")
+    assert not places(MaxPool(2), "after")

@@ -1,5 +1,5 @@
 """Gradients of layers of every geometry in machine code: odd channels, odd maps, windows that skip, reach far out, or
-see every other pixel; in front of them and behind them a layer that learns, so that each gradient is asked for."""
+see every other pixel; in front of them and after them a layer that learns, so that each gradient is asked for."""
 
 import os
 

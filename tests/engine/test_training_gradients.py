@@ -16,7 +16,7 @@ from op_cases import RUNNABLE, cases, fixture
 from striate.diagnostics import StriateError
 from striate.engine.derivatives import FUNCTIONS, PARTIALS
 from striate.engine.numpy_engine import NumpyTraining, batched
-from striate.engine.plan.steps import Context
+from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.target import AVX512
 from striate.engine.training.plan import plan
 from striate.engine.training.program import CompiledTraining
@@ -74,7 +74,7 @@ def stepped(program, x, seeds, kind=np.float32):
 
 
 def compiled(net, weights, threads=2, target=None):
-    return CompiledTraining(net, weights, Context(target or targets()[0], threads))
+    return CompiledTraining(net, weights, PlanContext(target or targets()[0], threads))
 
 
 def agree(net, batch, threads=2, target=None, weights=None):
@@ -170,7 +170,7 @@ def test_the_way_back_to_few_channels_has_pixels_in_the_lanes():
 
     def algorithms(text):
         net = batched(st.parse(text), 4)
-        steps = plan(net, Context(AVX512, 1)).steps
+        steps = plan(net, PlanContext(AVX512, 1)).steps
         return {step.algorithm for step in steps if "through conv2" in step.unit.name}
 
     assert algorithms("32x32x1 -> conv 5x5 6 -> maxpool 2 -> conv 5x5 16") == {"planes", "planar"}
@@ -181,7 +181,7 @@ def test_the_way_back_to_few_channels_has_pixels_in_the_lanes():
     net = build.build(
         build(Linear(3), build(Flatten(), build(Concat(), build(Conv(9, 5), x), build(Conv(9, 5), x))))
     )
-    steps = plan(batched(net, 4), Context(AVX512, 1)).steps
+    steps = plan(batched(net, 4), PlanContext(AVX512, 1)).steps
     back = [step.algorithm for step in steps if step.unit.name.startswith("gradient through conv")]
     assert sorted(set(back) - {"pack"}) == ["direct", "planar", "planes"], back
     assert agree(net, 2)
@@ -232,7 +232,7 @@ def test_families(name):
 
 
 def apart(found, wanted):
-    """The largest distance beside the largest number; nothing where all cancels out."""
+    """The largest distance compared with the largest number; nothing where all cancels out."""
     largest = np.abs(wanted).max()
     return float(np.abs(found - wanted).max() / largest) if largest > 1e-12 else 0.0
 
@@ -269,7 +269,7 @@ PLAIN = frozenset()
 
 
 def around(case):
-    """The op of a case behind a layer that learns, so that its inputs' gradients are asked for, too."""
+    """The op of a case after a layer that learns, so that its inputs' gradients are asked for, too."""
     specs = case.declaration.inputs
     if any(type(spec).image(spec.without_batch).axes != spec.axes for spec in specs):
         return None

@@ -18,20 +18,20 @@ from engine.processes import python
 from engine.test_compiled_engine_networks import ANY, WINDOWED, small
 from engine.test_training_gradients import NETWORKS, seeded, stepped
 from striate.diagnostics import LimitError, StriateError, UsageError
-from striate.engine.interface import get
-from striate.engine.learner import Rule, Store
+from striate.engine.interface import get_engine
+from striate.engine.learner import OptimizerState, UpdateRule
 from striate.engine.numpy_engine import batched
+from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.plan.layout import ALIGN
-from striate.engine.plan.steps import Context
+from striate.engine.process_group import SINGLE_PROCESS
 from striate.engine.target import AVX512
 from striate.engine.training.budget import NoRoom, fitted
-from striate.engine.training.ledger import Unsupported
 from striate.engine.training.plan import plan
 from striate.engine.training.program import CompiledTraining
-from striate.engine.world import ALONE
+from striate.engine.training.unit_builder import Unsupported
 from striate.train.loop import fit
 from striate.train.settings import Settings
-from striate.weights import initialise
+from striate.weights import initialize
 from train.small import stripes
 
 here = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
@@ -41,7 +41,7 @@ CHAIN = "12x12x3 -> [conv 3x3 24 pad 1 bias off -> bn -> relu]*8 -> gap -> flatt
 
 
 def planned(net, batch, room=0, threads=2):
-    whole, context = batched(net, batch), Context(AVX512, threads)
+    whole, context = batched(net, batch), PlanContext(AVX512, threads)
     return fitted(whole, context, room) if room else plan(whole, context)
 
 
@@ -129,7 +129,7 @@ def test_a_tight_budget_costs_less_than_another_forward_run():
 
 
 def runs(net, batch, weights, memory=0):
-    program = CompiledTraining(net, weights, Context(targets()[0], 2), memory=memory)
+    program = CompiledTraining(net, weights, PlanContext(targets()[0], 2), memory=memory)
     found = stepped(program, *seeded(net, batch))
     return program, [*found[0], *found[1].values(), *found[2].values()]
 
@@ -139,8 +139,8 @@ def unchanged(net, batch, shares):
     program, wanted = runs(net, batch, weights)
     if not program.compiled:
         return
-    whole, context = batched(net, batch), Context(targets()[0], 2)
-    full, least = program.bound(batch).plan.bytes, 1
+    whole, context = batched(net, batch), PlanContext(targets()[0], 2)
+    full, least = program.plan_for(batch).plan.bytes, 1
     try:
         fitted(whole, context, 1)
     except NoRoom as error:
@@ -148,7 +148,7 @@ def unchanged(net, batch, shares):
     for share in shares:
         room = least + int(share * (full - least))
         program, found = runs(net, batch, weights, room)
-        assert program.bound(batch).plan.bytes <= room
+        assert program.plan_for(batch).plan.bytes <= room
         for a, b in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -179,8 +179,10 @@ def test_a_budget_changes_no_bit_of_generated_networks(net, batch, share):
 
 def learner(net, **more):
     weights = drawn(net)
-    rule = Rule("sgd", 0.9, decayed=frozenset(), **more)
-    return get("compiled").learner(net, rule, Store(weights, {"velocity": {}}, None), ALONE)
+    rule = UpdateRule("sgd", 0.9, decayed=frozenset(), **more)
+    return get_engine("compiled").learner(
+        net, rule, OptimizerState(weights, {"velocity": {}}, None), SINGLE_PROCESS
+    )
 
 
 @here
@@ -212,14 +214,14 @@ def test_a_network_without_plan_has_no_budget(monkeypatch):
 @here
 def test_a_run_within_an_amount_of_memory():
     net = st.parse("8x8x1 -> [conv 3x3 16 pad 1 bias off -> bn -> relu]*6 -> gap -> flatten -> fc 3")
-    arrays = initialise(net, 0)
+    arrays = initialize(net, 0)
     held = 3 * sum(array.nbytes for array in arrays.values())
     full, least = planned(net, 32).bytes + held, smallest(net, 32) + held
     memory = (full + least) // 2000
     assert least < 1000 * memory < full
     found = []
     for amount in ("", f"{memory}KB"):
-        arrays = initialise(net, 0)
+        arrays = initialize(net, 0)
         fit(
             net,
             arrays,
@@ -240,29 +242,29 @@ def test_a_run_within_an_amount_of_memory():
 def test_an_amount_that_cannot_be_kept_is_refused(given, engine, says):
     net = st.parse("8x8x1 -> conv 3x3 4 -> gap -> flatten -> fc 3")
     with pytest.raises(UsageError) as error:
-        fit(net, initialise(net, 0), stripes(8), None, Settings(epochs=1, memory=given), engine=engine)
+        fit(net, initialize(net, 0), stripes(8), None, Settings(epochs=1, memory=given), engine=engine)
     assert says in error.value.why + error.value.fix
 
 
 @here
 def test_batch_sizes_share_memory():
     net = st.parse(NETWORKS["norms"])
-    program = CompiledTraining(net, drawn(net), Context(targets()[0], 2))
+    program = CompiledTraining(net, drawn(net), PlanContext(targets()[0], 2))
     for batch in (4, 9, 3):
-        wanted = stepped(CompiledTraining(net, drawn(net), Context(targets()[0], 2)), *seeded(net, batch))
+        wanted = stepped(CompiledTraining(net, drawn(net), PlanContext(targets()[0], 2)), *seeded(net, batch))
         found = stepped(program, *seeded(net, batch))
         for name, gradient in wanted[1].items():
             np.testing.assert_array_equal(found[1][name], gradient)
-    assert program._shared.nbytes < 1.01 * program.bound(9).plan.arena.bytes + 128
+    assert program._shared.nbytes < 1.01 * program.plan_for(9).plan.arena.bytes + 128
 
 
 MEASURED = """
 import sys, numpy as np, striate as st
 from striate.engine.compiled_engine import CompiledEngine
-from striate.engine.learner import Rule, Store
+from striate.engine.learner import UpdateRule, OptimizerState
 from striate.engine.target import host
-from striate.engine.world import ALONE
-from striate.weights import initialise
+from striate.engine.process_group import SINGLE_PROCESS
+from striate.weights import initialize
 
 def resident(word):
     with open("/proc/self/status") as status:
@@ -271,12 +273,13 @@ def resident(word):
 net, x = st.parse({text!r}), np.random.default_rng(0).standard_normal((64, 3, 32, 32), np.float32)
 
 def steps(net, x, memory):
-    store, rule = Store(initialise(net), {{"velocity": {{}}}}, None), Rule("sgd", 0.9, memory=memory, batch_size=len(x))
-    learner = CompiledEngine(host()).learner(net, rule, store, ALONE)
+    store = OptimizerState(initialize(net), {{"velocity": {{}}}}, None)
+    rule = UpdateRule("sgd", 0.9, memory=memory, batch_size=len(x))
+    learner = CompiledEngine(host()).learner(net, rule, store, SINGLE_PROCESS)
     for _ in range(3):
         outputs = learner.forward(x, np.random.default_rng(0), True)
         learner.backward([output / output.size for output in outputs])
-        learner.bound(1.0)
+        learner.clip_gradients(1.0)
         learner.step(0.01, None)
 
 steps(st.parse({text!r}), x[:1].repeat(2, 0), 0)  # code, threads and what else there is only once

@@ -15,11 +15,11 @@ from engine.kernels.support import targets
 from engine.test_compiled_engine_runtime import _held, _resident, child
 from striate import weights
 from striate.diagnostics import LimitError
-from striate.engine.interface import get
-from striate.engine.learner import Rule, Store
-from striate.engine.world import ALONE
+from striate.engine.interface import get_engine
+from striate.engine.learner import OptimizerState, UpdateRule
+from striate.engine.process_group import SINGLE_PROCESS
 from striate.train.data import ArrayData, Transform
-from striate.train.data.steps import Normalise
+from striate.train.data.image_transforms import Normalize
 from striate.train.events import Updated
 from striate.train.loop import fit
 from striate.train.settings import Settings
@@ -31,7 +31,7 @@ pytestmark = [
 
 EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
 """Ten thousand steps and two hundred learners take minutes; without it, a twentieth of them."""
-UNIT = Transform((Normalise((0.5,), (0.35,)),))
+UNIT = Transform((Normalize((0.5,), (0.35,)),))
 
 
 class Gauge:
@@ -74,7 +74,7 @@ def _steps(count: int) -> None:
     chosen = Settings(epochs=1, batch_size=4, ema=0.9, clip_norm=1.0, mixup=0.2, lr=1e-4)
     fit(
         net,
-        weights.initialise(net, 0),
+        weights.initialize(net, 0),
         data,
         None,
         chosen,
@@ -86,15 +86,17 @@ def _steps(count: int) -> None:
 
 
 def _learner(net, arrays, word: str):
-    rule = Rule(word, weight_decay=0.01, decayed=frozenset(arrays))
+    rule = UpdateRule(word, weight_decay=0.01, decayed=frozenset(arrays))
     kinds = {"sgd": ("velocity",), "adamw": ("first", "second")}[word]
-    return get("compiled").learner(net, rule, Store(arrays, {kind: {} for kind in kinds}, None), ALONE)
+    return get_engine("compiled").learner(
+        net, rule, OptimizerState(arrays, {kind: {} for kind in kinds}, None), SINGLE_PROCESS
+    )
 
 
 def _step(learner, x) -> None:
     outputs = learner.forward(x, np.random.default_rng(0), True)
     learner.backward([np.ones_like(y) for y in outputs])
-    assert np.isfinite(learner.bound(1e-3))
+    assert np.isfinite(learner.clip_gradients(1e-3))
     learner.step(1e-4, None)
 
 
@@ -135,7 +137,7 @@ def _sizes(count: int) -> None:
 
 
 def _beyond_memory() -> None:
-    """With 3 GB of addresses: the house's error with a fix, and the next small batch is learnt from."""
+    """With 3 GB of addresses: the house's error with a fix, and the next small batch is learned from."""
     import resource
 
     net = striate.parse("64x64x3 -> conv 3 256 pad 1 -> relu -> conv 3 256 pad 1 -> gap -> flatten -> fc 3")

@@ -13,15 +13,15 @@ from engine.kernels.support import STEP, targets
 from engine.test_training_gradients import NETWORKS, RARER, seeded
 from generators import plan as graphs
 from striate.diagnostics import EngineError, OpError, StriateError
-from striate.engine.bound import Bound, Constants
+from striate.engine.loaded_plan import Constants, LoadedPlan
 from striate.engine.numpy_engine import batched
 from striate.engine.plan import place
+from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.plan.plan import plan
-from striate.engine.plan.steps import Context
 from striate.engine.target import AVX2, AVX512, NEON, SSE
 from striate.engine.training import plan as training
-from striate.engine.training.ledger import Unsupported
-from striate.engine.training.program import BoundTraining, CompiledTraining
+from striate.engine.training.program import CompiledTraining, LoadedTrainingPlan
+from striate.engine.training.unit_builder import Unsupported
 from striate.engine.verify.regions import FIRST, HALF, SPACE
 from striate.engine.verify.replay import MODELS, Replay, faults
 from striate.engine.verify.touches import Call
@@ -55,17 +55,17 @@ def _places(replay, memory, addresses):
     return memory[root] + (addresses - (FIRST + region * SPACE + HALF)) // 4
 
 
-def _tried(bound, room, memory, rng, seen):
+def _tried(loaded, room, memory, rng, seen):
     """Run every task twice, on memory that differs wherever it is said to read nothing."""
-    replay, records = Replay(bound.plan), {}
+    replay, records = Replay(loaded.plan), {}
     backgrounds = [rng.uniform(-1, 1, room.size).astype(np.float32) for _ in range(2)]
-    for step, record in zip(bound.plan.steps, bound._records, strict=True):
+    for step, record in zip(loaded.plan.steps, loaded._records, strict=True):
         seen.add(step.kernel.template)
         told = records.setdefault(step.record, None)
         if told is None:
             told = records[step.record] = step.record(replay.regions)
         for task in step.tasks:
-            call = Call(bound.plan.context.target, step.kernel.numbers, told, task, step.rows)
+            call = Call(loaded.plan.context.target, step.kernel.parameters, told, task, step.rows)
             touched = MODELS[step.kernel.template](call)
             read = [_places(replay, memory, a) for a in (*touched.reads, *(a for a, _ in touched.local))]
             written = [_places(replay, memory, a) for a in touched.writes]
@@ -78,7 +78,7 @@ def _tried(bound, room, memory, rng, seen):
                 other = background[reads]
                 background[reads] = common
                 room[:] = background
-                STEP(bound._code[step.kernel])(record.ctypes.data, *task, bound._rooms[0])
+                STEP(loaded._code[step.kernel])(record.ctypes.data, *task, loaded._rooms[0])
                 results.append(room[writes].copy())
                 room[writes] = background[writes]
                 assert (room == background).all(), f"{what} writes more"
@@ -87,26 +87,28 @@ def _tried(bound, room, memory, rng, seen):
 
 
 def _inference(net, target, threads, batch, seen, strict=False):
-    made = plan(batched(net, batch), drawn(net), net.outputs, Context(target, threads, strict, cache=1 << 16))
-    bound = Bound(made, Constants())
+    made = plan(
+        batched(net, batch), drawn(net), net.outputs, PlanContext(target, threads, strict, cache=1 << 16)
+    )
+    loaded = LoadedPlan(made, Constants())
     x = images(net, batch)
-    results = bound.run(x)  # both stay where the records say
+    results = loaded.run(x)  # both stay where the records say
     memory = {value: offset // 4 for value, offset in made.arena.offsets.items()}
-    _tried(bound, bound._arena, memory, np.random.default_rng(0), seen)
+    _tried(loaded, loaded._arena, memory, np.random.default_rng(0), seen)
     assert x.size and results
 
 
 def _training(net, target, threads, batch, seen):
-    program = CompiledTraining(net, drawn(net), Context(target, threads))
+    program = CompiledTraining(net, drawn(net), PlanContext(target, threads))
     x, seeds = seeded(net, batch)
     program.forward(x, np.random.default_rng(0))
     if not program.compiled:
         return
     program.backward(seeds)
-    bound = program._now
-    assert isinstance(bound, BoundTraining)
-    memory = {value: offset // 4 for value, offset in bound.plan.arena.offsets.items()}
-    _tried(bound, program._shared, memory, np.random.default_rng(0), seen)
+    loaded = program._now
+    assert isinstance(loaded, LoadedTrainingPlan)
+    memory = {value: offset // 4 for value, offset in loaded.plan.arena.offsets.items()}
+    _tried(loaded, program._shared, memory, np.random.default_rng(0), seen)
 
 
 @pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
@@ -142,9 +144,9 @@ def test_so_it_is_in_graphs(seed):
 )
 def test_plans_of_layers_are_sound(text, target):
     net = st.parse(text)
-    assert not faults(plan(batched(net, 3), drawn(net), net.outputs, Context(target, 2, cache=1 << 16)))
+    assert not faults(plan(batched(net, 3), drawn(net), net.outputs, PlanContext(target, 2, cache=1 << 16)))
     try:
-        assert not faults(training.plan(batched(net, 3), Context(target, 2)))
+        assert not faults(training.plan(batched(net, 3), PlanContext(target, 2)))
     except Unsupported:
         assert "winograd" not in text
 
@@ -176,9 +178,9 @@ def _created(name):
 def test_plans_of_the_catalogue_are_sound(name):
     net = _created(name)
     for target, batch, threads in ((AVX512, 1, 2), (AVX2, 2, 3), (NEON, 1, 1)):
-        assert not faults(plan(batched(net, batch), drawn(net), net.outputs, Context(target, threads)))
+        assert not faults(plan(batched(net, batch), drawn(net), net.outputs, PlanContext(target, threads)))
     try:
-        assert not faults(training.plan(batched(net, 2), Context(AVX512, 2)))
+        assert not faults(training.plan(batched(net, 2), PlanContext(AVX512, 2)))
     except (Unsupported, OpError):
         assert name not in SMALL
 
@@ -198,7 +200,7 @@ def _skip():
 
 
 def _planned(net, target=AVX512, threads=2, batch=2):
-    return plan(batched(net, batch), drawn(net), net.outputs, Context(target, threads))
+    return plan(batched(net, batch), drawn(net), net.outputs, PlanContext(target, threads))
 
 
 @pytest.mark.parametrize("target", EVERY, ids=lambda target: target.name)
@@ -213,7 +215,7 @@ def test_a_weight_that_is_moved_before_the_run_that_computes_it_is_found(monkeyp
     b = Builder("few", input=(6, 1, 17))
     x = b(Affine(weight=b.input.spec.without_batch), b.input)
     net = b.build(b(Conv(2, (1, 3), padding=((7, 0), (1, 1)), groups=2), x))
-    assert not faults(training.plan(batched(net, 1), Context(AVX512, 1)))
+    assert not faults(training.plan(batched(net, 1), PlanContext(AVX512, 1)))
     from striate.engine.plan import planar
 
     chosen = planar.chosen
@@ -226,7 +228,7 @@ def test_a_weight_that_is_moved_before_the_run_that_computes_it_is_found(monkeyp
             unit.derived = derived
 
     monkeypatch.setattr(planar, "chosen", careless)
-    (found,) = faults(training.plan(batched(net, 1), Context(AVX512, 1)))
+    (found,) = faults(training.plan(batched(net, 1), PlanContext(AVX512, 1)))
     assert "before the run" in found.why
 
 
@@ -277,10 +279,10 @@ def test_a_missing_task_is_found():
 
 
 def test_steps_that_may_run_side_by_side_and_must_not_are_found():
-    def beside(made):
+    def side_by_side(made):
         made.epochs[:] = [0] * len(made.epochs)
 
-    assert any("beside" in fault.why for fault in _changed(beside))
+    assert any("while another task" in fault.why for fault in _changed(side_by_side))
 
 
 def test_the_switch_refuses_a_plan_that_is_not_sound(monkeypatch):
@@ -288,8 +290,8 @@ def test_the_switch_refuses_a_plan_that_is_not_sound(monkeypatch):
     made = _planned(_skip(), (targets() or EVERY)[0])
     if targets():
         monkeypatch.delenv("STRIATE_VERIFY", raising=False)
-        Bound(made, Constants())
+        LoadedPlan(made, Constants())
         for asked in ("1", "small"):
             monkeypatch.setenv("STRIATE_VERIFY", asked)
             with pytest.raises(EngineError, match="plan of skip is wrong"):
-                Bound(made, Constants())
+                LoadedPlan(made, Constants())

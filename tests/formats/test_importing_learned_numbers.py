@@ -53,13 +53,13 @@ def _gradients(net: Any, module: Any, x: Any) -> str | None:
     """What is wrong with the gradients of a network that holds the module's parameters."""
     import torch
 
-    from striate.engine.interface import get
+    from striate.engine.interface import get_engine
     from striate.network.sharing import file_names
 
     y = module(torch.from_numpy(x))
     slopes = np.linspace(-1, 1, y.numel(), dtype=np.float32).reshape(y.shape)
     y.backward(torch.from_numpy(slopes))
-    training = get("numpy").training(net, dict(st.Model(net).weights))
+    training = get_engine("numpy").training(net, dict(st.Model(net).weights))
     training.forward(x, np.random.default_rng(0))
     found, names = training.backward([slopes]), file_names(net)
     for name, parameter in module.named_parameters():

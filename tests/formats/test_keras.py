@@ -33,7 +33,7 @@ def first(keras):
     keras.config.set_image_data_format("channels_last")
 
 
-def randomise(model, seed=0):
+def randomize(model, seed=0):
     """Weights that no layer starts from, at a scale that keeps values near 1."""
     rng = np.random.default_rng(seed)
     for variable in model.weights:
@@ -53,7 +53,7 @@ def randomise(model, seed=0):
 
 def compared(keras, model, path, engine="numpy", fill=0, suffix=".keras"):
     """Save, read, and hold outputs and parameters to Keras'. `fill`: numbers that Keras does not keep as weights."""
-    randomise(model)
+    randomize(model)
     file = path / f"net{suffix}"
     model.save(file)
     net = st.load(file)
@@ -112,8 +112,8 @@ LAYERS = [
     ("layer norm of all", "LayerNormalization", {"axis": [1, 2, 3]}),
     ("group norm", "GroupNormalization", {"groups": 2}),
     ("instance norm", "GroupNormalization", {"groups": -1}),
-    ("normalised", "Normalization", {}),
-    ("normalised back", "Normalization", {"mean": 1.0, "variance": 2.0, "invert": True}),
+    ("normalized", "Normalization", {}),
+    ("normalized back", "Normalization", {"mean": 1.0, "variance": 2.0, "invert": True}),
     ("rescaled", "Rescaling", {"scale": 1 / 255, "offset": -1}),
     ("padded", "ZeroPadding2D", {"padding": ((1, 2), (0, 3))}),
     ("cropped", "Cropping2D", {"cropping": ((1, 2), (0, 3))}),

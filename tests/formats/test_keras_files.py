@@ -144,7 +144,7 @@ def test_padding_layers_join_their_convolution(tmp_path):
     ]
 
 
-def test_channel_shuffle_is_recognised(tmp_path):
+def test_channel_shuffle_is_recognized(tmp_path):
     config = sequential(
         layer("Reshape", "split", target_shape=[12, 12, 3, 2]),
         layer("Permute", "swap", dims=[1, 2, 4, 3]),
@@ -247,8 +247,8 @@ def test_average_pooling_leaves_padding_out(tmp_path):
     assert found.tolist() == [[[[5.0, 6.5], [11.0, 12.5]]]]
 
 
-def test_layer_normalisation_along_another_axis(tmp_path):
-    """Along the rows, as the definition says. (Keras on PyTorch normalises the last axis instead.)"""
+def test_layer_normalization_along_another_axis(tmp_path):
+    """Along the rows, as the definition says. (Keras on PyTorch normalizes the last axis instead.)"""
     norm = layer("LayerNormalization", "norm", axis=[1], center=False, scale=False, epsilon=0.0)
     net = st.load(archive(tmp_path / "net.keras", sequential(norm, input=(5, 4, 3))))
     x = np.random.default_rng(0).standard_normal((2, 5, 4, 3)).astype(np.float32)

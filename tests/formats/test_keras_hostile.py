@@ -56,7 +56,7 @@ def test_what_is_no_keras_file(tmp_path):
     path = tmp_path / "net.keras"
     for data in (b"", b"PK\3\4", b"hello" * 100, bytes(1000)):
         path.write_bytes(data)
-        refused(path, FormatError, "no Keras file")
+        refused(path, FormatError, "not a Keras file")
     refused(tmp_path / "other.keras", SourceError, "no file")
     (tmp_path / "folder.keras").mkdir()
     refused(tmp_path / "folder.keras", SourceError, "directory")

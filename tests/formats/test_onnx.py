@@ -12,11 +12,11 @@ from striate import Model
 from striate.analysis import macs
 from striate.checks import check
 from striate.diagnostics import FormatError, OpError, StriateError, UsageError
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 from striate.formats import load, parse
 from striate.models import catalogue
 from striate.network import Network, Node
-from striate.weights import initialise
+from striate.weights import initialize
 
 pytestmark = pytest.mark.onnx("onnxruntime")
 
@@ -34,7 +34,7 @@ def written(folder, net, weights=None):
     from striate.formats.onnx import write
 
     path = folder / "net.onnx"
-    weights = initialise(net) if weights is None else weights
+    weights = initialize(net) if weights is None else weights
     write(path, net, weights)
     return path, weights
 
@@ -68,7 +68,7 @@ def test_a_family_runs_elsewhere_and_comes_back(name, tmp_path):
     assert all((back.weights[key] == array).all() for key, array in weights.items())
     if np.prod(net.input.without_batch) < 200_000:
         x = np.random.default_rng(0).standard_normal((2, *net.input.without_batch)).astype(np.float32)
-        found = get("numpy").compile(net, weights)(x)
+        found = get_engine("numpy").compile(net, weights)(x)
         for ours, theirs in zip(found if isinstance(found, tuple) else (found,), elsewhere(path, x)):
             close(theirs, ours)
 
@@ -134,7 +134,9 @@ def test_fresh_eyes_read_what_was_written(tmp_path, monkeypatch):
         back = load(path)
         assert macs(back) == macs(net) and set(back.parameters) == set(net.parameters)
         x = np.random.default_rng(0).standard_normal((1, 3, 65, 65)).astype(np.float32)
-        close(get("numpy").compile(back, back.weights)(x), get("numpy").compile(net, weights)(x))
+        close(
+            get_engine("numpy").compile(back, back.weights)(x), get_engine("numpy").compile(net, weights)(x)
+        )
 
 
 def codes(net):
@@ -214,7 +216,7 @@ def test_an_export_of_torchvision(name, dynamo, tmp_path):
     assert macs(net) == macs(ours)
     convolutions = {node.name for node in ours.nodes if node.op.word in ("conv", "fc")}
     assert convolutions <= {node.name for node in net.nodes}
-    close(get("numpy").compile(net, net.weights)(x.numpy()), wanted, 1e-4)
+    close(get_engine("numpy").compile(net, net.weights)(x.numpy()), wanted, 1e-4)
 
 
 def test_hypothesis_finds_no_chain_that_does_not_come_back(tmp_path):
@@ -232,6 +234,6 @@ def test_hypothesis_finds_no_chain_that_does_not_come_back(tmp_path):
         path, weights = written(tmp_path, net)
         assert load(path) == net
         x = np.random.default_rng(0).standard_normal((2, 4, 9, 9)).astype(np.float32)
-        close(elsewhere(path, x)[0], get("numpy").compile(net, weights)(x))
+        close(elsewhere(path, x)[0], get_engine("numpy").compile(net, weights)(x))
 
     holds()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from striate.diagnostics import FormatError, GraphError, LimitError, SourceError, StriateError
 from striate.formats import load, parse
-from striate.weights import initialise
+from striate.weights import initialize
 
 pytestmark = pytest.mark.onnx
 
@@ -23,7 +23,7 @@ def written(folder, name="net.onnx", text=NET):
     from striate.formats.onnx import write
 
     net = parse(text)
-    write(folder / name, net, initialise(net))
+    write(folder / name, net, initialize(net))
     return folder / name
 
 
@@ -72,7 +72,7 @@ def test_a_truncated_file(tmp_path):
 def test_what_is_no_onnx_file(tmp_path):
     path = tmp_path / "net.onnx"
     path.write_bytes(b"PK\x03\x04" + bytes(1000))
-    refused(path, FormatError, "no ONNX file")
+    refused(path, FormatError, "not an ONNX file")
     refused(tmp_path / "other.onnx", SourceError, "no file")
     (tmp_path / "folder.onnx").mkdir()
     refused(tmp_path / "folder.onnx", SourceError, "directory")
@@ -295,7 +295,7 @@ def external(tmp_path, location, **more):
 
 def test_external_data_beside_the_model(tmp_path):
     net = load(external(tmp_path, "data.bin"))
-    assert (net.weights["conv1.weight"] == initialise(parse(NET))["conv1.weight"]).all()
+    assert (net.weights["conv1.weight"] == initialize(parse(NET))["conv1.weight"]).all()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every op behind a permutation of axes, on every engine and in every file: right or refused, never different.
+"""Every op after a permutation of axes, on every engine and in every file: right or refused, never different.
 
 The network is `permute ORDER -> op -> permute back`. Right is what the fixture's formula says in float64.
 """
@@ -154,9 +154,9 @@ def interpreter(net, weights, x):
 
 def engine(name):
     def run(net, weights, x):
-        from striate.engine.interface import get
+        from striate.engine.interface import get_engine
 
-        values = get(name).compile(net, weights, threads=1).values(x, net.outputs)
+        values = get_engine(name).compile(net, weights, threads=1).values(x, net.outputs)
         return [values[name] for name in net.outputs]
 
     return run
@@ -212,9 +212,9 @@ def gradients(net, weights, x) -> str:
     import numpy as np
 
     from striate.diagnostics import StriateError
-    from striate.engine.interface import get
+    from striate.engine.interface import get_engine
 
-    right = get("numpy").training(net, {name: w.astype(np.float64) for name, w in weights.items()})
+    right = get_engine("numpy").training(net, {name: w.astype(np.float64) for name, w in weights.items()})
     try:
         outputs = right.forward(x.astype(np.float64), np.random.default_rng(0))
     except StriateError:  # one value per channel has no variance
@@ -242,9 +242,9 @@ def gradients(net, weights, x) -> str:
 def _compiled_gradients(net, weights, x, ways):
     import numpy as np
 
-    from striate.engine.interface import get
+    from striate.engine.interface import get_engine
 
-    program = get("compiled").training(net, weights)
+    program = get_engine("compiled").training(net, weights)
     program.forward(x, np.random.default_rng(0))
     return program.backward(ways), program.updates
 

@@ -107,7 +107,7 @@ def describe(seed: int) -> str:
 def trial(seed: int) -> str | None:
     """Run, train, write and read back; None where all agree."""
     import striate as st
-    from striate.engine.interface import get
+    from striate.engine.interface import get_engine
 
     net = build(seed)
     rng = np.random.default_rng((seed, 1))
@@ -121,7 +121,7 @@ def trial(seed: int) -> str | None:
         array[...] = array + rng.uniform(0.05, 0.3, array.shape).astype(np.float32)
     wide = {name: array.astype(np.float64) for name, array in arrays.items()}
     wanted = _several(model.compile()(wide))
-    engines = {name: get(name) for name in ("numpy", "auto", "torch")}
+    engines = {name: get_engine(name) for name in ("numpy", "auto", "torch")}
     for name, engine in engines.items():
         other = st.Model(net, weights=dict(model.weights), engine=engine)
         ways = {

@@ -167,16 +167,16 @@ def replayed(net, rng, targets=None):
     from engine.compiled import drawn
     from striate.diagnostics import OpError
     from striate.engine.numpy_engine import batched
+    from striate.engine.plan.kernel_calls import PlanContext
     from striate.engine.plan.plan import plan
-    from striate.engine.plan.steps import Context
     from striate.engine.target import AVX2, AVX512, NEON, SSE
     from striate.engine.training import plan as training
-    from striate.engine.training.ledger import Unsupported
+    from striate.engine.training.unit_builder import Unsupported
     from striate.engine.verify.replay import faults
 
     for target in targets or (rng.choice([AVX512, AVX2, SSE, NEON]),):
         batch, threads, strict = rng.choice([1, 2, 3, 7]), rng.choice([1, 2, 3]), rng.random() < 0.3
-        context = Context(target, threads, strict, cache=rng.choice([1 << 12, 1 << 16, 1 << 20]))
+        context = PlanContext(target, threads, strict, cache=rng.choice([1 << 12, 1 << 16, 1 << 20]))
         told = f"{target.name}, batch {batch}, {threads} threads, {'strict' if strict else 'fast'}"
         found = faults(plan(batched(net, batch), drawn(net), net.outputs, context))
         if found:

@@ -151,7 +151,7 @@ def trial(seed: int) -> str | None:
     import torch
 
     import striate as st
-    from striate.engine.interface import get
+    from striate.engine.interface import get_engine
 
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
@@ -167,7 +167,7 @@ def trial(seed: int) -> str | None:
     if st.analyze(net).totals.params != learned + frozen:
         return f"{st.analyze(net).totals.params} parameters, torch counts {learned + frozen}"
     wanted = [y.detach().numpy() for y in oracle.eval()(torch.from_numpy(x).double())]
-    said = _engines(net, weights, x, oracle, wanted, ("numpy", "compiled", "torch"), get)
+    said = _engines(net, weights, x, oracle, wanted, ("numpy", "compiled", "torch"), get_engine)
     return said or _files(net, weights, x, wanted, seed % 6 == 0)
 
 

@@ -31,7 +31,7 @@ class Layer:
         return Window.resolve(n, self.kernel, self.stride, self.dilation, self.padding, self.ceil)
 
     def fits(self, n: int) -> bool:
-        """The definition of an exact fit, spelt out on the axis itself."""
+        """The definition of an exact fit, spelled out on the axis itself."""
         axis = self.at(n)
         if not axis.output:
             return False
@@ -75,7 +75,7 @@ def solved(chain: list[Layer]) -> list[tuple[SizeLaw, Condition]]:
 
 
 def size_behind(chain: list[Layer], n: int) -> int | None:
-    """Size behind a chain, None where a layer does not fit."""
+    """Size after a chain, None where a layer does not fit."""
     for layer in chain:
         if not layer.fits(n):
             return None

@@ -37,7 +37,7 @@ chains = st.lists(st.one_of(sliding, sliding, spreading, resampling, shifting), 
 
 
 def seen(maps: list[AxisMap], i: int) -> set[int]:
-    """Input coordinates behind unit i of the last map, tap by tap."""
+    """Input coordinates after unit i of the last map, tap by tap."""
     units = {i}
     for axis in reversed(maps):
         units = {x for unit in units for u in range(axis.taps) if (x := axis.raw(unit, u)) is not None}
@@ -109,12 +109,12 @@ def test_a_merge_sees_the_hull_of_its_branches(stem, kernels, i):
 
 
 @given(chains)
-def test_the_offset_is_the_mean_centre(maps):
+def test_the_offset_is_the_mean_center(maps):
     field = through(maps)
     period = len(field.spans)
-    centres = [field.center(i) - i * field.jump for i in range(period)]
-    assert field.offset == sum(centres) / period
-    assume(field.size)  # Units that see nothing have no centre.
+    centers = [field.center(i) - i * field.jump for i in range(period)]
+    assert field.offset == sum(centers) / period
+    assume(field.size)  # Units that see nothing have no center.
     shifted = through([Shift(ANY, 1, 0), *maps])
     assert shifted.offset == field.offset - 1
 

@@ -75,7 +75,7 @@ def test_output_counts_the_windows_that_fit(w):
 @example(Window(2, 3, 3, 1, 1, 1, ceil=True))
 @example(Window(5, 3, 3, 1, 1, 1, ceil=True))
 def test_ceil_mode_adds_a_window_for_an_uncovered_end_that_starts_before_it(w):
-    """A window follows while its forerunner ends short of the padded end, unless it would start behind the input.
+    """A window follows while its forerunner ends short of the padded end, unless it would start after the input.
 
     PyTorch takes back one window only, which is enough while padding stays below the window, as pools ask.
     """
@@ -249,7 +249,7 @@ def test_nearest_reads_the_floor(n, scale, m):
     st.booleans(),
     st.data(),
 )
-def test_linear_blends_two_neighbours(n, scale, corners, by_size, data):
+def test_linear_blends_two_neighbors(n, scale, corners, by_size, data):
     m = floor(n * scale)
     assume(m)
     axis = Linear(n, m, None if by_size else scale, corners)
@@ -270,7 +270,7 @@ def test_linear_blends_two_neighbours(n, scale, corners, by_size, data):
 
 
 @given(st.integers(2, 12), st.fractions(Fraction(1, 3), 4, max_denominator=3), st.booleans(), st.data())
-def test_cubic_blends_four_neighbours(n, scale, corners, data):
+def test_cubic_blends_four_neighbors(n, scale, corners, data):
     m = floor(n * scale)
     assume(m)
     axis = Cubic(n, m, None if corners else scale, corners)

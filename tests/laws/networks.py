@@ -99,7 +99,7 @@ def _summing(rank: int) -> st.SearchStrategy[Op]:
 
 
 def _local(rank: int) -> st.SearchStrategy[Op]:
-    """Ops that read a neighbourhood in other ways, too."""
+    """Ops that read a neighborhood in other ways, too."""
     return st.one_of(
         _summing(rank),
         _pools(rank, MaxPool),
@@ -114,7 +114,7 @@ def _local(rank: int) -> st.SearchStrategy[Op]:
 
 
 def suits(op: Op, *refs: Ref) -> bool:
-    """Whether an op has an output of a modest size behind these values, with no window that sees only padding."""
+    """Whether an op has an output of a modest size after these values, with no window that sees only padding."""
     try:
         declaration = op.declare(*(ref.spec for ref in refs))
     except StriateError:

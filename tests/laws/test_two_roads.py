@@ -27,13 +27,13 @@ def test_pixel_use_counts_paths(net):
     assert use.total == poked.sum()
     assert use.most == poked.max()
     assert use.uniform == (poked.min() == poked.max() > 0)
-    centre = tuple(n // 2 for n in net.input.spatial)
-    assert (use.corner, use.centre) == (poked.flat[0], poked[centre])
-    if poked[centre]:
+    center = tuple(n // 2 for n in net.input.spatial)
+    assert (use.corner, use.centre) == (poked.flat[0], poked[center])
+    if poked[center]:
         rim = np.ones(poked.shape, bool)
         rim[(slice(1, -1),) * poked.ndim] = False
-        assert use.corner_to_centre == pytest.approx(poked.flat[0] / poked[centre])
-        assert use.border_to_centre == pytest.approx(poked[rim].mean() / poked[centre])
+        assert use.corner_to_centre == pytest.approx(poked.flat[0] / poked[center])
+        assert use.border_to_centre == pytest.approx(poked[rim].mean() / poked[center])
 
 
 @given(networks(2), st.data())

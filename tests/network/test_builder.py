@@ -103,7 +103,7 @@ def test_places_do_not_make_networks_differ():
 
 
 def test_a_node_without_output_is_told_when_its_shape_is_asked_for():
-    """With its place; what stands behind it can still be built."""
+    """With its place; what stands after it can still be built."""
     b = Builder(input=(3, 8, 8))
     x, line = b(Conv(kernel=9), b.input, name="long"), here()
     y = b(Relu(), x)

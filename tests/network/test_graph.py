@@ -67,7 +67,7 @@ def test_any_order_of_the_nodes_is_the_same_graph(network, random):
     assert dict(shuffled.specs) == dict(network.specs)
 
 
-# ---------------------------------------------------------------- what is no graph
+# ---------------------------------------------------------------- what is not a graph
 def test_a_value_that_nothing_makes():
     with pytest.raises(GraphError) as caught:
         net(("conv1", Conv(), "input"), ("relu1", Relu(), "conv2"))
@@ -238,15 +238,15 @@ def test_several_inputs():
 def test_inference_goes_on_beside_a_failed_branch():
     made = net(
         ("long", Conv(kernel=9), "input"),
-        ("behind", Relu(), "long"),
+        ("after", Relu(), "long"),
         ("fine", Conv(4, kernel=3), "input"),
-        ("both", Add(), "behind", "fine"),
+        ("both", Add(), "after", "fine"),
         ("longer", Conv(kernel=7), "fine"),
         outputs=["both", "longer"],
     )
     seen = made.inference
     assert [problem.node for problem in seen.problems] == ["long", "longer"]
-    assert seen.unknown == ("behind", "both")
+    assert seen.unknown == ("after", "both")
     assert set(seen.specs) == {"input", "fine"} == {"input", *seen.declarations}
     for ask in (lambda: made.specs, lambda: made.declarations, lambda: made.parameters):
         with pytest.raises(ShapeError) as caught:

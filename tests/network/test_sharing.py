@@ -93,7 +93,7 @@ def test_an_owner_shares_nothing_and_is_of_the_same_op() -> None:
         build(Conv(8, kernel=3, padding=1), x, shares={"weight": "b.weight"})
     with pytest.raises(GraphError, match="cannot share all parameters of a"):
         build(BatchNorm(), x, shares="a")
-    assert len(build.build(x).nodes) == 2  # a call that was refused leaves nothing behind
+    assert len(build.build(x).nodes) == 2  # a call that was refused leaves nothing after
 
 
 def test_another_shape_is_a_finding_of_the_node_that_shares() -> None:

@@ -1,4 +1,4 @@
-"""A crop needs height and width behind the channels, whatever order its inputs share."""
+"""A crop needs height and width after the channels, whatever order its inputs share."""
 
 import pytest
 

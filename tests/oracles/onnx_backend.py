@@ -133,14 +133,14 @@ def network(case, folder: Path):
 def mistakes(kind: str, name: str, folder: Path, engines: Sequence[str]) -> dict[str, str]:
     """Engine -> what is wrong with Striate's answer to a case; empty when nothing is."""
     from striate.diagnostics import StriateError
-    from striate.engine.interface import get
+    from striate.engine.interface import get_engine
 
     case = (node_cases() if kind == "node" else file_cases(kind))[name]
     try:
         reader, net, weights, x, outputs = network(case, folder)
         if reader.why:
             return dict.fromkeys(engines, "; ".join(dict.fromkeys(reader.why.values())))
-        made = {engine: get(engine).compile(net, weights, batch=len(x))(x) for engine in engines}
+        made = {engine: get_engine(engine).compile(net, weights, batch=len(x))(x) for engine in engines}
     except StriateError as error:
         said = f"{error.code}: {error.what}".replace(str(folder / "case.onnx"), "the file")
         return dict.fromkeys(engines, said)

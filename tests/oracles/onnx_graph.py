@@ -11,7 +11,7 @@ from striate.ops.linear import Linear
 from striate.ops.merge import Add, Concat
 from striate.ops.norm import BatchNorm, LocalResponseNorm
 from striate.ops.pool import AvgPool, GlobalAvgPool, MaxPool
-from striate.ops.regularise import Dropout, LayerScale
+from striate.ops.regularize import Dropout, LayerScale
 from striate.ops.reshape import Flatten, Identity, Permute, Reshape
 
 NAMES = (

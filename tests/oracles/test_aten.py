@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import striate as st
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 
 pytestmark = pytest.mark.torch
 
@@ -55,7 +55,7 @@ def cases():
         "celu": lambda x: F.celu(x, 0.5),
         "log sigmoid": F.logsigmoid,
         "response norm of even size": lambda x: F.local_response_norm(x, 2),
-        "standardised weights": lambda x: F.conv2d(
+        "standardized weights": lambda x: F.conv2d(
             x, F.batch_norm(wide[:, :4].reshape(1, 6, 4), None, None, training=True).reshape(6, 4, 1, 1)
         ),
     }  # fmt: skip
@@ -67,7 +67,7 @@ NAMES = [
     "expanded", "expanded and kept", "expanded by a constant", "repeated", "interleaved", "stacked", "flipped",
     "rolled", "listed", "where", "softmax over space", "softmax over rows", "context", "attention", "linear on rows",
     "norm on rows", "space to depth", "cubic", "cubic with corners", "celu", "log sigmoid",
-    "response norm of even size", "standardised weights",
+    "response norm of even size", "standardized weights",
 ]  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def test_an_operator(name):
     module, x = Module().eval(), torch.randn(2, *X)
     net = st.from_torch(module, X)
     assert not [node.op.operator for node in net.nodes if node.op.word == "opaque"]
-    found = get("numpy").compile(net, net.weights)(x.numpy())
+    found = get_engine("numpy").compile(net, net.weights)(x.numpy())
     wanted = module(x).numpy()
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)

@@ -18,7 +18,7 @@ from striate.models.catalogue import create, get
 from striate.network import Builder
 from striate.op import registry
 from striate.ops import activation as act
-from striate.ops import conv, linear, norm, pool, regularise, reshape, upsample
+from striate.ops import conv, linear, norm, pool, regularize, reshape, upsample
 
 TOOLS = {"torchvision": "torch", "fvcore": "fvcore", "thop": "thop", "ptflops": "ptflops"}
 TOOL = [
@@ -142,7 +142,7 @@ PAIRS = [  # op, how torch.nn spells it, shape without the batch axis
     (act.Softmax(), "Softmax(1)", (C, 8, 8)),
     (act.Softmax(), "Softmax(1)", (C,)),
     (act.LogSoftmax(), "LogSoftmax(1)", (C, 8, 8)),
-    (regularise.Dropout(), "Dropout()", (C, 8, 8)),
+    (regularize.Dropout(), "Dropout()", (C, 8, 8)),
     (reshape.Flatten(), "Flatten()", (C, 8, 8)),
     (reshape.Identity(), "Identity()", (C, 8, 8)),
     (reshape.ChannelShuffle(2), "ChannelShuffle(2)", (C, 8, 8)),

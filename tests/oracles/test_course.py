@@ -16,7 +16,7 @@ def layer(text: str):
 
 
 def size(text: str) -> tuple[int, ...]:
-    """Height x width behind a notation."""
+    """Height x width after a notation."""
     return layer(text).output.spatial
 
 

@@ -30,7 +30,7 @@ def stack(n: int, *convs: Conv) -> Network:
 
 
 def side(op, n: int) -> int:
-    """Height behind an op on an n x n image; its width is the same."""
+    """Height after an op on an n x n image; its width is the same."""
     height, width = op.declare(TensorSpec.image((1, n, n))).outputs[0].spatial
     assert height == width
     return height
@@ -174,7 +174,7 @@ def test_ceil_mode(row):
     window = Window(n, k, s, 1, p, p, ceil=True)
     assert window.output == side(MaxPool(k, s, p, ceil=True), n) == row["pytorch"]
     assert math.ceil(window.exact) == row["unclipped_ceil"]
-    # By a second road: count starts while an end is uncovered, none of them behind the input.
+    # By a second road: count starts while an end is uncovered, none of them after the input.
     count = 0
     while (count - 1) * s + k < n + 2 * p and count * s < n + p:
         count += 1
@@ -214,7 +214,7 @@ def test_same_rule():
 
 # ---------------------------------------------------------------- use of pixels
 @pytest.mark.parametrize("row", take("pixel_utilisation_1d", "rows"), ids=str)
-def test_pixel_utilisation(row):
+def test_pixel_utilization(row):
     n, k, s, p, d = (row[name] for name in "nkspd")
     window = Window(n, k, s, d, p, p)
     assert list(window.coverage()) == row["counts_1d"]

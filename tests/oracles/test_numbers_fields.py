@@ -126,7 +126,7 @@ def test_tfslim_layer_lists(row):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer_lists_by_counting_pixels(name):
-    """The derived lists by a second road: the pixels behind one unit, walked back tap by tap."""
+    """The derived lists by a second road: the pixels after one unit, walked back tap by tap."""
     windows = [window for _, window in chain(name, 224)]
     field = functools.reduce(ReceptiveField.through, windows, ReceptiveField())
     for i in (0, 3):
@@ -144,7 +144,7 @@ EXAMPLES = take("rf_summary_distill", "examples")
 
 
 def by_formula(layers: list[tuple[int, int, int, int]], u: int) -> dict[str, object]:
-    """Each formula of the article, spelt out for layers (k, s, p, d) and unit u."""
+    """Each formula of the article, spelled out for layers (k, s, p, d) and unit u."""
     size, stride, padding = 1, 1, 0
     for k, s, p, d in layers:
         size += (d * (k - 1)) * stride

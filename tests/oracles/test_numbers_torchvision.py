@@ -71,7 +71,7 @@ MODELS = take("exact_fit_torchvision", "models")
 
 
 def last_map(net: Network) -> str:
-    """The last value that is still a map: a unit of it has neighbours."""
+    """The last value that is still a map: a unit of it has neighbors."""
     fields = receptive_fields(net)
     return [v for n in net.nodes for v in n.outputs if "H" in fields[v] and fields[v]["H"].field.step][-1]
 
@@ -129,7 +129,7 @@ def test_field_of_the_last_map(name):
     field = receptive_fields(net)[value]["H"].field
     published = (row["rf_size"], row["effective_stride"], row["effective_padding"])
     assert (field.size, field.jump, -field.start) == published
-    # By a second road: the pixels behind one unit of the longest path, tap by tap.
+    # By a second road: the pixels after one unit of the longest path, tap by tap.
     units = {0}
     for window in reversed(longest_path(net)):
         units = {window.raw(unit, u) for unit in units for u in range(window.kernel)}

@@ -320,7 +320,7 @@ def test_every_operator_that_is_read_has_its_spellings():
 
 
 def test_every_opset_spells_it_so(tmp_path):
-    from striate.engine.interface import get
+    from striate.engine.interface import get_engine
     from striate.formats import load
 
     rng, wrong = np.random.default_rng(0), []
@@ -339,7 +339,7 @@ def test_every_opset_spells_it_so(tmp_path):
                     if not (gap(kind, opset, attributes) and net.nodes[-1].op.word == "opaque"):
                         wrong.append(f"{said}: opaque, or not any more")
                     continue
-                found = get("numpy").compile(net, net.weights or {}, batch=len(x))(x)
+                found = get_engine("numpy").compile(net, net.weights or {}, batch=len(x))(x)
                 found = found if isinstance(found, tuple) else (found,)
                 for ours, theirs in zip(found, elsewhere(model, x), strict=True):
                     if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=1e-4, atol=1e-5):

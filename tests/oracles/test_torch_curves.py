@@ -15,7 +15,7 @@ import striate as st
 from engine.kernels.support import targets
 from striate import weights
 from striate.train.data import ArrayData, Transform
-from striate.train.data.steps import Normalise
+from striate.train.data.image_transforms import Normalize
 from striate.train.events import Updated
 from striate.train.loop import fit
 from striate.train.settings import Settings
@@ -144,8 +144,8 @@ def test_fifty_steps_follow_torch(name):
     chosen = Settings(
         epochs=1, batch_size=batch, optimizer="sgd", nesterov=False, schedule="constant", **options
     ).resolved
-    arrays = weights.initialise(net, 0)
-    unit = Transform((Normalise((0.5,) * shape[0], (0.25,) * shape[0]),))
+    arrays = weights.initialize(net, 0)
+    unit = Transform((Normalize((0.5,) * shape[0], (0.25,) * shape[0]),))
     source, _ = sources(data, None, (unit, unit), chosen)
     batches = list(source.epoch(0))
     rng = np.random.default_rng(0)
@@ -167,7 +167,7 @@ def test_fifty_steps_follow_torch(name):
     fit(net, arrays, data, None, chosen, engine="compiled", made=(unit, unit), callbacks=[hear])
     ours = np.array(losses)
     assert ours.shape == exact.shape == (STEPS,)
-    assert exact[-1] < 0.8 * exact[0], "nothing was learnt"
+    assert exact[-1] < 0.8 * exact[0], "nothing was learned"
     scale = np.maximum.accumulate(exact)
     off, usual = np.abs(ours - exact) / scale, (np.abs(theirs - exact) / scale).max(0)
     for what, found in (("off", off), ("torch", usual)):

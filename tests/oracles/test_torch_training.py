@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from striate.train.data import Transform
-from striate.train.data.steps import Normalise
+from striate.train.data.image_transforms import Normalize
 from striate.train.loop import fit
 from striate.train.settings import Settings
 from striate.train.source import sources
 from train.small import start, stripes
 
 NOTATION = "8x8x1 -> conv 3x3 4 bias off -> bn -> relu -> maxpool 2 -> flatten -> fc 3"
-UNIT = Transform((Normalise((0.5,), (0.35,)),))
+UNIT = Transform((Normalize((0.5,), (0.35,)),))
 RUNS = {
     "sgd": {"optimizer": "sgd", "lr": 0.05, "schedule": "constant", "weight_decay": 0.01},
     "adamw, clipped, smoothed": {"lr": 0.01, "schedule": "cosine", "clip_norm": 0.5, "label_smoothing": 0.1},

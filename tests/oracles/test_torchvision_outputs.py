@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 from striate.models import catalogue
 
 # One network of every family that torchvision has, at an input large enough for all its layers.
@@ -68,7 +68,7 @@ def test_the_same_outputs(name):
         wanted = module.eval()(x)
     wanted = (wanted["out"] if isinstance(wanted, dict) else wanted).numpy()
     for engine in ("numpy", "auto"):
-        found = get(engine).compile(net, weights)(x.numpy())
+        found = get_engine(engine).compile(net, weights)(x.numpy())
         assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max(), engine
 
 
@@ -91,7 +91,7 @@ def test_the_same_gradients_and_statistics_in_training(name):
     wanted = module(x)
     direction = torch.randn_like(wanted)
     wanted.backward(direction)
-    program = get("numpy").training(net, weights)
+    program = get_engine("numpy").training(net, weights)
     (found,) = program.forward(x.numpy(), np.random.default_rng(0))
     gradients = program.backward([direction.numpy()])
     np.testing.assert_allclose(found, wanted.detach().numpy(), rtol=1e-8, atol=1e-8)

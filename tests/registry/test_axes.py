@@ -1,4 +1,4 @@
-"""Every op behind every order of axes, on every engine and in every file; some seeds of a generator without end."""
+"""Every op after every order of axes, on every engine and in every file; some seeds of a generator without end."""
 
 import dataclasses
 import os

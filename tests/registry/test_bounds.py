@@ -13,7 +13,7 @@ from generators import bounds
 from op_cases import RUNNABLE, cases
 from striate import functional
 from striate.diagnostics import OpError
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 from striate.geometry import Listed, Window
 from striate.network import Network, Node, declaration_of
 from striate.op import Declaration, Op
@@ -196,22 +196,22 @@ def far(shape):
 def test_no_engine_runs_it(engine):
     net = far((4000, 1, 1))
     for ask in (
-        lambda: get(engine).compile(net, {}),
-        lambda: get(engine).training(net, {}),
-        lambda: get(engine).compile(net, {})(np.zeros((1, 4000, 1, 1), np.float32)),
+        lambda: get_engine(engine).compile(net, {}),
+        lambda: get_engine(engine).training(net, {}),
+        lambda: get_engine(engine).compile(net, {})(np.zeros((1, 4000, 1, 1), np.float32)),
     ):
         with pytest.raises(OpError) as caught:
             ask()
         error = caught.value
         assert error.node == "own" and error.code == "I002" and "NHWC" in error.what
         assert "indices 0 to 3999" in error.why and "permute CHW before it" in error.fix
-    assert get(engine).compile(far((1, 1, 1)), {})(np.ones((1, 1, 1, 1), np.float32)).item() == 1
+    assert get_engine(engine).compile(far((1, 1, 1)), {})(np.ones((1, 1, 1, 1), np.float32)).item() == 1
 
 
 @pytest.mark.torch
 def test_torch_does_not_run_it_either():
     with pytest.raises(OpError, match="reads x0 outside"):
-        get("torch").compile(far((4000, 1, 1)), {})
+        get_engine("torch").compile(far((4000, 1, 1)), {})
 
 
 def test_nor_do_the_functions():

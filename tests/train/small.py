@@ -23,4 +23,4 @@ def stripes(count=60, seed=0, noise=0.3):
 def start(notation=NET, seed=0):
     """A network and its fresh weights."""
     net = parse(notation)
-    return net, weights.initialise(net, seed)
+    return net, weights.initialize(net, seed)

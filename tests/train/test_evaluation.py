@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import MissingExtraError, UsageError
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 from striate.train.data import Transform
 from striate.train.evaluation import evaluate
 from striate.train.finder import find_rate
@@ -26,13 +26,13 @@ from train.small import PLAIN, start, stripes
 
 def evaluated(notation, loss, arrays=None, **options):
     net, fresh = start(notation)
-    program = get("numpy").compile(net, arrays or fresh)
+    program = get_engine("numpy").compile(net, arrays or fresh)
     return evaluate(program, Source(stripes(50), Transform(), 16), loss, **options)
 
 
 def test_batches_do_not_matter():
     net, arrays = start(PLAIN)
-    program = get("numpy").compile(net, arrays)
+    program = get_engine("numpy").compile(net, arrays)
     found = [
         evaluate(program, Source(stripes(50), Transform(), size), CrossEntropy(), worst=5) for size in (7, 50)
     ]

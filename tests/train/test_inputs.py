@@ -1,4 +1,4 @@
-"""Networks of several inputs learn as one that reads them stacked, and are judged, kept and exported as they learnt."""
+"""Networks of several inputs learn as one that reads them stacked, and are evaluated, kept and exported likewise."""
 
 import json
 
@@ -92,14 +92,14 @@ def test_what_fit_took_everything_takes(engine, tmp_path):
     model = st.Model(mixed(), engine=engine)
     model.fit((given, y), epochs=1)
     steps = {name: one["steps"] for name, one in model.transform["inputs"].items()}
-    assert [s["step"] for s in steps["image"]] == ["normalise"]
+    assert [s["step"] for s in steps["image"]] == ["normalize"]
     assert steps["numbers"] == steps["series"] == []  # taken as they are
     wanted = model.predict(given)
     accuracy = float((wanted.argmax(1) == y).mean())
     assert model.evaluate((given, y)).accuracy == pytest.approx(accuracy)
     fractions = {**given, "image": given["image"].astype(np.float32) / np.float32(255)}
     assert np.array_equal(model.predict(fractions), wanted)
-    assert wanted.dtype == np.float32  # as it has learnt, whatever the arrays are of
+    assert wanted.dtype == np.float32  # as it has learned, whatever the arrays are of
     np.testing.assert_allclose(model.predict(*given.values(), batch=7), wanted, rtol=1e-5, atol=1e-5)
     assert model.classify(given, top=1)[0][0][0] == str(wanted[0].argmax())
     model.save(tmp_path / "kept")
@@ -282,7 +282,7 @@ def test_no_part_is_read_on_another_scale(one, other):
 
 def test_a_transformation_of_one_input_is_refused():
     model = st.Model(pair())
-    model.transform = {"steps": [{"step": "normalise", "mean": [0.5], "std": [0.5]}]}
+    model.transform = {"steps": [{"step": "normalize", "mean": [0.5], "std": [0.5]}]}
     with pytest.raises(UsageError, match="one input"):
         model.predict(halves(data()[0]))
 

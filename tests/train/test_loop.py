@@ -9,13 +9,13 @@ from striate import parse
 from striate.diagnostics import TrainingError
 from striate.train import events
 from striate.train.data import ArrayData, Transform
-from striate.train.data.steps import Normalise
+from striate.train.data.image_transforms import Normalize
 from striate.train.loop import fit
 from striate.train.settings import Settings
 from train.small import NET, PLAIN, start, stripes
 
 QUICK = {"epochs": 2, "batch_size": 16, "lr": 0.01}
-UNIT = Transform((Normalise((0.5,), (0.35,)),))
+UNIT = Transform((Normalize((0.5,), (0.35,)),))
 
 
 def trained(notation=NET, data=None, validation=None, **settings):
@@ -73,7 +73,7 @@ def test_accumulated_batches_equal_the_large_batch(rule):
 
 def test_one_step_is_the_gradient_of_the_mean_loss():
     """The whole way from the data to the weights, against differences of the loss itself."""
-    from striate.engine.interface import get
+    from striate.engine.interface import get_engine
     from striate.train.losses import CrossEntropy
 
     data = stripes(12)
@@ -82,7 +82,7 @@ def test_one_step_is_the_gradient_of_the_mean_loss():
     x, y = UNIT(data.x).astype(np.float64), data.labels
 
     def loss(changed):
-        return CrossEntropy()(get("numpy").compile(net, changed)(x), y).mean
+        return CrossEntropy()(get_engine("numpy").compile(net, changed)(x), y).mean
 
     plain = {"optimizer": "sgd", "momentum": 0.0, "lr": 1.0, "weight_decay": 0.0, "schedule": "constant"}
     fit(net, arrays, data, None, Settings(epochs=1, batch_size=12, **plain), made=(UNIT, UNIT))
@@ -128,8 +128,8 @@ def test_early_stopping_keeps_the_best():
 
 
 def test_the_best_weights_are_handed_back():
-    """A rate that ruins what was learnt: the result is still the best epoch's."""
-    from striate.engine.interface import get
+    """A rate that ruins what was learned: the result is still the best epoch's."""
+    from striate.engine.interface import get_engine
     from striate.train.evaluation import evaluate
     from striate.train.losses import CrossEntropy
     from striate.train.source import Source
@@ -139,12 +139,12 @@ def test_the_best_weights_are_handed_back():
     options = {"epochs": 12, "lr": 0.3, "optimizer": "sgd", "schedule": "constant", "made": made}
     history, arrays = trained(validation=held_out, **options)
     net = parse(NET)
-    program = get().compile(net, arrays, batch=16)
+    program = get_engine().compile(net, arrays, batch=16)
     found = evaluate(program, Source(held_out, UNIT, 16), CrossEntropy())
     assert found.loss == history.best["validation_loss"]
     assert found.accuracy == max(history.column("validation_accuracy"))
     _, last = trained(validation=held_out, keep="last", **options)
-    found = evaluate(get().compile(net, last, batch=16), Source(held_out, UNIT, 16), CrossEntropy())
+    found = evaluate(get_engine().compile(net, last, batch=16), Source(held_out, UNIT, 16), CrossEntropy())
     assert found.loss == history.last["validation_loss"]
 
 

@@ -17,7 +17,7 @@ from striate.engine.training.program import CompiledTraining
 from striate.network import Builder
 from striate.ops import AvgPool, BatchNorm, Conv, Dropout, Flatten, Linear, MaxPool, Relu, Silu
 from striate.train.data import ArrayData, Transform
-from striate.train.data.steps import Normalise
+from striate.train.data.image_transforms import Normalize
 from striate.train.events import Updated
 from striate.train.finder import find_rate
 from striate.train.loop import fit
@@ -28,7 +28,7 @@ from train.small import PLAIN, start, stripes
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 
-UNIT = Transform((Normalise((0.5,), (0.35,)),))
+UNIT = Transform((Normalize((0.5,), (0.35,)),))
 TOLERANCE = 2e-4
 """Of a weight after some updates, relative to the largest of its tensor: float32 against float32, steps apart."""
 
@@ -58,7 +58,7 @@ def trained(net, engine, chosen, count=22, validation=True, **more):
         if isinstance(event, Updated):
             seen.append((event.loss, event.lr, event.grad_norm))
 
-    arrays = weights.initialise(net, chosen.seed)
+    arrays = weights.initialize(net, chosen.seed)
     held_out = stripes(10, 1) if validation else None
     history = fit(net, arrays, stripes(count), held_out, chosen, engine=engine, callbacks=[hear], **more)
     return seen, history, arrays
@@ -125,10 +125,10 @@ def test_whatever_the_settings_it_goes_on_to_the_bit(tmp_path_factory, values, c
 
     for engine in ("compiled", "numpy"):
         common = {"out": folder / engine, "made": None}
-        arrays, data = weights.initialise(net, chosen.seed), (stripes(22), stripes(10, 1))
+        arrays, data = weights.initialize(net, chosen.seed), (stripes(22), stripes(10, 1))
         with contextlib.suppress(Kill):
             fit(net, arrays, *data, chosen, engine="compiled", callbacks=[hear], **common)
-        arrays = weights.initialise(net, chosen.seed)
+        arrays = weights.initialize(net, chosen.seed)
         again = fit(net, arrays, *data, chosen, engine=engine, resume=True, **common)
         assert len(again) == len(history)
         if engine == "numpy":
@@ -238,7 +238,7 @@ def test_what_is_no_number_stops_both_engines_with_the_same_words(case):
         data.x[13, 0, 3, 3] = np.nan if case.startswith("nan") else np.inf
     said, left = [], []
     for engine in ("numpy", "compiled"):
-        arrays = weights.initialise(net, 0)
+        arrays = weights.initialize(net, 0)
         if change:
             change(arrays)
         chosen = Settings(**({"epochs": 2, "batch_size": 8} | options))
@@ -286,10 +286,10 @@ def test_callbacks_hear_the_same_events():
 
 
 def test_weights_as_people_hand_them_in():
-    """Arrays of other orders, types and owners: trained as numpy trains them, and none behind its owner's back."""
+    """Arrays of other orders, types and owners: trained as numpy trains them, and none after its owner's back."""
     net = parse("8x8x1 -> conv 3 4 -> relu -> flatten -> fc 3")
     chosen = Settings(epochs=1, batch_size=8, optimizer="sgd", lr=0.05)
-    plain = weights.initialise(net, 0)
+    plain = weights.initialize(net, 0)
     ways = {
         "fortran": lambda a: np.asfortranarray(a),
         "strided": lambda a: np.repeat(a, 2, 0)[::2],

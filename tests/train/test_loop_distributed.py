@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import UsageError
-from striate.engine.interface import get
-from striate.engine.world import World, asked
+from striate.engine.interface import get_engine
+from striate.engine.process_group import ProcessGroup, launch_environment
 from striate.train import run as folder
 from train import together
 
@@ -38,7 +38,7 @@ def start(*arguments, cwd):
 
 
 def finish(process, seconds=300):
-    """Exit code, standard output and standard error; nothing is left behind."""
+    """Exit code, standard output and standard error; nothing is left after."""
     try:
         out, err = process.communicate(timeout=seconds)
     finally:
@@ -176,10 +176,10 @@ def test_a_stopped_run_is_saved_and_goes_on_in_one_process(tmp_path):
 def test_shares_are_in_order_and_differ_by_one_at_most():
     for size in range(1, 6):
         for count in range(12):
-            world, parts = World(), []
+            process_group, parts = ProcessGroup(), []
             for rank in range(size):
-                world.rank, world.size = rank, size
-                parts.append(list(range(count))[world.share(count)])
+                process_group.rank, process_group.size = rank, size
+                parts.append(list(range(count))[process_group.share(count)])
             assert [*itertools.chain(*parts)] == list(range(count))
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -188,7 +188,7 @@ def test_an_environment_without_meaning(monkeypatch):
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UsageError, match="process 2 of 2"):
-        asked()
+        launch_environment()
 
 
 def test_numpy_trains_in_one_process(monkeypatch):
@@ -203,6 +203,6 @@ def test_processes_that_cannot_find_each_other(monkeypatch):
     for name, value in {"RANK": "0", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("MASTER_ADDR", raising=False)
-    assert get().name == "torch"  # what auto means there
+    assert get_engine().name == "torch"  # what auto means there
     with pytest.raises(UsageError, match="MASTER_ADDR"):
         together.train("uneven", engine="auto")

@@ -17,7 +17,7 @@ from striate.diagnostics import (
     UnknownNameError,
     UsageError,
 )
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 from striate.train import run as folder
 from striate.train.events import Updated
 from striate.train.loop import fit
@@ -85,7 +85,7 @@ def test_auxiliary_outputs_and_nodes_that_nobody_reads():
         first, second = build(Linear(3), x), build(Linear(3), x)
         build(Linear(2), x)
         net = build.build(first, second)
-        arrays = weights.initialise(net, 0)
+        arrays = weights.initialize(net, 0)
         fit(net, arrays, stripes(20), None, Settings(epochs=2, batch_size=8), engine=engine)
         return arrays
 
@@ -111,7 +111,7 @@ def test_gradients_equal_those_of_numpy():
     net, arrays = start(NORMED)
     x = stripes(6).x
     rng = np.random.default_rng(0)
-    programs = [get(name).training(net, arrays) for name in ("torch", "numpy")]
+    programs = [get_engine(name).training(net, arrays) for name in ("torch", "numpy")]
     for _ in range(2):
         made = [program.forward(x, rng) for program in programs]
         np.testing.assert_allclose(*(outputs[0] for outputs in made), rtol=1e-4, atol=1e-5)
@@ -179,7 +179,7 @@ def test_checkpoints_hold_the_same_arrays(tmp_path):
 
 @pytest.mark.torch
 def test_a_network_goes_to_torch_and_comes_back_bit_by_bit(tmp_path):
-    """Trained here, learnt on with torch's own optimizer, written as .pth, read back, learnt on here."""
+    """Trained here, learned on with torch's own optimizer, written as .pth, read back, learned on here."""
     import torch
 
     model = striate.Model(start(NORMED)[0], seed=0)
@@ -196,8 +196,8 @@ def test_a_network_goes_to_torch_and_comes_back_bit_by_bit(tmp_path):
         x, y = torch.from_numpy(stripes(30).x), torch.from_numpy(stripes(30).labels)
         torch.nn.functional.cross_entropy(module(x), y).backward()
         optimizer.step()
-    torch.save(module.state_dict(), tmp_path / "learnt.pth")
-    back = striate.Model(model.net, weights=tmp_path / "learnt.pth", engine="torch")
+    torch.save(module.state_dict(), tmp_path / "learned.pth")
+    back = striate.Model(model.net, weights=tmp_path / "learned.pth", engine="torch")
     for name, array in back.weights.items():
         assert module.state_dict()[name].numpy().tobytes() == array.tobytes(), name
         assert name.endswith("running_var") or not np.array_equal(array, in_file[name]), name
@@ -317,38 +317,38 @@ def test_an_op_without_counterpart_is_named(monkeypatch):
 def test_devices_by_name(monkeypatch):
     import torch
 
-    assert get("torch", "cpu").described == "torch on cpu"
-    assert get("auto", "cpu").name != "torch"
+    assert get_engine("torch", "cpu").described == "torch on cpu"
+    assert get_engine("auto", "cpu").name != "torch"
     with pytest.raises(UnknownNameError, match="write 'cuda'"):
-        get("torch", "cdua")
+        get_engine("torch", "cdua")
     for odd in ("cuda:x", "cpu:1", "cuda:-1", ":0"):
         with pytest.raises(UnknownNameError):
-            get("torch", odd)
+            get_engine("torch", odd)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     for name in ("cuda", "cuda:3", "mps"):
         with pytest.raises(EngineError, match="this machine has cpu") as caught:
-            get("torch", name)
+            get_engine("torch", name)
         assert caught.value.fix == 'device="cpu"'
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("LOCAL_RANK", "2")
     with pytest.raises(EngineError, match="there are 2 GPUs") as caught:
-        get("torch", "cuda")
+        get_engine("torch", "cuda")
     assert "cuda:1" in caught.value.why
 
 
 @pytest.mark.parametrize("engine", ["numpy", "compiled"])
 def test_other_engines_have_no_device(engine):
     with pytest.raises(UsageError, match='engine="torch", device="cuda"'):
-        get(engine, "cuda")
+        get_engine(engine, "cuda")
 
 
 def test_without_torch_the_one_command_is_said(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else find(name))
     with pytest.raises(MissingExtraError, match=r"pip install 'striate\[torch\]'"):
-        get("torch")
+        get_engine("torch")
 
 
 @pytest.mark.torch

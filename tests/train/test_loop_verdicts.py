@@ -60,7 +60,7 @@ def test_a_diverged_run_stops_and_leaves_finite_weights(optimizer, lr, notation,
 def test_the_bound_is_a_thousand_times_the_first_loss(monkeypatch):
     """Losses as they are told, not as a network happens to make them."""
     from striate.train import loop
-    from striate.train.update import Step
+    from striate.train.update import UpdateResult
 
     def losses(*given):
         said = iter(given)
@@ -68,7 +68,7 @@ def test_the_bound_is_a_thousand_times_the_first_loss(monkeypatch):
         def update(plan, state, *_):
             state.optimizer.steps += 1
             state.batch += 1
-            return Step(next(said), 0.1, 1.0)
+            return UpdateResult(next(said), 0.1, 1.0)
 
         monkeypatch.setattr(loop, "update", update)
         return trained(batch_size=60, epochs=len(given))[0]
@@ -82,7 +82,7 @@ def test_the_bound_is_a_thousand_times_the_first_loss(monkeypatch):
 
 
 def test_the_last_good_weights_stay_in_the_folder_and_in_the_arrays(tmp_path):
-    """Two epochs that learn, then a loss that is no number: the result is the best of these two."""
+    """Two epochs that learn, then a loss that is not a number: the result is the best of these two."""
     net, arrays = start(PLAIN)
     validation = stripes(30, 1)
 
@@ -172,7 +172,7 @@ def test_a_model_of_other_classes_is_judged_right_or_refused(outputs, named, kno
     """Right is what counting its answers by hand gives."""
     net = parse(f"8x8x1 -> flatten -> fc {outputs}")
     model = Model(net, seed=3, engine="numpy")
-    model.transform = {"steps": [{"step": "normalise", "mean": [0.5], "std": [0.5]}]}
+    model.transform = {"steps": [{"step": "normalize", "mean": [0.5], "std": [0.5]}]}
     names = ("rows", "columns", "squares", "dots", "lines", "waves", "rings")
     if known:
         model.classes = names[:outputs]

@@ -232,7 +232,7 @@ def test_nohup_outlives_its_terminal():
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_kernels_are_compiled(whole, tmp_path, monkeypatch):
-    """The first update is waited for, and saved; no compiler is left behind."""
+    """The first update is waited for, and saved; no compiler is left after."""
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "code"))
     path = tmp_path / "run"
     process = child(path, "checkpoint_steps=0")

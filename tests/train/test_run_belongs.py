@@ -7,6 +7,7 @@ import pytest
 
 from striate import weights
 from striate.diagnostics import FormatError, UsageError
+from striate.model import Model
 from striate.train import run as folder
 from train.runner import run
 
@@ -32,12 +33,36 @@ def test_weights_of_another_run_are_refused(tmp_path):
     run(path, resume=True)
 
 
+def _old_words(text):
+    """The steps of a transformation as earlier versions spelled them."""
+    return text.replace('"normalize"', '"normalise"').replace('"color_jitter"', '"colour_jitter"')
+
+
+def test_a_run_with_steps_in_their_old_spelling_is_read_and_goes_on(tmp_path):
+    path = tmp_path / "run"
+    run(path, jitter=0.2)
+    images = np.random.default_rng(0).random((3, 1, 8, 8), np.float32)
+    before = Model.load(path).predict(images)
+    text = (path / folder.NETWORK).read_text()
+    assert _old_words(text).count('"normalise"') == 2 and '"colour_jitter"' in _old_words(text)
+    (path / folder.NETWORK).write_text(_old_words(text))
+    held, metadata = weights.load(path / folder.STATE)
+    old = _old_words(metadata["striate"])
+    assert '"normalise"' in old and '"colour_jitter"' in old
+    weights.save(path / folder.STATE, held, {**metadata, "striate": old})
+    model = Model.load(path)
+    np.testing.assert_array_equal(model.predict(images), before)
+    model.export(tmp_path / "old.onnx")  # its record keeps the words that the model came with
+    np.testing.assert_allclose(Model.load(tmp_path / "old.onnx").predict(images), before, rtol=1e-5)
+    run(path, resume=True, jitter=0.2)
+
+
 def test_another_transformation_is_refused(tmp_path):
     """A config.json of another run of the same network would normalize the rest of the training otherwise."""
     path = tmp_path / "run"
     run(path)
     record = json.loads((path / folder.NETWORK).read_text())
-    (step,) = [step for step in record["training_transform"]["steps"] if step["step"] == "normalise"]
+    (step,) = [step for step in record["training_transform"]["steps"] if step["step"] == "normalize"]
     step["mean"] = [step["mean"][0] + 0.01, *step["mean"][1:]]
     (path / folder.NETWORK).write_text(json.dumps(record))
     with pytest.raises(UsageError, match="transformation is not that of this run"):

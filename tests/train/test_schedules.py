@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.train.schedules import SCHEDULES, Constant, Cosine, OneCycle, Plateau, Span, Step
+from striate.train.schedules import SCHEDULES, Constant, Cosine, OneCycle, Plateau, Span, StepDecay
 
 SPANS = st.builds(Span, epochs=st.integers(1, 9), updates_per_epoch=st.integers(1, 20))
 
@@ -30,9 +30,10 @@ def test_a_warm_up_rises_in_a_straight_line_and_meets_the_curve():
 
 
 def test_steps_at_their_milestones():
-    assert rates(Step(Span(4, 1), 1.0)) == [1.0, 1.0, 0.1, 0.1 * 0.1]
+    assert rates(StepDecay(Span(4, 1), 1.0)) == [1.0, 1.0, 0.1, 0.1 * 0.1]
     np.testing.assert_allclose(
-        rates(Step(Span(4, 2), 1.0, gamma=0.5, milestones=(1, 3))), [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
+        rates(StepDecay(Span(4, 2), 1.0, gamma=0.5, milestones=(1, 3))),
+        [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25],
     )
 
 
@@ -98,7 +99,7 @@ def test_cosine_and_step_equal_torch(span, final):
             lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, span.updates, final),
         ),
         (
-            Step(span, 0.1, gamma=0.3, milestones=(1, 4)),
+            StepDecay(span, 0.1, gamma=0.3, milestones=(1, 4)),
             lambda o: torch.optim.lr_scheduler.MultiStepLR(
                 o, [span.updates_per_epoch, 4 * span.updates_per_epoch], 0.3
             ),

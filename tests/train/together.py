@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from striate.diagnostics import FormatError, StriateError
-from striate.engine.world import asked
+from striate.engine.process_group import launch_environment
 from striate.train.data import Transform
-from striate.train.data.steps import Normalise
+from striate.train.data.image_transforms import Normalize
 from striate.train.loop import fit
 from striate.train.settings import Settings
 from train.small import NET, PLAIN, start, stripes
 
-UNIT = Transform((Normalise((0.5,), (0.35,)),))
+UNIT = Transform((Normalize((0.5,), (0.35,)),))
 COMMON = {"epochs": 2, "batch_size": 16, "lr": 0.01}
 RUNS = {
     "uneven": {"clip_norm": 1.0, "class_weights": [1.0, 2.0, 3.0]},
@@ -63,7 +63,7 @@ def train(run, out=None, engine="torch"):
 
 
 def main():
-    out, rank = Path(sys.argv[1]), asked()[0]
+    out, rank = Path(sys.argv[1]), launch_environment()[0]
     for run in RUNS:
         try:
             history, arrays = train(run, out / run)

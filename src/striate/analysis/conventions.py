@@ -19,7 +19,7 @@ class Count:
 
     products: multiplications of the declaration · taps: output elements times the numbers in one filter ·
     bias: output elements, if there is a bias · inputs, outputs: elements of the first input, of all outputs ·
-    rows: lines that softmax normalises · halo: input elements and the channels that an LRN window pads.
+    rows: lines that softmax normalizes · halo: input elements and the channels that an LRN window pads.
     """
 
     products: int = 0
@@ -41,7 +41,7 @@ QUANTITIES = {  # quantity -> the words for it, after the number
     "bias": "per output element for the bias",
     "inputs": "per input element",
     "outputs": "per output element",
-    "rows": "per normalised line",
+    "rows": "per normalized line",
     "halo": "per channel-padded input element",
 }
 

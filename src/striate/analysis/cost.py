@@ -131,12 +131,12 @@ def reconcile(
     spelling = _spelling(net, functions, expressions)
     rows = []
     for site in _sites(net):
-        spelt = spelling.get(site.node.name, "module")
-        rules = {c.name: _rule(c, site, spelt) for c in chosen}
+        spelled = spelling.get(site.node.name, "module")
+        rules = {c.name: _rule(c, site, spelled) for c in chosen}
         counts = {name: site.amount(rule) for name, rule in rules.items()}
         ours = counts[STRIATE.name]
         reasons = {
-            name: _reason(rules[STRIATE.name], rule, spelt)
+            name: _reason(rules[STRIATE.name], rule, spelled)
             for name, rule in rules.items()
             if counts[name] != ours
         }
@@ -187,23 +187,23 @@ def _sites(net: Network) -> Iterator[_Site]:
             yield _Site(node, known.declarations[node.name])
 
 
-def _rule(chosen: Convention, site: _Site, spelt: str) -> Count:
+def _rule(chosen: Convention, site: _Site, spelled: str) -> Count:
     """The count that a convention's table gives for a node."""
     table = chosen.modules
-    if spelt == "function" and chosen.functions is not None:
+    if spelled == "function" and chosen.functions is not None:
         table = chosen.functions
     found = table.get(site.node.op.word, NOTHING)
     while isinstance(found, Case):
         spatial = len(site.declaration.inputs[0].spatial)
         value = spatial if found.field == "spatial" else getattr(site.node.op, found.field)
         found = found.counts.get(value, NOTHING)
-    return Count(products=found.products) if spelt == "expression" else found
+    return Count(products=found.products) if spelled == "expression" else found
 
 
-def _reason(ours: Count, theirs: Count, spelt: str) -> str:
+def _reason(ours: Count, theirs: Count, spelled: str) -> str:
     """Why a tool's count differs from ours, in words."""
     if not theirs.terms():
-        return f"written as {spelt}: not seen" if spelt != "module" else "not counted"
+        return f"written as {spelled}: not seen" if spelled != "module" else "not counted"
     change = {
         name: times
         for name in QUANTITIES

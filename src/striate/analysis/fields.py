@@ -1,9 +1,9 @@
 """Receptive fields of every value, through branches, and whether merged branches look at the same place.
 
 Fields are local: a path that collapses an axis (global pooling in a squeeze-and-excitation gate, a norm's statistics)
-is context beside the local path and does not widen its field. Behind a layer that reads the whole axis with nothing
-local beside it, a unit's field is the whole axis.
-After Araujo, Norris & Sim, Distill 2019: branches are aligned when their jumps and the centres of their fields agree.
+is context next to the local path and does not widen its field. Behind a layer that reads the whole axis with nothing
+local next to it, a unit's field is the whole axis.
+After Araujo, Norris & Sim, Distill 2019: branches are aligned when their jumps and the centers of their fields agree.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Cure:
 
     @property
     def rank(self) -> tuple[int, int]:
-        """Few rows first; among equals the padding that is even: it is the other branch that sits off centre."""
+        """Few rows first; among equals the padding that is even: it is the other branch that sits off center."""
         return self.moved, abs(self.after[0] - self.after[1])
 
 
@@ -120,7 +120,7 @@ class Cure:
 class Misalignment:
     """A merge whose branches look at different places.
 
-    offsets: per local branch, the centre of unit 0's field (mean over a period) in input pixels;
+    offsets: per local branch, the center of unit 0's field (mean over a period) in input pixels;
     jumps: input pixels per unit. They must agree. input: the network's input that the pixels are of.
     """
 

@@ -136,11 +136,11 @@ def _reference(net: Network, group: Sequence[str]) -> tuple[Network, bool]:
             pinned = "G004" in codes
             break
     if best is None:
-        return _neighbour(net, group), False
+        return _neighbor(net, group), False
     return best, pinned
 
 
-def _neighbour(net: Network, group: Sequence[str]) -> Network:
+def _neighbor(net: Network, group: Sequence[str]) -> Network:
     """The network on the next input, made generous, on which branches that do not meet on its own input meet."""
     sizes = net.inputs[group[0]].spatial
     for step in range(1, 2 * _STRIDES + 1):

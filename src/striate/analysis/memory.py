@@ -3,9 +3,9 @@
 Inference: nodes run in the network's (topological) order. A value takes its bytes from the step that makes it to
 the last step that reads it, a result of the network to the end; the network's input is there from the first
 step to its last reader. The memory of a step is all values that live then, the node's own outputs included.
-Nothing works in place: each op writes a buffer of its own. With `in_place`, an op that computes every number
+Nothing works in place: each op writes its own buffer. With `in_place`, an op that computes every number
 from the same position of an input (activations, batch norm, dropout, add, …; read off its statements) writes
-over that input if no one reads it later, and flatten and reshape keep its buffer. The network's input is never
+over that input if nothing reads it later, and flatten and reshape keep its buffer. The network's input is never
 written over: it belongs to the caller.
 
 Training: the forward steps keep every value, for the backward steps to read; these run in reverse order. The
@@ -14,7 +14,7 @@ of the network's results from the start), and the gradients of the node's inputs
 in place where another reader wrote before). The network's input gets no gradient. After the step, the node's
 outputs and their gradients are freed.
 
-Not counted, in both: parameters, their gradients, optimiser state, scratch space inside an op.
+Not counted, in both: parameters, their gradients, optimizer state, scratch space inside an op.
 """
 
 from __future__ import annotations

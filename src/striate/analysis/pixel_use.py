@@ -32,7 +32,7 @@ Term = tuple[Vector, ...]
 DENSE_LIMIT = 4_000_000
 """More cells than this are not written out one by one."""
 NUMBERS_LIMIT = 2_000_000
-"""Branches of a huge input may ask for more numbers than this in one step: then there is no answer in useful time."""
+"""Branches of a huge input that need more numbers than this in one step are refused: the answer would take too long."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -55,7 +55,7 @@ class PixelUse:
             lines += [" ".join(word.rjust(width) for word in row) for row in rows]
         share = self.corner_to_centre
         lines.append(
-            f"unread {self.unread} · corner to centre {'none' if share is None else f'{float(share):.3g}'}"
+            f"unread {self.unread} · corner to center {'none' if share is None else f'{float(share):.3g}'}"
         )
         return "\n".join(lines)
 
@@ -136,12 +136,12 @@ class PixelUse:
 
     @property
     def corner_to_centre(self) -> Fraction | None:
-        """Paths of the corner pixel over those of the centre pixel; None when the centre has none."""
+        """Paths of the corner pixel over those of the center pixel; None when the center has none."""
         return Fraction(self.corner, self.centre) if self.centre else None
 
     @property
     def border_to_centre(self) -> Fraction | None:
-        """Mean paths of the outermost pixels over those of the centre pixel; None when the centre has none."""
+        """Mean paths of the outermost pixels over those of the center pixel; None when the center has none."""
         inner = sum(prod(sum(v[1:-1]) for v in term) for term in self.terms)
         pixels = self.cells - prod(max(n - 2, 0) for n in self.shape)
         return Fraction(self.total - inner, pixels * self.centre) if self.centre else None
@@ -228,7 +228,7 @@ def _compact(terms: dict[Term, int], shape: tuple[int, ...]) -> dict[Term, int]:
         raise LimitError(
             f"branches make a map of {len(terms)} outer products on {'x'.join(map(str, shape))}",
             why=f"that is more than {NUMBERS_LIMIT:,} numbers in one step",
-            fix="analyse a smaller input; the pattern at the borders is the same",
+            fix="analyze a smaller input; the pattern at the borders is the same",
         )
     if len(terms) > min(shape, default=1):
         terms = _by_rows(terms, shape)

@@ -253,7 +253,7 @@ class Config:
 
     @classmethod
     def find(cls, start: Path | None = None) -> Config:
-        """The settings of the nearest pyproject.toml with `[tool.striate]`; the defaults where there is none.
+        """The settings of the nearest pyproject.toml with `[tool.striate]`; the defaults if there is none.
 
         start: the folder from which it is looked for upward, the current one by default. Raises what `read` raises.
         """

@@ -27,7 +27,7 @@ AXIS_WORDS = {"H": "row", "W": "column", "L": "position", "D": "slice"}
 class Context:
     """A network under examination and the settings it is examined with.
 
-    `nodes` are those that have an output; nodes at or behind a geometry failure are absent.
+    `nodes` are those that have an output; nodes at or after a geometry failure are absent.
     """
 
     def __init__(self, network: Network, config: Config | None = None) -> None:

@@ -25,7 +25,7 @@ def full(reports: Reports) -> str:
 
 
 def blocks(reports: Reports) -> list[str]:
-    """The paragraphs of `full`, for a terminal that wraps and colours them itself."""
+    """The paragraphs of `full`, for a terminal that wraps and colors them itself."""
     found = []
     for report in reports:
         if len(reports) > 1:
@@ -37,7 +37,7 @@ def blocks(reports: Reports) -> list[str]:
             also = f"\n  also    {_few([finding.node or 'the network' for finding in rest])}" if rest else ""
             found.append(render(first) + also)
         if report.skipped:
-            found.append(f"not checked: {_few(report.skipped)} (behind a node without output)")
+            found.append(f"not checked: {_few(report.skipped)} (after a node without output)")
     found.append(_summary(reports))
     return [printable(block) for block in found]
 

@@ -23,7 +23,7 @@ def errors() -> tuple[type[StriateError], ...]:
 
 
 def text(code: str) -> str:
-    """What, why, example, fix and source behind a code or a rule's name. Raises UnknownNameError, with the nearest."""
+    """What, why, example, fix and source of a code or a rule's name. Raises UnknownNameError, with the nearest."""
     rules = {name: rule for rule in all_rules() for name in (rule.code, rule.name)}
     faults = {name: cls for cls in errors() for name in (cls.code, cls.title)}
     for word in (code.upper(), code.lower()):

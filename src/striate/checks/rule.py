@@ -162,6 +162,6 @@ def _final(base: type[Any]) -> Iterator[type[Any]]:
 
 
 def _order(code: str) -> tuple[int, str]:
-    """By family; those of someone's own behind ours."""
+    """By family; those of someone's own after ours."""
     letters = "".join(FAMILIES)
     return letters.find(code[0]) % (len(letters) + 1), code

@@ -75,7 +75,7 @@ def _notes() -> Iterator[None]:
 
 
 def _say(text: str) -> None:
-    """One message on stderr, spelled in what stderr can carry; a closed stderr is no reason to fail."""
+    """One message on stderr, spelled in what stderr can carry; a closed stderr does not make the command fail."""
     from striate.views.text.page import Page, Terminal
 
     try:

@@ -51,7 +51,7 @@ TRAINING_KEYS = ("engine", "mib", "grown_mib", "phases")
     "--threads", metavar="N", type=click.IntRange(1), help="Threads of every tool [as many as are useful]."
 )
 @click.option(
-    "--rounds", default=9, metavar="N", type=click.IntRange(1), help="Interleaved samples of each tool [9]."
+    "--rounds", default=9, metavar="N", type=click.IntRange(1), help="Interleaved samples per tool [9]."
 )
 @click.option("--engine", "engines", metavar="NAME", multiple=True, type=Names("NAME", lambda: OURS),
               help="Striate's engine to time; repeat it for several [auto; without --train also numpy].")  # fmt: skip
@@ -167,7 +167,7 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int, room: in
     if node is not None:
         raise click.UsageError("--node goes with --stage ir and --stage assembly")
     from striate.diagnostics import plural
-    from striate.engine.rows import Machine
+    from striate.engine.plan_report import Machine
     from striate.views.text import plan as view
     from striate.views.text.numbers import shape
 
@@ -182,20 +182,20 @@ def _trained(stage: str, node: str | None, asked: Subject, threads: int, room: i
     """The same of a training step, which takes `room` bytes with its weights and one moment of each (0: any)."""
     from striate.diagnostics import plural
     from striate.engine.compiled_engine import CompiledEngine
-    from striate.engine.interface import get
-    from striate.engine.learner import Rule, Store
-    from striate.engine.rows import Machine
+    from striate.engine.interface import get_engine
+    from striate.engine.learner import OptimizerState, UpdateRule
+    from striate.engine.plan_report import Machine
     from striate.engine.training.budget import held
     from striate.engine.training.program import CompiledTraining
-    from striate.engine.training.rows import ready, table
+    from striate.engine.training.training_report import ready, table
     from striate.views.text import plan as view
     from striate.views.text.numbers import shape
 
-    engine, model = get("compiled"), asked.load("numpy")
+    engine, model = get_engine("compiled"), asked.load("numpy")
     assert isinstance(engine, CompiledEngine)
     weights = dict(model.weights)
-    beside = held(model.net, Rule("sgd"), Store(weights, {}, None), moments=1)
-    program = CompiledTraining(model.net, weights, engine.context(threads), memory=room, beside=beside)
+    reserved = held(model.net, UpdateRule("sgd"), OptimizerState(weights, {}, None), moments=1)
+    program = CompiledTraining(model.net, weights, engine.context(threads), memory=room, reserved=reserved)
     if stage != "plan":
         return _code(ready(program, asked.batch), node, stage)
     if node is not None:
@@ -228,18 +228,18 @@ def _code(program: Any, node: str | None, stage: str) -> str:
     for kernel in kernels:
         text = kernel.text(target)
         body = text if stage == "ir" else assembly(target, text)
-        parts.append(f"{mark} {kernel.template}({', '.join(map(str, kernel.numbers))})\n{body.rstrip()}\n")
+        parts.append(f"{mark} {kernel.template}({', '.join(map(str, kernel.parameters))})\n{body.rstrip()}\n")
     return "\n".join(parts)
 
 
 def _tools(train: bool, engines: Sequence[str], peers: bool, slow: bool) -> list[str]:
     """Those to be asked, Striate's first. Raises UnknownNameError, EngineError, UsageError for an engine."""
-    from striate.engine.interface import get
+    from striate.engine.interface import get_engine
     from striate.peers.tools import TOOLS
 
     ours = set()
     for name in engines or OURS[: 1 if train else 2]:
-        found = get(name).name
+        found = get_engine(name).name
         if found not in ("compiled", "numpy"):
             raise UsageError(
                 f"the {found} engine is not timed here",

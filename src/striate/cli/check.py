@@ -40,7 +40,7 @@ def _selectors(flag: str, text: str) -> Callable[[Command], Command]:
 @click.option(
     "--output-format", type=click.Choice(list(FORMATS)), default="full", help="How to print findings."
 )
-@click.option("--json", "as_json", is_flag=True, help="The same as --output-format json.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
 @output_option
 @_selectors("--select", "Only these rules (codes, prefixes or names; comma-separated).")
 @_selectors("--extend-select", "These rules as well.")
@@ -110,7 +110,7 @@ def _file(model: str) -> str | None:
 
 
 def _painted(text: str, severities: Mapping[str, Severity]) -> str:
-    """The full text wrapped to the terminal, codes in the colour of their severity."""
+    """The full text wrapped to the terminal, codes in the color of their severity."""
     from striate.views.text.rules import STYLES
 
     out = page()

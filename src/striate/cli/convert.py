@@ -114,5 +114,5 @@ def _same(one: str, other: str) -> bool:
     """Whether two names mean the same file."""
     try:
         return os.path.samefile(one, other)
-    except (OSError, ValueError):  # one of them is no file, or not there yet
+    except (OSError, ValueError):  # one of them is not a file, or not there yet
         return False

@@ -24,7 +24,7 @@ class _Group(click.Group):
         )
 
 
-@click.group(cls=_Group, invoke_without_command=True, short_help="Look at a data set before training.")
+@click.group(cls=_Group, invoke_without_command=True, short_help="Inspect a dataset before training.")
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Look at a data set before training on it."""

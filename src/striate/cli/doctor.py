@@ -18,7 +18,7 @@ def command(clear_cache: bool, as_json: bool) -> None:
     from striate.views.machine import machine_record
 
     if clear_cache:
-        from striate.engine.cache import clear
+        from striate.engine.code_cache import clear
 
         removed = clear()
     record = machine_record()

@@ -93,7 +93,7 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
             )
             why = f"it is one of {', '.join(choices)}"
         elif isinstance(sort, click.IntRange):
-            message, why = f"{option}: {word!r} has no meaning", f"it is a whole number of {sort.min} or more"
+            message, why = f"{option}: {word!r} is not allowed", f"it is a whole number of {sort.min} or more"
     fix = f"did you mean {nearest}?" if nearest else f"`{where} --help` shows how"
     pairs = [word.partition("=") for word in arguments if re.fullmatch(r"\w+=.+", word)]
     if pairs and "unexpected extra argument" in message:  # as Ultralytics and Hydra have it

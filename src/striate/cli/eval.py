@@ -1,4 +1,4 @@
-"""`striate eval`: how good a trained model is on labelled images."""
+"""`striate eval`: how good a trained model is on labeled images."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from striate.cli.options import (
 @engine_option
 @device_option
 @click.option("--on-bad", default="", metavar="WORD", type=Names("WORD", lambda: ("skip", "refuse")),
-              help="What happens to images that cannot be read: skip or refuse.")  # fmt: skip
+              help="Skip images that cannot be read, or refuse the data.")  # fmt: skip
 @json_option
 @output_option
 def command(

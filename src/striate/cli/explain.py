@@ -23,7 +23,7 @@ def _codes() -> list[str]:
     ),
 )
 @click.argument("codes", metavar="CODE...", nargs=-1, type=Names("CODE", _codes))
-@click.option("--all", "everything", is_flag=True, help="Every rule and error.")
+@click.option("--all", "everything", is_flag=True, help="List every rule and error.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="All of them as one Markdown page.")
 @json_option
 @output_option

@@ -36,7 +36,7 @@ from striate.diagnostics import FormatError, plural
 @click.argument("run", metavar="RUN", type=Model())
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(allow_dash=True))
 @click.option(
-    "--top", default=3, metavar="N", type=click.IntRange(1), help="Classes to name for each image [3]."
+    "--top", default=3, metavar="N", type=click.IntRange(1), help="Number of classes to print per image [3]."
 )
 @click.option(
     "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one forward pass [64]."

@@ -40,7 +40,7 @@ def _conventions() -> list[str]:
 )
 @model_argument
 @input_option
-@click.option("--node", metavar="NAME", help="One node in full: formula, filter, weights, cost, field.")
+@click.option("--node", metavar="NAME", help="One node in detail: formula, filter, weights, cost, field.")
 @click.option("--mac-convention", metavar="NAME", type=Names("NAME", _conventions), default="striate",
               help="How MACs are counted; --reconcile lists the conventions.")  # fmt: skip
 @click.option(

@@ -35,7 +35,7 @@ def _topics() -> list[str]:
 
 
 @click.command(
-    short_help="The main job in a minute, on real images; or the course.",
+    short_help="Train, check and export on real images in a minute; or the course.",
     epilog=examples(
         "striate tour",
         "striate tour --out tour",
@@ -44,7 +44,7 @@ def _topics() -> list[str]:
     ),
 )
 @click.argument("topics", metavar="[TOPIC...]", nargs=-1, type=Names("TOPIC", _topics))
-@click.option("--course", is_flag=True, help="All topics of the course instead.")
+@click.option("--course", is_flag=True, help="Show all topics of the course instead.")
 @click.option("--list", "only_list", is_flag=True, help="Print the names of the topics.")
 @click.option(
     "--out", metavar="FOLDER", type=click.Path(), help="Where to write; default: a temporary folder."
@@ -212,7 +212,7 @@ def _at_once(text: Page) -> None:
 
 
 def _write_image(path: Path, image: Any) -> None:
-    """A grey image (1, H, W) with values from 0 to 1, as PNG."""
+    """A gray image (1, H, W) with values from 0 to 1, as PNG."""
     import io
 
     from PIL import Image

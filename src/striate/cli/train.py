@@ -108,10 +108,10 @@ def command(
     trial = chosen.settings.fast_dev_run or chosen.settings.overfit_batches
     if not (out or resume or find_lr or trial):
         raise UsageError("there is no place for the result", where="striate train", fix="add --out RUN")
-    from striate.engine.world import asked
+    from striate.engine.process_group import launch_environment
     from striate.train.interrupts import Interrupted
 
-    rank, size = asked()
+    rank, size = launch_environment()
     if find_lr and size > 1:
         raise UsageError("--find-lr is for one process", where="striate train", fix="leave torchrun out")
     try:
@@ -156,7 +156,7 @@ def _config(out: str | None, resume: str | None, config: str | None, flags: dict
 
 
 def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> None:
-    from striate.engine.world import asked
+    from striate.engine.process_group import launch_environment
     from striate.train.fitting import fit_model
     from striate.views.text.progress import Bar
     from striate.views.text.training import TrainingView, draw_head, draw_result, train_record
@@ -168,7 +168,7 @@ def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> Non
             page, _told if as_json else _said, bar, lambda head, event: draw_head(head, event, config)
         )
         history = fit_model(model, parts, config, out=out, resume=resume, notes=notes, callbacks=[view])
-    if asked()[0]:
+    if launch_environment()[0]:
         return  # the first of several processes says it
     assert view.prepared is not None  # the first that it heard
     record = train_record(

@@ -25,7 +25,7 @@ _PAD_MODE = {"reflect": "reflect", "replicate": "edge", "circular": "wrap", "sym
 
 
 @dataclasses.dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """An array and the loop variable of each of its axes."""
 
     array: Array
@@ -72,11 +72,11 @@ def _axis(index: Index, ranges: Mapping[str, int], size: int) -> _Axis:
         )
     axis_map, out, tap = index.map, index.out, index.tap
     if isinstance(axis_map, Window):
-        # A transposed convolution may leave the last places of its target to nobody.
+        # A transposed convolution may leave the last positions of its target unwritten.
         reach = (ranges[out] - 1) * axis_map.stride + axis_map.extent
         before, after = axis_map.before, max(reach - axis_map.before - size, 0)
         slides = ((out, axis_map.stride, ranges[out]), (tap, axis_map.dilation, axis_map.kernel))
-        # What ceil mode hangs over the end is no border, and only zeros can stand for it.
+        # Positions that ceil mode adds past the end are not padding: only zeros can stand for them.
         plain = axis_map.mode == "zeros" or after <= axis_map.after
         if plain and _pads(axis_map.mode, size, before, after):
             return _Axis(slides, 0, before, after, axis_map.mode)
@@ -128,11 +128,11 @@ def padded(array: Array, axes: Sequence[_Axis], outside: float) -> Array:
     return array
 
 
-def read(array: Array, index: tuple[Index, ...], ranges: Mapping[str, int], outside: float = 0.0) -> Labelled:
+def read(array: Array, index: tuple[Index, ...], ranges: Mapping[str, int], outside: float = 0.0) -> Labeled:
     """The tensor as the loop variables see it; a view of `array` wherever strides can say it."""
     if _entangled(index):
         flat = _addresses(index, ranges, array.shape)
-        return Labelled(array.ravel()[flat.array], flat.labels)
+        return Labeled(array.ravel()[flat.array], flat.labels)
     axes = plan(index, tuple(ranges.items()), array.shape)
     for at, axis in enumerate(axes):
         if axis.table is not None:
@@ -155,7 +155,7 @@ def read(array: Array, index: tuple[Index, ...], ranges: Mapping[str, int], outs
             strides.append(step * array.strides[at])
             labels.append(name)
     view = as_strided(array[tuple(corner)], shape, strides, writeable=False)
-    return Labelled(view, tuple(labels))
+    return Labeled(view, tuple(labels))
 
 
 def _flattened(axes: tuple[_Axis, ...], at: int, axis: _Axis) -> tuple[_Axis, ...]:
@@ -173,7 +173,7 @@ def _entangled(index: tuple[Index, ...]) -> bool:
     return len(set(names)) < len(names)
 
 
-def _addresses(index: tuple[Index, ...], ranges: Mapping[str, int], shape: tuple[int, ...]) -> Labelled:
+def _addresses(index: tuple[Index, ...], ranges: Mapping[str, int], shape: tuple[int, ...]) -> Labeled:
     """Flat positions, row-major, of every entry that an affine index reads."""
     affine = [item for item in index if isinstance(item, Affine)]
     names = tuple(v for v in ranges if any(v == name for item in affine for name, _ in item.terms))
@@ -185,13 +185,13 @@ def _addresses(index: tuple[Index, ...], ranges: Mapping[str, int], shape: tuple
             // item.divisor
         )
         flat = flat * size + (place % item.modulus if item.modulus else place)
-    return Labelled(flat, names)
+    return Labeled(flat, names)
 
 
 def spread(
-    gradient: Labelled, index: tuple[Index, ...], ranges: Mapping[str, int], shape: tuple[int, ...]
+    gradient: Labeled, index: tuple[Index, ...], ranges: Mapping[str, int], shape: tuple[int, ...]
 ) -> Array:
-    """Adjoint of `read`: every number of the view handed back to the tensor entry that it was read from, summed."""
+    """Adjoint of `read`: add every number of the view to the tensor entry that it was read from."""
     if _entangled(index):
         flat = _addresses(index, ranges, shape)
         values = _reduced(gradient, flat.labels, ranges)
@@ -216,16 +216,16 @@ def spread(
     return whole
 
 
-def _reduced(gradient: Labelled, names: Sequence[str], ranges: Mapping[str, int]) -> Array:
+def _reduced(gradient: Labeled, names: Sequence[str], ranges: Mapping[str, int]) -> Array:
     """The gradient with exactly the axes `names`: others summed, missing ones repeated."""
     extra = tuple(k for k, label in enumerate(gradient.labels) if label not in names)
     array = gradient.array.sum(axis=extra) if extra else gradient.array
-    kept = Labelled(array, tuple(label for label in gradient.labels if label in names))
+    kept = Labeled(array, tuple(label for label in gradient.labels if label in names))
     return np.broadcast_to(kept.aligned(names), tuple(ranges[name] for name in names))
 
 
 def _add(whole: Array, axes: Sequence[_Axis], values: Array) -> None:
-    """Add a view's values where they belong: one slice per combination of all but each axis' longest variable."""
+    """Accumulate a view's values: one slice per combination of all but each axis' longest variable."""
     slow: list[range] = []
     for axis in axes:
         longest = max(range(len(axis.terms)), key=lambda k: axis.terms[k][2], default=-1)

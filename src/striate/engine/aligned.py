@@ -14,9 +14,9 @@ Array = NDArray[Any]
 
 LINE = 64
 PAGES = 1 << 16
-"""Bytes from which on memory comes in whole pages, straight from the operating system and given back to it."""
+"""From this size on, memory is mapped in whole pages, and returned to the operating system."""
 HUGE = 1 << 22
-"""Bytes from which on pages of 2 MB are asked for: 500 times fewer of them to fetch and to find."""
+"""From this size on, 2 MB pages are requested: 500 times fewer page faults and TLB entries."""
 
 
 def zeros(count: int, dtype: Any = np.float32) -> Array:
@@ -51,5 +51,5 @@ def copied(array: Array, allocate: Allocate = zeros) -> Array:
 
 
 def address(array: Array) -> int:
-    """Where an array's first number lies."""
+    """Address of an array's first number."""
     return int(array.__array_interface__["data"][0])

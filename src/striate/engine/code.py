@@ -1,4 +1,4 @@
-"""Kernels by name: which template, with which numbers; and the addresses of their machine code."""
+"""Kernels by template and parameters, and the addresses of their machine code."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import time
 from collections.abc import Iterable
 
 from striate.diagnostics import EngineError
-from striate.engine import cache, loader
+from striate.engine import code_cache, loader
 from striate.engine.target import Target, able, why_not
-from striate.locks import lock
+from striate.locks import fork_safe_lock
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Kernel:
-    """A template of `engine/kernels/` and what it is made for: kernels/<template>.py's `emit(target, *numbers)`."""
+    """A template of `engine/kernels/` with its parameters: kernels/<template>.py's `emit(target, *parameters)`."""
 
     template: str
-    numbers: tuple[int | str, ...] = ()
+    parameters: tuple[int | str, ...] = ()
 
     def text(self, target: Target) -> str:
         """The function in LLVM's language."""
         return str(
-            importlib.import_module(f"striate.engine.kernels.{self.template}").emit(target, *self.numbers)
+            importlib.import_module(f"striate.engine.kernels.{self.template}").emit(target, *self.parameters)
         )
 
 
@@ -32,25 +32,25 @@ TRIMMED = 64
 """Kernels kept between two trims of the folder: each looks at the state of every file in it."""
 _since = TRIMMED
 _loaded: dict[tuple[Target, Kernel], int] = {}
-_lock = lock()
+_lock = fork_safe_lock()
 
 
 @dataclasses.dataclass
-class Spent:
+class CompileStats:
     """Kernels that this process has compiled, and the seconds that it has waited for them."""
 
     kernels: int = 0
     seconds: float = 0.0
 
 
-spent = Spent()
+compile_stats = CompileStats()
 
 unloadable: dict[Kernel, str] = {}
-"""Kernels whose code this process could not load by itself, and why: they came to memory by way of LLVM."""
+"""Kernels our ELF loader refused, with the reason; LLVM's loader handled them."""
 
 
 def addresses(target: Target, kernels: Iterable[Kernel]) -> dict[Kernel, int]:
-    """Where each kernel's machine code lies in this process: from memory, from disk, or compiled now.
+    """Addresses of each kernel's machine code in this process: from memory, from disk, or compiled now.
 
     Raises EngineError when code for `target` cannot be made or run here.
     """
@@ -70,12 +70,12 @@ def addresses(target: Target, kernels: Iterable[Kernel]) -> dict[Kernel, int]:
 
 
 def _codes(target: Target, kernels: list[Kernel]) -> tuple[dict[Kernel, loader.Image], dict[Kernel, bytes]]:
-    """Object code from disk, and the images that it is read as; what is not there is compiled and kept.
+    """Object code and its images, from disk; missing code is compiled and kept.
 
-    Code on disk that the loader refuses is compiled anew: LLVM's own loader ends the process where it is damaged.
+    Code on disk that the loader refuses is compiled again: LLVM's own loader aborts the process on damaged code.
     """
-    folder, _ = cache.open_folder()
-    keys = {kernel: cache.key(target, kernel.template, kernel.numbers) for kernel in kernels}
+    folder, _ = code_cache.open_folder()
+    keys = {kernel: code_cache.key(target, kernel.template, kernel.parameters) for kernel in kernels}
     with contextlib.closing(folder) if folder else contextlib.nullcontext():
         images: dict[Kernel, loader.Image] = {}
         found: dict[Kernel, bytes] = {}
@@ -92,17 +92,17 @@ def _codes(target: Target, kernels: list[Kernel]) -> tuple[dict[Kernel, loader.I
             with contextlib.closing(compiled(target, missing)) as results:
                 for kernel, code in results:
                     found[kernel], key = code, keys[kernel]
-                    if folder and key and cache.unchanged():
+                    if folder and key and code_cache.sources_unchanged():
                         folder.put(key, code)
-            spent.kernels += len(missing)
-            spent.seconds += time.monotonic() - began
+            compile_stats.kernels += len(missing)
+            compile_stats.seconds += time.monotonic() - began
             if folder and _many(len(missing)):
                 folder.trim()
     return images, found
 
 
 def _many(count: int) -> bool:
-    """Whether so many kernels were kept since the folder was trimmed that it is time again; so too the first time."""
+    """Whether the folder is due for trimming: after TRIMMED new kernels, and the first time."""
     global _since
     _since += count
     due = _since > TRIMMED
@@ -111,7 +111,7 @@ def _many(count: int) -> bool:
 
 
 def _placed(images: dict[Kernel, loader.Image], codes: dict[Kernel, bytes]) -> dict[Kernel, int]:
-    """Addresses in executable memory, by Striate's own loader; by LLVM's what that one refuses of what it has made."""
+    """Addresses in executable memory, by Striate's loader; by LLVM's loader for fresh code that Striate's refuses."""
     found: dict[Kernel, int] = {}
     for kernel, code in codes.items():
         if kernel in images:

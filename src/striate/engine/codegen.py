@@ -21,10 +21,10 @@ def machine(target: Target) -> Any:
     )
 
 
-def optimised(target: Target, text: str) -> Any:
+def optimized(target: Target, text: str) -> Any:
     """The function's module after the passes.
 
-    No unrolling and no vectoriser: templates say themselves how they unroll, within the registers there are.
+    No unrolling and no vectorizer: templates say themselves how they unroll, within the registers there are.
     """
     import llvmlite.binding as llvm
 
@@ -41,9 +41,9 @@ def optimised(target: Target, text: str) -> Any:
 
 def object_code(target: Target, text: str) -> bytes:
     """Relocatable object code with the one symbol `kernel`."""
-    return bytes(machine(target).emit_object(optimised(target, text)))
+    return bytes(machine(target).emit_object(optimized(target, text)))
 
 
 def assembly(target: Target, text: str) -> str:
     """The same as text, for people and for tests."""
-    return str(machine(target).emit_assembly(optimised(target, text)))
+    return str(machine(target).emit_assembly(optimized(target, text)))

@@ -11,25 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import LimitError
-from striate.engine import caches
-from striate.engine.bound import Bound, Constants
-from striate.engine.code import spent
+from striate.engine import cpu_caches
+from striate.engine.code import compile_stats
 from striate.engine.inputs import Given, named, rows
-from striate.engine.interface import Engine, Program, TrainingProgram, runnable, strict
-from striate.engine.learner import Learner, Rule, Store
+from striate.engine.interface import Engine, Program, TrainingProgram, is_strict, runnable
+from striate.engine.learner import Learner, OptimizerState, UpdateRule
+from striate.engine.loaded_plan import Constants, LoadedPlan
 from striate.engine.numpy_engine import NumpyEngine, batched
-from striate.engine.plan.plan import Plan, plan
-from striate.engine.plan.steps import Context
-from striate.engine.rows import Machine, Table, table
+from striate.engine.plan.kernel_calls import PlanContext
+from striate.engine.plan.plan import ExecutionPlan, plan
+from striate.engine.plan_report import Machine, PlanReport, table
+from striate.engine.process_group import ProcessGroup
 from striate.engine.target import Target
 from striate.engine.threads import available
-from striate.engine.world import World
-from striate.locks import lock
+from striate.locks import fork_safe_lock
 from striate.network import Network
 
 Array = NDArray[Any]
 
-SIZES = 8
+READY_BATCH_SIZES = 8
 """Batch sizes that stay ready to run: 64 and the powers of two below it, and one more."""
 
 
@@ -52,20 +52,24 @@ class CompiledProgram(Program):
         self.net, self._weights = net, weights
         self._target, self._threads, self._strict = target, threads, strict
         self._constants = Constants()
-        self._ready: collections.OrderedDict[tuple[int, tuple[str, ...]], Bound] = collections.OrderedDict()
-        self._lock = lock()
+        self._ready: collections.OrderedDict[tuple[int, tuple[str, ...]], LoadedPlan] = (
+            collections.OrderedDict()
+        )
+        self._lock = fork_safe_lock()
         self._size = size
-        self._last: tuple[tuple[int, ...], Bound] | None = None
+        self._last: tuple[tuple[int, ...], LoadedPlan] | None = None
 
-    def bound(self, size: int, names: Sequence[str]) -> Bound:
+    def plan_for(self, size: int, names: Sequence[str]) -> LoadedPlan:
         """The plan for a batch size and some results, ready to run."""
         key = size, tuple(dict.fromkeys(names))
         with self._lock:
             if key not in self._ready:
-                context = Context(self._target, self._threads, self._strict, caches.size(2), caches.size(3))
+                context = PlanContext(
+                    self._target, self._threads, self._strict, cpu_caches.size(2), cpu_caches.size(3)
+                )
                 made = plan(batched(self.net, size), self._weights, key[1], context)
-                self._ready[key] = Bound(made, self._constants)
-                while len(self._ready) > SIZES:
+                self._ready[key] = LoadedPlan(made, self._constants)
+                while len(self._ready) > READY_BATCH_SIZES:
                     self._ready.popitem(last=False)
             self._ready.move_to_end(key)
             return self._ready[key]
@@ -73,13 +77,13 @@ class CompiledProgram(Program):
     def renew(self) -> None:
         with self._lock:
             self._constants.renew()
-            for bound in self._ready.values():
-                bound.renew()
+            for loaded in self._ready.values():
+                loaded.renew()
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ExecutionPlan:
         """The plan for the batch size that the program was made for."""
-        return self.bound(self._size, self.net.outputs).plan
+        return self.plan_for(self._size, self.net.outputs).plan
 
     def __call__(self, x: Given, *more: Array) -> Array | tuple[Array, ...]:
         """As every program; a batch of a sole input just as the last one skips what is known of it."""
@@ -106,7 +110,7 @@ class CompiledProgram(Program):
         if not size:
             return {n: np.empty((0, *self.net.specs[n].shape[1:]), np.float32) for n in names}
         try:
-            found = self.bound(size, names)
+            found = self.plan_for(size, names)
             if tuple(names) == self.net.outputs and not more:
                 self._last = array.shape, found
             return found.run(array, *more)
@@ -119,16 +123,16 @@ class CompiledProgram(Program):
 
     def profile(self, x: Given) -> dict[str, float]:
         arrays = [array.astype(np.float32, copy=False) for array in named(self.net, x).values()]
-        bound, found = self.bound(rows(arrays), self.net.outputs), dict[str, float]()
-        for step, seconds in zip(bound.plan.steps, bound.timed(*arrays), strict=True):
+        loaded, found = self.plan_for(rows(arrays), self.net.outputs), dict[str, float]()
+        for step, seconds in zip(loaded.plan.steps, loaded.timed(*arrays), strict=True):
             found[step.unit.name] = found.get(step.unit.name, 0.0) + seconds
         return found
 
-    def table(self, x: Given, machine: Machine) -> Table:
-        """The plan for this batch with its times, beside the limits of a machine."""
+    def table(self, x: Given, machine: Machine) -> PlanReport:
+        """The plan for this batch with measured times, compared with the limits of a machine."""
         arrays = [array.astype(np.float32, copy=False) for array in named(self.net, x).values()]
-        bound = self.bound(rows(arrays), self.net.outputs)
-        return table(bound, bound.timed(*arrays), self._constants.bytes, machine)
+        loaded = self.plan_for(rows(arrays), self.net.outputs)
+        return table(loaded, loaded.timed(*arrays), self._constants.bytes, machine)
 
     @functools.cached_property
     def _precise(self) -> Program:
@@ -142,14 +146,14 @@ class CompiledEngine(Engine):
     """Kernels for one processor."""
 
     name = "compiled"
-    sparing = True
+    limits_memory = True
 
     def __init__(self, target: Target) -> None:
         self.target = target
 
     @property
     def compiled(self) -> tuple[int, float]:
-        return spent.kernels, spent.seconds
+        return compile_stats.kernels, compile_stats.seconds
 
     def compile(
         self,
@@ -161,9 +165,9 @@ class CompiledEngine(Engine):
         precision: str = "fast",
     ) -> Program:
         count = threads or available()
-        made = CompiledProgram(runnable(net), weights, self.target, batch or 1, count, strict(precision))
+        made = CompiledProgram(runnable(net), weights, self.target, batch or 1, count, is_strict(precision))
         if batch is not None:
-            made.bound(batch, net.outputs)
+            made.plan_for(batch, net.outputs)
         return made
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
@@ -171,13 +175,15 @@ class CompiledEngine(Engine):
 
         return CompiledTraining(runnable(net), weights, self.context())
 
-    def learner(self, net: Network, rule: Rule, store: Store, world: World) -> Learner | None:
-        from striate.engine.training.learner import CompiledLearner
+    def learner(
+        self, net: Network, rule: UpdateRule, store: OptimizerState, process_group: ProcessGroup
+    ) -> Learner | None:
+        from striate.engine.training.compiled_learner import CompiledLearner
 
         if rule.mixed:
             return None
         return CompiledLearner(runnable(net), rule, store, self.context())
 
-    def context(self, threads: int | None = None) -> Context:
+    def context(self, threads: int | None = None) -> PlanContext:
         """What plans know of this machine."""
-        return Context(self.target, threads or available(), False, caches.size(2), caches.size(3))
+        return PlanContext(self.target, threads or available(), False, cpu_caches.size(2), cpu_caches.size(3))

@@ -1,7 +1,7 @@
-"""Kernels to object code: one or two here, more of them in child processes, since LLVM works on one at a time.
+"""Compile kernels to object code: one or two in this process, more in child processes, because LLVM is single-threaded.
 
-A child that is killed, or that cannot be started, is no failure: what it was to do is done here. A child that crashes
-is one: the compiler would crash this process, too.
+A child that is killed, or that cannot be started, is not a failure: what it was to do is done here. A child that
+crashes is one: the compiler would crash this process, too.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from striate.engine.target import Target
 from striate.engine.threads import available
 from striate.engine.worker import CODE, REPLY
 
-FEW = 2
-"""Kernels that take no longer here than a child takes to start."""
-MOST = 16
-"""Children: each takes 100 MB while it works."""
-PATIENCE = 1.0
-"""Seconds before anything is said."""
+MIN_KERNELS_PER_PROCESS = 2
+"""Compiling this many kernels takes about as long as starting a child."""
+MAX_PROCESSES = 16
+"""Each child takes 100 MB while it works."""
+PROGRESS_AFTER_S = 1.0
+"""Progress is shown after this time."""
 CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE}
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); "
@@ -47,11 +47,11 @@ def compiled(target: Target, kernels: Sequence[Kernel]) -> Generator[tuple[Kerne
 
     Closing the iterator, or an exception such as KeyboardInterrupt, ends the children.
     """
-    children = min(available(), -(-len(kernels) // FEW), MOST)
+    children = min(available(), -(-len(kernels) // MIN_KERNELS_PER_PROCESS), MAX_PROCESSES)
     interpreter = None if getattr(sys, "frozen", False) else sys.executable
     results: Generator[tuple[Kernel, bytes], None, None]
     with _Progress(len(kernels)) as progress:
-        if len(kernels) <= FEW or children < 2 or not interpreter:
+        if len(kernels) <= MIN_KERNELS_PER_PROCESS or children < 2 or not interpreter:
             results = ((kernel, _here(target, kernel)) for kernel in kernels)
         else:
             results = _elsewhere(target, kernels, children, interpreter, progress)
@@ -75,7 +75,7 @@ def _here(target: Target, kernel: Kernel) -> bytes:
 def _error(target: Target, kernel: Kernel, why: str) -> EngineError:
     return EngineError(
         f"kernel {kernel.template} cannot be compiled for {target.name}",
-        where=f"{kernel.template}({', '.join(map(str, kernel.numbers))})",
+        where=f"{kernel.template}({', '.join(map(str, kernel.parameters))})",
         why=why,
         fix='use engine="numpy", which needs no compiler; `striate doctor` shows what is installed',
     )
@@ -98,7 +98,7 @@ class _Child:
     def compile(self, kernel: Kernel) -> bytes | None:
         """Object code; None when the child reports a failure. Raises OSError or EOFError when it is gone."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        line = json.dumps([kernel.template, kernel.numbers]) + "\n"
+        line = json.dumps([kernel.template, kernel.parameters]) + "\n"
         self._process.stdin.write((self._first + line).encode())
         self._process.stdin.flush()
         self._first = ""
@@ -210,7 +210,7 @@ class _Progress:
         log.debug("compiled %d of %d kernels in %.2f s", self._done, self._total, took)
         if self._said:
             self._write("\r" + " " * len(self._said) + "\r")
-        elif self._seen and not self._redraws and took > PATIENCE and self._done == self._total:
+        elif self._seen and not self._redraws and took > PROGRESS_AFTER_S and self._done == self._total:
             self._write(
                 f"compiled {plural(self._total, 'kernel')} for this processor, once, in {took:.1f} s\n"
             )
@@ -220,7 +220,7 @@ class _Progress:
         self.show()
 
     def show(self) -> None:
-        if not (self._seen and self._redraws) or time.monotonic() - self._began < PATIENCE:
+        if not (self._seen and self._redraws) or time.monotonic() - self._began < PROGRESS_AFTER_S:
             return
         text = f"compiling kernels for this processor, once: {self._done} of {self._total}"
         if len(text) >= shutil.get_terminal_size().columns:

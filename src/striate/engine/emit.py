@@ -1,7 +1,7 @@
 """A thin typed layer over llvmlite: one function under construction, and its way to object code.
 
 Integers and pointers are wrapped so that a template reads like the loops it stands for; vectors are plain LLVM values.
-Variables are stack slots that the optimiser turns into registers.
+Variables are stack slots that the optimizer turns into registers.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Pointer:
         self.code.builder.store(plain, (self + offset).value, align=align)
 
     def stream(self, value: Any, offset: Size = 0) -> None:
-        """Store a vector that nobody reads soon. Where it is a whole cache line, it goes past the caches: then the
+        """Store a vector that is not read soon. Where it is a whole cache line, it goes past the caches: then the
         address must be a line's, and `code.streamed()` has to follow before another thread reads it."""
         code = self.code
         if not (code.intel and code.bytes == 64):
@@ -147,7 +147,7 @@ class Pointer:
 
 
 class Variable:
-    """A changeable value."""
+    """A mutable variable."""
 
     __slots__ = ("code", "kind", "slot")
 
@@ -427,14 +427,14 @@ class Code:
         return self.target.triple.startswith("x86")
 
     def pause(self) -> None:
-        """Tell the processor that this loop waits."""
+        """Hint to the processor that this is a spin loop."""
         if self.intel:
             self._instruction("x86.sse2.pause")
         else:
             self._instruction("aarch64.hint", ir.Constant(ir.I32, 1))
 
     def streamed(self) -> None:
-        """All that was streamed is there for other threads to see."""
+        """Make streamed stores visible to other threads."""
         if self.intel:
             self._instruction("x86.sse.sfence")
 
@@ -473,7 +473,7 @@ class Code:
         return self.builder.call(found, values)
 
     def opaque(self, value: Pointer) -> Pointer:
-        """The same address, as one that the optimiser knows nothing of: loads through it are not merged with others."""
+        """The same address, as one that the optimizer knows nothing of: loads through it are not merged with others."""
         kind = ir.FunctionType(ir.PTR, [ir.PTR])
         return Pointer(self, self.builder.asm(kind, "", "=r,0", [value.value], side_effect=False))
 

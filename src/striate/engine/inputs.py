@@ -1,4 +1,4 @@
-"""What a network is run on: one batch, or one for each of its inputs, in order or by name."""
+"""Inputs of a network: one batch, or one per input, in order or by name."""
 
 from __future__ import annotations
 
@@ -126,14 +126,14 @@ def as_array(x: Any) -> Array:
 
 
 def counted(value: Any, name: str) -> int:
-    """A number of images or of answers. Raises UsageError for what is not 1 or more."""
+    """A number of images or of answers. Raises UsageError if it is not a whole number of at least 1."""
     try:
         count = operator.index(value)
     except TypeError:
         count = 0
     if count < 1:
         raise UsageError(
-            f"{name} = {value!r} has no meaning",
+            f"{name} = {value!r} is not allowed",
             why=f"{name} takes a whole number of 1 or more",
             fix=f"correct it, or leave {name} out",
         )

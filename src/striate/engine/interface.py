@@ -28,8 +28,8 @@ from striate.diagnostics import (
     suggest,
 )
 from striate.engine.inputs import Given, together
-from striate.engine.learner import Learner, Rule, Store
-from striate.engine.world import ALONE, World, asked
+from striate.engine.learner import Learner, OptimizerState, UpdateRule
+from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup, launch_environment
 from striate.network import Network
 
 Array = NDArray[Any]
@@ -42,7 +42,7 @@ class Program(abc.ABC):
 
     @abc.abstractmethod
     def renew(self) -> None:
-        """Take in the weights, whose arrays have been changed in place. Nobody may run the program meanwhile."""
+        """Load the weights again after their arrays were changed in place. Not safe while the program runs."""
 
     def __call__(self, x: Given, *more: Array) -> Array | tuple[Array, ...]:
         """Outputs for a batch x (N, C, H, W), float32 (or float64, kept): one array, or a tuple of several.
@@ -67,11 +67,11 @@ class Program(abc.ABC):
 
 
 class TrainingProgram(abc.ABC):
-    """A network in training mode: batch statistics, noise, gradients. Weights are read anew at every forward run."""
+    """A network in training mode: batch statistics, noise, gradients. Weights are read at every forward pass."""
 
     net: Network
     updates: dict[str, Array]
-    """Running statistics after the last forward run, by full parameter name."""
+    """Running statistics after the last forward pass, by full parameter name."""
 
     @abc.abstractmethod
     def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
@@ -79,15 +79,15 @@ class TrainingProgram(abc.ABC):
 
     @abc.abstractmethod
     def backward(self, gradients: Sequence[Array]) -> dict[str, Array]:
-        """Gradients of all trainable parameters, by full name, from those of the outputs of the last forward run."""
+        """Gradients of all trainable parameters, by full name, from those of the outputs of the last forward pass."""
 
 
 class Engine(abc.ABC):
-    """A way to run networks. mixed, sparing: whether it trains in mixed precision, and within an amount of memory."""
+    """Runs and trains networks. supports_amp: trains in mixed precision. limits_memory: trains in a memory budget."""
 
     name: str
-    mixed: bool = False
-    sparing: bool = False
+    supports_amp: bool = False
+    limits_memory: bool = False
 
     @abc.abstractmethod
     def compile(
@@ -119,26 +119,28 @@ class Engine(abc.ABC):
         """Kernels that this process has compiled so far, and the seconds that took: (0, 0) for engines without any."""
         return 0, 0.0
 
-    def learner(self, net: Network, rule: Rule, store: Store, world: World) -> Learner | None:
-        """What takes the steps of the weights on this engine; None: arrays in memory, which anybody can step."""
+    def learner(
+        self, net: Network, rule: UpdateRule, store: OptimizerState, process_group: ProcessGroup
+    ) -> Learner | None:
+        """The engine's own learner; None if weights are arrays in memory, which the training loop updates."""
         return None
 
-    def world(self) -> AbstractContextManager[World]:
-        """The processes that train together, connected while the context lasts. Raises UsageError, TrainingError."""
-        _, size = asked()
+    def process_group(self) -> AbstractContextManager[ProcessGroup]:
+        """The process group of this training, connected while the context lasts. Raises UsageError, TrainingError."""
+        _, size = launch_environment()
         if size > 1:
             raise UsageError(
                 f"the {self.name} engine trains in one process, torchrun has started {size}",
                 fix=setting("engine", "torch"),
             )
-        return contextlib.nullcontext(ALONE)
+        return contextlib.nullcontext(SINGLE_PROCESS)
 
 
 ENGINES = ("auto", "compiled", "numpy", "torch")
 PRECISIONS = ("fast", "strict")
 
 
-def get(name: str | Engine = "auto", device: str = "") -> Engine:
+def get_engine(name: str | Engine = "auto", device: str = "") -> Engine:
     """The engine of a name: "auto" is the fastest that runs here, and torch's where a device is named or torchrun has
     started several processes. device: for the torch engine, as its `devices` module says; an engine is handed back.
 
@@ -155,7 +157,7 @@ def get(name: str | Engine = "auto", device: str = "") -> Engine:
             fix=f"write {near!r}" if near else "leave it out: auto takes the fastest",
         )
     elsewhere = device not in ("", "cpu")
-    if name == "torch" or (name == "auto" and (elsewhere or asked()[1] > 1)):
+    if name == "torch" or (name == "auto" and (elsewhere or launch_environment()[1] > 1)):
         return _torch(device)
     if elsewhere:
         raise UsageError(
@@ -192,7 +194,7 @@ def _torch(device: str) -> Engine:
     return TorchEngine(device)
 
 
-def strict(precision: str) -> bool:
+def is_strict(precision: str) -> bool:
     """Whether a precision is "strict" rather than "fast". Raises UnknownNameError for another word."""
     if precision not in PRECISIONS:
         near = suggest(precision, PRECISIONS)

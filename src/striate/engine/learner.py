@@ -1,4 +1,4 @@
-"""What an engine offers that takes the steps of the weights itself, because they live on a device of its own."""
+"""Interface of engines that update the weights themselves, because these live on the engine's device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Arrays = dict[str, Array]
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class UpdateRule:
     """A step of the weights in plain values, as `striate.train.optimizers` defines them.
 
     word: sgd, adam or adamw; decayed: names of the tensors that `weight_decay` pulls; ema: decay of the moving average,
@@ -43,7 +43,7 @@ class Rule:
 
 
 @dataclasses.dataclass
-class Store:
+class OptimizerState:
     """The arrays of a run by full names. moments: kind -> name -> array; average: None without a moving one.
 
     steps: updates taken so far; loss_scale: factor that keeps 16-bit gradients from vanishing, 0 before there is one.
@@ -57,39 +57,39 @@ class Store:
 
 
 class Learner(abc.ABC):
-    """A network that learns: for every update `forward` and `backward` for each batch, then `bound`, then `step`."""
+    """Trains a network. For every update: `forward` and `backward` per batch, then `clip_gradients`, then `step`."""
 
     @property
     def loss_scale(self) -> float:
-        """As in Store."""
+        """As in OptimizerState."""
         return 0.0
 
     @abc.abstractmethod
     def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
-        """Outputs for a batch (N, C, H, W), or for one of each input, in training mode. N may be 0.
+        """Outputs for a batch (N, C, H, W), or for one batch per input, in training mode. N may be 0.
 
-        last: whether it is the last batch of its update.
+        last: True if this is the last batch of the update.
         """
 
     @abc.abstractmethod
     def backward(self, gradients: Sequence[Array]) -> None:
-        """Add up the parameters' gradients, from those of the outputs of the last forward run."""
+        """Accumulate the parameters' gradients, given those of the outputs of the last forward pass."""
 
     @abc.abstractmethod
-    def bound(self, share: float) -> float:
-        """Multiply the sums, over all processes, by `share`; clip them; returns their joint length before that.
+    def clip_gradients(self, scale: float) -> float:
+        """Multiply the gradients, summed over all processes, by `scale`, and clip them. Returns their norm before that.
 
-        0 where the step is left out, because a 16-bit gradient has overflowed.
+        Returns 0 if the update is skipped because a 16-bit gradient has overflowed.
         """
 
     @abc.abstractmethod
     def broken(self) -> list[str]:
-        """Parameters whose gradient is not finite."""
+        """Names of parameters whose gradient is not finite."""
 
     @abc.abstractmethod
     def step(self, lr: float, momentum: float | None) -> None:
-        """Change the weights, and their moving average; momentum: in place of the rule's own."""
+        """Update the weights and their moving average. momentum: overrides that of the optimizer's configuration."""
 
     @abc.abstractmethod
     def collect(self) -> None:
-        """Bring the arrays of the run up to date."""
+        """Copy weights, moments and average back into the arrays of the run."""

@@ -12,8 +12,8 @@ from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
 from striate.engine.kernels.limits import CHAINS
 from striate.engine.kernels.record import record
-from striate.engine.pool import give_way, pool
 from striate.engine.target import Target, host
+from striate.engine.thread_pool import pool, sched_yield_address
 
 SAMPLE_S = 0.002
 ROUNDS = 25
@@ -54,7 +54,7 @@ def _best(target: Target, what: str, size: int, times: int, threads: int) -> tup
     scratch = np.zeros(threads, np.int64)
     program = np.array(
         [aligned.address(step), 1, aligned.address(counters), driver.counters(threads), threads,
-         aligned.address(scratch), give_way(), 0], np.int64,
+         aligned.address(scratch), sched_yield_address(), 0], np.int64,
     )  # fmt: skip
     workers = pool(target)
     found = []

@@ -1,4 +1,4 @@
-"""Relocatable object code put into memory: enough of ELF for code that refers to nothing outside itself.
+"""Loader for relocatable object code: enough of ELF for code without external references.
 
 What LLVM makes of one kernel is a `.text`, constants in `.rodata*`, and references between the two. Everything else
 (symbols of other libraries, writable data, thread-local data) is refused, and so is every number that points outside.
@@ -25,7 +25,7 @@ LARGEST = 1 << 26
 PROGBITS, SYMTAB, STRTAB, RELA, REL = 1, 2, 3, 4, 9
 WRITE, ALLOC, EXECUTE = 1, 2, 4
 _UNUSUAL = ~(WRITE | ALLOC | EXECUTE | 0x10 | 0x20 | 0x10000000)
-"""Flags of a section beside merging (0x10), strings (0x20) and large constants."""
+"""Flags of a section besides merging (0x10), strings (0x20) and large constants."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,7 +283,7 @@ def _failed(what: str) -> OSError:
 
 
 def load(images: Sequence[Image]) -> list[int]:
-    """Put images into one stretch of memory, first writable, then executable, never both; their functions' addresses.
+    """Load images into one block of memory, first writable, then executable, never both; returns function addresses.
 
     The memory stays until the process ends: threads may be running in it. Raises ValueError when an image cannot run
     here or a reference cannot reach, OSError where the system does not give executable memory.

@@ -1,4 +1,4 @@
-"""The numpy engine: every declaration run by `vectorised.py`, node by node. Works everywhere, and checks the others."""
+"""The numpy engine: every declaration run by `vectorized.py`, node by node. Works everywhere, and checks the others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import chance
+from striate.engine import philox
 from striate.engine.inputs import Given, named, rows
-from striate.engine.interface import Engine, Program, TrainingProgram, runnable, strict
-from striate.engine.vectorised import Tape, backward, forward
+from striate.engine.interface import Engine, Program, TrainingProgram, is_strict, runnable
+from striate.engine.vectorized import Tape, backward, forward
 from striate.network import Network, Node
 from striate.op import Declaration
 from striate.tensor import TensorSpec
@@ -87,7 +87,7 @@ class NumpyProgram(Program):
 
 
 class NumpyTraining(TrainingProgram):
-    """Forward runs that keep their tapes, and backward runs that read them."""
+    """Forward passes that keep their tapes, and backward runs that read them."""
 
     def __init__(self, net: Network, weights: Mapping[str, Array]) -> None:
         self.net = net
@@ -100,14 +100,14 @@ class NumpyTraining(TrainingProgram):
         size, dtype = rows(values), next(iter(values.values())).dtype
         net = batched(self.net, size)
         self._tapes, self.updates = {}, {}
-        key, drawn = chance.key(rng), itertools.count()
+        key, drawn = philox.draw_key(rng), itertools.count()
         for node in net.nodes:
             declaration = net.training[node.name]
             # Statistics that several nodes share pass from one to the next.
             now = collections.ChainMap(self.updates, self._weights)  # type: ignore[arg-type]
             own = _own(node, declaration, now, dtype)
             for noise in declaration.noise:
-                own[noise.name] = chance.noise(noise, key, next(drawn)).astype(dtype, copy=False)
+                own[noise.name] = philox.noise(noise, key, next(drawn)).astype(dtype, copy=False)
             tape = forward(declaration, [values[value] for value in node.inputs], own)
             self._tapes[node.name] = tape
             values.update(zip(node.outputs, (tape.tensors[f"y{k}"] for k in range(len(node.outputs)))))
@@ -148,7 +148,7 @@ class NumpyEngine(Engine):
         threads: int | None = None,
         precision: str = "fast",
     ) -> Program:
-        strict(precision)
+        is_strict(precision)
         return NumpyProgram(runnable(net), weights)
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:

@@ -82,7 +82,7 @@ def predict(net: Network, x: Array, weights: Mapping[str, Array]) -> dict[str, A
 def multiplications(declaration: Declaration) -> int:
     """Multiply-accumulates per image, counted one by one: every step at which a product with a weight is formed.
 
-    The second road beside `Declaration.macs`, which multiplies ranges.
+    An independent count: `Declaration.macs` multiplies ranges.
     """
     names = {parameter.name for parameter in declaration.parameters}
     count = 0

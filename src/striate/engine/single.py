@@ -10,27 +10,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine import aligned, caches
-from striate.engine.bound import Bound, Constants
+from striate.engine import aligned, cpu_caches
 from striate.engine.code import Kernel
+from striate.engine.loaded_plan import Constants, LoadedPlan
+from striate.engine.plan.kernel_calls import Memory, PlanContext
 from striate.engine.plan.plan import plan
-from striate.engine.plan.steps import Context, Memory
-from striate.engine.plan.units import Value
+from striate.engine.plan.units import Buffer
 from striate.engine.target import Target
 from striate.engine.threads import available
-from striate.locks import lock
+from striate.locks import fork_safe_lock
 from striate.network import Network, Node
 from striate.op import Op
 from striate.tensor import TensorSpec
 
 Array = NDArray[Any]
 
-KEPT = 8
-"""Operations that stay ready to run."""
+READY_OPERATIONS = 8
+"""Number of operations that stay ready to run."""
 
 
-PACKED = 2048
-"""Pixels from which on Winograd's algorithm saves more than the transformation of its weights takes, at each call."""
+WINOGRAD_MIN_PIXELS = 2048
+"""With fewer pixels, transforming Winograd's weights at each call costs more than the algorithm saves."""
 
 
 class Single:
@@ -42,11 +42,13 @@ class Single:
         self._given = {p.name: np.zeros(p.shape, np.float32) for p in self.declaration.parameters}
         result = net.specs["y"].shape
         pixels = math.prod((result[0], *result[2:]))
-        context = Context(target, available(), pixels < PACKED, caches.size(2), caches.size(3))
+        context = PlanContext(
+            target, available(), pixels < WINOGRAD_MIN_PIXELS, cpu_caches.size(2), cpu_caches.size(3)
+        )
         weights = {f"y.{name}": array for name, array in self._given.items()}
         self._constants = Constants()
-        self._bound = Bound(plan(net, weights, ("y",), context), self._constants)
-        self._lock = lock()
+        self._loaded = LoadedPlan(plan(net, weights, ("y",), context), self._constants)
+        self._lock = fork_safe_lock()
 
     def __call__(self, x: Array, weights: Mapping[str, Array]) -> Array:
         """The result for a float32 batch, with weights of the declared shapes."""
@@ -54,21 +56,21 @@ class Single:
             for name, array in self._given.items():
                 array[...] = weights[name]
             if self._given:
-                anew = Anew(self._bound, self._constants)
-                for record in dict.fromkeys(step.record for step in self._bound.plan.steps):
+                anew = Anew(self._loaded, self._constants)
+                for record in dict.fromkeys(step.record for step in self._loaded.plan.steps):
                     record(anew)
-            return self._bound.run(x)["y"]
+            return self._loaded.run(x)["y"]
 
 
 class Anew(Memory):
-    """Where everything of a bound plan lies already; what is packed there is packed again."""
+    """Where everything of a loaded plan lies already; what is packed there is packed again."""
 
-    def __init__(self, bound: Bound, constants: Constants) -> None:
-        self._bound, self._constants = bound, constants
+    def __init__(self, loaded: LoadedPlan, constants: Constants) -> None:
+        self._loaded, self._constants = loaded, constants
         self._done: set[tuple[Any, ...]] = set()
 
-    def start(self, value: Value) -> int:
-        return self._bound.start(value)
+    def start(self, value: Buffer) -> int:
+        return self._loaded.start(value)
 
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
         kept = self._constants.get(key, make)
@@ -81,10 +83,10 @@ class Anew(Memory):
         return array
 
     def kernel(self, kernel: Kernel) -> int:
-        return self._bound.kernel(kernel)
+        return self._loaded.kernel(kernel)
 
 
-@functools.lru_cache(maxsize=KEPT)
+@functools.lru_cache(maxsize=READY_OPERATIONS)
 def single(op: Op, spec: TensorSpec, target: Target) -> Single:
     """The operation, from the last ones where it is among them."""
     return Single(op, spec, target)

@@ -19,7 +19,7 @@ class Target:
     cpu: str
     """LLVM's name of the processor; "" is the most general of its kind."""
     features: str
-    """LLVM's feature string, beside what `cpu` implies."""
+    """LLVM's feature string, besides what `cpu` implies."""
     lanes: int
     """Channels in a block: 16 fill one AVX-512 register; elsewhere a block of 8 is one or two registers."""
     tiles: tuple[int, ...]
@@ -56,7 +56,7 @@ NEEDS = {
     AVX2: frozenset(["avx", "avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"]),
     AVX512: frozenset(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"]),
 }
-"""Feature words that a target needs beside those of the one before it: all that LLVM may use for its `cpu`."""
+"""Feature words that a target needs besides those of the one before it: all that LLVM may use for its `cpu`."""
 
 
 def flags() -> frozenset[str]:

@@ -16,7 +16,7 @@ CODE, MESSAGE = b"=", b"!"
 
 
 def main() -> None:
-    """Compile what is asked for, until nobody asks."""
+    """Serve compile requests from stdin until it closes."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what is printed on the way must not get among the replies
     from striate.engine import codegen

@@ -129,7 +129,7 @@ def read_weights(path: str | Path) -> dict[str, Any]:
     suffix = Path(path).suffix.lower()
     if suffix not in WEIGHTS:
         raise UsageError(
-            f"{path} is no file of weights",
+            f"{path} is not a file of weights",
             where=str(path),
             why=f"its suffix is {suffix or 'missing'}; read are {', '.join(sorted(WEIGHTS))}",
             fix="such as model.safetensors",

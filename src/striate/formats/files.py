@@ -14,7 +14,7 @@ from striate.formats.tokens import MAX_TEXT
 
 
 def check_file(path: Path, limit: int | None = None) -> None:
-    """Raise SourceError if `path` is no readable file, LimitError if it has more than `limit` bytes."""
+    """Raise SourceError if `path` is not a readable file, LimitError if it has more than `limit` bytes."""
     try:
         status = path.stat()
     except FileNotFoundError:

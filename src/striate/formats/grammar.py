@@ -53,7 +53,7 @@ def usage(word: str) -> str:
 
 
 def _worded(field: Field) -> str:
-    """A field's word and what stands behind it: `pad N|T,B,L,R|same`, `/N|NxM`."""
+    """A field's word and what stands after it: `pad N|T,B,L,R|same`, `/N|NxM`."""
     label = _label(field)
     return f"{label}{'' if label == '/' else ' '}{_FORMS[field.metadata['kind']](field)}"
 
@@ -303,7 +303,7 @@ def _listed(cursor: Cursor, field: Field, word: str) -> tuple[int, ...]:
             raise LimitError(
                 f"{field.name} of {word} has more than {MAX_LIST} numbers",
                 where=cursor.where(),
-                why="no op takes so many",
+                why="no op takes that many",
                 fix="leave the rest out",
             )
         values.append(_whole(cursor, field, word))

@@ -237,7 +237,7 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
             sizes = (*sizes, channels)
         if len(sizes) != rank + 1:
             raise cursor.fail(
-                f"{first.text} is no size of this input",
+                f"{first.text} is not a size of this input",
                 why=f"the network's input is {written_size(like)}: "
                 + (f"give {rank} sizes, or {rank + 1} with the channels" if rank else "give its length"),
                 fix=f"such as {written_size(like)}",
@@ -318,7 +318,7 @@ def checked(shape: Sequence[int]) -> Shape:
     if 1 <= len(shape) <= 4 and all(isinstance(size, int) and size >= 1 for size in shape):
         return tuple(shape)
     raise NotationError(
-        f"{tuple(shape)} is no input",
+        f"{tuple(shape)} is not an input",
         why="an input is (C, H, W), (C, L) or (C, D, H, W), every size 1 or more",
         fix="such as 224x224x3",
     )

@@ -53,8 +53,8 @@ class _Tensor:
 def load(path: str | os.PathLike[str]) -> Weights:
     """Name -> array of a state dict; all floating types become float32, integers stay.
 
-    Counters of batch normalisation (num_batches_tracked) are left out. Raises SourceError when it cannot be read,
-    FormatError when it is no state dict or asks for more than tensors, LimitError when it is too large.
+    Counters of batch normalization (num_batches_tracked) are left out. Raises SourceError when it cannot be read,
+    FormatError when it is not a state dict or asks for more than tensors, LimitError when it is too large.
     """
     target = Path(path)
     check_file(target)
@@ -72,7 +72,7 @@ def load(path: str | os.PathLike[str]) -> Weights:
             EOFError, OSError, RecursionError, NotImplementedError, RuntimeError, struct.error,
             zipfile.BadZipFile) as error:  # fmt: skip
         raise FormatError(
-            f"{target} is no state dict, or damaged",
+            f"{target} is not a state dict, or damaged",
             where=str(target),
             why=(str(error) or type(error).__name__)[:200],
             fix="save it again: torch.save(model.state_dict(), path)",
@@ -102,7 +102,7 @@ def _zip(path: Path) -> Iterator[tuple[str, Array]]:
 
 
 def _stream(path: Path) -> Iterator[tuple[str, Array]]:
-    """Magic number, version, system, the pickle, the keys of the storages, and each storage behind its size."""
+    """Magic number, version, system, the pickle, the keys of the storages, and each storage after its size."""
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise LimitError(

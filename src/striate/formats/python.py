@@ -27,7 +27,7 @@ from striate.formats.torch.own import network as own_network
 from striate.network import Builder, Network
 
 ATTRIBUTES = ("net", "network", "model")
-"""What the network of a file is called when nobody says `file.py:attribute`."""
+"""Default attribute of a .py file without `file.py:attribute`."""
 EXTRAS = {"h5py": "keras", "onnx": "onnx", "torch": "torch"}
 """Package -> the optional part of Striate that brings it."""
 WRITTEN = "model"
@@ -56,7 +56,7 @@ def from_module(name: str, attribute: str, input: Size | None = None) -> Network
     """The network `name:attribute`; the current directory is on the path."""
     if not all(part.isidentifier() for part in name.split(".")):
         raise SourceError(
-            f"{name!r} is no module",
+            f"{name!r} is not a module",
             why="a network in Python is written package.module:attribute or file.py:attribute",
             fix="such as mypackage.nets:lenet",
         )
@@ -224,7 +224,7 @@ def of_value(value: Any, name: str, input: Size | None, called: bool = False) ->
             value = value()
         return of_value(value, f"{name}()", input, called=True)
     raise FormatError(
-        f"{name} is no network",
+        f"{name} is not a network",
         where=name,
         why=f"it is of type {type(value).__module__}.{type(value).__name__}".replace("builtins.", ""),
         fix="name a striate Network, a torch.nn.Module, or a function that returns one",

@@ -85,14 +85,14 @@ def _from_catalogue(text: str, input: Size | None) -> Network:
 
 
 def _unknown(text: str, error: StriateError) -> StriateError:
-    """Why `text` is no model: a directory, a file of another kind, an input without stages, a misspelling."""
+    """Why `text` is not a model: a directory, a file of another kind, an input without stages, a misspelling."""
     if not text:
         return SourceError(
             "no model is named", why="the text is empty", fix="such as resnet18 or '32x32x3 -> conv 3x3'"
         )
     if len(text) > 200:
         return SourceError(
-            f"{text[:60]!r}... is no model",
+            f"{text[:60]!r}... is not a model",
             why=f"a name of {plural(len(text), 'character')}",
             fix="such as resnet18 or net.toml",
         )
@@ -105,14 +105,14 @@ def _unknown(text: str, error: StriateError) -> StriateError:
                 fix="name a file inside it, or the folder that striate train wrote",
             )
         return FormatError(
-            f"{text} is no network file",
+            f"{text} is not a network file",
             where=text,
             why=f"a network is read from {KINDS}",
             fix="rename it, or give the notation itself: striate show '32x32x3 -> conv 3x3'",
         )
     if text[0].isdigit():
         return SourceError(
-            f"{text!r} is no model",
+            f"{text!r} is not a model",
             why="a notation is an input and at least one stage, joined by ->",
             fix="such as '32x32x3 -> conv 3x3' (in quotes, so that the shell leaves > alone)",
         )

@@ -1,4 +1,4 @@
-"""Imported networks told shorter: several operators of another framework that are one op here.
+"""Peephole rewrites after import: operator sequences that Striate has a single op for.
 
 Each rewriting keeps every number and the name of the node that has the weights.
 """
@@ -124,7 +124,7 @@ def _shuffle(chain: Chain, net: Network) -> tuple[Node, Any] | None:
 
 
 def _norm(chain: Chain, net: Network) -> tuple[Node, Any] | None:
-    """Channels moved to the end, normalised, and moved back: the order of axes makes no difference."""
+    """Channels moved to the end, normalized, and moved back: the order of axes makes no difference."""
     there, norm, back = chain
     if not (
         isinstance(there.op, Permute) and isinstance(norm.op, LayerNorm) and isinstance(back.op, Permute)

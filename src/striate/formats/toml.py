@@ -57,7 +57,7 @@ Table = Mapping[str, Any]
 def parse(text: str, name: str | None = None, input: notation.Size | None = None, file: str = "") -> Network:
     """The network of a `.toml` text; `name` and `input` replace its own, `file` is named in errors.
 
-    Raises FormatError for text that is no network, GraphError for cyclic or dangling names, OpError, LimitError.
+    Raises FormatError for text that is not a network, GraphError for cyclic or dangling names, OpError, LimitError.
     """
     data = _read(text, file)
     _known(data, ("network", "node"), "the file", file)

@@ -1,7 +1,7 @@
 """Receptive fields along one axis, exact for windows, transposed windows and resampling alike.
 
 After Araujo, Norris & Sim, "Computing Receptive Fields of Convolutional Neural Networks" (Distill 2019).
-Transposed windows and resampling make neighbouring units see differently, so a field is kept as the spans of
+Transposed windows and resampling make neighboring units see differently, so a field is kept as the spans of
 one period of units and the step from period to period; a plain stack of windows has a period of one unit.
 """
 
@@ -24,7 +24,7 @@ class ReceptiveField:
     """Unit i of a value sees input coordinates lo … hi = `span(i)`, borders not clipped.
 
     spans: (lo, hi) of the units of one period; step: input pixels from one period to the next,
-    0 for a unit that has no neighbours (it sees the whole axis).
+    0 for a unit that has no neighbors (it sees the whole axis).
     """
 
     spans: tuple[tuple[int, int], ...] = ((0, 0),)
@@ -37,7 +37,7 @@ class ReceptiveField:
 
     @property
     def jump(self) -> Fraction:
-        """Input pixels between neighbouring units."""
+        """Input pixels between neighboring units."""
         return Fraction(self.step, len(self.spans))
 
     @property
@@ -57,12 +57,12 @@ class ReceptiveField:
 
     @property
     def offset(self) -> Fraction:
-        """Mean centre over a period, unit 0's place in the grid taken out: what alignment compares."""
+        """Mean center over a period, unit 0's place in the grid taken out: what alignment compares."""
         period = len(self.spans)
         return sum((self.center(i) - i * self.jump for i in range(period)), Fraction(0)) / period
 
     def through(self, axis: AxisMap) -> ReceptiveField:
-        """The field of the units behind one more map; its jump is rounded where no period fits the axis."""
+        """The field of the units after one more map; its jump is rounded where no period fits the axis."""
         if isinstance(axis, Window) and len(self.spans) == 1 and self.size:
             (lo, hi) = self.spans[0]
             first, last = axis.raw(0, 0), axis.raw(0, axis.kernel - 1)
@@ -98,7 +98,7 @@ def _hull(spans: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
 
 
 def _without_holes(spans: list[tuple[int, int] | None]) -> tuple[tuple[int, int], ...]:
-    """Units that see nothing (a transposed stride beyond its kernel) get an empty span beside their neighbour's."""
+    """Units that see nothing (a transposed stride beyond its kernel) get an empty span next to their neighbor's."""
     known = next((span for span in spans if span is not None), (0, -1))
     filled = []
     for span in spans:

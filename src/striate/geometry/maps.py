@@ -131,7 +131,7 @@ class Nearest(_Resample):
 
 @dataclasses.dataclass(frozen=True)
 class Linear(_Resample):
-    """Linear interpolation between two neighbours, half-pixel centres or aligned corners (PyTorch's rule)."""
+    """Linear interpolation between two neighbors, half-pixel centers or aligned corners (PyTorch's rule)."""
 
     align_corners: bool = False
 
@@ -187,7 +187,7 @@ class Linear(_Resample):
 
 @dataclasses.dataclass(frozen=True)
 class Cubic(Linear):
-    """Cubic convolution of four neighbours, the border's repeated beyond it (Keys 1981, with PyTorch's A = -3/4)."""
+    """Cubic convolution of four neighbors, the border's repeated beyond it (Keys 1981, with PyTorch's A = -3/4)."""
 
     A = Fraction(-3, 4)
 

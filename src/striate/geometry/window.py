@@ -147,12 +147,12 @@ class Window(AxisMap):
 
     @property
     def lost(self) -> int:
-        """Real positions behind the last window."""
+        """Real positions after the last window."""
         return min(self._trailing - self.wasted_after, self.input)
 
     @property
     def wasted_before(self) -> int:
-        """Padded positions at the start behind the last window: only when the remainder swallows the input."""
+        """Padded positions at the start after the last window: only when the remainder swallows the input."""
         return self._trailing - self.wasted_after - self.lost
 
     @property
@@ -161,7 +161,7 @@ class Window(AxisMap):
 
     @property
     def gap(self) -> int:
-        """Positions between neighbouring windows that no window reads: stride - extent, when positive."""
+        """Positions between neighboring windows that no window reads: stride - extent, when positive."""
         return max(self.stride - self.extent, 0)
 
     @property

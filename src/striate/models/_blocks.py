@@ -1,4 +1,4 @@
-"""Pieces that several families share: numbered chains of ops, a convolution with its batch normalisation."""
+"""Pieces that several families share: numbered chains of ops, a convolution with its batch normalization."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def sequential(b: Builder, x: Ref, scope: str, ops: Iterable[Op], start: int = 0
 def conv_bn(
     b: Builder, x: Ref, conv: str, bn: str, filters: int, kernel: int, *, stride: int = 1, padding: int = 0
 ) -> Ref:
-    """A convolution without bias, named `conv`, and its batch normalisation, named `bn`."""
+    """A convolution without bias, named `conv`, and its batch normalization, named `bn`."""
     x = b(Conv(filters, kernel=kernel, stride=stride, padding=padding, bias=False), x, name=conv)
     return b(BatchNorm(), x, name=bn)

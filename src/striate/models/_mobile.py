@@ -14,7 +14,7 @@ from striate.ops.conv import Conv
 from striate.ops.merge import Add, Multiply
 from striate.ops.norm import BatchNorm
 from striate.ops.pool import GlobalAvgPool
-from striate.ops.regularise import StochasticDepth
+from striate.ops.regularize import StochasticDepth
 
 BATCH_NORM = BatchNorm()
 RELU = Relu()

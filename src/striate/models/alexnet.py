@@ -13,7 +13,7 @@ from striate.ops.conv import Conv
 from striate.ops.linear import Linear
 from striate.ops.norm import LocalResponseNorm
 from striate.ops.pool import AdaptiveAvgPool, MaxPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 ALEXNET = Family(
@@ -32,7 +32,7 @@ ALEXNET = Family(
         "alexnet: torchvision 0.29.2; alexnet_2012: Caffe's bvlc_alexnet (the paper says 60 million), V. "
         "Sze et al., Proc. IEEE 2017, Table II"
     ),
-    scheme="torch",
+    initializer="torch",
 )
 
 
@@ -45,10 +45,10 @@ ALEXNET = Family(
     note="the paper prints 224, but (227 - 11)/4 + 1 = 55 is what fits its 55x55 first layer",
 )
 def alexnet_2012(input: Image, num_classes: int = 1000) -> Network:
-    """The form that won: two groups, local response normalisation, overlapping pooling."""
+    """The form that won: two groups, local response normalization, overlapping pooling."""
     b = Builder("alexnet_2012", input=input)
-    # The paper does not divide alpha = 1e-4 by the number of neighbours; the op does.
-    normalise = LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
+    # The paper does not divide alpha = 1e-4 by the number of neighbors; the op does.
+    normalize = LocalResponseNorm(size=5, alpha=5e-4, beta=0.75, k=2.0)
     x = b.input
     for stage, conv in enumerate(
         (
@@ -63,7 +63,7 @@ def alexnet_2012(input: Image, num_classes: int = 1000) -> Network:
         x = b(conv, x, name=f"conv{stage}")
         x = b(Relu(), x, name=f"relu{stage}")
         if stage in (1, 2):
-            x = b(normalise, x, name=f"norm{stage}")
+            x = b(normalize, x, name=f"norm{stage}")
         if stage in (1, 2, 5):
             x = b(MaxPool(3, stride=2), x, name=f"pool{stage}")
     x = b(Flatten(), x, name="flatten")
@@ -79,10 +79,10 @@ def alexnet_2012(input: Image, num_classes: int = 1000) -> Network:
     family=ALEXNET,
     params=61_100_840,
     gmacs=0.714,
-    note="one tower, no normalisation (arXiv 1404.5997)",
+    note="one tower, no normalization (arXiv 1404.5997)",
 )
 def alexnet(input: Image, num_classes: int = 1000) -> Network:
-    """The single-GPU form: fewer filters, no groups, no normalisation."""
+    """The single-GPU form: fewer filters, no groups, no normalization."""
     b = Builder("alexnet", input=input)
     features = (
         *(Conv(64, kernel=11, stride=4, padding=2), Relu(), MaxPool(3, stride=2)),

@@ -7,7 +7,7 @@ from striate.network import Builder, Network
 from striate.ops.activation import Relu
 from striate.ops.conv import Conv
 from striate.ops.pool import GlobalAvgPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 ALL_CNN = Family(
@@ -32,7 +32,7 @@ LAYERS = (
 
 @model("all_cnn_c", family=ALL_CNN, input=(3, 32, 32))
 def all_cnn_c(input: Image, num_classes: int = 10) -> Network:
-    """Eight convolutions, one per class on top, and their mean; dropout on the image and behind each stride."""
+    """Eight convolutions, one per class on top, and their mean; dropout on the image and after each stride."""
     b = Builder("all_cnn_c", input=input)
     x = b(Dropout(0.2), b.input)
     for layer, (filters, kernel, stride, padding) in enumerate(LAYERS, start=1):

@@ -39,13 +39,13 @@ class Family:
     url: str = ""
     source: str = ""
     """Where the published numbers of its models come from."""
-    scheme: str = "kaiming"
-    """How its weights start: a name of `striate.weights.SCHEMES`."""
+    initializer: str = "kaiming"
+    """How its weights start: a name of `striate.weights.INITIALIZERS`."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One network of the catalogue; `params` and `gmacs` are as published, None where nobody printed them."""
+    """One network of the catalogue; `params` and `gmacs` are as published, None where they were not published."""
 
     name: str
     family: Family
@@ -62,7 +62,7 @@ class Entry:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What `create` accepts beside the input, with the defaults: `num_classes` and the switches."""
+        """What `create` accepts besides the input, with the defaults: `num_classes` and the switches."""
         parameters = inspect.signature(self.build).parameters.values()
         return {p.name: p.default for p in parameters if p.default is not p.empty}
 

@@ -17,7 +17,7 @@ from striate.ops.linear import Linear
 from striate.ops.merge import Add
 from striate.ops.norm import LayerNorm
 from striate.ops.pool import GlobalAvgPool
-from striate.ops.regularise import LayerScale, StochasticDepth
+from striate.ops.regularize import LayerScale, StochasticDepth
 from striate.ops.reshape import Flatten, Permute
 
 CONVNEXT = Family(
@@ -27,7 +27,7 @@ CONVNEXT = Family(
     new="A ResNet modernised step by step (patches, 7x7 depthwise, few norms) matches vision transformers.",
     url="https://arxiv.org/abs/2201.03545",
     source="torchvision 0.29.2, ConvNeXt_*_Weights meta",
-    scheme="convnext",
+    initializer="convnext",
 )
 
 NORM = LayerNorm(eps=1e-6, axes="channels")

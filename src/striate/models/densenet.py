@@ -25,7 +25,7 @@ DENSENET = Family(
     ),
     url="https://arxiv.org/abs/1608.06993",
     source="torchvision 0.29.2, weights metadata",
-    scheme="densenet",
+    initializer="densenet",
 )
 
 

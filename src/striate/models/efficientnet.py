@@ -16,7 +16,7 @@ from striate.ops.activation import Silu
 from striate.ops.linear import Linear
 from striate.ops.norm import BatchNorm
 from striate.ops.pool import GlobalAvgPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 EFFICIENTNET = Family(
@@ -27,7 +27,7 @@ EFFICIENTNET = Family(
     new="One coefficient scales depth, width and resolution together.",
     url="https://arxiv.org/abs/1905.11946",
     source="torchvision 0.29.2, EfficientNet_B*_Weights meta (IMAGENET1K_V1)",
-    scheme="efficientnet",
+    initializer="efficientnet",
 )
 EFFICIENTNET_V2 = Family(
     name="EfficientNet V2",
@@ -36,7 +36,7 @@ EFFICIENTNET_V2 = Family(
     new="Searched for training speed: early blocks fuse expansion and depthwise step into one convolution.",
     url="https://arxiv.org/abs/2104.00298",
     source="torchvision 0.29.2, EfficientNet_V2_*_Weights meta",
-    scheme="efficientnet",
+    initializer="efficientnet",
 )
 
 SILU = Silu()

@@ -17,7 +17,7 @@ from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.merge import Add, Crop
 from striate.ops.norm import BatchNorm
 from striate.ops.pool import MaxPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.upsample import Upsample
 
 FCN = Family(

@@ -13,7 +13,7 @@ from striate.ops.linear import Linear
 from striate.ops.merge import Concat
 from striate.ops.norm import BatchNorm, LocalResponseNorm
 from striate.ops.pool import AdaptiveAvgPool, AvgPool, GlobalAvgPool, MaxPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 GOOGLENET = Family(
@@ -24,12 +24,12 @@ GOOGLENET = Family(
         "(arXiv 1409.4842)"
     ),
     new=(
-        "Windows of several sizes side by side, each behind a 1x1 bottleneck: 22 layers with a twelfth of"
+        "Windows of several sizes side by side, each after a 1x1 bottleneck: 22 layers with a twelfth of"
         " AlexNet's weights."
     ),
     url="https://arxiv.org/abs/1409.4842",
     source="torchvision 0.29.2, weights metadata; googlenet_2014: Caffe's bvlc_googlenet",
-    scheme="googlenet",
+    initializer="googlenet",
 )
 
 # Table 1 of the paper: 1x1 | 3x3 reduce, 3x3 | 5x5 reduce, 5x5 | pool projection.
@@ -55,14 +55,14 @@ class Unit(Protocol):
 
 
 def basic_conv(b: Builder, x: Ref, name: str, filters: int, kernel: Any, **fields: Any) -> Ref:
-    """Convolution, batch normalisation and relu under one name: the unit of torchvision's networks."""
+    """Convolution, batch normalization and relu under one name: the unit of torchvision's networks."""
     with b.scope(name):
         x = b(Conv(filters, kernel=kernel, bias=False, **fields), x, name="conv")
         return b(Relu(), b(BatchNorm(eps=1e-3), x, name="bn"), name="relu")
 
 
 def conv_relu(b: Builder, x: Ref, name: str, filters: int, kernel: int, **fields: Any) -> Ref:
-    """Convolution with bias, then relu: the unit before batch normalisation."""
+    """Convolution with bias, then relu: the unit before batch normalization."""
     with b.scope(name):
         return b(Relu(), b(Conv(filters, kernel=kernel, **fields), x, name="conv"), name="relu")
 
@@ -93,13 +93,13 @@ def _auxiliary(
 
 def _body(
     b: Builder, unit: Unit, num_classes: int, aux: bool, *, largest: int, last_pool: int, dropout: float,
-    auxiliary_pool: AdaptiveAvgPool | AvgPool, normalise: Callable[[Ref, str], Ref],
+    auxiliary_pool: AdaptiveAvgPool | AvgPool, normalize: Callable[[Ref, str], Ref],
 ) -> Network:  # fmt: skip
     x = unit(b, b.input, "conv1", 64, 7, stride=2, padding=3)
     x = b(MaxPool(3, stride=2, ceil=True), x, name="maxpool1")
-    x = unit(b, normalise(x, "norm1"), "conv2", 64, 1)
+    x = unit(b, normalize(x, "norm1"), "conv2", 64, 1)
     x = unit(b, x, "conv3", 192, 3, padding=1)
-    x = b(MaxPool(3, stride=2, ceil=True), normalise(x, "norm2"), name="maxpool2")
+    x = b(MaxPool(3, stride=2, ceil=True), normalize(x, "norm2"), name="maxpool2")
     branches = {}
     for block in BLOCKS:
         x = inception(b, x, unit, block, largest)
@@ -132,7 +132,7 @@ def googlenet(input: Image, num_classes: int = 1000, aux: bool = False) -> Netwo
     b = Builder("googlenet", input=input)
     return _body(
         b, basic_conv, num_classes, aux, largest=3, last_pool=2, dropout=0.2,
-        auxiliary_pool=AdaptiveAvgPool(4), normalise=lambda x, name: x,
+        auxiliary_pool=AdaptiveAvgPool(4), normalize=lambda x, name: x,
     )  # fmt: skip
 
 
@@ -140,12 +140,12 @@ def googlenet(input: Image, num_classes: int = 1000, aux: bool = False) -> Netwo
     "googlenet_2014",
     family=GOOGLENET,
     params=6_998_552,
-    note="as printed: 5x5 branches, local response normalisation, no batch normalisation",
+    note="as printed: 5x5 branches, local response normalization, no batch normalization",
 )
 def googlenet_2014(input: Image, num_classes: int = 1000, aux: bool = False) -> Network:
     """The paper's form."""
     b = Builder("googlenet_2014", input=input)
     return _body(
         b, conv_relu, num_classes, aux, largest=5, last_pool=3, dropout=0.4,
-        auxiliary_pool=AvgPool(5, stride=3), normalise=lambda x, name: b(LocalResponseNorm(), x, name=name),
+        auxiliary_pool=AvgPool(5, stride=3), normalize=lambda x, name: b(LocalResponseNorm(), x, name=name),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from striate.network import Builder, Network, Ref
 from striate.ops.linear import Linear
 from striate.ops.merge import Concat
 from striate.ops.pool import AvgPool, GlobalAvgPool, MaxPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 INCEPTION = Family(
@@ -18,10 +18,10 @@ INCEPTION = Family(
         "C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna: Rethinking the Inception Architecture "
         "for Computer Vision, CVPR 2016 (arXiv 1512.00567)"
     ),
-    new="A 7x7 window is a 1x7 after a 7x1: factorised windows buy depth and width for the same cost.",
+    new="A 7x7 window is a 1x7 after a 7x1: factorized windows buy depth and width for the same cost.",
     url="https://arxiv.org/abs/1512.00567",
     source="torchvision 0.29.2, weights metadata",
-    scheme="inception",
+    initializer="inception",
 )
 
 # A branch is a chain of (name, filters, kernel height x width, stride, padded to keep the size?).
@@ -114,7 +114,7 @@ def _block_d(b: Builder, x: Ref, name: str) -> Ref:
 
 
 def _fan(b: Builder, x: Ref, name: str) -> Ref:
-    """1x3 beside 3x1, concatenated: the 8x8 maps are too small to take depth, so they get width."""
+    """1x3 and 3x1 in parallel, concatenated: the 8x8 maps are too small to take depth, so they get width."""
     rows = _chain(b, x, _step(f"{name}a", 384, 1, 3))
     columns = _chain(b, x, _step(f"{name}b", 384, 3, 1))
     return b(Concat(), rows, columns, name=f"{name}_concat")

@@ -14,7 +14,7 @@ from striate.ops.linear import Linear
 from striate.ops.merge import Add
 from striate.ops.norm import BatchNorm
 from striate.ops.pool import GlobalAvgPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 MNASNET = Family(
@@ -24,7 +24,7 @@ MNASNET = Family(
     new="The architecture search is rewarded for latency measured on a real phone, not for few operations.",
     url="https://arxiv.org/abs/1807.11626",
     source="torchvision 0.29.2, MNASNet*_Weights meta",
-    scheme="resnet",
+    initializer="resnet",
 )
 
 NORM = BatchNorm(momentum=1 - 0.9997)

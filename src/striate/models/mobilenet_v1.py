@@ -16,7 +16,7 @@ from striate.ops.conv import Conv
 from striate.ops.linear import Linear
 from striate.ops.norm import BatchNorm
 from striate.ops.pool import GlobalAvgPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 MOBILENET_V1 = Family(

@@ -11,7 +11,7 @@ from striate.ops.conv import Conv
 from striate.ops.linear import Linear
 from striate.ops.merge import Add
 from striate.ops.pool import GlobalAvgPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 MOBILENET_V2 = Family(
@@ -21,7 +21,7 @@ MOBILENET_V2 = Family(
     new="Skips join the narrow ends of blocks that are wide inside, and the narrow ends have no activation.",
     url="https://arxiv.org/abs/1801.04381",
     source="torchvision 0.29.2, MobileNet_V2_Weights meta",
-    scheme="vgg",
+    initializer="vgg",
 )
 
 STAGES = (

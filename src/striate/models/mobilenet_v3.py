@@ -12,7 +12,7 @@ from striate.ops.activation import Hardsigmoid, Hardswish
 from striate.ops.linear import Linear
 from striate.ops.norm import BatchNorm
 from striate.ops.pool import GlobalAvgPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 MOBILENET_V3 = Family(
@@ -22,7 +22,7 @@ MOBILENET_V3 = Family(
     new="Blocks found by search for the phone, a cheap activation (hard swish), a shorter last stage.",
     url="https://arxiv.org/abs/1905.02244",
     source="torchvision 0.29.2, MobileNet_V3_*_Weights meta",
-    scheme="vgg",
+    initializer="vgg",
 )
 
 NORM = BatchNorm(eps=1e-3, momentum=0.01)

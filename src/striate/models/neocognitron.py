@@ -8,7 +8,7 @@ its own plane.
 What cannot, and is replaced:
 - an S-cell divides its excitation by 1 + inhibition, the weighted root of the mean squares it reads
   (shunting inhibition); here relu;
-- a C-cell takes a fixed weighted sum, strongest in the centre, and saturates as x/(a + x); here the mean;
+- a C-cell takes a fixed weighted sum, strongest in the center, and saturates as x/(a + x); here the mean;
 - learning without a teacher: the strongest S-cell of each column reinforces its plane; here the weights are
   parameters like any others;
 - how the C layers thin out: the paper prints their sizes only; stride 2 beyond the border on all sides is

@@ -7,7 +7,7 @@ from striate.network import Builder, Network, Ref
 from striate.ops.activation import Relu
 from striate.ops.conv import Conv
 from striate.ops.pool import AvgPool, GlobalAvgPool, MaxPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 NIN = Family(

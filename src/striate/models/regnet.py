@@ -21,11 +21,11 @@ REGNET = Family(
     new="Whole populations of networks are designed, not one: in good ones the width grows along a line.",
     url="https://arxiv.org/abs/2003.13678",
     source="torchvision 0.29.2, RegNet_*_Weights meta at 224x224",
-    scheme="vgg",
+    initializer="vgg",
 )
 
 Row = tuple[int, int, float, float, int, int, float]
-"""Depth d, initial width w_0, slope w_a, quantisation w_m, group width g; published parameters and GMACs."""
+"""Depth d, initial width w_0, slope w_a, quantization w_m, group width g; published parameters and GMACs."""
 
 X: dict[str, Row] = {
     "regnet_x_400mf": (22, 24, 24.48, 2.54, 16, 5_495_976, 0.414),
@@ -52,7 +52,7 @@ def stages(depth: int, w_0: int, w_a: float, w_m: float, group: int) -> list[tup
     """Width, depth and group width of each stage.
 
     Equations 2 to 4 of the paper: block j wants the width w_0 + w_a j, which is rounded to a power of w_m
-    times w_0, then to a multiple of 8; equal neighbours form a stage. Then the group width must divide it.
+    times w_0, then to a multiple of 8; equal neighbors form a stage. Then the group width must divide it.
 
     >>> stages(16, 48, 27.89, 2.09, 8)
     [(48, 1, 8), (104, 3, 8), (208, 6, 8), (440, 6, 8)]

@@ -30,7 +30,7 @@ RESNET = Family(
     new="Each block adds a correction to its own input, so that a hundred layers train as easily as ten.",
     url="https://arxiv.org/abs/1512.03385",
     source="torchvision 0.29.2, weights metadata",
-    scheme="resnet",
+    initializer="resnet",
 )
 
 
@@ -47,7 +47,7 @@ class Shape:
 
 
 def residual(b: Builder, x: Ref, convs: Sequence[Conv], shortcut: Callable[[Ref], Ref]) -> Ref:
-    """relu(shortcut(x) + convs(x)), batch normalisation after every convolution and relu between them."""
+    """relu(shortcut(x) + convs(x)), batch normalization after every convolution and relu between them."""
     y = x
     for index, conv in enumerate(convs, start=1):
         y = b(conv, y, name=f"conv{index}")

@@ -21,7 +21,7 @@ RESNEXT = Family(
     ),
     url="https://arxiv.org/abs/1611.05431",
     source="torchvision 0.29.2, weights metadata",
-    scheme="resnet",
+    initializer="resnet",
 )
 
 declare("resnext50_32x4d", RESNEXT, Shape(DEPTHS["resnet50"], groups=32, group_width=4), 25_028_904, 4.23)

@@ -23,7 +23,7 @@ SHUFFLENET_V2 = Family(
     new="Designed by measured speed: split the channels, leave one half untouched, shuffle.",
     url="https://arxiv.org/abs/1807.11164",
     source="torchvision 0.29.2, ShuffleNet_V2_*_Weights meta",
-    scheme="torch",
+    initializer="torch",
 )
 
 REPEATS = (4, 8, 4)

@@ -11,7 +11,7 @@ from striate.ops.activation import Relu
 from striate.ops.conv import Conv
 from striate.ops.merge import Concat
 from striate.ops.pool import GlobalAvgPool, MaxPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 SQUEEZENET = Family(
@@ -27,7 +27,7 @@ SQUEEZENET = Family(
     ),
     url="https://arxiv.org/abs/1602.07360",
     source="torchvision 0.29.2, weights metadata",
-    scheme="squeezenet",
+    initializer="squeezenet",
 )
 
 POOL = "pool"

@@ -13,7 +13,7 @@ from striate.ops.activation import Relu
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.merge import Concat, Crop
 from striate.ops.pool import MaxPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 
 UNET = Family(
     name="U-Net",
@@ -23,7 +23,7 @@ UNET = Family(
         "Segmentation, MICCAI 2015 (arXiv 1505.04597)"
     ),
     new=(
-        "A symmetric way back up, with every map of the way down copied across, learns segmentation from "
+        "A symmetric upsampling path, with every map of the downsampling path copied across, learns segmentation from "
         "thirty images."
     ),
     url="https://arxiv.org/abs/1505.04597",

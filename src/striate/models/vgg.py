@@ -13,7 +13,7 @@ from striate.ops.conv import Conv
 from striate.ops.linear import Linear
 from striate.ops.norm import BatchNorm
 from striate.ops.pool import AdaptiveAvgPool, MaxPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 VGG = Family(
@@ -29,7 +29,7 @@ VGG = Family(
     ),
     url="https://arxiv.org/abs/1409.1556",
     source="torchvision 0.29.2, weights metadata",
-    scheme="vgg",
+    initializer="vgg",
 )
 
 FILTERS = (64, 128, 256, 512, 512)

@@ -15,7 +15,7 @@ WIDE_RESNET = Family(
     ),
     url="https://arxiv.org/abs/1605.07146",
     source="torchvision 0.29.2, weights metadata",
-    scheme="resnet",
+    initializer="resnet",
 )
 
 declare("wide_resnet50_2", WIDE_RESNET, Shape(DEPTHS["resnet50"], group_width=128), 68_883_240, 11.398)

@@ -1,7 +1,7 @@
 """ZFNet: AlexNet after its authors had looked inside it.
 
 The figure's sizes (110, 55, 26, 13, 6) need one pixel of padding in the first layer and pooling that
-rounds up; so it is declared. Not declared: the renormalisation of every filter to a fixed norm during
+rounds up; so it is declared. Not declared: the renormalization of every filter to a fixed norm during
 training.
 """
 
@@ -14,7 +14,7 @@ from striate.ops.conv import Conv
 from striate.ops.linear import Linear
 from striate.ops.norm import LocalResponseNorm
 from striate.ops.pool import MaxPool
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Flatten
 
 ZFNET = Family(

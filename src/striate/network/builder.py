@@ -51,7 +51,7 @@ class Builder:
     """Builds a network node by node; branches join where a node reads several values.
 
     name: the network's; input: its shape (C, H, W), or the shapes of several inputs by name. Raises GraphError for an
-    empty or unnamed input, UsageError for what is no shape.
+    empty or unnamed input, UsageError for a shape that is not one.
 
     >>> import striate as st
     >>> from striate.ops import Conv, Relu
@@ -155,7 +155,7 @@ class Builder:
             made = declare(node, [self.spec(value) for value in node.inputs]).outputs
         except ShapeError as problem:
             made = [problem] * op.output_count
-        # Only now: a call that was refused leaves nothing behind.
+        # Only now: a call that was refused leaves nothing after.
         self._names.add(full)
         self._by_name[full] = node
         if number:
@@ -167,7 +167,7 @@ class Builder:
     def _own(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref) or ref.builder is not self:
             raise GraphError(
-                f"{shown(ref)} is no value of {self.name}",
+                f"{shown(ref)} is not a value of {self.name}",
                 where=f"its values are {few(self._specs)}",
                 why="a node reads what its own builder has made",
                 fix="give what the builder returned, or its input",

@@ -1,4 +1,4 @@
-"""Networks: immutable, named, validated directed acyclic graphs of ops. The centre of everything.
+"""Networks: immutable, named, validated directed acyclic graphs of ops. The center of everything.
 
 Decides names, order and inference; refuses to know any op, any weight and any file format.
 """
@@ -87,7 +87,7 @@ class Node:
 class Inference:
     """What is known once the ops have seen their inputs.
 
-    problems: one ShapeError per node that has no output. Nodes behind such a node are in no table, but in `unknown`.
+    problems: one ShapeError per node that has no output. Nodes after such a node are in no table, but in `unknown`.
     """
 
     specs: Mapping[str, TensorSpec]

@@ -115,7 +115,7 @@ class Op(metaclass=_Named):
             return VALIDATE[field.metadata["kind"]](value, field.metadata)
         except Meaningless as error:
             raise OpError(
-                f"{field.name} {shown(value)} has no meaning for {self.word}",
+                f"{field.name} {shown(value)} is not allowed for {self.word}",
                 where=f"{self.word}: {field.name}, {field.metadata['doc'] or field.metadata['kind']}",
                 why=f"expected {error}",
                 fix=f"give {field.name} {error}",

@@ -163,7 +163,8 @@ def _reading(statement: Statement, axes: Mapping[str, int], index: Index, size: 
 
 
 def _compose(outer: Mapping[str, Reading], inner: Reading, strict: bool = True) -> Reading:
-    """One reading behind another. A window of a window is no one-axis map: it reads all, or is refused if `strict`."""
+    """One reading after another. A window of a window is not a one-axis map: it reads all, or is refused if
+    `strict`."""
     if inner.axis is None or outer[inner.axis].axis is None:
         return Reading(None)
     through = outer[inner.axis]
@@ -175,7 +176,7 @@ def _compose(outer: Mapping[str, Reading], inner: Reading, strict: bool = True) 
 
 
 def _strongest(readings: list[Reading], size: int) -> Reading:
-    """The local reading of several, windows before the identity; global ones beside it are context."""
+    """The local reading of several, windows before the identity; global ones next to it are context."""
     local = [reading for reading in readings if reading.axis is not None]
     if not local:
         return Reading(None, Whole(size) if readings else None)

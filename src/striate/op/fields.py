@@ -31,7 +31,7 @@ def sizes(default: Any = MISSING, *, words: Sequence[str] = (), doc: str = "", l
 def count(
     default: Any = MISSING, *, words: Sequence[str] = (), doc: str = "", least: int | None = 1, **more: Any
 ) -> Any:
-    """A whole number, at least `least`; `also` names words that are accepted beside numbers."""
+    """A whole number, at least `least`; `also` names words that are accepted besides numbers."""
     return _attribute("count", default, words, doc, least=least, **more)
 
 

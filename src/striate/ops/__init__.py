@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # families load on first use: a network needs few of them
     from striate.ops.pool import *  # noqa: F403
     from striate.ops.rearrange import *  # noqa: F403
     from striate.ops.reduce import *  # noqa: F403
-    from striate.ops.regularise import *  # noqa: F403
+    from striate.ops.regularize import *  # noqa: F403
     from striate.ops.reshape import *  # noqa: F403
     from striate.ops.scalar import *  # noqa: F403
     from striate.ops.upsample import *  # noqa: F403

@@ -22,7 +22,7 @@ def need_spatial(op: Op, x: TensorSpec) -> int:
     """Number of spatial axes; an error when there is none to slide over."""
     if not x.spatial:
         raise OpError(
-            f"{op.word} needs height and width behind the channels",
+            f"{op.word} needs height and width after the channels",
             why=f"its input {x} has the axes {' '.join(x.axes)}",
             fix="put it before flatten, or use fc",
         )

@@ -1,4 +1,4 @@
-"""Normalisation, as it acts at inference: subtract a mean, divide by a deviation, scale and shift."""
+"""Normalization, as it acts at inference: subtract a mean, divide by a deviation, scale and shift."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class BatchNorm(Op):
         share, channel = 1 / max(values, 1), {"c": x.channels}
         value, mean, variance = load("x0", *free), load("t0", "c"), load("t1", "c")
         centred, kept = value - mean, 1 - self.momentum
-        # The normalisation uses the variance of the batch, the running statistic its unbiased estimate.
+        # The normalization uses the variance of the batch, the running statistic its unbiased estimate.
         unbiased = self.momentum * values / max(values - 1, 1)
         where, total = index("c"), Domain(channel, over)
         statements = (
@@ -214,7 +214,7 @@ class LayerNorm(Op):
 
 @dataclasses.dataclass(frozen=True)
 class LocalResponseNorm(Op):
-    """x / (k + alpha/size · sum of x² over `size` neighbouring channels)^beta.
+    """x / (k + alpha/size · sum of x² over `size` neighboring channels)^beta.
 
     Input and output: (N, C, …). An even size reaches one further to one side: before in PyTorch, after in ONNX.
     Source: Krizhevsky et al., NIPS 2012, section 3.3 (alpha there is alpha/size here); ONNX LRN.
@@ -225,7 +225,7 @@ class LocalResponseNorm(Op):
     onnx: ClassVar[str] = "LRN"
     torch: ClassVar[str] = "LocalResponseNorm"
 
-    size: int = count(5, doc="neighbouring channels")
+    size: int = count(5, doc="neighboring channels")
     alpha: float = number(1e-4, words=("alpha",), doc="weight of the mean square")
     beta: float = number(0.75, words=("beta",), doc="power of the whole divisor")
     k: float = number(1.0, words=("k",), doc="what the divisor starts from")
@@ -245,10 +245,10 @@ class LocalResponseNorm(Op):
         sides = self.size // 2, (self.size - 1) // 2
         before, after = sides if self.odd == "before" else sides[::-1]
         near = Tap(Window(x.channels, self.size, 1, 1, before, after), "c", "u")
-        neighbour = load("x0", *(near if name == "c" else name for name in free))
+        neighbor = load("x0", *(near if name == "c" else name for name in free))
         scale = call("pow", load("t0", *free) * (self.alpha / self.size) + self.k, self.beta)
         statements = (
-            Statement("t0", index(*free), neighbour * neighbour, Domain(free, {"u": self.size}), "sum"),
+            Statement("t0", index(*free), neighbor * neighbor, Domain(free, {"u": self.size}), "sum"),
             Statement("y0", index(*free), load("x0", *free) / scale, Domain(free)),
         )
         return Declaration(self, inputs, (x,), (), statements)

@@ -15,7 +15,7 @@ class Opaque(Op):
     """An operator known by name only. It declares no statement, so it cannot be executed, costs what is said of it, and
     is taken to read all of its inputs.
 
-    Inputs: any, one or more. Output: (N, *shape); without a shape there is none, and what stands behind it cannot be
+    Inputs: any, one or more. Output: (N, *shape); without a shape there is none, and what stands after it cannot be
     checked. A total that such a node lacks a part of says so.
     Source: ONNX, operators of custom domains.
     """

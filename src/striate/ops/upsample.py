@@ -1,4 +1,4 @@
-"""Resampling to another size: nearest neighbour, (bi-, tri-)linear and (bi-)cubic."""
+"""Resampling to another size: nearest neighbor, (bi-, tri-)linear and (bi-)cubic."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Upsample(Op):
     """The input resampled by a scale, or to a size.
 
     Input: (N, C, H, W). Output: (N, C, ⌊H·scale⌋, ⌊W·scale⌋), or the given size. Nearest reads ⌊i/scale⌋;
-    bilinear blends the two neighbours of (i + 1/2)/scale - 1/2 along an axis, bicubic four, or aligns the corners.
+    bilinear blends the two neighbors of (i + 1/2)/scale - 1/2 along an axis, bicubic four, or aligns the corners.
     Source: PyTorch Upsample; ONNX Resize.
     """
 

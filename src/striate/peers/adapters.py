@@ -49,7 +49,7 @@ def torch_eager(subject: Subject, threads: int, *, last: bool = False, form: str
         inductor.freezing, inductor.compile_threads = (
             True,
             1,
-        )  # no compiling processes beside the measured one
+        )  # no compiler processes next to the measured one
         net = torch.compile(net, dynamic=False)
     given: dict[int, Any] = {}  # the tensor of a batch is made once, as a caller of torch would have it
 
@@ -73,7 +73,7 @@ def torch_frozen(subject: Subject, threads: int) -> Run:
         warnings.simplefilter("ignore")
         run = torch_eager(subject, threads, form="frozen")
         x = subject.images()
-        for _ in range(3):  # TorchScript specialises in its first runs
+        for _ in range(3):  # TorchScript specializes in its first runs
             run(x)
         return run
 
@@ -84,7 +84,7 @@ def torch_compile(subject: Subject, threads: int) -> Run:
 
 
 def onnxruntime(subject: Subject, threads: int) -> Run:
-    """All graph optimisations, nodes one after another, threads inside a node."""
+    """All graph optimizations, nodes one after another, threads inside a node."""
     import onnxruntime as ort
 
     ort.disable_telemetry_events()

@@ -88,9 +88,9 @@ def make(kind: str, subject: Subject) -> None:
 
 
 def _run(tool: str, *arguments: str, folder: str) -> None:
-    """A converter that was installed beside this Python."""
-    beside = Path(sys.executable).with_name(tool)
-    command = [str(beside) if beside.exists() else tool, *arguments]
+    """A converter that was installed next to this Python."""
+    installed = Path(sys.executable).with_name(tool)
+    command = [str(installed) if installed.exists() else tool, *arguments]
     single = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=single)
     if done.returncode:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.inputs import Given
-from striate.engine.interface import Engine, TrainingProgram, get
-from striate.engine.learner import Learner, Rule, Store
-from striate.engine.world import ALONE
+from striate.engine.interface import Engine, TrainingProgram, get_engine
+from striate.engine.learner import Learner, OptimizerState, UpdateRule
+from striate.engine.process_group import SINGLE_PROCESS
 from striate.network import Network
 from striate.peers.subject import Subject
 from striate.train.losses import CrossEntropy
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 LR, MOMENTUM, DECAY = 1e-3, 0.9, 5e-4
-"""A small rate: the same batch is learnt again and again, and its gradients must not die away meanwhile."""
+"""A small rate: the same batch is learned again and again, and its gradients must not die away meanwhile."""
 
 AUXILIARY = 0.3
 """Weight of the loss of every output after the first, as `striate train` has it."""
@@ -39,7 +39,7 @@ COMPARED = 4
 """Images of the step that is compared: float64 in numpy takes its time."""
 
 COMPARED_LR = 1.0
-"""So that what a step changes is not lost beside the weights."""
+"""Large enough that a step's change is not lost in the rounding of the weights."""
 
 DRAWS = 2
 """Batches that are drawn for it at most."""
@@ -109,25 +109,25 @@ def _without_noise(net: Network) -> Network:
 # ---------------------------------------------------------------- Striate's engines
 def striate(given: Problem, threads: int, lr: float) -> Trainer:
     """The engine that `auto` takes."""
-    return _engine(get("auto"), given, lr)
+    return _engine(get_engine("auto"), given, lr)
 
 
 def numpy(given: Problem, threads: int, lr: float) -> Trainer:
     """The engine that runs everywhere."""
-    return _engine(get("numpy"), given, lr)
+    return _engine(get_engine("numpy"), given, lr)
 
 
 def _engine(engine: Engine, given: Problem, lr: float) -> Trainer:
     net, weights = given.net, given.weights
-    rule = Rule("sgd", MOMENTUM, nesterov=True, weight_decay=DECAY, decayed=decayed(net.parameters))
-    learner = engine.learner(net, rule, Store(weights, {"velocity": {}}, None), ALONE)
+    rule = UpdateRule("sgd", MOMENTUM, nesterov=True, weight_decay=DECAY, decayed=decayed(net.parameters))
+    learner = engine.learner(net, rule, OptimizerState(weights, {"velocity": {}}, None), SINGLE_PROCESS)
     return _stepped(given, learner or Arrays(engine.training(net, weights), weights, rule), lr)
 
 
 class Arrays(Learner):
     """Where the engine leaves the steps to numpy, which takes them as in `striate.train`."""
 
-    def __init__(self, program: TrainingProgram, weights: dict[str, Array], rule: Rule) -> None:
+    def __init__(self, program: TrainingProgram, weights: dict[str, Array], rule: UpdateRule) -> None:
         self._program, self._weights = program, weights
         self._rule = SGD(rule.momentum, rule.nesterov, rule.weight_decay, rule.decayed)
         self._gradients: dict[str, Array] = {}
@@ -140,8 +140,8 @@ class Arrays(Learner):
             self._weights[name][...] = statistic
         self._gradients = self._program.backward(gradients)
 
-    def bound(self, share: float) -> float:
-        self._gradients = {name: gradient * share for name, gradient in self._gradients.items()}
+    def clip_gradients(self, scale: float) -> float:
+        self._gradients = {name: gradient * scale for name, gradient in self._gradients.items()}
         return 1.0
 
     def broken(self) -> list[str]:
@@ -175,7 +175,7 @@ def _stepped(given: Problem, learner: Learner, lr: float) -> Trainer:
         held += [each.gradient * (AUXILIARY * weight / each.weight) for each in found[1:]]
 
     def update() -> None:
-        learner.bound(1 / weight)
+        learner.clip_gradients(1 / weight)
         learner.step(lr, None)
 
     phases = {
@@ -214,7 +214,7 @@ def torch_eager(
     if compiled:
         import torch._inductor.config as inductor
 
-        inductor.compile_threads = 1  # no compiling processes beside the measured one
+        inductor.compile_threads = 1  # no compiler processes next to the measured one
         run = torch.compile(module, dynamic=False)
     shares = [1.0, *[AUXILIARY] * (len(labels) - 1)]
     entropy = torch.nn.functional.cross_entropy
@@ -274,8 +274,8 @@ def imported(tool: str) -> None:
     """Import what the tool computes with, so that its memory can be told from the step's."""
     if tool.startswith("torch"):
         importlib.import_module("striate.engine.torch.lowering")
-    elif tool == "striate" and get("auto").name == "compiled":
-        importlib.import_module("striate.engine.training.learner")
+    elif tool == "striate" and get_engine("auto").name == "compiled":
+        importlib.import_module("striate.engine.training.compiled_learner")
 
 
 # ---------------------------------------------------------------- what is compared

@@ -225,7 +225,7 @@ class TrainingWorker(Worker):
 
 def limits(threads: int) -> Answer:
     """GFLOP/s, and bytes of each level with the GB/s that are read from it; nothing where no kernels run."""
-    from striate.engine.rows import Machine
+    from striate.engine.plan_report import Machine
     from striate.engine.target import host
 
     if host() is None:

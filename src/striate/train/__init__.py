@@ -1,1 +1,1 @@
-"""Training: losses, optimisers, the loop, run folders, and the readers of data (`train.data`). Parts load on use."""
+"""Training: losses, optimizers, the loop, run folders, and the readers of data (`train.data`). Parts load on use."""

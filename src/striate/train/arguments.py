@@ -120,7 +120,7 @@ def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
 
 
 def by_input(net: Network, data: Any, labels: Any = None) -> Any:
-    """The arrays of several inputs by name where they were given in order: ((a, b), y), parts of such, or (a, b) beside
+    """The arrays of several inputs by name where they were given in order: ((a, b), y), parts of such, or (a, b) with
     `labels`. A dict for the sole input of a network is its array.
     """
     names = list(net.inputs)

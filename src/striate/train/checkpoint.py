@@ -5,12 +5,14 @@ One file, renamed into place: there is no moment in which it is half there or do
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 from striate import weights
-from striate.diagnostics import FormatError, UsageError, plural, setting
+from striate.diagnostics import FormatError, StriateError, UsageError, plural, setting
+from striate.train.data.transforms import Transform
 from striate.train.plan import Plan
 from striate.train.state import State
 
@@ -51,16 +53,16 @@ def restore(path: Path, plan: Plan, state: State) -> None:
         settings, data = dict(record["settings"]), record["data"]
     except (KeyError, ValueError, TypeError) as error:
         raise FormatError(
-            f"{path.name} is no checkpoint",
+            f"{path.name} is not a checkpoint",
             where=str(path),
             why=str(error),
             fix=f"start anew with another {setting('out')}",
         ) from None
     _same_settings(path, settings, plan)
     now = _data(plan)
-    changed = [
-        name for name in now if data.get(name, now[name]) != now[name]
-    ]  # older ones lack the transformation
+    with contextlib.suppress(StriateError, KeyError):  # in today's spelling; older checkpoints have none
+        data = {**data, "transform": _plain(Transform.from_dict(data["transform"]).to_dict())}
+    changed = [name for name in now if data.get(name, now[name]) != now[name]]
     if changed == ["transform"]:
         raise UsageError(
             "the transformation is not that of this run",
@@ -89,8 +91,12 @@ def restore(path: Path, plan: Plan, state: State) -> None:
 def _data(plan: Plan) -> dict[str, Any]:
     """What must be the same for a run to go on as if it had not been interrupted."""
     data, transform = plan.train.data, plan.train.transform.to_dict()
-    record = {"images": len(data), "classes": list(data.classes), "transform": transform}
-    plain: dict[str, Any] = json.loads(json.dumps(record))  # as it comes back from a file
+    return _plain({"images": len(data), "classes": list(data.classes), "transform": transform})
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    """The record as it comes back from a file."""
+    plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
 
 

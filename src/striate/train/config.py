@@ -30,7 +30,7 @@ _JOB = "job"
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What is trained, on what."""
+    """The model and the data of a run."""
 
     model: str = text("", "a MODEL: catalogue name, file or notation", _JOB)
     data: str = text("", "a folder, file, or sample set", _JOB)
@@ -43,7 +43,7 @@ class Job:
     engine: str = choice(
         "auto",
         ENGINES,
-        "what computes: machine code for this processor, numpy everywhere, or torch",
+        "engine: machine code for this processor, numpy everywhere, or torch",
         _JOB,
     )
     device: str = text("", "where torch computes: cpu, cuda, cuda:1, mps; empty: a GPU if there is one", _JOB)
@@ -95,7 +95,7 @@ class Config:
         return cls(dataclasses.replace(Job(), **document), settings)
 
     def replace_flags(self, flags: Mapping[str, Any]) -> Config:
-        """The same with what the command line said, by names of `options`; None means that a flag was not given."""
+        """A copy updated with command-line flags, by names of `options`; None means that a flag was not given."""
         jobs = {field.name for field in dataclasses.fields(Job)}
         job = {name: value for name, value in flags.items() if name in jobs and value is not None}
         rest = {name: value for name, value in flags.items() if name not in jobs}
@@ -107,7 +107,7 @@ class Config:
         return Config(self.job, self.settings.resolved)
 
     def toml(self) -> str:
-        """The configuration as a file that `read` gives back."""
+        """The configuration as a file that `read` accepts."""
         lines = []
         for option in declared(Job):
             line = f"{option.name} = {written(getattr(self.job, option.name))}"
@@ -116,13 +116,13 @@ class Config:
 
 
 def options() -> Iterator[Option]:
-    """Everything a configuration can say, in order: flags are made from these."""
+    """All options of a configuration, in order; flags are derived from them."""
     yield from declared(Job)
     yield from _settings.options()
 
 
 def markdown() -> str:
-    """Everything a configuration can say, as one page (docs/settings.md)."""
+    """All options of a configuration as one page (docs/settings.md)."""
     parts = [PAGE]
     for group, members in itertools.groupby(options(), key=lambda option: option.group):
         parts.append(

@@ -1,4 +1,4 @@
-"""How good a network is on a data set: one pass, every measure."""
+"""Evaluation of a network on a dataset: all metrics in one pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from striate.diagnostics import plural
-from striate.engine.world import ALONE, World
+from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.network import Network
 from striate.op import Trait
 from striate.train.losses import Array, Loss
@@ -86,7 +86,7 @@ Watcher = Callable[[int, float, float], None]
 
 
 class Runs(Protocol):
-    """What gives the outputs of a network for a batch."""
+    """Computes the outputs of a network for a batch."""
 
     @property
     def net(self) -> Network: ...
@@ -101,15 +101,17 @@ def evaluate(
     *,
     worst: int = 0,
     watch: Watcher | None = None,
-    world: World = ALONE,
+    process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> Evaluation:
-    """Run a network over a data set, shared by the processes of `world`. Raises NotFinite when an answer is no number;
-    what `watch` raises passes. The worst images are those of this process alone.
+    """Run a network over a dataset that the processes of `process_group` share.
+
+    Raises NotFinite if an output is not finite, and whatever `watch` raises. The worst images are those of this process
+    alone.
     """
     started = time.monotonic()
     classes, tally = source.data.classes, Tally(len(source.data.classes), worst)
     total, weight, images = 0.0, 0.0, 0
-    for batch in dataclasses.replace(source, world=world).epoch():
+    for batch in dataclasses.replace(source, process_group=process_group).epoch():
         if not len(batch.y):
             continue
         output = logits(program.net, program(batch.x))
@@ -122,9 +124,13 @@ def evaluate(
             tally.add(loss.probabilities(output), batch.y, value.each, batch.ids)
         total, weight, images = total + value.total, weight + value.weight, images + len(batch.y)
         if watch:
-            watch(min(images * world.size, source.images), total / weight if weight else 0.0, tally.accuracy)
-    if world.size > 1:
-        total, weight, images = _together(total, weight, images, tally, world)
+            watch(
+                min(images * process_group.size, source.images),
+                total / weight if weight else 0.0,
+                tally.accuracy,
+            )
+    if process_group.size > 1:
+        total, weight, images = _together(total, weight, images, tally, process_group)
     names = tuple(source.data.name(wrong.id) for wrong in tally.worst())
     seconds = time.monotonic() - started
     mean = total / weight if weight else 0.0
@@ -132,16 +138,18 @@ def evaluate(
 
 
 def _together(
-    total: float, weight: float, images: int, tally: Tally, world: World
+    total: float, weight: float, images: int, tally: Tally, process_group: ProcessGroup
 ) -> tuple[float, float, int]:
-    """What all processes have counted; the tally is changed in place."""
-    total, weight, seen, *counts = world.sum(np.array([total, weight, images, *tally.counts])).tolist()
+    """Sum the counts of all processes; the tally is changed in place."""
+    total, weight, seen, *counts = process_group.sum(
+        np.array([total, weight, images, *tally.counts])
+    ).tolist()
     tally.counts = np.array(counts)
     return total, weight, int(seen)
 
 
 def logits(net: Network, outputs: Array | tuple[Array, ...]) -> Array:
-    """The network's answer before any softmax or sigmoid: its first output, where there are auxiliary ones.
+    """The network's logits: its first output, if there are auxiliary ones.
 
     Where the network itself ends in one of these, it is undone: the losses apply their own.
     """

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from striate.engine.interface import Engine, get
-from striate.engine.world import ALONE
+from striate.engine.interface import Engine, get_engine
+from striate.engine.process_group import SINGLE_PROCESS
 from striate.network import Network
 from striate.train.data import Batch, Dataset, Transform
 from striate.train.learner import make_learner
@@ -32,7 +32,7 @@ DIVERGED = 4.0
 
 @dataclasses.dataclass(frozen=True)
 class RateCurve:
-    """rates and losses of the updates; smoothed: the losses' moving average; suggestion: None when nothing was learnt.
+    """rates and losses of the updates; smoothed: the losses' moving average; suggestion: None when nothing was learned.
 
     steepest: where the smoothed loss falls fastest; lowest: where it is smallest.
     """
@@ -79,7 +79,7 @@ def find_rate(
     plan = make_plan(net, settings, source, None)
     state = State.fresh(plan, {name: array.copy() for name, array in weights.items()})
     state.schedule = _Growing(Span(1, updates), low, high)
-    learner = make_learner(plan, state, get(engine), ALONE)
+    learner = make_learner(plan, state, get_engine(engine), SINGLE_PROCESS)
     rates: list[float] = []
     losses: list[float] = []
     smoothed: list[float] = []

@@ -1,4 +1,4 @@
-"""What training has measured: one row per epoch, and how it ended."""
+"""Metrics of a training run: one row per epoch, and why it stopped."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ COLUMNS = {
     "updates": "updates of the weights so far",
     "lr": "learning rate of the last update",
     "train_loss": "mean over the epoch, while the weights change",
-    "train_accuracy": "share of right answers over the epoch, while the weights change",
-    "grad_norm": "mean length of the gradient before clipping",
+    "train_accuracy": "accuracy over the epoch, while the weights change",
+    "grad_norm": "mean norm of the gradient before clipping",
     "validation_loss": "mean over the validation set, with the weights that would be kept",
-    "validation_accuracy": "share of right answers on the validation set",
-    "seconds": "time that training and validation took",
-    "images_per_second": "training images, time of their reading included",
+    "validation_accuracy": "accuracy on the validation set",
+    "seconds": "duration of training and validation",
+    "images_per_second": "training images per second, reading included",
 }
 """Every column of metrics.csv; those without a value in a run are left out."""
 
@@ -48,7 +48,7 @@ class History:
 
     @property
     def best(self) -> Row:
-        """The row of the best epoch; empty where there is none."""
+        """The row of the best epoch; empty if there is none."""
         return next((row for row in self.rows if row["epoch"] == self.best_epoch), {})
 
     @property
@@ -107,5 +107,5 @@ class History:
 
 
 ALIASES = {"accuracy": "validation_accuracy", "loss": "validation_loss"}
-"""Short names of what an epoch is judged by."""
+"""Short names of the metrics that decide which epoch is best."""
 SHOWN = ("validation_loss", "validation_accuracy")

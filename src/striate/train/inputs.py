@@ -22,8 +22,8 @@ from striate.engine.inputs import as_array
 from striate.train.data import Transform
 from striate.train.data.dataset import Array, BadImage, Shape
 from striate.train.data.files import hidden, is_directory, printable, unreadable
+from striate.train.data.image_transforms import Normalize
 from striate.train.data.images import MAX_BYTES, SUFFIXES, convert, read_image
-from striate.train.data.steps import Normalise
 
 STDIN = "-"
 IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
@@ -84,7 +84,7 @@ class ImageReader:
 def batches(
     x: Any, transform: Transform, target: Shape | None, reader: Callable[[], ImageReader], size: int
 ) -> Iterator[Array]:
-    """What a model is asked about, `size` at a time, as its network of input `target` (C, H, W) reads it.
+    """Inputs in batches of at most `size`, as a network of input `target` (C, H, W) reads them.
 
     reader: makes what brings images there. Raises FormatError for an image that cannot be read, UsageError for what can
     be read in two ways.
@@ -163,7 +163,7 @@ def channels_of(transform: Transform, target: Shape) -> tuple[int, ...]:
 def as_trained(x: Array, transform: Transform, target: Shape) -> tuple[Array, Transform] | None:
     """A batch of arrays with its axes as (N, C, H, W), and what it goes through; None: training took no such shape.
 
-    Raises UsageError for whole numbers whose scale nobody knows, or an array that training would not have taken.
+    Raises UsageError for whole numbers of unknown scale, or an array that training would not have accepted.
     """
     x = _laid_out(x, transform, target)
     if x.ndim != 4:
@@ -172,8 +172,8 @@ def as_trained(x: Array, transform: Transform, target: Shape) -> tuple[Array, Tr
     way = way_of(transform, shape, target)
     if way is not None:
         x = scaled(x, transform.white)
-        if way.normalise is not None and x.dtype.kind == "f":
-            _warn_of_range(x, way.normalise)
+        if way.normalize is not None and x.dtype.kind == "f":
+            _warn_of_range(x, way.normalize)
         return x, way
     if shape != target:
         return None
@@ -185,12 +185,12 @@ def as_trained(x: Array, transform: Transform, target: Shape) -> tuple[Array, Tr
     )
 
 
-def _warn_of_range(x: Array, normalise: Normalise) -> None:
+def _warn_of_range(x: Array, normalize: Normalize) -> None:
     """Warn of fractions (N, C, H, W) on another scale than those of the training, such as 0..255 instead of 0..1."""
     sample = x[np.unique(np.linspace(0, len(x) - 1, 16).astype(np.int64))] if len(x) else x
-    if not sample.size or x.shape[1] != len(normalise.mean):
+    if not sample.size or x.shape[1] != len(normalize.mean):
         return
-    mean, std = np.array(normalise.mean), np.array(normalise.std)
+    mean, std = np.array(normalize.mean), np.array(normalize.std)
     off = np.abs(sample.mean((0, 2, 3), dtype=np.float64) - mean)
     wide = sample.std((0, 2, 3), dtype=np.float64)
     if (np.maximum(off, wide) > RANGE * std).any():
@@ -291,7 +291,7 @@ def no_transformation(model: str) -> UsageError:
         f"{model} does not say how images become its input",
         why="networks are trained on normalized pixels, and it records no mean and standard deviation",
         fix=by_reader(
-            f"model.transform = {{'steps': [{{'step': 'normalise', {plain}}}]}} for weights of ImageNet",
+            f"model.transform = {{'steps': [{{'step': 'normalize', {plain}}}]}} for weights of ImageNet",
             f"{flags} for weights of ImageNet; --mean 0 --std 1 for pixels from 0 to 1",
         ),
     )
@@ -308,7 +308,7 @@ def _is_one(x: Any) -> bool:
 
 
 def _is_picture(x: Any) -> bool:
-    """Whether this is an image of Pillow, which is not imported for the question."""
+    """Whether this is a Pillow image; Pillow is not imported for the check."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(x, module.Image)
 
@@ -322,7 +322,7 @@ def _pictures(x: Array, channels: set[int]) -> Sequence[Array] | None:
         count = " or ".join(map(str, sorted(channels)))
         raise UsageError(
             f"an array of shape {x.shape} can be read in two ways",
-            why=f"its first and its last axis have as many entries as the model takes channels ({count})",
+            why=f"both its first and its last axis have the size of the model's channels ({count})",
             fix="give float32 in [0, 1] for (N, C, H, W), or Pillow images",
         )
     if first or not last:

@@ -1,4 +1,4 @@
-"""Ctrl-C at a good moment: the loop is told, finishes its update, saves, and leaves."""
+"""Graceful interruption: on Ctrl-C the loop finishes its update, saves and stops."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Stop:
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Ctrl-C, the polite kill and the end of the terminal set the Stop that is given; a second one interrupts at once.
+    """Let SIGINT, SIGTERM and SIGHUP set the given Stop; a second signal interrupts at once.
     Under torchrun, which hands on what the terminal has sent already, all others are ignored: it kills after half a
     minute by itself. Under nohup the end of the terminal stays without effect.
 

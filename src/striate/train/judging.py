@@ -22,10 +22,10 @@ from striate.train.config import Config
 from striate.train.data import Dataset, Transform, open_data, suit
 from striate.train.data.arrays import IN_MEMORY
 from striate.train.data.dataset import OnBad
+from striate.train.data.image_transforms import Normalize
 from striate.train.data.opening import read_parts
 from striate.train.data.several import laid_out
 from striate.train.data.splits import ALL, TEST, TRAIN, VALIDATION, choose, complete
-from striate.train.data.steps import Normalise
 from striate.train.data.suiting import Suited, for_outputs, renumbered
 from striate.train.data.transforms import ByInput
 from striate.train.evaluation import Evaluation, Runs, Watcher, evaluate
@@ -45,7 +45,7 @@ def config_of(folder: Path) -> Config:
     return Config.read(path) if path.is_file() else Config()
 
 
-def normalised(net: Network, mean: str, std: str) -> dict[str, Any]:
+def normalized(net: Network, mean: str, std: str) -> dict[str, Any]:
     """The transformation of a model that does not record one: pixels in [0, 1], less the mean, by the deviation.
 
     mean, std: one number, or one for each channel, with commas. Raises UsageError.
@@ -69,14 +69,14 @@ def normalised(net: Network, mean: str, std: str) -> dict[str, Any]:
                 fix=setting(word, IMAGENET[word] if channels == 3 else "0.5"),
             )
         numbers[word] = given * (channels // len(given))
-    return Transform((Normalise(**numbers),)).to_dict()
+    return Transform((Normalize(**numbers),)).to_dict()
 
 
 def loss_of(net: Network, objective: Mapping[str, Any], data: Dataset | None = None) -> Loss:
     """The loss that a network was trained with; data: for class weights that follow from it.
 
     objective: as `plan.objective_of` gives it, empty for a network that does not say. Raises UsageError and
-    UnknownNameError for what is no loss.
+    UnknownNameError for what is not a loss.
     """
     known = {name: value for name, value in objective.items() if name in OBJECTIVE}
     settings = Settings().replace(known or {"loss": usual_loss(net)}, "objective")
@@ -102,7 +102,7 @@ def judge(
     worst: int = 20,
     watch: Watcher | None = None,
 ) -> Evaluation:
-    """The answers of a trained network to labelled images, counted. Raises FormatError where the two do not suit."""
+    """The answers of a trained network to labeled images, counted. Raises FormatError where the two do not suit."""
     net = program.net
     data = laid_out(net, data, transform.whites if isinstance(transform, ByInput) else {})
     if data.inputs:
@@ -124,7 +124,7 @@ def as_they_are(net: Network) -> Transform:
     if len(net.inputs) > 1:
         return ByInput(inputs=tuple((name, Transform()) for name in net.inputs))
     count = image_input(net)[0]
-    return Transform((Normalise((0.0,) * count, (1.0,) * count),))
+    return Transform((Normalize((0.0,) * count, (1.0,) * count),))
 
 
 def transform_for(

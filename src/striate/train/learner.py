@@ -9,35 +9,35 @@ import numpy as np
 from striate.diagnostics import UsageError, setting
 from striate.engine.inputs import Given
 from striate.engine.interface import Engine, TrainingProgram
-from striate.engine.learner import Learner, Store
-from striate.engine.world import World
+from striate.engine.learner import Learner, OptimizerState
+from striate.engine.process_group import ProcessGroup
 from striate.train.losses import Array
 from striate.train.plan import Plan
 from striate.train.state import State
 
 
-def make_learner(plan: Plan, state: State, engine: Engine, world: World) -> Learner:
+def make_learner(plan: Plan, state: State, engine: Engine, process_group: ProcessGroup) -> Learner:
     """The network of a plan, ready to go on from a state.
 
     Raises UsageError for amp or memory on an engine without it, LimitError for too little memory.
     """
-    if plan.settings.amp and not engine.mixed:
+    if plan.settings.amp and not engine.supports_amp:
         raise UsageError(
             f"the {engine.name} engine has no mixed precision",
             where="amp",
             fix=f"{setting('engine', 'torch')}, or {setting('amp', False)}",
         )
-    if plan.settings.memory and not engine.sparing:
+    if plan.settings.memory and not engine.limits_memory:
         raise UsageError(
-            f"the {engine.name} engine keeps everything for the way back",
+            f"the {engine.name} engine keeps everything for the backward pass",
             where="memory",
             why="only the compiled engine computes part of it again to save memory",
             fix=f"{setting('engine', 'compiled')}, or leave {setting('memory')} out",
         )
     average = state.average.moving if state.average else None
     moments, steps = state.optimizer.moments, state.optimizer.steps
-    store = Store(state.weights, moments, average, steps, state.loss_scale)
-    found = engine.learner(plan.net, plan.rule, store, world)
+    store = OptimizerState(state.weights, moments, average, steps, state.loss_scale)
+    found = engine.learner(plan.net, plan.rule, store, process_group)
     return found or ArrayLearner(plan, state, engine.training(plan.net, state.weights))
 
 
@@ -57,9 +57,9 @@ class ArrayLearner(Learner):
         for name, gradient in self._program.backward(gradients).items():
             self._sums[name] = self._sums[name] + gradient if name in self._sums else gradient
 
-    def bound(self, share: float) -> float:
-        self._sums = {name: gradient * share for name, gradient in self._sums.items()}
-        return self._plan.bound(self._sums)
+    def clip_gradients(self, scale: float) -> float:
+        self._sums = {name: gradient * scale for name, gradient in self._sums.items()}
+        return self._plan.clip_gradients(self._sums)
 
     def broken(self) -> list[str]:
         return [name for name, gradient in self._sums.items() if not np.isfinite(gradient).all()]

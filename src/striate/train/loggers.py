@@ -1,6 +1,6 @@
-"""Other people's dashboards as callbacks: TensorBoard, Weights & Biases, MLflow. Each when installed and asked for.
+"""Loggers as callbacks: TensorBoard, Weights & Biases, MLflow, each if installed and requested.
 
-All of them write beside the run by default; nothing goes over the network unless their own variables say so.
+All of them write into the run folder by default; nothing goes over the network unless their own variables say so.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def tensorboard(folder: Path) -> Callback:
     summary_pb2 = _need("tensorboard.compat.proto.summary_pb2", "tensorboard")
     writer: Any = None
 
-    def hear(event: Event) -> None:
+    def log_event(event: Event) -> None:
         nonlocal writer
         if isinstance(event, Started):
             writer = writing.EventFileWriter(str(folder / "tensorboard"))
@@ -67,7 +67,7 @@ def tensorboard(folder: Path) -> Callback:
         elif writer is not None and isinstance(event, Finished):
             writer.close()
 
-    return hear
+    return log_event
 
 
 def wandb(folder: Path) -> Callback:
@@ -75,7 +75,7 @@ def wandb(folder: Path) -> Callback:
     module = _need("wandb", "wandb")
     run: Any = None
 
-    def hear(event: Event) -> None:
+    def log_event(event: Event) -> None:
         nonlocal run
         if isinstance(event, Started):
             mode = os.environ.get("WANDB_MODE", "offline")
@@ -85,14 +85,14 @@ def wandb(folder: Path) -> Callback:
         elif run is not None and isinstance(event, Finished):
             run.finish(exit_code=0)
 
-    return hear
+    return log_event
 
 
 def mlflow(folder: Path) -> Callback:
     """An MLflow run, in `folder`/mlflow.db unless MLFLOW_TRACKING_URI says otherwise (package mlflow)."""
     module = _need("mlflow", "mlflow")
 
-    def hear(event: Event) -> None:
+    def log_event(event: Event) -> None:
         if isinstance(event, Started):
             if "MLFLOW_TRACKING_URI" not in os.environ:
                 module.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').resolve()}")
@@ -103,7 +103,7 @@ def mlflow(folder: Path) -> Callback:
         elif isinstance(event, Finished):
             module.end_run("KILLED" if event.reason == "interrupted" else "FINISHED")
 
-    return hear
+    return log_event
 
 
 LOGGERS: dict[str, Callable[[Path], Callback]] = {
@@ -116,8 +116,9 @@ def loggers(names: tuple[str, ...], folder: Path | None) -> tuple[Callback, ...]
     return tuple(_guarded(name, LOGGERS[name](folder or Path())) for name in names)
 
 
-def _guarded(name: str, hear: Callback) -> Callback:
-    """A logger that cannot start is an error; one that fails later is dropped with a warning: training goes on."""
+def _guarded(name: str, log_event: Callback) -> Callback:
+    """A logger that cannot start is an error; one that fails later is dropped with a warning, and training
+    continues."""
     deaf = False
 
     def guarded(event: Event) -> None:
@@ -125,7 +126,7 @@ def _guarded(name: str, hear: Callback) -> Callback:
         if deaf:
             return
         try:
-            hear(event)
+            log_event(event)
         except Exception as error:
             if isinstance(event, Started):
                 raise UsageError(

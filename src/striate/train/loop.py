@@ -21,9 +21,9 @@ from striate.diagnostics import (
     by_reader,
     setting,
 )
-from striate.engine.interface import Engine, Program, get
+from striate.engine.interface import Engine, Program, get_engine
 from striate.engine.learner import Learner
-from striate.engine.world import World, restarts, total
+from striate.engine.process_group import ProcessGroup, restart_count, total
 from striate.network import Network
 from striate.train.config import Config, Job
 from striate.train.data import Dataset, Transform
@@ -57,7 +57,7 @@ from striate.weights import check
 
 
 class _Halt(Exception):
-    """Someone asked to stop, and the state is whole."""
+    """A stop was requested, and the state is consistent."""
 
 
 def fit(
@@ -88,59 +88,67 @@ def fit(
     settings = (settings or Settings()).resolved
     check(net, weights)
     train, validation = laid_out(net, train), None if validation is None else laid_out(net, validation)
-    chosen = get(engine)
+    chosen = get_engine(engine)
     notes = []
     if validation is not None and not len(validation):
         notes.append("the validation part has no images: no epoch is the best, and the last weights are kept")
         validation = None
     with ExitStack() as stack:
-        world = stack.enter_context(chosen.world())
-        first = world.rank == 0
+        process_group = stack.enter_context(chosen.process_group())
+        first = process_group.rank == 0
         run: Run | None = None
         if out is not None:
-            again = first and restarts() > 0 and (Path(out) / CONFIG).exists()
-            resume = resume or total(world, again)[0] > 0
+            again = first and restart_count() > 0 and (Path(out) / CONFIG).exists()
+            resume = resume or total(process_group, again)[0] > 0
         if out is not None and resume:
             made = read_run(Path(out)).made
             run = Run.open(Path(out)) if first else Run(Path(out))
             stack.callback(run.close)
-            world.wait()  # until nobody else writes there
+            process_group.wait()  # until no other process writes there
         made = made or transforms(net, train, settings)
-        plan = make_plan(net, settings, *sources(train, validation, made, settings, world))
-        hear = (*callbacks, *loggers(settings.log, Path(out) if out else None)) if first else ()
+        plan = make_plan(net, settings, *sources(train, validation, made, settings, process_group))
+        listeners = (*callbacks, *loggers(settings.log, Path(out) if out else None)) if first else ()
         state = State.fresh(plan, weights)
         resumed = run is not None and run.restore(plan, state)
-        learner = make_learner(plan, state, chosen, world)
+        learner = make_learner(plan, state, chosen, process_group)
         if out is not None and run is None and first:  # nothing is written before everything fits together
             config = Config(job or Job(), settings)
             run = Run.create(Path(out), net, made, train.classes, config, objective_of(settings, train))
             stack.callback(run.close)
-        world.wait()
+        process_group.wait()
         stop = stack.enter_context(stop_signals())
         loop = _Loop(
-            plan, state, learner, chosen, world, run if first else None, tuple(hear), stop, tuple(notes)
+            plan,
+            state,
+            learner,
+            chosen,
+            process_group,
+            run if first else None,
+            tuple(listeners),
+            stop,
+            tuple(notes),
         )
         return loop.run_all(resumed)
 
 
 @dataclasses.dataclass
 class _Loop:
-    """The parts of one call of `fit`, so that its steps need not hand them to each other."""
+    """State shared by the steps of one call of `fit`."""
 
     plan: Plan
     state: State
     learner: Learner
     engine: Engine
-    world: World
+    process_group: ProcessGroup
     run: Run | None
-    hear: tuple[Callback, ...]
+    callbacks: tuple[Callback, ...]
     stop: Stop
     notes: tuple[str, ...] = ()
     saved_at: float = dataclasses.field(default_factory=time.monotonic)
     ticked_at: float = dataclasses.field(default_factory=time.monotonic)
     compiled: tuple[int, float] = (0, 0.0)
-    judge: tuple[dict[str, Array], Program] | None = None
-    """What validates, and the weights that it was made of."""
+    validator: tuple[dict[str, Array], Program] | None = None
+    """The program that validates, and the weights it was compiled for."""
     good: dict[str, Array] = dataclasses.field(default_factory=dict)
     """A copy of the weights after the last epoch that did not diverge."""
 
@@ -157,7 +165,7 @@ class _Loop:
         try:
             if self.run and not resumed:
                 self._save()
-            while state.epoch < settings.epochs and not state.watch.tired:
+            while state.epoch < settings.epochs and not state.watch.should_stop:
                 self._epoch()
             self._finish()
         except _Halt:
@@ -185,7 +193,7 @@ class _Loop:
         self.ticked_at = time.monotonic()
         begun, images_before = time.monotonic(), state.meter.images
         for group in groups(plan.train.epoch(state.epoch, state.batch), settings.accumulate):
-            step = update(plan, state, self.learner, group, self.world, self.stop)
+            step = update(plan, state, self.learner, group, self.process_group, self.stop)
             if state.first_loss is None:
                 state.first_loss = step.loss
             self._tick()
@@ -210,20 +218,20 @@ class _Loop:
         def watch(images: int, loss: float, accuracy: float) -> None:
             speed = images / max(time.monotonic() - begun, 1e-9)
             self._progress("validate", source.images, images, loss, accuracy, speed)
-            if self.stop and self.world.size == 1:
+            if self.stop and self.process_group.size == 1:
                 raise _Halt
 
-        program = self._program(self.state.shown, source)
-        return evaluate(program, source, self.plan.loss, watch=watch, world=self.world)
+        program = self._program(self.state.evaluated_weights, source)
+        return evaluate(program, source, self.plan.loss, watch=watch, process_group=self.process_group)
 
     def _program(self, weights: dict[str, Array], source: Source) -> Program:
         """The network with these weights, made fast for what `source` gives; the last program where it is of them."""
-        if self.judge is not None and self.judge[0] is weights:
-            self.judge[1].renew()
+        if self.validator is not None and self.validator[0] is weights:
+            self.validator[1].renew()
         else:
             size = max(min(source.batch_size, source.images), 1)
-            self.judge = weights, self.engine.compile(self.plan.net, weights, batch=size)
-        return self.judge[1]
+            self.validator = weights, self.engine.compile(self.plan.net, weights, batch=size)
+        return self.validator[1]
 
     def _epoch_done(self, found: Evaluation | None) -> None:
         plan, state = self.plan, self.state
@@ -248,16 +256,16 @@ class _Loop:
         if (kernels := self.compiled[0] - before[0]) > 0:
             self._tell(Compiled(kernels, self.compiled[1] - before[1]))
         self._tell(EpochDone(state.epoch, plan.settings.epochs, row, best))
-        if total(self.world, bool(self.stop))[0]:
+        if total(self.process_group, bool(self.stop))[0]:
             raise _Halt
 
     # ------------------------------------------------------------ the end
     def _finish(self) -> None:
         plan, state = self.plan, self.state
         state.stopped = "done" if state.epoch >= plan.settings.epochs else "early stop"
-        gather_bad(plan.train.data, self.world)
+        gather_bad(plan.train.data, self.process_group)
         best = state.best if plan.settings.keep == "best" and state.best else None
-        result, epoch = (best, state.watch.best_epoch) if best else (state.shown, state.epoch)
+        result, epoch = (best, state.watch.best_epoch) if best else (state.evaluated_weights, state.epoch)
         if self.run:
             found = None
             if plan.validation:
@@ -295,8 +303,8 @@ class _Loop:
 
     # ------------------------------------------------------------ small things
     def _between_updates(self, stopped: bool) -> None:
-        """Save when it is time, and stop when asked to: several processes where all of them have heard of it."""
-        if stopped or (self.stop and self.world.size == 1):
+        """Save when due, and stop when requested; several processes stop together."""
+        if stopped or (self.stop and self.process_group.size == 1):
             raise _Halt
         settings, steps = self.plan.settings, self.state.optimizer.steps
         late = 0 < settings.checkpoint_minutes * 60 < time.monotonic() - self.saved_at
@@ -307,7 +315,9 @@ class _Loop:
         """Copy the weights, unless those of a best epoch are what a run that diverges falls back on."""
         state = self.state
         returns_best = self.plan.settings.keep == "best" and state.best
-        self.good = {} if returns_best else {name: array.copy() for name, array in state.shown.items()}
+        self.good = (
+            {} if returns_best else {name: array.copy() for name, array in state.evaluated_weights.items()}
+        )
 
     def _rescued(self, error: StriateError) -> StriateError:
         """The error of training that diverged, after the weights have become the best ones, or those before it did."""
@@ -322,7 +332,7 @@ class _Loop:
         return error
 
     def _collect(self) -> None:
-        """Bring the state's arrays up to date."""
+        """Copy the learner's arrays into the state."""
         self.learner.collect()
         self.state.loss_scale = self.learner.loss_scale
 
@@ -352,7 +362,7 @@ class _Loop:
         self._tell(Progress(phase, epoch, epochs, done, total, loss, accuracy, lr, speed, left))
 
     def _tell(self, event: Any) -> None:
-        tell(self.hear, event)
+        tell(self.callbacks, event)
 
     def _kept(self, error: StriateError) -> StriateError:
         """The same error, with what is still safe."""

@@ -1,4 +1,4 @@
-"""What training minimises: the value, and the gradient at the network's outputs.
+"""What training minimizes: the value, and the gradient at the network's outputs.
 
 A loss gives *sums*, not means: the sum over what it was shown, the weight of that sum, and the gradient of the sum.
 Sums of small batches add up to that of the large one: gradient accumulation needs no correction, the loop divides
@@ -51,7 +51,7 @@ class Loss(abc.ABC):
         """Loss of outputs (N, C, …) against labels (N, …) or targets (N, C, …)."""
         with np.errstate(
             invalid="ignore", over="ignore"
-        ):  # what is no number is found by the loop, with its node
+        ):  # what is not a number is found by the loop, with its node
             values, weights, gradient = self._terms(outputs, self.dense(targets, outputs))
         totals = values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64)
         masses = weights.sum(axis=tuple(range(1, weights.ndim)), dtype=np.float64)
@@ -126,9 +126,9 @@ class CrossEntropy(Loss):
             return super().__call__(outputs, targets)
         self._check(targets, outputs)
         with np.errstate(invalid="ignore", over="ignore"):
-            return self._labelled(outputs, targets)
+            return self._labeled(outputs, targets)
 
-    def _labelled(self, outputs: Array, labels: Array) -> LossValue:
+    def _labeled(self, outputs: Array, labels: Array) -> LossValue:
         """The same without one-hot rows: every step of a small network waits for this."""
         rows, share = np.arange(len(labels)), self.smoothing
         shifted = outputs - outputs.max(axis=1, keepdims=True)

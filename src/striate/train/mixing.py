@@ -52,6 +52,6 @@ def _paste(x: Array, other: Array, share: float, rng: np.random.Generator) -> tu
 
 
 def _span(size: int, share: float, rng: np.random.Generator) -> tuple[int, int]:
-    """A stretch around a random centre, cut off at the border."""
-    centre, half = int(rng.integers(size)), int(size * share) / 2
-    return max(0, math.floor(centre - half)), min(size, math.floor(centre + half))
+    """A range around a random center, clipped at the border."""
+    center, half = int(rng.integers(size)), int(size * share) / 2
+    return max(0, math.floor(center - half)), min(size, math.floor(center + half))

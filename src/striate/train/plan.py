@@ -1,4 +1,4 @@
-"""What is fixed before the first batch: that network, data and loss belong together, and how long everything lasts."""
+"""Everything that is fixed before the first batch: network, data and loss fit together, and the run's length."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from striate.diagnostics import OpError, TrainingError, plural, setting
-from striate.engine.learner import Rule
+from striate.engine.learner import UpdateRule
 from striate.network import Network, declaration_of
 from striate.train.clipping import clip_norm, clip_value, global_norm
 from striate.train.data import Dataset
@@ -15,7 +15,7 @@ from striate.train.fields import amount
 from striate.train.losses import LOSSES, Array, Loss
 from striate.train.mixing import Mixing
 from striate.train.optimizers import OPTIMIZERS, SGD, Adam, Optimizer, decayed
-from striate.train.schedules import SCHEDULES, OneCycle, Plateau, Schedule, Span, Step
+from striate.train.schedules import SCHEDULES, OneCycle, Plateau, Schedule, Span, StepDecay
 from striate.train.settings import Settings
 from striate.train.source import Source
 
@@ -41,11 +41,11 @@ class Plan:
         return asked == "accuracy" or (asked == "auto" and self.settings.loss != "mean_squared_error")
 
     @property
-    def rule(self) -> Rule:
-        """The step of the weights in plain values, for engines that take it themselves."""
-        given = {field.name for field in dataclasses.fields(Rule)} & self.settings.to_dict().keys()
+    def rule(self) -> UpdateRule:
+        """The update rule in plain values, for engines that update weights themselves."""
+        given = {field.name for field in dataclasses.fields(UpdateRule)} & self.settings.to_dict().keys()
         given -= {"memory", "batch_size"}
-        return Rule(
+        return UpdateRule(
             word=self.settings.optimizer,
             decayed=decayed(self.net.parameters),
             mixed=self.settings.amp,
@@ -67,14 +67,14 @@ class Plan:
         """A fresh schedule."""
         settings, curve = self.settings, SCHEDULES[self.settings.schedule]
         lr, final = settings.lr or 0.0, settings.final_lr
-        if issubclass(curve, Step):
+        if issubclass(curve, StepDecay):
             return curve(self.span, lr, final, settings.gamma, settings.milestones)
         if issubclass(curve, Plateau):
             return curve(self.span, lr, final, settings.gamma, settings.plateau_patience)
         return curve(self.span, lr, final)
 
-    def bound(self, gradients: dict[str, Array]) -> float:
-        """Clip gradients in place as the settings say; returns their joint length before."""
+    def clip_gradients(self, gradients: dict[str, Array]) -> float:
+        """Clip gradients in place as the settings say; returns their norm before."""
         norm = global_norm(gradients)
         if self.settings.clip_norm:
             clip_norm(gradients, self.settings.clip_norm, norm)
@@ -84,7 +84,7 @@ class Plan:
 
 
 def make_plan(net: Network, settings: Settings, train: Source, validation: Source | None) -> Plan:
-    """The plan of a run. Raises TrainingError when the parts do not belong together."""
+    """The plan of a run. Raises TrainingError if network, data and settings do not fit together."""
     _can_learn(net)
     loss = make_loss(net, settings, train.data)
     _ends_before_the_loss(net, loss)
@@ -93,7 +93,7 @@ def make_plan(net: Network, settings: Settings, train: Source, validation: Sourc
         _suits(net, loss, source)
     _has_classes_to_tell_apart(train.data, loss)
     updates = math.ceil(train.steps / settings.accumulate)
-    own = SCHEDULES[settings.schedule] is OneCycle  # which has a warm-up of its own
+    own = SCHEDULES[settings.schedule] is OneCycle  # which has its own warm-up
     if settings.warmup_epochs > settings.epochs or (settings.warmup_epochs == settings.epochs and not own):
         raise TrainingError(
             f"a warm-up of {settings.warmup_epochs:g} epochs leaves nothing of {settings.epochs}",
@@ -181,7 +181,7 @@ def _has_classes_to_tell_apart(data: Dataset, loss: Loss) -> None:
         raise TrainingError(
             f"{said} of one class, {present[0]}",
             where=data.source,
-            why="a network that always predicts this class would always be right",
+            why="a network that always predicts this class is always right",
             fix="add images of another class",
         )
     weights = loss.class_weights

@@ -1,4 +1,4 @@
-"""What a trained network says to images: probabilities of its classes, from the outputs that it gives.
+"""Predicted classes and probabilities for images, from a network's outputs.
 
 An image that cannot be read is an answer too, and stops none of the others.
 """
@@ -36,7 +36,7 @@ class Answer:
 
 
 def probabilities(net: Network, loss: Loss, outputs: Array | tuple[Array, ...]) -> Array:
-    """What outputs say about each class, (N, classes). Raises OpError where they are no classes of a whole image."""
+    """Probabilities, (N, classes). Raises OpError if the outputs are not classes of a whole image."""
     found = logits(net, outputs)
     if found.ndim != 2:
         raise OpError(

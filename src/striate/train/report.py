@@ -1,4 +1,4 @@
-"""report.json: what a run has come to, for people and programs that were not there."""
+"""report.json: the results of a run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The run folder: what is in it, in which order it is written, and that only one run writes it.
 
 Order matters when a process is killed: a checkpoint is renamed into place last, after everything it stands for. What is
-newer than the checkpoint is made again, the same to the bit, when the run goes on.
+newer than the checkpoint is computed again, bit-identically, when the run is resumed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Recorded:
 
 
 def read_run(path: Path) -> Recorded:
-    """How a run began, without touching it. Raises SourceError where there is none, FormatError where it is damaged."""
+    """How a run began, without touching it. Raises SourceError if there is none, FormatError if it is damaged."""
     for name in (CONFIG, NETWORK):
         if not (path / name).is_file():
             raise SourceError(
@@ -71,7 +71,7 @@ def read_run(path: Path) -> Recorded:
         raise
     except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(
-            f"{NETWORK} describes no network", where=str(path / NETWORK), why=str(error), fix="train it anew"
+            f"{NETWORK} describes no network", where=str(path / NETWORK), why=str(error), fix="train it again"
         ) from None
     return Recorded(net, classes, made, config)
 
@@ -222,9 +222,9 @@ class Run:
     def save_epoch(self, plan: Plan, state: State) -> None:
         """Metrics and weights, then the checkpoint."""
         self._save_tables(state)
-        self._save_weights(LAST, state.shown, state.epoch)
+        self._save_weights(LAST, state.evaluated_weights, state.epoch)
         if state.watch.best_epoch in (None, state.epoch):
-            self._save_weights(BEST, state.shown, state.epoch)
+            self._save_weights(BEST, state.evaluated_weights, state.epoch)
         self.save_state(plan, state)
 
     def _save_tables(self, state: State) -> None:

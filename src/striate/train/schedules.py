@@ -77,7 +77,7 @@ class Constant(Schedule):
         return self.lr
 
 
-class Step(Schedule):
+class StepDecay(Schedule):
     """The rate times `gamma` at every milestone, given in epochs; without milestones at 50 % and 75 % of the epochs.
 
     Source: He et al., arXiv 1512.03385, section 4.2.
@@ -177,7 +177,9 @@ class Plateau(Schedule):
         self.best = -math.inf if values["best"] is None else float(values["best"])
 
 
-SCHEDULES: dict[str, type[Schedule]] = {cls.word: cls for cls in (Constant, Step, Cosine, OneCycle, Plateau)}
+SCHEDULES: dict[str, type[Schedule]] = {
+    cls.word: cls for cls in (Constant, StepDecay, Cosine, OneCycle, Plateau)
+}
 
 
 def _glide(start: float, end: float, share: float) -> float:

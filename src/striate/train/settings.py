@@ -1,4 +1,4 @@
-"""Every choice of a training run, declared once: TOML keys, flags, checks and documentation are derived from here.
+"""Settings of a training run, each declared once: TOML keys, flags, checks and documentation are derived from here.
 
 Defaults < file < flags. A field's default is what it says unless it is None ("auto"): then it follows from the others,
 and `resolved` says which value that is.
@@ -31,10 +31,10 @@ from striate.train.optimizers import OPTIMIZERS
 from striate.train.schedules import SCHEDULES
 
 _LENGTH, _LOSS, _STEP, _RATE = "length", "loss", "steps", "learning rate"
-_AUGMENT, _REGULAR, _KEEP, _DEBUG = "augmentation", "regularisation", "keeping", "trying out"
+_AUGMENT, _REGULAR, _KEEP, _DEBUG = "augmentation", "regularization", "keeping", "trying out"
 
 ELSEWHERE = {"learning_rate": "lr", "max_lr": "lr", "validation_data": "validation", "val_data": "validation"}
-"""What other tools call a setting, or another argument of `fit`."""
+"""Names that other tools use for a setting, or for an argument of `fit`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,41 +51,41 @@ class Settings:
 
     epochs: int = whole(10, "passes over the training set", _LENGTH, least=1)
     batch_size: int = whole(64, "images in one forward pass", _LENGTH, least=1)
-    accumulate: int = whole(1, "batches whose gradients are added up for one update", _LENGTH, least=1)
+    accumulate: int = whole(1, "batches whose gradients are accumulated for one update", _LENGTH, least=1)
     drop_last: bool = flag(False, "leave out a last batch that is not full", _LENGTH)
     seed: int = whole(0, "start of every random choice; the same seed gives the same weights", _LENGTH)
 
-    loss: str = choice("cross_entropy", tuple(LOSSES), "what is minimised", _LOSS)
+    loss: str = choice("cross_entropy", tuple(LOSSES), "loss that training minimizes", _LOSS)
     label_smoothing: float = number(
-        0.0, "share of a target that is spread over all classes", _LOSS, below=1.0
+        0.0, "share of a target that is distributed over all classes", _LOSS, below=1.0
     )
     class_weights: tuple[float, ...] | str = numbers(
         (), "one factor per class, or balanced: rare classes weigh more", _LOSS, also=("balanced",)
     )
 
-    optimizer: str = choice("adamw", tuple(OPTIMIZERS), "rule of the update", _STEP)
+    optimizer: str = choice("adamw", tuple(OPTIMIZERS), "update rule", _STEP)
     momentum: float = number(0.9, "share of the last step that sgd keeps", _STEP, below=1.0)
     nesterov: bool = flag(True, "sgd looks ahead along its momentum", _STEP)
     beta1: float = number(0.9, "decay of the mean gradient (adam, adamw)", _STEP, below=1.0)
     beta2: float = number(0.999, "decay of the mean squared gradient (adam, adamw)", _STEP, below=1.0)
     eps: float = number(1e-8, "added to the root of the mean square (adam, adamw)", _STEP, above=0.0)
     weight_decay: float | None = number(
-        None, "pull of weights towards 0; biases and norms are left alone", _STEP
+        None, "decay of weights towards 0; biases and norms are exempt", _STEP
     )
-    clip_norm: float = number(0.0, "longest gradient over all parameters; 0: any", _STEP)
-    clip_value: float = number(0.0, "largest entry of a gradient; 0: any", _STEP)
-    amp: bool = flag(False, "mixed precision: 16-bit arithmetic where it does no harm (torch engine)", _STEP)
+    clip_norm: float = number(0.0, "maximum norm of the gradient of all parameters; 0: no limit", _STEP)
+    clip_value: float = number(0.0, "maximum absolute entry of a gradient; 0: no limit", _STEP)
+    amp: bool = flag(False, "mixed precision: 16-bit arithmetic where it is safe (torch engine)", _STEP)
 
     memory: str = memory(
         "",
-        "what a step may take with its weights, such as 2GB: the rest is computed again; empty: any",
+        "memory budget of a step with its weights, such as 2GB: values beyond it are recomputed; empty: no limit",
         _STEP,
     )
 
     lr: float | None = number(None, "highest learning rate", _RATE, above=0.0)
-    schedule: str = choice("cosine", tuple(SCHEDULES), "course of the learning rate", _RATE)
-    warmup_epochs: float = number(0.0, "epochs of a straight rise from 0", _RATE)
-    final_lr: float = number(0.0, "where a falling learning rate ends", _RATE)
+    schedule: str = choice("cosine", tuple(SCHEDULES), "schedule of the learning rate", _RATE)
+    warmup_epochs: float = number(0.0, "epochs of linear warm-up from 0", _RATE)
+    final_lr: float = number(0.0, "final learning rate of a falling schedule", _RATE)
     gamma: float = number(0.1, "factor of a drop (step, plateau)", _RATE, above=0.0, most=1.0)
     milestones: tuple[float, ...] = numbers(
         (), "epochs of the drops (step); empty: at half and three quarters", _RATE
@@ -102,7 +102,7 @@ class Settings:
     mixup: float = number(0.0, "strength of blending two images; 0: off", _AUGMENT)
     cutmix: float = number(0.0, "strength of pasting one image into another; 0: off", _AUGMENT)
     ema: float = number(
-        0.0, "decay of the weights' moving average, such as 0.999; 0: off", _REGULAR, below=1.0
+        0.0, "decay of the moving average of the weights, such as 0.999; 0: off", _REGULAR, below=1.0
     )
     auxiliary: float = number(0.3, "weight of the loss of every output after the first", _REGULAR)
 
@@ -113,10 +113,10 @@ class Settings:
     checkpoint_steps: int = whole(0, "updates between checkpoints within an epoch; 0: by time alone", _KEEP)
     checkpoint_minutes: float = number(5.0, "minutes between checkpoints within an epoch; 0: none", _KEEP)
     worst: int = whole(20, "images with the largest losses in report.json", _KEEP)
-    log: tuple[str, ...] = words((), tuple(LOGGERS), "loggers to tell, each when installed", _KEEP)
+    log: tuple[str, ...] = words((), tuple(LOGGERS), "loggers, each if installed", _KEEP)
 
-    fast_dev_run: bool = flag(False, "one batch of everything, to see that it works", _DEBUG)
-    overfit_batches: int = whole(0, "learn these many batches by heart, validate on them; 0: off", _DEBUG)
+    fast_dev_run: bool = flag(False, "one batch of everything, to try out the setup", _DEBUG)
+    overfit_batches: int = whole(0, "overfit this many batches and validate on them; 0: off", _DEBUG)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -211,7 +211,7 @@ class Option:
 
     @property
     def shown(self) -> str:
-        """Its default as a person would type it."""
+        """Its default as typed on the command line."""
         if isinstance(self.default, tuple):
             return ",".join(map(str, self.default)) or "none"
         return written(self.default).strip('"')
@@ -231,10 +231,10 @@ def options() -> Iterator[Option]:
 
 
 def unsuited(name: str, value: Any, problem: Unsuited, where: str) -> UsageError:
-    """The error of a value that a setting does not take."""
+    """The error for a value that a setting does not accept."""
     shown = repr(value)
     return UsageError(
-        f"{name} = {shown if len(shown) <= 40 else shown[:37] + '…'} has no meaning",
+        f"{name} = {shown if len(shown) <= 40 else shown[:37] + '…'} is not allowed",
         where=where,
         why=f"{name} takes {problem}",
         fix=f"did you mean {problem.near}?" if problem.near else f"correct it, or leave {name} out",

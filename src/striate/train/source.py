@@ -9,11 +9,11 @@ from contextlib import suppress
 import numpy as np
 
 from striate.diagnostics import FormatError, LimitError, SourceError, TrainingError, plural, setting
-from striate.engine.world import ALONE, World
+from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.network import Network
 from striate.train.data import Batch, Dataset, Transform
+from striate.train.data.cached import cached
 from striate.train.data.dataset import BadImage, Shape
-from striate.train.data.remembered import remembered
 from striate.train.data.several import OneInput
 from striate.train.data.transforms import ByInput
 from striate.train.mixing import Mixing
@@ -21,7 +21,7 @@ from striate.train.network import image_input
 from striate.train.settings import Settings
 
 ORDER, NOISE, MIX = 1, 2, 3
-"""Streams of chance: a number of its own for each use, so that no two draw the same numbers.
+"""Random streams: a number per use, so that no two uses draw the same numbers.
 
 Every draw comes from (seed, stream, epoch, batch). So a position is all that a checkpoint must remember of chance.
 """
@@ -29,8 +29,10 @@ Every draw comes from (seed, stream, epoch, batch). So a position is all that a 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """limit: batches in an epoch at most (0: all); shuffled: a new order in every epoch; world: the processes that
-    share every batch. Each reads its part of the images; all other numbers are of the whole.
+    """A dataset bound to one run's settings.
+
+    limit: maximum batches per epoch, 0 = all. shuffled: a new order in every epoch. process_group: the processes that
+    share every batch. Each reads its share of the images; sizes count the whole batch.
     """
 
     data: Dataset
@@ -40,7 +42,7 @@ class Source:
     limit: int = 0
     shuffled: bool = False
     drop_last: bool = False
-    world: World = ALONE
+    process_group: ProcessGroup = SINGLE_PROCESS
 
     @property
     def steps(self) -> int:
@@ -64,7 +66,7 @@ class Source:
             transform=self.transform,
             start=start,
             drop_last=self.drop_last,
-            share=self.world.share if self.world.size > 1 else None,
+            share=self.process_group.share if self.process_group.size > 1 else None,
         )
         try:
             for batch in found:
@@ -153,22 +155,22 @@ def sources(
     validation: Dataset | None,
     made: tuple[Transform, Transform],
     settings: Settings,
-    world: World = ALONE,
+    process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> tuple[Source, Source | None]:
-    """Training and validation data under the settings, the training data shared by the processes of `world`: except
-    where batches are mixed, which asks for all their images. Raises TrainingError when there is nothing to learn from.
+    """Training and validation data under the settings. The processes of `process_group` share the training data, unless
+    batches are mixed, which needs all their images. Raises TrainingError when there is nothing to learn from.
     """
     if Mixing(settings.mixup, settings.cutmix):
-        world = ALONE
+        process_group = SINGLE_PROCESS
     augmented, plain = made
     size, limit = settings.batch_size, int(settings.fast_dev_run)
-    train = remembered(train, augmented)
-    validation = None if validation is None else remembered(validation, plain)
+    train = cached(train, augmented)
+    validation = None if validation is None else cached(validation, plain)
     if settings.overfit_batches:
         same = Source(train, plain, size, settings.seed, settings.overfit_batches)
         _not_empty(same)
-        return dataclasses.replace(same, world=world), same
-    learn = Source(train, augmented, size, settings.seed, limit, True, settings.drop_last, world)
+        return dataclasses.replace(same, process_group=process_group), same
+    learn = Source(train, augmented, size, settings.seed, limit, True, settings.drop_last, process_group)
     _not_empty(learn)
     return learn, None if validation is None else Source(validation, plain, size, limit=limit)
 
@@ -186,11 +188,11 @@ def _not_empty(source: Source) -> None:
         )
 
 
-def gather_bad(data: Dataset, world: World) -> None:
+def gather_bad(data: Dataset, process_group: ProcessGroup) -> None:
     """Note in the data which images other processes could not read."""
-    if world.size == 1:
+    if process_group.size == 1:
         return
     met = np.zeros(len(data))
     met[list(data.bad)] = 1
-    for index in np.flatnonzero(world.sum(met)).tolist():
+    for index in np.flatnonzero(process_group.sum(met)).tolist():
         data.bad.setdefault(index, BadImage(data.name(index), "met by another process"))

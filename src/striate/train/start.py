@@ -1,4 +1,4 @@
-"""How training starts: data and a network, which may be trained already, brought together.
+"""Start of training: adapts data and network, which may be trained already, to each other.
 
 Decides what a trained network keeps, its classes and its transformation, and says what changes.
 """
@@ -55,7 +55,7 @@ def start_from(
         validation, _ = renumbered(validation, train.classes)
     if isinstance(recorded, ByInput) and train.inputs:
         return Start(train, validation, (augmented_by_input(recorded, train, settings), recorded), notes)
-    if train.inputs or recorded.normalise is None:
+    if train.inputs or recorded.normalize is None:
         made = transforms(net, train, settings)
         if transform:
             old = recorded.describe()
@@ -70,23 +70,23 @@ def start_from(
 
 
 def far(data: Dataset, plain: Transform) -> tuple[str, ...]:
-    """What is said where images are of another range than those of the training before."""
-    normalise = plain.normalise
-    if normalise is None or not len(data):
+    """Warning if images are on another scale than those of the previous training."""
+    normalize = plain.normalize
+    if normalize is None or not len(data):
         return ()
     sample = Subset(data, np.unique(np.linspace(0, len(data) - 1, 100).astype(np.int64)), data.part)
     mean, std = sample.statistics()
-    if len(mean) != len(normalise.mean):
+    if len(mean) != len(normalize.mean):
         return ()
     distance = max(
-        abs(m - n) / max(s, t) for m, n, s, t in zip(mean, normalise.mean, std, normalise.std, strict=True)
+        abs(m - n) / max(s, t) for m, n, s, t in zip(mean, normalize.mean, std, normalize.std, strict=True)
     )
-    wide = max(max(s / t, t / s) for s, t in zip(std, normalise.std, strict=True))
+    wide = max(max(s / t, t / s) for s, t in zip(std, normalize.std, strict=True))
     if distance <= FAR and wide <= 10 * FAR:
         return ()
     return (
         f"the images have mean {_numbers(mean)} and standard deviation {_numbers(std)}; the model keeps the "
-        f"transformation of its training, {_numbers(normalise.mean)} and {_numbers(normalise.std)}",
+        f"transformation of its training, {_numbers(normalize.mean)} and {_numbers(normalize.std)}",
     )
 
 

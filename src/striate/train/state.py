@@ -1,4 +1,4 @@
-"""All that changes while training, and nothing else: what a checkpoint holds."""
+"""The mutable state of training: exactly what a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class State:
         return cls(weights, plan.optimizer(), plan.schedule(), watch, average)
 
     @property
-    def shown(self) -> dict[str, Array]:
+    def evaluated_weights(self) -> dict[str, Array]:
         """The weights that are validated and kept: the moving average where there is one."""
         return self.average.weights if self.average else self.weights
 
@@ -84,8 +84,8 @@ class State:
         return f"the end of epoch {self.epoch}" if self.epoch else "the start"
 
     def keep_best(self) -> None:
-        """Copy the weights that are shown."""
-        self.best = {name: array.copy() for name, array in self.shown.items()}
+        """Keep a copy of the evaluated weights."""
+        self.best = {name: array.copy() for name, array in self.evaluated_weights.items()}
         self.best_sum = checksum(self.best)
 
     # ------------------------------------------------------------ to and from a checkpoint
@@ -99,7 +99,7 @@ class State:
         return found
 
     def record(self) -> dict[str, Any]:
-        """Everything that is no array, as plain values."""
+        """Everything that is not an array, as plain values."""
         return {
             "epoch": self.epoch,
             "batch": self.batch,
@@ -116,7 +116,7 @@ class State:
         }
 
     def restore(self, arrays: Mapping[str, Array], record: Mapping[str, Any]) -> None:
-        """Become the state that `arrays` and `record` describe. Raises KeyError, ValueError, TypeError when they
+        """Restore the state from `arrays` and `record`. Raises KeyError, ValueError, TypeError when they
         are not of this network and these settings.
         """
         for name, array in self.weights.items():

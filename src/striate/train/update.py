@@ -18,7 +18,7 @@ from striate.diagnostics import TrainingError
 from striate.engine.inputs import rows
 from striate.engine.interface import Program
 from striate.engine.learner import Learner
-from striate.engine.world import ALONE, World
+from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.train.data import Batch
 from striate.train.losses import Array, LossValue
 from striate.train.metrics import correct
@@ -28,7 +28,7 @@ from striate.train.state import State
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
+class UpdateResult:
     """What an update measured. loss: mean over its batches; grad_norm: before clipping; stopped: whether any process
     was asked to stop.
     """
@@ -46,7 +46,7 @@ class Diverged(TrainingError):
 
 
 class NotFinite(Diverged):
-    """A loss or a gradient is NaN or infinite. `batch` is what was being learnt."""
+    """A loss or a gradient is NaN or infinite. `batch` is what was being learned."""
 
     batch: Batch
 
@@ -58,9 +58,14 @@ def groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
 
 
 def update(
-    plan: Plan, state: State, learner: Learner, group: list[Batch], world: World = ALONE, stop: object = None
-) -> Step:
-    """Change the state by one group of batches, shared by the processes of `world`. Raises NotFinite.
+    plan: Plan,
+    state: State,
+    learner: Learner,
+    group: list[Batch],
+    process_group: ProcessGroup = SINGLE_PROCESS,
+    stop: object = None,
+) -> UpdateResult:
+    """Change the state by one group of batches, shared by the processes of `process_group`. Raises NotFinite.
 
     stop: true when someone has asked this process to stop; all processes hear of it in the same step.
     """
@@ -71,7 +76,7 @@ def update(
     for batch in group:
         if held:
             learner.backward(held)
-        x, targets = _mixed(plan, batch, state.epoch, world)
+        x, targets = _mixed(plan, batch, state.epoch, process_group)
         words = [plan.settings.seed, NOISE, state.epoch, batch.index]
         outputs = learner.forward(x, np.random.default_rng(words), batch is group[-1])
         value, held = _loss(plan, outputs, targets)
@@ -80,10 +85,10 @@ def update(
         if not math.isfinite(value.total) and broken is None:
             broken = NotFinite(f"the loss is {value.total}", where=_where(state, batch))
             broken.batch = batch
-            if world.size == 1:  # the others expect to hear of every batch
+            if process_group.size == 1:  # the others expect to hear of every batch
                 break
     mine[5] = bool(stop)
-    total, weight, right, answered, images, stopped = world.sum(mine).tolist()
+    total, weight, right, answered, images, stopped = process_group.sum(mine).tolist()
     if broken or not math.isfinite(total):
         raise broken or _elsewhere(state, group[-1])
     at, last = state.optimizer.steps, group[-1]
@@ -91,7 +96,7 @@ def update(
     norm = 0.0
     if images:  # in none of the processes where all images of the group are corrupt
         learner.backward(held)
-        norm = learner.bound(1 / weight if weight else 1.0)
+        norm = learner.clip_gradients(1 / weight if weight else 1.0)
         if not math.isfinite(norm):
             raise _not_finite_gradient(learner.broken(), state, last)
         learner.step(lr, state.schedule.momentum(at))
@@ -101,10 +106,10 @@ def update(
     meter.correct, meter.answers = meter.correct + int(right), meter.answers + int(answered)
     meter.images, meter.grad_norm = meter.images + int(images), meter.grad_norm + norm
     state.meter, state.batch = meter, last.index + 1
-    return Step(total * (1 / weight if weight else 1.0), lr, norm, stopped > 0)
+    return UpdateResult(total * (1 / weight if weight else 1.0), lr, norm, stopped > 0)
 
 
-def _mixed(plan: Plan, batch: Batch, epoch: int, world: World) -> tuple[Any, Array]:
+def _mixed(plan: Plan, batch: Batch, epoch: int, process_group: ProcessGroup) -> tuple[Any, Array]:
     """Images and targets. What is mixed is read whole by every process, which then takes its part."""
     if not plan.mixing:
         return batch.x, batch.y
@@ -116,7 +121,7 @@ def _mixed(plan: Plan, batch: Batch, epoch: int, world: World) -> tuple[Any, Arr
         x, targets = plan.mixing(
             x, soft, np.random.default_rng([plan.settings.seed, MIX, epoch, batch.index])
         )
-    part = world.share(len(x))
+    part = process_group.share(len(x))
     return x[part], targets[part]
 
 

@@ -1,4 +1,4 @@
-"""Which epoch is the best so far, and whether waiting for a better one still makes sense."""
+"""The best epoch so far, and early stopping."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclasses.dataclass
 class Watch:
-    """Scores, larger is better. patience: epochs without progress until `tired` (0: never); min_delta: what counts."""
+    """Early stopping on a score, larger is better.
+
+    patience: epochs without progress until `should_stop`, 0 = never. min_delta: the smallest change that is progress.
+    """
 
     patience: int = 0
     min_delta: float = 0.0
@@ -18,7 +21,8 @@ class Watch:
     waited: int = 0
 
     def epoch_done(self, epoch: int, score: float, tie: float = 0.0) -> bool:
-        """Hear an epoch's score; says whether it is the best so far. `tie` decides between equal scores, then age."""
+        """Record an epoch's score; returns whether it is the best so far. `tie` decides between equal scores, then
+        age."""
         if self.mark is None or score > self.mark + self.min_delta:
             self.mark, self.waited = score, 0
         else:
@@ -29,12 +33,12 @@ class Watch:
         return better
 
     @property
-    def tired(self) -> bool:
+    def should_stop(self) -> bool:
         return 0 < self.patience <= self.waited
 
     @property
     def memory(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """State for a checkpoint."""
         return {name: getattr(self, name) for name in ("best", "best_epoch", "mark", "waited")}
 
     @memory.setter

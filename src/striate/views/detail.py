@@ -107,7 +107,7 @@ def _filter(declaration: Declaration) -> Record | None:
 
 
 def _arithmetic(declaration: Declaration) -> Record:
-    """The sums behind params and MACs, as text; empty where there is nothing to count."""
+    """The sums after params and MACs, as text; empty where there is nothing to count."""
     x, y = declaration.inputs[0], declaration.outputs[0]
     params = macs = ""
     weight = _weight(declaration)
@@ -135,7 +135,7 @@ def _places(spec: TensorSpec) -> str:
 
 
 def _fully_connected(declaration: Declaration) -> Record | None:
-    """The fully connected layer between the same input and output, beside a convolution."""
+    """The fully connected layer between the same input and output, to compare with a convolution."""
     if Trait.CONVOLUTION not in declaration.op.traits:
         return None
     inputs, outputs = declaration.inputs[0].elements, declaration.outputs[0].elements

@@ -15,7 +15,7 @@ from striate.views.text.page import Page, Terminal
 
 def table(net: Network) -> str:
     """The table of `striate show`, without color, as wide as the terminal: what `str(net)` gives."""
-    page = Page(replace(Terminal.of(sys.stdout), colour=False) if sys.stdout else Terminal())
+    page = Page(replace(Terminal.of(sys.stdout), color=False) if sys.stdout else Terminal())
     show.draw(page, _record(net))
     return str(page).rstrip("\n")
 

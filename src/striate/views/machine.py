@@ -1,4 +1,4 @@
-"""The record behind `striate doctor`: versions, CPU, threads this process may use, kernels, optional parts.
+"""The record after `striate doctor`: versions, CPU, threads this process may use, kernels, optional parts.
 
 Everything is read (package metadata, /proc, /sys); of the packages only llvmlite is imported, to see whether
 it loads.
@@ -44,7 +44,7 @@ def machine_record() -> dict[str, Any]:
         "cpu": cpu(),
         "threads": threads(),
         "kernels": kernels(),
-        "cache": code_cache(),
+        "cache": code_cache_record(),
         "packages": packages(),
     }
 
@@ -97,11 +97,11 @@ def kernels() -> dict[str, Any]:
     }
 
 
-def code_cache() -> dict[str, Any]:
+def code_cache_record() -> dict[str, Any]:
     """The folder of compiled kernels."""
-    from striate.engine import cache
+    from striate.engine import code_cache
 
-    state = cache.state()
+    state = code_cache.state()
     return {
         "folder": str(state.path) if state.path else None,
         "usable": not state.why,

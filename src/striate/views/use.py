@@ -43,7 +43,7 @@ def _head(net: Network, node: str | None) -> Record:
 
 
 def use_record(use: PixelUse) -> Record:
-    """The map and what it says; ratios are null where the centre pixel is never used."""
+    """The map and what it says; ratios are null where the center pixel is never used."""
     return {
         "axes": [axis.lower() for axis in use.axes],
         "shape": list(use.shape),

@@ -35,7 +35,7 @@ def run(target, windows, x, weight, bias, low, high, added, splits, rng):
         source, result, windows, packed[0].nbytes,
         (inputs.ctypes.data, outputs.ctypes.data, packed.ctypes.data), low, high, residual,
     )  # fmt: skip
-    kernel = Kernel("depthwise", depthwise.numbers(target, windows))
+    kernel = Kernel("depthwise", depthwise.parameters(target, windows))
     rows, parts = result.images * result.height, result.blocks
     row_cuts = sorted({0, rows, *(cut % rows for cut in splits[0])})
     part_cuts = sorted({0, parts, *(cut % parts for cut in splits[1])})
@@ -81,16 +81,16 @@ def pair(kernel, stride, dilation=1):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
-    kernels = {depthwise.numbers(target, pair(k, s)) for k in range(1, 8) for s in range(1, 4)}
+    kernels = {depthwise.parameters(target, pair(k, s)) for k in range(1, 8) for s in range(1, 4)}
     assert len(kernels) >= 3
     for numbers in kernels:
         assert not hot_spills(codegen.assembly(target, depthwise.emit(target, *numbers))), numbers
 
 
 def test_numbers():
-    assert depthwise.numbers(AVX512, pair(3, 2)) == (3, 2)
-    assert depthwise.numbers(AVX512, pair(3, 1, 2)) == (0, 1)
-    assert depthwise.numbers(AVX512, pair(5, 3)) == (0, 0)
-    assert depthwise.numbers(AVX512, pair(4, 1)) == (0, 1)
+    assert depthwise.parameters(AVX512, pair(3, 2)) == (3, 2)
+    assert depthwise.parameters(AVX512, pair(3, 1, 2)) == (0, 1)
+    assert depthwise.parameters(AVX512, pair(5, 3)) == (0, 0)
+    assert depthwise.parameters(AVX512, pair(4, 1)) == (0, 1)
     assert depthwise.covers(pair(3, 1), 8, 1, 1)
     assert not depthwise.covers(pair(3, 1), 8, 1, 2)

@@ -37,7 +37,7 @@ def run(target, windows, x, dy, splits, rng):
 
     memory = inputs.ctypes.data, slopes.ctypes.data, outputs.ctypes.data
     arguments = depthwise_gradient.arguments(target, source, gradient, windows, memory, table)
-    kernel = Kernel("depthwise_gradient", depthwise_gradient.numbers(target, windows))
+    kernel = Kernel("depthwise_gradient", depthwise_gradient.parameters(target, windows))
     rows, parts = depthwise_gradient.rows(target, windows), result.blocks
     row_cuts = sorted({0, rows, *(cut % rows for cut in splits[0])})
     part_cuts = sorted({0, parts, *(cut % parts for cut in splits[1])})
@@ -79,14 +79,14 @@ def pair(kernel, stride, dilation=1):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
-    kernels = {depthwise_gradient.numbers(target, pair(k, s)) for k in range(1, 8) for s in range(1, 4)}
+    kernels = {depthwise_gradient.parameters(target, pair(k, s)) for k in range(1, 8) for s in range(1, 4)}
     for numbers in kernels:
         assert not hot_spills(codegen.assembly(target, depthwise_gradient.emit(target, *numbers))), numbers
 
 
 def test_numbers():
-    assert depthwise_gradient.numbers(AVX512, pair(3, 2)) == (9, 3, 2)
-    assert depthwise_gradient.numbers(AVX512, pair(7, 1)) == (7, 7, 1)
-    assert depthwise_gradient.numbers(AVX2, pair(5, 1)) == (5, 5, 1)
-    assert depthwise_gradient.numbers(AVX2, pair(3, 1, 2)) == (5, 0, 1)
+    assert depthwise_gradient.parameters(AVX512, pair(3, 2)) == (9, 3, 2)
+    assert depthwise_gradient.parameters(AVX512, pair(7, 1)) == (7, 7, 1)
+    assert depthwise_gradient.parameters(AVX2, pair(5, 1)) == (5, 5, 1)
+    assert depthwise_gradient.parameters(AVX2, pair(3, 1, 2)) == (5, 0, 1)
     assert depthwise_gradient.rows(AVX2, pair(5, 1)) == 5

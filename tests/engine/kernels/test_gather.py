@@ -130,7 +130,7 @@ def test_most_weights_go_in_squares(target, shape):
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-@pytest.mark.parametrize("kernel", [PACK, UNPACK], ids=lambda kernel: kernel.numbers[0])
+@pytest.mark.parametrize("kernel", [PACK, UNPACK], ids=lambda kernel: kernel.parameters[0])
 def test_squares_keep_to_registers(target, kernel):
     """A turned square of 8 x 8 numbers fills all of SSE's registers; masks may come from the stack, once a square."""
     found = hot_spills(codegen.assembly(target, kernel.text(target)))

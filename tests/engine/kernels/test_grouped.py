@@ -29,7 +29,7 @@ def run(target, windows, groups, x, weight, bias, low, high, added, splits, rng)
         memory = filled(result, added, rng)
         residual = memory.ctypes.data - outputs.ctypes.data
     packed = grouped.pack(target, windows, groups, weight, bias)
-    numbers = grouped.numbers(target, windows, weight.shape[1], len(weight) // groups)
+    numbers = grouped.parameters(target, windows, weight.shape[1], len(weight) // groups)
     table = None if numbers[0] else grouped.places(source, result, groups)
     addresses = (inputs.ctypes.data, outputs.ctypes.data, packed.ctypes.data)
     arguments = grouped.arguments(
@@ -83,13 +83,13 @@ def pair(kernel, stride, dilation=1):
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 @pytest.mark.parametrize("group", [2, 4, 8, 3])
 def test_the_inner_loop_keeps_vectors_in_registers(target, group):
-    kernels = {grouped.numbers(target, pair(k, s), group, group) for k in (1, 3, 5, 7) for s in (1, 2, 3)}
+    kernels = {grouped.parameters(target, pair(k, s), group, group) for k in (1, 3, 5, 7) for s in (1, 2, 3)}
     for numbers in kernels:
         assert not hot_spills(codegen.assembly(target, grouped.emit(target, *numbers))), numbers
 
 
 def test_groups_that_divide_a_block_have_code_of_their_own():
-    assert grouped.numbers(AVX512, pair(3, 1), 4, 4) == (4, 3, 1)
-    assert grouped.numbers(AVX512, pair(3, 1), 8, 8) == (8, 3, 1)
-    assert grouped.numbers(AVX2, pair(3, 1), 8, 8) == (0, 0, 0)
-    assert grouped.numbers(AVX512, pair(3, 1), 1, 2) == (0, 0, 0)
+    assert grouped.parameters(AVX512, pair(3, 1), 4, 4) == (4, 3, 1)
+    assert grouped.parameters(AVX512, pair(3, 1), 8, 8) == (8, 3, 1)
+    assert grouped.parameters(AVX2, pair(3, 1), 8, 8) == (0, 0, 0)
+    assert grouped.parameters(AVX512, pair(3, 1), 1, 2) == (0, 0, 0)

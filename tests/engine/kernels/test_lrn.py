@@ -1,4 +1,4 @@
-"""Local response normalisation in machine code against its declaration in float64."""
+"""Local response normalization in machine code against its declaration in float64."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_sums_of_the_numbers_themselves(target, c, size, seed):
 
 @each_target
 @pytest.mark.parametrize("odd", [np.nan, np.inf])
-def test_undefined_numbers_reach_their_neighbours_only(target, odd):
+def test_undefined_numbers_reach_their_neighbors_only(target, odd):
     x = np.ones((1, 40, 2, 3), np.float32)
     x[0, 15, 1, 1] = odd
     found = run(target, LocalResponseNorm(size=5), x)

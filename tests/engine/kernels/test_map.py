@@ -19,7 +19,7 @@ from striate.engine.kernels import map as maps
 from striate.engine.kernels.operands import Place
 from striate.engine.plan.layout import Layout
 from striate.engine.target import TARGETS
-from striate.ops import activation, merge, norm, regularise
+from striate.ops import activation, merge, norm, regularize
 from striate.statement import Call, Const, Load, call
 from striate.tensor import TensorSpec
 
@@ -297,7 +297,7 @@ SHAPE = (2, 19, 3, 5)
 OPS = [
     *(getattr(activation, name)() for name in activation.__all__ if "Softmax" not in name),
     activation.Prelu(channels="each"), activation.Gelu(approximate=True), activation.LeakyRelu(slope=0.3),
-    norm.BatchNorm(), regularise.Dropout(), regularise.StochasticDepth(), regularise.LayerScale(init=0.3),
+    norm.BatchNorm(), regularize.Dropout(), regularize.StochasticDepth(), regularize.LayerScale(init=0.3),
     merge.Add(), merge.Multiply(),
 ]  # fmt: skip
 

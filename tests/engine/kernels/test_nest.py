@@ -15,7 +15,7 @@ from striate.engine import codegen, reference
 from striate.engine.plan.layout import Layout
 from striate.engine.plan.nest import Axes, Nests, nests
 from striate.engine.target import AVX2, TARGETS, Target
-from striate.engine.vectorised import forward
+from striate.engine.vectorized import forward
 from striate.geometry import Adaptive, AxisMap, Linear, Nearest, Shift, TransposedWindow, Window
 from striate.op import Declaration
 from striate.ops import BatchNorm, Conv, MaxPool

@@ -1,4 +1,4 @@
-"""Normalisation in machine code against numpy in float64, and against what the ops declare."""
+"""Normalization in machine code against numpy in float64, and against what the ops declare."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def run(target, maps, x, reduce, padded, splits, rng):
     before = border(result, outputs)
     tables = tuple(pool.taps(axis, padded)[0] for axis in maps)
     arguments = pool.arguments(source, result, maps, tables, (inputs.ctypes.data, outputs.ctypes.data))
-    kernel = Kernel("pool", pool.numbers(reduce, maps, padded))
+    kernel = Kernel("pool", pool.parameters(reduce, maps, padded))
     rows, parts = result.images * result.height, result.blocks
     for part in pairwise(sorted({0, parts, *(cut % parts for cut in splits[1])})):
         for row in reversed(list(pairwise(sorted({0, rows, *(cut % rows for cut in splits[0])})))):

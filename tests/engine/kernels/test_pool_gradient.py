@@ -70,7 +70,7 @@ def run(target, maps, x, dy, reduce, padded, splits, rng, limits=(-np.inf, np.in
     arguments = pool_gradient.arguments(
         source, result, (arriving, leaving), maps, tables, tuple(each.ctypes.data for each in memory), *limits
     )
-    kernel = Kernel("pool_gradient", pool_gradient.numbers(reduce, maps, padded, *limits))
+    kernel = Kernel("pool_gradient", pool_gradient.parameters(reduce, maps, padded, *limits))
     for part in pairwise(sorted({0, source.blocks, *(cut % source.blocks for cut in splits[1])})):
         for row in reversed(list(pairwise(sorted({0, n, *(cut % n for cut in splits[0])})))):
             step(target, kernel, arguments, row, part)
@@ -139,7 +139,7 @@ def test_the_inner_loop_keeps_vectors_in_registers(target, numbers):
 
 def test_windows_that_meet():
     def found(axis):
-        return pool_gradient.numbers("max", (axis, axis))[1]
+        return pool_gradient.parameters("max", (axis, axis))[1]
 
     assert found(Window(8, 2, 2, 1)) == found(Whole(7)) == found(Adaptive(12, 4)) == 1
     assert found(Window(8, 3, 2, 1, 1, 1)) == found(Adaptive(7, 5)) == 0

@@ -41,7 +41,7 @@ def test_sums_of_every_size(target, pixels, vectors, fresh):
     lanes, runs = target.lanes, [(9, 1), (0, 4), (20, 11), (5, 3)]
     places = np.concatenate([np.arange(first, first + steps) for first, steps in runs])
     x, w, bias = numbers(pixels * 31), numbers(len(places) * vectors * lanes), numbers(vectors * lanes)
-    # [vector][pixel][lane], as the channel blocks of a map; what is added lies behind it
+    # [vector][pixel][lane], as the channel blocks of a map; what is added lies after it
     out, added = (
         part.reshape(vectors, pixels, lanes) for part in np.split(numbers(2 * vectors * pixels * lanes), 2)
     )

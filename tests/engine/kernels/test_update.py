@@ -1,4 +1,4 @@
-"""Optimiser steps in machine code against the ones in numpy, and what the kernel does to plain arrays."""
+"""Optimizer steps in machine code against the ones in numpy, and what the kernel does to plain arrays."""
 
 from __future__ import annotations
 

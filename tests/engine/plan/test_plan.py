@@ -10,25 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import striate as st
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divided
 from striate.engine.plan.layout import ALIGN, Layout
-from striate.engine.plan.plan import Plan, plan
-from striate.engine.plan.steps import Context, Step, divided
+from striate.engine.plan.plan import ExecutionPlan, plan
 from striate.engine.target import AVX2, AVX512, NEON
 from striate.network import Builder, Network
 from striate.ops import Add, Concat, Conv, Relu
 from striate.tensor import TensorSpec
-from striate.weights import initialise
+from striate.weights import initialize
 
 CHAIN = """20x20x3 -> conv 3x3 40 pad 1 bias off -> bn -> relu
 -> dwconv 3 pad 1 -> relu6 -> conv 1x1 24 -> maxpool 2 -> flatten -> fc 10"""
 BLOCK = 1 << 12
 
 
-def planned(net: Network, batch: int = 1, threads: int = 1, target: Any = AVX512, **more: Any) -> Plan:
+def planned(
+    net: Network, batch: int = 1, threads: int = 1, target: Any = AVX512, **more: Any
+) -> ExecutionPlan:
     (name,) = net.inputs
     spec = net.input
     whole = Network(net.name, {name: TensorSpec((batch, *spec.shape[1:]), spec.axes)}, net.nodes, net.outputs)
-    return plan(whole, initialise(net), net.outputs, Context(target, threads, **more))
+    return plan(whole, initialize(net), net.outputs, PlanContext(target, threads, **more))
 
 
 def branched() -> Network:
@@ -72,7 +74,7 @@ def _overlap(places: Any, a: Any, b: Any) -> bool:
     return bool(places[a] < places[b] + b.layout.bytes and places[b] < places[a] + a.layout.bytes)
 
 
-def test_images_take_turns_where_a_batch_is_too_much() -> None:
+def test_images_run_one_by_one_where_a_batch_is_too_much() -> None:
     net = st.create("mobilenet_v2")
     one, all_ = planned(net, 4), planned(net, 4, cache=1 << 40)
     assert len(one.steps) > 2 * len(all_.steps) and one.arena.bytes < all_.arena.bytes / 2
@@ -85,7 +87,7 @@ def test_images_take_turns_where_a_batch_is_too_much() -> None:
         assert len(set(tasks)) == len(tasks)
 
 
-def _same(record: Any, step: Step, made: Plan) -> bool:
+def _same(record: Any, step: KernelCall, made: ExecutionPlan) -> bool:
     other = next(s for s in made.steps if s.record is record)
     return (other.algorithm, other.unit.name, other.writes[0].name) == (
         step.algorithm, step.unit.name, step.writes[0].name,
@@ -110,7 +112,7 @@ def test_no_step_reads_what_its_own_epoch_writes(name: str) -> None:
 def test_tasks_cover_a_step_once(
     rows: int, parts: int, threads: int, by_parts: bool, whole: bool, flops: float
 ) -> None:
-    step = object.__new__(Step)
+    step = object.__new__(KernelCall)
     step.rows, step.parts, step.by_parts, step.whole, step.flops = rows, parts, by_parts, whole, flops
     step.weights, step.reads, step.writes = 0, [], []
     seen = [0] * (rows * parts)
@@ -157,8 +159,8 @@ def test_a_sum_lies_over_its_residual_only_where_nothing_else_reads_that() -> No
 
 def test_a_value_that_is_wanted_stays() -> None:
     net = st.parse("8x8x3 -> conv 3x3 8 -> bn -> relu -> flatten -> fc 4")
-    weights = initialise(net)
-    made = plan(net, weights, ["conv1", "bn1", "fc1"], Context(AVX512, 1))
+    weights = initialize(net)
+    made = plan(net, weights, ["conv1", "bn1", "fc1"], PlanContext(AVX512, 1))
     assert {"conv1", "bn1", "relu1 + fc1"} - {step.unit.name for step in made.steps} == {"relu1 + fc1"}
     assert set(made.outputs) == {"conv1", "bn1", "fc1"}
 
@@ -204,7 +206,7 @@ def test_other_processors_get_plans_too(target: Any) -> None:
 
 
 def test_the_context_knows_where_weights_come_from() -> None:
-    context = dataclasses.replace(Context(AVX512, 1), last=32 << 20)
+    context = dataclasses.replace(PlanContext(AVX512, 1), last=32 << 20)
     assert context.reading(1 << 20).memory > context.reading(1 << 30).memory == context.memory
 
 
@@ -218,7 +220,7 @@ def test_a_flattened_map_gets_whole_blocks_of_its_own(target: Any) -> None:
     assert copies == [f"{target.lanes}->1", f"1->{target.lanes}"]
 
 
-def test_a_grey_image_to_few_channels_has_pixels_in_the_lanes() -> None:
+def test_a_gray_image_to_few_channels_has_pixels_in_the_lanes() -> None:
     def algorithms(text: str, target: Any = AVX512) -> set[str]:
         return {step.algorithm for step in planned(st.parse(text), target=target).steps}
 

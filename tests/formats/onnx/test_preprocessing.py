@@ -22,9 +22,9 @@ def model(channels=3, trained=None, steps=(), seed=0):
     made = Model(
         striate.parse(f"6x6x{channels} -> conv 3x3 4 -> relu -> flatten -> fc 3"), seed=seed, engine="numpy"
     )
-    normalise = {"step": "normalise", "mean": MEANS[trained], "std": STDS[trained]}
+    normalize = {"step": "normalize", "mean": MEANS[trained], "std": STDS[trained]}
     after = [{"step": "channels", "count": channels}] if trained != channels else []
-    made.transform = {"steps": [*steps, normalise, *after]}
+    made.transform = {"steps": [*steps, normalize, *after]}
     made.classes = ("a", "b", "c")
     return made
 
@@ -160,7 +160,7 @@ def test_whatever_was_changed_nothing_is_normalized_twice(change, tmp_path):
     assert (again.transform == one.transform) == kept
     if change is not no_record:
         steps = again.transform["steps"]
-        assert kept or steps == [{"step": "normalise", "mean": [0.0] * 3, "std": [1.0] * 3}]
+        assert kept or steps == [{"step": "normalize", "mean": [0.0] * 3, "std": [1.0] * 3}]
     again.export(tmp_path / "again.onnx")
     np.testing.assert_allclose(run(tmp_path / "again.onnx", x), run(path, x), rtol=1e-4, atol=1e-5)
 
@@ -182,8 +182,8 @@ def test_a_file_of_an_earlier_version(tmp_path):
     "transform",
     [
         {}, {"steps": []}, {"steps": "no"}, {"steps": [{"step": "fit", "size": [6, 6]}]}, {"steps": [3, None]},
-        {"steps": [{"step": "normalise"}]}, {"steps": [{"step": "normalise", "mean": [1], "std": [1]}]},
-        {"steps": [{"step": "normalise", "mean": ["a"] * 3, "std": [1] * 3}]},
+        {"steps": [{"step": "normalize"}]}, {"steps": [{"step": "normalize", "mean": [1], "std": [1]}]},
+        {"steps": [{"step": "normalize", "mean": ["a"] * 3, "std": [1] * 3}]},
     ],
 )  # fmt: skip
 def test_a_transformation_that_the_graph_cannot_say_stays_out_of_it(transform, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import FormatError
-from striate.engine.interface import get
+from striate.engine.interface import get_engine
 from striate.formats import load
 
 pytestmark = pytest.mark.onnx
@@ -40,7 +40,7 @@ GRAPHS = {
                               ("Add", "m eps", "d", {}), ("Div", "g d", "n", {}), ("Mul", "x n", "p", {}),
                               ("Mul", "p w", "q", {}), ("Add", "q b", "r", {}), ("Add", "x r", "y", {})],
                              {"eps": F(1e-6), "w": normal(4, 1, 1), "b": normal(4, 1, 1)}),
-    "weights standardised": ([("BatchNormalization", "w one zero mean var", "n", {"training_mode": 1}),
+    "weights standardized": ([("BatchNormalization", "w one zero mean var", "n", {"training_mode": 1}),
                               ("Reshape", "n s", "v", {}), ("Mul", "v gain", "k", {}), ("Conv", "x k", "y", {})],
                              {"w": normal(1, 6, 36), "one": np.ones(6, F), "zero": np.zeros(6, F),
                               "mean": np.zeros(6, F), "var": np.ones(6, F), "s": i64(6, 4, 3, 3),
@@ -117,7 +117,7 @@ def test_a_graph(name, tmp_path):
     if name == "sums of values":  # written before what it reads: the reader sorts
         model.graph.node.insert(0, model.graph.node.pop())
     (wanted,) = ReferenceEvaluator(model).run(None, {"x": x})
-    found = get("numpy").compile(net, net.weights)(x)
+    found = get_engine("numpy").compile(net, net.weights)(x)
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
@@ -127,7 +127,7 @@ def test_softmax_took_all_axes_from_its_own_on_before_opset_13(tmp_path):
     net, x = load(tmp_path / "net.onnx"), normal(*X)
     raised = np.exp(x)
     wanted = raised / raised.sum((1, 2, 3), keepdims=True)
-    np.testing.assert_allclose(get("numpy").compile(net, net.weights)(x), wanted, rtol=1e-5)
+    np.testing.assert_allclose(get_engine("numpy").compile(net, net.weights)(x), wanted, rtol=1e-5)
 
 
 def test_what_decides_while_it_runs_is_refused(tmp_path):

@@ -106,7 +106,7 @@ def shard(count: int, start: int = 0, classes: int = 3) -> dict[str, bytes]:
 
 
 class Runs:
-    """Unpickling this would leave a file behind."""
+    """Unpickling this would leave a file after."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -74,12 +74,12 @@ def test_imbalance_empty_classes_sizes_and_conversions(tmp_path):
     image_folder(tmp_path, {"many": 22, "few": 2})
     (tmp_path / "none").mkdir()
     (tmp_path / "many" / "wide.png").write_bytes(encoded(picture(500, (5, 20))))
-    (tmp_path / "many" / "grey.png").write_bytes(encoded(picture(501, (8, 8), 1)))
+    (tmp_path / "many" / "gray.png").write_bytes(encoded(picture(501, (8, 8), 1)))
     report = check_data(tmp_path)
     assert report.ok and kinds(report).keys() == {"imbalance", "empty-class", "sizes", "converted"}
     assert report.parts[0].sizes == {(8, 8): 25, (5, 20): 1}
     assert kinds(report)["empty-class"].names == ("none",)
-    assert report.parts[0].converted == {"grey repeated in three channels": 1}
+    assert report.parts[0].converted == {"gray repeated in three channels": 1}
 
 
 def test_one_class_is_nothing_to_learn(tmp_path):

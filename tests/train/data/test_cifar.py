@@ -77,10 +77,10 @@ def test_both_forms_side_by_side(tmp_path):
 
 
 BAD_BINARY = {
-    "empty": (b"", "no whole CIFAR-10 file"),
-    "truncated": (cifar_records(5)[:-7], "no whole CIFAR-10 file"),
-    "one byte over": (cifar_records(5) + b"\0", "no whole CIFAR-10 file"),
-    "wrong content": (b"\xff" * 3073 * 2, "no CIFAR-10 file"),
+    "empty": (b"", "not a complete CIFAR-10 file"),
+    "truncated": (cifar_records(5)[:-7], "not a complete CIFAR-10 file"),
+    "one byte over": (cifar_records(5) + b"\0", "not a complete CIFAR-10 file"),
+    "wrong content": (b"\xff" * 3073 * 2, "not a CIFAR-10 file"),
 }
 
 
@@ -100,18 +100,18 @@ def batch(**changes):
 
 
 BAD_PYTHON = {
-    "empty": (b"", "no whole pickle"),
-    "truncated": (cifar_batch(4)[:-100], "no whole pickle"),
-    "wrong magic": (b"(hello there", "no whole pickle"),
-    "no data": (batch(data=None), "no CIFAR batch"),
-    "no labels": (batch(labels=None), "no CIFAR batch"),
-    "too few labels": (batch(labels=[1]), "no CIFAR batch"),
-    "labels that are none": (batch(labels=["a"] * 4), "no CIFAR batch"),
-    "a label that is no class": (batch(labels=[0, 1, 2, 10]), "no CIFAR batch"),
-    "a negative label": (batch(labels=[0, 1, 2, -1]), "no CIFAR batch"),
-    "other pixels": (batch(data=np.zeros((4, 3072))), "no CIFAR batch"),
-    "other sizes": (batch(data=np.zeros((4, 784), np.uint8)), "no CIFAR batch"),
-    "a list": (pickle.dumps([1, 2]), "no CIFAR batch"),
+    "empty": (b"", "not a complete pickle"),
+    "truncated": (cifar_batch(4)[:-100], "not a complete pickle"),
+    "wrong magic": (b"(hello there", "not a complete pickle"),
+    "no data": (batch(data=None), "not a CIFAR batch"),
+    "no labels": (batch(labels=None), "not a CIFAR batch"),
+    "too few labels": (batch(labels=[1]), "not a CIFAR batch"),
+    "labels that are none": (batch(labels=["a"] * 4), "not a CIFAR batch"),
+    "a label that is not a class": (batch(labels=[0, 1, 2, 10]), "not a CIFAR batch"),
+    "a negative label": (batch(labels=[0, 1, 2, -1]), "not a CIFAR batch"),
+    "other pixels": (batch(data=np.zeros((4, 3072))), "not a CIFAR batch"),
+    "other sizes": (batch(data=np.zeros((4, 784), np.uint8)), "not a CIFAR batch"),
+    "a list": (pickle.dumps([1, 2]), "not a CIFAR batch"),
 }
 
 
@@ -171,7 +171,7 @@ def test_a_network_trains_through_the_binary_reader(tmp_path):
     """Ten classes told apart by the brightness of two channels: random weights guess one in ten."""
     import striate
 
-    def coloured(count, seed):
+    def colored(count, seed):
         rng = np.random.default_rng(seed)
         labels = np.arange(count) % 10
         x = rng.integers(0, 60, (count, 3, 32, 32))
@@ -179,8 +179,8 @@ def test_a_network_trains_through_the_binary_reader(tmp_path):
         x[:, 1] += (labels // 5 * 150)[:, None, None]
         return np.concatenate([labels[:, None], x.reshape(count, -1)], 1).astype(np.uint8).tobytes()
 
-    (tmp_path / "data_batch_1.bin").write_bytes(coloured(300, 1))
-    (tmp_path / "test_batch.bin").write_bytes(coloured(100, 2))
+    (tmp_path / "data_batch_1.bin").write_bytes(colored(300, 1))
+    (tmp_path / "test_batch.bin").write_bytes(colored(100, 2))
     splits = open_data(tmp_path)
     model = striate.Model(
         striate.parse("32x32x3 -> conv 8x8 8 /8 -> relu -> gap -> flatten -> fc 24 -> relu -> fc 10")

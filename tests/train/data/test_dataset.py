@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, UsageError
-from striate.train.data import ArrayData, Transform, chance, streaming
+from striate.train.data import ArrayData, Transform, splitmix, streaming
 from striate.train.data.dataset import Dataset, Joined, Subset
-from striate.train.data.steps import ColourJitter, Flip, Normalise, PadCrop, RandomErasing
+from striate.train.data.image_transforms import ColorJitter, Flip, Normalize, PadCrop, RandomErasing
 from train.data.makers import five_parts
 
 AUGMENTED = Transform(
-    (PadCrop(2), Flip(), ColourJitter(0.3, 0.3, 0.3, 0.1), Normalise((0.5,) * 3, (0.2,) * 3), RandomErasing())
+    (PadCrop(2), Flip(), ColorJitter(0.3, 0.3, 0.3, 0.1), Normalize((0.5,) * 3, (0.2,) * 3), RandomErasing())
 )
 
 
@@ -100,7 +100,7 @@ def test_a_batch_is_its_images_one_by_one(count, draw):
         Joined([Subset(data, np.arange(count), "")], ""),
     ):
         same(other.batches(count, rng=(1, 2), transform=AUGMENTED), [batch])
-    keys = chance.keys(chance.key_of((chance.key_of((1, 2)), 1)), batch.ids)
+    keys = splitmix.keys(splitmix.key_of((splitmix.key_of((1, 2)), 1)), batch.ids)
     alone = AUGMENTED(data.images(batch.ids[place : place + 1])[0], keys[place : place + 1])
     assert np.array_equal(alone[0], batch.x[place])
     shuffled = AUGMENTED(data.images(batch.ids[rows])[0], keys[rows])

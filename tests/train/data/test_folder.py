@@ -11,8 +11,8 @@ import pytest
 
 from striate.diagnostics import FormatError, LimitError, SourceError
 from striate.train.data import Transform, check_data, open_data
-from striate.train.data.remembered import remembered
-from striate.train.data.steps import Fit, Normalise
+from striate.train.data.cached import cached
+from striate.train.data.image_transforms import Fit, Normalize
 from striate.train.inputs import image_files
 from train.data.makers import encoded, five_parts, image_folder, picture
 
@@ -92,7 +92,7 @@ def test_one_part_twice(tmp_path):
 
 
 @pytest.mark.parametrize("what", ["empty", "loose images", "text", "empty classes"])
-def test_folders_without_labelled_images(tmp_path, what):
+def test_folders_without_labeled_images(tmp_path, what):
     if what == "loose images":
         (tmp_path / "a.png").write_bytes(encoded(picture(0)))
     if what == "text":
@@ -236,10 +236,10 @@ def test_pixels_of_16_and_8_bits_in_one_set(tmp_path):
     order = [data.files.index(f"{'ab'[n % 2]}/{n}.png") for n in range(3)]
     wanted = [dark / 65_535, pixels[1] / 255, pixels[2] / 65_535]
     fit = Transform((Fit((6, 8)),))
-    half = Transform((Fit((3, 4)), Normalise((0.1,), (0.2,))))
+    half = Transform((Fit((3, 4)), Normalize((0.1,), (0.2,))))
     for transform in (None, fit, half):
         one = np.concatenate([batch.x for batch in data.batches(1, transform=transform)])
-        for kept in (data, remembered(data, half) if transform is half else data):
+        for kept in (data, cached(data, half) if transform is half else data):
             assert np.array_equal(next(kept.batches(3, transform=transform)).x, one)
     x = next(data.batches(3)).x[order, 0]
     np.testing.assert_allclose(x, wanted, atol=1e-7)
@@ -265,15 +265,15 @@ def test_a_folder_nobody_may_read(tmp_path, monkeypatch):
 def test_images_of_several_sizes_and_kinds(tmp_path):
     root = image_folder(tmp_path, {"a": 3})
     (root / "a" / "wide.png").write_bytes(encoded(picture(1, (5, 20))))
-    (root / "a" / "grey.png").write_bytes(encoded(picture(1, (8, 8), 1)))
+    (root / "a" / "gray.png").write_bytes(encoded(picture(1, (8, 8), 1)))
     data = open_data(root, "all")
     assert data.shape == (3, 8, 8) and not data.uniform
     assert "of several sizes, often 8x8" in data.source
     with pytest.raises(FormatError, match="differ in size"):
         list(data.batches(5))
-    transform = Transform((Fit((8, 8)), Normalise((0.5,) * 3, (0.2,) * 3)))
+    transform = Transform((Fit((8, 8)), Normalize((0.5,) * 3, (0.2,) * 3)))
     assert next(data.batches(5, transform=transform)).x.shape == (5, 3, 8, 8)
-    assert data.notes() == ("1 image: grey repeated in three channels",)
+    assert data.notes() == ("1 image: gray repeated in three channels",)
 
 
 def test_parts_get_the_channels_of_train(tmp_path):
@@ -282,7 +282,7 @@ def test_parts_get_the_channels_of_train(tmp_path):
     splits = open_data(tmp_path, holdout=0)
     assert splits.train.shape == splits.test.shape == (1, 8, 8)
     assert next(splits.test.batches(2)).x.shape == (2, 1, 8, 8)
-    assert splits.test.notes() == ("2 images: colour turned to grey",)
+    assert splits.test.notes() == ("2 images: color turned to gray",)
 
 
 def test_names_that_would_break_a_terminal(tmp_path):

@@ -43,7 +43,7 @@ def test_one_file_of_a_pair(tmp_path, name):
     other = "images-idx3" if "labels" in name else "labels-idx1"
     (tmp_path / f"train-{other}-ubyte.gz").unlink()
     for source in (tmp_path / name, tmp_path):
-        with pytest.raises(SourceError, match="beside it") as caught:
+        with pytest.raises(SourceError, match="next to it") as caught:
             open_data(source)
         five_parts(caught.value)
 
@@ -59,10 +59,10 @@ def test_any_type_and_shape(tmp_path_factory, code, shape, zipped):
 
 GOOD = idx(picture(0, (6, 28), 28))
 BAD = {
-    "empty": (b"", FormatError, "no IDX file"),
-    "wrong magic": (b"\x00\x01" + GOOD[2:], FormatError, "no IDX file"),
-    "no such type": (b"\x00\x00\x07" + GOOD[3:], FormatError, "no IDX file"),
-    "too many axes": (b"\x00\x00\x08\x09" + GOOD[4:], FormatError, "no IDX file"),
+    "empty": (b"", FormatError, "not an IDX file"),
+    "wrong magic": (b"\x00\x01" + GOOD[2:], FormatError, "not an IDX file"),
+    "no such type": (b"\x00\x00\x07" + GOOD[3:], FormatError, "not an IDX file"),
+    "too many axes": (b"\x00\x00\x08\x09" + GOOD[4:], FormatError, "not an IDX file"),
     "cut in its head": (GOOD[:9], FormatError, "cut off in its head"),
     "truncated": (GOOD[:-1], FormatError, "cut off|more than it can hold"),
     "longer": (GOOD + b"\0", FormatError, "longer than it says"),
@@ -105,7 +105,7 @@ def test_a_gzip_with_a_wrong_sum(tmp_path):
 
 
 def test_a_gzip_bomb_is_left_folded(tmp_path):
-    """A claim within what deflate can fold, with zeros without end behind it: only what is claimed is read."""
+    """A claim within what deflate can fold, with zeros without end after it: only what is claimed is read."""
     mnist(tmp_path)
     head = b"\0\0\x08\x03" + struct.pack(">3I", 30, 28, 28)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + bytes(50 << 20)))

@@ -1,4 +1,4 @@
-"""Decoding: every mode becomes grey or RGB and says so; what is broken or a bomb is an error of this image."""
+"""Decoding: every mode becomes gray or RGB and says so; what is broken or a bomb is an error of this image."""
 
 import io
 import struct
@@ -15,7 +15,7 @@ from striate.train.data import load_image
 from striate.train.data.images import DEEPER, look, read_image
 from train.data.makers import encoded, five_parts, picture
 
-COLOUR, GREY = picture(1, (4, 5)), picture(2, (4, 5), 1)
+COLOR, GRaY = picture(1, (4, 5)), picture(2, (4, 5), 1)
 
 
 def saved(image: Image.Image, format="PNG", **options) -> bytes:
@@ -26,11 +26,11 @@ def saved(image: Image.Image, format="PNG", **options) -> bytes:
 
 @pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "PPM"])
 def test_formats_without_loss(format):
-    pixels, notes = load_image(encoded(COLOUR, format))
-    assert np.array_equal(pixels, COLOUR.transpose(2, 0, 1)) and notes == ()
+    pixels, notes = load_image(encoded(COLOR, format))
+    assert np.array_equal(pixels, COLOR.transpose(2, 0, 1)) and notes == ()
     assert pixels.dtype == np.uint8 and pixels.flags.c_contiguous
-    pixels, notes = load_image(encoded(GREY, format))
-    assert np.array_equal(pixels, GREY[None]) and notes == ()
+    pixels, notes = load_image(encoded(GRaY, format))
+    assert np.array_equal(pixels, GRaY[None]) and notes == ()
 
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "GIF"])
@@ -40,19 +40,19 @@ def test_other_formats(format):
     assert pixels.shape == (3, 8, 8) and np.abs(pixels.astype(int) - 128).max() <= 4
 
 
-def test_grey_and_colour_on_demand():
-    pixels, notes = load_image(encoded(GREY), channels=3)
-    assert np.array_equal(pixels, np.stack([GREY] * 3)) and notes == ("grey repeated in three channels",)
-    pixels, notes = load_image(encoded(COLOUR), channels=1)
-    assert np.array_equal(pixels[0], np.asarray(Image.fromarray(COLOUR).convert("L")))
-    assert notes == ("colour turned to grey",)
+def test_gray_and_color_on_demand():
+    pixels, notes = load_image(encoded(GRaY), channels=3)
+    assert np.array_equal(pixels, np.stack([GRaY] * 3)) and notes == ("gray repeated in three channels",)
+    pixels, notes = load_image(encoded(COLOR), channels=1)
+    assert np.array_equal(pixels[0], np.asarray(Image.fromarray(COLOR).convert("L")))
+    assert notes == ("color turned to gray",)
     with pytest.raises(FormatError) as caught:
-        load_image(encoded(COLOUR), channels=4)
+        load_image(encoded(COLOR), channels=4)
     five_parts(caught.value)
 
 
 def test_palette():
-    image = Image.fromarray(COLOUR).quantize(4)
+    image = Image.fromarray(COLOR).quantize(4)
     pixels, notes = load_image(saved(image))
     assert np.array_equal(pixels, np.asarray(image.convert("RGB")).transpose(2, 0, 1))
     assert notes == ("palette read as RGB",)
@@ -76,8 +76,8 @@ def test_transparent_pixels_become_white(mode):
 
 
 def test_other_modes():
-    assert load_image(saved(Image.fromarray(COLOUR).convert("CMYK"), "TIFF"))[1] == ("CMYK read as RGB",)
-    black_white = Image.fromarray(GREY).convert("1")
+    assert load_image(saved(Image.fromarray(COLOR).convert("CMYK"), "TIFF"))[1] == ("CMYK read as RGB",)
+    black_white = Image.fromarray(GRaY).convert("1")
     pixels, notes = load_image(saved(black_white))
     assert set(np.unique(pixels)) <= {0, 255} and pixels.shape[0] == 1 and notes == ()
 
@@ -134,7 +134,7 @@ def test_exif_orientation(orientation):
 
 
 def test_the_first_of_several_frames():
-    frames = [Image.new("RGB", (3, 3), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (3, 3), color) for color in ("red", "blue")]
     data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     pixels, notes = load_image(data)
     assert pixels[:, 0, 0].tolist() == [255, 0, 0]
@@ -175,7 +175,7 @@ def test_a_bomb_is_refused_by_its_head(size):
         b"\x89PNG\r\n\x1a\n",
         claiming(0, 5),
         claiming(50, 50),
-        encoded(COLOUR)[:-30],
+        encoded(COLOR)[:-30],
         encoded(picture(0, (64, 64)), "JPEG")[:-200],
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",  # would start Ghostscript
     ],
@@ -192,7 +192,7 @@ def test_broken_images(data):
     st.binary(max_size=200), st.sampled_from(["PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM"]), st.data()
 )
 def test_any_damage_is_an_error_of_this_image(junk, format, draw):
-    data = bytearray(encoded(COLOUR, format))
+    data = bytearray(encoded(COLOR, format))
     place = draw.draw(st.integers(0, len(data)))
     data[place : place + len(junk)] = junk
     if draw.draw(st.booleans()):
@@ -210,7 +210,7 @@ def test_missing_and_unreadable(tmp_path):
         with pytest.raises(SourceError) as caught:
             load_image(path)
         five_parts(caught.value)
-    (tmp_path / "a.png").write_bytes(encoded(GREY))
+    (tmp_path / "a.png").write_bytes(encoded(GRaY))
     assert load_image(tmp_path / "a.png")[0].shape == (1, 4, 5)
     with (tmp_path / "a.png").open("rb") as stream:
         assert load_image(stream)[0].shape == (1, 4, 5)

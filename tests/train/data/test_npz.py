@@ -215,8 +215,8 @@ def _allow(size, where, what, limit):
         ({"a": X, "b": Y}, "no images with labels"),
         ({"x": X, "images": X, "y": Y}, "twice"),
         ({"x": X, "y": Y[:5]}, "12 images but 5 labels"),
-        ({"x": X, "y": Y, "classes": np.array(["a"])}, "no class"),
-        ({"x": X, "y": Y, "classes": np.array([["a"]])}, "no list of names"),
+        ({"x": X, "y": Y, "classes": np.array(["a"])}, "not a class"),
+        ({"x": X, "y": Y, "classes": np.array([["a"]])}, "not a list of names"),
     ],
 )
 def test_files_without_a_meaning(tmp_path, arrays, message):
@@ -231,7 +231,7 @@ def test_an_encrypted_archive(tmp_path):
     for at in (i for i in range(len(data)) if data[i : i + 4] in (b"PK\x01\x02", b"PK\x03\x04")):
         data[at + (8 if data[at + 2] == 1 else 6)] |= 1
     path.write_bytes(bytes(data))
-    with pytest.raises(FormatError, match=r"no whole \.npz") as caught:
+    with pytest.raises(FormatError, match=r"not a complete \.npz") as caught:
         open_data(path)
     five_parts(caught.value)
 

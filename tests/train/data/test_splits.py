@@ -33,7 +33,7 @@ def test_parts_are_whole_and_apart(y, shares, seed):
 
 
 @given(labels.filter(lambda y: len(y) > 5), st.integers(0, 5), st.data())
-def test_a_file_more_moves_only_neighbours(y, seed, draw):
+def test_a_file_more_moves_only_neighbors(y, seed, draw):
     """Names decide, not numbers: each class exchanges at most one image with each part."""
     names = [f"image{number}" for number in range(len(y))]
     gone = draw.draw(st.integers(0, len(y) - 1))

@@ -5,10 +5,10 @@ import pytest
 
 from striate.diagnostics import FormatError
 from striate.train.data import ArrayData, Transform, open_data, suit
-from striate.train.data.steps import Fit, Normalise
+from striate.train.data.image_transforms import Fit, Normalize
 from train.data.makers import encoded, five_parts, image_folder, picture
 
-PLAIN = Transform((Normalise((0.5,) * 3, (0.2,) * 3),))
+PLAIN = Transform((Normalize((0.5,) * 3, (0.2,) * 3),))
 
 
 def test_what_fits_stays():

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from striate.diagnostics import FormatError, StriateError, UnknownNameError
-from striate.train.data import Transform, chance, steps
-from striate.train.data.steps import (
+from striate.train.data import Transform, image_transforms, splitmix
+from striate.train.data.image_transforms import (
     CenterCrop,
     Channels,
-    ColourJitter,
+    ColorJitter,
     Fit,
     Flip,
-    Normalise,
+    Normalize,
     PadCrop,
     RandomErasing,
     RandomResizedCrop,
@@ -39,12 +39,12 @@ STEP = st.one_of(
     st.builds(PadCrop, st.integers(0, 4)),
     st.builds(Flip, share, st.sampled_from("hw")),
     st.builds(RandomResizedCrop, sizes, interval, interval),
-    st.builds(ColourJitter, share, share, share, st.floats(0, 0.5)),
+    st.builds(ColorJitter, share, share, share, st.floats(0, 0.5)),
     st.builds(RandomErasing, share, interval, interval, st.floats(-1, 1)),
     st.builds(Channels, st.sampled_from([1, 3])),
     st.integers(1, 3).flatmap(
         lambda n: st.builds(
-            Normalise,
+            Normalize,
             st.tuples(*[st.floats(-1, 1)] * n),
             st.tuples(*[st.floats(0.1, 2)] * n),
         )
@@ -61,7 +61,7 @@ def images(count, shape, seed=0, dtype=np.uint8):
 @given(transforms, st.integers(1, 4), st.sampled_from([1, 3]), sizes, st.booleans())
 def test_a_transformation_gives_what_it_says_or_refuses(transform, count, channels, size, whole):
     x = images(count, (channels, *size), dtype=np.uint8 if whole else np.float32)
-    before, keys = x.copy(), chance.keys(5, np.arange(count))
+    before, keys = x.copy(), splitmix.keys(5, np.arange(count))
     try:
         shape = transform.output((channels, *size))
     except FormatError as error:
@@ -87,10 +87,10 @@ def test_what_is_recorded_comes_back(transform):
 def test_every_step_is_tested_here():
     assert {type(step) for step in [Resize((1, 1)), Fit((1, 1)), CenterCrop((1, 1)), PadCrop(), Flip()]} | {
         RandomResizedCrop,
-        ColourJitter,
+        ColorJitter,
         RandomErasing,
         Channels,
-        Normalise,
+        Normalize,
     } == set(STEPS.values())
 
 
@@ -113,16 +113,16 @@ def test_pad_crop_shifts_by_up_to_its_padding():
     assert run(PadCrop(1), x, 0.99, 0.99).ravel().tolist() == [4, 0, 0, 0]
 
 
-def test_normalise_reads_pixels_from_0_to_1():
+def test_normalize_reads_pixels_from_0_to_1():
     x = np.array([0, 255], np.uint8).reshape(1, 1, 1, 2)
-    assert run(Normalise((0.5,), (0.25,)), x).ravel().tolist() == [-2, 2]
+    assert run(Normalize((0.5,), (0.25,)), x).ravel().tolist() == [-2, 2]
 
 
 def test_channels():
-    grey = np.full((1, 1, 1, 1), 7, np.uint8)
-    assert run(Channels(3), grey).ravel().tolist() == [7, 7, 7]
-    colour = np.array([255, 0, 0], np.uint8).reshape(1, 3, 1, 1)
-    assert run(Channels(1), colour).ravel().tolist() == [76]  # 0.299 x 255, as Pillow's "L"
+    gray = np.full((1, 1, 1, 1), 7, np.uint8)
+    assert run(Channels(3), gray).ravel().tolist() == [7, 7, 7]
+    color = np.array([255, 0, 0], np.uint8).reshape(1, 3, 1, 1)
+    assert run(Channels(1), color).ravel().tolist() == [76]  # 0.299 x 255, as Pillow's "L"
     x = images(1, (3, 9, 7))
     pillow = np.asarray(Image.fromarray(x[0].transpose(1, 2, 0)).convert("L"), int)
     assert np.abs(run(Channels(1), x)[0, 0].astype(int) - pillow).max() <= 1
@@ -140,11 +140,16 @@ def test_center_crop_and_fit():
 SIDES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
 
-@given(SIDES, SIDES, st.sampled_from([np.uint8, np.float32]), st.sampled_from([1, 500, steps.TOGETHER]))
+@given(
+    SIDES,
+    SIDES,
+    st.sampled_from([np.uint8, np.float32]),
+    st.sampled_from([1, 500, image_transforms.TOGETHER]),
+)
 def test_resize_is_pillows_of_every_image_alone(old, new, kind, together):
     """Pillow may do rows before columns, which rounds bytes elsewhere."""
     x = images(3, (2, *old)).astype(kind)
-    with mock.patch.object(steps, "TOGETHER", together):
+    with mock.patch.object(image_transforms, "TOGETHER", together):
         found = resample(x, new)
     assert found.dtype == kind
     rounding = 1 if kind == np.uint8 else 1e-4
@@ -159,21 +164,21 @@ def test_resize_of_float64_and_of_nothing():
     assert resample(np.zeros((0, 3, 4, 4), np.uint8), (3, 5)).shape == (0, 3, 3, 5)
 
 
-def test_colour_jitter_in_the_middle_changes_nothing():
+def test_color_jitter_in_the_middle_changes_nothing():
     x = images(2, (3, 5, 5))
-    y = ColourJitter(1, 1, 1, 0.5)(x, np.full((2, 4), 0.5))
+    y = ColorJitter(1, 1, 1, 0.5)(x, np.full((2, 4), 0.5))
     assert y == pytest.approx(x / 255, abs=1e-5)
 
 
-def test_colour_jitter_by_its_parts():
+def test_color_jitter_by_its_parts():
     x = np.array([0.2, 0.4, 0.6], np.float32).reshape(1, 3, 1, 1)
-    assert run(ColourJitter(brightness=0.5), x, 1, 0.5, 0.5, 0.5).ravel() == pytest.approx([0.3, 0.6, 0.9])
-    flat = run(ColourJitter(contrast=1), x, 0.5, 0, 0.5, 0.5)
-    grey = float(0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6)
-    assert flat.ravel() == pytest.approx([grey] * 3)
-    assert run(ColourJitter(saturation=1), x, 0.5, 0.5, 0, 0.5).ravel() == pytest.approx([grey] * 3)
-    turned = run(ColourJitter(hue=0.5), x, 0.5, 0.5, 0.5, 1).ravel()  # half a turn: the opposite colour
-    assert turned == pytest.approx(2 * grey - x.ravel(), abs=1e-4)
+    assert run(ColorJitter(brightness=0.5), x, 1, 0.5, 0.5, 0.5).ravel() == pytest.approx([0.3, 0.6, 0.9])
+    flat = run(ColorJitter(contrast=1), x, 0.5, 0, 0.5, 0.5)
+    gray = float(0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6)
+    assert flat.ravel() == pytest.approx([gray] * 3)
+    assert run(ColorJitter(saturation=1), x, 0.5, 0.5, 0, 0.5).ravel() == pytest.approx([gray] * 3)
+    turned = run(ColorJitter(hue=0.5), x, 0.5, 0.5, 0.5, 1).ravel()  # half a turn: the opposite color
+    assert turned == pytest.approx(2 * gray - x.ravel(), abs=1e-4)
 
 
 def test_random_erasing():
@@ -214,17 +219,17 @@ def test_standard_takes_stored_images_to_the_network():
         "fit",
         "pad_crop",
         "flip",
-        "colour_jitter",
-        "normalise",
+        "color_jitter",
+        "normalize",
         "random_erasing",
     ]
     assert train.output((3, 40, 30)) == (3, 32, 32)
     plain = Transform.standard((3, 40, 30), (3, 32, 32), [0.5] * 3, [0.2] * 3, pad_crop=4, flip=0.5)
-    assert [step.word for step in plain.steps] == ["fit", "normalise"] and not plain.random
+    assert [step.word for step in plain.steps] == ["fit", "normalize"] and not plain.random
     exact = Transform.standard((1, 32, 32), (1, 32, 32), [0.5], [0.2])
-    assert [step.word for step in exact.steps] == ["normalise"]
+    assert [step.word for step in exact.steps] == ["normalize"]
     mixed = Transform.standard((1, 32, 32), (3, 32, 32), [0.5], [0.2], uniform=False)
-    assert [step.word for step in mixed.steps] == ["fit", "normalise", "channels"]
+    assert [step.word for step in mixed.steps] == ["fit", "normalize", "channels"]
     crop = Transform.standard(
         (3, 40, 30), (3, 8, 9), [0.5] * 3, [0.2] * 3, train=True, resized_crop=True, uniform=False
     )
@@ -245,12 +250,12 @@ def test_images_of_several_sizes():
     transform = Transform.standard((3, 8, 8), (3, 8, 8), [0.5] * 3, [0.2] * 3, uniform=False)
     assert transform(mixed).shape == (2, 3, 8, 8)
     with pytest.raises(FormatError, match="differ in size") as caught:
-        Transform((Normalise((0.5,) * 3, (0.2,) * 3),))(mixed)
+        Transform((Normalize((0.5,) * 3, (0.2,) * 3),))(mixed)
     five_parts(caught.value)
 
 
 # ---------------------------------------------------------------- at prediction
-EVALUATION = Transform((Fit((8, 8)), Normalise((0.5,) * 3, (0.2,) * 3)))
+EVALUATION = Transform((Fit((8, 8)), Normalize((0.5,) * 3, (0.2,) * 3)))
 
 
 @pytest.mark.parametrize(
@@ -258,21 +263,21 @@ EVALUATION = Transform((Fit((8, 8)), Normalise((0.5,) * 3, (0.2,) * 3)))
     [
         (EVALUATION, (3, 8, 8), (3, 8, 8), ()),
         (EVALUATION, (3, 90, 70), (3, 8, 8), ()),  # its own resize
-        (EVALUATION, (1, 8, 8), (3, 8, 8), ("grey repeated in every channel",)),
-        (Transform((Normalise((0.5,), (0.2,)),)), (1, 30, 20), (1, 8, 8), ("30x20 resized to 8x8",)),
-        (Transform((Normalise((0.5,), (0.2,)),)), (3, 8, 8), (1, 8, 8), ("colour turned to grey",)),
+        (EVALUATION, (1, 8, 8), (3, 8, 8), ("gray repeated in every channel",)),
+        (Transform((Normalize((0.5,), (0.2,)),)), (1, 30, 20), (1, 8, 8), ("30x20 resized to 8x8",)),
+        (Transform((Normalize((0.5,), (0.2,)),)), (3, 8, 8), (1, 8, 8), ("color turned to gray",)),
         (
-            Transform((CenterCrop((8, 8)), Normalise((0.5,), (0.2,)))),
+            Transform((CenterCrop((8, 8)), Normalize((0.5,), (0.2,)))),
             (1, 4, 4),
             (1, 8, 8),
             ("4x4 resized to 8x8",),
         ),
-        (Transform((Normalise((0.5,), (0.2,)), Channels(3))), (1, 8, 8), (3, 8, 8), ()),
+        (Transform((Normalize((0.5,), (0.2,)), Channels(3))), (1, 8, 8), (3, 8, 8), ()),
         (
-            Transform((Normalise((0.5,), (0.2,)), Channels(3))),
+            Transform((Normalize((0.5,), (0.2,)), Channels(3))),
             (3, 8, 8),
             (3, 8, 8),
-            ("colour turned to grey",),
+            ("color turned to gray",),
         ),
     ],
 )
@@ -305,26 +310,26 @@ def test_fit_to_refuses_what_nobody_recorded(transform, shape, target, message):
         (None, FormatError, "no transformation is recorded"),
         ({}, FormatError, "no transformation is recorded"),
         (
-            {"steps": [{"step": "normalize", "mean": [0], "std": [1]}]},
+            {"steps": [{"step": "normalyze", "mean": [0], "std": [1]}]},
             UnknownNameError,
-            "no step 'normalize'",
+            "no step 'normalyze'",
         ),
         ({"steps": [7]}, UnknownNameError, "no step None"),
         ({"steps": [{"step": ["flip"]}]}, UnknownNameError, "no step"),
-        ({"steps": [{"step": "normalise", "mean": [0.5]}]}, FormatError, "normalise without std"),
-        ({"steps": [{"step": "normalise", "mean": [0.5], "std": [0.0]}]}, FormatError, "normalise by mean"),
-        ({"steps": [{"step": "normalise", "mean": [], "std": []}]}, FormatError, "normalise by mean"),
+        ({"steps": [{"step": "normalize", "mean": [0.5]}]}, FormatError, "normalize without std"),
+        ({"steps": [{"step": "normalize", "mean": [0.5], "std": [0.0]}]}, FormatError, "normalize by mean"),
+        ({"steps": [{"step": "normalize", "mean": [], "std": []}]}, FormatError, "normalize by mean"),
         (
-            {"steps": [{"step": "normalise", "mean": [float("nan")], "std": [1.0]}]},
+            {"steps": [{"step": "normalize", "mean": [float("nan")], "std": [1.0]}]},
             FormatError,
-            "normalise by mean",
+            "normalize by mean",
         ),
         ({"steps": [{"step": "flip", "probabilty": 0.5}]}, UnknownNameError, "no setting 'probabilty'"),
-        ({"steps": [{"step": "flip", "probability": "often"}]}, FormatError, "'often' is no float"),
+        ({"steps": [{"step": "flip", "probability": "often"}]}, FormatError, "'often' is not a float"),
         ({"steps": [{"step": "flip", "probability": 2}]}, FormatError, "flip with probability 2"),
-        ({"steps": [{"step": "resize", "size": [8]}]}, FormatError, "is no tuple"),
+        ({"steps": [{"step": "resize", "size": [8]}]}, FormatError, "is not a tuple"),
         ({"steps": [{"step": "resize", "size": [8, 0]}]}, FormatError, "resize to"),
-        ({"steps": [{"step": "fit", "size": [True, 8]}]}, FormatError, "True is no int"),
+        ({"steps": [{"step": "fit", "size": [True, 8]}]}, FormatError, "True is not an int"),
     ],
 )
 def test_a_record_that_does_not_hold_together(data, kind, message):

@@ -1,4 +1,4 @@
-"""Laws of the text page, on generated text: nothing too wide, nothing lost, plain and coloured alike."""
+"""Laws of the text page, on generated text: nothing too wide, nothing lost, plain and colored alike."""
 
 import io
 import re
@@ -37,11 +37,11 @@ def test_a_paragraph_fits_and_loses_nothing(words, width, indent):
     st.lists(st.tuples(WORDS, st.sampled_from(["", "bold", "red", "bold cyan"])), max_size=8),
     st.integers(20, 60),
 )
-def test_colour_changes_no_character(pieces, width):
-    plain, coloured = Page(Terminal(width)), Page(Terminal(width, colour=True))
-    for page in (plain, coloured):
+def test_color_changes_no_character(pieces, width):
+    plain, colored = Page(Terminal(width)), Page(Terminal(width, color=True))
+    for page in (plain, colored):
         page.line(pieces)
-    stripped = [PLAIN.sub("", line).rstrip() for line in coloured.lines]
+    stripped = [PLAIN.sub("", line).rstrip() for line in colored.lines]
     assert stripped == [line.rstrip() for line in plain.lines]
 
 
@@ -110,7 +110,7 @@ class Screen(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("interactive", "environ", "colour"),
+    ("interactive", "environ", "color"),
     [
         (True, {}, True),
         (True, {"NO_COLOR": "1"}, False),
@@ -121,8 +121,8 @@ class Screen(io.StringIO):
         (False, {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
     ],
 )
-def test_when_colour_is_written(interactive, environ, colour):
-    assert Terminal.of(Screen(interactive), environ).colour is colour
+def test_when_color_is_written(interactive, environ, color):
+    assert Terminal.of(Screen(interactive), environ).color is color
 
 
 def test_the_width_of_a_page():

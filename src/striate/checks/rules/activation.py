@@ -57,7 +57,7 @@ def _transposed(context: Context, node: Node) -> bool:
 
 
 def _separable(context: Context, node: Node) -> bool:
-    """Depthwise and other grouped convolutions are one half of a factorised one."""
+    """Depthwise and other grouped convolutions are one half of a factorized one."""
     return context.groups(node) > 1
 
 

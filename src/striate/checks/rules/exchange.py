@@ -36,7 +36,7 @@ class UnknownOperator(Failure):
             yield self.finding(
                 context,
                 node,
-                f"{getattr(node.op, 'operator', '')} is not supported; its shape {shape} is taken on trust",
+                f"{getattr(node.op, 'operator', '')} is not supported; its shape {shape} is assumed to be right",
                 why=f"{reason}. {self.why}" if reason else "",
             )
 
@@ -78,7 +78,7 @@ class SizeDiffersBetweenFrameworks(Rule):
                 )
                 why = (
                     f"along {axis} {window.formula}, rounded up {rounded_up}; PyTorch drops a last window that would "
-                    "start behind the image, and so does ONNX since opset 22"
+                    "start after the image, and so does ONNX since opset 22"
                 )
             elif window.overhang and window.output not in (valid, same):
                 message = f"ceil mode gives {window.output}, which TensorFlow has no word for"

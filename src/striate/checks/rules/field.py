@@ -130,7 +130,7 @@ class FieldAlreadyCoversInput(Rule):
     code = "R002"
     severity = Severity.INFO
     why = (
-        "Layers behind this point cannot integrate anything new; in experiments they train to little use "
+        "Layers after this point cannot integrate anything new; in experiments they train to little use "
         "(unproductive layers)."
     )
     fix = "a larger input, or fewer layers or strides before it"
@@ -226,7 +226,7 @@ class FieldSmallerThanObject(Rule):
         for node in context.nodes:
             spatial = context.spec(node.outputs[0]).spatial
             ones = all(n == 1 for n in spatial)
-            # Squeeze-and-excitation pools beside the main path; only the last pooling decides.
+            # Squeeze-and-excitation pools next to the main path; only the last pooling decides.
             if (
                 spatial
                 and ones
@@ -302,7 +302,7 @@ class StemTooCoarse(Rule):
         "Stems made for images of 224 pixels step over four at once. On a small image that is most of the detail: "
         "networks for 32 pixels keep stride 1 in front."
     )
-    fix = "stride 1 in the first layer, and no pooling right behind it"
+    fix = "stride 1 in the first layer, and no pooling right after it"
     source = "He et al. 2016, arXiv 1512.03385, section 4.2: CIFAR-10 networks begin with a 3x3 convolution of stride 1"
     bad = "33x33x3 -> conv 7x7 16 /2 pad 3 mode circular -> relu -> maxpool 3 /2 -> conv 1x1 16"
     good = "33x33x3 -> conv 3x3 16 pad 1 mode circular -> relu -> maxpool 3 /2 -> conv 1x1 16"

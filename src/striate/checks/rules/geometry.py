@@ -34,7 +34,7 @@ class Failure(Rule):
                     where=problem.where,
                     why=problem.why,
                     fixes=cures,
-                    severity=Severity.ERROR,  # whatever the rule says of milder cases: nothing behind this node exists
+                    severity=Severity.ERROR,  # whatever the rule says of milder cases: nothing after this node exists
                 )
 
     def cures(self, context: Context, node: Node | None, problem: ShapeError) -> Iterator[Fix]:

@@ -14,12 +14,12 @@ from striate.op import Trait
 
 
 class BiasBeforeNorm(Rule):
-    """A bias right before a normalisation that subtracts the mean of every channel."""
+    """A bias right before a normalization that subtracts the mean of every channel."""
 
     code = "N001"
     severity = Severity.INFO
     why = (
-        "The normalisation subtracts the bias again, and its own shift replaces it: dead parameters and dead "
+        "The normalization subtracts the bias again, and its own shift replaces it: dead parameters and dead "
         "time."
     )
     fix = "bias off"
@@ -48,7 +48,7 @@ def _subtracts_channel_means(context: Context, node: Node) -> bool:
 
 
 class DropoutBeforeNorm(Rule):
-    """Dropout directly before batch normalisation."""
+    """Dropout directly before batch normalization."""
 
     code = "N006"
     severity = Severity.INFO
@@ -56,7 +56,7 @@ class DropoutBeforeNorm(Rule):
         "Dropout changes the variance between training and inference, and the running variance was collected "
         "with it on."
     )
-    fix = "dropout after the last batch normalisation"
+    fix = "dropout after the last batch normalization"
     source = (
         "Li et al. 2019, Understanding the disharmony between dropout and batch normalization by variance "
         "shift, CVPR, arXiv 1801.05134"
@@ -76,7 +76,7 @@ class DropoutBeforeNorm(Rule):
 
 
 class NormOverOneValue(Rule):
-    """A normalisation whose mean and variance run over a single value."""
+    """A normalization whose mean and variance run over a single value."""
 
     code = "N007"
     severity = Severity.ERROR
@@ -84,7 +84,7 @@ class NormOverOneValue(Rule):
         "A value minus its own mean is zero: the layer gives its bias for every image. PyTorch refuses to "
         "train it."
     )
-    fix = "normalise before the map becomes 1x1, or over the channels"
+    fix = "normalize before the map becomes 1x1, or over the channels"
     source = (
         "PyTorch instance_norm: `Expected more than 1 spatial element when training`; Wu & He 2018, arXiv "
         "1803.08494"
@@ -102,7 +102,7 @@ class NormOverOneValue(Rule):
 
 
 class ResultUnused(Rule):
-    """A node whose output nobody reads and which is no output of the network."""
+    """A node whose output no node reads and that is not an output of the network."""
 
     code = "N008"
     severity = Severity.WARNING
@@ -241,11 +241,11 @@ class LayerDoesNothing(Rule):
 
 
 class NormAfterNorm(Rule):
-    """A normalisation right after another one of the same kind."""
+    """A normalization right after another one of the same kind."""
 
     code = "N012"
     severity = Severity.INFO
-    why = "The second undoes the first's scale and shift and normalises what is normal already."
+    why = "The second undoes the first's scale and shift and normalizes what is normal already."
     fix = "keep one of them"
     source = "Ioffe & Szegedy 2015, Batch Normalization, arXiv 1502.03167"
     bad = "16x16x3 -> conv 1x1 8 bias off -> bn -> bn -> relu"
@@ -255,7 +255,7 @@ class NormAfterNorm(Rule):
         for node in context.having(Trait.NORMALIZATION):
             after = context.following(node, Trait.TRANSPARENT)
             if after is not None and after.op == node.op:
-                yield self.finding(context, after, f"normalises what {node.name} has just normalised")
+                yield self.finding(context, after, f"normalizes what {node.name} has just normalized")
 
 
 class EndsInDropout(Rule):

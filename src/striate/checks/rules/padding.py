@@ -23,7 +23,7 @@ def used(window: Window) -> tuple[int, int]:
 
 
 class UnevenPadding(Rule):
-    """The stride leaves a remainder, and it is padding on one side that is dropped: the grid sits off centre."""
+    """The stride leaves a remainder, and it is padding on one side that is dropped: the grid sits off center."""
 
     code = "P001"
     severity = Severity.WARNING
@@ -160,7 +160,7 @@ class EvenWindowOffCentre(Rule):
             yield self.finding(
                 context,
                 node,
-                f"a window of {by(tuple(w.extent for w in axes.values()))} has no centre",
+                f"a window of {by(tuple(w.extent for w in axes.values()))} has no center",
                 why=f"output 0 reads inputs {-before} to {window.extent - 1 - before} along {' and '.join(even)}, "
                 f"centred on {(window.extent - 1) / 2 - before:g}",
                 fixes=fixes.change(

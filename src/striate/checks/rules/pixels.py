@@ -224,7 +224,7 @@ class _Support(NamedTuple):
 
 
 class DilationLeavesHoles(Rule):
-    """Dilated convolutions in a row read a grid with holes: neighbouring outputs never share an input."""
+    """Dilated convolutions in a row read a grid with holes: neighboring outputs never share an input."""
 
     code = "U003"
     severity = Severity.WARNING
@@ -291,7 +291,7 @@ class DilationLeavesHoles(Rule):
 
 
 def _centred_or(a: int, b: int) -> int:
-    """Union of two supports laid centre on centre, as branches of odd windows with equal sizes lie."""
+    """Union of two supports laid center on center, as branches of odd windows with equal sizes lie."""
     if not a or not b:
         return a or b
     short, long = sorted((a, b), key=int.bit_length)
@@ -321,7 +321,7 @@ class CheckerboardFromTransposed(Rule):
 
     code = "U004"
     severity = Severity.WARNING
-    why = "Some outputs are sums of more products than their neighbours, which shows as a checkerboard."
+    why = "Some outputs are sums of more products than their neighbors, which shows as a checkerboard."
     fix = "a kernel that the stride divides, or upsampling followed by a convolution"
     source = "Odena, Dumoulin & Olah 2016, Deconvolution and checkerboard artifacts, Distill"
     bad = "8x8x4 -> tconv 3x3 4 /2 pad 1 outpad 1"

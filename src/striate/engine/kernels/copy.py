@@ -4,7 +4,7 @@
         out[block][row][pixel][lane] = in[channel - shift], or 0 where the source has no such channel
 
 Which pixels: addresses, row and pixel strides say so, which makes crops and strided slices of it. Only destination
-channels [first, last) are written, so that the neighbours in a block shared by two parts of a concatenation survive;
+channels [first, last) are written, so that the neighbors in a block shared by two parts of a concatenation survive;
 a part that ends a value has `last` at the block's end and so fills it up with zeros.
 
 Whole blocks take a fast way: vectors between equal lanes (turned by a fixed number of lanes where the channels are
@@ -26,7 +26,7 @@ OUT, OUT_IMAGE, OUT_BLOCK, OUT_ROW, OUT_PIXEL = 40, 48, 56, 64, 72
 ROWS, COLUMNS = 80, 88
 """Rows written in one image, pixels in one row."""
 FIRST, LAST, SHIFT, CHANNELS = 96, 104, 112, 120
-"""Destination channels written: [first, last). Channel d holds source channel d - shift; the source has so many."""
+"""Destination channels written: [first, last). Channel d holds source channel d - shift; the source has `channels`."""
 ARGUMENTS = 128
 
 
@@ -127,7 +127,7 @@ class _Copy:
         near = Int(code, build.sdiv((start - self.turned).value, code.int(lanes).value))
         end = (self.channels - 1) // lanes
         at = x + near.most(0).least(end) * self.in_block
-        beside = x + (near + 1).most(0).least(end) * self.in_block
+        neighbor = x + (near + 1).most(0).least(end) * self.in_block
         kind = ir.VectorType(ir.IntType(64), lanes)
         spread = [
             build.shuffle_vector(
@@ -145,7 +145,7 @@ class _Copy:
         with code.wide(lanes), code.loop(0, self.columns) as i:
             value = at.vector(i * self.in_pixel)
             if self.turned:
-                other = beside.vector(i * self.in_pixel)
+                other = neighbor.vector(i * self.in_pixel)
                 value = code.shuffle(value, other, range(self.turned, self.turned + lanes))
             (out + i * self.out_pixel).store(code.select(real, value, code.spread(0.0)))
 
@@ -239,7 +239,7 @@ def interleave(code: Code, planes: list[Any]) -> list[Any]:
 
 
 def deinterleave(code: Code, pixels: list[Any]) -> list[Any]:
-    """The way back: numbers [pixel][plane] in the order [plane][pixel]."""
+    """The inverse: numbers [pixel][plane] in the order [plane][pixel]."""
     count, width = len(pixels), code.lanes
     if count & (count - 1):
         return [_gathered(code, pixels, [j * count + plane for j in range(width)]) for plane in range(count)]

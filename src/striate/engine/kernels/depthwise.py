@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels.record import record
-from striate.engine.kernels.rows import Tiles, Walk
+from striate.engine.kernels.row_walk import Tiles, Walk
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import Window
@@ -41,7 +41,7 @@ Windows = tuple[Window, Window]
 MOST = 14
 """Pixels of a tile: halves and quarters of 7·2^n, the usual map sizes, and enough to hide an addition's latency."""
 WIDTHS = (3, 5, 7)
-"""Kernel widths with code of their own, where the registers hold a good stretch beside the weights."""
+"""Kernel widths with specialized code: the registers hold enough pixels besides the weights."""
 WORTH = 8
 """Least such stretch: below it (width 7 on 16 registers) one load per product was faster."""
 
@@ -65,7 +65,7 @@ def emit(target: Target, width: int, stride: int) -> str:
 
 
 def sliding(target: Target, width: int, stride: int, group: int) -> str:
-    """The loops; group: neighbouring channels that every one of them reads, a step for each (see `grouped`)."""
+    """The loops; group: neighboring channels that every one of them reads, a step for each (see `grouped`)."""
     code = Code(target, "piiiip")
     a, row, end_row, part, end_part, _ = code.arguments
     rows, first = a.int(ROWS), row % a.int(ROWS)
@@ -97,7 +97,7 @@ def sliding(target: Target, width: int, stride: int, group: int) -> str:
 def _tile(
     a: Pointer, x: Pointer, y: Pointer, weights: Pointer, count: int, kind: tuple[int, int, int], advance: Int
 ) -> None:
-    """`count` neighbouring outputs of one row."""
+    """`count` neighboring outputs of one row."""
     code, (width, stride, group) = a.code, kind
     total = [code.variable(weights.vector()) for _ in range(count)]
     w, at = code.variable(weights + code.bytes), code.variable(x)
@@ -138,7 +138,7 @@ def _tile(
 
 
 def store(a: Pointer, y: Pointer, total: Sequence[Variable]) -> None:
-    """Neighbouring outputs from y on: with what is to be added, within the clamp."""
+    """Neighboring outputs from y on: with what is to be added, within the clamp."""
     code = a.code
     with code.when(a.int(HAS_RESIDUAL).differs(0)):
         for t, value in enumerate(total):
@@ -153,7 +153,7 @@ def covers(windows: Windows, groups: int, depth: int, each: int) -> bool:
     return depth == each == 1 and all(window.mode == "zeros" for window in windows)
 
 
-def numbers(target: Target, windows: Windows) -> tuple[int, int]:
+def parameters(target: Target, windows: Windows) -> tuple[int, int]:
     """What `emit` takes for these windows: (width, stride)."""
     width, stride = windows[1].kernel, windows[1].stride
     own = width in WIDTHS and windows[1].dilation == 1 and stride <= 2 and pixels(target, width) >= WORTH

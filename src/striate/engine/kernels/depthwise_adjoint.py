@@ -4,7 +4,7 @@
         for tap row that reads this row: for tap column that reads this phase: total[t] += dy · weight
         out = total
 
-Input positions with the same rest of their division by the stride are read by the same taps, every tap by neighbouring
+Input positions with the same rest of their division by the stride are read by the same taps, every tap by neighboring
 outputs: a phase is a small convolution at stride 1. Weights are those of the forward step. Positions that no window
 reads become 0.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Pointer
 from striate.engine.kernels.depthwise import Windows, covers, pack, pixels
 from striate.engine.kernels.record import record
-from striate.engine.kernels.rows import Tiles, Walk
+from striate.engine.kernels.row_walk import Tiles, Walk
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import Window

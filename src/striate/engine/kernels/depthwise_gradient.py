@@ -40,7 +40,7 @@ twice as many: LLVM moves loads ahead of their use and needs registers for them.
 LEAST = 2
 """Pixels of a tile below which nothing is loaded less often than from a table."""
 SUM = 1024
-"""Pixels of one sum, at least, where there are so many."""
+"""Minimum number of pixels per sum, if the map has that many."""
 
 
 def emit(target: Target, taps: int, width: int, stride: int) -> str:
@@ -101,7 +101,7 @@ def emit(target: Target, taps: int, width: int, stride: int) -> str:
 def _slide(
     a: Pointer, x: Pointer, dy: Pointer, sums: list[list[Variable]], kind: tuple[int, int, int]
 ) -> None:
-    """Some neighbouring output pixels: tap rows of `width` taps each, tap after tap in memory."""
+    """Some neighboring output pixels: tap rows of `width` taps each, tap after tap in memory."""
     code, (count, width, stride) = a.code, kind
     slopes = [dy.vector(t * code.bytes) for t in range(count)]
     lines = [x + a.int(TAP_ROW) * u for u in range(len(sums[0]) // width)]
@@ -134,11 +134,11 @@ def _copies(target: Target, taps: int, width: int) -> int:
 
 
 def _pixels(target: Target, taps: int, width: int) -> int:
-    """Of a tile: beside the sums, a loaded pixel, and one to spare."""
+    """Registers of a tile: the sums, a loaded pixel, and one to spare."""
     return min(_room(target) - taps * _copies(target, taps, width) - 2, MOST)
 
 
-def numbers(target: Target, windows: Windows) -> tuple[int, int, int]:
+def parameters(target: Target, windows: Windows) -> tuple[int, int, int]:
     """What `emit` takes for these windows: (taps, width, stride)."""
     down, across = windows
     if across.kernel in WIDTHS and across.dilation == 1 and across.stride <= 2:
@@ -158,7 +158,7 @@ def result(gradient: Layout, windows: Windows) -> Layout:
 
 def rows(target: Target, windows: Windows) -> int:
     """Rows of a step: groups of taps. Its parts are the channel blocks."""
-    return -(-windows[0].kernel * windows[1].kernel // numbers(target, windows)[0])
+    return -(-windows[0].kernel * windows[1].kernel // parameters(target, windows)[0])
 
 
 def arguments(
@@ -183,7 +183,7 @@ def arguments(
         for v in range(across.kernel)
     ]
     # The last group is filled up with the last tap: all its sums are read before one is written.
-    places += [places[-1]] * (-len(places) % numbers(target, windows)[0])
+    places += [places[-1]] * (-len(places) % parameters(target, windows)[0])
     return record(
         ARGUMENTS,
         {
@@ -206,4 +206,4 @@ def cost(source: Layout, gradient: Layout, windows: Windows) -> tuple[int, int]:
     return 2 * pixels * taps, source.bytes + gradient.bytes + result(gradient, windows).bytes
 
 
-__all__ = ("arguments", "cost", "covers", "emit", "numbers", "padding", "result", "rows")
+__all__ = ("arguments", "cost", "covers", "emit", "padding", "parameters", "result", "rows")

@@ -64,7 +64,7 @@ def parse(source: str) -> Expr:
         if at < len(words) and words[at] == "(":
             if word not in FUNCTIONS:
                 raise ValueError(
-                    f"{word!r} in {source!r} is no scalar function: use one of {', '.join(FUNCTIONS)}"
+                    f"{word!r} in {source!r} is not a scalar function: use one of {', '.join(FUNCTIONS)}"
                 )
             args: list[Expr] = []
             while words[at] != ")":
@@ -79,7 +79,7 @@ def parse(source: str) -> Expr:
     except IndexError:
         at = -1
     if at != len(words) or "".join(words) != source:
-        raise ValueError(f"{source!r} is no expression: write it like max(a,0)")
+        raise ValueError(f"{source!r} is not an expression: write it like max(a,0)")
     return found
 
 

@@ -3,7 +3,7 @@
 Each reduces its argument to a short interval and evaluates a polynomial there (Muller et al., Handbook of
 Floating-Point Arithmetic, 2nd ed., ch. 10; the reduction by a logarithm in two parts is Cody & Waite's, 1980). The
 polynomials are minimax fits by Remez' exchange, in 40 digits, weighted so that the error is relative to the function;
-beside each table is what was fitted, where, and how far off it is. Rounded to float32 they serve fused and separate
+next to each table: what was fitted, where, and its error. Rounded to float32 they serve fused and separate
 products alike.
 """
 
@@ -126,7 +126,7 @@ class Functions:
         code = self.code
         direct = code.target.name == "avx512" and code.lanes == 16
         x = code.least(code.spread(EXP_MOST), code.most(code.spread(EXP_LEAST if direct else EXP_NORMAL), x))
-        # In halves, 2^(n-1)·2e^r, for 2^128 is no float32.
+        # In two factors, 2^(n-1)·2e^r, because 2^128 is not a float32.
         n, shifted, rest = self._reduced(x, 126)
         if direct:
             return self._scaled(code.add(rest, code.spread(1.0)), n)

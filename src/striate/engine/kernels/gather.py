@@ -1,4 +1,4 @@
-"""Weights from the order in which networks keep them to the order of use, and gradients the way back.
+"""Pack weights from the order in which networks store them into the order of use; unpack gradients.
 
     "pack":   for panel: for vector: for step: for lane:
                   packed[panel][step][vector][lane] = plain[panel's first output + lane of panel][source of step]
@@ -8,7 +8,7 @@ Plain numbers lie `stride` bytes apart from an output to the next; where a step'
 by a table, so that every order of channels and taps, flipped, strided or transposed, is the same to the kernel. Lanes
 beyond the real outputs become 0. Packed numbers may be multiplied by a float64 of their output, rounded once.
 
-Numbers go in squares: so many neighbouring numbers as there are lanes, of so many outputs, turned in registers. Where
+Numbers go in squares of lanes x lanes, transposed in registers: neighboring numbers of as many outputs. Where
 outputs lie side by side (stride 4), vectors go as they are; what is too small for either goes number by number.
 """
 
@@ -119,8 +119,8 @@ class _Walk:
         """One step of all lanes."""
         code, lanes = self.code, self.code.lanes
         real = self.real.least(lanes)
-        beside = code.builder.and_(self.stride.equals(4), real.equals(lanes))
-        with code.choice(beside) as (then, otherwise):
+        adjacent = code.builder.and_(self.stride.equals(4), real.equals(lanes))
+        with code.choice(adjacent) as (then, otherwise):
             with then:
                 packed.store(source.vector())
             with otherwise:
@@ -153,7 +153,7 @@ class Table:
 
 
 def table(offsets: Array, stride: int, outputs: int, span: int, lanes: int) -> Table:
-    """The table for steps whose numbers lie that many bytes (whole numbers, each another one) behind an output's first.
+    """The table for steps whose numbers lie that many bytes (whole numbers, each another one) after an output's first.
 
     stride: bytes from an output to the next; outputs: of one group; span: bytes of a group's numbers on the plain side,
     beyond which nothing is read.
@@ -168,7 +168,7 @@ def table(offsets: Array, stride: int, outputs: int, span: int, lanes: int) -> T
     window = (numbers - numbers[run]) // lanes
     first = np.flatnonzero(np.diff(run, prepend=-1) | np.diff(window, prepend=-1))
     start = numbers[run[first]] + window[first] * lanes
-    start = np.minimum(start, reach)  # the last square may begin earlier, beside numbers that are not its own
+    start = np.minimum(start, reach)  # the last square may begin earlier and overlap its neighbor
     square = np.repeat(np.arange(len(first)), np.diff(first, append=len(numbers)))
     rows = np.full((len(first), 1 + lanes), -1, np.int32)
     rows[:, 0] = start
@@ -180,7 +180,7 @@ def table(offsets: Array, stride: int, outputs: int, span: int, lanes: int) -> T
 def panels(
     split: Sequence[int], outputs: int, steps: int, stride: int, lanes: int, groups: int = 1, span: int = 0
 ) -> Array:
-    """Panels one behind another, as `direct` reads them: [group][panel][step][vector][lane].
+    """Panels one after another, as `direct` reads them: [group][panel][step][vector][lane].
 
     split: vectors of each panel of one group; outputs: of one group; span: bytes from a group's plain numbers to the
     next one's.

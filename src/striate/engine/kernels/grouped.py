@@ -38,7 +38,7 @@ from striate.engine.kernels.depthwise import (
     Windows,
     padding,
 )
-from striate.engine.kernels.rows import Tiles, Walk
+from striate.engine.kernels.row_walk import Tiles, Walk
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
 
@@ -126,10 +126,10 @@ def group(target: Target, depth: int, each: int) -> int:
     return depth if depth == each and depth in (2, 4, 8) and depth < target.lanes else 0
 
 
-def numbers(target: Target, windows: Windows, depth: int, each: int) -> tuple[int, int, int]:
+def parameters(target: Target, windows: Windows, depth: int, each: int) -> tuple[int, int, int]:
     """What `emit` takes: (group, width, stride)."""
     found = group(target, depth, each)
-    width, stride = depthwise.numbers(target, windows)
+    width, stride = depthwise.parameters(target, windows)
     own = width == 3 and (stride == 1 or target.registers == 32)
     return (found, width if own else 0, stride) if found else (0, 0, 0)
 
@@ -143,7 +143,7 @@ def pack(
 ) -> NDArray[np.float32]:
     """weight (channels, depth, kh, kw), bias (channels,) -> (blocks, vectors, lanes), in order of use."""
     channels, depth, kh, kw = weight.shape
-    found, width, _ = numbers(target, windows, depth, channels // groups)
+    found, width, _ = parameters(target, windows, depth, channels // groups)
     order = (0, 2, 1, 3) if width else (0, 2, 3, 1)
     head = 1 if found else 2
     blocks = -(-channels // target.lanes)
@@ -185,4 +185,4 @@ def cost(source: Layout, target: Layout, windows: Windows, groups: int) -> tuple
     return flops, 4 * moved
 
 
-__all__ = ("arguments", "cost", "covers", "emit", "group", "numbers", "pack", "padding", "places")
+__all__ = ("arguments", "cost", "covers", "emit", "group", "pack", "padding", "parameters", "places")

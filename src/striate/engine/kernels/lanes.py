@@ -31,7 +31,7 @@ def fold(code: Code, vector: Any, combine: Callable[[Any, Any], Any]) -> Any:
 
 
 def emptied(first: Pointer, count: Int, step: Size, channels: Int) -> None:
-    """0 into the lanes behind the last channel, in `count` vectors `step` bytes apart."""
+    """0 into the lanes after the last channel, in `count` vectors `step` bytes apart."""
     code = first.code
     real = inside(code, channels)
     with code.loop(0, count) as x:

@@ -2,8 +2,8 @@
 
     for block: for row: for pixel: b = Σ over `size` channels around of x²; y = f(x, b)
 
-Neighbours in other blocks come from those blocks' vectors, moved by lanes: a block is taken by itself, with what lies
-before and behind it. Filled-up lanes count nowhere and become 0. The output must not be the input.
+Neighbors in other blocks come from those blocks' vectors, moved by lanes: a block is taken by itself, with what lies
+before and after it. Filled-up lanes count nowhere and become 0. The output must not be the input.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from striate.engine.emit import Code
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import inside
 from striate.engine.kernels.record import record
-from striate.engine.kernels.rows import Walk
+from striate.engine.kernels.row_walk import Walk
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
 

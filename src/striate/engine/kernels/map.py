@@ -20,7 +20,7 @@ from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import emptied
 from striate.engine.kernels.operands import OPERAND, Place, entries, operands
 from striate.engine.kernels.record import record
-from striate.engine.kernels.rows import Walk
+from striate.engine.kernels.row_walk import Walk
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
 

@@ -5,10 +5,10 @@
         for the reduced variables: total ⊕= value
         target[index] = start ⊕ total
 
-One variable is taken in strips of up to `width` neighbours, the lanes of vectors; what is left over at its end is one
-narrower strip, the same code again. A free variable's lanes are neighbouring numbers of the target, a reduced one's
+One variable is taken in strips of up to `width` neighbors, the lanes of vectors; what is left over at its end is one
+narrower strip, the same code again. A free variable's lanes are neighboring numbers of the target, a reduced one's
 are partial sums. Sums are kept in float64: in float32 a hundred thousand terms of one sign lose three digits. Loads
-of neighbouring numbers of which some lie outside are masked; lanes that are no neighbours are read one by one.
+of neighboring numbers of which some lie outside are masked; lanes that are no neighbors are read one by one.
 
 The text is JSON, made by `plan/nest.py`: loops (extents, free ones first; the first `rows` of them make the rows),
 accesses [slot, outside, axes, bytes from lane to lane (-1: irregular), whether a test depends on the lane], axes
@@ -29,7 +29,7 @@ from striate.engine.kernels.functions import Functions
 from striate.engine.target import Target
 
 Env = Mapping[int, Int]
-"""Loop variable -> its value here; the vectorised one: that of lane 0."""
+"""Loop variable -> its value here; the vectorized one: that of lane 0."""
 
 
 def emit(target: Target, text: str) -> str:
@@ -131,7 +131,7 @@ class _Nest:
         self.store(total, env)
 
     def parts(self) -> list[int]:
-        """Widths of the strips of the vectorised variable."""
+        """Widths of the strips of the vectorized variable."""
         whole, left = self.strips(self.vector)
         return [self.spec["width"]] * bool(whole) + [left] * bool(left)
 
@@ -278,7 +278,7 @@ class _Nest:
         return found.get()
 
     def masked(self, at: Pointer, axes: Sequence[Any], env: Env, outside: float) -> Any:
-        """Neighbouring numbers where they are inside, lane by lane; nothing is touched where they are not."""
+        """Neighboring numbers where they are inside, lane by lane; nothing is touched where they are not."""
         code, build, kind = self.code, self.code.builder, ir.VectorType(ir.I32, self.code.lanes)
         mask = ir.Constant(ir.VectorType(ir.IntType(1), code.lanes), [True] * code.lanes)
         for axis in axes:

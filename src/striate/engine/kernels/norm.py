@@ -1,4 +1,4 @@
-"""Normalisation: subtract a mean, divide by a deviation, scale and shift by channel. Two passes: mean, then variance.
+"""Normalization: subtract a mean, divide by a deviation, scale and shift by channel. Two passes: mean, then variance.
 
 `pixel`, statistics over the channels of each pixel (LayerNorm); parts 1, rows are output rows:
 
@@ -217,7 +217,7 @@ def scratch_bytes(lanes: int, channels: int, over: str, group: int = 0) -> int:
 def pack(
     lanes: int, channels: int, vector: NDArray[np.float32] | None, missing: float = 0.0
 ) -> NDArray[np.float32]:
-    """(channels,) -> (blocks, lanes), 0 in filled-up lanes; `missing` for every channel where there is no vector."""
+    """(channels,) -> (blocks, lanes), 0 in filled-up lanes; `missing` for every channel if there is no vector."""
     made = np.zeros((-(-channels // lanes), lanes), np.float32)
     made.reshape(-1)[:channels] = missing if vector is None else vector
     return made

@@ -140,7 +140,7 @@ def emit(target: Target) -> str:
 
 
 def pixels(target: Target) -> int:
-    """At a time: two sums and a mean of each stay in registers beside what is loaded."""
+    """At a time: two sums and a mean of each stay in registers next to what is loaded."""
     return max(min(target.registers // max(target.lanes // target.width, 1) // 8, 4), 1)
 
 

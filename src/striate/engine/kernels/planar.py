@@ -1,14 +1,14 @@
-"""Convolution of planes to few channels: neighbouring pixels are the lanes, so that few outputs leave none empty.
+"""Convolution of planes to few channels: neighboring pixels are the lanes, so that few outputs leave none empty.
 
     for group of rows: for VECTORS · lanes pixels of them: total[row][channel][:] = bias
         for plane: for tap row with an input: for tap column: for channel:
             total[row][channel][:] += pixels of the row at the tap · weight
         out = clamp(total), turned from planes of channels to pixels of a block
 
-A grey image to six channels (LeNet-5), or the way back from sixteen channels to six, fills 6 of 16 lanes of the usual
-micro-tile, and took two to three times as long there. Rows of a group share the load of a weight. Tap rows that see
-only zeros for all of them are left out. The last pixels of a row are made together with some before them once more,
-so that there is no rest; a row shorter than a vector reads on behind its end, and stores no more than it has.
+A gray image to six channels (LeNet-5), or the backward pass from sixteen channels to six, fills 6 of 16 lanes of the
+usual micro-tile, and took two to three times as long there. Rows of a group share the load of a weight. Tap rows that
+see only zeros for all of them are left out. The last pixels of a row are made together with some before them once
+more, so that there is no rest; a row shorter than a vector reads on after its end, and stores no more than it has.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Windows = tuple[Window, Window]
 
 
 def group(target: Target, channels: int, height: int, width: int) -> tuple[int, int]:
-    """(rows, vectors of one row) whose sums fit the registers beside pixels and a weight, and hide latency."""
+    """(rows, vectors of one row) whose sums fit the registers besides pixels and a weight, and hide latency."""
     wide = target.lanes // target.width
     fits = max((target.registers - 2) // (wide * (channels + 1)), 1)
     most = min(fits, MOST, -(-SUMS // (wide * channels)))
@@ -83,7 +83,7 @@ def emit(target: Target, channels: int, rows: int, vectors: int) -> str:
             for (line, first), sums in zip(places, total, strict=True):
                 planes = [code.least(high, code.most(low, value)) for value in sums]
                 pixels = list(enumerate(_pixels(code, planes)))
-                for k, pixel in reversed(pixels):  # those behind the row's end are written over
+                for k, pixel in reversed(pixels):  # those after the row's end are written over
                     y[line].store(pixel, (first + k).least(columns - 1) * code.bytes)
     return code.finish()
 
@@ -138,7 +138,7 @@ def covers(lanes: int, windows: Windows, outputs: int) -> bool:
 def taps(window: Window, rows: int, every: bool = False) -> NDArray[np.int64]:
     """(groups, 2): the first tap row that sees an input from one of a group's output rows, and how many follow.
 
-    every: all tap rows, as a convolution must where a weight is infinite or NaN; its way back need not.
+    every: all tap rows, as a convolution must where a weight is infinite or NaN; the gradient need not.
     """
     starts = np.arange(0, window.output, rows)
     line = np.arange(window.output) * window.stride - window.before
@@ -154,7 +154,7 @@ def taps(window: Window, rows: int, every: bool = False) -> NDArray[np.int64]:
 
 def padding(target: Target, windows: Windows, rows: int, every: bool = False) -> tuple[int, int, int, int]:
     """The border of zeros that planes need: top, bottom, left, right; rows, every: see `taps`. What lies left of a row
-    is right of the one before it, too; at the bottom there is room for what is read behind the last row."""
+    is right of the one before it, too; at the bottom there is room for what is read after the last row."""
     down, across = windows
     low, count = taps(down, rows, every).T
     start = np.arange(0, down.output, rows)
@@ -172,7 +172,7 @@ def padding(target: Target, windows: Windows, rows: int, every: bool = False) ->
 
 def returning(windows: Windows, sizes: tuple[int, int]) -> Windows | None:
     """The windows over a gradient of that size by which a convolution finds the one of its input, with taps turned
-    round; None where there are none: with a stride, or more padding than a window reaches."""
+    round; None if there are none: with a stride, or more padding than a window reaches."""
     if any(w.stride != 1 for w in windows):
         return None
     made = []

@@ -3,7 +3,7 @@
     for unit of rows: for block: for plane of it: zeros
         for row: for lanes pixels: out[plane][row][pixels] = in[row][pixels][plane], turned in registers
 
-A row shorter than a vector is stored with zeros behind it, on the border and on the row below before its own numbers
+A row shorter than a vector is stored with zeros after it, on the border and on the row below before its own numbers
 come: then a unit is a whole image; else it is a row, with the border above the first one and below the last one.
 """
 

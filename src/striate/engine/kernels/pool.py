@@ -7,7 +7,7 @@ Padding is never read: tables say where each output row's and column's taps begi
 Columns whose windows have equally many taps at equal distances are the even stretch; they share loops and addresses.
 
 NaN must win a maximum, which Arm's instruction grants and x86's does not. There the even stretch adds up all that it
-reads, beside the maxima: a sum that is no number (rare: NaN, or both infinities) sends the whole row through the
+reads, next to the maxima: a sum that is NaN (rare: a NaN, or both infinities) sends the whole row through the
 careful loop.
 """
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels.record import record
-from striate.engine.kernels.rows import Tiles, Walk
+from striate.engine.kernels.row_walk import Tiles, Walk
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import AxisMap, Window
@@ -37,7 +37,7 @@ ROWS, COLUMNS = 72, 80
 ROW_TAPS, COLUMN_TAPS = 88, 96
 """Addresses of the tables of output rows and columns (`taps`)."""
 TAP_ROW, TAP_COLUMN = 104, 112
-"""Bytes between neighbouring taps of a window."""
+"""Bytes between neighboring taps of a window."""
 FIRST, EVEN, ADVANCE = 120, 128, 136
 """First column of the even stretch, its length, bytes from one of its windows to the next."""
 ARGUMENTS = 144
@@ -166,7 +166,7 @@ def _careful(a: Pointer, reduce: str, x: Pointer, counts: tuple[Int, Int]) -> An
 
 @functools.lru_cache(maxsize=256)
 def taps(axis: AxisMap, padded: bool = False) -> tuple[NDArray[np.int32], int] | None:
-    """Table of an axis, (outputs, 3): start, count, counted; and the distance of neighbouring taps.
+    """Table of an axis, (outputs, 3): start, count, counted; and the distance of neighboring taps.
 
     padded: a mean counts taps on padding, too. None where some window's taps are not evenly spaced (border modes).
     """
@@ -219,7 +219,7 @@ def covers(maps: Maps) -> bool:
     return all(taps(axis) is not None for axis in maps)
 
 
-def numbers(reduce: str, maps: Maps, padded: bool = False) -> tuple[str, int]:
+def parameters(reduce: str, maps: Maps, padded: bool = False) -> tuple[str, int]:
     """What `emit` takes for these maps."""
     found = taps(maps[1], padded)
     assert found is not None

@@ -45,7 +45,7 @@ HEIGHT, WIDTH = 144, 152
 ROW_TAPS, COLUMN_TAPS = 160, 168
 """Addresses of the tables of output rows and columns (`pool.taps`)."""
 TAP_ROW, TAP_COLUMN = 176, 184
-"""Rows, and bytes along a row, between neighbouring taps of a window."""
+"""Rows, and bytes along a row, between neighboring taps of a window."""
 DONE = 192
 """Rows of dx that need not become 0: none, or all where windows cover every pixel and do not meet."""
 FIRST, EVEN = 200, 208
@@ -108,7 +108,7 @@ def emit(
         return value, best
 
     def routed(number: Any, rest: Any, best: Any) -> tuple[Any, Any]:
-        """What a tap gets, and what is left for the next ones. A NaN wins; nothing arrives there behind a clamp."""
+        """What a tap gets, and what is left for the next ones. A NaN wins; nothing arrives there after a clamp."""
         hit = code.builder.fcmp_ordered("==", number, best)
         if not limits:
             hit = code.builder.or_(hit, code.unordered(number, number))
@@ -171,7 +171,7 @@ def emit(
     return code.finish()
 
 
-def numbers(
+def parameters(
     reduce: str, maps: Maps, padded: bool = False, low: float = -math.inf, high: float = math.inf
 ) -> tuple[str | int, ...]:
     """What `emit` takes for these maps, and a clamp's limits."""

@@ -33,7 +33,7 @@ def emit(target: Target) -> str:
 
 
 def rows(count: int) -> int:
-    """Rows of a step over so many pairs. Parts are 1."""
+    """Rows of a kernel call over `count` pairs. Parts are 1."""
     return -(-count // CHUNK)
 
 

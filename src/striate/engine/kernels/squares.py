@@ -65,7 +65,7 @@ def _first(code: Code, vector: Any) -> Any:
 
 
 def rows(count: int) -> int:
-    """Rows of a step over so many numbers. Parts are 1."""
+    """Rows of a kernel call over `count` numbers. Parts are 1."""
     return -(-count // CHUNK)
 
 

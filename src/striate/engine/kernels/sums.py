@@ -35,7 +35,7 @@ IMAGES, EACH, OUT_ROW = 0, 8, 16
 ROWS, COLUMNS, CHANNELS = 24, 32, 40
 """Rows of one image, pixels of one row, channels without the filled-up ones."""
 OUT = 48
-"""Address of the first function's sums, of the second's, …; behind them the operands' entries."""
+"""Address of the first function's sums, of the second's, …; after them the operands' entries."""
 
 CHAIN = 32
 """Additions to a register in one band or stretch, about."""
@@ -63,7 +63,7 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
     given = operands(a + (OUT + 8 * len(functions)), kinds)
     wide = unroll(target, kinds, len(functions))
     rows, columns = a.int(ROWS), a.int(COLUMNS)
-    # A map whose rows lie one behind the other is one long row.
+    # A map whose rows lie one after another is one long row.
     apart = [
         one.row.differs(columns * (code.bytes if one.kind == "s" else 4)) for one in given if one.kind in "sp"
     ]
@@ -126,7 +126,7 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
             one_row(row, starts)
             for to, (total, error) in zip(outputs, places, strict=True):
                 value, lost = kept.vector(total), kept.vector(error)
-                # An infinite total has lost what is no number.
+                # An infinite total may hide a NaN.
                 value = code.select(code.unordered(lost, lost), value, code.add(value, lost))
                 (to + row * a.int(OUT_ROW)).store(value)
         channels = a.int(CHANNELS) - part * code.lanes

@@ -1,10 +1,10 @@
-"""Functions of plain float32 arrays, number by number, several at once: an optimiser's step.
+"""Functions of plain float32 arrays, number by number, several at once: an optimizer's step.
 
     for i: out[0][i], out[1][i], … = f[0](a[i], b[i], …), f[1](a[i], b[i], …), …
 
 The functions are texts (expression.py). Operands have kinds: v, an array as long as the outputs; u, one number for all,
 in the record itself. Outputs may be operands: all numbers at a place are read before one is written there. Rows are
-chunks of CHUNK numbers, parts 1; numbers behind the last whole vector are taken one by one.
+chunks of CHUNK numbers, parts 1; numbers after the last whole vector are taken one by one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from striate.engine.target import Target
 COUNT = 0
 """Numbers of an array."""
 OUT = 8
-"""Addresses of the outputs; behind them 8 bytes for each operand: an address, or a float32."""
+"""Addresses of the outputs; after them 8 bytes for each operand: an address, or a float32."""
 
 KINDS = "vu"
 CHUNK = 4096

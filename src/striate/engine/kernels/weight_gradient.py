@@ -244,7 +244,7 @@ def most(target: Target, panel: int) -> int:
 
 
 def _runs(source: Layout, windows: Windows, depth: int) -> list[tuple[int, list[tuple[int, int]]]]:
-    """(bytes from a pixel's first tap, (channel, tap) of each place) of all runs of neighbouring input numbers."""
+    """(bytes from a pixel's first tap, (channel, tap) of each place) of all runs of neighboring input numbers."""
     down, across = windows
     runs: list[tuple[int, list[tuple[int, int]]]] = []
     for first in range(0, depth, source.lanes):
@@ -296,7 +296,7 @@ def _joined(source: Layout, gradient: Layout, windows: Windows) -> tuple[tuple[i
 
 
 def _band(counts: list[int], pixels: int) -> tuple[int, int, int]:
-    """Images, rows and columns of a band: about so many pixels, in pieces as even as can be."""
+    """Images, rows and columns of a band: about `pixels` pixels, split as evenly as possible."""
     images, rows, columns = counts
     if images * rows * columns <= 2 * pixels:  # one band: sums are written once and read never
         return images, rows, columns

@@ -5,9 +5,10 @@
         half[m + 2][3] = G taps
         for row: packed[frequency of row and column][panel][channel][vector] = half[row] Gᵀ, rounded once
 
-Everything between reading and writing is float64: it costs little beside moving four times as many numbers as come,
-and weights are as exact as they can be. Lanes beyond the real outputs become 0. Results go to as many places at once as
-there are frequencies, which no cache likes: whole lines are written past them (512 channels: 3 ms instead of 14).
+Everything between reading and writing is float64: it costs little compared with writing four times as many numbers as
+are read, and weights are as exact as they can be. Lanes beyond the real outputs become 0. Results go to as many
+places at once as there are frequencies, which no cache likes: whole lines are written past them (512 channels: 3 ms
+instead of 14).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
 
 A, B = math.sqrt(0.5), math.sqrt(2.0)
-"""The points of F(4×4) beside 0 and ∞, each with both signs."""
+"""The points of F(4×4) besides 0 and ∞, each with both signs."""
 
 KERNEL_MATRIX: Mapping[int, NDArray[np.float64]] = {
     2: np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]),

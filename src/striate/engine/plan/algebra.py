@@ -1,4 +1,4 @@
-"""Elementwise expressions: with others in place of what they load, as clamps, as affine functions of one operand."""
+"""Elementwise expressions: substitution of loads, and recognition of clamps and affine functions of one operand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One block of memory for all values: two share a place when they never live at the same time."""
+"""One block of memory for all buffers: two share memory if they are never live at the same time."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.plan.kernel_calls import KernelCall
 from striate.engine.plan.layout import ALIGN
-from striate.engine.plan.steps import Step
-from striate.engine.plan.units import Value
+from striate.engine.plan.units import Buffer
 
 Array = NDArray[Any]
 
 FAR = 1 << 62
-"""Beyond every address."""
+"""An offset beyond all others."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Arena:
-    """Offsets by value (owners of memory only), and how many bytes it takes."""
+    """Offsets by buffer (owners of memory only), and the total size in bytes."""
 
-    offsets: dict[Value, int]
+    offsets: dict[Buffer, int]
     bytes: int
 
 
-def epochs(steps: Sequence[Step]) -> list[int]:
-    """The epoch of each step. Steps of one epoch run side by side, without waiting: none reads what another writes.
+def epochs(steps: Sequence[KernelCall]) -> list[int]:
+    """The epoch of each step. Steps of one epoch run in parallel, without waiting: none reads what another writes.
 
     Steps may write different parts of one value (a border and its inside, pieces of a concatenation).
     """
     found: list[int] = []
-    reads: set[Value] = set()
-    writes: set[Value] = set()
+    reads: set[Buffer] = set()
+    writes: set[Buffer] = set()
     epoch = 0
     for step in steps:
         own_reads = {v.root for v in step.reads if not v.outside} - {
@@ -51,36 +51,38 @@ def epochs(steps: Sequence[Step]) -> list[int]:
 
 
 def lives(
-    steps: Sequence[Step],
+    steps: Sequence[KernelCall],
     when: Sequence[int],
-    stretches: Sequence[tuple[int, int, int]] = (),
-    lasting: Collection[Value] = (),
-) -> dict[Value, tuple[int, int]]:
-    """First and last epoch of every value. stretches: (first, turn, end) of stretches that run image by image.
+    spans: Sequence[tuple[int, int, int]] = (),
+    lasting: Collection[Buffer] = (),
+) -> dict[Buffer, tuple[int, int]]:
+    """First and last epoch of every value. spans: (first, second_image, end) of spans that run image by image.
 
     They do the same for each image, so that their own values live as they do for the first one; what others
     touch, too, lives through all of one. lasting: values that live to the end.
     """
-    life: dict[Value, tuple[int, int]] = {}
+    life: dict[Buffer, tuple[int, int]] = {}
     for k, (step, epoch) in enumerate(zip(steps, when, strict=True)):
-        span = next((s for s in stretches if s[0] <= k < s[2]), None)
+        span = next((s for s in spans if s[0] <= k < s[2]), None)
         for root in {value.root for value in (*step.reads, *step.writes)}:
-            if root.outside or (span and root.turns and k >= span[1]):
+            if root.outside or (span and root.shares_image_slot and k >= span[1]):
                 continue
-            start, end = (when[span[0]], when[span[2] - 1]) if span and not root.turns else (epoch, epoch)
+            start, end = (
+                (when[span[0]], when[span[2] - 1]) if span and not root.shares_image_slot else (epoch, epoch)
+            )
             first, last = life.get(root, (start, end))
             life[root] = min(first, start), max(last, end)
     return life | {value: (life[value][0], when[-1]) for value in lasting}
 
 
 def allot(
-    steps: Sequence[Step], when: Sequence[int], stretches: Sequence[tuple[int, int, int]] = ()
+    steps: Sequence[KernelCall], when: Sequence[int], spans: Sequence[tuple[int, int, int]] = ()
 ) -> Arena:
-    """Places by size, the largest first."""
-    return placed(lives(steps, when, stretches))
+    """Offsets, assigned by size, the largest first."""
+    return placed(lives(steps, when, spans))
 
 
-def placed(life: Mapping[Value, tuple[int, int]], most: int = 1) -> Arena:
+def placed(life: Mapping[Buffer, tuple[int, int]], most: int = 1) -> Arena:
     """The smallest of up to `most` ways to put values in order: each lies as low as those before allow that live with
     it. By size, by beginning, by end, by the time that they live, by both. With several ways small values come last.
     """
@@ -107,7 +109,7 @@ def placed(life: Mapping[Value, tuple[int, int]], most: int = 1) -> Arena:
 
 
 def _stacked(starts: Array, sizes: Array, first: Array, last: Array, there: Array, order: Array) -> Array:
-    """Where each value starts, laid down in some order beside those that are there."""
+    """Offset of each buffer, placed in some order among those that are there."""
     starts, every = starts.copy(), np.concatenate([there, order])
     for count, k in enumerate(order, len(there)):
         others = every[:count]

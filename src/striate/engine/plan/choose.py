@@ -10,10 +10,10 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import border as borders
 from striate.engine.kernels import lrn
 from striate.engine.kernels.record import record
-from striate.engine.plan import dense, elements, generic, moves, planar, windows, winograd
-from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Softmax
-from striate.engine.plan.steps import Context, Memory, Step
-from striate.engine.plan.units import Enter, Leave, Map, Unit, Value
+from striate.engine.plan import copies, dense, elements, generic, planar, windows, winograd
+from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
+from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.units import Buffer, Enter, Leave, Map, Unit
 
 
 def covered(body: Correlation, lanes: int) -> bool:
@@ -21,8 +21,8 @@ def covered(body: Correlation, lanes: int) -> bool:
     return windows.slides(body) or dense.covers(body, lanes) or windows.groups(body)
 
 
-def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
-    """What a unit reads around its first input."""
+def border(unit: Unit, context: PlanContext) -> tuple[int, int, int, int]:
+    """Padding that a unit reads around its first input."""
     body = unit.body
     if isinstance(body, Correlation) and body.windows is not None:
         if windows.slides(body):
@@ -41,20 +41,20 @@ def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
     return 0, 0, 0, 0
 
 
-def steps(unit: Unit, context: Context) -> list[Step]:
+def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """The steps of one unit."""
     body = unit.body
     if isinstance(body, Enter):
-        return moves.enter(unit, context)
+        return copies.enter(unit, context)
     if isinstance(body, Leave):
-        return moves.leave(unit, context)
-    if isinstance(body, Moves):
-        return moves.steps(unit, context)
+        return copies.leave(unit, context)
+    if isinstance(body, Copies):
+        return copies.steps(unit, context)
     if isinstance(body, Map):
         return elements.map_steps(unit, context)
     if isinstance(body, Norm):
         return elements.norm_steps(unit, context)
-    if isinstance(body, Local) and lrn.covers(context.target.lanes, body.size):
+    if isinstance(body, LocalResponseNorm) and lrn.covers(context.target.lanes, body.size):
         return elements.local_steps(unit, context)
     if isinstance(body, Softmax):
         return elements.softmax_steps(unit, context)
@@ -76,8 +76,8 @@ def steps(unit: Unit, context: Context) -> list[Step]:
     return generic.steps(unit, context)
 
 
-def bordered(unit: Unit, value: Value, context: Context) -> Step:
-    """Zeros around a value."""
+def bordered(unit: Unit, value: Buffer, context: PlanContext) -> KernelCall:
+    """A call that zeroes the border of a buffer."""
     layout = value.layout
     lines = layout.top + layout.height + layout.bottom
 
@@ -92,7 +92,7 @@ def bordered(unit: Unit, value: Value, context: Context) -> Step:
             },
         )  # fmt: skip
 
-    return Step(
+    return KernelCall(
         unit, "border", "", Kernel("border", ("constant", layout.lanes)), made,
         layout.images * lines, layout.blocks, [], [value], only_writes=True, by_parts=True,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Steps of dense products: convolutions, fully connected layers and transposed convolutions through `direct`.
+"""Kernel calls of dense products: convolutions, fully connected layers and transposed convolutions through `direct`.
 
-The table of runs says where a pixel's inputs lie: for every channel block and tap, a stretch of neighbouring numbers.
+The table of runs says where a pixel's inputs lie: for every channel block and tap, a stretch of neighboring numbers.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import direct, gather, tile
 from striate.engine.kernels.record import record
 from striate.engine.plan import packing
+from striate.engine.plan.computation import Correlation
+from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.pattern import Correlation
-from striate.engine.plan.steps import Context, Memory, Step
-from striate.engine.plan.units import Unit, Value
+from striate.engine.plan.units import Buffer, Unit
 from striate.engine.target import Target
 
 Array = NDArray[Any]
 
-CHUNK = 256 << 10
-"""Bytes of one panel's weights that stay in the second-level cache while all pixels of a task pass."""
+PANEL_CACHE_BYTES = 256 << 10
+"""One panel's weights up to this size stay in the second-level cache while all pixels of a task pass."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _phase(m: Any, rest: int, size: int) -> Axis | None:
 
 
 def border(body: Correlation, sizes: tuple[int, int]) -> tuple[int, int, int, int]:
-    """What the products read around a map of that size: top, bottom, left, right."""
+    """Padding that the products read around a map of this size: top, bottom, left, right."""
     found = [0, 0, 0, 0]
     for pair in axes(body, sizes):
         for k, (axis, size) in enumerate(zip(pair, sizes, strict=True)):
@@ -108,7 +108,7 @@ def panels(blocks: int, most: int) -> list[int]:
 
 
 def _runs(layout: Layout, channels: int, pair: tuple[Axis, Axis]) -> tuple[list[tuple[int, int]], Array]:
-    """(byte offset, steps) of every run, neighbouring ones joined; and (first channel, steps, kernel row, kernel
+    """(byte offset, steps) of every run, neighboring ones joined; and (first channel, steps, kernel row, kernel
     column) of each piece they are made of, in order."""
     h, w = pair
     runs: list[tuple[int, int]] = []
@@ -148,7 +148,7 @@ def _chunks(runs: list[tuple[int, int]], limit: int) -> list[list[tuple[int, int
 
 
 def folded(unit: Unit) -> tuple[Array, Array]:
-    """Weight (as declared) and bias by output channel, with what was folded into them, float32."""
+    """Weight (as declared) and bias by output channel, with folds applied, float32."""
     body = unit.body
     assert isinstance(body, Correlation)
     weight = unit.weights["weight"]
@@ -165,7 +165,7 @@ def folded(unit: Unit) -> tuple[Array, Array]:
 
 
 def _order(body: Correlation, pieces: Array, shape: tuple[int, int, int], lanes: int) -> gather.Table:
-    """Where each step's weight lies among those of its output."""
+    """Position of each step's weight among those of its output."""
     kernel = shape[1:] if body.windows is None else _kernel(body)
     taps, depth = math.prod(kernel), shape[0] if body.windows is None else body.depth
     channel, stride = (body.each * taps, taps) if body.adjoint else (taps, depth * taps)
@@ -183,7 +183,7 @@ def _kernel(body: Correlation) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=1024)
 def panel(target: Target, pixels: int, blocks: int, steps: int) -> int:
-    """Output vectors of a panel: those whose tiles take least time for so many pixels, vectors and steps of a sum."""
+    """Output vectors per panel: those whose tiles take the least time for these pixels, vectors and terms of a sum."""
 
     def time(size: int) -> float:
         return sum(_time(target, pixels, vectors, steps) for vectors in panels(blocks, size))
@@ -201,7 +201,7 @@ def _time(target: Target, pixels: int, vectors: int, steps: int) -> float:
     return steps * step + tile.PIXEL * pixels
 
 
-def steps(unit: Unit, context: Context) -> list[Step]:
+def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """Direct products for a correlation that `covers` accepts."""
     body = unit.body
     assert isinstance(body, Correlation)
@@ -217,9 +217,9 @@ def steps(unit: Unit, context: Context) -> list[Step]:
 
 
 def _linear(
-    unit: Unit, body: Correlation, x: Value, y: Value, shape: tuple[int, int, int], context: Context
-) -> Step:
-    """A fully connected layer: on a flattened map the whole map is the window; else every pixel is one."""
+    unit: Unit, body: Correlation, x: Buffer, y: Buffer, shape: tuple[int, int, int], context: PlanContext
+) -> KernelCall:
+    """A fully connected layer: on a flattened map, the window is the whole map; else every pixel is a window."""
     if unit.inputs[0].flat:
         h, w = (Axis(0, 1, 1, tuple(range(n)), 1) for n in shape[1:])
         return _product(unit, body, x, y, (h, w), shape, context, 0)
@@ -228,9 +228,9 @@ def _linear(
 
 
 def _product(
-    unit: Unit, body: Correlation, x: Value, y: Value, pair: tuple[Axis, Axis],
-    shape: tuple[int, int, int], context: Context, phase: int,
-) -> Step:  # fmt: skip
+    unit: Unit, body: Correlation, x: Buffer, y: Buffer, pair: tuple[Axis, Axis],
+    shape: tuple[int, int, int], context: PlanContext, phase: int,
+) -> KernelCall:  # fmt: skip
     target = context.target
     h, w = pair
     source, result = x.layout, y.layout
@@ -241,7 +241,7 @@ def _product(
     total = int(pieces[:, 1].sum())
     one = panels(blocks, panel(target, pixels, blocks, total))
     split = one * body.groups
-    limit = max(CHUNK // (4 * target.lanes * max(one)), 64)
+    limit = max(PANEL_CACHE_BYTES // (4 * target.lanes * max(one)), 64)
     chunks = _chunks(runs, limit)
     kernels = {
         (pixels_, vectors): Kernel("tile", (pixels_, vectors))
@@ -334,7 +334,7 @@ def _product(
         )
 
     weight_bytes = 4 * total * sum(split) * target.lanes
-    return Step(
+    return KernelCall(
         unit,
         "direct",
         f"{target.tiles[max(one) - 1]}x{max(one)}",
@@ -352,7 +352,7 @@ def _product(
 
 
 def post_kernel(unit: Unit) -> Kernel:
-    """The kernel of an epilogue that is no clamp."""
+    """The kernel of an epilogue other than a clamp."""
     from striate.engine.kernels.expression import text
 
     assert unit.post is not None

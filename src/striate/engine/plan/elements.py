@@ -1,4 +1,4 @@
-"""Steps without windows: elementwise maps, normalisation and softmax."""
+"""Kernel calls without windows: elementwise functions, normalization and softmax."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import expression, lrn, norm, softmax
 from striate.engine.kernels import map as maps
 from striate.engine.kernels.operands import Place
-from striate.engine.plan.pattern import Local, Norm, Softmax
-from striate.engine.plan.steps import Context, Memory, Step
-from striate.engine.plan.units import Map, Unit, Value
+from striate.engine.plan.computation import LocalResponseNorm, Norm, Softmax
+from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.units import Buffer, Map, Unit
 from striate.statement import walk
 
 Array = NDArray[Any]
 
 
-def map_steps(unit: Unit, context: Context) -> list[Step]:
+def map_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """One elementwise function of several operands."""
     assert isinstance(unit.body, Map)
     return [_map(unit, unit.body, unit.outputs[0], context)]
 
 
-def finishing(unit: Unit, context: Context) -> list[Step]:
+def finishing(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """The epilogue of a kernel that cannot do it in its store, in place."""
     if unit.post is None:
         return []
@@ -32,7 +32,7 @@ def finishing(unit: Unit, context: Context) -> list[Step]:
     return [_map(unit, Map(unit.post, {"x0": "s"}, {"x0": y}, {}), y, context)]
 
 
-def _map(unit: Unit, body: Map, y: Value, context: Context) -> Step:
+def _map(unit: Unit, body: Map, y: Buffer, context: PlanContext) -> KernelCall:
     lanes = context.target.lanes
     names = list(dict.fromkeys(load.tensor for load in walk(body.value)))
     letters = {name: chr(ord("a") + k) for k, name in enumerate(names)}
@@ -52,22 +52,22 @@ def _map(unit: Unit, body: Map, y: Value, context: Context) -> Step:
 
     flops, _ = maps.cost(y.layout, text, kinds)
     reads = [body.values[name] for name in names if name in body.values]
-    return Step(
+    return KernelCall(
         unit, "map", kinds, Kernel("map", (text, kinds)), record,
         y.images * y.height, y.layout.blocks, reads, [y], flops=flops, by_parts=True,
     )  # fmt: skip
 
 
-def place(memory: Memory, value: Value, kind: str) -> Place:
-    """Where an operand of some kind lies."""
+def place(memory: Memory, value: Buffer, kind: str) -> Place:
+    """Address of an operand of some kind."""
     layout = value.layout
     if kind == "i":
         return Place(memory.at(value), layout.image, layout.block)
     return Place.of(layout, memory.base(value))
 
 
-def norm_steps(unit: Unit, context: Context) -> list[Step]:
-    """Normalisation over the channels of a pixel, or over groups of channels of an image."""
+def norm_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+    """Normalization over the channels of a pixel, or over groups of channels of an image."""
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Norm)
     lanes = context.target.lanes
@@ -88,7 +88,7 @@ def norm_steps(unit: Unit, context: Context) -> list[Step]:
     flops, _ = norm.cost(x.layout)
     rows = x.images if body.groups else x.images * x.height
     return [
-        Step(
+        KernelCall(
             unit, "norm", over, Kernel("norm", (over,)), record, rows,
             norm.parts(lanes, x.channels, over, group), unit.reads, unit.outputs, flops=flops,
             scratch=norm.scratch_bytes(lanes, x.channels, over, group),
@@ -96,10 +96,10 @@ def norm_steps(unit: Unit, context: Context) -> list[Step]:
     ]  # fmt: skip
 
 
-def local_steps(unit: Unit, context: Context) -> list[Step]:
+def local_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """A function of each number and of the squares around it along the channels."""
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
-    assert isinstance(body, Local)
+    assert isinstance(body, LocalResponseNorm)
     text = expression.text(body.value, {"x0": "a", "t0": "b"})
     numbers = (text, body.size) if body.squares else (text, body.size, 0)
 
@@ -108,14 +108,14 @@ def local_steps(unit: Unit, context: Context) -> list[Step]:
 
     flops, _ = lrn.cost(x.layout, text, body.size)
     return [
-        Step(
+        KernelCall(
             unit, "local norm", f"{body.size}", Kernel("lrn", numbers), record,
             x.images * x.height, x.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
         )
     ]  # fmt: skip
 
 
-def softmax_steps(unit: Unit, context: Context) -> list[Step]:
+def softmax_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """Softmax over the channels of each pixel."""
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Softmax)
@@ -125,7 +125,7 @@ def softmax_steps(unit: Unit, context: Context) -> list[Step]:
 
     flops, _ = softmax.cost(x.layout)
     return [
-        Step(
+        KernelCall(
             unit, "softmax", "log" if body.log else "", Kernel("softmax", (int(body.log),)), record,
             x.images * x.height, 1, unit.reads, unit.outputs, flops=flops,
         )

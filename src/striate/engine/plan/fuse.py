@@ -12,10 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.plan import algebra, patterns
+from striate.engine.plan import algebra, recognize
 from striate.engine.plan.algebra import substituted
-from striate.engine.plan.pattern import Correlation, Elementwise, Local, Moves, Norm, Pool, Rename, Softmax
-from striate.engine.plan.units import ROLES, Map, Nest, Unit, Value
+from striate.engine.plan.computation import (
+    Alias,
+    Copies,
+    Correlation,
+    Elementwise,
+    LocalResponseNorm,
+    Norm,
+    Pool,
+    Softmax,
+)
+from striate.engine.plan.units import ROLES, Buffer, Map, Nest, Unit
 from striate.network import Network, Node
 from striate.statement import Call, Expr, Load, walk
 
@@ -23,7 +32,7 @@ Array = NDArray[Any]
 
 
 class Graph:
-    """Values by name and units in running order, for a network declared on a whole batch."""
+    """Buffers by name and units in execution order, for a network declared on a whole batch."""
 
     def __init__(
         self, net: Network, weights: Mapping[str, Array], keep: Collection[str],
@@ -31,15 +40,15 @@ class Graph:
     ) -> None:  # fmt: skip
         self.net, self.weights, self.covered = net, weights, covered
         self.keep = set(keep)
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, Buffer] = {}
         self._clock = 0
-        self.made: dict[Value, Unit] = {}
+        self.made: dict[Buffer, Unit] = {}
         self.readers: dict[str, int] = {}
         for node in net.nodes:
             for value in node.inputs:
                 self.readers[value] = self.readers.get(value, 0) + 1
         for name, spec in net.inputs.items():
-            self.values[name] = Value(
+            self.values[name] = Buffer(
                 name, spec.shape, ROLES[len(spec.shape)], given=True, kept=name in self.keep
             )
         for node in net.nodes:
@@ -52,10 +61,10 @@ class Graph:
         outputs = []
         for name, spec in zip(node.outputs, declaration.outputs, strict=True):
             roles = ROLES.get(len(spec.shape), "")
-            outputs.append(Value(name, spec.shape, roles, kept=name in self.keep))
+            outputs.append(Buffer(name, spec.shape, roles, kept=name in self.keep))
             self.values[name] = outputs[-1]
-        pattern = patterns.recognise(declaration)
-        if isinstance(pattern, Rename) and self._renamed(pattern, inputs[0], outputs[0]):
+        pattern = recognize.recognize(declaration)
+        if isinstance(pattern, Alias) and self._renamed(pattern, inputs[0], outputs[0]):
             return
         unit = Unit([node.name], Nest(), inputs, outputs, declaration, weights)
         if isinstance(pattern, Elementwise):
@@ -76,7 +85,7 @@ class Graph:
             if inputs[0].roles[pattern.channel : pattern.channel + 1] == "c":
                 unit.body = pattern
                 outputs[0].roles = inputs[0].roles
-        elif isinstance(pattern, Pool | Moves | Local) and all(
+        elif isinstance(pattern, Pool | Copies | LocalResponseNorm) and all(
             x.roles == ROLES[len(x.shape)] for x in inputs
         ):
             unit.body = pattern
@@ -84,7 +93,7 @@ class Graph:
 
     @property
     def units(self) -> list[Unit]:
-        """In running order: a unit runs where its last node stood, so that all it reads is there."""
+        """In execution order: a unit runs at the position of its last node, when all its inputs are there."""
         return sorted(set(self.made.values()), key=lambda unit: unit.order)
 
     def _append(self, unit: Unit) -> None:
@@ -93,8 +102,8 @@ class Graph:
         for value in unit.outputs:
             self.made[value] = unit
 
-    def _renamed(self, pattern: Rename, x: Value, y: Value) -> bool:
-        """Let y stand for x's memory, if it can."""
+    def _renamed(self, pattern: Alias, x: Buffer, y: Buffer) -> bool:
+        """Make y an alias of x, if it can be one."""
         if (x.given and pattern.kind != "same") or (y.kept and x.kept):
             return False
         if pattern.kind == "same":
@@ -139,7 +148,7 @@ class Graph:
     # fusion
 
     def _absorbed(self, unit: Unit, found: Map) -> bool:
-        """Let the unit that makes an operand do this map in its store."""
+        """Fuse this elementwise function into the store of the unit that computes an operand."""
         (y,) = unit.outputs
         for name in sorted(found.values, key=lambda n: -self._order(found.values[n])):
             x = self._sole(found.values[name])
@@ -153,12 +162,12 @@ class Graph:
                 return True
         return False
 
-    def _order(self, value: Value) -> int:
+    def _order(self, value: Buffer) -> int:
         unit = self.made.get(value)
         return unit.order if unit is not None else -1
 
-    def _sole(self, value: Value) -> Value | None:
-        """The value that this one is a name of, if nothing else reads it under any name."""
+    def _sole(self, value: Buffer) -> Buffer | None:
+        """The buffer that this one aliases, if nothing else reads it under any name."""
         while not value.kept and not value.flat and self.readers.get(value.name, 0) == 1:
             if value.home is None:
                 return value
@@ -195,7 +204,7 @@ class Graph:
         return False
 
     def _composed(self, unit: Unit, body: Map, found: Map, name: str) -> bool:
-        """Two maps in one: the inner one's operands get names of their own."""
+        """Merge two elementwise functions; the inner one's operands are renamed."""
         if len(body.kinds) + len(found.kinds) > 8:
             return False
         names = {old: f"m{len(unit.nodes)}_{old}" for old in body.kinds}
@@ -211,7 +220,7 @@ class Graph:
         return True
 
 
-def _extent(value: Value) -> tuple[int, int, int, int]:
+def _extent(value: Buffer) -> tuple[int, int, int, int]:
     return value.images, value.channels, value.height, value.width
 
 

@@ -1,4 +1,4 @@
-"""Steps of what no other kernel covers: one generic loop nest for each statement of the declaration."""
+"""Kernel calls for ops without a kernel: one generic loop nest per statement of the declaration."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.plan import elements
+from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.nest import Axes, Nest, nests
-from striate.engine.plan.steps import Context, Memory, Step
-from striate.engine.plan.units import Unit, Value
+from striate.engine.plan.units import Buffer, Unit
 
 Array = NDArray[Any]
 
 
-def axes(value: Value) -> Axes:
-    """Where the numbers of a value lie, axis by axis in its own order."""
+def axes(value: Buffer) -> Axes:
+    """Memory layout of a buffer, axis by axis in its own order."""
     layout = value.layout
     split = layout.lanes > 1
     strides = {
@@ -30,21 +30,21 @@ def axes(value: Value) -> Axes:
     return Axes(tuple((n, *strides[role]) for n, role in zip(value.shape, value.roles, strict=True)))
 
 
-def steps(unit: Unit, context: Context) -> list[Step]:
-    """The declaration's statements in order; what was folded into the unit follows as a map."""
+def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+    """The declaration's statements in order; folds follow as an elementwise function."""
     assert unit.declaration is not None
-    values: dict[str, Value] = {f"x{k}": value for k, value in enumerate(unit.inputs)}
+    values: dict[str, Buffer] = {f"x{k}": value for k, value in enumerate(unit.inputs)}
     values |= {f"y{k}": value for k, value in enumerate(unit.outputs)}
     made = nests(unit.declaration, {name: axes(value) for name, value in values.items()}, context.target)
     for name, size in made.temporaries.items():
-        values[name] = Value(
+        values[name] = Buffer(
             f"{unit.outputs[0].name} {name}", (1, -(-size // 4)), "nc", lanes=context.target.lanes
         )
     return [step(unit, one, values) for one in made.steps] + elements.finishing(unit, context)
 
 
-def step(unit: Unit, nest: Nest, values: Mapping[str, Value]) -> Step:
-    """The step of one nest; what is no value is one of the unit's weights."""
+def step(unit: Unit, nest: Nest, values: Mapping[str, Buffer]) -> KernelCall:
+    """The kernel call of one nest; tensors that are not buffers are weights of the unit."""
 
     def record(memory: Memory) -> Array:
         where = {}
@@ -60,4 +60,4 @@ def step(unit: Unit, nest: Nest, values: Mapping[str, Value]) -> Step:
     target, *sources = (values[name] for name in nest.tensors if name in values)
     if nest.adds or not sources:  # zeros for what others write in part: these wait for what is read, too
         sources.append(target)
-    return Step(unit, "nest", "", nest.kernel, record, nest.rows, 1, sources, [target])
+    return KernelCall(unit, "nest", "", nest.kernel, record, nest.rows, 1, sources, [target])

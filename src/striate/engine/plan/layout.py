@@ -1,4 +1,4 @@
-"""How a value lies in memory: channel blocks, each a plane of pixels with a border of its own."""
+"""Memory layout of a buffer: channel blocks, each a plane of pixels with its own border."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONFLICT = 4096
 class Layout:
     """[images][blocks][top + height + bottom][left + width + right][lanes], float32.
 
-    A block holds `lanes` neighbouring channels of a pixel side by side; the last one is filled up. lanes 1 without
+    A block holds `lanes` neighboring channels of a pixel side by side; the last one is filled up. lanes 1 without
     border is plain NCHW. Borders and filled-up channels hold finite numbers; borders hold 0 when a reader asked for
     padding. Strides are in bytes.
     """
@@ -31,8 +31,8 @@ class Layout:
     right: int = 0
     apart: int = 0
     """Bytes to the next image, where other channels lie between: a part of a concatenation."""
-    turns: bool = False
-    """All images have the same place, one after another."""
+    shares_image_slot: bool = False
+    """All images use the same memory, one after another."""
 
     @property
     def blocks(self) -> int:
@@ -58,12 +58,12 @@ class Layout:
 
     @property
     def image(self) -> int:
-        return 0 if self.turns else self.apart or self.block * self.blocks
+        return 0 if self.shares_image_slot else self.apart or self.block * self.blocks
 
     @property
     def bytes(self) -> int:
-        """Of the value itself, borders included."""
-        return self.block * self.blocks * (min(self.images, 1) if self.turns else self.images)
+        """Size of the buffer, borders included."""
+        return self.block * self.blocks * (min(self.images, 1) if self.shares_image_slot else self.images)
 
     @property
     def origin(self) -> int:
@@ -77,7 +77,7 @@ class Layout:
 
     @property
     def elements(self) -> int:
-        """Numbers of the value itself."""
+        """Number of elements, without borders."""
         return math.prod((self.images, self.channels, self.height, self.width))
 
     def bordered(self, top: int, bottom: int, left: int, right: int) -> Layout:

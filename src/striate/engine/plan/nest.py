@@ -1,4 +1,4 @@
-"""From statements to generic loop nests: what runs when no hand-made kernel matches.
+"""From statements to generic loop nests, which run when no hand-written kernel matches.
 
 Each statement of a declaration becomes one nest (`kernels/nest.py`), in order, with a barrier between them:
 
@@ -6,7 +6,7 @@ Each statement of a declaration becomes one nest (`kernels/nest.py`), in order, 
                         land on each, so that every number is written once and rows are independent
     maps                affine ones are arithmetic; all others become tables of offsets, -1 where nothing is read
     Inside, Blend       become tables of float32, read like tensors
-    lanes               one variable is chosen whose neighbours become the lanes of vectors, by counting loads
+    lanes               one variable is chosen whose neighbors become the lanes of vectors, by counting loads
 """
 
 from __future__ import annotations
@@ -306,7 +306,7 @@ class _Lowered:
     # lanes
 
     def _depends(self, name: str) -> set[str]:
-        """Loop variables behind a variable."""
+        """Loop variables after a variable."""
         return {self.lets[name][1], self.lets[name][2]} if name in self.lets else {name}
 
     def _motion(self, access: list[Any], name: str, width: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Weights of dense products packed for inference, by the kernels that pack them: each where it is first needed."""
+"""Packed weights of dense products for inference; kernels pack them when they are first needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from striate.engine import aligned
 from striate.engine.code import Kernel
 from striate.engine.kernels import gather, winograd_pack
 from striate.engine.kernels.winograd_sizes import Winograd
-from striate.engine.plan.pattern import Correlation
+from striate.engine.plan.computation import Correlation
 from striate.engine.plan.units import Unit
 
 Array = NDArray[Any]
@@ -30,7 +30,7 @@ def transform(m: int) -> Kernel:
 
 @dataclasses.dataclass(frozen=True)
 class Packing:
-    """How a unit's weights get into the order of their use: a step over all of them.
+    """A kernel call that packs a unit's weights into the order of use.
 
     size: packed numbers; scratch: bytes. record: from the addresses of the plain and of the packed weights, and from
     what keeps an array and says where it lies.
@@ -74,7 +74,7 @@ def direct(unit: Unit, table: gather.Table, panels: Array, lanes: int, groups: i
 
 
 def winograd(unit: Unit, shape: Winograd) -> Packing:
-    """A unit's weights, transformed; for the way back those of the turned kernels, inputs and outputs exchanged."""
+    """A unit's weights, transformed; in the backward pass those of the flipped kernels, inputs and outputs swapped."""
     body, lanes = unit.body, shape.target.lanes
     assert isinstance(body, Correlation)
     strides = (36, 36 * shape.outputs) if body.adjoint else (36 * shape.channels, 36)
@@ -92,7 +92,7 @@ def winograd(unit: Unit, shape: Winograd) -> Packing:
 
 
 def bias(unit: Unit, outputs: int) -> Array:
-    """By output channel, with what was folded into it, float32."""
+    """Bias by output channel, with folds applied, float32."""
     body = unit.body
     assert isinstance(body, Correlation)
     made = unit.weights["bias"].astype(np.float64) if body.bias else np.zeros(outputs)

@@ -1,4 +1,4 @@
-"""Where values lie: concatenations in place, borders for padding, and the moves that are left."""
+"""Placement of buffers: concatenations in place, borders for padding, and the copies that remain."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from types import MappingProxyType
 from striate.engine.kernels import pool_gradient
 from striate.engine.plan import windows
 from striate.engine.plan.algebra import substituted
+from striate.engine.plan.computation import Copies, Copy, Correlation
 from striate.engine.plan.fuse import Graph
-from striate.engine.plan.pattern import Correlation, Moves, Piece
-from striate.engine.plan.units import Enter, Leave, Map, PoolGradient, Unit, Value
+from striate.engine.plan.units import Buffer, Enter, Leave, Map, PoolGradient, Unit
 from striate.engine.target import Target
 from striate.geometry import Shift
 from striate.statement import Call, Expr, Load, call
 
 NARROW = 4
-"""Images with at most so many channels are kept pixel by pixel: a whole window row of a first layer is then one run."""
+"""Images with at most this many channels are stored pixel by pixel: a window row of the first layer is then one run."""
 
 
 def place(graph: Graph, target: Target, border: Callable[[Unit], tuple[int, int, int, int]]) -> list[Unit]:
@@ -36,7 +36,7 @@ def settled(
     units: list[Unit],
     target: Target,
     border: Callable[[Unit], tuple[int, int, int, int]],
-    alike: Mapping[Value, Value] = MappingProxyType({}),
+    alike: Mapping[Buffer, Buffer] = MappingProxyType({}),
 ) -> list[Unit]:
     """Lanes and border of every value of some units, sums that need a map of their own, and what is done in place.
 
@@ -58,8 +58,8 @@ def settled(
 
 
 def _in_place(units: list[Unit]) -> None:
-    """Write an output over an operand that lies alike, where no one reads that one later."""
-    last: dict[Value, int] = {}
+    """Overwrite an operand of the same layout with the output, if nothing reads the operand later."""
+    last: dict[Buffer, int] = {}
     for at, unit in enumerate(units):
         for value in (*unit.reads, *unit.outputs):
             last[value.root] = at
@@ -72,7 +72,7 @@ def _in_place(units: list[Unit]) -> None:
                 last[root] = last[y]
 
 
-def overwritable(unit: Unit) -> list[Value]:
+def overwritable(unit: Unit) -> list[Buffer]:
     """The operands whose memory a unit's output may take: those that it reads in no other way than number by number,
     each right before it writes that position. A residual that is also the convolution's input is none of them, because
     neighboring windows read what would be written over."""
@@ -87,7 +87,7 @@ def overwritable(unit: Unit) -> list[Value]:
     ]
 
 
-def _local(unit: Unit) -> list[Value]:
+def _local(unit: Unit) -> list[Buffer]:
     """Those of `unit.reads` that are read at the position that is written: a residual, a map's operands of its own
     shape, and the numbers that a maximum was taken of, each in one window."""
     body = unit.body
@@ -100,12 +100,12 @@ def _local(unit: Unit) -> list[Value]:
 
 
 def _entered(graph: Graph, target: Target) -> list[Unit]:
-    """A copy of each input in a layout that kernels read; everyone reads that one."""
+    """Copy each input into a layout that kernels read; all units read the copy."""
     units = graph.units
     entered = []
     for value in [v for v in graph.values.values() if v.given]:
         value.lanes = 1
-        own = Value(value.name, value.shape, value.roles)
+        own = Buffer(value.name, value.shape, value.roles)
         readers = [unit for unit in units if any(v.root is value for v in unit.reads)]  # by any name
         dense = all(
             isinstance(u.body, Correlation)
@@ -124,7 +124,7 @@ def _entered(graph: Graph, target: Target) -> list[Unit]:
     return entered + units
 
 
-def _replace(unit: Unit, old: Value, new: Value) -> None:
+def _replace(unit: Unit, old: Buffer, new: Buffer) -> None:
     unit.inputs = [new if value is old else value for value in unit.inputs]
     if unit.residual is old:
         unit.residual = new
@@ -133,16 +133,16 @@ def _replace(unit: Unit, old: Value, new: Value) -> None:
 
 
 def _unflattened(units: list[Unit]) -> list[Unit]:
-    """A fully connected layer reads a flattened map where it lies; everyone else gets a flat copy."""
+    """A fully connected layer reads a flattened map in place; other readers get a flat copy."""
     done: list[Unit] = []
-    copies: dict[Value, Value] = {}
+    copies: dict[Buffer, Buffer] = {}
     for unit in units:
         for value in unit.reads:
             if not value.flat or (isinstance(unit.body, Correlation) and value is unit.inputs[0]):
                 continue
             if value not in copies:
-                plain = Value(f"{value.name} in plain order", value.shape, "nc", lanes=1)
-                copies[value] = Value(value.name, value.shape, "nc")
+                plain = Buffer(f"{value.name} in plain order", value.shape, "nc", lanes=1)
+                copies[value] = Buffer(value.name, value.shape, "nc")
                 done.append(Unit([value.name], Leave(), [value], [plain], None, {}))
                 done.append(Unit([value.name], Enter(), [plain], [copies[value]], None, {}))
             _replace(unit, value, copies[value])
@@ -151,13 +151,13 @@ def _unflattened(units: list[Unit]) -> list[Unit]:
 
 
 def _concatenated(units: list[Unit], target: Target) -> None:
-    """Let the makers of a concatenation's pieces write right into it, where channel blocks allow.
+    """Let units write their part of a concatenation in place, where channel blocks allow.
 
     The largest concatenation of a chain (DenseNet's) is seen first, and the earlier ones are beginnings of it.
     """
     makers = {value: unit for unit in units for value in unit.outputs}
     for unit in reversed(units):
-        if not isinstance(unit.body, Moves) or len(unit.outputs) != 1:
+        if not isinstance(unit.body, Copies) or len(unit.outputs) != 1:
             continue
         (y,) = unit.outputs
         pieces = unit.body.pieces
@@ -167,7 +167,7 @@ def _concatenated(units: list[Unit], target: Target) -> None:
         if len(set(members)) < len(members) or any(value.flat for value in members):
             continue
         if y.home is None and not y.kept and _view(y, members, pieces):
-            unit.body = Moves(())
+            unit.body = Copies(())
             continue
         left = []
         for piece, value in zip(pieces, members, strict=True):
@@ -176,10 +176,10 @@ def _concatenated(units: list[Unit], target: Target) -> None:
                 left.append(piece)
             else:
                 value.home, value.offset = y, piece.target
-        unit.body = Moves(tuple(left), partly=len(left) < len(pieces))
+        unit.body = Copies(tuple(left), partly=len(left) < len(pieces))
 
 
-def _stacked(pieces: tuple[Piece, ...], unit: Unit) -> bool:
+def _stacked(pieces: tuple[Copy, ...], unit: Unit) -> bool:
     """Whether whole inputs lie on one another and fill the output."""
     return sum(piece.channels for piece in pieces) == unit.outputs[0].channels and all(
         piece.source == 0
@@ -193,8 +193,8 @@ def _still(m: Shift) -> bool:
     return m.step == 1 and not m.before and not m.after
 
 
-def _view(y: Value, members: list[Value], pieces: tuple[Piece, ...]) -> bool:
-    """Make y a name for its members' memory where they already lie in order in one home."""
+def _view(y: Buffer, members: list[Buffer], pieces: tuple[Copy, ...]) -> bool:
+    """Make y an alias of its members' memory if they already are contiguous and in order."""
     root, first = members[0].root, members[0].first
     if any(value.home is None for value in members):
         return False
@@ -210,13 +210,13 @@ def _kept(graph: Graph, units: list[Unit]) -> list[Unit]:
     for name in graph.keep:
         value = graph.values[name]
         own = next((u.outputs[0] for u in units if isinstance(u.body, Enter) and u.inputs[0] is value), value)
-        result = Value(name, own.shape, own.roles, result=True, lanes=1)
+        result = Buffer(name, own.shape, own.roles, result=True, lanes=1)
         last.append(Unit([name], Leave(), [own], [result], None, {}))
-    return [unit for unit in units if not (isinstance(unit.body, Moves) and not unit.body.pieces)] + last
+    return [unit for unit in units if not (isinstance(unit.body, Copies) and not unit.body.pieces)] + last
 
 
 def _matched(units: list[Unit]) -> list[Unit]:
-    """A residual is found by one distance from the output: where layouts differ, the sum becomes a map of its own."""
+    """The kernel adds the residual at a fixed offset from the output; if the layouts differ, emit a separate add."""
     done = []
     for unit in units:
         residual = unit.residual
@@ -243,7 +243,7 @@ def _matched(units: list[Unit]) -> list[Unit]:
         y = unit.outputs[0]
         if y.layout == unit.residual.layout:
             continue
-        inner = Value(f"{y.name} before the sum", y.shape, y.roles, lanes=y.root.lanes)
+        inner = Buffer(f"{y.name} before the sum", y.shape, y.roles, lanes=y.root.lanes)
         value = Call("add", (Load("x0", ()), Load("x1", ())))
         both = {"x0": inner, "x1": unit.residual}
         body = Map(_finished(value, unit), {"x0": "s", "x1": "s"}, both, {})
@@ -254,7 +254,7 @@ def _matched(units: list[Unit]) -> list[Unit]:
 
 
 def _finished(value: Expr, unit: Unit) -> Expr:
-    """What the unit does after its sum."""
+    """The epilogue of a unit."""
     if unit.low != -math.inf:
         value = call("max", value, unit.low)
     if unit.high != math.inf:

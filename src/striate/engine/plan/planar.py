@@ -1,4 +1,4 @@
-"""Steps of convolutions to few channels with pixels in the lanes, and when they are the faster ones."""
+"""Kernel calls of convolutions to few channels, with pixels in the lanes, and when they are faster."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import planar, planes
 from striate.engine.kernels.planar import Windows
 from striate.engine.plan import elements, winograd
+from striate.engine.plan.computation import Correlation
 from striate.engine.plan.dense import folded
+from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.pattern import Correlation
-from striate.engine.plan.steps import Context, Memory, Step
-from striate.engine.plan.units import Unit, Value
+from striate.engine.plan.units import Buffer, Unit
 
 Array = NDArray[Any]
 
 LOOPS, LEAST, STORE, TURN, MAP = 1.1, 3, 4.5, 14, 4
 """Time in products of whole vectors: a product in loops; a pixel vector with its load, at least; turning and storing
-one of a vector's pixels; turning one of a block's pixels into planes; one of a map behind it."""
+one of a vector's pixels; turning one of a block's pixels into planes; one of a map after it."""
 PIXEL, WINOGRAD = 4, 2.2
-"""A pixel of a direct product beside its products, from blocks; from one plane it is twice as much. Products that
-Winograd's algorithm saves, its transforms counted as such."""
+"""Overhead of a pixel of a direct product besides its products, from blocks; from one plane it is twice as much.
+Products that Winograd's algorithm saves, its transforms counted as such."""
 
 
-def chosen(unit: Unit, context: Context) -> Windows | None:
-    """The windows of the convolution that a unit is, or None where it is none for this kernel or another is faster."""
+def chosen(unit: Unit, context: PlanContext) -> Windows | None:
+    """The windows of a unit's convolution, or None if this kernel does not support it or another is faster."""
     body, lanes = unit.body, context.target.lanes
     assert isinstance(body, Correlation)
     x, y = unit.inputs[0], unit.outputs[0]
@@ -49,7 +49,7 @@ def chosen(unit: Unit, context: Context) -> Windows | None:
 
 @functools.lru_cache(maxsize=256)
 def _pays(
-    context: Context, windows: Windows, shape: tuple[int, int, int, bool, bool], every: bool, fast: bool
+    context: PlanContext, windows: Windows, shape: tuple[int, int, int, bool, bool], every: bool, fast: bool
 ) -> bool:
     """shape: images, input and output channels, whether the input lies in blocks, whether a map follows; every: whether
     no tap is left out; fast: whether Winograd's algorithm is the other choice."""
@@ -69,26 +69,26 @@ def _pays(
     return own < other
 
 
-def border(unit: Unit, windows: Windows, context: Context) -> tuple[int, int, int, int]:
-    """What is read around planes; blocks are turned into some with a border of their own."""
+def border(unit: Unit, windows: Windows, context: PlanContext) -> tuple[int, int, int, int]:
+    """Padding that is read around planes; blocks are copied into planes with their own border."""
     return _padding(unit, windows, context) if unit.inputs[0].root.lanes == 1 else (0, 0, 0, 0)
 
 
-def ready(unit: Unit, windows: Windows, context: Context) -> bool:
+def ready(unit: Unit, windows: Windows, context: PlanContext) -> bool:
     """Whether planes have that border; not where a sum left the unit only after borders were settled."""
     wanted = border(unit, windows, context)
     return all(a >= b for a, b in zip(unit.inputs[0].root.pads, wanted, strict=True))
 
 
-def _padding(unit: Unit, windows: Windows, context: Context) -> tuple[int, int, int, int]:
+def _padding(unit: Unit, windows: Windows, context: PlanContext) -> tuple[int, int, int, int]:
     body, (y,) = unit.body, unit.outputs
     assert isinstance(body, Correlation)
     rows, _ = planar.group(context.target, y.channels, y.height, y.width)
     return planar.padding(context.target, windows, rows, not body.adjoint)
 
 
-def steps(unit: Unit, windows: Windows, context: Context) -> list[Step]:
-    """Planes where there are none yet, the convolution, and its epilogue as a map where it is no clamp."""
+def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall]:
+    """Copy into planes if needed, the convolution, and an elementwise pass for an epilogue other than a clamp."""
     body, (x,), (y,), target = unit.body, unit.inputs, unit.outputs, context.target
     assert isinstance(body, Correlation)
     rows, vectors = planar.group(target, y.channels, y.height, y.width)
@@ -96,9 +96,10 @@ def steps(unit: Unit, windows: Windows, context: Context) -> list[Step]:
     found, source, layout = [], x, x.layout
     if x.root.lanes > 1:
         made = Layout(x.images, x.channels, x.height, x.width, 1).bordered(*_padding(unit, windows, context))
-        source = Value(f"{x.name} in planes", (x.images, made.image // 4), "nc", lanes=1)
-        source.turns = x.root.turns and y.root.turns  # both: these two steps are in one stretch
-        layout = dataclasses.replace(made, turns=source.turns)
+        source = Buffer(f"{x.name} in planes", (x.images, made.image // 4), "nc", lanes=1)
+        # Only if both do: then these two steps are in one span.
+        source.shares_image_slot = x.root.shares_image_slot and y.root.shares_image_slot
+        layout = dataclasses.replace(made, shares_image_slot=source.shares_image_slot)
         found.append(_turned(unit, source, layout, context))
 
     def record(memory: Memory) -> Array:
@@ -113,7 +114,7 @@ def steps(unit: Unit, windows: Windows, context: Context) -> list[Step]:
 
     flops, _ = planar.cost(y.layout, windows, body.depth)
     found.append(
-        Step(
+        KernelCall(
             unit, "planar", f"{rows * vectors}x{body.each}", Kernel("planar", (body.each, rows, vectors)), record,
             y.images * len(table), 1, [source], unit.outputs,
             flops=flops, weights=4 * body.each * (1 + body.depth * windows[0].kernel * windows[1].kernel),
@@ -122,7 +123,7 @@ def steps(unit: Unit, windows: Windows, context: Context) -> list[Step]:
     return [*found, *elements.finishing(unit, context)]
 
 
-def _turned(unit: Unit, to: Value, layout: Layout, context: Context) -> Step:
+def _turned(unit: Unit, to: Buffer, layout: Layout, context: PlanContext) -> KernelCall:
     """A unit's input from blocks to planes."""
     (x,), target = unit.inputs, context.target
     units = x.height // planes.unit(target, x.width, x.height)
@@ -130,6 +131,6 @@ def _turned(unit: Unit, to: Value, layout: Layout, context: Context) -> Step:
     def record(memory: Memory) -> Array:
         return planes.arguments(target, x.layout, layout, (memory.base(x), memory.start(to)))
 
-    return Step(
+    return KernelCall(
         unit, "planes", "", Kernel("planes"), record, x.images * units, x.layout.blocks, [x], [to]
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The plan's working form: values with their layout, and units (fused nodes) that read and make them."""
+"""The plan's working form: buffers with their layout, and units (fused nodes) that read and write them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.plan.algebra import affine
+from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Softmax
 from striate.op import Declaration
 from striate.statement import Expr, Statement
 
@@ -23,29 +23,28 @@ ROLES = {1: "n", 2: "nc", 3: "ncw", 4: "nchw", 5: "ncdhw"}
 
 
 @dataclasses.dataclass(eq=False)
-class Value:
-    """A tensor that flows between units.
+class Buffer:
+    """Tensor of the plan that units read and write.
 
-    roles: what each axis is: n image, c channel, d h w space. home: the value whose memory it lies in, and from which
-    channel on, where it has none of its own. flat: shape (c, h, w) of the value that this one is a flattening of,
-    kept in that value's memory.
+    roles: letter per axis: n image, c channel, d h w space. home: the buffer that this one aliases, or None. offset:
+    first channel within home. flat: True if it flattens its home (C, H, W) and keeps its memory layout.
     """
 
     name: str
     shape: tuple[int, ...]
     roles: str
-    home: Value | None = None
+    home: Buffer | None = None
     offset: int = 0
     flat: bool = False
     lanes: int = 0
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     kept: bool = False
-    """Wanted as a result: no one may compute it away."""
+    """Requested as a result: it must not be fused away."""
     given: bool = False
     result: bool = False
-    """An input of the program, or the copy of a result: memory that belongs to the caller."""
-    turns: bool = False
-    """Its images have one place, one after another (`plan.turns`)."""
+    """An input of the program, or the copy of a result: the caller owns the memory."""
+    shares_image_slot: bool = False
+    """Its images use the same memory, one after another (`plan.per_image`)."""
 
     @property
     def outside(self) -> bool:
@@ -71,16 +70,16 @@ class Value:
         return self.size("w")
 
     @property
-    def root(self) -> Value:
-        """The value that owns the memory."""
+    def root(self) -> Buffer:
+        """The buffer that owns the memory."""
         value = self
         while value.home is not None:
             value = value.home
         return value
 
     @property
-    def shaped(self) -> Value:
-        """The value that a flattened one is a flattening of; itself otherwise."""
+    def shaped(self) -> Buffer:
+        """The buffer that a flattened one flattens, or itself."""
         value = self
         while value.flat and value.home is not None:
             value = value.home
@@ -96,8 +95,9 @@ class Value:
         """The layout of its root, with its own number of channels."""
         root = self.root
         whole = Layout(
-            root.images, root.channels, root.height, root.width, root.lanes, *root.pads, turns=root.turns
-        )
+            root.images, root.channels, root.height, root.width, root.lanes, *root.pads,
+            shares_image_slot=root.shares_image_slot,
+        )  # fmt: skip
         if root is self:
             return whole
         return dataclasses.replace(whole, channels=self.channels, apart=whole.image)
@@ -121,12 +121,12 @@ class Unit:
 
     nodes: list[str]
     body: Body
-    inputs: list[Value]
-    outputs: list[Value]
+    inputs: list[Buffer]
+    outputs: list[Buffer]
     declaration: Declaration | None
     weights: dict[str, Array]
     folds: list[Fold] = dataclasses.field(default_factory=list)
-    residual: Value | None = None
+    residual: Buffer | None = None
     low: float = -math.inf
     high: float = math.inf
     post: Expr | None = None
@@ -151,7 +151,7 @@ class Unit:
         return self.low != -math.inf or self.high != math.inf
 
     @property
-    def reads(self) -> list[Value]:
+    def reads(self) -> list[Buffer]:
         return self.inputs + ([self.residual] if self.residual is not None else [])
 
 
@@ -159,12 +159,12 @@ class Unit:
 class Map:
     """Elementwise: `value` over operands.
 
-    kinds: "s", "c", "i" or "p" per operand (see `patterns.Elementwise`); constants: operands that are no value.
+    kinds: "s", "c", "i" or "p" per operand (see `computation.Elementwise`); constants: operands that are no value.
     """
 
     value: Expr
     kinds: dict[str, str]
-    values: dict[str, Value]
+    values: dict[str, Buffer]
     constants: dict[str, Array]
 
 
@@ -177,14 +177,14 @@ class Sums:
 
     exprs: tuple[Expr, ...]
     kinds: dict[str, str]
-    values: dict[str, Value]
-    like: Value
+    values: dict[str, Buffer]
+    like: Buffer
     by_image: bool = False
 
 
 @dataclasses.dataclass
 class WeightGradient:
-    """Gradient of a correlation's weight from its input and what arrives at its output: (1, outputs, depth, taps).
+    """Gradient of a correlation's weight from its input and the gradient of its output: (1, outputs, depth, taps).
 
     An adjoint's two inputs change places, and so do its channels.
     """
@@ -194,7 +194,7 @@ class WeightGradient:
 
 @dataclasses.dataclass
 class PoolGradient:
-    """Gradient of pooling from what arrives at its output; the maximum's also from its input and output.
+    """Gradient of pooling from that of its output; for the maximum also from its input and output.
 
     low, high: limits of a clamp that made the input; inside them alone the gradient goes on to what was clamped.
     """
@@ -206,7 +206,7 @@ class PoolGradient:
 
 @dataclasses.dataclass
 class NormGradient:
-    """Gradient of a norm over the channels of each pixel from what arrives at its output, its input and its weight.
+    """Gradient of a norm over the channels of each pixel from the gradient of its output, its input and its weight.
 
     Outputs: the gradient, and mean and 1/deviation of every pixel, row-major.
     """
@@ -222,30 +222,30 @@ class Loops:
     """
 
     statements: tuple[tuple[Statement, bool], ...]
-    values: dict[str, Value]
+    values: dict[str, Buffer]
 
 
 @dataclasses.dataclass
 class Enter:
-    """A program's input, copied into a value of its own."""
+    """A program's input, copied into a buffer."""
 
 
 @dataclasses.dataclass
 class Leave:
-    """A value, copied into plain order: a result, or a flattened map."""
+    """A buffer, copied into plain order: a result, or a flattened map."""
 
 
 @dataclasses.dataclass
 class Nest:
-    """Whatever fits no pattern: the declaration's statements as they stand."""
+    """A declaration without a pattern: its statements as loop nests."""
 
 
 Body = (
     Correlation
-    | Local
+    | LocalResponseNorm
     | Pool
     | Map
-    | Moves
+    | Copies
     | Softmax
     | Norm
     | Nest

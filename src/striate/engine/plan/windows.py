@@ -1,4 +1,4 @@
-"""Steps of what slides over each channel by itself: depthwise convolution and pooling."""
+"""Kernel calls that slide over each channel by itself: depthwise convolution and pooling."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from striate.engine.code import Kernel
 from striate.engine.kernels import depthwise, grouped, pool
 from striate.engine.plan import elements
+from striate.engine.plan.computation import Correlation, Pool
 from striate.engine.plan.dense import folded
-from striate.engine.plan.pattern import Correlation, Pool
-from striate.engine.plan.steps import Context, Memory, Step
+from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.units import Unit
 from striate.geometry import Window
 
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 
 def slides(body: Correlation) -> bool:
-    """Whether each channel has one filter of its own, over zero padding."""
+    """Whether it is a depthwise convolution over zero padding."""
     if body.windows is None or body.adjoint or body.groups == 1:
         return False
     return depthwise.covers(body.windows, body.groups, body.depth, body.each)
@@ -31,8 +31,8 @@ def border(body: Correlation) -> tuple[int, int, int, int]:
     return depthwise.padding(body.windows)
 
 
-def depthwise_steps(unit: Unit, context: Context) -> list[Step]:
-    """Depthwise convolution, and its epilogue as a map where it is no clamp."""
+def depthwise_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+    """Depthwise convolution, and an elementwise pass for an epilogue other than a clamp."""
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Correlation) and body.windows is not None
     windows, lanes = body.windows, context.target.lanes
@@ -52,9 +52,9 @@ def depthwise_steps(unit: Unit, context: Context) -> list[Step]:
         )
 
     flops, _ = depthwise.cost(x.layout, y.layout, windows)
-    step = Step(
+    step = KernelCall(
         unit, "depthwise", f"{windows[0].kernel}x{windows[1].kernel}",
-        Kernel("depthwise", depthwise.numbers(context.target, windows)), record,
+        Kernel("depthwise", depthwise.parameters(context.target, windows)), record,
         y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
         flops=flops, weights=4 * y.channels * windows[0].kernel * windows[1].kernel, by_parts=True,
     )  # fmt: skip
@@ -68,8 +68,8 @@ def groups(body: Correlation) -> bool:
     return grouped.covers(body.windows, body.groups, body.depth, body.each)
 
 
-def grouped_steps(unit: Unit, context: Context) -> list[Step]:
-    """Convolution in groups smaller than a block, and its epilogue as a map where it is no clamp."""
+def grouped_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+    """Convolution in groups smaller than a block, and an elementwise pass for an epilogue other than a clamp."""
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Correlation) and body.windows is not None
     windows, target = body.windows, context.target
@@ -92,16 +92,16 @@ def grouped_steps(unit: Unit, context: Context) -> list[Step]:
 
     flops, _ = grouped.cost(x.layout, y.layout, windows, body.groups)
     taps = windows[0].kernel * windows[1].kernel
-    step = Step(
+    step = KernelCall(
         unit, "grouped", f"{body.depth}->{body.each}",
-        Kernel("grouped", grouped.numbers(target, windows, body.depth, body.each)), record,
+        Kernel("grouped", grouped.parameters(target, windows, body.depth, body.each)), record,
         y.images * y.height, y.layout.blocks, unit.reads, unit.outputs,
         flops=flops, weights=4 * y.channels * taps * body.depth, by_parts=True,
     )  # fmt: skip
     return [step, *elements.finishing(unit, context)]
 
 
-def packed_bytes(body: Correlation, context: Context) -> int:
+def packed_bytes(body: Correlation, context: PlanContext) -> int:
     """Bytes of one block's packed weights."""
     assert body.windows is not None
     taps = body.windows[0].kernel * body.windows[1].kernel
@@ -115,7 +115,7 @@ def pooled(body: Pool) -> bool:
 
 
 def whole(body: Pool) -> tuple[Any, Any]:
-    """A window over the whole axis is one of one output."""
+    """A window over a whole axis becomes a window with one output."""
     return tuple(  # type: ignore[return-value]
         m if hasattr(m, "output") and m.output is not None and not _whole(m) else Window(m.input, m.input)
         for m in body.maps
@@ -128,7 +128,7 @@ def _whole(m: Any) -> bool:
     return isinstance(m, Whole)
 
 
-def pool_steps(unit: Unit, context: Context) -> list[Step]:
+def pool_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """Maximum or mean over windows."""
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Pool)
@@ -141,9 +141,9 @@ def pool_steps(unit: Unit, context: Context) -> list[Step]:
 
     flops, _ = pool.cost(x.layout, y.layout, maps)
     return [
-        Step(
+        KernelCall(
             unit, f"{body.reduce} pool", f"{maps[0].taps}x{maps[1].taps}",
-            Kernel("pool", pool.numbers(body.reduce, maps, body.padded)), record,
+            Kernel("pool", pool.parameters(body.reduce, maps, body.padded)), record,
             y.images * y.height, y.layout.blocks, unit.reads, unit.outputs, flops=flops, by_parts=True,
         )
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Steps of Winograd's convolution, and when it is the faster one."""
+"""Kernel calls of Winograd's convolution, and when it is faster."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from striate.engine.code import Kernel
 from striate.engine.kernels import winograd_sizes as sizes
 from striate.engine.plan import dense, packing
-from striate.engine.plan.pattern import Correlation
-from striate.engine.plan.steps import Context, Memory, Step
-from striate.engine.plan.units import Unit, Value
+from striate.engine.plan.computation import Correlation
+from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
+from striate.engine.plan.units import Buffer, Unit
 from striate.geometry import Window
 
 Array = NDArray[Any]
@@ -31,11 +31,11 @@ def fits(body: Correlation) -> bool:
 
 
 def _pads(body: Correlation, m: Window) -> tuple[int, int]:
-    """Rows or columns that are read before and after the map; the way back reads what the way there had too few of."""
+    """Rows or columns of padding read around the map; in the backward pass, `kernel - 1` minus the forward padding."""
     return (2 - m.before, 2 - m.after) if body.adjoint else (m.before, m.after)
 
 
-def chosen(unit: Unit, context: Context) -> sizes.Winograd | None:
+def chosen(unit: Unit, context: PlanContext) -> sizes.Winograd | None:
     """The shape that Winograd's algorithm runs at, or None where the direct product is predicted to be faster."""
     body = unit.body
     if context.strict or not isinstance(body, Correlation) or not fits(body):
@@ -46,7 +46,7 @@ def chosen(unit: Unit, context: Context) -> sizes.Winograd | None:
 
 @functools.lru_cache(maxsize=256)
 def _chosen(
-    context: Context, images: int, channels: int, outputs: int, height: int, width: int
+    context: PlanContext, images: int, channels: int, outputs: int, height: int, width: int
 ) -> sizes.Winograd | None:
     target = context.target
     blocks = -(-outputs // target.lanes)
@@ -60,14 +60,14 @@ def _chosen(
 
 
 def border(unit: Unit, shape: sizes.Winograd) -> tuple[int, int, int, int]:
-    """What the input's tiles read around the map."""
+    """Padding that the input's tiles read around the map."""
     body, x = unit.body, unit.inputs[0]
     assert isinstance(body, Correlation) and body.windows is not None
     h, w = (_pads(body, m) for m in body.windows)
     return sizes.border(shape.m, x.height, x.width, (*h, *w))
 
 
-def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
+def steps(unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[KernelCall]:
     """Transforms and products in one step; where weights are heavy, all input is transformed in a step before."""
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Correlation) and body.windows is not None
@@ -84,7 +84,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
     whole = None
     if shared:
         numbers = shape.shared_bytes() // 4
-        whole = Value(f"{y.name} transformed", (1, numbers), "nc", lanes=target.lanes)
+        whole = Buffer(f"{y.name} transformed", (1, numbers), "nc", lanes=target.lanes)
     count = len(shape.panels)
     tasks = 1 if context.threads == 1 else min(2 * context.threads, count if shared else shape.rows)
     parts = -(-count // tasks) if shared else count
@@ -128,7 +128,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
     found = []
     if whole is not None:
         found.append(
-            Step(
+            KernelCall(
                 unit, f"{name} input", "", code["input"], record, shape.tiles, shape.blocks, [x], [whole],
                 (Kernel("winograd"), code["output"], packing.transform(shape.m), *inner),
                 by_parts=True,
@@ -136,7 +136,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: Context) -> list[Step]:
         )  # fmt: skip
     reads = unit.reads if whole is None else [whole, *unit.reads[1:]]
     found.append(
-        Step(
+        KernelCall(
             unit, name, f"{block} tiles", Kernel("winograd"), record, shape.rows, count, reads, unit.outputs,
             (*code.values(), packing.transform(shape.m), *inner),
             scratch=shape.scratch_bytes(block, parts, shared), flops=flops, weights=shape.weight_bytes,

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from striate.engine.interface import Engine, Program, TrainingProgram, runnable, strict
-from striate.engine.learner import Learner, Rule, Store
+from striate.engine.interface import Engine, Program, TrainingProgram, is_strict, runnable
+from striate.engine.learner import Learner, OptimizerState, UpdateRule
+from striate.engine.process_group import ProcessGroup
 from striate.engine.torch import devices, processes
 from striate.engine.torch.program import TorchProgram
 from striate.engine.torch.training import TorchLearner, TorchTraining
-from striate.engine.world import World
 from striate.network import Network
 
 Array = NDArray[Any]
@@ -24,7 +24,7 @@ class TorchEngine(Engine):
     """Networks lowered to torch. device: a name as in `devices.device`."""
 
     name = "torch"
-    mixed = True
+    supports_amp = True
 
     def __init__(self, device: str = "") -> None:
         self.device = devices.device(device)
@@ -47,13 +47,17 @@ class TorchEngine(Engine):
         threads: int | None = None,
         precision: str = "fast",
     ) -> Program:
-        return TorchProgram(runnable(net), weights, self.device, threads or self._threads, strict(precision))
+        return TorchProgram(
+            runnable(net), weights, self.device, threads or self._threads, is_strict(precision)
+        )
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
         return TorchTraining(runnable(net), weights, self.device)
 
-    def learner(self, net: Network, rule: Rule, store: Store, world: World) -> Learner:
-        return TorchLearner(runnable(net), rule, store, self.device, world)
+    def learner(
+        self, net: Network, rule: UpdateRule, store: OptimizerState, process_group: ProcessGroup
+    ) -> Learner:
+        return TorchLearner(runnable(net), rule, store, self.device, process_group)
 
-    def world(self) -> AbstractContextManager[World]:
+    def process_group(self) -> AbstractContextManager[ProcessGroup]:
         return processes.joined(self.device)

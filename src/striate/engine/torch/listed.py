@@ -25,7 +25,7 @@ def take(x: Any, axis: int, entries: Sequence[int]) -> Any:
 
 
 def nearest(x: Any, grids: Sequence[AxisMap]) -> Any:
-    """Every spatial axis by the neighbours that its map reads."""
+    """Every spatial axis by the neighbors that its map reads."""
     for axis, grid in enumerate(grids, 2):
         entries = [position for i in range(grid.output) if (position := grid.position(i, 0)) is not None]
         x = x if entries == list(range(grid.input)) else take(x, axis, entries)
@@ -57,7 +57,7 @@ def torch_folds(mode: str, sizes: Sequence[int], pairs: Sequence[tuple[int, int]
 
 
 def same_in_torch(grids: Sequence[AxisMap]) -> bool:
-    """Whether torch resamples alike: nearest neighbours by whole factors, which leave nothing to round, and blended
+    """Whether torch resamples alike: nearest neighbors by whole factors, which leave nothing to round, and blended
     ones where no axis keeps its size at another scale than 1.
     """
     for grid in grids:

@@ -20,7 +20,7 @@ and its path."""
 
 
 COUNTER = "num_batches_tracked"
-"""A buffer of torch's batch normalisation: the batches it was trained on. Nothing is computed from it."""
+"""A buffer of torch's batch normalization: the batches it was trained on. Nothing is computed from it."""
 
 
 class Lowered(torch.nn.Module):  # type: ignore[misc]

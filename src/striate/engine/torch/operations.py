@@ -67,7 +67,7 @@ def _gn(op: Any, declaration: Declaration) -> Run:
 
 @lowers("ln")
 def _ln(op: Any, declaration: Declaration) -> Run:
-    """torch normalises over the last axes only; channels are moved there."""
+    """torch normalizes over the last axes only; channels are moved there."""
     (spec,) = declaration.inputs
     at = spec.axes.index("C")
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch.distributed.rendezvous import rendezvous
 
 from striate.diagnostics import TrainingError, UsageError
-from striate.engine.world import ALONE, World, asked, restarts
+from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup, launch_environment, restart_count
 
 Array = NDArray[Any]
 
@@ -30,10 +30,10 @@ PATIENCE = datetime.timedelta(minutes=10)
 
 _GROUPS = itertools.count()
 """Groups of this process so far: each meets under a name of its own, and finds nothing that an older one has left.
-Those of processes that were started again differ by `restarts`."""
+Those of processes that were started again differ by `restart_count`."""
 
 
-class Processes(World):
+class Processes(ProcessGroup):
     """The members of the process group."""
 
     def __init__(self) -> None:
@@ -55,11 +55,11 @@ class Processes(World):
 
 
 @contextlib.contextmanager
-def joined(device: torch.device) -> Iterator[World]:
+def joined(device: torch.device) -> Iterator[ProcessGroup]:
     """This process and the others while the context lasts; a group that is there already is used, and left alone."""
     own = not dist.is_initialized()
-    if own and asked()[1] == 1:
-        yield ALONE
+    if own and launch_environment()[1] == 1:
+        yield SINGLE_PROCESS
         return
     if own:
         if device.type == "cuda":
@@ -67,7 +67,7 @@ def joined(device: torch.device) -> Iterator[World]:
         try:
             with talking():
                 store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
-                store = dist.PrefixStore(f"striate/{restarts()}/{next(_GROUPS)}", store)
+                store = dist.PrefixStore(f"striate/{restart_count()}/{next(_GROUPS)}", store)
                 backend = "nccl" if device.type == "cuda" else "gloo"
                 dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
         except ValueError as error:
@@ -77,7 +77,7 @@ def joined(device: torch.device) -> Iterator[World]:
                 fix="start them with torchrun, which sets MASTER_ADDR and MASTER_PORT",
             ) from None
     try:
-        yield Processes() if dist.get_world_size() > 1 else ALONE
+        yield Processes() if dist.get_world_size() > 1 else SINGLE_PROCESS
     finally:
         if own:
             with contextlib.suppress(RuntimeError):  # the others may be gone
@@ -92,7 +92,7 @@ def talking() -> Iterator[None]:
     except torch.cuda.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        if not dist.is_initialized() and asked()[1] == 1:
+        if not dist.is_initialized() and launch_environment()[1] == 1:
             raise
         text = re.sub(r"\[\S+:\d+\] ", "", str(error).strip().partition("\n")[0]).partition(". ")[0]
         if not any(word in str(error).lower() for word in LOST):

@@ -1,8 +1,8 @@
 """Training on torch: the lowered network in training mode, torch's optimizers under Striate's rules, on one device.
 
-Gradients are of sums, as the losses give them; `bound` divides. With several processes DistributedDataParallel adds the
+The losses give gradients of sums; `clip_gradients` divides. With several processes DistributedDataParallel adds the
 gradients up while they are computed; norms and noise are those of the whole batch (`sharing`). Dropout draws from
-torch's generator, seeded for every batch from the number that the loop hands out.
+torch's generator, which is seeded for every batch from the number that the loop passes.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from striate.engine.inputs import Given, named, rows
 from striate.engine.interface import TrainingProgram
-from striate.engine.learner import Arrays, Learner, Rule, Store
+from striate.engine.learner import Arrays, Learner, OptimizerState, UpdateRule
+from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.engine.torch.devices import memory, placed
 from striate.engine.torch.lowering import Lowered
 from striate.engine.torch.processes import Processes, talking
 from striate.engine.torch.program import tensor
 from striate.engine.torch.sharing import Part, share, shared
-from striate.engine.world import ALONE, World
 from striate.network import Network, declaration_of
 from striate.op import Trait
 
@@ -38,7 +38,7 @@ MOMENTS = {"velocity": "momentum_buffer", "first": "exp_avg", "second": "exp_avg
 
 _NEW = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
 NO_BUFFERS = {"forward_sync_buffers" if _NEW else "broadcast_buffers": False}
-"""Running statistics are not sent before every forward run: they are the same in all processes."""
+"""Running statistics are not sent before every forward pass: they are the same in all processes."""
 
 HALF = {"cpu": torch.bfloat16, "cuda": torch.float16, "mps": torch.float16}
 LOSS_SCALE, GROWTH = 2.0**16, 2000
@@ -81,15 +81,21 @@ class Module:
         share(self.lowered, self.net, self.part, group)
         self._together = any(shared(node.op) for node in self.net.nodes)
 
-    def forward(self, x: Given, rng: np.random.Generator, world: World = ALONE) -> tuple[Array, ...]:
+    def forward(
+        self, x: Given, rng: np.random.Generator, process_group: ProcessGroup = SINGLE_PROCESS
+    ) -> tuple[Array, ...]:
         """Outputs of a batch. No images at all are one image that counts for nothing: all ops know batches of one."""
         arrays = [array.astype(np.float32, copy=False) for array in named(self.net, x).values()]
-        counts = np.zeros(world.size)
-        counts[world.rank] = images = rows(arrays)
+        counts = np.zeros(process_group.size)
+        counts[process_group.rank] = images = rows(arrays)
         if self._together:
-            counts = world.sum(counts)
+            counts = process_group.sum(counts)
         part = self.part
-        part.start, part.images, part.whole = int(counts[: world.rank].sum()), images, int(counts.sum())
+        part.start, part.images, part.whole = (
+            int(counts[: process_group.rank].sum()),
+            images,
+            int(counts.sum()),
+        )
         if part.whole == 1:
             _ = self._suits_one
         self.run.train(images > 0)
@@ -158,9 +164,16 @@ class TorchTraining(TrainingProgram):
 class TorchLearner(Learner):
     """Weights, moments and their moving average on a device, stepped there; `collect` copies them into the store."""
 
-    def __init__(self, net: Network, rule: Rule, store: Store, device: torch.device, world: World) -> None:
+    def __init__(
+        self,
+        net: Network,
+        rule: UpdateRule,
+        store: OptimizerState,
+        device: torch.device,
+        process_group: ProcessGroup,
+    ) -> None:
         self._module = Module(net, store.weights, device, rule.mixed)
-        self._rule, self._store, self._world = rule, store, world
+        self._rule, self._store, self._world = rule, store, process_group
         self._parameters = list(self._module.trainable.values())
         self._skip, self._steps = False, store.steps
         if self._module.half == torch.float16:
@@ -170,9 +183,9 @@ class TorchLearner(Learner):
         }
         self._optimizer = self._made()
         self._recall()
-        if isinstance(world, Processes):
-            self._module.share(world.norms)
-        if isinstance(world, Processes) and any(p.requires_grad for p in self._parameters):
+        if isinstance(process_group, Processes):
+            self._module.share(process_group.norms)
+        if isinstance(process_group, Processes) and any(p.requires_grad for p in self._parameters):
             self._module.run = DistributedDataParallel(
                 self._module.lowered,
                 device_ids=[device] if device.type == "cuda" else None,
@@ -223,7 +236,7 @@ class TorchLearner(Learner):
         self._module.backward(gradients)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
-    def bound(self, share: float) -> float:
+    def clip_gradients(self, scale: float) -> float:
         rule, module = self._rule, self._module
         for held in self._parameters:
             if held.grad is None:  # leads to no output
@@ -232,7 +245,7 @@ class TorchLearner(Learner):
         if not gradients:
             return 0.0
         # DistributedDataParallel gives the mean over the processes.
-        torch._foreach_mul_(gradients, share * self._world.size / module.scale)
+        torch._foreach_mul_(gradients, scale * self._world.size / module.scale)
         norm = float(torch.stack(torch._foreach_norm(gradients)).cpu().double().norm())
         self._skip = not np.isfinite(norm) and module.scale > 1
         if self._skip:

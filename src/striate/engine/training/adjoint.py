@@ -1,7 +1,7 @@
-"""The way back through statements, as statements: what no kernel of its own computes runs as these in loop nests.
+"""Backward statements of a declaration. Ops without a hand-written backward kernel run these as generic loop nests.
 
-A statement hands what arrives at its target to every number that it loads. Seen from the loaded tensor that is a
-statement itself: its index becomes the target's, and loop variables that it has not are summed over.
+A statement passes the gradient of its target on to every number that it loads. From the loaded tensor's side this is a
+statement, too: its index becomes the target's index, and the other loop variables are summed over.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from striate.op import Declaration
 from striate.statement import Affine, Const, Domain, Expr, Load, Statement, Tap, call
 
 
-def arriving(tensor: str) -> str:
-    """The name of what arrives at a tensor."""
+def gradient_name(tensor: str) -> str:
+    """Name of the gradient with respect to a tensor."""
     return f"d {tensor}"
 
 
 def adjoints(declaration: Declaration, wanted: Collection[str], given: Collection[str]) -> list[Statement]:
-    """Statements in order that make `arriving` of the wanted inputs and parameters from that of the given outputs.
+    """Statements that compute the gradients of the wanted inputs and parameters from those of the given outputs, in
+    order.
 
-    They load inputs, parameters and temporaries, too. A target that comes up again is to be added to.
+    They also load inputs, parameters and temporaries. A target that occurs again is accumulated into.
     """
     live = set(wanted)
     for statement in declaration.statements:
@@ -39,14 +40,14 @@ def adjoints(declaration: Declaration, wanted: Collection[str], given: Collectio
 
 
 def _pulled(statement: Statement, live: Collection[str]) -> Iterator[Statement]:
-    """What one statement hands back."""
+    """Gradient statements of one statement."""
     free, reduced = statement.domain.free, statement.domain.reduced
-    g: Expr = Load(arriving(statement.target), statement.index)
+    g: Expr = Load(gradient_name(statement.target), statement.index)
     if statement.start is not None:
         for load, expr in partials(statement.start, g, live).items():
             yield _handed(load, expr, free)
     if statement.reduce == "max" and math.prod(reduced.values()) > 1:
-        # The first largest gets it all: its number, negated, is the largest among the winners' negated numbers.
+        # The first maximum gets all of it: its rank, negated, is the largest of the winners' negated ranks.
         won, rank = f"w {statement.target}", Rank(tuple(reduced))
         behind = Load(statement.target, statement.index) - statement.value
         number = where(behind, Const(-math.inf), call("neg", rank))
@@ -60,7 +61,7 @@ def _handed(load: Load, expr: Expr, ranges: Mapping[str, int]) -> Statement:
     own = [v for item in load.index for v in _variables(item) if v in ranges]
     free = {v: ranges[v] for v in own}
     reduced = {v: n for v, n in ranges.items() if v not in free}
-    return Statement(arriving(load.tensor), load.index, expr, Domain(free, reduced), "sum")
+    return Statement(gradient_name(load.tensor), load.index, expr, Domain(free, reduced), "sum")
 
 
 def _variables(item: Affine | Tap) -> list[str]:

@@ -1,4 +1,4 @@
-"""The training plan that fits into some memory: what is kept for the way back, and what is computed again."""
+"""The training plan that fits a memory budget: which values are kept for the backward pass, which are recomputed."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import gc
 from collections.abc import Iterator, Sequence
 
 from striate.diagnostics import LimitError, UsageError, plural, setting
-from striate.engine.learner import Rule, Store
-from striate.engine.plan.pattern import Correlation
-from striate.engine.plan.steps import Context
-from striate.engine.training.ledger import Unsupported
+from striate.engine.learner import OptimizerState, UpdateRule
+from striate.engine.plan.computation import Correlation
+from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.training.plan import STEP, TrainingPlan, declared, planned, recorded
 from striate.engine.training.recompute import Flow
+from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
 
 Kept = frozenset[int]
 
 STEPS, RATIO = 16, 1.5
-"""How many lengths of segments are tried, each so much shorter than the one before."""
-TRIED = 2
-"""Choices that are looked at closely."""
-GRAIN = 0.004
-"""Share of the memory below which nobody looks for what need not be dropped."""
-ROUNDS = 5
-LARGE = 2 << 20
-"""Bytes of a plan from which on one that was not taken is collected at once, which takes a while in a large process."""
+"""Number of segment lengths to try, and the ratio of each to the next."""
+CLOSE_TRIALS = 2
+"""Number of choices that are planned in full."""
+MIN_BUDGET_SHARE = 0.004
+"""Share of the budget below which the search for values to keep stops."""
+MAX_ROUNDS = 5
+COLLECT_MIN_BYTES = 2 << 20
+"""Rejected plans larger than this many bytes are garbage-collected immediately; gc is slow in a large process."""
 
 
 class NoRoom(Exception):
@@ -35,36 +35,37 @@ class NoRoom(Exception):
         self.smallest = smallest
 
 
-def fitted(net: Network, context: Context, room: int) -> TrainingPlan:
-    """The plan with the least to compute again whose memory (`TrainingPlan.bytes`) is `room` bytes at most.
+def fitted(net: Network, context: PlanContext, room: int) -> TrainingPlan:
+    """The plan with the least recomputation that needs at most `room` bytes (`TrainingPlan.bytes`).
 
     Raises NoRoom, Unsupported, and OpError as declarations do.
     """
     declarations = declared(net)
     tape = recorded(net, declarations, context)
-    flow = Flow(tape.units, tape.turn, set(tape.gradients.values()))
+    flow = Flow(tape.units, tape.first_backward, set(tape.gradients.values()))
     made = planned(net, tape, context)
     if made.bytes <= room:
         return made
     flow.measured(made)
-    smallest, large = made.bytes, len(made.steps) * STEP > LARGE
+    smallest, large = made.bytes, len(made.steps) * STEP > COLLECT_MIN_BYTES
     more = smallest - flow.needs(())[0]
     del made, tape
 
     def real(dropped: Kept) -> TrainingPlan:
         if large:
-            gc.collect()  # the plans before this one, whose parts know each other
+            gc.collect()  # earlier plans, whose parts refer to each other
         return planned(net, recorded(net, declarations, context), context, [flow.made[v] for v in dropped])
 
     found = {dropped: flow.needs(dropped) for dropped in choices(flow)}
     target = room - more
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         fitting = sorted((c for c in found if found[c][0] <= target), key=lambda c: found[c][1])
         if not fitting:
             break
         over = []
         for dropped in sorted(
-            {restored(flow, c, target) for c in fitting[:TRIED]}, key=lambda c: (flow.needs(c)[1], sorted(c))
+            {restored(flow, c, target) for c in fitting[:CLOSE_TRIALS]},
+            key=lambda c: (flow.needs(c)[1], sorted(c)),
         ):
             made = real(dropped)
             if made.bytes <= room:
@@ -72,7 +73,7 @@ def fitted(net: Network, context: Context, room: int) -> TrainingPlan:
             over.append(made.bytes - room)
             del made
         target = min(target - min(over), int(0.995 * target))
-    for dropped in sorted(found, key=lambda c: found[c])[:TRIED]:
+    for dropped in sorted(found, key=lambda c: found[c])[:CLOSE_TRIALS]:
         made = real(dropped)
         if made.bytes <= room:
             return made
@@ -81,17 +82,18 @@ def fitted(net: Network, context: Context, room: int) -> TrainingPlan:
     raise NoRoom(smallest)
 
 
-def within(net: Network, context: Context, memory: int, beside: int) -> TrainingPlan:
-    """`fitted`, where `beside` of some bytes of memory are taken. Raises LimitError with what is enough, UsageError."""
+def within(net: Network, context: PlanContext, memory: int, reserved: int) -> TrainingPlan:
+    """`fitted` to `memory` bytes of which `reserved` are taken. Raises LimitError with a budget that suffices,
+    UsageError."""
     try:
-        return fitted(net, context, memory - beside)
+        return fitted(net, context, memory - reserved)
     except NoRoom as error:
         images = next(iter(net.inputs.values())).shape[0]
-        enough = beside + error.smallest
+        enough = reserved + error.smallest
         raise LimitError(
             f"a training step of {plural(images, 'image')} does not fit into {_amount(memory)} of memory",
             where="memory",
-            why=f"weights and moments take {_amount(beside)}; the step takes {_amount(error.smallest)} besides, with "
+            why=f"weights and moments take {_amount(reserved)}; the step takes {_amount(error.smallest)} besides, with "
             "everything computed again that can be",
             fix=f"{setting('memory', _amount(enough))}, or a smaller {setting('batch_size')}",
         ) from None
@@ -109,9 +111,9 @@ def _amount(size: int) -> str:
     return f"{-(-size // 10**6)}MB" if size >= 10**7 else f"{-(-size // 10**3)}KB"
 
 
-def held(net: Network, rule: Rule, store: Store, moments: int) -> int:
-    """Bytes that a learner holds beside its program: weights, their moving average, moments, and gradients where those
-    of several batches are added up.
+def held(net: Network, rule: UpdateRule, store: OptimizerState, moments: int) -> int:
+    """Bytes that a learner holds besides its program: weights, their moving average, moments, and gradients if those
+    of several batches are accumulated.
     """
     weights = sum(array.nbytes for array in store.weights.values())
     learned = sum(4 * p.elements for p in net.parameters.values() if p.trainable)
@@ -119,8 +121,8 @@ def held(net: Network, rule: Rule, store: Store, moments: int) -> int:
 
 
 def choices(flow: Flow) -> list[Kept]:
-    """Sets of values to drop: what passes over memory give again; then all but what crosses from one segment to the
-    next, in ever shorter segments.
+    """Sets of values to drop: those that elementwise passes recompute; then all but those that cross from one segment
+    to the next, in ever shorter segments.
     """
     total = sum(flow.sizes[v] for v in flow.waiting)
     lengths = [total / RATIO**k for k in range(STEPS)]
@@ -129,7 +131,7 @@ def choices(flow: Flow) -> list[Kept]:
 
 
 def cheap(flow: Flow) -> Kept:
-    """Values that need no product: made from what is kept anyway, or from each other."""
+    """Values that need no product: computed from values that are kept anyway, or from each other."""
     near: set[int] = set()
     for v in sorted(flow.repeatable):
         unit = flow.maker[v]
@@ -141,21 +143,24 @@ def cheap(flow: Flow) -> Kept:
 
 
 def _crossing(flow: Flow) -> Iterator[list[int]]:
-    """Behind each unit of the forward run, what was made before and is read later in it."""
-    until = {v: at for at in range(flow.turn) for v in flow.reads[at]}
+    """After each unit of the forward pass: values computed before it and read later in the same pass."""
+    until = {v: at for at in range(flow.first_backward) for v in flow.reads[at]}
     live: set[int] = set()
-    for at in range(flow.turn):
+    for at in range(flow.first_backward):
         live |= {v for v in flow.writes[at] if v in flow.repeatable}
         live = {v for v in live if until.get(v, -1) > at}
         yield sorted(live)
 
 
 def _segments(flow: Flow, crossing: Sequence[list[int]], length: float) -> Kept:
-    """All that can be repeated but what crosses the borders of segments of about so many waiting bytes."""
+    """All repeatable values except those that cross borders of segments of about `length` bytes of waiting values."""
     kept: set[int] = set()
     start = half = held = 0
-    waiting = [sum(flow.sizes[v] for v in writes if v in flow.waiting) for writes in flow.writes[: flow.turn]]
-    for at in range(flow.turn):
+    waiting = [
+        sum(flow.sizes[v] for v in writes if v in flow.waiting)
+        for writes in flow.writes[: flow.first_backward]
+    ]
+    for at in range(flow.first_backward):
         held += waiting[at]
         if held < length / 2:
             half = at + 1
@@ -169,7 +174,7 @@ def _segments(flow: Flow, crossing: Sequence[list[int]], length: float) -> Kept:
 
 
 def restored(flow: Flow, dropped: Kept, target: float) -> Kept:
-    """The same without what need not be dropped, what saves the least for its work first."""
+    """The same set without values that need not be dropped; those that save the least per second go first."""
     now = dropped
 
     def worth(v: int) -> float:
@@ -179,7 +184,7 @@ def restored(flow: Flow, dropped: Kept, target: float) -> Kept:
         nonlocal now
         if flow.needs(now - set(some))[0] <= target:
             now = now - set(some)
-        elif len(some) > 1 and sum(flow.sizes[v] for v in some) > GRAIN * target:
+        elif len(some) > 1 and sum(flow.sizes[v] for v in some) > MIN_BUDGET_SHARE * target:
             keep(some[: len(some) // 2])
             keep(some[len(some) // 2 :])
 

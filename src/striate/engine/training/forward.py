@@ -1,4 +1,4 @@
-"""A network's forward computation in training as units: what is fused, and what is kept for the way back."""
+"""Units of the forward pass in training: what is fused, and what is kept for the backward pass."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from striate.engine.kernels import pool
-from striate.engine.plan import algebra, choose, dense, patterns, windows
+from striate.engine.plan import algebra, choose, dense, recognize, windows
 from striate.engine.plan.algebra import substituted
-from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Pool, Rename, Softmax
-from striate.engine.plan.units import ROLES, Unit, Value
-from striate.engine.training.ledger import Tensor, Unsupported, is_vector, names
-from striate.engine.training.looped import Run
-from striate.engine.training.normed import Normed
+from striate.engine.plan.computation import Alias, Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
+from striate.engine.plan.units import ROLES, Buffer, Unit
+from striate.engine.training.loop_builder import TapedNode
+from striate.engine.training.norm_builder import NormBuilder
 from striate.engine.training.symbolic import mul
+from striate.engine.training.unit_builder import Tensor, Unsupported, is_vector, names
 from striate.geometry import Shift, Window
 from striate.network import Network, Node
 from striate.op import Declaration, Noise
@@ -35,19 +35,19 @@ from striate.statement import (
 )
 
 STREAMS = 4
-"""Maps that one elementwise pass reads at most, before a result is put into memory."""
+"""Maximum number of maps that one elementwise pass reads; beyond it a result is stored."""
 LONG = 24
-"""Calls of an expression from which on it is computed once and kept, rather than again for each reader."""
+"""An expression with more calls than this is computed once and stored, not again for each reader."""
 
 
 WASTE = 16
-"""Products with zeros for each other one, up to which small groups are taken together."""
+"""Merge small groups into one block while there are at most this many wasted products (with zeros) per useful one."""
 FEW = (2, 4, 8)
-"""Channels of a group that have a kernel of their own on the way there."""
+"""Channels per group that have a specialized forward kernel."""
 
 
-class Forward(Normed):
-    """Units of the forward run. lanes: of the target's vectors; loops: names of nodes to run as loop nests."""
+class ForwardBuilder(NormBuilder):
+    """Units of the forward pass. lanes: vector width of the target. loops: names of nodes to run as loop nests."""
 
     def __init__(
         self,
@@ -58,13 +58,13 @@ class Forward(Normed):
         loops: Collection[str] = (),
     ) -> None:
         super().__init__(net, lanes)
-        self._runs: list[Run] = []
+        self._runs: list[TapedNode] = []
         self._tensors: dict[str, Tensor] = {}
         self._readers: dict[str, int] = {}
         for node in net.nodes:
             for name in node.inputs:
                 self._readers[name] = self._readers.get(name, 0) + 1
-        self.inputs: dict[str, Value] = {}
+        self.inputs: dict[str, Buffer] = {}
         for name in net.inputs:
             self._enter_input(name, declarations, narrow, loops)
         for node in net.nodes:
@@ -81,7 +81,7 @@ class Forward(Normed):
         readers = [node for node in self.net.nodes if name in node.inputs]
         plain = not any(declarations[node.name].noise or node.name in loops for node in readers)
         if spec.shape[1] <= narrow and len(spec.shape) > 2 and plain:
-            found = [patterns.recognise(declarations[node.name]) for node in readers]
+            found = [recognize.recognize(declarations[node.name]) for node in readers]
             if all(
                 isinstance(p, Correlation)
                 and p.groups == 1
@@ -91,9 +91,9 @@ class Forward(Normed):
                 for p in found
             ):
                 lanes = spec.shape[1]
-        self.inputs[name], own = self._enter(name, spec.shape, ROLES.get(len(spec.shape), ""), lanes)
+        self.inputs[name], own = self._copy_in(name, spec.shape, ROLES.get(len(spec.shape), ""), lanes)
         self.sources.add(own)
-        self._tensors[name] = Tensor(name, spec.shape, own.roles, self._named(own), kept=own)
+        self._tensors[name] = Tensor(name, spec.shape, own.roles, self._expr_of(own), kept=own)
 
     def _forward(self, node: Node, declaration: Declaration, loops: bool) -> None:
         inputs = [self._tensors[name] for name in node.inputs]
@@ -101,50 +101,54 @@ class Forward(Normed):
             Tensor(name, spec.shape, ROLES.get(len(spec.shape), ""), maker=node.name)
             for name, spec in zip(node.outputs, declaration.outputs, strict=True)
         ]
-        pattern = None if declaration.noise or declaration.updates else patterns.recognise(declaration)
-        run = Run(node, declaration, pattern, inputs, outputs)
-        if loops or not self._templated(run):
-            self._looped(run)
+        pattern = None if declaration.noise or declaration.updates else recognize.recognize(declaration)
+        run = TapedNode(node, declaration, pattern, inputs, outputs)
+        if loops or not self._by_kernels(run):
+            self._as_loops(run)
         self._runs.append(run)
         for y in outputs:
             self._tensors[y.name] = y
-            if y.plain is y and y.kept is None and (self._readers.get(y.name, 0) != 1 or self._heavy(y.expr)):
+            if (
+                y.plain is y
+                and y.kept is None
+                and (self._readers.get(y.name, 0) != 1 or self._is_expensive(y.expr))
+            ):
                 self.memory(y)
 
-    def _templated(self, run: Run) -> bool:
-        """Units with kernels for what the node computes, and for its way back; False where there are none."""
+    def _by_kernels(self, run: TapedNode) -> bool:
+        """Append units with kernels for the node and its gradients; False if there are none."""
         pattern, inputs, outputs = run.pattern, run.inputs, run.outputs
-        if isinstance(pattern, Rename):
-            return self._renamed(pattern, inputs[0], outputs[0])
+        if isinstance(pattern, Alias):
+            return self._alias(pattern, inputs[0], outputs[0])
         if isinstance(pattern, Correlation):
-            return self._correlated(run, pattern)
+            return self._correlation(run, pattern)
         if isinstance(pattern, Norm):
-            return self._normed(run, pattern)
+            return self._norm(run, pattern)
         if isinstance(pattern, Softmax):
-            return self._shared_out(run, pattern)
-        if isinstance(pattern, Pool | Moves):
-            if isinstance(pattern, Pool) and not _pooled(pattern):
+            return self._softmax(run, pattern)
+        if isinstance(pattern, Pool | Copies):
+            if isinstance(pattern, Pool) and not _pool_has_kernels(pattern):
                 return False
             if any(x.plain is not x or x.roles not in ("nchw", "ncw", "nc") for x in inputs):
                 return False
             values = [self.memory(x) for x in inputs]
-            made = [Value(y.name, y.shape, y.roles) for y in outputs]
-            self._made(Unit([run.node.name], pattern, values, made, run.declaration, {}))
+            made = [Buffer(y.name, y.shape, y.roles) for y in outputs]
+            self._append(Unit([run.node.name], pattern, values, made, run.declaration, {}))
             for y, value in zip(outputs, made, strict=True):
-                y.kept, y.expr = value, self._named(value)
+                y.kept, y.expr = value, self._expr_of(value)
             return True
-        if not isinstance(pattern, Local):
+        if not isinstance(pattern, LocalResponseNorm):
             run.pattern = None
-        return self._stated(run)
+        return self._elementwise(run)
 
-    def _heavy(self, expr: Expr) -> bool:
+    def _is_expensive(self, expr: Expr) -> bool:
         names = {load.tensor for load in walk(expr) if not is_vector(self._values[load.tensor])}
         return len(names) > STREAMS or _size(expr) > LONG
 
-    def _renamed(self, pattern: Rename, x: Tensor, y: Tensor) -> bool:
+    def _alias(self, pattern: Alias, x: Tensor, y: Tensor) -> bool:
         if pattern.kind == "same":
             y.expr, y.kept, y.roles = x.expr, x.kept, x.roles
-            y.flat, y.turned, y.maker = x.flat, x.turned, x.maker
+            y.flat, y.permuted, y.maker = x.flat, x.permuted, x.maker
             return True
         if pattern.kind == "flat":
             if x.plain is not x or x.roles != ROLES[len(x.shape)]:
@@ -159,10 +163,10 @@ class Forward(Normed):
         if roles == x.plain.roles:
             y.expr, y.kept, y.roles = x.plain.expr, x.plain.kept, roles
         else:
-            y.turned, y.roles = x.plain, roles
+            y.permuted, y.roles = x.plain, roles
         return True
 
-    def _correlated(self, run: Run, body: Correlation) -> bool:
+    def _correlation(self, run: TapedNode, body: Correlation) -> bool:
         (x,), (y,), node = run.inputs, run.outputs, run.node.name
         if x.roles[body.channel : body.channel + 1] != "c":
             return False
@@ -172,35 +176,35 @@ class Forward(Normed):
         if not back and (bare is not body or not choose.covered(body, self.lanes)):
             return False
         if bare is not body:
-            self._padded(run, body)
+            self._pad(run, body)
             (x,), body = run.inputs, bare
-        value = self._plain_memory(x)
-        if x.turned is not None or (body.windows is None and len(x.shape) > 2):
+        value = self._memory_or_view(x)
+        if x.permuted is not None or (body.windows is None and len(x.shape) > 2):
             if body.windows is not None:
                 return False
             plain, value = x.plain, value.root
             ones = Window(value.height, 1), Window(value.width, 1)
             body = dataclasses.replace(body, channel=1, windows=ones)
             shape = (plain.shape[0], y.shape[x.roles.index("c")], *plain.shape[2:])
-            y.turned, y.roles = Tensor(y.name, shape, plain.roles, maker=y.maker), x.roles
-            y = y.turned
+            y.permuted, y.roles = Tensor(y.name, shape, plain.roles, maker=y.maker), x.roles
+            y = y.permuted
         elif x.plain.roles not in ("nchw", "ncw", "nc"):
             return False
-        made = Value(y.name, y.shape, y.roles)
+        made = Buffer(y.name, y.shape, y.roles)
         given: dict[str, Any] = {}
         for p in run.declaration.parameters:
             given[p.name] = self._parameter(run.node.key(p.name), p.shape)
         run.pattern, run.kept = body, {"weight": given["weight"]}
         if wide is not None:
-            run.pattern, run.kept = wide, {"weight": self._widened(run.node, body, wide)}
+            run.pattern, run.kept = wide, {"weight": self._merged_weight(run.node, body, wide)}
             if not (windows.groups(body) and body.depth == body.each in FEW):
                 body, given = wide, given | run.kept
-        self._made(Unit([node], body, [value], [made], run.declaration, given))
-        y.kept, y.expr = made, self._named(made)
+        self._append(Unit([node], body, [value], [made], run.declaration, given))
+        y.kept, y.expr = made, self._expr_of(made)
         return True
 
-    def _padded(self, run: Run, body: Correlation) -> None:
-        """Padding with anything but zeros, or cropping, as a step of its own."""
+    def _pad(self, run: TapedNode, body: Correlation) -> None:
+        """Padding with anything but zeros, or cropping, as a separate unit."""
         (x,), (spec,) = run.inputs, run.declaration.inputs
         assert body.windows is not None
         maps = [Shift(m.input, m.before, m.after, 1, m.mode) for m in body.windows][4 - len(x.shape) :]
@@ -210,17 +214,17 @@ class Forward(Normed):
         made = dataclasses.replace(spec, shape=tuple(free.values()))
         declaration = Declaration(run.node.op, (spec,), (made,), (), (statement,))
         y = Tensor(f"{x.name} padded", made.shape, x.roles, maker=run.node.name)
-        padding = Run(run.node, declaration, None, [x], [y])
-        self._looped(padding)
+        padding = TapedNode(run.node, declaration, None, [x], [y])
+        self._as_loops(padding)
         self._runs.append(padding)
         run.inputs = [y]
 
-    def _widened(self, node: Node, body: Correlation, wide: Correlation) -> Value:
-        """The weight of groups taken together, row-major: zeros where a filter does not see a channel. Made first of
-        all, so that packing it need not wait."""
+    def _merged_weight(self, node: Node, body: Correlation, wide: Correlation) -> Buffer:
+        """The weight of merged groups, row-major: zeros where a filter does not see a channel. Computed first, so that
+        packing it need not wait."""
         weight, times = self.parameters[node.key("weight")], body.groups // wide.groups
         shape = (weight.shape[0], weight.shape[1] * times, *weight.shape[2:])
-        made = Value(f"{weight.name} of groups together", shape, weight.roles, lanes=1)
+        made = Buffer(f"{weight.name} of groups together", shape, weight.roles, lanes=1)
         rows, columns, taps, domain = diagonal(body, wide, weight.shape)
         statement = Statement("w", (rows, columns, *taps), load("weight", rows, "c", *taps), domain)
         self._loops(node.name, [(statement, False)], {"w": made, "weight": weight})
@@ -228,13 +232,13 @@ class Forward(Normed):
         return made
 
     # ------------------------------------------------------------ statements
-    def _stated(self, run: Run) -> bool:
+    def _elementwise(self, run: TapedNode) -> bool:
         """Statements that are elementwise, or sums over everything but the channel."""
         declaration, node, near = run.declaration, run.node, run.pattern
         whole = suits(declaration, run.inputs, near is not None)
         if whole is None:
             return False
-        if near is not None and not (self._covers(near) and whole.turned is None and whole.alone):
+        if near is not None and not (self._covers(near) and whole.permuted is None and whole.owns_memory):
             return False
         lead = whole.plain
         env = run.locals
@@ -248,56 +252,56 @@ class Forward(Normed):
             expr = self._statistic(run, p.name, looped=False) or self._vector(node.key(p.name), count)
             env[p.name] = Tensor(p.name, (1, count), "nc", expr)
         for noise in declaration.noise:
-            env[noise.name] = self._drawn(run, noise, lead)
+            env[noise.name] = self._draw_noise(run, noise, lead)
         if near is not None:
-            self._near(run, near)
+            self._local_norm(run, near)
         for statement in declaration.statements[len(run.kept) :]:
             self._statement(run, statement, lead)
         for parameter, name in declaration.updates.items():
             full, value = node.key(parameter), self.memory(env[name])
             self._statistics[full] = env[name].expr
             if self._last[full] is node:
-                self.updates[full] = self._leave(full, value)
+                self.updates[full] = self._copy_out(full, value)
         (y,), made = run.outputs, env["y0"]
-        self._clamped(run.inputs[0], made)
+        self._fuse_clamp(run.inputs[0], made)
         if whole.flat is not None:
             y.flat = made
-        elif whole.turned is not None:
-            y.turned = made
+        elif whole.permuted is not None:
+            y.permuted = made
         else:
             y.expr, y.kept = made.expr, made.kept
         y.roles = whole.roles
         return True
 
-    def _clamped(self, x: Tensor, y: Tensor) -> None:
-        """Let the sum of products that makes a clamp's input do the clamp in its store, where no one else reads it: the
-        gradient is told from the result."""
+    def _fuse_clamp(self, x: Tensor, y: Tensor) -> None:
+        """Fuse a clamp into the store of the products that compute its input, if nothing else reads that input: the
+        gradient follows from the result."""
         value = x.plain.kept
         if value is None or self._readers[x.name] > 1 or x.name in self.net.outputs:
             return
-        (name,) = names(self._named(value))
+        (name,) = names(self._expr_of(value))
         limits = algebra.clamp(y.expr, name)
         if limits is None or limits[0] > limits[1] or value.name != x.name:
             return
-        unit = self._maker(value)
+        unit = self._producer(value)
         if unit is not None and isinstance(unit.body, Correlation) and not unit.clamped:
             unit.low, unit.high = limits
             unit.nodes.append(y.maker)
-            y.kept, y.expr = value, self._named(value)
+            y.kept, y.expr = value, self._expr_of(value)
 
-    def _drawn(self, run: Run, noise: Noise, lead: Tensor) -> Tensor:
-        """Random numbers: one for each of the map's, or one for each image."""
+    def _draw_noise(self, run: TapedNode, noise: Noise, lead: Tensor) -> Tensor:
+        """Random numbers: one per element of the map, or one per image."""
         name, own = f"{run.node.name}.{noise.name}", tuple(noise.shape)
         if math.prod(own[1:]) == 1 != math.prod(lead.shape[1:]):
-            given = value = Value(name, own, ROLES[len(own)], given=True, lanes=1)
+            given = value = Buffer(name, own, ROLES[len(own)], given=True, lanes=1)
         else:
             # In the same order, though the map may have been flattened.
             own = lead.shape
-            given, value = self._enter(name, own, lead.roles)
+            given, value = self._copy_in(name, own, lead.roles)
         self.noise.append((given, noise))
-        return Tensor(noise.name, own, value.roles, self._named(value), kept=value)
+        return Tensor(noise.name, own, value.roles, self._expr_of(value), kept=value)
 
-    def _statement(self, run: Run, statement: Statement, lead: Tensor) -> None:
+    def _statement(self, run: TapedNode, statement: Statement, lead: Tensor) -> None:
         env, name = run.locals, statement.target
         sums = statement.reduce and len(statement.index) == 1
         like = self.memory(lead) if sums else None  # first: what the map stands for changes with it
@@ -306,7 +310,7 @@ class Forward(Normed):
             env[name] = Tensor(run.outputs[0].name, lead.shape, lead.roles, expr, maker=run.node.name)
             return
         if like is not None:
-            (expr,) = self._summed([expr], like)
+            (expr,) = self._sum([expr], like)
         shape = (1, lead.shape[1])
         env[name] = Tensor(name, shape, "nc", self._hoist(expr) if isinstance(expr, Call) else expr)
         share = Const(1 / math.prod(statement.domain.reduced.values()))
@@ -316,8 +320,11 @@ class Forward(Normed):
 
 
 def suits(declaration: Declaration, inputs: Sequence[Tensor], near: bool = False) -> Tensor | None:
-    """The input whose positions all statements (near: but the first) go through; None where they are not elementwise
-    over such maps, their channels' vectors, numbers for each image and gates, or sums over everything but channels."""
+    """The input that defines the iteration space; None if a statement is neither elementwise over it (operands: such
+    maps, vectors over channels, numbers per image, gates) nor a per-channel sum.
+
+    near: skip the first statement (the window sum of LRN).
+    """
     full = declaration.outputs[0].shape
     whole = next((x for x in inputs if x.shape == full), None)
     if len(declaration.outputs) != 1 or whole is None or "c" not in whole.roles:
@@ -339,7 +346,7 @@ def suits(declaration: Declaration, inputs: Sequence[Tensor], near: bool = False
             return None
         kinds[p.name] = "vector" if count > 1 else "number"
     for noise in declaration.noise:
-        each = noise.shape == full and whole.turned is None
+        each = noise.shape == full and whole.permuted is None
         if not each and noise.shape != (full[0], *(1 for _ in full[1:])):
             return None
         kinds[noise.name] = "full" if each else "image"
@@ -360,7 +367,7 @@ def suits(declaration: Declaration, inputs: Sequence[Tensor], near: bool = False
 def _positions(
     statement: Statement, kinds: Mapping[str, str], full: tuple[int, ...], axis: int
 ) -> list[str] | None:
-    """The loop variable of each axis of the map; "" for those that there are none of."""
+    """The loop variable of each axis of the map; "" for axes without one."""
     free, reduced = statement.domain.free, statement.domain.reduced
     names = plain(statement.index)
     if statement.start is not None or "" in names or set(names) != set(free):
@@ -403,13 +410,13 @@ def _pure(expr: Expr) -> bool:
     return isinstance(expr, Load | Const) or (isinstance(expr, Call) and all(map(_pure, expr.args)))
 
 
-def _pooled(body: Pool) -> bool:
-    """Whether pooling has kernels, there and back."""
+def _pool_has_kernels(body: Pool) -> bool:
+    """Whether pooling has kernels for the forward and the backward pass."""
     return windows.pooled(body) and all(pool.taps(m, body.padded) is not None for m in windows.whole(body))
 
 
 def _bare(body: Correlation) -> Correlation:
-    """The same over a map that is padded or cut before, where zeros around it are not what the windows want."""
+    """The same correlation over a map that was padded or cropped before, if zero padding does not suit the windows."""
     if body.windows is None or body.adjoint:
         return body
     if all(m.mode == "zeros" and min(m.before, m.after) >= 0 for m in body.windows):
@@ -419,8 +426,8 @@ def _bare(body: Correlation) -> Correlation:
 
 
 def together(body: Correlation, lanes: int) -> Correlation | None:
-    """A correlation in groups with as many of them taken together as make whole blocks, or all; None where there is no
-    need, or where that is not worth it."""
+    """A grouped correlation with groups merged until they fill blocks, or all of them; None if that is not needed or
+    not worth it."""
     if body.groups == 1 or windows.slides(body) or dense.covers(body, lanes):
         return None
     times = math.lcm(lanes // math.gcd(lanes, body.depth), lanes // math.gcd(lanes, body.each))
@@ -435,8 +442,8 @@ def together(body: Correlation, lanes: int) -> Correlation | None:
 def diagonal(
     body: Correlation, wide: Correlation, shape: tuple[int, ...]
 ) -> tuple[Affine, Affine, tuple[Index, ...], Domain]:
-    """Where the weights of small groups stand among those of groups taken together: rows, columns, taps, and the
-    ranges of their loop variables; c is the column within a small group. shape: of the small groups' weight."""
+    """Position of the weights of small groups among those of the merged groups: rows, columns, taps, and the ranges of
+    their loop variables; c is the column within a small group. shape: of the small groups' weight."""
     times, columns = body.groups // wide.groups, shape[1]
     rows = shape[0] // body.groups
     taps = dict(zip("uv", shape[2:], strict=False))

@@ -1,4 +1,4 @@
-"""Packed weights of a training step: made anew in each run, shortly before they are read, in memory that is lent."""
+"""Packed weights of a training step: repacked in every run, just before use, in scratch space of the arena."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
 from striate.engine.plan import arena
+from striate.engine.plan.computation import Correlation
+from striate.engine.plan.kernel_calls import KernelCall, Memory, cut
 from striate.engine.plan.packing import Packing
-from striate.engine.plan.pattern import Correlation
-from striate.engine.plan.steps import Memory, Step, cut
-from striate.engine.plan.units import Unit, Value
+from striate.engine.plan.units import Buffer, Unit
 
 Array = NDArray[Any]
 Key = tuple[Any, ...]
 
-SMALL = 1 << 14
-"""Numbers up to which one thread packs them."""
-BIG = 1 << 21
-"""Bytes from which on memory counts more than the microseconds that threads wait for each other."""
+SINGLE_THREAD_MAX_NUMBERS = 1 << 14
+"""Up to this many numbers are packed by one thread."""
+SERIAL_MIN_BYTES = 1 << 21
+"""From this size on, saving memory matters more than the microseconds that threads wait for each other."""
 
 
 class _Asked(Memory):
-    """What a step's record asks for, before anything has an address."""
+    """Records what a kernel call's record asks for, before anything has an address."""
 
     def __init__(self) -> None:
         self.packings: dict[Key, Packing] = {}
         self.constants: dict[Key, int] = {}
 
-    def start(self, value: Value) -> int:
+    def start(self, value: Buffer) -> int:
         return 0
 
     def constant(self, key: Key, make: Callable[[], Array]) -> int:
@@ -52,14 +52,14 @@ class _Asked(Memory):
 
 
 def packed(
-    steps: Sequence[Step], weights: Mapping[Unit, Value], threads: int
-) -> tuple[list[Step], dict[Key, Value], dict[Key, int]]:
-    """The steps with those that pack weights among them; where packed weights lie; bytes of other constants.
+    steps: Sequence[KernelCall], weights: Mapping[Unit, Buffer], threads: int
+) -> tuple[list[KernelCall], dict[Key, Buffer], dict[Key, int]]:
+    """The steps with packing steps inserted; buffers of packed weights; bytes of other constants.
 
-    weights: each unit's weight as given. They are packed beside the steps before those that read them, so that nobody
-    waits for it; many at once between those steps, so that little else needs memory meanwhile.
+    weights: each unit's unpacked weight. Small weights are packed during the steps before their reader, so that no
+    thread waits; large ones between these steps, while little else needs memory.
     """
-    values: dict[Key, Value] = {}
+    values: dict[Key, Buffer] = {}
     constants: dict[Key, int] = {}
     readers: dict[Key, tuple[int, Packing]] = {}
     for at, step in enumerate(steps):
@@ -69,14 +69,14 @@ def packed(
             constants |= asked.constants
             readers |= {key: (at, packing) for key, packing in asked.packings.items() if packing.size}
     when = arena.epochs(steps)
-    before: dict[int, list[Step]] = {}
+    before: dict[int, list[KernelCall]] = {}
     for key, (at, packing) in readers.items():
         reader = steps[at]
-        value = Value(f"{reader.unit.name} packed", (1, packing.size), "nc", lanes=1)
+        value = Buffer(f"{reader.unit.name} packed", (1, packing.size), "nc", lanes=1)
         values[key] = value
         reader.reads, reader.weights = [*reader.reads, value], 0
         made = _step(reader, packing, weights[reader.unit], value, threads)
-        if 4 * packing.size < BIG:
+        if 4 * packing.size < SERIAL_MIN_BYTES:
             before.setdefault(bisect.bisect_left(when, when[at]), []).append(made)
             continue
         before.setdefault(at, []).append(made)
@@ -89,13 +89,13 @@ def packed(
     return done, values, constants
 
 
-def _step(reader: Step, packing: Packing, plain: Value, value: Value, threads: int) -> Step:
+def _step(reader: KernelCall, packing: Packing, plain: Buffer, value: Buffer, threads: int) -> KernelCall:
     def record(memory: Memory) -> Array:
         return packing.record(memory.start(plain), memory.start(value), memory.table)
 
-    made = Step(
+    made = KernelCall(
         reader.unit, "pack", "", packing.kernel, record, packing.rows, packing.parts, [plain], [value],
         scratch=packing.scratch,
     )  # fmt: skip
-    made.tasks = cut(packing.rows, packing.parts, threads if packing.size > SMALL else 1)
+    made.tasks = cut(packing.rows, packing.parts, threads if packing.size > SINGLE_THREAD_MAX_NUMBERS else 1)
     return made

@@ -1,4 +1,4 @@
-"""Training runs of a network in machine code."""
+"""Training passes of a network in machine code."""
 
 from __future__ import annotations
 
@@ -13,47 +13,45 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import LimitError, plural
 from striate.engine import aligned
-from striate.engine.bound import Bound, Constants, listed
-from striate.engine.chance import key as drawn
 from striate.engine.code import Kernel, addresses
 from striate.engine.inputs import Given, named, rows
 from striate.engine.interface import TrainingProgram
-from striate.engine.kernels import chance, driver, scatter
+from striate.engine.kernels import driver, dropout_mask, scatter
+from striate.engine.loaded_plan import Constants, LoadedPlan, assemble_program
 from striate.engine.numpy_engine import NumpyTraining, batched
+from striate.engine.philox import draw_key
+from striate.engine.plan.kernel_calls import PlanContext, Task, cut
 from striate.engine.plan.packing import Packing
-from striate.engine.plan.steps import Context, Task, cut
-from striate.engine.plan.units import Unit, Value
+from striate.engine.plan.units import Buffer, Unit
 from striate.engine.training.budget import within
-from striate.engine.training.ledger import Unsupported
 from striate.engine.training.plan import TrainingPlan, plan
 from striate.engine.training.sweeps import Gradients, suited
 from striate.engine.training.tracing import traced
+from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
 
 Array = NDArray[Any]
 
-SIZES = 8
-"""Batch sizes that stay ready."""
 Job = tuple[int, Array, list[Task], bool]
-"""A step of a program, as `listed` takes it."""
+"""A kernel call of a program, as `assemble_program` takes it."""
 
-FAR = 1 << 40
-"""An address that is none."""
-SMALL = 1 << 14
-"""Numbers up to which one thread moves or draws them."""
+FAKE_ADDRESS = 1 << 40
+"""A fake address: slots of a record that differ by it hold the address of a tensor."""
+SINGLE_THREAD_MAX_NUMBERS = 1 << 14
+"""Up to this many numbers are moved or drawn by one thread."""
 
-SIZES = 8
+READY_BATCH_SIZES = 8
 """Batch sizes that stay ready."""
 
-SCATTER, CHANCE = Kernel("scatter"), Kernel("chance")
+SCATTER, DROPOUT_MASK = Kernel("scatter"), Kernel("dropout_mask")
 
 
-class BoundTraining(Bound):
-    """A training plan's steps as three programs: what comes before (noise, and constants that no step packs), forward,
-    and the way back. One run at a time.
+class LoadedTrainingPlan(LoadedPlan):
+    """A training plan as three programs: preparation (noise, and constants that no call packs), forward pass and
+    backward pass. One run at a time.
 
-    room: memory for its values, unless each has some of its own. updates: running statistics after the last forward
-    run; gradients: after the last way back; both by full parameter name.
+    room: memory for its buffers, unless each has its own. updates: running statistics after the last forward pass;
+    gradients: after the last backward pass; both by full parameter name.
     """
 
     plan: TrainingPlan
@@ -64,7 +62,7 @@ class BoundTraining(Bound):
         self._room = room
         super().__init__(plan, constants, allocate)
 
-    def _memory(self) -> dict[Value, int]:
+    def _memory(self) -> dict[Buffer, int]:
         offsets = self.plan.arena.offsets
         if self._apart or self._room is None:
             self._own = {value: self._allocate(value.layout.bytes // 4, np.float32) for value in offsets}
@@ -78,7 +76,7 @@ class BoundTraining(Bound):
         return self.start(self.plan.packed[key]) if key in self.plan.packed else 0
 
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        """As it is with weights of 0, until they come to their places."""
+        """Pack zeros now; the calls of `_moved` copy the real weights into place before every run."""
         address, unit = super().constant(key, make), self._unit
         names = [name for name in self.plan.weights.get(unit, ()) if key[-1] != "bias" or name == "bias"]
         if names and key not in self._moves:
@@ -97,7 +95,7 @@ class BoundTraining(Bound):
         return records
 
     def _bind(self) -> list[Any]:
-        """Every address that is known only when a run comes: value -> (record, slot) pairs."""
+        """Find all addresses that are known only at run time: buffer -> (record, slot) pairs."""
         self._slots: dict[int, list[tuple[Array, int]]] = {}
         done: set[int] = set()
         for step, record in zip(self.plan.steps, self._records, strict=True):
@@ -107,20 +105,20 @@ class BoundTraining(Bound):
             self._unit = step.unit
             for value in (*step.reads, *step.writes):
                 if id(value) in self._given:
-                    self._given[id(value)] = FAR
+                    self._given[id(value)] = FAKE_ADDRESS
                     moved = step.record(self)
                     self._given[id(value)] = 0
-                    (slots,) = np.nonzero(moved - record == FAR)  # tables lie elsewhere each time
+                    (slots,) = np.nonzero(moved - record == FAKE_ADDRESS)  # tables lie elsewhere each time
                     self._slots.setdefault(id(value), []).extend((record, int(slot)) for slot in slots)
         self._at_value: dict[int, Array] = {}
         return []
 
-    def _staged(self) -> dict[Value, Array]:
+    def _copied_ends(self) -> dict[Buffer, Array]:
         return {}
 
     def _assemble(self) -> Array:
         program = super()._assemble()
-        turn, count = self.plan.turn, len(self.plan.steps)
+        turn, count = self.plan.first_backward, len(self.plan.steps)
         program[driver.COUNT // 8] = turn
         back = self._allocate(driver.PROGRAM // 8, np.int64)
         back[:] = program
@@ -136,12 +134,12 @@ class BoundTraining(Bound):
         ]
         self._draws: list[Array] = []
         jobs += [self._drawn(place) for place in range(len(self.plan.tape.noise))]
-        self._before = self.kept(listed(jobs, self._rooms, self.table)) if jobs else None
+        self._before = self.kept(assemble_program(jobs, self._rooms, self.table)) if jobs else None
         self._hand_over()
         return program
 
     def _hand_over(self) -> None:
-        """Places for what comes out of a run."""
+        """Arrays for the results of a run."""
         shapes, tape = self.plan.net.parameters, self.plan.tape
         self.updates = {}
         for name, value in tape.updates.items():
@@ -152,30 +150,35 @@ class BoundTraining(Bound):
         self.gradients = Gradients({name: array.reshape(shapes[name].shape) for name, array in found.items()})
 
     def _moved(self, unit: Unit, name: str, pairs: Array, to: int) -> Job:
-        """A step that brings a parameter's numbers to their places in a constant."""
+        """A kernel call that copies a parameter's numbers to their places in a constant."""
         record = self.kept(scatter.arguments(0, to, self.table(pairs), len(pairs)))
         value = self.plan.tape.parameters[self.plan.weights[unit][name]]
         self._slots.setdefault(id(value), []).append((record, scatter.IN // 8))
         return self._job(SCATTER, record, scatter.rows(len(pairs)), len(pairs))
 
     def _drawn(self, place: int) -> Job:
-        """A step that draws noise."""
+        """A kernel call that draws noise."""
         value, noise = self.plan.tape.noise[place]
-        groups = chance.rows(math.prod(noise.shape))
-        room = self._allocate(groups * chance.GROUP, np.float32)
+        groups = dropout_mask.rows(math.prod(noise.shape))
+        room = self._allocate(groups * dropout_mask.GROUP, np.float32)
         self.put(value, room)
-        self._draws.append(self.kept(chance.arguments(aligned.address(room), noise.rate, place)))
-        return self._job(CHANCE, self._draws[-1], groups, room.size)
+        self._draws.append(self.kept(dropout_mask.arguments(aligned.address(room), noise.rate, place)))
+        return self._job(DROPOUT_MASK, self._draws[-1], groups, room.size)
 
     def _job(self, kernel: Kernel, record: Array, rows: int, numbers: int) -> Job:
         code = addresses(self.plan.context.target, [kernel])[kernel]
-        return code, record, cut(rows, 1, self.plan.context.threads if numbers > SMALL else 1), False
+        return (
+            code,
+            record,
+            cut(rows, 1, self.plan.context.threads if numbers > SINGLE_THREAD_MAX_NUMBERS else 1),
+            False,
+        )
 
-    def _useful(self) -> int:
+    def _thread_count(self) -> int:
         return self.plan.context.threads
 
-    def put(self, value: Value, array: Array) -> None:
-        """Say where a given value or a result lies from now on."""
+    def put(self, value: Buffer, array: Array) -> None:
+        """Set the array of an input or a result from now on."""
         if self._at_value.get(id(value)) is array:
             return
         self._at_value[id(value)] = array
@@ -184,14 +187,14 @@ class BoundTraining(Bound):
             record[slot] = address
 
     def prepare(self, key: tuple[int, int]) -> None:
-        """Take in the weights as they are now, where no step packs them, and draw this run's noise."""
+        """Pack the weights that no call packs, and draw this run's noise."""
         for record in self._draws:
-            record[chance.KEY // 8 : chance.KEY // 8 + 2] = key
+            record[dropout_mask.KEY // 8 : dropout_mask.KEY // 8 + 2] = key
         if self._before is not None:
             self._pool.run(aligned.address(self._before), self._threads)
 
     def measured(self, rounds: int = 5) -> list[float]:
-        """Seconds of each step on what is there: the median of some rounds, by the processor's clock."""
+        """Seconds of each kernel call on the current contents: median of some rounds, by the processor's clock."""
         every = []
         for _ in range(rounds):
             took: list[float] = []
@@ -215,29 +218,29 @@ class BoundTraining(Bound):
 
 
 class CompiledTraining(TrainingProgram):
-    """Forward and backward runs of kernels; what has no kernels for its gradient is trained by the numpy engine.
+    """Forward and backward passes in machine code; the numpy engine trains networks whose gradients have no kernels.
 
-    memory: bytes that training may take, 0 for any; beside: those of them that are no run's: parameters, moments. All
-    batch sizes share the memory of the largest.
+    memory: budget in bytes for a training step, 0 = unlimited. reserved: bytes of that budget that parameters and
+    optimizer moments take. All batch sizes share the memory of the largest.
     """
 
     def __init__(
         self,
         net: Network,
         weights: Mapping[str, Array],
-        context: Context,
+        context: PlanContext,
         allocate: aligned.Allocate = aligned.zeros,
         memory: int = 0,
-        beside: int = 0,
+        reserved: int = 0,
     ) -> None:
         self.net, self._weights, self._context = net, weights, context
-        self._limits = memory, beside
+        self._limits = memory, reserved
         self.updates: dict[str, Array] = {}
-        self._ready: dict[int, BoundTraining] = {}
+        self._ready: dict[int, LoadedTrainingPlan] = {}
         self._beyond: set[int] = set()
         self._constants, self._allocate = Constants(allocate), allocate
         self._plain: NumpyTraining | None = None
-        self._now: BoundTraining | None = None
+        self._now: LoadedTrainingPlan | None = None
         self._shared = np.zeros(0, np.float32)
 
     def _numpy(self) -> NumpyTraining:
@@ -247,10 +250,10 @@ class CompiledTraining(TrainingProgram):
 
     @property
     def compiled(self) -> bool:
-        """Whether the last forward run was one of kernels."""
+        """Whether the last forward pass ran in machine code."""
         return self._now is not None
 
-    def bound(self, size: int) -> BoundTraining:
+    def plan_for(self, size: int) -> LoadedTrainingPlan:
         """The plan for a batch size, ready to run.
 
         Raises Unsupported; with an amount of memory LimitError where it does not suffice, else UsageError.
@@ -265,15 +268,15 @@ class CompiledTraining(TrainingProgram):
                 raise
             except MemoryError as error:
                 raise LimitError(
-                    f"learning from {plural(size, 'image')} at a time needs more memory than there is",
-                    why="all values that wait for the way back have to fit",
-                    fix="a smaller batch_size, and accumulate in proportion; or memory, less than there is",
+                    f"training on {plural(size, 'image')} at a time needs more memory than is available",
+                    why="all values that the backward pass needs must fit",
+                    fix="a smaller batch_size, and accumulate in proportion; or a memory budget",
                 ) from error
-            while len(self._ready) > SIZES:
+            while len(self._ready) > READY_BATCH_SIZES:
                 del self._ready[next(iter(self._ready))]
         return self._ready[size]
 
-    def _made(self, size: int) -> BoundTraining:
+    def _made(self, size: int) -> LoadedTrainingPlan:
         net = batched(self.net, size)
         made = within(net, self._context, *self._limits) if self._limits[0] else plan(net, self._context)
         apart = self._allocate is not aligned.zeros
@@ -281,33 +284,33 @@ class CompiledTraining(TrainingProgram):
             self._ready.clear()
             self._now, self._shared = None, np.zeros(0, np.float32)
             self._shared = self._allocate(-(-made.arena.bytes // 4) + 16, np.float32)
-        return BoundTraining(made, self._constants, self._allocate, None if apart else self._shared)
+        return LoadedTrainingPlan(made, self._constants, self._allocate, None if apart else self._shared)
 
     def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
         given = named(self.net, x)
         self._now = None
         if rows(given) and all(array.dtype == np.float32 for array in given.values()):
             with contextlib.suppress(Unsupported):
-                self._now = self.bound(rows(given))
+                self._now = self.plan_for(rows(given))
         if self._now is None:
             made = self._numpy().forward(given, rng)
             self.updates = self._numpy().updates
             return made
-        bound, tape = self._now, self._now.plan.tape
+        loaded, tape = self._now, self._now.plan.tape
         for name, array in given.items():
-            bound.put(tape.inputs[name], np.ascontiguousarray(array))
+            loaded.put(tape.inputs[name], np.ascontiguousarray(array))
         for name, value in tape.entered:
-            bound.put(value, np.ascontiguousarray(self._weights[name], np.float32))
+            loaded.put(value, np.ascontiguousarray(self._weights[name], np.float32))
         outputs = {name: self._room(value) for name, value in tape.outputs.items()}
         for name, room in outputs.items():
-            bound.put(tape.outputs[name], room)
-        self.updates = bound.updates
-        bound.prepare(drawn(rng) if tape.noise else (0, 0))
-        bound.forward()
+            loaded.put(tape.outputs[name], room)
+        self.updates = loaded.updates
+        loaded.prepare(draw_key(rng) if tape.noise else (0, 0))
+        loaded.forward()
         return tuple(outputs[name] for name in self.net.outputs)
 
-    def _room(self, value: Value) -> Array:
-        """For a result, which is the caller's from then on."""
+    def _room(self, value: Buffer) -> Array:
+        """A new array for a result; it belongs to the caller."""
         if self._allocate is aligned.zeros:
             return np.empty(value.shape, np.float32)
         return self._allocate(math.prod(value.shape), np.float32).reshape(value.shape)
@@ -318,15 +321,15 @@ class CompiledTraining(TrainingProgram):
         return {name: gradient.copy() for name, gradient in self.lent(gradients).arrays.items()}
 
     def lent(self, gradients: Sequence[Array]) -> Gradients:
-        """As `backward`, in memory that the next forward run writes over."""
+        """As `backward`, in memory that the next forward pass overwrites."""
         if self._now is None:
             found = self._numpy().backward(gradients)
             return Gradients({name: suited(gradient) for name, gradient in found.items()})
-        bound, tape = self._now, self._now.plan.tape
+        loaded, tape = self._now, self._now.plan.tape
         arriving: dict[str, Array] = {}
         for name, gradient in zip(self.net.outputs, gradients, strict=True):
             arriving[name] = arriving[name] + gradient if name in arriving else gradient
         for name, gradient in arriving.items():
-            bound.put(tape.seeds[name], np.ascontiguousarray(gradient, np.float32))
-        bound.backward()
-        return bound.gradients
+            loaded.put(tape.seeds[name], np.ascontiguousarray(gradient, np.float32))
+        loaded.backward()
+        return loaded.gradients

@@ -1,4 +1,4 @@
-"""What goes through whole gradients, weights and moments: kernels over plain arrays, many at once."""
+"""Kernels over plain arrays, many at once: passes over all gradients, weights and moments."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine import aligned
-from striate.engine.bound import listed
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import squares, update
-from striate.engine.plan.steps import Task, cut
-from striate.engine.pool import pool
+from striate.engine.loaded_plan import assemble_program
+from striate.engine.plan.kernel_calls import Task, cut
 from striate.engine.target import Target
+from striate.engine.thread_pool import pool
 
 Array = NDArray[Any]
 
 Entry = tuple[Sequence[Array], Sequence[Array | float]]
 """Outputs and operands of an update."""
 
-SHARE = 4
-"""Tasks for each thread: a late one does not keep the others waiting."""
+TASKS_PER_THREAD = 4
+"""Tasks per thread, so that a late thread does not keep the others waiting."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Gradients:
-    """Of all parameters, by full name, in memory that stays theirs as long as this object lives."""
+    """Gradients of all parameters by full name, in memory that stays valid as long as this object lives."""
 
     arrays: Mapping[str, Array]
 
 
 def flat(shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
-    """Zeros of these shapes in one piece of memory, each array at a cache line."""
+    """Zeros of these shapes in one block of memory, each array aligned to a cache line."""
     line, places, end = aligned.LINE // 4, {}, 0
     for name, shape in shapes.items():
         places[name] = end
@@ -47,12 +47,13 @@ def flat(shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
 
 
 def suited(array: Array) -> Array:
-    """The array itself where kernels can read and write it, else a copy."""
+    """The array itself if kernels can read and write it, else a copy."""
     return np.require(array, np.float32, ("C", "W"))
 
 
 class Sweep:
-    """Steps over plain arrays as one program, side by side unless they wait. Arrays must stay where they are."""
+    """Kernel calls over plain arrays as one program; they run in parallel unless they wait. Arrays must stay in
+    place."""
 
     def __init__(self, target: Target, threads: int) -> None:
         self._target, self._threads, self._pool = target, threads, pool(target)
@@ -63,7 +64,7 @@ class Sweep:
     def step(self, kernel: Kernel, record: Array, rows: int, waits: bool = False) -> None:
         """Add a step. It reads the record itself, whose numbers may change between runs."""
         code = addresses(self._target, [kernel])[kernel]
-        tasks = cut(rows, 1, SHARE * self._threads if self._threads > 1 else 1)
+        tasks = cut(rows, 1, TASKS_PER_THREAD * self._threads if self._threads > 1 else 1)
         self._steps.append((code, record, tasks, waits))
 
     def updates(
@@ -99,7 +100,7 @@ class Sweep:
         """All steps."""
         if self._program is None:
             room = self._table(aligned.zeros(8, np.int64))  # no kernel here needs scratch memory
-            self._program = listed(self._steps, [room] * self._threads, self._table)
+            self._program = assemble_program(self._steps, [room] * self._threads, self._table)
         self._pool.run(aligned.address(self._program), self._threads)
 
     def _table(self, array: Array) -> int:

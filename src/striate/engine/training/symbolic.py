@@ -73,11 +73,11 @@ PUSH: dict[str, Callable[..., tuple[Expr, ...]]] = {
     "erf": lambda g, a, y: (mul(g, mul(Const(2 / math.sqrt(math.pi)), call("exp", -call("mul", a, a)))),),
     "where": lambda g, t, a, b, y: (ZERO, where(t, g, ZERO), where(t, ZERO, g)),
 }
-"""function -> what arrives at each argument, from (what arrives, arguments, result)."""
+"""function -> gradient of each argument, from (gradient of the result, arguments, result)."""
 
 
 def partials(expr: Expr, arriving: Expr, wanted: Collection[str]) -> dict[Load, Expr]:
-    """What arrives at every load of a wanted tensor."""
+    """Gradient with respect to every load of a wanted tensor."""
     found: dict[Load, Expr] = {}
 
     def push(at: Expr, g: Expr) -> None:
@@ -95,7 +95,7 @@ def partials(expr: Expr, arriving: Expr, wanted: Collection[str]) -> dict[Load, 
 
 
 def gradients(expr: Expr, arriving: Expr, wanted: Collection[str]) -> dict[str, Expr]:
-    """What arrives at every wanted tensor that the expression loads."""
+    """Gradient with respect to every wanted tensor that the expression loads."""
     found: dict[str, Expr] = {}
     for load, g in partials(expr, arriving, wanted).items():
         found[load.tensor] = add(found.get(load.tensor, ZERO), g)
@@ -140,7 +140,7 @@ def factors(expr: Expr) -> Iterator[Expr]:
 
 
 def product(parts: Iterator[Expr] | list[Expr]) -> Expr:
-    """The product of some factors, constants gathered."""
+    """The product of some factors, with constants folded."""
     total = 1.0
     rest: Expr = ONE
     for part in parts:

@@ -1,9 +1,9 @@
-"""A network's forward and backward computation as units: what is fused, what is kept, and who adds to which gradient.
+"""Units of a training step: what is fused, what is kept, and how gradients accumulate.
 
-Elementwise results stay expressions over what lies in memory until someone needs them there, and gradients do too: a
-batch norm with its activation and sum is one pass over memory, and so is its way back. Sums over everything but the
-channels (statistics, gradients of scales and biases) are taken together, one pass for all that are asked for at once.
-What fits no kernel runs as loop nests, there and back.
+Elementwise results stay expressions over buffers until a kernel needs them in memory, and so do gradients: a batch
+norm with its activation and residual sum is one pass over memory, and so are its gradients. Per-channel sums
+(statistics, gradients of scales and biases) that are requested together share one pass. Ops without kernels run as loop
+nests, forward and backward.
 """
 
 from __future__ import annotations
@@ -16,21 +16,30 @@ from typing import Any
 
 from striate.engine.plan import algebra
 from striate.engine.plan.algebra import substituted
-from striate.engine.plan.pattern import Correlation, Local, Moves, Norm, Piece, Pool, Rename, Softmax
-from striate.engine.plan.units import ROLES, PoolGradient, Unit, Value, WeightGradient
-from striate.engine.training import steps as kernels
-from striate.engine.training.adjoint import arriving as arriving_at
-from striate.engine.training.forward import Forward, diagonal, same
-from striate.engine.training.ledger import Tensor, Unsupported, is_vector
-from striate.engine.training.looped import Run
+from striate.engine.plan.computation import (
+    Alias,
+    Copies,
+    Copy,
+    Correlation,
+    LocalResponseNorm,
+    Norm,
+    Pool,
+    Softmax,
+)
+from striate.engine.plan.units import ROLES, Buffer, PoolGradient, Unit, WeightGradient
+from striate.engine.training import backward_calls
+from striate.engine.training.adjoint import gradient_name
+from striate.engine.training.forward import ForwardBuilder, diagonal, same
+from striate.engine.training.loop_builder import TapedNode
 from striate.engine.training.symbolic import ZERO, add, gradients, mul, where
+from striate.engine.training.unit_builder import Tensor, Unsupported, is_vector
 from striate.geometry import Window
 from striate.network import Network
 from striate.op import Declaration
 from striate.statement import Affine, Const, Domain, Expr, Load, Statement, index, walk
 
 
-class Tape(Forward):
+class Tape(ForwardBuilder):
     """Units of one training step, forward then backward.
 
     outputs, gradients: results by name; seeds: the outputs' gradients, by output.
@@ -45,12 +54,12 @@ class Tape(Forward):
         loops: Collection[str] = (),
     ) -> None:
         super().__init__(net, declarations, narrow, lanes, loops)
-        self.outputs: dict[str, Value] = {}
-        self.seeds: dict[str, Value] = {}
+        self.outputs: dict[str, Buffer] = {}
+        self.seeds: dict[str, Buffer] = {}
         for name in net.outputs:
-            self.outputs[name] = self._leave(name, self._plain_memory(self._tensors[name]))
-        self.turn = len(self.units)
-        """The first unit of the way back."""
+            self.outputs[name] = self._copy_out(name, self._memory_or_view(self._tensors[name]))
+        self.first_backward = len(self.units)
+        """Number of the first unit of the backward pass."""
         for name in dict.fromkeys(net.outputs):
             self._seed(name)
         for run in reversed(self._runs):
@@ -63,82 +72,84 @@ class Tape(Forward):
     # ------------------------------------------------------------ backward
     def _seed(self, name: str) -> None:
         tensor = self._tensors[name]
-        if not tensor.alone:
-            raise Unsupported("an output without memory of its own", tensor.maker)
-        given, own = self._enter(f"gradient of {name}", tensor.shape, ROLES[len(tensor.shape)])
+        if not tensor.owns_memory:
+            raise Unsupported("an output that is a view", tensor.maker)
+        given, own = self._copy_in(f"gradient of {name}", tensor.shape, ROLES[len(tensor.shape)])
         self.seeds[name] = given
-        self._hand(tensor, self._named(own))
+        self._accumulate_gradient(tensor, self._expr_of(own))
 
-    def _backward(self, run: Run) -> None:
+    def _backward(self, run: TapedNode) -> None:
         pattern = run.pattern
-        if isinstance(pattern, Rename) and run.values is None:
+        if isinstance(pattern, Alias) and run.values is None:
             x, y = run.inputs[0], run.outputs[0]
             if y.plain is not x.plain:
-                g = self._arrived(y)
+                g = self._pop_gradient(y)
                 if g != ZERO:
-                    self._hand(x, g)
-        elif self._nothing(run):
+                    self._accumulate_gradient(x, g)
+        elif self._without_gradient(run):
             return
         elif run.values is not None:
-            self._looped_back(run)
+            self._loops_backward(run)
         elif isinstance(pattern, Norm):
-            self._normed_back(run, pattern)
+            self._norm_backward(run, pattern)
         elif isinstance(pattern, Softmax):
-            self._shared_back(run, pattern)
+            self._softmax_backward(run, pattern)
         elif isinstance(pattern, Correlation):
-            self._correlated_back(run, pattern)
+            self._correlation_backward(run, pattern)
         elif isinstance(pattern, Pool):
-            self._pooled_back(run, pattern)
-        elif isinstance(pattern, Moves):
-            self._moved_back(run, pattern)
+            self._pool_backward(run, pattern)
+        elif isinstance(pattern, Copies):
+            self._copies_backward(run, pattern)
         else:
-            self._stated_back(run)
+            self._elementwise_backward(run)
 
-    def _correlated_back(self, run: Run, body: Correlation) -> None:
+    def _correlation_backward(self, run: TapedNode, body: Correlation) -> None:
         (x,), y = run.inputs, run.outputs[0].plain
-        node, g = run.node.name, self._arrived(y)
+        node, g = run.node.name, self._pop_gradient(y)
         dy = self._gradient_memory(y, g)
         if body.bias and "bias" in run.trainable:
-            (total,) = self._summed([self._named(dy)], dy)
+            (total,) = self._sum([self._expr_of(dy)], dy)
             value = self._values[total.tensor]  # type: ignore[attr-defined]
-            self._given(run, "bias", self._leave(run.node.key("bias"), value))
-        value = self._plain_memory(x.plain if x.turned is not None else x)
+            self._emit_gradient(run, "bias", self._copy_out(run.node.key("bias"), value))
+        value = self._memory_or_view(x.plain if x.permuted is not None else x)
         seen = _windowed(body, value.shaped)
         weight = run.kept["weight"]
         learned = "weight" in run.trainable
-        nests = ["weight"] if learned and not kernels.weighs(seen, self.lanes) else []
+        nests = ["weight"] if learned and not backward_calls.weighs(seen, self.lanes) else []
         if learned and not nests:
-            self._weight_back(run, body, seen, (value.shaped, dy))
+            self._weight_gradient(run, body, seen, (value.shaped, dy))
         if x.plain.kept not in self.sources and value.flat:
-            self._flat_back(node, x, body, dy, weight)
+            self._flattened_input_gradient(node, x, body, dy, weight)
         elif x.plain.kept not in self.sources:
-            turned = dataclasses.replace(
+            transposed = dataclasses.replace(
                 seen, depth=seen.each, each=seen.depth, bias=False, adjoint=not seen.adjoint
             )
             # Output padding that reaches further than a stride leaves windows without an input.
             sizes = value.shaped.height, value.shaped.width
-            fits = turned.adjoint or sizes == tuple(m.output for m in turned.windows or ())
-            if fits and kernels.returns(turned, self.lanes):
-                self._input_back(node, x.plain, turned, dy, weight)
+            fits = transposed.adjoint or sizes == tuple(m.output for m in transposed.windows or ())
+            if fits and backward_calls.returns(transposed, self.lanes):
+                self._input_gradient(node, x.plain, transposed, dy, weight)
             else:
                 nests.append("x0")
         if nests:
             given = self.parameters[run.node.key("weight")]
-            values = {"x0": self._look(x), "weight": given, arriving_at("y0"): dy}
-            self._pulled(run, nests, ["y0"], values)
+            values = {"x0": self._addressable(x), "weight": given, gradient_name("y0"): dy}
+            self._gradient_nests(run, nests, ["y0"], values)
 
-    def _weight_back(self, run: Run, body: Correlation, seen: Correlation, pair: tuple[Value, Value]) -> None:
+    def _weight_gradient(
+        self, run: TapedNode, body: Correlation, seen: Correlation, pair: tuple[Buffer, Buffer]
+    ) -> None:
         weight, name = run.kept["weight"], run.node.key("weight")
         assert seen.windows is not None
         taps = seen.windows[0].kernel * seen.windows[1].kernel
         depth = weight.size("c") if seen.windows is body.windows else seen.depth
-        shape = (1, weight.shape[0], 1, depth * taps)  # as one row, of which squares are turned at a time
-        dw = Value(f"gradient of {name}", shape, "nchw")
+        shape = (1, weight.shape[0], 1, depth * taps)  # as one row, of which squares are transposed at a time
+        dw = Buffer(f"gradient of {name}", shape, "nchw")
         inputs = list(reversed(pair)) if seen.adjoint else list(pair)
-        self._made(Unit([dw.name], WeightGradient(seen), inputs, [dw], None, {}))
+        self._append(Unit([dw.name], WeightGradient(seen), inputs, [dw], None, {}))
         plain = self.parameters[name]
         if weight is plain:
-            self._given(run, "weight", self._leave(name, dw))
+            self._emit_gradient(run, "weight", self._copy_out(name, dw))
             return
         times = weight.shape[1] // plain.shape[1]
         small = dataclasses.replace(
@@ -149,57 +160,61 @@ class Tape(Forward):
         along = (*((v, factor * taps) for v, factor in columns.terms), *kernel.items())
         found = Load("wide", (Affine(()), rows, Affine(()), Affine(along)))
         statement = Statement("dw", (rows, *index("c"), *own), found, domain)
-        total = self._gradient(name, plain.shape)
+        total = self._gradient_result(name, plain.shape)
         self._loops(name, [(statement, False)], {"wide": dw, "dw": total})
-        self._given(run, "weight", total)
+        self._emit_gradient(run, "weight", total)
 
-    def _flat_back(self, node: str, x: Tensor, body: Correlation, dy: Value, weight: Value) -> None:
-        """A fully connected layer's way back to a flattened map: in the order of its weights, which lie side by side
-        then, and put into the map's order afterwards."""
+    def _flattened_input_gradient(
+        self, node: str, x: Tensor, body: Correlation, dy: Buffer, weight: Buffer
+    ) -> None:
+        """Input gradient of a fully connected layer on a flattened map: computed in the order of its weights, which are
+        contiguous then, and copied into the map's order afterwards."""
         one = Window(1, 1)
-        turned = dataclasses.replace(
+        transposed = dataclasses.replace(
             body, depth=body.each, each=x.shape[1], windows=(one, one), bias=False, adjoint=True
         )
-        flat = Value(f"gradient of {x.name}", x.shape, "nc")
+        flat = Buffer(f"gradient of {x.name}", x.shape, "nc")
         given: dict[str, Any] = {"weight": weight}
-        self._made(Unit([f"gradient through {node}"], turned, [dy], [flat], None, given))
+        self._append(Unit([f"gradient through {node}"], transposed, [dy], [flat], None, given))
         names, shape = "ncijl"[: len(x.plain.shape)], x.plain.shape
         along = tuple((v, math.prod(shape[k + 1 :])) for k, v in enumerate(names) if k)
         domain = Domain(dict(zip(names, shape, strict=True)))
         moved = Statement("map", index(*names), Load("flat", (*index("n"), Affine(along))), domain)
-        dx = Value(f"gradient of {x.plain.name}", shape, x.plain.roles)
+        dx = Buffer(f"gradient of {x.plain.name}", shape, x.plain.roles)
         self._loops(f"gradient of {x.name}", [(moved, False)], {"flat": flat, "map": dx})
-        self._hand(x, self._named(dx))
+        self._accumulate_gradient(x, self._expr_of(dx))
 
-    def _input_back(self, node: str, x: Tensor, turned: Correlation, dy: Value, weight: Value) -> None:
-        # What arrived before is added in the store; depthwise kernels have no place for it.
-        narrow = turned.groups > 1 and turned.each == 1
-        earlier = ZERO if narrow else self._arriving.pop(x, ZERO)
+    def _input_gradient(
+        self, node: str, x: Tensor, transposed: Correlation, dy: Buffer, weight: Buffer
+    ) -> None:
+        # Earlier gradients are added in the store, which depthwise kernels cannot do.
+        narrow = transposed.groups > 1 and transposed.each == 1
+        earlier = ZERO if narrow else self._pending.pop(x, ZERO)
         residual = None if earlier == ZERO else self._gradient_memory(x, earlier)
-        dx = Value(f"gradient of {x.name}", x.shape, x.roles)
+        dx = Buffer(f"gradient of {x.name}", x.shape, x.roles)
         given: dict[str, Any] = {"weight": weight}
-        unit = Unit([f"gradient through {node}"], turned, [dy], [dx], None, given)
+        unit = Unit([f"gradient through {node}"], transposed, [dy], [dx], None, given)
         unit.residual = residual
-        self._made(unit)
-        self._hand(x, self._named(dx))
+        self._append(unit)
+        self._accumulate_gradient(x, self._expr_of(dx))
 
-    def _pooled_back(self, run: Run, body: Pool) -> None:
+    def _pool_backward(self, run: TapedNode, body: Pool) -> None:
         (x,), (y,) = run.inputs, run.outputs
-        dy = self._gradient_memory(y, self._arrived(y))
+        dy = self._gradient_memory(y, self._pop_gradient(y))
         if body.reduce == "mean" and all(m.taps == m.input and m.output == 1 for m in body.maps):
             pixels = math.prod(x.shape[2:])
-            self._hand(x, mul(self._named(dy), Const(1 / pixels)))
+            self._accumulate_gradient(x, mul(self._expr_of(dy), Const(1 / pixels)))
             return
-        dx = Value(f"gradient of {x.name}", x.shape, x.roles)
+        dx = Buffer(f"gradient of {x.name}", x.shape, x.roles)
         reads = [dy] if body.reduce == "mean" else [dy, self.memory(x), self.memory(y)]
-        self._made(Unit([f"gradient through {run.node.name}"], PoolGradient(body), reads, [dx], None, {}))
-        self._hand(x, self._named(dx))
+        self._append(Unit([f"gradient through {run.node.name}"], PoolGradient(body), reads, [dx], None, {}))
+        self._accumulate_gradient(x, self._expr_of(dx))
 
-    def _moved_back(self, run: Run, body: Moves) -> None:
-        arriving = [self._arrived(y) for y in run.outputs]
+    def _copies_backward(self, run: TapedNode, body: Copies) -> None:
+        arriving = [self._pop_gradient(y) for y in run.outputs]
         for port, x in enumerate(run.inputs):
-            pieces: list[Piece] = []
-            sources: list[Value] = []
+            pieces: list[Copy] = []
+            sources: list[Buffer] = []
             for piece in body.pieces:
                 if piece.port != port or arriving[piece.output] == ZERO:
                     continue
@@ -213,60 +228,60 @@ class Tape(Forward):
                 continue
             if any(a[1] > b[0] for a, b in itertools.pairwise(spans)):
                 given = {
-                    arriving_at(f"y{k}"): self._gradient_memory(y, g)
+                    gradient_name(f"y{k}"): self._gradient_memory(y, g)
                     for k, (y, g) in enumerate(zip(run.outputs, arriving, strict=True))
                     if g != ZERO
                 }
-                self._pulled(run, [f"x{port}"], [name.removeprefix("d ") for name in given], given)
+                self._gradient_nests(run, [f"x{port}"], [name.removeprefix("d ") for name in given], given)
                 continue
-            dx = Value(f"gradient of {x.name}", x.shape, x.roles)
-            unit = Unit([f"gradient through {run.node.name}"], Moves(tuple(pieces)), sources, [dx], None, {})
-            self._made(unit)
-            self._hand(x, self._named(dx))
+            dx = Buffer(f"gradient of {x.name}", x.shape, x.roles)
+            unit = Unit([f"gradient through {run.node.name}"], Copies(tuple(pieces)), sources, [dx], None, {})
+            self._append(unit)
+            self._accumulate_gradient(x, self._expr_of(dx))
 
-    def _stated_back(self, run: Run) -> None:
+    def _elementwise_backward(self, run: TapedNode) -> None:
         env = run.locals
         lead = run.lead
         assert lead is not None
         wanted = {name for name in env if name[0] in "xt"} | {*run.trainable}
-        arriving: dict[str, Expr] = {"y0": self._arrived(run.outputs[0])}
+        arriving: dict[str, Expr] = {"y0": self._pop_gradient(run.outputs[0])}
         if _streams(arriving["y0"], self._values) > 2:
             made = self._gradient_memory(run.outputs[0], arriving["y0"])
-            arriving["y0"] = self._named(made)
+            arriving["y0"] = self._expr_of(made)
         for statement in reversed(run.declaration.statements):
             g = arriving.pop(statement.target, ZERO)
             if g == ZERO:
                 continue
-            if isinstance(run.pattern, Local) and statement.target in run.kept:
-                more = self._near_back(run, run.pattern, g)
+            if isinstance(run.pattern, LocalResponseNorm) and statement.target in run.kept:
+                more = self._local_norm_backward(run, run.pattern, g)
                 arriving["x0"] = add(arriving.get("x0", ZERO), more)
             else:
-                self._statement_back(run, statement, g, arriving, wanted, lead)
+                self._statement_backward(run, statement, g, arriving, wanted, lead)
         for k, x in enumerate(run.inputs):
             if arriving.get(f"x{k}", ZERO) != ZERO:
-                self._hand(x, arriving[f"x{k}"])
+                self._accumulate_gradient(x, arriving[f"x{k}"])
         for p in run.declaration.parameters:
             if p.trainable:
                 total = arriving.get(p.name, ZERO)
                 full = run.node.key(p.name)
                 if total == ZERO:
-                    self._pulled(run, [p.name], [], {})
+                    self._gradient_nests(run, [p.name], [], {})
                     continue
-                value = self._computed(full, total, (1, lead.size("c")), "nc")
+                value = self._compute(full, total, (1, lead.size("c")), "nc")
                 if math.prod(p.shape) == value.channels:
-                    self._given(run, p.name, self._leave(full, value))
+                    self._emit_gradient(run, p.name, self._copy_out(full, value))
                     continue
                 every = Domain({f"z{k}": 1 for k in range(len(p.shape))}, {"c": value.channels})
                 one = Statement(
                     "one", index(*every.free), Load("all", (Affine(()), *index("c"))), every, "sum"
                 )
-                sole = self._gradient(full, p.shape)
+                sole = self._gradient_result(full, p.shape)
                 self._loops(full, [(one, False)], {"one": sole, "all": value})
-                self._given(run, p.name, sole)
+                self._emit_gradient(run, p.name, sole)
 
-    def _statement_back(
+    def _statement_backward(
         self,
-        run: Run,
+        run: TapedNode,
         statement: Statement,
         g: Expr,
         arriving: dict[str, Expr],
@@ -277,10 +292,10 @@ class Tape(Forward):
         names = {name: Load(f"own {name}", ()) for name in env}
         value = substituted(statement.value, names)
         known = {f"own {name}": tensor.expr for name, tensor in env.items()}
-        clamped = self._clamp_back(run, statement, value, g)
+        clamped = self._clamp_backward(run, statement, value, g)
         found = clamped or gradients(value, Load("arriving", ()), {f"own {name}" for name in wanted})
         known["arriving"] = g
-        shape = lead.kept if lead.kept is not None else Value("", lead.shape, lead.roles)
+        shape = lead.kept if lead.kept is not None else Buffer("", lead.shape, lead.roles)
         sums: dict[str, Expr] = {}
         for own, expr in found.items():
             name = own.removeprefix("own ")
@@ -291,15 +306,17 @@ class Tape(Forward):
             elif len(tensor.shape) == 2 and tensor.shape[0] == 1:
                 sums[name] = part
             elif tensor.shape[:2] == lead.shape[:2]:
-                (total,) = self._summed([part], shape, by_image=True)
+                (total,) = self._sum([part], shape, by_image=True)
                 arriving[name] = add(arriving.get(name, ZERO), total)
             else:
                 raise Unsupported("a tensor of another shape")
         if sums:
-            for name, total in zip(sums, self._summed(list(sums.values()), shape), strict=True):
+            for name, total in zip(sums, self._sum(list(sums.values()), shape), strict=True):
                 arriving[name] = add(arriving.get(name, ZERO), total)
 
-    def _clamp_back(self, run: Run, statement: Statement, value: Expr, g: Expr) -> dict[str, Expr] | None:
+    def _clamp_backward(
+        self, run: TapedNode, statement: Statement, value: Expr, g: Expr
+    ) -> dict[str, Expr] | None:
         """A clamp's gradient, told from its result where that is in memory."""
         y = run.outputs[0].plain
         loads = {load.tensor for load in walk(value)}
@@ -309,9 +326,9 @@ class Tape(Forward):
         if limits is None:
             return None
         low, high = limits
-        kept = self._named(y.kept)
+        kept = self._expr_of(y.kept)
         passed: Expr = Load("arriving", ())
-        if self._pooled(g, y.kept, low, high):
+        if self._fuse_clamp_gradient(g, y.kept, low, high):
             return {"own x0": passed}
         if math.isfinite(high):
             passed = where(Const(high) - kept, passed, ZERO)
@@ -319,11 +336,11 @@ class Tape(Forward):
             passed = where(kept - Const(low) if low else kept, passed, ZERO)
         return {"own x0": passed}
 
-    def _pooled(self, g: Expr, kept: Value, low: float, high: float) -> bool:
-        """Let the gradient of a maximum over a clamp's result do the clamp's, where it is all that arrives there."""
+    def _fuse_clamp_gradient(self, g: Expr, kept: Buffer, low: float, high: float) -> bool:
+        """Fuse a clamp's gradient into that of the maximum pooling that reads it, if nothing else reads it."""
         if not isinstance(g, Load):
             return False
-        unit = self._maker(self._values[g.tensor])
+        unit = self._producer(self._values[g.tensor])
         body = unit.body if unit is not None else None
         if unit is None or not isinstance(body, PoolGradient) or kept not in unit.inputs[1:2]:
             return False
@@ -331,13 +348,13 @@ class Tape(Forward):
         return True
 
 
-def _streams(expr: Expr, values: Mapping[str, Value]) -> int:
-    """Maps that an expression reads."""
+def _streams(expr: Expr, values: Mapping[str, Buffer]) -> int:
+    """Number of maps that an expression reads."""
     return len({load.tensor for load in walk(expr) if not is_vector(values[load.tensor])})
 
 
-def _windowed(body: Correlation, x: Value) -> Correlation:
-    """A fully connected layer as a convolution whose one window is the whole map."""
+def _windowed(body: Correlation, x: Buffer) -> Correlation:
+    """A fully connected layer as a convolution with one window, the size of the map."""
     if body.windows is not None:
         return body
     h, w = x.height, x.width
@@ -345,14 +362,15 @@ def _windowed(body: Correlation, x: Value) -> Correlation:
 
 
 def taped(net: Network, declarations: Mapping[str, Declaration], narrow: int, lanes: int) -> Tape:
-    """The tape of a network, with loop nests where it cannot do without. Raises Unsupported where these do not help."""
+    """The tape of a network, with loop nests where kernels are missing. Raises Unsupported if loop nests cannot
+    help."""
     loops: set[str] = set()
     while True:
         try:
             return Tape(net, declarations, narrow, lanes, loops)
         except Unsupported as error:
             more = set(error.nodes)
-            if more <= loops:  # what its neighbours left as expressions
+            if more <= loops:  # expressions that its neighbors left
                 more = {
                     other.name
                     for node in net.nodes

@@ -1,6 +1,6 @@
-"""How packed constants follow from a unit's parameters: read off the function that packs them, for a kernel to repeat.
+"""Permutation from a unit's parameters to its packed constants, traced from the function that packs them.
 
-Such functions move numbers and never compute with them. Each is run with numbers that say where they come from.
+Such functions move numbers and never compute with them. Each is run on arrays whose numbers are their own indices.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from striate.engine.plan.units import Unit
 Array = NDArray[Any]
 
 EXACT = 1 << 23
-"""Whole numbers up to twice this are float32."""
+"""Integers up to twice this are exact in float32."""
 
 
 def traced(unit: Unit, names: list[str], make: Callable[[], Array]) -> dict[str, Array]:
-    """For each of these parameters of a unit the pairs (from, to), int32, of numbers that come to a constant.
+    """For each of these parameters of a unit, the pairs (from, to), int32, of its numbers in a packed constant.
 
-    Raises OverflowError where the parameters are too large for that.
+    Raises OverflowError if the parameters have too many numbers.
     """
     own, places, end = unit.weights, {}, 1
     for name in names:

@@ -55,7 +55,7 @@ class _Nest:
         return found
 
     def behind(self, name: int) -> set[int]:
-        """Loop variables that a variable follows from; -1 is no variable."""
+        """Loop variables that a variable follows from; -1 is not a variable."""
         count = len(self.spec["loops"])
         if name < 0:
             return set()

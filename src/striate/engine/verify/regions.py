@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from striate.engine import aligned
 from striate.engine.code import Kernel
+from striate.engine.plan.kernel_calls import Memory
 from striate.engine.plan.packing import Packing
-from striate.engine.plan.steps import Memory
-from striate.engine.plan.units import Value
+from striate.engine.plan.units import Buffer
 
 Array = NDArray[Any]
 
@@ -26,10 +26,10 @@ middle, so that what reaches below it is seen, too."""
 
 
 class Regions(Memory):
-    """Value or key of a constant, and bytes, of each region, in order. packed: where weights lie that steps pack."""
+    """Buffer or key of a constant, and bytes, of each region, in order. packed: where weights lie that steps pack."""
 
-    def __init__(self, packed: dict[tuple[Any, ...], Value] | None = None) -> None:
-        self.owners: list[Value | tuple[Any, ...]] = []
+    def __init__(self, packed: dict[tuple[Any, ...], Buffer] | None = None) -> None:
+        self.owners: list[Buffer | tuple[Any, ...]] = []
         self.sizes: list[int] = []
         self.asked: list[tuple[Any, ...]] = []
         """Keys of the constants that the record asked for which is made now."""
@@ -37,14 +37,14 @@ class Regions(Memory):
         self._at: dict[int | tuple[Any, ...], int] = {}
         self._tables: list[Array] = []
 
-    def _region(self, key: int | tuple[Any, ...], owner: Value | tuple[Any, ...], size: int) -> int:
+    def _region(self, key: int | tuple[Any, ...], owner: Buffer | tuple[Any, ...], size: int) -> int:
         if key not in self._at:
             self._at[key] = FIRST + len(self.owners) * SPACE + HALF
             self.owners.append(owner)
             self.sizes.append(size)
         return self._at[key]
 
-    def start(self, value: Value) -> int:
+    def start(self, value: Buffer) -> int:
         return self._region(id(value), value, value.root.layout.bytes)
 
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
@@ -62,7 +62,7 @@ class Regions(Memory):
 
     def kernel(self, kernel: Kernel) -> int:
         """What tells a tile's size from a table of code: its vectors."""
-        return int(kernel.numbers[-1]) if kernel.template == "weight_gradient" and kernel.numbers else 1
+        return int(kernel.parameters[-1]) if kernel.template == "weight_gradient" and kernel.parameters else 1
 
 
 def numbers(address: Any, count: Any, kind: type = np.int64) -> Array:

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import EngineError
-from striate.engine.plan import patterns
-from striate.engine.plan.pattern import Moves
-from striate.engine.plan.plan import Plan
-from striate.engine.plan.steps import Step
-from striate.engine.plan.units import Value
+from striate.engine.plan import recognize
+from striate.engine.plan.computation import Copies
+from striate.engine.plan.kernel_calls import KernelCall
+from striate.engine.plan.plan import ExecutionPlan
+from striate.engine.plan.units import Buffer
 from striate.engine.training.plan import TrainingPlan
 from striate.engine.verify.loops import nest
 from striate.engine.verify.products import PRODUCTS
@@ -53,7 +53,7 @@ class Fault:
 class Replay:
     """Shadow of a plan's memory. faults: what was found, in order, the first kind of each step only."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ExecutionPlan) -> None:
         self.plan = plan
         self.regions = Regions(getattr(plan, "packed", None))
         self.faults: list[Fault] = []
@@ -66,17 +66,17 @@ class Replay:
         self.writer = np.zeros(self._end, np.int32)
         self._first = 1
         """Number of the epoch's first task."""
-        self._values: list[Value] = []
-        self._numbers: dict[Value, int] = {}
-        self._same: dict[Value, Array] = {}
+        self._values: list[Buffer] = []
+        self._numbers: dict[Buffer, int] = {}
+        self._same: dict[Buffer, Array] = {}
         self._members = _members(plan)
         self._written = {value for step in plan.steps for value in (*step.writes, *step.unit.outputs)}
-        self._named: dict[str, list[Value]] = {}
+        self._named: dict[str, list[Buffer]] = {}
         for value in dict.fromkeys(v for s in plan.steps for v in (*s.reads, *s.writes, *s.unit.outputs)):
             self._named.setdefault(value.name, []).append(value)
 
     def _room(self) -> int:
-        """Numbers of the arena, and of the results behind it."""
+        """Numbers of the arena, and of the results after it."""
         end = -(-self.plan.arena.bytes // 4)
         for step in self.plan.steps:
             for value in step.writes:
@@ -87,13 +87,13 @@ class Replay:
 
     # what values hold
 
-    def _number(self, value: Value) -> int:
+    def _number(self, value: Buffer) -> int:
         if value not in self._numbers:
             self._values.append(value)
             self._numbers[value] = 1 + len(self._values)
         return self._numbers[value]
 
-    def _parts(self, value: Value) -> set[Value]:
+    def _parts(self, value: Buffer) -> set[Buffer]:
         """Values of the same memory whose numbers are this one's, too."""
         found = {value}
         members = self._members.get(value.name)
@@ -113,7 +113,7 @@ class Replay:
                     found |= self._parts(part)
         return found
 
-    def _allowed(self, value: Value) -> Array:
+    def _allowed(self, value: Buffer) -> Array:
         if value not in self._same:
             self._same[value] = np.array(sorted(self._number(one) for one in self._parts(value)), np.int32)
         return self._same[value]
@@ -137,7 +137,7 @@ class Replay:
                 task += 1
                 self._task(
                     step,
-                    Call(self.plan.context.target, step.kernel.numbers, record, one, step.rows),
+                    Call(self.plan.context.target, step.kernel.parameters, record, one, step.rows),
                     task,
                     turn,
                 )
@@ -149,7 +149,7 @@ class Replay:
                     self.faults.append(Fault("the end", value.name, "never written", missing))
         return self.faults
 
-    def _moved(self, step: Step) -> None:
+    def _moved(self, step: KernelCall) -> None:
         """In training, constants are brought to their places before a run, number by number from parameters: these have
         to be parameters, and as long as the unit takes them to be."""
         if not isinstance(self.plan, TrainingPlan):
@@ -167,7 +167,7 @@ class Replay:
                         step, parameter, "read beyond its memory before the run", wanted - _numbers(found)
                     )
 
-    def _task(self, step: Step, call: Call, task: int, turn: int) -> None:
+    def _task(self, step: KernelCall, call: Call, task: int, turn: int) -> None:
         touched = MODELS[step.kernel.template](call)
         for addresses in touched.reads:
             self._read(step, addresses, task, turn, alone=False)
@@ -178,26 +178,26 @@ class Replay:
         for addresses in touched.writes:
             self._write(step, addresses, task, turn)
 
-    def _place(self, step: Step, addresses: Array) -> tuple[Value | None, Array, Array]:
+    def _place(self, step: KernelCall, addresses: Array) -> tuple[Buffer | None, Array, Array]:
         """The value that addresses mean (None: a constant, or given), their places, and offsets in its memory."""
         region = int(addresses[0] - FIRST) // SPACE
         offsets = addresses - (FIRST + region * SPACE + HALF)
         owner, size = self.regions.owners[region], self.regions.sizes[region]
         beyond = (offsets < 0) | (offsets + 4 > size)
         if beyond.any():
-            name = owner.name if isinstance(owner, Value) else str(owner)
+            name = owner.name if isinstance(owner, Buffer) else str(owner)
             self._fault(step, name, "beyond its memory", int(beyond.sum()))
             offsets = offsets[~beyond]
-        if not isinstance(owner, Value) or owner.root.given:
+        if not isinstance(owner, Buffer) or owner.root.given:
             return None, offsets, offsets
         return owner, self._places[owner.root] + offsets // 4, offsets
 
-    def _fault(self, step: Step, value: str, why: str, count: int) -> None:
+    def _fault(self, step: KernelCall, value: str, why: str, count: int) -> None:
         name = f"{step.unit.name} ({step.algorithm})"
         if not any((fault.step, fault.value, fault.why) == (name, value, why) for fault in self.faults):
             self.faults.append(Fault(name, value, why, count))
 
-    def _read(self, step: Step, addresses: Array, task: int, turn: int, alone: bool) -> None:
+    def _read(self, step: KernelCall, addresses: Array, task: int, turn: int, alone: bool) -> None:
         if not addresses.size:
             return
         value, places, offsets = self._place(step, addresses)
@@ -212,7 +212,7 @@ class Replay:
         edge = _edges(value, offsets)
         if edge is not None:
             right = np.where(edge, held == BORDER, right)
-        if value.root.turns:
+        if value.root.shares_image_slot:
             late = right & (self.turn[places] != turn)
             if late.any():
                 self._fault(step, value.name, "read, and of another image", int(late.sum()))
@@ -224,7 +224,7 @@ class Replay:
             self._fault(step, value.name, f"read, and is {what}", int((~right).sum()))
         raced = self._others(self.writer[places], task)
         if raced.any():
-            self._fault(step, value.name, "read beside the task that writes it", int(raced.sum()))
+            self._fault(step, value.name, "read while another task writes it", int(raced.sum()))
         before = self.reader[places]
         many = -self._first
         free = alone & ~self._others(before, task)
@@ -237,7 +237,7 @@ class Replay:
         found: Array = (stamps >= self._first) & (stamps != task) | (stamps == -self._first)
         return found
 
-    def _paired(self, step: Step, read: Array, written: Array) -> None:
+    def _paired(self, step: KernelCall, read: Array, written: Array) -> None:
         """Where what is read number by number shares memory with what is written, each has to be its own."""
         value, places, _ = self._place(step, read)
         other, to, _ = self._place(step, written)
@@ -249,7 +249,7 @@ class Replay:
         if low <= high and np.intersect1d(places, to).size:
             self._fault(step, value.name, f"read where {other.name} is written at another place", places.size)
 
-    def _write(self, step: Step, addresses: Array, task: int, turn: int) -> None:
+    def _write(self, step: KernelCall, addresses: Array, task: int, turn: int) -> None:
         if not addresses.size:
             return
         value, places, offsets = self._place(step, addresses)
@@ -259,7 +259,7 @@ class Replay:
         for stamps, what in ((self.writer, "writes"), (self.reader, "reads")):
             raced = self._others(stamps[places], task)
             if raced.any():
-                self._fault(step, value.name, f"written beside what else {what} it", int(raced.sum()))
+                self._fault(step, value.name, f"written while another task {what} it", int(raced.sum()))
         border = step.kernel.template == "border"
         number = BORDER if border else self._number(value)
         edge = _edges(value, offsets)
@@ -276,12 +276,12 @@ class Replay:
         self.writer[places] = task
 
 
-def _numbers(value: Value) -> int:
+def _numbers(value: Buffer) -> int:
     """Of a result, in plain order."""
     return int(np.prod(value.shape, dtype=np.int64))
 
 
-def _edges(value: Value, offsets: Array) -> Array | None:
+def _edges(value: Buffer, offsets: Array) -> Array | None:
     """Which numbers of a value's memory lie in its border; None where it has none."""
     layout = value.root.layout
     if not any(layout.pads):
@@ -293,23 +293,23 @@ def _edges(value: Value, offsets: Array) -> Array | None:
     return ~inside
 
 
-def _members(plan: Plan) -> Mapping[str, list[str]]:
+def _members(plan: ExecutionPlan) -> Mapping[str, list[str]]:
     """What each concatenation is put together from, by name, as the network declares it."""
     found: dict[str, list[str]] = {}
     for node in plan.net.nodes:
         declaration = plan.net.declarations[node.name]
-        pattern = patterns.recognise(declaration)
-        if isinstance(pattern, Moves) and len(node.outputs) == 1:
+        pattern = recognize.recognize(declaration)
+        if isinstance(pattern, Copies) and len(node.outputs) == 1:
             found[node.outputs[0]] = [node.inputs[piece.port] for piece in pattern.pieces]
     return found
 
 
-def faults(plan: Plan) -> list[Fault]:
+def faults(plan: ExecutionPlan) -> list[Fault]:
     """Wrong reads and writes of a plan; none where it is sound."""
     return Replay(plan).run()
 
 
-def verify(plan: Plan) -> None:
+def verify(plan: ExecutionPlan) -> None:
     """Raises EngineError for a plan that is not sound."""
     found = faults(plan)
     if found:

@@ -27,7 +27,7 @@ from striate.engine.kernels import (
 )  # fmt: skip
 from striate.engine.kernels import map as maps
 from striate.engine.kernels import operands as entries
-from striate.engine.plan.steps import Task
+from striate.engine.plan.kernel_calls import Task
 from striate.engine.target import Target
 from striate.engine.verify.regions import numbers
 
@@ -116,8 +116,8 @@ def _border(call: Call) -> Touched:
     inside = (call.rows % lines >= top) & (call.rows % lines < top + height)
     at = call.rows // lines * call[border.OUT_IMAGE] + call.rows % lines * call[border.OUT_ROW]
     base: list[Array | int] = [call[border.OUT], call.parts * call[border.OUT_BLOCK], steps(lanes, 4)]
-    beside = np.concatenate([steps(left, size), (left + width) * size + steps(right, size)])
-    found = [spread(*base, at[~inside], steps(left + width + right, size)), spread(*base, at[inside], beside)]
+    strips = np.concatenate([steps(left, size), (left + width) * size + steps(right, size)])
+    found = [spread(*base, at[~inside], steps(left + width + right, size)), spread(*base, at[inside], strips)]
     return Touched(writes=[one for one in found if one.size])
 
 

@@ -106,7 +106,7 @@ def opened(path: Path) -> Iterator[Content]:
 def broken(path: Path | str, why: str) -> FormatError:
     """The error for a file whose content does not hold together."""
     return FormatError(
-        f"{path} is no Keras file, or damaged",
+        f"{path} is not a Keras file, or damaged",
         where=str(path),
         why=why[:200],
         fix="save it again: model.save('model.keras')",

@@ -158,7 +158,7 @@ class _Parser:
             raise LimitError(
                 f"{self.path} has more than {MAX_LAYERS:,} layers",
                 where=self.path,
-                why="so many are read",
+                why="that is the maximum",
                 fix="split it",
             )
         if module is None and "module" in entry:
@@ -308,7 +308,7 @@ def parse(entry: Any, version: str, path: str) -> Graph:
     """The graph of a configuration. Raises FormatError, GraphError, LimitError."""
     parser = _Parser(path)
     if not isinstance(entry, dict):
-        raise parser.wrong("config.json", "it is no table")
+        raise parser.wrong("config.json", "it is not a table")
     config = entry.get("config")
     if not isinstance(config, dict) or "layers" not in config:
         kind = str(entry.get("class_name") or "something else")[:80]

@@ -1,6 +1,6 @@
 """From a Keras graph to a Network and its weights, one call after the other.
 
-Decides order, names, layout, and what becomes of a layer that nobody here knows; what a layer means is said in
+Decides order, names, layout, and what becomes of an unsupported layer; what a layer means is said in
 `layers/`.
 """
 
@@ -155,7 +155,7 @@ class Reader:
             raise LimitError(
                 f"{self.path} calls more than {MAX_NODES:,} layers",
                 where=self.path,
-                why="so many are read, models inside models included",
+                why="that is the maximum, with models inside models",
                 fix="split it",
             )
         if layer.inner is not None and layer.own:
@@ -165,8 +165,8 @@ class Reader:
         try:
             if not layer.own or layer.kind not in known.READERS:
                 raise Unknown(f"{layer.kind} is not a layer that Striate knows")
-            site.expect(not any(isinstance(i, Strange) for i in items), "an argument that is no tensor")
-            site.expect(not _quantised(layer.config), "its weights are whole numbers with a scale")
+            site.expect(not any(isinstance(i, Strange) for i in items), "an argument that is not a tensor")
+            site.expect(not _quantized(layer.config), "its weights are whole numbers with a scale")
             made = [known.READERS[layer.kind](site)]
         except ShapeError:
             if self._refused is None:
@@ -342,7 +342,7 @@ def _operator(layer: Layer) -> str:
     return layer.kind
 
 
-def _quantised(config: Mapping[str, Any]) -> bool:
+def _quantized(config: Mapping[str, Any]) -> bool:
     policy = config.get("dtype")
     inner = policy.get("config") if isinstance(policy, dict) else None
     named = (policy.get("class_name"), (inner or {}).get("name")) if isinstance(policy, dict) else (policy,)

@@ -30,7 +30,7 @@ Order = tuple[int, ...]
 class Value:
     """A value of the network. order: Keras' axis k is its axis order[k].
 
-    parts: a flat value came from images of these shapes (H, W, C), one behind the other, and holds each with its
+    parts: a flat value came from images of these shapes (H, W, C), one after another, and holds each with its
     channels outermost; empty when its numbers stand as in Keras. Where no TensorSpec can say its shape, `known` is
     None, `hidden` the shape, and `name` the value before it that can be named.
     """
@@ -98,7 +98,7 @@ class Site:
     def image(self) -> Value:
         """Its only input with the axes as usual for its data format."""
         x = self.value
-        self.expect(len(x.shape) > 2, f"its input {'x'.join(map(str, x.shape[1:]))} is no image")
+        self.expect(len(x.shape) > 2, f"its input {'x'.join(map(str, x.shape[1:]))} is not an image")
         return self.arranged(x, ordered(len(x.shape), self.last))
 
     def expect(self, holds: bool, otherwise: str) -> None:

@@ -18,7 +18,7 @@ ALLOWED, REPEATED = 2**28, 16
 """Numbers that folding a graph may read and make, and how many times over those that the file itself holds.
 
 A file of a few bytes can ask for any number. The first is nearly twice what VGG-19 has, whose weights ONNX's own
-example makes of nothing; standardised weights are read three or four times.
+example makes of nothing; standardized weights are read three or four times.
 """
 PRODUCTS = 32
 """Multiplications that cost as much as a number that is read or made."""
@@ -228,7 +228,7 @@ def _scaled(normal: Array, x: list[Any]) -> Array:
 
 
 def _batch_norm(a: Any, x: list[Any], _allowed: Allowance) -> Any:
-    """Of weights: with their own statistics they are standardised."""
+    """Of weights: with their own statistics they are standardized."""
     eps = a.get("epsilon", 1e-5)
     if a.get("training_mode"):
         return _scaled(_normal(x[0], (0, *range(2, x[0].ndim)), eps), x)

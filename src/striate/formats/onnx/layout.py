@@ -15,7 +15,7 @@ Shape = tuple[int | str | None, ...]
 ALIKE = frozenset(
     "Abs Add Cast Clip DequantizeLinear Div Identity LeakyRelu Mul Neg Pad QuantizeLinear Relu Sigmoid Sub Tanh".split()  # noqa: SIM905
 )
-"""Operators behind which the axes stand as before."""
+"""Operators after which the axes stand as before."""
 WINDOWED = frozenset(
     "AveragePool BatchNormalization Conv ConvTranspose InstanceNormalization LRN MaxPool".split()  # noqa: SIM905
 )

@@ -1,6 +1,6 @@
 """The normalization of a model's images as the first operators of its graph, and out of a file into the record again.
 
-A file that Striate wrote takes images in the range that training took. Its metadata names the value behind these
+A file that Striate wrote takes images in the range that training took. Its metadata names the value after these
 operators: they count as the recorded transformation only where they stand there unchanged, and else as operators like
 any others, with a transformation that leaves the normalization to them. So nothing is normalized twice.
 """
@@ -22,6 +22,8 @@ Array = NDArray[Any]
 Operator = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
 """Kind, inputs, outputs, attributes."""
 
+NORMALIZE = ("normalize", "normalise")
+"""The step of a recorded transformation, as it is spelled now and as earlier versions spelled it."""
 NORMALIZED = "normalized"
 """The key of the record that names the value which the network reads."""
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601, as when training turned color to gray
@@ -61,7 +63,7 @@ def recorded(before: Sequence[Preprocessing], several: bool) -> Any:
 def operators(name: str, value: str, spec: TensorSpec, transform: Any) -> Preprocessing | None:
     """The operators between an input called `name` and the `value` of a spec."""
     steps = _steps(transform)
-    at = next((n for n, step in enumerate(steps) if step.get("step") == "normalise"), None)
+    at = next((n for n, step in enumerate(steps) if step.get("step") in NORMALIZE), None)
     if at is None or len(spec.without_batch) < 2:
         return None
     try:
@@ -93,7 +95,7 @@ def operators(name: str, value: str, spec: TensorSpec, transform: Any) -> Prepro
 
 
 def folded(graph: Graph, record: Any, about: Mapping[str, Any]) -> tuple[Graph, dict[str, Any]]:
-    """The graph behind its normalization, with what is recorded of the model; or the graph as it is, with a
+    """The graph after its normalization, with what is recorded of the model; or the graph as it is, with a
     transformation that does not normalize again.
     """
     value = record.get(NORMALIZED) if isinstance(record, Mapping) else None
@@ -116,7 +118,7 @@ def folded(graph: Graph, record: Any, about: Mapping[str, Any]) -> tuple[Graph, 
 
 
 def _folded(graph: Graph, name: str, value: str, transform: Any) -> tuple[Graph, Any]:
-    """The graph behind the normalization of one input, and the transformation of that input."""
+    """The graph after the normalization of one input, and the transformation of that input."""
     found = _found(graph, name, value, transform)
     if found is None:
         return graph, _without(transform)
@@ -174,7 +176,7 @@ def _without(transform: Any) -> dict[str, Any]:
     plain = dict(transform) if isinstance(transform, Mapping) else {}
     steps, behind = [], False
     for step in _steps(transform):
-        if step.get("step") == "normalise":
+        if step.get("step") in NORMALIZE:
             count, behind = len(step.get("mean") or (0,)), True
             step = {**step, "mean": [0.0] * count, "std": [1.0] * count}
         if not (behind and step.get("step") == "channels"):

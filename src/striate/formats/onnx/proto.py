@@ -27,7 +27,7 @@ MAX_NODES = 100_000
 MAX_ELEMENTS = 2**34
 """Numbers in one tensor."""
 REPEATED = 8
-"""How many times over tensors may share the bytes of the files beside a model, tied weights being the reason to."""
+"""How many times tensors may share the bytes of the files next to a model (tied weights do)."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def parsed(onnx: Any, path: Path) -> Any:
         raise LimitError(
             f"{path} has {path.stat().st_size:,} bytes",
             where=str(path),
-            why=f"an ONNX file has at most {MAX_BYTES:,}; larger weights are kept beside it",
+            why=f"an ONNX file has at most {MAX_BYTES:,}; larger weights are kept in a file next to it",
             fix="save it with external data",
         )
     try:
@@ -111,13 +111,13 @@ def parsed(onnx: Any, path: Path) -> Any:
     try:
         model.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError, which has another name in every version
-        raise _broken(path, "it is no complete protobuf message", str(error)) from None
+        raise _broken(path, "it is not a complete protobuf message", str(error)) from None
     return model
 
 
 def _broken(path: Path, why: str, detail: str = "") -> FormatError:
     return FormatError(
-        f"{path} is no ONNX file, or damaged",
+        f"{path} is not an ONNX file, or damaged",
         where=str(path),
         why=f"{why}: {detail[:200]}" if detail else why,
         fix="export or download it again",
@@ -239,9 +239,9 @@ def _shape(value: Any) -> tuple[int | str | None, ...] | None:
 
 
 def _text(value: Any) -> str:
-    """A name of the file; protobuf hands out bytes where one is no UTF-8."""
+    """A name of the file; protobuf hands out bytes where one is not UTF-8."""
     if not isinstance(value, str):
-        raise TypeError(f"a name that is no text: {value[:40]!r}")
+        raise TypeError(f"a name that is not text: {value[:40]!r}")
     return value
 
 
@@ -314,7 +314,7 @@ def array(onnx: Any, tensor: Any, folder: Path, path: Path) -> Array:
 
 
 def _external(onnx: Any, tensor: Any, shape: tuple[int, ...], folder: Path, path: Path) -> Array:
-    """Numbers kept in a file beside the model: never outside its folder, by whatever road."""
+    """Numbers in a file next to the model, never outside its folder."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     target = _beside(tensor, entries.get("location", ""), folder, path)
     check_file(target)
@@ -335,7 +335,7 @@ def _external(onnx: Any, tensor: Any, shape: tuple[int, ...], folder: Path, path
 
 
 def _check_external(onnx: Any, graph: Any, folder: Path, path: Path) -> None:
-    """Raise where tensors want more than the files beside the model hold: each may want the whole of one."""
+    """Raise if tensors want more than the files next to the model hold: each may want a whole file."""
     held: dict[Path, int] = {}
     wanted = 0
     inside = (attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t"))
@@ -370,8 +370,8 @@ def _beside(tensor: Any, location: str, folder: Path, path: Path) -> Path:
         raise FormatError(
             f"tensor {tensor.name[:80]!r} keeps its numbers outside the model's folder",
             where=f"{path}: {location[:200]!r}",
-            why="a model reads files of its own folder only",
-            fix="put the file beside the model and name it without a path",
+            why="a model reads only files in its own folder",
+            fix="put the file next to the model and name it without a path",
         )
     return target
 
@@ -396,7 +396,7 @@ def _ordered(calls: tuple[Call, ...], known: set[str], path: Path) -> tuple[Call
                 raise GraphError(
                     f"{call.kind} reads {value[:80]!r}, which nothing makes",
                     where=f"{path}: {call.name[:80]}",
-                    why="it is no input, no weight and no other operator's output",
+                    why="it is not an input, a weight or another operator's output",
                     fix="export the network again",
                 )
             waiting.setdefault(value, []).append(call)

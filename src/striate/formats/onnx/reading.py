@@ -1,6 +1,6 @@
 """From an ONNX graph to a Network and its weights, one operator after the other.
 
-Decides order, names, what is folded, and what becomes of an operator that nobody here knows; what an operator means is
+Decides order, names, what is folded, and what becomes of an unsupported operator; what an operator means is
 said in `operators/`.
 """
 
@@ -168,7 +168,7 @@ class Reader:
             if not self._refused or any(self._inferred(call).values()):
                 self._undo(before)
                 outputs = self._opaque(site, error.what)
-            else:  # nobody gives it a shape: the node stays, and inference says why it has none
+            else:  # its shape is unknown: the node stays, and inference says why it has none
                 self.nodes.append(self._refused)
                 outputs = [Value(name, None) for name in self._refused.outputs]
         except InternalError:

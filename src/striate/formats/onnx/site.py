@@ -1,6 +1,6 @@
 """One operator while it is read: its inputs, what they stand for, and the nodes that it becomes.
 
-Says how values of the graph are named here: axes by letters, what is repeated kept small until somebody minds.
+Axes are named by letter; broadcast values stay unexpanded until an op needs the full shape.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Value:
     """A value of the network: its name, and its spec where that is known.
 
     Where no TensorSpec can say its shape (the batch is not first, say), `known` is None, `hidden` the shape, and `name`
-    the value before it that can be named: an opaque node behind it stands for all operators in between.
+    the value before it that can be named: an opaque node after it stands for all operators in between.
     `wide` is the shape that ONNX has repeated it to; it stays small for those who repeat it anyhow. `held`: the tensors
     of the file that operators without a place here have made it with.
     """
@@ -60,7 +60,7 @@ class Value:
 
 
 Held = Value | Array | None
-"""What stands behind a name of the graph: a value, a constant, or a constant that could not be computed."""
+"""What stands after a name of the graph: a value, a constant, or a constant that could not be computed."""
 
 
 class Reading(Protocol):
@@ -210,7 +210,7 @@ class Site:
         return dataclasses.replace(made, wide=x.wide)
 
     def features_last(self, x: Value) -> Value:
-        """x with its last axis called the channels, as what mixes or normalises that axis takes it."""
+        """x with its last axis called the channels, as what mixes or normalizes that axis takes it."""
         space = SPATIAL[len(x.shape) - 2]
         return x if x.spec.axes[-1] == "C" else self.named(x, ("N", *space, "C"))
 

@@ -143,7 +143,7 @@ class Pen:
         return self.node.key(name)
 
     def by_channel(self, weight: str) -> str:
-        """A tensor (C,) with as many ones behind as there are axes behind the channels."""
+        """A tensor (C,) with as many ones after as there are axes after the channels."""
         behind = len(self.axes) - 1 - self.axes.index("C")
         return self.call("Unsqueeze", weight, self.integers(*range(1, behind + 1))) if behind else weight
 
@@ -206,23 +206,23 @@ def note(node: Node) -> str:
 
 
 class Store:
-    """Where the tensors of parameters go: into the model, or the large ones into a file beside it."""
+    """Where the tensors of parameters go: into the model, or large ones into a file next to it."""
 
-    def __init__(self, onnx: Any, beside: str = "") -> None:
-        self._onnx, self._beside = onnx, beside
+    def __init__(self, onnx: Any, data_file: str = "") -> None:
+        self._onnx, self._data_file = onnx, data_file
         self.chunks: list[memoryview | bytes] = []
         self._end = 0
 
     def tensor(self, name: str, given: Array) -> Any:
         """A parameter as an onnx.TensorProto."""
         array = np.ascontiguousarray(given, "<f4")
-        if not self._beside or array.size < SMALL:
+        if not self._data_file or array.size < SMALL:
             return self._onnx.numpy_helper.from_array(array, name)
         kinds = self._onnx.TensorProto
         tensor = kinds(name=name, dims=array.shape, data_type=kinds.FLOAT, data_location=kinds.EXTERNAL)
         gap = -self._end % PAGE
         self.chunks += [bytes(gap), array.reshape(-1).view(np.uint8).data]
-        place = {"location": self._beside, "offset": self._end + gap, "length": array.nbytes}
+        place = {"location": self._data_file, "offset": self._end + gap, "length": array.nbytes}
         for key, value in place.items():
             tensor.external_data.add(key=key, value=str(value))
         self._end += gap + array.nbytes

@@ -56,7 +56,7 @@ def usual_input(module: Any) -> tuple[int, ...]:
     require()
     if "torch" not in sys.modules:  # who has a module has imported it
         raise UsageError(
-            f"{type(module).__name__} is no torch.nn.Module",
+            f"{type(module).__name__} is not a torch.nn.Module",
             why="what is read is a module and its parts",
             fix="give such as torchvision.models.resnet18()",
         )

@@ -13,7 +13,7 @@ from striate.formats.torch.rules import OPERATORS, Rule, full, maps, need, ref, 
 from striate.formats.torch.tracing import Constant
 from striate.op import Op
 from striate.ops import activation as act
-from striate.ops import merge, pool, regularise, reshape
+from striate.ops import merge, pool, regularize, reshape
 from striate.ops.functions import Pow
 from striate.ops.reduce import Reduce
 from striate.ops.scalar import Affine, Clip
@@ -89,7 +89,7 @@ def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
     if shape != wanted or (site.named(scale) and tuple(scale.tensor.shape) != small):
         return tensor_beside(site, x, "weight", scale)
     return site.node(
-        regularise.LayerScale(), x, layer_scale=Constant(scale.tensor.reshape(small), scale.name)
+        regularize.LayerScale(), x, layer_scale=Constant(scale.tensor.reshape(small), scale.name)
     )
 
 

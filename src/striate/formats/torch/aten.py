@@ -24,7 +24,7 @@ from striate.formats.torch.rules import (
 from striate.formats.torch.tracing import STOCHASTIC, Constant
 from striate.op import Op
 from striate.ops import activation as act
-from striate.ops import functions, merge, norm, pool, regularise, reshape
+from striate.ops import functions, merge, norm, pool, regularize, reshape
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.linear import Linear
 from striate.ops.scalar import Affine, Clip
@@ -300,12 +300,12 @@ OPERATORS |= {
 }
 
 
-# ---------------------------------------------------------------------------------------------------- regularisation
+# ---------------------------------------------------------------------------------------------------- regularization
 
 
 @maps("dropout")
 def _dropout(site: Site, x: Any, rate: float = 0.5, *_: Any) -> Ref:
-    cls = regularise.StochasticDepth if site.module in STOCHASTIC else regularise.Dropout
+    cls = regularize.StochasticDepth if site.module in STOCHASTIC else regularize.Dropout
     return site.node(cls(rate), ref(x))
 
 

@@ -1,4 +1,4 @@
-"""Modules that PyTorch has not, as the source that is written has them."""
+"""Helper modules that PyTorch lacks, as text to paste into exported source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HELPERS = {
     delattr(module, name)
     module.register_buffer(name, held)''',
     "ChannelNorm": '''class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of (N, C, ...)."""
+    """Layer normalization over the channels of (N, C, ...)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)''',

@@ -93,7 +93,7 @@ class Site:
         return self._importer.held.called_as(constant.tensor) is not None
 
     def node(self, op: Op, *inputs: Ref, **weights: Constant | None) -> Ref:
-        """Place an op of one output behind these values, with these weights under its own parameter names."""
+        """Place an op of one output after these values, with these weights under its own parameter names."""
         (made,) = self.nodes(op, *inputs, **weights)
         return made
 
@@ -278,7 +278,7 @@ class _Importer:
         return made
 
     def whole(self, value: Value) -> Any:
-        """What stands behind a value, in its own size."""
+        """What stands after a value, in its own size."""
         held = self.env.get(value)
         if isinstance(held, Ref) and held.wide is not None:
             held = self.env[value] = full(Site(self, self.makers[value]), held)

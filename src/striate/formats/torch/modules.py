@@ -227,7 +227,7 @@ def _ln(node: Node, op: Any, d: Declaration) -> Made:
     if op.axes == "all" or spec.axes[-1] == "C":
         return Made("ln", "nn.LayerNorm", args)
     if spec.axes[1] != "C":
-        raise _refused(node, f"it normalises the axis C of {' '.join(spec.axes)}")
+        raise _refused(node, f"it normalizes the axis C of {' '.join(spec.axes)}")
     return Made("ln", "ChannelNorm", args, helpers=("ChannelNorm",))
 
 
@@ -271,7 +271,7 @@ def _upsample(node: Node, op: Any, d: Declaration) -> Made:
         raise _refused(node, f"torch resamples {d.inputs[0]} by {op.scale or op.size} differently")
     if op.method == "bicubic":
         if _rank(d) != 2:
-            raise _refused(node, "torch blends four neighbours of images only")
+            raise _refused(node, "torch blends four neighbors of images only")
         linear = "bicubic"
     size = None if op.scale is not None else _one(d.outputs[0].spatial)
     scale = int(op.scale) if op.scale and op.scale == int(op.scale) else op.scale
@@ -431,7 +431,7 @@ _CHANNELS_SECOND = ("bn", "gn", "in", "prelu", "lrn", "channelshuffle")
 def _moved(made: Made, axes: Sequence[str]) -> Made:
     """The module between moves of the channels to where it looks for them, and back."""
     at, looked = axes.index("C"), len(axes) - 1 if made.word == "layerscale" else 1
-    ahead = made.word == "layerscale" and axes[1] == "C"  # its scale has the axes behind the channels, too
+    ahead = made.word == "layerscale" and axes[1] == "C"  # its scale has the axes after the channels, too
     if at == looked or ahead or made.word not in (*_CHANNELS_SECOND, "layerscale"):
         return made
     before, after = f"{{0}}.movedim({at}, {looked})", f".movedim({looked}, {at})"

@@ -79,7 +79,7 @@ def _cat(site: Site, parts: Any, dim: int = 0) -> Ref:
 
 @maps("stack")
 def _stack(site: Site, parts: Any, dim: int = 0) -> Ref:
-    """Joined along an axis of its own."""
+    """Stacked along a new axis."""
     rank = len(site.shape)
     at = dim % rank
     need(at, "stacked before the batch")

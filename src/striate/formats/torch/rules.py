@@ -71,7 +71,7 @@ def named(site: Site, x: Ref, axes: Sequence[str]) -> Ref:
 
 
 def features_last(site: Site, x: Ref) -> Ref:
-    """x with its last axis called the channels, as what mixes or normalises that axis takes it."""
+    """x with its last axis called the channels, as what mixes or normalizes that axis takes it."""
     axes = x.spec.axes
     return x if axes[-1] == "C" else named(site, x, ("N", *SPATIAL[len(axes) - 2], "C"))
 

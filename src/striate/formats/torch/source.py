@@ -125,7 +125,7 @@ class _Writer:
                 kept = any(item.kept for item in scope.items)
                 items.append(_Item(head, scope.reads, scope.makes, scope=scope, kept=kept))
         ordered = _ordered(items)
-        if ordered is None:  # a scope reads what stands behind it: its nodes are called one by one
+        if ordered is None:  # a scope reads what stands after it: its nodes are called one by one
             return self._finish(_Scope(path, [self._leaf(n.name[depth:], n, depth) for n in nodes]), nodes)
         return self._finish(_Scope(path, ordered), nodes)
 
@@ -390,7 +390,7 @@ def _type(values: Iterable[Any]) -> str:
 
 
 def _ordered(items: list[_Item]) -> list[_Item] | None:
-    """The items so that each comes behind what it reads; None where that cannot be."""
+    """The items so that each comes after what it reads; None where that cannot be."""
     made = {value: item.name for item in items for value in item.makes}
     left, done, found = list(items), set[str](), list[_Item]()
     while left:

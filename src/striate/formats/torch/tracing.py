@@ -78,7 +78,7 @@ def trace(module: Any, inputs: Sequence[Argument], via: str = "auto") -> Trace:
     """The module's calls on inputs of these shapes (without batch). Its mode is put back afterwards."""
     if not isinstance(module, torch.nn.Module):
         raise UsageError(
-            f"{type(module).__name__} is no torch.nn.Module",
+            f"{type(module).__name__} is not a torch.nn.Module",
             why="what is read is a module and its parts",
             fix="give such as torchvision.models.resnet18()",
         )

@@ -158,7 +158,7 @@ def on_one_scale(parts: Sequence[Array], white: int, kind: str) -> None:
 
 
 def _range(arrays: Sequence[Array]) -> tuple[Any, Any]:
-    """The lowest and the highest value; 0 where there is none."""
+    """The lowest and the highest value; 0 if there is none."""
     filled = [x for x in arrays if x.size]
     return min((x.min() for x in filled), default=0), max((x.max() for x in filled), default=0)
 
@@ -196,7 +196,9 @@ def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str,
         return x.astype(np.float32) / np.float32(white), (*remarks, f"pixels 0..{white} read as [0, 1]")
     if not np.issubdtype(x.dtype, np.floating):
         raise FormatError(
-            f"{kind}: pixels of type {x.dtype} have no meaning", where=kind, fix="uint8, or float32 in [0, 1]"
+            f"{kind}: pixels of type {x.dtype} are not supported",
+            where=kind,
+            fix="uint8, or float32 in [0, 1]",
         )
     x = x.astype(np.float32, copy=False)
     finite = np.isfinite(x).all((1, 2, 3))
@@ -249,7 +251,7 @@ def as_labels(y: Any, kind: str) -> tuple[Labels, tuple[str, ...] | None]:
 
 
 def numbered(labels: Labels, kind: str) -> tuple[str, ...]:
-    """Classes "0", "1", … up to the highest label. Raises LimitError where that is no class number."""
+    """Classes "0", "1", … up to the highest label. Raises LimitError where that is not a class number."""
     top = int(labels.max()) + 1 if len(labels) else 0
     if top > MAX_CLASSES:
         raise LimitError(
@@ -276,7 +278,7 @@ def common_classes(
     for labels, found in read:
         unknown = [name for name in found or () if name not in place]
         if unknown or (found is None) == any(other is not None for _, other in read):
-            why = f"{unknown[0]!r} is no class" if unknown else "some are text and some are numbers"
+            why = f"{unknown[0]!r} is not a class" if unknown else "some are text and some are numbers"
             raise FormatError(
                 f"{kind}: the labels of the parts differ",
                 where=kind,
@@ -290,11 +292,11 @@ def common_classes(
 
 
 def check_labels(labels: Labels, classes: int, kind: str) -> None:
-    """Raise FormatError where a label is no class, with its place."""
+    """Raise FormatError where a label is not a class, with its place."""
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise FormatError(
-            f"{kind}: label {int(labels[wrong[0]])} of image {int(wrong[0])} is no class",
+            f"{kind}: label {int(labels[wrong[0]])} of image {int(wrong[0])} is not a class",
             where=kind,
             why=f"classes are numbered 0 to {classes - 1}; {len(wrong):,} of {plural(len(labels), 'label')} are not",
             fix="number the classes from 0",

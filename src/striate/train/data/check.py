@@ -1,4 +1,4 @@
-"""What is in a data set and what is wrong with it: every image is decoded once and forgotten.
+"""Statistics and problems of a dataset; every image is decoded once and not kept.
 
 Decides what counts as a problem; refuses to change anything. Duplicates are images with equal pixels after decoding,
 whatever their files look like.
@@ -66,7 +66,7 @@ class DataReport:
         return all(finding.severity is not Severity.ERROR for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; sizes are spelt "HxW"."""
+        """Plain values for JSON; sizes are spelled "HxW"."""
         data = dataclasses.asdict(self)
         for part, plain in zip(self.parts, data["parts"]):
             plain["sizes"] = {f"{height}x{width}": count for (height, width), count in part.sizes.items()}

@@ -53,7 +53,7 @@ def _records(path: Path, data: Array, classes: int) -> Array:
     length = PIXELS + (1 if classes == 10 else 2)
     if not len(data) or len(data) % length:
         raise FormatError(
-            f"{path} is no whole CIFAR-{classes} file",
+            f"{path} is not a complete CIFAR-{classes} file",
             where=str(path),
             why=f"{len(data):,} bytes: {len(data) // length:,} records of {length:,} and {len(data) % length:,} over",
             fix="fetch it again" if len(data) else "it is empty: fetch it again",
@@ -62,7 +62,7 @@ def _records(path: Path, data: Array, classes: int) -> Array:
     wrong = np.flatnonzero(records[:, -PIXELS - 1] >= classes)
     if len(wrong):
         raise FormatError(
-            f"{path} is no CIFAR-{classes} file",
+            f"{path} is not a CIFAR-{classes} file",
             where=f"{path}, record {int(wrong[0])}",
             why=f"its label is {int(records[wrong[0], -PIXELS - 1])}, and classes are 0 to {classes - 1}",
             fix="name a CIFAR binary file",
@@ -133,7 +133,7 @@ def _batch(path: Path) -> tuple[Array, Labels, int]:
 
 def _no_batch(path: Path, why: str) -> FormatError:
     return FormatError(
-        f"{path} is no CIFAR batch", where=str(path), why=why, fix="name the unpacked files of CIFAR"
+        f"{path} is not a CIFAR batch", where=str(path), why=why, fix="name the unpacked files of CIFAR"
     )
 
 
@@ -145,7 +145,7 @@ def _data(x: Array, labels: Any, names: tuple[str, ...], kind: str, part: str) -
 
 
 def _names(folder: Path, file: str, classes: int) -> tuple[str, ...]:
-    """Class names from the text beside the data; where it is missing, the published ones or numbers."""
+    """Class names from the text file next to the data; if it is missing, the published names or numbers."""
     path = folder / file
     if path.is_file():
         with opened(path) as stream:

@@ -1,4 +1,4 @@
-"""What a data set is: labelled images by number, and batches of them in a seeded order.
+"""Datasets: labeled images by number, and batches of them in a seeded order.
 
 A batch is a function of (key, ids) alone. So the order of threads does not matter, and an epoch continues
 bit-exactly from any batch without the ones before it being read.
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, LimitError, UsageError, plural
 from striate.engine.inputs import part as part_of
-from striate.train.data import chance
+from striate.train.data import splitmix
 from striate.train.data.streaming import default_workers, in_order
 
 Array = NDArray[Any]
@@ -58,11 +58,11 @@ class Batch:
 
 
 # Anything that makes one float32 array of images: see transforms.Transform.
-TransformLike = Callable[[Any, chance.Keys], Any]
+TransformLike = Callable[[Any, splitmix.Keys], Any]
 
 
 class Dataset(abc.ABC):
-    """Labelled images. A reader fills the fields and says how image number `i` is got."""
+    """Labeled images. A reader fills the fields and implements access to image number `i`."""
 
     #: What decoding costs decides the threads; arrays in memory need one only for their transformation.
     streams: bool = False
@@ -111,7 +111,7 @@ class Dataset(abc.ABC):
 
     @abc.abstractmethod
     def name(self, index: int) -> str:
-        """A name a person can find the image by."""
+        """A name by which a user finds the image."""
 
     @property
     def inputs(self) -> Mapping[str, tuple[int, ...]]:
@@ -164,7 +164,7 @@ class Dataset(abc.ABC):
         self,
         batch_size: int,
         *,
-        rng: chance.Seed = None,
+        rng: splitmix.Seed = None,
         transform: TransformLike | None = None,
         start: int = 0,
         drop_last: bool = False,
@@ -181,13 +181,13 @@ class Dataset(abc.ABC):
         """
         if batch_size < 1 or start < 0:
             raise UsageError(
-                f"a batch of {batch_size} from batch {start} has no meaning",
+                f"batches of {batch_size} from batch {start} are not allowed",
                 where="batches",
                 fix="batch_size 1 or more, start 0 or more",
             )
-        key = chance.key_of(rng)
-        ids = np.arange(len(self)) if rng is None else chance.order(chance.key_of((key, 0)), len(self))
-        make = functools.partial(self._make, ids, batch_size, transform, chance.key_of((key, 1)), share)
+        key = splitmix.key_of(rng)
+        ids = np.arange(len(self)) if rng is None else splitmix.order(splitmix.key_of((key, 0)), len(self))
+        make = functools.partial(self._make, ids, batch_size, transform, splitmix.key_of((key, 1)), share)
         if workers is None:
             workers = default_workers() if self.streams else int(transform is not None)
         return self._epoch(make, range(start, self.steps(batch_size, drop_last)), workers)
@@ -220,7 +220,7 @@ class Dataset(abc.ABC):
         images, kept = self.images(ids if share is None else ids[share(len(ids))])
         if not len(kept):
             return None if share is None else self._nothing(transform, index)
-        x = to_float(images) if transform is None else transform(images, chance.keys(key, kept))
+        x = to_float(images) if transform is None else transform(images, splitmix.keys(key, kept))
         return Batch(x, self.labels[kept], kept, index)
 
     def _nothing(self, transform: TransformLike | None, index: int) -> Batch:
@@ -228,7 +228,7 @@ class Dataset(abc.ABC):
         blank: Any = np.zeros((1, *self.shape), np.uint8)
         if self.inputs:
             blank = {name: np.zeros((1, *shape), np.float32) for name, shape in self.inputs.items()}
-        x: Any = to_float(blank) if transform is None else transform(blank, chance.keys(0, np.zeros(1)))
+        x: Any = to_float(blank) if transform is None else transform(blank, splitmix.keys(0, np.zeros(1)))
         none = np.empty(0, np.int64)
         return Batch(part_of(x, slice(0)), none, none, index)
 
@@ -247,7 +247,7 @@ class Dataset(abc.ABC):
         return images, np.asarray(kept, np.int64)
 
     def notes(self) -> tuple[str, ...]:
-        """What happened to images on the way so far, in words: skipped, converted."""
+        """Notes on images so far: skipped, converted."""
         return (skipped(self.bad, len(self)),) if self.bad else ()
 
     def statistics(self, limit: int = 2000) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -299,7 +299,7 @@ def stack(images: Sequence[Array]) -> Array:
 
 
 class Subset(Dataset):
-    """Some images of another data set, numbered anew."""
+    """Some images of another dataset, renumbered."""
 
     def __init__(self, base: Dataset, indices: Labels, part: str, remarks: Sequence[str] = ()) -> None:
         super().__init__(

@@ -94,7 +94,7 @@ def survey(count: int, look: Callable[[int], Look], kind: str) -> tuple[Shape, b
         )
     sizes = collections.Counter(found.size for found in seen)
     counts = collections.Counter(found.channels for found in seen)
-    channels = 3 if counts.keys() == {1, 3} else counts.most_common(1)[0][0]  # grey can become colour
+    channels = 3 if counts.keys() == {1, 3} else counts.most_common(1)[0][0]  # gray can become color
     formats = "/".join(sorted({found.format for found in seen}))
     deep = any(found.deep for found in seen)
     return (channels, *sizes.most_common(1)[0][0]), len(sizes) == 1, formats, deep

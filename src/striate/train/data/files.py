@@ -26,7 +26,7 @@ CHUNK = 1 << 20
 HIDDEN = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 )
-"""What file systems, archivers and network storage put beside one's own folders; and all that begin with a dot."""
+"""Folders that file systems, archivers and network storage add; and all that begin with a dot."""
 
 
 def status(path: Path) -> os.stat_result:
@@ -51,7 +51,7 @@ def status(path: Path) -> os.stat_result:
 
 
 def is_directory(path: Path) -> bool:
-    """Whether an existing path is a directory. Raises SourceError where there is none."""
+    """Whether an existing path is a directory. Raises SourceError if there is none."""
     return stat.S_ISDIR(status(path).st_mode)
 
 
@@ -70,7 +70,7 @@ def unreadable(path: Path | str, error: Exception) -> SourceError:
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file for reading; an OSError inside becomes a SourceError."""
     if not stat.S_ISREG(status(path).st_mode):
-        raise SourceError(f"{path} is no regular file", where=str(path), fix="name a file")
+        raise SourceError(f"{path} is not a regular file", where=str(path), fix="name a file")
     try:
         with path.open("rb") as stream:
             yield stream
@@ -95,7 +95,7 @@ def whole(path: Path, limit: int, what: str) -> bytes:
                 why=f"{what} has at most {limit:,}",
                 fix="name the right file",
             )
-        return stream.read(size)  # and not `limit`: so much memory would be asked for at once
+        return stream.read(size)  # and not `limit`: that much memory would be allocated at once
 
 
 @contextlib.contextmanager
@@ -137,7 +137,7 @@ def printable(text: str) -> str:
 
 
 def hidden(name: str) -> bool:
-    """Whether a folder of this name holds nobody's images."""
+    """Whether a folder of this name holds system files, not images."""
     return name.startswith(".") or name.lower() in HIDDEN
 
 

@@ -95,16 +95,19 @@ def read_folder(root: Path, on_bad: OnBad) -> dict[str, Dataset]:
     """The parts of a folder of class folders. Raises SourceError, FormatError."""
     inside = folders(root)
     # A folder "train" that holds images, not folders, is a class: the vehicle.
-    spelt = [name for name in inside if name.lower() in SPELLINGS and folders(root / name)]
-    parts = {SPELLINGS[name.lower()]: name for name in spelt}
+    spelled = [name for name in inside if name.lower() in SPELLINGS and folders(root / name)]
+    parts = {SPELLINGS[name.lower()]: name for name in spelled}
     if not parts:
         parts = {ALL: ""}
-    elif len(parts) < len(spelt):
+    elif len(parts) < len(spelled):
         raise FormatError(
-            f"{root} has one part twice", where=str(root), why=f"folders {', '.join(spelt)}", fix="rename one"
+            f"{root} has one part twice",
+            where=str(root),
+            why=f"folders {', '.join(spelled)}",
+            fix="rename one",
         )
-    beside = [name for name in inside if name not in parts.values()] if ALL not in parts else []
-    remarks = [f"folders next to the parts not read: {', '.join(beside[:4])}"] if beside else []
+    others = [name for name in inside if name not in parts.values()] if ALL not in parts else []
+    remarks = [f"folders next to the parts not read: {', '.join(others[:4])}"] if others else []
     listed = {part: _Listing(root, folder) for part, folder in parts.items()}
     classes, empty = _classes(root, parts, listed)
     if empty:
@@ -258,7 +261,7 @@ def _unopenable(path: Path) -> str:
 
 
 def _loose(path: Path) -> Iterator[str]:
-    """Files beside the class folders: a README does not matter, but is counted."""
+    """Files next to the class folders: a README is counted, but does not matter."""
     try:
         with os.scandir(path) as entries:
             yield from (entry.name for entry in entries if _is(os.DirEntry.is_file, entry))

@@ -53,7 +53,7 @@ def read_idx(files: Iterable[Path]) -> dict[str, Dataset]:
         for what in ("images", "labels"):
             if what not in pair:
                 raise SourceError(
-                    f"{some} has no {what} beside it",
+                    f"{some} has no {what} next to it",
                     where=str(some),
                     why="images and their labels lie in two files",
                     fix=f"put the file of {what} into {some.parent}",
@@ -83,7 +83,7 @@ def read_array(path: Path) -> Array:
         head = stream.read(4)
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES or not 1 <= head[3] <= 4:
             raise FormatError(
-                f"{path} is no IDX file",
+                f"{path} is not an IDX file",
                 where=f"{path}, byte 0",
                 why=f"it begins with {head.hex(' ') or 'nothing'}, and IDX with 00 00, a type and a number of axes",
                 fix="name the files of MNIST as they were fetched",

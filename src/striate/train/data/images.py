@@ -1,4 +1,4 @@
-"""One image file as an array: (C, H, W), upright, grey or RGB, and what had to be changed for that.
+"""One image file as an array: (C, H, W), upright, gray or RGB, and what had to be changed for that.
 
 Decides what an image may be: the formats below (none that runs a program), at most as many pixels as Pillow's
 own limit against decompression bombs. Refuses to guess at floating-point pixels.
@@ -27,7 +27,7 @@ SUFFIXES = frozenset(
 )
 MAX_PIXELS = 89_478_485  # Pillow's MAX_IMAGE_PIXELS: a quarter of a gigabyte of RGB
 MAX_BYTES = 256 << 20  # of one encoded image
-_GREY = ("1", "L", "LA", "La", "I", "F")
+_GRAY = ("1", "L", "LA", "La", "I", "F")
 _TURNED = 0x0112  # the EXIF tag Orientation
 DEEP = 65535
 DEEPER = "pixels of 16 bits, 0..65535, read as [0, 1]"
@@ -81,7 +81,7 @@ def look(stream: BinaryIO, name: str) -> Look:
             turned = image.getexif().get(_TURNED, 1) in (5, 6, 7, 8)
             size = image.size if turned else image.size[::-1]
             return Look(
-                size, 1 if _is_grey(image) else 3, image.format or "image", image.mode.startswith("I")
+                size, 1 if _is_gray(image) else 3, image.format or "image", image.mode.startswith("I")
             )
     except StriateError:
         raise
@@ -111,7 +111,7 @@ def convert(image: Picture, channels: int | None, name: str) -> tuple[Array, tup
     if getattr(image, "format", None) in ("GIF", "WEBP", "TIFF") and getattr(image, "n_frames", 1) > 1:
         notes.append("only the first of several frames read")
     image = _upright(image, notes)
-    natural = 1 if _is_grey(image) else 3
+    natural = 1 if _is_gray(image) else 3
     wanted = channels or natural
     if wanted not in (1, 3):
         raise FormatError(
@@ -132,7 +132,7 @@ def convert(image: Picture, channels: int | None, name: str) -> tuple[Array, tup
         notes.append({"P": "palette"}.get(image.mode, image.mode) + " read as RGB")
         image = image.convert("RGB")
     if wanted != natural:
-        notes.append("grey repeated in three channels" if wanted == 3 else "colour turned to grey")
+        notes.append("gray repeated in three channels" if wanted == 3 else "color turned to gray")
     pixels = np.asarray(image.convert("L" if wanted == 1 else "RGB"))
     return np.ascontiguousarray(pixels[None] if wanted == 1 else pixels.transpose(2, 0, 1)), tuple(notes)
 
@@ -146,7 +146,7 @@ def _open(stream: BinaryIO, name: str) -> Picture:
         image = Image.open(stream, formats=FORMATS)
     except UnidentifiedImageError:
         raise FormatError(
-            f"{name} is no image",
+            f"{name} is not an image",
             where=name,
             why=f"it does not begin as one of {', '.join(FORMATS)}",
             fix="remove it, or save it as PNG",
@@ -180,8 +180,8 @@ def _broken(name: str, error: Exception) -> FormatError:
     )
 
 
-def _is_grey(image: Picture) -> bool:
-    return image.mode in _GREY or image.mode.startswith("I;16")
+def _is_gray(image: Picture) -> bool:
+    return image.mode in _GRAY or image.mode.startswith("I;16")
 
 
 def _upright(image: Picture, notes: list[str]) -> Picture:

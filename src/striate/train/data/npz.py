@@ -46,13 +46,13 @@ def read_npz(path: Path) -> dict[str, Dataset]:
                 raise
             raise _broken(path, error) from None
         except (zipfile.BadZipFile, EOFError, zlib.error, struct.error, ValueError, RuntimeError) as error:
-            # RuntimeError: encrypted, or an unknown compression; ValueError: a name that is no text
+            # RuntimeError: encrypted, or an unknown compression; ValueError: a name that is not text
             raise _broken(path, error) from None
 
 
 def _broken(path: Path, error: Exception) -> FormatError:
     why = str(error) or "it is cut off"
-    return FormatError(f"{path} is no whole .npz file", where=str(path), why=why, fix="fetch it again")
+    return FormatError(f"{path} is not a complete .npz file", where=str(path), why=why, fix="fetch it again")
 
 
 def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
@@ -89,7 +89,7 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
             pairs[role[0]][role[1]] = key
     pairs = {part: pair for part, pair in pairs.items() if len(pair) == 2}
     if len(pairs) > 1 and ALL in pairs:
-        del pairs[ALL]  # x beside x_train: the parts say more
+        del pairs[ALL]  # x next to x_train: the parts say more
     if not pairs:
         raise FormatError(
             f"{path} has no images with labels",
@@ -255,7 +255,7 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dt
         tokenize.TokenError,  # numpy looks for the numbers of Python 2 in a head that it does not understand
     ) as error:
         raise FormatError(
-            f"{where} is no array",
+            f"{where} is not an array",
             where=where,
             why=(str(error) or "its head is broken").splitlines()[0][:200],
             fix="save it with np.savez",
@@ -267,6 +267,6 @@ def _class_names(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -
     names = _array(path, archive, entry, text=True)
     if names.ndim != 1:
         raise FormatError(
-            f"{path}: {entry.filename} is no list of names", where=str(path), fix="one name per class"
+            f"{path}: {entry.filename} is not a list of names", where=str(path), fix="one name per class"
         )
     return tuple(printable(str(name)) for name in names.tolist())

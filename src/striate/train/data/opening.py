@@ -70,8 +70,8 @@ def open_data(
     """
     if on_bad not in ("skip", "refuse"):
         raise UsageError(
-            f"on_bad {on_bad!r} has no meaning",
-            why="unreadable images are one or the other",
+            f"on_bad {on_bad!r} is not allowed",
+            why="unreadable images are skipped or refused",
             fix='"skip" or "refuse"',
         )
     if isinstance(source, DataSplits):

@@ -160,7 +160,7 @@ def parts_by_input(
 
 
 def whites_of(parts: Sequence[Mapping[str, Array]], kind: str) -> dict[str, int]:
-    """Of each input the whole number that its images read as 1: the same in all parts; 0 where there is none.
+    """Of each input the whole number that its images read as 1: the same in all parts; 0 if there is none.
 
     Raises FormatError for images of which one part would be read on another scale than the others.
     """

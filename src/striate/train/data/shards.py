@@ -171,7 +171,7 @@ def _index(
             why="; ".join(ignored_files(others)) or "no files in it"
             if not bad
             else f"{bad[0].name}: {bad[0].why}",
-            fix="000017.jpg beside 000017.cls, for each image",
+            fix="000017.jpg next to 000017.cls, for each image",
         )
     remarks = list(refuse_or_remark(bad, "samples", total, on_bad, kind))
     if skipped:
@@ -251,7 +251,7 @@ def _label(stream: BinaryIO, member: Member, kind: str) -> str:
             raise FormatError('its json has no "label"')
         text = str(value).strip()
     if not text or len(text) > 200 or "\n" in text:
-        raise FormatError("its label is empty" if not text else "its label is no single word or number")
+        raise FormatError("its label is empty" if not text else "its label is not a single word or number")
     return printable(text)
 
 
@@ -302,7 +302,7 @@ def _part_folders(folder: Path) -> Iterator[tuple[Path, int, list[str]]]:
 
 
 def part_of(path: Path, root: Path) -> str:
-    """The part a shard belongs to: by its folder's name, or a word of its own."""
+    """The part a shard belongs to: by its folder's name, or by a word in its name."""
     if path.parent != root and path.parent.name.lower() in SPELLINGS:
         return SPELLINGS[path.parent.name.lower()]
     words = re.split(r"[-_.\d]+", path.name.lower())

@@ -59,7 +59,7 @@ def complete(parts: Mapping[str, Dataset], holdout: float, seed: int) -> dict[st
     """
     if not 0 <= holdout < 0.5:
         raise UsageError(
-            f"holdout {holdout} has no meaning", why="a share of each class", fix="0 to below 0.5"
+            f"holdout {holdout} is not allowed", why="a share of each class", fix="0 to below 0.5"
         )
     share = f"{holdout * 100:.4g} % of each class"
     drawn_by = f"drawn by seed {seed}"

@@ -1,6 +1,6 @@
-"""Work done ahead in the background, with a bound: results come in order, and only so many wait.
+"""Background prefetch with a limit: results come in order, and a limited number of them waits.
 
-The bound is the memory: at most `workers` results are being made and `ahead` more are waiting.
+The limit bounds memory: at most `workers` results are being made and `ahead` more are waiting.
 """
 
 from __future__ import annotations

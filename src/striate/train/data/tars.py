@@ -60,7 +60,7 @@ class _Bounded(io.RawIOBase):
 def members(path: Path, stream: BinaryIO, skipped: list[str], unclosed: list[str]) -> Iterator[Member]:
     """The plain files, in order; names of links, devices and sparse files go to `skipped`.
 
-    An archive that lacks the zero block every writer closes with may have lost files behind the last one: its
+    An archive that lacks the zero block every writer closes with may have lost files after the last one: its
     name goes to `unclosed`. Raises FormatError where the archive is cut off, damaged or points outside; LimitError.
     """
     length = stream.seek(0, os.SEEK_END)
@@ -95,7 +95,7 @@ def members(path: Path, stream: BinaryIO, skipped: list[str], unclosed: list[str
                 unclosed.append(path.name)
     except (tarfile.TarError, UnicodeError, ValueError, OverflowError, EOFError) as error:
         raise FormatError(
-            f"{path} is no whole tar file",
+            f"{path} is not a complete tar file",
             where=str(path),
             why=str(error) or type(error).__name__,
             fix="fetch it again",

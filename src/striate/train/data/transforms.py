@@ -1,6 +1,6 @@
 """A transformation: steps in order, from images as stored to what a network reads; recorded with the model.
 
-What happens to an image depends on its key alone (chance.py), so the same epoch gives the same pixels bit for bit,
+What happens to an image depends on its key alone (splitmix.py), so the same epoch gives the same pixels bit for bit,
 in any batch and on any thread.
 """
 
@@ -17,26 +17,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, UnknownNameError, suggest
-from striate.train.data import chance, steps
+from striate.train.data import image_transforms, splitmix
 from striate.train.data.dataset import Array, Shape, stack, to_float
-from striate.train.data.steps import (
+from striate.train.data.image_transforms import (
     Channels,
-    ColourJitter,
+    ColorJitter,
     Fit,
     Flip,
-    Normalise,
+    ImageTransform,
+    Normalize,
     PadCrop,
     RandomErasing,
     RandomResizedCrop,
-    Step,
 )
 
-#: word -> step, found in steps.py: adding a step edits no list.
-STEPS: Mapping[str, type[Step]] = types.MappingProxyType(
+#: word -> step, found in image_transforms.py: adding a step edits no list.
+STEPS: Mapping[str, type[ImageTransform]] = types.MappingProxyType(
     {
         member.word: member
-        for _, member in inspect.getmembers(steps, inspect.isclass)
-        if issubclass(member, Step) and member is not Step
+        for _, member in inspect.getmembers(image_transforms, inspect.isclass)
+        if issubclass(member, ImageTransform) and member is not ImageTransform
     }
 )
 
@@ -49,11 +49,11 @@ class Transform:
     0: they are not, or nobody knows.
     """
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ImageTransform, ...] = ()
     white: int = 0
 
     def __call__(
-        self, images: Sequence[Array] | Array, keys: chance.Keys | None = None
+        self, images: Sequence[Array] | Array, keys: splitmix.Keys | None = None
     ) -> NDArray[np.float32]:
         """float32 (N, C, H, W). `keys`: one per image, for what is left to chance; without them all are 0."""
         if keys is None:
@@ -65,10 +65,10 @@ class Transform:
         done = [self._run(image[None], keys[n : n + 1])[0] for n, image in enumerate(images)]
         return to_float(stack(done))
 
-    def _run(self, x: Array, keys: chance.Keys) -> NDArray[np.float32]:
+    def _run(self, x: Array, keys: splitmix.Keys) -> NDArray[np.float32]:
         x = np.ascontiguousarray(x)  # sums depend on the layout in their last bit
         for place, step in enumerate(self.steps):
-            x = step(x, chance.uniform(keys, place, step.draws) if step.draws else np.empty((len(x), 0)))
+            x = step(x, splitmix.uniform(keys, place, step.draws) if step.draws else np.empty((len(x), 0)))
         return np.ascontiguousarray(to_float(x))
 
     @property
@@ -77,14 +77,14 @@ class Transform:
         return any(step.draws for step in self.steps)
 
     @property
-    def normalise(self) -> Normalise | None:
+    def normalize(self) -> Normalize | None:
         """The step that says mean and standard deviation, if there is one."""
-        return next((step for step in self.steps if isinstance(step, Normalise)), None)
+        return next((step for step in self.steps if isinstance(step, Normalize)), None)
 
     @property
     def pixelwise(self) -> Transform:
         """What happens to each pixel by itself, whatever the size: normalization and channels."""
-        steps = tuple(step for step in self.steps if isinstance(step, Normalise | Channels))
+        steps = tuple(step for step in self.steps if isinstance(step, Normalize | Channels))
         return dataclasses.replace(self, steps=steps)
 
     def takes(self, shape: Shape, target: Shape) -> bool:
@@ -130,7 +130,7 @@ class Transform:
                 "no transformation is recorded",
                 where="transform",
                 why='expected {"steps": [...]}',
-                fix='{"steps": [{"step": "normalise", "mean": [0.5], "std": [0.5]}]}, one number per channel',
+                fix='{"steps": [{"step": "normalize", "mean": [0.5], "std": [0.5]}]}, one number per channel',
             )
         white = data.get("white", 0)
         steps = tuple(_step(entry, f"transform, step {n}") for n, entry in enumerate(entries, 1))
@@ -153,10 +153,10 @@ class Transform:
 
         mean, std: of the images as stored, one per channel of `shape`. uniform=False: sizes differ, always resize.
         """
-        made: list[Step] = []
+        made: list[ImageTransform] = []
         if not uniform or shape[1:] != target[1:]:
             made.append(Fit(target[1:]))
-        made.append(Normalise(tuple(map(float, mean)), tuple(map(float, std))))
+        made.append(Normalize(tuple(map(float, mean)), tuple(map(float, std))))
         if shape[0] != target[0]:
             made.append(Channels(target[0]))
         transform = cls(tuple(made), white)
@@ -178,7 +178,7 @@ class Transform:
 
         shape, target: (C, H, W) of the images, and of what the network reads.
         """
-        at = next((n for n, step in enumerate(self.steps) if isinstance(step, Normalise)), len(self.steps))
+        at = next((n for n, step in enumerate(self.steps) if isinstance(step, Normalize)), len(self.steps))
         before, after = list(self.steps[:at]), self.steps[at:]
         if resized_crop:
             kept = [step for step in before if isinstance(step, Channels)]
@@ -189,7 +189,7 @@ class Transform:
         if flip:
             before.append(Flip(flip))
         if jitter:
-            before.append(ColourJitter(jitter, jitter, jitter, jitter / 4 if channels == 3 else 0.0))
+            before.append(ColorJitter(jitter, jitter, jitter, jitter / 4 if channels == 3 else 0.0))
         made = Transform((*before, *after, *([RandomErasing(erasing)] if erasing else [])), self.white)
         made.output(shape)
         return made
@@ -198,22 +198,22 @@ class Transform:
         """This transformation for images of `shape` in a network of input `target`, and what had to be added.
 
         shape, target: (C, H, W). uniform=False: the images differ in size, and `shape` is one of them. Raises
-        FormatError where mean and std are missing, or the channels have no meaning.
+        FormatError if mean and std are missing, or the channels cannot be converted.
         """
-        if self.normalise is None:
+        if self.normalize is None:
             raise FormatError(
                 "the model's transformation has no mean and std",
                 where="transform",
-                why=f"it is: {self.describe()}; the network was trained on pixels nobody recorded",
-                fix='add {"step": "normalise", "mean": [0.0], "std": [1.0]} with the numbers of the training',
+                why=f"it is: {self.describe()}; the scale of its training pixels was not recorded",
+                fix='add {"step": "normalize", "mean": [0.0], "std": [1.0]} with the numbers of the training',
             )
-        added: list[Step] = []
+        added: list[ImageTransform] = []
         notes = []
         wanted = self._takes(shape[0], target[0])
         if wanted != shape[0]:
             added.append(Channels(wanted))
             Channels(wanted).output(shape)
-            notes.append("grey repeated in every channel" if shape[0] == 1 else "colour turned to grey")
+            notes.append("gray repeated in every channel" if shape[0] == 1 else "color turned to gray")
         whole = Transform((*added, *self.steps), self.white)
         sizes = [shape[1:]] if uniform else [shape[1:], (1, 1), (1 << 20, 1 << 20)]
         if not all(whole._gives((shape[0], *size), target[1:]) for size in sizes):
@@ -239,7 +239,7 @@ class Transform:
 
     def _takes(self, channels: int, target: int) -> int:
         """The channels an image should have on the way in: its own where that works."""
-        for count in (channels, target, len(self.normalise.mean) if self.normalise else target):
+        for count in (channels, target, len(self.normalize.mean) if self.normalize else target):
             try:
                 if self.output((count, 1 << 20, 1 << 20))[0] == target:
                     return count
@@ -254,7 +254,7 @@ class ByInput(Transform):
 
     inputs: tuple[tuple[str, Transform], ...] = ()
 
-    def __call__(self, images: Any, keys: chance.Keys | None = None) -> Any:
+    def __call__(self, images: Any, keys: splitmix.Keys | None = None) -> Any:
         """Name -> float32 (N, …), of rows {name: array} or of arrays by name."""
         if not isinstance(images, Mapping):
             images = {name: stack([row[name] for row in images]) for name, _ in self.inputs}
@@ -289,8 +289,9 @@ def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
-def _step(entry: Any, where: str) -> Step:
+def _step(entry: Any, where: str) -> ImageTransform:
     word = entry.get("step") if isinstance(entry, Mapping) else None
+    word = image_transforms.OLD_WORDS.get(word, word) if isinstance(word, str) else word
     if not isinstance(word, str) or word not in STEPS:
         nearest = suggest(str(word), STEPS)
         raise UnknownNameError(
@@ -337,4 +338,5 @@ def _value(value: Any, hint: Any, where: str) -> Any:
         if len(kinds) == len(value):
             return tuple(_value(part, kind, where) for part, kind in zip(value, kinds))
     name = hint.__name__ if isinstance(hint, type) else str(hint)
-    raise FormatError(f"{value!r} is no {name}", where=where, fix=f"a value of type {name}")
+    article = "an" if name == "int" else "a"
+    raise FormatError(f"{value!r} is not {article} {name}", where=where, fix=f"a value of type {name}")

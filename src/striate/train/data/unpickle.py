@@ -30,7 +30,7 @@ _TYPES = frozenset(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)) | 
 
 MAX_AXES, MAX_STATE = 32, 9
 REPEATED = 4
-"""How many times over the arrays of a pickle may be made of its bytes."""
+"""How many times the bytes of a pickle its arrays may hold."""
 
 
 class _Dtype:
@@ -69,7 +69,7 @@ def read_pickle(data: bytes, name: str) -> Any:
         AttributeError,
     ) as error:
         raise FormatError(
-            f"{name} is no whole pickle",
+            f"{name} is not a complete pickle",
             where=name,
             why=(str(error) or type(error).__name__)[:200],
             fix="fetch it again",
@@ -169,6 +169,6 @@ def _plain(value: Any, done: dict[int, Any], depth: int = 0) -> Any:
     elif type(value) in (str, bytearray, int, float, bool, type(None)):
         return value
     else:
-        raise ValueError("a value that is no data")
+        raise ValueError("a value that is not data")
     done[id(value)] = plain
     return plain

@@ -34,7 +34,7 @@ def draw(page: Page, record: Mapping[str, Any]) -> None:
     draw_curve(page, record["rates"], [min(y, ceiling) for y in smoothed], mark=record["suggestion"])
     page.line()
     if record["suggestion"] is None:
-        page.line("nothing was learnt at any rate: look at the data, or at the network with `striate check`")
+        page.line("nothing was learned at any rate: look at the data, or at the network with `striate check`")
         return
     page.line(["suggestion: ", (f"lr {record['suggestion']:g}", "bold green"),
                f", where the loss falls fastest; it is lowest at {record['lowest']:.2g}"])  # fmt: skip

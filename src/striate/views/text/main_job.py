@@ -105,7 +105,7 @@ def draw_prediction(
 ) -> None:  # fmt: skip
     """Step 5: an image file, what it shows, and what the network says."""
     page.title("5. Predict: an image file")
-    page.line(f"{file} is one of the held-out digits, labelled {label}:")
+    page.line(f"{file} is one of the held-out digits, labeled {label}:")
     page.line()
     draw_image(page, pixels, 4)
     page.line()

@@ -30,7 +30,7 @@ def draw(page: Page, record: Record) -> None:
     page.fields(_fields(record))
     if record["fully_connected"]:
         page.line()
-        beside(page, record)
+        side_by_side(page, record)
     for finding in record["findings"]:
         page.line()
         style = (
@@ -125,7 +125,7 @@ def _field(record: Record) -> Iterator[tuple[str, Text]]:
     yield "field", f"{square} input pixels; {units}"
 
 
-def beside(page: Page, record: Record) -> None:
+def side_by_side(page: Page, record: Record) -> None:
     """The convolution and the fully connected layer for the same step, side by side."""
     full = record["fully_connected"]
     reads = next(iter(record["reads"].values()))

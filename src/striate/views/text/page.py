@@ -1,7 +1,7 @@
 """Plain text pages: lines, wrapped paragraphs and tables that fit the terminal they are read on.
 
-A page knows three things about its reader (`Terminal`: width, colour, Unicode) and nothing about networks. Text is
-a string, or a sequence of strings and `(string, style)` pairs; styles are written only where colour is wanted, and
+A page knows three things about its reader (`Terminal`: width, color, Unicode) and nothing about networks. Text is
+a string, or a sequence of strings and `(string, style)` pairs; styles are written only where color is wanted, and
 characters outside ASCII are spelled in ASCII where the stream cannot carry them, *before* anything is measured.
 """
 
@@ -34,29 +34,29 @@ _ASCII = str.maketrans(
 
 @dataclass(frozen=True)
 class Terminal:
-    """What the reader's screen can show: width in columns, colour, characters outside ASCII.
+    """What the reader's screen can show: width in columns, color, characters outside ASCII.
 
     `folds`: whether messages are wrapped. For a pipe or a file they are not (each stays on its line, for grep);
     tables keep to `width` everywhere. `program`: what the reader types to start Striate.
     """
 
     width: int = 80
-    colour: bool = False
+    color: bool = False
     unicode: bool = True
     folds: bool = True
     program: str = "striate"
 
     @classmethod
     def of(cls, stream: TextIO, environ: Mapping[str, str] = os.environ) -> Terminal:
-        """The terminal behind `stream`; a pipe or file reads as 80 plain columns.
+        """The terminal after `stream`; a pipe or file reads as 80 plain columns.
 
-        Colour follows https://no-color.org and FORCE_COLOR; COLUMNS overrides the width.
+        Color follows https://no-color.org and FORCE_COLOR; COLUMNS overrides the width.
         """
         try:
             interactive = stream.isatty()
         except ValueError:  # already closed
             interactive = False
-        colour = (interactive and environ.get("TERM") != "dumb") or bool(environ.get("FORCE_COLOR"))
+        color = (interactive and environ.get("TERM") != "dumb") or bool(environ.get("FORCE_COLOR"))
         try:
             "·×−→≥█".encode(stream.encoding or "ascii")
             wide = True
@@ -68,7 +68,7 @@ class Terminal:
             import shutil  # start-up counts
 
             width = shutil.get_terminal_size((80, 24)).columns
-        return cls(max(width or 80, 20), colour and not environ.get("NO_COLOR"), wide, interactive)
+        return cls(max(width or 80, 20), color and not environ.get("NO_COLOR"), wide, interactive)
 
 
 def in_ascii(text: str) -> str:
@@ -128,7 +128,7 @@ class Page:
             self.lines.append((" " * (hang if number else indent) + self._paint(piece)).rstrip())
 
     def message(self, text: str, style: str = "bold") -> None:
-        """A rendered finding or error: painted head, labelled lines that hang under their own text."""
+        """A rendered finding or error: painted head, labeled lines that hang under their own text."""
         for number, line in enumerate(text.splitlines()):
             body = line.lstrip()
             indent = len(line) - len(body)
@@ -265,7 +265,7 @@ class Page:
 
     def _paint(self, pieces: _Pieces) -> str:
         pieces = [(text.replace(HOLD, " "), style) for text, style in pieces]
-        if not self.terminal.colour:
+        if not self.terminal.color:
             return "".join(text for text, _ in pieces)
         return "".join(
             f"\x1b[{';'.join(_SGR[word] for word in style.split())}m{text}\x1b[0m" if style and text else text
@@ -324,7 +324,7 @@ def _wrap(pieces: _Pieces, first: int, rest: int) -> Iterator[_Pieces]:
 
 
 def _inside(marked: list[tuple[str, str]], start: int, end: int, room: int) -> int:
-    """Where to break a word that no line can hold: behind its last dot or slash before `end`; 0 for other words."""
+    """Where to break a word that no line can hold: after its last dot or slash before `end`; 0 for other words."""
     stop = start
     while stop < len(marked) and marked[stop][0] not in " \n":
         stop += 1

@@ -125,8 +125,8 @@ def _facts(record: Record) -> Iterator[tuple[str, Text]]:
         return
     if record["centre"]:
         share = _share(record["corner"], record["centre"])
-        yield "corner", f"{share} at the centre = {record['corner_to_centre']:.3g}"
-        yield "border", f"{record['border_to_centre']:.3g} of the centre, on average"
+        yield "corner", f"{share} at the center = {record['corner_to_centre']:.3g}"
+        yield "border", f"{record['border_to_centre']:.3g} of the center, on average"
     else:
         yield "centre", "is never read"
     yield "most", _times(record["most"])
@@ -177,7 +177,7 @@ def draw_modes(page: Page, record: Record) -> None:
             )
         )
     columns = (
-        Column("padding"), Column("output", "right"), Column("unread", "right"), Column("corner/centre", "right"),
+        Column("padding"), Column("output", "right"), Column("unread", "right"), Column("corner/center", "right"),
         Column("border", "right"), Column("equal"),
     )  # fmt: skip
     page.table(columns, rows, indent=2)
@@ -191,7 +191,7 @@ def _small(mode: dict[str, Any]) -> bool:
 
 
 def _side_by_side(page: Page, modes: Sequence[dict[str, Any]]) -> None:
-    """Count grids beside each other, as many to a line as fit."""
+    """Count grids next to each other, as many to a line as fit."""
     blocks = []
     for mode in modes:
         lines = [mode["mode"], *numbers(mode["counts"])]

@@ -10,9 +10,9 @@ from striate.views.text.numbers import digits, size
 from striate.views.text.page import Column, Page, Row
 
 if TYPE_CHECKING:
-    from striate.engine.rows import Row as Facts
-    from striate.engine.rows import Table
-    from striate.engine.training.rows import TrainingTable
+    from striate.engine.plan_report import PlanReport
+    from striate.engine.plan_report import PlanRow as Facts
+    from striate.engine.training.training_report import TrainingReport
 
 COLUMNS = (
     Column("node", fold=True),
@@ -22,8 +22,8 @@ COLUMNS = (
 )
 
 
-def draw(page: Page, title: str, table: Table) -> None:
-    """`table`: what `striate.engine.rows` found."""
+def draw(page: Page, title: str, table: PlanReport) -> None:
+    """`table`: what `striate.engine.plan_report` found."""
     page.title(title)
     page.line()
     _rows(page, table.rows)
@@ -41,17 +41,17 @@ def draw(page: Page, title: str, table: Table) -> None:
     _legend(page)
 
 
-def draw_training(page: Page, title: str, table: TrainingTable) -> None:
-    """`table`: what `striate.engine.training.rows` found."""
+def draw_training(page: Page, title: str, table: TrainingReport) -> None:
+    """`table`: what `striate.engine.training.training_report` found."""
     page.title(title)
-    for what, rows in (("forward", table.forward), ("the way back", table.backward)):
+    for what, rows in (("forward", table.forward), ("the backward pass", table.backward)):
         page.line()
         page.line(what)
         page.line()
         _rows(page, rows)
     page.line()
     more = (
-        [("again", f"{plural(table.again, 'unit')} of the forward run, on the way back")]
+        [("again", f"{plural(table.again, 'unit')} of the forward pass, in the backward pass")]
         if table.again
         else []
     )
@@ -61,11 +61,11 @@ def draw_training(page: Page, title: str, table: TrainingTable) -> None:
             ("work", f"forward {_work(table.forward)}, back {_work(table.backward)}"),
             (
                 "values",
-                f"{size(table.arena)} that all steps share; {size(table.kept)} of it wait for the way back, "
+                f"{size(table.arena)} that all steps share; {size(table.kept)} of it wait for the backward pass, "
                 f"{size(table.parameters)} are gradients at the end",
             ),
             *more,
-            ("beside", f"{size(table.beside)}: each thread's own memory, and weights that stay packed"),
+            ("scratch", f"{size(table.scratch)}: of the threads, and weights that stay packed"),
             (
                 "weights",
                 f"{size(table.weights)}, and {size(table.parameters)} for each moment of the optimizer",
@@ -107,7 +107,7 @@ def _work(rows: Sequence[Facts]) -> str:
     return f"{digits(sum(row.flops for row in rows) / 1e9)} GFLOP"
 
 
-def _machine(table: Table | TrainingTable) -> list[tuple[str, str]]:
+def _machine(table: PlanReport | TrainingReport) -> list[tuple[str, str]]:
     machine = table.machine
     speeds = ", ".join(digits(speed) for _, speed in machine.levels)
     return [

@@ -43,7 +43,7 @@ def _column(value: float, low: float, high: float, width: int) -> int:
 
 
 def _means(place: Sequence[int], ys: Sequence[float], width: int) -> list[float]:
-    """The mean of each column's values; a column without any lies on the line between its neighbours."""
+    """The mean of each column's values; a column without any lies on the line between its neighbors."""
     sums: dict[int, list[float]] = {}
     for column, y in zip(place, ys):
         sums.setdefault(column, []).append(y)

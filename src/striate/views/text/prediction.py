@@ -1,4 +1,4 @@
-"""What a model says to images: a table, CSV, and small grey pictures."""
+"""What a model says to images: a table, CSV, and small gray pictures."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def csv_text(record: Mapping[str, Any]) -> str:
 
 
 def draw_image(page: Page, rows: Sequence[Sequence[float]], indent: int = 2) -> None:
-    """A small grey image, 0 to 1, two characters for each pixel; bright is full."""
+    """A small gray image, 0 to 1, two characters for each pixel; bright is full."""
     for row in rows:
         cells = "".join(SHADES[min(int(value * len(SHADES)), len(SHADES) - 1)] * 2 for value in row)
         page.line(cells.rstrip(), indent)

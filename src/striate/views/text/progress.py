@@ -20,7 +20,7 @@ PER_SECOND = 8
 def wants_bar(stream: TextIO) -> bool:
     """Whether a bar can be drawn on `stream`, and may be."""
     try:
-        return stream.isatty() and Terminal.of(stream).colour
+        return stream.isatty() and Terminal.of(stream).color
     except ValueError:  # closed
         return False
 

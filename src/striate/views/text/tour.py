@@ -109,17 +109,17 @@ def history(page: Page) -> None:
 
 
 def fully_connected(page: Page) -> None:
-    """What came before: fully connected layers, beside a convolution"""
+    """What came before: fully connected layers, next to a convolution"""
     text = "32x32x3 -> conv 5x5 6"
     record = _detail(text)
     full = record["fully_connected"]
     _say(
         page,
         f"A fully connected layer joins each of its {plural(full['inputs'], 'input')} to each of its "
-        f"{plural(full['outputs'], 'output')} by a weight of its own. A convolutional layer slides a small filter over "
+        f"{plural(full['outputs'], 'output')} by its own weight. A convolutional layer slides a small filter over "
         "the image and uses the same weights at every place.",
     )
-    node.beside(page, record)
+    node.side_by_side(page, record)
     commands(page, f"striate show '{text}' --node conv1")
 
 
@@ -191,7 +191,7 @@ def borders(page: Page) -> None:
         ("5x5x1 -> conv 3x3", "5x5 image, 3x3 filter"),
     ):
         use = pixels(parse(text))
-        page.line([(title, "bold"), f"   corner {use.corner}, centre {use.centre}"], 2)
+        page.line([(title, "bold"), f"   corner {use.corner}, center {use.centre}"], 2)
         picture(page, use, 4)
         page.line()
     page.line("Through a whole network the ways multiply; here three 3x3 layers on 11x11:", 2)
@@ -242,7 +242,7 @@ def padding(page: Page) -> None:
     equal = " and ".join(mode["mode"] for mode in record["modes"] if mode.get("uniform"))
     _say(
         page,
-        f"Does it make all pixels used equally often? Not quite: the corner gets {same['corner']} of the centre's "
+        f"Does it make all pixels used equally often? Not quite: the corner gets {same['corner']} of the center's "
         f"{same['centre']}. Only {equal} padding makes it exact.",
     )
     draw_modes(page, record)

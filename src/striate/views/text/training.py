@@ -45,7 +45,7 @@ Head = Callable[[Page, Prepared], None]
 
 @contextlib.contextmanager
 def display() -> Iterator[Callable[[Event], None] | None]:
-    """What `Model.fit` shows on standard output; None where there is none. Notes are warnings there."""
+    """What `Model.fit` shows on standard output; None if there is none. Notes are warnings there."""
     if (out := sys.stdout) is None:
         yield None
         return

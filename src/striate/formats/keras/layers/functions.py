@@ -12,7 +12,7 @@ from striate.op import Op
 from striate.ops import activation as ops
 from striate.ops.functions import Abs, Exp, Log
 from striate.ops.opaque import Opaque
-from striate.ops.regularise import Dropout, LayerScale, StochasticDepth
+from striate.ops.regularize import Dropout, LayerScale, StochasticDepth
 from striate.ops.reshape import Identity
 from striate.ops.scalar import Affine, Clip
 
@@ -30,7 +30,7 @@ PLAIN: dict[str, Callable[[], Op]] = {
 
 
 def activated(site: Site, x: Value, given: Any = None, called: str | None = None) -> Value:
-    """x behind an activation: the layer's own, unless another is given. One that is not known is an opaque node."""
+    """x after an activation: the layer's own, unless another is given. One that is not known is an opaque node."""
     given = site.get("activation", "linear") if given is None else given
     word, config = _word(given)
     op = _op(site, word, config)
@@ -73,7 +73,7 @@ def _number(config: dict[str, Any], name: str, default: float = 0.0) -> float:
 
 
 def _op(site: Site, word: str, config: dict[str, Any]) -> Op | None:
-    """The op of an activation with its settings; None where there is none."""
+    """The op of an activation with its settings; None if there is none."""
     if word == "relu":
         return _relu(site, config)
     if word == "leaky_relu":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _alike(site: Site, values: list[Value]) -> list[Value]:
-    """The values with one rank and one order of axes; new axes stand behind the batch in layers, before it in ops."""
+    """The values with one rank and one order of axes; new axes stand after the batch in layers, before it in ops."""
     rank = max(len(x.shape) for x in values)
     made = []
     for x in values:

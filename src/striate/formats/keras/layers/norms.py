@@ -1,4 +1,4 @@
-"""Normalisation, and the scales that images are brought to."""
+"""Normalization, and the scales that images are brought to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every operator means, here and in ONNX: one file per family, reading beside writing.
+"""What every operator means, here and in ONNX: one file per family, reading next to writing.
 
 A new op is a reader and a writer side by side, or one line in `functions.py`.
 """

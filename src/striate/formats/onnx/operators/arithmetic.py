@@ -13,7 +13,7 @@ from striate.formats.onnx.operators.register import reads, writes
 from striate.ops.activation import Relu
 from striate.ops.functions import Pow
 from striate.ops.merge import Add, Concat, Divide, Maximum, Minimum, Multiply
-from striate.ops.regularise import LayerScale
+from striate.ops.regularize import LayerScale
 from striate.ops.scalar import Affine
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _arithmetic(site: Site) -> Value:
     if "axis" in site.call.attributes:  # before opset 7 a constant stood at an axis, not at the end
         at_axis = site.axis(site.attribute("axis"), len(x.shape))
         number = number.reshape(number.shape + (1,) * (len(x.shape) - at_axis - number.ndim))
-    x, number = beside(site, x, number)
+    x, number = with_number(site, x, number)
     learned = site.learned(at)
     name = site.origin(at)
     shape = number.shape
@@ -99,7 +99,7 @@ def _extreme(site: Site) -> Value:
         number = site.scalar(at)
         return site.emit(clipped(number, None) if highest else clipped(None, number), site.value(1 - at))
     # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(-x, -t). As t stands there twice, it is not learned.
-    x, bound = beside(site, site.value(1 - at), bound if highest else -bound)
+    x, bound = with_number(site, site.value(1 - at), bound if highest else -bound)
     over = site.emit(Affine(1.0 if highest else -1.0, bias=bound.shape, learned=False), x, bias=-bound)
     sign = 1.0 if highest else -1.0
     kept = site.emit(Relu(), over)
@@ -113,7 +113,7 @@ def _where(site: Site) -> Value:
     total: Value | None = None
     for at, share in ((1, mask), (2, 1 - mask)):
         if site.is_value(site.call.inputs[at]):
-            x, kept = beside(site, site.value(at), share)
+            x, kept = with_number(site, site.value(at), share)
             part = site.emit(Affine(weight=kept.shape, learned=False), x, weight=kept)
             total = part if total is None else site.emit(Add(), *_together(site, [total, part]))
     site.expect(total is not None, "no value")
@@ -122,7 +122,7 @@ def _where(site: Site) -> Value:
         if not site.is_value(site.call.inputs[at]):
             other = np.where(share > 0, site.array(at), 0).astype(np.float32)
             if other.any():
-                x, shift = beside(site, total, other)
+                x, shift = with_number(site, total, other)
                 total = site.emit(Affine(bias=shift.shape, learned=False), x, bias=shift)
     return total
 
@@ -156,7 +156,7 @@ def same_axes(site: Site, data: list[Value]) -> list[Value]:
     return data
 
 
-def beside(site: Site, x: Value, number: Array) -> tuple[Value, Array]:
+def with_number(site: Site, x: Value, number: Array) -> tuple[Value, Array]:
     """A value and a constant of as many axes, without the batch; the value repeated where the constant is larger."""
     site.expect(number.ndim <= len(x.shape), "a constant of more axes")
     wide = number.reshape((1,) * (len(x.shape) - number.ndim) + number.shape)
@@ -220,7 +220,7 @@ def _write_affine(pen: Pen, op: Any) -> None:
 @reads("Concat")
 def _concat(site: Site) -> Value:
     data = site.data
-    site.expect(len(data) == len(site.call.inputs), "constants beside values")
+    site.expect(len(data) == len(site.call.inputs), "constants next to values")
     if len(data) == 1:
         return data[0]
     data = same_axes(site, data)

@@ -13,7 +13,7 @@ from striate.op import Op
 from striate.ops import activation as ops
 from striate.ops import functions
 from striate.ops.merge import Add, Multiply
-from striate.ops.regularise import Dropout
+from striate.ops.regularize import Dropout
 from striate.ops.reshape import Identity
 from striate.ops.scalar import Affine, Clip
 

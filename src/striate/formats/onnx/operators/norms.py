@@ -1,4 +1,4 @@
-"""Normalisation."""
+"""Normalization."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _ln(site: Site) -> list[Value]:
     shift = site.optional(2)
     weights["bias"] = np.zeros_like(weights["weight"]) if shift is None else shift
     over = list(range(axis, len(x.shape)))
-    made = [_normalised(site, x, over, epsilon, weights)]
+    made = [_normalized(site, x, over, epsilon, weights)]
     if site.reads_output(1) or site.reads_output(2):
         mean = _mean(site, x, over)
         centred = site.emit(Add(), x, site.emit(Affine(-1.0), mean))
@@ -161,10 +161,10 @@ def _spelled_ln(site: Site) -> Value:
             "bias": site.array(site.attribute("at_bias")),
         }
     epsilon = float(str(np.float32(site.scalar(site.attribute("at_epsilon")))))
-    return _normalised(site, x, over, epsilon, weights)
+    return _normalized(site, x, over, epsilon, weights)
 
 
-def _normalised(site: Site, x: Value, over: list[int], eps: float, weights: dict[str, Any]) -> Value:
+def _normalized(site: Site, x: Value, over: list[int], eps: float, weights: dict[str, Any]) -> Value:
     rank, shape = len(x.shape), x.shape
     if [x.spec.axes[k] for k in over] == ["C"]:
         return site.emit(LayerNorm("channels", eps, bool(weights)), x, **weights)

@@ -73,7 +73,7 @@ def _kept_ratio(site: Site, x: Value, sizes: Mapping[int, float]) -> dict[int, f
 def _nearest(
     site: Site, x: Value, factors: Sequence[float], target: Sequence[int], place: str, scaled: bool
 ) -> Value:
-    """⌊i/scale⌋ is Striate's own; every other choice of neighbours is a list of them."""
+    """⌊i/scale⌋ is Striate's own; every other choice of neighbors is a list of them."""
     rounding = "floor" if place else site.attribute("nearest_mode", "round_prefer_floor")
     place = place or site.attribute("coordinate_transformation_mode", "half_pixel")
     whole = all(f >= 1 and f == int(f) for f in factors)
@@ -127,7 +127,7 @@ def _grids(pen: Pen) -> list[Nearest | Linear]:
 
 
 def _resizes(op: Any, grids: Sequence[Nearest | Linear]) -> bool:
-    """Whether a Resize says it: sizes and neighbours survive single precision, and what keeps its size is the same
+    """Whether a Resize says it: sizes and neighbors survive single precision, and what keeps its size is the same
     (onnxruntime copies it, whatever the scale).
     """
     if op.method == "bicubic" and len(grids) != 2:  # onnxruntime's takes images
@@ -148,7 +148,7 @@ def _resizes(op: Any, grids: Sequence[Nearest | Linear]) -> bool:
 
 
 def _write_by_axis(pen: Pen, grids: Sequence[Nearest | Linear]) -> None:
-    """Neighbours as a list, blended ones as a product with their shares, one axis after the other."""
+    """Neighbors as a list, blended ones as a product with their shares, one axis after the other."""
     x, rank = pen.x, len(grids)
     for axis, grid in enumerate(grids, 2):
         final = axis == rank + 1

@@ -182,7 +182,7 @@ def _hangs(pen: Pen) -> list[int]:
 
 
 def _round(pen: Pen, ceil: bool) -> tuple[list[int], int]:
-    """Padding and ceil_mode of a pool. A last window that would start behind the image is not made (PyTorch's rule),
+    """Padding and ceil_mode of a pool. A last window that would start after the image is not made (PyTorch's rule),
     which ONNX's formula for sizes does not know: such an axis is simply rounded down."""
     hangs = _hangs(pen)
     plain = all(-(-w.slack // w.stride) + 1 == w.output for w in pen.sliding)

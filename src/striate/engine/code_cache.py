@@ -1,4 +1,4 @@
-"""Object code on disk: what was compiled once for this processor is not compiled again.
+"""On-disk cache of object code: a kernel is compiled once per processor.
 
 One file per kernel, named by everything that its code follows from: the sources of the code generator, llvmlite, the
 target, all features of the processor, and the kernel's template and numbers. It holds a mark, that name, a checksum of
@@ -22,13 +22,13 @@ from striate.diagnostics import SourceError
 from striate.engine.target import Target, flags
 
 MARK = b"striate\x01"
-"""The first bytes of a file; the number is that of its form."""
+"""The first bytes of a file, with the version of its format."""
 HEADER = len(MARK) + 32 + 32
-LARGEST_FILE = 1 << 24
-LIMIT = 256 << 20
-"""Bytes of all files; beyond them the least recently used go."""
-DAY = 86_400
-"""Seconds: how exactly the last use of a file is known, so that loading seldom writes."""
+MAX_FILE_BYTES = 1 << 24
+MAX_CACHE_BYTES = 256 << 20
+"""Limit for all files; beyond it the least recently used are removed."""
+DAY_S = 86_400
+"""Resolution of a file's last use, so that loading seldom writes."""
 MADE = re.compile(r"[0-9a-f]{64}\.code|\.[0-9a-f]{64}\.[0-9a-f]{16}\.new")
 """Names of files that this module writes, and of those it was writing when the machine went down."""
 
@@ -45,8 +45,8 @@ SOURCES = (
 """What the text of a kernel is made by, from striate/: templates, and what they import."""
 
 
-def place() -> Path | None:
-    """STRIATE_CACHE, or striate/code in the user's folder of caches; None where there is no such folder."""
+def cache_folder() -> Path | None:
+    """STRIATE_CACHE, or striate/code in the user's cache folder; None if there is no such folder."""
     asked = os.environ.get("STRIATE_CACHE")
     if asked:
         return Path(os.path.abspath(asked))
@@ -72,8 +72,9 @@ def sources() -> list[Path]:
     return found
 
 
-def origin() -> bytes | None:
-    """What code generation follows from, whatever the kernel; None where that cannot be known: then nothing is kept."""
+def source_digest() -> bytes | None:
+    """Digest of everything that code generation depends on besides the kernel; None if unknown: then nothing is
+    kept."""
     import importlib.util
 
     digest = hashlib.sha256(MARK)
@@ -94,20 +95,20 @@ def origin() -> bytes | None:
     return digest.digest()
 
 
-_ORIGIN = origin()
-"""Of the sources as this process imports them."""
+_SOURCE_DIGEST = source_digest()
+"""Digest of the sources as this process imported them."""
 
 
-def unchanged() -> bool:
-    """Whether the sources are still those of the start. Code made while they are edited is nobody's: it is not kept."""
-    return origin() == _ORIGIN
+def sources_unchanged() -> bool:
+    """Whether the sources are unchanged since the start. Code compiled while they are edited is not kept."""
+    return source_digest() == _SOURCE_DIGEST
 
 
 def key(target: Target, template: str, numbers: tuple[int | str, ...]) -> bytes | None:
     """32 bytes that name one kernel's code for one target on this machine; None where nothing can be kept."""
-    if _ORIGIN is None:
+    if _SOURCE_DIGEST is None:
         return None
-    return hashlib.sha256(repr((_ORIGIN, target, template, numbers)).encode()).digest()
+    return hashlib.sha256(repr((_SOURCE_DIGEST, target, template, numbers)).encode()).digest()
 
 
 class Folder:
@@ -120,19 +121,19 @@ class Folder:
         os.close(self._handle)
 
     def get(self, key: bytes) -> bytes | None:
-        """The code of that name, or None when there is none, or none that can be trusted."""
+        """The code with this key, or None if it is missing or cannot be trusted."""
         try:
             handle = os.open(_name(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._handle)
         except OSError:
             return None
         try:
             about = os.fstat(handle)
-            if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST_FILE or _fault(about):
+            if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_FILE_BYTES or _fault(about):
                 _note("%s: not a file of this user alone", key.hex())
                 return None
             with open(handle, "rb", closefd=False) as stream:
                 data = stream.read()
-            if about.st_mtime < time.time() - DAY:
+            if about.st_mtime < time.time() - DAY_S:
                 with contextlib.suppress(OSError):
                     os.utime(handle)
         except OSError:
@@ -146,7 +147,7 @@ class Folder:
         return content
 
     def put(self, key: bytes, content: bytes) -> None:
-        """Keep code; written aside and renamed, so that nobody ever reads half of it. A full disk is no error."""
+        """Keep code. Written aside and renamed, so that half a file is never read. A full disk is not an error."""
         aside = f".{key.hex()}.{os.urandom(8).hex()}.new"
         options = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         try:
@@ -162,7 +163,7 @@ class Folder:
             _note("%s: not kept: %s", key.hex(), error)
 
     def files(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Name and state of every file that was made here."""
+        """Name and state of every file of the cache."""
         for name in os.listdir(self._handle):
             if MADE.fullmatch(name):
                 with contextlib.suppress(OSError):
@@ -170,20 +171,20 @@ class Folder:
                     if not stat.S_ISDIR(about.st_mode):
                         yield name, about
 
-    def trim(self, limit: int = LIMIT) -> None:
-        """Drop what was not used for longest, down to `limit` bytes, and what a crash left half-written."""
+    def trim(self, limit: int = MAX_CACHE_BYTES) -> None:
+        """Remove the least recently used files, down to `limit` bytes, and half-written ones."""
         now = time.time()
         left = 0
         for name, about in sorted(self.files(), key=lambda item: -item[1].st_mtime):
             unfinished = name.startswith(".")
             left += about.st_size
-            if left > limit or (unfinished and about.st_mtime < now - DAY):
+            if left > limit or (unfinished and about.st_mtime < now - DAY_S):
                 left -= about.st_size
                 with contextlib.suppress(OSError):
                     os.unlink(name, dir_fd=self._handle)
 
     def clear(self) -> tuple[int, int]:
-        """Remove every file that was made here; how many, and their bytes."""
+        """Remove every file of the cache; returns their number and bytes."""
         count = size = 0
         for name, about in list(self.files()):
             os.unlink(name, dir_fd=self._handle)
@@ -219,8 +220,8 @@ def _opened(path: Path) -> int:
 
 
 def open_folder(make: bool = True) -> tuple[Folder | None, str]:
-    """The folder, made where it is missing; or None and why there is none that can be used."""
-    path = place()
+    """The folder, created if missing; or None and the reason why it cannot be used."""
+    path = cache_folder()
     if not hasattr(os, "geteuid") or os.open not in os.supports_dir_fd:
         return None, "this system does not say whom a folder belongs to"
     if path is None:
@@ -262,7 +263,7 @@ def _not_ours(path: Path) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """The cache as it stands, for people."""
+    """State of the cache, for reports."""
 
     path: Path | None
     why: str
@@ -274,10 +275,10 @@ class State:
 
 
 def state() -> State:
-    """What is there; nothing is made."""
-    path = place()
+    """Read the state of the cache; nothing is created."""
+    path = cache_folder()
     folder, why = open_folder(make=False)
-    if not why and _ORIGIN is None:
+    if not why and _SOURCE_DIGEST is None:
         why = "llvmlite, or Striate's own source, is not to be found"
     try:
         about = os.lstat(path) if path is not None else None
@@ -306,7 +307,7 @@ def clear() -> tuple[int, int]:
 
     Returns how many files and bytes there were. Raises SourceError when the folder is not this user's.
     """
-    path = place()
+    path = cache_folder()
     if path is None or not os.path.lexists(path):
         return 0, 0
     try:
@@ -327,4 +328,4 @@ def clear() -> tuple[int, int]:
         ) from None
 
 
-__all__ = ["Folder", "State", "clear", "key", "open_folder", "place", "state"]
+__all__ = ["Folder", "State", "cache_folder", "clear", "key", "open_folder", "state"]

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.diagnostics import FormatError
-from striate.train.data import ArrayData, Transform, remembered
+from striate.train.data import ArrayData, Transform, cached
+from striate.train.data.cached import CachedDataset
 from striate.train.data.dataset import Dataset, Subset
-from striate.train.data.remembered import Remembered
-from striate.train.data.steps import Fit, Flip, Normalise, PadCrop, Resize
+from striate.train.data.image_transforms import Fit, Flip, Normalize, PadCrop, Resize
 from train.data.test_dataset import AUGMENTED, Streamed, numbered, same
 
-SIZED = Transform((Fit((7, 9)), PadCrop(2), Flip(), Normalise((0.5,) * 3, (0.2,) * 3)))
+SIZED = Transform((Fit((7, 9)), PadCrop(2), Flip(), Normalize((0.5,) * 3, (0.2,) * 3)))
 
 
 class Counted(Streamed):
@@ -44,8 +44,8 @@ def test_every_epoch_is_the_same_as_without(count, size, workers, transform, bro
     if len(sizes) > 1 and transform is AUGMENTED:
         return
     plain, data = (Counted(count, sizes, broken=broken & set(range(count))) for _ in range(2))
-    kept = remembered.remembered(data, transform)
-    assert isinstance(kept, Remembered)
+    kept = cached.cached(data, transform)
+    assert isinstance(kept, CachedDataset)
     assert kept.shape == transform.steps[0].output(data.shape)
     for epoch in range(3):
         asked = {"rng": (3, epoch), "transform": transform, "workers": workers}
@@ -60,7 +60,7 @@ def test_every_epoch_is_the_same_as_without(count, size, workers, transform, bro
 
 def test_of_part_of_the_images_only_these_are_read():
     data = Counted(8)
-    kept = remembered.remembered(Subset(data, np.array([6, 1, 3]), "part"), SIZED)
+    kept = cached.cached(Subset(data, np.array([6, 1, 3]), "part"), SIZED)
     next(iter(kept.batches(2, transform=SIZED, workers=0)))
     assert data.read == [0, 1, 0, 0, 0, 0, 1, 0]
     assert kept.name(2) == "3.png"
@@ -70,24 +70,24 @@ def test_of_part_of_the_images_only_these_are_read():
 def test_an_image_of_another_size_is_refused_where_nothing_resizes():
     data = Counted(4, ((6, 5), (6, 4)))
     data.uniform = True  # as the headers that were looked at said
-    kept = remembered.remembered(data, AUGMENTED)
+    kept = cached.cached(data, AUGMENTED)
     with pytest.raises(FormatError, match="differ in size"):
         list(kept.batches(2, transform=AUGMENTED, workers=0))
 
 
 def test_what_stays_as_it_is():
     data: Dataset = numbered(5)
-    assert remembered.remembered(data, AUGMENTED) is data  # in memory, and nothing to resize
+    assert cached.cached(data, AUGMENTED) is data  # in memory, and nothing to resize
     late = Transform((*AUGMENTED.steps, Resize((3, 3))))
-    assert remembered.remembered(data, late) is data
+    assert cached.cached(data, late) is data
     several = Counted(5, ((6, 5), (4, 4)))
-    assert remembered.remembered(several, AUGMENTED) is several
-    with mock.patch.object(remembered, "LIMIT", 5 * 3 * 7 * 9 - 1):
-        assert not isinstance(remembered.remembered(Counted(5), SIZED), Remembered)
+    assert cached.cached(several, AUGMENTED) is several
+    with mock.patch.object(cached, "CACHE_MAX_BYTES", 5 * 3 * 7 * 9 - 1):
+        assert not isinstance(cached.cached(Counted(5), SIZED), CachedDataset)
 
 
 def test_fractions_stay_fractions():
     data = ArrayData(np.random.default_rng(0).random((3, 1, 4, 4), np.float32), np.arange(3))
-    found, _ = remembered.remembered(data, Transform((Fit((8, 8)),))).images(np.array([2, 0]))
+    found, _ = cached.cached(data, Transform((Fit((8, 8)),))).images(np.array([2, 0]))
     assert found.dtype == np.float32
     assert np.array_equal(found, Fit((8, 8))(data.x[[2, 0]], np.empty((2, 0))))

@@ -1,8 +1,8 @@
-"""Noise by counting: Philox4x32-10, whose numbers depend on a key and on their own place, and on nothing before them.
+"""Counter-based random numbers: Philox4x32-10. A number depends on a key and on its position alone.
 
-So any thread may draw any part, and all engines that draw by this rule see the same noise: the numpy engine here, the
-compiled one in `kernels/chance.py`. Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2,
-3", SC 2011, https://doi.org/10.1145/2063384.2063405.
+Any thread may therefore draw any part, and all engines draw the same noise: the numpy engine here, the compiled one in
+`kernels/dropout_mask.py`. Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
+2011, https://doi.org/10.1145/2063384.2063405.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.kernels.chance import COUNTERS, GROUP, MULTIPLIERS, ROUNDS, STEPS, factor, threshold
+from striate.engine.kernels.dropout_mask import COUNTERS, GROUP, MULTIPLIERS, ROUNDS, STEPS, factor, threshold
 from striate.op import Noise
 
 Array = NDArray[Any]
@@ -23,7 +23,7 @@ WORD = 0xFFFFFFFF
 
 
 def philox(counter: Sequence[Any], key: tuple[int, int]) -> list[Array]:
-    """Four random words for every counter of four words; all are arrays of 32-bit numbers, as uint64."""
+    """Four random words per counter of four words. All are arrays of 32-bit numbers, stored as uint64."""
     low = np.uint64(WORD)
     a, b, c, d = (np.asarray(word, np.uint64) for word in counter)
     first, second = key
@@ -37,14 +37,14 @@ def philox(counter: Sequence[Any], key: tuple[int, int]) -> list[Array]:
     return [a, b, c, d]
 
 
-def key(rng: np.random.Generator) -> tuple[int, int]:
-    """The key of one forward run."""
+def draw_key(rng: np.random.Generator) -> tuple[int, int]:
+    """Draw the key of one forward pass."""
     first, second = rng.integers(1 << 32, size=2).tolist()
     return first, second
 
 
 def noise(wanted: Noise, key: tuple[int, int], place: int) -> NDArray[np.float32]:
-    """The tensor, in its shape. place: how many were drawn before it in the same run, in the nodes' order."""
+    """Draw a noise tensor. place: number of noise tensors drawn before it in this pass, in the nodes' order."""
     count = math.prod(wanted.shape)
     groups = -(-count // GROUP)
     counter = np.arange(groups * COUNTERS, dtype=np.uint64)

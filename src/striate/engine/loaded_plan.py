@@ -1,4 +1,4 @@
-"""A plan with memory and machine code behind it: ready to run."""
+"""Execution plan with memory and machine code, ready to run."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
-from striate.engine.plan.plan import Plan
-from striate.engine.plan.steps import Memory, Task
-from striate.engine.plan.units import Value
-from striate.engine.pool import give_way, pool
-from striate.locks import lock
+from striate.engine.plan.kernel_calls import Memory, Task
+from striate.engine.plan.plan import ExecutionPlan
+from striate.engine.plan.units import Buffer
+from striate.engine.thread_pool import pool, sched_yield_address
+from striate.locks import fork_safe_lock
 
 Array = NDArray[Any]
 
-HEAVY = 8 << 20
-"""Bytes of packed weights from which on threads share the packing."""
-SMALL = 1 << 15
-"""Bytes of a batch or a result up to which it is copied."""
+PARALLEL_PACK_MIN_BYTES = 8 << 20
+"""From this size of packed weights on, threads share the packing."""
+COPY_MAX_BYTES = 1 << 15
+"""Batches and results up to this size are copied."""
 VERIFY, SPOIL = "STRIATE_VERIFY", "STRIATE_SPOIL"
 """Environment variables to debug the engine: prove each plan before it runs ("small": only small plans); fill all
 working memory with NaN before each run."""
-SMALL_PLAN = 1 << 17
-"""Bytes of memory of a plan that is small."""
+SMALL_PLAN_MAX_BYTES = 1 << 17
+"""Memory of a plan that counts as small."""
 
 
 class Constants:
@@ -52,7 +52,7 @@ class Constants:
         return self._kept[key]
 
     def renew(self) -> None:
-        """Make each once more, in its place, when it is next asked for."""
+        """Pack each constant again, in place, when it is next requested."""
         self._old = set(self._kept)
 
     @property
@@ -60,14 +60,16 @@ class Constants:
         return sum(array.nbytes for array in self._kept.values())
 
 
-class Bound(Memory):
+class LoadedPlan(Memory):
     """A plan's steps as records that the driver reads. One run at a time.
 
     allocate: where all memory comes from. Another one than the usual gets each value, result and table by itself, in
     its exact size: so strays are found.
     """
 
-    def __init__(self, plan: Plan, constants: Constants, allocate: aligned.Allocate = aligned.zeros) -> None:
+    def __init__(
+        self, plan: ExecutionPlan, constants: Constants, allocate: aligned.Allocate = aligned.zeros
+    ) -> None:
         self.plan = plan
         self._constants = constants
         self._code = addresses(plan.context.target, plan.kernels)
@@ -75,33 +77,35 @@ class Bound(Memory):
         self._tables: list[Array] = []
         self._spoilt: list[Array] | None = [] if os.environ.get(SPOIL) else None
         wanted = os.environ.get(VERIFY)
-        if wanted and (wanted != "small" or plan.arena.bytes <= SMALL_PLAN):
+        if wanted and (wanted != "small" or plan.arena.bytes <= SMALL_PLAN_MAX_BYTES):
             from striate.engine.verify.replay import verify
 
             verify(plan)
-        self._lock = lock()
+        self._lock = fork_safe_lock()
         self._given = {id(value): 0 for value in (*plan.inputs.values(), *plan.outputs.values())}
         self._places = self._memory()
         self._records = self._recorded()
-        self._ends = self._bind()
+        self._relocations = self._bind()
         self._program = self._assemble()
-        self._small = self._staged()
+        self._small = self._copied_ends()
         self._at = aligned.address(self._program)
-        self._threads = self._useful()
-        results = [(name, *_lying(value)) for name, value in plan.outputs.items()]
+        self._threads = self._thread_count()
+        results = [(name, *_axis_order(value)) for name, value in plan.outputs.items()]
         place = {name: at for at, name in enumerate(plan.net.inputs)}
         self._staged_inputs = [(place[v.name], room) for v, room in self._small.items() if v.given]
         self._staged_results = [(v.name, room) for v, room in self._small.items() if not v.given]
         small = {name for name, _ in self._staged_results}
         self._large = [(name, shape) for name, shape, _ in results if name not in small]
-        self._open_inputs = [(place[v.name], record, slot) for v, record, slot in self._ends if v.given]
-        self._open_results = [(v.name, record, slot) for v, record, slot in self._ends if not v.given]
+        self._open_inputs = [
+            (place[v.name], record, slot) for v, record, slot in self._relocations if v.given
+        ]
+        self._open_results = [(v.name, record, slot) for v, record, slot in self._relocations if not v.given]
         self._turned = [(name, turned) for name, _, turned in results if turned is not None]
         self._pool = pool(plan.context.target)
 
     # addresses
 
-    def _memory(self) -> dict[Value, int]:
+    def _memory(self) -> dict[Buffer, int]:
         if self._apart:
             own = {
                 value: self._allocate(value.layout.bytes // 4, np.float32)
@@ -120,11 +124,11 @@ class Bound(Memory):
             self._spoilt += rooms
 
     def _spoil(self) -> None:
-        """Let whatever reads more than a run has written read NaN."""
+        """Fill working memory with NaN, so that reads of unwritten memory show."""
         for room in self._spoilt or ():
             room.fill(np.nan)
 
-    def start(self, value: Value) -> int:
+    def start(self, value: Buffer) -> int:
         return self._given[id(value)] if id(value) in self._given else self._places[value.root]
 
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
@@ -140,13 +144,13 @@ class Bound(Memory):
     # the program
 
     def renew(self) -> None:
-        """Ask for all constants again: the records that do so are there, and these are dropped."""
+        """Request all constants again by building the records once more; these copies are dropped."""
         count = len(self._tables)
         self._recorded()
         del self._tables[count:]
 
     def _recorded(self) -> list[Array]:
-        """Each step's record; the turns of one step share it."""
+        """Each step's record; the images of a span share it."""
         made: dict[Callable[[Memory], Array], Array] = {}
         waiting = list({step.record: step for step in self.plan.steps}.values())
 
@@ -157,12 +161,12 @@ class Bound(Memory):
                     made[step.record] = aligned.copied(step.record(self), self._allocate)
 
         weights = sum(step.weights for step in waiting)
-        each(work, self.plan.context.threads if weights >= HEAVY else 1)
+        each(work, self.plan.context.threads if weights >= PARALLEL_PACK_MIN_BYTES else 1)
         return [made[step.record] for step in self.plan.steps]
 
-    def _bind(self) -> list[tuple[Value, Array, int]]:
-        """(input or result; record; slot) for every address that is known only when a batch comes."""
-        ends: list[tuple[Value, Array, int]] = []
+    def _bind(self) -> list[tuple[Buffer, Array, int]]:
+        """(input or result, record, slot) for every address that is known only at run time."""
+        ends: list[tuple[Buffer, Array, int]] = []
         first = {id(record): k for k, record in reversed(list(enumerate(self._records)))}
         for k in first.values():
             step = self.plan.steps[k]
@@ -175,32 +179,32 @@ class Bound(Memory):
                     ends += [(value, self._records[k], int(slot)) for slot in slots]
         return ends
 
-    def _staged(self) -> dict[Value, Array]:
-        """Places of their own for a small batch and small results: copying costs less than asking for an address."""
+    def _copied_ends(self) -> dict[Buffer, Array]:
+        """Arrays for small batches and results: copying them costs less than setting their addresses."""
         found = {
-            value: self._allocate(math.prod(value.shape), np.float32).reshape(_lying(value)[0])
+            value: self._allocate(math.prod(value.shape), np.float32).reshape(_axis_order(value)[0])
             for value in (*self.plan.inputs.values(), *self.plan.outputs.values())
-            if 0 < 4 * math.prod(value.shape) <= SMALL
+            if 0 < 4 * math.prod(value.shape) <= COPY_MAX_BYTES
         }
-        for value, record, slot in self._ends:
+        for value, record, slot in self._relocations:
             if value in found:
                 record[slot] = aligned.address(found[value])
-        self._ends = [end for end in self._ends if end[0] not in found]
+        self._relocations = [end for end in self._relocations if end[0] not in found]
         return found
 
-    def _useful(self) -> int:
-        """Threads: one where no step is divided."""
+    def _thread_count(self) -> int:
+        """Number of threads: one if no step is divided."""
         divided = any(len(step.tasks) > 1 for step in self.plan.steps)
         return self.plan.context.threads if divided else 1
 
     def _assemble(self) -> Array:
-        plan, threads = self.plan, self._useful()
+        plan, threads = self.plan, self._thread_count()
         self._times = self._allocate(len(plan.steps) + 1, np.int64)
         self._rooms = [self._scratch() for _ in range(threads)]
         waits = [k > 0 and plan.epochs[k] != plan.epochs[k - 1] for k in range(len(plan.steps))]
         steps = zip(plan.steps, self._records, waits, strict=True)
         return self.kept(
-            listed(
+            assemble_program(
                 [(self._code[s.kernel], record, s.tasks, wait) for s, record, wait in steps],
                 self._rooms,
                 self.table,
@@ -254,7 +258,7 @@ class Bound(Memory):
         return [float(seconds) for seconds in np.median(every, axis=0)]
 
 
-def listed(
+def assemble_program(
     entries: Sequence[tuple[int, Array, Sequence[Task], bool]],
     rooms: Sequence[int],
     table: Callable[[Array], int],
@@ -272,13 +276,13 @@ def listed(
     program = aligned.zeros(driver.PROGRAM // 8, np.int64)
     program[:] = (
         table(steps), len(steps), table(counters), stride, len(rooms),
-        table(np.array(rooms, np.int64)), give_way(), 0,
+        table(np.array(rooms, np.int64)), sched_yield_address(), 0,
     )  # fmt: skip
     return program
 
 
-def _lying(value: Value) -> tuple[tuple[int, ...], list[int] | None]:
-    """The shape in which a result is written, channels right behind the images, and the way back to its own axes."""
+def _axis_order(value: Buffer) -> tuple[tuple[int, ...], list[int] | None]:
+    """The shape in which a result is written, channels right after images, and the permutation to its own axes."""
     roles = value.roles
     order = sorted(range(len(roles)), key=lambda axis: (roles[axis] != "n", roles[axis] != "c"))
     back = None if order == sorted(order) else [order.index(axis) for axis in range(len(order))]
@@ -286,7 +290,7 @@ def _lying(value: Value) -> tuple[tuple[int, ...], list[int] | None]:
 
 
 def each(work: Callable[[], None], threads: int) -> None:
-    """Do the same work on some threads, this one among them; the first error is raised here."""
+    """Run the same work on several threads, this one included; the first error is raised here."""
     errors: list[BaseException] = []
 
     def guarded() -> None:

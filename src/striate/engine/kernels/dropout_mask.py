@@ -1,4 +1,4 @@
-"""Noise of dropout, plain float32, by Philox4x32-10: what `striate.engine.chance` draws, number for number.
+"""Noise of dropout, plain float32, by Philox4x32-10: what `striate.engine.philox` draws, number for number.
 
     for group: for counter of it: words = philox(counter, place; key)
         out[group][word][counter] = factor where word's upper 24 bits reach the threshold, else 0
@@ -24,7 +24,7 @@ STEPS = 0x9E3779B9, 0xBB67AE85
 """What the two words of the key grow by from round to round."""
 
 COUNTERS = 16
-"""Neighbouring counters whose first words come first, then their second words, …: vectors in a row, unshuffled."""
+"""Neighboring counters whose first words come first, then their second words, …: vectors in a row, unshuffled."""
 GROUP = 4 * COUNTERS
 """Numbers that they make."""
 FINE = 1 << 24
@@ -112,7 +112,7 @@ def factor(rate: float) -> float:
 
 
 def rows(count: int) -> int:
-    """Groups that hold so many numbers."""
+    """Number of groups that hold `count` numbers."""
     return -(-count // GROUP)
 
 

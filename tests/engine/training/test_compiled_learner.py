@@ -1,4 +1,4 @@
-"""Updates in machine code: the optimisers' own in any division of the work, over one batch or several."""
+"""Updates in machine code: the optimizers' own in any division of the work, over one batch or several."""
 
 import math
 
@@ -8,10 +8,10 @@ import pytest
 import striate as st
 from engine.compiled import drawn
 from engine.kernels.support import targets
-from striate.engine.learner import Rule, Store
+from striate.engine.learner import OptimizerState, UpdateRule
 from striate.engine.numpy_engine import NumpyTraining
-from striate.engine.plan.steps import Context
-from striate.engine.training.learner import CompiledLearner
+from striate.engine.plan.kernel_calls import PlanContext
+from striate.engine.training.compiled_learner import CompiledLearner
 from striate.engine.training.sweeps import Sweep, flat
 from striate.train.clipping import clip_norm, clip_value, global_norm
 from striate.train.ema import MovingAverage
@@ -21,10 +21,10 @@ pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this pr
 
 NET = "9x9x3 -> conv 3x3 20 bias off -> bn -> relu -> dropout 0.2 -> dwconv 3 pad 1 -> flatten -> fc 99 -> relu -> fc 4"
 RULES = {
-    "sgd": Rule("sgd", 0.9, False, weight_decay=0.01),
-    "nesterov": Rule("sgd", 0.9, True, weight_decay=0.01, ema=0.9),
-    "adam": Rule("adam", weight_decay=0.01, clip_norm=0.05, ema=0.5),
-    "adamw": Rule("adamw", weight_decay=0.01, clip_value=1e-3),
+    "sgd": UpdateRule("sgd", 0.9, False, weight_decay=0.01),
+    "nesterov": UpdateRule("sgd", 0.9, True, weight_decay=0.01, ema=0.9),
+    "adam": UpdateRule("adam", weight_decay=0.01, clip_norm=0.05, ema=0.5),
+    "adamw": UpdateRule("adamw", weight_decay=0.01, clip_value=1e-3),
 }
 
 
@@ -34,7 +34,7 @@ def made(rule):
     weights = drawn(net)
     moments = {"sgd": ["velocity"]}.get(rule.word, ["first", "second"])
     average = {name: array.copy() for name, array in weights.items()} if rule.ema else None
-    return net, Store(weights, {kind: {} for kind in moments}, average)
+    return net, OptimizerState(weights, {kind: {} for kind in moments}, average)
 
 
 def batches(net, update):
@@ -45,15 +45,15 @@ def batches(net, update):
         yield rng.standard_normal(shape, np.float32), rng.standard_normal((size, 4), np.float32), size
 
 
-def learnt(rule, threads, updates=3):
+def learned(rule, threads, updates=3):
     net, store = made(rule)
-    learner = CompiledLearner(net, rule, store, Context(targets()[0], threads))
+    learner = CompiledLearner(net, rule, store, PlanContext(targets()[0], threads))
     norms = []
     for update in range(updates):
         for x, gradient, size in batches(net, update):
             learner.forward(x, np.random.default_rng([update, size]), size == 3)
             learner.backward([gradient])
-        norms.append(learner.bound(1 / 8))
+        norms.append(learner.clip_gradients(1 / 8))
         assert learner.broken() == []
         learner.step(0.05 / (1 + update), None)
     learner.collect()
@@ -93,8 +93,8 @@ def test_updates_are_those_of_numpy(word):
     rule = RULES[word]
     net = st.parse(NET)
     decayed = frozenset(name for name, p in net.parameters.items() if p.kind == "weight")
-    rule = Rule(**{**vars(rule), "decayed": decayed})
-    (store, norms), (weights, average, lengths) = learnt(rule, 2), expected(rule)
+    rule = UpdateRule(**{**vars(rule), "decayed": decayed})
+    (store, norms), (weights, average, lengths) = learned(rule, 2), expected(rule)
     np.testing.assert_allclose(norms, lengths, rtol=1e-4)
     # Adam's first steps are signs of gradients: one that is nearly 0 may go the other way.
     allowed = {"adam": 2e-3, "adamw": 2e-3}.get(rule.word, 1e-4)
@@ -106,7 +106,7 @@ def test_updates_are_those_of_numpy(word):
 
 @pytest.mark.parametrize("word", ["nesterov", "adam"])
 def test_threads_and_repeats_change_no_bit(word):
-    (first, norms), *others = (learnt(RULES[word], threads) for threads in (1, 1, 2, 3))
+    (first, norms), *others = (learned(RULES[word], threads) for threads in (1, 1, 2, 3))
     for store, again in others:
         assert again == norms
         for kept, found in ((first.weights, store.weights), (first.average, store.average)):
@@ -115,10 +115,10 @@ def test_threads_and_repeats_change_no_bit(word):
 
 def test_what_is_not_finite_is_named():
     net, store = made(RULES["sgd"])
-    learner = CompiledLearner(net, RULES["sgd"], store, Context(targets()[0], 2))
+    learner = CompiledLearner(net, RULES["sgd"], store, PlanContext(targets()[0], 2))
     learner.forward(np.ones((2, *net.input.without_batch), np.float32), np.random.default_rng(0), True)
     learner.backward([np.full((2, 4), np.inf, np.float32)])
-    assert not math.isfinite(learner.bound(1.0))
+    assert not math.isfinite(learner.clip_gradients(1.0))
     assert any(name.startswith("fc2") for name in learner.broken())
 
 
@@ -140,7 +140,7 @@ def test_a_length_is_the_same_in_any_division():
 
 def test_gradients_beyond_the_range_of_squares_have_a_length():
     net, store = made(RULES["sgd"])
-    learner = CompiledLearner(net, RULES["sgd"], store, Context(targets()[0], 2))
+    learner = CompiledLearner(net, RULES["sgd"], store, PlanContext(targets()[0], 2))
     learner.forward(np.ones((2, *net.input.without_batch), np.float32), np.random.default_rng(0), True)
     learner.backward([np.full((2, 4), 1e25, np.float32)])
-    assert 1e24 < learner.bound(1.0) < np.inf
+    assert 1e24 < learner.clip_gradients(1.0) < np.inf

@@ -1,6 +1,6 @@
-"""Images that are read, decoded and resized once: what is the same in every epoch stays in memory, if it is not much.
+"""Images that are read, decoded and resized once, and kept in memory if they fit.
 
-A transformation that begins with a resize still does: it leaves images alone that have their size already.
+The leading Resize stays in the transform; it is a no-op on the cached, already resized images.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from striate.locks import lock
+from striate.locks import fork_safe_lock
 from striate.train.data.dataset import Array, Dataset, Labels, stack, to_float
-from striate.train.data.steps import Fit, Resize, Step
+from striate.train.data.image_transforms import Fit, ImageTransform, Resize
 from striate.train.data.transforms import Transform
 
-LIMIT = 256 << 20
-"""Bytes up to which images stay in memory."""
+CACHE_MAX_BYTES = 256 << 20
+"""Datasets up to this size are cached in memory."""
 
 
-class Remembered(Dataset):
-    """The images of another data set, of one size: resized where there is a step for it. Made when first asked for."""
+class CachedDataset(Dataset):
+    """The images of another dataset at one size, resized if the transform begins with a resize. Read on first use."""
 
-    def __init__(self, base: Dataset, resize: Step | None = None) -> None:
+    def __init__(self, base: Dataset, resize: ImageTransform | None = None) -> None:
         shape = resize.output(base.shape) if resize else base.shape
         super().__init__(base.labels, base.classes, shape, base.kind, part=base.part, on_bad=base.on_bad)
         self.base, self.resize = base, resize
@@ -30,7 +30,7 @@ class Remembered(Dataset):
         self.pictures, self.white = base.pictures, base.white
         self._known = np.zeros(len(base), bool)
         self._kept: Array | None = None
-        self._lock = lock()
+        self._lock = fork_safe_lock()
 
     @property
     def source(self) -> str:
@@ -71,11 +71,11 @@ class Remembered(Dataset):
         return stack([self.resize(image[None], none[:1])[0] for image in images])
 
 
-def remembered(data: Dataset, transform: Transform) -> Dataset:
-    """The data set as it is best read in epoch after epoch with this transformation."""
+def cached(data: Dataset, transform: Transform) -> Dataset:
+    """The dataset, cached if that pays for this transformation in epoch after epoch."""
     resize = next((step for step in transform.steps[:1] if isinstance(step, Fit | Resize)), None)
     if data.inputs or (resize is None and not (data.streams and data.uniform)):
         return data
     shape = resize.output(data.shape) if resize else data.shape
     width = 1 if data.streams and not data.deep else 4
-    return Remembered(data, resize) if width * len(data) * math.prod(shape) <= LIMIT else data
+    return CachedDataset(data, resize) if width * len(data) * math.prod(shape) <= CACHE_MAX_BYTES else data

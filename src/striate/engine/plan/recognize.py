@@ -1,4 +1,4 @@
-"""What a declaration computes, in the shapes that kernels know. Read off its statements; no op is known here by name.
+"""Recognizes the patterns of `computation` in a declaration's statements; no op is known here by name.
 
 A declaration that fits no pattern is run as a generic loop nest.
 """
@@ -11,16 +11,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from striate.engine.plan.pattern import (
+from striate.engine.plan.computation import (
+    Alias,
+    Copies,
+    Copy,
     Correlation,
     Elementwise,
-    Local,
-    Moves,
+    LocalResponseNorm,
     Norm,
     Pattern,
-    Piece,
     Pool,
-    Rename,
     Softmax,
 )
 from striate.geometry import Adaptive, AxisMap, Shift, Whole, Window
@@ -30,9 +30,19 @@ from striate.statement import Affine, Call, Const, Expr, Index, Inside, Load, St
 Array = NDArray[Any]
 
 
-def recognise(declaration: Declaration) -> Pattern | None:
+def recognize(declaration: Declaration) -> Pattern | None:
     """The pattern of a declaration, or None."""
-    for find in (_rename, _correlation, _adjoint, _pool, _elementwise, _moves, _norm, _softmax, _local):
+    for find in (
+        _alias,
+        _correlation,
+        _transposed_convolution,
+        _pool,
+        _elementwise,
+        _moves,
+        _norm,
+        _softmax,
+        _local_response_norm,
+    ):
         found = find(declaration)
         if found is not None:
             return found
@@ -109,7 +119,7 @@ def _correlation(declaration: Declaration) -> Correlation | None:
     return Correlation(channel, free.get("g", 1), reduced["c"], free["k"], windows, bias)
 
 
-def _adjoint(declaration: Declaration) -> Correlation | None:
+def _transposed_convolution(declaration: Declaration) -> Correlation | None:
     """A convolution's adjoint: the product is scattered through the windows; a bias may follow."""
     first, *rest = declaration.statements or (None,)
     if first is None or len(rest) > 1 or len(declaration.inputs) != 1:
@@ -199,7 +209,7 @@ def _pure(expr: Expr) -> bool:
 
 
 def _spread(load: Load, names: Sequence[str], shape: Sequence[int], own: Sequence[int]) -> str | None:
-    """How an operand is spread over the output, channels taken for axis 1."""
+    """How an operand is broadcast over the output, with channels on axis 1."""
     used: list[str] = []
     for item, size in zip(load.index, own, strict=True):
         terms = _terms(item)
@@ -228,14 +238,14 @@ def _spread(load: Load, names: Sequence[str], shape: Sequence[int], own: Sequenc
     return f"c{names.index(named[0])}" if len(named) == 1 and not load.tensor.startswith("x") else None
 
 
-def _rename(declaration: Declaration) -> Rename | None:
+def _alias(declaration: Declaration) -> Alias | None:
     if len(declaration.inputs) != 1 or len(declaration.outputs) != 1 or declaration.parameters:
         return None
     x, y = declaration.inputs[0].shape, declaration.outputs[0].shape
     if len(declaration.statements) == 3 and x == y:
         pool = _pool(declaration)
         if pool is not None and pool.reduce == "mean" and all(_trivial(m) for m in pool.maps):
-            return Rename("same")
+            return Alias("same")
     if len(declaration.statements) != 1:
         return None
     (statement,) = declaration.statements
@@ -248,8 +258,8 @@ def _rename(declaration: Declaration) -> Rename | None:
         if [free[v] for v in source if v] != list(x) or [free[v] for v in target if v] != list(y):
             return None
         if source == target:
-            return Rename("same")
-        return Rename("permute", tuple(source.index(v) for v in target))
+            return Alias("same")
+        return Alias("permute", tuple(source.index(v) for v in target))
     if None not in source and [free[v] for v in source if v] == list(x) and len(y) == 2:
         terms = _terms(statement.index[1])
         if target[0] == source[0] and terms is not None:
@@ -262,7 +272,7 @@ def _rename(declaration: Declaration) -> Rename | None:
                 v: k for v, k in wanted.items() if free[v] > 1
             }
             if same and y[1] == step:
-                return Rename("flat")
+                return Alias("flat")
     return None
 
 
@@ -272,7 +282,7 @@ def _trivial(m: AxisMap) -> bool:
     return isinstance(m, Window) and m.kernel == m.stride == 1 and not m.before and not m.after
 
 
-def _moves(declaration: Declaration) -> Moves | None:
+def _moves(declaration: Declaration) -> Copies | None:
     pieces = []
     for statement in declaration.statements:
         value = statement.value
@@ -329,8 +339,8 @@ def _moves(declaration: Declaration) -> Moves | None:
             if len(maps) == 1
             else (maps[0], maps[1])
         )
-        pieces.append(Piece(int(value.tensor[1:]), output, *span, both))
-    return Moves(tuple(pieces)) if pieces else None
+        pieces.append(Copy(int(value.tensor[1:]), output, *span, both))
+    return Copies(tuple(pieces)) if pieces else None
 
 
 def _from(item: Index) -> tuple[str, int] | None:
@@ -389,7 +399,7 @@ def _reduced_axes(statement: Statement, x: Load) -> tuple[int, int] | None:
     return None
 
 
-def _local(declaration: Declaration) -> Local | None:
+def _local_response_norm(declaration: Declaration) -> LocalResponseNorm | None:
     match declaration.statements:
         case [
             Statement(target="t0", reduce="sum") as total,
@@ -413,7 +423,7 @@ def _local(declaration: Declaration) -> Local | None:
         1,
     ) and m.before == m.after == m.kernel // 2
     plain = all(None not in _plain(load.index) for load in walk(y.value))
-    return Local(m.kernel, y.value) if even and plain and _pure(y.value) else None
+    return LocalResponseNorm(m.kernel, y.value) if even and plain and _pure(y.value) else None
 
 
 def _softmax(declaration: Declaration) -> Softmax | None:

@@ -29,7 +29,7 @@ class Tiles:
 
 
 class Walk:
-    """A place in a plane of each image that goes on to the next image behind the last row. Strides in bytes."""
+    """A place in a plane of each image that goes on to the next image after the last row. Strides in bytes."""
 
     def __init__(self, base: Pointer, image: Int, row: Int, rows: Int, first: Int) -> None:
         """first: the row to start in, counted over all images."""

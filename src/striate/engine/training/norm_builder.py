@@ -1,4 +1,5 @@
-"""Norms over the channels of a pixel or over groups of an image, local response norms and softmax, there and back."""
+"""Norms over the channels of a pixel or over groups of an image, local response norms and softmax, forward and
+backward."""
 
 from __future__ import annotations
 
@@ -6,69 +7,69 @@ import dataclasses
 import math
 
 from striate.engine.kernels import lrn
-from striate.engine.plan.pattern import Local, Norm, Softmax
-from striate.engine.plan.units import NormGradient, Unit, Value
-from striate.engine.training.adjoint import arriving
-from striate.engine.training.ledger import Tensor
-from striate.engine.training.looped import Looped, Run
+from striate.engine.plan.computation import LocalResponseNorm, Norm, Softmax
+from striate.engine.plan.units import Buffer, NormGradient, Unit
+from striate.engine.training.adjoint import gradient_name
+from striate.engine.training.loop_builder import LoopBuilder, TapedNode
 from striate.engine.training.symbolic import ZERO
+from striate.engine.training.unit_builder import Tensor
 from striate.statement import Affine, Const, Domain, Expr, Index, Load, Statement, call, index, load
 
 
-class Normed(Looped):
-    """What is normed keeps its input; statistics are found again on the way back."""
+class NormBuilder(LoopBuilder):
+    """Builds units of norms. They keep their input; the backward pass computes the statistics again."""
 
     def _channels(self, x: Tensor, axis: int) -> bool:
-        """Whether an axis is the one that blocks of channels lie along, and the only one on which it does."""
-        return (x.alone or x.turned is not None) and x.roles[axis : axis + 1] == "c"
+        """Whether an axis is the channel axis, along which blocks lie, and the only one."""
+        return (x.owns_memory or x.permuted is not None) and x.roles[axis : axis + 1] == "c"
 
-    def _result(self, run: Run) -> Tensor:
-        """The output as it lies: like the input."""
+    def _result(self, run: TapedNode) -> Tensor:
+        """The output in the memory order of the input."""
         (x,), (y,) = run.inputs, run.outputs
         if x.plain is x:
             return y
         made = Tensor(y.name, x.plain.shape, x.plain.roles, maker=y.maker)
-        if x.turned is not None:
-            y.turned = made
+        if x.permuted is not None:
+            y.permuted = made
         else:
             y.flat = made
         y.roles = x.roles
         return made
 
     # ------------------------------------------------------------ norms
-    def _normed(self, run: Run, body: Norm) -> bool:
+    def _norm(self, run: TapedNode, body: Norm) -> bool:
         (x,), node = run.inputs, run.node.name
         if not self._channels(x, body.channel) or (body.groups and (x.plain is not x or len(x.shape) < 3)):
             return False
         value, y = self.memory(x.plain), self._result(run)
-        made = Value(y.name, y.shape, y.roles)
+        made = Buffer(y.name, y.shape, y.roles)
         vectors = []
         for p in run.declaration.parameters:
             own = self._vector(run.node.key(p.name), math.prod(p.shape))
             vectors.append(self._values[own.tensor])  # type: ignore[attr-defined]
         unit = Unit([node], dataclasses.replace(body, channel=1), [value, *vectors], [made], None, {})
-        self._made(unit)
+        self._append(unit)
         run.kept = {"x0": value} | {
             p.name: v for p, v in zip(run.declaration.parameters, vectors, strict=True)
         }
-        y.kept, y.expr = made, self._named(made)
+        y.kept, y.expr = made, self._expr_of(made)
         return True
 
-    def _normed_back(self, run: Run, body: Norm) -> None:
+    def _norm_backward(self, run: TapedNode, body: Norm) -> None:
         (y,) = run.outputs
-        dy = self._gradient_memory(y, self._arrived(y))
+        dy = self._gradient_memory(y, self._pop_gradient(y))
         if body.groups:
-            self._groups_back(run, body, dy)
+            self._group_norm_backward(run, body, dy)
         else:
-            self._pixels_back(run, body, dy)
+            self._pixel_norm_backward(run, body, dy)
 
-    def _pixels_back(self, run: Run, body: Norm, dy: Value) -> None:
-        """One pass for the input's gradient and each pixel's statistics; sums of these for scale and bias."""
+    def _pixel_norm_backward(self, run: TapedNode, body: Norm, dy: Buffer) -> None:
+        """One pass for the input's gradient and each pixel's statistics; sums of both for scale and bias."""
         (x,), node = run.inputs, run.node.name
         value = run.kept["x0"]
         one = (value.shape[0], 1, *value.shape[2:])
-        dx = Value(f"gradient of {x.plain.name}", value.shape, value.roles)
-        mean, scale = (Value(f"{node} {name}", one, value.roles, lanes=1) for name in ("mean", "scale"))
+        dx = Buffer(f"gradient of {x.plain.name}", value.shape, value.roles)
+        mean, scale = (Buffer(f"{node} {name}", one, value.roles, lanes=1) for name in ("mean", "scale"))
         weight = [run.kept["weight"]] if body.scaled else []
         unit = Unit(
             [f"gradient through {node}"],
@@ -78,19 +79,19 @@ class Normed(Looped):
             None,
             {},
         )
-        self._made(unit)
-        self._hand(x, self._named(dx))
+        self._append(unit)
+        self._accumulate_gradient(x, self._expr_of(dx))
         wanted = run.trainable
         if wanted:
-            g, v, m, s = map(self._named, (dy, value, mean, scale))
+            g, v, m, s = map(self._expr_of, (dy, value, mean, scale))
             sums = {"weight": call("mul", g, call("mul", v - m, s)), "bias": g}
-            totals = self._summed([sums[name] for name in wanted], value)
+            totals = self._sum([sums[name] for name in wanted], value)
             for name, total in zip(wanted, totals, strict=True):
-                made = self._computed(name, total, (1, value.channels), "nc")
-                self._given(run, name, self._leave(run.node.key(name), made))
+                made = self._compute(name, total, (1, value.channels), "nc")
+                self._emit_gradient(run, name, self._copy_out(run.node.key(name), made))
 
-    def _groups_back(self, run: Run, body: Norm, dy: Value) -> None:
-        """Sums by image and channel, the groups' from these, and what arrives as an expression of them."""
+    def _group_norm_backward(self, run: TapedNode, body: Norm, dy: Buffer) -> None:
+        """Sums by image and channel, then by group, and the input's gradient as an expression of these."""
         (x,), node = run.inputs, run.node.name
         value, groups = run.kept["x0"], body.groups
         each = value.channels // groups
@@ -101,11 +102,11 @@ class Normed(Looped):
         group, outer = index("n", "g"), {"n": value.images, "g": groups}
         every = Domain({**outer, "c": each})
 
-        def channels(name: str) -> Value:
-            return Value(f"{node} {name}", ones, value.roles)
+        def channels(name: str) -> Buffer:
+            return Buffer(f"{node} {name}", ones, value.roles)
 
-        def groups_of(name: str) -> Value:
-            return Value(f"{node} {name}", (value.images, groups), "nc", lanes=1)
+        def groups_of(name: str) -> Buffer:
+            return Buffer(f"{node} {name}", (value.images, groups), "nc", lanes=1)
 
         def summed(name: str, of: Expr) -> Statement:
             return Statement(name, group, of * share, Domain(outer, {"c": each}), "sum")
@@ -113,11 +114,11 @@ class Normed(Looped):
         def at(name: str) -> Expr:
             return Load(name, member)
 
-        def by_image(*exprs: Expr) -> list[Value]:
-            found = self._summed(exprs, value, by_image=True)
+        def by_image(*exprs: Expr) -> list[Buffer]:
+            found = self._sum(exprs, value, by_image=True)
             return [self._values[one.tensor] for one in found]  # type: ignore[attr-defined]
 
-        v, g = self._named(value), self._named(dy)
+        v, g = self._expr_of(value), self._expr_of(dy)
         (total,) = by_image(v)
         mean = channels("mean")
         self._loops(
@@ -125,7 +126,7 @@ class Normed(Looped):
             [(summed("m", at("x")), False), (Statement("mean", member, Load("m", group), every), False)],
             {"x": total, "m": groups_of("means"), "mean": mean},
         )
-        far = v - self._named(mean)
+        far = v - self._expr_of(mean)
         (total,) = by_image(call("mul", far, far))
         scale = channels("scale")
         root = call("div", 1.0, call("sqrt", Load("s", group) + body.eps))
@@ -154,70 +155,72 @@ class Normed(Looped):
             sums = {"weight": at("b") * r, "bias": at("a")}
             for name in run.trainable:
                 of = sums[name]
-                values[arriving(name)] = self._gradient(run.node.key(name), (value.channels,))
-                statements.append(Statement(arriving(name), (member[1],), of, over, "sum"))
+                values[gradient_name(name)] = self._gradient_result(run.node.key(name), (value.channels,))
+                statements.append(Statement(gradient_name(name), (member[1],), of, over, "sum"))
         self._loops(f"gradient through {node}", [(s, False) for s in statements], values)
         for name in run.trainable if body.scaled else ():
-            self._given(run, name, values[arriving(name)])
-        times, slope, shift = (self._named(values[name]) for name in ("times", "far", "all"))
-        self._hand(x, call("mul", g, times) - call("mul", far, slope) - shift)
+            self._emit_gradient(run, name, values[gradient_name(name)])
+        times, slope, shift = (self._expr_of(values[name]) for name in ("times", "far", "all"))
+        self._accumulate_gradient(x, call("mul", g, times) - call("mul", far, slope) - shift)
 
     # ------------------------------------------------------------ local response norm
-    def _near(self, run: Run, body: Local) -> None:
-        """The sums of squares, in memory; what is made of them is elementwise."""
+    def _local_norm(self, run: TapedNode, body: LocalResponseNorm) -> None:
+        """Store the sums of squares; the rest is elementwise."""
         assert run.lead is not None
         value = self.memory(run.lead)
-        total = Value(f"{run.node.name} squares", value.shape, value.roles)
-        self._made(Unit([run.node.name], Local(body.size, Load("t0", ())), [value], [total], None, {}))
+        total = Buffer(f"{run.node.name} squares", value.shape, value.roles)
+        self._append(
+            Unit([run.node.name], LocalResponseNorm(body.size, Load("t0", ())), [value], [total], None, {})
+        )
         run.kept = {"t0": total}
-        run.locals["t0"] = Tensor("t0", value.shape, value.roles, self._named(total), kept=total)
+        run.locals["t0"] = Tensor("t0", value.shape, value.roles, self._expr_of(total), kept=total)
 
-    def _near_back(self, run: Run, body: Local, g: Expr) -> Expr:
-        """What arrives at the input from the sums: twice the input, times the sum of what arrives at these."""
+    def _local_norm_backward(self, run: TapedNode, body: LocalResponseNorm, g: Expr) -> Expr:
+        """Gradient of the input through the sums: twice the input, times the window sum of the sums' gradient."""
         assert run.lead is not None
         value = self.memory(run.lead)
-        slope = self._computed(f"gradient of {run.kept['t0'].name}", g, value.shape, value.roles)
-        total = Value(f"{run.node.name} slopes", value.shape, value.roles)
-        near = Local(body.size, Load("t0", ()), squares=False)
-        self._made(Unit([f"gradient through {run.node.name}"], near, [slope], [total], None, {}))
-        return call("mul", call("mul", self._named(value), Const(2.0)), self._named(total))
+        slope = self._compute(f"gradient of {run.kept['t0'].name}", g, value.shape, value.roles)
+        total = Buffer(f"{run.node.name} slopes", value.shape, value.roles)
+        near = LocalResponseNorm(body.size, Load("t0", ()), squares=False)
+        self._append(Unit([f"gradient through {run.node.name}"], near, [slope], [total], None, {}))
+        return call("mul", call("mul", self._expr_of(value), Const(2.0)), self._expr_of(total))
 
-    def _covers(self, body: Local) -> bool:
+    def _covers(self, body: LocalResponseNorm) -> bool:
         return lrn.covers(self.lanes, body.size)
 
     # ------------------------------------------------------------ softmax
-    def _shared_out(self, run: Run, body: Softmax) -> bool:
+    def _softmax(self, run: TapedNode, body: Softmax) -> bool:
         (x,) = run.inputs
         if not self._channels(x, body.channel):
             return False
         value, y = self.memory(x.plain), self._result(run)
-        made = Value(y.name, y.shape, y.roles)
-        self._made(Unit([run.node.name], dataclasses.replace(body, channel=1), [value], [made], None, {}))
-        y.kept, y.expr = made, self._named(made)
+        made = Buffer(y.name, y.shape, y.roles)
+        self._append(Unit([run.node.name], dataclasses.replace(body, channel=1), [value], [made], None, {}))
+        y.kept, y.expr = made, self._expr_of(made)
         return True
 
-    def _shared_back(self, run: Run, body: Softmax) -> None:
+    def _softmax_backward(self, run: TapedNode, body: Softmax) -> None:
         """dx = y·(dy - Σ dy·y), its logarithm's dy - e^y·Σ dy; sums over the channels of each pixel."""
         (x,), y = run.inputs, run.outputs[0].plain
-        dy, made = self._gradient_memory(y, self._arrived(y)), self.memory(y)
+        dy, made = self._gradient_memory(y, self._pop_gradient(y)), self.memory(y)
         space = "ijl"[: len(y.shape) - 2]
         sizes = dict(zip(space, y.shape[2:], strict=True))
-        one = Value(f"{run.node.name} sums", (y.shape[0], 1, *y.shape[2:]), y.roles, lanes=1)
+        one = Buffer(f"{run.node.name} sums", (y.shape[0], 1, *y.shape[2:]), y.roles, lanes=1)
         g = load("g", "n", "c", *space)
         total = Statement(
             "s", (*index("n"), Affine(()), *index(*space)), g if body.log else g * load("y", "n", "c", *space),
             Domain({"n": y.shape[0], **sizes}, {"c": y.shape[1]}), "sum",
         )  # fmt: skip
         self._loops(f"gradient through {run.node.name}", [(total, False)], {"g": dy, "y": made, "s": one})
-        slope, value, sums = self._named(dy), self._named(made), self._named(one)
+        slope, value, sums = self._expr_of(dy), self._expr_of(made), self._expr_of(one)
         if body.log:
-            self._hand(x, slope - call("mul", call("exp", value), sums))
+            self._accumulate_gradient(x, slope - call("mul", call("exp", value), sums))
         else:
-            self._hand(x, call("mul", value, slope - sums))
+            self._accumulate_gradient(x, call("mul", value, slope - sums))
 
-    def _nothing(self, run: Run) -> bool:
-        """Whether nothing arrives at any output: then no gradient but 0 is handed on."""
-        if any(self._arriving.get(y.plain, ZERO) != ZERO for y in run.outputs):
+    def _without_gradient(self, run: TapedNode) -> bool:
+        """Whether no output has a gradient; then those of the parameters are 0."""
+        if any(self._pending.get(y.plain, ZERO) != ZERO for y in run.outputs):
             return False
-        self._pulled(run, run.trainable, [], {})
+        self._gradient_nests(run, run.trainable, [], {})
         return True

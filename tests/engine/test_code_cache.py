@@ -12,7 +12,7 @@ import pytest
 
 from engine.processes import SOURCE, python
 from striate.diagnostics import EngineError
-from striate.engine import cache, code, loader
+from striate.engine import code, code_cache, loader
 from striate.engine.code import Kernel
 from striate.engine.target import AVX2, AVX512, SSE, able
 
@@ -23,7 +23,7 @@ SMALL = [Kernel("tile", (pixels, 1)) for pixels in (1, 2, 3, 4)]
 
 @pytest.fixture
 def folder(place):
-    found, why = cache.open_folder()
+    found, why = code_cache.open_folder()
     assert found is not None, why
     yield found
     found.close()
@@ -57,7 +57,7 @@ def test_what_was_kept_comes_back(folder, place):
 def test_nobody_else_may_read_or_write_it(place):
     old = os.umask(0)
     try:
-        folder, _ = cache.open_folder()
+        folder, _ = code_cache.open_folder()
         folder.put(KEY, CODE)
         folder.close()
     finally:
@@ -117,7 +117,7 @@ def test_neither_links_nor_pipes_nor_folders_are_read(folder, place, tmp_path):
 
 def test_a_huge_file_is_not_read(folder, place):
     folder.put(KEY, CODE)
-    os.truncate(file_of(place), cache.LARGEST_FILE + 1)
+    os.truncate(file_of(place), code_cache.MAX_FILE_BYTES + 1)
     assert folder.get(KEY) is None
 
 
@@ -133,7 +133,7 @@ def test_another_users_file_is_not_read(folder, place, monkeypatch):
 def test_another_users_folder_is_not_used(place, monkeypatch):
     place.mkdir(parents=True)
     monkeypatch.setattr(os, "geteuid", lambda: place.stat().st_uid + 1)
-    found, why = cache.open_folder()
+    found, why = code_cache.open_folder()
     assert found is None and "another user" in why
 
 
@@ -141,7 +141,7 @@ def test_another_users_folder_is_not_used(place, monkeypatch):
 def test_a_folder_that_was_given_away_is_not_used(place):
     place.mkdir(parents=True, mode=0o700)
     os.chown(place, 12345, -1)
-    assert cache.open_folder()[0] is None
+    assert code_cache.open_folder()[0] is None
     done = python(LOAD.format(count=2))
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 True\n", "")
     assert list(place.iterdir()) == []
@@ -151,7 +151,7 @@ def test_a_folder_that_was_given_away_is_not_used(place):
 def test_a_folder_that_others_may_write_is_not_used(place, mode):
     place.mkdir(parents=True)
     place.chmod(mode)
-    found, why = cache.open_folder()
+    found, why = code_cache.open_folder()
     assert found is None and "other users" in why
 
 
@@ -159,7 +159,7 @@ def test_a_folder_that_was_there_keeps_its_permissions(place):
     """STRIATE_CACHE may name a folder that has other uses; that others read it does no harm."""
     place.mkdir(parents=True)
     place.chmod(0o755)
-    found, _ = cache.open_folder()
+    found, _ = code_cache.open_folder()
     found.close()
     assert stat.S_IMODE(place.stat().st_mode) == 0o755
 
@@ -168,7 +168,7 @@ def test_a_link_is_not_used(place, tmp_path):
     (tmp_path / "real").mkdir(mode=0o700)
     place.parent.mkdir()
     place.symlink_to(tmp_path / "real")
-    found, why = cache.open_folder()
+    found, why = code_cache.open_folder()
     assert found is None and "link" in why
 
 
@@ -185,13 +185,13 @@ def test_places(monkeypatch, tmp_path):
     for name in ("STRIATE_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.place() == tmp_path / ".cache/striate/code"
+    assert code_cache.cache_folder() == tmp_path / ".cache/striate/code"
     monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
-    assert cache.place() == tmp_path / ".cache/striate/code"
+    assert code_cache.cache_folder() == tmp_path / ".cache/striate/code"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
-    assert cache.place() == tmp_path / "x/striate/code"
+    assert code_cache.cache_folder() == tmp_path / "x/striate/code"
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "y"))
-    assert cache.place() == tmp_path / "y"
+    assert code_cache.cache_folder() == tmp_path / "y"
 
 
 def test_without_a_home_all_works(monkeypatch):
@@ -199,7 +199,7 @@ def test_without_a_home_all_works(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.setattr(code, "_loaded", {})
-    assert cache.place() is None and cache.state().why
+    assert code_cache.cache_folder() is None and code_cache.state().why
     assert len(code.addresses(able()[0], SMALL[:1])) == 1
 
 
@@ -207,7 +207,7 @@ def test_roots_folders_do_not_come_into_a_users_home(monkeypatch, tmp_path):
     monkeypatch.delenv("STRIATE_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
-    found, why = cache.open_folder()
+    found, why = code_cache.open_folder()
     assert found is None and "another user" in why
     assert list(tmp_path.iterdir()) == []
 
@@ -215,7 +215,7 @@ def test_roots_folders_do_not_come_into_a_users_home(monkeypatch, tmp_path):
 def test_a_place_where_nothing_can_be_made(monkeypatch, tmp_path, forgetful):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "file" / "code"))
-    assert cache.open_folder()[0] is None
+    assert code_cache.open_folder()[0] is None
     assert len(code.addresses(able()[0], SMALL[:1])) == 1
 
 
@@ -234,7 +234,7 @@ def test_the_least_recently_used_go(folder, place):
         folder.put(key, CODE)
         os.utime(file_of(place, key), (0, time.time() - 1000 * age))
     (place / "notes.txt").write_bytes(bytes(10_000))
-    folder.trim(3 * (len(CODE) + cache.HEADER))
+    folder.trim(3 * (len(CODE) + code_cache.HEADER))
     assert [folder.get(key) is not None for key in keys] == [True] * 3 + [False] * 3
     assert (place / "notes.txt").exists()
 
@@ -260,30 +260,30 @@ def test_what_a_crash_left_goes(folder, place):
 
 def test_every_part_of_a_kernel_is_in_its_name():
     keys = [
-        cache.key(target, template, numbers)
+        code_cache.key(target, template, numbers)
         for target in (AVX512, AVX2, SSE)
         for template in ("tile", "direct")
         for numbers in ((), (1,), (1, 2), (12,), ("1", "2"), ("1,2",))
     ]
     assert None not in keys and len(set(keys)) == len(keys)
-    assert cache.key(AVX2, "tile", (1, 2)) == cache.key(AVX2, "tile", (1, 2))
+    assert code_cache.key(AVX2, "tile", (1, 2)) == code_cache.key(AVX2, "tile", (1, 2))
 
 
 def test_sources_features_and_llvmlite_are_in_the_name(monkeypatch, tmp_path):
     import importlib.util
 
-    first = cache.origin()
-    assert first is not None and first == cache.origin()
+    first = code_cache.source_digest()
+    assert first is not None and first == code_cache.source_digest()
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "flags", lambda: frozenset({"avx2"}))
-        assert cache.origin() not in (None, first)
+        patch.setattr(code_cache, "flags", lambda: frozenset({"avx2"}))
+        assert code_cache.source_digest() not in (None, first)
     with monkeypatch.context() as patch:
         source = tmp_path / "emit.py"
-        patch.setattr(cache, "sources", lambda: [source])
+        patch.setattr(code_cache, "sources", lambda: [source])
         source.write_text("a = 1")
-        one = cache.origin()
+        one = code_cache.source_digest()
         source.write_text("a = 2")
-        assert len({first, one, cache.origin(), None}) == 4
+        assert len({first, one, code_cache.source_digest(), None}) == 4
     package = tmp_path / "llvmlite"
     (package / "binding").mkdir(parents=True)
     (package / "__init__.py").write_text("")
@@ -294,12 +294,12 @@ def test_sources_features_and_llvmlite_are_in_the_name(monkeypatch, tmp_path):
         spec = importlib.util.spec_from_file_location("llvmlite", package / "__init__.py")
         with monkeypatch.context() as patch:
             patch.setattr(importlib.util, "find_spec", lambda name, spec=spec: spec)
-            made.append(cache.origin())
+            made.append(code_cache.source_digest())
     assert len(set(made)) == len(made)
 
 
 def test_code_made_while_sources_change_is_not_kept(monkeypatch, forgetful):
-    monkeypatch.setattr(cache, "unchanged", lambda: False)
+    monkeypatch.setattr(code_cache, "sources_unchanged", lambda: False)
     code.addresses(able()[0], SMALL[:1])
     assert list(forgetful.iterdir()) == []
 
@@ -307,7 +307,7 @@ def test_code_made_while_sources_change_is_not_kept(monkeypatch, forgetful):
 def test_all_that_templates_import_is_in_the_name():
     """A template's text follows from its file and from what that imports, and so on."""
     root = SOURCE / "striate"
-    hashed = set(cache.sources())
+    hashed = set(code_cache.sources())
     free = {"striate.diagnostics"}  # says only what an error looks like
     for path in hashed:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -331,7 +331,7 @@ def test_all_that_templates_import_is_in_the_name():
                 )
                 module = name if found and found.stem == parts[-1] else name.rpartition(".")[0]
                 if found and found != root / "engine" / "__init__.py" and module not in free:
-                    assert found in hashed, f"{path.name} imports {name}: name it in cache.SOURCES"
+                    assert found in hashed, f"{path.name} imports {name}: name it in code_cache.SOURCES"
 
 
 # ------------------------------------------------------------------------------------------------- addresses
@@ -381,7 +381,8 @@ def test_damaged_files_are_made_anew(forgetful, monkeypatch):
     code.addresses(target, SMALL[:1])
     (path,) = forgetful.iterdir()
     good = path.read_bytes()
-    for bad in (b"", good[:-1], good[: cache.HEADER], bytes([good[0] ^ 1]) + good[1:], good[:-1] + b"\xff"):
+    flipped, other_end = bytes([good[0] ^ 1]) + good[1:], good[:-1] + b"\xff"
+    for bad in (b"", good[:-1], good[: code_cache.HEADER], flipped, other_end):
         path.write_bytes(bad)
         monkeypatch.setattr(code, "_loaded", {})
         assert len(code.addresses(target, SMALL[:1])) == 1
@@ -391,17 +392,17 @@ def test_damaged_files_are_made_anew(forgetful, monkeypatch):
 HURT = """
 import sys
 from pathlib import Path
-from striate.engine import cache, code
+from striate.engine import code_cache, code
 from striate.engine.code import Kernel, addresses
 from striate.engine.target import host
 kernel = Kernel("tile", (1, 1))
 addresses(host(), [kernel])
 (path,) = Path(sys.argv[1]).iterdir()
 good = path.read_bytes()
-key, whole = good[len(cache.MARK) : len(cache.MARK) + 32], good[cache.HEADER :]
+key, whole = good[len(code_cache.MARK) : len(code_cache.MARK) + 32], good[code_cache.HEADER :]
 for share in (0, 0.1, 0.4, 0.7, 0.99):
     bad = whole[: int(share * len(whole))]
-    path.write_bytes(cache._header(key, bad) + bad)
+    path.write_bytes(code_cache._header(key, bad) + bad)
     code._loaded.clear()
     addresses(host(), [kernel])
     assert path.read_bytes() == good
@@ -487,7 +488,7 @@ def test_threads_at_once(folder, place):
     reader = threading.Thread(target=read)
     reader.start()
     writers = [
-        threading.Thread(target=lambda c=content: [cache.Folder.put(folder, KEY, c) for _ in range(50)])
+        threading.Thread(target=lambda c=content: [code_cache.Folder.put(folder, KEY, c) for _ in range(50)])
         for content in contents
     ]
     for thread in writers:

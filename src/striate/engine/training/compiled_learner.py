@@ -1,4 +1,4 @@
-"""Steps of the weights in machine code: one pass over weights, gradients and moments, on all threads."""
+"""Weight updates in machine code: one pass over weights, gradients and moments, on all threads."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from striate.engine.inputs import Given
 from striate.engine.kernels import update
-from striate.engine.learner import Learner, Rule, Store
-from striate.engine.plan.steps import Context
+from striate.engine.learner import Learner, OptimizerState, UpdateRule
+from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.training.budget import held
 from striate.engine.training.program import CompiledTraining
 from striate.engine.training.sweeps import Entry, Gradients, Sweep, flat, suited
@@ -41,7 +41,7 @@ class Formula:
     moments: tuple[str, ...]
 
 
-def formula(rule: Rule) -> Formula:
+def formula(rule: UpdateRule) -> Formula:
     """What a rule computes, as `striate.train.optimizers` defines it."""
     if rule.word == "sgd":
         step = f"add({_GRADIENT},mul(g,{_VELOCITY}))" if rule.nesterov else _VELOCITY
@@ -55,17 +55,17 @@ def formula(rule: Rule) -> Formula:
 
 
 class CompiledLearner(Learner):
-    """The run's own arrays, stepped in place. Gradients stay where the way back leaves them, or come to sums of several
-    batches' ones.
+    """Updates the run's arrays in place. Gradients stay where the backward pass leaves them, or are accumulated over
+    several batches.
     """
 
-    def __init__(self, net: Network, rule: Rule, store: Store, context: Context) -> None:
+    def __init__(self, net: Network, rule: UpdateRule, store: OptimizerState, context: PlanContext) -> None:
         self._given = store.weights
         store = dataclasses.replace(store, weights={name: suited(a) for name, a in store.weights.items()})
-        beside = held(net, rule, store, len(formula(rule).moments))
-        self._program = CompiledTraining(net, store.weights, context, memory=rule.memory, beside=beside)
+        reserved = held(net, rule, store, len(formula(rule).moments))
+        self._program = CompiledTraining(net, store.weights, context, memory=rule.memory, reserved=reserved)
         if rule.memory:
-            self._program.bound(rule.batch_size)
+            self._program.plan_for(rule.batch_size)
         self._rule, self._store, self._steps = rule, store, store.steps
         self._formula = formula(rule)
         self._shapes = {name: p.shape for name, p in sorted(net.parameters.items()) if p.trainable}
@@ -79,7 +79,7 @@ class CompiledLearner(Learner):
 
     @property
     def compiled(self) -> bool:
-        """Whether the last forward run was one of kernels."""
+        """Whether the last forward pass was one of kernels."""
         return self._program.compiled
 
     def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
@@ -97,11 +97,11 @@ class CompiledLearner(Learner):
         else:
             self._way(found).added.run()
 
-    def bound(self, share: float) -> float:
+    def clip_gradients(self, scale: float) -> float:
         assert self._now is not None
         way, rule = self._way(self._now), self._rule
-        norm = way.length() * share
-        self._share = share
+        norm = way.length() * scale
+        self._share = scale
         if rule.clip_norm and norm > rule.clip_norm:
             self._share *= rule.clip_norm / norm
         if rule.clip_value and math.isfinite(norm):
@@ -176,8 +176,8 @@ class _Way:
     """What a learner does with gradients that lie in some place, each made when it is first asked for."""
 
     arrays: dict[str, Array]
-    store: Store
-    rule: Rule
+    store: OptimizerState
+    rule: UpdateRule
     sweep: Callable[[], Sweep]
     sums: _Sums
 
@@ -197,14 +197,14 @@ class _Way:
 
     @functools.cached_property
     def moved(self) -> Sweep:
-        """They become the sums."""
+        """Copy the gradients into the sums."""
         sweep, sums = self.sweep(), self.sums.made.arrays
         sweep.updates("v", ("a",), [([sums[name]], [array]) for name, array in self.arrays.items()])
         return sweep
 
     @functools.cached_property
     def added(self) -> Sweep:
-        """They come to the sums."""
+        """Add the gradients to the sums."""
         sweep, sums = self.sweep(), self.sums.made.arrays
         entries = [([sums[name]], [sums[name], array]) for name, array in self.arrays.items()]
         sweep.updates("vv", ("add(a,b)",), entries)
@@ -212,7 +212,7 @@ class _Way:
 
     @functools.cached_property
     def cut(self) -> tuple[Sweep, Array]:
-        """Times a share, which is operand 1, and between limits."""
+        """Scale the gradients by operand 1 and clip them."""
         sweep, limit = self.sweep(), self.rule.clip_value
         entries: list[Entry] = [([array], [array, 1.0, -limit, limit]) for array in self.arrays.values()]
         return sweep, sweep.updates("vuuu", ("min(max(mul(a,b),c),d)",), entries)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from engine.kernels.support import guarded, step, targets
-from striate.engine import chance, codegen
+from striate.engine import codegen, philox
 from striate.engine.code import Kernel
-from striate.engine.kernels import chance as kernel
+from striate.engine.kernels import dropout_mask as kernel
 from striate.engine.target import TARGETS
 from striate.op import Noise
 
@@ -23,7 +23,7 @@ KNOWN = {
 @pytest.mark.parametrize("given_", KNOWN)
 def test_the_published_numbers_come_out(given_):
     words = [int(word, 16) for word in given_.split()]
-    found = chance.philox([np.array([word]) for word in words[:4]], (words[4], words[5]))
+    found = philox.philox([np.array([word]) for word in words[:4]], (words[4], words[5]))
     assert " ".join(f"{int(word[0]):08x}" for word in found) == KNOWN[given_]
 
 
@@ -39,14 +39,14 @@ def test_machine_code_draws_the_same(target, count, rate, place, key, cut):
     record = kernel.arguments(room.ctypes.data, rate, place)
     record[kernel.KEY // 8 :] = key
     for first, end in ((cut % rows, rows), (0, cut % rows)):
-        step(target, Kernel("chance"), record, (first, end), (0, 1))
-    wanted = chance.noise(Noise("r", (count,), rate), key, place)
+        step(target, Kernel("dropout_mask"), record, (first, end), (0, 1))
+    wanted = philox.noise(Noise("r", (count,), rate), key, place)
     assert (room.view(np.float32)[:count] == wanted).all()
 
 
 def test_shares_are_as_asked_and_every_draw_is_its_own():
     shape = (50, 40, 50)
-    made = [chance.noise(Noise("r", shape, 0.3), key, place) for key in ((1, 2), (1, 3)) for place in (0, 1)]
+    made = [philox.noise(Noise("r", shape, 0.3), key, place) for key in ((1, 2), (1, 3)) for place in (0, 1)]
     kept = [(noise > 0).reshape(-1) for noise in made]
     for one in kept:
         assert abs(one.mean() - 0.7) < 4 * (0.21 / one.size) ** 0.5

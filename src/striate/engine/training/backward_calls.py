@@ -1,4 +1,4 @@
-"""Steps that only training has: sums by channel, gradients of weights and of pooling."""
+"""Kernel calls that only training has: sums by channel, gradients of weights and of pooling."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from striate.engine.kernels import (
     weight_gradient,
 )
 from striate.engine.plan import choose, dense, elements, generic, windows
+from striate.engine.plan.computation import Correlation, Norm
+from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.layout import Layout
 from striate.engine.plan.nest import lowered
-from striate.engine.plan.pattern import Correlation, Norm
-from striate.engine.plan.steps import Context, Memory, Step
 from striate.engine.plan.units import Loops, NormGradient, PoolGradient, Sums, Unit, WeightGradient
 from striate.geometry import Window
 
 Array = NDArray[Any]
 
 
-def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
-    """What a unit reads around its first input."""
+def border(unit: Unit, context: PlanContext) -> tuple[int, int, int, int]:
+    """Padding that a unit reads around its first input."""
     if isinstance(unit.body, WeightGradient):
         body, x = unit.body.body, unit.inputs[0]
         return dense.border(dataclasses.replace(body, adjoint=False), (x.height, x.width))
@@ -42,7 +42,7 @@ def border(unit: Unit, context: Context) -> tuple[int, int, int, int]:
     return choose.border(unit, context)
 
 
-def steps(unit: Unit, context: Context) -> list[Step]:
+def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """The steps of one unit."""
     body = unit.body
     if isinstance(body, Sums):
@@ -64,7 +64,7 @@ def steps(unit: Unit, context: Context) -> list[Step]:
     return choose.steps(unit, context)
 
 
-def _sums(unit: Unit, body: Sums, context: Context) -> Step:
+def _sums(unit: Unit, body: Sums, context: PlanContext) -> KernelCall:
     lanes = context.target.lanes
     names = list(body.values)
     letters = {name: chr(ord("a") + k) for k, name in enumerate(names)}
@@ -80,7 +80,7 @@ def _sums(unit: Unit, body: Sums, context: Context) -> Step:
         return sums.arguments(like, outputs, places, each)
 
     flops, _ = sums.cost(like, kinds, texts)
-    return Step(
+    return KernelCall(
         unit, "sums", kinds, Kernel("sums", (kinds, *texts)), record,
         sums.rows(like.images, each), like.blocks, unit.reads, unit.outputs,
         flops=flops, by_parts=True, scratch=sums.scratch_bytes(lanes, len(texts)),
@@ -97,18 +97,18 @@ def weighs(body: Correlation, lanes: int) -> bool:
 
 
 def returns(body: Correlation, lanes: int) -> bool:
-    """Whether a kernel computes this way back to a correlation's input."""
+    """Whether a kernel computes this gradient with respect to a correlation's input."""
     return _spreads(body) or choose.covered(body, lanes)
 
 
 def _spreads(body: Correlation) -> bool:
-    """Whether it is the way back through one filter for each channel."""
+    """Whether it is the gradient with respect to the input of a depthwise convolution."""
     if not body.adjoint or body.windows is None or body.groups == 1:
         return False
     return depthwise_adjoint.covers(body.windows, body.groups, body.depth, body.each)
 
 
-def _spread(unit: Unit, body: Correlation, context: Context) -> Step:
+def _spread(unit: Unit, body: Correlation, context: PlanContext) -> KernelCall:
     (dy,), (dx,) = unit.inputs, unit.outputs
     assert body.windows is not None
     maps, lanes = body.windows, context.target.lanes
@@ -124,31 +124,31 @@ def _spread(unit: Unit, body: Correlation, context: Context) -> Step:
         )
 
     flops, _ = depthwise_adjoint.cost(dy.layout, dx.layout, maps)
-    return Step(
+    return KernelCall(
         unit, "depthwise adjoint", f"{maps[0].kernel}x{maps[1].kernel}", Kernel("depthwise_adjoint"), record,
         dx.images * dx.height, dx.layout.blocks, unit.reads, unit.outputs,
         flops=flops, weights=4 * dx.channels * taps, by_parts=True,
     )  # fmt: skip
 
 
-def _filters(unit: Unit, windows_: tuple[Window, Window], context: Context) -> Step:
-    """The gradient of one filter for each channel."""
+def _filters(unit: Unit, windows_: tuple[Window, Window], context: PlanContext) -> KernelCall:
+    """The gradient with respect to depthwise weights."""
     (x, dy), (dw,), target = unit.inputs, unit.outputs, context.target
-    numbers = depthwise_gradient.numbers(target, windows_)
+    numbers = depthwise_gradient.parameters(target, windows_)
 
     def record(memory: Memory) -> Array:
         addresses = memory.base(x), memory.base(dy), memory.base(dw)
         return depthwise_gradient.arguments(target, x.layout, dy.layout, windows_, addresses, memory.table)
 
     flops, _ = depthwise_gradient.cost(x.layout, dy.layout, windows_)
-    return Step(
+    return KernelCall(
         unit, "depthwise gradient", f"{windows_[0].kernel}x{windows_[1].kernel}",
         Kernel("depthwise_gradient", numbers), record,
         depthwise_gradient.rows(target, windows_), dw.layout.blocks, [x, dy], [dw], flops=flops, by_parts=True,
     )  # fmt: skip
 
 
-def _weights(unit: Unit, body: Correlation, context: Context) -> Step:
+def _weights(unit: Unit, body: Correlation, context: PlanContext) -> KernelCall:
     x, dy = unit.inputs
     (dw,) = unit.outputs
     assert body.windows is not None
@@ -163,13 +163,13 @@ def _weights(unit: Unit, body: Correlation, context: Context) -> Step:
             made, addresses, lambda *numbers: memory.kernel(inner[numbers]), memory.table
         )
 
-    return Step(
+    return KernelCall(
         unit, "weight gradient", "", Kernel("weight_gradient"), record, made.rows, made.parts,
         [x, dy], [dw], tuple(inner.values()), flops=made.flops, by_parts=True,
     )  # fmt: skip
 
 
-def _norm(unit: Unit, body: Norm, context: Context) -> Step:
+def _norm(unit: Unit, body: Norm, context: PlanContext) -> KernelCall:
     """A norm whose scale and bias are values."""
     (x, *_), (y,), lanes = unit.inputs, unit.outputs, context.target.lanes
     over = "group" if body.groups else "pixel"
@@ -181,7 +181,7 @@ def _norm(unit: Unit, body: Norm, context: Context) -> Step:
         return norm.arguments(x.layout, y.layout, over, addresses, body.eps, group)
 
     flops, _ = norm.cost(x.layout)
-    return Step(
+    return KernelCall(
         unit, "norm", over, Kernel("norm", (over,)), record, norm.rows(x.layout, over),
         norm.parts(lanes, x.channels, over, group), unit.reads, unit.outputs, flops=flops,
         scratch=norm.scratch_bytes(lanes, x.channels, over, group),
@@ -189,7 +189,7 @@ def _norm(unit: Unit, body: Norm, context: Context) -> Step:
 
 
 def _vector(memory: Memory, unit: Unit, at: int, lanes: int, missing: float) -> int:
-    """Where one of a unit's vectors lies: an input, or `missing` for every channel."""
+    """Address of one of a unit's vectors: an input, or `missing` for every channel."""
     if at < len(unit.inputs):
         return memory.base(unit.inputs[at])
     channels = unit.outputs[0].channels
@@ -198,7 +198,7 @@ def _vector(memory: Memory, unit: Unit, at: int, lanes: int, missing: float) -> 
     )
 
 
-def _norm_back(unit: Unit, body: Norm, context: Context) -> Step:
+def _norm_back(unit: Unit, body: Norm, context: PlanContext) -> KernelCall:
     (dy, x, *_), (dx, mean, scale), lanes = unit.inputs, unit.outputs, context.target.lanes
 
     def record(memory: Memory) -> Array:
@@ -208,14 +208,14 @@ def _norm_back(unit: Unit, body: Norm, context: Context) -> Step:
         return norm_gradient.arguments(layouts, (*addresses, weight), body.eps)
 
     flops, _ = norm_gradient.cost(x.layout)
-    return Step(
+    return KernelCall(
         unit, "norm gradient", "pixel", Kernel("norm_gradient"), record, x.images * x.height, 1,
         unit.reads, unit.outputs, flops=flops,
     )  # fmt: skip
 
 
-def _pool(unit: Unit, body: PoolGradient, context: Context) -> Step:
-    """Each window's gradient to the number that it was read from, or to all."""
+def _pool(unit: Unit, body: PoolGradient, context: PlanContext) -> KernelCall:
+    """Each window's gradient goes to the number that was the maximum, or to all numbers of the window."""
     dy, (dx,) = unit.inputs[0], unit.outputs
     x, y = unit.inputs[1:] or (dx, dy)
     maps = windows.whole(body.body)
@@ -228,9 +228,9 @@ def _pool(unit: Unit, body: PoolGradient, context: Context) -> Step:
             x.layout, y.layout, (dy.layout, dx.layout), maps, (rows, columns), addresses, body.low, body.high
         )
 
-    numbers = pool_gradient.numbers(body.body.reduce, maps, body.body.padded, body.low, body.high)
+    numbers = pool_gradient.parameters(body.body.reduce, maps, body.body.padded, body.low, body.high)
     flops, _ = pool_gradient.cost(dx.layout, dy.layout, maps, body.body.reduce)
-    return Step(
+    return KernelCall(
         unit, f"{body.body.reduce} pool gradient", f"{maps[0].taps}x{maps[1].taps}",
         Kernel("pool_gradient", numbers), record,
         dx.images, dx.layout.blocks, unit.reads, [dx], flops=flops, by_parts=True,

@@ -19,9 +19,9 @@ from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
 from striate.engine.target import Target
-from striate.locks import lock
+from striate.locks import fork_safe_lock
 
-PATIENCE = 20_000
+SPIN_TURNS = 20_000
 """Turns of a worker's waiting before it sleeps: about a millisecond."""
 
 DRIVE, RUN, WAIT = (Kernel("driver", (part,)) for part in ("drive", "run", "wait"))
@@ -36,7 +36,7 @@ def _code(target: Target) -> tuple[int, Any, Any]:
 
 
 @functools.cache
-def give_way() -> int:
+def sched_yield_address() -> int:
     """Address of the operating system's function that lets other threads run, or 0."""
     try:
         return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
@@ -50,13 +50,13 @@ class Pool:
     def __init__(self, target: Target) -> None:
         self._drive, self._run, self._wait = _code(target)
         self._control = aligned.zeros(driver.CONTROL // 8, np.int64)
-        self._busy = lock()
+        self._busy = fork_safe_lock()
         self.begin()
 
     def begin(self) -> None:
         """No workers yet, and no program."""
         self._control[:] = 0
-        self._control[driver.PATIENCE // 8] = PATIENCE
+        self._control[driver.PATIENCE // 8] = SPIN_TURNS
         self._bells: list[threading.Semaphore] = []
         self._asleep: list[bool] = []
 
@@ -102,7 +102,7 @@ class Pool:
 
 
 _pools: dict[Target, Pool] = {}
-_lock = lock()
+_lock = fork_safe_lock()
 
 
 def pool(target: Target) -> Pool:

@@ -1,4 +1,4 @@
-"""The shapes of computation that kernels know."""
+"""Patterns of computation that kernels support."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Pool:
 
 @dataclasses.dataclass(frozen=True)
 class Elementwise:
-    """Each output from the same position of its operands. operands: tensor name -> how it is spread.
+    """Each output from the same position of its operands. operands: tensor name -> how it is broadcast.
 
     "s" same shape; "c1" one number per position along axis 1, and so on; "i" one per image and channel; "p" one per
     pixel.
@@ -48,7 +48,7 @@ class Elementwise:
 
 
 @dataclasses.dataclass(frozen=True)
-class Rename:
+class Alias:
     """The same numbers under another shape. kind: "same", "permute" (axes: output axis -> input axis) or "flat"."""
 
     kind: str
@@ -56,10 +56,10 @@ class Rename:
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
+class Copy:
     """Channels of input `port` from `source` on become output channels from `target` on; rows and columns by `maps`.
 
-    back: the way back of such a piece, whose maps they are: each number goes to where the piece read it.
+    back: the adjoint of such a copy, whose maps they are: each number goes to where the copy read it.
     """
 
     port: int
@@ -72,13 +72,13 @@ class Piece:
 
 
 @dataclasses.dataclass(frozen=True)
-class Moves:
-    """Outputs put together from pieces of the inputs: concatenation, split, slice, zero padding.
+class Copies:
+    """Outputs assembled from copies of parts of the inputs: concatenation, split, slice, zero padding.
 
     partly: the makers of other pieces write them in place.
     """
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Copy, ...]
     partly: bool = False
 
 
@@ -104,7 +104,7 @@ class Norm:
 
 
 @dataclasses.dataclass(frozen=True)
-class Local:
+class LocalResponseNorm:
     """A function of x0 and of t0, the sum of the squares (or of the numbers) of `size` channels around it."""
 
     size: int
@@ -112,4 +112,4 @@ class Local:
     squares: bool = True
 
 
-Pattern = Local | Correlation | Pool | Elementwise | Rename | Moves | Softmax | Norm
+Pattern = LocalResponseNorm | Correlation | Pool | Elementwise | Alias | Copies | Softmax | Norm

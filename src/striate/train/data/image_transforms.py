@@ -22,11 +22,13 @@ Size = tuple[int, int]  # (H, W)
 TOGETHER = 1 << 16
 """Pixels that are resampled at once: small images in hundreds, where a call for each would cost more than its work."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, as Pillow's "L"
+OLD_WORDS = {"normalise": "normalize", "colour_jitter": "color_jitter"}
+"""Steps by the words that earlier versions recorded them under: their files are still read."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """One step; subclasses add fields. `word` is its name in a recorded transformation."""
+class ImageTransform:
+    """One step of a transformation; subclasses add fields. `word` is its name in a recorded transformation."""
 
     word: ClassVar[str]
     draws: ClassVar[int] = 0
@@ -52,13 +54,13 @@ def _plain(value: Any) -> str:
 
 
 def demand(condition: bool, what: str, fix: str) -> None:
-    """Raise FormatError where a setting has no meaning."""
+    """Raise FormatError if a setting is out of range."""
     if not condition:
         raise FormatError(what, where="transform", fix=fix)
 
 
 @dataclasses.dataclass(frozen=True)
-class Resize(Step):
+class Resize(ImageTransform):
     """Resampled to exactly `size` (H, W), antialiased; the sides' ratio may change. See Fit."""
 
     word = "resize"
@@ -75,8 +77,8 @@ class Resize(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class Fit(Step):
-    """Resampled so that `size` (H, W) is just covered, then the centre is cut out: nothing is distorted."""
+class Fit(ImageTransform):
+    """Resampled so that `size` (H, W) is just covered, then the center is cut out: nothing is distorted."""
 
     word = "fit"
     size: Size
@@ -97,7 +99,7 @@ class Fit(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class CenterCrop(Step):
+class CenterCrop(ImageTransform):
     """The middle `size` (H, W) of an image at least as large."""
 
     word = "center_crop"
@@ -111,7 +113,7 @@ class CenterCrop(Step):
     def output(self, shape: Shape) -> Shape:
         if shape[1] < self.size[0] or shape[2] < self.size[1]:
             raise FormatError(
-                f"a centre of {self.size[0]}x{self.size[1]} cannot be cut from {shape[1]}x{shape[2]}",
+                f"a center of {self.size[0]}x{self.size[1]} cannot be cut from {shape[1]}x{shape[2]}",
                 where="transform",
                 fix=f'a "fit" to {self.size[0]}x{self.size[1]} instead',
             )
@@ -119,7 +121,7 @@ class CenterCrop(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class PadCrop(Step):
+class PadCrop(ImageTransform):
     """Zeros on every side, `padding` pixels, then a random window of the image's own size: a random shift."""
 
     word, draws = "pad_crop", 2
@@ -138,7 +140,7 @@ class PadCrop(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class Flip(Step):
+class Flip(ImageTransform):
     """Mirrored left to right with this probability; `axis` "h" mirrors top to bottom."""
 
     word, draws = "flip", 1
@@ -155,7 +157,7 @@ class Flip(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomResizedCrop(Step):
+class RandomResizedCrop(ImageTransform):
     """A random window of `scale` of the area and a side ratio within `ratio`, resampled to `size` (H, W).
 
     Szegedy et al. 2015 (GoogLeNet), section 6. One draw: a window that would stand out is cut to the image.
@@ -183,14 +185,14 @@ class RandomResizedCrop(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class ColourJitter(Step):
+class ColorJitter(ImageTransform):
     """Random brightness, contrast, saturation and hue, always in this order.
 
-    brightness, contrast, saturation: times a factor within 1 ± the setting, 0 to 1; hue: turned by at most so many
-    turns, 0 to 0.5. Hue turns the colour plane of YIQ; an image with one channel has neither saturation nor hue.
+    brightness, contrast, saturation: times a factor within 1 ± the setting, 0 to 1; hue: turned by at most this many
+    turns, 0 to 0.5. Hue turns the color plane of YIQ; an image with one channel has neither saturation nor hue.
     """
 
-    word, draws = "colour_jitter", 4
+    word, draws = "color_jitter", 4
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
@@ -206,22 +208,22 @@ class ColourJitter(Step):
 
     def __call__(self, x: Array, u: Draws) -> Array:
         x = to_float(x)
-        colour = x.shape[1] == 3
+        color = x.shape[1] == 3
         b, c, s, h = (np.float32(2) * u.astype(np.float32) - 1).T[:, :, None, None, None]
         x = np.clip(x * (1 + self.brightness * b), 0, 1)
-        mean = (grey(x) if colour else x).reshape(len(x), -1).mean(1)[:, None, None, None]
+        mean = (gray(x) if color else x).reshape(len(x), -1).mean(1)[:, None, None, None]
         x = np.clip(mean + (x - mean) * (1 + self.contrast * c), 0, 1)
-        if colour and self.saturation:
-            y = grey(x)
+        if color and self.saturation:
+            y = gray(x)
             x = np.clip(y + (x - y) * (1 + self.saturation * s), 0, 1)
-        if colour and self.hue:
+        if color and self.hue:
             x = np.clip(_turn(x, (2 * math.pi * self.hue) * h[:, :, :, 0]), 0, 1)
         return x.astype(np.float32, copy=False)
 
     def output(self, shape: Shape) -> Shape:
         if shape[0] not in (1, 3):
             raise FormatError(
-                f"colours of {plural(shape[0], 'channel')} cannot be jittered",
+                f"colors of {plural(shape[0], 'channel')} cannot be jittered",
                 where="transform",
                 fix="leave the step out",
             )
@@ -229,7 +231,7 @@ class ColourJitter(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomErasing(Step):
+class RandomErasing(ImageTransform):
     """A random window of `scale` of the area becomes `value`, with a `probability` for each image.
 
     ratio: bounds of the window's height to its width. Source: Zhong et al., arXiv 1708.04896.
@@ -255,7 +257,7 @@ class RandomErasing(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class Channels(Step):
+class Channels(ImageTransform):
     """An image of `count` channels, 1 or 3: gray is repeated, color becomes its luma (Rec. 601)."""
 
     word = "channels"
@@ -267,7 +269,7 @@ class Channels(Step):
             return x
         if x.shape[1] == 1:
             return np.repeat(x, self.count, axis=1)
-        y = grey(x if x.dtype != np.uint8 else x.astype(np.float32))
+        y = gray(x if x.dtype != np.uint8 else x.astype(np.float32))
         return np.rint(y).astype(np.uint8) if x.dtype == np.uint8 else y
 
     def output(self, shape: Shape) -> Shape:
@@ -275,17 +277,17 @@ class Channels(Step):
             raise FormatError(
                 f"images of {plural(shape[0], 'channel')} cannot become {self.count}",
                 where="transform",
-                why="grey is repeated, and 3 channels become grey; nothing else has a meaning",
+                why="1 channel is repeated, and 3 channels become gray; no other conversion is defined",
                 fix=f"a network with {shape[0]} input channels",
             )
         return self.count, *shape[1:]
 
 
 @dataclasses.dataclass(frozen=True)
-class Normalise(Step):
+class Normalize(ImageTransform):
     """(pixel - mean) / std per channel, of pixels in [0, 1]."""
 
-    word = "normalise"
+    word = "normalize"
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -295,7 +297,7 @@ class Normalise(Step):
             len(self.mean) == len(self.std) > 0
             and all(math.isfinite(v) for v in values)
             and min(self.std) > 0,
-            f"normalise by mean {self.mean} and std {self.std}",
+            f"normalize by mean {self.mean} and std {self.std}",
             "as many of each as channels, finite, and every std above 0",
         )
 
@@ -348,10 +350,10 @@ def _wider(planes: Array, width: int) -> Array:
 
 
 def _taller(planes: Array, height: int) -> Array:
-    """(P, H, W) as (P, height, W): likewise, beside each other."""
+    """(P, H, W) as (P, height, W): likewise, next to each other."""
     count, old, width = planes.shape
-    beside = planes.swapaxes(0, 1).reshape(old, -1)
-    return _pillow(beside, (height, count * width)).reshape(height, count, width).swapaxes(0, 1)
+    row = planes.swapaxes(0, 1).reshape(old, -1)
+    return _pillow(row, (height, count * width)).reshape(height, count, width).swapaxes(0, 1)
 
 
 def _pillow(picture: Array, size: Size) -> Array:
@@ -363,13 +365,13 @@ def _pillow(picture: Array, size: Size) -> Array:
     return np.asarray(made.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
-def grey(x: Array) -> Array:
-    """The luma of colours. x: (N, 3, H, W) -> (N, 1, H, W) float32."""
+def gray(x: Array) -> Array:
+    """The luma of colors. x: (N, 3, H, W) -> (N, 1, H, W) float32."""
     return np.asarray((x * LUMA[:, None, None]).sum(1, keepdims=True), np.float32)
 
 
 def _turn(x: Array, angle: Array) -> Array:
-    """Colours turned by `angle` (N, 1, 1) radians around the grey axis, in YIQ."""
+    """Colors turned by `angle` (N, 1, 1) radians around the gray axis, in YIQ."""
     to_yiq = np.array(
         [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], np.float32
     )

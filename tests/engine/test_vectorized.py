@@ -1,4 +1,4 @@
-"""The vectorised engine against the reference interpreter, and its gradients against differences and adjoints."""
+"""The vectorized engine against the reference interpreter, and its gradients against differences and adjoints."""
 
 import dataclasses
 import math
@@ -13,8 +13,8 @@ from striate import functional
 from striate.diagnostics import OpError
 from striate.engine import reference
 from striate.engine.derivatives import erf
-from striate.engine.interface import get
-from striate.engine.vectorised import backward, forward
+from striate.engine.interface import get_engine
+from striate.engine.vectorized import backward, forward
 from striate.network import Builder, Network
 from striate.ops import BatchNorm, Conv, Dropout, Linear, StochasticDepth
 from striate.tensor import TensorSpec
@@ -48,7 +48,7 @@ def test_a_network_runs_as_the_interpreter_says(net, seed):
     weights, x, _ = drawn(net, seed)
     with np.errstate(all="ignore"):
         wanted = reference.predict(net, x, weights)
-        found = get("numpy").compile(net, weights).values(x, tuple(net.specs))
+        found = get_engine("numpy").compile(net, weights).values(x, tuple(net.specs))
     for name, array in found.items():
         assert array.shape == wanted[name].shape == (2, *net.specs[name].without_batch)
         np.testing.assert_allclose(array, wanted[name], rtol=1e-9, atol=1e-9, err_msg=name)
@@ -63,7 +63,7 @@ def test_gradients_are_those_of_differences(net, seed):
     weights, x, rng = drawn(net, seed)
     with np.errstate(all="ignore"):
         try:
-            program = get("numpy").training(net, weights)
+            program = get_engine("numpy").training(net, weights)
             outputs = program.forward(x, rng)
         except OpError:
             assume(False)
@@ -77,7 +77,7 @@ def test_gradients_are_those_of_differences(net, seed):
             sides = [[], []]
             for scale in (1e-5, 1e-6):
                 for side, sign in zip(sides, (1, -1), strict=True):
-                    program = get("numpy").training(
+                    program = get_engine("numpy").training(
                         net, {**weights, name: weights[name] + sign * scale * way}
                     )
                     made = program.forward(x, rng)
@@ -152,7 +152,7 @@ def test_batch_norm_in_training_uses_the_batch_and_moves_its_statistics():
     net = b.build(b(BatchNorm(eps=0.0, momentum=0.5), b.input))
     weights = {f"bn1.{name}": np.ones(1) for name in ("weight", "running_var")}
     weights |= {f"bn1.{name}": np.zeros(1) for name in ("bias", "running_mean")}
-    program = get().training(net, weights)
+    program = get_engine().training(net, weights)
     (y,) = program.forward(np.array([1.0, 3.0]).reshape(2, 1, 1, 1), np.random.default_rng(0))
     assert y.ravel().tolist() == [-1, 1]
     assert program.updates == {"bn1.running_mean": 1.0, "bn1.running_var": 1.5}
@@ -166,14 +166,14 @@ def test_noise_keeps_the_mean_and_repeats_with_its_seed(op):
     b = Builder("noise", input=(8, 4, 4))
     net = b.build(b(op, b.input))
     x = np.ones((500, 8, 4, 4), np.float32)
-    program = get().training(net, {})
+    program = get_engine().training(net, {})
     (y,) = program.forward(x, np.random.default_rng(1))
     assert set(np.unique(y)) == {0, np.float32(4 / 3)}
     assert y.mean() == pytest.approx(1, abs=0.1)
     per_image = {len(np.unique(image)) for image in y}
     assert per_image == ({1} if isinstance(op, StochasticDepth) else {2})
     assert (y == program.forward(x, np.random.default_rng(1))[0]).all()
-    assert (get().compile(net, {})(x) == x).all(), "at inference nothing is dropped"
+    assert (get_engine().compile(net, {})(x) == x).all(), "at inference nothing is dropped"
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
@@ -181,7 +181,7 @@ def test_any_batch_size_and_layout(count):
     b = Builder("net", input=(3, 5, 6))
     net = b.build(b(Conv(2, 3), b.input))
     weights, _, rng = drawn(net)
-    program = get().compile(net, weights)
+    program = get_engine().compile(net, weights)
     x = rng.standard_normal((count, 3, 5, 6))
     y = program(x)
     assert y.shape == (count, 2, 3, 4)
@@ -204,7 +204,7 @@ def test_a_batch_of_the_wrong_shape_is_told_what_to_do(x, hint):
     b = Builder("net", input=(3, 5, 6))
     net = b.build(b(Conv(2, 3), b.input))
     with pytest.raises(OpError, match=hint):
-        get().compile(net, drawn(net)[0])(x)
+        get_engine().compile(net, drawn(net)[0])(x)
 
 
 def test_the_first_node_that_is_not_finite_is_named():
@@ -212,7 +212,7 @@ def test_the_first_node_that_is_not_finite_is_named():
     x = b(Linear(2, bias=False), b.input, name="good")
     net = b.build(b(Linear(2, bias=False), x, name="bad"))
     weights = {"good.weight": np.eye(2), "bad.weight": np.full((2, 2), np.inf)}
-    program = get().compile(net, weights)
+    program = get_engine().compile(net, weights)
     assert program.first_non_finite(np.ones((1, 2))) == "bad"
     assert program.first_non_finite(np.full((1, 2), np.nan)) == "good"
 

@@ -1,4 +1,4 @@
-"""What lies in memory and what is still an expression over it; the units that bring the one into the other."""
+"""Builds units: tensors as buffers or expressions over buffers, and units that compute the one from the other."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from striate.engine.plan.units import ROLES, Enter, Leave, Loops, Map, Sums, Unit, Value
+from striate.engine.plan.units import ROLES, Buffer, Enter, Leave, Loops, Map, Sums, Unit
 from striate.engine.training.symbolic import ONE, ZERO, add, hoisted, mul, split, terms
 from striate.statement import Call, Const, Expr, Load, Statement, walk
 
-MOST = 8
-"""Values that one elementwise pass reads at most."""
+MAX_OPERANDS = 8
+"""Maximum number of buffers that one elementwise pass reads."""
 
 
 class Unsupported(Exception):
-    """A node that kernels of its own do not cover. nodes: those to run as loop nests instead."""
+    """A node that kernels do not cover. nodes: nodes to run as loop nests instead."""
 
     def __init__(self, what: str, *nodes: str) -> None:
         super().__init__(what)
@@ -24,10 +24,10 @@ class Unsupported(Exception):
 
 @dataclasses.dataclass(eq=False)
 class Tensor:
-    """A tensor of the network: an expression over values in memory.
+    """Tensor of the network: an expression over buffers.
 
-    flat, turned: the tensor that this one is a flattening of, or has the axes of in another order; it has no memory of
-    its own then. kept: where it lies, once it does. maker: the node whose output it is.
+    flat, permuted: the tensor that this one flattens, or whose axes it has in another order; it is then a view and owns
+    no memory. kept: its buffer, once it has one. maker: the node whose output it is.
     """
 
     name: str
@@ -35,174 +35,178 @@ class Tensor:
     roles: str
     expr: Expr = ZERO
     flat: Tensor | None = None
-    turned: Tensor | None = None
-    kept: Value | None = None
+    permuted: Tensor | None = None
+    kept: Buffer | None = None
     maker: str = ""
 
     def size(self, role: str) -> int:
-        """Of all axes with a role."""
+        """Product of all axes with a role."""
         return math.prod(n for n, r in zip(self.shape, self.roles, strict=True) if r == role)
 
     @property
     def plain(self) -> Tensor:
-        """The tensor whose memory this one is another look at; itself otherwise."""
-        under = self.flat or self.turned
+        """The tensor of which this one is a view, or the tensor itself."""
+        under = self.flat or self.permuted
         return self if under is None else under.plain
 
     @property
-    def alone(self) -> bool:
-        """Whether it is no other look at another one, save at one with nothing but channels."""
-        return self.plain is self or (self.turned is None and math.prod(self.plain.shape[2:]) == 1)
+    def owns_memory(self) -> bool:
+        """True if this tensor owns its memory, or flattens a 1x1 map."""
+        return self.plain is self or (self.permuted is None and math.prod(self.plain.shape[2:]) == 1)
 
 
-class Ledger:
-    """Units so far, and the names under which expressions read values."""
+class UnitBuilder:
+    """Units so far, and the names by which expressions read buffers."""
 
     def __init__(self) -> None:
         self.units: list[Unit] = []
-        self._values: dict[str, Value] = {}
-        self._names: dict[Value, str] = {}
+        self._values: dict[str, Buffer] = {}
+        self._names: dict[Buffer, str] = {}
         self._vectors: dict[Expr, Expr] = {}
         self._means: dict[str, str] = {}
-        self.parameters: dict[str, Value] = {}
+        self.parameters: dict[str, Buffer] = {}
         self._entered: dict[str, Expr] = {}
-        self.entered: list[tuple[str, Value]] = []
+        self.entered: list[tuple[str, Buffer]] = []
 
-    def _named(self, value: Value) -> Expr:
-        """The expression that reads a value."""
+    def _expr_of(self, value: Buffer) -> Expr:
+        """The expression that reads a buffer."""
         if value not in self._names:
             name = f"v{len(self._values)}"
             self._names[value], self._values[name] = name, value
         return Load(self._names[value], ())
 
-    def _made(self, unit: Unit) -> None:
+    def _append(self, unit: Unit) -> None:
         unit.order = len(self.units)
         self.units.append(unit)
 
-    def _maker(self, value: Value) -> Unit | None:
-        """The unit that makes a value; None for one that lies in another's memory."""
+    def _producer(self, value: Buffer) -> Unit | None:
+        """The unit that writes a buffer; None for an alias."""
         return next((unit for unit in reversed(self.units) if value in unit.outputs), None)
 
-    def _enter(self, name: str, shape: tuple[int, ...], roles: str, lanes: int = 0) -> tuple[Value, Value]:
-        """(what is given, its copy in a layout that kernels read)"""
-        given = Value(name, shape, roles, given=True, lanes=1)
-        own = Value(name, shape, roles, lanes=lanes)
-        self._made(Unit([name], Enter(), [given], [own], None, {}))
+    def _copy_in(
+        self, name: str, shape: tuple[int, ...], roles: str, lanes: int = 0
+    ) -> tuple[Buffer, Buffer]:
+        """(external input, its copy in a layout that kernels read)"""
+        given = Buffer(name, shape, roles, given=True, lanes=1)
+        own = Buffer(name, shape, roles, lanes=lanes)
+        self._append(Unit([name], Enter(), [given], [own], None, {}))
         return given, own
 
-    def _leave(self, name: str, x: Value) -> Value:
-        result = Value(name, x.shape, x.roles, result=True, lanes=1)
-        self._made(Unit([name], Leave(), [x], [result], None, {}))
+    def _copy_out(self, name: str, x: Buffer) -> Buffer:
+        result = Buffer(name, x.shape, x.roles, result=True, lanes=1)
+        self._append(Unit([name], Leave(), [x], [result], None, {}))
         return result
 
     def _vector(self, name: str, channels: int) -> Expr:
-        """A parameter with one number for each channel, or for all."""
+        """A parameter with one number per channel, or one for all."""
         if name not in self._entered:
-            given, own = self._enter(name, (1, channels), "nc")
+            given, own = self._copy_in(name, (1, channels), "nc")
             self.entered.append((name, given))
-            self._entered[name] = self._named(own)
+            self._entered[name] = self._expr_of(own)
         return self._entered[name]
 
-    def _parameter(self, name: str, shape: tuple[int, ...]) -> Value:
-        """A parameter where it lies, row-major."""
+    def _parameter(self, name: str, shape: tuple[int, ...]) -> Buffer:
+        """A parameter in place, row-major."""
         if name not in self.parameters:
-            value = Value(name, shape, ROLES.get(len(shape), ""), given=True, lanes=1)
+            value = Buffer(name, shape, ROLES.get(len(shape), ""), given=True, lanes=1)
             self.parameters[name] = value
             self.entered.append((name, value))
         return self.parameters[name]
 
     def _loops(
-        self, name: str, statements: Sequence[tuple[Statement, bool]], values: dict[str, Value]
+        self, name: str, statements: Sequence[tuple[Statement, bool]], values: dict[str, Buffer]
     ) -> None:
-        """Statements as loop nests over values."""
+        """Append statements as loop nests over buffers."""
         targets = dict.fromkeys(values[statement.target] for statement, _ in statements)
         loads = (load.tensor for statement, _ in statements for load in statement.loads)
         read = dict.fromkeys(values[tensor] for tensor in loads)
         used = {load.tensor for statement, _ in statements for load in statement.loads}
         used |= {statement.target for statement, _ in statements}
         body = Loops(tuple(statements), {tensor: values[tensor] for tensor in values if tensor in used})
-        self._made(Unit([name], body, [v for v in read if v not in targets], list(targets), None, {}))
+        self._append(Unit([name], body, [v for v in read if v not in targets], list(targets), None, {}))
 
-    def _wide(self, name: str) -> bool:
-        """Whether a tensor is more than one number for each channel."""
+    def _is_map(self, name: str) -> bool:
+        """Whether a tensor has more than one number per channel."""
         return not is_vector(self._values[name])
 
-    def memory(self, tensor: Tensor) -> Value:
-        """Where a tensor lies; its expression is computed now if it does not."""
+    def memory(self, tensor: Tensor) -> Buffer:
+        """The buffer of a tensor; its expression is computed now if it has none."""
         if tensor.kept is None:
-            tensor.kept = self._computed(tensor.name, tensor.expr, tensor.shape, tensor.roles)
-            tensor.expr = self._named(tensor.kept)
+            tensor.kept = self._compute(tensor.name, tensor.expr, tensor.shape, tensor.roles)
+            tensor.expr = self._expr_of(tensor.kept)
         return tensor.kept
 
-    def _plain_memory(self, tensor: Tensor) -> Value:
-        """The same where the tensor may be another look at one."""
+    def _memory_or_view(self, tensor: Tensor) -> Buffer:
+        """The same for a tensor that may be a view."""
         if tensor.plain is tensor:
             return self.memory(tensor)
         home = self.memory(tensor.plain)
-        if tensor.turned is not None:
-            return Value(tensor.name, tensor.shape, tensor.roles, home=home)
-        flat = Value(tensor.name, tensor.shape, "nc", home=home, flat=True)
+        if tensor.permuted is not None:
+            return Buffer(tensor.name, tensor.shape, tensor.roles, home=home)
+        flat = Buffer(tensor.name, tensor.shape, "nc", home=home, flat=True)
         if home.height * home.width == 1:
             flat.flat = False
         return flat
 
-    def _computed(self, name: str, expr: Expr, shape: tuple[int, ...], roles: str) -> Value:
+    def _compute(self, name: str, expr: Expr, shape: tuple[int, ...], roles: str) -> Buffer:
         if isinstance(expr, Load):
             return self._values[expr.tensor]
-        y = Value(name, shape, roles)
+        y = Buffer(name, shape, roles)
         if not is_vector(y):
-            expr = self._fewer(hoisted(expr, self._wide, self._hoist), y)
-        self._made(Unit([name], self._map(expr, y), self._operands(expr), [y], None, {}))
+            expr = self._within_operand_limit(hoisted(expr, self._is_map, self._hoist), y)
+        self._append(Unit([name], self._map(expr, y), self._operands(expr), [y], None, {}))
         return y
 
-    def _fewer(self, expr: Expr, like: Value) -> Expr:
-        """The expression with parts of it put into memory, until one pass can read all of it."""
-        while len(names(expr)) > MOST:
+    def _within_operand_limit(self, expr: Expr, like: Buffer) -> Expr:
+        """The expression, with parts computed into buffers until one pass can read all operands."""
+        while len(names(expr)) > MAX_OPERANDS:
             parts = [
-                part for part in _calls(expr) if 1 < len(names(part)) <= MOST and self._spans(part, like)
+                part
+                for part in _calls(expr)
+                if 1 < len(names(part)) <= MAX_OPERANDS and self._spans(part, like)
             ]
             if not parts:
                 raise Unsupported("an expression over many values")
             part = max(parts, key=lambda part: len(names(part)))
-            made = self._computed("part", part, like.shape, like.roles)
-            expr = _replaced(expr, part, self._named(made))
+            made = self._compute("part", part, like.shape, like.roles)
+            expr = _replaced(expr, part, self._expr_of(made))
         return expr
 
-    def _spans(self, expr: Expr, like: Value) -> bool:
+    def _spans(self, expr: Expr, like: Buffer) -> bool:
         return any(_kind(value, like) == "s" for value in self._operands(expr))
 
-    def _operands(self, expr: Expr) -> list[Value]:
+    def _operands(self, expr: Expr) -> list[Buffer]:
         return [self._values[name] for name in dict.fromkeys(load.tensor for load in walk(expr))]
 
-    def _map(self, expr: Expr, like: Value) -> Map:
+    def _map(self, expr: Expr, like: Buffer) -> Map:
         values = {name: self._values[name] for name in names(expr)}
-        if not values or len(values) > MOST:
+        if not values or len(values) > MAX_OPERANDS:
             raise Unsupported("elementwise expression")
         return Map(expr, {name: _kind(value, like) for name, value in values.items()}, values, {})
 
     def _hoist(self, expr: Expr) -> Expr:
-        """An expression over vectors alone, as a vector of its own."""
+        """Compute an expression over vectors alone into a vector."""
         if expr not in self._vectors:
             channels = max(value.channels for value in self._operands(expr))
-            made = self._computed("vector", expr, (1, channels), "nc")
-            self._vectors[expr] = self._named(made)
+            made = self._compute("vector", expr, (1, channels), "nc")
+            self._vectors[expr] = self._expr_of(made)
         return self._vectors[expr]
 
-    def _summed(self, wanted: Sequence[Expr], like: Value, by_image: bool = False) -> list[Expr]:
-        """Sums over everything but the channels (or: images and channels) of expressions over maps, in one pass."""
-        wide = self._wide
+    def _sum(self, wanted: Sequence[Expr], like: Buffer, by_image: bool = False) -> list[Expr]:
+        """Per-channel sums (`by_image`: per image and channel) of expressions over maps, in one pass."""
+        wide = self._is_map
         found: dict[Expr, Expr] = {}
         pairs = []
         for expr in wanted:
             own = []
             for term in terms(expr):
                 broad, narrow = split(term, wide)
-                if not by_image and self._balanced(broad):
+                if not by_image and self._sums_to_zero(broad):
                     continue
                 if broad == ONE:
                     narrow = mul(narrow, Const(float(like.images * like.height * like.width)))
                 else:
-                    broad = self._fewer(hoisted(broad, wide, self._hoist), like)
+                    broad = self._within_operand_limit(hoisted(broad, wide, self._hoist), like)
                     found.setdefault(broad, ZERO)
                 own.append((broad, narrow))
             pairs.append(own)
@@ -215,10 +219,10 @@ class Ledger:
             roles = "nc"
             if by_image:
                 shape, roles = (*shape, *(1 for _ in like.shape[2:])), like.roles
-            made = [Value("sum", shape, roles) for _ in some]
+            made = [Buffer("sum", shape, roles) for _ in some]
             body = Sums(tuple(some), kinds, values, like, by_image)
-            self._made(Unit(["sums"], body, list(values.values()), made, None, {}))
-            found |= {expr: self._named(value) for expr, value in zip(some, made, strict=True)}
+            self._append(Unit(["sums"], body, list(values.values()), made, None, {}))
+            found |= {expr: self._expr_of(value) for expr, value in zip(some, made, strict=True)}
         results = []
         for own in pairs:
             total: Expr = ZERO
@@ -227,8 +231,8 @@ class Ledger:
             results.append(total)
         return results
 
-    def _balanced(self, expr: Expr) -> bool:
-        """Whether it is a distance from its own mean: the sum of these is 0."""
+    def _sums_to_zero(self, expr: Expr) -> bool:
+        """Whether an expression is x - mean(x), whose sum is 0."""
         match expr:
             case Call("sub", (Load(tensor=x), Load(tensor=mean))):
                 return self._means.get(mean) == x
@@ -236,7 +240,7 @@ class Ledger:
 
 
 def names(expr: Expr) -> dict[str, None]:
-    """The values that an expression reads."""
+    """Names of the buffers that an expression reads."""
     return dict.fromkeys(load.tensor for load in walk(expr))
 
 
@@ -256,10 +260,10 @@ def _replaced(expr: Expr, part: Expr, by: Expr) -> Expr:
 
 
 def _together(exprs: Iterable[Expr]) -> Iterator[list[Expr]]:
-    """Expressions in groups, each of which one pass can read all values of."""
+    """Group expressions so that one pass can read all operands of a group."""
     some: list[Expr] = []
     for expr in exprs:
-        if some and len({name for one in (*some, expr) for name in names(one)}) > MOST:
+        if some and len({name for one in (*some, expr) for name in names(one)}) > MAX_OPERANDS:
             yield some
             some = []
         some.append(expr)
@@ -267,13 +271,13 @@ def _together(exprs: Iterable[Expr]) -> Iterator[list[Expr]]:
         yield some
 
 
-def is_vector(value: Value) -> bool:
-    """One number for each channel."""
+def is_vector(value: Buffer) -> bool:
+    """Whether a buffer has one number per channel."""
     return value.roles == "nc" and value.shape[0] == 1
 
 
-def _kind(value: Value, like: Value) -> str:
-    """How a value is spread over another's positions (`kernels.map`)."""
+def _kind(value: Buffer, like: Buffer) -> str:
+    """How a buffer is broadcast over the positions of another (`kernels.map`)."""
     if value.root.lanes == 1:  # row-major
         if value.images == like.images and value.channels == 1:
             if value.height * value.width == 1:

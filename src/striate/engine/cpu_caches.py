@@ -1,4 +1,4 @@
-"""Sizes of the processor's caches, as Linux tells them."""
+"""Sizes of the processor's caches, as Linux reports them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 SYSTEM = Path("/sys/devices/system/cpu/cpu0/cache")
 USUAL = {2: 1 << 20, 3: 8 << 20}
-"""Where nothing is said."""
+"""Defaults if Linux reports nothing."""
 
 
 @functools.cache

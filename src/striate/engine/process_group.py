@@ -1,4 +1,4 @@
-"""The processes that train one network together: one, unless torchrun has started more (and says so by variables)."""
+"""Processes that train one network together: one, unless torchrun started more (environment variables say so)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from striate.diagnostics import UsageError
 Array = NDArray[Any]
 
 
-class World:
-    """This process is number `rank` of `size`. By itself it is alone, and nothing waits for anybody.
+class ProcessGroup:
+    """This process is number `rank` of `size`. The default is a single process: collectives are no-ops.
 
     The other processes call the same methods in the same order.
     """
@@ -23,43 +23,43 @@ class World:
     size: int = 1
 
     def sum(self, values: Array) -> Array:
-        """These numbers, added up over the processes: float64, the same to the bit in all of them."""
+        """Sum of these numbers over the processes: float64, bit-identical in all of them."""
         return values
 
     def wait(self) -> None:
         """Return when every process has come here."""
 
     def share(self, count: int) -> slice:
-        """This process's part of so many things in a row; the first processes get what does not divide."""
+        """This process's share of `count` items; the first processes take the remainder."""
         each, more = divmod(count, self.size)
         start = self.rank * each + min(self.rank, more)
         return slice(start, start + each + (self.rank < more))
 
 
-ALONE = World()
+SINGLE_PROCESS = ProcessGroup()
 
 
-def asked() -> tuple[int, int]:
-    """Rank and number of processes that the environment speaks of (torchrun's RANK and WORLD_SIZE); (0, 1) without.
+def launch_environment() -> tuple[int, int]:
+    """Rank and world size from the environment (torchrun's RANK and WORLD_SIZE); (0, 1) without them.
 
-    Raises UsageError where they have no meaning.
+    Raises UsageError if they contradict each other.
     """
     rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
     if not (rank.isdecimal() and size.isdecimal() and int(rank) < int(size)):
         raise UsageError(
-            f"process {rank} of {size} has no meaning",
+            f"process {rank} of {size} cannot be",
             where="RANK and WORLD_SIZE in the environment",
             fix="start with torchrun, which sets both, or unset them",
         )
     return int(rank), int(size)
 
 
-def restarts() -> int:
-    """How often torchrun has started these processes again, because one of them was lost."""
+def restart_count() -> int:
+    """Number of times torchrun has restarted these processes because one of them was lost."""
     said = os.environ.get("TORCHELASTIC_RESTART_COUNT", "")
     return int(said) if said.isdecimal() else 0
 
 
-def total(world: World, *values: float) -> list[float]:
-    """Numbers added up over the processes."""
-    return [float(value) for value in world.sum(np.array(values, np.float64))]
+def total(process_group: ProcessGroup, *values: float) -> list[float]:
+    """Sums of these numbers over the processes."""
+    return [float(value) for value in process_group.sum(np.array(values, np.float64))]

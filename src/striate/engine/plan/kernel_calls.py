@@ -1,4 +1,4 @@
-"""Steps: what the compiled driver runs. Each is one kernel, its argument record, and the tasks it is divided into."""
+"""Kernel calls: what the compiled driver runs. Each is a kernel, its argument record, and its tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from striate.engine import aligned
 from striate.engine.code import Kernel
-from striate.engine.plan.units import Unit, Value
+from striate.engine.plan.units import Buffer, Unit
 from striate.engine.target import Target
 
 if TYPE_CHECKING:
@@ -25,44 +25,44 @@ Task = tuple[int, int, int, int]
 
 
 class Memory(abc.ABC):
-    """Addresses, once they are known."""
+    """Source of addresses for argument records."""
 
     @abc.abstractmethod
-    def start(self, value: Value) -> int:
-        """Of the memory that a value lies in (its root's)."""
+    def start(self, value: Buffer) -> int:
+        """Address of the memory that holds a buffer (its root's)."""
 
     @abc.abstractmethod
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
-        """Of packed weights; made once for a key and kept, whatever the batch size."""
+        """Address of packed weights; made once per key and kept for all batch sizes."""
 
     def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
-        """Of weights that a kernel packs; as `constant`."""
+        """Address of weights that a kernel packs; as `constant`."""
         return self.constant(key, lambda: packing().made(self.kernel))
 
     @abc.abstractmethod
     def kept(self, array: Array) -> Array:
-        """A small array that belongs to one step, where it stays."""
+        """Keep a small array of one kernel call; returns it in its final place."""
 
     def table(self, array: Array) -> int:
-        """Of such an array."""
+        """Address of such an array."""
         return aligned.address(self.kept(array))
 
     @abc.abstractmethod
     def kernel(self, kernel: Kernel) -> int:
-        """Of machine code."""
+        """Address of machine code."""
 
-    def base(self, value: Value) -> int:
-        """Of a value's first block, border included."""
+    def base(self, value: Buffer) -> int:
+        """Address of a buffer's first block, border included."""
         return self.start(value) + value.begin
 
-    def at(self, value: Value) -> int:
-        """Of a value's first number inside its border."""
+    def at(self, value: Buffer) -> int:
+        """Address of a buffer's first number inside its border."""
         return self.base(value) + value.layout.origin
 
 
 @dataclasses.dataclass(eq=False)
-class Step:
-    """One kernel over some rows and parts. record: its arguments; tasks: disjoint pieces that cover all of it.
+class KernelCall:
+    """One kernel over some rows and parts. record: its arguments; tasks: disjoint ranges that cover all of it.
 
     flops, bytes: for the roofline; `bytes` counts weights and values once.
     """
@@ -74,8 +74,8 @@ class Step:
     record: Callable[[Memory], Array]
     rows: int
     parts: int
-    reads: list[Value]
-    writes: list[Value]
+    reads: list[Buffer]
+    writes: list[Buffer]
     uses: tuple[Kernel, ...] = ()
     scratch: int = 0
     flops: float = 0.0
@@ -87,7 +87,7 @@ class Step:
     only_writes: bool = False
     """It touches only bytes that no other step touches (a border)."""
     after_all: bool = False
-    """It must not run beside the steps before."""
+    """It must not run at the same time as the calls before it."""
     tasks: list[Task] = dataclasses.field(default_factory=list)
 
     @property
@@ -96,8 +96,9 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
-class Context:
-    """What builders of steps know: the processor, the number of threads, and whether errors must stay smallest."""
+class PlanContext:
+    """What planning knows of the machine: the processor, the number of threads, and whether rounding must stay
+    minimal."""
 
     target: Target
     threads: int
@@ -107,27 +108,31 @@ class Context:
     """Bytes of the second-level cache, and of the last one."""
     flops: float = 1e11
     memory: float = 2.2e10
-    """Floating-point operations a second of one thread, bytes a second that weights come with: for choosing, not for
-    promising."""
+    """Estimates, used only to choose algorithms: floating-point operations per second of one thread, and bytes per
+    second at which weights are read."""
 
-    def reading(self, weights: int) -> Context:
-        """The same for a network with so many bytes of weights: few of them stay in the last cache between two runs."""
-        near = SPREAD * weights <= self.last
-        return dataclasses.replace(self, memory=NEAR if near else self.memory)
+    def reading(self, weights: int) -> PlanContext:
+        """The context for this many bytes of weights: few of them stay in the last-level cache between two runs."""
+        near = WINOGRAD_WEIGHT_FACTOR * weights <= self.last
+        return dataclasses.replace(self, memory=LLC_BYTES_PER_S if near else self.memory)
 
 
-def divided(step: Step, threads: int) -> list[Task]:
-    """Tasks for a number of threads: a few for each, so that a late one does not keep the others waiting."""
+def divided(step: KernelCall, threads: int) -> list[Task]:
+    """Tasks for a number of threads: a few per thread, so that a late thread does not keep the others waiting."""
     rows, parts, by_parts = step.rows, step.parts, step.by_parts
     flops = max(step.flops, step.bytes / 4)
     if not rows or not parts:
         return []
-    wanted = 1 if threads == 1 or flops < SMALL else threads * (4 if flops > 8 * SMALL else 2)
+    wanted = (
+        1
+        if threads == 1 or flops < MIN_PARALLEL_FLOPS
+        else threads * (4 if flops > 8 * MIN_PARALLEL_FLOPS else 2)
+    )
     return cut(rows, parts, wanted, by_parts, step.whole)
 
 
 def cut(rows: int, parts: int, wanted: int, by_parts: bool = False, whole: bool = False) -> list[Task]:
-    """About so many tasks: rows are cut first, parts if there are too few (`by_parts`: the other way round).
+    """Cut into about `wanted` tasks: rows first, then parts if there are too few (`by_parts`: the other way round).
 
     whole: what is cut second stays in one piece.
     """
@@ -139,12 +144,12 @@ def cut(rows: int, parts: int, wanted: int, by_parts: bool = False, whole: bool 
     return [(*y, *x) if by_parts else (*x, *y) for x, y in pairs]
 
 
-SPREAD = 4
-"""Winograd's weights take up to four times the memory."""
-NEAR = 6e10
-"""Bytes a second from the last cache."""
-SMALL = 1e6
-"""Floating-point operations below which handing work over costs more than it saves (about 10 µs)."""
+WINOGRAD_WEIGHT_FACTOR = 4
+"""Winograd's transformed weights take up to four times the memory."""
+LLC_BYTES_PER_S = 6e10
+"""Read rate of the last-level cache."""
+MIN_PARALLEL_FLOPS = 1e6
+"""Below this, handing work to other threads costs more than it saves (about 10 µs)."""
 
 
 def _cuts(size: int, count: int) -> list[tuple[int, int]]:

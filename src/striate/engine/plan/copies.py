@@ -1,4 +1,4 @@
-"""Steps that move numbers: inputs in, results out, concatenations, slices, padding by channels; and borders."""
+"""Kernel calls that copy: inputs in, results out, concatenations, slices, padding by channels; and borders."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from numpy.typing import NDArray
 from striate.engine.code import Kernel
 from striate.engine.kernels import copy
 from striate.engine.kernels.record import record
+from striate.engine.plan.computation import Copies, Copy
+from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.pattern import Moves, Piece
-from striate.engine.plan.steps import Context, Memory, Step
-from striate.engine.plan.units import Unit, Value
+from striate.engine.plan.units import Buffer, Unit
 
 
-def plain(value: Value) -> Layout:
-    """NCHW without border, as arrays of the user's lie."""
+def plain(value: Buffer) -> Layout:
+    """NCHW without border, as the user's arrays."""
     return Layout(value.images, value.channels, value.height, value.width, 1)
 
 
-def enter(unit: Unit, context: Context) -> list[Step]:
+def enter(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """A program's input, or a flattened map in plain order, copied into the layout that kernels read."""
     (given,), (y,) = unit.inputs, unit.outputs
     name = "copy in" if given.given else "copy"
     return [_step(unit, name, given, plain(given), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))]
 
 
-def leave(unit: Unit, context: Context) -> list[Step]:
+def leave(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """A value, copied into plain order: a result, or a flattened map."""
     x, y = unit.inputs[0].shaped, unit.outputs[0]
     name = "copy out" if y.result else "copy"
@@ -36,10 +36,10 @@ def leave(unit: Unit, context: Context) -> list[Step]:
 
 
 def _step(
-    unit: Unit, name: str, x: Value, source: Layout, y: Value, result: Layout,
+    unit: Unit, name: str, x: Buffer, source: Layout, y: Buffer, result: Layout,
     span: tuple[int, int, int], area: tuple[int, int] | None = None,
     start: int = 0, skip: tuple[int, int] = (1, 1), end: int = 0, apart: tuple[int, int] = (1, 1),
-) -> Step:  # fmt: skip
+) -> KernelCall:  # fmt: skip
     """Channels [first, last) of y from those of x `shift` lower, over area (rows, columns).
 
     start: bytes from x's first number to the first one read; end: from y's to the first one written; skip, apart:
@@ -72,17 +72,17 @@ def _step(
         )
 
     turn = copy.turn(shift, source.lanes, result.lanes)
-    return Step(
+    return KernelCall(
         unit, name, f"{source.lanes}->{result.lanes}", Kernel("copy", (source.lanes, result.lanes, turn)), record_,
         x.images * rows, copy.parts(first, last, result.lanes), [x], [y],
     )  # fmt: skip
 
 
-def steps(unit: Unit, context: Context) -> list[Step]:
-    """One copy for every piece; zeros where no piece reaches."""
+def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+    """One call per copy; zeros where no copy reaches."""
     body = unit.body
-    assert isinstance(body, Moves)
-    made: list[Step] = []
+    assert isinstance(body, Copies)
+    made: list[KernelCall] = []
     for y in unit.outputs:
         k = unit.outputs.index(y)
         pieces = sorted((p for p in body.pieces if p.output == k), key=lambda p: p.target)
@@ -99,7 +99,7 @@ def steps(unit: Unit, context: Context) -> list[Step]:
     return made
 
 
-def _piece(unit: Unit, piece: Piece, x: Value, y: Value) -> tuple[int, int, Callable[[bool], Step]]:
+def _piece(unit: Unit, piece: Copy, x: Buffer, y: Buffer) -> tuple[int, int, Callable[[bool], KernelCall]]:
     """Rows and columns of a piece, and its copy: whether it fills up the last block."""
     lanes = y.layout.lanes
     first, last = piece.target, piece.target + piece.channels
@@ -124,14 +124,14 @@ def _piece(unit: Unit, piece: Piece, x: Value, y: Value) -> tuple[int, int, Call
         start = read[0] * source.row + read[1] * source.pixel
         end = written[0] * result.row + written[1] * result.pixel
 
-    def copied(final: bool) -> Step:
+    def copied(final: bool) -> KernelCall:
         span = first, -(-last // lanes) * lanes if final else last, piece.target - piece.source
         return _step(unit, "copy", x, source, y, result, span, (rows, columns), start, skip, end, apart)
 
     return rows, columns, copied
 
 
-def zeros(unit: Unit, y: Value) -> Step:
-    """The whole value, zero: a copy of channels that its source does not have."""
+def zeros(unit: Unit, y: Buffer) -> KernelCall:
+    """Zeros for the whole buffer: a copy of channels that its source does not have."""
     span = 0, y.layout.blocks * y.layout.lanes, 1 << 40
     return _step(unit, "zeros", y, y.layout, y, y.layout, span)

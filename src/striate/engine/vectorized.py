@@ -16,20 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.access import Labelled, read, spread
+from striate.engine.access import Labeled, read, spread
 from striate.engine.derivatives import FUNCTIONS, PARTIALS
 from striate.op import Declaration
 from striate.statement import Affine, Blend, Call, Const, Expr, Inside, Load, Statement, Tap
 
 Array = NDArray[Any]
 
-CHUNK = 1 << 24
+CHUNK_NUMBERS = 1 << 24
 """Numbers that a product may spread out at once (64 MB of float32): larger batches go image by image."""
 
 
 @dataclasses.dataclass
 class Tape:
-    """What a forward run leaves for its backward run: every tensor, by the name statements use."""
+    """What a forward pass leaves for its backward run: every tensor, by the name statements use."""
 
     declaration: Declaration
     tensors: dict[str, Array]
@@ -73,7 +73,7 @@ def _execute(
     plain = _plain_target(statement)
     value = _value(statement, tensors, ranges)
     if statement.start is not None:
-        value = Labelled(
+        value = Labeled(
             value.aligned(free) + _evaluate(statement.start, tensors, ranges, {}).aligned(free), free
         )
     name = statement.target
@@ -113,7 +113,7 @@ def _extent(statement: Statement, ranges: Mapping[str, int]) -> tuple[int, ...]:
     )
 
 
-def _value(statement: Statement, tensors: Mapping[str, Array], ranges: Mapping[str, int]) -> Labelled:
+def _value(statement: Statement, tensors: Mapping[str, Array], ranges: Mapping[str, int]) -> Labeled:
     """The statement's right side after its reduction."""
     scattered = {index.tap for index in statement.index if isinstance(index, Tap)}
     free = (*statement.domain.free, *(v for v in statement.domain.reduced if v in scattered))
@@ -128,16 +128,16 @@ def _value(statement: Statement, tensors: Mapping[str, Array], ranges: Mapping[s
     axes = tuple(k for k, label in enumerate(value.labels) if label in reduced)
     left = tuple(label for label in value.labels if label not in reduced)
     if statement.reduce == "max":
-        return Labelled(value.array.max(axis=axes), left)
+        return Labeled(value.array.max(axis=axes), left)
     total = value.array.sum(axis=axes)
-    return Labelled(total * lacking if lacking != 1 else total, left)
+    return Labeled(total * lacking if lacking != 1 else total, left)
 
 
-def _load(load: Load, tensors: Mapping[str, Array], ranges: Mapping[str, int]) -> Labelled:
+def _load(load: Load, tensors: Mapping[str, Array], ranges: Mapping[str, int]) -> Labeled:
     return read(tensors[load.tensor], load.index, ranges, load.outside)
 
 
-def contract(a: Labelled, b: Labelled, out: Sequence[str], ranges: Mapping[str, int]) -> Labelled:
+def contract(a: Labeled, b: Labeled, out: Sequence[str], ranges: Mapping[str, int]) -> Labeled:
     """Sum of a·b over every variable that is not in `out`, as one (batched) matrix multiplication."""
     both = [v for v in out if v in a.labels and v in b.labels]
     rows = [v for v in out if v in a.labels and v not in b.labels]
@@ -149,7 +149,7 @@ def contract(a: Labelled, b: Labelled, out: Sequence[str], ranges: Mapping[str, 
         return math.prod(ranges[v] for v in names)
 
     if size(columns) * size(rows) == 0 or size(inner) == 0:
-        return Labelled(
+        return Labeled(
             np.zeros([ranges[v] for v in (*both, *rows, *columns)], a.array.dtype), (*both, *rows, *columns)
         )
     if size(columns) == 1 and size(inner) <= 128 and size(both) > 1:
@@ -159,27 +159,27 @@ def contract(a: Labelled, b: Labelled, out: Sequence[str], ranges: Mapping[str, 
     shape = [ranges[v] for v in (*both, *rows, *columns)]
     first = rows[0] if rows else None
     numbers = size(both) * size(rows) * size(inner)
-    if first is None or numbers <= CHUNK or ranges[first] == 1:
+    if first is None or numbers <= CHUNK_NUMBERS or ranges[first] == 1:
         product = left.reshape(size(both), size(rows), size(inner)) @ right
-        return Labelled(product.reshape(shape), (*both, *rows, *columns))
+        return Labeled(product.reshape(shape), (*both, *rows, *columns))
     made = np.empty(shape, np.result_type(left, right))
-    step = max(ranges[first] * CHUNK // numbers, 1)
+    step = max(ranges[first] * CHUNK_NUMBERS // numbers, 1)
     for start in range(0, ranges[first], step):
         part = (*(slice(None) for _ in both), slice(start, start + step))
         some = left[part]
         product = some.reshape(size(both), -1, size(inner)) @ right
         made[part] = product.reshape(made[part].shape)
-    return Labelled(made, (*both, *rows, *columns))
+    return Labeled(made, (*both, *rows, *columns))
 
 
-def _summed(x: Labelled, keep: set[str]) -> Labelled:
+def _summed(x: Labeled, keep: set[str]) -> Labeled:
     axes = tuple(k for k, label in enumerate(x.labels) if label not in keep)
-    return Labelled(x.array.sum(axis=axes), tuple(v for v in x.labels if v in keep)) if axes else x
+    return Labeled(x.array.sum(axis=axes), tuple(v for v in x.labels if v in keep)) if axes else x
 
 
 def _by_taps(
-    a: Labelled, b: Labelled, out: Sequence[str], inner: Sequence[str], ranges: Mapping[str, int]
-) -> Labelled:
+    a: Labeled, b: Labeled, out: Sequence[str], inner: Sequence[str], ranges: Mapping[str, int]
+) -> Labeled:
     """A product with few terms and nothing to multiply by matrix (depthwise): one multiply-add per term."""
     left, right = a.aligned((*inner, *out)), b.aligned((*inner, *out))
     total: Array | None = None
@@ -187,40 +187,40 @@ def _by_taps(
         term = left[at] * right[at]
         total = term if total is None else np.add(total, term, out=total)
     assert total is not None
-    return Labelled(np.broadcast_to(total, [ranges[v] for v in out]), tuple(out))
+    return Labeled(np.broadcast_to(total, [ranges[v] for v in out]), tuple(out))
 
 
 def _evaluate(
-    expr: Expr, tensors: Mapping[str, Array], ranges: Mapping[str, int], memo: dict[int, Labelled]
-) -> Labelled:
-    """An expression over all the variables it depends on; every step is kept in `memo` for the way back."""
+    expr: Expr, tensors: Mapping[str, Array], ranges: Mapping[str, int], memo: dict[int, Labeled]
+) -> Labeled:
+    """An expression over all the variables it depends on; every step is kept in `memo` for the backward pass."""
     if id(expr) not in memo:
         memo[id(expr)] = _computed(expr, tensors, ranges, memo)
     return memo[id(expr)]
 
 
 def _computed(
-    expr: Expr, tensors: Mapping[str, Array], ranges: Mapping[str, int], memo: dict[int, Labelled]
-) -> Labelled:
+    expr: Expr, tensors: Mapping[str, Array], ranges: Mapping[str, int], memo: dict[int, Labeled]
+) -> Labeled:
     match expr:
         case Load():
             return _load(expr, tensors, ranges)
         case Const(value):
-            return Labelled(np.asarray(value), ())
+            return Labeled(np.asarray(value), ())
         case Inside(tap, padded):
-            return Labelled(_inside(tap, padded), (tap.out, tap.tap))
+            return Labeled(_inside(tap, padded), (tap.out, tap.tap))
         case Blend(tap):
             grid = [
                 [float(expr.map.weight(i, u)) for u in range(tap.map.taps)] for i in range(expr.map.output)
             ]
-            return Labelled(np.asarray(grid), (tap.out, tap.tap))
+            return Labeled(np.asarray(grid), (tap.out, tap.tap))
         case Call(function, args):
             values = [_evaluate(arg, tensors, ranges, memo) for arg in args]
             labels = tuple(v for v in ranges if any(v in value.labels for value in values))
             floats = [value.array.dtype for value in values if value.labels]
             kind = np.result_type(*floats) if floats else np.dtype(np.float64)
             arrays = [np.asarray(value.aligned(labels), kind) for value in values]
-            return Labelled(np.asarray(FUNCTIONS[function](*arrays)), labels)
+            return Labeled(np.asarray(FUNCTIONS[function](*arrays)), labels)
     raise TypeError(type(expr).__name__)
 
 
@@ -246,7 +246,7 @@ def _pull(
     arriving = read(gradient, statement.index, ranges)
     found: list[tuple[str, Array]] = []
 
-    def hand_back(load: Load, value: Labelled) -> None:
+    def hand_back(load: Load, value: Labeled) -> None:
         found.append((load.tensor, spread(value, load.index, ranges, tensors[load.tensor].shape)))
 
     if statement.start is not None and statement.reduce == "sum":
@@ -260,7 +260,7 @@ def _pull(
                     seen = _load(one, tensors, ranges).labels
                     hand_back(one, contract(arriving, _load(other, tensors, ranges), seen, ranges))
             return found
-    memo: dict[int, Labelled] = {}
+    memo: dict[int, Labeled] = {}
     if statement.reduce == "max":
         value = _evaluate(statement.value, tensors, ranges, memo)
         arriving = _winner(value, arriving, free, tuple(statement.domain.reduced), ranges)
@@ -269,12 +269,12 @@ def _pull(
 
 
 def _winner(
-    value: Labelled,
-    arriving: Labelled,
+    value: Labeled,
+    arriving: Labeled,
     free: Sequence[str],
     reduced: Sequence[str],
     ranges: Mapping[str, int],
-) -> Labelled:
+) -> Labeled:
     """A gradient routed to the first largest entry over the reduced variables."""
     full = [ranges[v] for v in (*free, *reduced)]
     entries = np.broadcast_to(value.aligned((*free, *reduced)), full).reshape(*full[: len(free)], -1)
@@ -282,15 +282,15 @@ def _winner(
     routed = np.zeros(entries.shape, arriving.array.dtype)
     incoming = np.broadcast_to(arriving.aligned(free), full[: len(free)])
     np.put_along_axis(routed, best, incoming[..., None], axis=-1)
-    return Labelled(routed.reshape(full), (*free, *reduced))
+    return Labeled(routed.reshape(full), (*free, *reduced))
 
 
 def _differentiate(
     expr: Expr,
-    arriving: Labelled,
+    arriving: Labeled,
     tensors: Mapping[str, Array],
     ranges: Mapping[str, int],
-    memo: dict[int, Labelled],
+    memo: dict[int, Labeled],
     wanted: set[str],
     hand_back: Any,
 ) -> None:
@@ -306,7 +306,7 @@ def _differentiate(
     for arg, partial in zip(expr.args, PARTIALS[expr.function], strict=True):
         if _reaches(arg, wanted):
             slope = arriving.aligned(labels) * partial(*arrays)
-            _differentiate(arg, Labelled(slope, labels), tensors, ranges, memo, wanted, hand_back)
+            _differentiate(arg, Labeled(slope, labels), tensors, ranges, memo, wanted, hand_back)
 
 
 def _reaches(expr: Expr, wanted: set[str]) -> bool:

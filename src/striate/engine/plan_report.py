@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from striate.engine import caches, limits
-from striate.engine.bound import Bound
-from striate.engine.plan.steps import Step
+from striate.engine import cpu_caches, limits
+from striate.engine.loaded_plan import LoadedPlan
+from striate.engine.plan.kernel_calls import KernelCall
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,19 +22,24 @@ class Machine:
     @classmethod
     def measured(cls, threads: int) -> Machine:
         """Of this machine, now, with that many threads."""
-        sizes = [16 << 10, caches.size(2) // 2, max(caches.size(3) // 4, caches.size(2)), 256 << 20]
-        held = [32 << 10, caches.size(2), caches.size(3), 1 << 62]
+        sizes = [
+            16 << 10,
+            cpu_caches.size(2) // 2,
+            max(cpu_caches.size(3) // 4, cpu_caches.size(2)),
+            256 << 20,
+        ]
+        held = [32 << 10, cpu_caches.size(2), cpu_caches.size(3), 1 << 62]
         found = [
             limits.read_bandwidth(size * (threads if k < 2 else 1), threads) for k, size in enumerate(sizes)
         ]
         return cls(limits.fma_peak(threads), tuple(zip(held, found, strict=True)))
 
     def speed(self, size: int, threads: int) -> float:
-        """GB/s from the nearest level that holds so many bytes."""
+        """GB/s from the nearest cache level that holds `size` bytes."""
         return next((speed for held, speed in self.levels if size <= held * threads), self.levels[-1][1])
 
     def seconds(self, flops: float, values: int, weights: int, packed: int, threads: int) -> float:
-        """What so much work takes at least: at full speed; or reading its values from the nearest level that holds
+        """Lower bound on the time of this work: at full speed, or reading its values from the nearest level that holds
         them, and its weights from the one that holds all `packed` weights, for all of them pass between two runs.
         """
         reading = values / self.speed(values, threads) + weights / self.speed(packed, threads)
@@ -42,7 +47,7 @@ class Machine:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class PlanRow:
     """One algorithm for the nodes that are computed together. steps: how often it runs (once, or for every image);
     tasks: pieces that threads share; bytes: weights and values, once; limit and seconds: of all its steps.
     """
@@ -59,10 +64,10 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class PlanReport:
     """All rows in order, and what the plan takes as a whole; seconds: of a run, the median of some."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[PlanRow, ...]
     machine: Machine
     target: str
     threads: int
@@ -70,23 +75,23 @@ class Table:
     weights: int
 
 
-def table(bound: Bound, seconds: Sequence[float], weights: int, machine: Machine) -> Table:
+def table(loaded: LoadedPlan, seconds: Sequence[float], weights: int, machine: Machine) -> PlanReport:
     """The facts of a plan whose steps took so long."""
-    plan = bound.plan
+    plan = loaded.plan
     threads = plan.context.threads
     rows = gathered(plan.steps, seconds, weights, machine, threads)
-    return Table(rows, machine, plan.context.target.name, threads, plan.arena.bytes, weights)
+    return PlanReport(rows, machine, plan.context.target.name, threads, plan.arena.bytes, weights)
 
 
 def gathered(
-    steps: Sequence[Step], seconds: Sequence[float], weights: int, machine: Machine, threads: int
-) -> tuple[Row, ...]:
+    steps: Sequence[KernelCall], seconds: Sequence[float], weights: int, machine: Machine, threads: int
+) -> tuple[PlanRow, ...]:
     """Rows of some steps. weights: bytes of all packed weights."""
-    found: dict[tuple[tuple[str, ...], str, str], Row] = {}
+    found: dict[tuple[tuple[str, ...], str, str], PlanRow] = {}
     for step, took in zip(steps, seconds, strict=True):
         key = tuple(step.unit.nodes), step.algorithm, step.tile
         least = machine.seconds(step.flops, step.bytes - step.weights, step.weights, weights, threads)
-        old = found.get(key) or Row(*key, 0, 0, 0.0, 0, 0.0, 0.0)
+        old = found.get(key) or PlanRow(*key, 0, 0, 0.0, 0, 0.0, 0.0)
         found[key] = dataclasses.replace(
             old,
             steps=old.steps + 1, tasks=old.tasks + len(step.tasks), flops=old.flops + step.flops,

@@ -1,0 +1,146 @@
+"""Per-image spans: steps that run image by image where the values of a whole batch would not stay in the caches.
+
+    for image: for step of the span: the image's rows
+
+Buffers between the steps of a span then have one slot for all images (`Buffer.shares_image_slot`): memory for one image
+instead of the batch, which stays in the caches. The price is that weights are read once per image.
+
+Measured at batch 8 on one thread, compared with whole batches: ResNet-50 1.17 times as fast, MobileNetV2 1.16,
+EfficientNet-B0 1.23, ResNet-18 1.07, VGG-16 the same. Other limits (weights half to four times as heavy, four times as
+many values) were within 4 % of these, some networks faster and some slower.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divided
+from striate.engine.plan.units import Buffer
+
+IMAGEWISE = frozenset(
+    [
+        "border", "copy in", "copy", "zeros", "direct", "depthwise", "grouped", "map", "max pool", "mean pool",
+        "local norm", "planes", "planar", "F(2x2)", "F(4x4)",
+    ]
+)  # fmt: skip
+"""Algorithms whose rows go through the images in order and that share nothing between images."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PerImageSpan:
+    """Steps [first, end), and the values that only these steps touch."""
+
+    first: int
+    end: int
+    inner: frozenset[Buffer]
+
+
+def find_spans(steps: Sequence[KernelCall], images: int, context: PlanContext) -> list[PerImageSpan]:
+    """Spans that run faster image by image; disjoint, in order."""
+    found: list[PerImageSpan] = []
+    if images < 2:
+        return found
+    first = 0
+    while first < len(steps):
+        end = first
+        while end < len(steps) and _able(steps[end], images) and _light(steps[end], images):
+            end += 1
+        last = end
+        while last > first and not _pays(steps[last - 1], images, context):
+            last -= 1
+        start = first
+        while start < last and not _pays(steps[start], images, context):
+            start += 1
+        if last > start:
+            found.append(PerImageSpan(start, last, _inner(steps, start, last, images)))
+        first = max(end, first + 1)
+    return found
+
+
+def _able(step: KernelCall, images: int) -> bool:
+    return (
+        step.algorithm in IMAGEWISE
+        and step.rows > 0
+        and step.rows % images == 0
+        and all(value.images == images and value.roles[:1] == "n" for value in (*step.reads, *step.writes))
+    )
+
+
+L2_WEIGHT_BYTES = 128 << 10
+"""Weights up to this size stay in the second-level cache from one image to the next."""
+
+
+def _moved(step: KernelCall, images: int) -> float:
+    """Bytes that the step reads and writes per image, without weights. A direct product reads once per panel."""
+    times = step.parts if step.algorithm == "direct" else 1
+    reads, writes = (sum(v.shaped.layout.bytes for v in values) for values in (step.reads, step.writes))
+    return (reads * times + writes) / images
+
+
+def _light(step: KernelCall, images: int) -> bool:
+    """Whether reading the weights again for every image costs less than keeping the values in the cache saves."""
+    return step.weights <= max(L2_WEIGHT_BYTES, _moved(step, images))
+
+
+def _pays(step: KernelCall, images: int, context: PlanContext) -> bool:
+    """Whether the whole batch's values would not stay in the second-level cache."""
+    return step.algorithm != "border" and images * _moved(step, images) > context.cache
+
+
+def _inner(steps: Sequence[KernelCall], first: int, end: int, images: int) -> frozenset[Buffer]:
+    """Values that only these steps touch. A residual has a fixed offset from the output: either both share one slot
+    for all images, or neither does."""
+    inside = {value.root for step in steps[first:end] for value in (*step.reads, *step.writes)}
+    outside = {value.root for step in (*steps[:first], *steps[end:]) for value in (*step.reads, *step.writes)}
+    found = {value for value in inside - outside if not value.outside}
+    pairs = [
+        {step.unit.outputs[0].root, step.unit.residual.root}
+        for step in steps[first:end]
+        if step.unit.residual is not None
+    ]
+    while broken := [pair for pair in pairs if pair & found and not pair <= found]:
+        for pair in broken:
+            found -= pair
+    return frozenset(found)
+
+
+def expand(
+    steps: Sequence[KernelCall], spans: Sequence[PerImageSpan], images: int, threads: int
+) -> tuple[list[KernelCall], list[tuple[int, int, int]]]:
+    """Steps, divided into tasks, with every span repeated per image; and (first, second_image, end) of each span in
+    that list, where its second image begins at `second_image`.
+
+    No other step runs during a span, nor do two of its images run at the same time: the addresses are those of the
+    first image alone.
+    """
+    made: list[KernelCall] = []
+    places: list[tuple[int, int, int]] = []
+    for step in steps:
+        step.tasks = divided(step, threads)
+    at = 0
+    for span in spans:
+        made += steps[at : span.first]
+        start = len(made)
+        own = [_first_image(step, images, threads) for step in steps[span.first : span.end]]
+        own[0].after_all = True
+        made += [_for_image(step, image) for image in range(images) for step in own]
+        places.append((start, start + len(own), len(made)))
+        at = span.end
+        if at < len(steps):
+            steps[at].after_all = True
+    return made + list(steps[at:]), places
+
+
+def _first_image(step: KernelCall, images: int, threads: int) -> KernelCall:
+    """The step for the first image."""
+    one = dataclasses.replace(step, rows=step.rows // images, flops=step.flops / images)
+    one.tasks = divided(one, threads)
+    return one
+
+
+def _for_image(one: KernelCall, image: int) -> KernelCall:
+    """The step for another image."""
+    rows = image * one.rows
+    tasks = [(first + rows, end + rows, part, last) for first, end, part, last in one.tasks]
+    return dataclasses.replace(one, tasks=tasks)

@@ -1,0 +1,74 @@
+"""A training plan as data: rows of the forward and the backward pass, and the memory of a step."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.diagnostics import UsageError, setting
+from striate.engine.plan_report import Machine, PlanRow, gathered
+from striate.engine.training.program import CompiledTraining, LoadedTrainingPlan
+from striate.engine.training.unit_builder import Unsupported
+
+Array = NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingReport:
+    """Rows in order, and bytes. arena: values, gradients and packed weights; kept: the part of it that waits for the
+    backward pass; scratch: scratch of the threads, and weights that stay packed; weights: all of the network;
+    parameters: the trainable ones; gradients (in the arena) and each kind of moments take as much again. again:
+    number of units that the backward pass computes once more.
+    """
+
+    forward: tuple[PlanRow, ...]
+    backward: tuple[PlanRow, ...]
+    machine: Machine
+    target: str
+    threads: int
+    arena: int
+    kept: int
+    scratch: int
+    weights: int
+    parameters: int
+    again: int
+
+    @property
+    def total(self) -> int:
+        """Bytes of a step with one kind of moments."""
+        return self.arena + self.scratch + self.weights + self.parameters
+
+
+def ready(program: CompiledTraining, batch: int) -> LoadedTrainingPlan:
+    """The plan for a batch size. Raises UsageError if the network has none."""
+    try:
+        return program.plan_for(batch)
+    except Unsupported as error:
+        raise UsageError(
+            f"{program.net.name} has no training plan",
+            why=f"{error} has no gradient in machine code: it is trained by the numpy engine",
+            fix=f"leave {setting('stage')} out",
+        ) from None
+
+
+def table(program: CompiledTraining, x: Array, machine: Machine) -> TrainingReport:
+    """The plan for a batch with measured times. Raises UsageError if the network has none."""
+    loaded = ready(program, len(x))
+    outputs = program.forward(x, np.random.default_rng(0))
+    program.lent([output / max(output.size, 1) for output in outputs])
+    plan = loaded.plan
+    threads, net = plan.context.threads, program.net
+    weights = sum(4 * p.elements for p in net.parameters.values())
+    parameters = sum(4 * p.elements for p in net.parameters.values() if p.trainable)
+    seconds = loaded.measured()
+    forward, backward = (
+        gathered(plan.steps[part], seconds[part], weights, machine, threads)
+        for part in (slice(plan.first_backward), slice(plan.first_backward, None))
+    )
+    return TrainingReport(
+        forward, backward, machine, plan.context.target.name, threads, plan.arena.bytes, plan.kept,
+        plan.bytes - plan.arena.bytes, weights, parameters, plan.again,
+    )  # fmt: skip
