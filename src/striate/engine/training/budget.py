@@ -101,7 +101,7 @@ def within(net: Network, context: PlanContext, memory: int, reserved: int) -> Tr
         raise UsageError(
             f"{net.name} cannot be trained within an amount of memory",
             where="memory",
-            why=f"{error} has no gradient in machine code, and numpy keeps everything for the way back",
+            why=f"{error} has no gradient in machine code, and numpy keeps everything for the backward pass",
             fix=f"leave {setting('memory')} out",
         ) from None
 
