@@ -281,4 +281,4 @@ def test_json_without_end(tmp_path):
     data = open_data(written(tmp_path / "a.tar", files), "all")
     assert "a.tar/x (its json cannot be read)" in data.source
     files["x.json"] = json.dumps({"label": "a" * 300}).encode()
-    assert "no single word" in open_data(written(tmp_path / "a.tar", files), "all").source
+    assert "not a single word" in open_data(written(tmp_path / "a.tar", files), "all").source
