@@ -57,11 +57,12 @@ class Model:
     """A network with weights on an engine, its classes, and the transformation of its inputs.
 
     net: a network with its weights, or with fresh ones where it has none; or a catalogue name, a file, a folder, a
-    torch.nn.Module; seed, initializer (once `scheme`): of fresh weights; weights: used instead, name -> array (copied,
-    float32), or a file or folder; input: the input size for a name or a module, as `striate.load` takes it;
+    torch.nn.Module; seed: of fresh weights; weights: used instead, name -> array (copied, float32), or a file or
+    folder; input: the input size for a name or a module, as `striate.load` takes it;
     engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first that
     runs here, "torch" runs on PyTorch, on `device` ("cpu", "cuda", "cuda:1", "mps"; empty: a GPU if there is one);
-    scheme: how fresh weights are drawn, a name of `striate.weights.SCHEMES`, by default that of the network's paper;
+    initializer: of fresh weights, a name of `striate.weights.INITIALIZERS`, by default that of the network's paper;
+    scheme: its former name;
     precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
     Raises FormatError when weights do not fit the network, SourceError where a trained model lacks some of its weights.
 
