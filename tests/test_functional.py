@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import striate
@@ -35,8 +35,7 @@ def agree(found, wanted, tolerance=1e-5):
 def test_a_convolution_is_the_same_on_both_engines(
     n, c, k, size, kernel, stride, pad, dilation, biased, seed
 ):
-    if dilation * (kernel - 1) >= size + 2 * pad:
-        return
+    assume(dilation * (kernel - 1) < size + 2 * pad)
     x, w, b = drawn(seed, (n, c, size, size), (k, c, kernel, kernel), (k,))
     asked = (x, w, b if biased else None, stride, pad, dilation)
     agree(F.conv2d(*asked, engine="compiled"), F.conv2d(*asked, engine="numpy"))

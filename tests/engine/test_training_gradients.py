@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as some
 
 import striate as st
@@ -77,8 +77,8 @@ def compiled(net, weights, threads=2, target=None):
     return CompiledTraining(net, weights, PlanContext(target or targets()[0], threads))
 
 
-def agree(net, batch, threads=2, target=None, weights=None):
-    """Whether it ran in machine code; asserts that everything is as it is in float64."""
+def agree(net, batch, threads=2, target=None, weights=None, anywhere=False):
+    """Outputs, gradients and statistics are those of float64, and they come from machine code, unless `anywhere`."""
     weights = drawn(net) if weights is None else weights
     x, seeds = seeded(net, batch)
     program = compiled(net, weights, threads, target)
@@ -98,7 +98,8 @@ def agree(net, batch, threads=2, target=None, weights=None):
         for name, b in wanted[kind].items():
             scale = max(np.abs(b).max(initial=0), 1e-2 * largest)
             near(found[kind][name], b, plain[kind][name], scale, f"{name} of {described(net)}", rounded)
-    return program.compiled
+    assert program.compiled or anywhere, described(net)
+    return program
 
 
 def near(found, exact, plain, scale, what, rounded=0.0):
@@ -148,12 +149,12 @@ RARER = {
 def test_gradients_are_those_of_float64(text, batch):
     if batch == 1 and "bn" in text:
         batch = 8
-    assert agree(st.parse(text), batch)
+    agree(st.parse(text), batch)
 
 
 @pytest.mark.parametrize("text", RARER.values(), ids=RARER)
 def test_gradients_of_rarer_layers(text):
-    assert agree(st.parse(text), 3)
+    agree(st.parse(text), 3)
 
 
 @pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
@@ -162,7 +163,7 @@ def test_gradients_of_rarer_layers(text):
     ["plane", "few channels", "norms", "groups", "winograd", "pixel norms", "near channels", "small groups"],
 )
 def test_every_vector_width(name, target):
-    assert agree(st.parse({**NETWORKS, **RARER}[name]), 3, target=target)
+    agree(st.parse({**NETWORKS, **RARER}[name]), 3, target=target)
 
 
 def test_the_way_back_to_few_channels_has_pixels_in_the_lanes():
@@ -184,7 +185,7 @@ def test_the_way_back_to_few_channels_has_pixels_in_the_lanes():
     steps = plan(batched(net, 4), PlanContext(AVX512, 1)).steps
     back = [step.algorithm for step in steps if step.unit.name.startswith("gradient through conv")]
     assert sorted(set(back) - {"pack"}) == ["direct", "planar", "planes"], back
-    assert agree(net, 2)
+    agree(net, 2)
 
 
 EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
@@ -241,7 +242,7 @@ def apart(found, wanted):
 @given(ANY | WINDOWED, some.sampled_from([2, 3, 5]), some.sampled_from([1, 2, 3]))
 def test_generated_networks(net, batch, threads):
     try:
-        agree(net, batch, threads)
+        agree(net, batch, threads, anywhere=True)
     except StriateError as error:
         assert "batch norm cannot learn" in str(error)
 
@@ -256,12 +257,12 @@ def test_generated_networks(net, batch, threads):
 )
 def test_a_gradient_that_arrives_under_other_axes(text):
     """That of a flattened 1x1 map has no axes of space, that of a permuted one has them in another order."""
-    assert agree(st.parse(text), 2)
+    agree(st.parse(text), 2)
 
 
 def test_a_volume_of_one_position_that_is_flattened():
     build = Builder("volume", input=(3, 1, 1, 1))
-    assert agree(build.build(build(Flatten(), build(Conv(4, 1), build.input))), 3)
+    agree(build.build(build(Flatten(), build(Conv(4, 1), build.input))), 3)
 
 
 PLAIN = frozenset()
@@ -299,15 +300,14 @@ def test_every_op(word):
             net = around(case)
         except StriateError as error:
             assert error.fix
-            return
-        if net is None:
-            return
+            reject()
+        assume(net is not None)
         weights = drawn(net) | {f"op.{k}": v.astype(np.float32) for k, v in case.weights.items()}
         if fixture(word)["generate"].get("positive"):
             weights["before0.weight"] /= 8
             weights["before0.bias"][:] = 3
         try:
-            ran.append(agree(net, 3, weights=weights))
+            ran.append(agree(net, 3, weights=weights, anywhere=True).compiled)
         except StriateError as error:
             assert error.fix
 

@@ -102,8 +102,7 @@ def _training(net, target, threads, batch, seen):
     program = CompiledTraining(net, drawn(net), PlanContext(target, threads))
     x, seeds = seeded(net, batch)
     program.forward(x, np.random.default_rng(0))
-    if not program.compiled:
-        return
+    assert program.compiled
     program.backward(seeds)
     loaded = program._now
     assert isinstance(loaded, LoadedTrainingPlan)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from striate.train.schedules import SCHEDULES, Constant, Cosine, OneCycle, Plateau, Span, StepDecay
@@ -74,8 +74,7 @@ def test_memory_is_enough_to_go_on(scores, cut):
 def test_one_cycle_equals_torch(span):
     import torch
 
-    if span.updates < 4:
-        return
+    assume(span.updates >= 4)
     curve = OneCycle(span, lr=0.1)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0, momentum=0.9)
     theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=span.updates)

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, guarded, plain, step, targets, view
@@ -137,7 +137,7 @@ def test_training_declarations(word, target, data):
     try:
         declaration = case.op.declare_training(*case.declaration.inputs)
     except OpError:
-        return
+        reject()
     for layouts in ({}, blocked(data.draw, declaration, target)):
         agrees(declaration, values(declaration, 0), layouts, target)
 
@@ -300,9 +300,7 @@ def test_what_is_no_number_travels(target):
 
 @pytest.mark.parametrize("word", RUNNABLE)
 def test_a_batch_of_none_has_no_rows(word):
-    entry = next((e for e in fixture(word)["sample"]), None)
-    if entry is None:
-        return
+    entry = fixture(word)["sample"][0]
     declaration = op_of(word, entry).declare(*(spec_of(s, entry.get("axes", ""), 0) for s in entry["inputs"]))
     for nest in nests(declaration, {}, targets()[0]).steps:
         counts = nest.tensors == ("t1",) and len(nest.tables) > 0  # of taps, the same for every image

@@ -4,7 +4,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from striate.diagnostics import FormatError
@@ -41,8 +41,7 @@ class Counted(Streamed):
     st.sampled_from([((6, 5),), ((6, 5), (9, 4), (7, 9))]),
 )
 def test_every_epoch_is_the_same_as_without(count, size, workers, transform, broken, sizes):
-    if len(sizes) > 1 and transform is AUGMENTED:
-        return
+    assume(len(sizes) == 1 or transform is not AUGMENTED)
     plain, data = (Counted(count, sizes, broken=broken & set(range(count))) for _ in range(2))
     kept = cached.cached(data, transform)
     assert isinstance(kept, CachedDataset)
