@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from striate.checks.report import Report
 from striate.diagnostics import Diagnostic, Fix, Place, Severity, render
 
-Reports = Sequence[Report]
+if TYPE_CHECKING:
+    from striate.checks.report import Report
+
+    Reports = Sequence[Report]
 NAMED = 4
 """Nodes named in one folded line; the others are counted."""
 

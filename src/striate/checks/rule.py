@@ -14,11 +14,13 @@ import pkgutil
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from striate.checks.context import Context
 from striate.diagnostics import Diagnostic, Fix, Severity
 from striate.network import Node
+
+if TYPE_CHECKING:
+    from striate.checks.context import Context
 
 FAMILIES = {
     "G": "geometry: does it fit",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -99,9 +100,7 @@ def model(
 
 
 def _stems() -> list[str]:
-    from striate import models
-
-    found = (module.name for module in pkgutil.iter_modules(models.__path__))
+    found = (module.name for module in pkgutil.iter_modules([os.path.dirname(__file__)]))
     return [stem for stem in found if stem != "catalogue" and not stem.startswith("_")]
 
 

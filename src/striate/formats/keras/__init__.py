@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from striate.diagnostics import FormatError, MissingExtraError, setting
+from striate.diagnostics import FormatError, setting
 from striate.formats import notation
 from striate.network import Network
 
@@ -29,6 +29,8 @@ class MissingWeights(Mapping[str, Any]):
         self._path = path
 
     def _refuse(self) -> NoReturn:
+        from striate.formats.keras.archive import missing
+
         raise missing(f"the weights of {self._path} are missing", "its architecture was read without h5py")
 
     def __getitem__(self, name: str) -> Any:
@@ -42,13 +44,6 @@ class MissingWeights(Mapping[str, Any]):
 
     def __len__(self) -> int:
         self._refuse()
-
-
-def missing(what: str, why: str) -> MissingExtraError:
-    """The error that names the one command to install h5py."""
-    return MissingExtraError(
-        what, why=f"{why}, which is an optional part of Striate", fix="pip install 'striate[keras]'"
-    )
 
 
 def read(path: str | Path, input: Any = None) -> Network:

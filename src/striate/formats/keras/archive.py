@@ -20,9 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from striate.diagnostics import FormatError, LimitError, SourceError
+from striate.diagnostics import FormatError, LimitError, MissingExtraError, SourceError
 from striate.formats.files import check_file
-from striate.formats.keras import missing
 from striate.formats.keras.variables import Variables
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -39,6 +38,13 @@ DAMAGE = (
     RecursionError, NotImplementedError, RuntimeError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 """What libraries raise on a file that is not what they read."""
+
+
+def missing(what: str, why: str) -> MissingExtraError:
+    """The error that names the one command to install h5py."""
+    return MissingExtraError(
+        what, why=f"{why}, which is an optional part of Striate", fix="pip install 'striate[keras]'"
+    )
 
 
 @dataclasses.dataclass

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from striate.diagnostics import GraphError, StriateError
 from striate.formats.onnx.names import PRODUCER
 from striate.formats.onnx.proto import Call, Graph
-from striate.formats.onnx.writing import NOTE, Operator, pen_for, spelled
+from striate.formats.onnx.spelling import equal, same
+from striate.formats.onnx.writing import NOTE, pen_for, spelled
 from striate.network import Network, Node, sharing
 from striate.network.graph import declare
 from striate.op import Op
@@ -75,23 +76,3 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
 def _usual(spec: TensorSpec) -> bool:
     """Whether a value has the size of an image: the constants of an op can be as large as what it reads."""
     return spec.elements <= MAX_NUMBERS and max(spec.spatial_sizes, default=1) <= MAX_SIDE
-
-
-def same(written: Operator, call: Call) -> bool:
-    """Whether an operator of a file is one as it is written."""
-    kind, inputs, outputs, attributes = written
-    if (kind, inputs, outputs) != (call.kind, call.inputs, call.outputs):
-        return False
-    return attributes.keys() == call.attributes.keys() and all(
-        np.array_equal(_single(value), _single(call.attributes[key])) for key, value in attributes.items()
-    )
-
-
-def _single(value: Any) -> Any:
-    """A number as precisely as a file holds it."""
-    return np.float32(value) if isinstance(value, float) else np.asarray(value)
-
-
-def equal(one: Array | None, other: Array) -> bool:
-    """Whether two constants have the same type and numbers."""
-    return one is not None and one.dtype == other.dtype and np.array_equal(one, other)

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.formats.onnx.proto import Call, Graph
+from striate.formats.onnx.spelling import Operator, equal, same
 from striate.network import Network
 from striate.tensor import TensorSpec
 
 Array = NDArray[Any]
-Operator = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
-"""Kind, inputs, outputs, attributes."""
 
 NORMALIZE = ("normalize", "normalise")
 """The step of a recorded transformation, as it is spelled now and as earlier versions spelled it."""
@@ -142,8 +141,6 @@ def _found(
     graph: Graph, name: str, value: str, transform: Any
 ) -> tuple[Preprocessing, tuple[int | str | None, ...]] | None:
     """The operators at the beginning of a graph, and the sizes of what they make, if they are those of the record."""
-    from striate.formats.onnx.own import equal, same
-
     shape = graph.inputs[name]
     if shape is None or len(shape) < 3:
         return None

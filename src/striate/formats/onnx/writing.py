@@ -23,6 +23,7 @@ from striate.formats.onnx import operators
 from striate.formats.onnx.names import PRODUCER
 from striate.formats.onnx.preprocessing import NORMALIZED, Preprocessing, preprocessing, recorded
 from striate.formats.onnx.proto import MAX_BYTES, package
+from striate.formats.onnx.spelling import Operator
 from striate.geometry import TransposedWindow, Window, fold
 from striate.network import Network, Node, sharing
 from striate.op import Declaration
@@ -40,9 +41,6 @@ INSIDE = MAX_BYTES - 2**24
 """Bytes of weights that one file holds; the rest of a protobuf message is its graph."""
 SMALL, PAGE = 1024, 4096
 """Numbers of a tensor that stays in the model in any case; where large ones begin, for readers that map the file."""
-
-Operator = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
-"""Kind, inputs, outputs, attributes."""
 
 
 class Pen:

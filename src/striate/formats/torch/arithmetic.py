@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from striate.formats.importing import STEEP
 from striate.formats.torch.aten import clamp
 from striate.formats.torch.moves import constant_like
-from striate.formats.torch.rules import OPERATORS, Rule, full, maps, need, ref, spread, together
+from striate.formats.torch.rules import OPERATORS, Ref, Rule, full, maps, need, ref, spread, together
 from striate.formats.torch.tracing import Constant
 from striate.op import Op
 from striate.ops import activation as act
@@ -19,7 +19,7 @@ from striate.ops.reduce import Reduce
 from striate.ops.scalar import Affine, Clip
 
 if TYPE_CHECKING:
-    from striate.formats.torch.importing import Ref, Site
+    from striate.formats.torch.importing import Site
 
 
 def _number(site: Site, y: Any) -> float | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate.formats.torch.rules import (
     OPERATORS,
+    Ref,
     Rule,
     axis_of,
     features_last,
@@ -30,7 +31,7 @@ from striate.ops.linear import Linear
 from striate.ops.scalar import Affine, Clip
 
 if TYPE_CHECKING:
-    from striate.formats.torch.importing import Ref, Site
+    from striate.formats.torch.importing import Site
 
 
 def _pairs(value: Any, rank: int) -> tuple[int, ...]:

@@ -24,25 +24,13 @@ from striate.formats.tied import kept
 from striate.formats.torch import arithmetic, moves  # noqa: F401 (their operators are known then)
 from striate.formats.torch.aten import MODULES, RECURRENT
 from striate.formats.torch.parameters import Parameters
-from striate.formats.torch.rules import OPERATORS, full, need
+from striate.formats.torch.rules import OPERATORS, Ref, full, need
 from striate.formats.torch.tracing import Call, Constant, Trace, Value
 from striate.network import Network, Node, declare
 from striate.op import Op
 from striate.ops.opaque import Opaque
 from striate.ops.rearrange import Rearrange
 from striate.tensor import SPATIAL, TensorSpec
-
-
-@dataclasses.dataclass(frozen=True)
-class Ref:
-    """A value of the network that is being made.
-
-    wide: the shape, without the batch, that torch has repeated it to; it stays small for those who repeat it anyhow.
-    """
-
-    name: str
-    spec: TensorSpec
-    wide: tuple[int, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

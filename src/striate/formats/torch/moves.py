@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from striate.formats.tidy import LOWEST
 from striate.formats.torch.rules import (
     OPERATORS,
+    Ref,
     Rule,
     axis_of,
     full,
@@ -25,7 +26,7 @@ from striate.ops.scalar import Affine, Clip
 from striate.ops.upsample import Upsample
 
 if TYPE_CHECKING:
-    from striate.formats.torch.importing import Ref, Site
+    from striate.formats.torch.importing import Site
 
 
 def _shaped(site: Site, x: Any, *_: Any, **__: Any) -> Any:

@@ -14,13 +14,25 @@ from typing import TYPE_CHECKING, Any
 from striate.formats.importing import Unknown
 from striate.ops.gather import Gather
 from striate.ops.reshape import Reshape
-from striate.tensor import SPATIAL
+from striate.tensor import SPATIAL, TensorSpec
 
 if TYPE_CHECKING:
-    from striate.formats.torch.importing import Ref, Site
+    from striate.formats.torch.importing import Site
 
 Rule = Callable[..., Any]
 OPERATORS: dict[str, Rule] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Ref:
+    """A value of the network that is being made.
+
+    wide: the shape, without the batch, that torch has repeated it to; it stays small for those who repeat it anyhow.
+    """
+
+    name: str
+    spec: TensorSpec
+    wide: tuple[int, ...] | None = None
 
 
 def maps(*operators: str) -> Callable[[Rule], Rule]:
@@ -41,8 +53,6 @@ def need(condition: Any, otherwise: str) -> None:
 
 def ref(x: Any) -> Ref:
     """x, which is a value of the network."""
-    from striate.formats.torch.importing import Ref
-
     need(isinstance(x, Ref), "a constant where a value is expected, or a value that could not be followed")
     found: Ref = x
     return found

@@ -18,7 +18,7 @@ from striate.diagnostics import FormatError
 from striate.formats.torch.helpers import HELPERS
 from striate.formats.torch.modules import IN_SCOPE, Arg, Made, written
 from striate.formats.torch.names import Spot, attribute, class_word, spoken, spot
-from striate.formats.torch.own import note
+from striate.formats.torch.note import note
 from striate.network import Network, Node, sharing
 
 WIDTH = 88

@@ -1,0 +1,34 @@
+"""Operators as they are written, and whether those of a file are the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from striate.formats.onnx.proto import Call
+
+Array = NDArray[Any]
+Operator = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
+"""Kind, inputs, outputs, attributes."""
+
+
+def same(written: Operator, call: Call) -> bool:
+    """Whether an operator of a file is one as it is written."""
+    kind, inputs, outputs, attributes = written
+    if (kind, inputs, outputs) != (call.kind, call.inputs, call.outputs):
+        return False
+    return attributes.keys() == call.attributes.keys() and all(
+        np.array_equal(_single(value), _single(call.attributes[key])) for key, value in attributes.items()
+    )
+
+
+def _single(value: Any) -> Any:
+    """A number as precisely as a file holds it."""
+    return np.float32(value) if isinstance(value, float) else np.asarray(value)
+
+
+def equal(one: Array | None, other: Array) -> bool:
+    """Whether two constants have the same type and numbers."""
+    return one is not None and one.dtype == other.dtype and np.array_equal(one, other)
