@@ -1,16 +1,18 @@
-"""docs/json.md against what the commands print: every key documented, every documented key there, types right."""
+"""What the commands print against the declared records: every key declared, every declared key there, types right."""
 
 import json
-import re
-from pathlib import Path
+import types
+import typing
 
 import pytest
 
 from cli.conftest import NET, pictures
 from cli.run import run
-
-PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
-TYPES = {"text": str, "integer": int, "number": (int, float), "boolean": bool, "list": list, "object": dict}
+from striate.formats import toml
+from striate.network import Builder
+from striate.ops import Concat, Conv
+from striate.views.schemas import networks
+from striate.views.schemas.page import SCHEMAS, page, unwrapped
 
 ANSWERS = {
     "striate.show/1": [
@@ -61,56 +63,42 @@ ANSWERS = {
 }
 
 
-class Tree:
-    """The documented keys below one key."""
-
-    def __init__(self):
-        self.kind = "object"
-        self.keys: dict[str, Tree] = {}
-
-    def child(self, key: str) -> "Tree | None":
-        placeholder = next((known for name, known in self.keys.items() if name.isupper()), None)
-        return self.keys.get(key, placeholder)
+def differences(value, hint, path=""):
+    """Where a value and its declaration part."""
+    plain = unwrapped(hint)[0]
+    options = (
+        typing.get_args(plain) if typing.get_origin(plain) in (types.UnionType, typing.Union) else (plain,)
+    )
+    return min((list(_differences(value, option, path)) for option in options), key=len)
 
 
-def documented(section: str) -> Tree:
-    body = re.search(rf"^## {re.escape(section)}$(.*?)(?=^## |\Z)", PAGE, re.M | re.S)[1]
-    root = Tree()
-    for path, kind in re.findall(r"^\| `([^`]+)` \| ([^|]+?) \|", body, re.M):
-        place = root
-        for step in re.findall(r"\[\]|[^.\[\]]+", path):
-            place = place.keys.setdefault(step, Tree())
-            if step == "[]":
-                place.kind = "object"
-        place.kind = kind
-    return root
-
-
-def differences(value, tree, path=""):
-    """Where a value and its documentation part."""
-    kinds = tree.kind.removesuffix(", optional")
-    if value is None:
-        if "null" not in kinds:
-            yield f"{path}: null, documented as {kinds}"
+def _differences(value, plain, path):
+    origin, inner = typing.get_origin(plain), typing.get_args(plain)
+    if plain is typing.Any:
         return
-    if isinstance(value, list) and "[]" in tree.keys:
-        for number, item in enumerate(value):
-            yield from differences(item, tree.keys["[]"], f"{path}[{number}]")
-        return
-    expected = TYPES[kinds.split()[0]]
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        yield f"{path}: {type(value).__name__}, documented as {kinds}"
-    if isinstance(value, dict) and tree.keys:
+    if typing.is_typeddict(plain) and isinstance(value, dict):
+        hints = typing.get_type_hints(plain, include_extras=True)
         for key, item in value.items():
-            known = tree.child(key)
-            if known is None:
-                yield f"{path}.{key}: not documented"
+            if key in hints:
+                yield from differences(item, hints[key], f"{path}.{key}")
             else:
-                yield from differences(item, known, f"{path}.{key}")
-        for key, known in tree.keys.items():
-            required = not known.kind.endswith("optional") and not key.isupper()
-            if required and key not in value:
-                yield f"{path}.{key}: documented, absent"
+                yield f"{path}.{key}: not declared"
+        for key, hint in hints.items():
+            if key not in value and not unwrapped(hint)[3]:
+                yield f"{path}.{key}: declared, absent"
+    elif origin is list and isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from differences(item, inner[0], f"{path}[{number}]")
+    elif origin is dict and isinstance(value, dict):
+        for key, item in value.items():
+            yield from differences(item, inner[1], f"{path}.{key}")
+    elif (
+        typing.is_typeddict(plain)
+        or origin
+        or not isinstance(value, (int, float) if plain is float else plain)
+        or (isinstance(value, bool) and plain is not bool)
+    ):
+        yield f"{path}: {type(value).__name__}, declared as {plain.__name__}"
 
 
 @pytest.mark.parametrize(("schema", "command"), [(s, c) for s, commands in ANSWERS.items() for c in commands])
@@ -130,28 +118,46 @@ def test_records_are_as_documented(schema, command, images, trained, tmp_path):
     assert printed.code == 0, printed.err
     record = json.loads(printed.out)
     assert record["schema"] == schema
-    tree = documented(schema)
-    if schema == "striate.node/1":
-        tree.keys = documented("striate.show/1").keys["nodes"].keys["[]"].keys | tree.keys
-    assert list(differences(record, tree)) == []
+    assert differences(record, SCHEMAS[schema]) == []
+
+
+def test_records_of_several_inputs(tmp_path):
+    build = Builder("pair", input={"left": (1, 8, 8), "right": (1, 8, 8)})
+    left, right = (build(Conv(2, 3, stride=2), x) for x in build.inputs.values())
+    path = tmp_path / "pair.toml"
+    path.write_text(toml.format(build.build(build(Concat(), left, right))), "utf-8")
+    for words, declared in (
+        (["show"], networks.Show),
+        (["sizes"], networks.SizesByInput),
+        (["pixels"], networks.PixelsByInput),
+        (["pixels", "--compare"], networks.ComparedByInput),
+        (["pixels", "--compare", "--of", "right"], networks.ComparedByInput),
+    ):
+        printed = run(words[0], str(path), *words[1:], "--json")
+        assert printed.code == 0, printed.err
+        assert differences(json.loads(printed.out), declared) == []
 
 
 def test_findings_are_as_documented():
     printed = run("check", "resnet18", "7x7x1 -> conv 3x3 /3", "--json")
     assert printed.code == 1
-    assert list(differences(json.loads(printed.out), documented("striate check"))) == []
+    finding = SCHEMAS["striate check"]
+    assert differences(json.loads(printed.out), list[finding]) == []
 
 
-def test_every_schema_is_documented_and_tried():
-    assert re.findall(r"^## (striate\.\S+)$", PAGE, re.M) == list(ANSWERS)
+def test_every_schema_is_tried_and_on_the_page(golden):
+    assert [*SCHEMAS] == [*ANSWERS, "striate check"]
+    golden("../../docs/json.md", page())
 
 
 def test_the_test_can_fail():
-    tree = documented("striate.doctor/1")
+    declared = SCHEMAS["striate.doctor/1"]
     record = json.loads(run("doctor", "--json").out)
-    assert "threads.useful: documented, absent" in "".join(differences({**record, "threads": {}}, tree))
-    assert list(differences({**record, "more": 1}, tree)) == [".more: not documented"]
-    assert list(differences({**record, "python": 3}, tree)) == [".python: int, documented as text"]
+    assert ".threads.useful: declared, absent" in differences({**record, "threads": {}}, declared)
+    assert differences({**record, "more": 1}, declared) == [".more: not declared"]
+    assert differences({**record, "python": 3}, declared) == [".python: int, declared as str"]
+    assert differences({**record, "packages": {}}, declared) == [".packages: dict, declared as list"]
+    assert differences({**record, "cache": None}, declared) == [".cache: NoneType, declared as CodeCache"]
 
 
 def test_the_contracts_example():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -54,6 +55,7 @@ def command(model: str, input: Any, node: str | None, of: str | None, compare: b
         names = list(images(net))
     uses = {} if compare else {name or net.input_name(): pixels(net, node, name) for name in names}
     compared = [compare_record(net, node, name) for name in names] if compare else []
+    record: Mapping[str, Any]
     if len(net.inputs) > 1:
         record = compared_by_input(compared) if compare else pixels_by_input(net, uses, node)
     else:
@@ -66,7 +68,7 @@ def command(model: str, input: Any, node: str | None, of: str | None, compare: b
     out = page()
     for one in compared:
         if len(net.inputs) > 1:
-            out.line([(one["input"] or "", "bold")])
+            out.line([(one["input"], "bold")])
         view.draw_modes(out, one)
     for name, use in uses.items():
         if len(net.inputs) > 1:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from striate.views.record import Record
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import ChangedNode, Diff, DiffSide, LoneNode, Show, ShownNode
+
+    Pair = tuple[ShownNode | None, ShownNode | None]
 
 FACTS = (
     "text", "sizes", "params", "macs", "field", "window", "activation_bytes", "aligned", "shares", "fixed", "frozen",
@@ -19,7 +22,7 @@ FACTS = (
 """What is compared of two matched nodes."""
 
 
-def diff_record(a: Record, b: Record) -> Record:
+def diff_record(a: Show, b: Show) -> Diff:
     """a, b: striate.show/1 of both networks."""
     pairs = list(_matched(a["nodes"], b["nodes"]))
     old = {(f["code"], f["node"]): f for f in (*a["problems"], *a["findings"])}
@@ -39,18 +42,28 @@ def diff_record(a: Record, b: Record) -> Record:
     }
 
 
-def _side(record: Record) -> Record:
-    return {key: record[key] for key in ("name", "inputs", "totals", "convention")} | {
-        "nodes": len(record["nodes"])
+def _side(record: Show) -> DiffSide:
+    return {
+        "name": record["name"],
+        "inputs": record["inputs"],
+        "totals": record["totals"],
+        "convention": record["convention"],
+        "nodes": len(record["nodes"]),
     }
 
 
-def _brief(node: Record) -> Record:
-    return {key: node[key] for key in ("name", "text", "sizes", "params", "macs")}
+def _brief(node: ShownNode) -> LoneNode:
+    return {
+        "name": node["name"],
+        "text": node["text"],
+        "sizes": node["sizes"],
+        "params": node["params"],
+        "macs": node["macs"],
+    }
 
 
-def _facts(node: Record) -> dict[str, Any]:
-    facts = {key: node[key] for key in FACTS if key != "field"}
+def _facts(node: ShownNode) -> dict[str, Any]:
+    facts: dict[str, Any] = {key: value for key, value in node.items() if key in FACTS}
     facts["field"] = {axis: field["size"] for axis, field in node["receptive_field"].items()}
     facts["window"] = {
         axis: {key: value for key, value in window.items() if key != "formula"}
@@ -59,7 +72,7 @@ def _facts(node: Record) -> dict[str, Any]:
     return facts
 
 
-def _change(one: Record, other: Record) -> Record | None:
+def _change(one: ShownNode, other: ShownNode) -> ChangedNode | None:
     """Facts that differ, each as [before, after]; None when nothing does."""
     before, after = _facts(one), _facts(other)
     facts = {key: [before[key], after[key]] for key in FACTS if before[key] != after[key]}
@@ -70,14 +83,14 @@ def _change(one: Record, other: Record) -> Record | None:
     )
 
 
-def _key(node: Record) -> str:
+def _key(node: ShownNode) -> str:
     """The name, unless it is only the op's word with a number."""
     leaf = node["name"].rpartition(".")[2]
     counted = re.fullmatch(rf"{re.escape(node['op'])}\d+", leaf) and "." not in node["name"]
     return str(node["text"] if counted else node["name"])
 
 
-def _matched(a: Sequence[Record], b: Sequence[Record]) -> Iterator[tuple[Record | None, Record | None]]:
+def _matched(a: Sequence[ShownNode], b: Sequence[ShownNode]) -> Iterator[Pair]:
     keys_a, keys_b = [_key(node) for node in a], [_key(node) for node in b]
     first = 0
     while first < min(len(a), len(b)) and keys_a[first] == keys_b[first]:
@@ -94,9 +107,7 @@ def _matched(a: Sequence[Record], b: Sequence[Record]) -> Iterator[tuple[Record 
     yield from zip(a[end_a:], b[end_b:], strict=True)
 
 
-def _replaced(
-    ours: Sequence[Record], theirs: Sequence[Record]
-) -> Iterator[tuple[Record | None, Record | None]]:
+def _replaced(ours: Sequence[ShownNode], theirs: Sequence[ShownNode]) -> Iterator[Pair]:
     """Within a stretch that differs, nodes with the same op are taken for each other, in order."""
     matcher = SequenceMatcher(None, [n["op"] for n in ours], [n["op"] for n in theirs], autojunk=False)
     for kind, i0, i1, j0, j1 in matcher.get_opcodes():

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from striate.diagnostics import plural
 from striate.geometry import Window
 from striate.op import Trait
-from striate.views.record import Record, filter_shape
+from striate.views.record import filter_shape
 
 if TYPE_CHECKING:
     from striate.network import Network
     from striate.op import Declaration
     from striate.tensor import TensorSpec
+    from striate.views.schemas.networks import Arithmetic, Detail, DetailAxis, Filters, FullyConnected, Show
 
 SYMBOLS = {
     "window": "(N + P - F)/S + 1",
@@ -24,7 +25,7 @@ SYMBOLS = {
 """N input, F reach of the filter, P both paddings, S stride; the sizes that `formula` fills in."""
 
 
-def detail_record(net: Network, name: str, shown: Record) -> Record:
+def detail_record(net: Network, name: str, shown: Show) -> Detail:
     """Everything about one node; shown: the network's striate.show/1.
 
     Raises UnknownNameError, and the ShapeError of a node that has no output.
@@ -35,9 +36,10 @@ def detail_record(net: Network, name: str, shown: Record) -> Record:
             raise problem
     declaration = net.inference.declarations[name]
     specs = net.inference.specs
-    record: Record = {"schema": "striate.node/1"}
-    record |= next(row for row in shown["nodes"] if row["name"] == name)
-    record |= {
+    row = next(row for row in shown["nodes"] if row["name"] == name)
+    return {
+        "schema": "striate.node/1",
+        **row,
         "network": net.name,
         "reads": {value: str(specs[value]) for value in node.inputs},
         "place": str(node.place) if node.place else None,
@@ -52,12 +54,11 @@ def detail_record(net: Network, name: str, shown: Record) -> Record:
         "findings": [finding for finding in shown["findings"] if finding["node"] == name],
         "convention": shown["convention"],
     }
-    return record
 
 
-def _axis(axis: str, window: Any) -> Record:
+def _axis(axis: str, window: Any) -> DetailAxis:
     sliding = isinstance(window, Window)
-    record = {
+    record: DetailAxis = {
         "axis": axis,
         "symbols": SYMBOLS["window" if sliding else "transposed"],
         "formula": window.formula,
@@ -91,7 +92,7 @@ def _weight(declaration: Declaration) -> tuple[int, ...] | None:
     return next((p.shape for p in declaration.parameters if p.name == "weight" and len(p.shape) > 2), None)
 
 
-def _filter(declaration: Declaration) -> Record | None:
+def _filter(declaration: Declaration) -> Filters | None:
     """One filter of a convolution: height x width x depth, and how many there are."""
     shape = filter_shape(declaration)
     if shape is None:
@@ -106,7 +107,7 @@ def _filter(declaration: Declaration) -> Record | None:
     }
 
 
-def _arithmetic(declaration: Declaration) -> Record:
+def _arithmetic(declaration: Declaration) -> Arithmetic:
     """The sums after params and MACs, as text; empty where there is nothing to count."""
     x, y = declaration.inputs[0], declaration.outputs[0]
     params = macs = ""
@@ -134,7 +135,7 @@ def _places(spec: TensorSpec) -> str:
     return "·".join(str(n) for n in spec.spatial)
 
 
-def _fully_connected(declaration: Declaration) -> Record | None:
+def _fully_connected(declaration: Declaration) -> FullyConnected | None:
     """The fully connected layer between the same input and output, to compare with a convolution."""
     if Trait.CONVOLUTION not in declaration.op.traits:
         return None

@@ -11,7 +11,10 @@ import platform
 import re
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from striate.views.schemas.machines import CodeCache, Cpu, Doctor, Kernels, Package, Threads
 
 VECTORS = (
     *(
@@ -31,7 +34,7 @@ VECTORS = (
 """CPU features that decide how fast a convolution runs: x86's, then ARM's."""
 
 
-def machine_record() -> dict[str, Any]:
+def machine_record() -> Doctor:
     """Schema striate.doctor/1."""
     from striate import __version__
 
@@ -49,7 +52,7 @@ def machine_record() -> dict[str, Any]:
     }
 
 
-def cpu(proc: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
+def cpu(proc: Path = Path("/proc/cpuinfo")) -> Cpu:
     """Name and vector features of the first processor; empty where the system does not tell."""
     try:
         text = proc.read_text(errors="replace")
@@ -63,7 +66,7 @@ def cpu(proc: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
     }
 
 
-def threads() -> dict[str, Any]:
+def threads() -> Threads:
     """How many threads are worth starting: processors this process may run on, cut by the container's CPU quota."""
     from striate.engine import threads as engine
 
@@ -75,7 +78,7 @@ def threads() -> dict[str, Any]:
     }
 
 
-def kernels() -> dict[str, Any]:
+def kernels() -> Kernels:
     """The kind of processor that code is made for, its vectors, and LLVM; or why no code can be made."""
     from striate.engine import target as engine
 
@@ -97,7 +100,7 @@ def kernels() -> dict[str, Any]:
     }
 
 
-def code_cache_record() -> dict[str, Any]:
+def code_cache_record() -> CodeCache:
     """The folder of compiled kernels."""
     from striate.engine import code_cache
 
@@ -113,13 +116,13 @@ def code_cache_record() -> dict[str, Any]:
     }
 
 
-def packages() -> list[dict[str, Any]]:
+def packages() -> list[Package]:
     """Every package that Striate's own metadata names: base ones first, then those of the extras (not `dev`)."""
     try:
         wanted = metadata.requires("striate") or []
     except metadata.PackageNotFoundError:
         return []
-    rows = []
+    rows: list[Package] = []
     for line in wanted:
         name = re.match(r"[\w.-]+", line)
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", line)
@@ -136,7 +139,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def install_command(record: dict[str, Any]) -> str:
+def install_command(record: Doctor) -> str:
     """The one command that installs every optional part that is missing, or an empty string."""
     missing = sorted({row["extra"] for row in record["packages"] if row["extra"] and not row["version"]})
     return f"pip install 'striate[{','.join(missing)}]'" if missing else ""

@@ -5,13 +5,12 @@ A record is made once from the analysis; views draw it and compute nothing about
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from striate.diagnostics import OpError
 from striate.geometry import ReceptiveField, TransposedWindow, Window
@@ -19,13 +18,26 @@ from striate.network import sharing
 from striate.op import Trait
 
 if TYPE_CHECKING:
-    from striate.analysis import NodeFacts, Sizes
+    from striate.analysis import NodeFacts
+    from striate.analysis import Sizes as SolvedSizes
     from striate.analysis.cost import CostRow
     from striate.diagnostics import Diagnostic
     from striate.network import Network
     from striate.op import Declaration
-
-Record = dict[str, Any]
+    from striate.views.schemas.lists import ModelList
+    from striate.views.schemas.networks import CostRow as CountedRow
+    from striate.views.schemas.networks import (
+        Costs,
+        FieldAxis,
+        Finding,
+        Show,
+        ShownNode,
+        Sizes,
+        SizesAxis,
+        SizesByInput,
+        SizesOfInput,
+        WindowAxis,
+    )
 
 COUNTS_LIMIT = 4096
 """Pixel counts are written cell by cell up to this many pixels; larger maps per axis."""
@@ -69,7 +81,7 @@ def number(value: int | Fraction) -> int | float:
 # -- striate.show/1 -------------------------------------------------------------------------------------------
 
 
-def show_record(net: Network, convention: str = "striate", findings: Iterable[Diagnostic] = ()) -> Record:
+def show_record(net: Network, convention: str = "striate", findings: Iterable[Diagnostic] = ()) -> Show:
     """Schema striate.show/1: what `striate show` prints, for a network that fits and for one that does not.
 
     `nodes` holds every node that has an output; `problems` those that have none, `unreached` what lies behind them;
@@ -88,8 +100,16 @@ def show_record(net: Network, convention: str = "striate", findings: Iterable[Di
         "inputs": inputs,
         "nodes": [node_record(net, node) for node in facts.nodes],
         "totals": {
-            **dataclasses.asdict(facts.totals),
-            "unknown": {what: list(names) for what, names in facts.totals.unknown.items()},
+            "params": facts.totals.params,
+            "macs": facts.totals.macs,
+            "activation_bytes": facts.totals.activation_bytes,
+            "peak_bytes": facts.totals.peak_bytes,
+            "training_peak_bytes": facts.totals.training_peak_bytes,
+            "unknown": {
+                "params": list(facts.totals.unknown["params"]),
+                "macs": list(facts.totals.unknown["macs"]),
+                "memory": list(facts.totals.unknown["memory"]),
+            },
         },
         "convention": facts.convention,
         "outputs": list(net.outputs),
@@ -99,22 +119,12 @@ def show_record(net: Network, convention: str = "striate", findings: Iterable[Di
     }
 
 
-SAID: Record = {"shares": "", "fixed": [], "frozen": []}
-"""Defaults of what a node says of its parameters."""
-
-
-def node_record(net: Network, facts: NodeFacts) -> Record:
+def node_record(net: Network, facts: NodeFacts) -> ShownNode:
     """One node of striate.show/1."""
     specs = net.inference.specs
     node = net.node(facts.name)
-    several = {
-        "receptive_fields": {
-            name: {axis: field_record(f) for axis, f in fields.items()}
-            for name, fields in facts.fields_by_input.items()
-            if fields
-        }
-    }
-    return {
+    said = sharing.to_dict(node)
+    record: ShownNode = {
         "name": facts.name,
         "op": facts.op,
         "text": node.op.phrase(len(net.inference.declarations[facts.name].inputs[0].spatial) or 2),
@@ -126,13 +136,21 @@ def node_record(net: Network, facts: NodeFacts) -> Record:
         "params": facts.params,
         "macs": facts.macs,
         "unknown": list(net.inference.declarations[facts.name].uncounted),
-        **(SAID | sharing.to_dict(node)),
+        "shares": said.get("shares", ""),
+        "fixed": said.get("fixed", []),
+        "frozen": said.get("frozen", []),
         "window": {axis: window_record(w) for axis, w in facts.windows.items()},
         "receptive_field": {axis: field_record(f) for axis, f in facts.receptive_field.items()},
         "aligned": facts.aligned,
         "activation_bytes": facts.activation_bytes,
-        **(several if len(net.inputs) > 1 else {}),
     }
+    if len(net.inputs) > 1:
+        record["receptive_fields"] = {
+            name: {axis: field_record(f) for axis, f in fields.items()}
+            for name, fields in facts.fields_by_input.items()
+            if fields
+        }
+    return record
 
 
 def filter_shape(declaration: Declaration) -> list[int] | None:
@@ -142,10 +160,10 @@ def filter_shape(declaration: Declaration) -> list[int] | None:
     return next(list(p.shape[1:]) for p in declaration.parameters if p.name == "weight")
 
 
-def window_record(window: Window | TransposedWindow) -> Record:
+def window_record(window: Window | TransposedWindow) -> WindowAxis:
     """A window along one axis, every padding policy resolved; a transposed one loses and wastes nothing."""
     sliding = isinstance(window, Window)
-    record: Record = {
+    record: WindowAxis = {
         "kernel": window.kernel,
         "stride": window.stride,
         "dilation": window.dilation,
@@ -162,12 +180,12 @@ def window_record(window: Window | TransposedWindow) -> Record:
     return record
 
 
-def field_record(field: ReceptiveField) -> Record:
+def field_record(field: ReceptiveField) -> FieldAxis:
     """A receptive field along one axis, in input pixels."""
     return {"size": field.size, "jump": number(field.jump), "start": number(field.start)}
 
 
-def finding_record(finding: Diagnostic) -> Record:
+def finding_record(finding: Diagnostic) -> Finding:
     """A finding as `striate check --output-format json` writes it, without the network's name."""
     return {
         "code": finding.code,
@@ -181,14 +199,14 @@ def finding_record(finding: Diagnostic) -> Record:
     }
 
 
-def reconcile_record(net: Network) -> Record:
+def reconcile_record(net: Network) -> Costs:
     """Schema striate.cost/1: MACs under every convention, per op and per node, with the reasons for differences."""
     from striate.analysis import reconcile, unknown_costs
     from striate.analysis.conventions import CONVENTIONS
 
     found = reconcile(net)
 
-    def row(entry: CostRow) -> Record:
+    def row(entry: CostRow) -> CountedRow:
         return {
             "node": entry.node,
             "op": entry.op,
@@ -211,7 +229,7 @@ def reconcile_record(net: Network) -> Record:
 # -- sizes ----------------------------------------------------------------------------------------------------
 
 
-def sizes_by_input(net: Network, near: int) -> Record:
+def sizes_by_input(net: Network, near: int) -> Sizes | SizesByInput:
     """Schema striate.sizes/1: of the sole input, or `inputs`, by name, for each of several that is an image.
 
     Raises OpError where none is, and what `sizes` raises.
@@ -220,17 +238,13 @@ def sizes_by_input(net: Network, near: int) -> Record:
 
     if len(net.inputs) == 1:
         return sizes_record(sizes(net, near), net.input.without_batch)
-    found = {
-        name: sizes_record(sizes(net, near, name), net.inputs[name].without_batch) for name in images(net)
-    }
-    return {
-        "schema": "striate.sizes/1",
-        "near": near,
-        "inputs": {
-            name: {key: value for key, value in record.items() if key not in ("schema", "near")}
-            for name, record in found.items()
-        },
-    }
+    inputs = {}
+    for name in images(net):
+        record = sizes_record(sizes(net, near, name), net.inputs[name].without_batch)
+        inputs[name] = cast(
+            "SizesOfInput", {key: value for key, value in record.items() if key not in ("schema", "near")}
+        )
+    return {"schema": "striate.sizes/1", "near": near, "inputs": inputs}
 
 
 def images(net: Network) -> list[str]:
@@ -245,14 +259,14 @@ def images(net: Network) -> list[str]:
     return found
 
 
-def sizes_record(solved: Sizes, shape: Sequence[int]) -> Record:
+def sizes_record(solved: SolvedSizes, shape: Sequence[int]) -> Sizes:
     """Schema striate.sizes/1 of one input: per axis the congruence, and the sizes nearest to the wish.
 
     shape: the network's own input (C, H, W), which `fits` judges.
     """
-    record: Record = {"schema": "striate.sizes/1", "input": list(shape), "near": solved.near}
+    axes: dict[str, SizesAxis] = {}
     for (axis, found), size in zip(solved.axes.items(), shape[1:], strict=True):
-        record[axis] = {
+        axes[axis] = {
             "modulus": found.modulus,
             "residues": list(found.residues),
             "minimum": found.minimum,
@@ -262,14 +276,14 @@ def sizes_record(solved: Sizes, shape: Sequence[int]) -> Record:
             "fits": found.fits(size),
             "conflict": found.conflict,
         }
-    record["nearest"] = list(solved.nearest)
-    return record
+    head = {"schema": "striate.sizes/1", "input": list(shape), "near": solved.near}
+    return cast("Sizes", {**head, **axes, "nearest": list(solved.nearest)})
 
 
 # -- models ---------------------------------------------------------------------------------------------------
 
 
-def models_record(glob: str = "*") -> Record:
+def models_record(glob: str = "*") -> ModelList:
     """Schema striate.models/1: the catalogue entries whose name or family matches, oldest first."""
     from striate.models.catalogue import entries
 

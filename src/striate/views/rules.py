@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from striate.checks import Config, Rule, all_rules, check
 from striate.checks.reference import errors, text
 from striate.checks.rule import FAMILIES
 from striate.diagnostics import Severity, StriateError, render
 from striate.network import Network
-from striate.views.record import Record
+
+if TYPE_CHECKING:
+    from striate.views.schemas.lists import CodeEntry, RuleEntry, Rules
 
 
-def rules_record(codes: Iterable[str]) -> Record:
+def rules_record(codes: Iterable[str]) -> Rules:
     """Rules and errors by code or name. Raises UnknownNameError, with the nearest."""
     return {"schema": "striate.rules/1", "rules": [_one(code) for code in codes]}
 
 
-def _one(code: str) -> Record:
+def _one(code: str) -> RuleEntry | CodeEntry:
     for rule in all_rules():
         if code.lower() in (rule.code.lower(), rule.name):
             return _rule(rule)
@@ -29,7 +32,7 @@ def _one(code: str) -> Record:
     raise AssertionError(code)
 
 
-def _rule(rule: Rule) -> Record:
+def _rule(rule: Rule) -> RuleEntry:
     return {
         "code": rule.code,
         "name": rule.name,
@@ -60,7 +63,7 @@ def _example(text: str) -> Network:
     return notation.parse(text) if "->" in text else toml.parse(inspect.cleandoc(text))
 
 
-def _error(error: type[StriateError]) -> Record:
+def _error(error: type[StriateError]) -> CodeEntry:
     return {
         "code": error.code,
         "name": error.title,

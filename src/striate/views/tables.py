@@ -6,14 +6,16 @@ import csv
 import io
 from collections.abc import Iterator
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
-from striate.views.record import Record
 from striate.views.text.numbers import bound, count, inputs, lacking, per_axis, shape, size
 
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import Show, ShownNode
 
-def csv_text(record: Record) -> str:
+
+def csv_text(record: Show) -> str:
     """One row for each node; a column for each fact and axis, empty where it does not apply."""
     rows = [_flat(record, node) for node in record["nodes"]]
     columns = list(dict.fromkeys(key for row in rows for key in row))
@@ -24,19 +26,19 @@ def csv_text(record: Record) -> str:
     return stream.getvalue()
 
 
-def _flat(record: Record, node: Record) -> dict[str, Any]:
-    row: dict[str, Any] = {key: node[key] for key in ("name", "op", "text")}
+def _flat(record: Show, node: ShownNode) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": node["name"], "op": node["op"], "text": node["text"]}
     row["inputs"] = " ".join(node["inputs"])
     row["filter"] = shape(node["filter"]) if node["filter"] else ""
     row["output"] = ", ".join(node["sizes"])
-    row |= {key: node[key] for key in ("params", "macs", "activation_bytes")}
+    row |= {"params": node["params"], "macs": node["macs"], "activation_bytes": node["activation_bytes"]}
     row["aligned"] = "yes" if node["aligned"] else "no"
     for axis, field in node["receptive_field"].items():
         row |= {f"field_{axis}_{key}": value for key, value in field.items()}
     for axis, window in node["window"].items():
         for key, value in window.items():
             if key == "pad":
-                row |= {f"window_{axis}_pad_before": value[0], f"window_{axis}_pad_after": value[1]}
+                row[f"window_{axis}_pad_before"], row[f"window_{axis}_pad_after"] = window["pad"]
             elif key not in ("formula", "transposed"):
                 row[f"window_{axis}_{key}"] = value
     row["findings"] = " ".join(
@@ -49,7 +51,7 @@ HEAD = ("node", "op", "output", "params", "MACs", "field", "memory", "findings")
 """Columns of the tables for readers; the first two and the last are texts, the others numbers."""
 
 
-def _cells(record: Record) -> Iterator[tuple[str, ...]]:
+def _cells(record: Show) -> Iterator[tuple[str, ...]]:
     """One row for each node."""
     for node in record["nodes"]:
         codes = dict.fromkeys(f["code"] for f in record["findings"] if f["node"] == node["name"])
@@ -65,7 +67,7 @@ def _cells(record: Record) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _totals(record: Record) -> str:
+def _totals(record: Show) -> str:
     totals = record["totals"]
     return (
         f"{bound(record, 'params')}{plural(totals['params'], 'parameter')}, "
@@ -75,7 +77,7 @@ def _totals(record: Record) -> str:
     )
 
 
-def markdown_text(record: Record) -> str:
+def markdown_text(record: Show) -> str:
     """A Markdown table with the totals under it."""
     lines = [f"**{_escaped(record['name'])}**, {inputs(record)}", ""]
     lines += [f"| {' | '.join(HEAD)} |", "|---|---|---:|---:|---:|---:|---:|---|"]
@@ -83,11 +85,11 @@ def markdown_text(record: Record) -> str:
         lines.append(f"| {' | '.join((_escaped(name), _escaped(op), *numbers))} |")
     for problem in record["problems"]:
         why = f"{problem['code']}: {_escaped(problem['why'])}"
-        lines.append(f"| **{_escaped(problem['node'])}** | {why} | none | | | | | |")
+        lines.append(f"| **{_escaped(problem['node'] or 'network')}** | {why} | none | | | | | |")
     return "\n".join([*lines, "", _totals(record), ""])
 
 
-def html_text(record: Record) -> str:
+def html_text(record: Show) -> str:
     """An HTML table with the totals under it, for a notebook."""
     head = "".join(f"<th>{escape(title)}</th>" for title in HEAD)
     rows = [

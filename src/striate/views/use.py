@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import ShapeError, StriateError
 from striate.op import Trait
-from striate.views.record import Record
 
 if TYPE_CHECKING:
     from striate.analysis import PixelUse
     from striate.network import Network
+    from striate.views.schemas.networks import (
+        ComparedByInput,
+        ComparedPixels,
+        FailedMode,
+        Mode,
+        ModesOfInput,
+        PixelMap,
+        Pixels,
+        PixelsByInput,
+        PixelsHead,
+    )
 
 WRITTEN = 1_000_000
 """Counts are written out up to this many pixels; a larger map only as its vectors, where one outer product makes it."""
@@ -28,21 +38,21 @@ MODES: dict[str, dict[str, Any]] = {
 """Padding modes that `compare_record` gives to every convolution in turn."""
 
 
-def pixels_record(net: Network, use: PixelUse, node: str | None = None) -> Record:
+def pixels_record(net: Network, use: PixelUse, node: str | None = None) -> Pixels:
     """Schema striate.pixels/1: `use` counts paths from each pixel to `node`, or to the outputs."""
     return {**_head(net, node), **use_record(use)}
 
 
-def pixels_by_input(net: Network, uses: Mapping[str, PixelUse], node: str | None = None) -> Record:
+def pixels_by_input(net: Network, uses: Mapping[str, PixelUse], node: str | None = None) -> PixelsByInput:
     """The same for several inputs: `inputs` holds the map of each image by name."""
     return {**_head(net, node), "inputs": {name: use_record(use) for name, use in uses.items()}}
 
 
-def _head(net: Network, node: str | None) -> Record:
+def _head(net: Network, node: str | None) -> PixelsHead:
     return {"schema": "striate.pixels/1", "name": net.name, "to": node or ", ".join(net.outputs)}
 
 
-def use_record(use: PixelUse) -> Record:
+def use_record(use: PixelUse) -> PixelMap:
     """The map and what it says; ratios are null where the center pixel is never used."""
     return {
         "axes": [axis.lower() for axis in use.axes],
@@ -65,27 +75,30 @@ def _ratio(value: Fraction | None) -> float | None:
     return None if value is None else float(value)
 
 
-def compare_record(net: Network, node: str | None = None, input: str | None = None) -> Record:
+def compare_record(net: Network, node: str | None = None, input: str | None = None) -> ComparedPixels:
     """Schema striate.pixels-compare/1: the same network with each padding mode in all its convolutions.
 
     Where a mode leaves some node without output, `problem` says so. input: of several the one that is meant, which the
     record names.
     """
-    return {
+    record: ComparedPixels = {
         "schema": "striate.pixels-compare/1",
         "name": net.name,
-        **({} if input is None else {"input": input}),
-        "modes": [{"mode": mode, **_compared(net, node, mode, input)} for mode in MODES],
+        "modes": [_compared(net, node, mode, input) for mode in MODES],
     }
+    if input is not None:
+        record["input"] = input
+    return record
 
 
-def compared_by_input(records: Sequence[Record]) -> Record:
+def compared_by_input(records: Sequence[ComparedPixels]) -> ComparedByInput:
     """The same for several inputs: `inputs` holds the modes of each image by name."""
-    head = {key: records[0][key] for key in ("schema", "name")}
-    return {**head, "inputs": {one["input"]: {"modes": one["modes"]} for one in records}}
+    first = records[0]
+    inputs: dict[str, ModesOfInput] = {one["input"]: {"modes": one["modes"]} for one in records}
+    return {"schema": first["schema"], "name": first["name"], "inputs": inputs}
 
 
-def _compared(net: Network, node: str | None, mode: str, input: str | None) -> Record:
+def _compared(net: Network, node: str | None, mode: str, input: str | None) -> Mode | FailedMode:
     from striate.analysis import pixels
 
     try:
@@ -94,9 +107,9 @@ def _compared(net: Network, node: str | None, mode: str, input: str | None) -> R
             changed = changed.replace(name, op)
         use = pixels(changed, node, input)
     except (ShapeError, StriateError) as error:
-        return {"problem": f"{error.node}: {error.what}" if error.node else error.what}
+        return {"mode": mode, "problem": f"{error.node}: {error.what}" if error.node else error.what}
     target = node or changed.outputs[0]
-    return {"output": list(changed.specs[target].without_batch), **use_record(use)}
+    return {"mode": mode, "output": list(changed.specs[target].without_batch), **use_record(use)}
 
 
 def _changes(net: Network, mode: str) -> Iterator[tuple[str, Any]]:

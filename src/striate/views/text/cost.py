@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from striate.diagnostics import plural
-from striate.views.record import Record
 from striate.views.text.numbers import count, inputs, short
 from striate.views.text.page import Column, Page, Row
 
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import Costs
 
-def draw(page: Page, record: Record) -> None:
+
+def draw(page: Page, record: Costs) -> None:
     """record: striate.cost/1."""
     names = list(record["conventions"])
     page.line(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
-from striate.views.record import Record
 from striate.views.text.numbers import count, inputs, lacking, per_axis, short, size, unknown
 from striate.views.text.page import Column, Page, Row
+
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import ChangedNode, Diff, DiffSide, Finding, LoneNode
 
 COLUMNS = (
     Column("node", fold=True),
@@ -20,7 +22,7 @@ COLUMNS = (
 )
 
 
-def draw(page: Page, record: Record) -> None:
+def draw(page: Page, record: Diff) -> None:
     """record: striate.diff/1."""
     a, b = record["a"], record["b"]
     page.line([("A  ", "red"), (a["name"], "bold"), f"  {inputs(a)}"])
@@ -28,8 +30,8 @@ def draw(page: Page, record: Record) -> None:
     page.line()
     rows = [
         *(_row(change) for change in record["changed"]),
-        *_only(record, "removed"),
-        *_only(record, "added"),
+        *_only(record["removed"], "-", "red"),
+        *_only(record["added"], "+", "green"),
     ]
     if rows:
         used = [k for k in range(len(COLUMNS)) if k == 0 or any(row.cells[k] for row in rows)]
@@ -43,15 +45,18 @@ def draw(page: Page, record: Record) -> None:
         page.line([(f"{plural(record['unchanged'], 'node')} unchanged", "dim")])
     page.line()
     _totals(page, a, b)
-    for key, mark, style in (("gone", "- ", "green"), ("come", "+ ", "red")):
-        if record[key]:
+    for title, found, mark, style in (
+        ("findings gone in B", record["gone"], "- ", "green"),
+        ("findings only in B", record["come"], "+ ", "red"),
+    ):
+        if found:
             page.line()
-            page.line([("findings gone in B" if key == "gone" else "findings only in B", "bold")])
-            for text in _findings(record[key]):
+            page.line([(title, "bold")])
+            for text in _findings(found):
                 page.line([(mark, style), text], 2, 4)
 
 
-def _row(change: Record) -> Row:
+def _row(change: ChangedNode) -> Row:
     facts = change["facts"]
     name = change["a"] if change["a"] == change["b"] else f"{change['a']} → {change['b']}"
     fit: dict[str, list[str]] = {}
@@ -74,7 +79,7 @@ def _row(change: Record) -> Row:
     )
 
 
-def _arrow(facts: Record, key: str, written: Any) -> str:
+def _arrow(facts: Mapping[str, Any], key: str, written: Any) -> str:
     if key not in facts:
         return ""
     before, after = map(written, facts[key])
@@ -91,7 +96,7 @@ def _said(value: Any) -> str:
 FIT = ("lost", "wasted_padding", "overhang")
 
 
-def _window(pair: list[Record] | None) -> Iterator[tuple[str, str]]:
+def _window(pair: list[dict[str, Any]] | None) -> Iterator[tuple[str, str]]:
     """How the fit of a window changed: lost rows, padding on one side, overhang."""
     one, other = pair or ({}, {})
     for axis, before in one.items():
@@ -105,20 +110,21 @@ def _window(pair: list[Record] | None) -> Iterator[tuple[str, str]]:
                 yield axis, ", ".join(said)
 
 
-def _only(record: Record, key: str) -> Iterator[Row]:
-    style, mark = ("red", "-") if key == "removed" else ("green", "+")
-    for node in record[key]:
-        cost = (short(node[key]) if node[key] else "" for key in ("params", "macs"))
+def _only(nodes: list[LoneNode], mark: str, style: str) -> Iterator[Row]:
+    for node in nodes:
+        cost = (short(number) if number else "" for number in (node["params"], node["macs"]))
         cells = (f"{mark} {node['name']}", node["text"], ", ".join(node["sizes"]), *cost, "")
         yield Row(cells, (), style)
 
 
-def _totals(page: Page, a: Record, b: Record) -> None:
+def _totals(page: Page, a: DiffSide, b: DiffSide) -> None:
     rows = []
+    old: Mapping[str, Any] = a["totals"]
+    new: Mapping[str, Any] = b["totals"]
     kinds = (("params", "params", count), ("MACs", "macs", count), ("activations", "activation_bytes", size),
              ("peak memory", "peak_bytes", size), ("peak in training", "training_peak_bytes", size))  # fmt: skip
     for label, key, written in kinds:
-        before, after = a["totals"][key], b["totals"][key]
+        before, after = old[key], new[key]
         more = {"params": "params", "macs": "macs"}.get(key, "memory")
         cells = (
             f"{'at least ' if unknown(r, more) else ''}{written(n)}" for r, n in ((a, before), (b, after))
@@ -138,9 +144,9 @@ def _percent(before: int, after: int) -> str:
     return f"{100 * (after - before) / before:+.1f}%" if before else "new"
 
 
-def _findings(found: list[Record]) -> Iterator[str]:
+def _findings(found: list[Finding]) -> Iterator[str]:
     """One line for each code, with the nodes."""
-    groups: dict[str, list[Record]] = {}
+    groups: dict[str, list[Finding]] = {}
     for finding in found:
         groups.setdefault(finding["code"], []).append(finding)
     for code, members in groups.items():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
 from striate.views.machine import install_command
 from striate.views.text.numbers import size
 from striate.views.text.page import Column, Page, Row, Text
 
+if TYPE_CHECKING:
+    from striate.views.schemas.machines import CodeCache, Doctor, Kernels
 
-def draw(page: Page, record: dict[str, Any]) -> None:
+
+def draw(page: Page, record: Doctor) -> None:
     """record: striate.doctor/1."""
     page.title(f"Striate {record['striate']}")
     cpu, threads = record["cpu"], record["threads"]
@@ -46,7 +49,7 @@ def draw(page: Page, record: dict[str, Any]) -> None:
     page.line(f"optional parts: {install}" if install else "all optional parts are here", 2)
 
 
-def _engine(kernels: dict[str, Any], cache: dict[str, Any]) -> list[tuple[str, Text]]:
+def _engine(kernels: Kernels, cache: CodeCache) -> list[tuple[str, Text]]:
     """Compiled kernels: for what, by what, and where they are kept."""
     made: Text
     if kernels["target"]:
@@ -67,7 +70,7 @@ def _engine(kernels: dict[str, Any], cache: dict[str, Any]) -> list[tuple[str, T
     return [("kernels", made), ("kept in", kept)]
 
 
-def cleared(page: Page, record: dict[str, Any], files: int, bytes: int) -> None:
+def cleared(page: Page, record: Doctor, files: int, bytes: int) -> None:
     """What --clear-cache did."""
     removed = f"{plural(files, 'compiled kernel')} removed, {size(bytes)}" if files else "nothing to remove"
     page.line(f"{record['cache']['folder'] or 'no cache'}: {removed}")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
 from striate.train.finder import RateCurve
 from striate.views.text.page import Page
 from striate.views.text.plot import draw_curve
 
+if TYPE_CHECKING:
+    from striate.views.schemas.training import RateSearch
 
-def curve_record(curve: RateCurve, command: str) -> dict[str, Any]:
+
+def curve_record(curve: RateCurve, command: str) -> RateSearch:
     """striate.find-lr/1. command: what was typed, to be typed again with the rate."""
     found = curve.suggestion
     return {

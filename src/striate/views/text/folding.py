@@ -6,15 +6,28 @@ every op, size, cost, finding and connection is that of the block before it: onl
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from striate.views.record import Record
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import Show, ShownNode
 
-Item = Record
-"""A node of striate.show/1, or {"blocks": names, "like": name, "params": sum, "macs": sum, "last": node}."""
+    Item = ShownNode | "Blocks"
+    """What stands in the table: a node, or blocks that are like the one before them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """Blocks that repeat the one before them: their names, that one's name, their costs, and their last node."""
+
+    names: list[str]
+    like: str
+    params: int
+    macs: int
+    last: ShownNode
 
 
 def block_of(name: str) -> str:
@@ -29,7 +42,7 @@ def block_of(name: str) -> str:
     return ".".join(scope[: ends[0] + 1]) if ends else ""
 
 
-def folded(record: Record) -> Iterator[Item]:
+def folded(record: Show) -> Iterator[Item]:
     """The nodes in order, repeats of a block replaced by one item for all of them."""
     codes: dict[str, list[str]] = {}
     for finding in record["findings"]:
@@ -43,16 +56,16 @@ def folded(record: Record) -> Iterator[Item]:
         yield from blocks[0][1]
         if len(blocks) > 1:
             rest = [node for _, nodes in blocks[1:] for node in nodes]
-            yield {
-                "blocks": [block for block, _ in blocks[1:]],
-                "like": blocks[0][0],
-                "params": sum(node["params"] for node in rest),
-                "macs": sum(node["macs"] for node in rest),
-                "last": rest[-1],
-            }
+            yield Blocks(
+                [block for block, _ in blocks[1:]],
+                blocks[0][0],
+                params=sum(node["params"] for node in rest),
+                macs=sum(node["macs"] for node in rest),
+                last=rest[-1],
+            )
 
 
-def _kind(block: str, nodes: list[Record], codes: dict[str, list[str]]) -> tuple[tuple[Any, ...], ...]:
+def _kind(block: str, nodes: list[ShownNode], codes: dict[str, list[str]]) -> tuple[tuple[Any, ...], ...]:
     """Everything about a block but its name and its fields."""
 
     def near(name: str) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
 from striate.views.text.numbers import count, shape
 from striate.views.text.page import Column, Page, Row
+
+if TYPE_CHECKING:
+    from striate.views.schemas.lists import ModelEntry
 
 COLUMNS = (
     Column("name", fold=True),
@@ -18,7 +21,7 @@ COLUMNS = (
 )
 
 
-def draw(page: Page, rows: Sequence[dict[str, Any]]) -> None:
+def draw(page: Page, rows: Sequence[ModelEntry]) -> None:
     """rows: the records of the models, oldest first."""
     for number, (_, family) in enumerate(groupby(rows, key=lambda row: (row["year"], row["family"]))):
         members = list(family)

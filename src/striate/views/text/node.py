@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
 from striate.views.detail import SYMBOLS
-from striate.views.record import Record
 from striate.views.text.numbers import count, per_axis, shape, short, size
 from striate.views.text.page import Column, Page, Row, Text
+
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import Detail, DetailAxis, Filters
 
 AXES = {
     "h": ("height", "row"),
@@ -22,7 +25,7 @@ SIGNS = {
 }
 
 
-def draw(page: Page, record: Record) -> None:
+def draw(page: Page, record: Detail) -> None:
     """record: striate.node/1."""
     reads = " and ".join(f"{name} {sizes}" for name, sizes in record["reads"].items())
     page.line([(record["name"], "bold"), f" = {record['text']} after {reads}"], 0, 2)
@@ -44,7 +47,7 @@ def draw(page: Page, record: Record) -> None:
         page.line(finding["why"], 8)
 
 
-def _fields(record: Record) -> Iterator[tuple[str, Text]]:
+def _fields(record: Detail) -> Iterator[tuple[str, Text]]:
     yield "output", [(", ".join(record["sizes"]), "bold")]
     axes = record["axes"]
     if axes:
@@ -76,7 +79,7 @@ def _fields(record: Record) -> Iterator[tuple[str, Text]]:
         yield "made at", record["place"]
 
 
-def _sum(axis: Record) -> Text:
+def _sum(axis: DetailAxis) -> Text:
     """`(7 + 0 - 3)/3 + 1 = 2.33 -> 2!  row 6 is never read`."""
     if axis["exact"] and not axis.get("overhang"):
         return str(axis["formula"])
@@ -100,7 +103,7 @@ def _runs(runs: Sequence[Sequence[int]]) -> str:
     return ", ".join(texts) if len(texts) <= 4 else f"{', '.join(texts[:3])} … {texts[-1]}"
 
 
-def _filters(chosen: Record) -> Text:
+def _filters(chosen: Filters) -> Text:
     each = [(shape(chosen["shape"]), "bold")]
     depth, channels, groups = chosen["shape"][0], chosen["input_channels"], chosen["groups"]
     if groups == 1:
@@ -112,7 +115,7 @@ def _filters(chosen: Record) -> Text:
     return [f"{plural(chosen['count'], 'filter')} of ", *each, reach]
 
 
-def _field(record: Record) -> Iterator[tuple[str, Text]]:
+def _field(record: Detail) -> Iterator[tuple[str, Text]]:
     fields = list(record["receptive_field"].values())
     if not fields:
         yield "field", "a unit sees the whole input"
@@ -125,9 +128,10 @@ def _field(record: Record) -> Iterator[tuple[str, Text]]:
     yield "field", f"{square} input pixels; {units}"
 
 
-def side_by_side(page: Page, record: Record) -> None:
+def side_by_side(page: Page, record: Detail) -> None:
     """The convolution and the fully connected layer for the same step, side by side."""
     full = record["fully_connected"]
+    assert full is not None
     reads = next(iter(record["reads"].values()))
     columns = (Column(""), Column("params", "right"), Column("MACs", "right"), Column("weights", fold=True))
     rows = [

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.views.record import Record
 from striate.views.text.numbers import count, shape, short
 from striate.views.text.page import Column, Page, Row, Text
 
 if TYPE_CHECKING:
     from striate.analysis import PixelUse
+    from striate.views.schemas.networks import ComparedPixels, Mode, Pixels
 
 SHADES = ("··", "░░", "▒▒", "▓▓", "██")
 ASCII_SHADES = ("--", "..", "++", "**", "##")
@@ -26,7 +26,7 @@ LARGE = 10**12
 Grid = list[list[int]]
 
 
-def draw(page: Page, record: Record, use: PixelUse) -> None:
+def draw(page: Page, record: Pixels, use: PixelUse) -> None:
     """record: striate.pixels/1 of `use`."""
     sizes = "x".join(map(str, record["shape"]))
     page.line(
@@ -113,7 +113,7 @@ def _span(n: int, m: int, k: int) -> int:
     return (k + 1) * n // m - k * n // m
 
 
-def _facts(record: Record) -> Iterator[tuple[str, Text]]:
+def _facts(record: Pixels) -> Iterator[tuple[str, Text]]:
     unread, pixels = record["unread"], record["pixels"]
     if unread:
         verb = "is" if unread == 1 else "are"
@@ -154,7 +154,7 @@ def _large(n: int) -> str:
 # -- padding modes side by side -------------------------------------------------------------------------------
 
 
-def draw_modes(page: Page, record: Record) -> None:
+def draw_modes(page: Page, record: ComparedPixels) -> None:
     """record: striate.pixels-compare/1."""
     page.line([(record["name"], "bold"), "  pixel use under each padding mode (in every convolution)"], 0, 2)
     page.line()
@@ -181,16 +181,16 @@ def draw_modes(page: Page, record: Record) -> None:
         Column("border", "right"), Column("equal"),
     )  # fmt: skip
     page.table(columns, rows, indent=2)
-    _side_by_side(page, [mode for mode in record["modes"] if _small(mode)])
+    _side_by_side(page, [mode for mode in record["modes"] if "problem" not in mode and _small(mode)])
 
 
-def _small(mode: dict[str, Any]) -> bool:
+def _small(mode: Mode) -> bool:
     if not mode.get("counts") or mode["most"] >= LARGE:
         return False
     return len(mode["shape"]) == 2 and max(mode["shape"]) <= NUMBERS // 2
 
 
-def _side_by_side(page: Page, modes: Sequence[dict[str, Any]]) -> None:
+def _side_by_side(page: Page, modes: Sequence[Mode]) -> None:
     """Count grids next to each other, as many to a line as fit."""
     blocks = []
     for mode in modes:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import TYPE_CHECKING, cast
 
-from striate.views.record import Record
 from striate.views.text.page import Page
+
+if TYPE_CHECKING:
+    from striate.views.schemas.lists import CodeEntry, RuleEntry, Rules
 
 STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
-def draw(page: Page, record: Record, brief: bool = False) -> None:
+def draw(page: Page, record: Rules, brief: bool = False) -> None:
     """record: striate.rules/1; brief: a list with one sentence each, by family."""
     if brief:
         _list(page, record["rules"])
@@ -21,12 +24,13 @@ def draw(page: Page, record: Record, brief: bool = False) -> None:
         _rule(page, rule)
 
 
-def _rule(page: Page, rule: Record) -> None:
+def _rule(page: Page, entry: RuleEntry | CodeEntry) -> None:
+    rule = cast("RuleEntry", entry)
     kind = f"  {rule['severity']} · {rule['family']}"
     page.line([(rule["code"], f"bold {STYLES[rule['severity']]}"), f" {rule['name']}", (kind, "dim")])
     page.line()
     _prose(page, rule["what"])
-    if "bad" not in rule:
+    if "bad" not in entry:  # an error
         page.line()
         page.line("Striate stops with exit code 2 and says what, where, why and the fix.", 2)
         return
@@ -52,7 +56,7 @@ def _prose(page: Page, text: str) -> None:
         page.line(" ".join(paragraph.split()), 2)
 
 
-def _list(page: Page, rules: list[Record]) -> None:
+def _list(page: Page, rules: list[RuleEntry | CodeEntry]) -> None:
     for number, (family, members) in enumerate(groupby(rules, key=lambda rule: rule["family"])):
         if number:
             page.line()

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
-from striate.views.record import Record
-from striate.views.text.folding import Item, folded
+from striate.views.text.folding import Blocks, folded
 from striate.views.text.numbers import count, inputs, lacking, per_axis, shape, short, size, total, unknown
 from striate.views.text.page import HOLD, Column, Page, Row, Text
+
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import Finding, Show, ShownNode
+    from striate.views.text.folding import Item
 
 MARKS = {"error": ("!", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
 NARROW = 60
@@ -46,7 +49,7 @@ NAMED = 3
 """Inputs of a merge named in its note; the others are counted."""
 
 
-def draw(page: Page, record: Record, fold: bool = False) -> None:
+def draw(page: Page, record: Show, fold: bool = False) -> None:
     """record: striate.show/1; fold: tell repeated blocks once."""
     items = list(folded(record)) if fold else record["nodes"]
     reads = f"{inputs(record)}, {plural(len(record['nodes']), 'node')}"
@@ -65,7 +68,7 @@ def draw(page: Page, record: Record, fold: bool = False) -> None:
 # -- the table ------------------------------------------------------------------------------------------------
 
 
-def _table(page: Page, record: Record, items: Sequence[Item]) -> None:
+def _table(page: Page, record: Show, items: Sequence[Item]) -> None:
     for form in FORMS:
         columns, rows = _columns(form), list(_rows(record, items, form))
         if page.fits(columns, rows, form.gap):
@@ -83,13 +86,13 @@ def _columns(form: _Form) -> list[Column]:
     ]
 
 
-def _rows(record: Record, items: Sequence[Item], form: _Form) -> Iterator[Row]:
+def _rows(record: Show, items: Sequence[Item], form: _Form) -> Iterator[Row]:
     findings = _by_node(record)
     before, scope = "input", ""
     for node in items:
-        if "blocks" in node:
+        if isinstance(node, Blocks):
             yield Row(notes=[_blocks(node)])
-            before, scope = node["last"]["name"], ""
+            before, scope = node.last["name"], ""
             continue
         name = node["name"]
         if form.scoped:
@@ -117,28 +120,24 @@ def _rows(record: Record, items: Sequence[Item], form: _Form) -> Iterator[Row]:
         before = node["name"]
 
 
-def _blocks(item: Item) -> Text:
+def _blocks(item: Blocks) -> Text:
     """The line that stands for repeated blocks."""
-    first, last = item["blocks"][0], item["blocks"][-1]
+    first, last = item.names[0], item.names[-1]
     names = first if first == last else f"{first} … {last}"
-    what = (
-        f"the same as {item['like']}"
-        if first == last
-        else f"{len(item['blocks'])} times the same as {item['like']}"
-    )
-    cost = f"{short(item['params'])} params, {short(item['macs'])} MACs"
-    return [(names, "bold"), f"  {what}: {cost}, field up to {_field(item['last'])}"]
+    what = f"the same as {item.like}" if first == last else f"{len(item.names)} times the same as {item.like}"
+    cost = f"{short(item.params)} params, {short(item.macs)} MACs"
+    return [(names, "bold"), f"  {what}: {cost}, field up to {_field(item.last)}"]
 
 
-def _output(node: Record) -> str:
+def _output(node: ShownNode) -> str:
     return ", ".join(node["sizes"])
 
 
-def _field(node: Record) -> str:
+def _field(node: ShownNode) -> str:
     return per_axis([field["size"] for field in node["receptive_field"].values()]) or "all"
 
 
-def _inputs(node: Record, before: str) -> Iterator[Text]:
+def _inputs(node: ShownNode, before: str) -> Iterator[Text]:
     """Where a node reads from, when that is not simply the row above."""
     inputs = node["inputs"]
     if inputs == [before]:
@@ -148,7 +147,7 @@ def _inputs(node: Record, before: str) -> Iterator[Text]:
     yield [(f"← {named}{more}", "dim")]
 
 
-def _said(node: Record) -> Iterator[Text]:
+def _said(node: ShownNode) -> Iterator[Text]:
     """What a node says of its parameters."""
     shares = node["shares"]
     if isinstance(shares, str) and shares:
@@ -161,14 +160,14 @@ def _said(node: Record) -> Iterator[Text]:
         yield [(f"not trained: {', '.join(node['frozen'])}", "dim")]
 
 
-def _notes(node: Record, findings: Sequence[Record]) -> Iterator[Text]:
+def _notes(node: ShownNode, findings: Sequence[Finding]) -> Iterator[Text]:
     for finding in findings:
         mark, style = MARKS[finding["severity"]]
         sums = " · ".join(dict.fromkeys(_arithmetic(node, finding)))
         yield [(f"{mark} {finding['code']} ", style), f"{finding['message']}" + (f": {sums}" if sums else "")]
 
 
-def _arithmetic(node: Record, finding: Record) -> Iterator[str]:
+def _arithmetic(node: ShownNode, finding: Finding) -> Iterator[str]:
     """`(7 + 0 - 3)/3 + 1 = 2.33 -> 2!` for each axis whose remainder costs something."""
     if finding["code"][0] in "GPU":
         for window in node["window"].values():
@@ -176,8 +175,8 @@ def _arithmetic(node: Record, finding: Record) -> Iterator[str]:
                 yield f"{window['formula']} -> {window['output']}!"
 
 
-def _by_node(record: Record) -> dict[str, list[Record]]:
-    found: dict[str, list[Record]] = {}
+def _by_node(record: Show) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {}
     for finding in record["findings"]:
         found.setdefault(finding["node"] or "", []).append(finding)
     return found
@@ -186,13 +185,13 @@ def _by_node(record: Record) -> dict[str, list[Record]]:
 # -- narrow screens -------------------------------------------------------------------------------------------
 
 
-def _paragraphs(page: Page, record: Record, items: Sequence[Item]) -> None:
+def _paragraphs(page: Page, record: Show, items: Sequence[Item]) -> None:
     findings = _by_node(record)
     before = "input"
     for node in items:
-        if "blocks" in node:
+        if isinstance(node, Blocks):
             page.line(_blocks(node), 0, 2)
-            before = node["last"]["name"]
+            before = node.last["name"]
             continue
         bad = [f for f in findings.get(node["name"], ()) if f["severity"] != "info"]
         page.line([(node["name"], "bold"), f"  {node['text']}"], 0, 2)
@@ -209,12 +208,13 @@ def _paragraphs(page: Page, record: Record, items: Sequence[Item]) -> None:
 # -- the end --------------------------------------------------------------------------------------------------
 
 
-def _totals(page: Page, record: Record) -> None:
+def _totals(page: Page, record: Show) -> None:
     for problem in record["problems"]:
         page.line(
             [("✗ ", "red"), (f"{problem['code']} {problem['node']}", "bold"), f": {problem['message']}"], 0, 2
         )
-        page.fields([(label, problem[label]) for label in ("where", "why") if problem[label]])
+        said = (("where", problem["where"]), ("why", problem["why"]))
+        page.fields([(label, text) for label, text in said if text])
         if problem["fixes"]:
             page.fields([("fix  ", " · ".join(fix["text"] for fix in problem["fixes"]))])
     if record["unreached"]:
@@ -233,7 +233,7 @@ def _totals(page: Page, record: Record) -> None:
     )
 
 
-def _memory(record: Record) -> str:
+def _memory(record: Show) -> str:
     totals, bound = record["totals"], "at least " if unknown(record, "memory") else ""
     return (
         f"{bound}{size(totals['activation_bytes'])} of activations, peak {size(totals['peak_bytes'])} "
@@ -241,7 +241,7 @@ def _memory(record: Record) -> str:
     )
 
 
-def _summary(record: Record) -> Iterator[tuple[str, Text]]:
+def _summary(record: Show) -> Iterator[tuple[str, Text]]:
     """How many findings, by severity, with their codes."""
     said: list[Any] = []
     for severity, (_, style) in MARKS.items():

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from striate.views.record import Record
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from striate.views.text.node import AXES
 from striate.views.text.numbers import shape
 from striate.views.text.page import Page, Text
 
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import Sizes, SizesAxis
 
-def draw(page: Page, record: Record, name: str) -> None:
+
+def draw(page: Page, record: Sizes, name: str) -> None:
     """record: striate.sizes/1."""
-    axes = {axis: record[axis] for axis in AXES if axis in record}
+    plain: Mapping[str, Any] = record
+    axes: dict[str, SizesAxis] = {axis: plain[axis] for axis in AXES if axis in plain}
     page.line([(name, "bold"), "  input sizes that fit exactly"])
     page.line()
     if len({_key(found) for found in axes.values()}) == 1:
@@ -26,18 +32,18 @@ def draw(page: Page, record: Record, name: str) -> None:
     page.line(_verdict(record["input"], axes), 2, 4)
 
 
-def _key(found: Record) -> tuple[object, ...]:
+def _key(found: SizesAxis) -> tuple[object, ...]:
     return found["rule"], found["conflict"], tuple(found["nearest"])
 
 
-def _rule(found: Record) -> Text:
+def _rule(found: SizesAxis) -> Text:
     if found["conflict"]:
         return [("no size fits", "red"), f": {found['conflict']}"]
     rule, comma, least = found["rule"].partition(", N >= ")
     return [(f"{rule} (N ≥ {least})" if comma else rule, "bold")]
 
 
-def _nearest(record: Record, found: Record) -> list[tuple[str, Text]]:
+def _nearest(record: Sizes, found: SizesAxis) -> list[tuple[str, Text]]:
     return [(f"nearest {record['near']}", _list(found["nearest"]))] if found["nearest"] else []
 
 
@@ -45,7 +51,7 @@ def _list(sizes: list[int]) -> str:
     return ", ".join(map(str, sizes))
 
 
-def _verdict(own: list[int], axes: dict[str, Record]) -> Text:
+def _verdict(own: list[int], axes: dict[str, SizesAxis]) -> Text:
     bad = [AXES[axis][0] for axis, found in axes.items() if not found["fits"]]
     if not bad:
         return [("✓ ", "green"), f"the input {shape(own)} fits"]

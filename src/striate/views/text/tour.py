@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from striate.analysis import pixels, sizes
 from striate.checks import Config, Report, check
@@ -17,13 +17,16 @@ from striate.formats import load, parse
 from striate.geometry import Window
 from striate.network import Network
 from striate.views.detail import detail_record
-from striate.views.record import Record, models_record, show_record, sizes_record
+from striate.views.record import models_record, show_record, sizes_record
 from striate.views.text import node, windows
 from striate.views.text import sizes as sizes_view
 from striate.views.text.numbers import count, shape, short
 from striate.views.text.page import Column, Page, Row, Text
 from striate.views.text.pixels import draw_modes, picture
 from striate.views.use import compare_record
+
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import Detail, Show
 
 MODEL = "resnet18"
 
@@ -60,13 +63,13 @@ def _topic(name: str) -> Callable[[Page], None]:
 
 
 @cache
-def _shown(text: str) -> Record:
+def _shown(text: str) -> Show:
     net = parse(text)
     return show_record(net, findings=check(net).findings)
 
 
 @cache
-def _detail(text: str, name: str = "conv1") -> Record:
+def _detail(text: str, name: str = "conv1") -> Detail:
     return detail_record(parse(text), name, _shown(text))
 
 
@@ -113,6 +116,7 @@ def fully_connected(page: Page) -> None:
     text = "32x32x3 -> conv 5x5 6"
     record = _detail(text)
     full = record["fully_connected"]
+    assert full is not None
     _say(
         page,
         f"A fully connected layer joins each of its {plural(full['inputs'], 'input')} to each of its "
@@ -128,6 +132,7 @@ def depth(page: Page) -> None:
     text = "32x32x3 -> conv 5x5 6"
     record = _detail(text)
     volume = record["filters"]
+    assert volume is not None
     _say(
         page,
         f"On a {shape(_shown(text)['input'])} image every 5x5 filter is {shape(volume['shape'])}: it looks at all "
@@ -238,8 +243,9 @@ def padding(page: Page) -> None:
     page.line()
     net = parse("7x7x1 -> conv 3x3")
     record = compare_record(net)
-    same = next(mode for mode in record["modes"] if mode["mode"] == "zero same")
-    equal = " and ".join(mode["mode"] for mode in record["modes"] if mode.get("uniform"))
+    modes = [mode for mode in record["modes"] if "problem" not in mode]
+    same = next(mode for mode in modes if mode["mode"] == "zero same")
+    equal = " and ".join(mode["mode"] for mode in modes if mode["uniform"])
     _say(
         page,
         f"Does it make all pixels used equally often? Not quite: the corner gets {same['corner']} of the center's "
@@ -265,7 +271,7 @@ def channels(page: Page) -> None:
     rows = []
     for label, text in layers:
         record = _detail(text)
-        sizes_ = (shape(record["filter"]), shape(record["output"]))
+        sizes_ = (shape(record["filter"] or []), shape(record["output"]))
         rows.append(Row((label, *sizes_, count(record["params"]), short(record["macs"]))))
     titles = (
         Column("layer"),

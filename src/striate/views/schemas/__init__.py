@@ -1,0 +1,1 @@
+"""What the JSON of every command holds, key by key; docs/json.md is printed from here (page.py)."""

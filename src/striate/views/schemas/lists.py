@@ -1,0 +1,91 @@
+"""Records of the catalogue, the rules, their findings, and converted files.
+
+The second argument of `Annotated` is the meaning that docs/json.md prints. No command loads this file: it is for type
+checkers and for that page.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+
+class ModelEntry(TypedDict):
+    name: Annotated[str, "what `MODEL` may be"]
+    year: Annotated[int, "of the family's paper"]
+    family: Annotated[str, "family"]
+    paper: Annotated[str, "authors, title, venue"]
+    url: Annotated[str, "where to read it"]
+    new: Annotated[str, "what was new"]
+    params: Annotated[int | None, "as published, null where nobody printed them"]
+    gmacs: Annotated[float | None, "1e9 MACs at `input`, as published"]
+    input: Annotated[list[int], "its own input"]
+    note: Annotated[str, "what a reader must know about the entry"]
+
+
+class ModelList(TypedDict):
+    """`striate models [GLOB] --json`, oldest first"""
+
+    schema: Annotated[str, "`striate.models/1`"]
+    models: list[ModelEntry]
+
+
+class Conversion(TypedDict):
+    """`striate convert MODEL OUT --json`."""
+
+    schema: Annotated[str, "`striate.convert/1`"]
+    out: Annotated[str, "the file that was written"]
+    network: Annotated[str | None, "the network's name; null where a file of weights became another"]
+    nodes: Annotated[int, "its nodes"]
+    tensors: Annotated[int, "arrays of weights in the file"]
+    weights: Annotated[str | None, "where they come from; null where the format holds none"]
+    bytes: Annotated[int, "size of the file"]
+
+
+class CodeEntry(TypedDict):
+    code: Annotated[str, "code"]
+    name: Annotated[str, "name of the fault"]
+    severity: Annotated[str, "`error`, `warning` or `info`"]
+    family: Annotated[str, "theme of the code's letter"]
+    what: Annotated[str, "the fault"]
+
+
+class RuleEntry(CodeEntry):
+    why: Annotated[str, "why it matters"]
+    fix: Annotated[str, "the cure"]
+    source: Annotated[str, "who says so"]
+    bad: Annotated[str, "a network on which the rule speaks"]
+    good: Annotated[str, "one on which it does not"]
+    settings: Annotated[dict[str, Any], "settings that the examples need"]
+    says: Annotated[str, "what `striate check` answers to `bad`"]
+
+
+class Rules(TypedDict):
+    """`striate explain CODE... --json`, `striate explain --all --json`; errors have the first five keys only."""
+
+    schema: Annotated[str, "`striate.rules/1`"]
+    rules: list[RuleEntry | CodeEntry]
+
+
+class CheckFix(TypedDict):
+    text: Annotated[str, "a change that cures it"]
+    safe: Annotated[bool, "whether all sizes and weight shapes stay"]
+    node: Annotated[str | None, "node to change"]
+    change: Annotated[dict[str, Any], "op fields to replace on it"]
+    input: Annotated[list[int] | None, "or the network's new input, `[C, H, W]`"]
+    consequences: Annotated[dict[str, Any], "what follows, as computed: output sizes, receptive field, MACs"]
+
+
+class CheckFinding(TypedDict):
+    """A list: `striate check MODEL... --output-format json`."""
+
+    code: Annotated[str, "rule"]
+    name: Annotated[str, "the rule's name"]
+    severity: Annotated[str, "`error`, `warning` or `info`"]
+    network: Annotated[str, "the network's name"]
+    node: Annotated[str | None, "null: the whole network"]
+    where: Annotated[str, "node, op and input"]
+    why: Annotated[str, "the numbers"]
+    message: Annotated[str, "what"]
+    fixes: list[CheckFix]
+    file: Annotated[str | None, "file that made the node"]
+    line: Annotated[int | None, "its line"]

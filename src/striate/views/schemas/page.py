@@ -1,0 +1,142 @@
+"""docs/json.md, printed from the declared records: a section for each command, a table row for each key."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Iterator
+from typing import Annotated, Any, NotRequired, Required, Union
+
+from striate.views.schemas import lists, machines, networks, training
+from striate.views.schemas.keys import Key
+
+SCHEMAS: dict[str, type] = {
+    "striate.show/1": networks.Show,
+    "striate.node/1": networks.Detail,
+    "striate.cost/1": networks.Costs,
+    "striate.sizes/1": networks.Sizes,
+    "striate.pixels/1": networks.Pixels,
+    "striate.pixels-compare/1": networks.ComparedPixels,
+    "striate.diff/1": networks.Diff,
+    "striate.models/1": lists.ModelList,
+    "striate.convert/1": lists.Conversion,
+    "striate.rules/1": lists.Rules,
+    "striate.train/1": training.Training,
+    "striate.find-lr/1": training.RateSearch,
+    "striate.eval/1": training.Evaluation,
+    "striate.predict/1": training.Prediction,
+    "striate.data/1": training.DataCheck,
+    "striate.bench/1": machines.Bench,
+    "striate.bench-train/1": machines.TrainingBench,
+    "striate.doctor/1": machines.Doctor,
+    "striate check": lists.CheckFinding,
+}
+"""Heading of the section -> the record. The last is the one without a schema: a list of them is printed."""
+
+HEAD = """# JSON that Striate prints
+
+Every command that prints data takes `--json`. Each answer is one object with a `schema` (the list of `striate check`
+is the exception); within a schema number keys are only ever added. Text is UTF-8, sizes are whole numbers of any
+length.
+
+- Shapes are `[C, H, W]` (`[C, L]` in one dimension, `[C, D, H, W]` in three, `[C]` after flatten), without the batch
+  axis.
+- Axes are named `h` and `w` (`l` in one dimension, `d` `h` `w` in three). `AXIS`, `NAME` and `CONVENTION` below stand
+  for such keys.
+- Bytes and MACs are for one image.
+- Positions count from 0; a `start` is negative when it lies in the padding.
+- A fraction (the `jump` of a value that was upsampled) is written as the nearest double.
+- Keys of an object that a table above spells out are not repeated.
+
+`make docs` prints this page from `striate/views/schemas/`, and `tests/cli/test_json.py` compares what commands print
+with the same declarations.
+"""
+
+WORDS = {str: "text", int: "integer", float: "number", bool: "boolean", list: "list", dict: "object"}
+
+
+def page() -> str:
+    """The text of docs/json.md."""
+    told: set[type] = set()
+    return HEAD + "".join(_section(title, record, told) for title, record in SCHEMAS.items())
+
+
+def _section(title: str, record: type, told: set[type]) -> str:
+    command, _, rest = inspect.cleandoc(record.__doc__ or "").partition("\n\n")
+    inherited = typing.get_type_hints(networks.ShownNode) if record is networks.Detail else {}
+    path = "[]." if title == "striate check" else ""
+    rows = [
+        row
+        for key, hint in typing.get_type_hints(record, include_extras=True).items()
+        if key not in inherited
+        for row in _rows(f"{path}{key}", hint, told)
+    ]
+    table = "\n".join(dict.fromkeys(rows))  # axes that stand under one word are one row
+    after = f"\n\n{rest}" if rest else ""
+    return f"\n## {title}\n\n{command}\n\n| key | type | meaning |\n|---|---|---|\n{table}{after}\n"
+
+
+def _rows(path: str, hint: Any, told: set[type]) -> Iterator[str]:
+    """The row of a key, unless it only holds others, and theirs, if no row before said them."""
+    plain, meaning, word, optional = unwrapped(hint)
+    if word:
+        path = f"{path.rpartition('.')[0]}.{word}".removeprefix(".")
+    options = [option for option in _options(plain) if option is not type(None)]
+    records = [option for option in options if typing.is_typeddict(option)]
+    null = " or null" if len(options) < len(_options(plain)) else ""
+    ends = ", optional" if optional else ""
+    if records:
+        fresh = [record for record in records if record not in told]
+        if meaning:
+            yield f"| `{path}` | object{null}{ends} | {meaning} |"
+        told.update(records)
+        if fresh:
+            yield from _keys(path, fresh, told)
+        return
+    (option, *_) = options
+    origin, inner = typing.get_origin(option), typing.get_args(option)
+    if origin is list and not null and not _is_row(inner[0]):
+        yield from _rows(f"{path}[]", _with(inner[0], meaning, optional), told)
+    elif origin is dict and unwrapped(inner[0])[2]:
+        yield from _rows(f"{path}.{unwrapped(inner[0])[2]}", _with(inner[1], meaning, optional), told)
+    else:
+        kinds = " or ".join(WORDS[typing.get_origin(option) or option] for option in options)
+        yield f"| `{path}` | {kinds}{null}{ends} | {meaning} |"
+
+
+def _keys(path: str, records: list[type], told: set[type]) -> Iterator[str]:
+    """Rows of the keys of records that stand for each other: what one of them lacks is optional."""
+    hints = [typing.get_type_hints(record, include_extras=True) for record in records]
+    for key in dict.fromkeys(key for hint in hints for key in hint):
+        found = [hint[key] for hint in hints if key in hint]
+        hint = found[0] if len(found) == len(hints) else NotRequired[found[0]]
+        yield from _rows(f"{path}.{key}", hint, told)
+
+
+def unwrapped(hint: Any) -> tuple[Any, str, str, bool]:
+    """A hint without its wrappings: (type, meaning, the word that its key is printed as, whether it may be absent)."""
+    meaning, word, optional = "", "", False
+    while (origin := typing.get_origin(hint)) in (Annotated, NotRequired, Required):
+        if origin is Annotated:
+            (note, *_) = hint.__metadata__
+            meaning, word = (meaning, str(note)) if isinstance(note, Key) else (str(note), word)
+            hint = hint.__origin__
+        else:
+            optional = optional or origin is NotRequired
+            (hint,) = typing.get_args(hint)
+    return hint, meaning, word, optional
+
+
+def _options(plain: Any) -> tuple[Any, ...]:
+    return typing.get_args(plain) if typing.get_origin(plain) in (Union, types.UnionType) else (plain,)
+
+
+def _is_row(hint: Any) -> bool:
+    """Whether a list of these is one value to a reader: a shape, or anything."""
+    return hint in (int, Any)
+
+
+def _with(hint: Any, meaning: str, optional: bool) -> Any:
+    hint = Annotated[hint, meaning] if meaning else hint
+    return NotRequired[hint] if optional else hint
