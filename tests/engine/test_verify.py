@@ -1,6 +1,7 @@
 """The replay of plans: what it says of a kernel call is what the call does, and it finds plans that are wrong."""
 
 import contextlib
+import dataclasses
 import os
 import random
 
@@ -161,13 +162,29 @@ SMALL = ["lenet5", "cifar_resnet20"]
 WHOLE = list(catalogue.list_models()) if EXHAUSTIVE else SMALL
 
 
+WIDE, NARROW = 4096, 256
+"""A classifier of VGG's time has layers of 4,096 units, between which 100 million weights lie; here they have fewer."""
+MOST = 150_000_000
+"""Parameters up to which a training step is replayed too: its shadow takes 17 bytes for each of their gradients."""
+
+
+def _narrowed(net):
+    nodes = []
+    for node in net.nodes:
+        for field in ("filters", "features"):
+            if getattr(node.op, field, None) == WIDE:
+                node = dataclasses.replace(node, op=dataclasses.replace(node.op, **{field: NARROW}))
+        nodes.append(node)
+    return dataclasses.replace(net, nodes=tuple(nodes))
+
+
 def _created(name):
-    """A network of the catalogue, for a small image where it takes one."""
-    net = st.create(name)
+    """A network of the catalogue, narrowed, and for a small image where it takes one."""
+    net = _narrowed(st.create(name))
     for side in (64, 96, 188):
         if net.input.shape[-1] > side:
             with contextlib.suppress(StriateError):
-                made = st.create(name, input=(net.input.channels, side, side))
+                made = _narrowed(st.create(name, input=(net.input.channels, side, side)))
                 assert made.specs
                 return made
     return net
@@ -176,8 +193,11 @@ def _created(name):
 @pytest.mark.parametrize("name", WHOLE)
 def test_plans_of_the_catalogue_are_sound(name):
     net = _created(name)
+    weights = {key: np.broadcast_to(np.float32(1), p.shape) for key, p in net.parameters.items()}
     for target, batch, threads in ((AVX512, 1, 2), (AVX2, 2, 3), (NEON, 1, 1)):
-        assert not faults(plan(batched(net, batch), drawn(net), net.outputs, PlanContext(target, threads)))
+        assert not faults(plan(batched(net, batch), weights, net.outputs, PlanContext(target, threads)))
+    if sum(p.elements for p in net.parameters.values()) > MOST:
+        return
     try:
         assert not faults(training.plan(batched(net, 2), PlanContext(AVX512, 2)))
     except (Unsupported, OpError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -16,6 +17,9 @@ from striate.cli.options import (
     model_argument,
     page,
 )
+
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import Sizes
 
 
 @click.command(
@@ -44,7 +48,7 @@ def command(model: str, input: Any, near: int, as_json: bool) -> None:
     from striate.views.record import sizes_by_input
 
     net = load(model, input)
-    record = sizes_by_input(net, near)
+    record: Mapping[str, Any] = sizes_by_input(net, near)
     if as_json:
         emit_json(record)
         return
@@ -54,5 +58,5 @@ def command(model: str, input: Any, near: int, as_json: bool) -> None:
     for name, one in record.get("inputs", {"": record}).items():
         if name and name != next(iter(record["inputs"])):
             out.line()
-        view.draw(out, {"near": near, **one}, f"{net.name}, {name}" if name else net.name)
+        view.draw(out, cast("Sizes", {"near": near, **one}), f"{net.name}, {name}" if name else net.name)
     emit(out)

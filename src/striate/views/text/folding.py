@@ -10,12 +10,12 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from striate.views.schemas.networks import Show, ShownNode
 
-    Item = ShownNode | "Blocks"
+    Item: TypeAlias = "ShownNode | Blocks"
     """What stands in the table: a node, or blocks that are like the one before them."""
 
 

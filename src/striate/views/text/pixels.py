@@ -194,7 +194,7 @@ def _side_by_side(page: Page, modes: Sequence[Mode]) -> None:
     """Count grids next to each other, as many to a line as fit."""
     blocks = []
     for mode in modes:
-        lines = [mode["mode"], *numbers(mode["counts"])]
+        lines = [mode["mode"], *numbers(mode["counts"] or [])]
         width = max(map(len, lines))
         blocks.append([line.ljust(width) for line in lines])
     while blocks:
