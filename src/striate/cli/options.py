@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from striate.formats.notation import Size
     from striate.model import Model as TrainedModel
     from striate.network import Network
+    from striate.views.schemas.networks import Show
     from striate.views.text.page import Page
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def load(model: str, input: Size | None = None) -> Network:
     return load(model, input)
 
 
-def show_record(net: Network, convention: str = "striate") -> dict[str, Any]:
+def show_record(net: Network, convention: str = "striate") -> Show:
     """The record of a network with the findings of a check under the settings of this folder."""
     from striate.checks import Config, check
     from striate.views import record

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from striate.checks import check
 from striate.network import Network
 from striate.views import tables
-from striate.views.record import Record, show_record
+from striate.views.record import show_record
 from striate.views.text import show
 from striate.views.text.page import Page, Terminal
+
+if TYPE_CHECKING:
+    from striate.views.schemas.networks import Show
 
 
 def table(net: Network) -> str:
@@ -25,5 +29,5 @@ def html(net: Network) -> str:
     return tables.html_text(_record(net))
 
 
-def _record(net: Network) -> Record:
+def _record(net: Network) -> Show:
     return show_record(net, findings=check(net).findings)
