@@ -12,7 +12,7 @@ from striate.formats import toml
 from striate.network import Builder
 from striate.ops import Concat, Conv
 from striate.views.schemas import networks
-from striate.views.schemas.page import SCHEMAS, page, unwrapped
+from striate.views.schemas.page import SCHEMAS, unwrapped
 
 ANSWERS = {
     "striate.show/1": [
@@ -145,9 +145,8 @@ def test_findings_are_as_documented():
     assert differences(json.loads(printed.out), list[finding]) == []
 
 
-def test_every_schema_is_tried_and_on_the_page(golden):
+def test_every_schema_is_tried():
     assert [*SCHEMAS] == [*ANSWERS, "striate check"]
-    golden("../../docs/json.md", page())
 
 
 def test_the_test_can_fail():

@@ -13,6 +13,7 @@ from striate.checks import Config
 from striate.formats.grammar import usage
 from striate.op import registry, spelling
 from striate.views import python_page
+from striate.views.schemas.page import page as json_page
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "striate"
@@ -28,6 +29,10 @@ def test_the_page_of_rules(golden):
 
 def test_the_page_of_models(golden):
     golden("../../docs/models.txt", run("models").out)
+
+
+def test_the_page_of_json(golden):
+    golden("../../docs/json.md", json_page())
 
 
 def test_the_page_of_the_python_api(golden):

@@ -304,7 +304,7 @@ class ComparedPixels(TypedDict):
     schema: Annotated[str, "`striate.pixels-compare/1`"]
     name: Annotated[str, "the network's name"]
     modes: list[Mode | FailedMode]
-    input: NotRequired[Annotated[str, "of several inputs, the one that `--input` names"]]
+    input: NotRequired[Annotated[str, "of several inputs, the one whose pixels are meant"]]
 
 
 class ModesOfInput(TypedDict):

@@ -36,6 +36,8 @@ SCHEMAS: dict[str, type] = {
 
 HEAD = """# JSON that Striate prints
 
+[Documentation](../README.md#documentation)
+
 Every command that prints data takes `--json`. Each answer is one object with a `schema` (the list of `striate check`
 is the exception); within a schema number keys are only ever added. Text is UTF-8, sizes are whole numbers of any
 length.
