@@ -15,7 +15,7 @@ venv = $(PYTHON) -m venv $(1) >/dev/null 2>&1 || { $(PYTHON) -m venv --without-p
   && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 
 .DEFAULT_GOAL := help
-.PHONY: help tour test check golden bench soak reference docs format setup clean
+.PHONY: help tour test quick check golden bench soak reference docs format setup clean
 
 help: ## this list
 	@echo "Striate: convolutional networks you can see through"
@@ -30,6 +30,17 @@ tour: $(BASE) ## the main job in a minute, in this terminal
 
 test: check ## style, types, import law, then all tests
 	@$(PY) -m pytest --numprocesses auto --dist loadfile $(ARGS)
+
+# What `make quick` runs: the rooms whose tests need no kernel, no file of another framework and no training.
+QUICK := tests/registry tests/geometry tests/ops tests/network tests/checks tests/analysis tests/views tests/formats \
+  tests/laws tests/engine/plan tests/engine/test_vectorised.py tests/test_tensor_axes_hint.py tests/test_diagnostics.py \
+  tests/test_files.py tests/test_weights.py
+# Of these rooms, what takes long.
+SLOW := tests/laws/test_round_trips.py tests/laws/test_hostile_process.py
+
+quick: $(DEV) ## the loop: laws, registries, checks, notation; no kernels, no other frameworks
+	@$(PY) -m pytest --numprocesses auto --dist loadfile --quiet -m 'not torch and not onnx and not keras' \
+	  $(addprefix --ignore=,$(SLOW)) $(QUICK) $(ARGS)
 
 check: $(DEV) ## style, types and import law only
 	@$(PY) -m ruff check .

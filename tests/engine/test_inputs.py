@@ -1,12 +1,12 @@
 """What a network is run on: batches by name or in order, and plain words where they do not suit."""
 
-import os
 import re
 
 import numpy as np
 import pytest
 
 import striate as st
+from exhaustive import EXHAUSTIVE
 from generators import inputs as generated
 from striate.diagnostics import FormatError, GraphError, OpError, UsageError
 from striate.network import Builder
@@ -159,7 +159,7 @@ def test_other_sizes_by_name():
         net.with_input((3, 4, 4))
 
 
-@pytest.mark.parametrize("seed", range(2, 300 if "STRIATE_EXHAUSTIVE" in os.environ else 8))
+@pytest.mark.parametrize("seed", range(2, 300 if EXHAUSTIVE else 8))
 def test_engines_files_and_exporters_agree(seed):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("torch")

@@ -1,8 +1,6 @@
 """Gradients of layers of every geometry in machine code: odd channels, odd maps, windows that skip, reach far out, or
 see every other pixel; in front of them and after them a layer that learns, so that each gradient is asked for."""
 
-import os
-
 import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as some
@@ -11,6 +9,7 @@ from engine.compiled import described
 from engine.kernels.support import targets
 from engine.test_compiled_engine_networks import small
 from engine.test_training_gradients import agree
+from exhaustive import EXHAUSTIVE
 from striate.diagnostics import StriateError
 from striate.network import Builder
 from striate.ops import (
@@ -30,7 +29,6 @@ from striate.ops import (
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 
 CHANNELS = some.sampled_from([1, 3, 8, 17, 32, 100])
-EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
 
 
 def sides(low, high):

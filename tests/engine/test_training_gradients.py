@@ -1,7 +1,6 @@
 """Training in machine code: gradients and statistics are the numpy engine's in float64, in any division of the work."""
 
 import dataclasses
-import os
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import striate as st
 from engine.compiled import described, drawn
 from engine.kernels.support import targets
 from engine.test_compiled_engine_networks import ANY, WINDOWED, lightest, reduced
+from exhaustive import EXHAUSTIVE
 from op_cases import RUNNABLE, cases, fixture
 from striate.diagnostics import StriateError
 from striate.engine.derivatives import FUNCTIONS, PARTIALS
@@ -188,9 +188,8 @@ def test_the_way_back_to_few_channels_has_pixels_in_the_lanes():
     agree(net, 2)
 
 
-EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
-LONG = {"densenet121", "efficientnet_v2_s", "fcn_resnet50", "inception_v3", "unet", "wide_resnet50_2"}
-"""Families whose gradients take ten seconds and more in float64."""
+FEW = ["alexnet", "cifar_resnet20", "lenet5", "mobilenet_v2", "shufflenet_v2_x0_5", "squeezenet1_1"]
+"""Families whose gradients take the least time in float64."""
 
 
 def smooth(net):
@@ -212,7 +211,7 @@ def smooth(net):
     return dataclasses.replace(net, nodes=tuple(nodes))
 
 
-@pytest.mark.parametrize("name", lightest() if EXHAUSTIVE else sorted({*lightest()} - LONG))
+@pytest.mark.parametrize("name", lightest() if EXHAUSTIVE else FEW)
 def test_families(name):
     """Gradients and statistics are as near to float64 as the numpy engine's in float32."""
     net = smooth(st.create(name, input=(3, 32, 32)) if name == "convnext_tiny" else reduced(name))

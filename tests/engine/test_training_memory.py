@@ -2,7 +2,6 @@
 and no bit of a result depends on it."""
 
 import math
-import os
 import tracemalloc
 
 import numpy as np
@@ -17,6 +16,7 @@ from engine.kernels.support import targets
 from engine.processes import python
 from engine.test_compiled_engine_networks import ANY, WINDOWED, small
 from engine.test_training_gradients import NETWORKS, seeded, stepped
+from exhaustive import EXHAUSTIVE
 from striate.diagnostics import LimitError, StriateError, UsageError
 from striate.engine.interface import get_engine
 from striate.engine.learner import OptimizerState, UpdateRule
@@ -97,7 +97,7 @@ def test_a_plan_holds_no_weights():
     assert peak < 0.1 * sum(4 * math.prod(value.shape) for value in made.tape.parameters.values())
 
 
-@pytest.mark.parametrize("name", FAMILIES if os.environ.get("STRIATE_EXHAUSTIVE") else FEW)
+@pytest.mark.parametrize("name", FAMILIES if EXHAUSTIVE else FEW)
 def test_families_within_a_budget(name):
     shape, batch = FAMILIES[name]
     net = st.create(name, input=shape, num_classes=7)

@@ -1,7 +1,6 @@
 """Training as a guest of a process: nothing grows, however long it lasts and whatever is dropped."""
 
 import gc
-import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import striate
 from engine.compiled import drawn
 from engine.kernels.support import targets
 from engine.test_compiled_engine_runtime import _held, _resident, child
+from exhaustive import EXHAUSTIVE
 from striate import weights
 from striate.diagnostics import LimitError
 from striate.engine.interface import get_engine
@@ -29,8 +29,6 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc here"),
 ]
 
-EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
-"""Ten thousand steps and two hundred learners take minutes; without it, a twentieth of them."""
 UNIT = Transform((Normalize((0.5,), (0.35,)),))
 
 
@@ -157,6 +155,6 @@ def test_a_batch_that_does_not_fit():
 
 @pytest.mark.parametrize(("what", "count"), [("_steps", 500), ("_learners", 10), ("_sizes", 1)])
 def test_nothing_grows(what, count):
-    count *= 20 if EXHAUSTIVE else 1
+    count *= 20 if EXHAUSTIVE else 1  # ten thousand steps and two hundred learners take minutes
     done = child(f"from engine.test_training_runs import {what}; {what}({count})", timeout=550)
     assert done.returncode == 0, done.stderr

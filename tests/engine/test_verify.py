@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import random
 
 import numpy as np
@@ -12,6 +11,7 @@ import striate as st
 from engine.compiled import drawn, images
 from engine.kernels.support import STEP, targets
 from engine.test_training_gradients import NETWORKS, RARER, seeded
+from exhaustive import EXHAUSTIVE
 from generators import plan as graphs
 from striate.diagnostics import EngineError, OpError, StriateError
 from striate.engine.loaded_plan import Constants, LoadedPlan
@@ -30,7 +30,6 @@ from striate.models import catalogue
 from striate.network import Builder
 from striate.ops import Add, Affine, Conv, Relu
 
-EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
 EVERY = (AVX512, AVX2, SSE, NEON)
 SEEDS = range(2000 if EXHAUSTIVE else 40)
 SPATIAL = {

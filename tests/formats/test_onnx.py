@@ -1,12 +1,11 @@
 """ONNX files in and out: what is written runs elsewhere with equal results, and comes back as it was."""
 
-import os
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+from exhaustive import EXHAUSTIVE
 from op_cases import RUNNABLE, cases
 from striate import Model
 from striate.analysis import macs
@@ -194,7 +193,7 @@ def test_what_nobody_knows_is_opaque_with_its_shape(tmp_path):
 
 EXPORTS = [("mobilenet_v3_small", True), ("shufflenet_v2_x0_5", True), ("convnext_tiny", True),
            ("mobilenet_v3_small", False), ("shufflenet_v2_x0_5", False)]  # fmt: skip
-if os.environ.get("STRIATE_EXHAUSTIVE"):
+if EXHAUSTIVE:
     EXPORTS = [(name, dynamo) for name in SIZES if name in TORCHVISION for dynamo in (True, False)]
 
 

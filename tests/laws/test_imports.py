@@ -1,14 +1,13 @@
 """Generated ONNX graphs and torch modules: what is read is right in size and number, or refused with a reason."""
 
-import os
-
 import pytest
 
+from exhaustive import EXHAUSTIVE
 from generators import imports
 
 pytestmark = [pytest.mark.torch, pytest.mark.onnx("onnxruntime")]
 
-SEEDS = range(1000, 1000 + (2000 if os.environ.get("STRIATE_EXHAUSTIVE") else 60))
+SEEDS = range(1000, 1000 + (2000 if EXHAUSTIVE else 60))
 
 
 def test_what_is_read_is_right_or_refused():

@@ -1,11 +1,10 @@
 """torchvision's networks read from PyTorch and from their ONNX export: layers, parameters, its own table, outputs."""
 
-import os
-
 import numpy as np
 import pytest
 
 import striate as st
+from exhaustive import EXHAUSTIVE
 from oracles import families
 from oracles.test_torchvision_outputs import SIZES, pair
 from oracles.test_torchvision_shapes import TWINS
@@ -16,8 +15,6 @@ pytestmark = pytest.mark.torch("torchvision")
 
 CLASSIFIERS = [name for name in TWINS if not name.startswith("fcn_")]
 ONE_EACH = {name: size for name, size in SIZES.items() if name in CLASSIFIERS and name != "vgg11"}
-EXHAUSTIVE = bool(os.environ.get("STRIATE_EXHAUSTIVE"))
-"""All variants take minutes; without it, one of every family."""
 ONE_EACH |= {"alexnet": 224, "vgg11_bn": 224}
 """torch exports a pool to 6x6 or 7x7 only from multiples of that."""
 SOME = sorted({*ONE_EACH} - {"wide_resnet50_2"})

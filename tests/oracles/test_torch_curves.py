@@ -6,13 +6,12 @@ weights and from others that are off by half a rounding: the compiled engine may
 steps nothing has grown yet.
 """
 
-import os
-
 import numpy as np
 import pytest
 
 import striate as st
 from engine.kernels.support import targets
+from exhaustive import EXHAUSTIVE
 from striate import weights
 from striate.train.data import ArrayData, Transform
 from striate.train.data.image_transforms import Normalize
@@ -89,7 +88,7 @@ def resnet18(torch):
 RUNS = {
     "lenet5": (lenet, (1, 32, 32), 8, {"lr": 0.003}),
 }
-if os.environ.get("STRIATE_EXHAUSTIVE"):  # minutes
+if EXHAUSTIVE:  # minutes
     RUNS["cifar_resnet20"] = cifar_resnet20, (3, 16, 16), 16, {"lr": 0.02}
     RUNS["resnet18"] = resnet18, (3, 64, 64), 8, {"lr": 0.005}
 

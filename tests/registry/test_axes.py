@@ -1,13 +1,13 @@
 """Every op after every order of axes, on every engine and in every file; some seeds of a generator without end."""
 
 import dataclasses
-import os
 
 import numpy as np
 import pytest
 
 import striate as st
 from engine.kernels.support import targets
+from exhaustive import EXHAUSTIVE
 from generators import axes
 from op_cases import RUNNABLE
 from striate.network import Network, Node
@@ -16,7 +16,7 @@ from striate.tensor import TensorSpec
 
 pytestmark = [pytest.mark.torch, pytest.mark.onnx]
 
-ROUNDS = 100 if os.environ.get("STRIATE_EXHAUSTIVE") else 2
+ROUNDS = 100 if EXHAUSTIVE else 2
 ENGINES = ("numpy", "torch", *(["compiled"] if targets() else []))
 
 

@@ -1,7 +1,6 @@
 """No declaration reads or writes outside of its tensors, and none that does reaches an engine."""
 
 import dataclasses
-import os
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from engine.kernels.support import targets
+from exhaustive import EXHAUSTIVE
 from generators import bounds
 from op_cases import RUNNABLE, cases
 from striate import functional
@@ -23,7 +23,7 @@ from striate.ops import BatchNorm, Permute
 from striate.statement import Affine, Call, Domain, Load, Statement, Tap, index, load
 from striate.tensor import Parameter, TensorSpec
 
-TRIALS = 20_000 if os.environ.get("STRIATE_EXHAUSTIVE") else 1200
+TRIALS = 20_000 if EXHAUSTIVE else 1200
 
 
 @pytest.mark.parametrize("word", RUNNABLE)

@@ -9,6 +9,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from engine.kernels.support import border, filled, guarded, plain, step, targets, view
+from exhaustive import EXHAUSTIVE
 from op_cases import CLASSES, RUNNABLE, cases, declared, entries, fixture, numbers, op_of, spec_of
 from striate.diagnostics import OpError
 from striate.engine import codegen, reference
@@ -117,7 +118,7 @@ def values(declaration: Declaration, seed: int) -> dict[str, np.ndarray]:
     return {f"x{k}": x for k, x in enumerate(inputs)} | weights | noise
 
 
-@pytest.mark.parametrize("target", targets()[:2], ids=lambda t: t.name)
+@pytest.mark.parametrize("target", targets()[: 2 if EXHAUSTIVE else 1], ids=lambda t: t.name)
 @pytest.mark.parametrize("word", RUNNABLE)
 @settings(max_examples=5)
 @given(data=st.data())
