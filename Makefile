@@ -36,7 +36,7 @@ QUICK := tests/registry tests/geometry tests/ops tests/network tests/checks test
   tests/laws tests/engine/plan tests/engine/test_vectorised.py tests/test_tensor_axes_hint.py tests/test_diagnostics.py \
   tests/test_files.py tests/test_weights.py
 # Of these rooms, what takes long.
-SLOW := tests/laws/test_round_trips.py tests/laws/test_hostile_process.py
+SLOW := tests/laws/test_round_trips.py tests/laws/test_hostile_process.py tests/laws/test_fuzz_files.py
 
 quick: $(DEV) ## the loop: laws, registries, checks, notation; no kernels, no other frameworks
 	@$(PY) -m pytest --numprocesses auto --dist loadfile --quiet -m 'not torch and not onnx and not keras' \
