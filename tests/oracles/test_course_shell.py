@@ -179,20 +179,20 @@ def test_folding_leaves_nothing_unsaid():
     """Every node is in the folded table or stands in a block that equals the one named; the sums agree."""
     from striate.cli.options import show_record
     from striate.formats import load
-    from striate.views.text.folding import block_of, folded
+    from striate.views.text.folding import Blocks, block_of, folded
 
     for name in ("resnet50", "regnet_y_400mf", "efficientnet_b0", "densenet121", "lenet5"):
         record = show_record(load(name))
         items = list(folded(record))
-        shown = [item for item in items if "blocks" not in item]
-        blocks = [item for item in items if "blocks" in item]
-        hidden = {block for item in blocks for block in item["blocks"]}
+        shown = [item for item in items if not isinstance(item, Blocks)]
+        blocks = [item for item in items if isinstance(item, Blocks)]
+        hidden = {block for item in blocks for block in item.names}
         assert [n for n in record["nodes"] if block_of(n["name"]) not in hidden] == shown
         for key in ("params", "macs"):
-            assert sum(n[key] for n in shown) + sum(b[key] for b in blocks) == record["totals"][key]
+            assert sum(n[key] for n in shown) + sum(getattr(b, key) for b in blocks) == record["totals"][key]
         for item in blocks:
-            ends = (item["like"], item["blocks"][-1])
+            ends = (item.like, item.names[-1])
             first, last = ([n for n in record["nodes"] if block_of(n["name"]) == block] for block in ends)
             assert [n["text"] for n in first] == [n["text"] for n in last]
             assert [n["sizes"] for n in first] == [n["sizes"] for n in last]
-    assert any("blocks" in item for item in folded(show_record(load("resnet50"))))
+    assert any(isinstance(item, Blocks) for item in folded(show_record(load("resnet50"))))
