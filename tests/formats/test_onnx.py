@@ -72,7 +72,11 @@ def test_a_family_runs_elsewhere_and_comes_back(name, tmp_path):
             close(theirs, ours)
 
 
-@pytest.mark.parametrize("word", RUNNABLE)
+UNLIKE = {"concat", "crop", "matmul"}
+"""Ops whose inputs differ in size, each in its own way; oracles/test_onnx_ops.py has them."""
+
+
+@pytest.mark.parametrize("word", sorted({*RUNNABLE} - UNLIKE))
 def test_every_op_runs_elsewhere(word, tmp_path_factory):
     folder = tmp_path_factory.mktemp(word)
 
@@ -81,8 +85,8 @@ def test_every_op_runs_elsewhere(word, tmp_path_factory):
     def holds(case):
         specs = case.declaration.inputs
         images = [type(spec).image(spec.without_batch) for spec in specs]
-        # A network's inputs have the usual order of axes.
-        assume(all(image.axes == spec.axes for image, spec in zip(images, specs)))
+        usual = all(image.axes == spec.axes for image, spec in zip(images, specs))
+        assume(usual and len({spec.shape for spec in specs}) == 1)
         name = f"{word}1"
         names = ["input"] if len(specs) == 1 else [f"in{k}" for k in range(len(specs))]
         inputs = dict(zip(names, images))
