@@ -25,6 +25,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
+import os
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -320,6 +322,20 @@ def few(names: Collection[Any]) -> str:
 def plural(n: int, word: str, many: str = "") -> str:
     """A count with its noun: 1 node, 2 nodes, 1,000 nodes; `many` is an irregular plural."""
     return f"{n:,} {word if n == 1 else many or word + 's'}"
+
+
+def warn(text: str) -> None:
+    """Warn at the line outside of Striate that led here, or at that of the command line, which prints it as a note."""
+    import warnings  # start-up counts
+
+    room = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    shell = os.path.join(room, "cli", "")
+    depth, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_code.co_filename.startswith(room):
+        if frame.f_code.co_filename.startswith(shell):
+            break
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(text, stacklevel=depth)
 
 
 _shell = False

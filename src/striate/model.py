@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -192,23 +191,16 @@ class Model:
         >>> name, probability
         ('0', 0.5)
         """
-        from striate.train.data.dataset import BadImage
-        from striate.train.inputs import image_files, shown
+        from striate.train.inputs import image_files
         from striate.train.judging import loss_of
-        from striate.train.prediction import Answer, probabilities
+        from striate.train.prediction import Answer, probabilities, readable
 
         top = counted(top, "top")
         images = os.path.expanduser(images) if isinstance(images, str | os.PathLike) else images
         if isinstance(images, str | os.PathLike) and os.path.isdir(images):
-            named = {}
-            for file, answer in zip(
-                files := [*image_files([os.fspath(images)])], self.answers(files, batch_size=batch_size)
-            ):
-                if isinstance(answer, BadImage):
-                    warnings.warn(f"{shown(file)} cannot be read and is left out: {answer.why}", stacklevel=2)
-                else:
-                    named[Path(os.path.relpath(file, images)).as_posix()] = self.named(answer, top)
-            return named
+            files = [*image_files([os.fspath(images)])]
+            said = readable(os.fspath(images), files, self.answers(files, batch_size=batch_size))
+            return {name: self.named(answer, top) for name, answer in said}
         loss = loss_of(self.net, self.objective)
         rows = probabilities(self.net, loss, self.predict(images, batch_size=batch_size))
         return [self.named(Answer("", row), top) for row in rows]

@@ -9,7 +9,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from striate.diagnostics import UsageError
+from striate.diagnostics import UsageError, warn
 
 SPATIAL: dict[int, tuple[str, ...]] = {0: (), 1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 LARGEST = 10**12
@@ -157,6 +157,4 @@ def warn_of_axes(shape: Sequence[int], written: bool) -> None:
     else:
         text = f"{tuple(shape)} is read as channels, height, width; "
         text += f"write ({width}, {channels}, {height}) if {width} is the number of channels"
-    import warnings
-
-    warnings.warn(text, stacklevel=4 if written else 3)
+    warn(text)

@@ -98,3 +98,24 @@ def test_the_command_line_speaks_shell_and_python_speaks_python(tmp_path, capsys
     with pytest.raises(st.StriateError) as refused:
         model.evaluate()
     assert "--" not in str(refused.value) and "evaluate(x, y)" in refused.value.fix
+
+
+def test_warnings_point_at_the_line_of_the_user(tmp_path):
+    """One function gives all of them, so that each names a line that its reader has written."""
+    given = [
+        str(path.relative_to(SOURCE))
+        for path in SOURCE.rglob("*.py")
+        if re.search(r"\bwarnings\.warn\(", path.read_text("utf-8"))
+    ]
+    assert given == ["diagnostics.py"]
+    import striate as st
+
+    (tmp_path / "a.png").write_bytes(b"no image")
+    (tmp_path / "b.ppm").write_bytes(b"P6 8 8 255\n" + bytes(192))
+    model = st.Model("8x8x3 -> gap -> flatten -> fc 2", seed=0)
+    model.transform = {"steps": [{"step": "normalise", "mean": [0.5] * 3, "std": [0.5] * 3}]}
+    with pytest.warns(UserWarning, match="cannot be read") as told:
+        assert list(model.classify(tmp_path)) == ["b.ppm"]
+    with pytest.warns(UserWarning, match="height x width x channels") as more:
+        st.parse("3x32x32 -> relu")
+    assert {warning.filename for warning in (*told, *more)} == {__file__}

@@ -67,11 +67,9 @@ def _notes() -> Iterator[None]:
         else:
             show(message, category, filename, lineno, file, line)
 
-    warnings.showwarning = note
-    try:
+    with warnings.catch_warnings():  # which also forgets what was shown before: every command tells its own
+        warnings.showwarning = note
         yield
-    finally:
-        warnings.showwarning = show
 
 
 def _say(text: str) -> None:

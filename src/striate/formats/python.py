@@ -13,13 +13,12 @@ import importlib.util
 import inspect
 import sys
 import traceback
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from striate.diagnostics import FormatError, SourceError, StriateError, by_reader, setting, suggest
+from striate.diagnostics import FormatError, SourceError, StriateError, by_reader, setting, suggest, warn
 from striate.formats import notation
 from striate.formats.files import read_text
 from striate.formats.notation import Size
@@ -258,9 +257,8 @@ def _of_torch(module: Any, name: str, input: Size | None) -> Network:
             error.fix = f"say the input that it takes: {setting('input', 'HxWxC')}"
         raise error.at("", name) from None
     if input is None and not known:
-        warnings.warn(
+        warn(
             f"{name} does not declare its input: {notation.written_size(shape)} is assumed; "
-            f"{by_reader('input=(C, H, W)', '--input HxWxC')} sets another",
-            stacklevel=2,
+            f"{by_reader('input=(C, H, W)', '--input HxWxC')} sets another"
         )
     return found

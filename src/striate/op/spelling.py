@@ -7,19 +7,13 @@ what is printed or saved has Striate's names. A name whose arguments mean someth
 from __future__ import annotations
 
 import functools
-import os
-import sys
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from striate.diagnostics import OpError
+from striate.diagnostics import OpError, warn
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_CLI = os.path.join(_PACKAGE, "cli", "")
 
 
 def _dimensions(stems: Mapping[str, str]) -> dict[str, str]:
@@ -133,7 +127,7 @@ def remark(spellings: Mapping[str, str], written: str) -> None:
     text = f"Striate says {pairs}; what is left out has Striate's defaults"
     if len(written) <= LONGEST:
         text += f": {' '.join(written.split())}"
-    warnings.warn(text, stacklevel=_outside() + 1)
+    warn(text)
 
 
 def understood(function: Callable[P, R]) -> Callable[P, R]:
@@ -149,13 +143,3 @@ def understood(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return call
-
-
-def _outside() -> int:
-    """Calls between the caller of this function and the line that is not ours, or is the command line's."""
-    level, frame = 0, sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename.startswith(_PACKAGE):
-        if frame.f_code.co_filename.startswith(_CLI):
-            break
-        level, frame = level + 1, frame.f_back
-    return level

@@ -6,11 +6,10 @@ Bars, plain lines and loggers are callbacks alike, so that the loop prints nothi
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from striate.diagnostics import warn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,13 +132,4 @@ def warn_of_notes(event: Event) -> None:
     """A callback that gives notes as warnings, for callers of `Model.fit`."""
     notes = event.notes if isinstance(event, Prepared) else (event.text,) if isinstance(event, Note) else ()
     for text in notes:
-        warnings.warn(text, stacklevel=_depth())
-
-
-def _depth() -> int:
-    """The `stacklevel` of the first caller outside of Striate."""
-    room, depth = os.path.dirname(os.path.dirname(__file__)), 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(room):
-        frame, depth = frame.f_back, depth + 1
-    return depth
+        warn(text)

@@ -10,14 +10,21 @@ import dataclasses
 import functools
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, UsageError, by_reader
+from striate.diagnostics import (
+    FormatError,
+    LimitError,
+    SourceError,
+    StriateError,
+    UsageError,
+    by_reader,
+    warn,
+)
 from striate.engine.inputs import as_array
 from striate.train.data import Transform
 from striate.train.data.dataset import Array, BadImage, Shape
@@ -195,11 +202,10 @@ def _warn_of_range(x: Array, normalize: Normalize) -> None:
     wide = sample.std((0, 2, 3), dtype=np.float64)
     if (np.maximum(off, wide) > RANGE * std).any():
         low, high = float(sample.min()), float(sample.max())
-        warnings.warn(
+        warn(
             f"the numbers lie between {low:.3g} and {high:.3g}; the model was trained on numbers of mean "
             f"{','.join(f'{m:.3g}' for m in mean)} and standard deviation {','.join(f'{s:.3g}' for s in std)}: "
-            "give them in the range of the training (divide 0..255 by 255, or give uint8)",
-            stacklevel=3,
+            "give them in the range of the training (divide 0..255 by 255, or give uint8)"
         )
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from striate.diagnostics import UsageError, by_reader, plural, setting
+from striate.diagnostics import UsageError, by_reader, plural, setting, warn
 from striate.network import Network
 from striate.op import Trait
 from striate.train.arguments import opened
@@ -138,7 +137,7 @@ def transform_for(
     if recorded is not None:
         if data.kind == IN_MEMORY and not data.inputs:  # files are always read as fractions of 1
             for text in far(data, recorded):
-                warnings.warn(text, stacklevel=3)
+                warn(text)
         return recorded, ()
     if data.kind == IN_MEMORY:
         return as_they_are(net), ()

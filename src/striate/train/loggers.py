@@ -8,12 +8,11 @@ from __future__ import annotations
 import importlib
 import os
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import MissingExtraError, UsageError
+from striate.diagnostics import MissingExtraError, UsageError, warn
 from striate.train.events import Callback, EpochDone, Event, Finished, Started, Updated
 
 
@@ -136,6 +135,6 @@ def _guarded(name: str, log_event: Callback) -> Callback:
                     fix="see to its own settings, or leave it out of log",
                 ) from None
             deaf = True
-            warnings.warn(f"{name} has failed and hears no more of this run: {error}", stacklevel=2)
+            warn(f"{name} has failed and hears no more of this run: {error}")
 
     return guarded

@@ -6,11 +6,13 @@ An image that cannot be read is an answer too, and stops none of the others.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
-from striate.diagnostics import OpError
+from striate.diagnostics import OpError, warn
 from striate.network import Network
 from striate.train.data.dataset import Array, BadImage
 from striate.train.evaluation import logits
@@ -46,6 +48,17 @@ def probabilities(net: Network, loss: Loss, outputs: Array | tuple[Array, ...]) 
             fix="predict gives the outputs as they are",
         )
     return loss.probabilities(found)
+
+
+def readable(
+    folder: str, files: Iterable[str], said: Iterable[Answer | BadImage]
+) -> Iterator[tuple[str, Answer]]:
+    """Answers with the names of their files, relative to a folder; images that cannot be read are warned of."""
+    for file, answer in zip(files, said, strict=True):
+        if isinstance(answer, BadImage):
+            warn(f"{answer.name} cannot be read and is left out: {answer.why}")
+        else:
+            yield Path(os.path.relpath(file, folder)).as_posix(), answer
 
 
 def answers(

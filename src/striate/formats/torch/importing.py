@@ -11,13 +11,12 @@ import collections
 import dataclasses
 import functools
 import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from striate.diagnostics import FormatError, StriateError, plural
+from striate.diagnostics import FormatError, StriateError, plural, warn
 from striate.formats.importing import Unknown, fault, reason
 from striate.formats.tidy import tidy
 from striate.formats.tied import kept
@@ -422,7 +421,7 @@ def network(trace: Trace, name: str) -> Network:
         outputs.append(found.name)
     nodes = tuple(importer.held.counted(_used(importer.nodes, outputs)))
     for text in (*_left_out(importer, nodes), *importer.remarks):
-        warnings.warn(text, stacklevel=3)
+        warn(text)
     net = Network(name, importer.inputs, nodes, tuple(outputs))
     net = dataclasses.replace(importer.held.sources.told(tidy(net)), about={})
     return dataclasses.replace(net, weights=kept(net, importer.weights), aliases=importer.held.aliases(net))
