@@ -1,5 +1,6 @@
 """The keywords of `fit` that an editor completes are the declared settings."""
 
+from types import NoneType
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -8,8 +9,15 @@ from striate.model import Model
 from striate.train.keywords import FitSettings
 from striate.train.settings import Settings, options
 
-HINTS = get_type_hints(FitSettings)
-KINDS = {"whole": int, "number": float, "flag": bool}
+HINTS, DECLARED = get_type_hints(FitSettings), get_type_hints(Settings)
+PLAIN = {bool, int, float, NoneType}
+
+
+def parts(hint):
+    """The types that a type is made of, the words of its Literals among them."""
+    if get_origin(hint) is Literal:
+        return set(get_args(hint))
+    return {hint}.union(*map(parts, get_args(hint)))
 
 
 def test_every_setting_is_a_keyword():
@@ -20,20 +28,13 @@ def test_every_setting_is_a_keyword():
 
 @pytest.mark.parametrize("option", [o for o in options() if o.name != "epochs"], ids=lambda o: o.name)
 def test_it_takes_what_the_setting_takes(option):
-    hint = HINTS[option.name]
-    arms = set(get_args(hint)) if get_origin(hint) not in (Literal, None) else {hint}
-    words = {word for arm in (hint, *arms) for word in _words(arm)}
+    ours, declared = parts(HINTS[option.name]), parts(DECLARED[option.name])
+    also = {int} if option.name == "memory" else set()  # bytes
+    assert ours & PLAIN == declared & PLAIN | also
+    words = {part for part in ours if isinstance(part, str)}
     assert words == set(option.choices)
-    if option.kind in KINDS:
-        assert KINDS[option.kind] in (hint, *arms)
-        assert (type(None) in arms) == (option.default is None)
-    for word in words:  # every word that is completed is taken
-        value = [word] if option.kind == "words" else word
-        assert Settings().replace({option.name: value})
-
-
-def _words(hint):
-    """The words of Literals anywhere in a type."""
-    if get_origin(hint) is Literal:
-        return set(get_args(hint))
-    return {word for one in get_args(hint) for word in _words(one)}
+    assert (str in ours) == (str in declared and not words)
+    for word in words:  # a word that is completed is taken
+        several = get_origin(HINTS[option.name]) not in (Literal, None) and option.default == ()
+        taken = [word] if several and float not in ours else word
+        assert Settings().replace({option.name: taken})
