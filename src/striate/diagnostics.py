@@ -71,6 +71,17 @@ class Fix:
     input: tuple[int, ...] | None = None
     consequences: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by name, as JSON holds them."""
+        return {
+            "text": self.text,
+            "safe": self.safe,
+            "node": self.node,
+            "change": dict(self.change),
+            "input": list(self.input) if self.input else None,
+            "consequences": dict(self.consequences),
+        }
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -93,6 +104,19 @@ class Diagnostic:
 
     def __str__(self) -> str:
         return render(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by name, as JSON holds them: all but the place in a source file, which depends on the reader."""
+        return {
+            "code": self.code,
+            "name": self.name,
+            "severity": self.severity.value,
+            "node": self.node,
+            "where": self.where,
+            "why": self.why,
+            "message": self.message,
+            "fixes": [fix.to_dict() for fix in self.fixes],
+        }
 
 
 def render(diagnostic: Diagnostic) -> str:
@@ -389,3 +413,14 @@ def _quoted(text: str) -> str:
     import shlex  # only a mistake needs it
 
     return shlex.quote(text)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """`text` with control characters and broken UTF-8 written as escapes, except the characters in `keep`.
+
+    >>> printable("a\\tb")
+    'a\\\\tb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)

@@ -1,12 +1,123 @@
-"""Files replaced in one step: a reader, or a crash, sees the old content or the new, never half of it."""
+"""Files: opened with errors in the words of their user, and replaced in one step.
+
+A reader, or a crash, sees the old content or the new, never half of it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from striate.diagnostics import SourceError
+from striate.diagnostics import FormatError, LimitError, SourceError, suggest
+
+MAX_SUGGESTED = 1000
+"""Names of a folder that are looked at for one that may be meant."""
+
+
+def status(path: Path, noun: str = "") -> os.stat_result:
+    """The status of a file or folder. Raises SourceError, with the nearest name if there is none.
+
+    noun: what is missing, such as "file".
+    """
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        near = ""
+        with contextlib.suppress(OSError):
+            near = suggest(
+                path.name, [name for _, name in zip(range(MAX_SUGGESTED), os.listdir(path.parent))]
+            )
+        raise SourceError(
+            f"there is no {f'{noun} ' if noun else ''}{path}",
+            where=str(path),
+            why="no such path",
+            fix=f"did you mean {path.parent / near}?"
+            if near
+            else "look at the spelling and the current directory",
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise unreadable(path, error) from None
+
+
+def is_directory(path: Path) -> bool:
+    """Whether an existing path is a folder. Raises SourceError if there is none."""
+    return stat.S_ISDIR(status(path).st_mode)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is anything at `path`, which may be any text."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, a zero byte
+        return False
+
+
+def unreadable(path: Path | str, error: Exception) -> SourceError:
+    """An OSError in the words of its user."""
+    text = str(path)
+    return SourceError(
+        f"cannot read {text if len(text) <= 200 else text[:197] + '...'}",
+        where=text[:200],
+        why=getattr(error, "strerror", None) or str(error),
+        fix="look at its permissions, and whether it is still there",
+    )
+
+
+def check_file(
+    path: Path, limit: int | None = None, what: str = "it", fix: str = "name the right file"
+) -> int:
+    """The size of a readable file. Raises SourceError, or LimitError where it has more than `limit` bytes.
+
+    what: what has at most that many bytes.
+    """
+    found = status(path, "file")
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "no regular file"
+        raise SourceError(f"{path} is {kind}", where=str(path), why="a file is expected", fix="name a file")
+    if limit is not None and found.st_size > limit:
+        raise LimitError(
+            f"{path} has {found.st_size:,} bytes",
+            where=str(path),
+            why=f"{what} has at most {limit:,}",
+            fix=fix,
+        )
+    return found.st_size
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The file for reading; an OSError inside becomes a SourceError."""
+    check_file(path)
+    try:
+        with path.open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """All that a file or a pipe holds. Raises SourceError."""
+    status(path, "file")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
+    """The document of a TOML file. Raises FormatError."""
+    import tomllib  # start-up counts
+
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FormatError(
+            f"{path.name} is not valid TOML", where=str(path), why=str(error), fix="correct that line"
+        ) from None
 
 
 def write_aside(path: str | os.PathLike[str], *content: bytes | memoryview) -> None:

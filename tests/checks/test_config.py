@@ -1,10 +1,11 @@
 """Settings: where they come from, what they select, and what is said about a slip."""
 
+import tomllib
+
 import pytest
 
 from striate.checks import Config, check
-from striate.checks.config import bytes_, count
-from striate.diagnostics import FormatError, Severity, SourceError, UnknownNameError
+from striate.diagnostics import FormatError, Severity, SourceError, UnknownNameError, UsageError
 from striate.formats import parse
 
 VALID = "32x32x3 -> conv 5x5 6"
@@ -12,28 +13,6 @@ VALID = "32x32x3 -> conv 5x5 6"
 
 def codes(text=VALID, **settings):
     return [finding.code for finding in check(parse(text), Config().replace(**settings)).findings]
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("5M", 5_000_000), ("600m", 600_000_000), ("1.5k", 1500), ("1_000", 1000), (7, 7), ("2 G", 2 * 10**9)],
-)
-def test_counts(text, number):
-    assert count(text) == number
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("64MiB", 2**26), ("64MB", 64 * 10**6), ("1.5 KiB", 1536), ("12", 12), ("3B", 3), (0, 0)],
-)
-def test_bytes(text, number):
-    assert bytes_(text) == number
-
-
-@pytest.mark.parametrize("text", ["", "M", "5 apples", "-3", "5MiB", -1, True, 2.5, None, [], "1e6"])
-def test_what_is_not_a_count(text):
-    with pytest.raises(FormatError, match='write "5M"'):
-        count(text)
 
 
 def test_longer_selectors_win_and_ignore_wins_a_draw():
@@ -69,15 +48,21 @@ def test_fail_on():
     [
         ({"select": "P02"}, "no such rule: P02", "did you mean P002?"),
         ({"ignore": "output-shrink"}, "no such rule: output-shrink", "did you mean output-shrinks?"),
-        ({"fail_on": "warnings"}, "no such severity: 'warnings'", "did you mean warning?"),
+        (
+            {"fail_on": "warnings"},
+            "fail-on must be one of error, warning, info, never",
+            "did you mean warning?",
+        ),
         ({"fail-onn": "error"}, "no such setting: fail-onn", "did you mean fail-on?"),
-        ({"select": [3]}, "not a list of rule codes", "write"),
-        ({"per_node_ignores": "P"}, "not a table of node names", "write"),
-        ({"object_px": 0}, "not a number of pixels", "write 32"),
+        ({"select": [3]}, "select must be a list of codes", "leave select out"),
+        ({"per_node_ignores": "P"}, 'must be a table such as { "stem.*" = ["P001"] }', "correct it"),
+        ({"object_px": 0}, "object-px must be a whole number of 1 or more (got 0)", "correct it"),
+        ({"max_params": "5 apples"}, "max-params must be a number such as 5000000, 5M or 1.2G", "correct it"),
+        ({"max_memory": "5M"}, "max-memory must be an amount of memory such as 2GB", "correct it"),
     ],
 )
 def test_slips_are_named(settings, what, fix):
-    with pytest.raises((UnknownNameError, FormatError)) as error:
+    with pytest.raises((UnknownNameError, UsageError)) as error:
         Config().replace(**settings)
     assert what in error.value.what and fix in error.value.fix and error.value.where
 
@@ -107,6 +92,12 @@ def test_the_nearest_table_upward_is_read(tmp_path):
         per_node_ignores={"stem.*": ("U",)},
     )
     assert Config.read(tmp_path / "a" / "pyproject.toml") is None
+
+
+def test_what_is_printed_is_read():
+    config = Config(("P",), (), ("P002",), {"stem.*": ("U",)}, "info", 5, None, 2**26, 32, "known.json")
+    assert Config().with_values(tomllib.loads(config.toml())) == config
+    assert Config().with_values(tomllib.loads(Config().toml())) == Config()
 
 
 def test_somebody_elses_broken_file_is_left_alone(tmp_path):

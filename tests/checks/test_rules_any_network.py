@@ -25,7 +25,7 @@ def sound(network):
         assert finding.message and finding.where and finding.why and finding.fixes
         for fix in finding.fixes:
             assert fix.text and not (fix.change and fix.input)
-            json.dumps(outputs._fix(fix))
+            json.dumps(fix.to_dict())
     failed = {finding.node for finding in report.findings if finding.severity is Severity.ERROR}
     assert {problem.node for problem in network.inference.problems} <= failed
     assert outputs.concise([report]).count("\n") == len(report.findings) - 1

@@ -325,7 +325,7 @@ def test_completion_scripts(shell):
 
 # -- start-up -------------------------------------------------------------------------------------------------
 
-HEAVY = ("numpy", "rich", "llvmlite", "torch", "onnx", "PIL", "jinja2", "safetensors")
+HEAVY = ("numpy", "llvmlite", "torch", "onnx", "PIL", "safetensors")
 
 
 def test_check_loads_nothing_heavy():

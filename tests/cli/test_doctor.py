@@ -6,9 +6,10 @@ import os
 import pytest
 
 from cli.run import run, spawn
+from striate.terminal import Terminal
 from striate.views.machine import machine_record
 from striate.views.text import doctor
-from striate.views.text.page import Page, Terminal
+from striate.views.text.page import Page
 
 MACHINE = {
     "schema": "striate.doctor/1",

@@ -243,7 +243,7 @@ def refused(*arguments):
         (["--data", "{data}", "--model", "8x8x1 -> conv 9x9 -> flatten -> fc 3", "--out", "{new}"], "no output"),
         (["--data", "{data}", "--model", NET + " -> softmax", "--out", "{new}"], "before softmax"),
         (["--data", "{data}", "--model", NET, "--out", "{new}", "--engine", "nmpy"], "numpy"),
-        (["--config", "{new}.toml"], "No such file"),
+        (["--config", "{new}.toml"], "there is no file"),
         (["--config", "{file}"], "epochs"),
         (["--resume", "{new}"], "holds no run"),
         (["--resume", "{run}", "--out", "{new}"], "exclude each other"),

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from engine.processes import SOURCE
+from striate import terminal
 from striate.diagnostics import EngineError
 from striate.engine import code_cache, compiling
 from striate.engine.code import Kernel
@@ -131,6 +132,8 @@ def test_an_interrupt_ends_the_children_and_keeps_whole_files(place):
 class Screen:
     """A stand-in for standard error."""
 
+    encoding = "utf-8"
+
     def __init__(self, terminal):
         self.terminal, self.text = terminal, ""
 
@@ -145,22 +148,23 @@ class Screen:
 
 
 @pytest.mark.parametrize(
-    ("terminal", "plain", "expected"),
+    ("interactive", "plain", "expected"),
     [
-        (True, False, "\rcompiling kernels for this processor, once: 1 of 2\rcompiling .*: 2 of 2\r +\r"),
+        (True, False, "\r(compiling kernels for this processor, once ━+ [12] of 2\r){2} +\r"),
         (True, True, r"compiled 2 kernels for this processor, once, in \d+\.\d s\n"),
         (False, False, ""),
     ],
 )
-def test_progress(monkeypatch, terminal, plain, expected):
+def test_progress(monkeypatch, interactive, plain, expected):
     monkeypatch.setattr(compiling, "PROGRESS_AFTER_S", 0)
-    monkeypatch.setattr(sys, "stderr", Screen(terminal))
+    monkeypatch.setattr(terminal, "REDRAW_S", 0)
+    monkeypatch.setattr(sys, "stderr", Screen(interactive))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1" if plain else "")
     with compiling._Progress(2) as progress:
         progress.step()
         progress.step()
-    assert re.fullmatch(expected, sys.stderr.text)
+    assert re.fullmatch(expected, re.sub(r"\x1b\[\d+m", "", sys.stderr.text))
 
 
 def test_a_short_wait_is_silent(monkeypatch):

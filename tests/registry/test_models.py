@@ -151,7 +151,7 @@ def test_an_input_has_three_positive_sizes(wrong):
 
 
 def test_a_network_has_classes():
-    with pytest.raises(StriateError, match="features 0"):
+    with pytest.raises(StriateError, match="features of fc must be a whole number of 1 or more"):
         catalogue.create("resnet18", num_classes=0)
 
 

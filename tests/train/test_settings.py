@@ -83,7 +83,7 @@ def test_auto_is_resolved_and_said():
         ("optimizer", "adamm", "did you mean adam"),
         ("log", "wandb", "a list of words out of tensorboard"),
         ("class_weights", "balancd", "did you mean balanced"),
-        ("class_weights", ["a"], "a number"),
+        ("class_weights", ["a"], "a list of numbers"),
     ],
 )
 def test_values_without_meaning(key, value, expected):
@@ -106,7 +106,7 @@ BROKEN = {
     "a setting in the wrong place": ("epochs = 3", UnknownNameError, r"write epochs below \[train\]"),
     "a wrong key": ("modle = 'x'", UnknownNameError, "did you mean model"),
     "a wrong setting": ("[train]\nepoch = 3", UnknownNameError, "did you mean epochs"),
-    "a job without meaning": ("model = 3", UsageError, "model takes a text"),
+    "a job without meaning": ("model = 3", UsageError, "model must be a text"),
     "a choice": ("on_bad = 'ignore'", UsageError, "one of skip, refuse"),
 }
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.diagnostics import Diagnostic, Fix, Place, Severity, render
+from striate.diagnostics import Diagnostic, Place, Severity, printable, render
 
 if TYPE_CHECKING:
     from striate.checks.report import Report
@@ -41,7 +41,7 @@ def blocks(reports: Reports) -> list[str]:
         if report.skipped:
             found.append(f"not checked: {_few(report.skipped)} (after a node without output)")
     found.append(_summary(reports))
-    return [printable(block) for block in found]
+    return [_printable(block) for block in found]
 
 
 def _few(names: Sequence[str]) -> str:
@@ -70,7 +70,7 @@ def concise(reports: Reports) -> str:
     for report, finding in _each(reports):
         place = _place(report, finding)
         spot = f"{place.file}:{place.line}" if place else report.source or report.network.name
-        lines.append(printable(f"{spot}: {finding.severity} {headline(finding)}").replace("\n", " "))
+        lines.append(_printable(f"{spot}: {finding.severity} {headline(finding)}").replace("\n", " "))
     return "\n".join(lines)
 
 
@@ -80,32 +80,14 @@ def json_(reports: Reports) -> str:
 
     found = [
         {
-            "code": finding.code,
-            "name": finding.name,
-            "severity": finding.severity.value,
+            **finding.to_dict(),
             "network": report.network.name,
-            "node": finding.node,
-            "where": finding.where,
-            "why": finding.why,
-            "message": finding.message,
-            "fixes": [_fix(fix) for fix in finding.fixes],
             "file": place.file if (place := _place(report, finding)) else report.source,
             "line": place.line if place else None,
         }
         for report, finding in _each(reports)
     ]
     return json.dumps(found, indent=1)
-
-
-def _fix(fix: Fix) -> dict[str, Any]:
-    return {
-        "text": fix.text,
-        "safe": fix.safe,
-        "node": fix.node,
-        "change": dict(fix.change),
-        "input": list(fix.input) if fix.input else None,
-        "consequences": dict(fix.consequences),
-    }
 
 
 def sarif(reports: Reports) -> str:
@@ -148,7 +130,7 @@ def sarif(reports: Reports) -> str:
             },
         }
         if finding.fixes:
-            result["properties"] = {"fixes": [_fix(fix) for fix in finding.fixes]}
+            result["properties"] = {"fixes": [fix.to_dict() for fix in finding.fixes]}
         results.append(result)
     run = {
         "tool": {"driver": driver},
@@ -185,7 +167,7 @@ def _location(report: Report, finding: Diagnostic) -> dict[str, Any]:
 def _uri(file: str) -> str:
     from urllib.parse import quote
 
-    path = Path(printable(file))
+    path = Path(_printable(file))
     return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 
@@ -203,7 +185,7 @@ def github(reports: Reports) -> str:
         body = render(finding)
         if not place:
             body = f"{report.network.name}: {body}"
-        data = printable(body).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        data = _printable(body).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         named = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
         lines.append(f"::{level[finding.severity]} {named}::{data}")
     return "\n".join(lines)
@@ -212,7 +194,7 @@ def github(reports: Reports) -> str:
 def _property(value: str) -> str:
     for character, code in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C")):
         value = value.replace(character, code)
-    return printable(value)
+    return _printable(value)
 
 
 def junit(reports: Reports) -> str:
@@ -258,7 +240,7 @@ def junit(reports: Reports) -> str:
 
 
 def _xml(text: str) -> str:
-    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _attributes(values: Mapping[str, str]) -> str:
@@ -283,11 +265,8 @@ def headline(finding: Diagnostic) -> str:
     return finding.code + (f" {finding.node}" if finding.node else "") + f": {finding.message}"
 
 
-def printable(text: str) -> str:
-    """The text with everything that is not a printable character or a line end written as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+def _printable(text: str) -> str:
+    return printable(text, keep="\n")
 
 
 def _each(reports: Reports) -> Iterator[tuple[Report, Diagnostic]]:

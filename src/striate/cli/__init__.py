@@ -74,7 +74,8 @@ def _notes() -> Iterator[None]:
 
 def _say(text: str) -> None:
     """One message on stderr, spelled in what stderr can carry; a closed stderr does not make the command fail."""
-    from striate.views.text.page import Page, Terminal
+    from striate.terminal import Terminal
+    from striate.views.text.page import Page
 
     try:
         page = Page(Terminal.of(sys.stderr))

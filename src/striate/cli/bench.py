@@ -140,12 +140,9 @@ def command(
 
 def _room(memory: str | None) -> int:
     """Bytes; 0: any."""
-    from striate.train.fields import Unsuited, amount, read
+    from striate.train.settings import Settings
 
-    try:
-        return amount(read(memory or "", {"kind": "memory"}))
-    except Unsuited as error:
-        raise click.UsageError(f"--memory is {error}, not {memory}") from None
+    return Settings().replace_flags({"memory": memory}).memory_bytes
 
 
 def _staged(stage: str, node: str | None, asked: Subject, threads: int, room: int) -> object:
@@ -258,8 +255,8 @@ def _measured(asked: Subject, threads: int, rounds: int, tools: Sequence[str]) -
 
     from striate.peers.contest import Failed, contest, once
     from striate.peers.tools import TOOLS
+    from striate.terminal import Bar
     from striate.views.machine import cpu
-    from striate.views.text.progress import Bar
 
     with tempfile.TemporaryDirectory() as folder, Bar() as bar:
         subject = dataclasses.replace(asked, folder=folder)

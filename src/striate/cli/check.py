@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from striate.checks.config import Config
 from striate.checks.outputs import FORMATS
-from striate.cli.options import Command, Model, Names, emit, examples, input_option, load, output_option, page
+from striate.cli.options import (
+    Command,
+    Model,
+    Names,
+    emit,
+    examples,
+    input_option,
+    load,
+    output_option,
+    page,
+    setting_flag,
+)
 from striate.diagnostics import Severity, StriateError, plural
+from striate.fields import options
 
 
 def _codes() -> list[str]:
@@ -21,8 +34,15 @@ def _codes() -> list[str]:
     return [rule.code for rule in all_rules()]
 
 
-def _selectors(flag: str, text: str) -> Callable[[Command], Command]:
-    return click.option(flag, metavar="CODES", type=Names("CODES", _codes), help=text)
+def _settings(command: Command) -> Command:
+    """A flag for every setting of `Config`; a table by node has its place in pyproject.toml."""
+    for option in reversed([*options(Config)]):
+        if option.kind != "codes by node":
+            codes = Names("CODES", _codes) if option.kind == "codes" else None
+            name, facts = setting_flag(option, codes)
+            facts["help"] = f"{facts['help'][:1].upper()}{facts['help'][1:]}."
+            command = click.option(name, **facts)(command)
+    return command
 
 
 @click.command(
@@ -42,16 +62,7 @@ def _selectors(flag: str, text: str) -> Callable[[Command], Command]:
 )
 @click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
 @output_option
-@_selectors("--select", "Only these rules (codes, prefixes or names; comma-separated).")
-@_selectors("--extend-select", "These rules as well.")
-@_selectors("--ignore", "Not these rules.")
-@click.option("--fail-on", metavar="SEVERITY", type=Names("SEVERITY", lambda: ("error", "warning", "info", "never")),
-              help="Lowest severity with exit code 1: error (default), warning, info or never.")  # fmt: skip
-@click.option("--max-params", metavar="N", help="Budget for C001, e.g. 5M.")
-@click.option("--max-macs", metavar="N", help="Budget for C001, e.g. 1.2G.")
-@click.option("--max-memory", metavar="N", help="Budget for C001, e.g. 64MiB.")
-@click.option("--object-px", metavar="N", help="Size in pixels of the objects to recognize (R003).")
-@click.option("--baseline", type=click.Path(), metavar="FILE", help="Leave out the findings in FILE.")
+@_settings
 @click.option(
     "--write-baseline", type=click.Path(), metavar="FILE", help="Write the current findings to FILE."
 )
@@ -122,8 +133,7 @@ def _painted(text: str, severities: Mapping[str, Severity]) -> str:
     return str(out).removesuffix("\n")
 
 
-def _config(path: str | None, isolated: bool) -> Any:
-    from striate.checks.config import Config
+def _config(path: str | None, isolated: bool) -> Config:
     from striate.diagnostics import FormatError
 
     if isolated:

@@ -62,8 +62,8 @@ def check(path: str, fail_on: str, as_json: bool, output: str | None) -> int:
             why=f"it is one of {', '.join(LEVELS)}",
             fix=f"did you mean {nearest}?" if nearest else "--fail-on error",
         )
+    from striate.terminal import Bar
     from striate.train.data import check_data
-    from striate.views.text.progress import Bar
 
     with Bar() as bar:
         report = check_data(path, progress=lambda done, total: bar.count("reading", done, total))

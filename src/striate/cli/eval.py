@@ -73,7 +73,7 @@ def command(
     The images go through the transformation that is recorded with the model. They are the test part of the data, if it
     has one. Otherwise they are all images; if the model was trained on the data, those that training has set aside.
     """
-    from striate.views.text.progress import Bar
+    from striate.terminal import Bar
 
     model = trained(run, weights, mean, std, engine, device)
     with Bar() as bar:

@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from striate.fields import Option
     from striate.formats.notation import Size
     from striate.model import Model as TrainedModel
     from striate.network import Network
@@ -61,6 +62,26 @@ class Names(_Type):
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(word) for word in self.known() if word.lower().startswith(incomplete.lower())]
+
+
+METAVARS = {
+    "count": "N", "number": "X", "numbers": "X,X", "choice": "WORD", "choices": "WORDS", "text": "TEXT", "path": "FILE",
+    "memory": "SIZE", "amount": "N", "codes": "CODES",
+}  # fmt: skip
+"""What stands for the value of a declared setting, by kind."""
+
+
+def setting_flag(option: Option, type: Any = None) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of `click.option` for a declared setting. None stands for a flag that was not given."""
+    said = option.doc + (f" [{option.shown}]" if option.shown not in ("", "none") else "")
+    if option.kind == "flag":
+        return f"{option.flag}/--no-{option.flag.removeprefix('--')}", {"default": None, "help": said}
+    if option.choices:
+        type = Names(METAVARS[option.kind], lambda: option.choices)
+        said += f" ({', '.join(option.choices)})"
+    if option.kind == "path":
+        type = click.Path()
+    return option.flag, {"metavar": METAVARS[option.kind], "type": type or str, "help": said}
 
 
 model_argument = click.argument("model", type=Model())
@@ -161,7 +182,8 @@ def trained(
 
 def page() -> Page:
     """An empty page for standard output."""
-    from striate.views.text.page import Page, Terminal
+    from striate.terminal import Terminal
+    from striate.views.text.page import Page
 
     return Page(Terminal.of(sys.stdout))
 
@@ -190,7 +212,7 @@ def _carried(text: str, kind: str) -> str:
             return "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in text)
         if kind == "xml":
             return text.encode("ascii", "xmlcharrefreplace").decode()
-        from striate.views.text.page import in_ascii
+        from striate.terminal import in_ascii
 
         return in_ascii(text)
     return text
@@ -198,7 +220,7 @@ def _carried(text: str, kind: str) -> str:
 
 def emit_json(record: object, path: str | None = None) -> None:
     """Print a record as JSON, one node or row per line."""
-    from striate.views.record import json_text
+    from striate.jsontext import json_text
 
     emit(json_text(record), path, "json")
 

@@ -72,10 +72,10 @@ def command(
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
+    from striate.terminal import Bar
     from striate.train.data.dataset import BadImage
     from striate.train.inputs import image_files
     from striate.views.text import prediction as view
-    from striate.views.text.progress import Bar
 
     model = trained(run, weights, mean, std, engine, device)
     files = list(image_files(images))

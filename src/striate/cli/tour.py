@@ -166,6 +166,7 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
     from tempfile import mkdtemp
 
     from striate.model import Model
+    from striate.terminal import Bar
     from striate.train.config import Config, Job
     from striate.train.fitting import fit_model
     from striate.train.network import tailored
@@ -173,7 +174,6 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
     from striate.train.run import FILES
     from striate.train.settings import Settings
     from striate.views.text import main_job as view
-    from striate.views.text.progress import Bar
     from striate.views.text.training import TrainingView
 
     folder = out or Path(mkdtemp(prefix="striate-tour-"))

@@ -10,19 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from striate.cli.options import Model, Names, emit, emit_json, examples, json_option, page
+from striate.cli.options import Model, emit, emit_json, examples, json_option, page, setting_flag
 from striate.diagnostics import UsageError
 
 if TYPE_CHECKING:
     from striate.model import Model as TrainedModel
     from striate.train.config import Config
     from striate.train.data import DataSplits
-    from striate.train.settings import Option
     from striate.views.text.page import Page
-
-METAVARS = {
-    "whole": "N", "number": "X", "choice": "WORD", "words": "WORDS", "numbers": "X,X", "text": "TEXT", "memory": "SIZE",
-}  # fmt: skip
 
 
 @functools.cache
@@ -32,20 +27,9 @@ def _flags() -> dict[str, list[click.Option]]:
 
     groups: dict[str, list[click.Option]] = {}
     for option in options():
-        groups.setdefault(option.group, []).append(_flag(option))
+        name, facts = setting_flag(option, Model() if option.name == "model" else None)
+        groups.setdefault(option.group, []).append(click.Option([name], **facts))
     return groups
-
-
-def _flag(option: Option) -> click.Option:
-    said = option.doc + (f" [{option.shown}]" if option.shown else "")
-    if option.kind == "flag":
-        name = f"{option.flag}/--no-{option.flag.removeprefix('--')}"
-        return click.Option([name], default=None, help=said)
-    kind: Any = Model() if option.name == "model" else None
-    if option.choices:
-        kind = Names(METAVARS[option.kind], lambda: option.choices)
-        said += f" ({', '.join(option.choices)})"
-    return click.Option([option.flag], metavar=METAVARS[option.kind], type=kind or str, help=said)
 
 
 class _Train(click.Command):
@@ -157,8 +141,8 @@ def _config(out: str | None, resume: str | None, config: str | None, flags: dict
 
 def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> None:
     from striate.engine.process_group import launch_environment
+    from striate.terminal import Bar
     from striate.train.fitting import fit_model
-    from striate.views.text.progress import Bar
     from striate.views.text.training import TrainingView, draw_head, draw_result, train_record
 
     parts = _data(config)

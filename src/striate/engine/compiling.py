@@ -10,9 +10,7 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
 import queue
-import shutil
 import signal
 import struct
 import subprocess
@@ -26,6 +24,7 @@ from striate.engine.code import Kernel
 from striate.engine.target import Target
 from striate.engine.threads import available
 from striate.engine.worker import CODE, REPLY
+from striate.terminal import Bar, is_terminal
 
 MIN_KERNELS_PER_PROCESS = 2
 """Compiling this many kernels takes about as long as starting a child."""
@@ -191,16 +190,12 @@ def _elsewhere(
 
 
 class _Progress:
-    """One line on standard error when it takes long, and only for a person who looks at it."""
+    """A bar where it takes long; where no bar can be drawn, a line afterwards for a person who looks on."""
 
     def __init__(self, total: int) -> None:
-        self._total, self._done, self._said = total, 0, ""
+        self._total, self._done = total, 0
+        self._bar = Bar(patience=PROGRESS_AFTER_S)
         self._began = time.monotonic()
-        try:
-            self._seen = sys.stderr is not None and sys.stderr.isatty()
-        except ValueError:  # closed
-            self._seen = False
-        self._redraws = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
     def __enter__(self) -> _Progress:
         return self
@@ -208,30 +203,18 @@ class _Progress:
     def __exit__(self, *error: object) -> None:
         took = time.monotonic() - self._began
         log.debug("compiled %d of %d kernels in %.2f s", self._done, self._total, took)
-        if self._said:
-            self._write("\r" + " " * len(self._said) + "\r")
-        elif self._seen and not self._redraws and took > PROGRESS_AFTER_S and self._done == self._total:
-            self._write(
-                f"compiled {plural(self._total, 'kernel')} for this processor, once, in {took:.1f} s\n"
-            )
+        self._bar.stop()
+        slow = took > PROGRESS_AFTER_S and self._done == self._total
+        if slow and not self._bar.shown and is_terminal(sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # closed meanwhile
+                sys.stderr.write(
+                    f"compiled {plural(self._total, 'kernel')} for this processor, once, in {took:.1f} s\n"
+                )
 
     def step(self) -> None:
         self._done += 1
         self.show()
 
     def show(self) -> None:
-        if not (self._seen and self._redraws) or time.monotonic() - self._began < PROGRESS_AFTER_S:
-            return
-        text = f"compiling kernels for this processor, once: {self._done} of {self._total}"
-        if len(text) >= shutil.get_terminal_size().columns:
-            text = f"compiling kernels: {self._done} of {self._total}"
-        if text != self._said:
-            self._said = text
-            self._write("\r" + text)
-
-    def _write(self, text: str) -> None:
-        try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
-        except (OSError, ValueError):
-            self._seen = False
+        said = f"{self._done} of {self._total}"
+        self._bar.update("compiling kernels for this processor, once", self._done, self._total, said, said)

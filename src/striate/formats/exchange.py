@@ -22,8 +22,8 @@ from striate.diagnostics import (
     setting,
     suggest,
 )
+from striate.files import check_file, exists
 from striate.formats import folder
-from striate.formats.files import check_file, exists
 from striate.formats.tokens import MAX_TEXT
 from striate.network import Network
 

@@ -7,13 +7,13 @@ is a text, and a call is what the reader makes of that text and its arguments.
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any, BinaryIO
 
 
-class Tuple(tuple[Any, ...]):
-    """A tuple of a pickle. It may hold another twice, and that one a third twice, sixty deep: walking all of it, for
-    its repr, hash or comparison, would not end. So it has none of these; the same goes for List and Dict.
+class _Unwalked:
+    """A container of a pickle. It may hold another twice, and that one a third twice, sixty deep: walking all of it,
+    for its repr, hash or comparison, would not end. So it has none of these.
     """
 
     __slots__ = ()
@@ -21,32 +21,26 @@ class Tuple(tuple[Any, ...]):
     __eq__ = object.__eq__
     __ne__ = object.__ne__
 
-    def __repr__(self) -> str:
-        return f"a tuple of {len(self):,}"
+    def __repr__(self: Sized) -> str:
+        return f"a {type(self).__name__.lower()} of {len(self):,}"
 
 
-class List(list[Any]):
-    """A list of a pickle; see Tuple."""
-
-    __slots__ = ()
-    __hash__ = None
-    __eq__ = object.__eq__
-    __ne__ = object.__ne__
-
-    def __repr__(self) -> str:
-        return f"a list of {len(self):,}"
-
-
-class Dict(dict[Any, Any]):
-    """A dict of a pickle; see Tuple."""
+class Tuple(_Unwalked, tuple[Any, ...]):  # type: ignore[misc]
+    """A tuple of a pickle."""
 
     __slots__ = ()
-    __hash__ = None
-    __eq__ = object.__eq__
-    __ne__ = object.__ne__
 
-    def __repr__(self) -> str:
-        return f"a dict of {len(self):,}"
+
+class List(_Unwalked, list[Any]):
+    """A list of a pickle."""
+
+    __slots__ = ()
+
+
+class Dict(_Unwalked, dict[Any, Any]):
+    """A dict of a pickle."""
+
+    __slots__ = ()
 
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}

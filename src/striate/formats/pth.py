@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 
 from striate.diagnostics import FormatError, LimitError, plural
-from striate.files import write_aside
-from striate.formats.files import check_file
+from striate.files import check_file, write_aside
 from striate.formats.pickles import Dict, Name, Refused, follow
 from striate.weights import Array, Weights
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import FormatError, SourceError, StriateError, UnknownNameError, plural
+from striate.files import exists
 from striate.formats import folder, notation
-from striate.formats.files import exists, read_text
+from striate.formats.files import read_text
 from striate.formats.notation import Size
 from striate.network import Network
 

@@ -10,10 +10,10 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 
 from striate.diagnostics import GraphError, Named, Place, ShapeError, few, plural
+from striate.fields import shown
 from striate.network import sharing
 from striate.network.graph import Network, Node, declare, unread
 from striate.op import Op
-from striate.op.fields import shown
 from striate.tensor import TensorSpec, warn_of_axes
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

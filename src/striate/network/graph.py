@@ -24,11 +24,11 @@ from striate.diagnostics import (
     suggest,
     unknown_key,
 )
+from striate.fields import shown
 from striate.network import sharing
 from striate.network.order import dangling, ordered
 from striate.op import ANY, Declaration, Op
 from striate.op.bounds import verify
-from striate.op.fields import shown
 from striate.tensor import Parameter, TensorSpec
 
 

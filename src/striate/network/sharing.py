@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import FormatError, GraphError, OpError, ShapeError, suggest
+from striate.fields import shown
 from striate.op import Declaration
-from striate.op.fields import shown
 from striate.tensor import Parameter
 
 if TYPE_CHECKING:

@@ -11,19 +11,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from striate.diagnostics import OpError, UnknownNameError, plural, suggest
+from striate.fields import MISSING, Unsuited, read, shown
 from striate.op import spelling
 from striate.op.declaration import Declaration
-from striate.op.fields import (
-    MISSING,
-    VALIDATE,
-    Meaningless,
-    Padding,
-    Sizes,
-    in_notation,
-    plain,
-    shown,
-    tuples,
-)
+from striate.op.fields import Padding, Sizes, in_notation, plain, tuples
 from striate.op.traits import Trait
 from striate.tensor import TensorSpec
 
@@ -112,13 +103,14 @@ class Op(metaclass=_Named):
         if value is None and (field.default is None or field.metadata.get("optional")):
             return None
         try:
-            return VALIDATE[field.metadata["kind"]](value, field.metadata)
-        except Meaningless as error:
+            return read(value, field.metadata)
+        except Unsuited as problem:
+            near = f" (nearest: {problem.near})" if problem.near else ""
             raise OpError(
-                f"{field.name} {shown(value)} is not allowed for {self.word}",
-                where=f"{self.word}: {field.name}, {field.metadata['doc'] or field.metadata['kind']}",
-                why=f"expected {error}",
-                fix=f"give {field.name} {error}",
+                f"{field.name} of {self.word} must be {problem} (got {shown(value)})",
+                where=f"{self.word}: {field.name}",
+                why=f"{field.name}: {field.metadata['doc'] or field.metadata['kind']}",
+                fix=f"give {field.name} {problem}{near}",
             ) from None
 
     def to_dict(self) -> dict[str, Any]:

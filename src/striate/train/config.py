@@ -13,23 +13,24 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, SourceError, UnknownNameError, suggest
+from striate.diagnostics import FormatError, UnknownNameError, suggest
 from striate.engine.interface import ENGINES
+from striate.fields import Declared, Option, choice, text
+from striate.fields import options as declared
+from striate.files import parse_toml, read_bytes
 from striate.train import settings as _settings
-from striate.train.fields import Unsuited, choice, read, text, written
-from striate.train.settings import Option, Settings, declared, unsuited
+from striate.train.settings import Settings
 
 TABLE = "train"
 _JOB = "job"
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class Job(Declared):
     """The model and the data of a run."""
 
     model: str = text("", "a MODEL: catalogue name, file or notation", _JOB)
@@ -49,13 +50,6 @@ class Job:
     device: str = text("", "where torch computes: cpu, cuda, cuda:1, mps; empty: a GPU if there is one", _JOB)
     on_bad: str = choice("skip", ("skip", "refuse"), "what happens to images that cannot be read", _JOB)
 
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            try:
-                read(getattr(self, field.name), field.metadata)
-            except Unsuited as problem:
-                raise unsuited(field.name, getattr(self, field.name), problem, "job") from None
-
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -67,17 +61,7 @@ class Config:
     @classmethod
     def read(cls, path: Path) -> Config:
         """The configuration of a TOML file. Raises SourceError, FormatError, UnknownNameError, UsageError."""
-        try:
-            document = tomllib.loads(path.read_bytes().decode("utf-8"))
-        except OSError as error:
-            why = error.strerror or str(error)
-            raise SourceError(
-                f"{path} cannot be read", where=str(path), why=why, fix="check the path"
-            ) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise FormatError(
-                f"{path.name} is not valid TOML", where=str(path), why=str(error), fix="correct that line"
-            ) from None
+        document = parse_toml(read_bytes(path), path)
         table = document.pop(TABLE, {})
         if not isinstance(table, Mapping):
             raise FormatError(f"{TABLE} is not a table", where=str(path), fix=f"write [{TABLE}]")
@@ -92,14 +76,14 @@ class Config:
                 why = f"outside of [{TABLE}] there are {', '.join(sorted(jobs))}"
                 raise UnknownNameError(f"no such key: {key}", where=str(path), why=why, fix=fix)
         settings = Settings().replace(table, f"{path} [{TABLE}]")
-        return cls(dataclasses.replace(Job(), **document), settings)
+        return cls(Job().with_values(document, str(path)), settings)
 
     def replace_flags(self, flags: Mapping[str, Any]) -> Config:
         """A copy updated with command-line flags, by names of `options`; None means that a flag was not given."""
         jobs = {field.name for field in dataclasses.fields(Job)}
         job = {name: value for name, value in flags.items() if name in jobs and value is not None}
         rest = {name: value for name, value in flags.items() if name not in jobs}
-        return Config(dataclasses.replace(self.job, **job), self.settings.replace_flags(rest))
+        return Config(self.job.with_values(job, "flags", texts=True), self.settings.replace_flags(rest))
 
     @property
     def resolved(self) -> Config:
@@ -108,11 +92,7 @@ class Config:
 
     def toml(self) -> str:
         """The configuration as a file that `read` accepts."""
-        lines = []
-        for option in declared(Job):
-            line = f"{option.name} = {written(getattr(self.job, option.name))}"
-            lines.append(f"{line:<32} # {option.doc}")
-        return "\n".join(lines) + f"\n\n[{TABLE}]\n" + self.settings.toml()
+        return f"{self.job.toml()}\n[{TABLE}]\n{self.settings.toml()}"
 
 
 def options() -> Iterator[Option]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import FormatError, SourceError
-from striate.files import write_aside
+from striate.files import read_bytes, write_aside
+from striate.jsontext import EVERY, json_text
 
 _LEFT = re.compile(r"\..+\.[a-z0-9_]{8}")  # what tempfile names the file that write_aside renames
 
@@ -26,27 +27,14 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, record: Any) -> None:
     """Replace a JSON file in one step."""
-    write_text(path, json_text(record) + "\n")
-
-
-def json_text(value: Any, margin: str = "") -> str:
-    """JSON with one entry per line, but lists of plain values (the rows of a matrix) on one."""
-    inner = margin + "  "
-    if isinstance(value, dict) and value:
-        rows = [f"{inner}{json.dumps(str(key))}: {json_text(entry, inner)}" for key, entry in value.items()]
-        return "{\n" + ",\n".join(rows) + f"\n{margin}}}"
-    if isinstance(value, list) and any(isinstance(entry, dict | list) for entry in value):
-        return "[\n" + ",\n".join(inner + json_text(entry, inner) for entry in value) + f"\n{margin}]"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    write_text(path, json_text(record, EVERY, allow_nan=False))
 
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file. Raises SourceError, FormatError."""
+    content = read_bytes(path)
     try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise SourceError(f"{path} cannot be read", where=str(path), why=why, fix="check the path") from None
+        return json.loads(content)
     except ValueError as error:
         raise FormatError(f"{path.name} is not valid JSON", where=str(path), why=str(error)) from None
 

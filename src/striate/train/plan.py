@@ -11,7 +11,6 @@ from striate.engine.learner import UpdateRule
 from striate.network import Network, declaration_of
 from striate.train.clipping import clip_norm, clip_value, global_norm
 from striate.train.data import Dataset
-from striate.train.fields import amount
 from striate.train.losses import LOSSES, Array, Loss
 from striate.train.mixing import Mixing
 from striate.train.optimizers import OPTIMIZERS, SGD, Adam, Optimizer, decayed
@@ -49,7 +48,7 @@ class Plan:
             word=self.settings.optimizer,
             decayed=decayed(self.net.parameters),
             mixed=self.settings.amp,
-            memory=amount(self.settings.memory),
+            memory=self.settings.memory_bytes,
             batch_size=min(self.settings.batch_size, max(self.train.images, 1)),
             **{name: getattr(self.settings, name) for name in given},
         )

@@ -7,38 +7,27 @@ and `resolved` says which value that is.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from striate.diagnostics import UnknownNameError, UsageError, suggest
-from striate.train.fields import (
-    Unsuited,
-    choice,
-    expected,
-    flag,
-    memory,
-    number,
-    numbers,
-    read,
-    read_text,
-    whole,
-    words,
-    written,
-)
+from striate import fields
+from striate.fields import Declared, Option, choice, choices, flag, memory, numbers
 from striate.train.loggers import LOGGERS
 from striate.train.losses import LOSSES
 from striate.train.optimizers import OPTIMIZERS
 from striate.train.schedules import SCHEDULES
+from striate.units import parse_bytes
 
 _LENGTH, _LOSS, _STEP, _RATE = "length", "loss", "steps", "learning rate"
 _AUGMENT, _REGULAR, _KEEP, _DEBUG = "augmentation", "regularization", "keeping", "trying out"
 
-ELSEWHERE = {"learning_rate": "lr", "max_lr": "lr", "validation_data": "validation", "val_data": "validation"}
-"""Names that other tools use for a setting, or for an argument of `fit`."""
+count = functools.partial(fields.count, least=0)
+number = functools.partial(fields.number, least=0.0)  # no setting is negative
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(Declared):
     """The settings of one training run, as `Model.fit` and `striate train` take them.
 
     Each field has its meaning, its unit and its limits in its declaration; docs/settings.md lists them.
@@ -49,11 +38,15 @@ class Settings:
     0.01
     """
 
-    epochs: int = whole(10, "passes over the training set", _LENGTH, least=1)
-    batch_size: int = whole(64, "images in one forward pass", _LENGTH, least=1)
-    accumulate: int = whole(1, "batches whose gradients are accumulated for one update", _LENGTH, least=1)
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
+        "learning_rate": "lr", "max_lr": "lr", "validation_data": "validation", "val_data": "validation",
+    }  # fmt: skip
+
+    epochs: int = count(10, "passes over the training set", _LENGTH, least=1)
+    batch_size: int = count(64, "images in one forward pass", _LENGTH, least=1)
+    accumulate: int = count(1, "batches whose gradients are accumulated for one update", _LENGTH, least=1)
     drop_last: bool = flag(False, "leave out a last batch that is not full", _LENGTH)
-    seed: int = whole(0, "start of every random choice; the same seed gives the same weights", _LENGTH)
+    seed: int = count(0, "start of every random choice; the same seed gives the same weights", _LENGTH)
 
     loss: str = choice("cross_entropy", tuple(LOSSES), "loss that training minimizes", _LOSS)
     label_smoothing: float = number(
@@ -70,7 +63,7 @@ class Settings:
     beta2: float = number(0.999, "decay of the mean squared gradient (adam, adamw)", _STEP, below=1.0)
     eps: float = number(1e-8, "added to the root of the mean square (adam, adamw)", _STEP, above=0.0)
     weight_decay: float | None = number(
-        None, "decay of weights towards 0; biases and norms are exempt", _STEP
+        None, "decay of weights towards 0; biases and norms are exempt", _STEP, auto=True
     )
     clip_norm: float = number(0.0, "maximum norm of the gradient of all parameters; 0: no limit", _STEP)
     clip_value: float = number(0.0, "maximum absolute entry of a gradient; 0: no limit", _STEP)
@@ -80,9 +73,10 @@ class Settings:
         "",
         "memory budget of a step with its weights, such as 2GB: values beyond it are recomputed; empty: no limit",
         _STEP,
+        as_text=True,
     )
 
-    lr: float | None = number(None, "highest learning rate", _RATE, above=0.0)
+    lr: float | None = number(None, "highest learning rate", _RATE, above=0.0, auto=True)
     schedule: str = choice("cosine", tuple(SCHEDULES), "schedule of the learning rate", _RATE)
     warmup_epochs: float = number(0.0, "epochs of linear warm-up from 0", _RATE)
     final_lr: float = number(0.0, "final learning rate of a falling schedule", _RATE)
@@ -90,9 +84,9 @@ class Settings:
     milestones: tuple[float, ...] = numbers(
         (), "epochs of the drops (step); empty: at half and three quarters", _RATE
     )
-    plateau_patience: int = whole(5, "epochs without progress before a drop (plateau)", _RATE)
+    plateau_patience: int = count(5, "epochs without progress before a drop (plateau)", _RATE)
 
-    pad_crop: int = whole(0, "pixels of padding before a crop of the old size", _AUGMENT)
+    pad_crop: int = count(0, "pixels of padding before a crop of the old size", _AUGMENT)
     flip: float = number(0.0, "share of images that are mirrored left to right", _AUGMENT, most=1.0)
     resized_crop: bool = flag(False, "crops of random size and shape, resized", _AUGMENT)
     jitter: float = number(
@@ -108,57 +102,32 @@ class Settings:
 
     monitor: str = choice("auto", ("auto", "accuracy", "loss"), "what makes an epoch the best", _KEEP)
     keep: str = choice("best", ("best", "last"), "epoch whose weights are the result", _KEEP)
-    patience: int = whole(0, "epochs without progress before stopping early; 0: never", _KEEP)
+    patience: int = count(0, "epochs without progress before stopping early; 0: never", _KEEP)
     min_delta: float = number(0.0, "smallest change that counts as progress", _KEEP)
-    checkpoint_steps: int = whole(0, "updates between checkpoints within an epoch; 0: by time alone", _KEEP)
+    checkpoint_steps: int = count(0, "updates between checkpoints within an epoch; 0: by time alone", _KEEP)
     checkpoint_minutes: float = number(5.0, "minutes between checkpoints within an epoch; 0: none", _KEEP)
-    worst: int = whole(20, "images with the largest losses in report.json", _KEEP)
-    log: tuple[str, ...] = words((), tuple(LOGGERS), "loggers, each if installed", _KEEP)
+    worst: int = count(20, "images with the largest losses in report.json", _KEEP)
+    log: tuple[str, ...] = choices((), tuple(LOGGERS), "loggers, each if installed", _KEEP)
 
     fast_dev_run: bool = flag(False, "one batch of everything, to try out the setup", _DEBUG)
-    overfit_batches: int = whole(0, "overfit this many batches and validate on them; 0: off", _DEBUG)
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            try:
-                object.__setattr__(self, field.name, read(value, field.metadata))
-            except Unsuited as problem:
-                raise unsuited(field.name, value, problem, "settings") from None
+    overfit_batches: int = count(0, "overfit this many batches and validate on them; 0: off", _DEBUG)
 
     def replace(self, values: Mapping[str, Any], where: str = "settings") -> Settings:
         """The same with other values of TOML, JSON or Python, by name; where: the place that an error names.
 
         Raises UnknownNameError with the nearest name, UsageError with what a field takes.
         """
-        return self._with(values, where, read)
+        return self.with_values(values, where)
 
     def replace_flags(self, texts: Mapping[str, Any]) -> Settings:
         """The same with what flags said: texts, numbers or truth values; None means that a flag was not given."""
         given = {name: value for name, value in texts.items() if value is not None}
-        return self._with(
-            given, "flags", lambda v, meta: read_text(v, meta) if isinstance(v, str) else read(v, meta)
-        )
+        return self.with_values(given, "flags", texts=True)
 
-    def _with(self, values: Mapping[str, Any], where: str, reader: Any) -> Settings:
-        fields = {field.name: field for field in dataclasses.fields(self)}
-        changes = {}
-        for key, value in values.items():
-            name = key.replace("-", "_")
-            if name not in fields:
-                other = ELSEWHERE.get(name, "")
-                near = suggest(name, fields) or (other if other in fields or where == "settings" else "")
-                raise UnknownNameError(
-                    f"no such setting: {key}",
-                    where=where,
-                    why="" if near else f"the settings are {', '.join(fields)}",
-                    fix=f"did you mean {near}?" if near else f"remove {key}",
-                )
-            try:
-                changes[name] = reader(value, fields[name].metadata)
-            except Unsuited as problem:
-                raise unsuited(key, value, problem, where) from None
-        return dataclasses.replace(self, **changes)
+    @property
+    def memory_bytes(self) -> int:
+        """What `memory` allows; 0: any."""
+        return parse_bytes(self.memory) if self.memory else 0
 
     @property
     def resolved(self) -> Settings:
@@ -172,70 +141,7 @@ class Settings:
             changes |= {"epochs": 1, "warmup_epochs": 0.0}
         return dataclasses.replace(self, **changes)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values by name."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
-
-    def toml(self) -> str:
-        """All settings as lines of TOML, each with what it means."""
-        lines: list[str] = []
-        group = ""
-        for option in options():
-            if option.group != group:
-                group = option.group
-                lines += [""] * bool(lines) + [f"# {group}"]
-            line = f"{option.name} = {written(getattr(self, option.name))}"
-            lines.append(f"{line:<32} # {option.doc}")
-        return "\n".join(lines) + "\n"
-
-
-@dataclasses.dataclass(frozen=True)
-class Option:
-    """One setting as the command line and the documentation see it. takes: its values in words."""
-
-    name: str
-    kind: str
-    default: Any
-    doc: str
-    group: str
-    takes: str
-    choices: tuple[str, ...] = ()
-
-    @property
-    def flag(self) -> str:
-        """Its name on the command line."""
-        return f"--{self.name.replace('_', '-')}"
-
-    @property
-    def shown(self) -> str:
-        """Its default as typed on the command line."""
-        if isinstance(self.default, tuple):
-            return ",".join(map(str, self.default)) or "none"
-        return written(self.default).strip('"')
-
-
-def declared(cls: Any) -> Iterator[Option]:
-    """Every setting that a dataclass declares, in order."""
-    for field in dataclasses.fields(cls):
-        meta = field.metadata
-        doc, group, choices = meta["doc"], meta["group"], meta.get("options", ())
-        yield Option(field.name, meta["kind"], field.default, doc, group, expected(meta), choices)
-
 
 def options() -> Iterator[Option]:
     """Every setting of training: flags, pages and completions are made from these."""
-    return declared(Settings)
-
-
-def unsuited(name: str, value: Any, problem: Unsuited, where: str) -> UsageError:
-    """The error for a value that a setting does not accept."""
-    shown = repr(value)
-    return UsageError(
-        f"{name} = {shown if len(shown) <= 40 else shown[:37] + '…'} is not allowed",
-        where=where,
-        why=f"{name} takes {problem}",
-        fix=f"did you mean {problem.near}?" if problem.near else f"correct it, or leave {name} out",
-    )
+    return fields.options(Settings)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from striate.checks import check
 from striate.network import Network
+from striate.terminal import Terminal
 from striate.views import tables
 from striate.views.record import show_record
 from striate.views.text import show
-from striate.views.text.page import Page, Terminal
+from striate.views.text.page import Page
 
 if TYPE_CHECKING:
     from striate.views.schemas.networks import Show

@@ -6,14 +6,12 @@ A record is made once from the analysis; views draw it and compute nothing about
 from __future__ import annotations
 
 import fnmatch
-import json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, cast
 
 from striate.diagnostics import OpError
 from striate.geometry import ReceptiveField, TransposedWindow, Window
+from striate.jsontext import number
 from striate.network import sharing
 from striate.op import Trait
 
@@ -41,41 +39,6 @@ if TYPE_CHECKING:
 
 COUNTS_LIMIT = 4096
 """Pixel counts are written cell by cell up to this many pixels; larger maps per axis."""
-
-
-def json_text(record: Any) -> str:
-    """JSON with one line for each key, and one for each row of a list of rows."""
-    limit = sys.get_int_max_str_digits()
-    sys.set_int_max_str_digits(0)  # counts of paths may have thousands of digits
-    try:
-        return _block(record, "") + "\n"
-    finally:
-        sys.set_int_max_str_digits(limit)
-
-
-def _block(value: Any, indent: str) -> str:
-    if isinstance(value, Mapping) and value and not indent:
-        items = [f"{json.dumps(str(key))}: {_block(item, '  ')}" for key, item in value.items()]
-        return "{\n  " + ",\n  ".join(items) + "\n}"
-    if isinstance(value, list | tuple) and value and isinstance(value[0], Mapping | list | tuple):
-        rows = ",\n".join(f"{indent}  {_inline(item)}" for item in value)
-        return f"[\n{rows}\n{indent}]"
-    return _inline(value)
-
-
-def _inline(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Fraction):
-        return number(value)
-    raise TypeError(f"{value!r} has no plain form")
-
-
-def number(value: int | Fraction) -> int | float:
-    """A whole number as it is; a fraction as the nearest double."""
-    return int(value) if value == int(value) else float(value)
 
 
 # -- striate.show/1 -------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.diagnostics import FormatError, LimitError, SourceError, StriateError, UsageError
-from striate.train.data import ArrayData, Transform, splitmix, streaming
-from striate.train.data.dataset import Dataset, Joined, Subset
+from striate.train.data import ArrayData, Transform, cached, splitmix, streaming
+from striate.train.data.dataset import Dataset, Joined, Subset, View
 from striate.train.data.image_transforms import ColorJitter, Flip, Normalize, PadCrop, RandomErasing
 from train.data.makers import five_parts
 
@@ -105,6 +105,34 @@ def test_a_batch_is_its_images_one_by_one(count, draw):
     assert np.array_equal(alone[0], batch.x[place])
     shuffled = AUGMENTED(data.images(batch.ids[rows])[0], keys[rows])
     assert np.array_equal(shuffled, batch.x[rows])
+
+
+def test_a_view_has_every_fact_of_its_base():
+    """A fact that data sets have, and views forget, would be the default after a split."""
+    facts = {
+        name
+        for name, value in vars(Dataset).items()
+        if not name.startswith("_") and not callable(value) and not isinstance(value, property)
+    }
+    assert facts == {*View.FACTS}
+    base = numbered(6)
+    base.streams, base.deep, base.pictures, base.white = True, True, False, 65535
+    base.whites, base.left_out = {"left": 255}, ("empty",)
+    base.remarks, base.on_bad, base.part = ("a remark",), "refuse", "train"
+    every = np.arange(6)
+    for view in (
+        View(base),
+        Subset(base, every, "train"),
+        Joined([base], "train"),
+        cached.CachedDataset(base),
+    ):
+        for fact in (*facts, "classes", "shape", "kind", "part", "uniform", "remarks", "on_bad", "inputs"):
+            assert getattr(view, fact) == getattr(base, fact), (type(view), fact)
+        assert np.array_equal(view.labels, base.labels)
+        for index in every.tolist():
+            assert np.array_equal(view.image(index), base.image(index)) and view.name(index) == base.name(
+                index
+            )
 
 
 def test_epochs_and_seeds_differ():

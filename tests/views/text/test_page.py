@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.diagnostics import plural
+from striate.terminal import Terminal, width_of
 from striate.views.text.numbers import shape, short, size
-from striate.views.text.page import Column, Page, Row, Terminal, width_of
+from striate.views.text.page import Column, Page, Row
 
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs", "Cc")), max_size=40)
 PLAIN = re.compile(r"\x1b\[[0-9;]*m")

@@ -13,6 +13,7 @@ from striate.engine.training.plan import STEP, TrainingPlan, declared, planned, 
 from striate.engine.training.recompute import Flow
 from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
+from striate.units import format_bytes
 
 Kept = frozenset[int]
 
@@ -91,11 +92,11 @@ def within(net: Network, context: PlanContext, memory: int, reserved: int) -> Tr
         images = next(iter(net.inputs.values())).shape[0]
         enough = reserved + error.smallest
         raise LimitError(
-            f"a training step of {plural(images, 'image')} does not fit into {_amount(memory)} of memory",
+            f"a training step of {plural(images, 'image')} does not fit into {format_bytes(memory)} of memory",
             where="memory",
-            why=f"weights and moments take {_amount(reserved)}; the step takes {_amount(error.smallest)} besides, with "
-            "everything computed again that can be",
-            fix=f"{setting('memory', _amount(enough))}, or a smaller {setting('batch_size')}",
+            why=f"weights and moments take {format_bytes(reserved)}; the step takes "
+            f"{format_bytes(error.smallest)} besides, with everything computed again that can be",
+            fix=f"{setting('memory', format_bytes(enough))}, or a smaller {setting('batch_size')}",
         ) from None
     except Unsupported as error:
         raise UsageError(
@@ -104,11 +105,6 @@ def within(net: Network, context: PlanContext, memory: int, reserved: int) -> Tr
             why=f"{error} has no gradient in machine code, and numpy keeps everything for the backward pass",
             fix=f"leave {setting('memory')} out",
         ) from None
-
-
-def _amount(size: int) -> str:
-    """Rounded up, as the setting memory takes it."""
-    return f"{-(-size // 10**6)}MB" if size >= 10**7 else f"{-(-size // 10**3)}KB"
 
 
 def held(net: Network, rule: UpdateRule, store: OptimizerState, moments: int) -> int:

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from striate.diagnostics import FormatError, LimitError, MissingExtraError, SourceError
-from striate.formats.files import check_file
+from striate.diagnostics import FormatError, LimitError, MissingExtraError
+from striate.files import opened as open_file
 from striate.formats.keras.variables import Variables
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -89,17 +89,8 @@ class Part(io.RawIOBase):
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Content]:
     """What a file holds, its weights readable until the end. Raises a StriateError."""
-    check_file(path)
     with contextlib.ExitStack() as stack:
-        try:
-            stream = stack.enter_context(path.open("rb"))
-        except OSError as error:
-            raise SourceError(
-                f"cannot read {path}",
-                where=str(path),
-                why=error.strerror or str(error),
-                fix="look at its permissions",
-            ) from None
+        stream = stack.enter_context(open_file(path))
         try:
             zipped = zipfile.is_zipfile(stream)
             stream.seek(0)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, GraphError, LimitError, MissingExtraError, SourceError
-from striate.formats.files import check_file
+from striate.diagnostics import FormatError, GraphError, LimitError, MissingExtraError
+from striate.files import check_file, opened
 
 Array = NDArray[Any]
 
@@ -83,7 +83,9 @@ def package() -> Any:
 
 def load(path: Path) -> Graph:
     """The graph of a file. Raises a StriateError for everything that is wrong with it."""
-    check_file(path)
+    check_file(
+        path, MAX_BYTES, "an ONNX file", "save it with external data: larger weights are kept next to it"
+    )
     onnx = package()
     model = parsed(onnx, path)
     try:
@@ -94,19 +96,8 @@ def load(path: Path) -> Graph:
 
 def parsed(onnx: Any, path: Path) -> Any:
     """The onnx.ModelProto of a file, as it stands there."""
-    if path.stat().st_size > MAX_BYTES:
-        raise LimitError(
-            f"{path} has {path.stat().st_size:,} bytes",
-            where=str(path),
-            why=f"an ONNX file has at most {MAX_BYTES:,}; larger weights are kept in a file next to it",
-            fix="save it with external data",
-        )
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SourceError(
-            f"cannot read {path}", where=str(path), why=error.strerror or "", fix="look at its permissions"
-        ) from None
+    with opened(path) as stream:
+        data = stream.read()
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)

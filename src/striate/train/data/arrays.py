@@ -102,9 +102,23 @@ def parts_of_arrays(
     """
     every = [as_array(x) for x, _ in pairs.values()]
     white = common_white(every, kind)
+    return parts_of(ArrayData, every, pairs, kind, names, remarks, naming, white=white)
+
+
+def parts_of(
+    make: Callable[..., Dataset],
+    every: Sequence[Any],
+    pairs: Mapping[str, tuple[Any, Any]],
+    kind: str,
+    names: Sequence[str] | None,
+    remarks: Sequence[str],
+    naming: Callable[[str, int], str] | None,
+    **scale: Any,
+) -> dict[str, Dataset]:
+    """What `make` makes of each part: of its arrays (`every`), and of labels (in `pairs`) numbered alike in all."""
     labels, classes = common_classes([y for _, y in pairs.values()], kind, names)
     return {
-        part: ArrayData(
+        part: make(
             x,
             y,
             classes,
@@ -112,7 +126,7 @@ def parts_of_arrays(
             part="" if part == ALL else part,
             remarks=remarks,
             naming=functools.partial(naming, part) if naming else None,
-            white=white,
+            **scale,
         )
         for part, x, y in zip(pairs, every, labels)
     }

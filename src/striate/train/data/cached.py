@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from striate.locks import fork_safe_lock
-from striate.train.data.dataset import Array, Dataset, Labels, stack, to_float
+from striate.train.data.dataset import Array, Dataset, Labels, View, stack, to_float
 from striate.train.data.image_transforms import Fit, ImageTransform, Resize
 from striate.train.data.transforms import Transform
 
@@ -19,15 +19,12 @@ CACHE_MAX_BYTES = 256 << 20
 """Datasets up to this size are cached in memory."""
 
 
-class CachedDataset(Dataset):
+class CachedDataset(View):
     """The images of another dataset at one size, resized if the transform begins with a resize. Read on first use."""
 
     def __init__(self, base: Dataset, resize: ImageTransform | None = None) -> None:
-        shape = resize.output(base.shape) if resize else base.shape
-        super().__init__(base.labels, base.classes, shape, base.kind, part=base.part, on_bad=base.on_bad)
-        self.base, self.resize = base, resize
-        self.streams, self.deep, self.bad = base.streams, base.deep, base.bad
-        self.pictures, self.white = base.pictures, base.white
+        super().__init__(base, shape=resize.output(base.shape) if resize else base.shape, uniform=True)
+        self.resize, self.bad = resize, base.bad
         self._known = np.zeros(len(base), bool)
         self._kept: Array | None = None
         self._lock = fork_safe_lock()
@@ -35,9 +32,6 @@ class CachedDataset(Dataset):
     @property
     def source(self) -> str:
         return self.base.source
-
-    def name(self, index: int) -> str:
-        return self.base.name(index)
 
     def notes(self) -> tuple[str, ...]:
         return self.base.notes()

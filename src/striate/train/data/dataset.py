@@ -298,27 +298,54 @@ def stack(images: Sequence[Array]) -> Array:
     return np.stack(images if len({image.dtype for image in images}) < 2 else [*map(to_float, images)])
 
 
-class Subset(Dataset):
-    """Some images of another dataset, renumbered."""
+class View(Dataset):
+    """Another dataset seen differently: its facts and its images are those of `base`, except what is given here."""
 
-    def __init__(self, base: Dataset, indices: Labels, part: str, remarks: Sequence[str] = ()) -> None:
+    #: What a view takes over besides the arguments of a dataset.
+    FACTS = ("streams", "deep", "pictures", "white", "whites", "left_out")
+
+    def __init__(
+        self,
+        base: Dataset,
+        *,
+        labels: Array | None = None,
+        classes: Sequence[str] | None = None,
+        shape: Shape | None = None,
+        part: str | None = None,
+        uniform: bool | None = None,
+        remarks: Sequence[str] | None = None,
+    ) -> None:
         super().__init__(
-            base.labels[indices],
-            base.classes,
-            base.shape,
+            base.labels if labels is None else labels,
+            base.classes if classes is None else classes,
+            base.shape if shape is None else shape,
             base.kind,
-            part=part,
-            uniform=base.uniform,
-            remarks=(*base.remarks, *remarks),
+            part=base.part if part is None else part,
+            uniform=base.uniform if uniform is None else uniform,
+            remarks=base.remarks if remarks is None else remarks,
             on_bad=base.on_bad,
         )
-        self.base, self.indices = base, indices
-        self.streams, self.deep, self.white = base.streams, base.deep, base.white
-        self.pictures, self.whites = base.pictures, base.whites
+        self.base = base
+        for fact in self.FACTS:
+            setattr(self, fact, getattr(base, fact))
 
     @property
     def inputs(self) -> Mapping[str, tuple[int, ...]]:
         return self.base.inputs
+
+    def image(self, index: int) -> Array:
+        return self.base.image(index)
+
+    def name(self, index: int) -> str:
+        return self.base.name(index)
+
+
+class Subset(View):
+    """Some images of another dataset, renumbered."""
+
+    def __init__(self, base: Dataset, indices: Labels, part: str, remarks: Sequence[str] = ()) -> None:
+        super().__init__(base, labels=base.labels[indices], part=part, remarks=(*base.remarks, *remarks))
+        self.indices = indices
 
     def image(self, index: int) -> Array:
         return self.base.image(int(self.indices[index]))
@@ -327,29 +354,20 @@ class Subset(Dataset):
         return self.base.name(int(self.indices[index]))
 
 
-class Joined(Dataset):
+class Joined(View):
     """Several parts of one source, one after the other."""
 
     def __init__(self, parts: Sequence[Dataset], part: str) -> None:
         first = parts[0]
         super().__init__(
-            np.concatenate([data.labels for data in parts]),
-            first.classes,
-            first.shape,
-            first.kind,
+            first,
+            labels=np.concatenate([data.labels for data in parts]),
             part=part,
             uniform=all(data.uniform and data.shape == first.shape for data in parts),
             remarks=tuple(dict.fromkeys(remark for data in parts for remark in data.remarks)),
-            on_bad=first.on_bad,
         )
         self.parts = tuple(parts)
         self.starts = np.cumsum([0, *(len(data) for data in parts)])
-        self.streams, self.deep, self.white = first.streams, first.deep, first.white
-        self.pictures, self.whites = first.pictures, first.whites
-
-    @property
-    def inputs(self) -> Mapping[str, tuple[int, ...]]:
-        return self.parts[0].inputs
 
     def _place(self, index: int) -> tuple[Dataset, int]:
         place = int(np.searchsorted(self.starts, index, "right")) - 1

@@ -26,21 +26,8 @@ class EncodedData(Dataset):
 
     streams = True
 
-    def __init__(
-        self,
-        labels: Array,
-        classes: Sequence[str],
-        shape: Shape,
-        kind: str,
-        *,
-        part: str = "",
-        uniform: bool = True,
-        remarks: Sequence[str] = (),
-        on_bad: OnBad = "skip",
-    ) -> None:
-        super().__init__(
-            labels, classes, shape, kind, part=part, uniform=uniform, remarks=remarks, on_bad=on_bad
-        )
+    def __init__(self, *facts: Any, **more: Any) -> None:
+        super().__init__(*facts, **more)
         self._noted: dict[str, NDArray[np.bool_]] = {}
 
     @abc.abstractmethod

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
-import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from striate.diagnostics import FormatError, LimitError, SourceError, suggest
+from striate.diagnostics import FormatError, LimitError
+from striate.files import check_file, opened
 
 MAX_ARRAY = (
     8 << 30
@@ -29,55 +29,6 @@ HIDDEN = frozenset(
 """Folders that file systems, archivers and network storage add; and all that begin with a dot."""
 
 
-def status(path: Path) -> os.stat_result:
-    """The status of a file or directory. Raises SourceError with the nearest name."""
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        with contextlib.suppress(OSError):
-            near = suggest(path.name, [name for _, name in zip(range(1000), os.listdir(path.parent))])
-            if near:
-                raise SourceError(
-                    f"there is no {path}",
-                    where=str(path),
-                    why="no such path",
-                    fix=f"did you mean {path.parent / near}?",
-                ) from None
-        raise SourceError(
-            f"there is no {path}", where=str(path), why="no such path", fix="look at the spelling"
-        ) from None
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise unreadable(path, error) from None
-
-
-def is_directory(path: Path) -> bool:
-    """Whether an existing path is a directory. Raises SourceError if there is none."""
-    return stat.S_ISDIR(status(path).st_mode)
-
-
-def unreadable(path: Path | str, error: Exception) -> SourceError:
-    """An OSError in the words of its user."""
-    text = str(path)
-    return SourceError(
-        f"cannot read {text if len(text) <= 200 else text[:197] + '...'}",
-        where=text[:200],
-        why=getattr(error, "strerror", None) or str(error),
-        fix="look at its permissions, and whether it is still there",
-    )
-
-
-@contextlib.contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """The file for reading; an OSError inside becomes a SourceError."""
-    if not stat.S_ISREG(status(path).st_mode):
-        raise SourceError(f"{path} is not a regular file", where=str(path), fix="name a file")
-    try:
-        with path.open("rb") as stream:
-            yield stream
-    except OSError as error:
-        raise unreadable(path, error) from None
-
-
 def head(path: Path, count: int = 512) -> bytes:
     """The first bytes of a file."""
     with opened(path) as stream:
@@ -86,15 +37,8 @@ def head(path: Path, count: int = 512) -> bytes:
 
 def whole(path: Path, limit: int, what: str) -> bytes:
     """All bytes of a file of at most `limit`. Raises LimitError, SourceError."""
+    size = check_file(path, limit, what)
     with opened(path) as stream:
-        size = os.fstat(stream.fileno()).st_size
-        if size > limit:
-            raise LimitError(
-                f"{path} has {size:,} bytes",
-                where=str(path),
-                why=f"{what} has at most {limit:,}",
-                fix="name the right file",
-            )
         return stream.read(size)  # and not `limit`: that much memory would be allocated at once
 
 
@@ -129,11 +73,6 @@ def read_into(stream: BinaryIO, count: int) -> bytearray:
             break
         data += chunk
     return data
-
-
-def printable(text: str) -> str:
-    """A name out of a file or folder, safe to print: no control characters, no broken UTF-8."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def hidden(name: str) -> bool:

@@ -15,11 +15,12 @@ from typing import BinaryIO
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError, SourceError, plural
+from striate.diagnostics import FormatError, LimitError, SourceError, plural, printable
+from striate.files import opened, unreadable
 from striate.train.data import images
 from striate.train.data.dataset import Array, Dataset, OnBad
 from striate.train.data.encoded import EncodedData, ignored_files, survey
-from striate.train.data.files import hidden, opened, printable, unreadable
+from striate.train.data.files import hidden
 from striate.train.data.splits import ALL, SPELLINGS
 
 MAX_DEPTH = 64  # folders inside a class

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from striate.diagnostics import FormatError, StriateError, plural
+from striate.diagnostics import FormatError, StriateError, plural, printable
 from striate.train.data import images
 from striate.train.data.arrays import as_images, as_labels, check_labels, common_classes, common_white
 from striate.train.data.dataset import Array, Dataset, Labels, OnBad
 from striate.train.data.encoded import LOOKS, EncodedData, survey
-from striate.train.data.files import printable
 from striate.train.data.images import Look
 from striate.train.data.splits import ALL, SPELLINGS
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 
 from striate.diagnostics import FormatError, LimitError, SourceError, StriateError
+from striate.files import opened, unreadable
 from striate.train.data.dataset import Array
-from striate.train.data.files import opened, unreadable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

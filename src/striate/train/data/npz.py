@@ -20,10 +20,11 @@ from typing import IO, BinaryIO, cast
 
 import numpy as np
 
-from striate.diagnostics import FormatError, LimitError, plural
+from striate.diagnostics import FormatError, LimitError, plural, printable
+from striate.files import opened
 from striate.train.data.arrays import parts_of_arrays
 from striate.train.data.dataset import Array, Dataset
-from striate.train.data.files import allow, opened, printable, read_into
+from striate.train.data.files import allow, read_into
 from striate.train.data.several import parts_by_input
 from striate.train.data.splits import ALL, SPELLINGS
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, overload
 
 from striate.diagnostics import FormatError, SourceError, UsageError, plural, suggest
+from striate.files import is_directory, status, unreadable
 from striate.train.data import cifar, idx, shards
 from striate.train.data.arrays import IN_MEMORY, parts_of_arrays
 from striate.train.data.dataset import Dataset, OnBad
-from striate.train.data.files import head, is_directory, status, unreadable
+from striate.train.data.files import head
 from striate.train.data.folder import folders, read_folder
 from striate.train.data.foreign import is_foreign, is_foreign_splits, read_foreign
 from striate.train.data.npz import read_npz

@@ -7,7 +7,6 @@ meet it.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -21,12 +20,11 @@ from striate.train.data.arrays import (
     IN_MEMORY,
     as_labels,
     check_labels,
-    common_classes,
     numbered,
     on_one_scale,
+    parts_of,
 )
-from striate.train.data.dataset import Array, Dataset, OnBad, Shape
-from striate.train.data.splits import ALL
+from striate.train.data.dataset import Array, Dataset, OnBad, Shape, View
 
 EMPTY: Shape = (0, 0, 0)
 
@@ -76,20 +74,11 @@ class ArraysByInput(Dataset):
         return self._naming(index)
 
 
-class LaidOut(Dataset):
+class LaidOut(View):
     """Rows of arrays with the axes and types in which a network's inputs take them."""
 
     def __init__(self, base: Dataset, net: Network, whites: Mapping[str, int]) -> None:
-        super().__init__(
-            base.labels,
-            base.classes,
-            EMPTY,
-            base.kind,
-            part=base.part,
-            remarks=base.remarks,
-            on_bad=base.on_bad,
-        )
-        self.base, self.pictures = base, False
+        super().__init__(base)
         self.whites = {name: _white(name, base, whites.get(name, 0)) for name in net.inputs}
         self._specs = dict(net.inputs)
         self._ways = {name: _way(name, base, spec, self.whites[name]) for name, spec in net.inputs.items()}
@@ -102,27 +91,23 @@ class LaidOut(Dataset):
         row: Any = self.base.image(index)
         return {name: way(row[name]) for name, way in self._ways.items()}
 
-    def name(self, index: int) -> str:
-        return self.base.name(index)
 
-
-class OneInput(Dataset):
+class OneInput(View):
     """The images of one of several inputs."""
 
     def __init__(self, base: Dataset, name: str) -> None:
         channels, height, width = base.inputs[name]
-        shape = channels, height, width
-        super().__init__(base.labels, base.classes, shape, base.kind, part=base.part, on_bad=base.on_bad)
-        self.base, self.input, self.pictures = base, name, False
-        self.white = base.whites.get(name) or None
+        super().__init__(base, shape=(channels, height, width))
+        self.input, self.white, self.whites = name, base.whites.get(name) or None, {}
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]:
+        return {}
 
     def image(self, index: int) -> Array:
         row: Any = self.base.image(index)
         found: Array = row[self.input]
         return found
-
-    def name(self, index: int) -> str:
-        return self.base.name(index)
 
 
 def parts_by_input(
@@ -143,20 +128,7 @@ def parts_by_input(
                 fix="give every part the same inputs",
             )
     whites = whites_of(every, kind)
-    labels, classes = common_classes([y for _, y in pairs.values()], kind, names)
-    return {
-        part: ArraysByInput(
-            x,
-            y,
-            classes,
-            kind=kind,
-            part="" if part == ALL else part,
-            remarks=remarks,
-            naming=functools.partial(naming, part) if naming else None,
-            whites=whites,
-        )
-        for part, x, y in zip(pairs, every, labels)
-    }
+    return parts_of(ArraysByInput, every, pairs, kind, names, remarks, naming, whites=whites)
 
 
 def whites_of(parts: Sequence[Mapping[str, Array]], kind: str) -> dict[str, int]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from striate.diagnostics import FormatError, plural, suggest
-from striate.train.data.dataset import Dataset, Shape, Subset
+from striate.train.data.dataset import Dataset, Shape, View
 from striate.train.data.transforms import Transform
 
 
@@ -56,10 +56,8 @@ def renumbered(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[st
             if near
             else "data with the classes of the training",
         )
-    numbered = Subset(data, np.arange(len(data)), data.part)
-    numbered.labels = np.array([place[name] for name in data.classes], np.int64)[data.labels]
-    numbered.classes = tuple(classes)
-    return numbered, (
+    labels = np.array([place[name] for name in data.classes], np.int64)[data.labels]
+    return View(data, labels=labels, classes=classes), (
         f"{plural(len(data.classes), 'class', 'classes')} numbered as the model's {len(classes)}",
     )
 
@@ -96,9 +94,7 @@ def for_outputs(data: Dataset, outputs: int, known: bool) -> Dataset:
     if count == outputs:
         return data
     if count < outputs and not known and is_numbers(data.classes):
-        wider = Subset(data, np.arange(len(data)), data.part)
-        wider.classes = tuple(map(str, range(outputs)))
-        return wider
+        return View(data, classes=tuple(map(str, range(outputs))))
     names = ", ".join(data.classes[:4]) + (", …" if count > 4 else "")
     raise FormatError(
         f"the network has {plural(outputs, 'class', 'classes')}, "

@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from striate.diagnostics import FormatError, LimitError
-from striate.train.data.files import CHUNK, opened, printable, unreadable
+from striate.diagnostics import FormatError, LimitError, printable
+from striate.files import opened, unreadable
+from striate.train.data.files import CHUNK
 
 MAX_MEMBERS = 20_000_000
 MAX_UNZIPPED = 64 << 30

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from striate.units import duration
 from striate.views.text.numbers import count
 from striate.views.text.page import Column, Page, Row, Text
-from striate.views.text.progress import duration
 
 MATRIX = 20
 """Classes up to which the confusion matrix is drawn; beyond that the most frequent mistakes are listed."""

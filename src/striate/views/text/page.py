@@ -7,12 +7,13 @@ characters outside ASCII are spelled in ASCII where the stream cannot carry them
 
 from __future__ import annotations
 
-import os
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TextIO
+from typing import Literal
+
+from striate.diagnostics import printable
+from striate.terminal import Terminal, in_ascii, width_of
 
 HOLD = "\u00a0"
 """A space at which no line is broken; written as a plain one."""
@@ -21,68 +22,6 @@ Text = str | Sequence[str | tuple[str, str]]
 """A string, or pieces: plain strings and (string, style) pairs."""
 
 _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-
-_ASCII = str.maketrans(
-    {
-        "·": "*", "×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "←": "<-", "≥": ">=", "≤": "<=", "≡": "=",
-        "≠": "!=", "≈": "~", "…": "...", "’": "'", "“": '"', "”": '"', "─": "-", "│": "|", "█": "#", "▓": "#",
-        "▒": "+", "░": ".", "▀": "#", "▄": "#", "▁": ".", "▂": ".", "▃": "-", "▅": "+", "▆": "+", "▇": "#",
-        "■": "#", "✓": "ok", "✗": "x", "½": "1/2",
-    }
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """What the reader's screen can show: width in columns, color, characters outside ASCII.
-
-    `folds`: whether messages are wrapped. For a pipe or a file they are not (each stays on its line, for grep);
-    tables keep to `width` everywhere. `program`: what the reader types to start Striate.
-    """
-
-    width: int = 80
-    color: bool = False
-    unicode: bool = True
-    folds: bool = True
-    program: str = "striate"
-
-    @classmethod
-    def of(cls, stream: TextIO, environ: Mapping[str, str] = os.environ) -> Terminal:
-        """The terminal after `stream`; a pipe or file reads as 80 plain columns.
-
-        Color follows https://no-color.org and FORCE_COLOR; COLUMNS overrides the width.
-        """
-        try:
-            interactive = stream.isatty()
-        except ValueError:  # already closed
-            interactive = False
-        color = (interactive and environ.get("TERM") != "dumb") or bool(environ.get("FORCE_COLOR"))
-        try:
-            "·×−→≥█".encode(stream.encoding or "ascii")
-            wide = True
-        except (UnicodeEncodeError, LookupError):
-            wide = False
-        asked = environ.get("COLUMNS", "")
-        width = int(asked) if asked.isdecimal() and len(asked) < 6 else 0
-        if not width and interactive:
-            import shutil  # start-up counts
-
-            width = shutil.get_terminal_size((80, 24)).columns
-        return cls(max(width or 80, 20), color and not environ.get("NO_COLOR"), wide, interactive)
-
-
-def in_ascii(text: str) -> str:
-    """`text` spelled in ASCII: signs by their likeness, everything else as escapes."""
-    return text.replace(" · ", " | ").translate(_ASCII).encode("ascii", "backslashreplace").decode()
-
-
-def width_of(text: str) -> int:
-    """Columns that `text` takes: wide East Asian characters take two, combining marks none."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
-    )
 
 
 @dataclass(frozen=True)
@@ -252,8 +191,7 @@ class Page:
 
     def spell(self, text: str) -> str:
         """`text` in characters that this terminal shows; control characters are written as escapes."""
-        if not text.isprintable():
-            text = "".join(c if c.isprintable() or c in ("\n", HOLD) else ascii(c)[1:-1] for c in text)
+        text = printable(text, keep=f"\n{HOLD}")
         if not self.terminal.unicode and not text.isascii():
             text = HOLD.join(map(in_ascii, text.split(HOLD)))
         return text

@@ -16,13 +16,14 @@ from typing import Any
 
 from striate.diagnostics import plural
 from striate.network import Network
+from striate.terminal import Bar, Terminal, in_ascii
 from striate.train.config import Config, options
 from striate.train.events import Compiled, EpochDone, Event, Finished, Note, Prepared, Progress, Started
 from striate.train.history import History
 from striate.train.run import FILES
+from striate.units import clock, duration
 from striate.views.text.numbers import count
-from striate.views.text.page import Page, Terminal, Text, in_ascii
-from striate.views.text.progress import Bar, clock, duration
+from striate.views.text.page import Page, Text
 
 QUIET_S = 60.0
 """Without a bar, a long epoch says where it is this often."""
