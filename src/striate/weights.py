@@ -413,7 +413,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
 
 
 LARGE = 4 << 20
-"""Bytes from which on pages of 2 MB are asked for: fetching small ones takes longer than copying a file's content."""
+"""From this size on, 2 MB pages are requested: fetching small ones takes longer than copying a file's content."""
 
 
 def _content(path: Path) -> bytes | memoryview:

@@ -225,14 +225,14 @@ def test_sizes_by_name(tmp_path):
 
 def test_the_source_for_pytorch_names_its_arguments(tmp_path):
     model = st.Model(st.from_torch(Siamese(), input=SHAPES))
-    from striate.formats.torch import own
+    from striate.formats.torch import striate_metadata
     from striate.formats.torch.source import source
 
     text = source(model.net)
     assert all(f"{name}: torch.Tensor" in text for name in SHAPES)
-    assert own.network(text) == model.net
+    assert striate_metadata.network(text) == model.net
     earlier = source(model.net, named=False)  # as earlier versions wrote it
-    assert "x1: torch.Tensor" in earlier and own.network(earlier) == model.net
+    assert "x1: torch.Tensor" in earlier and striate_metadata.network(earlier) == model.net
     module = model.to_torch()
     x = {name: torch.from_numpy(array) for name, array in arrays().items()}
     with torch.no_grad():

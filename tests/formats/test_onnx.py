@@ -126,9 +126,9 @@ def test_every_op_runs_elsewhere(word, tmp_path_factory):
 
 def test_fresh_eyes_read_what_was_written(tmp_path, monkeypatch):
     """Without Striate's own notes a file still means the same: sizes, costs, parameters, outputs."""
-    from striate.formats.onnx import own
+    from striate.formats.onnx import striate_metadata
 
-    monkeypatch.setattr(own, "network", lambda graph, inputs: None)
+    monkeypatch.setattr(striate_metadata, "network", lambda graph, inputs: None)
     for name in ("mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1"):
         net = catalogue.create(name, input=(3, 65, 65))
         path, weights = written(tmp_path, net)

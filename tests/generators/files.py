@@ -440,8 +440,8 @@ def trial(seed):
 
 def _own(data):
     """Source that Striate wrote says what it holds, without being run; anything else is not looked at."""
-    from striate.formats.torch import own
+    from striate.formats.torch import striate_metadata
 
     text = data.decode("utf-8", "replace")
-    found = own.network(text)
+    found = striate_metadata.network(text)
     assert found is None or data.replace(b"\r\n", b"\n") == _valid("source")["net.py"]

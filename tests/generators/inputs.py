@@ -173,7 +173,7 @@ def _written(net: Any, model: Any, arrays: Any, wanted: Any) -> str | None:
 
     import striate as st
     from striate.formats import toml
-    from striate.formats.torch import own
+    from striate.formats.torch import striate_metadata
     from striate.formats.torch.source import source
 
     with tempfile.TemporaryDirectory() as folder:
@@ -197,7 +197,7 @@ def _written(net: Any, model: Any, arrays: Any, wanted: Any) -> str | None:
     if toml.parse(toml.format(net)) != net:
         return "read from .toml: another network"
     text = source(net)
-    if own.network(text) != net:
+    if striate_metadata.network(text) != net:
         return "read from .py: another network"
     space: dict[str, Any] = {}
     exec(compile(text, "model.py", "exec"), space)

@@ -29,7 +29,7 @@ from striate.tensor import SPATIAL, TensorSpec
 
 
 def apply(op, *inputs, axes="", **weights):
-    """The outputs of one op; a sole one as itself."""
+    """The outputs of one op; a single one as itself."""
     specs = [TensorSpec(x.shape, ("N", *(axes or "C" + "".join(SPATIAL[x.ndim - 2])))) for x in inputs]
     outputs = run(op.declare(*specs), list(inputs), weights)
     return outputs[0] if len(outputs) == 1 else outputs

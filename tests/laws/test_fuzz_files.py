@@ -310,21 +310,21 @@ def test_the_description_in_a_folder(folder, damage):
 @given(damage=damages(st.sampled_from([b"#: ", b"\n", b"eJ", b"="])))
 def test_the_comments_of_source(folder, damage):
     """They count whole or not at all."""
-    from striate.formats.torch import own
+    from striate.formats.torch import striate_metadata
 
     text = (folder / "net.py").read_bytes()
     hurt = damaged(text, [(0.6 + 0.4 * place, gone, new) for place, gone, new in damage])
     with bounded():
-        found = own.network(hurt.decode("utf-8", "replace"))
+        found = striate_metadata.network(hurt.decode("utf-8", "replace"))
     assert (found is not None) == (hurt.replace(b"\r\n", b"\n") == text)
 
 
 def test_comments_that_unpack_without_end():
-    from striate.formats.torch import own
+    from striate.formats.torch import striate_metadata
 
-    text = f"{own.HEAD}#: {_bomb()}\n"
+    text = f"{striate_metadata.HEAD}#: {_bomb()}\n"
     with bounded():
-        assert own.network(text) is None
+        assert striate_metadata.network(text) is None
 
 
 def _bomb():

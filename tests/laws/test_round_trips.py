@@ -167,7 +167,7 @@ def test_any_network_comes_back_or_is_refused(net):
 
 
 def _from_source(text):
-    from striate.formats.torch import own
+    from striate.formats.torch import striate_metadata
 
     compile(text, "net.py", "exec")  # whatever the names, it is Python
-    return own.network(text)
+    return striate_metadata.network(text)

@@ -19,7 +19,8 @@ PHRASES = {
     r"\banother look at\b": "view, alias",
     r"\bso (many|much)\b(?! (as|that|the|more|less)\b)": "this many, `count`",
     r"\bbeside\b": "next to, besides, compared with",
-    r"\bof indifference\b": "",
+    r"(?i)\b(nobody|no one)\b": "nothing, no node, is unknown, is not read",
+    r"(?i)\banew\b": "again",
     r"(?i)\b(normalis|initialis|optimis|recognis|vectoris|regularis|organis|utilis)(e|ed|es|er|ing|ation)\b": "-ize",
     r"(?i)\b(colour|behaviour|neighbour|favour|grey)": "American spelling",
 }
@@ -27,7 +28,7 @@ PHRASES = {
 
 NAMES = (
     "Stretch", "BoundTraining", "Ledger", "Looped", "Normed", "World", "ALONE", "Remembered", "Scheme", "SCHEMES",
-    "give_way", "default_scheme", "Normalise", "ColourJitter", "initialise", "TrainingTable",
+    "give_way", "default_scheme", "Normalise", "ColourJitter", "initialise", "TrainingTable", "Suited", "is_foreign",
 )  # fmt: skip
 """Identifiers that have better names now."""
 

@@ -2,7 +2,7 @@
 
 One file per kernel, named by everything that its code follows from: the sources of the code generator, llvmlite, the
 target, all features of the processor, and the kernel's template and numbers. It holds a mark, that name, a checksum of
-the code, and the code. Loading code is executing it: so the folder and its files belong to this user, nobody else may
+the code, and the code. Loading code is executing it: so the folder and its files belong to this user, no other user may
 write them, and no link is followed; otherwise there is no cache, and every process compiles for itself.
 """
 

@@ -86,7 +86,7 @@ class CompiledProgram(Program):
         return self.plan_for(self._size, self.net.outputs).plan
 
     def __call__(self, x: Given, *more: Array) -> Array | tuple[Array, ...]:
-        """As every program; a batch of a sole input just as the last one skips what is known of it."""
+        """As every program; a batch of the only input with the last shape skips the checks."""
         last = self._last
         if (
             last is None

@@ -19,7 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Array = NDArray[Any]
 Given: TypeAlias = "Array | Sequence[Array] | Mapping[str, Array]"
-"""A batch of the sole input, or those of several: a tuple in the network's order, or a mapping by name."""
+"""A batch of the only input, or those of several: a tuple in the network's order, or a mapping by name."""
 
 
 def named(net: Network, x: Given) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""One operation in machine code: planned once for its shapes, with the weights of each call packed anew."""
+"""One operation in machine code: planned once for its shapes, with the weights of each call packed again."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class Single:
             for name, array in self._given.items():
                 array[...] = weights[name]
             if self._given:
-                anew = Anew(self._loaded, self._constants)
+                repacking = Repacking(self._loaded, self._constants)
                 for record in dict.fromkeys(step.record for step in self._loaded.plan.steps):
-                    record(anew)
+                    record(repacking)
             return self._loaded.run(x)["y"]
 
 
-class Anew(Memory):
+class Repacking(Memory):
     """Where everything of a loaded plan lies already; what is packed there is packed again."""
 
     def __init__(self, loaded: LoadedPlan, constants: Constants) -> None:

@@ -69,7 +69,7 @@ def _label(field: Field) -> str:
 def read_op(cursor: Cursor) -> Op:
     """The op at the cursor, up to the next `->`, `]` or the end; `cursor.spellings` gains names that are not ours.
 
-    Raises NotationError for a word that is none, OpError for a value without meaning; both point at it.
+    Raises NotationError for an unknown word, OpError for a value that is not allowed; both point at it.
     """
     first = cursor.token
     known = registry()

@@ -25,7 +25,7 @@ MAX_NODES = 50_000
 
 Shape = tuple[int, ...]
 Size: TypeAlias = "str | Sequence[int] | Mapping[str, str | Sequence[int]]"
-"""The size of the sole input, in words or as (C, H, W); or of inputs by name."""
+"""The size of the only input, in words or as (C, H, W); or of inputs by name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -273,7 +273,7 @@ def with_size(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
 
 
 def wished(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
-    """Input name -> shape of the inputs in `wish`: the sole one, or those that a mapping names.
+    """Input name -> shape of the inputs in `wish`: the only one, or those that a mapping names.
 
     A size in words is read against the shape that the input has: a vector's length where it has one axis.
     Raises NotationError.
@@ -336,7 +336,7 @@ def written_size(shape: Sequence[int]) -> str:
 def to_notation(network: Network, width: int = 100) -> str:
     """The notation of a chain; `parse` gives the same nodes back.
 
-    network: one without branches; width: characters up to which a line is filled. Names are written where counting
+    network: one without branches; width: maximum characters of a line. Names are written where counting
     would not give them. Raises FormatError for a network with branches.
 
     >>> import striate as st

@@ -1,8 +1,8 @@
 """Networks that a user's own Python file or module builds.
 
-Decides which object of a module is meant and how a failure inside the user's code is told (its own file, line and
+Decides which object of a module is meant and how a failure inside the user's code is reported (its own file, line and
 message, never a traceback). Running a `.py` file executes it, as `python file.py` would; nothing else is run, and
-not those that Striate wrote itself (`torch.own`).
+not those that Striate wrote itself (`torch.striate_metadata`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from striate.diagnostics import FormatError, SourceError, StriateError, by_reade
 from striate.formats import notation
 from striate.formats.files import read_text
 from striate.formats.notation import Size
-from striate.formats.torch.own import network as own_network
+from striate.formats.torch.striate_metadata import network as own_network
 from striate.network import Builder, Network
 
 ATTRIBUTES = ("net", "network", "model")

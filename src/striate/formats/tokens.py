@@ -76,7 +76,7 @@ def excerpt(source: str, start: int, end: int) -> str:
 def tokenize(source: str) -> list[Token]:
     """The tokens of a notation, an END token last; spaces, newlines and `#` comments separate them.
 
-    Raises NotationError for a character or word that is none, LimitError for too long a text or too large a number.
+    Raises NotationError for an unknown character or word, LimitError for too long a text or too large a number.
     """
     if len(source) > MAX_TEXT:
         raise LimitError(

@@ -15,8 +15,9 @@
     op = "add"                  # without a name it is numbered: add1
     inputs = ["conv1", "input"] # without inputs it reads the node before
 
-`outputs = ["add1"]` under `[network]` names what leaves it; without, every value that nobody reads does. Several inputs
-are a table, `[network.inputs]`. A node may use another node's parameters, or say which of its own are not trained::
+`outputs = ["add1"]` under `[network]` names what leaves it; without, every value that no node reads does. Several
+inputs are a table, `[network.inputs]`. A node may use another node's parameters, or say which of its own are not
+trained::
 
     [[node]]
     op = "conv 3x3 16 pad same"
@@ -74,7 +75,7 @@ def parse(text: str, name: str | None = None, input: notation.Size | None = None
     try:
         aliases = sharing.read_aliases(head.get("aliases", {}))
         network = Network(title, inputs, nodes, outputs, aliases=aliases)
-        _ = network.inference  # An op that does not suit its input is told here, with the line of its node.
+        _ = network.inference  # An op that does not suit its input raises here, with the line of its node.
     except StriateError as error:
         raise _placed(error, error.place, file) from None
     return network

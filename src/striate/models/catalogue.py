@@ -150,8 +150,9 @@ def create(name: str, input: Image | None = None, num_classes: int | None = None
     """Build the network of the catalogue that is called `name`.
 
     input: (C, H, W), by default that of the paper; num_classes: the number of outputs; options: switches of the
-    network's family, such as `aux=True`; an unknown one is told the others. The paper stands in `striate models NAME`.
-    Raises UnknownNameError for an unknown name or option, NotationError for an input that is not three sizes.
+    network's family, such as `aux=True`; for an unknown one the error lists the others. `striate models NAME` names
+    the paper. Raises UnknownNameError for an unknown name or option, NotationError for an input that is not three
+    sizes.
 
     >>> import striate as st
     >>> st.create("lenet5").input.shape

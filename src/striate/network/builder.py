@@ -28,7 +28,7 @@ class Ref:
 
     @property
     def name(self) -> str:
-        """The sole value's name."""
+        """The only value's name."""
         if len(self.values) > 1:
             raise GraphError(
                 f"{self.values[0].rsplit(':', 1)[0]} has {plural(len(self.values), 'output')}",
@@ -60,7 +60,7 @@ class Builder:
     >>> build.build(build(Relu(), x)).specs["conv1"].shape
     (1, 6, 28, 28)
 
-    A sole input is called "input"; several have the names they are given:
+    A single input is called "input"; several have the names they are given:
 
     >>> build = st.Builder("two", input={"left": (3, 32, 32), "right": (64,)})
     >>> build.inputs["right"].spec.shape
@@ -91,7 +91,7 @@ class Builder:
 
     @property
     def input(self) -> Ref:
-        """The sole input. Raises GraphError when there are several."""
+        """The only input. Raises GraphError when there are several."""
         if len(self._inputs) != 1:
             raise GraphError(
                 f"{self.name} has {plural(len(self._inputs), 'input')}",

@@ -37,7 +37,7 @@ class Node:
     """An op placed in a network.
 
     name: unique in its network; op: what it computes; inputs: names of the values that it reads; place: the line of a
-    file where it was written. A sole output has the node's name, several have ``name:0``, ``name:1``, ….
+    file where it was written. A single output has the node's name, several have ``name:0``, ``name:1``, ….
 
     shares: the node whose parameters it uses, or, for some of them, their names with the full name of another node's
     parameter: ``{"weight": "enc.weight"}``. fixed: its parameters that are constants, neither counted nor trained.
@@ -251,7 +251,7 @@ class Network:
 
     @property
     def input(self) -> TensorSpec:
-        """Spec of the sole input. Raises GraphError when there are several."""
+        """Spec of the only input. Raises GraphError when there are several."""
         if len(self.inputs) != 1:
             raise GraphError(
                 f"{self.name} has {plural(len(self.inputs), 'input')}",
@@ -263,7 +263,7 @@ class Network:
         return spec
 
     def input_name(self, name: str | None = None) -> str:
-        """The sole input's name, or `name` if an input has it.
+        """The only input's name, or `name` if an input has it.
 
         Raises GraphError for several inputs and no name, and for a name that no input has.
         """
@@ -329,7 +329,7 @@ class Network:
     def with_input(self, shape: Sequence[int] | Mapping[str, Sequence[int]]) -> Network:
         """The same nodes on an input of another shape.
 
-        shape: (C, H, W) of the sole input, or shapes of several by name: ``{"left": (3, 64, 64)}``.
+        shape: (C, H, W) of the only input, or shapes of several by name: ``{"left": (3, 64, 64)}``.
         Raises GraphError where one shape is given and there are several inputs, and for a name that no input has.
         """
         if not isinstance(shape, Mapping):

@@ -43,7 +43,7 @@ class Declaration:
     """What an op says once its inputs are known: outputs, parameters and statements. The rest is derived.
 
     In training an op may also draw `noise`, and `updates` names the tensor that replaces a running statistic. An op
-    that states nothing may know what it costs: `more_params`, `more_macs`; `uncounted` names what nobody knows of it,
+    that states nothing may know what it costs: `more_params`, `more_macs`; `uncounted` names what is unknown of it,
     of params, macs and memory.
     """
 

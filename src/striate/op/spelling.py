@@ -67,7 +67,7 @@ ELSEWHERE: Mapping[str, str] = {
 """Arguments of other frameworks that no op has here, and what to write instead."""
 
 LONGEST = 200
-"""Letters of what is written in our names, up to which a remark shows it."""
+"""Up to this many letters, a remark shows the text in our names."""
 
 _told: set[str] = set()
 
@@ -78,7 +78,7 @@ def folded(name: str) -> str:
 
 
 def op_word(name: str, known: Collection[str]) -> str:
-    """Our word for an op's name; the name itself where nobody has it.
+    """Our word for an op's name; the name itself if it is unknown.
 
     >>> op_word("Conv2d", ["conv"]), op_word("ReLU", ["relu"]), op_word("conve", ["conv"])
     ('conv', 'relu', 'conve')

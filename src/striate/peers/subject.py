@@ -1,4 +1,4 @@
-"""What is measured: a network, its weights and a batch, the same in every process that is told the same."""
+"""What is measured: a network, its weights and a batch, the same in every process with the same arguments."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from striate.network import Network
 from striate.train.config import Config, Job
 from striate.train.data import DataSplits, open_data
 from striate.train.data.dataset import OnBad
-from striate.train.data.opening import found
+from striate.train.data.readers import found
 from striate.train.data.splits import ALL, TRAIN, VALIDATION
 from striate.train.run import resumed
 from striate.train.settings import Settings
@@ -121,7 +121,7 @@ def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
 
 def by_input(net: Network, data: Any, labels: Any = None) -> Any:
     """The arrays of several inputs by name where they were given in order: ((a, b), y), parts of such, or (a, b) with
-    `labels`. A dict for the sole input of a network is its array.
+    `labels`. A dict for the only input of a network is its array.
     """
     names = list(net.inputs)
     if isinstance(data, Mapping):

@@ -56,7 +56,7 @@ def restore(path: Path, plan: Plan, state: State) -> None:
             f"{path.name} is not a checkpoint",
             where=str(path),
             why=str(error),
-            fix=f"start anew with another {setting('out')}",
+            fix=f"start again with another {setting('out')}",
         ) from None
     _same_settings(path, settings, plan)
     now = _data(plan)
@@ -75,7 +75,7 @@ def restore(path: Path, plan: Plan, state: State) -> None:
             "the data is not the data of this run",
             where=str(path),
             why=f"the run began on {plural(data['images'], 'image')}, these are {now['images']:,}",
-            fix=f"go on with the old data, or start anew with another {setting('out')}",
+            fix=f"go on with the old data, or start again with another {setting('out')}",
         )
     try:
         state.restore(arrays, record)
@@ -84,7 +84,7 @@ def restore(path: Path, plan: Plan, state: State) -> None:
             f"{path.name} does not fit {plan.net.name}",
             where=str(path),
             why=str(error),
-            fix=f"resume with the network of the run, or start anew with another {setting('out')}",
+            fix=f"resume with the network of the run, or start again with another {setting('out')}",
         ) from None
 
 
@@ -109,5 +109,5 @@ def _same_settings(path: Path, before: dict[str, Any], plan: Plan) -> None:
             f"{name} cannot change within a run",
             where=str(path),
             why=f"the run began with {name} = {before[name]!r}, now it is {now[name]!r}",
-            fix=f"leave out {setting(name)}, or start anew with another {setting('out')}",
+            fix=f"leave out {setting(name)}, or start again with another {setting('out')}",
         )

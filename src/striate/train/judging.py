@@ -18,14 +18,14 @@ from striate.network import Network
 from striate.op import Trait
 from striate.train.arguments import opened
 from striate.train.config import Config
-from striate.train.data import Dataset, Transform, open_data, suit
+from striate.train.data import Dataset, Transform, adapt_data, open_data
+from striate.train.data.adapt import AdaptedData, for_outputs, renumbered
 from striate.train.data.arrays import IN_MEMORY
 from striate.train.data.dataset import OnBad
 from striate.train.data.image_transforms import Normalize
-from striate.train.data.opening import read_parts
+from striate.train.data.readers import read_parts
 from striate.train.data.several import laid_out
 from striate.train.data.splits import ALL, TEST, TRAIN, VALIDATION, choose, complete
-from striate.train.data.suiting import Suited, for_outputs, renumbered
 from striate.train.data.transforms import ByInput
 from striate.train.evaluation import Evaluation, Runs, Watcher, evaluate
 from striate.train.inputs import IMAGENET
@@ -106,9 +106,9 @@ def judge(
     data = laid_out(net, data, transform.whites if isinstance(transform, ByInput) else {})
     if data.inputs:
         numbered, notes = renumbered(data, classes)
-        suited = Suited(numbered, transform, notes)
+        suited = AdaptedData(numbered, transform, notes)
     else:
-        suited = suit(data, transform, image_input(net), classes)
+        suited = adapt_data(data, transform, image_input(net), classes)
     output = net.specs[net.outputs[0]]
     counted = suited.data
     if len(output.shape) > 1:

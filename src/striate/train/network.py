@@ -15,9 +15,9 @@ from striate.network import Network
 from striate.ops.linear import Linear
 from striate.tensor import TensorSpec
 from striate.train.data import Dataset
+from striate.train.data.adapt import with_classes
 from striate.train.data.dataset import Shape
 from striate.train.data.several import laid_out
-from striate.train.data.suiting import with_classes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -193,7 +193,7 @@ def reconcile_record(net: Network) -> Costs:
 
 
 def sizes_by_input(net: Network, near: int) -> Sizes | SizesByInput:
-    """Schema striate.sizes/1: of the sole input, or `inputs`, by name, for each of several that is an image.
+    """Schema striate.sizes/1: of the only input, or `inputs`, by name, for each of several that is an image.
 
     Raises OpError where none is, and what `sizes` raises.
     """

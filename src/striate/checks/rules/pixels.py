@@ -18,7 +18,7 @@ from striate.network import Node
 from striate.op import Declaration, Trait
 
 LONGEST = 2**20
-"""Positions of an axis up to which several readers are united one by one; beyond it the best of them counts alone."""
+"""Up to this many positions of an axis, several readers are united one by one; beyond it the best one counts alone."""
 
 
 class PixelsNeverRead(Rule):
@@ -269,7 +269,7 @@ class DilationLeavesHoles(Rule):
         """Support of a node's outputs, or None where a new run begins."""
         rank = len(context.spec(node.outputs[0]).spatial)
         known = [support[value] for value in node.inputs if value in support]
-        known = [one for one in known if len(one.masks) == rank]  # a reshape begins anew
+        known = [one for one in known if len(one.masks) == rank]  # a reshape begins again
         if not rank:
             return None
         nodes = tuple(dict.fromkeys(name for one in known for name in one.nodes))

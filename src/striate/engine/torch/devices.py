@@ -54,7 +54,7 @@ def present() -> tuple[str, ...]:
 def threads() -> int:
     """Threads of this process: what OMP_NUM_THREADS says, else its part of the processors that it may use.
 
-    torchrun sets OMP_NUM_THREADS=1 where nobody has set it, so that a 1 says nothing there.
+    torchrun sets OMP_NUM_THREADS=1 if it is unset, so that a 1 says nothing there.
     """
     said, local = os.environ.get("OMP_NUM_THREADS", ""), os.environ.get("LOCAL_WORLD_SIZE", "1")
     together = int(local) if local.isdecimal() and int(local) else 1

@@ -104,7 +104,8 @@ class Lowered(torch.nn.Module):  # type: ignore[misc]
     def values(
         self, given: dict[str, Any], wanted: Collection[str], done: Callable[[str], None] = lambda node: None
     ) -> dict[str, Any]:
-        """The wanted values for these inputs. What nobody reads any more is dropped; `done` hears of every node."""
+        """The wanted values for these inputs. Values that are not read any more are dropped; `done` is called per
+        node."""
         values, open_names = dict(given), set(wanted) - given.keys()
         for at, (run, reads, makes, held, _) in enumerate(self._steps):
             if not open_names:

@@ -1,7 +1,7 @@
 """The table of what ops are in torch, and the word by which a family enters it.
 
 An op becomes a function of tensors, called as `run(training, inputs, own)`; `own` are its parameters by their short
-names. Windows come resolved from the declaration, so that no size is worked out anew.
+names. Windows come resolved from the declaration, so that no size is worked out again.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def where(test: Expr, yes: Expr, no: Expr) -> Expr:
 
 
 def _max(g: Expr, a: Expr, b: Expr, y: Expr) -> tuple[Expr, ...]:
-    # On a tie with a constant the constant wins; a NaN goes to no one.
+    # On a tie with a constant the constant wins; a NaN has no gradient.
     return where(a - b, g, ZERO), where(a - b, ZERO, g)
 
 

@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 class _Nest:
-    """A nest's loops, for the rows of a task. Axes that share no loop are told one by one and added up."""
+    """A nest's loops, for the rows of a task. Axes that share no loop are computed one by one and added up."""
 
     def __init__(self, call: Call) -> None:
         self.call = call

@@ -3,7 +3,7 @@
 For every number of the memory the shadow knows which value it was last written for. What a call reads has to have been
 written for the value that it means to read, border and filled-up channels included; what two calls of one epoch touch
 must not meet where one of them writes; a call must not read what it has written over itself. Values that share memory
-are told apart by regions (`verify.regions`), so that nothing here follows the decisions that are checked.
+are distinguished by regions (`verify.regions`), so that nothing here follows the decisions that are checked.
 
 Read from the plan are its steps with their records and tasks, its epochs, and where the arena keeps each value. Which
 values hold the same numbers (a concatenation and what it is put together from) is read off the network.

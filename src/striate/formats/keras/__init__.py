@@ -23,7 +23,7 @@ SUFFIXES = (".keras", ".h5", ".hdf5")
 
 
 class MissingWeights(Mapping[str, Any]):
-    """Stands for the weights of a file that were not read for want of h5py: whoever asks for one is told so."""
+    """Placeholder for weights that were not read because h5py is missing: reading one raises the error."""
 
     def __init__(self, path: str) -> None:
         self._path = path

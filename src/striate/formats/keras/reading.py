@@ -20,7 +20,7 @@ from striate.formats.keras.graph import Graph, Layer, Model, Ref, Shape, Strange
 from striate.formats.keras.site import Array, Site, Value, ordered
 from striate.formats.keras.variables import Variables
 from striate.formats.onnx.names import legal
-from striate.formats.tidy import tidy
+from striate.formats.peephole import tidy
 from striate.formats.tied import Sources
 from striate.network import Network, Node, declare
 from striate.op import Op
@@ -171,7 +171,7 @@ class Reader:
         except ShapeError:
             if self._refused is None:
                 raise
-            # Nobody gives it a shape: the node stays, and inference says why it has none.
+            # Its shape is unknown: the node stays, and inference says why it has none.
             self.nodes.append(self._refused)
             made = [Value(self._refused.name, None)]
         except (FormatError, LimitError) as error:

@@ -35,14 +35,14 @@ def read(path: str | Path, input: Any = None) -> Network:
     """
     from striate.formats import folder
     from striate.formats.exchange import read_record
-    from striate.formats.onnx import own
+    from striate.formats.onnx import striate_metadata
     from striate.formats.onnx.layout import channels_first, channels_last
     from striate.formats.onnx.names import PRODUCER
     from striate.formats.onnx.preprocessing import folded
     from striate.formats.onnx.proto import load
     from striate.formats.onnx.reading import Reader, batch_of
+    from striate.formats.peephole import tidy
     from striate.formats.python import sized
-    from striate.formats.tidy import tidy
     from striate.formats.tied import kept
 
     graph = load(Path(path))
@@ -68,7 +68,7 @@ def read(path: str | Path, input: Any = None) -> Network:
         if not fine:
             raise _open(str(path), name, shape, len(graph.inputs) > 1)
         inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
-    found = own.network(graph, inputs)
+    found = striate_metadata.network(graph, inputs)
     reader = Reader(graph, inputs, last) if found is None else None
     net, weights = found or reader.read()  # type: ignore[union-attr]
     if reader is not None:

@@ -26,7 +26,7 @@ class Argument:
 def arguments(module: Any, input: Shapes) -> tuple[Argument, ...]:
     """One argument for each shape: (C, H, W), a sequence of such in the order of `forward`, or a mapping by argument.
 
-    A sole shape is the input "input". Inputs are called as their arguments are, unless a part of the module has that
+    A single shape is the input "input". Inputs are called as their arguments are, unless a part of the module has that
     name: then `_input` follows it. Raises UsageError where shapes and arguments do not match.
     """
     known, required, open_ended = _signature(module)

@@ -18,7 +18,7 @@ import torch
 
 from striate.diagnostics import FormatError, StriateError, plural, warn
 from striate.formats.importing import Unknown, fault, reason
-from striate.formats.tidy import tidy
+from striate.formats.peephole import tidy
 from striate.formats.tied import kept
 from striate.formats.torch import arithmetic, moves  # noqa: F401 (their operators are known then)
 from striate.formats.torch.aten import MODULES, RECURRENT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from striate.formats.tidy import LOWEST
+from striate.formats.peephole import LOWEST
 from striate.formats.torch.rules import (
     OPERATORS,
     Ref,

@@ -1,4 +1,4 @@
-"""How operators of aten are told here: the table of rules, and what they share.
+"""How aten operators become ops: the table of rules, and what they share.
 
 A rule is called as `f(site, *args, **kwargs)`. Values are Refs, tensors of the module are Constants, everything else is
 plain; a rule raises Unknown, with the reason, for what it does not cover, and the operator becomes opaque. Any other

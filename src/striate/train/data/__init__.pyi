@@ -1,11 +1,11 @@
+from striate.train.data.adapt import AdaptedData as AdaptedData
+from striate.train.data.adapt import adapt_data as adapt_data
 from striate.train.data.arrays import ArrayData as ArrayData
 from striate.train.data.check import DataReport as DataReport
 from striate.train.data.check import check_data as check_data
 from striate.train.data.dataset import Batch as Batch
 from striate.train.data.dataset import Dataset as Dataset
 from striate.train.data.images import load_image as load_image
-from striate.train.data.opening import open_data as open_data
+from striate.train.data.readers import open_data as open_data
 from striate.train.data.splits import DataSplits as DataSplits
-from striate.train.data.suiting import Suited as Suited
-from striate.train.data.suiting import suit as suit
 from striate.train.data.transforms import Transform as Transform

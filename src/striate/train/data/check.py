@@ -17,7 +17,7 @@ import numpy as np
 from striate.diagnostics import FormatError, LimitError, Severity, UsageError, plural
 from striate.train.data.dataset import BadImage, Dataset
 from striate.train.data.encoded import EncodedData
-from striate.train.data.opening import found, read_parts
+from striate.train.data.readers import found, read_parts
 from striate.train.data.streaming import default_workers, in_order
 
 IMBALANCE = 10  # times more images in the largest class than in the smallest: worth a warning

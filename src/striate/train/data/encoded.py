@@ -1,4 +1,4 @@
-"""Images that are decoded when they are asked for: from files, from tar shards, from a foreign data set.
+"""Images that are decoded when they are asked for: from files, from tar shards, from a Hugging Face dataset.
 
 Nothing is kept but labels, names and places; so memory is bounded by the batches under way.
 """

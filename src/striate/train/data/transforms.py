@@ -46,7 +46,7 @@ class Transform:
     """Steps in order, to be called with images (N, C, H, W) or a list of (C, H, W) of any sizes.
 
     steps: each is a class of `striate.transforms`. white: the whole number that is 1 where pixels are whole numbers;
-    0: they are not, or nobody knows.
+    0: they are not, or it is unknown.
     """
 
     steps: tuple[ImageTransform, ...] = ()

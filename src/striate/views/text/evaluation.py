@@ -10,7 +10,7 @@ from striate.views.text.numbers import count
 from striate.views.text.page import Column, Page, Row, Text
 
 MATRIX = 20
-"""Classes up to which the confusion matrix is drawn; beyond that the most frequent mistakes are listed."""
+"""Up to this many classes, the confusion matrix is drawn; beyond that the most frequent mistakes are listed."""
 WORST = 5
 BAR = 20
 

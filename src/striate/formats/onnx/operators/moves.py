@@ -10,7 +10,7 @@ import numpy as np
 
 from striate.formats.onnx.fold import target
 from striate.formats.onnx.operators.register import reads, writes
-from striate.formats.tidy import LOWEST
+from striate.formats.peephole import LOWEST
 from striate.ops.gather import Gather
 from striate.ops.rearrange import Rearrange
 from striate.ops.reshape import ChannelShuffle, Pad, PixelShuffle, PixelUnshuffle, Slice, Split

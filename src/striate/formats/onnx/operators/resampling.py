@@ -1,4 +1,4 @@
-"""Resampling: how the grids of ONNX's Resize are told here."""
+"""Resampling: the grids of ONNX's Resize as ops."""
 
 from __future__ import annotations
 

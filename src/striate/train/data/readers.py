@@ -18,7 +18,7 @@ from striate.train.data.arrays import IN_MEMORY, parts_of_arrays
 from striate.train.data.dataset import Dataset, OnBad
 from striate.train.data.files import head
 from striate.train.data.folder import folders, read_folder
-from striate.train.data.foreign import is_foreign, is_foreign_splits, read_foreign
+from striate.train.data.huggingface import is_huggingface, is_huggingface_splits, read_huggingface
 from striate.train.data.npz import read_npz
 from striate.train.data.samples import SAMPLES
 from striate.train.data.several import parts_by_input
@@ -118,8 +118,8 @@ def read_parts(source: Any, on_bad: OnBad = "skip", white: int = 0) -> Parts:
         if not isinstance(text, str):
             text = os.fsdecode(text)
         parts = SAMPLES[text]() if text in SAMPLES and isinstance(source, str) else _read_path(text, on_bad)
-    elif is_foreign(source) or is_foreign_splits(source):
-        parts = read_foreign(source, on_bad)
+    elif is_huggingface(source) or is_huggingface_splits(source):
+        parts = read_huggingface(source, on_bad)
     else:
         parts = _read_arrays(source)
     if white:

@@ -30,7 +30,8 @@ MAX_NUMBERS, MAX_SIDE = 2**27, 2**13
 
 
 def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, dict[str, Array]] | None:
-    """The network that was written, and its weights; None where the file is not, or no more, what Striate writes."""
+    """The network that was written, and its weights; None if the file was not written by Striate or
+    has been changed since."""
     if graph.producer != PRODUCER:
         return None
     specs, nodes, weights = dict(inputs), [], {}

@@ -16,7 +16,7 @@ from striate.train.data.transforms import Transform
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Suited:
+class AdaptedData:
     """Data numbered as the model's classes, what takes its images into the network, and what had to be adapted."""
 
     data: Dataset
@@ -24,7 +24,9 @@ class Suited:
     notes: tuple[str, ...]
 
 
-def suit(data: Dataset, transform: Transform, target: Shape, classes: Sequence[str] = ()) -> Suited:
+def adapt_data(
+    data: Dataset, transform: Transform, target: Shape, classes: Sequence[str] = ()
+) -> AdaptedData:
     """`data` for a network of input `target` (C, H, W) trained with `transform` on `classes` (none: unknown).
 
     Raises FormatError where the data has classes the model does not know, or the transformation cannot be used.
@@ -32,7 +34,7 @@ def suit(data: Dataset, transform: Transform, target: Shape, classes: Sequence[s
     way = transform if data.pictures else transform.for_arrays(data.shape, target)
     whole, notes = way.fit_to(data.shape, target, data.uniform)
     numbered, more = renumbered(data, classes)
-    return Suited(numbered, whole, (*notes, *more))
+    return AdaptedData(numbered, whole, (*notes, *more))
 
 
 def renumbered(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:

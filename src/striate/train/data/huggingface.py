@@ -24,18 +24,20 @@ IMAGES = ("image", "img", "picture", "pixel_values")
 LABELS = ("label", "labels", "fine_label", "target", "class")
 
 
-def is_foreign(source: Any) -> bool:
+def is_huggingface(source: Any) -> bool:
     """Whether this looks like a `datasets.Dataset`."""
     return isinstance(getattr(source, "features", None), Mapping) and hasattr(source, "__getitem__")
 
 
-def is_foreign_splits(source: Any) -> bool:
+def is_huggingface_splits(source: Any) -> bool:
     """Whether this looks like a `datasets.DatasetDict`."""
-    return isinstance(source, Mapping) and bool(source) and all(is_foreign(part) for part in source.values())
+    return (
+        isinstance(source, Mapping) and bool(source) and all(is_huggingface(part) for part in source.values())
+    )
 
 
 class _Table:
-    """Rows of a foreign data set, and the columns of its images and labels."""
+    """Rows of a Hugging Face dataset, and the columns of its images and labels."""
 
     def __init__(self, rows: Any) -> None:
         dataset = getattr(getattr(rows, "info", None), "dataset_name", None) or ""
@@ -83,7 +85,7 @@ def _is_array(value: Any) -> bool:
 
 
 class ForeignData(EncodedData):
-    """Rows of a foreign data set, decoded when they are asked for."""
+    """Rows of a Hugging Face dataset, decoded when they are asked for."""
 
     def __init__(
         self,
@@ -147,9 +149,9 @@ class ForeignData(EncodedData):
         return f"{self.prefix}#{index}"
 
 
-def read_foreign(source: Any, on_bad: OnBad) -> dict[str, Dataset]:
-    """The parts of a foreign data set or of a mapping of them. Raises FormatError."""
-    named = dict(source) if is_foreign_splits(source) else {ALL: source}
+def read_huggingface(source: Any, on_bad: OnBad) -> dict[str, Dataset]:
+    """The parts of a Hugging Face dataset or of a mapping of them. Raises FormatError."""
+    named = dict(source) if is_huggingface_splits(source) else {ALL: source}
     if len(named) == 1:
         name, rows = named.popitem()
         named = {SPELLINGS.get(name.lower(), ALL): rows}
