@@ -16,7 +16,7 @@ class ModelEntry(TypedDict):
     paper: Annotated[str, "authors, title, venue"]
     url: Annotated[str, "where to read it"]
     new: Annotated[str, "what was new"]
-    params: Annotated[int | None, "as published, null where nobody printed them"]
+    params: Annotated[int | None, "as published, null where it was not published"]
     gmacs: Annotated[float | None, "1e9 MACs at `input`, as published"]
     input: Annotated[list[int], "its own input"]
     note: Annotated[str, "what a reader must know about the entry"]
