@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -100,7 +100,7 @@ def model(
 
 
 def _stems() -> list[str]:
-    found = (module.name for module in pkgutil.iter_modules([os.path.dirname(__file__)]))
+    found = (module.name for module in pkgutil.iter_modules(sys.modules["striate.models"].__path__))
     return [stem for stem in found if stem != "catalogue" and not stem.startswith("_")]
 
 
