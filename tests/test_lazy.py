@@ -39,7 +39,7 @@ def test_a_stub_holds_nothing_but_names_that_are_there(stub):
 
 def test_a_misspelt_name_is_told_the_nearest():
     with pytest.raises(AttributeError, match="did you mean analyze"):
-        striate.analyze  # noqa: B018
+        striate.analyse  # noqa: B018
     with pytest.raises(ImportError):
         from striate import annalyze  # noqa: F401
 
