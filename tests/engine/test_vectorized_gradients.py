@@ -4,9 +4,8 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 
-from exhaustive import EXHAUSTIVE
 from op_cases import RUNNABLE, cases, fixture, op_of
 from striate.engine import reference
 from striate.engine.vectorized import backward, forward
@@ -55,7 +54,6 @@ def test_forward_is_the_interpreters(word):
 
 @pytest.mark.parametrize("word", RUNNABLE)
 def test_gradients_are_those_of_differences(word):
-    @settings(max_examples=50 if EXHAUSTIVE else 15)
     @given(cases(word))
     def agrees(case):
         assume(small(case))
