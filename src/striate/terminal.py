@@ -136,7 +136,7 @@ class Bar:
         try:
             self.stream.write(text)
             self.stream.flush()
-        except (OSError, ValueError):  # nobody looks any more
+        except (OSError, ValueError):  # the stream was closed
             self.shown = self.visible = False
 
 
