@@ -1,5 +1,6 @@
 """`Model.fit` and the shell: one run, its folder, what it shows, and how its results read."""
 
+import io
 import json
 import re
 import subprocess
@@ -180,6 +181,22 @@ def test_a_bar_in_a_terminal():
     assert "━" in seen and "images/s" in seen
     assert len(LINE.findall(PLAIN.sub("", seen).replace("\r", "\n"))) >= 2
     assert "━" not in python_terminal(90, "-c", SCRIPT.format(verbose=0))
+
+
+def test_a_bar_in_a_notebook(monkeypatch):
+    class OutStream(io.StringIO):
+        """What IPython's kernel puts in the place of standard output."""
+
+        encoding = "UTF-8"
+
+    OutStream.__module__ = "ipykernel.iostream"
+    stream = OutStream()
+    monkeypatch.setattr(sys, "stdout", stream)
+    x = np.random.default_rng(0).random((600, 1, 8, 8), np.float32)
+    st.Model(st.parse(NET), seed=0, engine="numpy").fit(x, np.arange(600) % 3, 2, batch_size=4)
+    seen = stream.getvalue()
+    assert "━" in seen and "\r" in seen
+    assert len(LINE.findall(seen.replace("\r", "\n"))) == 2
 
 
 def test_a_closed_output_is_no_reason_to_fail(monkeypatch):
