@@ -22,7 +22,7 @@ MODULES = {name: value for name in striate.__all__ if inspect.ismodule(value := 
 PUBLIC = {
     f"st.{name}": value
     for name in striate.__all__
-    if name not in (*MODULES, "load", "from_torch") and not isinstance(value := getattr(striate, name), str)
+    if name not in MODULES and not isinstance(value := getattr(striate, name), str)
 } | {
     f"st.{module}.{name}": getattr(value, name)
     for module, value in MODULES.items()

@@ -21,12 +21,20 @@ KINDS = ".toml, .onnx, .keras, .h5, .py, .safetensors that Striate wrote"
 
 
 def load(source: str | Path, input: Size | None = None) -> Network:
-    """The network that `source` names: notation (it contains `->`), file, `module:attribute` or catalogue name.
+    """The network that `source` names, with what its source has besides: weights, classes, the transform of images.
 
-    The network has weights where its source has: `.onnx`, `.keras`, `.safetensors` that Striate wrote, a
-    torch.nn.Module, the folder of a saved model or a run. `input` replaces the network's own: "224x224x3", "224x224"
-    or "224" (the channels stay), or a tuple (C, H, W); of several inputs by name: {"left": "32x32x3", "right": (64,)}.
-    Raises a StriateError that says what to do instead; never anything else for a user's mistake.
+    source: a notation (it contains ``->``), a file (.toml, .py, .onnx, .keras, .h5, .safetensors that Striate wrote),
+    the folder of a saved model or a run, ``module:attribute`` or ``file.py:attribute``, or a name of the catalogue.
+    input: replaces the network's own: "224x224x3", "224x224" or "224" (pixels; the channels stay), or a tuple
+    (C, H, W); of several inputs by name: ``{"left": "32x32x3", "right": (64,)}``.
+
+    What is returned goes wherever a network goes, and `striate.Model` of it keeps its weights.
+    Raises NotationError for a text, SourceError for a file that is not there, FormatError for content that does not
+    hold together, UnknownNameError, with the nearest, for a name that nobody has.
+
+    >>> import striate as st
+    >>> st.load("lenet5").specs["conv1"].shape
+    (1, 6, 28, 28)
     """
     text = str(source).strip()
     there = exists(Path(text))  # a file may have any name

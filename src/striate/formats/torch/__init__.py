@@ -24,7 +24,10 @@ SIDES = (224, 28, 32, 64, 96, 128, 256, 299, 16, 8, 48, 112, 160, 192, 384, 512)
 
 
 def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: str = "auto") -> Network:
-    """The network of a torch.nn.Module in evaluation mode on an input (C, H, W); its weights come along.
+    """The network of a torch.nn.Module in evaluation mode; its weights come along.
+
+    module: any module; input: the shape (C, H, W) that it is traced on; name: of the network, by default that of the
+    module's class.
 
     A module of several inputs takes a shape for each: ``{"left": (3, 32, 32), "right": (64,)}`` by the names of
     forward's arguments, or a tuple of shapes in their order. The network's inputs have these names.
@@ -32,6 +35,11 @@ def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: 
     Nodes and parameters have the names of the module's parts (``layer1.0.conv1.weight``). An operator that is not known
     becomes an opaque node of its shape. via: "export", "fx" or "auto": torch.export, and torch.fx where that fails.
     Raises MissingExtraError without torch, FormatError when the module cannot be traced.
+
+    >>> import torch
+    >>> import striate as st
+    >>> st.analyze(st.from_torch(torch.nn.Conv2d(3, 8, 3), input=(3, 32, 32))).totals.params
+    224
     """
     require()
     from striate.formats.torch.arguments import arguments
