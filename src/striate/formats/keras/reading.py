@@ -19,7 +19,7 @@ from striate.formats.keras import layers as known
 from striate.formats.keras.graph import Graph, Layer, Model, Ref, Shape, Strange
 from striate.formats.keras.site import Array, Site, Value, ordered
 from striate.formats.keras.variables import Variables
-from striate.formats.onnx.names import legal
+from striate.formats.names import legal
 from striate.formats.peephole import tidy
 from striate.formats.tied import Sources
 from striate.network import Network, Node, declare

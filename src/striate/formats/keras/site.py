@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from striate.diagnostics import plural
 from striate.formats.importing import Unknown
 from striate.formats.keras.graph import Layer, Shape
-from striate.formats.onnx.names import legal
+from striate.formats.names import legal
 from striate.op import Op
 from striate.ops.merge import Concat
 from striate.ops.reshape import Flatten, Permute, Reshape, Slice

@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from striate.formats.names import legal
 from striate.formats.onnx.proto import Call
 from striate.op import Op
 
 PRODUCER = "striate"
 PARAMETER = re.compile(r"(.+)\.(weight|bias|running_mean|running_var|layer_scale)")
-_LONGEST = 200
 
 
 class Names:
@@ -84,12 +84,6 @@ def _owner(owners: Sequence[tuple[str, str]], readers: Mapping[str, int], path: 
             return module
     alone = [module for module, name in owners if readers[name] == 1]
     return alone[0] if alone else path or owners[0][0]
-
-
-def legal(name: str) -> str:
-    """A name that files and messages can carry; dots for slashes, as modules are written."""
-    text = re.sub(r"[\s:/\\]+", ".", name)
-    return "".join(c for c in text if c.isprintable()).strip(".")[:_LONGEST]
 
 
 def _dots(path: str) -> list[int]:
