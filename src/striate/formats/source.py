@@ -30,7 +30,7 @@ def load(source: str | Path, input: Size | None = None) -> Network:
 
     What is returned goes wherever a network goes, and `striate.Model` of it keeps its weights.
     Raises NotationError for a text, SourceError for a file that is not there, FormatError for content that does not
-    hold together, UnknownNameError, with the nearest, for a name that nobody has.
+    hold together, UnknownNameError, with the nearest, for an unknown name.
 
     >>> import striate as st
     >>> st.load("lenet5").specs["conv1"].shape
