@@ -226,19 +226,19 @@ class OpError(StriateError):
 
 
 class GraphError(StriateError):
-    """A network is not a graph one can follow."""
+    """The nodes of a network do not form a valid graph."""
 
     code, title = "I003", "graph-not-followable"
 
 
 class FormatError(StriateError):
-    """A file was read but its content does not hold together."""
+    """The content of a file is inconsistent."""
 
     code, title = "I004", "content-not-understood"
 
 
 class SourceError(StriateError):
-    """A file or attribute is missing, a directory, or unreadable."""
+    """A file or attribute is missing or cannot be read."""
 
     code, title = "I005", "source-not-readable"
 
@@ -256,25 +256,25 @@ class MissingExtraError(StriateError):
 
 
 class LimitError(StriateError):
-    """A size or depth beyond what can be meant."""
+    """A size or depth is above a limit."""
 
     code, title = "I008", "beyond-the-limit"
 
 
 class UsageError(StriateError):
-    """A command is called in a way that says nothing: an argument is missing, or options contradict each other."""
+    """A command or function is called with a missing argument, or with options that contradict each other."""
 
     code, title = "I009", "usage"
 
 
 class TrainingError(StriateError):
-    """Training cannot go on: a loss or gradient is not a finite number, or the data gave nothing to learn from."""
+    """Training cannot continue: a loss or gradient is not finite, or the data has nothing to learn from."""
 
     code, title = "I010", "training-stopped"
 
 
 class EngineError(StriateError):
-    """An engine cannot run here: a part of it is missing, or its code cannot be made for this processor."""
+    """An engine cannot run here: a part of it is missing, or it has no code for this processor."""
 
     code, title = "I011", "engine-cannot-run"
 

@@ -75,7 +75,7 @@ class ActivationWithoutEffect(Rule):
 
     code = "N003"
     severity = Severity.WARNING
-    why = "max(x, 0) of something that is never negative is that thing: a repeated or misplaced activation."
+    why = "max(x, 0) of a value that is never negative is that value: a repeated or misplaced activation."
     fix = "remove it, or move it to where it acts"
     source = "Nair & Hinton 2010, Rectified linear units, ICML: relu(relu(x)) = relu(x)"
     bad = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 2 -> relu"

@@ -260,7 +260,7 @@ class RepresentationalBottleneck(Rule):
 
     code = "C004"
     severity = Severity.INFO
-    why = "What is dropped here cannot be got back; sizes should fall gently from input to output."
+    why = "What is dropped here cannot be recovered; sizes should fall gradually from input to output."
     fix = "more filters here, or a smaller stride"
     source = (
         "Szegedy et al. 2016, Rethinking the Inception architecture, arXiv 1512.00567, section 2, principle 1"
@@ -313,7 +313,9 @@ class LargeKernelCouldSplit(Rule):
 
     code = "C005"
     severity = Severity.INFO
-    why = "Two 3x3 layers see 5x5 with 18 weights per channel pair instead of 25, and bend twice."
+    why = (
+        "Two 3x3 layers see 5x5 with 18 weights per pair of channels instead of 25, and have two activations."
+    )
     fix = "a stack of 3x3 convolutions"
     source = (
         "Simonyan & Zisserman 2014, VGG, arXiv 1409.1556, section 2.3; Szegedy et al. 2016, arXiv 1512.00567, "

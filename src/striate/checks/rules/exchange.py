@@ -15,7 +15,7 @@ from striate.network import Node
 
 
 class UnknownOperator(Failure):
-    """An operator that Striate does not know stands in the network."""
+    """The network has an operator that Striate does not support."""
 
     code = "X001"
     severity = Severity.WARNING
@@ -42,7 +42,7 @@ class UnknownOperator(Failure):
 
 
 class SizeDiffersBetweenFrameworks(Rule):
-    """Frameworks give this layer different output sizes, or cannot say its padding in one attribute."""
+    """Frameworks give this layer different output sizes, or cannot express its padding in one attribute."""
 
     code = "X002"
     severity = Severity.WARNING

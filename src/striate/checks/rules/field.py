@@ -186,9 +186,7 @@ class FieldSmallerThanObject(Rule):
 
     code = "R003"
     severity = Severity.INFO
-    why = (
-        "Pooling only counts what units saw separately: how parts lie to each other beyond the field is lost."
-    )
+    why = "Pooling only counts what units saw separately: the arrangement of parts beyond the field is lost."
     fix = "more layers, dilation or strides before this point"
     source = (
         f"{ARAUJO}; Brendel & Bethge 2019, Approximating CNNs with bag-of-local-features models, arXiv "
@@ -300,7 +298,7 @@ class StemTooCoarse(Rule):
     severity = Severity.WARNING
     why = (
         "Stems made for images of 224 pixels step over four at once. On a small image that is most of the detail: "
-        "networks for 32 pixels keep stride 1 in front."
+        "networks for 32 pixels begin with stride 1."
     )
     fix = "stride 1 in the first layer, and no pooling right after it"
     source = "He et al. 2016, arXiv 1512.03385, section 4.2: CIFAR-10 networks begin with a 3x3 convolution of stride 1"

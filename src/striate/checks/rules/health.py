@@ -227,7 +227,7 @@ class LayerDoesNothing(Rule):
 
     code = "N011"
     severity = Severity.INFO
-    why = "It hands its input on unchanged; perhaps another setting was meant."
+    why = "Its output equals its input; perhaps another setting was meant."
     fix = "remove it, or give it the setting that was meant"
     source = "PyTorch Dropout (p=0), MaxPool2d (kernel 1), Upsample (scale 1)"
     bad = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 1"
@@ -245,7 +245,7 @@ class NormAfterNorm(Rule):
 
     code = "N012"
     severity = Severity.INFO
-    why = "The second undoes the first's scale and shift and normalizes what is normal already."
+    why = "The second undoes the first's scale and shift and normalizes what is normalized already."
     fix = "keep one of them"
     source = "Ioffe & Szegedy 2015, Batch Normalization, arXiv 1502.03167"
     bad = "16x16x3 -> conv 1x1 8 bias off -> bn -> bn -> relu"
@@ -259,11 +259,11 @@ class NormAfterNorm(Rule):
 
 
 class EndsInDropout(Rule):
-    """The network ends in dropout: what it learned is blanked at random on its way out."""
+    """The network ends in dropout: in training its outputs are set to zero at random."""
 
     code = "N013"
     severity = Severity.WARNING
-    why = "Dropout on the outputs trains against noise in the answer itself, not in the features."
+    why = "Dropout on the outputs trains against noise in the output itself, not in the features."
     fix = "dropout before the last layer"
     source = "Srivastava et al. 2014, Dropout, JMLR 15: it is applied to input and hidden units"
     bad = "8x8x3 -> flatten -> fc 10 -> dropout 0.5"

@@ -23,7 +23,7 @@ def used(window: Window) -> tuple[int, int]:
 
 
 class UnevenPadding(Rule):
-    """The stride leaves a remainder, and it is padding on one side that is dropped: the grid sits off center."""
+    """The stride leaves a remainder, and padding on one side is dropped: the grid sits off center."""
 
     code = "P001"
     severity = Severity.WARNING
@@ -87,7 +87,7 @@ def _said(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[
 
 
 class OutputShrinks(Rule):
-    """A window at stride 1 without enough padding: every such layer eats a frame of its input."""
+    """A window at stride 1 without enough padding: every such layer removes a frame of its input."""
 
     code = "P002"
     severity = Severity.INFO

@@ -228,7 +228,7 @@ class DilationLeavesHoles(Rule):
 
     code = "U003"
     severity = Severity.WARNING
-    why = "The output falls apart into interleaved images that know nothing of each other (gridding)."
+    why = "The output falls apart into interleaved images that share no input (gridding)."
     fix = "dilations without a common factor, such as 1, 2, 3, or an undilated 3x3 before or after"
     source = (
         "Wang et al. 2018, Understanding convolution for semantic segmentation, arXiv 1702.08502, section "
