@@ -127,6 +127,45 @@ def test_a_fault_and_what_is_said_of_it(name):
     assert "BatchNorm.declare" in error.fix
 
 
+LONG = TensorSpec((1, 2, 30_000), ("N", "C", "L"))
+
+
+def over(*statements):
+    """The statements as the declaration of an output with 60,000 numbers."""
+    return declared(*statements, inputs=(LONG,), outputs=(LONG,))
+
+
+def write(at, column, **free):
+    return Statement(
+        "y0", index("n", at, column), load("x0", "n", Affine(()), Affine(())), Domain({"n": 1, **free})
+    )
+
+
+def test_a_place_written_twice_is_seen_however_large_the_tensor():
+    halved = Affine((("c", 1),), divisor=2)
+    with pytest.raises(OpError, match="does not write every number of y0 once"):
+        verify(over(write(halved, "i", c=2, i=30_000)))
+
+
+def test_unusual_indices_of_statements_of_different_sizes_are_counted():
+    def doubled(offset):
+        return Affine((("i", 2),), 2 * offset, 2)
+
+    parts = [write("c", doubled(0), c=2, i=10), write("c", doubled(10), c=2, i=29_990)]
+    verify(over(*parts))
+    with pytest.raises(OpError, match="does not write every number of y0 once"):
+        verify(over(parts[0], write("c", doubled(9), c=2, i=29_990)))
+
+
+def test_what_cannot_be_counted_is_refused():
+    wide = TensorSpec((1, 2, 2_000_000), ("N", "C", "L"))
+    twisted = write(
+        Affine((("i", 1),), 0, 1_000_000, 2), Affine((("i", 1), ("c", 2_000_000)), 0, 2), c=2, i=2_000_000
+    )
+    with pytest.raises(OpError, match="cannot be counted"):
+        verify(declared(twisted, inputs=(wide,), outputs=(wide,)))
+
+
 def test_other_faults():
     t0 = copied(READ, name="t0")
     verify(declared(t0, copied(load("t0", "n", "c", "i"))))

@@ -18,8 +18,8 @@ from striate.statement import FUNCTIONS, Affine, Blend, Call, Index, Inside, Loa
 from striate.tensor import SPATIAL, TensorSpec
 
 Shape = tuple[int, ...]
-MOST_COUNTED = 20_000
-"""Places of an unusual index that are gone through one by one; of a larger one the first."""
+MOST_COUNTED = 1_000_000
+"""Places of axes with an unusual index that are gone through one by one; a statement with more is refused."""
 
 
 def verify(declaration: Declaration) -> Declaration:
@@ -246,13 +246,38 @@ def _tiled(statements: Sequence[Statement], shape: Shape) -> bool:
         )
     if len(statements) == 1 and _digits(statements[0], shape):
         return True
-    places = set()
+    groups = _groups(statements, len(shape))
+    places = [[_places(statement, group) for group in groups] for statement in statements]
+    return all(
+        math.prod(map(len, found)) == math.prod(statement.domain.free.values())
+        for found, statement in zip(places, statements, strict=True)
+    ) and all(
+        any(p.isdisjoint(q) for p, q in zip(a, b, strict=True)) for a, b in itertools.combinations(places, 2)
+    )
+
+
+def _groups(statements: Sequence[Statement], rank: int) -> list[list[int]]:
+    """Axes of the target, together where a variable moves both: all places are those of each group, combined."""
+    groups = [[at] for at in range(rank)]
     for statement in statements:
-        ranges = [range(size) for size in statement.domain.free.values()]
-        for at in itertools.islice(itertools.product(*ranges), MOST_COUNTED):
-            here = dict(zip(statement.domain.free, at, strict=True))
-            places.add(tuple(_value(item, here) for item in statement.index if isinstance(item, Affine)))
-    return len(places) == min(math.prod(shape), len(statements) * MOST_COUNTED)
+        for name in statement.domain.free:
+            moved = [g for g in groups if any(name in _variables(statement.index[at]) for at in g)]
+            together = [at for group in moved for at in group]
+            groups = [g for g in groups if g not in moved] + ([together] if together else [])
+    return groups
+
+
+def _places(statement: Statement, axes: Sequence[int]) -> set[tuple[int, ...]]:
+    """Where a statement writes along some axes. Raises where that is too much to count."""
+    items = [item for at in axes if isinstance(item := statement.index[at], Affine)]
+    sizes = {v: statement.domain.free[v] for item in items for v in _variables(item)}
+    if math.prod(sizes.values()) > MOST_COUNTED:
+        raise _Beyond(
+            f"writes {statement.target} at places that cannot be counted",
+            f"{', '.join(sizes)} move {_times(tuple(sizes.values()))} places together, {MOST_COUNTED:,} are counted",
+        )
+    every = itertools.product(*map(range, sizes.values()))
+    return {tuple([_value(item, dict(zip(sizes, at))) for item in items]) for at in every}
 
 
 def _value(item: Affine, at: Mapping[str, int]) -> int:
