@@ -59,6 +59,11 @@ def test_fail_on():
         ({"object_px": 0}, "object-px must be a whole number of 1 or more (got 0)", "correct it"),
         ({"max_params": "5 apples"}, "max-params must be a number such as 5000000, 5M or 1.2G", "correct it"),
         ({"max_memory": "5M"}, "max-memory must be an amount of memory such as 2GB", "correct it"),
+        ({"models": [3]}, "models must be a MODEL, or a list", "leave models out"),
+        ({"models": ["resnet18", " "]}, "models must be a MODEL, or a list", "leave models out"),
+        ({"input": 224}, 'input must be an input size such as "224x224x3"', "correct it"),
+        ({"input": {"left": 8}}, "input must be an input size", "correct it"),
+        ({"input": {}}, "input must be an input size", "correct it"),
     ],
 )
 def test_slips_are_named(settings, what, fix):
@@ -95,9 +100,42 @@ def test_the_nearest_table_upward_is_read(tmp_path):
 
 
 def test_what_is_printed_is_read():
-    config = Config(("P",), (), ("P002",), {"stem.*": ("U",)}, "info", 5, None, 2**26, 32, "known.json")
+    config = Config(("P",), (), ("P002",), {"stem.*": ("U",)}, "info", 5, None, 2**26, 32, "known.json",
+                    ("resnet18", "nets/*.toml"), {"left": "8x8x1"})  # fmt: skip
     assert Config().with_values(tomllib.loads(config.toml())) == config
     assert Config().with_values(tomllib.loads(Config().toml())) == Config()
+
+
+def test_models_of_a_project_are_named_from_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "nets" / "deep").mkdir(parents=True)
+    for name in ("nets/b.toml", "nets/a.toml", "nets/deep/c.toml", "net.py", "net.toml"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "pyproject.toml").write_text(
+        """
+        [tool.striate]
+        models = ["resnet18", "nets/**/*.toml", "*.toml", "nets/a.toml", "net.py:built", "some.module:net",
+                  "8x8x3 -> [conv 3x3 -> relu]*2", "nets/missing.onnx"]
+        input = "64x64x3"
+        """
+    )
+    monkeypatch.chdir(tmp_path / "nets" / "deep")
+    config = Config.find()
+    assert config.input == "64x64x3"
+    assert config.files() == (
+        "resnet18", "../a.toml", "../b.toml", "c.toml", "../../net.toml", "../../net.py:built", "some.module:net",
+        "8x8x3 -> [conv 3x3 -> relu]*2", "../missing.onnx",
+    )  # fmt: skip
+
+
+def test_a_pattern_without_files_is_an_error_where_it_is_used(tmp_path):
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.striate]\nmodels = "nets/*.toml"\ninput = { left = "8x8x1" }\n'
+    )
+    config = Config.find(tmp_path)
+    assert config.input == {"left": "8x8x1"}
+    with pytest.raises(SourceError, match="no file matches") as caught:
+        config.files()
+    assert caught.value.fix and "models" in caught.value.where
 
 
 def test_somebody_elses_broken_file_is_left_alone(tmp_path):

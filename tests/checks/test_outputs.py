@@ -1,5 +1,6 @@
 """What is printed, in every format: exact where people read it, well-formed and escaped where programs do."""
 
+import dataclasses
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -193,6 +194,39 @@ def test_junit_fails_where_the_check_fails():
         assert (int(root.get("failures")) > 0) is report.failed
 
 
+# ---------------------------------------------------------------- Markdown, counts
+def test_markdown_of_several_networks():
+    text = outputs.markdown([report_of(COURSE), report_of("7x7x1 -> conv 1x1")])
+    assert text.count("### ") == 2
+    (row,) = [line for line in text.split("\n") if line.startswith("| error")]
+    assert row.count(" | ") == 4 and "**G002**" in row and "(7 + 0 - 3)/3 + 1 = 2.33" in row
+    assert text.endswith("1 error (striate explain G002)")
+
+
+def test_markdown_cannot_be_injected(hostile):
+    """Neither a cell more, nor a link, an image, an element or a mention."""
+    finding = dataclasses.replace(
+        hostile.findings[0], node="a|b", message="[x](http://y) ![z](q) <img> @team `code`\n| new | row |"
+    )
+    text = outputs.markdown([dataclasses.replace(hostile, findings=(finding,))])
+    (row,) = [line for line in text.split("\n") if line.startswith("| error")]
+    assert len(re.split(r"(?<!\\)\|", row)) == 7
+    assert not re.search(r"(?<!\\)[\[\]`]|<(?!br>)|@", row)
+
+
+def test_statistics_count_every_finding(built):
+    reports = [report_of("9x9x8 -> avgpool 3x3 /2 pad 1 -> avgpool 3x3 /2 pad 1"), report_of(COURSE), built]
+    rows = json.loads(outputs.statistics_json(reports))
+    assert sum(row["count"] for row in rows) == sum(len(report.findings) for report in reports)
+    assert [row["count"] for row in rows] == sorted((row["count"] for row in rows), reverse=True)
+    counted = {row["code"]: row for row in rows}
+    assert (counted["P005"]["count"], counted["P005"]["fixable"]) == (2, 2)
+    assert (counted["G002"]["count"], counted["G002"]["fixable"]) == (2, 0)
+    lines = outputs.statistics(reports).split("\n")
+    assert [line.split()[1] for line in lines] == [row["code"] for row in rows]
+    assert outputs.statistics([report_of("7x7x1 -> conv 1x1")]) == ""
+
+
 @pytest.mark.parametrize("name", sorted(outputs.FORMATS))
 def test_no_format_breaks_on_hostile_names(name, hostile):
     text = outputs.FORMATS[name]([hostile])
@@ -208,7 +242,7 @@ def test_no_format_breaks_on_hostile_names(name, hostile):
 
 
 def test_every_format_of_the_contract():
-    assert list(outputs.FORMATS) == ["full", "concise", "json", "sarif", "github", "junit"]
+    assert list(outputs.FORMATS) == ["full", "concise", "json", "markdown", "sarif", "github", "junit"]
 
 
 def test_a_prompt_shows_the_findings():

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from striate.diagnostics import FormatError, Severity, UnknownNameError, suggest
+from striate.diagnostics import FormatError, Severity, SourceError, UnknownNameError, suggest
 from striate.fields import Declared, Meta, Unsuited, amount, choice, count, declare, memory, path, register
 from striate.files import parse_toml, read_bytes
 
+SETTINGS = "pyproject.toml"
 NEVER = "never"
 EVERYTHING = "ALL"
-RULES, VERDICT = "rules", "verdict"
+RULES, VERDICT, MODELS = "rules", "verdict", "models"
 
 
 @register("codes", lambda meta: "a list of codes, prefixes or names of rules")
@@ -28,6 +29,45 @@ def _codes(value: Any, meta: Meta) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
         raise Unsuited
     return tuple(map(selector, value))
+
+
+@register("models", lambda meta: 'a MODEL, or a list such as ["resnet18", "nets/*.toml"]')
+def _models(value: Any, meta: Meta) -> tuple[str, ...]:
+    """One MODEL, or a list; a notation has commas of its own, so that a text is never taken apart."""
+    models = [value] if isinstance(value, str) else value
+    if not isinstance(models, list | tuple) or not all(isinstance(m, str) and m.strip() for m in models):
+        raise Unsuited
+    return tuple(models)
+
+
+@register("sizes by input", lambda meta: 'an input size such as "224x224x3", or a table of sizes by input')
+def _sizes_by_input(value: Any, meta: Meta) -> str | dict[str, str]:
+    sizes = value.values() if isinstance(value, Mapping) else (value,)
+    if not sizes or not all(isinstance(size, str) for size in sizes):
+        raise Unsuited
+    return {str(name): size for name, size in value.items()} if isinstance(value, Mapping) else str(value)
+
+
+def _located(model: str, folder: Path) -> str:
+    """A model of a settings file as seen from here: files and patterns of files are named from its folder."""
+    import os
+
+    if _is_notation(model):
+        return model
+    path, colon, attribute = model, "", ""
+    if not (folder / model).exists() and (folder / model.rpartition(":")[0]).is_file():
+        path, colon, attribute = model.rpartition(":")
+    if (folder / path).exists() or "/" in path or _is_pattern(path):
+        path = os.path.relpath(folder / path)
+    return path + colon + attribute
+
+
+def _is_notation(model: str) -> bool:
+    return "->" in model or "→" in model
+
+
+def _is_pattern(model: str) -> bool:
+    return any(mark in model for mark in "*?[") and not _is_notation(model) and not Path(model).exists()
 
 
 @register("codes by node", lambda meta: 'a table such as { "stem.*" = ["P001"] }')
@@ -68,6 +108,7 @@ class Config(Declared):
     and `ignore` wins a draw. per_node_ignores: shell pattern of node names -> what is ignored there.
     fail_on: "error", "warning", "info" or "never". max_params, max_macs in ones, max_memory in bytes (peak of
     inference, batch of one). object_px: size in pixels of the things to be seen (R003). baseline: a baseline file.
+    models: what `striate check` checks where no MODEL is named; input: their input size, as --input takes it.
 
     Raises UsageError for a value that a setting does not take, UnknownNameError for a rule that is not there.
 
@@ -98,6 +139,10 @@ class Config(Declared):
     max_memory: int | None = memory(None, "budget of peak memory in inference (C001), such as 64MiB", VERDICT)
     object_px: int | None = count(None, "size in pixels of the objects to recognize (R003)", VERDICT)
     baseline: str | None = path(None, "leave out the findings in this baseline file", VERDICT)
+    models: tuple[str, ...] = declare("models", (), "what is checked where no MODEL is named", MODELS)
+    input: str | Mapping[str, str] | None = declare(
+        "sizes by input", None, "input size of these models", MODELS
+    )
 
     def selects(self, code: str) -> bool:
         """Whether findings with this code ("G002") are wanted at all."""
@@ -114,6 +159,27 @@ class Config(Declared):
     def fails(self, severity: Severity) -> bool:
         """Whether a finding of this severity makes the check fail."""
         return self.fail_on != NEVER and severity.rank >= Severity(self.fail_on).rank
+
+    def files(self) -> tuple[str, ...]:
+        """The `models`, patterns replaced by the files that match. Raises SourceError for one that matches none."""
+        import glob
+        import os
+
+        found: list[str] = []
+        for model in self.models:
+            matches = [model]
+            if _is_pattern(model):
+                named = (os.path.relpath(one) for one in sorted(glob.glob(model, recursive=True)))
+                matches = [one for one in named if os.path.basename(one) != SETTINGS]  # the file that says so
+            if not matches:
+                raise SourceError(
+                    f"no file matches {model}",
+                    where="models of [tool.striate]",
+                    why="patterns are relative to the folder of the pyproject.toml",
+                    fix="correct the pattern, or remove it",
+                )
+            found += matches
+        return tuple(dict.fromkeys(found))
 
     def replace(self, **settings: Any) -> Config:
         """The same with other settings, read from what a person wrote; None leaves a setting as it is.
@@ -147,6 +213,10 @@ class Config(Declared):
         config = cls().with_values(table, f"{path} [tool.striate]", texts=True)
         if config.baseline is not None:  # named relative to the file that names it
             config = dataclasses.replace(config, baseline=str(path.parent / config.baseline))
+        if config.models:
+            config = dataclasses.replace(
+                config, models=tuple(_located(one, path.parent) for one in config.models)
+            )
         return config
 
     @classmethod
@@ -157,7 +227,7 @@ class Config(Declared):
         """
         here = (start or Path()).resolve()
         for folder in (here, *here.parents):
-            file = folder / "pyproject.toml"
+            file = folder / SETTINGS
             if file.is_file() and (config := cls.read(file)) is not None:
                 return config
         return cls()

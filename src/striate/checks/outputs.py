@@ -1,4 +1,4 @@
-"""The texts of `striate check`: full, concise, json, sarif, github, junit. Each is one function of the reports.
+"""The texts of `striate check`: full, concise, json, markdown, sarif, github, junit: functions of the reports.
 
 Names and messages come from users' files: every format escapes them in its own way, and nothing that a terminal would
 obey (control characters) gets through.
@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate.diagnostics import Diagnostic, Place, Severity, printable, render
+from striate.diagnostics import Diagnostic, Place, Severity, fix_line, printable, render
 
 if TYPE_CHECKING:
     from striate.checks.report import Report
@@ -88,6 +88,70 @@ def json_(reports: Reports) -> str:
         for report, finding in _each(reports)
     ]
     return json.dumps(found, indent=1)
+
+
+def markdown(reports: Reports) -> str:
+    """A table for each network, for a comment on a change or the summary of a job."""
+    parts = []
+    for report in reports:
+        parts.append(f"### {_plain(report.network.name)}")
+        rows = [
+            (
+                finding.severity.value,
+                f"**{finding.code}**",
+                _plain(finding.node or ""),
+                _plain(finding.message) + (f"<br>{_plain(finding.why)}" if finding.why else ""),
+                _plain(fix_line(finding.fixes)),
+            )
+            for finding in report.findings
+        ]
+        if rows:
+            table = [("", "rule", "node", "finding", "fix"), ("---",) * 5, *rows]
+            parts.append("\n".join(f"| {' | '.join(row)} |" for row in table))
+    parts.append(_plain(_summary(reports)))
+    return "\n\n".join(parts)
+
+
+def _plain(text: str) -> str:
+    """A text that Markdown shows as it is: no markup, no link, no mention of anyone, no end of a cell."""
+    text = _printable(text).replace("\n", " ")
+    text = "".join(f"\\{c}" if c in "\\`*_[]|#~$" else c for c in text)
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;")
+
+
+def statistics(reports: Reports) -> str:
+    """How often each rule was broken, most often first; a star marks rules with fixes that `--fix` makes."""
+    rows = _counts(reports)
+    width = len(str(max((row["count"] for row in rows), default=0)))
+    return "\n".join(
+        f"{row['count']:>{width}}  {row['code']}  [{'*' if row['fixable'] else ' '}] {row['name']}"
+        for row in rows
+    )
+
+
+def statistics_json(reports: Reports) -> str:
+    """The same as a list of objects: code, name, severity, count, fixable (findings with a safe fix)."""
+    import json
+
+    return json.dumps(_counts(reports), indent=1)
+
+
+def _counts(reports: Reports) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for _, finding in _each(reports):
+        row = found.setdefault(
+            finding.code,
+            {
+                "code": finding.code,
+                "name": finding.name,
+                "severity": finding.severity.value,
+                "count": 0,
+                "fixable": 0,
+            },
+        )
+        row["count"] += 1
+        row["fixable"] += any(fix.safe for fix in finding.fixes)
+    return sorted(found.values(), key=lambda row: (-row["count"], row["code"]))
 
 
 def sarif(reports: Reports) -> str:
@@ -254,9 +318,14 @@ FORMATS: Mapping[str, Callable[[Reports], str]] = {
     "full": full,
     "concise": concise,
     "json": json_,
+    "markdown": markdown,
     "sarif": sarif,
     "github": github,
     "junit": junit,
+}
+STATISTICS: Mapping[str, Callable[[Reports], str]] = {
+    "statistics": statistics,
+    "json statistics": statistics_json,
 }
 
 

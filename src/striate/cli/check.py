@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from striate.checks.config import Config
-from striate.checks.outputs import FORMATS
+from striate.checks.outputs import FORMATS, STATISTICS
 from striate.cli.options import (
     Command,
     Model,
@@ -24,7 +24,7 @@ from striate.cli.options import (
     page,
     setting_flag,
 )
-from striate.diagnostics import Severity, StriateError, plural
+from striate.diagnostics import Severity, StriateError, UsageError, plural
 from striate.fields import options
 
 
@@ -35,9 +35,9 @@ def _codes() -> list[str]:
 
 
 def _settings(command: Command) -> Command:
-    """A flag for every setting of `Config`; a table by node has its place in pyproject.toml."""
+    """A flag for every setting of `Config` but for those that have their place in pyproject.toml."""
     for option in reversed([*options(Config)]):
-        if option.kind != "codes by node":
+        if option.kind not in ("codes by node", "models", "sizes by input"):
             codes = Names("CODES", _codes) if option.kind == "codes" else None
             name, facts = setting_flag(option, codes)
             facts["help"] = f"{facts['help'][:1].upper()}{facts['help'][1:]}."
@@ -51,18 +51,25 @@ def _settings(command: Command) -> Command:
         "striate check resnet18 --input 225x225x3",
         "striate check '7x7x1 -> conv 3x3 /3'; echo $?",
         "striate check lenet5 --select G,P --fail-on warning",
+        "striate check model.toml --fix",
         "striate check model.toml --output-format sarif -o striate.sarif",
         "striate check resnet50 --max-macs 4G --max-memory 64MiB",
+        "striate check",
     ),
 )
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=Model())
+@click.argument("models", metavar="[MODEL...]", nargs=-1, type=Model())
 @input_option
+@click.option("--fix", "fix", is_flag=True, help="Make safe fixes in .toml files; print what changes.")
+@click.option("--diff", is_flag=True, help="Only print what --fix would change; exit 1 if it is anything.")
+@click.option("--unsafe-fixes", is_flag=True, help="Make fixes that change sizes or weights, too.")
 @click.option(
     "--output-format", type=click.Choice(list(FORMATS)), default="full", help="How to print findings."
 )
 @click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
+@click.option("--statistics", is_flag=True, help="Count the findings of each rule instead.")
 @output_option
 @_settings
+@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the findings.")
 @click.option(
     "--write-baseline", type=click.Path(), metavar="FILE", help="Write the current findings to FILE."
 )
@@ -71,9 +78,14 @@ def _settings(command: Command) -> Command:
 def command(
     models: tuple[str, ...],
     input: Any,
+    fix: bool,
+    diff: bool,
+    unsafe_fixes: bool,
     output_format: str,
     as_json: bool,
+    statistics: bool,
     output: str | None,
+    exit_zero: bool,
     write_baseline: str | None,
     config: str | None,
     isolated: bool,
@@ -81,35 +93,80 @@ def command(
 ) -> int:
     """Say where a network does not fit, why, and the smallest fix.
 
+    Without a MODEL, the `models` in [tool.striate] of pyproject.toml are checked, at its `input`.
+
     Exit code 0: no finding at or above --fail-on (by default: no errors); 1: such a finding; 2: bad input.
     """
     from striate.checks import check
 
+    name = _format("json" if as_json else output_format, statistics)
+    if unsafe_fixes and not (fix or diff):
+        raise click.UsageError("--unsafe-fixes needs --fix or --diff")
     chosen = _config(config, isolated).replace(**settings)
     if write_baseline:  # what an older baseline knows belongs into the new one
         chosen = dataclasses.replace(chosen, baseline=None)
-    reports, failed = [], False
+    if not models:
+        models, input = _configured(chosen), input or chosen.input
+    reports, changes, failed = [], list[str](), False
     for model in models:
         try:
-            reports.append(check(load(model, input), chosen, _file(model)))
+            report = check(load(model, input), chosen, _file(model))
+            if fix or diff:
+                from striate.cli import fixing
+
+                report, text = fixing.fixed(model, input, report, write=not diff, unsafe=unsafe_fixes)
+                changes += [text] if text else []
+            reports.append(report)
         except StriateError as error:
             if len(models) == 1:
                 raise
             click.echo(str(error.at("", model)), err=True)
             failed = True
+    text = "\n".join(changes)
+    if diff:
+        emit(text + "\n" if text else "", output)
+        return 2 if failed else int(bool(changes) and not exit_zero)
+    if changes:  # findings for people are printed below what has changed, those for programs apart from it
+        click.echo(text + "\n", err=name not in READ or output is not None)
     if write_baseline:
         from striate.checks import baseline
 
         count = baseline.write(Path(write_baseline), [(r.network.name, r.findings) for r in reports])
         click.echo(f"{plural(count, 'finding')} written to {write_baseline}", err=True)
         return 2 if failed else 0
-    name = "json" if as_json else output_format
-    text = FORMATS[name](reports)
+    text = PRINTERS[name](reports)
     if name == "full" and output is None and sys.stdout.isatty():
         text = _painted(text, {finding.code: finding.severity for r in reports for finding in r.findings})
-    kind = {"json": "json", "sarif": "json", "junit": "xml"}.get(name, "text")
+    kind = {"sarif": "json", "junit": "xml"}.get(name, "json" if name.startswith("json") else "text")
     emit(text + "\n" if text else "", output, kind)
-    return 2 if failed else int(any(report.failed for report in reports))
+    return 2 if failed else int(any(report.failed for report in reports) and not exit_zero)
+
+
+PRINTERS = {**FORMATS, **STATISTICS}
+READ = ("full", "concise", "markdown", "statistics")
+"""Formats that people read."""
+
+
+def _format(name: str, counted: bool) -> str:
+    if not counted:
+        return name
+    if name == "json":
+        return "json statistics"
+    if name not in ("full", "concise"):
+        raise click.UsageError(f"--statistics is printed as text or as JSON, not as {name}")
+    return "statistics"
+
+
+def _configured(config: Any) -> tuple[str, ...]:
+    models: tuple[str, ...] = config.files()
+    if not models:
+        raise UsageError(
+            "no model is named",
+            where="striate check [MODEL...]",
+            why="there is no MODEL, and no `models` in [tool.striate] of a pyproject.toml",
+            fix='name one, `striate check resnet18`, or write models = ["nets/*.toml"] there',
+        )
+    return models
 
 
 def _file(model: str) -> str | None:

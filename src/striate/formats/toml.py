@@ -373,22 +373,26 @@ def _shown(value: Any) -> str:
 
 def format(network: Network) -> str:
     """The `.toml` text of a network; `parse` gives the same network back. Raises FormatError for an absent field."""
-    lines = ["[network]", f"name = {_toml(network.name)}"]
+    lines = ["[network]", f"name = {written(network.name)}"]
     sizes = {name: notation.written_size(spec.without_batch) for name, spec in network.inputs.items()}
     if list(sizes) == ["input"]:
-        lines.append(f"input = {_toml(sizes['input'])}")
+        lines.append(f"input = {written(sizes['input'])}")
     if network.outputs != unread(network.nodes):
-        lines.append(f"outputs = {_toml(network.outputs)}")
+        lines.append(f"outputs = {written(network.outputs)}")
     if network.aliases:
-        lines.append(f"aliases = {_toml(dict(network.aliases))}")
+        lines.append(f"aliases = {written(dict(network.aliases))}")
     if list(sizes) != ["input"]:
-        lines += ["", "[network.inputs]", *(f"{_toml(name)} = {_toml(size)}" for name, size in sizes.items())]
+        lines += [
+            "",
+            "[network.inputs]",
+            *(f"{written(name)} = {written(size)}" for name, size in sizes.items()),
+        ]
     before = next(iter(sizes)) if len(sizes) == 1 else None
     for node in network.nodes:
-        lines += ["", "[[node]]", f"name = {_toml(node.name)}", *_written(node.op)]
+        lines += ["", "[[node]]", f"name = {written(node.name)}", *_written(node.op)]
         if node.inputs != (before,):
-            lines.append(f"inputs = {_toml(node.inputs)}")
-        lines += [f"{field} = {_toml(value)}" for field, value in sharing.to_dict(node).items()]
+            lines.append(f"inputs = {written(node.inputs)}")
+        lines += [f"{field} = {written(value)}" for field, value in sharing.to_dict(node).items()]
         before = node.outputs[0] if len(node.outputs) == 1 else None
     return "\n".join(lines) + "\n"
 
@@ -409,7 +413,10 @@ def _written(op: Op) -> Iterable[str]:
             name: v for name, v in values.items() if v != start[name] or (name in shown and v is not None)
         }
         if None not in changed.values():
-            return [f"op = {_toml(word)}", *(f"{name} = {_toml(value)}" for name, value in changed.items())]
+            return [
+                f"op = {written(word)}",
+                *(f"{name} = {written(value)}" for name, value in changed.items()),
+            ]
     raise FormatError(
         f"{op} cannot be written in TOML",
         why="TOML has no value for an absent field",
@@ -417,13 +424,14 @@ def _written(op: Op) -> Iterable[str]:
     )
 
 
-def _toml(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value as TOML spells it. Raises FormatError for a text that cannot be printed."""
     import json
 
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(written, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_toml(key)} = {_toml(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{written(key)} = {written(item)}' for key, item in value.items())}}}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

@@ -68,7 +68,9 @@ class Rules(TypedDict):
 
 class CheckFix(TypedDict):
     text: Annotated[str, "a change that cures it"]
-    safe: Annotated[bool, "whether all sizes and weight shapes stay"]
+    safe: Annotated[
+        bool, "whether all sizes, weight shapes, windows and padding modes stay; `--fix` makes these"
+    ]
     node: Annotated[str | None, "node to change"]
     change: Annotated[dict[str, Any], "op fields to replace on it"]
     input: Annotated[list[int] | None, "or the network's new input, `[C, H, W]`"]

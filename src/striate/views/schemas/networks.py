@@ -79,7 +79,9 @@ class Totals(TypedDict):
 
 class FixText(TypedDict):
     text: Annotated[str, "a change that cures it"]
-    safe: Annotated[bool, "whether all sizes and weight shapes stay"]
+    safe: Annotated[
+        bool, "whether all sizes, weight shapes, windows and padding modes stay; `--fix` makes these"
+    ]
 
 
 class Finding(TypedDict):
