@@ -19,7 +19,7 @@ from striate.cli.app import COMMANDS, ELSEWHERE
         ("val run", "did you mean eval?"),
         ("export resnet18 r.onnx", "did you mean convert?"),
         ("help", "did you mean --help?"),
-        ("check lenet5 --exit-zero", "did you mean --fail-on never?"),
+        ("check lenet5 --format json", "did you mean --output-format?"),
         ("train --learning-rate 0.1", "did you mean --lr?"),
         ("show lenet5 --imgsz 224", "did you mean --input?"),
         (
@@ -29,7 +29,7 @@ from striate.cli.app import COMMANDS, ELSEWHERE
         ("show resnet18 --input '(1, 3, 224, 160)'", "write 224x160x3"),
         ("show resnet18 --input 224,160,3", "write 224x160x3"),
         ("show efficientnet", "'efficientnet_b0' is the nearest name"),
-        ("sizes lenet5 --exit-zero", "`striate sizes --help` shows how"),
+        ("sizes lenet5 --learning-rate 1", "`striate sizes --help` shows how"),
     ],
 )
 def test_the_fix_is_ours(typed, fix):

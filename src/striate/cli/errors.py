@@ -19,7 +19,7 @@ from striate.diagnostics import (
 )
 
 ELSEWHERE = {
-    "--exit-zero": "--fail-on never", "--format": "--output-format", "--learning-rate": "--lr",
+    "--format": "--output-format", "--learning-rate": "--lr",
     "--batch": "--batch-size", "--imgsz": "--input", "--input-size": "--input", "-v": "--version", "-V": "--version",
 }  # fmt: skip
 """What other tools call an option."""
