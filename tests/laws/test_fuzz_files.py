@@ -320,9 +320,9 @@ def test_the_comments_of_source(folder, damage):
 
 
 def test_comments_that_unpack_without_end():
-    from striate.formats.torch import striate_metadata
+    from striate.formats.torch import note, striate_metadata
 
-    text = f"{striate_metadata.HEAD}#: {_bomb()}\n"
+    text = f"{note.HEAD}#: {_bomb()}\n"
     with bounded():
         assert striate_metadata.network(text) is None
 
