@@ -56,7 +56,7 @@ OPAQUE = {"bat_resnext26ts": {"torch": {"aten.view"}, "onnx": {"Reshape"}}}  # b
 OTHER_COUNTS = {
     "densenetblur121d": 576, "resnetblur18": 8640, "tresnet_m": 8064,  # blur: buffers, convolutions here
     "nf_ecaresnet26": -15424, "nf_seresnet26": -15424,  # gains, which are folded into the weights
-    "nf_resnet26": -15424, "nf_regnet_b0": -17856, "nfnet_l0": -32816, "eca_nfnet_l0": -32816, "dm_nfnet_f0": -44924,
+    "nf_resnet26": -15424, "nf_regnet_b0": -17856, "nfnet_l0": -32816, "eca_nfnet_l0": -32816, "dm_nfnet_f0": -44912,
 }  # fmt: skip
 """How many learned numbers an import from PyTorch has more than the module. An export folds norms: there, the weights
 of convolutions and fully connected layers are what is compared."""
