@@ -337,6 +337,12 @@ class Named(dict[str, Entry]):
         return Named, (dict(self), *self._of)
 
 
+def no_attribute(module: str, name: str, near: str) -> AttributeError:
+    """The error for a name that a module does not have; `near`: what may be meant, or an empty string."""
+    hint = f"; did you mean {near}?" if near else ""
+    return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
+
+
 def few(names: Collection[Any]) -> str:
     """Names for a message, the first and the last of many."""
     texts = [str(name) for name in names]

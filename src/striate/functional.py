@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import OpError, suggest
+from striate.diagnostics import OpError, no_attribute, suggest
 from striate.engine.interface import get_engine
 from striate.engine.target import Target
 from striate.engine.vectorized import Tape, backward, forward
@@ -289,5 +289,4 @@ def __getattr__(name: str) -> Any:
     near = suggest(name, __all__)
     if word in registry():
         near = f"apply(striate.ops.{registry()[word].__name__}(…), x)"
-    hint = f"; did you mean {near}?" if near else ""
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    raise no_attribute(__name__, name, near)

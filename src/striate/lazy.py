@@ -22,11 +22,9 @@ def attach(
 
     def load(name: str) -> Any:
         if name not in homes:
-            from striate.diagnostics import suggest
+            from striate.diagnostics import no_attribute, suggest
 
-            near = suggest(name, homes)
-            hint = f"; did you mean {near}?" if near else ""
-            raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}")
+            raise no_attribute(package, name, suggest(name, homes))
         home, attribute = homes[name]
         if home == package:
             return importlib.import_module(f"{home}.{attribute}")

@@ -6,7 +6,7 @@
 (1, 32, 32)
 """
 
-from striate.diagnostics import suggest
+from striate.diagnostics import no_attribute, suggest
 from striate.train.data.image_transforms import (
     CenterCrop,
     Channels,
@@ -43,6 +43,4 @@ TORCHVISION = {
 
 
 def __getattr__(name: str) -> object:
-    near = TORCHVISION.get(name) or suggest(name, __all__)
-    hint = f"; did you mean {near}?" if near else ""
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    raise no_attribute(__name__, name, TORCHVISION.get(name) or suggest(name, __all__))

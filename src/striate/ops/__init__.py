@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from striate.diagnostics import suggest
+from striate.diagnostics import no_attribute, suggest
 from striate.op import registry, spelling
 
 if TYPE_CHECKING:  # families load on first use: a network needs few of them
@@ -38,8 +38,7 @@ def __getattr__(name: str) -> Any:
         word = spelling.op_word(name, registry())
         near = registry()[word].__name__ if word in registry() else suggest(name, classes)
         fields = ", ".join(field.name for field in dataclasses.fields(classes[near])) if near else ""
-        hint = f"; did you mean {near}({fields})?" if near else ""
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+        raise no_attribute(__name__, name, near and f"{near}({fields})")
     return classes[name]
 
 
