@@ -297,7 +297,7 @@ class Model:
         display = hooks.ask("training") if verbose else contextlib.nullcontext()
         with display as shown:
             history = fit_model(
-                self, asked.parts, asked.config, out=asked.run, resume=asked.resume,
+                self, asked.parts, asked.config, out=asked.run, recorded=asked.recorded,
                 callbacks=(warn_of_notes, *([shown] if shown else ()), *callbacks),
             )  # fmt: skip
         self._config = asked.config
@@ -338,10 +338,8 @@ class Model:
         from striate.train.judging import judge, transform_for, unseen
 
         config = self._config or Config()
-        size, given = (
-            counted(batch_size, "batch_size"),
-            given_data(by_input(self.net, data, labels), labels, None)[0],
-        )
+        size = counted(batch_size, "batch_size")
+        given, _ = given_data(by_input(self.net, data, labels), labels, None)
         source = unseen(config, "" if given is None else given, split, on_bad, self._inputs.transform.white)
         recorded = self._inputs.transform if self.transform else None
         transform, notes = transform_for(self.net, recorded, source, config)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from striate.model import Model as TrainedModel
     from striate.train.config import Config
     from striate.train.data import DataSplits
+    from striate.train.run import Recorded
     from striate.views.text.page import Page
 
 
@@ -85,7 +86,7 @@ def command(
     data and, without --input, the size of its images. Ctrl-C saves and exits with 130; --resume continues as if nothing
     had happened.
     """
-    chosen = _config(out, resume, config, flags)
+    chosen, recorded = _config(out, resume, config, flags)
     if print_config:
         emit(chosen.resolved.toml())
         return 0
@@ -102,7 +103,7 @@ def command(
         if find_lr:
             _find(chosen, as_json)
         else:
-            _train(chosen, Path(out or resume or "") if out or resume else None, bool(resume), as_json)
+            _train(chosen, Path(out or resume or "") if out or resume else None, recorded, as_json)
     except Interrupted as stopped:
         if not rank:
             click.echo(str(stopped), err=True)
@@ -110,8 +111,13 @@ def command(
     return 0
 
 
-def _config(out: str | None, resume: str | None, config: str | None, flags: dict[str, Any]) -> Config:
-    """Defaults < file < flags. Raises UsageError where parts exclude each other or are missing."""
+def _config(
+    out: str | None, resume: str | None, config: str | None, flags: dict[str, Any]
+) -> tuple[Config, Recorded | None]:
+    """Defaults < file < flags; and the record of the run that continues, if one does.
+
+    Raises UsageError where parts exclude each other or are missing.
+    """
     from striate.train.config import Config
     from striate.train.run import read_run
 
@@ -123,8 +129,9 @@ def _config(out: str | None, resume: str | None, config: str | None, flags: dict
             why=f"{resume} goes on where it is, with the settings that it began with",
             fix=f"leave {other} out",
         )
-    if resume:
-        found = read_run(Path(resume)).config
+    recorded = read_run(Path(resume)) if resume else None
+    if recorded:
+        found = recorded.config
     else:
         found = Config.read(Path(config)) if config else Config()
     found = found.replace_flags(flags)
@@ -136,22 +143,22 @@ def _config(out: str | None, resume: str | None, config: str | None, flags: dict
                 why=f"neither --{name} nor a --config says which",
                 fix="--data digits" if name == "data" else "--model lenet5",
             )
-    return found
+    return found, recorded
 
 
-def _train(config: Config, out: Path | None, resume: bool, as_json: bool) -> None:
+def _train(config: Config, out: Path | None, recorded: Recorded | None, as_json: bool) -> None:
     from striate.engine.process_group import launch_environment
     from striate.terminal import Bar
     from striate.train.fitting import fit_model
     from striate.views.text.training import TrainingView, draw_head, draw_result, train_record
 
     parts = _data(config)
-    model, notes = _model(config, parts, out if resume else None)
+    model, notes = _model(config, parts, recorded)
     with Bar() as bar:
         view = TrainingView(
             page, _told if as_json else _said, bar, lambda head, event: draw_head(head, event, config)
         )
-        history = fit_model(model, parts, config, out=out, resume=resume, notes=notes, callbacks=[view])
+        history = fit_model(model, parts, config, out=out, recorded=recorded, notes=notes, callbacks=[view])
     if launch_environment()[0]:
         return  # the first of several processes says it
     assert view.prepared is not None  # the first that it heard
@@ -184,15 +191,16 @@ def _data(config: Config) -> DataSplits:
     return opened(job.data, job.validation or None, config.settings.seed, job.on_bad)
 
 
-def _model(config: Config, parts: DataSplits, run: Path | None) -> tuple[TrainedModel, tuple[str, ...]]:
+def _model(
+    config: Config, parts: DataSplits, recorded: Recorded | None
+) -> tuple[TrainedModel, tuple[str, ...]]:
     """The network of a run, or the one that is named, made for the data; and what was decided for it."""
     from striate.model import Model
     from striate.train.network import tailored
-    from striate.train.run import read_run
 
     job, seed = config.job, config.settings.seed
-    if run is not None:
-        return Model(read_run(run).net, seed, engine=job.engine, device=job.device), ()
+    if recorded is not None:
+        return Model(recorded.net, seed, engine=job.engine, device=job.device), ()
     made = tailored(job.model, parts.train, job.input)
     return Model(made.net, seed, engine=job.engine, device=job.device), made.notes
 

@@ -19,18 +19,21 @@ from striate.train.data import DataSplits, open_data
 from striate.train.data.dataset import OnBad
 from striate.train.data.readers import found
 from striate.train.data.splits import ALL, TRAIN, VALIDATION
-from striate.train.run import resumed
+from striate.train.run import Recorded, resumed
 from striate.train.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FitRequest:
-    """One call of `fit`: the opened data, and what is written down of it. run: the folder to write, or to continue."""
+    """One call of `fit`: the opened data, and what is written down of it.
+
+    run: the folder to write, or to continue, which then was `recorded`.
+    """
 
     parts: DataSplits
     config: Config
     run: Path | None = None
-    resume: bool = False
+    recorded: Recorded | None = None
 
 
 def fit_request(
@@ -62,16 +65,17 @@ def fit_request(
         )
     run = out if resume is None else resume
     folder = None if run is None else Path(os.path.expanduser(run))
+    recorded = None
     if resume is not None and folder is not None:
-        recorded = resumed(folder, net).config
-        job, settings = recorded.job, recorded.settings.replace(changes)
+        recorded = resumed(folder, net)
+        job, settings = recorded.config.job, recorded.config.settings.replace(changes)
         if data is None and job.data:
             data = job.data
             validation = job.validation or None if validation is None else validation
     elif is_path(data) and (validation is None or is_path(validation)):
         job = dataclasses.replace(job, data=os.fspath(data), validation=os.fspath(validation or ""))
     parts = opened(data, validation, settings.seed, job.on_bad, resume)
-    return FitRequest(parts, Config(job, settings), folder, resume is not None)
+    return FitRequest(parts, Config(job, settings), folder, recorded)
 
 
 def is_path(data: Any) -> bool:

@@ -15,7 +15,7 @@ from striate.train.finder import RateCurve, find_rate
 from striate.train.history import History
 from striate.train.loop import fit
 from striate.train.losses import Array
-from striate.train.run import resumed
+from striate.train.run import Recorded
 from striate.train.settings import Settings
 from striate.train.start import Start, start_from
 
@@ -40,18 +40,17 @@ def fit_model(
     config: Config,
     *,
     out: Path | None = None,
-    resume: bool = False,
+    recorded: Recorded | None = None,
     notes: Sequence[str] = (),
     callbacks: Sequence[Callback] = (),
 ) -> History:
     """Train a model in place on opened data as a configuration says.
 
-    out: the run folder to write, or with `resume` to continue, which needs the network of the run. notes: told before
-    those of the start. Raises what `loop.fit` and `start_from` raise.
+    out: the run folder to write, or to continue: the one that was `recorded` for the model's network. notes: told
+    before those of the start. Raises what `loop.fit` and `start_from` raise.
     """
     settings, classes, transform = config.settings.resolved, model.classes, model.transform
-    if resume and out is not None:
-        recorded = resumed(out, model.net)
+    if recorded is not None:
         classes, transform = recorded.classes, recorded.made[1].to_dict()
     start = start_from(model.net, parts.train, parts.validation, settings, classes, transform)
 
@@ -70,7 +69,7 @@ def fit_model(
         engine=model.engine,
         made=start.made,
         out=out,
-        resume=resume,
+        resume=recorded is not None,
         job=config.job,
         callbacks=listeners,
     )
