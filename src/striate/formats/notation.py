@@ -38,6 +38,11 @@ class Stage:
     last: Token
 
 
+def is_notation(text: str) -> bool:
+    """Whether a text is meant as a notation: it has an arrow."""
+    return "->" in text or "→" in text
+
+
 def parse(text: str, name: str | None = None, input: Size | None = None) -> Network:
     """The network of a text in the notation: an input HxWxC and stages, joined by ``->``.
 

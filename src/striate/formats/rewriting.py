@@ -40,7 +40,7 @@ def rewritten(source: str, network: Network, input: notation.Size | None = None)
     """
     text = source.strip()
     there = exists(Path(text))
-    if ("->" in text or "→" in text) and not there:
+    if notation.is_notation(text) and not there:
         return Rewritten(text, notation.to_notation(network))
     path = Path(text)
     if there and path.suffix.lower() == ".toml":

@@ -38,7 +38,7 @@ def load(source: str | Path, input: Size | None = None) -> Network:
     """
     text = str(source).strip()
     there = exists(Path(text))  # a file may have any name
-    if ("->" in text or "→" in text) and not there:
+    if notation.is_notation(text) and not there:
         return notation.parse(text, input=input)
     path, colon, attribute = text.rpartition(":")
     if there or not (colon and path and attribute.replace(".", "").isidentifier()):

@@ -33,10 +33,11 @@ Decides keys and defaults; the fields of an op are the op's own.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from striate.diagnostics import FormatError, LimitError, Place, StriateError, plural, suggest
+from striate.fields import toml as field_toml
 from striate.formats import notation
 from striate.formats.cursor import Cursor
 from striate.formats.grammar import MAX_LIST, read_field, read_op
@@ -426,20 +427,21 @@ def _written(op: Op) -> Iterable[str]:
 
 def written(value: Any) -> str:
     """A value as TOML spells it. Raises FormatError for a text that cannot be printed."""
-    import json
-
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(written, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{written(key)} = {written(item)}' for key, item in value.items())}}}"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        if not value.isprintable():
+    for text in _texts(value):
+        if not text.isprintable():
             raise FormatError(
-                f"{_shown(value)} cannot be written in TOML",
+                f"{_shown(text)} cannot be written in TOML",
                 why="it has characters that cannot be printed",
                 fix="rename it",
             )
-        return json.dumps(value, ensure_ascii=False)
-    return repr(value)
+    return field_toml(value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts([*value.items()])
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _texts(item)
