@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,8 +51,6 @@ def _sizes_by_input(value: Any, meta: Meta) -> str | dict[str, str]:
 
 def _located(model: str, folder: Path) -> str:
     """A model of a settings file as seen from here: files and patterns of files are named from its folder."""
-    import os
-
     if _is_notation(model):
         return model
     path, colon, attribute = model, "", ""
@@ -163,7 +162,6 @@ class Config(Declared):
     def files(self) -> tuple[str, ...]:
         """The `models`, patterns replaced by the files that match. Raises SourceError for one that matches none."""
         import glob
-        import os
 
         found: list[str] = []
         for model in self.models:
