@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cli.run import environment, run, spawn
+from cli.terminals import terminal
 
 STRIDE_3 = "7x7x1 -> conv 3x3 /3"
 FIVE_PARTS = re.compile(r"\A[A-Z]\d{3}[^\n]*\n(  (where|why|fix) .*\n( {6,}.*\n)*)+\Z")
@@ -230,36 +230,6 @@ def test_a_failed_command_leaves_the_old_file(tmp_path):
 
 
 # -- terminals ------------------------------------------------------------------------------------------------
-
-
-def terminal(columns: int, *arguments: str, **changes: str) -> str:
-    """What a person sees in a terminal of so many columns."""
-    import fcntl
-    import struct
-    import termios
-
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    known = environment(TERM="xterm-256color") | changes
-    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
-        if name not in changes:
-            known.pop(name, None)
-    child = subprocess.Popen(
-        [sys.executable, "-m", "striate", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=known
-    )
-    os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            data = os.read(ours, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        seen += data
-    os.close(ours)
-    child.wait(timeout=60)
-    return seen.decode().replace("\r\n", "\n")
 
 
 PLAIN = re.compile(r"\x1b\[[0-9;]*m")

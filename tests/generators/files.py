@@ -62,8 +62,8 @@ def _keras():
         return {"net.keras": archive(Path(folder) / "net.keras", net, weights).read_bytes()}
 
 
-def _stream():
-    """The layout of .pth before the zip."""
+def old_pth(numbers):
+    """The layout of .pth before the zip, in two parts: a head, then the 2x2 tensor `w` of four numbers."""
     from striate.formats import pth
 
     head = b"".join(pickle.dumps(value, 2) for value in (pth._MAGIC, 1001, {"little_endian": True}))
@@ -73,8 +73,12 @@ def _stream():
     place += pth._int(4) + b"NtQ"
     call = pth._name("torch._utils", "_rebuild_tensor_v2") + b"(" + place + pth._int(0)
     call += b"(" + pth._int(2) + pth._int(2) + b"t(" + pth._int(2) + pth._int(1) + b"t\x89}tR"
-    tail = pickle.dumps(["0"], 2) + struct.pack("<q", 4) + struct.pack("<4f", 1, 2, 3, 4)
-    return {"old.pt": head + b"\x80\x02}" + pth._text("w") + call + b"s." + tail}
+    tail = pickle.dumps(["0"], 2) + struct.pack("<q", 4) + struct.pack("<4f", *numbers)
+    return head, b"\x80\x02}" + pth._text("w") + call + b"s." + tail
+
+
+def _stream():
+    return {"old.pt": b"".join(old_pth((1, 2, 3, 4)))}
 
 
 def _npz():

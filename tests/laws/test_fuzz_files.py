@@ -22,9 +22,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from generators.files import old_pth
 from striate import Model, load, parse
 from striate.diagnostics import StriateError
-from striate.formats import pth
 from striate.formats.exchange import read_weights
 from striate.formats.pickles import Name, Refused, follow
 from striate.train.data.unpickle import read_pickle
@@ -129,15 +129,7 @@ def test_the_pickle_of_a_state_dict(folder, damage):
 @settings(max_examples=100)
 @given(damage=damages(OPCODES), tail=st.binary(max_size=40))
 def test_the_layout_before_the_zip(folder, damage, tail):
-    head = b"".join(pickle.dumps(value, 2) for value in (pth._MAGIC, 1001, {"little_endian": True}))
-    place = (
-        b"(" + pth._text("storage") + pth._name("torch", "FloatStorage") + pth._text("0") + pth._text("cpu")
-    )
-    place += pth._int(4) + b"NtQ"
-    call = pth._name("torch._utils", "_rebuild_tensor_v2") + b"(" + place + pth._int(0)
-    call += b"(" + pth._int(2) + pth._int(2) + b"t(" + pth._int(2) + pth._int(1) + b"t\x89}tR"
-    state = b"\x80\x02}" + pth._text("w") + call + b"s."
-    body = state + pickle.dumps(["0"], 2) + struct.pack("<q", 4) + np.arange(4, dtype="<f4").tobytes()
+    head, body = old_pth((0, 1, 2, 3))
     path = folder / "old.pt"
     path.write_bytes(head + body)
     np.testing.assert_array_equal(read_weights(path)["w"], [[0, 1], [2, 3]])
