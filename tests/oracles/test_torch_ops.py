@@ -142,9 +142,7 @@ def test_the_torch_name_exists(cls):
     import torch
 
     if cls.torch.startswith("torchvision."):
-        pytest.importorskip("torchvision")
-        from torchvision_cpu import torchvision
-
+        torchvision = pytest.importorskip("torchvision_cpu").torchvision
         found = functools.reduce(getattr, cls.torch.split(".")[1:], torchvision)
     elif cls.torch.startswith("torch."):
         found = functools.reduce(getattr, cls.torch.split(".")[1:], torch)
