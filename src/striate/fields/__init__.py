@@ -20,7 +20,7 @@ from striate.fields.declare import (
     text,
 )
 from striate.fields.kinds import AUTO, Kind, Meta, Unsuited, bounded, parse, read, register, takes, whole
-from striate.fields.settings import Declared, Option, options, refused, shown, toml
+from striate.fields.settings import Declared, Option, markdown, options, refused, shown, toml
 
 __all__ = [
     "AUTO",
@@ -37,6 +37,7 @@ __all__ = [
     "count",
     "declare",
     "flag",
+    "markdown",
     "memory",
     "number",
     "numbers",

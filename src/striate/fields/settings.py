@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from striate.diagnostics import StriateError, UnknownNameError, UsageError, suggest
@@ -85,6 +85,17 @@ def options(cls: Any) -> Iterator[Option]:
             field.name, default=default, takes=takes(meta), choices=meta.get("options", ()),
             auto=meta.get("auto", False), **facts,
         )  # fmt: skip
+
+
+def markdown(rows: Iterable[Option], separator: str = "_", flags: Collection[str] | None = None) -> str:
+    """Options as a table of a page. separator: between the words of a key; flags: those that a command has, or all."""
+    lines = ["| key | flag | default | what it does | takes |", "|---|---|---|---|---|"]
+    for row in rows:
+        flag = f"`{row.flag}`" if flags is None or row.flag in flags else ""
+        lines.append(
+            f"| `{row.name.replace('_', separator)}` | {flag} | {row.shown} | {row.doc} | {row.takes} |"
+        )
+    return "\n".join(lines)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ from typing import Any
 from striate.diagnostics import FormatError, UnknownNameError, suggest
 from striate.engine.interface import ENGINES
 from striate.fields import Declared, Option, choice, text
+from striate.fields import markdown as table
 from striate.fields import options as declared
 from striate.files import parse_toml, read_bytes
 from striate.train import settings as _settings
@@ -105,10 +106,7 @@ def markdown() -> str:
     """All options of a configuration as one page (docs/settings.md)."""
     parts = [PAGE]
     for group, members in itertools.groupby(options(), key=lambda option: option.group):
-        parts.append(
-            f"\n## {group}\n\n| key | flag | default | what it does | takes |\n|---|---|---|---|---|"
-        )
-        parts += [f"| `{o.name}` | `{o.flag}` | {o.shown} | {o.doc} | {o.takes} |" for o in members]
+        parts.append(f"\n## {group}\n\n{table(members)}")
     return "\n".join(parts) + "\n"
 
 
