@@ -76,8 +76,8 @@ def show_record(net: Network, convention: str = "striate", findings: Iterable[Di
         },
         "convention": facts.convention,
         "outputs": list(net.outputs),
-        "findings": [finding_record(f) for f in findings if f.node not in failed],
-        "problems": [finding_record(problem.diagnostic) for problem in facts.problems],
+        "findings": cast("list[Finding]", [f.to_dict() for f in findings if f.node not in failed]),
+        "problems": cast("list[Finding]", [problem.diagnostic.to_dict() for problem in facts.problems]),
         "unreached": list(facts.unknown),
     }
 
@@ -146,20 +146,6 @@ def window_record(window: Window | TransposedWindow) -> WindowAxis:
 def field_record(field: ReceptiveField) -> FieldAxis:
     """A receptive field along one axis, in input pixels."""
     return {"size": field.size, "jump": number(field.jump), "start": number(field.start)}
-
-
-def finding_record(finding: Diagnostic) -> Finding:
-    """A finding as `striate check --output-format json` writes it, without the network's name."""
-    return {
-        "code": finding.code,
-        "name": finding.name,
-        "severity": finding.severity.value,
-        "node": finding.node,
-        "where": finding.where,
-        "message": finding.message,
-        "why": finding.why,
-        "fixes": [{"text": fix.text, "safe": fix.safe} for fix in finding.fixes],
-    }
 
 
 def reconcile_record(net: Network) -> Costs:

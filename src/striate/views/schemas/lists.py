@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
+from striate.views.schemas.networks import Finding
+
 
 class ModelEntry(TypedDict):
     name: Annotated[str, "what `MODEL` may be"]
@@ -66,28 +68,9 @@ class Rules(TypedDict):
     rules: list[RuleEntry | CodeEntry]
 
 
-class CheckFix(TypedDict):
-    text: Annotated[str, "a change that cures it"]
-    safe: Annotated[
-        bool, "whether all sizes, weight shapes, windows and padding modes stay; `--fix` makes these"
-    ]
-    node: Annotated[str | None, "node to change"]
-    change: Annotated[dict[str, Any], "op fields to replace on it"]
-    input: Annotated[list[int] | None, "or the network's new input, `[C, H, W]`"]
-    consequences: Annotated[dict[str, Any], "what follows, as computed: output sizes, receptive field, MACs"]
-
-
-class CheckFinding(TypedDict):
+class CheckFinding(Finding):
     """A list: `striate check MODEL... --output-format json`."""
 
-    code: Annotated[str, "rule"]
-    name: Annotated[str, "the rule's name"]
-    severity: Annotated[str, "`error`, `warning` or `info`"]
     network: Annotated[str, "the network's name"]
-    node: Annotated[str | None, "null: the whole network"]
-    where: Annotated[str, "node, op and input"]
-    why: Annotated[str, "the numbers"]
-    message: Annotated[str, "what"]
-    fixes: list[CheckFix]
     file: Annotated[str | None, "file that made the node"]
     line: Annotated[int | None, "its line"]

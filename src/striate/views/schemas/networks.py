@@ -77,22 +77,28 @@ class Totals(TypedDict):
     unknown: UnknownTotals
 
 
-class FixText(TypedDict):
+class Fix(TypedDict):
     text: Annotated[str, "a change that cures it"]
     safe: Annotated[
         bool, "whether all sizes, weight shapes, windows and padding modes stay; `--fix` makes these"
     ]
+    node: Annotated[str | None, "node to change"]
+    change: Annotated[dict[str, Any], "op fields to replace on it"]
+    input: Annotated[list[int] | None, "or the network's new input, `[C, H, W]`"]
+    consequences: Annotated[dict[str, Any], "what follows, as computed: output sizes, receptive field, MACs"]
 
 
 class Finding(TypedDict):
+    """What `Diagnostic.to_dict` gives."""
+
     code: Annotated[str, "rule"]
     name: Annotated[str, "the rule's name"]
     severity: Annotated[str, "`error`, `warning` or `info`"]
     node: Annotated[str | None, "where it sits; null: the whole network"]
     where: Annotated[str, "node, op and input"]
-    message: Annotated[str, "what"]
     why: Annotated[str, "the numbers"]
-    fixes: list[FixText]
+    message: Annotated[str, "what"]
+    fixes: Annotated[list[Fix], "changes that cure it, as in `striate.show/1`"]
 
 
 class Show(TypedDict):
