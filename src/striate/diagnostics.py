@@ -27,7 +27,7 @@ import dataclasses
 import enum
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 Entry = TypeVar("Entry")
@@ -347,6 +347,15 @@ def few(names: Collection[Any]) -> str:
     """Names for a message, the first and the last of many."""
     texts = [str(name) for name in names]
     return ", ".join(texts if len(texts) <= 8 else [*texts[:6], "…", texts[-1]]) or "none"
+
+
+def leading(names: Sequence[str], most: int) -> str:
+    """The first names for a message, and a sign where there are more.
+
+    >>> leading(["conv1", "conv2", "conv3"], 2)
+    'conv1, conv2, …'
+    """
+    return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
 
 
 def plural(n: int, word: str, many: str = "") -> str:

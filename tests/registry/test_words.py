@@ -33,8 +33,7 @@ NAMES = (
 """Identifiers that have better names now."""
 
 KEPT = {
-    ("src/striate/train/data/image_transforms.py", '"normalise": "normalize"'),
-    ("src/striate/formats/onnx/preprocessing.py", '("normalize", "normalise")'),
+    ("src/striate/formats/recorded_steps.py", '"normalise": "normalize"'),
 }
 """(file, text of the line) where an old word is an old spelling that is still read."""
 

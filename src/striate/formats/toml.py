@@ -37,6 +37,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from striate.diagnostics import FormatError, LimitError, Place, StriateError, plural, suggest
+from striate.fields import shown
 from striate.fields import toml as field_toml
 from striate.formats import notation
 from striate.formats.cursor import Cursor
@@ -141,7 +142,7 @@ def _inputs(head: Table, wish: notation.Size | None, file: str) -> dict[str, Ten
     for name, size in given.items():
         if not isinstance(size, str):
             raise FormatError(
-                f"the input {_shown(name)} is {_shown(size)}",
+                f"the input {shown(name)} is {shown(size)}",
                 where=file,
                 why="an input is a text, height x width x channels",
                 fix='write input = "32x32x3"',
@@ -170,7 +171,7 @@ def _tables(nodes: Any, file: str) -> list[Table]:
         raise FormatError(
             "there are no [[node]] tables",
             where=file,
-            why="a network is a list of nodes" + (f"; got node = {_shown(nodes)}" if nodes else ""),
+            why="a network is a list of nodes" + (f"; got node = {shown(nodes)}" if nodes else ""),
             fix='begin each node with a line [[node]], then op = "conv", kernel = 3, …',
         )
     if len(nodes) > MAX_NODES:
@@ -224,7 +225,7 @@ def _nodes(
 def _op(table: Table) -> Op:
     word = table.get("op")
     if not isinstance(word, str) or not word.strip():
-        raise FormatError("a node without op", why=f"got op = {_shown(word)}", fix='write op = "conv"')
+        raise FormatError("a node without op", why=f"got op = {shown(word)}", fix='write op = "conv"')
     source = _short(word, "op", "")
     tokens = tokenize(source)
     given = {
@@ -295,7 +296,7 @@ def _table(value: Any, what: str, file: str) -> Table:
         raise FormatError(
             f"there is no {what} table",
             where=file,
-            why="it says what goes into the network" if value is None else f"got {_shown(value)}",
+            why="it says what goes into the network" if value is None else f"got {shown(value)}",
             fix='write [network], and below it name = "tiny" and input = "32x32x3"',
         )
     return value
@@ -306,7 +307,7 @@ def _known(table: Table, known: Sequence[str], what: str, file: str) -> None:
         if key not in known:
             near = suggest(key[:40], known)
             raise FormatError(
-                f"{what} has an unknown key {_shown(key)}",
+                f"{what} has an unknown key {shown(key)}",
                 where=file,
                 why=f"its keys are {', '.join(known)}",
                 fix=f"did you mean {near!r}?" if near else "leave it out",
@@ -318,7 +319,7 @@ def _names(value: Any, what: str, file: str) -> tuple[str, ...]:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not items or not all(isinstance(item, str) for item in items):
         raise FormatError(
-            f"{what} is {_shown(value)}",
+            f"{what} is {shown(value)}",
             where=file,
             why="it is a list of names",
             fix='write ["conv1", "conv2"]',
@@ -337,7 +338,7 @@ def _name(value: Any, what: str, file: str) -> str:
     if isinstance(value, str) and value and value.isprintable():
         return _short(value, what, file)
     raise FormatError(
-        f"{what} is {_shown(value)}",
+        f"{what} is {shown(value)}",
         where=file,
         why="a name is a text that can be printed",
         fix='write name = "conv1"',
@@ -362,11 +363,6 @@ def _placed(error: StriateError, place: Place | None, file: str) -> StriateError
     if at and not error.where.startswith(at):
         error.where = f"{at}\n{error.where}" if error.where else at
     return error
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 # ---------------------------------------------------------------------------------------------------- writing
@@ -402,7 +398,7 @@ def _written(op: Op) -> Iterable[str]:
     """`op = …` and the fields that differ from what that word gives; an alias where only it can give a field None."""
     cls = type(op)
     values = {field.name: getattr(op, field.name) for field in dataclasses.fields(op)}
-    shown = {field.name for field in dataclasses.fields(op) if field.metadata["kind"] == "sizes"} & {
+    windows = {field.name for field in dataclasses.fields(op) if field.metadata["kind"] == "sizes"} & {
         *cls.positional
     }
     for word in (cls.word, *cls.aliases):
@@ -411,7 +407,7 @@ def _written(op: Op) -> Iterable[str]:
         )
         # A window is always written, whatever its default.
         changed = {
-            name: v for name, v in values.items() if v != start[name] or (name in shown and v is not None)
+            name: v for name, v in values.items() if v != start[name] or (name in windows and v is not None)
         }
         if None not in changed.values():
             return [
@@ -430,7 +426,7 @@ def written(value: Any) -> str:
     for text in _texts(value):
         if not text.isprintable():
             raise FormatError(
-                f"{_shown(text)} cannot be written in TOML",
+                f"{shown(text)} cannot be written in TOML",
                 why="it has characters that cannot be printed",
                 fix="rename it",
             )

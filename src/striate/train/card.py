@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from striate.diagnostics import plural
+from striate.diagnostics import leading, plural
 from striate.network import Network
 
 SHOWN_CLASSES = 20
@@ -24,7 +24,7 @@ def card(
     """Markdown. report: the record of report.json, when the model was trained in this folder."""
     params = sum(p.elements for p in net.parameters.values() if p.trainable)
     macs = sum(declaration.macs for declaration in net.declarations.values())
-    named = ", ".join(classes[:SHOWN_CLASSES]) + (", …" if len(classes) > SHOWN_CLASSES else "")
+    named = leading(classes, SHOWN_CLASSES)
     facts = [
         ("network", f"{net.name}, {plural(len(net.nodes), 'node')}"),
         *_inputs(net),

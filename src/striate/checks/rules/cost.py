@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from striate.checks import fixes
 from striate.checks.context import Context, by, share
 from striate.checks.rule import Rule
-from striate.diagnostics import Diagnostic, Fix, Severity, plural
+from striate.diagnostics import Diagnostic, Fix, Severity, leading, plural
 from striate.network import Node, sharing
 from striate.op import Trait
 
@@ -17,10 +17,6 @@ LANES = 8
 """float32 numbers in a 256-bit vector register (AVX2); 16 of AVX-512 are two of these, 4 of NEON half."""
 LARGEST_NAMED = 3
 """Nodes named as the largest consumers of a budget."""
-
-
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:LARGEST_NAMED]) + (", …" if len(names) > LARGEST_NAMED else "")
 
 
 class OverBudget(Rule):
@@ -93,7 +89,7 @@ class OverBudget(Rule):
                 context,
                 None,
                 f"at least {spent}; {plural(len(names), 'node')} unknown",
-                why=f"the budget is {budget:,}, and the share of {_named(names)} is not known",
+                why=f"the budget is {budget:,}, and the share of {leading(names, LARGEST_NAMED)} is not known",
             )
 
 
@@ -205,7 +201,7 @@ class SharedParameters(Rule):
             yield self.finding(
                 context,
                 node,
-                f"{_named(names)} {'shares' if len(names) == 1 else 'share'} its parameters",
+                f"{leading(names, LARGEST_NAMED)} {'shares' if len(names) == 1 else 'share'} its parameters",
                 why=f"{plural(context.params(node), 'parameter')} counted once, multiplications of "
                 f"{plural(len(names) + 1, 'node')}",
             )

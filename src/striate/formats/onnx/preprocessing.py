@@ -16,16 +16,14 @@ from numpy.typing import NDArray
 
 from striate.formats.onnx.proto import Call, Graph
 from striate.formats.onnx.spelling import Operator, equal, same
+from striate.formats.recorded_steps import LUMA, word_of
 from striate.network import Network
 from striate.tensor import TensorSpec
 
 Array = NDArray[Any]
 
-NORMALIZE = ("normalize", "normalise")
-"""The step of a recorded transformation, as it is spelled now and as earlier versions spelled it."""
 NORMALIZED = "normalized"
 """The key of the record that names the value which the network reads."""
-LUMA = (0.299, 0.587, 0.114)  # Rec. 601, as when training turned color to gray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,14 +60,14 @@ def recorded(before: Sequence[Preprocessing], several: bool) -> Any:
 def operators(name: str, value: str, spec: TensorSpec, transform: Any) -> Preprocessing | None:
     """The operators between an input called `name` and the `value` of a spec."""
     steps = _steps(transform)
-    at = next((n for n, step in enumerate(steps) if step.get("step") in NORMALIZE), None)
+    at = next((n for n, step in enumerate(steps) if word_of(step) == "normalize"), None)
     if at is None or len(spec.without_batch) < 2:
         return None
     try:
         mean, std = (np.asarray(steps[at][key], np.float32).reshape(-1) for key in ("mean", "std"))
     except (KeyError, TypeError, ValueError):
         return None
-    after = [step.get("count") for step in steps[at + 1 :] if step.get("step") == "channels"]
+    after = [step.get("count") for step in steps[at + 1 :] if word_of(step) == "channels"]
     count = after[-1] if after else len(mean)
     if count != spec.without_batch[0] or len(mean) != len(std) or (len(mean), count) not in _ways(count):
         return None
@@ -144,7 +142,7 @@ def _found(
     shape = graph.inputs[name]
     if shape is None or len(shape) < 3:
         return None
-    counts = [step.get("count") for step in _steps(transform) if step.get("step") == "channels"]
+    counts = [step.get("count") for step in _steps(transform) if word_of(step) == "channels"]
     for channels in (shape[1], *counts):
         if not isinstance(channels, int) or channels < 1:
             continue
@@ -173,10 +171,10 @@ def _without(transform: Any) -> dict[str, Any]:
     plain = dict(transform) if isinstance(transform, Mapping) else {}
     steps, behind = [], False
     for step in _steps(transform):
-        if step.get("step") in NORMALIZE:
+        if word_of(step) == "normalize":
             count, behind = len(step.get("mean") or (0,)), True
             step = {**step, "mean": [0.0] * count, "std": [1.0] * count}
-        if not (behind and step.get("step") == "channels"):
+        if not (behind and word_of(step) == "channels"):
             steps.append(step)
     return {**plain, "steps": steps} if steps else plain
 

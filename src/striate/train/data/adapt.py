@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from striate.diagnostics import FormatError, plural, suggest
+from striate.diagnostics import FormatError, leading, plural, suggest
 from striate.train.data.dataset import Dataset, Shape, View
 from striate.train.data.transforms import Transform
 
@@ -53,7 +53,7 @@ def renumbered(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[st
         raise FormatError(
             f"the model does not know the class {unknown[0]!r}",
             where=data.source,
-            why=f"it was trained on {', '.join(classes[:8])}{', ...' if len(classes) > 8 else ''}",
+            why=f"it was trained on {leading(classes, 8)}",
             fix=f"did you mean {near}? name the class as in training"
             if near
             else "data with the classes of the training",
@@ -74,12 +74,8 @@ def with_classes(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[
     except FormatError:
         if len(data.classes) != len(classes):
             raise
-    old, new = _few(classes), _few(data.classes)
+    old, new = leading(classes, 5), leading(data.classes, 5)
     return data, (f"the classes become {new}; they were {old}",)
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def is_numbers(classes: Sequence[str]) -> bool:
@@ -97,7 +93,7 @@ def for_outputs(data: Dataset, outputs: int, known: bool) -> Dataset:
         return data
     if count < outputs and not known and is_numbers(data.classes):
         return View(data, classes=tuple(map(str, range(outputs))))
-    names = ", ".join(data.classes[:4]) + (", …" if count > 4 else "")
+    names = leading(data.classes, 4)
     raise FormatError(
         f"the network has {plural(outputs, 'class', 'classes')}, "
         f"the {'model names' if known else 'data has'} {count:,}",

@@ -15,15 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, plural
+from striate.formats.recorded_steps import LUMA
 from striate.train.data.dataset import Array, Shape, to_float
 
 Draws = NDArray[np.float64]
 Size = tuple[int, int]  # (H, W)
 TOGETHER = 1 << 16
 """Pixels that are resampled at once: small images in hundreds, where a call for each would cost more than its work."""
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. 601, as Pillow's "L"
-OLD_WORDS = {"normalise": "normalize", "colour_jitter": "color_jitter"}
-"""Steps by the words that earlier versions recorded them under: their files are still read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -367,14 +365,12 @@ def _pillow(picture: Array, size: Size) -> Array:
 
 def gray(x: Array) -> Array:
     """The luma of colors. x: (N, 3, H, W) -> (N, 1, H, W) float32."""
-    return np.asarray((x * LUMA[:, None, None]).sum(1, keepdims=True), np.float32)
+    return np.asarray((x * np.array(LUMA, np.float32)[:, None, None]).sum(1, keepdims=True), np.float32)
 
 
 def _turn(x: Array, angle: Array) -> Array:
     """Colors turned by `angle` (N, 1, 1) radians around the gray axis, in YIQ."""
-    to_yiq = np.array(
-        [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], np.float32
-    )
+    to_yiq = np.array([LUMA, (0.595716, -0.274453, -0.321263), (0.211456, -0.522591, 0.311135)], np.float32)
     y, i, q = (np.asarray((x * row[:, None, None]).sum(1), np.float32) for row in to_yiq)
     cos, sin = np.cos(angle), np.sin(angle)
     turned = (y, cos * i - sin * q, sin * i + cos * q)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, UnknownNameError, suggest
+from striate.formats.recorded_steps import word_of
 from striate.train.data import image_transforms, splitmix
 from striate.train.data.dataset import Array, Shape, stack, to_float
 from striate.train.data.image_transforms import (
@@ -290,8 +291,7 @@ def _plain(value: Any) -> Any:
 
 
 def _step(entry: Any, where: str) -> ImageTransform:
-    word = entry.get("step") if isinstance(entry, Mapping) else None
-    word = image_transforms.OLD_WORDS.get(word, word) if isinstance(word, str) else word
+    word = word_of(entry)
     if not isinstance(word, str) or word not in STEPS:
         nearest = suggest(str(word), STEPS)
         raise UnknownNameError(
