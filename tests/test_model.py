@@ -81,7 +81,7 @@ def test_folders_without_a_model(tmp_path):
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(SourceError):
         striate.Model.load(tmp_path)
-    with pytest.raises(SourceError, match="cannot be made"):
+    with pytest.raises(SourceError, match="cannot be created"):
         striate.Model(NET).save(tmp_path / "config.json" / "below")
 
 

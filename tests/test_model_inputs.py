@@ -450,7 +450,7 @@ def test_a_model_takes_the_weights_of_anything(trained, tmp_path):
     assert striate.Model("8x8x3 -> flatten -> fc 2", seed=1).predict(x).shape == (5, 2)
     with pytest.raises(SourceError, match="holds no weights"):
         striate.Model.load("lenet5")
-    with pytest.raises(UsageError, match="not a file of weights"):
+    with pytest.raises(UsageError, match="not a weights file"):
         striate.Model(NET, weights="net.toml")
 
 

@@ -1,4 +1,4 @@
-"""A network and its weights: the object that people train, run, save and hand over."""
+"""A network and its weights, to train, run, save and share."""
 
 from __future__ import annotations
 
@@ -55,21 +55,20 @@ Array = NDArray[Any]
 class Model:
     """A network with weights on an engine, its classes, and the transformation of its inputs.
 
-    net: a network with its weights, or with fresh ones where it has none; or a catalogue name, a file, a folder, a
-    torch.nn.Module; seed: of fresh weights; weights: used instead, name -> array (copied, float32), or a file or
-    folder; input: the input size for a name or a module, as `striate.load` takes it;
-    engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first that
-    runs here, "torch" runs on PyTorch, on `device` ("cpu", "cuda", "cuda:1", "mps"; empty: a GPU if there is one);
-    initializer: of fresh weights, a name of `striate.weights.INITIALIZERS`, by default that of the network's paper;
-    scheme: its former name;
-    precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
-    Raises FormatError when weights do not fit the network, SourceError where a trained model lacks some of its weights.
+    net: a network with its weights, or with fresh ones if it has none; or a catalogue name, a file, a folder, a
+    torch.nn.Module; seed: of fresh weights; weights: replace the network's, name -> array (copied, float32), or a file
+    or folder; input: the input size for a name or a module, as `striate.load` takes it; engine: "compiled" runs machine
+    code made for this processor, "numpy" runs everywhere, "auto" takes the first that runs here, "torch" runs on
+    PyTorch, on `device` ("cpu", "cuda", "cuda:1", "mps"; empty: a GPU if there is one); initializer: of fresh weights,
+    a name of `striate.weights.INITIALIZERS`, by default that of the network's paper; scheme: former name of
+    initializer; precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
+    Raises FormatError if weights do not fit the network, SourceError if weights of a trained model are missing.
 
-    `classes`: names of the outputs; `transform`: how images become the network's input, in plain values; `objective`:
-    the loss that it was trained with. `fit` sets them; a file or folder brings them along.
+    `classes`: names of the outputs; `transform`: steps that turn images into the network's input, as plain values;
+    `objective`: the loss that it was trained with. `fit` sets them, and files and folders store them.
 
     `weights` maps names to float32 arrays. Change them in place, keep references, or assign: the next prediction uses
-    the weights as they are then (`striate.weights.ModelWeights` says how).
+    the current weights (see `striate.weights.ModelWeights`).
 
     >>> import numpy as np
     >>> import striate as st
@@ -100,8 +99,8 @@ class Model:
             raise SourceError(
                 f"the weights of {self.net.name} are missing",
                 where=net if isinstance(net, str) else self.net.name,
-                why="its source is a trained model, and some of its weights could not be read",
-                fix="use weights=FILE, or build the network with st.parse, st.create or the builder",
+                why="its source is a trained model, but some of its weights could not be read",
+                fix="pass weights=FILE, or build a new network with st.parse, st.create or st.Builder",
             )
         if weights is None:
             weights = arrays.initialize(self.net, seed, initializer or scheme or initializer_of(self.net))
@@ -124,13 +123,13 @@ class Model:
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print the table of the network: sizes, parameters, MACs, receptive fields, memory, findings.
 
-        print_fn: gets the text, `str(model.net)`, instead of `print`.
+        print_fn: called with the text, `str(model.net)`, instead of `print`.
         """
         print_fn(str(self.net))
 
     @property
     def weights(self) -> ModelWeights:
-        """Name -> float32 array, weights of convolutions (K, C, F, F); the class says more. Assigning copies a mapping.
+        """Name -> float32 array; weights of convolutions are (K, C, F, F). Assigning a mapping copies it.
 
         Raises UnknownNameError for a name that no weight has, FormatError for another shape.
         """
@@ -143,7 +142,7 @@ class Model:
 
     @property
     def _program(self) -> Program:
-        """A program with the weights of this moment, the last one again if they are the same."""
+        """A program with the current weights; the previous one if they have not changed."""
 
         def made(weights: Mapping[str, Array]) -> Program:
             return self.engine.compile(self.net, weights, precision=self.precision)
@@ -153,7 +152,7 @@ class Model:
 
     @renamed("batch", "batch_size")
     def predict(self, x: Any, *more: Array, batch_size: int = 64) -> Array | tuple[Array, ...]:
-        """Outputs (N, …) for images or arrays, `batch_size` of them at a time; a tuple for several outputs.
+        """Compute outputs (N, …) for images or arrays, `batch_size` at a time; a tuple for several outputs.
 
         x: arrays (N, C, H, W), which are normalized as in training (floats in the range of the training data, uint8
         divided by 255 first); or images, which go through the whole transformation: a path, a Pillow image, uint8
@@ -161,9 +160,8 @@ class Model:
         transformation passes arrays to its network as they are. more: several inputs take one array for each,
         ``predict((a, b))`` or ``predict(a, b)`` in the order of `net.inputs`, or ``predict({"left": a, "right": b})``.
 
-        The rest of the last batch runs in powers of two, so that few batch sizes need a plan. Raises OpError when the
-        shape does not fit, UsageError for ambiguous arrays or missing inputs, FormatError for an image that cannot be
-        read; each with the fix.
+        The last, partial batch runs in powers of two, so that few batch sizes need a plan. Raises OpError if a shape
+        does not fit, UsageError for ambiguous arrays or missing inputs, FormatError for an image that cannot be read.
 
         >>> import numpy as np
         >>> import striate as st
@@ -178,11 +176,11 @@ class Model:
 
     @renamed("batch", "batch_size")
     def classify(self, images: Any, top: int = 3, *, batch_size: int = 64) -> Any:
-        """The `top` most probable classes of each image: lists of (class, probability), in the order of the images.
+        """Return the `top` most probable classes of each image, in order: lists of (class, probability).
 
         images: as `predict` takes them. For a folder a dict by file name, relative to the folder; images in it that
-        cannot be read are left out with a warning. batch_size: how many run together. Raises what `predict` raises,
-        UsageError for a network whose outputs are no classes.
+        cannot be read are left out with a warning. batch_size: how many run together. Raises the errors of `predict`,
+        and UsageError if the network's outputs are not classes.
 
         >>> import numpy as np
         >>> import striate as st
@@ -207,7 +205,7 @@ class Model:
 
     @renamed("batch", "batch_size")
     def answers(self, files: Sequence[str], *, batch_size: int = 64) -> Iterator[Answer | BadImage]:
-        """The answer to each image file, in order; a BadImage where one cannot be read.
+        """Yield the result for each image file, in order; a BadImage for one that cannot be read.
 
         files: paths, or "-" for standard input; batch_size: how many images run together.
         """
@@ -226,7 +224,7 @@ class Model:
         return [(known.get(number, str(number)), share) for number, share in answer.top(top)]
 
     def _run(self, x: Given, batch: int = 64) -> Array | tuple[Array, ...]:
-        """The network's outputs for a batch as it reads it, always in the same pieces."""
+        """The network's outputs for a batch of its inputs, always split into the same parts."""
         program = self._program
         if isinstance(x, np.ndarray) and x.ndim and next(pieces(len(x), batch)) == (0, len(x)):
             return program(x)  # which looks at it itself
@@ -235,7 +233,7 @@ class Model:
 
     @property
     def _inputs(self) -> PredictionInputs:
-        """What brings arrays and images to the network by the transformation of this moment."""
+        """Preparation of arrays and images by the current transformation."""
         from striate.train.prediction_inputs import PredictionInputs
 
         if self._reading is None or (self._reading.net, self._reading.recorded) != (self.net, self.transform):
@@ -243,11 +241,10 @@ class Model:
         return self._reading
 
     def compile(self, batch: int = 1, threads: int | None = None, precision: str | None = None) -> Program:
-        """The model as a program made fast for a batch size and a number of threads; call it with a batch.
+        """Compile the model for a batch size and a number of threads; call the program with a batch.
 
-        batch: images (N, C, H, W) in one call; threads: number of them, by default one for each core.
-        The program keeps the weights as they are now: what happens to the model later does not change it.
-        precision: the model's, unless given.
+        batch: images (N, C, H, W) in one call; threads: by default one per core. The program keeps the current weights:
+        later changes of the model do not affect it. precision: by default the model's.
         """
         chosen = precision or self.precision
         return self.engine.compile(
@@ -270,15 +267,15 @@ class Model:
         """Train in place and return the history of the run.
 
         train: images as an array, and `labels`; or what `striate.train.data.open_data` reads, (x, y), a path, a
-        sample's name, and in the place of `labels` validation data of the same kinds. Without validation data the
+        sample's name, and in place of `labels` validation data of the same kinds. Without validation data the
         validation part of `train` is used, if it has one. epochs: 10 unless given; out: a run folder to keep; resume: a
-        run folder to continue, on its data (pass arrays again) and with its settings. callbacks: functions of one
-        event of `striate.train.events`. verbose: a line per epoch, and a progress bar in a terminal or a notebook; 0
-        or False prints nothing. settings: the fields of `striate.train.settings.Settings`. The weights are those of
+        run folder to continue, on its data (pass arrays again) and with its settings. callbacks: functions of one event
+        of `striate.train.events`. verbose: a line per epoch, and a progress bar in a terminal or a notebook; 0 or False
+        prints nothing. settings: the fields of `striate.train.settings.Settings`. The resulting weights are those of
         the best epoch, unless keep="last".
 
-        A trained model keeps its classes and its transformation; a warning says what changes. Raises TrainingError
-        where data and network do not fit, Diverged where the loss diverges.
+        A trained model keeps its classes and its transformation; a warning names what changes. Raises TrainingError if
+        data and network do not fit, Diverged if the loss diverges.
 
         >>> import numpy as np
         >>> import striate as st
@@ -304,7 +301,7 @@ class Model:
         return history
 
     def trained(self, start: Start, settings: Settings) -> None:
-        """Take over what training has decided: classes and transformation of a `start`, the loss of its `settings`."""
+        """Adopt the results of training: classes and transformation of a `start`, the loss of its `settings`."""
         from striate.train.plan import objective_of
 
         self.classes, self.transform = tuple(start.train.classes), start.made[1].to_dict()
@@ -313,7 +310,7 @@ class Model:
 
     @property
     def _job(self) -> Job:
-        """What the configuration of a new run says of model and engine, as they were asked for."""
+        """The model and engine entries of a new run's configuration, as requested."""
         from striate.engine.interface import ENGINES
         from striate.train.config import Job
 
@@ -328,10 +325,10 @@ class Model:
         """Loss, accuracy and counts per class on labeled data, which goes through the model's transformation.
 
         data, labels: as `fit` takes them; None: the data of the run. split: the part to use; by default the test part,
-        or what training has set aside of the run's data, or everything where there are no parts. on_bad: "skip" or
-        "refuse"; worst: images with the largest losses to name; watch: called after every batch with the images done
-        and all of them; batch_size: how many images run together. Raises TrainingError where data
-        and network do not fit, UsageError where no data is known.
+        else the part of the run's data that training has set aside, else everything. on_bad: "skip" or "refuse"; worst:
+        images with the largest losses to name; watch: called after every batch with the images done and all of them;
+        batch_size: how many images run together. Raises TrainingError if data and network do not fit, UsageError
+        without data.
         """
         from striate.train.arguments import by_input, given_data
         from striate.train.config import Config
@@ -355,11 +352,11 @@ class Model:
 
     @property
     def _about(self) -> dict[str, Any]:
-        """What is recorded of the model besides its network and weights."""
+        """Metadata of the model: everything except its network and weights."""
         return {"classes": list(self.classes), "transform": self.transform, "objective": self.objective}
 
     def _remember_run(self, folder: Path) -> None:
-        """Keep what a run folder says of its data and, for one of an earlier version, of its loss."""
+        """Keep the data of a run folder and, for one of an earlier version, its loss."""
         if not os.path.isfile(folder / RUN_CONFIG):
             return
         from striate.train.judging import config_of
@@ -371,14 +368,14 @@ class Model:
     def save(self, folder: str | Path) -> None:
         """Write config.json (network, classes, transformation), model.safetensors and a model card into a folder.
 
-        folder: made where it is not there. Raises SourceError where it cannot be.
+        folder: created if missing. Raises SourceError if that fails.
         """
         target = Path(os.path.expanduser(folder))
         try:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SourceError(
-                f"{target} cannot be made", why=error.strerror or str(error), fix="choose another folder"
+                f"{target} cannot be created", why=error.strerror or str(error), fix="choose another folder"
             ) from None
         arrays.save(target / WEIGHTS, arrays.written(self.net, self._weights.current()))
         from striate.train.card import card
@@ -391,11 +388,12 @@ class Model:
     def for_data(
         cls, source: str, data: Any, *, input: str = "", seed: int = 0, engine: str | Engine = "auto", device: str = "",
     ) -> Model:  # fmt: skip
-        """A model made for the classes and, without `input`, for the image size of some data, as `striate train` does.
+        """Create a model for the classes and the image size of a dataset, as `striate train` does.
 
-        source: a catalogue name, which adapts; a file or a notation, which stays as it is written. data: as `fit` takes
-        it; seed: of fresh weights and of the parts of the data; input: the image size, as `striate.load` takes it;
-        engine, device: as `Model` takes them. Raises TrainingError where the two do not fit, and the errors of loading.
+        source: a catalogue name, which adapts; a file or a notation, which stays as written. data: as `fit` takes it;
+        seed: of fresh weights and of the parts of the data; input: the image size, as `striate.load` takes it; engine,
+        device: as `Model` takes them. Raises TrainingError if data and network do not fit, and the errors of
+        `striate.load`.
 
         >>> import numpy as np
         >>> import striate as st
@@ -410,9 +408,9 @@ class Model:
         return cls(net, seed, engine=engine, device=device)
 
     def to_torch(self) -> Any:
-        """The model as a torch.nn.Module in evaluation mode: the same names, weights (copied) and outputs.
+        """Convert the model to a torch.nn.Module in evaluation mode, with the same names, weights (copied) and outputs.
 
-        Raises MissingExtraError without torch, OpError for an op that torch has no counterpart of.
+        Raises MissingExtraError without torch, OpError for an op without a counterpart in torch.
         """
         from striate.formats.torch import require
 
@@ -422,7 +420,7 @@ class Model:
         return lower(self.net, self._weights.current())
 
     def export(self, path: str | Path, *, raw: bool = False) -> None:
-        """Write the model as a file that others read, in the format of the suffix: m.onnx, m.safetensors, m.pth.
+        """Export the model in the format of the suffix: m.onnx, m.safetensors, m.pth.
 
         path: of the file; raw: leave the normalization out.
         An .onnx file takes float32 (N, C, H, W) in the range of the training data: its graph begins with the
@@ -439,11 +437,12 @@ class Model:
         cls, source: Any, *, input: Size | None = None,
         weights: Mapping[str, Array] | str | Path | None = None, engine: str | Engine = "auto", device: str = "",
     ) -> Model:  # fmt: skip
-        """The model that a folder or a file holds, with its weights.
+        """Load a model with its weights from a folder or file.
 
         source: what `save`, `export` or a training run wrote, .onnx, .keras, or what `striate.load` returned; input: as
         `striate.load` takes it; weights: used instead of its own, name -> array with weights (K, C, F, F), or a file;
-        engine, device: as `Model` takes them. Raises SourceError where there are no weights, and the errors of loading.
+        engine, device: as `Model` takes them. Raises SourceError if there are no weights, and the errors of
+        `striate.load`.
         """
         if weights is not None:
             return cls(source, weights=weights, engine=engine, device=device, input=input)
@@ -452,8 +451,8 @@ class Model:
             raise SourceError(
                 f"{source if isinstance(source, str | Path) else net.name} holds no weights",
                 where=str(source) if isinstance(source, str | Path) else net.name,
-                why="a network answers by its weights, and fresh ones mean nothing",
-                fix=f"a folder that `striate train` wrote, an .onnx file, or its weights: {setting('weights', 'FILE')}",
+                why="predictions need trained weights; fresh ones are random",
+                fix=f"give a run folder, an .onnx file, or weights: {setting('weights', 'FILE')}",
             )
         model = cls(net, engine=engine, device=device)
         if isinstance(source, str | Path):
@@ -463,7 +462,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class _Pieces:
-    """A model as what is judged: the same pieces of a batch as its predictions."""
+    """Adapter of a model for evaluation: batches are split as for predictions."""
 
     model: Model
     batch: int
@@ -477,7 +476,7 @@ class _Pieces:
 
 
 def initializer_of(net: Network) -> str:
-    """The initialization that the network's family was trained from; kaiming for networks of one's own."""
+    """The initializer of the network's family; kaiming for custom networks."""
     from striate import models
 
     try:

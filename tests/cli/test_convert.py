@@ -104,7 +104,7 @@ def test_the_record(sources, tmp_path):
     [
         (["lenet5", "out"], "its suffix is missing"),
         (["lenet5", "out.onxx"], "did you mean .onnx?"),
-        (["lenet5", "out.keras"], "names no format that is written"),
+        (["lenet5", "out.keras"], "has no suffix that Striate writes"),
         (["lenet5", "missing/out.toml"], "cannot be written"),
         (["lenet5", "folder.toml"], "cannot be written"),
         (["missing.toml", "out.pth"], "no file missing.toml"),
@@ -124,7 +124,7 @@ def test_the_record(sources, tmp_path):
         (["w.pth", "out.pth", "--input", "32x32"], "holds weights alone"),
         (["w.pth", "out.pth", "--weights", "w.pth"], "holds weights alone"),
         (["alexnet", "out.pth", "--weights", "w.pth"], "not those of alexnet"),
-        (["lenet5", "out.pth", "--weights", "net.toml"], "not a file of weights"),
+        (["lenet5", "out.pth", "--weights", "net.toml"], "not a weights file"),
         (["lenet5", "out.pth", "--weights", "missing.pth"], "no file missing.pth"),
         (["lenet5", "out.pth", "--seed", "x"], "--seed"),
         (["lenet5"], "OUT"),

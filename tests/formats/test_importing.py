@@ -49,7 +49,7 @@ def reasons(net):
 @onnx_only
 def test_the_reason_of_an_onnx_operator_is_in_x001(tmp_path):
     path = graph(tmp_path, ("Softmax", "x", "s", {"axis": 0}), ("Relu", "s", "y", {}))
-    assert reasons(load(path)).startswith("shares of the whole batch. ")
+    assert reasons(load(path)).startswith("softmax over the batch. ")
 
 
 @torch_only
@@ -65,7 +65,7 @@ def test_the_reason_of_a_torch_operator_is_in_x001():
             return torch.relu(x - x.softmax(0))
 
     assert "aten.cumsum is not an operator" in reasons(st.from_torch(Cumulated(), input=(3, 6, 6)))
-    assert "it works along the batch" in reasons(st.from_torch(Mixed(), input=(3, 6, 6)))
+    assert "it acts on the batch axis" in reasons(st.from_torch(Mixed(), input=(3, 6, 6)))
 
 
 def test_a_reason_is_kept_by_files_and_makes_no_difference_between_networks():
@@ -91,7 +91,7 @@ def test_a_broken_rule_for_torch_is_a_fault_that_names_the_operator(error, monke
     monkeypatch.setitem(OPERATORS, "relu", broken)
     with pytest.raises(InternalError, match=r"reading aten\.relu failed: " + type(error).__name__) as caught:
         st.from_torch(torch.nn.ReLU(), input=(3, 6, 6))
-    assert caught.value.code == "I000" and "fault of Striate" in caught.value.why
+    assert caught.value.code == "I000" and "bug in Striate" in caught.value.why
 
 
 @pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
@@ -111,7 +111,7 @@ def test_a_broken_rule_for_onnx_is_a_fault_that_names_the_operator(error, monkey
 def test_a_damaged_operator_is_no_fault_of_striate(tmp_path):
     path = graph(tmp_path, ("Transpose", "x", "t", {"perm": [0, 9, 1, 2]}), ("Relu", "t", "y", {}))
     (problem, *_) = load(path).inference.problems
-    assert "do not go together" in problem.why
+    assert "are inconsistent" in problem.why
 
 
 @onnx_only

@@ -134,8 +134,8 @@ def test_a_buffer_of_one_number_is_a_number() -> None:
     ("word", "reason"),
     [
         ("pow", "computed or learned"),
-        ("where", "in some places only"),
-        ("both", "as a scale, and a second time as a"),
+        ("where", "at some positions only"),
+        ("both", "both as a scale and as a"),
     ],
 )
 def test_a_learned_number_that_cannot_be_one_is_told_of(word: str, reason: str) -> None:

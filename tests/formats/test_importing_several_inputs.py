@@ -91,9 +91,9 @@ def test_any_number_of_arguments():
 @pytest.mark.parametrize(
     ("input", "said"),
     [
-        ((1, 8, 8), "takes 3 inputs, and 1 shape came"),
-        (((1, 8, 8),) * 2, "takes 3 inputs, and 2 shapes came"),
-        (((1, 8, 8),) * 4, "takes 3 inputs, and 4 shapes came"),
+        ((1, 8, 8), "takes 3 inputs; got 1 shape"),
+        (((1, 8, 8),) * 2, "takes 3 inputs; got 2 shapes"),
+        (((1, 8, 8),) * 4, "takes 3 inputs; got 4 shapes"),
         ({"left": (1, 8, 8)}, "right, extra is missing"),
         ({**SHAPES, "extar": (5,)}, "no argument 'extar'"),
         ({**SHAPES, "extra": (0,)}, "(0,) is not a shape"),

@@ -88,7 +88,7 @@ def test_opsets_that_are_not_known(tmp_path, version):
 def test_a_circle(tmp_path):
     model = model_of(written(tmp_path))
     model.graph.node[0].input[0] = model.graph.node[-1].output[0]
-    refused(saved(model, tmp_path / "net.onnx"), GraphError, "circle")
+    refused(saved(model, tmp_path / "net.onnx"), GraphError, "cycle")
 
 
 def test_a_value_from_nowhere_and_one_made_twice(tmp_path):
@@ -97,7 +97,7 @@ def test_a_value_from_nowhere_and_one_made_twice(tmp_path):
     refused(saved(model, tmp_path / "net.onnx"), GraphError, "nowhere")
     model = model_of(written(tmp_path))
     model.graph.node[2].output[0] = model.graph.node[0].output[0]
-    refused(saved(model, tmp_path / "net.onnx"), GraphError, "twice")
+    refused(saved(model, tmp_path / "net.onnx"), GraphError, "two operators")
 
 
 def test_functions_that_call_each_other_without_end(tmp_path):
@@ -108,7 +108,7 @@ def test_functions_that_call_each_other_without_end(tmp_path):
     model.opset_import.append(opsets[1])
     body = [helper.make_node("F", ["x"], ["y"], domain="own")]
     model.functions.append(helper.make_function("own", "F", ["x"], ["y"], body, opsets))
-    refused(saved(model, tmp_path / "net.onnx"), GraphError, "circle")
+    refused(saved(model, tmp_path / "net.onnx"), GraphError, "cycle")
 
 
 def test_functions_that_multiply(tmp_path):
@@ -276,7 +276,7 @@ def test_one_file_of_numbers_read_again_and_again(tmp_path):
         model.graph.initializer.append(tensor)
     path = saved(model, tmp_path / "net.onnx")
     with little_memory():
-        refused(path, LimitError, "times over", "data.bin")
+        refused(path, LimitError, "times", "data.bin")
 
 
 def external(tmp_path, location, **more):

@@ -177,7 +177,7 @@ def test_a_value_that_leaves_twice_is_two_outputs(tmp_path):
 def test_one_number_for_each_image_is_refused_and_not_given_another_axis(tmp_path):
     net = load(graph(tmp_path, ("ReduceMean", "x", "y", {"axes": [1, 2, 3], "keepdims": 0})))
     (problem,) = net.inference.problems
-    assert "one number for each image, without an axis" in problem.why
+    assert "one number per image, without an axis" in problem.why
 
 
 @pytest.mark.torch

@@ -99,7 +99,7 @@ def tensor(shape, stride, size=4):
 HOSTILE = {
     "a call": (zipped(pickle.dumps({"w": Evil()}, 2)), "asks for '__builtin__.print'"),
     "a pickle": (pickle.dumps({"w": Evil()}, 2), "asks for"),
-    "plain data": (zipped(pickle.dumps({"w": 1}, 2)), "no tensors"),
+    "plain data": (zipped(pickle.dumps({"w": 1}, 2)), "no named tensors"),
     "compressed": (zipped(bytes(10**6), zipfile.ZIP_DEFLATED), "compressed"),
     "past the storage": (zipped(tensor((3, 2), (2, 1)), **{"0": bytes(16)}), "past its storage"),
     "repeated": (zipped(tensor((10**9,), (0,)), **{"0": bytes(16)}), "past its storage"),
@@ -107,7 +107,7 @@ HOSTILE = {
     "no storage": (zipped(tensor((4,), (1,))), "data/0"),
     "huge": (zipped(tensor((4,), (1,), 2**31 - 1), **{"0": bytes(16)}), "needs"),
     "empty": (b"", "neither"),
-    "a legacy header": (b"\x80\x02" + struct.pack("<B", 0x4B) + b"\x01.", "none that torch.save wrote"),
+    "a legacy header": (b"\x80\x02" + struct.pack("<B", 0x4B) + b"\x01.", "torch.save did not write"),
 }
 
 

@@ -117,8 +117,8 @@ def test_other_sources_say_why_not(tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"")
     for source, why, fix in [
         ("lenet5", "catalogue", "striate convert lenet5 lenet5.toml"),
-        (str(tmp_path / "net.py"), "program", "change it there"),
-        ("some.module:net", "program", "change it there"),
+        (str(tmp_path / "net.py"), "Python code", "change it there"),
+        ("some.module:net", "Python code", "change it there"),
         (str(tmp_path / "net.onnx"), "weights", "lenet5.toml"),
     ]:
         with pytest.raises(FormatError) as caught:

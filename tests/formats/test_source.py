@@ -147,7 +147,7 @@ net = Mine()
         ("import nosuchmodule.part", "", FormatError, "install nosuchmodule"),
         ("raise SystemExit(3)", "", FormatError, "SystemExit"),
         ("def f(): f()\nf()", "", FormatError, "RecursionError"),
-        ("net = (", "", FormatError, "not Python"),
+        ("net = (", "", FormatError, "syntax error"),
         ("net = '" + "x" * 10 + "\x00'", "", FormatError, "mine.py"),
         ("from striate import parse\nnet = parse('8x8 -> cnov')", "", NotationError, "'conv'"),
         ("from striate.ops import Conv\nConv(kernel=0)", "", OpError, "mine.py:2"),

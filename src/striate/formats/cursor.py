@@ -16,7 +16,7 @@ class Cursor:
         self.tokens = tokens
         self.at = 0
         self.spellings: dict[str, str] = {}
-        """Names of other frameworks that were read, with ours."""
+        """Names from other frameworks found in the text -> Striate's names."""
 
     @property
     def token(self) -> Token:
@@ -32,18 +32,18 @@ class Cursor:
 
     @property
     def last(self) -> Token:
-        """The token just taken."""
+        """The last token consumed."""
         return self.tokens[max(self.at - 1, 0)]
 
     def took_arrow(self) -> bool:
-        """Step over `->` if it is next."""
+        """Consume `->` if it is next; return whether it was."""
         found = self.token.kind is Kind.ARROW
         if found:
             self.take()
         return found
 
     def took(self, mark: str) -> bool:
-        """Step over `mark` if it is next."""
+        """Consume `mark` if it is next; return whether it was."""
         found = self.token.is_(mark)
         if found:
             self.take()

@@ -1,6 +1,6 @@
-"""Networks and weights as files that others read: one writer for each suffix, one reader for each file of weights.
+"""Export of networks and weights: one writer per suffix, one reader per weights format.
 
-Decides which suffix is written how; refuses to know any format itself.
+Decides which writer a suffix gets; knows no format itself.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from striate.formats.tokens import MAX_TEXT
 from striate.network import Network
 
 About = Mapping[str, Any]
-"""What a model knows besides network and weights: classes, transformation, loss, as `folder.describe` takes them."""
+"""Metadata of a model: classes, transformation, loss, as `folder.describe` takes them."""
 Writer = Callable[..., None]
-"""Writes a file from its path, a network (None: weights alone), weights, what is recorded, and whether to leave the
-normalization of images out of it (no).
+"""Writes a file. Arguments: path, network (None: weights alone), weights, metadata, and whether to leave out the
+normalization of images (default: no).
 """
 
 
@@ -101,13 +101,13 @@ def _read_pth(path: Path) -> dict[str, Any]:
 WRITERS: dict[str, Writer] = {
     ".onnx": _onnx, ".pt": _pth, ".pth": _pth, ".py": _python, ".safetensors": _safetensors, ".toml": _toml,
 }  # fmt: skip
-"""Suffix -> what writes it. A new format is one line here."""
+"""Suffix -> writer. A new format is one line here."""
 STRUCTURE = (".py", ".toml")
 """Suffixes of files that hold a network without its weights."""
 WEIGHTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     ".pt": _read_pth, ".pth": _read_pth, ".safetensors": _read_safetensors,
 }  # fmt: skip
-"""Suffix of files that hold weights alone -> what reads them."""
+"""Suffix of files that hold weights alone -> reader."""
 
 
 TRAINED = (".onnx", ".keras", ".h5", ".hdf5")
@@ -115,23 +115,23 @@ TRAINED = (".onnx", ".keras", ".h5", ".hdf5")
 
 
 def holds_weights(path: str | Path) -> bool:
-    """Whether a file of this suffix holds weights alone."""
+    """Return whether files with this suffix hold weights alone."""
     return Path(path).suffix.lower() in WEIGHTS
 
 
 def holds_network(path: str | Path) -> bool:
-    """Whether a file of weights says which network they are of, as those that Striate wrote from one."""
+    """Return whether a weights file also describes its network, as files that Striate wrote do."""
     return Path(path).suffix.lower() == ".safetensors" and folder.RECORD in _metadata(Path(path))
 
 
 def read_weights(path: str | Path) -> dict[str, Any]:
-    """Name -> array of a file of weights: .safetensors, or a state dict of PyTorch. Raises UsageError, FormatError."""
+    """Read a weights file by name: .safetensors or a PyTorch state dict. Raises UsageError, FormatError."""
     suffix = Path(path).suffix.lower()
     if suffix not in WEIGHTS:
         raise UsageError(
-            f"{path} is not a file of weights",
+            f"{path} is not a weights file",
             where=str(path),
-            why=f"its suffix is {suffix or 'missing'}; read are {', '.join(sorted(WEIGHTS))}",
+            why=f"its suffix is {suffix or 'missing'}; weights are read from {', '.join(sorted(WEIGHTS))}",
             fix="such as model.safetensors",
         )
     check_file(Path(path))
@@ -139,9 +139,9 @@ def read_weights(path: str | Path) -> dict[str, Any]:
 
 
 def network_of(source: Any, input: Any = None, weights: Mapping[str, Any] | None = None) -> Network:
-    """The network of a text, a path, a torch.nn.Module or a function, as `Model` takes it.
+    """Load the network that `Model` was given: a notation text, a path, a torch.nn.Module or a function.
 
-    weights: the ones it will get; a catalogue network has as many classes as they have.
+    weights: weights that it will get; a catalogue network takes its number of classes from them.
     """
     from striate.formats import load
     from striate.formats.python import of_value
@@ -165,7 +165,7 @@ def network_of(source: Any, input: Any = None, weights: Mapping[str, Any] | None
 
 
 def read_trained(source: str | Path) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Weights of a file or a folder, and its description of the model, or None.
+    """Read the weights of a file or folder, and its description of the model (or None).
 
     Raises SourceError where there are no weights, UsageError for another kind of file.
     """
@@ -185,28 +185,28 @@ def read_trained(source: str | Path) -> tuple[dict[str, Any], dict[str, Any] | N
         raise SourceError(
             f"{source} holds no weights",
             where=str(source),
-            why="it has none, or some of them could not be read",
+            why="the file contains no weights, or some could not be read",
             fix="name the folder of a finished run, or a file such as model.safetensors",
         )
     return dict(net.weights), None if net.about is None else dict(net.about)
 
 
 def writer(path: str | Path) -> Writer:
-    """What writes a file of this suffix. Raises UsageError."""
+    """Return the writer for the suffix of a path. Raises UsageError."""
     suffix = Path(path).suffix.lower()
     if suffix not in WRITERS:
         near = suggest(suffix, WRITERS)
         raise UsageError(
-            f"{str(path) or 'the empty name'} names no format that is written",
+            f"{str(path) or 'an empty file name'} has no suffix that Striate writes",
             where=str(path),
-            why=f"its suffix is {suffix or 'missing'}; written are {', '.join(sorted(WRITERS))}",
+            why=f"its suffix is {suffix or 'missing'}; supported suffixes are {', '.join(sorted(WRITERS))}",
             fix=f"did you mean {near}?" if near else "such as model.onnx",
         )
     return WRITERS[suffix]
 
 
 def read_safetensors(path: Path) -> Network:
-    """The network, with its weights, of a .safetensors file that Striate wrote. Raises FormatError for another."""
+    """Read the network and weights of a .safetensors file that Striate wrote. Raises FormatError for any other file."""
     from striate import weights
 
     check_file(path)
@@ -220,7 +220,7 @@ def read_safetensors(path: Path) -> Network:
         weights.check(net, arrays)
     except (StriateError, KeyError, TypeError) as error:
         raise FormatError(
-            f"{path} describes another network than that of its weights",
+            f"{path} describes a network that does not match its weights",
             where=str(path),
             why=(error.what if isinstance(error, StriateError) else str(error))[:200],
             fix="write it again: "
@@ -232,12 +232,12 @@ def read_safetensors(path: Path) -> Network:
 
 
 def weights_alone(path: Path) -> FormatError:
-    """The error for a file of weights where a network is asked for."""
+    """The error for a weights file given in place of a network."""
     check_file(path)
     return FormatError(
-        f"{path} holds weights, and no network",
+        f"{path} holds weights but no network",
         where=str(path),
-        why="arrays by name do not say what is computed with them",
+        why="a weights file lists arrays by name; it does not say how they are connected",
         fix="name the network and give it these weights: "
         + by_reader(
             f"st.Model(NETWORK, {setting('weights', path)})",
@@ -254,12 +254,12 @@ def _metadata(path: Path) -> Mapping[str, str]:
 
 
 def read_record(path: Path, metadata: Mapping[str, str]) -> Any:
-    """What Striate keeps in a file's metadata; None where it wrote nothing."""
+    """Read Striate's record from a file's metadata; None if there is no record."""
     if folder.RECORD not in metadata:
         return None
     if len(metadata[folder.RECORD]) > MAX_TEXT:
         raise LimitError(
-            f"{path} describes a model in {plural(len(metadata[folder.RECORD]), 'character')}",
+            f"{path} has a model description of {plural(len(metadata[folder.RECORD]), 'character')}",
             where=str(path),
             why=f"at most {MAX_TEXT:,} are read",
             fix="write it again",

@@ -1,6 +1,6 @@
-"""Reading a text file within limits: every way it can fail is a StriateError.
+"""Read text files within a size limit. Every failure is a StriateError.
 
-Decides how much is read; refuses to know what is in it.
+Decides how much is read; knows nothing about the content.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from striate.formats.tokens import MAX_TEXT
 
 
 def read_text(path: Path, limit: int = MAX_TEXT) -> str:
-    """The text of a UTF-8 file of at most `limit` bytes. Raises SourceError, LimitError, FormatError."""
+    """Read a UTF-8 text file of at most `limit` bytes. Raises SourceError, LimitError, FormatError."""
     check_file(
-        path, limit, "a network description", "name the network's own file; weights are kept elsewhere"
+        path,
+        limit,
+        "a network description",
+        "give the file that describes the network; weights go in another file",
     )
     with opened(path) as stream:
         data = stream.read(limit + 1)
@@ -26,5 +29,5 @@ def read_text(path: Path, limit: int = MAX_TEXT) -> str:
             f"{path} is not text",
             where=f"{path}, byte {error.start}",
             why=f"byte {data[error.start]:#04x} is not UTF-8",
-            fix="save it as UTF-8 text, or name the right file",
+            fix="save it as UTF-8 text, or give another file",
         ) from None

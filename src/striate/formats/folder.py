@@ -13,10 +13,10 @@ from striate.network import Network
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 RUN_CONFIG = "config.toml"
-"""What the folder of a run has besides: data and settings."""
+"""File in a run folder that holds its data and settings."""
 SCHEMA = "striate.model/1"
 RECORD = "striate"
-"""The key under which the metadata of a file holds such a description, as JSON."""
+"""Key in a file's metadata that holds such a description, as JSON."""
 
 
 def describe(
@@ -25,7 +25,7 @@ def describe(
     transform: Mapping[str, Any] | None = None,
     objective: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A model without its numbers, as config.json holds it. objective: the loss that it was trained with."""
+    """Describe a model without its weights, as config.json holds it. objective: the loss that it was trained with."""
     return {
         "schema": SCHEMA,
         "network": network.to_dict(),
@@ -36,7 +36,7 @@ def describe(
 
 
 def about(record: Any) -> dict[str, Any]:
-    """What a record says of a trained model, as `describe` takes it; what is not understood is left out."""
+    """Metadata of a trained model from a record, as `describe` takes it; unknown entries are left out."""
     known = record if isinstance(record, Mapping) else {}
     classes, transform, objective = (known.get(key) for key in ("classes", "transform", "objective"))
     return {
@@ -47,7 +47,7 @@ def about(record: Any) -> dict[str, Any]:
 
 
 def read(folder: Path) -> tuple[Network, dict[str, Any]]:
-    """Network and whole record of a model's folder. Raises SourceError, FormatError."""
+    """Read the network and the full record of a model folder. Raises SourceError, FormatError."""
     import json  # start-up counts: most sources are no folders
 
     path = folder / CONFIG
@@ -62,12 +62,12 @@ def read(folder: Path) -> tuple[Network, dict[str, Any]]:
             f"{path} describes no network",
             where=str(path),
             why=str(error)[:200] or type(error).__name__,
-            fix="save the model again; a folder that striate wrote has a network in it",
+            fix="save the model again with Striate",
         ) from None
 
 
 def load(folder: Path) -> Network:
-    """The network of a model's folder, with its weights where they are there. Raises SourceError, FormatError."""
+    """Load the network of a model folder, with its weights if the folder has them. Raises SourceError, FormatError."""
     from striate import weights
 
     net, record = read(folder)

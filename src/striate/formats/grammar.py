@@ -21,20 +21,20 @@ from striate.op import Op, registry, spelling
 ON = ("on", "true", "yes")
 OFF = ("off", "false", "no")
 MAX_LIST = 256
-"""Numbers of one field, such as the parts of a split."""
+"""Maximum length of a list in one field, such as the parts of a split."""
 
 Field = dataclasses.Field[Any]
 
 
 @functools.cache
 def keywords(cls: type[Op]) -> Mapping[str, Field]:
-    """Every word that introduces a field of an op: the words it declares, and its own name."""
+    """All words that introduce a field of an op: its declared words and its name."""
     fields = dataclasses.fields(cls)
     return {f.name: f for f in fields} | {word: f for f in fields for word in f.metadata["words"]}
 
 
 def usage(word: str) -> str:
-    """How an op is written, from its declaration: `fc FEATURES [bias on|off] [in N]`."""
+    """Usage line of an op, from its declaration: `fc FEATURES [bias on|off] [in N]`."""
     cls = registry()[word]
     by_name = {f.name: f for f in dataclasses.fields(cls)}
     presets = cls.aliases.get(word, {})
@@ -53,7 +53,7 @@ def usage(word: str) -> str:
 
 
 def _worded(field: Field) -> str:
-    """A field's word and what stands after it: `pad N|T,B,L,R|same`, `/N|NxM`."""
+    """A field's word and the form of its value: `pad N|T,B,L,R|same`, `/N|NxM`."""
     label = _label(field)
     return f"{label}{'' if label == '/' else ' '}{_FORMS[field.metadata['kind']](field)}"
 
@@ -67,7 +67,7 @@ def _label(field: Field) -> str:
 
 
 def read_op(cursor: Cursor) -> Op:
-    """The op at the cursor, up to the next `->`, `]` or the end; `cursor.spellings` gains names that are not ours.
+    """Read the op at the cursor, up to the next `->`, `]` or the end; foreign names are added to `cursor.spellings`.
 
     Raises NotationError for an unknown word, OpError for a value that is not allowed; both point at it.
     """
@@ -94,7 +94,7 @@ def read_op(cursor: Cursor) -> Op:
             raise cursor.fail(
                 f"{field.name} of {word} is given twice",
                 why=f"it was {_written(given[field.name])} before",
-                fix="leave one out",
+                fix="remove one of them",
                 first=start,
             )
         given[field.name] = read_field(cursor, field, word)
@@ -115,7 +115,7 @@ def _pass_on(
     given: dict[str, Any],
     spans: dict[str, tuple[Token, Token]],
 ) -> None:
-    """Let a number that stood for a field mean the next one, now that the field's own name came: `conv 16 kernel 3`."""
+    """Shift a positional number to the next field when its field is named later: `conv 16 kernel 3`."""
     by_name = {f.name: f for f in dataclasses.fields(cls)}
     other = next((n for n in waiting if _fits(unnamed[name], by_name[n])), None)
     if other is not None:
@@ -131,22 +131,22 @@ def _refuse_order(
     unnamed: Mapping[str, Token],
     first: Token,
 ) -> None:
-    """Raise where a bare number after another framework's word may mean two fields: its order differs from ours."""
+    """Raise if a bare number after a foreign word is ambiguous because that framework orders fields differently."""
     by_name = {f.name: f for f in dataclasses.fields(cls)}
     clear = {*given, *cls.aliases.get(word, {})} - {n for n, t in unnamed.items() if t.kind is Kind.INTEGER}
     for name, token in unnamed.items():
         others = [n for n in cls.positional if n != name and n not in clear and _fits(token, by_name[n])]
         if token.kind is Kind.INTEGER and others:
             raise cursor.fail(
-                f"{token} after {first} may be {name} or {others[0]}",
-                why=f"frameworks differ in the order; {word} is written\n{usage(word)}",
+                f"{token} after {first} can mean {name} or {others[0]}",
+                why=f"frameworks order these fields differently; the syntax is\n{usage(word)}",
                 fix=f"name it: {word} {name} {token.text}, or {word} {others[0]} {token.text}",
                 first=token,
             )
 
 
 def read_field(cursor: Cursor, field: Field, word: str) -> Any:
-    """The value at the cursor of a field of op `word`, its keyword already read. Raises NotationError."""
+    """Read the value of a field of op `word`; its keyword has been read. Raises NotationError."""
     return _READ[field.metadata["kind"]](cursor, field, word)
 
 
@@ -158,7 +158,7 @@ def _no_op(cursor: Cursor, known: Mapping[str, type[Op]]) -> NotationError:
     token = cursor.token
     if token.kind is not Kind.WORD:
         what = "expected an operation" + (f", got {token}" if token.kind is not Kind.END else " after '->'")
-        return cursor.fail(what, why="every stage is an operation", fix="such as conv 3x3 16")
+        return cursor.fail(what, why="each stage is an operation", fix="such as conv 3x3 16")
     if spelling.folded(token.text) in spelling.DIFFERENT:
         ours, why = spelling.DIFFERENT[spelling.folded(token.text)]
         return cursor.fail(f"unknown operation {token}", why=why, fix=f"write {ours!r}: {usage(ours)}")
@@ -172,14 +172,14 @@ def _no_op(cursor: Cursor, known: Mapping[str, type[Op]]) -> NotationError:
 
     names = "\n".join(textwrap.wrap(", ".join(sorted(known)), 78))
     return cursor.fail(
-        f"unknown operation {token}", why=f"the operations are\n{names}", fix="choose one of them"
+        f"unknown operation {token}", why=f"the known operations are\n{names}", fix="use one of them"
     )
 
 
 def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict[str, str]) -> Field:
-    """The field that the next token introduces (and steps over its keyword), or the next one by position.
+    """The field that the next token introduces (its keyword is consumed), or the next positional field.
 
-    foreign: gains the keyword, if it is another framework's, with ours.
+    foreign: receives the keyword and Striate's name for it, if it comes from another framework.
     """
     token = cursor.token
     cls = registry()[word]
@@ -198,7 +198,7 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
             return by_name[name]
         if by_name[name].default is dataclasses.MISSING or token.kind is not Kind.WORD:
             break
-    expected = f"it is written\n{usage(word)}"
+    expected = f"the syntax is\n{usage(word)}"
     if token.kind is Kind.WORD:
         if token.text in spelling.ELSEWHERE:
             fix = spelling.ELSEWHERE[token.text]
@@ -210,7 +210,7 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
             known = [*words, *(o for f in by_name.values() for o in _options(f))]
             near = suggest(token.text[:40], known)
             fix = f"did you mean {near!r}?" if near else "leave it out"
-        raise cursor.fail(f"{word} does not know the word {token}", expected, fix)
+        raise cursor.fail(f"{word} has no option {token}", expected, fix)
     if waiting and token.kind in (Kind.INTEGER, Kind.SIZE, Kind.NUMBER):
         field = by_name[waiting[0]]
         raise cursor.fail(
@@ -224,7 +224,7 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
 
 
 def _options(field: Field) -> Sequence[str]:
-    """Words that a field accepts as its value."""
+    """Words that a field accepts as values."""
     meta = field.metadata
     if meta["kind"] == "padding":
         return PADDING_POLICIES if meta["policies"] else ()
@@ -232,7 +232,7 @@ def _options(field: Field) -> Sequence[str]:
 
 
 def _fits(token: Token, field: Field) -> bool:
-    """Whether a token can begin the value of a field that stands without its word."""
+    """Return whether a token can begin the value of a positional field."""
     kind = field.metadata["kind"]
     if token.kind is Kind.WORD:
         return token.text in _options(field) or kind == "text"
@@ -288,7 +288,7 @@ def _read_padding(cursor: Cursor, field: Field, word: str) -> Any:
     if len(sides) % 2:
         raise cursor.fail(
             f"{len(sides)} paddings do not make pairs",
-            why="every axis has two sides: top,bottom,left,right",
+            why="each axis needs two: top,bottom,left,right",
             fix="write pad T,B,L,R (or two for a signal, six for a volume)",
             first=first,
             last=cursor.last,
@@ -303,8 +303,8 @@ def _listed(cursor: Cursor, field: Field, word: str) -> tuple[int, ...]:
             raise LimitError(
                 f"{field.name} of {word} has more than {MAX_LIST} numbers",
                 where=cursor.where(),
-                why="no op takes that many",
-                fix="leave the rest out",
+                why="no op needs more",
+                fix="shorten the list",
             )
         values.append(_whole(cursor, field, word))
     return tuple(values)
@@ -378,7 +378,7 @@ def _build(
     if missing:
         raise cursor.fail(
             f"{word} needs {' and '.join(missing)}",
-            why=f"it is written\n{usage(word)}",
+            why=f"the syntax is\n{usage(word)}",
             fix=f"give {missing[0]} after {word}",
             first=first,
             last=last,
@@ -393,7 +393,7 @@ def _build(
 
 
 def quoted(text: str) -> str:
-    """A name as the notation reads it back: bare where it is a word, else in quotes."""
+    """A name as the notation reads it: bare if it is a word, else in quotes."""
     try:
         tokens = tokenize(text)
         bare = len(tokens) == 2 and tokens[0].kind is Kind.WORD and tokens[0].text == text

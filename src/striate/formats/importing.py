@@ -1,7 +1,7 @@
-"""What the three importers share: the exception that means "unsupported", and the error for a fault of their own.
+"""Code shared by the three importers: the exception for unsupported uses, and the error for importer bugs.
 
-A rule of an importer raises `Unknown`, or a StriateError of the op that it places, for a use without a counterpart:
-the operator becomes an opaque node that keeps the reason. Any other exception is a fault of the rule.
+An importer's rule raises `Unknown`, or a StriateError of the op that it places, if Striate has no counterpart for a
+use. The operator then becomes an opaque node that keeps the reason. Any other exception is a bug in the rule.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from striate.diagnostics import InternalError, StriateError
 
 STEEP = 3e38
-"""A slope that lifts every normal float32 to 1 or more, and does not overflow at 1."""
+"""A slope that maps every normal float32 to 1 or more without overflow at 1."""
 WHY_MAX = 300
-"""Characters of a reason that are kept."""
+"""Maximum characters of a reason."""
 
 
 class Unknown(Exception):
-    """This use of an operator is unsupported; the message says why."""
+    """Unsupported use of an operator; the message says why."""
 
 
 def reason(error: Unknown | StriateError) -> str:
@@ -25,10 +25,10 @@ def reason(error: Unknown | StriateError) -> str:
 
 
 def fault(operator: str, where: str, error: Exception) -> InternalError:
-    """The error for a rule that failed instead of raising Unknown."""
+    """The error for a rule that crashed instead of raising Unknown."""
     return InternalError(
         f"reading {operator} failed: {type(error).__name__}: {str(error)[:200]}",
         where=where,
-        why=f"this is a fault of Striate: its rule for {operator} does not cover this use",
-        fix="report it, with the file or the source lines of the operator",
+        why=f"this is a bug in Striate: its rule for {operator} does not handle this use",
+        fix="report it with the file, or with the source lines of the operator",
     )

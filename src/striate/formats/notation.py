@@ -1,7 +1,7 @@
 """The text notation of a chain: `32x32x3 -> conv 5x5 6 -> relu -> maxpool 2`.
 
-Decides how stages, names, repetitions and input sizes are written (height x width x channels, as papers write them);
-how an op is written is `grammar`'s. Branches are refused: they live in `.toml` and the Python builder.
+Decides how stages, names, repetitions and input sizes are written (height x width x channels, as in papers); `grammar`
+decides how an op is written. Branches are refused: they need `.toml` or the Python builder.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from striate.op import ANY, Op, spelling
 from striate.tensor import TensorSpec, warn_of_axes
 
 MAX_DEPTH = 32
-"""Brackets inside brackets; deeper ones are a slip, and every level costs the reader's patience."""
+"""Maximum depth of nested brackets; deeper ones are typing errors."""
 MAX_NODES = 50_000
-"""Stages after all repetitions are written out; the deepest published network has some thousands."""
+"""Maximum number of stages after repetitions are expanded; the deepest published network has some thousands."""
 
 Shape = tuple[int, ...]
 Size: TypeAlias = "str | Sequence[int] | Mapping[str, str | Sequence[int]]"
-"""The size of the only input, in words or as (C, H, W); or of inputs by name."""
+"""Input size as a text or as (C, H, W); or one of these by input name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stage:
-    """One op of the chain, and the tokens it was written with."""
+    """One op of the chain, and its tokens."""
 
     op: Op
     name: str | None
@@ -39,12 +39,12 @@ class Stage:
 
 
 def is_notation(text: str) -> bool:
-    """Whether a text is meant as a notation: it has an arrow."""
+    """Return whether a text is notation: it contains an arrow."""
     return "->" in text or "→" in text
 
 
 def parse(text: str, name: str | None = None, input: Size | None = None) -> Network:
-    """The network of a text in the notation: an input HxWxC and stages, joined by ``->``.
+    """Parse a network in the notation: an input HxWxC and stages, joined by ``->``.
 
     text: such as ``32x32x3 -> conv 5x5 6 -> relu``; name: the network's; input: replaces the one in the text,
     "224x224x3", "224x224", "224" (pixels; the channels stay) or (C, H, W).
@@ -80,9 +80,9 @@ def _built(cursor: Cursor, name: str, shape: Shape, stages: Sequence[Stage]) -> 
     for stage in stages:
         if stage.name in named:
             raise cursor.fail(
-                f"two stages are called {stage.name!r}",
-                why="every name belongs to one node; a name inside [ ]*N repeats",
-                fix="leave the name out: nodes are numbered, conv1, conv2, …",
+                f"two stages are named {stage.name!r}",
+                why="names must be unique; a name inside [ ]*N is repeated",
+                fix="leave out the name; nodes are numbered automatically: conv1, conv2, …",
                 first=stage.first,
                 last=stage.last,
             )
@@ -93,9 +93,9 @@ def _built(cursor: Cursor, name: str, shape: Shape, stages: Sequence[Stage]) -> 
                 else f"makes {stage.op.output_count} outputs"
             )
             raise cursor.fail(
-                f"{stage.op.word} does not stand in a chain",
-                why=f"it {many}, and a stage has one",
-                fix="write branches in .toml or with striate.network.Builder",
+                f"{stage.op.word} cannot be used in a chain",
+                why=f"it {many}; a stage has one of each",
+                fix="write branches in .toml or with st.Builder",
                 first=stage.first,
                 last=stage.last,
             )
@@ -130,7 +130,7 @@ def _stage(cursor: Cursor, depth: int) -> list[Stage]:
         name = cursor.take().text
         cursor.take()
         if not name:
-            raise cursor.fail("an empty name", "a node is found by its name", 'leave out "":', first=first)
+            raise cursor.fail("an empty name", "nodes are identified by name", 'leave out "":', first=first)
     op = read_op(cursor)
     return [Stage(op, name, first, cursor.last)]
 
@@ -141,14 +141,14 @@ def _block(cursor: Cursor, opening: Token, depth: int) -> list[Stage]:
         raise LimitError(
             f"brackets are nested more than {MAX_DEPTH} deep",
             where=cursor.where(opening),
-            why="every level multiplies the stages inside it",
-            fix="write the inner repetition out, or build it with striate.network.Builder",
+            why="each level multiplies the stages inside it",
+            fix="write out the inner repetition, or use st.Builder",
         )
     stages = _chain(cursor, depth)
     if not cursor.took("]"):
         raise cursor.fail(
             "a '[' is not closed",
-            "it begins here",
+            "it is opened here",
             "write ] after the last stage of the block",
             first=opening,
         )
@@ -159,7 +159,7 @@ def _block(cursor: Cursor, opening: Token, depth: int) -> list[Stage]:
     if token.kind is not Kind.INTEGER or not isinstance(count, int) or count < 1:
         raise cursor.fail(
             f"a block cannot be repeated {token} times",
-            why="expected a whole number of 1 or more after *",
+            why="expected a whole number of at least 1 after *",
             fix="write [ … ]*2",
             first=token,
         )
@@ -180,7 +180,7 @@ def _limit(cursor: Cursor, nodes: int, token: Token | None = None) -> None:
 def _no_arrow(cursor: Cursor, after: str) -> NotationError:
     token = cursor.token
     fix = "such as '-> conv 3x3'" if token.kind is Kind.END else f"write '->' before {token}"
-    return cursor.fail(f"expected '->' after {after}, got {token}", "stages are joined by '->'", fix)
+    return cursor.fail(f"expected '->' after {after}, got {token}", "'->' joins stages", fix)
 
 
 # ---------------------------------------------------------------------------------------------------- input sizes
@@ -209,7 +209,10 @@ def _input(cursor: Cursor) -> Shape:
         )
     if min(sizes) < 1:
         raise cursor.fail(
-            f"the input {token.text} is empty", "every size is 1 or more", "such as 32x32x3", first=token
+            f"the input {token.text} is empty",
+            "every size must be at least 1",
+            "such as 32x32x3",
+            first=token,
         )
     channels = sizes[-1] if len(sizes) > rank else 1
     shape = (channels, *sizes[:rank])
@@ -219,7 +222,7 @@ def _input(cursor: Cursor) -> Shape:
 
 
 def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
-    """(C, H, W) from a size in the papers' order: "224x224x3"; "224x224" and "224" keep the channels of `like`.
+    """Parse a size in the order of papers, "224x224x3", to (C, H, W); "224x224" and "224" keep the channels of `like`.
 
     `like` is the (C, H, W), (C, L) or (C, D, H, W) of the network; without it an image of one channel is meant.
     Raises NotationError.
@@ -243,7 +246,7 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
         if len(sizes) != rank + 1:
             raise cursor.fail(
                 f"{first.text} is not a size of this input",
-                why=f"the network's input is {written_size(like)}: "
+                why=f"its input is {written_size(like)}: "
                 + (f"give {rank} sizes, or {rank + 1} with the channels" if rank else "give its length"),
                 fix=f"such as {written_size(like)}",
                 first=first,
@@ -257,7 +260,7 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
 
 
 def _refuse_tuple(text: str) -> None:
-    """Refuse a size as Python writes a shape, (1, 3, 224, 224), with the size that is probably meant."""
+    """Refuse a size written as a Python shape, (1, 3, 224, 224), and suggest the size that is probably meant."""
     numbers = [number.strip() for number in text.strip("()[] ").split(",")]
     if len(numbers) < 2 or not all(number.isdecimal() for number in numbers):
         return
@@ -267,7 +270,7 @@ def _refuse_tuple(text: str) -> None:
     raise NotationError(
         f"{text[:40]} has commas",
         where=text[:40],
-        why="sizes are joined by x, the channels last",
+        why="write sizes joined by x, channels last",
         fix=f"write {'x'.join(sizes)[:40]}",
     )
 
@@ -319,18 +322,18 @@ def _listed(shapes: Mapping[str, Shape]) -> str:
 
 
 def checked(shape: Sequence[int]) -> Shape:
-    """`shape` (C, H, W) if it has one to four sizes of 1 or more. Raises NotationError."""
+    """Return `shape` (C, H, W) if it has one to four sizes of at least 1. Raises NotationError."""
     if 1 <= len(shape) <= 4 and all(isinstance(size, int) and size >= 1 for size in shape):
         return tuple(shape)
     raise NotationError(
         f"{tuple(shape)} is not an input",
-        why="an input is (C, H, W), (C, L) or (C, D, H, W), every size 1 or more",
+        why="an input is (C, H, W), (C, L) or (C, D, H, W), every size at least 1",
         fix="such as 224x224x3",
     )
 
 
 def written_size(shape: Sequence[int]) -> str:
-    """A shape (C, H, W) as the notation reads it: HxWxC; a signal as `1d LxC`."""
+    """Write a shape (C, H, W) in notation: HxWxC; a signal as `1d LxC`."""
     text = str(TensorSpec.image(shape))
     return f"1d {text}" if len(shape) == 2 else text
 
@@ -339,10 +342,10 @@ def written_size(shape: Sequence[int]) -> str:
 
 
 def to_notation(network: Network, width: int = 100) -> str:
-    """The notation of a chain; `parse` gives the same nodes back.
+    """Write a chain in notation; `parse` returns the same nodes.
 
-    network: one without branches; width: maximum characters of a line. Names are written where counting
-    would not give them. Raises FormatError for a network with branches.
+    network: a network without branches; width: maximum characters of a line. A name is written only where automatic
+    numbering would not give it. Raises FormatError for a network with branches.
 
     >>> import striate as st
     >>> st.to_notation(st.parse("8x8x3 -> conv2d kernel_size=3 padding=1 -> ReLU"))
@@ -365,7 +368,9 @@ def to_notation(network: Network, width: int = 100) -> str:
             [True] * len(names) if any(explicit) else [a != b for a, b in zip(names, counted, strict=True)]
         )
     raise FormatError(
-        "the network has no notation", why="its names cannot be written", fix="write .toml instead"
+        "the network cannot be written in notation",
+        why="its names have no spelling there",
+        fix="write .toml instead",
     )
 
 
@@ -385,19 +390,16 @@ def _refuse_branches(network: Network) -> None:
     problem = (
         ""
         if list(network.inputs) == [before]
-        else f"its inputs are {', '.join(network.inputs)}, and a chain has one, called input"
+        else f"its inputs are {', '.join(network.inputs)}; a chain has one, named input"
     )
     for node in network.nodes:
         if node.inputs != (before,) or len(node.outputs) != 1:
             problem = (
-                problem
-                or f"{node.name} reads {', '.join(node.inputs)}, and a stage reads only the one before"
+                problem or f"{node.name} reads {', '.join(node.inputs)}; a stage reads only the one before it"
             )
         before = node.outputs[0] if node.outputs else node.name
     if network.outputs != (before,):
-        problem = (
-            problem or f"its outputs are {', '.join(network.outputs)}, and a chain ends in its last stage"
-        )
+        problem = problem or f"its outputs are {', '.join(network.outputs)}; a chain has one, its last stage"
     if problem:
         raise FormatError("the network is not a chain", why=problem, fix="write .toml, which has branches")
 

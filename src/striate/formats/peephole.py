@@ -1,6 +1,6 @@
 """Peephole rewrites after import: operator sequences that Striate has a single op for.
 
-Each rewriting keeps every number and the name of the node that has the weights.
+Each rewrite preserves all results and the name of the node that has the weights.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from striate.ops.reshape import ChannelShuffle, Pad, Permute, Reshape
 Chain = tuple[Node, ...]
 
 LOWEST = -3.4028234663852886e38
-"""Of 32 bits: what padding with minus infinity holds, as a field takes finite numbers only."""
+"""The lowest float32, which stands for padding with minus infinity because fields take finite numbers only."""
 
 
 def tidy(net: Network) -> Network:
-    """The network with every known chain replaced by its one op."""
+    """Replace every known chain by its single op."""
     net = _permutes(net)
     producers, readers = net.producers, net.consumers
     replaced: dict[str, Node] = {}
@@ -56,7 +56,9 @@ def tidy(net: Network) -> Network:
 
 
 def _same_output(node: Node, net: Network, last: Node) -> bool:
-    """Whether the one op gives what the chain gives: rounding sizes up, say, depends on where padding is said."""
+    """True if the single op gives the output of the chain: sizes that round up, for example, depend on where padding is
+    declared.
+    """
     try:
         return declare(node, [net.specs[value] for value in node.inputs]).outputs == (net.specs[last.name],)
     except (OpError, ShapeError):
@@ -64,7 +66,7 @@ def _same_output(node: Node, net: Network, last: Node) -> bool:
 
 
 def _permutes(net: Network) -> Network:
-    """Permutations of permutations as one, and none where it changes nothing: what is turned and turned back."""
+    """Merge consecutive permutations, and drop those that cancel out."""
     source: dict[str, str] = {}
     alias: dict[str, str] = {}
     nodes = []
@@ -98,7 +100,7 @@ def _chain(
     readers: Mapping[str, tuple[Node, ...]],
     outputs: tuple[str, ...],
 ) -> Chain | None:
-    """The `length` nodes that end in `last`, each read by the next one only."""
+    """The chain of `length` nodes that ends in `last`, each read by the next one only."""
     chain = [last]
     while len(chain) < length:
         if len(chain[0].inputs) != 1 or chain[0].inputs[0] not in producers:
@@ -111,7 +113,7 @@ def _chain(
 
 
 def _shuffle(chain: Chain, net: Network) -> tuple[Node, Any] | None:
-    """(C) as groups x C/groups, the two exchanged, and back: a channel shuffle."""
+    """C to groups x C/groups, transpose, and back: a channel shuffle."""
     first, middle, last = chain
     if not (
         isinstance(first.op, Reshape) and isinstance(middle.op, Permute) and isinstance(last.op, Reshape)
@@ -124,7 +126,7 @@ def _shuffle(chain: Chain, net: Network) -> tuple[Node, Any] | None:
 
 
 def _norm(chain: Chain, net: Network) -> tuple[Node, Any] | None:
-    """Channels moved to the end, normalized, and moved back: the order of axes makes no difference."""
+    """Channels moved to the end, normalized, and moved back: the permutations cancel out."""
     there, norm, back = chain
     if not (
         isinstance(there.op, Permute) and isinstance(norm.op, LayerNorm) and isinstance(back.op, Permute)
@@ -135,7 +137,9 @@ def _norm(chain: Chain, net: Network) -> tuple[Node, Any] | None:
 
 
 def _padded(chain: Chain, net: Network) -> tuple[Node, Any] | None:
-    """Padding before a window without any is its own: what never wins before a maximum, else zeros or a mode."""
+    """Padding before a window op without padding becomes its padding: the lowest value before a maximum, else zeros or
+    a mode.
+    """
     pad, last = chain
     op = last.op
     if not isinstance(pad.op, Pad) or any(pad.op.channels):

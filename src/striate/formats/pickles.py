@@ -1,7 +1,7 @@
-"""Pickles followed, never executed: numbers, text and containers, and the calls that a reader allows by name.
+"""Interpret pickles without executing them: numbers, text, containers, and calls that a reader allows by name.
 
-Nothing can run: `pickletools` lists the opcodes and the few that data needs are followed here. A name that is looked up
-is a text, and a call is what the reader makes of that text and its arguments.
+Nothing can run: `pickletools` lists the opcodes, and the few that data needs are interpreted here. A global is a text,
+and a call is a value that the reader builds from that text and its arguments.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 
 class _Unwalked:
-    """A container of a pickle. It may hold another twice, and that one a third twice, sixty deep: walking all of it,
-    for its repr, hash or comparison, would not end. So it has none of these.
+    """Container of a pickle without repr, hash or comparison: containers that hold each other twice, sixty levels deep,
+    would make a full walk endless.
     """
 
     __slots__ = ()
@@ -57,19 +57,19 @@ _VALUES = {
     "SHORT_BINSTRING", "BYTEARRAY8",
 }  # fmt: skip
 MAX_ITEMS = 4_000_000
-"""Opcodes of one pickle; a state dict has about forty for each tensor."""
+"""Maximum opcodes of one pickle; a state dict has about forty per tensor."""
 
 
 MAX_NAME = 1000
-"""Characters of a module or an attribute."""
+"""Maximum characters of a module or attribute name."""
 
 
 class Refused(Exception):
-    """A pickle asks for more than data."""
+    """A pickle that asks for more than data."""
 
 
 class Name(str):
-    """A name that the pickle looks up: module and attribute, joined by a dot."""
+    """A global of the pickle: module and attribute, joined by a dot."""
 
     __slots__ = ()
 
@@ -79,12 +79,12 @@ class _Mark:
 
 
 def refused(key: Any) -> Any:
-    """For pickles in which nothing stands for something outside of them."""
-    raise Refused(f"it asks for {str(key)[:80]!r} outside of it")
+    """`persistent` for pickles without persistent ids: raises Refused."""
+    raise Refused(f"it refers to an external object {str(key)[:80]!r}")
 
 
 def unstated(target: Any, _state: Any) -> None:
-    """For pickles whose values have no state: that of a container is left out."""
+    """`state` for pickles whose values have no state; the state of a container is ignored."""
     if not isinstance(target, dict):
         raise Refused(f"a state for a {type(target).__name__}")
 
@@ -96,17 +96,17 @@ def follow(
     state: Callable[[Any, Any], None] = unstated,
     most: int = MAX_ITEMS,
 ) -> Any:
-    """The value of the pickle at the stream's place, of `most` opcodes.
+    """Interpret the pickle at the stream's position; at most `most` opcodes.
 
-    call: what a named call gives, or Refused; persistent: the value of an id that stands for something outside; state:
-    what happens when a state is set on a value. Raises Refused, and ValueError and its kin for what is broken.
+    call: returns the value of a named call, or raises Refused; persistent: returns the value of a persistent id; state:
+    sets a state on a value. Raises Refused, or ValueError and similar errors for a damaged pickle.
     """
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     for count, (opcode, argument, place) in enumerate(pickletools.genops(stream)):
         op = opcode.name
         if count > most:
-            raise ValueError(f"more than {most:,} steps")
+            raise ValueError(f"more than {most:,} opcodes")
         if op in _VALUES:
             stack.append(argument)
         elif op in _CONSTANTS:
@@ -117,7 +117,7 @@ def follow(
             stack.append(_Mark())
         elif op in _TUPLES:
             if len(stack) < _TUPLES[op]:
-                raise ValueError("a tuple of what is not there")
+                raise ValueError("a tuple with missing items")
             stack[-_TUPLES[op] :] = [Tuple(stack[-_TUPLES[op] :])]
         elif op in ("TUPLE", "LIST", "DICT"):
             stack.append(_made(op, _to_mark(stack)))
@@ -139,7 +139,7 @@ def follow(
         elif op == "REDUCE":
             given, name = stack.pop(), stack.pop()
             if not isinstance(name, Name) or not isinstance(given, tuple):
-                raise Refused("a call of something that has no name")
+                raise Refused("a call of something that is not a name")
             stack.append(call(name, given))
         elif op == "BUILD":
             said = stack.pop()
@@ -150,7 +150,7 @@ def follow(
             return stack.pop()
         elif op not in ("PROTO", "FRAME"):
             raise Refused(f"the opcode {op} at byte {place}")
-    raise ValueError("it stops before its end")
+    raise ValueError("it ends too early")
 
 
 def _name(module: Any, attribute: Any) -> Name:
@@ -170,7 +170,7 @@ def _to_mark(stack: list[Any]) -> list[Any]:
 def _place(argument: Any) -> int:
     place = int(argument or 0)
     if not 0 <= place < 2**31:
-        raise ValueError(f"a place {place:.3g} in its memory")
+        raise ValueError(f"memo index {place:.3g}")
     return place
 
 
@@ -180,7 +180,7 @@ def _keys(values: list[Any]) -> list[Any]:
         if not isinstance(value, str | bytes | type(None)) and not (
             isinstance(value, int) and abs(value) < 2**60
         ):
-            raise ValueError("a key that is neither text nor a whole number")
+            raise ValueError("a key that is neither a text nor an integer")
     return values
 
 

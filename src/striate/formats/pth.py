@@ -1,8 +1,8 @@
-"""PyTorch's state dicts, `.pth`: read without torch and without executing a pickle, and written.
+"""Read and write PyTorch state dicts, `.pth`, without torch and without executing a pickle.
 
-Decides which calls mean a tensor; everything else that a file asks for is refused by name. Both layouts are read: the
-zip archive (since PyTorch 1.6) and the stream before it. A file cannot make more of itself than it holds: entries are
-stored uncompressed, tensors lie inside their storage.
+Decides which calls build a tensor; any other request of a file is refused by name. Reads both layouts: the zip archive
+(since PyTorch 1.6) and the older stream. A file cannot expand: entries must be stored uncompressed, and tensors must
+lie inside their storage.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _STORAGES = {
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "<u2", "Long": "<i8", "Int": "<i4", "Short": "<i2",
     "Char": "i1", "Byte": "u1", "Bool": "?",
 }  # fmt: skip
-"""torch's storage classes without their ending, and numpy's types; bfloat16 is the upper half of a float."""
+"""torch storage class without its suffix -> numpy type; bfloat16 is the upper half of a float32."""
 _MAGIC = 0x1950A86A20F9469CFC6C
 MAX_PICKLE = 64 * 1024**2
 MAX_BYTES = 16 * 1024**3
 REPEATED = 8
-"""How many times over tensors may share the bytes of a file, tied weights being the reason to."""
+"""Maximum number of times that tensors may share the bytes of a file, as tied weights do."""
 HOLDERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema", "net", "weights")
-"""Where training scripts keep the state dict inside a checkpoint."""
+"""Keys under which training scripts keep the state dict in a checkpoint."""
 
 
 class _Storage:
@@ -50,7 +50,7 @@ class _Tensor:
 
 
 def load(path: str | os.PathLike[str]) -> Weights:
-    """Name -> array of a state dict; all floating types become float32, integers stay.
+    """Read the arrays of a state dict by name; floating-point types become float32, integers stay.
 
     Counters of batch normalization (num_batches_tracked) are left out. Raises SourceError when it cannot be read,
     FormatError when it is not a state dict or asks for more than tensors, LimitError when it is too large.
@@ -64,7 +64,7 @@ def load(path: str | os.PathLike[str]) -> Weights:
         raise FormatError(
             f"{target} holds more than tensors",
             where=str(target),
-            why=f"{error}; nothing of it was executed",
+            why=f"{error}; no code of the file was executed",
             fix="save the state dict alone: torch.save(model.state_dict(), path)",
         ) from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, UnicodeError, MemoryError,
@@ -88,10 +88,10 @@ def _zip(path: Path) -> Iterator[tuple[str, Array]]:
         if any(info.compress_type != zipfile.ZIP_STORED for info in entries.values()):
             raise ValueError("its entries are compressed, which torch.save never does")
         if sum(info.file_size for info in entries.values()) > size:
-            raise ValueError("its entries are larger than itself")
+            raise ValueError("its entries are larger than the file")
         root = next((name[: -len("data.pkl")] for name in entries if name.endswith("data.pkl")), None)
         if root is None:
-            raise ValueError("there is no data.pkl in it")
+            raise ValueError("it contains no data.pkl")
         if entries[f"{root}data.pkl"].file_size > MAX_PICKLE:
             raise ValueError(f"its data.pkl is larger than {MAX_PICKLE:,} bytes")
         if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
@@ -101,11 +101,15 @@ def _zip(path: Path) -> Iterator[tuple[str, Array]]:
 
 
 def _stream(path: Path) -> Iterator[tuple[str, Array]]:
-    """Magic number, version, system, the pickle, the keys of the storages, and each storage after its size."""
+    """Read the old layout: magic number, version, system, the pickle, the storage keys, and each storage after its
+    size.
+    """
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise LimitError(
-            f"{path} has {size:,} bytes", why=f"at most {MAX_BYTES:,} are read", fix="give a state dict"
+            f"{path} has {size:,} bytes",
+            why=f"at most {MAX_BYTES:,} are read",
+            fix="give a state dict",
         )
     with path.open("rb") as stream:
         start = stream.read(64)
@@ -113,7 +117,7 @@ def _stream(path: Path) -> Iterator[tuple[str, Array]]:
             raise ValueError("it is neither a zip archive nor a pickle")
         stream.seek(0)
         if follow(stream, _call, _storage) != _MAGIC:
-            raise ValueError("it is a pickle, but none that torch.save wrote")
+            raise ValueError("it is a pickle that torch.save did not write")
         for _ in range(2):
             follow(stream, _call, _storage)
         storages: dict[str, _Storage] = {}
@@ -128,7 +132,7 @@ def _stream(path: Path) -> Iterator[tuple[str, Array]]:
             (count,) = struct.unpack("<q", stream.read(8))
             held = storages[key]
             if count != held.size:
-                raise ValueError(f"storage {key} has {plural(count, 'number')}, {held.size} expected")
+                raise ValueError(f"storage {key} has {plural(count, 'element')}; {held.size} expected")
             length = count * np.dtype(_STORAGES[held.kind]).itemsize
             if not 0 <= length <= size - stream.tell():
                 raise ValueError(f"storage {key} reaches past the end")
@@ -140,7 +144,7 @@ def _stream(path: Path) -> Iterator[tuple[str, Array]]:
 
 
 def _call(name: Name, given: tuple[Any, ...]) -> Any:
-    """What the calls of a state dict give; nothing else is allowed."""
+    """Values of the calls in a state dict; nothing else is allowed."""
     if name in ("collections.OrderedDict", "builtins.dict", "__builtin__.dict"):
         return _dict(given[0]) if given else Dict()
     if name in ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"):
@@ -154,7 +158,9 @@ def _call(name: Name, given: tuple[Any, ...]) -> Any:
 
 
 def _dict(pairs: Any) -> Dict:
-    """A list of pairs, as Python 2 wrote an OrderedDict. It is used up: naming it again multiplies nothing."""
+    """A dict from a list of pairs, as Python 2 wrote an OrderedDict. The list is consumed, so that a second reference
+    cannot multiply it.
+    """
     made = Dict((_is(str, key), value) for key, value in _is(list, pairs))
     pairs.clear()
     return made
@@ -164,19 +170,19 @@ def _storage(key: Any) -> _Storage:
     word, kind, name, _, size = _is(tuple, key)[:5]
     text = str(kind)[:80].removeprefix("torch.").removesuffix("Storage")
     if word != "storage" or not isinstance(kind, Name) or text not in _STORAGES:
-        raise Refused(f"it keeps numbers in {str(kind)[:80]!r}")
+        raise Refused(f"it stores numbers in {str(kind)[:80]!r}")
     return _Storage(text, _is(str, name), _is(int, size))
 
 
 def _is(kind: type, value: Any) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ValueError(f"a {type(value).__name__} where {kind.__name__} is expected")
+        raise ValueError(f"a {type(value).__name__} instead of {kind.__name__}")
     return value
 
 
 def _sizes(value: Any) -> tuple[int, ...]:
     if not isinstance(value, tuple | list) or len(value) > 16:
-        raise ValueError("a shape of more than 16 axes, or none")
+        raise ValueError("a shape with more than 16 axes, or none")
     sizes = tuple(_is(int, size) for size in value)
     if any(size < 0 for size in sizes):
         raise ValueError(f"the shape {sizes}")
@@ -184,7 +190,7 @@ def _sizes(value: Any) -> tuple[int, ...]:
 
 
 def _arrays(found: Any, read: Any, size: int) -> Iterator[tuple[str, Array]]:
-    """The tensors of a state dict, alone or inside a checkpoint, in order."""
+    """The tensors of a state dict, which may be inside a checkpoint, in order."""
     state = _state(found)
     data: dict[str, Array] = {}
     left = REPEATED * size
@@ -195,13 +201,13 @@ def _arrays(found: Any, read: Any, size: int) -> Iterator[tuple[str, Array]]:
             raw = read(held)
             if held.size * kind.itemsize > len(raw):
                 raise ValueError(
-                    f"{name} needs {held.size * kind.itemsize:,} bytes, its storage has {len(raw):,}"
+                    f"{name} needs {held.size * kind.itemsize:,} bytes; its storage has {len(raw):,}"
                 )
             data[held.key] = np.frombuffer(raw, kind, count=held.size)
         yield name, _view(name, tensor, data[held.key])
         left -= math.prod(tensor.shape) * kind.itemsize
         if left < 0:
-            raise ValueError("its tensors are larger than itself")
+            raise ValueError("its tensors are larger than the file")
 
 
 def _state(found: Any) -> dict[str, _Tensor]:
@@ -215,7 +221,7 @@ def _state(found: Any) -> dict[str, _Tensor]:
                 return _state(found[holder])
         if not found:
             return {}
-    raise ValueError("there are no tensors by name in it")
+    raise ValueError("it contains no named tensors")
 
 
 def _view(name: str, tensor: _Tensor, storage: Array) -> Array:

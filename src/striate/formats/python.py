@@ -1,8 +1,8 @@
-"""Networks that a user's own Python file or module builds.
+"""Networks built by a user's Python file or module.
 
-Decides which object of a module is meant and how a failure inside the user's code is reported (its own file, line and
-message, never a traceback). Running a `.py` file executes it, as `python file.py` would; nothing else is run, and
-not those that Striate wrote itself (`torch.striate_metadata`).
+Decides which object of a module is meant and how a failure in user code is reported (its file, line and message, no
+traceback). A `.py` file is executed, as `python file.py` would; a file that Striate wrote is not
+(`torch.striate_metadata`).
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from striate.network import Builder, Network
 ATTRIBUTES = ("net", "network", "model")
 """Default attribute of a .py file without `file.py:attribute`."""
 EXTRAS = {"h5py": "keras", "onnx": "onnx", "torch": "torch"}
-"""Package -> the optional part of Striate that brings it."""
+"""Package -> the extra of Striate that installs it."""
 WRITTEN = "model"
-"""What it is called in files that Striate wrote."""
+"""Attribute name in files that Striate wrote."""
 
 
 def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Network:
-    """The network of a `.py` file: `attribute`, else `net`, `network` or `model`, else the only one in it.
+    """Load the network of a `.py` file: `attribute`, else `net`, `network` or `model`, else the only network in it.
 
-    A file that Striate wrote is not run: it says itself what it holds.
+    A file that Striate wrote is not executed: it describes its network in a comment.
     """
     source = read_text(path)
     if attribute in ("", WRITTEN) and (own := own_network(source)) is not None:
@@ -52,7 +52,7 @@ def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Net
 
 
 def from_module(name: str, attribute: str, input: Size | None = None) -> Network:
-    """The network `name:attribute`; the current directory is on the path."""
+    """Load the network `name:attribute`; the current directory is on the path."""
     if not all(part.isidentifier() for part in name.split(".")):
         raise SourceError(
             f"{name!r} is not a module",
@@ -67,15 +67,15 @@ def from_module(name: str, attribute: str, input: Size | None = None) -> Network
                 raise SourceError(
                     f"there is no module {error.name}",
                     where=f"{name}:{attribute}",
-                    why="it is neither installed nor in the current directory",
-                    fix="look at the spelling, or name the file: path/to/file.py:attribute",
+                    why="it is not installed and not in the current directory",
+                    fix="check the spelling, or give the file: path/to/file.py:attribute",
                 ) from None
             raise
     return of_value(_look_up(module, attribute, name), f"{name}:{attribute}", input)
 
 
 def sized(network: Network, input: Size | None) -> Network:
-    """`network` with other inputs, which may leave the channels to the network. Raises NotationError."""
+    """`network` with other input sizes; the channels may be left out. Raises NotationError."""
     if input is None:
         return network
     shapes = {name: spec.without_batch for name, spec in network.inputs.items()}
@@ -84,7 +84,7 @@ def sized(network: Network, input: Size | None) -> Network:
 
 @contextlib.contextmanager
 def _running(name: str, folder: Path) -> Iterator[None]:
-    """Run user code with `folder` on the path; what it prints goes to stderr, what it raises becomes a FormatError."""
+    """Run user code with `folder` on the path; its output goes to stderr, its exceptions become a FormatError."""
     sys.path.insert(0, str(folder))
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -96,12 +96,12 @@ def _running(name: str, folder: Path) -> Iterator[None]:
         line = f"{error.filename or name}:{error.lineno or 1}"
         shown = f"\n{error.text.strip()}" if error.text else ""
         raise FormatError(
-            f"{name} is not Python", where=line + shown, why=str(error.msg), fix="correct the syntax"
+            f"{name} has a syntax error", where=line + shown, why=str(error.msg), fix="correct that line"
         ) from None
     except (Exception, SystemExit) as error:
         why = f"{type(error).__name__}: {error}".removesuffix(": ")
         raise FormatError(
-            f"{name} stops with {type(error).__name__}",
+            f"{name} fails with {type(error).__name__}",
             where=_where(error) or name,
             why=why if len(why) <= 500 else why[:497] + "...",
             fix=_fix(error, name),
@@ -112,7 +112,7 @@ def _running(name: str, folder: Path) -> Iterator[None]:
 
 
 def _where(error: BaseException) -> str:
-    """File, line and source of the innermost line that is the user's own."""
+    """File, line number and source of the innermost line in the user's code."""
     package = str(Path(__file__).resolve().parents[1])
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if not f.filename.startswith((package, "<"))]
@@ -125,7 +125,7 @@ def _fix(error: BaseException, name: str) -> str:
         if package in EXTRAS:
             return f"pip install 'striate[{EXTRAS[package]}]'"
         return f"install {package} into this environment"
-    return f"run `python {name}` to see the whole traceback" if name.endswith(".py") else "correct that line"
+    return f"run `python {name}` to see the full traceback" if name.endswith(".py") else "correct that line"
 
 
 def _look_up(module: ModuleType, attribute: str, name: str) -> Any:
@@ -151,7 +151,7 @@ def _look_up(module: ModuleType, attribute: str, name: str) -> Any:
 
 
 def _candidates(module: ModuleType) -> list[str]:
-    """Names of the networks of a module; when it has none, of its own functions that need no argument."""
+    """Names of a module's networks; if it has none, of its functions without required arguments."""
     public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
     found = [
         name
@@ -182,13 +182,13 @@ def _only(module: ModuleType, path: str, input: Size | None) -> Network:
     raise SourceError(
         f"{path} defines no network",
         where=path,
-        why=f"there is no {', '.join(ATTRIBUTES[:-1])} or {ATTRIBUTES[-1]}, and no function that returns one",
+        why=f"it has no {', '.join(ATTRIBUTES[:-1])} or {ATTRIBUTES[-1]}, and no function that returns a network",
         fix='net = striate.parse("32x32x3 -> conv 3x3 16"), or a function that returns a network',
     )
 
 
 def _required(value: Any) -> list[str]:
-    """Arguments that a callable cannot do without."""
+    """Required arguments of a callable."""
     try:
         parameters = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
@@ -203,7 +203,7 @@ def _is_torch(value: Any) -> bool:
 
 
 def of_value(value: Any, name: str, input: Size | None, called: bool = False) -> Network:
-    """The network that a value is, builds or returns, on another input where one is given."""
+    """The network that a value is, builds or returns, at the input size if one is given."""
     if isinstance(value, Network):
         return sized(value, input)
     if isinstance(value, Builder):
@@ -216,7 +216,7 @@ def of_value(value: Any, name: str, input: Size | None, called: bool = False) ->
             raise SourceError(
                 f"{name} needs arguments",
                 where=name,
-                why=f"{', '.join(missing)} have no default, and a network is built without arguments",
+                why=f"{', '.join(missing)} have no default; Striate calls the function without arguments",
                 fix="give them defaults, or name a function that calls it",
             )
         with _running(name, Path.cwd()):
@@ -226,12 +226,12 @@ def of_value(value: Any, name: str, input: Size | None, called: bool = False) ->
         f"{name} is not a network",
         where=name,
         why=f"it is of type {type(value).__module__}.{type(value).__name__}".replace("builtins.", ""),
-        fix="name a striate Network, a torch.nn.Module, or a function that returns one",
+        fix="give a striate Network, a torch.nn.Module, or a function that returns one",
     )
 
 
 def _of_torch(module: Any, name: str, input: Size | None) -> Network:
-    """A torch.nn.Module on the given input; without one, on the size that its first layer suggests, or that fits."""
+    """Trace a torch.nn.Module at the given input; without one, at a size that its first layer suggests."""
     from striate.formats.torch import fitting_input, from_torch, usual_input
 
     usual = usual_input(module)
@@ -254,11 +254,11 @@ def _of_torch(module: Any, name: str, input: Size | None) -> Network:
                 found = from_torch(module, shape, own)
     except StriateError as error:
         if input is None and isinstance(error, FormatError):
-            error.fix = f"say the input that it takes: {setting('input', 'HxWxC')}"
+            error.fix = f"give the size of its input: {setting('input', 'HxWxC')}"
         raise error.at("", name) from None
     if input is None and not known:
         warn(
-            f"{name} does not declare its input: {notation.written_size(shape)} is assumed; "
+            f"{name} does not declare its input size: {notation.written_size(shape)} is assumed; "
             f"{by_reader('input=(C, H, W)', '--input HxWxC')} sets another"
         )
     return found

@@ -1,7 +1,7 @@
-"""The source of a network with other settings in it: a `.toml` file, changed in those places alone, or a notation.
+"""Edit the source of a network: a `.toml` file, changed only where needed, or a notation.
 
-Decides which sources can be changed, and how a `.toml` text keeps its comments, its order and its spelling; refuses to
-know why a setting changes.
+Decides which sources can be changed, and how a `.toml` text keeps its comments, order and spelling; does not know why a
+field changes.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Rewritten:
 
 
 def rewritten(source: str, network: Network, input: notation.Size | None = None) -> Rewritten:
-    """The text of `source`, as `load` takes it, changed so that it describes `network`.
+    """Rewrite `source`, as `load` takes it, so that it describes `network`.
 
-    network: that of the source with other fields of its ops, or another input; input: what it was loaded with.
-    Raises FormatError for a source that is neither a `.toml` file nor a notation.
+    network: the source's network with changed fields or another input size; input: as it was loaded. Raises FormatError
+    for a source that is neither a `.toml` file nor a notation.
     """
     text = source.strip()
     there = exists(Path(text))
@@ -52,24 +52,24 @@ def rewritten(source: str, network: Network, input: notation.Size | None = None)
 def _refused(text: str, network: Network, there: bool) -> FormatError:
     module = text.rpartition(":")[0] or text
     if Path(module).suffix == ".py" or (":" in text and not there):
-        why, fix = f"{module} is a program, which only its author can change", "change it there"
+        why, fix = f"{module} is Python code, which is not edited automatically", "change it there"
     elif there:
-        why, fix = "it holds weights that belong to the network as it is", "change it where it was made"
+        why, fix = "it holds weights that match the network as it is", "change it where it was made"
     else:
-        why, fix = f"{text} is a network of the catalogue, which is as it was published", ""
+        why, fix = f"{text} is a catalogue network, which stays as published", ""
     own = f"striate convert {text} {network.name}.toml, then fix that file"
     return FormatError(
         f"{text} is not changed",
         where=text,
-        why=f"{why}; fixes are made in .toml files and notations",
+        why=f"{why}; only .toml files and notations are fixed",
         fix=f"{fix}, or {own}" if fix else own,
     )
 
 
 def edited(text: str, network: Network, input: notation.Size | None = None) -> str:
-    """A `.toml` text changed so that it describes `network`, everything else left as it is.
+    """Edit a `.toml` text so that it describes `network`; everything else stays as it is.
 
-    Where that cannot be done (an unusual spelling), the whole text is written again, without its comments.
+    If the text has an unusual form, it is written completely new, without its comments.
 
     >>> text = '[network]\\ninput = "9x9x8"\\n[[node]]  # a mean\\nname = "m"\\nop = "avgpool 3x3 /2 pad 1"\\n'
     >>> net = toml.parse(text)
@@ -94,7 +94,7 @@ def edited(text: str, network: Network, input: notation.Size | None = None) -> s
 
 
 class _Unusual(Exception):
-    """A text that is spelled in a way that is not edited line by line."""
+    """A text whose form does not allow editing line by line."""
 
 
 def _text(value: str) -> str:
@@ -110,14 +110,14 @@ def _text(value: str) -> str:
 
 
 class _Lines:
-    """The lines of a text, their line ends included in them but for the `\\n`."""
+    """The lines of a text, which keep any `\r` but not the `\\n`."""
 
     def __init__(self, text: str) -> None:
         self.lines = text.split("\n")
         self.end = "\r" if self.lines[0].endswith("\r") else ""
 
     def changed(self, old: Network, new: Network) -> str:
-        """The text after the changes that lead from one network to the other, the last node's first."""
+        """Apply the changes from one network to the other, from the last node to the first."""
         for before, after in reversed([*zip(old.nodes, new.nodes, strict=True)]):
             if before.op != after.op:
                 self._node(before, after, old)
@@ -176,7 +176,7 @@ class _Lines:
         raise _Unusual
 
     def _set(self, start: int, key: str, value: str) -> bool:
-        """Whether a table has a key, whose value is now another one."""
+        """Set a key of a table; return whether the table has it."""
         try:
             at, column = self._find(start, key)
         except _Unusual:
@@ -190,7 +190,9 @@ class _Lines:
         self.lines[at] = line[:column] + value + space + line[end:]
 
     def _end(self, at: int, column: int) -> int:
-        """Column behind a value: where a comment, or the line, ends it. _Unusual where it goes on in the next line."""
+        """Column after a value: at a comment or the end of the line. Raises _Unusual if the value continues on the next
+        line.
+        """
         line, depth, quote, k = self.lines[at], 0, "", column
         while k < len(line):
             character = line[k]

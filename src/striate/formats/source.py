@@ -1,7 +1,7 @@
-"""Anything the command line calls MODEL, turned into a Network.
+"""Load anything that the command line calls MODEL.
 
-Decides which form a text has (notation, file, Python attribute, catalogue name) and says plainly what cannot be read;
-refuses to know any format itself.
+Decides which form a text has (notation, file, Python attribute, catalogue name) and reports what cannot be read; knows
+no format itself.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ KINDS = ".toml, .onnx, .keras, .h5, .py, .safetensors that Striate wrote"
 
 
 def load(source: str | Path, input: Size | None = None) -> Network:
-    """The network that `source` names, with what its source has besides: weights, classes, the transform of images.
+    """Load the network of `source`, with its weights, classes and image transform if the source has them.
 
     source: a notation (it contains ``->``), a file (.toml, .py, .onnx, .keras, .h5, .safetensors that Striate wrote),
     the folder of a saved model or a run, ``module:attribute`` or ``file.py:attribute``, or a name of the catalogue.
-    input: replaces the network's own: "224x224x3", "224x224" or "224" (pixels; the channels stay), or a tuple
+    input: replaces the network's input size: "224x224x3", "224x224" or "224" (pixels; the channels stay), or a tuple
     (C, H, W); of several inputs by name: ``{"left": "32x32x3", "right": (64,)}``.
 
-    What is returned goes wherever a network goes, and `striate.Model` of it keeps its weights.
-    Raises NotationError for a text, SourceError for a file that is not there, FormatError for content that does not
-    hold together, UnknownNameError, with the nearest, for an unknown name.
+    The result is accepted wherever a network is, and `striate.Model` of it keeps its weights. Raises NotationError for
+    a text, SourceError for a missing file, FormatError for inconsistent content, UnknownNameError (with near names) for
+    an unknown name.
 
     >>> import striate as st
     >>> st.load("lenet5").specs["conv1"].shape
@@ -94,15 +94,17 @@ def _from_catalogue(text: str, input: Size | None) -> Network:
 
 
 def _unknown(text: str, error: StriateError) -> StriateError:
-    """Why `text` is not a model: a directory, a file of another kind, an input without stages, a misspelling."""
+    """The error for a `text` that is not a model: a directory, another kind of file, an input without stages, a
+    misspelling.
+    """
     if not text:
         return SourceError(
-            "no model is named", why="the text is empty", fix="such as resnet18 or '32x32x3 -> conv 3x3'"
+            "no model is given", why="the text is empty", fix="such as resnet18 or '32x32x3 -> conv 3x3'"
         )
     if len(text) > 200:
         return SourceError(
             f"{text[:60]!r}... is not a model",
-            why=f"a name of {plural(len(text), 'character')}",
+            why=f"it has {plural(len(text), 'character')}",
             fix="such as resnet18 or net.toml",
         )
     if exists(Path(text)):
@@ -111,13 +113,13 @@ def _unknown(text: str, error: StriateError) -> StriateError:
                 f"{text} is a directory",
                 where=text,
                 why=f"there is no {folder.CONFIG} in it, as in the folder of a saved model",
-                fix="name a file inside it, or the folder that striate train wrote",
+                fix="give a file inside it, or the folder of a run",
             )
         return FormatError(
             f"{text} is not a network file",
             where=text,
-            why=f"a network is read from {KINDS}",
-            fix="rename it, or give the notation itself: striate show '32x32x3 -> conv 3x3'",
+            why=f"networks are read from {KINDS}",
+            fix="rename it, or give a notation: striate show '32x32x3 -> conv 3x3'",
         )
     if text[0].isdigit():
         return SourceError(
@@ -130,7 +132,7 @@ def _unknown(text: str, error: StriateError) -> StriateError:
             f"there is no file {text}",
             where=text,
             why="no such path",
-            fix=f"a path to a file of one of these kinds: {KINDS}",
+            fix=f"give the path of a file of one of these kinds: {KINDS}",
         )
     if "." in text:
         return SourceError(
@@ -139,5 +141,5 @@ def _unknown(text: str, error: StriateError) -> StriateError:
             why="a network inside a Python module is written module:attribute",
             fix=f"{text.rpartition('.')[0]}:{text.rpartition('.')[2] or 'net'}",
         )
-    error.why = f"{error.why}, and there is no such file or folder"
+    error.why = f"{error.why}; no file or folder has this name"
     return error

@@ -1,7 +1,7 @@
-"""What an imported network's source says of its parameters, said by its nodes: shared ones, constants, frozen ones.
+"""Mark shared, constant and frozen parameters of an imported network on its nodes.
 
-An importer places every call with tensors of its own, and notes which tensor of the source each is. Here the first node
-that uses a tensor becomes its owner, and the others share it.
+An importer gives every call separate tensors and records which tensor of the source each is. Here the first node that
+uses a tensor becomes its owner, and the others share it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from striate.network import Network, Node
 
 @dataclasses.dataclass
 class Sources:
-    """What an importer notes of parameters, by full name.
+    """An importer's record of parameters, by full name.
 
-    tensors: which tensor of the source each is; fixed: those that are constants there; frozen: parameters that are not
-    trained.
+    tensors: tensor of the source; fixed: constants; frozen: parameters that are not trained.
     """
 
     tensors: dict[str, Hashable] = dataclasses.field(default_factory=dict)
@@ -26,7 +25,7 @@ class Sources:
     frozen: set[str] = dataclasses.field(default_factory=set)
 
     def told(self, net: Network) -> Network:
-        """The network whose nodes say so."""
+        """The network with these marks on its nodes."""
         if net.inference.problems and not self.tensors:
             return net
         owners: dict[tuple[Hashable, str], tuple[Node, str]] = {}
@@ -60,7 +59,7 @@ class Sources:
 def _said(
     node: Node, known: Collection[str], shared: Mapping[str, tuple[Node, str]]
 ) -> str | tuple[tuple[str, str], ...]:
-    """The owner's name where all parameters are its, under the same names; else each by itself."""
+    """The owner's name if it owns all parameters under the same names; else a mapping."""
     owners = {owner.name: owner for owner, _ in shared.values()}
     same = len(shared) == len(known) and all(name == own for name, (_, own) in shared.items())
     if len(owners) == 1 and same:
@@ -71,7 +70,7 @@ def _said(
 
 
 def kept(net: Network, weights: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arrays of a network's parameters out of those of all its nodes; None where some are missing."""
+    """The arrays of a network's parameters, from those of all nodes; None if some are missing."""
     if net.inference.problems or not all(name in weights for name in net.parameters):
         return None
     return {name: weights[name] for name in net.parameters}

@@ -1,7 +1,7 @@
-"""Text to tokens, and errors that point at one: a line, a column, and a caret under the text.
+"""Split text into tokens, and report errors at a token: line, column, and a caret under the text.
 
-Decides what a word, a number and a size look like; refuses to know what any of them means. One pass, no regular
-expressions, so that no text is slow.
+Decides what a word, a number and a size look like; does not know what they mean. One pass without regular expressions,
+so that no text is slow.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from collections.abc import Iterator
 from striate.diagnostics import LimitError, NotationError, plural
 
 MAX_TEXT = 4_000_000
-"""Characters of a network description; the longest network of the catalogue needs some thousands."""
+"""Maximum characters of a network description; the longest catalogue network needs some thousands."""
 
 MAX_NUMBER = 10**9
-"""The largest size that can be meant; everything up to it is exact."""
+"""The largest size; everything up to it is exact."""
 
 MAX_SIZES = 8
-"""Numbers of one size; a volume with channels has four."""
+"""Maximum numbers in one size; a volume with channels has four."""
 
 _EXCERPT = 66
 _MARKS = "[]*:,/="
 
 
 class Kind(enum.Enum):
-    """What a token is; the value is what a reader calls it."""
+    """Kind of a token; the value is its name in messages."""
 
     ARROW = "'->'"
     MARK = "a mark"
@@ -58,7 +58,7 @@ class Token:
 
 
 def excerpt(source: str, start: int, end: int) -> str:
-    """Line, column and a caret line under the text `source[start:end]`; long lines are cut around it."""
+    """Format line, column and a caret line under `source[start:end]`; long lines are shortened."""
     line = source.count("\n", 0, start) + 1
     head = source.rfind("\n", 0, start) + 1
     tail = source.find("\n", start)
@@ -81,7 +81,7 @@ def tokenize(source: str) -> list[Token]:
     if len(source) > MAX_TEXT:
         raise LimitError(
             f"the text has {plural(len(source), 'character')}",
-            why=f"a network is described in at most {MAX_TEXT:,}",
+            why=f"a network description has at most {MAX_TEXT:,}",
             fix="build it with the Python API",
         )
     return [*_tokens(source), Token(Kind.END, "", len(source), len(source))]
@@ -113,7 +113,7 @@ def _tokens(source: str) -> Iterator[Token]:
                 raise NotationError(
                     f"cannot read the character {c!r}",
                     where=excerpt(source, at, at + 1),
-                    why="the notation is words, numbers, sizes such as 3x3, and the marks -> [ ] * : , / = #",
+                    why="the notation consists of words, numbers, sizes such as 3x3, and the marks -> [ ] * : , / = #",
                     fix="write '->' between stages" if c in "->>|;" else "leave it out",
                 )
             yield _classify(source, at, end)
@@ -164,14 +164,14 @@ def _classify(source: str, start: int, end: int) -> Token:
         raise NotationError(
             f"cannot read {Token(Kind.WORD, text, start, end)!s} as a number or a size",
             where=excerpt(source, start, end),
-            why="a word begins with a letter, a number is written 3 or 0.5, a size 3x3",
-            fix="write height x width as 3x3, height x width x channels as 32x32x3",
+            why="words begin with a letter; numbers look like 3 or 0.5, sizes like 3x3",
+            fix="write height x width such as 3x3, or height x width x channels such as 32x32x3",
         )
     return Token(Kind.NUMBER, text, start, end, value)
 
 
 def integer(text: str, source: str, start: int, end: int) -> int:
-    """The whole number written in `text`. Raises LimitError above MAX_NUMBER."""
+    """Parse a whole number. Raises LimitError above MAX_NUMBER."""
     digits = text.lstrip("-").lstrip("0") or "0"
     if len(digits) > 10 or int(digits) > MAX_NUMBER:
         shown = digits if len(digits) <= 20 else f"a number of {len(digits)} digits"
@@ -179,18 +179,18 @@ def integer(text: str, source: str, start: int, end: int) -> int:
             f"{shown} is too large",
             where=excerpt(source, start, end),
             why=f"sizes and counts go up to {MAX_NUMBER:,}",
-            fix="write the size that is meant",
+            fix="use a smaller number",
         )
     return -int(digits) if text.startswith("-") else int(digits)
 
 
 def _quoted(source: str, at: int) -> Token:
-    """A text in double quotes with JSON's escapes, for names that are not words."""
+    """Read a text in double quotes with JSON escapes, for names that are not words."""
     import json
 
     try:
         text, end = json.JSONDecoder().raw_decode(source, at)
-        problem = "" if text.isprintable() else "it holds a character that cannot be shown"
+        problem = "" if text.isprintable() else "it contains a character that cannot be printed"
     except ValueError:
         text, end, problem = "", at + 1, "it has no closing quote on the same line, or an unknown escape"
     if problem:

@@ -1,4 +1,4 @@
-"""The `.toml` form of a network: everything a Network can be, branches included, for people to read and write::
+"""The `.toml` form of a network: every Network, branches included, for people to read and write::
 
     [network]
     name = "tiny"
@@ -15,9 +15,9 @@
     op = "add"                  # without a name it is numbered: add1
     inputs = ["conv1", "input"] # without inputs it reads the node before
 
-`outputs = ["add1"]` under `[network]` names what leaves it; without, every value that no node reads does. Several
-inputs are a table, `[network.inputs]`. A node may use another node's parameters, or say which of its own are not
-trained::
+`outputs = ["add1"]` under `[network]` names the outputs; without it, every value that no node reads is an output.
+Several inputs are a table, `[network.inputs]`. A node may share another node's parameters, or declare some of its
+parameters as not trained::
 
     [[node]]
     op = "conv 3x3 16 pad same"
@@ -27,7 +27,7 @@ trained::
     op = "dwconv 3x3 /2"
     fixed = ["weight"]                      # a constant; frozen = ["weight"]: counted, and not trained
 
-Decides keys and defaults; the fields of an op are the op's own.
+Decides keys and defaults; ops declare their fields.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ from striate.tensor import TensorSpec
 
 MAX_NODES = notation.MAX_NODES
 MAX_INPUTS = 1000
-"""Inputs of one node; DenseNet-264 joins 65 values."""
+"""Maximum inputs of one node; DenseNet-264 joins 65 values."""
 _MAX_STRING = 1000
 _MAX_DOTS = 100
-"""Dots in one line: the time to read a dotted key grows with their square."""
+"""Maximum dots in one line: the time to read a dotted key grows with their square."""
 
 Table = Mapping[str, Any]
 
 
 def parse(text: str, name: str | None = None, input: notation.Size | None = None, file: str = "") -> Network:
-    """The network of a `.toml` text; `name` and `input` replace its own, `file` is named in errors.
+    """Parse a `.toml` text; `name` and `input` replace those in it, `file` is named in errors.
 
     Raises FormatError for text that is not a network, GraphError for cyclic or dangling names, OpError, LimitError.
     """
@@ -98,8 +98,8 @@ def _read(text: str, file: str) -> dict[str, Any]:
             raise LimitError(
                 f"line {number} has more than {_MAX_DOTS} dots",
                 where=f"{file or 'line'}:{number}",
-                why="no key of a network file is nested so deeply",
-                fix="write [network] and [[node]] tables only",
+                why="keys of a network file are not nested",
+                fix="use [network] and [[node]] tables only",
             )
     try:
         return tomllib.loads(text)
@@ -107,7 +107,7 @@ def _read(text: str, file: str) -> dict[str, Any]:
         raise LimitError(
             "the brackets are nested too deeply",
             where=file,
-            why="a value of a network file is at most a list of pairs",
+            why="values of a network file are at most lists of pairs",
             fix="write padding = [[1, 1], [2, 2]]",
         ) from None
     except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
@@ -115,7 +115,7 @@ def _read(text: str, file: str) -> dict[str, Any]:
             f"{file or 'the text'} is not TOML",
             where=file,
             why=str(error)[:200],
-            fix="correct it there; a network file has [network] and [[node]] tables",
+            fix="correct that line; a network file has [network] and [[node]] tables",
         ) from None
 
 
@@ -155,7 +155,7 @@ def _inputs(head: Table, wish: notation.Size | None, file: str) -> dict[str, Ten
         raise FormatError(
             "[network.inputs] is empty",
             where=file,
-            why="a network reads something",
+            why="a network needs an input",
             fix='write input = "32x32x3"',
         )
     if wish is not None:
@@ -172,7 +172,7 @@ def _tables(nodes: Any, file: str) -> list[Table]:
             "there are no [[node]] tables",
             where=file,
             why="a network is a list of nodes" + (f"; got node = {shown(nodes)}" if nodes else ""),
-            fix='begin each node with a line [[node]], then op = "conv", kernel = 3, …',
+            fix='start each node with a line [[node]], then op = "conv", kernel = 3, …',
         )
     if len(nodes) > MAX_NODES:
         raise LimitError(
@@ -201,8 +201,8 @@ def _nodes(
                 reads = _names(table["inputs"], f"inputs of {name}", "")
             elif before is None:
                 raise FormatError(
-                    f"{name} does not say what it reads",
-                    why="the values before it are several",
+                    f"{name} has no inputs",
+                    why="the node before it has several outputs",
                     fix='write inputs = ["name", …]',
                 )
             else:
@@ -211,7 +211,7 @@ def _nodes(
                 raise LimitError(
                     f"{name} has {plural(op.output_count, 'output')}",
                     why=f"at most {MAX_INPUTS:,} are read",
-                    fix="fewer parts",
+                    fix="split into fewer parts",
                 )
             node = Node(name, op, reads, place, **sharing.from_dict(table))
         except StriateError as error:
@@ -225,7 +225,7 @@ def _nodes(
 def _op(table: Table) -> Op:
     word = table.get("op")
     if not isinstance(word, str) or not word.strip():
-        raise FormatError("a node without op", why=f"got op = {shown(word)}", fix='write op = "conv"')
+        raise FormatError("every node needs an op", why=f"got op = {shown(word)}", fix='write op = "conv"')
     source = _short(word, "op", "")
     tokens = tokenize(source)
     given = {
@@ -242,7 +242,7 @@ def _op(table: Table) -> Op:
     spelling.remark(cursor.spellings, str(op))
     if cursor.at < len(tokens) - 1:
         raise cursor.fail(
-            f"unexpected {cursor.token}", "op is one operation", "give every stage its own [[node]]"
+            f"unexpected {cursor.token}", "op is one operation", "give each stage its own [[node]]"
         )
     fields = _fields(type(op), given)
     Op.from_dict({"op": op.word, **op.to_dict(), **fields})  # names what it does not know
@@ -250,7 +250,7 @@ def _op(table: Table) -> Op:
 
 
 def _fields(cls: type[Op], given: Table) -> dict[str, Any]:
-    """Fields as an op takes them: tuples for lists, and a text such as "3x3" read as in the notation."""
+    """Fields as an op takes them: tuples for lists; a text such as "3x3" is read as notation."""
     kinds = {field.name: field for field in dataclasses.fields(cls)}
     fields = {}
     for name, value in spelling.arguments(given, kinds, cls.word).items():
@@ -275,7 +275,7 @@ def _value(value: Any, name: str, depth: int = 0) -> Any:
         raise LimitError(
             f"{name} is too large",
             why=f"sizes and counts go up to {MAX_NUMBER:,}",
-            fix="write the size that is meant",
+            fix="use a smaller number",
         )
     if isinstance(value, list):
         if depth > 1 or len(value) > MAX_LIST:
@@ -296,8 +296,8 @@ def _table(value: Any, what: str, file: str) -> Table:
         raise FormatError(
             f"there is no {what} table",
             where=file,
-            why="it says what goes into the network" if value is None else f"got {shown(value)}",
-            fix='write [network], and below it name = "tiny" and input = "32x32x3"',
+            why="it declares the input of the network" if value is None else f"got {shown(value)}",
+            fix='add [network] with name = "tiny" and input = "32x32x3"',
         )
     return value
 
@@ -315,7 +315,7 @@ def _known(table: Table, known: Sequence[str], what: str, file: str) -> None:
 
 
 def _names(value: Any, what: str, file: str) -> tuple[str, ...]:
-    """One or more value names; a single one may stand without brackets."""
+    """One or more value names; a single name needs no brackets."""
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not items or not all(isinstance(item, str) for item in items):
         raise FormatError(
@@ -329,7 +329,7 @@ def _names(value: Any, what: str, file: str) -> tuple[str, ...]:
             f"{what} has {len(items):,} names",
             where=file,
             why=f"at most {MAX_INPUTS:,} are read",
-            fix="leave the rest out",
+            fix="shorten the list",
         )
     return tuple(_short(item, what, file) for item in items)
 
@@ -340,7 +340,7 @@ def _name(value: Any, what: str, file: str) -> str:
     raise FormatError(
         f"{what} is {shown(value)}",
         where=file,
-        why="a name is a text that can be printed",
+        why="a name is a text of printable characters",
         fix='write name = "conv1"',
     )
 
@@ -357,7 +357,7 @@ def _short(value: str, what: str, file: str) -> str:
 
 
 def _placed(error: StriateError, place: Place | None, file: str) -> StriateError:
-    """The error with the file and line put before what it already says about where."""
+    """The error with file and line before its `where`."""
     at = str(place) if place else file
     error.place = error.place or place
     if at and not error.where.startswith(at):
@@ -369,7 +369,7 @@ def _placed(error: StriateError, place: Place | None, file: str) -> StriateError
 
 
 def format(network: Network) -> str:
-    """The `.toml` text of a network; `parse` gives the same network back. Raises FormatError for an absent field."""
+    """Write a network as `.toml`; `parse` returns the same network. Raises FormatError for a field without a value."""
     lines = ["[network]", f"name = {written(network.name)}"]
     sizes = {name: notation.written_size(spec.without_batch) for name, spec in network.inputs.items()}
     if list(sizes) == ["input"]:
@@ -395,7 +395,7 @@ def format(network: Network) -> str:
 
 
 def _written(op: Op) -> Iterable[str]:
-    """`op = …` and the fields that differ from what that word gives; an alias where only it can give a field None."""
+    """`op = …` and the fields that differ from the op's defaults; an alias if only it can set a field to None."""
     cls = type(op)
     values = {field.name: getattr(op, field.name) for field in dataclasses.fields(op)}
     windows = {field.name for field in dataclasses.fields(op) if field.metadata["kind"] == "sizes"} & {
@@ -416,18 +416,18 @@ def _written(op: Op) -> Iterable[str]:
             ]
     raise FormatError(
         f"{op} cannot be written in TOML",
-        why="TOML has no value for an absent field",
+        why="TOML has no null, which this field would need",
         fix="give the field a value",
     )
 
 
 def written(value: Any) -> str:
-    """A value as TOML spells it. Raises FormatError for a text that cannot be printed."""
+    """Write a value as TOML. Raises FormatError for a text that cannot be printed."""
     for text in _texts(value):
         if not text.isprintable():
             raise FormatError(
                 f"{shown(text)} cannot be written in TOML",
-                why="it has characters that cannot be printed",
+                why="it contains characters that cannot be printed",
                 fix="rename it",
             )
     return field_toml(value)

@@ -149,6 +149,6 @@ def test_what_decides_while_it_runs_is_refused(tmp_path):
     graph = helper.make_graph(nodes, "net", [value("x", 1, X)], [value("y", 1, X)])
     path = tmp_path / "net.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    with pytest.raises(FormatError, match="If decides while it runs") as caught:
+    with pytest.raises(FormatError, match="If chooses at run time") as caught:
         load(path)
     assert "gate" in caught.value.where and "export" in caught.value.fix

@@ -2,10 +2,10 @@
 
 archive    a file as plain data, within limits           graph      its configuration: layers and who calls whom
 variables  weights out of HDF5 (needs h5py)              reading    the network, call by call
-site       one call: its values and their axes           layers     what each layer means, one file per family
+site       one call: its values and their axes           layers     the meaning of each layer, one file per family
 
-Keras' images are height x width x channels, Striate's channels first: weights are turned once, when they are read.
-The architecture of a `.keras` file needs no package; its weights need h5py: pip install 'striate[keras]'.
+Keras images are height x width x channels, Striate's channels first: weights are transposed once, on reading. The
+architecture of a `.keras` file needs no package; its weights need h5py: pip install 'striate[keras]'.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ class MissingWeights(Mapping[str, Any]):
     def _refuse(self) -> NoReturn:
         from striate.formats.keras.archive import missing
 
-        raise missing(f"the weights of {self._path} are missing", "its architecture was read without h5py")
+        raise missing(
+            f"the weights of {self._path} are missing",
+            "the architecture was read without h5py",
+        )
 
     def __getitem__(self, name: str) -> Any:
         self._refuse()
@@ -47,11 +50,11 @@ class MissingWeights(Mapping[str, Any]):
 
 
 def read(path: str | Path, input: Any = None) -> Network:
-    """The network of a file, with its weights. `input` is as `striate.load` takes it; open sizes need it.
+    """Read the network of a file, with its weights. `input`: as `striate.load` takes it; open sizes need it.
 
-    Layers that Striate does not know, and those whose meaning is Python code (Lambda, classes of one's own), become
-    `opaque` nodes with the shapes that the file gives (rule X001). Without h5py the weights raise MissingExtraError
-    when they are asked for. Raises a StriateError for everything that can be wrong with a file.
+    Unsupported layers, and layers defined by Python code (Lambda, custom classes), become `opaque` nodes with the
+    shapes that the file gives (rule X001). Without h5py, access to the weights raises MissingExtraError. Raises a
+    StriateError for any fault of a file.
     """
     from striate.formats.keras.archive import opened
     from striate.formats.keras.graph import input_shapes, parse
@@ -81,7 +84,7 @@ def read(path: str | Path, input: Any = None) -> Network:
 
 
 def _wish(shapes: Mapping[str, tuple[int | None, ...]], input: Any) -> dict[str, tuple[int, ...]]:
-    """The sizes that the caller asks for, by the input's name."""
+    """The requested sizes, by input name."""
     return notation.wished({name: tuple(n or 1 for n in s) for name, s in shapes.items()}, input)
 
 
@@ -90,7 +93,7 @@ def _open(path: str, name: str, shape: tuple[int | None, ...], several: bool) ->
     return FormatError(
         f"{path} leaves the size of its input open",
         where=f"{path}: {name[:80]} is {said}",
-        why="sizes, receptive fields and costs belong to an input",
+        why="sizes, receptive fields and costs depend on the input size",
         fix=f"name it: {setting('input', {name[:80]: '224x224x3'} if several else '224x224x3')}",
     )
 

@@ -1,8 +1,7 @@
-"""A Keras file as plain data: its configuration as JSON, its weights as a window on HDF5. Nothing is unpacked to disk.
+"""A Keras file as plain data: configuration as JSON, weights as an HDF5 stream. Nothing is unpacked to disk.
 
-Decides how much is read and what a file may hold; refuses to know any layer.
-Source: Keras, saving_lib (config.json, metadata.json and model.weights.h5 in a zip archive); legacy HDF5 files keep
-the configuration in the attribute model_config.
+Decides how much is read and what a file may hold; knows no layer. Source: Keras, saving_lib (config.json, metadata.json
+and model.weights.h5 in a zip archive); legacy HDF5 files keep the configuration in the attribute model_config.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from striate.formats.keras.variables import Variables
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 MAX_CONFIG = 16 * 1024**2
-"""Bytes of a configuration; the longest of keras.applications has some two million."""
+"""Maximum bytes of a configuration; the longest in keras.applications has about two million."""
 MAX_DIRECTORY = 4 * 1024**2
-"""Bytes of the list of a zip archive's entries; Keras writes three entries."""
+"""Maximum bytes of a zip directory; Keras writes three entries."""
 MAX_UNPACKED = 4 * 1024**3
 RATIO = 100
-"""How many times its stored size an entry may unpack to; Keras itself does not compress."""
+"""Maximum ratio of unpacked to stored size of an entry; Keras itself does not compress."""
 
 DAMAGE = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError, EOFError, OSError,
     RecursionError, NotImplementedError, RuntimeError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
-"""What libraries raise on a file that is not what they read."""
+"""Exceptions that the libraries raise for a damaged file."""
 
 
 def missing(what: str, why: str) -> MissingExtraError:
@@ -49,7 +48,9 @@ def missing(what: str, why: str) -> MissingExtraError:
 
 @dataclasses.dataclass
 class Content:
-    """What a file holds. variables: its weights, None if there are none; without: they are there, h5py is not."""
+    """Content of a file. variables: its weights, None if there are none; without: the file has weights, but h5py is
+    missing.
+    """
 
     config: Any
     version: str
@@ -58,7 +59,7 @@ class Content:
 
 
 class Part(io.RawIOBase):
-    """A stretch of a file, read as a file of its own."""
+    """Part of a file, presented as a file object."""
 
     def __init__(self, stream: BinaryIO, start: int, size: int) -> None:
         self._stream, self._start, self._size, self._at = stream, start, size, 0
@@ -88,7 +89,7 @@ class Part(io.RawIOBase):
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Content]:
-    """What a file holds, its weights readable until the end. Raises a StriateError."""
+    """Open a file; its weights stay readable inside the block. Raises a StriateError."""
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(open_file(path))
         try:
@@ -101,7 +102,7 @@ def opened(path: Path) -> Iterator[Content]:
 
 
 def broken(path: Path | str, why: str) -> FormatError:
-    """The error for a file whose content does not hold together."""
+    """The error for a file with inconsistent content."""
     return FormatError(
         f"{path} is not a Keras file, or damaged",
         where=str(path),
@@ -138,8 +139,8 @@ def _zip(stream: BinaryIO, path: Path, stack: contextlib.ExitStack) -> Content:
             raise FormatError(
                 f"{path} keeps its weights as {others[0][:80]}",
                 where=str(path),
-                why=f"read is {WEIGHTS}, one file of HDF5",
-                fix="save it in the usual form: model.save('model.keras')",
+                why=f"Striate reads {WEIGHTS}, a single HDF5 file",
+                fix="save it in the standard form: model.save('model.keras')",
             )
         return Content(config, version)
     if importlib.util.find_spec("h5py") is None:
@@ -149,7 +150,7 @@ def _zip(stream: BinaryIO, path: Path, stack: contextlib.ExitStack) -> Content:
 
 
 def _check_entry(info: zipfile.ZipInfo, path: Path, known: dict[str, zipfile.ZipInfo]) -> None:
-    """Refuse names that point elsewhere, links, and names that stand for two entries."""
+    """Refuse names that point outside the archive, links, and duplicate names."""
     parts = info.filename.replace("\\", "/").split("/")
     why = ""
     if info.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
@@ -163,12 +164,12 @@ def _check_entry(info: zipfile.ZipInfo, path: Path, known: dict[str, zipfile.Zip
             f"{path} is refused",
             where=f"{path}: {info.filename[:80]!r}",
             why=f"{why}, which Keras never writes",
-            fix="get the file from where it was saved: model.save('model.keras')",
+            fix="get the original file, or save it again: model.save('model.keras')",
         )
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, path: Path) -> bytes:
-    """The bytes of an entry, whatever size it says it has."""
+    """Read the bytes of an entry within the limit, whatever size it declares."""
     with archive.open(info) as member:
         data = member.read(limit + 1)
     if len(data) > limit:
@@ -177,7 +178,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int, path: P
 
 
 def _weights(stream: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Any:
-    """The weights as a seekable file: in place where they are stored, else unpacked within limits."""
+    """The weights as a seekable file: in place if stored uncompressed, else unpacked within limits."""
     if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
         stream.seek(info.header_offset)
         header = stream.read(30)
@@ -194,7 +195,7 @@ def _weights(stream: BinaryIO, archive: zipfile.ZipFile, info: zipfile.ZipInfo, 
 
 def _too_much(path: Path, what: str, limit: int) -> LimitError:
     return LimitError(
-        f"{path} holds more than can be meant",
+        f"{path} is too large when unpacked",
         where=f"{path}: {what}",
         why=f"it unpacks to more than {limit:,} bytes",
         fix="save it again with Keras, which does not compress: model.save('model.keras')",
@@ -210,7 +211,7 @@ def _legacy(stream: BinaryIO, path: Path, stack: contextlib.ExitStack) -> Conten
     if start != b"\x89HDF\r\n\x1a\n":
         raise ValueError("it is neither a zip archive nor an HDF5 file")
     if importlib.util.find_spec("h5py") is None:
-        raise missing(f"{path} cannot be read", "an HDF5 file is read with h5py")
+        raise missing(f"{path} cannot be read", "HDF5 files need h5py")
     size = path.stat().st_size
     config, version = None, "2"
     for text in _heap(stream, size):
@@ -230,9 +231,9 @@ def _legacy(stream: BinaryIO, path: Path, stack: contextlib.ExitStack) -> Conten
 
 
 def _heap(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    """The texts of variable length in an HDF5 file, which is how Keras keeps a configuration.
+    """The variable-length strings of an HDF5 file, which is how Keras stores a configuration.
 
-    Found by the signature of their collections, not by the library: a damaged collection can hold it up for ever.
+    Located by the signature of their collections, not by the library, which a damaged collection can hang forever.
     Source: HDF5 file format specification, global heap (GCOL, version 1, size; index, references, size of an object).
     """
     step, at = 1024**2, 0

@@ -1,7 +1,7 @@
-"""A Keras configuration as a graph: layers, the calls of each, and which tensor each call reads.
+"""A Keras configuration as a graph: layers, their calls, and the tensors that each call reads.
 
-Both forms of it are read: Keras 3's (`__keras_tensor__` with its history) and the lists that came before. Decides what
-holds together; refuses to know what any layer means. Nothing in a configuration is looked up, imported or executed.
+Reads both forms: Keras 3's (`__keras_tensor__` with its history) and the older lists. Decides whether a graph is
+consistent; knows no layer. Nothing in a configuration is looked up, imported or executed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from striate.diagnostics import FormatError, GraphError, LimitError
 MAX_LAYERS = 20_000
 MAX_NAME = 1000
 MAX_DEPTH = 40
-"""Models inside models."""
+"""Maximum depth of nested models."""
 Shape = tuple[int | None, ...]
 
 
@@ -32,7 +32,7 @@ class Ref:
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """Numbers among the arguments of a call; `value` is a number or nested lists of them."""
+    """Numeric argument of a call; `value` is a number or nested lists of numbers."""
 
     value: Any
 
@@ -46,9 +46,9 @@ Argument = Ref | Constant | Strange
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layer:
-    """One entry of a configuration. stored: its group in the file of weights; inner: the model that it is.
+    """One layer entry of a configuration. stored: its group in the weights file; inner: the nested model, if it is one.
 
-    first: number of its first call; some models count one of their own before it.
+    first: number of its first call; some models count an internal call before it.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Layer:
 
     @property
     def own(self) -> bool:
-        """Whether the class is Keras' own; others are somebody's Python code."""
+        """True if the class is part of Keras; others are custom Python code."""
         known = self.module is None or self.module.split(".")[0] in ("keras", "tf_keras", "tensorflow")
         return known and ">" not in self.registered
 
@@ -73,13 +73,13 @@ class Layer:
 
     @property
     def is_operation(self) -> bool:
-        """Whether it is an operation of keras.ops, which has no variables and is not saved."""
+        """True for an operation of keras.ops, which has no variables and is not saved."""
         return ".ops" in (self.module or "")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
-    """A network of layers. `shapes`: what the file says of the tensors that somebody reads."""
+    """A network of layers. `shapes`: shapes that the file records for the tensors that are read."""
 
     name: str
     layers: Mapping[str, Layer]
@@ -90,13 +90,13 @@ class Model:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Graph:
-    """The whole file. old: it was written before Keras 3; last: channels are the last axis of its images."""
+    """Graph of a file. old: written before Keras 3; last: images have their channels last."""
 
     model: Model
     old: bool
     last: bool
     input_shapes: Mapping[str, Shape]
-    """Input layer -> its shape as the file has it, batch first."""
+    """Input layer -> its shape in the file, batch first."""
 
 
 class _Parser:
@@ -114,14 +114,14 @@ class _Parser:
         )
 
     def model(self, entry: Any, depth: int = 0) -> Model:
-        """A model from its entry {class_name, config}."""
+        """Read a model from its entry {class_name, config}."""
         config = self.table(entry, "config", "the model")
         if depth > MAX_DEPTH:
             raise LimitError(
                 f"{self.path} nests models {depth} deep",
                 where=self.path,
-                why=f"at most {MAX_DEPTH} are followed",
-                fix="build it flatter",
+                why=f"at most {MAX_DEPTH} levels are supported",
+                fix="nest fewer models",
             )
         layers = config.get("layers")
         name = _name(config, entry)
@@ -158,7 +158,7 @@ class _Parser:
             raise LimitError(
                 f"{self.path} has more than {MAX_LAYERS:,} layers",
                 where=self.path,
-                why="that is the maximum",
+                why="this is the maximum",
                 fix="split it",
             )
         if module is None and "module" in entry:
@@ -239,7 +239,7 @@ class _Parser:
             if not isinstance(ref, Ref):
                 continue
             if ref.layer not in layers:
-                raise self.wrong(name, f"{ref.layer[:80]!r} is read, and there is no such layer")
+                raise self.wrong(name, f"it reads layer {ref.layer[:80]!r}, which does not exist")
             read = layers[ref.layer]
             if read.inner and ref.call == len(read.calls):
                 layers[ref.layer] = dataclasses.replace(read, first=1)
@@ -249,12 +249,12 @@ class _Parser:
         return GraphError(
             f"two layers are named {name[:80]!r}",
             where=self.path,
-            why="a layer is found by its name, so names are unique",
-            fix="rename one of them",
+            why="layers are identified by name, so names must be unique",
+            fix="rename one",
         )
 
     def _arguments(self, node: Any, shapes: dict[Ref, Shape]) -> Iterator[Argument]:
-        """The tensors and numbers of one call, in order."""
+        """Tensors and numbers of one call, in order."""
         if isinstance(node, dict):
             yield from self._flat([node.get("args", []), list((node.get("kwargs") or {}).values())], shapes)
             return
@@ -294,7 +294,7 @@ class _Parser:
         return Ref(*history)
 
     def _leaves(self, value: Any, name: str, depth: int = 0) -> Iterator[Ref]:
-        """The tensors of input_layers or output_layers: one, or lists and tables of them."""
+        """Tensors of input_layers or output_layers: one, or lists and tables of them."""
         if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
             yield self._ref(value)
         elif isinstance(value, list | dict) and depth < 8:
@@ -305,7 +305,7 @@ class _Parser:
 
 
 def parse(entry: Any, version: str, path: str) -> Graph:
-    """The graph of a configuration. Raises FormatError, GraphError, LimitError."""
+    """Parse the graph of a configuration. Raises FormatError, GraphError, LimitError."""
     parser = _Parser(path)
     if not isinstance(entry, dict):
         raise parser.wrong("config.json", "it is not a table")
@@ -313,20 +313,20 @@ def parse(entry: Any, version: str, path: str) -> Graph:
     if not isinstance(config, dict) or "layers" not in config:
         kind = str(entry.get("class_name") or "something else")[:80]
         raise FormatError(
-            f"{path} holds a model of the class {kind}, whose graph is Python code",
+            f"{path} holds a model of class {kind}, whose graph is Python code",
             where=path,
-            why="only Functional and Sequential models say in the file which layer reads which; no code is run",
-            fix="model.export('model.onnx', format='onnx') in Keras, then give model.onnx",
+            why="only Functional and Sequential models store their graph, and Striate runs no code from a file",
+            fix="export it in Keras with model.export('model.onnx', format='onnx') and use model.onnx",
         )
     model = parser.model(entry)
     shapes = {ref.layer: model.shapes.get(ref) for ref in model.inputs}
     for name, shape in shapes.items():
         if shape is None or len(shape) < 2:
             raise FormatError(
-                f"{path} does not say the shape of its input",
+                f"{path} does not state the shape of its input",
                 where=f"{path}: {name[:80]}",
-                why="the model was saved before it had seen an input" if shape is None else f"it is {shape}",
-                fix="begin it with keras.Input((height, width, channels)), and save it again",
+                why="the model was saved before it was built" if shape is None else f"it is {shape}",
+                fix="start it with keras.Input((height, width, channels)) and save it again",
             )
     return Graph(
         model,
@@ -337,29 +337,29 @@ def parse(entry: Any, version: str, path: str) -> Graph:
 
 
 def input_shapes(graph: Graph, path: str) -> dict[str, Shape]:
-    """Input layer -> its shape without the batch, channels first; None where the file leaves a size open."""
+    """Input layer -> its shape without the batch, channels first; None for open sizes."""
     found = {}
     for name, (_, *sizes) in graph.input_shapes.items():
         if graph.last:
             sizes = [sizes[-1], *sizes[:-1]]
         if len(sizes) > 4 or any(n is not None and not 0 < n <= 10**9 for n in sizes):
             raise FormatError(
-                f"{path} takes no image",
+                f"the input of {path} is not supported",
                 where=f"{path}: {name[:80]} is {'x'.join('?' if n is None else str(n) for n in sizes[:8])}",
-                why="an input has channels and at most three axes of space, of 1 or more",
-                fix="take the part of the model that reads images",
+                why="an input has channels and up to three spatial axes, each at least 1",
+                fix="save the part of the model that reads images",
             )
         found[name] = tuple(sizes)
     return found
 
 
 def input_shape(layer: Layer) -> Shape | None:
-    """What an input layer says of its shape, batch first."""
+    """Shape that an input layer declares, batch first."""
     return _shape(layer.config.get("batch_shape")) or _shape(layer.config.get("batch_input_shape"))
 
 
 def stored(kind: str) -> str:
-    """The group of a class in the file of weights: words joined by underscores, digits left where they are."""
+    """Name of a class's group in the weights file: words joined by underscores, digits unchanged."""
     plain = re.sub(r"\W+", "", kind)
     return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", plain).lower()
 
@@ -371,7 +371,7 @@ def _shape(value: Any) -> Shape | None:
 
 
 def _built(entry: Any) -> Shape | None:
-    """The shape that a layer was built for."""
+    """Shape that a layer was built for."""
     config = entry.get("build_config")
     return _shape(config.get("input_shape")) if isinstance(config, dict) else None
 

@@ -1,7 +1,6 @@
-"""From a Keras graph to a Network and its weights, one call after the other.
+"""Convert a Keras graph to a Network and its weights, call by call.
 
-Decides order, names, layout, and what becomes of an unsupported layer; what a layer means is said in
-`layers/`.
+Decides order, names, layout, and the handling of unsupported layers; `layers/` defines the layers.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from striate.tensor import SPATIAL, TensorSpec
 
 MAX_NODES = 20_000
 REPEATED = 8
-"""How many times over layers that are called again may take the file's weights."""
+"""Maximum total size of the weights of repeated calls, as a multiple of the file."""
 
 
 class Reader:
-    """State while a graph is read."""
+    """State of one import."""
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class Reader:
             self._given.append(Value(own, spec, ordered(len(spec.shape), graph.last)))
 
     def read(self) -> tuple[Network, dict[str, Array] | None]:
-        """The network, and its weights where the file has some."""
+        """Read the network, and its weights if the file has them."""
         outputs = []
         for value in self._model(self.graph.model, self._given, ()):
             if value.known is not None:
@@ -79,8 +78,8 @@ class Reader:
             raise FormatError(
                 f"{self.path} computes nothing",
                 where=self.path,
-                why="its output is its input",
-                fix="save a model with layers",
+                why="its output is its input, unchanged",
+                fix="save a model that has layers",
             )
         net = Network(self.name, self.inputs, tuple(self.nodes), tuple(dict.fromkeys(outputs)))
         net = self.sources.told(tidy(net) if not net.inference.problems else net)
@@ -97,12 +96,12 @@ class Reader:
     # -------------------------------------------------------------------------------------------------- models
 
     def _model(self, model: Model, given: Sequence[Value], path: tuple[Layer, ...]) -> list[Value]:
-        """Read a model's calls as soon as what they read is there; the values that leave it."""
+        """Read the calls of a model in order of their inputs; return its output values."""
         if len(given) != len(model.inputs):
             raise GraphError(
                 f"{model.name[:80]} takes {plural(len(model.inputs), 'input')} (got {len(given)})",
                 where=self.path,
-                why="every input of a model inside a model is given when it is called",
+                why="a call of a nested model must give all of its inputs",
                 fix="save it again: model.save('model.keras')",
             )
         held: dict[Ref, Value] = dict(zip(model.inputs, given, strict=True))
@@ -135,9 +134,9 @@ class Reader:
         for ref in model.outputs:
             if ref not in held:
                 raise GraphError(
-                    f"the output of {model.name[:80]} is never computed",
+                    f"the output of {model.name[:80]} cannot be computed",
                     where=f"{self.path}: {ref.layer[:80]}",
-                    why="the layers before it read each other in a circle, or what no layer makes",
+                    why="the layers before it form a cycle, or read a tensor that no layer produces",
                     fix="save it again: model.save('model.keras')",
                 )
         return [held[ref] for ref in model.outputs]
@@ -155,7 +154,7 @@ class Reader:
             raise LimitError(
                 f"{self.path} calls more than {MAX_NODES:,} layers",
                 where=self.path,
-                why="that is the maximum, with models inside models",
+                why="this is the maximum, including nested models",
                 fix="split it",
             )
         if layer.inner is not None and layer.own:
@@ -165,8 +164,8 @@ class Reader:
         try:
             if not layer.own or layer.kind not in known.READERS:
                 raise Unknown(f"{layer.kind} is not a layer that Striate knows")
-            site.expect(not any(isinstance(i, Strange) for i in items), "an argument that is not a tensor")
-            site.expect(not _quantized(layer.config), "its weights are whole numbers with a scale")
+            site.expect(not any(isinstance(i, Strange) for i in items), "a non-tensor argument")
+            site.expect(not _quantized(layer.config), "its weights are quantized")
             made = [known.READERS[layer.kind](site)]
         except ShapeError:
             if self._refused is None:
@@ -181,11 +180,11 @@ class Reader:
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
             # Keras has no schema that could say whose fault it is: both are named.
             raise FormatError(
-                f"{layer.name[:80]} does not hold together",
+                f"{layer.name[:80]} is inconsistent",
                 where=f"{self.path}: {layer.name[:80]}, a {layer.kind}",
-                why=f"its configuration makes Striate's rule for {layer.kind} fail: "
+                why=f"Striate's rule for {layer.kind} fails on its configuration: "
                 f"{type(error).__name__}: {error}"[:300],
-                fix="save it again: model.save('model.keras'); if the file is right, report it",
+                fix="save it again: model.save('model.keras'); if the file is correct, report a bug",
             ) from None
         if not site.placed:
             self._used.discard(site.name)
@@ -194,7 +193,7 @@ class Reader:
     def _opaque(
         self, site: Site, before: int, shapes: Mapping[Ref, Shape], number: int, why: str
     ) -> list[Value]:
-        """Nodes that stand for a layer by its class, with the shapes that the file gives its outputs."""
+        """Add opaque nodes for a layer, with its class name and the output shapes from the file."""
         for node in self.nodes[before:]:
             self._used.discard(node.name)
             for key in [key for key in self.weights if key.startswith(f"{node.name}.")]:
@@ -205,9 +204,9 @@ class Reader:
         layer = site.layer
         if not site.values:
             raise GraphError(
-                f"{layer.name[:80]} reads nothing",
+                f"{layer.name[:80]} has no input",
                 where=f"{self.path}: {layer.name[:80]}, a {layer.kind}",
-                why="every layer but an input reads a tensor",
+                why="every layer except an input reads a tensor",
                 fix="save it again: model.save('model.keras')",
             )
         values = [*{value.name: value for value in site.values}.values()]
@@ -232,7 +231,7 @@ class Reader:
         return made
 
     def _numbers(self, site: Site) -> int | None:
-        """Numbers that the file keeps for a layer, where it is met first; None where the file was not opened."""
+        """Element count of a layer's weights in the file, counted once; None if the file was not opened."""
         if self._variables is None:
             return None
         if site.place in self._met:
@@ -251,7 +250,7 @@ class Reader:
         called: str = "",
         fixed: Collection[str] = (),
     ) -> Value:
-        """A node for a call; the first one gets the layer's own name. fixed: parameters that the layer does not have.
+        """Add a node for a call; the first gets the layer's name. fixed: constant parameters that the layer lacks.
 
         Raises OpError, ShapeError, FormatError.
         """
@@ -292,24 +291,24 @@ class Reader:
             array = array.reshape(shape)
         if array.shape != shape:
             raise FormatError(
-                f"the weights of {site.layer.name[:80]} do not suit it",
+                f"the weights of {site.layer.name[:80]} have the wrong shape",
                 where=f"{self.path}: {site.layer.name[:80]}, a {site.layer.kind}",
                 why=f"its {name} is {'x'.join(map(str, array.shape))} in the file, "
-                f"{'x'.join(map(str, shape))} by its configuration",
+                f"{'x'.join(map(str, shape))} according to its configuration",
                 fix="save it again: model.save('model.keras')",
             )
         self._left -= array.nbytes
         if self._left < 0:
             raise LimitError(
-                f"the layers of {self.path} take more weights than it holds",
+                f"the layers of {self.path} use too many weights",
                 where=f"{self.path}: {site.layer.name[:80]}",
-                why=f"called again and again, they come to more than {REPEATED} times the file",
-                fix="take the model apart, and load its parts",
+                why=f"its repeated calls need more than {REPEATED} times the weights in the file",
+                fix="split the model and load its parts",
             )
         return array
 
     def variable(self, path: tuple[Layer, ...], layer: Layer, names: Sequence[str], name: str) -> Array:
-        """A variable of a layer out of the file. Raises FormatError when it is not there."""
+        """Read a variable of a layer from the file. Raises FormatError if it is missing."""
         whole = (*path, layer)
         key = tuple(part.name for part in whole), name
         if key not in self._arrays:
@@ -319,7 +318,7 @@ class Reader:
                 raise FormatError(
                     f"{layer.name[:80]} has no {name} in the file",
                     where=f"{self.path}: {layer.name[:80]}, a {layer.kind}",
-                    why="its configuration asks for it, and the weights do not have it",
+                    why="its configuration requires this variable, and the weights lack it",
                     fix="save it again: model.save('model.keras')",
                 )
             self._arrays[key] = found
@@ -327,18 +326,18 @@ class Reader:
 
 
 def _said(site: Site) -> Shape | None:
-    """What a layer's own configuration says of its output, where the file says nothing of who reads it."""
+    """Output shape from the layer's configuration, if the file records none."""
     if len({value.name for value in site.values}) != 1 or site.values[0].known is None:
         return None
     return known.shape(site, site.values[0].shape)
 
 
 def _operator(layer: Layer) -> str:
-    """What an opaque node is called: the class, and why nothing more is known of it."""
+    """Operator text of an opaque node: the class and the reason."""
     if layer.kind in ("Lambda", "TFOpLambda", "SlicingOpLambda"):
         return f"{layer.kind} (Python code, not run)"
     if not layer.own:
-        return f"{layer.registered or layer.kind} (own class, not run)"
+        return f"{layer.registered or layer.kind} (custom class, not run)"
     return layer.kind
 
 

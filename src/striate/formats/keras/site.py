@@ -1,4 +1,4 @@
-"""Where one call of a layer is turned into nodes: its values, whose axes remember their order in Keras, and helpers."""
+"""One layer call during import: its values, which track Keras' axis order, and helpers."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ Order = tuple[int, ...]
 class Value:
     """A value of the network. order: Keras' axis k is its axis order[k].
 
-    parts: a flat value came from images of these shapes (H, W, C), one after another, and holds each with its
-    channels outermost; empty when its numbers stand as in Keras. Where no TensorSpec can say its shape, `known` is
-    None, `hidden` the shape, and `name` the value before it that can be named.
+    parts: shapes (H, W, C) of the images that a flat value was made of, each stored with channels outermost; empty if
+    the order is Keras'. If no TensorSpec can express its shape, `known` is None, `hidden` is the shape, and `name` is
+    the last value before it that has a spec.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Value:
     @property
     def spec(self) -> TensorSpec:
         if self.known is None:
-            raise Unknown("the shape of its input is not known")
+            raise Unknown("the shape of its input is unknown")
         return self.known
 
     @property
@@ -54,7 +54,7 @@ class Value:
 
     @property
     def columns(self) -> Array | slice:
-        """Keras' position of each number of a flat value."""
+        """Keras' index of each entry of a flat value."""
         if not self.parts:
             return slice(None)
         found, start = [], 0
@@ -66,12 +66,12 @@ class Value:
 
 
 def ordered(rank: int, last: bool) -> Order:
-    """The order of a value's axes that stand as usual: channels first here, last in Keras if `last`."""
+    """The standard axis order: channels first here, last in Keras if `last`."""
     return (0, *range(2, rank), 1) if last and rank > 2 else tuple(range(rank))
 
 
 class Site:
-    """One call being read: what it is given, its configuration, and `emit` for the nodes that it becomes."""
+    """One call during import: its arguments, its configuration, and `emit`, which adds its nodes."""
 
     def __init__(self, reader: Reader, layer: Layer, path: tuple[Layer, ...], items: Sequence[Any]) -> None:
         self.layer, self.config, self.old = layer, layer.config, reader.graph.old
@@ -81,11 +81,11 @@ class Site:
         self.name = reader.unique(legal(".".join(part.name for part in (*path, layer))) or "layer")
         self.placed = False
         self.count = 0
-        """Nodes with weights so far: the same ones in the same order in every call of the layer."""
+        """Nodes with weights so far; every call of the layer makes them in the same order."""
 
     @property
     def values(self) -> list[Value]:
-        """What it reads, in order."""
+        """The values that it reads, in order."""
         return [item for item in self.items if isinstance(item, Value)]
 
     @property
@@ -96,13 +96,13 @@ class Site:
 
     @property
     def image(self) -> Value:
-        """Its only input with the axes as usual for its data format."""
+        """Its only input, axes in the standard order of its data format."""
         x = self.value
         self.expect(len(x.shape) > 2, f"its input {'x'.join(map(str, x.shape[1:]))} is not an image")
         return self.arranged(x, ordered(len(x.shape), self.last))
 
     def expect(self, holds: bool, otherwise: str) -> None:
-        """Raise Unknown unless something holds; `otherwise` says what it is instead."""
+        """Raise Unknown with the reason `otherwise` unless a condition holds."""
         if not holds:
             raise Unknown(otherwise)
 
@@ -114,7 +114,7 @@ class Site:
         return default if found is None else found
 
     def sizes(self, name: str, rank: int, default: int = 1) -> tuple[int, ...]:
-        """One number per axis of space."""
+        """One number per spatial axis."""
         found = self.get(name, default)
         return tuple(found) if isinstance(found, list | tuple) else (found,) * rank
 
@@ -124,7 +124,7 @@ class Site:
     # -------------------------------------------------------------------------------------------------- weights
 
     def variables(self, *names: str) -> Callable[[str], Array]:
-        """The layer's variables, in Keras' order; empty names are those that it does not have."""
+        """The layer's variables in Keras' order; an empty name stands for one that it lacks."""
         there = [name for name in names if name]
 
         def get(name: str) -> Array:
@@ -136,31 +136,31 @@ class Site:
 
     @property
     def place(self) -> tuple[str, ...]:
-        """The layer's names from the outermost model on: the same whenever it is called."""
+        """The path of the layer from the outermost model: the same for every call."""
         return tuple(part.name for part in self.layers)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The models that the layer is in, from the outermost on, and itself."""
+        """The models that contain the layer, outermost first, and the layer."""
         return (*self._path, self.layer)
 
     def emit(self, op: Op, *values: Value, called: str = "", **weights: Callable[[], Any]) -> Value:
-        """A node of the network with its axes as usual. called: what is added to the layer's name."""
+        """Add a node with the standard axis order. called: suffix of the layer's name."""
         return self.usual(self._reader.place(self, op, values, weights, called))
 
     def along(
         self, op: Op, x: Value, called: str = "", fixed: Collection[str] = (), **weights: Callable[[], Any]
     ) -> Value:
-        """A node that treats every position alike: the axes stay as they are. fixed: parameters that are constants."""
+        """Add an elementwise node, which keeps the axis order. fixed: constant parameters."""
         made = self._reader.place(self, op, (x,), weights, called, fixed)
         return dataclasses.replace(made, order=x.order, parts=x.parts)
 
     def usual(self, x: Value) -> Value:
-        """x whose axes are said to stand as usual."""
+        """x, declared to have the standard axis order."""
         return x if x.known is None else dataclasses.replace(x, order=ordered(len(x.spec.shape), self.last))
 
     def arranged(self, x: Value, wish: Order, named: bool = True) -> Value:
-        """x with its axes moved so that they stand in this order; `named`: they are called by their places."""
+        """x permuted to this axis order; `named`: axes are renamed by position."""
         if x.parts:
             x = self.plain(x)
         moved = [x.order[wish.index(k)] for k in range(len(wish))]
@@ -171,7 +171,7 @@ class Site:
         return dataclasses.replace(self._renamed(x) if named else x, order=wish)
 
     def _renamed(self, x: Value) -> Value:
-        """x with its axes named N, C, space by their places."""
+        """x with axes renamed N, C and spatial by position."""
         shape = x.spec.shape
         if x.spec.axes == ("N", "C", *SPATIAL.get(len(shape) - 2, ("?",))):
             return x
@@ -179,25 +179,25 @@ class Site:
         return self._helper(Reshape(shape[1:]), x)
 
     def _helper(self, op: Op, *values: Value) -> Value:
-        """A node before the layer's own, which keeps its name."""
+        """Add a helper node before the layer's node, which keeps the layer's name."""
         return self._reader.place(self, op, values, {}, op.word)
 
     def standard(self, x: Value) -> Value:
-        """x with its axes as usual."""
+        """x permuted to the standard axis order."""
         return self.arranged(x, ordered(len(x.shape), self.last))
 
     def with_channels(self, x: Value, axis: int) -> Value:
-        """x with Keras' axis `axis` where channels stand here."""
+        """x with Keras' axis `axis` moved to the channel position."""
         self.expect(-len(x.shape) <= axis < len(x.shape), f"axis {axis}")
         axis %= len(x.shape)
-        self.expect(axis > 0, "it works along the batch")
+        self.expect(axis > 0, "it acts on the batch axis")
         if x.order[axis] == 1 and x.spec.axes[1] == "C":
             return x
         rest = iter((0, *range(2, len(x.shape))))
         return self.arranged(x, tuple(1 if k == axis else next(rest) for k in range(len(x.shape))))
 
     def plain(self, x: Value) -> Value:
-        """A flat value with its numbers in Keras' order."""
+        """A flat value with its entries in Keras' order."""
         if not x.parts:
             return x
         pieces, start = [], 0

@@ -1,4 +1,4 @@
-"""Weights out of HDF5: arrays that lie in the file itself, as they are, and nothing else.
+"""Weights from HDF5: arrays that are stored plainly in the file, and nothing else.
 
 Decides what may be followed: groups and datasets by hard links; no external or soft links, no data in other files or
 virtual ones, no filters, no shape beyond what is stored. h5py is imported here only.
@@ -22,7 +22,7 @@ ALIASES = {"kernel": ("kernel", "depthwise_kernel"), "depthwise_kernel": ("depth
 
 
 class Variables:
-    """The arrays of a file by layer: Keras 3 numbers them inside the group of a layer, older files name them."""
+    """Arrays of a file by layer: Keras 3 numbers them within a layer's group, older files name them."""
 
     def __init__(self, stream: Any, path: str) -> None:
         import h5py
@@ -68,7 +68,7 @@ class Variables:
     ) -> Array | None:
         """The variable `name` of a layer; None if it is absent. float32, or whole numbers as they are.
 
-        path: names of the nested models and the layer; stored: the same as Keras 3 counts classes; names: all
+        path: names of the nested models and the layer; stored: the same path with Keras 3's class counters; names: all
         variables of the layer in Keras' order.
         """
         try:
@@ -87,7 +87,7 @@ class Variables:
             raise self._damaged(str(error)) from None
 
     def numbers(self, path: Sequence[str], stored: Sequence[str]) -> int:
-        """How many float numbers a layer has in all, with the layers inside it; the arrays are not read."""
+        """Total float elements of a layer and the layers inside it; the arrays are not read."""
         if self.named:
             root = "model_weights" if "model_weights" in self._file else ""
             tops = ["/".join(filter(None, (root, path[0])))]
@@ -107,7 +107,7 @@ class Variables:
         )
 
     def _follow(self, path: str) -> Any:
-        """The object at a path, by hard links only; None if it is absent."""
+        """The object at a path, reached by hard links only; None if it is absent."""
         at = self._file
         for part in path.split("/"):
             if not isinstance(at, self._h5py.Group):
@@ -131,18 +131,18 @@ class Variables:
             raise self._refused(path, "a group stands where an array belongs")
         kind, shape = found.dtype, found.shape
         if found.external:
-            raise self._refused(path, "its numbers lie in another file")
+            raise self._refused(path, "its data is in another file")
         if found.is_virtual:
-            raise self._refused(path, "its numbers are put together from other arrays")
+            raise self._refused(path, "it is a virtual dataset, assembled from other arrays")
         if found.id.get_create_plist().get_nfilters():
-            raise self._refused(path, "its numbers are packed by a filter")
+            raise self._refused(path, "its data is compressed or filtered")
         brain = kind.kind == "V" and kind.itemsize == 2  # bfloat16: the upper half of a float
         if shape is None or not (kind.kind in "fiu" or brain) or kind.itemsize > 8:
-            raise self._refused(path, f"it holds {str(kind)[:40]}, no numbers")
+            raise self._refused(path, f"it holds {str(kind)[:40]} instead of numbers")
         length = math.prod(shape) * kind.itemsize
         if len(shape) > 8 or length > self.size or (length and found.id.get_storage_size() != length):
             size = f"{'x'.join(map(str, shape[:8]))} needs {length:,} bytes"
-            raise self._refused(path, f"{size}, {found.id.get_storage_size():,} are stored")
+            raise self._refused(path, f"{size}; {found.id.get_storage_size():,} are stored")
         array = np.asarray(found[()])
         if brain:
             return (array.view("<u2").astype("<u4") << 16).view("<f4")
@@ -151,7 +151,7 @@ class Variables:
     # ------------------------------------------------------------------------------------------ files before Keras 3
 
     def _by_name(self, path: Sequence[str], name: str) -> Array | None:
-        """The array of the outermost layer's group whose path ends in the layer's and the variable's names."""
+        """The array in the outermost layer's group whose path ends with the layer's and the variable's names."""
         top = path[0]
         if top not in self._lists:
             root = "model_weights" if "model_weights" in self._file else ""
@@ -174,5 +174,5 @@ class Variables:
                 found[(*names[:-1], names[-1].partition(":")[0])] = at
                 continue
             if len(names) > 64 or len(found) + len(stack) > MAX_OBJECTS:
-                raise self._refused("/".join(names[:4]), "its groups are nested too deeply, or without end")
+                raise self._refused("/".join(names[:4]), "its groups are nested too deeply, or form a cycle")
             stack += [(self._child(at, name, "/".join(names)), (*names, name)) for name in at]

@@ -1,9 +1,9 @@
 """ONNX files, in both directions. Needs the package onnx: pip install 'striate[onnx]'.
 
-proto     a file as plain data, within limits            names     what nodes are called
-layout    inputs whose channels come last                reading   the graph, operator by operator
-fold      what constants and sizes already say
-patterns  functions spelled out in several operators     writing   a network as a file
+proto     a file as plain data, within limits            names     names of nodes
+layout    channels-last inputs                reading   the graph, operator by operator
+fold      constant folding
+patterns  functions written as several operators     writing   a network as a file
 preprocessing  the normalization of images, into the graph and out of it
 operators what each operator means, both ways, one file per family; site is one while it is read
 """
@@ -26,12 +26,11 @@ Shape = tuple[int | str | None, ...]
 
 
 def read(path: str | Path, input: Any = None) -> Network:
-    """The network of a file, with its weights and Striate's record of the model.
+    """Read the network of a file, with its weights and Striate's record of the model.
 
-    `input` is as `striate.load` takes it; open sizes need it. An input with its channels last, as in
-    TensorFlow, has them first here, like all arrays of Striate. Unsupported operators become `opaque` nodes
-    with the shapes that ONNX infers (rule X001).
-    Raises a StriateError for any fault of a file.
+    `input` is as `striate.load` takes it; open sizes need it. A channels-last input, as in TensorFlow, becomes
+    channels-first, like all arrays in Striate. Unsupported operators become `opaque` nodes with the shapes that ONNX
+    infers (rule X001). Raises a StriateError for any fault of a file.
     """
     from striate.formats import folder
     from striate.formats.exchange import read_record
@@ -79,7 +78,7 @@ def read(path: str | Path, input: Any = None) -> Network:
 
 
 def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str, tuple[int, ...]]:
-    """The sizes that the caller asks for, by the input's name."""
+    """The requested sizes, by input name."""
     if input is None:
         return {}
     known = {}
@@ -94,13 +93,13 @@ def _open(path: str, name: str, shape: Shape | None, several: bool) -> FormatErr
     return FormatError(
         f"{path} leaves the size of its input open",
         where=f"{path}: {name[:80]} is {said}",
-        why="sizes, receptive fields and costs belong to an input; the file has (batch, channels, height, width)",
+        why="sizes, receptive fields and costs depend on the input size; the file has (batch, channels, height, width)",
         fix=f"name it: {setting('input', {name[:80]: '224x224x3'} if several else '224x224x3')}",
     )
 
 
 def write(path: str | Path, net: Network, weights: Mapping[str, NDArray[Any]]) -> None:
-    """Write network and weights at opset 17, batch size open. Raises OpError for what ONNX cannot say."""
+    """Write network and weights at opset 17, batch size open. Raises OpError for a node that ONNX cannot express."""
     from striate.formats.onnx.writing import save
 
     save(Path(path), net, weights)

@@ -1,4 +1,4 @@
-"""What is computed from constants and sizes alone, computed while reading: shapes to reshape to, transposed weights."""
+"""Constant folding during import: target shapes of reshapes, transposed weights."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from striate.formats.onnx.proto import Call
 Array = NDArray[Any]
 
 ALLOWED, REPEATED = 2**28, 16
-"""Numbers that folding a graph may read and make, and how many times over those that the file itself holds.
+"""Elements that folding a graph may read and produce, and the limit as a multiple of those in the file.
 
-A file of a few bytes can ask for any number. The first is nearly twice what VGG-19 has, whose weights ONNX's own
-example makes of nothing; standardized weights are read three or four times.
+A file of a few bytes can ask for any number. The first limit is nearly twice VGG-19's parameters, which ONNX's own
+example computes from constants; standardized weights are read three or four times.
 """
 PRODUCTS = 32
-"""Multiplications that cost as much as a number that is read or made."""
+"""Multiplications that cost as much as one element read or produced."""
 FREE = frozenset(
     "Constant Expand Flatten Gather Identity Reshape Shape Size Slice Split Squeeze Tile Transpose Unsqueeze".split()  # noqa: SIM905
 )
-"""Operators that look at no number, or only at those that they copy."""
+"""Operators that read no element, or only those that they copy."""
 
 
 class Unfoldable(Exception):
-    """Not one of the operators that are computed here, or too large."""
+    """The operator is not folded here, or is too large."""
 
 
 class Allowance:
-    """How many numbers folding the rest of a graph may still read and make."""
+    """Remaining elements that folding may read and produce."""
 
     def __init__(self, held: int) -> None:
         self.left = ALLOWED + REPEATED * held
 
     def take(self, count: int) -> None:
-        """Raises Unfoldable, and takes nothing, where there is less."""
+        """Take from the allowance. Raises Unfoldable, and takes nothing, if less is left."""
         if not 0 <= count <= self.left:
             raise Unfoldable(f"{count:,} numbers")
         self.left -= count
@@ -106,7 +106,7 @@ def _reshape(_a: Any, x: list[Any], _allowed: Allowance) -> Any:
 
 
 def target(shape: Sequence[int], wish: Sequence[int], allow_zero: bool = False) -> tuple[int, ...]:
-    """The shape that ONNX's Reshape gives: 0 copies a size, -1 is what is left."""
+    """The shape that ONNX's Reshape gives: 0 copies a size, -1 is inferred."""
     sizes = [shape[k] if n == 0 and not allow_zero else int(n) for k, n in enumerate(wish)]
     if -1 in sizes:
         known = math.prod(n for n in sizes if n != -1)
@@ -177,7 +177,7 @@ def _constant(a: Any, _x: list[Any], _allowed: Allowance) -> Any:
         if key in a:
             return np.array(a[key], kind)
     if a.get("value") is None:
-        raise Unfoldable("a constant of another kind")
+        raise Unfoldable("another kind of constant")
     return a["value"]
 
 
@@ -188,7 +188,7 @@ def _clip(_a: Any, x: list[Any], _allowed: Allowance) -> Any:
 
 
 def _along(x: list[Any], a: Any) -> tuple[Array, Array]:
-    """Scale and zero point of a quantized tensor, as they meet its axes."""
+    """Scale and zero point of a quantized tensor, reshaped for broadcasting."""
     scale = np.asarray(x[1], np.float32)
     zero = np.asarray(x[2] if len(x) > 2 and x[2] is not None else 0).astype(np.float32)
     if a.get("block_size"):
@@ -209,7 +209,7 @@ def _quantize(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     scale, zero = _along(x, a)
     kind = x[2].dtype if len(x) > 2 and x[2] is not None else np.dtype(np.uint8)
     if kind.kind not in "iu" or a.get("output_dtype"):
-        raise Unfoldable("quantized to another type than whole numbers")
+        raise Unfoldable("quantized to a type that is not an integer")
     limits = np.iinfo(kind)
     return np.clip(np.rint(x[0] / scale) + zero, limits.min, limits.max).astype(kind)
 
@@ -222,13 +222,13 @@ def _normal(x: Array, axes: tuple[int, ...], eps: float) -> Array:
 
 
 def _scaled(normal: Array, x: list[Any]) -> Array:
-    """Times a scale and plus a shift of one number per channel, in the input's type."""
+    """Per-channel scale and shift, in the input's type."""
     scale, shift = (v.reshape(-1, *[1] * (normal.ndim - 2)) for v in x[1:3])
     return np.asarray(normal * scale + shift).astype(x[0].dtype)
 
 
 def _batch_norm(a: Any, x: list[Any], _allowed: Allowance) -> Any:
-    """Of weights: with their own statistics they are standardized."""
+    """Batch normalization of weights: with their own statistics it standardizes them."""
     eps = a.get("epsilon", 1e-5)
     if a.get("training_mode"):
         return _scaled(_normal(x[0], (0, *range(2, x[0].ndim)), eps), x)

@@ -1,7 +1,7 @@
-"""Which inputs of a graph have their channels last, as files from TensorFlow have: their first permutation says so.
+"""Detect channels-last inputs, as in files from TensorFlow, by their first permutation.
 
-The verdict names axes only. Such an input is read with its channels first, and turned as the file has it by a
-permutation that the file undoes again.
+The result only renames axes. Such an input is read channels-first; a permutation to the file's order follows, which the
+file's own permutation undoes.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ Shape = tuple[int | str | None, ...]
 ALIKE = frozenset(
     "Abs Add Cast Clip DequantizeLinear Div Identity LeakyRelu Mul Neg Pad QuantizeLinear Relu Sigmoid Sub Tanh".split()  # noqa: SIM905
 )
-"""Operators after which the axes stand as before."""
+"""Operators that keep the axis order."""
 WINDOWED = frozenset(
     "AveragePool BatchNormalization Conv ConvTranspose InstanceNormalization LRN MaxPool".split()  # noqa: SIM905
 )
-"""Operators that take channels first."""
+"""Operators that require channels first."""
 
 
 def channels_last(graph: Graph) -> frozenset[str]:
-    """The inputs whose every reader, behind what leaves the axes alone, first moves the last axis before the others."""
+    """The inputs whose readers, after operators that keep axes, all move the last axis to the front first."""
     readers: dict[str, list[Call]] = {}
     for call in graph.calls:
         for name in dict.fromkeys(call.inputs):
@@ -35,7 +35,7 @@ def channels_last(graph: Graph) -> frozenset[str]:
 
 
 def channels_first(shape: Shape) -> Shape:
-    """A shape whose channels come last, with them after the batch."""
+    """A channels-last shape as channels-first."""
     return (shape[0], shape[-1], *shape[1:-1])
 
 
@@ -59,7 +59,7 @@ def _turned(name: str, shape: Shape, readers: Mapping[str, list[Call]], graph: G
 
 
 def _first(call: Call, rank: int, shape: Shape, graph: Graph) -> bool:
-    """Whether a call moves the last axis after the batch; a single channel may be reshaped instead."""
+    """True if a call moves the last axis after the batch; a single channel may be reshaped instead."""
     if call.kind == "Transpose":
         return call.attributes.get("perm") == [0, rank - 1, *range(1, rank - 1)]
     if call.kind != "Reshape" or shape[-1] != 1 or rank < 4:

@@ -1,4 +1,4 @@
-"""Names of nodes: the module paths that PyTorch's exporters leave in a file, else the file's own, made unique."""
+"""Names of nodes: the module paths that PyTorch's exporters write, else the names in the file, made unique."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Names:
         self._taken: dict[Call, int] = {}
 
     def take(self, call: Call, op: Op) -> str:
-        """The name of a call's next node: the first has the call's own."""
+        """The name for a call's next node; the first has the call's name."""
         count = self._taken.get(call, 0)
         self._taken[call] = count + 1
         if self._verbatim:
@@ -59,7 +59,7 @@ class Names:
         return self._unique(legal(call.name or next(filter(None, call.outputs), "")) or op.word)
 
     def forget(self, name: str) -> None:
-        """Give a name back; a call that failed is tried under its name again."""
+        """Release a name, so that a failed call is retried under it."""
         if name not in self._own.values():
             self._used.discard(name)
         for call in self._taken:
@@ -77,7 +77,8 @@ class Names:
 def _owner(owners: Sequence[tuple[str, str]], readers: Mapping[str, int], path: str) -> str:
     """The module that owns a call's parameters.
 
-    Exporters keep equal tensors once, under any of their names: a tensor with several readers says nothing.
+    Exporters store equal tensors once, under any of their names, so the name of a tensor with several readers is no
+    evidence.
     """
     for module, _ in owners:
         if path and f"{module}.".startswith(f"{path}."):
@@ -95,7 +96,7 @@ def _torch(call: Call) -> bool:
 
 
 def module_path(call: Call) -> str:
-    """The module that a call came from: `layer1.0.conv1`; empty where the file does not say.
+    """The module that a call came from: `layer1.0.conv1`; empty if the file does not say.
 
     PyTorch writes a list of scopes into the metadata, or, with its older exporter, /layer1/layer1.0/conv1/Conv.
     """

@@ -1,7 +1,7 @@
-"""Functions that files spell out in several operators, put together again: x · sigmoid(x) is one activation.
+"""Recognize functions that files write as several operators: x · sigmoid(x) is one activation.
 
 A pattern is the tree that ends in the function's last operator: a tuple (kind, *inputs), a string for an input of the
-function, a number for a constant. Commutative operators match either way round.
+function, a number for a constant. Commutative operators match in either order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from striate.formats.onnx.proto import Call
 
 Array = NDArray[Any]
 Tree = Any
-"""(kind, input, …), a name that stands for whatever value, or a number."""
+"""(kind, input, …), a name that matches any value, or a number."""
 
 _HALF_ERF = ("Add", ("Erf", ("Div", "x", math.sqrt(2))), 1.0)
 _HALF_ERF_MUL = ("Add", ("Erf", ("Mul", "x", math.sqrt(0.5))), 1.0)
@@ -71,12 +71,12 @@ PATTERNS: Mapping[str, tuple[Tree, ...]] = {
     "striate.Strided": (("Gather", ("Reshape", "x", "?apart"), "=groups"),),
     "striate.Move": (("Reshape", ("Transpose", ("Reshape", "x", "?apart")), "?together"),),
 }  # fmt: skip
-"""Operator that is read instead -> the trees it is spelled as. `=name` is a constant, `?name` becomes one once sizes
-are known, `~name` may be absent."""
+"""Operator that replaces a tree -> the trees that match. `=name` is a constant, `?name` becomes one once sizes are
+known, `~name` may be absent."""
 
 
 def simplify(calls: Sequence[Call], constants: Mapping[str, Array], outputs: Sequence[str]) -> list[Call]:
-    """The calls with every spelled-out function as one call; those inside it stay, and are read only if needed."""
+    """The calls, each recognized function as one call; the calls inside it stay and are read only if needed."""
     calls = [_hardsigmoid(call) for call in calls]
     makers = {name: call for call in calls for name in call.outputs}
     found = []
@@ -92,7 +92,7 @@ def simplify(calls: Sequence[Call], constants: Mapping[str, Array], outputs: Seq
 
 
 def _hardsigmoid(call: Call) -> Call:
-    """HardSigmoid by the slope that the field means, told from others."""
+    """HardSigmoid, recognized by its slope."""
     slope, offset = call.attributes.get("alpha", 0.2), call.attributes.get("beta", 0.5)
     if call.kind == "HardSigmoid" and abs(slope - 1 / 6) < 1e-6 and offset == 0.5:
         return dataclasses.replace(call, kind="striate.Hardsigmoid")
@@ -113,7 +113,7 @@ def _match(
     constants: Mapping[str, Array],
     bound: dict[str, Any],
 ) -> bool:
-    """Whether a value is made as the tree says; names that occur twice must be the same value."""
+    """True if a value is computed as in the tree; a name that occurs twice must be one value."""
     if isinstance(tree, float):
         found = constants.get(name)
         return (
@@ -162,7 +162,7 @@ def _bounds(call: Call, constants: Mapping[str, Array]) -> tuple[float | None, .
 
 
 def _one(call: Call, kind: str, bound: Mapping[str, Any], constants: Mapping[str, Array]) -> Call:
-    """The call that stands for a matched tree: x first, then the constants in the tree's words."""
+    """The call that replaces a matched tree: x first, then the constants by name."""
     inputs = [bound["x"]]
     attributes: dict[str, Any] = {}
     for word in (

@@ -1,8 +1,8 @@
-"""The normalization of a model's images as the first operators of its graph, and out of a file into the record again.
+"""Write the normalization of images as the first operators of a graph, and fold it back into the record on reading.
 
 A file that Striate wrote takes images in the range that training took. Its metadata names the value after these
-operators: they count as the recorded transformation only where they stand there unchanged, and else as operators like
-any others, with a transformation that leaves the normalization to them. So nothing is normalized twice.
+operators: if they are unchanged, they count as the recorded transformation; otherwise they are ordinary operators, and
+the transformation leaves normalization to them. So nothing is normalized twice.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class Preprocessing:
 
 
 def preprocessing(net: Network, transform: Any) -> tuple[Preprocessing, ...]:
-    """What normalizes each input of a network; none for those where nothing does, or no operators can."""
+    """Preprocessing of each input of a network; inputs without normalization, or whose normalization no operators
+    express, have none.
+    """
     found = []
     taken = {*net.inputs, *net.producers, *(node.name for node in net.nodes)}
     for name, spec in net.inputs.items():
@@ -53,7 +55,7 @@ def preprocessing(net: Network, transform: Any) -> tuple[Preprocessing, ...]:
 
 
 def recorded(before: Sequence[Preprocessing], several: bool) -> Any:
-    """What the record of a file says under `NORMALIZED`: the value that the network reads, or these by input."""
+    """The entry `NORMALIZED` of a record: the value that the network reads, or these by input."""
     return {one.input: one.value for one in before} if several else before[0].value
 
 
@@ -92,8 +94,8 @@ def operators(name: str, value: str, spec: TensorSpec, transform: Any) -> Prepro
 
 
 def folded(graph: Graph, record: Any, about: Mapping[str, Any]) -> tuple[Graph, dict[str, Any]]:
-    """The graph after its normalization, with what is recorded of the model; or the graph as it is, with a
-    transformation that does not normalize again.
+    """The graph after its normalization and the model's record; or the graph as it is, and a transformation that does
+    not normalize again.
     """
     value = record.get(NORMALIZED) if isinstance(record, Mapping) else None
     if isinstance(value, str) and len(graph.inputs) == 1:
@@ -138,7 +140,7 @@ def _folded(graph: Graph, name: str, value: str, transform: Any) -> tuple[Graph,
 def _found(
     graph: Graph, name: str, value: str, transform: Any
 ) -> tuple[Preprocessing, tuple[int | str | None, ...]] | None:
-    """The operators at the beginning of a graph, and the sizes of what they make, if they are those of the record."""
+    """The operators at the beginning of a graph and their output sizes, if they match the record."""
     shape = graph.inputs[name]
     if shape is None or len(shape) < 3:
         return None
@@ -167,7 +169,7 @@ def _found(
 
 
 def _without(transform: Any) -> dict[str, Any]:
-    """The transformation of a graph that normalizes by itself, in whatever way."""
+    """The transformation for a graph that normalizes by itself."""
     plain = dict(transform) if isinstance(transform, Mapping) else {}
     steps, behind = [], False
     for step in _steps(transform):
@@ -204,5 +206,5 @@ def _of_input(net: Network, transform: Any, name: str) -> Any:
 
 
 def _ways(count: int) -> tuple[tuple[int, int], ...]:
-    """(Channels of the images, of the network): as they are, gray repeated, color to gray."""
+    """(channels of the images, of the network): unchanged, gray repeated, color to gray."""
     return (count, count), (1, count), (3, 1)

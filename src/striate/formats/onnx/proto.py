@@ -1,6 +1,7 @@
-"""An ONNX file as plain data: read within limits, its tensors as arrays. Nothing is run, nothing outside is opened.
+"""An ONNX file as plain data, read within limits, tensors as arrays. Nothing is executed, no file outside its folder is
+opened.
 
-Decides what may be trusted of a file; refuses to know any operator.
+Decides what is trusted in a file; knows no operator.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ MAX_NODES = 100_000
 MAX_ELEMENTS = 2**34
 """Numbers in one tensor."""
 REPEATED = 8
-"""How many times tensors may share the bytes of the files next to a model (tied weights do)."""
+"""Maximum number of times that tensors may share the bytes of external data (tied weights do)."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Call:
-    """One operator applied: what it reads and makes, by name. `scope` is the path of modules that it came from.
+    """One operator application: names of its inputs and outputs. `scope`: path of the modules that it came from.
 
-    spelled: the last operator of the several that this one was put together from.
+    spelled: the last of the operators that a pattern replaced by this call.
     """
 
     kind: str
@@ -50,8 +51,8 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Graph:
-    """A file's graph. `inputs` and `shapes`: value -> sizes, None or a name where one is not fixed; `metadata`: what
-    the file says of itself; `kinds`: tensor -> PARAMETER or BUFFER, where the exporter says which it is.
+    """A file's graph. `inputs` and `shapes`: value -> sizes, None or a name for an open size; `metadata`: of the file;
+    `kinds`: tensor -> PARAMETER or BUFFER, if the exporter says which.
     """
 
     name: str
@@ -82,7 +83,7 @@ def package() -> Any:
 
 
 def load(path: Path) -> Graph:
-    """The graph of a file. Raises a StriateError for everything that is wrong with it."""
+    """Load the graph of a file. Raises a StriateError for any fault of it."""
     check_file(
         path, MAX_BYTES, "an ONNX file", "save it with external data: larger weights are kept next to it"
     )
@@ -91,11 +92,11 @@ def load(path: Path) -> Graph:
     try:
         return _graph(onnx, model, path)
     except (ValueError, TypeError, KeyError, AttributeError, UnicodeDecodeError) as error:
-        raise _broken(path, "its content does not hold together", str(error)) from None
+        raise _broken(path, "its content is inconsistent", str(error)) from None
 
 
 def parsed(onnx: Any, path: Path) -> Any:
-    """The onnx.ModelProto of a file, as it stands there."""
+    """Load the onnx.ModelProto of a file, unchanged."""
     with opened(path) as stream:
         data = stream.read()
     model = onnx.ModelProto()
@@ -117,7 +118,7 @@ def _broken(path: Path, why: str, detail: str = "") -> FormatError:
 
 def _graph(onnx: Any, model: Any, path: Path) -> Graph:
     if not model.HasField("graph") or not model.graph.node:
-        raise _broken(path, "there is no operator in it")
+        raise _broken(path, "it contains no operator")
     opset = _opset(onnx, model, path)
     if model.functions:
         _check_functions(model, path)
@@ -154,7 +155,7 @@ def _graph(onnx: Any, model: Any, path: Path) -> Graph:
 
 
 _KIND = "pkg.torch.export.graph_signature.InputSpec.kind"
-"""Where torch.onnx.export(dynamo=True) says what a tensor was in the module."""
+"""Key under which torch.onnx.export(dynamo=True) says what a tensor was in the module."""
 
 
 def _kinds(graph: Any, constants: Collection[str]) -> dict[str, str]:
@@ -182,7 +183,7 @@ def _opset(onnx: Any, model: Any, path: Path) -> int:
 
 
 def _check_functions(model: Any, path: Path) -> None:
-    """Raise unless writing out all functions of a model ends, and soon: they may call each other."""
+    """Raise unless inlining all functions of a model ends within limits: functions may call each other."""
     bodies = {(f.domain, f.name): f for f in model.functions}
     sizes: dict[tuple[str, str], int] = {}
     done = False
@@ -196,14 +197,14 @@ def _check_functions(model: Any, path: Path) -> None:
     total = sum(sizes.get((node.domain, node.op_type), 1) for node in _nested(model.graph.node))
     if len(sizes) < len(bodies):
         raise GraphError(
-            "functions call each other in a circle",
+            "its functions call each other in a cycle",
             where=str(path),
-            why="they would never end",
+            why="inlining them would never end",
             fix="export it again",
         )
     if total > MAX_NODES:
         raise LimitError(
-            f"its functions stand for {total:,} operators", where=str(path), why=f"at most {MAX_NODES:,} are read",
+            f"its functions expand to {total:,} operators", where=str(path), why=f"at most {MAX_NODES:,} are read",
             fix="export it without functions",
         )  # fmt: skip
 
@@ -230,7 +231,7 @@ def _shape(value: Any) -> tuple[int | str | None, ...] | None:
 
 
 def _text(value: Any) -> str:
-    """A name of the file; protobuf hands out bytes where one is not UTF-8."""
+    """A name in the file; protobuf returns bytes if it is not UTF-8."""
     if not isinstance(value, str):
         raise TypeError(f"a name that is not text: {value[:40]!r}")
     return value
@@ -281,18 +282,18 @@ def _attribute(onnx: Any, attribute: Any, folder: Path, path: Path) -> Any:
 
 
 def short(number: float) -> float:
-    """The shortest decimal that is the same single-precision number: 1e-05 for 9.999999747378752e-06."""
+    """The shortest decimal that rounds to the same float32: 1e-05 for 9.999999747378752e-06."""
     return float(str(np.float32(number)))
 
 
 def array(onnx: Any, tensor: Any, folder: Path, path: Path) -> Array:
-    """A tensor's numbers; its declared shape and what is there must agree before anything is allocated."""
+    """A tensor's array; its declared shape must match the stored bytes before anything is allocated."""
     shape = tuple(tensor.dims)
     if any(size < 0 for size in shape) or math.prod(shape) > MAX_ELEMENTS:
         raise LimitError(
             f"tensor {tensor.name[:80]!r} has the shape {'x'.join(map(str, shape[:8]))}",
             where=str(path),
-            why=f"a tensor has at most {MAX_ELEMENTS:,} numbers",
+            why=f"a tensor has at most {MAX_ELEMENTS:,} elements",
             fix="export the network again",
         )
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -300,12 +301,12 @@ def array(onnx: Any, tensor: Any, folder: Path, path: Path) -> Array:
     try:
         return np.asarray(onnx.numpy_helper.to_array(tensor)).reshape(shape)
     except Exception as error:
-        raise _broken(path, f"tensor {tensor.name[:80]!r} does not hold {'x'.join(map(str, shape))} numbers",
+        raise _broken(path, f"tensor {tensor.name[:80]!r} does not hold {'x'.join(map(str, shape))} elements",
                       str(error)) from None  # fmt: skip
 
 
 def _external(onnx: Any, tensor: Any, shape: tuple[int, ...], folder: Path, path: Path) -> Array:
-    """Numbers in a file next to the model, never outside its folder."""
+    """External data in a file next to the model, never outside its folder."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     target = _beside(tensor, entries.get("location", ""), folder, path)
     check_file(target)
@@ -316,7 +317,7 @@ def _external(onnx: Any, tensor: Any, shape: tuple[int, ...], folder: Path, path
     if offset < 0 or length != count * kind.itemsize or offset + length > size:
         raise _broken(
             target,
-            f"tensor {tensor.name[:80]!r} wants {length:,} bytes from {offset:,} on, the file has {size:,}",
+            f"tensor {tensor.name[:80]!r} needs {length:,} bytes at offset {offset:,}; the file has {size:,}",
         )
     return (
         np.fromfile(target, kind.newbyteorder("<"), count, offset=offset)
@@ -326,7 +327,7 @@ def _external(onnx: Any, tensor: Any, shape: tuple[int, ...], folder: Path, path
 
 
 def _check_external(onnx: Any, graph: Any, folder: Path, path: Path) -> None:
-    """Raise if tensors want more than the files next to the model hold: each may want a whole file."""
+    """Raise if the tensors need far more external data than there is: each may claim the whole file."""
     held: dict[Path, int] = {}
     wanted = 0
     inside = (attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t"))
@@ -340,16 +341,16 @@ def _check_external(onnx: Any, graph: Any, folder: Path, path: Path) -> None:
             wanted += max(math.prod(tensor.dims), 0) * kind.itemsize
     if wanted > REPEATED * sum(held.values()):
         raise LimitError(
-            f"{path} wants {wanted:,} bytes of external data",
+            f"{path} needs {wanted:,} bytes of external data",
             where=str(path),
-            why=f"{', '.join(sorted(t.name for t in held))[:100]}: {sum(held.values()):,} bytes, which tensors may "
-            f"share {REPEATED} times over",
+            why=f"{', '.join(sorted(t.name for t in held))[:100]}: {sum(held.values()):,} bytes, "
+            f"which tensors may share up to {REPEATED} times",
             fix="export or download it again",
         )
 
 
 def _beside(tensor: Any, location: str, folder: Path, path: Path) -> Path:
-    """The file that a tensor's numbers are in. Raises FormatError where it is outside the model's folder."""
+    """The file with a tensor's external data. Raises FormatError if it is outside the model's folder."""
     parts = PurePosixPath(location.replace("\\", "/"))
     refused = (
         not location or "\0" in location or parts.is_absolute() or ".." in parts.parts or ":" in location
@@ -359,22 +360,22 @@ def _beside(tensor: Any, location: str, folder: Path, path: Path) -> Path:
         refused = not target.resolve().is_relative_to(folder.resolve())
     if refused:
         raise FormatError(
-            f"tensor {tensor.name[:80]!r} keeps its numbers outside the model's folder",
+            f"tensor {tensor.name[:80]!r} has its data outside the model's folder",
             where=f"{path}: {location[:200]!r}",
-            why="a model reads only files in its own folder",
-            fix="put the file next to the model and name it without a path",
+            why="a model may read only files in its own folder",
+            fix="move the file next to the model and refer to it without a path",
         )
     return target
 
 
 def _ordered(calls: tuple[Call, ...], known: set[str], path: Path) -> tuple[Call, ...]:
-    """The calls so that each reads what is made before it. Raises GraphError for a circle or a value from nowhere."""
+    """The calls in topological order. Raises GraphError for a cycle or a missing value."""
     makers: dict[str, Call] = {}
     for call in calls:
         for value in filter(None, call.outputs):
             if value in known or makers.setdefault(value, call) is not call:
                 raise GraphError(
-                    f"the value {value[:80]!r} is made twice", where=str(path), why="a value has one maker",
+                    f"two operators produce the value {value[:80]!r}", where=str(path), why="a value has one producer",
                     fix="export the network again",
                 )  # fmt: skip
     waiting: dict[str, list[Call]] = {}
@@ -385,9 +386,9 @@ def _ordered(calls: tuple[Call, ...], known: set[str], path: Path) -> tuple[Call
         for value in needs:
             if value not in makers:
                 raise GraphError(
-                    f"{call.kind} reads {value[:80]!r}, which nothing makes",
+                    f"{call.kind} reads {value[:80]!r}, which does not exist",
                     where=f"{path}: {call.name[:80]}",
-                    why="it is not an input, a weight or another operator's output",
+                    why="no input, weight or operator output has this name",
                     fix="export the network again",
                 )
             waiting.setdefault(value, []).append(call)
@@ -409,9 +410,9 @@ def _ordered(calls: tuple[Call, ...], known: set[str], path: Path) -> tuple[Call
     if len(ordered) < len(calls):
         stuck = next(call for call in calls if missing[call])
         raise GraphError(
-            f"the graph runs in a circle through {stuck.kind} {stuck.name[:80]!r}",
+            f"the graph has a cycle through {stuck.kind} {stuck.name[:80]!r}",
             where=str(path),
-            why="a value would have to be known before it is made",
+            why="a value would depend on itself",
             fix="export the network again",
         )
     return tuple(ordered)

@@ -1,7 +1,6 @@
-"""From an ONNX graph to a Network and its weights, one operator after the other.
+"""Convert an ONNX graph to a Network and its weights, operator by operator.
 
-Decides order, names, what is folded, and what becomes of an unsupported operator; what an operator means is
-said in `operators/`.
+Decides order, names, folding, and the handling of unsupported operators; `operators/` defines the operators.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from striate.ops.reshape import Identity, Permute
 from striate.tensor import SPATIAL, TensorSpec
 
 ANY_BATCH = 3
-"""What a batch of open size is taken to be while reading: no constant of a network is likely to mean it."""
+"""Stand-in for an open batch size during import: a value that no constant of a network is likely to equal."""
 
 CONTROL = ("If", "Loop", "Scan")
 
 
 class Reader:
-    """State while a graph is read."""
+    """State of one import."""
 
     def __init__(
         self, graph: Graph, inputs: Mapping[str, TensorSpec], last: Collection[str] = ()
@@ -56,7 +55,7 @@ class Reader:
         self.batch = next(iter(inputs.values())).shape[0]
         self.why: dict[str, str] = {}
         self.read_by: dict[str, tuple[str, ...]] = {}
-        """By opaque node: the tensors of the file that it reads."""
+        """Opaque node -> the tensors of the file that it reads."""
         calls = [call for call in graph.calls if not self._fold(call)]
         self._makers = {name: call for call in calls for name in call.outputs}
         calls = simplify(
@@ -88,7 +87,7 @@ class Reader:
                 raise FormatError(
                     f"the output {name[:80]!r} does not depend on the input",
                     where=self.graph.name,
-                    why="it is computed from constants only",
+                    why="it is computed from constants alone",
                     fix="export the network with its input",
                 )
             if held.name in outputs and held.known is not None:  # a value that leaves twice
@@ -99,14 +98,14 @@ class Reader:
         return Network(self.graph.name, inputs, nodes, tuple(dict.fromkeys(outputs))), self.weights
 
     def _numbers(self, origin: str) -> int:
-        """How many numbers of a float tensor of the file there are."""
+        """Element count of a float tensor of the file."""
         array = self.graph.constants.get(origin)
         return array.size if array is not None and array.dtype.kind == "f" else 0
 
     def _counted(self) -> Iterator[Node]:
-        """The nodes, opaque ones with the numbers of the tensors that they alone read, or first.
+        """The nodes; opaque ones count the elements of the tensors that they alone, or they first, read.
 
-        A single number of a file is a setting more often than a parameter, and does not count.
+        A single number is more often a setting than a parameter, and does not count.
         """
         seen: set[str] = set()
         for node in self.nodes:
@@ -118,7 +117,7 @@ class Reader:
             yield node
 
     def _fold(self, call: Call) -> bool:
-        """Whether the call was computed, from constants or from the shape of a value."""
+        """Fold the call from constants or from the shape of a value; return whether that was possible."""
         given = [self.held.get(name) if name else None for name in call.inputs]
         source = given[0] if given else None
         sizes = source.sizes if isinstance(source, Value) else None
@@ -162,7 +161,7 @@ class Reader:
                     raise fault(
                         call.kind, f"{self.graph.name}: {call.name[:80] or call.kind}", error
                     ) from error
-                raise Unknown(f"its attributes and inputs do not go together: {wrong}") from None
+                raise Unknown(f"its attributes and inputs are inconsistent: {wrong}") from None
             outputs = [made] if isinstance(made, Value) else list(made)
         except ShapeError as error:
             if not self._refused or any(self._inferred(call).values()):
@@ -184,17 +183,17 @@ class Reader:
             self.values[name] = value.name
 
     def _refuse_control(self, call: Call) -> None:
-        """Raise for an operator that chooses, by the data, which operators run: they are no network."""
+        """Raise for data-dependent control flow, which a Network cannot express."""
         if call.kind in CONTROL:
             raise FormatError(
-                f"{call.kind} decides while it runs what is computed",
+                f"{call.kind} chooses at run time what is computed",
                 where=f"{self.graph.name}: {call.name[:80] or call.kind}",
-                why="a network is one graph for every image: sizes, fields and costs belong to it",
+                why="Striate needs one fixed graph, because sizes, fields and costs depend on it",
                 fix="export it again with fixed sizes (dynamo=True), or let onnxsim fold its conditions",
             )
 
     def _read_as_written(self, call: Call) -> None:
-        """Read an operator by itself that was taken for the last of a function, and those before it that were left."""
+        """Read a call that a pattern had replaced as its original operators."""
         waiting = [call]
         while waiting:
             one = waiting[-1]
@@ -207,8 +206,7 @@ class Reader:
                 self._read(one)
 
     def _damage(self, call: Call) -> str:
-        """What ONNX itself says is wrong with an operator, or with those that it was put together from; empty if it is
-        as its specification says."""
+        """Why ONNX's checker rejects an operator (or those that a pattern replaced by it); empty if it is valid."""
         onnx = package()
         context = onnx.checker.C.CheckerContext()
         context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": self.graph.opset}
@@ -219,11 +217,11 @@ class Reader:
                 onnx.checker.check_node(one.proto, context)
                 self._one_model(one, strict=True)
             except Exception as error:
-                return " ".join(str(error).split())[:200] or "ONNX refuses it"
+                return " ".join(str(error).split())[:200] or "ONNX's checker rejects it"
         return ""
 
     def _as_written(self, call: Call) -> list[Call]:
-        """The operators of the file that a call stands for."""
+        """The operators of the file that a call replaces."""
         if call.spelled is None:
             return [call]
         found, waiting = [], [call.spelled]
@@ -235,7 +233,7 @@ class Reader:
         return found
 
     def _undo(self, before: int) -> None:
-        """Forget the nodes placed since, with their names and weights."""
+        """Remove the nodes placed since, with their names and weights."""
         for node in self.nodes[before:]:
             self.names.forget(node.name)
             for key in [key for key in self.weights if key.startswith(f"{node.name}.")]:
@@ -244,7 +242,7 @@ class Reader:
         del self.nodes[before:]
 
     def _opaque(self, site: Site, why: str) -> list[Value]:
-        """Nodes that stand for an operator by its name and the shapes that ONNX gives its outputs."""
+        """Add opaque nodes for an operator, with its name and ONNX's output shapes."""
         call = site.call
         if not site.slim:
             self.held.update(dict.fromkeys(call.outputs))
@@ -277,7 +275,7 @@ class Reader:
         return made
 
     def _inferred(self, call: Call) -> dict[str, tuple[int | str | None, ...] | None]:
-        """Output -> shape, by ONNX's own inference of this one operator; else as the file says."""
+        """Output -> shape, by ONNX's shape inference for this operator; else from the file."""
         declared = {name: self.graph.shapes.get(name) for name in call.outputs}
         if call.proto is None:
             return declared
@@ -294,7 +292,7 @@ class Reader:
         return {name: found.get(name) or shape for name, shape in declared.items()}
 
     def _one_model(self, call: Call, strict: bool = False) -> Any:
-        """A graph of one operator after ONNX's inference of shapes; None where a shape that it reads is not known."""
+        """A graph of one operator after ONNX's shape inference; None if an input shape is unknown."""
         onnx = package()
         inputs, constants = [], []
         for name in dict.fromkeys(filter(None, call.inputs)):
@@ -317,7 +315,7 @@ class Reader:
         ).graph
 
     def place(self, call: Call, op: Op, values: Sequence[Value], weights: Mapping[str, Array]) -> list[Value]:
-        """A node for a call; the first one gets the call's own name. Raises OpError, ShapeError."""
+        """Add a node for a call; the first gets the call's name. Raises OpError, ShapeError."""
         name = self.names.take(call, op)
         node = Node(name, op, tuple(value.name for value in values))
         specs = [self.specs.get(value.name) for value in values]
@@ -338,12 +336,12 @@ class Reader:
                         array = array.reshape(parameter.shape) if array.size == parameter.elements else array
                     if array.shape != parameter.shape:
                         self.names.forget(name)
-                        raise Unknown(f"its {parameter.name} has the shape {array.shape}")
+                        raise Unknown(f"its {parameter.name} has shape {array.shape}")
                     try:  # one tensor of a file may be asked for by any number of operators
                         self.allowance.take(array.size)
                     except Unfoldable:
                         self.names.forget(name)
-                        raise Unknown("tensors shared by more operators than can be meant") from None
+                        raise Unknown("too many operators share its tensors") from None
                     self.weights[f"{name}.{parameter.name}"] = array
                     try:
                         self.uses.add(call, f"{name}.{parameter.name}", array, parameter.trainable)
@@ -357,7 +355,7 @@ class Reader:
 
 
 def _needed(calls: Sequence[Call], outputs: Sequence[str]) -> set[str]:
-    """The values that the outputs depend on, through which the order of calls is kept."""
+    """The values that the outputs depend on."""
     needed = set(outputs)
     for call in reversed(calls):
         if any(name in needed for name in call.outputs):
@@ -366,7 +364,7 @@ def _needed(calls: Sequence[Call], outputs: Sequence[str]) -> set[str]:
 
 
 def batch_of(shapes: Sequence[tuple[int | str | None, ...] | None]) -> int:
-    """The batch while reading: what the file fixes, or a stand-in."""
+    """The batch size during import: fixed by the file, or a stand-in."""
     fixed = {shape[0] for shape in shapes if shape}
     only = next(iter(fixed)) if len(fixed) == 1 else None
     return only if isinstance(only, int) else ANY_BATCH

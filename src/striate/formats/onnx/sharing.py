@@ -1,9 +1,9 @@
-"""Which nodes share a tensor of the file.
+"""Detect nodes that share a tensor of the file.
 
-Exporters keep equal tensors once, whether a module was called twice or two modules happen to hold the same numbers.
-Tensors that were learned apart are never equal; those that were never learned often are (scales of 1, shifts of 0).
-So a tensor of unlike numbers that several operators read is shared, and one of equal numbers only where the file says
-besides that the operators come from one module.
+Exporters store equal tensors once, whether a module was called twice or two modules happen to hold the same values.
+Separately learned tensors are never equal; constant ones often are (scales of 1, shifts of 0). So a tensor with several
+readers is shared if its elements differ; if they are all equal, only if the file also says that the operators come from
+one module.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from striate.network import Network
 
 @dataclasses.dataclass(frozen=True)
 class _Use:
-    """A tensor of the file as a node's parameter. even: all of its numbers are equal; module: the call's."""
+    """Use of a tensor of the file as a node's parameter. even: all elements are equal; module: of the call."""
 
     tensor: Hashable
     even: bool
@@ -33,16 +33,16 @@ class _Use:
 
 
 class Uses:
-    """The parameters of all nodes, by full name, and the tensors of the file that they are."""
+    """The parameters of all nodes by full name, and their tensors in the file."""
 
     def __init__(self, held: Mapping[str, Any], origins: Mapping[str, str]) -> None:
         self._held, self._origins = held, origins
         self._uses: dict[str, _Use] = {}
         self._parts: dict[str, dict[str, tuple[Hashable, int]]] = {}
-        """By tensor of the file: the parameters that are it, or a part of it."""
+        """Tensor of the file -> the parameters that it, or a part of it, holds."""
 
     def add(self, call: Call, full: str, array: Array, learned: bool) -> None:
-        """Note an array that a call's node has as a parameter.
+        """Record an array that a call's node has as a parameter.
 
         Raises Unknown for a learned tensor that is used in two layouts at once.
         """
@@ -58,22 +58,22 @@ class Uses:
             parts = self._parts.setdefault(origin, {})
             sizes = {key: size for key, size in parts.values() if key != tensor}
             if sizes and sum(sizes.values()) + array.size > self._held[alike[0]].size and not _even(array):
-                raise Unknown(f"{origin} is used a second time, in another layout: one tensor in two shapes")
+                raise Unknown(f"{origin} is used in two layouts")
             parts[full] = tensor, array.size
         self._uses[full] = _Use(tensor, _even(array), module_path(call))
 
     def forget(self, full: str) -> None:
-        """Take back what was noted of a parameter."""
+        """Remove the record of a parameter."""
         self._uses.pop(full, None)
         for parts in self._parts.values():
             parts.pop(full, None)
 
     def used(self, origin: str) -> int:
-        """How many numbers of a tensor of the file are parameters of nodes."""
+        """Number of elements of a tensor of the file that are parameters of nodes."""
         return sum(dict(self._parts.get(origin, {}).values()).values())
 
     def sources(self, net: Network) -> Sources:
-        """What is shared among the parameters of a network that was read."""
+        """Sharing among the parameters of an imported network."""
         found = Sources()
         first: dict[Hashable, str] = {}
         for name, declaration in net.inference.declarations.items():

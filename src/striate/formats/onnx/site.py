@@ -1,4 +1,4 @@
-"""One operator while it is read: its inputs, what they stand for, and the nodes that it becomes.
+"""One operator during import: its inputs, their values, and the nodes that it becomes.
 
 Axes are named by letter; broadcast values stay unexpanded until an op needs the full shape.
 """
@@ -24,17 +24,17 @@ from striate.tensor import SPATIAL, TensorSpec
 Array = NDArray[Any]
 
 LISTED = 16
-"""Numbers that an entry of a list costs: of an axis of any size, a few bytes can ask for every one."""
+"""Cost of an entry of a list, in elements: a few bytes can ask for every entry of an axis of any size."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """A value of the network: its name, and its spec where that is known.
+    """A value of the network: its name, and its spec if known.
 
-    Where no TensorSpec can say its shape (the batch is not first, say), `known` is None, `hidden` the shape, and `name`
-    the value before it that can be named: an opaque node after it stands for all operators in between.
-    `wide` is the shape that ONNX has repeated it to; it stays small for those who repeat it anyhow. `held`: the tensors
-    of the file that operators without a place here have made it with.
+    If no TensorSpec can express its shape (for example, the batch is not first), `known` is None, `hidden` is the
+    shape, and `name` is the last value before it that has a spec: an opaque node after it replaces all operators in
+    between. `wide`: the shape that ONNX has broadcast it to; the value stays small for ops that broadcast anyway.
+    `held`: the tensors of the file that skipped operators have used to compute it.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Value:
     @property
     def spec(self) -> TensorSpec:
         if self.known is None:
-            raise Unknown("the shape of its input is not known")
+            raise Unknown("the shape of its input is unknown")
         return self.known
 
     @property
@@ -55,16 +55,16 @@ class Value:
 
     @property
     def sizes(self) -> tuple[int, ...] | None:
-        """Its shape in the graph, whether it can be named here or not."""
+        """Its shape in the graph, whether or not a TensorSpec can express it."""
         return self.wide or (self.known.shape if self.known else self.hidden)
 
 
 Held = Value | Array | None
-"""What stands after a name of the graph: a value, a constant, or a constant that could not be computed."""
+"""What a name of the graph refers to: a value, a constant, or a constant that was not folded."""
 
 
 class Reading(Protocol):
-    """What a site knows of the graph that is being read."""
+    """The view that a site has of the imported graph."""
 
     graph: Graph
     allowance: Allowance
@@ -78,7 +78,7 @@ class Reading(Protocol):
 
 
 class Site:
-    """One operator being read: its inputs and attributes, and `emit` for the nodes that it becomes."""
+    """One operator during import: its inputs and attributes, and `emit`, which adds its nodes."""
 
     def __init__(self, reader: Reading, call: Call) -> None:
         self.call, self.opset = call, reader.graph.opset
@@ -90,7 +90,7 @@ class Site:
 
     @property
     def slim(self) -> list[Value]:
-        """The inputs that are values, in order; those that were repeated still small."""
+        """The inputs that are values, in order, not yet broadcast."""
         return [given for given in self._given if isinstance(given, Value)]
 
     @property
@@ -99,7 +99,7 @@ class Site:
         return [self.full(given) for given in self.slim]
 
     def value(self, at: int = 0) -> Value:
-        """An input that has to be a value. Raises Unknown."""
+        """An input that must be a value. Raises Unknown."""
         given = self._given[at] if at < len(self._given) else None
         if not isinstance(given, Value):
             raise Unknown(f"input {at} is a constant")
@@ -109,14 +109,14 @@ class Site:
         return at < len(self.call.inputs) and bool(self.call.inputs[at])
 
     def array(self, at: int) -> Array:
-        """An input that has to be a constant. Raises Unknown."""
+        """An input that must be a constant. Raises Unknown."""
         found = self.optional(at)
         if found is None:
             raise Unknown(f"input {at} is missing")
         return found
 
     def optional(self, at: int) -> Array | None:
-        """An input that may be absent, and has to be a constant. Raises Unknown."""
+        """An optional input that must be a constant. Raises Unknown."""
         if not self.has(at):
             return None
         given = self._given[at]
@@ -125,16 +125,16 @@ class Site:
         return given
 
     def integers(self, name: str, at: int | None = None) -> list[int] | None:
-        """Whole numbers from an attribute, or from an input since a later opset."""
+        """Integers from an attribute, or from an input in later opsets."""
         if name in self.call.attributes:
             return list(self.call.attributes[name])
         found = self.optional(at) if at is not None else None
         return None if found is None else [int(n) for n in found.ravel()]
 
     def learned(self, at: int) -> bool:
-        """Whether an input is a tensor of the file's own, not a number inside the graph.
+        """True if an input is a tensor of the file, not a constant inside the graph.
 
-        A single number is a setting more often than a parameter: it is learned where the exporter says so.
+        A single number is more often a setting than a parameter: it counts as learned only if the exporter says so.
         """
         origin, held = self.origin(at), self._given[at]
         kind = self._reader.graph.kinds.get(origin)
@@ -143,7 +143,7 @@ class Site:
         return bool(origin) and kind != "BUFFER"
 
     def origin(self, at: int) -> str:
-        """The tensor of the file that a constant comes from; empty for a number inside the graph."""
+        """The tensor of the file that a constant comes from; empty for a constant inside the graph."""
         return self._reader.origins.get(self.call.inputs[at], "")
 
     def scalar(self, at: int) -> float:
@@ -157,30 +157,30 @@ class Site:
 
     @staticmethod
     def axis(number: int, rank: int) -> int:
-        """An axis counted from the front, of one that may be counted from the end. Raises Unknown beyond both."""
+        """Convert an axis, which may be negative, to one counted from the front. Raises Unknown if out of range."""
         if not -rank <= number < rank:
             raise Unknown(f"axis {number} of {rank}")
         return number % rank
 
     def expect(self, holds: bool, otherwise: str) -> None:
-        """Raise Unknown unless something holds; `otherwise` says what it is instead."""
+        """Raise Unknown with the reason `otherwise` unless a condition holds."""
         if not holds:
             raise Unknown(otherwise)
 
     def listed(self, count: int) -> None:
-        """Raise Unknown where that many entries of an axis are too many to be listed one by one."""
+        """Raise Unknown if an axis has too many entries to list."""
         try:
             self._reader.allowance.take(LISTED * count)
         except Unfoldable:
-            raise Unknown(f"{count:,} entries, one by one") from None
+            raise Unknown(f"a list of {count:,} entries") from None
 
     @property
     def leaves(self) -> bool:
-        """Whether what is made is a result of the graph."""
+        """True if its output is an output of the graph."""
         return any(name in self._reader.graph.outputs for name in self.call.outputs)
 
     def reads_output(self, at: int) -> bool:
-        """Whether something reads an output, or it leaves the graph."""
+        """True if an output is read, or is an output of the graph."""
         return at < len(self.call.outputs) and self.call.outputs[at] in self._reader.needed - {""}
 
     def only_first_output(self) -> None:
@@ -189,7 +189,7 @@ class Site:
             raise Unknown("its second output is read")
 
     def emit(self, op: Op, *values: Value, **weights: Array) -> Value:
-        """A node of the network; its sole output."""
+        """Add a node; return its only output."""
         (made,) = self.emit_all(op, *values, **weights)
         return made
 
@@ -197,12 +197,12 @@ class Site:
         return self._reader.place(self.call, op, values, weights)
 
     def standard(self, x: Value) -> Value:
-        """x with its axes named N, C, space, as ONNX's operators take them by position."""
+        """x with axes renamed N, C and spatial by position, as in ONNX."""
         usual = ("N", "C", *SPATIAL.get(len(x.shape) - 2, ("?",)))
         return x if x.spec.axes == usual else self.reshape(x, x.shape)
 
     def named(self, x: Value, axes: Sequence[str]) -> Value:
-        """x with its axes called otherwise; not one number moves."""
+        """x with renamed axes; no entry moves."""
         if x.spec.axes == tuple(axes):
             return x
         usual = tuple(axes) == ("N", "C", *SPATIAL[len(x.shape) - 2])
@@ -210,25 +210,25 @@ class Site:
         return dataclasses.replace(made, wide=x.wide)
 
     def features_last(self, x: Value) -> Value:
-        """x with its last axis called the channels, as what mixes or normalizes that axis takes it."""
+        """x with its last axis named C, for ops that mix or normalize channels."""
         space = SPATIAL[len(x.shape) - 2]
         return x if x.spec.axes[-1] == "C" else self.named(x, ("N", *space, "C"))
 
     def spread(self, x: Value, whole: Sequence[int]) -> Value:
-        """x with its axes of size 1 repeated to a shape."""
+        """x broadcast to a shape."""
         for axis, size, wanted in zip(x.spec.axes, x.shape, whole, strict=True):
             if size != wanted:
-                self.expect(axis != "N" and size == 1 < wanted, "an image repeated to a batch")
+                self.expect(axis != "N" and size == 1 < wanted, "an image broadcast along the batch")
                 self.listed(wanted)
                 x = self.emit(Gather((0,) * wanted, axis), x)
         return x
 
     def full(self, x: Value) -> Value:
-        """x in its own size."""
+        """x broadcast to its full shape."""
         return x if x.wide is None else self.spread(dataclasses.replace(x, wide=None), x.wide)
 
     def in_order(self, x: Value) -> Value:
-        """x with its channels before its space, whatever its axes are called."""
+        """x with its channel axis before its spatial axes, by name."""
         usual = ("C", *SPATIAL[len(x.shape) - 2])
         return x if x.spec.axes[1:] == usual else self.emit(Permute("".join(usual)), x)
 
@@ -240,7 +240,7 @@ class Site:
         return self.emit(Permute("".join(x.spec.axes[k] for k in order[1:])), x)
 
     def reshape(self, x: Value, shape: Sequence[int], written: Sequence[int] | None = None) -> Value:
-        """x under another shape, batch included; `written` is the shape as the file says it, with its -1."""
+        """x reshaped, batch included; `written`: the shape in the file, with its -1."""
         if len(shape) < 2 or shape[0] != x.shape[0] or len(shape) - 2 not in SPATIAL or 0 in shape:
             raise Unknown(f"the shape {'x'.join(map(str, shape))} has no batch before its channels")
         usual = ("N", "C", *SPATIAL[len(shape) - 2])

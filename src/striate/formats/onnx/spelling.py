@@ -1,4 +1,4 @@
-"""Operators as they are written, and whether those of a file are the same."""
+"""Comparison of the operators of a file with the operators that Striate writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Operator = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
 
 
 def same(written: Operator, call: Call) -> bool:
-    """Whether an operator of a file is one as it is written."""
+    """Return whether an operator of a file equals a written one."""
     kind, inputs, outputs, attributes = written
     if (kind, inputs, outputs) != (call.kind, call.inputs, call.outputs):
         return False
@@ -25,10 +25,10 @@ def same(written: Operator, call: Call) -> bool:
 
 
 def _single(value: Any) -> Any:
-    """A number as precisely as a file holds it."""
+    """A number in the precision of the file."""
     return np.float32(value) if isinstance(value, float) else np.asarray(value)
 
 
 def equal(one: Array | None, other: Array) -> bool:
-    """Whether two constants have the same type and numbers."""
+    """Return whether two constants have equal types and values."""
     return one is not None and one.dtype == other.dtype and np.array_equal(one, other)

@@ -1,7 +1,7 @@
-"""Networks that Striate wrote itself, found again in its files.
+"""Recover the networks of ONNX files that Striate wrote.
 
-What a file says about its nodes (in their doc_string) counts only if writing them again gives exactly the operators
-that stand there; a file that somebody has changed is read like any other.
+The nodes' doc_string holds the original ops. It counts only if writing these gives exactly the operators in the file; a
+file that was changed is read like any other.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ from striate.tensor import TensorSpec
 Array = NDArray[Any]
 
 MAX_NUMBERS, MAX_SIDE = 2**27, 2**13
-"""A network that Striate wrote is found again up to this size of its values; above it, it is read like any other."""
+"""Maximum size of values up to which a network is recovered; a larger one is read like any other."""
 
 
 def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, dict[str, Array]] | None:
-    """The network that was written, and its weights; None if the file was not written by Striate or
-    has been changed since."""
+    """Recover the network and its weights; None if Striate did not write the file, or it was changed since."""
     if graph.producer != PRODUCER:
         return None
     specs, nodes, weights = dict(inputs), [], {}
@@ -75,5 +74,5 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
 
 
 def _usual(spec: TensorSpec) -> bool:
-    """Whether a value has the size of an image: the constants of an op can be as large as what it reads."""
+    """True if a value has the size of an image: the constants of an op can be as large as its input."""
     return spec.elements <= MAX_NUMBERS and max(spec.spatial_sizes, default=1) <= MAX_SIDE

@@ -1,7 +1,7 @@
 """A network as an ONNX file: opset 17 (19 where circular padding needs it), the batch open, names kept.
 
-A node becomes one operator of its name, or several, `name/1`, `name/2` and last `name`, whose doc_string holds
-the op in Striate's own form. `own.py` says when that counts.
+A node becomes one operator of its name, or several: `name/1`, `name/2` and last `name`, whose doc_string holds the op
+in Striate's form. `striate_metadata.py` decides when that counts.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ Array = NDArray[Any]
 
 OPSET, IR = 17, 8
 WRAPPING_OPSET, WRAPPING_IR = 19, 9
-"""The first opset whose Pad knows circular padding."""
+"""The first opset whose Pad has circular padding."""
 BATCH = "N"
 NOTE = "striate "
 INSIDE = MAX_BYTES - 2**24
-"""Bytes of weights that one file holds; the rest of a protobuf message is its graph."""
+"""Maximum bytes of weights in one file; the rest of the protobuf message is the graph."""
 SMALL, PAGE = 1024, 4096
-"""Numbers of a tensor that stays in the model in any case; where large ones begin, for readers that map the file."""
+"""Elements up to which a tensor always stays in the model, and alignment of larger ones, for readers that map the file.
+"""
 
 
 class Pen:
-    """One node being written: what it reads, and the operators and constants that it becomes."""
+    """One node during export: its inputs, and the operators and constants that it becomes."""
 
     def __init__(self, node: Node, declaration: Declaration) -> None:
         self.node, self.name, self.op, self.declaration = node, node.name, node.op, declaration
@@ -53,7 +54,7 @@ class Pen:
         self.constants: dict[str, Array] = {}
         self._back: Sequence[int] | None = None
         self.axes = declaration.inputs[0].axes if declaration.inputs else ()
-        """The axes of x as they stand, inside `channels_second` and `channels_last` too."""
+        """The current axes of x, also inside `channels_second` and `channels_last`."""
 
     @property
     def x(self) -> str:
@@ -73,11 +74,11 @@ class Pen:
 
     @property
     def sliding(self) -> list[Window]:
-        """The windows of a pool or a convolution, which are not transposed."""
+        """The windows of a pool or convolution, not of a transposed one."""
         return [window for window in self.windows if isinstance(window, Window)]
 
     def sides(self) -> list[int]:
-        """The padding of all windows: befores, then afters."""
+        """The padding of all windows: all before, then all after."""
         return [*(w.before for w in self.windows), *(w.after for w in self.windows)]
 
     @staticmethod
@@ -86,17 +87,19 @@ class Pen:
         return [0, *(before for before, _ in pairs), 0, *(after for _, after in pairs)]
 
     def call(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """An operator in between; the value that it makes."""
+        """Add an intermediate operator; return its output."""
         made = f"{self.name}/{len(self.operators) + 1}"
         self.operators.append((kind, inputs, (made,), attributes))
         return made
 
     def last(self, kind: str, *inputs: str, **attributes: Any) -> None:
-        """The operator that makes the node's outputs."""
+        """Add the operator that produces the node's outputs."""
         self.operators.append((kind, inputs, self.makes, attributes))
 
     def result(self, kind: str, *inputs: str, **attributes: Any) -> None:
-        """The operator that makes the result, inside `channels_second` or `channels_last`, which move it back."""
+        """Add the operator that produces the result, inside `channels_second` or `channels_last`, which move the axes
+        back.
+        """
         if self._back is None:
             self.last(kind, *inputs, **attributes)
         else:
@@ -104,7 +107,7 @@ class Pen:
 
     @contextlib.contextmanager
     def channels_second(self) -> Iterator[str]:
-        """x with its channels after the batch, where they are not."""
+        """x permuted so that channels follow the batch."""
         axes = self.inputs[0].axes
         at = axes.index("C")
         yield self._moved([0, at, *(k for k in range(1, len(axes)) if k != at)])
@@ -112,7 +115,7 @@ class Pen:
 
     @contextlib.contextmanager
     def channels_last(self) -> Iterator[str]:
-        """x with its channels at the end, where they are not."""
+        """x permuted so that channels are last."""
         axes = self.inputs[0].axes
         at = axes.index("C")
         yield self._moved([*(k for k in range(len(axes)) if k != at), at])
@@ -141,13 +144,13 @@ class Pen:
         return self.node.key(name)
 
     def by_channel(self, weight: str) -> str:
-        """A tensor (C,) with as many ones after as there are axes after the channels."""
+        """A tensor (C,) reshaped to (C, 1, …) for broadcasting over the axes after the channels."""
         behind = len(self.axes) - 1 - self.axes.index("C")
         return self.call("Unsqueeze", weight, self.integers(*range(1, behind + 1))) if behind else weight
 
     def padded(self, x: str, pairs: Sequence[tuple[int, int]], mode: str, last: bool = False) -> str:
-        """x with padding around its space, by an operator, or entry by entry where ONNX has no word; `last`: that makes
-        the node's output.
+        """x padded along its spatial axes by a Pad, or by a gather if ONNX lacks the mode; `last`: this produces the
+        node's output.
         """
         words = operators.moves.WRITTEN
         space = [*zip(self.inputs[0].spatial, pairs, strict=True)]
@@ -160,7 +163,7 @@ class Pen:
         return self.makes[0]
 
     def _listed(self, x: str, space: Sequence[tuple[int, tuple[int, int]]], mode: str, last: bool) -> str:
-        """x with the entries of its spatial axes, of (size, padding) each, listed as a border mode repeats them."""
+        """x padded by gathering the entries that a border mode repeats; (size, padding) per spatial axis."""
         for axis, (size, (before, after)) in enumerate(space, 2):
             if before or after:
                 entries = self.integers(*(fold(i, size, mode) or 0 for i in range(-before, size + after)))
@@ -171,21 +174,21 @@ class Pen:
 
 
 def pen_for(node: Node, declaration: Declaration) -> Pen:
-    """A node written. Raises OpError for what ONNX cannot say."""
+    """Write a node. Raises OpError for a node that ONNX cannot express."""
     pen, op = Pen(node, declaration), node.op
     writer = operators.WRITERS.get(op.word)
     if writer is None:
         raise OpError(
             f"{op.word} cannot be written to ONNX",
-            why="it has no operator for it",
-            fix="replace it by known ops",
+            why="ONNX has no operator for it",
+            fix="replace it with ops that ONNX has",
         )
     writer(pen, op)
     return pen
 
 
 def spelled(pen: Pen, opset: int) -> list[Operator]:
-    """A node's operators as an opset has them: since 18 the axes of a reduction are an input."""
+    """Adapt a node's operators to an opset: since 18 the axes of a reduction are an input."""
     if opset < 18:
         return pen.operators
     found: list[Operator] = []
@@ -198,13 +201,13 @@ def spelled(pen: Pen, opset: int) -> list[Operator]:
 
 
 def note(node: Node) -> str:
-    """What a node says of itself in its doc_string."""
+    """The doc_string of a node."""
     said = {"op": node.op.to_dict(), "inputs": node.inputs, **sharing.to_dict(node)}
     return NOTE + json.dumps(said, separators=(",", ":"))
 
 
 class Store:
-    """Where the tensors of parameters go: into the model, or large ones into a file next to it."""
+    """Storage of parameters: in the model, or for large weights in a file next to it."""
 
     def __init__(self, onnx: Any, data_file: str = "") -> None:
         self._onnx, self._data_file = onnx, data_file
@@ -234,10 +237,10 @@ def save(
     about: Mapping[str, Any] | None = None,
     raw: bool = False,
 ) -> None:
-    """Write the file; raises OpError, which names the node, where ONNX has no operator for it.
+    """Write the file. Raises OpError, which names the node, if ONNX has no operator for it.
 
-    about: what is recorded of the model; its normalization begins the graph, unless `raw`. Weights too large
-    for one protobuf message go into `<path>.data`.
+    about: metadata of the model; its normalization begins the graph, unless `raw`. Weights too large for one protobuf
+    message go into `<path>.data`.
     """
     onnx = package()
     large = 4 * sum(parameter.elements for parameter in net.parameters.values()) > INSIDE
@@ -268,7 +271,7 @@ def model(
     store: Store,
     before: Sequence[Preprocessing] = (),
 ) -> Any:
-    """The network as an onnx.ModelProto; before: what its inputs go through first."""
+    """Build the onnx.ModelProto of a network; before: preprocessing of its inputs."""
     nodes, tensors = [], []
     renamed = {one.input: one.value for one in before}
     channels = {one.input: one.channels for one in before}

@@ -1,7 +1,7 @@
-"""PyTorch modules in: traced by torch.export (torch.fx where that fails), operator by operator.
+"""Import PyTorch modules: traced by torch.export (torch.fx if that fails), operator by operator.
 
-`tracing` turns a module into calls of aten operators; `aten` and `moves` say what each operator is here; `importing`
-builds the network, with opaque nodes where nothing is known. torch is imported when a module is read, never before.
+`tracing` turns a module into calls of aten operators; `aten` and `moves` map each operator; `importing` builds the
+network, with opaque nodes for unsupported operators. torch is imported only when a module is read.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 __all__ = ["fitting_input", "from_torch", "usual_input"]
 
 SIDES = (224, 28, 32, 64, 96, 128, 256, 299, 16, 8, 48, 112, 160, 192, 384, 512)
-"""Of the inputs that are tried in turn, where a module takes one size only; the most usual first."""
+"""Input sides tried in turn for a module that takes one size only; the most common first."""
 
 
 def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: str = "auto") -> Network:
-    """The network of a torch.nn.Module in evaluation mode; its weights come along.
+    """Import a torch.nn.Module in evaluation mode, with its weights.
 
-    module: any module; input: the shape (C, H, W) that it is traced on; name: of the network, by default that of the
-    module's class.
+    module: any module; input: the shape (C, H, W) for tracing; name: of the network, by default that of the module's
+    class.
 
     A module of several inputs takes a shape for each: ``{"left": (3, 32, 32), "right": (64,)}`` by the names of
     forward's arguments, or a tuple of shapes in their order. The network's inputs have these names.
 
-    Nodes and parameters have the names of the module's parts (``layer1.0.conv1.weight``). An operator that is not known
-    becomes an opaque node of its shape. via: "export", "fx" or "auto": torch.export, and torch.fx where that fails.
-    Raises MissingExtraError without torch, FormatError when the module cannot be traced.
+    Nodes and parameters have the names of the module's parts (``layer1.0.conv1.weight``). An unsupported operator
+    becomes an opaque node with its output shape. via: "export", "fx" or "auto": torch.export, and torch.fx if that
+    fails. Raises MissingExtraError without torch, FormatError if the module cannot be traced.
 
     >>> import torch
     >>> import striate as st
@@ -50,23 +50,23 @@ def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: 
 
 
 def require() -> None:
-    """Raise MissingExtraError, with the one command that installs it, where torch is missing."""
+    """Raise MissingExtraError, with the command that installs torch, if it is missing."""
     if importlib.util.find_spec("torch") is None:
         raise MissingExtraError(
             "PyTorch is not installed",
-            why="modules are read, and written, with PyTorch itself",
+            why="torch modules are read and written with PyTorch itself",
             fix="pip install 'striate[torch]'",
         )
 
 
 def usual_input(module: Any) -> tuple[int, ...]:
-    """The input (C, H, W) that a module seems made for: what timm says, else its first layer's channels at 224x224."""
+    """Guess the input (C, H, W) of a module: timm's declaration, else its first layer's channels at 224x224."""
     require()
     if "torch" not in sys.modules:  # who has a module has imported it
         raise UsageError(
             f"{type(module).__name__} is not a torch.nn.Module",
-            why="what is read is a module and its parts",
-            fix="give such as torchvision.models.resnet18()",
+            why="from_torch imports a module with its parts",
+            fix="pass a module such as torchvision.models.resnet18()",
         )
     said = (getattr(module, "default_cfg", None) or {}).get("input_size")
     if said:
@@ -81,7 +81,7 @@ def usual_input(module: Any) -> tuple[int, ...]:
 
 
 def fitting_input(module: Any, usual: Sequence[int]) -> tuple[int, ...] | None:
-    """The input with the first of the usual sides that the module runs on; nothing but shapes is computed."""
+    """The first of the common input sizes that the module accepts; only shapes are computed."""
     import torch
     from torch._subclasses.fake_tensor import FakeTensorMode
 

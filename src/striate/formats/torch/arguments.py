@@ -1,4 +1,4 @@
-"""The inputs of a torch module: which argument of its forward each shape is for, and what the network calls it."""
+"""Inputs of a torch module: the forward argument of each shape, and its name in the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Shapes: TypeAlias = "Sequence[int] | Sequence[Sequence[int]] | Mapping[str, Sequ
 
 @dataclasses.dataclass(frozen=True)
 class Argument:
-    """name: of the network's input; keyword: of the argument, empty where it is given by its place."""
+    """One input. name: in the network; keyword: of the argument, empty for a positional one."""
 
     name: str
     shape: Shape
@@ -24,10 +24,10 @@ class Argument:
 
 
 def arguments(module: Any, input: Shapes) -> tuple[Argument, ...]:
-    """One argument for each shape: (C, H, W), a sequence of such in the order of `forward`, or a mapping by argument.
+    """Match shapes to arguments of `forward`: (C, H, W), a sequence of these in order, or a mapping by argument name.
 
-    A single shape is the input "input". Inputs are called as their arguments are, unless a part of the module has that
-    name: then `_input` follows it. Raises UsageError where shapes and arguments do not match.
+    A single shape is the input "input". Inputs have the names of their arguments; `_input` is appended if a part of the
+    module has that name. Raises UsageError if shapes and arguments do not match.
     """
     known, required, open_ended = _signature(module)
     if isinstance(input, Mapping):
@@ -38,7 +38,12 @@ def arguments(module: Any, input: Shapes) -> tuple[Argument, ...]:
         )
         shapes: Any = list(input) if several else [input]
         if len(shapes) < len(required) or (len(shapes) > len(known) and not open_ended):
-            raise _unsuited(module, known, f"{plural(len(shapes), 'shape')} came", shapes)
+            raise _unsuited(
+                module,
+                known,
+                f"got {plural(len(shapes), 'shape')}",
+                shapes,
+            )
         names = [*known, *(f"input{k + 1}" for k in range(len(known), len(shapes)))] if several else ["input"]
         found = [Argument(name, _shape(shape)) for name, shape in zip(names, shapes)]
     if len(found) == 1 and not isinstance(input, Mapping):
@@ -65,7 +70,7 @@ def _by_name(
 
 
 def _signature(module: Any) -> tuple[list[str], list[str], bool]:
-    """Arguments of forward, those without a default, and whether it takes any number of them."""
+    """(arguments of forward, those without a default, whether it takes any number)."""
     try:
         parameters = list(inspect.signature(module.forward).parameters.values())
     except (TypeError, ValueError, AttributeError):
@@ -88,8 +93,8 @@ def _unsuited(
     shape = next((tuple(s) for s in shapes if isinstance(s, Sequence)), (3, 224, 224))
     wanted = f"{{{', '.join(f'{name!r}: {shape}' for name in known)}}}"
     return UsageError(
-        f"{kind} takes {plural(count, 'input')}, and {said}",
+        f"{kind} takes {plural(count, 'input')}; {said}",
         where=f"{kind}.forward({', '.join(known)})",
-        why="each argument of forward needs a shape",
+        why="every argument of forward needs a shape",
         fix=f"write {near!r}" if near else f"input={wanted}, or shapes in this order",
     )

@@ -1,4 +1,4 @@
-"""What aten's arithmetic is here: of values, of values and constants, over axes. `rules` says how it is declared."""
+"""Rules for aten's arithmetic: of values, of values and constants, over axes. `rules` defines the form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _number(site: Site, y: Any) -> float | None:
-    """A plain number, or a constant tensor of one that is not learned."""
+    """A plain number, or a one-element constant tensor that is not learned."""
     if isinstance(y, int | float) and not isinstance(y, bool):
         return float(y)
     if isinstance(y, Constant) and y.tensor.numel() == 1 and not site.learned(y):
@@ -82,7 +82,7 @@ def _mul(site: Site, x: Any, y: Any) -> Ref:
 
 
 def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
-    """One number for each channel."""
+    """Multiplication by one learned number per channel."""
     shape = (1,) * (len(x.spec.axes) - scale.tensor.ndim) + tuple(scale.tensor.shape)
     wanted = tuple(x.spec.channels if axis == "C" else 1 for axis in x.spec.axes)
     small = (x.spec.channels, *(1,) * len(x.spec.spatial))
@@ -94,9 +94,9 @@ def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
 
 
 def tensor_beside(site: Site, x: Ref, name: str, held: Constant, scale: float = 1.0) -> Ref:
-    """A tensor of the module that multiplies x, or is added to x · scale; x is repeated where the tensor is larger."""
+    """Multiply x by a tensor of the module, or add it to x · scale; x is broadcast if the tensor is larger."""
     shape = (1,) * (len(x.spec.axes) - held.tensor.ndim) + tuple(held.tensor.shape)
-    need(len(shape) == len(x.spec.axes) and shape[0] == 1, "a tensor for every image, or of more axes")
+    need(len(shape) == len(x.spec.axes) and shape[0] == 1, "a tensor with a batch axis, or of higher rank")
     if x.wide is not None or any(n < m for n, m in zip(x.spec.shape[1:], shape[1:])):
         whole = [max(sizes) for sizes in zip(x.wide or x.spec.shape[1:], shape[1:])]
         x = spread(site, dataclasses.replace(x, wide=None), whole)
@@ -113,15 +113,16 @@ def _addcmul(site: Site, x: Any, y: Any, z: Any, *, value: float = 1) -> Ref:
 
 @maps("where")
 def _where(site: Site, mask: Any, yes: Any, no: Any) -> Ref:
-    """Where places say which of two is meant; those places have to be known."""
-    need(isinstance(mask, Constant), "the places that it chooses by are computed")
+    """Rule for `where` with a constant condition."""
+    need(isinstance(mask, Constant), "its condition is computed")
     chosen = mask.tensor.bool()
     total: Any = None
     for value, kept in ((yes, chosen), (no, ~chosen)):
         if _number(site, value) == 0:
             continue
         need(
-            not (isinstance(value, Constant) and site.learned(value)), "a learned tensor in some places only"
+            not (isinstance(value, Constant) and site.learned(value)),
+            "a learned tensor used at some positions only",
         )
         if isinstance(value, Constant | int | float):  # chosen, not multiplied: it may be infinite
             made: Any = Constant(_masked(kept, value), "")
@@ -132,7 +133,7 @@ def _where(site: Site, mask: Any, yes: Any, no: Any) -> Ref:
 
 
 def _masked(kept: Any, value: Any) -> Any:
-    """A constant where it is kept, and zero elsewhere; it may be infinite, so nothing is multiplied."""
+    """A constant where the mask holds, else zero; without multiplication, because the constant may be infinite."""
     import torch
 
     number = value.tensor.float() if isinstance(value, Constant) else torch.tensor(float(value))
@@ -146,12 +147,12 @@ def _masked_fill(site: Site, x: Any, mask: Any, value: Any) -> Ref:
 
 @maps("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
 def _filled(site: Site, _x: Any, *args: Any, **_: Any) -> Constant:
-    """A constant of the shape that torch says; its number is the same for every image."""
+    """A constant of torch's shape, equal for all images."""
     import torch
 
     kind = site.operator.removeprefix("new_").removesuffix("_like")
     number = {"zeros": 0.0, "ones": 1.0}.get(kind, args[-1] if args else None)
-    need(isinstance(number, int | float), "filled with what is computed")
+    need(isinstance(number, int | float), "filled with a computed value")
     return Constant(torch.full((1, *site.shape[1:]), float(number)), "")  # type: ignore[arg-type]
 
 
@@ -175,7 +176,7 @@ def _div(site: Site, x: Any, y: Any, *, rounding_mode: Any = None) -> Ref:
 
 @maps("sign")
 def _sign(site: Site, x: Any) -> Ref:
-    """A line between two bounds, steep enough that every normal number of 32 bits reaches one."""
+    """Sign as a clipped line, steep enough that every normal float32 reaches a bound."""
     small = site.node(Clip(-1.0, 1.0), full(site, ref(x)))
     return site.node(Clip(-1.0, 1.0), site.node(Affine(STEEP), small))
 
@@ -195,7 +196,7 @@ OPERATORS |= {
 @maps("pow")
 def _pow(site: Site, x: Any, exponent: Any) -> Ref:
     power = _number(site, exponent)
-    need(power is not None, "an exponent that is computed or learned, or one for each place")
+    need(power is not None, "a computed or learned exponent, or one per position")
     assert power is not None
     return ref(x) if power == 1 else site.node(Pow(power), ref(x))
 
@@ -211,7 +212,7 @@ GLOBAL: dict[str, type[Op]] = {"mean": pool.GlobalAvgPool, "max": pool.GlobalMax
 
 
 def reduced(site: Site, x: Any, function: str, dims: Any = (), keepdim: bool = False) -> Ref:
-    """One number in place of some axes. A mean or maximum over all positions is a global pool."""
+    """Reduction over some axes. A mean or maximum over all positions is a global pool."""
     value = ref(x)
     spec = value.spec
     rank = len(spec.axes)
@@ -229,7 +230,7 @@ def reduced(site: Site, x: Any, function: str, dims: Any = (), keepdim: bool = F
     if keepdim:
         return made
     left = tuple(n for k, n in enumerate(spec.shape) if k and k not in at)
-    need(left, "one number for each image, without an axis")
+    need(left, "one number per image, without an axis")
     return site.node(reshape.Flatten() if len(left) == 1 else reshape.Reshape(left), made)
 
 
@@ -244,7 +245,7 @@ OPERATORS |= {
 
 @maps("max", "min")
 def _extreme(site: Site, x: Any, y: Any = None, keepdim: bool = False) -> Ref:
-    """Of two values, or along an axis; its places are not looked at."""
+    """Maximum or minimum of two values, or along an axis; the indices must not be read."""
     if isinstance(y, int):
         return reduced(site, x, site.operator, y, keepdim)
     return _extremes(site, x, y)  # type: ignore[no-any-return]
@@ -260,7 +261,7 @@ def _extremes(site: Site, x: Any, y: Any) -> Ref:
     if not isinstance(y, Constant):
         cls = merge.Maximum if largest else merge.Minimum
         return site.node(cls(), *together(site, ref(x), ref(y)))
-    need(not site.learned(y), "a learned bound, which would be two tensors here")
+    need(not site.learned(y), "a learned bound, which would need two tensors here")
     # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(t - x, 0) + t.
     tensor = y.tensor.detach()
     over = tensor_beside(
@@ -271,20 +272,20 @@ def _extremes(site: Site, x: Any, y: Any) -> Ref:
 
 @maps("norm", "linalg_vector_norm")
 def _norm(site: Site, x: Any, order: Any = 2, dims: Any = (), keepdim: bool = False, **_: Any) -> Ref:
-    need(order in (1, 2) and dims is not None, f"norm of order {order}, or over everything")
+    need(order in (1, 2) and dims is not None, f"a norm of order {order}, or over all elements")
     return reduced(site, x, f"l{int(order)}", dims, keepdim)
 
 
 @maps("var", "std")
 def _variance(site: Site, x: Any, dims: Any = (), unbiased: Any = True, keepdim: bool = False, *,
               correction: float | None = None, **_: Any) -> Ref:  # fmt: skip
-    """The mean square of what is left without the mean; torch divides by one less unless told not to."""
+    """Variance; torch divides by n - 1 by default."""
     value = ref(x)
     rank = len(value.spec.axes)
     at = [d % rank for d in ((dims,) if isinstance(dims, int) else dims or range(1, rank))]
     count = math.prod(value.spec.shape[d] for d in at)
     less = correction if correction is not None else float(bool(unbiased))
-    need(count > less, "the variance of one number")
+    need(count > less, "the variance of one element")
     mean = _affine(site, reduced(site, value, "mean", at, True), -1.0)
     centred = site.node(merge.Add(), value, mean)
     found = _affine(

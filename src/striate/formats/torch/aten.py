@@ -1,6 +1,6 @@
-"""What aten's layers are here, one rule per operator; argument order is aten's own (native_functions.yaml).
+"""Rules for aten's layers, one per operator; the argument order is aten's (native_functions.yaml).
 
-`rules` says how it is declared; `arithmetic` has what computes with values, `moves` what only moves numbers.
+`rules` defines the form; `arithmetic` has the rules for arithmetic, `moves` those that only move entries.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def _pairs(value: Any, rank: int) -> tuple[int, ...]:
-    """One entry per spatial axis; torch repeats a single one."""
+    """One entry per spatial axis; a single entry counts for all."""
     found = (value,) if isinstance(value, int) else tuple(value)
     return found * rank if len(found) == 1 else found
 
@@ -86,7 +86,7 @@ def _tconv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, p
 def _linear(site: Site, x: Any, weight: Any, bias: Any = None) -> Ref:
     need(
         isinstance(weight, Constant) and weight.tensor.ndim == 2,
-        "its weights are computed, or of another rank than 2",
+        "its weights are computed, or do not have two axes",
     )
     op = Linear(weight.tensor.shape[0], bias=bias is not None)
     return site.node(op, features_last(site, ref(x)), weight=weight, bias=bias)
@@ -102,7 +102,7 @@ def _addmm(site: Site, bias: Any, x: Any, weight: Any) -> Ref:
 def _matmul(site: Site, x: Any, weight: Any) -> Ref:
     if not isinstance(weight, Constant):
         return site.node(merge.MatMul(), full(site, ref(x)), full(site, ref(weight)))
-    need(weight.tensor.ndim == 2, "a product with more than two axes of weights")
+    need(weight.tensor.ndim == 2, "a product with weights of more than two axes")
     return _linear(site, x, Constant(weight.tensor.t(), weight.name))  # type: ignore[no-any-return]
 
 
@@ -110,7 +110,7 @@ def _matmul(site: Site, x: Any, weight: Any) -> Ref:
 
 
 def _pool(cls: Any, **more: str) -> Rule:
-    """A sliding pool: kernel and stride, then what `more` says of the remaining arguments."""
+    """A sliding pool: kernel and stride; `more` reads the remaining arguments."""
 
     def rule(site: Site, x: Any, kernel: Any, stride: Any = (), *rest: Any, **named: Any) -> Ref:
         value = standard(site, x)
@@ -159,7 +159,7 @@ for _rank in (1, 2, 3):
 
 
 def _filled(weight: Any, bias: Any, like: Any, size: Sequence[int]) -> tuple[Any, Any]:
-    """Scale and shift, both or neither; the one that is missing does nothing."""
+    """Scale and shift, both or neither; a missing one is neutral."""
     import torch
 
     if (weight is None) == (bias is None):
@@ -176,7 +176,7 @@ def _bn(site: Site, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, tr
         momentum: float = 0.1, eps: float = 1e-5, *_: Any) -> Ref:  # fmt: skip
     if not isinstance(training, bool):  # (…, momentum, eps) without a flag
         training, momentum, eps = False, training, momentum
-    need(not training and isinstance(mean, Constant), "it normalizes by the statistics of the batch")
+    need(not training and isinstance(mean, Constant), "it normalizes by batch statistics")
     weight, bias = _filled(weight, bias, mean, mean.tensor.shape)
     op = norm.BatchNorm(eps=eps, momentum=momentum, affine=weight is not None)
     return site.node(op, standard(site, x), weight=weight, bias=bias, running_mean=mean, running_var=variance)
@@ -209,7 +209,7 @@ def _ln(
     if len(shape) == len(value.spec.axes) - 1 and len(shape) > 1:
         kind = "all"
     else:
-        need(len(shape) == 1, "it normalizes over some of the axes")
+        need(len(shape) == 1, "it normalizes over only some axes")
         value, kind = features_last(site, value), "channels"
     return site.node(
         norm.LayerNorm(kind, eps=eps, affine=weight is not None), value, weight=weight, bias=bias
@@ -271,7 +271,7 @@ def _softplus(site: Site, x: Any, beta: float = 1.0, _threshold: float = 20.0) -
 
 @maps("clamp", "hardtanh", "clamp_min")
 def clamp(site: Site, x: Any, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Ref:
-    """Between two bounds, either of which may be missing."""
+    """Clip to two bounds, either of which may be missing."""
     bounds = (low if low is not None else min, high if high is not None else max)
     need(all(bound is None or isinstance(bound, int | float) for bound in bounds), "bounds that are tensors")
     usual: dict[Any, Op] = {(0, None): act.Relu(), (0, 6): act.Relu6()}
@@ -312,7 +312,7 @@ def _dropout(site: Site, x: Any, rate: float = 0.5, *_: Any) -> Ref:
 
 @maps("to", "_to_copy", "type_as")
 def _cast(_site: Site, x: Any, *args: Any, **named: Any) -> Any:
-    """Another width of floating point, or another place, changes nothing here."""
+    """A cast to another float type or device changes nothing here."""
     import torch
 
     given = (*args, *named.values())
@@ -330,7 +330,7 @@ def _same(_site: Site, x: Any, *_: Any, **__: Any) -> Any:
 
 @maps("expand", "expand_as")
 def _expand(site: Site, x: Any, *_: Any, **__: Any) -> Any:
-    """What is only repeated stays small: most who read it repeat it anyhow."""
+    """A broadcast value stays small, because most ops broadcast it anyway."""
     value = ref(x)
     shape = site.shape[1:]
     need(len(shape) == len(value.spec.shape) - 1, "a value repeated along new axes")
@@ -341,7 +341,7 @@ def _expand(site: Site, x: Any, *_: Any, **__: Any) -> Any:
 
 
 def _lp_pool(site: Site, m: Any, x: Ref) -> Ref:
-    """(sum of x^p)^(1/p) over each window; torch takes the mean times the window's size, and no absolute value."""
+    """(sum of x^p)^(1/p) over each window; torch multiplies the mean by the window size and takes no absolute value."""
     value = standard(site, x)
     rank, p = len(value.spec.spatial), float(m.norm_type)
     kernel = _pairs(m.kernel_size, rank)
@@ -366,9 +366,9 @@ MODULES: dict[str, Callable[[Site, Any, Ref], Ref]] = {
     "LPPool3d": _lp_pool,
     "ChannelShuffle": lambda site, m, x: site.node(reshape.ChannelShuffle(m.groups), standard(site, x)),
 }
-"""Modules of torch.nn whose operators say less than their name does."""
+"""torch.nn modules that are recognized by class, because their operators say less."""
 RECURRENT = (
     "MultiheadAttention", "TransformerEncoderLayer", "TransformerDecoderLayer",
     "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell",
 )  # fmt: skip
-"""Modules of torch.nn without a counterpart here, whose dozens of operators say less than their one name."""
+"""torch.nn modules without a counterpart that become one opaque node, instead of dozens of operators."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 HELPERS = {
     "constant": '''def constant(module: nn.Module, name: str) -> None:
-    """Keep a parameter as a buffer: part of the state, and not trained."""
+    """Turn a parameter into a buffer: part of the state, not trained."""
     held = getattr(module, name).detach()
     delattr(module, name)
     module.register_buffer(name, held)''',
@@ -14,7 +14,7 @@ HELPERS = {
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)''',
     "Permute": '''class Permute(nn.Module):
-    """The axes in another order."""
+    """Permute the axes."""
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ HELPERS = {
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.permute(self.dims)''',
     "StochasticDepth": '''class StochasticDepth(nn.Module):
-    """Leaves whole images of a residual branch out while training."""
+    """Drop the residual branch for random images in training."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ HELPERS = {
         kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.p
         return x * kept.to(x.dtype) / (1 - self.p)''',
     "LayerScale": '''class LayerScale(nn.Module):
-    """One learned factor for each channel."""
+    """Multiply by one learned factor per channel."""
 
     def __init__(self, shape: tuple[int, ...], init: float) -> None:
         super().__init__()
@@ -60,4 +60,4 @@ HELPERS = {
         x = x if self.bias is None else x + self.bias
         return x + self.shift''',
 }
-"""Small modules that the source brings along where it needs them."""
+"""Small modules that are added to the source where needed."""

@@ -1,8 +1,7 @@
-"""The network of a traced module: calls become nodes, tensors become weights, what is unknown becomes opaque.
+"""Build the network of a traced module: calls become nodes, tensors become weights, unsupported calls become opaque.
 
-Decides names: a node with weights has the name of the module that owns them, a module's only call the module's name,
-one that is called again and again is numbered, and everything else is named after its operation inside the module that
-calls it.
+Decides names: a node with weights has the name of the module that owns them; the only call of a module has the module's
+name; repeated calls are numbered; everything else is named after its operation, under the calling module.
 """
 
 from __future__ import annotations
@@ -34,28 +33,30 @@ from striate.tensor import SPATIAL, TensorSpec
 
 @dataclasses.dataclass(frozen=True)
 class Foreign:
-    """What has no place here (more axes, another first axis), made of these values by an unsupported operator.
+    """A value that a Network cannot hold (too many axes, a first axis that is not the batch), or that an unsupported
+    operator produced.
 
-    held: the module's tensors that it was computed with.
+    held: tensors of the module that it was computed from.
     """
 
     sources: tuple[Ref, ...]
     operator: str
-    why: str = "its result has more axes than five, or another first axis than the batch"
+    why: str = "its result has more than five axes, or its first axis is not the batch"
     held: tuple[Constant, ...] = dataclasses.field(default=(), kw_only=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class Apart(Foreign):
-    """A value on its way through more axes than it may have: its numbers under the sizes `sizes`, in the order `order`
-    (both without the batch)."""
+    """A value that has too many axes between operators: its entries under the sizes `sizes`, in axis order `order`
+    (both without the batch).
+    """
 
     sizes: tuple[int, ...] = ()
     order: tuple[int, ...] = ()
 
 
 class Site:
-    """Where one call is turned into nodes."""
+    """One call during import."""
 
     def __init__(self, importer: _Importer, call: Call) -> None:
         self._importer, self._call = importer, call
@@ -63,7 +64,7 @@ class Site:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of what the call makes, batch first."""
+        """Shape of the call's output, batch first."""
         return self.shapes[0]
 
     @property
@@ -72,20 +73,20 @@ class Site:
         return self._importer.class_name(self._call.path)
 
     def learned(self, constant: Constant) -> bool:
-        """Whether a tensor is a parameter, or made of one."""
+        """True if a tensor is a parameter or computed from one."""
         return constant.name in self._importer.held.learned
 
     def named(self, constant: Constant) -> bool:
-        """Whether a tensor is one of the module's under its own shape, neither a part of one nor made of one."""
+        """True if a tensor is a complete tensor of the module in its original shape."""
         return self._importer.held.called_as(constant.tensor) is not None
 
     def node(self, op: Op, *inputs: Ref, **weights: Constant | None) -> Ref:
-        """Place an op of one output after these values, with these weights under its own parameter names."""
+        """Add an op with one output that reads these values, with weights by its parameter names."""
         (made,) = self.nodes(op, *inputs, **weights)
         return made
 
     def nodes(self, op: Op, *inputs: Ref, **weights: Constant | None) -> list[Ref]:
-        """Place an op of several outputs."""
+        """Add an op with several outputs."""
         return self._importer.place(
             self._call, op, inputs, {k: v for k, v in weights.items() if v is not None}
         )
@@ -130,7 +131,7 @@ class _Importer:
             tensor = constant.tensor
             need(
                 tuple(tensor.shape) == parameter.shape,
-                f"its {parameter.name} has the shape {tuple(tensor.shape)}",
+                f"its {parameter.name} has shape {tuple(tensor.shape)}",
             )
             self.held.note(f"{name}.{parameter.name}", constant, parameter.kind)
             if tensor.device.type != "meta":
@@ -178,7 +179,7 @@ class _Importer:
             return
         try:
             foreign = next((leaf.why for leaf in leaves if isinstance(leaf, Foreign)), None)
-            need(foreign is None, f"it reads what has no place in a network: {foreign}")
+            need(foreign is None, f"it reads a value that a network cannot hold: {foreign}")
             need(call.operator in OPERATORS, f"aten.{call.operator} is not an operator that Striate knows")
             made = self._mapped(call, OPERATORS[call.operator], args, kwargs)
             if call.operator == "detach" and isinstance(args[0], Ref) and args[0].name not in self.inputs:
@@ -196,8 +197,9 @@ class _Importer:
         return argument
 
     def _mapped(self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any) -> list[Any]:
-        """What a rule makes of a call. Raises Unknown, and leaves nothing behind, where it does not cover it; any other
-        exception of a rule is a fault."""
+        """Apply a rule to a call. Raises Unknown, and undoes everything, if the rule does not support it; any other
+        exception is a bug in the rule.
+        """
         wide = any(isinstance(leaf, Ref) and leaf.wide for leaf in _leaves((args, list(kwargs.values()))))
         if wide and call.operator in REPEATING:
             try:
@@ -219,7 +221,7 @@ class _Importer:
             try:
                 _signature(rule).bind(site, *args, **kwargs)
             except TypeError as error:
-                raise Unknown(f"arguments that are not covered: {error}") from None
+                raise Unknown(f"unsupported arguments: {error}") from None
             made = rule(site, *args, **kwargs)
             found = list(made) if isinstance(made, list) else [made]
             found += [None] * (len(call.makes) - len(found))  # a pool's second output: the indices
@@ -265,14 +267,14 @@ class _Importer:
         return made
 
     def whole(self, value: Value) -> Any:
-        """What stands after a value, in its own size."""
+        """A value broadcast to its full size."""
         held = self.env.get(value)
         if isinstance(held, Ref) and held.wide is not None:
             held = self.env[value] = full(Site(self, self.makers[value]), held)
         return held
 
     def _parted(self, call: Call, parts: Apart, rest: Sequence[Any]) -> Any:
-        """What a permutation or a reshape makes of a value with many axes: once they are few again, one op."""
+        """Follow a permutation or reshape of a value with too many axes, which becomes one op in the end."""
         shape, sizes = call.shapes[0], parts.sizes
         if call.operator == "permute" and rest and rest[0][0] == 0:
             order = tuple(parts.order[d % (len(sizes) + 1) - 1] for d in rest[0][1:])
@@ -288,7 +290,7 @@ class _Importer:
         return self._opaque(call, 0, [parts], "")
 
     def _fold(self, call: Call, args: Any, kwargs: Any) -> None:
-        """Work out what depends on the module's tensors alone."""
+        """Compute calls that depend on the module's tensors alone."""
         constants = [leaf for leaf in _leaves((args, list(kwargs.values()))) if isinstance(leaf, Constant)]
         names = sorted((c.name for c in constants if c.name), key=lambda n: n not in self.held.learned)
         learned = [n for n in names if n in self.held.learned] or names
@@ -299,7 +301,7 @@ class _Importer:
             self.env[value] = Constant(tensor, name)
 
     def _whole(self, at: int, call: Call, calls: Sequence[Call]) -> bool:
-        """A module that is known by its name: its calls are one thing."""
+        """Import a module that is recognized by class as one op."""
         part = self.parts.get(call.path)
         make = MODULES.get(type(part).__name__) if type(part).__module__.startswith("torch.nn") else None
         if make is None:
@@ -322,7 +324,7 @@ class _Importer:
         return True
 
     def _named(self, at: int, call: Call, calls: Sequence[Call]) -> bool:
-        """A module of torch that has no counterpart here and takes dozens of calls: one opaque node of its name."""
+        """Import a torch module without a counterpart, which makes dozens of calls, as one opaque node."""
         path = next((p for p in _within(call.path) if type(self.parts.get(p)).__name__ in RECURRENT), None)
         if path is None or not type(part := self.parts[path]).__module__.startswith("torch.nn"):
             return False
@@ -349,7 +351,7 @@ class _Importer:
         return True
 
 
-DETACHED = "forward detaches a value: its gradients flow on in training here, predictions are the same"
+DETACHED = "forward detaches a value; in training, Striate's gradients still flow through it; predictions are the same"
 VIEWED = ("view", "reshape", "_unsafe_view", "unflatten", "flatten")
 PARTS = (*VIEWED, "permute", "contiguous", "clone")
 REPEATING = (
@@ -372,11 +374,11 @@ REPEATING = (
     "expand",
     "expand_as",
 )
-"""Operators that repeat what is small themselves."""
+"""Operators that broadcast by themselves."""
 
 
 def _whole_values(site: Site, value: Any) -> Any:
-    """Arguments with every repeated value in its own size."""
+    """Arguments with every value broadcast to its full size."""
     if isinstance(value, list | tuple):
         return type(value)(_whole_values(site, part) for part in value)
     return full(site, value) if isinstance(value, Ref) else value
@@ -388,7 +390,7 @@ def _signature(rule: Callable[..., Any]) -> inspect.Signature:
 
 
 def _within(path: str) -> list[str]:
-    """A dotted path and all that it lies in, outermost first."""
+    """A dotted path and all its parents, outermost first."""
     parts = path.split(".")
     return [".".join(parts[: k + 1]) for k in range(len(parts))]
 
@@ -406,7 +408,7 @@ def _tensors(value: Any) -> Any:
 
 
 def network(trace: Trace, name: str) -> Network:
-    """The network of a trace, with its weights."""
+    """Build the network of a trace, with its weights."""
     importer = _Importer(trace)
     importer.run(trace.calls)
     outputs = []
@@ -414,8 +416,8 @@ def network(trace: Trace, name: str) -> Network:
         found = importer.whole(value)
         if not isinstance(found, Ref):
             raise FormatError(
-                f"an output of {type(trace.module).__name__} has no place in a network",
-                why="it has another first axis than the batch, or depends on no input",
+                f"an output of {type(trace.module).__name__} cannot be part of a network",
+                why="its first axis is not the batch, or it depends on no input",
                 fix="wrap the module so that it returns values of shape (N, …)",
             )
         outputs.append(found.name)
@@ -428,7 +430,7 @@ def network(trace: Trace, name: str) -> Network:
 
 
 def _left_out(importer: _Importer, nodes: Sequence[Node]) -> list[str]:
-    """What is said of parameters that the network does not have."""
+    """Warning about parameters that are not part of the network."""
     left = importer.held.left_out(nodes)
     if not left:
         return []
@@ -436,7 +438,7 @@ def _left_out(importer: _Importer, nodes: Sequence[Node]) -> list[str]:
     more = f" and {len(left) - 3:,} more" if len(left) > 3 else ""
     return [
         f"{plural(count, 'learned number')} of the module {'is' if count == 1 else 'are'} not in the network, because "
-        "forward does not read them, or computes a weight from them that is held as one tensor: "
+        "forward does not read them, or computes a weight from them: "
         f"{', '.join(left[:3])}{more}"
     ]
 

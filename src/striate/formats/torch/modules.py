@@ -1,6 +1,6 @@
-"""How one op is written in PyTorch: the module that is made once, or the expression in forward.
+"""Write one op as PyTorch: a module built in __init__, or an expression in forward.
 
-`written(node, declaration)` gives a Made; each op's spelling stands in one table. Needs no torch.
+`written(node, declaration)` returns a Made; one table has the spelling of every op. Needs no torch.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from striate.network import Node
 from striate.op import Declaration
 
 IN_SCOPE = ("layerscale",)
-"""Ops whose parameter may belong to the block around them."""
+"""Ops whose parameter may belong to the enclosing block."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Arg:
-    """A value in a constructor; `usual` values may be left out."""
+    """A constructor argument; it may be left out if it equals `usual`."""
 
     role: str
     value: Any
@@ -31,7 +31,7 @@ class Arg:
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """A module of arguments, or an expression; `before` is applied to the input first, `after` to the result."""
+    """A module with its arguments, or an expression; `before` wraps the input, `after` the result."""
 
     word: str
     module: str = ""
@@ -48,7 +48,7 @@ class Made:
         return f"{self.module}[{roles}]{self.expression}{self.before}{self.after}"
 
     def tree(self, own: Sequence[str | None]) -> tuple[str, list[Any]]:
-        """The constructor's call; `own` names the arguments that are not plain values."""
+        """The constructor call; `own` names the arguments that are not plain values."""
         parts: list[Any] = []
         for arg, name in zip(self.arguments, own):
             if name is None and arg.named and arg.value == arg.usual and type(arg.value) is type(arg.usual):
@@ -60,7 +60,7 @@ class Made:
         return self.module, parts
 
     def call(self, module: str, given: Sequence[str]) -> str:
-        """The call in forward on these variables."""
+        """The call in forward with these variables."""
         if self.expression:
             named = {f"x{k}": name for k, name in enumerate(given)} | {"module": module}
             return self.expression.format(*given, all=", ".join(given), plus=" + ".join(given),
@@ -70,7 +70,7 @@ class Made:
 
 
 def _one(sizes: Sequence[int]) -> Any:
-    """A size as torch takes it: one number where all axes agree."""
+    """A size in torch's form: one number if all axes agree."""
     return sizes[0] if len(set(sizes)) == 1 else tuple(sizes)
 
 
@@ -87,7 +87,7 @@ def _field(declaration: Declaration, name: str) -> Any:
 
 
 def _sides(declaration: Declaration) -> tuple[Any, str]:
-    """torch's own padding, or 0 and the flat list that F.pad takes."""
+    """torch's padding argument, or 0 and the flat list for F.pad."""
     pairs = [(w.before, w.after) for w in declaration.windows.values()]
     if all(a == b for a, b in pairs):
         return _one([a for a, _ in pairs]), ""
@@ -95,7 +95,7 @@ def _sides(declaration: Declaration) -> tuple[Any, str]:
 
 
 def _pool_sides(declaration: Declaration) -> tuple[Any, str]:
-    """As `_sides`; a pool pads by half of its kernel at most."""
+    """As `_sides`; a pool pads by at most half of its kernel."""
     windows = declaration.windows.values()
     if all(w.before == w.after <= w.kernel // 2 for w in windows):
         return _sides(declaration)
@@ -104,7 +104,9 @@ def _pool_sides(declaration: Declaration) -> tuple[Any, str]:
 
 def _refused(node: Node, why: str) -> FormatError:
     error = FormatError(
-        f"{node.op.word} cannot be written as PyTorch", why=why, fix="convert to .toml, or replace the node"
+        f"{node.op.word} cannot be written as PyTorch",
+        why=why,
+        fix="convert to .toml instead, or replace the node",
     )
     error.at(node.name, f"{node.name} = {node.op}", node.place)
     return error
@@ -112,10 +114,10 @@ def _refused(node: Node, why: str) -> FormatError:
 
 def _check_border(node: Node, mode: str, d: Declaration, pairs: Sequence[tuple[int, int]]) -> None:
     if mode == "symmetric":
-        raise _refused(node, "it has no padding mode symmetric")
+        raise _refused(node, "PyTorch has no padding mode symmetric")
     if mode != "zeros" and not torch_folds(mode, d.inputs[0].spatial, pairs):
         raise _refused(
-            node, f"it folds at a border once at most, and the padding is longer than {d.inputs[0]}"
+            node, f"PyTorch reflects at a border at most once, and the padding is longer than {d.inputs[0]}"
         )
 
 
@@ -160,7 +162,7 @@ def _maxpool(node: Node, op: Any, d: Declaration) -> Made:
     padding, uneven = _pool_sides(d)
     kernel, stride = _field(d, "kernel"), _field(d, "stride")
     if uneven and op.ceil:
-        raise _refused(node, "with separate padding it cannot round up")
+        raise _refused(node, "torch cannot round sizes up with separate padding")
     named = (
         Arg("stride", stride, kernel), Arg("padding", padding, 0), Arg("dilation", _field(d, "dilation"), 1),
         Arg("ceil_mode", op.ceil, False),
@@ -175,9 +177,11 @@ def _avgpool(node: Node, op: Any, d: Declaration) -> Made:
     padding, uneven = _pool_sides(d)
     kernel, stride = _field(d, "kernel"), _field(d, "stride")
     if _field(d, "dilation") != 1:
-        raise _refused(node, "torch has no average of numbers that lie apart")
+        raise _refused(node, "torch has no dilated average pool")
     if uneven and (op.ceil or not op.count_include_pad):
-        raise _refused(node, "with separate padding it can neither round up nor exclude the padding")
+        raise _refused(
+            node, "with separate padding, torch can neither round sizes up nor exclude the padding"
+        )
     named = (
         Arg("stride", stride, kernel), Arg("padding", padding, 0), Arg("ceil_mode", op.ceil, False),
         Arg("count_include_pad", op.count_include_pad, True),
@@ -227,7 +231,7 @@ def _ln(node: Node, op: Any, d: Declaration) -> Made:
     if op.axes == "all" or spec.axes[-1] == "C":
         return Made("ln", "nn.LayerNorm", args)
     if spec.axes[1] != "C":
-        raise _refused(node, f"it normalizes the axis C of {' '.join(spec.axes)}")
+        raise _refused(node, f"it normalizes axis C of {' '.join(spec.axes)}")
     return Made("ln", "ChannelNorm", args, helpers=("ChannelNorm",))
 
 
@@ -260,7 +264,7 @@ def _pad(node: Node, op: Any, d: Declaration) -> Made:
     pairs = [tuple(op.channels), *pairs] if any(op.channels) else pairs
     flat = tuple(side for pair in reversed(pairs) for side in pair)
     if op.mode != "zeros" and any(op.channels):
-        raise _refused(node, f"it has no padding mode {op.mode} of channels")
+        raise _refused(node, f"torch has no padding mode {op.mode} for channels")
     more = f', mode="{op.mode}"' if op.mode != "zeros" else f", value={op.value!r}" if op.value else ""
     return Made("pad", expression=f"F.pad({{0}}, {flat}{more})")
 
@@ -271,7 +275,7 @@ def _upsample(node: Node, op: Any, d: Declaration) -> Made:
         raise _refused(node, f"torch resamples {d.inputs[0]} by {op.scale or op.size} differently")
     if op.method == "bicubic":
         if _rank(d) != 2:
-            raise _refused(node, "torch blends four neighbors of images only")
+            raise _refused(node, "torch interpolates bilinearly only for images")
         linear = "bicubic"
     size = None if op.scale is not None else _one(d.outputs[0].spatial)
     scale = int(op.scale) if op.scale and op.scale == int(op.scale) else op.scale
@@ -310,7 +314,7 @@ def _reduce(node: Node, op: Any, d: Declaration) -> Made:
 
 def _lrn(node: Node, op: Any, d: Declaration) -> Made:
     if op.odd == "after" and op.size % 2 == 0:
-        raise _refused(node, "torch has the one channel more of an even size before, not after")
+        raise _refused(node, "for an even size, torch puts the extra channel before, not after")
     named = (Arg("alpha", op.alpha, 1e-4), Arg("beta", op.beta, 0.75), Arg("k", op.k, 1.0))
     before = "{0}.contiguous()" if len(d.inputs[0].axes) == 5 else ""  # it looks at volumes by another shape
     return Made("lrn", "nn.LocalResponseNorm", (*_plain(("size", op.size)), *named), before=before)
@@ -354,7 +358,7 @@ def _clip(node: Node, op: Any, d: Declaration) -> Made:
 
 
 def _simple(module: str, *fields: tuple[str, str, Any]) -> Callable[[Node, Any, Declaration], Made]:
-    """A module of the op's own fields: (field, torch's argument, its default)."""
+    """A module from the fields of the op: (field, torch's argument, default)."""
 
     def make(node: Node, op: Any, d: Declaration) -> Made:
         args = tuple(Arg(role, getattr(op, field), usual) for field, role, usual in fields)
@@ -364,7 +368,7 @@ def _simple(module: str, *fields: tuple[str, str, Any]) -> Callable[[Node, Any, 
 
 
 def _pixels(module: str) -> Callable[[Node, Any, Declaration], Made]:
-    """Of images only: torch takes the last three axes for channels, height and width."""
+    """For images only: torch takes the last three axes as channels, height and width."""
 
     def make(node: Node, op: Any, d: Declaration) -> Made:
         if _rank(d) != 2:
@@ -425,11 +429,11 @@ _WRITERS: dict[str, Callable[[Node, Any, Declaration], Made]] = {
 
 
 _CHANNELS_SECOND = ("bn", "gn", "in", "prelu", "lrn", "channelshuffle")
-"""Ops whose module looks for the channels at the second axis."""
+"""Ops whose module expects channels on the second axis."""
 
 
 def _moved(made: Made, axes: Sequence[str]) -> Made:
-    """The module between moves of the channels to where it looks for them, and back."""
+    """The module between a move of the channels to the expected axis and the move back."""
     at, looked = axes.index("C"), len(axes) - 1 if made.word == "layerscale" else 1
     ahead = made.word == "layerscale" and axes[1] == "C"  # its scale has the axes after the channels, too
     if at == looked or ahead or made.word not in (*_CHANNELS_SECOND, "layerscale"):
@@ -439,12 +443,12 @@ def _moved(made: Made, axes: Sequence[str]) -> Made:
 
 
 def written(node: Node, declaration: Declaration, within: bool = False) -> Made:
-    """How the node is written; `within`: its parameter belongs to the block around it.
+    """Write a node; `within`: its parameter belongs to the enclosing block.
 
-    Raises FormatError for what torch has no counterpart of.
+    Raises FormatError for an op without a counterpart in torch.
     """
     if node.op.word not in _WRITERS:
-        raise _refused(node, "torch has no counterpart of it")
+        raise _refused(node, "torch has no counterpart")
     made = _WRITERS[node.op.word](node, node.op, declaration)
     made = _moved(made, declaration.inputs[0].axes)
     if within and made.word in IN_SCOPE:

@@ -1,4 +1,4 @@
-"""What the operators of aten that only move numbers are here; `rules` says how they are declared."""
+"""Rules for aten operators that only move entries; `rules` defines the form."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _shaped(site: Site, x: Any, *_: Any, **__: Any) -> Any:
-    """The same numbers under the shape that torch says."""
+    """Reshape to torch's shape."""
     value = ref(x)
     shape = site.shape[1:]
     if shape == value.spec.shape[1:]:
@@ -91,18 +91,18 @@ def _stack(site: Site, parts: Any, dim: int = 0) -> Ref:
 
 @maps("index_select")
 def _index_select(site: Site, x: Any, dim: int, entries: Any) -> Ref:
-    need(isinstance(entries, Constant), "entries that are computed")
+    need(isinstance(entries, Constant), "computed indices")
     return _listed(site, ref(x), dim, entries.tensor.tolist())
 
 
 @maps("index")
 def _index(site: Site, x: Any, places: Any) -> Ref:
-    """Entries of one axis; the others are taken whole."""
+    """Index one axis; the others are kept whole."""
     at = [d for d, entries in enumerate(places) if entries is not None]
     known = len(at) == 1 and isinstance(places[at[0]], Constant) and places[at[0]].tensor.ndim == 1
-    need(known, "entries of several axes, or computed ones")
+    need(known, "indices on several axes, or computed ones")
     entries = places[at[0]].tensor
-    need(not entries.is_floating_point() and entries.dtype.itemsize > 1, "entries chosen by a mask")
+    need(not entries.is_floating_point() and entries.dtype.itemsize > 1, "indices from a mask")
     return _listed(site, ref(x), at[0], entries.tolist())
 
 
@@ -117,7 +117,7 @@ def _flip(site: Site, x: Any, dims: Any) -> Ref:
 @maps("roll")
 def _roll(site: Site, x: Any, shifts: Any, dims: Any = ()) -> Ref:
     value = ref(x)
-    need(dims, "rolled as one row")
+    need(dims, "a roll of the flattened tensor")
     for shift, dim in zip(shifts, dims):
         size = value.spec.shape[dim]
         value = _listed(site, value, dim, [(k - shift) % size for k in range(size)])
@@ -127,7 +127,7 @@ def _roll(site: Site, x: Any, shifts: Any, dims: Any = ()) -> Ref:
 @maps("repeat", "tile")
 def _repeat(site: Site, x: Any, times: Any) -> Ref:
     value = ref(x)
-    need(len(times) == len(value.spec.axes) and times[0] == 1, "images repeated to a batch, or new axes")
+    need(len(times) == len(value.spec.axes) and times[0] == 1, "images repeated along the batch, or new axes")
     for dim, count in enumerate(times):
         value = _listed(site, value, dim, [*range(value.spec.shape[dim])] * count) if count > 1 else value
     return value
@@ -136,12 +136,12 @@ def _repeat(site: Site, x: Any, times: Any) -> Ref:
 @maps("repeat_interleave")
 def _repeat_interleave(site: Site, x: Any, count: Any, dim: Any = None, **_: Any) -> Ref:
     value = ref(x)
-    need(isinstance(count, int) and dim is not None, "a count for every entry, or no axis")
+    need(isinstance(count, int) and dim is not None, "one count per entry, or no axis")
     return _listed(site, value, dim, [k for k in range(value.spec.shape[dim]) for _ in range(count)])
 
 
 def _listed(site: Site, x: Ref, dim: int, entries: Any) -> Ref:
-    """Entries of one axis, in their order."""
+    """Gather entries of one axis, in the given order."""
     axis, size = axis_of(x, dim), x.spec.shape[dim]
     return site.node(Gather(tuple(int(k) % size for k in entries), axis), x)
 
@@ -150,9 +150,9 @@ def _listed(site: Site, x: Ref, dim: int, entries: Any) -> Ref:
 def _scatter(
     site: Site, x: Any, source: Any, dim: int = 0, start: Any = None, stop: Any = None, step: int = 1
 ) -> Ref:
-    """x with some entries of one axis taken from elsewhere: what `x[:, :4] = y` leaves."""
+    """x with some entries of one axis replaced, as `x[:, :4] = y` does."""
     dim %= len(site.shape)
-    need(dim, "it works along the batch")
+    need(dim, "it acts on the batch axis")
     if site.operator == "select_scatter":
         stop = None if start == -1 else start + 1
     size = site.shape[dim]
@@ -171,7 +171,7 @@ def _scatter(
 
 
 def _overwritten(site: Site, x: Ref, part: Ref, axis: str, places: range) -> Ref:
-    """x with the entries at these places of an axis from `part`, in its order."""
+    """x with the entries at these positions of an axis replaced by those of `part`."""
     size = x.spec.size(axis)
     if len(places) == size:
         return part
@@ -190,7 +190,7 @@ def _overwritten(site: Site, x: Ref, part: Ref, axis: str, places: range) -> Ref
 
 
 def constant_like(site: Site, x: Ref, shape: Sequence[int], held: Constant) -> Ref:
-    """A value of this shape, without the batch, that holds a constant, whatever x holds."""
+    """A value of this shape (without the batch) that holds a constant, for any x."""
     for axis, wanted in zip(x.spec.axes[1:], shape):
         if x.spec.size(axis) > wanted:
             x = site.node(reshape.Slice(axis, stop=wanted), x)
@@ -202,7 +202,7 @@ def constant_like(site: Site, x: Ref, shape: Sequence[int], held: Constant) -> R
     if alone:
         return value
     wide = (1,) * (len(shape) + 1 - held.tensor.ndim) + tuple(held.tensor.shape)
-    need(len(wide) == len(shape) + 1 and wide[0] == 1, "a tensor for every image, or of more axes")
+    need(len(wide) == len(shape) + 1 and wide[0] == 1, "a tensor with a batch axis, or of higher rank")
     own = held.tensor.float() if held.tensor.ndim else held.tensor.float().reshape(1)
     op = Affine(bias=tuple(own.shape), learned=site.learned(held))
     return site.node(op, value, bias=Constant(own, held.name))
@@ -210,7 +210,7 @@ def constant_like(site: Site, x: Ref, shape: Sequence[int], held: Constant) -> R
 
 @maps("copy")
 def _copy(site: Site, x: Any, source: Any, *_: Any) -> Ref:
-    """What is written over all of x."""
+    """A copy over all of x."""
     shape = site.shape[1:]
     if isinstance(source, Constant):
         return constant_like(site, ref(x), shape, source)
@@ -224,7 +224,7 @@ def _fill(site: Site, x: Any, number: Any = 0.0) -> Any:
 
     if isinstance(number, int | float):
         number = Constant(torch.tensor(float(number)), "")
-    need(isinstance(number, Constant), "filled with what is computed")
+    need(isinstance(number, Constant), "filled with a computed value")
     return constant_like(site, ref(x), site.shape[1:], number)
 
 
@@ -248,7 +248,7 @@ def _select(site: Site, x: Any, dim: int, at: int) -> Any:
 
 @maps("chunk", "split", "split_with_sizes", "tensor_split")
 def _split(site: Site, x: Any, _parts: Any, dim: int = 0) -> Any:
-    """The sizes are read off what torch makes."""
+    """Split; the sizes come from torch's outputs."""
     value = ref(x)
     axis = axis_of(value, dim)
     sizes = [shape[dim] for shape in site.shapes]
@@ -288,7 +288,7 @@ def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
         case _:
             mode = "circular"
     value = standard(site, x)
-    need(value.spec.spatial, "a padded row")
+    need(value.spec.spatial, "a padded vector")
     for k, (before, after) in enumerate(zip(sides[::2], sides[1::2])):
         if before < 0 or after < 0:  # cut first
             dim = len(value.spec.axes) - 1 - k
@@ -299,7 +299,7 @@ def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
     pairs = [(0, 0)] * (rank - len(pairs)) + pairs
     deep = pairs[-rank - 1] if len(pairs) > rank else (0, 0)
     need(len(pairs) <= rank + 1, "a padded batch")
-    need(not any(deep) or (mode == "constant" and not fill), "channels padded by other than zeros")
+    need(not any(deep) or (mode == "constant" and not fill), "channels padded with a mode other than zeros")
     if not any(any(pair) for pair in pairs):
         return value
     modes = {"constant": "zeros"}.get(mode, mode)
@@ -330,21 +330,21 @@ def _upsample(method: str) -> Rule:
                    for f in (r if not isinstance(r, Mapping) else ())]  # fmt: skip
         scales = [f for factor in factors for f in (factor if isinstance(factor, tuple) else (factor,)) if f]
         if size is None or (scales and len(set(scales)) == 1 and not corners):
-            need(len(set(scales)) == 1, "another scale for each axis")
+            need(len(set(scales)) == 1, "a different scale for each axis")
             scale = float(scales[0])
             pairs = list(zip(value.spec.spatial, site.shape[2:], strict=True))
             if corners or all(_steps(n, m, scale, method) == 1 / scale for n, m in pairs):
                 return site.node(Upsample(scale=scale, method=method, align_corners=corners), value)
             whole = all(_steps(n, m, scale, method) * m == n for n, m in pairs)
-            need(whole, "a scale that leaves the size of an axis, which torch copies")
+            need(whole, "a scale that keeps the size of an axis, which torch copies")
         return site.node(Upsample(size=site.shape[2:], method=method, align_corners=corners), value)
 
     return rule
 
 
 def _steps(size: int, made: int, scale: float, method: str) -> float:
-    """Inputs per output as torch takes them: nearest and linear copy an axis that keeps its size, whatever the scale,
-    and nearest doubles one that has become twice as long.
+    """Inputs per output in torch: nearest and linear copy an axis that keeps its size, whatever the scale, and nearest
+    duplicates entries if an axis doubles.
     """
     if made == size and method != "bicubic":
         return 1.0

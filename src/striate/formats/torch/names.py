@@ -1,6 +1,7 @@
 """Names in PyTorch source: of classes, of modules inside modules, and inside text.
 
-A module that holds parameters keeps its name, because they are found by it; any other may be called what Python allows.
+A module that holds parameters keeps its name, because parameters are found by it; any other gets a name that Python
+allows.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ RESERVED = frozenset(
     register_module register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_
     set_extra_state set_submodule share_memory state_dict to to_empty train training type xpu zero_grad""".split()  # noqa: SIM905
 )
-"""What torch.nn.Module itself has by that name: a module set there would never be called."""
+"""Attributes of torch.nn.Module: a submodule with such a name would never be called."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Spot:
-    """Where a module is kept: path from the class that it belongs to, and whether it is an attribute there."""
+    """Place of a submodule: path from its class, and whether it is an attribute there."""
 
     path: str
     plain: bool
 
     @property
     def call(self) -> str:
-        """What is called in forward."""
+        """The expression that forward calls."""
         return f"self.{self.path}" if self.plain else f"self.get_submodule({self.path!r})"
 
     def made(self, tree: Any) -> tuple[str, Any]:
-        """The statement that makes it: what stands before the tree, and the tree."""
+        """The statement that creates it, as (text before the tree, tree)."""
         if self.plain:
             return f"self.{self.path} = ", tree
         inside, _, name = self.path.rpartition(".")
@@ -48,20 +49,22 @@ class Spot:
 
     @property
     def holders(self) -> tuple[str, ...]:
-        """The paths around it, outermost first."""
+        """The enclosing paths, outermost first."""
         return tuple(itertools.accumulate(self.path.split(".")[:-1], "{}.{}".format))
 
 
 def spot(name: str, kept: bool, taken: Collection[str]) -> Spot:
-    """The place for a module of this name. kept: it has to be there. Raises FormatError where torch has none."""
+    """Choose the place for a module of this name. kept: the name must stay. Raises FormatError if torch does not allow
+    it.
+    """
     parts = name.split(".")
     if kept:
         wrong = [part for part in parts if part in RESERVED or part.startswith("__") or not part]
         if wrong:
             raise FormatError(
-                f"PyTorch has no place for a module called {name!r}",
+                f"PyTorch cannot hold a module named {name!r}",
                 where=name[:80],
-                why=f"{wrong[0]!r} is a word of torch.nn.Module"
+                why=f"{wrong[0]!r} is an attribute of torch.nn.Module"
                 if wrong[0]
                 else "a part of the name is empty",
                 fix="rename the node",
@@ -76,7 +79,7 @@ def spot(name: str, kept: bool, taken: Collection[str]) -> Spot:
 
 
 def _speakable(path: str) -> bool:
-    """Whether a path can be written in source; 0 and block1-0 cannot."""
+    """True if a path is valid Python; 0 and block1-0 are not."""
     return all(
         part.isascii() and part.isidentifier() and not keyword.iskeyword(part) for part in path.split(".")
     )
@@ -90,12 +93,12 @@ def attribute(name: str) -> str:
 
 
 def spoken(name: str) -> str:
-    """A name as a docstring may hold it: whatever it is, it stays text."""
+    """A name made safe for a docstring."""
     return re.sub(r"[^\w .,:;()+*/-]", "_", name)[:80]
 
 
 def class_word(name: str) -> str:
-    """A name as one of classes."""
+    """A name as a class name."""
     words = [part[:1].upper() + part[1:] for part in re.split(r"[^0-9A-Za-z]+", name) if part]
     made = "".join(words) or "Net"
     return f"Net{made}" if made[0].isdigit() else made

@@ -1,6 +1,6 @@
-"""A network packed into the comments at the end of the source that Striate writes, and unpacked again.
+"""Pack a network into comments at the end of exported source, and unpack it.
 
-Source has no place for the names of nodes without a module, nor for how a padding was worded.
+Source cannot hold the names of nodes without a module, nor the spelling of a padding.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _MARK, _WIDTH = "#: ", 85
 
 
 def note(net: Network) -> str:
-    """The comments that stand for a network."""
+    """Pack a network into comments."""
     plain = json.dumps(net.to_dict(), separators=(",", ":"))
     packed = base64.b64encode(zlib.compress(plain.encode(), 9)).decode()
     return HEAD + "".join(f"{_MARK}{line}\n" for line in textwrap.wrap(packed, _WIDTH))
 
 
 def unpacked(text: str) -> Network | None:
-    """The network in the comments at the end of a text; None where there are no such comments.
+    """Unpack the network from the comments at the end of a text; None without such comments.
 
     Raises ValueError, zlib.error, StriateError, TypeError, KeyError, AttributeError or RecursionError for damaged ones.
     """

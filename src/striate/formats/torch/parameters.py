@@ -1,4 +1,4 @@
-"""A module's tensors while it is read: which of them each node has, what is learned, and what several names mean."""
+"""Tensors of a module during import: which node uses them, which are learned, and their names."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from striate.ops.opaque import Opaque
 
 
 class Parameters:
-    """The tensors of a module, and what is noted of the nodes that use them.
+    """The tensors of a module, and the record of nodes that use them.
 
-    learned: parameter -> whether it asks for a gradient; state: by name, as the state dict has them; read_by: opaque
-    node -> the tensors that it was computed with.
+    learned: parameter -> whether it requires a gradient; state: tensors by name, as in the state dict; read_by: opaque
+    node -> the tensors that it was computed from.
     """
 
     def __init__(self, module: Any) -> None:
@@ -35,18 +35,18 @@ class Parameters:
             self.called.setdefault((_place(whole), *_layout(whole)), []).append(name)
         self.sources = Sources()
         self.pieces: dict[Any, dict[Any, int]] = collections.defaultdict(dict)
-        """By tensor of the module: the parts of it, or what is made of it, that nodes have, and their sizes."""
+        """Tensor of the module -> parts of it, or tensors computed from it, that nodes have, with their sizes."""
         self.kinds: dict[Any, str] = {}
         self.noted: list[tuple[str, Any, Any]] = []
         self.names: dict[str, str] = {}
-        """By full name of a parameter: the name of the module's tensor that it is, or was computed from."""
+        """Full name of a parameter -> the name of the module's tensor that it is, or was computed from."""
         self.read_by: dict[str, tuple[Constant, ...]] = {}
         self._alive: list[Any] = []  # no other tensor gets the place of one that is known by it
 
     def note(self, full: str, constant: Constant, kind: str) -> None:
-        """Which tensor of the module a parameter is, and what it is for.
+        """Record which tensor of the module a parameter is, and its kind.
 
-        Raises Unknown for one that is used in two layouts, or as two kinds of parameter, at once.
+        Raises Unknown for a tensor that is used in two layouts, or as two kinds of parameter.
         """
         tensor, name = constant.tensor, constant.name
         self.names[full] = name
@@ -63,19 +63,19 @@ class Parameters:
             # Parts of one tensor are tensors of their own; more numbers than it has are the same ones twice.
             twice = whole is not None and sum(pieces.values()) + tensor.numel() > whole.numel()
             if pieces and twice and learned is not None:
-                raise Unknown(f"{name} is used a second time, in another layout: one tensor in two shapes")
+                raise Unknown(f"{name} is used in two layouts")
             pieces[key] = tensor.numel()
             self.kinds[key] = kind
             self.noted.append((full, base, key))
             self._alive.append(tensor)
         else:
             if learned is not None and self.kinds[key] != kind:
-                raise Unknown(f"{name} is used as a {self.kinds[key]}, and a second time as a {kind}")
+                raise Unknown(f"{name} is used both as a {self.kinds[key]} and as a {kind}")
             self.noted.append((full, None, None))
         self.sources.tensors[full] = key
 
     def identity(self, constant: Constant) -> tuple[Any, Any]:
-        """The tensor of the module that a tensor is (a part) of, or was computed from; and which one it is."""
+        """The tensor of the module that a tensor is part of or was computed from, and which part."""
         tensor, whole = constant.tensor, self.state.get(constant.name)
         base = constant.name if whole is None else _place(whole)
         key: tuple[Any, ...] = (_place(tensor), *_layout(tensor))
@@ -85,7 +85,7 @@ class Parameters:
         return base, key
 
     def forget(self, since: int) -> None:
-        """Take back what was noted of parameters since."""
+        """Remove the records of parameters made since."""
         for name, base, key in self.noted[since:]:
             self.pieces[base].pop(key, None)
             self.kinds.pop(key, None)
@@ -96,16 +96,16 @@ class Parameters:
         del self.noted[since:]
 
     def name(self, constant: Constant, path: str) -> str:
-        """The name of a tensor, which may have several: that in the module at `path`, else its first."""
+        """The name of a tensor: the one in the module at `path`, else its first."""
         names = self.called_as(constant.tensor) or [constant.name]
         return next((name for name in names if name.rpartition(".")[0] == path), names[0])
 
     def called_as(self, tensor: Any) -> list[str] | None:
-        """The names in the state of a tensor in this layout, if it has one."""
+        """The names in the state dict of a tensor in this layout."""
         return self.called.get((_place(tensor), *_layout(tensor)))
 
     def counted(self, nodes: Sequence[Node]) -> list[Node]:
-        """The nodes, opaque ones with the number of the module's parameters that no other node has."""
+        """The nodes; opaque ones count the parameters of the module that no other node has."""
         there = {node.name for node in nodes}
         seen = {key for name, key in self.sources.tensors.items() if name.rpartition(".")[0] in there}
         sizes: collections.Counter[Any] = collections.Counter()
@@ -129,7 +129,7 @@ class Parameters:
         return found
 
     def left_out(self, nodes: Sequence[Node]) -> list[str]:
-        """The module's parameters that none of the nodes has: not read by its forward, or lost in a computed weight."""
+        """The module's parameters that no node has: forward does not read them, or computes a weight from them."""
         there = {node.name for node in nodes}
         names = [name for full, name in self.names.items() if full.rpartition(".")[0] in there]
         names += [c.name for node, constants in self.read_by.items() if node in there for c in constants]
@@ -138,7 +138,7 @@ class Parameters:
         return [n for n in self.learned if left.get(id(self.state.get(n))) == n]
 
     def aliases(self, net: Network) -> dict[str, str]:
-        """The module's names of the network's parameters, where they are others."""
+        """Name of a network parameter -> its different names in the module."""
         if net.inference.problems:
             return {}
         full = {self.sources.tensors.get(name): name for name in net.parameters}
@@ -153,7 +153,7 @@ class Parameters:
 
 
 def _place(tensor: Any) -> Any:
-    """The memory that a tensor lies in."""
+    """The memory range of a tensor."""
     return tensor.untyped_storage()._cdata
 
 

@@ -1,8 +1,8 @@
-"""How aten operators become ops: the table of rules, and what they share.
+"""Rules that turn aten operators into ops: the table, and shared helpers.
 
 A rule is called as `f(site, *args, **kwargs)`. Values are Refs, tensors of the module are Constants, everything else is
-plain; a rule raises Unknown, with the reason, for what it does not cover, and the operator becomes opaque. Any other
-exception of a rule is a fault of Striate's.
+plain. A rule raises Unknown, with the reason, for an unsupported use, and the operator becomes opaque. Any other
+exception is a bug in Striate.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ OPERATORS: dict[str, Rule] = {}
 
 @dataclasses.dataclass(frozen=True)
 class Ref:
-    """A value of the network that is being made.
+    """A value of the network under construction.
 
-    wide: the shape, without the batch, that torch has repeated it to; it stays small for those who repeat it anyhow.
+    wide: the shape, without the batch, that torch has broadcast it to; the value stays small for ops that broadcast
+    anyway.
     """
 
     name: str
@@ -36,7 +37,7 @@ class Ref:
 
 
 def maps(*operators: str) -> Callable[[Rule], Rule]:
-    """Register what these operators are."""
+    """Register the rule for these operators."""
 
     def add(rule: Rule) -> Rule:
         OPERATORS.update(dict.fromkeys(operators, rule))
@@ -46,33 +47,33 @@ def maps(*operators: str) -> Callable[[Rule], Rule]:
 
 
 def need(condition: Any, otherwise: str) -> None:
-    """Raise Unknown unless the condition holds; `otherwise` says what it is instead."""
+    """Raise Unknown with the reason `otherwise` unless the condition holds."""
     if not condition:
         raise Unknown(otherwise)
 
 
 def ref(x: Any) -> Ref:
-    """x, which is a value of the network."""
-    need(isinstance(x, Ref), "a constant where a value is expected, or a value that could not be followed")
+    """x, which must be a value of the network."""
+    need(isinstance(x, Ref), "a constant instead of a value, or a value that a network cannot hold")
     found: Ref = x
     return found
 
 
 def standard(site: Site, x: Any) -> Ref:
-    """x, which is a value of the network, with its axes called N, C, space by their places, as torch takes them."""
+    """x, which must be a value, with axes renamed N, C and spatial by position, as in torch."""
     value = ref(x)
     return named(site, value, ("N", "C", *SPATIAL[len(value.spec.axes) - 2]))
 
 
 def axis_of(x: Ref, dim: int) -> str:
-    """The axis of a value that torch numbers `dim`, which may not be the batch."""
+    """The axis of a value at torch's index `dim`. Raises Unknown for the batch axis."""
     axis = x.spec.axes[dim]
-    need(axis != "N", "it works along the batch")
+    need(axis != "N", "it acts on the batch axis")
     return axis
 
 
 def named(site: Site, x: Ref, axes: Sequence[str]) -> Ref:
-    """x with its axes called otherwise; not one number moves."""
+    """x with renamed axes; no entry moves."""
     if x.spec.axes == tuple(axes):
         return x
     usual = tuple(axes) == ("N", "C", *SPATIAL[len(axes) - 2])
@@ -81,29 +82,29 @@ def named(site: Site, x: Ref, axes: Sequence[str]) -> Ref:
 
 
 def features_last(site: Site, x: Ref) -> Ref:
-    """x with its last axis called the channels, as what mixes or normalizes that axis takes it."""
+    """x with its last axis named C, for ops that mix or normalize channels."""
     axes = x.spec.axes
     return x if axes[-1] == "C" else named(site, x, ("N", *SPATIAL[len(axes) - 2], "C"))
 
 
 def spread(site: Site, x: Ref, whole: Sequence[int]) -> Ref:
-    """x with its axes of size 1 repeated to a shape without the batch."""
+    """x broadcast to a shape (without the batch)."""
     need(len(whole) == len(x.spec.shape) - 1, "a value repeated along new axes")
     for axis, wanted in zip(x.spec.axes[1:], whole):
         size = x.spec.size(axis)
         if size != wanted:
-            need(size == 1, f"{size} entries repeated to {wanted}")
+            need(size == 1, f"{size} entries broadcast to {wanted}")
             x = site.node(Gather((0,) * wanted, axis), x)
     return x
 
 
 def full(site: Site, x: Ref) -> Ref:
-    """x in its own size, where torch has repeated it."""
+    """x broadcast to its full shape."""
     return x if x.wide is None else spread(site, dataclasses.replace(x, wide=None), x.wide)
 
 
 def together(site: Site, *values: Ref) -> list[Ref]:
-    """Values whose axes have the same names, and which give the size that torch gives."""
+    """Values with equal axis names, which give the size that torch gives."""
     need(len({len(v.spec.shape) for v in values}) == 1, "values of different rank")
     largest = max(values, key=lambda v: v.spec.elements)
     found = [named(site, v, largest.spec.axes) for v in values]

@@ -1,7 +1,7 @@
-"""A network as PyTorch source that a person would have written: named modules, chains as Sequential, blocks as classes.
+"""Write a network as readable PyTorch source: named modules, chains as Sequential, blocks as classes.
 
-Blocks of the same form share a class; what differs between them becomes its arguments. Needs no torch. `modules` says
-how one op is written; this file decides how the whole is put together.
+Blocks of the same form share a class; differences become its arguments. Needs no torch. `modules` writes single ops;
+this file decides the structure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WIDTH = 88
 
 @dataclasses.dataclass
 class _Item:
-    """A node or a scope inside a scope: what it reads and makes, and how it is called."""
+    """A node or scope inside a scope: its inputs, outputs and name."""
 
     name: str
     reads: tuple[str, ...]
@@ -34,14 +34,14 @@ class _Item:
     made: Made | None = None
     scope: _Scope | None = None
     kept: bool = False
-    """Whether parameters are found by its name."""
+    """True if parameters are found by its name."""
     owner: str = ""
-    """The item whose module it calls again."""
+    """The item whose module it reuses."""
     spot: Spot | None = None
 
     @property
     def chained(self) -> bool:
-        """Whether it can stand in a Sequential."""
+        """True if it can be part of a Sequential."""
         one = len(self.reads) == len(self.makes) == 1
         return one and (
             self.scope is not None
@@ -51,7 +51,7 @@ class _Item:
 
 @dataclasses.dataclass
 class _Scope:
-    """Nodes that share a prefix of their names: a class, a Sequential, or only a holder of modules."""
+    """Nodes with a common name prefix: a class, a Sequential, or a plain container of modules."""
 
     path: str
     items: list[_Item]
@@ -63,7 +63,7 @@ class _Scope:
 
 
 class _Class:
-    """A form that one scope or several have."""
+    """The form of one or several scopes."""
 
     def __init__(self, name: str, scope: _Scope) -> None:
         self.name, self.scope = name, scope
@@ -72,7 +72,7 @@ class _Class:
         self.order: list[tuple[str, int]] = []
 
     def settle(self) -> None:
-        """Columns that differ between the scopes become arguments."""
+        """Turn the values that differ between the scopes into arguments."""
         known: dict[tuple[Any, ...], str] = {}
         for at, first in enumerate(self.rows[0]):
             column = tuple(row[at].value for row in self.rows)
@@ -95,7 +95,7 @@ class _Writer:
         self.names: set[str] = {"nn", "torch", "F"}
         self.helpers: set[str] = set()
         self.again = {n.name: str(n.shares) for n in net.nodes if n.shares and sharing.called_again(net, n)}
-        """Nodes that call another one's module again, and which."""
+        """Node -> the node whose module it reuses."""
         self.root = self._scope("", net.nodes)
 
     # ------------------------------------------------------------------ the tree
@@ -130,7 +130,7 @@ class _Writer:
         return self._finish(_Scope(path, ordered), nodes)
 
     def _crossed(self, names: Collection[str]) -> bool:
-        """Whether a module among these nodes is called from elsewhere, or the other way round."""
+        """True if a shared module is called from both inside and outside of these nodes."""
         return any((owner in names) != (again in names) for again, owner in self.again.items())
 
     def _leaf(self, name: str, node: Node, depth: int, within: bool = False) -> _Item:
@@ -140,8 +140,8 @@ class _Writer:
         if made.word in IN_SCOPE and (node.name in self.again or node.name in self.again.values()):
             error = FormatError(
                 f"a shared {node.op.word} cannot be written as PyTorch",
-                why="its parameter belongs to the block around it",
-                fix="convert to .toml, or remove shares from the node",
+                why="its parameter belongs to the enclosing block",
+                fix="convert to .toml instead, or remove `shares` from the node",
             )
             error.at(node.name, f"{node.name} = {node.op}", node.place)
             raise error
@@ -185,7 +185,7 @@ class _Writer:
         return item.made.arguments
 
     def _form(self, item: _Item, scope: _Scope) -> str:
-        """What must agree for two scopes to share a class: everything but the values of arguments."""
+        """Key of scopes that share a class: everything except the values of arguments."""
         local = {value: f"<{k}>" for k, value in enumerate(scope.reads)}
         for k, other in enumerate(scope.items):
             local.update((value, f"{k}:{port}") for port, value in enumerate(other.makes))
@@ -245,7 +245,7 @@ class _Writer:
                 self._collect(item.scope)
 
     def _said(self) -> list[str]:
-        """What nodes say of their parameters, once all modules are there."""
+        """Statements for shared, constant and frozen parameters, after all modules."""
         fixed, tied = [], []
         for node in self.net.nodes:
             if node.name in self.again or not (node.shares or node.fixed or node.frozen):
@@ -279,7 +279,7 @@ class _Writer:
         return "\n".join(lines)
 
     def _members(self, items: Sequence[_Item], own: Sequence[Sequence[str | None]]) -> list[str]:
-        """The modules of a scope; those that are kept inside another come after it."""
+        """The modules of a scope; nested ones follow their container."""
         lines: list[str] = []
         there: set[str] = set()
         for item, given in sorted(zip(items, own), key=lambda pair: _depth(pair[0])):
@@ -296,7 +296,7 @@ class _Writer:
         return lines
 
     def _tree(self, item: _Item, own: Sequence[str | None]) -> tuple[str, list[Any]]:
-        """The call that makes an item's module, as (function, arguments)."""
+        """The constructor call of an item's module, as (function, arguments)."""
         if item.made is not None:
             return item.made.tree(own)
         scope = item.scope
@@ -358,12 +358,12 @@ class _Writer:
 
 
 def _argument(name: str) -> bool:
-    """Whether an input may be called so where forward takes it."""
+    """True if forward can have an argument of this name."""
     return name.isidentifier() and not keyword.iskeyword(name) and name not in ("self", "nn", "torch", "F")
 
 
 def _held(path: str) -> str:
-    """The module of that path, inside the network's own."""
+    """The module at this path of the network's module."""
     found: str = spot(path, True, ()).call
     return found
 
@@ -377,7 +377,7 @@ def _fresh(item: _Item, taken: set[str]) -> str:
     for name in ("out", stem, *(f"{stem}{k}" for k in range(2, 10_000))):
         if name not in taken:
             return name
-    raise AssertionError("ten thousand names are taken")
+    raise AssertionError("no free class name")
 
 
 def _size(net: Network) -> str:
@@ -390,7 +390,7 @@ def _type(values: Iterable[Any]) -> str:
 
 
 def _ordered(items: list[_Item]) -> list[_Item] | None:
-    """The items so that each comes after what it reads; None where that cannot be."""
+    """The items in topological order; None if there is a cycle."""
     made = {value: item.name for item in items for value in item.makes}
     left, done, found = list(items), set[str](), list[_Item]()
     while left:
@@ -462,10 +462,10 @@ def _statement(target: str, text: str) -> list[str]:
 
 
 def source(net: Network, named: bool = True) -> str:
-    """PyTorch source of a network: importing it gives `model`, with Striate's names of parameters.
+    """Write the PyTorch source of a network: importing it gives `model`, with Striate's parameter names.
 
-    The comments at its end are the network in Striate's own form (`own` says what they are for). Raises FormatError
-    for an op that torch has no counterpart of. named: arguments of forward are called as the inputs; files of earlier
-    versions number them.
+    The comments at its end hold the network in Striate's form (see `striate_metadata`). Raises FormatError for an op
+    without a counterpart in torch. named: arguments of forward have the names of the inputs; earlier versions numbered
+    them.
     """
     return f"{_Writer(net, named).text()}\n\n{note(net)}"

@@ -1,7 +1,7 @@
-"""Networks that Striate wrote as PyTorch source, found again in their file: without torch, and without running it.
+"""Recover networks from PyTorch source that Striate wrote, without torch and without running it.
 
-The network in the comments of a file counts only if writing it again gives exactly this file; one that somebody has
-changed is read like any other.
+The network in the comments counts only if writing it gives exactly this file; a file that was changed is read like any
+other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from striate.network import Network
 
 
 def network(text: str) -> Network | None:
-    """The network that the text of a file was written from; None where it was not, or is not what was written."""
+    """Recover the network from the text of a file; None if Striate did not write it, or it was changed since."""
     from striate.formats.torch.source import source
 
     text = text.replace("\r\n", "\n")

@@ -1,6 +1,6 @@
-"""A torch module as a list of calls of aten operators, in order, each with its place in the module.
+"""Trace a torch module into an ordered list of aten calls, each with its path in the module.
 
-Decides how a module is traced; refuses to know what an operator means.
+Decides how a module is traced; knows no operator.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from striate.formats.torch.arguments import Argument
 from striate.tensor import TensorSpec
 
 BATCH = 11
-"""Images while tracing: one could be mistaken for an axis that is repeated, two for the layers or directions of a
-recurrent module; hardly any axis has eleven entries."""
+"""Batch size for tracing: 1 could be confused with a broadcast axis, 2 with the layers or directions of a recurrent
+module; hardly any axis has eleven entries.
+"""
 
 
 STOCHASTIC = ("StochasticDepth", "DropPath")
-"""Names of the modules that drop whole branches; in evaluation they pass their input on."""
+"""Class names of modules that drop whole branches; in evaluation they return their input."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """What a call makes, by its number."""
+    """Output of a call, by number."""
 
     id: int
 
@@ -47,9 +48,9 @@ class Constant:
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One operator: `args` hold Values, Constants and plain numbers; `shapes` of all it makes, batch first.
+    """One operator: `args` hold Values, Constants and plain numbers; `shapes`: of all outputs, batch first.
 
-    operator: as aten spells it, without overload and trailing underscore; path: of the innermost module.
+    operator: aten's name, without overload and trailing underscore; path: of the innermost module.
     """
 
     operator: str
@@ -65,7 +66,7 @@ class Call:
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-    """The calls of a module, the values of its inputs and those that leave it."""
+    """The calls of a module, and its input and output values."""
 
     module: Any
     calls: tuple[Call, ...]
@@ -75,12 +76,12 @@ class Trace:
 
 
 def trace(module: Any, inputs: Sequence[Argument], via: str = "auto") -> Trace:
-    """The module's calls on inputs of these shapes (without batch). Its mode is put back afterwards."""
+    """Trace the module at these input shapes (without batch). Its training mode is restored."""
     if not isinstance(module, torch.nn.Module):
         raise UsageError(
             f"{type(module).__name__} is not a torch.nn.Module",
-            why="what is read is a module and its parts",
-            fix="give such as torchvision.models.resnet18()",
+            why="from_torch imports a module with its parts",
+            fix="pass a module such as torchvision.models.resnet18()",
         )
     first = next(iter(module.parameters()), next(iter(module.buffers()), torch.zeros(0)))
     kind = first.dtype if first.dtype.is_floating_point else torch.float32
@@ -94,16 +95,18 @@ def trace(module: Any, inputs: Sequence[Argument], via: str = "auto") -> Trace:
             except Exception as error:  # whatever a user's forward raises
                 failures.append(f"{road.__name__[1:]}: {type(error).__name__}: {_first_line(error)}")
     raise FormatError(
-        f"{type(module).__name__} cannot be traced on {_said(inputs)}",
+        f"{type(module).__name__} cannot be traced with {_said(inputs)}",
         why="\n".join(failures),
-        fix=f"give the input that it takes ({by_reader('input=(C, H, W)', '--input HxWxC')}); "
-        "its forward must not branch on numbers",
+        fix=f"set the input size that it expects ({by_reader('input=(C, H, W)', '--input HxWxC')}); "
+        "forward must not branch on values",
     )
 
 
 @contextlib.contextmanager
 def evaluating(module: Any) -> Iterator[None]:
-    """The module in evaluation mode, in which branches that training drops leave a trace; its own mode afterwards."""
+    """Context with the module in evaluation mode, in which dropped branches are visible to the trace; restores its
+    mode.
+    """
     modes = {part: part.training for part in module.modules()}
     module.eval()
     branches = [part for part in module.modules() if type(part).__name__ in STOCHASTIC]
@@ -121,7 +124,7 @@ def evaluating(module: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without torch's warnings: they are about its own ways."""
+    """Context without torch's warnings, which concern its internals."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -141,7 +144,7 @@ def _said(inputs: Sequence[Argument]) -> str:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else "no more is said"
+    return lines[0][:200] if lines else "no details"
 
 
 # ---------------------------------------------------------------------------------------------------- torch.export
@@ -165,11 +168,11 @@ def _operator(target: Any) -> str:
 VIEWS = ("view", "reshape", "flatten", "transpose", "permute", "chunk", "split", "slice", "select", "squeeze",
          "unsqueeze", "getitem", "expand", "narrow", "unflatten", "alias", "detach", "split_with_sizes", "unbind",
          "t", "swapaxes", "movedim", "contiguous", "to", "dropout", "view_as", "expand_as")  # fmt: skip
-"""Operators whose result may be the same memory as their input."""
+"""Operators whose result may share memory with their input."""
 
 
 def _shares_storage(graph: Any) -> bool:
-    """Whether something is written in place through a view while the viewed is still read: torch resolves that."""
+    """True if a view is written in place while its base is still read; torch.export resolves that."""
     order = {node: at for at, node in enumerate(graph.nodes)}
     for node in graph.nodes:
         name = _operator(node.target) if node.op == "call_function" else ""
@@ -190,7 +193,7 @@ def _shares_storage(graph: Any) -> bool:
 
 
 class _Reader:
-    """Numbers the values of one exported graph after another."""
+    """Reader that numbers the values of exported graphs."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
@@ -208,7 +211,7 @@ class _Reader:
         return Trace(self.module, tuple(self.calls), tuple(given), values)
 
     def splice(self, program: Any, given: list[Any], prefix: str) -> list[Any]:
-        """Append the calls of an exported program on these inputs; what it returns."""
+        """Append the calls of an exported program on these inputs; return its outputs."""
         signature = program.graph_signature
         names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers,
                  **signature.inputs_to_lifted_tensor_constants}  # fmt: skip
@@ -273,7 +276,7 @@ def _mapped(argument: Any, env: Mapping[Any, Any]) -> Any:
 
 
 def _path(text: str) -> str:
-    """The dotted path of a module; older torch writes L['self'].layer1 and getattr(…, '0')."""
+    """The dotted path of a module; older torch versions write L['self'].layer1 and getattr(…, '0')."""
     if "(" in text or "[" in text:
         words = re.findall(r"'([^']+)'|\.([A-Za-z_]\w*)|\[(\d+)\]", text)
         return ".".join(word for word in ("".join(w) for w in words) if word != "self")
@@ -289,7 +292,7 @@ _TORCH = str(torch.__path__[0])
 
 
 def _place(node: Any) -> Place | None:
-    """The innermost line that is not torch's own."""
+    """The innermost line outside of torch."""
     frames = [(f, int(line)) for f, line in _FRAME.findall(node.meta.get("stack_trace") or "")]
     own = [frame for frame in frames if not frame[0].startswith(_TORCH)]
     return Place(*own[-1]) if own else None
@@ -299,7 +302,7 @@ def _place(node: Any) -> Place | None:
 
 
 def _symbolic(module: Any, inputs: Sequence[Argument], examples: Sequence[Any]) -> Trace:
-    """torch.fx's graph, each of its pieces exported by itself; a piece that cannot be stays one unknown operator."""
+    """Trace with torch.fx and export each node separately; one that cannot be exported stays an unknown operator."""
     graph = torch.fx.Tracer().trace(module)
     _refuse_shared_writes(module, graph)
     reader = _Reader(module)
@@ -330,7 +333,7 @@ def _symbolic(module: Any, inputs: Sequence[Argument], examples: Sequence[Any]) 
 
 
 def _refuse_shared_writes(module: Any, graph: Any) -> None:
-    """Raise where something is written in place that others read, too: pieces do not share memory."""
+    """Raise for an in-place write to a value with other readers, because separate nodes do not share memory."""
     for node in graph.nodes:
         name = str(getattr(node.target, "__name__", node.target))
         part = module.get_submodule(node.target) if node.op == "call_module" else None
@@ -344,13 +347,13 @@ def _refuse_shared_writes(module: Any, graph: Any) -> None:
         source = node.args[0] if writes and node.args else None
         while isinstance(source, torch.fx.Node):
             if len(source.users) > 1:
-                raise RuntimeError(f"{node.name} writes in place what others read")
+                raise RuntimeError(f"{node.name} writes in place to a value with other readers")
             viewed = str(getattr(source.target, "__name__", source.target)) in VIEWS and source.args
             source = source.args[0] if viewed else None
 
 
 class _Piece(torch.nn.Module):  # type: ignore[misc]
-    """One node of a symbolic graph as a module of its tensors."""
+    """One node of a symbolic graph as a module with its tensors."""
 
     def __init__(self, run: Any, node: Any, real: Mapping[Any, Any], tensors: list[Any]) -> None:
         super().__init__()
@@ -410,7 +413,7 @@ def _scope(node: Any) -> str:
 
 
 def _renamed(argument: Any, prefix: str) -> Any:
-    """A constant under the name that it has in the whole module: the piece calls it run.weight."""
+    """A constant under its name in the original module; the piece names it run.weight."""
     if isinstance(argument, Constant) and argument.name.startswith("run."):
         return dataclasses.replace(argument, name=_dotted(prefix, argument.name[4:]))
     if isinstance(argument, tuple):

@@ -1,4 +1,4 @@
-"""What each layer of Keras means here, one family per file."""
+"""The meaning of each Keras layer in Striate, one family per file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SAME_SHAPE = frozenset((
     "LayerNormalization", "BatchNormalization", "GroupNormalization", "Normalization", "Rescaling", "Dropout",
     "Masking", "MultiHeadAttention", "CLAHE", "Equalization", "AutoContrast", "Solarization", "MixUp", "CutMix",
 ))  # fmt: skip
-"""Layers whose output has the shape of their input, whatever their settings."""
+"""Layers whose output always has the shape of their input."""
 
 
 def shape(site: Site, given: tuple[int, ...]) -> tuple[int | None, ...] | None:
-    """The output's shape in Keras of a layer without a counterpart here; None if it cannot be said."""
+    """Output shape, in Keras, of a layer without a counterpart; None if it cannot be derived."""
     kind, space = site.layer.kind, slice(1, -1) if site.last else slice(2, None)
     if kind in SAME_SHAPE:
         return given if site.get("output_shape") is None else None

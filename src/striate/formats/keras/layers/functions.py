@@ -26,11 +26,11 @@ PLAIN: dict[str, Callable[[], Op]] = {
     "hard_tanh": lambda: Clip(-1.0, 1.0), "leaky_relu": lambda: ops.LeakyRelu(0.2),
     "hard_sigmoid": ops.Hardsigmoid, "exponential": Exp, "exp": Exp, "log": Log, "absolute": Abs, "abs": Abs,
 }  # fmt: skip
-"""Activations with their usual settings, by Keras' word for them."""
+"""Keras word -> activation with default settings."""
 
 
 def activated(site: Site, x: Value, given: Any = None, called: str | None = None) -> Value:
-    """x after an activation: the layer's own, unless another is given. One that is not known is an opaque node."""
+    """Apply an activation to x: the layer's, unless another is given. An unknown one becomes an opaque node."""
     given = site.get("activation", "linear") if given is None else given
     word, config = _word(given)
     op = _op(site, word, config)
@@ -40,7 +40,7 @@ def activated(site: Site, x: Value, given: Any = None, called: str | None = None
         axis = config.get("axis", -1)
         axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
         rank = len(x.shape)
-        site.expect(type(axis) is int and -rank <= axis < rank and axis % rank > 0, "several axes at once")
+        site.expect(type(axis) is int and -rank <= axis < rank and axis % rank > 0, "several axes")
         along = x.spec.axes[x.order[axis]]
         return site.along(ops.Softmax(along) if word == "softmax" else ops.LogSoftmax(along), x)
     if word == "hard_sigmoid" and site.old:  # Keras before 3: 0.2·x + 0.5
@@ -52,7 +52,7 @@ def activated(site: Site, x: Value, given: Any = None, called: str | None = None
 
 
 def _word(given: Any) -> tuple[str, dict[str, Any]]:
-    """An activation's word and settings, however a configuration writes it."""
+    """Word and settings of an activation, in any form that a configuration uses."""
     if isinstance(given, str):
         return given, {}
     if isinstance(given, dict):
@@ -73,7 +73,7 @@ def _number(config: dict[str, Any], name: str, default: float = 0.0) -> float:
 
 
 def _op(site: Site, word: str, config: dict[str, Any]) -> Op | None:
-    """The op of an activation with its settings; None if there is none."""
+    """Op of an activation with its settings; None if there is none."""
     if word == "relu":
         return _relu(site, config)
     if word == "leaky_relu":
@@ -107,7 +107,7 @@ def _activation(site: Site) -> Value:
        "Elu", "Selu", "Gelu", "Mish", "HardSigmoid", "HardSilu", "HardTanh", "LogSoftmax", "LeakyRelu",
        "Exp", "Log", "Absolute", "Abs")  # fmt: skip
 def _layer(site: Site) -> Value:
-    """Activations that are layers, and those of keras.ops."""
+    """Activation layers, and activations of keras.ops."""
     kind = site.layer.kind
     config = dict(site.config)
     if kind == "LeakyReLU" and not {"negative_slope", "alpha"} & config.keys():
@@ -139,12 +139,12 @@ def _prelu(site: Site) -> Value:
 
 
 def placed(array: Any, x: Value) -> Any:
-    """An array by Keras' axes without the batch, as x has them."""
+    """An array given in Keras' axes (without the batch), in the axes of x."""
     return array.transpose([x.order.index(k) - 1 for k in range(1, len(x.order))])
 
 
 def turned(array: Any, x: Value) -> Any:
-    """An array whose first axis runs over the channels of x, in the order that x has them here."""
+    """An array over the channels of x, in the order that x has here."""
     return array[x.columns] if x.parts and len(array) == x.shape[1] else array
 
 
@@ -175,5 +175,5 @@ def _layer_scale(site: Site) -> Value:
        "RandomColorJitter", "RandomErasing", "RandomGrayscale", "RandomGaussianBlur", "RandomInvert",
        "RandomPerspective", "RandomPosterization", "RandomColorDegeneration", "RandomElasticTransform")  # fmt: skip
 def _passed(site: Site) -> Value:
-    """What acts in training only."""
+    """Layers that act only in training."""
     return site.along(Identity(), site.value)

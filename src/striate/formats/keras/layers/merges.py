@@ -1,4 +1,4 @@
-"""Where branches meet, and arithmetic of keras.ops with numbers."""
+"""Merge layers, and arithmetic of keras.ops with numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _alike(site: Site, values: list[Value]) -> list[Value]:
-    """The values with one rank and one order of axes; new axes stand after the batch in layers, before it in ops."""
+    """The values at one rank and axis order; layers insert new axes after the batch, ops before it."""
     rank = max(len(x.shape) for x in values)
     made = []
     for x in values:
@@ -47,7 +47,7 @@ def _negative(site: Site, x: Value) -> Value:
 
 
 def _constant(site: Site) -> tuple[Value, Any, bool] | None:
-    """The value, the numbers and whether the value comes first, of an operation of both; None of two values."""
+    """(value, numbers, whether the value comes first) of an operation with a constant; None for two values."""
     if len(site.values) == len(site.items):
         return None
     site.expect(len(site.items) == 2 and len(site.values) == 1, "more than two operands")

@@ -1,4 +1,4 @@
-"""Layers that only move numbers."""
+"""Layers that only rearrange entries."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _repeat(site: Site) -> Value:
 
 @reads("Permute")
 def _permute(site: Site) -> Value:
-    """Another order in Keras of the same axes here: nothing is moved until somebody asks for it."""
+    """Permute the axes in Keras only: here, entries move when an op needs them."""
     x, dims = site.plain(site.value), site.get("dims")
     site.expect(sorted(dims) == list(range(1, len(x.shape))), f"the order {dims}")
     return dataclasses.replace(x, order=(0, *(x.order[d] for d in dims)))
@@ -65,7 +65,7 @@ def _transpose(site: Site) -> Value:
 
 @reads("Mean", "Max")
 def _reduced(site: Site) -> Value:
-    """Over all positions, as global pools."""
+    """Reductions over all positions, as global pools."""
     x, axes = site.value, site.get("axis")
     axes = axes if isinstance(axes, list) else [axes]
     site.expect(None not in axes and len(x.shape) > 2, "a mean over everything")
@@ -79,7 +79,7 @@ def _reduced(site: Site) -> Value:
 
 
 def reshaped(site: Site, x: Value, target: Sizes) -> Value:
-    """x under another shape of Keras, without the batch: the same numbers in Keras' row-major order."""
+    """x reshaped to a Keras shape without the batch: same entries, row-major in Keras' axes."""
     if x.parts:
         if target == x.shape[1:]:
             return x
@@ -106,7 +106,7 @@ def reshaped(site: Site, x: Value, target: Sizes) -> Value:
 
 
 def _flat(site: Site, x: Value) -> Value:
-    """All numbers in one row. Of an image they stand with the channels outermost, and the value remembers it."""
+    """Flatten. An image is flattened with channels outermost, which the value records."""
     long = [k for k in range(1, len(x.shape)) if x.shape[k] > 1]
     if [x.order[k] for k in long] == sorted(x.order[k] for k in long):
         return site.emit(Flatten(), x)
@@ -115,10 +115,10 @@ def _flat(site: Site, x: Value) -> Value:
 
 
 def _fitting(x: Value, old: Sequence[int], new: Sequence[int], site: Site) -> Order:
-    """An order of the new axes in which no number has to be moved.
+    """An order of the new axes in which no entry moves.
 
-    Axes that are cut or joined together are a group. The numbers stay where they are if here, too, the axes of every
-    group stand side by side and in their order, and the groups stand in one order before and after.
+    Axes that are split or joined together form a group. Entries stay in place if the axes of each group are adjacent
+    and in order here too, and the groups keep their order.
     """
     before = _sequence(old, x.order)
     usual = ordered(len(new) + 1, site.last)
@@ -129,7 +129,7 @@ def _fitting(x: Value, old: Sequence[int], new: Sequence[int], site: Site) -> Or
 
 
 def _gathered(groups: Sequence[int], order: Order) -> Order:
-    """The order with every group side by side and in its own order, where its first axis stands."""
+    """The order with each group's axes adjacent, at the place of its first axis."""
     standing = sorted(range(len(groups)), key=lambda k: order[k + 1])
     found = list(dict.fromkeys(groups[k] for k in standing if groups[k] >= 0))
     places = [k for group in (*found, -1) for k in range(len(groups)) if groups[k] == group]
@@ -137,7 +137,7 @@ def _gathered(groups: Sequence[int], order: Order) -> Order:
 
 
 def _groups(old: Sizes, new: Sizes) -> tuple[list[int], list[int]]:
-    """For each axis of two shapes of as many numbers, the number of its group; -1 for axes of size 1."""
+    """Group number of each axis of two shapes with equal element counts; -1 for axes of size 1."""
     numbers: tuple[list[int], list[int]] = ([-1] * len(old), [-1] * len(new))
     axes = [[k for k, n in enumerate(shape) if n > 1] for shape in (old, new)]
     group = 0
@@ -153,7 +153,7 @@ def _groups(old: Sizes, new: Sizes) -> tuple[list[int], list[int]]:
 
 
 def _sequence(groups: Sequence[int], order: Any) -> list[int] | None:
-    """The groups as they stand here; None if one is torn apart or out of order."""
+    """The groups in their order here; None if one is split or out of order."""
     standing = sorted((order[k], k) for k in range(1, len(groups) + 1) if groups[k - 1] >= 0)
     found: list[int] = []
     last = 0

@@ -1,4 +1,4 @@
-"""Normalization, and the scales that images are brought to."""
+"""Normalization layers, and rescaling of images."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def _axes(site: Site, default: Any = -1) -> list[int]:
 
 
 def _scaled(site: Site, *more: str) -> tuple[bool, list[str], Callable[[str], Any]]:
-    """Whether there is a scale or a shift; the one that is missing next to the other, a constant that changes nothing;
-    and the variables."""
+    """(has scale or shift, missing ones as neutral constants, variables)."""
     scale, center = bool(site.get("scale", True)), bool(site.get("center", True))
     get = site.variables("gamma" if scale else "", "beta" if center else "", *more)
 
@@ -68,7 +67,7 @@ def _layer_norm(site: Site) -> Value:
         return site.along(
             op, x, fixed=fixed, weight=lambda: turned(get("gamma"), x), bias=lambda: turned(get("beta"), x)
         )
-    site.expect(axes == list(range(1, len(x.shape))), "some axes and not others")
+    site.expect(axes == list(range(1, len(x.shape))), "some but not all axes")
     x = site.standard(x)
     op = LayerNorm("all", eps, affine)
     return site.along(
@@ -87,18 +86,18 @@ def _group_norm(site: Site) -> Value:
 
 
 def _numbers(value: Any) -> Any:
-    """Numbers of a configuration as an array of doubles: plain, or as Keras writes arrays."""
+    """Numbers of a configuration as a float64 array: plain, or as Keras writes arrays."""
     if isinstance(value, dict):
         inner = value.get("config")
         value = inner.get("value") if isinstance(inner, dict) else None
     array = np.asarray(value, np.float64)
     if array.ndim > 4 or array.size > 10**6:
-        raise ValueError(f"numbers of the shape {array.shape}")
+        raise ValueError(f"an array of shape {array.shape}")
     return array
 
 
 def affine(site: Site, x: Value, scale: Any, shift: Any) -> Value:
-    """x · scale + shift, numbers or arrays that are repeated over Keras' axes as numpy does it."""
+    """x · scale + shift, with numpy broadcasting over Keras' axes."""
     scale, shift = _numbers(scale), _numbers(shift)
     if scale.size == shift.size == 1:
         return site.along(Affine(float(scale.ravel()[0]), float(shift.ravel()[0])), x)
@@ -109,7 +108,7 @@ def affine(site: Site, x: Value, scale: Any, shift: Any) -> Value:
         if array.size == 1:
             fields[number] = float(array.ravel()[0])
             continue
-        site.expect(array.ndim < len(x.shape), "numbers for every image of the batch")
+        site.expect(array.ndim < len(x.shape), "one value per image of the batch")
         shaped = placed(array.reshape((1,) * (len(x.shape) - 1 - array.ndim) + array.shape), x)
         fields[name] = shaped.shape
         arrays[name] = lambda shaped=shaped: shaped

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from striate.formats.keras.site import Site, Value
 
 READERS: dict[str, Callable[[Any], Any]] = {}
-"""Class of Keras -> what reads one call of it."""
+"""Keras class -> function that reads one call."""
 
 
 def reads(*kinds: str) -> Callable[[Callable[[Site], Value]], Callable[[Site], Value]]:

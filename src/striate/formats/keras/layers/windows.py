@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _padding(site: Site, rank: int) -> Any:
-    """Keras' word; SAME puts the odd row at the end, causal puts all of it at the start."""
+    """Padding from Keras' word; SAME puts the odd row at the end, causal pads at the start only."""
     word = str(site.get("padding", "valid")).lower()
     if word == "causal":
         kernel, dilation = site.sizes("kernel_size", rank), site.sizes("dilation_rate", rank)
@@ -123,9 +123,9 @@ def _tconv(site: Site) -> Value:
 
 
 def _cropped(kernel: int, stride: int, dilation: int, same: bool, extra: int | None) -> tuple[int, int]:
-    """What is cut from the full output on both sides; negative is added at the end.
+    """Crop of the full output on both sides; negative values are added at the end.
 
-    valid: (n - 1)·stride + max(kernel, stride); same: n·stride; with output_padding (n - 1)·stride + its own part.
+    valid: (n - 1)·stride + max(kernel, stride); same: n·stride; with output_padding (n - 1)·stride + output_padding.
     """
     extent = (kernel - 1) * dilation + 1
     if not same:
@@ -209,7 +209,7 @@ def _resize(site: Site) -> Value:
     x = site.image
     method = str(site.get("interpolation", "bilinear"))
     kept = any(site.get(f"{way}_to_aspect_ratio", False) for way in ("crop", "pad"))
-    site.expect(not kept and not site.get("antialias", False), "a kept aspect ratio, or antialiasing")
+    site.expect(not kept and not site.get("antialias", False), "preserved aspect ratio or antialiasing")
     size = (site.get("height"), site.get("width"))
     whole = all(m % n == 0 for n, m in zip(x.spec.spatial, size, strict=True))
     site.expect(method == "bilinear" or (method == "nearest" and whole), f"{method} resampling")

@@ -1,4 +1,4 @@
-"""What every operator means, here and in ONNX: one file per family, reading next to writing.
+"""The meaning of every operator in ONNX and in Striate: one file per family, readers next to writers.
 
 A new op is a reader and a writer side by side, or one line in `functions.py`.
 """

@@ -1,4 +1,4 @@
-"""Where values meet, and where they meet constants."""
+"""Arithmetic between values, and between values and constants."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _arithmetic(site: Site) -> Value:
 
 @reads("Mean")
 def _mean(site: Site) -> Value:
-    """Of values, position by position."""
+    """Elementwise mean of values."""
     data, count = site.slim, len(site.call.inputs)
     site.expect(len(data) == count, "constants next to values")
     total = site.value() if count == 1 else site.emit(Add(), *_together(site, data))
@@ -86,7 +86,7 @@ def _mean(site: Site) -> Value:
 
 @reads("Max", "Min")
 def _extreme(site: Site) -> Value:
-    """Of values, of a value and a number, or of a value and one number for each channel."""
+    """Maximum or minimum of values, of a value and a number, or of a value and one number per channel."""
     highest, data = site.call.kind == "Max", site.slim
     if len(data) == len(site.call.inputs):
         if len(data) == 1:
@@ -108,7 +108,7 @@ def _extreme(site: Site) -> Value:
 
 @reads("Where")
 def _where(site: Site) -> Value:
-    """Where places say which of two is meant; those places have to be known."""
+    """Where, with a constant condition."""
     mask = site.array(0).astype(np.float32)
     total: Value | None = None
     for at, share in ((1, mask), (2, 1 - mask)):
@@ -139,7 +139,7 @@ def _power(site: Site) -> Value:
 
 
 def _together(site: Site, data: list[Value]) -> list[Value]:
-    """Values whose axes have the same names, and which give the size that ONNX would give."""
+    """Values with equal axis names, which give the size that ONNX would give."""
     data = same_axes(site, data)
     whole = np.broadcast_shapes(*(v.wide or v.shape for v in data))
     if whole != np.broadcast_shapes(*(v.shape for v in data)):
@@ -148,7 +148,7 @@ def _together(site: Site, data: list[Value]) -> list[Value]:
 
 
 def same_axes(site: Site, data: list[Value]) -> list[Value]:
-    """Values whose axes have the same names, where only their names differ."""
+    """Values with equal axis names, if only their names differ."""
     site.expect(len({len(v.shape) for v in data}) == 1, "values of different rank")
     if len({v.spec.axes for v in data}) > 1:
         whole = max(data, key=lambda v: v.spec.elements)
@@ -157,10 +157,10 @@ def same_axes(site: Site, data: list[Value]) -> list[Value]:
 
 
 def with_number(site: Site, x: Value, number: Array) -> tuple[Value, Array]:
-    """A value and a constant of as many axes, without the batch; the value repeated where the constant is larger."""
-    site.expect(number.ndim <= len(x.shape), "a constant of more axes")
+    """A value and a constant of equal rank, without the batch; the value is broadcast if the constant is larger."""
+    site.expect(number.ndim <= len(x.shape), "a constant of higher rank")
     wide = number.reshape((1,) * (len(x.shape) - number.ndim) + number.shape)
-    site.expect(wide.shape[0] == 1, "a constant for every image")
+    site.expect(wide.shape[0] == 1, "a constant with a batch axis")
     whole = np.broadcast_shapes(wide.shape, x.wide or x.shape)
     if whole != np.broadcast_shapes(wide.shape, x.shape) or any(n < m for n, m in zip(x.shape, wide.shape)):
         x = site.spread(x, whole)
@@ -225,7 +225,7 @@ def _concat(site: Site) -> Value:
         return data[0]
     data = same_axes(site, data)
     axis = data[0].spec.axes[site.axis(site.attribute("axis"), len(data[0].shape))]
-    site.expect(axis != "N", "images joined to a batch")
+    site.expect(axis != "N", "concatenation along the batch")
     return site.emit(Concat(axis), *data)
 
 

@@ -1,4 +1,4 @@
-"""Activations: one row each, for both directions; below it those that need more than a row."""
+"""Activations: one row each for both directions, then those that need more than a row."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ROWS: tuple[tuple[type[Op], Mapping[str, tuple[str, float]]], ...] = (
     (functions.Log, {}),
     (functions.Erf, {}),
 )
-"""Op, and its ONNX attributes: the field each fills and what it is when absent. The operator's name is the op's own."""
+"""Op and its ONNX attributes: the field that each fills, and its default. The key is the operator's name."""
 
 SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
 
@@ -147,22 +147,23 @@ def _clip(site: Site) -> Value:
 
 @reads("striate.Quantized")
 def _quantized(site: Site) -> Value:
-    """Quantized and back: executed in float. What lies outside of the range of the whole numbers is still cut off, as
-    exporters leave activations out that the range stands for; only the rounding in between is not done."""
+    """Quantize and dequantize, executed in float. Values are still clipped to the integer range, because exporters drop
+    activations that the range implies; only the rounding is skipped.
+    """
     scale, back = (site.array(site.attribute(f"at_{name}")) for name in ("scale", "scale2"))
     zero = back_zero = np.zeros((), np.uint8)
     if "at_zero" in site.call.attributes:
         zero, back_zero = (site.array(site.attribute(f"at_{name}")) for name in ("zero", "zero2"))
     site.expect(scale.size == zero.size == 1, "activations quantized by channel")
     same = np.array_equal(scale, back) and np.array_equal(zero, back_zero) and zero.dtype.kind in "iu"
-    site.expect(same, "quantized by one scale and back by another")
+    site.expect(same, "quantized and dequantized by different scales")
     limits, step, at = np.iinfo(zero.dtype), float(scale.ravel()[0]), int(zero.ravel()[0])
     bounds = (float(str(np.float32((limit - at) * step))) for limit in (limits.min, limits.max))
     return site.emit(clipped(*bounds), site.value())
 
 
 def clipped(low: float | None, high: float | None) -> Op:
-    """The op that keeps numbers between two bounds."""
+    """The op that clips to two bounds."""
     if low == 0 and high in (None, 6):
         return ops.Relu() if high is None else ops.Relu6()
     return Clip(low, high)
@@ -190,7 +191,7 @@ def _prelu(site: Site) -> Value:
     wide = (1,) * (len(x.shape) - slope.ndim) + slope.shape
     if any(n != 1 for k, n in enumerate(wide) if k != channels):
         return _slopes(site, x, np.asarray(wide), slope)
-    site.expect(wide[channels] == x.spec.channels, "slopes of another number of channels")
+    site.expect(wide[channels] == x.spec.channels, "a wrong number of slopes")
     return site.emit(ops.Prelu("each"), x, weight=slope.ravel())
 
 
@@ -205,7 +206,7 @@ def _slopes(site: Site, x: Value, wide: Any, slope: Any) -> Value:
 
 @reads("ThresholdedRelu")
 def _thresholded(site: Site) -> Value:
-    """x above alpha, else 0: the rectified x times a step, which is a steep line between two bounds."""
+    """x above alpha, else 0: relu(x) times a step, which is a steep clipped line."""
     x, alpha = site.value(), site.attribute("alpha", 1.0)
     site.expect(alpha >= 0, "a threshold below 0")
     over = site.emit(Clip(0.0, 1.0), site.emit(Affine(1.0, -alpha), x))
@@ -221,9 +222,9 @@ def _sign(site: Site) -> Value:
 
 @reads("Shrink")
 def _shrink(site: Site) -> Value:
-    """Soft only: what lies beyond a distance from 0 moves towards it by that distance."""
+    """Soft shrink only: values further from 0 than a bound move toward it by the bound."""
     x, far, bias = site.value(), site.attribute("lambd", 0.5), site.attribute("bias", 0.0)
-    site.expect(far == bias >= 0, "a step at its threshold")
+    site.expect(far == bias >= 0, "a jump at its threshold")
     above = site.emit(ops.Relu(), site.emit(Affine(1.0, -far), x))
     below = site.emit(ops.Relu(), site.emit(Affine(-1.0, -far), x))
     return site.emit(Add(), above, site.emit(Affine(-1.0), below))
@@ -242,7 +243,7 @@ def _softmax(site: Site) -> Value:
     x = site.value()
     axis = site.axis(site.attribute("axis", 1 if site.opset < 13 else -1), len(x.shape))
     made = {"Softmax": ops.Softmax, "LogSoftmax": ops.LogSoftmax}[site.call.kind]
-    site.expect(axis > 0, "shares of the whole batch")
+    site.expect(axis > 0, "softmax over the batch")
     if site.opset < 13 and np.prod(x.shape[axis + 1 :]) > 1:  # over all axes from that one on, then
         flat = site.reshape(x, (*x.shape[:axis], int(np.prod(x.shape[axis:]))))
         return site.reshape(site.emit(made(flat.spec.axes[-1]), flat), x.shape)

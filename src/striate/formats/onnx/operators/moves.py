@@ -1,4 +1,4 @@
-"""What only moves numbers: reshaping, transposing, cutting, padding, shuffles."""
+"""Operators that only move entries: reshape, transpose, slice, pad, shuffle."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from striate.formats.onnx.writing import Pen
 
 MODES = {"constant": "zeros", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
-"""ONNX's word for what lies beyond the border -> Striate's."""
+"""ONNX's padding mode -> Striate's."""
 WRITTEN = {striate: onnx for onnx, striate in MODES.items()}
-"""The same the other way; wrap needs opset 19."""
+"""The inverse; wrap needs opset 19."""
 
 
 @reads("Reshape")
@@ -53,7 +53,7 @@ def _squeeze(site: Site) -> Value:
     else:
         ones = [k for k, n in enumerate(shape) if n == 1 and k]
         drop = {site.axis(a, len(shape)) for a in axes or ones}
-        site.expect(all(shape[k] == 1 for k in drop), "an axis of more than one entry is dropped")
+        site.expect(all(shape[k] == 1 for k in drop), "it drops an axis with more than one entry")
         shape = [n for k, n in enumerate(shape) if k not in drop]
     return site.reshape(x, shape)
 
@@ -71,7 +71,9 @@ def _expand(site: Site) -> Value:
 @reads("Tile")
 def _tile(site: Site) -> Value:
     x, times = site.value(), [int(n) for n in site.array(1).ravel()]
-    site.expect(len(times) == len(x.shape) and times[0] == 1 and min(times) > 0, "images repeated to a batch")
+    site.expect(
+        len(times) == len(x.shape) and times[0] == 1 and min(times) > 0, "images repeated along the batch"
+    )
     for axis, size, count in zip(x.spec.axes, x.shape, times):
         if count > 1:
             site.listed(size * count)
@@ -95,7 +97,7 @@ def _transpose(site: Site) -> Value:
 
 @reads("striate.Move")
 def _move(site: Site) -> Value:
-    """Reshape, transpose, reshape: a shuffle where it is one."""
+    """Reshape, transpose, reshape: a channel shuffle if it is one."""
     x = site.value()
     apart = target(x.shape, site.array(site.attribute("at_apart")).ravel().tolist())
     order = site.attribute("perm") or [*range(len(apart))][::-1]
@@ -140,7 +142,7 @@ def _move(site: Site) -> Value:
 
 @reads("striate.Strided")
 def _strided(site: Site) -> Value:
-    """All numbers in a row, gathered in their own order: PyTorch's as_strided, a reshape where it changes nothing."""
+    """PyTorch's as_strided (flatten, then gather), supported as a reshape if it keeps the order."""
     x, where = site.value(), site.array(site.attribute("at_groups"))
     flat = target(x.shape, site.array(site.attribute("at_apart")).ravel().tolist())
     site.expect(len(flat) == 1 and where.size == flat[0], "scattered entries")
@@ -179,20 +181,20 @@ def _cut(site: Site, x: Value, axis: int, start: int, end: int | None, step: int
     size = x.shape[axis]
     first, last, _ = slice(start, end, step).indices(size)
     if step < 0:
-        site.expect(axis > 0, "a batch that is cut")
+        site.expect(axis > 0, "a slice of the batch")
         end = None if end is not None and end < -size else end
         site.listed(len(range(size)[start:end:step]))
         return site.emit(Gather(tuple(range(size)[start:end:step]), x.spec.axes[axis]), x)
     if (first, last, step) == (0, size, 1):
         return x
-    site.expect(axis > 0, "a batch that is cut")
+    site.expect(axis > 0, "a slice of the batch")
     stop = None if end is None or end >= size else end
     return site.emit(Slice(x.spec.axes[axis], max(start, -size), stop, step), x)
 
 
 @reads("Gather")
 def _gather(site: Site) -> Value:
-    """Entries at even distances are a slice; one alone also drops its axis."""
+    """Evenly spaced entries are a slice; a single entry also drops its axis."""
     x, where = site.value(), site.array(1)
     axis = site.axis(site.attribute("axis", 0), len(x.shape))
     entries = [site.axis(int(n), x.shape[axis]) for n in where.ravel()]
@@ -200,7 +202,7 @@ def _gather(site: Site) -> Value:
     if entries and step > 0 and entries == [entries[0] + k * step for k in range(len(entries))]:
         y = _cut(site, x, axis, entries[0], entries[-1] + 1, step)
     else:
-        site.expect(axis > 0, "a batch that is cut")
+        site.expect(axis > 0, "a slice of the batch")
         y = site.emit(Gather(tuple(entries), x.spec.axes[axis]), x)
     return y if where.ndim == 1 else site.reshape(y, x.shape[:axis] + where.shape + x.shape[axis + 1 :])
 
@@ -214,7 +216,7 @@ def _split(site: Site) -> Sequence[Value]:
         parts = len(site.call.outputs)
         each = -(-size // parts)
         sizes = [min(each, size - k * each) for k in range(parts)]
-    site.expect(axis > 0 and sum(sizes) == size and min(sizes) > 0, "parts that do not make the whole")
+    site.expect(axis > 0 and sum(sizes) == size and min(sizes) > 0, "parts that do not add up to the axis")
     if x.spec.axes[axis] == "C" and len(sizes) > 1:
         equal = len(set(sizes)) == 1
         return site.emit_all(Split(len(sizes)) if equal else Split(len(sizes), tuple(sizes)), x)
@@ -243,9 +245,9 @@ def _pad(site: Site) -> Value:
     pairs = [(max(a, 0), max(b, 0)) for a, b in pairs]
     if not any(map(any, pairs)):
         return x
-    site.expect(mode == "constant" or pairs[1] == (0, 0), "channels padded by other channels")
+    site.expect(mode == "constant" or pairs[1] == (0, 0), "channels padded with a mode other than constant")
     value = min(max(value, LOWEST), -LOWEST)
-    site.expect(rank > 2, "a padded row")
+    site.expect(rank > 2, "a padded vector")
     op = Pad(tuple(pairs[2:]), MODES[mode], value if mode == "constant" else 0.0, pairs[1])
     return site.emit(op, x)
 
@@ -309,7 +311,7 @@ def _write_split(pen: Pen, _op: Any) -> None:
 
 @writes("crop")
 def _write_crop(pen: Pen, _op: Any) -> None:
-    """The first input at the place that the declaration reads; the second one's size is known by then."""
+    """Slice the first input where the declaration reads it; the size of the second is known by then."""
     x, y = pen.inputs[0], pen.outputs[0]
     starts = [max(-getattr(pen.declaration.readings[0][axis].map, "before", 0), 0) for axis in x.spatial_axes]
     stops = [start + y.size(axis) for start, axis in zip(starts, x.spatial_axes)]

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 _EPS = 1e-5
 TINY = 1.1754944e-38
-"""The least normal number of 32 bits."""
+"""The smallest normal float32."""
 
 
 @reads("BatchNormalization")
 def _bn(site: Site) -> Value:
     site.only_first_output()
     site.expect(not site.attribute("training_mode", 0), "training mode")
-    site.expect(bool(site.attribute("spatial", 1)), "statistics by position")
+    site.expect(bool(site.attribute("spatial", 1)), "statistics per position")
     x = site.standard(site.value())
     names = ("weight", "bias", "running_mean", "running_var")
     weights = {name: site.array(at) for at, name in enumerate(names, 1)}
@@ -85,7 +85,7 @@ def _spelled_gn(site: Site) -> Value:
             "weight": site.array(site.attribute("at_scale")),
             "bias": site.array(site.attribute("at_bias")),
         }
-        site.expect(all(w.size == x.spec.channels for w in weights.values()), "a scale by position")
+        site.expect(all(w.size == x.spec.channels for w in weights.values()), "a scale per position")
     return site.emit(GroupNorm(groups, site.attribute("epsilon"), affine), x, **weights)
 
 
@@ -129,7 +129,7 @@ def _mean(site: Site, x: Value, over: list[int]) -> Value:
 
 @reads("RMSNormalization")
 def _rms(site: Site) -> Value:
-    """x over the root of its mean square, times a scale."""
+    """x divided by the root of its mean square, times a scale."""
     x, scale = site.value(), site.array(1)
     over = list(range(site.axis(site.attribute("axis", -1), len(x.shape)), len(x.shape)))
     square = site.emit(
@@ -171,7 +171,7 @@ def _normalized(site: Site, x: Value, over: list[int], eps: float, weights: dict
     if over == list(range(1, rank)):
         return site.emit(LayerNorm("all", eps, bool(weights)), x, **weights)
     site.expect(
-        over == list(range(over[0], rank)) and over[0] > 0, "other axes than the channels or the last ones"
+        over == list(range(over[0], rank)) and over[0] > 0, "axes other than the channels or the last ones"
     )
     # Over the last axes: these are called the channels, as one.
     joined = x if len(over) == 1 else site.reshape(x, (*shape[: over[0]], int(np.prod(shape[over[0] :]))))

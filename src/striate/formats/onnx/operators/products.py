@@ -1,4 +1,4 @@
-"""Products with weights, and of values."""
+"""Matrix products with weights, and of values."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _linear(site: Site) -> Value:
     weight = weight if transposed else weight.T
     if bias is not None:
         site.expect(
-            bias.size in (1, len(weight)) and bias.shape[-1:] in ((), (bias.size,)), "a bias by position"
+            bias.size in (1, len(weight)) and bias.shape[-1:] in ((), (bias.size,)), "a bias per position"
         )
         bias = np.broadcast_to(bias.ravel(), (len(weight),))
     weights = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
@@ -59,7 +59,7 @@ def _linear(site: Site) -> Value:
 
 
 def _product(site: Site) -> Value:
-    """Of two values, image by image."""
+    """Matrix product of two values, per image."""
     a, b = site.value(0), site.value(1)
     site.expect(len(a.shape) == len(b.shape) > 2, "a product of more than two axes")
     return site.emit(MatMul(), a, b)
@@ -92,7 +92,7 @@ def _write_linear(pen: Pen, op: Any) -> None:
 
 @reads("Einsum")
 def _einsum(site: Site) -> Value:
-    """Two factors, image by image: as one matrix product, over the letters that both have and the result has not."""
+    """Einsum of two factors, per image: one matrix product over the letters that both have and the result lacks."""
     terms, _, out = site.attribute("equation", "").replace(" ", "").partition("->")
     letters = terms.split(",")
     site.expect(
@@ -102,7 +102,7 @@ def _einsum(site: Site) -> Value:
         letters.reverse()
     (x, *others), (one, other) = site.data, letters
     image, repeated = one[:1], any(len(set(word)) < len(word) for word in (one, other, out))
-    site.expect(not repeated and out[:1] == image, "a diagonal, or images that do not stay first")
+    site.expect(not repeated and out[:1] == image, "a diagonal, or a batch axis that moves")
     size = dict(zip(one, x.shape, strict=True))
     shared = [v for v in one[1:] if v in other]
     inner = [v for v in shared if v not in out]
@@ -110,17 +110,17 @@ def _einsum(site: Site) -> Value:
     site.expect(all(v in out for v in own), "a sum over one factor's axis")
     if others:
         (y,) = others
-        site.expect(other[:1] == image, "images that do not stay first")
+        site.expect(other[:1] == image, "a batch axis that moves")
         size |= dict(zip(other, y.shape, strict=True))
     else:
         weight = site.array(1 if site.is_value(site.call.inputs[0]) else 0)
         size |= dict(zip(other, weight.shape, strict=True))
-        site.expect(not both and image not in other, "weights for every place")
+        site.expect(not both and image not in other, "weights per position")
     theirs = [v for v in other if v not in one]
     site.expect(all(v in out for v in theirs), "a sum over one factor's axis")
 
     def joined(value: Value, word: str, *groups: list[str]) -> Value:
-        """The axes of a value in groups, each one axis; the first group may be none."""
+        """Join each group of a value's axes into one axis; the first group may be empty."""
         order = tuple(word[1:].index(v) for group in groups for v in group)
         shape = tuple(math.prod(size[v] for v in group) for group in groups)
         return site.emit(Rearrange(tuple(size[v] for v in word[1:]), order, shape), value)

@@ -1,4 +1,4 @@
-"""The two tables of operators, and the words by which a family enters them."""
+"""The tables of readers and writers, and the decorators that register them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Reader = Callable[["Site"], "Value | Sequence[Value]"]
 Writer = Callable[["Pen", Any], None]
 
 READERS: dict[str, Reader] = {}
-"""ONNX operator -> what it becomes. Raises Unknown for a use that has no counterpart."""
+"""ONNX operator -> reader. Raises Unknown for a use that has no counterpart."""
 WRITERS: dict[str, Writer] = {}
-"""Word of an op -> how it is written. Raises OpError for what ONNX cannot say."""
+"""Word of an op -> writer. Raises OpError for what ONNX cannot express."""
 
 
 def reads(*kinds: str) -> Callable[[Reader], Reader]:
-    """Enter what reads these ONNX operators."""
+    """Register the reader of these ONNX operators."""
 
     def add(function: Reader) -> Reader:
         READERS.update(dict.fromkeys(kinds, function))
@@ -29,7 +29,7 @@ def reads(*kinds: str) -> Callable[[Reader], Reader]:
 
 
 def writes(*words: str) -> Callable[[Writer], Writer]:
-    """Enter what writes the ops of these words."""
+    """Register the writer of ops with these words."""
 
     def add(function: Writer) -> Writer:
         WRITERS.update(dict.fromkeys(words, function))

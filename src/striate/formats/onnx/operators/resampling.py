@@ -53,15 +53,15 @@ def _resize(site: Site) -> Value:
         place = "half_pixel"
     method, corners = _method(site, place, target)
     site.expect(not site.attribute("antialias", 0) or min(factors) >= 1, "antialiasing")
-    site.expect(exact or not corners, "scales that are not those of the sizes")
+    site.expect(exact or not corners, "scales that do not match the sizes")
     if len(set(factors)) == 1 and scales is not None:
         return site.emit(Upsample(factors[0], None, method, corners), x)
-    site.expect(exact, "scales that are not those of the sizes")
+    site.expect(exact, "scales that do not match the sizes")
     return site.emit(Upsample(None, tuple(target), method, corners), x)
 
 
 def _kept_ratio(site: Site, x: Value, sizes: Mapping[int, float]) -> dict[int, float]:
-    """The sizes, or the nearest to them that keep the image's proportions."""
+    """The sizes, or the nearest ones that keep the aspect ratio."""
     policy = site.attribute("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch":
         return dict(sizes)
@@ -73,7 +73,7 @@ def _kept_ratio(site: Site, x: Value, sizes: Mapping[int, float]) -> dict[int, f
 def _nearest(
     site: Site, x: Value, factors: Sequence[float], target: Sequence[int], place: str, scaled: bool
 ) -> Value:
-    """⌊i/scale⌋ is Striate's own; every other choice of neighbors is a list of them."""
+    """Nearest neighbor: ⌊i/scale⌋ is an op of Striate; every other choice becomes a list of source positions."""
     rounding = "floor" if place else site.attribute("nearest_mode", "round_prefer_floor")
     place = place or site.attribute("coordinate_transformation_mode", "half_pixel")
     whole = all(f >= 1 and f == int(f) for f in factors)
@@ -100,7 +100,7 @@ PLACES: Mapping[str, Callable[[Array, int, int, float], Array]] = {
     "align_corners": lambda i, n, m, f: i * (n - 1) / max(m - 1, 1),
     "asymmetric": lambda i, n, m, f: i / f,
 }
-"""Where output i of m lies on an input of n, scaled by f."""
+"""Source position of output i of m on an input of n, scaled by f."""
 ROUNDINGS: Mapping[str, Callable[[Array], Array]] = {
     "round_prefer_floor": lambda x: np.ceil(x - 0.5),
     "round_prefer_ceil": lambda x: np.floor(x + 0.5),
@@ -110,7 +110,7 @@ ROUNDINGS: Mapping[str, Callable[[Array], Array]] = {
 
 
 def _method(site: Site, place: str, target: Sequence[int]) -> tuple[str, bool]:
-    """How pixels between are made, and whether corners are aligned. Raises Unknown for other grids."""
+    """(interpolation, whether corners are aligned). Raises Unknown for other grids."""
     mode = site.attribute("mode")
     site.expect(mode in ("linear", "bilinear", "cubic"), f"{mode} resampling")
     site.expect(mode != "cubic" or site.attribute("cubic_coeff_a", -0.75) == -0.75, "another cubic kernel")
@@ -120,15 +120,15 @@ def _method(site: Site, place: str, target: Sequence[int]) -> tuple[str, bool]:
 
 
 def _grids(pen: Pen) -> list[Nearest | Linear]:
-    """The map of every spatial axis."""
+    """The source positions along every spatial axis."""
     readings = pen.declaration.readings[0]
     found = (readings[axis].map for axis in pen.inputs[0].spatial_axes)
     return [grid for grid in found if isinstance(grid, Nearest | Linear)]
 
 
 def _resizes(op: Any, grids: Sequence[Nearest | Linear]) -> bool:
-    """Whether a Resize says it: sizes and neighbors survive single precision, and what keeps its size is the same
-    (onnxruntime copies it, whatever the scale).
+    """True if a Resize expresses it: sizes and neighbors survive single precision, and an axis that keeps its size is
+    copied (as onnxruntime does, whatever the scale).
     """
     if op.method == "bicubic" and len(grids) != 2:  # onnxruntime's takes images
         return False
@@ -148,7 +148,7 @@ def _resizes(op: Any, grids: Sequence[Nearest | Linear]) -> bool:
 
 
 def _write_by_axis(pen: Pen, grids: Sequence[Nearest | Linear]) -> None:
-    """Neighbors as a list, blended ones as a product with their shares, one axis after the other."""
+    """Nearest neighbors as a gather, interpolation as a matrix product, axis by axis."""
     x, rank = pen.x, len(grids)
     for axis, grid in enumerate(grids, 2):
         final = axis == rank + 1

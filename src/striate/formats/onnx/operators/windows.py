@@ -31,7 +31,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 def _pairs(pads: Sequence[int]) -> Pairs:
-    """All befores, then all afters, as (before, after) per axis."""
+    """Convert ONNX's order (all before, then all after) to (before, after) per axis."""
     rank = len(pads) // 2
     return tuple(zip(pads[:rank], pads[rank:], strict=True))
 
@@ -48,7 +48,7 @@ def _padding(site: Site, rank: int) -> Any:
 
 def _per_axis(site: Site, name: str, rank: int, default: int = 1) -> tuple[int, ...]:
     found = tuple(site.attribute(name) or (default,) * rank)
-    site.expect(len(found) == rank, f"{name} of another number of axes")
+    site.expect(len(found) == rank, f"{name} with a wrong number of axes")
     return found
 
 
@@ -177,13 +177,14 @@ def _pool(site: Site) -> Value:
 
 
 def _hangs(pen: Pen) -> list[int]:
-    """How far the last window of each axis hangs over the padded end."""
+    """Overhang of the last window of each axis over the padded end."""
     return [max((w.output - 1) * w.stride + w.extent - w.padded, 0) for w in pen.sliding]
 
 
 def _round(pen: Pen, ceil: bool) -> tuple[list[int], int]:
-    """Padding and ceil_mode of a pool. A last window that would start after the image is not made (PyTorch's rule),
-    which ONNX's formula for sizes does not know: such an axis is simply rounded down."""
+    """Padding and ceil_mode of a pool. PyTorch drops a last window that would start after the image; ONNX's size
+    formula does not, so such an axis is rounded down.
+    """
     hangs = _hangs(pen)
     plain = all(-(-w.slack // w.stride) + 1 == w.output for w in pen.sliding)
     if not ceil or not any(hangs):
@@ -202,13 +203,14 @@ def _padded_pool(
     dilation: tuple[int, ...],
     ceil: bool,
 ) -> Value:
-    """A pool with more padding than Striate's take: the padding is an op of its own, as far as the last windows reach,
-    so that their number stays what ONNX says."""
+    """A pool with more padding than Striate's pools take: a separate pad op covers what the last windows reach, so that
+    the output size stays as in ONNX.
+    """
     axes = [
         Window.resolve(n, k, s, d, p, ceil)
         for n, k, s, d, p in zip(x.spec.spatial, kernel, stride, dilation, padding)
     ]
-    site.expect(all(w.output and not w.padding_only() for w in axes), "windows that see nothing but padding")
+    site.expect(all(w.output and not w.padding_only() for w in axes), "windows that read only padding")
     reach = tuple((w.before, max((w.output - 1) * w.stride + w.extent - w.input - w.before, 0)) for w in axes)
     kind, step = site.call.kind, None if stride == kernel else stride
     lowest = float(str(np.finfo(np.float32).min)) if kind == "MaxPool" else 0.0
@@ -238,19 +240,19 @@ def _write_max(pen: Pen, op: Any) -> None:
 
 
 def _window_sums(pen: Pen, x: str) -> str:
-    """The sum of every window, dilated as opset 17's pools cannot be, as a depthwise convolution with ones."""
+    """The sum of each window, as a depthwise convolution with ones, because opset 17 has no dilated average pool."""
     channels, pads = pen.inputs[0].channels, _reached(pen)
     ones = pen.constant(np.ones((channels, 1, *(w.kernel for w in pen.windows)), np.float32))
     return pen.call("Conv", x, ones, group=channels, **_window(pen, pads, dilated=True))
 
 
 def _reached(pen: Pen) -> list[int]:
-    """Padding as far as the last windows reach."""
+    """Padding up to the end of the last windows."""
     return [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, _hangs(pen)))]
 
 
 def window_counts(windows: Sequence[Window], padded: bool) -> Array:
-    """How many numbers each window of an average counts: (1, 1, positions…)."""
+    """The divisor of each window of an average pool: (1, 1, positions…)."""
     total = np.ones(1)
     for w in windows:
         first, last = (-w.before, w.input + w.after) if padded else (0, w.input)
@@ -288,7 +290,7 @@ def _write_lp(pen: Pen, op: Any) -> None:
 def _global(site: Site) -> Value:
     if site.call.kind == "GlobalLpPool":
         x, p = site.standard(site.value()), site.attribute("p", 2)
-        site.expect(p in (1, 2), f"norm of order {p}")
+        site.expect(p in (1, 2), f"an L{p} norm")
         return site.emit(Reduce(f"l{p}", "".join(x.spec.spatial_axes)), x)
     made: Op = pool.GlobalAvgPool() if site.call.kind == "GlobalAveragePool" else pool.GlobalMaxPool()
     return site.emit(made, site.standard(site.value()))
@@ -302,7 +304,7 @@ REDUCTIONS = {
 
 @reads(*REDUCTIONS)
 def _reduce(site: Site) -> Value:
-    """Over all positions a mean or maximum is a global pool; the batch stays."""
+    """A mean or maximum over all positions is a global pool."""
     x, kind = site.value(), site.call.kind
     axes = site.integers("axes", 1)
     if not axes and site.attribute("noop_with_empty_axes", 0):
@@ -311,7 +313,7 @@ def _reduce(site: Site) -> Value:
     site.expect("N" not in over, "a reduction over the batch")
     keep, axes_before = site.attribute("keepdims", 1), x.spec.axes
     left = tuple(n for axis, n in zip(axes_before, x.shape) if axis not in over)
-    site.expect(bool(keep) or len(left) > 1, "one number for each image, without an axis")
+    site.expect(bool(keep) or len(left) > 1, "one number per image, without an axis")
     if kind in ("ReduceMean", "ReduceMax") and over.keys() == set(x.spec.spatial_axes):
         made: Op = pool.GlobalAvgPool() if kind == "ReduceMean" else pool.GlobalMaxPool()
         y = site.emit(made, site.in_order(x))
@@ -348,7 +350,7 @@ def _write_global(pen: Pen, op: Any) -> None:
 
 @writes("adaptiveavgpool")
 def _write_adaptive_avg(pen: Pen, op: Any) -> None:
-    """An average pool where the bins are equal, else a product with the bins' shares, axis by axis."""
+    """An average pool if the bins are equal, else a matrix product with the bins' weights, axis by axis."""
     spec = pen.inputs[0]
     sizes = op.per_axis("size", len(spec.spatial))
     if all(n % m == 0 for n, m in zip(spec.spatial, sizes)):
@@ -372,7 +374,7 @@ def _write_adaptive_avg(pen: Pen, op: Any) -> None:
 
 @writes("adaptivemaxpool")
 def _write_adaptive_max(pen: Pen, op: Any) -> None:
-    """A max pool where the bins are equal, else bin by bin, axis by axis."""
+    """A max pool if the bins are equal, else bin by bin, axis by axis."""
     spec = pen.inputs[0]
     sizes = op.per_axis("size", len(spec.spatial))
     if all(n % m == 0 for n, m in zip(spec.spatial, sizes)):
