@@ -120,10 +120,12 @@ def parse_toml(content: bytes, path: Path) -> dict[str, Any]:
         ) from None
 
 
-def write_aside(path: str | os.PathLike[str], *content: bytes | memoryview) -> None:
-    """Write a file aside, flush it to the disk, then rename it over the old one, whose permissions it keeps.
+@contextlib.contextmanager
+def aside(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write piece by piece, aside: flushed to the disk at the end, then renamed over the old one.
 
-    A link stays a link; a device or a pipe is written as it is. Raises SourceError; the old file is then untouched.
+    The file keeps the permissions of the old one, and a link stays a link; a device or a pipe is written as it is.
+    Raises SourceError where the file cannot be written; after this and any other exception the old file is untouched.
     """
     import tempfile
 
@@ -131,19 +133,21 @@ def write_aside(path: str | os.PathLike[str], *content: bytes | memoryview) -> N
     try:
         if os.path.exists(target) and not os.path.isfile(target):  # a device or a pipe; a folder fails
             with open(target, "wb") as stream:
-                stream.writelines(content)
+                yield stream
             return
-        handle, aside = tempfile.mkstemp(dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}.")
+        handle, temporary = tempfile.mkstemp(
+            dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}."
+        )
         try:
             with open(handle, "wb") as stream:
-                stream.writelines(content)
+                yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(aside, _mode(target))
-            os.replace(aside, target)
+            os.chmod(temporary, _mode(target))
+            os.replace(temporary, target)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):  # an interruption may come after the renaming
-                os.unlink(aside)
+                os.unlink(temporary)
             raise
     except OSError as error:
         raise SourceError(
@@ -152,6 +156,12 @@ def write_aside(path: str | os.PathLike[str], *content: bytes | memoryview) -> N
             why=error.strerror or str(error),
             fix="name a file in a folder that can be written and has room",
         ) from None
+
+
+def write_aside(path: str | os.PathLike[str], *content: bytes | memoryview) -> None:
+    """Write a file as `aside` does. Raises SourceError; the old file is then untouched."""
+    with aside(path) as stream:
+        stream.writelines(content)
 
 
 def _mode(target: str) -> int:

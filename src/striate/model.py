@@ -377,7 +377,9 @@ class Model:
             raise SourceError(
                 f"{target} cannot be created", why=error.strerror or str(error), fix="choose another folder"
             ) from None
-        arrays.save(target / WEIGHTS, arrays.written(self.net, self._weights.current()))
+        from striate.formats import safetensors
+
+        safetensors.save(target / WEIGHTS, arrays.written(self.net, self._weights.current()))
         from striate.train.card import card
 
         write_aside(target / CARD, card(self.net, self.classes, self.transform).encode())

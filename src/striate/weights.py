@@ -1,27 +1,21 @@
-"""Weights: named arrays outside the network, how they start, and the one file format they are kept in.
+"""Weights: named arrays outside the network, how they start, and how a model holds them.
 
 A name is node and parameter, as torchvision spells them: ``layer1.0.conv1.weight``. Arrays are float32, C-contiguous.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
 import math
-import mmap
-import os
 import weakref
 import zlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, SourceError, UnknownNameError, plural, suggest, unknown_key
-from striate.files import write_aside
+from striate.diagnostics import FormatError, UnknownNameError, plural, suggest, unknown_key
 from striate.locks import reentrant
 from striate.network import Network, sharing
 from striate.tensor import Parameter
@@ -305,28 +299,34 @@ class ModelWeights(MutableMapping[str, Array]):
             return self._derived[1]
 
 
-class _Held(mmap.mmap):
-    """Memory that was filled from a file and is never written to afterwards."""
+class _Sealed(np.ndarray[Any, Any]):
+    """Numbers whose only holder has let them go."""
 
 
-def _ground(array: Array) -> Any:
-    """What an array's numbers lie in; None where they are its own."""
-    base: Any = array
-    while isinstance(base, np.ndarray | memoryview):
+def sealed(array: Array) -> Array:
+    """The numbers of an array as one that cannot be written to, in the same memory.
+
+    For arrays that the caller alone holds, and gives up: programs and models use them without a copy.
+    """
+    return array if is_sealed(array) else np.asarray(memoryview(array.view(_Sealed)).toreadonly())
+
+
+def is_sealed(array: Array) -> bool:
+    """Whether nobody can write to an array: its numbers are sealed, or lie in bytes.
+
+    An array that is merely marked as read-only can be made writeable again by whoever holds it.
+    """
+    base: Any = None if array.flags.writeable else array
+    while isinstance(base, np.ndarray | memoryview) and not isinstance(base, _Sealed):
         base = base.obj if isinstance(base, memoryview) else base.base
-    return base
+    return isinstance(base, bytes | _Sealed)
 
 
 def _frozen(array: Array) -> Array:
-    """A read-only copy; the array itself if it is read-only already.
-
-    An array that owns its numbers can be made writeable again by whoever holds it; one that lies in bytes, or in what
-    was read from a file, cannot.
-    """
-    if array.dtype == np.float32 and array.flags.c_contiguous and isinstance(_ground(array), bytes | _Held):
+    """A float32 copy that cannot be written to; the array itself where it is one that nobody can write to."""
+    if array.dtype == np.float32 and array.flags.c_contiguous and is_sealed(array):
         return array
-    whole = np.ascontiguousarray(array, np.float32)
-    return np.frombuffer(whole.tobytes(), np.float32).reshape(array.shape)
+    return sealed(np.array(array, np.float32, order="C"))
 
 
 def _same(one: Array, other: Array) -> bool:
@@ -338,49 +338,6 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
-def save(
-    path: str | os.PathLike[str], weights: Mapping[str, Array], metadata: Mapping[str, str] | None = None
-) -> None:
-    """Write a safetensors file: aside first, flushed to the disk, then renamed over the old one.
-
-    Equal arguments give equal bytes (the safetensors package would write the metadata in a random order).
-    """
-    arrays = {name: np.asarray(array) for name, array in weights.items()}
-    names = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))  # every tensor stays aligned
-    words = {np.dtype(kind): word for word, kind in _DTYPES.items()}
-    header: dict[str, Any] = {"__metadata__": {"format": "pt", **(metadata or {})}}
-    end = 0
-    for name in names:
-        array = arrays[name]
-        begin, end = end, end + array.nbytes
-        dtype = words[array.dtype.newbyteorder("<")]
-        header[name] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [begin, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    tensors = (
-        arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False).tobytes() for name in names
-    )
-    write_aside(path, len(text).to_bytes(8, "little"), text, *tensors)
-
-
-_DTYPES = {
-    "F64": "<f8",
-    "F32": "<f4",
-    "F16": "<f2",
-    "I64": "<i8",
-    "I32": "<i4",
-    "I16": "<i2",
-    "I8": "i1",
-    "U64": "<u8",
-    "U32": "<u4",
-    "U16": "<u2",
-    "U8": "u1",
-    "BOOL": "?",
-}
-MAX_HEADER = 100_000_000
-"""Bytes that say what is in a file; the limit of the safetensors package, too."""
-
-
 def checksum(weights: Mapping[str, Array]) -> int:
     """A number that tells weights apart by their names and bits: CRC-32, against mistakes and not against forgers."""
     found = 0
@@ -388,83 +345,6 @@ def checksum(weights: Mapping[str, Array]) -> int:
         found = zlib.crc32(name.encode(), found)
         found = zlib.crc32(np.ascontiguousarray(weights[name]).reshape(-1).view(np.uint8).data, found)
     return found
-
-
-def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
-    """Weights and metadata of a safetensors file; half and double precision become float32. Arrays may be read-only.
-
-    Raises SourceError when it cannot be read, FormatError when its content does not hold together.
-    """
-    target = Path(path)
-    try:
-        content = _content(target)
-    except OSError as error:
-        raise SourceError(
-            f"{target} cannot be read", why=error.strerror or str(error), fix="check the path"
-        ) from None
-    try:
-        return _parsed(content)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(
-            f"{target} is not a safetensors file, or damaged",
-            why=str(error)[:200] or type(error).__name__,
-            fix="save or download it again",
-        ) from None
-
-
-LARGE = 4 << 20
-"""From this size on, 2 MB pages are requested: fetching small ones takes longer than copying a file's content."""
-
-
-def _content(path: Path) -> bytes | memoryview:
-    """Read a file into memory, so that later changes to it do not matter."""
-    with path.open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size < LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
-            return file.readall()
-        room = _Held(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        with contextlib.suppress(OSError):  # a system without them
-            room.madvise(mmap.MADV_HUGEPAGE)
-        view, at = memoryview(room), 0
-        while at < size and (count := file.readinto(view[at:])):
-            at += count
-        return view[:at].toreadonly()
-
-
-def _parsed(content: Any) -> tuple[Weights, dict[str, str]]:
-    """Arrays and metadata; the arrays lie in `content`. Raises what a wrong header makes it raise."""
-    start = 8 + int.from_bytes(content[:8], "little")
-    if not 8 < start <= len(content):
-        raise ValueError("it is shorter than its header says")
-    if start > MAX_HEADER:
-        raise ValueError(f"its header has more than {MAX_HEADER:,} bytes")
-    header = json.loads(bytes(content[8:start]))
-    metadata = {str(key): str(value) for key, value in header.pop("__metadata__", {}).items()}
-    spans = sorted((*entry["data_offsets"], name) for name, entry in header.items())
-    end = 0
-    for begin, stop, name in spans:
-        if begin != end or stop < begin:
-            raise ValueError(f"the numbers of {name} do not begin where those before them end")
-        end = stop
-    if start + end != len(content):
-        raise ValueError(f"it has {len(content) - start} bytes of numbers, the header says {end}")
-    weights = {}
-    for name, entry in header.items():
-        begin, stop = entry["data_offsets"]
-        weights[name] = _array(entry["dtype"], entry["shape"], content, start + begin, stop - begin)
-    return weights, metadata
-
-
-def _array(kind: str, shape: list[int], content: Any, start: int, size: int) -> Array:
-    if kind not in _DTYPES and kind != "BF16":
-        raise ValueError(f"it has numbers of type {kind}, read are BF16, {', '.join(_DTYPES)}")
-    dtype = np.dtype("<u2" if kind == "BF16" else _DTYPES[kind])
-    if any(type(side) is not int or side < 0 for side in shape) or math.prod(shape) * dtype.itemsize != size:
-        raise ValueError(f"{size} bytes are not an array {shape} of {kind}")
-    array = np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
-    if kind == "BF16":
-        return (array.astype("<u4") << 16).view("<f4")
-    return array.astype(np.float32, copy=False) if kind.startswith("F") else array
 
 
 def learned(net: Network) -> bool:

@@ -294,7 +294,7 @@ def test_a_folder_whose_weights_are_of_another_network(sources, tmp_path):
 
 
 def test_a_file_that_lies_about_its_network(tmp_path):
-    from striate.weights import save
+    from striate.formats.safetensors import save
 
     path = tmp_path / "lie.safetensors"
     for record in ("{", "[]", "{}", '{"network": 3}', json.dumps({"network": NET.to_dict()})):

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as strategies
 
 import striate as st
-from striate import weights as arrays
 from striate.diagnostics import StriateError
-from striate.formats import pth
+from striate.formats import pth, safetensors
 from striate.formats.exchange import read_weights
 
 WEIGHTS = {
@@ -29,7 +28,7 @@ WEIGHTS = {
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     pth.save(folder / "a.pth", WEIGHTS)
-    arrays.save(folder / "a.safetensors", WEIGHTS)
+    safetensors.save(folder / "a.safetensors", WEIGHTS)
     return folder
 
 

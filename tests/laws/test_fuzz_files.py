@@ -276,7 +276,7 @@ def test_headers_that_are_said_to_be_long(folder, length):
 
 
 def test_a_description_without_end(folder):
-    from striate.weights import save
+    from striate.formats.safetensors import save
 
     path = folder / "told.safetensors"
     save(path, {"w": np.zeros(2, np.float32)}, {"striate": json.dumps({"network": ["x" * 10] * 10**6})})

@@ -18,6 +18,7 @@ from striate.diagnostics import (
     UsageError,
 )
 from striate.engine.interface import get_engine
+from striate.formats import safetensors
 from striate.train import run as folder
 from striate.train.events import Updated
 from striate.train.loop import fit
@@ -171,7 +172,7 @@ def test_checkpoints_hold_the_same_arrays(tmp_path):
     found = {}
     for engine in ("torch", "numpy"):
         trained(engine=engine, out=tmp_path / engine, ema=0.9)
-        found[engine], _ = weights.load(tmp_path / engine / folder.STATE)
+        found[engine], _ = safetensors.load(tmp_path / engine / folder.STATE)
     assert found["torch"].keys() == found["numpy"].keys()
     assert {name.partition("/")[0] for name in found["torch"]} == {"weights", "moments", "average"}
     near(found["torch"], found["numpy"])
@@ -186,7 +187,7 @@ def test_a_network_goes_to_torch_and_comes_back_bit_by_bit(tmp_path):
     model.fit((stripes(30).x, stripes(30).labels), epochs=1, out=tmp_path / "run")
     module = model.to_torch()
     state = module.state_dict()
-    in_file, _ = weights.load(tmp_path / "run" / folder.BEST)
+    in_file, _ = safetensors.load(tmp_path / "run" / folder.BEST)
     for name, array in in_file.items():
         assert state[name].numpy().tobytes() == array.tobytes(), name
     module.train()
@@ -230,11 +231,11 @@ def test_sixteen_bit_gradients_are_scaled_and_an_overflow_leaves_the_step_out(tm
     history, arrays = trained(epochs=12, amp=True, out=out, optimizer="adam")
     assert all(np.isfinite(array).all() for array in arrays.values())
     assert history.last["updates"] == 48 and history.best["validation_accuracy"] > 0.9
-    record = json.loads(weights.load(out / folder.STATE)[1]["striate"])
+    record = json.loads(safetensors.load(out / folder.STATE)[1]["striate"])
     assert 1 <= record["loss_scale"] < 2.0**24 and np.log2(record["loss_scale"]).is_integer()
     monkeypatch.setattr(training, "LOSS_SCALE", 3.0)  # would be seen
     trained(epochs=13, amp=True, out=out, resume=True, optimizer="adam")
-    again = json.loads(weights.load(out / folder.STATE)[1]["striate"])["loss_scale"]
+    again = json.loads(safetensors.load(out / folder.STATE)[1]["striate"])["loss_scale"]
     assert np.log2(again).is_integer()
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from cli.run import run as shell
-from striate import Builder, Model, parse, weights
+from striate import Builder, Model, parse
 from striate.diagnostics import FormatError, TrainingError
+from striate.formats import safetensors
 from striate.ops import Flatten, Linear
 from striate.train.data import ArrayData
 from striate.train.events import EpochDone, Note
@@ -101,7 +102,7 @@ def test_the_last_good_weights_stay_in_the_folder_and_in_the_arrays(tmp_path):
             out=tmp_path / "run",
             callbacks=[ruin],
         )
-    kept, metadata = weights.load(tmp_path / "run" / BEST)
+    kept, metadata = safetensors.load(tmp_path / "run" / BEST)
     assert f"epoch {metadata['epoch']}" in caught.value.fix
     assert all(np.array_equal(arrays[name], kept[name]) for name in arrays)
 

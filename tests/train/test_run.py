@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from striate import weights
 from striate.diagnostics import FormatError, SourceError, StriateError, UsageError
 from striate.engine.target import host
 from striate.engine.training.program import CompiledTraining
+from striate.formats import safetensors
 from striate.model import Model
 from striate.train import run as folder
 from striate.train.events import EpochDone, Progress, Saved, Updated
@@ -89,7 +89,7 @@ def test_a_finished_run_has_every_file(whole):
     losses = [entry["loss"] for entry in found["worst"]]
     assert losses == sorted(losses, reverse=True)
     assert len((path / folder.TABLE).read_text().splitlines()) == 7
-    kept, _ = weights.load(path / folder.BEST)
+    kept, _ = safetensors.load(path / folder.BEST)
     assert all((kept[name] == arrays[name]).all() for name in arrays)
 
 
@@ -166,7 +166,7 @@ def child(out, *words, **more):
 
 def checkpoint_updates(path):
     state = path / folder.STATE
-    return json.loads(weights.load(state)[1]["striate"])["updates"] if state.exists() else -1
+    return json.loads(safetensors.load(state)[1]["striate"])["updates"] if state.exists() else -1
 
 
 @pytest.mark.parametrize("moment", ["anywhere", "while writing"])
@@ -189,7 +189,7 @@ def test_kill_9_at_random_moments(whole, tmp_path, moment):
             assert checkpoint_updates(path) >= reached
             reached = checkpoint_updates(path)
             for name in RESULTS:
-                assert not (path / name).exists() or weights.load(path / name)
+                assert not (path / name).exists() or safetensors.load(path / name)
             assert not (path / folder.NETWORK).exists() or json.loads((path / folder.NETWORK).read_bytes())
         if process.returncode == 0:
             break
@@ -417,7 +417,7 @@ def test_a_damaged_checkpoint_is_an_error_not_a_crash(tmp_path, damage):
     content = state.read_bytes()
     state.write_bytes({"cut": content[:-10], "noise": os.urandom(99), "empty": b"", "other": content}[damage])
     if damage == "other":
-        weights.save(state, {"weights/conv1.weight": np.zeros(3, np.float32)}, weights.load(state)[1])
+        safetensors.save(state, {"weights/conv1.weight": np.zeros(3, np.float32)}, safetensors.load(state)[1])
     with pytest.raises(FormatError) as caught:
         run(path, resume=True)
     assert isinstance(caught.value, StriateError) and caught.value.fix
@@ -459,11 +459,11 @@ def test_weights_of_another_epoch_are_refused(tmp_path):
     """Its files say that epoch 1 is the best, and the weights are those of another epoch."""
     path = tmp_path / "run"
     run(path)
-    arrays, metadata = weights.load(path / folder.BEST)
-    weights.save(path / folder.BEST, arrays, {**metadata, "epoch": str(int(metadata["epoch"]) + 1)})
+    arrays, metadata = safetensors.load(path / folder.BEST)
+    safetensors.save(path / folder.BEST, arrays, {**metadata, "epoch": str(int(metadata["epoch"]) + 1)})
     with pytest.raises(FormatError, match="belong together"):
         run(path, resume=True)
-    weights.save(path / folder.BEST, {"conv1.weight": np.zeros(3, np.float32)}, metadata)
+    safetensors.save(path / folder.BEST, {"conv1.weight": np.zeros(3, np.float32)}, metadata)
     with pytest.raises(FormatError, match="not those of"):
         run(path, resume=True)
 

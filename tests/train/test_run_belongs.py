@@ -7,6 +7,7 @@ import pytest
 
 from striate import weights
 from striate.diagnostics import FormatError, UsageError
+from striate.formats import safetensors
 from striate.model import Model
 from striate.train import run as folder
 from train.runner import run
@@ -16,20 +17,20 @@ def test_weights_of_another_run_are_refused(tmp_path):
     """The same network and the same best epoch: only the numbers tell that the result would not be this run's."""
     path = tmp_path / "run"
     run(path)
-    arrays, metadata = weights.load(path / folder.BEST)
+    arrays, metadata = safetensors.load(path / folder.BEST)
     others = {name: array + np.float32(1) for name, array in arrays.items()}
-    weights.save(path / folder.BEST, others, metadata)
+    safetensors.save(path / folder.BEST, others, metadata)
     with pytest.raises(FormatError, match="other weights than this run had"):
         run(path, resume=True)
-    weights.save(path / folder.BEST, arrays, metadata)
+    safetensors.save(path / folder.BEST, arrays, metadata)
     run(path, resume=True)
-    assert weights.checksum(weights.load(path / folder.BEST)[0]) == weights.checksum(arrays)
+    assert weights.checksum(safetensors.load(path / folder.BEST)[0]) == weights.checksum(arrays)
     assert weights.checksum(arrays) != weights.checksum({f"{name}.": a for name, a in arrays.items()})
     # A checkpoint of an earlier version does not say which weights were the best.
-    held, record = weights.load(path / folder.STATE)
+    held, record = safetensors.load(path / folder.STATE)
     old = {**json.loads(record["striate"])}
     del old["best_sum"]
-    weights.save(path / folder.STATE, held, {**record, "striate": json.dumps(old)})
+    safetensors.save(path / folder.STATE, held, {**record, "striate": json.dumps(old)})
     run(path, resume=True)
 
 
@@ -68,8 +69,8 @@ def test_another_transformation_is_refused(tmp_path):
     with pytest.raises(UsageError, match="transformation is not that of this run"):
         run(path, resume=True)
     # A checkpoint of an earlier version does not say what the images went through.
-    held, metadata = weights.load(path / folder.STATE)
+    held, metadata = safetensors.load(path / folder.STATE)
     old = json.loads(metadata["striate"])
     del old["data"]["transform"]
-    weights.save(path / folder.STATE, held, {**metadata, "striate": json.dumps(old)})
+    safetensors.save(path / folder.STATE, held, {**metadata, "striate": json.dumps(old)})
     run(path, resume=True)

@@ -55,7 +55,8 @@ def _onnx(
 def _safetensors(
     path: Path, net: Network | None, weights: Mapping[str, Any], about: About, _raw: bool = False
 ) -> None:
-    from striate.weights import save, written
+    from striate.formats.safetensors import save
+    from striate.weights import written
 
     if net is None:
         save(path, weights, None)
@@ -87,7 +88,7 @@ def _needed(net: Network | None) -> Network:
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
-    from striate.weights import load
+    from striate.formats.safetensors import load
 
     return load(path)[0]
 
@@ -208,9 +209,10 @@ def writer(path: str | Path) -> Writer:
 def read_safetensors(path: Path) -> Network:
     """Read the network and weights of a .safetensors file that Striate wrote. Raises FormatError for any other file."""
     from striate import weights
+    from striate.formats import safetensors
 
     check_file(path)
-    arrays, metadata = weights.load(path)
+    arrays, metadata = safetensors.load(path)
     record = read_record(path, metadata)
     if record is None:
         raise weights_alone(path)
@@ -247,7 +249,7 @@ def weights_alone(path: Path) -> FormatError:
 
 
 def _metadata(path: Path) -> Mapping[str, str]:
-    from striate.weights import load
+    from striate.formats.safetensors import load
 
     check_file(path)
     return load(path)[1]

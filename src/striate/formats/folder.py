@@ -69,12 +69,13 @@ def read(folder: Path) -> tuple[Network, dict[str, Any]]:
 def load(folder: Path) -> Network:
     """Load the network of a model folder, with its weights if the folder has them. Raises SourceError, FormatError."""
     from striate import weights
+    from striate.formats import safetensors
 
     net, record = read(folder)
     net = dataclasses.replace(net, about=about(record))
     if not (folder / WEIGHTS).is_file():  # a run that has just begun
         return net
-    arrays, _ = weights.load(folder / WEIGHTS)
+    arrays, _ = safetensors.load(folder / WEIGHTS)
     arrays = dict(weights.resolved(net, arrays))
     weights.check(net, arrays)
     return dataclasses.replace(net, weights=arrays)

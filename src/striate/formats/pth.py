@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from striate.diagnostics import FormatError, LimitError, plural
-from striate.files import check_file, write_aside
+from striate.files import aside, check_file
 from striate.formats.pickles import Dict, Name, Refused, follow
+from striate.formats.safetensors import raw
 from striate.weights import Array, Weights
 
 _STORAGES = {
@@ -239,6 +240,8 @@ def _view(name: str, tensor: _Tensor, storage: Array) -> Array:
     if not elements:
         return np.zeros(shape, np.float32)
     view = np.lib.stride_tricks.as_strided(storage[offset:], shape, steps, writeable=False)
+    if elements == storage.size and view.dtype == np.float32 and view.flags.c_contiguous:
+        return storage.reshape(shape)  # as the file has it
     if tensor.storage.kind == "BFloat16":
         return (view.astype("<u4", order="C") << 16).view("<f4")
     return view.astype(np.float32) if view.dtype.kind == "f" else view.copy()
@@ -250,25 +253,23 @@ def _view(name: str, tensor: _Tensor, storage: Array) -> Array:
 def save(path: str | os.PathLike[str], weights: Mapping[str, Array]) -> None:
     """Write a state dict that `torch.load(path, weights_only=True)` reads; float32, or int64 for whole numbers.
 
-    Equal weights give equal bytes. Written aside, then renamed.
+    Equal weights give equal bytes. Written one array after the other, aside, then renamed.
     """
     stem = "archive"
-    made = io.BytesIO()
     pickle = [b"\x80\x02", _name("collections", "OrderedDict"), b")R"]
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+    with aside(path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         if weights:
             pickle.append(b"(")
         for key, (name, given) in enumerate(weights.items()):
             array = np.asarray(given)
             whole = array.dtype.kind in "iu"
-            flat = np.array(array, "<i8" if whole else "<f4", order="C")
-            pickle += [_text(name), _tensor(flat, "LongStorage" if whole else "FloatStorage", str(key))]
-            archive.writestr(zipfile.ZipInfo(f"{stem}/data/{key}"), flat.tobytes())
+            array = np.asarray(array, "<i8" if whole else "<f4", order="C")
+            pickle += [_text(name), _tensor(array, "LongStorage" if whole else "FloatStorage", str(key))]
+            archive.writestr(zipfile.ZipInfo(f"{stem}/data/{key}"), raw(array))  # type: ignore[arg-type]
         pickle.append(b"u." if weights else b".")
         archive.writestr(zipfile.ZipInfo(f"{stem}/data.pkl"), b"".join(pickle))
         archive.writestr(zipfile.ZipInfo(f"{stem}/byteorder"), b"little")
         archive.writestr(zipfile.ZipInfo(f"{stem}/version"), b"3\n")
-    write_aside(path, made.getvalue())
 
 
 def _tensor(array: Array, storage: str, key: str) -> bytes:

@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from striate import weights
 from striate.diagnostics import FormatError, StriateError, UsageError, plural, setting
+from striate.formats import safetensors
 from striate.train.data.transforms import Transform
 from striate.train.plan import Plan
 from striate.train.state import State
@@ -37,7 +37,7 @@ FREE = frozenset(
 def save(path: Path, plan: Plan, state: State) -> None:
     """Write the state, aside first and then renamed. Raises SourceError; an older checkpoint then stays."""
     record = {"schema": SCHEMA, "settings": plan.settings.to_dict(), "data": _data(plan), **state.record()}
-    weights.save(path, state.arrays(), {"striate": json.dumps(record)})
+    safetensors.save(path, state.arrays(), {"striate": json.dumps(record)})
 
 
 def restore(path: Path, plan: Plan, state: State) -> None:
@@ -45,7 +45,7 @@ def restore(path: Path, plan: Plan, state: State) -> None:
 
     Raises SourceError and FormatError for the file, UsageError when network, settings or data are not those of the run.
     """
-    arrays, metadata = weights.load(path)
+    arrays, metadata = safetensors.load(path)
     try:
         record = json.loads(metadata["striate"])
         if record["schema"] != SCHEMA:

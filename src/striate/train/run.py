@@ -13,7 +13,7 @@ from typing import Any
 
 from striate import weights
 from striate.diagnostics import FormatError, SourceError, StriateError, UsageError, setting
-from striate.formats import folder
+from striate.formats import folder, safetensors
 from striate.formats.folder import describe
 from striate.network import Network
 from striate.train import checkpoint
@@ -185,7 +185,7 @@ class Run:
     def _best(self, plan: Plan, state: State) -> dict[str, Array]:
         """The weights of the best epoch. Raises FormatError where the file holds others."""
         path, epoch = self.path / BEST, state.watch.best_epoch
-        arrays, metadata = weights.load(path)
+        arrays, metadata = safetensors.load(path)
         weights.check(plan.net, arrays)
         held = metadata.get("epoch", str(epoch))
         # A process killed between the weights and the checkpoint has left those of the epoch that is now made again.
@@ -243,4 +243,4 @@ class Run:
         write_text(self.path / folder.CARD, card(plan.net, plan.train.data.classes, transform, record))
 
     def _save_weights(self, name: str, arrays: dict[str, Array], epoch: int) -> None:
-        weights.save(self.path / name, arrays, {"epoch": str(epoch)})
+        safetensors.save(self.path / name, arrays, {"epoch": str(epoch)})
