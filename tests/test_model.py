@@ -107,7 +107,7 @@ def test_weights_of_another_network_are_refused():
 
 
 def test_a_catalogue_network_starts_as_its_family_does():
-    from striate.model import initializer_of
+    from striate.formats.with_weights import initializer_of
 
     assert initializer_of(striate.create("resnet18", input=(3, 32, 32))) == "resnet"
     assert initializer_of(NET) == "kaiming"

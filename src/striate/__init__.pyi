@@ -12,6 +12,7 @@ from striate.formats import from_torch as from_torch
 from striate.formats import load as load
 from striate.formats import parse as parse
 from striate.formats import to_notation as to_notation
+from striate.formats.loaded import Loaded as Loaded
 from striate.model import Model as Model
 from striate.models import create as create
 from striate.models import list_models as list_models

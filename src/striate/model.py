@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import json
 import os
@@ -14,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate import hooks
-from striate import weights as arrays
-from striate.diagnostics import SourceError, UnknownNameError, plural, setting
+from striate.diagnostics import SourceError, plural, setting
 from striate.engine.inputs import (
     Given,
     bare,
@@ -30,12 +30,11 @@ from striate.engine.inputs import (
 )
 from striate.engine.interface import Engine, Program, get_engine, is_strict
 from striate.files import write_aside
-from striate.formats.exchange import network_of, read_trained
 from striate.formats.folder import CARD, CONFIG, RUN_CONFIG, WEIGHTS, describe
-from striate.formats.folder import about as folder_about
+from striate.formats.loaded import Loaded
 from striate.formats.notation import Size
 from striate.network import Network
-from striate.weights import ModelWeights
+from striate.weights import ModelWeights, written
 
 if TYPE_CHECKING:
     from striate.train.config import Config, Job
@@ -55,17 +54,20 @@ Array = NDArray[Any]
 class Model:
     """A network with weights on an engine, its classes, and the transformation of its inputs.
 
-    net: a network with its weights, or with fresh ones if it has none; or a catalogue name, a file, a folder, a
-    torch.nn.Module; seed: of fresh weights; weights: replace the network's, name -> array (copied, float32), or a file
-    or folder; input: the input size for a name or a module, as `striate.load` takes it; engine: "compiled" runs machine
-    code made for this processor, "numpy" runs everywhere, "auto" takes the first that runs here, "torch" runs on
-    PyTorch, on `device` ("cpu", "cuda", "cuda:1", "mps"; empty: a GPU if there is one); initializer: of fresh weights,
-    a name of `striate.weights.INITIALIZERS`, by default that of the network's paper; scheme: former name of
-    initializer; precision: "fast", or "strict" without algorithms that round more than the plain sum (Winograd's).
-    Raises FormatError if weights do not fit the network, SourceError if weights of a trained model are missing.
+    net: a file, a folder, a torch.nn.Module, what `striate.load` or `striate.from_torch` returned, or another model,
+    with its weights; or a network or a catalogue name, with fresh weights; seed: of fresh weights; weights: replace
+    the network's, name -> array (copied, float32), or a file or folder; input: the input size, as `striate.load` takes
+    it; engine: "compiled" runs machine code made for this processor, "numpy" runs everywhere, "auto" takes the first
+    that runs here, "torch" runs on PyTorch, on `device` ("cpu", "cuda", "cuda:1", "mps"; empty: a GPU if there is one);
+    initializer: of fresh weights, a name of `striate.weights.INITIALIZERS`, by default that of the network's paper;
+    scheme: former name of initializer; precision: "fast", or "strict" without algorithms that round more than the plain
+    sum (Winograd's). Raises FormatError if weights do not fit the network, SourceError if weights of a trained model
+    are missing.
 
-    `classes`: names of the outputs; `transform`: steps that turn images into the network's input, as plain values;
-    `objective`: the loss that it was trained with. `fit` sets them, and files and folders store them.
+    `net`: the structure alone, so ``Model(model.net)`` starts again with fresh weights, and ``Model(model)`` is a copy
+    with the same weights. `classes`: names of the outputs; `transform`: steps that turn images into the network's
+    input, as plain values; `objective`: the loss that it was trained with. `fit` sets them, and files and folders store
+    them.
 
     `weights` maps names to float32 arrays. Change them in place, keep references, or assign: the next prediction uses
     the current weights (see `striate.weights.ModelWeights`).
@@ -82,37 +84,31 @@ class Model:
         engine: str | Engine = "auto", initializer: str | None = None, precision: str = "fast", device: str = "",
         input: Size | None = None, scheme: str | None = None,
     ) -> None:  # fmt: skip
+        from striate.formats.with_weights import with_weights
+
         self._asked = engine if isinstance(engine, str) else engine.name, device
         self._source = "", ""  # in words, where the network is named and its weights are fresh or its own
         if weights is None and isinstance(net, str) and isinstance(input, str | None):
             self._source = net, input or ""
-        about: Mapping[str, Any] | None = None
-        if isinstance(weights, str | Path):
-            weights, about = read_trained(weights)
-        self.net = net if isinstance(net, Network) else network_of(net, input, weights)
         self.engine = get_engine(engine, device)
         is_strict(precision)
         self.precision = precision
-        if weights is None:  # those of a file are used as they were read
-            weights = self.net.weights
-        if weights is None and self.net.about is not None and arrays.learned(self.net):
-            raise SourceError(
-                f"the weights of {self.net.name} are missing",
-                where=net if isinstance(net, str) else self.net.name,
-                why="its source is a trained model, but some of its weights could not be read",
-                fix="pass weights=FILE, or build a new network with st.parse, st.create or st.Builder",
-            )
-        if weights is None:
-            weights = arrays.initialize(self.net, seed, initializer or scheme or initializer_of(self.net))
-        self._weights = ModelWeights(self.net, weights)
-        known = folder_about(about if about and any(about.values()) else self.net.about)
-        self.classes: tuple[str, ...] = known["classes"]
-        self.transform: dict[str, Any] = known["transform"]
-        self.objective: dict[str, Any] = known["objective"]
+        if isinstance(net, Model):
+            net = net._record
+        loaded = with_weights(net, weights, input=input, seed=seed, initializer=initializer or scheme)
+        self.net = loaded.network
+        self._weights = ModelWeights(self.net, loaded.weights or {})
+        self.classes: tuple[str, ...] = loaded.classes
+        self.transform: dict[str, Any] = copy.deepcopy(dict(loaded.transform))
+        self.objective: dict[str, Any] = dict(loaded.objective)
         self._config: Config | None = None
         self._reading: PredictionInputs | None = None
-        if isinstance(net, str | Path):
-            self._remember_run(Path(os.path.expanduser(net)))
+        if loaded.config:
+            from striate.train.config import Config
+            from striate.train.plan import objective_of
+
+            self._config = Config.parse(loaded.config.encode(), Path(loaded.source, RUN_CONFIG))
+            self.objective = self.objective or objective_of(self._config.settings)  # of an earlier version
 
     def __repr__(self) -> str:
         count = sum(parameter.elements for parameter in self.net.parameters.values())
@@ -351,19 +347,12 @@ class Model:
         return dataclasses.replace(found, notes=(*notes, *found.notes))
 
     @property
-    def _about(self) -> dict[str, Any]:
-        """Metadata of the model: everything except its network and weights."""
-        return {"classes": list(self.classes), "transform": self.transform, "objective": self.objective}
-
-    def _remember_run(self, folder: Path) -> None:
-        """Keep the data of a run folder and, for one of an earlier version, its loss."""
-        if not os.path.isfile(folder / RUN_CONFIG):
-            return
-        from striate.train.judging import config_of
-        from striate.train.plan import objective_of
-
-        self._config = config_of(folder)
-        self.objective = self.objective or objective_of(self._config.settings)
+    def _record(self) -> Loaded:
+        """The current state of the model, as a reader would return it."""
+        return Loaded.of(
+            self.net, self._weights.current(), classes=self.classes, transform=self.transform,
+            objective=self.objective, config=self._config.toml() if self._config else "",
+        )  # fmt: skip
 
     def save(self, folder: str | Path) -> None:
         """Write config.json (network, classes, transformation), model.safetensors and a model card into a folder.
@@ -378,10 +367,9 @@ class Model:
                 f"{target} cannot be created", why=error.strerror or str(error), fix="choose another folder"
             ) from None
         from striate.formats import safetensors
-
-        safetensors.save(target / WEIGHTS, arrays.written(self.net, self._weights.current()))
         from striate.train.card import card
 
+        safetensors.save(target / WEIGHTS, written(self.net, self._weights.current()))
         write_aside(target / CARD, card(self.net, self.classes, self.transform).encode())
         record = describe(self.net, self.classes, self.transform, self.objective)
         write_aside(target / CONFIG, (json.dumps(record, indent=1) + "\n").encode())
@@ -429,10 +417,9 @@ class Model:
         normalization, unless `raw`. Classes and transformation go into .onnx and .safetensors; .pth, .py and .toml are
         the bare network. Raises UsageError for another suffix, OpError for a node that the format cannot express.
         """
-        from striate.formats.exchange import writer
+        from striate.formats import convert
 
-        path = os.path.expanduser(path)
-        writer(path)(Path(path), self.net, self._weights.current(), self._about, raw)
+        convert(self._record, os.path.expanduser(path), raw=raw)
 
     @classmethod
     def load(
@@ -446,20 +433,20 @@ class Model:
         engine, device: as `Model` takes them. Raises SourceError if there are no weights, and the errors of
         `striate.load`.
         """
-        if weights is not None:
+        from striate.formats.source import loaded
+
+        if weights is not None or isinstance(source, Model):
             return cls(source, weights=weights, engine=engine, device=device, input=input)
-        net = source if isinstance(source, Network) else network_of(source, input)
-        if net.weights is None:
+        model = loaded(source, input)
+        if model.weights is None:
+            name = str(source) if isinstance(source, str | Path) else model.name
             raise SourceError(
-                f"{source if isinstance(source, str | Path) else net.name} holds no weights",
-                where=str(source) if isinstance(source, str | Path) else net.name,
+                f"{name} holds no weights",
+                where=name,
                 why="predictions need trained weights; fresh ones are random",
                 fix=f"give a run folder, an .onnx file, or weights: {setting('weights', 'FILE')}",
             )
-        model = cls(net, engine=engine, device=device)
-        if isinstance(source, str | Path):
-            model._remember_run(Path(os.path.expanduser(source)))
-        return model
+        return cls(model, engine=engine, device=device)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -475,13 +462,3 @@ class _Pieces:
 
     def __call__(self, x: Array) -> Array | tuple[Array, ...]:
         return self.model._run(x, self.batch)
-
-
-def initializer_of(net: Network) -> str:
-    """The initializer of the network's family; kaiming for custom networks."""
-    from striate import models
-
-    try:
-        return models.get(net.name).family.initializer
-    except UnknownNameError:
-        return "kaiming"

@@ -114,9 +114,8 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def initialize(net: Network, seed: int = 0, initializer: str = "kaiming") -> Weights:
-    """Weights to start from: those that the network came with, else fresh ones.
+    """Fresh weights. Each array depends on the seed and its own name only, not on the order of the nodes.
 
-    Each fresh array depends on the seed and its own name only, not on the order of the nodes.
     Raises UnknownNameError for an unknown initializer.
     """
     if initializer not in INITIALIZERS:
@@ -126,10 +125,6 @@ def initialize(net: Network, seed: int = 0, initializer: str = "kaiming") -> Wei
             why=f"known: {', '.join(INITIALIZERS)}",
             fix=f"write {near!r}" if near else "kaiming suits relu networks",
         )
-    if net.weights is not None:
-        given = resolved(net, net.weights)
-        check(net, given)
-        return {name: np.array(given[name], np.float32) for name in net.parameters}
     chosen = INITIALIZERS[initializer]
     weights: Weights = {}
     for node, declaration in net.declarations.items():
@@ -210,6 +205,16 @@ def resolved(net: Network, weights: Mapping[str, Array]) -> Mapping[str, Array]:
     return made
 
 
+def fitting(net: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the weights of a network by its own names, float32 and read-only; sealed arrays are not copied.
+
+    Raises FormatError unless they are exactly those that the network declares.
+    """
+    arrays = resolved(net, weights)
+    check(net, arrays)
+    return {name: _frozen(arrays[name]) for name in net.parameters}
+
+
 def written(net: Network, weights: Mapping[str, Array]) -> dict[str, Array]:
     """Weights as files hold them: under every name of the network's source."""
     return {name: weights[full] for name, full in sharing.file_names(net).items()}
@@ -227,10 +232,8 @@ class ModelWeights(MutableMapping[str, Array]):
     """
 
     def __init__(self, net: Network, arrays: Mapping[str, Array]) -> None:
-        arrays = resolved(net, arrays)
-        check(net, arrays)
         self._net = net
-        self._kept = {name: _frozen(arrays[name]) for name in net.parameters}
+        self._kept = fitting(net, arrays)
         self._lent: dict[str, Array] = {}
         self._derived: tuple[dict[str, Array], Any] | None = None
         self._lock = reentrant()
@@ -308,11 +311,11 @@ def sealed(array: Array) -> Array:
 
     For arrays that the caller alone holds, and gives up: programs and models use them without a copy.
     """
-    return array if is_sealed(array) else np.asarray(memoryview(array.view(_Sealed)).toreadonly())
+    return array if is_sealed(array) else np.asarray(array.view(_Sealed).data.toreadonly())
 
 
 def is_sealed(array: Array) -> bool:
-    """Whether nobody can write to an array: its numbers are sealed, or lie in bytes.
+    """Whether an array cannot be written to: its numbers are sealed, or lie in bytes.
 
     An array that is merely marked as read-only can be made writeable again by whoever holds it.
     """
@@ -323,7 +326,7 @@ def is_sealed(array: Array) -> bool:
 
 
 def _frozen(array: Array) -> Array:
-    """A float32 copy that cannot be written to; the array itself where it is one that nobody can write to."""
+    """A sealed float32 array: the array itself where it is one, else a copy."""
     if array.dtype == np.float32 and array.flags.c_contiguous and is_sealed(array):
         return array
     return sealed(np.array(array, np.float32, order="C"))

@@ -10,7 +10,8 @@ import pytest
 
 from cli.run import run
 from striate import Model, load
-from striate.formats.exchange import WEIGHTS, WRITERS, read_weights
+from striate.formats.conversion import WRITERS
+from striate.formats.weight_files import WEIGHTS, read_weights
 from striate.models import catalogue
 
 NET = catalogue.create("lenet5")
@@ -305,15 +306,15 @@ def test_a_file_that_lies_about_its_network(tmp_path):
 
 def test_the_page_of_files_names_every_format():
     """docs/files.md, and the line of `striate --help`, against what is read and written."""
-    from striate.formats.keras import SUFFIXES
+    from striate.formats.source import KERAS
 
     page = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
     rows = {line.split("|")[1]: [cell.strip() for cell in line.split("|")[2:-1]] for line in page.splitlines()
             if line.startswith("| `.")}  # fmt: skip
     told = {suffix: cells for names, cells in rows.items() for suffix in names.replace("`", "").split(", ")}
     told = {suffix.strip(): cells for suffix, cells in told.items()}
-    assert set(told) == {*WRITERS, *SUFFIXES}
+    assert set(told) == {*WRITERS, *KERAS}
     assert {suffix for suffix, cells in told.items() if cells[3] != "no"} == set(WRITERS)
-    for suffix in [".toml", ".onnx", ".py", ".safetensors", *SUFFIXES[:2]]:
+    for suffix in [".toml", ".onnx", ".py", ".safetensors", *KERAS[:2]]:
         assert suffix in run("--help").out
     assert {suffix for suffix, cells in told.items() if cells[0] == "no"} == {".pth", ".pt"}

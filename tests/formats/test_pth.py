@@ -13,7 +13,7 @@ from hypothesis import strategies as strategies
 import striate as st
 from striate.diagnostics import StriateError
 from striate.formats import pth, safetensors
-from striate.formats.exchange import read_weights
+from striate.formats.weight_files import read_weights
 
 WEIGHTS = {
     "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2),

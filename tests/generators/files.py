@@ -167,7 +167,7 @@ def _model(path):
 
 
 def _weights(path):
-    from striate.formats.exchange import read_weights
+    from striate.formats.weight_files import read_weights
 
     return read_weights(path)
 

@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from generators.files import old_pth
 from striate import Model, load, parse
 from striate.diagnostics import StriateError
-from striate.formats.exchange import read_weights
 from striate.formats.pickles import Name, Refused, follow
+from striate.formats.weight_files import read_weights
 from striate.train.data.unpickle import read_pickle
 
 pytestmark = pytest.mark.timeout(300)

@@ -16,8 +16,10 @@ from network_strategies import renamed
 from striate import Model
 from striate.diagnostics import StriateError
 from striate.formats import load, toml
-from striate.formats.exchange import WEIGHTS, read_weights, writer
+from striate.formats.conversion import writer
+from striate.formats.loaded import Loaded
 from striate.formats.torch.source import source
+from striate.formats.weight_files import WEIGHTS, read_weights
 from striate.models import catalogue
 
 LIGHTEST = {e.family.name: e.name for e in sorted(catalogue.entries(), key=lambda e: -(e.params or 1e12))}
@@ -91,7 +93,7 @@ def test_onnx(name, tmp_path, monkeypatch):
     monkeypatch.setattr(writing, "INSIDE", math.inf)
     monkeypatch.setattr(proto, "array", filled)
     path = tmp_path / f"{name}.onnx"
-    writer(path)(path, net, given, {})
+    writer(path)(path, Loaded.of(net, given), False)
     back = load(path)
     assert back == net and back.name == name
     assert {key: array.shape for key, array in back.weights.items()} == {k: v.shape for k, v in given.items()}
@@ -103,7 +105,7 @@ def test_onnx_keeps_every_bit(name, tmp_path):
     net = catalogue.create(name)
     weights = numbers(net)
     path = tmp_path / "net.onnx"
-    writer(path)(path, net, weights, {})
+    writer(path)(path, Loaded.of(net, weights), False)
     assert bits(load(path).weights) == bits(weights)
     assert bits(Model(load(path), engine="numpy").weights.current()) == bits(weights)
 
@@ -139,7 +141,7 @@ def test_files_of_weights_keep_every_bit(name, suffix, tmp_path):
     net = catalogue.create(name)
     weights = numbers(net)
     path = tmp_path / f"weights{suffix}"
-    writer(path)(path, net, weights, {})
+    writer(path)(path, Loaded.of(net, weights), False)
     assert bits(read_weights(path)) == bits(weights)
     model = Model(net, weights=path, engine="numpy")
     assert bits(model.weights.current()) == bits(weights)

@@ -47,10 +47,10 @@ def test_a_run_with_steps_in_their_old_spelling_is_read_and_goes_on(tmp_path):
     text = (path / folder.NETWORK).read_text()
     assert _old_words(text).count('"normalise"') == 2 and '"colour_jitter"' in _old_words(text)
     (path / folder.NETWORK).write_text(_old_words(text))
-    held, metadata = weights.load(path / folder.STATE)
+    held, metadata = safetensors.load(path / folder.STATE)
     old = _old_words(metadata["striate"])
     assert '"normalise"' in old and '"colour_jitter"' in old
-    weights.save(path / folder.STATE, held, {**metadata, "striate": old})
+    safetensors.save(path / folder.STATE, held, {**metadata, "striate": old})
     model = Model.load(path)
     np.testing.assert_array_equal(model.predict(images), before)
     model.export(tmp_path / "old.onnx")  # its record keeps the words that the model came with

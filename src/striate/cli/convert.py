@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import click
 
@@ -14,14 +11,10 @@ from striate.cli.options import (
     examples,
     input_option,
     json_option,
-    load,
     model_argument,
     weights_option,
 )
-from striate.diagnostics import UsageError, plural
-
-if TYPE_CHECKING:
-    from striate.network import Network
+from striate.diagnostics import plural
 
 
 @click.command(
@@ -56,63 +49,26 @@ def command(
     Weights come from --weights, or from MODEL itself (.onnx, .keras, .h5, .safetensors that Striate wrote, a
     torch.nn.Module, a run folder); otherwise they are initialized.
     """
-    from striate.formats.exchange import STRUCTURE, holds_network, holds_weights, read_weights, writer
+    from striate.formats import convert
 
-    write = writer(out)
-    for given in filter(None, (model, weights)):
-        if _same(given, out):
-            raise UsageError(
-                f"{given} would be written over itself",
-                where="striate convert",
-                why="OUT is one of the files that are read",
-                fix="give OUT another name",
-            )
-    net: Network | None = None
-    tensors: Mapping[str, Any] = {}
-    source = ""
-    if holds_weights(model) and holds_weights(out) and not holds_network(model):
-        if input or weights:
-            raise UsageError(
-                f"{model} holds weights alone",
-                where="striate convert",
-                why=f"{'--input' if input else '--weights'} is about a network",
-                fix="leave it out, or name the network as MODEL",
-            )
-        tensors, source = read_weights(model), model
-        write(Path(out), None, tensors, {}, raw)
-    elif Path(out).suffix.lower() in STRUCTURE:
-        net = load(model, input)
-        write(Path(out), net, {}, {}, raw)
-        if net.weights is not None or weights is not None:
-            click.echo(f"the weights are not in {out}; convert to .safetensors or .onnx for them", err=True)
-    else:
-        from striate.model import Model
-
-        made = Model(model, seed, weights=weights, input=input, engine="numpy")
-        net, tensors = made.net, made.weights.current()
-        source = weights or (model if net.weights is not None else f"fresh, seed {seed}")
-        made.export(out, raw=raw)
-    record = {
-        "schema": "striate.convert/1",
-        "out": out,
-        "network": net.name if net else None,
-        "nodes": len(net.nodes) if net else 0,
-        "tensors": len(tensors),
-        "weights": source or None,
-        "bytes": Path(out).stat().st_size,
-    }
+    done = convert(model, out, weights, input=input, seed=seed, raw=raw)
+    for note in done.notes:
+        click.echo(note, err=True)
+    net = done.network
     if as_json:
-        emit_json(record)
+        emit_json(
+            {
+                "schema": "striate.convert/1",
+                "out": out,
+                "network": net.name if net is not None else None,
+                "nodes": len(net.nodes) if net is not None else 0,
+                "tensors": done.tensors,
+                "weights": done.weights or None,
+                "bytes": done.bytes,
+            }
+        )
         return
-    said = [plural(cast(int, record["nodes"]), "node")] if net else []
-    said += [f"{plural(len(tensors), 'tensor')}"] if source else []
-    said += [f"weights {source}"] if net and source else []
+    said = [plural(len(net.nodes), "node")] if net is not None else []
+    said += [plural(done.tensors, "tensor")] if done.weights else []
+    said += [f"weights {done.weights}"] if net is not None and done.weights else []
     click.echo(f"{out}: {', '.join(said)}")
-
-
-def _same(one: str, other: str) -> bool:
-    """Whether two names mean the same file."""
-    try:
-        return os.path.samefile(one, other)
-    except (OSError, ValueError):  # one of them is not a file, or not there yet
-        return False

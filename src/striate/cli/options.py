@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from striate.fields import Option
+    from striate.formats.loaded import Loaded
     from striate.formats.notation import Size
     from striate.model import Model as TrainedModel
     from striate.network import Network
@@ -152,7 +153,7 @@ device_option = click.option(
 )  # fmt: skip
 
 
-def load(model: str, input: Size | None = None) -> Network:
+def load(model: str, input: Size | None = None) -> Loaded:
     """The network that a MODEL argument names."""
     from striate.formats import load
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from striate.diagnostics import FormatError, StriateError
+from striate.diagnostics import FormatError, LimitError, StriateError, plural, warn
 from striate.formats.files import read_text
+from striate.formats.loaded import Loaded
+from striate.formats.tokens import MAX_TEXT
 from striate.network import Network
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-RUN_CONFIG = "config.toml"
-"""File in a run folder that holds its data and settings."""
+RUN_CONFIG, CHECKPOINT = "config.toml", "state.safetensors"
+"""Files in a run folder: its data and settings, and the state for resuming."""
+AVERAGE, CURRENT = "average/", "weights/"
+"""Prefixes of the weights in a checkpoint: their moving average, if there is one, and the weights themselves."""
 SCHEMA = "striate.model/1"
 RECORD = "striate"
 """Key in a file's metadata that holds such a description, as JSON."""
@@ -66,16 +69,51 @@ def read(folder: Path) -> tuple[Network, dict[str, Any]]:
         ) from None
 
 
-def load(folder: Path) -> Network:
-    """Load the network of a model folder, with its weights if the folder has them. Raises SourceError, FormatError."""
+def load(folder: Path) -> Loaded:
+    """Load the model of a folder, with its weights if the folder has them. Raises SourceError, FormatError.
+
+    A run that stopped in its first epoch has only the weights of its checkpoint; a warning says so.
+    """
+    net, record = read(folder)
+    arrays = _weights(folder, net)
+    config = read_text(folder / RUN_CONFIG) if (folder / RUN_CONFIG).is_file() else ""
+    return Loaded.of(net, arrays, config=config, **about(record))
+
+
+def _weights(folder: Path, net: Network) -> Mapping[str, Any] | None:
     from striate import weights
     from striate.formats import safetensors
 
-    net, record = read(folder)
-    net = dataclasses.replace(net, about=about(record))
-    if not (folder / WEIGHTS).is_file():  # a run that has just begun
-        return net
-    arrays, _ = safetensors.load(folder / WEIGHTS)
-    arrays = dict(weights.resolved(net, arrays))
-    weights.check(net, arrays)
-    return dataclasses.replace(net, weights=arrays)
+    if (folder / WEIGHTS).is_file():
+        return weights.fitting(net, safetensors.load(folder / WEIGHTS)[0])
+    if not (folder / CHECKPOINT).is_file():
+        return None
+    arrays, _ = safetensors.load(folder / CHECKPOINT)
+    prefix = AVERAGE if any(name.startswith(AVERAGE) for name in arrays) else CURRENT
+    warn(f"{folder} has no {WEIGHTS}: these are the weights of its checkpoint")
+    held = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return weights.fitting(net, held)
+
+
+def read_record(path: Path, metadata: Mapping[str, str]) -> Any:
+    """Read Striate's record from a file's metadata; None if there is no record."""
+    import json
+
+    if RECORD not in metadata:
+        return None
+    if len(metadata[RECORD]) > MAX_TEXT:
+        raise LimitError(
+            f"{path} has a model description of {plural(len(metadata[RECORD]), 'character')}",
+            where=str(path),
+            why=f"at most {MAX_TEXT:,} are read",
+            fix="write it again",
+        )
+    try:
+        return json.loads(metadata[RECORD])
+    except (ValueError, RecursionError) as error:
+        raise FormatError(
+            f"{path} is damaged",
+            where=str(path),
+            why=f"its metadata {RECORD!r} is not JSON: {str(error)[:100]}",
+            fix="write it again",
+        ) from None

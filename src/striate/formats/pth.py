@@ -22,7 +22,7 @@ from striate.diagnostics import FormatError, LimitError, plural
 from striate.files import aside, check_file
 from striate.formats.pickles import Dict, Name, Refused, follow
 from striate.formats.safetensors import raw
-from striate.weights import Array, Weights
+from striate.weights import Array, Weights, sealed
 
 _STORAGES = {
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "<u2", "Long": "<i8", "Int": "<i4", "Short": "<i2",
@@ -243,8 +243,8 @@ def _view(name: str, tensor: _Tensor, storage: Array) -> Array:
     if elements == storage.size and view.dtype == np.float32 and view.flags.c_contiguous:
         return storage.reshape(shape)  # as the file has it
     if tensor.storage.kind == "BFloat16":
-        return (view.astype("<u4", order="C") << 16).view("<f4")
-    return view.astype(np.float32) if view.dtype.kind == "f" else view.copy()
+        return sealed((view.astype("<u4", order="C") << 16).view("<f4"))
+    return sealed(np.array(view, np.float32 if view.dtype.kind == "f" else None, order="C"))
 
 
 # ---------------------------------------------------------------------------------------------------- writing
@@ -265,7 +265,7 @@ def save(path: str | os.PathLike[str], weights: Mapping[str, Array]) -> None:
             whole = array.dtype.kind in "iu"
             array = np.asarray(array, "<i8" if whole else "<f4", order="C")
             pickle += [_text(name), _tensor(array, "LongStorage" if whole else "FloatStorage", str(key))]
-            archive.writestr(zipfile.ZipInfo(f"{stem}/data/{key}"), raw(array))  # type: ignore[arg-type]
+            archive.writestr(zipfile.ZipInfo(f"{stem}/data/{key}"), raw(array))
         pickle.append(b"u." if weights else b".")
         archive.writestr(zipfile.ZipInfo(f"{stem}/data.pkl"), b"".join(pickle))
         archive.writestr(zipfile.ZipInfo(f"{stem}/byteorder"), b"little")

@@ -21,6 +21,7 @@ from typing import Any
 from striate.diagnostics import FormatError, SourceError, StriateError, by_reader, setting, suggest, warn
 from striate.formats import notation
 from striate.formats.files import read_text
+from striate.formats.loaded import Loaded, structure
 from striate.formats.notation import Size
 from striate.formats.torch.striate_metadata import network as own_network
 from striate.network import Builder, Network
@@ -33,14 +34,14 @@ WRITTEN = "model"
 """Attribute name in files that Striate wrote."""
 
 
-def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Network:
+def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Loaded:
     """Load the network of a `.py` file: `attribute`, else `net`, `network` or `model`, else the only network in it.
 
     A file that Striate wrote is not executed: it describes its network in a comment.
     """
     source = read_text(path)
     if attribute in ("", WRITTEN) and (own := own_network(source)) is not None:
-        return sized(own, input)
+        return sized(structure(own), input)
     module = ModuleType(f"_striate_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and annotations look their module up
@@ -51,7 +52,7 @@ def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Net
     return of_value(_look_up(module, attribute, str(path)), f"{path}:{attribute}", input)
 
 
-def from_module(name: str, attribute: str, input: Size | None = None) -> Network:
+def from_module(name: str, attribute: str, input: Size | None = None) -> Loaded:
     """Load the network `name:attribute`; the current directory is on the path."""
     if not all(part.isidentifier() for part in name.split(".")):
         raise SourceError(
@@ -74,7 +75,7 @@ def from_module(name: str, attribute: str, input: Size | None = None) -> Network
     return of_value(_look_up(module, attribute, name), f"{name}:{attribute}", input)
 
 
-def sized(network: Network, input: Size | None) -> Network:
+def sized(network: Loaded, input: Size | None) -> Loaded:
     """`network` with other input sizes; the channels may be left out. Raises NotationError."""
     if input is None:
         return network
@@ -165,7 +166,7 @@ def _candidates(module: ModuleType) -> list[str]:
     ]
 
 
-def _only(module: ModuleType, path: str, input: Size | None) -> Network:
+def _only(module: ModuleType, path: str, input: Size | None) -> Loaded:
     for name in ATTRIBUTES:
         if hasattr(module, name):
             return of_value(getattr(module, name), f"{path}:{name}", input)
@@ -202,13 +203,13 @@ def _is_torch(value: Any) -> bool:
     return any(c.__module__.startswith("torch.nn") and c.__name__ == "Module" for c in kind.__mro__)
 
 
-def of_value(value: Any, name: str, input: Size | None, called: bool = False) -> Network:
+def of_value(value: Any, name: str, input: Size | None, called: bool = False) -> Loaded:
     """The network that a value is, builds or returns, at the input size if one is given."""
     if isinstance(value, Network):
-        return sized(value, input)
+        return sized(structure(value), input)
     if isinstance(value, Builder):
         with _running(name, Path.cwd()):
-            return sized(value.build(), input)
+            return sized(structure(value.build()), input)
     if _is_torch(value) and not isinstance(value, type):
         return _of_torch(value, name, input)
     if callable(value) and not called:
@@ -230,7 +231,7 @@ def of_value(value: Any, name: str, input: Size | None, called: bool = False) ->
     )
 
 
-def _of_torch(module: Any, name: str, input: Size | None) -> Network:
+def _of_torch(module: Any, name: str, input: Size | None) -> Loaded:
     """Trace a torch.nn.Module at the given input; without one, at a size that its first layer suggests."""
     from striate.formats.torch import fitting_input, from_torch, usual_input
 

@@ -1,6 +1,6 @@
-"""Safetensors files: arrays by name, and texts beside them, without a pickle.
+"""Safetensors files: arrays by name, and metadata, without a pickle.
 
-A file is read into memory once, and its arrays lie there; it is written one array after the other.
+A file is read into memory once, and its arrays are views of that memory; it is written array by array.
 Source: the format of the safetensors package, https://huggingface.co/docs/safetensors.
 """
 
@@ -106,7 +106,7 @@ def _content(path: Path) -> bytes | memoryview:
         view, at = memoryview(room), 0
         while at < size and (count := file.readinto(view[at:])):
             at += count
-        return memoryview(sealed(np.frombuffer(room, np.uint8, at)))
+        return sealed(np.frombuffer(room, np.uint8, at)).data
 
 
 def _parsed(content: Any) -> tuple[Weights, dict[str, str]]:
@@ -141,5 +141,5 @@ def _array(kind: str, shape: list[int], content: Any, start: int, size: int) -> 
         raise ValueError(f"{size} bytes are not an array {shape} of {kind}")
     array = np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
     if kind == "BF16":
-        return (array.astype("<u4") << 16).view("<f4")
-    return array.astype(np.float32, copy=False) if kind.startswith("F") else array
+        return sealed((array.astype("<u4") << 16).view("<f4"))
+    return sealed(array.astype(np.float32, copy=False)) if kind.startswith("F") else array

@@ -1,4 +1,4 @@
-"""Load anything that the command line calls MODEL.
+"""Load anything that the command line calls MODEL as one record: a network and the other contents of its source.
 
 Decides which form a text has (notation, file, Python attribute, catalogue name) and reports what cannot be read; knows
 no format itself.
@@ -6,6 +6,7 @@ no format itself.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,18 @@ from striate.diagnostics import FormatError, SourceError, StriateError, UnknownN
 from striate.files import exists
 from striate.formats import folder, notation
 from striate.formats.files import read_text
+from striate.formats.loaded import Loaded, structure
 from striate.formats.notation import Size
 from striate.network import Network
 
 KINDS = ".toml, .onnx, .keras, .h5, .py, .safetensors that Striate wrote"
 """Files that hold a network."""
+KERAS = (".keras", ".h5", ".hdf5")
+TRAINED = (".onnx", *KERAS)
+"""Suffixes of files of other frameworks that hold a network with its weights."""
 
 
-def load(source: str | Path, input: Size | None = None) -> Network:
+def load(source: str | Path, input: Size | None = None) -> Loaded:
     """Load the network of `source`, with its weights, classes and image transform if the source has them.
 
     source: a notation (it contains ``->``), a file (.toml, .py, .onnx, .keras, .h5, .safetensors that Striate wrote),
@@ -36,10 +41,14 @@ def load(source: str | Path, input: Size | None = None) -> Network:
     >>> st.load("lenet5").specs["conv1"].shape
     (1, 6, 28, 28)
     """
-    text = str(source).strip()
+    text = os.path.expanduser(str(source).strip())
+    return _read(text, input).with_parts(source=text)
+
+
+def _read(text: str, input: Size | None) -> Loaded:
     there = exists(Path(text))  # a file may have any name
     if notation.is_notation(text) and not there:
-        return notation.parse(text, input=input)
+        return structure(notation.parse(text, input=input))
     path, colon, attribute = text.rpartition(":")
     if there or not (colon and path and attribute.replace(".", "").isidentifier()):
         path, attribute = text, ""
@@ -57,25 +66,30 @@ def load(source: str | Path, input: Size | None = None) -> Network:
     if suffix == ".toml":
         from striate.formats import toml
 
-        return toml.parse(read_text(Path(text)), input=input, file=text)
+        return structure(toml.parse(read_text(Path(text)), input=input, file=text))
     if suffix == ".onnx":
         from striate.formats import onnx
 
         return onnx.read(text, input)
-    if suffix in (".keras", ".h5", ".hdf5"):
+    if suffix in KERAS:
         from striate.formats import keras
 
         return keras.read(text, input)
-    if suffix == ".safetensors":
-        from striate.formats.exchange import read_safetensors
+    if suffix in (".safetensors", ".pth", ".pt"):
         from striate.formats.python import sized
+        from striate.formats.weight_files import read_model
 
-        return sized(read_safetensors(Path(text)), input)
-    if suffix in (".pth", ".pt"):
-        from striate.formats.exchange import weights_alone
+        return sized(read_model(Path(text)), input)
+    return structure(_from_catalogue(text, input))
 
-        raise weights_alone(Path(text))
-    return _from_catalogue(text, input)
+
+def loaded(source: Any, input: Size | None = None) -> Loaded:
+    """The same for whatever names a network or is one: a text, a path, a Network, a torch.nn.Module, a function."""
+    if isinstance(source, str | Path):
+        return load(source, input)
+    from striate.formats import python
+
+    return python.of_value(source, type(source).__name__.lower(), input)
 
 
 def _from_catalogue(text: str, input: Size | None) -> Network:

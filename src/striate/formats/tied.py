@@ -10,7 +10,10 @@ import dataclasses
 from collections.abc import Collection, Hashable, Mapping
 from typing import Any
 
+import numpy as np
+
 from striate.network import Network, Node
+from striate.weights import sealed
 
 
 @dataclasses.dataclass
@@ -70,7 +73,10 @@ def _said(
 
 
 def kept(net: Network, weights: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arrays of a network's parameters, from those of all nodes; None if some are missing."""
+    """The arrays of a network's parameters, sealed, from those of all nodes; None if some are missing.
+
+    weights: held by the caller alone, and given up.
+    """
     if net.inference.problems or not all(name in weights for name in net.parameters):
         return None
-    return {name: weights[name] for name in net.parameters}
+    return {name: sealed(np.ascontiguousarray(weights[name], np.float32)) for name in net.parameters}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from striate import hooks
 from striate.diagnostics import (
@@ -135,7 +135,10 @@ def _check_arity(node: Node) -> None:
         )
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+_STRUCTURE = ("name", "inputs", "nodes", "outputs")
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """A graph of nodes in topological order, its inputs with their specs, and the values that leave it.
 
@@ -143,10 +146,8 @@ class Network:
     outputs: names of the values that leave it. ``net["conv1"]`` is a node, ``len(net)`` their number, iteration gives
     them in order, ``str(net)`` is the table of `striate show`.
 
-    `weights`: arrays by name that it came with from another framework, if any; a model starts from them. `about`: what
-    else its source keeps of a trained model (classes, transformation); None for a network that never had weights.
-    `aliases`: the names that its source has for parameters, where they differ: a file's name -> the full name here. All
-    three are only handed on here, and make no difference between networks.
+    It is structure only: weights lie outside it. `aliases`: the names that its source has for parameters, where they
+    differ: a file's name -> the full name here. They make no difference between networks.
 
     Raises GraphError for repeated, dangling or cyclic names. Shapes are inferred on first use: `inference` never
     fails for a node without output, `specs` raises its ShapeError.
@@ -163,8 +164,6 @@ class Network:
     inputs: Mapping[str, TensorSpec]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
-    weights: Mapping[str, Any] | None = dataclasses.field(default=None, compare=False, repr=False)
-    about: Mapping[str, Any] | None = dataclasses.field(default=None, compare=False, repr=False)
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -187,7 +186,8 @@ class Network:
     def __repr__(self) -> str:
         """One line: name, inputs, number of nodes, outputs."""
         inputs = ", ".join(f"{name} {spec}" for name, spec in self.inputs.items())
-        return f"Network({self.name}: {inputs} -> {plural(len(self.nodes), 'node')} -> {few(self.outputs)})"
+        nodes = plural(len(self.nodes), "node")
+        return f"{type(self).__name__}({self.name}: {inputs} -> {nodes} -> {few(self.outputs)})"
 
     def __str__(self) -> str:
         """The table of `striate show`, for the width of the terminal: sizes, parameters, cost, fields, findings."""
@@ -196,6 +196,12 @@ class Network:
     def _repr_html_(self) -> str:
         """The same as a table of a notebook."""
         return str(hooks.ask("html", self))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether name, inputs, nodes and outputs are equal, whatever either was read from."""
+        if not isinstance(other, Network):
+            return NotImplemented
+        return all(getattr(self, field) == getattr(other, field) for field in _STRUCTURE)
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(self.inputs.items()), self.nodes, self.outputs))
@@ -326,7 +332,7 @@ class Network:
         }
         return Named(parameters, self.name, "parameter")
 
-    def with_input(self, shape: Sequence[int] | Mapping[str, Sequence[int]]) -> Network:
+    def with_input(self, shape: Sequence[int] | Mapping[str, Sequence[int]]) -> Self:
         """The same nodes on an input of another shape.
 
         shape: (C, H, W) of the only input, or shapes of several by name: ``{"left": (3, 64, 64)}``.
@@ -342,7 +348,7 @@ class Network:
         changed = {name: TensorSpec.image(one) for name, one in shape.items()}
         return dataclasses.replace(self, inputs={**self.inputs, **changed})
 
-    def replace(self, node: str, op: Op) -> Network:
+    def replace(self, node: str, op: Op) -> Self:
         """The same network with another op at a node.
 
         node: its name; op: what it computes instead. Raises UnknownNameError for a name that no node has.

@@ -62,7 +62,12 @@ class Config:
     @classmethod
     def read(cls, path: Path) -> Config:
         """The configuration of a TOML file. Raises SourceError, FormatError, UnknownNameError, UsageError."""
-        document = parse_toml(read_bytes(path), path)
+        return cls.parse(read_bytes(path), path)
+
+    @classmethod
+    def parse(cls, content: bytes, path: Path) -> Config:
+        """Read a configuration from the content of a TOML file. path: for its messages. Raises as `read`."""
+        document = parse_toml(content, path)
         table = document.pop(TABLE, {})
         if not isinstance(table, Mapping):
             raise FormatError(f"{TABLE} is not a table", where=str(path), fix=f"write [{TABLE}]")

@@ -10,7 +10,6 @@ import dataclasses
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, cast
 
 from striate.diagnostics import UsageError, by_reader, plural, setting, warn
@@ -32,16 +31,9 @@ from striate.train.inputs import IMAGENET
 from striate.train.losses import LOSSES, Loss
 from striate.train.network import image_input
 from striate.train.plan import OBJECTIVE, make_loss
-from striate.train.run import CONFIG
 from striate.train.settings import Settings
 from striate.train.source import Source, transforms
 from striate.train.start import far
-
-
-def config_of(folder: Path) -> Config:
-    """What a run was trained with; the defaults for a model that was saved without."""
-    path = folder / CONFIG
-    return Config.read(path) if path.is_file() else Config()
 
 
 def normalized(net: Network, mean: str, std: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import dataclasses
 from striate import models
 from striate.diagnostics import StriateError, TrainingError, UnknownNameError, plural
 from striate.formats import load
+from striate.formats.loaded import Loaded, structure
 from striate.models.catalogue import Entry
 from striate.network import Network
 from striate.ops.linear import Linear
@@ -24,7 +25,7 @@ from striate.train.data.several import laid_out
 class Tailored:
     """A network for a data set, and what was decided for it, a line each."""
 
-    net: Network
+    net: Loaded
     notes: tuple[str, ...] = ()
 
 
@@ -37,7 +38,7 @@ def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
     entry = _entry(model)
     if entry is None:
         net = load(model, _sizes(input))
-        made = _written(net, with_classes(data, (net.about or {}).get("classes", ()))[0])
+        made = _written(net, with_classes(data, net.classes)[0])
         known = (f"begins with the weights of {model}",) if net.weights is not None else ()
         return Tailored(made.net, (*made.notes, *known))
     if data.inputs:  # which no network of the catalogue takes
@@ -46,7 +47,7 @@ def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
     found, note = _made(entry, data, wanted)
     if found.inference.problems:
         raise found.inference.problems[0]
-    return Tailored(_answers(found, data), (note,))
+    return Tailored(_answers(structure(found), data), (note,))
 
 
 def _sizes(input: str) -> str | dict[str, str] | None:
@@ -113,7 +114,7 @@ def _made(entry: Entry, data: Dataset, wanted: tuple[int, ...] | None) -> tuple[
     )
 
 
-def _written(net: Network, data: Dataset) -> Tailored:
+def _written(net: Loaded, data: Dataset) -> Tailored:
     if net.inference.problems:
         raise net.inference.problems[0]
     if data.inputs or len(net.inputs) > 1:
@@ -130,7 +131,7 @@ def _written(net: Network, data: Dataset) -> Tailored:
     return Tailored(_answers(net, data))
 
 
-def _answers(net: Network, data: Dataset) -> Network:
+def _answers(net: Loaded, data: Dataset) -> Loaded:
     """The network, unless it gives other answers than one for each class of an image. Raises TrainingError."""
     name, count = net.outputs[0], len(data.classes)
     shape = net.specs[name].without_batch

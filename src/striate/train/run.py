@@ -27,7 +27,7 @@ from striate.train.plan import Plan
 from striate.train.state import State
 
 CONFIG, NETWORK, BEST, LAST = folder.RUN_CONFIG, folder.CONFIG, folder.WEIGHTS, "last.safetensors"
-STATE, LINES, TABLE, REPORT = "state.safetensors", "metrics.jsonl", "metrics.csv", "report.json"
+STATE, LINES, TABLE, REPORT = folder.CHECKPOINT, "metrics.jsonl", "metrics.csv", "report.json"
 FILES = {
     CONFIG: "the resolved configuration",
     NETWORK: "the network, its classes, and the transformation of its input",

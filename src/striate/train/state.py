@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from striate.formats.folder import AVERAGE, CURRENT
 from striate.train.ema import MovingAverage
 from striate.train.history import Row
 from striate.train.losses import Array
@@ -91,11 +92,11 @@ class State:
     # ------------------------------------------------------------ to and from a checkpoint
     def arrays(self) -> dict[str, Array]:
         """Every array by a full name."""
-        found = {f"weights/{name}": array for name, array in self.weights.items()}
+        found = {f"{CURRENT}{name}": array for name, array in self.weights.items()}
         for kind, moments in self.optimizer.moments.items():
             found |= {f"moments/{kind}/{name}": array for name, array in moments.items()}
         if self.average:
-            found |= {f"average/{name}": array for name, array in self.average.weights.items()}
+            found |= {f"{AVERAGE}{name}": array for name, array in self.average.weights.items()}
         return found
 
     def record(self) -> dict[str, Any]:
@@ -120,7 +121,7 @@ class State:
         are not of this network and these settings.
         """
         for name, array in self.weights.items():
-            _copy(array, arrays[f"weights/{name}"])
+            _copy(array, arrays[f"{CURRENT}{name}"])
         for kind in self.optimizer.moments:
             prefix = f"moments/{kind}/"
             self.optimizer.moments[kind] = {
@@ -130,7 +131,7 @@ class State:
             }
         if self.average:
             for name, array in self.average.weights.items():
-                _copy(array, arrays[f"average/{name}"])
+                _copy(array, arrays[f"{AVERAGE}{name}"])
         self.epoch, self.batch = int(record["epoch"]), int(record["batch"])
         self.optimizer.steps = int(record["updates"])
         self.meter = Meter(**record["meter"])

@@ -10,16 +10,13 @@ architecture of a `.keras` file needs no package; its weights need h5py: pip ins
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from striate.diagnostics import FormatError, setting
 from striate.formats import notation
-from striate.network import Network
-
-SUFFIXES = (".keras", ".h5", ".hdf5")
+from striate.formats.loaded import Loaded
 
 
 class MissingWeights(Mapping[str, Any]):
@@ -49,7 +46,7 @@ class MissingWeights(Mapping[str, Any]):
         self._refuse()
 
 
-def read(path: str | Path, input: Any = None) -> Network:
+def read(path: str | Path, input: Any = None) -> Loaded:
     """Read the network of a file, with its weights. `input`: as `striate.load` takes it; open sizes need it.
 
     Unsupported layers, and layers defined by Python code (Lambda, custom classes), become `opaque` nodes with the
@@ -79,8 +76,8 @@ def read(path: str | Path, input: Any = None) -> Network:
         given = MissingWeights(str(path))
     elif weights is not None:
         given = kept(net, weights)
-    net = dataclasses.replace(net, weights=given, about={})
-    return sized(net, input) if fixed else net
+    model = Loaded.of(net, given)
+    return sized(model, input) if fixed else model
 
 
 def _wish(shapes: Mapping[str, tuple[int | None, ...]], input: Any) -> dict[str, tuple[int, ...]]:
@@ -98,4 +95,4 @@ def _open(path: str, name: str, shape: tuple[int | None, ...], several: bool) ->
     )
 
 
-__all__ = ["SUFFIXES", "MissingWeights", "read"]
+__all__ = ["MissingWeights", "read"]

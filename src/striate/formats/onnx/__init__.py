@@ -10,7 +10,6 @@ operators what each operator means, both ways, one file per family; site is one 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,14 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import FormatError, setting
 from striate.formats import notation
+from striate.formats.loaded import Loaded
 from striate.network import Network
 from striate.tensor import SPATIAL, TensorSpec
 
 Shape = tuple[int | str | None, ...]
 
 
-def read(path: str | Path, input: Any = None) -> Network:
+def read(path: str | Path, input: Any = None) -> Loaded:
     """Read the network of a file, with its weights and Striate's record of the model.
 
     `input` is as `striate.load` takes it; open sizes need it. A channels-last input, as in TensorFlow, becomes
@@ -33,7 +33,6 @@ def read(path: str | Path, input: Any = None) -> Network:
     infers (rule X001). Raises a StriateError for any fault of a file.
     """
     from striate.formats import folder
-    from striate.formats.exchange import read_record
     from striate.formats.onnx import striate_metadata
     from striate.formats.onnx.layout import channels_first, channels_last
     from striate.formats.onnx.names import PRODUCER
@@ -52,7 +51,7 @@ def read(path: str | Path, input: Any = None) -> Network:
             why="everything in it is computed from constants",
             fix="export the network with its input",
         )
-    record = read_record(Path(path), graph.metadata)
+    record = folder.read_record(Path(path), graph.metadata)
     graph, about = folded(graph, record, folder.about(record))
     # What Striate has written has its channels first, whatever its first permutation is.
     last = frozenset() if graph.producer == PRODUCER else channels_last(graph)
@@ -73,8 +72,8 @@ def read(path: str | Path, input: Any = None) -> Network:
     if reader is not None:
         net = tidy(net) if not net.inference.problems else net
         net = reader.uses.sources(net).told(net)
-    net = dataclasses.replace(net, weights=kept(net, weights), about=about)
-    return sized(net, input) if fixed else net
+    model = Loaded.of(net, kept(net, weights), **about)
+    return sized(model, input) if fixed else model
 
 
 def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str, tuple[int, ...]]:

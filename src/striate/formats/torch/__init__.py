@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import MissingExtraError, UsageError
-from striate.network import Network
+from striate.formats.loaded import Loaded
 
 if TYPE_CHECKING:
     from striate.formats.torch.arguments import Shapes
@@ -23,8 +23,8 @@ SIDES = (224, 28, 32, 64, 96, 128, 256, 299, 16, 8, 48, 112, 160, 192, 384, 512)
 """Input sides tried in turn for a module that takes one size only; the most common first."""
 
 
-def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: str = "auto") -> Network:
-    """Import a torch.nn.Module in evaluation mode, with its weights.
+def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: str = "auto") -> Loaded:
+    """Import a torch.nn.Module in evaluation mode, with a copy of its weights, which `striate.Model` keeps.
 
     module: any module; input: the shape (C, H, W) for tracing; name: of the network, by default that of the module's
     class.

@@ -17,6 +17,7 @@ import torch
 
 from striate.diagnostics import FormatError, StriateError, plural, warn
 from striate.formats.importing import Unknown, fault, reason
+from striate.formats.loaded import Loaded
 from striate.formats.peephole import tidy
 from striate.formats.tied import kept
 from striate.formats.torch import arithmetic, moves  # noqa: F401 (their operators are known then)
@@ -407,7 +408,7 @@ def _tensors(value: Any) -> Any:
     return value.tensor if isinstance(value, Constant) else value
 
 
-def network(trace: Trace, name: str) -> Network:
+def network(trace: Trace, name: str) -> Loaded:
     """Build the network of a trace, with its weights."""
     importer = _Importer(trace)
     importer.run(trace.calls)
@@ -425,8 +426,9 @@ def network(trace: Trace, name: str) -> Network:
     for text in (*_left_out(importer, nodes), *importer.remarks):
         warn(text)
     net = Network(name, importer.inputs, nodes, tuple(outputs))
-    net = dataclasses.replace(importer.held.sources.told(tidy(net)), about={})
-    return dataclasses.replace(net, weights=kept(net, importer.weights), aliases=importer.held.aliases(net))
+    net = importer.held.sources.told(tidy(net))
+    net = dataclasses.replace(net, aliases=importer.held.aliases(net))
+    return Loaded.of(net, kept(net, importer.weights))
 
 
 def _left_out(importer: _Importer, nodes: Sequence[Node]) -> list[str]:
