@@ -39,15 +39,16 @@ def needs(source: Path) -> dict[str, set[str]]:
     `__init__` imports besides; `from room import name` needs the room."""
     known, found = modules(source), {}
     for name, path in known.items():
-        asked = imported(ast.parse(path.read_text("utf-8"))) & known.keys()
+        tree = ast.parse(path.read_text("utf-8"))
+        asked = imported(tree) & known.keys()
         rooms = {module.rpartition(".")[0] for module in asked}
-        found[name] = {module for module in asked if module not in rooms or named(path, module, known)} - {
+        found[name] = {module for module in asked if module not in rooms or named(tree, module, known)} - {
             name
         }
     return found
 
 
-def named(path: Path, room: str, known: dict[str, Path]) -> bool:
+def named(tree: ast.Module, room: str, known: dict[str, Path]) -> bool:
     """Whether a file takes something from a room that is not one of its modules."""
     return any(
         (isinstance(node, ast.Import) and any(alias.name == room for alias in node.names))
@@ -56,7 +57,7 @@ def named(path: Path, room: str, known: dict[str, Path]) -> bool:
             and node.module == room
             and any(f"{room}.{alias.name}" not in known for alias in node.names)
         )
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(tree)
     )
 
 

@@ -1,6 +1,7 @@
 """What pyproject.toml declares is what the source uses: no package for nothing, none that is missing."""
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -39,6 +40,7 @@ def import_name(name: str) -> str:
     return IMPORT_NAMES.get(name, name.replace("-", "_"))
 
 
+@functools.cache
 def used(folder: Path) -> set[str]:
     """Top-level names that the files of a folder import, or look for by name (find_spec, import_module)."""
     names = set()

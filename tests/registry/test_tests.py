@@ -2,6 +2,7 @@
 
 import ast
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,38 +51,47 @@ def truth(node: ast.expr | None) -> bool:
     return False
 
 
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements of a function, without those of the functions inside it."""
+    for statement in body:
+        yield statement
+        if not isinstance(statement, ast.FunctionDef):
+            parts = [statement, *getattr(statement, "handlers", []), *getattr(statement, "cases", [])]
+            for part in parts:
+                for field in ("body", "orelse", "finalbody"):
+                    yield from statements(getattr(part, field, []))
+
+
 def answers(function: ast.FunctionDef) -> bool:
     """A helper that says true or false: its call alone asserts nothing."""
     if function.returns is not None:
         return ast.unparse(function.returns) == "bool"
-    inner = {id(part) for node in ast.walk(function) if node is not function and isinstance(node, ast.FunctionDef)
-             for part in ast.walk(node)}  # fmt: skip
-    returned = [
-        node.value for node in ast.walk(function) if isinstance(node, ast.Return) and id(node) not in inner
-    ]
+    returned = [node.value for node in statements(function.body) if isinstance(node, ast.Return)]
     return bool(returned) and all(map(truth, returned))
 
 
 @functools.cache
 def helpers(path: Path) -> frozenset[str]:
     """Functions of a test module that say true or false."""
-    if not path.is_file():
-        return frozenset()
-    tree = ast.parse(path.read_text("utf-8"))
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef) and answers(node))
+    return helpers_of(path.read_text("utf-8")) if path.is_file() else frozenset()
 
 
-def unheard(tree: ast.Module, here: frozenset[str] = frozenset()) -> list[int]:
+def helpers_of(text: str) -> frozenset[str]:
+    body = ast.parse(text).body
+    return frozenset(node.name for node in body if isinstance(node, ast.FunctionDef) and answers(node))
+
+
+def unheard(nodes: list[ast.AST], here: frozenset[str]) -> list[int]:
     """Lines that call a helper which says true or false, and drop what it says."""
     known = {*here}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module:
             path = ROOT / "tests" / (node.module.replace(".", "/") + ".py")
             known |= {alias.asname or alias.name for alias in node.names if alias.name in helpers(path)}
-    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    own = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     return [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Expr)
         and (
             isinstance(node.value, ast.Compare)
@@ -95,14 +105,14 @@ def unheard(tree: ast.Module, here: frozenset[str] = frozenset()) -> list[int]:
 
 
 def wrong(text: str, here: frozenset[str] = frozenset()) -> list[int]:
-    tree = ast.parse(text)
+    nodes = [*ast.walk(ast.parse(text))]
     early = [
         line
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
         for line in early_returns(node.body)
     ]
-    return sorted(early + unheard(tree, here))
+    return sorted(early + unheard(nodes, here))
 
 
 def test_no_test_passes_without_testing():
@@ -123,10 +133,13 @@ def test_no_test_passes_without_testing():
         ("def test_a(x):\n    if x:\n        assert x == 1\n        return\n    assert not x", []),
         ("def test_a(x):\n    with pytest.raises(KeyError):\n        x()\n    return", []),
         ("def test_a(x):\n    x == 1", [2]),
+        ("def says(x):\n    if x:\n        return x > 1\n    return False\ndef test_a(x):\n    says(x)", [6]),
+        ("def says(x):\n    def inner():\n        return True\n    assert inner()\ndef test_a(x):\n    says(x)", []),
+        ("def says(x):\n  match x:\n    case 1:\n      return [x]\n  return True\ndef test_a(x):\n  says(x)", []),
         ("from op_oracles import agree\ndef test_a(x):\n    agree(x)", [3]),
         ("from op_oracles import agree\ndef test_a(x):\n    assert agree(x)", []),
         ("from engine.compiled import agree\ndef test_a(x):\n    agree(x)", []),
     ],
 )  # fmt: skip
 def test_what_is_told(text, lines):
-    assert wrong(text) == lines
+    assert wrong(text, helpers_of(text)) == lines

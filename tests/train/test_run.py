@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from exhaustive import EXHAUSTIVE
 from striate.diagnostics import FormatError, SourceError, StriateError, UsageError
 from striate.engine.target import host
 from striate.engine.training.program import CompiledTraining
@@ -28,6 +29,7 @@ from train.runner import SETTINGS, run
 
 TESTS = Path(__file__).parents[1]
 RESULTS = (folder.BEST, folder.LAST)
+KILLS = 15 if EXHAUSTIVE else 8
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +176,7 @@ def test_kill_9_at_random_moments(whole, tmp_path, moment):
     """After every kill the checkpoint can be read and is not older than before; the end is the same to the bit."""
     path, chance = tmp_path / "run", random.Random(moment)
     reached, kills = -1, 0
-    for _ in range(15):
+    for _ in range(KILLS):
         words = ["--resume"] if (path / folder.CONFIG).exists() else []
         if moment == "while writing":
             words.append(f"die_at={chance.randrange(1, 20)}")
@@ -194,7 +196,7 @@ def test_kill_9_at_random_moments(whole, tmp_path, moment):
         if process.returncode == 0:
             break
         kills += 1
-    assert kills >= 8
+    assert kills >= KILLS // 2
     if process.returncode:
         assert child(path, "--resume").wait(60) == 0
     equal(path, whole)
