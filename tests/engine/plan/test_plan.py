@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
 
 import striate as st
-from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divided
-from striate.engine.plan.layout import ALIGN, Layout
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext
+from striate.engine.plan.layout import ALIGN
 from striate.engine.plan.plan import ExecutionPlan, plan
 from striate.engine.target import AVX2, AVX512, NEON
 from striate.network import Builder, Network
@@ -105,25 +102,6 @@ def test_no_step_reads_what_its_own_epoch_writes(name: str) -> None:
                 assert step is other or not written & {value.root for value in step.reads}, step.unit.name
 
 
-@given(
-    some.integers(0, 300), some.integers(0, 40), some.integers(1, 64), some.booleans(), some.booleans(),
-    some.floats(0, 1e10),
-)  # fmt: skip
-def test_tasks_cover_a_step_once(
-    rows: int, parts: int, threads: int, by_parts: bool, whole: bool, flops: float
-) -> None:
-    step = object.__new__(KernelCall)
-    step.rows, step.parts, step.by_parts, step.whole, step.flops = rows, parts, by_parts, whole, flops
-    step.weights, step.reads, step.writes = 0, [], []
-    seen = [0] * (rows * parts)
-    for first, last, part, end in divided(step, threads):
-        assert not (whole and by_parts) or (first, last) == (0, rows)
-        for row in range(first, last):
-            for at in range(part, end):
-                seen[row * parts + at] += 1
-    assert seen == [1] * (rows * parts)
-
-
 def test_a_chain_becomes_few_units() -> None:
     names = {step.unit.name for step in planned(st.parse(CHAIN)).steps}
     assert names == {"input", "conv1 + bn1 + relu1", "conv2 + relu61", "conv3", "maxpool1", "fc1"}
@@ -178,24 +156,6 @@ def test_heavy_weights_are_shared_out_among_threads() -> None:
     assert step.by_parts and len({task[2:] for task in step.tasks}) == len(step.tasks) >= 2
 
 
-@given(
-    some.integers(0, 3), some.integers(1, 70), some.integers(1, 9), some.integers(1, 9),
-    some.sampled_from([1, 3, 8, 16]), some.tuples(*[some.integers(0, 3)] * 4),
-)  # fmt: skip
-def test_a_layout_is_as_long_as_its_last_number(
-    images: int, channels: int, height: int, width: int, lanes: int, pads: tuple[int, int, int, int]
-) -> None:
-    layout = Layout(images, channels, height, width, lanes, *pads)
-    last = (layout.blocks - 1) * layout.block + layout.origin + (height - 1) * layout.row
-    end = last + (width - 1) * layout.pixel + 4 * lanes
-    assert layout.bytes == images * layout.image
-    assert end <= layout.image
-    pixel = layout.block == layout.pixel
-    assert lanes == 1 or pixel or (layout.block % ALIGN == 0 and layout.block % BLOCK != 0)
-    wider = layout.bordered(9, 0, 0, 1)
-    assert wider.pads == (9, pads[1], pads[2], max(pads[3], 1))
-
-
 @pytest.mark.parametrize("target", [AVX2, NEON], ids=lambda target: target.name)
 def test_other_processors_get_plans_too(target: Any) -> None:
     made = planned(st.create("mobilenet_v2"), target=target)
@@ -203,11 +163,6 @@ def test_other_processors_get_plans_too(target: Any) -> None:
         s.unit.name for s in planned(st.create("mobilenet_v2")).steps
     }
     assert all(value.root.lanes in (1, 3, 8) for step in made.steps for value in step.writes)
-
-
-def test_the_context_knows_where_weights_come_from() -> None:
-    context = dataclasses.replace(PlanContext(AVX512, 1), last=32 << 20)
-    assert context.reading(1 << 20).memory > context.reading(1 << 30).memory == context.memory
 
 
 @pytest.mark.parametrize("target", [AVX512, AVX2])
@@ -218,22 +173,6 @@ def test_a_flattened_map_gets_whole_blocks_of_its_own(target: Any) -> None:
     assert last.algorithm == "nest" and last.reads[0].layout.lanes == target.lanes and not last.reads[0].flat
     copies = [s.tile for s in steps if s.algorithm == "copy"]
     assert copies == [f"{target.lanes}->1", f"1->{target.lanes}"]
-
-
-def test_a_gray_image_to_few_channels_has_pixels_in_the_lanes() -> None:
-    def algorithms(text: str, target: Any = AVX512) -> set[str]:
-        return {step.algorithm for step in planned(st.parse(text), target=target).steps}
-
-    assert "planar" in algorithms("32x32x1 -> conv 5x5 6 -> relu")
-    assert "planar" not in algorithms("32x32x1 -> conv 5x5 6 -> relu", AVX2)
-    assert {"planar", "map"} <= algorithms("32x32x1 -> conv 5x5 6 -> silu")
-    for other in ("32x32x1 -> conv 5x5 16", "32x32x3 -> conv 5x5 6", "7x7x1 -> conv 3x3 6"):
-        assert "planar" not in algorithms(other)
-    made = {"planes", "planar"}
-    assert made <= algorithms("32x32x64 -> conv 7x7 3 pad 3 -> tanh")
-    assert made <= algorithms("32x32x64 -> conv 3x3 2 pad 1")
-    for other in ("32x32x64 -> conv 3x3 8 pad 1", "32x32x64 -> conv 7x7 3 stride 2", "8x8x64 -> conv 1x1 6"):
-        assert not made & algorithms(other)
 
 
 def test_planes_without_their_border_are_read_by_others() -> None:
