@@ -1,14 +1,20 @@
 """What importers do with what they do not know: the reason is kept, and a rule that fails is a fault, not silence."""
 
+import collections
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
 
 import striate as st
+from keras_files import archive, functional, layer, tensor
 from striate.diagnostics import InternalError
 from striate.formats import load, toml
-from striate.network import Network
+from striate.formats.importing import Unknown, Value, distinct, expressible, need, undo, unsupported
+from striate.network import Network, Node
+from striate.ops.activation import Relu
+from striate.tensor import TensorSpec
 
 onnx_only = pytest.mark.onnx
 torch_only = pytest.mark.torch
@@ -193,3 +199,120 @@ def test_a_cast_to_another_width_changes_nothing(cast):
             return getattr(x.relu(), cast)().float()
 
     assert [node.op.word for node in st.from_torch(Module(), input=(3, 6, 6)).nodes] == ["relu"]
+
+
+# ---------------------------------------------------------------- undoing a rule that has placed nodes
+def test_only_nodes_placed_since_are_undone():
+    """A name that begins like another, with a dot, is another node's."""
+    nodes = [Node(name, Relu(), ("input",)) for name in ("layer1.conv", "layer1", "fc")]
+    weights = dict.fromkeys(["layer1.conv.weight", "layer1.weight", "fc.weight", "fc.bias"])
+    assert undo(nodes, weights, 1) == (["layer1", "fc"], ["layer1.weight", "fc.weight", "fc.bias"])
+    assert [node.name for node in nodes] == ["layer1.conv"] and [*weights] == ["layer1.conv.weight"]
+    assert undo(nodes, weights, 1) == ([], [])
+
+
+def keras_block(folder):
+    kernels = np.ones((3, 3, 3, 3), np.float32), np.zeros(3, np.float32)
+    first, second = (
+        layer("Conv2D", name, [reads], filters=3, kernel_size=[3, 3])
+        for name, reads in (("layer1.conv", "first"), ("layer1", "layer1.conv"))
+    )
+    last = layer("ReLU", "relu", ["layer1"])
+    last["inbound_nodes"][0]["args"] = [
+        [tensor("layer1", [None, 4, 4, 3])]
+    ]  # which says the shape of an opaque one
+    config = functional(first, second, last, outputs=["relu"], input=(8, 8, 3))
+    return load(archive(folder / "m.keras", config, {"conv2d": [*kernels], "conv2d_1": [*kernels]}))
+
+
+def onnx_block(folder):
+    kernel = np.arange(81, dtype=np.float32).reshape(3, 3, 3, 3)
+    first = ("Conv", "x layer1.conv.weight", "a", {"kernel_shape": [3, 3]})
+    second = ("Conv", "a layer1.weight", "y", {"kernel_shape": [3, 3]})
+    return load(
+        graph(folder, first, second, constants={"layer1.conv.weight": kernel, "layer1.weight": kernel + 1})
+    )
+
+
+def torch_block(folder):
+    import torch
+
+    class Block(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(3, 3, 3, 3))
+            self.conv = torch.nn.Conv2d(3, 3, 3)
+
+        def forward(self, x):
+            return torch.nn.functional.conv2d(self.conv(x), self.weight)
+
+    return st.from_torch(torch.nn.Sequential(collections.OrderedDict(layer1=Block())), input=(3, 8, 8))
+
+
+RULES = {
+    "keras": (keras_block, "striate.formats.keras.layers", "READERS", "Conv2D"),
+    "onnx": (onnx_block, "striate.formats.onnx.operators", "READERS", "Conv"),
+    "torch": (torch_block, "striate.formats.torch.rules", "OPERATORS", "conv2d"),
+}
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=getattr(pytest.mark, kind)) for kind in RULES])
+def test_a_rule_that_gives_up_late_leaves_the_weights_of_others(kind, monkeypatch, tmp_path):
+    read, module, table, word = RULES[kind]
+    rules = getattr(importlib.import_module(module), table)
+    assert [node.name for node in read(tmp_path)][:2] == ["layer1.conv", "layer1"], (
+        "as long as the rule does not"
+    )
+    rule, calls = rules[word], []
+
+    def late(site, *arguments, **options):
+        made = rule(site, *arguments, **options)
+        calls.append(made)
+        need(len(calls) < 2, "the second one is too much")
+        return made
+
+    monkeypatch.setitem(rules, word, late)
+    record = read(tmp_path)
+    first, second, *_ = record
+    assert (first.name, first.op.word, second.op.word) == ("layer1.conv", "conv", "opaque")
+    assert [*record.reasons.values()] == ["the second one is too much"]
+    assert record.weights.keys() == record.parameters.keys() >= {"layer1.conv.weight"}
+
+
+@torch_only
+def test_a_fault_within_a_rule_for_torch_is_not_taken_for_an_unsupported_use(monkeypatch):
+    import torch
+
+    from striate.formats.torch.rules import OPERATORS
+
+    def broken(site, x):
+        raise InternalError("a table has no entry")
+
+    monkeypatch.setitem(OPERATORS, "relu", broken)
+    with pytest.raises(InternalError, match="a table has no entry"):
+        st.from_torch(torch.nn.ReLU(), input=(3, 6, 6))
+
+
+# ---------------------------------------------------------------- values and reasons
+@pytest.mark.parametrize(
+    ("shape", "fits"),
+    [((3, 4), True), ((3, 4, 5, 6, 7), True), ((2, 4), False), ((3,), False), ((3,) * 6, False), ((), False)],
+)
+def test_which_shapes_a_spec_can_express(shape, fits):
+    assert expressible(shape, 3) is fits
+
+
+def test_a_value_without_a_spec_says_so():
+    value = Value("x", TensorSpec.image((3, 8, 8)))
+    assert value.spec.shape == (1, 3, 8, 8)
+    with pytest.raises(Unknown, match="shape of its input"):
+        Value("x", None, hidden=(8, 3)).spec  # noqa: B018
+    assert [v.name for v in distinct([value, Value("y", None), value])] == ["x", "y"]
+
+
+def test_needs_and_reasons():
+    need(True, "fine")
+    with pytest.raises(Unknown, match="too many"):
+        need([], "too many")
+    assert unsupported("Foo") == "Foo is not an operator that Striate knows"
+    assert unsupported("Foo", "layer") == "Foo is not a layer that Striate knows"

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from striate.diagnostics import FormatError, GraphError, LimitError, ShapeError, StriateError, plural
-from striate.formats.importing import Unknown, reason
+from striate.formats.importing import Unknown, distinct, reason, undo, unsupported
 from striate.formats.keras import layers as known
 from striate.formats.keras.graph import Graph, Layer, Model, Ref, Shape, Strange
 from striate.formats.keras.site import Array, Site, Value, ordered
 from striate.formats.keras.variables import Variables
-from striate.formats.names import legal
+from striate.formats.names import UniqueNames, legal
 from striate.formats.peephole import tidy
 from striate.formats.tied import Sources
 from striate.network import Network, Node, declare
@@ -45,8 +45,7 @@ class Reader:
         self.graph, self.path, self.name = graph, path, name
         self._variables = variables
         self._left = REPEATED * variables.size if variables else 0
-        self._used: set[str] = set()
-        self._counts: dict[str, int] = {}
+        self.names = UniqueNames()
         self._calls = 0
         self.nodes: list[Node] = []
         self.specs: dict[str, TensorSpec] = {}
@@ -58,7 +57,7 @@ class Reader:
         self.inputs: dict[str, TensorSpec] = {}
         self._given: list[Value] = []
         for layer, size in sizes.items():
-            own = self.unique("input" if len(sizes) == 1 else legal(layer) or "input")
+            own = self.names.take("input" if len(sizes) == 1 else legal(layer) or "input")
             self.inputs[own] = self.specs[own] = TensorSpec.image(size)
             spec = self.specs[own]
             self._given.append(Value(own, spec, ordered(len(spec.shape), graph.last)))
@@ -72,7 +71,7 @@ class Reader:
                 site = Site(self, layer, (), [value])
                 value = site.standard(value)
                 if not site.placed:
-                    self._used.discard(site.name)
+                    self.names.discard(site.name)
             outputs.append(value.name)
         if not self.nodes:
             raise FormatError(
@@ -84,14 +83,6 @@ class Reader:
         net = Network(self.name, self.inputs, tuple(self.nodes), tuple(dict.fromkeys(outputs)))
         net = self.sources.told(tidy(net) if not net.inference.problems else net)
         return net, self.weights if self._variables else None
-
-    def unique(self, name: str) -> str:
-        made = name
-        while made in self._used:  # counted, so that a layer called again and again is not searched for
-            self._counts[name] = self._counts.get(name, 1) + 1
-            made = f"{name}_{self._counts[name]}"
-        self._used.add(made)
-        return made
 
     # -------------------------------------------------------------------------------------------------- models
 
@@ -163,7 +154,7 @@ class Reader:
         before = len(self.nodes)
         try:
             if not layer.own or layer.kind not in known.READERS:
-                raise Unknown(f"{layer.kind} is not a layer that Striate knows")
+                raise Unknown(unsupported(layer.kind, "layer"))
             site.expect(not any(isinstance(i, Strange) for i in items), "a non-tensor argument")
             site.expect(not _quantized(layer.config), "its weights are quantized")
             made = [known.READERS[layer.kind](site)]
@@ -187,20 +178,17 @@ class Reader:
                 fix="save it again: model.save('model.keras'); if the file is correct, report a bug",
             ) from None
         if not site.placed:
-            self._used.discard(site.name)
+            self.names.discard(site.name)
         return made
 
     def _opaque(
         self, site: Site, before: int, shapes: Mapping[Ref, Shape], number: int, why: str
     ) -> list[Value]:
         """Add opaque nodes for a layer, with its class name and the output shapes from the file."""
-        for node in self.nodes[before:]:
-            self._used.discard(node.name)
-            for key in [key for key in self.weights if key.startswith(f"{node.name}.")]:
-                del self.weights[key]
-        del self.nodes[before:]
+        for name in undo(self.nodes, self.weights, before)[0]:
+            self.names.discard(name)
         site.placed = False
-        self._used.add(site.name)
+        self.names.add(site.name)
         layer = site.layer
         if not site.values:
             raise GraphError(
@@ -209,7 +197,7 @@ class Reader:
                 why="every layer except an input reads a tensor",
                 fix="save it again: model.save('model.keras')",
             )
-        values = [*{value.name: value for value in site.values}.values()]
+        values = distinct(site.values)
         count = 1 + max(
             (ref.tensor for ref in shapes if (ref.layer, ref.call) == (layer.name, number)), default=0
         )
@@ -254,7 +242,7 @@ class Reader:
 
         Raises OpError, ShapeError, FormatError.
         """
-        name = self.unique(f"{site.name}.{called or op.word}") if called or site.placed else site.name
+        name = self.names.take(f"{site.name}.{called or op.word}") if called or site.placed else site.name
         node = Node(name, op, tuple(value.name for value in values))
         specs = [self.specs.get(value.name) for value in values]
         self._refused = None

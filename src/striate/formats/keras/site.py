@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import plural
-from striate.formats.importing import Unknown
-from striate.formats.keras.graph import Layer, Shape
+from striate.formats import importing
+from striate.formats.importing import Unknown, need
+from striate.formats.keras.graph import Layer
 from striate.formats.names import legal
 from striate.op import Op
 from striate.ops.merge import Concat
 from striate.ops.reshape import Flatten, Permute, Reshape, Slice
-from striate.tensor import SPATIAL, TensorSpec
+from striate.tensor import SPATIAL
 
 if TYPE_CHECKING:
     from striate.formats.keras.reading import Reader
@@ -27,25 +28,15 @@ Order = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Value:
+class Value(importing.Value):
     """A value of the network. order: Keras' axis k is its axis order[k].
 
     parts: shapes (H, W, C) of the images that a flat value was made of, each stored with channels outermost; empty if
-    the order is Keras'. If no TensorSpec can express its shape, `known` is None, `hidden` is the shape, and `name` is
-    the last value before it that has a spec.
+    the order is Keras'.
     """
 
-    name: str
-    known: TensorSpec | None
     order: Order = ()
     parts: tuple[tuple[int, ...], ...] = ()
-    hidden: Shape | None = None
-
-    @property
-    def spec(self) -> TensorSpec:
-        if self.known is None:
-            raise Unknown("the shape of its input is unknown")
-        return self.known
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,7 +69,7 @@ class Site:
         self._reader, self._path, self.items = reader, path, items
         format = layer.config.get("data_format")
         self.last = reader.graph.last if format is None else format == "channels_last"
-        self.name = reader.unique(legal(".".join(part.name for part in (*path, layer))) or "layer")
+        self.name = reader.names.take(legal(".".join(part.name for part in (*path, layer))) or "layer")
         self.placed = False
         self.count = 0
         """Nodes with weights so far; every call of the layer makes them in the same order."""
@@ -101,10 +92,7 @@ class Site:
         self.expect(len(x.shape) > 2, f"its input {'x'.join(map(str, x.shape[1:]))} is not an image")
         return self.arranged(x, ordered(len(x.shape), self.last))
 
-    def expect(self, holds: bool, otherwise: str) -> None:
-        """Raise Unknown with the reason `otherwise` unless a condition holds."""
-        if not holds:
-            raise Unknown(otherwise)
+    expect = staticmethod(need)
 
     def unknown(self, why: str) -> NoReturn:
         raise Unknown(why)

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from striate.formats.names import legal
+from striate.formats.names import UniqueNames, legal
 from striate.formats.onnx.proto import Call
 from striate.op import Op
 
@@ -22,11 +22,11 @@ class Names:
         self, calls: Sequence[Call], origins: Mapping[str, str], producer: str, inputs: Iterable[str]
     ) -> None:
         self._verbatim = producer == PRODUCER
-        self._used: set[str] = set()
+        self._used = UniqueNames()
         self.inputs = {}
         names = [*inputs]
         for name in names:
-            self.inputs[name] = self._unique(legal(name) if self._verbatim or len(names) > 1 else "input")
+            self.inputs[name] = self._used.take(legal(name) if self._verbatim or len(names) > 1 else "input")
         self._own: dict[Call, str] = {}
         self._paths = {call: module_path(call) for call in calls}
         readers = Counter(origins[value] for call in calls for value in {*call.inputs} if value in origins)
@@ -34,7 +34,7 @@ class Names:
             tensors = [origins[value] for value in call.inputs if value in origins]
             owners = [(legal(found[1]), name) for name in tensors if (found := PARAMETER.fullmatch(name))]
             if owners:
-                self._own[call] = self._unique(_owner(owners, readers, self._paths[call]))
+                self._own[call] = self._used.take(_owner(owners, readers, self._paths[call]))
         self._inner = {
             path[:at] for path in {*self._paths.values(), *self._own.values()} for at in _dots(path)
         }
@@ -46,17 +46,17 @@ class Names:
         self._taken[call] = count + 1
         if self._verbatim:
             own = legal(call.name) if call.name else op.word
-            return self._unique(own if not count else f"{own}.{op.word}")
+            return self._used.take(own if not count else f"{own}.{op.word}")
         if call in self._own:
-            return self._own[call] if not count else self._unique(f"{self._own[call]}.{op.word}")
+            return self._own[call] if not count else self._used.take(f"{self._own[call]}.{op.word}")
         path = self._paths.get(call) or module_path(call)
         if path and path not in self._used and path not in self._inner and not count:
-            return self._unique(path)
+            return self._used.take(path)
         if path:
-            return self._unique(f"{path}.{op.word}")
+            return self._used.take(f"{path}.{op.word}")
         if _torch(call):
-            return self._unique(op.word)
-        return self._unique(legal(call.name or next(filter(None, call.outputs), "")) or op.word)
+            return self._used.take(op.word)
+        return self._used.take(legal(call.name or next(filter(None, call.outputs), "")) or op.word)
 
     def forget(self, name: str) -> None:
         """Release a name, so that a failed call is retried under it."""
@@ -64,14 +64,6 @@ class Names:
             self._used.discard(name)
         for call in self._taken:
             self._taken[call] = 0 if self._own.get(call) == name else self._taken[call]
-
-    def _unique(self, name: str) -> str:
-        made, number = name, 1
-        while made in self._used:
-            number += 1
-            made = f"{name}_{number}"
-        self._used.add(made)
-        return made
 
 
 def _owner(owners: Sequence[tuple[str, str]], readers: Mapping[str, int], path: str) -> str:

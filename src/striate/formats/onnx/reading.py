@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from striate.diagnostics import FormatError, InternalError, ShapeError, StriateError
-from striate.formats.importing import Unknown, fault, reason
+from striate.formats.importing import Unknown, distinct, expressible, fault, need, reason, undo, unsupported
 from striate.formats.onnx import operators
 from striate.formats.onnx.fold import Allowance, Unfoldable, fold
 from striate.formats.onnx.names import PARAMETER, Names
@@ -22,10 +22,10 @@ from striate.formats.onnx.sharing import Uses
 from striate.formats.onnx.site import Array, Held, Site, Value
 from striate.network import Network, Node
 from striate.network.graph import declare
-from striate.op import Op
+from striate.op import Declaration, Op
 from striate.ops.opaque import Opaque
 from striate.ops.reshape import Identity, Permute
-from striate.tensor import SPATIAL, TensorSpec
+from striate.tensor import TensorSpec
 
 ANY_BATCH = 3
 """Stand-in for an open batch size during import: a value that no constant of a network is likely to equal."""
@@ -150,7 +150,7 @@ class Reader:
         before = len(self.nodes)
         try:
             if call.kind not in operators.READERS:
-                raise Unknown(f"{call.kind} is not an operator that Striate knows")
+                raise Unknown(unsupported(call.kind))
             try:
                 made = operators.READERS[call.kind](site)
             except (Unknown, StriateError):
@@ -234,12 +234,11 @@ class Reader:
 
     def _undo(self, before: int) -> None:
         """Remove the nodes placed since, with their names and weights."""
-        for node in self.nodes[before:]:
-            self.names.forget(node.name)
-            for key in [key for key in self.weights if key.startswith(f"{node.name}.")]:
-                del self.weights[key]
-                self.uses.forget(key)
-        del self.nodes[before:]
+        names, keys = undo(self.nodes, self.weights, before)
+        for name in names:
+            self.names.forget(name)
+        for key in keys:
+            self.uses.forget(key)
 
     def _opaque(self, site: Site, why: str) -> list[Value]:
         """Add opaque nodes for an operator, with its name and ONNX's output shapes."""
@@ -262,11 +261,11 @@ class Reader:
             if shape is None or not all(isinstance(n, int) and n > 0 for n in shape):
                 shape = None
             sizes = tuple(n for n in shape or () if isinstance(n, int))
-            named = len(sizes) - 2 in SPATIAL and sizes[0] == self.batch
+            named = expressible(sizes, self.batch)
             if shape is not None and not named and name not in self.graph.outputs:
-                made.append(Value(site.slim[0].name, None, sizes, held=held))
+                made.append(Value(site.slim[0].name, None, hidden=sizes, held=held))
                 continue
-            values = [*{value.name: value for value in site.slim}.values()]
+            values = distinct(site.slim)
             kind = call.kind.removeprefix("striate.")
             (value,) = self.place(call, Opaque(kind, sizes[1:] if named else None, why), values, {})
             self.why[value.name] = why
@@ -330,28 +329,35 @@ class Reader:
                     raise
             else:
                 made = declaration.outputs
-                for parameter in declaration.parameters:
-                    array = np.asarray(weights[parameter.name], np.float32)
-                    if array.shape != parameter.shape:
-                        array = array.reshape(parameter.shape) if array.size == parameter.elements else array
-                    if array.shape != parameter.shape:
-                        self.names.forget(name)
-                        raise Unknown(f"its {parameter.name} has shape {array.shape}")
-                    try:  # one tensor of a file may be asked for by any number of operators
-                        self.allowance.take(array.size)
-                    except Unfoldable:
-                        self.names.forget(name)
-                        raise Unknown("too many operators share its tensors") from None
-                    self.weights[f"{name}.{parameter.name}"] = array
-                    try:
-                        self.uses.add(call, f"{name}.{parameter.name}", array, parameter.trainable)
-                    except Unknown:
-                        del self.weights[f"{name}.{parameter.name}"]
-                        self.names.forget(name)
-                        raise
+                try:
+                    self.weights.update(self._fitting(call, name, declaration, weights))
+                except Unknown:
+                    self.names.forget(name)
+                    for parameter in declaration.parameters:
+                        self.uses.forget(f"{name}.{parameter.name}")
+                    raise
         self.nodes.append(node)
         self.specs.update((output, spec) for output, spec in zip(node.outputs, made) if spec)
         return [Value(output, spec) for output, spec in zip(node.outputs, made, strict=True)]
+
+    def _fitting(
+        self, call: Call, name: str, declaration: Declaration, weights: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """The arrays of a node's parameters by full name. Raises Unknown if one does not fit."""
+        fitting = {}
+        for parameter in declaration.parameters:
+            array = np.asarray(weights[parameter.name], np.float32)
+            if array.shape != parameter.shape:
+                array = array.reshape(parameter.shape) if array.size == parameter.elements else array
+            need(array.shape == parameter.shape, f"its {parameter.name} has shape {array.shape}")
+            try:  # one tensor of a file may be asked for by any number of operators
+                self.allowance.take(array.size)
+            except Unfoldable:
+                raise Unknown("too many operators share its tensors") from None
+            full = f"{name}.{parameter.name}"
+            self.uses.add(call, full, array, parameter.trainable)
+            fitting[full] = array
+        return fitting
 
 
 def _needed(calls: Sequence[Call], outputs: Sequence[str]) -> set[str]:

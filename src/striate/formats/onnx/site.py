@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import plural
-from striate.formats.importing import Unknown
+from striate.formats import importing
+from striate.formats.importing import Unknown, need
 from striate.formats.onnx.fold import Allowance, Unfoldable
 from striate.formats.onnx.proto import Call, Graph
 from striate.op import Op
 from striate.ops.gather import Gather
 from striate.ops.reshape import Flatten, Permute, Reshape
-from striate.tensor import SPATIAL, TensorSpec
+from striate.tensor import SPATIAL
 
 Array = NDArray[Any]
 
@@ -28,26 +29,15 @@ LISTED = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Value:
-    """A value of the network: its name, and its spec if known.
+class Value(importing.Value):
+    """A value of the network under construction.
 
-    If no TensorSpec can express its shape (for example, the batch is not first), `known` is None, `hidden` is the
-    shape, and `name` is the last value before it that has a spec: an opaque node after it replaces all operators in
-    between. `wide`: the shape that ONNX has broadcast it to; the value stays small for ops that broadcast anyway.
-    `held`: the tensors of the file that skipped operators have used to compute it.
+    wide: the shape that ONNX has broadcast it to; the value stays small for ops that broadcast anyway. held: the
+    tensors of the file that skipped operators have used to compute it.
     """
 
-    name: str
-    known: TensorSpec | None
-    hidden: tuple[int, ...] | None = None
     wide: tuple[int, ...] | None = None
     held: tuple[str, ...] = ()
-
-    @property
-    def spec(self) -> TensorSpec:
-        if self.known is None:
-            raise Unknown("the shape of its input is unknown")
-        return self.known
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -162,10 +152,7 @@ class Site:
             raise Unknown(f"axis {number} of {rank}")
         return number % rank
 
-    def expect(self, holds: bool, otherwise: str) -> None:
-        """Raise Unknown with the reason `otherwise` unless a condition holds."""
-        if not holds:
-            raise Unknown(otherwise)
+    expect = staticmethod(need)
 
     def listed(self, count: int) -> None:
         """Raise Unknown if an axis has too many entries to list."""

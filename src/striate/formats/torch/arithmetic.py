@@ -6,10 +6,10 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
-from striate.formats.importing import STEEP
+from striate.formats.importing import STEEP, need
 from striate.formats.torch.aten import clamp
 from striate.formats.torch.moves import constant_like
-from striate.formats.torch.rules import OPERATORS, Ref, Rule, full, maps, need, ref, spread, together
+from striate.formats.torch.rules import OPERATORS, Ref, Rule, full, maps, ref, spread, together
 from striate.formats.torch.tracing import Constant
 from striate.op import Op
 from striate.ops import activation as act

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from striate.formats.importing import need
 from striate.formats.torch.rules import (
     OPERATORS,
     Ref,
@@ -18,7 +19,6 @@ from striate.formats.torch.rules import (
     features_last,
     full,
     maps,
-    need,
     ref,
     standard,
 )

@@ -15,21 +15,22 @@ from typing import Any
 
 import torch
 
-from striate.diagnostics import FormatError, StriateError, plural, warn
-from striate.formats.importing import Unknown, fault, reason
+from striate.diagnostics import FormatError, InternalError, StriateError, plural, warn
+from striate.formats.importing import Unknown, distinct, expressible, fault, need, reason, undo, unsupported
 from striate.formats.loaded import Loaded
+from striate.formats.names import UniqueNames
 from striate.formats.peephole import tidy
 from striate.formats.tied import kept
 from striate.formats.torch import arithmetic, moves  # noqa: F401 (their operators are known then)
 from striate.formats.torch.aten import MODULES, RECURRENT
 from striate.formats.torch.parameters import Parameters
-from striate.formats.torch.rules import OPERATORS, Ref, full, need
+from striate.formats.torch.rules import OPERATORS, Ref, full
 from striate.formats.torch.tracing import Call, Constant, Trace, Value
 from striate.network import Network, Node, declare
 from striate.op import Op
 from striate.ops.opaque import Opaque
 from striate.ops.rearrange import Rearrange
-from striate.tensor import SPATIAL, TensorSpec
+from striate.tensor import TensorSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,9 @@ class _Importer:
         self.nodes: list[Node] = []
         self.weights: dict[str, Any] = {}
         self.inputs = {one.name: TensorSpec.image(one.shape) for one, _ in trace.inputs}
-        self.names = set(self.inputs)
+        self.names = UniqueNames()
+        for name in self.inputs:
+            self.names.add(name)
         self.env: dict[Value, Any] = {
             value: Ref(one.name, self.inputs[one.name]) for one, value in trace.inputs
         }
@@ -127,6 +130,7 @@ class _Importer:
         name = self._name(call, op, weights)
         node = Node(name, op, tuple(ref.name for ref in inputs), call.place)
         declaration = declare(node, [ref.spec for ref in inputs])
+        arrays = {}
         for parameter in declaration.parameters:
             constant = weights[parameter.name]
             tensor = constant.tensor
@@ -136,9 +140,8 @@ class _Importer:
             )
             self.held.note(f"{name}.{parameter.name}", constant, parameter.kind)
             if tensor.device.type != "meta":
-                self.weights[f"{name}.{parameter.name}"] = (
-                    tensor.detach().to("cpu", torch.float32).numpy().copy()
-                )
+                arrays[f"{name}.{parameter.name}"] = tensor.detach().to("cpu", torch.float32).numpy().copy()
+        self.weights.update(arrays)
         self.nodes.append(node)
         self.names.add(name)
         return [Ref(value, spec) for value, spec in zip(node.outputs, declaration.outputs)]
@@ -155,11 +158,7 @@ class _Importer:
                 base += str(self.met[base])
         else:
             base = f"{call.path}.{op.word}" if call.path else op.word
-        name, number = base, 1
-        while name in self.names or (number > 1 and name in self.parts):
-            number += 1
-            name = f"{base}_{number}"
-        return name
+        return self.names.free(base, self.parts)
 
     def run(self, calls: Sequence[Call]) -> None:
         for at, call in enumerate(calls):
@@ -181,7 +180,7 @@ class _Importer:
         try:
             foreign = next((leaf.why for leaf in leaves if isinstance(leaf, Foreign)), None)
             need(foreign is None, f"it reads a value that a network cannot hold: {foreign}")
-            need(call.operator in OPERATORS, f"aten.{call.operator} is not an operator that Striate knows")
+            need(call.operator in OPERATORS, unsupported(f"aten.{call.operator}"))
             made = self._mapped(call, OPERATORS[call.operator], args, kwargs)
             if call.operator == "detach" and isinstance(args[0], Ref) and args[0].name not in self.inputs:
                 self.remarks[DETACHED] = None
@@ -212,8 +211,7 @@ class _Importer:
     def _tried(
         self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any, whole: bool = False
     ) -> list[Any]:
-        kept, names, weights = len(self.nodes), set(self.names), dict(self.weights)
-        noted = len(self.held.noted)
+        before, noted = len(self.nodes), len(self.held.noted)
         site = Site(self, call)
         try:
             if whole:
@@ -232,10 +230,10 @@ class _Importer:
                     need(got == shape[1:], f"its shape would be {got} instead of {shape[1:]}")
             return found
         except Exception as error:
-            del self.nodes[kept:]
-            self.names, self.weights = names, weights
+            for name in undo(self.nodes, self.weights, before)[0]:
+                self.names.discard(name)
             self.held.forget(noted)
-            if isinstance(error, Unknown):
+            if isinstance(error, Unknown | InternalError):
                 raise
             if isinstance(error, StriateError):
                 raise Unknown(reason(error)) from None
@@ -256,10 +254,10 @@ class _Importer:
             *(leaf for leaf in leaves if isinstance(leaf, Constant)),
             *(constant for leaf in foreign for constant in leaf.held),
         )
-        unique = tuple(dict.fromkeys(sources))
+        unique = tuple(distinct(sources))
         if not unique:
             return None
-        if not shape or shape[0] != self.batch or not 2 <= len(shape) <= 2 + max(SPATIAL):
+        if not expressible(shape, self.batch):
             if call.operator in VIEWED and len(unique) == 1 and not foreign and shape[:1] == (self.batch,):
                 return Apart(unique, operator, why, shape[1:], tuple(range(len(shape) - 1)), held=held)
             return Foreign(unique, operator, why, held=held)
@@ -282,7 +280,7 @@ class _Importer:
             return dataclasses.replace(parts, order=order)
         if call.operator in ("contiguous", "clone"):
             return parts
-        if call.operator in VIEWED and shape[0] == self.batch and len(shape) - 2 in SPATIAL:
+        if call.operator in VIEWED and expressible(shape, self.batch):
             op = Rearrange(sizes, parts.order, shape[1:])
             try:
                 return self._mapped(call, lambda site: site.node(op, parts.sources[0]), (), {})[0]
@@ -341,7 +339,7 @@ class _Importer:
             return False
         sources += [leaf for leaf in leaves if isinstance(leaf, Constant)]
         kind = type(part).__name__
-        why = f"torch.nn.{kind} is not a module that Striate knows"
+        why = unsupported(f"torch.nn.{kind}", "module")
         for one in inside:
             for port, value in enumerate(one.makes):
                 outside = any(not at <= reader <= end for reader in self.readers.get(value, ()))

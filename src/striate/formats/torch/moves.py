@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from striate.formats.importing import need
 from striate.formats.peephole import LOWEST
 from striate.formats.torch.rules import (
     OPERATORS,
@@ -14,7 +15,6 @@ from striate.formats.torch.rules import (
     full,
     maps,
     named,
-    need,
     ref,
     spread,
     standard,

@@ -11,10 +11,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from striate.formats.importing import Unknown
+from striate.formats import importing
+from striate.formats.importing import need
 from striate.ops.gather import Gather
 from striate.ops.reshape import Reshape
-from striate.tensor import SPATIAL, TensorSpec
+from striate.tensor import SPATIAL
 
 if TYPE_CHECKING:
     from striate.formats.torch.importing import Site
@@ -24,15 +25,13 @@ OPERATORS: dict[str, Rule] = {}
 
 
 @dataclasses.dataclass(frozen=True)
-class Ref:
+class Ref(importing.Value):
     """A value of the network under construction.
 
     wide: the shape, without the batch, that torch has broadcast it to; the value stays small for ops that broadcast
     anyway.
     """
 
-    name: str
-    spec: TensorSpec
     wide: tuple[int, ...] | None = None
 
 
@@ -44,12 +43,6 @@ def maps(*operators: str) -> Callable[[Rule], Rule]:
         return rule
 
     return add
-
-
-def need(condition: Any, otherwise: str) -> None:
-    """Raise Unknown with the reason `otherwise` unless the condition holds."""
-    if not condition:
-        raise Unknown(otherwise)
 
 
 def ref(x: Any) -> Ref:
