@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import striate as st
 from cli.run import run
@@ -78,6 +79,12 @@ def parsed(monkeypatch):
     return counts
 
 
+def image(read):
+    path = read.with_name("image.png")
+    Image.new("RGB", (8, 8)).save(path)
+    return path
+
+
 ROADS = {
     "load": st.load,
     "Model": st.Model,
@@ -90,6 +97,7 @@ ROADS = {
     "show": lambda read: run("show", str(read)),
     "check": lambda read: run("check", str(read)),
     "convert": lambda read: run("convert", str(read), str(read.with_name("out.pth"))),
+    "predict": lambda read: run("predict", str(read), str(image(read)), "--mean", "0", "--std", "1"),
 }
 
 
