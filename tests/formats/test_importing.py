@@ -11,9 +11,10 @@ import striate as st
 from keras_files import archive, functional, layer, tensor
 from striate.diagnostics import InternalError
 from striate.formats import load, toml
-from striate.formats.importing import Unknown, Value, distinct, expressible, need, undo, unsupported
+from striate.formats.importing import Unknown, Value, distinct, expressible, need, undo
 from striate.network import Network, Node
 from striate.ops.activation import Relu
+from striate.ops.opaque import unsupported
 from striate.tensor import TensorSpec
 
 onnx_only = pytest.mark.onnx

@@ -46,11 +46,6 @@ def need(condition: Any, otherwise: str) -> None:
         raise Unknown(otherwise)
 
 
-def unsupported(name: str, noun: str = "operator") -> str:
-    """The reason of an operator, layer or module without a rule."""
-    return f"{name} is not {'an' if noun[0] in 'aeiou' else 'a'} {noun} that Striate knows"
-
-
 @dataclasses.dataclass(frozen=True)
 class Value:
     """A value of the network under construction: its name, and its spec if known.

@@ -38,7 +38,7 @@ class Opaque(Op):
     def declare(self, *inputs: TensorSpec) -> Declaration:
         x = inputs[0]
         if self.shape is None:
-            why = self.why or f"{self.operator} is not an operator that Striate knows"
+            why = self.why or unsupported(self.operator)
             raise ShapeError(
                 f"the output shape of {self.operator} is not known",
                 code="X001",
@@ -60,3 +60,8 @@ class Opaque(Op):
         return Declaration(
             self, inputs, (y,), more_params=self.params or 0, more_macs=self.macs or 0, uncounted=uncounted
         )
+
+
+def unsupported(name: str, noun: str = "operator") -> str:
+    """The reason of an operator, layer or module that Striate does not support at all."""
+    return f"{name} is not {'an' if noun[0] in 'aeiou' else 'a'} {noun} that Striate knows"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from striate.diagnostics import FormatError, GraphError, LimitError, ShapeError, StriateError, plural
-from striate.formats.importing import Unknown, distinct, reason, undo, unsupported
+from striate.formats.importing import Unknown, distinct, reason, undo
 from striate.formats.keras import layers as known
 from striate.formats.keras.graph import Graph, Layer, Model, Ref, Shape, Strange
 from striate.formats.keras.site import Array, Site, Value, ordered
@@ -23,7 +23,7 @@ from striate.formats.peephole import tidy
 from striate.formats.tied import Sources
 from striate.network import Network, Node, declare
 from striate.op import Op
-from striate.ops.opaque import Opaque
+from striate.ops.opaque import Opaque, unsupported
 from striate.tensor import SPATIAL, TensorSpec
 
 MAX_NODES = 20_000

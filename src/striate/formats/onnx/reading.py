@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from striate.diagnostics import FormatError, InternalError, ShapeError, StriateError
-from striate.formats.importing import Unknown, distinct, expressible, fault, need, reason, undo, unsupported
+from striate.formats.importing import Unknown, distinct, expressible, fault, need, reason, undo
 from striate.formats.onnx import operators
 from striate.formats.onnx.fold import Allowance, Unfoldable, fold
 from striate.formats.onnx.names import PARAMETER, Names
@@ -23,7 +23,7 @@ from striate.formats.onnx.site import Array, Held, Site, Value
 from striate.network import Network, Node
 from striate.network.graph import declare
 from striate.op import Declaration, Op
-from striate.ops.opaque import Opaque
+from striate.ops.opaque import Opaque, unsupported
 from striate.ops.reshape import Identity, Permute
 from striate.tensor import TensorSpec
 

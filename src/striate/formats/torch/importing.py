@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from striate.diagnostics import FormatError, InternalError, StriateError, plural, warn
-from striate.formats.importing import Unknown, distinct, expressible, fault, need, reason, undo, unsupported
+from striate.formats.importing import Unknown, distinct, expressible, fault, need, reason, undo
 from striate.formats.loaded import Loaded
 from striate.formats.names import UniqueNames
 from striate.formats.peephole import tidy
@@ -28,7 +28,7 @@ from striate.formats.torch.rules import OPERATORS, Ref, full
 from striate.formats.torch.tracing import Call, Constant, Trace, Value
 from striate.network import Network, Node, declare
 from striate.op import Op
-from striate.ops.opaque import Opaque
+from striate.ops.opaque import Opaque, unsupported
 from striate.ops.rearrange import Rearrange
 from striate.tensor import TensorSpec
 
