@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.diagnostics import FormatError, UnknownNameError, plural, suggest, unknown_key
+from striate.diagnostics import FormatError, UnknownNameError, leading, plural, suggest, unknown_key
 from striate.locks import reentrant
 from striate.network import Network, sharing
 from striate.tensor import Parameter
@@ -156,8 +156,8 @@ def check(net: Network, weights: Mapping[str, Array]) -> None:
     extra = [name for name in weights if name not in declared]
     if missing or extra:
         near = suggest(missing[0], extra) if missing and extra else ""
-        parts = [f"{len(missing)} missing ({_some(missing)})" if missing else ""]
-        parts.append(f"{len(extra)} unknown ({_some(extra)})" if extra else "")
+        parts = [f"{len(missing)} missing ({leading(missing, 3)})" if missing else ""]
+        parts.append(f"{len(extra)} unknown ({leading(extra, 3)})" if extra else "")
         raise FormatError(
             f"these weights are not those of {net.name}",
             why="; ".join(part for part in parts if part),
@@ -335,10 +335,6 @@ def _frozen(array: Array) -> Array:
 def _same(one: Array, other: Array) -> bool:
     """Whether two arrays hold the same bits."""
     return one.shape == other.shape and np.array_equal(one.view(np.int32), other.view(np.int32))
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def checksum(weights: Mapping[str, Array]) -> int:

@@ -5,10 +5,7 @@ import contextlib
 import io
 import json
 import marshal
-import os
-import resource
 import struct
-import time
 import zipfile
 
 import numpy as np
@@ -16,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from formats.hostile import little_memory, refused
 from keras_files import archive, functional, hdf5, layer, sequential, tensor
 from striate.diagnostics import FormatError, GraphError, LimitError, SourceError, StriateError
 from striate.formats import load
@@ -24,29 +22,6 @@ DENSE = layer("Dense", "fc", units=3)
 NET = sequential(layer("Conv2D", "conv", filters=2, kernel_size=[3, 3]), layer("Flatten", "flat"), DENSE)
 KERNEL, BIAS = np.ones((3, 3, 3, 2), np.float32), np.zeros(2, np.float32)
 WEIGHTS = {"conv2d": [KERNEL, BIAS], "dense": [np.ones((200, 3), np.float32), np.zeros(3, np.float32)]}
-
-
-def refused(path, kind, *words):
-    start = time.monotonic()
-    with pytest.raises(kind) as caught:
-        load(path)
-    assert time.monotonic() - start < 10
-    error = caught.value
-    assert error.why and error.fix and len(str(error)) < 2000
-    assert all(word in str(error) for word in words), str(error)
-
-
-@contextlib.contextmanager
-def little_memory(extra=256 * 2**20):
-    """No more address space than is used now, and a little."""
-    with open("/proc/self/statm") as file:
-        used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + extra, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 # ---------------------------------------------------------------------------------------------------- the zip archive

@@ -1,8 +1,6 @@
 """ONNX files that mean harm, or are damaged: a clear error in bounded time and memory, never anything else."""
 
 import contextlib
-import os
-import resource
 import time
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from formats.hostile import little_memory, refused
 from striate.diagnostics import FormatError, GraphError, LimitError, SourceError, StriateError
 from striate.formats import load, parse
 from striate.weights import initialize
@@ -36,29 +35,6 @@ def model_of(path):
 def saved(model, path):
     path.write_bytes(model.SerializeToString())
     return path
-
-
-def refused(path, kind, *words):
-    start = time.monotonic()
-    with pytest.raises(kind) as caught:
-        load(path)
-    assert time.monotonic() - start < 10
-    error = caught.value
-    assert error.why and error.fix and len(str(error)) < 2000
-    assert all(word in str(error) for word in words), str(error)
-
-
-@contextlib.contextmanager
-def little_memory(extra=512 * 2**20):
-    """No more address space than is used now, and a little."""
-    with open("/proc/self/statm") as file:
-        used = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + extra, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def test_a_truncated_file(tmp_path):
@@ -135,7 +111,7 @@ def test_tensors_larger_than_what_is_there(tmp_path, dims):
     del model.graph.initializer[0].dims[:]
     model.graph.initializer[0].dims.extend(dims)
     path = saved(model, tmp_path / "net.onnx")
-    with little_memory():
+    with little_memory(512 * 2**20):
         refused(path, (FormatError, LimitError), "tensor")
 
 
@@ -158,7 +134,7 @@ def test_constants_that_are_computed_large(tmp_path, kind):
     model.graph.node.append(helper.make_node("Mul", [model.graph.output[0].name, "huge"], ["end"]))
     model.graph.output[0].name = "end"
     path = saved(model, tmp_path / "net.onnx")
-    with little_memory(), contextlib.suppress(StriateError):
+    with little_memory(512 * 2**20), contextlib.suppress(StriateError):
         net = load(path)
         assert any(node.op.word == "opaque" for node in net.nodes)
 
@@ -178,7 +154,7 @@ def test_constants_that_are_large_together(tmp_path):
     model.graph.node.append(helper.make_node("Mul", [model.graph.output[0].name, "made59x1"], ["end"]))
     model.graph.output[0].name = "end"
     path, start = saved(model, tmp_path / "net.onnx"), time.process_time()
-    with little_memory():
+    with little_memory(512 * 2**20):
         assert "opaque" in [node.op.word for node in load(path).nodes]
     assert time.process_time() - start < 10
 
@@ -214,7 +190,7 @@ def test_entries_listed_without_end(tmp_path, kind):
     )  # fmt: skip
     path = tmp_path / "net.onnx"
     saved(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    with little_memory():
+    with little_memory(512 * 2**20):
         net = load(path)
     assert "opaque" in {node.op.word for node in net.nodes} <= {"opaque", "maxpool"}
 
@@ -227,7 +203,7 @@ def test_a_split_into_more_parts_than_it_has_outputs(tmp_path):
     graph = helper.make_graph([node], "net", [helper.make_tensor_value_info("x", 1, [1, 4, 4, 4])], values)
     path = tmp_path / "net.onnx"
     saved(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), path)
-    with little_memory():
+    with little_memory(512 * 2**20):
         assert [spec.channels for spec in map(load(path).specs.get, load(path).outputs)] == [2, 2]
 
 
@@ -238,7 +214,7 @@ def test_a_note_of_striates_own_that_asks_for_much(tmp_path):
         for at, dim in enumerate(value.type.tensor_type.shape.dim[1:]):
             dim.dim_value = 3 if at == 0 else 10**7
     path = saved(model, tmp_path / "net.onnx")
-    with little_memory(), contextlib.suppress(StriateError):
+    with little_memory(512 * 2**20), contextlib.suppress(StriateError):
         assert load(path).name
 
 
@@ -275,7 +251,7 @@ def test_one_file_of_numbers_read_again_and_again(tmp_path):
         tensor.external_data.add(key="location", value="data.bin")
         model.graph.initializer.append(tensor)
     path = saved(model, tmp_path / "net.onnx")
-    with little_memory():
+    with little_memory(512 * 2**20):
         refused(path, LimitError, "times", "data.bin")
 
 
