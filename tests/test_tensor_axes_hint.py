@@ -78,7 +78,6 @@ def test_an_assumed_input_is_told(tmp_path, monkeypatch):
     (tmp_path / "nets_here.py").write_text(MODULE)
     for name in ("nets_here.py", "nets_here:net"):
         said = run("show", name)
-        assert (
-            said.code == 0 and "does not declare its input: 224x224x3 is assumed; --input HxWxC" in said.err
-        )
+        assert said.code == 0
+        assert "does not declare its input size: 224x224x3 is assumed; --input HxWxC" in said.err
         assert run("show", name, "--input", "64x64x3").err == ""

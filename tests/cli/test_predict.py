@@ -75,8 +75,8 @@ def test_the_page_of_an_evaluation(images, trained):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["missing"], "no such file or folder"),
-        (["lenet5"], "striate train"),
+        (["missing"], "no file or folder has this name"),
+        (["lenet5"], "--weights FILE"),
         (["{run}", "--data", "missing"], "there is no"),
         (["{run}", "--split", "tset"], "test"),
         (["{run}", "--batch-size", "0"], "1 or more"),
@@ -180,4 +180,8 @@ def test_a_damaged_model_is_told(trained, squares, tmp_path):
     failed = run("predict", str(broken), str(squares[0]))
     assert failed.code == 2 and "model.safetensors" in failed.err and "I000" not in failed.err
     (broken / "model.safetensors").unlink()
-    assert run("predict", str(broken), str(squares[0])).code == 2
+    told = run("predict", str(broken), str(squares[0]))
+    assert told.code == 0 and "has no model.safetensors: these are the weights of its checkpoint" in told.err
+    (broken / "state.safetensors").unlink()
+    failed = run("predict", str(broken), str(squares[0]))
+    assert failed.code == 2 and "weights" in failed.err

@@ -112,7 +112,7 @@ def test_what_is_read_is_said_once_with_our_words():
 @pytest.mark.parametrize("text", ["conv2d 16 3", "conv2d 16", "Conv2DTranspose 16 2"])
 def test_a_number_that_may_mean_two_things_is_refused(text):
     """Keras says filters first, PyTorch the channels of the input, we the kernel."""
-    with pytest.raises(NotationError, match="may be kernel or filters") as caught:
+    with pytest.raises(NotationError, match="can mean kernel or filters") as caught:
         parse(f"8x8x3 -> {text}")
     assert "conv filters 16" in caught.value.fix or "conv filters 3" in caught.value.fix
 
@@ -126,7 +126,7 @@ def test_what_means_another_thing_there_is_refused_with_the_reason(text, ours):
 
 @pytest.mark.parametrize("name", sorted(spelling.ELSEWHERE))
 def test_arguments_that_are_said_another_way(name):
-    with pytest.raises(NotationError, match=f"does not know the word '{name}'") as caught:
+    with pytest.raises(NotationError, match=f"has no option '{name}'") as caught:
         parse(f"8x8x3 -> conv2d 3x3 16 {name}=relu")
     assert caught.value.fix == spelling.ELSEWHERE[name]
 
