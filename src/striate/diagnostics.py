@@ -337,9 +337,9 @@ class Named(dict[str, Entry]):
         return Named, (dict(self), *self._of)
 
 
-def no_attribute(module: str, name: str, near: str) -> AttributeError:
-    """The error for a name that a module does not have; `near`: what may be meant, or an empty string."""
-    hint = f"; did you mean {near}?" if near else ""
+def no_attribute(module: str, name: str, near: str, fix: str = "") -> AttributeError:
+    """The error for a name that a module does not have; near: what may be meant, or fix: what to do, or neither."""
+    hint = f"; {fix}" if fix else f"; did you mean {near}?" if near else ""
     return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
 
 

@@ -275,6 +275,8 @@ def apply(
     >>> y.tolist()
     [[2.0, 2.0]]
     """
+    if inputs:
+        op.check_input(TensorSpec.image(np.shape(inputs[0])[1:], len(inputs[0])))
     if len(inputs) == 1 and op.output_count == 1 and (not weights or isinstance(op, Conv | ConvTranspose)):
         return [_forward(op, inputs[0], weights or {}, engine)]
     get_engine(engine)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Collection
 from typing import Any
 
 _LINE = re.compile(r"^from (\S+) import (\w+) as (\w+)$", re.MULTILINE)
@@ -22,12 +23,25 @@ def attach(
 
     def load(name: str) -> Any:
         if name not in homes:
-            from striate.diagnostics import no_attribute, suggest
-
-            raise no_attribute(package, name, suggest(name, homes))
+            raise _missing(package, name, homes)
         home, attribute = homes[name]
         if home == package:
             return importlib.import_module(f"{home}.{attribute}")
         return getattr(importlib.import_module(home), attribute)
 
     return load, lambda: sorted(homes), sorted(homes)
+
+
+def _missing(package: str, name: str, homes: Collection[str]) -> AttributeError:
+    """The error for a name that a package does not have.
+
+    ``from package import module`` asks for the name before it imports the module: then the error is not read.
+    """
+    from importlib.machinery import PathFinder
+
+    if name.startswith("_") or PathFinder.find_spec(f"{package}.{name}", sys.modules[package].__path__):
+        return AttributeError(name)
+    from striate import hooks
+    from striate.diagnostics import no_attribute, suggest
+
+    return no_attribute(package, name, suggest(name, homes), hooks.ask("elsewhere", package, name))

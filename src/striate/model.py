@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from striate import hooks
+from striate import elsewhere, hooks
 from striate.diagnostics import SourceError, plural, setting
 from striate.engine.inputs import (
     Given,
@@ -29,12 +28,11 @@ from striate.engine.inputs import (
     together,
 )
 from striate.engine.interface import Engine, Program, get_engine, is_strict
-from striate.files import write_aside
-from striate.formats.folder import CARD, CONFIG, RUN_CONFIG, WEIGHTS, describe
+from striate.formats.folder import RUN_CONFIG
 from striate.formats.loaded import Loaded
 from striate.formats.notation import Size
 from striate.network import Network
-from striate.weights import ModelWeights, written
+from striate.weights import ModelWeights
 
 if TYPE_CHECKING:
     from striate.train.config import Config, Job
@@ -51,7 +49,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class Model:
+class Model(elsewhere.Teaching):
     """A network with weights on an engine, its classes, and the transformation of its inputs.
 
     net: a file, a folder, a torch.nn.Module, what `striate.load` or `striate.from_torch` returned, or another model,
@@ -79,6 +77,7 @@ class Model:
     (2, 10)
     """
 
+    @elsewhere.taught
     def __init__(
         self, net: Any, seed: int = 0, *, weights: Mapping[str, Array] | str | Path | None = None,
         engine: str | Engine = "auto", initializer: str | None = None, precision: str = "fast", device: str = "",
@@ -116,11 +115,14 @@ class Model:
         read = f"inputs {', '.join(inputs)}" if len(inputs) > 1 else f"input {self.net.input}"
         return f"Model({self.net.name}, {read}, {plural(count, 'number')}, engine {self.engine.name})"
 
+    @elsewhere.taught
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print the table of the network: sizes, parameters, MACs, receptive fields, memory, findings.
 
-        print_fn: called with the text, `str(model.net)`, instead of `print`.
+        print_fn: called with the text, `str(model.net)`, instead of `print`. Raises UsageError for another argument.
         """
+        if not callable(print_fn):
+            raise elsewhere.refused(type(self).summary, "input_size")
         print_fn(str(self.net))
 
     @property
@@ -146,6 +148,7 @@ class Model:
         program: Program = self._weights.derived(made)
         return program
 
+    @elsewhere.taught
     @renamed("batch", "batch_size")
     def predict(self, x: Any, *more: Array, batch_size: int = 64) -> Array | tuple[Array, ...]:
         """Compute outputs (N, …) for images or arrays, `batch_size` at a time; a tuple for several outputs.
@@ -170,6 +173,17 @@ class Model:
             return self._run(x, size)
         return joined([self._run(given, size) for given in self._inputs.batches(together(x, more), size)])
 
+    @elsewhere.taught
+    def __call__(self, x: Any, *more: Array) -> Array | tuple[Array, ...]:
+        """Same as `predict`, as in PyTorch and Keras: outputs (N, …) for the images or arrays x, and more inputs."""
+        return self.predict(x, *more)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in elsewhere.MODEL:  # it would have no effect
+            raise elsewhere.no_member(self, name)
+        object.__setattr__(self, name, value)
+
+    @elsewhere.taught
     @renamed("batch", "batch_size")
     def classify(self, images: Any, top: int = 3, *, batch_size: int = 64) -> Any:
         """Return the `top` most probable classes of each image, in order: lists of (class, probability).
@@ -236,13 +250,17 @@ class Model:
             self._reading = PredictionInputs(self.net, self.transform)
         return self._reading
 
+    @elsewhere.taught
     def compile(self, batch: int = 1, threads: int | None = None, precision: str | None = None) -> Program:
         """Compile the model for a batch size and a number of threads; call the program with a batch.
 
         batch: images (N, C, H, W) in one call; threads: by default one per core. The program keeps the current weights:
-        later changes of the model do not affect it. precision: by default the model's.
+        later changes of the model do not affect it. precision: by default the model's. Raises UsageError for a batch
+        that is not a number of images.
         """
-        chosen = precision or self.precision
+        if isinstance(batch, str):
+            raise elsewhere.refused(type(self).compile, "optimizer")
+        batch, chosen = counted(batch, "batch"), precision or self.precision
         return self.engine.compile(
             self.net, self._weights.current(), batch=batch, threads=threads, precision=chosen
         )
@@ -282,7 +300,7 @@ class Model:
         2
         """
         from striate.train.arguments import fit_request
-        from striate.train.events import warn_of_notes
+        from striate.train.events import listeners, warn_of_notes
         from striate.train.fitting import fit_model
 
         changes = {**settings} if epochs is None else {"epochs": epochs, **settings}
@@ -291,7 +309,7 @@ class Model:
         with display as shown:
             history = fit_model(
                 self, asked.parts, asked.config, out=asked.run, recorded=asked.recorded,
-                callbacks=(warn_of_notes, *([shown] if shown else ()), *callbacks),
+                callbacks=(warn_of_notes, *([shown] if shown else ()), *listeners(callbacks)),
             )  # fmt: skip
         self._config = asked.config
         return history
@@ -313,6 +331,7 @@ class Model:
         (model, input), (engine, device) = self._source, self._asked
         return Job(model=model, input=input, engine=engine if engine in ENGINES else "auto", device=device)
 
+    @elsewhere.taught
     @renamed("batch", "batch_size")
     def evaluate(
         self, data: Any = None, labels: Any = None, *, split: str = "", batch_size: int = 64, on_bad: str = "",
@@ -354,25 +373,20 @@ class Model:
             objective=self.objective, config=self._config.toml() if self._config else "",
         )  # fmt: skip
 
-    def save(self, folder: str | Path) -> None:
-        """Write config.json (network, classes, transformation), model.safetensors and a model card into a folder.
+    @renamed("folder", "path")
+    def save(self, path: str | Path) -> None:
+        """Write the model to a folder: config.json (network, classes, transformation), weights and a model card.
 
-        folder: created if missing. Raises SourceError if that fails.
+        path: the folder, created if missing; or a file such as m.onnx or m.safetensors, as `export` writes it. Raises
+        SourceError if that fails, UsageError for a file that Striate does not write.
         """
-        target = Path(os.path.expanduser(folder))
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SourceError(
-                f"{target} cannot be created", why=error.strerror or str(error), fix="choose another folder"
-            ) from None
-        from striate.formats import safetensors
-        from striate.train.card import card
+        from striate.train.saving import names_file, write_folder
 
-        safetensors.save(target / WEIGHTS, written(self.net, self._weights.current()))
-        write_aside(target / CARD, card(self.net, self.classes, self.transform).encode())
-        record = describe(self.net, self.classes, self.transform, self.objective)
-        write_aside(target / CONFIG, (json.dumps(record, indent=1) + "\n").encode())
+        target = os.path.expanduser(path)
+        if names_file(target):
+            self.export(target)
+        else:
+            write_folder(Path(target), self._record)
 
     @classmethod
     def for_data(

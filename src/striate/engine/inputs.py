@@ -169,7 +169,8 @@ def _numbers(x: Any) -> Array:
         raise FormatError(
             f"a batch of type {array.dtype} is not numeric",
             why="a batch holds numbers",
-            fix="give a float32 array",
+            fix="give a float32 array"
+            + "; of a loader: np.concatenate([x for x, *_ in loader])" * (not array.ndim),
         )
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from striate import elsewhere
 from striate.diagnostics import FormatError, LimitError, suggest
 from striate.units import parse_bytes, parse_count
 
@@ -156,7 +157,8 @@ def _numbers(value: Any, meta: Meta) -> tuple[float, ...] | str:
             return value
         raise Unsuited(suggest(value, meta["options"]))
     if not isinstance(value, list | tuple):
-        raise Unsuited
+        in_order = isinstance(value, Mapping) and [*value] == [*range(len(value))]
+        raise Unsuited(str([*value.values()]) if in_order else "")
     return tuple(_number(item, meta) for item in value)
 
 
@@ -171,13 +173,20 @@ def _flag(value: Any, meta: Meta) -> bool:
 
 @register("choice", _one_of)
 def _choice(value: Any, meta: Meta) -> str:
-    if not isinstance(value, str) or value not in meta["options"]:
-        raise Unsuited(suggest(value, meta["options"]) if isinstance(value, str) else "")
+    if not isinstance(value, str):
+        raise Unsuited
+    if (
+        value not in meta["options"]
+        and (value := elsewhere.value(value, meta["options"])) not in meta["options"]
+    ):
+        raise Unsuited(suggest(value, meta["options"]))
     return value
 
 
 @register("choices", lambda meta: f"a list of words out of {', '.join(meta['options'])}", _listed)
 def _choices(value: Any, meta: Meta) -> tuple[str, ...]:
+    if isinstance(value, str):
+        raise Unsuited(f'["{_choice(value, meta)}"]')
     if not isinstance(value, list | tuple):
         raise Unsuited
     return tuple(_choice(item, meta) for item in value)

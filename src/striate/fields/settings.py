@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
+from striate import elsewhere
 from striate.diagnostics import StriateError, UnknownNameError, UsageError, suggest
 from striate.fields.declare import MISSING
 from striate.fields.kinds import AUTO, Unsuited, parse, read, takes
@@ -105,7 +106,7 @@ class Declared:
     SEPARATOR: ClassVar[str] = "_"
     """What stands between the words of a name in files and messages; both are understood."""
     ELSEWHERE: ClassVar[Mapping[str, str]] = {}
-    """What other tools call a field, or another argument of the function that takes these settings."""
+    """What other tools call a field -> ours, an argument of the function that takes these settings, or what to do."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -133,14 +134,17 @@ class Declared:
         return name.replace("_", self.SEPARATOR)
 
     def _unknown(self, key: str, known: Sequence[str], where: str) -> UnknownNameError:
-        other = self._written(self.ELSEWHERE.get(key.replace("-", "_"), ""))
-        near = suggest(key.replace("-" if self.SEPARATOR == "_" else "_", self.SEPARATOR), known)
-        near = near or (other if other in known or where == "settings" else "")
+        other = self.ELSEWHERE.get(key.replace("-", "_"), "")
+        if other.isidentifier():
+            other = self._written(other)
+        if other not in known and where != "settings":  # it is said to someone who calls a function
+            other = ""
+        near = other or suggest(key.replace("-" if self.SEPARATOR == "_" else "_", self.SEPARATOR), known)
         return UnknownNameError(
             f"no such setting: {key}",
             where=where,
             why="" if near else f"the settings are {', '.join(known)}",
-            fix=f"did you mean {near}?" if near else f"remove {key}",
+            fix=elsewhere.answer(near) if near else f"remove {key}",
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from striate.diagnostics import LimitError, NotationError, OpError, StriateError, suggest
+from striate.elsewhere import folded
 from striate.formats.cursor import Cursor
 from striate.formats.tokens import Kind, Token, tokenize
 from striate.geometry import PADDING_POLICIES
@@ -159,8 +160,8 @@ def _no_op(cursor: Cursor, known: Mapping[str, type[Op]]) -> NotationError:
     if token.kind is not Kind.WORD:
         what = "expected an operation" + (f", got {token}" if token.kind is not Kind.END else " after '->'")
         return cursor.fail(what, why="each stage is an operation", fix="such as conv 3x3 16")
-    if spelling.folded(token.text) in spelling.DIFFERENT:
-        ours, why = spelling.DIFFERENT[spelling.folded(token.text)]
+    if folded(token.text) in spelling.DIFFERENT:
+        ours, why = spelling.DIFFERENT[folded(token.text)]
         return cursor.fail(f"unknown operation {token}", why=why, fix=f"write {ours!r}: {usage(ours)}")
     near = suggest(token.text[:40], known)
     # A word glued to its kernel, `conv3x3`, is the commonest slip.

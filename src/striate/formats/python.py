@@ -212,7 +212,7 @@ def of_value(value: Any, name: str, input: Size | None, called: bool = False) ->
             return sized(structure(value.build()), input)
     if _is_torch(value) and not isinstance(value, type):
         return _of_torch(value, name, input)
-    if callable(value) and not called:
+    if callable(value) and not called and not hasattr(value, "net"):
         if missing := _required(value):
             raise SourceError(
                 f"{name} needs arguments",

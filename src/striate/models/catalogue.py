@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
+from striate import elsewhere
 from striate.diagnostics import NotationError, UnknownNameError, suggest
 from striate.network import Network
+from striate.op import registry, spelling
 from striate.tensor import warn_of_axes
 
 Image = tuple[int, int, int]
@@ -116,6 +118,7 @@ def entries(pattern: str = "*") -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: (entry.family.year, entry.family.name)))
 
 
+@elsewhere.taught
 def list_models(pattern: str = "*") -> tuple[str, ...]:
     """Names of the catalogue's networks that match a pattern of the shell, oldest family first.
 
@@ -146,6 +149,7 @@ def get(name: str) -> Entry:
     return _entries[name]
 
 
+@elsewhere.taught
 def create(name: str, input: Image | None = None, num_classes: int | None = None, **options: Any) -> Network:
     """Build the network of the catalogue that is called `name`.
 
@@ -184,3 +188,14 @@ def create(name: str, input: Image | None = None, num_classes: int | None = None
                 fix=suggest(option, known) or "leave it out",
             )
     return entry.build(tuple(input or entry.input), **options)
+
+
+def instead(package: str, name: str) -> str:
+    """What to write for a name that a package of Striate does not have; empty if nothing is known."""
+    if name.startswith("_") or package not in ("striate", "striate.models"):
+        return ""
+    if package == "striate" and name in elsewhere.PACKAGE:
+        return elsewhere.PACKAGE[name]
+    if (word := spelling.op_word(name, registry())) in registry():
+        return f"write st.ops.{registry()[word].__name__}(…)"
+    return f'write st.create("{name.lower()}")' if name.lower() in list_models() else ""

@@ -134,6 +134,14 @@ class Builder:
 
         Raises OpError and GraphError at once; a node without output is reported when its shape is asked for.
         """
+        if not isinstance(op, Op):
+            written = f"{op.__name__}()" if isinstance(op, type) else "an op such as Relu(), of striate.ops"
+            raise GraphError(
+                f"{shown(op)} is not an op",
+                where=f"a node of {self.name}",
+                why="a node is an op and the values that it reads",
+                fix=f"give {written}; texts become networks: st.parse",
+            )
         stem = ".".join((*self._scope, name or op.word))
         number = 0 if name else self._free_number(stem)
         full = f"{stem}{number}" if number else stem
@@ -152,7 +160,10 @@ class Builder:
         sharing.check([node], ChainMap({full: node}, self._by_name))
         made: Sequence[TensorSpec | ShapeError]
         try:
-            made = declare(node, [self.spec(value) for value in node.inputs]).outputs
+            specs = [self.spec(value) for value in node.inputs]
+            if specs:
+                op.check_input(specs[0])
+            made = declare(node, specs).outputs
         except ShapeError as problem:
             made = [problem] * op.output_count
         # Only now: a call that was refused leaves nothing after.

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
-from striate import hooks
+from striate import elsewhere, hooks
 from striate.diagnostics import (
     FormatError,
     GraphError,
@@ -139,7 +139,7 @@ _STRUCTURE = ("name", "inputs", "nodes", "outputs")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Network:
+class Network(elsewhere.Teaching):
     """A graph of nodes in topological order, its inputs with their specs, and the values that leave it.
 
     name: what it is called; inputs: name -> TensorSpec, batch axis first; nodes: in any order in which names resolve;

@@ -29,10 +29,14 @@ class _Named(abc.ABCMeta):
     if not TYPE_CHECKING:  # a type checker sees our names alone
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            if not spelling.ARGUMENTS.keys().isdisjoint(kwargs):
-                known = [field.name for field in dataclasses.fields(cls)]
+            known = [field.name for field in dataclasses.fields(cls)]
+            if not kwargs.keys() <= {*known}:
                 kwargs = spelling.arguments(kwargs, known, cls.__name__)
-            return super().__call__(*args, **kwargs)
+            spelling.check_order(cls.__name__, known, args)
+            made = super().__call__(*args, **kwargs)
+            if known[:3] == ["filters", "kernel", "stride"] and [*map(type, args[:3])] == [int, int, int]:
+                vars(made)["_in_order"] = args[:3]  # whoever knows the input has `check_input`
+            return made
 
         @property
         def __signature__(cls) -> Any:  # what help and notebooks show: not *args and **kwargs
@@ -79,6 +83,11 @@ class Op(metaclass=_Named):
     def averaged(self, x: TensorSpec) -> Mapping[str, int]:
         """Axis of the input -> how many of its entries one mean runs over, for a normalization; else empty."""
         return {}
+
+    def check_input(self, x: TensorSpec) -> None:
+        """Warn where the arguments of the call that made the op are in PyTorch's order, as its input x suggests."""
+        if values := vars(self).get("_in_order"):
+            spelling.check_filters(type(self).__name__, values, x.channels)
 
     def idle(self, declaration: Declaration) -> str:
         """Why the op, set like this, hands its input on unchanged; empty where it does something."""

@@ -7,10 +7,11 @@ what is printed or saved has Striate's names. A name whose arguments mean someth
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from striate.diagnostics import OpError, warn
+from striate.diagnostics import OpError, plural, warn
+from striate.elsewhere import folded
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,15 +67,16 @@ ELSEWHERE: Mapping[str, str] = {
 }
 """Arguments of other frameworks that no op has here, and what to write instead."""
 
+IN_ORDER: Mapping[str, str] = {
+    "bias": "the number of inputs follows from what it reads: Linear(10)",
+    "eps": "the number of channels follows from what it reads; name the argument if it is meant: eps=1.0",
+}
+"""Fields that PyTorch has something else in the place of, which no whole number suits, and what to write."""
+
 LONGEST = 200
 """Up to this many letters, a remark shows the text in our names."""
 
 _told: set[str] = set()
-
-
-def folded(name: str) -> str:
-    """A name without capitals and underscores: ``LeakyReLU`` and ``leaky_relu`` are one."""
-    return name.lower().replace("_", "")
 
 
 def op_word(name: str, known: Collection[str]) -> str:
@@ -104,6 +106,10 @@ def arguments(given: Mapping[str, Any], known: Collection[str], of: str) -> dict
     ours: dict[str, Any] = {}
     for theirs, value in given.items():
         name = argument(theirs, known)
+        if name not in known and name in ELSEWHERE:
+            raise OpError(
+                f"{of} does not take {name}", where=f"{of}: {', '.join(given)}", fix=ELSEWHERE[name]
+            )
         if name in ours:
             raise OpError(
                 f"{name} of {of} is given twice",
@@ -115,6 +121,36 @@ def arguments(given: Mapping[str, Any], known: Collection[str], of: str) -> dict
     changed = {theirs: argument(theirs, known) for theirs in given if argument(theirs, known) != theirs}
     remark(changed, f"{of}({', '.join(f'{name}=…' for name in ours)})")
     return ours
+
+
+def check_order(cls: str, fields: Sequence[str], values: Sequence[Any]) -> None:
+    """Raise OpError for values in PyTorch's order, sizes of the input among them, that no field of ours suits."""
+    for field, value in zip(fields, values):
+        if field in IN_ORDER and type(value) is int and value >= 1:
+            raise OpError(
+                f"{value} comes as {field} of {cls}",
+                where=f"{cls}({', '.join(map(repr, values))})",
+                why=f"in order, {cls} takes {', '.join(fields)}",
+                fix=IN_ORDER[field],
+            )
+
+
+def check_filters(cls: str, values: Sequence[Any], channels: int) -> None:
+    """Warn where (filters, kernel, stride) look like PyTorch's (channels of the input, filters, kernel).
+
+    They do if the first number is that of the input's channels, and such strides (3, 5, 7) or such filters (even and 6
+    or more, or longer than 11) are unusual.
+    """
+    filters, kernel, stride = values
+    if filters != channels or not (
+        stride in (3, 5, 7, 9, 11) or kernel > 11 or (kernel >= 6 and kernel % 2 == 0)
+    ):
+        return
+    warn(
+        f"{cls}({filters}, {kernel}, {stride}) is {plural(filters, 'filter')} of {kernel}x{kernel}, stride {stride}; "
+        f"if {kernel} filters of {stride}x{stride} are meant, as in PyTorch, write {cls}({kernel}, kernel={stride}); "
+        f"if not, name them: {cls}({filters}, kernel={kernel}, stride={stride})"
+    )
 
 
 def remark(spellings: Mapping[str, str], written: str) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from striate.diagnostics import UsageError, by_reader
-from striate.engine.inputs import as_array
+from striate.engine.inputs import as_array, axes_of
 from striate.network import Network
 from striate.train.config import Config, Job
 from striate.train.data import DataSplits, open_data
 from striate.train.data.dataset import OnBad
-from striate.train.data.readers import found
+from striate.train.data.readers import found, unreadable_data
 from striate.train.data.splits import ALL, TRAIN, VALIDATION
 from striate.train.run import Recorded, resumed
 from striate.train.settings import Settings
@@ -64,6 +64,12 @@ def fit_request(
             "out and resume exclude each other", fix="remove out: a resumed run stays in its folder"
         )
     run = out if resume is None else resume
+    if run is not None and not isinstance(run, str | os.PathLike):
+        raise UsageError(
+            f"a run is not named by {run!r}",
+            why="out and resume take a folder",
+            fix='out="run", later resume="run"',
+        )
     folder = None if run is None else Path(os.path.expanduser(run))
     recorded = None
     if resume is not None and folder is not None:
@@ -110,8 +116,10 @@ def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
 
     Raises UsageError where labels are missing, or validation data comes twice.
     """
-    if isinstance(train, list) and labels is not None and is_array(labels):
-        train = as_array(train)  # images one by one
+    if _images_in_a_row(train):
+        train = as_array(train)
+    if labels is None and isinstance(train, Mapping) and {"x", "y"} <= train.keys():
+        raise unreadable_data(train)
     if is_array(train):
         if labels is None:
             raise UsageError(
@@ -148,6 +156,11 @@ def by_input(net: Network, data: Any, labels: Any = None) -> Any:
     ):
         return dict(zip(names, first, strict=True)), data[1]
     return data
+
+
+def _images_in_a_row(x: Any) -> bool:
+    """Whether this is a list of images, and not of images and their labels."""
+    return isinstance(x, list) and bool(x) and min(map(axes_of, x)) > 1
 
 
 def is_array(x: Any) -> bool:

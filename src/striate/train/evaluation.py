@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from striate.diagnostics import plural
+from striate import elsewhere
+from striate.diagnostics import Named, plural
 from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.network import Network
 from striate.op import Trait
@@ -21,7 +22,7 @@ from striate.train.update import NotFinite
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Evaluation:
+class Evaluation(elsewhere.Teaching):
     """How well a network does on a data set; `print` shows accuracy and loss.
 
     loss: mean over the set; tally: what was answered; names: of the worst images; seconds: of the pass; notes: what
@@ -40,6 +41,16 @@ class Evaluation:
     @property
     def accuracy(self) -> float:
         return self.tally.accuracy
+
+    def __getitem__(self, measure: int | str) -> float:
+        """Loss and accuracy by name, or in this order: ``loss, accuracy = model.evaluate(x, y)``.
+
+        Raises UnknownNameError for another name.
+        """
+        measures: dict[str, float] = Named(
+            {"loss": self.loss, "accuracy": self.accuracy}, "the evaluation", "measure"
+        )
+        return measures[measure] if isinstance(measure, str) else tuple(measures.values())[measure]
 
     def __repr__(self) -> str:
         return f"Evaluation({self})"

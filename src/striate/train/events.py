@@ -6,10 +6,10 @@ Bars, plain lines and loggers are callbacks alike, so that the loop prints nothi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from striate.diagnostics import warn
+from striate.diagnostics import UsageError, warn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +120,20 @@ class Note(Event):
 
 
 Callback = Callable[[Event], None]
+
+
+def listeners(callbacks: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:
+    """The callbacks of a call of `fit`, which may be one or none. Raises UsageError for what is not a function."""
+    given = (callbacks,) if callable(callbacks) else () if callbacks is None else callbacks
+    for one in given:
+        if not callable(one):
+            raise UsageError(
+                f"{type(one).__name__} is not a callback",
+                where=f"callbacks: {one!r}"[:100],
+                why="a callback is a function of one event, as in striate.train.events",
+                fix='callbacks=[function]; patience=5 stops early, out="run" keeps checkpoints',
+            )
+    return tuple(given)
 
 
 def tell(callbacks: tuple[Callback, ...], event: Event) -> None:

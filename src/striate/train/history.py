@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from striate import elsewhere
 from striate.diagnostics import UnknownNameError, plural, suggest
 
 Row = Mapping[str, float]
@@ -29,7 +30,7 @@ COLUMNS = {
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class History:
+class History(elsewhere.Teaching):
     """What a run has measured in every epoch.
 
     rows: one per epoch, keys as in COLUMNS; best_epoch: whose weights are kept; stopped: why it ended.
@@ -106,6 +107,9 @@ class History:
         return ", ".join(said)
 
 
-ALIASES = {"accuracy": "validation_accuracy", "loss": "validation_loss"}
-"""Short names of the metrics that decide which epoch is best."""
+ALIASES = {
+    "accuracy": "validation_accuracy", "loss": "validation_loss",
+    "val_accuracy": "validation_accuracy", "val_loss": "validation_loss", "learning_rate": "lr",
+}  # fmt: skip
+"""Other names of metrics."""
 SHOWN = ("validation_loss", "validation_accuracy")

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from striate import fields
+from striate import elsewhere, fields
 from striate.fields import Declared, Option, choice, choices, flag, memory, numbers
 from striate.train.loggers import LOGGERS
 from striate.train.losses import LOSSES
@@ -38,9 +38,7 @@ class Settings(Declared):
     0.01
     """
 
-    ELSEWHERE: ClassVar[Mapping[str, str]] = {
-        "learning_rate": "lr", "max_lr": "lr", "validation_data": "validation", "val_data": "validation",
-    }  # fmt: skip
+    ELSEWHERE: ClassVar[Mapping[str, str]] = elsewhere.SETTINGS
 
     epochs: int = count(10, "passes over the training set", _LENGTH, least=1)
     batch_size: int = count(64, "images in one forward pass", _LENGTH, least=1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -177,6 +178,14 @@ def _range(arrays: Sequence[Array]) -> tuple[Any, Any]:
     return min((x.min() for x in filled), default=0), max((x.max() for x in filled), default=0)
 
 
+def _rows_as_images(x: Array) -> str:
+    """How to make images of rows of numbers, as data frames hold them."""
+    side = math.isqrt(x.shape[1]) if x.ndim == 2 else 0
+    if side < 2 or side * side != x.shape[1]:
+        return "reshape the array: x.reshape(-1, channels, height, width)"
+    return f"reshape the array: np.asarray(x).reshape(-1, 1, {side}, {side})"
+
+
 def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str, ...]]:
     """x as (N, C, H, W), uint8 or float32, and what was decided; white: see `common_white`. Raises FormatError."""
     remarks = []
@@ -190,7 +199,7 @@ def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str,
             f"{kind}: the images have the shape {x.shape}",
             where=kind,
             why="images are (N, C, H, W), (N, H, W, C) or (N, H, W), and none is empty",
-            fix="reshape the array",
+            fix=_rows_as_images(x),
         )
     if x.dtype == np.bool_:
         return x.astype(np.float32), (*remarks, "false and true read as 0 and 1")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from striate.diagnostics import FormatError, SourceError, UsageError, plural, suggest
+from striate.engine.inputs import axes_of
 from striate.files import is_directory, status, unreadable
 from striate.train.data import cifar, idx, shards
 from striate.train.data.arrays import IN_MEMORY, parts_of_arrays
@@ -139,11 +140,7 @@ def _read_arrays(source: Any) -> Parts:
     for name, pair in pairs.items():
         part = ALL if name == ALL else SPELLINGS.get(str(name).lower())
         if part is None or not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise UsageError(
-                f"data of type {type(source).__name__} cannot be read",
-                why="data in memory is (x, y), or {'train': (x, y), 'test': (x, y)}",
-                fix="give images and labels together",
-            )
+            raise unreadable_data(source)
         named[part] = pair
     if not named:
         raise UsageError("there is no data", why="the mapping is empty", fix="{'train': (x, y)}")
@@ -157,6 +154,31 @@ def _read_arrays(source: Any) -> Parts:
             )
         return parts_by_input(named, IN_MEMORY)
     return parts_of_arrays(named, IN_MEMORY)
+
+
+def unreadable_data(source: Any) -> UsageError:
+    """The error for data of a type that is not read; it says how pairs, or batches, become arrays."""
+    known = isinstance(source, Mapping) and {"x", "y"} <= source.keys()
+    fix = (
+        'give images and labels together: (data["x"], data["y"])'
+        if known
+        else "give images and labels together"
+    )
+    if not isinstance(source, Mapping) and (hasattr(source, "__iter__") or hasattr(source, "__getitem__")):
+        item = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        if isinstance(source, list | tuple) and len(source):
+            item = not isinstance(source[0], list | tuple) or axes_of(source[0][0]) < 4
+        join = "stack" if item else "concatenate"
+        fix = f"x, y = (np.{join}(part) for part in zip(*data)), then (x, y)"
+        if not hasattr(source, "__getitem__") and not hasattr(
+            source, "batch_size"
+        ):  # which of the two is unknown
+            fix += "; np.stack for single images"
+    return UsageError(
+        f"data of type {type(source).__name__} cannot be read",
+        why="data in memory is (x, y), or {'train': (x, y), 'test': (x, y)}",
+        fix=fix,
+    )
 
 
 def _read_path(text: str, on_bad: OnBad) -> Parts:

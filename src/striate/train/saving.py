@@ -1,0 +1,64 @@
+"""Where a model is saved: a folder that holds everything, or a file in the format that its name ends with.
+
+Decides which of the two a name means; refuses a file that would lack the weights, or that Striate does not write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from striate.diagnostics import SourceError, UsageError, warn
+from striate.elsewhere import FILES
+from striate.files import write_aside
+from striate.formats import safetensors
+from striate.formats.conversion import STRUCTURE, WRITERS
+from striate.formats.folder import CARD, CONFIG, WEIGHTS, describe
+from striate.formats.loaded import Loaded
+from striate.formats.weight_files import holds_weights
+from striate.train.card import card
+from striate.weights import written
+
+
+def names_file(path: str) -> bool:
+    """Whether a model is saved as a file of this name; else the name is that of a folder.
+
+    A warning says where the file holds the weights alone. Raises UsageError for a file that cannot hold the model.
+    """
+    stem, suffix = os.path.splitext(path)
+    suffix = suffix.lower()
+    if suffix not in FILES or path.endswith(os.sep) or os.path.isdir(path):
+        return False
+    whole = f'save("{stem}") for a folder that holds everything'
+    if suffix not in WRITERS:
+        raise UsageError(
+            f"{suffix} files are not written",
+            where=path,
+            why=f"written are {', '.join(sorted(WRITERS.keys() - {*STRUCTURE}))}",
+            fix=f'{whole}, or save("{stem}.onnx") for other tools',
+        )
+    if suffix in STRUCTURE:
+        raise UsageError(
+            f"{suffix} files hold no weights",
+            where=path,
+            why="they hold the network alone",
+            fix=f'{whole}, or export("{path}") for the network',
+        )
+    if holds_weights(path) and suffix != ".safetensors":
+        warn(f"{path} holds the weights alone, without network, classes and transformation; {whole}")
+    return True
+
+
+def write_folder(target: Path, model: Loaded) -> None:
+    """Write config.json, model.safetensors and a model card. Raises SourceError if the folder cannot be created."""
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"{target} cannot be created", why=error.strerror or str(error), fix="choose another folder"
+        ) from None
+    net, about = model.network, model.about
+    safetensors.save(target / WEIGHTS, written(net, model.weights or {}))
+    write_aside(target / CARD, card(net, model.classes, model.transform).encode())
+    write_aside(target / CONFIG, (json.dumps(describe(net, **about), indent=1) + "\n").encode())
