@@ -44,7 +44,7 @@ _WEIGHTS = "write model.weights, a mapping of names to arrays"
 _DATA = "give it to fit: model.fit(x, y, {}=…)"
 _NODES = 'write model.net.nodes, or model.net["conv1"] for one of them'
 _INFERENCE = "leave it out: fit trains; predict, classify and evaluate run as at inference"
-_DEVICE = 'write st.Model(model, engine="torch", device="cuda"); other engines run on the CPU'
+_DEVICE = 'write st.Model(model, engine="torch", device="cuda"), or leave it out to stay on the CPU'
 _BUILD = (
     'write a new network: st.parse("28x28x1 -> conv 3x3 8 -> relu"), or st.Builder; networks do not change'
 )

@@ -1,5 +1,6 @@
 """What people type who come from other tools: the fix says it in Striate's words."""
 
+import re
 import shlex
 
 import click
@@ -8,6 +9,7 @@ import pytest
 from cli.run import run
 from striate.cli import app, errors
 from striate.cli.app import COMMANDS, ELSEWHERE
+from striate.model import Model
 
 
 @pytest.mark.parametrize(
@@ -24,8 +26,30 @@ from striate.cli.app import COMMANDS, ELSEWHERE
         ("show lenet5 --imgsz 224", "did you mean --input?"),
         (
             "train model=lenet5 data='my images' batch_size=3",
-            "write --model lenet5 --data 'my images' --batch-size 3",
+            "striate train --model lenet5 --data 'my images' --batch-size 3",
         ),
+        (
+            "train data=digits imgsz=32 mode=train device=0",
+            "striate train --data digits --input 32 --device 0",
+        ),
+        ("task=classify mode=val model=run data=digits", "striate eval run --data digits"),
+        ("predict model=best.pt source='a b.jpg'", "striate predict best.pt 'a b.jpg'"),
+        ("export model=lenet5 format=onnx", "striate convert lenet5 model.onnx"),
+        ("train digits lenet5", "name them: --data … --model …"),
+        ("train --learning_rate 0.1", "did you mean --lr?"),
+        ("train --data digits --num-epochs 3", "did you mean --epochs?"),
+        ("train --data digits --arch lenet5", "did you mean --model?"),
+        ("check lenet5 --quiet", "leave it out: a command prints its result alone"),
+        ("check lenet5 --strict", "--fail-on info"),
+        (
+            "convert lenet5 --to onnx",
+            "name the file, its suffix is the format: striate convert MODEL model.onnx",
+        ),
+        ("explain --list", "did you mean --all?"),
+        ("rules", "did you mean explain?"),
+        ("resnet18", "striate show 'resnet18'"),
+        ("model.onnx", "striate show 'model.onnx'"),
+        ("sizes two.toml --input left=32x32x3", "look at the spelling and the current directory"),
         ("show resnet18 --input '(1, 3, 224, 160)'", "write 224x160x3"),
         ("show resnet18 --input 224,160,3", "write 224x160x3"),
         ("show efficientnet", "'efficientnet_b0' is the nearest name"),
@@ -49,4 +73,19 @@ def test_every_translation_leads_to_something():
     }
     flags |= {flag for option in app.get_params(context) for flag in option.opts}
     assert set(ELSEWHERE.values()) <= {*COMMANDS, *flags}
-    assert {ours.split()[0] for ours in errors.ELSEWHERE.values()} <= flags
+    assert {*errors.ELSEWHERE.values()} <= flags
+    said = " ".join(errors.REMARKS.values())
+    assert {*re.findall(r"--[a-z-]+", said)} <= flags
+    assert not {name for names in errors.REMARKS for name in names.split()} & (
+        flags - {"-o", "--output", "-f", "-s"}
+    )
+
+
+def test_check_of_the_current_folder_is_check_of_the_project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.striate]\nmodels = ["7x7x1 -> conv 3x3 /3"]\n')
+    for models in ([], ["."]):
+        done = run("check", *models)
+        assert done.code == 1 and "G002" in done.out
+    Model("8x8x1 -> conv 3x3").save(tmp_path)  # which is a model, then
+    assert "G002" not in run("check", ".").out

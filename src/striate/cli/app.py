@@ -32,6 +32,8 @@ ELSEWHERE = {
     "summary": "show", "info": "show", "describe": "show", "lint": "check", "rule": "explain", "list": "models",
     "export": "convert", "fit": "train", "test": "eval", "val": "eval", "validate": "eval", "evaluate": "eval",
     "infer": "predict", "classify": "predict", "benchmark": "bench", "help": "--help", "version": "--version",
+    "rules": "explain", "linter": "explain", "ls": "models", "zoo": "models", "cost": "show", "flops": "show",
+    "profile": "bench", "datasets": "data", "detect": "predict", "checks": "doctor", "settings": "doctor",
 }  # fmt: skip
 """What other tools call a command."""
 
@@ -74,8 +76,10 @@ class Lazy(click.Group):
         word = args[0]
         if word in COMMANDS or word.startswith("-"):
             return super().resolve_command(ctx, args)
-        nearest = ELSEWHERE.get(word) or suggest(word, COMMANDS)
-        model = "->" in word or ":" in word or "." in word
+        from striate.models.catalogue import list_models
+
+        model = "->" in word or ":" in word or "." in word or word in list_models()
+        nearest = ELSEWHERE.get(word) or ("" if model else suggest(word, COMMANDS))
         raise UnknownNameError(
             f"no such command: {word}",
             where="striate",

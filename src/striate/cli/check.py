@@ -105,7 +105,9 @@ def command(
     chosen = _config(config, isolated).replace(**settings)
     if write_baseline:  # what an older baseline knows belongs into the new one
         chosen = dataclasses.replace(chosen, baseline=None)
-    if not models:
+    if not models or (
+        models == (".",) and not Path("config.json").exists()
+    ):  # as linters of files are called
         models, input = _configured(chosen), input or chosen.input
     reports, changes, failed = [], list[str](), False
     for model in models:

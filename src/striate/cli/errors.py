@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 import click
 
+from striate import elsewhere
+from striate.cli.app import COMMANDS, app
+from striate.cli.app import ELSEWHERE as COMMAND
 from striate.diagnostics import (
     InternalError,
     LimitError,
@@ -21,13 +24,38 @@ from striate.diagnostics import (
 ELSEWHERE = {
     "--format": "--output-format", "--learning-rate": "--lr",
     "--batch": "--batch-size", "--imgsz": "--input", "--input-size": "--input", "-v": "--version", "-V": "--version",
+    "--dataset": "--data", "--arch": "--model", "--network": "--model", "-m": "--model", "-e": "--epochs",
+    "-b": "--batch-size", "-o": "--out", "--output": "--out", "--output-dir": "--out", "--save-dir": "--out",
+    "--project": "--out", "--name": "--out", "--gpu": "--device", "--gpus": "--device", "--output-file": "--output",
+    "--img-size": "--input", "--image-size": "--input", "--input-shape": "--input", "--cfg": "--config",
+    "--checkpoint": "--weights", "--ckpt": "--weights", "--list": "--all",
 }  # fmt: skip
-"""What other tools call an option."""
+"""What other tools call an option -> ours, where the command has it."""
+
+REMARKS = {
+    "--quiet -q --silent -s": "leave it out: a command prints its result alone",
+    "--verbose --debug": "leave it out: messages are complete",
+    "--no-cache --watch --show-fixes --show-settings --preview": "leave it out",
+    "--add-noqa --noqa --per-file-ignores": "--write-baseline FILE keeps the findings of today apart from new ones",
+    "--exit-non-zero-on-fix --fix-only": "--diff, which exits 1 where something would change",
+    "--strict": "--fail-on info",
+    "--to --format -f -o --output": "name the file, its suffix is the format: striate convert MODEL model.onnx",
+    "--source --image --images -i": "name images without an option: striate predict RUN IMAGE",
+    "--val-split --validation-split": "leave it out: a part of each class is set aside, unless --validation PATH",
+    "--pretrained": "leave it out, or name a file: nothing is fetched from a network",
+    "--depth --col-names": "leave it out; --fold shows repeated blocks once",
+}
+"""Options of other tools that no option of ours stands for -> what to do."""
+
+POSITIONAL = ("model", "source", "path", "format")
+"""Arguments of other tools that a command of ours takes without a name, if it has no option of this name."""
 
 
 def explained(error: Exception, arguments: Sequence[str] = ()) -> StriateError:
     """`error` as the five-part error that the command line prints; `arguments`: what the user typed."""
     if isinstance(error, StriateError):
+        if fix := _in_pairs(arguments):
+            error.fix = fix
         return error
     if isinstance(error, click.UsageError):
         return _usage(error, arguments)
@@ -60,11 +88,49 @@ def explained(error: Exception, arguments: Sequence[str] = ()) -> StriateError:
     )
 
 
-def _ours(option: str | None, context: click.Context | None) -> str:
-    """What this command calls an option of another tool; empty if it has no such option."""
-    ours = ELSEWHERE.get(option or "", "")
-    known = context.command.get_params(context) if context and ours else []
-    return ours if any(ours.split()[0] in parameter.opts for parameter in known) else ""
+def _ours(option: str, known: set[str]) -> str:
+    """What a command with these options calls one of another tool; empty if it has no such option."""
+    dashed = option.replace("_", "-")
+    setting = elsewhere.SETTINGS.get(dashed.lstrip("-").replace("-", "_"), "")
+    for ours in (dashed, ELSEWHERE.get(dashed, ""), f"--{setting.replace('_', '-')}"):
+        if ours in known:
+            return ours
+    return ""
+
+
+def _remark(option: str) -> str:
+    """What to do about an option that no command has; empty if nothing is known of it."""
+    setting = elsewhere.SETTINGS.get(option.lstrip("-").replace("-", "_"), "")
+    said = next((said for names, said in REMARKS.items() if option in names.split()), "")
+    return said or (setting if setting.startswith("leave it out:") else "")
+
+
+def _flags(context: click.Context | None) -> set[str]:
+    parameters = context.command.get_params(context) if context else []
+    return {flag for parameter in parameters for flag in parameter.opts}
+
+
+def _in_pairs(arguments: Sequence[str]) -> str:
+    """The command that is meant by arguments such as data=digits, as Ultralytics and Hydra have them; or empty."""
+    pairs = {
+        name: value
+        for before, word in zip(("", *arguments), arguments, strict=False)
+        if not before.startswith("-") and re.fullmatch(r"\w+=.+", word)
+        for name, _, value in [word.partition("=")]
+    }
+    words = [word for word in arguments if "=" not in word and not word.startswith("-")]
+    called = [*words[::-1], pairs.get("mode", "")]
+    command = next((name for word in called if (name := COMMAND.get(word, word)) in COMMANDS), "")
+    if not pairs or not command:
+        return ""
+    known = _flags(click.Context(app.get_command(click.Context(app), command) or app))
+    said = ["striate", command]
+    for name, value in pairs.items():
+        if ours := _ours(f"--{name}", known):
+            said += [ours, shlex.quote(value)]
+        elif name in POSITIONAL:
+            said.append(f"model.{value}" if name == "format" else shlex.quote(value))
+    return " ".join(said)
 
 
 def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
@@ -72,10 +138,16 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
     where = context.command_path if context else "striate"
     message = error.format_message().rstrip(".")
     kind: type[StriateError] = UsageError
-    why, nearest = context.command.get_usage(context).removeprefix("Usage: ") if context else "", ""
+    why, nearest, remark = (
+        context.command.get_usage(context).removeprefix("Usage: ") if context else "",
+        "",
+        "",
+    )
     if isinstance(error, click.NoSuchOption):
         kind, message = UnknownNameError, f"no such option: {error.option_name}"
-        nearest = _ours(error.option_name, context) or ", ".join(error.possibilities or ())
+        nearest = _ours(error.option_name, _flags(context))
+        remark = "" if nearest else _remark(error.option_name)
+        nearest = nearest or ("" if remark else ", ".join(error.possibilities or ()))
     elif (
         isinstance(error, click.BadParameter)
         and error.param
@@ -94,12 +166,10 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
             why = f"it is one of {', '.join(choices)}"
         elif isinstance(sort, click.IntRange):
             message, why = f"{option}: {word!r} is not allowed", f"it is a whole number of {sort.min} or more"
-    fix = f"did you mean {nearest}?" if nearest else f"`{where} --help` shows how"
-    pairs = [word.partition("=") for word in arguments if re.fullmatch(r"\w+=.+", word)]
-    if pairs and "unexpected extra argument" in message:  # as Ultralytics and Hydra have it
-        fix = "write " + " ".join(
-            f"--{name.replace('_', '-')} {shlex.quote(value)}" for name, _, value in pairs
-        )
+    fix = f"did you mean {nearest}?" if nearest else remark or f"`{where} --help` shows how"
+    if "unexpected extra argument" in message:
+        named = " ".join(f"{flag} …" for flag in ("--data", "--model") if flag in _flags(context))
+        fix = _in_pairs(arguments) or (f"name them: {named}" if named else fix)
     if any(word == "-" or "->" in word for word in arguments) and not nearest:
         # The shell has cut the notation up, and taken what follows > as the name of a file to write.
         fix = f"put the notation in quotes: {where} '7x7x1 -> conv 3x3'"
