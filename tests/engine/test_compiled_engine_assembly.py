@@ -26,8 +26,8 @@ FUSED = {
 }
 """Multiply-adds in one rounding; SSE has none."""
 PLAIN = {"sse": r"\bmulps\b", "avx512": r"vmulps", "avx2": r"vmulps", "neon": r"\bfmul\b"}
-DENSE = {"direct", "depthwise", "grouped", "pool", "winograd", "winograd_input", "winograd_output"}
-PRESSED = {"sse": ("copy", "gather", "post")}
+DENSE = {"dense_conv", "depthwise", "grouped", "pool", "winograd", "winograd_input", "winograd_output"}
+PRESSED = {"sse": ("copy", "pack_weights", "epilogue")}
 """A turned block of 8 x 8 numbers fills all of SSE's registers; a function of erf wants more than there are."""
 
 
@@ -90,7 +90,7 @@ def test_tiles_keep_to_registers(target):
 def test_kernels_of_plans_keep_to_registers(target):
     """Nothing goes to the stack. Constants of long functions may come from it, as from anywhere in memory."""
     kernels = used(target)
-    assert {"direct", "winograd", "depthwise", "grouped", "pool", "copy", "map"} <= {
+    assert {"dense_conv", "winograd", "depthwise", "grouped", "pool", "copy", "elementwise"} <= {
         k.template for k in kernels
     }
     spilled = {}

@@ -197,7 +197,7 @@ def handled(data: bytes) -> None:
     """Whatever the bytes: an image whose relocations stay inside of it, or a ValueError."""
     try:
         image = loader.parse(data)
-        assert 0 <= image.entry < len(image.content) <= loader.LARGEST
+        assert 0 <= image.entry < len(image.content) <= loader.MAX_KERNEL_BYTES
         assert len(loader.placed(image, 0x7F00_0000_0000)) == len(image.content)
     except ValueError:
         pass

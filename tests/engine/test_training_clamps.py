@@ -81,7 +81,7 @@ def test_every_vector_width(pool, target):
 def passes(program):
     """Algorithms of the steps for a clamp alone, forward and backward; limits that pooling's gradient keeps to."""
     plan = program.plan_for(3).plan
-    maps = [step for step in plan.steps if step.algorithm == "map"]
+    maps = [step for step in plan.steps if step.algorithm == "elementwise"]
     pools = [step.unit.body for step in plan.steps if isinstance(step.unit.body, PoolGradient)]
     there = [step for step in maps if "clamp" in step.unit.nodes]
     back = [step for step in maps if step.unit.nodes == ["gradient of first"]]

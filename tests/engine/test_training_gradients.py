@@ -174,7 +174,7 @@ def test_the_way_back_to_few_channels_has_pixels_in_the_lanes():
         steps = plan(net, PlanContext(AVX512, 1)).steps
         return {step.algorithm for step in steps if "through conv2" in step.unit.name}
 
-    assert algorithms("32x32x1 -> conv 5x5 6 -> maxpool 2 -> conv 5x5 16") == {"planes", "planar"}
+    assert algorithms("32x32x1 -> conv 5x5 6 -> maxpool 2 -> conv 5x5 16") == {"to planes", "planar"}
     assert "planar" not in algorithms("32x32x1 -> conv 5x5 6 -> maxpool 2 -> conv 5x5 16 /2")
     assert "planar" not in algorithms("32x32x1 -> conv 5x5 16 -> maxpool 2 -> conv 5x5 16")
     build = Builder("two readers", input=(1, 32, 32))
@@ -184,7 +184,7 @@ def test_the_way_back_to_few_channels_has_pixels_in_the_lanes():
     )
     steps = plan(batched(net, 4), PlanContext(AVX512, 1)).steps
     back = [step.algorithm for step in steps if step.unit.name.startswith("gradient through conv")]
-    assert sorted(set(back) - {"pack"}) == ["direct", "planar", "planes"], back
+    assert sorted(set(back) - {"pack"}) == ["direct", "planar", "to planes"], back
     agree(net, 2)
 
 

@@ -22,7 +22,7 @@ from striate.engine.interface import get_engine
 from striate.engine.learner import OptimizerState, UpdateRule
 from striate.engine.numpy_engine import batched
 from striate.engine.plan.kernel_calls import PlanContext
-from striate.engine.plan.layout import ALIGN
+from striate.engine.plan.layout import ALIGN_BYTES
 from striate.engine.process_group import SINGLE_PROCESS
 from striate.engine.target import AVX512
 from striate.engine.training.budget import NoRoom, fitted
@@ -56,7 +56,7 @@ def sound(made):
     places = made.arena.offsets
     roots = {v.root for step in made.steps for v in (*step.reads, *step.writes) if not v.root.outside}
     assert set(places) == roots
-    assert all(places[v] % ALIGN == 0 and places[v] + v.layout.bytes <= made.arena.bytes for v in roots)
+    assert all(places[v] % ALIGN_BYTES == 0 and places[v] + v.layout.bytes <= made.arena.bytes for v in roots)
     ordered = sorted(roots, key=places.__getitem__)
     ends = {v: places[v] + v.layout.bytes for v in ordered}
     over = {

@@ -12,28 +12,28 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-LINE = 64
-PAGES = 1 << 16
+LINE_BYTES = 64
+MAP_MIN_BYTES = 1 << 16
 """From this size on, memory is mapped in whole pages, and returned to the operating system."""
-HUGE = 1 << 22
+HUGE_PAGE_MIN_BYTES = 1 << 22
 """From this size on, 2 MB pages are requested: 500 times fewer page faults and TLB entries."""
 
 
 def zeros(count: int, dtype: Any = np.float32) -> Array:
     """A one-dimensional array of zeros."""
     size = count * np.dtype(dtype).itemsize
-    if size >= PAGES:
+    if size >= MAP_MIN_BYTES:
         # Private: a child process after a fork must not compute in its parent's memory.
         try:
             room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         except OSError as error:
             raise MemoryError(f"{size} bytes") from error
-        if size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        if size >= HUGE_PAGE_MIN_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
             with contextlib.suppress(OSError):  # a system without them
                 room.madvise(mmap.MADV_HUGEPAGE)
         return np.frombuffer(room, dtype, count)
-    raw = np.zeros(size + LINE, np.uint8)
-    start = -address(raw) % LINE
+    raw = np.zeros(size + LINE_BYTES, np.uint8)
+    start = -address(raw) % LINE_BYTES
     return raw[start : start + size].view(dtype)
 
 
@@ -43,7 +43,7 @@ Allocate = Callable[[int, Any], Array]
 
 def copied(array: Array, allocate: Allocate = zeros) -> Array:
     """The array itself if it begins at a line and lies in one piece; else a copy that does, or an allocator's."""
-    if allocate is zeros and array.flags.c_contiguous and address(array) % LINE == 0:
+    if allocate is zeros and array.flags.c_contiguous and address(array) % LINE_BYTES == 0:
         return array
     made = allocate(array.size, array.dtype).reshape(array.shape)
     made[...] = array

@@ -28,9 +28,9 @@ class Kernel:
         )
 
 
-TRIMMED = 64
+TRIM_AFTER_KERNELS = 64
 """Kernels kept between two trims of the folder: each looks at the state of every file in it."""
-_since = TRIMMED
+_since = TRIM_AFTER_KERNELS
 _loaded: dict[tuple[Target, Kernel], int] = {}
 _lock = fork_safe_lock()
 
@@ -102,10 +102,10 @@ def _codes(target: Target, kernels: list[Kernel]) -> tuple[dict[Kernel, loader.I
 
 
 def _many(count: int) -> bool:
-    """Whether the folder is due for trimming: after TRIMMED new kernels, and the first time."""
+    """Whether the folder is due for trimming: after TRIM_AFTER_KERNELS new kernels, and the first time."""
     global _since
     _since += count
-    due = _since > TRIMMED
+    due = _since > TRIM_AFTER_KERNELS
     _since = 0 if due else _since
     return due
 

@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 SYSTEM = Path("/sys/devices/system/cpu/cpu0/cache")
-USUAL = {2: 1 << 20, 3: 8 << 20}
+DEFAULT_BYTES = {2: 1 << 20, 3: 8 << 20}
 """Defaults if Linux reports nothing."""
 
 
@@ -21,4 +21,4 @@ def size(level: int, root: Path = SYSTEM) -> int:
         number = text.rstrip("KMG")
         if own == str(level) and kind in ("Unified", "Data") and number.isdigit():
             return int(number) << {"K": 10, "M": 20, "G": 30}.get(text[-1], 0)
-    return USUAL[level]
+    return DEFAULT_BYTES[level]

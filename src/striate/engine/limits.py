@@ -10,13 +10,13 @@ from striate.diagnostics import EngineError
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
-from striate.engine.kernels.limits import CHAINS
+from striate.engine.kernels.limits import FMA_CHAINS
 from striate.engine.kernels.record import record
 from striate.engine.target import Target, host
 from striate.engine.thread_pool import pool, sched_yield_address
 
 SAMPLE_S = 0.002
-ROUNDS = 25
+SAMPLES = 25
 
 
 def fma_peak(threads: int = 1) -> float:
@@ -24,7 +24,7 @@ def fma_peak(threads: int = 1) -> float:
     target = _target()
     times = 20_000
     seconds, times = _best(target, "multiply", 4096, times, threads)
-    return 2.0 * CHAINS[target.registers] * target.width * times * threads / seconds / 1e9
+    return 2.0 * FMA_CHAINS[target.registers] * target.width * times * threads / seconds / 1e9
 
 
 def read_bandwidth(size: int, threads: int = 1) -> float:
@@ -58,7 +58,7 @@ def _best(target: Target, what: str, size: int, times: int, threads: int) -> tup
     )  # fmt: skip
     workers = pool(target)
     found = []
-    for _ in range(ROUNDS):
+    for _ in range(SAMPLES):
         while True:
             start = time.perf_counter()
             workers.run(aligned.address(program), threads)

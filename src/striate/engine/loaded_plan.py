@@ -267,13 +267,13 @@ def assemble_program(
 
     rooms: each thread's scratch memory; table: keeps an array and says where it lies.
     """
-    steps = np.zeros((len(entries), driver.STEP // 8), np.int64)
+    steps = np.zeros((len(entries), driver.CALL_SIZE // 8), np.int64)
     for k, (code, record, tasks, waits) in enumerate(entries):
         cuts = table(np.array(tasks, np.int64).reshape(-1))
         steps[k] = code, aligned.address(record), cuts, len(tasks), int(waits)
     stride = driver.counters(len(rooms))
     counters = np.zeros(len(steps) * stride // 8, np.int64)
-    program = aligned.zeros(driver.PROGRAM // 8, np.int64)
+    program = aligned.zeros(driver.PROGRAM_SIZE // 8, np.int64)
     program[:] = (
         table(steps), len(steps), table(counters), stride, len(rooms),
         table(np.array(rooms, np.int64)), sched_yield_address(), 0,

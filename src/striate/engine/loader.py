@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 X86_64, AARCH64 = 62, 183
 MACHINES = {"x86_64": X86_64, "aarch64": AARCH64}
 
-ALIGN = 64
+ALIGN_BYTES = 64
 """Code starts on a cache line: a hot loop then lies as the code generator placed it."""
-PAGE = 4096
-LARGEST = 1 << 26
+PAGE_BYTES = 4096
+MAX_KERNEL_BYTES = 1 << 26
 """Bytes of one kernel, in memory; real ones have a few thousand."""
 
 PROGBITS, SYMTAB, STRTAB, RELA, REL = 1, 2, 3, 4, 9
@@ -109,20 +109,20 @@ def parse(data: bytes, symbol: str = "kernel") -> Image:
     _require(entry == 64 and count > 0 and names < count, "no table of sections")
     sections = _sections(file, start, count, names)
 
-    content, places, align = bytearray(), {}, ALIGN
+    content, places, align = bytearray(), {}, ALIGN_BYTES
     for index, part in enumerate(sections):
         if not part.kept:
             continue
         _require(part.kind == PROGBITS and not part.flags & (WRITE | _UNUSUAL), f"section {part.name}")
         _require(part.name.startswith((".text", ".rodata")), f"section {part.name}")
         _require(part.name.startswith(".text") == bool(part.flags & EXECUTE), f"section {part.name}")
-        need = max(part.align, ALIGN if part.flags & EXECUTE else 1)
-        _require(need <= PAGE and need & (need - 1) == 0, "alignment")
+        need = max(part.align, ALIGN_BYTES if part.flags & EXECUTE else 1)
+        _require(need <= PAGE_BYTES and need & (need - 1) == 0, "alignment")
         content += bytes(-len(content) % need)
         places[index] = len(content)
         content += part.content
         align = max(align, need)
-    _require(len(content) <= LARGEST, "too large")
+    _require(len(content) <= MAX_KERNEL_BYTES, "too large")
 
     tables = [index for index, part in enumerate(sections) if part.kind == SYMTAB]
     _require(len(tables) == 1, "not one table of symbols")

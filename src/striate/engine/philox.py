@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.kernels.dropout_mask import COUNTERS, GROUP, MULTIPLIERS, ROUNDS, STEPS, factor, threshold
+from striate.engine.kernels.dropout_mask import (
+    GROUP_COUNTERS,
+    GROUP_NUMBERS,
+    KEY_STEPS,
+    MULTIPLIERS,
+    PHILOX_ROUNDS,
+    factor,
+    threshold,
+)
 from striate.op import Noise
 
 Array = NDArray[Any]
@@ -27,13 +35,13 @@ def philox(counter: Sequence[Any], key: tuple[int, int]) -> list[Array]:
     low = np.uint64(WORD)
     a, b, c, d = (np.asarray(word, np.uint64) for word in counter)
     first, second = key
-    for _ in range(ROUNDS):
+    for _ in range(PHILOX_ROUNDS):
         p, q = a * np.uint64(MULTIPLIERS[0]), c * np.uint64(MULTIPLIERS[1])
         a, b, c, d = (
             (q >> np.uint64(32)) ^ b ^ np.uint64(first), q & low,
             (p >> np.uint64(32)) ^ d ^ np.uint64(second), p & low,
         )  # fmt: skip
-        first, second = (first + STEPS[0]) & WORD, (second + STEPS[1]) & WORD
+        first, second = (first + KEY_STEPS[0]) & WORD, (second + KEY_STEPS[1]) & WORD
     return [a, b, c, d]
 
 
@@ -46,9 +54,9 @@ def draw_key(rng: np.random.Generator) -> tuple[int, int]:
 def noise(wanted: Noise, key: tuple[int, int], place: int) -> NDArray[np.float32]:
     """Draw a noise tensor. place: number of noise tensors drawn before it in this pass, in the nodes' order."""
     count = math.prod(wanted.shape)
-    groups = -(-count // GROUP)
-    counter = np.arange(groups * COUNTERS, dtype=np.uint64)
+    groups = -(-count // GROUP_NUMBERS)
+    counter = np.arange(groups * GROUP_COUNTERS, dtype=np.uint64)
     words = philox((counter & np.uint64(WORD), counter >> np.uint64(32), np.uint64(place), np.uint64(0)), key)
-    drawn = np.stack([word.reshape(groups, COUNTERS) for word in words], 1).reshape(-1)[:count]
+    drawn = np.stack([word.reshape(groups, GROUP_COUNTERS) for word in words], 1).reshape(-1)[:count]
     kept = (drawn >> np.uint64(8)) >= np.uint64(threshold(wanted.rate))
     return np.where(kept, np.float32(factor(wanted.rate)), np.float32(0)).reshape(wanted.shape)

@@ -49,14 +49,14 @@ class Pool:
 
     def __init__(self, target: Target) -> None:
         self._drive, self._run, self._wait = _code(target)
-        self._control = aligned.zeros(driver.CONTROL // 8, np.int64)
+        self._control = aligned.zeros(driver.CONTROL_SIZE // 8, np.int64)
         self._busy = fork_safe_lock()
         self.begin()
 
     def begin(self) -> None:
         """No workers yet, and no program."""
         self._control[:] = 0
-        self._control[driver.PATIENCE // 8] = SPIN_TURNS
+        self._control[driver.SPIN_TURNS // 8] = SPIN_TURNS
         self._bells: list[threading.Semaphore] = []
         self._asleep: list[bool] = []
 

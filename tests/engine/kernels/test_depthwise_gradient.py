@@ -64,7 +64,7 @@ def test_equals_numpy(target, windows, channels, images, one, splits, seed, odd)
     if odd is not None:
         dy.flat[rng.integers(dy.size)] = odd
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(depthwise_gradient, "SUM", 1 if one else 1024)
+        patch.setattr(depthwise_gradient, "MIN_SUM_PIXELS", 1 if one else 1024)
         found = run(target, windows, x, dy, splits, rng)
         with np.errstate(invalid="ignore"):
             expected = weights(windows, x, dy, channels)

@@ -56,7 +56,7 @@ def test_sums_of_every_size(target, pixels, vectors, fresh):
     wanted = np.clip(sums + start + added, -2.0, 3.0)
     table = np.array([(4 * first, steps) for first, steps in runs], np.int64)
     context = record(
-        tile.CONTEXT,
+        tile.CONTEXT_SIZE,
         {tile.RUNS: table.ctypes.data, tile.COUNT: len(runs), tile.BLOCK: 4 * pixels * lanes,
          tile.RESIDUAL: added.ctypes.data - out.ctypes.data, tile.HAS_RESIDUAL: 1},
         {tile.LOW: -2.0, tile.HIGH: 3.0},
@@ -81,7 +81,7 @@ def test_loads_are_counted():
     # One pixel with AVX-512: weights of 64 bytes at 32 a cycle.
     assert tile.limit(TARGETS["avx512"], 1, 4) == 256 / 32
     # What a step waits for: the numbers of 4 pixels, and weights that take half of the cache's time.
-    assert tile.cycles(avx2, 4, 3) == 6 + 4 * tile.INPUT + 3 * tile.CROWDED / 4
+    assert tile.cycles(avx2, 4, 3) == 6 + 4 * tile.INPUT_CYCLES + 3 * tile.WEIGHT_WAIT_SHARE / 4
 
 
 @given(
@@ -94,7 +94,7 @@ def test_many_pixels_are_bound_by_products(target, pixels, blocks, steps):
     assert sum(split) == blocks
     for vectors in split:
         most = target.tiles[vectors - 1]
-        assert most * vectors * target.pieces >= 2 * tile.LATENCY
+        assert most * vectors * target.pieces >= 2 * tile.SUM_LATENCY_CYCLES
         assert most + vectors * target.pieces <= most * vectors * target.pieces
     assert max(split) > 1
 
@@ -108,7 +108,9 @@ def test_no_other_panel_is_predicted_to_be_faster(target, pixels, blocks, steps)
         for vectors in dense.panels(blocks, size):
             tiles = -(-pixels // target.tiles[vectors - 1])
             cuts = [len(cut) for cut in np.array_split(np.arange(pixels), tiles)]
-            total += sum(steps * tile.cycles(target, cut, vectors) for cut in cuts) + tile.PIXEL * pixels
+            total += (
+                sum(steps * tile.cycles(target, cut, vectors) for cut in cuts) + tile.PIXEL_CYCLES * pixels
+            )
         return total
 
     chosen = dense.panel(target, pixels, blocks, steps)

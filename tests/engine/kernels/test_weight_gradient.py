@@ -115,7 +115,7 @@ def test_groups_of_whole_blocks(target, windows, groups, depth, each, splits, se
     ids=["one pixel an image", "window is the map", "one piece", "bands of rows", "groups of tiles"],
 )
 def test_bands_and_groups(target, monkeypatch, size, kernel, padding, images, channels):
-    monkeypatch.setattr(weight_gradient, "SUMS", 1 << 14)
+    monkeypatch.setattr(weight_gradient, "GROUP_SUM_BYTES", 1 << 14)
     rng = np.random.default_rng(1)
     pair = (Window(size, kernel, 1, 1, padding, padding),) * 2
     x = rng.normal(size=(images, channels, size, size)).astype(np.float32)

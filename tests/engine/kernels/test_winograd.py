@@ -62,7 +62,7 @@ def micro_tiles(target, panel):
 
 def run(
     target, m, x, weight, bias, pads, *, tiles=7, most=4, limit=(-np.inf, np.inf), added=None,
-    cuts=((), ()), shared=False, post=None, seed=0,
+    cuts=((), ()), shared=False, epilogue=None, seed=0,
 ):  # fmt: skip
     """Output (images, channels, height, width); checks that the border stays as it was."""
     rng = np.random.default_rng(seed)
@@ -81,7 +81,7 @@ def run(
     scratch = guarded(shape.scratch_bytes(tiles, parts, shared))
     whole = guarded(shape.shared_bytes() if shared else 0)
     names = {name: Kernel(f"winograd_{name}", (m,)) for name in ("input", "output")}
-    after = [Kernel("post", (post,))] if post else []
+    after = [Kernel("epilogue", (epilogue,))] if epilogue else []
     code = addresses(target, [Kernel("winograd"), *names.values(), *after])
     tables, tiles_code = micro_tiles(target, shape.panels)
     arguments = shape.arguments(
@@ -91,7 +91,7 @@ def run(
         code={name: code[kernel] for name, kernel in names.items()}, tiles_code=tiles_code,
         tiles=tiles, parts=parts, shared=whole.ctypes.data if shared else 0,
         residual=None if memory is None else memory.ctypes.data - outputs.ctypes.data, low=limit[0], high=limit[1],
-        post=code[after[0]] if after else 0,
+        epilogue=code[after[0]] if after else 0,
     )  # fmt: skip
     before = border(result, outputs)
     if shared:
@@ -132,7 +132,7 @@ extent = st.one_of(st.integers(1, 9), st.integers(1, 40))
     st.integers(1, 4), splits, st.booleans(), st.booleans(), st.integers(0, 99),
 )  # fmt: skip
 def test_equals_the_direct_sum(
-    target, m, data, c, k, n, pads, limit, residual, tiles, most, cuts, shared, post, seed
+    target, m, data, c, k, n, pads, limit, residual, tiles, most, cuts, shared, epilogue, seed
 ):
     rng = np.random.default_rng(seed)
     h = data.draw(extent.filter(lambda h: h + pads[0] + pads[1] > 2), "height")
@@ -143,12 +143,12 @@ def test_equals_the_direct_sum(
     bias = rng.normal(size=k).astype(np.float32)
     out = h + pads[0] + pads[1] - 2, w + pads[2] + pads[3] - 2
     added = rng.normal(size=(n, k, *out)).astype(np.float32) if residual else None
-    options = {"limit": limit, "added": added, "post": "add(mul(a,0.5),1)" if post else None}
+    options = {"limit": limit, "added": added, "epilogue": "add(mul(a,0.5),1)" if epilogue else None}
     found = run(target, m, x, weight, bias, pads, tiles=tiles, most=most, cuts=cuts, shared=shared, **options)
     expected = direct(x, weight, bias, pads, added)
     allowed = 1e-5 * max(1.0, np.abs(expected).max())
     expected = np.clip(expected, *limit)
-    np.testing.assert_allclose(found, expected / 2 + 1 if post else expected, rtol=0, atol=allowed)
+    np.testing.assert_allclose(found, expected / 2 + 1 if epilogue else expected, rtol=0, atol=allowed)
     plainly = run(target, m, x, weight, bias, pads, tiles=1000, **options)
     np.testing.assert_array_equal(
         found.view(np.uint32), plainly.view(np.uint32), "blocks and splits change nothing"

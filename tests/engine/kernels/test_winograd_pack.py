@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine.kernels.support import STEP, guarded, hot_spills, targets, winograd_weights
 from striate.engine import codegen
 from striate.engine.code import Kernel, addresses
-from striate.engine.kernels import gather, winograd_pack
+from striate.engine.kernels import pack_weights, winograd_pack
 from striate.engine.kernels import winograd_sizes as sizes
 from striate.engine.target import TARGETS
 
@@ -38,9 +38,9 @@ def packed(target, m, weight, split, strides, channels, outputs, scale=None, tur
     made, data = guarded((m + 2) ** 2 * frequency).view(np.float32), held(weight)
     scratch = guarded(winograd_pack.scratch_bytes(target, m))
     record = winograd_pack.arguments(
-        target, gather.panels(split, outputs, channels, strides[0], target.lanes), data.ctypes.data,
+        target, pack_weights.panels(split, outputs, channels, strides[0], target.lanes), data.ctypes.data,
         made.ctypes.data, frequency, strides, at,
-        0 if scale is None else at(gather.factors(scale, 1, target.lanes)), turned,
+        0 if scale is None else at(pack_weights.factors(scale, 1, target.lanes)), turned,
     )  # fmt: skip
     record, run = held(record), STEP(addresses(target, [kernel])[kernel])
     row, part = cuts[0] % (channels + 1), cuts[1] % (len(split) + 1)

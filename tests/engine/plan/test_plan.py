@@ -8,7 +8,7 @@ import pytest
 
 import striate as st
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
-from striate.engine.plan.layout import ALIGN
+from striate.engine.plan.layout import ALIGN_BYTES
 from striate.engine.plan.plan import ExecutionPlan, plan
 from striate.engine.target import AVX2, AVX512, NEON
 from striate.network import Builder, Network
@@ -50,7 +50,7 @@ def test_no_value_is_spoilt_before_it_is_read(name: str, batch: int) -> None:
     places = made.arena.offsets
     roots = {v.root for step in made.steps for v in (*step.reads, *step.writes) if not v.root.outside}
     assert set(places) == roots
-    assert all(places[a] % ALIGN == 0 and places[a] + a.layout.bytes <= made.arena.bytes for a in roots)
+    assert all(places[a] % ALIGN_BYTES == 0 and places[a] + a.layout.bytes <= made.arena.bytes for a in roots)
     over = {a: {b for b in roots - {a} if _overlap(places, a, b)} for a in roots}
     maker: dict[Any, Any] = {}
     sound: set[Any] = set()

@@ -38,11 +38,11 @@ ARGUMENTS = 160
 
 Windows = tuple[Window, Window]
 
-MOST = 14
+MAX_TILE_PIXELS = 14
 """Pixels of a tile: halves and quarters of 7·2^n, the usual map sizes, and enough to hide an addition's latency."""
-WIDTHS = (3, 5, 7)
+SPECIALIZED_WIDTHS = (3, 5, 7)
 """Kernel widths with specialized code: the registers hold enough pixels besides the weights."""
-WORTH = 8
+MIN_TILE_PIXELS = 8
 """Least such stretch: below it (width 7 on 16 registers) one load per product was faster."""
 
 
@@ -52,7 +52,7 @@ def pixels(target: Target, width: int, stride: int = 1, group: int = 1) -> int:
     A stride known at run time only takes an integer register per pixel; a group repeats the code for each channel.
     """
     room = target.registers // max(target.lanes // target.width, 1)
-    most = MOST if stride and group == 1 else MOST // 2
+    most = MAX_TILE_PIXELS if stride and group == 1 else MAX_TILE_PIXELS // 2
     return max(min(most, room - max(width, 1) - 3 - (group > 1)), 1)
 
 
@@ -156,7 +156,12 @@ def covers(windows: Windows, groups: int, depth: int, each: int) -> bool:
 def parameters(target: Target, windows: Windows) -> tuple[int, int]:
     """What `emit` takes for these windows: (width, stride)."""
     width, stride = windows[1].kernel, windows[1].stride
-    own = width in WIDTHS and windows[1].dilation == 1 and stride <= 2 and pixels(target, width) >= WORTH
+    own = (
+        width in SPECIALIZED_WIDTHS
+        and windows[1].dilation == 1
+        and stride <= 2
+        and pixels(target, width) >= MIN_TILE_PIXELS
+    )
     if target.name == "neon":  # LLVM's order of loads would not fit the registers in the other cases
         own = own and (width, stride) == (3, 1)
     return (width if own else 0), (stride if stride <= 2 else 0)

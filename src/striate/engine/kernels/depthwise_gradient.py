@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer, Variable
-from striate.engine.kernels.depthwise import WIDTHS, Windows, covers, padding
+from striate.engine.kernels.depthwise import SPECIALIZED_WIDTHS, Windows, covers, padding
 from striate.engine.kernels.record import record
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
@@ -34,12 +34,12 @@ OUT, OUT_BLOCK, TAPS, TAP_ROW = 104, 112, 120, 128
 the step one after another; bytes from one tap row to the next."""
 ARGUMENTS = 136
 
-MOST = 8
+MAX_TILE_PIXELS = 8
 """Pixels of a tile, and taps of a group from a table: enough to hide an addition's latency. A group never has more than
 twice as many: LLVM moves loads ahead of their use and needs registers for them."""
-LEAST = 2
+MIN_TILE_PIXELS = 2
 """Pixels of a tile below which nothing is loaded less often than from a table."""
-SUM = 1024
+MIN_SUM_PIXELS = 1024
 """Minimum number of pixels per sum, if the map has that many."""
 
 
@@ -129,25 +129,25 @@ def _room(target: Target) -> int:
 
 def _copies(target: Target, taps: int, width: int) -> int:
     """Sums of a tap, for pixels in turn: a few taps alone would wait for their own additions."""
-    few = width and taps < MOST - 1 and 2 * taps + LEAST + 2 <= _room(target)
+    few = width and taps < MAX_TILE_PIXELS - 1 and 2 * taps + MIN_TILE_PIXELS + 2 <= _room(target)
     return 2 if few else 1
 
 
 def _pixels(target: Target, taps: int, width: int) -> int:
     """Registers of a tile: the sums, a loaded pixel, and one to spare."""
-    return min(_room(target) - taps * _copies(target, taps, width) - 2, MOST)
+    return min(_room(target) - taps * _copies(target, taps, width) - 2, MAX_TILE_PIXELS)
 
 
 def parameters(target: Target, windows: Windows) -> tuple[int, int, int]:
     """What `emit` takes for these windows: (taps, width, stride)."""
     down, across = windows
-    if across.kernel in WIDTHS and across.dilation == 1 and across.stride <= 2:
+    if across.kernel in SPECIALIZED_WIDTHS and across.dilation == 1 and across.stride <= 2:
         for rows in (down.kernel, 1):
             taps = rows * across.kernel
-            if taps <= 2 * MOST and _pixels(target, taps, across.kernel) >= LEAST:
+            if taps <= 2 * MAX_TILE_PIXELS and _pixels(target, taps, across.kernel) >= MIN_TILE_PIXELS:
                 return taps, across.kernel, across.stride
     count = down.kernel * across.kernel
-    most = min(MOST, _room(target) - 2)
+    most = min(MAX_TILE_PIXELS, _room(target) - 2)
     return -(-count // -(-count // most)), 0, across.stride if across.stride <= 2 else 0
 
 
@@ -191,7 +191,7 @@ def arguments(
             X_IMAGE: source.image, X_BLOCK: source.block,
             X_ROW: source.row * down.stride, X_PIXEL: source.pixel * across.stride,
             DY: dy + gradient.origin, DY_IMAGE: gradient.image, DY_BLOCK: gradient.block, DY_ROW: gradient.row,
-            IMAGES: gradient.images, BAND: max(SUM // (gradient.height * gradient.width), 1),
+            IMAGES: gradient.images, BAND: max(MIN_SUM_PIXELS // (gradient.height * gradient.width), 1),
             ROWS: gradient.height, COLUMNS: gradient.width,
             OUT: out, OUT_BLOCK: made.block, TAPS: table(np.array(places, np.int64)),
             TAP_ROW: source.row * down.dilation,

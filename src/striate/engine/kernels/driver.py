@@ -13,27 +13,27 @@ from __future__ import annotations
 from striate.engine.emit import Code, Int, Pointer
 from striate.engine.target import Target
 
-STEPS, COUNT, COUNTERS, STRIDE, THREADS, SCRATCH, YIELD, TIMES = range(0, 64, 8)
+CALLS, COUNT, COUNTERS, STRIDE, THREADS, SCRATCH, YIELD, TIMES = range(0, 64, 8)
 """A program: its steps and their number; their counters and the bytes between those of two steps; threads; addresses of
 each thread's scratch memory; the operating system's function that gives way to other threads, or 0; where thread 0
 writes the clock before each step, or 0."""
-PROGRAM = 64
+PROGRAM_SIZE = 64
 
-CODE, ARGUMENTS, TASKS, NUMBER, WAITS, STEP = 0, 8, 16, 24, 32, 40
+CODE, ARGUMENTS, TASKS, NUMBER, WAITS, CALL_SIZE = 0, 8, 16, 24, 32, 40
 """A step: kernel, its arguments, its tasks (four numbers each), how many, and whether it waits for those before."""
-TASK = 32
+TASK_SIZE = 32
 
-JOB, INSIDE, PATIENCE = 0, 64, 128
+JOB, INSIDE, SPIN_TURNS = 0, 64, 128
 """Shared with the workers, a cache line each: the program to run, or 0; workers inside it; turns to wait for one."""
-CONTROL = 192
+CONTROL_SIZE = 192
 
-SPINS = 1 << 12
+YIELD_TURNS = 1 << 12
 """Turns of waiting for another thread before giving way to the operating system, about 50 µs."""
 
 
 def emit(target: Target, part: str) -> str:
     """part "drive": kernel(program, thread). "run": kernel(control or null, program, drive). "wait": kernel(control,
-    thread, drive), which returns when no program came for as long as PATIENCE says."""
+    thread, drive), which returns when no program came for as long as SPIN_TURNS says."""
     return {"drive": _drive, "run": _run, "wait": _wait}[part](target)
 
 
@@ -45,14 +45,14 @@ def counters(threads: int) -> int:
 def _spin(code: Code, turn: Int, way: Pointer) -> None:
     """One turn of waiting."""
     code.pause()
-    with code.when((turn % SPINS).equals(SPINS - 1)), code.when(way.given):
+    with code.when((turn % YIELD_TURNS).equals(YIELD_TURNS - 1)), code.when(way.given):
         code.call(way)
 
 
 def _drive(target: Target) -> str:
     code = Code(target, "pi")
     program, thread = code.arguments
-    steps, stride, threads = program.pointer(STEPS), program.int(STRIDE), program.int(THREADS)
+    steps, stride, threads = program.pointer(CALLS), program.int(STRIDE), program.int(THREADS)
     counters_, times = program.pointer(COUNTERS), program.pointer(TIMES)
     scratch = (program.pointer(SCRATCH) + thread * 8).pointer()
     way = program.pointer(YIELD)
@@ -61,7 +61,7 @@ def _drive(target: Target) -> str:
     def settle(upto: Int) -> None:
         """Wait until all tasks of the steps before `upto` are done."""
         with code.loop(settled.get(), upto) as k:
-            done, number = counters_ + k * stride, (steps + k * STEP).int(NUMBER)
+            done, number = counters_ + k * stride, (steps + k * CALL_SIZE).int(NUMBER)
             turn.set(code.int(0))
             with code.until(lambda: code.shared(done) >= number):
                 _spin(code, turn.get(), way)
@@ -70,7 +70,7 @@ def _drive(target: Target) -> str:
 
     with code.flushing():
         with code.loop(0, program.int(COUNT)) as k:
-            step, taken = steps + k * STEP, counters_ + k * stride
+            step, taken = steps + k * CALL_SIZE, counters_ + k * stride
             with code.when(step.int(WAITS).differs(0)):
                 settle(k)
             with code.when(times.given), code.when(thread.equals(0)):
@@ -88,7 +88,7 @@ def _drive(target: Target) -> str:
                 with code.when(end > first):
                     take()
                     with code.until(lambda: mine.get() >= end):
-                        task = tasks + mine.get() * TASK
+                        task = tasks + mine.get() * TASK_SIZE
                         code.call(
                             step.pointer(CODE), step.pointer(ARGUMENTS),
                             *(task.int(8 * part) for part in range(4)), scratch,
@@ -123,7 +123,7 @@ def _wait(target: Target) -> str:
     code = Code(target, "pip")
     control, thread, drive = code.arguments
     turn = code.variable(0)
-    patience = control.int(PATIENCE)
+    patience = control.int(SPIN_TURNS)
     with code.until(lambda: turn.get() >= patience):
         turn.set(turn.get() + 1)
         code.pause()

@@ -18,17 +18,17 @@ from striate.engine.emit import Code, Int
 from striate.engine.kernels.record import record
 from striate.engine.target import Target
 
-ROUNDS = 10
+PHILOX_ROUNDS = 10
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
-STEPS = 0x9E3779B9, 0xBB67AE85
+KEY_STEPS = 0x9E3779B9, 0xBB67AE85
 """What the two words of the key grow by from round to round."""
 
-COUNTERS = 16
+GROUP_COUNTERS = 16
 """Neighboring counters whose first words come first, then their second words, …: vectors in a row, unshuffled."""
-GROUP = 4 * COUNTERS
+GROUP_NUMBERS = 4 * GROUP_COUNTERS
 """Numbers that they make."""
-FINE = 1 << 24
-"""Numbers have 24 bits: a rate is a multiple of 1 / FINE."""
+RATE_STEPS = 1 << 24
+"""Numbers have 24 bits: a rate is a multiple of 1 / RATE_STEPS."""
 
 OUT, PLACE, THRESHOLD, FACTOR, KEY = 0, 8, 16, 24, 32
 """Address; the noise's place among those of a run; see below; the key's two words, 8 bytes each."""
@@ -37,7 +37,7 @@ ARGUMENTS = 48
 
 def emit(target: Target) -> str:
     """kernel(arguments, group, end_group, part, end_part, scratch)"""
-    code = Code(target, "piiiip", lanes=min(target.width, COUNTERS))
+    code = Code(target, "piiiip", lanes=min(target.width, GROUP_COUNTERS))
     a, first, end, part, end_part, _ = code.arguments
     words = _Words(code)
     kept, none = a.spread(FACTOR), code.spread(0.0)
@@ -45,9 +45,9 @@ def emit(target: Target) -> str:
     keys = [words.spread(a.int(KEY)), words.spread(a.int(KEY + 8))]
     place, zero = words.spread(a.int(PLACE)), words.all(0)
     with code.loop(part, end_part), code.loop(first, end) as group:
-        out = a.pointer(OUT) + group * (4 * GROUP)
-        with code.loop(0, COUNTERS, code.lanes) as column:
-            counter = group * COUNTERS + column
+        out = a.pointer(OUT) + group * (4 * GROUP_NUMBERS)
+        with code.loop(0, GROUP_COUNTERS, code.lanes) as column:
+            counter = group * GROUP_COUNTERS + column
             state = [
                 words.counted(counter),
                 words.spread(Int(code, code.builder.lshr(counter.value, ir.Constant(ir.I64, 32)))),
@@ -57,7 +57,7 @@ def emit(target: Target) -> str:
             for word, bits in enumerate(words.philox(state, keys)):
                 drawn = code.builder.lshr(bits, words.all(8))
                 reached = code.builder.icmp_unsigned(">=", drawn, least)
-                (out + column * 4).store(code.select(reached, kept, none), 4 * COUNTERS * word)
+                (out + column * 4).store(code.select(reached, kept, none), 4 * GROUP_COUNTERS * word)
     return code.finish()
 
 
@@ -89,9 +89,9 @@ class _Words:
 
     def philox(self, state: list[Any], keys: list[Any]) -> list[Any]:
         b = self.b
-        for turn in range(ROUNDS):
+        for turn in range(PHILOX_ROUNDS):
             first, second = (
-                b.add(k, self.all(turn * step & 0xFFFFFFFF)) for k, step in zip(keys, STEPS, strict=True)
+                b.add(k, self.all(turn * step & 0xFFFFFFFF)) for k, step in zip(keys, KEY_STEPS, strict=True)
             )
             (p, p_low), (q, q_low) = (
                 self.product(state[0], MULTIPLIERS[0]),
@@ -103,7 +103,7 @@ class _Words:
 
 def threshold(rate: float) -> int:
     """The first number that is kept."""
-    return round(rate * FINE)
+    return round(rate * RATE_STEPS)
 
 
 def factor(rate: float) -> float:
@@ -113,7 +113,7 @@ def factor(rate: float) -> float:
 
 def rows(count: int) -> int:
     """Number of groups that hold `count` numbers."""
-    return -(-count // GROUP)
+    return -(-count // GROUP_NUMBERS)
 
 
 def arguments(out: int, rate: float, place: int) -> NDArray[np.int64]:

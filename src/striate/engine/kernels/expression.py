@@ -26,7 +26,7 @@ from striate.statement import FUNCTIONS, Call, Const, Expr, Load, call, walk
 
 OPERANDS = string.ascii_lowercase
 
-WORK: Mapping[str, int] = {
+INSTRUCTIONS: Mapping[str, int] = {
     "exp": 14, "expm1": 14, "tanh": 18, "log": 50, "log1p": 22, "sqrt": 4, "div": 4, "pow": 80, "erf": 36,
     "erf_plus_one": 26, "tanh_softplus": 22, "quotient": 2,
 }  # fmt: skip
@@ -226,7 +226,7 @@ def vector(code: Code, source: str, values: Sequence[Any]) -> Any:
 
 def work(source: str) -> int:
     """Vector instructions of an expression, about."""
-    return sum(WORK.get(each.function, 1) for each in set(_calls(simplified(parse(source)))))
+    return sum(INSTRUCTIONS.get(each.function, 1) for each in set(_calls(simplified(parse(source)))))
 
 
 def _calls(expr: Expr) -> Iterator[Call]:

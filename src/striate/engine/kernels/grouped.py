@@ -46,7 +46,7 @@ TABLE, STEPS = depthwise.ARGUMENTS, depthwise.ARGUMENTS + 8
 """Behind the depthwise record: address of the table, input channels of a group."""
 ARGUMENTS = depthwise.ARGUMENTS + 16
 
-GATHERED = 4
+GATHERED_TILE_PIXELS = 4
 """Pixels of a tile that is collected number by number."""
 
 
@@ -64,7 +64,7 @@ def _gathering(target: Target) -> str:
     code = Code(target, "piiiip")
     a, row, end_row, part, end_part, _ = code.arguments
     rows, first = a.int(ROWS), row % a.int(ROWS)
-    tiles = Tiles(a.int(COLUMNS), GATHERED)
+    tiles = Tiles(a.int(COLUMNS), GATHERED_TILE_PIXELS)
     x = Walk(a.pointer(IN), a.int(IN_IMAGE), a.int(IN_ROW), rows, row)
     y = Walk(a.pointer(OUT), a.int(OUT_IMAGE), a.int(OUT_ROW), rows, row)
     line = code.variable(first)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from striate.engine.emit import Code
 from striate.engine.target import Target
 
-CHAINS = {16: 10, 32: 24}
+FMA_CHAINS = {16: 10, 32: 24}
 """Independent sums by number of registers: enough to hide an addition's latency on two units."""
-AHEAD = 8
+READ_VECTORS = 8
 """Vectors read between two tests."""
 
 
@@ -19,17 +19,19 @@ def emit(target: Target, what: str) -> str:
     code = Code(target, "piiiip", lanes=target.width)
     a, row, end_row, *_ = code.arguments
     size, times = a.int(8), a.int(16)
-    chains = CHAINS[target.registers]
+    chains = FMA_CHAINS[target.registers]
     with code.loop(row, end_row) as r:
         start = a.pointer(0) + r * size
-        sums = [code.variable(start.vector(4 * k)) for k in range(chains if what == "multiply" else AHEAD)]
+        sums = [
+            code.variable(start.vector(4 * k)) for k in range(chains if what == "multiply" else READ_VECTORS)
+        ]
         with code.loop(0, times):
             if what == "multiply":
                 factor = start.spread()
                 for each in sums:
                     each.set(code.fma(each.get(), factor, factor))
             else:
-                with code.loop(0, size, AHEAD * code.bytes) as at:
+                with code.loop(0, size, READ_VECTORS * code.bytes) as at:
                     for k, each in enumerate(sums):
                         each.set(code.add(each.get(), (start + at).vector(k * code.bytes)))
         total = sums[0].get()

@@ -2,7 +2,7 @@
 
 `pixel`, statistics over the channels of each pixel (LayerNorm); parts 1, rows are output rows:
 
-    for row: for TILE pixels: mean = Σ over blocks · share; variance = Σ over blocks of (x - mean)² · share
+    for row: for TILE_PIXELS: mean = Σ over blocks · share; variance = Σ over blocks of (x - mean)² · share
         for block: y = (x - mean) · (weight / √(variance + eps)) + bias
 
 `group`, statistics over a group of channels and all pixels of an image (GroupNorm, InstanceNorm, LayerNorm over
@@ -40,7 +40,7 @@ SHARE, EPS = 120, 124
 """float32: one over the numbers of a mean, and what is added to the variance."""
 ARGUMENTS = 128
 
-TILE = 4
+TILE_PIXELS = 4
 """Pixels (or vectors of a row) at a time: chains enough for the adders, registers to spare on every target."""
 
 
@@ -99,9 +99,9 @@ def _pixel(target: Target) -> str:
         image, line = row // rows, row % rows
         x = a.pointer(IN) + (image * a.int(IN_IMAGE) + line * a.int(IN_ROW))
         y = a.pointer(OUT) + (image * a.int(OUT_IMAGE) + line * a.int(OUT_ROW))
-        whole = columns - columns % TILE
-        with code.loop(0, whole, TILE) as at:
-            pixels(x + at * code.bytes, y + at * code.bytes, TILE)
+        whole = columns - columns % TILE_PIXELS
+        with code.loop(0, whole, TILE_PIXELS) as at:
+            pixels(x + at * code.bytes, y + at * code.bytes, TILE_PIXELS)
         with code.loop(whole, columns) as at:
             pixels(x + at * code.bytes, y + at * code.bytes, 1)
     return code.finish()
@@ -118,14 +118,14 @@ def _group(target: Target) -> str:
     in_block, out_block, in_row, out_row = a.int(IN_BLOCK), a.int(OUT_BLOCK), a.int(IN_ROW), a.int(OUT_ROW)
     share, eps = a.number(SHARE), a.number(EPS)
     zero = code.spread(0.0)
-    whole = columns - columns % TILE
+    whole = columns - columns % TILE_PIXELS
     room = unit * code.bytes
     means, scales, sums = scratch, scratch + room, scratch + room * 2
 
     def total(x: Pointer, mean: Any) -> Any:
         """Sum over the pixels of a block, lane by lane, of x or of (x - mean)²: by rows, then over the rows."""
         complete = code.variable(zero)
-        parts = [code.variable(zero) for _ in range(TILE)]
+        parts = [code.variable(zero) for _ in range(TILE_PIXELS)]
 
         def add(t: int, value: Any) -> None:
             if mean is None:
@@ -138,12 +138,14 @@ def _group(target: Target) -> str:
             at = x + line * in_row
             for each in parts:
                 each.set(zero)
-            with code.loop(0, whole, TILE) as k:
-                for t in range(TILE):
+            with code.loop(0, whole, TILE_PIXELS) as k:
+                for t in range(TILE_PIXELS):
                     add(t, (at + k * code.bytes).vector(t * code.bytes))
             with code.loop(whole, columns) as k:
                 add(0, (at + k * code.bytes).vector())
-            halves = [code.add(parts[t].get(), parts[t + TILE // 2].get()) for t in range(TILE // 2)]
+            halves = [
+                code.add(parts[t].get(), parts[t + TILE_PIXELS // 2].get()) for t in range(TILE_PIXELS // 2)
+            ]
             complete.set(code.add(complete.get(), code.add(*halves)))
         return complete.get()
 
@@ -183,8 +185,8 @@ def _group(target: Target) -> str:
                         value = code.select(real, code.fma(centred, scale, shift), zero)
                         (to + at * code.bytes).store(value, t * code.bytes)
 
-                with code.loop(0, whole, TILE) as c:
-                    pixels(c, TILE, source, to)
+                with code.loop(0, whole, TILE_PIXELS) as c:
+                    pixels(c, TILE_PIXELS, source, to)
                 with code.loop(whole, columns) as c:
                     pixels(c, 1, source, to)
     return code.finish()

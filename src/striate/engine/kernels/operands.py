@@ -19,7 +19,7 @@ from striate.engine.plan.layout import Layout
 
 KINDS = "sicpku"
 
-OPERAND = 32
+OPERAND_SIZE = 32
 """Bytes of a record's entry for an operand:"""
 IN, IN_IMAGE, IN_BLOCK, IN_ROW = 0, 8, 16, 24
 """address of the number that goes with the first pixel; bytes to the next image, channel block and row."""
@@ -49,7 +49,7 @@ def entries(first: int, operands: Sequence[Place]) -> dict[int, int]:
     """Numbers of a record whose operands' entries start at byte `first`."""
     numbers: dict[int, int] = {}
     for k, place in enumerate(operands):
-        at = first + k * OPERAND
+        at = first + k * OPERAND_SIZE
         numbers |= {
             at + IN: place.address, at + IN_IMAGE: place.image, at + IN_BLOCK: place.block, at + IN_ROW: place.row,
         }  # fmt: skip
@@ -86,4 +86,4 @@ def operands(first: Pointer, kinds: str) -> list[Operand]:
     """The operands of a record, from their first entry on. Raises ValueError for a kind that there is not."""
     if not set(kinds) <= set(KINDS):
         raise ValueError(f"operand kinds {kinds!r}: use letters of {KINDS!r}")
-    return [Operand(first + k * OPERAND, kind) for k, kind in enumerate(kinds)]
+    return [Operand(first + k * OPERAND_SIZE, kind) for k, kind in enumerate(kinds)]

@@ -42,10 +42,10 @@ FIRST, EVEN, ADVANCE = 120, 128, 136
 """First column of the even stretch, its length, bytes from one of its windows to the next."""
 ARGUMENTS = 144
 
-START, COUNT, COUNTED, ENTRY = 0, 4, 8, 12
+START, COUNT, COUNTED, ENTRY_SIZE = 0, 4, 8, 12
 """A table's entry, 32 bits each: position of the first tap on the map, number of taps, number that a mean counts."""
 
-MOST = 8
+MAX_TILE_PIXELS = 8
 """Pixels of a tile: enough to hide the latency of a reduction."""
 
 Maps = tuple[AxisMap, AxisMap]
@@ -59,7 +59,9 @@ def emit(target: Target, reduce: str, stride: int) -> str:
     code = Code(target, "piiiip")
     a, row, end_row, part, end_part, _ = code.arguments
     rows, first = a.int(ROWS), row % a.int(ROWS)
-    tiles = Tiles(a.int(EVEN), min(MOST, target.registers // max(target.lanes // target.width, 1) // 2 - 1))
+    tiles = Tiles(
+        a.int(EVEN), min(MAX_TILE_PIXELS, target.registers // max(target.lanes // target.width, 1) // 2 - 1)
+    )
     source = Walk(a.pointer(IN), a.int(IN_IMAGE), code.int(0), rows, row)
     y = Walk(a.pointer(OUT), a.int(OUT_IMAGE), a.int(OUT_ROW), rows, row)
     line = code.variable(first)
@@ -70,11 +72,11 @@ def emit(target: Target, reduce: str, stride: int) -> str:
         y.at.set(y.start + p * a.int(OUT_BLOCK))
         line.set(first)
         with code.loop(row, end_row):
-            down = a.pointer(ROW_TAPS) + line.get() * ENTRY
+            down = a.pointer(ROW_TAPS) + line.get() * ENTRY_SIZE
             x = source.at.get() + down.short(START) * a.int(IN_ROW)
             watch = code.variable(code.spread(0.0))
 
-            even = a.pointer(COLUMN_TAPS) + a.int(FIRST) * ENTRY
+            even = a.pointer(COLUMN_TAPS) + a.int(FIRST) * ENTRY_SIZE
             at = code.variable(x + even.short(START) * a.int(IN_PIXEL))
             out = code.variable(y.at.get() + a.int(FIRST) * code.bytes)
             divisor = _number(code, down.short(COUNTED) * even.short(COUNTED))
@@ -93,7 +95,7 @@ def emit(target: Target, reduce: str, stride: int) -> str:
             skipped = code.select(strange, code.int(0), a.int(EVEN))
             with code.loop(0, a.int(COLUMNS) - skipped) as number:
                 column = number + code.select(number < a.int(FIRST), code.int(0), skipped)
-                across = a.pointer(COLUMN_TAPS) + column * ENTRY
+                across = a.pointer(COLUMN_TAPS) + column * ENTRY_SIZE
                 counts = down.short(COUNT), across.short(COUNT)
                 value = _careful(a, reduce, x + across.short(START) * a.int(IN_PIXEL), counts)
                 if reduce == "mean":

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer, Size
-from striate.engine.kernels.pool import COUNT, COUNTED, ENTRY, START, Maps, even, taps
+from striate.engine.kernels.pool import COUNT, COUNTED, ENTRY_SIZE, START, Maps, even, taps
 from striate.engine.kernels.record import record
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
@@ -56,7 +56,7 @@ ARGUMENTS = 224
 
 BELOW, ABOVE = 1, 2
 """Limits that a clamp may have."""
-SMALL = 9
+MAX_UNROLLED_TAPS = 9
 """Taps of a window up to which it has code of its own."""
 
 
@@ -119,7 +119,7 @@ def emit(
 
     def any_windows(line: Line, first: Size, end: Int) -> None:
         with code.loop(first, end) as column:
-            entry = across + column * ENTRY
+            entry = across + column * ENTRY_SIZE
             left, taps_across = entry.short(START) * size, entry.short(COUNT)
             value, best = arriving(line, column, line.counted * entry.short(COUNTED))
             rest, to, source = map(code.variable, (value, line.dx + left, line.x + left))
@@ -133,7 +133,7 @@ def emit(
                 source.set(source.get() + x_next)
 
     def small_windows(line: Line, first: Int, end: Int) -> None:
-        entry = across + first * ENTRY
+        entry = across + first * ENTRY_SIZE
         left, counted = entry.short(START) * size, line.counted * entry.short(COUNTED)
         to, source = code.variable(line.dx + left), code.variable(line.x + left)
         with code.loop(first, end) as column:
@@ -152,7 +152,7 @@ def emit(
         x, y = (plane(X, n, p), plane(Y, n, p)) if reduce == "max" else (dx, dx)
         done = code.variable(a.int(DONE))
         with code.loop(0, a.int(ROWS)) as row:
-            down = a.pointer(ROW_TAPS) + row * ENTRY
+            down = a.pointer(ROW_TAPS) + row * ENTRY_SIZE
             top, count = down.short(START), down.short(COUNT)
             reach = code.select(count > 0, top + (count - 1) * a.int(TAP_ROW) + 1, code.int(0))
             emptied(dx, done.get(), reach)
@@ -180,7 +180,7 @@ def parameters(
     tall, wide = int(rows[:, COUNT // 4].max()), int(columns[first, COUNT // 4])
     limits = BELOW * math.isfinite(low) + ABOVE * math.isfinite(high)
     apart = all(_apart(axis) for axis in maps)
-    if not (apart and length and tall * wide <= SMALL and step == 1):
+    if not (apart and length and tall * wide <= MAX_UNROLLED_TAPS and step == 1):
         tall = wide = stride = 0
     return reduce, int(apart), tall, wide, stride, limits
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer
-from striate.engine.kernels.expression import WORK
+from striate.engine.kernels.expression import INSTRUCTIONS
 from striate.engine.kernels.functions import Functions
 from striate.engine.kernels.lanes import fold, inside
 from striate.engine.kernels.record import record
@@ -30,7 +30,7 @@ ROWS, COLUMNS, CHANNELS = 64, 72, 80
 """Rows of one image, pixels of one row, channels."""
 ARGUMENTS = 88
 
-CHAIN = 8
+PIXEL_REGISTERS = 8
 """Registers that one pixel takes of those there are: its sum, its largest, the exponential's steps and constants."""
 
 
@@ -43,7 +43,7 @@ def emit(target: Target, logarithm: int) -> str:
     in_block, out_block = a.int(IN_BLOCK), a.int(OUT_BLOCK)
     last = (channels - 1) // code.lanes
     real = inside(code, channels - last * code.lanes)
-    tile = target.registers // max(target.lanes // target.width, 1) // CHAIN
+    tile = target.registers // max(target.lanes // target.width, 1) // PIXEL_REGISTERS
     zero, none = code.spread(0.0), code.spread(-math.inf)
 
     def pixels(x: Pointer, y: Pointer, count: int) -> None:
@@ -120,4 +120,4 @@ def arguments(source: Layout, target: Layout, addresses: tuple[int, int]) -> NDA
 def cost(layout: Layout) -> tuple[int, int]:
     """Arithmetic operations, and bytes moved to and from memory."""
     numbers = layout.images * layout.blocks * layout.lanes * layout.height * layout.width
-    return (WORK["exp"] + 4) * numbers, 8 * numbers
+    return (INSTRUCTIONS["exp"] + 4) * numbers, 8 * numbers

@@ -12,26 +12,26 @@ from __future__ import annotations
 from striate.engine.emit import Code
 from striate.engine.target import Target
 
-PIPES, PORTS = 2, 2
+FMA_PIPES, LOAD_PORTS = 2, 2
 """Arithmetic instructions and loads that a core starts in a cycle: all x86 cores since 2013, and Arm's larger ones."""
-LATENCY = 4
+SUM_LATENCY_CYCLES = 4
 """Cycles until a sum can be added to again; 3 to 5 on these cores."""
-NEAR = 32
+L2_BYTES_PER_CYCLE = 32
 """Bytes a cycle from the second-level cache, where weights lie while all pixels pass: half of what makers name."""
-INPUT, CROWDED = 0.125, 0.45
+INPUT_CYCLES, WEIGHT_WAIT_SHARE = 0.125, 0.45
 """What delays a step that has another limit, measured on whole layers with AVX2 and AVX-512. Cycles for each number of
 the input, which comes from the second-level cache once more for every panel, in pieces; and the share of the weights'
 own time that they are waited for when they take all that this cache gives: a quarter of it when they take half."""
-PIXEL = 5
+PIXEL_CYCLES = 5
 """Cycles to put down a pixel's addresses and to start and end its sums, once a panel (measured: 4 to 6)."""
 
-UNROLL = 4
+UNROLL_STEPS = 4
 """Steps between two tests. More fills the cache of decoded instructions: 16 were slower on every machine measured."""
 
 RUNS, COUNT, BLOCK, RESIDUAL, HAS_RESIDUAL, LOW, HIGH = 0, 8, 16, 24, 32, 40, 44
 """Byte offsets of the context: table of runs (byte offset, steps; 64 bits each), its length, bytes between the output's
 channel blocks, bytes from an output to the number added to it, whether there is one, and the limits of the clamp."""
-CONTEXT = 48
+CONTEXT_SIZE = 48
 
 
 def limit(target: Target, pixels: int, panel: int) -> float:
@@ -43,18 +43,18 @@ def limit(target: Target, pixels: int, panel: int) -> float:
     """
     vectors = panel * target.pieces
     work = pixels * vectors if target.fused else pixels * (2 * vectors + 1)
-    return max(work / PIPES, (pixels + vectors) / PORTS, LATENCY, _stream(target, panel))
+    return max(work / FMA_PIPES, (pixels + vectors) / LOAD_PORTS, SUM_LATENCY_CYCLES, _stream(target, panel))
 
 
 def cycles(target: Target, pixels: int, panel: int) -> float:
     """Predicted cycles of one step of a tile: its limit, and what it waits for."""
     least, stream = limit(target, pixels, panel), _stream(target, panel)
-    return least + INPUT * pixels + CROWDED * stream * (stream / least) ** 2
+    return least + INPUT_CYCLES * pixels + WEIGHT_WAIT_SHARE * stream * (stream / least) ** 2
 
 
 def _stream(target: Target, panel: int) -> float:
     """Cycles that the weights of one step take to come."""
-    return 4 * target.lanes * panel / NEAR
+    return 4 * target.lanes * panel / L2_BYTES_PER_CYCLE
 
 
 def emit(target: Target, pixels: int, panel: int) -> str:
@@ -94,9 +94,9 @@ def emit(target: Target, pixels: int, panel: int) -> str:
     with code.loop(0, context.int(COUNT)) as r:
         run = runs + r * 16
         offset, length = run.int(0), run.int(8)
-        whole = length - length % UNROLL
-        with code.loop(0, whole, UNROLL) as k:
-            steps([pixel + (offset + k * 4) for pixel in x], UNROLL)
+        whole = length - length % UNROLL_STEPS
+        with code.loop(0, whole, UNROLL_STEPS) as k:
+            steps([pixel + (offset + k * 4) for pixel in x], UNROLL_STEPS)
         with code.loop(whole, length) as k:
             steps([pixel + (offset + k * 4) for pixel in x], 1)
 

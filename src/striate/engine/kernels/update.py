@@ -4,7 +4,7 @@
 
 The functions are texts (expression.py). Operands have kinds: v, an array as long as the outputs; u, one number for all,
 in the record itself. Outputs may be operands: all numbers at a place are read before one is written there. Rows are
-chunks of CHUNK numbers, parts 1; numbers after the last whole vector are taken one by one.
+chunks of CHUNK_NUMBERS, parts 1; numbers after the last whole vector are taken one by one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OUT = 8
 """Addresses of the outputs; after them 8 bytes for each operand: an address, or a float32."""
 
 KINDS = "vu"
-CHUNK = 4096
+CHUNK_NUMBERS = 4096
 """Numbers of a row: work for more than a microsecond, 16 KB of each array."""
 
 
@@ -49,7 +49,7 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
         for output, result in zip(outputs, results, strict=True):
             (output + place * 4).store(result)
 
-    start, stop = first * CHUNK, a.int(COUNT).least(end * CHUNK)
+    start, stop = first * CHUNK_NUMBERS, a.int(COUNT).least(end * CHUNK_NUMBERS)
     with code.loop(part, end_part):
         whole = stop - (stop - start).most(0) % target.lanes
         with code.loop(start, whole, target.lanes) as place:
@@ -61,7 +61,7 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
 
 def rows(count: int) -> int:
     """Rows of a step over arrays of `count` numbers. Parts are 1."""
-    return -(-count // CHUNK)
+    return -(-count // CHUNK_NUMBERS)
 
 
 def arguments(

@@ -48,11 +48,11 @@ PANEL_X, PANEL_DY, PANEL_OUT, PANEL_TILES, PANEL_SIZE = 0, 8, 16, 24, 32
 """A panel: bytes to its channels of x and its vectors of dy, addresses of its output, and of the
 table of tiles' code by places."""
 
-UNROLL = 2
+UNROLL_PIXELS = 2
 """Pixels between two tests: short rows (7, 4, 2 pixels) then leave little to the loop of single pixels."""
-BAND = 16 << 10
+BAND_BYTES = 16 << 10
 """Bytes of a band's dy: half of the smallest first-level cache, the rest is for x and sums."""
-SUMS = 256 << 10
+GROUP_SUM_BYTES = 256 << 10
 """Bytes of a group's sums: a quarter of the second-level cache. Where it holds those of several panels, these share a
 band's x, too: 1x1 convolutions with few input channels."""
 
@@ -106,7 +106,7 @@ def _tile(target: Target, places: int, panel: int) -> str:
     image_x, image_dy = code.variable(start_x), code.variable(start_dy)
     line_x, line_dy = code.variable(start_x), code.variable(start_dy)
     x, dy = code.variable(start_x), code.variable(start_dy)
-    whole = columns - columns % UNROLL
+    whole = columns - columns % UNROLL_PIXELS
     out_block = a.int(OUT_BLOCK)
     to = [out + offsets.int(8 * t) for t in range(places)]
     for t in range(places):  # large gradients lie in no cache: they come while the tile computes
@@ -130,8 +130,8 @@ def _tile(target: Target, places: int, panel: int) -> str:
         with code.repeat(rows):
             x.set(line_x.get())
             dy.set(line_dy.get())
-            with code.loop(0, whole, UNROLL):
-                pixels(UNROLL)
+            with code.loop(0, whole, UNROLL_PIXELS):
+                pixels(UNROLL_PIXELS)
             with code.loop(whole, columns):
                 pixels(1)
             line_x.set(line_x.get() + a.int(X_ROW))
@@ -222,9 +222,9 @@ def product(target: Target, source: Layout, gradient: Layout, windows: Windows, 
         offsets += [(c * taps + tap) * result.pixel for c, tap in places]
     loops = _joined(source, gradient, windows)
     vector = 4 * gradient.lanes * max(split)
-    band = _band([count for count, _, _ in loops], max(BAND // vector, 1))
-    group = max(SUMS // vector * len(tiles) // len(offsets), 1)
-    together = max(SUMS // (vector * len(offsets)), 1)
+    band = _band([count for count, _, _ in loops], max(BAND_BYTES // vector, 1))
+    group = max(GROUP_SUM_BYTES // vector * len(tiles) // len(offsets), 1)
+    together = max(GROUP_SUM_BYTES // (vector * len(offsets)), 1)
     return Product(
         source, gradient, windows, groups, result, panels, tuple(tiles), tuple(offsets), loops, band, group,
         together,

@@ -31,12 +31,12 @@ def emit(target: Target) -> str:
     v_tile, v_frequency, m_frequency = a.int(w.V_TILE), a.int(w.V_FREQUENCY), a.int(w.M_FREQUENCY)
     panels, shared = a.pointer(w.PANELS), a.pointer(w.SHARED)
     product = scratch + a.int(w.V_BYTES)
-    before = (panels + part * w.PANEL).int(w.P_FIRST)
+    before = (panels + part * w.PANEL_SIZE).int(w.P_FIRST)
 
     zero = code.buffer(target.panel * code.bytes // 8)
     for o in range(target.panel):
         zero.store(code.spread(0.0), o * code.bytes)
-    run, context = code.buffer(2), code.buffer(micro.CONTEXT // 8)
+    run, context = code.buffer(2), code.buffer(micro.CONTEXT_SIZE // 8)
     run.store(code.int(0))
     run.store(a.int(w.CHANNELS), 8)
     context.store(run, micro.RUNS)
@@ -63,7 +63,7 @@ def emit(target: Target) -> str:
                 code.call(a.pointer(w.INPUT), a, start, stop, 0, a.int(w.BLOCKS), scratch)
         v = code.select(shared.given, shared + start * v_tile, scratch)
         with code.loop(0, a.int(w.FREQUENCIES)) as f, code.loop(part, end_part) as p:
-            entry = panels + p * w.PANEL
+            entry = panels + p * w.PANEL_SIZE
             weights = a.pointer(w.WEIGHTS) + (f * a.int(w.W_FREQUENCY) + entry.int(w.P_WEIGHTS))
             step = entry.int(w.P_BYTES)
             x = code.variable(v + f * v_frequency)
@@ -82,7 +82,7 @@ def emit(target: Target) -> str:
                     entry.pointer(w.P_TILES).pointer(pixels * 8), inputs, outputs, weights, zero, context
                 )
         with code.loop(part, end_part) as p:
-            entry = panels + p * w.PANEL
+            entry = panels + p * w.PANEL_SIZE
             made = product + (entry.int(w.P_FIRST) - before) * size
             code.call(a.pointer(w.OUTPUT), a, entry, start, stop, made)
         first.set(stop)

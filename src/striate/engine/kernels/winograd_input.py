@@ -1,12 +1,12 @@
 """Winograd's input transform Bᵀ d B: patches of (m+2)×(m+2) pixels, channels in the lanes.
 
-    for tile row: for up to CHUNK tiles of it: for channel block: for group of rows of Bᵀ:
+    for tile row: for up to CHUNK_TILES of it: for channel block: for group of rows of Bᵀ:
         for tile: m new columns through Bᵀ's rows (two are kept from the tile before); each row through B; store
 
 The group of rows is what keeps everything in registers: one (or two that share their even and odd half) of the m+2 rows
 of Bᵀ d at a time, so that 6 or 12 intermediate vectors live instead of 36 and none goes through memory; a patch is
-read several times instead, from the first-level cache, where CHUNK tiles of one channel block stay. Two shared columns
-cost nothing twice: 120 operations a tile of F(4×4) instead of 144.
+read several times instead, from the first-level cache, where CHUNK_TILES tiles of one channel block stay. Two shared
+columns cost nothing twice: 120 operations a tile of F(4×4) instead of 144.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from striate.engine.emit import Code
 from striate.engine.kernels import winograd_sizes as w
 from striate.engine.target import Target
 
-CHUNK = 16
+CHUNK_TILES = 16
 """Tiles passed over again and again: 6 rows of 66 pixels are 25 KB."""
 
 
@@ -68,11 +68,11 @@ def emit(target: Target, m: int) -> str:
         last = columns.least(end - start)
         line = a.pointer(w.IN) + ((row // rows) * a.int(w.IN_IMAGE) + (row % rows) * (in_row * m))
         with (
-            code.loop((tile - start).most(0), last, CHUNK) as column,
+            code.loop((tile - start).most(0), last, CHUNK_TILES) as column,
             code.loop(block, end_block) as b,
             code.loop(0, target.lanes // target.width) as piece,
         ):
-            count = (last - column).least(CHUNK)
+            count = (last - column).least(CHUNK_TILES)
             patch = line + (column * m * in_pixel + b * a.int(w.IN_BLOCK) + piece * code.bytes)
             slot = to + ((start + column - origin) * v_tile + b * (4 * target.lanes) + piece * code.bytes)
             for group in groups(target, m):

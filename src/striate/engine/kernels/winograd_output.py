@@ -3,7 +3,7 @@
     for tile row: for vector of the panel: for tile of the row:
         for group of rows of Aᵀ: all m+2 columns through them; each row through A; bias, residual, clamp, store
 
-        post over the row's outputs of this vector
+        epilogue over the row's outputs of this vector
 
 As in the input transform one or two rows at a time live in registers. Tiles at the bottom and right edge store only
 what lies inside the map.
@@ -19,8 +19,8 @@ from striate.engine.emit import Code
 from striate.engine.kernels import winograd_sizes as w
 from striate.engine.target import Target
 
-POSTED = 16
-"""Addresses handed to one call of `post`."""
+EPILOGUE_PIXELS = 16
+"""Addresses handed to one call of `epilogue`."""
 
 
 def combination(code: Code, m: int, k: int, z: Callable[[int], Any]) -> Any:
@@ -54,7 +54,7 @@ def emit(target: Target, m: int) -> str:
     out_row, out_pixel = a.int(w.OUT_ROW), a.int(w.OUT_PIXEL)
     frequency, step = a.int(w.M_FREQUENCY), entry.int(w.P_BYTES)
     residual, has_residual = a.int(w.RESIDUAL), a.int(w.HAS_RESIDUAL).differs(0)
-    post, pixels = a.pointer(w.POST), code.buffer(POSTED)
+    epilogue, pixels = a.pointer(w.EPILOGUE), code.buffer(EPILOGUE_PIXELS)
     size = m + 2
 
     with code.loop(tile // columns, (end + columns - 1) // columns) as row:
@@ -66,14 +66,14 @@ def emit(target: Target, m: int) -> str:
         )
 
         def finish(vector: Any) -> None:
-            """Call `post` on what was stored of one vector in this row of tiles."""
+            """Call `epilogue` on what was stored of one vector in this row of tiles."""
             wide = (last * m).least(a.int(w.WIDTH)) - first * m
-            with code.loop(0, inside_y.least(m)) as k, code.loop(0, wide, POSTED) as x:
+            with code.loop(0, inside_y.least(m)) as k, code.loop(0, wide, EPILOGUE_PIXELS) as x:
                 at = line + (vector * a.int(w.OUT_BLOCK) + k * out_row + (first * m + x) * out_pixel)
-                count = (wide - x).least(POSTED)
+                count = (wide - x).least(EPILOGUE_PIXELS)
                 with code.loop(0, count) as t:
                     (pixels + t * 8).store(at + t * out_pixel)
-                code.call(post, pixels, count, 1, 0)
+                code.call(epilogue, pixels, count, 1, 0)
 
         def store(vector: Any, piece: Any) -> None:
             """The tiles of this row: one vector, or the piece of it that fills a register."""
@@ -129,6 +129,6 @@ def emit(target: Target, m: int) -> str:
         with code.loop(0, entry.int(w.P_VECTORS)) as vector:
             with code.loop(0, target.lanes // target.width) as piece:
                 store(vector, piece)
-            with code.when(post.given):
+            with code.when(epilogue.given):
                 finish(vector)
     return code.finish()

@@ -1,6 +1,6 @@
 """Weights of Winograd's convolution: G g Gᵀ of every 3x3 kernel g, in the order of use.
 
-    for panel: for CHANNELS channels: for vector: for channel:
+    for panel: for CHUNK_CHANNELS: for vector: for channel:
         taps[9] = the nine numbers of each output lane, turned in registers, times the output's factor, in float64
         half[m + 2][3] = G taps
         for row: packed[frequency of row and column][panel][channel][vector] = half[row] Gᵀ, rounded once
@@ -21,8 +21,16 @@ from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer
 from striate.engine.kernels.copy import interleave
-from striate.engine.kernels.gather import P_OUTPUTS, P_PACKED, P_PLAIN, P_SCALE, P_STEP, P_VECTORS, PANEL
 from striate.engine.kernels.lanes import inside
+from striate.engine.kernels.pack_weights import (
+    P_OUTPUTS,
+    P_PACKED,
+    P_PLAIN,
+    P_SCALE,
+    P_STEP,
+    P_VECTORS,
+    PANEL_SIZE,
+)
 from striate.engine.kernels.record import record
 from striate.engine.kernels.winograd_sizes import KERNEL_MATRIX
 from striate.engine.target import Target
@@ -33,10 +41,10 @@ PLAIN, STRIDE, CHANNEL, FIRST, TAP, PACKED, FREQUENCY, SCALE, PANELS, ONES = ran
 """Address of the weights; bytes from an output to the next, and from a channel to the next; where in `taps` the first
 of a kernel's numbers goes, and bytes from there to the next one's place (less than 0 for kernels turned by 180
 degrees); address of the packed weights and bytes from a frequency's to the next one's; address of the outputs' factors
-(see gather.factors), or 0; of the panels (see gather.panels); factors of 1."""
+(see pack_weights.factors), or 0; of the panels (see pack_weights.panels); factors of 1."""
 ARGUMENTS = ONES + 8 * 16
 
-CHANNELS = 16
+CHUNK_CHANNELS = 16
 """Channels for which a panel's vectors are written together: whole cache lines also where two vectors share one."""
 
 
@@ -53,15 +61,15 @@ def emit(target: Target, m: int) -> str:
     stride, frequency, scale = a.int(STRIDE), a.int(FREQUENCY), a.pointer(SCALE)
     with (
         code.loop(part, end_part) as p,
-        code.loop(row, end_row, CHANNELS) as first,
-        code.loop(0, (a.pointer(PANELS) + p * PANEL).int(P_VECTORS)) as v,
+        code.loop(row, end_row, CHUNK_CHANNELS) as first,
+        code.loop(0, (a.pointer(PANELS) + p * PANEL_SIZE).int(P_VECTORS)) as v,
     ):
-        panel = a.pointer(PANELS) + p * PANEL
+        panel = a.pointer(PANELS) + p * PANEL_SIZE
         step, real = panel.int(P_STEP), panel.int(P_OUTPUTS) - v * lanes
         plain = a.pointer(PLAIN) + (panel.int(P_PLAIN) + v * lanes * stride)
         packed = a.pointer(PACKED) + (panel.int(P_PACKED) + v * code.bytes)
         factors = code.select(scale.given, scale + (panel.int(P_SCALE) + v * one), a + ONES)
-        with code.loop(first, end_row.least(first + CHANNELS)) as c:
+        with code.loop(first, end_row.least(first + CHUNK_CHANNELS)) as c:
             _taps(code, plain + c * a.int(CHANNEL), stride, real, factors, scratch + a.int(FIRST), a.int(TAP))
             for part in range(0, lanes, target.width):
                 with code.wide(target.width):
@@ -134,11 +142,11 @@ def arguments(
 ) -> NDArray[np.int64]:  # fmt: skip
     """The record. The step has as many rows as channels and as many parts as panels.
 
-    panels: gather.panels with a step for each channel; plain, packed, scale: addresses (packed: of a line; scale: of
-    gather.factors, or 0); frequency: bytes from a frequency's packed weights to the next one's (Winograd.w_frequency);
-    strides: bytes of the plain side from an output to the next, and from a channel to the next; at: keeps an array and
-    says its address; turned: kernels by 180 degrees, as for the gradient by the input (where outputs and channels
-    change roles, too).
+    panels: pack_weights.panels with a step for each channel; plain, packed, scale: addresses (packed: of a line;
+    scale: of pack_weights.factors, or 0); frequency: bytes from a frequency's packed weights to the next one's
+    (Winograd.w_frequency); strides: bytes of the plain side from an output to the next, and from a channel to the
+    next; at: keeps an array and says its address; turned: kernels by 180 degrees, as for the gradient with respect to
+    the input (where outputs and channels change roles, too).
     """
     one = 8 * target.lanes
     made = record(

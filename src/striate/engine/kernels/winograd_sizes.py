@@ -48,15 +48,15 @@ KERNEL_MATRIX: Mapping[int, NDArray[np.float64]] = {
     ROWS, COLUMNS, TILES, FREQUENCIES,
     SHARED, V_TILE, V_FREQUENCY, V_BYTES, M_FREQUENCY,
     WEIGHTS, W_FREQUENCY, PANELS, INPUT, OUTPUT,
-    RESIDUAL, HAS_RESIDUAL, POST, LIMITS,
+    RESIDUAL, HAS_RESIDUAL, EPILOGUE, LIMITS,
 ) = range(0, 8 * 32, 8)  # fmt: skip
 """Byte offsets of the record. IN is the address of the first patch's first number (border included), OUT that of the
 first output; IN_/OUT_ strides in bytes; BLOCKS of channels, CHANNELS without those filled up; HEIGHT, WIDTH of the
 output; ROWS and COLUMNS of tiles in one image; TILES at most in one block, FREQUENCIES (m+2)²; SHARED the address of
 the whole transformed input, or 0; strides of the transformed input (V) and of the products (M); address of the packed
 weights and bytes from one frequency's to the next; table of panels; code of both transforms; bytes from an output to
-the number added to it, whether there is one; code of `post` that finishes a row of tiles while it is in the first-level
-cache, or 0; low and high limit (two float32)."""
+the number added to it, whether there is one; code of the `epilogue` that finishes a row of tiles while it is in the
+first-level cache, or 0; low and high limit (two float32)."""
 LOW, HIGH = LIMITS, LIMITS + 4
 ARGUMENTS = LIMITS + 8
 
@@ -64,7 +64,7 @@ P_FIRST, P_BYTES, P_VECTORS, P_WEIGHTS, P_OUT, P_BIAS, P_TILES, P_MOST = range(0
 """A panel: bytes of the vectors before it, bytes of its own, their number; bytes to its weights within one frequency;
 bytes to its first vector within an output pixel; address of its bias; table of its micro-tiles' code by pixels; most
 pixels."""
-PANEL = 64
+PANEL_SIZE = 64
 
 
 def odd_lines(size: int) -> int:
@@ -86,14 +86,14 @@ def border(m: int, height: int, width: int, pads: tuple[int, int, int, int]) -> 
     return top, tall, left, wide
 
 
-REUSE = 24
+MIN_BLOCK_TILES = 24
 """Tiles for which a block reads each weight once: at 24, products ask for 2.7 bytes of weights a cycle, which every
 third-level cache gives; fewer are no faster where it gives more, and much slower where it does not."""
-HEAVY = 4 << 20
+MAX_CACHED_WEIGHT_BYTES = 4 << 20
 """Bytes of transformed weights from which on a core's caches do not hold them between two blocks."""
-TRANSFORM = {2: 270, 4: 450}
+TRANSFORM_FLOPS = {2: 270, 4: 450}
 """Measured time of one channel of one tile through either transform, as floating-point operations at full speed."""
-START = 5
+START_STEPS = 5
 """Measured time to start and end a micro-tile, as steps of its loop."""
 
 
@@ -172,13 +172,13 @@ class Winograd:
         every core reads; better still as two steps with a shared transformed input: on two threads 512→512@14 took
         1.87 ms, 2.08 with a transform for each task, 2.43 by rows; 256→256@14 0.54, 0.61 and 0.74.
         """
-        return self.weight_bytes > HEAVY and 2 * self.tiles < self.outputs
+        return self.weight_bytes > MAX_CACHED_WEIGHT_BYTES and 2 * self.tiles < self.outputs
 
     def block(self, cache: int, parts: int, shared: bool = False) -> int:
-        """Tiles in a block: V and M fill 3/4 of a second-level cache of `cache` bytes, and at least REUSE tiles share
-        one pass over the weights, twice as many where the weights come from memory each time."""
+        """Tiles in a block: V and M fill 3/4 of a second-level cache of `cache` bytes, and at least MIN_BLOCK_TILES
+        share one pass over the weights, twice as many where the weights come from memory each time."""
         one = self.frequencies * ((0 if shared else self.v_tile) + self.products(parts))
-        least = REUSE if self.weight_bytes <= 4 * HEAVY else 2 * REUSE
+        least = MIN_BLOCK_TILES if self.weight_bytes <= 4 * MAX_CACHED_WEIGHT_BYTES else 2 * MIN_BLOCK_TILES
         blocks = -(-self.tiles // max(3 * cache // 4 // one, least))
         return -(-self.tiles // blocks)
 
@@ -203,7 +203,7 @@ class Winograd:
         parts: int,
         shared: int = 0,
         residual: int | None = None,
-        post: int = 0,
+        epilogue: int = 0,
         low: float = -math.inf,
         high: float = math.inf,
     ) -> NDArray[np.int64]:
@@ -211,7 +211,8 @@ class Winograd:
 
         pads: top and left. Addresses: of both buffers (border included), packed weights, bias (all panels' lanes).
         code: addresses of "input" and "output" transforms; tiles_code: by panel, address of the table of micro-tile
-        code by pixels. residual: bytes from an output to the number added to it. shared, post: see SHARED, POST.
+        code by pixels. residual: bytes from an output to the number added to it. shared, epilogue: see
+        SHARED and EPILOGUE.
         """
         lanes = 4 * self.target.lanes
         start = source.origin - pads[0] * source.row - pads[1] * source.pixel
@@ -227,7 +228,7 @@ class Winograd:
             M_FREQUENCY: self.m_frequency(tiles, parts),
             WEIGHTS: weights, W_FREQUENCY: self.w_frequency,
             INPUT: code["input"], OUTPUT: code["output"],
-            RESIDUAL: residual or 0, HAS_RESIDUAL: residual is not None, POST: post,
+            RESIDUAL: residual or 0, HAS_RESIDUAL: residual is not None, EPILOGUE: epilogue,
         }  # fmt: skip
         first = 0
         for p, vectors in enumerate(self.panels):
@@ -236,9 +237,9 @@ class Winograd:
                 P_WEIGHTS: first * lanes * self.channels, P_OUT: first * result.block, P_BIAS: bias + first * lanes,
                 P_TILES: tiles_code[p], P_MOST: self.target.tiles[vectors - 1],
             }  # fmt: skip
-            numbers |= {ARGUMENTS + p * PANEL + offset: value for offset, value in entry.items()}
+            numbers |= {ARGUMENTS + p * PANEL_SIZE + offset: value for offset, value in entry.items()}
             first += vectors
-        made = record(ARGUMENTS + PANEL * len(self.panels), numbers, {LOW: low, HIGH: high})
+        made = record(ARGUMENTS + PANEL_SIZE * len(self.panels), numbers, {LOW: low, HIGH: high})
         made[PANELS // 8] = made.ctypes.data + ARGUMENTS
         return made
 
@@ -264,16 +265,16 @@ def cost(shape: Winograd, limits: Limits, threads: int = 1) -> float:
     """Predicted seconds, with cold weights and a shared or unrepeated input transform."""
     lanes = shape.target.lanes
     wide = lanes * sum(shape.panels)
-    products = 2.0 * shape.frequencies * (shape.channels + START) * wide
-    transforms = TRANSFORM[shape.m] * (lanes * shape.blocks + wide)
+    products = 2.0 * shape.frequencies * (shape.channels + START_STEPS) * wide
+    transforms = TRANSFORM_FLOPS[shape.m] * (lanes * shape.blocks + wide)
     return roofline(shape.tiles * (products + transforms), shape.weight_bytes, limits, threads)
 
 
 def direct_cost(shape: Winograd, limits: Limits, threads: int = 1) -> float:
-    """Predicted seconds of the same convolution through `direct`."""
+    """Predicted seconds of the same convolution through `dense_conv`."""
     wide = shape.target.lanes * sum(shape.panels)
     pixels = shape.images * shape.height * shape.width
-    operations = 2.0 * pixels * (9 * shape.channels + START) * wide
+    operations = 2.0 * pixels * (9 * shape.channels + START_STEPS) * wide
     return roofline(operations, 36.0 * shape.channels * wide, limits, threads)
 
 

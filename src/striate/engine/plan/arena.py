@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.plan.kernel_calls import KernelCall
-from striate.engine.plan.layout import ALIGN
+from striate.engine.plan.layout import ALIGN_BYTES
 from striate.engine.plan.units import Buffer
 
 Array = NDArray[Any]
 
-FAR = 1 << 62
+MAX_OFFSET_BYTES = 1 << 62
 """An offset beyond all others."""
 
 
@@ -88,7 +88,7 @@ def placed(life: Mapping[Buffer, tuple[int, int]], most: int = 1) -> Arena:
     """
     values = list(life)
     sizes = np.array([value.layout.bytes for value in values], np.int64)
-    sizes += -sizes % ALIGN
+    sizes += -sizes % ALIGN_BYTES
     first, last = np.array([life[value] for value in values], np.int64).reshape(-1, 2).T
     orders = [
         (last, first, -sizes), (-sizes, last, first), (-sizes, first, -last), (-sizes, first - last),
@@ -116,6 +116,6 @@ def _stacked(starts: Array, sizes: Array, first: Array, last: Array, there: Arra
         others = others[(first[others] <= last[k]) & (last[others] >= first[k])]
         others = others[np.argsort(starts[others], kind="stable")]
         free = np.maximum.accumulate(np.append(0, starts[others] + sizes[others]))
-        fits = np.append(starts[others], FAR) - free >= sizes[k]
+        fits = np.append(starts[others], MAX_OFFSET_BYTES) - free >= sizes[k]
         starts[k] = free[np.argmax(fits)]
     return starts

@@ -13,7 +13,7 @@ from striate.engine.kernels.record import record
 from striate.engine.plan import copies, dense, elements, generic, planar, windows, winograd
 from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
-from striate.engine.plan.units import Buffer, Enter, Leave, Map, Unit
+from striate.engine.plan.units import Buffer, Enter, FusedElementwise, Leave, Unit
 
 
 def covered(body: Correlation, lanes: int) -> bool:
@@ -50,8 +50,8 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
         return copies.leave(unit, context)
     if isinstance(body, Copies):
         return copies.steps(unit, context)
-    if isinstance(body, Map):
-        return elements.map_steps(unit, context)
+    if isinstance(body, FusedElementwise):
+        return elements.elementwise_steps(unit, context)
     if isinstance(body, Norm):
         return elements.norm_steps(unit, context)
     if isinstance(body, LocalResponseNorm) and lrn.covers(context.target.lanes, body.size):

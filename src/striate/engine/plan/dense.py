@@ -1,4 +1,4 @@
-"""Kernel calls of dense products: convolutions, fully connected layers and transposed convolutions through `direct`.
+"""Kernel calls of dense products: convolutions, fully connected layers and transposed convolutions (`dense_conv`).
 
 The table of runs says where a pixel's inputs lie: for every channel block and tap, a stretch of neighboring numbers.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from striate.engine import aligned
 from striate.engine.code import Kernel
-from striate.engine.kernels import direct, gather, tile
+from striate.engine.kernels import dense_conv, pack_weights, tile
 from striate.engine.kernels.record import record
 from striate.engine.plan import packing
 from striate.engine.plan.computation import Correlation
@@ -164,7 +164,7 @@ def folded(unit: Unit) -> tuple[Array, Array]:
     return np.asarray(weight, np.float32), packing.bias(unit, body.groups * body.each)
 
 
-def _order(body: Correlation, pieces: Array, shape: tuple[int, int, int], lanes: int) -> gather.Table:
+def _order(body: Correlation, pieces: Array, shape: tuple[int, int, int], lanes: int) -> pack_weights.Table:
     """Position of each step's weight among those of its output."""
     kernel = shape[1:] if body.windows is None else _kernel(body)
     taps, depth = math.prod(kernel), shape[0] if body.windows is None else body.depth
@@ -173,7 +173,7 @@ def _order(body: Correlation, pieces: Array, shape: tuple[int, int, int], lanes:
     within = np.arange(steps.max(initial=0))
     places = (first * channel + u * kernel[1] + v)[:, None] + within * channel
     offsets = 4 * places[within < steps[:, None]]
-    return gather.table(offsets, 4 * stride, body.each, 4 * body.each * depth * taps, lanes)
+    return pack_weights.table(offsets, 4 * stride, body.each, 4 * body.each * depth * taps, lanes)
 
 
 def _kernel(body: Correlation) -> tuple[int, int]:
@@ -198,7 +198,7 @@ def _time(target: Target, pixels: int, vectors: int, steps: int) -> float:
     step = (tiles - larger) * tile.cycles(target, small, vectors)
     if larger:
         step += larger * tile.cycles(target, small + 1, vectors)
-    return steps * step + tile.PIXEL * pixels
+    return steps * step + tile.PIXEL_CYCLES * pixels
 
 
 def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
@@ -248,7 +248,7 @@ def _product(
         for vectors in set(one)
         for pixels_ in range(1, min(target.tiles[vectors - 1], max(pixels, 1)) + 1)
     }
-    post = None if unit.post is None else post_kernel(unit)
+    epilogue = None if unit.epilogue is None else epilogue_kernel(unit)
     order = functools.cache(lambda: _order(body, pieces, shape, target.lanes))
 
     def record_(memory: Memory) -> Array:
@@ -257,7 +257,7 @@ def _product(
         def weights_() -> packing.Packing:
             table, lanes = order(), target.lanes
             span = 4 * unit.weights["weight"].size // body.groups
-            parts = gather.panels(one, body.each, total, table.stride, lanes, body.groups, span)
+            parts = pack_weights.panels(one, body.each, total, table.stride, lanes, body.groups, span)
             size = total * sum(split) * lanes
             return packing.direct(unit, table, parts, lanes, body.groups, size)
 
@@ -267,7 +267,7 @@ def _product(
             return padded.reshape(-1)
 
         base, biases = memory.packed(key, weights_), memory.constant((*key, "bias"), bias_)
-        contexts = np.zeros(len(chunks) * tile.CONTEXT // 8, np.int64)
+        contexts = np.zeros(len(chunks) * tile.CONTEXT_SIZE // 8, np.int64)
         table = []
         delta = 0
         if unit.residual is not None:
@@ -275,7 +275,7 @@ def _product(
         for k, chunk in enumerate(chunks):
             last = k == len(chunks) - 1
             own = record(
-                tile.CONTEXT,
+                tile.CONTEXT_SIZE,
                 {
                     tile.RUNS: memory.table(np.array(chunk, np.int64)),
                     tile.COUNT: len(chunk),
@@ -313,23 +313,23 @@ def _product(
                 table.append(address)
                 address += 4 * target.lanes * vectors * sum(steps for _, steps in chunk)
         return record(
-            direct.ARGUMENTS,
+            dense_conv.ARGUMENTS,
             {
-                direct.IN: memory.at(x) + h.start * source.row + w.start * source.pixel,
-                direct.IN_IMAGE: source.image,
-                direct.IN_ROW: h.stride * source.row,
-                direct.IN_PIXEL: w.stride * source.pixel,
-                direct.OUT: memory.at(y) + h.target * result.row + w.target * result.pixel,
-                direct.OUT_IMAGE: result.image,
-                direct.OUT_ROW: h.jump * result.row,
-                direct.OUT_PIXEL: w.jump * result.pixel,
-                direct.ROWS: h.count,
-                direct.COLUMNS: w.count,
-                direct.CHUNKS: len(chunks),
-                direct.CONTEXTS: memory.table(contexts),
-                direct.PANELS: memory.table(np.array(rows, np.int64)),
-                direct.WEIGHTS: memory.table(np.array(table, np.int64)),
-                direct.POST: memory.kernel(post) if post is not None else 0,
+                dense_conv.IN: memory.at(x) + h.start * source.row + w.start * source.pixel,
+                dense_conv.IN_IMAGE: source.image,
+                dense_conv.IN_ROW: h.stride * source.row,
+                dense_conv.IN_PIXEL: w.stride * source.pixel,
+                dense_conv.OUT: memory.at(y) + h.target * result.row + w.target * result.pixel,
+                dense_conv.OUT_IMAGE: result.image,
+                dense_conv.OUT_ROW: h.jump * result.row,
+                dense_conv.OUT_PIXEL: w.jump * result.pixel,
+                dense_conv.ROWS: h.count,
+                dense_conv.COLUMNS: w.count,
+                dense_conv.CHUNKS: len(chunks),
+                dense_conv.CONTEXTS: memory.table(contexts),
+                dense_conv.PANELS: memory.table(np.array(rows, np.int64)),
+                dense_conv.WEIGHTS: memory.table(np.array(table, np.int64)),
+                dense_conv.EPILOGUE: memory.kernel(epilogue) if epilogue is not None else 0,
             },
         )
 
@@ -338,22 +338,22 @@ def _product(
         unit,
         "direct",
         f"{target.tiles[max(one) - 1]}x{max(one)}",
-        Kernel("direct"),
+        Kernel("dense_conv"),
         record_,
         x.images * h.count,
         len(split),
         unit.reads,
         unit.outputs,
-        (*kernels.values(), packing.PACK, *(() if post is None else (post,))),
+        (*kernels.values(), packing.PACK, *(() if epilogue is None else (epilogue,))),
         flops=2.0 * pixels * total * body.each * body.groups,
         weights=weight_bytes,
         by_parts=weight_bytes > source.bytes and len(split) >= 2 * context.threads,
     )
 
 
-def post_kernel(unit: Unit) -> Kernel:
+def epilogue_kernel(unit: Unit) -> Kernel:
     """The kernel of an epilogue other than a clamp."""
     from striate.engine.kernels.expression import text
 
-    assert unit.post is not None
-    return Kernel("post", (text(unit.post, {"x0": "a"}),))
+    assert unit.epilogue is not None
+    return Kernel("epilogue", (text(unit.epilogue, {"x0": "a"}),))

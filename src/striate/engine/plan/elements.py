@@ -7,32 +7,31 @@ from typing import Any
 from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
-from striate.engine.kernels import expression, lrn, norm, softmax
-from striate.engine.kernels import map as maps
+from striate.engine.kernels import elementwise, expression, lrn, norm, softmax
 from striate.engine.kernels.operands import Place
 from striate.engine.plan.computation import LocalResponseNorm, Norm, Softmax
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
-from striate.engine.plan.units import Buffer, Map, Unit
+from striate.engine.plan.units import Buffer, FusedElementwise, Unit
 from striate.statement import walk
 
 Array = NDArray[Any]
 
 
-def map_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
+def elementwise_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """One elementwise function of several operands."""
-    assert isinstance(unit.body, Map)
-    return [_map(unit, unit.body, unit.outputs[0], context)]
+    assert isinstance(unit.body, FusedElementwise)
+    return [_elementwise(unit, unit.body, unit.outputs[0], context)]
 
 
 def finishing(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """The epilogue of a kernel that cannot do it in its store, in place."""
-    if unit.post is None:
+    if unit.epilogue is None:
         return []
     (y,) = unit.outputs
-    return [_map(unit, Map(unit.post, {"x0": "s"}, {"x0": y}, {}), y, context)]
+    return [_elementwise(unit, FusedElementwise(unit.epilogue, {"x0": "s"}, {"x0": y}, {}), y, context)]
 
 
-def _map(unit: Unit, body: Map, y: Buffer, context: PlanContext) -> KernelCall:
+def _elementwise(unit: Unit, body: FusedElementwise, y: Buffer, context: PlanContext) -> KernelCall:
     lanes = context.target.lanes
     names = list(dict.fromkeys(load.tensor for load in walk(body.value)))
     letters = {name: chr(ord("a") + k) for k, name in enumerate(names)}
@@ -42,18 +41,18 @@ def _map(unit: Unit, body: Map, y: Buffer, context: PlanContext) -> KernelCall:
     def place_(memory: Memory, name: str) -> Place:
         value = body.values.get(name)
         if value is None:
-            key = (unit.name, "map", name, lanes)
+            key = (unit.name, "elementwise", name, lanes)
             vector = memory.constant(key, lambda: norm.pack(lanes, y.channels, body.constants[name]))
             return Place.vector(lanes, vector)
         return place(memory, value, body.kinds[name])
 
     def record(memory: Memory) -> Array:
-        return maps.arguments(y.layout, memory.base(y), [place_(memory, name) for name in names])
+        return elementwise.arguments(y.layout, memory.base(y), [place_(memory, name) for name in names])
 
-    flops, _ = maps.cost(y.layout, text, kinds)
+    flops, _ = elementwise.cost(y.layout, text, kinds)
     reads = [body.values[name] for name in names if name in body.values]
     return KernelCall(
-        unit, "map", kinds, Kernel("map", (text, kinds)), record,
+        unit, "elementwise", kinds, Kernel("elementwise", (text, kinds)), record,
         y.images * y.height, y.layout.blocks, reads, [y], flops=flops, by_parts=True,
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ from striate.engine.plan.computation import (
     Pool,
     Softmax,
 )
-from striate.engine.plan.units import ROLES, Buffer, Map, Nest, Unit
+from striate.engine.plan.units import ROLES, Buffer, FusedElementwise, Nest, Unit
 from striate.network import Network, Node
 from striate.statement import Call, Expr, Load, walk
 
@@ -120,7 +120,7 @@ class Graph:
         y.home, y.flat = x, y.flat or x.flat
         return True
 
-    def _map(self, pattern: Elementwise, unit: Unit) -> Map | None:
+    def _map(self, pattern: Elementwise, unit: Unit) -> FusedElementwise | None:
         """The map over this unit's values, or None where axes do not suit."""
         lead = [value for value, k in zip(unit.inputs, range(99)) if pattern.operands.get(f"x{k}") == "s"]
         if not lead or not lead[0].roles or lead[0].flat:
@@ -143,11 +143,11 @@ class Graph:
             else:
                 return None
         unit.outputs[0].roles = roles
-        return Map(pattern.value, kinds, values, constants)
+        return FusedElementwise(pattern.value, kinds, values, constants)
 
     # fusion
 
-    def _absorbed(self, unit: Unit, found: Map) -> bool:
+    def _absorbed(self, unit: Unit, found: FusedElementwise) -> bool:
         """Fuse this elementwise function into the store of the unit that computes an operand."""
         (y,) = unit.outputs
         for name in sorted(found.values, key=lambda n: -self._order(found.values[n])):
@@ -174,10 +174,10 @@ class Graph:
             value = value.home
         return None
 
-    def _into(self, unit: Unit, found: Map, name: str) -> bool:
-        if isinstance(unit.body, Map):
+    def _into(self, unit: Unit, found: FusedElementwise, name: str) -> bool:
+        if isinstance(unit.body, FusedElementwise):
             return self._composed(unit, unit.body, found, name)
-        if not isinstance(unit.body, Correlation) or unit.post is not None:
+        if not isinstance(unit.body, Correlation) or unit.epilogue is not None:
             return False
         others = [other for other in found.values if other != name]
         plain = not others and not unit.clamped and unit.residual is None
@@ -192,7 +192,7 @@ class Graph:
                 low, high = limits
                 unit.low, unit.high = max(unit.low, low), min(unit.high, high)
                 return unit.low <= unit.high
-            unit.post = _renamed_operand(found.value, name)
+            unit.epilogue = _renamed_operand(found.value, name)
             return True
         if len(others) == 1 and unit.residual is None and not unit.clamped and found.kinds[others[0]] == "s":
             match found.value:
@@ -203,7 +203,7 @@ class Graph:
                         return True
         return False
 
-    def _composed(self, unit: Unit, body: Map, found: Map, name: str) -> bool:
+    def _composed(self, unit: Unit, body: FusedElementwise, found: FusedElementwise, name: str) -> bool:
         """Merge two elementwise functions; the inner one's operands are renamed."""
         if len(body.kinds) + len(found.kinds) > 8:
             return False

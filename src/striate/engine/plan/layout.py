@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 
-ALIGN = 64
+ALIGN_BYTES = 64
 """Bytes: a cache line, and the widest vector."""
-CONFLICT = 4096
+CONFLICT_BYTES = 4096
 """Planes this many bytes apart (or a multiple) fall into the same cache sets: such a stride gets one line more."""
 
 
@@ -53,8 +53,8 @@ class Layout:
         plane = self.row * (self.top + self.height + self.bottom)
         if self.lanes == 1 or plane == self.pixel:
             return plane  # plain order; or a vector of channels, in one piece
-        plane += -plane % ALIGN
-        return plane + ALIGN if plane and plane % CONFLICT == 0 else plane
+        plane += -plane % ALIGN_BYTES
+        return plane + ALIGN_BYTES if plane and plane % CONFLICT_BYTES == 0 else plane
 
     @property
     def image(self) -> int:

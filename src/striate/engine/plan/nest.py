@@ -54,7 +54,7 @@ class Axes:
 Place = Layout | Axes | tuple[int, ...]
 """Where a tensor lies: a blocked layout, axes from the first number on, or a plain array's shape (row-major)."""
 
-SHORT = 64
+SHORT_REDUCTION_STEPS = 64
 """Steps of a reduction below which the innermost free loop stays inside a row: rows should outweigh their start."""
 
 
@@ -372,7 +372,7 @@ class _Lowered:
         width = -width
         if chosen in reduced:
             reduced[chosen] = reduced.pop(chosen)  # the innermost
-        inside = len(free) > 1 and math.prod(reduced.values()) < SHORT
+        inside = len(free) > 1 and math.prod(reduced.values()) < SHORT_REDUCTION_STEPS
         rows = len(free) - inside
         loops = {**free, **reduced}
         strips = {v: -(-n // width) if v == chosen else n for v, n in free.items()}

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from striate.engine import aligned
 from striate.engine.code import Kernel
-from striate.engine.kernels import gather, winograd_pack
+from striate.engine.kernels import pack_weights, winograd_pack
 from striate.engine.kernels.winograd_sizes import Winograd
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.units import Unit
 
 Array = NDArray[Any]
 
-PACK = Kernel("gather", ("pack",))
+PACK = Kernel("pack_weights", ("pack",))
 _STEP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 4, ctypes.c_void_p)
 
 
@@ -64,11 +64,13 @@ class _Kept:
         return aligned.address(self._arrays[-1])
 
 
-def direct(unit: Unit, table: gather.Table, panels: Array, lanes: int, groups: int, size: int) -> Packing:
+def direct(
+    unit: Unit, table: pack_weights.Table, panels: Array, lanes: int, groups: int, size: int
+) -> Packing:
     """A unit's weights in `size` numbers, by a table of steps."""
 
     def record(plain: int, packed: int, at: Callable[[Array], int]) -> Array:
-        return gather.arguments(table, panels, plain, packed, at, _factors(unit, groups, lanes, at))
+        return pack_weights.arguments(table, panels, plain, packed, at, _factors(unit, groups, lanes, at))
 
     return Packing(unit, PACK, len(table.rows), len(panels), size, 0, record)
 
@@ -80,7 +82,7 @@ def winograd(unit: Unit, shape: Winograd) -> Packing:
     strides = (36, 36 * shape.outputs) if body.adjoint else (36 * shape.channels, 36)
 
     def record(plain: int, packed: int, at: Callable[[Array], int]) -> Array:
-        panels = gather.panels(shape.panels, shape.outputs, shape.channels, strides[0], lanes)
+        panels = pack_weights.panels(shape.panels, shape.outputs, shape.channels, strides[0], lanes)
         return winograd_pack.arguments(
             shape.target, panels, plain, packed, shape.w_frequency, strides, at,
             _factors(unit, 1, lanes, at), body.adjoint,
@@ -108,4 +110,4 @@ def _weight(unit: Unit) -> Array:
 
 def _factors(unit: Unit, groups: int, lanes: int, at: Callable[[Array], int]) -> int:
     scaling = unit.scaling
-    return 0 if scaling is None else at(gather.factors(scaling[0], groups, lanes))
+    return 0 if scaling is None else at(pack_weights.factors(scaling[0], groups, lanes))

@@ -20,8 +20,8 @@ from striate.engine.plan.units import Buffer
 
 IMAGEWISE = frozenset(
     [
-        "border", "copy in", "copy", "zeros", "direct", "depthwise", "grouped", "map", "max pool", "mean pool",
-        "local norm", "planes", "planar", "F(2x2)", "F(4x4)",
+        "border", "copy in", "copy", "zeros", "direct", "depthwise", "grouped", "elementwise", "max pool", "mean pool",
+        "local norm", "to planes", "planar", "F(2x2)", "F(4x4)",
     ]
 )  # fmt: skip
 """Algorithms whose rows go through the images in order and that share nothing between images."""

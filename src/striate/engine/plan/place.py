@@ -12,12 +12,12 @@ from striate.engine.plan import windows
 from striate.engine.plan.algebra import substituted
 from striate.engine.plan.computation import Copies, Copy, Correlation
 from striate.engine.plan.fuse import Graph
-from striate.engine.plan.units import Buffer, Enter, Leave, Map, PoolGradient, Unit
+from striate.engine.plan.units import Buffer, Enter, FusedElementwise, Leave, PoolGradient, Unit
 from striate.engine.target import Target
 from striate.geometry import Shift
 from striate.statement import Call, Expr, Load, call
 
-NARROW = 4
+PIXEL_MAJOR_MAX_CHANNELS = 4
 """Images with at most this many channels are stored pixel by pixel: a window row of the first layer is then one run."""
 
 
@@ -91,7 +91,7 @@ def _local(unit: Unit) -> list[Buffer]:
     """Those of `unit.reads` that are read at the position that is written: a residual, a map's operands of its own
     shape, and the numbers that a maximum was taken of, each in one window."""
     body = unit.body
-    if isinstance(body, Map):
+    if isinstance(body, FusedElementwise):
         spread = {value.root for name, value in body.values.items() if body.kinds[name] != "s"}
         return [value for value in unit.inputs if value.root not in spread]
     if isinstance(body, PoolGradient) and pool_gradient.disjoint(windows.whole(body.body)):
@@ -113,7 +113,7 @@ def _entered(graph: Graph, target: Target) -> list[Unit]:
             and (u.residual is None or u.residual.root is not value)
             for u in readers
         )
-        if dense and value.channels <= NARROW and readers:
+        if dense and value.channels <= PIXEL_MAJOR_MAX_CHANNELS and readers:
             own.lanes = value.channels
         for unit in readers:
             _replace(unit, value, own)
@@ -128,7 +128,7 @@ def _replace(unit: Unit, old: Buffer, new: Buffer) -> None:
     unit.inputs = [new if value is old else value for value in unit.inputs]
     if unit.residual is old:
         unit.residual = new
-    if isinstance(unit.body, Map):
+    if isinstance(unit.body, FusedElementwise):
         unit.body.values = {name: new if v is old else v for name, v in unit.body.values.items()}
 
 
@@ -246,9 +246,9 @@ def _matched(units: list[Unit]) -> list[Unit]:
         inner = Buffer(f"{y.name} before the sum", y.shape, y.roles, lanes=y.root.lanes)
         value = Call("add", (Load("x0", ()), Load("x1", ())))
         both = {"x0": inner, "x1": unit.residual}
-        body = Map(_finished(value, unit), {"x0": "s", "x1": "s"}, both, {})
+        body = FusedElementwise(_finished(value, unit), {"x0": "s", "x1": "s"}, both, {})
         final.append(Unit([unit.nodes[-1]], body, [inner, unit.residual], [y], unit.declaration, {}))
-        unit.outputs, unit.residual, unit.post = [inner], None, None
+        unit.outputs, unit.residual, unit.epilogue = [inner], None, None
         unit.low, unit.high = -math.inf, math.inf
     return final
 
@@ -259,4 +259,4 @@ def _finished(value: Expr, unit: Unit) -> Expr:
         value = call("max", value, unit.low)
     if unit.high != math.inf:
         value = call("min", value, unit.high)
-    return value if unit.post is None else substituted(unit.post, {"x0": value})
+    return value if unit.epilogue is None else substituted(unit.epilogue, {"x0": value})

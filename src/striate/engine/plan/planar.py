@@ -9,8 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
-from striate.engine.kernels import planar, planes
-from striate.engine.kernels.planar import Windows
+from striate.engine.kernels import planar_conv, to_planes
+from striate.engine.kernels.planar_conv import Windows
 from striate.engine.plan import elements, winograd
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.dense import folded
@@ -20,10 +20,10 @@ from striate.engine.plan.units import Buffer, Unit
 
 Array = NDArray[Any]
 
-LOOPS, LEAST, STORE, TURN, MAP = 1.1, 3, 4.5, 14, 4
+LOOP_PRODUCTS, LOAD_PRODUCTS, STORE_PRODUCTS, TURN_PRODUCTS, ELEMENTWISE_PRODUCTS = 1.1, 3, 4.5, 14, 4
 """Time in products of whole vectors: a product in loops; a pixel vector with its load, at least; turning and storing
 one of a vector's pixels; turning one of a block's pixels into planes; one of a map after it."""
-PIXEL, WINOGRAD = 4, 2.2
+PIXEL_PRODUCTS, WINOGRAD_SAVING = 4, 2.2
 """Overhead of a pixel of a direct product besides its products, from blocks; from one plane it is twice as much.
 Products that Winograd's algorithm saves, its transforms counted as such."""
 
@@ -39,10 +39,10 @@ def chosen(unit: Unit, context: PlanContext) -> Windows | None:
         return None
     if x.root.lanes not in (1, lanes):
         return None
-    windows = planar.returning(body.windows, (x.height, x.width)) if body.adjoint else body.windows
-    if windows is None or not planar.covers(lanes, windows, body.each):
+    windows = planar_conv.returning(body.windows, (x.height, x.width)) if body.adjoint else body.windows
+    if windows is None or not planar_conv.covers(lanes, windows, body.each):
         return None
-    shape = y.images, body.depth, body.each, x.root.lanes > 1, unit.post is not None
+    shape = y.images, body.depth, body.each, x.root.lanes > 1, unit.epilogue is not None
     fast = winograd.chosen(unit, context) is not None
     return windows if _pays(context, windows, shape, not body.adjoint, fast) else None
 
@@ -54,18 +54,18 @@ def _pays(
     """shape: images, input and output channels, whether the input lies in blocks, whether a map follows; every: whether
     no tap is left out; fast: whether Winograd's algorithm is the other choice."""
     target, (down, across) = context.target, windows
-    images, depth, each, blocked, post = shape
+    images, depth, each, blocked, epilogue = shape
     pixels = down.output * across.output * images
     products = pixels * depth * down.kernel * across.kernel
-    other = products / WINOGRAD if fast else products + pixels * PIXEL * (1 if blocked else 2)
+    other = products / WINOGRAD_SAVING if fast else products + pixels * PIXEL_PRODUCTS * (1 if blocked else 2)
     lanes = target.lanes
-    loads = images * planar.loads(target, windows, depth, each, every)
+    loads = images * planar_conv.loads(target, windows, depth, each, every)
     stored = images * down.output * -(-across.output // lanes) * lanes
-    own = loads * max(each, LEAST) * LOOPS + stored * STORE
+    own = loads * max(each, LOAD_PRODUCTS) * LOOP_PRODUCTS + stored * STORE_PRODUCTS
     if blocked:
-        own += images * -(-depth // lanes) * down.input * -(-across.input // lanes) * lanes * TURN
-    if post:
-        own += pixels * MAP
+        own += images * -(-depth // lanes) * down.input * -(-across.input // lanes) * lanes * TURN_PRODUCTS
+    if epilogue:
+        own += pixels * ELEMENTWISE_PRODUCTS
     return own < other
 
 
@@ -83,16 +83,16 @@ def ready(unit: Unit, windows: Windows, context: PlanContext) -> bool:
 def _padding(unit: Unit, windows: Windows, context: PlanContext) -> tuple[int, int, int, int]:
     body, (y,) = unit.body, unit.outputs
     assert isinstance(body, Correlation)
-    rows, _ = planar.group(context.target, y.channels, y.height, y.width)
-    return planar.padding(context.target, windows, rows, not body.adjoint)
+    rows, _ = planar_conv.group(context.target, y.channels, y.height, y.width)
+    return planar_conv.padding(context.target, windows, rows, not body.adjoint)
 
 
 def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall]:
     """Copy into planes if needed, the convolution, and an elementwise pass for an epilogue other than a clamp."""
     body, (x,), (y,), target = unit.body, unit.inputs, unit.outputs, context.target
     assert isinstance(body, Correlation)
-    rows, vectors = planar.group(target, y.channels, y.height, y.width)
-    table = planar.taps(windows[0], rows, not body.adjoint)
+    rows, vectors = planar_conv.group(target, y.channels, y.height, y.width)
+    table = planar_conv.taps(windows[0], rows, not body.adjoint)
     found, source, layout = [], x, x.layout
     if x.root.lanes > 1:
         made = Layout(x.images, x.channels, x.height, x.width, 1).bordered(*_padding(unit, windows, context))
@@ -106,16 +106,16 @@ def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall
         def packed() -> Array:
             weight, bias = folded(unit)
             taps = weight.reshape(*weight.shape[:2], windows[0].kernel, windows[1].kernel)
-            return planar.pack(planar.turned(taps) if body.adjoint else taps, bias)
+            return planar_conv.pack(planar_conv.turned(taps) if body.adjoint else taps, bias)
 
         weights = memory.constant((unit.name, "planar"), packed)
         addresses = memory.base(source), memory.base(y), weights, memory.table(table)
-        return planar.arguments(layout, y.layout, windows, addresses, unit.low, unit.high)
+        return planar_conv.arguments(layout, y.layout, windows, addresses, unit.low, unit.high)
 
-    flops, _ = planar.cost(y.layout, windows, body.depth)
+    flops, _ = planar_conv.cost(y.layout, windows, body.depth)
     found.append(
         KernelCall(
-            unit, "planar", f"{rows * vectors}x{body.each}", Kernel("planar", (body.each, rows, vectors)), record,
+            unit, "planar", f"{rows * vectors}x{body.each}", Kernel("planar_conv", (body.each, rows, vectors)), record,
             y.images * len(table), 1, [source], unit.outputs,
             flops=flops, weights=4 * body.each * (1 + body.depth * windows[0].kernel * windows[1].kernel),
         )
@@ -126,11 +126,11 @@ def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall
 def _turned(unit: Unit, to: Buffer, layout: Layout, context: PlanContext) -> KernelCall:
     """A unit's input from blocks to planes."""
     (x,), target = unit.inputs, context.target
-    units = x.height // planes.unit(target, x.width, x.height)
+    units = x.height // to_planes.unit(target, x.width, x.height)
 
     def record(memory: Memory) -> Array:
-        return planes.arguments(target, x.layout, layout, (memory.base(x), memory.start(to)))
+        return to_planes.arguments(target, x.layout, layout, (memory.base(x), memory.start(to)))
 
     return KernelCall(
-        unit, "planes", "", Kernel("planes"), record, x.images * units, x.layout.blocks, [x], [to]
+        unit, "to planes", "", Kernel("to_planes"), record, x.images * units, x.layout.blocks, [x], [to]
     )  # fmt: skip

@@ -114,7 +114,7 @@ class Unit:
 
     body: what is computed; declaration: the first node's, with `weights` its parameters;
     None for copies. folds: what is done to each output channel, by the weights: an expression, affine in the operand
-    that is named, and its other operands. low, high: clamp. post: expression of one operand `x0` applied last.
+    that is named, and its other operands. low, high: clamp. epilogue: expression of one operand `x0` applied last.
     residual: value added before the clamp. derived: another unit computes the weight in every run (training), so that
     only kernels will do whose weights are packed in a step of their own.
     """
@@ -129,7 +129,7 @@ class Unit:
     residual: Buffer | None = None
     low: float = -math.inf
     high: float = math.inf
-    post: Expr | None = None
+    epilogue: Expr | None = None
     order: int = 0
     derived: bool = False
 
@@ -156,7 +156,7 @@ class Unit:
 
 
 @dataclasses.dataclass
-class Map:
+class FusedElementwise:
     """Elementwise: `value` over operands.
 
     kinds: "s", "c", "i" or "p" per operand (see `computation.Elementwise`); constants: operands that are no value.
@@ -169,10 +169,10 @@ class Map:
 
 
 @dataclasses.dataclass
-class Sums:
+class ChannelSums:
     """Sums over every position of each channel (`by_image`: of each channel of each image) of some elementwise values.
 
-    kinds, values: as in `Map`; like: a value with as many images, channels and positions.
+    kinds, values: as in `FusedElementwise`; like: a value with as many images, channels and positions.
     """
 
     exprs: tuple[Expr, ...]
@@ -244,14 +244,14 @@ Body = (
     Correlation
     | LocalResponseNorm
     | Pool
-    | Map
+    | FusedElementwise
     | Copies
     | Softmax
     | Norm
     | Nest
     | Enter
     | Leave
-    | Sums
+    | ChannelSums
     | WeightGradient
     | PoolGradient
     | NormGradient

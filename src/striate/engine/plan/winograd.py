@@ -74,13 +74,16 @@ def steps(unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[Kerne
     target = context.target
     pads = _pads(body, body.windows[0])[0], _pads(body, body.windows[1])[0]
     shared = shape.heavy and context.threads > 1
-    code = {part: Kernel(f"winograd_{part}", (shape.m,)) for part in ("input", "output")}
+    code = {
+        "input": Kernel("winograd_input", (shape.m,)),
+        "output": Kernel("winograd_output", (shape.m,)),
+    }
     tiles = {
         vectors: [Kernel("tile", (n, vectors)) for n in range(1, target.tiles[vectors - 1] + 1)]
         for vectors in set(shape.panels)
     }
-    post = None if unit.post is None else dense.post_kernel(unit)
-    inner = (*(k for kernels in tiles.values() for k in kernels), *(() if post is None else (post,)))
+    epilogue = None if unit.epilogue is None else dense.epilogue_kernel(unit)
+    inner = (*(k for kernels in tiles.values() for k in kernels), *(() if epilogue is None else (epilogue,)))
     whole = None
     if shared:
         numbers = shape.shared_bytes() // 4
@@ -117,7 +120,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[Kerne
             residual=None if unit.residual is None else memory.at(unit.residual) - memory.at(y),
             low=unit.low,
             high=unit.high,
-            post=0 if post is None else memory.kernel(post),
+            epilogue=0 if epilogue is None else memory.kernel(epilogue),
         )
         panels = sizes.ARGUMENTS // 8
         arguments[sizes.PANELS // 8] = memory.table(arguments[panels:])  # the record itself may move

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
 from striate.engine.kernels import (
+    channel_sums,
     depthwise,
     depthwise_adjoint,
     depthwise_gradient,
@@ -17,7 +18,6 @@ from striate.engine.kernels import (
     norm_gradient,
     pool,
     pool_gradient,
-    sums,
     weight_gradient,
 )
 from striate.engine.plan import choose, dense, elements, generic, windows
@@ -25,7 +25,7 @@ from striate.engine.plan.computation import Correlation, Norm
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.layout import Layout
 from striate.engine.plan.nest import lowered
-from striate.engine.plan.units import Loops, NormGradient, PoolGradient, Sums, Unit, WeightGradient
+from striate.engine.plan.units import ChannelSums, Loops, NormGradient, PoolGradient, Unit, WeightGradient
 from striate.geometry import Window
 
 Array = NDArray[Any]
@@ -45,8 +45,8 @@ def border(unit: Unit, context: PlanContext) -> tuple[int, int, int, int]:
 def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """The steps of one unit."""
     body = unit.body
-    if isinstance(body, Sums):
-        return [_sums(unit, body, context)]
+    if isinstance(body, ChannelSums):
+        return [_channel_sums(unit, body, context)]
     if isinstance(body, WeightGradient):
         return [_weights(unit, body.body, context)]
     if isinstance(body, PoolGradient):
@@ -64,7 +64,7 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     return choose.steps(unit, context)
 
 
-def _sums(unit: Unit, body: Sums, context: PlanContext) -> KernelCall:
+def _channel_sums(unit: Unit, body: ChannelSums, context: PlanContext) -> KernelCall:
     lanes = context.target.lanes
     names = list(body.values)
     letters = {name: chr(ord("a") + k) for k, name in enumerate(names)}
@@ -77,13 +77,13 @@ def _sums(unit: Unit, body: Sums, context: PlanContext) -> KernelCall:
     def record(memory: Memory) -> Array:
         outputs = [memory.base(y) for y in unit.outputs]
         places = [elements.place(memory, body.values[name], body.kinds[name]) for name in names]
-        return sums.arguments(like, outputs, places, each)
+        return channel_sums.arguments(like, outputs, places, each)
 
-    flops, _ = sums.cost(like, kinds, texts)
+    flops, _ = channel_sums.cost(like, kinds, texts)
     return KernelCall(
-        unit, "sums", kinds, Kernel("sums", (kinds, *texts)), record,
-        sums.rows(like.images, each), like.blocks, unit.reads, unit.outputs,
-        flops=flops, by_parts=True, scratch=sums.scratch_bytes(lanes, len(texts)),
+        unit, "channel sums", kinds, Kernel("channel_sums", (kinds, *texts)), record,
+        channel_sums.rows(like.images, each), like.blocks, unit.reads, unit.outputs,
+        flops=flops, by_parts=True, scratch=channel_sums.scratch_bytes(lanes, len(texts)),
     )  # fmt: skip
 
 

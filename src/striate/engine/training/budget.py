@@ -9,7 +9,7 @@ from striate.diagnostics import LimitError, UsageError, plural, setting
 from striate.engine.learner import OptimizerState, UpdateRule
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import PlanContext
-from striate.engine.training.plan import STEP, TrainingPlan, declared, planned, recorded
+from striate.engine.training.plan import CALL_BYTES, TrainingPlan, declared, planned, recorded
 from striate.engine.training.recompute import Flow
 from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
@@ -17,7 +17,7 @@ from striate.units import format_bytes
 
 Kept = frozenset[int]
 
-STEPS, RATIO = 16, 1.5
+SEGMENT_LENGTHS, SEGMENT_RATIO = 16, 1.5
 """Number of segment lengths to try, and the ratio of each to the next."""
 CLOSE_TRIALS = 2
 """Number of choices that are planned in full."""
@@ -48,7 +48,7 @@ def fitted(net: Network, context: PlanContext, room: int) -> TrainingPlan:
     if made.bytes <= room:
         return made
     flow.measured(made)
-    smallest, large = made.bytes, len(made.steps) * STEP > COLLECT_MIN_BYTES
+    smallest, large = made.bytes, len(made.steps) * CALL_BYTES > COLLECT_MIN_BYTES
     more = smallest - flow.needs(())[0]
     del made, tape
 
@@ -121,7 +121,7 @@ def choices(flow: Flow) -> list[Kept]:
     to the next, in ever shorter segments.
     """
     total = sum(flow.sizes[v] for v in flow.waiting)
-    lengths = [total / RATIO**k for k in range(STEPS)]
+    lengths = [total / SEGMENT_RATIO**k for k in range(SEGMENT_LENGTHS)]
     crossing = list(_crossing(flow))
     return list(dict.fromkeys([cheap(flow), *(_segments(flow, crossing, length) for length in lengths)]))
 

@@ -34,15 +34,15 @@ from striate.statement import (
     walk,
 )
 
-STREAMS = 4
+MAX_READ_MAPS = 4
 """Maximum number of maps that one elementwise pass reads; beyond it a result is stored."""
-LONG = 24
+MAX_INLINE_CALLS = 24
 """An expression with more calls than this is computed once and stored, not again for each reader."""
 
 
-WASTE = 16
+MAX_WASTED_PRODUCTS = 16
 """Merge small groups into one block while there are at most this many wasted products (with zeros) per useful one."""
-FEW = (2, 4, 8)
+SPECIALIZED_GROUP_CHANNELS = (2, 4, 8)
 """Channels per group that have a specialized forward kernel."""
 
 
@@ -143,7 +143,7 @@ class ForwardBuilder(NormBuilder):
 
     def _is_expensive(self, expr: Expr) -> bool:
         names = {load.tensor for load in walk(expr) if not is_vector(self._values[load.tensor])}
-        return len(names) > STREAMS or _size(expr) > LONG
+        return len(names) > MAX_READ_MAPS or _size(expr) > MAX_INLINE_CALLS
 
     def _alias(self, pattern: Alias, x: Tensor, y: Tensor) -> bool:
         if pattern.kind == "same":
@@ -197,7 +197,7 @@ class ForwardBuilder(NormBuilder):
         run.pattern, run.kept = body, {"weight": given["weight"]}
         if wide is not None:
             run.pattern, run.kept = wide, {"weight": self._merged_weight(run.node, body, wide)}
-            if not (windows.groups(body) and body.depth == body.each in FEW):
+            if not (windows.groups(body) and body.depth == body.each in SPECIALIZED_GROUP_CHANNELS):
                 body, given = wide, given | run.kept
         self._append(Unit([node], body, [value], [made], run.declaration, given))
         y.kept, y.expr = made, self._expr_of(made)
@@ -436,7 +436,7 @@ def together(body: Correlation, lanes: int) -> Correlation | None:
     wide = dataclasses.replace(
         body, groups=body.groups // times, depth=body.depth * times, each=body.each * times
     )
-    return wide if times <= WASTE and dense.covers(wide, lanes) else None
+    return wide if times <= MAX_WASTED_PRODUCTS and dense.covers(wide, lanes) else None
 
 
 def diagonal(

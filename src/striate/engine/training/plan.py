@@ -14,7 +14,7 @@ from striate.engine.kernels import dropout_mask
 from striate.engine.plan import arena
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import PlanContext, divided
-from striate.engine.plan.place import NARROW, settled
+from striate.engine.plan.place import PIXEL_MAJOR_MAX_CHANNELS, settled
 from striate.engine.plan.plan import ExecutionPlan, stepped
 from striate.engine.plan.units import Buffer, Leave, Unit, WeightGradient
 from striate.engine.training import backward_calls
@@ -28,9 +28,9 @@ Array = NDArray[Any]
 
 MAX_UNIT_DISTANCE = 6
 """Maximum distance, in units, between the gradient of a weight and the gradient of the same layer's input."""
-STEP = 5 << 10
+CALL_BYTES = 5 << 10
 """Bytes that a process grows per kernel call, with its record and tables: between 4 and 7 KiB."""
-ORDERS = 5
+ARENA_ORDERS = 5
 """Number of orders in which buffers are placed into the arena; the best one is used."""
 
 
@@ -56,9 +56,10 @@ class TrainingPlan(ExecutionPlan):
     def bytes(self) -> int:
         """Memory that a run of this plan needs, with gradients, noise and the plan, without parameters."""
         drawn = sum(
-            4 * dropout_mask.GROUP * dropout_mask.rows(math.prod(noise.shape)) for _, noise in self.tape.noise
+            4 * dropout_mask.GROUP_NUMBERS * dropout_mask.rows(math.prod(noise.shape))
+            for _, noise in self.tape.noise
         )
-        own = len(self.steps) * STEP
+        own = len(self.steps) * CALL_BYTES
         return self.arena.bytes + self.constants + drawn + own + self.context.threads * self.scratch
 
     @property
@@ -83,7 +84,7 @@ def recorded(net: Network, declarations: Mapping[str, Declaration], context: Pla
     """The tape of a network. Where weights are larger than maps, the input's gradient comes before the weight's: packed
     weights and the weight's gradient then do not need memory at the same time. Raises Unsupported.
     """
-    tape = taped(net, declarations, NARROW, context.target.lanes)
+    tape = taped(net, declarations, PIXEL_MAJOR_MAX_CHANNELS, context.target.lanes)
     units = tape.units
     for at in range(len(units) - 1, tape.first_backward - 1, -1):
         unit = units[at]
@@ -142,7 +143,7 @@ def planned(net: Network, tape: Tape, context: PlanContext, dropped: Collection[
     outside = dict.fromkeys(v for step in made for v in step.reads if v.given)
     results = dict.fromkeys(v for step in made for v in step.writes if v.result)
     return TrainingPlan(
-        net, context, made, when, arena.placed(arena.lives(made, when, (), lasting), ORDERS),
+        net, context, made, when, arena.placed(arena.lives(made, when, (), lasting), ARENA_ORDERS),
         {str(k): v for k, v in enumerate(outside)}, {str(k): v for k, v in enumerate(results)},
         len(forward), tape, weights, places, sum(constants.values()), more,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.inputs import Given, named, rows
 from striate.engine.interface import TrainingProgram
-from striate.engine.kernels import driver, dropout_mask, scatter
+from striate.engine.kernels import driver, dropout_mask, permute_by_list
 from striate.engine.loaded_plan import Constants, LoadedPlan, assemble_program
 from striate.engine.numpy_engine import NumpyTraining, batched
 from striate.engine.philox import draw_key
@@ -43,7 +43,7 @@ SINGLE_THREAD_MAX_NUMBERS = 1 << 14
 READY_BATCH_SIZES = 8
 """Batch sizes that stay ready."""
 
-SCATTER, DROPOUT_MASK = Kernel("scatter"), Kernel("dropout_mask")
+PERMUTE, DROPOUT_MASK = Kernel("permute_by_list"), Kernel("dropout_mask")
 
 
 class LoadedTrainingPlan(LoadedPlan):
@@ -120,9 +120,9 @@ class LoadedTrainingPlan(LoadedPlan):
         program = super()._assemble()
         turn, count = self.plan.first_backward, len(self.plan.steps)
         program[driver.COUNT // 8] = turn
-        back = self._allocate(driver.PROGRAM // 8, np.int64)
+        back = self._allocate(driver.PROGRAM_SIZE // 8, np.int64)
         back[:] = program
-        back[driver.STEPS // 8] += turn * driver.STEP
+        back[driver.CALLS // 8] += turn * driver.CALL_SIZE
         back[driver.COUNT // 8] = count - turn
         back[driver.COUNTERS // 8] += turn * int(program[driver.STRIDE // 8])
         self._back = back
@@ -151,16 +151,16 @@ class LoadedTrainingPlan(LoadedPlan):
 
     def _moved(self, unit: Unit, name: str, pairs: Array, to: int) -> Job:
         """A kernel call that copies a parameter's numbers to their places in a constant."""
-        record = self.kept(scatter.arguments(0, to, self.table(pairs), len(pairs)))
+        record = self.kept(permute_by_list.arguments(0, to, self.table(pairs), len(pairs)))
         value = self.plan.tape.parameters[self.plan.weights[unit][name]]
-        self._slots.setdefault(id(value), []).append((record, scatter.IN // 8))
-        return self._job(SCATTER, record, scatter.rows(len(pairs)), len(pairs))
+        self._slots.setdefault(id(value), []).append((record, permute_by_list.IN // 8))
+        return self._job(PERMUTE, record, permute_by_list.rows(len(pairs)), len(pairs))
 
     def _drawn(self, place: int) -> Job:
         """A kernel call that draws noise."""
         value, noise = self.plan.tape.noise[place]
         groups = dropout_mask.rows(math.prod(noise.shape))
-        room = self._allocate(groups * dropout_mask.GROUP, np.float32)
+        room = self._allocate(groups * dropout_mask.GROUP_NUMBERS, np.float32)
         self.put(value, room)
         self._draws.append(self.kept(dropout_mask.arguments(aligned.address(room), noise.rate, place)))
         return self._job(DROPOUT_MASK, self._draws[-1], groups, room.size)

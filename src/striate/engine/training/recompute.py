@@ -13,13 +13,13 @@ from collections.abc import Collection, Mapping, Sequence
 from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
 from striate.engine.plan.place import overwritable
 from striate.engine.plan.plan import ExecutionPlan
-from striate.engine.plan.units import Buffer, Loops, Map, Sums, Unit
+from striate.engine.plan.units import Buffer, ChannelSums, FusedElementwise, Loops, Unit
 from striate.engine.training.unit_builder import is_vector
 
 Made = tuple[int, int]
 """A value by its producer: the unit's number, and the number of the output."""
 
-REPEATABLE = (Correlation, Map, Pool, Copies, Norm, LocalResponseNorm, Softmax, Loops)
+REPEATABLE = (Correlation, FusedElementwise, Pool, Copies, Norm, LocalResponseNorm, Softmax, Loops)
 FLOPS_PER_S, BYTES_PER_S = 1e11, 1e10
 """Rough rates per second, for choosing only."""
 
@@ -181,6 +181,6 @@ def _redirect(unit: Unit, fresh: Mapping[Buffer, Buffer]) -> None:
     unit.inputs = [now(value) for value in unit.inputs]
     if unit.residual is not None:
         unit.residual = now(unit.residual)
-    if isinstance(unit.body, Map | Sums | Loops):
+    if isinstance(unit.body, FusedElementwise | ChannelSums | Loops):
         values = {name: now(value) for name, value in unit.body.values.items()}
         unit.body = dataclasses.replace(unit.body, values=values)

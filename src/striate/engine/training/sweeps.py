@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
-from striate.engine.kernels import squares, update
+from striate.engine.kernels import sum_of_squares, update
 from striate.engine.loaded_plan import assemble_program
 from striate.engine.plan.kernel_calls import Task, cut
 from striate.engine.target import Target
@@ -36,7 +36,7 @@ class Gradients:
 
 def flat(shapes: Mapping[str, Sequence[int]]) -> dict[str, Array]:
     """Zeros of these shapes in one block of memory, each array aligned to a cache line."""
-    line, places, end = aligned.LINE // 4, {}, 0
+    line, places, end = aligned.LINE_BYTES // 4, {}, 0
     for name, shape in shapes.items():
         places[name] = end
         end += -(-math.prod(shape) // line) * line
@@ -86,12 +86,12 @@ class Sweep:
 
     def squares(self, arrays: Sequence[Array]) -> Array:
         """Add steps for the sums of squares of arrays: where these come to, float64."""
-        rows = [squares.rows(array.size) for array in arrays]
+        rows = [sum_of_squares.rows(array.size) for array in arrays]
         sums, at = aligned.zeros(sum(rows), np.float64), 0
         for array, count in zip(arrays, rows, strict=True):
             to = aligned.address(sums) + 8 * at
-            record = squares.arguments(aligned.address(array), to, array.size)
-            self.step(Kernel("squares"), record, count)
+            record = sum_of_squares.arguments(aligned.address(array), to, array.size)
+            self.step(Kernel("sum_of_squares"), record, count)
             at += count
         self._kept += arrays
         return sums

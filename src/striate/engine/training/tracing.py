@@ -15,7 +15,7 @@ from striate.engine.plan.units import Unit
 
 Array = NDArray[Any]
 
-EXACT = 1 << 23
+MAX_TRACED_NUMBERS = 1 << 23
 """Integers up to twice this are exact in float32."""
 
 
@@ -28,7 +28,7 @@ def traced(unit: Unit, names: list[str], make: Callable[[], Array]) -> dict[str,
     for name in names:
         places[name] = end
         end += own[name].size
-    if end > EXACT:
+    if end > MAX_TRACED_NUMBERS:
         raise OverflowError(f"{end} numbers")
     once, twice = (_numbered(unit, own, places, factor, make) for factor in (1, 2))
     (to,) = np.nonzero(once != twice)  # the others stay the same

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from striate.engine.plan.units import ROLES, Buffer, Enter, Leave, Loops, Map, Sums, Unit
+from striate.engine.plan.units import ROLES, Buffer, ChannelSums, Enter, FusedElementwise, Leave, Loops, Unit
 from striate.engine.training.symbolic import ONE, ZERO, add, hoisted, mul, split, terms
 from striate.statement import Call, Const, Expr, Load, Statement, walk
 
@@ -178,11 +178,13 @@ class UnitBuilder:
     def _operands(self, expr: Expr) -> list[Buffer]:
         return [self._values[name] for name in dict.fromkeys(load.tensor for load in walk(expr))]
 
-    def _map(self, expr: Expr, like: Buffer) -> Map:
+    def _map(self, expr: Expr, like: Buffer) -> FusedElementwise:
         values = {name: self._values[name] for name in names(expr)}
         if not values or len(values) > MAX_OPERANDS:
             raise Unsupported("elementwise expression")
-        return Map(expr, {name: _kind(value, like) for name, value in values.items()}, values, {})
+        return FusedElementwise(
+            expr, {name: _kind(value, like) for name, value in values.items()}, values, {}
+        )
 
     def _hoist(self, expr: Expr) -> Expr:
         """Compute an expression over vectors alone into a vector."""
@@ -220,8 +222,8 @@ class UnitBuilder:
             if by_image:
                 shape, roles = (*shape, *(1 for _ in like.shape[2:])), like.roles
             made = [Buffer("sum", shape, roles) for _ in some]
-            body = Sums(tuple(some), kinds, values, like, by_image)
-            self._append(Unit(["sums"], body, list(values.values()), made, None, {}))
+            body = ChannelSums(tuple(some), kinds, values, like, by_image)
+            self._append(Unit(["channel sums"], body, list(values.values()), made, None, {}))
             found |= {expr: self._expr_of(value) for expr, value in zip(some, made, strict=True)}
         results = []
         for own in pairs:
@@ -277,7 +279,7 @@ def is_vector(value: Buffer) -> bool:
 
 
 def _kind(value: Buffer, like: Buffer) -> str:
-    """How a buffer is broadcast over the positions of another (`kernels.map`)."""
+    """How a buffer is broadcast over the positions of another (`kernels.elementwise`)."""
     if value.root.lanes == 1:  # row-major
         if value.images == like.images and value.channels == 1:
             if value.height * value.width == 1:

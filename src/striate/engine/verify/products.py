@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.kernels import (
+    dense_conv,
     depthwise,
     depthwise_adjoint,
     depthwise_gradient,
-    direct,
-    gather,
     grouped,
-    planar,
+    pack_weights,
+    planar_conv,
     tile,
     weight_gradient,
     winograd_pack,
@@ -26,12 +26,12 @@ from striate.engine.verify.touches import Call, Model, Touched, once, spread, st
 Array = NDArray[Any]
 
 
-def _direct(call: Call) -> Touched:
-    d = direct
+def _dense_conv(call: Call) -> Touched:
+    d = dense_conv
     rows, columns, chunks = call[d.ROWS], call[d.COLUMNS], call[d.CHUNKS]
     x = spread(call.lines(rows, call[d.IN_IMAGE], call[d.IN_ROW]), steps(columns, call[d.IN_PIXEL]))
     y = spread(call.lines(rows, call[d.OUT_IMAGE], call[d.OUT_ROW]), steps(columns, call[d.OUT_PIXEL]))
-    contexts = numbers(call[d.CONTEXTS], chunks * tile.CONTEXT // 8).reshape(chunks, -1)
+    contexts = numbers(call[d.CONTEXTS], chunks * tile.CONTEXT_SIZE // 8).reshape(chunks, -1)
     runs = [numbers(c[tile.RUNS // 8], 2 * int(c[tile.COUNT // 8])).reshape(-1, 2) for c in contexts]
     places = [offset + 4 * np.arange(length) for some in runs for offset, length in some.tolist()]
     inner = np.concatenate([*places, np.zeros(0, np.int64)])
@@ -99,7 +99,7 @@ def _winograd(call: Call) -> Touched:
     else:
         found.reads.append(_patches(call, tiles, np.arange(call[w.BLOCKS])))
     first = w.ARGUMENTS // 8
-    panels = call.record[first:].reshape(-1, w.PANEL // 8)
+    panels = call.record[first:].reshape(-1, w.PANEL_SIZE // 8)
     image, line = call.rows // rows, call.rows % rows
     down = once(
         np.concatenate([
@@ -215,8 +215,8 @@ def _depthwise_gradient(call: Call) -> Touched:
     return Touched([one for one in (x, dy) if one.size], [to])
 
 
-def _planar(call: Call) -> Touched:
-    p = planar
+def _planar_conv(call: Call) -> Touched:
+    p = planar_conv
     channels, rows_, _ = (int(n) for n in call.numbers)
     height, columns = call[p.ROWS], call[p.COLUMNS]
     groups = -(-height // rows_)
@@ -265,11 +265,17 @@ def _weight_gradient(call: Call) -> Touched:
     return found
 
 
-PACKED = (gather.P_PLAIN, gather.P_PACKED, gather.P_STEP, gather.P_VECTORS, gather.P_OUTPUTS)
+PACKED = (
+    pack_weights.P_PLAIN,
+    pack_weights.P_PACKED,
+    pack_weights.P_STEP,
+    pack_weights.P_VECTORS,
+    pack_weights.P_OUTPUTS,
+)
 
 
 def _pack(call: Call) -> Touched:
-    g = gather
+    g = pack_weights
     lanes = call.lanes
     width = 1 + lanes if call[g.SQUARES] else 2
     table = numbers(call[g.TABLE], width * call.task[1], np.int32).reshape(-1, width)[call.task[0] :]
@@ -279,7 +285,7 @@ def _pack(call: Call) -> Touched:
         step = table[:, 1:][kept].astype(np.int64)
     else:
         source, step = table[:, 0].astype(np.int64) * 4, table[:, 1].astype(np.int64)
-    panels = numbers(call[g.PANELS], call.task[3] * g.PANEL // 8).reshape(-1, g.PANEL // 8)
+    panels = numbers(call[g.PANELS], call.task[3] * g.PANEL_SIZE // 8).reshape(-1, g.PANEL_SIZE // 8)
     found = Touched()
     for panel in panels[call.task[2] :].tolist():
         plain, packed, size, vectors, outputs = (panel[at // 8] for at in PACKED)
@@ -291,7 +297,9 @@ def _pack(call: Call) -> Touched:
 def _winograd_pack(call: Call) -> Touched:
     w = winograd_pack
     m = int(call.numbers[0])
-    panels = numbers(call[w.PANELS], call.task[3] * gather.PANEL // 8).reshape(-1, gather.PANEL // 8)
+    panels = numbers(call[w.PANELS], call.task[3] * pack_weights.PANEL_SIZE // 8).reshape(
+        -1, pack_weights.PANEL_SIZE // 8
+    )
     found = Touched()
     for panel in panels[call.task[2] :].tolist():
         plain, packed, size, vectors, outputs = (panel[at // 8] for at in PACKED)
@@ -313,8 +321,9 @@ def _winograd_pack(call: Call) -> Touched:
 
 
 PRODUCTS: dict[str, Model] = {
-    "direct": _direct, "winograd": _winograd, "winograd_input": _winograd_input, "depthwise": _sliding,
+    "dense_conv": _dense_conv, "winograd": _winograd, "winograd_input": _winograd_input, "depthwise": _sliding,
     "grouped": _grouped, "depthwise_adjoint": _depthwise_adjoint, "depthwise_gradient": _depthwise_gradient,
-    "planar": _planar, "weight_gradient": _weight_gradient, "gather": _pack, "winograd_pack": _winograd_pack,
+    "planar_conv": _planar_conv, "weight_gradient": _weight_gradient, "pack_weights": _pack,
+    "winograd_pack": _winograd_pack,
 }  # fmt: skip
 """By template."""

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from striate.engine.kernels import (
     border,
+    channel_sums,
     copy,
+    elementwise,
     lrn,
     norm,
     norm_gradient,
-    planes,
     pool,
     pool_gradient,
     softmax,
-    sums,
+    to_planes,
 )  # fmt: skip
-from striate.engine.kernels import map as maps
 from striate.engine.kernels import operands as entries
 from striate.engine.plan.kernel_calls import Task
 from striate.engine.target import Target
@@ -161,20 +161,20 @@ def _operand(
     return spread(base, blocks, where, steps(columns, pixel) if pixel else 0, inner)
 
 
-def _map(call: Call) -> Touched:
+def _elementwise(call: Call) -> Touched:
     kinds = str(call.numbers[1])
-    rows, columns = call[maps.ROWS], call[maps.COLUMNS]
+    rows, columns = call[elementwise.ROWS], call[elementwise.COLUMNS]
 
     def lines(image: int, row: int) -> Array:
         return call.lines(rows, image, row)
 
     writes = spread(
-        call[maps.OUT], call.parts * call[maps.OUT_BLOCK],
-        lines(call[maps.OUT_IMAGE], call[maps.OUT_ROW]), steps(columns, 4 * call.lanes), vector(call),
+        call[elementwise.OUT], call.parts * call[elementwise.OUT_BLOCK],
+        lines(call[elementwise.OUT_IMAGE], call[elementwise.OUT_ROW]), steps(columns, 4 * call.lanes), vector(call),
     )  # fmt: skip
     found = Touched(writes=[writes])
     for k, kind in enumerate(kinds):
-        reads = _operand(call, maps.OPERANDS + k * entries.OPERAND, kind, (columns, rows), lines)
+        reads = _operand(call, elementwise.OPERANDS + k * entries.OPERAND_SIZE, kind, (columns, rows), lines)
         if kind == "s":
             found.local.append((reads, writes))
         else:
@@ -182,22 +182,24 @@ def _map(call: Call) -> Touched:
     return found
 
 
-def _sums(call: Call) -> Touched:
+def _channel_sums(call: Call) -> Touched:
     kinds, functions = str(call.numbers[0]), len(call.numbers) - 1
-    each, images = call[sums.EACH], call[sums.IMAGES]
+    each, images = call[channel_sums.EACH], call[channel_sums.IMAGES]
     own = np.concatenate([np.arange(r * each, min(r * each + each, images)) for r in call.rows])
 
     def lines(image: int, row: int) -> Array:
-        return spread(own * image, steps(call[sums.ROWS], row))
+        return spread(own * image, steps(call[channel_sums.ROWS], row))
 
     found = Touched()
     for k, kind in enumerate(kinds):
-        at = sums.OUT + 8 * functions + k * entries.OPERAND
-        found.reads.append(_operand(call, at, kind, (call[sums.COLUMNS], call[sums.ROWS]), lines))
+        at = channel_sums.OUT + 8 * functions + k * entries.OPERAND_SIZE
+        found.reads.append(
+            _operand(call, at, kind, (call[channel_sums.COLUMNS], call[channel_sums.ROWS]), lines)
+        )
     for k in range(functions):
-        to = call[sums.OUT + 8 * k]
+        to = call[channel_sums.OUT + 8 * k]
         found.writes.append(
-            spread(to, call.parts * 4 * call.lanes, call.rows * call[sums.OUT_ROW], vector(call))
+            spread(to, call.parts * 4 * call.lanes, call.rows * call[channel_sums.OUT_ROW], vector(call))
         )
     return found
 
@@ -322,8 +324,8 @@ def _norm_gradient(call: Call) -> Touched:
     return Touched([maps_[0], maps_[1], weight], [maps_[2], *pixels])
 
 
-def _planes(call: Call) -> Touched:
-    p = planes
+def _to_planes(call: Call) -> Touched:
+    p = to_planes
     rows, columns, size = call[p.ROWS], call[p.COLUMNS], call[p.UNIT]
     units = rows // size
     image, unit = call.rows // units, call.rows % units
@@ -349,7 +351,8 @@ def _planes(call: Call) -> Touched:
 
 
 ELEMENTWISE: dict[str, Model] = {
-    "border": _border, "copy": _copy, "map": _map, "sums": _sums, "pool": _pool, "pool_gradient": _pool_gradient,
-    "norm": _norm, "softmax": _softmax, "lrn": _lrn, "norm_gradient": _norm_gradient, "planes": _planes,
+    "border": _border, "copy": _copy, "elementwise": _elementwise, "channel_sums": _channel_sums, "pool": _pool,
+    "pool_gradient": _pool_gradient,
+    "norm": _norm, "softmax": _softmax, "lrn": _lrn, "norm_gradient": _norm_gradient, "to_planes": _to_planes,
 }  # fmt: skip
 """By template, those without products."""

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from engine.kernels.support import guarded, hot_spills, step, targets
 from striate.engine import codegen
 from striate.engine.code import Kernel
-from striate.engine.kernels import gather
+from striate.engine.kernels import pack_weights
 from striate.engine.target import TARGETS
 
 each_target = pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)
-PACK, UNPACK = Kernel("gather", ("pack",)), Kernel("gather", ("unpack",))
+PACK, UNPACK = Kernel("pack_weights", ("pack",)), Kernel("pack_weights", ("unpack",))
 
 
 def held(values: np.ndarray) -> np.ndarray:
@@ -32,7 +32,7 @@ def run(target, kernel, table, panels, plain, packed, scale=None, cuts=(0, 0)):
         return kept[-1].ctypes.data
 
     scales = 0 if scale is None else at(scale)
-    record = gather.arguments(table, panels, plain.ctypes.data, packed.ctypes.data, at, scales)
+    record = pack_weights.arguments(table, panels, plain.ctypes.data, packed.ctypes.data, at, scales)
     row, part = cuts[0] % (len(table.rows) + 1), cuts[1] % (len(panels) + 1)
     for rows in ((row, len(table.rows)), (0, row)):
         for parts in ((0, part), (part, len(panels))):
@@ -75,8 +75,8 @@ def test_packed_numbers_are_those_that_indexing_finds(target, case, groups, scal
     split = [most] * (vectors // most) + [vectors % most] * (vectors % most > 0)
     scale = rng.standard_normal(groups * outputs) if scaled else None
     packed = held(np.full(groups * vectors * lanes * len(steps), 7, np.float32))
-    table = gather.table(4 * steps, 4 * stride, outputs, 4 * numbers, lanes)
-    panels = gather.panels(split, outputs, len(steps), 4 * stride, lanes, groups, 4 * numbers)
+    table = pack_weights.table(4 * steps, 4 * stride, outputs, 4 * numbers, lanes)
+    panels = pack_weights.panels(split, outputs, len(steps), 4 * stride, lanes, groups, 4 * numbers)
     run(
         target,
         PACK,
@@ -84,7 +84,7 @@ def test_packed_numbers_are_those_that_indexing_finds(target, case, groups, scal
         panels,
         plain,
         packed,
-        None if scale is None else gather.factors(scale, groups, lanes),
+        None if scale is None else pack_weights.factors(scale, groups, lanes),
         cuts,
     )
     index = np.arange(outputs)[:, None] * stride + steps
@@ -109,8 +109,8 @@ def test_gradients_find_their_way_back(target, case, cuts):
     vectors = -(-outputs // lanes)
     packed = held(rng.standard_normal((len(steps), vectors * lanes)).astype(np.float32))
     plain = held(np.full(numbers, 7, np.float32))
-    table = gather.table(4 * steps, 4 * stride, outputs, 4 * numbers, lanes)
-    panels = gather.columns(outputs, 4 * stride, lanes)
+    table = pack_weights.table(4 * steps, 4 * stride, outputs, 4 * numbers, lanes)
+    panels = pack_weights.columns(outputs, 4 * stride, lanes)
     run(target, UNPACK, table, panels, plain, packed, cuts=cuts)
     wanted = np.full(numbers, 7, np.float32)
     wanted[np.arange(outputs)[:, None] * stride + steps] = packed[:, :outputs].T
@@ -123,7 +123,7 @@ def test_most_weights_go_in_squares(target, shape):
     """Forward weights in squares without a gap; those of the data gradient in squares of one tap row each."""
     o, i, k = shape
     steps = 4 * np.arange(i * k * k)
-    table = gather.table(steps, 4 * i * k * k, o, 4 * o * i * k * k, target.lanes)
+    table = pack_weights.table(steps, 4 * i * k * k, o, 4 * o * i * k * k, target.lanes)
     assert table.squares
     assert table.full >= i * k * k // target.lanes
     assert len(table.rows) == -(-i * k * k // target.lanes)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.kernels.support import filled, guarded, hot_spills, step, targets
 from striate.engine import codegen
 from striate.engine.code import Kernel
-from striate.engine.kernels import sums
+from striate.engine.kernels import channel_sums
 from striate.engine.kernels.operands import Place
 from striate.engine.plan.layout import Layout
 from striate.engine.target import TARGETS
@@ -43,13 +43,13 @@ def run(target, kinds, functions, values, shape, each=0, splits=((), ()), edge=1
         kept.append(guarded(packed.nbytes, 4))
         kept[-1].view(np.float32)[:] = packed.ravel()
         places.append(Place(kept[-1].ctypes.data, *strides))
-    rows, parts = sums.rows(n, each), like.blocks
-    scratch = guarded(sums.scratch_bytes(lanes, len(functions)))
+    rows, parts = channel_sums.rows(n, each), like.blocks
+    scratch = guarded(channel_sums.scratch_bytes(lanes, len(functions)))
     outputs = [guarded(4 * rows * parts * lanes, 4) for _ in functions]
-    arguments = sums.arguments(like, [out.ctypes.data for out in outputs], places, each)
+    arguments = channel_sums.arguments(like, [out.ctypes.data for out in outputs], places, each)
     for part in pairwise(sorted({0, parts, *(cut % parts for cut in splits[1])})):
         for row in reversed(list(pairwise(sorted({0, rows, *(cut % rows for cut in splits[0])})))):
-            step(target, Kernel("sums", (kinds, *functions)), arguments, row, part, scratch)
+            step(target, Kernel("channel_sums", (kinds, *functions)), arguments, row, part, scratch)
     found = [out.view(np.float32).reshape(rows, -1) for out in outputs]
     assert all((out[:, c:] == 0).all() for out in found)
     return [out[:, :c] for out in found]
@@ -143,4 +143,4 @@ def test_infinite_and_undefined_numbers_travel(target, odd, kept):
     ],
 )  # fmt: skip
 def test_the_inner_loop_keeps_vectors_in_registers(target, kinds, functions):
-    assert not hot_spills(codegen.assembly(target, sums.emit(target, kinds, *functions)), tight=True)
+    assert not hot_spills(codegen.assembly(target, channel_sums.emit(target, kinds, *functions)), tight=True)

@@ -1,4 +1,4 @@
-"""Blocks of channels turned into planes with zeros around them, for `planar`.
+"""Blocks of channels turned into planes with zeros around them, for `planar_conv`.
 
     for unit of rows: for block: for plane of it: zeros
         for row: for lanes pixels: out[plane][row][pixels] = in[row][pixels][plane], turned in registers

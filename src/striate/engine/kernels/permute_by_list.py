@@ -2,7 +2,7 @@
 
     for pair: out[to] = in[from]
 
-Rows are chunks of CHUNK pairs, parts 1.
+Rows are chunks of CHUNK_PAIRS, parts 1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ IN, OUT, PAIRS, COUNT = 0, 8, 16, 24
 """Addresses of the numbers, of their new places, and of the pairs (from, to), two int32 each; how many there are."""
 ARGUMENTS = 32
 
-CHUNK = 1024
+CHUNK_PAIRS = 1024
 
 
 def emit(target: Target) -> str:
@@ -26,7 +26,10 @@ def emit(target: Target) -> str:
     code = Code(target, "piiiip")
     a, first, end, part, end_part, _ = code.arguments
     source, to, pairs = a.pointer(IN), a.pointer(OUT), a.pointer(PAIRS)
-    with code.loop(part, end_part), code.loop(first * CHUNK, a.int(COUNT).least(end * CHUNK)) as k:
+    with (
+        code.loop(part, end_part),
+        code.loop(first * CHUNK_PAIRS, a.int(COUNT).least(end * CHUNK_PAIRS)) as k,
+    ):
         pair = pairs + k * 8
         (to + pair.short(4) * 4).store((source + pair.short() * 4).number())
     return code.finish()
@@ -34,7 +37,7 @@ def emit(target: Target) -> str:
 
 def rows(count: int) -> int:
     """Rows of a kernel call over `count` pairs. Parts are 1."""
-    return -(-count // CHUNK)
+    return -(-count // CHUNK_PAIRS)
 
 
 def arguments(source: int, to: int, pairs: int, count: int) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
     for chunk: out[chunk] = Σ in[i]², float64
 
-Chains of at most 128 additions are float32, what comes of them float64. Rows are chunks of CHUNK numbers, parts 1.
+Chains of at most 128 additions are float32, what comes of them float64. Rows are chunks of CHUNK_NUMBERS, parts 1.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ IN, OUT, COUNT = 0, 8, 16
 """Addresses of the float32 numbers and of the float64 sums; numbers."""
 ARGUMENTS = 24
 
-CHUNK = 4096
-WIDE = 4
+CHUNK_NUMBERS = 4096
+SUM_VECTORS = 4
 """Vectors of sums, to hide the latency of an addition."""
 
 
@@ -30,12 +30,12 @@ def emit(target: Target) -> str:
     """kernel(arguments, chunk, end_chunk, part, end_part, scratch)"""
     code = Code(target, "piiiip")
     a, first, end, part, end_part, _ = code.arguments
-    numbers, out, count, step = a.pointer(IN), a.pointer(OUT), a.int(COUNT), WIDE * code.lanes
+    numbers, out, count, step = a.pointer(IN), a.pointer(OUT), a.int(COUNT), SUM_VECTORS * code.lanes
     with code.loop(part, end_part), code.loop(first, end) as chunk:
-        start = chunk * CHUNK
-        stop = count.least(start + CHUNK)
+        start = chunk * CHUNK_NUMBERS
+        stop = count.least(start + CHUNK_NUMBERS)
         whole = stop - (stop - start) % step
-        sums = [code.variable(code.spread(0.0)) for _ in range(WIDE)]
+        sums = [code.variable(code.spread(0.0)) for _ in range(SUM_VECTORS)]
         with code.loop(start, whole, step) as at:
             for k, total in enumerate(sums):
                 value = (numbers + at * 4).vector(k * code.bytes)
@@ -66,7 +66,7 @@ def _first(code: Code, vector: Any) -> Any:
 
 def rows(count: int) -> int:
     """Rows of a kernel call over `count` numbers. Parts are 1."""
-    return -(-count // CHUNK)
+    return -(-count // CHUNK_NUMBERS)
 
 
 def arguments(numbers: int, out: int, count: int) -> NDArray[np.int64]:

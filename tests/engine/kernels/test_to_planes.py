@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine.kernels.support import filled, guarded, plain, step, targets, view
 from striate.engine import codegen
 from striate.engine.code import Kernel
-from striate.engine.kernels import planar, planes
+from striate.engine.kernels import planar_conv, to_planes
 from striate.engine.plan.layout import Layout
 from striate.engine.target import TARGETS
 from striate.geometry import Window
@@ -29,15 +29,15 @@ def test_planes_are_those_of_numpy(target, images, channels, height, width, data
     both = tuple(Window(n, 5, 1, 1, data.draw(small), 4 + data.draw(small)) for n in (height, width))
     x = rng.standard_normal((images, channels, height, width)).astype(np.float32)
     source = Layout(images, channels, height, width, target.lanes, 1, 0, 2, 1)
-    to = Layout(images, channels, height, width, 1).bordered(*planar.padding(target, both, 2))
+    to = Layout(images, channels, height, width, 1).bordered(*planar_conv.padding(target, both, 2))
     inputs, outputs = filled(source, x, rng, border=np.nan), guarded(to.bytes)
     outputs.view(np.float32)[:] = np.nan
-    arguments = planes.arguments(target, source, to, (inputs.ctypes.data, outputs.ctypes.data))
-    units = images * height // planes.unit(target, width, height)
+    arguments = to_planes.arguments(target, source, to, (inputs.ctypes.data, outputs.ctypes.data))
+    units = images * height // to_planes.unit(target, width, height)
     cut, block = data.draw(st.integers(0, units)), data.draw(st.integers(0, source.blocks))
     for lot in ((cut, units), (0, cut)):
         for share in ((block, source.blocks), (0, block)):
-            step(target, Kernel("planes"), arguments, lot, share)
+            step(target, Kernel("to_planes"), arguments, lot, share)
     np.testing.assert_array_equal(plain(to, outputs), x)
     view(to, outputs)[:] = 0
     assert not outputs.any()
@@ -45,5 +45,5 @@ def test_planes_are_those_of_numpy(target, images, channels, height, width, data
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_every_target_has_code(target):
-    text = codegen.assembly(target, planes.emit(target))
+    text = codegen.assembly(target, to_planes.emit(target))
     assert "kernel:" in text and "call" not in text.split()

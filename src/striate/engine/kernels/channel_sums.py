@@ -6,10 +6,10 @@ for K functions of the same operands at once. Over the images of a row of the st
 vector of lanes a block), one (rows are images, gradients of gates: [image][block][lanes]), or any number between, whose
 sums another step of this kind adds up. The functions are texts (expression.py); operands have kinds (operands.py).
 
-A few sums in registers (`unroll`) hide the latency of an addition. They take CHAIN numbers each, from some images, from
-a band of rows or a stretch of one, and go to a total that carries its rounding errors along (Knuth, TAOCP vol. 2,
-4.2.2, theorem B). So the error stays that of a short chain however many pixels there are, and no division into tasks
-changes a bit. Filled-up lanes become 0.
+A few sums in registers (`unroll`) hide the latency of an addition. They take CHAIN_ADDITIONS numbers each, from some
+images, from a band of rows or a stretch of one, and go to a total that carries its rounding errors along (Knuth, TAOCP
+vol. 2, 4.2.2, theorem B). So the error stays that of a short chain however many pixels there are, and no division into
+tasks changes a bit. Filled-up lanes become 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import emptied
-from striate.engine.kernels.operands import OPERAND, Place, entries, operands
+from striate.engine.kernels.operands import OPERAND_SIZE, Place, entries, operands
 from striate.engine.kernels.record import record
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
@@ -37,20 +37,20 @@ ROWS, COLUMNS, CHANNELS = 24, 32, 40
 OUT = 48
 """Address of the first function's sums, of the second's, …; after them the operands' entries."""
 
-CHAIN = 32
+CHAIN_ADDITIONS = 32
 """Additions to a register in one band or stretch, about."""
-MOST = 8
+MAX_REGISTER_SUMS = 8
 """Sums in registers: as many hide the latency of two adders."""
-TEMPORARY = 3
+TEMPORARY_VECTORS = 3
 """Vectors that a short function needs on its way."""
 
 
 def unroll(target: Target, kinds: str, count: int) -> int:
     """Pixels at a time: a power of two, with which the sums of `count` functions and the fixed operands stay in
     registers."""
-    room = target.registers // max(target.lanes // target.width, 1) - TEMPORARY
+    room = target.registers // max(target.lanes // target.width, 1) - TEMPORARY_VECTORS
     room -= sum(kind in "icku" for kind in kinds)
-    pixels = max(MOST // count, 2)
+    pixels = max(MAX_REGISTER_SUMS // count, 2)
     while pixels > 1 and pixels * count > room:
         pixels //= 2
     return 1 << (pixels.bit_length() - 1)
@@ -70,8 +70,8 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
     long = code.builder.not_(functools.reduce(code.builder.or_, apart, code.int(0).differs(0)))
     rows, columns = code.select(long, 1, rows), code.select(long, rows * columns, columns)
     steps = ((columns + (wide - 1)) // wide).most(1)
-    band = (code.int(CHAIN) // steps).most(1)
-    group = (code.int(CHAIN) // (steps * rows.most(1))).most(1)
+    band = (code.int(CHAIN_ADDITIONS) // steps).most(1)
+    group = (code.int(CHAIN_ADDITIONS) // (steps * rows.most(1))).most(1)
     zero = code.spread(0.0)
     # Totals and their errors stay in memory: the registers belong to the innermost loop.
     kept = code.opaque(scratch)
@@ -96,11 +96,11 @@ def emit(target: Target, kinds: str, *functions: str) -> str:
         chunks = (
             code.loop(images, end_image, group),
             code.loop(0, rows, band),
-            code.loop(0, columns, CHAIN * wide),
+            code.loop(0, columns, CHAIN_ADDITIONS * wide),
         )
         with chunks[0] as chunk, chunks[1] as line, chunks[2] as column:
             sums = [[code.variable(zero) for _ in functions] for _ in range(wide)]
-            count = (columns - column).least(CHAIN * wide)
+            count = (columns - column).least(CHAIN_ADDITIONS * wide)
             whole = count - count % wide
             with code.loop(chunk, end_image.least(chunk + group)) as image:
                 planes = [at + image * one.image for one, at in zip(given, starts, strict=True)]
@@ -172,7 +172,7 @@ def arguments(
         ROWS: like.height, COLUMNS: like.width, CHANNELS: like.channels,
     }  # fmt: skip
     numbers |= {OUT + 8 * k: address for k, address in enumerate(outputs)}
-    return record(inner + len(places) * OPERAND, numbers | entries(inner, places))
+    return record(inner + len(places) * OPERAND_SIZE, numbers | entries(inner, places))
 
 
 def cost(like: Layout, kinds: str, functions: Sequence[str]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 from engine.kernels.support import guarded, step, targets
 from striate.engine import codegen
 from striate.engine.code import Kernel
-from striate.engine.kernels import scatter
+from striate.engine.kernels import permute_by_list
 from striate.engine.target import TARGETS
 
 
@@ -20,11 +20,11 @@ def test_pairs_are_carried_out_in_any_division(target, count, cut, seed):
     source, to = (guarded(4 * count, 4).view(np.float32) for _ in range(2))
     source[:] = rng.normal(size=count)
     pairs = np.stack([rng.integers(0, count, count), rng.permutation(count)], 1).astype(np.int32)[: count - 1]
-    record = scatter.arguments(source.ctypes.data, to.ctypes.data, pairs.ctypes.data, len(pairs))
-    rows = scatter.rows(len(pairs))
+    record = permute_by_list.arguments(source.ctypes.data, to.ctypes.data, pairs.ctypes.data, len(pairs))
+    rows = permute_by_list.rows(len(pairs))
     middle = cut % (rows + 1)
     for rows_ in ((middle, rows), (0, middle)):
-        step(target, Kernel("scatter"), record, rows_, (0, 1))
+        step(target, Kernel("permute_by_list"), record, rows_, (0, 1))
     wanted = np.zeros(count, np.float32)
     wanted[pairs[:, 1]] = source[pairs[:, 0]]
     assert (to == wanted).all()
@@ -32,4 +32,4 @@ def test_pairs_are_carried_out_in_any_division(target, count, cut, seed):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_it_compiles_everywhere(target):
-    assert codegen.assembly(target, scatter.emit(target))
+    assert codegen.assembly(target, permute_by_list.emit(target))

@@ -40,9 +40,9 @@ LOW, HIGH = 136, 140
 """Limits of the clamp."""
 ARGUMENTS = 144
 
-SUMS = 12
+LATENCY_SUMS = 12
 """Sums that hide the latency of their additions, and share enough loads."""
-MOST = 6
+MAX_GROUP_ROWS = 6
 """Rows of a group: more addresses would not fit the integer registers."""
 
 Windows = tuple[Window, Window]
@@ -52,7 +52,7 @@ def group(target: Target, channels: int, height: int, width: int) -> tuple[int, 
     """(rows, vectors of one row) whose sums fit the registers besides pixels and a weight, and hide latency."""
     wide = target.lanes // target.width
     fits = max((target.registers - 2) // (wide * (channels + 1)), 1)
-    most = min(fits, MOST, -(-SUMS // (wide * channels)))
+    most = min(fits, MAX_GROUP_ROWS, -(-LATENCY_SUMS // (wide * channels)))
     groups = -(-height // most)
     rows = -(-height // groups)
     vectors = min(most // rows, 2, max(width // target.lanes, 1))

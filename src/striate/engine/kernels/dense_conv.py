@@ -10,7 +10,7 @@ stride, 1x1, fully connected layers (one pixel an image), and one phase of a tra
 from __future__ import annotations
 
 from striate.engine.emit import Code
-from striate.engine.kernels.tile import BLOCK, CONTEXT
+from striate.engine.kernels.tile import BLOCK, CONTEXT_SIZE
 from striate.engine.target import Target
 
 IN, IN_IMAGE, IN_ROW, IN_PIXEL = 0, 8, 16, 24
@@ -19,10 +19,10 @@ OUT, OUT_IMAGE, OUT_ROW, OUT_PIXEL = 32, 40, 48, 56
 ROWS, COLUMNS = 64, 72
 """Output rows of one image, output pixels of one row."""
 CHUNKS, CONTEXTS, PANELS, WEIGHTS = 80, 88, 96, 104
-"""Number of chunks; their contexts, one after another (`tile.CONTEXT` bytes each); the table of panels; addresses of
-the weights by [panel][chunk]."""
-POST = 112
-"""Code of `post` that finishes a tile while it is in the first-level cache, or 0."""
+"""Number of chunks; their contexts, one after another (`tile.CONTEXT_SIZE` bytes each); the table of panels; addresses
+of the weights by [panel][chunk]."""
+EPILOGUE = 112
+"""Code of `epilogue` that finishes a tile while it is in the first-level cache, or 0."""
 ARGUMENTS = 120
 
 PANEL_OUT, PANEL_BIAS, PANEL_TILES, PANEL_VECTORS, PANEL_IN, PANEL_MOST, PANEL_SIZE = 0, 8, 16, 24, 32, 40, 48
@@ -51,13 +51,13 @@ def emit(target: Target) -> str:
         entry = a.pointer(PANELS) + p * PANEL_SIZE
         weights = a.pointer(WEIGHTS).pointer((p * chunks + chunk) * 8)
         bias = code.null_unless(chunk.equals(0), entry.pointer(PANEL_BIAS))
-        context = a.pointer(CONTEXTS) + chunk * CONTEXT
+        context = a.pointer(CONTEXTS) + chunk * CONTEXT_SIZE
         table, most = entry.pointer(PANEL_TILES), entry.int(PANEL_MOST)
         tiles = (pixels + most - 1) // most
         small = pixels // tiles.most(1)
         larger = pixels - small * tiles
         last = (chunk + 1).equals(chunks)
-        post = code.null_unless(last, a.pointer(POST))
+        epilogue = code.null_unless(last, a.pointer(EPILOGUE))
         x.set(in_start + entry.int(PANEL_IN))
         y.set(out_start + entry.int(PANEL_OUT))
         column.set(code.int(0))
@@ -80,6 +80,6 @@ def emit(target: Target) -> str:
                         x.set(x.get() + in_turn)
                         y.set(y.get() + out_turn)
             code.call(table.pointer(size * 8), inputs, outputs, weights, bias, context)
-            with code.when(post.given):
-                code.call(post, outputs, size, entry.int(PANEL_VECTORS), context.int(BLOCK))
+            with code.when(epilogue.given):
+                code.call(epilogue, outputs, size, entry.int(PANEL_VECTORS), context.int(BLOCK))
     return code.finish()

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from engine.kernels.support import guarded, hot_spills, targets
 from striate.engine import codegen
 from striate.engine.code import Kernel, addresses
-from striate.engine.kernels import post
+from striate.engine.kernels import epilogue
 from striate.engine.target import TARGETS
 
-POST = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)
+EPILOGUE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)
 FUNCTIONS = {
     "max(a,0)": lambda x: np.maximum(x, 0),
     "div(mul(a,min(max(add(a,3),0),6)),6)": lambda x: x * np.clip(x + 3, 0, 6) / 6,
@@ -40,12 +40,12 @@ def test_only_the_named_vectors_change(target, pixels, vectors, gap, text, data)
     expected[:, chosen] = FUNCTIONS[text](expected[:, chosen])
     untouched = np.delete(values, chosen, axis=1).copy()
     table = np.array([memory.ctypes.data + 4 * lanes * p for p in chosen], np.int64)
-    kernel = Kernel("post", (text,))
-    POST(addresses(target, [kernel])[kernel])(table.ctypes.data, pixels, vectors, 4 * lanes * plane)
+    kernel = Kernel("epilogue", (text,))
+    EPILOGUE(addresses(target, [kernel])[kernel])(table.ctypes.data, pixels, vectors, 4 * lanes * plane)
     np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-6)
     assert (np.delete(values, chosen, axis=1) == untouched).all()
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
-    assert not hot_spills(codegen.assembly(target, post.emit(target, "max(a,0)")))
+    assert not hot_spills(codegen.assembly(target, epilogue.emit(target, "max(a,0)")))

@@ -35,7 +35,7 @@ ARGUMENTS = 64
 P_PLAIN, P_PACKED, P_STEP, P_VECTORS, P_OUTPUTS, P_SCALE = range(0, 48, 8)
 """A panel: bytes from PLAIN to its first output's numbers, from PACKED to its first step; bytes of a step; vectors;
 real outputs; bytes from SCALE to its factors, of which there is one for every lane."""
-PANEL = 48
+PANEL_SIZE = 48
 
 
 def emit(target: Target, way: str) -> str:
@@ -44,7 +44,7 @@ def emit(target: Target, way: str) -> str:
     a, row, end_row, part, end_part, _ = code.arguments
     walk = _Walk(code, a, row, end_row)
     with code.loop(part, end_part) as p:
-        panel = a.pointer(PANELS) + p * PANEL
+        panel = a.pointer(PANELS) + p * PANEL_SIZE
         with code.loop(0, panel.int(P_VECTORS)) as v:
             walk.vector(way, panel, v)
     return code.finish()
@@ -180,7 +180,7 @@ def table(offsets: Array, stride: int, outputs: int, span: int, lanes: int) -> T
 def panels(
     split: Sequence[int], outputs: int, steps: int, stride: int, lanes: int, groups: int = 1, span: int = 0
 ) -> Array:
-    """Panels one after another, as `direct` reads them: [group][panel][step][vector][lane].
+    """Panels one after another, as `dense_conv` reads them: [group][panel][step][vector][lane].
 
     split: vectors of each panel of one group; outputs: of one group; span: bytes from a group's plain numbers to the
     next one's.
@@ -195,7 +195,7 @@ def panels(
                 8 * lanes * (group * vectors + first),
             ))  # fmt: skip
             packed, first = packed + 4 * lanes * size * steps, first + size
-    return np.array(made, np.int64).reshape(-1, PANEL // 8)
+    return np.array(made, np.int64).reshape(-1, PANEL_SIZE // 8)
 
 
 def columns(outputs: int, stride: int, lanes: int) -> Array:
@@ -212,7 +212,7 @@ def columns(outputs: int, stride: int, lanes: int) -> Array:
         )
         for k in range(vectors)
     ]
-    return np.array(made, np.int64).reshape(-1, PANEL // 8)
+    return np.array(made, np.int64).reshape(-1, PANEL_SIZE // 8)
 
 
 def factors(scale: Array, groups: int, lanes: int) -> Array:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.kernels.support import border, correlation, filled, hot_spills, plain, step, targets, view
 from striate.engine import codegen
 from striate.engine.code import Kernel
-from striate.engine.kernels import planar
+from striate.engine.kernels import planar_conv
 from striate.engine.plan.layout import Layout
 from striate.engine.target import AVX512, TARGETS
 from striate.geometry import Window
@@ -40,20 +40,20 @@ def run(target, both, x, weight, bias, limit=(-np.inf, np.inf), splits=(), rng=N
     """The kernel's outputs (images, channels, height, width); nothing else may be touched."""
     rng = rng or np.random.default_rng(0)
     (down, across), channels = both, len(weight)
-    shape = planar.group(target, channels, down.output, across.output)
-    source = Layout(*x.shape, 1).bordered(*planar.padding(target, both, shape[0], every))
+    shape = planar_conv.group(target, channels, down.output, across.output)
+    source = Layout(*x.shape, 1).bordered(*planar_conv.padding(target, both, shape[0], every))
     result = Layout(len(x), channels, down.output, across.output, target.lanes, 1, 0, 2, 1)
     inputs, outputs = filled(source, x, rng), filled(result, None, rng, border=7.0)
     packed, table, before = (
-        planar.pack(weight, bias),
-        planar.taps(down, shape[0], every),
+        planar_conv.pack(weight, bias),
+        planar_conv.taps(down, shape[0], every),
         border(result, outputs),
     )
     addresses = inputs.ctypes.data, outputs.ctypes.data, packed.ctypes.data, table.ctypes.data
-    arguments = planar.arguments(source, result, both, addresses, *limit)
+    arguments = planar_conv.arguments(source, result, both, addresses, *limit)
     groups = len(x) * len(table)
     for cut in pairwise(sorted({0, groups, *(cut % groups for cut in splits)})):
-        step(target, Kernel("planar", (channels, *shape)), arguments, cut, (0, 1))
+        step(target, Kernel("planar_conv", (channels, *shape)), arguments, cut, (0, 1))
     assert (border(result, outputs) == before).all()
     if limit[0] <= 0:
         assert not view(result, outputs)[..., channels:].any()
@@ -69,7 +69,7 @@ def run(target, both, x, weight, bias, limit=(-np.inf, np.inf), splits=(), rng=N
 def test_equals_numpy(target, data, both, images, planes, limit, splits, seed, odd, every):
     down, across = both
     channels = data.draw(st.integers(1, target.lanes // 2))
-    assert planar.covers(target.lanes, both, channels)
+    assert planar_conv.covers(target.lanes, both, channels)
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(images, planes, down.input, across.input)).astype(np.float32)
     if odd is not None:
@@ -95,13 +95,13 @@ def test_the_way_back_is_the_adjoint(target, data, images, planes, seed):
 
     way = one(), one()
     sizes = way[0].output, way[1].output
-    back = planar.returning(way, sizes)
+    back = planar_conv.returning(way, sizes)
     assert back is not None and [w.output for w in back] == [w.input for w in way]
     channels, rng = data.draw(st.integers(1, target.lanes // 2)), np.random.default_rng(seed)
     x = rng.normal(size=(images, channels, way[0].input, way[1].input)).astype(np.float32)
     dy = rng.normal(size=(images, planes, *sizes)).astype(np.float32)
     weight = rng.normal(size=(planes, channels, way[0].kernel, way[1].kernel)).astype(np.float32)
-    dx = run(target, back, dy, planar.turned(weight), np.zeros(channels, np.float32))
+    dx = run(target, back, dy, planar_conv.turned(weight), np.zeros(channels, np.float32))
     there = (correlation(way, x, weight, None, 1) * dy).sum()
     np.testing.assert_allclose((x.astype(np.float64) * dx).sum(), there, rtol=1e-4, atol=2e-3)
 
@@ -111,29 +111,29 @@ def window(size: int = 32, stride: int = 1, kernel: int = 5) -> Window:
 
 
 def test_covers():
-    assert planar.covers(16, (window(stride=2), window()), 8)
-    assert not planar.covers(16, (window(), window()), 9)
-    assert not planar.covers(16, (window(), window(stride=2)), 6)
-    assert planar.returning((window(stride=2), window()), (14, 28)) is None
+    assert planar_conv.covers(16, (window(stride=2), window()), 8)
+    assert not planar_conv.covers(16, (window(), window()), 9)
+    assert not planar_conv.covers(16, (window(), window(stride=2)), 6)
+    assert planar_conv.returning((window(stride=2), window()), (14, 28)) is None
 
 
 def test_rows_of_taps_in_the_border_are_left_out():
     full = Window(10, 5, 1, 1, 4, 4)
-    assert planar.taps(full, 2).tolist() == [[3, 2], [1, 4], [0, 5], [0, 5], [0, 5], [0, 4], [0, 2]]
-    top, bottom, left, right = planar.padding(AVX512, (full, full), 2)
+    assert planar_conv.taps(full, 2).tolist() == [[3, 2], [1, 4], [0, 5], [0, 5], [0, 5], [0, 4], [0, 2]]
+    top, bottom, left, right = planar_conv.padding(AVX512, (full, full), 2)
     assert (top, left, right) == (1, 4, 0) and bottom <= 3
 
 
 def test_sums_share_weights_where_registers_are_many():
     for channels in range(1, 9):
-        rows, vectors = planar.group(AVX512, channels, 32, 32)
+        rows, vectors = planar_conv.group(AVX512, channels, 32, 32)
         assert rows * vectors > 1
-    assert planar.group(AVX512, 6, 1, 32) == (1, 2)
+    assert planar_conv.group(AVX512, 6, 1, 32) == (1, 2)
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
 def test_the_inner_loop_keeps_vectors_in_registers(target):
     for channels in range(1, target.lanes // 2 + 1):
-        for shape in {planar.group(target, channels, height, 99) for height in (1, 12)}:
-            text = codegen.assembly(target, planar.emit(target, channels, *shape))
+        for shape in {planar_conv.group(target, channels, height, 99) for height in (1, 12)}:
+            text = codegen.assembly(target, planar_conv.emit(target, channels, *shape))
             assert not hot_spills(text), (channels, shape)

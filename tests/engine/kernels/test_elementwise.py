@@ -14,8 +14,8 @@ from engine.kernels.support import border, filled, guarded, hot_spills, plain, s
 from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.derivatives import FUNCTIONS
+from striate.engine.kernels import elementwise
 from striate.engine.kernels import expression as expressions
-from striate.engine.kernels import map as maps
 from striate.engine.kernels.operands import Place
 from striate.engine.plan.layout import Layout
 from striate.engine.target import TARGETS
@@ -64,13 +64,13 @@ def run(target, expression, kinds, values, shape, splits=((), ()), inplace=False
             places.append(place(packed, 4 * lanes * blocks if kind == "i" else 0, 4 * lanes))
         else:
             places.append(place(value, 4 * value[0].size, 0, 4 * value.shape[3]))
-    arguments = maps.arguments(output, outputs.ctypes.data, places)
+    arguments = elementwise.arguments(output, outputs.ctypes.data, places)
     before = border(output, outputs)
     row_cuts = sorted({0, n * h, *(cut % (n * h) for cut in splits[0])})
     part_cuts = sorted({0, blocks, *(cut % blocks for cut in splits[1])})
     for part in pairwise(part_cuts):
         for row in reversed(list(pairwise(row_cuts))):
-            step(target, Kernel("map", (expression, kinds)), arguments, row, part)
+            step(target, Kernel("elementwise", (expression, kinds)), arguments, row, part)
     assert (border(output, outputs) == before).all()
     return plain(output, outputs)
 
@@ -286,8 +286,8 @@ def test_filled_up_lanes_stay_finite(target, channels):
     output = Layout(1, channels, 2, 3, target.lanes)
     inputs, outputs = filled(output, np.zeros((1, channels, 2, 3)), rng), guarded(output.bytes)
     places = [Place.of(output, inputs.ctypes.data)]
-    arguments = maps.arguments(output, outputs.ctypes.data, places)
-    step(target, Kernel("map", ("exp(mul(a,10))", "s")), arguments, (0, 2), (0, output.blocks))
+    arguments = elementwise.arguments(output, outputs.ctypes.data, places)
+    step(target, Kernel("elementwise", ("exp(mul(a,10))", "s")), arguments, (0, 2), (0, output.blocks))
     assert np.isfinite(outputs.view(np.float32)).all()
 
 
@@ -333,7 +333,7 @@ def test_ops_as_declared(target, op):
 @pytest.mark.parametrize("text", ["max(a,0)", "add(a,b)", "add(mul(a,b),c)"])
 def test_short_functions_stay_in_registers(target, text):
     kinds = "scc"[: text.count("b") + text.count("c") + 1]
-    assert not hot_spills(codegen.assembly(target, maps.emit(target, text, kinds)))
+    assert not hot_spills(codegen.assembly(target, elementwise.emit(target, text, kinds)))
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=lambda target: target.name)
@@ -347,7 +347,7 @@ def test_every_function_compiles_everywhere(target):
             else 2
         )
         assert codegen.object_code(
-            target, maps.emit(target, f"{name}({','.join('abc'[:arity])})", "sss"[:arity])
+            target, elementwise.emit(target, f"{name}({','.join('abc'[:arity])})", "sss"[:arity])
         )
 
 

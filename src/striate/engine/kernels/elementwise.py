@@ -4,8 +4,8 @@
 
 The function is text (expression.py); each operand has a kind (operands.py).
 
-Pixels are taken UNROLL at a time where the function is short; a long one keeps all units busy by itself. An operand may
-be the output itself: each number is read before its place is written.
+Pixels are taken UNROLL_PIXELS at a time where the function is short; a long one keeps all units busy by itself. An
+operand may be the output itself: each number is read before its place is written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Int
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import emptied
-from striate.engine.kernels.operands import OPERAND, Place, entries, operands
+from striate.engine.kernels.operands import OPERAND_SIZE, Place, entries, operands
 from striate.engine.kernels.record import record
 from striate.engine.kernels.row_walk import Walk
 from striate.engine.plan.layout import Layout
@@ -31,8 +31,8 @@ ROWS, COLUMNS, CHANNELS = 32, 40, 48
 OPERANDS = 56
 """The operands' entries."""
 
-UNROLL = 4
-SHORT = 12
+UNROLL_PIXELS = 4
+UNROLL_MAX_INSTRUCTIONS = 12
 """Vector instructions up to which a function is taken for several pixels at a time."""
 
 
@@ -41,7 +41,7 @@ def emit(target: Target, expression: str, kinds: str) -> str:
     code = Code(target, "piiiip")
     a, first, last, block, end_block, _ = code.arguments
     rows, columns = a.int(ROWS), a.int(COLUMNS)
-    unroll = UNROLL if expressions.work(expression) <= SHORT else 1
+    unroll = UNROLL_PIXELS if expressions.work(expression) <= UNROLL_MAX_INSTRUCTIONS else 1
     whole = columns - columns % unroll
     zero = code.int(0)
     given = operands(a + OPERANDS, kinds)
@@ -92,7 +92,7 @@ def arguments(output: Layout, address: int, places: Sequence[Place]) -> NDArray[
         OUT: out.address, OUT_IMAGE: out.image, OUT_BLOCK: out.block, OUT_ROW: out.row,
         ROWS: output.height, COLUMNS: output.width, CHANNELS: output.channels,
     }  # fmt: skip
-    return record(OPERANDS + len(places) * OPERAND, numbers | entries(OPERANDS, places))
+    return record(OPERANDS + len(places) * OPERAND_SIZE, numbers | entries(OPERANDS, places))
 
 
 def cost(output: Layout, expression: str, kinds: str) -> tuple[int, int]:
