@@ -11,7 +11,7 @@ from support import limits, record
 from striate.diagnostics import plural
 from striate.peers.timing import Summary
 from striate.peers.tools import TOOLS
-from striate.views.text.numbers import digits
+from striate.views.text.number_format import digits
 
 OURS = "striate"
 KINDS = {"avx512": "a processor with AVX-512", "avx2": "a processor with AVX2 and without AVX-512"}

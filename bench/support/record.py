@@ -14,7 +14,7 @@ from typing import Any
 from striate.diagnostics import plural
 from striate.engine.target import able
 from striate.peers.timing import Row, Summary
-from striate.views.text.numbers import digits
+from striate.views.text.number_format import digits
 
 SCHEMA = "striate.bench-run/1"
 PACKAGES = (

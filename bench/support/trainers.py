@@ -98,13 +98,13 @@ class Job:
     @classmethod
     def of(cls, recipe: Recipe, seed: int) -> Job:
         import striate as st
+        from striate.train.adapt_network import adapt_network
         from striate.train.data import open_data
-        from striate.train.network import tailored
         from striate.train.settings import Settings
         from striate.train.source import transforms
 
         parts = open_data(recipe.data)
-        net = tailored(recipe.model, parts.train).net
+        net = adapt_network(recipe.model, parts.train).net
         settings = Settings().replace({**recipe.settings, "seed": seed}).resolved
         assert parts.test is not None
         made = transforms(net, parts.train, settings)

@@ -12,7 +12,7 @@ from support.trainers import RECIPES
 from striate.diagnostics import plural
 from striate.peers.timing import Summary
 from striate.peers.tools import TOOLS
-from striate.views.text.numbers import digits
+from striate.views.text.number_format import digits
 
 GATES = {"resnet18 64x64x3, batch 32": 1.5, "lenet5, batch 64": 3.0}
 """Network and batch -> how many times faster than the best other tool a step should be."""

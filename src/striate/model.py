@@ -104,7 +104,7 @@ class Model(elsewhere.Teaching):
         self._reading: PredictionInputs | None = None
         if loaded.config:
             from striate.train.config import Config
-            from striate.train.plan import objective_of
+            from striate.train.setup import objective_of
 
             self._config = Config.parse(loaded.config.encode(), Path(loaded.source, RUN_CONFIG))
             self.objective = self.objective or objective_of(self._config.settings)  # of an earlier version
@@ -199,8 +199,8 @@ class Model(elsewhere.Teaching):
         >>> name, probability
         ('0', 0.5)
         """
+        from striate.train.evaluate_model import loss_of
         from striate.train.inputs import image_files
-        from striate.train.judging import loss_of
         from striate.train.prediction import Answer, probabilities, readable
 
         top = counted(top, "top")
@@ -219,8 +219,8 @@ class Model(elsewhere.Teaching):
 
         files: paths, or "-" for standard input; batch_size: how many images run together.
         """
+        from striate.train.evaluate_model import loss_of
         from striate.train.inputs import shown
-        from striate.train.judging import loss_of
         from striate.train.prediction import answers
 
         size = counted(batch_size, "batch_size")
@@ -316,7 +316,7 @@ class Model(elsewhere.Teaching):
 
     def trained(self, start: Start, settings: Settings) -> None:
         """Adopt the results of training: classes and transformation of a `start`, the loss of its `settings`."""
-        from striate.train.plan import objective_of
+        from striate.train.setup import objective_of
 
         self.classes, self.transform = tuple(start.train.classes), start.made[1].to_dict()
         self.objective, self._config = objective_of(settings, start.train), None
@@ -347,7 +347,7 @@ class Model(elsewhere.Teaching):
         """
         from striate.train.arguments import by_input, given_data
         from striate.train.config import Config
-        from striate.train.judging import judge, transform_for, unseen
+        from striate.train.evaluate_model import evaluate_model, transform_for, unseen
 
         config = self._config or Config()
         size = counted(batch_size, "batch_size")
@@ -360,7 +360,7 @@ class Model(elsewhere.Teaching):
             if watch:
                 watch(images, len(source))
 
-        found = judge(
+        found = evaluate_model(
             _Pieces(self, size), self.classes, transform, self.objective, source, batch=size, worst=worst, watch=told,
         )  # fmt: skip
         return dataclasses.replace(found, notes=(*notes, *found.notes))
@@ -405,10 +405,10 @@ class Model(elsewhere.Teaching):
         >>> st.Model.for_data("cifar_resnet20", (x, y)).net.specs["fc"].shape
         (1, 3)
         """
+        from striate.train.adapt_network import adapt_network
         from striate.train.data import open_data
-        from striate.train.network import tailored
 
-        net = tailored(source, open_data(data, seed=seed).train, input).net
+        net = adapt_network(source, open_data(data, seed=seed).train, input).net
         return cls(net, seed, engine=engine, device=device)
 
     def to_torch(self) -> Any:

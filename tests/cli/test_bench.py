@@ -18,7 +18,7 @@ from striate.peers.subject import Subject
 from striate.peers.tools import TOOLS, unable
 from striate.terminal import Terminal
 from striate.views.text import bench as view
-from striate.views.text import plan as plan_view
+from striate.views.text import plan_report as plan_view
 from striate.views.text.page import Page
 
 compiled = pytest.mark.skipif(host() is None, reason="no kernels for this processor")

@@ -8,7 +8,7 @@ from striate.engine.plan_report import PlanRow
 from striate.engine.target import host
 from striate.engine.training.training_report import TrainingReport
 from striate.terminal import Terminal
-from striate.views.text import plan as view
+from striate.views.text import plan_report as view
 from striate.views.text.page import Page
 
 compiled = pytest.mark.skipif(host() is None, reason="no kernels for this processor")

@@ -7,7 +7,7 @@ import pytest
 
 from cli.run import run, spawn
 from striate.terminal import Terminal
-from striate.views.machine import machine_record
+from striate.views.doctor_record import doctor_record
 from striate.views.text import doctor
 from striate.views.text.page import Page
 
@@ -55,7 +55,7 @@ def test_the_machines_of_these_tests_have_the_keys_of_real_ones():
     def keys(record):
         return {key: keys(value) if isinstance(value, dict) else None for key, value in record.items()}
 
-    assert keys(machine_record()) == keys(MACHINE)
+    assert keys(doctor_record()) == keys(MACHINE)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_llvmlite_that_does_not_load(monkeypatch):
     monkeypatch.delitem(sys.modules, "striate.engine.runtime", raising=False)
     if "striate.engine" in sys.modules:
         monkeypatch.delattr(sys.modules["striate.engine"], "runtime", raising=False)
-    kernels = machine_record()["kernels"]
+    kernels = doctor_record()["kernels"]
     assert kernels["target"] is kernels["llvm"] is None and kernels["why"]
 
 

@@ -13,8 +13,8 @@ from engine.test_compiled_engine_networks import branched
 from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.numpy_engine import batched
+from striate.engine.plan.execution_plan import plan
 from striate.engine.plan.kernel_calls import PlanContext
-from striate.engine.plan.plan import plan
 from striate.engine.target import TARGETS, Target
 from striate.network import Network
 

@@ -27,11 +27,11 @@ from striate.diagnostics import StriateError
 from striate.engine import aligned, compiling
 from striate.engine.loaded_plan import Constants, LoadedPlan
 from striate.engine.numpy_engine import NumpyTraining, batched
+from striate.engine.plan.execution_plan import plan
 from striate.engine.plan.kernel_calls import PlanContext
-from striate.engine.plan.plan import plan
 from striate.engine.target import TARGETS, Target
 from striate.engine.training.budget import NoRoom, fitted
-from striate.engine.training.program import CompiledTraining
+from striate.engine.training.compiled_training import CompiledTraining
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 

@@ -18,9 +18,9 @@ from striate.engine.derivatives import FUNCTIONS, PARTIALS
 from striate.engine.numpy_engine import NumpyTraining, batched
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.target import AVX512
-from striate.engine.training.plan import plan
-from striate.engine.training.program import CompiledTraining
+from striate.engine.training.compiled_training import CompiledTraining
 from striate.engine.training.symbolic import gradients
+from striate.engine.training.training_plan import plan
 from striate.network import Builder
 from striate.ops import AvgPool, Concat, Conv, Flatten, Linear, MaxPool, Relu, Relu6, Silu, Slice
 from striate.statement import Call, Const, Load

@@ -26,8 +26,8 @@ from striate.engine.plan.layout import ALIGN_BYTES
 from striate.engine.process_group import SINGLE_PROCESS
 from striate.engine.target import AVX512
 from striate.engine.training.budget import NoRoom, fitted
-from striate.engine.training.plan import plan
-from striate.engine.training.program import CompiledTraining
+from striate.engine.training.compiled_training import CompiledTraining
+from striate.engine.training.training_plan import plan
 from striate.engine.training.unit_builder import Unsupported
 from striate.train.loop import fit
 from striate.train.settings import Settings

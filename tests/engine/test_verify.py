@@ -17,11 +17,11 @@ from striate.diagnostics import EngineError, OpError, StriateError
 from striate.engine.loaded_plan import Constants, LoadedPlan
 from striate.engine.numpy_engine import batched
 from striate.engine.plan import place
+from striate.engine.plan.execution_plan import plan
 from striate.engine.plan.kernel_calls import PlanContext
-from striate.engine.plan.plan import plan
 from striate.engine.target import AVX2, AVX512, NEON, SSE
-from striate.engine.training import plan as training
-from striate.engine.training.program import CompiledTraining, LoadedTrainingPlan
+from striate.engine.training import training_plan as training
+from striate.engine.training.compiled_training import CompiledTraining, LoadedTrainingPlan
 from striate.engine.training.unit_builder import Unsupported
 from striate.engine.verify.regions import FIRST, HALF, SPACE
 from striate.engine.verify.replay import MODELS, Replay, faults

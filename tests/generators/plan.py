@@ -167,10 +167,10 @@ def replayed(net, rng, targets=None):
     from engine.compiled import drawn
     from striate.diagnostics import OpError
     from striate.engine.numpy_engine import batched
+    from striate.engine.plan.execution_plan import plan
     from striate.engine.plan.kernel_calls import PlanContext
-    from striate.engine.plan.plan import plan
     from striate.engine.target import AVX2, AVX512, NEON, SSE
-    from striate.engine.training import plan as training
+    from striate.engine.training import training_plan as training
     from striate.engine.training.unit_builder import Unsupported
     from striate.engine.verify.replay import faults
 

@@ -13,7 +13,7 @@ from engine.kernels.support import targets
 from striate import parse, weights
 from striate.diagnostics import TrainingError
 from striate.engine import compiled_engine
-from striate.engine.training.program import CompiledTraining
+from striate.engine.training.compiled_training import CompiledTraining
 from striate.network import Builder
 from striate.ops import AvgPool, BatchNorm, Conv, Dropout, Flatten, Linear, MaxPool, Relu, Silu
 from striate.train.data import ArrayData, Transform

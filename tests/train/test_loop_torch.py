@@ -381,13 +381,13 @@ def test_a_device_without_memory_says_what_to_do():
 
 
 def test_a_rule_says_what_the_settings_say():
-    from striate.train.plan import make_plan
+    from striate.train.setup import set_up_training
     from striate.train.source import sources, transforms
 
     settings, data = Settings(optimizer="sgd", amp=True, clip_norm=2.0).resolved, stripes()
     net, _ = start(NET)
-    plan = make_plan(net, settings, *sources(data, None, transforms(net, data, settings), settings))
-    rule = plan.rule
+    setup = set_up_training(net, settings, *sources(data, None, transforms(net, data, settings), settings))
+    rule = setup.rule
     assert (rule.word, rule.mixed, rule.decayed) == ("sgd", True, {"conv1.weight", "fc1.weight"})
     for field in dataclasses.fields(rule):
         if field.name not in ("word", "mixed", "decayed", "memory", "batch_size"):

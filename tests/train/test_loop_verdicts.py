@@ -66,7 +66,7 @@ def test_the_bound_is_a_thousand_times_the_first_loss(monkeypatch):
     def losses(*given):
         said = iter(given)
 
-        def update(plan, state, *_):
+        def update(setup, state, *_):
             state.optimizer.steps += 1
             state.batch += 1
             return UpdateResult(next(said), 0.1, 1.0)

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from striate.train.early_stopping import EarlyStopping
 from striate.train.metrics import BINS, Tally, correct, top_k
 from striate.train.mixing import Mixing
-from striate.train.watch import Watch
 
 NAMES = ("cat", "dog")
 
@@ -115,12 +115,12 @@ def test_cutmix_shares_are_those_of_the_pixels(seed):
 
 
 def test_watch_finds_the_best_and_tires():
-    watch = Watch(patience=2, min_delta=0.1)
+    watch = EarlyStopping(patience=2, min_delta=0.1)
     assert [watch.epoch_done(k + 1, score) for k, score in enumerate([0.5, 0.55, 0.7])] == [True, True, True]
     assert not watch.should_stop
     assert not watch.epoch_done(4, 0.7, tie=-1.0) and not watch.epoch_done(5, 0.1)
     assert watch.should_stop and watch.best_epoch == 3
     assert watch.epoch_done(6, 0.7, tie=1.0)  # equal score, better second measure
-    other = Watch(patience=2, min_delta=0.1)
-    other.memory = watch.memory
+    other = EarlyStopping(patience=2, min_delta=0.1)
+    other.saved_state = watch.saved_state
     assert other == watch

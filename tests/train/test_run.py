@@ -19,7 +19,7 @@ import pytest
 from exhaustive import EXHAUSTIVE
 from striate.diagnostics import FormatError, SourceError, StriateError, UsageError
 from striate.engine.target import host
-from striate.engine.training.program import CompiledTraining
+from striate.engine.training.compiled_training import CompiledTraining
 from striate.formats import safetensors
 from striate.model import Model
 from striate.train import run as folder

@@ -63,10 +63,10 @@ def test_memory_is_enough_to_go_on(scores, cut):
         whole.epoch_done(score)
     for score in scores[:cut]:
         first.epoch_done(score)
-    second.memory = first.memory
+    second.saved_state = first.saved_state
     for score in scores[cut:]:
         second.epoch_done(score)
-    assert second.memory == whole.memory
+    assert second.saved_state == whole.saved_state
 
 
 @pytest.mark.torch

@@ -92,7 +92,7 @@ def command(
     """
     from striate.engine.interface import runnable
     from striate.peers.subject import Subject
-    from striate.views.machine import threads as useful
+    from striate.views.doctor_record import threads as useful
 
     if stage is not None and as_json:
         raise click.UsageError("--stage and --json exclude each other")
@@ -165,8 +165,8 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int, room: in
         raise click.UsageError("--node goes with --stage ir and --stage assembly")
     from striate.diagnostics import plural
     from striate.engine.plan_report import Machine
-    from striate.views.text import plan as view
-    from striate.views.text.numbers import shape
+    from striate.views.text import plan_report as view
+    from striate.views.text.number_format import shape
 
     out = page()
     size = shape(model.net.input.without_batch)
@@ -183,10 +183,10 @@ def _trained(stage: str, node: str | None, asked: Subject, threads: int, room: i
     from striate.engine.learner import OptimizerState, UpdateRule
     from striate.engine.plan_report import Machine
     from striate.engine.training.budget import held
-    from striate.engine.training.program import CompiledTraining
+    from striate.engine.training.compiled_training import CompiledTraining
     from striate.engine.training.training_report import ready, table
-    from striate.views.text import plan as view
-    from striate.views.text.numbers import shape
+    from striate.views.text import plan_report as view
+    from striate.views.text.number_format import shape
 
     engine, model = get_engine("compiled"), asked.load("numpy")
     assert isinstance(engine, CompiledEngine)
@@ -256,7 +256,7 @@ def _measured(asked: Subject, threads: int, rounds: int, tools: Sequence[str]) -
     from striate.peers.contest import Failed, contest, once
     from striate.peers.tools import TOOLS
     from striate.terminal import Bar
-    from striate.views.machine import cpu
+    from striate.views.doctor_record import cpu
 
     with tempfile.TemporaryDirectory() as folder, Bar() as bar:
         subject = dataclasses.replace(asked, folder=folder)

@@ -37,7 +37,7 @@ def command(a: str, b: str | None, input_a: Any, input_b: Any, as_json: bool) ->
 
     Without B, A is compared with itself at --input-b.
     """
-    from striate.views.compare import diff_record
+    from striate.views.diff_record import diff_record
 
     if b is None and input_b is None:
         raise click.UsageError("nothing to compare with: give B, or --input-b")

@@ -15,13 +15,13 @@ from striate.cli.options import emit, emit_json, examples, json_option, page
 @json_option
 def command(clear_cache: bool, as_json: bool) -> None:
     """Show versions, CPU features, usable threads, compiled kernels, optional parts (and how to install them)."""
-    from striate.views.machine import machine_record
+    from striate.views.doctor_record import doctor_record
 
     if clear_cache:
         from striate.engine.code_cache import clear
 
         removed = clear()
-    record = machine_record()
+    record = doctor_record()
     if as_json:
         emit_json(record)
         return

@@ -173,7 +173,7 @@ def trained(
 ) -> TrainedModel:
     """The model, with weights, that an argument names; mean, std: instead of the transformation that it records."""
     from striate.model import Model
-    from striate.train.judging import normalized
+    from striate.train.evaluate_model import normalized
 
     found = Model.load(model, weights=weights, engine=engine, device=device)
     if mean is not None or std is not None:

@@ -44,8 +44,8 @@ def command(model: str, input: Any, node: str | None, of: str | None, compare: b
     image has its own map.
     """
     from striate.analysis import pixels
+    from striate.views.pixel_record import compare_record, compared_by_input, pixels_by_input, pixels_record
     from striate.views.record import images
-    from striate.views.use import compare_record, compared_by_input, pixels_by_input, pixels_record
 
     net = load(model, input)
     if node is not None:

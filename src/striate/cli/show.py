@@ -76,7 +76,7 @@ def command(
         return
     record = show_record(net, mac_convention)
     if node is not None:
-        from striate.views.detail import detail_record
+        from striate.views.node_record import detail_record
 
         detail = detail_record(net, node, record)
         if as_json:
@@ -90,9 +90,9 @@ def command(
     elif as_json:
         emit_json(record, output)
     elif as_csv or as_markdown:
-        from striate.views import tables
+        from striate.views import table_formats
 
-        emit(tables.csv_text(record) if as_csv else tables.markdown_text(record), output)
+        emit(table_formats.csv_text(record) if as_csv else table_formats.markdown_text(record), output)
     else:
         from striate.views.text import show as view
 

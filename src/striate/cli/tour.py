@@ -134,7 +134,7 @@ def _show(draw: Callable[..., None], *parts: Any) -> None:
 
 def _main_job(out: Path | None) -> None:
     from striate.formats import load
-    from striate.views.text import main_job as view
+    from striate.views.text import tour_main_job as view
 
     if out is not None and (out / RUN).exists():
         raise UsageError(
@@ -167,13 +167,13 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
 
     from striate.model import Model
     from striate.terminal import Bar
+    from striate.train.adapt_network import adapt_network
     from striate.train.config import Config, Job
     from striate.train.fitting import fit_model
-    from striate.train.network import tailored
     from striate.train.prediction import Answer
     from striate.train.run import FILES
     from striate.train.settings import Settings
-    from striate.views.text import main_job as view
+    from striate.views.text import tour_main_job as view
     from striate.views.text.training import TrainingView
 
     folder = out or Path(mkdtemp(prefix="striate-tour-"))
@@ -181,7 +181,7 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
     config = Config(Job(MODEL, DATA), Settings().replace(SETTINGS))
     flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in SETTINGS.items())
     typed = f"striate train --data {DATA} --model {MODEL} {flags} --out {quote(str(run))}"
-    net = tailored(MODEL, parts.train).net
+    net = adapt_network(MODEL, parts.train).net
     fresh = Model(net, config.settings.seed)
 
     def head(page: Page, event: Prepared) -> None:

@@ -196,12 +196,12 @@ def _model(
 ) -> tuple[TrainedModel, tuple[str, ...]]:
     """The network of a run, or the one that is named, made for the data; and what was decided for it."""
     from striate.model import Model
-    from striate.train.network import tailored
+    from striate.train.adapt_network import adapt_network
 
     job, seed = config.job, config.settings.seed
     if recorded is not None:
         return Model(recorded.net, seed, engine=job.engine, device=job.device), ()
-    made = tailored(job.model, parts.train, job.input)
+    made = adapt_network(job.model, parts.train, job.input)
     return Model(made.net, seed, engine=job.engine, device=job.device), made.notes
 
 

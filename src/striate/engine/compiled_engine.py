@@ -18,8 +18,8 @@ from striate.engine.interface import Engine, Program, TrainingProgram, is_strict
 from striate.engine.learner import Learner, OptimizerState, UpdateRule
 from striate.engine.loaded_plan import Constants, LoadedPlan
 from striate.engine.numpy_engine import NumpyEngine, batched
+from striate.engine.plan.execution_plan import ExecutionPlan, plan
 from striate.engine.plan.kernel_calls import PlanContext
-from striate.engine.plan.plan import ExecutionPlan, plan
 from striate.engine.plan_report import Machine, PlanReport, table
 from striate.engine.process_group import ProcessGroup
 from striate.engine.target import Target
@@ -171,7 +171,7 @@ class CompiledEngine(Engine):
         return made
 
     def training(self, net: Network, weights: Mapping[str, Array]) -> TrainingProgram:
-        from striate.engine.training.program import CompiledTraining
+        from striate.engine.training.compiled_training import CompiledTraining
 
         return CompiledTraining(runnable(net), weights, self.context())
 

@@ -13,7 +13,7 @@ from typing import Any
 from striate.diagnostics import FormatError, StriateError, UsageError, plural, setting
 from striate.formats import safetensors
 from striate.train.data.transforms import Transform
-from striate.train.plan import Plan
+from striate.train.setup import TrainingSetup
 from striate.train.state import State
 
 SCHEMA = "striate.state/1"
@@ -34,13 +34,13 @@ FREE = frozenset(
 """Settings that may change when a run goes on: they decide when to stop, what to write, and what suits the machine."""
 
 
-def save(path: Path, plan: Plan, state: State) -> None:
+def save(path: Path, setup: TrainingSetup, state: State) -> None:
     """Write the state, aside first and then renamed. Raises SourceError; an older checkpoint then stays."""
-    record = {"schema": SCHEMA, "settings": plan.settings.to_dict(), "data": _data(plan), **state.record()}
+    record = {"schema": SCHEMA, "settings": setup.settings.to_dict(), "data": _data(setup), **state.record()}
     safetensors.save(path, state.arrays(), {"striate": json.dumps(record)})
 
 
-def restore(path: Path, plan: Plan, state: State) -> None:
+def restore(path: Path, setup: TrainingSetup, state: State) -> None:
     """Read a checkpoint into a fresh state.
 
     Raises SourceError and FormatError for the file, UsageError when network, settings or data are not those of the run.
@@ -58,8 +58,8 @@ def restore(path: Path, plan: Plan, state: State) -> None:
             why=str(error),
             fix=f"start again with another {setting('out')}",
         ) from None
-    _same_settings(path, settings, plan)
-    now = _data(plan)
+    _same_settings(path, settings, setup)
+    now = _data(setup)
     with contextlib.suppress(StriateError, KeyError):  # in today's spelling; older checkpoints have none
         data = {**data, "transform": _plain(Transform.from_dict(data["transform"]).to_dict())}
     changed = [name for name in now if data.get(name, now[name]) != now[name]]
@@ -81,16 +81,16 @@ def restore(path: Path, plan: Plan, state: State) -> None:
         state.restore(arrays, record)
     except (KeyError, ValueError, TypeError) as error:
         raise FormatError(
-            f"{path.name} does not fit {plan.net.name}",
+            f"{path.name} does not fit {setup.net.name}",
             where=str(path),
             why=str(error),
             fix=f"resume with the network of the run, or start again with another {setting('out')}",
         ) from None
 
 
-def _data(plan: Plan) -> dict[str, Any]:
+def _data(setup: TrainingSetup) -> dict[str, Any]:
     """What must be the same for a run to go on as if it had not been interrupted."""
-    data, transform = plan.train.data, plan.train.transform.to_dict()
+    data, transform = setup.train.data, setup.train.transform.to_dict()
     return _plain({"images": len(data), "classes": list(data.classes), "transform": transform})
 
 
@@ -100,8 +100,8 @@ def _plain(record: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _same_settings(path: Path, before: dict[str, Any], plan: Plan) -> None:
-    now = plan.settings.to_dict()
+def _same_settings(path: Path, before: dict[str, Any], setup: TrainingSetup) -> None:
+    now = setup.settings.to_dict()
     changed = [name for name in now if name not in FREE and name in before and before[name] != now[name]]
     if changed:
         name = changed[0]

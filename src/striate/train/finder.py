@@ -14,12 +14,12 @@ import numpy as np
 from striate.engine.interface import Engine, get_engine
 from striate.engine.process_group import SINGLE_PROCESS
 from striate.network import Network
+from striate.train.array_learner import make_learner
 from striate.train.data import Batch, Dataset, Transform
-from striate.train.learner import make_learner
 from striate.train.losses import Array
-from striate.train.plan import Plan, make_plan
 from striate.train.schedules import Schedule, Span
 from striate.train.settings import Settings
+from striate.train.setup import TrainingSetup, set_up_training
 from striate.train.source import Source, sources, transforms
 from striate.train.state import State
 from striate.train.update import NotFinite, groups, update
@@ -76,17 +76,17 @@ def find_rate(
     """The curve of loss over learning rate, from `low` to `high` in `updates` steps. The weights stay as they are."""
     settings = (settings or Settings()).resolved
     source, _ = sources(train, None, made or transforms(net, train, settings), settings)
-    plan = make_plan(net, settings, source, None)
-    state = State.fresh(plan, {name: array.copy() for name, array in weights.items()})
+    setup = set_up_training(net, settings, source, None)
+    state = State.fresh(setup, {name: array.copy() for name, array in weights.items()})
     state.schedule = _Growing(Span(1, updates), low, high)
-    learner = make_learner(plan, state, get_engine(engine), SINGLE_PROCESS)
+    learner = make_learner(setup, state, get_engine(engine), SINGLE_PROCESS)
     rates: list[float] = []
     losses: list[float] = []
     smoothed: list[float] = []
     average = 0.0
-    for group in groups(_endless(plan, source, state), settings.accumulate):
+    for group in groups(_endless(setup, source, state), settings.accumulate):
         try:
-            step = update(plan, state, learner, group)
+            step = update(setup, state, learner, group)
         except NotFinite:
             break
         rates.append(step.lr)
@@ -98,7 +98,7 @@ def find_rate(
     return RateCurve(tuple(rates), tuple(losses), tuple(smoothed), *_read(rates, smoothed))
 
 
-def _endless(plan: Plan, source: Source, state: State) -> Iterator[Batch]:
+def _endless(setup: TrainingSetup, source: Source, state: State) -> Iterator[Batch]:
     while True:
         yield from source.epoch(state.epoch)
         state.epoch += 1

@@ -1,6 +1,7 @@
 """The training loop: epochs of updates, a validation after each, checkpoints, and an end. One function, no globals.
 
-Everything that changes is in a State, everything that does not in a Plan; the loop prints nothing and tells callbacks.
+Everything that changes is in a State, everything that does not in a TrainingSetup; the loop prints nothing and tells
+callbacks.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from striate.engine.interface import Engine, Program, get_engine
 from striate.engine.learner import Learner
 from striate.engine.process_group import ProcessGroup, restart_count, total
 from striate.network import Network
+from striate.train.array_learner import make_learner
 from striate.train.config import Config, Job
 from striate.train.data import Dataset, Transform
 from striate.train.data.several import laid_out
@@ -43,13 +45,12 @@ from striate.train.events import (
 )
 from striate.train.history import History, Row
 from striate.train.interrupts import Interrupted, Stop, stop_signals
-from striate.train.learner import make_learner
 from striate.train.loggers import loggers
 from striate.train.losses import Array
-from striate.train.plan import Plan, make_plan, objective_of
 from striate.train.report import report
 from striate.train.run import BEST, CONFIG, STATE, Run, read_run
 from striate.train.settings import Settings
+from striate.train.setup import TrainingSetup, objective_of, set_up_training
 from striate.train.source import Source, gather_bad, sources, transforms
 from striate.train.state import Meter, State
 from striate.train.update import Diverged, NotFinite, check_bounded, explain, groups, update
@@ -106,11 +107,11 @@ def fit(
             stack.callback(run.close)
             process_group.wait()  # until no other process writes there
         made = made or transforms(net, train, settings)
-        plan = make_plan(net, settings, *sources(train, validation, made, settings, process_group))
+        setup = set_up_training(net, settings, *sources(train, validation, made, settings, process_group))
         listeners = (*callbacks, *loggers(settings.log, Path(out) if out else None)) if first else ()
-        state = State.fresh(plan, weights)
-        resumed = run is not None and run.restore(plan, state)
-        learner = make_learner(plan, state, chosen, process_group)
+        state = State.fresh(setup, weights)
+        resumed = run is not None and run.restore(setup, state)
+        learner = make_learner(setup, state, chosen, process_group)
         if out is not None and run is None and first:  # nothing is written before everything fits together
             config = Config(job or Job(), settings)
             run = Run.create(Path(out), net, made, train.classes, config, objective_of(settings, train))
@@ -118,7 +119,7 @@ def fit(
         process_group.wait()
         stop = stack.enter_context(stop_signals())
         loop = _Loop(
-            plan,
+            setup,
             state,
             learner,
             chosen,
@@ -135,7 +136,7 @@ def fit(
 class _Loop:
     """State shared by the steps of one call of `fit`."""
 
-    plan: Plan
+    setup: TrainingSetup
     state: State
     learner: Learner
     engine: Engine
@@ -153,10 +154,16 @@ class _Loop:
     """A copy of the weights after the last epoch that did not diverge."""
 
     def run_all(self, resumed: bool) -> History:
-        plan, state, settings = self.plan, self.state, self.plan.settings
+        setup, state, settings = self.setup, self.state, self.setup.settings
         self.compiled = self.engine.compiled
-        parameters = sum(p.elements for p in plan.net.parameters.values() if p.trainable)
-        place = (settings.epochs, state.epoch + 1, plan.span.updates_per_epoch, plan.train.images, parameters)
+        parameters = sum(p.elements for p in setup.net.parameters.values() if p.trainable)
+        place = (
+            settings.epochs,
+            state.epoch + 1,
+            setup.span.updates_per_epoch,
+            setup.train.images,
+            parameters,
+        )
         out = self.run.path if self.run else None
         self._tell(Started(*place, settings.to_dict(), out, resumed))
         for text in self.notes:
@@ -165,7 +172,7 @@ class _Loop:
         try:
             if self.run and not resumed:
                 self._save()
-            while state.epoch < settings.epochs and not state.watch.should_stop:
+            while state.epoch < settings.epochs and not state.early_stopping.should_stop:
                 self._epoch()
             self._finish()
         except _Halt:
@@ -176,7 +183,7 @@ class _Loop:
             self._collect()
             told = error
             if isinstance(error, NotFinite):
-                told = explain(error, self.engine.compile(plan.net, state.weights))
+                told = explain(error, self.engine.compile(setup.net, state.weights))
             raise self._rescued(told) from None
         except (SourceError, FormatError, LimitError) as error:
             if self.run:
@@ -185,33 +192,33 @@ class _Loop:
             raise self._kept(error) from None
         except StriateError as error:
             raise self._kept(error) from None
-        return History(tuple(state.rows), state.watch.best_epoch, state.stopped, out)
+        return History(tuple(state.rows), state.early_stopping.best_epoch, state.stopped, out)
 
     # ------------------------------------------------------------ one epoch
     def _epoch(self) -> None:
-        plan, state, settings = self.plan, self.state, self.plan.settings
+        setup, state, settings = self.setup, self.state, self.setup.settings
         self.ticked_at = time.monotonic()
         begun, images_before = time.monotonic(), state.meter.images
-        for group in groups(plan.train.epoch(state.epoch, state.batch), settings.accumulate):
-            step = update(plan, state, self.learner, group, self.process_group, self.stop)
+        for group in groups(setup.train.epoch(state.epoch, state.batch), settings.accumulate):
+            step = update(setup, state, self.learner, group, self.process_group, self.stop)
             if state.first_loss is None:
                 state.first_loss = step.loss
             self._tick()
             meter = state.meter
             self._tell(Updated(state.epoch + 1, state.optimizer.steps, step.loss, step.lr, step.grad_norm))
             speed = (meter.images - images_before) / max(time.monotonic() - begun, 1e-9)
-            self._progress("train", plan.train.images, meter.images, meter.mean_loss, meter.accuracy, speed)
+            self._progress("train", setup.train.images, meter.images, meter.mean_loss, meter.accuracy, speed)
             check_bounded(step.loss, state)
             self._between_updates(step.stopped)
         self._collect()
-        found = self._validate() if plan.validation else None
+        found = self._validate() if setup.validation else None
         if found:
             check_bounded(found.loss, state, "validation loss")
         self._tick()
         self._epoch_done(found)
 
     def _validate(self) -> Evaluation:
-        source = self.plan.validation
+        source = self.setup.validation
         assert source is not None
         begun = time.monotonic()
 
@@ -222,7 +229,7 @@ class _Loop:
                 raise _Halt
 
         program = self._program(self.state.evaluated_weights, source)
-        return evaluate(program, source, self.plan.loss, watch=watch, process_group=self.process_group)
+        return evaluate(program, source, self.setup.loss, watch=watch, process_group=self.process_group)
 
     def _program(self, weights: dict[str, Array], source: Source) -> Program:
         """The network with these weights, made fast for what `source` gives; the last program where it is of them."""
@@ -230,11 +237,11 @@ class _Loop:
             self.validator[1].renew()
         else:
             size = max(min(source.batch_size, source.images), 1)
-            self.validator = weights, self.engine.compile(self.plan.net, weights, batch=size)
+            self.validator = weights, self.engine.compile(self.setup.net, weights, batch=size)
         return self.validator[1]
 
     def _epoch_done(self, found: Evaluation | None) -> None:
-        plan, state = self.plan, self.state
+        setup, state = self.setup, self.state
         row = _row(state, found)
         state.rows.append(row)
         state.epoch, state.batch = state.epoch + 1, 0
@@ -242,49 +249,51 @@ class _Loop:
         best = False
         score = -row["train_loss"]
         if found:
-            score = found.accuracy if plan.monitors_accuracy else -found.loss
-            best = state.watch.epoch_done(state.epoch, score, -found.loss)
+            score = found.accuracy if setup.monitors_accuracy else -found.loss
+            best = state.early_stopping.epoch_done(state.epoch, score, -found.loss)
         if best:
             self.good = {}
             state.keep_best()
         self._keep_good()
         state.schedule.epoch_done(score)
         if self.run:
-            self.run.save_epoch(plan, state)
+            self.run.save_epoch(setup, state)
             self._saved()
         before, self.compiled = self.compiled, self.engine.compiled
         if (kernels := self.compiled[0] - before[0]) > 0:
             self._tell(Compiled(kernels, self.compiled[1] - before[1]))
-        self._tell(EpochDone(state.epoch, plan.settings.epochs, row, best))
+        self._tell(EpochDone(state.epoch, setup.settings.epochs, row, best))
         if total(self.process_group, bool(self.stop))[0]:
             raise _Halt
 
     # ------------------------------------------------------------ the end
     def _finish(self) -> None:
-        plan, state = self.plan, self.state
-        state.stopped = "done" if state.epoch >= plan.settings.epochs else "early stop"
-        gather_bad(plan.train.data, self.process_group)
-        best = state.best if plan.settings.keep == "best" and state.best else None
-        result, epoch = (best, state.watch.best_epoch) if best else (state.evaluated_weights, state.epoch)
+        setup, state = self.setup, self.state
+        state.stopped = "done" if state.epoch >= setup.settings.epochs else "early stop"
+        gather_bad(setup.train.data, self.process_group)
+        best = state.best if setup.settings.keep == "best" and state.best else None
+        result, epoch = (
+            (best, state.early_stopping.best_epoch) if best else (state.evaluated_weights, state.epoch)
+        )
         if self.run:
             found = None
-            if plan.validation:
+            if setup.validation:
                 found = evaluate(
-                    self._program(result, plan.validation),
-                    plan.validation,
-                    plan.loss,
-                    worst=plan.settings.worst,
+                    self._program(result, setup.validation),
+                    setup.validation,
+                    setup.loss,
+                    worst=setup.settings.worst,
                     watch=self._stoppable,
                 )
             self.run.save_result(result, epoch or 0)
-            self.run.save_report(report(plan, state, found, self.engine.described, epoch or 0), plan)
+            self.run.save_report(report(setup, state, found, self.engine.described, epoch or 0), setup)
             self._save()
         for name, array in state.weights.items():
             array[...] = result[name]
-        for text in plan.train.data.notes():
+        for text in setup.train.data.notes():
             self._tell(Note(text))
         out = self.run.path if self.run else None
-        self._tell(Finished(state.stopped, state.epoch, state.watch.best_epoch, state.seconds, out))
+        self._tell(Finished(state.stopped, state.epoch, state.early_stopping.best_epoch, state.seconds, out))
 
     def _stoppable(self, images: int, loss: float, accuracy: float) -> None:
         if self.stop:
@@ -296,7 +305,7 @@ class _Loop:
             self._save()
         self.state.stopped = "interrupted"
         out = self.run.path if self.run else None
-        best = self.state.watch.best_epoch
+        best = self.state.early_stopping.best_epoch
         self._tell(Finished("interrupted", self.state.epoch, best, self.state.seconds, out))
         kept = f"; saved, go on with: {_resume(out)}" if out else ""
         return Interrupted(f"interrupted at {self.state.place}{kept}", self.stop.signum or 2)
@@ -306,7 +315,7 @@ class _Loop:
         """Save when due, and stop when requested; several processes stop together."""
         if stopped or (self.stop and self.process_group.size == 1):
             raise _Halt
-        settings, steps = self.plan.settings, self.state.optimizer.steps
+        settings, steps = self.setup.settings, self.state.optimizer.steps
         late = 0 < settings.checkpoint_minutes * 60 < time.monotonic() - self.saved_at
         if self.run and (late or (settings.checkpoint_steps and steps % settings.checkpoint_steps == 0)):
             self._save()
@@ -314,7 +323,7 @@ class _Loop:
     def _keep_good(self) -> None:
         """Copy the weights, unless those of a best epoch are what a run that diverges falls back on."""
         state = self.state
-        returns_best = self.plan.settings.keep == "best" and state.best
+        returns_best = self.setup.settings.keep == "best" and state.best
         self.good = (
             {} if returns_best else {name: array.copy() for name, array in state.evaluated_weights.items()}
         )
@@ -322,10 +331,10 @@ class _Loop:
     def _rescued(self, error: StriateError) -> StriateError:
         """The error of training that diverged, after the weights have become the best ones, or those before it did."""
         state = self.state
-        best = state.best if self.plan.settings.keep == "best" and state.best else None
+        best = state.best if self.setup.settings.keep == "best" and state.best else None
         for name, array in state.weights.items():
             array[...] = (best or self.good)[name]
-        epoch = state.watch.best_epoch if best else state.epoch
+        epoch = state.early_stopping.best_epoch if best else state.epoch
         if epoch:
             where = f" in {self.run.path / BEST}" if self.run else ""
             error.fix = f"{error.fix}; the weights of epoch {epoch} are kept{where}"
@@ -339,7 +348,7 @@ class _Loop:
     def _save(self) -> None:
         assert self.run is not None
         self._collect()
-        self.run.save_state(self.plan, self.state)
+        self.run.save_state(self.setup, self.state)
         self._saved()
 
     def _saved(self) -> None:
@@ -358,7 +367,7 @@ class _Loop:
     ) -> None:
         left = max(total - done, 0) / speed if speed > 0 else 0.0
         lr = self.state.schedule.rate(max(self.state.optimizer.steps - 1, 0))
-        epoch, epochs = self.state.epoch + 1, self.plan.settings.epochs
+        epoch, epochs = self.state.epoch + 1, self.setup.settings.epochs
         self._tell(Progress(phase, epoch, epochs, done, total, loss, accuracy, lr, speed, left))
 
     def _tell(self, event: Any) -> None:

@@ -15,11 +15,11 @@ import numpy as np
 from striate.diagnostics import UsageError
 from striate.engine.inputs import Array, Given, assigned, axes_of, is_image
 from striate.network import Network
+from striate.train.adapt_network import image_input
 from striate.train.data import Transform
 from striate.train.data.dataset import Shape
 from striate.train.data.transforms import ByInput
 from striate.train.inputs import ImageReader, as_trained, batches, no_transformation, unit
-from striate.train.network import image_input
 
 
 class PredictionInputs:

@@ -23,7 +23,7 @@ from striate.train.data import Transform
 from striate.train.files import clear_leftovers, make_folder, read_json, write_json, write_text
 from striate.train.history import History
 from striate.train.losses import Array
-from striate.train.plan import Plan
+from striate.train.setup import TrainingSetup
 from striate.train.state import State
 
 CONFIG, NETWORK, BEST, LAST = folder.RUN_CONFIG, folder.CONFIG, folder.WEIGHTS, "last.safetensors"
@@ -161,7 +161,7 @@ class Run:
             self.close()
 
     # ------------------------------------------------------------ what a resumed run reads
-    def restore(self, plan: Plan, state: State) -> bool:
+    def restore(self, setup: TrainingSetup, state: State) -> bool:
         """Take the checkpoint up; False where the run was stopped before its first.
 
         Raises SourceError where a file is missing that the run has written, FormatError where one is of another run.
@@ -171,27 +171,27 @@ class Run:
             if later:
                 raise self._incomplete(STATE, f"{', '.join(later)} were written after its first checkpoint")
             return False
-        checkpoint.restore(self.path / STATE, plan, state)
+        checkpoint.restore(self.path / STATE, setup, state)
         if state.epoch:
             for name in (BEST, LAST):
                 if not (self.path / name).is_file():
                     raise self._incomplete(name, f"its checkpoint stands after epoch {state.epoch}")
-            if state.watch.best_epoch is not None:
-                state.best = self._best(plan, state)
+            if state.early_stopping.best_epoch is not None:
+                state.best = self._best(setup, state)
             if not all((self.path / name).is_file() for name in (LINES, TABLE)):
                 self._save_tables(state)  # the checkpoint holds all of them
         return True
 
-    def _best(self, plan: Plan, state: State) -> dict[str, Array]:
+    def _best(self, setup: TrainingSetup, state: State) -> dict[str, Array]:
         """The weights of the best epoch. Raises FormatError where the file holds others."""
-        path, epoch = self.path / BEST, state.watch.best_epoch
+        path, epoch = self.path / BEST, state.early_stopping.best_epoch
         arrays, metadata = safetensors.load(path)
-        weights.check(plan.net, arrays)
+        weights.check(setup.net, arrays)
         held = metadata.get("epoch", str(epoch))
         # A process killed between the weights and the checkpoint has left those of the epoch that is now made again.
-        newer = held == str(state.epoch + 1) and state.epoch < plan.settings.epochs
+        newer = held == str(state.epoch + 1) and state.epoch < setup.settings.epochs
         others = ""
-        if newer or plan.settings.keep != "best":
+        if newer or setup.settings.keep != "best":
             return arrays
         if held != str(epoch):
             others = f"the weights of epoch {held}, the best epoch is {epoch}"
@@ -215,17 +215,17 @@ class Run:
         )
 
     # ------------------------------------------------------------ what a run writes
-    def save_state(self, plan: Plan, state: State) -> None:
+    def save_state(self, setup: TrainingSetup, state: State) -> None:
         """The checkpoint, in the middle of an epoch."""
-        checkpoint.save(self.path / STATE, plan, state)
+        checkpoint.save(self.path / STATE, setup, state)
 
-    def save_epoch(self, plan: Plan, state: State) -> None:
+    def save_epoch(self, setup: TrainingSetup, state: State) -> None:
         """Metrics and weights, then the checkpoint."""
         self._save_tables(state)
         self._save_weights(LAST, state.evaluated_weights, state.epoch)
-        if state.watch.best_epoch in (None, state.epoch):
+        if state.early_stopping.best_epoch in (None, state.epoch):
             self._save_weights(BEST, state.evaluated_weights, state.epoch)
-        self.save_state(plan, state)
+        self.save_state(setup, state)
 
     def _save_tables(self, state: State) -> None:
         history = History(tuple(state.rows))
@@ -236,11 +236,11 @@ class Run:
         """The weights that are the result, where they are not yet those of model.safetensors."""
         self._save_weights(BEST, arrays, epoch)
 
-    def save_report(self, record: dict[str, Any], plan: Plan) -> None:
+    def save_report(self, record: dict[str, Any], setup: TrainingSetup) -> None:
         """The report, and the model card that tells it to people."""
         write_json(self.path / REPORT, record)
         transform = read_json(self.path / NETWORK)["transform"]
-        write_text(self.path / folder.CARD, card(plan.net, plan.train.data.classes, transform, record))
+        write_text(self.path / folder.CARD, card(setup.net, setup.train.data.classes, transform, record))
 
     def _save_weights(self, name: str, arrays: dict[str, Array], epoch: int) -> None:
         safetensors.save(self.path / name, arrays, {"epoch": str(epoch)})

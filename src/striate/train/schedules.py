@@ -1,7 +1,7 @@
 """The learning rate over time. One class per curve; time is counted in updates, so that a curve is smooth.
 
 A schedule is a function of the update's number, but for Plateau, which also listens to the epochs' results and says
-what it remembers (`memory`), so that a checkpoint can hold it.
+what it remembers (`saved_state`), so that a checkpoint can hold it.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class Schedule(abc.ABC):
         return
 
     @property
-    def memory(self) -> dict[str, Any]:
+    def saved_state(self) -> dict[str, Any]:
         """What cannot be computed from the update's number; plain values."""
         return {}
 
-    @memory.setter
-    def memory(self, values: dict[str, Any]) -> None:
-        """Take back what `memory` gave."""
+    @saved_state.setter
+    def saved_state(self, values: dict[str, Any]) -> None:
+        """Take back what `saved_state` gave."""
         return
 
     def _done(self, update: int) -> float:
@@ -167,12 +167,12 @@ class Plateau(Schedule):
             self.factor, self.waited = self.factor * self.gamma, 0
 
     @property
-    def memory(self) -> dict[str, Any]:
+    def saved_state(self) -> dict[str, Any]:
         best = self.best if math.isfinite(self.best) else None
         return {"factor": self.factor, "best": best, "waited": self.waited}
 
-    @memory.setter
-    def memory(self, values: dict[str, Any]) -> None:
+    @saved_state.setter
+    def saved_state(self, values: dict[str, Any]) -> None:
         self.factor, self.waited = float(values["factor"]), int(values["waited"])
         self.best = -math.inf if values["best"] is None else float(values["best"])
 

@@ -11,13 +11,13 @@ import numpy as np
 from striate.diagnostics import FormatError, LimitError, SourceError, TrainingError, plural, setting
 from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.network import Network
+from striate.train.adapt_network import image_input
 from striate.train.data import Batch, Dataset, Transform
 from striate.train.data.cached import cached
 from striate.train.data.dataset import BadImage, Shape
 from striate.train.data.several import OneInput
 from striate.train.data.transforms import ByInput
 from striate.train.mixing import Mixing
-from striate.train.network import image_input
 from striate.train.settings import Settings
 
 ORDER, NOISE, MIX = 1, 2, 3

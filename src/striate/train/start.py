@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from striate.network import Network
+from striate.train.adapt_network import image_input
 from striate.train.data import Dataset, Transform
 from striate.train.data.adapt import renumbered, with_classes
 from striate.train.data.dataset import Subset
 from striate.train.data.several import laid_out
 from striate.train.data.transforms import ByInput
-from striate.train.network import image_input
 from striate.train.settings import Settings
 from striate.train.source import augmented, augmented_by_input, transforms, white_of
 

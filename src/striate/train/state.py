@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from striate.formats.folder import AVERAGE, CURRENT
+from striate.train.early_stopping import EarlyStopping
 from striate.train.ema import MovingAverage
 from striate.train.history import Row
 from striate.train.losses import Array
 from striate.train.optimizers import Optimizer
-from striate.train.plan import Plan
 from striate.train.schedules import Schedule
-from striate.train.watch import Watch
+from striate.train.setup import TrainingSetup
 from striate.weights import checksum
 
 
@@ -50,7 +50,7 @@ class State:
     weights: dict[str, Array]
     optimizer: Optimizer
     schedule: Schedule
-    watch: Watch
+    early_stopping: EarlyStopping
     average: MovingAverage | None = None
     epoch: int = 0
     batch: int = 0
@@ -64,13 +64,13 @@ class State:
     first_loss: float | None = None
 
     @classmethod
-    def fresh(cls, plan: Plan, weights: dict[str, Array]) -> State:
+    def fresh(cls, setup: TrainingSetup, weights: dict[str, Array]) -> State:
         """The state before the first update."""
-        settings = plan.settings
-        still = [name for name, parameter in plan.net.parameters.items() if parameter.constant]
+        settings = setup.settings
+        still = [name for name, parameter in setup.net.parameters.items() if parameter.constant]
         average = MovingAverage(weights, settings.ema, still) if settings.ema else None
-        watch = Watch(settings.patience, settings.min_delta)
-        return cls(weights, plan.optimizer(), plan.schedule(), watch, average)
+        early_stopping = EarlyStopping(settings.patience, settings.min_delta)
+        return cls(weights, setup.optimizer(), setup.schedule(), early_stopping, average)
 
     @property
     def evaluated_weights(self) -> dict[str, Array]:
@@ -106,8 +106,8 @@ class State:
             "batch": self.batch,
             "updates": self.optimizer.steps,
             "meter": dataclasses.asdict(self.meter),
-            "watch": self.watch.memory,
-            "schedule": self.schedule.memory,
+            "watch": self.early_stopping.saved_state,
+            "schedule": self.schedule.saved_state,
             "rows": [dict(row) for row in self.rows],
             "seconds": self.seconds,
             "stopped": self.stopped,
@@ -135,9 +135,9 @@ class State:
         self.epoch, self.batch = int(record["epoch"]), int(record["batch"])
         self.optimizer.steps = int(record["updates"])
         self.meter = Meter(**record["meter"])
-        self.watch.memory = record["watch"]
+        self.early_stopping.saved_state = record["watch"]
         if record["schedule"]:
-            self.schedule.memory = record["schedule"]
+            self.schedule.saved_state = record["schedule"]
         self.rows = list(record["rows"])
         self.seconds, self.stopped = float(record["seconds"]), str(record["stopped"])
         self.loss_scale = float(record.get("loss_scale", 0.0))

@@ -22,7 +22,7 @@ from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.train.data import Batch
 from striate.train.losses import Array, LossValue
 from striate.train.metrics import correct
-from striate.train.plan import Plan
+from striate.train.setup import TrainingSetup
 from striate.train.source import MIX, NOISE
 from striate.train.state import State
 
@@ -58,7 +58,7 @@ def groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
 
 
 def update(
-    plan: Plan,
+    setup: TrainingSetup,
     state: State,
     learner: Learner,
     group: list[Batch],
@@ -76,10 +76,10 @@ def update(
     for batch in group:
         if held:
             learner.backward(held)
-        x, targets = _mixed(plan, batch, state.epoch, process_group)
-        words = [plan.settings.seed, NOISE, state.epoch, batch.index]
+        x, targets = _mixed(setup, batch, state.epoch, process_group)
+        words = [setup.settings.seed, NOISE, state.epoch, batch.index]
         outputs = learner.forward(x, np.random.default_rng(words), batch is group[-1])
-        value, held = _loss(plan, outputs, targets)
+        value, held = _loss(setup, outputs, targets)
         answers = value.each.size * math.prod(outputs[0].shape[2:])
         mine[:5] += value.total, value.weight, correct(outputs[0], targets), answers, rows(x)
         if not math.isfinite(value.total) and broken is None:
@@ -109,26 +109,26 @@ def update(
     return UpdateResult(total * (1 / weight if weight else 1.0), lr, norm, stopped > 0)
 
 
-def _mixed(plan: Plan, batch: Batch, epoch: int, process_group: ProcessGroup) -> tuple[Any, Array]:
+def _mixed(setup: TrainingSetup, batch: Batch, epoch: int, process_group: ProcessGroup) -> tuple[Any, Array]:
     """Images and targets. What is mixed is read whole by every process, which then takes its part."""
-    if not plan.mixing:
+    if not setup.mixing:
         return batch.x, batch.y
     x: Array = batch.x
     targets: Array = batch.y
     if len(x) > 1:
-        _, channels = plan.net.specs[plan.net.outputs[0]].shape
-        soft = plan.loss.dense(targets, np.empty((len(x), channels), x.dtype))
-        x, targets = plan.mixing(
-            x, soft, np.random.default_rng([plan.settings.seed, MIX, epoch, batch.index])
+        _, channels = setup.net.specs[setup.net.outputs[0]].shape
+        soft = setup.loss.dense(targets, np.empty((len(x), channels), x.dtype))
+        x, targets = setup.mixing(
+            x, soft, np.random.default_rng([setup.settings.seed, MIX, epoch, batch.index])
         )
     part = process_group.share(len(x))
     return x[part], targets[part]
 
 
-def _loss(plan: Plan, outputs: tuple[Array, ...], targets: Array) -> tuple[LossValue, list[Array]]:
+def _loss(setup: TrainingSetup, outputs: tuple[Array, ...], targets: Array) -> tuple[LossValue, list[Array]]:
     """The loss of the first output plus a share of the others' (auxiliary classifiers), and the gradient of each."""
-    main, *others = (plan.loss(output, targets) for output in outputs)
-    share = plan.settings.auxiliary
+    main, *others = (setup.loss(output, targets) for output in outputs)
+    share = setup.settings.auxiliary
     whole = dataclasses.replace(main, total=main.total + share * sum(other.total for other in others))
     return whole, [main.gradient, *(other.gradient * share for other in others)]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from striate.checks import check
 from striate.network import Network
 from striate.terminal import Terminal
-from striate.views import tables
+from striate.views import table_formats
 from striate.views.record import show_record
 from striate.views.text import show
 from striate.views.text.page import Page
@@ -27,7 +27,7 @@ def table(net: Network) -> str:
 
 def html(net: Network) -> str:
     """The table in a notebook."""
-    return tables.html_text(_record(net))
+    return table_formats.html_text(_record(net))
 
 
 def _record(net: Network) -> Show:

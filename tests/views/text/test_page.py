@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from striate.diagnostics import plural
 from striate.terminal import Terminal, width_of
-from striate.views.text.numbers import shape, short, size
+from striate.views.text.number_format import shape, short, size
 from striate.views.text.page import Column, Page, Row
 
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs", "Cc")), max_size=40)

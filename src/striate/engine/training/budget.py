@@ -9,8 +9,8 @@ from striate.diagnostics import LimitError, UsageError, plural, setting
 from striate.engine.learner import OptimizerState, UpdateRule
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import PlanContext
-from striate.engine.training.plan import CALL_BYTES, TrainingPlan, declared, planned, recorded
 from striate.engine.training.recompute import Flow
+from striate.engine.training.training_plan import CALL_BYTES, TrainingPlan, declared, planned, recorded
 from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
 from striate.units import format_bytes

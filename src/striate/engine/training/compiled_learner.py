@@ -17,7 +17,7 @@ from striate.engine.kernels import update
 from striate.engine.learner import Learner, OptimizerState, UpdateRule
 from striate.engine.plan.kernel_calls import PlanContext
 from striate.engine.training.budget import held
-from striate.engine.training.program import CompiledTraining
+from striate.engine.training.compiled_training import CompiledTraining
 from striate.engine.training.sweeps import Entry, Gradients, Sweep, flat, suited
 from striate.network import Network
 

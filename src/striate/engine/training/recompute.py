@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
+from striate.engine.plan.execution_plan import ExecutionPlan
 from striate.engine.plan.place import overwritable
-from striate.engine.plan.plan import ExecutionPlan
 from striate.engine.plan.units import Buffer, ChannelSums, FusedElementwise, Loops, Unit
 from striate.engine.training.unit_builder import is_vector
 

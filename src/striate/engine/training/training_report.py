@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from striate.diagnostics import UsageError, setting
 from striate.engine.plan_report import Machine, PlanRow, gathered
-from striate.engine.training.program import CompiledTraining, LoadedTrainingPlan
+from striate.engine.training.compiled_training import CompiledTraining, LoadedTrainingPlan
 from striate.engine.training.unit_builder import Unsupported
 
 Array = NDArray[Any]

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from striate.diagnostics import EngineError
 from striate.engine.plan import recognize
 from striate.engine.plan.computation import Copies
+from striate.engine.plan.execution_plan import ExecutionPlan
 from striate.engine.plan.kernel_calls import KernelCall
-from striate.engine.plan.plan import ExecutionPlan
 from striate.engine.plan.units import Buffer
-from striate.engine.training.plan import TrainingPlan
+from striate.engine.training.training_plan import TrainingPlan
 from striate.engine.verify.loops import nest
 from striate.engine.verify.products import PRODUCTS
 from striate.engine.verify.regions import FIRST, HALF, SPACE, Regions

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from striate.diagnostics import plural
-from striate.views.text.numbers import digits, shape, size
+from striate.views.text.number_format import digits, shape, size
 from striate.views.text.page import Column, Page, Row
 
 MOST_NODES = 10

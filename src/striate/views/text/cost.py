@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.views.text.numbers import count, inputs, short
+from striate.views.text.number_format import count, inputs, short
 from striate.views.text.page import Column, Page, Row
 
 if TYPE_CHECKING:

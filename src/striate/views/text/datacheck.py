@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from striate.diagnostics import Severity, plural
-from striate.views.text.numbers import count
+from striate.views.text.number_format import count
 from striate.views.text.page import Column, Page, Row
 from striate.views.text.rules import STYLES
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
-from striate.views.text.numbers import count, inputs, lacking, per_axis, short, size, unknown
+from striate.views.text.number_format import count, inputs, lacking, per_axis, short, size, unknown
 from striate.views.text.page import Column, Page, Row
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.views.machine import install_command
-from striate.views.text.numbers import size
+from striate.views.doctor_record import install_command
+from striate.views.text.number_format import size
 from striate.views.text.page import Column, Page, Row, Text
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from striate.units import duration
-from striate.views.text.numbers import count
+from striate.views.text.number_format import count
 from striate.views.text.page import Column, Page, Row, Text
 
 MATRIX = 20

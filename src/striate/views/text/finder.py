@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
 from striate.train.finder import RateCurve
+from striate.views.text.curve import draw_curve
 from striate.views.text.page import Page
-from striate.views.text.plot import draw_curve
 
 if TYPE_CHECKING:
     from striate.views.schemas.training import RateSearch

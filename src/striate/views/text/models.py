@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.views.text.numbers import count, shape
+from striate.views.text.number_format import count, shape
 from striate.views.text.page import Column, Page, Row
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.views.detail import SYMBOLS
-from striate.views.text.numbers import count, per_axis, shape, short, size
+from striate.views.node_record import SYMBOLS
+from striate.views.text.number_format import count, per_axis, shape, short, size
 from striate.views.text.page import Column, Page, Row, Text
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.views.text.numbers import count, shape, short
+from striate.views.text.number_format import count, shape, short
 from striate.views.text.page import Column, Page, Row, Text
 
 if TYPE_CHECKING:

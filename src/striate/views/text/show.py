@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
 from striate.views.text.folding import Blocks, folded
-from striate.views.text.numbers import count, inputs, lacking, per_axis, shape, short, size, total, unknown
+from striate.views.text.number_format import (
+    count,
+    inputs,
+    lacking,
+    per_axis,
+    shape,
+    short,
+    size,
+    total,
+    unknown,
+)
 from striate.views.text.page import HOLD, Column, Page, Row, Text
 
 if TYPE_CHECKING:

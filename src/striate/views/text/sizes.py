@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from striate.views.text.node import AXES
-from striate.views.text.numbers import shape
+from striate.views.text.number_format import shape
 from striate.views.text.page import Page, Text
 
 if TYPE_CHECKING:

@@ -16,14 +16,14 @@ from striate.diagnostics import UnknownNameError, plural, render, suggest
 from striate.formats import load, parse
 from striate.geometry import Window
 from striate.network import Network
-from striate.views.detail import detail_record
+from striate.views.node_record import detail_record
+from striate.views.pixel_record import compare_record
 from striate.views.record import models_record, show_record, sizes_record
-from striate.views.text import node, windows
+from striate.views.text import node, window_drawing
 from striate.views.text import sizes as sizes_view
-from striate.views.text.numbers import count, shape, short
+from striate.views.text.number_format import count, shape, short
 from striate.views.text.page import Column, Page, Row, Text
 from striate.views.text.pixels import draw_modes, picture
-from striate.views.use import compare_record
 
 if TYPE_CHECKING:
     from striate.views.schemas.networks import Detail, Show
@@ -179,7 +179,7 @@ def stride(page: Page) -> None:
             [(f"  → {size}", "green")] if fits else [("  → does not work", "red"), f" (floored: {size})"]
         )
         page.line([(f"stride {step}", "bold"), f"   {window.formula}", *verdict], 2)
-        windows.draw(page, window)
+        window_drawing.draw(page, window)
         page.line()
     page.line("What `striate check` says to stride 3:")
     page.line()

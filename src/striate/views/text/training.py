@@ -22,7 +22,7 @@ from striate.train.events import Compiled, EpochDone, Event, Finished, Note, Pre
 from striate.train.history import History
 from striate.train.run import FILES
 from striate.units import clock, duration
-from striate.views.text.numbers import count
+from striate.views.text.number_format import count
 from striate.views.text.page import Page, Text
 
 QUIET_S = 60.0

@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
-from striate.views.text.numbers import bound, count, inputs, lacking, per_axis, shape, size
+from striate.views.text.number_format import bound, count, inputs, lacking, per_axis, shape, size
 
 if TYPE_CHECKING:
     from striate.views.schemas.networks import Show, ShownNode

@@ -24,9 +24,9 @@ from striate.engine.plan.kernel_calls import PlanContext, Task, cut
 from striate.engine.plan.packing import Packing
 from striate.engine.plan.units import Buffer, Unit
 from striate.engine.training.budget import within
-from striate.engine.training.plan import TrainingPlan, plan
 from striate.engine.training.sweeps import Gradients, suited
 from striate.engine.training.tracing import traced
+from striate.engine.training.training_plan import TrainingPlan, plan
 from striate.engine.training.unit_builder import Unsupported
 from striate.network import Network
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.views.text.numbers import digits, size
+from striate.views.text.number_format import digits, size
 from striate.views.text.page import Column, Page, Row
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Any, cast
 from striate.diagnostics import UsageError, by_reader, plural, setting, warn
 from striate.network import Network
 from striate.op import Trait
+from striate.train.adapt_network import image_input
 from striate.train.arguments import opened
 from striate.train.config import Config
 from striate.train.data import Dataset, Transform, adapt_data, open_data
@@ -29,9 +30,8 @@ from striate.train.data.transforms import ByInput
 from striate.train.evaluation import Evaluation, Runs, Watcher, evaluate
 from striate.train.inputs import IMAGENET
 from striate.train.losses import LOSSES, Loss
-from striate.train.network import image_input
-from striate.train.plan import OBJECTIVE, make_loss
 from striate.train.settings import Settings
+from striate.train.setup import OBJECTIVE, make_loss
 from striate.train.source import Source, transforms
 from striate.train.start import far
 
@@ -66,7 +66,7 @@ def normalized(net: Network, mean: str, std: str) -> dict[str, Any]:
 def loss_of(net: Network, objective: Mapping[str, Any], data: Dataset | None = None) -> Loss:
     """The loss that a network was trained with; data: for class weights that follow from it.
 
-    objective: as `plan.objective_of` gives it, empty for a network that does not say. Raises UsageError and
+    objective: as `objective_of` gives it, empty for a network that does not say. Raises UsageError and
     UnknownNameError for what is not a loss.
     """
     known = {name: value for name, value in objective.items() if name in OBJECTIVE}
@@ -82,7 +82,7 @@ def usual_loss(net: Network) -> str:
     return "binary_cross_entropy" if independent else "cross_entropy"
 
 
-def judge(
+def evaluate_model(
     program: Runs,
     classes: tuple[str, ...],
     transform: Transform,

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclasses.dataclass
-class Watch:
+class EarlyStopping:
     """Early stopping on a score, larger is better.
 
     patience: epochs without progress until `should_stop`, 0 = never. min_delta: the smallest change that is progress.
@@ -37,11 +37,11 @@ class Watch:
         return 0 < self.patience <= self.waited
 
     @property
-    def memory(self) -> dict[str, Any]:
+    def saved_state(self) -> dict[str, Any]:
         """State for a checkpoint."""
         return {name: getattr(self, name) for name in ("best", "best_epoch", "mark", "waited")}
 
-    @memory.setter
-    def memory(self, values: dict[str, Any]) -> None:
+    @saved_state.setter
+    def saved_state(self, values: dict[str, Any]) -> None:
         for name, value in values.items():
             setattr(self, name, value)

@@ -34,7 +34,7 @@ VECTORS = (
 """CPU features that decide how fast a convolution runs: x86's, then ARM's."""
 
 
-def machine_record() -> Doctor:
+def doctor_record() -> Doctor:
     """Schema striate.doctor/1."""
     from striate import __version__
 

@@ -22,14 +22,14 @@ from striate.train.data.several import laid_out
 
 
 @dataclasses.dataclass(frozen=True)
-class Tailored:
+class AdaptedNetwork:
     """A network for a data set, and what was decided for it, a line each."""
 
     net: Loaded
     notes: tuple[str, ...] = ()
 
 
-def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
+def adapt_network(model: str, data: Dataset, input: str = "") -> AdaptedNetwork:
     """The network called `model` for the images and classes of `data`; `input`: its size in words, empty: as fits.
 
     A catalogue model gets the classes of the data and, where it has an output at that size, the size of its images.
@@ -40,14 +40,14 @@ def tailored(model: str, data: Dataset, input: str = "") -> Tailored:
         net = load(model, _sizes(input))
         made = _written(net, with_classes(data, net.classes)[0])
         known = (f"begins with the weights of {model}",) if net.weights is not None else ()
-        return Tailored(made.net, (*made.notes, *known))
+        return AdaptedNetwork(made.net, (*made.notes, *known))
     if data.inputs:  # which no network of the catalogue takes
         laid_out(entry.build(entry.input), data)
     wanted = load(model, input).input.without_batch if input else None
     found, note = _made(entry, data, wanted)
     if found.inference.problems:
         raise found.inference.problems[0]
-    return Tailored(_answers(structure(found), data), (note,))
+    return AdaptedNetwork(_answers(structure(found), data), (note,))
 
 
 def _sizes(input: str) -> str | dict[str, str] | None:
@@ -114,21 +114,23 @@ def _made(entry: Entry, data: Dataset, wanted: tuple[int, ...] | None) -> tuple[
     )
 
 
-def _written(net: Loaded, data: Dataset) -> Tailored:
+def _written(net: Loaded, data: Dataset) -> AdaptedNetwork:
     if net.inference.problems:
         raise net.inference.problems[0]
     if data.inputs or len(net.inputs) > 1:
         laid_out(net, data)
-        return Tailored(_answers(net, data))
+        return AdaptedNetwork(_answers(net, data))
     shape = image_input(net)
     if not data.uniform:
-        return Tailored(_answers(net, data), (f"the images differ in size and are resized to {net.input}",))
+        return AdaptedNetwork(
+            _answers(net, data), (f"the images differ in size and are resized to {net.input}",)
+        )
     if data.shape != shape:
         images = TensorSpec.image(data.shape)
-        return Tailored(
+        return AdaptedNetwork(
             _answers(net, data), (f"images of {images} are brought to the network's {net.input}",)
         )
-    return Tailored(_answers(net, data))
+    return AdaptedNetwork(_answers(net, data))
 
 
 def _answers(net: Loaded, data: Dataset) -> Loaded:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from striate.engine.kernels import dropout_mask
 from striate.engine.plan import arena
 from striate.engine.plan.computation import Correlation
+from striate.engine.plan.execution_plan import ExecutionPlan, stepped
 from striate.engine.plan.kernel_calls import PlanContext, divided
 from striate.engine.plan.place import PIXEL_MAJOR_MAX_CHANNELS, settled
-from striate.engine.plan.plan import ExecutionPlan, stepped
 from striate.engine.plan.units import Buffer, Leave, Unit, WeightGradient
 from striate.engine.training import backward_calls
 from striate.engine.training.packs import packed

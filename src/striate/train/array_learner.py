@@ -12,22 +12,22 @@ from striate.engine.interface import Engine, TrainingProgram
 from striate.engine.learner import Learner, OptimizerState
 from striate.engine.process_group import ProcessGroup
 from striate.train.losses import Array
-from striate.train.plan import Plan
+from striate.train.setup import TrainingSetup
 from striate.train.state import State
 
 
-def make_learner(plan: Plan, state: State, engine: Engine, process_group: ProcessGroup) -> Learner:
-    """The network of a plan, ready to go on from a state.
+def make_learner(setup: TrainingSetup, state: State, engine: Engine, process_group: ProcessGroup) -> Learner:
+    """The network of a setup, ready to go on from a state.
 
     Raises UsageError for amp or memory on an engine without it, LimitError for too little memory.
     """
-    if plan.settings.amp and not engine.supports_amp:
+    if setup.settings.amp and not engine.supports_amp:
         raise UsageError(
             f"the {engine.name} engine has no mixed precision",
             where="amp",
             fix=f"{setting('engine', 'torch')}, or {setting('amp', False)}",
         )
-    if plan.settings.memory and not engine.limits_memory:
+    if setup.settings.memory and not engine.limits_memory:
         raise UsageError(
             f"the {engine.name} engine keeps everything for the backward pass",
             where="memory",
@@ -37,15 +37,15 @@ def make_learner(plan: Plan, state: State, engine: Engine, process_group: Proces
     average = state.average.moving if state.average else None
     moments, steps = state.optimizer.moments, state.optimizer.steps
     store = OptimizerState(state.weights, moments, average, steps, state.loss_scale)
-    found = engine.learner(plan.net, plan.rule, store, process_group)
-    return found or ArrayLearner(plan, state, engine.training(plan.net, state.weights))
+    found = engine.learner(setup.net, setup.rule, store, process_group)
+    return found or ArrayLearner(setup, state, engine.training(setup.net, state.weights))
 
 
 class ArrayLearner(Learner):
     """Steps the state's own arrays with Striate's optimizers."""
 
-    def __init__(self, plan: Plan, state: State, program: TrainingProgram) -> None:
-        self._plan, self._state, self._program = plan, state, program
+    def __init__(self, setup: TrainingSetup, state: State, program: TrainingProgram) -> None:
+        self._setup, self._state, self._program = setup, state, program
         self._sums: dict[str, Array] = {}
 
     def forward(self, x: Given, rng: np.random.Generator, last: bool) -> tuple[Array, ...]:
@@ -59,7 +59,7 @@ class ArrayLearner(Learner):
 
     def clip_gradients(self, scale: float) -> float:
         self._sums = {name: gradient * scale for name, gradient in self._sums.items()}
-        return self._plan.clip_gradients(self._sums)
+        return self._setup.clip_gradients(self._sums)
 
     def broken(self) -> list[str]:
         return [name for name, gradient in self._sums.items() if not np.isfinite(gradient).all()]

@@ -20,7 +20,7 @@ from striate.train.source import Source
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class TrainingSetup:
     """A run that can begin. span: its length in epochs and updates."""
 
     net: Network
@@ -82,8 +82,10 @@ class Plan:
         return norm
 
 
-def make_plan(net: Network, settings: Settings, train: Source, validation: Source | None) -> Plan:
-    """The plan of a run. Raises TrainingError if network, data and settings do not fit together."""
+def set_up_training(
+    net: Network, settings: Settings, train: Source, validation: Source | None
+) -> TrainingSetup:
+    """The setup of a run. Raises TrainingError if network, data and settings do not fit together."""
     _can_learn(net)
     loss = make_loss(net, settings, train.data)
     _ends_before_the_loss(net, loss)
@@ -108,7 +110,7 @@ def make_plan(net: Network, settings: Settings, train: Source, validation: Sourc
         )
     if Mixing(settings.mixup, settings.cutmix) and len(net.specs[net.outputs[0]].shape) != 2:
         raise TrainingError("mixup and cutmix need one answer per image", fix="turn them off")
-    return Plan(net, settings, train, validation, loss, Span(settings.epochs, updates, warmup))
+    return TrainingSetup(net, settings, train, validation, loss, Span(settings.epochs, updates, warmup))
 
 
 def make_loss(net: Network, settings: Settings, data: Dataset) -> Loss:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from striate.engine.threads import available, quota, useful
-from striate.views.machine import cpu, install_command, machine_record, packages
+from striate.views.doctor_record import cpu, doctor_record, install_command, packages
 
 
 def tree(root: Path, files: dict[str, str]) -> Path:
@@ -51,7 +51,7 @@ def test_cpu(tmp_path):
 
 
 def test_threads_are_at_least_one():
-    threads = machine_record()["threads"]
+    threads = doctor_record()["threads"]
     assert 1 <= threads["useful"] <= threads["present"]
     assert threads["useful"] == available()
 

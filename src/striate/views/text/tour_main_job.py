@@ -16,7 +16,7 @@ from striate.network import Network
 from striate.views.record import show_record
 from striate.views.text import show, tour
 from striate.views.text.evaluation import draw_confusion
-from striate.views.text.numbers import count
+from striate.views.text.number_format import count
 from striate.views.text.page import Page
 from striate.views.text.pixels import picture
 from striate.views.text.prediction import draw_image
