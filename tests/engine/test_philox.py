@@ -35,7 +35,7 @@ def test_the_published_numbers_come_out(given_):
 )  # fmt: skip
 def test_machine_code_draws_the_same(target, count, rate, place, key, cut):
     rows = kernel.rows(count)
-    room = guarded(4 * kernel.GROUP * rows)
+    room = guarded(4 * kernel.GROUP_NUMBERS * rows)
     record = kernel.arguments(room.ctypes.data, rate, place)
     record[kernel.KEY // 8 :] = key
     for first, end in ((cut % rows, rows), (0, cut % rows)):

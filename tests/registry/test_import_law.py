@@ -156,7 +156,7 @@ def test_views_neither_lint_nor_read_settings():
         for p in views.rglob("*.py")
         if "striate.checks" in p.read_text("utf-8")
     }
-    assert asking == {"displays.py", "rules.py", "text/tour.py", "text/main_job.py"}
+    assert asking == {"displays.py", "rules.py", "text/tour.py", "text/tour_main_job.py"}
     assert not [p.name for p in views.rglob("*.py") if "Config.find" in p.read_text("utf-8")]
 
 
