@@ -29,7 +29,7 @@ sys.path.insert(0, str(HERE))
 
 from support import record  # noqa: E402
 
-from striate.peers.timing import Row, Server, measure, process  # noqa: E402
+from striate.peers.timing import Server, Timing, measure, process  # noqa: E402
 
 MODELS = ("resnet50", "densenet121")
 PEERS = {  # tool -> (the packages it needs, what its row is called)
@@ -105,24 +105,24 @@ def compare(peers: list[str]) -> list[dict[str, object]]:
 
 
 # ---------------------------------------------------------------- the rows
-def whole_processes(peers: list[str], scratch: Path, _servers: list[Server]) -> Iterator[Row]:
+def whole_processes(peers: list[str], scratch: Path, _servers: list[Server]) -> Iterator[Timing]:
     """From the shell's point of view: start, import, answer, end."""
     env = environment()
     floor = "floor of this machine"
-    yield Row(floor, "python -c pass", process([PYTHON, "-c", "pass"], env))
-    yield Row(floor, "python -c 'import striate'", process([PYTHON, "-c", "import striate"], env))
-    yield Row(floor, "striate --version", process(striate("--version"), env))
+    yield Timing(floor, "python -c pass", process([PYTHON, "-c", "pass"], env))
+    yield Timing(floor, "python -c 'import striate'", process([PYTHON, "-c", "import striate"], env))
+    yield Timing(floor, "striate --version", process(striate("--version"), env))
     for model in MODELS:
         group = f"whole process, {model}"
         for command in ("show", "check"):
-            yield Row(group, f"striate {command}", process(striate(command, model), env, codes=(0, 1)))
-        yield Row(
+            yield Timing(group, f"striate {command}", process(striate(command, model), env, codes=(0, 1)))
+        yield Timing(
             group,
             "striate check, bytecode not cached",
             process([PYTHON, "-m", "striate", "check", model], uncached(scratch), codes=(0, 1)),
         )
         for tool in peers:
-            yield Row(group, PEERS[tool][1], process([PYTHON, "-W", "ignore", TOOLS, tool, model], env))
+            yield Timing(group, PEERS[tool][1], process([PYTHON, "-W", "ignore", TOOLS, tool, model], env))
 
 
 def uncached(scratch: Path) -> dict[str, str]:
@@ -135,31 +135,31 @@ def uncached(scratch: Path) -> dict[str, str]:
     return environment(PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(scratch))
 
 
-def warm(peers: list[str], _scratch: Path, servers: list[Server]) -> Iterator[Row]:
+def warm(peers: list[str], _scratch: Path, servers: list[Server]) -> Iterator[Timing]:
     """In a process that has imported and prepared everything. Peers get a ready module; Striate builds its network."""
     for tool in (*WARM, *(peer for peer in peers if peer != "torchvision")):
         server = started(tool, servers)
         for model in MODELS:
-            yield Row(f"warm process, {model}", WARM.get(tool) or PEERS[tool][1], server.go(model))
+            yield Timing(f"warm process, {model}", WARM.get(tool) or PEERS[tool][1], server.go(model))
 
 
-def chains(_peers: list[str], _scratch: Path, servers: list[Server]) -> Iterator[Row]:
+def chains(_peers: list[str], _scratch: Path, servers: list[Server]) -> Iterator[Timing]:
     """Networks of growing length: each row builds the chain, and then asks one question about it."""
     for question in QUESTIONS:
         server = started(f"chain_{question}", servers)
         for length in LENGTHS:
             name = f"{length} nodes: build" + ("" if question == "build" else f" + {question}")
             few = 3 if length >= 10_000 else 0
-            yield Row("chains of nodes, warm process", name, server.go(str(length)), rounds=few)
+            yield Timing("chains of nodes, warm process", name, server.go(str(length)), rounds=few)
 
 
-def large(_peers: list[str], _scratch: Path, _servers: list[Server]) -> Iterator[Row]:
+def large(_peers: list[str], _scratch: Path, _servers: list[Server]) -> Iterator[Timing]:
     """The same network on a photograph and on an image of 10 gigapixels: whole processes, with their memory."""
     for command, model in LARGE.items():
         for size in ("224x224x3", "100000x100000x3"):
             asked = striate(command, model, "--input", size)
             name = f"striate {command} {model} --input {size}"
-            yield Row("large input, whole process", name, process(asked, environment(), codes=(0, 1)))
+            yield Timing("large input, whole process", name, process(asked, environment(), codes=(0, 1)))
 
 
 def started(tool: str, servers: list[Server]) -> Server:
@@ -175,7 +175,7 @@ def run(parts: list[str], rounds: int) -> dict[str, object]:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     peers = installed()
     answers = compare(peers)
-    done: list[Row] = []
+    done: list[Timing] = []
     for part in parts:
         print(part, file=sys.stderr)
         servers: list[Server] = []

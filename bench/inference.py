@@ -41,7 +41,7 @@ from support.runs import Run, counted, installed  # noqa: E402
 
 from striate.peers.contest import environment, once, worker  # noqa: E402
 from striate.peers.subject import Subject  # noqa: E402
-from striate.peers.timing import Row, Sample, measure, process  # noqa: E402
+from striate.peers.timing import Sample, Timing, measure, process  # noqa: E402
 from striate.peers.tools import TOOLS  # noqa: E402
 from striate.peers.worker import SAVED  # noqa: E402
 
@@ -95,10 +95,12 @@ def starts(run: Run, tools: Sequence[str]) -> None:
                 env = environment(threads) | {"XDG_CACHE_HOME": str(Path(folder) / "cache")}
                 env.pop("PYTHONDONTWRITEBYTECODE", None)
                 go = process(worker(tool, threads, subject, "first"), env)
-                rows.append(Row(group, TOOLS[tool].label, go))
+                rows.append(Timing(group, TOOLS[tool].label, go))
                 if tool == OURS:
                     rows.append(
-                        Row(group, f"{OURS}, no code cached", uncached(folder, tool, threads, subject, env))
+                        Timing(
+                            group, f"{OURS}, no code cached", uncached(folder, tool, threads, subject, env)
+                        )
                     )
             measure(rows, max(run.saved["settings"]["rounds"] // 2, 3), counted=counted)
         run.add(rows)
@@ -124,7 +126,7 @@ def memory(run: Run, tools: Sequence[str]) -> None:
     print(group, file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         subject = prepared(folder, model, batch, tools)
-        rows = [Row(group, TOOLS[tool].label, loaded(tool, threads, subject)) for tool in tools]
+        rows = [Timing(group, TOOLS[tool].label, loaded(tool, threads, subject)) for tool in tools]
         measure(rows, 3, warm_up=0, counted=counted)
     run.add(rows)
 

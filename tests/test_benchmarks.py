@@ -109,7 +109,7 @@ def test_rounds_are_interleaved_and_turn_around(bench):
     order = []
 
     def row(name, **more):
-        return timing.Row("group", name, lambda: order.append(name) or timing.Sample(1.0), **more)
+        return timing.Timing("group", name, lambda: order.append(name) or timing.Sample(1.0), **more)
 
     rows = [row("a"), row("b"), row("few", rounds=1)]
     timing.measure(rows, rounds=2, warm_up=1)
@@ -121,7 +121,7 @@ def test_a_saved_run_comes_back_and_is_compared(bench, tmp_path):
     record = bench("record")
 
     def run(seconds):
-        row = timing.Row("group", "row", lambda: None, samples=[timing.Sample(seconds, seconds, 20.0)] * 3)
+        row = timing.Timing("group", "row", lambda: None, samples=[timing.Sample(seconds, seconds, 20.0)] * 3)
         return record.document("q", [row], [], 0.0)
 
     record.save(tmp_path / "run.json", run(0.010))
@@ -198,7 +198,7 @@ def test_what_a_run_notes(bench):
 def test_a_run_goes_on_where_it_was(inference, tmp_path):
     settings = {"threads": []}
     run = inference.Run(tmp_path / "run.json", settings, resume=False)
-    run.add([timing.Row("group", "row", lambda: None, samples=[timing.Sample(1.0)])])
+    run.add([timing.Timing("group", "row", lambda: None, samples=[timing.Sample(1.0)])])
     again = inference.Run(tmp_path / "run.json", settings, resume=True)
     assert again.has("group") and not again.has("another")
     with pytest.raises(SystemExit, match="other settings"):

@@ -13,7 +13,7 @@ from typing import Any
 
 from striate.diagnostics import plural
 from striate.engine.target import able
-from striate.peers.timing import Row, Summary
+from striate.peers.timing import Summary, Timing
 from striate.views.text.number_format import digits
 
 SCHEMA = "striate.bench-run/1"
@@ -55,7 +55,7 @@ def versions() -> dict[str, str]:
 
 
 def document(
-    question: str, rows: Iterable[Row], answers: Sequence[Mapping[str, Any]], load: float
+    question: str, rows: Iterable[Timing], answers: Sequence[Mapping[str, Any]], load: float
 ) -> dict[str, Any]:
     """A whole run, ready to be saved. load: the machine's load average before the run."""
     return {

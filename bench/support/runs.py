@@ -12,7 +12,7 @@ from support import limits, record
 
 from striate.peers.contest import Failed, Result, contest
 from striate.peers.subject import Subject
-from striate.peers.timing import Row
+from striate.peers.timing import Timing
 from striate.peers.tools import TOOLS, missing
 
 
@@ -54,7 +54,7 @@ class Run:
     def has(self, group: str) -> bool:
         return any(row["group"] == group for row in self.saved["rows"])
 
-    def add(self, rows: Sequence[Row], **more: Sequence[Any]) -> None:
+    def add(self, rows: Sequence[Timing], **more: Sequence[Any]) -> None:
         self.saved["rows"] += [row.record() for row in rows if row.samples]
         for key, entries in more.items():
             self.saved.setdefault(key, []).extend(entries)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from striate.diagnostics import OpError, no_attribute, suggest
 from striate.engine.interface import get_engine
 from striate.engine.target import Target
-from striate.engine.vectorized import Tape, backward, forward
+from striate.engine.vectorized import OpTape, backward, forward
 from striate.network import declaration_of
 from striate.op import Declaration, Op, Padding, Sizes, registry
 from striate.op.spelling import op_word, understood
@@ -30,12 +30,12 @@ __all__ = ["apply", "avg_pool2d", "conv2d", "conv2d_grads", "conv_transpose2d", 
 
 Array = NDArray[Any]
 
-WORK, PACKING = 200_000, 150
+MIN_COMPILED_MACS, MACS_PER_PACKED_WEIGHT = 200_000, 150
 """Below 200,000 multiply-adds (plus 150 per packed weight) numpy is faster: starting the compiled engine costs 0.3 ms.
 numpy also saves the first compilation."""
 
 
-def _run(op: Op, x: Array, weights: dict[str, Array]) -> Tape:
+def _run(op: Op, x: Array, weights: dict[str, Array]) -> OpTape:
     """Everything that the numpy engine finds on the way to the result."""
     array = _floats(x)
     spec = TensorSpec.image(array.shape[1:], len(array))
@@ -53,8 +53,8 @@ def _forward(op: Op, x: Array, weights: dict[str, Array], engine: str) -> Array:
     spec = TensorSpec.image(array.shape[1:], len(array))
     declaration = declaration_of(op, spec)
     packed = sum(parameter.elements for parameter in declaration.parameters)
-    work = declaration.macs - PACKING * packed if packed else 8 * array.size
-    if engine == "auto" and work < WORK:
+    work = declaration.macs - MACS_PER_PACKED_WEIGHT * packed if packed else 8 * array.size
+    if engine == "auto" and work < MIN_COMPILED_MACS:
         return _run(op, array, weights).tensors["y0"]
     given = {name: _floats(w) for name, w in weights.items()}
     _check(op, spec, declaration, given)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from striate.diagnostics import UsageError, warn
 
 SPATIAL: dict[int, tuple[str, ...]] = {0: (), 1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
-LARGEST = 10**12
+MAX_SIZE = 10**12
 """No size of a tensor goes beyond."""
 STATISTICS = ("mean", "variance")
 """Kinds of parameters that batches change, and no gradient does."""
@@ -45,12 +45,12 @@ class TensorSpec:
         if (
             not isinstance(shape, list | tuple)
             or len(shape) - 1 not in SPATIAL
-            or not all(type(size) is int and 0 < size <= LARGEST for size in shape)
+            or not all(type(size) is int and 0 < size <= MAX_SIZE for size in shape)
         ):
             raise UsageError(
                 f"{str(shape)[:40]} is not a shape of an image",
                 where="a shape without its batch axis: (C,), (C, L), (C, H, W) or (C, D, H, W)",
-                why=f"every size is a whole number from 1 to {LARGEST}",
+                why=f"every size is a whole number from 1 to {MAX_SIZE}",
                 fix="give such as (3, 224, 224)",
             )
         return cls((batch, *shape), ("N", "C", *SPATIAL[len(shape) - 1]))

@@ -17,7 +17,7 @@ from striate.units import duration
 
 REDRAW_S = 0.125
 """Between two drawings of a bar; more often would take time from the work."""
-MIN_BAR = 4
+MIN_BAR_COLUMNS = 4
 """Columns; a shorter bar tells nothing."""
 
 _ASCII = str.maketrans(
@@ -164,7 +164,7 @@ def _drawn(terminal: Terminal, what: str, share: float, said: str, short: str) -
     if not terminal.unicode:
         what, said = in_ascii(what), in_ascii(said)
     length = room - width_of(what) - width_of(said) - 2
-    if length < MIN_BAR:
+    if length < MIN_BAR_COLUMNS:
         line = _cut(f"{_cut(what, room - width_of(said) - 1)} {said}", room)
         return line + " " * (room - width_of(line))
     full = round(length * min(max(share, 0.0), 1.0))

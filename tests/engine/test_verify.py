@@ -25,7 +25,7 @@ from striate.engine.training.compiled_training import CompiledTraining, LoadedTr
 from striate.engine.training.unit_builder import Unsupported
 from striate.engine.verify.regions import FIRST, HALF, SPACE
 from striate.engine.verify.replay import MODELS, Replay, faults
-from striate.engine.verify.touches import Call
+from striate.engine.verify.touches import KernelTask
 from striate.models import catalogue
 from striate.network import Builder
 from striate.ops import Add, Affine, Conv, Relu
@@ -65,7 +65,7 @@ def _tried(loaded, room, memory, rng, seen):
         if told is None:
             told = records[step.record] = step.record(replay.regions)
         for task in step.tasks:
-            call = Call(loaded.plan.context.target, step.kernel.parameters, told, task, step.rows)
+            call = KernelTask(loaded.plan.context.target, step.kernel.parameters, told, task, step.rows)
             touched = MODELS[step.kernel.template](call)
             read = [_places(replay, memory, a) for a in (*touched.reads, *(a for a, _ in touched.local))]
             written = [_places(replay, memory, a) for a in touched.writes]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from op_cases import RUNNABLE, Case, cases, numbers
 from striate.engine import reference
 from striate.engine.reference import multiplications, run
-from striate.op import LARGEST
+from striate.op import MAX_SIZE
 from striate.ops import Conv
 from striate.statement import FUNCTIONS, Affine, Blend, Call, Inside, Load, Tap
 from striate.tensor import TensorSpec
@@ -43,7 +43,7 @@ def statements_name_what_is_there(case):
         domain = statement.domain
         variables = {**domain.free, **domain.reduced}
         assert len(variables) == len(domain.free) + len(domain.reduced)
-        assert all(1 <= size <= LARGEST for size in variables.values())
+        assert all(1 <= size <= MAX_SIZE for size in variables.values())
         assert statement.reduce in ("", "sum", "max")
         assert statement.reduce or not domain.reduced
         for load in statement.loads:

@@ -16,9 +16,9 @@ from striate.network import Network, NetworkSource, Node, as_network
 from striate.op import Declaration
 from striate.tensor import TensorSpec
 
-_STRIDES = 64
+_MAX_STRIDE_PX = 64
 """Input pixels from unit to unit of the coarsest map: 32 in most networks, 64 in the deepest U-Nets."""
-_CLASSES = 4096
+_MAX_RESIDUE_CLASSES = 4096
 """More residue classes than this are a network no list of sizes can describe."""
 
 
@@ -143,7 +143,7 @@ def _reference(net: Network, group: Sequence[str]) -> tuple[Network, bool]:
 def _neighbor(net: Network, group: Sequence[str]) -> Network:
     """The network on the next input, made generous, on which branches that do not meet on its own input meet."""
     sizes = net.inputs[group[0]].spatial
-    for step in range(1, 2 * _STRIDES + 1):
+    for step in range(1, 2 * _MAX_STRIDE_PX + 1):
         shape = [n + step for n in sizes]
         next_one = _resized(net, group, shape)
         if not next_one.inference.problems:
@@ -175,8 +175,10 @@ def _solve_axis(net: Network, pinned: bool, axis: str, group: Sequence[str]) -> 
             return AxisSizes(1, (), 0, (), f"no size fits {node.name} = {node.op} and what comes before it")
         done = [value for value in node.inputs if last_use[value] == at]
         branches = [(c, {v: laws for v, laws in table.items() if v not in done}) for c, table in solved]
-        if len(branches) > _CLASSES:
-            return AxisSizes(1, (), 0, (), f"more than {_CLASSES} classes of sizes at {node.name}")
+        if len(branches) > _MAX_RESIDUE_CLASSES:
+            return AxisSizes(
+                1, (), 0, (), f"more than {_MAX_RESIDUE_CLASSES} classes of sizes at {node.name}"
+            )
     return _summary([condition for condition, _ in branches])
 
 

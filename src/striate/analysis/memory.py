@@ -28,7 +28,7 @@ from striate.op import Declaration, Trait
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Step:
+class Moment:
     """One node's turn: the bytes that exist while it runs, what it makes, and what is freed when it is done.
 
     Names are values; a gradient is called `d(value)`, and `steps[i].phase` is "forward" or "backward".
@@ -47,14 +47,14 @@ class Timeline:
 
     start: tuple[str, ...]
     start_bytes: int
-    steps: tuple[Step, ...]
+    steps: tuple[Moment, ...]
 
     @property
     def peak_bytes(self) -> int:
         return max((step.bytes for step in self.steps), default=self.start_bytes)
 
     @property
-    def peak(self) -> Step | None:
+    def peak(self) -> Moment | None:
         """The first step that reaches the peak; None where nothing runs."""
         return max(self.steps, key=lambda step: step.bytes, default=None)
 
@@ -113,7 +113,7 @@ def _last_use(net: Network, nodes: list[Node]) -> dict[str, int]:
     return last | dict.fromkeys((v for v in net.outputs if v in last), len(nodes))
 
 
-def _inference(net: Network, nodes: list[Node], sizes: Mapping[str, int], in_place: bool) -> Iterator[Step]:
+def _inference(net: Network, nodes: list[Node], sizes: Mapping[str, int], in_place: bool) -> Iterator[Moment]:
     declared = net.inference.declarations
     last = _last_use(net, nodes)
     live = sum(sizes[value] for value in net.inputs)
@@ -125,7 +125,7 @@ def _inference(net: Network, nodes: list[Node], sizes: Mapping[str, int], in_pla
         donors = (node.inputs[port] for port in ports)
         donor = next((v for v in donors if v in dying and v not in net.inputs), None)
         live += sum(sizes[value] for value in node.outputs) if donor is None else 0
-        yield Step(node.name, "forward", live, node.outputs, tuple(dying))
+        yield Moment(node.name, "forward", live, node.outputs, tuple(dying))
         live -= sum(sizes[value] for value in dying if value != donor)
 
 
@@ -145,11 +145,11 @@ def _overwritable(declared: Declaration) -> Iterator[int]:
             yield port
 
 
-def _training(net: Network, nodes: list[Node], sizes: Mapping[str, int]) -> Iterator[Step]:
+def _training(net: Network, nodes: list[Node], sizes: Mapping[str, int]) -> Iterator[Moment]:
     live = sum(sizes[value] for value in net.inputs)
     for node in nodes:
         live += sum(sizes[value] for value in node.outputs)
-        yield Step(node.name, "forward", live, node.outputs)
+        yield Moment(node.name, "forward", live, node.outputs)
     pending = [value for value in net.outputs if value in sizes]  # the loss gives all results their gradients
     begun = set(net.inputs)  # values whose gradient has its memory, or never gets any
     for node in reversed(nodes):
@@ -158,5 +158,5 @@ def _training(net: Network, nodes: list[Node], sizes: Mapping[str, int]) -> Iter
         begun.update(made)
         live += sum(sizes[value] for value in made)
         freed = (*(f"d({value})" for value in node.outputs), *node.outputs)
-        yield Step(node.name, "backward", live, tuple(f"d({value})" for value in made), freed)
+        yield Moment(node.name, "backward", live, tuple(f"d({value})" for value in made), freed)
         live -= 2 * sum(sizes[value] for value in node.outputs)

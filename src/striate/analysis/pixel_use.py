@@ -23,7 +23,7 @@ from striate.geometry import AxisMap
 from striate.network import NetworkSource, as_network
 from striate.op import Declaration, Reading
 
-WRITTEN_SIDE = 16
+MAX_WRITTEN_SIDE_PX = 16
 """Maps up to this side are written out when they are printed."""
 Vector = tuple[int, ...]
 Term = tuple[Vector, ...]
@@ -49,7 +49,7 @@ class PixelUse:
     def __repr__(self) -> str:
         size = "x".join(map(str, self.shape))
         lines = [f"{size} pixels: in how many ways each is used"]
-        if len(self.shape) <= 2 and max(self.shape) <= WRITTEN_SIDE:
+        if len(self.shape) <= 2 and max(self.shape) <= MAX_WRITTEN_SIDE_PX:
             rows = [list(map(str, row)) for row in self.rows()]
             width = max(len(word) for row in rows for word in row)
             lines += [" ".join(word.rjust(width) for word in row) for row in rows]

@@ -1,7 +1,8 @@
 """Computed fixes: a change is really made, the network inferred again, and what follows from it is reported.
 
 A change that does not cure the finding, or that breaks another node, is never offered. A network is only inferred again
-so often (`TRIALS`): on a very long one with many findings, later findings carry their rule's general advice.
+so often (`MAX_INFERRED_NODES`): on a very long one with many findings, later findings carry their rule's general
+advice.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from striate.op import Declaration
 
 Cured = Callable[[Declaration], bool]
 """Whether the finding is gone, judged by the new declaration of its node."""
-TRIALS = 30_000
+MAX_INFERRED_NODES = 30_000
 """Nodes that may be inferred again for the fixes of one network: well below a second."""
 
 
@@ -37,7 +38,7 @@ def change(
             return
         now = before
         if old is None or declaration.outputs != old.outputs:  # otherwise every other node stays as it is
-            if context.trials + len(context.nodes) > TRIALS:
+            if context.trials + len(context.nodes) > MAX_INFERRED_NODES:
                 return
             context.trials += len(context.nodes)
             now = context.network.replace(node.name, changed.op).inference

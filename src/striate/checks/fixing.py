@@ -9,7 +9,7 @@ from striate.checks.report import Report
 from striate.diagnostics import Diagnostic, Fix
 from striate.network import Network
 
-PASSES = 100
+MAX_PASSES = 100
 """A fix may bring another finding; after this many checks the rest stays."""
 
 
@@ -33,7 +33,7 @@ def fixed(report: Report, *, unsafe: bool = False, inputs: bool = True) -> Fixed
     """
     made: list[tuple[Diagnostic, Fix]] = []
     tried: set[str] = set()
-    for _ in range(PASSES):
+    for _ in range(MAX_PASSES):
         network = _once(report, unsafe, inputs, made, tried)
         if network is report.network:
             break

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from striate.checks.report import Report
 
     Reports = Sequence[Report]
-NAMED = 4
+MAX_NAMED_NODES = 4
 """Nodes named in one folded line; the others are counted."""
 
 
@@ -45,8 +45,8 @@ def blocks(reports: Reports) -> list[str]:
 
 
 def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    more = f" and {len(names) - MAX_NAMED_NODES} more" if len(names) > MAX_NAMED_NODES else ""
+    return ", ".join(names[:MAX_NAMED_NODES]) + more
 
 
 def _summary(reports: Reports) -> str:

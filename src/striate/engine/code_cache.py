@@ -262,7 +262,7 @@ def _not_ours(path: Path) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
+class CacheState:
     """State of the cache, for reports."""
 
     path: Path | None
@@ -274,7 +274,7 @@ class State:
     bytes: int = 0
 
 
-def state() -> State:
+def state() -> CacheState:
     """Read the state of the cache; nothing is created."""
     path = cache_folder()
     folder, why = open_folder(make=False)
@@ -285,12 +285,12 @@ def state() -> State:
     except OSError:
         about = None
     if about is None:
-        return State(path, why)
+        return CacheState(path, why)
     sizes = []
     if folder is not None:
         with contextlib.closing(folder):
             sizes = [about.st_size for _, about in folder.files()]
-    return State(path, why, _user(about.st_uid), stat.S_IMODE(about.st_mode), len(sizes), sum(sizes))
+    return CacheState(path, why, _user(about.st_uid), stat.S_IMODE(about.st_mode), len(sizes), sum(sizes))
 
 
 def _user(number: int) -> str:
@@ -328,4 +328,4 @@ def clear() -> tuple[int, int]:
         ) from None
 
 
-__all__ = ["Folder", "State", "cache_folder", "clear", "key", "open_folder", "state"]
+__all__ = ["CacheState", "Folder", "cache_folder", "clear", "key", "open_folder", "state"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from striate.engine import philox
 from striate.engine.inputs import Given, named, rows
 from striate.engine.interface import Engine, Program, TrainingProgram, is_strict, runnable
-from striate.engine.vectorized import Tape, backward, forward
+from striate.engine.vectorized import OpTape, backward, forward
 from striate.network import Network, Node
 from striate.op import Declaration
 from striate.tensor import TensorSpec
@@ -93,7 +93,7 @@ class NumpyTraining(TrainingProgram):
         self.net = net
         self.updates = {}
         self._weights = weights
-        self._tapes: dict[str, Tape] = {}
+        self._tapes: dict[str, OpTape] = {}
 
     def forward(self, x: Given, rng: np.random.Generator) -> tuple[Array, ...]:
         values = named(self.net, x)

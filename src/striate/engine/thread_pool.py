@@ -44,7 +44,7 @@ def sched_yield_address() -> int:
         return 0
 
 
-class Pool:
+class ThreadPool:
     """Workers 1 … count for programs of up to count + 1 threads."""
 
     def __init__(self, target: Target) -> None:
@@ -101,15 +101,15 @@ class Pool:
                 bell.release()
 
 
-_pools: dict[Target, Pool] = {}
+_pools: dict[Target, ThreadPool] = {}
 _lock = fork_safe_lock()
 
 
-def pool(target: Target) -> Pool:
+def pool(target: Target) -> ThreadPool:
     """The one pool of this process."""
     with _lock:
         if target not in _pools:
-            _pools[target] = Pool(target)
+            _pools[target] = ThreadPool(target)
         return _pools[target]
 
 

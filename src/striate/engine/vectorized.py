@@ -28,24 +28,24 @@ CHUNK_NUMBERS = 1 << 24
 
 
 @dataclasses.dataclass
-class Tape:
+class OpTape:
     """What a forward pass leaves for its backward run: every tensor, by the name statements use."""
 
     declaration: Declaration
     tensors: dict[str, Array]
 
 
-def forward(declaration: Declaration, inputs: Sequence[Array], weights: Mapping[str, Array]) -> Tape:
+def forward(declaration: Declaration, inputs: Sequence[Array], weights: Mapping[str, Array]) -> OpTape:
     """Run one op. inputs: arrays as declared; weights: by parameter name; computes in the inputs' dtype."""
     tensors: dict[str, Array] = {f"x{k}": x for k, x in enumerate(inputs)} | dict(weights)
     shapes = {f"y{k}": spec.shape for k, spec in enumerate(declaration.outputs)}
     dtype = np.result_type(*inputs)
     for statement in declaration.statements:
         _execute(statement, tensors, shapes, dtype)
-    return Tape(declaration, tensors)
+    return OpTape(declaration, tensors)
 
 
-def backward(tape: Tape, gradients: Sequence[Array | None]) -> dict[str, Array]:
+def backward(tape: OpTape, gradients: Sequence[Array | None]) -> dict[str, Array]:
     """Gradients of every input (``x0`` …) and parameter, from those of the outputs (None: zero)."""
     declaration, tensors = tape.declaration, tape.tensors
     wanted = {

@@ -48,7 +48,7 @@ AUXILIARY = {"4a": "aux1", "4d": "aux2"}
 """Which blocks feed a second classifier during training."""
 
 
-class Unit(Protocol):
+class ConvUnit(Protocol):
     """A convolution with what follows it."""
 
     def __call__(self, b: Builder, x: Ref, name: str, filters: int, kernel: int, **fields: Any) -> Ref: ...
@@ -67,7 +67,7 @@ def conv_relu(b: Builder, x: Ref, name: str, filters: int, kernel: int, **fields
         return b(Relu(), b(Conv(filters, kernel=kernel, **fields), x, name="conv"), name="relu")
 
 
-def inception(b: Builder, x: Ref, unit: Unit, block: str, largest: int) -> Ref:
+def inception(b: Builder, x: Ref, unit: ConvUnit, block: str, largest: int) -> Ref:
     """Four branches of the same height and width, concatenated; `largest` is the kernel of the third."""
     one, reduce3, three, reduce5, five, projection = BLOCKS[block]
     with b.scope(f"inception{block}"):
@@ -82,7 +82,7 @@ def inception(b: Builder, x: Ref, unit: Unit, block: str, largest: int) -> Ref:
 
 
 def _auxiliary(
-    b: Builder, x: Ref, unit: Unit, name: str, pool: AdaptiveAvgPool | AvgPool, num_classes: int
+    b: Builder, x: Ref, unit: ConvUnit, name: str, pool: AdaptiveAvgPool | AvgPool, num_classes: int
 ) -> Ref:
     with b.scope(name):
         x = unit(b, b(pool, x, name="pool"), "conv", 128, 1)
@@ -92,7 +92,7 @@ def _auxiliary(
 
 
 def _body(
-    b: Builder, unit: Unit, num_classes: int, aux: bool, *, largest: int, last_pool: int, dropout: float,
+    b: Builder, unit: ConvUnit, num_classes: int, aux: bool, *, largest: int, last_pool: int, dropout: float,
     auxiliary_pool: AdaptiveAvgPool | AvgPool, normalize: Callable[[Ref, str], Ref],
 ) -> Network:  # fmt: skip
     x = unit(b, b.input, "conv1", 64, 7, stride=2, padding=3)

@@ -25,16 +25,16 @@ INCEPTION = Family(
 )
 
 # A branch is a chain of (name, filters, kernel height x width, stride, padded to keep the size?).
-Step = tuple[str, int, tuple[int, int], int, bool]
+ConvFields = tuple[str, int, tuple[int, int], int, bool]
 
 
 def _step(
     name: str, filters: int, height: int, width: int | None = None, stride: int = 1, same: bool = True
-) -> Step:
+) -> ConvFields:
     return name, filters, (height, width or height), stride, same
 
 
-def _chain(b: Builder, x: Ref, *steps: Step) -> Ref:
+def _chain(b: Builder, x: Ref, *steps: ConvFields) -> Ref:
     for name, filters, kernel, stride, same in steps:
         padding = tuple(size // 2 if same else 0 for size in kernel)
         x = basic_conv(b, x, name, filters, kernel, stride=stride, padding=padding)

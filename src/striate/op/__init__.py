@@ -6,11 +6,11 @@ from striate.op.base import ANY, Op, Windowed, op_class, registry
 from striate.op.declaration import Declaration, Noise, Reading
 from striate.op.fields import Padding, Sizes, count, integers, mode, note, padding, sizes
 from striate.op.traits import Trait
-from striate.tensor import LARGEST
+from striate.tensor import MAX_SIZE
 
 __all__ = [
     "ANY",
-    "LARGEST",
+    "MAX_SIZE",
     "Declaration",
     "Noise",
     "Op",

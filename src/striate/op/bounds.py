@@ -18,7 +18,7 @@ from striate.statement import FUNCTIONS, Affine, Blend, Call, Index, Inside, Loa
 from striate.tensor import SPATIAL, TensorSpec
 
 Shape = tuple[int, ...]
-MOST_COUNTED = 1_000_000
+MAX_COUNTED_PLACES = 1_000_000
 """Places of axes with an unusual index that are gone through one by one; a statement with more is refused."""
 
 
@@ -271,10 +271,11 @@ def _places(statement: Statement, axes: Sequence[int]) -> set[tuple[int, ...]]:
     """Where a statement writes along some axes. Raises where that is too much to count."""
     items = [item for at in axes if isinstance(item := statement.index[at], Affine)]
     sizes = {v: statement.domain.free[v] for item in items for v in _variables(item)}
-    if math.prod(sizes.values()) > MOST_COUNTED:
+    if math.prod(sizes.values()) > MAX_COUNTED_PLACES:
+        count = _times(tuple(sizes.values()))
         raise _Beyond(
             f"writes {statement.target} at places that cannot be counted",
-            f"{', '.join(sizes)} move {_times(tuple(sizes.values()))} places together, {MOST_COUNTED:,} are counted",
+            f"{', '.join(sizes)} move {count} places together, {MAX_COUNTED_PLACES:,} are counted",
         )
     every = itertools.product(*map(range, sizes.values()))
     return {tuple([_value(item, dict(zip(sizes, at))) for item in items]) for at in every}

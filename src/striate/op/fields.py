@@ -10,20 +10,20 @@ from striate import fields
 from striate.diagnostics import suggest
 from striate.fields import MISSING, Meta, Unsuited, bounded, choice, declare, register, whole
 from striate.geometry import PADDING_MODES, PADDING_POLICIES
-from striate.tensor import LARGEST
+from striate.tensor import MAX_SIZE
 
 Sizes = int | tuple[int, ...]
 """One size for every spatial axis, or one per axis."""
 Padding = int | str | tuple[int, ...] | tuple[tuple[int, int], ...]
 """One padding for every side, one per axis, (before, after) per axis, or a policy's name."""
 
-count = functools.partial(fields.count, limit=LARGEST)
+count = functools.partial(fields.count, limit=MAX_SIZE)
 """A whole number, no larger than any size that can be meant."""
 
 
 def sizes(default: Any = MISSING, *, words: Sequence[str] = (), doc: str = "", least: int = 1) -> Any:
     """A field of sizes per spatial axis."""
-    return declare("sizes", default, doc, words=words, least=least, limit=LARGEST)
+    return declare("sizes", default, doc, words=words, least=least, limit=MAX_SIZE)
 
 
 def padding(
@@ -34,7 +34,7 @@ def padding(
     policies: bool = True,
 ) -> Any:
     """A field of paddings: numbers or, with `policies`, a policy's name."""
-    return declare("padding", default, doc, words=words, policies=policies, least=0, limit=LARGEST)
+    return declare("padding", default, doc, words=words, policies=policies, least=0, limit=MAX_SIZE)
 
 
 def mode(doc: str = "what lies beyond the border") -> Any:
@@ -46,7 +46,7 @@ def integers(
     default: Any = MISSING, *, words: Sequence[str] = (), doc: str = "", least: int | None = None
 ) -> Any:
     """A tuple of whole numbers."""
-    return declare("ints", default, doc, words=words, least=least, limit=LARGEST)
+    return declare("ints", default, doc, words=words, least=least, limit=MAX_SIZE)
 
 
 def note(doc: str = "") -> Any:

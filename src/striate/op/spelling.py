@@ -73,7 +73,7 @@ IN_ORDER: Mapping[str, str] = {
 }
 """Fields that PyTorch has something else in the place of, which no whole number suits, and what to write."""
 
-LONGEST = 200
+MAX_SHOWN_LETTERS = 200
 """Up to this many letters, a remark shows the text in our names."""
 
 _told: set[str] = set()
@@ -161,7 +161,7 @@ def remark(spellings: Mapping[str, str], written: str) -> None:
     _told.update(new)
     pairs = ", ".join(f"{ours} for {theirs}" for theirs, ours in new.items())
     text = f"Striate says {pairs}; what is left out has Striate's defaults"
-    if len(written) <= LONGEST:
+    if len(written) <= MAX_SHOWN_LETTERS:
         text += f": {' '.join(written.split())}"
     warn(text)
 

@@ -14,7 +14,7 @@ from striate.tensor import SPATIAL, TensorSpec
 
 __all__ = ["Rearrange"]
 
-_MOST = 12
+_MAX_AXES = 12
 """Axes that a value is taken apart into."""
 
 
@@ -39,11 +39,11 @@ class Rearrange(Op):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        if sorted(self.order) != list(range(len(self.apart))) or len(self.apart) > _MOST:
+        if sorted(self.order) != list(range(len(self.apart))) or len(self.apart) > _MAX_AXES:
             raise OpError(
-                f"order {','.join(map(str, self.order[:_MOST]))} does not name the axes of {len(self.apart)} parts",
-                why=f"every part is named once, counted from 0; there are at most {_MOST}",
-                fix=f"order {','.join(map(str, range(min(len(self.apart), _MOST))))}",
+                f"order {','.join(map(str, self.order[:_MAX_AXES]))} does not name the axes of {len(self.apart)} parts",
+                why=f"every part is named once, counted from 0; there are at most {_MAX_AXES}",
+                fix=f"order {','.join(map(str, range(min(len(self.apart), _MAX_AXES))))}",
             )
         if len(self.shape) - 1 not in SPATIAL:
             raise OpError(

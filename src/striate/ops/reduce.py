@@ -15,7 +15,7 @@ from striate.tensor import TensorSpec
 
 __all__ = ["Reduce"]
 
-_LEAST = 1e-37
+_MIN_SUM_OF_SQUARES = 1e-37
 """A sum of squares below it counts as that: a root has no slope at 0."""
 
 
@@ -91,7 +91,7 @@ def _statements(
         case "l1":
             return (Statement("y0", where, call("abs", value), domain, "sum"),)
         case "l2":
-            root = call("sqrt", call("max", total, _LEAST))
+            root = call("sqrt", call("max", total, _MIN_SUM_OF_SQUARES))
             return Statement("t0", where, value * value, domain, "sum"), Statement(
                 "y0", where, root, Domain(free)
             )

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from striate.peers.subject import Subject
-from striate.peers.timing import Row, Sample, measure
+from striate.peers.timing import Sample, Timing, measure
 from striate.peers.tools import TOOLS, missing, unable
 
 Answer = dict[str, Any]
@@ -134,7 +134,7 @@ class Result(NamedTuple):
     steps, of their phases.
     """
 
-    rows: dict[str, Row]
+    rows: dict[str, Timing]
     answers: dict[str, float]
     left_out: dict[str, str]
     lacking: dict[str, list[str]]
@@ -167,7 +167,7 @@ def contest(
     said, counted: told what is being done, and how many rounds are over. rounds 0: answers only. Raises Failed when
     not even the numpy engine can run the network.
     """
-    rows: dict[str, Row] = {}
+    rows: dict[str, Timing] = {}
     answers: dict[str, float] = {}
     lacking = {tool: lacks for tool in tools if (lacks := missing(tool))}
     left_out: dict[str, str] = {}
@@ -200,7 +200,7 @@ def contest(
                 left_out[tool] = str(why)
                 processes.pop(tool).close()
                 continue
-            rows[tool] = Row(group, TOOLS[tool].label, processes[tool].go(seconds), images=subject.batch)
+            rows[tool] = Timing(group, TOOLS[tool].label, processes[tool].go(seconds), images=subject.batch)
         if rounds:
             said("timing")
             measure(list(rows.values()), rounds, counted=counted)

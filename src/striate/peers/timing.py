@@ -29,7 +29,7 @@ Go = Callable[[], Sample]
 
 
 @dataclasses.dataclass
-class Row:
+class Timing:
     """One thing that is timed; `rounds` 0: in every round; `images`: how many one sample handles, where it handles any.
 
     Only samples are kept, the rest is derived.
@@ -78,7 +78,7 @@ def shown(done: int, total: int) -> None:
 
 
 def measure(
-    rows: Sequence[Row], rounds: int, warm_up: int = 1, counted: Callable[[int, int], None] = shown
+    rows: Sequence[Timing], rounds: int, warm_up: int = 1, counted: Callable[[int, int], None] = shown
 ) -> None:
     """Run every row `warm_up` times unseen, then once per round; each round turns the order around."""
     for number in range(-warm_up, rounds):

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 REFERENCE, SAVED = "reference.npy", "model"
-FEWEST = 3
+MIN_SAMPLE_RUNS = 3
 """Runs in a sample, unless one alone takes longer than the sample should."""
-STEPS = 2
+TRAINING_STEPS = 2
 """Training steps until a process has all the memory that it needs: the first makes the moments."""
 
 
@@ -145,7 +145,7 @@ class Worker:
 
     @staticmethod
     def _enough(runs: int, spent: float, limit: float) -> bool:
-        return runs > 0 and spent >= limit and (runs >= FEWEST or spent >= FEWEST * limit)
+        return runs > 0 and spent >= limit and (runs >= MIN_SAMPLE_RUNS or spent >= MIN_SAMPLE_RUNS * limit)
 
     def peak(self) -> Answer:
         return {"mib": memory()[1]}
@@ -177,7 +177,7 @@ class TrainingWorker(Worker):
         del given
         self.x: Any = None
         self.run = lambda _: trainer.step()
-        for _ in range(STEPS):
+        for _ in range(TRAINING_STEPS):
             trainer.step()
         most = memory()[1]
         return {
@@ -220,7 +220,7 @@ class TrainingWorker(Worker):
     def phases(self) -> Answer:
         from striate.peers import training
 
-        return training.timed(self.trainer, STEPS + 1)
+        return training.timed(self.trainer, TRAINING_STEPS + 1)
 
 
 def limits(threads: int) -> Answer:

@@ -26,7 +26,7 @@ from striate.train.update import NotFinite, groups, update
 
 SMOOTHING = 0.9
 """Decay of the moving average of the losses (bias corrected)."""
-DIVERGED = 4.0
+DIVERGED_LOSS_RATIO = 4.0
 """The search ends when the smoothed loss is this many times the best."""
 
 
@@ -93,7 +93,7 @@ def find_rate(
         losses.append(step.loss)
         average = SMOOTHING * average + (1 - SMOOTHING) * step.loss
         smoothed.append(average / (1 - SMOOTHING ** len(losses)))
-        if len(losses) == updates or smoothed[-1] > DIVERGED * min(smoothed):
+        if len(losses) == updates or smoothed[-1] > DIVERGED_LOSS_RATIO * min(smoothed):
             break
     return RateCurve(tuple(rates), tuple(losses), tuple(smoothed), *_read(rates, smoothed))
 

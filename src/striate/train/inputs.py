@@ -37,7 +37,7 @@ from striate.train.data.images import MAX_BYTES, SUFFIXES, convert, read_image
 STDIN = "-"
 IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
 """What most published weights were trained with."""
-RANGE = 30.0
+MAX_RANGE_DEVIATIONS = 30.0
 """Standard deviations of the training by which numbers differ before a warning: 0..255 differs by hundreds, and a dark
 or a bright image by a few."""
 Image = tuple[str, Any]
@@ -202,7 +202,7 @@ def _warn_of_range(x: Array, normalize: Normalize) -> None:
     mean, std = np.array(normalize.mean), np.array(normalize.std)
     off = np.abs(sample.mean((0, 2, 3), dtype=np.float64) - mean)
     wide = sample.std((0, 2, 3), dtype=np.float64)
-    if (np.maximum(off, wide) > RANGE * std).any():
+    if (np.maximum(off, wide) > MAX_RANGE_DEVIATIONS * std).any():
         low, high = float(sample.min()), float(sample.max())
         warn(
             f"the numbers lie between {low:.3g} and {high:.3g}; the model was trained on numbers of mean "

@@ -21,7 +21,7 @@ from striate.train.data.transforms import ByInput
 from striate.train.settings import Settings
 from striate.train.source import augmented, augmented_by_input, transforms, white_of
 
-FAR = 3.0
+MAX_MEAN_DEVIATIONS = 3.0
 """Deviations by which the mean of new images differs from that of the training before it is said."""
 
 
@@ -82,7 +82,7 @@ def far(data: Dataset, plain: Transform) -> tuple[str, ...]:
         abs(m - n) / max(s, t) for m, n, s, t in zip(mean, normalize.mean, std, normalize.std, strict=True)
     )
     wide = max(max(s / t, t / s) for s, t in zip(std, normalize.std, strict=True))
-    if distance <= FAR and wide <= 10 * FAR:
+    if distance <= MAX_MEAN_DEVIATIONS and wide <= 10 * MAX_MEAN_DEVIATIONS:
         return ()
     return (
         f"the images have mean {_numbers(mean)} and standard deviation {_numbers(std)}; the model keeps the "

@@ -138,13 +138,13 @@ def _where(state: State, batch: Batch) -> str:
 
 
 def check_bounded(loss: float, state: State, what: str = "loss") -> None:
-    """Raise Diverged where a loss has grown to DIVERGED times that of the first update."""
+    """Raise Diverged where a loss has grown to DIVERGED_LOSS_RATIO times that of the first update."""
     first = max(state.first_loss or 0.0, LEAST_FIRST_LOSS)
-    if loss > DIVERGED * first:
+    if loss > DIVERGED_LOSS_RATIO * first:
         raise Diverged(
             f"training diverges: the {what} is {loss:.3g}",
             where=f"{state.place}, update {state.optimizer.steps}",
-            why=f"that is over {DIVERGED:,} times the first, {first:.3g}",
+            why=f"that is over {DIVERGED_LOSS_RATIO:,} times the first, {first:.3g}",
             fix=CURE,
         )
 
@@ -169,7 +169,7 @@ def _not_finite_gradient(broken: list[str], state: State, batch: Batch) -> NotFi
 
 
 CURE = "a lower lr, warmup_epochs, or clip_norm = 1.0"
-DIVERGED = 1000
+DIVERGED_LOSS_RATIO = 1000
 """Training counts as diverged when the loss is more than this many times the first."""
 LEAST_FIRST_LOSS = 0.5
 """A first loss counts as at least this much (a guess between two classes costs 0.69): that of a trained network is near

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         PixelsHead,
     )
 
-WRITTEN = 1_000_000
+MAX_WRITTEN_PIXELS = 1_000_000
 """Counts are written out up to this many pixels; a larger map only as its vectors, where one outer product makes it."""
 
 MODES: dict[str, dict[str, Any]] = {
@@ -67,7 +67,7 @@ def use_record(use: PixelUse) -> PixelMap:
         "border_to_centre": _ratio(use.border_to_centre),
         "uniform": use.uniform,
         "vectors": [list(vector) for vector in use.terms[0]] if len(use.terms) == 1 else None,
-        "counts": use.counts if use.cells <= WRITTEN else None,
+        "counts": use.counts if use.cells <= MAX_WRITTEN_PIXELS else None,
     }
 
 

@@ -13,7 +13,7 @@ from engine.kernels.support import filled, guarded, hot_spills, step, targets
 from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import channel_sums
-from striate.engine.kernels.operands import Place
+from striate.engine.kernels.operands import OperandPlace
 from striate.engine.plan.layout import Layout
 from striate.engine.target import TARGETS
 
@@ -32,7 +32,7 @@ def run(target, kinds, functions, values, shape, each=0, splits=((), ()), edge=1
         if kind == "s":
             layout = Layout(n, c, h, w, lanes, 1, k, k * edge, edge)
             kept.append(filled(layout, value, rng, border=np.nan))
-            places.append(Place.of(layout, kept[-1].ctypes.data))
+            places.append(OperandPlace.of(layout, kept[-1].ctypes.data))
             continue
         if kind in "ic":
             packed = np.zeros((len(value), like.blocks * lanes), np.float32)
@@ -42,7 +42,7 @@ def run(target, kinds, functions, values, shape, each=0, splits=((), ()), edge=1
             packed, strides = value, (4 * value[0].size, 0, 4 * value.shape[3])
         kept.append(guarded(packed.nbytes, 4))
         kept[-1].view(np.float32)[:] = packed.ravel()
-        places.append(Place(kept[-1].ctypes.data, *strides))
+        places.append(OperandPlace(kept[-1].ctypes.data, *strides))
     rows, parts = channel_sums.rows(n, each), like.blocks
     scratch = guarded(channel_sums.scratch_bytes(lanes, len(functions)))
     outputs = [guarded(4 * rows * parts * lanes, 4) for _ in functions]

@@ -16,7 +16,7 @@ from striate.engine.code import Kernel
 from striate.engine.derivatives import FUNCTIONS
 from striate.engine.kernels import elementwise
 from striate.engine.kernels import expression as expressions
-from striate.engine.kernels.operands import Place
+from striate.engine.kernels.operands import OperandPlace
 from striate.engine.plan.layout import Layout
 from striate.engine.target import TARGETS
 from striate.ops import activation, merge, norm, regularize
@@ -49,15 +49,15 @@ def run(target, expression, kinds, values, shape, splits=((), ()), inplace=False
         memory = guarded(array.nbytes, 4)
         memory.view(np.float32)[:] = array.ravel()
         kept.append(memory)
-        return Place(memory.ctypes.data, *strides)
+        return OperandPlace(memory.ctypes.data, *strides)
 
     for k, (kind, value) in enumerate(zip(kinds, values, strict=True)):
         if inplace and k == 0:
-            places.append(Place.of(output, outputs.ctypes.data))
+            places.append(OperandPlace.of(output, outputs.ctypes.data))
         elif kind == "s":
             layout = Layout(n, c, h, w, lanes, 0, k, k, 1)
             kept.append(filled(layout, value, rng))
-            places.append(Place.of(layout, kept[-1].ctypes.data))
+            places.append(OperandPlace.of(layout, kept[-1].ctypes.data))
         elif kind in "ic":
             packed = np.zeros((len(value), blocks * lanes), np.float32)
             packed[:, :c] = value.reshape(len(value), c)
@@ -285,7 +285,7 @@ def test_filled_up_lanes_stay_finite(target, channels):
     rng = np.random.default_rng(0)
     output = Layout(1, channels, 2, 3, target.lanes)
     inputs, outputs = filled(output, np.zeros((1, channels, 2, 3)), rng), guarded(output.bytes)
-    places = [Place.of(output, inputs.ctypes.data)]
+    places = [OperandPlace.of(output, inputs.ctypes.data)]
     arguments = elementwise.arguments(output, outputs.ctypes.data, places)
     step(target, Kernel("elementwise", ("exp(mul(a,10))", "s")), arguments, (0, 2), (0, output.blocks))
     assert np.isfinite(outputs.view(np.float32)).all()

@@ -144,12 +144,12 @@ SIDES = st.tuples(st.integers(1, 40), st.integers(1, 40))
     SIDES,
     SIDES,
     st.sampled_from([np.uint8, np.float32]),
-    st.sampled_from([1, 500, image_transforms.TOGETHER]),
+    st.sampled_from([1, 500, image_transforms.CHUNK_PIXELS]),
 )
 def test_resize_is_pillows_of_every_image_alone(old, new, kind, together):
     """Pillow may do rows before columns, which rounds bytes elsewhere."""
     x = images(3, (2, *old)).astype(kind)
-    with mock.patch.object(image_transforms, "TOGETHER", together):
+    with mock.patch.object(image_transforms, "CHUNK_PIXELS", together):
         found = resample(x, new)
     assert found.dtype == kind
     rounding = 1 if kind == np.uint8 else 1e-4

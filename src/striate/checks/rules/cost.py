@@ -13,9 +13,9 @@ from striate.diagnostics import Diagnostic, Fix, Severity, leading, plural
 from striate.network import Node, sharing
 from striate.op import Trait
 
-LANES = 8
+AVX2_LANES = 8
 """float32 numbers in a 256-bit vector register (AVX2); 16 of AVX-512 are two of these, 4 of NEON half."""
-LARGEST_NAMED = 3
+MAX_NAMED_NODES = 3
 """Nodes named as the largest consumers of a budget."""
 
 
@@ -69,7 +69,7 @@ class OverBudget(Rule):
         total = sum(costs.values())
         yield from self._unknown(context, aspect, f"{total:,} {what}", budget)
         if total > budget:
-            top = sorted(costs, key=lambda name: -costs[name])[:LARGEST_NAMED]
+            top = sorted(costs, key=lambda name: -costs[name])[:MAX_NAMED_NODES]
             named = ", ".join(f"{name} {share(costs[name], total)}" for name in top if costs[name])
             yield self.finding(
                 context,
@@ -213,10 +213,10 @@ class ChannelsNotVectorWidth(Rule):
     code = "C003"
     severity = Severity.INFO
     why = (
-        f"A processor works on {LANES} numbers or a multiple at once; the last, partly empty, group costs as "
+        f"A processor works on {AVX2_LANES} numbers or a multiple at once; the last, partly empty, group costs as "
         "much as a full one."
     )
-    fix = f"a multiple of {LANES}"
+    fix = f"a multiple of {AVX2_LANES}"
     source = (
         "Georganas et al. 2018, Anatomy of high-performance deep learning convolutions on SIMD architectures, "
         "arXiv 1808.05567; NVIDIA, Deep Learning Performance Guide"
@@ -228,20 +228,20 @@ class ChannelsNotVectorWidth(Rule):
         total = context.total_macs
         for node in context.having(Trait.CONVOLUTION):
             filters = context.spec(node.outputs[0]).channels
-            spare = -filters % LANES
+            spare = -filters % AVX2_LANES
             # Few filters, or a hundredth of the work: not worth a word.
             if (
-                filters <= LANES
+                filters <= AVX2_LANES
                 or not spare
                 or 100 * context.macs(node) < total
                 or context.is_output(node.outputs[0])
             ):
                 continue
-            low, high = filters - filters % LANES, filters + spare
+            low, high, vectors = filters - filters % AVX2_LANES, filters + spare, -(-filters // AVX2_LANES)
             yield self.finding(
                 context,
                 node,
-                f"{filters} channels fill {-(-filters // LANES)} vectors of {LANES} to {share(filters, high)}",
+                f"{filters} channels fill {vectors} vectors of {AVX2_LANES} to {share(filters, high)}",
                 why=f"{node.name} does {share(context.macs(node), total)} of the MACs",
                 fixes=[
                     fix
@@ -328,7 +328,7 @@ class LargeKernelCouldSplit(Rule):
             if Trait.CONVOLUTION not in node.op.traits or not plain or len(kernels) > 1 or len(axes) != 2:
                 continue
             (kernel,) = kernels
-            small = kernel < 5 or kernel % 2 == 0 or min(channels, filters) < LANES
+            small = kernel < 5 or kernel % 2 == 0 or min(channels, filters) < AVX2_LANES
             if small or context.groups(node) > 1:
                 continue
             layers = (kernel - 1) // 2

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from striate.analysis.fields import AxisField, Misalignment
 
 ARAUJO = "Araujo, Norris & Sim 2019, Computing receptive fields of convolutional neural networks, Distill"
-CURES = 4
+MAX_SEARCHED_MERGES = 4
 """Merges for which a cure is searched: every search tries paddings on the whole network."""
 
 
@@ -97,7 +97,11 @@ class BranchesMisaligned(Rule):
                 why = f"their first units are centred on input pixel: {places}"
             node = context.network.node(name)
             yield self.finding(
-                context, node, message, why=why, fixes=_cures(context, node, faults) if at < CURES else ()
+                context,
+                node,
+                message,
+                why=why,
+                fixes=_cures(context, node, faults) if at < MAX_SEARCHED_MERGES else (),
             )
 
 

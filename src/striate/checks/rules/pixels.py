@@ -17,7 +17,7 @@ from striate.geometry import TransposedWindow, Window
 from striate.network import Node
 from striate.op import Declaration, Trait
 
-LONGEST = 2**20
+MAX_AXIS_POSITIONS = 2**20
 """Up to this many positions of an axis, several readers are united one by one; beyond it the best one counts alone."""
 
 
@@ -78,7 +78,7 @@ def _steps_over(window: Window) -> bool:
 
 def _covered_by(readers: Sequence[Mapping[str, Window]]) -> int:
     """Pixels that at least one of several windows reads, counting those that G002 reports as read."""
-    if len(readers) == 1 or max(w.input for axes in readers for w in axes.values()) > LONGEST:
+    if len(readers) == 1 or max(w.input for axes in readers for w in axes.values()) > MAX_AXIS_POSITIONS:
         return max(math.prod(_reads(window) for window in axes.values()) for axes in readers)
     return _covered([[_read(window) for window in axes.values()] for axes in readers])
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import emptied
-from striate.engine.kernels.operands import OPERAND_SIZE, Place, entries, operands
+from striate.engine.kernels.operands import OPERAND_SIZE, OperandPlace, entries, operands
 from striate.engine.kernels.record import record
 from striate.engine.plan.layout import Layout
 from striate.engine.target import Target
@@ -162,7 +162,7 @@ def rows(images: int, each: int = 0) -> int:
 
 
 def arguments(
-    like: Layout, outputs: Sequence[int], places: Sequence[Place], each: int = 0
+    like: Layout, outputs: Sequence[int], places: Sequence[OperandPlace], each: int = 0
 ) -> NDArray[np.int64]:
     """The record. like: images, channels and pixels of the operands; outputs: an address for each function, of
     float32 (rows, blocks, lanes) as `rows(like.images, each)` gives them; places: where the operands lie, in order."""

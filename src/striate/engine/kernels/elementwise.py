@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Int
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import emptied
-from striate.engine.kernels.operands import OPERAND_SIZE, Place, entries, operands
+from striate.engine.kernels.operands import OPERAND_SIZE, OperandPlace, entries, operands
 from striate.engine.kernels.record import record
 from striate.engine.kernels.row_walk import Walk
 from striate.engine.plan.layout import Layout
@@ -82,12 +82,12 @@ def emit(target: Target, expression: str, kinds: str) -> str:
     return code.finish()
 
 
-def arguments(output: Layout, address: int, places: Sequence[Place]) -> NDArray[np.int64]:
+def arguments(output: Layout, address: int, places: Sequence[OperandPlace]) -> NDArray[np.int64]:
     """The record: an output layout whose memory starts at an address, and where its operands lie, in order.
 
     Rows are output.images · output.height, parts are output.blocks.
     """
-    out = Place.of(output, address)
+    out = OperandPlace.of(output, address)
     numbers = {
         OUT: out.address, OUT_IMAGE: out.image, OUT_BLOCK: out.block, OUT_ROW: out.row,
         ROWS: output.height, COLUMNS: output.width, CHANNELS: output.channels,

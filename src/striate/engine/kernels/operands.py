@@ -26,7 +26,7 @@ IN, IN_IMAGE, IN_BLOCK, IN_ROW = 0, 8, 16, 24
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class OperandPlace:
     """Where the numbers of an operand lie: address and byte strides."""
 
     address: int
@@ -35,17 +35,17 @@ class Place:
     row: int = 0
 
     @classmethod
-    def of(cls, layout: Layout, address: int) -> Place:
+    def of(cls, layout: Layout, address: int) -> OperandPlace:
         """The pixels of a layout whose memory starts at an address."""
         return cls(address + layout.origin, layout.image, layout.block, layout.row)
 
     @classmethod
-    def vector(cls, lanes: int, address: int, images: bool = False, blocks: int = 0) -> Place:
+    def vector(cls, lanes: int, address: int, images: bool = False, blocks: int = 0) -> OperandPlace:
         """A number for each channel (kind c) or, with the number of blocks, for each image and channel (kind i)."""
         return cls(address, 4 * lanes * blocks if images else 0, 4 * lanes)
 
 
-def entries(first: int, operands: Sequence[Place]) -> dict[int, int]:
+def entries(first: int, operands: Sequence[OperandPlace]) -> dict[int, int]:
     """Numbers of a record whose operands' entries start at byte `first`."""
     numbers: dict[int, int] = {}
     for k, place in enumerate(operands):

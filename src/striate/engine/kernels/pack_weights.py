@@ -141,7 +141,7 @@ Array = NDArray[Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class PackTable:
     """Where the steps' numbers lie. rows: squares, [(first number, step of each of the next ones, or -1)], those
     without a gap first; or, where numbers go one by one, [(number, step)]. full: squares without a gap."""
 
@@ -152,7 +152,7 @@ class Table:
     """Bytes of the plain side from an output to the next."""
 
 
-def table(offsets: Array, stride: int, outputs: int, span: int, lanes: int) -> Table:
+def table(offsets: Array, stride: int, outputs: int, span: int, lanes: int) -> PackTable:
     """The table for steps whose numbers lie that many bytes (whole numbers, each another one) after an output's first.
 
     stride: bytes from an output to the next; outputs: of one group; span: bytes of a group's numbers on the plain side,
@@ -162,7 +162,7 @@ def table(offsets: Array, stride: int, outputs: int, span: int, lanes: int) -> T
     numbers = offsets[order] // 4
     reach = span // 4 - (outputs - 1) * (stride // 4) - lanes
     if stride == 4 or reach < 0 or not len(numbers):
-        return Table(np.stack([numbers, order], 1).astype(np.int32), False, 0, stride)
+        return PackTable(np.stack([numbers, order], 1).astype(np.int32), False, 0, stride)
     breaks = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - lanes) >= lanes)
     run = np.repeat(breaks, np.diff(breaks, append=len(numbers)))
     window = (numbers - numbers[run]) // lanes
@@ -174,7 +174,7 @@ def table(offsets: Array, stride: int, outputs: int, span: int, lanes: int) -> T
     rows[:, 0] = start
     rows[square, 1 + numbers - start[square]] = order
     gaps = (rows[:, 1:] < 0).any(1)
-    return Table(rows[np.argsort(gaps, kind="stable")], True, int(len(rows) - gaps.sum()), stride)
+    return PackTable(rows[np.argsort(gaps, kind="stable")], True, int(len(rows) - gaps.sum()), stride)
 
 
 def panels(
@@ -224,7 +224,7 @@ def factors(scale: Array, groups: int, lanes: int) -> Array:
 
 
 def arguments(
-    table: Table, panels: Array, plain: int, packed: int, at: Callable[[Array], int], scale: int = 0
+    table: PackTable, panels: Array, plain: int, packed: int, at: Callable[[Array], int], scale: int = 0
 ) -> NDArray[np.int64]:
     """The record. plain, packed, scale: addresses (scale: of `factors`, or 0); at: keeps an array and says its address.
 

@@ -164,7 +164,9 @@ def folded(unit: Unit) -> tuple[Array, Array]:
     return np.asarray(weight, np.float32), packing.bias(unit, body.groups * body.each)
 
 
-def _order(body: Correlation, pieces: Array, shape: tuple[int, int, int], lanes: int) -> pack_weights.Table:
+def _order(
+    body: Correlation, pieces: Array, shape: tuple[int, int, int], lanes: int
+) -> pack_weights.PackTable:
     """Position of each step's weight among those of its output."""
     kernel = shape[1:] if body.windows is None else _kernel(body)
     taps, depth = math.prod(kernel), shape[0] if body.windows is None else body.depth

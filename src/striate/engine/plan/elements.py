@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
 from striate.engine.kernels import elementwise, expression, lrn, norm, softmax
-from striate.engine.kernels.operands import Place
+from striate.engine.kernels.operands import OperandPlace
 from striate.engine.plan.computation import LocalResponseNorm, Norm, Softmax
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.units import Buffer, FusedElementwise, Unit
@@ -38,12 +38,12 @@ def _elementwise(unit: Unit, body: FusedElementwise, y: Buffer, context: PlanCon
     text = expression.text(body.value, {load: letters[load.tensor] for load in walk(body.value)})
     kinds = "".join(body.kinds[name][0] for name in names)
 
-    def place_(memory: Memory, name: str) -> Place:
+    def place_(memory: Memory, name: str) -> OperandPlace:
         value = body.values.get(name)
         if value is None:
             key = (unit.name, "elementwise", name, lanes)
             vector = memory.constant(key, lambda: norm.pack(lanes, y.channels, body.constants[name]))
-            return Place.vector(lanes, vector)
+            return OperandPlace.vector(lanes, vector)
         return place(memory, value, body.kinds[name])
 
     def record(memory: Memory) -> Array:
@@ -57,12 +57,12 @@ def _elementwise(unit: Unit, body: FusedElementwise, y: Buffer, context: PlanCon
     )  # fmt: skip
 
 
-def place(memory: Memory, value: Buffer, kind: str) -> Place:
+def place(memory: Memory, value: Buffer, kind: str) -> OperandPlace:
     """Address of an operand of some kind."""
     layout = value.layout
     if kind == "i":
-        return Place(memory.at(value), layout.image, layout.block)
-    return Place.of(layout, memory.base(value))
+        return OperandPlace(memory.at(value), layout.image, layout.block)
+    return OperandPlace.of(layout, memory.base(value))
 
 
 def norm_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:

@@ -24,14 +24,14 @@ from striate.engine.plan.computation import (
     Pool,
     Softmax,
 )
-from striate.engine.plan.units import ROLES, Buffer, FusedElementwise, Nest, Unit
+from striate.engine.plan.units import ROLES, Buffer, FusedElementwise, GenericNest, Unit
 from striate.network import Network, Node
 from striate.statement import Call, Expr, Load, walk
 
 Array = NDArray[Any]
 
 
-class Graph:
+class UnitGraph:
     """Buffers by name and units in execution order, for a network declared on a whole batch."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Graph:
         pattern = recognize.recognize(declaration)
         if isinstance(pattern, Alias) and self._renamed(pattern, inputs[0], outputs[0]):
             return
-        unit = Unit([node.name], Nest(), inputs, outputs, declaration, weights)
+        unit = Unit([node.name], GenericNest(), inputs, outputs, declaration, weights)
         if isinstance(pattern, Elementwise):
             found = self._map(pattern, unit)
             if found is not None:
@@ -230,9 +230,9 @@ def _renamed_operand(expr: Expr, name: str) -> Expr:
 
 def graph(
     net: Network, weights: Mapping[str, Array], keep: Collection[str], covered: Callable[[Correlation], bool]
-) -> Graph:
+) -> UnitGraph:
     """Units of a network, fused; values named in `keep` stay as they are.
 
     covered: whether a sum of products has a kernel that can finish it.
     """
-    return Graph(net, weights, keep, covered)
+    return UnitGraph(net, weights, keep, covered)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from striate.engine.plan import elements
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
-from striate.engine.plan.nest import Axes, Nest, nests
+from striate.engine.plan.nest import Axes, NestKernel, nests
 from striate.engine.plan.units import Buffer, Unit
 
 Array = NDArray[Any]
@@ -43,7 +43,7 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     return [step(unit, one, values) for one in made.steps] + elements.finishing(unit, context)
 
 
-def step(unit: Unit, nest: Nest, values: Mapping[str, Buffer]) -> KernelCall:
+def step(unit: Unit, nest: NestKernel, values: Mapping[str, Buffer]) -> KernelCall:
     """The kernel call of one nest; tensors that are not buffers are weights of the unit."""
 
     def record(memory: Memory) -> Array:

@@ -59,7 +59,7 @@ SHORT_REDUCTION_STEPS = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class Nest:
+class NestKernel:
     """One statement as a step of one part: a kernel, what its argument record holds, and its number of rows."""
 
     kernel: Kernel
@@ -90,7 +90,7 @@ class Rank(Expr):
 class Nests:
     """The steps of a declaration, and the bytes of each temporary they need (plain float32 arrays)."""
 
-    steps: tuple[Nest, ...]
+    steps: tuple[NestKernel, ...]
     temporaries: Mapping[str, int]
     shapes: Mapping[str, tuple[int, ...]]
     """Shapes of the temporaries: some are results, such as a batch norm's new statistics."""
@@ -113,7 +113,7 @@ def nests(declaration: Declaration, layouts: Mapping[str, Place], target: Target
 
 def lowered(
     statements: Sequence[tuple[Statement, bool]], places: Mapping[str, Place], target: Target
-) -> Iterator[Nest]:
+) -> Iterator[NestKernel]:
     """Loop nests of statements, each with whether it adds to what its target holds; zeros first where they leave some
     of a target out."""
     found = [_Lowered(statement, places, target, more) for statement, more in statements]
@@ -345,7 +345,7 @@ class _Lowered:
         work = 1 + sum(map(of, reads)) + (of(stored) / steps if name in self.free else 0)
         return -(-extent // width) * work / max(extent, 1)
 
-    def nest(self) -> Nest:
+    def nest(self) -> NestKernel:
         """The kernel and its surroundings."""
         value = self.statement.value
         if self.guards:
@@ -403,7 +403,7 @@ class _Lowered:
             p.origin if isinstance(p := self.places[name], Layout) else 0 for name in self.tensors
         )
         kernel = Kernel("nest", (json.dumps(spec, separators=(",", ":")),))
-        return Nest(kernel, self.tensors, origins, tuple(self.tables), count, self.more)
+        return NestKernel(kernel, self.tensors, origins, tuple(self.tables), count, self.more)
 
 
 def _lands(axis_map: AxisMap, i: int, u: int, end: int | None) -> bool:

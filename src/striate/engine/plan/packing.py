@@ -65,7 +65,7 @@ class _Kept:
 
 
 def direct(
-    unit: Unit, table: pack_weights.Table, panels: Array, lanes: int, groups: int, size: int
+    unit: Unit, table: pack_weights.PackTable, panels: Array, lanes: int, groups: int, size: int
 ) -> Packing:
     """A unit's weights in `size` numbers, by a table of steps."""
 

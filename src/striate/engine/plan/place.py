@@ -11,7 +11,7 @@ from striate.engine.kernels import pool_gradient
 from striate.engine.plan import windows
 from striate.engine.plan.algebra import substituted
 from striate.engine.plan.computation import Copies, Copy, Correlation
-from striate.engine.plan.fuse import Graph
+from striate.engine.plan.fuse import UnitGraph
 from striate.engine.plan.units import Buffer, Enter, FusedElementwise, Leave, PoolGradient, Unit
 from striate.engine.target import Target
 from striate.geometry import Shift
@@ -21,7 +21,9 @@ PIXEL_MAJOR_MAX_CHANNELS = 4
 """Images with at most this many channels are stored pixel by pixel: a window row of the first layer is then one run."""
 
 
-def place(graph: Graph, target: Target, border: Callable[[Unit], tuple[int, int, int, int]]) -> list[Unit]:
+def place(
+    graph: UnitGraph, target: Target, border: Callable[[Unit], tuple[int, int, int, int]]
+) -> list[Unit]:
     """Settle home, lanes and border of every value; the units to run, copies in and out included.
 
     border: what a unit wants around its first input (top, bottom, left, right).
@@ -99,7 +101,7 @@ def _local(unit: Unit) -> list[Buffer]:
     return [] if unit.residual is None else [unit.residual]
 
 
-def _entered(graph: Graph, target: Target) -> list[Unit]:
+def _entered(graph: UnitGraph, target: Target) -> list[Unit]:
     """Copy each input into a layout that kernels read; all units read the copy."""
     units = graph.units
     entered = []
@@ -204,7 +206,7 @@ def _view(y: Buffer, members: list[Buffer], pieces: tuple[Copy, ...]) -> bool:
     return True
 
 
-def _kept(graph: Graph, units: list[Unit]) -> list[Unit]:
+def _kept(graph: UnitGraph, units: list[Unit]) -> list[Unit]:
     """Copies of the program's results."""
     last = []
     for name in graph.keep:

@@ -236,7 +236,7 @@ class Leave:
 
 
 @dataclasses.dataclass
-class Nest:
+class GenericNest:
     """A declaration without a pattern: its statements as loop nests."""
 
 
@@ -248,7 +248,7 @@ Body = (
     | Copies
     | Softmax
     | Norm
-    | Nest
+    | GenericNest
     | Enter
     | Leave
     | ChannelSums

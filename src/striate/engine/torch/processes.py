@@ -24,7 +24,7 @@ from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup, launch_en
 
 Array = NDArray[Any]
 
-PATIENCE = datetime.timedelta(minutes=10)
+PROCESS_TIMEOUT = datetime.timedelta(minutes=10)
 """How long a process waits for the others before it gives up."""
 
 
@@ -39,9 +39,9 @@ class Processes(ProcessGroup):
     def __init__(self) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         with talking():
-            self._numbers = dist.new_group(backend="gloo", timeout=PATIENCE)
+            self._numbers = dist.new_group(backend="gloo", timeout=PROCESS_TIMEOUT)
             # Between GPUs one communicator only: two may wait for each other.
-            self.norms = dist.new_group(timeout=PATIENCE) if dist.get_backend() == "gloo" else None
+            self.norms = dist.new_group(timeout=PROCESS_TIMEOUT) if dist.get_backend() == "gloo" else None
 
     def sum(self, values: Array) -> Array:
         held = torch.from_numpy(np.array(values, np.float64))
@@ -66,10 +66,12 @@ def joined(device: torch.device) -> Iterator[ProcessGroup]:
             torch.cuda.set_device(device)
         try:
             with talking():
-                store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+                store, rank, size = next(rendezvous("env://", timeout=PROCESS_TIMEOUT))
                 store = dist.PrefixStore(f"striate/{restart_count()}/{next(_GROUPS)}", store)
                 backend = "nccl" if device.type == "cuda" else "gloo"
-                dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+                dist.init_process_group(
+                    backend, store=store, rank=rank, world_size=size, timeout=PROCESS_TIMEOUT
+                )
         except ValueError as error:
             raise UsageError(
                 "the processes cannot find each other",

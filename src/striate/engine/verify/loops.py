@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.verify.regions import FIRST, numbers
-from striate.engine.verify.touches import Call, Touched, once, spread
+from striate.engine.verify.touches import KernelTask, Touched, once, spread
 
 Array = NDArray[Any]
 
@@ -18,7 +18,7 @@ Array = NDArray[Any]
 class _Nest:
     """A nest's loops, for the rows of a task. Axes that share no loop are computed one by one and added up."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: KernelTask) -> None:
         self.call = call
         self.spec = json.loads(str(call.numbers[0]))
         loops, width, vector = self.spec["loops"], self.spec["width"], self.spec["vector"]
@@ -132,7 +132,7 @@ def _linked(a: set[int], b: set[int], rows: set[int]) -> bool:
     return bool(a & b) or bool(a & rows and b & rows)
 
 
-def nest(call: Call) -> Touched:
+def nest(call: KernelTask) -> Touched:
     """A generic loop nest."""
     made = _Nest(call)
     spec, found = made.spec, Touched()

@@ -21,12 +21,12 @@ from striate.engine.kernels import (
     winograd_sizes,
 )  # fmt: skip
 from striate.engine.verify.regions import numbers
-from striate.engine.verify.touches import Call, Model, Touched, once, spread, steps, vector
+from striate.engine.verify.touches import KernelTask, Model, Touched, once, spread, steps, vector
 
 Array = NDArray[Any]
 
 
-def _dense_conv(call: Call) -> Touched:
+def _dense_conv(call: KernelTask) -> Touched:
     d = dense_conv
     rows, columns, chunks = call[d.ROWS], call[d.COLUMNS], call[d.CHUNKS]
     x = spread(call.lines(rows, call[d.IN_IMAGE], call[d.IN_ROW]), steps(columns, call[d.IN_PIXEL]))
@@ -59,7 +59,7 @@ def _dense_conv(call: Call) -> Touched:
     return found
 
 
-def _patches(call: Call, tiles: Array, blocks: Array) -> Array:
+def _patches(call: KernelTask, tiles: Array, blocks: Array) -> Array:
     """The input of some of Winograd's tiles."""
     w = winograd_sizes
     m = int(call.numbers[0]) if call.numbers else round(call[w.FREQUENCIES] ** 0.5) - 2
@@ -77,7 +77,7 @@ def _square(size: int, row: int, pixel: int) -> Array:
     return (np.arange(size)[:, None] * row + np.arange(size) * pixel).reshape(-1)
 
 
-def _winograd_input(call: Call) -> Touched:
+def _winograd_input(call: KernelTask) -> Touched:
     w = winograd_sizes
     to = spread(
         call[w.SHARED], call.rows * call[w.V_TILE], call.parts * 4 * call.lanes,
@@ -86,7 +86,7 @@ def _winograd_input(call: Call) -> Touched:
     return Touched([_patches(call, call.rows, call.parts)], [to])
 
 
-def _winograd(call: Call) -> Touched:
+def _winograd(call: KernelTask) -> Touched:
     w = winograd_sizes
     m = round(call[w.FREQUENCIES] ** 0.5) - 2
     columns, rows, lanes = call[w.COLUMNS], call[w.ROWS], 4 * call.lanes
@@ -126,7 +126,7 @@ def _winograd(call: Call) -> Touched:
     return found
 
 
-def _sliding(call: Call, places: Array | None = None) -> Touched:
+def _sliding(call: KernelTask, places: Array | None = None) -> Touched:
     """places: by block and lane, bytes to each number that is read for it; the block's own vector otherwise."""
     d = depthwise
     rows, columns = call[d.ROWS], call[d.COLUMNS]
@@ -150,7 +150,7 @@ def _sliding(call: Call, places: Array | None = None) -> Touched:
     return found
 
 
-def _grouped(call: Call) -> Touched:
+def _grouped(call: KernelTask) -> Touched:
     if call.numbers[0]:
         return _sliding(call)
     size = call[grouped.STEPS] * call.lanes
@@ -158,7 +158,7 @@ def _grouped(call: Call) -> Touched:
     return _sliding(call, table[call.task[2] * size :])
 
 
-def _depthwise_adjoint(call: Call) -> Touched:
+def _depthwise_adjoint(call: KernelTask) -> Touched:
     a = depthwise_adjoint
     rows, down, across = call[a.ROWS], call[a.DOWN], call[a.ACROSS]
     size = a.PHASE_SIZE // 8
@@ -193,7 +193,7 @@ def _depthwise_adjoint(call: Call) -> Touched:
     return found
 
 
-def _depthwise_gradient(call: Call) -> Touched:
+def _depthwise_gradient(call: KernelTask) -> Touched:
     g = depthwise_gradient
     taps, width, _ = (int(n) for n in call.numbers)
     images, rows, columns = call[g.IMAGES], call[g.ROWS], call[g.COLUMNS]
@@ -215,7 +215,7 @@ def _depthwise_gradient(call: Call) -> Touched:
     return Touched([one for one in (x, dy) if one.size], [to])
 
 
-def _planar_conv(call: Call) -> Touched:
+def _planar_conv(call: KernelTask) -> Touched:
     p = planar_conv
     channels, rows_, _ = (int(n) for n in call.numbers)
     height, columns = call[p.ROWS], call[p.COLUMNS]
@@ -240,7 +240,7 @@ def _planar_conv(call: Call) -> Touched:
     return found
 
 
-def _weight_gradient(call: Call) -> Touched:
+def _weight_gradient(call: KernelTask) -> Touched:
     g = weight_gradient
     sizes = [call[at] for at in (g.IMAGES, g.ROWS, g.COLUMNS)]
     tiles = numbers(call[g.TILES], call.task[3] * g.TILE_SIZE // 8).reshape(-1, g.TILE_SIZE // 8)
@@ -274,7 +274,7 @@ PACKED = (
 )
 
 
-def _pack(call: Call) -> Touched:
+def _pack(call: KernelTask) -> Touched:
     g = pack_weights
     lanes = call.lanes
     width = 1 + lanes if call[g.SQUARES] else 2
@@ -294,7 +294,7 @@ def _pack(call: Call) -> Touched:
     return found
 
 
-def _winograd_pack(call: Call) -> Touched:
+def _winograd_pack(call: KernelTask) -> Touched:
     w = winograd_pack
     m = int(call.numbers[0])
     panels = numbers(call[w.PANELS], call.task[3] * pack_weights.PANEL_SIZE // 8).reshape(

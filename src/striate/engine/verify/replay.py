@@ -28,7 +28,7 @@ from striate.engine.training.training_plan import TrainingPlan
 from striate.engine.verify.loops import nest
 from striate.engine.verify.products import PRODUCTS
 from striate.engine.verify.regions import FIRST, HALF, SPACE, Regions
-from striate.engine.verify.touches import ELEMENTWISE, Call, Model
+from striate.engine.verify.touches import ELEMENTWISE, KernelTask, Model
 
 Array = NDArray[Any]
 
@@ -137,7 +137,7 @@ class Replay:
                 task += 1
                 self._task(
                     step,
-                    Call(self.plan.context.target, step.kernel.parameters, record, one, step.rows),
+                    KernelTask(self.plan.context.target, step.kernel.parameters, record, one, step.rows),
                     task,
                     turn,
                 )
@@ -167,7 +167,7 @@ class Replay:
                         step, parameter, "read beyond its memory before the run", wanted - _numbers(found)
                     )
 
-    def _task(self, step: KernelCall, call: Call, task: int, turn: int) -> None:
+    def _task(self, step: KernelCall, call: KernelTask, task: int, turn: int) -> None:
         touched = MODELS[step.kernel.template](call)
         for addresses in touched.reads:
             self._read(step, addresses, task, turn, alone=False)

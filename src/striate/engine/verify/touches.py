@@ -44,11 +44,11 @@ class Touched:
     local: list[tuple[Array, Array]] = dataclasses.field(default_factory=list)
 
 
-Model = Callable[["Call"], Touched]
+Model = Callable[["KernelTask"], Touched]
 
 
 @dataclasses.dataclass(frozen=True)
-class Call:
+class KernelTask:
     """A kernel's numbers, its record, and a task of it."""
 
     target: Target
@@ -102,12 +102,12 @@ def spread(*terms: Array | int) -> Array:
     return total
 
 
-def vector(call: Call, count: int = 1) -> Array:
+def vector(call: KernelTask, count: int = 1) -> Array:
     """The numbers of some vectors side by side."""
     return steps(count * call.lanes, 4)
 
 
-def _border(call: Call) -> Touched:
+def _border(call: KernelTask) -> Touched:
     top, height, bottom, left, width, right = (
         call[at] for at in (border.TOP, border.HEIGHT, border.BOTTOM, border.LEFT, border.WIDTH, border.RIGHT)
     )
@@ -121,7 +121,7 @@ def _border(call: Call) -> Touched:
     return Touched(writes=[one for one in found if one.size])
 
 
-def _copy(call: Call) -> Touched:
+def _copy(call: KernelTask) -> Touched:
     source, lanes = int(call.numbers[0]), int(call.numbers[1])
     first, last = call[copy.FIRST], call[copy.LAST]
     if lanes == 1 and source > 1:
@@ -147,7 +147,7 @@ def _copy(call: Call) -> Touched:
 
 
 def _operand(
-    call: Call, at: int, kind: str, shape: tuple[int, int], lines: Callable[[int, int], Array]
+    call: KernelTask, at: int, kind: str, shape: tuple[int, int], lines: Callable[[int, int], Array]
 ) -> Array:
     """Addresses of an operand of an elementwise function. shape: pixels of a row; lines: from strides of images and
     rows."""
@@ -161,7 +161,7 @@ def _operand(
     return spread(base, blocks, where, steps(columns, pixel) if pixel else 0, inner)
 
 
-def _elementwise(call: Call) -> Touched:
+def _elementwise(call: KernelTask) -> Touched:
     kinds = str(call.numbers[1])
     rows, columns = call[elementwise.ROWS], call[elementwise.COLUMNS]
 
@@ -182,7 +182,7 @@ def _elementwise(call: Call) -> Touched:
     return found
 
 
-def _channel_sums(call: Call) -> Touched:
+def _channel_sums(call: KernelTask) -> Touched:
     kinds, functions = str(call.numbers[0]), len(call.numbers) - 1
     each, images = call[channel_sums.EACH], call[channel_sums.IMAGES]
     own = np.concatenate([np.arange(r * each, min(r * each + each, images)) for r in call.rows])
@@ -210,7 +210,7 @@ def _pool_taps(table: int, count: int, apart: int) -> list[Array]:
     return [start + np.arange(taps) * apart for start, taps, _ in found]
 
 
-def _pool(call: Call) -> Touched:
+def _pool(call: KernelTask) -> Touched:
     rows, columns = call[pool.ROWS], call[pool.COLUMNS]
     down = [
         start * call[pool.IN_ROW] + np.arange(taps) * call[pool.TAP_ROW]
@@ -239,7 +239,7 @@ def _pool(call: Call) -> Touched:
     return found
 
 
-def _pool_gradient(call: Call) -> Touched:
+def _pool_gradient(call: KernelTask) -> Touched:
     p = pool_gradient
     rows, columns, largest = call[p.ROWS], call[p.COLUMNS], call.numbers[0] == "max"
     pixel = 4 * call.lanes
@@ -271,7 +271,7 @@ def _pool_gradient(call: Call) -> Touched:
     return found
 
 
-def _plane(call: Call, kernel: Any, blocks: Array, channels: str = "") -> Touched:
+def _plane(call: KernelTask, kernel: Any, blocks: Array, channels: str = "") -> Touched:
     """Kernels that read one map and write another, in whole vectors of some blocks. channels: "pixel" where rows are
     those of all images; else rows are images."""
     rows, columns = call[kernel.ROWS], call[kernel.COLUMNS]
@@ -283,7 +283,7 @@ def _plane(call: Call, kernel: Any, blocks: Array, channels: str = "") -> Touche
     return Touched([found[0]], [found[1]])
 
 
-def _norm(call: Call) -> Touched:
+def _norm(call: KernelTask) -> Touched:
     count = -(-call[norm.CHANNELS] // call.lanes)
     if call.numbers[0] == "pixel":
         blocks = np.arange(count)
@@ -298,17 +298,17 @@ def _norm(call: Call) -> Touched:
     return found
 
 
-def _softmax(call: Call) -> Touched:
+def _softmax(call: KernelTask) -> Touched:
     return _plane(call, softmax, np.arange(-(-call[softmax.CHANNELS] // call.lanes)), "pixel")
 
 
-def _lrn(call: Call) -> Touched:
+def _lrn(call: KernelTask) -> Touched:
     count = -(-call[lrn.CHANNELS] // call.lanes)
     near = np.unique(np.clip(np.concatenate([call.parts - 1, call.parts, call.parts + 1]), 0, count - 1))
     return Touched(_plane(call, lrn, near, "pixel").reads, _plane(call, lrn, call.parts, "pixel").writes)
 
 
-def _norm_gradient(call: Call) -> Touched:
+def _norm_gradient(call: KernelTask) -> Touched:
     n = norm_gradient
     rows, columns = call[n.ROWS], call[n.COLUMNS]
     blocks = np.arange(-(-call[n.CHANNELS] // call.lanes))
@@ -324,7 +324,7 @@ def _norm_gradient(call: Call) -> Touched:
     return Touched([maps_[0], maps_[1], weight], [maps_[2], *pixels])
 
 
-def _to_planes(call: Call) -> Touched:
+def _to_planes(call: KernelTask) -> Touched:
     p = to_planes
     rows, columns, size = call[p.ROWS], call[p.COLUMNS], call[p.UNIT]
     units = rows // size

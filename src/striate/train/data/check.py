@@ -20,14 +20,14 @@ from striate.train.data.encoded import EncodedData
 from striate.train.data.readers import found, read_parts
 from striate.train.data.streaming import default_workers, in_order
 
-IMBALANCE = 10  # times more images in the largest class than in the smallest: worth a warning
-NAMED = 100  # names listed with each finding; counts are always whole
-CHUNK = 32
+MAX_CLASS_RATIO = 10  # times more images in the largest class than in the smallest: worth a warning
+MAX_NAMED_IMAGES = 100  # names listed with each finding; counts are always whole
+CHUNK_IMAGES = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One problem: its kind, how much it matters, a sentence, and the images it is about (the first NAMED)."""
+    """One problem: its kind, how much it matters, a sentence, and its images (the first MAX_NAMED_IMAGES)."""
 
     kind: str
     severity: Severity
@@ -94,7 +94,7 @@ def check_data(
     reports = []
     for name, data in parts.items():
         scan = _Scan(data)
-        many = range(0, len(data), CHUNK)
+        many = range(0, len(data), CHUNK_IMAGES)
         threads = workers if workers is not None else default_workers() if data.streams else 0
         for start, chunk in zip(many, in_order(scan.read, many, threads)):
             for index, result in enumerate(chunk, start):
@@ -132,7 +132,7 @@ class _Scan:
         self.sums = np.zeros((3, data.shape[0]))
 
     def read(self, start: int) -> list[Read | BadImage]:
-        return [self._one(index) for index in range(start, min(start + CHUNK, len(self.data)))]
+        return [self._one(index) for index in range(start, min(start + CHUNK_IMAGES, len(self.data)))]
 
     def _one(self, index: int) -> Read | BadImage:
         try:
@@ -176,7 +176,7 @@ def _left_out(folders: tuple[str, ...]) -> list[Finding]:
     if not folders:
         return []
     text = f"{plural(len(folders), 'class folder')} without images left out: {', '.join(folders[:5])}"
-    return [Finding("empty-class", Severity.WARNING, text, folders[:NAMED], len(folders))]
+    return [Finding("empty-class", Severity.WARNING, text, folders[:MAX_NAMED_IMAGES], len(folders))]
 
 
 def _part_findings(reports: list[PartReport]) -> list[Finding]:
@@ -184,16 +184,18 @@ def _part_findings(reports: list[PartReport]) -> list[Finding]:
     for part in reports:
         at = f"in {part.name}"
         if part.unreadable:
-            names = tuple(f"{bad.name}: {bad.why}" for bad in part.unreadable[:NAMED])
+            names = tuple(f"{bad.name}: {bad.why}" for bad in part.unreadable[:MAX_NAMED_IMAGES])
             text = f"{len(part.unreadable):,} of {plural(part.images, 'image')} {at} cannot be read"
             findings.append(Finding("unreadable", Severity.ERROR, text, names, len(part.unreadable)))
         empty = tuple(name for name, count in part.classes.items() if not count)
         if empty:
             verb, many = "has" if len(empty) == 1 else "have", plural(len(part.classes), "class", "classes")
             text = f"{len(empty)} of {many} {verb} no image {at}: {', '.join(empty[:5])}"
-            findings.append(Finding("empty-class", Severity.WARNING, text, empty[:NAMED], len(empty)))
+            findings.append(
+                Finding("empty-class", Severity.WARNING, text, empty[:MAX_NAMED_IMAGES], len(empty))
+            )
         counts = [count for count in part.classes.values() if count]
-        if counts and max(counts) > IMBALANCE * min(counts):
+        if counts and max(counts) > MAX_CLASS_RATIO * min(counts):
             high = max(part.classes, key=lambda name: part.classes[name])
             low = min(
                 (name for name in part.classes if part.classes[name]), key=lambda name: part.classes[name]
@@ -229,16 +231,20 @@ def _twin_findings(twins: list[list[tuple[str, int]]], parts: Mapping[str, Datas
     findings = []
     if leaks:
         text = f"{_images(leaks, 'is', 'are')} in more than one part: results on them are not honest"
-        findings.append(Finding("leak", Severity.ERROR, text, tuple(leaks[:NAMED]), len(leaks)))
+        findings.append(Finding("leak", Severity.ERROR, text, tuple(leaks[:MAX_NAMED_IMAGES]), len(leaks)))
     if disputed:
         text = f"{_images(disputed, 'has a twin', 'have twins')} of another class: one label is wrong"
-        findings.append(Finding("disputed", Severity.ERROR, text, tuple(disputed[:NAMED]), len(disputed)))
+        findings.append(
+            Finding("disputed", Severity.ERROR, text, tuple(disputed[:MAX_NAMED_IMAGES]), len(disputed))
+        )
     if repeated:
         text = (
             f"{plural(extra, 'image')} {'repeats' if extra == 1 else 'repeat'} another of the same part"
             + ("; a drawn split may put them on both sides" if "all" in parts else "")
         )
-        findings.append(Finding("duplicate", Severity.WARNING, text, tuple(repeated[:NAMED]), extra))
+        findings.append(
+            Finding("duplicate", Severity.WARNING, text, tuple(repeated[:MAX_NAMED_IMAGES]), extra)
+        )
     return findings
 
 

@@ -18,7 +18,7 @@ from striate.diagnostics import FormatError, LimitError, plural
 from striate.train.data.dataset import Array, BadImage, Dataset, Labels, OnBad, Shape
 from striate.train.data.images import Look
 
-LOOKS = 64  # headers read when a set is opened, spread evenly
+SAMPLED_HEADERS = 64  # headers read when a set is opened, spread evenly
 
 
 class EncodedData(Dataset):
@@ -62,7 +62,7 @@ def survey(count: int, look: Callable[[int], Look], kind: str) -> tuple[Shape, b
 
     Raises FormatError where no header of all `count` can be read.
     """
-    spread = dict.fromkeys(np.linspace(0, count - 1, min(LOOKS, count)).astype(int).tolist())
+    spread = dict.fromkeys(np.linspace(0, count - 1, min(SAMPLED_HEADERS, count)).astype(int).tolist())
     seen: list[Look] = []
     problem: FormatError | LimitError | None = None
     for index in itertools.chain(spread, (index for index in range(count) if index not in spread)):

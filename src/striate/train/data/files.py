@@ -22,7 +22,7 @@ MAX_ARRAY = (
 DEFLATE = (
     1032  # zlib cannot shrink further than to 1/1032: a claim beyond that is false (zlib.net/zlib_tech.html)
 )
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 HIDDEN = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 )
@@ -68,7 +68,7 @@ def read_into(stream: BinaryIO, count: int) -> bytearray:
     """Up to `count` bytes, read in chunks: memory grows with what is there, not with what is claimed."""
     data = bytearray()
     while len(data) < count:
-        chunk = stream.read(min(CHUNK, count - len(data)))
+        chunk = stream.read(min(CHUNK_BYTES, count - len(data)))
         if not chunk:
             break
         data += chunk

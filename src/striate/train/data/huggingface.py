@@ -16,7 +16,7 @@ from striate.diagnostics import FormatError, StriateError, plural, printable
 from striate.train.data import images
 from striate.train.data.arrays import as_images, as_labels, check_labels, common_classes, common_white
 from striate.train.data.dataset import Array, Dataset, Labels, OnBad
-from striate.train.data.encoded import LOOKS, EncodedData, survey
+from striate.train.data.encoded import SAMPLED_HEADERS, EncodedData, survey
 from striate.train.data.images import Look
 from striate.train.data.splits import ALL, SPELLINGS
 
@@ -70,7 +70,7 @@ class _Table:
     def arrays(self) -> Iterator[Array]:
         """The images that are arrays, among some rows that are spread evenly."""
         for index in np.unique(
-            np.linspace(0, len(self.rows) - 1, min(LOOKS, len(self.rows))).astype(int)
+            np.linspace(0, len(self.rows) - 1, min(SAMPLED_HEADERS, len(self.rows))).astype(int)
         ).tolist():
             try:
                 value = self.value(index, "")

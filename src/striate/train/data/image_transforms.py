@@ -20,7 +20,7 @@ from striate.train.data.dataset import Array, Shape, to_float
 
 Draws = NDArray[np.float64]
 Size = tuple[int, int]  # (H, W)
-TOGETHER = 1 << 16
+CHUNK_PIXELS = 1 << 16
 """Pixels that are resampled at once: small images in hundreds, where a call for each would cost more than its work."""
 
 
@@ -334,7 +334,7 @@ def resample(x: Array, size: Size) -> Array:
     kind = x.dtype if x.dtype == np.uint8 else np.dtype(np.float32)
     planes = x.reshape(-1, *x.shape[2:]).astype(kind, copy=False)
     out = np.empty((len(planes), *size), kind)
-    together = max(1, TOGETHER // math.prod(map(max, x.shape[2:], size)))
+    together = max(1, CHUNK_PIXELS // math.prod(map(max, x.shape[2:], size)))
     for start in range(0, len(planes), together):
         part = _wider(planes[start : start + together], size[1])
         out[start : start + together] = _taller(part, size[0])

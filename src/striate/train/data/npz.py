@@ -29,8 +29,8 @@ from striate.train.data.several import parts_by_input
 from striate.train.data.splits import ALL, SPELLINGS
 
 MAX_MEMBERS = 1000
-BOMB = 64 << 20  # bytes; a larger array that shrinks more than …
-RATIO = 200  # … this many times is a bomb, not pictures: photographs shrink 2 times, drawings 20
+BOMB_MIN_BYTES = 64 << 20  # bytes; a larger array that shrinks more than …
+BOMB_MIN_RATIO = 200  # … this many times is a bomb, not pictures: photographs shrink 2 times, drawings 20
 IMAGES = frozenset({"x", "image", "images", "data", "img", "imgs", "inputs"})
 LABELS = frozenset({"y", "label", "labels", "target", "targets"})
 CLASSES = frozenset({"classes", "class_names", "label_names", "names"})
@@ -186,11 +186,11 @@ def _role(key: str) -> tuple[str, str] | None:
 def _guard(path: Path, entry: zipfile.ZipInfo) -> None:
     name = f"{path}, {printable(entry.filename)}"
     allow(entry.file_size, name, "it")
-    if entry.file_size > BOMB and entry.file_size > RATIO * max(1, entry.compress_size):
+    if entry.file_size > BOMB_MIN_BYTES and entry.file_size > BOMB_MIN_RATIO * max(1, entry.compress_size):
         raise LimitError(
             f"{name} looks like a zip bomb",
             where=str(path),
-            why=f"{entry.compress_size:,} bytes unfold to {entry.file_size:,}, more than {RATIO} times",
+            why=f"{entry.compress_size:,} bytes unfold to {entry.file_size:,}, more than {BOMB_MIN_RATIO} times",
             fix="if you made it yourself, save it with np.savez (not compressed)",
         )
 

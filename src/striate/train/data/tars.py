@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from striate.diagnostics import FormatError, LimitError, printable
 from striate.files import opened, unreadable
-from striate.train.data.files import CHUNK
+from striate.train.data.files import CHUNK_BYTES
 
 MAX_MEMBERS = 20_000_000
 MAX_UNZIPPED = 64 << 30
@@ -107,7 +107,7 @@ def _zeros_to_the_end(path: Path, stream: BinaryIO, offset: int) -> int:
     """How many zeros follow the last file. tarfile takes a damaged header for the end; nothing else may follow."""
     stream.seek(offset)
     count = 0
-    while chunk := stream.read(CHUNK):
+    while chunk := stream.read(CHUNK_BYTES):
         if chunk.strip(b"\0"):
             raise FormatError(
                 f"{path} is damaged",
@@ -137,7 +137,7 @@ def unzip(path: Path) -> BinaryIO:
     try:
         with opened(path) as stream, gzip.GzipFile(fileobj=stream) as inner:
             total = 0
-            while chunk := inner.read(CHUNK):
+            while chunk := inner.read(CHUNK_BYTES):
                 total += len(chunk)
                 if total > MAX_UNZIPPED:
                     raise LimitError(

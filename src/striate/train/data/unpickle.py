@@ -29,7 +29,7 @@ _TYPES = frozenset(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)) | 
 
 
 MAX_AXES, MAX_STATE = 32, 9
-REPEATED = 4
+MAX_BYTE_REPEATS = 4
 """How many times the bytes of a pickle its arrays may hold."""
 
 
@@ -50,7 +50,7 @@ class _Array:
 def read_pickle(data: bytes, name: str) -> Any:
     """The value in a pickle of plain data. Raises FormatError; runs nothing."""
     try:
-        builder = _Builder(REPEATED * len(data))
+        builder = _Builder(MAX_BYTE_REPEATS * len(data))
         return _plain(follow(io.BytesIO(data), builder.call, state=builder.state, most=len(data)), {})
     except Refused as error:
         raise FormatError(

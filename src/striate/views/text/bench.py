@@ -9,8 +9,8 @@ from striate.diagnostics import plural
 from striate.views.text.number_format import digits, shape, size
 from striate.views.text.page import Column, Page, Row
 
-MOST_NODES = 10
-BAR = 20
+MAX_LISTED_NODES = 10
+BAR_COLUMNS = 20
 OURS = ("striate", "numpy")
 ERROR = (
     "largest difference from float64 over the largest number",
@@ -97,17 +97,17 @@ def draw_nodes(page: Page, record: Mapping[str, Any]) -> None:
                 node["node"],
                 digits(1e3 * node["seconds"]),
                 f"{node['seconds'] / total:.1%}",
-                (("█" * round(node["seconds"] / total * BAR), "cyan"),),
+                (("█" * round(node["seconds"] / total * BAR_COLUMNS), "cyan"),),
             )
         )
-        for node in nodes[:MOST_NODES]
+        for node in nodes[:MAX_LISTED_NODES]
     ]
     page.table(
         [Column("node", fold=True), Column("ms", "right"), Column("share", "right"), Column("")],
         rows,
         indent=2,
     )
-    if rest := nodes[MOST_NODES:]:
+    if rest := nodes[MAX_LISTED_NODES:]:
         share = sum(node["seconds"] for node in rest) / total
         page.line([(f"and {plural(len(rest), 'other node')}: {share:.1%}", "dim")], 2)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from striate.views.text.page import Page
 
-LEFT = 10
+LABEL_COLUMNS = 10
 """Columns for the numbers at the side."""
 
 
@@ -17,7 +17,7 @@ def draw_curve(
     """ys over xs, with xs on a logarithmic axis; `mark` is an x to point at. Values must be finite, xs positive."""
     if len(xs) < 2:
         return
-    width = min(max(page.terminal.width - LEFT - 2, 8), 72)
+    width = min(max(page.terminal.width - LABEL_COLUMNS - 2, 8), 72)
     low, high = math.log10(xs[0]), math.log10(xs[-1])
     place = [_column(math.log10(x), low, high, width) for x in xs]
     columns = _means(place, ys, width)
@@ -31,11 +31,11 @@ def draw_curve(
             else ""
         )
         cells = "".join(_cell(level - 2 * row) for level in levels)
-        page.line([f"{side:>{LEFT - 2}}  ", (cells.rstrip(), "cyan")])
+        page.line([f"{side:>{LABEL_COLUMNS - 2}}  ", (cells.rstrip(), "cyan")])
     if mark is not None:
-        page.line([" " * (LEFT + _column(math.log10(mark), low, high, width)), ("^", "bold green")])
+        page.line([" " * (LABEL_COLUMNS + _column(math.log10(mark), low, high, width)), ("^", "bold green")])
     first, last = f"{xs[0]:.0e}", f"{xs[-1]:.0e}"
-    page.line([" " * LEFT, (first + last.rjust(width - len(first)), "dim")])
+    page.line([" " * LABEL_COLUMNS, (first + last.rjust(width - len(first)), "dim")])
 
 
 def _column(value: float, low: float, high: float, width: int) -> int:

@@ -10,9 +10,9 @@ from striate.views.text.number_format import count
 from striate.views.text.page import Column, Page, Row
 from striate.views.text.rules import STYLES
 
-CLASSES = 30
+MAX_LISTED_CLASSES = 30
 """Classes listed in full; of more, the largest and the smallest."""
-NAMES = 5
+MAX_LISTED_NAMES = 5
 
 
 def draw(page: Page, record: Mapping[str, Any]) -> None:
@@ -52,9 +52,9 @@ def _classes(page: Page, record: Mapping[str, Any]) -> None:
     parts = record["parts"]
     totals = {name: sum(part["classes"].get(name, 0) for part in parts) for name in record["classes"]}
     order = list(totals)
-    if len(order) > CLASSES:
+    if len(order) > MAX_LISTED_CLASSES:
         order = sorted(order, key=lambda name: -totals[name])
-        order = [*order[: CLASSES // 2], *order[-CLASSES // 2 :]]
+        order = [*order[: MAX_LISTED_CLASSES // 2], *order[-MAX_LISTED_CLASSES // 2 :]]
     most = max(totals.values(), default=0)
     rows = []
     for name in order:
@@ -78,8 +78,8 @@ def _findings(page: Page, record: Mapping[str, Any]) -> None:
     for finding in record["findings"]:
         severity = Severity(finding["severity"])
         page.line([(f"{severity.value:<8}", f"bold {STYLES[severity]}"), f" {finding['message']}"], 0, 9)
-        for name in finding["names"][:NAMES]:
+        for name in finding["names"][:MAX_LISTED_NAMES]:
             page.line(name, 9, 11)
-        more = finding["count"] - min(len(finding["names"]), NAMES)
+        more = finding["count"] - min(len(finding["names"]), MAX_LISTED_NAMES)
         if finding["names"] and more > 0:
             page.line([(f"and {more:,} more", "dim")], 9)

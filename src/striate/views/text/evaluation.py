@@ -9,10 +9,10 @@ from striate.units import duration
 from striate.views.text.number_format import count
 from striate.views.text.page import Column, Page, Row, Text
 
-MATRIX = 20
+MAX_MATRIX_CLASSES = 20
 """Up to this many classes, the confusion matrix is drawn; beyond that the most frequent mistakes are listed."""
-WORST = 5
-BAR = 20
+MAX_LISTED_IMAGES = 5
+BAR_COLUMNS = 20
 
 
 def draw(page: Page, record: Mapping[str, Any]) -> None:
@@ -77,7 +77,7 @@ def draw_confusion(page: Page, record: Mapping[str, Any]) -> None:
     heads = [str(k) for k in range(len(names))] if any(len(name) > 4 for name in names) else list(names)
     width = max(width, *map(len, heads)) + 2
     side = max(map(len, names)) + (len(str(len(names) - 1)) + 1 if heads != list(names) else 0)
-    if len(names) > MATRIX or 2 + side + width * len(names) > page.terminal.width:
+    if len(names) > MAX_MATRIX_CLASSES or 2 + side + width * len(names) > page.terminal.width:
         _mistakes(page, matrix, names)
         return
     page.line([("confusion", "bold"), "  rows: what it is; columns: what the model says"])
@@ -115,7 +115,7 @@ def draw_calibration(page: Page, record: Mapping[str, Any]) -> None:
     rows = []
     for entry in record["calibration"]["bins"]:
         gap = entry["accuracy"] - entry["confidence"]
-        bar = "█" * round(entry["accuracy"] * BAR)
+        bar = "█" * round(entry["accuracy"] * BAR_COLUMNS)
         style = "red" if abs(gap) > 0.1 and entry["images"] >= 10 else ""
         rows.append(
             Row(
@@ -139,7 +139,7 @@ def draw_calibration(page: Page, record: Mapping[str, Any]) -> None:
 
 def draw_worst(page: Page, record: Mapping[str, Any]) -> None:
     """The images with the largest losses, where some answer is wrong."""
-    wrong = [entry for entry in record["worst"] if entry["label"] != entry["predicted"]][:WORST]
+    wrong = [entry for entry in record["worst"] if entry["label"] != entry["predicted"]][:MAX_LISTED_IMAGES]
     if not wrong:
         return
     page.line()

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 SHADES = ("··", "░░", "▒▒", "▓▓", "██")
 ASCII_SHADES = ("--", "..", "++", "**", "##")
 """Never used; then a quarter each of the most used pixel's paths."""
-NUMBERS = 24
+MAX_NUMBER_ROWS = 24
 """Maps up to this many rows are written as numbers, if these fit the width."""
-BLOCKS = 32
-LARGE = 10**12
+MAX_BLOCK_ROWS = 32
+MAX_WRITTEN_COUNT = 10**12
 """Counts from here on are shortened: some have thousands of digits."""
 
 Grid = list[list[int]]
@@ -43,7 +43,7 @@ def draw(page: Page, record: Pixels, use: PixelUse) -> None:
 def picture(page: Page, use: PixelUse, indent: int = 2) -> None:
     """The map itself: numbers, or shades of blocks; the middle slice of a volume."""
     grid, note = _plane(use)
-    lines = numbers(grid) if grid and use.most < LARGE else []
+    lines = numbers(grid) if grid and use.most < MAX_WRITTEN_COUNT else []
     if lines and len(lines[0]) + indent <= page.terminal.width:
         for row, line in zip(grid, lines):
             width = (len(line) + 1) // len(row)
@@ -68,7 +68,7 @@ def numbers(grid: Grid) -> list[str]:
 def _plane(use: PixelUse) -> tuple[Grid, str]:
     """The map as rows of columns, with a note when it is a cut through a volume; empty when it is too large."""
     *outer, rows, columns = (1, *use.shape) if len(use.shape) == 1 else use.shape
-    if rows > NUMBERS or columns > 4 * NUMBERS:
+    if rows > MAX_NUMBER_ROWS or columns > 4 * MAX_NUMBER_ROWS:
         return [], ""
     if len(use.shape) == 1:
         return [[use.at(k) for k in range(columns)]], ""
@@ -79,7 +79,7 @@ def _plane(use: PixelUse) -> tuple[Grid, str]:
 
 def _shades(page: Page, use: PixelUse, indent: int) -> None:
     """Means over blocks of pixels, relative to the highest mean."""
-    limit = min(BLOCKS, (page.terminal.width - indent) // 2)
+    limit = min(MAX_BLOCK_ROWS, (page.terminal.width - indent) // 2)
     grid = _means(use, limit)
     shades = SHADES if page.terminal.unicode else ASCII_SHADES
     top = max((value for row in grid for value in row), default=Fraction(0))
@@ -137,12 +137,12 @@ def _share(part: int, whole: int) -> str:
 
 
 def _times(n: int) -> str:
-    return plural(n, "time") if n < LARGE else f"{_large(n)} times"
+    return plural(n, "time") if n < MAX_WRITTEN_COUNT else f"{_large(n)} times"
 
 
 def _large(n: int) -> str:
     """All digits up to a million million, then three figures and the power of ten."""
-    if n < LARGE:
+    if n < MAX_WRITTEN_COUNT:
         return count(n)
     power = (
         n.bit_length() * 30103 // 100000
@@ -185,9 +185,9 @@ def draw_modes(page: Page, record: ComparedPixels) -> None:
 
 
 def _small(mode: Mode) -> bool:
-    if not mode.get("counts") or mode["most"] >= LARGE:
+    if not mode.get("counts") or mode["most"] >= MAX_WRITTEN_COUNT:
         return False
-    return len(mode["shape"]) == 2 and max(mode["shape"]) <= NUMBERS // 2
+    return len(mode["shape"]) == 2 and max(mode["shape"]) <= MAX_NUMBER_ROWS // 2
 
 
 def _side_by_side(page: Page, modes: Sequence[Mode]) -> None:

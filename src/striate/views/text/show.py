@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from striate.views.text.folding import Item
 
 MARKS = {"error": ("!", "red"), "warning": ("!", "yellow"), "info": ("·", "dim")}
-NARROW = 60
+NARROW_COLUMNS = 60
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ FORMS = (
     _Form(params=short, macs=short, gap=1),
 )
 """Tables from roomy to tight; the first that fits is drawn."""
-NAMED = 3
+MAX_NAMED_NODES = 3
 """Inputs of a merge named in its note; the others are counted."""
 
 
@@ -67,7 +67,7 @@ def draw(page: Page, record: Show, fold: bool = False) -> None:
     page.line()
     if not record["nodes"]:
         page.line("no node has an output")
-    elif page.terminal.width < NARROW:
+    elif page.terminal.width < NARROW_COLUMNS:
         _paragraphs(page, record, items)
     else:
         _table(page, record, items)
@@ -152,8 +152,8 @@ def _inputs(node: ShownNode, before: str) -> Iterator[Text]:
     inputs = node["inputs"]
     if inputs == [before]:
         return
-    named = ", ".join(inputs[:NAMED]) if len(inputs) > NAMED + 1 else ", ".join(inputs)
-    more = f" and {len(inputs) - NAMED} more" if len(inputs) > NAMED + 1 else ""
+    named = ", ".join(inputs[:MAX_NAMED_NODES]) if len(inputs) > MAX_NAMED_NODES + 1 else ", ".join(inputs)
+    more = f" and {len(inputs) - MAX_NAMED_NODES} more" if len(inputs) > MAX_NAMED_NODES + 1 else ""
     yield [(f"← {named}{more}", "dim")]
 
 
@@ -228,8 +228,12 @@ def _totals(page: Page, record: Show) -> None:
         if problem["fixes"]:
             page.fields([("fix  ", " · ".join(fix["text"] for fix in problem["fixes"]))])
     if record["unreached"]:
-        named = ", ".join(record["unreached"][:NAMED])
-        more = f" and {len(record['unreached']) - NAMED} more" if len(record["unreached"]) > NAMED else ""
+        named = ", ".join(record["unreached"][:MAX_NAMED_NODES])
+        more = (
+            f" and {len(record['unreached']) - MAX_NAMED_NODES} more"
+            if len(record["unreached"]) > MAX_NAMED_NODES
+            else ""
+        )
         page.line(f"not reached: {named}{more}", 2, 4)
     page.fields(
         [

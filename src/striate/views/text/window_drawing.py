@@ -5,22 +5,22 @@ from __future__ import annotations
 from striate.geometry import Window
 from striate.views.text.page import Page
 
-STEPS = 8
+MAX_DRAWN_WINDOWS = 8
 """Windows drawn before the rest is only counted."""
-CELLS = 24
+MAX_DRAWN_CELLS = 24
 
 
 def draw(page: Page, window: Window, indent: int = 4) -> None:
     """One line for the axis, then one for each window; nothing for an axis too long to draw."""
-    if window.padded > CELLS:
+    if window.padded > MAX_DRAWN_CELLS:
         return
     cells = range(-window.before, window.input + window.after)
     width = max(len(str(window.input - 1)), 1) + 1
     _line(page, indent, [(str(x) if 0 <= x < window.input else "p", "dim") for x in cells], width)
-    for i in range(min(window.output, STEPS)):
+    for i in range(min(window.output, MAX_DRAWN_WINDOWS)):
         taps = {window.raw(i, u) for u in range(window.kernel)}
         _line(page, indent, [("■" if x in taps else " ", "cyan") for x in cells], width)
-    if window.output > STEPS:
+    if window.output > MAX_DRAWN_WINDOWS:
         page.line([(f"… {window.output} in all", "dim")], indent)
     unread = set(window.unread)
     if unread:
