@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.formats.names import LONGEST, UniqueNames, legal
+from striate.formats.names import MAX_NAME_LETTERS, UniqueNames, legal
 
 words = st.sampled_from(["conv", "conv_2", "conv_3", "conv_2_2", "a.b", "a_x"])
 
@@ -15,7 +15,7 @@ def test_slashes_and_colons_become_dots():
 @given(st.text(max_size=300))
 def test_a_legal_name_can_be_printed(text):
     name = legal(text)
-    assert name.isprintable() and len(name) <= LONGEST and not name.startswith(".")
+    assert name.isprintable() and len(name) <= MAX_NAME_LETTERS and not name.startswith(".")
     assert not set(name) & set("/\\: \t")
 
 

@@ -1,5 +1,6 @@
 """Words that were replaced do not come back: code and documentation use the terms of the field."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -29,8 +30,31 @@ PHRASES = {
 NAMES = (
     "Stretch", "BoundTraining", "Ledger", "Looped", "Normed", "World", "ALONE", "Remembered", "Scheme", "SCHEMES",
     "give_way", "default_scheme", "Normalise", "ColourJitter", "initialise", "TrainingTable", "Suited", "is_foreign",
+    "Tailored", "tailored", "make_plan", "post_kernel", "map_steps", "SCATTER", "POSTED", "LARGEST_NAMED", "PACKING",
+    "machine_record",
 )  # fmt: skip
 """Identifiers that have better names now."""
+
+MODULES = {
+    "engine/kernels": "direct map mean gather planar planes post scatter squares sums",
+    "engine/plan": "plan pattern patterns bound turns steps",
+    "engine/training": "plan program rows",
+    "train": "judging learner network plan watch",
+    "train/data": "foreign opening remembered suiting",
+    "views": "compare detail machine tables use",
+    "views/text": "main_job numbers plan plot windows",
+}
+"""Room -> modules that have better names now."""
+
+VAGUE = {
+    "BIG", "CHUNK", "FAR", "FEW", "HEAVY", "HUGE", "LARGE", "LARGEST", "LEAST", "LIMIT", "LONG", "LONGEST", "MANY",
+    "MOST", "NARROW", "NEAR", "PATIENCE", "REPEATED", "REUSE", "ROUNDS", "SHORT", "SIZES", "SMALL", "SUM", "SUMS",
+    "TINY", "WASTE", "WIDE", "WORTH",
+}  # fmt: skip
+"""Names of limits that do not say what is counted, or in which unit: MAX_TILE_PIXELS does."""
+
+CATALOGUE = {"convnext.py", "mobilenet_v3.py"}
+"""Files in which SMALL and SIZES are names of published networks."""
 
 KEPT = {
     ("src/striate/formats/recorded_steps.py", '"normalise": "normalize"'),
@@ -65,6 +89,43 @@ def test_no_retired_name_is_used():
     names = re.compile(rf"\b({'|'.join(NAMES)})\b")
     found = [f"{place}: {line.strip()}" for place, line in lines() if names.search(line)]
     assert not found, "\n".join(found)
+
+
+def test_no_retired_module_is_back():
+    package = ROOT / "src" / "striate"
+    found = [
+        f"{room}/{name}.py"
+        for room, names in MODULES.items()
+        for name in names.split()
+        if (package / room / f"{name}.py").exists()
+    ]
+    assert all((package / room).is_dir() for room in MODULES)
+    assert not found, "\n".join(found)
+
+
+def constants(text):
+    """(line, name) of each constant of a module."""
+    for node in ast.parse(text).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for name in (name for target in targets if target is not None for name in ast.walk(target)):
+            if isinstance(name, ast.Name):
+                yield node.lineno, name.id
+
+
+def test_a_constant_says_what_it_limits_and_its_unit():
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {name}"
+        for path in (ROOT / "src").rglob("*.py")
+        if path.name not in CATALOGUE
+        for number, name in constants(path.read_text("utf-8"))
+        if name.strip("_") in VAGUE
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_a_vague_constant_is_found():
+    text = "A, MOST = 1, 2\n_SMALL: int = 3\ndef f():\n    FEW = 4\n"
+    assert [name for _, name in constants(text) if name.strip("_") in VAGUE] == ["MOST", "_SMALL"]
 
 
 def test_the_patterns_find_what_they_are_for():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 
-LONGEST = 200
+MAX_NAME_LETTERS = 200
 
 
 def legal(name: str) -> str:
@@ -15,7 +15,7 @@ def legal(name: str) -> str:
     'block.conv.1'
     """
     text = re.sub(r"[\s:/\\]+", ".", name)
-    return "".join(c for c in text if c.isprintable()).strip(".")[:LONGEST]
+    return "".join(c for c in text if c.isprintable()).strip(".")[:MAX_NAME_LETTERS]
 
 
 class UniqueNames:

@@ -32,7 +32,7 @@ _STORAGES = {
 _MAGIC = 0x1950A86A20F9469CFC6C
 MAX_PICKLE = 64 * 1024**2
 MAX_BYTES = 16 * 1024**3
-REPEATED = 8
+MAX_BYTE_REPEATS = 8
 """Maximum number of times that tensors may share the bytes of a file, as tied weights do."""
 HOLDERS = ("state_dict", "model_state_dict", "model", "state_dict_ema", "model_ema", "net", "weights")
 """Keys under which training scripts keep the state dict in a checkpoint."""
@@ -194,7 +194,7 @@ def _arrays(found: Any, read: Any, size: int) -> Iterator[tuple[str, Array]]:
     """The tensors of a state dict, which may be inside a checkpoint, in order."""
     state = _state(found)
     data: dict[str, Array] = {}
-    left = REPEATED * size
+    left = MAX_BYTE_REPEATS * size
     for name, tensor in state.items():
         held = tensor.storage
         kind = np.dtype(_STORAGES[held.kind])

@@ -37,7 +37,7 @@ _DTYPES = {
 }
 MAX_HEADER = 100_000_000
 """Bytes that say what is in a file; the limit of the safetensors package, too."""
-LARGE = 4 << 20
+HUGE_PAGE_MIN_BYTES = 4 << 20
 """Bytes from which on pages of 2 MB are asked for: fetching small ones takes longer than copying a file's content."""
 
 
@@ -98,7 +98,7 @@ def _content(path: Path) -> bytes | memoryview:
     """Read a file into memory, so that later changes to it do not matter."""
     with path.open("rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
-        if size < LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        if size < HUGE_PAGE_MIN_BYTES or not hasattr(mmap, "MADV_HUGEPAGE"):
             return file.readall()
         room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         with contextlib.suppress(OSError):  # a system without them

@@ -3,7 +3,7 @@
 from striate.engine.code import Kernel
 from striate.engine.plan import choose
 from striate.engine.plan.computation import Correlation
-from striate.engine.plan.fuse import Graph, graph
+from striate.engine.plan.fuse import UnitGraph, graph
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
 from striate.engine.plan.place import place
 from striate.engine.plan.units import ROLES, Buffer, Leave, Unit
@@ -40,7 +40,7 @@ def network(text, batch=1):
     return Network(net.name, {name: spec}, net.nodes, net.outputs)
 
 
-def fused(text, keep=None, batch=1, target=AVX512) -> Graph:
+def fused(text, keep=None, batch=1, target=AVX512) -> UnitGraph:
     net = network(text, batch)
     return graph(net, initialize(net), keep or net.outputs, lambda body: choose.covered(body, target.lanes))
 

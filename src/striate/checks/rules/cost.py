@@ -89,7 +89,7 @@ class OverBudget(Rule):
                 context,
                 None,
                 f"at least {spent}; {plural(len(names), 'node')} unknown",
-                why=f"the budget is {budget:,}, and the share of {leading(names, LARGEST_NAMED)} is not known",
+                why=f"the budget is {budget:,}, and the share of {leading(names, MAX_NAMED_NODES)} is not known",
             )
 
 
@@ -201,7 +201,7 @@ class SharedParameters(Rule):
             yield self.finding(
                 context,
                 node,
-                f"{leading(names, LARGEST_NAMED)} {'shares' if len(names) == 1 else 'share'} its parameters",
+                f"{leading(names, MAX_NAMED_NODES)} {'shares' if len(names) == 1 else 'share'} its parameters",
                 why=f"{plural(context.params(node), 'parameter')} counted once, multiplications of "
                 f"{plural(len(names) + 1, 'node')}",
             )

@@ -27,7 +27,7 @@ from striate.ops.opaque import Opaque, unsupported
 from striate.tensor import SPATIAL, TensorSpec
 
 MAX_NODES = 20_000
-REPEATED = 8
+MAX_WEIGHT_REPEATS = 8
 """Maximum total size of the weights of repeated calls, as a multiple of the file."""
 
 
@@ -44,7 +44,7 @@ class Reader:
     ) -> None:
         self.graph, self.path, self.name = graph, path, name
         self._variables = variables
-        self._left = REPEATED * variables.size if variables else 0
+        self._left = MAX_WEIGHT_REPEATS * variables.size if variables else 0
         self.names = UniqueNames()
         self._calls = 0
         self.nodes: list[Node] = []
@@ -290,7 +290,7 @@ class Reader:
             raise LimitError(
                 f"the layers of {self.path} use too many weights",
                 where=f"{self.path}: {site.layer.name[:80]}",
-                why=f"its repeated calls need more than {REPEATED} times the weights in the file",
+                why=f"its repeated calls need more than {MAX_WEIGHT_REPEATS} times the weights in the file",
                 fix="split the model and load its parts",
             )
         return array

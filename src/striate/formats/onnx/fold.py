@@ -14,7 +14,7 @@ from striate.formats.onnx.proto import Call
 
 Array = NDArray[Any]
 
-ALLOWED, REPEATED = 2**28, 16
+ALLOWED, MAX_BYTE_REPEATS = 2**28, 16
 """Elements that folding a graph may read and produce, and the limit as a multiple of those in the file.
 
 A file of a few bytes can ask for any number. The first limit is nearly twice VGG-19's parameters, which ONNX's own
@@ -36,7 +36,7 @@ class Allowance:
     """Remaining elements that folding may read and produce."""
 
     def __init__(self, held: int) -> None:
-        self.left = ALLOWED + REPEATED * held
+        self.left = ALLOWED + MAX_BYTE_REPEATS * held
 
     def take(self, count: int) -> None:
         """Take from the allowance. Raises Unfoldable, and takes nothing, if less is left."""

@@ -27,7 +27,7 @@ MAX_BYTES = 2**31 - 1
 MAX_NODES = 100_000
 MAX_ELEMENTS = 2**34
 """Numbers in one tensor."""
-REPEATED = 8
+MAX_BYTE_REPEATS = 8
 """Maximum number of times that tensors may share the bytes of external data (tied weights do)."""
 
 
@@ -339,12 +339,12 @@ def _check_external(onnx: Any, graph: Any, folder: Path, path: Path) -> None:
             held[target] = target.stat().st_size
             kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
             wanted += max(math.prod(tensor.dims), 0) * kind.itemsize
-    if wanted > REPEATED * sum(held.values()):
+    if wanted > MAX_BYTE_REPEATS * sum(held.values()):
         raise LimitError(
             f"{path} needs {wanted:,} bytes of external data",
             where=str(path),
             why=f"{', '.join(sorted(t.name for t in held))[:100]}: {sum(held.values()):,} bytes, "
-            f"which tensors may share up to {REPEATED} times",
+            f"which tensors may share up to {MAX_BYTE_REPEATS} times",
             fix="export or download it again",
         )
 

@@ -40,7 +40,7 @@ BATCH = "N"
 NOTE = "striate "
 INSIDE = MAX_BYTES - 2**24
 """Maximum bytes of weights in one file; the rest of the protobuf message is the graph."""
-SMALL, PAGE = 1024, 4096
+MAX_INLINE_ELEMENTS, PAGE_BYTES = 1024, 4096
 """Elements up to which a tensor always stays in the model, and alignment of larger ones, for readers that map the file.
 """
 
@@ -218,11 +218,11 @@ class Store:
     def tensor(self, name: str, given: Array) -> Any:
         """A parameter as an onnx.TensorProto."""
         array = np.ascontiguousarray(given, "<f4")
-        if not self._data_file or array.size < SMALL:
+        if not self._data_file or array.size < MAX_INLINE_ELEMENTS:
             return self._onnx.numpy_helper.from_array(array, name)
         kinds = self._onnx.TensorProto
         tensor = kinds(name=name, dims=array.shape, data_type=kinds.FLOAT, data_location=kinds.EXTERNAL)
-        gap = -self._end % PAGE
+        gap = -self._end % PAGE_BYTES
         self.chunks += [bytes(gap), raw(array)]
         place = {"location": self._data_file, "offset": self._end + gap, "length": array.nbytes}
         for key, value in place.items():

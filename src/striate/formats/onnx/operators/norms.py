@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from striate.formats.onnx.writing import Pen
 
 _EPS = 1e-5
-TINY = 1.1754944e-38
+MIN_NORMAL_FLOAT = 1.1754944e-38
 """The smallest normal float32."""
 
 
@@ -145,7 +145,7 @@ def _lp(site: Site) -> Value:
     x, p = site.value(), site.attribute("p", 2)
     axis = x.spec.axes[site.axis(site.attribute("axis", -1), len(x.shape))]
     site.expect(axis != "N", "a norm over the batch")
-    norm = site.emit(Clip(TINY), site.emit(Reduce(f"l{p}", axis), x))  # nothing over nothing is 0
+    norm = site.emit(Clip(MIN_NORMAL_FLOAT), site.emit(Reduce(f"l{p}", axis), x))  # nothing over nothing is 0
     return site.emit(Divide(), x, norm)
 
 
