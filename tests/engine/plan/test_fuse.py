@@ -6,7 +6,7 @@ import pytest
 
 from engine.plan.support import fused
 from striate.engine.plan.computation import Correlation, Pool
-from striate.engine.plan.units import Nest
+from striate.engine.plan.units import GenericNest
 from striate.network import Builder
 from striate.ops import Add, Conv, Multiply, Relu, Sigmoid
 
@@ -93,7 +93,7 @@ def test_a_value_added_to_itself_is_no_residual():
 def test_patterns_that_a_permutation_takes_away():
     """Channels are read where they are; a norm over another axis than the channels is a loop nest."""
     conv, norm = fused("8x7x3 -> permute HCW -> ln").units, fused("8x8x3 -> maxpool 2").units
-    assert isinstance(conv[-1].body, Nest) and isinstance(norm[0].body, Pool)
+    assert isinstance(conv[-1].body, GenericNest) and isinstance(norm[0].body, Pool)
 
 
 def test_a_flattened_map_is_an_alias_only_where_it_has_positions():

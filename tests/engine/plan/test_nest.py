@@ -7,7 +7,7 @@ import pytest
 
 from engine.plan.support import network
 from striate.engine.plan.layout import Layout
-from striate.engine.plan.nest import Nest, extent, lowered, nests
+from striate.engine.plan.nest import NestKernel, extent, lowered, nests
 from striate.engine.target import AVX2, AVX512
 from striate.geometry import Window
 from striate.statement import Affine, Const, Domain, Statement, Tap, index, load
@@ -125,4 +125,4 @@ def test_a_declaration_with_its_temporaries():
     found = nests(net.declarations["softmax1"], {}, AVX512)
     assert found.shapes == {"t0": (1, 4, 4), "t1": (1, 4, 4)} and found.temporaries == {"t0": 64, "t1": 64}
     assert [step.tensors[0] for step in found.steps] == ["t0", "t1", "y0"]
-    assert all(isinstance(step, Nest) for step in found.steps)
+    assert all(isinstance(step, NestKernel) for step in found.steps)
