@@ -458,7 +458,7 @@ class Model(elsewhere.Teaching):
                 f"{name} holds no weights",
                 where=name,
                 why="predictions need trained weights; fresh ones are random",
-                fix=f"give a run folder, an .onnx file, or weights: {setting('weights', 'FILE')}",
+                fix=f"give a folder of `striate train`, an .onnx file, or weights: {setting('weights', 'FILE')}",
             )
         return cls(model, engine=engine, device=device)
 

@@ -76,7 +76,7 @@ def test_the_page_of_an_evaluation(images, trained):
     ("arguments", "said"),
     [
         (["missing"], "no file or folder has this name"),
-        (["lenet5"], "--weights FILE"),
+        (["lenet5"], "striate train"),
         (["{run}", "--data", "missing"], "there is no"),
         (["{run}", "--split", "tset"], "test"),
         (["{run}", "--batch-size", "0"], "1 or more"),

@@ -260,7 +260,7 @@ def test_a_run_that_was_stopped_in_its_first_epoch_loads_and_continues(tmp_path)
         with pytest.raises(KeyboardInterrupt):
             settings = {"epochs": 1, "batch_size": 8, "checkpoint_steps": 1, "ema": ema, "verbose": 0}
             made.fit(x, y, out=run, callbacks=[stop], **settings)
-        with pytest.warns(UserWarning, match="no model.safetensors: these are the weights of its checkpoint"):
+        with pytest.warns(UserWarning, match="in its first epoch: these are the weights of its checkpoint"):
             stopped = st.Model(run)
         checkpoint, _ = safetensors.load(run / "state.safetensors")
         prefix = "average" if ema else "weights"
@@ -269,6 +269,11 @@ def test_a_run_that_was_stopped_in_its_first_epoch_loads_and_continues(tmp_path)
         history = stopped.fit(x, y, resume=run, verbose=0)
         assert ema or history["train_loss"] == whole["train_loss"]
         assert st.Model(run).weights.keys() == stopped.weights.keys(), "and without a warning"
+        (run / "model.safetensors").unlink()
+        with pytest.raises(
+            st.StriateError, match="weights"
+        ):  # whose best weights are lost: none in their place
+            st.Model(run)
 
 
 def test_a_setting_that_is_not_one_is_named_with_its_file(tmp_path):

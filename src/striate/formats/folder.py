@@ -88,9 +88,12 @@ def _weights(folder: Path, net: Network) -> Mapping[str, Any] | None:
         return weights.fitting(net, safetensors.load(folder / WEIGHTS)[0])
     if not (folder / CHECKPOINT).is_file():
         return None
-    arrays, _ = safetensors.load(folder / CHECKPOINT)
+    arrays, metadata = safetensors.load(folder / CHECKPOINT)
+    record = read_record(folder / CHECKPOINT, metadata)
+    if not isinstance(record, Mapping) or record.get("epoch") != 0:  # then the file has been lost
+        return None
     prefix = AVERAGE if any(name.startswith(AVERAGE) for name in arrays) else CURRENT
-    warn(f"{folder} has no {WEIGHTS}: these are the weights of its checkpoint")
+    warn(f"the run in {folder} stopped in its first epoch: these are the weights of its checkpoint")
     held = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
     return weights.fitting(net, held)
 
