@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import OpError, no_attribute, suggest
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.engine.target import Target
 from striate.engine.vectorized import OpTape, backward, forward
 from striate.network import declaration_of

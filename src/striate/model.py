@@ -27,7 +27,8 @@ from striate.engine.inputs import (
     rows,
     together,
 )
-from striate.engine.interface import Engine, Program, get_engine, is_strict
+from striate.engine.interface import Engine, Program, is_strict
+from striate.engine.registry import get_engine
 from striate.formats.folder import RUN_CONFIG
 from striate.formats.loaded import Loaded
 from striate.formats.notation import Size
@@ -325,7 +326,7 @@ class Model(elsewhere.Teaching):
     @property
     def _job(self) -> Job:
         """The model and engine entries of a new run's configuration, as requested."""
-        from striate.engine.interface import ENGINES
+        from striate.engine.registry import ENGINES
         from striate.train.config import Job
 
         (model, input), (engine, device) = self._source, self._asked

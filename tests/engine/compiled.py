@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from striate.engine.compiled_engine import CompiledEngine, CompiledProgram
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.engine.target import Target, host
 from striate.network import Network, Node
 from striate.op import Op

@@ -15,7 +15,7 @@ import striate
 from engine.compiled import FAST, STRICT, agree, algorithms, described, drawn, images, made, margin, wanted
 from engine.kernels.support import targets
 from laws.networks import networks as windowed
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.models import catalogue
 from striate.network import Builder, Network
 from striate.ops import (

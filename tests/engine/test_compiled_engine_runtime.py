@@ -16,8 +16,8 @@ import striate
 from engine.compiled import FAST, drawn, images, made, wanted
 from engine.kernels.support import targets
 from striate.diagnostics import EngineError, LimitError
-from striate.engine import interface, target
-from striate.engine.interface import get_engine
+from striate.engine import registry, target
+from striate.engine.registry import get_engine
 
 pytestmark = pytest.mark.skipif(not targets(), reason="no kernels run on this processor")
 
@@ -412,9 +412,9 @@ def test_the_rounding_of_the_caller_is_kept():
 @pytest.fixture
 def no_target(monkeypatch):
     monkeypatch.setattr(target, "host", lambda: None)
-    interface._say_once.cache_clear()
+    registry._say_once.cache_clear()
     yield
-    interface._say_once.cache_clear()
+    registry._say_once.cache_clear()
 
 
 def test_auto_falls_back_and_says_so_once(no_target, capfd):
@@ -437,14 +437,14 @@ def test_another_system_is_not_called_another_processor(monkeypatch, capfd):
     """A Mac has the processor, and not the system."""
     monkeypatch.setattr(target.sys, "platform", "darwin")
     monkeypatch.setattr(target.platform, "system", lambda: "Darwin")
-    for kept in (target.host, interface._say_once):
+    for kept in (target.host, registry._say_once):
         kept.cache_clear()
     try:
         assert get_engine("auto").name == "numpy"
         with pytest.raises(EngineError) as raised:
             get_engine("compiled")
     finally:
-        for kept in (target.host, interface._say_once):
+        for kept in (target.host, registry._say_once):
             kept.cache_clear()
     said = capfd.readouterr().err
     assert "kernels run on Linux, and this is Darwin" in said and "processor" not in said
@@ -459,7 +459,7 @@ def test_numpy_says_nothing(no_target, capfd):
 def test_a_target_that_does_not_run_here():
     """STRIATE_TARGET of another processor: one line, and the numpy engine."""
     done = child(
-        "from striate.engine.interface import get_engine as get; assert get('auto').name == 'numpy'; get('auto')",
+        "from striate.engine.registry import get_engine as get; assert get('auto').name == 'numpy'; get('auto')",
         STRIATE_TARGET="neon" if targets()[-1].name != "neon" else "sse",
     )
     assert done.returncode == 0 and len(done.stderr.splitlines()) == 1, done.stderr

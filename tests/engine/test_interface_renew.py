@@ -6,7 +6,7 @@ import pytest
 import striate
 from engine.compiled import drawn, images
 from engine.kernels.support import targets
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 
 TEXTS = (
     "12x12x1 -> conv 5 6 -> relu -> maxpool 2 -> conv 3 33 bias off -> bn -> relu -> flatten -> fc 10",

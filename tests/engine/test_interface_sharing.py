@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import striate as st
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.network import Builder, Network
 from striate.ops.activation import Relu
 from striate.ops.conv import Conv

@@ -18,12 +18,12 @@ from engine.test_compiled_engine_networks import ANY, WINDOWED, small
 from engine.test_training_gradients import NETWORKS, seeded, stepped
 from exhaustive import EXHAUSTIVE
 from striate.diagnostics import LimitError, StriateError, UsageError
-from striate.engine.interface import get_engine
+from striate.engine.layout import ALIGN_BYTES
 from striate.engine.learner import OptimizerState, UpdateRule
 from striate.engine.numpy_engine import batched
 from striate.engine.plan.kernel_calls import PlanContext
-from striate.engine.plan.layout import ALIGN_BYTES
 from striate.engine.process_group import SINGLE_PROCESS
+from striate.engine.registry import get_engine
 from striate.engine.target import AVX512
 from striate.engine.training.budget import NoRoom, fitted
 from striate.engine.training.compiled_training import CompiledTraining

@@ -15,9 +15,9 @@ from engine.test_compiled_engine_runtime import _held, _resident, child
 from exhaustive import EXHAUSTIVE
 from striate import weights
 from striate.diagnostics import LimitError
-from striate.engine.interface import get_engine
 from striate.engine.learner import OptimizerState, UpdateRule
 from striate.engine.process_group import SINGLE_PROCESS
+from striate.engine.registry import get_engine
 from striate.train.data import ArrayData, Transform
 from striate.train.data.image_transforms import Normalize
 from striate.train.events import Updated

@@ -13,7 +13,7 @@ from striate import functional
 from striate.diagnostics import OpError
 from striate.engine import reference
 from striate.engine.derivatives import erf
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.engine.vectorized import backward, forward
 from striate.network import Builder, Network
 from striate.ops import BatchNorm, Conv, Dropout, Linear, StochasticDepth

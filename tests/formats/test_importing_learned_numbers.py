@@ -53,7 +53,7 @@ def _gradients(net: Any, module: Any, x: Any) -> str | None:
     """What is wrong with the gradients of a network that holds the module's parameters."""
     import torch
 
-    from striate.engine.interface import get_engine
+    from striate.engine.registry import get_engine
     from striate.network.sharing import file_names
 
     y = module(torch.from_numpy(x))

@@ -11,7 +11,7 @@ from striate import Model
 from striate.analysis import macs
 from striate.checks import check
 from striate.diagnostics import FormatError, OpError, StriateError, UsageError
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.formats import load, parse
 from striate.models import catalogue
 from striate.network import Network, Node

@@ -154,7 +154,7 @@ def interpreter(net, weights, x):
 
 def engine(name):
     def run(net, weights, x):
-        from striate.engine.interface import get_engine
+        from striate.engine.registry import get_engine
 
         values = get_engine(name).compile(net, weights, threads=1).values(x, net.outputs)
         return [values[name] for name in net.outputs]
@@ -212,7 +212,7 @@ def gradients(net, weights, x) -> str:
     import numpy as np
 
     from striate.diagnostics import StriateError
-    from striate.engine.interface import get_engine
+    from striate.engine.registry import get_engine
 
     right = get_engine("numpy").training(net, {name: w.astype(np.float64) for name, w in weights.items()})
     try:
@@ -242,7 +242,7 @@ def gradients(net, weights, x) -> str:
 def _compiled_gradients(net, weights, x, ways):
     import numpy as np
 
-    from striate.engine.interface import get_engine
+    from striate.engine.registry import get_engine
 
     program = get_engine("compiled").training(net, weights)
     program.forward(x, np.random.default_rng(0))

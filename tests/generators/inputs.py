@@ -107,7 +107,7 @@ def describe(seed: int) -> str:
 def trial(seed: int) -> str | None:
     """Run, train, write and read back; None where all agree."""
     import striate as st
-    from striate.engine.interface import get_engine
+    from striate.engine.registry import get_engine
 
     net = build(seed)
     rng = np.random.default_rng((seed, 1))

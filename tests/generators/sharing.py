@@ -154,7 +154,7 @@ def trial(seed: int) -> str | None:
     import torch
 
     import striate as st
-    from striate.engine.interface import get_engine
+    from striate.engine.registry import get_engine
 
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)

@@ -133,7 +133,7 @@ def network(case, folder: Path):
 def mistakes(kind: str, name: str, folder: Path, engines: Sequence[str]) -> dict[str, str]:
     """Engine -> what is wrong with Striate's answer to a case; empty when nothing is."""
     from striate.diagnostics import StriateError
-    from striate.engine.interface import get_engine
+    from striate.engine.registry import get_engine
 
     case = (node_cases() if kind == "node" else file_cases(kind))[name]
     try:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import striate as st
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 
 pytestmark = pytest.mark.torch
 

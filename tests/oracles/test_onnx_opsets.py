@@ -320,7 +320,7 @@ def test_every_operator_that_is_read_has_its_spellings():
 
 
 def test_every_opset_spells_it_so(tmp_path):
-    from striate.engine.interface import get_engine
+    from striate.engine.registry import get_engine
     from striate.formats import load
 
     rng, wrong = np.random.default_rng(0), []

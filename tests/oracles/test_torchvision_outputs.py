@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.models import catalogue
 
 # One network of every family that torchvision has, at an input large enough for all its layers.

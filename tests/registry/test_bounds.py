@@ -13,7 +13,7 @@ from generators import bounds
 from op_cases import RUNNABLE, cases
 from striate import functional
 from striate.diagnostics import OpError
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.geometry import Listed, Window
 from striate.network import Network, Node, declaration_of
 from striate.op import Declaration, Op

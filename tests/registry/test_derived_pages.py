@@ -41,23 +41,29 @@ def test_the_page_of_the_python_api(golden):
     golden("../../docs/python.md", python_page.markdown())
 
 
-def law():
-    """The layers of the import law, without rooms that do not exist."""
+def law(contract_id, source=SOURCE):
+    """The layers of an import law, without rooms that do not exist."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
-    (layers,) = (contract["layers"] for contract in contracts if contract["id"] == "layers")
+    (layers,) = (contract["layers"] for contract in contracts if contract["id"] == contract_id)
     for layer in layers:
-        rooms = [room.strip("() ") for room in layer.split("|")]
-        there = [room for room in rooms if any((SOURCE / name).exists() for name in (room, f"{room}.py"))]
+        rooms = [room.strip("() ") for room in re.split("[|:]", layer)]
+        there = [room for room in rooms if any((source / name).exists() for name in (room, f"{room}.py"))]
         if there and there != ["__main__"]:
-            yield " | ".join(there)
+            yield (" : " if ":" in layer else " | ").join(there)
 
 
 def test_design_prints_the_import_law(golden):
     golden(
         "../../docs/design.md",
-        filled(page("design.md"), {"the import law": "\n".join(["```", *law(), "```"])}),
+        filled(
+            page("design.md"),
+            {
+                "the import law": "\n".join(["```", *law("layers"), "```"]),
+                "the engine's import law": "\n".join(["```", *law("engine", SOURCE / "engine"), "```"]),
+            },
+        ),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import MissingExtraError, UsageError
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.train.data import Transform
 from striate.train.evaluation import evaluate
 from striate.train.finder import find_rate

@@ -73,7 +73,7 @@ def test_accumulated_batches_equal_the_large_batch(rule):
 
 def test_one_step_is_the_gradient_of_the_mean_loss():
     """The whole way from the data to the weights, against differences of the loss itself."""
-    from striate.engine.interface import get_engine
+    from striate.engine.registry import get_engine
     from striate.train.losses import CrossEntropy
 
     data = stripes(12)
@@ -129,7 +129,7 @@ def test_early_stopping_keeps_the_best():
 
 def test_the_best_weights_are_handed_back():
     """A rate that ruins what was learned: the result is still the best epoch's."""
-    from striate.engine.interface import get_engine
+    from striate.engine.registry import get_engine
     from striate.train.evaluation import evaluate
     from striate.train.losses import CrossEntropy
     from striate.train.source import Source

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import UsageError
-from striate.engine.interface import get_engine
 from striate.engine.process_group import ProcessGroup, launch_environment
+from striate.engine.registry import get_engine
 from striate.train import run as folder
 from train import together
 

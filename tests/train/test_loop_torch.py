@@ -17,7 +17,7 @@ from striate.diagnostics import (
     UnknownNameError,
     UsageError,
 )
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.formats import safetensors
 from striate.train import run as folder
 from striate.train.events import Updated

@@ -179,9 +179,9 @@ def _trained(stage: str, node: str | None, asked: Subject, threads: int, room: i
     """The same of a training step, which takes `room` bytes with its weights and one moment of each (0: any)."""
     from striate.diagnostics import plural
     from striate.engine.compiled_engine import CompiledEngine
-    from striate.engine.interface import get_engine
     from striate.engine.learner import OptimizerState, UpdateRule
     from striate.engine.plan_report import Machine
+    from striate.engine.registry import get_engine
     from striate.engine.training.budget import held
     from striate.engine.training.compiled_training import CompiledTraining
     from striate.engine.training.training_report import ready, table
@@ -231,7 +231,7 @@ def _code(program: Any, node: str | None, stage: str) -> str:
 
 def _tools(train: bool, engines: Sequence[str], peers: bool, slow: bool) -> list[str]:
     """Those to be asked, Striate's first. Raises UnknownNameError, EngineError, UsageError for an engine."""
-    from striate.engine.interface import get_engine
+    from striate.engine.registry import get_engine
     from striate.peers.tools import TOOLS
 
     ours = set()

@@ -138,7 +138,7 @@ output_option = click.option(
 
 
 def _engines() -> tuple[str, ...]:
-    from striate.engine.interface import ENGINES
+    from striate.engine.registry import ENGINES
 
     return ENGINES
 

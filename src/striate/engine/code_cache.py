@@ -38,7 +38,7 @@ SOURCES = (
     "engine/ir.py",
     "engine/target.py",
     "engine/kernels/*.py",
-    "engine/plan/layout.py",
+    "engine/layout.py",
     "statement.py",
     "geometry/*.py",
 )

@@ -1,4 +1,4 @@
-"""What every engine offers: run a network, and train one. An engine is chosen by name.
+"""What every engine offers: run a network, and train one. `registry` finds one by name.
 
 Engines differ in speed and agree in results; the loop, the model and the command line see only this interface.
 """
@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import functools
-import importlib.util
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -18,12 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import (
-    EngineError,
-    MissingExtraError,
     OpError,
     UnknownNameError,
     UsageError,
-    by_reader,
     setting,
     suggest,
 )
@@ -136,62 +130,7 @@ class Engine(abc.ABC):
         return contextlib.nullcontext(SINGLE_PROCESS)
 
 
-ENGINES = ("auto", "compiled", "numpy", "torch")
 PRECISIONS = ("fast", "strict")
-
-
-def get_engine(name: str | Engine = "auto", device: str = "") -> Engine:
-    """The engine of a name: "auto" is the fastest that runs here, and torch's where a device is named or torchrun has
-    started several processes. device: for the torch engine, as its `devices` module says; an engine is handed back.
-
-    Where kernels cannot run, "auto" says so in one line on stderr, once, and gives the numpy engine; "compiled" raises
-    EngineError. Raises UnknownNameError for another name, MissingExtraError without torch.
-    """
-    if isinstance(name, Engine):
-        return name
-    if name not in ENGINES:
-        near = suggest(name, ENGINES)
-        raise UnknownNameError(
-            f"no engine {name!r}",
-            why=f"known engines: {', '.join(ENGINES)}",
-            fix=f"write {near!r}" if near else "leave it out: auto takes the fastest",
-        )
-    elsewhere = device not in ("", "cpu")
-    if name == "torch" or (name == "auto" and (elsewhere or launch_environment()[1] > 1)):
-        return _torch(device)
-    if elsewhere:
-        raise UsageError(
-            f"the {name} engine computes on this processor only",
-            why=f"device {device} was asked for",
-            fix=by_reader(f'engine="torch", device="{device}"', f"--engine torch --device {device}"),
-        )
-    from striate.engine.numpy_engine import NumpyEngine
-    from striate.engine.target import host, why_not
-
-    target = None if name == "numpy" else host()
-    if target is not None:
-        from striate.engine.compiled_engine import CompiledEngine
-
-        return CompiledEngine(target)
-    if name == "compiled":
-        raise EngineError(
-            "the compiled engine does not run here",
-            why=f"{why_not()}; it runs on Linux, on x86-64 from SSE4.2 on and on 64-bit Arm",
-            fix='engine="numpy" runs everywhere',
-        )
-    if name == "auto":
-        _say_once(why_not())
-    return NumpyEngine()
-
-
-def _torch(device: str) -> Engine:
-    if importlib.util.find_spec("torch") is None:
-        raise MissingExtraError(
-            "PyTorch is not installed", why="the torch engine runs on it", fix="pip install 'striate[torch]'"
-        )
-    from striate.engine.torch.engine import TorchEngine
-
-    return TorchEngine(device)
 
 
 def is_strict(precision: str) -> bool:
@@ -204,11 +143,6 @@ def is_strict(precision: str) -> bool:
             fix=f"write {near!r}" if near else "leave it out: fast",
         )
     return precision == "strict"
-
-
-@functools.cache
-def _say_once(why: str) -> None:
-    sys.stderr.write(f"striate: {why}; the numpy engine runs instead\n")
 
 
 def runnable(net: Network) -> Network:

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.inputs import Given
-from striate.engine.interface import Engine, TrainingProgram, get_engine
+from striate.engine.interface import Engine, TrainingProgram
 from striate.engine.learner import Learner, OptimizerState, UpdateRule
 from striate.engine.process_group import SINGLE_PROCESS
+from striate.engine.registry import get_engine
 from striate.network import Network
 from striate.peers.subject import Subject
 from striate.train.losses import CrossEntropy

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import FormatError, UnknownNameError, suggest
-from striate.engine.interface import ENGINES
+from striate.engine.registry import ENGINES
 from striate.fields import Declared, Option, choice, text
 from striate.fields import markdown as table
 from striate.fields import options as declared

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from striate.engine.interface import Engine, get_engine
+from striate.engine.interface import Engine
 from striate.engine.process_group import SINGLE_PROCESS
+from striate.engine.registry import get_engine
 from striate.network import Network
 from striate.train.array_learner import make_learner
 from striate.train.data import Batch, Dataset, Transform

@@ -22,9 +22,10 @@ from striate.diagnostics import (
     by_reader,
     setting,
 )
-from striate.engine.interface import Engine, Program, get_engine
+from striate.engine.interface import Engine, Program
 from striate.engine.learner import Learner
 from striate.engine.process_group import ProcessGroup, restart_count, total
+from striate.engine.registry import get_engine
 from striate.network import Network
 from striate.train.array_learner import make_learner
 from striate.train.config import Config, Job

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels.winograd_sizes import KERNEL_MATRIX, odd_lines
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import AVX2, AVX512, SSE, Target, host
 from striate.geometry import Window
 

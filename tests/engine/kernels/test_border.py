@@ -9,7 +9,7 @@ from engine.kernels.support import filled, step, targets, view
 from striate.engine.code import Kernel
 from striate.engine.kernels import border
 from striate.engine.kernels.record import record
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.geometry.window import fold
 
 NUMPY = {"reflect": "reflect", "replicate": "edge", "circular": "wrap", "symmetric": "symmetric"}

@@ -14,7 +14,7 @@ from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import channel_sums
 from striate.engine.kernels.operands import OperandPlace
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
 
 each_target = pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)

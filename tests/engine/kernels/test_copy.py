@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine.kernels.support import border, filled, guarded, plain, step, targets, view
 from striate.engine.code import Kernel
 from striate.engine.kernels import copy
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 
 LANES = [1, 1, 2, 3, 4, 5, 8, 8, 16, 16]
 

@@ -14,7 +14,7 @@ from engine.kernels.test_weight_gradient import weights
 from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import depthwise_gradient
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import AVX2, AVX512, TARGETS
 from striate.geometry import Window
 

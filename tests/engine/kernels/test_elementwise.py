@@ -17,7 +17,7 @@ from striate.engine.derivatives import FUNCTIONS
 from striate.engine.kernels import elementwise
 from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.operands import OperandPlace
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
 from striate.ops import activation, merge, norm, regularize
 from striate.statement import Call, Const, Load, call

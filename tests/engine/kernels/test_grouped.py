@@ -13,7 +13,7 @@ from engine.kernels.support import border, correlation, filled, hot_spills, plai
 from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import grouped
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import AVX2, AVX512, TARGETS
 from striate.geometry import Window
 

@@ -13,7 +13,7 @@ from exhaustive import EXHAUSTIVE
 from op_cases import CLASSES, RUNNABLE, cases, declared, entries, fixture, numbers, op_of, spec_of
 from striate.diagnostics import OpError
 from striate.engine import codegen, reference
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.plan.nest import Axes, Nests, nests
 from striate.engine.target import AVX2, TARGETS, Target
 from striate.engine.vectorized import forward

@@ -13,7 +13,7 @@ from engine.kernels.support import STEP, border, filled, guarded, hot_spills, pl
 from striate.engine import codegen
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import norm
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
 
 each_target = pytest.mark.parametrize("target", targets(), ids=lambda target: target.name)

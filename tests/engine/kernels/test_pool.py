@@ -13,7 +13,7 @@ from engine.kernels.support import border, filled, hot_spills, plain, step, targ
 from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import pool
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
 from striate.geometry import Adaptive, Whole, Window
 

@@ -14,7 +14,7 @@ from engine.kernels.test_pool import axes, cuts, expected
 from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import pool, pool_gradient
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
 from striate.geometry import Adaptive, Whole, Window
 

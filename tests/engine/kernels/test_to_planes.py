@@ -9,7 +9,7 @@ from engine.kernels.support import filled, guarded, plain, step, targets, view
 from striate.engine import codegen
 from striate.engine.code import Kernel
 from striate.engine.kernels import planar_conv, to_planes
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
 from striate.geometry import Window
 

@@ -13,7 +13,7 @@ from engine.kernels.support import border, filled, guarded, hot_spills, plain, s
 from striate.engine import codegen
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import weight_gradient
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import TARGETS
 from striate.geometry import Window
 

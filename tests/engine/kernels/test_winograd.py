@@ -24,7 +24,7 @@ from striate.engine import codegen
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import winograd_sizes as sizes
 from striate.engine.kernels.winograd_sizes import Winograd
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import AVX512, TARGETS
 from striate.geometry import Window
 

@@ -3,9 +3,9 @@
 import pytest
 
 from engine.plan.support import CONTEXT, buffer, unit
+from striate.engine.layout import Layout
 from striate.engine.plan.computation import Copies, Copy
 from striate.engine.plan.copies import _piece, enter, leave, plain, steps, zeros
-from striate.engine.plan.layout import Layout
 from striate.geometry import Shift
 
 

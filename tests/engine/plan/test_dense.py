@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from engine.plan.support import CONTEXT, buffer, correlation, only, unit
+from striate.engine.layout import Layout
 from striate.engine.plan.dense import Axis, _chunks, _runs, axes, border, covers, folded, panels, steps
-from striate.engine.plan.layout import Layout
 from striate.geometry import Window
 from striate.statement import load
 

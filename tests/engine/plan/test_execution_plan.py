@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import striate as st
+from striate.engine.layout import ALIGN_BYTES
 from striate.engine.plan.execution_plan import ExecutionPlan, plan
 from striate.engine.plan.kernel_calls import KernelCall, PlanContext
-from striate.engine.plan.layout import ALIGN_BYTES
 from striate.engine.target import AVX2, AVX512, NEON
 from striate.network import Builder, Network
 from striate.ops import Add, Concat, Conv, Relu

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.plan.support import network
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.plan.nest import NestKernel, extent, lowered, nests
 from striate.engine.target import AVX2, AVX512
 from striate.geometry import Window

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from striate.diagnostics import FormatError
-from striate.engine.interface import get_engine
+from striate.engine.registry import get_engine
 from striate.formats import load
 
 pytestmark = pytest.mark.onnx

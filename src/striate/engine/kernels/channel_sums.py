@@ -27,7 +27,7 @@ from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import emptied
 from striate.engine.kernels.operands import OPERAND_SIZE, OperandPlace, entries, operands
 from striate.engine.kernels.record import record
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 IMAGES, EACH, OUT_ROW = 0, 8, 16

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels.record import record
 from striate.engine.kernels.row_walk import Tiles, Walk
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import Window
 

@@ -21,7 +21,7 @@ from striate.engine.emit import Code, Pointer
 from striate.engine.kernels.depthwise import Windows, covers, pack, pixels
 from striate.engine.kernels.record import record
 from striate.engine.kernels.row_walk import Tiles, Walk
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import Window
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels.depthwise import SPECIALIZED_WIDTHS, Windows, covers, padding
 from striate.engine.kernels.record import record
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 X, X_IMAGE, X_BLOCK, X_ROW, X_PIXEL = 0, 8, 16, 24, 32

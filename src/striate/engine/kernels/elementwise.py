@@ -21,7 +21,7 @@ from striate.engine.kernels.lanes import emptied
 from striate.engine.kernels.operands import OPERAND_SIZE, OperandPlace, entries, operands
 from striate.engine.kernels.record import record
 from striate.engine.kernels.row_walk import Walk
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 OUT, OUT_IMAGE, OUT_BLOCK, OUT_ROW = 0, 8, 16, 24

@@ -39,7 +39,7 @@ from striate.engine.kernels.depthwise import (
     padding,
 )
 from striate.engine.kernels.row_walk import Tiles, Walk
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 TABLE, STEPS = depthwise.ARGUMENTS, depthwise.ARGUMENTS + 8

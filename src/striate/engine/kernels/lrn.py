@@ -19,7 +19,7 @@ from striate.engine.kernels import expression as expressions
 from striate.engine.kernels.lanes import inside
 from striate.engine.kernels.record import record
 from striate.engine.kernels.row_walk import Walk
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 IN, IN_IMAGE, IN_BLOCK, IN_ROW = 0, 8, 16, 24

@@ -26,7 +26,7 @@ from striate.engine.emit import Code, Int, Pointer
 from striate.engine.kernels.functions import Functions
 from striate.engine.kernels.lanes import fold, inside
 from striate.engine.kernels.record import record
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 IN, IN_IMAGE, IN_BLOCK, IN_ROW = 0, 8, 16, 24

@@ -19,7 +19,7 @@ from striate.engine.emit import Code, Int, Pointer
 from striate.engine.kernels.functions import Functions
 from striate.engine.kernels.lanes import fold, inside
 from striate.engine.kernels.record import record
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 DY, X, DX = 0, 32, 64

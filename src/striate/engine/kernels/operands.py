@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from striate.engine.emit import Int, Pointer
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 
 KINDS = "sicpku"
 

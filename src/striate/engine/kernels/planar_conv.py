@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Pointer
 from striate.engine.kernels.copy import interleave
 from striate.engine.kernels.record import record
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import Window
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Int, Pointer, Size
 from striate.engine.kernels.pool import COUNT, COUNTED, ENTRY_SIZE, START, Maps, even, taps
 from striate.engine.kernels.record import record
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 X, X_IMAGE, X_BLOCK, X_ROW = 0, 8, 16, 24

@@ -16,7 +16,7 @@ from striate.engine.emit import Code
 from striate.engine.kernels.copy import deinterleave
 from striate.engine.kernels.lanes import inside
 from striate.engine.kernels.record import record
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 IN, IN_IMAGE, IN_BLOCK, IN_ROW = 0, 8, 16, 24

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from striate.engine.emit import Code, Pointer
 from striate.engine.kernels.depthwise import Windows, padding
 from striate.engine.kernels.record import record
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 X, X_IMAGE, X_ROW, X_PIXEL = 0, 8, 16, 24

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.kernels.record import record
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 
 A, B = math.sqrt(0.5), math.sqrt(2.0)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.layout import ALIGN_BYTES
 from striate.engine.plan.kernel_calls import KernelCall
-from striate.engine.plan.layout import ALIGN_BYTES
 from striate.engine.plan.units import Buffer
 
 Array = NDArray[Any]

@@ -17,10 +17,10 @@ from striate.engine import aligned
 from striate.engine.code import Kernel
 from striate.engine.kernels import dense_conv, pack_weights, tile
 from striate.engine.kernels.record import record
+from striate.engine.layout import Layout
 from striate.engine.plan import packing
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
-from striate.engine.plan.layout import Layout
 from striate.engine.plan.units import Buffer, Unit
 from striate.engine.target import Target
 

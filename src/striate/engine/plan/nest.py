@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
 from striate.engine.kernels import expression
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import AxisMap, Shift, Whole, Window
 from striate.op import Declaration

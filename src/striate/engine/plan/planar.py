@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from striate.engine.code import Kernel
 from striate.engine.kernels import planar_conv, to_planes
 from striate.engine.kernels.planar_conv import Windows
+from striate.engine.layout import Layout
 from striate.engine.plan import elements, winograd
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.dense import folded
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
-from striate.engine.plan.layout import Layout
 from striate.engine.plan.units import Buffer, Unit
 
 Array = NDArray[Any]

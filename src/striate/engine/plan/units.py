@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from striate.engine.layout import Layout
 from striate.engine.plan.algebra import affine
 from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
-from striate.engine.plan.layout import Layout
 from striate.op import Declaration
 from striate.statement import Expr, Statement
 

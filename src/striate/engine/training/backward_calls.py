@@ -20,10 +20,10 @@ from striate.engine.kernels import (
     pool_gradient,
     weight_gradient,
 )
+from striate.engine.layout import Layout
 from striate.engine.plan import choose, dense, elements, generic, windows
 from striate.engine.plan.computation import Correlation, Norm
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
-from striate.engine.plan.layout import Layout
 from striate.engine.plan.nest import lowered
 from striate.engine.plan.units import ChannelSums, Loops, NormGradient, PoolGradient, Unit, WeightGradient
 from striate.geometry import Window

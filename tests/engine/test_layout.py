@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from striate.engine.plan.layout import Layout
+from striate.engine.layout import Layout
 
 LINE, PAGE = 64, 4096
 
