@@ -108,6 +108,23 @@ def test_a_window_inside_the_map_is_arithmetic():
     assert one(statement, {"x": (9,), "y": (7,)}).tables == ()
 
 
+def test_a_window_beyond_the_map_is_tested_against_its_size():
+    """Offset, divisor, modulus, size to test, lanes, bytes to the next block and number; a lane lies 4 bytes apart."""
+    tap = Tap(Window(9, 3, 1, 1, 1, 1), "i", "u")
+    statement = Statement("y", index("i"), load("x", tap), Domain({"i": 9}, {"u": 3}), "sum")
+    (read,) = described(one(statement, {"x": (9,), "y": (9,)}))["reads"]
+    assert read[2][0][2:] == [-1, 1, 0, 9, 0, 0, 4] and read[3:] == [4, 1]
+
+
+def test_blocked_channels_are_read_a_vector_at_a_time():
+    layout = Layout(1, 32, 4, 4, 16)
+    names = ("n", "c", "i", "j")
+    free = dict(zip(names, (1, 32, 4, 4), strict=True))
+    said = described(one(copied(free, names, names), {"x": layout, "y": layout}))
+    assert said["width"] == 16 and [*free].index("c") - 1 == said["vector"]  # the loop over images is none
+    assert said["reads"][0][2][0][5:] == [0, 16, 1024, 4] and said["reads"][0][3:] == [4, 0]
+
+
 def test_a_scattered_target_is_turned_round():
     """Two outputs 2 apart, 3 taps: positions 0 1 2 3 4 receive 1, 1, 2, 1, 1 values; tables name them, and which
     are real."""
