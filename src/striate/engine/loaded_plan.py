@@ -134,7 +134,7 @@ class LoadedPlan(Memory):
     def constant(self, key: tuple[Any, ...], make: Callable[[], Array]) -> int:
         return aligned.address(self._constants.get(key, make))
 
-    def kept(self, array: Array) -> Array:
+    def keep(self, array: Array) -> Array:
         self._tables.append(aligned.copied(array, self._allocate))
         return self._tables[-1]
 
@@ -161,7 +161,7 @@ class LoadedPlan(Memory):
                     made[step.record] = aligned.copied(step.record(self), self._allocate)
 
         weights = sum(step.weights for step in waiting)
-        each(work, self.plan.context.threads if weights >= PARALLEL_PACK_MIN_BYTES else 1)
+        run_on_threads(work, self.plan.context.threads if weights >= PARALLEL_PACK_MIN_BYTES else 1)
         return [made[step.record] for step in self.plan.steps]
 
     def _bind(self) -> list[tuple[Buffer, Array, int]]:
@@ -203,7 +203,7 @@ class LoadedPlan(Memory):
         self._rooms = [self._scratch() for _ in range(threads)]
         waits = [k > 0 and plan.epochs[k] != plan.epochs[k - 1] for k in range(len(plan.steps))]
         steps = zip(plan.steps, self._records, waits, strict=True)
-        return self.kept(
+        return self.keep(
             assemble_program(
                 [(self._code[s.kernel], record, s.tasks, wait) for s, record, wait in steps],
                 self._rooms,
@@ -289,7 +289,7 @@ def _axis_order(value: Buffer) -> tuple[tuple[int, ...], list[int] | None]:
     return tuple(value.shape[axis] for axis in order), back
 
 
-def each(work: Callable[[], None], threads: int) -> None:
+def run_on_threads(work: Callable[[], None], threads: int) -> None:
     """Run the same work on several threads, this one included; the first error is raised here."""
     errors: list[BaseException] = []
 

@@ -79,11 +79,11 @@ def table(loaded: LoadedPlan, seconds: Sequence[float], weights: int, machine: M
     """The facts of a plan whose steps took so long."""
     plan = loaded.plan
     threads = plan.context.threads
-    rows = gathered(plan.steps, seconds, weights, machine, threads)
+    rows = plan_rows(plan.steps, seconds, weights, machine, threads)
     return PlanReport(rows, machine, plan.context.target.name, threads, plan.arena.bytes, weights)
 
 
-def gathered(
+def plan_rows(
     steps: Sequence[KernelCall], seconds: Sequence[float], weights: int, machine: Machine, threads: int
 ) -> tuple[PlanRow, ...]:
     """Rows of some steps. weights: bytes of all packed weights."""

@@ -79,7 +79,7 @@ class Repacking(Memory):
             self._done.add(key)
         return aligned.address(kept)
 
-    def kept(self, array: Array) -> Array:
+    def keep(self, array: Array) -> Array:
         return array
 
     def kernel(self, kernel: Kernel) -> int:

@@ -22,7 +22,7 @@ class Addresses(Memory):
     def constant(self, key, make):
         return self.constants.setdefault(key, (64 * (1 + len(self.constants)), make()))[0]
 
-    def kept(self, array):
+    def keep(self, array):
         return array
 
     def kernel(self, kernel):

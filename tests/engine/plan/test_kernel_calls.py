@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from engine.plan.support import CONTEXT, buffer, call
-from striate.engine.plan.kernel_calls import MIN_PARALLEL_FLOPS, KernelCall, cut, divided
+from striate.engine.plan.kernel_calls import MIN_PARALLEL_FLOPS, KernelCall, cut, divide_tasks
 
 
 @pytest.mark.parametrize(
@@ -38,18 +38,18 @@ def test_cut(arguments, tasks):
 )
 def test_a_few_tasks_per_thread_where_there_is_enough_to_do(flops, threads, tasks):
     step = call([], [], rows=64, flops=flops)
-    assert len(divided(step, threads)) == tasks
+    assert len(divide_tasks(step, threads)) == tasks
 
 
 def test_moving_bytes_is_work_too():
     large = buffer("large", (1, 16, 256, 256))  # 4 MiB: as much as a million operations
-    assert len(divided(call([], [large], rows=256), 2)) == 4
-    assert len(divided(call([], [buffer()], rows=256), 2)) == 1
+    assert len(divide_tasks(call([], [large], rows=256), 2)) == 4
+    assert len(divide_tasks(call([], [buffer()], rows=256), 2)) == 1
     assert call([buffer()], [buffer()], weights=8).bytes == 8 + 2 * 1024
 
 
 def test_no_rows_or_parts_are_no_tasks():
-    assert divided(call([], [], rows=0), 4) == divided(call([], [], parts=0), 4) == []
+    assert divide_tasks(call([], [], rows=0), 4) == divide_tasks(call([], [], parts=0), 4) == []
 
 
 @given(
@@ -61,7 +61,7 @@ def test_tasks_cover_a_step_once(rows, parts, threads, by_parts, whole, flops):
     step.rows, step.parts, step.by_parts, step.whole, step.flops = rows, parts, by_parts, whole, flops
     step.weights, step.reads, step.writes = 0, [], []
     seen = [0] * (rows * parts)
-    for first, last, part, end in divided(step, threads):
+    for first, last, part, end in divide_tasks(step, threads):
         assert not (whole and by_parts) or (first, last) == (0, rows)
         for row in range(first, last):
             for at in range(part, end):

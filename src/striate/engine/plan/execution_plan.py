@@ -50,12 +50,12 @@ def plan(
     made = graph(net, weights, keep, lambda body: choose.covered(body, context.target.lanes))
     units = place(made, context.target, lambda unit: choose.border(unit, context))
     images = next(iter(net.inputs.values())).shape[0]
-    steps = stepped(units, context)
+    steps = kernel_calls_of(units, context)
     spans = per_image.find_spans(steps, images, context)
     if spans:
         for value in (value for span in spans for value in span.inner):
             value.shares_image_slot = True
-        steps = stepped(units, context)  # records know the layouts from the start
+        steps = kernel_calls_of(units, context)  # records know the layouts from the start
     steps, places = per_image.expand(steps, spans, images, context.threads)
     when = arena.epochs(steps)
     outputs = {step.writes[0].name: step.writes[0] for step in steps if step.writes[0].result}
@@ -63,7 +63,7 @@ def plan(
     return ExecutionPlan(net, context, steps, when, arena.allot(steps, when, places), inputs, outputs)
 
 
-def stepped(
+def kernel_calls_of(
     units: Sequence[Unit],
     context: PlanContext,
     chosen: Callable[[Unit, PlanContext], list[KernelCall]] = choose.steps,

@@ -40,12 +40,12 @@ class Memory(abc.ABC):
         return self.constant(key, lambda: packing().made(self.kernel))
 
     @abc.abstractmethod
-    def kept(self, array: Array) -> Array:
+    def keep(self, array: Array) -> Array:
         """Keep a small array of one kernel call; returns it in its final place."""
 
     def table(self, array: Array) -> int:
         """Address of such an array."""
-        return aligned.address(self.kept(array))
+        return aligned.address(self.keep(array))
 
     @abc.abstractmethod
     def kernel(self, kernel: Kernel) -> int:
@@ -117,7 +117,7 @@ class PlanContext:
         return dataclasses.replace(self, memory=LLC_BYTES_PER_S if near else self.memory)
 
 
-def divided(step: KernelCall, threads: int) -> list[Task]:
+def divide_tasks(step: KernelCall, threads: int) -> list[Task]:
     """Tasks for a number of threads: a few per thread, so that a late thread does not keep the others waiting."""
     rows, parts, by_parts = step.rows, step.parts, step.by_parts
     flops = max(step.flops, step.bytes / 4)

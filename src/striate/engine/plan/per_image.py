@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divided
+from striate.engine.plan.kernel_calls import KernelCall, PlanContext, divide_tasks
 from striate.engine.plan.units import Buffer
 
 IMAGEWISE = frozenset(
@@ -117,7 +117,7 @@ def expand(
     made: list[KernelCall] = []
     places: list[tuple[int, int, int]] = []
     for step in steps:
-        step.tasks = divided(step, threads)
+        step.tasks = divide_tasks(step, threads)
     at = 0
     for span in spans:
         made += steps[at : span.first]
@@ -135,7 +135,7 @@ def expand(
 def _first_image(step: KernelCall, images: int, threads: int) -> KernelCall:
     """The step for the first image."""
     one = dataclasses.replace(step, rows=step.rows // images, flops=step.flops / images)
-    one.tasks = divided(one, threads)
+    one.tasks = divide_tasks(one, threads)
     return one
 
 

@@ -82,7 +82,7 @@ def grouped_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
             return grouped.pack(target, windows, body.groups, weight.reshape(*weight.shape[:2], *taps), bias)
 
         weights = memory.constant((unit.name, "grouped", target.name), packed)
-        table = None if small else memory.kept(grouped.places(x.layout, y.layout, body.groups))
+        table = None if small else memory.keep(grouped.places(x.layout, y.layout, body.groups))
         residual = None if unit.residual is None else memory.at(unit.residual) - memory.at(y)
         addresses = memory.base(x), memory.base(y), weights
         block = packed_bytes(body, context)
@@ -136,7 +136,7 @@ def pool_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     tables = [found[0] for m in maps if (found := pool.taps(m, body.padded)) is not None]
 
     def record(memory: Memory) -> Array:
-        rows, columns = (memory.kept(table) for table in tables)
+        rows, columns = (memory.keep(table) for table in tables)
         return pool.arguments(x.layout, y.layout, maps, (rows, columns), (memory.base(x), memory.base(y)))
 
     flops, _ = pool.cost(x.layout, y.layout, maps)

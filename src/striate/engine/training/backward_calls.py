@@ -222,7 +222,7 @@ def _pool(unit: Unit, body: PoolGradient, context: PlanContext) -> KernelCall:
     tables = [pool.taps(m, body.body.padded) for m in maps]
 
     def record(memory: Memory) -> Array:
-        rows, columns = (memory.kept(found[0]) for found in tables if found is not None)
+        rows, columns = (memory.keep(found[0]) for found in tables if found is not None)
         addresses = memory.base(x), memory.base(y), memory.base(dy), memory.base(dx)
         return pool_gradient.arguments(
             x.layout, y.layout, (dy.layout, dx.layout), maps, (rows, columns), addresses, body.low, body.high

@@ -134,7 +134,7 @@ class LoadedTrainingPlan(LoadedPlan):
         ]
         self._draws: list[Array] = []
         jobs += [self._drawn(place) for place in range(len(self.plan.tape.noise))]
-        self._before = self.kept(assemble_program(jobs, self._rooms, self.table)) if jobs else None
+        self._before = self.keep(assemble_program(jobs, self._rooms, self.table)) if jobs else None
         self._hand_over()
         return program
 
@@ -151,7 +151,7 @@ class LoadedTrainingPlan(LoadedPlan):
 
     def _moved(self, unit: Unit, name: str, pairs: Array, to: int) -> Job:
         """A kernel call that copies a parameter's numbers to their places in a constant."""
-        record = self.kept(permute_by_list.arguments(0, to, self.table(pairs), len(pairs)))
+        record = self.keep(permute_by_list.arguments(0, to, self.table(pairs), len(pairs)))
         value = self.plan.tape.parameters[self.plan.weights[unit][name]]
         self._slots.setdefault(id(value), []).append((record, permute_by_list.IN // 8))
         return self._job(PERMUTE, record, permute_by_list.rows(len(pairs)), len(pairs))
@@ -162,7 +162,7 @@ class LoadedTrainingPlan(LoadedPlan):
         groups = dropout_mask.rows(math.prod(noise.shape))
         room = self._allocate(groups * dropout_mask.GROUP_NUMBERS, np.float32)
         self.put(value, room)
-        self._draws.append(self.kept(dropout_mask.arguments(aligned.address(room), noise.rate, place)))
+        self._draws.append(self.keep(dropout_mask.arguments(aligned.address(room), noise.rate, place)))
         return self._job(DROPOUT_MASK, self._draws[-1], groups, room.size)
 
     def _job(self, kernel: Kernel, record: Array, rows: int, numbers: int) -> Job:

@@ -44,7 +44,7 @@ class _Asked(Memory):
             self.packings[key] = packing()
         return 0
 
-    def kept(self, array: Array) -> Array:
+    def keep(self, array: Array) -> Array:
         return array
 
     def kernel(self, kernel: Kernel) -> int:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from striate.engine.kernels import dropout_mask
 from striate.engine.plan import arena
 from striate.engine.plan.computation import Correlation
-from striate.engine.plan.execution_plan import ExecutionPlan, stepped
-from striate.engine.plan.kernel_calls import PlanContext, divided
+from striate.engine.plan.execution_plan import ExecutionPlan, kernel_calls_of
+from striate.engine.plan.kernel_calls import PlanContext, divide_tasks
 from striate.engine.plan.place import PIXEL_MAJOR_MAX_CHANNELS, settled
 from striate.engine.plan.units import Buffer, Leave, Unit, WeightGradient
 from striate.engine.training import backward_calls
@@ -127,9 +127,9 @@ def planned(net: Network, tape: Tape, context: PlanContext, dropped: Collection[
     places: dict[tuple[Any, ...], Buffer] = {}
     constants: dict[tuple[Any, ...], int] = {}
     for part in (units[:at], units[at:]):
-        steps = stepped(part, context, backward_calls.steps)
+        steps = kernel_calls_of(part, context, backward_calls.steps)
         for step in steps:
-            step.tasks = divided(step, context.threads)
+            step.tasks = divide_tasks(step, context.threads)
         steps, found, kept = packed(steps, plain, context.threads)
         halves.append(steps)
         places |= found

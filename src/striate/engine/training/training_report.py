@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.diagnostics import UsageError, setting
-from striate.engine.plan_report import Machine, PlanRow, gathered
+from striate.engine.plan_report import Machine, PlanRow, plan_rows
 from striate.engine.training.compiled_training import CompiledTraining, LoadedTrainingPlan
 from striate.engine.training.unit_builder import Unsupported
 
@@ -65,7 +65,7 @@ def table(program: CompiledTraining, x: Array, machine: Machine) -> TrainingRepo
     parameters = sum(4 * p.elements for p in net.parameters.values() if p.trainable)
     seconds = loaded.measured()
     forward, backward = (
-        gathered(plan.steps[part], seconds[part], weights, machine, threads)
+        plan_rows(plan.steps[part], seconds[part], weights, machine, threads)
         for part in (slice(plan.first_backward), slice(plan.first_backward, None))
     )
     return TrainingReport(

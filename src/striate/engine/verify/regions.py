@@ -56,7 +56,7 @@ class Regions(Memory):
             return self.start(self._packed[key])
         return self._at[key] if key in self._at else self._region(key, key, 4 * packing().size)
 
-    def kept(self, array: Array) -> Array:
+    def keep(self, array: Array) -> Array:
         self._tables.append(aligned.copied(array))
         return self._tables[-1]
 
