@@ -1,6 +1,6 @@
 """Design a small CNN with the builder, look at its facts, and let the checks read it.
 
-A finding names the line of this file that made the node, so that an editor can jump there.
+A finding names the line of this file that defines the node, so that an editor can jump there.
 """
 
 import striate as st

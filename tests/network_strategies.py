@@ -91,7 +91,7 @@ names = st.none() | st.sampled_from(
 
 
 def _place(builder, op, refs, name):
-    """The op after `refs`, or None where it does not suit them. Nothing is left after then."""
+    """The op after `refs`, or None where it does not match them. Nothing is left after then."""
     count, used = len(builder._nodes), set(builder._names)
     try:
         made = builder(op, *refs, name=name)

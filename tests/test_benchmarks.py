@@ -136,7 +136,7 @@ def test_a_process_is_timed_with_its_memory(bench):
     assert sample.seconds > 0
     if sys.platform != "win32":
         assert sample.cpu > 0 and sample.peak_mib > 1
-    with pytest.raises(SystemExit, match="ended with 3"):
+    with pytest.raises(SystemExit, match="failed with exit code 3"):
         timing.process([sys.executable, "-c", "raise SystemExit(3)"], {})()
 
 

@@ -50,7 +50,7 @@ KINDS = {
                 [([1, 2], (1.0, 2.0)), ("balanced", "balanced")], [1, [-1], "balance", ["a"]]),
     "flag": (flag(True), "true or false", [(True, True)], [1, "true", None]),
     "choice": (choice("a", ("a", "b")), "one of a, b", [("b", "b")], ["c", 1, None]),
-    "choices": (choices((), ("a", "b"), ""), "a list of words out of a, b", [(["b"], ("b",))], ["a", ["c"], [1]]),
+    "choices": (choices((), ("a", "b"), ""), "a list of words from a, b", [(["b"], ("b",))], ["a", ["c"], [1]]),
     "text": (text(""), "a text", [("x", "x")], [1, None]),
     "path": (path(None, ""), "a path", [("x", "x")], [1, b"x"]),
     "amount": (amount(None, ""), "a number such as 5000000, 5M or 1.2G", [("5M", 5_000_000)], ["5MiB", -1]),

@@ -56,7 +56,7 @@ def test_only_files_within_the_limit(tmp_path):
     with pytest.raises(SourceError, match="is a directory"):
         check_file(tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(SourceError, match="is no regular file"), opened(tmp_path / "pipe"):
+    with pytest.raises(SourceError, match="is not a regular file"), opened(tmp_path / "pipe"):
         pass
 
 

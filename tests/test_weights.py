@@ -81,8 +81,8 @@ def test_fans_are_counted_as_torch_counts_them(shape):
     [
         (lambda w: w.pop("conv1.bias"), "1 missing"),
         (lambda w: w.update(other=np.zeros(1)), "1 unknown"),
-        (lambda w: w.update({"conv1.weigth": w.pop("conv1.weight")}), "is 'conv1.weigth' meant"),
-        (lambda w: w.update({"fc2.weight": np.zeros((5, 200))}), r"\(5, 200\), \(10, 200\) expected"),
+        (lambda w: w.update({"conv1.weigth": w.pop("conv1.weight")}), "rename 'conv1.weigth'"),
+        (lambda w: w.update({"fc2.weight": np.zeros((5, 200))}), r"\(5, 200\), expected \(10, 200\)"),
     ],
 )
 def test_weights_of_another_network_are_refused(change, words):

@@ -9,7 +9,7 @@ The exception tree (every one renders as the same five parts; the command line e
     ├── NotationError      I001  a word or number of the notation cannot be read
     ├── OpError            I002  an attribute of an op is not allowed (zero size, groups that do not divide)
     ├── GraphError         I003  a network is not a graph one can follow (cycle, dangling or repeated name)
-    ├── FormatError        I004  a file was read but its content does not hold together
+    ├── FormatError        I004  a file was read but its content is inconsistent
     ├── SourceError        I005  a file or attribute is missing, a directory, or unreadable
     ├── UnknownNameError   I006  no such model, op, rule or node
     ├── MissingExtraError  I007  an optional part is not installed
@@ -208,7 +208,7 @@ class StriateError(Exception):
 
 
 class InternalError(StriateError):
-    """A fault of Striate, not of the user."""
+    """A bug in Striate, not a mistake of the user."""
 
     code, title = "I000", "internal"
 
@@ -315,7 +315,7 @@ def unknown_key(owner: str, kind: str, name: object, known: Iterable[str]) -> Un
         f"{owner} has no {kind} {str(name)[:80]!r}",
         where=f"{kind}s of {owner}",
         why=f"its {plural(len(names), kind)} {'is' if len(names) == 1 else 'are'} {few(names)}",
-        fix=f"write {near!r}" if near else f"one of the {kind}s: {few(names)}",
+        fix=f"write {near!r}" if near else f"use one of the {kind}s: {few(names)}",
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from striate.diagnostics import FormatError, LimitError, SourceError, suggest
 
 MAX_SUGGESTED = 1000
-"""Names of a folder that are looked at for one that may be meant."""
+"""Maximum names of a folder to search for a near match."""
 
 
 def status(path: Path, noun: str = "") -> os.stat_result:
@@ -37,7 +37,7 @@ def status(path: Path, noun: str = "") -> os.stat_result:
             why="no such path",
             fix=f"did you mean {path.parent / near}?"
             if near
-            else "look at the spelling and the current directory",
+            else "check the spelling and the current directory",
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise unreadable(path, error) from None
@@ -63,21 +63,19 @@ def unreadable(path: Path | str, error: Exception) -> SourceError:
         f"cannot read {text if len(text) <= 200 else text[:197] + '...'}",
         where=text[:200],
         why=getattr(error, "strerror", None) or str(error),
-        fix="look at its permissions, and whether it is still there",
+        fix="check its permissions, and whether it still exists",
     )
 
 
-def check_file(
-    path: Path, limit: int | None = None, what: str = "it", fix: str = "name the right file"
-) -> int:
+def check_file(path: Path, limit: int | None = None, what: str = "it", fix: str = "give another file") -> int:
     """The size of a readable file. Raises SourceError, or LimitError where it has more than `limit` bytes.
 
     what: what has at most that many bytes.
     """
     found = status(path, "file")
     if not stat.S_ISREG(found.st_mode):
-        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "no regular file"
-        raise SourceError(f"{path} is {kind}", where=str(path), why="a file is expected", fix="name a file")
+        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "not a regular file"
+        raise SourceError(f"{path} is {kind}", where=str(path), why="a file is expected", fix="give a file")
     if limit is not None and found.st_size > limit:
         raise LimitError(
             f"{path} has {found.st_size:,} bytes",
@@ -154,7 +152,7 @@ def aside(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             f"{os.fspath(path)} cannot be written",
             where=str(path),
             why=error.strerror or str(error),
-            fix="name a file in a folder that can be written and has room",
+            fix="choose a file in a writable folder with enough free space",
         ) from None
 
 

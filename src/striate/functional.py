@@ -114,8 +114,8 @@ def conv2d(
     H' = floor((H + p - dilation (F - 1) - 1) / stride) + 1, where p is the padding of both sides together; W' likewise.
     stride, dilation: steps in pixels, one number or one for each axis. padding: pixels around x; one number, one for
     each axis, (before, after) for each axis, or "same", "valid", "full". groups: C and K are split into as many parts,
-    each with filters of its own. padding_mode: what lies beyond the border, "zeros", "reflect", "replicate" or
-    "circular". engine: see the module.
+    each with filters of its own. padding_mode: values beyond the border, "zeros", "reflect", "replicate" or "circular".
+    engine: see the module.
 
     Raises OpError where the shapes of x, w and b do not go together, ShapeError where a filter is longer than the
     padded input, EngineError where the engine cannot run here.
@@ -166,7 +166,7 @@ def conv2d_grads(
             f"dy has shape {dy.shape}",
             where="conv2d_grads",
             why=f"the output of this convolution is {tape.tensors['y0'].shape}",
-            fix="give the gradient with respect to the output of the same convolution",
+            fix="give the gradient with respect to the output of this convolution",
         )
     gradients = backward(tape, [dy])
     return gradients["x0"], gradients["weight"], gradients["bias"]

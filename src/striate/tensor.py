@@ -13,9 +13,9 @@ from striate.diagnostics import UsageError, warn
 
 SPATIAL: dict[int, tuple[str, ...]] = {0: (), 1: ("L",), 2: ("H", "W"), 3: ("D", "H", "W")}
 MAX_SIZE = 10**12
-"""No size of a tensor goes beyond."""
+"""Maximum size of an axis."""
 STATISTICS = ("mean", "variance")
-"""Kinds of parameters that batches change, and no gradient does."""
+"""Kinds of parameters that batches update without gradients."""
 ITEM_BYTES = {"float32": 4, "float64": 8, "float16": 2}
 
 
@@ -48,10 +48,10 @@ class TensorSpec:
             or not all(type(size) is int and 0 < size <= MAX_SIZE for size in shape)
         ):
             raise UsageError(
-                f"{str(shape)[:40]} is not a shape of an image",
+                f"{str(shape)[:40]} is not the shape of an image",
                 where="a shape without its batch axis: (C,), (C, L), (C, H, W) or (C, D, H, W)",
                 why=f"every size is a whole number from 1 to {MAX_SIZE}",
-                fix="give such as (3, 224, 224)",
+                fix="give a shape such as (3, 224, 224)",
             )
         return cls((batch, *shape), ("N", "C", *SPATIAL[len(shape) - 1]))
 

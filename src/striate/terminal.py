@@ -16,9 +16,9 @@ from typing import TextIO, TypeGuard
 from striate.units import duration
 
 REDRAW_S = 0.125
-"""Between two drawings of a bar; more often would take time from the work."""
+"""Minimum seconds between two updates of a bar, so that it does not slow down the work."""
 MIN_BAR_COLUMNS = 4
-"""Columns; a shorter bar tells nothing."""
+"""Minimum columns of a bar."""
 
 _ASCII = str.maketrans(
     {

@@ -39,7 +39,7 @@ TORCHVISION = {
     "Compose": "Transform((step, step))", "Grayscale": "Channels(1)", "RandomCrop": "PadCrop(padding)",
     "RandomHorizontalFlip": "Flip(probability)", "RandomVerticalFlip": 'Flip(probability, axis="h")',
 }  # fmt: skip
-"""What torchvision calls another way, and how it is written here."""
+"""torchvision's name -> Striate's form."""
 
 
 def __getattr__(name: str) -> object:

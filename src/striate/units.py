@@ -45,7 +45,7 @@ def _quantity(value: Any, units: Mapping[str, int], kind: str, example: str) -> 
         known = " ".join(sorted((unit for unit in units if unit), key=lambda unit: (units[unit], unit)))
         raise FormatError(
             f"not {kind}: {value!r}",
-            why=f"a number is expected, with one of {known} or no unit",
+            why=f"expected a number with one of {known}, or without a unit",
             fix=f"write {example}",
         )
     return int(Fraction(match[1].replace("_", "")) * unit)

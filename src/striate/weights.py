@@ -24,7 +24,7 @@ Array = NDArray[Any]
 Weights = dict[str, Array]
 
 PIECE = 1 << 20
-"""Numbers that are drawn at a time."""
+"""Random numbers drawn at a time."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,9 +121,9 @@ def initialize(net: Network, seed: int = 0, initializer: str = "kaiming") -> Wei
     if initializer not in INITIALIZERS:
         near = suggest(initializer, INITIALIZERS)
         raise UnknownNameError(
-            f"no initialization {initializer!r}",
-            why=f"known: {', '.join(INITIALIZERS)}",
-            fix=f"write {near!r}" if near else "kaiming suits relu networks",
+            f"unknown initializer {initializer!r}",
+            why=f"the initializers are {', '.join(INITIALIZERS)}",
+            fix=f"write {near!r}" if near else "use kaiming for networks with relu",
         )
     chosen = INITIALIZERS[initializer]
     weights: Weights = {}
@@ -159,17 +159,19 @@ def check(net: Network, weights: Mapping[str, Array]) -> None:
         parts = [f"{len(missing)} missing ({leading(missing, 3)})" if missing else ""]
         parts.append(f"{len(extra)} unknown ({leading(extra, 3)})" if extra else "")
         raise FormatError(
-            f"these weights are not those of {net.name}",
+            f"these weights do not match {net.name}",
             why="; ".join(part for part in parts if part),
-            fix=f"is {near!r} meant for {missing[0]!r}?" if near else "give weights saved from this network",
+            fix=f"rename {near!r} to {missing[0]!r} if that is meant"
+            if near
+            else "use weights that were saved from this network",
         )
     for name, parameter in declared.items():
         if tuple(weights[name].shape) != parameter.shape:
             inputs = " and ".join(map(str, net.inputs.values()))
             raise FormatError(
-                f"weight {name} has shape {tuple(weights[name].shape)}, {parameter.shape} expected",
-                why=f"{net.name} on input {inputs} declares it so",
-                fix="the same number of classes and the same input as when they were saved",
+                f"weight {name} has shape {tuple(weights[name].shape)}, expected {parameter.shape}",
+                why=f"this is its shape in {net.name} with input {inputs}",
+                fix="use the number of classes and the input size with which they were saved",
             )
 
 
@@ -197,8 +199,8 @@ def resolved(net: Network, weights: Mapping[str, Array]) -> Mapping[str, Array]:
             raise FormatError(
                 f"{came[full]} and {name} differ",
                 where=f"weights of {net.name}",
-                why=f"both are {full}, which nodes share: it has one value",
-                fix="leave one of them out, or remove shares from the node",
+                why=f"both are names of the shared parameter {full}, which has one value",
+                fix="remove one of them, or remove `shares` from the node",
             )
         made.setdefault(full, array)
         came.setdefault(full, name)

@@ -91,9 +91,9 @@ def test_reconciliation():
     assert rows["gap"].reasons == {
         "fvcore": "+1 per input element (2-D only)",
         "thop": "+1 per input element, +1 per output element",
-        "ptflops": "+2 per input element (2: once as module, once as the function that the module calls)",
+        "ptflops": "+2 per input element (counted twice: as a module, and as the function that the module calls)",
     }
-    assert rows["softmax"].reasons["thop"] == "+3 per input element, -1 per normalized line"
+    assert rows["softmax"].reasons["thop"] == "+3 per input element, -1 per normalized vector"
     assert rows["flatten"].differences == rows["flatten"].reasons == {}
 
 
@@ -141,9 +141,7 @@ def test_rarer_counts_by_hand():
         "lrn": 3 * 32 + 16 * 6, "up": 256 + 256, "resize": 2 * 1024, "pool": 2 * 1024
     }  # fmt: skip
     row = next(row for row in reconcile(net).rows if row.node == "up")
-    assert row.reasons["thop"].startswith(
-        "-1 per multiplication, +1 per output element and number of a filter"
-    )
+    assert row.reasons["thop"].startswith("-1 per multiplication, +1 per output element and filter element")
 
 
 def test_unknown_names_get_the_nearest():

@@ -161,7 +161,7 @@ def test_a_branched_map_that_fits_no_memory_is_refused():
         x = build(Add(), x, build(Conv(1, 3, padding=1), x))
     use = pixels(build.build(x))
     assert use.at(1500, 1500) == 10**13, "each block: through the shortcut, or through one of nine taps"
-    with pytest.raises(LimitError, match="too large to write out"):
+    with pytest.raises(LimitError, match="pixels is too large for an array"):
         _ = use.counts
 
 

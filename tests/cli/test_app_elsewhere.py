@@ -49,11 +49,11 @@ from striate.model import Model
         ("rules", "did you mean explain?"),
         ("resnet18", "striate show 'resnet18'"),
         ("model.onnx", "striate show 'model.onnx'"),
-        ("sizes two.toml --input left=32x32x3", "look at the spelling and the current directory"),
+        ("sizes two.toml --input left=32x32x3", "check the spelling and the current directory"),
         ("show resnet18 --input '(1, 3, 224, 160)'", "write 224x160x3"),
         ("show resnet18 --input 224,160,3", "write 224x160x3"),
         ("show efficientnet", "'efficientnet_b0' is the nearest name"),
-        ("sizes lenet5 --learning-rate 1", "`striate sizes --help` shows how"),
+        ("sizes lenet5 --learning-rate 1", "see `striate sizes --help`"),
     ],
 )
 def test_the_fix_is_ours(typed, fix):

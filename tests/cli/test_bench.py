@@ -138,7 +138,7 @@ def test_rounding_is_no_difference():
 
 def test_a_tool_without_its_compiler_is_named(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler -O2")
-    assert "there is no no-such-compiler" in unable("torch_compile")
+    assert "no-such-compiler" in unable("torch_compile")
     assert unable("torch_eager") == ""
 
 

@@ -64,7 +64,7 @@ def test_nothing_is_configured(net):
 def test_a_fix_is_made_in_the_file_and_printed(net):
     net.chmod(0o640)
     done = run("check", "net.toml", "--fix", "--select", "P")
-    assert done.code == 0 and done.err == "1 fix made in net.toml\n"
+    assert done.code == 0 and done.err == "1 fix applied to net.toml\n"
     assert net.read_text() == FIXED
     assert done.out.startswith("--- net.toml\n+++ net.toml\n@@") and done.out.endswith("\n\nnothing found\n")
     assert '-op = "avgpool 3x3 /2 pad 1"\n+op = "avgpool 3x3 /2 pad 1 countpad off"\n' in done.out
@@ -129,7 +129,7 @@ def test_an_interrupted_write_leaves_the_file_as_it_was(net, monkeypatch):
 @pytest.mark.parametrize("flag", ["--fix", "--diff"])
 def test_other_sources_are_told_apart(flag, net):
     done = run("check", "resnet18", flag, "--select", "P001")
-    assert "resnet18 is not changed" in done.err and "5 fixes could be made" in done.err
+    assert "resnet18 is not changed" in done.err and "5 fixes could be applied" in done.err
     assert "striate convert resnet18 resnet18.toml" in done.err
     assert done.code == 0
     assert run("check", "resnet18", flag, "--select", "G").err == ""

@@ -73,7 +73,7 @@ def test_every_format_into_every_other(sources, kind, suffix, tmp_path):
         kept = bits(load(out).weights) == bits(model.weights.current())
     else:
         assert load(out) == NET
-        assert ("the weights are not in" in done.err) == (kind not in (".toml", ".py"))
+        assert ("does not contain the weights" in done.err) == (kind not in (".toml", ".py"))
         return
     assert kept == (kind not in (".toml", ".py")) and done.err == ""
     assert ("fresh, seed 0" in done.out) == (kind in (".toml", ".py"))
@@ -113,18 +113,18 @@ def test_the_record(sources, tmp_path):
         (["folder", "out.pth"], "is a directory"),
         (["folder.toml", "out.pth"], "is a directory"),
         (["folder.pth", "out.safetensors"], "is a directory"),
-        (["pipe.safetensors", "out.pth"], "no regular file"),
+        (["pipe.safetensors", "out.pth"], "not a regular file"),
         (["empty.pth", "out.safetensors"], "not a state dict"),
         (["empty.safetensors", "out.pth"], "not a safetensors file"),
         (["empty.toml", "out.pth"], "[network]"),
-        (["net.toml", "net.toml"], "written over itself"),
-        (["net.toml", "./net.toml"], "written over itself"),
-        (["net.toml", "link.toml"], "written over itself"),
-        (["mine.py", "mine.py"], "written over itself"),
-        (["lenet5", "w.pth", "--weights", "w.pth"], "written over itself"),
-        (["w.pth", "out.pth", "--input", "32x32"], "holds weights alone"),
-        (["w.pth", "out.pth", "--weights", "w.pth"], "holds weights alone"),
-        (["alexnet", "out.pth", "--weights", "w.pth"], "not those of alexnet"),
+        (["net.toml", "net.toml"], "would be overwritten"),
+        (["net.toml", "./net.toml"], "would be overwritten"),
+        (["net.toml", "link.toml"], "would be overwritten"),
+        (["mine.py", "mine.py"], "would be overwritten"),
+        (["lenet5", "w.pth", "--weights", "w.pth"], "would be overwritten"),
+        (["w.pth", "out.pth", "--input", "32x32"], "holds only weights"),
+        (["w.pth", "out.pth", "--weights", "w.pth"], "holds only weights"),
+        (["alexnet", "out.pth", "--weights", "w.pth"], "do not match alexnet"),
         (["lenet5", "out.pth", "--weights", "net.toml"], "not a weights file"),
         (["lenet5", "out.pth", "--weights", "missing.pth"], "no file missing.pth"),
         (["lenet5", "out.pth", "--seed", "x"], "--seed"),
@@ -283,7 +283,7 @@ def test_training_begins_with_a_files_weights(trained, images, tmp_path):
     start = str(tmp_path / "start.safetensors")
     run("convert", str(trained[0]), start)
     done = run("train", "--data", str(images), "--model", start, "--fast-dev-run", "--json")
-    assert done.code == 0 and f"begins with the weights of {start}" in json.loads(done.out)["notes"]
+    assert done.code == 0 and f"starts with the weights of {start}" in json.loads(done.out)["notes"]
 
 
 def test_a_folder_whose_weights_are_of_another_network(sources, tmp_path):
@@ -291,7 +291,7 @@ def test_a_folder_whose_weights_are_of_another_network(sources, tmp_path):
     run("convert", "8x8x1 -> conv 3x3", str(tmp_path / "w.safetensors"))
     os.replace(tmp_path / "w.safetensors", tmp_path / "run" / "model.safetensors")
     done = run("show", str(tmp_path / "run"))
-    assert done.code == 2 and "not those of lenet5" in done.err
+    assert done.code == 2 and "do not match lenet5" in done.err
 
 
 def test_a_file_that_lies_about_its_network(tmp_path):

@@ -68,7 +68,7 @@ def test_the_rate_finder_is_for_one_process(images, monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     done = run("train", "--data", str(images), "--model", NET, "--find-lr")
-    assert done.code == 2 and "leave torchrun out" in done.err
+    assert done.code == 2 and "run it without torchrun" in done.err
 
 
 # ---------------------------------------------------------------- a module as MODEL

@@ -57,10 +57,10 @@ def test_fewer_classes_are_numbered_by_name(trained, tmp_path):
     (root / "columns").rmdir()
     found = record("eval", trained[0], "--data", root)
     assert found["accuracy"] > 0.9 and found["images"] == 20
-    assert found["notes"] == ["2 classes numbered as the model's 3"]
+    assert found["notes"] == ["2 classes numbered like the model's 3"]
     (root / "rows").rename(root / "lines")
     failed = run("eval", str(trained[0]), "--data", str(root))
-    assert failed.code == 2 and "does not know the class 'lines'" in failed.err
+    assert failed.code == 2 and "has no class 'lines'" in failed.err
 
 
 def test_the_page_of_an_evaluation(images, trained):
@@ -79,7 +79,7 @@ def test_the_page_of_an_evaluation(images, trained):
         (["lenet5"], "striate train"),
         (["{run}", "--data", "missing"], "there is no"),
         (["{run}", "--split", "tset"], "test"),
-        (["{run}", "--batch-size", "0"], "1 or more"),
+        (["{run}", "--batch-size", "0"], "at least 1"),
     ],
 )
 def test_eval_mistakes(trained, arguments, said):
@@ -135,7 +135,7 @@ def test_images_of_other_sizes_and_colors_are_adapted_and_it_is_said(trained, sq
     large = tmp_path / "large.png"
     Image.open(squares[0]).resize((64, 64), Image.Resampling.NEAREST).convert("RGB").save(large)
     done = run("predict", str(trained[0]), str(large))
-    assert done.code == 0 and "64x64 resized to 8x8" in done.out and "color turned to gray" in done.out
+    assert done.code == 0 and "64x64 resized to 8x8" in done.out and "color converted to gray" in done.out
 
 
 def test_unreadable_images_are_named_and_the_others_answered(trained, squares, tmp_path):
@@ -160,7 +160,7 @@ def test_unreadable_images_are_named_and_the_others_answered(trained, squares, t
         (["{run}", "{empty}"], "has no images"),
         (["lenet5", "{image}"], "holds no weights"),
         (["{run}", "{image}", "--json", "--csv"], "exclude each other"),
-        (["{run}", "{image}", "--top", "0"], "1 or more"),
+        (["{run}", "{image}", "--top", "0"], "at least 1"),
         (["{run}", "{image}", "-o", "/proc/answers"], "cannot be written"),
     ],
 )

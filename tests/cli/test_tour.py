@@ -39,7 +39,7 @@ def test_it_shows_every_step(toured):
     text = PLAIN.sub("", seen)
     titles = re.findall(r"^(\d)\. (\w+)", text, re.M)
     assert titles == list(zip("123456", ("Check", "Look", "Train", "Test", "Predict", "The")))
-    for said in ("G002 conv1: stride 3 does not fit", "3 6 9 6 3", "lenet5", "confusion", "the network says"):
+    for said in ("G002 conv1: stride 3 does not fit", "3 6 9 6 3", "lenet5", "confusion", "prediction: "):
         assert said in text
     assert "━" in seen and "images/s" in seen  # the bar
     assert len(re.findall(r"\d+/15  \d\.\d{4} ", text)) == 15
@@ -69,7 +69,7 @@ def shown(text):
 def test_the_commands_it_shows_are_commands(toured):
     """Each can be typed; the training itself was just that command, so it finds its own run."""
     _, seen = toured
-    steps, _, _ = joined(seen).partition("From here")
+    steps, _, _ = joined(seen).partition("Next steps, to paste into this shell")
     commands = [line.removeprefix(program()).strip() for line in shown(steps)]
     assert {command.split()[0] for command in commands} >= {
         "check",
@@ -82,7 +82,7 @@ def test_the_commands_it_shows_are_commands(toured):
     for command in commands:
         done = run(*shlex.split(command))
         if command.startswith("train"):
-            assert done.code == 2 and "holds a run already" in done.err
+            assert done.code == 2 and "already holds a run" in done.err
         else:
             assert done.code in (0, 1), (command, done.err)
 
@@ -90,7 +90,7 @@ def test_the_commands_it_shows_are_commands(toured):
 def test_it_ends_with_commands_to_paste(toured):
     """A shell in the same folder runs the last block as it stands: prediction, another run, the course."""
     _, seen = toured
-    end = PLAIN.sub("", seen).partition("From here")[2]
+    end = PLAIN.sub("", seen).partition("Next steps, to paste into this shell")[2]
     block = "\n".join(line for line in end.splitlines() if line.startswith("  "))
     assert len(shown(joined(end))) == 3
     done = subprocess.run(["bash", "-euc", block], capture_output=True, encoding="utf-8", timeout=300)
@@ -101,7 +101,7 @@ def test_it_ends_with_commands_to_paste(toured):
 def test_a_second_tour_does_not_overwrite_the_first(toured):
     again = run("tour", "--out", str(toured[0]))
     assert (again.code, again.out) == (2, "")
-    assert "holds a tour already" in again.err
+    assert "already holds a tour" in again.err
 
 
 def test_without_the_samples_it_says_the_command_and_does_the_rest(monkeypatch):

@@ -137,7 +137,7 @@ def made(images, model, *more):
 def test_a_catalogue_model_gets_the_classes_and_the_size_of_the_data(images):
     record = made(images, "cifar_resnet20")
     assert record["input"] == [1, 8, 8] and record["notes"] == [
-        "cifar_resnet20 made for 8x8x1, as the images are, and 3 classes"
+        "cifar_resnet20 created for the image size 8x8x1 and 3 classes"
     ]
     assert made(images, "cifar_resnet20", "--input", "12x12x1")["input"] == [1, 12, 12]
 
@@ -150,7 +150,7 @@ def test_where_it_has_no_output_at_that_size_it_keeps_its_own(images):
 
 def test_a_written_network_keeps_its_input_and_says_so(images):
     record = made(images, "12x12x1 -> conv 3x3 2 -> relu -> flatten -> fc 3")
-    assert record["notes"] == ["images of 8x8x1 are brought to the network's 12x12x1"]
+    assert record["notes"] == ["images of 8x8x1 are resized to the network's 12x12x1"]
 
 
 def test_images_of_several_sizes(tmp_path):
@@ -166,7 +166,7 @@ def test_images_of_several_sizes(tmp_path):
 
 def test_it_goes_on_from_a_trained_model(images, trained):
     record = made(images, str(trained[0]))
-    assert record["notes"] == [f"begins with the weights of {trained[0]}"]
+    assert record["notes"] == [f"starts with the weights of {trained[0]}"]
     assert record["epochs"][0]["train_loss"] < 0.7 < made(images, NET)["epochs"][0]["train_loss"]
 
 
@@ -193,7 +193,7 @@ def test_fast_dev_run_needs_no_folder_and_leaves_none(images, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     done = run("train", "--data", str(images), "--model", NET, "--fast-dev-run")
     assert (done.code, done.err) == (0, "")
-    assert "nothing was kept" in done.out and "--out RUN" in done.out
+    assert "nothing was saved" in done.out and "--out RUN" in done.out
     assert not list(tmp_path.iterdir())
 
 
@@ -245,7 +245,7 @@ def refused(*arguments):
         (["--data", "{data}", "--model", NET, "--out", "{new}", "--engine", "nmpy"], "numpy"),
         (["--config", "{new}.toml"], "there is no file"),
         (["--config", "{file}"], "epochs"),
-        (["--resume", "{new}"], "holds no run"),
+        (["--resume", "{new}"], "does not hold a run"),
         (["--resume", "{run}", "--out", "{new}"], "exclude each other"),
         (["--resume", "{run}", "--lr", "0.5"], "cannot change within a run"),
     ],
@@ -293,11 +293,11 @@ def test_ctrl_c_saves_and_says_how_to_go_on(images, tmp_path):
     child.send_signal(signal.SIGINT)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130
-    assert re.fullmatch(rf"interrupted at [^\n]*; saved, go on with: striate train --resume {out}\n", err)
+    assert re.fullmatch(rf"interrupted at [^\n]*; saved, continue with: striate train --resume {out}\n", err)
     done = len((out / "metrics.jsonl").read_text().splitlines())
     again = run("train", "--resume", str(out), "--epochs", str(done + 2))
     assert again.code == 0, again.err
-    assert f"going on in epoch {done + 1} of {done + 2}" in again.out
+    assert f"continuing in epoch {done + 1} of {done + 2}" in again.out
     assert len(lines(again.out)) == 2
 
 

@@ -138,7 +138,7 @@ def test_a_builder_of_several_inputs():
     assert build.inputs["left"].spec.shape == (1, 3, 8, 8)
     with pytest.raises(GraphError, match="2 inputs") as caught:
         _ = build.input
-    assert caught.value.fix == "name the one that is meant: build.inputs['left']"
+    assert caught.value.fix == "name one of them: build.inputs['left']"
     assert Builder("one", input={"x": (3, 8, 8)}).input.name == "x"
     assert list(Builder("one").inputs) == ["input"]
     for wrong in ({}, {"": (3, 8, 8)}, {1: (3, 8, 8)}):

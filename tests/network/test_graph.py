@@ -72,7 +72,7 @@ def test_a_value_that_nothing_makes():
     with pytest.raises(GraphError) as caught:
         net(("conv1", Conv(), "input"), ("relu1", Relu(), "conv2"))
     text = five_parts(caught.value, "I003")
-    assert "node relu1 names a value 'conv2' that nothing makes" in text
+    assert "node relu1 reads 'conv2', which does not exist" in text
     assert "relu1 = relu, inputs conv2" in text and "the values are input, conv1, relu1" in text
     assert "write 'conv1'" in text
     assert caught.value.node == "relu1"
@@ -112,7 +112,7 @@ def test_a_circle_is_named(length):
     with pytest.raises(GraphError) as caught:
         net(*nodes, outputs=["r0"])
     text = five_parts(caught.value, "I003")
-    assert f"in a circle of {length}: r0 <- " in text
+    assert f"the network has a cycle of {length}: r0 <- " in text
     assert len(text) < 1000
     if length < 8:
         assert " <- ".join([*names, "r0"]) in text
@@ -314,7 +314,7 @@ GOOD = net(("conv1", Conv(6, kernel=5), "input"), ("pool", MaxPool(), "conv1")).
         ({"nodes": [{"name": "a", "op": "relu"}]}, FormatError, "node 1 has no inputs"),
         ({"nodes": [{"op": "relu", "inputs": ["input"]}]}, FormatError, "node 1 has no name"),
         ({"nodes": [{"name": 3, "op": "relu", "inputs": []}]}, FormatError, "name of node 1 is not a text"),
-        ({"nodes": [{"name": "a", "inputs": ["input"]}]}, OpError, "without a name"),
+        ({"nodes": [{"name": "a", "inputs": ["input"]}]}, OpError, "name of the op is missing"),
         ({"nodes": [{"name": "a", "op": "relu", "inputs": [1]}]}, FormatError, "1 is not a name"),
         ({"nodes": [{"name": "a", "op": "relu", "inputs": "input"}]}, FormatError, "not a list"),
         ({"nodes": ["relu"]}, FormatError, "not a table"),
@@ -322,7 +322,7 @@ GOOD = net(("conv1", Conv(6, kernel=5), "input"), ("pool", MaxPool(), "conv1")).
         ({"inputs": {"input": [3, 0, 8]}}, StriateError, "shape of an image"),
         ({"inputs": {"input": [3, 10**13, 8]}}, StriateError, "shape of an image"),
         ({"inputs": {"input": 3}}, StriateError, "shape of an image"),
-        ({"inputs": {}}, GraphError, "nothing makes"),
+        ({"inputs": {}}, GraphError, "does not exist"),
         ({"inputs": [3, 8, 8]}, FormatError, "inputs of the network is not a table"),
         ({"outputs": []}, GraphError, "no output"),
         ({"outputs": ["poool"]}, GraphError, "'pool'"),

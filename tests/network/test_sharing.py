@@ -73,7 +73,7 @@ def test_constants_do_not_count_and_frozen_parameters_do() -> None:
         ({"shares": {"weight": "c.weight"}}, "which is not a node"),
         ({"fixed": ["wieght"]}, "no parameter 'wieght'"),
         ({"shares": {"wieght": "a.weight"}}, "no parameter 'wieght'"),
-        ({"shares": "a", "fixed": ["weight"]}, "which belongs to a"),
+        ({"shares": "a", "fixed": ["weight"]}, "but it belongs to a"),
     ],
 )
 def test_what_nobody_owns_is_refused(said: dict[str, object], expected: str) -> None:
@@ -89,7 +89,7 @@ def test_an_owner_shares_nothing_and_is_of_the_same_op() -> None:
     with pytest.raises(GraphError, match="cannot share all parameters of b") as error:
         build(Conv(8, kernel=3, padding=1), x, shares="b")
     assert error.value.fix == "shares = 'a'"
-    with pytest.raises(GraphError, match="is shared itself"):
+    with pytest.raises(GraphError, match="which is itself shared"):
         build(Conv(8, kernel=3, padding=1), x, shares={"weight": "b.weight"})
     with pytest.raises(GraphError, match="cannot share all parameters of a"):
         build(BatchNorm(), x, shares="a")

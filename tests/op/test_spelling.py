@@ -148,7 +148,7 @@ def test_files_read_it_and_hold_ours():
 def test_the_shell_reads_it_with_a_note():
     shown = run("show", "8x8x3 -> conv2d kernel_size=3 padding=1")
     assert shown.code == 0 and "conv 3x3 pad 1" in shown.out and "conv2d" not in shown.out
-    assert "note: Striate says conv for conv2d, kernel for kernel_size" in shown.err
+    assert "note: Striate's names are conv for conv2d, kernel for kernel_size" in shown.err
     assert run("show", "8x8x3 -> conv2d kernel_size=3").err == ""
 
 

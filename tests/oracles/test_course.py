@@ -37,7 +37,7 @@ def test_filters_extend_the_full_depth_and_stack_to_an_output_volume():
 
 def test_filters_made_for_another_depth_are_refused():
     net = st.parse("32x32x3 -> conv 5x5 6").replace("conv1", st.ops.Conv(6, 5, in_channels=4))
-    with pytest.raises(ShapeError, match="4 input channels expected, 3 given"):
+    with pytest.raises(ShapeError, match="expected 4 input channels, got 3"):
         _ = net.specs
 
 

@@ -56,7 +56,7 @@ def statements_name_what_is_there(case):
             for arg in call.args:
                 if isinstance(arg, Inside | Blend):
                     assert variables_of(arg.tap) <= set(variables)
-        assert statement.target not in known, "inputs and parameters are only read"
+        assert statement.target not in known, "inputs and parameters are read-only"
         made[statement.target] = len(statement.index)
     assert {parameter.name for parameter in declaration.parameters if parameter.trainable} <= loaded, (
         "all are used"

@@ -190,7 +190,7 @@ def test_the_command_line(tmp_path):
     found = shell("eval", str(tmp_path / "run"))
     assert found.code == 0, found.err
     found = shell("train", *words, "--input", "left=9x9,right=8x8", "--out", str(tmp_path / "other"))
-    assert found.code == 2 and "left takes 9x9x1, the data gives rows of shape (1, 8, 8)" in found.err
+    assert found.code == 2 and "left takes 9x9x1; the data has rows of shape (1, 8, 8)" in found.err
     Image.fromarray(x[0, 0]).save(tmp_path / "one.png")
     found = shell("predict", str(tmp_path / "run"), str(tmp_path / "one.png"))
     assert found.code == 2 and "takes 2 inputs" in found.err
@@ -209,10 +209,10 @@ def change(**arrays):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (lambda x, y: (x, y), "pair has 2 inputs, the data has one image for each label"),
+        (lambda x, y: (x, y), "pair has 2 inputs; the data has one image per label"),
         (lambda x, y: ({"left": x[:, :1]}, y), "the data has no right"),
         (change(rihgt=lambda _: np.zeros((ROWS, 1, 8, 8))), "write 'right'"),
-        (change(right=lambda a: a[:-1]), "right has 95 rows, and there are 96 labels"),
+        (change(right=lambda a: a[:-1]), "right has 95 rows, but there are 96 labels"),
         (change(right=lambda a: a[:, :, :4]), 'input={"right": "4x8x1"}'),
         (change(right=lambda a: np.full(a.shape, np.nan)), "not finite"),
         (change(right=lambda a: a.astype(str)), "give numbers"),
@@ -283,7 +283,7 @@ def test_no_part_is_read_on_another_scale(one, other):
 def test_a_transformation_of_one_input_is_refused():
     model = st.Model(pair())
     model.transform = {"steps": [{"step": "normalize", "mean": [0.5], "std": [0.5]}]}
-    with pytest.raises(UsageError, match="one input"):
+    with pytest.raises(UsageError, match="a single input"):
         model.predict(halves(data()[0]))
 
 

@@ -197,7 +197,7 @@ def test_a_nan_in_the_images_is_named():
     data = stripes()
     data.x[7, 0, 3, 3] = np.nan
     error = not_finite(data, batch_size=60)
-    assert "image 7 holds a NaN" in error.why
+    assert "image 7 contains NaN" in error.why
 
 
 TWO_OF_THREE = ArrayData(np.zeros((2, 8, 8)), [0, 1], ("a", "b", "c"))
@@ -206,12 +206,12 @@ MISFITS = {
     "input": ({"notation": "9x9x1 -> flatten -> fc 3"}, "9x9x1"),
     "classes": ({"notation": "8x8x1 -> flatten -> fc 4"}, "num_classes=3"),
     "softmax": ({"notation": "8x8x1 -> flatten -> fc 3 -> softmax"}, "end the network before softmax1"),
-    "nothing": ({"data": ArrayData(np.zeros((0, 1, 8, 8)), np.zeros(0, int), ("a", "b", "c"))}, "nothing to learn"),
+    "nothing": ({"data": ArrayData(np.zeros((0, 1, 8, 8)), np.zeros(0, int), ("a", "b", "c"))}, "no training batch"),
     "a single image": ({"data": stripes(17), "notation": POINTS}, "last of 2 batches is a single image"),
     "no full batch": ({"batch_size": 100, "drop_last": True}, "a smaller batch_size"),
     "warm-up": ({"warmup_epochs": 2.0}, "warmup_epochs below 2"),
     "empty class": ({"data": TWO_OF_THREE, "class_weights": "balanced"}, "class c has no images"),
-    "maps": ({"notation": "8x8x1 -> conv 3x3 3", "mixup": 1.0}, "one answer per image"),
+    "maps": ({"notation": "8x8x1 -> conv 3x3 3", "mixup": 1.0}, "one output vector per image"),
 }  # fmt: skip
 
 

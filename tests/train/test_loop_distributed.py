@@ -86,7 +86,7 @@ def test_only_one_process_writes_and_it_counts_all_images(two):
 @pytest.mark.torch
 def test_the_process_that_met_a_nan_says_where_and_the_other_stops_too(two):
     said = sorted((two / f"nan.{rank}.txt").read_text() for rank in range(2))
-    assert "image 60 holds a NaN" in said[0]
+    assert "image 60 contains NaN" in said[0]
     assert said[1].startswith("TrainingError: I010: the loss is not a finite number in another process")
 
 
@@ -141,7 +141,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path):
     code, out, err = finish(process)
     assert code == 0, err
     assert "another process of this run is gone" in err
-    assert out.count("going on in epoch") == 1 and out.count("the result is in") == 1
+    assert out.count("continuing in epoch") == 1 and out.count("the result is in") == 1
     rows = [json.loads(line) for line in (run / folder.LINES).open()]
     assert [row["epoch"] for row in rows] == list(range(1, 11))
 
@@ -165,11 +165,11 @@ def test_a_stopped_run_is_saved_and_goes_on_in_one_process(tmp_path):
     wait_for(lambda: epochs(run) >= 1, process)
     process.terminate()
     code, _, err = finish(process)
-    assert code != 0 and err.count("saved, go on with: striate train --resume") == 1, err
+    assert code != 0 and err.count("saved, continue with: striate train --resume") == 1, err
     done = epochs(run)
     going = command("train", "--resume", str(run), "--epochs", str(done + 1), "--engine", "numpy", "--json")
     assert going.code == 0, going.err
-    assert "going on" in going.err and len(json.loads(going.out)["epochs"]) == done + 1
+    assert "continuing in epoch" in going.err and len(json.loads(going.out)["epochs"]) == done + 1
 
 
 # ---------------------------------------------------------------- mistakes, and the arithmetic of sharing

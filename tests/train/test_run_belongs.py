@@ -20,7 +20,7 @@ def test_weights_of_another_run_are_refused(tmp_path):
     arrays, metadata = safetensors.load(path / folder.BEST)
     others = {name: array + np.float32(1) for name, array in arrays.items()}
     safetensors.save(path / folder.BEST, others, metadata)
-    with pytest.raises(FormatError, match="other weights than this run had"):
+    with pytest.raises(FormatError, match="weights that differ from those of this run after epoch"):
         run(path, resume=True)
     safetensors.save(path / folder.BEST, arrays, metadata)
     run(path, resume=True)
@@ -66,7 +66,7 @@ def test_another_transformation_is_refused(tmp_path):
     (step,) = [step for step in record["training_transform"]["steps"] if step["step"] == "normalize"]
     step["mean"] = [step["mean"][0] + 0.01, *step["mean"][1:]]
     (path / folder.NETWORK).write_text(json.dumps(record))
-    with pytest.raises(UsageError, match="transformation is not that of this run"):
+    with pytest.raises(UsageError, match="the transformation differs from that of this run"):
         run(path, resume=True)
     # A checkpoint of an earlier version does not say what the images went through.
     held, metadata = safetensors.load(path / folder.STATE)

@@ -81,7 +81,7 @@ def test_auto_is_resolved_and_said():
         ("momentum", 1.0, "less than 1"),
         ("nesterov", "yes", "true or false"),
         ("optimizer", "adamm", "did you mean adam"),
-        ("log", "wandb", "a list of words out of tensorboard"),
+        ("log", "wandb", "a list of words from tensorboard"),
         ("class_weights", "balancd", "did you mean balanced"),
         ("class_weights", ["a"], "a list of numbers"),
     ],

@@ -37,11 +37,11 @@ class Count:
 
 QUANTITIES = {  # quantity -> the words for it, after the number
     "products": "per multiplication",
-    "taps": "per output element and number of a filter",
+    "taps": "per output element and filter element",
     "bias": "per output element for the bias",
     "inputs": "per input element",
     "outputs": "per output element",
-    "rows": "per normalized line",
+    "rows": "per normalized vector",
     "halo": "per channel-padded input element",
 }
 
@@ -116,12 +116,12 @@ THOP = Convention(
     "thop 0.1.1.post2209072238, profile",
     {
         **_each("conv fc", Count(products=1)),
-        "tconv": Count(taps=1, note="as if every output read a whole filter"),
+        "tconv": Count(taps=1, note="counts a full filter for every output"),
         **_each(
             "bn ln in",
             Case("affine", {False: Count(inputs=2), True: Count(inputs=4, note=_DOUBLE_NORM)}),
         ),
-        "avgpool": Count(outputs=1, note="the kernel's size is not looked at"),
+        "avgpool": Count(outputs=1, note="ignores the kernel size"),
         **_each("gap adaptiveavgpool", Count(inputs=1, outputs=1)),
         "prelu": Count(inputs=1),
         "softmax": Count(inputs=3, rows=-1),
@@ -136,7 +136,7 @@ THOP = Convention(
     {},
 )
 
-_TWICE = "2: once as module, once as the function that the module calls"
+_TWICE = "counted twice: as a module, and as the function that the module calls"
 _POOLS = "maxpool avgpool gap gmp adaptiveavgpool adaptivemaxpool"
 _INSIDE_LP = Count(inputs=1, outputs=2, note="the pooling, relu and product inside")
 _INSIDE_LRN = Count(inputs=3, halo=1, note="the products, sum and pooling inside")

@@ -78,10 +78,10 @@ def convention(name: str) -> Convention:
     if name not in CONVENTIONS:
         nearest = suggest(name, CONVENTIONS)
         raise UnknownNameError(
-            f"no convention is called {name!r}",
+            f"unknown convention {name!r}",
             where="macs convention",
-            why=f"known: {', '.join(CONVENTIONS)}",
-            fix=f"did you mean {nearest}?" if nearest else f"take one of: {', '.join(CONVENTIONS)}",
+            why=f"the conventions are {', '.join(CONVENTIONS)}",
+            fix=f"did you mean {nearest}?" if nearest else "use one of them",
         )
     return CONVENTIONS[name]
 
@@ -222,6 +222,6 @@ def _spelling(net: Network, functions: Collection[str], expressions: Collection[
             raise UnknownNameError(
                 f"{net.name} has no node {name!r}",
                 where="macs functions and expressions",
-                fix=f"did you mean {nearest}?" if nearest else "name nodes as `striate show` lists them",
+                fix=f"did you mean {nearest}?" if nearest else "use a name that `striate show` lists",
             )
     return spelling

@@ -28,7 +28,7 @@ class AxisField:
 
 
 Fields = Mapping[str, AxisField]
-"""Axis of the network's input -> field."""
+"""Axis of the network's input -> receptive field."""
 
 
 def receptive_fields(net: Network, input: str | None = None) -> dict[str, Fields]:

@@ -19,7 +19,7 @@ from striate.tensor import TensorSpec
 _MAX_STRIDE_PX = 64
 """Input pixels from unit to unit of the coarsest map: 32 in most networks, 64 in the deepest U-Nets."""
 _MAX_RESIDUE_CLASSES = 4096
-"""More residue classes than this are a network no list of sizes can describe."""
+"""Maximum number of residue classes; with more, no list of sizes is useful."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Sizes:
 
     def __repr__(self) -> str:
         lines = [f"{axis}: {found.rule}" for axis, found in self.axes.items()]
-        near = ", ".join(map(str, self.nearest)) or "none fits every axis"
+        near = ", ".join(map(str, self.nearest)) or "no size fits every axis"
         return "\n".join([*lines, f"nearest {self.near}: {near}"])
 
 
@@ -153,7 +153,7 @@ def _neighbor(net: Network, group: Sequence[str]) -> Network:
 
 
 _Branch = tuple[Condition, dict[str, dict[str, SizeLaw]]]
-"""A class of inputs, and on it per value: axis of the value -> law of its size."""
+"""A residue class of inputs, and for each value: axis -> size as a function of the input size."""
 
 
 def _solve_axis(net: Network, pinned: bool, axis: str, group: Sequence[str]) -> AxisSizes:

@@ -24,15 +24,16 @@ from striate.network import NetworkSource, as_network
 from striate.op import Declaration, Reading
 
 MAX_WRITTEN_SIDE_PX = 16
-"""Maps up to this side are written out when they are printed."""
+"""Maximum side of maps that are printed in full."""
 Vector = tuple[int, ...]
 Term = tuple[Vector, ...]
 """An outer product: one vector per spatial axis."""
 
 DENSE_LIMIT = 4_000_000
-"""More cells than this are not written out one by one."""
+"""Maximum cells of a dense map."""
 NUMBERS_LIMIT = 2_000_000
-"""Branches of a huge input that need more numbers than this in one step are refused: the answer would take too long."""
+"""Maximum numbers in one step: branches of a huge input beyond it are refused, because the answer would take too long.
+"""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -48,7 +49,7 @@ class PixelUse:
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.shape))
-        lines = [f"{size} pixels: in how many ways each is used"]
+        lines = [f"{size} pixels: number of paths from each"]
         if len(self.shape) <= 2 and max(self.shape) <= MAX_WRITTEN_SIDE_PX:
             rows = [list(map(str, row)) for row in self.rows()]
             width = max(len(word) for row in rows for word in row)
@@ -81,9 +82,9 @@ class PixelUse:
         """The whole map as nested lists. Raises LimitError beyond DENSE_LIMIT pixels."""
         if self.cells > DENSE_LIMIT:
             raise LimitError(
-                f"a map of {self.cells} pixels is too large to write out",
+                f"a map of {self.cells} pixels is too large for an array",
                 why=f"the limit is {DENSE_LIMIT}",
-                fix="ask for single pixels or for the vectors of each axis",
+                fix="request single pixels, or the vectors of each axis",
             )
         nested: list[Any] = list(self.rows())
         for size in reversed(self.shape[1:-1]):
@@ -122,7 +123,10 @@ class PixelUse:
         if len(self.terms) == 1:
             return prod(map(max, self.terms[0]))
         if self.cells > DENSE_LIMIT:
-            raise LimitError(f"no peak is looked for among {self.cells} pixels", fix="ask for single pixels")
+            raise LimitError(
+                f"a map of {self.cells} pixels is too large to search for its peak",
+                fix="request single pixels",
+            )
         return max(max(row) for row in self.rows())
 
     @property
@@ -185,7 +189,9 @@ def pixels(net: NetworkSource, value: str | None = None, input: str | None = Non
     source = net.input_name(input)
     spec = net.inputs[source]
     if not spec.spatial:
-        raise OpError("the input has no height and width", why=f"it is {spec}", fix="give an image, 32x32x3")
+        raise OpError(
+            "the input has no height and width", why=f"it is {spec}", fix="give an image size such as 32x32x3"
+        )
     targets = net.outputs if value is None else (value,)
     maps: dict[str, dict[Term, int]] = {}
     for target in targets:
@@ -226,9 +232,9 @@ def _compact(terms: dict[Term, int], shape: tuple[int, ...]) -> dict[Term, int]:
             terms = {(*rest[:axis], v, *rest[axis:]): 1 for rest, v in grouped.items()}
     if len(terms) > 1 and len(terms) * sum(shape) > NUMBERS_LIMIT:
         raise LimitError(
-            f"branches make a map of {len(terms)} outer products on {'x'.join(map(str, shape))}",
+            f"because of branches, the map is a sum of {len(terms)} outer products on {'x'.join(map(str, shape))}",
             why=f"that is more than {NUMBERS_LIMIT:,} numbers in one step",
-            fix="analyze a smaller input; the pattern at the borders is the same",
+            fix="analyze a smaller input; its borders have the same pattern",
         )
     if len(terms) > min(shape, default=1):
         terms = _by_rows(terms, shape)

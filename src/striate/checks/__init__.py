@@ -14,7 +14,7 @@ from striate.checks.rule import Rule, all_rules
 from striate.network import NetworkSource, as_network
 
 CheckConfig = Config
-"""Its name as `striate.CheckConfig`, where it stands next to other settings."""
+"""Alias of `Config` for the public namespace."""
 
 __all__ = ["CheckConfig", "Config", "Context", "Report", "Rule", "all_rules", "check", "explain"]
 

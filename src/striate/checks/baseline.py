@@ -1,7 +1,7 @@
-"""A baseline: the findings a project has decided to live with for now, so that only new ones count.
+"""A baseline: findings that a project accepts for now, so that only new ones count.
 
-A finding is known by its network, code, node and aspect; numbers in messages may drift without making it new. Two
-findings of one code on one node need two entries.
+A finding is identified by its network, code, node and aspect, not by the numbers in its message. Two findings of one
+code on one node need two entries.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Key = tuple[str, str, str | None, str]
 
 
 def key(network: str, finding: Diagnostic) -> Key:
-    """What a finding is remembered by."""
+    """Identity of a finding in a baseline."""
     return network, finding.code, finding.node, finding.aspect
 
 
 def write(path: Path, findings: Iterable[tuple[str, Iterable[Diagnostic]]]) -> int:
-    """Write what was found in each network (its name, its findings) and return how many; aside first, then renamed."""
+    """Write the findings of each network (its name, its findings) atomically; return their number."""
     known = collections.Counter(key(name, finding) for name, found in findings for finding in found)
     entries = [
         {"network": network, "code": code, "node": node}
@@ -40,7 +40,7 @@ def write(path: Path, findings: Iterable[tuple[str, Iterable[Diagnostic]]]) -> i
 
 
 def read(path: Path) -> collections.Counter[Key]:
-    """How often each finding is in the baseline file."""
+    """Read a baseline file: finding -> count."""
     try:
         document = json.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -48,14 +48,14 @@ def read(path: Path) -> collections.Counter[Key]:
             "the baseline cannot be read",
             where=str(path),
             why=error.strerror or str(error),
-            fix="striate check --write-baseline FILE makes one",
+            fix="create one with striate check --write-baseline FILE",
         ) from None
     except (ValueError, RecursionError) as error:
         raise FormatError(
             "the baseline is not JSON",
             where=str(path),
             why=str(error),
-            fix="striate check --write-baseline FILE writes it again",
+            fix="write it again with striate check --write-baseline FILE",
         ) from None
     if (
         not isinstance(document, dict)
@@ -66,7 +66,7 @@ def read(path: Path) -> collections.Counter[Key]:
             "not a baseline file",
             where=str(path),
             why=f'an object with "schema": "{SCHEMA}" and a list "findings" is expected',
-            fix="striate check --write-baseline FILE writes it again",
+            fix="write it again with striate check --write-baseline FILE",
         )
     known: collections.Counter[Key] = collections.Counter()
     for number, entry in enumerate(document["findings"]):
@@ -88,10 +88,10 @@ def _entry(path: Path, number: int, entry: Any) -> tuple[Key, int]:
         ):
             return (network, code, node, aspect), times
     raise FormatError(
-        f"entry {number} of the baseline cannot be read",
+        f"entry {number} of the baseline is invalid",
         where=str(path),
         why='each entry has "network", "code", "node" and "count"',
-        fix="striate check --write-baseline FILE writes it again",
+        fix="write it again with striate check --write-baseline FILE",
     )
 
 

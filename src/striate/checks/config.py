@@ -120,25 +120,25 @@ class Config(Declared):
     SEPARATOR: ClassVar[str] = "-"
 
     select: tuple[str, ...] = declare(
-        "codes", (EVERYTHING,), "only these rules: codes, prefixes or names", RULES
+        "codes", (EVERYTHING,), "rules to check: codes, prefixes or names", RULES
     )
-    extend_select: tuple[str, ...] = declare("codes", (), "these rules as well", RULES)
-    ignore: tuple[str, ...] = declare("codes", (), "not these rules", RULES)
+    extend_select: tuple[str, ...] = declare("codes", (), "additional rules: codes, prefixes or names", RULES)
+    ignore: tuple[str, ...] = declare("codes", (), "rules to ignore: codes, prefixes or names", RULES)
     per_node_ignores: Mapping[str, tuple[str, ...]] = declare(
-        "codes by node", dict, "rules that are ignored on nodes whose names match a shell pattern", RULES
+        "codes by node", dict, "rules to ignore on nodes whose names match a shell pattern", RULES
     )
     fail_on: str = choice(
         Severity.ERROR.value,
         (*(severity.value for severity in Severity), NEVER),
-        "lowest severity with exit code 1",
+        "lowest severity that gives exit code 1",
         VERDICT,
     )
     max_params: int | None = amount(None, "budget of parameters (C001), such as 5M", VERDICT)
     max_macs: int | None = amount(None, "budget of multiply-accumulates (C001), such as 1.2G", VERDICT)
     max_memory: int | None = memory(None, "budget of peak memory in inference (C001), such as 64MiB", VERDICT)
-    object_px: int | None = count(None, "size in pixels of the objects to recognize (R003)", VERDICT)
-    baseline: str | None = path(None, "leave out the findings in this baseline file", VERDICT)
-    models: tuple[str, ...] = declare("models", (), "what is checked where no MODEL is named", MODELS)
+    object_px: int | None = count(None, "size of the objects to recognize, in pixels (R003)", VERDICT)
+    baseline: str | None = path(None, "baseline file of accepted findings", VERDICT)
+    models: tuple[str, ...] = declare("models", (), "models to check if no MODEL is given", MODELS)
     input: str | Mapping[str, str] | None = declare(
         "sizes by input", None, "input size of these models", MODELS
     )
@@ -206,7 +206,7 @@ class Config(Declared):
                 "tool.striate is not a table",
                 where=str(path),
                 why=f"it is {table!r}",
-                fix="write [tool.striate]",
+                fix="write it as a table [tool.striate]",
             )
         config = cls().with_values(table, f"{path} [tool.striate]", texts=True)
         if config.baseline is not None:  # named relative to the file that names it

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from striate.analysis.fields import AxisField
 
 AXIS_WORDS = {"H": "row", "W": "column", "L": "position", "D": "slice"}
-"""What one index along a spatial axis is called."""
+"""Word for one index along a spatial axis."""
 
 
 class Context:

@@ -18,9 +18,9 @@ from striate.network import Inference, Node, declare
 from striate.op import Declaration
 
 Cured = Callable[[Declaration], bool]
-"""Whether the finding is gone, judged by the new declaration of its node."""
+"""Returns whether the finding is gone, given the new declaration of its node."""
 MAX_INFERRED_NODES = 30_000
-"""Nodes that may be inferred again for the fixes of one network: well below a second."""
+"""Maximum nodes re-inferred for the fixes of one network: well below a second."""
 
 
 def change(

@@ -10,7 +10,7 @@ from striate.diagnostics import Diagnostic, Fix
 from striate.network import Network
 
 MAX_PASSES = 100
-"""A fix may bring another finding; after this many checks the rest stays."""
+"""Maximum rounds of fixes: a fix may cause another finding."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Reports = Sequence[Report]
 MAX_NAMED_NODES = 4
-"""Nodes named in one folded line; the others are counted."""
+"""Maximum nodes named in one folded line; the others are counted."""
 
 
 def full(reports: Reports) -> str:
@@ -39,7 +39,7 @@ def blocks(reports: Reports) -> list[str]:
             also = f"\n  also    {_few([finding.node or 'the network' for finding in rest])}" if rest else ""
             found.append(render(first) + also)
         if report.skipped:
-            found.append(f"not checked: {_few(report.skipped)} (after a node without output)")
+            found.append(f"not checked: {_few(report.skipped)} (they follow a node without output)")
     found.append(_summary(reports))
     return [_printable(block) for block in found]
 

@@ -57,7 +57,7 @@ def _page() -> Iterator[str]:
     rules = all_rules()
     yield "# Rules\n"
     yield "[Documentation](../README.md#documentation)\n"
-    yield "Written by `make docs`. [project.md](project.md) says how rules are selected and ignored.\n"
+    yield "Written by `make docs`. [project.md](project.md) describes how to select and ignore rules.\n"
     yield "| code | name | severity | what |\n|---|---|---|---|"
     for rule in rules:
         yield f"| [{rule.code}](#{rule.code.lower()}-{rule.name}) | {rule.name} | {rule.severity} | {rule.summary} |"

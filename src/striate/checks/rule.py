@@ -32,7 +32,7 @@ FAMILIES = {
     "X": "exchange between frameworks",
     "I": "input: what cannot be read",
 }
-"""First letter of a code -> what the family is about. A code is never used again for another fault."""
+"""First letter of a code -> theme of the family. A code is never reused."""
 
 
 class Rule(abc.ABC):
@@ -44,12 +44,12 @@ class Rule(abc.ABC):
     fix: ClassVar[str]
     source: ClassVar[str]
     bad: ClassVar[str]
-    """A network (notation, or `.toml` text where it needs branches) on which exactly this rule speaks."""
+    """A network (notation, or `.toml` text with branches) that only this rule reports."""
     good: ClassVar[str]
     settings: ClassVar[Mapping[str, Any]] = {}
-    """Settings of `Config` that the examples need."""
+    """Settings of `Config` for the examples."""
     companions: ClassVar[tuple[str, ...]] = ()
-    """Codes that rightly speak on the bad example as well."""
+    """Other codes that correctly report the bad example."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

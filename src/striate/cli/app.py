@@ -35,7 +35,7 @@ ELSEWHERE = {
     "rules": "explain", "linter": "explain", "ls": "models", "zoo": "models", "cost": "show", "flops": "show",
     "profile": "bench", "datasets": "data", "detect": "predict", "checks": "doctor", "settings": "doctor",
 }  # fmt: skip
-"""What other tools call a command."""
+"""Command names of other tools -> Striate's."""
 
 PIPE_CLOSED = 141
 """What a shell reports of a program that a closed pipe has stopped: 128 + SIGPIPE."""

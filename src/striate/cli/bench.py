@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 STAGES = ("plan", "ir", "assembly")
 OURS = ("auto", "numpy", "compiled")
-"""Engines that are timed here; the first two by themselves."""
+"""Engines that can be timed; the first two by default."""
 KEYS = ("tool", "name", "median", "least", "low", "high", "cpu", "error")
 TRAINING_KEYS = ("engine", "mib", "grown_mib", "phases")
-"""What the record says of every tool, and of one that trains besides."""
+"""Keys of a tool in the record, and additional ones for training."""
 
 
 @click.command(
-    short_help="Speed compared with the tools that are installed.",
+    short_help="Speed, compared with other installed tools.",
     epilog=examples(
         "striate bench resnet18",
         "striate bench mobilenet_v2 --batch 8 --threads 1",
@@ -45,21 +45,26 @@ TRAINING_KEYS = ("engine", "mib", "grown_mib", "phases")
 )
 @model_argument
 @input_option
-@click.option("--train", is_flag=True, help="Training steps instead: forward, loss, backward, update.")
+@click.option("--train", is_flag=True, help="Time training steps: forward, loss, backward, update.")
 @click.option("--batch", metavar="N", type=click.IntRange(1), help="Batch size [1; 32 with --train].")
 @click.option(
-    "--threads", metavar="N", type=click.IntRange(1), help="Threads of every tool [as many as are useful]."
+    "--threads", metavar="N", type=click.IntRange(1), help="Threads of every tool [all usable ones]."
 )
 @click.option(
-    "--rounds", default=9, metavar="N", type=click.IntRange(1), help="Interleaved samples per tool [9]."
+    "--rounds",
+    default=9,
+    metavar="N",
+    type=click.IntRange(1),
+    help="Interleaved rounds, one sample per tool each [9].",
 )
 @click.option("--engine", "engines", metavar="NAME", multiple=True, type=Names("NAME", lambda: OURS),
-              help="Striate's engine to time; repeat it for several [auto; without --train also numpy].")  # fmt: skip
-@click.option("--peers/--no-peers", default=True, help="Also time other tools, or only Striate's engines.")
+              help="Engine of Striate to time; may be repeated [auto; without --train also numpy].")  # fmt: skip
+@click.option("--peers/--no-peers", default=True, help="Time other tools too, or only Striate's engines.")
 @click.option("--slow", is_flag=True, help="Also time tools that need minutes to start (torch.compile).")
 @click.option("--stage", metavar="NAME", type=Names("NAME", lambda: STAGES),
-              help="Print a stage of the compiled program instead: plan, or ir and assembly of --node.")  # fmt: skip
-@click.option("--node", metavar="NAME", help="The node whose code --stage ir and assembly print.")
+              help="Print a stage of the compiled program instead: plan, ir or assembly (the last two need "
+              "--node).")  # fmt: skip
+@click.option("--node", metavar="NAME", help="Node whose code --stage ir or --stage assembly prints.")
 @click.option(
     "--memory",
     metavar="SIZE",
@@ -83,12 +88,12 @@ def command(
     as_json: bool,
     output: str | None,
 ) -> None:
-    """Time inference in float32, or training steps, in interleaved rounds.
+    """Time inference or training steps in float32, in interleaved rounds.
 
-    First every result is compared with float64: the outputs, or the loss and the updates of a training step on up to
-    four images. Every tool runs at its best settings in a process of its own, with the same network, weights and
-    threads. Tools that are not installed, fail or give wrong results are named. The shares of the nodes, or the parts
-    of a step, show where the time goes.
+    Results are first compared with float64: the outputs, or the loss and the updates of a training step on up to four
+    images. Every tool runs at its best settings in a separate process, with the same network, weights and threads.
+    Tools that are not installed, fail or give wrong results are listed. A second table shows the time per node, or per
+    part of a training step.
     """
     from striate.engine.interface import runnable
     from striate.peers.subject import Subject
@@ -105,14 +110,14 @@ def command(
     runnable(loaded.net)
     if len(loaded.net.inputs) > 1:
         raise UsageError(
-            f"{loaded.net.name} has {len(loaded.net.inputs)} inputs; bench times networks with one",
+            f"{loaded.net.name} has {len(loaded.net.inputs)} inputs, and bench times networks with one",
             where="striate bench",
-            why=f"its inputs are {', '.join(loaded.net.inputs)}; the other tools get one batch of images",
-            fix="bench the parts that have one input, or time model.compile(batch=8) yourself",
+            why=f"its inputs are {', '.join(loaded.net.inputs)}; the other tools take one batch of images",
+            fix="time parts that have one input, or time model.compile(batch=8) in Python",
         )
     if train and not any(parameter.trainable for parameter in loaded.net.parameters.values()):
         raise UsageError(
-            f"{loaded.net.name} has nothing to learn", where="striate bench --train", fix="leave --train out"
+            f"{loaded.net.name} has nothing to learn", where="striate bench --train", fix="leave out --train"
         )
     if stage is not None:
         emit(_staged(stage, node, asked, count, room), output)
@@ -208,7 +213,7 @@ def _code(program: Any, node: str | None, stage: str) -> str:
     from striate.engine.codegen import assembly
 
     if node is None:
-        raise click.UsageError(f"--stage {stage} wants a node: --node NAME")
+        raise click.UsageError(f"--stage {stage} needs a node: --node NAME")
     plan = program.plan
     names = dict.fromkeys(name for step in plan.steps for name in step.unit.nodes)
     if node not in names:
@@ -239,9 +244,9 @@ def _tools(train: bool, engines: Sequence[str], peers: bool, slow: bool) -> list
         found = get_engine(name).name
         if found not in ("compiled", "numpy"):
             raise UsageError(
-                f"the {found} engine is not timed here",
+                f"the {found} engine cannot be timed",
                 where="striate bench --engine",
-                why="torch itself is, where it is installed",
+                why="torch itself is timed if it is installed",
                 fix=f"--engine {OURS[0]}",
             )
         ours.add("striate" if found == "compiled" else found)
@@ -272,7 +277,7 @@ def _measured(asked: Subject, threads: int, rounds: int, tools: Sequence[str]) -
             more = once("limits" if asked.train else "nodes", subject, threads)[0]
         except Failed as why:
             raise OpError(
-                f"{asked.model} cannot be measured", why=str(why), fix="another --batch or --input"
+                f"{asked.model} cannot be measured", why=str(why), fix="try another --batch or --input"
             ) from None
     rows = [
         row.summary() | found.prepared[name] | {"tool": name, "error": found.answers[name]}

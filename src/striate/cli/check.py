@@ -46,7 +46,7 @@ def _settings(command: Command) -> Command:
 
 
 @click.command(
-    short_help="Lint: what does not fit, why, the smallest fix.",
+    short_help="Lint a network: what does not fit, why, the smallest fix.",
     epilog=examples(
         "striate check resnet18 --input 225x225x3",
         "striate check '7x7x1 -> conv 3x3 /3'; echo $?",
@@ -59,21 +59,23 @@ def _settings(command: Command) -> Command:
 )
 @click.argument("models", metavar="[MODEL...]", nargs=-1, type=Model())
 @input_option
-@click.option("--fix", "fix", is_flag=True, help="Make safe fixes in .toml files; print what changes.")
-@click.option("--diff", is_flag=True, help="Only print what --fix would change; exit 1 if it is anything.")
-@click.option("--unsafe-fixes", is_flag=True, help="Make fixes that change sizes or weights, too.")
+@click.option("--fix", "fix", is_flag=True, help="Apply safe fixes to .toml files; print the changes.")
+@click.option("--diff", is_flag=True, help="Print what --fix would change; exit 1 if there is anything.")
+@click.option("--unsafe-fixes", is_flag=True, help="Also apply fixes that change sizes or weight shapes.")
 @click.option(
-    "--output-format", type=click.Choice(list(FORMATS)), default="full", help="How to print findings."
+    "--output-format", type=click.Choice(list(FORMATS)), default="full", help="Output format of the findings."
 )
 @click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
-@click.option("--statistics", is_flag=True, help="Count the findings of each rule instead.")
+@click.option("--statistics", is_flag=True, help="Print the number of findings per rule instead.")
 @output_option
 @_settings
-@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the findings.")
+@click.option("--exit-zero", is_flag=True, help="Exit with code 0 whatever the findings.")
 @click.option(
     "--write-baseline", type=click.Path(), metavar="FILE", help="Write the current findings to FILE."
 )
-@click.option("--config", type=click.Path(), metavar="FILE", help="A pyproject.toml (default: the nearest).")
+@click.option(
+    "--config", type=click.Path(), metavar="FILE", help="Use this pyproject.toml (default: the nearest)."
+)
 @click.option("--isolated", is_flag=True, help="Read no pyproject.toml.")
 def command(
     models: tuple[str, ...],
@@ -91,9 +93,9 @@ def command(
     isolated: bool,
     **settings: str | None,
 ) -> int:
-    """Say where a network does not fit, why, and the smallest fix.
+    """Report where a network does not fit, why, and the smallest fix.
 
-    Without a MODEL, the `models` in [tool.striate] of pyproject.toml are checked, at its `input`.
+    Without a MODEL, check the `models` in [tool.striate] of pyproject.toml at its `input`.
 
     Exit code 0: no finding at or above --fail-on (by default: no errors); 1: such a finding; 2: bad input.
     """
@@ -146,7 +148,7 @@ def command(
 
 PRINTERS = {**FORMATS, **STATISTICS}
 READ = ("full", "concise", "markdown", "statistics")
-"""Formats that people read."""
+"""Formats for people."""
 
 
 def _format(name: str, counted: bool) -> str:
@@ -155,7 +157,7 @@ def _format(name: str, counted: bool) -> str:
     if name == "json":
         return "json statistics"
     if name not in ("full", "concise"):
-        raise click.UsageError(f"--statistics is printed as text or as JSON, not as {name}")
+        raise click.UsageError(f"--statistics prints text or JSON, not {name}")
     return "statistics"
 
 
@@ -166,7 +168,7 @@ def _configured(config: Any) -> tuple[str, ...]:
             "no model is named",
             where="striate check [MODEL...]",
             why="there is no MODEL, and no `models` in [tool.striate] of a pyproject.toml",
-            fix='name one, `striate check resnet18`, or write models = ["nets/*.toml"] there',
+            fix='give one, such as `striate check resnet18`, or add models = ["nets/*.toml"] there',
         )
     return models
 
@@ -201,5 +203,5 @@ def _config(path: str | None, isolated: bool) -> Config:
         return Config.find()
     config = Config.read(Path(path))
     if config is None:
-        raise FormatError("there are no settings for Striate", where=path, fix="write a [tool.striate] table")
+        raise FormatError("it has no settings for Striate", where=path, fix="add a [tool.striate] table")
     return config

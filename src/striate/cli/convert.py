@@ -33,18 +33,18 @@ from striate.diagnostics import plural
 @input_option
 @weights_option
 @click.option("--seed", type=int, default=0, help="Seed for initial weights, if the model has none.")
-@click.option("--raw", is_flag=True, help="Leave the normalization of images out of an .onnx file.")
+@click.option("--raw", is_flag=True, help="Write an .onnx file without the normalization of images.")
 @json_option
 def command(
     model: str, out: str, input: Any, weights: str | None, seed: int, raw: bool, as_json: bool
 ) -> None:
-    """Write MODEL to OUT, in the format of OUT's suffix.
+    """Convert MODEL to the format of OUT's suffix.
 
-    .onnx (opset 17) and .safetensors hold network and weights, .toml and .py (PyTorch source) the network, .pth and .pt
-    (state dict of PyTorch) the weights. A file that holds weights alone can become another such file.
+    .onnx (opset 17) and .safetensors hold network and weights, .toml and .py (PyTorch source) only the network, .pth
+    and .pt (PyTorch state dict) only the weights. A weights file can be converted to another weights format.
 
-    An .onnx file of a trained model takes images in the range of its training data and normalizes them itself; with
-    --raw it takes normalized images.
+    The .onnx file of a trained model takes images in the range of its training data and normalizes them; with --raw it
+    takes normalized images.
 
     Weights come from --weights, or from MODEL itself (.onnx, .keras, .h5, .safetensors that Striate wrote, a
     torch.nn.Module, a run folder); otherwise they are initialized.

@@ -27,7 +27,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, invoke_without_command=True, short_help="Inspect a dataset before training.")
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Look at a data set before training on it."""
+    """Inspect a dataset before training."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
@@ -47,7 +47,7 @@ def command(ctx: click.Context) -> None:
 @json_option
 @output_option
 def check(path: str, fail_on: str, as_json: bool, output: str | None) -> int:
-    """Read every image once: classes, sizes, files that cannot be read, duplicates, and images that are in two parts.
+    """Read every image and report classes, sizes, unreadable files, duplicates, and images in two parts.
 
     PATH is what `striate train --data` takes. Errors are unreadable images, images in more than one part (leakage),
     equal images with different labels, and a single class; empty or unbalanced classes and duplicates are warnings.
@@ -57,9 +57,9 @@ def check(path: str, fail_on: str, as_json: bool, output: str | None) -> int:
     if fail_on not in LEVELS:
         nearest = suggest(fail_on, LEVELS)
         raise UnknownNameError(
-            f"--fail-on: {fail_on!r} is not known",
+            f"--fail-on: unknown severity {fail_on!r}",
             where="striate data check",
-            why=f"it is one of {', '.join(LEVELS)}",
+            why=f"the severities are {', '.join(LEVELS)}",
             fix=f"did you mean {nearest}?" if nearest else "--fail-on error",
         )
     from striate.terminal import Bar

@@ -8,13 +8,13 @@ from striate.cli.options import emit, emit_json, examples, json_option, page
 
 
 @click.command(
-    short_help="Versions, CPU, threads, optional parts.",
+    short_help="Versions, CPU, threads, optional packages.",
     epilog=examples("striate doctor", "striate doctor --json", "striate doctor --clear-cache"),
 )
-@click.option("--clear-cache", is_flag=True, help="Delete the compiled kernels that are kept on disk.")
+@click.option("--clear-cache", is_flag=True, help="Delete the compiled kernels on disk.")
 @json_option
 def command(clear_cache: bool, as_json: bool) -> None:
-    """Show versions, CPU features, usable threads, compiled kernels, optional parts (and how to install them)."""
+    """Show versions, CPU features, usable threads, compiled kernels, and optional packages with the install command."""
     from striate.views.doctor_record import doctor_record
 
     if clear_cache:

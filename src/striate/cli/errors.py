@@ -67,24 +67,24 @@ def explained(error: Exception, arguments: Sequence[str] = ()) -> StriateError:
             f"{name}: {error.strerror}" if name else str(error.strerror or error),
             where=name,
             why=str(error),
-            fix="look at the path, its permissions and the free space",
+            fix="check the path, its permissions and the free space",
         )
     if isinstance(error, RecursionError):
         return LimitError(
             "the input is nested too deeply",
-            why="reading it needs more levels than Python allows",
-            fix="write it with fewer brackets inside brackets",
+            why="reading it exceeds Python's recursion limit",
+            fix="use fewer nested brackets",
         )
     if isinstance(error, MemoryError):
         return LimitError(
-            "the memory of this machine is not enough",
-            why="the input asks for more than could be given",
-            fix="a smaller --input, or fewer channels",
+            "out of memory",
+            why="the input needs more memory than is available",
+            fix="use a smaller --input, or fewer channels",
         )
     return InternalError(
         f"{type(error).__name__}: {error}",
-        why="this is a fault of Striate",
-        fix="run it again with STRIATE_TRACEBACK=1 and report what it prints",
+        why="this is a bug in Striate",
+        fix="run the command with STRIATE_TRACEBACK=1 and report the output",
     )
 
 
@@ -160,13 +160,16 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
             choices = [str(choice) for choice in sort.choices]
             kind, message, nearest = (
                 UnknownNameError,
-                f"{option}: {word!r} is not known",
+                f"{option}: unknown value {word!r}",
                 suggest(word, choices),
             )
-            why = f"it is one of {', '.join(choices)}"
+            why = f"the values are {', '.join(choices)}"
         elif isinstance(sort, click.IntRange):
-            message, why = f"{option}: {word!r} is not allowed", f"it is a whole number of {sort.min} or more"
-    fix = f"did you mean {nearest}?" if nearest else remark or f"`{where} --help` shows how"
+            message, why = (
+                f"{option}: {word!r} is not allowed",
+                f"it must be a whole number of at least {sort.min}",
+            )
+    fix = f"did you mean {nearest}?" if nearest else remark or f"see `{where} --help`"
     if "unexpected extra argument" in message:
         named = " ".join(f"{flag} …" for flag in ("--data", "--model") if flag in _flags(context))
         fix = _in_pairs(arguments) or (f"name them: {named}" if named else fix)

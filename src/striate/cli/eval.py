@@ -23,7 +23,7 @@ from striate.cli.options import (
 
 
 @click.command(
-    short_help="Test a trained model on labeled images.",
+    short_help="Evaluate a trained model on labeled images.",
     epilog=examples(
         "striate eval runs/digits",
         "striate eval runs/mine --data more-images/",
@@ -38,18 +38,16 @@ from striate.cli.options import (
     default="",
     metavar="PART",
     type=Names("PART", lambda: ("train", "validation", "test", "all")),
-    help="train, validation, test or all [a part that training has not used].",
+    help="Part of the data: train, validation, test or all [a part not used in training].",
 )
-@click.option(
-    "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one forward pass [64]."
-)
+@click.option("--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images per batch [64].")
 @weights_option
 @mean_option
 @std_option
 @engine_option
 @device_option
 @click.option("--on-bad", default="", metavar="WORD", type=Names("WORD", lambda: ("skip", "refuse")),
-              help="Skip images that cannot be read, or refuse the data.")  # fmt: skip
+              help="Skip unreadable images, or refuse the data.")  # fmt: skip
 @json_option
 @output_option
 def command(
@@ -66,12 +64,13 @@ def command(
     as_json: bool,
     output: str | None,
 ) -> None:
-    """Accuracy, loss, numbers per class, confusion matrix and calibration of the model in RUN.
+    """Compute accuracy, loss, per-class metrics, confusion matrix and calibration of a trained model.
 
     RUN is a run folder or any other model with weights: .onnx, .keras, .safetensors that Striate wrote.
 
-    The images go through the transformation that is recorded with the model. They are the test part of the data, if it
-    has one. Otherwise they are all images; if the model was trained on the data, those that training has set aside.
+    The images go through the transformation recorded in the model. By default the test part of the data is used.
+    Without a test part, it is the part that training has set aside, or all images if the model was not trained on this
+    data.
     """
     from striate.terminal import Bar
 

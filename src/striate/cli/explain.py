@@ -15,7 +15,7 @@ def _codes() -> list[str]:
 
 
 @click.command(
-    short_help="What a rule or an error means.",
+    short_help="Explain a rule or an error.",
     epilog=examples(
         "striate explain G002",
         "striate explain stride-loses-pixels",
@@ -24,7 +24,7 @@ def _codes() -> list[str]:
 )
 @click.argument("codes", metavar="CODE...", nargs=-1, type=Names("CODE", _codes))
 @click.option("--all", "everything", is_flag=True, help="List every rule and error.")
-@click.option("--markdown", "as_markdown", is_flag=True, help="All of them as one Markdown page.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print all of them as one Markdown page.")
 @json_option
 @output_option
 def command(

@@ -23,7 +23,7 @@ def fixed(model: str, input: Any, report: Report, *, write: bool, unsafe: bool) 
     try:
         source = rewritten(model, done.report.network, input)
     except FormatError as error:
-        error.why = f"{plural(len(done.made), 'fix', 'fixes')} could be made; {error.why}"
+        error.why = f"{plural(len(done.made), 'fix', 'fixes')} could be applied; {error.why}"
         click.echo(str(error), err=True)
         return report, ""
     if source.path is None and write:
@@ -34,7 +34,7 @@ def fixed(model: str, input: Any, report: Report, *, write: bool, unsafe: bool) 
     from striate.files import write_aside
 
     write_aside(source.path, source.new.encode())
-    click.echo(f"{plural(len(done.made), 'fix', 'fixes')} made in {source.path}", err=True)
+    click.echo(f"{plural(len(done.made), 'fix', 'fixes')} applied to {source.path}", err=True)
     return check(load(model, input), report.config, report.source), text  # with the lines of the new file
 
 

@@ -30,7 +30,7 @@ def command(glob: str, as_json: bool) -> None:
         raise UnknownNameError(
             f"no model matches {glob!r}",
             where="striate models",
-            why="the catalogue has no such name",
+            why="no name or family in the catalogue matches",
             fix=f"did you mean {nearest}?" if nearest else "`striate models` lists them",
         )
     if as_json:

@@ -69,7 +69,7 @@ METAVARS = {
     "count": "N", "number": "X", "numbers": "X,X", "choice": "WORD", "choices": "WORDS", "text": "TEXT", "path": "FILE",
     "memory": "SIZE", "amount": "N", "codes": "CODES",
 }  # fmt: skip
-"""What stands for the value of a declared setting, by kind."""
+"""Metavar of a declared setting, by kind."""
 
 
 def setting_flag(option: Option, type: Any = None) -> tuple[str, dict[str, Any]]:
@@ -117,20 +117,20 @@ def size_option(*flags: str, help: str) -> Callable[[Command], Command]:
 input_option = size_option(
     "--input",
     "input",
-    help="Input size, such as 224x224x3 (224 keeps the channels); several inputs by name: left=32x32x3.",
+    help="Input size, such as 224x224x3 or 224; with several inputs: --input left=32x32x3 --input right=64.",
 )
 weights_option = click.option(
     "--weights",
     type=click.Path(),
     metavar="FILE",
-    help="Weights to use instead: a run folder, .safetensors, .onnx, .pth or .pt.",
+    help="Load weights from a run folder, .safetensors, .onnx, .pth or .pt.",
 )
 mean_option = click.option(
     "--mean",
     metavar="X,X,X",
-    help="Mean of the pixels (0 to 1) per channel, if the model does not record it.",
+    help="Per-channel mean of the pixels (0 to 1), if the model does not record it.",
 )
-std_option = click.option("--std", metavar="X,X,X", help="Standard deviation of the pixels per channel.")
+std_option = click.option("--std", metavar="X,X,X", help="Per-channel standard deviation of the pixels.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (docs/json.md).")
 output_option = click.option(
     "-o", "--output", type=click.Path(), metavar="FILE", help="Write to FILE instead of standard output."
@@ -145,7 +145,7 @@ def _engines() -> tuple[str, ...]:
 
 engine_option = click.option(
     "--engine", default="auto", metavar="NAME", type=Names("NAME", _engines),
-    help="Engine: compiled (machine code for this processor), numpy (everywhere), torch or auto [auto].",
+    help="Engine: compiled (machine code for this processor), numpy (runs everywhere), torch or auto [auto].",
 )  # fmt: skip
 device_option = click.option(
     "--device", default="", metavar="NAME", type=Names("NAME", lambda: ("cpu", "cuda", "mps")),

@@ -31,10 +31,8 @@ from striate.cli.options import (
 @model_argument
 @input_option
 @click.option("--node", metavar="NAME", help="Count the paths to this node instead of the output.")
-@click.option("--of", metavar="INPUT", help="Only this input, if there are several.")
-@click.option(
-    "--compare", is_flag=True, help="valid, zero same, full, circular and reflect padding side by side."
-)
+@click.option("--of", metavar="INPUT", help="Show only this input of several.")
+@click.option("--compare", is_flag=True, help="Compare valid, zero same, full, circular and reflect padding.")
 @json_option
 def command(model: str, input: Any, node: str | None, of: str | None, compare: bool, as_json: bool) -> None:
     """Count how often each input pixel is used.

@@ -38,9 +38,7 @@ from striate.diagnostics import FormatError, plural
 @click.option(
     "--top", default=3, metavar="N", type=click.IntRange(1), help="Number of classes to print per image [3]."
 )
-@click.option(
-    "--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images in one forward pass [64]."
-)
+@click.option("--batch-size", default=64, metavar="N", type=click.IntRange(1), help="Images per batch [64].")
 @weights_option
 @mean_option
 @std_option
@@ -63,12 +61,12 @@ def command(
     as_csv: bool,
     output: str | None,
 ) -> int:
-    """Name the most probable classes of each IMAGE: files, folders (all images below), - for standard input.
+    """Print the most probable classes of each IMAGE: a file, a folder (all images below), or - for standard input.
 
     RUN is a run folder or any other model with weights: .onnx, .keras, .safetensors that Striate wrote. A file from
-    another tool does not say how its images were normalized: give --mean and --std.
+    another tool does not record the normalization of images: give --mean and --std.
 
-    Images that cannot be read are named on standard error; the others are classified, and the exit code is 2.
+    Unreadable images are listed on standard error; the others are classified, and the exit code is 2.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
@@ -92,7 +90,7 @@ def command(
     if bad and not said:
         name, why = bad[0]
         what = f"none of the {plural(len(bad), 'image')} can" if len(bad) > 1 else "the image cannot"
-        raise FormatError(f"{what} be read", where=name, why=why, fix="give images that open elsewhere")
+        raise FormatError(f"{what} be read", where=name, why=why, fix="give other images")
     record = {
         "schema": "striate.predict/1",
         "model": run,

@@ -40,11 +40,13 @@ def _conventions() -> list[str]:
 )
 @model_argument
 @input_option
-@click.option("--node", metavar="NAME", help="One node in detail: formula, filter, weights, cost, field.")
-@click.option("--mac-convention", metavar="NAME", type=Names("NAME", _conventions), default="striate",
-              help="How MACs are counted; --reconcile lists the conventions.")  # fmt: skip
 @click.option(
-    "--reconcile", is_flag=True, help="MACs under every convention, with the reasons for differences."
+    "--node", metavar="NAME", help="Show one node in detail: formula, filter, weights, cost, receptive field."
+)
+@click.option("--mac-convention", metavar="NAME", type=Names("NAME", _conventions), default="striate",
+              help="Convention for counting MACs; --reconcile lists them.")  # fmt: skip
+@click.option(
+    "--reconcile", is_flag=True, help="Show MACs under every convention, with the reasons for differences."
 )
 @click.option("--fold", is_flag=True, help="Show repeated blocks once.")
 @json_option
@@ -65,8 +67,8 @@ def command(
 ) -> None:
     """Show every node: window, output size, parameters, MACs, receptive field, memory, findings.
 
-    A layer that does not fit is flagged, and shown with the size to which frameworks round down. A layer without an
-    output ends the table, with its formula. Sizes are height x width x channels.
+    A layer that does not fit is flagged and shown with the size to which frameworks round down. The table ends at a
+    layer without an output, with its formula. Sizes are height x width x channels.
     """
     if as_json + as_csv + as_markdown > 1:
         raise click.UsageError("--json, --csv and --markdown exclude each other")

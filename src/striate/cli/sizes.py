@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     default=224,
     show_default=True,
     metavar="N",
-    help="Print the fitting sizes next to N.",
+    help="Print the fitting sizes nearest to N.",
 )
 @json_option
 def command(model: str, input: Any, near: int, as_json: bool) -> None:
-    """Find the input sizes that fit exactly: nothing lost, nothing padded on one side only, branches equally long.
+    """Find the input sizes that fit exactly: no pixel is lost, padding is even, branches have equal sizes.
 
     Each axis is solved through the whole graph as a congruence: N = residue mod modulus, from a minimum upward. With
     several inputs each image is solved separately: inputs of the same size change with it, the others stay.

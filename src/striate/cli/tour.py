@@ -35,7 +35,7 @@ def _topics() -> list[str]:
 
 
 @click.command(
-    short_help="Train, check and export on real images in a minute; or the course.",
+    short_help="Check, train, test and predict on real images in a minute; or the course.",
     epilog=examples(
         "striate tour",
         "striate tour --out tour",
@@ -47,13 +47,13 @@ def _topics() -> list[str]:
 @click.option("--course", is_flag=True, help="Show all topics of the course instead.")
 @click.option("--list", "only_list", is_flag=True, help="Print the names of the topics.")
 @click.option(
-    "--out", metavar="FOLDER", type=click.Path(), help="Where to write; default: a temporary folder."
+    "--out", metavar="FOLDER", type=click.Path(), help="Output folder; default: a temporary folder."
 )
 def command(topics: tuple[str, ...], course: bool, only_list: bool, out: str | None) -> int:
-    """Check a network, look at it, train it on real handwritten digits, test it on digits it has never seen, and
-    ask it about an image file: in about a minute on two processor cores. Every number is computed as you watch.
+    """Check a network, inspect it, train it on real handwritten digits, test it on unseen digits, and classify an image
+    file: about a minute on two processor cores. Every number is computed live.
 
-    TOPIC chooses topics of the course on convolutional networks by name (--list); --course shows them all.
+    TOPIC selects topics of the course on convolutional networks (--list prints their names); --course shows all.
     """
     if only_list or course or topics:
         _course(topics, only_list)
@@ -138,10 +138,10 @@ def _main_job(out: Path | None) -> None:
 
     if out is not None and (out / RUN).exists():
         raise UsageError(
-            f"{out} holds a tour already",
+            f"{out} already holds a tour",
             where=str(out),
-            why=f"there is {out / RUN}, and a run is never overwritten",
-            fix="name another --out",
+            why=f"{out / RUN} exists, and a run is never overwritten",
+            fix="choose another --out",
         )
     net = load(MODEL)
     _show(view.draw_check, MODEL, net)

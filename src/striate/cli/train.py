@@ -65,11 +65,13 @@ class _Train(click.Command):
         "torchrun --nproc-per-node 2 -m striate train --data images/ --model resnet18 --out runs/mine",
     ),
 )
-@click.option("--out", metavar="RUN", type=click.Path(), help="The folder to write; it must not hold a run.")
+@click.option(
+    "--out", metavar="RUN", type=click.Path(), help="Run folder to write; it must not hold a run yet."
+)
 @click.option("--resume", metavar="RUN", type=click.Path(), help="Continue an interrupted run.")
-@click.option("--config", metavar="FILE", type=click.Path(), help="Settings in TOML; flags count more.")
-@click.option("--print-config", is_flag=True, help="Print the resolved configuration as TOML, and stop.")
-@click.option("--find-lr", is_flag=True, help="Try increasing learning rates, plot the losses, suggest one.")
+@click.option("--config", metavar="FILE", type=click.Path(), help="Settings in TOML; flags override them.")
+@click.option("--print-config", is_flag=True, help="Print the resolved configuration as TOML and exit.")
+@click.option("--find-lr", is_flag=True, help="Try increasing learning rates, plot the loss, suggest a rate.")
 @json_option
 def command(
     out: str | None,
@@ -80,11 +82,11 @@ def command(
     as_json: bool,
     **flags: Any,
 ) -> int:
-    """Train MODEL on data, with a line for every epoch, and keep everything in the folder RUN.
+    """Train MODEL on data, print a line per epoch, and write everything to the folder RUN.
 
-    Flags count more than --config, and --config more than the defaults. A catalogue model gets as many classes as the
-    data and, without --input, the size of its images. Ctrl-C saves and exits with 130; --resume continues as if nothing
-    had happened.
+    Flags override --config, which overrides the defaults. A catalogue model adapts to the number of classes and,
+    without --input, to the image size of the data. Ctrl-C saves a checkpoint and exits with code 130; --resume
+    continues with bit-identical results.
     """
     chosen, recorded = _config(out, resume, config, flags)
     if print_config:
@@ -92,13 +94,15 @@ def command(
         return 0
     trial = chosen.settings.fast_dev_run or chosen.settings.overfit_batches
     if not (out or resume or find_lr or trial):
-        raise UsageError("there is no place for the result", where="striate train", fix="add --out RUN")
+        raise UsageError("the output folder is missing", where="striate train", fix="add --out RUN")
     from striate.engine.process_group import launch_environment
     from striate.train.interrupts import Interrupted
 
     rank, size = launch_environment()
     if find_lr and size > 1:
-        raise UsageError("--find-lr is for one process", where="striate train", fix="leave torchrun out")
+        raise UsageError(
+            "--find-lr runs in one process only", where="striate train", fix="run it without torchrun"
+        )
     try:
         if find_lr:
             _find(chosen, as_json)
@@ -126,8 +130,8 @@ def _config(
         raise UsageError(
             f"--resume and {other} exclude each other",
             where="striate train",
-            why=f"{resume} goes on where it is, with the settings that it began with",
-            fix=f"leave {other} out",
+            why=f"{resume} continues in its folder with its settings",
+            fix=f"leave out {other}",
         )
     recorded = read_run(Path(resume)) if resume else None
     if recorded:
@@ -140,7 +144,7 @@ def _config(
             raise UsageError(
                 f"there is no {name} to train {'on' if name == 'data' else ''}".rstrip(),
                 where="striate train",
-                why=f"neither --{name} nor a --config says which",
+                why=f"neither --{name} nor --config names one",
                 fix="--data digits" if name == "data" else "--model lenet5",
             )
     return found, recorded

@@ -12,10 +12,10 @@ from striate.diagnostics import FormatError, LimitError, suggest
 from striate.units import parse_bytes, parse_count
 
 AUTO = "auto"
-"""What stands for None where a value follows from other settings: TOML has no null."""
+"""Text for None, a value that is derived from other settings, because TOML has no null."""
 
 Meta = Mapping[str, Any]
-"""A declaration: kind, doc, group, words, and the bounds of its kind."""
+"""Metadata of a field: kind, doc, group, words, and the bounds of its kind."""
 
 
 class Unsuited(ValueError):
@@ -83,9 +83,9 @@ def whole(value: Any, meta: Meta) -> int:
         raise Unsuited
     if limit is not None and abs(value) > limit:
         raise LimitError(
-            f"{value} is beyond any size that can be meant",
+            f"{value} is too large",
             why=f"the limit is {limit}",
-            fix="give a smaller number",
+            fix="use a smaller number",
         )
     return value
 
@@ -183,7 +183,7 @@ def _choice(value: Any, meta: Meta) -> str:
     return value
 
 
-@register("choices", lambda meta: f"a list of words out of {', '.join(meta['options'])}", _listed)
+@register("choices", lambda meta: f"a list of words from {', '.join(meta['options'])}", _listed)
 def _choices(value: Any, meta: Meta) -> tuple[str, ...]:
     if isinstance(value, str):
         raise Unsuited(f'["{_choice(value, meta)}"]')

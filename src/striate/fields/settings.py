@@ -26,7 +26,7 @@ def refused(
         f"{name} must be {problem} (got {shown(value)})",
         where=where,
         why=f"{name}: {doc}",
-        fix=f"did you mean {problem.near}?" if problem.near else f"correct it, or leave {name} out",
+        fix=f"did you mean {problem.near}?" if problem.near else f"correct it, or leave out {name}",
     )
 
 
@@ -104,7 +104,7 @@ class Declared:
     """Base of frozen dataclasses whose fields are declared: every value is checked, and can be changed by name."""
 
     SEPARATOR: ClassVar[str] = "_"
-    """What stands between the words of a name in files and messages; both are understood."""
+    """Separator of the words of a name in files and messages; both are accepted."""
     ELSEWHERE: ClassVar[Mapping[str, str]] = {}
     """What other tools call a field -> ours, an argument of the function that takes these settings, or what to do."""
 

@@ -105,10 +105,10 @@ def convert(
     for name in (source, weights):
         if isinstance(name, str | Path) and _same(name, path):
             raise UsageError(
-                f"{name} would be written over itself",
+                f"{name} would be overwritten",
                 where=str(path),
-                why="it is one of the files that are read",
-                fix="give the result another name",
+                why="it is also an input file",
+                fix="choose another name for the output",
             )
     named = str(source) if isinstance(source, str | Path) else ""
     if named and weight_files.holds_weights(named) and weight_files.holds_weights(path):
@@ -124,7 +124,7 @@ def convert(
         model = loaded(source, input)
         write(path, model, raw)
         left = model.weights is not None or weights is not None
-        note = f"the weights are not in {out}; convert to .safetensors or .onnx for them"
+        note = f"{out} does not contain the weights; convert to .safetensors or .onnx to keep them"
         return Converted(str(out), model, 0, "", (note,) * left)
     from striate.formats.with_weights import with_weights
 
@@ -160,7 +160,7 @@ def _refuse(source: str, **options: Any) -> None:
     for name, value in options.items():
         if value is not None:
             raise UsageError(
-                f"{source} holds weights alone",
+                f"{source} holds only weights",
                 where=source,
                 why=f"{setting(name)} applies to a network",
                 fix=f"remove it, or name the network and give {setting('weights', source)}",

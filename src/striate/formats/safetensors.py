@@ -75,7 +75,7 @@ def raw(array: Array) -> memoryview:
 def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
     """Weights and metadata of a file; half and double precision become float32. Arrays may be read-only.
 
-    Raises SourceError when it cannot be read, FormatError when its content does not hold together.
+    Raises SourceError when it cannot be read, FormatError when its content is inconsistent.
     """
     target = Path(path)
     try:

@@ -143,7 +143,7 @@ def get(name: str) -> Entry:
             nearest = suggest(name, known)
             raise UnknownNameError(
                 f"no model is called {name!r}",
-                why="the catalogue has no such name",
+                why="no name or family in the catalogue matches",
                 fix=f"{nearest!r} is the nearest name" if nearest else "`striate models` lists them",
             )
     return _entries[name]

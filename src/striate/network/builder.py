@@ -33,8 +33,8 @@ class Ref:
             raise GraphError(
                 f"{self.values[0].rsplit(':', 1)[0]} has {plural(len(self.values), 'output')}",
                 where=f"they are {few(self.values)}",
-                why="a node reads one of them at a time",
-                fix="unpack it, and use one of them",
+                why="an input of a node is a single value",
+                fix="unpack it and use one of them",
             )
         return self.values[0]
 
@@ -79,7 +79,7 @@ class Builder:
             raise GraphError(
                 f"network {name} has no input",
                 where=f"input={{}} of {name}",
-                why="a network reads at least one input",
+                why="a network needs at least one input",
                 fix='give a shape: input=(3, 32, 32), or input={"left": (3, 32, 32), "right": (64,)}',
             )
         self._nodes: list[Node] = []
@@ -97,7 +97,7 @@ class Builder:
                 f"{self.name} has {plural(len(self._inputs), 'input')}",
                 where=f"inputs of {self.name}",
                 why=f"they are {few(self._inputs)}",
-                fix=f"name the one that is meant: build.inputs[{next(iter(self._inputs))!r}]",
+                fix=f"name one of them: build.inputs[{next(iter(self._inputs))!r}]",
             )
         (name,) = self._inputs
         return Ref(self, (name,))
@@ -154,7 +154,7 @@ class Builder:
             raise GraphError(
                 f"two nodes are named {full!r}",
                 where=f"{full} = {op}",
-                why="a value is found by its name, so names are unique",
+                why="values are identified by name, so names must be unique",
                 fix="give it another name",
             ).at(full, "", node.place)
         sharing.check([node], ChainMap({full: node}, self._by_name))
@@ -180,8 +180,8 @@ class Builder:
             raise GraphError(
                 f"{shown(ref)} is not a value of {self.name}",
                 where=f"its values are {few(self._specs)}",
-                why="a node reads what its own builder has made",
-                fix="give what the builder returned, or its input",
+                why="a node can read only values of the same builder",
+                fix="use a value that this builder returned, or its input",
             )
         return ref
 
@@ -215,8 +215,8 @@ def _named(key: object) -> str:
         return key
     raise GraphError(
         f"{shown(key)} is not a name",
-        where="the inputs of a builder",
-        why="names are text",
+        where="inputs of the builder",
+        why="names are texts",
         fix='give names: input={"left": (3, 32, 32), "right": (64,)}',
     )
 

@@ -126,12 +126,12 @@ def declare(node: Node, inputs: Sequence[TensorSpec]) -> Declaration:
 def _check_arity(node: Node) -> None:
     given, wanted = len(node.inputs), node.op.arity
     if given < 1 if wanted == ANY else given != wanted and (wanted is not None or given < 2):
-        expected = "two inputs or more" if wanted is None else f"{abs(wanted)} input" + "s" * (wanted > 1)
+        expected = "two or more inputs" if wanted is None else f"{abs(wanted)} input" + "s" * (wanted > 1)
         expected += " or more" * (wanted == ANY)
         raise OpError(
             f"{node.op.word} takes {expected}, {given} given",
-            why=f"it names {', '.join(node.inputs) or 'none'}",
-            fix="name the values it reads",
+            why=f"its inputs are {', '.join(node.inputs) or 'none'}",
+            fix="give the values that it reads",
         )
 
 
@@ -175,8 +175,8 @@ class Network(elsewhere.Teaching):
             raise GraphError(
                 f"network {self.name} has no output",
                 where=f"its values are {few(known)}",
-                why="what leaves it is what it is for",
-                fix="name at least one value as output",
+                why="a network needs an output",
+                fix="name at least one output",
             )
         for value in self.outputs:
             if value not in known:
@@ -262,8 +262,8 @@ class Network(elsewhere.Teaching):
             raise GraphError(
                 f"{self.name} has {plural(len(self.inputs), 'input')}",
                 where=f"inputs of {self.name}",
-                why=f"they are {', '.join(self.inputs)}; what is asked for has an answer for one",
-                fix="name the input that is meant: net.inputs[name]",
+                why=f"they are {', '.join(self.inputs)}; the result is defined for one input only",
+                fix="name one: net.inputs[name]",
             )
         (spec,) = self.inputs.values()
         return spec
@@ -406,7 +406,7 @@ class Network(elsewhere.Teaching):
 
 
 NetworkSource: TypeAlias = Any
-"""A Network, or what names one: a text that `striate.load` takes, a path, a Builder, a Model, a torch.nn.Module."""
+"""A Network, or a source of one: a text that `striate.load` takes, a path, a Builder, a Model, a torch.nn.Module."""
 
 
 def as_network(source: NetworkSource) -> Network:
@@ -447,7 +447,7 @@ def _plain(data: Any, what: str, **kinds: type) -> Mapping[str, Any]:
     found = data if isinstance(data, Mapping) else {}
     for key, kind in kinds.items():
         if not isinstance(found.get(key), kind):
-            got = f"got {shown(found[key])}" if key in found else f"it has the keys {few(found)}"
+            got = f"got {shown(found[key])}" if key in found else f"its keys are {few(found)}"
             raise FormatError(
                 f"{what} has no {key}" if key not in found else f"{key} of {what} is not {_KINDS[kind]}",
                 where=f"{what}: {shown(data)}",
@@ -464,7 +464,7 @@ def _names(values: Sequence[Any], what: str) -> tuple[str, ...]:
             raise FormatError(
                 f"{shown(value)} is not a name",
                 where=what,
-                why="values are known by texts",
+                why="values are identified by name",
                 fix="give the name of a node or an input",
             )
     return tuple(values)

@@ -16,10 +16,10 @@ def dangling(reader: str, value: str, known: Collection[str], where: str) -> Gra
     """The error for a name of a value that nothing makes."""
     near = suggest(value, known)
     return GraphError(
-        f"{reader} names a value {value!r} that nothing makes",
+        f"{reader} reads {value!r}, which does not exist",
         where=where,
         why=f"the values are {few(known)}",
-        fix=f"write {near!r}" if near else "name a node or the input",
+        fix=f"write {near!r}" if near else "use the name of a node or an input",
     )
 
 
@@ -32,8 +32,8 @@ def ordered(inputs: Mapping[str, TensorSpec], nodes: Sequence[Node]) -> tuple[No
                 raise GraphError(
                     f"two nodes or inputs are named {value!r}",
                     where=f"{node.name} = {node.op}",
-                    why="a value is found by its name, so names are unique",
-                    fix="rename one of them",
+                    why="values are identified by name, so names must be unique",
+                    fix="rename one",
                 ).at(node.name, "", node.place)
     ready, done, ordered = set(inputs), set(), []
     for root in nodes:
@@ -63,9 +63,9 @@ def ordered(inputs: Mapping[str, TensorSpec], nodes: Sequence[Node]) -> tuple[No
                 names = list(open_nodes)
                 circle = [*names[names.index(source.name) :], source.name]
                 raise GraphError(
-                    f"the network runs in a circle of {len(circle) - 1}: {' <- '.join(circle[:8])}",
+                    f"the network has a cycle of {len(circle) - 1}: {' <- '.join(circle[:8])}",
                     where=f"{node.name} = {node.op}, inputs {few(node.inputs)}",
-                    why="a value would have to be known before it is made",
+                    why="a value would depend on itself",
                     fix="remove one of these connections",
                 ).at(node.name, "", node.place)
             stack.append(source)

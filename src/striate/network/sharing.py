@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from striate.network.graph import Network, Node
 
 FIELDS = ("shares", "fixed", "frozen")
-"""Keys of a node in files, next to its op's."""
+"""Keys of a node in files, besides those of its op."""
 
 
 def owner(node: Node, parameter: str) -> str:
@@ -44,14 +44,19 @@ def check(nodes: Sequence[Node], by_name: Mapping[str, Node]) -> None:
                 raise _wrong(
                     node,
                     f"shares parameters of {name or 'no node'!r}, which is not a node",
-                    "the owner of shared parameters is a node of the same network",
-                    f"write {near!r}" if near else "name a node",
+                    "the owner of shared parameters must be a node of the same network",
+                    f"write {near!r}" if near else "use the name of a node",
                 )
             if other is node:
-                raise _wrong(node, "shares its own parameters", "an owner does not share", "leave shares out")
+                raise _wrong(
+                    node,
+                    "shares its own parameters",
+                    "a node owns its parameters unless it shares another node's",
+                    "leave out shares",
+                )
             if isinstance(node.shares, str) and (other.shares or type(other.op) is not type(node.op)):
                 if other.shares:
-                    why = f"{name} uses those of {' and '.join(owners(other))}"
+                    why = f"{name} itself shares those of {' and '.join(owners(other))}"
                     fix = f"shares = {owners(other)[0]!r}"
                 else:
                     why = f"{name} is {other.op.word}, {node.name} is {node.op.word}"
@@ -63,7 +68,7 @@ def check(nodes: Sequence[Node], by_name: Mapping[str, Node]) -> None:
                 if by_name[name].key(own) != full:
                     raise _wrong(
                         node,
-                        f"shares {full} for its {parameter}, which is shared itself",
+                        f"shares {full} for its {parameter}, which is itself shared",
                         f"{full} is {by_name[name].key(own)}",
                         f"write {by_name[name].key(own)!r}",
                     )
@@ -99,10 +104,10 @@ def _marked(node: Node, parameter: Parameter, by_name: Mapping[str, Node]) -> Pa
     if shared and parameter.name in (*node.fixed, *node.frozen):
         field = "fixed" if parameter.name in node.fixed else "frozen"
         raise OpError(
-            f"{node.name} says that its {parameter.name} is {field}, which belongs to {name}",
+            f"{node.name} declares its {parameter.name} as {field}, but it belongs to {name}",
             where=f"{node.name} shares {name}.{own}",
-            why="a shared tensor is trained, or not, for all nodes that use it",
-            fix=f"say it at {name}: {field} = [{own!r}]",
+            why="a shared tensor is trained, or not, for all of its nodes",
+            fix=f"declare it at {name}: {field} = [{own!r}]",
         ).at(node.name, "", node.place)
     trainable = parameter.trainable and own not in says.fixed and own not in says.frozen
     frozen = parameter.trainable and own in says.frozen and own not in says.fixed
@@ -179,7 +184,7 @@ def read_aliases(given: Any) -> dict[str, str]:
     ):
         raise FormatError(
             f"aliases are {shown(given)}",
-            why="expected names of a file, each with a full name of the network",
+            why="aliases map names in a file to full names in the network",
             fix='give aliases = {"decoder.weight" = "encoder.weight"}',
         )
     return dict(given)

@@ -53,16 +53,16 @@ class Op(metaclass=_Named):
     word: ClassVar[str]
     """Name in the registry, the notation, files and JSON."""
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Other words of the notation, each with the fields it presets."""
+    """Other words of the notation, each with preset fields."""
     positional: ClassVar[tuple[str, ...]] = ()
-    """Fields that the notation takes without a word, in order."""
+    """Positional fields in the notation, in order."""
     arity: ClassVar[int | None] = 1
     """Number of inputs; None for two or more, ANY for one or more."""
     follows: ClassVar[int | None] = None
-    """Input whose spatial size the output takes over, where it is not the first one's."""
+    """Input that determines the output's spatial size, if it is not the first."""
     onnx: ClassVar[str] = ""
     torch: ClassVar[str] = ""
-    """What the field calls it: the ONNX operator and the torch.nn class, for documentation and exchange."""
+    """Names in the field: the ONNX operator and the torch.nn class, for documentation and exchange."""
 
     @property
     def traits(self) -> Trait:
@@ -167,7 +167,7 @@ class Op(metaclass=_Named):
         word = data.get("op")
         if not isinstance(word, str):
             raise OpError(
-                "an op without a name",
+                "the name of the op is missing",
                 where=shown(dict(data)),
                 why=f"got op = {shown(word)}",
                 fix='give op = "conv"',
@@ -203,9 +203,9 @@ class Op(metaclass=_Named):
             return (value,) * rank
         if len(value) != rank:
             raise OpError(
-                f"{name} {'x'.join(map(str, value))} does not suit {rank} spatial axes",
+                f"{name} {'x'.join(map(str, value))} does not match {rank} spatial axes",
                 why=f"{self.word} slides over {plural(rank, 'axis', 'axes')}, {name} names {len(value)}",
-                fix=f"give {name} {plural(rank, 'size')}, or one for all",
+                fix=f"give {plural(rank, 'size')} for {name}, or one for all axes",
             )
         return tuple(value)
 
@@ -216,9 +216,9 @@ class Op(metaclass=_Named):
             value = (value,) * rank
         if len(value) != rank:
             raise OpError(
-                f"padding {shown(value)} does not suit {rank} spatial axes",
+                f"padding {shown(value)} does not match {rank} spatial axes",
                 why=f"{self.word} slides over {plural(rank, 'axis', 'axes')}, padding names {len(value)}",
-                fix=f"give {rank} paddings, or one for all",
+                fix=f"give {rank} paddings, or one for all axes",
             )
         return tuple((p, p) if isinstance(p, int) else p for p in value)
 
@@ -249,7 +249,7 @@ def op_class(word: str) -> type[Op]:
         near = suggest(word, known)
         raise UnknownNameError(
             f"no op {word!r}",
-            why=f"known words: {', '.join(sorted(known))}",
-            fix=f"write {near!r}" if near else "choose one of the known words",
+            why=f"the ops are {', '.join(sorted(known))}",
+            fix=f"write {near!r}" if near else "use one of them",
         )
     return known[word]

@@ -19,7 +19,7 @@ from striate.tensor import SPATIAL, TensorSpec
 
 Shape = tuple[int, ...]
 MAX_COUNTED_PLACES = 1_000_000
-"""Places of axes with an unusual index that are gone through one by one; a statement with more is refused."""
+"""Maximum positions that are enumerated for axes with an unusual index; a statement with more is refused."""
 
 
 def verify(declaration: Declaration) -> Declaration:
@@ -89,7 +89,7 @@ class _Proof:
         if len(sizes) < len(free) + len(reduced) or any(size < 0 for size in sizes.values()):
             raise _Beyond("has an invalid domain", f"free {dict(free)}, reduced {dict(reduced)}")
         if reduced and statement.reduce not in ("sum", "max"):
-            raise _Beyond("reduces without saying how", f"over {_few(reduced)}, as {statement.reduce!r}")
+            raise _Beyond("reduces without a reduction", f"over {_few(reduced)}, as {statement.reduce!r}")
         parts = [statement.value] if statement.start is None else [statement.value, statement.start]
         for expr in parts:
             if isinstance(expr, Load):
@@ -110,7 +110,7 @@ class _Proof:
     def _target(self, statement: Statement, sizes: Mapping[str, int]) -> None:
         name = statement.target
         if name in self.given:
-            raise _Beyond(f"writes {name}", "inputs and parameters are only read")
+            raise _Beyond(f"writes {name}", "inputs and parameters are read-only")
         shape = self.outputs.get(name) or self.readable.get(name)
         if shape is None:  # a temporary is as large as its first statement needs
             shape = tuple(_range("writes", item, sizes, spread=True)[1] + 1 for item in statement.index)
@@ -147,7 +147,9 @@ class _Proof:
             else:  # a batch of none reads nothing
                 beyond = (low < 0 or high >= size) and 0 not in sizes.values()
             if beyond:
-                why = f"along {self._axis(name, at)} it {verb} indices {low} to {high}, and {name} has {size} there"
+                why = (
+                    f"along {self._axis(name, at)} it {verb} indices {low} to {high}; {name} has {size} there"
+                )
                 raise _Beyond(f"{verb} {name} outside its bounds", why)
 
     def _axis(self, name: str, at: int) -> str:
@@ -167,8 +169,8 @@ class _Proof:
         written = sum(math.prod(statement.domain.free.values()) for statement in statements)
         if written != math.prod(shape) or not _tiled(statements, shape):
             raise _Beyond(
-                f"does not write every number of {name} once",
-                f"{name} is {_times(shape)}, {math.prod(shape)} numbers, and {written} are written",
+                f"does not write every element of {name} exactly once",
+                f"{name} is {_times(shape)}, {math.prod(shape)} elements; {written} are written",
             )
 
 
@@ -216,8 +218,8 @@ def _tap_range(verb: str, item: Tap, sizes: Mapping[str, int], spread: bool) -> 
     # What a transposed convolution is spread over may have room that nothing reaches.
     if (out > outputs or (out < outputs and not spread)) or (reach != taps if item.tap else taps < 1):
         raise _Beyond(
-            f"{verb} at places that its map does not have",
-            f"the map has {outputs} outputs of {taps} taps, the loops run over {out} and {reach}",
+            f"{verb} outside of its map",
+            f"the map has {outputs} outputs of {taps} taps; the loops run over {out} and {reach}",
         )
     return 0, axis - 1
 
@@ -274,7 +276,7 @@ def _places(statement: Statement, axes: Sequence[int]) -> set[tuple[int, ...]]:
     if math.prod(sizes.values()) > MAX_COUNTED_PLACES:
         count = _times(tuple(sizes.values()))
         raise _Beyond(
-            f"writes {statement.target} at places that cannot be counted",
+            f"writes {statement.target} at positions that cannot be counted",
             f"{', '.join(sizes)} move {count} places together, {MAX_COUNTED_PLACES:,} are counted",
         )
     every = itertools.product(*map(range, sizes.values()))

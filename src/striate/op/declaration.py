@@ -171,7 +171,7 @@ def _compose(outer: Mapping[str, Reading], inner: Reading, strict: bool = True) 
     if through.map is not None and inner.map is not None:
         if not strict:  # channels of a group, seen through the group's mean
             return Reading(None)
-        raise TypeError("a statement reads a window of a window; declare it as two ops")
+        raise TypeError("a statement cannot read a window of a window; declare two ops")
     return Reading(through.axis, through.map or inner.map)
 
 

@@ -18,7 +18,7 @@ Padding = int | str | tuple[int, ...] | tuple[tuple[int, int], ...]
 """One padding for every side, one per axis, (before, after) per axis, or a policy's name."""
 
 count = functools.partial(fields.count, limit=MAX_SIZE)
-"""A whole number, no larger than any size that can be meant."""
+"""A whole number within the limit for sizes."""
 
 
 def sizes(default: Any = MISSING, *, words: Sequence[str] = (), doc: str = "", least: int = 1) -> Any:
@@ -37,8 +37,8 @@ def padding(
     return declare("padding", default, doc, words=words, policies=policies, least=0, limit=MAX_SIZE)
 
 
-def mode(doc: str = "what lies beyond the border") -> Any:
-    """A field for what lies beyond the border."""
+def mode(doc: str = "values beyond the border") -> Any:
+    """A field for values beyond the border."""
     return choice("zeros", PADDING_MODES, words=("mode",), doc=doc)
 
 
@@ -66,7 +66,7 @@ def _sizes(value: Any, meta: Meta) -> Sizes:
 
 def _paddings(meta: Meta) -> str:
     policies = f", or one of {', '.join(PADDING_POLICIES)}" if meta["policies"] else ""
-    return f"a whole number of 0 or more, one (or a before, after pair) per axis{policies}"
+    return f"a whole number of at least 0, one (or a before, after pair) per axis{policies}"
 
 
 @register("padding", _paddings)

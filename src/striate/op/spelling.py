@@ -38,7 +38,7 @@ OPS: Mapping[str, str] = {
     "groupnormalization": "gn", "instancenorm": "in", "localresponsenorm": "lrn",
     "concatenate": "concat", "cat": "concat", "multiply": "mul", "swish": "silu",
 }  # fmt: skip
-"""Name in small letters, without underscores -> our word."""
+"""Lowercase name without underscores -> Striate's word."""
 
 ARGUMENTS: Mapping[str, str] = {
     "kernel_size": "kernel", "pool_size": "kernel", "strides": "stride", "dilation_rate": "dilation",
@@ -48,24 +48,24 @@ ARGUMENTS: Mapping[str, str] = {
     "upscale_factor": "factor", "downscale_factor": "factor",
     "input": "x", "weight": "w", "bias": "b", "grad_output": "dy",
 }  # fmt: skip
-"""Name of an argument -> ours. It is understood where an op or a function has ours and not the name itself."""
+"""Argument name -> Striate's. It is accepted if an op or function has Striate's name and not this one."""
 
 DIFFERENT: Mapping[str, tuple[str, str]] = {
-    "batchnormalization": ("bn", "its momentum is the share of the old statistics, that of bn of the new ones"),
-    "upsampling1d": ("upsample", "its size is a factor, that of upsample the size of the output"),
-    "upsampling2d": ("upsample", "its size is a factor, that of upsample the size of the output"),
-    "upsampling3d": ("upsample", "its size is a factor, that of upsample the size of the output"),
-    "zeropad2d": ("pad", "its four sides are left, right, top, bottom; those of pad are top, bottom, left, right"),
+    "batchnormalization": ("bn", "its momentum weights the old statistics, the momentum of bn the new ones"),
+    "upsampling1d": ("upsample", "its size is a factor, the size of upsample is the output size"),
+    "upsampling2d": ("upsample", "its size is a factor, the size of upsample is the output size"),
+    "upsampling3d": ("upsample", "its size is a factor, the size of upsample is the output size"),
+    "zeropad2d": ("pad", "its four sides are left, right, top, bottom; pad takes top, bottom, left, right"),
 }  # fmt: skip
-"""Names that are not understood: the op that is meant, and what differs."""
+"""Names that are not accepted -> the op that is meant, and the difference."""
 
 ELSEWHERE: Mapping[str, str] = {
-    "activation": "an activation is a stage of its own: -> relu",
-    "input_shape": "the text begins with the input: 32x32x3 -> conv 3x3",
+    "activation": "an activation is a separate stage: -> relu",
+    "input_shape": "a notation begins with the input size: 32x32x3 -> conv 3x3",
     "inplace": "leave it out",
     "data_format": "leave it out: the notation is height x width x channels, arrays are (N, C, H, W)",
 }
-"""Arguments of other frameworks that no op has here, and what to write instead."""
+"""Arguments of other frameworks that no op has, and what to write instead."""
 
 IN_ORDER: Mapping[str, str] = {
     "bias": "the number of inputs follows from what it reads: Linear(10)",
@@ -74,7 +74,7 @@ IN_ORDER: Mapping[str, str] = {
 """Fields that PyTorch has something else in the place of, which no whole number suits, and what to write."""
 
 MAX_SHOWN_LETTERS = 200
-"""Up to this many letters, a remark shows the text in our names."""
+"""Maximum letters of a text that a remark repeats in Striate's names."""
 
 _told: set[str] = set()
 
@@ -114,8 +114,8 @@ def arguments(given: Mapping[str, Any], known: Collection[str], of: str) -> dict
             raise OpError(
                 f"{name} of {of} is given twice",
                 where=f"{of}: {', '.join(given)}",
-                why=f"{next(n for n in given if argument(n, known) == name)} and {theirs} are one argument",
-                fix="leave one out",
+                why=f"{next(n for n in given if argument(n, known) == name)} and {theirs} are the same argument",
+                fix="remove one of them",
             )
         ours[name] = value
     changed = {theirs: argument(theirs, known) for theirs in given if argument(theirs, known) != theirs}
@@ -160,7 +160,7 @@ def remark(spellings: Mapping[str, str], written: str) -> None:
         return
     _told.update(new)
     pairs = ", ".join(f"{ours} for {theirs}" for theirs, ours in new.items())
-    text = f"Striate says {pairs}; what is left out has Striate's defaults"
+    text = f"Striate's names are {pairs}; everything left out has Striate's defaults"
     if len(written) <= MAX_SHOWN_LETTERS:
         text += f": {' '.join(written.split())}"
     warn(text)

@@ -14,21 +14,21 @@ class Trait(enum.Flag):
 
     NONE = 0
     LINEAR = 1
-    """f(x) + f(z) = f(x + z) + f(0): linear but for a constant."""
+    """Affine: f(x) + f(z) = f(x + z) + f(0)."""
     KEEPS_SIGN = 2
-    """y >= 0 wherever all inputs are >= 0."""
+    """y >= 0 if all inputs are >= 0."""
     CHANNELWISE = 4
-    """A channel of the output reads that channel of its one input, and no other."""
+    """A channel of the output reads only the same channel of the one input."""
     ACTIVATION = 8 | CHANNELWISE
-    """A nonlinear function of each number by itself, made to stand between linear layers."""
+    """An elementwise nonlinear function that is used between linear layers."""
     FUNCTION = 16 | CHANNELWISE
-    """A nonlinear function of each number by itself that is arithmetic, not an activation."""
+    """An elementwise nonlinear function that is arithmetic, not an activation."""
     NOT_NEGATIVE = 32 | KEEPS_SIGN
     """y >= 0 for every x."""
     KEEPS_POSITIVE = 64 | KEEPS_SIGN
-    """y = x wherever x >= 0."""
+    """y = x for every x >= 0."""
     VIEW = 128 | LINEAR | KEEPS_SIGN
-    """The same numbers in the same order in memory, perhaps under another shape."""
+    """The same elements in the same memory order, possibly with another shape (a view)."""
     TRANSPARENT = 256 | VIEW | KEEPS_POSITIVE | CHANNELWISE
     """y = x."""
     WEIGHTED_SUM = 512 | LINEAR
@@ -36,14 +36,15 @@ class Trait(enum.Flag):
     CONVOLUTION = 1024 | WEIGHTED_SUM
     """A weighted sum under a window that slides over the input."""
     NORMALIZATION = 2048
-    """Subtracts a mean of its input and divides by its deviation, in training; `Op.averaged` says over what."""
+    """Subtracts the mean of its input and divides by the standard deviation, in training; `Op.averaged` gives the axes.
+    """
     WHOLE_BATCH = 4096
     """In training an image's output depends on the other images of its batch."""
     RANDOM = 65536
     """Draws random numbers in training."""
     DISTRIBUTION = 8192 | NOT_NEGATIVE
-    """y sums to 1 along one axis; log(y) is x but for a constant along that axis."""
+    """y sums to 1 along one axis; log(y) is x plus a constant along that axis."""
     LOG_DISTRIBUTION = 16384
     """The logarithm of a distribution."""
     LOGISTIC = 32768 | NOT_NEGATIVE
-    """A probability by itself: log(y / (1 - y)) = x."""
+    """An independent probability: log(y / (1 - y)) = x."""

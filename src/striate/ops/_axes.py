@@ -24,7 +24,7 @@ def need_spatial(op: Op, x: TensorSpec) -> int:
         raise OpError(
             f"{op.word} needs height and width after the channels",
             why=f"its input {x} has the axes {' '.join(x.axes)}",
-            fix="put it before flatten, or use fc",
+            fix="move it before flatten, or use fc",
         )
     return len(x.spatial)
 
@@ -44,7 +44,7 @@ def need_groups(groups: int, size: int, what: str = "channels") -> int:
     if size % groups:
         raise OpError(
             f"groups {groups} do not divide {size} {what}",
-            why=f"{size}/{groups} = {size / groups:.2f}; every group needs equally many",
+            why=f"{size}/{groups} = {size / groups:.2f}; all groups need the same number",
             fix=f"groups {nearest_divisor(size, groups)} · {what} {-(-size // groups) * groups}",
         )
     return size // groups
@@ -64,8 +64,8 @@ def windows(
             least = window.extent - window.before - window.after
             raise ShapeError(
                 f"{op.word} has no output",
-                why=f"along {axis}: {window.formula}; the filter reaches over {window.extent}, "
-                f"the padded input is {window.padded} long",
+                why=f"along {axis}: {window.formula}; the filter covers {window.extent}, the padded input is "
+                f"{window.padded} long",
                 fix=f"input of at least {least} along {axis} · pad {-(-(window.extent - window.input) // 2)}"
                 f" · a kernel of at most {max((window.padded - 1) // window.dilation + 1, 0)}",
             )
@@ -99,7 +99,7 @@ def elementwise(op: Op, x: TensorSpec, value: Callable[[Expr], Expr], *weights: 
 
 def same_shape(declaration: Declaration) -> str:
     """Why an op that moves numbers without changing their order does nothing: its output has the input's shape."""
-    return "its output is its input" if declaration.inputs[0] == declaration.outputs[0] else ""
+    return "its output equals its input" if declaration.inputs[0] == declaration.outputs[0] else ""
 
 
 class Pointwise(Op):

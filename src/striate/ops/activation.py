@@ -304,7 +304,7 @@ def _softmax(op: Op, x: TensorSpec, axis: str, *, log: bool) -> Declaration:
 
 
 def _axis() -> str:
-    field: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis along which e^x is shared out")
+    field: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis along which the outputs sum to 1")
     return field
 
 

@@ -41,7 +41,7 @@ class Conv(Windowed):
     traits: ClassVar[Trait] = Trait.CONVOLUTION
 
     filters: int | None = count(
-        1, optional=True, doc="filters = output channels; depthwise: as many as channels"
+        1, optional=True, doc="number of filters = output channels; depthwise: the number of channels"
     )
     kernel: Sizes = sizes(3, doc="filter height and width")
     stride: Sizes = sizes(1, words=("/", "stride"), doc="step between windows")
@@ -52,7 +52,7 @@ class Conv(Windowed):
     )
     bias: bool = flag(True, words=("bias",), doc="add one number per filter")
     mode: str = mode()
-    in_channels: int | None = count(None, words=("in",), doc="channels that the weights were made for")
+    in_channels: int | None = count(None, words=("in",), doc="input channels that the weights expect")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -60,12 +60,14 @@ class Conv(Windowed):
         groups = x.channels if self.groups == "depthwise" else int(self.groups)
         if self.filters is None and self.groups != "depthwise":
             raise OpError(
-                "conv without filters", why="only depthwise takes them from its input", fix="filters 1"
+                "conv without filters",
+                why="only a depthwise convolution takes their number from its input",
+                fix="filters 1",
             )
         filters = x.channels if self.filters is None else self.filters
         if self.in_channels not in (None, x.channels):
             raise ShapeError(
-                f"{self.in_channels} input channels expected, {x.channels} given",
+                f"expected {self.in_channels} input channels, got {x.channels}",
                 code="G004",
                 why="filters extend the full depth of the input: #input channels == #filter channels",
                 fix=f"give an input of {plural(self.in_channels, 'channel')}, or filters of depth {x.channels}",
@@ -111,10 +113,10 @@ class ConvTranspose(Windowed):
 
     filters: int = count(1, doc="number of output channels")
     kernel: Sizes = sizes(2, doc="filter height and width")
-    stride: Sizes = sizes(1, words=("/", "stride"), doc="step between the spread filters")
-    padding: Padding = padding(policies=False, doc="cropped from the output")
+    stride: Sizes = sizes(1, words=("/", "stride"), doc="output step between input positions")
+    padding: Padding = padding(policies=False, doc="rows and columns cropped from the output")
     output_padding: Sizes = sizes(0, words=("outpad",), least=0, doc="added to one side of the output")
-    dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the numbers of one filter")
+    dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the taps of one filter")
     groups: int = count(1, words=("groups",), doc="groups of channels")
     bias: bool = flag(True, words=("bias",), doc="add one number per filter")
 
@@ -130,7 +132,7 @@ class ConvTranspose(Windowed):
             if extra >= max(s, d):
                 raise OpError(
                     f"output padding {extra} is not smaller than stride {s} or dilation {d}",
-                    why="it chooses among the sizes that one stride covers",
+                    why="it selects among the output sizes that the stride allows",
                     fix=f"output padding {max(s, d) - 1}",
                 )
             spread.append(TransposedWindow(n, k, s, d, before, after, extra))

@@ -28,8 +28,8 @@ class Gather(Op):
     torch: ClassVar[str] = "torch.index_select"
     traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
-    entries: tuple[int, ...] = integers(words=("entries",), least=0, doc="which entries, counted from 0")
-    axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis that they are taken from")
+    entries: tuple[int, ...] = integers(words=("entries",), least=0, doc="indices of the entries, from 0")
+    axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis to take them from")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -37,7 +37,7 @@ class Gather(Op):
             raise OpError(
                 f"gather along {self.axis} of an input without that axis"
                 if self.entries
-                else "gather of nothing",
+                else "gather without entries",
                 why=f"it has the axes {' '.join(x.axes)}",
                 fix=f"choose one of {', '.join(x.axes[1:])}" if self.entries else "give at least one entry",
             )

@@ -30,23 +30,23 @@ class Linear(Op):
 
     features: int = count(doc="number of outputs")
     bias: bool = flag(True, words=("bias",), doc="add one number per output")
-    in_features: int | None = count(None, words=("in",), doc="inputs that the weights were made for")
+    in_features: int | None = count(None, words=("in",), doc="input features that the weights expect")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         if x.axes[-1] != "C":
             raise OpError(
-                f"fc needs a flat input, its input is {x}",
-                why=f"it would mix the axis {x.axes[-1]} only",
-                fix="put flatten (or gap -> flatten) before it",
+                f"fc needs a flat input (got {x})",
+                why=f"it would mix only axis {x.axes[-1]}",
+                fix="add flatten (or gap -> flatten) before it",
             )
         size = x.shape[-1]
         if self.in_features not in (None, size):
             raise ShapeError(
-                f"{plural(self.in_features, 'input')} expected, {size} given",
+                f"{plural(self.in_features, 'input')} expected, got {size}",
                 code="G004",
-                why=f"the weights are {self.features} x {self.in_features}, the input has {plural(size, 'number')}",
-                fix=f"give an input that flattens to {self.in_features}, or weights for {size}",
+                why=f"the weights are {self.features} x {self.in_features}; the input has {plural(size, 'number')}",
+                fix=f"use an input that flattens to {self.in_features}, or weights for {size}",
             )
         outer = {f"m{axis}" if axis else "n": s for axis, s in enumerate(x.shape[:-1])}
         y = Statement(

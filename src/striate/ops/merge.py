@@ -27,7 +27,7 @@ def _broadcast(op: Op, inputs: tuple[TensorSpec, ...], combine: Callable[[Expr, 
     """Combine inputs of equal shape; an axis of size 1 is repeated along the others' size."""
     first = inputs[0]
     if any(x.axes != first.axes for x in inputs):
-        raise _unequal(op, inputs, "they do not have the same axes", "flatten or reshape one of them first")
+        raise _unequal(op, inputs, "their axes differ", "flatten or reshape one of them first")
     shape = tuple(max(sizes) for sizes in zip(*(x.shape for x in inputs), strict=True))
     for axis, size, *sizes in zip(first.axes, shape, *(x.shape for x in inputs), strict=True):
         odd = next((s for s in sizes if s not in (1, size)), None)
@@ -37,7 +37,7 @@ def _broadcast(op: Op, inputs: tuple[TensorSpec, ...], combine: Callable[[Expr, 
                 inputs,
                 f"along {axis}: {' and '.join(map(str, sizes))}",
                 f"make {axis} {size} on every branch: "
-                + ("as many filters" if axis == "C" else "the same stride and padding"),
+                + ("the same number of filters" if axis == "C" else "the same stride and padding"),
             )
     y = dataclasses.replace(first, shape=shape)
     free = dict(zip(variables(y).values(), shape, strict=True))
@@ -158,10 +158,10 @@ class MatMul(Op):
         pairs = list(zip(a.shape[:-2], b.shape[:-2]))
         if rank != len(b.shape) or rank < 3:
             raise _unequal(
-                self, inputs, "it takes two values of three axes or more, and of as many", "reshape one"
+                self, inputs, "it takes two values of equal rank, at least three axes each", "reshape one"
             )
         if a.shape[-1] != b.shape[-2]:
-            why = f"{a.shape[-1]} columns of the first meet {b.shape[-2]} rows of the second"
+            why = f"the first has {a.shape[-1]} columns, the second {b.shape[-2]} rows"
             raise _unequal(self, inputs, why, "permute or reshape one of them first")
         if any(n != m and 1 not in (n, m) for n, m in pairs):
             raise _unequal(
@@ -195,7 +195,7 @@ class Concat(Op):
     torch: ClassVar[str] = "torch.cat"
     traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
-    axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis along which they are joined")
+    axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis of the concatenation")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         first = inputs[0]
@@ -239,7 +239,9 @@ class Crop(Op):
     torch: ClassVar[str] = "torch.narrow"
     traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
-    offset: int | None = count(None, least=0, doc="rows and columns cut before; the middle when not given")
+    offset: int | None = count(
+        None, least=0, doc="rows and columns cut before the crop; default: a center crop"
+    )
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         x, like = inputs

@@ -40,7 +40,7 @@ class BatchNorm(Op):
     traits: ClassVar[Trait] = Trait.LINEAR | Trait.CHANNELWISE | Trait.NORMALIZATION | Trait.WHOLE_BATCH
 
     eps: float = number(1e-5, words=("eps",), least=0.0, doc="added to the variance")
-    momentum: float = number(0.1, words=("momentum",), doc="share of a new batch in the running statistics")
+    momentum: float = number(0.1, words=("momentum",), doc="weight of a new batch in the running statistics")
     affine: bool = flag(True, words=("affine",), doc="learn a scale and a shift")
 
     def averaged(self, x: TensorSpec) -> dict[str, int]:
@@ -70,9 +70,9 @@ class BatchNorm(Op):
         values = math.prod(over.values())
         if values == 1:
             raise OpError(
-                "batch norm cannot learn from one value per channel",
-                why=f"a batch of {x.shape[0]} on {x} gives every channel one number, whose variance is 0",
-                fix="a batch of 2 or more, or a larger map",
+                "batch norm cannot train on one value per channel",
+                why=f"a batch of {x.shape[0]} on {x} has one value per channel, whose variance is 0",
+                fix="use a batch of at least 2, or a larger map",
             )
         share, channel = 1 / max(values, 1), {"c": x.channels}
         value, mean, variance = load("x0", *free), load("t0", "c"), load("t1", "c")
@@ -183,7 +183,7 @@ class LayerNorm(Op):
     torch: ClassVar[str] = "LayerNorm"
     traits: ClassVar[Trait] = Trait.NORMALIZATION
 
-    axes: str = choice("channels", ("channels", "all"), doc="what the statistics run over")
+    axes: str = choice("channels", ("channels", "all"), doc="axes of the statistics")
     eps: float = number(1e-5, words=("eps",), least=0.0, doc="added to the variance")
     affine: bool = flag(True, words=("affine",), doc="learn a scale and a shift")
 
@@ -227,10 +227,10 @@ class LocalResponseNorm(Op):
 
     size: int = count(5, doc="neighboring channels")
     alpha: float = number(1e-4, words=("alpha",), doc="weight of the mean square")
-    beta: float = number(0.75, words=("beta",), doc="power of the whole divisor")
-    k: float = number(1.0, words=("k",), doc="what the divisor starts from")
+    beta: float = number(0.75, words=("beta",), doc="exponent of the divisor")
+    k: float = number(1.0, words=("k",), doc="constant term of the divisor")
     odd: str = choice(
-        "before", ("before", "after"), words=("odd",), doc="where an even size has its one more"
+        "before", ("before", "after"), words=("odd",), doc="side of the extra channel if the size is even"
     )
 
     @property

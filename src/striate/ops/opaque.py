@@ -24,13 +24,13 @@ class Opaque(Op):
     positional: ClassVar[tuple[str, ...]] = ("operator",)
     arity: ClassVar[int | None] = ANY
 
-    operator: str = text(doc="its name where it comes from")
+    operator: str = text(doc="its name in the source")
     shape: tuple[int, ...] | None = integers(
         None, words=("shape",), least=1, doc="output shape without the batch, if known"
     )
 
-    why: str = note("why it is not supported, as the importer said")
-    params: int | None = count(None, words=("params",), least=0, doc="learned numbers, if known")
+    why: str = note("why the importer does not support it")
+    params: int | None = count(None, words=("params",), least=0, doc="number of parameters, if known")
     macs: int | None = count(
         None, words=("macs",), least=0, doc="multiply-accumulates with a weight, per image, if known"
     )
@@ -40,10 +40,10 @@ class Opaque(Op):
         if self.shape is None:
             why = self.why or unsupported(self.operator)
             raise ShapeError(
-                f"the output shape of {self.operator} is not known",
+                f"the output shape of {self.operator} is unknown",
                 code="X001",
-                why=f"{why}, and no shape was given with it",
-                fix="give its output shape",
+                why=f"{why}; the source gives no shape",
+                fix="declare its output shape",
             )
         if len(self.shape) > 1 + max(SPATIAL):
             raise OpError(

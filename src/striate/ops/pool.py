@@ -79,8 +79,8 @@ class _Sliding(Windowed):
             if isinstance(pad, tuple) and max(pad) > size // 2:
                 raise OpError(
                     f"padding {max(pad)} is more than half of the pooling kernel {size}",
-                    why="a window would see nothing but padding, which has no maximum or mean",
-                    fix=f"pad {size // 2} at most",
+                    why="a window could read only padding, which has no maximum or mean",
+                    fix=f"pad at most {size // 2}",
                 )
         return kernel
 
@@ -99,12 +99,12 @@ class MaxPool(_Sliding):
     traits: ClassVar[Trait] = Trait.KEEPS_SIGN | Trait.CHANNELWISE
 
     kernel: Sizes = sizes(2, doc="window height and width")
-    stride: Sizes | None = sizes(
-        None, words=("/", "stride"), doc="step between windows; the kernel when not given"
-    )
+    stride: Sizes | None = sizes(None, words=("/", "stride"), doc="step between windows; default: the kernel")
     padding: Padding = padding()
     dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the taps of one window")
-    ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
+    ceil: bool = flag(
+        False, words=("ceil",), doc="round the size up: the last window may extend past the end"
+    )
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -126,12 +126,12 @@ class AvgPool(_Sliding):
     traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN | Trait.CHANNELWISE
 
     kernel: Sizes = sizes(2, doc="window height and width")
-    stride: Sizes | None = sizes(
-        None, words=("/", "stride"), doc="step between windows; the kernel when not given"
-    )
+    stride: Sizes | None = sizes(None, words=("/", "stride"), doc="step between windows; default: the kernel")
     padding: Padding = padding()
-    ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
-    count_include_pad: bool = flag(True, words=("countpad",), doc="padding counts in the mean")
+    ceil: bool = flag(
+        False, words=("ceil",), doc="round the size up: the last window may extend past the end"
+    )
+    count_include_pad: bool = flag(True, words=("countpad",), doc="include padding in the mean")
     dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the taps of one window")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
@@ -154,11 +154,11 @@ class LpPool(_Sliding):
 
     kernel: Sizes = sizes(2, doc="window height and width")
     p: int = count(2, words=("p",), doc="order of the norm")
-    stride: Sizes | None = sizes(
-        None, words=("/", "stride"), doc="step between windows; the kernel when not given"
-    )
+    stride: Sizes | None = sizes(None, words=("/", "stride"), doc="step between windows; default: the kernel")
     padding: Padding = padding()
-    ceil: bool = flag(False, words=("ceil",), doc="round the size up: a last window may hang over the end")
+    ceil: bool = flag(
+        False, words=("ceil",), doc="round the size up: the last window may extend past the end"
+    )
     dilation: Sizes = sizes(1, words=("dil", "dilation"), doc="step between the taps of one window")
 
     def idle(self, declaration: Declaration) -> str:

@@ -15,7 +15,7 @@ from striate.tensor import SPATIAL, TensorSpec
 __all__ = ["Rearrange"]
 
 _MAX_AXES = 12
-"""Axes that a value is taken apart into."""
+"""Maximum axes that a value is split into."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +33,15 @@ class Rearrange(Op):
     torch: ClassVar[str] = "torch.permute"
     traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
-    apart: tuple[int, ...] = integers(doc="sizes that the input is taken apart into", least=-1)
-    order: tuple[int, ...] = integers(doc="which of them come first, counted from 0", least=0)
+    apart: tuple[int, ...] = integers(doc="sizes that the input is split into", least=-1)
+    order: tuple[int, ...] = integers(doc="order of these axes, counted from 0", least=0)
     shape: tuple[int, ...] = integers(doc="output shape without the batch", least=-1)
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         if sorted(self.order) != list(range(len(self.apart))) or len(self.apart) > _MAX_AXES:
             raise OpError(
-                f"order {','.join(map(str, self.order[:_MAX_AXES]))} does not name the axes of {len(self.apart)} parts",
+                f"order {','.join(map(str, self.order[:_MAX_AXES]))} is not a permutation of {len(self.apart)} axes",
                 why=f"every part is named once, counted from 0; there are at most {_MAX_AXES}",
                 fix=f"order {','.join(map(str, range(min(len(self.apart), _MAX_AXES))))}",
             )
@@ -71,9 +71,9 @@ def _filled(x: TensorSpec, wish: Sequence[int]) -> tuple[int, ...]:
     sizes = tuple(x.elements // known if size == -1 and known else size for size in wish)
     if wish.count(-1) > 1 or math.prod(sizes) != x.elements:
         raise ShapeError(
-            f"{x} cannot be taken for {'x'.join(map(str, wish))}",
+            f"{x} cannot be split into {'x'.join(map(str, wish))}",
             code="G004",
-            why=f"it has {plural(x.elements, 'number')}, the sizes {known}"
+            why=f"it has {plural(x.elements, 'element')}, the sizes {known}"
             + (" times -1" if -1 in wish else ""),
             fix="give sizes with the same product, or -1 for one of them",
         )

@@ -16,7 +16,7 @@ from striate.tensor import TensorSpec
 __all__ = ["Reduce"]
 
 _MIN_SUM_OF_SQUARES = 1e-37
-"""A sum of squares below it counts as that: a root has no slope at 0."""
+"""Lower bound of a sum of squares: the root has no derivative at 0."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +31,8 @@ class Reduce(Op):
     onnx: ClassVar[str] = "ReduceMean"
     torch: ClassVar[str] = "torch.mean"
 
-    function: str = choice(
-        "mean", ("mean", "sum", "max", "min", "l1", "l2"), doc="what becomes of the numbers"
-    )
-    over: str = text("C", words=("over",), doc="letters of the axes that are reduced")
+    function: str = choice("mean", ("mean", "sum", "max", "min", "l1", "l2"), doc="the reduction")
+    over: str = text("C", words=("over",), doc="letters of the reduced axes")
 
     @property
     def traits(self) -> Trait:
@@ -47,8 +45,8 @@ class Reduce(Op):
         (x,) = inputs
         if not self.over or len(set(self.over)) < len(self.over) or not set(self.over) <= set(x.axes[1:]):
             raise OpError(
-                f"reduce over {self.over or 'nothing'} does not suit the axes {''.join(x.axes[1:])}",
-                why="it takes letters of the input's axes, each once; images stay apart",
+                f"reduce over {self.over or 'nothing'} does not match the axes {''.join(x.axes[1:])}",
+                why="use letters of the input's axes, each once, without the batch",
                 fix=f"over {x.axes[1]}",
             )
         names, taps = variables(x), iter((*TAPS, "c"))

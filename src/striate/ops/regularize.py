@@ -48,7 +48,7 @@ class Dropout(_PassThrough):
     onnx: ClassVar[str] = "Dropout"
     torch: ClassVar[str] = "Dropout"
 
-    rate: float = number(0.5, words=("rate",), least=0.0, most=1.0, doc="share that is dropped")
+    rate: float = number(0.5, words=("rate",), least=0.0, most=1.0, doc="probability of dropping an element")
 
     def idle(self, declaration: Declaration) -> str:
         return "" if self.rate else "its rate is 0"
@@ -67,7 +67,7 @@ class StochasticDepth(_PassThrough):
     torch: ClassVar[str] = "torchvision.ops.StochasticDepth"
 
     rate: float = number(
-        0.1, words=("rate",), least=0.0, most=1.0, doc="share of images whose branch is dropped"
+        0.1, words=("rate",), least=0.0, most=1.0, doc="probability of dropping the branch of an image"
     )
 
     def noise_shape(self, x: TensorSpec) -> tuple[int, ...]:

@@ -95,26 +95,24 @@ class Reshape(Op):
     torch: ClassVar[str] = "Unflatten"
     traits: ClassVar[Trait] = Trait.VIEW
 
-    shape: tuple[int, ...] = integers(doc="output shape without the batch; -1 for what is left", least=-1)
-    axes: str | None = text(
-        None, words=("axes",), doc="letters of the output's axes where they are not the usual ones"
-    )
+    shape: tuple[int, ...] = integers(doc="output shape without the batch; one size may be -1", least=-1)
+    axes: str | None = text(None, words=("axes",), doc="letters of the output's axes, if not the default")
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
         known = math.prod(size for size in self.shape[:8] if size != -1)
         if len(self.shape) - 1 not in SPATIAL or self.shape.count(-1) > 1 or known == 0:
             raise OpError(
-                f"{x} cannot take the shape {'x'.join(map(str, self.shape[:8]))}",
-                why=f"it has {len(self.shape)} sizes; a shape has one to four, of 1 or more, and -1 once at most",
-                fix="give one to four sizes of 1 or more, or -1 for one of them",
+                f"{x} cannot be reshaped to {'x'.join(map(str, self.shape[:8]))}",
+                why=f"got {len(self.shape)} sizes; a shape has one to four sizes of at least 1, and at most one -1",
+                fix="give one to four sizes of at least 1, or -1 for one of them",
             )
         shape = tuple(x.elements // known if size == -1 else size for size in self.shape)
         if math.prod(shape) != x.elements:
             raise ShapeError(
-                f"{x} cannot take the shape {'x'.join(map(str, self.shape))}",
+                f"{x} cannot be reshaped to {'x'.join(map(str, self.shape))}",
                 code="G004",
-                why=f"it has {plural(x.elements, 'number')}, the shape {known}"
+                why=f"it has {plural(x.elements, 'element')}, the shape {known}"
                 + (" times -1" if -1 in self.shape else ""),
                 fix="give sizes with the same product, or -1 for one of them",
             )
@@ -122,7 +120,7 @@ class Reshape(Op):
         if self.axes is not None and sorted(self.axes) != sorted(usual):
             raise OpError(
                 f"axes {self.axes} do not name the shape {'x'.join(map(str, shape))}",
-                why=f"{plural(len(shape), 'size')} are named by {' '.join(usual)}, in any order",
+                why=f"{plural(len(shape), 'size')} take the letters {' '.join(usual)}, in any order",
                 fix=f"axes {''.join(usual)}",
             )
         y = TensorSpec((x.shape[0], *shape), ("N", *(self.axes or usual)), x.dtype)
@@ -148,8 +146,8 @@ class Permute(Op):
         (x,) = inputs
         if sorted(self.order) != sorted(x.axes[1:]):
             raise OpError(
-                f"permute {self.order} does not suit the axes {''.join(x.axes[1:])}",
-                why="every axis but the batch must be named once",
+                f"permute {self.order} does not match the axes {''.join(x.axes[1:])}",
+                why="name every axis except the batch once",
                 fix=f"permute {''.join((*x.axes[2:], x.axes[1]))}",
             )
         axes = ("N", *self.order)
@@ -176,7 +174,7 @@ class Pad(Op):
 
     padding: Padding = padding(1, words=(), policies=False, doc="rows and columns to add")
     mode: str = mode()
-    value: float = number(0.0, words=("value",), doc="what mode zeros fills in")
+    value: float = number(0.0, words=("value",), doc="fill value of mode zeros")
     channels: tuple[int, ...] = integers(
         (0, 0), words=("channels",), least=0, doc="channels to add, before and after"
     )
@@ -221,11 +219,9 @@ class Slice(Op):
     torch: ClassVar[str] = "torch.narrow"
     traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
-    axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis that is cut")
+    axis: str = choice("C", ("C", "D", "H", "W", "L"), doc="axis to slice")
     start: int = count(0, words=("from",), least=None, doc="first entry")
-    stop: int | None = count(
-        None, words=("to",), least=None, doc="entry to stop before; the end when not given"
-    )
+    stop: int | None = count(None, words=("to",), least=None, doc="entry to stop before; default: the end")
     step: int = count(1, words=("step",), doc="step between entries")
 
     def idle(self, declaration: Declaration) -> str:
@@ -277,7 +273,7 @@ class Split(Op):
 
     parts: int = count(2, doc="number of equal parts")
     sizes: tuple[int, ...] | None = integers(
-        None, words=("sizes",), least=1, doc="channels of each part instead"
+        None, words=("sizes",), least=1, doc="channels of each part, instead of equal parts"
     )
 
     @property
@@ -300,7 +296,7 @@ class Split(Op):
             raise OpError(
                 f"split sizes {' '.join(map(str, sizes))} do not make {plural(x.channels, 'channel')}",
                 why=f"they sum to {sum(sizes)}",
-                fix=f"let them sum to {x.channels}",
+                fix=f"use sizes that sum to {x.channels}",
             )
         outputs, statements, start = [], [], 0
         for port, size in enumerate(sizes):
@@ -326,11 +322,11 @@ class ChannelShuffle(Op):
     torch: ClassVar[str] = "ChannelShuffle"
     traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
-    groups: int = count(2, doc="groups between which channels are dealt")
+    groups: int = count(2, doc="number of groups to shuffle between")
 
     def idle(self, declaration: Declaration) -> str:
         trivial = self.groups in (1, declaration.inputs[0].channels)
-        return f"{self.groups} groups leave the order as it is" if trivial else ""
+        return f"{self.groups} groups do not change the order" if trivial else ""
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
@@ -361,7 +357,7 @@ class PixelShuffle(Op):
     torch: ClassVar[str] = "PixelShuffle"
     traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
-    factor: int = count(2, doc="how many times larger")
+    factor: int = count(2, doc="upscale factor")
 
     def idle(self, declaration: Declaration) -> str:
         return same_shape(declaration)
@@ -402,7 +398,7 @@ class PixelUnshuffle(Op):
     torch: ClassVar[str] = "PixelUnshuffle"
     traits: ClassVar[Trait] = Trait.LINEAR | Trait.KEEPS_SIGN
 
-    factor: int = count(2, doc="how many times smaller")
+    factor: int = count(2, doc="downscale factor")
 
     def idle(self, declaration: Declaration) -> str:
         return same_shape(declaration)
@@ -414,7 +410,7 @@ class PixelUnshuffle(Op):
             if size % factor:
                 raise ShapeError(
                     f"pixelunshuffle {factor} does not divide {axis} {size}",
-                    why=f"{size}/{factor} = {size / factor:.2f}; every patch is folded whole",
+                    why=f"{size}/{factor} = {size / factor:.2f}, which must be a whole number",
                     fix=f"{axis} {size - size % factor or factor}, or pad up to {size + -size % factor}",
                 )
         y = x.resized(channels=x.channels * factor**rank, spatial=[n // factor for n in x.spatial])

@@ -29,13 +29,13 @@ class Affine(Op):
     onnx: ClassVar[str] = "Mul"
     torch: ClassVar[str] = ""
 
-    scale: float = number(1.0, words=("scale",), doc="number that multiplies")
-    shift: float = number(0.0, words=("shift",), doc="number that is added")
+    scale: float = number(1.0, words=("scale",), doc="factor")
+    shift: float = number(0.0, words=("shift",), doc="offset")
     weight: tuple[int, ...] | None = integers(
-        None, words=("weight",), least=1, doc="shape of the tensor that multiplies"
+        None, words=("weight",), least=1, doc="shape of a tensor of factors"
     )
     bias: tuple[int, ...] | None = integers(
-        None, words=("bias",), least=1, doc="shape of the tensor that is added"
+        None, words=("bias",), least=1, doc="shape of a tensor of offsets"
     )
     learned: bool = flag(True, words=("learned",), doc="the tensors are learned, not fixed")
 
@@ -54,9 +54,9 @@ class Affine(Op):
             sizes = (1, *x.shape[1:])[-len(shape) :]
             if len(shape) != len(sizes) or any(s not in (1, n) for s, n in zip(shape, sizes)):
                 raise ShapeError(
-                    f"a {name} of {'x'.join(map(str, shape))} does not suit {x}",
+                    f"a {name} of shape {'x'.join(map(str, shape))} cannot be broadcast to {x}",
                     code="G004",
-                    why=f"the input is {'x'.join(map(str, x.shape[1:]))}; every size is the input's, or 1",
+                    why=f"the input is {'x'.join(map(str, x.shape[1:]))}; each size must be the input's, or 1",
                     fix=f"{name} {','.join(map(str, x.shape[1:2] + (1,) * len(x.shape[2:])))}",
                 )
             own.append(Parameter(name, shape, kind, self.learned, 1.0 if name == "weight" else 0.0))
@@ -85,8 +85,8 @@ class Clip(Op):
     onnx: ClassVar[str] = "Clip"
     torch: ClassVar[str] = "torch.clamp"
 
-    low: float | None = number(None, words=("low",), doc="least result")
-    high: float | None = number(None, words=("high",), doc="largest result")
+    low: float | None = number(None, words=("low",), doc="lower bound")
+    high: float | None = number(None, words=("high",), doc="upper bound")
 
     @property
     def traits(self) -> Trait:

@@ -32,12 +32,12 @@ class Upsample(Op):
     onnx: ClassVar[str] = "Resize"
     torch: ClassVar[str] = "Upsample"
 
-    scale: float | None = number(None, words=("scale",), doc="how many times larger")
+    scale: float | None = number(None, words=("scale",), doc="scale factor")
     size: Sizes | None = sizes(None, words=("size",), doc="output height and width instead")
     method: str = choice(
-        "nearest", ("nearest", "bilinear", "bicubic"), words=("method",), doc="how pixels between are made"
+        "nearest", ("nearest", "bilinear", "bicubic"), words=("method",), doc="interpolation"
     )
-    align_corners: bool = flag(False, words=("corners",), doc="blended with the corners aligned")
+    align_corners: bool = flag(False, words=("corners",), doc="align corners when interpolating")
 
     @property
     def traits(self) -> Trait:
@@ -53,7 +53,7 @@ class Upsample(Op):
         rank = need_spatial(self, x)
         if (self.scale is None) == (self.size is None):
             raise OpError(
-                "upsample needs a scale or a size, and not both",
+                "upsample needs either a scale or a size",
                 why=f"scale is {self.scale}, size is {self.size}",
                 fix="upsample 2",
             )
@@ -63,10 +63,12 @@ class Upsample(Op):
         elif scale > 0:
             sizes = tuple(int(n * scale) for n in x.spatial)
         else:
-            raise OpError(f"scale {self.scale:g} is not positive", why="an image needs pixels", fix="scale 2")
+            raise OpError(
+                f"scale {self.scale:g} is not positive", why="sizes must be positive", fix="scale 2"
+            )
         if not all(sizes):
             raise ShapeError(
-                "upsample has no output", why=f"{x} times {self.scale} is nothing", fix="scale 1"
+                "upsample has no output", why=f"{x} times {self.scale} has no pixels", fix="scale 1"
             )
         axes = list(zip(x.spatial, sizes, strict=True))
         maps: list[AxisMap]

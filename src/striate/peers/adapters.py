@@ -137,7 +137,7 @@ def ncnn(subject: Subject, threads: int) -> Run:
     if net.load_param(str(subject.path("net.ncnn.param"))) or net.load_model(
         str(subject.path("net.ncnn.bin"))
     ):
-        raise RuntimeError("ncnn cannot read what pnnx has made of the network")
+        raise RuntimeError("ncnn cannot read the output of pnnx for this network")
     source, target = net.input_names()[0], net.output_names()[0]
 
     def one(image: Floats) -> Any:
@@ -145,7 +145,7 @@ def ncnn(subject: Subject, threads: int) -> Run:
             extractor.input(source, tool.Mat(image))
             code, made = extractor.extract(target)
         if code:
-            raise RuntimeError(f"ncnn answers with the code {code}")
+            raise RuntimeError(f"ncnn returns error code {code}")
         return np.array(made)
 
     return lambda x: np.stack([one(image) for image in x])

@@ -24,17 +24,19 @@ from striate.peers.tools import TOOLS, missing, unable
 Answer = dict[str, Any]
 
 TOLERANCE = 3e-4
-"""Largest difference from float64, as a share of the largest number, that arithmetic in float32 makes: Winograd with
-large tiles comes near 2e-4 on a deep network. Half precision lies above, and whoever has it is left out."""
+"""Tolerance of the difference from float64, relative to the largest output: in float32, Winograd with large tiles comes
+near 2e-4 on a deep network. Half precision exceeds it, and such a tool is left out.
+"""
 
 TOLERANCE_TRAINING = 0.1
-"""Largest difference from float64 of what a training step changes in a tensor, over the length of the change. Rounding
-in float32 puts some numbers on the other side of a relu's corner or of a maximum, where gradients jump: in every tool
-others, by a few hundredths in ResNet-50 and MobileNetV2. What is wrong is off by its own length; where a difference is
-larger, other images are drawn, and the smallest counts."""
+"""Tolerance of the difference from float64 of a tensor's update in a training step, relative to its norm. Rounding in
+float32 moves some values across the kink of a relu or a maximum, where gradients jump: by a few hundredths in ResNet-50
+and MobileNetV2, differently in every tool. A wrong result differs by its full norm. If a difference is larger, other
+images are drawn, and the smallest difference counts.
+"""
 
 PREPARING_S, SLOW_S = 300, 900
-"""How long a tool may take until its first answer; `slow` tools more."""
+"""Seconds until the first result of a tool; `slow` tools get more."""
 
 PAUSES = hasattr(signal, "SIGSTOP")
 
@@ -65,14 +67,14 @@ class Process:
             self.child.stdin.write(f"{task}\n".encode())
             self.child.stdin.flush()
             if sys.platform != "win32" and not select.select([self.child.stdout], [], [], limit)[0]:
-                raise Failed(f"no answer within {limit:.0f} s")
+                raise Failed(f"no result within {limit:.0f} s")
             line = self.child.stdout.readline()
         except OSError as error:
             raise Failed(self._last_words(str(error))) from None
         self._signal("SIGSTOP")
         if not line:
             self.child.wait()
-            raise Failed(self._last_words(f"ended with {self.child.returncode}"))
+            raise Failed(self._last_words(f"exit code {self.child.returncode}"))
         answer: Answer = json.loads(line)
         if "failed" in answer:
             raise Failed(answer["failed"])

@@ -84,7 +84,7 @@ def make(kind: str, subject: Subject) -> None:
     if not subject.path(name).exists():
         convert(subject)
     if not subject.path(name).exists():
-        raise RuntimeError(f"the converter to {kind} left no {name}")
+        raise RuntimeError(f"the converter to {kind} wrote no {name}")
 
 
 def _run(tool: str, *arguments: str, folder: str) -> None:
@@ -94,4 +94,6 @@ def _run(tool: str, *arguments: str, folder: str) -> None:
     single = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=single)
     if done.returncode:
-        raise RuntimeError(f"{tool} ended with {done.returncode}: {(done.stderr or done.stdout)[-300:]}")
+        raise RuntimeError(
+            f"{tool} failed with exit code {done.returncode}: {(done.stderr or done.stdout)[-300:]}"
+        )

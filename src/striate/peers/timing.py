@@ -25,7 +25,7 @@ class Sample(NamedTuple):
 
 
 Go = Callable[[], Sample]
-"""Does a thing once."""
+"""Runs the timed function once."""
 
 
 @dataclasses.dataclass
@@ -112,7 +112,7 @@ def process(command: Sequence[str], environment: Mapping[str, str], codes: Colle
             if child.returncode not in codes:
                 messages.seek(0)
                 said = messages.read().decode(errors="replace")[-2000:]
-                sys.exit(f"{' '.join(command)} ended with {child.returncode}\n{said}")
+                sys.exit(f"{' '.join(command)} failed with exit code {child.returncode}\n{said}")
         return sample
 
     return go
@@ -134,7 +134,7 @@ class Server:
         self.child.stdin.flush()
         answer = self.child.stdout.readline().strip()
         if not answer:
-            sys.exit(f"{' '.join(self.command)}: no answer to {task}")
+            sys.exit(f"{' '.join(self.command)}: no reply to {task}")
         return answer
 
     def go(self, task: str) -> Go:

@@ -53,7 +53,7 @@ def unable(tool: str) -> str:
         return ""
     compiler = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
     if shutil.which(compiler.split()[0]) is None:
-        return f"it needs a C++ compiler, and there is no {compiler} here (CXX names another)"
+        return f"it needs a C++ compiler, and {compiler} is not installed (set CXX to use another)"
     if not Path(sysconfig.get_paths()["include"], "Python.h").exists():
-        return "it needs the headers of Python, and they are not installed"
+        return "it needs the Python headers, which are not installed"
     return ""

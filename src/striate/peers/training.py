@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 LR, MOMENTUM, DECAY = 1e-3, 0.9, 5e-4
-"""A small rate: the same batch is learned again and again, and its gradients must not die away meanwhile."""
+"""A small learning rate, because gradients must not vanish while the same batch is trained repeatedly."""
 
 AUXILIARY = 0.3
-"""Weight of the loss of every output after the first, as `striate train` has it."""
+"""Weight of the loss of every output after the first, as in `striate train`."""
 
 COMPARED = 4
-"""Images of the step that is compared: float64 in numpy takes its time."""
+"""Images of the compared step; few, because float64 in numpy is slow."""
 
 COMPARED_LR = 1.0
-"""Large enough that a step's change is not lost in the rounding of the weights."""
+"""Large enough that an update is not lost in the rounding of the weights."""
 
 DRAWS = 2
-"""Batches that are drawn for it at most."""
+"""Maximum number of batches drawn for it."""
 
 FLOOR = 1e-3
-"""Changes shorter than this share of all tensors' together are rounding: a bias before a batch norm has gradient 0."""
+"""An update with less than this share of the total norm is rounding: a bias before a batch norm has gradient 0."""
 
 
 class Problem(NamedTuple):

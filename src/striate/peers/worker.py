@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 Answer = dict[str, Any]
 REFERENCE, SAVED = "reference.npy", "model"
 MIN_SAMPLE_RUNS = 3
-"""Runs in a sample, unless one alone takes longer than the sample should."""
+"""Runs per sample, unless a single run takes longer than a sample should."""
 TRAINING_STEPS = 2
-"""Training steps until a process has all the memory that it needs: the first makes the moments."""
+"""Training steps until a process has allocated all its memory: the first creates the moments."""
 
 
 def pin(threads: int) -> None:
@@ -126,7 +126,7 @@ class Worker:
         right = np.load(self.subject.path(REFERENCE))
         answer = compared(np.asarray(self.run(self.x)))
         if answer.size != right.size:
-            return {"failed": f"an answer of shape {answer.shape}, expected {right.shape}"}
+            return {"failed": f"an output of shape {answer.shape}, expected {right.shape}"}
         difference = abs(answer.reshape(right.shape) - right).max()
         return {"error": float(difference / max(abs(right).max(), 1e-300))}
 

@@ -39,7 +39,7 @@ def adapt_network(model: str, data: Dataset, input: str = "") -> AdaptedNetwork:
     if entry is None:
         net = load(model, _sizes(input))
         made = _written(net, with_classes(data, net.classes)[0])
-        known = (f"begins with the weights of {model}",) if net.weights is not None else ()
+        known = (f"starts with the weights of {model}",) if net.weights is not None else ()
         return AdaptedNetwork(made.net, (*made.notes, *known))
     if data.inputs:  # which no network of the catalogue takes
         laid_out(entry.build(entry.input), data)
@@ -65,16 +65,16 @@ def image_input(net: Network) -> Shape:
         raise TrainingError(
             f"{net.name} takes {plural(len(names), 'input')}, not one image",
             where=f"its inputs are {', '.join(f'{name} {spec}' for name, spec in net.inputs.items())}",
-            why="it is not known which of them the image is for",
-            fix=f"give an array for each: {{{', '.join(f'{name!r}: …' for name in names)}}}",
+            why="it is unknown which of them the image is for",
+            fix=f"give one array per input: {{{', '.join(f'{name!r}: …' for name in names)}}}",
         )
     shape = net.input.without_batch
     if len(shape) != 3:
         raise TrainingError(
             f"{net.name} takes no images",
             where=f"its input {net.input}",
-            why=f"an image has 3 axes, the input {len(shape)}",
-            fix="a network whose input is HxWxC",
+            why=f"an image has 3 axes, the input has {len(shape)}",
+            fix="use a network whose input is HxWxC",
         )
     return shape[0], shape[1], shape[2]
 
@@ -91,26 +91,26 @@ def _made(entry: Entry, data: Dataset, wanted: tuple[int, ...] | None) -> tuple[
     count = len(data.classes)
     classes = plural(count, "class", "classes")
     if wanted is not None:
-        return entry.build(wanted, num_classes=count), f"{entry.name} made for {classes}"
+        return entry.build(wanted, num_classes=count), f"{entry.name} created for {classes}"
     channels = data.shape[0]
     own: Shape = (channels, *entry.input[1:])
     size = TensorSpec.image(own)
     if not data.uniform:
         return entry.build(own, num_classes=count), (
-            f"{entry.name} made for {classes}; the images differ in size and are resized to its {size}"
+            f"{entry.name} created for {classes}; the images differ in size and are resized to its {size}"
         )
     if data.shape == own:
-        return entry.build(own, num_classes=count), f"{entry.name} made for {classes}"
+        return entry.build(own, num_classes=count), f"{entry.name} created for {classes}"
     images = f"{data.shape[1]}x{data.shape[2]}"
     try:
         net = entry.build(data.shape, num_classes=count)
         if not net.inference.problems:
-            said = f"{entry.name} made for {TensorSpec.image(data.shape)}, as the images are, and {classes}"
+            said = f"{entry.name} created for the image size {TensorSpec.image(data.shape)} and {classes}"
             return net, said
     except StriateError:  # too small already for the builder
         pass
     return entry.build(own, num_classes=count), (
-        f"{entry.name} made for {classes}; it has no output at {images}, so images are resized to its {size}"
+        f"{entry.name} created for {classes}; it has no output at {images}, so images are resized to its {size}"
     )
 
 
@@ -128,7 +128,7 @@ def _written(net: Loaded, data: Dataset) -> AdaptedNetwork:
     if data.shape != shape:
         images = TensorSpec.image(data.shape)
         return AdaptedNetwork(
-            _answers(net, data), (f"images of {images} are brought to the network's {net.input}",)
+            _answers(net, data), (f"images of {images} are resized to the network's {net.input}",)
         )
     return AdaptedNetwork(_answers(net, data))
 
@@ -141,19 +141,19 @@ def _answers(net: Loaded, data: Dataset) -> Loaded:
     where = f"{last.name} = {last.op}, the end of {net.name}" if last else net.name
     if len(shape) != 1:
         raise TrainingError(
-            f"{net.name} gives a map of answers, the data has one label per image",
+            f"{net.name} outputs a map, but the data has one label per image",
             where=where,
             why=f"its output is {net.specs[name]}",
-            fix=f"end it in: -> gap -> flatten -> fc {count}",
+            fix=f"end it with: -> gap -> flatten -> fc {count}",
         )
     if shape[0] == count or (shape[0] == 1 and count == 2):
         return net
     ends = isinstance(last.op, Linear) if last else False
     raise TrainingError(
-        f"{net.name} has {plural(shape[0], 'output')}, the data has {plural(count, 'class', 'classes')}",
+        f"{net.name} has {plural(shape[0], 'output')}, but the data has {plural(count, 'class', 'classes')}",
         where=where,
         why=f"{data.source}",
-        fix=f"end it in fc {count} instead of fc {shape[0]}"
+        fix=f"end it with fc {count} instead of fc {shape[0]}"
         if ends
-        else f"end it in: -> flatten -> fc {count}",
+        else f"end it with: -> flatten -> fc {count}",
     )

@@ -53,15 +53,15 @@ def fit_request(
     """
     if isinstance(changes.get("epochs"), tuple | list | Mapping):
         raise UsageError(
-            "epochs is a number, and data came",
-            why="the third argument says how long to train",
+            "epochs must be a number (got data)",
+            why="the third argument is the number of epochs",
             fix="validation=(x, y)",
         )
     data, validation = given_data(by_input(net, train, labels), labels, by_input(net, validation))
     settings = Settings().replace(changes)
     if resume is not None and out is not None:
         raise UsageError(
-            "out and resume exclude each other", fix="remove out: a resumed run stays in its folder"
+            "out and resume exclude each other", fix="remove out; a resumed run stays in its folder"
         )
     run = out if resume is None else resume
     if run is not None and not isinstance(run, str | os.PathLike):
@@ -95,10 +95,12 @@ def opened(data: Any, validation: Any, seed: int, on_bad: str, run: Any = None) 
     Raises UsageError where there is no data, and what `open_data` raises.
     """
     if data is None or (isinstance(data, str) and not data):
-        again = by_reader(f"give it again: fit(x, y, resume={str(run)!r})", "name it: --data PATH")
+        again = by_reader(f"give it again: fit(x, y, resume={str(run)!r})", "give --data PATH")
         raise UsageError(
             "there is no data to train on",
-            why=f"the run in {run} was trained on data that has no path" if run else "the call has none",
+            why=f"the run in {run} was trained on arrays, which have no path"
+            if run
+            else "the call gives none",
             fix=again if run else "fit(x, y), or fit(PATH)",
         )
     bad = cast(OnBad, on_bad)
@@ -123,11 +125,11 @@ def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
     if is_array(train):
         if labels is None:
             raise UsageError(
-                "images without labels", why="an array holds the images alone", fix="give both: (x, y)"
+                "images without labels", why="the array holds only images", fix="give both: (x, y)"
             )
         return (train, labels), validation
     if labels is not None and validation is not None:
-        raise UsageError("there are two sets of validation data", fix="give one: validation=…")
+        raise UsageError("validation data is given twice", fix="give it once: validation=…")
     return train, labels if validation is None else validation
 
 

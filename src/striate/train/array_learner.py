@@ -25,14 +25,14 @@ def make_learner(setup: TrainingSetup, state: State, engine: Engine, process_gro
         raise UsageError(
             f"the {engine.name} engine has no mixed precision",
             where="amp",
-            fix=f"{setting('engine', 'torch')}, or {setting('amp', False)}",
+            fix=f"use {setting('engine', 'torch')}, or {setting('amp', False)}",
         )
     if setup.settings.memory and not engine.limits_memory:
         raise UsageError(
-            f"the {engine.name} engine keeps everything for the backward pass",
+            f"the {engine.name} engine has no memory budget",
             where="memory",
-            why="only the compiled engine computes part of it again to save memory",
-            fix=f"{setting('engine', 'compiled')}, or leave {setting('memory')} out",
+            why="only the compiled engine recomputes values to save memory",
+            fix=f"use {setting('engine', 'compiled')}, or leave out {setting('memory')}",
         )
     average = state.average.moving if state.average else None
     moments, steps = state.optimizer.moments, state.optimizer.steps

@@ -34,12 +34,12 @@ def card(
     ]
     parts = [_front(report), f"# {_plain(net.name)}\n", _table(facts)]
     if transform:
-        parts.append(f"## How images are prepared\n\n```json\n{json.dumps(dict(transform), indent=1)}\n```\n")
+        parts.append(f"## Image preprocessing\n\n```json\n{json.dumps(dict(transform), indent=1)}\n```\n")
     if report is not None:
         parts.append(_results(report))
     parts.append(
         "## Use\n\n```python\nimport striate as st\n\nmodel = st.Model.load('.')  # this folder\n```\n\n"
-        "or `striate predict . IMAGE...`. The weights are in `model.safetensors`, under torchvision's names.\n"
+        "or `striate predict . IMAGE...`. The weights are in `model.safetensors`, with torchvision's names.\n"
     )
     return "\n".join(parts)
 
@@ -83,7 +83,7 @@ def _results(report: Mapping[str, Any]) -> str:
             ("macro F1", f"{found['macro_f1']:.4f}"),
             ("expected calibration error", f"{found['calibration']['expected_calibration_error']:.4f}"),
         ]
-    return f"## How it was trained\n\n{_table(rows)}"
+    return f"## Training\n\n{_table(rows)}"
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:

@@ -31,7 +31,7 @@ FREE = frozenset(
         "memory",
     }
 )
-"""Settings that may change when a run goes on: they decide when to stop, what to write, and what suits the machine."""
+"""Settings that may change when a run resumes: they affect only when it stops, what it writes, and the machine."""
 
 
 def save(path: Path, setup: TrainingSetup, state: State) -> None:
@@ -49,14 +49,14 @@ def restore(path: Path, setup: TrainingSetup, state: State) -> None:
     try:
         record = json.loads(metadata["striate"])
         if record["schema"] != SCHEMA:
-            raise ValueError(f"schema {record['schema']}, {SCHEMA} expected")
+            raise ValueError(f"schema {record['schema']}, expected {SCHEMA}")
         settings, data = dict(record["settings"]), record["data"]
     except (KeyError, ValueError, TypeError) as error:
         raise FormatError(
             f"{path.name} is not a checkpoint",
             where=str(path),
             why=str(error),
-            fix=f"start again with another {setting('out')}",
+            fix=f"start a new run with another {setting('out')}",
         ) from None
     _same_settings(path, settings, setup)
     now = _data(setup)
@@ -65,17 +65,17 @@ def restore(path: Path, setup: TrainingSetup, state: State) -> None:
     changed = [name for name in now if data.get(name, now[name]) != now[name]]
     if changed == ["transform"]:
         raise UsageError(
-            "the transformation is not that of this run",
+            "the transformation differs from that of this run",
             where=str(path),
             why="the checkpoint was written with another normalization or augmentation of the images",
             fix=f"restore the config.json of this run, or start a new one with another {setting('out')}",
         )
     if changed:
         raise UsageError(
-            "the data is not the data of this run",
+            "the data differs from that of this run",
             where=str(path),
-            why=f"the run began on {plural(data['images'], 'image')}, these are {now['images']:,}",
-            fix=f"go on with the old data, or start again with another {setting('out')}",
+            why=f"the run started with {plural(data['images'], 'image')}; this data has {now['images']:,}",
+            fix=f"resume with the original data, or start a new run with another {setting('out')}",
         )
     try:
         state.restore(arrays, record)
@@ -84,7 +84,7 @@ def restore(path: Path, setup: TrainingSetup, state: State) -> None:
             f"{path.name} does not fit {setup.net.name}",
             where=str(path),
             why=str(error),
-            fix=f"resume with the network of the run, or start again with another {setting('out')}",
+            fix=f"resume with the network of the run, or start a new run with another {setting('out')}",
         ) from None
 
 
@@ -108,6 +108,6 @@ def _same_settings(path: Path, before: dict[str, Any], setup: TrainingSetup) -> 
         raise UsageError(
             f"{name} cannot change within a run",
             where=str(path),
-            why=f"the run began with {name} = {before[name]!r}, now it is {now[name]!r}",
-            fix=f"leave out {setting(name)}, or start again with another {setting('out')}",
+            why=f"the run started with {name} = {before[name]!r}; now it is {now[name]!r}",
+            fix=f"leave out {setting(name)}, or start a new run with another {setting('out')}",
         )

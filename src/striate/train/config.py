@@ -36,20 +36,23 @@ class Job(Declared):
 
     model: str = text("", "a MODEL: catalogue name, file or notation", _JOB)
     data: str = text("", "a folder, file, or sample set", _JOB)
-    validation: str = text("", "more of these, to validate on; empty: a part of the data", _JOB)
+    validation: str = text("", "data to validate on; empty: a part of the training data", _JOB)
     input: str = text(
         "",
-        "input size, such as 32x32x3; several inputs: left=32x32x3,right=64; empty: as the images, or as declared",
+        "input size, such as 32x32x3; several inputs: left=32x32x3,right=64; empty: the size of the images, or "
+        "as the model declares",
         _JOB,
     )
     engine: str = choice(
         "auto",
         ENGINES,
-        "engine: machine code for this processor, numpy everywhere, or torch",
+        "compiled: machine code for this processor; numpy: runs everywhere; torch: PyTorch",
         _JOB,
     )
-    device: str = text("", "where torch computes: cpu, cuda, cuda:1, mps; empty: a GPU if there is one", _JOB)
-    on_bad: str = choice("skip", ("skip", "refuse"), "what happens to images that cannot be read", _JOB)
+    device: str = text(
+        "", "device of the torch engine: cpu, cuda, cuda:1, mps; empty: a GPU if there is one", _JOB
+    )
+    on_bad: str = choice("skip", ("skip", "refuse"), "skip unreadable images, or refuse the data", _JOB)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +124,8 @@ PAGE = """# Settings of a training run
 
 Written by `make golden` from the declarations in `src/striate/train/settings.py` and `config.py`.
 
-A file (`--config FILE`) counts more than the defaults, and flags count more than the file. The folder of a run has
-its settings in `config.toml`, which is such a file again. The keys of the job are at its top, all others in `[train]`:
+A file (`--config FILE`) overrides the defaults, and flags override the file. A run folder stores its settings in
+`config.toml`, which has the same form. The keys of the job are at the top, all others in `[train]`:
 
 ```toml
 model = "lenet5"
@@ -133,6 +136,6 @@ epochs = 20
 lr = 0.002
 ```
 
-`auto` means that the value follows from the others; the resolved value is printed and saved. In Python the same names
-are keywords: `model.fit(train, epochs=20, lr=0.002)`. Lists are `[1, 2]` in TOML and `1,2` in a flag.
-[training.md](training.md) says what a run promises."""
+`auto` means that the value is derived from the others; the resolved value is printed and saved. In Python the same
+names are keyword arguments: `model.fit(train, epochs=20, lr=0.002)`. Lists are `[1, 2]` in TOML and `1,2` in a flag.
+[training.md](training.md) describes training runs."""

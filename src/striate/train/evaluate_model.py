@@ -54,9 +54,9 @@ def normalized(net: Network, mean: str, std: str) -> dict[str, Any]:
             or (word == "std" and min(given) <= 0)
         ):
             raise UsageError(
-                f"{setting(word)} {text or '(not given)'} is not one number for each channel",
+                f"{setting(word)} {text or '(not given)'} is not one number per channel",
                 why=f"{net.name} reads {plural(channels, 'channel')}"
-                + ("; a deviation is above 0" if word == "std" else ""),
+                + ("; a standard deviation must be above 0" if word == "std" else ""),
                 fix=setting(word, IMAGENET[word] if channels == 3 else "0.5"),
             )
         numbers[word] = given * (channels // len(given))
@@ -134,7 +134,7 @@ def transform_for(
     if data.kind == IN_MEMORY:
         return as_they_are(net), ()
     way = by_reader("model.transform sets them", "--mean and --std set them")
-    said = f"mean and standard deviation are measured on this data, because the model records none; {way}"
+    said = f"the model records no mean and standard deviation; they are measured on this data; {way}"
     return transforms(net, data, config.settings.resolved)[1], (said,)
 
 
@@ -150,9 +150,9 @@ def unseen(config: Config, data: Any = "", split: str = "", on_bad: str = "", wh
         source = os.fspath(data) or job.data
     if isinstance(source, str) and not source:
         raise UsageError(
-            "there is no data to judge by",
-            why="the model does not say what it was trained on",
-            fix=by_reader('name it: evaluate("PATH"), or evaluate(x, y)', "name it: --data PATH"),
+            "there is no data to evaluate on",
+            why="the model does not record its training data",
+            fix=by_reader('call evaluate("PATH") or evaluate(x, y)', "give --data PATH"),
         )
     seed, bad = config.settings.seed, cast(OnBad, on_bad or job.on_bad)
     if job.validation and same(source, job.data):

@@ -93,7 +93,7 @@ class Evaluation(elsewhere.Teaching):
 
 
 Watcher = Callable[[int, float, float], None]
-"""Called after every batch with the images done, the mean loss and the accuracy so far."""
+"""Called after every batch with the number of images done, the mean loss and the accuracy so far."""
 
 
 class Runs(Protocol):

@@ -56,13 +56,13 @@ def make_folder(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         fixes = {
-            errno.ENOSPC: "free some space",
-            errno.EEXIST: "name a folder, not a file",
-            errno.ENOTDIR: "name a folder, not a file",
+            errno.ENOSPC: "free disk space",
+            errno.EEXIST: "give a folder, not a file",
+            errno.ENOTDIR: "give a folder, not a file",
         }
         raise SourceError(
             f"{path} cannot be written",
             where=str(path),
             why=os.strerror(error.errno) if error.errno else str(error),
-            fix=fixes.get(error.errno or 0, "name a folder that can be written, or look at its permissions"),
+            fix=fixes.get(error.errno or 0, "choose a writable folder, or check its permissions"),
         ) from None

@@ -28,7 +28,7 @@ from striate.train.update import NotFinite, groups, update
 SMOOTHING = 0.9
 """Decay of the moving average of the losses (bias corrected)."""
 DIVERGED_LOSS_RATIO = 4.0
-"""The search ends when the smoothed loss is this many times the best."""
+"""The search ends when the smoothed loss exceeds this multiple of the best."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ def find_rate(
     high: float = 1.0,
     updates: int = 100,
 ) -> RateCurve:
-    """The curve of loss over learning rate, from `low` to `high` in `updates` steps. The weights stay as they are."""
+    """The curve of loss by learning rate, from `low` to `high` in `updates` steps. The weights stay as they are."""
     settings = (settings or Settings()).resolved
     source, _ = sources(train, None, made or transforms(net, train, settings), settings)
     setup = set_up_training(net, settings, source, None)

@@ -16,17 +16,17 @@ Row = Mapping[str, float]
 
 COLUMNS = {
     "epoch": "number of the epoch, from 1",
-    "updates": "updates of the weights so far",
+    "updates": "number of updates so far",
     "lr": "learning rate of the last update",
-    "train_loss": "mean over the epoch, while the weights change",
-    "train_accuracy": "accuracy over the epoch, while the weights change",
+    "train_loss": "mean training loss over the epoch, measured during the updates",
+    "train_accuracy": "training accuracy over the epoch, measured during the updates",
     "grad_norm": "mean norm of the gradient before clipping",
-    "validation_loss": "mean over the validation set, with the weights that would be kept",
+    "validation_loss": "mean loss on the validation set",
     "validation_accuracy": "accuracy on the validation set",
     "seconds": "duration of training and validation",
-    "images_per_second": "training images per second, reading included",
+    "images_per_second": "training images per second, including reading",
 }
-"""Every column of metrics.csv; those without a value in a run are left out."""
+"""Columns of metrics.csv; those without a value in a run are left out."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -75,7 +75,7 @@ class History(elsewhere.Teaching):
             if near
             else "fit(…, validation=(x, y))"
             if full in COLUMNS
-            else "one of these",
+            else "use one of these",
         )
 
     def column(self, name: str) -> list[float]:

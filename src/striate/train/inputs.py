@@ -36,10 +36,11 @@ from striate.train.data.images import MAX_BYTES, SUFFIXES, convert, read_image
 
 STDIN = "-"
 IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
-"""What most published weights were trained with."""
+"""Mean and standard deviation with which most published weights were trained."""
 MAX_RANGE_DEVIATIONS = 30.0
-"""Standard deviations of the training by which numbers differ before a warning: 0..255 differs by hundreds, and a dark
-or a bright image by a few."""
+"""Deviation from the training mean, in its standard deviations, that causes a warning: 0..255 differs by hundreds, a
+dark or bright image by a few.
+"""
 Image = tuple[str, Any]
 """A name, and a path, "-" for standard input, a Pillow image or an array (C, H, W) of uint8."""
 
@@ -106,7 +107,7 @@ def batches(
         for found in reader().batches(images, size):
             bad = next((one for one in found if isinstance(one, BadImage)), None)
             if bad:
-                fix = "leave it out, or replace it"
+                fix = "remove it, or replace it"
                 raise FormatError(f"{bad.name} cannot be read", where=bad.name, why=bad.why, fix=fix)
             yield np.stack([one.x for one in found if isinstance(one, Ready)])
         return
@@ -149,8 +150,8 @@ def images_of(x: Any, channels: Iterable[int]) -> list[Image] | None:
             ]
         if any(found is not None for found in inside):
             raise UsageError(
-                "images and arrays are mixed in one list",
-                why="images go through the whole transformation, arrays through the normalization only",
+                "the list mixes images and arrays",
+                why="images go through the whole transformation, arrays only through the normalization",
                 fix="predict them in separate calls",
             )
     return None
@@ -188,7 +189,7 @@ def as_trained(x: Array, transform: Transform, target: Shape) -> tuple[Array, Tr
         return None
     wanted = " or ".join(map(str, dict.fromkeys(channels_of(transform, target)[1:]))) or "other"
     raise UsageError(
-        f"the model was trained on arrays of {wanted} channels, these have {shape[0]}",
+        f"the model was trained on arrays with {wanted} channels; these have {shape[0]}",
         why=transform.describe(),
         fix="give images with the channels of the training data; the transformation converts them",
     )
@@ -205,7 +206,7 @@ def _warn_of_range(x: Array, normalize: Normalize) -> None:
     if (np.maximum(off, wide) > MAX_RANGE_DEVIATIONS * std).any():
         low, high = float(sample.min()), float(sample.max())
         warn(
-            f"the numbers lie between {low:.3g} and {high:.3g}; the model was trained on numbers of mean "
+            f"the values lie between {low:.3g} and {high:.3g}; the model was trained on values of mean "
             f"{','.join(f'{m:.3g}' for m in mean)} and standard deviation {','.join(f'{s:.3g}' for s in std)}: "
             "give them in the range of the training (divide 0..255 by 255, or give uint8)"
         )
@@ -232,8 +233,8 @@ def scaled(x: Array, white: int) -> Array:
             f"integers from {low:,} to {high:,} of type {x.dtype}",
             why=f"the model was trained on integers from 0 to {white:,}"
             if white
-            else "their white level is not known",
-            fix=f"give numbers of this range, or x.astype('float32') / {white}"
+            else "their white level is unknown",
+            fix=f"give values in this range, or x.astype('float32') / {white}"
             if white
             else "uint8, or x.astype('float32') divided by the white level",
         )
@@ -267,8 +268,8 @@ def image_files(paths: Iterable[str]) -> Iterator[str]:
             raise SourceError(
                 f"{text} has no images",
                 where=text,
-                why=f"no file below it ends in one of {', '.join(sorted(SUFFIXES))}",
-                fix="name a folder with images, or the files",
+                why=f"no file in it has a suffix of {', '.join(sorted(SUFFIXES))}",
+                fix="give a folder with images, or the files",
             )
 
 
@@ -296,11 +297,11 @@ def no_transformation(model: str) -> UsageError:
     flags = " ".join(f"--{word} {numbers}" for word, numbers in IMAGENET.items())
     plain = ", ".join(f"'{word}': [{numbers.replace(',', ', ')}]" for word, numbers in IMAGENET.items())
     return UsageError(
-        f"{model} does not say how images become its input",
-        why="networks are trained on normalized pixels, and it records no mean and standard deviation",
+        f"{model} has no image transformation",
+        why="networks are trained on normalized pixels, but this one records no mean and standard deviation",
         fix=by_reader(
-            f"model.transform = {{'steps': [{{'step': 'normalize', {plain}}}]}} for weights of ImageNet",
-            f"{flags} for weights of ImageNet; --mean 0 --std 1 for pixels from 0 to 1",
+            f"model.transform = {{'steps': [{{'step': 'normalize', {plain}}}]}} for ImageNet weights",
+            f"{flags} for ImageNet weights; --mean 0 --std 1 for pixels from 0 to 1",
         ),
     )
 
@@ -330,7 +331,7 @@ def _pictures(x: Array, channels: set[int]) -> Sequence[Array] | None:
         count = " or ".join(map(str, sorted(channels)))
         raise UsageError(
             f"an array of shape {x.shape} can be read in two ways",
-            why=f"both its first and its last axis have the size of the model's channels ({count})",
+            why=f"both its first and its last axis have the model's number of channels ({count})",
             fix="give float32 in [0, 1] for (N, C, H, W), or Pillow images",
         )
     if first or not last:
@@ -357,8 +358,8 @@ def _pixels(name: str, source: Any) -> tuple[Array, tuple[str, ...]]:
 
 def _stdin() -> bytes:
     if sys.stdin is None:  # closed by who started the process
-        raise SourceError("standard input is closed", fix="name a file, or pass an image: < image.png")
+        raise SourceError("standard input is closed", fix="give a file, or redirect an image: < image.png")
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise LimitError("standard input is too long", why=f"an image may have at most {MAX_BYTES:,} bytes")
+        raise LimitError("standard input is too long", why=f"an image has at most {MAX_BYTES:,} bytes")
     return data

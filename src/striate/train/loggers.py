@@ -24,7 +24,7 @@ def _need(module: str, package: str) -> Any:
             f"{package} is not installed",
             where=f"log = {package}",
             why=str(error),
-            fix=f"pip install {package}, or leave it out of log",
+            fix=f"pip install {package}, or remove it from `log`",
         ) from None
 
 
@@ -132,9 +132,9 @@ def _guarded(name: str, log_event: Callback) -> Callback:
                     f"{name} could not start",
                     where=f"log = {name}",
                     why=str(error).partition("\n")[0][:300],
-                    fix="see to its own settings, or leave it out of log",
+                    fix="check its configuration, or remove it from `log`",
                 ) from None
             deaf = True
-            warn(f"{name} has failed and hears no more of this run: {error}")
+            warn(f"{name} has failed and gets no further events of this run: {error}")
 
     return guarded

@@ -93,7 +93,9 @@ def fit(
     chosen = get_engine(engine)
     notes = []
     if validation is not None and not len(validation):
-        notes.append("the validation part has no images: no epoch is the best, and the last weights are kept")
+        notes.append(
+            "the validation part has no images: there is no best epoch, and the last weights are kept"
+        )
         validation = None
     with ExitStack() as stack:
         process_group = stack.enter_context(chosen.process_group())
@@ -150,7 +152,7 @@ class _Loop:
     ticked_at: float = dataclasses.field(default_factory=time.monotonic)
     compiled: tuple[int, float] = (0, 0.0)
     validator: tuple[dict[str, Array], Program] | None = None
-    """The program that validates, and the weights it was compiled for."""
+    """The validation program, and the weights that it was compiled for."""
     good: dict[str, Array] = dataclasses.field(default_factory=dict)
     """A copy of the weights after the last epoch that did not diverge."""
 
@@ -308,7 +310,7 @@ class _Loop:
         out = self.run.path if self.run else None
         best = self.state.early_stopping.best_epoch
         self._tell(Finished("interrupted", self.state.epoch, best, self.state.seconds, out))
-        kept = f"; saved, go on with: {_resume(out)}" if out else ""
+        kept = f"; saved, continue with: {_resume(out)}" if out else ""
         return Interrupted(f"interrupted at {self.state.place}{kept}", self.stop.signum or 2)
 
     # ------------------------------------------------------------ small things

@@ -45,7 +45,7 @@ class Loss(abc.ABC):
 
     word: ClassVar[str]
     ends_badly: ClassVar[tuple[Trait, ...]] = ()
-    """Traits of ops that a network must not end with, because the loss applies them itself."""
+    """Traits of ops that a network must not end with, because the loss applies them."""
 
     def __call__(self, outputs: Array, targets: Array) -> LossValue:
         """Loss of outputs (N, C, …) against labels (N, …) or targets (N, C, …)."""
@@ -70,17 +70,17 @@ class Loss(abc.ABC):
         expected = (outputs.shape[0], *outputs.shape[2:])
         if targets.shape != expected or targets.dtype.kind not in "iu":
             raise TrainingError(
-                "the targets do not suit the network's output",
+                "the targets do not match the network's output",
                 why=f"output {outputs.shape}; targets {targets.shape} of {targets.dtype}",
-                fix=f"give whole-number labels of shape {expected}, or floating-point targets of shape {outputs.shape}",
+                fix=f"give integer labels of shape {expected}, or floating-point targets of shape {outputs.shape}",
             )
         classes = outputs.shape[1]
         if targets.size and not 0 <= int(targets.min()) <= int(targets.max()) < self.labels(classes):
             wrong = targets[(targets < 0) | (targets >= self.labels(classes))].flat[0]
             raise TrainingError(
                 f"label {wrong} has no output",
-                why=f"the network gives {classes} value(s) per image: labels 0 to {self.labels(classes) - 1}",
-                fix="give the network as many outputs as the data has classes",
+                why=f"the network gives {classes} value(s) per image, for labels 0 to {self.labels(classes) - 1}",
+                fix="use a network with as many outputs as the data has classes",
             )
 
     def labels(self, channels: int) -> int:

@@ -33,7 +33,7 @@ class Optimizer(abc.ABC):
 
     word: ClassVar[str]
     usual_lr: ClassVar[float]
-    """Learning rate where the settings name none."""
+    """Default learning rate."""
     usual_decay: ClassVar[float]
     moment_names: ClassVar[tuple[str, ...]]
 

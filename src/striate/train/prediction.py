@@ -20,7 +20,7 @@ from striate.train.inputs import Image, ImageReader, Ready
 from striate.train.losses import Loss
 
 Run = Callable[[Array], "Array | tuple[Array, ...]"]
-"""A network's outputs for a batch as it reads it."""
+"""Returns a network's outputs for a batch of its inputs."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,10 +42,10 @@ def probabilities(net: Network, loss: Loss, outputs: Array | tuple[Array, ...]) 
     found = logits(net, outputs)
     if found.ndim != 2:
         raise OpError(
-            f"{net.name} gives no classes of a whole image",
+            f"{net.name} does not classify images",
             where=f"its output {net.outputs[0]} is {net.specs[net.outputs[0]]}",
-            why="a class is named for each image, from one number for each class",
-            fix="predict gives the outputs as they are",
+            why="classification needs one value per class for each image",
+            fix="use predict, which returns the outputs",
         )
     return loss.probabilities(found)
 

@@ -65,8 +65,8 @@ class PredictionInputs:
             return given
         if self.transform.steps:
             raise UsageError(
-                f"the transformation of {self.net.name} is that of one input",
-                why=f"it has {len(self.net.inputs)}: {', '.join(self.net.inputs)}",
+                f"the transformation of {self.net.name} is for a single input",
+                why=f"the network has {len(self.net.inputs)}: {', '.join(self.net.inputs)}",
                 fix='model.transform = {"inputs": {NAME: {"steps": […]}, …}}, one for each',
             )
         ways = dict(self.transform.inputs) if isinstance(self.transform, ByInput) else {}

@@ -31,15 +31,15 @@ STATE, LINES, TABLE, REPORT = folder.CHECKPOINT, "metrics.jsonl", "metrics.csv",
 FILES = {
     CONFIG: "the resolved configuration",
     NETWORK: "the network, its classes, and the transformation of its input",
-    BEST: "the weights that are the result",
+    BEST: "the resulting weights",
     LAST: "the weights after the last epoch",
-    STATE: "the checkpoint that a resumed run goes on from",
-    LINES: "one JSON object per epoch",
-    TABLE: "the same as a table",
-    folder.CARD: "the model card: what it is and how well it did",
+    STATE: "the checkpoint from which a run resumes",
+    LINES: "metrics: one JSON object per epoch",
+    TABLE: "the same metrics as a table",
+    folder.CARD: "the model card: description and results",
     REPORT: "confusion matrix, per-class numbers, calibration, worst images, environment",
 }
-"""What a finished run folder holds."""
+"""Files of a finished run folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +57,10 @@ def read_run(path: Path) -> Recorded:
     for name in (CONFIG, NETWORK):
         if not (path / name).is_file():
             raise SourceError(
-                f"{path} holds no run",
+                f"{path} does not hold a run",
                 where=str(path),
                 why=f"there is no {name}",
-                fix=f"name a folder that was written with {setting('out', 'RUN')}",
+                fix=f"give a folder that was written with {setting('out', 'RUN')}",
             )
     config, record = Config.read(path / CONFIG), read_json(path / NETWORK)
     try:
@@ -81,11 +81,11 @@ def resumed(path: Path, net: Network) -> Recorded:
     recorded = read_run(path)
     if recorded.net != net:
         raise UsageError(
-            f"the run in {path} trains another network",
+            f"the run in {path} trains a different network",
             where=str(path),
             why=f"it trains {recorded.net.name}, not {net.name}"
             if recorded.net.name != net.name
-            else f"its {recorded.net.name} has other nodes or another input",
+            else f"its {recorded.net.name} has different nodes or another input size",
             fix=f"continue with Model({str(path)!r}), or start a new run with another out",
         )
     return recorded
@@ -111,10 +111,10 @@ class Run:
         """A new run folder. Raises UsageError where there is one already, SourceError where none can be."""
         if (path / CONFIG).exists() or (path / STATE).exists():
             raise UsageError(
-                f"{path} holds a run already",
+                f"{path} already holds a run",
                 where=str(path),
                 why="a run is never overwritten",
-                fix=f"go on with it: {setting('resume', path)}, or name another {setting('out')}",
+                fix=f"continue it with {setting('resume', path)}, or choose another {setting('out')}",
             )
         make_folder(path)
         run = cls(path)
@@ -152,10 +152,10 @@ class Run:
         except BlockingIOError:
             self.close()
             raise UsageError(
-                f"{self.path} is being written by another run",
+                f"another run is writing to {self.path}",
                 where=str(self.path),
-                why="a process holds its lock",
-                fix=f"wait for it, stop it, or name another {setting('out')}",
+                why="another process holds its lock",
+                fix=f"wait for it, stop it, or choose another {setting('out')}",
             ) from None
         except OSError:  # a file system without locks
             self.close()
@@ -175,7 +175,7 @@ class Run:
         if state.epoch:
             for name in (BEST, LAST):
                 if not (self.path / name).is_file():
-                    raise self._incomplete(name, f"its checkpoint stands after epoch {state.epoch}")
+                    raise self._incomplete(name, f"its checkpoint is from the end of epoch {state.epoch}")
             if state.early_stopping.best_epoch is not None:
                 state.best = self._best(setup, state)
             if not all((self.path / name).is_file() for name in (LINES, TABLE)):
@@ -194,9 +194,9 @@ class Run:
         if newer or setup.settings.keep != "best":
             return arrays
         if held != str(epoch):
-            others = f"the weights of epoch {held}, the best epoch is {epoch}"
+            others = f"the weights of epoch {held}, but the best epoch is {epoch}"
         elif state.best_sum not in (None, weights.checksum(arrays)):  # None: of an earlier version
-            others = f"other weights than this run had after epoch {epoch}"
+            others = f"weights that differ from those of this run after epoch {epoch}"
         if others:
             raise FormatError(
                 f"{BEST} holds {others}",

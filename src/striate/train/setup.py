@@ -97,19 +97,19 @@ def set_up_training(
     own = SCHEDULES[settings.schedule] is OneCycle  # which has its own warm-up
     if settings.warmup_epochs > settings.epochs or (settings.warmup_epochs == settings.epochs and not own):
         raise TrainingError(
-            f"a warm-up of {settings.warmup_epochs:g} epochs leaves nothing of {settings.epochs}",
-            fix=f"{setting('warmup_epochs')} below {settings.epochs}",
+            f"a warm-up of {settings.warmup_epochs:g} epochs is too long for {settings.epochs}",
+            fix=f"use {setting('warmup_epochs')} below {settings.epochs}",
         )
     warmup = min(round(settings.warmup_epochs * updates), settings.epochs * updates - 1)
     if Mixing(settings.mixup, settings.cutmix) and train.data.inputs:
         raise TrainingError(
             "mixup and cutmix mix one image with another",
             where=f"{net.name} has {plural(len(net.inputs), 'input')}",
-            why="it is not known which of them to mix, and how",
+            why="it is undefined which of them to mix",
             fix="turn them off",
         )
     if Mixing(settings.mixup, settings.cutmix) and len(net.specs[net.outputs[0]].shape) != 2:
-        raise TrainingError("mixup and cutmix need one answer per image", fix="turn them off")
+        raise TrainingError("mixup and cutmix need one output vector per image", fix="turn them off")
     return TrainingSetup(net, settings, train, validation, loss, Span(settings.epochs, updates, warmup))
 
 
@@ -121,7 +121,7 @@ def make_loss(net: Network, settings: Settings, data: Dataset) -> Loss:
 
 
 OBJECTIVE = ("loss", "label_smoothing", "class_weights")
-"""Settings of a run that its model keeps: what its outputs mean, and how they are judged."""
+"""Settings of a run that its model keeps, because they define its outputs and their evaluation."""
 
 
 def objective_of(settings: Settings, data: Dataset | None = None) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def _can_learn(net: Network) -> None:
         return
     count = len(net.parameters)
     raise TrainingError(
-        f"{net.name} cannot learn",
+        f"{net.name} cannot be trained",
         why=f"all of its {plural(count, 'parameter')} are frozen" if count else "it has no parameters",
         fix="name fewer parameters in `frozen`" if count else "add a layer with weights: fc 10",
     )
@@ -148,10 +148,10 @@ def _ends_before_the_loss(net: Network, loss: Loss) -> None:
     last = net.producers.get(net.outputs[0])
     if last is not None and any(trait in last.op.traits for trait in loss.ends_badly):
         raise TrainingError(
-            f"{loss.word} needs outputs before {last.op.word}",
+            f"{loss.word} needs the values before {last.op.word}",
             where=f"{last.name} = {last.op}, the end of {net.name}",
-            why="the loss computes its own, and two of them in a row learn slowly and settle too early",
-            fix=f"end the network before {last.name}; predict and the reports still give probabilities",
+            why="the loss applies it, and applied twice it trains slowly and converges too early",
+            fix=f"end the network before {last.name}; predictions and reports still give probabilities",
         )
 
 
@@ -182,7 +182,7 @@ def _has_classes_to_tell_apart(data: Dataset, loss: Loss) -> None:
         raise TrainingError(
             f"{said} of one class, {present[0]}",
             where=data.source,
-            why="a network that always predicts this class is always right",
+            why="a network that always predicts this class would always be right",
             fix="add images of another class",
         )
     weights = loss.class_weights
@@ -190,8 +190,8 @@ def _has_classes_to_tell_apart(data: Dataset, loss: Loss) -> None:
         raise TrainingError(
             "the class weights are 0 for every class with images",
             where=f"class_weights = {','.join(f'{w:g}' for w in weights)}",
-            why="no image would change the weights",
-            fix=f"weights above 0 for the classes that count, or {setting('class_weights', 'balanced')}",
+            why="no image would contribute to the gradients",
+            fix=f"use weights above 0, or {setting('class_weights', 'balanced')}",
         )
 
 
@@ -203,7 +203,7 @@ def balanced(data: Dataset) -> tuple[float, ...]:
         raise TrainingError(
             f"class {empty[0]} has no images",
             why="balanced class weights would be infinite",
-            fix="give it images, or name the weights",
+            fix="add images, or give the weights",
         )
     return tuple(sum(counts) / (len(counts) * n) for n in counts)
 
@@ -214,7 +214,7 @@ def _suits(net: Network, loss: Loss, source: Source) -> None:
     if given and given != net.input.without_batch:
         size = f"{given[1]}x{given[2]}x{given[0]}"
         raise TrainingError(
-            f"{net.name} takes images of {net.input}, the data gives {size}",
+            f"{net.name} takes images of {net.input}; the data has {size}",
             where=data.source,
             why=source.transform.describe(),
             fix=f"resize the images, or declare the network with {setting('input', size)}",
@@ -223,7 +223,7 @@ def _suits(net: Network, loss: Loss, source: Source) -> None:
     if output.shape[1:2] and data.classes and loss.labels(output.shape[1]) != len(data.classes):
         count = len(data.classes)
         raise TrainingError(
-            f"{net.name} has {plural(loss.labels(output.shape[1]), 'class', 'classes')}, the data has {count}",
+            f"{net.name} has {plural(loss.labels(output.shape[1]), 'class', 'classes')}, but the data has {count}",
             where=data.source,
             why=f"its output {net.outputs[0]} is {output}",
             fix=f"use num_classes={count}, or data with the classes of the network",

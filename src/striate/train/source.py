@@ -21,9 +21,9 @@ from striate.train.mixing import Mixing
 from striate.train.settings import Settings
 
 ORDER, NOISE, MIX = 1, 2, 3
-"""Random streams: a number per use, so that no two uses draw the same numbers.
+"""Random streams: one number per use, so that no two uses draw the same random numbers.
 
-Every draw comes from (seed, stream, epoch, batch). So a position is all that a checkpoint must remember of chance.
+Every draw comes from (seed, stream, epoch, batch). So a checkpoint needs only the position.
 """
 
 
@@ -78,7 +78,7 @@ class Source:
                 "the data can no longer be read",
                 where=str(error.filename or self.data.source),
                 why=error.strerror or str(error),
-                fix=f"put the file back, then go on with {setting('resume', 'RUN')}",
+                fix=f"restore the file, then continue with {setting('resume', 'RUN')}",
             ) from None
         finally:
             if isinstance(found, Generator):  # its threads end here, not when memory is tidied up
@@ -158,7 +158,7 @@ def sources(
     process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> tuple[Source, Source | None]:
     """Training and validation data under the settings. The processes of `process_group` share the training data, unless
-    batches are mixed, which needs all their images. Raises TrainingError when there is nothing to learn from.
+    batches are mixed, which needs all their images. Raises TrainingError when there is no training batch.
     """
     if Mixing(settings.mixup, settings.cutmix):
         process_group = SINGLE_PROCESS
@@ -178,13 +178,11 @@ def sources(
 def _not_empty(source: Source) -> None:
     if source.steps == 0:
         raise TrainingError(
-            "there is nothing to learn from",
+            "there is no training batch",
             where=source.data.source,
-            why=f"no batch of {source.batch_size} can be made of {plural(len(source.data), 'image')}"
-            + (" when a last one that is not full is left out" if source.drop_last else ""),
-            fix="a smaller batch_size, or more images"
-            if len(source.data)
-            else "name a set with images in it",
+            why=f"{plural(len(source.data), 'image')} do not fill a batch of {source.batch_size}"
+            + (" because the last, partial batch is dropped" if source.drop_last else ""),
+            fix="use a smaller batch_size, or more images" if len(source.data) else "give data with images",
         )
 
 
@@ -195,4 +193,4 @@ def gather_bad(data: Dataset, process_group: ProcessGroup) -> None:
     met = np.zeros(len(data))
     met[list(data.bad)] = 1
     for index in np.flatnonzero(process_group.sum(met)).tolist():
-        data.bad.setdefault(index, BadImage(data.name(index), "met by another process"))
+        data.bad.setdefault(index, BadImage(data.name(index), "reported by another process"))

@@ -22,7 +22,7 @@ from striate.train.settings import Settings
 from striate.train.source import augmented, augmented_by_input, transforms, white_of
 
 MAX_MEAN_DEVIATIONS = 3.0
-"""Deviations by which the mean of new images differs from that of the training before it is said."""
+"""Deviation of the mean of new images from the training mean, in standard deviations, that causes a remark."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,7 +59,10 @@ def start_from(
         made = transforms(net, train, settings)
         if transform:
             old = recorded.describe()
-            notes = (*notes, f"the transformation becomes {made[1].describe()}; it was {old}, without a mean")
+            notes = (
+                *notes,
+                f"the transformation changes from {old}, without a mean, to {made[1].describe()}",
+            )
         return Start(train, validation, made, notes)
     target, known = image_input(net), recorded
     way = known if train.pictures else known.for_arrays(train.shape, target)
@@ -86,7 +89,7 @@ def far(data: Dataset, plain: Transform) -> tuple[str, ...]:
         return ()
     return (
         f"the images have mean {_numbers(mean)} and standard deviation {_numbers(std)}; the model keeps the "
-        f"transformation of its training, {_numbers(normalize.mean)} and {_numbers(normalize.std)}",
+        f"values of its training, {_numbers(normalize.mean)} and {_numbers(normalize.std)}",
     )
 
 

@@ -148,5 +148,5 @@ class State:
 
 def _copy(target: Array, source: Array) -> None:
     if target.shape != source.shape:
-        raise ValueError(f"shape {source.shape}, {target.shape} expected")
+        raise ValueError(f"shape {source.shape}, expected {target.shape}")
     target[...] = source

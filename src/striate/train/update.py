@@ -151,7 +151,7 @@ def check_bounded(loss: float, state: State, what: str = "loss") -> None:
 
 def _elsewhere(state: State, batch: Batch) -> TrainingError:
     what = "the loss is not a finite number in another process"
-    error = TrainingError(what, where=_where(state, batch), why="its message says where", fix=CURE)
+    error = TrainingError(what, where=_where(state, batch), why="see its message", fix=CURE)
     error.exit_code = Diverged.exit_code
     return error
 
@@ -160,20 +160,20 @@ def _not_finite_gradient(broken: list[str], state: State, batch: Batch) -> NotFi
     """Named after the last node of the network whose gradient broke: the ones before it only inherit."""
     order = list(state.weights)
     name = max(broken, key=order.index) if broken else ""
-    what = f"the gradient of {name}" if name else "the length of the gradient"
+    what = f"the gradient of {name}" if name else "the norm of the gradient"
     error = NotFinite(f"{what} is not a finite number", where=_where(state, batch), fix=CURE)
-    error.why = "the loss is still finite: a step of the backward pass has overflowed"
+    error.why = "the loss is finite, so the backward pass has overflowed"
     error.node = name.rpartition(".")[0] or None
     error.batch = batch
     return error
 
 
-CURE = "a lower lr, warmup_epochs, or clip_norm = 1.0"
+CURE = "use a lower lr, warmup_epochs, or clip_norm = 1.0"
 DIVERGED_LOSS_RATIO = 1000
-"""Training counts as diverged when the loss is more than this many times the first."""
+"""Training counts as diverged if the loss exceeds this multiple of the first loss."""
 LEAST_FIRST_LOSS = 0.5
-"""A first loss counts as at least this much (a guess between two classes costs 0.69): that of a trained network is near
-0, and one hard batch would be a thousand times it.
+"""Lower bound for the first loss in this test (a guess between two classes costs 0.69): a trained network starts near
+0, and one hard batch could exceed it a thousand times.
 """
 
 
@@ -188,7 +188,7 @@ def explain(error: NotFinite, program: Program) -> NotFinite:
         row = error.batch.ids[broken[bad]][0]
         of = f" of {bad}" if bad else ""
         error.why, error.fix = (
-            f"image {row}{of} holds a NaN or an infinity",
+            f"image {row}{of} contains NaN or infinity",
             "find it with striate data check",
         )
     elif error.node is None:
@@ -196,6 +196,6 @@ def explain(error: NotFinite, program: Program) -> NotFinite:
         error.why = (
             f"the output of {error.node} is the first that is not finite"
             if error.node
-            else "every node's output is finite without batch statistics and noise; the loss or the statistics overflow"
+            else "without batch statistics and noise, all outputs are finite; the loss or the statistics overflow"
         )
     return error

@@ -35,7 +35,7 @@ MODES: dict[str, dict[str, Any]] = {
     "circular": {"padding": "same", "mode": "circular"},
     "reflect": {"padding": "same", "mode": "reflect"},
 }
-"""Padding modes that `compare_record` gives to every convolution in turn."""
+"""Padding modes that `compare_record` applies to every convolution in turn."""
 
 
 def pixels_record(net: Network, use: PixelUse, node: str | None = None) -> Pixels:

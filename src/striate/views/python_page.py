@@ -13,9 +13,9 @@ _HEAD = """# Python
 
 [Documentation](../README.md#documentation)
 
-`import striate as st` gives every name on this page; each loads when it is first used. `make docs` writes the page from
-the docstrings. Arrays are numpy's, images (N, C, H, W), sizes in pixels. Every error is a `st.StriateError`.
-A network is taken wherever one is meant, and so is what `st.load` takes: `st.check("resnet18")`.
+`import striate as st` provides every name on this page; each loads on first use. `make docs` writes the page from the
+docstrings. Arrays are numpy arrays, images (N, C, H, W), sizes in pixels. Every error is a `st.StriateError`. Where a
+function takes a network, it also takes what `st.load` takes: `st.check("resnet18")`.
 """
 
 

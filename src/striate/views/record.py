@@ -203,7 +203,7 @@ def images(net: Network) -> list[str]:
         raise OpError(
             "no input has height and width",
             why=f"they are {', '.join(f'{name} {spec}' for name, spec in net.inputs.items())}",
-            fix="give an image, 32x32x3",
+            fix="give an image size such as 32x32x3",
         )
     return found
 

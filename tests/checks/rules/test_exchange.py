@@ -77,7 +77,7 @@ def test_rounding_up_in_every_framework():
         if formula != torch:
             assert said == [f"ceil mode gives {torch} in PyTorch and {formula} by the formula of ONNX"]
         elif not whole and torch not in tensorflow(n, k, s):
-            assert said == [f"ceil mode gives {torch}, which TensorFlow has no word for"]
+            assert said == [f"ceil mode gives {torch}, which TensorFlow cannot express"]
         else:
             assert not said
         seen.add((formula != torch, bool(said)))
@@ -119,6 +119,6 @@ def test_same_in_every_framework():
 def test_the_numbers_of_a_paper_case():
     """3x3 /2 with padding 1 on an even size: SAME would read 6, PyTorch's ceil mode 7."""
     (found,) = x002(pool(12, 3, 2, 1))
-    assert found.message == "ceil mode gives 7, which TensorFlow has no word for"
+    assert found.message == "ceil mode gives 7, which TensorFlow cannot express"
     assert "SAME gives 6, its VALID 5" in found.why and found.fixes
     assert not x002(pool(12, 3, 2, 0))  # GoogLeNet's: 6, as SAME gives

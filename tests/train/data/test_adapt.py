@@ -24,12 +24,12 @@ def test_fewer_classes_get_the_models_numbers():
     assert suited.data.labels.tolist() == [2, 0, 0, 2] and suited.data.classes == ("ant", "cat", "dog")
     assert next(suited.data.batches(4)).y.tolist() == [2, 0, 0, 2]
     assert np.array_equal(suited.data.image(3), data.image(3))
-    assert suited.notes == ("2 classes numbered as the model's 3",)
+    assert suited.notes == ("2 classes numbered like the model's 3",)
 
 
 def test_a_class_the_model_does_not_know():
     data = ArrayData(np.zeros((2, 3, 2, 2)), [0, 1], ["cats", "dog"])
-    with pytest.raises(FormatError, match="does not know the class 'cats'") as caught:
+    with pytest.raises(FormatError, match="has no class 'cats'") as caught:
         adapt_data(data, PLAIN, (3, 2, 2), ("cat", "dog"))
     assert "did you mean cat?" in five_parts(caught.value)
 

@@ -79,7 +79,7 @@ def test_imbalance_empty_classes_sizes_and_conversions(tmp_path):
     assert report.ok and kinds(report).keys() == {"imbalance", "empty-class", "sizes", "converted"}
     assert report.parts[0].sizes == {(8, 8): 25, (5, 20): 1}
     assert kinds(report)["empty-class"].names == ("none",)
-    assert report.parts[0].converted == {"gray repeated in three channels": 1}
+    assert report.parts[0].converted == {"gray repeated to three channels": 1}
 
 
 def test_one_class_is_nothing_to_learn(tmp_path):

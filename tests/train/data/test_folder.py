@@ -78,7 +78,7 @@ def test_folders_beside_the_parts_are_said(tmp_path):
 def test_classes_have_to_agree(tmp_path):
     image_folder(tmp_path / "train", {"a": 2})
     image_folder(tmp_path / "test", {"a": 2, "b": 2})
-    with pytest.raises(FormatError, match="classes that train has not") as caught:
+    with pytest.raises(FormatError, match="classes that train lacks") as caught:
         open_data(tmp_path)
     five_parts(caught.value)
 
@@ -268,12 +268,12 @@ def test_images_of_several_sizes_and_kinds(tmp_path):
     (root / "a" / "gray.png").write_bytes(encoded(picture(1, (8, 8), 1)))
     data = open_data(root, "all")
     assert data.shape == (3, 8, 8) and not data.uniform
-    assert "of several sizes, often 8x8" in data.source
+    assert "of several sizes, most often 8x8" in data.source
     with pytest.raises(FormatError, match="differ in size"):
         list(data.batches(5))
     transform = Transform((Fit((8, 8)), Normalize((0.5,) * 3, (0.2,) * 3)))
     assert next(data.batches(5, transform=transform)).x.shape == (5, 3, 8, 8)
-    assert data.notes() == ("1 image: gray repeated in three channels",)
+    assert data.notes() == ("1 image: gray repeated to three channels",)
 
 
 def test_parts_get_the_channels_of_train(tmp_path):
@@ -282,7 +282,7 @@ def test_parts_get_the_channels_of_train(tmp_path):
     splits = open_data(tmp_path, holdout=0)
     assert splits.train.shape == splits.test.shape == (1, 8, 8)
     assert next(splits.test.batches(2)).x.shape == (2, 1, 8, 8)
-    assert splits.test.notes() == ("2 images: color turned to gray",)
+    assert splits.test.notes() == ("2 images: color converted to gray",)
 
 
 def test_names_that_would_break_a_terminal(tmp_path):

@@ -70,7 +70,7 @@ def test_parts():
     splits = open_data({"train": rows(8), "test": rows(4), "unsupervised": rows(2)}, holdout=0)
     assert (len(splits.train), len(splits.test)) == (8, 4) and "parts not read: unsupervised" in splits.found
     assert len(open_data({"everything": rows(20)}, "all")) == 20
-    with pytest.raises(FormatError, match="are not known") as caught:
+    with pytest.raises(FormatError, match="unknown parts") as caught:
         open_data({"one": rows(2), "two": rows(2)})
     five_parts(caught.value)
 

@@ -63,11 +63,19 @@ BAD = {
     "wrong magic": (b"\x00\x01" + GOOD[2:], FormatError, "not an IDX file"),
     "no such type": (b"\x00\x00\x07" + GOOD[3:], FormatError, "not an IDX file"),
     "too many axes": (b"\x00\x00\x08\x09" + GOOD[4:], FormatError, "not an IDX file"),
-    "cut in its head": (GOOD[:9], FormatError, "cut off in its head"),
-    "truncated": (GOOD[:-1], FormatError, "cut off|more than it can hold"),
-    "longer": (GOOD + b"\0", FormatError, "longer than it says"),
-    "claims 2^128 bytes": (b"\0\0\x08\x04" + b"\xff" * 16 + b"abc", FormatError, "more than it can hold"),
-    "claims 4 GB": (b"\0\0\x08\x01" + b"\xff" * 4 + b"abc", FormatError, "more than it can hold"),
+    "cut in its head": (GOOD[:9], FormatError, "is truncated in its header"),
+    "truncated": (GOOD[:-1], FormatError, "truncated|declares more data than it can hold"),
+    "longer": (GOOD + b"\0", FormatError, "longer than it declares"),
+    "claims 2^128 bytes": (
+        b"\0\0\x08\x04" + b"\xff" * 16 + b"abc",
+        FormatError,
+        "declares more data than it can hold",
+    ),
+    "claims 4 GB": (
+        b"\0\0\x08\x01" + b"\xff" * 4 + b"abc",
+        FormatError,
+        "declares more data than it can hold",
+    ),
 }
 
 
@@ -109,7 +117,7 @@ def test_a_gzip_bomb_is_left_folded(tmp_path):
     mnist(tmp_path)
     head = b"\0\0\x08\x03" + struct.pack(">3I", 30, 28, 28)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + bytes(50 << 20)))
-    with pytest.raises(FormatError, match="longer than it says"):
+    with pytest.raises(FormatError, match="longer than it declares"):
         open_data(tmp_path)
 
 
@@ -131,7 +139,7 @@ def test_images_and_labels_that_do_not_match(tmp_path):
     with pytest.raises(FormatError, match="30 images but 29 labels"):
         open_data(tmp_path)
     labels.write_bytes((tmp_path / "train-images-idx3-ubyte").read_bytes())
-    with pytest.raises(FormatError, match="no images and labels"):
+    with pytest.raises(FormatError, match="are not a pair of images and labels"):
         open_data(tmp_path)
     labels.write_bytes(good)
     open_data(tmp_path)

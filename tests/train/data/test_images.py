@@ -42,10 +42,10 @@ def test_other_formats(format):
 
 def test_gray_and_color_on_demand():
     pixels, notes = load_image(encoded(GRaY), channels=3)
-    assert np.array_equal(pixels, np.stack([GRaY] * 3)) and notes == ("gray repeated in three channels",)
+    assert np.array_equal(pixels, np.stack([GRaY] * 3)) and notes == ("gray repeated to three channels",)
     pixels, notes = load_image(encoded(COLOR), channels=1)
     assert np.array_equal(pixels[0], np.asarray(Image.fromarray(COLOR).convert("L")))
-    assert notes == ("color turned to gray",)
+    assert notes == ("color converted to gray",)
     with pytest.raises(FormatError) as caught:
         load_image(encoded(COLOR), channels=4)
     five_parts(caught.value)
@@ -72,7 +72,7 @@ def test_transparent_pixels_become_white(mode):
     pixels, notes = load_image(data)
     assert (pixels[:, 0, 0] == 255).all()
     assert pixels[:, 0, 1].tolist() == ([10] if mode == "LA" else [10, 20, 30])
-    assert notes == ("transparent pixels laid over white",)
+    assert notes == ("transparent pixels composited over white",)
 
 
 def test_other_modes():
@@ -85,7 +85,7 @@ def test_other_modes():
 def test_sixteen_bits():
     wide = np.arange(20, dtype=np.uint16).reshape(4, 5) * 3000
     pixels, notes = load_image(saved(Image.fromarray(wide)))
-    assert np.array_equal(pixels[0], wide >> 8) and notes == ("16 bits per pixel cut to 8",)
+    assert np.array_equal(pixels[0], wide >> 8) and notes == ("16 bits per pixel reduced to 8",)
     assert load_image(saved(Image.fromarray(wide)), channels=3)[0].shape == (3, 4, 5)
     pixels, notes = read_image(saved(Image.fromarray(wide)))
     assert np.array_equal(pixels[0], wide / np.float32(65_535)) and notes == (DEEPER,)
@@ -98,7 +98,7 @@ def test_twelve_bits_in_sixteen(format):
     pixels, notes = read_image(saved(Image.fromarray(twelve), format))
     assert np.array_equal(np.rint(pixels[0] * 65_535), twelve)
     pixels, notes = load_image(saved(Image.fromarray(twelve), format))
-    assert np.array_equal(pixels[0], twelve >> 4) and notes == ("12 bits per pixel cut to 8",)
+    assert np.array_equal(pixels[0], twelve >> 4) and notes == ("12 bits per pixel reduced to 8",)
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((2, 2), np.float32), np.full((2, 2), -1, np.int32)])
@@ -129,7 +129,7 @@ def test_exif_orientation(orientation):
     data = saved(image, exif=exif)
     pixels, notes = load_image(data)
     assert np.array_equal(pixels[0], scene)
-    assert notes == (() if orientation == 1 else ("turned upright as EXIF says",))
+    assert notes == (() if orientation == 1 else ("rotated upright as in its EXIF data",))
     assert look(io.BytesIO(data), "x").size == (2, 3)
 
 
@@ -138,7 +138,7 @@ def test_the_first_of_several_frames():
     data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     pixels, notes = load_image(data)
     assert pixels[:, 0, 0].tolist() == [255, 0, 0]
-    assert "only the first of several frames read" in notes
+    assert "only the first of several frames is read" in notes
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

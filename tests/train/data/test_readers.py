@@ -117,7 +117,7 @@ def test_a_sample_is_a_name_and_a_folder_a_path(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["mnist", "MNIST", "cifar-10", "Fashion_MNIST", "CIFAR100"])
 def test_a_published_set_that_is_not_there(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SourceError, match="is not a sample of Striate") as caught:
+    with pytest.raises(SourceError, match="is neither a sample of Striate nor a folder") as caught:
         open_data(name)
     said = five_parts(caught.value)
     assert f"({name!r}, download=True)" in said and "digits, textures, faces" in said

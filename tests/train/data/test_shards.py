@@ -141,7 +141,7 @@ def test_links_and_devices_are_not_followed(tmp_path):
             archive.addfile(entry, io.BytesIO(data))
     (tmp_path / "a.tar").write_bytes(stream.getvalue())
     data = open_data(tmp_path / "a.tar", "all")
-    assert len(data) == 3 and "4 members that are no plain files not read: x0.png" in data.source
+    assert len(data) == 3 and "4 members that are not plain files are skipped: x0.png" in data.source
 
 
 def with_size(data: bytes, size: bytes) -> bytes:
@@ -218,7 +218,7 @@ def test_a_shard_that_shrinks_or_goes(tmp_path):
     path = written(tmp_path / "a.tar", shard(40))
     data = open_data(path, "all")
     path.write_bytes(path.read_bytes()[:3000])
-    with pytest.raises(SourceError, match="became shorter") as caught:
+    with pytest.raises(SourceError, match="was truncated while it was read") as caught:
         list(data.batches(8))
     five_parts(caught.value)
     path.unlink()
@@ -273,7 +273,7 @@ def test_an_archive_cut_between_two_files_is_named(tmp_path, kept, remark):
     path = tmp_path / "a.tar"
     path.write_bytes(whole.rstrip(b"\0").ljust(-(-len(whole.rstrip(b"\0")) // 512) * 512 + kept, b"\0"))
     source = open_data(path, "all").source
-    assert ("perhaps cut off, since no end is marked: a.tar" in source) is remark
+    assert ("possibly truncated, because there is no end marker: a.tar" in source) is remark
 
 
 def test_json_without_end(tmp_path):

@@ -263,9 +263,9 @@ EVALUATION = Transform((Fit((8, 8)), Normalize((0.5,) * 3, (0.2,) * 3)))
     [
         (EVALUATION, (3, 8, 8), (3, 8, 8), ()),
         (EVALUATION, (3, 90, 70), (3, 8, 8), ()),  # its own resize
-        (EVALUATION, (1, 8, 8), (3, 8, 8), ("gray repeated in every channel",)),
+        (EVALUATION, (1, 8, 8), (3, 8, 8), ("gray repeated to every channel",)),
         (Transform((Normalize((0.5,), (0.2,)),)), (1, 30, 20), (1, 8, 8), ("30x20 resized to 8x8",)),
-        (Transform((Normalize((0.5,), (0.2,)),)), (3, 8, 8), (1, 8, 8), ("color turned to gray",)),
+        (Transform((Normalize((0.5,), (0.2,)),)), (3, 8, 8), (1, 8, 8), ("color converted to gray",)),
         (
             Transform((CenterCrop((8, 8)), Normalize((0.5,), (0.2,)))),
             (1, 4, 4),
@@ -277,7 +277,7 @@ EVALUATION = Transform((Fit((8, 8)), Normalize((0.5,) * 3, (0.2,) * 3)))
             Transform((Normalize((0.5,), (0.2,)), Channels(3))),
             (3, 8, 8),
             (3, 8, 8),
-            ("color turned to gray",),
+            ("color converted to gray",),
         ),
     ],
 )
@@ -295,7 +295,7 @@ def test_fit_to_says_what_it_adds(transform, shape, target, said):
         (Transform(), (1, 8, 8), (1, 8, 8), "no mean and std"),
         (EVALUATION, (5, 8, 8), (3, 8, 8), "5 channels cannot become 3"),
         (EVALUATION, (3, 8, 8), (5, 8, 8), "channels"),
-        (EVALUATION, (3, 8, 8), (3, 16, 12), "gives 8x8x3, the network reads 16x12x3"),
+        (EVALUATION, (3, 8, 8), (3, 16, 12), "gives 8x8x3, but the network takes 16x12x3"),
     ],
 )
 def test_fit_to_refuses_what_nobody_recorded(transform, shape, target, message):
@@ -316,7 +316,7 @@ def test_fit_to_refuses_what_nobody_recorded(transform, shape, target, message):
         ),
         ({"steps": [7]}, UnknownNameError, "no step None"),
         ({"steps": [{"step": ["flip"]}]}, UnknownNameError, "no step"),
-        ({"steps": [{"step": "normalize", "mean": [0.5]}]}, FormatError, "normalize without std"),
+        ({"steps": [{"step": "normalize", "mean": [0.5]}]}, FormatError, "normalize needs std"),
         ({"steps": [{"step": "normalize", "mean": [0.5], "std": [0.0]}]}, FormatError, "normalize by mean"),
         ({"steps": [{"step": "normalize", "mean": [], "std": []}]}, FormatError, "normalize by mean"),
         (

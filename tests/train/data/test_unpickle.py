@@ -73,7 +73,7 @@ def test_nothing_is_executed(name, tmp_path):
     with pytest.raises(FormatError) as caught:
         read_pickle(data, "batch")
     assert (
-        "nothing of it was executed" in five_parts(caught.value)
+        "no code of the file was executed" in five_parts(caught.value)
         or "not a complete pickle" in caught.value.what
     )
     assert not path.exists()

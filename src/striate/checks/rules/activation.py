@@ -17,10 +17,7 @@ class ActivationMissing(Rule):
 
     code = "N002"
     severity = Severity.INFO
-    why = (
-        "A linear map of a linear map is one linear map: the pair can say nothing that a single layer could "
-        "not."
-    )
+    why = "Two linear layers in a row are one linear map: the pair can express nothing that a single layer cannot."
     fix = "an activation between them, or one layer instead of two"
     source = (
         "Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.3; Lin et al. 2013, Network in "
@@ -47,7 +44,7 @@ class ActivationMissing(Rule):
                     context,
                     after,
                     f"no activation between {node.name} and this layer",
-                    why=f"{first} -> {middle} -> {plural(last, 'channel')}, and nothing nonlinear between. {self.why}",
+                    why=f"{first} -> {middle} -> {plural(last, 'channel')}, without a nonlinearity between. {self.why}",
                 )
 
 
@@ -75,8 +72,8 @@ class ActivationWithoutEffect(Rule):
 
     code = "N003"
     severity = Severity.WARNING
-    why = "max(x, 0) of a value that is never negative is that value: a repeated or misplaced activation."
-    fix = "remove it, or move it to where it acts"
+    why = "max(x, 0) of a nonnegative value is that value: the activation is repeated or misplaced."
+    fix = "remove it, or move it to where it has an effect"
     source = "Nair & Hinton 2010, Rectified linear units, ICML: relu(relu(x)) = relu(x)"
     bad = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 2 -> relu"
     good = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 2"
@@ -91,7 +88,7 @@ class ActivationWithoutEffect(Rule):
                     context,
                     node,
                     "this activation changes nothing",
-                    why=f"its input is never negative since {sources[0].name} = {sources[0].op.word}",
+                    why=f"its input is never negative after {sources[0].name} = {sources[0].op.word}",
                 )
             if Trait.NOT_NEGATIVE in traits:
                 positive |= dict.fromkeys(node.outputs, node)
@@ -105,8 +102,8 @@ class ActivationAfterSoftmax(Rule):
     code = "N004"
     severity = Severity.WARNING
     why = (
-        "Softmax gives probabilities that sum to one; relu leaves them alone, anything else bends them, and "
-        "relu of a log-probability is zero everywhere."
+        "Softmax gives probabilities that sum to one; relu does not change them, other activations distort "
+        "them, and relu of a log-probability is zero everywhere."
     )
     fix = "remove it"
     source = "Goodfellow, Bengio & Courville 2016, Deep Learning, section 6.2.2.3"
@@ -136,8 +133,8 @@ class SoftmaxInsideNetwork(Rule):
     code = "N005"
     severity = Severity.WARNING
     why = (
-        "It squeezes the features of a position into a sum of one, so most gradients vanish; inside a network "
-        "it belongs to attention, where it is multiplied."
+        "It scales the features of a position to sum to one, so most gradients vanish; inside a network softmax "
+        "belongs in attention, where it is multiplied."
     )
     fix = "relu here, softmax at the end only"
     source = (

@@ -14,9 +14,9 @@ from striate.network import Node, sharing
 from striate.op import Trait
 
 AVX2_LANES = 8
-"""float32 numbers in a 256-bit vector register (AVX2); 16 of AVX-512 are two of these, 4 of NEON half."""
+"""float32 lanes of a 256-bit vector register (AVX2); AVX-512 has 16, NEON 4."""
 MAX_NAMED_NODES = 3
-"""Nodes named as the largest consumers of a budget."""
+"""Maximum nodes named as the largest consumers of a budget."""
 
 
 class OverBudget(Rule):
@@ -25,12 +25,12 @@ class OverBudget(Rule):
     code = "C001"
     severity = Severity.ERROR
     why = (
-        "The limits were set in the settings: max-params, max-macs (multiply-accumulates), max-memory (peak, "
+        "The budgets come from the settings max-params, max-macs (multiply-accumulates) and max-memory (peak in "
         "inference)."
     )
     fix = "a smaller network or input, or a larger budget"
     source = (
-        "the project's own settings; MACs as in Sze et al. 2017, Efficient processing of deep neural "
+        "the project's settings; MACs as in Sze et al. 2017, Efficient processing of deep neural "
         "networks, arXiv 1703.09039"
     )
     bad = "32x32x3 -> flatten -> fc 10"
@@ -56,7 +56,7 @@ class OverBudget(Rule):
                     context,
                     where,
                     f"{peak_bytes:,} bytes of activations, {_times(peak_bytes, config.max_memory)} the budget",
-                    why=f"the budget is {config.max_memory:,} bytes; the peak, for one image, is while this node runs",
+                    why=f"the budget is {config.max_memory:,} bytes; memory for one image peaks while this node runs",
                     aspect="memory",
                 )
 
@@ -103,8 +103,8 @@ class DenseLayerDominates(Rule):
     code = "C002"
     severity = Severity.WARNING
     why = (
-        "It ties the network to one input size, and overfits; global average pooling needs 1 weight where it "
-        "needs H·W."
+        "It ties the network to one input size and tends to overfit; with global average pooling, 1 weight "
+        "replaces H·W."
     )
     fix = "global average pooling (gap) before it"
     source = (
@@ -148,10 +148,10 @@ class SharedParameters(Rule):
     code = "C006"
     severity = Severity.INFO
     why = (
-        "Shared parameters are counted and stored once, are computed with each time, and learn from the sum of all "
+        "Shared parameters are counted and stored once, used by every node, and trained with the sum of all "
         "gradients."
     )
-    fix = "nothing if this is intended; otherwise remove shares from the node"
+    fix = "none if this is intended; otherwise remove `shares` from the node"
     source = "LeCun et al. 1989, Backpropagation applied to handwritten zip code recognition; PyTorch, tied weights"
     bad = """
         [network]
@@ -202,7 +202,7 @@ class SharedParameters(Rule):
                 context,
                 node,
                 f"{leading(names, MAX_NAMED_NODES)} {'shares' if len(names) == 1 else 'share'} its parameters",
-                why=f"{plural(context.params(node), 'parameter')} counted once, multiplications of "
+                why=f"{plural(context.params(node), 'parameter')} counted once, used by "
                 f"{plural(len(names) + 1, 'node')}",
             )
 
@@ -256,7 +256,7 @@ class RepresentationalBottleneck(Rule):
 
     code = "C004"
     severity = Severity.INFO
-    why = "What is dropped here cannot be recovered; sizes should fall gradually from input to output."
+    why = "Information lost here cannot be recovered; sizes should decrease gradually from input to output."
     fix = "more filters here, or a smaller stride"
     source = (
         "Szegedy et al. 2016, Rethinking the Inception architecture, arXiv 1512.00567, section 2, principle 1"
@@ -285,7 +285,7 @@ class RepresentationalBottleneck(Rule):
                         node,
                         f"{before.elements / spec.elements:.3g} times fewer numbers than {last}",
                         why=f"{before} = {plural(before.elements, 'number')}, then {spec} = {spec.elements:,}, "
-                        "and nothing goes round it",
+                        "and no branch bypasses it",
                     )
             last = node.outputs[0]
 
@@ -309,9 +309,7 @@ class LargeKernelCouldSplit(Rule):
 
     code = "C005"
     severity = Severity.INFO
-    why = (
-        "Two 3x3 layers see 5x5 with 18 weights per pair of channels instead of 25, and have two activations."
-    )
+    why = "Two 3x3 layers cover 5x5 with 18 weights per pair of channels instead of 25, and have two activations."
     fix = "a stack of 3x3 convolutions"
     source = (
         "Simonyan & Zisserman 2014, VGG, arXiv 1409.1556, section 2.3; Szegedy et al. 2016, arXiv 1512.00567, "
@@ -339,7 +337,7 @@ class LargeKernelCouldSplit(Rule):
                     context,
                     node,
                     f"{by((kernel, kernel))} could be {layers} layers of 3x3",
-                    why=f"{plural(now, 'weight')} against {split:,}, at the same receptive field",
+                    why=f"{plural(now, 'weight')} instead of {split:,} for the same receptive field",
                     fixes=[
                         Fix(
                             f"{layers} x conv 3x3 {filters} ({share(now - split, now)} fewer weights and MACs)"

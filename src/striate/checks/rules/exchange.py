@@ -20,10 +20,10 @@ class UnknownOperator(Failure):
     code = "X001"
     severity = Severity.WARNING
     why = (
-        "What it computes, costs and reads is not known: counts leave it out, and other frameworks may refuse "
-        "it as well."
+        "Its computation, cost and receptive field are unknown: totals leave it out, and other frameworks may "
+        "reject it too."
     )
-    fix = "known ops instead, or its output shape, so that at least what follows is checked"
+    fix = "replace it with known ops, or declare its output shape, so that the nodes after it are checked"
     source = "ONNX specification, operator sets and custom domains"
     bad = "8x8x3 -> opaque DeformConv2d shape 16,8,8 -> relu"
     good = "8x8x3 -> conv 1x1 16 -> relu"
@@ -36,7 +36,7 @@ class UnknownOperator(Failure):
             yield self.finding(
                 context,
                 node,
-                f"{getattr(node.op, 'operator', '')} is not supported; its shape {shape} is assumed to be right",
+                f"{getattr(node.op, 'operator', '')} is not supported; its shape {shape} is assumed",
                 why=f"{reason}. {self.why}" if reason else "",
             )
 
@@ -47,8 +47,8 @@ class SizeDiffersBetweenFrameworks(Rule):
     code = "X002"
     severity = Severity.WARNING
     why = (
-        "An exported network must compute the same sizes everywhere, or it fails, or silently shifts, after "
-        "the export."
+        "An exported network must give the same sizes in every framework; otherwise it fails, or silently "
+        "shifts, after the export."
     )
     fix = "explicit symmetric padding, and an input size that fits"
     source = (
@@ -81,7 +81,7 @@ class SizeDiffersBetweenFrameworks(Rule):
                     "start after the image, and so does ONNX since opset 22"
                 )
             elif window.overhang and window.output not in (valid, same):
-                message = f"ceil mode gives {window.output}, which TensorFlow has no word for"
+                message = f"ceil mode gives {window.output}, which TensorFlow cannot express"
                 why = f"along {axis} {window.formula}, rounded up; its SAME gives {same}, its VALID {valid}"
             else:
                 continue
@@ -99,16 +99,17 @@ class SizeDiffersBetweenFrameworks(Rule):
                     context,
                     node,
                     f"SAME pads {window.before} before and {window.after} after; PyTorch has no such padding",
-                    why=f"along {axis} its stand-in, pad {half}, gives {shifted.output} instead of {window.output}"
+                    why=f"along {axis} the nearest symmetric padding, pad {half}, gives {shifted.output} "
+                    f"instead of {window.output}"
                     if shifted.output != window.output
-                    else f"along {axis} its stand-in, pad {half}, gives the same size on a grid shifted by "
-                    f"{half - window.before} pixels: other numbers with the same weights",
+                    else f"along {axis} the nearest symmetric padding, pad {half}, gives the same size on a "
+                    f"grid shifted by {half - window.before} pixels: the same weights give other results",
                     severity=self.severity if shifted.output != window.output else Severity.INFO,
                     fixes=[
                         *fixes.change(
                             context,
                             node,
-                            f"pad {pad_text([(w.before, w.after) for w in axes.values()])}, written out",
+                            f"pad {pad_text([(w.before, w.after) for w in axes.values()])}, explicitly",
                             padding=tuple((w.before, w.after) for w in axes.values()),
                         ),
                         *fixes.resize(context, node),
@@ -123,8 +124,8 @@ class AlignedCorners(Rule):
     code = "X003"
     severity = Severity.INFO
     why = (
-        "Input and output pixels meet at the corners only, at a spacing that changes with the size; "
-        "frameworks differ in their default."
+        "Input and output pixels coincide only at the corners, at a spacing that changes with the size; "
+        "frameworks have different defaults."
     )
     fix = "corners off (align_corners=False), the half-pixel rule that PyTorch, ONNX and TensorFlow 2 share"
     source = "PyTorch Upsample, warning on align_corners; ONNX Resize, coordinate_transformation_mode"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ARAUJO = "Araujo, Norris & Sim 2019, Computing receptive fields of convolutional neural networks, Distill"
 MAX_SEARCHED_MERGES = 4
-"""Merges for which a cure is searched: every search tries paddings on the whole network."""
+"""Maximum merges for which a fix is searched: every search tries paddings on the whole network."""
 
 
 class BranchesMisaligned(Rule):
@@ -28,10 +28,7 @@ class BranchesMisaligned(Rule):
     code = "R001"
     severity = Severity.WARNING
     companions = ("U002",)
-    why = (
-        "What is added or stacked belongs to different positions: edges blur and positions drift, more with "
-        "every such merge."
-    )
+    why = "The merged values belong to different positions: edges blur and positions drift, more with every such merge."
     fix = "padding of (F - 1)/2 before every window, in each branch"
     source = f"{ARAUJO}, section on alignment"
     bad = """
@@ -88,13 +85,13 @@ class BranchesMisaligned(Rule):
                 axes += f" of {' and '.join(dict.fromkeys(one.input for one in faults))}"
             if fault.pixels is None:
                 steps = ", ".join(f"{value} {jump}" for value, jump in zip(fault.branches, fault.jumps))
-                message = f"branches step differently along {axes}"
+                message = f"branches have different strides along {axes}"
                 why = f"input pixels from unit to unit: {steps}; the distance grows along the axis"
             else:
                 pixels = "pixel" if fault.pixels <= 1 else "pixels"
                 message = f"branches are {_number(fault.pixels)} {pixels} apart along {axes}"
                 places = ", ".join(f"{value} {_number(x)}" for value, x in zip(fault.branches, fault.offsets))
-                why = f"their first units are centred on input pixel: {places}"
+                why = f"their first units are centered on input pixels: {places}"
             node = context.network.node(name)
             yield self.finding(
                 context,
@@ -134,7 +131,7 @@ class FieldAlreadyCoversInput(Rule):
     code = "R002"
     severity = Severity.INFO
     why = (
-        "Layers after this point cannot integrate anything new; in experiments they train to little use "
+        "Layers after this point cannot integrate new context; in experiments they contribute little "
         "(unproductive layers)."
     )
     fix = "a larger input, or fewer layers or strides before it"
@@ -166,7 +163,7 @@ class FieldAlreadyCoversInput(Rule):
             yield self.finding(
                 context,
                 first,
-                f"its input already sees all of {by(sizes)}{more}",
+                f"its input already covers all of {by(sizes)}{more}",
                 why=f"the receptive field before it is {by(seen)}. {self.why}",
             )
 
@@ -190,7 +187,7 @@ class FieldSmallerThanObject(Rule):
 
     code = "R003"
     severity = Severity.INFO
-    why = "Pooling only counts what units saw separately: the arrangement of parts beyond the field is lost."
+    why = "Pooling only averages what separate units see: the arrangement of parts beyond the field is lost."
     fix = "more layers, dilation or strides before this point"
     source = (
         f"{ARAUJO}; Brendel & Bethge 2019, Approximating CNNs with bag-of-local-features models, arXiv "
@@ -267,8 +264,8 @@ class StrideUnequal(Rule):
     code = "R004"
     severity = Severity.INFO
     why = (
-        "The field grows in one direction only, which suits text lines and spectrograms and is a slip "
-        "elsewhere."
+        "The field grows in one direction faster than in the other, which suits text lines and spectrograms and "
+        "is usually a mistake elsewhere."
     )
     fix = "the same stride for height and width"
     source = "Shi, Bai & Yao 2015, CRNN, arXiv 1507.05717 (where it is meant); CS231n, Convolutional Networks"
@@ -301,8 +298,8 @@ class StemTooCoarse(Rule):
     code = "R005"
     severity = Severity.WARNING
     why = (
-        "Stems made for images of 224 pixels step over four at once. On a small image that is most of the detail: "
-        "networks for 32 pixels begin with stride 1."
+        "Stems for 224-pixel images have a total stride of four. On a small image that discards most of the "
+        "detail: networks for 32 pixels begin with stride 1."
     )
     fix = "stride 1 in the first layer, and no pooling right after it"
     source = "He et al. 2016, arXiv 1512.03385, section 4.2: CIFAR-10 networks begin with a 3x3 convolution of stride 1"
@@ -327,6 +324,6 @@ class StemTooCoarse(Rule):
                     context,
                     node,
                     f"units are {jump} pixels apart on an image of {image}",
-                    why=f"{convolutions} convolution stands before this point. {self.why}",
+                    why=f"{convolutions} convolution precedes this point. {self.why}",
                 )
                 return

@@ -45,10 +45,7 @@ class NoOutput(Failure):
     """A window is longer than its padded input, so the node has no output at all."""
 
     code = "G001"
-    why = (
-        "A window has to fit at least once: N + 2P must reach the extent D·(F - 1) + 1. The network cannot "
-        "run."
-    )
+    why = "A window must fit at least once: N + 2P must be at least the extent D·(F - 1) + 1. The network cannot run."
     fix = "a larger input, more padding, or a smaller kernel"
     source = f"{DUMOULIN}, relationship 6"
     bad = "5x5x1 -> conv 7x7"
@@ -78,10 +75,10 @@ class StrideLosesPixels(Rule):
     code = "G002"
     severity = Severity.ERROR
     why = (
-        "(N + 2P - F)/S + 1 is not whole, so frameworks floor it: the last rows and columns of the input are computed "
-        "by the layer before and then never read."
+        "(N + 2P - F)/S + 1 is not a whole number, so frameworks floor it: the last rows and columns of the "
+        "input are computed by the layer before but never read."
     )
-    fix = "a stride that divides, one more row of padding, or an input size that fits (striate sizes)"
+    fix = "another stride, one more row of padding, or an input size that fits (striate sizes)"
     source = f"{DUMOULIN}, relationship 6; PyTorch issue 6842; CS231n, Convolutional Networks, constraints on strides"
     bad = "7x7x1 -> conv 3x3 /3"
     good = "7x7x1 -> conv 3x3 /2"
@@ -184,7 +181,9 @@ class ShapesDoNotMerge(Failure):
     """Branches that are added, multiplied or concatenated have sizes that do not agree."""
 
     code = "G003"
-    why = "A merge needs equal sizes (add and multiply also stretch axes of size 1); the network cannot run."
+    why = (
+        "A merge needs equal sizes (add and multiply also broadcast axes of size 1); the network cannot run."
+    )
     fix = (
         "an input size that suits every branch (striate sizes), or the same stride and padding in each branch"
     )
@@ -236,11 +235,8 @@ class WeightsOfAnotherSize(Failure):
     """The weights were made for another number of inputs than they get."""
 
     code = "G004"
-    why = (
-        "Filters extend the full depth of the input, and a fully connected layer has one weight for every "
-        "input number."
-    )
-    fix = "the input size that the weights were made for, or weights for this one"
+    why = "Filters extend the full depth of the input, and a fully connected layer has one weight per input element."
+    fix = "the input size that the weights are for, or weights for this input size"
     source = "PyTorch Linear (in_features) and Conv2d (in_channels)"
     bad = "8x8x3 -> conv 1x1 6 -> flatten -> fc 10 in 294"
     good = "7x7x3 -> conv 1x1 6 -> flatten -> fc 10 in 294"
@@ -273,8 +269,8 @@ class LastWindowOverhangs(Rule):
                 yield self.finding(
                     context,
                     node,
-                    f"the last window hangs {rows} over the end",
-                    why=f"{window.formula}, rounded up to {window.output}: the last windows see "
+                    f"the last window extends {rows} past the end",
+                    why=f"{window.formula}, rounded up to {window.output}: the last window reads "
                     f"{window.extent - window.overhang} of {window.extent}",
                     fixes=[
                         *fixes.change(context, node, "ceil off", _no_overhang, ceil=False),

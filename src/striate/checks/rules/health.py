@@ -19,8 +19,8 @@ class BiasBeforeNorm(Rule):
     code = "N001"
     severity = Severity.INFO
     why = (
-        "The normalization subtracts the bias again, and its own shift replaces it: dead parameters and dead "
-        "time."
+        "The normalization subtracts the bias again, and its shift replaces it: the bias costs memory and time "
+        "for nothing."
     )
     fix = "bias off"
     source = "Ioffe & Szegedy 2015, Batch Normalization, arXiv 1502.03167, section 3.2"
@@ -35,7 +35,7 @@ class BiasBeforeNorm(Rule):
                 yield self.finding(
                     context,
                     node,
-                    f"its bias is subtracted again by {after.name}",
+                    f"{after.name} subtracts its bias again",
                     why=f"{after.name} = {after.op.word} removes each channel's mean, and with it {size} biases",
                     fixes=fixes.change(context, node, "bias off", bias=False),
                 )
@@ -53,8 +53,8 @@ class DropoutBeforeNorm(Rule):
     code = "N006"
     severity = Severity.INFO
     why = (
-        "Dropout changes the variance between training and inference, and the running variance was collected "
-        "with it on."
+        "Dropout changes the variance between training and inference, and the running variance is collected "
+        "with dropout active."
     )
     fix = "dropout after the last batch normalization"
     source = (
@@ -81,7 +81,7 @@ class NormOverOneValue(Rule):
     code = "N007"
     severity = Severity.ERROR
     why = (
-        "A value minus its own mean is zero: the layer gives its bias for every image. PyTorch refuses to "
+        "A single value minus its mean is zero: the layer outputs its bias for every image. PyTorch refuses to "
         "train it."
     )
     fix = "normalize before the map becomes 1x1, or over the channels"
@@ -97,7 +97,7 @@ class NormOverOneValue(Rule):
             spec = context.spec(node.inputs[0])
             if Trait.WHOLE_BATCH not in node.op.traits and math.prod(node.op.averaged(spec).values()) == 1:
                 yield self.finding(
-                    context, node, "the mean runs over one value", why=f"its input is {spec}. {self.why}"
+                    context, node, "its mean is over a single value", why=f"its input is {spec}. {self.why}"
                 )
 
 
@@ -106,7 +106,7 @@ class ResultUnused(Rule):
 
     code = "N008"
     severity = Severity.WARNING
-    why = "It is computed and thrown away: a forgotten connection, or a leftover."
+    why = "It is computed and discarded: a forgotten connection, or leftover code."
     fix = "connect it, make it an output, or remove it"
     source = "ONNX specification, graph: every value is an output or is read"
     bad = """
@@ -156,7 +156,7 @@ class GroupsNeverMix(Rule):
 
     code = "N009"
     severity = Severity.WARNING
-    why = "So far each group is a network of its own: none of its outputs depends on another group's input."
+    why = "Up to here each group is a separate network: its outputs do not depend on another group's input."
     fix = "a 1x1 convolution or a channel shuffle between them"
     source = "Zhang et al. 2018, ShuffleNet, arXiv 1707.01083, section 3.1"
     bad = "16x16x8 -> conv 1x1 8 groups 4 -> relu -> conv 1x1 16 groups 4"
@@ -176,7 +176,7 @@ class GroupsNeverMix(Rule):
                 yield self.finding(
                     context,
                     after,
-                    f"{min(groups, others)} groups, as in {node.name}, and nothing mixes them in between",
+                    f"{min(groups, others)} groups, as in {node.name}, and nothing in between mixes them",
                     fixes=_mixing(context, after),
                 )
 
@@ -193,9 +193,7 @@ class PoolAfterPool(Rule):
 
     code = "N010"
     severity = Severity.INFO
-    why = (
-        "The maximum of maxima is a maximum, the mean of equal means a mean: one layer does the work of both."
-    )
+    why = "The maximum of maxima is a maximum, the mean of equal means is a mean: one layer can do the work of both."
     fix = "one pooling with the product of the strides"
     source = "ONNX MaxPool and AveragePool: both definitions are associative"
     bad = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 2 -> maxpool 2"
@@ -217,7 +215,7 @@ class PoolAfterPool(Rule):
                 yield self.finding(
                     context,
                     after,
-                    f"pools what {node.name} has just pooled",
+                    f"pools again directly after {node.name}",
                     fixes=[Fix(f"one {node.op.word} {by(kernel)} instead of both")],
                 )
 
@@ -227,8 +225,8 @@ class LayerDoesNothing(Rule):
 
     code = "N011"
     severity = Severity.INFO
-    why = "Its output equals its input; perhaps another setting was meant."
-    fix = "remove it, or give it the setting that was meant"
+    why = "Its output equals its input; perhaps another setting was intended."
+    fix = "remove it, or correct its setting"
     source = "PyTorch Dropout (p=0), MaxPool2d (kernel 1), Upsample (scale 1)"
     bad = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 1"
     good = "16x16x3 -> conv 1x1 8 -> relu -> maxpool 2"
@@ -237,7 +235,7 @@ class LayerDoesNothing(Rule):
         for node in context.nodes:
             reason = node.op.idle(context.declaration(node))
             if reason:
-                yield self.finding(context, node, f"changes nothing: {reason}")
+                yield self.finding(context, node, f"has no effect: {reason}")
 
 
 class NormAfterNorm(Rule):
@@ -245,7 +243,7 @@ class NormAfterNorm(Rule):
 
     code = "N012"
     severity = Severity.INFO
-    why = "The second undoes the first's scale and shift and normalizes what is normalized already."
+    why = "The second undoes the scale and shift of the first and normalizes a normalized value."
     fix = "keep one of them"
     source = "Ioffe & Szegedy 2015, Batch Normalization, arXiv 1502.03167"
     bad = "16x16x3 -> conv 1x1 8 bias off -> bn -> bn -> relu"
@@ -255,7 +253,7 @@ class NormAfterNorm(Rule):
         for node in context.having(Trait.NORMALIZATION):
             after = context.following(node, Trait.TRANSPARENT)
             if after is not None and after.op == node.op:
-                yield self.finding(context, after, f"normalizes what {node.name} has just normalized")
+                yield self.finding(context, after, f"normalizes again directly after {node.name}")
 
 
 class EndsInDropout(Rule):

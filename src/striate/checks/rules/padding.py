@@ -28,8 +28,8 @@ class UnevenPadding(Rule):
     code = "P001"
     severity = Severity.WARNING
     why = (
-        "Padding is added on both sides and read on one: features move by half a pixel in every such layer, the "
-        "borders are treated differently, and learned filters become lopsided."
+        "Padding is added on both sides but read on one: features shift by half a pixel in every such layer, "
+        "the borders are treated differently, and learned filters become asymmetric."
     )
     fix = (
         "an input size that fits: for windows of 2P + 1 and d strides of 2, one more than a multiple of 2^d "
@@ -82,7 +82,11 @@ def _said(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[
     pads = [used(window) for window in axes.values()]
     if any(window.wasted_padding for window in axes.values()):
         yield from fixes.change(
-            context, node, f"pad {pad_text(pads)}, which is what is read", _even, padding=tuple(pads)
+            context,
+            node,
+            f"pad {pad_text(pads)}, which keeps only the padding that is read",
+            _even,
+            padding=tuple(pads),
         )
 
 
@@ -92,8 +96,8 @@ class OutputShrinks(Rule):
     code = "P002"
     severity = Severity.INFO
     why = (
-        "Sizes fall by F - 1 per layer, the border is lost first, and the depth of the network is limited by "
-        "its input."
+        "Sizes shrink by F - 1 per layer, the border is lost first, and the input size limits the depth of "
+        "the network."
     )
     fix = "padding of (F - 1)/2, written `pad same`"
     source = "Zhang et al., Dive into Deep Learning, 7.3 Padding and Stride; CS231n, Convolutional Networks"
@@ -118,7 +122,7 @@ class OutputShrinks(Rule):
                 context,
                 node,
                 f"output shrinks from {by(sizes)} to {by(out)}",
-                why=f"{formulas}; {share(lost, math.prod(sizes))} of the area is gone",
+                why=f"{formulas}; {share(lost, math.prod(sizes))} of the area is lost",
                 fixes=fixes.change(context, node, f"pad {pad_text(pads)}", _same_size, padding=tuple(pads)),
             )
 
@@ -139,7 +143,7 @@ class EvenWindowOffCentre(Rule):
 
     code = "P003"
     severity = Severity.WARNING
-    why = "Half a pixel of shift per layer adds up; with `pad same` the extra row goes to one side only."
+    why = "Shifts of half a pixel per layer add up; with `pad same` the extra row is on one side only."
     fix = "an odd window"
     source = (
         "Wu et al. 2019, Convolution with even-sized kernels and symmetric padding, NeurIPS, arXiv 1903.08385"
@@ -162,7 +166,7 @@ class EvenWindowOffCentre(Rule):
                 node,
                 f"a window of {by(tuple(w.extent for w in axes.values()))} has no center",
                 why=f"output 0 reads inputs {-before} to {window.extent - 1 - before} along {' and '.join(even)}, "
-                f"centred on {(window.extent - 1) / 2 - before:g}",
+                f"centered on {(window.extent - 1) / 2 - before:g}",
                 fixes=fixes.change(
                     context,
                     node,
@@ -190,10 +194,7 @@ class WindowSeesOnlyPadding(Rule):
 
     code = "P004"
     severity = Severity.WARNING
-    why = (
-        "Such outputs are the same number for every image (the bias), and the next layers treat them as "
-        "features."
-    )
+    why = "Such outputs are equal for every image (the bias), yet the next layers treat them as features."
     fix = "padding smaller than the window's extent D·(F - 1) + 1"
     source = f"{DUMOULIN}, 2.4 (full padding is F - 1, the most that a window can use)"
     bad = "8x8x3 -> conv 1x1 8 pad 1"
@@ -216,8 +217,9 @@ class WindowSeesOnlyPadding(Rule):
                 context,
                 node,
                 f"{whole - full} of {plural(whole, 'output')} {'sees' if whole - full == 1 else 'see'} only padding",
-                why=f"output {AXIS_WORDS[axis]} {places[0]} of {axes[axis].output} lies wholly in the padding: "
-                f"{max(axes[axis].before, axes[axis].after)} padded, the window reaches over {axes[axis].extent}",
+                why=f"output {AXIS_WORDS[axis]} {places[0]} of {axes[axis].output} lies entirely in the "
+                f"padding: the padding is {max(axes[axis].before, axes[axis].after)}, the window covers "
+                f"{axes[axis].extent}",
                 fixes=fixes.change(
                     context, node, f"pad {pad_text(pads)}", _sees_something, padding=tuple(pads)
                 ),
@@ -233,10 +235,7 @@ class PaddingDilutesAverage(Rule):
 
     code = "P005"
     severity = Severity.INFO
-    why = (
-        "A constant image does not stay constant: a corner of a padded 3x3 mean has 4 real values of 9, and "
-        "divides by 9."
-    )
+    why = "A constant image does not stay constant: a corner of a padded 3x3 mean sums 4 real values but divides by 9."
     fix = "count real pixels only: `countpad off` (count_include_pad=False)"
     source = "PyTorch AvgPool2d and ONNX AveragePool, count_include_pad"
     bad = "9x9x8 -> avgpool 3x3 /2 pad 1"
@@ -261,7 +260,7 @@ class BorderBeyondMap(Rule):
 
     code = "P006"
     severity = Severity.ERROR
-    why = "Reflection can show N - 1 pixels and a circular border N; PyTorch refuses more."
+    why = "Reflection can extend an axis by N - 1 pixels and circular padding by N; PyTorch refuses more."
     fix = "less padding, or mode replicate"
     source = "PyTorch ReflectionPad2d and CircularPad2d, notes on padding sizes"
     bad = "3x3x4 -> conv 7x7 8 pad 3 mode reflect"
@@ -279,7 +278,7 @@ class BorderBeyondMap(Rule):
                         context,
                         node,
                         f"{window.mode} padding {max(window.before, window.after)} is larger than the map along {axis}",
-                        why=f"an axis of {window.input} can show {room} pixels beyond its border",
+                        why=f"an axis of {window.input} can be extended by at most {room} pixels",
                         fixes=[
                             *fixes.change(context, node, "mode replicate", mode="replicate"),
                             *fixes.change(context, node, f"pad {room}", padding=room),

@@ -18,7 +18,9 @@ from striate.network import Node
 from striate.op import Declaration, Trait
 
 MAX_AXIS_POSITIONS = 2**20
-"""Up to this many positions of an axis, several readers are united one by one; beyond it the best one counts alone."""
+"""Maximum positions of an axis for which the reads of several readers are united; beyond it only the best reader
+counts.
+"""
 
 
 class PixelsNeverRead(Rule):
@@ -27,8 +29,7 @@ class PixelsNeverRead(Rule):
     code = "U001"
     severity = Severity.WARNING
     why = (
-        "What is skipped was computed by the layer before for nothing, and small things can fall between the "
-        "windows."
+        "The layer before computed these pixels for nothing, and small objects can fall between the windows."
     )
     fix = "a window at least as long as the stride, or average pooling before it"
     source = (
@@ -63,9 +64,9 @@ class PixelsNeverRead(Rule):
                     node,
                     f"{missed} of {whole} pixels are never read ({share(missed, whole)})",
                     why=(
-                        f"stride {window.stride} is more than the window's reach of {window.extent}{others}"
+                        f"stride {window.stride} is larger than the window's extent of {window.extent}{others}"
                         if window.gap
-                        else f"taps {window.dilation} apart at stride {window.stride} never meet them{others}"
+                        else f"taps {window.dilation} apart at stride {window.stride} never read them{others}"
                     ),
                     fixes=_reaching(context, node, axes),
                 )
@@ -175,8 +176,8 @@ class BorderUnderused(Rule):
     code = "U002"
     severity = Severity.INFO
     why = (
-        "What lies at the border has less weight in the output. Zero padding of (F - 1)/2 keeps the size, not "
-        "the balance."
+        "Pixels at the border have less influence on the output. Zero padding of (F - 1)/2 keeps the size but "
+        "not the balance."
     )
     fix = "full padding (P = F - 1) or mode circular use every pixel equally often"
     source = (
@@ -228,7 +229,7 @@ class DilationLeavesHoles(Rule):
 
     code = "U003"
     severity = Severity.WARNING
-    why = "The output falls apart into interleaved images that share no input (gridding)."
+    why = "The output consists of interleaved images that share no input (gridding)."
     fix = "dilations without a common factor, such as 1, 2, 3, or an undilated 3x3 before or after"
     source = (
         "Wang et al. 2018, Understanding convolution for semantic segmentation, arXiv 1702.08502, section "
@@ -321,8 +322,8 @@ class CheckerboardFromTransposed(Rule):
 
     code = "U004"
     severity = Severity.WARNING
-    why = "Some outputs are sums of more products than their neighbors, which shows as a checkerboard."
-    fix = "a kernel that the stride divides, or upsampling followed by a convolution"
+    why = "Some outputs sum more products than their neighbors, which is visible as a checkerboard."
+    fix = "a kernel size that is a multiple of the stride, or upsampling followed by a convolution"
     source = "Odena, Dumoulin & Olah 2016, Deconvolution and checkerboard artifacts, Distill"
     bad = "8x8x4 -> tconv 3x3 4 /2 pad 1 outpad 1"
     good = "8x8x4 -> tconv 4x4 4 /2 pad 1"
@@ -342,7 +343,7 @@ class CheckerboardFromTransposed(Rule):
                     context,
                     node,
                     f"kernel {window.kernel} is not a multiple of stride {window.stride}",
-                    why=f"along {' and '.join(bad)} outputs collect {least} or {most} taps in turn. {self.why}",
+                    why=f"along {' and '.join(bad)} outputs alternately sum {least} or {most} taps. {self.why}",
                     fixes=self._cures(context, node, axes),
                 )
 
@@ -373,10 +374,7 @@ class TapsNeverMeetImage(Rule):
 
     code = "U005"
     severity = Severity.WARNING
-    why = (
-        "On a map this small a wide or dilated filter works with its middle alone; the other weights are "
-        "never trained."
-    )
+    why = "On such a small map a wide or dilated filter uses only its center; the other weights are never trained."
     fix = "a smaller kernel or dilation here, or a larger input"
     source = "Chen et al. 2017, Rethinking atrous convolution (DeepLabv3), arXiv 1706.05587, section 3.3"
     bad = "1x1x8 -> conv 3x3 8 pad 1"
@@ -392,8 +390,8 @@ class TapsNeverMeetImage(Rule):
                 yield self.finding(
                     context,
                     node,
-                    f"{dead} of {taps} taps only ever see padding",
-                    why=f"the map is {by(tuple(w.input for w in axes.values()))}, the filter reaches over "
+                    f"{dead} of {taps} taps always read padding",
+                    why=f"the map is {by(tuple(w.input for w in axes.values()))}, the filter covers "
                     f"{by(tuple(w.extent for w in axes.values()))}. {self.why}",
                     fixes=self._cures(context, node, axes, live),
                 )

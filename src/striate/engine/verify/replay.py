@@ -316,5 +316,5 @@ def verify(plan: ExecutionPlan) -> None:
         raise EngineError(
             f"the plan of {plan.net.name} is wrong",
             why="; ".join(map(str, found[:5])),
-            fix="report it with the network: this is a fault of Striate",
+            fix="report it with the network: this is a bug in Striate",
         )

@@ -51,16 +51,16 @@ def renumbered(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[st
     if unknown:
         near = suggest(unknown[0], classes)
         raise FormatError(
-            f"the model does not know the class {unknown[0]!r}",
+            f"the model has no class {unknown[0]!r}",
             where=data.source,
             why=f"it was trained on {leading(classes, 8)}",
-            fix=f"did you mean {near}? name the class as in training"
+            fix=f"did you mean {near}? use the class names of the training data"
             if near
-            else "data with the classes of the training",
+            else "use data with the classes of the training",
         )
     labels = np.array([place[name] for name in data.classes], np.int64)[data.labels]
     return View(data, labels=labels, classes=classes), (
-        f"{plural(len(data.classes), 'class', 'classes')} numbered as the model's {len(classes)}",
+        f"{plural(len(data.classes), 'class', 'classes')} numbered like the model's {len(classes)}",
     )
 
 
@@ -75,7 +75,7 @@ def with_classes(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[
         if len(data.classes) != len(classes):
             raise
     old, new = leading(classes, 5), leading(data.classes, 5)
-    return data, (f"the classes become {new}; they were {old}",)
+    return data, (f"the classes change from {old} to {new}",)
 
 
 def is_numbers(classes: Sequence[str]) -> bool:
@@ -98,10 +98,10 @@ def for_outputs(data: Dataset, outputs: int, known: bool) -> Dataset:
         f"the network has {plural(outputs, 'class', 'classes')}, "
         f"the {'model names' if known else 'data has'} {count:,}",
         where=data.source,
-        why=f"it is not known which of its {plural(outputs, 'output')} are {names}"
+        why=f"it is unknown which of its {plural(outputs, 'output')} are {names}"
         if count < outputs
         else "the others have no output",
-        fix="use a model that names its classes, or its class numbers as labels"
+        fix="use a model with class names, or class indices as labels"
         if count < outputs
-        else f"data of {plural(outputs, 'class', 'classes')}",
+        else f"use data with {plural(outputs, 'class', 'classes')}",
     )

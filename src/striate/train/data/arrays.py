@@ -19,7 +19,7 @@ from striate.train.data.dataset import Array, Dataset, Labels, OnBad
 from striate.train.data.splits import ALL
 
 MAX_CLASSES = 100_000
-ONE_TYPE = "give every part one type: uint8, or float32 in [0, 1]"
+ONE_TYPE = "give all parts the same type: uint8, or float32 in [0, 1]"
 CHANNELS_LAST = "axes read as (N, H, W, C)"
 IN_MEMORY = "arrays in memory"
 CHANNELS = (1, 3, 4)  # what the last axis of an image stored (H, W, C) may be
@@ -78,7 +78,7 @@ class ArrayData(Dataset):
             raise FormatError(
                 f"{self.kind}: pixels above {white:,}",
                 where=self.kind,
-                why=f"they are integers up to {self.white:,}, and training read integers as 0..{white:,}",
+                why=f"they are integers up to {self.white:,}; training read integers as 0..{white:,}",
                 fix=ONE_TYPE,
             )
         again = copy.copy(self)
@@ -167,7 +167,7 @@ def on_one_scale(parts: Sequence[Array], white: int, kind: str) -> None:
         raise FormatError(
             f"{kind}: the parts have pixels on different scales",
             where=kind,
-            why=f"one part is {other}, and another has integers up to {_range(whole)[1]:,}",
+            why=f"one part is {other}; another has integers up to {_range(whole)[1]:,}",
             fix=ONE_TYPE,
         )
 
@@ -196,9 +196,9 @@ def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str,
         remarks.append(CHANNELS_LAST)
     if x.ndim != 4 or 0 in x.shape[1:]:
         raise FormatError(
-            f"{kind}: the images have the shape {x.shape}",
+            f"{kind}: the images have shape {x.shape}",
             where=kind,
-            why="images are (N, C, H, W), (N, H, W, C) or (N, H, W), and none is empty",
+            why="images must be (N, C, H, W), (N, H, W, C) or (N, H, W), without empty axes",
             fix=_rows_as_images(x),
         )
     if x.dtype == np.bool_:
@@ -209,7 +209,7 @@ def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str,
             raise FormatError(
                 f"{kind}: pixels from {low:,} to {high:,} of type {x.dtype}",
                 where=kind,
-                why=f"the other pixels of the set are read as 0..{white}"
+                why=f"the other pixels of the dataset are read as 0..{white}"
                 if white
                 else "the others are fractions",
                 fix=ONE_TYPE,
@@ -230,7 +230,7 @@ def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str,
             f"{kind}: image {int(np.argmin(finite))} has a pixel that is not a finite number",
             where=kind,
             why=f"{int((~finite).sum()):,} of {plural(len(x), 'image')} have such pixels",
-            fix="leave them out, or np.nan_to_num",
+            fix="leave them out, or use np.nan_to_num",
         )
     if x.size and (x.min() < -0.01 or x.max() > 1.01):
         remarks.append(f"floating-point pixels from {x.min():.3g} to {x.max():.3g}, used as they are")
@@ -249,7 +249,7 @@ def as_labels(y: Any, kind: str) -> tuple[Labels, tuple[str, ...] | None]:
         y = np.asarray(y)
     except ValueError as error:
         raise FormatError(
-            f"{kind}: the labels are no array", why=str(error), fix="one number per image"
+            f"{kind}: the labels are not an array", why=str(error), fix="give one number per image"
         ) from None
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -257,9 +257,9 @@ def as_labels(y: Any, kind: str) -> tuple[Labels, tuple[str, ...] | None]:
         return y.argmax(1).astype(np.int64), None
     if y.ndim != 1:
         raise FormatError(
-            f"{kind}: the labels have the shape {y.shape}",
+            f"{kind}: the labels have shape {y.shape}",
             where=kind,
-            fix="one class number per image, or one-hot rows",
+            fix="give one class index per image, or one-hot rows",
         )
     if y.dtype.kind in "US":
         names, numbers = np.unique(y.astype(str), return_inverse=True)
@@ -268,7 +268,9 @@ def as_labels(y: Any, kind: str) -> tuple[Labels, tuple[str, ...] | None]:
         y = y.astype(np.int64)
     if y.dtype.kind not in "iub":
         raise FormatError(
-            f"{kind}: labels of type {y.dtype} are no class numbers", where=kind, fix="whole numbers from 0"
+            f"{kind}: labels of type {y.dtype} are not class indices",
+            where=kind,
+            fix="use whole numbers from 0",
         )
     return y.astype(np.int64), None
 
@@ -280,7 +282,7 @@ def numbered(labels: Labels, kind: str) -> tuple[str, ...]:
         raise LimitError(
             f"{kind}: label {top - 1:,}",
             where=kind,
-            why=f"at most {MAX_CLASSES:,} classes, numbered from 0",
+            why=f"at most {MAX_CLASSES:,} classes are supported, numbered from 0",
             fix="number the classes from 0",
         )
     return tuple(str(number) for number in range(top))
@@ -301,12 +303,12 @@ def common_classes(
     for labels, found in read:
         unknown = [name for name in found or () if name not in place]
         if unknown or (found is None) == any(other is not None for _, other in read):
-            why = f"{unknown[0]!r} is not a class" if unknown else "some are text and some are numbers"
+            why = f"{unknown[0]!r} is not a class" if unknown else "some labels are text, others numbers"
             raise FormatError(
                 f"{kind}: the labels of the parts differ",
                 where=kind,
                 why=why,
-                fix="the same classes in every part",
+                fix="use the same classes in every part",
             )
         numbers.append(
             labels if found is None else np.array([place[name] for name in found], np.int64)[labels]

@@ -16,7 +16,7 @@ from striate.train.data.image_transforms import Fit, ImageTransform, Resize
 from striate.train.data.transforms import Transform
 
 CACHE_MAX_BYTES = 256 << 20
-"""Datasets up to this size are cached in memory."""
+"""Maximum bytes of a dataset that is cached in memory."""
 
 
 class CachedDataset(View):

@@ -86,8 +86,8 @@ def check_data(
         raise UsageError(
             "data of several inputs cannot be checked",
             where=next(iter(parts.values())).source,
-            why="data check looks for unreadable, odd-sized and duplicate images",
-            fix="striate train checks shapes and numbers when it reads them",
+            why="data check examines images of a single input",
+            fix="striate train checks shapes and values when it reads them",
         )
     total, done = sum(map(len, parts.values())), 0
     seen: dict[bytes, list[tuple[str, int]]] = {}  # digest -> (part, image) that have it
@@ -211,7 +211,7 @@ def _part_findings(reports: list[PartReport]) -> list[Finding]:
                 Finding("converted", Severity.INFO, f"{plural(count, 'image')} {at}: {note}", (), count)
             )
     if len(next(iter(reports)).classes) < 2:
-        findings.append(Finding("one-class", Severity.ERROR, "there is one class, and nothing to tell apart"))
+        findings.append(Finding("one-class", Severity.ERROR, "there is only one class"))
     return findings
 
 
@@ -230,17 +230,17 @@ def _twin_findings(twins: list[list[tuple[str, int]]], parts: Mapping[str, Datas
             disputed.append(names)
     findings = []
     if leaks:
-        text = f"{_images(leaks, 'is', 'are')} in more than one part: results on them are not honest"
+        text = f"{_images(leaks, 'is', 'are')} in more than one part (leakage), which makes test results too good"
         findings.append(Finding("leak", Severity.ERROR, text, tuple(leaks[:MAX_NAMED_IMAGES]), len(leaks)))
     if disputed:
-        text = f"{_images(disputed, 'has a twin', 'have twins')} of another class: one label is wrong"
+        text = f"{_images(disputed, 'has a twin', 'have twins')} with another class: one label is wrong"
         findings.append(
             Finding("disputed", Severity.ERROR, text, tuple(disputed[:MAX_NAMED_IMAGES]), len(disputed))
         )
     if repeated:
         text = (
             f"{plural(extra, 'image')} {'repeats' if extra == 1 else 'repeat'} another of the same part"
-            + ("; a drawn split may put them on both sides" if "all" in parts else "")
+            + ("; a random split may put them in different parts" if "all" in parts else "")
         )
         findings.append(
             Finding("duplicate", Severity.WARNING, text, tuple(repeated[:MAX_NAMED_IMAGES]), extra)

@@ -56,8 +56,9 @@ def _records(path: Path, data: Array, classes: int) -> Array:
         raise FormatError(
             f"{path} is not a complete CIFAR-{classes} file",
             where=str(path),
-            why=f"{len(data):,} bytes: {len(data) // length:,} records of {length:,} and {len(data) % length:,} over",
-            fix="fetch it again" if len(data) else "it is empty: fetch it again",
+            why=f"{len(data):,} bytes: {len(data) // length:,} records of {length:,} and {len(data) % length:,} "
+            "left over",
+            fix="download it again" if len(data) else "it is empty: download it again",
         )
     records = data.reshape(-1, length)
     wrong = np.flatnonzero(records[:, -PIXELS - 1] >= classes)
@@ -65,8 +66,8 @@ def _records(path: Path, data: Array, classes: int) -> Array:
         raise FormatError(
             f"{path} is not a CIFAR-{classes} file",
             where=f"{path}, record {int(wrong[0])}",
-            why=f"its label is {int(records[wrong[0], -PIXELS - 1])}, and classes are 0 to {classes - 1}",
-            fix="name a CIFAR binary file",
+            why=f"its label is {int(records[wrong[0], -PIXELS - 1])}, but classes are 0 to {classes - 1}",
+            fix="give a CIFAR binary file",
         )
     return records
 
@@ -81,7 +82,7 @@ def read_python(files: Iterable[Path]) -> dict[str, Dataset]:
     counts = {classes for found in parts.values() for *_, classes in found}
     if len(counts) > 1:
         raise FormatError(
-            f"{folder} mixes CIFAR-10 and CIFAR-100", where=str(folder), fix="one folder for each"
+            f"{folder} mixes CIFAR-10 and CIFAR-100", where=str(folder), fix="use one folder for each"
         )
     classes = counts.pop()
     names = (
@@ -134,7 +135,7 @@ def _batch(path: Path) -> tuple[Array, Labels, int]:
 
 def _no_batch(path: Path, why: str) -> FormatError:
     return FormatError(
-        f"{path} is not a CIFAR batch", where=str(path), why=why, fix="name the unpacked files of CIFAR"
+        f"{path} is not a CIFAR batch", where=str(path), why=why, fix="give the unpacked files of CIFAR"
     )
 
 

@@ -26,7 +26,7 @@ Labels = NDArray[np.int64]
 Shape = tuple[int, int, int]  # (C, H, W)
 OnBad = Literal["skip", "refuse"]
 Share = Callable[[int], slice]
-"""From the number of images in a batch to the part of them that is read here."""
+"""Maps the number of images in a batch to the slice that this process reads."""
 
 
 class Item(NamedTuple):
@@ -144,7 +144,11 @@ class Dataset(abc.ABC):
             sizes = (f"{name} {'x'.join(map(str, shape))}" for name, shape in self.inputs.items())
             return f"of {', '.join(sizes)}"
         channels, height, width = self.shape
-        size = f"{height}x{width}x{channels}" if self.uniform else f"of several sizes, often {height}x{width}"
+        size = (
+            f"{height}x{width}x{channels}"
+            if self.uniform
+            else f"of several sizes, most often {height}x{width}"
+        )
         return size
 
     def item(self, index: int) -> Item:
@@ -181,9 +185,9 @@ class Dataset(abc.ABC):
         """
         if batch_size < 1 or start < 0:
             raise UsageError(
-                f"batches of {batch_size} from batch {start} are not allowed",
+                f"batch_size {batch_size}, start {start} is not allowed",
                 where="batches",
-                fix="batch_size 1 or more, start 0 or more",
+                fix="batch_size must be at least 1, start at least 0",
             )
         key = splitmix.key_of(rng)
         ids = np.arange(len(self)) if rng is None else splitmix.order(splitmix.key_of((key, 0)), len(self))
@@ -293,7 +297,7 @@ def stack(images: Sequence[Array]) -> Array:
             "the images of a batch differ in size",
             where="batch",
             why=f"channels x height x width: {sizes}",
-            fix='resize them: Transform([Resize((32, 32))]), or "resize" in the configuration',
+            fix='resize them with Transform([Resize((32, 32))]), or "resize" in the configuration',
         )
     return np.stack(images if len({image.dtype for image in images}) < 2 else [*map(to_float, images)])
 

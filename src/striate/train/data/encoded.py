@@ -97,7 +97,7 @@ def refuse_or_remark(
     more = f"; and {len(problems) - 3:,} more" if len(problems) > 3 else ""
     text = f"{len(problems):,} of {total:,} {what} left out: {names}{more}"
     if on_bad == "refuse":
-        raise FormatError(f"{kind}: {text}", where=problems[0].name, fix='complete them, or on_bad="skip"')
+        raise FormatError(f"{kind}: {text}", where=problems[0].name, fix='repair them, or use on_bad="skip"')
     return (text,)
 
 

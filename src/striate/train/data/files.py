@@ -26,7 +26,7 @@ CHUNK_BYTES = 1 << 20
 HIDDEN = frozenset(
     {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 )
-"""Folders that file systems, archivers and network storage add; and all that begin with a dot."""
+"""Folders that file systems, archivers and network storage add, besides those that begin with a dot."""
 
 
 def head(path: Path, count: int = 512) -> bytes:
@@ -57,10 +57,10 @@ def unzipped(path: Path) -> Iterator[tuple[BinaryIO, int]]:
                 yield cast(BinaryIO, inner), size * DEFLATE
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise FormatError(
-                f"{path} cannot be gunzipped",
+                f"{path} cannot be decompressed",
                 where=str(path),
-                why="it is cut off" if isinstance(error, EOFError) else str(error),
-                fix="fetch it again",
+                why="it is truncated" if isinstance(error, EOFError) else str(error),
+                fix="download it again",
             ) from None
 
 
@@ -84,8 +84,8 @@ def allow(size: int, where: Path | str, what: str, limit: int = MAX_ARRAY) -> No
     """Raise LimitError where `what` claims more bytes than one array may have."""
     if size > limit:
         raise LimitError(
-            f"{where}: {what} claims {size:,} bytes",
+            f"{where}: {what} declares {size:,} bytes",
             where=str(where),
             why=f"at most {limit:,} are read into memory",
-            fix="folders of images and tar shards stream; or split the file",
+            fix="use a folder of images or tar shards, which are streamed, or split the file",
         )

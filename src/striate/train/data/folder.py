@@ -102,7 +102,7 @@ def read_folder(root: Path, on_bad: OnBad) -> dict[str, Dataset]:
         parts = {ALL: ""}
     elif len(parts) < len(spelled):
         raise FormatError(
-            f"{root} has one part twice",
+            f"{root} has the same part twice",
             where=str(root),
             why=f"folders {', '.join(spelled)}",
             fix="rename one",
@@ -170,10 +170,10 @@ def _classes(
         unknown = sorted(set(listing.files) & filled - set(listed[first].files))
         if unknown:
             raise FormatError(
-                f"{root / parts[part]} has classes that {first} has not",
+                f"{root / parts[part]} has classes that {first} lacks",
                 where=str(root),
                 why=", ".join(unknown[:5]),
-                fix=f"the same class folders in each part, or remove {unknown[0]}",
+                fix=f"use the same class folders in each part, or remove {unknown[0]}",
             )
     every = {name for listing in listed.values() for name in listing.files}
     return sorted(filled), sorted(every - filled)
@@ -223,10 +223,10 @@ class _Listing:
             folder, depth = waiting.pop()
             if depth > MAX_DEPTH:
                 raise LimitError(
-                    f"{self.root / top} has folders inside folders, more than {MAX_DEPTH} deep",
+                    f"{self.root / top} has folders nested more than {MAX_DEPTH} deep",
                     where=printable(folder)[:200],
-                    why="the images of a class lie in its folder, or some folders below",
-                    fix="move them up, or remove what is not data",
+                    why="images of a class belong in its folder, or at most a few levels below",
+                    fix="move them up, or remove folders without data",
                 )
             try:
                 status = os.stat(self.root / folder)
@@ -258,7 +258,7 @@ def _unopenable(path: Path) -> str:
         return "a broken link"
     if not os.path.isfile(path):
         return "not a regular file"
-    return "" if os.access(path, os.R_OK) else "its permissions do not allow it"
+    return "" if os.access(path, os.R_OK) else "its permissions do not allow reading"
 
 
 def _loose(path: Path) -> Iterator[str]:
@@ -276,13 +276,13 @@ def _no_images(path: Path, others: Sequence[str]) -> SourceError:
         return SourceError(
             f"{path} has images, but no class folders",
             where=str(path),
-            why=f"{plural(len(loose), 'image')} without a class folder: nothing says what they show",
-            fix="one folder per class: train/<class>/<image>",
+            why=f"{plural(len(loose), 'image')} outside of class folders, without a label",
+            fix="use one folder per class: train/<class>/<image>",
         )
     met = "; ".join(ignored_files(others)) or "it is empty"
     return SourceError(
         f"{path} has no images in class folders",
         where=str(path),
         why=met,
-        fix="train/<class>/<image>, or another format: CIFAR, IDX, .npz, tar shards",
+        fix="use train/<class>/<image>, or another format: CIFAR, IDX, .npz, tar shards",
     )

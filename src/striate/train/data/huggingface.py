@@ -45,7 +45,7 @@ class _Table:
         if not hasattr(rows, "__len__"):
             raise FormatError(
                 f"{self.kind} is a stream",
-                why="it has no length, so no order and no restart",
+                why="it has no length, so it cannot be shuffled or resumed",
                 fix="load it without streaming=True",
             )
         self.rows, self._lock = rows, threading.Lock()  # one reader at a time: its cache may not stand more
@@ -139,7 +139,7 @@ class ForeignData(EncodedData):
         found, notes = as_images(pixels[None], name, self.white)
         if channels and found.shape[1] != channels:
             raise FormatError(
-                f"{name} has {plural(found.shape[1], 'channel')}, not {channels}",
+                f"{name} has {plural(found.shape[1], 'channel')} instead of {channels}",
                 where=name,
                 fix="leave it out",
             )
@@ -172,9 +172,9 @@ def read_huggingface(source: Any, on_bad: OnBad) -> dict[str, Dataset]:
         found[part] = data
     if not found:
         raise FormatError(
-            f"the parts {', '.join(unknown)} are not known",
+            f"unknown parts {', '.join(unknown)}",
             where=", ".join(unknown),
-            fix="train, validation and test",
+            fix="use train, validation and test",
         )
     return found
 

@@ -55,16 +55,16 @@ def read_idx(files: Iterable[Path]) -> dict[str, Dataset]:
                 raise SourceError(
                     f"{some} has no {what} next to it",
                     where=str(some),
-                    why="images and their labels lie in two files",
-                    fix=f"put the file of {what} into {some.parent}",
+                    why="IDX data is a pair of files, images and labels",
+                    fix=f"add the file of {what} to {some.parent}",
                 )
         x, y = read_array(pair["images"]), read_array(pair["labels"])
         if x.ndim not in (3, 4) or y.ndim != 1:
             raise FormatError(
-                f"{pair['images']} and {pair['labels']} are no images and labels",
+                f"{pair['images']} and {pair['labels']} are not a pair of images and labels",
                 where=str(some),
                 why=f"they have {x.ndim} and {plural(y.ndim, 'axis', 'axes')}, not 3 and 1",
-                fix="look at which file is which",
+                fix="check which file is which",
             )
         found[part] = x, y
         fashion = fashion and "fashion" in str(some.resolve()).lower() and x.shape[1:] == (28, 28)
@@ -85,31 +85,32 @@ def read_array(path: Path) -> Array:
             raise FormatError(
                 f"{path} is not an IDX file",
                 where=f"{path}, byte 0",
-                why=f"it begins with {head.hex(' ') or 'nothing'}, and IDX with 00 00, a type and a number of axes",
-                fix="name the files of MNIST as they were fetched",
+                why=f"it begins with {head.hex(' ') or 'nothing'}; IDX begins with 00 00, a type and the number "
+                "of axes",
+                fix="use the original names of the MNIST files",
             )
         sizes_raw = stream.read(4 * head[3])
         if len(sizes_raw) < 4 * head[3]:
-            raise FormatError(f"{path} is cut off in its head", where=str(path), fix="fetch it again")
+            raise FormatError(f"{path} is truncated in its header", where=str(path), fix="download it again")
         sizes = struct.unpack(f">{head[3]}I", sizes_raw)
         dtype = np.dtype(TYPES[head[2]])
         count = math.prod(sizes) * dtype.itemsize
         if count > most:
             raise FormatError(
-                f"{path} claims more than it can hold",
+                f"{path} declares more data than it can hold",
                 where=str(path),
-                why=f"{' x '.join(map(str, sizes))} values are {count:,} bytes, and it holds {most:,} at most",
-                fix="fetch it again",
+                why=f"{' x '.join(map(str, sizes))} values need {count:,} bytes; it holds at most {most:,}",
+                fix="download it again",
             )
         allow(count, path, "its array", MAX_ARRAY)
         data = read_into(stream, count)
         if len(data) < count or stream.read(1):
             has = f"{len(data):,}" if len(data) < count else "more"
             raise FormatError(
-                f"{path} is {'cut off' if len(data) < count else 'longer than it says'}",
+                f"{path} is {'truncated' if len(data) < count else 'longer than it declares'}",
                 where=str(path),
-                why=f"{' x '.join(map(str, sizes))} values are {count:,} bytes, and it has {has}",
-                fix="fetch it again",
+                why=f"{' x '.join(map(str, sizes))} values need {count:,} bytes; it has {has}",
+                fix="download it again",
             )
     return np.frombuffer(data, dtype).reshape(sizes).astype(dtype.newbyteorder("="), copy=False)
 

@@ -21,7 +21,7 @@ from striate.train.data.dataset import Array, Shape, to_float
 Draws = NDArray[np.float64]
 Size = tuple[int, int]  # (H, W)
 CHUNK_PIXELS = 1 << 16
-"""Pixels that are resampled at once: small images in hundreds, where a call for each would cost more than its work."""
+"""Pixels that are resampled per call, because calls for single small images cost more than their work."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Resize(ImageTransform):
     size: Size
 
     def __post_init__(self) -> None:
-        demand(min(self.size) >= 1, f"resize to {self.size}", "sizes of 1 pixel or more")
+        demand(min(self.size) >= 1, f"resize to {self.size}", "use sizes of at least 1 pixel")
 
     def __call__(self, x: Array, u: Draws) -> Array:
         return resample(x, self.size)
@@ -82,7 +82,7 @@ class Fit(ImageTransform):
     size: Size
 
     def __post_init__(self) -> None:
-        demand(min(self.size) >= 1, f"fit to {self.size}", "sizes of 1 pixel or more")
+        demand(min(self.size) >= 1, f"fit to {self.size}", "use sizes of at least 1 pixel")
 
     def __call__(self, x: Array, u: Draws) -> Array:
         height, width = x.shape[2:]
@@ -111,9 +111,9 @@ class CenterCrop(ImageTransform):
     def output(self, shape: Shape) -> Shape:
         if shape[1] < self.size[0] or shape[2] < self.size[1]:
             raise FormatError(
-                f"a center of {self.size[0]}x{self.size[1]} cannot be cut from {shape[1]}x{shape[2]}",
+                f"a center crop of {self.size[0]}x{self.size[1]} is larger than the image of {shape[1]}x{shape[2]}",
                 where="transform",
-                fix=f'a "fit" to {self.size[0]}x{self.size[1]} instead',
+                fix=f'use "fit" to {self.size[0]}x{self.size[1]} instead',
             )
         return shape[0], *self.size
 
@@ -126,7 +126,7 @@ class PadCrop(ImageTransform):
     padding: int = 4
 
     def __post_init__(self) -> None:
-        demand(self.padding >= 0, f"pad_crop by {self.padding}", "0 pixels or more")
+        demand(self.padding >= 0, f"pad_crop by {self.padding}", "use at least 0 pixels")
 
     def __call__(self, x: Array, u: Draws) -> Array:
         p, (height, width) = self.padding, x.shape[2:]
@@ -167,7 +167,7 @@ class RandomResizedCrop(ImageTransform):
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
 
     def __post_init__(self) -> None:
-        demand(min(self.size) >= 1, f"random_resized_crop to {self.size}", "sizes of 1 pixel or more")
+        demand(min(self.size) >= 1, f"random_resized_crop to {self.size}", "use sizes of at least 1 pixel")
         demand(0 < self.scale[0] <= self.scale[1] <= 1, f"scale {self.scale}", "0 < lowest <= highest <= 1")
         demand(0 < self.ratio[0] <= self.ratio[1], f"ratio {self.ratio}", "0 < lowest <= highest")
 
@@ -223,7 +223,7 @@ class ColorJitter(ImageTransform):
             raise FormatError(
                 f"colors of {plural(shape[0], 'channel')} cannot be jittered",
                 where="transform",
-                fix="leave the step out",
+                fix="leave out the step",
             )
         return shape
 
@@ -275,8 +275,8 @@ class Channels(ImageTransform):
             raise FormatError(
                 f"images of {plural(shape[0], 'channel')} cannot become {self.count}",
                 where="transform",
-                why="1 channel is repeated, and 3 channels become gray; no other conversion is defined",
-                fix=f"a network with {shape[0]} input channels",
+                why="1 channel can be repeated, and 3 channels can become gray; no other conversion is defined",
+                fix=f"use a network with {shape[0]} input channels",
             )
         return self.count, *shape[1:]
 
@@ -296,7 +296,7 @@ class Normalize(ImageTransform):
             and all(math.isfinite(v) for v in values)
             and min(self.std) > 0,
             f"normalize by mean {self.mean} and std {self.std}",
-            "as many of each as channels, finite, and every std above 0",
+            "give one finite value per channel for each, and every std above 0",
         )
 
     def __call__(self, x: Array, u: Draws) -> Array:
@@ -307,7 +307,7 @@ class Normalize(ImageTransform):
     def output(self, shape: Shape) -> Shape:
         if shape[0] != len(self.mean):
             raise FormatError(
-                f"mean and std of {plural(len(self.mean), 'channel')} for images of {shape[0]}",
+                f"mean and std have {plural(len(self.mean), 'channel')}, the images {shape[0]}",
                 where="transform",
                 fix=f"{plural(shape[0], 'number')} in each, or a channels step before",
             )

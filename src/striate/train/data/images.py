@@ -55,7 +55,7 @@ def load_image(
         return pixels, notes
     whole = np.rint(pixels * np.float32(DEEP)).astype(np.uint16)
     bits = 12 if whole.max() < 1 << 12 else 16
-    cut = f"{bits} bits per pixel cut to 8"
+    cut = f"{bits} bits per pixel reduced to 8"
     return (whole >> (bits - 8)).astype(np.uint8), tuple(cut if note == DEEPER else note for note in notes)
 
 
@@ -109,7 +109,7 @@ def convert(image: Picture, channels: int | None, name: str) -> tuple[Array, tup
     _bounded(image, name)
     notes: list[str] = []
     if getattr(image, "format", None) in ("GIF", "WEBP", "TIFF") and getattr(image, "n_frames", 1) > 1:
-        notes.append("only the first of several frames read")
+        notes.append("only the first of several frames is read")
     image = _upright(image, notes)
     natural = 1 if _is_gray(image) else 3
     wanted = channels or natural
@@ -126,13 +126,13 @@ def convert(image: Picture, channels: int | None, name: str) -> tuple[Array, tup
             f"{name} has floating-point pixels", where=name, fix="save it with 8 bits, or use .npz"
         )
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        notes.append("transparent pixels laid over white")
+        notes.append("transparent pixels composited over white")
         image = _over_white(image)
     elif image.mode not in ("1", "L", "RGB"):
         notes.append({"P": "palette"}.get(image.mode, image.mode) + " read as RGB")
         image = image.convert("RGB")
     if wanted != natural:
-        notes.append("gray repeated in three channels" if wanted == 3 else "color turned to gray")
+        notes.append("gray repeated to three channels" if wanted == 3 else "color converted to gray")
     pixels = np.asarray(image.convert("L" if wanted == 1 else "RGB"))
     return np.ascontiguousarray(pixels[None] if wanted == 1 else pixels.transpose(2, 0, 1)), tuple(notes)
 
@@ -141,14 +141,14 @@ def _open(stream: BinaryIO, name: str) -> Picture:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
-        raise SourceError("images are read by Pillow, which is missing", fix="pip install pillow") from None
+        raise SourceError("Pillow, which reads images, is not installed", fix="pip install pillow") from None
     try:
         image = Image.open(stream, formats=FORMATS)
     except UnidentifiedImageError:
         raise FormatError(
             f"{name} is not an image",
             where=name,
-            why=f"it does not begin as one of {', '.join(FORMATS)}",
+            why=f"it has no signature of {', '.join(FORMATS)}",
             fix="remove it, or save it as PNG",
         ) from None
     except Image.DecompressionBombError as error:
@@ -166,9 +166,7 @@ def _bounded(image: Picture, name: str) -> None:
 
 
 def _bomb(name: str, why: str) -> LimitError:
-    return LimitError(
-        f"{name} is too large an image", where=name, why=why, fix="remove it, or make it smaller"
-    )
+    return LimitError(f"{name} has too many pixels", where=name, why=why, fix="remove it, or shrink it")
 
 
 def _broken(name: str, error: Exception) -> FormatError:
@@ -190,12 +188,12 @@ def _upright(image: Picture, notes: list[str]) -> Picture:
     try:
         if image.getexif().get(_TURNED, 1) in range(2, 9):
             upright = ImageOps.exif_transpose(image)
-            notes.append("turned upright as EXIF says")
+            notes.append("rotated upright as in its EXIF data")
             return upright or image
     except OSError:
         raise  # the pixels themselves
     except Exception:
-        notes.append("EXIF data unreadable, image left as it is")
+        notes.append("EXIF data is unreadable; the image is not rotated")
     return image
 
 

@@ -52,8 +52,10 @@ def read_npz(path: Path) -> dict[str, Dataset]:
 
 
 def _broken(path: Path, error: Exception) -> FormatError:
-    why = str(error) or "it is cut off"
-    return FormatError(f"{path} is not a complete .npz file", where=str(path), why=why, fix="fetch it again")
+    why = str(error) or "it is truncated"
+    return FormatError(
+        f"{path} is not a complete .npz file", where=str(path), why=why, fix="download it again"
+    )
 
 
 def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
@@ -62,7 +64,7 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
         raise LimitError(
             f"{path} has {plural(len(members), 'array')}",
             where=str(path),
-            why=f"at most {MAX_MEMBERS:,}",
+            why=f"at most {MAX_MEMBERS:,} are supported",
             fix="split it",
         )
     if not any(entry.filename.endswith(".npy") for entry in archive.infolist()):
@@ -70,10 +72,10 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
             f"{path} is a zip file without arrays",
             where=str(path),
             why=f"it holds {', '.join(map(printable, list(members)[:4])) or 'nothing'}",
-            fix="unzip it, then name the folder",
+            fix="unzip it and give the folder",
         )
     if len(members) < len(archive.infolist()):
-        raise FormatError(f"{path} has two arrays of one name", where=str(path), fix="save it again")
+        raise FormatError(f"{path} has two arrays with the same name", where=str(path), fix="save it again")
     if named := by_input(list(members)):
         return _several(path, archive, members, named)
     roles = {key: role for key in members if (role := _role(key))}
@@ -82,7 +84,7 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
         if role[1] != "classes":
             if role[1] in pairs.setdefault(role[0], {}):
                 raise FormatError(
-                    f"{path} has {role[1]} of one part twice",
+                    f"{path} has {role[1]} of the same part twice",
                     where=str(path),
                     why=f"{pairs[role[0]][role[1]]}, {key}",
                     fix="keep one",
@@ -96,13 +98,13 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
             f"{path} has no images with labels",
             where=str(path),
             why=f"its arrays are {', '.join(map(printable, list(members)[:8])) or 'none'}",
-            fix="call them x and y, or x_train, y_train, x_test, y_test; of several inputs x_left, x_right and y",
+            fix="name them x and y, or x_train, y_train, x_test, y_test; for several inputs x_left, x_right and y",
         )
     used = [key for pair in pairs.values() for key in pair.values()]
     names_key = next((key for key, role in roles.items() if role == (ALL, "classes")), None)
     for key in used:
         _guard(path, members[key])
-    allow(sum(members[key].file_size for key in used), path, "its arrays together")
+    allow(sum(members[key].file_size for key in used), path, "the total of its arrays")
     arrays = {key: _array(path, archive, members[key], text=roles[key][1] == "labels") for key in used}
     names = _class_names(path, archive, members[names_key]) if names_key else None
     rest = [key for key in members if key not in used and key != names_key]
@@ -151,7 +153,7 @@ def _several(
     names_key = next((key for key in members if _role(key) == (ALL, "classes")), None)
     for key in used:
         _guard(path, members[key])
-    allow(sum(members[key].file_size for key in used), path, "its arrays together")
+    allow(sum(members[key].file_size for key in used), path, "the total of its arrays")
     pairs = {
         part: (
             {name: _array(path, archive, members[key]) for name, key in inputs.items()},
@@ -191,7 +193,7 @@ def _guard(path: Path, entry: zipfile.ZipInfo) -> None:
             f"{name} looks like a zip bomb",
             where=str(path),
             why=f"{entry.compress_size:,} bytes unfold to {entry.file_size:,}, more than {BOMB_MIN_RATIO} times",
-            fix="if you made it yourself, save it with np.savez (not compressed)",
+            fix="if you created it, save it with np.savez (not compressed)",
         )
 
 
@@ -208,7 +210,7 @@ def _array(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, text: b
             raise FormatError(
                 f"{where} has values of type {dtype}",
                 where=where,
-                why="objects are pickled, and nothing pickled is read"
+                why="objects are pickled, and Striate does not read pickles"
                 if dtype.hasobject
                 else "images and labels are numbers",
                 fix="save plain numbers: np.savez(path, x=x.astype('uint8'), y=y.astype('int64'))",
@@ -217,18 +219,18 @@ def _array(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, text: b
         room = entry.file_size - stream.tell()
         if count != room:
             raise FormatError(
-                f"{where} is not as long as it says",
+                f"{where} does not have its declared length",
                 where=where,
-                why=f"shape {shape} of {dtype} is {count:,} bytes, and there are {room:,}",
+                why=f"shape {shape} of {dtype} needs {count:,} bytes; it has {room:,}",
                 fix="save it again",
             )
         data = read_into(cast(BinaryIO, stream), count)
         if len(data) < count or stream.read(1):  # the last read checks the sum
             raise FormatError(
-                f"{where} is cut off",
+                f"{where} is truncated",
                 where=where,
                 why=f"{len(data):,} of {count:,} bytes",
-                fix="fetch it again",
+                fix="download it again",
             )
     if dtype.kind == "U" and np.frombuffer(data, f"{dtype.byteorder}u4").max(initial=0) > sys.maxunicode:
         raise FormatError(f"{where} has text that cannot be decoded", where=where, fix="save it again")
@@ -258,7 +260,7 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dt
         raise FormatError(
             f"{where} is not an array",
             where=where,
-            why=(str(error) or "its head is broken").splitlines()[0][:200],
+            why=(str(error) or "its header is damaged").splitlines()[0][:200],
             fix="save it with np.savez",
         ) from None
 
@@ -268,6 +270,6 @@ def _class_names(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -
     names = _array(path, archive, entry, text=True)
     if names.ndim != 1:
         raise FormatError(
-            f"{path}: {entry.filename} is not a list of names", where=str(path), fix="one name per class"
+            f"{path}: {entry.filename} is not a list of names", where=str(path), fix="give one name per class"
         )
     return tuple(printable(str(name)) for name in names.tolist())

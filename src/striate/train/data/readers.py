@@ -73,7 +73,7 @@ def open_data(
     if on_bad not in ("skip", "refuse"):
         raise UsageError(
             f"on_bad {on_bad!r} is not allowed",
-            why="unreadable images are skipped or refused",
+            why="it decides what happens to unreadable images",
             fix='"skip" or "refuse"',
         )
     if isinstance(source, DataSplits):
@@ -149,7 +149,7 @@ def _read_arrays(source: Any) -> Parts:
         if not all(by_input):
             raise UsageError(
                 "some parts name their inputs, others do not",
-                why="every part holds the same arrays",
+                why="every part must have the same arrays",
                 fix="{'train': ({'left': a, 'right': b}, y), 'test': ({'left': c, 'right': d}, z)}",
             )
         return parts_by_input(named, IN_MEMORY)
@@ -183,13 +183,15 @@ def unreadable_data(source: Any) -> UsageError:
 
 def _read_path(text: str, on_bad: OnBad) -> Parts:
     if not text:
-        raise UsageError("no data is named", why="the text is empty", fix="a path, or a sample: digits")
+        raise UsageError(
+            "no data is given", why="the text is empty", fix="give a path, or a sample such as digits"
+        )
     if "://" in text:
         raise SourceError(
             f"{text} is not on this machine",
             where=text,
-            why="nothing is fetched from a network",
-            fix="fetch it, then name the path",
+            why="Striate downloads nothing",
+            fix="download it, then give its path",
         )
     path = Path(os.path.expanduser(text))  # where there is no such user, ~name is a name like any other
     if any(mark in text for mark in "*?{") and not os.path.lexists(path):
@@ -204,7 +206,7 @@ def _read_path(text: str, on_bad: OnBad) -> Parts:
 
 
 FETCHED = {"mnist": "MNIST", "fashionmnist": "FashionMNIST", "cifar10": "CIFAR10", "cifar100": "CIFAR100"}
-"""Published sets that are read, as torchvision calls them."""
+"""Published datasets that can be read -> torchvision's name."""
 
 
 def _no_sample(text: str, error: SourceError) -> SourceError:
@@ -212,10 +214,11 @@ def _no_sample(text: str, error: SourceError) -> SourceError:
     name = FETCHED.get(re.sub(r"[-_ ]", "", text.lower()))
     if name is not None:
         return SourceError(
-            f"{text} is not a sample of Striate, and there is no such folder",
+            f"{text} is neither a sample of Striate nor a folder",
             where=text,
-            why=f"the samples are {', '.join(SAMPLES)}; nothing is fetched from a network",
-            fix=f"fetch it: torchvision.datasets.{name}({text!r}, download=True); this folder is then read as it is",
+            why=f"the samples are {', '.join(SAMPLES)}; Striate downloads nothing",
+            fix=f"download it with torchvision.datasets.{name}({text!r}, download=True); Striate reads the "
+            "resulting folder",
         )
     near = suggest(text, SAMPLES)
     if near:
@@ -239,7 +242,7 @@ def _read_directory(root: Path, on_bad: OnBad) -> Parts:
                 f"{folder} has data in several formats",
                 where=str(folder),
                 why=", ".join(kinds),
-                fix="name the file, or move one format away",
+                fix="give the file, or move the other format away",
             )
         for read in kinds.values():
             return read()
@@ -255,10 +258,10 @@ def _unpacked(root: Path) -> list[Path]:
             inside.append(root / name / "raw")
     if len(inside) > 1:
         raise FormatError(
-            f"{root} has several data sets",
+            f"{root} has several datasets",
             where=str(root),
             why=", ".join(path.name for path in inside),
-            fix=f"name one: {inside[0]}",
+            fix=f"give one of them: {inside[0]}",
         )
     return inside
 
@@ -284,7 +287,10 @@ def _formats(folder: Path, on_bad: OnBad) -> dict[str, Callable[[], Parts]]:
         if len(arrays) > 1:
             names = ", ".join(path.name for path in arrays[:4])
             raise FormatError(
-                f"{folder} has several .npz files", where=str(folder), why=names, fix=f"name one: {arrays[0]}"
+                f"{folder} has several .npz files",
+                where=str(folder),
+                why=names,
+                fix=f"give one of them: {arrays[0]}",
             )
         kinds[".npz"] = lambda: read_npz(arrays[0])
     return kinds
@@ -293,14 +299,14 @@ def _formats(folder: Path, on_bad: OnBad) -> dict[str, Callable[[], Parts]]:
 #: What a file of another kind begins with, and what to do about it.
 STRANGERS: Mapping[bytes, tuple[str, str]] = {
     b"\x93NUMPY": ("one array without labels (.npy)", "np.savez(path, x=images, y=labels)"),
-    b"\x89PNG": ("one image", "name a folder: train/<class>/<image>"),
-    b"\xff\xd8\xff": ("one image", "name a folder: train/<class>/<image>"),
-    b"GIF8": ("one image", "name a folder: train/<class>/<image>"),
+    b"\x89PNG": ("one image", "give a folder: train/<class>/<image>"),
+    b"\xff\xd8\xff": ("one image", "give a folder: train/<class>/<image>"),
+    b"GIF8": ("one image", "give a folder: train/<class>/<image>"),
     b"\x89HDF": ("HDF5", "convert it to .npz"),
-    b"PAR1": ("Parquet", "load it with `datasets` and pass the object, or convert it to .npz"),
-    b"BZh": ("bzip2", "bunzip2 it"),
-    b"\xfd7zXZ": ("xz", "unxz it"),
-    b"\x28\xb5\x2f\xfd": ("zstandard", "unzstd it"),
+    b"PAR1": ("Parquet", "load it with `datasets` and pass the dataset, or convert it to .npz"),
+    b"BZh": ("bzip2", "decompress it with bunzip2"),
+    b"\xfd7zXZ": ("xz", "decompress it with unxz"),
+    b"\x28\xb5\x2f\xfd": ("zstandard", "decompress it with unzstd"),
     b"7z\xbc\xaf": ("7-zip", "unpack it"),
 }
 
@@ -308,10 +314,12 @@ STRANGERS: Mapping[bytes, tuple[str, str]] = {
 def _read_file(path: Path, on_bad: OnBad) -> Parts:
     size, start = status(path).st_size, head(path)
     if not size:
-        raise FormatError(f"{path} is empty", where=str(path), why="0 bytes", fix="fetch it again")
+        raise FormatError(f"{path} is empty", where=str(path), why="0 bytes", fix="download it again")
     for magic, (what, fix) in STRANGERS.items():
         if start.startswith(magic):
-            raise FormatError(f"{path} is {what}", where=str(path), why=f"read are {READS}", fix=fix)
+            raise FormatError(
+                f"{path} is {what}", where=str(path), why=f"supported formats are {READS}", fix=fix
+            )
     if cifar.BINARY.fullmatch(path.name):
         return cifar.read_binary([path])
     if start[:2] == b"PK":
@@ -327,9 +335,9 @@ def _read_file(path: Path, on_bad: OnBad) -> Parts:
     if size % (cifar.PIXELS + 1) == 0 or size % (cifar.PIXELS + 2) == 0:
         return cifar.read_binary([path])
     raise FormatError(
-        f"{path} is in no format that is read",
+        f"{path} has an unsupported format",
         where=str(path),
-        why=f"it begins with {start[:8].hex(' ')}; read are {READS}",
+        why=f"it begins with {start[:8].hex(' ')}; supported formats are {READS}",
         fix="convert it to .npz with x and y, or to folders train/<class>/<image>",
     )
 
@@ -338,10 +346,10 @@ def _read_pair(path: Path) -> Parts:
     match = idx.NAME.fullmatch(path.name)
     if not match:
         raise SourceError(
-            f"{path} is an IDX file without a partner",
+            f"{path} is an IDX file without its counterpart",
             where=str(path),
-            why="images and labels are found by their names",
-            fix="call them train-images-idx3-ubyte and train-labels-idx1-ubyte",
+            why="images and labels are matched by file name",
+            fix="name them train-images-idx3-ubyte and train-labels-idx1-ubyte",
         )
     same = [
         other

@@ -32,7 +32,7 @@ def digits() -> dict[str, Dataset]:
     table = np.loadtxt(io.BytesIO(gzip.decompress(raw)), delimiter=",")
     if table.shape != (1797, 65):
         raise FormatError(
-            f"the digits of scikit-learn have the shape {table.shape}", fix="pip install -U scikit-learn"
+            f"the digits of scikit-learn have shape {table.shape}", fix="pip install -U scikit-learn"
         )
     x = (table[:, :64].reshape(-1, 1, 8, 8) / 16).astype(np.float32)
     data = ArrayData(
@@ -72,7 +72,7 @@ def faces() -> dict[str, Dataset]:
     x = np.load(io.BytesIO(raw), allow_pickle=False)
     if x.shape != (200, 25, 25):
         raise FormatError(
-            f"the faces of scikit-image have the shape {x.shape}", fix="pip install -U scikit-image"
+            f"the faces of scikit-image have shape {x.shape}", fix="pip install -U scikit-image"
         )
     data = ArrayData(
         x.astype(np.float32),
@@ -113,7 +113,7 @@ def _inside(package: str, file: str) -> Path:
         name = {"sklearn": "scikit-learn", "skimage": "scikit-image"}[package]
         raise MissingExtraError(
             f"the built-in samples need {name}",
-            why="its wheel holds the images; it is not installed",
+            why="it contains the images and is not installed",
             fix="pip install 'striate[samples]'",
         )
     path = Path(spec.submodule_search_locations[0]) / file
@@ -121,7 +121,7 @@ def _inside(package: str, file: str) -> Path:
         raise SourceError(
             f"{package} has no {file}",
             where=str(path),
-            why="this version has other contents",
+            why="this version of the package differs",
             fix="pip install -U 'striate[samples]'",
         )
     return path

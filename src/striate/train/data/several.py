@@ -50,9 +50,9 @@ class ArraysByInput(Dataset):
         for name, array in self.x.items():
             if len(array) != len(labels):
                 raise FormatError(
-                    f"{kind}: {name} has {plural(len(array), 'row')}, and there are {plural(len(labels), 'label')}",
+                    f"{kind}: {name} has {plural(len(array), 'row')}, but there are {plural(len(labels), 'label')}",
                     where=kind,
-                    why="row by row the inputs belong together, with one label",
+                    why="the inputs need one row per label",
                     fix="give every input as many rows as there are labels",
                 )
         if classes is None:
@@ -124,7 +124,7 @@ def parts_by_input(
             raise FormatError(
                 f"{kind}: the parts have different inputs",
                 where=kind,
-                why=f"{part} has {', '.join(x)}, the first part {', '.join(every[0])}",
+                why=f"{part} has {', '.join(x)}; the first part has {', '.join(every[0])}",
                 fix="give every part the same inputs",
             )
     whites = whites_of(every, kind)
@@ -162,7 +162,7 @@ def laid_out(net: Network, data: Dataset, whites: Mapping[str, int] = MappingPro
     wanted, given = list(net.inputs), list(data.inputs)
     if not given:
         raise TrainingError(
-            f"{net.name} has {plural(len(wanted), 'input')}, the data has one image for each label",
+            f"{net.name} has {plural(len(wanted), 'input')}; the data has one image per label",
             where=data.source,
             why=f"its inputs are {', '.join(wanted)}",
             fix=f"fit({{{', '.join(f'{name!r}: …' for name in wanted)}}}, y), or an .npz file with "
@@ -175,8 +175,8 @@ def laid_out(net: Network, data: Dataset, whites: Mapping[str, int] = MappingPro
         raise TrainingError(
             f"{net.name} has no input {unknown[0]!r}" if unknown else f"the data has no {missing[0]}",
             where=data.source,
-            why=f"the network's inputs are {', '.join(wanted)}, the data's {', '.join(given)}",
-            fix=f"write {near!r}" if near else "give one array for each of the network's inputs",
+            why=f"the network's inputs are {', '.join(wanted)}; the data has {', '.join(given)}",
+            fix=f"write {near!r}" if near else "give one array for each input of the network",
         )
     made = LaidOut(data, net, whites)
     if len(wanted) == 1 and len(made.inputs[wanted[0]]) == 3:
@@ -189,13 +189,13 @@ def _numbers(name: str, array: Array, kind: str) -> Array:
         raise FormatError(
             f"{kind}: {name} is an array of shape {array.shape} and type {array.dtype}",
             where=kind,
-            why="an input has one row of numbers for each label: (N, K), (N, C, H, W), …",
+            why="an input has one row of numbers per label: (N, K), (N, C, H, W), …",
             fix="reshape the array" if array.dtype.kind in "fiub" else "give numbers",
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = ~np.isfinite(array).reshape(len(array), -1).all(1)
         raise FormatError(
-            f"{kind}: row {int(np.argmax(bad))} of {name} holds a number that is not finite",
+            f"{kind}: row {int(np.argmax(bad))} of {name} has a value that is not finite",
             where=kind,
             why=f"{int(bad.sum()):,} of {len(array):,} rows are affected",
             fix="leave these rows out, or use np.nan_to_num",
@@ -210,7 +210,7 @@ def _white(name: str, data: Dataset, known: int) -> int:
         raise TrainingError(
             f"{name}: pixels above {known:,}",
             where=data.source,
-            why=f"they are integers up to {own:,}, and training read integers as 0..{known:,}",
+            why=f"they are integers up to {own:,}; training read integers as 0..{known:,}",
             fix="give float32 in [0, 1]",
         )
     return known if known and own else own
@@ -230,7 +230,7 @@ def _way(name: str, data: Dataset, spec: TensorSpec, known: int) -> Callable[[Ar
     if axes is None:
         size = TensorSpec.image(shape) if 1 <= len(shape) <= 4 else shape
         raise TrainingError(
-            f"{name} takes {spec}, the data gives rows of shape {shape}",
+            f"{name} takes {spec}; the data has rows of shape {shape}",
             where=data.source,
             why="arrays of several inputs are not resized",
             fix=f"resize them, or declare the network with {setting('input', {name: size})}",

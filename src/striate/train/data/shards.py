@@ -96,9 +96,9 @@ class ShardData(EncodedData):
             data = _read(stream, offset, size)
         if len(data) < size:
             raise SourceError(
-                f"{self.shards[shard]} became shorter while it was read",
+                f"{self.shards[shard]} was truncated while it was read",
                 where=self.name(index),
-                fix="put it back",
+                fix="restore the file",
             )
         return data
 
@@ -169,17 +169,19 @@ def _index(
         raise FormatError(
             f"{kind}: no images with labels",
             where=str(shards[0]),
-            why="; ".join(ignored_files(others)) or "no files in it"
+            why="; ".join(ignored_files(others)) or "it contains no files"
             if not bad
             else f"{bad[0].name}: {bad[0].why}",
-            fix="000017.jpg next to 000017.cls, for each image",
+            fix="store 000017.jpg next to 000017.cls, for each image",
         )
     remarks = list(refuse_or_remark(bad, "samples", total, on_bad, kind))
     if skipped:
-        remarks.append(f"{len(skipped):,} members that are no plain files not read: {', '.join(skipped[:3])}")
+        remarks.append(
+            f"{len(skipped):,} members that are not plain files are skipped: {', '.join(skipped[:3])}"
+        )
     if unclosed:
         more = f" and {len(unclosed) - 3:,} more" if len(unclosed) > 3 else ""
-        remarks.append(f"perhaps cut off, since no end is marked: {', '.join(unclosed[:3])}{more}")
+        remarks.append(f"possibly truncated, because there is no end marker: {', '.join(unclosed[:3])}{more}")
     return samples, (*remarks, *ignored_files(others)), spooled
 
 
@@ -221,7 +223,7 @@ def _shard(
 
 def _lacks(pictures: Sequence[str], label: str | None, twice: bool) -> str:
     if twice:
-        return "its name is there twice"
+        return "its name occurs twice"
     if len(pictures) > 1:
         return f"{plural(len(pictures), 'image')} in one sample"
     return "no image" if not pictures else "no label" if label is None else ""
@@ -263,7 +265,9 @@ def _classes(texts: Iterable[str], folder: Path, kind: str) -> tuple[tuple[str, 
         top = max(map(int, every)) + 1
         if top > MAX_CLASSES:
             raise LimitError(
-                f"{kind}: label {top - 1:,}", why=f"at most {MAX_CLASSES:,} classes", fix="number from 0"
+                f"{kind}: label {top - 1:,}",
+                why=f"at most {MAX_CLASSES:,} classes",
+                fix="number the classes from 0",
             )
         names = tuple(str(number) for number in range(top))
         listed = _listed(folder)
@@ -320,7 +324,7 @@ def expand(pattern: str) -> list[Path]:
         low, high = int(match[1]), int(match[2])
         if not 0 < (high - low + 1) * len(texts) <= MAX_SHARDS:
             raise LimitError(
-                f"{pattern} names {high - low + 1:,} files", why=f"1 to {MAX_SHARDS:,}", fix="fewer"
+                f"{pattern} matches {high - low + 1:,} files", why=f"1 to {MAX_SHARDS:,}", fix="fewer"
             )
         numbers = [f"{n:0{len(match[1])}d}" for n in range(low, high + 1)]
         texts = [text.replace(match[0], number, 1) for text in texts for number in numbers]
@@ -329,6 +333,6 @@ def expand(pattern: str) -> list[Path]:
     ]
     if not paths:
         raise SourceError(
-            f"no file is named like {pattern}", where=pattern, fix="look at the spelling, and quote it"
+            f"no file matches {pattern}", where=pattern, fix="check the spelling, and quote the pattern"
         )
     return paths

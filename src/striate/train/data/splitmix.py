@@ -29,7 +29,9 @@ def key_of(seed: Seed) -> int:
     for word in words:
         if not isinstance(word, int | np.integer):
             raise UsageError(
-                f"a seed is made of whole numbers, not {word!r}", where="rng", fix="such as rng=(seed, epoch)"
+                f"a seed consists of whole numbers (got {word!r})",
+                where="rng",
+                fix="such as rng=(seed, epoch)",
             )
         key = _mix(key, np.array([int(word) % 2**64], np.uint64))
     return int(key[0])

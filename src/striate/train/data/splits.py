@@ -59,7 +59,9 @@ def complete(parts: Mapping[str, Dataset], holdout: float, seed: int) -> dict[st
     """
     if not 0 <= holdout < 0.5:
         raise UsageError(
-            f"holdout {holdout} is not allowed", why="a share of each class", fix="0 to below 0.5"
+            f"holdout {holdout} is not allowed",
+            why="it is a share of each class",
+            fix="use a number from 0 to below 0.5",
         )
     share = f"{holdout * 100:.4g} % of each class"
     drawn_by = f"drawn by seed {seed}"
@@ -109,7 +111,7 @@ def choose(parts: Mapping[str, Dataset], wanted: str, where: str) -> Dataset:
         raise UsageError(
             f"there is no part {wanted!r}",
             why="parts are train, val, test and all",
-            fix=f"did you mean {nearest}?" if nearest else "one of these",
+            fix=f"did you mean {nearest}?" if nearest else "use one of these",
         )
     if name in parts:
         return parts[name]
@@ -120,7 +122,7 @@ def choose(parts: Mapping[str, Dataset], wanted: str, where: str) -> Dataset:
         f"{where} has no {name} part",
         where=where,
         why=f"it has {', '.join(parts)}",
-        fix=f"add one, or ask for {next(iter(parts))}",
+        fix=f"add one, or use {next(iter(parts))}",
     )
 
 

@@ -67,7 +67,7 @@ def members(path: Path, stream: BinaryIO, skipped: list[str], unclosed: list[str
     length = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     if not length:
-        raise FormatError(f"{path} is empty", where=str(path), why="0 bytes", fix="fetch it again")
+        raise FormatError(f"{path} is empty", where=str(path), why="0 bytes", fix="download it again")
     try:
         with tarfile.open(fileobj=cast(BinaryIO, _Bounded(stream)), mode="r:") as archive:
             count = 0
@@ -86,10 +86,10 @@ def members(path: Path, stream: BinaryIO, skipped: list[str], unclosed: list[str
                     continue
                 if entry.size < 0 or entry.offset_data + entry.size > length:
                     raise FormatError(
-                        f"{path} is cut off",
+                        f"{path} is truncated",
                         where=f"{path}, {name}",
-                        why=f"it claims {entry.size:,} bytes, and {max(0, length - entry.offset_data):,} follow",
-                        fix="fetch it again",
+                        why=f"it declares {entry.size:,} bytes, but {max(0, length - entry.offset_data):,} follow",
+                        fix="download it again",
                     )
                 yield Member(name, entry.offset_data, entry.size)
             if _zeros_to_the_end(path, stream, archive.offset) < tarfile.BLOCKSIZE:
@@ -99,7 +99,7 @@ def members(path: Path, stream: BinaryIO, skipped: list[str], unclosed: list[str
             f"{path} is not a complete tar file",
             where=str(path),
             why=str(error) or type(error).__name__,
-            fix="fetch it again",
+            fix="download it again",
         ) from None
 
 
@@ -112,8 +112,8 @@ def _zeros_to_the_end(path: Path, stream: BinaryIO, offset: int) -> int:
             raise FormatError(
                 f"{path} is damaged",
                 where=f"{path}, byte {offset:,}",
-                why="there is no header where the next file should begin",
-                fix="fetch it again",
+                why="the header of the next file is missing",
+                fix="download it again",
             )
         count += len(chunk)
     return count
@@ -125,8 +125,8 @@ def _inside(path: Path, name: str) -> str:
         raise FormatError(
             f"{path} has a file that points outside of it",
             where=f"{path}, {printable(name)[:200]}",
-            why="an archive of images has no reason to; nothing was unpacked",
-            fix="use it only if you know who made it; pack it again without such names",
+            why="an archive of images needs no such names; nothing was unpacked",
+            fix="use it only if you trust its source; pack it again without such names",
         )
     return printable("/".join(part for part in parts if part not in ("", ".")))
 
@@ -141,17 +141,17 @@ def unzip(path: Path) -> BinaryIO:
                 total += len(chunk)
                 if total > MAX_UNZIPPED:
                     raise LimitError(
-                        f"{path} unfolds to more than {MAX_UNZIPPED:,} bytes",
+                        f"{path} expands to more than {MAX_UNZIPPED:,} bytes",
                         where=str(path),
-                        fix="gunzip it yourself",
+                        fix="decompress it with gunzip",
                     )
                 spool.write(chunk)
         spool.flush()
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         spool.close()
-        why = "it is cut off" if isinstance(error, EOFError) else str(error)
+        why = "it is truncated" if isinstance(error, EOFError) else str(error)
         raise FormatError(
-            f"{path} cannot be gunzipped", where=str(path), why=why, fix="fetch it again"
+            f"{path} cannot be decompressed", where=str(path), why=why, fix="download it again"
         ) from None
     except OSError as error:
         spool.close()

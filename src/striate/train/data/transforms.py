@@ -131,7 +131,7 @@ class Transform:
                 "no transformation is recorded",
                 where="transform",
                 why='expected {"steps": [...]}',
-                fix='{"steps": [{"step": "normalize", "mean": [0.5], "std": [0.5]}]}, one number per channel',
+                fix='{"steps": [{"step": "normalize", "mean": [0.5], "std": [0.5]}]}, with one number per channel',
             )
         white = data.get("white", 0)
         steps = tuple(_step(entry, f"transform, step {n}") for n, entry in enumerate(entries, 1))
@@ -205,8 +205,8 @@ class Transform:
             raise FormatError(
                 "the model's transformation has no mean and std",
                 where="transform",
-                why=f"it is: {self.describe()}; the scale of its training pixels was not recorded",
-                fix='add {"step": "normalize", "mean": [0.0], "std": [1.0]} with the numbers of the training',
+                why=f"it is {self.describe()}; the scale of the training pixels was not recorded",
+                fix='add {"step": "normalize", "mean": [0.0], "std": [1.0]} with the values from training',
             )
         added: list[ImageTransform] = []
         notes = []
@@ -214,7 +214,7 @@ class Transform:
         if wanted != shape[0]:
             added.append(Channels(wanted))
             Channels(wanted).output(shape)
-            notes.append("gray repeated in every channel" if shape[0] == 1 else "color turned to gray")
+            notes.append("gray repeated to every channel" if shape[0] == 1 else "color converted to gray")
         whole = Transform((*added, *self.steps), self.white)
         sizes = [shape[1:]] if uniform else [shape[1:], (1, 1), (1 << 20, 1 << 20)]
         if not all(whole._gives((shape[0], *size), target[1:]) for size in sizes):
@@ -224,10 +224,10 @@ class Transform:
         result = whole.output(shape)
         if result != target:
             raise FormatError(
-                f"the transformation gives {_text(result)}, the network reads {_text(target)}",
+                f"the transformation gives {_text(result)}, but the network takes {_text(target)}",
                 where="transform",
                 why=whole.describe(),
-                fix=f"a transformation that ends in {_text(target)}, or a network of the other input",
+                fix=f"use a transformation that ends in {_text(target)}, or a network with the other input size",
             )
         return whole, tuple(notes)
 
@@ -298,7 +298,7 @@ def _step(entry: Any, where: str) -> ImageTransform:
             f"there is no step {word!r}",
             where=where,
             why=f"steps are {', '.join(sorted(STEPS))}",
-            fix=f"did you mean {nearest}?" if nearest else "one of these",
+            fix=f"did you mean {nearest}?" if nearest else "use one of these",
         )
     kind = STEPS[word]
     hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
@@ -315,7 +315,7 @@ def _step(entry: Any, where: str) -> ImageTransform:
     ]
     if missing:
         raise FormatError(
-            f"{word} without {' and '.join(missing)}", where=where, fix=f"add {', '.join(missing)}"
+            f"{word} needs {' and '.join(missing)}", where=where, fix=f"add {', '.join(missing)}"
         )
     try:
         return kind(**given)

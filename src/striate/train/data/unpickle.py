@@ -30,7 +30,7 @@ _TYPES = frozenset(f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)) | 
 
 MAX_AXES, MAX_STATE = 32, 9
 MAX_BYTE_REPEATS = 4
-"""How many times the bytes of a pickle its arrays may hold."""
+"""Maximum size of the arrays as a multiple of the pickle's size."""
 
 
 class _Dtype:
@@ -54,10 +54,10 @@ def read_pickle(data: bytes, name: str) -> Any:
         return _plain(follow(io.BytesIO(data), builder.call, state=builder.state, most=len(data)), {})
     except Refused as error:
         raise FormatError(
-            f"{name} is a pickle with more than data in it",
+            f"{name} is a pickle that contains more than data",
             where=name,
-            why=f"{error}; nothing of it was executed",
-            fix="use the file only if you know who made it; save the arrays as .npz",
+            why=f"{error}; no code of the file was executed",
+            fix="use the file only if you trust its source; save the arrays as .npz",
         ) from None
     except (
         ValueError,
@@ -72,7 +72,7 @@ def read_pickle(data: bytes, name: str) -> Any:
             f"{name} is not a complete pickle",
             where=name,
             why=(str(error) or type(error).__name__)[:200],
-            fix="fetch it again",
+            fix="download it again",
         ) from None
 
 
@@ -112,7 +112,7 @@ class _Builder:
                 or state[1] not in ("<", ">", "|", "=")
                 or any(part not in (None, -1, 0) for part in state[2:])
             ):
-                raise Refused("an array type with parts")
+                raise Refused("a structured array type")
             target.order = state[1]
         elif isinstance(target, _Array):
             _, shape, kind, fortran, data = state

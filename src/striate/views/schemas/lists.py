@@ -18,10 +18,10 @@ class ModelEntry(TypedDict):
     paper: Annotated[str, "authors, title, venue"]
     url: Annotated[str, "where to read it"]
     new: Annotated[str, "what was new"]
-    params: Annotated[int | None, "as published, null where it was not published"]
+    params: Annotated[int | None, "as published, null if not published"]
     gmacs: Annotated[float | None, "1e9 MACs at `input`, as published"]
     input: Annotated[list[int], "its own input"]
-    note: Annotated[str, "what a reader must know about the entry"]
+    note: Annotated[str, "remark on the entry"]
 
 
 class ModelList(TypedDict):
@@ -36,10 +36,10 @@ class Conversion(TypedDict):
 
     schema: Annotated[str, "`striate.convert/1`"]
     out: Annotated[str, "the file that was written"]
-    network: Annotated[str | None, "the network's name; null where a file of weights became another"]
+    network: Annotated[str | None, "the network's name; null for a conversion of weights alone"]
     nodes: Annotated[int, "its nodes"]
     tensors: Annotated[int, "arrays of weights in the file"]
-    weights: Annotated[str | None, "where they come from; null where the format holds none"]
+    weights: Annotated[str | None, "source of the weights; null if the format holds none"]
     bytes: Annotated[int, "size of the file"]
 
 
@@ -53,12 +53,12 @@ class CodeEntry(TypedDict):
 
 class RuleEntry(CodeEntry):
     why: Annotated[str, "why it matters"]
-    fix: Annotated[str, "the cure"]
-    source: Annotated[str, "who says so"]
-    bad: Annotated[str, "a network on which the rule speaks"]
-    good: Annotated[str, "one on which it does not"]
+    fix: Annotated[str, "the fix"]
+    source: Annotated[str, "reference"]
+    bad: Annotated[str, "a network that the rule reports"]
+    good: Annotated[str, "a network that it does not report"]
     settings: Annotated[dict[str, Any], "settings that the examples need"]
-    says: Annotated[str, "what `striate check` answers to `bad`"]
+    says: Annotated[str, "what `striate check` prints for `bad`"]
 
 
 class Rules(TypedDict):
@@ -72,5 +72,5 @@ class CheckFinding(Finding):
     """A list: `striate check MODEL... --output-format json`."""
 
     network: Annotated[str, "the network's name"]
-    file: Annotated[str | None, "file that made the node"]
+    file: Annotated[str | None, "file that defines the node"]
     line: Annotated[int | None, "its line"]

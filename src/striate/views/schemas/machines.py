@@ -11,7 +11,7 @@ from typing import Annotated, TypedDict
 
 class Tool(TypedDict):
     tool: Annotated[str, "`striate` (the fastest engine), `numpy`, or another tool's word"]
-    name: Annotated[str, "what it is called in tables"]
+    name: Annotated[str, "name in tables"]
     median: Annotated[float, "median of its samples"]
     least: Annotated[float, "smallest"]
     low: Annotated[float, "first quartile"]
@@ -19,20 +19,20 @@ class Tool(TypedDict):
     cpu: Annotated[float, "processor time of a run or step, all threads together"]
     error: Annotated[
         float,
-        "largest difference from float64, relative to the answer; of a step, see below",
+        "largest difference from float64, relative to the largest output; for a step, see below",
     ]
 
 
 class LeftOut(TypedDict):
-    tool: Annotated[str, "a tool that failed, or whose answer was wrong"]
-    name: Annotated[str, "what it is called"]
+    tool: Annotated[str, "a tool that failed or gave a wrong result"]
+    name: Annotated[str, "its name"]
     why: Annotated[str, "why"]
 
 
 class NotInstalled(TypedDict):
-    tool: Annotated[str, "a tool that is not there"]
-    name: Annotated[str, "what it is called"]
-    packages: Annotated[list[str], "the packages that it lacks"]
+    tool: Annotated[str, "a tool that is not installed"]
+    name: Annotated[str, "its name"]
+    packages: Annotated[list[str], "missing packages"]
 
 
 class NodeTime(TypedDict):
@@ -59,11 +59,11 @@ class Bench(TypedDict):
 
 class ReadLimit(TypedDict):
     bytes: Annotated[int | None, "size of a cache; null: memory"]
-    gb_s: Annotated[float, "10⁹ bytes a second read from it"]
+    gb_s: Annotated[float, "read bandwidth, 10⁹ bytes per second"]
 
 
 class MachineLimits(TypedDict):
-    fma_gflops: Annotated[float, "multiplications and additions, in 10⁹ a second"]
+    fma_gflops: Annotated[float, "multiplications and additions, 10⁹ per second"]
     read: list[ReadLimit]
 
 
@@ -80,7 +80,7 @@ class TrainingTool(Tool):
         "`compiled`, `torch` or `numpy`; the latter also where a gradient has no kernels",
     ]
     mib: Annotated[float, "most memory that its process had, in MiB"]
-    grown_mib: Annotated[float, "how much of that came after its libraries were imported"]
+    grown_mib: Annotated[float, "part of it that was allocated after importing its libraries"]
     phases: StepPhases
 
 
@@ -100,7 +100,7 @@ class TrainingBench(TypedDict):
     cpu: Annotated[str, "processor"]
     limits: Annotated[
         MachineLimits | None,
-        "most that the machine can do, measured in the same run; null without kernels",
+        "limits of the machine, measured in the same run; null without kernels",
     ]
     tools: list[TrainingTool]
     left_out: Annotated[list[LeftOut], "as in `striate.bench/1`"]
@@ -114,18 +114,18 @@ class Cpu(TypedDict):
 
 class Threads(TypedDict):
     present: Annotated[int, "processors of the machine"]
-    affinity: Annotated[int, "those this process may run on"]
-    quota: Annotated[float | None, "processors' worth of time that the container allows"]
-    useful: Annotated[int, "threads worth starting"]
+    affinity: Annotated[int, "processors that this process may use"]
+    quota: Annotated[float | None, "processors that the container's CPU quota allows"]
+    useful: Annotated[int, "usable threads"]
 
 
 class Kernels(TypedDict):
     target: Annotated[
         str | None,
-        "`avx512`, `avx2`, `sse` or `neon`; null where no code can be made",
+        "`avx512`, `avx2`, `sse` or `neon`; null if no code can be compiled",
     ]
     vector: Annotated[int | None, "bits of a vector register"]
-    block: Annotated[int | None, "channels that lie side by side in memory"]
+    block: Annotated[int | None, "channels that are adjacent in memory"]
     able: Annotated[
         list[str], "every target that runs here; `STRIATE_TARGET` chooses another one than the first"
     ]
@@ -134,10 +134,10 @@ class Kernels(TypedDict):
 
 
 class CodeCache(TypedDict):
-    folder: Annotated[str | None, "where compiled kernels are kept; null without a home folder"]
-    usable: Annotated[bool, "whether they are"]
+    folder: Annotated[str | None, "folder of compiled kernels; null without a home folder"]
+    usable: Annotated[bool, "whether kernels are stored there"]
     why: Annotated[str | None, "why not"]
-    owner: Annotated[str | None, "user whose folder it is; null when it is not there yet"]
+    owner: Annotated[str | None, "owner of the folder; null if it does not exist yet"]
     mode: Annotated[str | None, "its permissions, octal"]
     files: Annotated[int, "kernels in it"]
     bytes: Annotated[int, "their size"]
@@ -145,8 +145,8 @@ class CodeCache(TypedDict):
 
 class Package(TypedDict):
     name: Annotated[str, "package"]
-    version: Annotated[str | None, "null when it is missing"]
-    extra: Annotated[str | None, "optional part that needs it, null for the base"]
+    version: Annotated[str | None, "null if it is not installed"]
+    extra: Annotated[str | None, "extra that needs it, null for the base"]
 
 
 class Doctor(TypedDict):

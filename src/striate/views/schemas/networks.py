@@ -18,7 +18,7 @@ class WindowAxis(TypedDict):
     pad: Annotated[list[int], "padding before and after, policies resolved"]
     output: Annotated[int, "output size"]
     remainder: Annotated[int, "positions that the stride leaves over"]
-    lost: Annotated[int, "real positions behind the last window"]
+    lost: Annotated[int, "real positions after the last window"]
     wasted_padding: Annotated[int, "padded positions that no window reads"]
     overhang: Annotated[int, "positions past the padded end under ceil mode"]
     formula: Annotated[str, "the size formula with its numbers"]
@@ -26,7 +26,7 @@ class WindowAxis(TypedDict):
 
 
 class FieldAxis(TypedDict):
-    size: Annotated[int, "input pixels that a unit sees"]
+    size: Annotated[int, "input pixels that a unit reads"]
     jump: Annotated[float, "input pixels between neighboring units"]
     start: Annotated[float, "first input coordinate of unit 0's field"]
 
@@ -56,7 +56,7 @@ class ShownNode(TypedDict):
     receptive_fields: NotRequired[
         Annotated[dict[Name, dict[Axis, FieldAxis]], "of several inputs: its field on each that leads to it"]
     ]
-    aligned: Annotated[bool, "whether the branches that it merges look at the same place"]
+    aligned: Annotated[bool, "whether the merged branches are centered on the same positions"]
     activation_bytes: Annotated[int, "bytes of its outputs"]
 
 
@@ -78,14 +78,14 @@ class Totals(TypedDict):
 
 
 class Fix(TypedDict):
-    text: Annotated[str, "a change that cures it"]
+    text: Annotated[str, "a change that fixes it"]
     safe: Annotated[
         bool, "whether all sizes, weight shapes, windows and padding modes stay; `--fix` makes these"
     ]
     node: Annotated[str | None, "node to change"]
     change: Annotated[dict[str, Any], "op fields to replace on it"]
     input: Annotated[list[int] | None, "or the network's new input, `[C, H, W]`"]
-    consequences: Annotated[dict[str, Any], "what follows, as computed: output sizes, receptive field, MACs"]
+    consequences: Annotated[dict[str, Any], "computed consequences: output sizes, receptive field, MACs"]
 
 
 class Finding(TypedDict):
@@ -94,11 +94,11 @@ class Finding(TypedDict):
     code: Annotated[str, "rule"]
     name: Annotated[str, "the rule's name"]
     severity: Annotated[str, "`error`, `warning` or `info`"]
-    node: Annotated[str | None, "where it sits; null: the whole network"]
+    node: Annotated[str | None, "node; null: the whole network"]
     where: Annotated[str, "node, op and input"]
     why: Annotated[str, "the numbers"]
     message: Annotated[str, "what"]
-    fixes: Annotated[list[Fix], "changes that cure it, as in `striate.show/1`"]
+    fixes: Annotated[list[Fix], "changes that fix it, as in `striate.show/1`"]
 
 
 class Show(TypedDict):
@@ -115,10 +115,10 @@ class Show(TypedDict):
     nodes: list[ShownNode]
     totals: Totals
     convention: Annotated[str, "how MACs are counted"]
-    outputs: Annotated[list[str], "values that leave the network"]
+    outputs: Annotated[list[str], "outputs of the network"]
     findings: list[Finding]
-    problems: Annotated[list[Finding], "like `findings`: nodes that have no output"]
-    unreached: Annotated[list[str], "nodes after them, of which nothing is known"]
+    problems: Annotated[list[Finding], "like `findings`: nodes without an output"]
+    unreached: Annotated[list[str], "nodes after them, which are not analyzed"]
 
 
 class DetailAxis(TypedDict):
@@ -143,7 +143,7 @@ class DetailParameter(TypedDict):
 
 
 class Filters(TypedDict):
-    count: Annotated[int, "how many filters"]
+    count: Annotated[int, "number of filters"]
     shape: Annotated[list[int], "`[depth, height, width]` of one"]
     numbers: Annotated[int, "numbers in one"]
     groups: Annotated[int, "groups of channels"]
@@ -151,16 +151,16 @@ class Filters(TypedDict):
 
 
 class Arithmetic(TypedDict):
-    params: Annotated[str, "the sum behind `params`"]
-    macs: Annotated[str, "the product behind `macs`"]
+    params: Annotated[str, "the sum that gives `params`"]
+    macs: Annotated[str, "the product that gives `macs`"]
 
 
 class FullyConnected(TypedDict):
     inputs: Annotated[int, "numbers in"]
-    outputs: Annotated[int, "numbers out"]
+    outputs: Annotated[int, "output elements"]
     params: Annotated[int, "its parameters"]
     macs: Annotated[int, "its MACs"]
-    arithmetic: Annotated[str, "the sum behind its parameters"]
+    arithmetic: Annotated[str, "the sum that gives its parameters"]
 
 
 class Detail(ShownNode):
@@ -169,13 +169,13 @@ class Detail(ShownNode):
     schema: Annotated[str, "`striate.node/1`"]
     network: Annotated[str, "the network's name"]
     reads: Annotated[dict[Name, str], "size of each value that it reads, as in `sizes`"]
-    place: Annotated[str | None, "file and line that made it"]
+    place: Annotated[str | None, "file and line that define it"]
     axes: list[DetailAxis]
     parameters: list[DetailParameter]
     filters: Annotated[Filters | None, "null for an op that is not a convolution"]
     arithmetic: Arithmetic
     fully_connected: Annotated[
-        FullyConnected | None, "the fully connected layer for the step of a convolution"
+        FullyConnected | None, "the fully connected layer with the input and output of a convolution"
     ]
     findings: Annotated[list[Finding], "findings on this node"]
     convention: Annotated[str, "how MACs are counted"]
@@ -207,11 +207,11 @@ class SizesAxis(TypedDict):
     modulus: Annotated[int, "sizes recur with this period; 0: only those in `residues` fit"]
     residues: Annotated[list[int], "N mod modulus is one of these; empty: no size fits"]
     minimum: Annotated[int, "the smallest that fits"]
-    rule: Annotated[str, "the same in words"]
+    rule: Annotated[str, "the same as text"]
     nearest: Annotated[list[Any], "fitting sizes nearest to `near`"]
     size: Annotated[int, "the network's own size"]
     fits: Annotated[bool, "whether that fits"]
-    conflict: Annotated[str, "which node leaves no size, empty otherwise"]
+    conflict: Annotated[str, "node for which no size fits, else empty"]
 
 
 class SizesOfInput(TypedDict):
@@ -240,7 +240,7 @@ class Sizes(TypedDict):
 
     schema: Annotated[str, "`striate.sizes/1`"]
     input: Annotated[list[int], "the network's own input"]
-    near: Annotated[int, "the size wished for"]
+    near: Annotated[int, "the requested size"]
     nearest: Annotated[list[Any], "sizes nearest to it that fit all axes"]
     l: NotRequired[Annotated[SizesAxis, Key("AXIS")]]
     d: NotRequired[Annotated[SizesAxis, Key("AXIS")]]
@@ -257,12 +257,12 @@ class PixelMap(TypedDict):
     centre: Annotated[int, "paths from the center pixel"]
     most: Annotated[int, "paths from the most used pixel"]
     total: Annotated[int, "paths from all pixels"]
-    corner_to_centre: Annotated[float | None, "null where the center has no path"]
+    corner_to_centre: Annotated[float | None, "null if the center has no path"]
     border_to_centre: Annotated[float | None, "mean of the outermost pixels over the center"]
     uniform: Annotated[bool, "whether every pixel is used equally often"]
     vectors: Annotated[
         list[list[int]] | None,
-        "for each axis; their outer product is the map; null where branches make it a sum",
+        "for each axis; their outer product is the map; null if the map is a sum, because of branches",
     ]
     counts: Annotated[list[Any] | None, "the map as nested lists; null beyond a million pixels"]
 
@@ -289,7 +289,7 @@ class PixelsByInput(PixelsHead):
 
 class _ModeHead(TypedDict):
     mode: Annotated[str, "padding given to every convolution"]
-    output: Annotated[list[int], "output shape; this and the rest where the network has an output"]
+    output: Annotated[list[int], "output shape; this and the rest only if the network has an output"]
 
 
 @final
@@ -300,7 +300,7 @@ class Mode(_ModeHead, PixelMap):
 @final
 class FailedMode(TypedDict):
     mode: Annotated[str, "padding given to every convolution"]
-    problem: Annotated[str, "why the network has no output with it"]
+    problem: Annotated[str, "reason why the network has no output"]
 
 
 class ComparedPixels(TypedDict):
@@ -332,7 +332,7 @@ class DiffSide(TypedDict):
     inputs: Annotated[dict[Name, list[int]], "shape of each input"]
     totals: Annotated[Totals, "as in `striate.show/1`"]
     convention: Annotated[str, "how MACs are counted"]
-    nodes: Annotated[int, "how many nodes have an output"]
+    nodes: Annotated[int, "number of nodes with an output"]
 
 
 class ChangedNode(TypedDict):

@@ -13,10 +13,10 @@ MAX_LISTED_NODES = 10
 BAR_COLUMNS = 20
 OURS = ("striate", "numpy")
 ERROR = (
-    "largest difference from float64 over the largest number",
-    "of the loss or of what a step changes in a tensor, the largest difference from float64 over the change's length",
+    "largest difference from the float64 result, relative to the largest output",
+    "largest difference from float64 of the loss or of a tensor's update, relative to the norm of the update",
 )
-"""Of inference and of training."""
+"""For inference and for training."""
 PHASES = ("forward", "loss", "backward", "update")
 
 
@@ -45,14 +45,14 @@ def _draw_head(page: Page, record: Mapping[str, Any]) -> None:
     for entry in record["tools"]:
         if entry["tool"] == "striate" and entry.get("engine") == "numpy":
             page.line(
-                [("striate: the numpy engine, for a layer here has no kernels for its gradient", "dim")], 2, 4
+                [("striate: numpy engine, because a layer has no compiled gradient kernels", "dim")], 2, 4
             )
     for entry in record["left_out"]:
         page.line([(f"without {entry['name']}: {entry['why']}", "dim")], 2, 4)
     if record["not_installed"]:
         names = ", ".join(entry["name"] for entry in record["not_installed"])
         lacks = dict.fromkeys(package for entry in record["not_installed"] for package in entry["packages"])
-        page.line([(f"not installed: {names} (they need {', '.join(lacks)})", "dim")], 2, 4)
+        page.line([(f"not installed: {names} (missing packages: {', '.join(lacks)})", "dim")], 2, 4)
 
 
 def draw_tools(page: Page, record: Mapping[str, Any]) -> None:
@@ -80,8 +80,8 @@ def draw_tools(page: Page, record: Mapping[str, Any]) -> None:
     page.table(columns, rows, indent=2)
     page.line()
     page.line(
-        f"{plural(record['rounds'], 'interleaved round')} on {record['cpu']}. IQR: distance of the quartiles; "
-        f"times: the median over the fastest one's; error: {ERROR['limits' in record]}.",
+        f"{plural(record['rounds'], 'interleaved round')} on {record['cpu']}. IQR: interquartile range; times: "
+        f"median relative to the fastest; error: {ERROR['limits' in record]}.",
         2,
     )
 
@@ -115,7 +115,7 @@ def draw_nodes(page: Page, record: Mapping[str, Any]) -> None:
 def draw_phases(page: Page, record: Mapping[str, Any]) -> None:
     """The parts of a step, the memory that it takes, and the machine's limits."""
     tools = sorted(record["tools"], key=lambda row: row["median"])
-    page.line([("parts", "bold"), "  of a step in ms; memory in MiB"])
+    page.line([("parts", "bold"), "  times per step in ms; memory in MiB"])
     rows = [
         Row(
             (
@@ -132,8 +132,8 @@ def draw_phases(page: Page, record: Mapping[str, Any]) -> None:
     page.table([Column("tool", fold=True), *(Column(title, "right") for title in titles)], rows, indent=2)
     page.line()
     page.line(
-        "grown: by how much the process grew at most, from before the network was there, its libraries imported, "
-        "until after two steps; whole: the most that it has had.",
+        "grown: peak growth of the process from after importing the libraries until after two steps; whole: "
+        "peak memory of the process.",
         2,
     )
     if limits := record["limits"]:
@@ -141,4 +141,4 @@ def draw_phases(page: Page, record: Mapping[str, Any]) -> None:
             f"{digits(level['gb_s'])} ({size(level['bytes']) if level['bytes'] else 'memory'})"
             for level in limits["read"]
         )
-        page.line(f"The machine now: {digits(limits['fma_gflops'])} GFLOP/s; reads {reads} GB/s.", 2)
+        page.line(f"This machine: {digits(limits['fma_gflops'])} GFLOP/s; reads {reads} GB/s.", 2)

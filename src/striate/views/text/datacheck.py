@@ -11,7 +11,7 @@ from striate.views.text.page import Column, Page, Row
 from striate.views.text.rules import STYLES
 
 MAX_LISTED_CLASSES = 30
-"""Classes listed in full; of more, the largest and the smallest."""
+"""Maximum number of classes listed in full; of more, the largest and smallest are shown."""
 MAX_LISTED_NAMES = 5
 
 
@@ -68,12 +68,12 @@ def _classes(page: Page, record: Mapping[str, Any]) -> None:
     ]
     page.table(columns, rows, indent=2)
     if len(totals) > len(order):
-        page.line(f"the largest and smallest of {plural(len(totals), 'class', 'classes')}; --json has all", 2)
+        page.line(f"largest and smallest of {plural(len(totals), 'class', 'classes')}; --json lists all", 2)
 
 
 def _findings(page: Page, record: Mapping[str, Any]) -> None:
     if not record["findings"]:
-        page.line([("nothing found: ", "green"), "every image can be read, no two are equal"])
+        page.line([("nothing found: ", "green"), "all images can be read, no duplicates"])
         return
     for finding in record["findings"]:
         severity = Severity(finding["severity"])

@@ -46,7 +46,7 @@ def draw(page: Page, record: Diff) -> None:
     page.line()
     _totals(page, a, b)
     for title, found, mark, style in (
-        ("findings gone in B", record["gone"], "- ", "green"),
+        ("findings only in A", record["gone"], "- ", "green"),
         ("findings only in B", record["come"], "+ ", "red"),
     ):
         if found:

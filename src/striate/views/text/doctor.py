@@ -17,22 +17,22 @@ def draw(page: Page, record: Doctor) -> None:
     """record: striate.doctor/1."""
     page.title(f"Striate {record['striate']}")
     cpu, threads = record["cpu"], record["threads"]
-    quota = f"{threads['quota']:g} by the container's quota" if threads["quota"] is not None else "no quota"
+    quota = f"container quota {threads['quota']:g}" if threads["quota"] is not None else "no quota"
     page.fields(
         [
             ("python", f"{record['implementation']} {record['python']}"),
             ("system", record["system"]),
             ("processor", cpu["name"]),
             ("vectors", " ".join(cpu["features"]) or "unknown on this system"),
-            ("threads", [(str(threads["useful"]), "bold"), f" useful: {threads['present']} present, "
-                         f"{threads['affinity']} allowed to this process, {quota}"]),
+            ("threads", [(str(threads["useful"]), "bold"), f" usable: {threads['present']} present, "
+            f"{threads['affinity']} allowed for this process, {quota}"]),
             *_engine(record["kernels"], record["cache"]),
         ]
     )  # fmt: skip
     page.line()
     if not record["packages"]:
         page.line(
-            "no package metadata: Striate runs from its source tree and is not installed (pip install -e .)",
+            "no package metadata: Striate runs from its source tree without being installed (pip install -e .)",
             2,
         )
         return
@@ -46,7 +46,7 @@ def draw(page: Page, record: Doctor) -> None:
     if any(not package["extra"] and not package["version"] for package in record["packages"]):
         page.line([("base packages are missing: ", "red"), "pip install --upgrade striate"], 2)
     install = install_command(record)
-    page.line(f"optional parts: {install}" if install else "all optional parts are here", 2)
+    page.line(f"optional packages: {install}" if install else "all optional packages are installed", 2)
 
 
 def _engine(kernels: Kernels, cache: CodeCache) -> list[tuple[str, Text]]:
@@ -54,20 +54,20 @@ def _engine(kernels: Kernels, cache: CodeCache) -> list[tuple[str, Text]]:
     made: Text
     if kernels["target"]:
         others = ", ".join(name for name in kernels["able"] if name != kernels["target"])
-        text = f": vectors of {kernels['vector']} bits, channels in blocks of {kernels['block']}, "
+        text = f": {kernels['vector']}-bit vectors, blocks of {kernels['block']} channels, "
         text += f"LLVM {kernels['llvm']}"
-        made = [(kernels["target"], "bold"), text + (f" ({others} run here, too)" if others else "")]
+        made = [(kernels["target"], "bold"), text + (f" (also supported: {others})" if others else "")]
     else:
         made = [("none: ", "red"), f'{kernels["why"]}; engine="numpy" runs everywhere']
     kept = cache["folder"] or "nowhere"
     if not cache["usable"]:
         kept += f": not used, {cache['why']}"
     elif cache["owner"] is None:
-        kept += ": made when it is first needed"
+        kept += ": created when first needed"
     else:
         files = plural(cache["files"], "kernel")
-        kept += f": {files}, {size(cache['bytes'])}, of {cache['owner']} {cache['mode']}"
-    return [("kernels", made), ("kept in", kept)]
+        kept += f": {files}, {size(cache['bytes'])}, owner {cache['owner']}, mode {cache['mode']}"
+    return [("kernels", made), ("stored in", kept)]
 
 
 def cleared(page: Page, record: Doctor, files: int, bytes: int) -> None:

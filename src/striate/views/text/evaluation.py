@@ -1,4 +1,4 @@
-"""What an evaluation found: the totals, the numbers of every class, who was taken for whom, and how far to trust it."""
+"""Evaluation as text: totals, numbers per class, confusion matrix, calibration, worst images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from striate.views.text.number_format import count
 from striate.views.text.page import Column, Page, Row, Text
 
 MAX_MATRIX_CLASSES = 20
-"""Up to this many classes, the confusion matrix is drawn; beyond that the most frequent mistakes are listed."""
+"""Maximum number of classes for a drawn confusion matrix; with more, the most frequent confusions are listed."""
 MAX_LISTED_IMAGES = 5
 BAR_COLUMNS = 20
 
@@ -25,7 +25,7 @@ def draw(page: Page, record: Mapping[str, Any]) -> None:
         ("loss", f"{record['loss']:.4f}"),
     ]
     if len(record["classes"]) > 5:
-        rows.append(("top 5", f"{record['top5_accuracy']:.2%} have the class among the first five"))
+        rows.append(("top 5", f"{record['top5_accuracy']:.2%} have the true class among the top five"))
     error = record["calibration"]["expected_calibration_error"]
     rows += [
         ("macro F1", f"{record['macro_f1']:.4f}"),
@@ -71,7 +71,7 @@ def draw_classes(page: Page, record: Mapping[str, Any]) -> None:
 
 
 def draw_confusion(page: Page, record: Mapping[str, Any]) -> None:
-    """Who was taken for whom: as a matrix, or as a list where there are too many classes or too little room."""
+    """Who was predicted as whom: as a matrix, or as a list where there are too many classes or too little room."""
     matrix, names = record["confusion_matrix"], record["classes"]
     width = max(len(count(n)) for row in matrix for n in row)
     heads = [str(k) for k in range(len(names))] if any(len(name) > 4 for name in names) else list(names)
@@ -80,7 +80,7 @@ def draw_confusion(page: Page, record: Mapping[str, Any]) -> None:
     if len(names) > MAX_MATRIX_CLASSES or 2 + side + width * len(names) > page.terminal.width:
         _mistakes(page, matrix, names)
         return
-    page.line([("confusion", "bold"), "  rows: what it is; columns: what the model says"])
+    page.line([("confusion", "bold"), "  rows: true class; columns: predicted class"])
     page.line([" " * (2 + side), ("".join(head.rjust(width) for head in heads), "bold")])
     for k, row in enumerate(matrix):
         label = (
@@ -99,10 +99,10 @@ def _mistakes(page: Page, matrix: Sequence[Sequence[int]], names: Sequence[str],
         key=lambda entry: (-entry[0], entry[2], entry[1]),
     )
     if not found:
-        page.line("no image was taken for another class")
+        page.line("no image was misclassified")
         return
-    page.line([("most frequent mistakes", "bold")])
-    rows = [Row((f"{names[k]}", "taken for", names[j], count(n))) for n, j, k in found[:most]]
+    page.line([("most frequent confusions", "bold")])
+    rows = [Row((f"{names[k]}", "predicted as", names[j], count(n))) for n, j, k in found[:most]]
     columns = (Column("", fold=True), Column(""), Column("", fold=True), Column("", "right"))
     page.table(columns, rows, head=False, indent=2)
     if len(found) > most:
@@ -111,7 +111,7 @@ def _mistakes(page: Page, matrix: Sequence[Sequence[int]], names: Sequence[str],
 
 def draw_calibration(page: Page, record: Mapping[str, Any]) -> None:
     """Confidence against accuracy, in bins: a model that knows what it knows has both bars equally long."""
-    page.line([("calibration", "bold"), "  is an answer of 90 % confidence right 9 times in 10?"])
+    page.line([("calibration", "bold"), "  are predictions with 90 % confidence right 9 times out of 10?"])
     rows = []
     for entry in record["calibration"]["bins"]:
         gap = entry["accuracy"] - entry["confidence"]
@@ -143,9 +143,16 @@ def draw_worst(page: Page, record: Mapping[str, Any]) -> None:
     if not wrong:
         return
     page.line()
-    page.line([("worst", "bold"), "  the images with the largest losses"])
+    page.line([("worst", "bold"), "  images with the largest losses"])
     rows = [
-        Row((e["name"], f"is {e['label']}", f"taken for {e['predicted']}", f"{e['confidence']:.1%} sure"))
+        Row(
+            (
+                e["name"],
+                f"is {e['label']}",
+                f"predicted as {e['predicted']}",
+                f"confidence {e['confidence']:.1%}",
+            )
+        )
         for e in wrong
     ]
     page.table([Column("", fold=True), *[Column("")] * 2, Column("", "right")], rows, head=False, indent=2)

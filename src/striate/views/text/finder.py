@@ -30,15 +30,17 @@ def curve_record(curve: RateCurve, command: str) -> RateSearch:
 
 def draw(page: Page, record: Mapping[str, Any]) -> None:
     """record: striate.find-lr/1."""
-    page.line([("loss over learning rate", "bold"), f" (smoothed, {plural(len(record['rates']), 'update')})"])
+    page.line([("loss by learning rate", "bold"), f" (smoothed, {plural(len(record['rates']), 'update')})"])
     page.line()
     smoothed = record["smoothed"]
     ceiling = smoothed[0] * 1.5 if smoothed else 0.0  # where it diverges, the fall would be a flat line
     draw_curve(page, record["rates"], [min(y, ceiling) for y in smoothed], mark=record["suggestion"])
     page.line()
     if record["suggestion"] is None:
-        page.line("nothing was learned at any rate: look at the data, or at the network with `striate check`")
+        page.line(
+            "the loss did not fall at any rate: inspect the data, or check the network with `striate check`"
+        )
         return
     page.line(["suggestion: ", (f"lr {record['suggestion']:g}", "bold green"),
-               f", where the loss falls fastest; it is lowest at {record['lowest']:.2g}"])  # fmt: skip
+               f", where the loss falls fastest; the lowest loss is at {record['lowest']:.2g}"])  # fmt: skip
     page.line(["next: ", (record["next"], "cyan")], 0, 2)

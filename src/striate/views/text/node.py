@@ -76,7 +76,7 @@ def _fields(record: Detail) -> Iterator[tuple[str, Text]]:
     yield from _field(record)
     yield "memory", f"{size(record['activation_bytes'])} of activations"
     if record["place"]:
-        yield "made at", record["place"]
+        yield "defined at", record["place"]
 
 
 def _sum(axis: DetailAxis) -> Text:
@@ -90,10 +90,10 @@ def _sum(axis: DetailAxis) -> Text:
     if axis["wasted_after"] or axis["wasted_before"]:
         side = "end" if axis["wasted_after"] else "start"
         notes.append(
-            f"{plural(axis['wasted_after'] + axis['wasted_before'], f'padded {words}')} at the {side} unused"
+            f"{plural(axis['wasted_after'] + axis['wasted_before'], f'padding {words}')} at the {side} unused"
         )
     if axis["overhang"]:
-        notes.append(f"the last window hangs over by {axis['overhang']}")
+        notes.append(f"the last window extends {axis['overhang']} past the end")
     mark = "red" if axis["lost"] else "yellow"
     return [axis["formula"], (f" -> {axis['output']}!", mark), f"  {', '.join(notes)}" if notes else ""]
 
@@ -109,9 +109,9 @@ def _filters(chosen: Filters) -> Text:
     if groups == 1:
         reach = f" = {chosen['numbers']} numbers, through the full depth of the input ({plural(channels, 'channel')})"
     elif depth == 1:
-        reach = f": depthwise, every filter sees 1 of the {channels} input channels"
+        reach = f": depthwise, each filter reads 1 of {channels} input channels"
     else:
-        reach = f": {groups} groups, every filter sees {depth} of the {channels} input channels"
+        reach = f": {groups} groups, each filter reads {depth} of {channels} input channels"
     return [f"{plural(chosen['count'], 'filter')} of ", *each, reach]
 
 

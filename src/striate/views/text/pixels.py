@@ -30,7 +30,7 @@ def draw(page: Page, record: Pixels, use: PixelUse) -> None:
     """record: striate.pixels/1 of `use`."""
     sizes = "x".join(map(str, record["shape"]))
     page.line(
-        [(record["name"], "bold"), f"  {sizes} pixels: in how many ways each one reaches {record['to']}"],
+        [(record["name"], "bold"), f"  {sizes} pixels: number of paths from each to {record['to']}"],
         0,
         2,
     )

@@ -32,8 +32,8 @@ def draw(page: Page, title: str, table: PlanReport) -> None:
         [
             ("time", _time(table.rows)),
             ("work", _work(table.rows)),
-            ("values", f"{size(table.arena)} that all steps share"),
-            ("weights", f"{size(table.weights)} as they are packed"),
+            ("values", f"{size(table.arena)} shared by all steps"),
+            ("weights", f"{size(table.weights)} packed"),
             *_machine(table),
         ],
         indent=0,
@@ -51,7 +51,7 @@ def draw_training(page: Page, title: str, table: TrainingReport) -> None:
         _rows(page, rows)
     page.line()
     more = (
-        [("again", f"{plural(table.again, 'unit')} of the forward pass, in the backward pass")]
+        [("again", f"{plural(table.again, 'unit')} of the forward pass, recomputed in the backward pass")]
         if table.again
         else []
     )
@@ -61,11 +61,11 @@ def draw_training(page: Page, title: str, table: TrainingReport) -> None:
             ("work", f"forward {_work(table.forward)}, back {_work(table.backward)}"),
             (
                 "values",
-                f"{size(table.arena)} that all steps share; {size(table.kept)} of it wait for the backward pass, "
-                f"{size(table.parameters)} are gradients at the end",
+                f"{size(table.arena)} shared by all steps; {size(table.kept)} of it are kept for the backward "
+                f"pass, {size(table.parameters)} are gradients at the end",
             ),
             *more,
-            ("scratch", f"{size(table.scratch)}: of the threads, and weights that stay packed"),
+            ("scratch", f"{size(table.scratch)}: scratch of the threads, and weights that stay packed"),
             (
                 "weights",
                 f"{size(table.weights)}, and {size(table.parameters)} for each moment of the optimizer",

@@ -1,4 +1,4 @@
-"""What a model says to images: a table, CSV, and small gray pictures."""
+"""Predictions of a model: a table, CSV, and small gray pictures."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def _rule(page: Page, entry: RuleEntry | CodeEntry) -> None:
     _prose(page, rule["what"])
     if "bad" not in entry:  # an error
         page.line()
-        page.line("Striate stops with exit code 2 and says what, where, why and the fix.", 2)
+        page.line("Striate stops with exit code 2 and prints what, where, why and the fix.", 2)
         return
     page.line()
     page.fields([("why", rule["why"]), ("fix", rule["fix"]), ("source", rule["source"])])
@@ -65,4 +65,4 @@ def _list(page: Page, rules: list[RuleEntry | CodeEntry]) -> None:
             summary = " ".join(rule["what"].split("\n\n")[0].split())
             page.line([(rule["code"], STYLES[rule["severity"]]), f"  {rule['name']}: {summary}"], 2, 8)
     page.line()
-    page.line([("striate explain CODE: an example, what `check` says to it, the cure, the source", "dim")])
+    page.line([("striate explain CODE: an example with its findings, the fix, the source", "dim")])

@@ -134,7 +134,9 @@ def _blocks(item: Blocks) -> Text:
     """The line that stands for repeated blocks."""
     first, last = item.names[0], item.names[-1]
     names = first if first == last else f"{first} … {last}"
-    what = f"the same as {item.like}" if first == last else f"{len(item.names)} times the same as {item.like}"
+    what = (
+        f"the same as {item.like}" if first == last else f"{len(item.names)} blocks the same as {item.like}"
+    )
     cost = f"{short(item.params)} params, {short(item.macs)} MACs"
     return [(names, "bold"), f"  {what}: {cost}, field up to {_field(item.last)}"]
 
@@ -234,7 +236,7 @@ def _totals(page: Page, record: Show) -> None:
             if len(record["unreached"]) > MAX_NAMED_NODES
             else ""
         )
-        page.line(f"not reached: {named}{more}", 2, 4)
+        page.line(f"not analyzed: {named}{more}", 2, 4)
     page.fields(
         [
             ("params", total(record, "params")),

@@ -99,9 +99,10 @@ def history(page: Page) -> None:
     """History and inspiration: from the cat's striate cortex to today"""
     _say(
         page,
-        "D. Hubel and T. Wiesel (1959, 1962, 1968) found that a cell of the striate cortex sees one small patch, its "
-        "receptive field, and answers to an edge of one orientation there; cells further on answer wherever in a "
-        "larger patch that edge lies. The convolutional layer copies the first, pooling the second:",
+        "D. Hubel and T. Wiesel (1959, 1962, 1968) found that a cell of the striate cortex sees one small "
+        "patch, its receptive field, and responds to an edge of one orientation there; later cells respond "
+        "wherever in a larger patch that edge is. The convolutional layer copies the first kind of cell, "
+        "pooling the second:",
     )
     seen: dict[tuple[int, str], str] = {}
     for row in models_record()["models"]:
@@ -119,9 +120,9 @@ def fully_connected(page: Page) -> None:
     assert full is not None
     _say(
         page,
-        f"A fully connected layer joins each of its {plural(full['inputs'], 'input')} to each of its "
-        f"{plural(full['outputs'], 'output')} by its own weight. A convolutional layer slides a small filter over "
-        "the image and uses the same weights at every place.",
+        f"A fully connected layer connects each of its {plural(full['inputs'], 'input')} to each of its "
+        f"{plural(full['outputs'], 'output')} with a separate weight. A convolutional layer slides a small filter over "
+        "the image and uses the same weights at every position.",
     )
     node.side_by_side(page, record)
     commands(page, f"striate show '{text}' --node conv1")
@@ -135,9 +136,9 @@ def depth(page: Page) -> None:
     assert volume is not None
     _say(
         page,
-        f"On a {shape(_shown(text)['input'])} image every 5x5 filter is {shape(volume['shape'])}: it looks at all "
-        f"{plural(volume['input_channels'], 'channel')} at once and gives one number for each place. "
-        f"{plural(volume['count'], 'filter')} make {volume['count']} such maps, stacked to {shape(record['output'])}.",
+        f"On a {shape(_shown(text)['input'])} image every 5x5 filter is {shape(volume['shape'])}: it reads all "
+        f"{plural(volume['input_channels'], 'channel')} at once and gives one number per position. "
+        f"{plural(volume['count'], 'filter')} give {volume['count']} such maps, stacked to {shape(record['output'])}.",
     )
     filters = f"{plural(volume['count'], 'filter')} of {shape(volume['shape'])}"
     _volumes(page, [shape(_shown(text)["input"]), filters, shape(record["output"])])
@@ -170,7 +171,7 @@ def _volumes(page: Page, labels: list[str]) -> None:
 
 def stride(page: Page) -> None:
     """Stride: how far the filter moves, and when it does not fit"""
-    _say(page, "A 3x3 filter on a 7x7 image, one axis of it. The output size is (N - F)/S + 1.")
+    _say(page, "A 3x3 filter on a 7x7 image, along one axis. The output size is (N - F)/S + 1.")
     for step in (1, 2, 3):
         window = _window(f"7x7x1 -> conv 3x3 /{step}")
         fits = not window.remainder
@@ -181,7 +182,7 @@ def stride(page: Page) -> None:
         page.line([(f"stride {step}", "bold"), f"   {window.formula}", *verdict], 2)
         window_drawing.draw(page, window)
         page.line()
-    page.line("What `striate check` says to stride 3:")
+    page.line("What `striate check` reports for stride 3:")
     page.line()
     for finding in check(parse("7x7x1 -> conv 3x3 /3"), Config(select=("G",))).findings:
         page.message(render(finding))
@@ -190,7 +191,7 @@ def stride(page: Page) -> None:
 
 def borders(page: Page) -> None:
     """Borders get too little attention"""
-    _say(page, "How many windows use each pixel: a corner is seen once, the middle again and again.")
+    _say(page, "How many windows use each pixel: a corner is used once, the center many times.")
     for text, title in (
         ("3x3x1 -> conv 2x2", "3x3 image, 2x2 filter"),
         ("5x5x1 -> conv 3x3", "5x5 image, 3x3 filter"),
@@ -199,7 +200,7 @@ def borders(page: Page) -> None:
         page.line([(title, "bold"), f"   corner {use.corner}, center {use.centre}"], 2)
         picture(page, use, 4)
         page.line()
-    page.line("Through a whole network the ways multiply; here three 3x3 layers on 11x11:", 2)
+    page.line("Through a whole network the number of paths multiplies; here three 3x3 layers on 11x11:", 2)
     text = "11x11x1 -> [conv 3x3]*3"
     picture(page, pixels(parse(text)), 4)
     commands(page, f"striate pixels '{text}'", f"striate pixels {MODEL}")
@@ -213,7 +214,7 @@ def shrink(page: Page) -> None:
     lost = 1 - first[1] * first[2] / (record["input"][1] * record["input"][2])
     _say(
         page,
-        f"A 5x5 filter makes {shape(first)} of {shape(record['input'])}: {lost:.0%} of the area is gone. "
+        f"A 5x5 filter turns {shape(record['input'])} into {shape(first)}: {lost:.0%} of the area is lost. "
         "Layer after layer:",
     )
     steps = [record["input"], *(entry["output"] for entry in record["nodes"])]
@@ -228,7 +229,10 @@ def shrink(page: Page) -> None:
 
 def padding(page: Page) -> None:
     """Padding keeps the size: P = (F - 1)/2"""
-    _say(page, "Zeros around the image. With stride 1 and P = (F - 1)/2 the size stays; (N + 2P - F)/S + 1:")
+    _say(
+        page,
+        "Zeros around the image. With stride 1 and P = (F - 1)/2 the output size (N + 2P - F)/S + 1 equals N:",
+    )
     for kernel in (3, 5, 7):
         window = _window(f"7x7x1 -> conv {kernel}x{kernel} pad same")
         size = f"{window.output}x{window.output}"
@@ -248,8 +252,8 @@ def padding(page: Page) -> None:
     equal = " and ".join(mode["mode"] for mode in modes if mode["uniform"])
     _say(
         page,
-        f"Does it make all pixels used equally often? Not quite: the corner gets {same['corner']} of the center's "
-        f"{same['centre']}. Only {equal} padding makes it exact.",
+        f"Does padding make all pixels used equally often? Not quite: a corner gets {same['corner']} uses, the "
+        f"center {same['centre']}. Only {equal} padding makes it exact.",
     )
     draw_modes(page, record)
     commands(page, "striate pixels '7x7x1 -> conv 3x3' --compare")
@@ -265,8 +269,8 @@ def channels(page: Page) -> None:
     )
     _say(
         page,
-        "The number of filters is the number of output channels. A 1x1 convolution looks at one place and mixes its "
-        "channels. Groups, and depthwise at their end, are the named exceptions to full depth. On 32x32x64:",
+        "The number of filters is the number of output channels. A 1x1 convolution reads one position and mixes "
+        "its channels. Grouped and depthwise convolutions are the exceptions to full depth. On 32x32x64:",
     )
     rows = []
     for label, text in layers:
@@ -291,7 +295,7 @@ def network(page: Page) -> None:
         page,
         f"{MODEL} on {shape(record['input'])}: {plural(len(record['nodes']), 'node')}, "
         f"{plural(totals['params'], 'parameter')}, "
-        f"{short(totals['macs'])} MACs. What frameworks do in silence:",
+        f"{short(totals['macs'])} MACs. What frameworks do without a message:",
     )
     for line in _groups(report):
         page.line(line, 2, 8)

@@ -28,7 +28,7 @@ DOES_NOT_FIT, BORDERS = "7x7x1 -> conv 3x3 /3", "5x5x1 -> conv 3x3"
 def draw_check(page: Page, name: str, net: Network) -> None:
     """Step 1: what does not fit, and that the tour's network does."""
     page.title("1. Check: does it fit?")
-    page.line("A 3x3 filter that moves by 3 over a 7x7 image. `striate check` says where it does not fit, why, and the "
+    page.line("A 3x3 filter with stride 3 on a 7x7 image. `striate check` reports where it does not fit, why, and the "
               "smallest fix:")  # fmt: skip
     page.line()
     for finding in check(parse(DOES_NOT_FIT), Config(select=("G",))).findings:
@@ -37,17 +37,17 @@ def draw_check(page: Page, name: str, net: Network) -> None:
     found = check(net).findings
     counts = {severity: sum(f.severity is severity for f in found) for severity in Severity}
     said = ", ".join(plural(n, severity.value) for severity, n in counts.items())
-    page.line([(name, "bold"), f", the network of this tour, has {said}: it fits."])
+    page.line([(name, "bold"), f", the network of this tour, fits: {said}."])
     tour.commands(page, f"striate check '{DOES_NOT_FIT}'", f"striate check {name}")
 
 
 def draw_look(page: Page, name: str, net: Network) -> None:
     """Step 2: every layer with its sizes and cost, and the borders."""
-    page.title("2. Look: what every layer does and costs")
+    page.title("2. Look: what each layer does and costs")
     show.draw(page, show_record(net, findings=check(net).findings))
     page.line()
     page.line(
-        "Borders get too little attention: how many windows of a 3x3 filter use each pixel of a 5x5 image."
+        "Borders get too little attention. How many windows of a 3x3 filter use each pixel of a 5x5 image:"
     )
     page.line()
     picture(page, pixels(parse(BORDERS)), 4)
@@ -56,16 +56,16 @@ def draw_look(page: Page, name: str, net: Network) -> None:
 
 def draw_train(page: Page, name: str, found: str, images: Sequence[int], net: Network, command: str) -> None:
     """Step 3, before the bar: the data, and why this network. images: (C, H, W) of the data."""
-    page.title("3. Train: from real digits, on this machine's CPU")
+    page.title("3. Train: on real digits, on this machine's CPU")
     first, *parts = found.splitlines()
     page.line(first)
     for part in parts:
         page.line(part.strip(), 2, 4)
     page.line()
     page.line(
-        f"{name} is declared for {_size(net.input.without_batch)}, and {_size(images)} is too small for its "
-        "filters, so the digits are enlarged. A network with smaller filters needs twice as many epochs to be as "
-        "accurate. The test part is not used before step 4."
+        f"{name} takes {_size(net.input.without_batch)} images; {_size(images)} is too small for its "
+        "filters, so the digits are enlarged. A network with smaller filters needs twice as many epochs for the "
+        "same accuracy. The test part is not used before step 4."
     )
     tour.commands(page, command)
     page.line()
@@ -81,12 +81,12 @@ def draw_missing(page: Page, missing: MissingExtraError) -> None:
     page.title("3. Train: the digits are missing")
     page.message(str(missing), "bold yellow")
     page.line()
-    page.line("With them, `striate tour` continues from here: train, test, predict.")
+    page.line("With this package installed, `striate tour` continues: train, test, predict.")
 
 
 def draw_test(page: Page, record: Mapping[str, Any], command: str) -> None:
     """Step 4. record: striate.eval/1."""
-    page.title("4. Test: digits that the network has never seen")
+    page.title("4. Test: on digits that the network has never seen")
     right = sum(row[k] for k, row in enumerate(record["confusion_matrix"]))
     page.line(
         [
@@ -104,25 +104,25 @@ def draw_prediction(
     page: Page, file: str, pixels: Sequence[Sequence[float]], label: str, top: Sequence[tuple[str, float]], command: str
 ) -> None:  # fmt: skip
     """Step 5: an image file, what it shows, and what the network says."""
-    page.title("5. Predict: an image file")
+    page.title("5. Predict: one image file")
     page.line(f"{file} is one of the held-out digits, labeled {label}:")
     page.line()
     draw_image(page, pixels, 4)
     page.line()
     (best, sure), *others = top
     said = ", ".join(f"{name} {probability:.1%}" for name, probability in others)
-    page.line(["the network says ", (best, "bold green"), f" ({sure:.1%}; then {said})"])
+    page.line(["prediction: ", (best, "bold green"), f" ({sure:.1%}; next {said})"])
     tour.commands(page, command)
 
 
 def draw_end(page: Page, folder: str, files: Mapping[str, str], activate: str, *commands: str) -> None:
     """Step 6: what was written, and where to go from here. activate: what puts `striate` on the PATH, if anything."""
     page.title("6. The files")
-    page.line([("all in ", ""), (folder, "bold")])
+    page.line([("folder ", ""), (folder, "bold")])
     page.line()
     draw_files(page, files)
     page.line()
-    page.line("From here, to paste into this shell:")
+    page.line("Next steps, to paste into this shell:")
     tour.commands(page, *commands)
     if activate:
         page.line()

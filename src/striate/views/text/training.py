@@ -26,7 +26,7 @@ from striate.views.text.number_format import count
 from striate.views.text.page import Page, Text
 
 QUIET_S = 60.0
-"""Without a bar, a long epoch says where it is this often."""
+"""Seconds between progress lines of a long epoch without a bar."""
 
 COLUMNS: Sequence[tuple[str, str, int]] = (
     ("epoch", "epoch", 7),
@@ -113,7 +113,7 @@ class TrainingView:
         self.started = self.told = time.monotonic()
         if event.resumed:
             done = event.epoch > event.epochs
-            place = "all epochs are done" if done else f"going on in epoch {event.epoch} of {event.epochs}"
+            place = "all epochs are done" if done else f"continuing in epoch {event.epoch} of {event.epochs}"
             self.say(place)
 
     def _progress(self, event: Progress) -> None:
@@ -237,7 +237,7 @@ def draw_result(page: Page, record: Mapping[str, Any]) -> None:
     elif record["epochs"]:
         last = record["epochs"][-1]
         page.line(f"{record['stopped']} after {took}: training loss {last['train_loss']:.4f}")
-    kept = f"the result is in {record['out']}" if record["out"] else "nothing was kept"
+    kept = f"the result is in {record['out']}" if record["out"] else "nothing was saved"
     page.line([(kept, "bold"), "; next: ", (record["next"], "cyan")], 0, 2)
 
 
