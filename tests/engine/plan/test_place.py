@@ -149,3 +149,12 @@ def test_the_output_of_an_elementwise_unit_takes_its_operands_memory_if_that_is_
 
 def test_placing_uses_the_context_of_the_border_alone():
     assert [unit.name for unit in placed("8x8x3 -> relu", context=CONTEXT)] == ["input", "relu1", "relu1"]
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c", "d"), ("d", "b", "a", "c"), ("c", "d", "b", "a")])
+def test_results_are_copied_in_the_order_in_which_they_are_asked_for(names):
+    """Whatever the hash seed of the process: a set of four names is in all three orders for none."""
+    b = Builder("four", (16, 8, 8))
+    outputs = {name: b(Conv(16, 1), b.input, name=name) for name in "abcd"}
+    units = placed(b.build(*(outputs[name] for name in names)))
+    assert [unit.outputs[0].name for unit in units if isinstance(unit.body, Leave)] == [*names]

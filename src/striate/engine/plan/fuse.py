@@ -39,7 +39,7 @@ class UnitGraph:
         covered: Callable[[Correlation], bool],
     ) -> None:  # fmt: skip
         self.net, self.weights, self.covered = net, weights, covered
-        self.keep = set(keep)
+        self.keep = dict.fromkeys(keep)  # in their order, so that a plan is the same in every process
         self.values: dict[str, Buffer] = {}
         self._clock = 0
         self.made: dict[Buffer, Unit] = {}
