@@ -243,7 +243,7 @@ def test_generated_networks(net, batch, threads):
     try:
         agree(net, batch, threads, anywhere=True)
     except StriateError as error:
-        assert "batch norm cannot learn" in str(error)
+        assert "batch norm cannot train" in str(error)
 
 
 @pytest.mark.parametrize(

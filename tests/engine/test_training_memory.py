@@ -174,7 +174,7 @@ def test_a_budget_changes_no_bit_of_generated_networks(net, batch, share):
     try:
         unchanged(net, batch, (share,), without_kernels=reject)
     except StriateError as error:
-        assert "batch norm cannot learn" in str(error)
+        assert "batch norm cannot train" in str(error)
 
 
 def learner(net, **more):

@@ -133,7 +133,7 @@ def test_so_it_is_in_graphs(seed):
     try:
         _training(net, target, 2, 3, seen)
     except OpError as error:
-        assert "batch norm cannot learn" in str(error)
+        assert "batch norm cannot train" in str(error)
 
 
 # ------------------------------------------------------------------ sound plans

@@ -175,7 +175,7 @@ def test_sizes_beyond_meaning(tmp_path):
     with little_memory():
         assert len(load(path).nodes) == 4
         conv["config"]["filters"] = 10**13
-        refused(archive(path, sequential(conv)), LimitError, "conv", "beyond any size")
+        refused(archive(path, sequential(conv)), LimitError, "conv", "too large")
 
 
 def test_names_that_would_steer_a_terminal(tmp_path):

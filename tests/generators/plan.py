@@ -216,7 +216,7 @@ def computed(net, rng):
     except AssertionError as error:
         return f"training, {told}: {' '.join(str(error).split())[:300]}"
     except StriateError as error:
-        if "batch norm cannot learn" not in str(error):
+        if "batch norm cannot train" not in str(error):
             raise
     return None
 

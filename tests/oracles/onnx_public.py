@@ -110,7 +110,7 @@ def answer(name: str, path: Path, engine: str) -> str:
     try:
         net = striate.load(path)
         for problem in net.inference.problems:
-            return problem.why.removesuffix(", and no shape was given with it")
+            return problem.why.removesuffix("; the source gives no shape")
         for node in net.nodes:
             if node.op.word == "opaque":
                 return node.op.why
