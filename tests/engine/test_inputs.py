@@ -109,7 +109,7 @@ def test_batches_that_do_not_suit_are_refused_with_the_fix(given, kind, said, en
 def test_weights_of_another_shape_are_refused_as_for_one_input():
     with pytest.raises(FormatError, match="has shape") as caught:
         st.Model(two(), weights={"fc.weight": np.zeros((1, 9), np.float32)})
-    assert caught.value.why == "two on input 2x2x1 and 4 declares it so"
+    assert caught.value.why == "this is its shape in two with input 2x2x1 and 4"
 
 
 def test_one_input_by_name_and_in_a_tuple():

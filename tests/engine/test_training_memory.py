@@ -237,7 +237,7 @@ def test_a_run_within_an_amount_of_memory():
 
 @pytest.mark.parametrize("given, engine, says", [
     ("2 parrots", "auto", "an amount of memory such as 2GB"), ("0MB", "auto", "an amount of memory such as 2GB"),
-    ("2GB", "numpy", 'engine="compiled", or leave memory out'),
+    ("2GB", "numpy", 'engine="compiled", or leave out memory'),
 ])  # fmt: skip
 def test_an_amount_that_cannot_be_kept_is_refused(given, engine, says):
     net = st.parse("8x8x1 -> conv 3x3 4 -> gap -> flatten -> fc 3")

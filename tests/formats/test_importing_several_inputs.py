@@ -96,8 +96,8 @@ def test_any_number_of_arguments():
         (((1, 8, 8),) * 4, "takes 3 inputs; got 4 shapes"),
         ({"left": (1, 8, 8)}, "right, extra is missing"),
         ({**SHAPES, "extar": (5,)}, "no argument 'extar'"),
-        ({**SHAPES, "extra": (0,)}, "(0,) is not a shape"),
-        ({**SHAPES, "extra": 5}, "5 is not a shape"),
+        ({**SHAPES, "extra": (0,)}, "(0,) is not the shape"),
+        ({**SHAPES, "extra": 5}, "5 is not the shape"),
     ],
 )
 def test_shapes_that_do_not_suit_the_arguments(input, said):
