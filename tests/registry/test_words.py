@@ -1,6 +1,7 @@
 """Words that were replaced do not come back: code and documentation use the terms of the field."""
 
 import ast
+import functools
 import re
 import subprocess
 from pathlib import Path
@@ -78,12 +79,17 @@ def sources():
     return [ROOT / name for name in listed.stdout.split() if name.endswith((".py", ".md"))]
 
 
+@functools.cache
 def lines():
+    """Place and text of every line but those of KEPT, read once for all tests."""
+    found = []
     for path in sources():
         name = str(path.relative_to(ROOT))
+        kept = [text for file, text in KEPT if file == name]
         for number, line in enumerate(path.read_text().splitlines(), 1):
-            if not any(name == file and text in line for file, text in KEPT):
-                yield f"{name}:{number}", line
+            if not any(text in line for text in kept):
+                found.append((f"{name}:{number}", line))
+    return found
 
 
 @pytest.mark.parametrize("phrase", PHRASES)
