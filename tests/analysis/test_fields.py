@@ -156,6 +156,16 @@ def test_the_branch_that_sits_off_center_is_the_one_that_moves(order):
     assert (found.node, found.after) == ("off", (1, 1))
 
 
+def test_a_cure_that_an_op_refuses_is_none():
+    """The pooling window of one pixel takes no padding; the convolution moves."""
+    build = Builder("refused", input=(1, 8, 8))
+    pool = build(AvgPool(1, 2), build.input, name="pool")
+    conv = build(Conv(1, 3, 2, ((2, 0), (2, 0))), build.input, name="conv")
+    net = build.build(build(Add(), pool, conv))
+    found = cure(net, misalignments(net)[0])
+    assert (found.node, found.before, found.after) == ("conv", (2, 0), (1, 1))
+
+
 def test_a_cure_uses_rows_that_the_stride_leaves_over():
     build = Builder("left over", input=(1, 8, 8))
     x = build(Conv(1, 5, 2, ((1, 2), (1, 2))), build.input, name="a")

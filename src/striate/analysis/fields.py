@@ -178,7 +178,10 @@ def cure(net: Network, fault: Misalignment) -> Cure | None:
                 if candidate and (best is None or candidate.rank < best.rank):
                     changed = net.replace(candidate.node, candidate.op)
                     sizes = {value: spec.shape for value, spec in net.inference.specs.items()}
-                    same = sizes == {value: spec.shape for value, spec in changed.inference.specs.items()}
+                    try:
+                        same = sizes == {value: spec.shape for value, spec in changed.inference.specs.items()}
+                    except OpError:  # more padding than the op takes on this input
+                        continue
                     open_faults = {(f.node, f.axis, f.input) for f in misalignments(changed)}
                     if same and (fault.node, fault.axis, fault.input) not in open_faults:
                         best = candidate
