@@ -298,8 +298,8 @@ def test_torch_learns_the_same(bench):
 
     import striate as st
     from striate.train.data import ArrayData
+    from striate.train.data_source import transforms
     from striate.train.settings import Settings
-    from striate.train.source import transforms
 
     trainers = bench("trainers")
     rng = np.random.default_rng(0)

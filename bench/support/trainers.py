@@ -5,7 +5,7 @@
 BEGUN: the clock (time.monotonic) when the process was started. One line of JSON answers: see `Answer`.
 
 Every tool has the same network with the same first weights, the same batches in the same order, made ahead by the same
-thread (`striate.train.source`), AdamW and the one-cycle schedule. torch's loop is written as its own documentation
+thread (`striate.train.data_source`), AdamW and the one-cycle schedule. torch's loop is written as its own documentation
 does, with its fused optimizer, its scheduler and its autograd; after every epoch the held-out images are judged.
 """
 
@@ -100,8 +100,8 @@ class Job:
         import striate as st
         from striate.train.adapt_network import adapt_network
         from striate.train.data import open_data
+        from striate.train.data_source import transforms
         from striate.train.settings import Settings
-        from striate.train.source import transforms
 
         parts = open_data(recipe.data)
         net = adapt_network(recipe.model, parts.train).net
@@ -113,7 +113,7 @@ class Job:
 
     def batches(self, size: int = 0) -> tuple[Any, Any]:
         """Sources of the training's and of the held-out batches (these of another size)."""
-        from striate.train.source import sources
+        from striate.train.data_source import sources
 
         train, test = sources(self.train, self.test, self.made, self.settings)
         return train, dataclasses.replace(test, batch_size=size or test.batch_size)

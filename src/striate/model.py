@@ -448,7 +448,7 @@ class Model(elsewhere.Teaching):
         engine, device: as `Model` takes them. Raises SourceError if there are no weights, and the errors of
         `striate.load`.
         """
-        from striate.formats.source import loaded
+        from striate.formats.load_model import loaded
 
         if weights is not None or isinstance(source, Model):
             return cls(source, weights=weights, engine=engine, device=device, input=input)

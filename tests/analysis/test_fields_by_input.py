@@ -13,7 +13,7 @@ from striate.checks import check
 from striate.diagnostics import GraphError, OpError
 from striate.network import Builder
 from striate.ops import Add, Concat, Conv, Flatten, Linear, MaxPool, Relu
-from striate.views.record import show_record
+from striate.views.json_records import show_record
 
 LEFT = (Conv(1, kernel=3, bias=False), Conv(1, kernel=2, stride=2, bias=False))
 RIGHT = (Conv(1, kernel=5, stride=2, bias=False),)

@@ -7,7 +7,7 @@ import pytest
 
 from cli.run import run
 from keras_files import archive, layer, sequential
-from striate.formats.torch.source import source
+from striate.formats.torch.python_source import source
 from striate.models import catalogue
 
 COMMANDS = {

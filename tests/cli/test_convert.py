@@ -306,7 +306,7 @@ def test_a_file_that_lies_about_its_network(tmp_path):
 
 def test_the_page_of_files_names_every_format():
     """docs/files.md, and the line of `striate --help`, against what is read and written."""
-    from striate.formats.source import KERAS
+    from striate.formats.load_model import KERAS
 
     page = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
     rows = {line.split("|")[1]: [cell.strip() for cell in line.split("|")[2:-1]] for line in page.splitlines()

@@ -86,7 +86,7 @@ SPELLED = [
 def module(tmp_path, monkeypatch):
     """PyTorch source as a person writes it: without Striate's own comments."""
     from striate.formats.torch.note import HEAD
-    from striate.formats.torch.source import source
+    from striate.formats.torch.python_source import source
 
     monkeypatch.chdir(tmp_path)
     text, _, _ = source(striate.parse(NET)).partition(HEAD)

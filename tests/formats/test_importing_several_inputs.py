@@ -226,7 +226,7 @@ def test_sizes_by_name(tmp_path):
 def test_the_source_for_pytorch_names_its_arguments(tmp_path):
     model = st.Model(st.from_torch(Siamese(), input=SHAPES))
     from striate.formats.torch import striate_metadata
-    from striate.formats.torch.source import source
+    from striate.formats.torch.python_source import source
 
     text = source(model.net)
     assert all(f"{name}: torch.Tensor" in text for name in SHAPES)

@@ -174,7 +174,7 @@ def module(net, weights, x):
 def written(net, weights, x):
     import torch
 
-    from striate.formats.torch.source import source
+    from striate.formats.torch.python_source import source
 
     space = {"__name__": "written"}
     exec(compile(source(net), "net.py", "exec"), space)

@@ -174,7 +174,7 @@ def _written(net: Any, model: Any, arrays: Any, wanted: Any) -> str | None:
     import striate as st
     from striate.formats import toml
     from striate.formats.torch import striate_metadata
-    from striate.formats.torch.source import source
+    from striate.formats.torch.python_source import source
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.onnx"

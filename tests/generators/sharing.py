@@ -224,7 +224,7 @@ def _files(net: Any, weights: Any, x: Any, wanted: Any, read_back: bool) -> str 
     import striate as st
     from striate.diagnostics import StriateError
     from striate.formats import toml
-    from striate.formats.torch.source import source
+    from striate.formats.torch.python_source import source
 
     model = st.Model(net, weights=weights, engine="numpy")
     if toml.parse(toml.format(net)) != net or type(net).from_dict(net.to_dict()) != net:

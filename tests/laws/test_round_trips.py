@@ -18,7 +18,7 @@ from striate.diagnostics import StriateError
 from striate.formats import load, toml
 from striate.formats.conversion import writer
 from striate.formats.loaded import Loaded
-from striate.formats.torch.source import source
+from striate.formats.torch.python_source import source
 from striate.formats.weight_files import WEIGHTS, read_weights
 from striate.models import catalogue
 

@@ -15,10 +15,10 @@ from exhaustive import EXHAUSTIVE
 from striate import weights
 from striate.train.data import ArrayData, Transform
 from striate.train.data.image_transforms import Normalize
+from striate.train.data_source import sources
 from striate.train.events import Updated
 from striate.train.loop import fit
 from striate.train.settings import Settings
-from striate.train.source import sources
 
 pytestmark = [
     pytest.mark.torch,

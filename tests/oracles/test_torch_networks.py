@@ -7,7 +7,7 @@ import striate as st
 from op_cases import CLASSES
 from striate.diagnostics import StriateError
 from striate.formats.torch.names import RESERVED
-from striate.formats.torch.source import source
+from striate.formats.torch.python_source import source
 from striate.models import catalogue
 
 pytestmark = pytest.mark.torch

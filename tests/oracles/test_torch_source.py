@@ -11,7 +11,7 @@ import striate as st
 from network_strategies import renamed
 from striate.diagnostics import StriateError
 from striate.formats import pth
-from striate.formats.torch.source import source
+from striate.formats.torch.python_source import source
 
 IDENTICAL = [
     "lenet5",

@@ -5,9 +5,9 @@ import pytest
 
 from striate.train.data import Transform
 from striate.train.data.image_transforms import Normalize
+from striate.train.data_source import sources
 from striate.train.loop import fit
 from striate.train.settings import Settings
-from striate.train.source import sources
 from train.small import start, stripes
 
 NOTATION = "8x8x1 -> conv 3x3 4 bias off -> bn -> relu -> maxpool 2 -> flatten -> fc 3"

@@ -13,6 +13,7 @@ import pytest
 from striate.diagnostics import MissingExtraError, UsageError
 from striate.engine.registry import get_engine
 from striate.train.data import Transform
+from striate.train.data_source import Source
 from striate.train.evaluation import evaluate
 from striate.train.finder import find_rate
 from striate.train.history import COLUMNS, History
@@ -20,7 +21,6 @@ from striate.train.loggers import LOGGERS, loggers
 from striate.train.loop import fit
 from striate.train.losses import BinaryCrossEntropy, CrossEntropy
 from striate.train.settings import Settings
-from striate.train.source import Source
 from train.small import PLAIN, start, stripes
 
 

@@ -130,9 +130,9 @@ def test_early_stopping_keeps_the_best():
 def test_the_best_weights_are_handed_back():
     """A rate that ruins what was learned: the result is still the best epoch's."""
     from striate.engine.registry import get_engine
+    from striate.train.data_source import Source
     from striate.train.evaluation import evaluate
     from striate.train.losses import CrossEntropy
-    from striate.train.source import Source
 
     held_out = stripes(30, 1)
     made = (UNIT, UNIT)

@@ -381,8 +381,8 @@ def test_a_device_without_memory_says_what_to_do():
 
 
 def test_a_rule_says_what_the_settings_say():
+    from striate.train.data_source import sources, transforms
     from striate.train.setup import set_up_training
-    from striate.train.source import sources, transforms
 
     settings, data = Settings(optimizer="sgd", amp=True, clip_norm=2.0).resolved, stripes()
     net, _ = start(NET)

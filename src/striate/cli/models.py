@@ -22,7 +22,7 @@ def command(glob: str, as_json: bool) -> None:
     GLOB chooses names (or families): 'resnet*', 'VGG'.
     """
     from striate.models.catalogue import list_models
-    from striate.views.record import models_record
+    from striate.views.json_records import models_record
 
     record = models_record(glob)
     if not record["models"]:

@@ -163,9 +163,9 @@ def load(model: str, input: Size | None = None) -> Loaded:
 def show_record(net: Network, convention: str = "striate") -> Show:
     """The record of a network with the findings of a check under the settings of this folder."""
     from striate.checks import Config, check
-    from striate.views import record
+    from striate.views import json_records
 
-    return record.show_record(net, convention, check(net, Config.find()).findings)
+    return json_records.show_record(net, convention, check(net, Config.find()).findings)
 
 
 def trained(

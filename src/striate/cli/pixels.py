@@ -42,8 +42,8 @@ def command(model: str, input: Any, node: str | None, of: str | None, compare: b
     image has its own map.
     """
     from striate.analysis import pixels
+    from striate.views.json_records import images
     from striate.views.pixel_record import compare_record, compared_by_input, pixels_by_input, pixels_record
-    from striate.views.record import images
 
     net = load(model, input)
     if node is not None:

@@ -104,7 +104,7 @@ def command(
 
 
 def _reconcile(net: object, as_json: bool, output: str | None) -> None:
-    from striate.views.record import reconcile_record
+    from striate.views.json_records import reconcile_record
 
     record = reconcile_record(net)  # type: ignore[arg-type]
     if as_json:

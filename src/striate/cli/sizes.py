@@ -45,7 +45,7 @@ def command(model: str, input: Any, near: int, as_json: bool) -> None:
     Each axis is solved through the whole graph as a congruence: N = residue mod modulus, from a minimum upward. With
     several inputs each image is solved separately: inputs of the same size change with it, the others stay.
     """
-    from striate.views.record import sizes_by_input
+    from striate.views.json_records import sizes_by_input
 
     net = load(model, input)
     record: Mapping[str, Any] = sizes_by_input(net, near)

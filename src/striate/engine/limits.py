@@ -10,8 +10,8 @@ from striate.diagnostics import EngineError
 from striate.engine import aligned
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import driver
+from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.limits import FMA_CHAINS
-from striate.engine.kernels.record import record
 from striate.engine.target import Target, host
 from striate.engine.thread_pool import pool, sched_yield_address
 

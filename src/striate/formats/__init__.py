@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from striate.formats.load_model import load
 from striate.formats.notation import parse, parse_size, to_notation
-from striate.formats.source import load
 from striate.formats.torch import from_torch
 
 if TYPE_CHECKING:

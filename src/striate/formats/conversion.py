@@ -44,7 +44,7 @@ def _safetensors(path: Path, model: Loaded, _raw: bool) -> None:
 
 def _python(path: Path, model: Loaded, _raw: bool) -> None:
     from striate.files import write_aside
-    from striate.formats.torch.source import source
+    from striate.formats.torch.python_source import source
 
     write_aside(path, source(model.network).encode())
 
@@ -119,7 +119,7 @@ def convert(
             _save_weights(path, arrays)
             return Converted(str(out), None, len(arrays), named)
     if path.suffix.lower() in STRUCTURE:
-        from striate.formats.source import loaded
+        from striate.formats.load_model import loaded
 
         model = loaded(source, input)
         write(path, model, raw)

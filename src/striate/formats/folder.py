@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from striate.diagnostics import FormatError, LimitError, StriateError, plural, warn
-from striate.formats.files import read_text
 from striate.formats.loaded import Loaded
+from striate.formats.text_files import read_text
 from striate.formats.tokens import MAX_TEXT
 from striate.network import Network
 

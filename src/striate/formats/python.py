@@ -20,9 +20,9 @@ from typing import Any
 
 from striate.diagnostics import FormatError, SourceError, StriateError, by_reader, setting, suggest, warn
 from striate.formats import notation
-from striate.formats.files import read_text
 from striate.formats.loaded import Loaded, structure
 from striate.formats.notation import Size
+from striate.formats.text_files import read_text
 from striate.formats.torch.striate_metadata import network as own_network
 from striate.network import Builder, Network
 

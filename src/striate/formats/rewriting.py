@@ -15,8 +15,8 @@ from striate.diagnostics import FormatError, StriateError
 from striate.files import exists
 from striate.formats import notation, toml
 from striate.formats.cursor import Cursor
-from striate.formats.files import read_text
 from striate.formats.grammar import read_op
+from striate.formats.text_files import read_text
 from striate.formats.tokens import tokenize
 from striate.network import Network, Node
 

@@ -13,9 +13,9 @@ from striate import weights as arrays
 from striate.diagnostics import SourceError, StriateError, UnknownNameError, by_reader, setting
 from striate.files import exists
 from striate.formats import folder, weight_files
+from striate.formats.load_model import TRAINED, load, loaded
 from striate.formats.loaded import Loaded, structure
 from striate.formats.notation import Size
-from striate.formats.source import TRAINED, load, loaded
 from striate.network import Network
 
 

@@ -27,12 +27,12 @@ from striate.train.data.readers import read_parts
 from striate.train.data.several import laid_out
 from striate.train.data.splits import ALL, TEST, TRAIN, VALIDATION, choose, complete
 from striate.train.data.transforms import ByInput
+from striate.train.data_source import Source, transforms
 from striate.train.evaluation import Evaluation, Runs, Watcher, evaluate
 from striate.train.inputs import IMAGENET
 from striate.train.losses import LOSSES, Loss
 from striate.train.settings import Settings
 from striate.train.setup import OBJECTIVE, make_loss
-from striate.train.source import Source, transforms
 from striate.train.start import far
 
 

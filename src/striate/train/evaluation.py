@@ -15,9 +15,9 @@ from striate.diagnostics import Named, plural
 from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.network import Network
 from striate.op import Trait
+from striate.train.data_source import Source
 from striate.train.losses import Array, Loss
 from striate.train.metrics import Tally
-from striate.train.source import Source
 from striate.train.update import NotFinite
 
 

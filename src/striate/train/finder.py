@@ -17,11 +17,11 @@ from striate.engine.registry import get_engine
 from striate.network import Network
 from striate.train.array_learner import make_learner
 from striate.train.data import Batch, Dataset, Transform
+from striate.train.data_source import Source, sources, transforms
 from striate.train.losses import Array
 from striate.train.schedules import Schedule, Span
 from striate.train.settings import Settings
 from striate.train.setup import TrainingSetup, set_up_training
-from striate.train.source import Source, sources, transforms
 from striate.train.state import State
 from striate.train.update import NotFinite, groups, update
 

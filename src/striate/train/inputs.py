@@ -29,8 +29,8 @@ from striate.diagnostics import (
 from striate.engine.inputs import as_array
 from striate.files import is_directory, unreadable
 from striate.train.data import Transform
+from striate.train.data.bounded_reads import hidden
 from striate.train.data.dataset import Array, BadImage, Shape
-from striate.train.data.files import hidden
 from striate.train.data.image_transforms import Normalize
 from striate.train.data.images import MAX_BYTES, SUFFIXES, convert, read_image
 

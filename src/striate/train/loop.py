@@ -31,6 +31,7 @@ from striate.train.array_learner import make_learner
 from striate.train.config import Config, Job
 from striate.train.data import Dataset, Transform
 from striate.train.data.several import laid_out
+from striate.train.data_source import Source, gather_bad, sources, transforms
 from striate.train.evaluation import Evaluation, evaluate
 from striate.train.events import (
     Callback,
@@ -52,7 +53,6 @@ from striate.train.report import report
 from striate.train.run import BEST, CONFIG, STATE, Run, read_run
 from striate.train.settings import Settings
 from striate.train.setup import TrainingSetup, objective_of, set_up_training
-from striate.train.source import Source, gather_bad, sources, transforms
 from striate.train.state import Meter, State
 from striate.train.update import Diverged, NotFinite, check_bounded, explain, groups, update
 from striate.weights import check

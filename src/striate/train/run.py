@@ -20,9 +20,9 @@ from striate.train import checkpoint
 from striate.train.card import card
 from striate.train.config import Config
 from striate.train.data import Transform
-from striate.train.files import clear_leftovers, make_folder, read_json, write_json, write_text
 from striate.train.history import History
 from striate.train.losses import Array
+from striate.train.run_files import clear_leftovers, make_folder, read_json, write_json, write_text
 from striate.train.setup import TrainingSetup
 from striate.train.state import State
 

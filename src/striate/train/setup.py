@@ -11,12 +11,12 @@ from striate.engine.learner import UpdateRule
 from striate.network import Network, declaration_of
 from striate.train.clipping import clip_norm, clip_value, global_norm
 from striate.train.data import Dataset
+from striate.train.data_source import Source
 from striate.train.losses import LOSSES, Array, Loss
 from striate.train.mixing import Mixing
 from striate.train.optimizers import OPTIMIZERS, SGD, Adam, Optimizer, decayed
 from striate.train.schedules import SCHEDULES, OneCycle, Plateau, Schedule, Span, StepDecay
 from striate.train.settings import Settings
-from striate.train.source import Source
 
 
 @dataclasses.dataclass(frozen=True)

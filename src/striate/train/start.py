@@ -18,8 +18,8 @@ from striate.train.data.adapt import renumbered, with_classes
 from striate.train.data.dataset import Subset
 from striate.train.data.several import laid_out
 from striate.train.data.transforms import ByInput
+from striate.train.data_source import augmented, augmented_by_input, transforms, white_of
 from striate.train.settings import Settings
-from striate.train.source import augmented, augmented_by_input, transforms, white_of
 
 MAX_MEAN_DEVIATIONS = 3.0
 """Deviation of the mean of new images from the training mean, in standard deviations, that causes a remark."""

@@ -20,10 +20,10 @@ from striate.engine.interface import Program
 from striate.engine.learner import Learner
 from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.train.data import Batch
+from striate.train.data_source import MIX, NOISE
 from striate.train.losses import Array, LossValue
 from striate.train.metrics import correct
 from striate.train.setup import TrainingSetup
-from striate.train.source import MIX, NOISE
 from striate.train.state import State
 
 

@@ -10,7 +10,7 @@ from striate.checks import check
 from striate.network import Network
 from striate.terminal import Terminal
 from striate.views import table_formats
-from striate.views.record import show_record
+from striate.views.json_records import show_record
 from striate.views.text import show
 from striate.views.text.page import Page
 

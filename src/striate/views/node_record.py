@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from striate.diagnostics import plural
 from striate.geometry import Window
 from striate.op import Trait
-from striate.views.record import filter_shape
+from striate.views.json_records import filter_shape
 
 if TYPE_CHECKING:
     from striate.network import Network

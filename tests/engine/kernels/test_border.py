@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine.kernels.support import filled, step, targets, view
 from striate.engine.code import Kernel
 from striate.engine.kernels import border
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.layout import Layout
 from striate.geometry.window import fold
 

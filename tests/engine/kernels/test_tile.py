@@ -12,7 +12,7 @@ from engine.compiled import agree, algorithms, drawn, images, made
 from engine.kernels.support import guarded, targets
 from striate.engine.code import Kernel, addresses
 from striate.engine.kernels import tile
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.plan import dense
 from striate.engine.target import TARGETS
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.diagnostics import FormatError, LimitError, SourceError, StriateError
-from striate.train.data import files as limits
+from striate.train.data import bounded_reads as limits
 from striate.train.data import open_data
 from striate.train.data.idx import FASHION, TYPES, read_array
 from train.data.makers import five_parts, idx, mnist, picture

@@ -194,7 +194,7 @@ def test_a_member_that_lies_about_its_size(tmp_path, claim):
 
 
 def test_together_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr("striate.train.data.files.MAX_ARRAY", 1000)
+    monkeypatch.setattr("striate.train.data.bounded_reads.MAX_ARRAY", 1000)
     monkeypatch.setattr(reader, "allow", lambda size, where, what: _allow(size, where, what, 1000))
     with pytest.raises(LimitError) as caught:
         open_data(saved(tmp_path / "a.npz", x=X, y=Y))
@@ -202,7 +202,7 @@ def test_together_too_large(tmp_path, monkeypatch):
 
 
 def _allow(size, where, what, limit):
-    from striate.train.data.files import allow
+    from striate.train.data.bounded_reads import allow
 
     allow(size, where, what, limit)
 

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer, Variable
 from striate.engine.kernels import expression as expressions
+from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.lanes import emptied
 from striate.engine.kernels.operands import OPERAND_SIZE, OperandPlace, entries, operands
-from striate.engine.kernels.record import record
 from striate.engine.layout import Layout
 from striate.engine.target import Target
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer, Variable
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.row_walk import Tiles, Walk
 from striate.engine.layout import Layout
 from striate.engine.target import Target

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from striate.engine import ir
 from striate.engine.emit import Code, Int
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.target import Target
 
 PHILOX_ROUNDS = 10

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from striate.engine import ir
 from striate.engine.emit import Code
 from striate.engine.kernels import expression as expressions
+from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.lanes import inside
-from striate.engine.kernels.record import record
 from striate.engine.kernels.row_walk import Walk
 from striate.engine.layout import Layout
 from striate.engine.target import Target

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from striate.engine import ir
 from striate.engine.emit import Code, Int, Pointer
+from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.functions import Functions
 from striate.engine.kernels.lanes import fold, inside
-from striate.engine.kernels.record import record
 from striate.engine.layout import Layout
 from striate.engine.target import Target
 

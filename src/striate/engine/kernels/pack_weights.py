@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer
+from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.copy import interleave
 from striate.engine.kernels.lanes import inside
-from striate.engine.kernels.record import record
 from striate.engine.target import Target
 
 PLAIN, PACKED, STRIDE, SCALE, TABLE, SQUARES, FULL, PANELS = range(0, 64, 8)

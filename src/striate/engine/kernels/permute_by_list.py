@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.emit import Code
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.target import Target
 
 IN, OUT, PAIRS, COUNT = 0, 8, 16, 24

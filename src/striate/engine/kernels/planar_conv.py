@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Pointer
+from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.copy import interleave
-from striate.engine.kernels.record import record
 from striate.engine.layout import Layout
 from striate.engine.target import Target
 from striate.geometry import Window

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from striate.engine import ir
 from striate.engine.emit import Code
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.target import Target
 
 IN, OUT, COUNT = 0, 8, 16

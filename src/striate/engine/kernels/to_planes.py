@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.emit import Code
+from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.copy import deinterleave
 from striate.engine.kernels.lanes import inside
-from striate.engine.kernels.record import record
 from striate.engine.layout import Layout
 from striate.engine.target import Target
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int
 from striate.engine.kernels import expression as expressions
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.target import Target
 
 COUNT = 0

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.emit import Code, Int, Pointer
+from striate.engine.kernels.argument_record import record
 from striate.engine.kernels.copy import interleave
 from striate.engine.kernels.lanes import inside
 from striate.engine.kernels.pack_weights import (
@@ -31,7 +32,6 @@ from striate.engine.kernels.pack_weights import (
     P_VECTORS,
     PANEL_SIZE,
 )
-from striate.engine.kernels.record import record
 from striate.engine.kernels.winograd_sizes import KERNEL_MATRIX
 from striate.engine.target import Target
 

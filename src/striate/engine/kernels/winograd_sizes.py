@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.layout import Layout
 from striate.engine.target import Target
 

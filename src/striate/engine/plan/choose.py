@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from striate.engine.code import Kernel
 from striate.engine.kernels import border as borders
 from striate.engine.kernels import lrn
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.plan import copies, dense, elements, generic, planar, windows, winograd
 from striate.engine.plan.computation import Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from striate.engine.code import Kernel
 from striate.engine.kernels import copy
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.layout import Layout
 from striate.engine.plan.computation import Copies, Copy
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext

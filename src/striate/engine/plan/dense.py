@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from striate.engine import aligned
 from striate.engine.code import Kernel
 from striate.engine.kernels import dense_conv, pack_weights, tile
-from striate.engine.kernels.record import record
+from striate.engine.kernels.argument_record import record
 from striate.engine.layout import Layout
 from striate.engine.plan import packing
 from striate.engine.plan.computation import Correlation

@@ -15,7 +15,7 @@ from striate.network import Network
 
 def network(text: str) -> Network | None:
     """Recover the network from the text of a file; None if Striate did not write it, or it was changed since."""
-    from striate.formats.torch.source import source
+    from striate.formats.torch.python_source import source
 
     text = text.replace("\r\n", "\n")
     try:

@@ -16,8 +16,8 @@ import numpy as np
 from striate.diagnostics import FormatError
 from striate.files import opened
 from striate.train.data.arrays import ArrayData
+from striate.train.data.bounded_reads import whole
 from striate.train.data.dataset import Array, Dataset, Labels
-from striate.train.data.files import whole
 from striate.train.data.splits import TEST, TRAIN
 from striate.train.data.unpickle import read_pickle
 

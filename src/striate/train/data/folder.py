@@ -18,9 +18,9 @@ import numpy as np
 from striate.diagnostics import FormatError, LimitError, SourceError, plural, printable
 from striate.files import opened, unreadable
 from striate.train.data import images
+from striate.train.data.bounded_reads import hidden
 from striate.train.data.dataset import Array, Dataset, OnBad
 from striate.train.data.encoded import EncodedData, ignored_files, survey
-from striate.train.data.files import hidden
 from striate.train.data.splits import ALL, SPELLINGS
 
 MAX_DEPTH = 64  # folders inside a class

@@ -15,8 +15,8 @@ import numpy as np
 
 from striate.diagnostics import FormatError, SourceError, plural
 from striate.train.data.arrays import parts_of_arrays
+from striate.train.data.bounded_reads import MAX_ARRAY, allow, read_into, unzipped
 from striate.train.data.dataset import Array, Dataset
-from striate.train.data.files import MAX_ARRAY, allow, read_into, unzipped
 from striate.train.data.splits import ALL, SPELLINGS, TEST
 
 #: train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, …

@@ -23,8 +23,8 @@ import numpy as np
 from striate.diagnostics import FormatError, LimitError, plural, printable
 from striate.files import opened
 from striate.train.data.arrays import parts_of_arrays
+from striate.train.data.bounded_reads import allow, read_into
 from striate.train.data.dataset import Array, Dataset
-from striate.train.data.files import allow, read_into
 from striate.train.data.several import parts_by_input
 from striate.train.data.splits import ALL, SPELLINGS
 

@@ -16,8 +16,8 @@ from striate.engine.inputs import axes_of
 from striate.files import is_directory, status, unreadable
 from striate.train.data import cifar, idx, shards
 from striate.train.data.arrays import IN_MEMORY, parts_of_arrays
+from striate.train.data.bounded_reads import head
 from striate.train.data.dataset import Dataset, OnBad
-from striate.train.data.files import head
 from striate.train.data.folder import folders, read_folder
 from striate.train.data.huggingface import is_huggingface, is_huggingface_splits, read_huggingface
 from striate.train.data.npz import read_npz

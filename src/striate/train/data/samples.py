@@ -17,8 +17,8 @@ import numpy as np
 
 from striate.diagnostics import FormatError, MissingExtraError, SourceError
 from striate.train.data.arrays import ArrayData
+from striate.train.data.bounded_reads import whole
 from striate.train.data.dataset import Array, Dataset, Subset
-from striate.train.data.files import whole
 from striate.train.data.images import load_image
 from striate.train.data.splits import TEST, TRAIN, VALIDATION
 

@@ -24,9 +24,9 @@ from striate.diagnostics import FormatError, LimitError, SourceError, plural, pr
 from striate.files import opened, unreadable
 from striate.train.data import images
 from striate.train.data.arrays import MAX_CLASSES, check_labels
+from striate.train.data.bounded_reads import head
 from striate.train.data.dataset import Array, BadImage, Dataset, OnBad
 from striate.train.data.encoded import EncodedData, ignored_files, refuse_or_remark, survey
-from striate.train.data.files import head
 from striate.train.data.splits import ALL, SPELLINGS
 from striate.train.data.tars import Member, members, unzip
 

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from striate.diagnostics import FormatError, LimitError, printable
 from striate.files import opened, unreadable
-from striate.train.data.files import CHUNK_BYTES
+from striate.train.data.bounded_reads import CHUNK_BYTES
 
 MAX_MEMBERS = 20_000_000
 MAX_UNZIPPED = 64 << 30

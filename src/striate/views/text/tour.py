@@ -16,9 +16,9 @@ from striate.diagnostics import UnknownNameError, plural, render, suggest
 from striate.formats import load, parse
 from striate.geometry import Window
 from striate.network import Network
+from striate.views.json_records import models_record, show_record, sizes_record
 from striate.views.node_record import detail_record
 from striate.views.pixel_record import compare_record
-from striate.views.record import models_record, show_record, sizes_record
 from striate.views.text import node, window_drawing
 from striate.views.text import sizes as sizes_view
 from striate.views.text.number_format import count, shape, short

@@ -13,7 +13,7 @@ from striate.checks import Config, check
 from striate.diagnostics import MissingExtraError, Severity, plural, render
 from striate.formats import parse
 from striate.network import Network
-from striate.views.record import show_record
+from striate.views.json_records import show_record
 from striate.views.text import show, tour
 from striate.views.text.evaluation import draw_confusion
 from striate.views.text.number_format import count

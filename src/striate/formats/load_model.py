@@ -13,9 +13,9 @@ from typing import Any
 from striate.diagnostics import FormatError, SourceError, StriateError, UnknownNameError, plural
 from striate.files import exists
 from striate.formats import folder, notation
-from striate.formats.files import read_text
 from striate.formats.loaded import Loaded, structure
 from striate.formats.notation import Size
+from striate.formats.text_files import read_text
 from striate.network import Network
 
 KINDS = ".toml, .onnx, .keras, .h5, .py, .safetensors that Striate wrote"
