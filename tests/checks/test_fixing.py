@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from striate.checks import Config, all_rules, check
-from striate.checks.fixing import fixed
+from striate.checks.fixing import fixed, hidden
 from striate.diagnostics import Fix
 from striate.formats import parse, rewriting, toml
 from striate.models import catalogue
@@ -85,6 +85,28 @@ def test_safe_fixes_keep_sizes_weights_and_windows(entry):
         assert reach == [(w.kernel, w.stride, w.dilation) for w in new.declarations[name].windows.values()]
     assert len(after.findings) <= len(before.findings)
     assert fixed(after).made == ()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
+def test_a_finding_costs_one_unsafe_fix_the_first_that_it_lists(rule):
+    """What a change brings about is reported, and changed in turn only where it fails the check."""
+    report = check(example(rule), Config().replace(**rule.settings))
+    done = fixed(report, unsafe=True)
+    changed = [(finding, fix) for finding, fix in done.made if not fix.safe]
+    identities = [(finding.code, finding.node, finding.aspect) for finding, _ in changed]
+    assert len(identities) == len({*identities})
+    first = {(finding.code, finding.node, finding.aspect) for finding in report.findings}
+    for identity, (finding, fix) in zip(identities, changed, strict=True):
+        assert identity in first or report.config.fails(finding.severity)
+        assert fix == next(one for one in finding.fixes if one.change or one.input)
+    assert hidden(done.report) <= len(done.report.findings)
+    assert bool(hidden(fixed(report).report)) >= bool(changed)
+
+
+def test_one_stride_that_does_not_fit_is_one_change():
+    done = fixed(check(parse("7x7x1 -> conv 3x3 /3")), unsafe=True)
+    assert [fix.text for _, fix in done.made] == ["stride 1 (-> 5x5)"]
+    assert str(done.report.network.nodes[0].op) == "conv 3x3"
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)

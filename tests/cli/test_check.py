@@ -111,6 +111,9 @@ def test_unsafe_fixes_are_made_on_request_only(net):
     before = net.read_text()
     done = run("check", "net.toml", "--fix", "--select", "G")
     assert done.code == 1 and net.read_text() == before
+    assert done.err == "net.toml: 1 fix with --unsafe-fixes\n"
+    done = run("check", "net.toml", "--diff", "--select", "G")
+    assert (done.code, done.out, done.err) == (0, "", "net.toml: 1 fix with --unsafe-fixes\n")
     done = run("check", "net.toml", "--fix", "--unsafe-fixes", "--select", "G")
     assert (
         done.code == 0 and net.read_text() != before and run("check", "net.toml", "--select", "G").code == 0

@@ -8,6 +8,7 @@ import click
 
 from striate.checks import check
 from striate.checks.fixing import fixed as made
+from striate.checks.fixing import hidden
 from striate.checks.report import Report
 from striate.cli.options import load
 from striate.diagnostics import FormatError, plural, printable
@@ -16,6 +17,11 @@ from striate.diagnostics import FormatError, plural, printable
 def fixed(model: str, input: Any, report: Report, *, write: bool, unsafe: bool) -> tuple[Report, str]:
     """The report of what is left, and what changed: a diff, or the text of a notation; empty where nothing did."""
     done = made(report, unsafe=unsafe, inputs=input is None)
+    left = 0 if unsafe else hidden(done.report, inputs=input is None)
+    if left:
+        more = "more " if done.made else ""
+        counted = plural(left, f"{more}fix", f"{more}fixes")
+        click.echo(f"{report.source or report.network.name}: {counted} with --unsafe-fixes", err=True)
     if not done.made:
         return report, ""
     from striate.formats.rewriting import rewritten
