@@ -12,7 +12,7 @@ from striate.formats import toml
 from striate.network import Builder
 from striate.ops import Concat, Conv
 from striate.views.schemas import networks
-from striate.views.schemas.page import SCHEMAS, unwrapped
+from striate.views.schemas.page import SCHEMAS, unwrap
 
 ANSWERS = {
     "striate.show/1": [
@@ -65,7 +65,7 @@ ANSWERS = {
 
 def differences(value, hint, path=""):
     """Where a value and its declaration part."""
-    plain = unwrapped(hint)[0]
+    plain = unwrap(hint)[0]
     options = (
         typing.get_args(plain) if typing.get_origin(plain) in (types.UnionType, typing.Union) else (plain,)
     )
@@ -84,7 +84,7 @@ def _differences(value, plain, path):
             else:
                 yield f"{path}.{key}: not declared"
         for key, hint in hints.items():
-            if key not in value and not unwrapped(hint)[3]:
+            if key not in value and not unwrap(hint)[3]:
                 yield f"{path}.{key}: declared, absent"
     elif origin is list and isinstance(value, list):
         for number, item in enumerate(value):

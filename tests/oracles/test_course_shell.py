@@ -179,11 +179,11 @@ def test_folding_leaves_nothing_unsaid():
     """Every node is in the folded table or stands in a block that equals the one named; the sums agree."""
     from striate.cli.options import show_record
     from striate.formats import load
-    from striate.views.text.folding import Blocks, block_of, folded
+    from striate.views.text.folding import Blocks, block_of, fold_blocks
 
     for name in ("resnet50", "regnet_y_400mf", "efficientnet_b0", "densenet121", "lenet5"):
         record = show_record(load(name))
-        items = list(folded(record))
+        items = list(fold_blocks(record))
         shown = [item for item in items if not isinstance(item, Blocks)]
         blocks = [item for item in items if isinstance(item, Blocks)]
         hidden = {block for item in blocks for block in item.names}
@@ -195,4 +195,4 @@ def test_folding_leaves_nothing_unsaid():
             first, last = ([n for n in record["nodes"] if block_of(n["name"]) == block] for block in ends)
             assert [n["text"] for n in first] == [n["text"] for n in last]
             assert [n["sizes"] for n in first] == [n["sizes"] for n in last]
-    assert any(isinstance(item, Blocks) for item in folded(show_record(load("resnet50"))))
+    assert any(isinstance(item, Blocks) for item in fold_blocks(show_record(load("resnet50"))))

@@ -29,7 +29,7 @@ def command(clear_cache: bool, as_json: bool) -> None:
 
     out = page()
     if clear_cache:
-        view.cleared(out, record, *removed)
+        view.draw_cleared(out, record, *removed)
     else:
         view.draw(out, record)
     emit(out)

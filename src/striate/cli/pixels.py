@@ -43,7 +43,7 @@ def command(model: str, input: Any, node: str | None, of: str | None, compare: b
     """
     from striate.analysis import pixels
     from striate.views.json_records import images
-    from striate.views.pixel_record import compare_record, compared_by_input, pixels_by_input, pixels_record
+    from striate.views.pixel_record import compare_record, comparison_by_input, pixels_by_input, pixels_record
 
     net = load(model, input)
     if node is not None:
@@ -55,7 +55,7 @@ def command(model: str, input: Any, node: str | None, of: str | None, compare: b
     compared = [compare_record(net, node, name) for name in names] if compare else []
     record: Mapping[str, Any]
     if len(net.inputs) > 1:
-        record = compared_by_input(compared) if compare else pixels_by_input(net, uses, node)
+        record = comparison_by_input(compared) if compare else pixels_by_input(net, uses, node)
     else:
         record = compared[0] if compare else pixels_record(net, uses[net.input_name()], node)
     if as_json:

@@ -1,7 +1,7 @@
-"""The record of `striate diff`, striate.diff/1: what changed between two networks, at which cost, with which findings.
+"""The record of `striate diff`, striate.diff/1: what changed between two networks, in cost and in findings.
 
-Nodes are matched in order: by name where a name was chosen, by what they do where the notation merely counted
-(`conv3`), so that one layer put in front does not change all that follow.
+Nodes are matched in order: by name, or by op and settings where the name is only a number (`conv3`), so that a layer
+added in front does not change all that follow.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ FACTS = (
 
 def diff_record(a: Show, b: Show) -> Diff:
     """a, b: striate.show/1 of both networks."""
-    pairs = list(_matched(a["nodes"], b["nodes"]))
+    pairs = list(_match(a["nodes"], b["nodes"]))
     old = {(f["code"], f["node"]): f for f in (*a["problems"], *a["findings"])}
     new = {(f["code"], f["node"]): f for f in (*b["problems"], *b["findings"])}
     renamed = {one["name"]: other["name"] for one, other in pairs if one and other}
-    kept = {(code, renamed.get(node or "", node)) for code, node in old}
+    before = {(code, renamed.get(node or "", node)) for code, node in old}
     return {
         "schema": "striate.diff/1",
         "a": _side(a),
@@ -38,7 +38,7 @@ def diff_record(a: Show, b: Show) -> Diff:
         "added": [_brief(other) for one, other in pairs if other and not one],
         "unchanged": sum(bool(one and other and not _change(one, other)) for one, other in pairs),
         "gone": [f for (code, node), f in old.items() if (code, renamed.get(node or "", node)) not in new],
-        "come": [f for key, f in new.items() if key not in kept],
+        "come": [f for key, f in new.items() if key not in before],
     }
 
 
@@ -86,11 +86,11 @@ def _change(one: ShownNode, other: ShownNode) -> ChangedNode | None:
 def _key(node: ShownNode) -> str:
     """The name, unless it is only the op's word with a number."""
     leaf = node["name"].rpartition(".")[2]
-    counted = re.fullmatch(rf"{re.escape(node['op'])}\d+", leaf) and "." not in node["name"]
-    return str(node["text"] if counted else node["name"])
+    numbered = re.fullmatch(rf"{re.escape(node['op'])}\d+", leaf) and "." not in node["name"]
+    return str(node["text"] if numbered else node["name"])
 
 
-def _matched(a: Sequence[ShownNode], b: Sequence[ShownNode]) -> Iterator[Pair]:
+def _match(a: Sequence[ShownNode], b: Sequence[ShownNode]) -> Iterator[Pair]:
     keys_a, keys_b = [_key(node) for node in a], [_key(node) for node in b]
     first = 0
     while first < min(len(a), len(b)) and keys_a[first] == keys_b[first]:
@@ -103,12 +103,12 @@ def _matched(a: Sequence[ShownNode], b: Sequence[ShownNode]) -> Iterator[Pair]:
     matcher = SequenceMatcher(None, keys_a[first:end_a], keys_b[first:end_b], autojunk=False)
     for kind, i0, i1, j0, j1 in matcher.get_opcodes():
         ours, theirs = a[first + i0 : first + i1], b[first + j0 : first + j1]
-        yield from zip(ours, theirs, strict=True) if kind == "equal" else _replaced(ours, theirs)
+        yield from zip(ours, theirs, strict=True) if kind == "equal" else _match_by_op(ours, theirs)
     yield from zip(a[end_a:], b[end_b:], strict=True)
 
 
-def _replaced(ours: Sequence[ShownNode], theirs: Sequence[ShownNode]) -> Iterator[Pair]:
-    """Within a stretch that differs, nodes with the same op are taken for each other, in order."""
+def _match_by_op(ours: Sequence[ShownNode], theirs: Sequence[ShownNode]) -> Iterator[Pair]:
+    """Where names differ, match nodes with the same op, in order."""
     matcher = SequenceMatcher(None, [n["op"] for n in ours], [n["op"] for n in theirs], autojunk=False)
     for kind, i0, i1, j0, j1 in matcher.get_opcodes():
         if kind == "equal":

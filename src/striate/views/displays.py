@@ -1,4 +1,4 @@
-"""What a network shows of itself in Python: its table with the findings of the default rules, whatever the folder."""
+"""How Python and notebooks show a network: its table with the findings of the default rules."""
 
 from __future__ import annotations
 

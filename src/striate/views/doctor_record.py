@@ -1,7 +1,7 @@
-"""The record after `striate doctor`: versions, CPU, threads this process may use, kernels, optional parts.
+"""The record of `striate doctor`: versions, CPU, threads this process may use, kernels, optional parts.
 
-Everything is read (package metadata, /proc, /sys); of the packages only llvmlite is imported, to see whether
-it loads.
+Everything is read (package metadata, /proc, /sys); only llvmlite is imported, to see whether it
+loads.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def doctor_record() -> Doctor:
 
 
 def cpu(proc: Path = Path("/proc/cpuinfo")) -> Cpu:
-    """Name and vector features of the first processor; empty where the system does not tell."""
+    """Name and vector features of the first processor; empty if the system does not list them."""
     try:
         text = proc.read_text(errors="replace")
     except OSError:
@@ -79,7 +79,7 @@ def threads() -> Threads:
 
 
 def kernels() -> Kernels:
-    """The kind of processor that code is made for, its vectors, and LLVM; or why no code can be made."""
+    """The processor that code is compiled for, its vectors, and LLVM; or why nothing can be compiled."""
     from striate.engine import target as engine
 
     target, why, llvm = engine.host(), engine.why_not(), None
@@ -88,13 +88,13 @@ def kernels() -> Kernels:
             from striate.engine import runtime
 
             llvm = runtime.version()
-        except Exception as error:  # missing, of another system, or broken: whatever it says is what to show
+        except Exception as error:  # missing, for another system, or broken: its message is shown as it is
             why = f"llvmlite does not load: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
     return {
         "target": target.name if target and not why else None,
         "vector": 32 * target.width if target and not why else None,
         "block": target.lanes if target and not why else None,
-        "able": [each.name for each in engine.able()],
+        "able": [level.name for level in engine.able()],
         "llvm": llvm,
         "why": why or None,
     }
@@ -119,11 +119,11 @@ def code_cache_record() -> CodeCache:
 def packages() -> list[Package]:
     """Every package that Striate's own metadata names: base ones first, then those of the extras (not `dev`)."""
     try:
-        wanted = metadata.requires("striate") or []
+        requirements = metadata.requires("striate") or []
     except metadata.PackageNotFoundError:
         return []
     rows: list[Package] = []
-    for line in wanted:
+    for line in requirements:
         name = re.match(r"[\w.-]+", line)
         extra = re.search(r"extra\s*==\s*['\"]([\w-]+)['\"]", line)
         if name is None or (extra and extra[1] == "dev"):

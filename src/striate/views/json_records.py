@@ -47,8 +47,8 @@ COUNTS_LIMIT = 4096
 def show_record(net: Network, convention: str = "striate", findings: Iterable[Diagnostic] = ()) -> Show:
     """Schema striate.show/1: what `striate show` prints, for a network that fits and for one that does not.
 
-    `nodes` holds every node that has an output; `problems` those that have none, `unreached` what lies behind them;
-    findings: those of a check, which the caller makes under the settings of its choice.
+    `nodes` holds every node that has an output; `problems` those that have none, `unreached` the nodes after them.
+    findings: those of a check, run by the caller with its own settings.
     Raises UnknownNameError for an unknown convention.
     """
     from striate.analysis import analyze
@@ -86,7 +86,7 @@ def node_record(net: Network, facts: NodeFacts) -> ShownNode:
     """One node of striate.show/1."""
     specs = net.inference.specs
     node = net.node(facts.name)
-    said = sharing.to_dict(node)
+    parameters = sharing.to_dict(node)
     record: ShownNode = {
         "name": facts.name,
         "op": facts.op,
@@ -99,9 +99,9 @@ def node_record(net: Network, facts: NodeFacts) -> ShownNode:
         "params": facts.params,
         "macs": facts.macs,
         "unknown": list(net.inference.declarations[facts.name].uncounted),
-        "shares": said.get("shares", ""),
-        "fixed": said.get("fixed", []),
-        "frozen": said.get("frozen", []),
+        "shares": parameters.get("shares", ""),
+        "fixed": parameters.get("fixed", []),
+        "frozen": parameters.get("frozen", []),
         "window": {axis: window_record(w) for axis, w in facts.windows.items()},
         "receptive_field": {axis: field_record(f) for axis, f in facts.receptive_field.items()},
         "aligned": facts.aligned,
@@ -153,7 +153,7 @@ def reconcile_record(net: Network) -> Costs:
     from striate.analysis import reconcile, unknown_costs
     from striate.analysis.conventions import CONVENTIONS
 
-    found = reconcile(net)
+    costs = reconcile(net)
 
     def row(entry: CostRow) -> CountedRow:
         return {
@@ -167,11 +167,11 @@ def reconcile_record(net: Network) -> Costs:
         "schema": "striate.cost/1",
         "name": net.name,
         "inputs": {name: list(spec.without_batch) for name, spec in net.inputs.items()},
-        "conventions": {name: CONVENTIONS[name].sentence for name in found.conventions},
-        "totals": found.totals,
+        "conventions": {name: CONVENTIONS[name].sentence for name in costs.conventions},
+        "totals": costs.totals,
         "unknown": list(unknown_costs(net)["macs"]),
-        "ops": [row(entry) for entry in found.summary],
-        "nodes": [row(entry) for entry in found.rows],
+        "ops": [row(entry) for entry in costs.summary],
+        "nodes": [row(entry) for entry in costs.rows],
     }
 
 
@@ -179,9 +179,9 @@ def reconcile_record(net: Network) -> Costs:
 
 
 def sizes_by_input(net: Network, near: int) -> Sizes | SizesByInput:
-    """Schema striate.sizes/1: of the only input, or `inputs`, by name, for each of several that is an image.
+    """Schema striate.sizes/1 of the only input; of several, `inputs` holds one record for each image, by name.
 
-    Raises OpError where none is, and what `sizes` raises.
+    Raises OpError if no input is an image, and what `sizes` raises.
     """
     from striate.analysis import sizes
 
@@ -197,33 +197,33 @@ def sizes_by_input(net: Network, near: int) -> Sizes | SizesByInput:
 
 
 def images(net: Network) -> list[str]:
-    """The inputs that have axes of space. Raises OpError where none has."""
-    found = [name for name, spec in net.inputs.items() if spec.spatial]
-    if not found:
+    """Names of the inputs with spatial axes. Raises OpError if there are none."""
+    names = [name for name, spec in net.inputs.items() if spec.spatial]
+    if not names:
         raise OpError(
             "no input has height and width",
             why=f"they are {', '.join(f'{name} {spec}' for name, spec in net.inputs.items())}",
             fix="give an image size such as 32x32x3",
         )
-    return found
+    return names
 
 
 def sizes_record(solved: SolvedSizes, shape: Sequence[int]) -> Sizes:
-    """Schema striate.sizes/1 of one input: per axis the congruence, and the sizes nearest to the wish.
+    """Schema striate.sizes/1 of one input: per axis the congruence, and the nearest sizes that fit.
 
     shape: the network's own input (C, H, W), which `fits` judges.
     """
     axes: dict[str, SizesAxis] = {}
-    for (axis, found), size in zip(solved.axes.items(), shape[1:], strict=True):
+    for (axis, solution), size in zip(solved.axes.items(), shape[1:], strict=True):
         axes[axis] = {
-            "modulus": found.modulus,
-            "residues": list(found.residues),
-            "minimum": found.minimum,
-            "rule": found.rule,
-            "nearest": list(found.nearest(solved.near)) if found.residues else [],
+            "modulus": solution.modulus,
+            "residues": list(solution.residues),
+            "minimum": solution.minimum,
+            "rule": solution.rule,
+            "nearest": list(solution.nearest(solved.near)) if solution.residues else [],
             "size": size,
-            "fits": found.fits(size),
-            "conflict": found.conflict,
+            "fits": solution.fits(size),
+            "conflict": solution.conflict,
         }
     head = {"schema": "striate.sizes/1", "input": list(shape), "near": solved.near}
     return cast("Sizes", {**head, **axes, "nearest": list(solved.nearest)})
@@ -236,7 +236,7 @@ def models_record(glob: str = "*") -> ModelList:
     """Schema striate.models/1: the catalogue entries whose name or family matches, oldest first."""
     from striate.models.catalogue import entries
 
-    def wanted(*names: str) -> bool:
+    def matches(*names: str) -> bool:
         return any(fnmatch.fnmatchcase(name.lower(), glob.lower()) for name in names)
 
     return {
@@ -255,6 +255,6 @@ def models_record(glob: str = "*") -> ModelList:
                 "note": entry.note,
             }
             for entry in entries()
-            if wanted(entry.name, entry.family.name)
+            if matches(entry.name, entry.family.name)
         ],
     }

@@ -25,8 +25,8 @@ SYMBOLS = {
 """N input, F reach of the filter, P both paddings, S stride; the sizes that `formula` fills in."""
 
 
-def detail_record(net: Network, name: str, shown: Show) -> Detail:
-    """Everything about one node; shown: the network's striate.show/1.
+def detail_record(net: Network, name: str, record: Show) -> Detail:
+    """Everything about one node. record: the network's striate.show/1.
 
     Raises UnknownNameError, and the ShapeError of a node that has no output.
     """
@@ -36,7 +36,7 @@ def detail_record(net: Network, name: str, shown: Show) -> Detail:
             raise problem
     declaration = net.inference.declarations[name]
     specs = net.inference.specs
-    row = next(row for row in shown["nodes"] if row["name"] == name)
+    row = next(row for row in record["nodes"] if row["name"] == name)
     return {
         "schema": "striate.node/1",
         **row,
@@ -51,8 +51,8 @@ def detail_record(net: Network, name: str, shown: Show) -> Detail:
         "filters": _filter(declaration),
         "arithmetic": _arithmetic(declaration),
         "fully_connected": _fully_connected(declaration),
-        "findings": [finding for finding in shown["findings"] if finding["node"] == name],
-        "convention": shown["convention"],
+        "findings": [finding for finding in record["findings"] if finding["node"] == name],
+        "convention": record["convention"],
     }
 
 
@@ -108,20 +108,20 @@ def _filter(declaration: Declaration) -> Filters | None:
 
 
 def _arithmetic(declaration: Declaration) -> Arithmetic:
-    """The sums after params and MACs, as text; empty where there is nothing to count."""
+    """How params and MACs are computed, as text; empty if there is nothing to count."""
     x, y = declaration.inputs[0], declaration.outputs[0]
     params = macs = ""
     weight = _weight(declaration)
     bias = next((p.elements for p in declaration.parameters if p.name == "bias"), 0)
-    summed = Trait.WEIGHTED_SUM in declaration.op.traits
-    if summed and weight is not None:
+    weighted = Trait.WEIGHTED_SUM in declaration.op.traits
+    if weighted and weight is not None:
         volume = "·".join(str(n) for n in (*weight[2:], weight[1]))
         params = f"{weight[0]}·({volume})" + (f" + {bias}" if bias else "")
         slides = Trait.CONVOLUTION in declaration.op.traits
         places = f"{_places(y)} positions" if slides else f"{_places(x)} input positions"
-        each = plural(weight[0], "filter" if slides else "channel")
-        macs = f"{places} · {each} · {math.prod(weight[1:])} products"
-    elif summed:
+        channels = plural(weight[0], "filter" if slides else "channel")
+        macs = f"{places} · {channels} · {math.prod(weight[1:])} products"
+    elif weighted:
         (rows, columns) = next(p.shape for p in declaration.parameters if p.name == "weight")
         params = f"{columns}·{rows}" + (f" + {bias}" if bias else "")
         macs = f"{plural(columns, 'input')} · {plural(rows, 'output')}"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
 
 MAX_WRITTEN_PIXELS = 1_000_000
-"""Counts are written out up to this many pixels; a larger map only as its vectors, where one outer product makes it."""
+"""Counts are written out up to this many pixels; of a larger map only its vectors, if it is one outer product."""
 
 MODES: dict[str, dict[str, Any]] = {
     "valid": {"padding": "valid", "mode": "zeros"},
@@ -53,7 +53,7 @@ def _head(net: Network, node: str | None) -> PixelsHead:
 
 
 def use_record(use: PixelUse) -> PixelMap:
-    """The map and what it says; ratios are null where the center pixel is never used."""
+    """The map and its summary; ratios are null if the center pixel is never used."""
     return {
         "axes": [axis.lower() for axis in use.axes],
         "shape": list(use.shape),
@@ -78,38 +78,37 @@ def _ratio(value: Fraction | None) -> float | None:
 def compare_record(net: Network, node: str | None = None, input: str | None = None) -> ComparedPixels:
     """Schema striate.pixels-compare/1: the same network with each padding mode in all its convolutions.
 
-    Where a mode leaves some node without output, `problem` says so. input: of several the one that is meant, which the
-    record names.
+    If a mode leaves some node without output, `problem` says so. input: which of several inputs; the record names it.
     """
     record: ComparedPixels = {
         "schema": "striate.pixels-compare/1",
         "name": net.name,
-        "modes": [_compared(net, node, mode, input) for mode in MODES],
+        "modes": [_mode_record(net, node, mode, input) for mode in MODES],
     }
     if input is not None:
         record["input"] = input
     return record
 
 
-def compared_by_input(records: Sequence[ComparedPixels]) -> ComparedByInput:
+def comparison_by_input(records: Sequence[ComparedPixels]) -> ComparedByInput:
     """The same for several inputs: `inputs` holds the modes of each image by name."""
     first = records[0]
     inputs: dict[str, ModesOfInput] = {one["input"]: {"modes": one["modes"]} for one in records}
     return {"schema": first["schema"], "name": first["name"], "inputs": inputs}
 
 
-def _compared(net: Network, node: str | None, mode: str, input: str | None) -> Mode | FailedMode:
+def _mode_record(net: Network, node: str | None, mode: str, input: str | None) -> Mode | FailedMode:
     from striate.analysis import pixels
 
     try:
-        changed = net
+        variant = net
         for name, op in _changes(net, mode):
-            changed = changed.replace(name, op)
-        use = pixels(changed, node, input)
+            variant = variant.replace(name, op)
+        use = pixels(variant, node, input)
     except (ShapeError, StriateError) as error:
         return {"mode": mode, "problem": f"{error.node}: {error.what}" if error.node else error.what}
-    target = node or changed.outputs[0]
-    return {"mode": mode, "output": list(changed.specs[target].without_batch), **use_record(use)}
+    target = node or variant.outputs[0]
+    return {"mode": mode, "output": list(variant.specs[target].without_batch), **use_record(use)}
 
 
 def _changes(net: Network, mode: str) -> Iterator[tuple[str, Any]]:

@@ -50,7 +50,7 @@ def _rule(rule: Rule) -> RuleEntry:
 
 
 def _says(rule: Rule) -> Iterator[str]:
-    """What `check` answers to the bad example."""
+    """What `check` reports for the bad example."""
     net = _example(rule.bad)
     for finding in check(net, Config(select=(rule.code,)).replace(**rule.settings)).findings[:1]:
         yield render(finding)

@@ -79,13 +79,13 @@ def _totals(record: Show) -> str:
 
 def markdown_text(record: Show) -> str:
     """A Markdown table with the totals under it."""
-    lines = [f"**{_escaped(record['name'])}**, {inputs(record)}", ""]
+    lines = [f"**{_escape(record['name'])}**, {inputs(record)}", ""]
     lines += [f"| {' | '.join(HEAD)} |", "|---|---|---:|---:|---:|---:|---:|---|"]
     for name, op, *numbers in _cells(record):
-        lines.append(f"| {' | '.join((_escaped(name), _escaped(op), *numbers))} |")
+        lines.append(f"| {' | '.join((_escape(name), _escape(op), *numbers))} |")
     for problem in record["problems"]:
-        why = f"{problem['code']}: {_escaped(problem['why'])}"
-        lines.append(f"| **{_escaped(problem['node'] or 'network')}** | {why} | none | | | | | |")
+        why = f"{problem['code']}: {_escape(problem['why'])}"
+        lines.append(f"| **{_escape(problem['node'] or 'network')}** | {why} | none | | | | | |")
     return "\n".join([*lines, "", _totals(record), ""])
 
 
@@ -109,7 +109,7 @@ def html_text(record: Show) -> str:
     )
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     for sign in "\\|*_<`":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())

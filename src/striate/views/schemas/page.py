@@ -60,11 +60,11 @@ WORDS = {str: "text", int: "integer", float: "number", bool: "boolean", list: "l
 
 def page() -> str:
     """The text of docs/json.md."""
-    told: set[type] = set()
-    return HEAD + "".join(_section(title, record, told) for title, record in SCHEMAS.items())
+    records: set[type] = set()
+    return HEAD + "".join(_section(title, record, records) for title, record in SCHEMAS.items())
 
 
-def _section(title: str, record: type, told: set[type]) -> str:
+def _section(title: str, record: type, printed: set[type]) -> str:
     command, _, rest = inspect.cleandoc(record.__doc__ or "").partition("\n\n")
     inherited = typing.get_type_hints(networks.ShownNode) if record is networks.Detail else {}
     path = "[]." if title == "striate check" else ""
@@ -72,16 +72,16 @@ def _section(title: str, record: type, told: set[type]) -> str:
         row
         for key, hint in typing.get_type_hints(record, include_extras=True).items()
         if key not in inherited
-        for row in _rows(f"{path}{key}", hint, told)
+        for row in _rows(f"{path}{key}", hint, printed)
     ]
     table = "\n".join(dict.fromkeys(rows))  # axes that stand under one word are one row
     after = f"\n\n{rest}" if rest else ""
     return f"\n## {title}\n\n{command}\n\n| key | type | meaning |\n|---|---|---|\n{table}{after}\n"
 
 
-def _rows(path: str, hint: Any, told: set[type]) -> Iterator[str]:
-    """The row of a key, unless it only holds others, and theirs, if no row before said them."""
-    plain, meaning, word, optional = unwrapped(hint)
+def _rows(path: str, hint: Any, printed: set[type]) -> Iterator[str]:
+    """The row of a key, and those of the keys inside it unless they were printed before."""
+    plain, meaning, word, optional = unwrap(hint)
     if word:
         path = f"{path.rpartition('.')[0]}.{word}".removeprefix(".")
     options = [option for option in _options(plain) if option is not type(None)]
@@ -89,35 +89,35 @@ def _rows(path: str, hint: Any, told: set[type]) -> Iterator[str]:
     null = " or null" if len(options) < len(_options(plain)) else ""
     ends = ", optional" if optional else ""
     if records:
-        fresh = [record for record in records if record not in told]
+        fresh = [record for record in records if record not in printed]
         if meaning:
             yield f"| `{path}` | object{null}{ends} | {meaning} |"
-        told.update(records)
+        printed.update(records)
         if fresh:
-            yield from _keys(path, fresh, told)
+            yield from _keys(path, fresh, printed)
         return
     (option, *_) = options
     origin, inner = typing.get_origin(option), typing.get_args(option)
     if origin is list and not null and not _is_row(inner[0]):
-        yield from _rows(f"{path}[]", _with(inner[0], meaning, optional), told)
-    elif origin is dict and unwrapped(inner[0])[2]:
-        yield from _rows(f"{path}.{unwrapped(inner[0])[2]}", _with(inner[1], meaning, optional), told)
+        yield from _rows(f"{path}[]", _with(inner[0], meaning, optional), printed)
+    elif origin is dict and unwrap(inner[0])[2]:
+        yield from _rows(f"{path}.{unwrap(inner[0])[2]}", _with(inner[1], meaning, optional), printed)
     else:
         kinds = " or ".join(WORDS[typing.get_origin(option) or option] for option in options)
         yield f"| `{path}` | {kinds}{null}{ends} | {meaning} |"
 
 
-def _keys(path: str, records: list[type], told: set[type]) -> Iterator[str]:
-    """Rows of the keys of records that stand for each other: what one of them lacks is optional."""
+def _keys(path: str, records: list[type], printed: set[type]) -> Iterator[str]:
+    """Rows of the keys of alternative records: a key that one of them lacks is optional."""
     hints = [typing.get_type_hints(record, include_extras=True) for record in records]
     for key in dict.fromkeys(key for hint in hints for key in hint):
-        found = [hint[key] for hint in hints if key in hint]
-        hint = found[0] if len(found) == len(hints) else NotRequired[found[0]]
-        yield from _rows(f"{path}.{key}", hint, told)
+        variants = [hint[key] for hint in hints if key in hint]
+        hint = variants[0] if len(variants) == len(hints) else NotRequired[variants[0]]
+        yield from _rows(f"{path}.{key}", hint, printed)
 
 
-def unwrapped(hint: Any) -> tuple[Any, str, str, bool]:
-    """A hint without its wrappings: (type, meaning, the word that its key is printed as, whether it may be absent)."""
+def unwrap(hint: Any) -> tuple[Any, str, str, bool]:
+    """Take a hint apart: (type, meaning, the word that its key is printed as, whether it may be absent)."""
     meaning, word, optional = "", "", False
     while (origin := typing.get_origin(hint)) in (Annotated, NotRequired, Required):
         if origin is Annotated:
@@ -135,7 +135,7 @@ def _options(plain: Any) -> tuple[Any, ...]:
 
 
 def _is_row(hint: Any) -> bool:
-    """Whether a list of these is one value to a reader: a shape, or anything."""
+    """True if a list of these reads as one value: a shape, or values of any type."""
     return hint in (int, Any)
 
 

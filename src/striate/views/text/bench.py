@@ -1,4 +1,4 @@
-"""How fast a network runs, or learns: a row for each tool, and where the time goes."""
+"""Speed of inference or training: a row for each tool, and the time of each node or phase."""
 
 from __future__ import annotations
 

@@ -21,13 +21,13 @@ def draw(page: Page, record: Costs) -> None:
     page.line()
     columns = [Column("op", fold=True), *(Column(name, "right") for name in names)]
     rows: list[Row] = []
-    for counted in (count, short):
+    for form in (count, short):
         rows = [
-            Row((row["op"], *(counted(row["macs"][name]) if row["macs"][name] else "" for name in names)))
+            Row((row["op"], *(form(row["macs"][name]) if row["macs"][name] else "" for name in names)))
             for row in record["ops"]
             if any(row["macs"].values())
         ]
-        rows.append(Row(("total", *(counted(record["totals"][name]) for name in names)), style="bold"))
+        rows.append(Row(("total", *(form(record["totals"][name]) for name in names)), style="bold"))
         if page.fits(columns, rows):
             break
     page.table(columns, rows)

@@ -1,4 +1,4 @@
-"""A curve in text: columns of half blocks, so that every line holds two heights. Knows nothing of what is drawn."""
+"""A curve in text: columns of half blocks, so that every line holds two heights. For any numbers."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def _means(place: Sequence[int], ys: Sequence[float], width: int) -> list[float]
     sums: dict[int, list[float]] = {}
     for column, y in zip(place, ys):
         sums.setdefault(column, []).append(y)
-    known = {column: sum(values) / len(values) for column, values in sums.items()}
-    order = sorted(known)
+    means = {column: sum(values) / len(values) for column, values in sums.items()}
+    order = sorted(means)
     line = []
     for column in range(width):
         before = max((k for k in order if k <= column), default=order[0])
         after = min((k for k in order if k >= column), default=order[-1])
         share = (column - before) / (after - before) if after > before else 0.0
-        line.append(known[before] + share * (known[after] - known[before]))
+        line.append(means[before] + share * (means[after] - means[before]))
     return line
 
 

@@ -34,10 +34,10 @@ def draw(page: Page, record: Diff) -> None:
         *_only(record["added"], "+", "green"),
     ]
     if rows:
-        used = [k for k in range(len(COLUMNS)) if k == 0 or any(row.cells[k] for row in rows)]
+        columns = [k for k in range(len(COLUMNS)) if k == 0 or any(row.cells[k] for row in rows)]
         page.table(
-            [COLUMNS[k] for k in used],
-            [Row([row.cells[k] for k in used], row.notes, row.style) for row in rows],
+            [COLUMNS[k] for k in columns],
+            [Row([row.cells[k] for k in columns], row.notes, row.style) for row in rows],
         )
     else:
         page.line("no node differs")
@@ -45,14 +45,14 @@ def draw(page: Page, record: Diff) -> None:
         page.line([(f"{plural(record['unchanged'], 'node')} unchanged", "dim")])
     page.line()
     _totals(page, a, b)
-    for title, found, mark, style in (
+    for title, findings, mark, style in (
         ("findings only in A", record["gone"], "- ", "green"),
         ("findings only in B", record["come"], "+ ", "red"),
     ):
-        if found:
+        if findings:
             page.line()
             page.line([(title, "bold")])
-            for text in _findings(found):
+            for text in _findings(findings):
                 page.line([(mark, style), text], 2, 4)
 
 
@@ -64,7 +64,9 @@ def _row(change: ChangedNode) -> Row:
         fit.setdefault(text, []).append(axis)
     notes = [f"{' and '.join(axes)}: {text}" for text, axes in fit.items()]
     notes += [
-        f"{field}: {_arrow(facts, field, _said)}" for field in ("shares", "fixed", "frozen") if field in facts
+        f"{field}: {_arrow(facts, field, _sharing)}"
+        for field in ("shares", "fixed", "frozen")
+        if field in facts
     ]
     return Row(
         (
@@ -79,15 +81,15 @@ def _row(change: ChangedNode) -> Row:
     )
 
 
-def _arrow(facts: Mapping[str, Any], key: str, written: Any) -> str:
+def _arrow(facts: Mapping[str, Any], key: str, form: Any) -> str:
     if key not in facts:
         return ""
-    before, after = map(written, facts[key])
+    before, after = map(form, facts[key])
     return f"{before} → {after}" if before != after else ""
 
 
-def _said(value: Any) -> str:
-    """What a node says of its parameters."""
+def _sharing(value: Any) -> str:
+    """A node's shared, constant or frozen parameters, as text."""
     if isinstance(value, dict):
         return ", ".join(f"{name} = {full}" for name, full in value.items())
     return (value if isinstance(value, str) else ", ".join(value)) or "none"
@@ -101,13 +103,13 @@ def _window(pair: list[dict[str, Any]] | None) -> Iterator[tuple[str, str]]:
     one, other = pair or ({}, {})
     for axis, before in one.items():
         if after := other.get(axis):
-            said = [
+            changes = [
                 f"{key.replace('_', ' ')} {before[key]} → {after[key]}"
                 for key in FIT
                 if before[key] != after[key]
             ]
-            if said:
-                yield axis, ", ".join(said)
+            if changes:
+                yield axis, ", ".join(changes)
 
 
 def _only(nodes: list[LoneNode], mark: str, style: str) -> Iterator[Row]:
@@ -123,17 +125,15 @@ def _totals(page: Page, a: DiffSide, b: DiffSide) -> None:
     new: Mapping[str, Any] = b["totals"]
     kinds = (("params", "params", count), ("MACs", "macs", count), ("activations", "activation_bytes", size),
              ("peak memory", "peak_bytes", size), ("peak in training", "training_peak_bytes", size))  # fmt: skip
-    for label, key, written in kinds:
+    for label, key, form in kinds:
         before, after = old[key], new[key]
         more = {"params": "params", "macs": "macs"}.get(key, "memory")
-        cells = (
-            f"{'at least ' if unknown(r, more) else ''}{written(n)}" for r, n in ((a, before), (b, after))
-        )
+        cells = (f"{'at least ' if unknown(r, more) else ''}{form(n)}" for r, n in ((a, before), (b, after)))
         rows.append(Row((label, *cells, _percent(before, after))))
     page.table([Column("total"), Column("A", "right"), Column("B", "right"), Column("change", "right")], rows)
     for name, side in (("A", a), ("B", b)):
-        if said := lacking(side, "params", "macs", "memory"):
-            page.line(f"{name}{said.replace(';', ':')}")
+        if note := lacking(side, "params", "macs", "memory"):
+            page.line(f"{name}{note.replace(';', ':')}")
     if a["convention"] != b["convention"]:
         page.line(f"counted differently: {a['convention']} / {b['convention']}")
 
@@ -144,12 +144,12 @@ def _percent(before: int, after: int) -> str:
     return f"{100 * (after - before) / before:+.1f}%" if before else "new"
 
 
-def _findings(found: list[Finding]) -> Iterator[str]:
+def _findings(findings: list[Finding]) -> Iterator[str]:
     """One line for each code, with the nodes."""
     groups: dict[str, list[Finding]] = {}
-    for finding in found:
+    for finding in findings:
         groups.setdefault(finding["code"], []).append(finding)
     for code, members in groups.items():
-        named = ", ".join(str(f["node"] or "network") for f in members[:3])
+        nodes = ", ".join(str(f["node"] or "network") for f in members[:3])
         more = f" and {len(members) - 3} more" if len(members) > 3 else ""
-        yield f"{code} {members[0]['message']} ({named}{more})"
+        yield f"{code} {members[0]['message']} ({nodes}{more})"

@@ -38,9 +38,9 @@ def draw(page: Page, record: Doctor) -> None:
         return
     rows = []
     for package in record["packages"]:
-        found = package["version"]
-        style = "" if found else "dim" if package["extra"] else "red"
-        rows.append(Row((package["name"], found or "missing", package["extra"] or "base"), style=style))
+        version = package["version"]
+        style = "" if version else "dim" if package["extra"] else "red"
+        rows.append(Row((package["name"], version or "missing", package["extra"] or "base"), style=style))
     page.table([Column("package"), Column("version"), Column("part")], rows, indent=2)
     page.line()
     if any(not package["extra"] and not package["version"] for package in record["packages"]):
@@ -50,27 +50,27 @@ def draw(page: Page, record: Doctor) -> None:
 
 
 def _engine(kernels: Kernels, cache: CodeCache) -> list[tuple[str, Text]]:
-    """Compiled kernels: for what, by what, and where they are kept."""
-    made: Text
+    """Compiled kernels: for which processor, by which LLVM, and the cache folder."""
+    code: Text
     if kernels["target"]:
         others = ", ".join(name for name in kernels["able"] if name != kernels["target"])
         text = f": {kernels['vector']}-bit vectors, blocks of {kernels['block']} channels, "
         text += f"LLVM {kernels['llvm']}"
-        made = [(kernels["target"], "bold"), text + (f" (also supported: {others})" if others else "")]
+        code = [(kernels["target"], "bold"), text + (f" (also supported: {others})" if others else "")]
     else:
-        made = [("none: ", "red"), f'{kernels["why"]}; engine="numpy" runs everywhere']
-    kept = cache["folder"] or "nowhere"
+        code = [("none: ", "red"), f'{kernels["why"]}; engine="numpy" runs everywhere']
+    folder = cache["folder"] or "nowhere"
     if not cache["usable"]:
-        kept += f": not used, {cache['why']}"
+        folder += f": not used, {cache['why']}"
     elif cache["owner"] is None:
-        kept += ": created when first needed"
+        folder += ": created when first needed"
     else:
         files = plural(cache["files"], "kernel")
-        kept += f": {files}, {size(cache['bytes'])}, owner {cache['owner']}, mode {cache['mode']}"
-    return [("kernels", made), ("stored in", kept)]
+        folder += f": {files}, {size(cache['bytes'])}, owner {cache['owner']}, mode {cache['mode']}"
+    return [("kernels", code), ("stored in", folder)]
 
 
-def cleared(page: Page, record: Doctor, files: int, bytes: int) -> None:
-    """What --clear-cache did."""
-    removed = f"{plural(files, 'compiled kernel')} removed, {size(bytes)}" if files else "nothing to remove"
-    page.line(f"{record['cache']['folder'] or 'no cache'}: {removed}")
+def draw_cleared(page: Page, record: Doctor, files: int, bytes: int) -> None:
+    """The result of --clear-cache."""
+    result = f"{plural(files, 'compiled kernel')} removed, {size(bytes)}" if files else "nothing to remove"
+    page.line(f"{record['cache']['folder'] or 'no cache'}: {result}")

@@ -71,7 +71,7 @@ def draw_classes(page: Page, record: Mapping[str, Any]) -> None:
 
 
 def draw_confusion(page: Page, record: Mapping[str, Any]) -> None:
-    """Who was predicted as whom: as a matrix, or as a list where there are too many classes or too little room."""
+    """The confusion matrix, or a list of confusions if there are too many classes or too few columns."""
     matrix, names = record["confusion_matrix"], record["classes"]
     width = max(len(count(n)) for row in matrix for n in row)
     heads = [str(k) for k in range(len(names))] if any(len(name) > 4 for name in names) else list(names)
@@ -94,23 +94,23 @@ def draw_confusion(page: Page, record: Mapping[str, Any]) -> None:
 
 
 def _mistakes(page: Page, matrix: Sequence[Sequence[int]], names: Sequence[str], most: int = 10) -> None:
-    found = sorted(
+    pairs = sorted(
         ((n, j, k) for k, row in enumerate(matrix) for j, n in enumerate(row) if n and j != k),
         key=lambda entry: (-entry[0], entry[2], entry[1]),
     )
-    if not found:
+    if not pairs:
         page.line("no image was misclassified")
         return
     page.line([("most frequent confusions", "bold")])
-    rows = [Row((f"{names[k]}", "predicted as", names[j], count(n))) for n, j, k in found[:most]]
+    rows = [Row((f"{names[k]}", "predicted as", names[j], count(n))) for n, j, k in pairs[:most]]
     columns = (Column("", fold=True), Column(""), Column("", fold=True), Column("", "right"))
     page.table(columns, rows, head=False, indent=2)
-    if len(found) > most:
-        page.line([(f"and {len(found) - most:,} other pairs", "dim")], 2)
+    if len(pairs) > most:
+        page.line([(f"and {len(pairs) - most:,} other pairs", "dim")], 2)
 
 
 def draw_calibration(page: Page, record: Mapping[str, Any]) -> None:
-    """Confidence against accuracy, in bins: a model that knows what it knows has both bars equally long."""
+    """Mean confidence and accuracy by bins of confidence: of a calibrated model both are equal."""
     page.line([("calibration", "bold"), "  are predictions with 90 % confidence right 9 times out of 10?"])
     rows = []
     for entry in record["calibration"]["bins"]:
@@ -138,7 +138,7 @@ def draw_calibration(page: Page, record: Mapping[str, Any]) -> None:
 
 
 def draw_worst(page: Page, record: Mapping[str, Any]) -> None:
-    """The images with the largest losses, where some answer is wrong."""
+    """The images with the largest losses among those predicted wrongly."""
     wrong = [entry for entry in record["worst"] if entry["label"] != entry["predicted"]][:MAX_LISTED_IMAGES]
     if not wrong:
         return

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def curve_record(curve: RateCurve, command: str) -> RateSearch:
-    """striate.find-lr/1. command: what was typed, to be typed again with the rate."""
-    found = curve.suggestion
+    """striate.find-lr/1. command: the command that ran, to repeat with the suggested rate."""
+    rate = curve.suggestion
     return {
         "schema": "striate.find-lr/1",
         "rates": list(curve.rates),
         "losses": list(curve.losses),
         "smoothed": list(curve.smoothed),
-        "suggestion": found,
+        "suggestion": rate,
         "lowest": curve.lowest,
-        "next": f"{command} --lr {found:g} --out RUN" if found else f"{command} --find-lr",
+        "next": f"{command} --lr {rate:g} --out RUN" if rate else f"{command} --find-lr",
     }
 
 

@@ -1,7 +1,7 @@
-"""Repeated blocks told once: `layer3.2 … layer3.5` are four times what `layer3.1` is.
+"""Repeated blocks in one line: `layer3.2 … layer3.5` are four times what `layer3.1` is.
 
 A block is a run of nodes under one numbered scope (`layer3.2`, `features.7`, `denselayer4`). It is folded only when
-every op, size, cost, finding and connection is that of the block before it: only names and fields are left unsaid.
+every op, size, cost, finding and connection is that of the block before it: only names and receptive fields may differ.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show, ShownNode
 
     Item: TypeAlias = "ShownNode | Blocks"
-    """What stands in the table: a node, or blocks that are like the one before them."""
+    """One item of the table: a node, or blocks that repeat the one before them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ def block_of(name: str) -> str:
     return ".".join(scope[: ends[0] + 1]) if ends else ""
 
 
-def folded(record: Show) -> Iterator[Item]:
+def fold_blocks(record: Show) -> Iterator[Item]:
     """The nodes in order, repeats of a block replaced by one item for all of them."""
     codes: dict[str, list[str]] = {}
     for finding in record["findings"]:
@@ -66,7 +66,7 @@ def folded(record: Show) -> Iterator[Item]:
 
 
 def _kind(block: str, nodes: list[ShownNode], codes: dict[str, list[str]]) -> tuple[tuple[Any, ...], ...]:
-    """Everything about a block but its name and its fields."""
+    """Everything about a block except its name and its receptive fields."""
 
     def near(name: str) -> str:
         return name.removeprefix(block) if name.startswith(f"{block}.") else "outside"

@@ -55,19 +55,19 @@ def _fields(record: Detail) -> Iterator[tuple[str, Text]]:
         yield "", [(SIGNS[axes[0]["symbols"]], "dim")]
     for axis in axes:
         yield AXES[axis["axis"]][0], _sum(axis)
-    chosen = record["filters"]
-    if chosen:
-        yield "filters", _filters(chosen)
+    filters = record["filters"]
+    if filters:
+        yield "filters", _filters(filters)
     weights = [
         f"{p['name']} {'x'.join(map(str, p['shape']))}" for p in record["parameters"] if p["trainable"]
     ]
-    kept = [
+    constants = [
         f"{p['name']} {'x'.join(map(str, p['shape']))}" for p in record["parameters"] if not p["trainable"]
     ]
     if weights:
         yield "weights", ", ".join(weights)
-    if kept:
-        yield "kept", ", ".join(kept) + " (not trained)"
+    if constants:
+        yield "kept", ", ".join(constants) + " (not trained)"
     sums = record["arithmetic"]
     if record["params"]:
         yield "params", f"{sums['params']} = {count(record['params'])}"
@@ -103,16 +103,16 @@ def _runs(runs: Sequence[Sequence[int]]) -> str:
     return ", ".join(texts) if len(texts) <= 4 else f"{', '.join(texts[:3])} … {texts[-1]}"
 
 
-def _filters(chosen: Filters) -> Text:
-    each = [(shape(chosen["shape"]), "bold")]
-    depth, channels, groups = chosen["shape"][0], chosen["input_channels"], chosen["groups"]
+def _filters(filters: Filters) -> Text:
+    volume = [(shape(filters["shape"]), "bold")]
+    depth, channels, groups = filters["shape"][0], filters["input_channels"], filters["groups"]
     if groups == 1:
-        reach = f" = {chosen['numbers']} numbers, through the full depth of the input ({plural(channels, 'channel')})"
+        reach = f" = {filters['numbers']} numbers, through the full depth of the input ({plural(channels, 'channel')})"
     elif depth == 1:
         reach = f": depthwise, each filter reads 1 of {channels} input channels"
     else:
         reach = f": {groups} groups, each filter reads {depth} of {channels} input channels"
-    return [f"{plural(chosen['count'], 'filter')} of ", *each, reach]
+    return [f"{plural(filters['count'], 'filter')} of ", *volume, reach]
 
 
 def _field(record: Detail) -> Iterator[tuple[str, Text]]:

@@ -14,7 +14,7 @@ def count(n: int) -> str:
 
 
 def short(n: int | float) -> str:
-    """Four figures or so: 999, 117.6k, 4.09G."""
+    """About four digits: 999, 117.6k, 4.09G."""
     if abs(n) >= 10**15:
         return f"{n:.2e}".replace("e+", "e")
     for unit, scale in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
@@ -25,7 +25,7 @@ def short(n: int | float) -> str:
 
 
 def digits(value: float) -> str:
-    """Three that mean something, as a measured time has: 0.012, 4.57, 1235.
+    """Three significant digits, for measured times: 0.012, 4.57, 1235.
 
     >>> digits(0.01234), digits(4.567), digits(1234.6)
     ('0.012', '4.57', '1235')
@@ -50,14 +50,14 @@ def shape(chw: Sequence[int]) -> str:
 
 def inputs(record: Mapping[str, Any]) -> str:
     """The inputs of a network's record: `input 32x32x3`, or each by its name."""
-    named = record["inputs"]
-    if len(named) == 1:
-        return f"input {shape(next(iter(named.values())))}"
-    return f"inputs {', '.join(f'{name} {shape(sizes)}' for name, sizes in named.items())}"
+    shapes = record["inputs"]
+    if len(shapes) == 1:
+        return f"input {shape(next(iter(shapes.values())))}"
+    return f"inputs {', '.join(f'{name} {shape(sizes)}' for name, sizes in shapes.items())}"
 
 
 def per_axis(values: Sequence[object], sign: str = "x") -> str:
-    """One value where all axes agree, else one per axis: 3, 7x1."""
+    """One value if all axes agree, else one per axis: 3, 7x1."""
     texts = [str(value) for value in values]
     return texts[0] if len(set(texts)) == 1 else sign.join(texts)
 
@@ -68,20 +68,20 @@ def unknown(record: Mapping[str, Any], *what: str) -> list[str]:
     record: striate.show/1, or a part of it with totals.
     """
     lost = record["totals"].get("unknown", {})
-    return list(dict.fromkeys(name for each in what for name in lost.get(each, ())))
+    return list(dict.fromkeys(name for quantity in what for name in lost.get(quantity, ())))
 
 
 def lacking(record: Mapping[str, Any], *what: str) -> str:
-    """The number of nodes that make these totals incomplete, after a semicolon; empty where they are complete."""
+    """The number of nodes that make these totals incomplete, after a semicolon; empty if they are complete."""
     names = unknown(record, *what)
     return f"; {plural(len(names), 'node')} unknown" if names else ""
 
 
 def bound(record: Mapping[str, Any], what: str) -> str:
-    """What stands before a total: "at least " where it is incomplete."""
+    """Prefix of a total: "at least " if it is incomplete, else empty."""
     return "at least " if unknown(record, what) else ""
 
 
 def total(record: Mapping[str, Any], what: str) -> str:
-    """A total of params or macs, as a lower bound where it is incomplete."""
+    """A total of params or macs; a lower bound if it is incomplete."""
     return f"{bound(record, what)}{count(record['totals'][what])}{lacking(record, what)}"

@@ -1,8 +1,8 @@
-"""Plain text pages: lines, wrapped paragraphs and tables that fit the terminal they are read on.
+"""Plain text pages: lines, wrapped paragraphs and tables that fit the terminal.
 
 A page knows three things about its reader (`Terminal`: width, color, Unicode) and nothing about networks. Text is
-a string, or a sequence of strings and `(string, style)` pairs; styles are written only where color is wanted, and
-characters outside ASCII are spelled in ASCII where the stream cannot carry them, *before* anything is measured.
+a string, or a sequence of strings and `(string, style)` pairs; styles are written only for a terminal with
+color, and characters outside ASCII are spelled in ASCII if the stream cannot encode them, *before* widths are measured.
 """
 
 from __future__ import annotations
@@ -79,9 +79,7 @@ class Page:
                 self.lines.append(" " * indent + self._paint(self._pieces(pieces)))
 
     def command(self, text: str, indent: int = 2) -> None:
-        """A command `striate …` that can be pasted into a shell as it stands: a long one continues after a backslash,
-        and is never broken inside quotes.
-        """
+        """A command `striate …` to paste into a shell: long ones continue after a backslash, never inside quotes."""
         words = re.findall(
             r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+", text.replace("striate", self.terminal.program, 1)
         )
@@ -115,20 +113,20 @@ class Page:
     def table(
         self, columns: Sequence[Column], rows: Iterable[Row], gap: int = 2, head: bool = True, indent: int = 0
     ) -> None:
-        """A table: every column as wide as its widest cell; foldable columns give way when that is too wide.
+        """A table: every column as wide as its widest cell; foldable columns shrink if the table is too wide.
 
-        Where even that would break short words, every row becomes a paragraph instead.
+        If even that would break short words, every row becomes a paragraph instead.
         """
         body = list(rows)
         grid = [[self._pieces(cell) for cell in row.cells] for row in body]
         titles = [self._pieces([(column.title, "bold")]) for column in columns]
-        shown = [titles, *grid] if head else grid
-        natural = [max((_length(row[k]) for row in shown if row), default=0) for k in range(len(columns))]
+        lines = [titles, *grid] if head else grid
+        natural = [max((_length(row[k]) for row in lines if row), default=0) for k in range(len(columns))]
         room = self.terminal.width - indent - gap * (len(columns) - 1)
-        widths = _fitted(columns, natural, room)
+        widths = _fit_widths(columns, natural, room)
         squeezed = any(now < wish and now < 12 for now, wish in zip(widths, natural))
         if squeezed or sum(widths) > room:
-            self._stacked(columns, zip(body, grid, strict=True), indent)
+            self._stack(columns, zip(body, grid, strict=True), indent)
             return
         if head:
             self._row(columns, titles, widths, gap, "bold", indent)
@@ -141,10 +139,10 @@ class Page:
         for note in row.notes:
             self.line(note, indent + 4 if row.cells else indent, indent + 6)
 
-    def _stacked(
+    def _stack(
         self, columns: Sequence[Column], rows: Iterable[tuple[Row, list[_Pieces]]], indent: int
     ) -> None:
-        """The first cell, and under it the others with their titles."""
+        """Each row as a paragraph: the first cell, and under it the others with their titles."""
         for row, cells in rows:
             if cells:
                 first = [(text.lstrip(), style or row.style) for text, style in cells[0]]
@@ -161,7 +159,7 @@ class Page:
             self._notes(row, indent)
 
     def fits(self, columns: Sequence[Column], rows: Iterable[Row], gap: int = 2) -> bool:
-        """Whether the table stands in the width without folding a cell."""
+        """True if the table fits the width without folding a cell."""
         widths = [width_of(column.title) for column in columns]
         for row in rows:
             for k, cell in enumerate(row.cells):
@@ -177,10 +175,10 @@ class Page:
         style: str,
         indent: int,
     ) -> None:
-        folded = [list(_wrap(cell, width, width)) for cell, width in zip(cells, widths, strict=True)]
-        for k in range(max((len(parts) for parts in folded), default=0)):
+        wrapped = [list(_wrap(cell, width, width)) for cell, width in zip(cells, widths, strict=True)]
+        for k in range(max((len(parts) for parts in wrapped), default=0)):
             line = " " * indent
-            for column, width, parts in zip(columns, widths, folded, strict=True):
+            for column, width, parts in zip(columns, widths, wrapped, strict=True):
                 piece = parts[k] if k < len(parts) else []
                 blank = " " * (width - _length(piece))
                 text = self._paint([(part, mark or style) for part, mark in piece])
@@ -214,8 +212,8 @@ class Page:
 _Pieces = list[tuple[str, str]]
 
 
-def _fitted(columns: Sequence[Column], natural: Sequence[int], room: int) -> list[int]:
-    """Widths that sum to at most `room` where foldable columns allow it: the widest gives one place at a time."""
+def _fit_widths(columns: Sequence[Column], natural: Sequence[int], room: int) -> list[int]:
+    """Widths that sum to at most `room` if foldable columns allow it; the widest shrinks first."""
     widths = list(natural)
     while sum(widths) > room:
         able = [k for k, column in enumerate(columns) if column.fold and widths[k] > 8]
@@ -238,10 +236,10 @@ def _wrap(pieces: _Pieces, first: int, rest: int) -> Iterator[_Pieces]:
     marked = [(c, style) for text, style in pieces for c in text]
     start = 0
     while start < len(marked):
-        used, end, space = 0, start, None
+        width, end, space = 0, start, None
         while end < len(marked) and marked[end][0] != "\n":
-            used += width_of(marked[end][0])
-            if used > room:
+            width += width_of(marked[end][0])
+            if width > room:
                 break
             if marked[end][0] == " " and end > start:
                 space = end
@@ -272,10 +270,10 @@ def _inside(marked: list[tuple[str, str]], start: int, end: int, room: int) -> i
 
 
 def _join(marked: list[tuple[str, str]]) -> _Pieces:
-    joined: _Pieces = []
+    pieces: _Pieces = []
     for c, style in marked:
-        if joined and joined[-1][1] == style:
-            joined[-1] = (joined[-1][0] + c, style)
+        if pieces and pieces[-1][1] == style:
+            pieces[-1] = (pieces[-1][0] + c, style)
         else:
-            joined.append((c, style))
-    return joined
+            pieces.append((c, style))
+    return pieces

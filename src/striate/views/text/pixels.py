@@ -1,4 +1,4 @@
-"""Pixel use as people see it: counts for a small map, shades for a large one, and what the borders get."""
+"""Pixel use in the terminal: counts for a small map, shades for a large one, and how much the borders are used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_NUMBER_ROWS = 24
 """Maps up to this many rows are written as numbers, if these fit the width."""
 MAX_BLOCK_ROWS = 32
 MAX_WRITTEN_COUNT = 10**12
-"""Counts from here on are shortened: some have thousands of digits."""
+"""Counts from this one on are shortened: some have thousands of digits."""
 
 Grid = list[list[int]]
 
@@ -128,12 +128,12 @@ def _facts(record: Pixels) -> Iterator[tuple[str, Text]]:
         yield "corner", f"{share} at the center = {record['corner_to_centre']:.3g}"
         yield "border", f"{record['border_to_centre']:.3g} of the center, on average"
     else:
-        yield "centre", "is never read"
+        yield "center", "is never read"
     yield "most", _times(record["most"])
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{_large(part)} of {_large(whole)}"
+def _share(part: int, total: int) -> str:
+    return f"{_large(part)} of {_large(total)}"
 
 
 def _times(n: int) -> str:
@@ -141,12 +141,12 @@ def _times(n: int) -> str:
 
 
 def _large(n: int) -> str:
-    """All digits up to a million million, then three figures and the power of ten."""
+    """All digits below 10**12, then three significant digits and the power of ten."""
     if n < MAX_WRITTEN_COUNT:
         return count(n)
     power = (
         n.bit_length() * 30103 // 100000
-    )  # of ten, perhaps one too high: 30103/100000 is the logarithm of 2
+    )  # the power of ten, perhaps one too high: 30103/100000 approximates log10(2)
     power -= 10**power > n
     return f"{n * 100 // 10**power / 100:.2f}e{power}"
 

@@ -1,4 +1,4 @@
-"""A network's plan: what runs for which nodes, and how near to the machine's limit."""
+"""A network's plan: the kernels that run for each node, and their speed compared with the machine's limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 def draw(page: Page, title: str, table: PlanReport) -> None:
-    """`table`: what `striate.engine.plan_report` found."""
+    """table: the report of `striate.engine.plan_report`."""
     page.title(title)
     page.line()
     _rows(page, table.rows)
@@ -42,7 +42,7 @@ def draw(page: Page, title: str, table: PlanReport) -> None:
 
 
 def draw_training(page: Page, title: str, table: TrainingReport) -> None:
-    """`table`: what `striate.engine.training.training_report` found."""
+    """table: the report of `striate.engine.training.training_report`."""
     page.title(title)
     for what, rows in (("forward", table.forward), ("the backward pass", table.backward)):
         page.line()

@@ -33,11 +33,11 @@ def draw(page: Page, record: Mapping[str, Any]) -> None:
 
 
 def _notes(record: Mapping[str, Any]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    images: dict[str, list[str]] = {}
     for image in record["images"]:
         for note in image["notes"]:
-            found.setdefault(note, []).append(image["name"])
-    return found
+            images.setdefault(note, []).append(image["name"])
+    return images
 
 
 def csv_text(record: Mapping[str, Any]) -> str:
@@ -55,7 +55,7 @@ def csv_text(record: Mapping[str, Any]) -> str:
 
 
 def draw_image(page: Page, rows: Sequence[Sequence[float]], indent: int = 2) -> None:
-    """A small gray image, 0 to 1, two characters for each pixel; bright is full."""
+    """A small gray image, 0 to 1, two characters for each pixel; a bright pixel is a full block."""
     for row in rows:
         cells = "".join(SHADES[min(int(value * len(SHADES)), len(SHADES) - 1)] * 2 for value in row)
         page.line(cells.rstrip(), indent)

@@ -1,4 +1,4 @@
-"""The table of `striate show`: one row for each node, findings under the node they sit on, totals.
+"""The table of `striate show`: one row for each node, its findings under it, then the totals.
 
 On a narrow screen node names hang under their scope (`layer1.0`), counts are abbreviated, and below about 60 columns
 every node gets a short paragraph instead of a row. Nothing is ever cut off.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import plural
-from striate.views.text.folding import Blocks, folded
+from striate.views.text.folding import Blocks, fold_blocks
 from striate.views.text.number_format import (
     count,
     inputs,
@@ -35,7 +35,7 @@ NARROW_COLUMNS = 60
 
 @dataclass(frozen=True)
 class _Form:
-    """How much of a table is shown: names under their scope?, how params and MACs are written, the gap of columns."""
+    """Form of the table: whether names stand under their scope, how params and MACs are written, the gap of columns."""
 
     scoped: bool = True
     params: Callable[[int], str] = count
@@ -60,8 +60,8 @@ MAX_NAMED_NODES = 3
 
 
 def draw(page: Page, record: Show, fold: bool = False) -> None:
-    """record: striate.show/1; fold: tell repeated blocks once."""
-    items = list(folded(record)) if fold else record["nodes"]
+    """record: striate.show/1; fold: write repeated blocks in one line."""
+    items = list(fold_blocks(record)) if fold else record["nodes"]
     reads = f"{inputs(record)}, {plural(len(record['nodes']), 'node')}"
     page.line([(record["name"], "bold"), f"  {reads}"])
     page.line()
@@ -112,8 +112,8 @@ def _rows(record: Show, items: Sequence[Item], form: _Form) -> Iterator[Row]:
                 if scope:
                     yield Row(notes=[[(scope, "bold")]])
             name = f"  {leaf}" if scope else leaf
-        found = findings.get(node["name"], [])
-        bad = [f for f in found if f["severity"] != "info"]
+        of_node = findings.get(node["name"], [])
+        bad = [f for f in of_node if f["severity"] != "info"]
         cells: list[Text] = [name, node["text"]]
         if form.filters:
             cells.append(shape(node["filter"]) if node["filter"] else "")
@@ -125,8 +125,8 @@ def _rows(record: Show, items: Sequence[Item], form: _Form) -> Iterator[Row]:
             size(node["activation_bytes"]),
         ]
         if form.codes:
-            cells.append([(" ".join(dict.fromkeys(f["code"] for f in found)), "dim")])
-        yield Row(cells, [*_inputs(node, before), *_said(node), *_notes(node, bad)])
+            cells.append([(" ".join(dict.fromkeys(f["code"] for f in of_node)), "dim")])
+        yield Row(cells, [*_inputs(node, before), *_parameter_notes(node), *_notes(node, bad)])
         before = node["name"]
 
 
@@ -150,17 +150,17 @@ def _field(node: ShownNode) -> str:
 
 
 def _inputs(node: ShownNode, before: str) -> Iterator[Text]:
-    """Where a node reads from, when that is not simply the row above."""
+    """The inputs of a node, unless the only one is the row above."""
     inputs = node["inputs"]
     if inputs == [before]:
         return
-    named = ", ".join(inputs[:MAX_NAMED_NODES]) if len(inputs) > MAX_NAMED_NODES + 1 else ", ".join(inputs)
+    names = ", ".join(inputs[:MAX_NAMED_NODES]) if len(inputs) > MAX_NAMED_NODES + 1 else ", ".join(inputs)
     more = f" and {len(inputs) - MAX_NAMED_NODES} more" if len(inputs) > MAX_NAMED_NODES + 1 else ""
-    yield [(f"← {named}{more}", "dim")]
+    yield [(f"← {names}{more}", "dim")]
 
 
-def _said(node: ShownNode) -> Iterator[Text]:
-    """What a node says of its parameters."""
+def _parameter_notes(node: ShownNode) -> Iterator[Text]:
+    """Notes about parameters: shared, constant, not trained."""
     shares = node["shares"]
     if isinstance(shares, str) and shares:
         yield [(f"shares the parameters of {shares}", "dim")]
@@ -188,10 +188,10 @@ def _arithmetic(node: ShownNode, finding: Finding) -> Iterator[str]:
 
 
 def _by_node(record: Show) -> dict[str, list[Finding]]:
-    found: dict[str, list[Finding]] = {}
+    findings: dict[str, list[Finding]] = {}
     for finding in record["findings"]:
-        found.setdefault(finding["node"] or "", []).append(finding)
-    return found
+        findings.setdefault(finding["node"] or "", []).append(finding)
+    return findings
 
 
 # -- narrow screens -------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def _paragraphs(page: Page, record: Show, items: Sequence[Item]) -> None:
         facts += [f"{short(node['macs'])} MACs"] if node["macs"] else []
         facts += [f"field {_field(node)}", size(node["activation_bytes"])]
         page.line(" · ".join(fact.replace(" ", HOLD) for fact in facts), 2)
-        for note in (*_inputs(node, before), *_said(node), *_notes(node, bad)):
+        for note in (*_inputs(node, before), *_parameter_notes(node), *_notes(node, bad)):
             page.line(note, 2, 4)
         before = node["name"]
 
@@ -225,18 +225,18 @@ def _totals(page: Page, record: Show) -> None:
         page.line(
             [("✗ ", "red"), (f"{problem['code']} {problem['node']}", "bold"), f": {problem['message']}"], 0, 2
         )
-        said = (("where", problem["where"]), ("why", problem["why"]))
-        page.fields([(label, text) for label, text in said if text])
+        reasons = (("where", problem["where"]), ("why", problem["why"]))
+        page.fields([(label, text) for label, text in reasons if text])
         if problem["fixes"]:
             page.fields([("fix  ", " · ".join(fix["text"] for fix in problem["fixes"]))])
     if record["unreached"]:
-        named = ", ".join(record["unreached"][:MAX_NAMED_NODES])
+        names = ", ".join(record["unreached"][:MAX_NAMED_NODES])
         more = (
             f" and {len(record['unreached']) - MAX_NAMED_NODES} more"
             if len(record["unreached"]) > MAX_NAMED_NODES
             else ""
         )
-        page.line(f"not analyzed: {named}{more}", 2, 4)
+        page.line(f"not analyzed: {names}{more}", 2, 4)
     page.fields(
         [
             ("params", total(record, "params")),
@@ -259,12 +259,12 @@ def _memory(record: Show) -> str:
 
 def _summary(record: Show) -> Iterator[tuple[str, Text]]:
     """How many findings, by severity, with their codes."""
-    said: list[Any] = []
+    pieces: list[Any] = []
     for severity, (_, style) in MARKS.items():
-        found = [f for f in record["findings"] if f["severity"] == severity]
-        if found:
-            number = f"{len(found)} info" if severity == "info" else plural(len(found), severity)
-            said += [", "] if said else []
-            said += [(number, style), f" ({', '.join(sorted({f['code'] for f in found}))})"]
-    if said:
-        yield "findings", [*said, "; `striate check` explains them"]
+        findings = [f for f in record["findings"] if f["severity"] == severity]
+        if findings:
+            number = f"{len(findings)} info" if severity == "info" else plural(len(findings), severity)
+            pieces += [", "] if pieces else []
+            pieces += [(number, style), f" ({', '.join(sorted({f['code'] for f in findings}))})"]
+    if pieces:
+        yield "findings", [*pieces, "; `striate check` explains them"]

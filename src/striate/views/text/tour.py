@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 MODEL = "resnet18"
 
 
-def draw(page: Page, wanted: tuple[str, ...] = ()) -> None:
+def draw(page: Page, names: tuple[str, ...] = ()) -> None:
     """All topics, or those named. Raises UnknownNameError."""
-    chosen = [_topic(name) for name in wanted] or list(TOPICS.values())
-    for number, topic in enumerate(chosen, start=1):
+    topics = [_topic(name) for name in names] or list(TOPICS.values())
+    for number, topic in enumerate(topics, start=1):
         if number > 1:
             page.line()
             page.line()
@@ -63,14 +63,14 @@ def _topic(name: str) -> Callable[[Page], None]:
 
 
 @cache
-def _shown(text: str) -> Show:
+def _show(text: str) -> Show:
     net = parse(text)
     return show_record(net, findings=check(net).findings)
 
 
 @cache
 def _detail(text: str, name: str = "conv1") -> Detail:
-    return detail_record(parse(text), name, _shown(text))
+    return detail_record(parse(text), name, _show(text))
 
 
 def _window(text: str, name: str = "conv1") -> Window:
@@ -86,7 +86,7 @@ def _say(page: Page, *paragraphs: Text) -> None:
 
 
 def commands(page: Page, *lines: str) -> None:
-    """What to type, to see more of it."""
+    """Commands that show more, to paste into a shell."""
     page.line()
     for command in lines:
         page.command(command)
@@ -104,10 +104,10 @@ def history(page: Page) -> None:
         "wherever in a larger patch that edge is. The convolutional layer copies the first kind of cell, "
         "pooling the second:",
     )
-    seen: dict[tuple[int, str], str] = {}
+    families: dict[tuple[int, str], str] = {}
     for row in models_record()["models"]:
-        seen.setdefault((row["year"], row["family"]), row["new"])
-    for (year, family), new in seen.items():
+        families.setdefault((row["year"], row["family"]), row["new"])
+    for (year, family), new in families.items():
         page.line([(f"{year}  ", "cyan"), (family, "bold"), f"  {new}"], 2, 8)
     commands(page, "striate models", f"striate models '{MODEL[:6]}*'")
 
@@ -136,12 +136,12 @@ def depth(page: Page) -> None:
     assert volume is not None
     _say(
         page,
-        f"On a {shape(_shown(text)['input'])} image every 5x5 filter is {shape(volume['shape'])}: it reads all "
+        f"On a {shape(_show(text)['input'])} image every 5x5 filter is {shape(volume['shape'])}: it reads all "
         f"{plural(volume['input_channels'], 'channel')} at once and gives one number per position. "
         f"{plural(volume['count'], 'filter')} give {volume['count']} such maps, stacked to {shape(record['output'])}.",
     )
     filters = f"{plural(volume['count'], 'filter')} of {shape(volume['shape'])}"
-    _volumes(page, [shape(_shown(text)["input"]), filters, shape(record["output"])])
+    _volumes(page, [shape(_show(text)["input"]), filters, shape(record["output"])])
     page.line()
     page.fields(
         [
@@ -209,7 +209,7 @@ def borders(page: Page) -> None:
 def shrink(page: Page) -> None:
     """Outputs shrink"""
     text = "32x32x1 -> [conv 5x5]*8"
-    record = _shown(text)
+    record = _show(text)
     first = record["nodes"][0]["output"]
     lost = 1 - first[1] * first[2] / (record["input"][1] * record["input"][2])
     _say(
@@ -303,9 +303,9 @@ def network(page: Page) -> None:
     sizes_view.draw(page, sizes_record(sizes(net), net.input.without_batch), MODEL)
     page.line()
     better = _better(net)
-    gone = {f.code for f in report.findings} - {f.code for f in check(better).findings}
-    if gone:
-        page.line(f"At {shape(better.input.without_batch)} {' and '.join(sorted(gone))} is gone.")
+    codes = {f.code for f in report.findings} - {f.code for f in check(better).findings}
+    if codes:
+        page.line(f"At {shape(better.input.without_batch)} {' and '.join(sorted(codes))} is gone.")
     commands(
         page, f"striate check {MODEL}", f"striate diff {MODEL} --input-b {shape(better.input.without_batch)}"
     )
@@ -313,17 +313,17 @@ def network(page: Page) -> None:
 
 def _groups(report: Report) -> Iterator[Text]:
     for code, members in groupby(report.findings, key=lambda finding: finding.code):
-        found = list(members)
-        style = {"error": "red", "warning": "yellow"}.get(found[0].severity.value, "dim")
-        times, more = (f"{len(found)}x ", ", …") if len(found) > 1 else ("", "")
-        yield [(code, style), f"  {times}{found[0].message} ({found[0].node or 'network'}{more})"]
+        findings = list(members)
+        style = {"error": "red", "warning": "yellow"}.get(findings[0].severity.value, "dim")
+        times, more = (f"{len(findings)}x ", ", …") if len(findings) > 1 else ("", "")
+        yield [(code, style), f"  {times}{findings[0].message} ({findings[0].node or 'network'}{more})"]
 
 
 def _better(net: Network) -> Network:
-    own = net.input.without_batch
-    fitting = sizes(net, near=own[1])
-    size = min(fitting.nearest, key=lambda n: abs(n - own[1]))
-    return net.with_input((own[0], size, size))
+    shape = net.input.without_batch
+    fitting = sizes(net, near=shape[1])
+    size = min(fitting.nearest, key=lambda n: abs(n - shape[1]))
+    return net.with_input((shape[0], size, size))
 
 
 TOPICS: dict[str, Callable[[Page], Any]] = {

@@ -26,7 +26,7 @@ DOES_NOT_FIT, BORDERS = "7x7x1 -> conv 3x3 /3", "5x5x1 -> conv 3x3"
 
 
 def draw_check(page: Page, name: str, net: Network) -> None:
-    """Step 1: what does not fit, and that the tour's network does."""
+    """Step 1: a network that does not fit, and the tour's network, which does."""
     page.title("1. Check: does it fit?")
     page.line("A 3x3 filter with stride 3 on a 7x7 image. `striate check` reports where it does not fit, why, and the "
               "smallest fix:")  # fmt: skip
@@ -34,10 +34,10 @@ def draw_check(page: Page, name: str, net: Network) -> None:
     for finding in check(parse(DOES_NOT_FIT), Config(select=("G",))).findings:
         page.message(render(finding), "bold red")
     page.line()
-    found = check(net).findings
-    counts = {severity: sum(f.severity is severity for f in found) for severity in Severity}
-    said = ", ".join(plural(n, severity.value) for severity, n in counts.items())
-    page.line([(name, "bold"), f", the network of this tour, fits: {said}."])
+    findings = check(net).findings
+    counts = {severity: sum(f.severity is severity for f in findings) for severity in Severity}
+    summary = ", ".join(plural(n, severity.value) for severity, n in counts.items())
+    page.line([(name, "bold"), f", the network of this tour, fits: {summary}."])
     tour.commands(page, f"striate check '{DOES_NOT_FIT}'", f"striate check {name}")
 
 
@@ -54,10 +54,10 @@ def draw_look(page: Page, name: str, net: Network) -> None:
     tour.commands(page, f"striate show {name}", f"striate pixels '{BORDERS}'")
 
 
-def draw_train(page: Page, name: str, found: str, images: Sequence[int], net: Network, command: str) -> None:
-    """Step 3, before the bar: the data, and why this network. images: (C, H, W) of the data."""
+def draw_train(page: Page, name: str, data: str, images: Sequence[int], net: Network, command: str) -> None:
+    """Step 3, before the progress bar: the data, and why this network. images: (C, H, W) of the data."""
     page.title("3. Train: on real digits, on this machine's CPU")
-    first, *parts = found.splitlines()
+    first, *parts = data.splitlines()
     page.line(first)
     for part in parts:
         page.line(part.strip(), 2, 4)
@@ -77,7 +77,7 @@ def _size(chw: Sequence[int]) -> str:
 
 
 def draw_missing(page: Page, missing: MissingExtraError) -> None:
-    """Instead of steps 3 to 6: what they need."""
+    """In place of steps 3 to 6: the package that they need."""
     page.title("3. Train: the digits are missing")
     page.message(str(missing), "bold yellow")
     page.line()
@@ -103,20 +103,20 @@ def draw_test(page: Page, record: Mapping[str, Any], command: str) -> None:
 def draw_prediction(
     page: Page, file: str, pixels: Sequence[Sequence[float]], label: str, top: Sequence[tuple[str, float]], command: str
 ) -> None:  # fmt: skip
-    """Step 5: an image file, what it shows, and what the network says."""
+    """Step 5: an image file, the image, and the network's prediction."""
     page.title("5. Predict: one image file")
     page.line(f"{file} is one of the held-out digits, labeled {label}:")
     page.line()
     draw_image(page, pixels, 4)
     page.line()
     (best, sure), *others = top
-    said = ", ".join(f"{name} {probability:.1%}" for name, probability in others)
-    page.line(["prediction: ", (best, "bold green"), f" ({sure:.1%}; next {said})"])
+    runners_up = ", ".join(f"{name} {probability:.1%}" for name, probability in others)
+    page.line(["prediction: ", (best, "bold green"), f" ({sure:.1%}; next {runners_up})"])
     tour.commands(page, command)
 
 
 def draw_end(page: Page, folder: str, files: Mapping[str, str], activate: str, *commands: str) -> None:
-    """Step 6: what was written, and where to go from here. activate: what puts `striate` on the PATH, if anything."""
+    """Step 6: the files that were written, and next steps. activate: the command that puts `striate` on PATH, or ""."""
     page.title("6. The files")
     page.line([("folder ", ""), (folder, "bold")])
     page.line()

@@ -1,4 +1,4 @@
-"""A training run as it happens: what begins, one line per epoch, a bar where somebody watches, how it ended.
+"""A training run as it happens: its settings, one line per epoch, a progress bar in a terminal, the result.
 
 A listener of the loop's events (`train/events.py`). Lines are complete when they are written, so that a log that is
 cut off anywhere is still right.
@@ -38,7 +38,7 @@ COLUMNS: Sequence[tuple[str, str, int]] = (
     ("images_per_second", "images/s", 10),
     ("seconds", "time", 8),
 )
-"""Key of a row, heading, width. Together with the mark of the best epoch less than 80."""
+"""Key of a row, heading, width. With the mark of the best epoch a line has less than 80 columns."""
 
 Emit = Callable[[Page], None]
 Head = Callable[[Page, Prepared], None]
@@ -65,14 +65,15 @@ def display() -> Iterator[Callable[[Event], None] | None]:
 
 
 class TrainingView:
-    """A callback that prints a run. page: makes an empty page; emit: prints one at once; head: draws what is about to
-    happen, printed when the run is sure to begin.
+    """A callback that prints a run.
+
+    page: makes an empty page; emit: prints one at once; head: draws the network and the data, before the first epoch.
     """
 
     def __init__(self, page: Callable[[], Page], emit: Emit, bar: Bar, head: Head) -> None:
         self.page, self.emit, self.bar, self.head = page, emit, bar, head
         self.prepared: Prepared | None = None
-        self.started = self.told = time.monotonic()
+        self.started = self.printed_at = time.monotonic()
         self.first, self.headed = 1, False
 
     def __call__(self, event: Event) -> None:
@@ -80,7 +81,7 @@ class TrainingView:
             case Prepared():
                 self.prepared = event
             case Started():
-                self._started(event)
+                self._start(event)
             case Progress():
                 self._progress(event)
             case Compiled():
@@ -104,46 +105,50 @@ class TrainingView:
         with self.bar.aside():
             self.emit(page)
 
-    def _started(self, event: Started) -> None:
+    def _start(self, event: Started) -> None:
         if self.prepared:
             head = self.page()
             self.head(head, self.prepared)
             self.emit(head)
         self.first = event.epoch
-        self.started = self.told = time.monotonic()
+        self.started = self.printed_at = time.monotonic()
         if event.resumed:
-            done = event.epoch > event.epochs
-            place = "all epochs are done" if done else f"continuing in epoch {event.epoch} of {event.epochs}"
+            complete = event.epoch > event.epochs
+            place = (
+                "all epochs are done" if complete else f"continuing in epoch {event.epoch} of {event.epochs}"
+            )
             self.say(place)
 
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()
         training = event.phase == "train"
         share = event.done / event.total if training and event.total else 1.0
-        done = event.epoch - self.first + share
-        left = (now - self.started) * (event.epochs - self.first + 1 - done) / done if done else 0.0
+        epochs = event.epoch - self.first + share
+        remaining = (
+            (now - self.started) * (event.epochs - self.first + 1 - epochs) / epochs if epochs else 0.0
+        )
         what = f"epoch {event.epoch}/{event.epochs}" + ("" if training else " validation")
         accuracy = "" if event.accuracy is None else f"  accuracy {event.accuracy:.1%}"
         speed = f"{event.images_per_second:,.0f} images/s" if event.images_per_second >= 10 else ""
-        short = f"{duration(left)} left"
-        said = f"loss {event.loss:.3f}{accuracy}  {speed}  {short}"
-        self.bar.update(what, event.done, event.total, said, short)
-        if not self.bar.shown and now - self.told > QUIET_S:
-            self.told = now
-            self.say(f"{what}: {count(event.done)} of {plural(event.total, 'image')}, {said}")
+        short = f"{duration(remaining)} left"
+        state = f"loss {event.loss:.3f}{accuracy}  {speed}  {short}"
+        self.bar.update(what, event.done, event.total, state, short)
+        if not self.bar.shown and now - self.printed_at > QUIET_S:
+            self.printed_at = now
+            self.say(f"{what}: {count(event.done)} of {plural(event.total, 'image')}, {state}")
 
     def _epoch(self, event: EpochDone) -> None:
-        self.told = time.monotonic()
+        self.printed_at = time.monotonic()
         page = self.page()
         cells = {key: _cell(key, value, event.epochs) for key, value in event.row.items()}
-        shown = [(key, title, width) for key, title, width in COLUMNS if key in cells]
-        if sum(width for _, _, width in shown) + 6 > page.terminal.width:
+        columns = [(key, title, width) for key, title, width in COLUMNS if key in cells]
+        if sum(width for _, _, width in columns) + 6 > page.terminal.width:
             page.line(_sentence(cells, event.best), 0, 2)
         else:
             if not self.headed:
-                page.line([("".join(title.rjust(width) for _, title, width in shown), "bold")])
+                page.line([("".join(title.rjust(width) for _, title, width in columns), "bold")])
                 self.headed = True
-            line = "".join(cells[key].rjust(width) for key, _, width in shown)
+            line = "".join(cells[key].rjust(width) for key, _, width in columns)
             page.line([line, ("  best", "green") if event.best else ""])
         self._print(page)
 
@@ -164,14 +169,14 @@ def _cell(key: str, value: float, epochs: int) -> str:
 
 
 def _sentence(cells: Mapping[str, str], best: bool) -> str:
-    said = [f"epoch {cells['epoch']}: loss {cells['train_loss']}"]
+    parts = [f"epoch {cells['epoch']}: loss {cells['train_loss']}"]
     if "validation_loss" in cells:
-        said.append(f"validation {cells['validation_loss']}, {cells['validation_accuracy']}")
-    return ", ".join([*said, cells["seconds"], *(["best"] if best else [])])
+        parts.append(f"validation {cells['validation_loss']}, {cells['validation_accuracy']}")
+    return ", ".join([*parts, cells["seconds"], *(["best"] if best else [])])
 
 
 def draw_data(page: Page, event: Prepared) -> None:
-    """What is about to happen: the network, and the data as it was found."""
+    """The network, and the data."""
     page.line([(event.network + (f" on {event.source}" if event.source else ""), "bold")])
     page.fields([("data", event.found)])
 
@@ -184,24 +189,24 @@ def draw_head(page: Page, event: Prepared, config: Config) -> None:
 
 
 def _settings(config: Config) -> list[tuple[str, Text]]:
-    """Settings by group, on one line each; those that differ from the default stand out."""
+    """Settings by group, one line for each group; those that differ from the default are bold."""
     groups: dict[str, list[str | tuple[str, str]]] = {}
-    given = {**vars(config.job), **vars(config.settings)}
-    values = {**given, **vars(config.resolved.settings)}
+    settings = {**vars(config.job), **vars(config.settings)}
+    values = {**settings, **vars(config.resolved.settings)}
     for option in options():
         if option.name in ("model", "data") or values[option.name] == "":
             continue
         pieces = groups.setdefault(option.group, [])
         text = f"{option.name} {dataclasses.replace(option, default=values[option.name]).shown}"
         pieces += [" · "] if pieces else []
-        pieces.append((text, "bold") if given[option.name] != option.default else text)
+        pieces.append((text, "bold") if settings[option.name] != option.default else text)
     return list(groups.items())
 
 
 def train_record(
     net: Network, classes: Sequence[str], event: Prepared, history: History, out: Path | None, following: str
 ) -> dict[str, Any]:
-    """striate.train/1: a finished run in plain values. following: the command to type next."""
+    """striate.train/1: the record of a finished run. following: the command to type next."""
     return {
         "schema": "striate.train/1",
         "out": str(out) if out else None,
@@ -237,16 +242,16 @@ def draw_result(page: Page, record: Mapping[str, Any]) -> None:
     elif record["epochs"]:
         last = record["epochs"][-1]
         page.line(f"{record['stopped']} after {took}: training loss {last['train_loss']:.4f}")
-    kept = f"the result is in {record['out']}" if record["out"] else "nothing was saved"
-    page.line([(kept, "bold"), "; next: ", (record["next"], "cyan")], 0, 2)
+    place = f"the result is in {record['out']}" if record["out"] else "nothing was saved"
+    page.line([(place, "bold"), "; next: ", (record["next"], "cyan")], 0, 2)
 
 
 def _unfold(page: Page) -> None:
-    """In a pipe or file each line stays one, so that it can be searched, and a command copied."""
+    """Do not wrap lines in a pipe or file, so that they can be searched, and commands copied."""
     if not page.terminal.folds:
         page.terminal = dataclasses.replace(page.terminal, width=1 << 16)
 
 
 def draw_files(page: Page, files: Mapping[str, str]) -> None:
-    """The files of a run folder, each with what it is."""
+    """The files of a run folder, each with a description."""
     page.fields(list(files.items()))

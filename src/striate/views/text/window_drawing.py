@@ -1,4 +1,4 @@
-"""Windows along one axis, drawn where they lie: padding, every step, and the cells that no window reads."""
+"""Windows along one axis, one line each: padding, every position, and the cells that no window reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from striate.geometry import Window
 from striate.views.text.page import Page
 
 MAX_DRAWN_WINDOWS = 8
-"""Windows drawn before the rest is only counted."""
+"""Windows drawn; of more, only the number is written."""
 MAX_DRAWN_CELLS = 24
 
 
