@@ -9,7 +9,7 @@ from striate.version import __version__ as __version__
 
 __getattr__, __dir__, __all__ = lazy.attach(__name__, __file__, __loader__)
 
-hooks.register("network", "striate.formats.load_model:loaded")
+hooks.register("network", "striate.formats.load_model:load_any")
 hooks.register("elsewhere", "striate.models.catalogue:instead")
 hooks.register("html", "striate.views.displays:html")
 hooks.register("table", "striate.views.displays:table")

@@ -448,11 +448,11 @@ class Model(elsewhere.Teaching):
         engine, device: as `Model` takes them. Raises SourceError if there are no weights, and the errors of
         `striate.load`.
         """
-        from striate.formats.load_model import loaded
+        from striate.formats.load_model import load_any
 
         if weights is not None or isinstance(source, Model):
             return cls(source, weights=weights, engine=engine, device=device, input=input)
-        model = loaded(source, input)
+        model = load_any(source, input)
         if model.weights is None:
             name = str(source) if isinstance(source, str | Path) else model.name
             raise SourceError(

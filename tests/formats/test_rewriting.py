@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from op_cases import WORDS, combinations, fixture
 from striate.diagnostics import FormatError, StriateError
 from striate.formats import load, parse, to_notation, toml
-from striate.formats.rewriting import edited, rewritten
+from striate.formats.rewriting import edit, rewrite
 from striate.network import Network, Node
 from striate.tensor import TensorSpec
 
@@ -43,25 +43,25 @@ def test_one_place_changes(node, fields, expected, end):
     tail = '\n\n[[node]]  # the last\nop = "relu"\n'
     before = (f'{HEAD}[[node]]\nname = "c"\n{node}{tail}').replace("\n", end)
     after = (f'{HEAD}[[node]]\nname = "c"\n{expected}{tail}').replace("\n", end)
-    assert edited(before, changed(before, **fields)) == after
+    assert edit(before, changed(before, **fields)) == after
 
 
 def test_the_input():
     text = '[network]\ninput = "15x15x1"  # odd\n[[node]]\nop = "maxpool 2"\n'
-    assert edited(text, toml.parse(text).with_input((1, 16, 16))) == text.replace("15x15x1", "16x16x1")
+    assert edit(text, toml.parse(text).with_input((1, 16, 16))) == text.replace("15x15x1", "16x16x1")
     head = '[network]\n[network.inputs]\n"left eye" = "8"\nright = "15x15x1"\n'
     text = head + '[[node]]\nop = "maxpool 2"\ninputs = ["right"]\n'
     net = toml.parse(text).with_input({"right": (1, 16, 16)})
-    assert edited(text, net) == text.replace("15x15x1", "16x16x1")
+    assert edit(text, net) == text.replace("15x15x1", "16x16x1")
 
 
 def test_an_input_given_beside_the_file_is_no_part_of_it():
     text = HEAD + '[[node]]\nname = "c"\nop = "conv 3x3 4 /2"\n'
     net = toml.parse(text, input="17x17x8")
     net = net.replace("c", dataclasses.replace(net.node("c").op, padding=1))
-    assert edited(text, net, "17x17x8") == text.replace("/2", "/2 pad 1")
+    assert edit(text, net, "17x17x8") == text.replace("/2", "/2 pad 1")
     unusual = text.replace('"conv 3x3 4 /2"', '"""conv 3x3 4 /2"""')
-    written = edited(unusual, net, "17x17x8")
+    written = edit(unusual, net, "17x17x8")
     assert toml.parse(written, input="17x17x8") == net and toml.parse(written).input.spatial == (16, 16)
 
 
@@ -76,10 +76,10 @@ def test_an_input_given_beside_the_file_is_no_part_of_it():
 def test_an_unusual_spelling_is_written_anew(node):
     text = f'{HEAD}[[node]]\nname = "c"\n{node}\n'
     net = changed(text, padding=1)
-    assert toml.parse(edited(text, net)) == net
+    assert toml.parse(edit(text, net)) == net
     inline = f'node = [{{name = "c", op = "conv 3x3 4"}}]\n{HEAD}'
     net = changed(inline, padding=1)
-    assert toml.parse(edited(inline, net)) == net
+    assert toml.parse(edit(inline, net)) == net
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.filter_too_much])
@@ -100,14 +100,14 @@ def test_any_change_of_any_op_is_described(data, word):
         toml.format(target)
     except StriateError:
         assume(False)
-    assert toml.parse(edited(text, target)) == target
+    assert toml.parse(edit(text, target)) == target
 
 
 # ---------------------------------------------------------------- which sources
 def test_a_notation_is_written_anew():
     net = parse("9x9x8 -> avgpool 3x3 /2 pad 1")
     text = " 9x9x8 ->   avgpool 3x3 /2 pad 1 # mean"
-    found = rewritten(text, net)
+    found = rewrite(text, net)
     assert (found.old, found.new, found.path) == (text.strip(), to_notation(net), None)
 
 
@@ -122,5 +122,5 @@ def test_other_sources_say_why_not(tmp_path):
         (str(tmp_path / "net.onnx"), "weights", "lenet5.toml"),
     ]:
         with pytest.raises(FormatError) as caught:
-            rewritten(source, net)
+            rewrite(source, net)
         assert why in caught.value.why and fix in caught.value.fix and caught.value.where

@@ -24,10 +24,10 @@ def fixed(model: str, input: Any, report: Report, *, write: bool, unsafe: bool) 
         click.echo(f"{report.source or report.network.name}: {counted} with --unsafe-fixes", err=True)
     if not done.made:
         return report, ""
-    from striate.formats.rewriting import rewritten
+    from striate.formats.rewriting import rewrite
 
     try:
-        source = rewritten(model, done.report.network, input)
+        source = rewrite(model, done.report.network, input)
     except FormatError as error:
         error.why = f"{plural(len(done.made), 'fix', 'fixes')} could be applied; {error.why}"
         click.echo(str(error), err=True)

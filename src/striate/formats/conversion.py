@@ -110,29 +110,29 @@ def convert(
                 why="it is also an input file",
                 fix="choose another name for the output",
             )
-    named = str(source) if isinstance(source, str | Path) else ""
-    if named and weight_files.holds_weights(named) and weight_files.holds_weights(path):
-        arrays, metadata = weight_files.read(Path(named))
-        source = weight_files.model_of(Path(named), arrays, metadata)
+    source_path = str(source) if isinstance(source, str | Path) else ""
+    if source_path and weight_files.holds_weights(source_path) and weight_files.holds_weights(path):
+        arrays, metadata = weight_files.read(Path(source_path))
+        source = weight_files.model_of(Path(source_path), arrays, metadata)
         if source is None:
-            _refuse(named, input=input, weights=weights)
+            _refuse(source_path, input=input, weights=weights)
             _save_weights(path, arrays)
-            return Converted(str(out), None, len(arrays), named)
+            return Converted(str(out), None, len(arrays), source_path)
     if path.suffix.lower() in STRUCTURE:
-        from striate.formats.load_model import loaded
+        from striate.formats.load_model import load_any
 
-        model = loaded(source, input)
+        model = load_any(source, input)
         write(path, model, raw)
-        left = model.weights is not None or weights is not None
+        has_weights = model.weights is not None or weights is not None
         note = f"{out} does not contain the weights; convert to .safetensors or .onnx to keep them"
-        return Converted(str(out), model, 0, "", (note,) * left)
+        return Converted(str(out), model, 0, "", (note,) * has_weights)
     from striate.formats.with_weights import with_weights
 
     model = with_weights(source, weights, input=input, seed=seed)
     write(path, model, raw)
-    came = "given" if isinstance(weights, Mapping) else str(weights or named or model.name)
-    told = came if model.trained else f"fresh, seed {seed}"
-    return Converted(str(out), model, len(model.weights or ()), told)
+    origin = "given" if isinstance(weights, Mapping) else str(weights or source_path or model.name)
+    weights_source = origin if model.trained else f"fresh, seed {seed}"
+    return Converted(str(out), model, len(model.weights or ()), weights_source)
 
 
 def _save_weights(path: Path, arrays: Mapping[str, Any]) -> None:

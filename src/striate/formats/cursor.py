@@ -35,19 +35,19 @@ class Cursor:
         """The last token consumed."""
         return self.tokens[max(self.at - 1, 0)]
 
-    def took_arrow(self) -> bool:
+    def accept_arrow(self) -> bool:
         """Consume `->` if it is next; return whether it was."""
-        found = self.token.kind is Kind.ARROW
-        if found:
+        accepted = self.token.kind is Kind.ARROW
+        if accepted:
             self.take()
-        return found
+        return accepted
 
-    def took(self, mark: str) -> bool:
+    def accept(self, mark: str) -> bool:
         """Consume `mark` if it is next; return whether it was."""
-        found = self.token.is_(mark)
-        if found:
+        accepted = self.token.is_(mark)
+        if accepted:
             self.take()
-        return found
+        return accepted
 
     def where(self, first: Token | None = None, last: Token | None = None) -> str:
         first = first or self.token

@@ -40,8 +40,8 @@ def describe(
 
 def about(record: Any) -> dict[str, Any]:
     """Metadata of a trained model from a record, as `describe` takes it; unknown entries are left out."""
-    known = record if isinstance(record, Mapping) else {}
-    classes, transform, objective = (known.get(key) for key in ("classes", "transform", "objective"))
+    fields = record if isinstance(record, Mapping) else {}
+    classes, transform, objective = (fields.get(key) for key in ("classes", "transform", "objective"))
     return {
         "classes": tuple(map(str, classes)) if isinstance(classes, list | tuple) else (),
         "transform": dict(transform) if isinstance(transform, Mapping) else {},
@@ -51,7 +51,7 @@ def about(record: Any) -> dict[str, Any]:
 
 def read(folder: Path) -> tuple[Network, dict[str, Any]]:
     """Read the network and the full record of a model folder. Raises SourceError, FormatError."""
-    import json  # start-up counts: most sources are no folders
+    import json  # start-up counts: most sources are not folders
 
     path = folder / CONFIG
     text = read_text(path)
@@ -94,8 +94,8 @@ def _weights(folder: Path, net: Network) -> Mapping[str, Any] | None:
         return None
     prefix = AVERAGE if any(name.startswith(AVERAGE) for name in arrays) else CURRENT
     warn(f"the run in {folder} stopped in its first epoch: these are the weights of its checkpoint")
-    held = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    return weights.fitting(net, held)
+    averages = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return weights.fitting(net, averages)
 
 
 def read_record(path: Path, metadata: Mapping[str, str]) -> Any:

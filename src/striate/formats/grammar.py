@@ -46,14 +46,14 @@ def usage(word: str) -> str:
         )
     for field in by_name.values():
         if field.name not in cls.positional and field.name not in presets:
-            part = f"[{_worded(field)}]"
+            part = f"[{_usage_of_field(field)}]"
             if len(lines[-1]) + len(part) > 78:
                 lines.append(" " * len(word))
             lines[-1] += f" {part}"
     return "\n".join(lines)
 
 
-def _worded(field: Field) -> str:
+def _usage_of_field(field: Field) -> str:
     """A field's word and the form of its value: `pad N|T,B,L,R|same`, `/N|NxM`."""
     label = _label(field)
     return f"{label}{'' if label == '/' else ' '}{_FORMS[field.metadata['kind']](field)}"
@@ -73,14 +73,14 @@ def read_op(cursor: Cursor) -> Op:
     Raises NotationError for an unknown word, OpError for a value that is not allowed; both point at it.
     """
     first = cursor.token
-    known = registry()
-    word = spelling.op_word(first.text, known)
-    if first.kind is not Kind.WORD or word not in known:
-        raise _no_op(cursor, known)
+    ops = registry()
+    word = spelling.op_word(first.text, ops)
+    if first.kind is not Kind.WORD or word not in ops:
+        raise _unknown_op(cursor, ops)
     cursor.take()
-    cls = known[word]
+    cls = ops[word]
     waiting = list(cls.positional)
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     spans: dict[str, tuple[Token, Token]] = {}
     unnamed: dict[str, Token] = {}
     foreign = {} if first.text == word else {first.text: word}
@@ -90,22 +90,22 @@ def read_op(cursor: Cursor) -> Op:
         if cursor.token is start:
             unnamed[field.name] = start
         elif field.name in unnamed:
-            _pass_on(cls, field.name, unnamed, waiting, given, spans)
-        if field.name in given:
+            _pass_on(cls, field.name, unnamed, waiting, values, spans)
+        if field.name in values:
             raise cursor.fail(
                 f"{field.name} of {word} is given twice",
-                why=f"it was {_written(given[field.name])} before",
+                why=f"it was {_field_text(values[field.name])} before",
                 fix="remove one of them",
                 first=start,
             )
-        given[field.name] = read_field(cursor, field, word)
+        values[field.name] = read_field(cursor, field, word)
         spans[field.name] = (start, cursor.last)
         if field.name in waiting:
             waiting.remove(field.name)
     if first.text != word:
-        _refuse_order(cursor, cls, word, given, unnamed, first)
+        _refuse_order(cursor, cls, word, values, unnamed, first)
     cursor.spellings |= foreign
-    return _build(cursor, cls, word, given, spans, first)
+    return _build(cursor, cls, word, values, spans, first)
 
 
 def _pass_on(
@@ -113,14 +113,14 @@ def _pass_on(
     name: str,
     unnamed: dict[str, Token],
     waiting: list[str],
-    given: dict[str, Any],
+    values: dict[str, Any],
     spans: dict[str, tuple[Token, Token]],
 ) -> None:
     """Shift a positional number to the next field when its field is named later: `conv 16 kernel 3`."""
     by_name = {f.name: f for f in dataclasses.fields(cls)}
     other = next((n for n in waiting if _fits(unnamed[name], by_name[n])), None)
     if other is not None:
-        unnamed[other], given[other], spans[other] = unnamed.pop(name), given.pop(name), spans.pop(name)
+        unnamed[other], values[other], spans[other] = unnamed.pop(name), values.pop(name), spans.pop(name)
         waiting.remove(other)
 
 
@@ -128,13 +128,13 @@ def _refuse_order(
     cursor: Cursor,
     cls: type[Op],
     word: str,
-    given: Mapping[str, Any],
+    values: Mapping[str, Any],
     unnamed: Mapping[str, Token],
     first: Token,
 ) -> None:
     """Raise if a bare number after a foreign word is ambiguous because that framework orders fields differently."""
     by_name = {f.name: f for f in dataclasses.fields(cls)}
-    clear = {*given, *cls.aliases.get(word, {})} - {n for n, t in unnamed.items() if t.kind is Kind.INTEGER}
+    clear = {*values, *cls.aliases.get(word, {})} - {n for n, t in unnamed.items() if t.kind is Kind.INTEGER}
     for name, token in unnamed.items():
         others = [n for n in cls.positional if n != name and n not in clear and _fits(token, by_name[n])]
         if token.kind is Kind.INTEGER and others:
@@ -155,7 +155,7 @@ def _ends(token: Token) -> bool:
     return token.kind in (Kind.ARROW, Kind.END) or token.is_("]") or token.is_("[")
 
 
-def _no_op(cursor: Cursor, known: Mapping[str, type[Op]]) -> NotationError:
+def _unknown_op(cursor: Cursor, ops: Mapping[str, type[Op]]) -> NotationError:
     token = cursor.token
     if token.kind is not Kind.WORD:
         what = "expected an operation" + (f", got {token}" if token.kind is not Kind.END else " after '->'")
@@ -163,15 +163,15 @@ def _no_op(cursor: Cursor, known: Mapping[str, type[Op]]) -> NotationError:
     if folded(token.text) in spelling.DIFFERENT:
         ours, why = spelling.DIFFERENT[folded(token.text)]
         return cursor.fail(f"unknown operation {token}", why=why, fix=f"write {ours!r}: {usage(ours)}")
-    near = suggest(token.text[:40], known)
+    near = suggest(token.text[:40], ops)
     # A word glued to its kernel, `conv3x3`, is the commonest slip.
-    glued = next((w for w in known if token.text.startswith(w) and token.text[len(w) :][:1].isdigit()), "")
+    glued = next((w for w in ops if token.text.startswith(w) and token.text[len(w) :][:1].isdigit()), "")
     if glued or near:
         fix = f"write '{glued} {token.text[len(glued) :]}'" if glued else f"did you mean {near!r}?"
         return cursor.fail(f"unknown operation {token}", why="expected an operation", fix=fix)
     import textwrap
 
-    names = "\n".join(textwrap.wrap(", ".join(sorted(known)), 78))
+    names = "\n".join(textwrap.wrap(", ".join(sorted(ops)), 78))
     return cursor.fail(
         f"unknown operation {token}", why=f"the known operations are\n{names}", fix="use one of them"
     )
@@ -191,7 +191,7 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
         if ours != token.text:
             foreign[token.text] = ours
         if ours != "/":
-            cursor.took("=")
+            cursor.accept("=")
         return words[ours]
     by_name = {f.name: f for f in dataclasses.fields(cls)}
     for name in waiting:
@@ -208,8 +208,8 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
         elif cursor.ahead().is_(":"):
             fix = f"write '->' before the name {token}"
         else:
-            known = [*words, *(o for f in by_name.values() for o in _options(f))]
-            near = suggest(token.text[:40], known)
+            spellings = [*words, *(o for f in by_name.values() for o in _options(f))]
+            near = suggest(token.text[:40], spellings)
             fix = f"did you mean {near!r}?" if near else "leave it out"
         raise cursor.fail(f"{word} has no option {token}", expected, fix)
     if waiting and token.kind in (Kind.INTEGER, Kind.SIZE, Kind.NUMBER):
@@ -246,21 +246,21 @@ def _fits(token: Token, field: Field) -> bool:
     return token.kind is Kind.NUMBER and kind == "number"
 
 
-def _bad(cursor: Cursor, field: Field, word: str) -> NotationError:
+def _wrong_value(cursor: Cursor, field: Field, word: str) -> NotationError:
     token = cursor.token
     form = _FORMS[field.metadata["kind"]](field)
     near = suggest(token.text[:40], _options(field)) if token.kind is Kind.WORD else ""
     return cursor.fail(
         f"{field.name} of {word} cannot be {token}",
         why=f"expected {form}" + (f": {field.metadata['doc']}" if field.metadata["doc"] else ""),
-        fix=f"did you mean {near!r}?" if near else f"write {_worded(field)}",
+        fix=f"did you mean {near!r}?" if near else f"write {_usage_of_field(field)}",
     )
 
 
-def _whole(cursor: Cursor, field: Field, word: str) -> int:
+def _read_integer(cursor: Cursor, field: Field, word: str) -> int:
     value = cursor.token.value
     if cursor.token.kind is not Kind.INTEGER or not isinstance(value, int):
-        raise _bad(cursor, field, word)
+        raise _wrong_value(cursor, field, word)
     cursor.take()
     return value
 
@@ -268,13 +268,13 @@ def _whole(cursor: Cursor, field: Field, word: str) -> int:
 def _read_sizes(cursor: Cursor, field: Field, word: str) -> Any:
     if cursor.token.kind in (Kind.INTEGER, Kind.SIZE):
         return cursor.take().value
-    raise _bad(cursor, field, word)
+    raise _wrong_value(cursor, field, word)
 
 
 def _read_count(cursor: Cursor, field: Field, word: str) -> Any:
     if cursor.token.kind is Kind.WORD and cursor.token.text in _options(field):
         return cursor.take().text
-    return _whole(cursor, field, word)
+    return _read_integer(cursor, field, word)
 
 
 def _read_padding(cursor: Cursor, field: Field, word: str) -> Any:
@@ -283,7 +283,7 @@ def _read_padding(cursor: Cursor, field: Field, word: str) -> Any:
     if cursor.token.kind is Kind.SIZE:
         return cursor.take().value
     first = cursor.token
-    sides = _listed(cursor, field, word)
+    sides = _read_list(cursor, field, word)
     if len(sides) == 1:
         return sides[0]
     if len(sides) % 2:
@@ -297,9 +297,9 @@ def _read_padding(cursor: Cursor, field: Field, word: str) -> Any:
     return tuple(zip(sides[::2], sides[1::2], strict=True))
 
 
-def _listed(cursor: Cursor, field: Field, word: str) -> tuple[int, ...]:
-    values = [_whole(cursor, field, word)]
-    while cursor.took(","):
+def _read_list(cursor: Cursor, field: Field, word: str) -> tuple[int, ...]:
+    values = [_read_integer(cursor, field, word)]
+    while cursor.accept(","):
         if len(values) == MAX_LIST:
             raise LimitError(
                 f"{field.name} of {word} has more than {MAX_LIST} numbers",
@@ -307,20 +307,20 @@ def _listed(cursor: Cursor, field: Field, word: str) -> tuple[int, ...]:
                 why="no op needs more",
                 fix="shorten the list",
             )
-        values.append(_whole(cursor, field, word))
+        values.append(_read_integer(cursor, field, word))
     return tuple(values)
 
 
 def _read_ints(cursor: Cursor, field: Field, word: str) -> Any:
     if cursor.token.kind is Kind.SIZE:
         return cursor.take().value
-    return _listed(cursor, field, word)
+    return _read_list(cursor, field, word)
 
 
 def _read_number(cursor: Cursor, field: Field, word: str) -> Any:
     if cursor.token.kind in (Kind.INTEGER, Kind.NUMBER):
         return cursor.take().value
-    raise _bad(cursor, field, word)
+    raise _wrong_value(cursor, field, word)
 
 
 def _read_flag(cursor: Cursor, field: Field, word: str) -> bool:
@@ -331,19 +331,19 @@ def _read_flag(cursor: Cursor, field: Field, word: str) -> bool:
     cls = registry()[word]
     if _ends(token) or token.text in keywords(cls):
         return True
-    raise _bad(cursor, field, word)
+    raise _wrong_value(cursor, field, word)
 
 
 def _read_choice(cursor: Cursor, field: Field, word: str) -> str:
     if cursor.token.kind in (Kind.WORD, Kind.TEXT) and cursor.token.text in _options(field):
         return cursor.take().text
-    raise _bad(cursor, field, word)
+    raise _wrong_value(cursor, field, word)
 
 
 def _read_text(cursor: Cursor, field: Field, word: str) -> str:
     if cursor.token.kind in (Kind.WORD, Kind.TEXT):
         return cursor.take().text
-    raise _bad(cursor, field, word)
+    raise _wrong_value(cursor, field, word)
 
 
 _READ: dict[str, Callable[[Cursor, Field, str], Any]] = {
@@ -367,11 +367,11 @@ def _build(
     cursor: Cursor,
     cls: type[Op],
     word: str,
-    given: Mapping[str, Any],
+    values: Mapping[str, Any],
     spans: Mapping[str, tuple[Token, Token]],
     first: Token,
 ) -> Op:
-    fields = {**cls.aliases.get(word, {}), **given}
+    fields = {**cls.aliases.get(word, {}), **values}
     last = cursor.last
     missing = [
         f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in fields
@@ -407,7 +407,7 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _written(value: Any) -> str:
+def _field_text(value: Any) -> str:
     if isinstance(value, tuple):
         nested = any(isinstance(item, tuple) for item in value)
         return ",".join(str(side) for pair in value for side in pair) if nested else "x".join(map(str, value))

@@ -53,9 +53,9 @@ def _read(text: str, input: Size | None) -> Loaded:
     if there or not (colon and path and attribute.replace(".", "").isidentifier()):
         path, attribute = text, ""
     if there and exists(Path(text) / folder.CONFIG):  # whatever the folder is called
-        from striate.formats.python import sized
+        from striate.formats.python import with_input_size
 
-        return sized(folder.load(Path(text)), input)
+        return with_input_size(folder.load(Path(text)), input)
     suffix = Path(path).suffix.lower()
     if attribute or suffix == ".py":
         from striate.formats import python
@@ -76,20 +76,20 @@ def _read(text: str, input: Size | None) -> Loaded:
 
         return keras.read(text, input)
     if suffix in (".safetensors", ".pth", ".pt"):
-        from striate.formats.python import sized
+        from striate.formats.python import with_input_size
         from striate.formats.weight_files import read_model
 
-        return sized(read_model(Path(text)), input)
+        return with_input_size(read_model(Path(text)), input)
     return structure(_from_catalogue(text, input))
 
 
-def loaded(source: Any, input: Size | None = None) -> Loaded:
-    """The same for whatever names a network or is one: a text, a path, a Network, a torch.nn.Module, a function."""
+def load_any(source: Any, input: Size | None = None) -> Loaded:
+    """Load a network from anything that names or is one: a text, a path, a Network, a torch.nn.Module, a function."""
     if isinstance(source, str | Path):
         return load(source, input)
     from striate.formats import python
 
-    return python.of_value(source, type(source).__name__.lower(), input)
+    return python.from_value(source, type(source).__name__.lower(), input)
 
 
 def _from_catalogue(text: str, input: Size | None) -> Network:

@@ -57,12 +57,12 @@ class Loaded(Network):
         Nothing is copied or validated again.
         """
         plain = network.network if isinstance(network, Loaded) else network
-        loaded = object.__new__(cls)
-        vars(loaded).update(
+        record = object.__new__(cls)
+        vars(record).update(
             vars(plain), network=plain, weights=weights, trained=trained, classes=tuple(classes),
             transform=dict(transform or {}), objective=dict(objective or {}), config=config, source="",
         )  # fmt: skip
-        return loaded
+        return record
 
     def with_parts(self, **parts: Any) -> Self:
         """Return the same structure with other `parts`, by their names in the class."""

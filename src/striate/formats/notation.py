@@ -61,24 +61,24 @@ def parse(text: str, name: str | None = None, input: Size | None = None) -> Netw
     shape = _input(cursor)
     if input is not None:
         shape = with_size({"input": shape}, input)["input"]
-    if cursor.took_arrow():
+    if cursor.accept_arrow():
         stages = _chain(cursor, 0)
     else:
         raise _no_arrow(cursor, "the input")
     if cursor.token.kind is not Kind.END:
         raise cursor.fail(f"unexpected {cursor.token}", "no '[' is open here", "leave it out")
-    network = _built(cursor, name or "net", shape, stages)
+    network = _build(cursor, name or "net", shape, stages)
     if cursor.spellings:
         spelling.remark(cursor.spellings, to_notation(network))
     return network
 
 
-def _built(cursor: Cursor, name: str, shape: Shape, stages: Sequence[Stage]) -> Network:
+def _build(cursor: Cursor, name: str, shape: Shape, stages: Sequence[Stage]) -> Network:
     builder = Builder(name, input=shape)
     x = builder.input
-    named: set[str] = set()
+    names: set[str] = set()
     for stage in stages:
-        if stage.name in named:
+        if stage.name in names:
             raise cursor.fail(
                 f"two stages are named {stage.name!r}",
                 why="names must be unique; a name inside [ ]*N is repeated",
@@ -100,7 +100,7 @@ def _built(cursor: Cursor, name: str, shape: Shape, stages: Sequence[Stage]) -> 
                 last=stage.last,
             )
         if stage.name:
-            named.add(stage.name)
+            names.add(stage.name)
         try:
             x = builder(stage.op, x, name=stage.name)
         except StriateError as error:
@@ -113,7 +113,7 @@ def _built(cursor: Cursor, name: str, shape: Shape, stages: Sequence[Stage]) -> 
 def _chain(cursor: Cursor, depth: int) -> list[Stage]:
     """Stages joined by '->', up to `]` or the end."""
     stages = _stage(cursor, depth)
-    while cursor.took_arrow():
+    while cursor.accept_arrow():
         stages.extend(_stage(cursor, depth))
         _limit(cursor, len(stages))
     if cursor.token.kind is not Kind.END and not cursor.token.is_("]"):
@@ -123,7 +123,7 @@ def _chain(cursor: Cursor, depth: int) -> list[Stage]:
 
 def _stage(cursor: Cursor, depth: int) -> list[Stage]:
     first = cursor.token
-    if cursor.took("["):
+    if cursor.accept("["):
         return _block(cursor, first, depth + 1)
     name = None
     if first.kind in (Kind.WORD, Kind.TEXT) and cursor.ahead().is_(":"):
@@ -145,14 +145,14 @@ def _block(cursor: Cursor, opening: Token, depth: int) -> list[Stage]:
             fix="write out the inner repetition, or use st.Builder",
         )
     stages = _chain(cursor, depth)
-    if not cursor.took("]"):
+    if not cursor.accept("]"):
         raise cursor.fail(
             "a '[' is not closed",
             "it is opened here",
             "write ] after the last stage of the block",
             first=opening,
         )
-    if not cursor.took("*"):
+    if not cursor.accept("*"):
         return stages
     token = cursor.take()
     count = token.value
@@ -246,9 +246,9 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
         if len(sizes) != rank + 1:
             raise cursor.fail(
                 f"{first.text} is not a size of this input",
-                why=f"its input is {written_size(like)}: "
+                why=f"its input is {format_size(like)}: "
                 + (f"give {rank} sizes, or {rank + 1} with the channels" if rank else "give its length"),
-                fix=f"such as {written_size(like)}",
+                fix=f"such as {format_size(like)}",
                 first=first,
             )
         shape = (sizes[-1], *sizes[:-1])
@@ -277,10 +277,10 @@ def _refuse_tuple(text: str) -> None:
 
 def with_size(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
     """Input name -> shape, with the shapes in `wish` replaced. Raises NotationError."""
-    return {**shapes, **wished(shapes, wish)}
+    return {**shapes, **requested_shapes(shapes, wish)}
 
 
-def wished(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
+def requested_shapes(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
     """Input name -> shape of the inputs in `wish`: the only one, or those that a mapping names.
 
     A size in words is read against the shape that the input has: a vector's length where it has one axis.
@@ -290,8 +290,8 @@ def wished(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
         if len(shapes) != 1:
             raise NotationError(
                 "the network has several inputs",
-                why=f"they are {_listed(shapes)}; one size does not fit all of them",
-                fix=setting("input", {name: written_size(shape) for name, shape in shapes.items()}),
+                why=f"they are {_list_of_inputs(shapes)}; one size does not fit all of them",
+                fix=setting("input", {name: format_size(shape) for name, shape in shapes.items()}),
             )
         wish = dict.fromkeys(shapes, wish)
     for name in wish:
@@ -299,8 +299,8 @@ def wished(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
             near = suggest(str(name), shapes) or (next(iter(shapes)) if len(shapes) == 1 else None)
             raise NotationError(
                 f"the network has no input {str(name)[:80]!r}",
-                why=f"its inputs are {_listed(shapes)}",
-                fix=setting("input", {near: written_size(shapes[near])})
+                why=f"its inputs are {_list_of_inputs(shapes)}",
+                fix=setting("input", {near: format_size(shapes[near])})
                 if near
                 else f"name one of them: {', '.join(shapes)}",
             )
@@ -317,8 +317,8 @@ def _tuple(size: Sequence[int], like: Shape) -> Shape:
     return shape
 
 
-def _listed(shapes: Mapping[str, Shape]) -> str:
-    return ", ".join(f"{name} {written_size(shape)}" for name, shape in shapes.items())
+def _list_of_inputs(shapes: Mapping[str, Shape]) -> str:
+    return ", ".join(f"{name} {format_size(shape)}" for name, shape in shapes.items())
 
 
 def checked(shape: Sequence[int]) -> Shape:
@@ -332,7 +332,7 @@ def checked(shape: Sequence[int]) -> Shape:
     )
 
 
-def written_size(shape: Sequence[int]) -> str:
+def format_size(shape: Sequence[int]) -> str:
     """Write a shape (C, H, W) in notation: HxWxC; a signal as `1d LxC`."""
     text = str(TensorSpec.image(shape))
     return f"1d {text}" if len(shape) == 2 else text
@@ -352,20 +352,20 @@ def to_notation(network: Network, width: int = 100) -> str:
     '8x8x3 -> conv 3x3 pad 1 -> relu'
     """
     _refuse_branches(network)
-    known = network.inference.specs
-    read = [(node.op, known.get(node.inputs[0])) for node in network.nodes]
+    specs = network.inference.specs
+    read = [(node.op, specs.get(node.inputs[0])) for node in network.nodes]
     phrases = [op.phrase(len(spec.spatial) if spec else 2) for op, spec in read]
     names = [node.name for node in network.nodes]
     explicit = [False] * len(names)
     # First without names; then with those that counting does not give; and, when these disturb the counting, with all.
     for _ in range(3):
         stages = [f"{quoted(n)}: {p}" if e else p for n, p, e in zip(names, phrases, explicit, strict=True)]
-        text = _wrapped((written_size(network.input.without_batch), *stages), width)
-        counted = [node.name for node in parse(text).nodes]
-        if counted == names:
+        text = _wrap((format_size(network.input.without_batch), *stages), width)
+        automatic = [node.name for node in parse(text).nodes]
+        if automatic == names:
             return text
         explicit = (
-            [True] * len(names) if any(explicit) else [a != b for a, b in zip(names, counted, strict=True)]
+            [True] * len(names) if any(explicit) else [a != b for a, b in zip(names, automatic, strict=True)]
         )
     raise FormatError(
         "the network cannot be written in notation",
@@ -374,7 +374,7 @@ def to_notation(network: Network, width: int = 100) -> str:
     )
 
 
-def _wrapped(stages: Sequence[str], width: int) -> str:
+def _wrap(stages: Sequence[str], width: int) -> str:
     """Stages joined by '->', broken before an arrow where a line grows beyond `width`."""
     lines = [stages[0]]
     for stage in stages[1:]:
@@ -404,4 +404,4 @@ def _refuse_branches(network: Network) -> None:
         raise FormatError("the network is not a chain", why=problem, fix="write .toml, which has branches")
 
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "checked", "format", "parse", "parse_size", "with_size", "written_size"]
+__all__ = ["MAX_DEPTH", "MAX_NODES", "checked", "format", "format_size", "parse", "parse_size", "with_size"]

@@ -27,31 +27,31 @@ def tidy(net: Network) -> Network:
     net = _permutes(net)
     producers, readers = net.producers, net.consumers
     replaced: dict[str, Node] = {}
-    dropped: dict[str, str] = {}
+    merged: dict[str, str] = {}
     for last in net.nodes:
         for length, merge in RULES:
             chain = _chain(last, length, producers, readers, net.outputs)
-            if chain is None or any(node.name in dropped or node.name in replaced for node in chain):
+            if chain is None or any(node.name in merged or node.name in replaced for node in chain):
                 continue
-            made = merge(chain, net)
-            if made is not None:
-                keep, op = made
+            match = merge(chain, net)
+            if match is not None:
+                keep, op = match
                 node = dataclasses.replace(keep, op=op, inputs=chain[0].inputs)
                 if not _same_output(node, net, chain[-1]):
                     continue
-                for gone in chain:
-                    if gone is not keep:
-                        dropped[gone.name] = keep.name
+                for member in chain:
+                    if member is not keep:
+                        merged[member.name] = keep.name
                 replaced[keep.name] = node
                 break
     if not replaced:
         return net
-    nodes = [replaced.get(node.name, node) for node in net.nodes if node.name not in dropped]
+    nodes = [replaced.get(node.name, node) for node in net.nodes if node.name not in merged]
     renamed = [
-        dataclasses.replace(node, inputs=tuple(dropped.get(value, value) for value in node.inputs))
+        dataclasses.replace(node, inputs=tuple(merged.get(value, value) for value in node.inputs))
         for node in nodes
     ]
-    outputs = tuple(dropped.get(value, value) for value in net.outputs)
+    outputs = tuple(merged.get(value, value) for value in net.outputs)
     return dataclasses.replace(net, nodes=tuple(renamed), outputs=outputs)
 
 
@@ -85,12 +85,12 @@ def _permutes(net: Network) -> Network:
     outputs = tuple(alias.get(value, value) for value in net.outputs)
     if any(value in net.inputs for value in outputs):
         return net
-    kept, wanted = [], set(outputs)
+    remaining, needed = [], set(outputs)
     for node in reversed(nodes):
-        if node.name not in alias and (not isinstance(node.op, Permute) or node.name in wanted):
-            wanted.update(node.inputs)
-            kept.append(node)
-    return dataclasses.replace(net, nodes=tuple(reversed(kept)), outputs=outputs)
+        if node.name not in alias and (not isinstance(node.op, Permute) or node.name in needed):
+            needed.update(node.inputs)
+            remaining.append(node)
+    return dataclasses.replace(net, nodes=tuple(reversed(remaining)), outputs=outputs)
 
 
 def _chain(

@@ -78,13 +78,13 @@ class _Mark:
     pass
 
 
-def refused(key: Any) -> Any:
-    """`persistent` for pickles without persistent ids: raises Refused."""
+def refuse_external(key: Any) -> Any:
+    """Default `persistent`, for pickles without persistent ids: raise Refused."""
     raise Refused(f"it refers to an external object {str(key)[:80]!r}")
 
 
-def unstated(target: Any, _state: Any) -> None:
-    """`state` for pickles whose values have no state; the state of a container is ignored."""
+def refuse_state(target: Any, _state: Any) -> None:
+    """Default `state`, for pickles whose values have no state; the state of a container is ignored."""
     if not isinstance(target, dict):
         raise Refused(f"a state for a {type(target).__name__}")
 
@@ -92,8 +92,8 @@ def unstated(target: Any, _state: Any) -> None:
 def follow(
     stream: BinaryIO,
     call: Callable[[Name, tuple[Any, ...]], Any],
-    persistent: Callable[[Any], Any] = refused,
-    state: Callable[[Any, Any], None] = unstated,
+    persistent: Callable[[Any], Any] = refuse_external,
+    state: Callable[[Any, Any], None] = refuse_state,
     most: int = MAX_ITEMS,
 ) -> Any:
     """Interpret the pickle at the stream's position; at most `most` opcodes.
@@ -120,7 +120,7 @@ def follow(
                 raise ValueError("a tuple with missing items")
             stack[-_TUPLES[op] :] = [Tuple(stack[-_TUPLES[op] :])]
         elif op in ("TUPLE", "LIST", "DICT"):
-            stack.append(_made(op, _to_mark(stack)))
+            stack.append(_container(op, _to_mark(stack)))
         elif op in ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS"):
             _extend(op, stack)
         elif op in ("PUT", "BINPUT", "LONG_BINPUT"):
@@ -137,13 +137,13 @@ def follow(
         elif op == "BINPERSID":
             stack.append(persistent(stack.pop()))
         elif op == "REDUCE":
-            given, name = stack.pop(), stack.pop()
-            if not isinstance(name, Name) or not isinstance(given, tuple):
+            arguments, name = stack.pop(), stack.pop()
+            if not isinstance(name, Name) or not isinstance(arguments, tuple):
                 raise Refused("a call of something that is not a name")
-            stack.append(call(name, given))
+            stack.append(call(name, arguments))
         elif op == "BUILD":
-            said = stack.pop()
-            state(stack[-1], said)
+            attributes = stack.pop()
+            state(stack[-1], attributes)
         elif op == "POP":
             stack.pop()
         elif op == "STOP":
@@ -184,7 +184,7 @@ def _keys(values: list[Any]) -> list[Any]:
     return values
 
 
-def _made(op: str, values: list[Any]) -> Any:
+def _container(op: str, values: list[Any]) -> Any:
     if op == "DICT":
         return Dict(zip(_keys(values[::2]), values[1::2]))
     return Tuple(values) if op == "TUPLE" else List(values)

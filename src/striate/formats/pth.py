@@ -21,7 +21,7 @@ import numpy as np
 from striate.diagnostics import FormatError, LimitError, plural
 from striate.files import aside, check_file
 from striate.formats.pickles import Dict, Name, Refused, follow
-from striate.formats.safetensors import raw
+from striate.formats.safetensors import raw_bytes
 from striate.weights import Array, Weights, sealed
 
 _STORAGES = {
@@ -59,8 +59,8 @@ def load(path: str | os.PathLike[str]) -> Weights:
     target = Path(path)
     check_file(target)
     try:
-        found = _zip(target) if zipfile.is_zipfile(target) else _stream(target)
-        return {name: array for name, array in found if not name.endswith("num_batches_tracked")}
+        arrays = _zip(target) if zipfile.is_zipfile(target) else _stream(target)
+        return {name: array for name, array in arrays if not name.endswith("num_batches_tracked")}
     except Refused as error:
         raise FormatError(
             f"{target} holds more than tensors",
@@ -97,8 +97,8 @@ def _zip(path: Path) -> Iterator[tuple[str, Array]]:
             raise ValueError(f"its data.pkl is larger than {MAX_PICKLE:,} bytes")
         if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
             raise ValueError("its numbers are big-endian")
-        found = follow(io.BytesIO(archive.read(f"{root}data.pkl")), _call, _storage)
-        yield from _arrays(found, lambda storage: archive.read(f"{root}data/{storage.key}"), size)
+        content = follow(io.BytesIO(archive.read(f"{root}data.pkl")), _call, _storage)
+        yield from _arrays(content, lambda storage: archive.read(f"{root}data/{storage.key}"), size)
 
 
 def _stream(path: Path) -> Iterator[tuple[str, Array]]:
@@ -124,37 +124,37 @@ def _stream(path: Path) -> Iterator[tuple[str, Array]]:
         storages: dict[str, _Storage] = {}
 
         def storage(key: Any) -> _Storage:
-            made = _storage(key)
-            return storages.setdefault(made.key, made)
+            entry = _storage(key)
+            return storages.setdefault(entry.key, entry)
 
-        found = follow(stream, _call, storage)
+        content = follow(stream, _call, storage)
         data = {}
         for key in follow(stream, _call, _storage):
             (count,) = struct.unpack("<q", stream.read(8))
-            held = storages[key]
-            if count != held.size:
-                raise ValueError(f"storage {key} has {plural(count, 'element')}; {held.size} expected")
-            length = count * np.dtype(_STORAGES[held.kind]).itemsize
+            declared = storages[key]
+            if count != declared.size:
+                raise ValueError(f"storage {key} has {plural(count, 'element')}; {declared.size} expected")
+            length = count * np.dtype(_STORAGES[declared.kind]).itemsize
             if not 0 <= length <= size - stream.tell():
                 raise ValueError(f"storage {key} reaches past the end")
             data[key] = stream.read(length)
-        yield from _arrays(found, lambda held: data[held.key], size)
+        yield from _arrays(content, lambda storage: data[storage.key], size)
 
 
 # ---------------------------------------------------------------------------------------------------- what calls mean
 
 
-def _call(name: Name, given: tuple[Any, ...]) -> Any:
-    """Values of the calls in a state dict; nothing else is allowed."""
+def _call(name: Name, arguments: tuple[Any, ...]) -> Any:
+    """Return the value of a call that a state dict may contain; refuse any other."""
     if name in ("collections.OrderedDict", "builtins.dict", "__builtin__.dict"):
-        return _dict(given[0]) if given else Dict()
+        return _dict(arguments[0]) if arguments else Dict()
     if name in ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"):
-        storage, offset, shape, stride = given[:4]
+        storage, offset, shape, stride = arguments[:4]
         return _Tensor(_is(_Storage, storage), _is(int, offset), _sizes(shape), _sizes(stride))
     if name in ("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"):
-        return _is(_Tensor, given[0])
+        return _is(_Tensor, arguments[0])
     if name == "torch.Size":
-        return _sizes(given[0])
+        return _sizes(arguments[0])
     raise Refused(f"it asks for {str(name)[:80]!r}")
 
 
@@ -162,9 +162,9 @@ def _dict(pairs: Any) -> Dict:
     """A dict from a list of pairs, as Python 2 wrote an OrderedDict. The list is consumed, so that a second reference
     cannot multiply it.
     """
-    made = Dict((_is(str, key), value) for key, value in _is(list, pairs))
+    result = Dict((_is(str, key), value) for key, value in _is(list, pairs))
     pairs.clear()
-    return made
+    return result
 
 
 def _storage(key: Any) -> _Storage:
@@ -190,37 +190,37 @@ def _sizes(value: Any) -> tuple[int, ...]:
     return sizes
 
 
-def _arrays(found: Any, read: Any, size: int) -> Iterator[tuple[str, Array]]:
+def _arrays(content: Any, read: Any, size: int) -> Iterator[tuple[str, Array]]:
     """The tensors of a state dict, which may be inside a checkpoint, in order."""
-    state = _state(found)
+    state = _state(content)
     data: dict[str, Array] = {}
-    left = MAX_BYTE_REPEATS * size
+    budget = MAX_BYTE_REPEATS * size
     for name, tensor in state.items():
-        held = tensor.storage
-        kind = np.dtype(_STORAGES[held.kind])
-        if held.key not in data:
-            raw = read(held)
-            if held.size * kind.itemsize > len(raw):
+        storage = tensor.storage
+        kind = np.dtype(_STORAGES[storage.kind])
+        if storage.key not in data:
+            numbers = read(storage)
+            if storage.size * kind.itemsize > len(numbers):
                 raise ValueError(
-                    f"{name} needs {held.size * kind.itemsize:,} bytes; its storage has {len(raw):,}"
+                    f"{name} needs {storage.size * kind.itemsize:,} bytes; its storage has {len(numbers):,}"
                 )
-            data[held.key] = np.frombuffer(raw, kind, count=held.size)
-        yield name, _view(name, tensor, data[held.key])
-        left -= math.prod(tensor.shape) * kind.itemsize
-        if left < 0:
+            data[storage.key] = np.frombuffer(numbers, kind, count=storage.size)
+        yield name, _view(name, tensor, data[storage.key])
+        budget -= math.prod(tensor.shape) * kind.itemsize
+        if budget < 0:
             raise ValueError("its tensors are larger than the file")
 
 
-def _state(found: Any) -> dict[str, _Tensor]:
-    if isinstance(found, dict):
-        tensors = {key: value for key, value in found.items() if isinstance(value, _Tensor)}
+def _state(content: Any) -> dict[str, _Tensor]:
+    if isinstance(content, dict):
+        tensors = {key: value for key, value in content.items() if isinstance(value, _Tensor)}
         if tensors and all(isinstance(key, str) for key in tensors):
             # torch.nn.DataParallel puts its own name before every other.
             return {key.removeprefix("module."): value for key, value in tensors.items()}
         for holder in HOLDERS:
-            if isinstance(found.get(holder), dict):
-                return _state(found[holder])
-        if not found:
+            if isinstance(content.get(holder), dict):
+                return _state(content[holder])
+        if not content:
             return {}
     raise ValueError("it contains no named tensors")
 
@@ -260,12 +260,12 @@ def save(path: str | os.PathLike[str], weights: Mapping[str, Array]) -> None:
     with aside(path) as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         if weights:
             pickle.append(b"(")
-        for key, (name, given) in enumerate(weights.items()):
-            array = np.asarray(given)
-            whole = array.dtype.kind in "iu"
-            array = np.asarray(array, "<i8" if whole else "<f4", order="C")
-            pickle += [_text(name), _tensor(array, "LongStorage" if whole else "FloatStorage", str(key))]
-            archive.writestr(zipfile.ZipInfo(f"{stem}/data/{key}"), raw(array))
+        for key, (name, values) in enumerate(weights.items()):
+            array = np.asarray(values)
+            integral = array.dtype.kind in "iu"
+            array = np.asarray(array, "<i8" if integral else "<f4", order="C")
+            pickle += [_text(name), _tensor(array, "LongStorage" if integral else "FloatStorage", str(key))]
+            archive.writestr(zipfile.ZipInfo(f"{stem}/data/{key}"), raw_bytes(array))
         pickle.append(b"u." if weights else b".")
         archive.writestr(zipfile.ZipInfo(f"{stem}/data.pkl"), b"".join(pickle))
         archive.writestr(zipfile.ZipInfo(f"{stem}/byteorder"), b"little")

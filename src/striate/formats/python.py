@@ -40,8 +40,8 @@ def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Loa
     A file that Striate wrote is not executed: it describes its network in a comment.
     """
     source = read_text(path)
-    if attribute in ("", WRITTEN) and (own := own_network(source)) is not None:
-        return sized(structure(own), input)
+    if attribute in ("", WRITTEN) and (network := own_network(source)) is not None:
+        return with_input_size(structure(network), input)
     module = ModuleType(f"_striate_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and annotations look their module up
@@ -49,7 +49,7 @@ def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Loa
         exec(compile(source, str(path), "exec"), module.__dict__)
     if not attribute:
         return _only(module, str(path), input)
-    return of_value(_look_up(module, attribute, str(path)), f"{path}:{attribute}", input)
+    return from_value(_look_up(module, attribute, str(path)), f"{path}:{attribute}", input)
 
 
 def from_module(name: str, attribute: str, input: Size | None = None) -> Loaded:
@@ -72,15 +72,15 @@ def from_module(name: str, attribute: str, input: Size | None = None) -> Loaded:
                     fix="check the spelling, or give the file: path/to/file.py:attribute",
                 ) from None
             raise
-    return of_value(_look_up(module, attribute, name), f"{name}:{attribute}", input)
+    return from_value(_look_up(module, attribute, name), f"{name}:{attribute}", input)
 
 
-def sized(network: Loaded, input: Size | None) -> Loaded:
-    """`network` with other input sizes; the channels may be left out. Raises NotationError."""
+def with_input_size(network: Loaded, input: Size | None) -> Loaded:
+    """Change the input sizes of `network`; the channels may be left out. Raises NotationError."""
     if input is None:
         return network
     shapes = {name: spec.without_batch for name, spec in network.inputs.items()}
-    return network.with_input(notation.wished(shapes, input))
+    return network.with_input(notation.requested_shapes(shapes, input))
 
 
 @contextlib.contextmanager
@@ -95,9 +95,9 @@ def _running(name: str, folder: Path) -> Iterator[None]:
         raise
     except SyntaxError as error:
         line = f"{error.filename or name}:{error.lineno or 1}"
-        shown = f"\n{error.text.strip()}" if error.text else ""
+        source = f"\n{error.text.strip()}" if error.text else ""
         raise FormatError(
-            f"{name} has a syntax error", where=line + shown, why=str(error.msg), fix="correct that line"
+            f"{name} has a syntax error", where=line + source, why=str(error.msg), fix="correct that line"
         ) from None
     except (Exception, SystemExit) as error:
         why = f"{type(error).__name__}: {error}".removesuffix(": ")
@@ -116,8 +116,8 @@ def _where(error: BaseException) -> str:
     """File, line number and source of the innermost line in the user's code."""
     package = str(Path(__file__).resolve().parents[1])
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not f.filename.startswith((package, "<"))]
-    return f"{own[-1].filename}:{own[-1].lineno}\n{own[-1].line}".rstrip() if own else ""
+    outside = [f for f in frames if not f.filename.startswith((package, "<"))]
+    return f"{outside[-1].filename}:{outside[-1].lineno}\n{outside[-1].line}".rstrip() if outside else ""
 
 
 def _fix(error: BaseException, name: str) -> str:
@@ -154,12 +154,12 @@ def _look_up(module: ModuleType, attribute: str, name: str) -> Any:
 def _candidates(module: ModuleType) -> list[str]:
     """Names of a module's networks; if it has none, of its functions without required arguments."""
     public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
-    found = [
+    networks = [
         name
         for name, value in public.items()
         if isinstance(value, Network | Builder) or (_is_torch(value) and not isinstance(value, type))
     ]
-    return found or [
+    return networks or [
         name
         for name, value in public.items()
         if inspect.isfunction(value) and value.__module__ == module.__name__ and not _required(value)
@@ -169,16 +169,16 @@ def _candidates(module: ModuleType) -> list[str]:
 def _only(module: ModuleType, path: str, input: Size | None) -> Loaded:
     for name in ATTRIBUTES:
         if hasattr(module, name):
-            return of_value(getattr(module, name), f"{path}:{name}", input)
-    found = _candidates(module)
-    if len(found) == 1:
-        return of_value(getattr(module, found[0]), f"{path}:{found[0]}", input)
-    if found:
+            return from_value(getattr(module, name), f"{path}:{name}", input)
+    names = _candidates(module)
+    if len(names) == 1:
+        return from_value(getattr(module, names[0]), f"{path}:{names[0]}", input)
+    if names:
         raise SourceError(
             f"{path} has several networks",
             where=path,
-            why=f"it defines {', '.join(found)}",
-            fix=" or ".join(f"{path}:{name}" for name in found[:3]),
+            why=f"it defines {', '.join(names)}",
+            fix=" or ".join(f"{path}:{name}" for name in names[:3]),
         )
     raise SourceError(
         f"{path} defines no network",
@@ -194,8 +194,8 @@ def _required(value: Any) -> list[str]:
         parameters = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
         return []
-    fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [p.name for p in parameters if p.default is p.empty and p.kind not in fixed]
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in variadic]
 
 
 def _is_torch(value: Any) -> bool:
@@ -203,15 +203,15 @@ def _is_torch(value: Any) -> bool:
     return any(c.__module__.startswith("torch.nn") and c.__name__ == "Module" for c in kind.__mro__)
 
 
-def of_value(value: Any, name: str, input: Size | None, called: bool = False) -> Loaded:
+def from_value(value: Any, name: str, input: Size | None, called: bool = False) -> Loaded:
     """The network that a value is, builds or returns, at the input size if one is given."""
     if isinstance(value, Network):
-        return sized(structure(value), input)
+        return with_input_size(structure(value), input)
     if isinstance(value, Builder):
         with _running(name, Path.cwd()):
-            return sized(structure(value.build()), input)
+            return with_input_size(structure(value.build()), input)
     if _is_torch(value) and not isinstance(value, type):
-        return _of_torch(value, name, input)
+        return _from_torch(value, name, input)
     if callable(value) and not called and not hasattr(value, "net"):
         if missing := _required(value):
             raise SourceError(
@@ -222,7 +222,7 @@ def of_value(value: Any, name: str, input: Size | None, called: bool = False) ->
             )
         with _running(name, Path.cwd()):
             value = value()
-        return of_value(value, f"{name}()", input, called=True)
+        return from_value(value, f"{name}()", input, called=True)
     raise FormatError(
         f"{name} is not a network",
         where=name,
@@ -231,35 +231,35 @@ def of_value(value: Any, name: str, input: Size | None, called: bool = False) ->
     )
 
 
-def _of_torch(module: Any, name: str, input: Size | None) -> Loaded:
+def _from_torch(module: Any, name: str, input: Size | None) -> Loaded:
     """Trace a torch.nn.Module at the given input; without one, at a size that its first layer suggests."""
     from striate.formats.torch import fitting_input, from_torch, usual_input
 
     usual = usual_input(module)
     shape: Any = usual
-    known = bool(getattr(module, "default_cfg", None))
+    declared = bool(getattr(module, "default_cfg", None))
     if isinstance(input, Mapping):  # a module declares no sizes that these could be read against
         shape = {k: notation.parse_size(v) if isinstance(v, str) else v for k, v in input.items()}
     elif input is not None:
         shape = notation.with_size({"input": usual}, input)["input"]
-    own = name.rpartition(":")[2].removesuffix("()")
+    title = name.rpartition(":")[2].removesuffix("()")
     try:
         with _running(name, Path.cwd()):
             try:
-                found = from_torch(module, shape, own)
+                network = from_torch(module, shape, title)
             except FormatError:  # it may take one size only, and another one
                 fitting = None if input is not None else fitting_input(module, usual)
                 if fitting is None or fitting == usual:
                     raise
                 shape = fitting
-                found = from_torch(module, shape, own)
+                network = from_torch(module, shape, title)
     except StriateError as error:
         if input is None and isinstance(error, FormatError):
             error.fix = f"give the size of its input: {setting('input', 'HxWxC')}"
         raise error.at("", name) from None
-    if input is None and not known:
+    if input is None and not declared:
         warn(
-            f"{name} does not declare its input size: {notation.written_size(shape)} is assumed; "
+            f"{name} does not declare its input size: {notation.format_size(shape)} is assumed; "
             f"{by_reader('input=(C, H, W)', '--input HxWxC')} sets another"
         )
-    return found
+    return network

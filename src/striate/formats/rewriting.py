@@ -32,7 +32,7 @@ class Rewritten:
     path: Path | None = None
 
 
-def rewritten(source: str, network: Network, input: notation.Size | None = None) -> Rewritten:
+def rewrite(source: str, network: Network, input: notation.Size | None = None) -> Rewritten:
     """Rewrite `source`, as `load` takes it, so that it describes `network`.
 
     network: the source's network with changed fields or another input size; input: as it was loaded. Raises FormatError
@@ -45,11 +45,11 @@ def rewritten(source: str, network: Network, input: notation.Size | None = None)
     path = Path(text)
     if there and path.suffix.lower() == ".toml":
         old = read_text(path)
-        return Rewritten(old, edited(old, network, input), path)
-    raise _refused(text, network, there)
+        return Rewritten(old, edit(old, network, input), path)
+    raise _refusal(text, network, there)
 
 
-def _refused(text: str, network: Network, there: bool) -> FormatError:
+def _refusal(text: str, network: Network, there: bool) -> FormatError:
     module = text.rpartition(":")[0] or text
     if Path(module).suffix == ".py" or (":" in text and not there):
         why, fix = f"{module} is Python code, which is not edited automatically", "change it there"
@@ -57,16 +57,16 @@ def _refused(text: str, network: Network, there: bool) -> FormatError:
         why, fix = "it holds weights that match the network as it is", "change it where it was made"
     else:
         why, fix = f"{text} is a catalogue network, which stays as published", ""
-    own = f"striate convert {text} {network.name}.toml, then fix that file"
+    advice = f"striate convert {text} {network.name}.toml, then fix that file"
     return FormatError(
         f"{text} is not changed",
         where=text,
         why=f"{why}; only .toml files and notations are fixed",
-        fix=f"{fix}, or {own}" if fix else own,
+        fix=f"{fix}, or {advice}" if fix else advice,
     )
 
 
-def edited(text: str, network: Network, input: notation.Size | None = None) -> str:
+def edit(text: str, network: Network, input: notation.Size | None = None) -> str:
     """Edit a `.toml` text so that it describes `network`; everything else stays as it is.
 
     If the text has an unusual form, it is written completely new, without its comments.
@@ -74,7 +74,7 @@ def edited(text: str, network: Network, input: notation.Size | None = None) -> s
     >>> text = '[network]\\ninput = "9x9x8"\\n[[node]]  # a mean\\nname = "m"\\nop = "avgpool 3x3 /2 pad 1"\\n'
     >>> net = toml.parse(text)
     >>> op = dataclasses.replace(net.node("m").op, count_include_pad=False)
-    >>> print(edited(text, net.replace("m", op)), end="")
+    >>> print(edit(text, net.replace("m", op)), end="")
     [network]
     input = "9x9x8"
     [[node]]  # a mean
@@ -83,7 +83,7 @@ def edited(text: str, network: Network, input: notation.Size | None = None) -> s
     """
     old = toml.parse(text, input=input)
     try:
-        new = _Lines(text).changed(old, network)
+        new = _Lines(text).apply(old, network)
         if toml.parse(new, input=input) == network:
             return new
     except (StriateError, _Unusual):
@@ -116,14 +116,14 @@ class _Lines:
         self.lines = text.split("\n")
         self.end = "\r" if self.lines[0].endswith("\r") else ""
 
-    def changed(self, old: Network, new: Network) -> str:
+    def apply(self, old: Network, new: Network) -> str:
         """Apply the changes from one network to the other, from the last node to the first."""
         for before, after in reversed([*zip(old.nodes, new.nodes, strict=True)]):
             if before.op != after.op:
                 self._node(before, after, old)
         for name, spec in new.inputs.items():
             if spec != old.inputs[name]:
-                self._input(name, notation.written_size(spec.without_batch))
+                self._input(name, notation.format_size(spec.without_batch))
         return "\n".join(self.lines)
 
     def _node(self, before: Node, after: Node, network: Network) -> None:
@@ -137,7 +137,7 @@ class _Lines:
         }
         rest = {}
         for name, value in values.items():
-            if not self._set(start, name, toml.written(value)):
+            if not self._set(start, name, toml.format_value(value)):
                 rest[name] = value
         if not rest:
             return
@@ -147,17 +147,19 @@ class _Lines:
         tokens = tokenize(phrase)
         if len(tokens) == 2:  # the op's word alone: its fields stand below it
             indent = self.lines[at][: len(self.lines[at]) - len(self.lines[at].lstrip())]
-            added = [f"{indent}{name} = {toml.written(value)}{self.end}" for name, value in rest.items()]
-            self.lines[at + 1 : at + 1] = added
+            fields = [
+                f"{indent}{name} = {toml.format_value(value)}{self.end}" for name, value in rest.items()
+            ]
+            self.lines[at + 1 : at + 1] = fields
             return
         spec = network.inference.specs.get(before.inputs[0])
         op = dataclasses.replace(read_op(Cursor(phrase, tokens)), **rest)
-        self._put(at, column, end, toml.written(op.phrase(len(spec.spatial) or 2 if spec else 2)))
+        self._put(at, column, end, toml.format_value(op.phrase(len(spec.spatial) or 2 if spec else 2)))
 
     def _input(self, name: str, size: str) -> None:
         headers = {match["name"]: at for at, match in self._headers()}
         for header in ("network", "network.inputs"):
-            if header in headers and self._set(headers[header] + 1, name, toml.written(size)):
+            if header in headers and self._set(headers[header] + 1, name, toml.format_value(size)):
                 return
         raise _Unusual
 

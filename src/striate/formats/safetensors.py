@@ -1,6 +1,6 @@
 """Safetensors files: arrays by name, and metadata, without a pickle.
 
-A file is read into memory once, and its arrays are views of that memory; it is written array by array.
+A file is read into memory once, and its arrays are views of that memory; writing goes array by array.
 Source: the format of the safetensors package, https://huggingface.co/docs/safetensors.
 """
 
@@ -36,9 +36,9 @@ _DTYPES = {
     "BOOL": "?",
 }
 MAX_HEADER = 100_000_000
-"""Bytes that say what is in a file; the limit of the safetensors package, too."""
+"""Maximum bytes of a header; the same limit as in the safetensors package."""
 HUGE_PAGE_MIN_BYTES = 4 << 20
-"""Bytes from which on pages of 2 MB are asked for: fetching small ones takes longer than copying a file's content."""
+"""Minimum file size for pages of 2 MB: faults of small pages take longer than copying the content."""
 
 
 def save(
@@ -63,17 +63,17 @@ def save(
     with aside(path) as stream:
         stream.write(len(text).to_bytes(8, "little") + text)
         for name in names:
-            stream.write(raw(arrays[name]))
+            stream.write(raw_bytes(arrays[name]))
 
 
-def raw(array: Array) -> memoryview:
-    """The bytes of an array, little-endian, in the order of its axes; copied only where they lie otherwise."""
-    ordered = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return ordered.reshape(-1).view(np.uint8).data
+def raw_bytes(array: Array) -> memoryview:
+    """The bytes of an array, little-endian and row-major; copied only if its memory has another layout."""
+    contiguous = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return contiguous.reshape(-1).view(np.uint8).data
 
 
 def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
-    """Weights and metadata of a file; half and double precision become float32. Arrays may be read-only.
+    """Read the weights and metadata of a file; half and double precision become float32. Arrays may be read-only.
 
     Raises SourceError when it cannot be read, FormatError when its content is inconsistent.
     """
@@ -85,7 +85,7 @@ def load(path: str | os.PathLike[str]) -> tuple[Weights, dict[str, str]]:
             f"{target} cannot be read", why=error.strerror or str(error), fix="check the path"
         ) from None
     try:
-        return _parsed(content)
+        return _parse(content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(
             f"{target} is not a safetensors file, or damaged",
@@ -109,8 +109,8 @@ def _content(path: Path) -> bytes | memoryview:
         return sealed(np.frombuffer(room, np.uint8, at)).data
 
 
-def _parsed(content: Any) -> tuple[Weights, dict[str, str]]:
-    """Arrays and metadata; the arrays lie in `content`. Raises what a wrong header makes it raise."""
+def _parse(content: Any) -> tuple[Weights, dict[str, str]]:
+    """Parse arrays, which are views of `content`, and metadata. A wrong header raises ValueError and similar."""
     start = 8 + int.from_bytes(content[:8], "little")
     if not 8 < start <= len(content):
         raise ValueError("it is shorter than its header says")

@@ -27,55 +27,60 @@ class Sources:
     fixed: set[str] = dataclasses.field(default_factory=set)
     frozen: set[str] = dataclasses.field(default_factory=set)
 
-    def told(self, net: Network) -> Network:
-        """The network with these marks on its nodes."""
+    def mark(self, net: Network) -> Network:
+        """Return the network with these marks on its nodes."""
         if net.inference.problems and not self.tensors:
             return net
         owners: dict[tuple[Hashable, str], tuple[Node, str]] = {}
         nodes: list[Node] = []
         for node in net.nodes:
             declaration = net.inference.declarations.get(node.name)
-            known = {p.name: p for p in declaration.parameters} if declaration else {}
+            parameters = {p.name: p for p in declaration.parameters} if declaration else {}
             shared: dict[str, tuple[Node, str]] = {}
-            for name, parameter in known.items():
+            for name, parameter in parameters.items():
                 tensor = self.tensors.get(f"{node.name}.{name}")
                 if tensor is None:
                     continue
-                owner, own = owners.setdefault((tensor, parameter.kind), (node, name))
+                owner, owner_name = owners.setdefault((tensor, parameter.kind), (node, name))
                 if owner is not node:
-                    shared[name] = owner, own
-            rest = [name for name in known if name not in shared and known[name].trainable]
+                    shared[name] = owner, owner_name
+            rest = [name for name in parameters if name not in shared and parameters[name].trainable]
             nodes.append(
                 dataclasses.replace(
                     node,
-                    shares=_said(node, known, shared),
+                    shares=_shares(node, parameters, shared),
                     fixed=self._of(node, rest, self.fixed),
                     frozen=self._of(node, rest, self.frozen),
                 )
             )
         return dataclasses.replace(net, nodes=tuple(nodes))
 
-    def _of(self, node: Node, names: Collection[str], said: Collection[str]) -> tuple[str, ...]:
-        return tuple(name for name in names if f"{node.name}.{name}" in said)
+    def _of(self, node: Node, names: Collection[str], marks: Collection[str]) -> tuple[str, ...]:
+        return tuple(name for name in names if f"{node.name}.{name}" in marks)
 
 
-def _said(
-    node: Node, known: Collection[str], shared: Mapping[str, tuple[Node, str]]
+def _shares(
+    node: Node, parameters: Collection[str], shared: Mapping[str, tuple[Node, str]]
 ) -> str | tuple[tuple[str, str], ...]:
-    """The owner's name if it owns all parameters under the same names; else a mapping."""
+    """The field `shares`: the owner's name if it owns all parameters under the same names; else a mapping."""
     owners = {owner.name: owner for owner, _ in shared.values()}
-    same = len(shared) == len(known) and all(name == own for name, (_, own) in shared.items())
+    same = len(shared) == len(parameters) and all(
+        name == owner_name for name, (_, owner_name) in shared.items()
+    )
     if len(owners) == 1 and same:
         (owner,) = owners.values()
         if type(owner.op) is type(node.op):
             return owner.name
-    return tuple(sorted((name, f"{owner.name}.{own}") for name, (owner, own) in shared.items())) or ""
+    return (
+        tuple(sorted((name, f"{owner.name}.{owner_name}") for name, (owner, owner_name) in shared.items()))
+        or ""
+    )
 
 
-def kept(net: Network, weights: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The arrays of a network's parameters, sealed, from those of all nodes; None if some are missing.
+def seal_weights(net: Network, weights: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Seal the arrays of a network's parameters, out of those of all nodes; None if some are missing.
 
-    weights: held by the caller alone, and given up.
+    weights: must not be used by the caller afterwards.
     """
     if net.inference.problems or not all(name in weights for name in net.parameters):
         return None

@@ -68,9 +68,9 @@ def excerpt(source: str, start: int, end: int) -> str:
     left = max(head, min(start - _EXCERPT // 2, tail - _EXCERPT)) if tail - head > _EXCERPT else head
     right = min(tail, left + _EXCERPT)
     before, after = "..." * (left > head), "..." * (right < tail)
-    shown = "".join(c if c.isprintable() else " " for c in source[left:right])
+    visible = "".join(c if c.isprintable() else " " for c in source[left:right])
     carets = "^" * (min(end, max(right, start + 1)) - start)
-    return f"line {line}, column {column + 1}\n{before}{shown}{after}\n{' ' * (len(before) + start - left)}{carets}"
+    return f"line {line}, column {column + 1}\n{before}{visible}{after}\n{' ' * (len(before) + start - left)}{carets}"
 
 
 def tokenize(source: str) -> list[Token]:
@@ -174,9 +174,9 @@ def integer(text: str, source: str, start: int, end: int) -> int:
     """Parse a whole number. Raises LimitError above MAX_NUMBER."""
     digits = text.lstrip("-").lstrip("0") or "0"
     if len(digits) > 10 or int(digits) > MAX_NUMBER:
-        shown = digits if len(digits) <= 20 else f"a number of {len(digits)} digits"
+        number = digits if len(digits) <= 20 else f"a number of {len(digits)} digits"
         raise LimitError(
-            f"{shown} is too large",
+            f"{number} is too large",
             where=excerpt(source, start, end),
             why=f"sizes and counts go up to {MAX_NUMBER:,}",
             fix="use a smaller number",

@@ -63,9 +63,9 @@ def parse(text: str, name: str | None = None, input: notation.Size | None = None
     Raises FormatError for text that is not a network, GraphError for cyclic or dangling names, OpError, LimitError.
     """
     data = _read(text, file)
-    _known(data, ("network", "node"), "the file", file)
+    _check_keys(data, ("network", "node"), "the file", file)
     head = _table(data.get("network"), "[network]", file)
-    _known(head, ("name", "input", "inputs", "outputs", "aliases"), "[network]", file)
+    _check_keys(head, ("name", "input", "inputs", "outputs", "aliases"), "[network]", file)
     inputs = _inputs(head, input, file)
     tables = _tables(data.get("node"), file)
     nodes = _nodes(tables, inputs, _lines(text, len(tables)), file)
@@ -79,7 +79,7 @@ def parse(text: str, name: str | None = None, input: notation.Size | None = None
         network = Network(title, inputs, nodes, outputs, aliases=aliases)
         _ = network.inference  # An op that does not suit its input raises here, with the line of its node.
     except StriateError as error:
-        raise _placed(error, error.place, file) from None
+        raise _at_place(error, error.place, file) from None
     return network
 
 
@@ -120,13 +120,13 @@ def _read(text: str, file: str) -> dict[str, Any]:
 
 
 def _lines(text: str, count: int) -> list[int | None]:
-    """The line of each node's header, where headers and nodes agree in number."""
-    found: list[int | None] = [
+    """The line of each node's header; all None if their numbers differ."""
+    lines: list[int | None] = [
         number
         for number, line in enumerate(text.split("\n"), 1)
         if line.replace(" ", "").replace("\t", "").startswith(("[[node]]", "[node."))
     ]
-    return found if len(found) == count else [None] * count
+    return lines if len(lines) == count else [None] * count
 
 
 def _inputs(head: Table, wish: notation.Size | None, file: str) -> dict[str, TensorSpec]:
@@ -137,9 +137,9 @@ def _inputs(head: Table, wish: notation.Size | None, file: str) -> dict[str, Ten
             why="got both" if "input" in head else "got neither",
             fix='write input = "32x32x3"',
         )
-    given = {"input": head["input"]} if "input" in head else _table(head["inputs"], "[network.inputs]", file)
+    sizes = {"input": head["input"]} if "input" in head else _table(head["inputs"], "[network.inputs]", file)
     shapes = {}
-    for name, size in given.items():
+    for name, size in sizes.items():
         if not isinstance(size, str):
             raise FormatError(
                 f"the input {shown(name)} is {shown(size)}",
@@ -150,7 +150,7 @@ def _inputs(head: Table, wish: notation.Size | None, file: str) -> dict[str, Ten
         try:
             shapes[_name(name, "an input's name", file)] = notation.parse_size(_short(size, "input", file))
         except StriateError as error:
-            raise _placed(error, None, file) from None
+            raise _at_place(error, None, file) from None
     if not shapes:
         raise FormatError(
             "[network.inputs] is empty",
@@ -216,7 +216,7 @@ def _nodes(
             node = Node(name, op, reads, place, **sharing.from_dict(table))
         except StriateError as error:
             error.node = error.node or str(label)[:80]
-            raise _placed(error, place, file) from None
+            raise _at_place(error, place, file) from None
         nodes.append(node)
         before = node.outputs[0] if len(node.outputs) == 1 else None
     return tuple(nodes)
@@ -228,13 +228,13 @@ def _op(table: Table) -> Op:
         raise FormatError("every node needs an op", why=f"got op = {shown(word)}", fix='write op = "conv"')
     source = _short(word, "op", "")
     tokens = tokenize(source)
-    given = {
+    settings = {
         key: value for key, value in table.items() if key not in ("name", "inputs", "op", *sharing.FIELDS)
     }
     if len(tokens) == 2:
         word = spelling.op_word(source.strip(), registry())
         cls = op_class(word)
-        op = Op.from_dict({"op": word, **_fields(cls, given)})
+        op = Op.from_dict({"op": word, **_fields(cls, settings)})
         spelling.remark({source.strip(): word} if word != source.strip() else {}, str(op))
         return op
     cursor = Cursor(source, tokens)
@@ -244,16 +244,16 @@ def _op(table: Table) -> Op:
         raise cursor.fail(
             f"unexpected {cursor.token}", "op is one operation", "give each stage its own [[node]]"
         )
-    fields = _fields(type(op), given)
+    fields = _fields(type(op), settings)
     Op.from_dict({"op": op.word, **op.to_dict(), **fields})  # names what it does not know
     return dataclasses.replace(op, **fields)
 
 
-def _fields(cls: type[Op], given: Table) -> dict[str, Any]:
+def _fields(cls: type[Op], settings: Table) -> dict[str, Any]:
     """Fields as an op takes them: tuples for lists; a text such as "3x3" is read as notation."""
     kinds = {field.name: field for field in dataclasses.fields(cls)}
     fields = {}
-    for name, value in spelling.arguments(given, kinds, cls.word).items():
+    for name, value in spelling.arguments(settings, kinds, cls.word).items():
         value = _value(value, name)
         if (
             isinstance(value, str)
@@ -302,7 +302,7 @@ def _table(value: Any, what: str, file: str) -> Table:
     return value
 
 
-def _known(table: Table, known: Sequence[str], what: str, file: str) -> None:
+def _check_keys(table: Table, known: Sequence[str], what: str, file: str) -> None:
     for key in table:
         if key not in known:
             near = suggest(key[:40], known)
@@ -356,8 +356,8 @@ def _short(value: str, what: str, file: str) -> str:
     return value
 
 
-def _placed(error: StriateError, place: Place | None, file: str) -> StriateError:
-    """The error with file and line before its `where`."""
+def _at_place(error: StriateError, place: Place | None, file: str) -> StriateError:
+    """Put file and line before the `where` of an error."""
     at = str(place) if place else file
     error.place = error.place or place
     if at and not error.where.startswith(at):
@@ -370,31 +370,31 @@ def _placed(error: StriateError, place: Place | None, file: str) -> StriateError
 
 def format(network: Network) -> str:
     """Write a network as `.toml`; `parse` returns the same network. Raises FormatError for a field without a value."""
-    lines = ["[network]", f"name = {written(network.name)}"]
-    sizes = {name: notation.written_size(spec.without_batch) for name, spec in network.inputs.items()}
+    lines = ["[network]", f"name = {format_value(network.name)}"]
+    sizes = {name: notation.format_size(spec.without_batch) for name, spec in network.inputs.items()}
     if list(sizes) == ["input"]:
-        lines.append(f"input = {written(sizes['input'])}")
+        lines.append(f"input = {format_value(sizes['input'])}")
     if network.outputs != unread(network.nodes):
-        lines.append(f"outputs = {written(network.outputs)}")
+        lines.append(f"outputs = {format_value(network.outputs)}")
     if network.aliases:
-        lines.append(f"aliases = {written(dict(network.aliases))}")
+        lines.append(f"aliases = {format_value(dict(network.aliases))}")
     if list(sizes) != ["input"]:
         lines += [
             "",
             "[network.inputs]",
-            *(f"{written(name)} = {written(size)}" for name, size in sizes.items()),
+            *(f"{format_value(name)} = {format_value(size)}" for name, size in sizes.items()),
         ]
     before = next(iter(sizes)) if len(sizes) == 1 else None
     for node in network.nodes:
-        lines += ["", "[[node]]", f"name = {written(node.name)}", *_written(node.op)]
+        lines += ["", "[[node]]", f"name = {format_value(node.name)}", *_op_lines(node.op)]
         if node.inputs != (before,):
-            lines.append(f"inputs = {written(node.inputs)}")
-        lines += [f"{field} = {written(value)}" for field, value in sharing.to_dict(node).items()]
+            lines.append(f"inputs = {format_value(node.inputs)}")
+        lines += [f"{field} = {format_value(value)}" for field, value in sharing.to_dict(node).items()]
         before = node.outputs[0] if len(node.outputs) == 1 else None
     return "\n".join(lines) + "\n"
 
 
-def _written(op: Op) -> Iterable[str]:
+def _op_lines(op: Op) -> Iterable[str]:
     """`op = …` and the fields that differ from the op's defaults; an alias if only it can set a field to None."""
     cls = type(op)
     values = {field.name: getattr(op, field.name) for field in dataclasses.fields(op)}
@@ -405,14 +405,14 @@ def _written(op: Op) -> Iterable[str]:
         start = {field.name: field.default for field in dataclasses.fields(cls)} | dict(
             cls.aliases.get(word, {})
         )
-        # A window is always written, whatever its default.
-        changed = {
+        # A window is always written, even if it equals its default.
+        fields = {
             name: v for name, v in values.items() if v != start[name] or (name in windows and v is not None)
         }
-        if None not in changed.values():
+        if None not in fields.values():
             return [
-                f"op = {written(word)}",
-                *(f"{name} = {written(value)}" for name, value in changed.items()),
+                f"op = {format_value(word)}",
+                *(f"{name} = {format_value(value)}" for name, value in fields.items()),
             ]
     raise FormatError(
         f"{op} cannot be written in TOML",
@@ -421,7 +421,7 @@ def _written(op: Op) -> Iterable[str]:
     )
 
 
-def written(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Write a value as TOML. Raises FormatError for a text that cannot be printed."""
     for text in _texts(value):
         if not text.isprintable():

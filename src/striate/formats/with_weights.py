@@ -13,7 +13,7 @@ from striate import weights as arrays
 from striate.diagnostics import SourceError, StriateError, UnknownNameError, by_reader, setting
 from striate.files import exists
 from striate.formats import folder, weight_files
-from striate.formats.load_model import TRAINED, load, loaded
+from striate.formats.load_model import TRAINED, load, load_any
 from striate.formats.loaded import Loaded, structure
 from striate.formats.notation import Size
 from striate.network import Network
@@ -25,13 +25,13 @@ def with_weights(
 ) -> Loaded:  # fmt: skip
     """Load a model with `weights`, else with its own, else with fresh ones (which are not `trained`).
 
-    source: as `loaded` takes it; weights: name -> array, or a file or folder; seed, initializer: of fresh weights.
+    source: as `load_any` takes it; weights: name -> array, or a file or folder; seed, initializer: of fresh weights.
     Raises SourceError if weights of a trained model are missing, FormatError if weights do not fit.
     """
     about: Mapping[str, Any] = {}
     if isinstance(weights, str | Path):
         weights, about = read_trained(weights)
-    model = loaded(source, input)
+    model = load_any(source, input)
     if weights is None:
         weights = model.weights
     elif isinstance(source, str | Path):
@@ -48,9 +48,9 @@ def with_weights(
     if weights is None:
         fresh = arrays.initialize(model.network, seed, initializer or initializer_of(model))
         weights = {name: arrays.sealed(array) for name, array in fresh.items()}
-    known = about if any(about.values()) else model.about
+    metadata = about if any(about.values()) else model.about
     fitting = arrays.fitting(model.network, weights)
-    return model.with_parts(weights=fitting, trained=trained, **known)
+    return model.with_parts(weights=fitting, trained=trained, **metadata)
 
 
 def _with_classes(source: Any, model: Loaded, weights: Mapping[str, Any]) -> Loaded:
@@ -79,9 +79,9 @@ def read_trained(source: str | Path) -> tuple[Mapping[str, Any], Mapping[str, An
     if (weight_files.holds_weights(path) and not path.is_dir()) or not (
         path.suffix.lower() in TRAINED or exists(path / folder.CONFIG)
     ):
-        found, metadata = weight_files.read(path)  # which says what is read
+        weights, metadata = weight_files.read(path)  # refuses files of another kind
         record = folder.read_record(path, metadata)
-        return found, {} if record is None else folder.about(record)
+        return weights, {} if record is None else folder.about(record)
     model = load(str(source))
     if model.weights is None:
         raise SourceError(

@@ -56,40 +56,40 @@ def read(path: str | Path, input: Any = None) -> Loaded:
     from striate.formats.keras.archive import opened
     from striate.formats.keras.graph import input_shapes, parse
     from striate.formats.keras.reading import Reader
-    from striate.formats.python import sized
-    from striate.formats.tied import kept
+    from striate.formats.python import with_input_size
+    from striate.formats.tied import seal_weights
 
     with opened(Path(path)) as content:
         graph = parse(content.config, content.version, str(path))
         shapes = input_shapes(graph, str(path))  # without the batch, channels first; None where open
-        fixed = all(None not in shape for shape in shapes.values())
-        wish = {} if fixed or input is None else _wish(shapes, input)
+        closed = all(None not in shape for shape in shapes.values())
+        wish = {} if closed or input is None else _wish(shapes, input)
         sizes = {}
         for name, shape in shapes.items():
-            chosen = wish.get(name, shape)
-            if None in chosen:
+            sides = wish.get(name, shape)
+            if None in sides:
                 raise _open(str(path), name, shape, len(shapes) > 1)
-            sizes[name] = tuple(n for n in chosen if n is not None)
+            sizes[name] = tuple(n for n in sides if n is not None)
         net, weights = Reader(graph, sizes, content.variables, Path(path).stem, str(path)).read()
-    given: Mapping[str, Any] | None = None
+    arrays: Mapping[str, Any] | None = None
     if content.without:
-        given = MissingWeights(str(path))
+        arrays = MissingWeights(str(path))
     elif weights is not None:
-        given = kept(net, weights)
-    model = Loaded.of(net, given)
-    return sized(model, input) if fixed else model
+        arrays = seal_weights(net, weights)
+    model = Loaded.of(net, arrays)
+    return with_input_size(model, input) if closed else model
 
 
 def _wish(shapes: Mapping[str, tuple[int | None, ...]], input: Any) -> dict[str, tuple[int, ...]]:
     """The requested sizes, by input name."""
-    return notation.wished({name: tuple(n or 1 for n in s) for name, s in shapes.items()}, input)
+    return notation.requested_shapes({name: tuple(n or 1 for n in s) for name, s in shapes.items()}, input)
 
 
 def _open(path: str, name: str, shape: tuple[int | None, ...], several: bool) -> FormatError:
-    said = "x".join("?" if n is None else str(n) for n in (*shape[1:], shape[0]))
+    text = "x".join("?" if n is None else str(n) for n in (*shape[1:], shape[0]))
     return FormatError(
         f"{path} leaves the size of its input open",
-        where=f"{path}: {name[:80]} is {said}",
+        where=f"{path}: {name[:80]} is {text}",
         why="sizes, receptive fields and costs depend on the input size",
         fix=f"name it: {setting('input', {name[:80]: '224x224x3'} if several else '224x224x3')}",
     )

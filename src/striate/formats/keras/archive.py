@@ -131,8 +131,8 @@ def _zip(stream: BinaryIO, path: Path, stack: contextlib.ExitStack) -> Content:
     config = json.loads(_member(archive, entries[CONFIG], MAX_CONFIG, path))
     version = ""
     if METADATA in entries:
-        said = json.loads(_member(archive, entries[METADATA], MAX_CONFIG, path))
-        version = str(said.get("keras_version", "")) if isinstance(said, dict) else ""
+        metadata = json.loads(_member(archive, entries[METADATA], MAX_CONFIG, path))
+        version = str(metadata.get("keras_version", "")) if isinstance(metadata, dict) else ""
     if WEIGHTS not in entries:
         others = [name for name in entries if name.startswith("model.weights")]
         if others:
@@ -216,8 +216,8 @@ def _legacy(stream: BinaryIO, path: Path, stack: contextlib.ExitStack) -> Conten
     config, version = None, "2"
     for text in _heap(stream, size):
         if text.startswith(b"{") and config is None:
-            found = json.loads(text)
-            config = found if "class_name" in found and "config" in found else None
+            entry = json.loads(text)
+            config = entry if "class_name" in entry and "config" in entry else None
         elif re.fullmatch(rb"\d+\.\d+\.[\w.+-]+", text[:40]):
             version = text.decode("ascii")
     if config is None:
@@ -239,11 +239,11 @@ def _heap(stream: BinaryIO, size: int) -> Iterator[bytes]:
     step, at = 1024**2, 0
     while at < size:
         stream.seek(at)
-        found = stream.read(step + 16).find(b"GCOL")
-        if found < 0 or found > step:
+        offset = stream.read(step + 16).find(b"GCOL")
+        if offset < 0 or offset > step:
             at += step
             continue
-        at += found
+        at += offset
         stream.seek(at)
         _, version, length = struct.unpack("<4sB3xQ", stream.read(16).ljust(16, b"\0"))
         if version != 1 or not 16 < length <= min(size - at, MAX_CONFIG):

@@ -46,7 +46,7 @@ Argument = Ref | Constant | Strange
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer entry of a configuration. stored: its group in the weights file; inner: the nested model, if it is one.
+    """One layer entry of a configuration. group: its group in the weights file; inner: the nested model, if it is one.
 
     first: number of its first call; some models count an internal call before it.
     """
@@ -57,12 +57,12 @@ class Layer:
     registered: str
     config: Mapping[str, Any]
     calls: tuple[tuple[Argument, ...], ...]
-    stored: str
+    group: str
     inner: Model | None = None
     first: int = 0
 
     @property
-    def own(self) -> bool:
+    def builtin(self) -> bool:
         """True if the class is part of Keras; others are custom Python code."""
         known = self.module is None or self.module.split(".")[0] in ("keras", "tf_keras", "tensorflow")
         return known and ">" not in self.registered
@@ -105,7 +105,7 @@ class _Parser:
         self.count = 0
         self.formats: Counter[str] = Counter()
 
-    def wrong(self, where: str, why: str) -> FormatError:
+    def fault(self, where: str, why: str) -> FormatError:
         return FormatError(
             f"{self.path} describes no network",
             where=f"{self.path}: {where[:120]}",
@@ -126,16 +126,16 @@ class _Parser:
         layers = config.get("layers")
         name = _name(config, entry)
         if not isinstance(layers, list) or not layers:
-            raise self.wrong(name, "a model without layers")
+            raise self.fault(name, "a model without layers")
         return (self._functional if "input_layers" in config else self._sequential)(
             name, config, layers, depth
         )
 
     def table(self, entry: Any, key: str, what: str) -> Mapping[str, Any]:
-        found = entry.get(key) if isinstance(entry, dict) else None
-        if not isinstance(found, dict):
-            raise self.wrong(what, f"it has no table {key}")
-        return found
+        table = entry.get(key) if isinstance(entry, dict) else None
+        if not isinstance(table, dict):
+            raise self.fault(what, f"it has no table {key}")
+        return table
 
     # -------------------------------------------------------------------------------------------------- one layer
 
@@ -143,16 +143,16 @@ class _Parser:
         self,
         entry: Any,
         calls: tuple[tuple[Argument, ...], ...],
-        used: Counter[str],
+        counts: Counter[str],
         depth: int,
     ) -> Layer:
         config = self.table(entry, "config", "a layer")
         kind, name = entry.get("class_name"), _name(config, entry)
         module, registered = entry.get("module"), entry.get("registered_name") or ""
         if not isinstance(kind, str) or not kind or not name:
-            raise self.wrong(name or "a layer", "it has no name or no class")
+            raise self.fault(name or "a layer", "it has no name or no class")
         if not f"{name}{kind}{registered}".isprintable() or len(name) > MAX_NAME:
-            raise self.wrong(repr(name), f"a name has up to {MAX_NAME} characters that can be printed")
+            raise self.fault(repr(name), f"a name has up to {MAX_NAME} characters that can be printed")
         self.count += 1
         if self.count > MAX_LAYERS:
             raise LimitError(
@@ -169,83 +169,83 @@ class _Parser:
         inner = None
         if "layers" in config and ("input_layers" in config or kind == "Sequential"):
             inner = self.model(entry, depth + 1)
-        group = stored(kind)
-        made = Layer(
+        group = group_name(kind)
+        layer = Layer(
             name, kind[:80], module if isinstance(module, str) else None, str(registered)[:80], config, calls,
-            f"{group}_{used[group]}" if used[group] else group, inner,
+            f"{group}_{counts[group]}" if counts[group] else group, inner,
         )  # fmt: skip
-        if not made.is_operation:
-            used[group] += 1
-        return made
+        if not layer.is_operation:
+            counts[group] += 1
+        return layer
 
     # -------------------------------------------------------------------------------------------------- models
 
     def _sequential(self, name: str, config: Mapping[str, Any], entries: Sequence[Any], depth: int) -> Model:
         layers: dict[str, Layer] = {}
-        used: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         at: Ref | None = None
         shapes: dict[Ref, Shape] = {}
         for entry in entries:
-            made = self.layer(entry, () if at is None else ((at,),), used, depth)
-            if at is None and not made.is_input:
+            layer = self.layer(entry, () if at is None else ((at,),), counts, depth)
+            if at is None and not layer.is_input:
                 first = f"{name}.input"
                 at = Ref(first)
                 shape = (
-                    _shape(made.config.get("batch_shape"))
-                    or _shape(made.config.get("batch_input_shape"))
+                    _shape(layer.config.get("batch_shape"))
+                    or _shape(layer.config.get("batch_input_shape"))
                     or _shape(config.get("build_input_shape"))
-                    or _built(entry)
+                    or _build_shape(entry)
                 )
-                if shape is None and made.inner and len(made.inner.inputs) == 1:
-                    shape = made.inner.shapes.get(made.inner.inputs[0])
+                if shape is None and layer.inner and len(layer.inner.inputs) == 1:
+                    shape = layer.inner.shapes.get(layer.inner.inputs[0])
                 layers[first] = Layer(
                     first, "InputLayer", None, "", {"batch_shape": shape}, (), "input_layer"
                 )
                 shapes |= {at: shape} if shape else {}
-                made = dataclasses.replace(made, calls=((at,),))
-            elif made.is_input and (shape := input_shape(made)):
-                shapes[Ref(made.name)] = shape
+                layer = dataclasses.replace(layer, calls=((at,),))
+            elif layer.is_input and (shape := input_shape(layer)):
+                shapes[Ref(layer.name)] = shape
             elif at is not None and (
-                shape := _built(entry)
-            ):  # what a layer was built for, the one before has made
+                shape := _build_shape(entry)
+            ):  # the layer before produces the shape that this one was built for
                 shapes.setdefault(at, shape)
-            if made.name in layers:
-                raise self._twice(made.name)
-            layers[made.name] = made
-            at = Ref(made.name)
+            if layer.name in layers:
+                raise self._duplicate(layer.name)
+            layers[layer.name] = layer
+            at = Ref(layer.name)
         assert at is not None
         return Model(name, layers, (Ref(next(iter(layers))),), (at,), shapes)
 
     def _functional(self, name: str, config: Mapping[str, Any], entries: Sequence[Any], depth: int) -> Model:
         layers: dict[str, Layer] = {}
-        used: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         shapes: dict[Ref, Shape] = {}
         for entry in entries:
             nodes = entry.get("inbound_nodes", []) if isinstance(entry, dict) else None
             if not isinstance(nodes, list):
-                raise self.wrong(name, "a layer without a list of inbound nodes")
+                raise self.fault(name, "a layer without a list of inbound nodes")
             calls = tuple(tuple(self._arguments(node, shapes)) for node in nodes)
-            made = self.layer(entry, calls, used, depth)
-            if made.name in layers:
-                raise self._twice(made.name)
-            layers[made.name] = made
-            if made.is_input and (shape := input_shape(made)):
-                shapes[Ref(made.name)] = shape
+            layer = self.layer(entry, calls, counts, depth)
+            if layer.name in layers:
+                raise self._duplicate(layer.name)
+            layers[layer.name] = layer
+            if layer.is_input and (shape := input_shape(layer)):
+                shapes[Ref(layer.name)] = shape
         inputs = tuple(self._leaves(config["input_layers"], name))
         outputs = tuple(self._leaves(config.get("output_layers"), name))
         if not inputs or not outputs:
-            raise self.wrong(name, "a model without inputs or outputs")
+            raise self.fault(name, "a model without inputs or outputs")
         for ref in (*inputs, *outputs, *(r for m in layers.values() for c in m.calls for r in c)):
             if not isinstance(ref, Ref):
                 continue
             if ref.layer not in layers:
-                raise self.wrong(name, f"it reads layer {ref.layer[:80]!r}, which does not exist")
+                raise self.fault(name, f"it reads layer {ref.layer[:80]!r}, which does not exist")
             read = layers[ref.layer]
             if read.inner and ref.call == len(read.calls):
                 layers[ref.layer] = dataclasses.replace(read, first=1)
         return Model(name, layers, inputs, outputs, shapes)
 
-    def _twice(self, name: str) -> GraphError:
+    def _duplicate(self, name: str) -> GraphError:
         return GraphError(
             f"two layers are named {name[:80]!r}",
             where=self.path,
@@ -259,10 +259,10 @@ class _Parser:
             yield from self._flat([node.get("args", []), list((node.get("kwargs") or {}).values())], shapes)
             return
         if not isinstance(node, list):
-            raise self.wrong("inbound_nodes", "a call that is neither a table nor a list")
+            raise self.fault("inbound_nodes", "a call that is neither a table nor a list")
         for item in node if node and isinstance(node[0], list) else [node]:
             if len(item) < 3 or not isinstance(item[0], str):
-                raise self.wrong("inbound_nodes", "a tensor is written [layer, call, number]")
+                raise self.fault("inbound_nodes", "a tensor is written [layer, call, number]")
             yield self._ref(item[:3])
             yield from self._flat([list((item[3] if len(item) > 3 else None) or {})], shapes)
 
@@ -290,7 +290,7 @@ class _Parser:
             or not isinstance(history[0], str)
             or not all(type(n) is int and 0 <= n < MAX_LAYERS for n in history[1:])
         ):
-            raise self.wrong("inbound_nodes", "a tensor's history is [layer, call, number]")
+            raise self.fault("inbound_nodes", "a tensor's history is [layer, call, number]")
         return Ref(*history)
 
     def _leaves(self, value: Any, name: str, depth: int = 0) -> Iterator[Ref]:
@@ -301,14 +301,14 @@ class _Parser:
             for item in value.values() if isinstance(value, dict) else value:
                 yield from self._leaves(item, name, depth + 1)
         else:
-            raise self.wrong(name, "its inputs or outputs are not lists of tensors")
+            raise self.fault(name, "its inputs or outputs are not lists of tensors")
 
 
 def parse(entry: Any, version: str, path: str) -> Graph:
     """Parse the graph of a configuration. Raises FormatError, GraphError, LimitError."""
     parser = _Parser(path)
     if not isinstance(entry, dict):
-        raise parser.wrong("config.json", "it is not a table")
+        raise parser.fault("config.json", "it is not a table")
     config = entry.get("config")
     if not isinstance(config, dict) or "layers" not in config:
         kind = str(entry.get("class_name") or "something else")[:80]
@@ -338,7 +338,7 @@ def parse(entry: Any, version: str, path: str) -> Graph:
 
 def input_shapes(graph: Graph, path: str) -> dict[str, Shape]:
     """Input layer -> its shape without the batch, channels first; None for open sizes."""
-    found = {}
+    shapes = {}
     for name, (_, *sizes) in graph.input_shapes.items():
         if graph.last:
             sizes = [sizes[-1], *sizes[:-1]]
@@ -349,8 +349,8 @@ def input_shapes(graph: Graph, path: str) -> dict[str, Shape]:
                 why="an input has channels and up to three spatial axes, each at least 1",
                 fix="save the part of the model that reads images",
             )
-        found[name] = tuple(sizes)
-    return found
+        shapes[name] = tuple(sizes)
+    return shapes
 
 
 def input_shape(layer: Layer) -> Shape | None:
@@ -358,7 +358,7 @@ def input_shape(layer: Layer) -> Shape | None:
     return _shape(layer.config.get("batch_shape")) or _shape(layer.config.get("batch_input_shape"))
 
 
-def stored(kind: str) -> str:
+def group_name(kind: str) -> str:
     """Name of a class's group in the weights file: words joined by underscores, digits unchanged."""
     plain = re.sub(r"\W+", "", kind)
     return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", plain).lower()
@@ -370,7 +370,7 @@ def _shape(value: Any) -> Shape | None:
     return tuple(value) if all(n is None or type(n) is int for n in value) else None
 
 
-def _built(entry: Any) -> Shape | None:
+def _build_shape(entry: Any) -> Shape | None:
     """Shape that a layer was built for."""
     config = entry.get("build_config")
     return _shape(config.get("input_shape")) if isinstance(config, dict) else None

@@ -48,15 +48,15 @@ class Value(importing.Value):
         """Keras' index of each entry of a flat value."""
         if not self.parts:
             return slice(None)
-        found, start = [], 0
+        indices, start = [], 0
         for part in self.parts:
             count = math.prod(part)
-            found.append(np.moveaxis(np.arange(start, start + count).reshape(part), -1, 0).ravel())
+            indices.append(np.moveaxis(np.arange(start, start + count).reshape(part), -1, 0).ravel())
             start += count
-        return np.concatenate(found)
+        return np.concatenate(indices)
 
 
-def ordered(rank: int, last: bool) -> Order:
+def standard_order(rank: int, last: bool) -> Order:
     """The standard axis order: channels first here, last in Keras if `last`."""
     return (0, *range(2, rank), 1) if last and rank > 2 else tuple(range(rank))
 
@@ -90,7 +90,7 @@ class Site:
         """Its only input, axes in the standard order of its data format."""
         x = self.value
         self.expect(len(x.shape) > 2, f"its input {'x'.join(map(str, x.shape[1:]))} is not an image")
-        return self.arranged(x, ordered(len(x.shape), self.last))
+        return self.permute(x, standard_order(len(x.shape), self.last))
 
     expect = staticmethod(need)
 
@@ -98,13 +98,13 @@ class Site:
         raise Unknown(why)
 
     def get(self, name: str, default: Any = None) -> Any:
-        found = self.config.get(name)
-        return default if found is None else found
+        value = self.config.get(name)
+        return default if value is None else value
 
     def sizes(self, name: str, rank: int, default: int = 1) -> tuple[int, ...]:
-        """One number per spatial axis."""
-        found = self.get(name, default)
-        return tuple(found) if isinstance(found, list | tuple) else (found,) * rank
+        """Read a setting with one number per spatial axis."""
+        sizes = self.get(name, default)
+        return tuple(sizes) if isinstance(sizes, list | tuple) else (sizes,) * rank
 
     def number(self, name: str, default: float = 0.0) -> float:
         return float(self.get(name, default))
@@ -132,34 +132,43 @@ class Site:
         """The models that contain the layer, outermost first, and the layer."""
         return (*self._path, self.layer)
 
-    def emit(self, op: Op, *values: Value, called: str = "", **weights: Callable[[], Any]) -> Value:
-        """Add a node with the standard axis order. called: suffix of the layer's name."""
-        return self.usual(self._reader.place(self, op, values, weights, called))
+    def emit(self, op: Op, *values: Value, suffix: str = "", **weights: Callable[[], Any]) -> Value:
+        """Add a node with the standard axis order. suffix: added to the layer's name."""
+        return self.usual(self._reader.place(self, op, values, weights, suffix))
 
     def along(
-        self, op: Op, x: Value, called: str = "", fixed: Collection[str] = (), **weights: Callable[[], Any]
+        self,
+        op: Op,
+        x: Value,
+        suffix: str = "",
+        constants: Collection[str] = (),
+        **weights: Callable[[], Any],
     ) -> Value:
-        """Add an elementwise node, which keeps the axis order. fixed: constant parameters."""
-        made = self._reader.place(self, op, (x,), weights, called, fixed)
-        return dataclasses.replace(made, order=x.order, parts=x.parts)
+        """Add an elementwise node, which keeps the axis order. constants: parameters that are constant."""
+        y = self._reader.place(self, op, (x,), weights, suffix, constants)
+        return dataclasses.replace(y, order=x.order, parts=x.parts)
 
     def usual(self, x: Value) -> Value:
-        """x, declared to have the standard axis order."""
-        return x if x.known is None else dataclasses.replace(x, order=ordered(len(x.spec.shape), self.last))
+        """Declare that x has the standard axis order."""
+        return (
+            x
+            if x.known is None
+            else dataclasses.replace(x, order=standard_order(len(x.spec.shape), self.last))
+        )
 
-    def arranged(self, x: Value, wish: Order, named: bool = True) -> Value:
-        """x permuted to this axis order; `named`: axes are renamed by position."""
+    def permute(self, x: Value, wish: Order, by_position: bool = True) -> Value:
+        """Permute x to the axis order `wish`. by_position: rename its axes N, C and spatial."""
         if x.parts:
             x = self.plain(x)
-        moved = [x.order[wish.index(k)] for k in range(len(wish))]
-        self.expect(moved[0] == 0, "the batch does not stay first")
+        axes = [x.order[wish.index(k)] for k in range(len(wish))]
+        self.expect(axes[0] == 0, "the batch does not stay first")
         spec = x.spec
-        if moved != sorted(moved):
-            x = self._helper(Permute("".join(spec.axes[k] for k in moved[1:])), x)
-        return dataclasses.replace(self._renamed(x) if named else x, order=wish)
+        if axes != sorted(axes):
+            x = self._helper(Permute("".join(spec.axes[k] for k in axes[1:])), x)
+        return dataclasses.replace(self._rename_axes(x) if by_position else x, order=wish)
 
-    def _renamed(self, x: Value) -> Value:
-        """x with axes renamed N, C and spatial by position."""
+    def _rename_axes(self, x: Value) -> Value:
+        """Rename the axes of x N, C and spatial, by position."""
         shape = x.spec.shape
         if x.spec.axes == ("N", "C", *SPATIAL.get(len(shape) - 2, ("?",))):
             return x
@@ -171,21 +180,21 @@ class Site:
         return self._reader.place(self, op, values, {}, op.word)
 
     def standard(self, x: Value) -> Value:
-        """x permuted to the standard axis order."""
-        return self.arranged(x, ordered(len(x.shape), self.last))
+        """Permute x to the standard axis order."""
+        return self.permute(x, standard_order(len(x.shape), self.last))
 
     def with_channels(self, x: Value, axis: int) -> Value:
-        """x with Keras' axis `axis` moved to the channel position."""
+        """Permute x so that Keras' axis `axis` is its channel axis."""
         self.expect(-len(x.shape) <= axis < len(x.shape), f"axis {axis}")
         axis %= len(x.shape)
         self.expect(axis > 0, "it acts on the batch axis")
         if x.order[axis] == 1 and x.spec.axes[1] == "C":
             return x
         rest = iter((0, *range(2, len(x.shape))))
-        return self.arranged(x, tuple(1 if k == axis else next(rest) for k in range(len(x.shape))))
+        return self.permute(x, tuple(1 if k == axis else next(rest) for k in range(len(x.shape))))
 
     def plain(self, x: Value) -> Value:
-        """A flat value with its entries in Keras' order."""
+        """Permute the entries of a flat value to Keras' order."""
         if not x.parts:
             return x
         pieces, start = [], 0

@@ -55,7 +55,7 @@ class Variables:
             fix="save it again: model.save('model.keras')",
         )
 
-    def _refused(self, where: str, why: str) -> FormatError:
+    def _refusal(self, where: str, why: str) -> FormatError:
         return FormatError(
             f"the weights of {self._path} are refused",
             where=f"{self._path}: {where[:120]}",
@@ -64,45 +64,45 @@ class Variables:
         )
 
     def get(
-        self, path: Sequence[str], names: Sequence[str], stored: Sequence[str], name: str
+        self, path: Sequence[str], names: Sequence[str], groups: Sequence[str], name: str
     ) -> Array | None:
         """The variable `name` of a layer; None if it is absent. float32, or whole numbers as they are.
 
-        path: names of the nested models and the layer; stored: the same path with Keras 3's class counters; names: all
+        path: names of the nested models and the layer; groups: the same path with Keras 3's class counters; names: all
         variables of the layer in Keras' order.
         """
         try:
             if self.named:
                 return self._by_name(path, name)
-            places = [f"layers/{place}" for place in stored]
+            places = [f"layers/{place}" for place in groups]
             for prefix in ("layers", "_layer_checkpoint_dependencies"):
                 inner = "/".join(places).replace("layers/", f"{prefix}/")
-                found = self._follow(f"{inner}/vars/{names.index(name)}")
-                if found is not None:
-                    return self._array(found, inner)
+                dataset = self._follow(f"{inner}/vars/{names.index(name)}")
+                if dataset is not None:
+                    return self._array(dataset, inner)
             return None
         except FormatError:
             raise
         except Exception as error:
             raise self._damaged(str(error)) from None
 
-    def numbers(self, path: Sequence[str], stored: Sequence[str]) -> int:
+    def numbers(self, path: Sequence[str], groups: Sequence[str]) -> int:
         """Total float elements of a layer and the layers inside it; the arrays are not read."""
         if self.named:
             root = "model_weights" if "model_weights" in self._file else ""
             tops = ["/".join(filter(None, (root, path[0])))]
         else:
-            places = [f"layers/{place}" for place in stored]
+            places = [f"layers/{place}" for place in groups]
             prefixes = ("layers", "_layer_checkpoint_dependencies")
             tops = ["/".join(places).replace("layers/", f"{prefix}/") for prefix in prefixes]
-        found: dict[tuple[str, ...], Any] = {}
+        arrays: dict[tuple[str, ...], Any] = {}
         for top in tops:
             group = self._follow(top)
             if group is not None:
-                self._collect(group, (path[-1],), found)
+                self._collect(group, (path[-1],), arrays)
         return sum(
             math.prod(array.shape or ())
-            for array in found.values()
+            for array in arrays.values()
             if isinstance(array, self._h5py.Dataset) and array.dtype.kind in "fV"
         )
 
@@ -111,7 +111,7 @@ class Variables:
         at = self._file
         for part in path.split("/"):
             if not isinstance(at, self._h5py.Group):
-                raise self._refused(path, "an array stands where a group belongs")
+                raise self._refusal(path, "an array stands where a group belongs")
             if not part or part not in at:
                 link = at.get(part, getlink=True) if part else None
                 if not isinstance(link, self._h5py.ExternalLink | self._h5py.SoftLink):
@@ -123,27 +123,27 @@ class Variables:
         link = group.get(name, getlink=True)
         if not isinstance(link, self._h5py.HardLink):
             kind = "an external link" if isinstance(link, self._h5py.ExternalLink) else "a soft link"
-            raise self._refused(path, f"{name[:80]} is {kind}")
+            raise self._refusal(path, f"{name[:80]} is {kind}")
         return group[name]
 
-    def _array(self, found: Any, path: str) -> Array:
-        if not isinstance(found, self._h5py.Dataset):
-            raise self._refused(path, "a group stands where an array belongs")
-        kind, shape = found.dtype, found.shape
-        if found.external:
-            raise self._refused(path, "its data is in another file")
-        if found.is_virtual:
-            raise self._refused(path, "it is a virtual dataset, assembled from other arrays")
-        if found.id.get_create_plist().get_nfilters():
-            raise self._refused(path, "its data is compressed or filtered")
+    def _array(self, dataset: Any, path: str) -> Array:
+        if not isinstance(dataset, self._h5py.Dataset):
+            raise self._refusal(path, "a group stands where an array belongs")
+        kind, shape = dataset.dtype, dataset.shape
+        if dataset.external:
+            raise self._refusal(path, "its data is in another file")
+        if dataset.is_virtual:
+            raise self._refusal(path, "it is a virtual dataset, assembled from other arrays")
+        if dataset.id.get_create_plist().get_nfilters():
+            raise self._refusal(path, "its data is compressed or filtered")
         brain = kind.kind == "V" and kind.itemsize == 2  # bfloat16: the upper half of a float
         if shape is None or not (kind.kind in "fiu" or brain) or kind.itemsize > 8:
-            raise self._refused(path, f"it holds {str(kind)[:40]} instead of numbers")
+            raise self._refusal(path, f"it holds {str(kind)[:40]} instead of numbers")
         length = math.prod(shape) * kind.itemsize
-        if len(shape) > 8 or length > self.size or (length and found.id.get_storage_size() != length):
+        if len(shape) > 8 or length > self.size or (length and dataset.id.get_storage_size() != length):
             size = f"{'x'.join(map(str, shape[:8]))} needs {length:,} bytes"
-            raise self._refused(path, f"{size}; {found.id.get_storage_size():,} are stored")
-        array = np.asarray(found[()])
+            raise self._refusal(path, f"{size}; {dataset.id.get_storage_size():,} are stored")
+        array = np.asarray(dataset[()])
         if brain:
             return (array.view("<u2").astype("<u4") << 16).view("<f4")
         return array.astype(np.float32) if kind.kind == "f" else array
@@ -166,13 +166,13 @@ class Variables:
                 return self._array(self._lists[top][best], "/".join(best))
         return None
 
-    def _collect(self, group: Any, path: tuple[str, ...], found: dict[tuple[str, ...], Any]) -> None:
+    def _collect(self, group: Any, path: tuple[str, ...], arrays: dict[tuple[str, ...], Any]) -> None:
         stack = [(group, path)]
         while stack:
             at, names = stack.pop()
             if not isinstance(at, self._h5py.Group):
-                found[(*names[:-1], names[-1].partition(":")[0])] = at
+                arrays[(*names[:-1], names[-1].partition(":")[0])] = at
                 continue
-            if len(names) > 64 or len(found) + len(stack) > MAX_OBJECTS:
-                raise self._refused("/".join(names[:4]), "its groups are nested too deeply, or form a cycle")
+            if len(names) > 64 or len(arrays) + len(stack) > MAX_OBJECTS:
+                raise self._refusal("/".join(names[:4]), "its groups are nested too deeply, or form a cycle")
             stack += [(self._child(at, name, "/".join(names)), (*names, name)) for name in at]

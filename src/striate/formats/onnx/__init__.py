@@ -40,8 +40,8 @@ def read(path: str | Path, input: Any = None) -> Loaded:
     from striate.formats.onnx.proto import load
     from striate.formats.onnx.reading import Reader, batch_of
     from striate.formats.peephole import tidy
-    from striate.formats.python import sized
-    from striate.formats.tied import kept
+    from striate.formats.python import with_input_size
+    from striate.formats.tied import seal_weights
 
     graph = load(Path(path))
     if not graph.inputs:
@@ -71,9 +71,9 @@ def read(path: str | Path, input: Any = None) -> Loaded:
     net, weights = found or reader.read()  # type: ignore[union-attr]
     if reader is not None:
         net = tidy(net) if not net.inference.problems else net
-        net = reader.uses.sources(net).told(net)
-    model = Loaded.of(net, kept(net, weights), **about)
-    return sized(model, input) if fixed else model
+        net = reader.uses.sources(net).mark(net)
+    model = Loaded.of(net, seal_weights(net, weights), **about)
+    return with_input_size(model, input) if fixed else model
 
 
 def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str, tuple[int, ...]]:
@@ -84,7 +84,7 @@ def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str
     for name, shape in inputs.items():
         sizes = shape[1:] if shape and len(shape) > 1 else (1, 1, 1)
         known[name] = tuple(n if isinstance(n, int) else 1 for n in sizes)
-    return notation.wished(known, input)
+    return notation.requested_shapes(known, input)
 
 
 def _open(path: str, name: str, shape: Shape | None, several: bool) -> FormatError:

@@ -24,7 +24,7 @@ from striate.formats.onnx.names import PRODUCER
 from striate.formats.onnx.preprocessing import NORMALIZED, Preprocessing, preprocessing, recorded
 from striate.formats.onnx.proto import MAX_BYTES, package
 from striate.formats.onnx.spelling import Operator
-from striate.formats.safetensors import raw
+from striate.formats.safetensors import raw_bytes
 from striate.geometry import TransposedWindow, Window, fold
 from striate.network import Network, Node, sharing
 from striate.op import Declaration
@@ -223,7 +223,7 @@ class Store:
         kinds = self._onnx.TensorProto
         tensor = kinds(name=name, dims=array.shape, data_type=kinds.FLOAT, data_location=kinds.EXTERNAL)
         gap = -self._end % PAGE_BYTES
-        self.chunks += [bytes(gap), raw(array)]
+        self.chunks += [bytes(gap), raw_bytes(array)]
         place = {"location": self._data_file, "offset": self._end + gap, "length": array.nbytes}
         for key, value in place.items():
             tensor.external_data.add(key=key, value=str(value))

@@ -20,7 +20,7 @@ from striate.formats.importing import Unknown, distinct, expressible, fault, nee
 from striate.formats.loaded import Loaded
 from striate.formats.names import UniqueNames
 from striate.formats.peephole import tidy
-from striate.formats.tied import kept
+from striate.formats.tied import seal_weights
 from striate.formats.torch import arithmetic, moves  # noqa: F401 (their operators are known then)
 from striate.formats.torch.aten import MODULES, RECURRENT
 from striate.formats.torch.parameters import Parameters
@@ -424,9 +424,9 @@ def network(trace: Trace, name: str) -> Loaded:
     for text in (*_left_out(importer, nodes), *importer.remarks):
         warn(text)
     net = Network(name, importer.inputs, nodes, tuple(outputs))
-    net = importer.held.sources.told(tidy(net))
+    net = importer.held.sources.mark(tidy(net))
     net = dataclasses.replace(net, aliases=importer.held.aliases(net))
-    return Loaded.of(net, kept(net, importer.weights))
+    return Loaded.of(net, seal_weights(net, importer.weights))
 
 
 def _left_out(importer: _Importer, nodes: Sequence[Node]) -> list[str]:

@@ -18,20 +18,20 @@ SAME_SHAPE = frozenset((
 """Layers whose output always has the shape of their input."""
 
 
-def shape(site: Site, given: tuple[int, ...]) -> tuple[int | None, ...] | None:
+def shape(site: Site, source: tuple[int, ...]) -> tuple[int | None, ...] | None:
     """Output shape, in Keras, of a layer without a counterpart; None if it cannot be derived."""
     kind, space = site.layer.kind, slice(1, -1) if site.last else slice(2, None)
     if kind in SAME_SHAPE:
-        return given if site.get("output_shape") is None else None
-    sizes: list[int | None] = list(given)
+        return source if site.get("output_shape") is None else None
+    sizes: list[int | None] = list(source)
     if kind.startswith("UpSampling"):
-        sizes[space] = [n * f for n, f in zip(given[space], site.sizes("size", len(given) - 2))]
+        sizes[space] = [n * f for n, f in zip(source[space], site.sizes("size", len(source) - 2))]
     elif kind in ("Resizing", "CenterCrop", "RandomCrop"):
         sizes[space] = [site.get("height"), site.get("width")]
     else:
         return None
     fine = all(n is None or (type(n) is int and n > 0) for n in sizes)
-    return tuple(sizes) if fine and len(sizes) == len(given) else None
+    return tuple(sizes) if fine and len(sizes) == len(source) else None
 
 
 __all__ = ["READERS", "SAME_SHAPE", "functions", "merges", "moves", "norms", "shape", "windows"]

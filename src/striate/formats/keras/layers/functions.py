@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from striate.formats.keras.graph import stored
+from striate.formats.keras.graph import group_name
 from striate.formats.keras.layers.register import reads
 from striate.op import Op
 from striate.ops import activation as ops
@@ -29,10 +29,10 @@ PLAIN: dict[str, Callable[[], Op]] = {
 """Keras word -> activation with default settings."""
 
 
-def activated(site: Site, x: Value, given: Any = None, called: str | None = None) -> Value:
-    """Apply an activation to x: the layer's, unless another is given. An unknown one becomes an opaque node."""
-    given = site.get("activation", "linear") if given is None else given
-    word, config = _word(given)
+def activate(site: Site, x: Value, activation: Any = None, suffix: str | None = None) -> Value:
+    """Apply an activation to x, by default the layer's. An unknown one becomes an opaque node."""
+    activation = site.get("activation", "linear") if activation is None else activation
+    word, config = _word(activation)
     op = _op(site, word, config)
     if word == "linear":
         return x
@@ -51,25 +51,25 @@ def activated(site: Site, x: Value, given: Any = None, called: str | None = None
     return site.along(op, x)
 
 
-def _word(given: Any) -> tuple[str, dict[str, Any]]:
+def _word(entry: Any) -> tuple[str, dict[str, Any]]:
     """Word and settings of an activation, in any form that a configuration uses."""
-    if isinstance(given, str):
-        return given, {}
-    if isinstance(given, dict):
-        inner, kind = given.get("config"), given.get("class_name")
+    if isinstance(entry, str):
+        return entry, {}
+    if isinstance(entry, dict):
+        inner, kind = entry.get("config"), entry.get("class_name")
         if isinstance(inner, str):  # a function, by its registered name
             return inner.rpartition(".")[2] if inner.startswith("keras") else inner, {}
-        if isinstance(kind, str) and str(given.get("module") or "keras").startswith("keras"):
+        if isinstance(kind, str) and str(entry.get("module") or "keras").startswith("keras"):
             if kind == "Activation" and isinstance(inner, dict):
                 return _word(inner.get("activation", "linear"))
-            word = {"re_lu": "relu", "leaky_re_lu": "leaky_relu"}.get(stored(kind), stored(kind))
+            word = {"re_lu": "relu", "leaky_re_lu": "leaky_relu"}.get(group_name(kind), group_name(kind))
             return word, inner if isinstance(inner, dict) else {}
-    return str(given)[:40], {}
+    return str(entry)[:40], {}
 
 
 def _number(config: dict[str, Any], name: str, default: float = 0.0) -> float:
-    found = config.get(name)
-    return default if found is None else float(found)
+    value = config.get(name)
+    return default if value is None else float(value)
 
 
 def _op(site: Site, word: str, config: dict[str, Any]) -> Op | None:
@@ -100,7 +100,7 @@ def _relu(site: Site, config: dict[str, Any]) -> Op:
 
 @reads("Activation")
 def _activation(site: Site) -> Value:
-    return activated(site, site.value)
+    return activate(site, site.value)
 
 
 @reads("ReLU", "LeakyReLU", "ELU", "Softmax", "Relu", "Relu6", "Sigmoid", "Tanh", "Softplus", "Softsign", "Silu",
@@ -114,7 +114,7 @@ def _layer(site: Site) -> Value:
         config["negative_slope"] = 0.3
     if kind == "Gelu":
         config.setdefault("approximate", True)  # keras.ops.gelu, unlike the activation of that name
-    return activated(site, site.value, {"class_name": kind, "config": config})
+    return activate(site, site.value, {"class_name": kind, "config": config})
 
 
 @reads("PReLU")
@@ -122,10 +122,10 @@ def _prelu(site: Site) -> Value:
     x = site.standard(site.value)
     get = site.variables("alpha")
     shared = {axis % len(x.shape) for axis in site.get("shared_axes", [])}
-    own = [axis for axis in range(1, len(x.shape)) if axis not in shared and x.shape[axis] > 1]
-    if not own:
+    varying = [axis for axis in range(1, len(x.shape)) if axis not in shared and x.shape[axis] > 1]
+    if not varying:
         return site.along(ops.Prelu("shared"), x, weight=lambda: get("alpha").reshape(1))
-    if own == [x.order.index(1)]:
+    if varying == [x.order.index(1)]:
         return site.along(ops.Prelu("each"), x, weight=lambda: get("alpha").ravel())
     # A slope for every position: max(x, 0) and slope · min(x, 0), added.
     from striate.ops.merge import Add
@@ -133,28 +133,28 @@ def _prelu(site: Site) -> Value:
     spec = x.spec
     shape = tuple(1 if x.order.index(k) in shared else spec.shape[k] for k in range(1, len(spec.shape)))
     below = site.along(Clip(None, 0.0), x, "below")
-    below = site.along(Affine(weight=shape), below, weight=lambda: placed(get("alpha"), x))
+    below = site.along(Affine(weight=shape), below, weight=lambda: permute_array(get("alpha"), x))
     above = site.along(ops.Relu(), x, "above")
     return dataclasses.replace(site.emit(Add(), above, below), order=x.order)
 
 
-def placed(array: Any, x: Value) -> Any:
-    """An array given in Keras' axes (without the batch), in the axes of x."""
+def permute_array(array: Any, x: Value) -> Any:
+    """Permute an array from Keras' axes (without the batch) to the axes of x."""
     return array.transpose([x.order.index(k) - 1 for k in range(1, len(x.order))])
 
 
-def turned(array: Any, x: Value) -> Any:
-    """An array over the channels of x, in the order that x has here."""
+def permute_channels(array: Any, x: Value) -> Any:
+    """Permute an array over Keras' channels to the order of the channels of x."""
     return array[x.columns] if x.parts and len(array) == x.shape[1] else array
 
 
 @reads("Dropout")
 def _dropout(site: Site) -> Value:
     x, rate, noise = site.value, site.number("rate", 0.5), site.get("noise_shape")
-    whole = isinstance(noise, list) and noise[:1] == [None] and all(n == 1 for n in noise[1:])
+    per_image = isinstance(noise, list) and noise[:1] == [None] and all(n == 1 for n in noise[1:])
     if noise is None:
         return site.along(Dropout(rate), x)
-    return site.along(StochasticDepth(rate) if whole else Identity(), x)
+    return site.along(StochasticDepth(rate) if per_image else Identity(), x)
 
 
 @reads("StochasticDepth")
@@ -174,6 +174,6 @@ def _layer_scale(site: Site) -> Value:
        "RandomContrast", "RandomBrightness", "RandomShear", "RandomHue", "RandomSaturation", "RandomSharpness",
        "RandomColorJitter", "RandomErasing", "RandomGrayscale", "RandomGaussianBlur", "RandomInvert",
        "RandomPerspective", "RandomPosterization", "RandomColorDegeneration", "RandomElasticTransform")  # fmt: skip
-def _passed(site: Site) -> Value:
+def _training_only(site: Site) -> Value:
     """Layers that act only in training."""
     return site.along(Identity(), site.value)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from striate.formats.keras.graph import Constant
-from striate.formats.keras.layers.moves import reshaped
+from striate.formats.keras.layers.moves import reshape
 from striate.formats.keras.layers.norms import affine
 from striate.formats.keras.layers.register import reads
 from striate.op import Op
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
     from striate.formats.keras.site import Site, Value
 
 
-def _alike(site: Site, values: list[Value]) -> list[Value]:
-    """The values at one rank and axis order; layers insert new axes after the batch, ops before it."""
+def _align(site: Site, values: list[Value]) -> list[Value]:
+    """Bring values to one rank and axis order; layers insert new axes after the batch, ops before it."""
     rank = max(len(x.shape) for x in values)
-    made = []
+    aligned = []
     for x in values:
         if len(x.shape) < rank:
             site.expect(not site.layer.is_operation, "tensors of different rank")
-            x = reshaped(site, x, (*(1,) * (rank - len(x.shape)), *x.shape[1:]))
-        made.append(x)
-    if len({x.order for x in made}) > 1:
-        made = [site.standard(x) for x in made]
-    if len({x.parts for x in made}) > 1:
-        made = [site.plain(x) for x in made]
-    return made
+            x = reshape(site, x, (*(1,) * (rank - len(x.shape)), *x.shape[1:]))
+        aligned.append(x)
+    if len({x.order for x in aligned}) > 1:
+        aligned = [site.standard(x) for x in aligned]
+    if len({x.parts for x in aligned}) > 1:
+        aligned = [site.plain(x) for x in aligned]
+    return aligned
 
 
-def _together(site: Site, op: Op, values: list[Value], called: str = "") -> Value:
-    alike = _alike(site, values)
+def _merge(site: Site, op: Op, values: list[Value], suffix: str = "") -> Value:
+    alike = _align(site, values)
     if len(alike) == 1:
         return alike[0]
-    y = site.emit(op, *alike, called=called)
+    y = site.emit(op, *alike, suffix=suffix)
     return y if y.known is None else dataclasses.replace(y, order=alike[0].order, parts=alike[0].parts)
 
 
@@ -60,7 +60,7 @@ def _add(site: Site) -> Value:
     if pair := _constant(site):
         site.expect(site.layer.kind == "Add", "a mean with a number")
         return affine(site, pair[0], 1.0, pair[1])
-    y = _together(site, Add(), site.values)
+    y = _merge(site, Add(), site.values)
     if site.layer.kind == "Average":
         return site.along(Affine(1 / len(site.values)), y)
     return y
@@ -71,7 +71,7 @@ def _scaled_sum(site: Site) -> Value:
     """a + scale · b, the residual of Inception-ResNet (Szegedy et al., arXiv 1602.07261)."""
     first, second = site.values
     scaled = site.along(Affine(site.number("scale", 1.0)), second, "scale")
-    return _together(site, Add(), [first, scaled])
+    return _merge(site, Add(), [first, scaled])
 
 
 @reads("Subtract")
@@ -83,21 +83,21 @@ def _subtract(site: Site) -> Value:
             return affine(site, x, 1.0, -float(numbers))
         return affine(site, x, -1.0, numbers)
     site.expect(len(site.values) == 2, "more than two inputs")
-    return _together(site, Add(), [site.values[0], _negative(site, site.values[1])])
+    return _merge(site, Add(), [site.values[0], _negative(site, site.values[1])])
 
 
 @reads("Multiply")
 def _multiply(site: Site) -> Value:
     if pair := _constant(site):
         return affine(site, pair[0], pair[1], 0.0)
-    return _together(site, Multiply(), site.values)
+    return _merge(site, Multiply(), site.values)
 
 
 @reads("TrueDivide", "Divide")
 def _divide(site: Site) -> Value:
     pair = _constant(site)
     if pair is None:
-        return _together(site, Divide(), site.values)
+        return _merge(site, Divide(), site.values)
     x, number, first = pair
     site.expect(first and isinstance(number, int | float) and number != 0, "a quotient by it")
     return affine(site, x, 1.0 / number, 0.0)
@@ -113,12 +113,12 @@ def _bound(site: Site) -> Value:
     greater = site.layer.kind == "Maximum"
     pair = _constant(site)
     if pair is None:
-        return _together(site, Maximum() if greater else Minimum(), site.values)
-    x, bound, _ = pair
-    site.expect(isinstance(bound, int | float), "a bound of several numbers")
-    if greater and bound == 0:
+        return _merge(site, Maximum() if greater else Minimum(), site.values)
+    x, limit, _ = pair
+    site.expect(isinstance(limit, int | float), "a bound of several numbers")
+    if greater and limit == 0:
         return site.along(ops.Relu(), x)
-    return site.along(Clip(bound, None) if greater else Clip(None, bound), x)
+    return site.along(Clip(limit, None) if greater else Clip(None, limit), x)
 
 
 @reads("Clip")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.formats.keras.layers.register import reads
-from striate.formats.keras.site import ordered
+from striate.formats.keras.site import standard_order
 from striate.op import Op
 from striate.ops import pool
 from striate.ops.reshape import Flatten, Reshape
@@ -25,7 +25,7 @@ def _flatten(site: Site) -> Value:
     x = site.value
     if len(x.shape) > 2 and not site.last:  # Keras brings the channels to the end first
         x = dataclasses.replace(x, order=(x.order[0], *x.order[2:], x.order[1]))
-    return reshaped(site, x, (math.prod(x.shape[1:]),))
+    return reshape(site, x, (math.prod(x.shape[1:]),))
 
 
 @reads("Reshape")
@@ -35,15 +35,15 @@ def _reshape(site: Site) -> Value:
     if site.layer.is_operation:
         site.expect(target[0] in (-1, 1), "the batch does not stay first")
         target = target[1:]
-    known, total = math.prod(n for n in target if n != -1), math.prod(x.shape[1:])
-    site.expect(target.count(-1) <= 1 and known > 0 and total % known == 0, f"the shape {target[:8]}")
-    return reshaped(site, x, tuple(total // known if n == -1 else n for n in target))
+    product, total = math.prod(n for n in target if n != -1), math.prod(x.shape[1:])
+    site.expect(target.count(-1) <= 1 and product > 0 and total % product == 0, f"the shape {target[:8]}")
+    return reshape(site, x, tuple(total // product if n == -1 else n for n in target))
 
 
 @reads("RepeatVector")
 def _repeat(site: Site) -> Value:
     site.expect(site.get("n") == 1, "repeated vectors")
-    return reshaped(site, site.value, (1, *site.value.shape[1:]))
+    return reshape(site, site.value, (1, *site.value.shape[1:]))
 
 
 @reads("Permute")
@@ -64,7 +64,7 @@ def _transpose(site: Site) -> Value:
 
 
 @reads("Mean", "Max")
-def _reduced(site: Site) -> Value:
+def _global_reduction(site: Site) -> Value:
     """Reductions over all positions, as global pools."""
     x, axes = site.value, site.get("axis")
     axes = axes if isinstance(axes, list) else [axes]
@@ -72,14 +72,14 @@ def _reduced(site: Site) -> Value:
     channels = [k for k in range(1, len(x.shape)) if k not in {axis % len(x.shape) for axis in axes}]
     site.expect(len(channels) == 1 and len(axes) == len(x.shape) - 2, f"the axes {axes}")
     x = site.with_channels(x, channels[0])
-    made: Op = pool.GlobalAvgPool() if site.layer.kind == "Mean" else pool.GlobalMaxPool()
-    y = site.emit(made, x)
+    op: Op = pool.GlobalAvgPool() if site.layer.kind == "Mean" else pool.GlobalMaxPool()
+    y = site.emit(op, x)
     y = dataclasses.replace(y, order=x.order)
-    return y if site.get("keepdims", False) else reshaped(site, y, (x.shape[channels[0]],))
+    return y if site.get("keepdims", False) else reshape(site, y, (x.shape[channels[0]],))
 
 
-def reshaped(site: Site, x: Value, target: Sizes) -> Value:
-    """x reshaped to a Keras shape without the batch: same entries, row-major in Keras' axes."""
+def reshape(site: Site, x: Value, target: Sizes) -> Value:
+    """Reshape x to a Keras shape without the batch: same entries, row-major in Keras' axes."""
     if x.parts:
         if target == x.shape[1:]:
             return x
@@ -90,13 +90,13 @@ def reshaped(site: Site, x: Value, target: Sizes) -> Value:
         x = site.plain(x)
     if target == x.shape[1:]:
         return x
-    if len(target) - 1 not in SPATIAL:  # no spec can say it: the value before stands for it
+    if len(target) - 1 not in SPATIAL:  # no TensorSpec can express it: the value before stands for it
         return dataclasses.replace(x, known=None, hidden=(None, *target))
     if len(target) == 1:
         return _flat(site, x)
     old, new = _groups(x.shape[1:], target)
     if _sequence(old, x.order) is None:
-        x = site.arranged(x, _gathered(old, x.order), named=False)
+        x = site.permute(x, _adjacent_order(old, x.order), by_position=False)
     order = _fitting(x, old, new, site)
     sizes = [0] * len(target)
     for k, size in enumerate(target, 1):
@@ -106,11 +106,11 @@ def reshaped(site: Site, x: Value, target: Sizes) -> Value:
 
 
 def _flat(site: Site, x: Value) -> Value:
-    """Flatten. An image is flattened with channels outermost, which the value records."""
+    """Flatten x. An image is flattened with channels outermost, which the value records."""
     long = [k for k in range(1, len(x.shape)) if x.shape[k] > 1]
     if [x.order[k] for k in long] == sorted(x.order[k] for k in long):
         return site.emit(Flatten(), x)
-    x = site.arranged(x, ordered(len(x.shape), True), named=False)
+    x = site.permute(x, standard_order(len(x.shape), True), by_position=False)
     return dataclasses.replace(site.emit(Flatten(), x), parts=(x.shape[1:],))
 
 
@@ -121,18 +121,18 @@ def _fitting(x: Value, old: Sequence[int], new: Sequence[int], site: Site) -> Or
     and in order here too, and the groups keep their order.
     """
     before = _sequence(old, x.order)
-    usual = ordered(len(new) + 1, site.last)
+    usual = standard_order(len(new) + 1, site.last)
     if before is None or _sequence(new, usual) == before:
         return usual
     places = [axis for group in (*before, -1) for axis in range(len(new)) if new[axis] == group]
     return (0, *(places.index(axis) + 1 for axis in range(len(new))))
 
 
-def _gathered(groups: Sequence[int], order: Order) -> Order:
+def _adjacent_order(groups: Sequence[int], order: Order) -> Order:
     """The order with each group's axes adjacent, at the place of its first axis."""
     standing = sorted(range(len(groups)), key=lambda k: order[k + 1])
-    found = list(dict.fromkeys(groups[k] for k in standing if groups[k] >= 0))
-    places = [k for group in (*found, -1) for k in range(len(groups)) if groups[k] == group]
+    sequence = list(dict.fromkeys(groups[k] for k in standing if groups[k] >= 0))
+    places = [k for group in (*sequence, -1) for k in range(len(groups)) if groups[k] == group]
     return (0, *(places.index(k) + 1 for k in range(len(groups))))
 
 
@@ -155,16 +155,16 @@ def _groups(old: Sizes, new: Sizes) -> tuple[list[int], list[int]]:
 def _sequence(groups: Sequence[int], order: Any) -> list[int] | None:
     """The groups in their order here; None if one is split or out of order."""
     standing = sorted((order[k], k) for k in range(1, len(groups) + 1) if groups[k - 1] >= 0)
-    found: list[int] = []
+    sequence: list[int] = []
     last = 0
     for _, k in standing:
         group = groups[k - 1]
-        if found and found[-1] == group:
+        if sequence and sequence[-1] == group:
             if k < last:
                 return None
-        elif group in found:
+        elif group in sequence:
             return None
         else:
-            found.append(group)
+            sequence.append(group)
         last = k
-    return found
+    return sequence

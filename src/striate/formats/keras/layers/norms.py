@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.formats.keras.layers.functions import placed, turned
+from striate.formats.keras.layers.functions import permute_array, permute_channels
 from striate.formats.keras.layers.register import reads
 from striate.ops.norm import BatchNorm, GroupNorm, LayerNorm
 from striate.ops.scalar import Affine
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def _axes(site: Site, default: Any = -1) -> list[int]:
-    found = site.get("axis", default)
-    return list(found) if isinstance(found, list | tuple) else [found]
+    axes = site.get("axis", default)
+    return list(axes) if isinstance(axes, list | tuple) else [axes]
 
 
-def _scaled(site: Site, *more: str) -> tuple[bool, list[str], Callable[[str], Any]]:
-    """(has scale or shift, missing ones as neutral constants, variables)."""
+def _scale_and_shift(site: Site, *more: str) -> tuple[bool, list[str], Callable[[str], Any]]:
+    """Read scale and shift: whether there is any, parameters that are neutral constants, and the variables."""
     scale, center = bool(site.get("scale", True)), bool(site.get("center", True))
     get = site.variables("gamma" if scale else "", "beta" if center else "", *more)
 
@@ -41,16 +41,16 @@ def _scaled(site: Site, *more: str) -> tuple[bool, list[str], Callable[[str], An
 def _batch_norm(site: Site) -> Value:
     (axis,) = _axes(site)
     x = site.with_channels(site.value, axis)
-    affine, fixed, get = _scaled(site, "moving_mean", "moving_variance")
+    affine, constants, get = _scale_and_shift(site, "moving_mean", "moving_variance")
     op = BatchNorm(site.number("epsilon", 1e-3), round(1 - site.number("momentum", 0.99), 9), affine)
     return site.along(
         op,
         x,
-        fixed=fixed,
-        weight=lambda: turned(get("gamma"), x),
-        bias=lambda: turned(get("beta"), x),
-        running_mean=lambda: turned(get("moving_mean"), x),
-        running_var=lambda: turned(get("moving_variance"), x),
+        constants=constants,
+        weight=lambda: permute_channels(get("gamma"), x),
+        bias=lambda: permute_channels(get("beta"), x),
+        running_mean=lambda: permute_channels(get("moving_mean"), x),
+        running_var=lambda: permute_channels(get("moving_variance"), x),
     )
 
 
@@ -59,19 +59,27 @@ def _layer_norm(site: Site) -> Value:
     site.expect(not site.get("rms_scaling", False), "scaling by the root mean square")
     x = site.value
     axes = sorted(axis % len(x.shape) for axis in _axes(site))
-    affine, fixed, get = _scaled(site)
+    affine, constants, get = _scale_and_shift(site)
     eps = site.number("epsilon", 1e-3)
     if len(axes) == 1:
         x = site.with_channels(x, axes[0])
         op = LayerNorm("channels", eps, affine)
         return site.along(
-            op, x, fixed=fixed, weight=lambda: turned(get("gamma"), x), bias=lambda: turned(get("beta"), x)
+            op,
+            x,
+            constants=constants,
+            weight=lambda: permute_channels(get("gamma"), x),
+            bias=lambda: permute_channels(get("beta"), x),
         )
     site.expect(axes == list(range(1, len(x.shape))), "some but not all axes")
     x = site.standard(x)
     op = LayerNorm("all", eps, affine)
     return site.along(
-        op, x, fixed=fixed, weight=lambda: placed(get("gamma"), x), bias=lambda: placed(get("beta"), x)
+        op,
+        x,
+        constants=constants,
+        weight=lambda: permute_array(get("gamma"), x),
+        bias=lambda: permute_array(get("beta"), x),
     )
 
 
@@ -80,9 +88,9 @@ def _group_norm(site: Site) -> Value:
     (axis,) = _axes(site)
     x = site.with_channels(site.plain(site.value), axis)
     groups = site.get("groups", 32)
-    affine, fixed, get = _scaled(site)
+    affine, constants, get = _scale_and_shift(site)
     op = GroupNorm(x.spec.channels if groups == -1 else groups, site.number("epsilon", 1e-3), affine)
-    return site.along(op, x, fixed=fixed, weight=lambda: get("gamma"), bias=lambda: get("beta"))
+    return site.along(op, x, constants=constants, weight=lambda: get("gamma"), bias=lambda: get("beta"))
 
 
 def _numbers(value: Any) -> Any:
@@ -109,7 +117,7 @@ def affine(site: Site, x: Value, scale: Any, shift: Any) -> Value:
             fields[number] = float(array.ravel()[0])
             continue
         site.expect(array.ndim < len(x.shape), "one value per image of the batch")
-        shaped = placed(array.reshape((1,) * (len(x.shape) - 1 - array.ndim) + array.shape), x)
+        shaped = permute_array(array.reshape((1,) * (len(x.shape) - 1 - array.ndim) + array.shape), x)
         fields[name] = shaped.shape
         arrays[name] = lambda shaped=shaped: shaped
     return site.along(Affine(**fields), x, **arrays)
@@ -126,7 +134,7 @@ def _rescaling(site: Site) -> Value:
 @reads("Normalization")
 def _normalization(site: Site) -> Value:
     x, axes = site.value, _axes(site)
-    kept = sorted(axis % len(x.shape) for axis in axes if axis is not None)
+    kept_axes = sorted(axis % len(x.shape) for axis in axes if axis is not None)
     least, inverse = 1e-7, bool(site.get("invert", False))
     mean, variance = site.get("mean"), site.get("variance")
 
@@ -136,8 +144,8 @@ def _normalization(site: Site) -> Value:
 
     if mean is not None and variance is not None:
         scale, shift = both(_numbers(mean), _numbers(variance))
-        if scale.ndim and kept and kept[-1] != len(x.shape) - 1:
-            shape = (1,) * (kept[-1] - 1) + scale.shape + (1,) * (len(x.shape) - 1 - kept[-1])
+        if scale.ndim and kept_axes and kept_axes[-1] != len(x.shape) - 1:
+            shape = (1,) * (kept_axes[-1] - 1) + scale.shape + (1,) * (len(x.shape) - 1 - kept_axes[-1])
             scale, shift = (
                 scale.reshape(shape[-len(x.shape) + 1 :]),
                 shift.reshape(shape[-len(x.shape) + 1 :]),
@@ -145,11 +153,11 @@ def _normalization(site: Site) -> Value:
         return affine(site, x, scale, shift)
     get = site.variables("mean", "variance", "count")
     x = site.standard(x)
-    shape = tuple(x.spec.shape[k] if x.order.index(k) in kept else 1 for k in range(1, len(x.shape)))
-    whole = [x.shape[k] if k in kept else 1 for k in range(1, len(x.shape))]
+    shape = tuple(x.spec.shape[k] if x.order.index(k) in kept_axes else 1 for k in range(1, len(x.shape)))
+    keras_shape = [x.shape[k] if k in kept_axes else 1 for k in range(1, len(x.shape))]
 
     def one(at: int) -> Any:
-        return placed(both(get("mean"), get("variance"))[at].reshape(whole), x)
+        return permute_array(both(get("mean"), get("variance"))[at].reshape(keras_shape), x)
 
     return site.along(
         Affine(weight=shape, bias=shape, learned=False), x, weight=lambda: one(0), bias=lambda: one(1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.formats.keras.layers.functions import activated, turned
+from striate.formats.keras.layers.functions import activate, permute_channels
 from striate.formats.keras.layers.register import reads
 from striate.op import Op
 from striate.ops import pool
@@ -36,8 +36,8 @@ def _first(array: Any) -> Any:
 
 def _deep(array: Any) -> Any:
     """A depthwise kernel (height, width, channels, multiplier) as (channels · multiplier, 1, height, width)."""
-    moved = np.moveaxis(array, (-2, -1), (0, 1))
-    return moved.reshape(-1, 1, *moved.shape[2:])
+    kernel = np.moveaxis(array, (-2, -1), (0, 1))
+    return kernel.reshape(-1, 1, *kernel.shape[2:])
 
 
 @reads("Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D")
@@ -57,7 +57,7 @@ def _conv(site: Site) -> Value:
         bias,
     )
     y = site.emit(op, x, weight=lambda: _first(get("kernel")), bias=lambda: get("bias"))
-    return activated(site, y)
+    return activate(site, y)
 
 
 def _depthwise(site: Site, x: Value, bias: bool) -> Conv:
@@ -79,7 +79,7 @@ def _depthwise_conv(site: Site) -> Value:
     get = site.variables("kernel", "bias" if bias else "")
     op = _depthwise(site, x, bias)
     y = site.emit(op, x, weight=lambda: _deep(get("kernel")), bias=lambda: get("bias"))
-    return activated(site, y)
+    return activate(site, y)
 
 
 @reads("SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D")
@@ -87,16 +87,16 @@ def _separable(site: Site) -> Value:
     x, bias = site.image, bool(site.get("use_bias", True))
     get = site.variables("depthwise_kernel", "pointwise_kernel", "bias" if bias else "")
     y = site.emit(
-        _depthwise(site, x, False), x, called="depthwise", weight=lambda: _deep(get("depthwise_kernel"))
+        _depthwise(site, x, False), x, suffix="depthwise", weight=lambda: _deep(get("depthwise_kernel"))
     )
     y = site.emit(
         Conv(site.get("filters"), 1, bias=bias),
         y,
-        called="pointwise",
+        suffix="pointwise",
         weight=lambda: _first(get("pointwise_kernel")),
         bias=lambda: get("bias"),
     )
-    return activated(site, y)
+    return activate(site, y)
 
 
 @reads("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "Convolution2DTranspose", "Deconvolution2D")
@@ -107,7 +107,7 @@ def _tconv(site: Site) -> Value:
     dilation = site.sizes("dilation_rate", rank)
     wish = site.sizes("output_padding", rank) if site.get("output_padding") is not None else (None,) * rank
     same = _padding(site, rank) == "same"
-    sides = [_cropped(k, s, d, same, e) for k, s, d, e in zip(kernel, stride, dilation, wish)]
+    sides = [_crop_sides(k, s, d, same, e) for k, s, d, e in zip(kernel, stride, dilation, wish)]
     get = site.variables("kernel", "bias" if bias else "")
     op = ConvTranspose(
         site.get("filters"),
@@ -119,10 +119,10 @@ def _tconv(site: Site) -> Value:
         bias=bias,
     )
     y = site.emit(op, x, weight=lambda: _first(get("kernel")), bias=lambda: get("bias"))
-    return activated(site, y)
+    return activate(site, y)
 
 
-def _cropped(kernel: int, stride: int, dilation: int, same: bool, extra: int | None) -> tuple[int, int]:
+def _crop_sides(kernel: int, stride: int, dilation: int, same: bool, extra: int | None) -> tuple[int, int]:
     """Crop of the full output on both sides; negative values are added at the end.
 
     valid: (n - 1)·stride + max(kernel, stride); same: n·stride; with output_padding (n - 1)·stride + output_padding.
@@ -152,8 +152,8 @@ def _pool(site: Site) -> Value:
        "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
        "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D")  # fmt: skip
 def _global(site: Site) -> Value:
-    made: Op = pool.GlobalMaxPool() if "Max" in site.layer.kind else pool.GlobalAvgPool()
-    y = site.emit(made, site.image)
+    op: Op = pool.GlobalMaxPool() if "Max" in site.layer.kind else pool.GlobalAvgPool()
+    y = site.emit(op, site.image)
     return y if site.get("keepdims", False) else site.emit(Flatten(), y)
 
 
@@ -168,10 +168,10 @@ def _adaptive(site: Site) -> Value:
 
 def _sides(site: Site, name: str, rank: int) -> tuple[tuple[int, int], ...]:
     """One number, one per axis, or (before, after) per axis."""
-    found = site.sizes(name, rank)
-    if rank == 1 and len(found) == 2:
-        return ((found[0], found[1]),)
-    pairs = [side if isinstance(side, list | tuple) else (side, side) for side in found]
+    sides = site.sizes(name, rank)
+    if rank == 1 and len(sides) == 2:
+        return ((sides[0], sides[1]),)
+    pairs = [side if isinstance(side, list | tuple) else (side, side) for side in sides]
     return tuple((int(before), int(after)) for before, after in pairs)
 
 
@@ -208,11 +208,13 @@ def _upsample(site: Site) -> Value:
 def _resize(site: Site) -> Value:
     x = site.image
     method = str(site.get("interpolation", "bilinear"))
-    kept = any(site.get(f"{way}_to_aspect_ratio", False) for way in ("crop", "pad"))
-    site.expect(not kept and not site.get("antialias", False), "preserved aspect ratio or antialiasing")
+    keeps_aspect = any(site.get(f"{way}_to_aspect_ratio", False) for way in ("crop", "pad"))
+    site.expect(
+        not keeps_aspect and not site.get("antialias", False), "preserved aspect ratio or antialiasing"
+    )
     size = (site.get("height"), site.get("width"))
-    whole = all(m % n == 0 for n, m in zip(x.spec.spatial, size, strict=True))
-    site.expect(method == "bilinear" or (method == "nearest" and whole), f"{method} resampling")
+    integral = all(m % n == 0 for n, m in zip(x.spec.spatial, size, strict=True))
+    site.expect(method == "bilinear" or (method == "nearest" and integral), f"{method} resampling")
     return site.emit(Upsample(None, size, method), x)
 
 
@@ -223,13 +225,13 @@ def _dense(site: Site) -> Value:
     if len(x.shape) == 2:
         y = site.emit(
             Linear(units, bias, x.shape[1]), x,
-            weight=lambda: turned(get("kernel"), x).T, bias=lambda: get("bias"),
+            weight=lambda: permute_channels(get("kernel"), x).T, bias=lambda: get("bias"),
         )  # fmt: skip
-        return activated(site, y)
+        return activate(site, y)
     x = site.with_channels(x, -1)  # at every position: a convolution with filters of one pixel
     ones = (1,) * (len(x.shape) - 2)
     y = site.along(
         Conv(units, 1, bias=bias), x,
         weight=lambda: get("kernel").T.reshape(units, -1, *ones), bias=lambda: get("bias"),
     )  # fmt: skip
-    return activated(site, y)
+    return activate(site, y)
