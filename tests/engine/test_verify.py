@@ -236,7 +236,7 @@ def test_a_weight_that_is_moved_before_the_run_that_computes_it_is_found(monkeyp
     assert not faults(training.plan(batched(net, 1), PlanContext(AVX512, 1)))
     from striate.engine.plan import planar
 
-    chosen = planar.chosen
+    chosen = planar.choose
 
     def careless(unit, context):
         derived, unit.derived = unit.derived, False
@@ -245,7 +245,7 @@ def test_a_weight_that_is_moved_before_the_run_that_computes_it_is_found(monkeyp
         finally:
             unit.derived = derived
 
-    monkeypatch.setattr(planar, "chosen", careless)
+    monkeypatch.setattr(planar, "choose", careless)
     (found,) = faults(training.plan(batched(net, 1), PlanContext(AVX512, 1)))
     assert "before the run" in found.why
 

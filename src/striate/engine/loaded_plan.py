@@ -92,14 +92,16 @@ class LoadedPlan(Memory):
         self._threads = self._thread_count()
         results = [(name, *_axis_order(value)) for name, value in plan.outputs.items()]
         place = {name: at for at, name in enumerate(plan.net.inputs)}
-        self._staged_inputs = [(place[v.name], room) for v, room in self._small.items() if v.given]
-        self._staged_results = [(v.name, room) for v, room in self._small.items() if not v.given]
+        self._staged_inputs = [(place[v.name], room) for v, room in self._small.items() if v.is_input]
+        self._staged_results = [(v.name, room) for v, room in self._small.items() if not v.is_input]
         small = {name for name, _ in self._staged_results}
         self._large = [(name, shape) for name, shape, _ in results if name not in small]
         self._open_inputs = [
-            (place[v.name], record, slot) for v, record, slot in self._relocations if v.given
+            (place[v.name], record, slot) for v, record, slot in self._relocations if v.is_input
         ]
-        self._open_results = [(v.name, record, slot) for v, record, slot in self._relocations if not v.given]
+        self._open_results = [
+            (v.name, record, slot) for v, record, slot in self._relocations if not v.is_input
+        ]
         self._turned = [(name, turned) for name, _, turned in results if turned is not None]
         self._pool = pool(plan.context.target)
 

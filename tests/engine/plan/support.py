@@ -42,7 +42,9 @@ def network(text, batch=1):
 
 def fused(text, keep=None, batch=1, target=AVX512) -> UnitGraph:
     net = network(text, batch)
-    return graph(net, initialize(net), keep or net.outputs, lambda body: choose.covered(body, target.lanes))
+    return graph(
+        net, initialize(net), keep or net.outputs, lambda body: choose.has_kernel(body, target.lanes)
+    )
 
 
 def placed(text, batch=1, context=CONTEXT, keep=None):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from striate.engine.plan.algebra import affine, clamp, is_affine, substituted
+from striate.engine.plan.algebra import affine, clamp, is_affine, substitute
 from striate.statement import call, load
 
 X, Y, W, B = (load(name) for name in ("x", "y", "w", "b"))
@@ -14,8 +14,8 @@ OPEN = (-math.inf, math.inf)
 
 def test_loads_are_replaced_by_name_and_nothing_else():
     expr = call("max", X * W, Y + 1.0)
-    assert substituted(expr, {"x": Y, "w": X + X}) == call("max", Y * (X + X), Y + 1.0)
-    assert substituted(expr, {}) == expr
+    assert substitute(expr, {"x": Y, "w": X + X}) == call("max", Y * (X + X), Y + 1.0)
+    assert substitute(expr, {}) == expr
 
 
 @pytest.mark.parametrize(

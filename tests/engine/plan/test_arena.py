@@ -3,10 +3,10 @@
 import pytest
 
 from engine.plan.support import buffer, call
-from striate.engine.plan.arena import Arena, allot, epochs, lives, placed
+from striate.engine.plan.arena import Arena, allot, epochs, lives, smallest_arena
 
 A, B, C, D = (buffer(name) for name in "abcd")
-GIVEN, RESULT = buffer("given", given=True), buffer("result", result=True)
+GIVEN, RESULT = buffer("given", is_input=True), buffer("result", is_result=True)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ LARGE, MIDDLE, SMALL = (buffer(name, (1, 1, 1, size // 4), lanes=1) for name, si
 
 
 def test_two_that_never_live_at_once_share_memory():
-    assert placed({LARGE: (0, 1), MIDDLE: (1, 2), SMALL: (2, 3)}) == Arena(
+    assert smallest_arena({LARGE: (0, 1), MIDDLE: (1, 2), SMALL: (2, 3)}) == Arena(
         {LARGE: 0, MIDDLE: 512, SMALL: 0}, 768
     )
 
@@ -63,22 +63,22 @@ def test_two_that_never_live_at_once_share_memory():
 def test_a_buffer_fills_the_lowest_gap_that_it_fits():
     other = buffer("other", (1, 1, 1, 32), lanes=1)
     life = {LARGE: (0, 9), MIDDLE: (0, 1), other: (0, 9), SMALL: (2, 9)}
-    assert placed(life) == Arena({LARGE: 0, MIDDLE: 512, other: 768, SMALL: 512}, 896)
+    assert smallest_arena(life) == Arena({LARGE: 0, MIDDLE: 512, other: 768, SMALL: 512}, 896)
 
 
 def test_sizes_are_rounded_up_to_whole_cache_lines():
     odd = buffer("odd", (1, 1, 1, 17), lanes=1)  # 68 bytes
-    assert placed({odd: (0, 0), SMALL: (0, 0)}) == Arena({odd: 0, SMALL: 128}, 192)
+    assert smallest_arena({odd: (0, 0), SMALL: (0, 0)}) == Arena({odd: 0, SMALL: 128}, 192)
 
 
 def test_more_ways_to_order_can_take_less():
     """By size, the last long one lies under the small one; by end it lies on it, and 3 + 4 lines are all that live."""
     sizes, spans = [3, 4, 2, 4], [(2, 3), (0, 1), (0, 2), (3, 3)]
     life = {buffer(f"v{n}", (1, 1, 1, 16 * k), lanes=1): at for n, (k, at) in enumerate(zip(sizes, spans))}
-    one, most = placed(life), placed(life, 5)
+    one, most = smallest_arena(life), smallest_arena(life, 5)
     assert [at // 64 for at in one.offsets.values()] == [4, 0, 7, 0] and one.bytes == 9 * 64
     assert [at // 64 for at in most.offsets.values()] == [0, 0, 4, 3] and most.bytes == 7 * 64
-    assert placed({}) == Arena({}, 0)
+    assert smallest_arena({}) == Arena({}, 0)
 
 
 def test_allot_is_by_size():

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from engine.plan.support import CONTEXT, buffer, correlation, only, unit
-from striate.engine.plan.choose import border, bordered, covered, steps
+from striate.engine.plan.choose import border, has_kernel, steps, zero_border
 from striate.geometry import Window
 
 SAME = Window(8, 3, 1, 1, 1, 1)
@@ -59,12 +59,12 @@ def test_strict_has_no_transforms():
     ],
 )
 def test_products_that_a_kernel_finishes(body, yes):
-    assert covered(body, 16) is yes
+    assert has_kernel(body, 16) is yes
 
 
 def test_a_border_is_zeroed_by_a_call_that_nobody_waits_for():
     """Of all lines, those above and below included, block by block."""
     value = buffer(shape=(2, 32, 4, 4), pads=(1, 2, 1, 0))
-    call = bordered(unit([], [value]), value, CONTEXT)
+    call = zero_border(unit([], [value]), value, CONTEXT)
     assert (call.algorithm, call.rows, call.parts) == ("border", 2 * 7, 2)
     assert call.only_writes and call.writes == [value] and call.reads == []

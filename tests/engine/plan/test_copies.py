@@ -18,7 +18,11 @@ def said(calls):
 
 
 def test_what_comes_in_and_goes_out_is_in_plain_order():
-    given, x, result = buffer("given", lanes=1, given=True), buffer(), buffer("result", lanes=1, result=True)
+    given, x, result = (
+        buffer("given", lanes=1, is_input=True),
+        buffer(),
+        buffer("result", lanes=1, is_result=True),
+    )
     (call,) = enter(unit([given], [x]), CONTEXT)
     assert (call.algorithm, call.tile, call.rows, call.reads, call.writes) == (
         "copy in",

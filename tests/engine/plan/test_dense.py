@@ -5,7 +5,7 @@ import pytest
 
 from engine.plan.support import CONTEXT, buffer, correlation, only, unit
 from striate.engine.layout import Layout
-from striate.engine.plan.dense import Axis, _chunks, _runs, axes, border, covers, folded, panels, steps
+from striate.engine.plan.dense import Axis, _chunks, _runs, axes, border, covers, fold_weights, panels, steps
 from striate.geometry import Window
 from striate.statement import load
 
@@ -101,7 +101,7 @@ def test_folds_scale_each_outputs_weights_and_bias():
     made = unit(
         [buffer(shape=(1, 3, 1, 1))], [buffer("y", (1, 2, 1, 1))], body, weights=weights, folds=[fold]
     )
-    weight, bias = folded(made)
+    weight, bias = fold_weights(made)
     assert weight.reshape(2, 3).tolist() == [[2, 2, 2], [3, 3, 3]] and bias.tolist() == [7, 11]
     assert weight.dtype == bias.dtype == np.float32
 
@@ -113,7 +113,7 @@ def test_an_adjoints_outputs_are_its_second_axis():
     made = unit(
         [buffer(shape=(1, 3, 1, 1))], [buffer("y", (1, 2, 1, 1))], body, weights=weights, folds=[fold]
     )
-    weight, bias = folded(made)
+    weight, bias = fold_weights(made)
     assert weight.reshape(3, 2).tolist() == [[2, 3]] * 3 and bias.tolist() == [0, 0]
 
 

@@ -15,10 +15,10 @@ from striate.engine.plan.kernel_calls import MIN_PARALLEL_FLOPS, KernelCall, cut
         ((5, 1, 2), [(0, 2, 0, 1), (2, 5, 0, 1)]),
         ((1, 4, 2), [(0, 1, 0, 2), (0, 1, 2, 4)]),  # too few rows: parts as well
         ((2, 3, 4), [(0, 1, 0, 2), (0, 1, 2, 3), (1, 2, 0, 2), (1, 2, 2, 3)]),
-        ((2, 3, 4, False, True), [(0, 1, 0, 3), (1, 2, 0, 3)]),  # whole: rows only
+        ((2, 3, 4, False, True), [(0, 1, 0, 3), (1, 2, 0, 3)]),  # cut_once: rows only
         ((4, 2, 2, True), [(0, 4, 0, 1), (0, 4, 1, 2)]),
         ((4, 1, 2, True), [(0, 2, 0, 1), (2, 4, 0, 1)]),
-        ((4, 1, 2, True, True), [(0, 4, 0, 1)]),  # whole: parts only
+        ((4, 1, 2, True, True), [(0, 4, 0, 1)]),  # cut_once: parts only
         ((3, 3, 1), [(0, 3, 0, 3)]),
     ],
 )
@@ -56,13 +56,13 @@ def test_no_rows_or_parts_are_no_tasks():
     some.integers(0, 300), some.integers(0, 40), some.integers(1, 64), some.booleans(), some.booleans(),
     some.floats(0, 1e10),
 )  # fmt: skip
-def test_tasks_cover_a_step_once(rows, parts, threads, by_parts, whole, flops):
+def test_tasks_cover_a_step_once(rows, parts, threads, by_parts, all_rows, flops):
     step = object.__new__(KernelCall)
-    step.rows, step.parts, step.by_parts, step.whole, step.flops = rows, parts, by_parts, whole, flops
+    step.rows, step.parts, step.by_parts, step.all_rows, step.flops = rows, parts, by_parts, all_rows, flops
     step.weights, step.reads, step.writes = 0, [], []
     seen = [0] * (rows * parts)
     for first, last, part, end in divide_tasks(step, threads):
-        assert not (whole and by_parts) or (first, last) == (0, rows)
+        assert not (all_rows and by_parts) or (first, last) == (0, rows)
         for row in range(first, last):
             for at in range(part, end):
                 seen[row * parts + at] += 1

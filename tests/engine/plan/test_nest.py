@@ -7,7 +7,7 @@ import pytest
 
 from engine.plan.support import network
 from striate.engine.layout import Layout
-from striate.engine.plan.nest import NestKernel, extent, lowered, nests
+from striate.engine.plan.nest import NestKernel, extent, lower, nests
 from striate.engine.target import AVX2, AVX512
 from striate.geometry import Window
 from striate.statement import Affine, Const, Domain, Statement, Tap, index, load
@@ -18,7 +18,7 @@ def described(nest):
 
 
 def one(statement, places, target=AVX512, more=False):
-    (found,) = lowered([(statement, more)], places, target)
+    (found,) = lower([(statement, more)], places, target)
     return found
 
 
@@ -70,20 +70,20 @@ def test_blocked_channels_begin_inside_the_border():
 
 def test_what_statements_leave_out_is_zero_first():
     part = copied({"i": 2, "j": 32})
-    zeros, rest = lowered([(part, False)], {"x": (4, 32), "y": (4, 32)}, AVX512)
+    zeros, rest = lower([(part, False)], {"x": (4, 32), "y": (4, 32)}, AVX512)
     assert zeros.tensors == ("y",) and zeros.rows == 4 and described(zeros)["loops"] == [0, 32]
     assert rest.tensors == ("y", "x") and rest.rows == 2
     both = [(part, False), (copied({"i": 2, "j": 32}, (Affine((("i", 1),), 2), "j")), False)]
-    assert len([*lowered(both, {"x": (4, 32), "y": (4, 32)}, AVX512)]) == 2
+    assert len([*lower(both, {"x": (4, 32), "y": (4, 32)}, AVX512)]) == 2
 
 
 def test_what_is_added_to_reads_its_target():
     part, places = copied({"i": 4, "j": 32}), {"x": (4, 32), "y": (4, 32)}
-    first, second = lowered([(part, False), (part, True)], places, AVX512)
+    first, second = lower([(part, False), (part, True)], places, AVX512)
     assert not first.adds and described(first)["starts"] == []
     assert second.adds and described(second)["start"] == "a"
     assert described(second)["starts"][0][0] == 0  # slot 0 is the target
-    assert [nest.adds for nest in lowered([(part, True)], places, AVX512)] == [False, True]  # to zeros
+    assert [nest.adds for nest in lower([(part, True)], places, AVX512)] == [False, True]  # to zeros
 
 
 def test_a_sum_is_reduced_in_its_own_loop():

@@ -5,7 +5,7 @@ import pytest
 
 from engine.plan.support import CONTEXT, buffer, correlation, only, unit
 from striate.engine.plan.packing import bias, transform, winograd
-from striate.engine.plan.winograd import chosen
+from striate.engine.plan.winograd import choose
 from striate.statement import load
 
 
@@ -38,7 +38,7 @@ def test_the_bias_goes_through_the_folds(given, folds, found):
 def test_winograds_weights_are_packed_by_panels_in_a_cache_of_frequencies(text):
     """(m + 2)² numbers for every pair of channels, whole vectors of outputs."""
     one = only(text)
-    shape = chosen(one, CONTEXT)
+    shape = choose(one, CONTEXT)
     packing = winograd(one, shape)
     channels, outputs = one.inputs[0].channels, one.outputs[0].channels
     assert packing.kernel == transform(shape.m) != transform(6 - shape.m)
@@ -56,7 +56,7 @@ def addresses(found):
 def test_a_record_follows_from_two_addresses():
     """Packed elsewhere, it differs in as many places as hold the address."""
     one = only("56x56x64 -> conv 3x3 48 pad 1")
-    packing = winograd(one, chosen(one, CONTEXT))
+    packing = winograd(one, choose(one, CONTEXT))
     first, moved, other = (packing.record(*at, addresses([])) for at in ((0, 0), (1 << 20, 0), (0, 1 << 20)))
     plain, packed = first != moved, first != other
     assert plain.sum() >= 1 and packed.sum() >= 1 and not (plain & packed).any()
@@ -66,5 +66,5 @@ def test_factors_are_packed_where_something_is_folded():
     plain, folded = only("56x56x64 -> conv 3x3 48 pad 1"), only("56x56x64 -> conv 3x3 48 pad 1 -> bn")
     kept = [[], []]
     for one, found in zip((plain, folded), kept, strict=True):
-        winograd(one, chosen(one, CONTEXT)).record(0, 0, addresses(found))
+        winograd(one, choose(one, CONTEXT)).record(0, 0, addresses(found))
     assert len(kept[1]) == len(kept[0]) + 1

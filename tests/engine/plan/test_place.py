@@ -4,7 +4,7 @@ import pytest
 
 from engine.plan.support import CONTEXT, buffer, correlation, placed, unit
 from striate.engine.plan.computation import Copies, Pool
-from striate.engine.plan.place import overwritable, settled
+from striate.engine.plan.place import assign_layouts, overwritable
 from striate.engine.plan.units import Enter, Leave, PoolGradient
 from striate.engine.target import AVX512
 from striate.geometry import Window
@@ -13,7 +13,7 @@ from striate.ops import Add, Concat, Conv, Relu
 
 
 def values(units):
-    return {value.name: value for unit in units for value in unit.outputs if not value.result}
+    return {value.name: value for unit in units for value in unit.outputs if not value.is_result}
 
 
 def concatenated(left, right):
@@ -57,7 +57,7 @@ def test_a_value_that_stands_twice_is_copied():
 )
 def test_few_channels_of_an_image_lie_side_by_side(text, lanes):
     first, *_ = placed(text)
-    assert isinstance(first.body, Enter) and first.inputs[0].given
+    assert isinstance(first.body, Enter) and first.inputs[0].is_input
     assert first.outputs[0].lanes == lanes
 
 
@@ -67,19 +67,19 @@ def test_the_border_is_what_the_readers_want_together():
     x, y = buffer(lanes=0), buffer("y", lanes=0)
     readers = [unit([x], [y]), unit([x], [buffer("z")])]
     wanted = {readers[0]: (1, 0, 2, 0), readers[1]: (0, 3, 1, 0)}
-    settled(readers, AVX512, wanted.__getitem__)
+    assign_layouts(readers, AVX512, wanted.__getitem__)
     assert x.pads == (1, 3, 2, 0) and x.lanes == y.lanes == 16
 
 
 def test_alike_buffers_get_one_border():
     a, b = buffer("a", pads=(1, 0, 0, 2)), buffer("b", pads=(0, 3, 0, 0))
-    settled([unit([a], [b])], AVX512, lambda one: (0, 0, 0, 0), {a: b})
+    assign_layouts([unit([a], [b])], AVX512, lambda one: (0, 0, 0, 0), {a: b})
     assert a.pads == b.pads == (1, 3, 0, 2)
 
 
 def test_results_are_copied_out():
     *_, last = placed("8x8x3 -> maxpool 2 -> relu", keep=["maxpool1", "relu1"])
-    assert isinstance(last.body, Leave) and last.outputs[0].result and last.outputs[0].lanes == 1
+    assert isinstance(last.body, Leave) and last.outputs[0].is_result and last.outputs[0].lanes == 1
     assert len([u for u in placed("8x8x3 -> relu") if isinstance(u.body, Leave)]) == 1
 
 
@@ -112,7 +112,7 @@ def test_a_residual_and_the_sum_have_one_layout_and_one_memory():
 def test_a_residual_of_another_layout_is_added_by_a_unit_of_its_own():
     x, y, skip = buffer(), buffer("y"), buffer("skip", lanes=8)
     one = unit([x], [y], correlation(), nodes=["conv", "sum"], residual=skip, low=0.0)
-    conv, total = settled([one], AVX512, lambda _: (0, 0, 0, 0))
+    conv, total = assign_layouts([one], AVX512, lambda _: (0, 0, 0, 0))
     assert conv.residual is None and not conv.clamped and conv.outputs[0].name == "y before the sum"
     assert total.inputs == [conv.outputs[0], skip] and total.outputs == [y] and total.nodes == ["sum"]
     assert total.body.value.function == "max"  # clamped after the sum
@@ -127,7 +127,7 @@ def test_what_is_read_where_it_is_written_may_be_written_over():
     assert overwritten(unit([x], [y], correlation())) == set()  # neighboring windows still read it
     assert overwritten(unit([x], [y], correlation(), residual=skip)) == {"skip"}
     assert overwritten(unit([x], [y], correlation(), residual=x)) == set()
-    assert overwritten(unit([x], [y], correlation(), residual=buffer("given", given=True))) == set()
+    assert overwritten(unit([x], [y], correlation(), residual=buffer("given", is_input=True))) == set()
     part = buffer("part", (1, 16, 4, 4), home=buffer("whole", (1, 32, 4, 4)))
     assert overwritten(unit([x], [y], correlation(), residual=part)) == set()  # others lie in its memory
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from engine.plan.support import CONTEXT, only
-from striate.engine.plan.planar import border, chosen, ready, steps
+from striate.engine.plan.planar import border, choose, ready, steps
 from striate.engine.target import AVX2
 
 
@@ -24,27 +24,27 @@ from striate.engine.target import AVX2
     ],
 )
 def test_few_outputs_of_wide_images(text, yes):
-    assert (chosen(only(text), CONTEXT) is not None) is yes
+    assert (choose(only(text), CONTEXT) is not None) is yes
 
 
 def test_only_where_vectors_are_wide():
     narrow = dataclasses.replace(CONTEXT, target=AVX2)
-    assert chosen(only("32x32x1 -> conv 5x5 6", context=narrow), narrow) is None
+    assert choose(only("32x32x1 -> conv 5x5 6", context=narrow), narrow) is None
 
 
 def test_weights_that_change_and_residuals_are_left_to_others():
     text = "32x32x1 -> conv 5x5 6"
     for changes in ({"derived": True}, {"residual": only(text).outputs[0]}):
-        assert chosen(dataclasses.replace(only(text), **changes), CONTEXT) is None
+        assert choose(dataclasses.replace(only(text), **changes), CONTEXT) is None
 
 
 def test_planes_are_read_in_place_and_blocks_are_turned_into_planes():
     plane, blocks = only("32x32x1 -> conv 5x5 6 pad 2"), only("32x32x64 -> conv 3x3 2 pad 1")
-    (call,) = steps(plane, chosen(plane, CONTEXT), CONTEXT)
+    (call,) = steps(plane, choose(plane, CONTEXT), CONTEXT)
     assert call.algorithm == "planar" and call.reads == plane.inputs
     assert call.flops == 2 * 25 * 32 * 32 * 6
     assert call.weights == 4 * 6 * (1 + 25)
-    turned, call = steps(blocks, chosen(blocks, CONTEXT), CONTEXT)
+    turned, call = steps(blocks, choose(blocks, CONTEXT), CONTEXT)
     assert (turned.parts, call.algorithm) == (4, "planar") and call.reads == turned.writes
     (image,) = turned.writes
     assert image.name == "input in planes" and image.layout.bytes == 4 * 64 * (32 + 3) * (32 + 1)
@@ -52,17 +52,17 @@ def test_planes_are_read_in_place_and_blocks_are_turned_into_planes():
 
 def test_a_map_follows_an_epilogue_other_than_a_clamp():
     unit = only("32x32x1 -> conv 5x5 6 -> silu")
-    calls = steps(unit, chosen(unit, CONTEXT), CONTEXT)
+    calls = steps(unit, choose(unit, CONTEXT), CONTEXT)
     assert len(calls) == 2 and calls[1].reads == calls[1].writes == unit.outputs
 
 
 def test_it_waits_for_the_border_that_it_reads():
     unit = only("32x32x1 -> conv 5x5 6 pad 2")
-    windows = chosen(unit, CONTEXT)
+    windows = choose(unit, CONTEXT)
     assert border(unit, windows, CONTEXT) == (2, 3, 2, 0)  # a row's right border is the left one of the next
     assert ready(unit, windows, CONTEXT)
     unit.inputs[0].root.pads = (2, 2, 2, 0)
     assert not ready(unit, windows, CONTEXT)
     blocks = only("32x32x64 -> conv 3x3 2 pad 1")
-    windows = chosen(blocks, CONTEXT)
+    windows = choose(blocks, CONTEXT)
     assert border(blocks, windows, CONTEXT) == (0, 0, 0, 0) and ready(blocks, windows, CONTEXT)

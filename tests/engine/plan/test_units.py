@@ -36,7 +36,7 @@ def test_a_flattened_buffer_knows_its_shape():
 
 
 def test_only_the_program_owns_what_is_inside():
-    assert buffer(given=True).outside and buffer(result=True).outside and not buffer(kept=True).outside
+    assert buffer(is_input=True).outside and buffer(is_result=True).outside and not buffer(keep=True).outside
 
 
 def test_folds_are_done_one_after_another():

@@ -9,11 +9,11 @@ from striate.engine.plan.windows import (
     depthwise_steps,
     grouped_steps,
     groups,
+    has_pool_kernel,
     packed_bytes,
     pool_steps,
-    pooled,
+    pool_windows,
     slides,
-    whole,
 )
 from striate.geometry import Adaptive, Whole, Window
 
@@ -75,8 +75,8 @@ def test_packed_weights_of_a_block_have_the_bias_and_where_groups_begin():
     ],
 )
 def test_a_window_over_all_is_a_window_with_one_output(maps, windows):
-    assert whole(Pool("mean", maps)) == windows
-    assert pooled(Pool("mean", maps))
+    assert pool_windows(Pool("mean", maps)) == windows
+    assert has_pool_kernel(Pool("mean", maps))
 
 
 @pytest.mark.parametrize(

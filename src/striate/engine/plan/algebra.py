@@ -15,12 +15,12 @@ from striate.statement import Call, Const, Expr, Load, walk
 Array = NDArray[Any]
 
 
-def substituted(expr: Expr, by: Mapping[str, Expr]) -> Expr:
+def substitute(expr: Expr, by: Mapping[str, Expr]) -> Expr:
     """The expression with other expressions for its loads, by tensor name."""
     if isinstance(expr, Load):
         return by.get(expr.tensor, expr)
     if isinstance(expr, Call):
-        return Call(expr.function, tuple(substituted(arg, by) for arg in expr.args))
+        return Call(expr.function, tuple(substitute(arg, by) for arg in expr.args))
     return expr
 
 
@@ -30,11 +30,11 @@ def clamp(expr: Expr, operand: str) -> tuple[float, float] | None:
         case Load(tensor=name) if name == operand:
             return -math.inf, math.inf
         case Call("max", (inner, Const(value))) | Call("max", (Const(value), inner)):
-            found = clamp(inner, operand)
-            return (max(found[0], value), max(found[1], value)) if found else None
+            limits = clamp(inner, operand)
+            return (max(limits[0], value), max(limits[1], value)) if limits else None
         case Call("min", (inner, Const(value))) | Call("min", (Const(value), inner)):
-            found = clamp(inner, operand)
-            return (min(found[0], value), min(found[1], value)) if found else None
+            limits = clamp(inner, operand)
+            return (min(limits[0], value), min(limits[1], value)) if limits else None
     return None
 
 

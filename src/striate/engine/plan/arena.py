@@ -16,7 +16,7 @@ from striate.engine.plan.units import Buffer
 Array = NDArray[Any]
 
 MAX_OFFSET_BYTES = 1 << 62
-"""An offset beyond all others."""
+"""An offset larger than all others."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ def epochs(steps: Sequence[KernelCall]) -> list[int]:
 
     Steps may write different parts of one value (a border and its inside, pieces of a concatenation).
     """
-    found: list[int] = []
+    numbers: list[int] = []
     reads: set[Buffer] = set()
     writes: set[Buffer] = set()
     epoch = 0
@@ -46,8 +46,8 @@ def epochs(steps: Sequence[KernelCall]) -> list[int]:
             reads, writes = set(), set()
         reads |= own_reads
         writes |= own_writes
-        found.append(epoch)
-    return found
+        numbers.append(epoch)
+    return numbers
 
 
 def lives(
@@ -58,8 +58,8 @@ def lives(
 ) -> dict[Buffer, tuple[int, int]]:
     """First and last epoch of every value. spans: (first, second_image, end) of spans that run image by image.
 
-    They do the same for each image, so that their own values live as they do for the first one; what others
-    touch, too, lives through all of one. lasting: values that live to the end.
+    A span repeats the same calls for each image: buffers that only the span touches live as they do for the first
+    image, all others live through the whole span. lasting: buffers that live to the end.
     """
     life: dict[Buffer, tuple[int, int]] = {}
     for k, (step, epoch) in enumerate(zip(steps, when, strict=True)):
@@ -79,10 +79,10 @@ def allot(
     steps: Sequence[KernelCall], when: Sequence[int], spans: Sequence[tuple[int, int, int]] = ()
 ) -> Arena:
     """Offsets, assigned by size, the largest first."""
-    return placed(lives(steps, when, spans))
+    return smallest_arena(lives(steps, when, spans))
 
 
-def placed(life: Mapping[Buffer, tuple[int, int]], most: int = 1) -> Arena:
+def smallest_arena(life: Mapping[Buffer, tuple[int, int]], most: int = 1) -> Arena:
     """The smallest of up to `most` ways to put values in order: each lies as low as those before allow that live with
     it. By size, by beginning, by end, by the time that they live, by both. With several ways small values come last.
     """
@@ -98,20 +98,20 @@ def placed(life: Mapping[Buffer, tuple[int, int]], most: int = 1) -> Arena:
     rest = np.flatnonzero(small)[np.argsort(-sizes[small], kind="stable")]
     ways = [(order := np.lexsort(keys))[~small[order]] for keys in orders[:most]]
     nothing = np.zeros(len(sizes), np.int64)
-    found = [_stacked(nothing, sizes, first, last, order[:0], order) for order in ways]
-    large = [int((starts + sizes)[~small].max(initial=0)) for starts in found]
+    layouts = [_offsets(nothing, sizes, first, last, order[:0], order) for order in ways]
+    large = [int((starts + sizes)[~small].max(initial=0)) for starts in layouts]
     least = large.index(min(large))
-    best = _stacked(found[least], sizes, first, last, ways[least], rest)
+    best = _offsets(layouts[least], sizes, first, last, ways[least], rest)
     return Arena(
         {value: int(start) for value, start in zip(values, best, strict=True)},
         int((best + sizes).max(initial=0)),
     )
 
 
-def _stacked(starts: Array, sizes: Array, first: Array, last: Array, there: Array, order: Array) -> Array:
-    """Offset of each buffer, placed in some order among those that are there."""
-    starts, every = starts.copy(), np.concatenate([there, order])
-    for count, k in enumerate(order, len(there)):
+def _offsets(starts: Array, sizes: Array, first: Array, last: Array, before: Array, order: Array) -> Array:
+    """Offset of each buffer, placed in `order` among those that are in place `before`."""
+    starts, every = starts.copy(), np.concatenate([before, order])
+    for count, k in enumerate(order, len(before)):
         others = every[:count]
         others = others[(first[others] <= last[k]) & (last[others] >= first[k])]
         others = others[np.argsort(starts[others], kind="stable")]

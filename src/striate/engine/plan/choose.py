@@ -1,4 +1,4 @@
-"""Which algorithm a unit runs, by what its kernels cover and what a roofline predicts."""
+"""Choose the algorithm of each unit, by what the kernels support and what a roofline predicts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.units import Buffer, Enter, FusedElementwise, Leave, Unit
 
 
-def covered(body: Correlation, lanes: int) -> bool:
-    """Whether a kernel computes this sum of products, epilogue included."""
+def has_kernel(body: Correlation, lanes: int) -> bool:
+    """Whether a kernel supports this sum of products, epilogue included."""
     return windows.slides(body) or dense.covers(body, lanes) or windows.groups(body)
 
 
@@ -28,10 +28,10 @@ def border(unit: Unit, context: PlanContext) -> tuple[int, int, int, int]:
         if windows.slides(body):
             return windows.border(body)
         x = unit.inputs[0]
-        flat = planar.chosen(unit, context)
+        flat = planar.choose(unit, context)
         if flat is not None:
             return planar.border(unit, flat, context)
-        shape = winograd.chosen(unit, context)
+        shape = winograd.choose(unit, context)
         if shape is not None:
             return winograd.border(unit, shape)
         if dense.covers(body, context.target.lanes):
@@ -42,7 +42,7 @@ def border(unit: Unit, context: PlanContext) -> tuple[int, int, int, int]:
 
 
 def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
-    """The steps of one unit."""
+    """The kernel calls of one unit."""
     body = unit.body
     if isinstance(body, Enter):
         return copies.enter(unit, context)
@@ -58,15 +58,15 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
         return elements.local_steps(unit, context)
     if isinstance(body, Softmax):
         return elements.softmax_steps(unit, context)
-    if isinstance(body, Pool) and windows.pooled(body):
+    if isinstance(body, Pool) and windows.has_pool_kernel(body):
         return windows.pool_steps(unit, context)
     if isinstance(body, Correlation):
         if windows.slides(body):
             return windows.depthwise_steps(unit, context)
-        flat = planar.chosen(unit, context)
+        flat = planar.choose(unit, context)
         if flat is not None and planar.ready(unit, flat, context):
             return planar.steps(unit, flat, context)
-        shape = winograd.chosen(unit, context)
+        shape = winograd.choose(unit, context)
         if shape is not None:
             return winograd.steps(unit, shape, context)
         if dense.covers(body, context.target.lanes):
@@ -76,12 +76,12 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     return generic.steps(unit, context)
 
 
-def bordered(unit: Unit, value: Buffer, context: PlanContext) -> KernelCall:
+def zero_border(unit: Unit, value: Buffer, context: PlanContext) -> KernelCall:
     """A call that zeroes the border of a buffer."""
     layout = value.layout
     lines = layout.top + layout.height + layout.bottom
 
-    def made(memory: Memory) -> NDArray[Any]:
+    def record_(memory: Memory) -> NDArray[Any]:
         return record(
             borders.ARGUMENTS,
             {
@@ -93,6 +93,6 @@ def bordered(unit: Unit, value: Buffer, context: PlanContext) -> KernelCall:
         )  # fmt: skip
 
     return KernelCall(
-        unit, "border", "", Kernel("border", ("constant", layout.lanes)), made,
+        unit, "border", "", Kernel("border", ("constant", layout.lanes)), record_,
         layout.images * lines, layout.blocks, [], [value], only_writes=True, by_parts=True,
     )  # fmt: skip

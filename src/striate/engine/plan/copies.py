@@ -23,15 +23,15 @@ def plain(value: Buffer) -> Layout:
 
 def enter(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """A program's input, or a flattened map in plain order, copied into the layout that kernels read."""
-    (given,), (y,) = unit.inputs, unit.outputs
-    name = "copy in" if given.given else "copy"
-    return [_step(unit, name, given, plain(given), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))]
+    (x,), (y,) = unit.inputs, unit.outputs
+    name = "copy in" if x.is_input else "copy"
+    return [_step(unit, name, x, plain(x), y, y.layout, (0, y.layout.blocks * y.layout.lanes, 0))]
 
 
 def leave(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """A value, copied into plain order: a result, or a flattened map."""
     x, y = unit.inputs[0].shaped, unit.outputs[0]
-    name = "copy out" if y.result else "copy"
+    name = "copy out" if y.is_result else "copy"
     return [_step(unit, name, x, x.layout, y, plain(x), (0, x.channels, 0))]
 
 
@@ -82,7 +82,7 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """One call per copy; zeros where no copy reaches."""
     body = unit.body
     assert isinstance(body, Copies)
-    made: list[KernelCall] = []
+    steps_: list[KernelCall] = []
     for y in unit.outputs:
         k = unit.outputs.index(y)
         pieces = sorted((p for p in body.pieces if p.output == k), key=lambda p: p.target)
@@ -92,15 +92,15 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
         )
         gaps = not body.partly and covered < y.channels * y.height * y.width
         if gaps:
-            made.append(zeros(unit, y))
+            steps_.append(zeros(unit, y))
         for index, (rows, columns, copied) in enumerate(parts):
             if rows and columns and pieces[index].channels:
-                made.append(copied(index == len(pieces) - 1 and not gaps))
-    return made
+                steps_.append(copied(index == len(pieces) - 1 and not gaps))
+    return steps_
 
 
 def _piece(unit: Unit, piece: Copy, x: Buffer, y: Buffer) -> tuple[int, int, Callable[[bool], KernelCall]]:
-    """Rows and columns of a piece, and its copy: whether it fills up the last block."""
+    """Rows and columns of a piece, and a function that makes its call; its argument: fill the last block with zeros."""
     lanes = y.layout.lanes
     first, last = piece.target, piece.target + piece.channels
     top = left = 0
@@ -116,13 +116,13 @@ def _piece(unit: Unit, piece: Copy, x: Buffer, y: Buffer) -> tuple[int, int, Cal
             ends.append((low, max(high, low), low * m.step - m.before, m.step))
         (top, bottom, row, row_step), (left, right, column, column_step) = ends
         rows, columns = bottom - top, right - left
-        read, written = (row, column), (top, left)
+        read, write = (row, column), (top, left)
         if piece.back:
-            read, written, apart = written, read, (row_step, column_step)
+            read, write, apart = write, read, (row_step, column_step)
         else:
             skip = row_step, column_step
         start = read[0] * source.row + read[1] * source.pixel
-        end = written[0] * result.row + written[1] * result.pixel
+        end = write[0] * result.row + write[1] * result.pixel
 
     def copied(final: bool) -> KernelCall:
         span = first, -(-last // lanes) * lanes if final else last, piece.target - piece.source

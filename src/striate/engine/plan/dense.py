@@ -82,14 +82,14 @@ def _phase(m: Any, rest: int, size: int) -> Axis | None:
 
 def border(body: Correlation, sizes: tuple[int, int]) -> tuple[int, int, int, int]:
     """Padding that the products read around a map of this size: top, bottom, left, right."""
-    found = [0, 0, 0, 0]
+    pads = [0, 0, 0, 0]
     for pair in axes(body, sizes):
         for k, (axis, size) in enumerate(zip(pair, sizes, strict=True)):
             if axis.taps and axis.count:
                 first, last = axis.reach
-                found[2 * k] = max(found[2 * k], -first)
-                found[2 * k + 1] = max(found[2 * k + 1], last - size + 1)
-    return found[0], found[1], found[2], found[3]
+                pads[2 * k] = max(pads[2 * k], -first)
+                pads[2 * k + 1] = max(pads[2 * k + 1], last - size + 1)
+    return pads[0], pads[1], pads[2], pads[3]
 
 
 def covers(body: Correlation, lanes: int) -> bool:
@@ -138,16 +138,16 @@ def _chunks(runs: list[tuple[int, int]], limit: int) -> list[list[tuple[int, int
     total = sum(steps for _, steps in pieces)
     count = max(-(-total // limit), 1)
     chunks: list[list[tuple[int, int]]] = [[]]
-    filled = 0
+    used_steps = 0
     for piece in pieces:
-        if chunks[-1] and filled + piece[1] > len(chunks) * total / count + limit / 16:
+        if chunks[-1] and used_steps + piece[1] > len(chunks) * total / count + limit / 16:
             chunks.append([])
         chunks[-1].append(piece)
-        filled += piece[1]
+        used_steps += piece[1]
     return chunks
 
 
-def folded(unit: Unit) -> tuple[Array, Array]:
+def fold_weights(unit: Unit) -> tuple[Array, Array]:
     """Weight (as declared) and bias by output channel, with folds applied, float32."""
     body = unit.body
     assert isinstance(body, Correlation)
@@ -276,7 +276,7 @@ def _product(
             delta = memory.at(unit.residual) - memory.at(y)
         for k, chunk in enumerate(chunks):
             last = k == len(chunks) - 1
-            own = record(
+            fields = record(
                 tile.CONTEXT_SIZE,
                 {
                     tile.RUNS: memory.table(np.array(chunk, np.int64)),
@@ -290,7 +290,7 @@ def _product(
                     tile.HIGH: unit.high if last else math.inf,
                 },
             )
-            contexts[k * len(own) : (k + 1) * len(own)] = own
+            contexts[k * len(fields) : (k + 1) * len(fields)] = fields
         address = base
         rows = []
         tiles = {}

@@ -74,9 +74,9 @@ def norm_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     group = x.channels // body.groups if body.groups else 0
 
     def vector(memory: Memory, name: str, missing: float) -> int:
-        given = unit.weights[name].reshape(-1) if body.scaled else None
+        parameter = unit.weights[name].reshape(-1) if body.scaled else None
         return memory.constant(
-            (unit.name, "norm", name, lanes), lambda: norm.pack(lanes, x.channels, given, missing)
+            (unit.name, "norm", name, lanes), lambda: norm.pack(lanes, x.channels, parameter, missing)
         )
 
     def record(memory: Memory) -> Array:

@@ -47,8 +47,8 @@ def plan(
 ) -> ExecutionPlan:
     """Plan a network whose input spec has the whole batch; `keep` names the results."""
     context = context.reading(sum(array.nbytes for array in weights.values()))
-    made = graph(net, weights, keep, lambda body: choose.covered(body, context.target.lanes))
-    units = place(made, context.target, lambda unit: choose.border(unit, context))
+    graph_ = graph(net, weights, keep, lambda body: choose.has_kernel(body, context.target.lanes))
+    units = place(graph_, context.target, lambda unit: choose.border(unit, context))
     images = next(iter(net.inputs.values())).shape[0]
     steps = kernel_calls_of(units, context)
     spans = per_image.find_spans(steps, images, context)
@@ -58,24 +58,24 @@ def plan(
         steps = kernel_calls_of(units, context)  # records know the layouts from the start
     steps, places = per_image.expand(steps, spans, images, context.threads)
     when = arena.epochs(steps)
-    outputs = {step.writes[0].name: step.writes[0] for step in steps if step.writes[0].result}
-    inputs = {v.name: v for step in steps for v in step.reads if v.given}
+    outputs = {step.writes[0].name: step.writes[0] for step in steps if step.writes[0].is_result}
+    inputs = {v.name: v for step in steps for v in step.reads if v.is_input}
     return ExecutionPlan(net, context, steps, when, arena.allot(steps, when, places), inputs, outputs)
 
 
 def kernel_calls_of(
     units: Sequence[Unit],
     context: PlanContext,
-    chosen: Callable[[Unit, PlanContext], list[KernelCall]] = choose.steps,
+    steps_of: Callable[[Unit, PlanContext], list[KernelCall]] = choose.steps,
 ) -> list[KernelCall]:
     """The calls of all units, and one that zeroes the border of each bordered buffer, next to its first writer."""
     steps: list[KernelCall] = []
     clean: set[Buffer] = set()
     for unit in units:
-        for step in chosen(unit, context):
+        for step in steps_of(unit, context):
             steps.append(step)
             for value in dict.fromkeys(v.root for v in step.writes if not v.outside):
                 if any(value.pads) and value not in clean:
-                    steps.append(choose.bordered(unit, value, context))
+                    steps.append(choose.zero_border(unit, value, context))
                 clean.add(value)
     return steps

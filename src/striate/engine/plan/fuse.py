@@ -1,6 +1,6 @@
-"""From nodes to units: batch norm into weights, bias, activation and residual into the store of what feeds them.
+"""Fuse nodes into units: batch norm into weights; bias, activation and residual into the store of their producer.
 
-Renamings (flatten of a 1x1 map, permutations, dropout at inference) cost nothing: the value keeps its memory.
+Aliases (flatten of a 1x1 map, permutations, dropout at inference) cost nothing: the value keeps its memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.engine.plan import algebra, recognize
-from striate.engine.plan.algebra import substituted
+from striate.engine.plan.algebra import substitute
 from striate.engine.plan.computation import (
     Alias,
     Copies,
@@ -42,14 +42,14 @@ class UnitGraph:
         self.keep = dict.fromkeys(keep)  # in their order, so that a plan is the same in every process
         self.values: dict[str, Buffer] = {}
         self._clock = 0
-        self.made: dict[Buffer, Unit] = {}
+        self.producers: dict[Buffer, Unit] = {}
         self.readers: dict[str, int] = {}
         for node in net.nodes:
             for value in node.inputs:
                 self.readers[value] = self.readers.get(value, 0) + 1
         for name, spec in net.inputs.items():
             self.values[name] = Buffer(
-                name, spec.shape, ROLES[len(spec.shape)], given=True, kept=name in self.keep
+                name, spec.shape, ROLES[len(spec.shape)], is_input=True, keep=name in self.keep
             )
         for node in net.nodes:
             self._add(node)
@@ -61,17 +61,17 @@ class UnitGraph:
         outputs = []
         for name, spec in zip(node.outputs, declaration.outputs, strict=True):
             roles = ROLES.get(len(spec.shape), "")
-            outputs.append(Buffer(name, spec.shape, roles, kept=name in self.keep))
+            outputs.append(Buffer(name, spec.shape, roles, keep=name in self.keep))
             self.values[name] = outputs[-1]
         pattern = recognize.recognize(declaration)
-        if isinstance(pattern, Alias) and self._renamed(pattern, inputs[0], outputs[0]):
+        if isinstance(pattern, Alias) and self._make_alias(pattern, inputs[0], outputs[0]):
             return
         unit = Unit([node.name], GenericNest(), inputs, outputs, declaration, weights)
         if isinstance(pattern, Elementwise):
-            found = self._map(pattern, unit)
-            if found is not None:
-                unit.body = found
-                if self._absorbed(unit, found):
+            body = self._as_elementwise(pattern, unit)
+            if body is not None:
+                unit.body = body
+                if self._absorb(unit, body):
                     return
         elif isinstance(pattern, Correlation):
             if (
@@ -94,17 +94,17 @@ class UnitGraph:
     @property
     def units(self) -> list[Unit]:
         """In execution order: a unit runs at the position of its last node, when all its inputs are there."""
-        return sorted(set(self.made.values()), key=lambda unit: unit.order)
+        return sorted(set(self.producers.values()), key=lambda unit: unit.order)
 
     def _append(self, unit: Unit) -> None:
         self._clock += 1
         unit.order = self._clock
         for value in unit.outputs:
-            self.made[value] = unit
+            self.producers[value] = unit
 
-    def _renamed(self, pattern: Alias, x: Buffer, y: Buffer) -> bool:
+    def _make_alias(self, pattern: Alias, x: Buffer, y: Buffer) -> bool:
         """Make y an alias of x, if it can be one."""
-        if (x.given and pattern.kind != "same") or (y.kept and x.kept):
+        if (x.is_input and pattern.kind != "same") or (y.keep and x.keep):
             return False
         if pattern.kind == "same":
             y.roles = x.roles
@@ -120,8 +120,8 @@ class UnitGraph:
         y.home, y.flat = x, y.flat or x.flat
         return True
 
-    def _map(self, pattern: Elementwise, unit: Unit) -> FusedElementwise | None:
-        """The map over this unit's values, or None where axes do not suit."""
+    def _as_elementwise(self, pattern: Elementwise, unit: Unit) -> FusedElementwise | None:
+        """The elementwise function over this unit's buffers, or None if their axes do not match."""
         lead = [value for value, k in zip(unit.inputs, range(99)) if pattern.operands.get(f"x{k}") == "s"]
         if not lead or not lead[0].roles or lead[0].flat:
             return None
@@ -147,15 +147,15 @@ class UnitGraph:
 
     # fusion
 
-    def _absorbed(self, unit: Unit, found: FusedElementwise) -> bool:
+    def _absorb(self, unit: Unit, elementwise: FusedElementwise) -> bool:
         """Fuse this elementwise function into the store of the unit that computes an operand."""
         (y,) = unit.outputs
-        for name in sorted(found.values, key=lambda n: -self._order(found.values[n])):
-            x = self._sole(found.values[name])
-            target = self.made.get(x) if x is not None else None
-            if target is None or found.kinds[name] != "s" or x is not target.outputs[0]:
+        for name in sorted(elementwise.values, key=lambda n: -self._order(elementwise.values[n])):
+            x = self._sole(elementwise.values[name])
+            target = self.producers.get(x) if x is not None else None
+            if target is None or elementwise.kinds[name] != "s" or x is not target.outputs[0]:
                 continue
-            if self._into(target, found, name):
+            if self._fuse_into(target, elementwise, name):
                 target.nodes += unit.nodes
                 target.outputs = [y]
                 self._append(target)
@@ -163,60 +163,67 @@ class UnitGraph:
         return False
 
     def _order(self, value: Buffer) -> int:
-        unit = self.made.get(value)
+        unit = self.producers.get(value)
         return unit.order if unit is not None else -1
 
     def _sole(self, value: Buffer) -> Buffer | None:
         """The buffer that this one aliases, if nothing else reads it under any name."""
-        while not value.kept and not value.flat and self.readers.get(value.name, 0) == 1:
+        while not value.keep and not value.flat and self.readers.get(value.name, 0) == 1:
             if value.home is None:
                 return value
             value = value.home
         return None
 
-    def _into(self, unit: Unit, found: FusedElementwise, name: str) -> bool:
+    def _fuse_into(self, unit: Unit, elementwise: FusedElementwise, name: str) -> bool:
         if isinstance(unit.body, FusedElementwise):
-            return self._composed(unit, unit.body, found, name)
+            return self._compose(unit, unit.body, elementwise, name)
         if not isinstance(unit.body, Correlation) or unit.epilogue is not None:
             return False
-        others = [other for other in found.values if other != name]
+        others = [other for other in elementwise.values if other != name]
         plain = not others and not unit.clamped and unit.residual is None
-        if plain and algebra.is_affine(found.value, name):
-            unit.folds.append((found.value, name, found.constants))
+        if plain and algebra.is_affine(elementwise.value, name):
+            unit.folds.append((elementwise.value, name, elementwise.constants))
             return True
-        if found.constants:
+        if elementwise.constants:
             return False
         if not others:
-            limits = algebra.clamp(found.value, name)
+            limits = algebra.clamp(elementwise.value, name)
             if limits is not None:
                 low, high = limits
                 unit.low, unit.high = max(unit.low, low), min(unit.high, high)
                 return unit.low <= unit.high
-            unit.epilogue = _renamed_operand(found.value, name)
+            unit.epilogue = _as_epilogue(elementwise.value, name)
             return True
-        if len(others) == 1 and unit.residual is None and not unit.clamped and found.kinds[others[0]] == "s":
-            match found.value:
-                case Call("add", (Load(), Load())) if found.values[others[0]] is not found.values[name]:
-                    other = found.values[others[0]]
-                    if not other.given and _extent(other) == _extent(found.values[name]):
+        if (
+            len(others) == 1
+            and unit.residual is None
+            and not unit.clamped
+            and elementwise.kinds[others[0]] == "s"
+        ):
+            match elementwise.value:
+                case Call("add", (Load(), Load())) if (
+                    elementwise.values[others[0]] is not elementwise.values[name]
+                ):
+                    other = elementwise.values[others[0]]
+                    if not other.is_input and _extent(other) == _extent(elementwise.values[name]):
                         unit.residual = other
                         return True
         return False
 
-    def _composed(self, unit: Unit, body: FusedElementwise, found: FusedElementwise, name: str) -> bool:
+    def _compose(self, unit: Unit, body: FusedElementwise, outer: FusedElementwise, name: str) -> bool:
         """Merge two elementwise functions; the inner one's operands are renamed."""
-        if len(body.kinds) + len(found.kinds) > 8:
+        if len(body.kinds) + len(outer.kinds) > 8:
             return False
         names = {old: f"m{len(unit.nodes)}_{old}" for old in body.kinds}
-        inner = substituted(body.value, {old: Load(new, ()) for old, new in names.items()})
-        if sum(load.tensor == name for load in walk(found.value)) > 1 and not isinstance(inner, Load):
+        inner = substitute(body.value, {old: Load(new, ()) for old, new in names.items()})
+        if sum(load.tensor == name for load in walk(outer.value)) > 1 and not isinstance(inner, Load):
             return False  # it would be computed twice
-        body.value = substituted(found.value, {name: inner})
+        body.value = substitute(outer.value, {name: inner})
         for table in ("kinds", "values", "constants"):
             old = getattr(body, table)
-            new = {other: item for other, item in getattr(found, table).items() if other != name}
+            new = {other: item for other, item in getattr(outer, table).items() if other != name}
             setattr(body, table, {names[key]: item for key, item in old.items()} | new)
-        unit.inputs += [value for key, value in found.values.items() if key != name]
+        unit.inputs += [value for key, value in outer.values.items() if key != name]
         return True
 
 
@@ -224,15 +231,15 @@ def _extent(value: Buffer) -> tuple[int, int, int, int]:
     return value.images, value.channels, value.height, value.width
 
 
-def _renamed_operand(expr: Expr, name: str) -> Expr:
-    return substituted(expr, {name: Load("x0", ())})
+def _as_epilogue(expr: Expr, name: str) -> Expr:
+    return substitute(expr, {name: Load("x0", ())})
 
 
 def graph(
     net: Network, weights: Mapping[str, Array], keep: Collection[str], covered: Callable[[Correlation], bool]
 ) -> UnitGraph:
-    """Units of a network, fused; values named in `keep` stay as they are.
+    """Fuse the nodes of a network into units; values named in `keep` stay as they are.
 
-    covered: whether a sum of products has a kernel that can finish it.
+    covered: whether a kernel supports a sum of products, epilogue included.
     """
     return UnitGraph(net, weights, keep, covered)

@@ -35,12 +35,12 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     assert unit.declaration is not None
     values: dict[str, Buffer] = {f"x{k}": value for k, value in enumerate(unit.inputs)}
     values |= {f"y{k}": value for k, value in enumerate(unit.outputs)}
-    made = nests(unit.declaration, {name: axes(value) for name, value in values.items()}, context.target)
-    for name, size in made.temporaries.items():
+    nests_ = nests(unit.declaration, {name: axes(value) for name, value in values.items()}, context.target)
+    for name, size in nests_.temporaries.items():
         values[name] = Buffer(
             f"{unit.outputs[0].name} {name}", (1, -(-size // 4)), "nc", lanes=context.target.lanes
         )
-    return [step(unit, one, values) for one in made.steps] + elements.finishing(unit, context)
+    return [step(unit, one, values) for one in nests_.steps] + elements.finishing(unit, context)
 
 
 def step(unit: Unit, nest: NestKernel, values: Mapping[str, Buffer]) -> KernelCall:

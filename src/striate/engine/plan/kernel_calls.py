@@ -37,7 +37,7 @@ class Memory(abc.ABC):
 
     def packed(self, key: tuple[Any, ...], packing: Callable[[], Packing]) -> int:
         """Address of weights that a kernel packs; as `constant`."""
-        return self.constant(key, lambda: packing().made(self.kernel))
+        return self.constant(key, lambda: packing().pack(self.kernel))
 
     @abc.abstractmethod
     def keep(self, array: Array) -> Array:
@@ -80,12 +80,12 @@ class KernelCall:
     scratch: int = 0
     flops: float = 0.0
     weights: int = 0
-    whole: bool = False
+    all_rows: bool = False
     """Tasks take all rows."""
     by_parts: bool = False
     """Divide into parts rather than into rows: each core then reads its own share of the weights."""
     only_writes: bool = False
-    """It touches only bytes that no other step touches (a border)."""
+    """It writes only bytes that no other step touches (a border)."""
     after_all: bool = False
     """It must not run at the same time as the calls before it."""
     tasks: list[Task] = dataclasses.field(default_factory=list)
@@ -97,8 +97,8 @@ class KernelCall:
 
 @dataclasses.dataclass(frozen=True)
 class PlanContext:
-    """What planning knows of the machine: the processor, the number of threads, and whether rounding must stay
-    minimal."""
+    """Properties of the machine and settings that planning depends on: the processor, the number of threads, and
+    whether rounding must stay minimal."""
 
     target: Target
     threads: int
@@ -123,22 +123,22 @@ def divide_tasks(step: KernelCall, threads: int) -> list[Task]:
     flops = max(step.flops, step.bytes / 4)
     if not rows or not parts:
         return []
-    wanted = (
+    count = (
         1
         if threads == 1 or flops < MIN_PARALLEL_FLOPS
         else threads * (4 if flops > 8 * MIN_PARALLEL_FLOPS else 2)
     )
-    return cut(rows, parts, wanted, by_parts, step.whole)
+    return cut(rows, parts, count, by_parts, step.all_rows)
 
 
-def cut(rows: int, parts: int, wanted: int, by_parts: bool = False, whole: bool = False) -> list[Task]:
-    """Cut into about `wanted` tasks: rows first, then parts if there are too few (`by_parts`: the other way round).
+def cut(rows: int, parts: int, count: int, by_parts: bool = False, cut_once: bool = False) -> list[Task]:
+    """Cut into about `count` tasks: rows first, then parts if there are too few (`by_parts`: parts first).
 
-    whole: what is cut second stays in one piece.
+    cut_once: leave the second axis uncut.
     """
     first, second = (parts, rows) if by_parts else (rows, parts)
-    outer = min(wanted, first)
-    inner = min(-(-wanted // outer), second) if outer < wanted and not whole else 1
+    outer = min(count, first)
+    inner = min(-(-count // outer), second) if outer < count and not cut_once else 1
     a, b = _cuts(first, outer), _cuts(second, inner)
     pairs = [(x, y) for x in a for y in b]
     return [(*y, *x) if by_parts else (*x, *y) for x, y in pairs]

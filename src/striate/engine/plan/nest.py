@@ -2,8 +2,8 @@
 
 Each statement of a declaration becomes one nest (`kernels/nest.py`), in order, with a barrier between them:
 
-    scattered targets   are turned round: loops run over the target's positions, and tables name the sources that
-                        land on each, so that every number is written once and rows are independent
+    scattered targets   are inverted: loops run over the target's positions, and tables name the sources that land on
+                        each, so that every number is written once and rows are independent
     maps                affine ones are arithmetic; all others become tables of offsets, -1 where nothing is read
     Inside, Blend       become tables of float32, read like tensors
     lanes               one variable is chosen whose neighbors become the lanes of vectors, by counting loads
@@ -60,7 +60,7 @@ SHORT_REDUCTION_STEPS = 64
 
 @dataclasses.dataclass(frozen=True)
 class NestKernel:
-    """One statement as a step of one part: a kernel, what its argument record holds, and its number of rows."""
+    """One statement as a kernel call of one part: a kernel, the contents of its argument record, and its rows."""
 
     kernel: Kernel
     tensors: tuple[str, ...]
@@ -71,7 +71,7 @@ class NestKernel:
     """Their addresses follow; 4-byte numbers."""
     rows: int
     adds: bool = False
-    """Whether it adds to what the target holds."""
+    """Whether it adds to the target."""
 
     def arguments(self, tensors: Mapping[str, int], tables: Sequence[int]) -> NDArray[np.int64]:
         """The record for tensors and tables at these addresses."""
@@ -102,29 +102,29 @@ def nests(declaration: Declaration, layouts: Mapping[str, Place], target: Target
     places |= {f"y{k}": spec.shape for k, spec in enumerate(declaration.outputs)}
     places |= {parameter.name: parameter.shape for parameter in declaration.parameters}
     places |= {noise.name: noise.shape for noise in declaration.noise}
-    made: dict[str, tuple[int, ...]] = {}
+    temporaries: dict[str, tuple[int, ...]] = {}
     for statement in declaration.statements:
         if statement.target not in places:
-            places[statement.target] = made[statement.target] = extent(statement)
+            places[statement.target] = temporaries[statement.target] = extent(statement)
     places |= layouts
-    steps = tuple(lowered([(statement, False) for statement in declaration.statements], places, target))
-    return Nests(steps, {name: 4 * math.prod(shape) for name, shape in made.items()}, made)
+    steps = tuple(lower([(statement, False) for statement in declaration.statements], places, target))
+    return Nests(steps, {name: 4 * math.prod(shape) for name, shape in temporaries.items()}, temporaries)
 
 
-def lowered(
+def lower(
     statements: Sequence[tuple[Statement, bool]], places: Mapping[str, Place], target: Target
 ) -> Iterator[NestKernel]:
-    """Loop nests of statements, each with whether it adds to what its target holds; zeros first where they leave some
-    of a target out."""
-    found = [_Lowered(statement, places, target, more) for statement, more in statements]
-    begun: set[str] = set()
-    for one in found:
+    """Loop nests of statements, each with whether it adds to its target; zeros come first where the statements do not
+    cover a target."""
+    nests = [_StatementLowering(statement, places, target, more) for statement, more in statements]
+    started: set[str] = set()
+    for one in nests:
         name, rank = one.statement.target, len(one.statement.index)
-        written = sum(other.volume for other in found if other.statement.target == name and not other.more)
+        volume = sum(other.volume for other in nests if other.statement.target == name and not other.more)
         shape = tuple(size for size, *_ in _axes(places[name], rank))
-        if name not in begun and written < math.prod(shape):
-            yield _Lowered(_cleared(name, shape), places, target).nest()
-        begun.add(name)
+        if name not in started and volume < math.prod(shape):
+            yield _StatementLowering(_zeros(name, shape), places, target).nest()
+        started.add(name)
         yield one.nest()
 
 
@@ -139,7 +139,7 @@ def extent(statement: Statement) -> tuple[int, ...]:
     )
 
 
-def _cleared(name: str, shape: tuple[int, ...]) -> Statement:
+def _zeros(name: str, shape: tuple[int, ...]) -> Statement:
     """Zeros for a target that its statements do not cover."""
     free = {f"z{k}": size for k, size in enumerate(shape)}
     return Statement(name, index(*free), Const(0.0), Domain(free))
@@ -166,8 +166,8 @@ def _range(item: Affine, ranges: Mapping[str, int]) -> tuple[int, int]:
     return item.offset + sum(min(e, 0) for e in ends), item.offset + sum(max(e, 0) for e in ends)
 
 
-class _Lowered:
-    """One statement on its way to a nest."""
+class _StatementLowering:
+    """Conversion of one statement into a nest."""
 
     def __init__(
         self, statement: Statement, places: Mapping[str, Place], target: Target, more: bool = False
@@ -175,12 +175,12 @@ class _Lowered:
         self.statement, self.places, self.target, self.more = statement, places, target, more
         self.free, self.reduced = dict(statement.domain.free), dict(statement.domain.reduced)
         self.lets: dict[str, tuple[int, str, str, int]] = {}
-        """Variable -> table, position, slot, slots: what a scattered variable is, seen from the target."""
+        """Scattered variable -> table, position, slot, slots: how to find it from a position of the target."""
         loads = [load.tensor for load in statement.loads]
         self.tensors = tuple(dict.fromkeys([statement.target, *loads]))
         self.tables: list[bytes] = []
         self.guards: list[Load] = []
-        self.stored = self._turned()
+        self.target_index = self._invert_scatter()
         self.volume = math.prod(self.free.values())
         self.ranges = {**statement.domain.free, **statement.domain.reduced, **self.free, **self.reduced}
 
@@ -191,13 +191,13 @@ class _Lowered:
             self.tables.append(data)
         return len(self.tensors) + self.tables.index(data)
 
-    def _turned(self) -> tuple[Index, ...]:
+    def _invert_scatter(self) -> tuple[Index, ...]:
         """The target's index with loops over its positions instead of scattering taps."""
-        stored: list[Index] = []
+        indices: list[Index] = []
         scheme = _axes(self.places[self.statement.target], len(self.statement.index))
         for axis, item in enumerate(self.statement.index):
             if isinstance(item, Affine):
-                stored.append(item)
+                indices.append(item)
                 continue
             size, out, tap = scheme[axis][0], item.out, item.tap
             taps = (self.reduced if tap in self.reduced else self.free).pop(tap) if tap else 1
@@ -216,17 +216,17 @@ class _Lowered:
             self.reduced[slot] = slots
             real = self._table((float(i >= 0) for i, _ in flat), "f")
             self.guards.append(Load(f"#{real}", index(Affine(((position, slots),)), slot)))
-            stored.append(Affine(((position, 1),)))
-        return tuple(stored)
+            indices.append(Affine(((position, 1),)))
+        return tuple(indices)
 
     # accesses
 
     def _axis(self, item: Index, size: int, lanes: int, block: int, step: int) -> list[Any] | None:
-        """One axis of an access as the kernel reads it; None where it adds nothing."""
+        """One axis of an access as the kernel reads it; None if it does not change the address."""
         if isinstance(item, Tap):
             affine = self._as_affine(item, size)
             if affine is None:
-                return self._tabled(item, lanes, block, step)
+                return self._table_axis(item, lanes, block, step)
             item = affine
         terms = tuple((name, factor) for name, factor in item.terms if factor and self.ranges[name] > 1)
         item = dataclasses.replace(item, terms=terms)
@@ -246,18 +246,18 @@ class _Lowered:
         m, tap = item.map, ((item.tap, 1),) if item.tap else ()
         match m:
             case Window():
-                found = Affine(((item.out, m.stride), *((v, m.dilation) for v, _ in tap)), -m.before)
+                affine = Affine(((item.out, m.stride), *((v, m.dilation) for v, _ in tap)), -m.before)
             case Shift():
-                found = Affine(((item.out, m.step),), -m.before)
+                affine = Affine(((item.out, m.step),), -m.before)
             case Whole():
                 return Affine(tap)
             case _:
                 return None
-        low, high = _range(found, self.ranges)
-        return found if m.mode == "zeros" or (low >= 0 and high < size) else None
+        low, high = _range(affine, self.ranges)
+        return affine if m.mode == "zeros" or (low >= 0 and high < size) else None
 
-    def _tabled(self, item: Tap, lanes: int, block: int, step: int) -> list[Any]:
-        """Offsets in numbers of float32, -1 for what is not there."""
+    def _table_axis(self, item: Tap, lanes: int, block: int, step: int) -> list[Any]:
+        """An axis whose offsets come from a table, in numbers of float32; -1: outside."""
         taps = self.ranges[item.tap] if item.tap else 1
         places = [item.map.position(i, u) for i in range(self.ranges[item.out]) for u in range(taps)]
         offsets = [
@@ -276,7 +276,7 @@ class _Lowered:
         return [self.tensors.index(tensor), outside, [axis for axis in axes if axis]]
 
     def _plain(self, expr: Expr) -> Expr:
-        """The expression with tables for what depends on positions only."""
+        """The expression with tables for the parts that depend only on positions."""
         match expr:
             case Call(function, args):
                 return Call(function, tuple(map(self._plain, args)))
@@ -306,20 +306,20 @@ class _Lowered:
     # lanes
 
     def _depends(self, name: str) -> set[str]:
-        """Loop variables after a variable."""
+        """Loop variables that a variable depends on."""
         return {self.lets[name][1], self.lets[name][2]} if name in self.lets else {name}
 
     def _motion(self, access: list[Any], name: str, width: int) -> tuple[int, int]:
         """(bytes from lane to lane, or -1 where it is irregular; whether a test depends on the lane)."""
-        stride, tested = 0, 0
+        stride, has_test = 0, 0
         for axis in access[2]:
             if axis[0]:
                 if any(name in self._depends(v) for v in (axis[2], axis[4]) if v):
                     return -1, 0
                 continue
             _, terms, offset, divisor, modulus, limit, lanes, _, step = axis
-            own = [factor for v, factor in terms if v == name]
-            if not own:
+            factors = [factor for v, factor in terms if v == name]
+            if not factors:
                 if any(name in self._depends(v) for v, _ in terms):
                     return -1, 0
                 continue
@@ -327,26 +327,26 @@ class _Lowered:
                 return -1, 0
             if lanes:
                 rest = [factor for v, factor in terms if v != name] + [offset]
-                if own != [1] or limit or lanes % width or any(r % width for r in rest):
+                if factors != [1] or limit or lanes % width or any(r % width for r in rest):
                     return -1, 0
-            stride += own[0] * step
-            tested |= bool(limit)
-        return stride, tested
+            stride += factors[0] * step
+            has_test |= bool(limit)
+        return stride, has_test
 
-    def _cost(self, name: str, width: int, reads: Sequence[list[Any]], stored: list[Any]) -> float:
+    def _cost(self, name: str, width: int, reads: Sequence[list[Any]], target: list[Any]) -> float:
         """Work of one number with these lanes, in vector loads."""
 
         def of(access: list[Any]) -> float:
-            stride, tested = self._motion(access, name, width)
-            return (3 * width + 10 if stride < 0 else width if stride not in (0, 4) else 1) + tested
+            stride, has_test = self._motion(access, name, width)
+            return (3 * width + 10 if stride < 0 else width if stride not in (0, 4) else 1) + has_test
 
         extent = self.ranges[name]
         steps = math.prod(self.reduced.values())
-        work = 1 + sum(map(of, reads)) + (of(stored) / steps if name in self.free else 0)
+        work = 1 + sum(map(of, reads)) + (of(target) / steps if name in self.free else 0)
         return -(-extent // width) * work / max(extent, 1)
 
     def nest(self) -> NestKernel:
-        """The kernel and its surroundings."""
+        """The kernel, its tensors and its tables."""
         value = self.statement.value
         if self.guards:
             real: Expr = self.guards[0]
@@ -355,49 +355,53 @@ class _Lowered:
             value = call("where", real, value, -math.inf if self.statement.reduce == "max" else 0.0)
         text, reads = self._operands(value)
         start, starts = self._operands(self.statement.start) if self.statement.start else ("", [])
-        stored = self._access(self.statement.target, self.stored)
+        target = self._access(self.statement.target, self.target_index)
         if self.more:
-            start, starts = "a", [stored]
+            start, starts = "a", [target]
         free = {v: n for v, n in self.free.items() if n != 1}
         first = next(iter(free), "")
         reduced = {v: n for v, n in self.reduced.items() if n != 1}
         halves = {self.target.lanes >> k for k in range(self.target.lanes.bit_length())}
         widths = halves | {
-            lanes for _, lanes, *_ in _axes(self.places[self.tensors[0]], len(self.stored)) if lanes
+            lanes for _, lanes, *_ in _axes(self.places[self.tensors[0]], len(self.target_index)) if lanes
         }
         options = [
-            (self._cost(v, w, reads, stored), -w, v) for v in (*free, *reduced) for w in sorted(widths)
+            (self._cost(v, w, reads, target), -w, v) for v in (*free, *reduced) for w in sorted(widths)
         ]
-        _, width, chosen = min(options, default=(0.0, -1, ""))
+        _, width, lane_variable = min(options, default=(0.0, -1, ""))
         width = -width
-        if chosen in reduced:
-            reduced[chosen] = reduced.pop(chosen)  # the innermost
+        if lane_variable in reduced:
+            reduced[lane_variable] = reduced.pop(lane_variable)  # the innermost
         inside = len(free) > 1 and math.prod(reduced.values()) < SHORT_REDUCTION_STEPS
         rows = len(free) - inside
         loops = {**free, **reduced}
-        strips = {v: -(-n // width) if v == chosen else n for v, n in free.items()}
+        strips = {v: -(-n // width) if v == lane_variable else n for v, n in free.items()}
         count = math.prod(list(strips.values())[:rows])
         names = {name: k for k, name in enumerate((*loops, *self.lets))}
 
-        def known(axis: list[Any]) -> list[Any]:
+        def axis_spec(axis: list[Any]) -> list[Any]:
             if axis[0]:
                 return [*axis[:2], names.get(axis[2], -1), axis[3], names.get(axis[4], -1), axis[5]]
             return [0, [[names[v], factor] for v, factor in axis[1]], *axis[2:]]
 
-        def described(access: list[Any]) -> list[Any]:
-            return [*access[:2], [known(axis) for axis in access[2]], *self._motion(access, chosen, width)]
+        def access_spec(access: list[Any]) -> list[Any]:
+            return [
+                *access[:2],
+                [axis_spec(axis) for axis in access[2]],
+                *self._motion(access, lane_variable, width),
+            ]
 
-        scheme = _axes(self.places[self.statement.target], len(self.stored))
+        scheme = _axes(self.places[self.statement.target], len(self.target_index))
         fill = next(([size, lanes] for size, lanes, *_ in scheme if lanes and size % lanes), [])
         reduces = reduced or start
         spec = {
-            "loops": [0 if k == 0 and rows and chosen != first else n for k, n in enumerate(loops.values())],
-            "free": len(free), "rows": rows, "vector": names.get(chosen, -1), "width": width,
+            "loops": [0 if k == 0 and rows and lane_variable != first else n for k, n in enumerate(loops.values())],
+            "free": len(free), "rows": rows, "vector": names.get(lane_variable, -1), "width": width,
             "lets": [[t, names.get(p, -1), names.get(s, -1), n] for t, p, s, n in self.lets.values()],
-            "target": described(stored), "fill": fill,
-            "value": text, "reads": [described(read) for read in reads],
+            "target": access_spec(target), "fill": fill,
+            "value": text, "reads": [access_spec(read) for read in reads],
             "reduce": self.statement.reduce if reduces else "",
-            "start": start, "starts": [described(read) for read in starts],
+            "start": start, "starts": [access_spec(read) for read in starts],
         }  # fmt: skip
         origins = tuple(
             p.origin if isinstance(p := self.places[name], Layout) else 0 for name in self.tensors

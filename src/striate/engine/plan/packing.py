@@ -32,8 +32,8 @@ def transform(m: int) -> Kernel:
 class Packing:
     """A kernel call that packs a unit's weights into the order of use.
 
-    size: packed numbers; scratch: bytes. record: from the addresses of the plain and of the packed weights, and from
-    what keeps an array and says where it lies.
+    size: packed numbers; scratch: bytes. record: makes the argument record from the addresses of the plain and the
+    packed weights and a function that keeps an array alive and returns its address.
     """
 
     unit: Unit
@@ -44,17 +44,17 @@ class Packing:
     scratch: int
     record: Callable[[int, int, Callable[[Array], int]], Array]
 
-    def made(self, code: Callable[[Kernel], int]) -> Array:
-        """The packed weights, on this thread; others may pack meanwhile."""
-        at, made = _Kept(), aligned.zeros(self.size)
-        record = self.record(at(_weight(self.unit)), aligned.address(made), at)
+    def pack(self, code: Callable[[Kernel], int]) -> Array:
+        """Pack on this thread; other threads may pack other weights meanwhile."""
+        at, packed = _LiveArrays(), aligned.zeros(self.size)
+        record = self.record(at(_weight(self.unit)), aligned.address(packed), at)
         scratch = at(aligned.zeros(self.scratch, np.uint8))
         _STEP(code(self.kernel))(aligned.address(record), 0, self.rows, 0, self.parts, scratch)
-        return made
+        return packed
 
 
-class _Kept:
-    """Arrays that stay while a kernel reads them."""
+class _LiveArrays:
+    """Arrays that must stay alive while a kernel reads them."""
 
     def __init__(self) -> None:
         self._arrays: list[Array] = []
@@ -97,11 +97,11 @@ def bias(unit: Unit, outputs: int) -> Array:
     """Bias by output channel, with folds applied, float32."""
     body = unit.body
     assert isinstance(body, Correlation)
-    made = unit.weights["bias"].astype(np.float64) if body.bias else np.zeros(outputs)
+    values = unit.weights["bias"].astype(np.float64) if body.bias else np.zeros(outputs)
     if (scaling := unit.scaling) is not None:
         scale, shift = scaling
-        made = made * scale + shift
-    return np.asarray(made, np.float32)
+        values = values * scale + shift
+    return np.asarray(values, np.float32)
 
 
 def _weight(unit: Unit) -> Array:

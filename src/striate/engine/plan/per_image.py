@@ -38,13 +38,13 @@ class PerImageSpan:
 
 def find_spans(steps: Sequence[KernelCall], images: int, context: PlanContext) -> list[PerImageSpan]:
     """Spans that run faster image by image; disjoint, in order."""
-    found: list[PerImageSpan] = []
+    spans: list[PerImageSpan] = []
     if images < 2:
-        return found
+        return spans
     first = 0
     while first < len(steps):
         end = first
-        while end < len(steps) and _able(steps[end], images) and _light(steps[end], images):
+        while end < len(steps) and _runs_per_image(steps[end], images) and _light(steps[end], images):
             end += 1
         last = end
         while last > first and not _pays(steps[last - 1], images, context):
@@ -53,12 +53,12 @@ def find_spans(steps: Sequence[KernelCall], images: int, context: PlanContext) -
         while start < last and not _pays(steps[start], images, context):
             start += 1
         if last > start:
-            found.append(PerImageSpan(start, last, _inner(steps, start, last, images)))
+            spans.append(PerImageSpan(start, last, _inner_buffers(steps, start, last, images)))
         first = max(end, first + 1)
-    return found
+    return spans
 
 
-def _able(step: KernelCall, images: int) -> bool:
+def _runs_per_image(step: KernelCall, images: int) -> bool:
     return (
         step.algorithm in IMAGEWISE
         and step.rows > 0
@@ -71,7 +71,7 @@ L2_WEIGHT_BYTES = 128 << 10
 """Weights up to this size stay in the second-level cache from one image to the next."""
 
 
-def _moved(step: KernelCall, images: int) -> float:
+def _bytes_per_image(step: KernelCall, images: int) -> float:
     """Bytes that the step reads and writes per image, without weights. A direct product reads once per panel."""
     times = step.parts if step.algorithm == "direct" else 1
     reads, writes = (sum(v.shaped.layout.bytes for v in values) for values in (step.reads, step.writes))
@@ -80,29 +80,29 @@ def _moved(step: KernelCall, images: int) -> float:
 
 def _light(step: KernelCall, images: int) -> bool:
     """Whether reading the weights again for every image costs less than keeping the values in the cache saves."""
-    return step.weights <= max(L2_WEIGHT_BYTES, _moved(step, images))
+    return step.weights <= max(L2_WEIGHT_BYTES, _bytes_per_image(step, images))
 
 
 def _pays(step: KernelCall, images: int, context: PlanContext) -> bool:
     """Whether the whole batch's values would not stay in the second-level cache."""
-    return step.algorithm != "border" and images * _moved(step, images) > context.cache
+    return step.algorithm != "border" and images * _bytes_per_image(step, images) > context.cache
 
 
-def _inner(steps: Sequence[KernelCall], first: int, end: int, images: int) -> frozenset[Buffer]:
-    """Values that only these steps touch. A residual has a fixed offset from the output: either both share one slot
+def _inner_buffers(steps: Sequence[KernelCall], first: int, end: int, images: int) -> frozenset[Buffer]:
+    """Buffers that only these steps touch. A residual has a fixed offset from the output: either both share one slot
     for all images, or neither does."""
     inside = {value.root for step in steps[first:end] for value in (*step.reads, *step.writes)}
     outside = {value.root for step in (*steps[:first], *steps[end:]) for value in (*step.reads, *step.writes)}
-    found = {value for value in inside - outside if not value.outside}
+    buffers = {value for value in inside - outside if not value.outside}
     pairs = [
         {step.unit.outputs[0].root, step.unit.residual.root}
         for step in steps[first:end]
         if step.unit.residual is not None
     ]
-    while broken := [pair for pair in pairs if pair & found and not pair <= found]:
+    while broken := [pair for pair in pairs if pair & buffers and not pair <= buffers]:
         for pair in broken:
-            found -= pair
-    return frozenset(found)
+            buffers -= pair
+    return frozenset(buffers)
 
 
 def expand(
@@ -114,22 +114,22 @@ def expand(
     No other step runs during a span, nor do two of its images run at the same time: the addresses are those of the
     first image alone.
     """
-    made: list[KernelCall] = []
+    calls: list[KernelCall] = []
     places: list[tuple[int, int, int]] = []
     for step in steps:
         step.tasks = divide_tasks(step, threads)
     at = 0
     for span in spans:
-        made += steps[at : span.first]
-        start = len(made)
-        own = [_first_image(step, images, threads) for step in steps[span.first : span.end]]
-        own[0].after_all = True
-        made += [_for_image(step, image) for image in range(images) for step in own]
-        places.append((start, start + len(own), len(made)))
+        calls += steps[at : span.first]
+        start = len(calls)
+        first_image = [_first_image(step, images, threads) for step in steps[span.first : span.end]]
+        first_image[0].after_all = True
+        calls += [_for_image(step, image) for image in range(images) for step in first_image]
+        places.append((start, start + len(first_image), len(calls)))
         at = span.end
         if at < len(steps):
             steps[at].after_all = True
-    return made + list(steps[at:]), places
+    return calls + list(steps[at:]), places
 
 
 def _first_image(step: KernelCall, images: int, threads: int) -> KernelCall:

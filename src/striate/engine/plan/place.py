@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from striate.engine.kernels import pool_gradient
 from striate.engine.plan import windows
-from striate.engine.plan.algebra import substituted
+from striate.engine.plan.algebra import substitute
 from striate.engine.plan.computation import Copies, Copy, Correlation
 from striate.engine.plan.fuse import UnitGraph
 from striate.engine.plan.units import Buffer, Enter, FusedElementwise, Leave, PoolGradient, Unit
@@ -24,37 +24,38 @@ PIXEL_MAJOR_MAX_CHANNELS = 4
 def place(
     graph: UnitGraph, target: Target, border: Callable[[Unit], tuple[int, int, int, int]]
 ) -> list[Unit]:
-    """Settle home, lanes and border of every value; the units to run, copies in and out included.
+    """Assign home, lanes and border to every buffer; returns the units to run, copies in and out included.
 
-    border: what a unit wants around its first input (top, bottom, left, right).
+    border: padding that a unit reads around its first input (top, bottom, left, right).
     """
-    units = _entered(graph, target)
-    units = _unflattened(units)
-    _concatenated(units, target)
-    return settled(_kept(graph, units), target, border)
+    units = _copy_inputs(graph, target)
+    units = _copy_flattened(units)
+    _concatenate_in_place(units, target)
+    return assign_layouts(_copy_results(graph, units), target, border)
 
 
-def settled(
+def assign_layouts(
     units: list[Unit],
     target: Target,
     border: Callable[[Unit], tuple[int, int, int, int]],
     alike: Mapping[Buffer, Buffer] = MappingProxyType({}),
 ) -> list[Unit]:
-    """Lanes and border of every value of some units, sums that need a map of their own, and what is done in place.
+    """Assign lanes and borders to the buffers of some units, add separate sums where layouts differ, and let outputs
+    overwrite operands.
 
-    alike: values that get the same border.
+    alike: pairs of buffers that get the same border.
     """
     for value in {v for unit in units for v in (*unit.reads, *unit.outputs)}:
         if value.root.lanes == 0:
             value.root.lanes = target.lanes
     for unit in units:
-        wanted = border(unit)
-        if any(wanted):
+        pads = border(unit)
+        if any(pads):
             root = unit.inputs[0].root
-            root.pads = tuple(max(a, b) for a, b in zip(root.pads, wanted, strict=True))  # type: ignore[assignment]
+            root.pads = tuple(max(a, b) for a, b in zip(root.pads, pads, strict=True))  # type: ignore[assignment]
     for a, b in alike.items():
         a.pads = b.pads = tuple(max(p, q) for p, q in zip(a.pads, b.pads, strict=True))  # type: ignore[assignment]
-    units = _matched(units)
+    units = _match_residuals(units)
     _in_place(units)
     return units
 
@@ -75,9 +76,8 @@ def _in_place(units: list[Unit]) -> None:
 
 
 def overwritable(unit: Unit) -> list[Buffer]:
-    """The operands whose memory a unit's output may take: those that it reads in no other way than number by number,
-    each right before it writes that position. A residual that is also the convolution's input is none of them, because
-    neighboring windows read what would be written over."""
+    """The operands that a unit's output may overwrite: those that it reads only at the position it writes next. A
+    residual that is also the convolution's input does not qualify, because neighboring windows still read it."""
     local = _local(unit)
     others = Counter(value.root for value in unit.reads)
     others.subtract(value.root for value in local)
@@ -90,24 +90,24 @@ def overwritable(unit: Unit) -> list[Buffer]:
 
 
 def _local(unit: Unit) -> list[Buffer]:
-    """Those of `unit.reads` that are read at the position that is written: a residual, a map's operands of its own
-    shape, and the numbers that a maximum was taken of, each in one window."""
+    """Those of `unit.reads` that are read only at the position that is written: a residual, operands of an elementwise
+    function that have its shape, and the input of disjoint max pooling."""
     body = unit.body
     if isinstance(body, FusedElementwise):
-        spread = {value.root for name, value in body.values.items() if body.kinds[name] != "s"}
-        return [value for value in unit.inputs if value.root not in spread]
-    if isinstance(body, PoolGradient) and pool_gradient.disjoint(windows.whole(body.body)):
+        broadcast = {value.root for name, value in body.values.items() if body.kinds[name] != "s"}
+        return [value for value in unit.inputs if value.root not in broadcast]
+    if isinstance(body, PoolGradient) and pool_gradient.disjoint(windows.pool_windows(body.body)):
         return [*unit.inputs[1:2]]
     return [] if unit.residual is None else [unit.residual]
 
 
-def _entered(graph: UnitGraph, target: Target) -> list[Unit]:
+def _copy_inputs(graph: UnitGraph, target: Target) -> list[Unit]:
     """Copy each input into a layout that kernels read; all units read the copy."""
     units = graph.units
-    entered = []
-    for value in [v for v in graph.values.values() if v.given]:
+    enters = []
+    for value in [v for v in graph.values.values() if v.is_input]:
         value.lanes = 1
-        own = Buffer(value.name, value.shape, value.roles)
+        copy = Buffer(value.name, value.shape, value.roles)
         readers = [unit for unit in units if any(v.root is value for v in unit.reads)]  # by any name
         dense = all(
             isinstance(u.body, Correlation)
@@ -116,14 +116,14 @@ def _entered(graph: UnitGraph, target: Target) -> list[Unit]:
             for u in readers
         )
         if dense and value.channels <= PIXEL_MAJOR_MAX_CHANNELS and readers:
-            own.lanes = value.channels
+            copy.lanes = value.channels
         for unit in readers:
-            _replace(unit, value, own)
+            _replace(unit, value, copy)
         for other in graph.values.values():
             if other.home is value:
-                other.home = own
-        entered.append(Unit(["input"], Enter(), [value], [own], None, {}))
-    return entered + units
+                other.home = copy
+        enters.append(Unit(["input"], Enter(), [value], [copy], None, {}))
+    return enters + units
 
 
 def _replace(unit: Unit, old: Buffer, new: Buffer) -> None:
@@ -134,9 +134,9 @@ def _replace(unit: Unit, old: Buffer, new: Buffer) -> None:
         unit.body.values = {name: new if v is old else v for name, v in unit.body.values.items()}
 
 
-def _unflattened(units: list[Unit]) -> list[Unit]:
+def _copy_flattened(units: list[Unit]) -> list[Unit]:
     """A fully connected layer reads a flattened map in place; other readers get a flat copy."""
-    done: list[Unit] = []
+    result: list[Unit] = []
     copies: dict[Buffer, Buffer] = {}
     for unit in units:
         for value in unit.reads:
@@ -145,17 +145,17 @@ def _unflattened(units: list[Unit]) -> list[Unit]:
             if value not in copies:
                 plain = Buffer(f"{value.name} in plain order", value.shape, "nc", lanes=1)
                 copies[value] = Buffer(value.name, value.shape, "nc")
-                done.append(Unit([value.name], Leave(), [value], [plain], None, {}))
-                done.append(Unit([value.name], Enter(), [plain], [copies[value]], None, {}))
+                result.append(Unit([value.name], Leave(), [value], [plain], None, {}))
+                result.append(Unit([value.name], Enter(), [plain], [copies[value]], None, {}))
             _replace(unit, value, copies[value])
-        done.append(unit)
-    return done
+        result.append(unit)
+    return result
 
 
-def _concatenated(units: list[Unit], target: Target) -> None:
+def _concatenate_in_place(units: list[Unit], target: Target) -> None:
     """Let units write their part of a concatenation in place, where channel blocks allow.
 
-    The largest concatenation of a chain (DenseNet's) is seen first, and the earlier ones are beginnings of it.
+    The largest concatenation of a chain (DenseNet's) comes first; the earlier ones are prefixes of it.
     """
     makers = {value: unit for unit in units for value in unit.outputs}
     for unit in reversed(units):
@@ -163,35 +163,35 @@ def _concatenated(units: list[Unit], target: Target) -> None:
             continue
         (y,) = unit.outputs
         pieces = unit.body.pieces
-        if not _stacked(pieces, unit) or any(piece.target % target.lanes for piece in pieces):
+        if not _is_concatenation(pieces, unit) or any(piece.target % target.lanes for piece in pieces):
             continue
         members = [unit.inputs[piece.port] for piece in pieces]
         if len(set(members)) < len(members) or any(value.flat for value in members):
             continue
-        if y.home is None and not y.kept and _view(y, members, pieces):
+        if y.home is None and not y.keep and _view(y, members, pieces):
             unit.body = Copies(())
             continue
-        left = []
+        remaining = []
         for piece, value in zip(pieces, members, strict=True):
             maker = makers.get(value)
             if maker is None or value.home is not None or value.lanes or isinstance(maker.body, Enter):
-                left.append(piece)
+                remaining.append(piece)
             else:
                 value.home, value.offset = y, piece.target
-        unit.body = Copies(tuple(left), partly=len(left) < len(pieces))
+        unit.body = Copies(tuple(remaining), partly=len(remaining) < len(pieces))
 
 
-def _stacked(pieces: tuple[Copy, ...], unit: Unit) -> bool:
-    """Whether whole inputs lie on one another and fill the output."""
+def _is_concatenation(pieces: tuple[Copy, ...], unit: Unit) -> bool:
+    """Whether the output is a concatenation of all channels of its inputs."""
     return sum(piece.channels for piece in pieces) == unit.outputs[0].channels and all(
         piece.source == 0
         and piece.channels == unit.inputs[piece.port].channels
-        and (piece.maps is None or all(_still(m) for m in piece.maps))
+        and (piece.maps is None or all(_is_identity(m) for m in piece.maps))
         for piece in pieces
     )
 
 
-def _still(m: Shift) -> bool:
+def _is_identity(m: Shift) -> bool:
     return m.step == 1 and not m.before and not m.after
 
 
@@ -206,18 +206,20 @@ def _view(y: Buffer, members: list[Buffer], pieces: tuple[Copy, ...]) -> bool:
     return True
 
 
-def _kept(graph: UnitGraph, units: list[Unit]) -> list[Unit]:
-    """Copies of the program's results."""
-    last = []
+def _copy_results(graph: UnitGraph, units: list[Unit]) -> list[Unit]:
+    """Append copies of the program's results."""
+    leaves = []
     for name in graph.keep:
         value = graph.values[name]
-        own = next((u.outputs[0] for u in units if isinstance(u.body, Enter) and u.inputs[0] is value), value)
-        result = Buffer(name, own.shape, own.roles, result=True, lanes=1)
-        last.append(Unit([name], Leave(), [own], [result], None, {}))
-    return [unit for unit in units if not (isinstance(unit.body, Copies) and not unit.body.pieces)] + last
+        source = next(
+            (u.outputs[0] for u in units if isinstance(u.body, Enter) and u.inputs[0] is value), value
+        )
+        result = Buffer(name, source.shape, source.roles, is_result=True, lanes=1)
+        leaves.append(Unit([name], Leave(), [source], [result], None, {}))
+    return [unit for unit in units if not (isinstance(unit.body, Copies) and not unit.body.pieces)] + leaves
 
 
-def _matched(units: list[Unit]) -> list[Unit]:
+def _match_residuals(units: list[Unit]) -> list[Unit]:
     """The kernel adds the residual at a fixed offset from the output; if the layouts differ, emit a separate add."""
     done = []
     for unit in units:
@@ -248,17 +250,17 @@ def _matched(units: list[Unit]) -> list[Unit]:
         inner = Buffer(f"{y.name} before the sum", y.shape, y.roles, lanes=y.root.lanes)
         value = Call("add", (Load("x0", ()), Load("x1", ())))
         both = {"x0": inner, "x1": unit.residual}
-        body = FusedElementwise(_finished(value, unit), {"x0": "s", "x1": "s"}, both, {})
+        body = FusedElementwise(_with_epilogue(value, unit), {"x0": "s", "x1": "s"}, both, {})
         final.append(Unit([unit.nodes[-1]], body, [inner, unit.residual], [y], unit.declaration, {}))
         unit.outputs, unit.residual, unit.epilogue = [inner], None, None
         unit.low, unit.high = -math.inf, math.inf
     return final
 
 
-def _finished(value: Expr, unit: Unit) -> Expr:
-    """The epilogue of a unit."""
+def _with_epilogue(value: Expr, unit: Unit) -> Expr:
+    """The value after the unit's clamp and epilogue."""
     if unit.low != -math.inf:
         value = call("max", value, unit.low)
     if unit.high != math.inf:
         value = call("min", value, unit.high)
-    return value if unit.epilogue is None else substituted(unit.epilogue, {"x0": value})
+    return value if unit.epilogue is None else substitute(unit.epilogue, {"x0": value})

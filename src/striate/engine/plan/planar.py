@@ -14,21 +14,21 @@ from striate.engine.kernels.planar_conv import Windows
 from striate.engine.layout import Layout
 from striate.engine.plan import elements, winograd
 from striate.engine.plan.computation import Correlation
-from striate.engine.plan.dense import folded
+from striate.engine.plan.dense import fold_weights
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.units import Buffer, Unit
 
 Array = NDArray[Any]
 
 LOOP_PRODUCTS, LOAD_PRODUCTS, STORE_PRODUCTS, TURN_PRODUCTS, ELEMENTWISE_PRODUCTS = 1.1, 3, 4.5, 14, 4
-"""Time in products of whole vectors: a product in loops; a pixel vector with its load, at least; turning and storing
-one of a vector's pixels; turning one of a block's pixels into planes; one of a map after it."""
+"""Time in products of whole vectors: a product in loops; a pixel vector with its load, at least; transposing and
+storing one pixel of a vector; transposing one pixel of a block into planes; one pixel of an elementwise pass after."""
 PIXEL_PRODUCTS, WINOGRAD_SAVING = 4, 2.2
 """Overhead of a pixel of a direct product besides its products, from blocks; from one plane it is twice as much.
 Products that Winograd's algorithm saves, its transforms counted as such."""
 
 
-def chosen(unit: Unit, context: PlanContext) -> Windows | None:
+def choose(unit: Unit, context: PlanContext) -> Windows | None:
     """The windows of a unit's convolution, or None if this kernel does not support it or another is faster."""
     body, lanes = unit.body, context.target.lanes
     assert isinstance(body, Correlation)
@@ -43,7 +43,7 @@ def chosen(unit: Unit, context: PlanContext) -> Windows | None:
     if windows is None or not planar_conv.covers(lanes, windows, body.each):
         return None
     shape = y.images, body.depth, body.each, x.root.lanes > 1, unit.epilogue is not None
-    fast = winograd.chosen(unit, context) is not None
+    fast = winograd.choose(unit, context) is not None
     return windows if _pays(context, windows, shape, not body.adjoint, fast) else None
 
 
@@ -51,22 +51,24 @@ def chosen(unit: Unit, context: PlanContext) -> Windows | None:
 def _pays(
     context: PlanContext, windows: Windows, shape: tuple[int, int, int, bool, bool], every: bool, fast: bool
 ) -> bool:
-    """shape: images, input and output channels, whether the input lies in blocks, whether a map follows; every: whether
-    no tap is left out; fast: whether Winograd's algorithm is the other choice."""
+    """shape: images, input and output channels, whether the input is in blocks, whether an epilogue follows; every:
+    whether all taps are used; fast: whether Winograd's algorithm is the alternative."""
     target, (down, across) = context.target, windows
-    images, depth, each, blocked, epilogue = shape
+    images, depth, outputs, blocked, epilogue = shape
     pixels = down.output * across.output * images
     products = pixels * depth * down.kernel * across.kernel
-    other = products / WINOGRAD_SAVING if fast else products + pixels * PIXEL_PRODUCTS * (1 if blocked else 2)
+    other_cost = (
+        products / WINOGRAD_SAVING if fast else products + pixels * PIXEL_PRODUCTS * (1 if blocked else 2)
+    )
     lanes = target.lanes
-    loads = images * planar_conv.loads(target, windows, depth, each, every)
-    stored = images * down.output * -(-across.output // lanes) * lanes
-    own = loads * max(each, LOAD_PRODUCTS) * LOOP_PRODUCTS + stored * STORE_PRODUCTS
+    loads = images * planar_conv.loads(target, windows, depth, outputs, every)
+    stores = images * down.output * -(-across.output // lanes) * lanes
+    cost = loads * max(outputs, LOAD_PRODUCTS) * LOOP_PRODUCTS + stores * STORE_PRODUCTS
     if blocked:
-        own += images * -(-depth // lanes) * down.input * -(-across.input // lanes) * lanes * TURN_PRODUCTS
+        cost += images * -(-depth // lanes) * down.input * -(-across.input // lanes) * lanes * TURN_PRODUCTS
     if epilogue:
-        own += pixels * ELEMENTWISE_PRODUCTS
-    return own < other
+        cost += pixels * ELEMENTWISE_PRODUCTS
+    return cost < other_cost
 
 
 def border(unit: Unit, windows: Windows, context: PlanContext) -> tuple[int, int, int, int]:
@@ -75,9 +77,9 @@ def border(unit: Unit, windows: Windows, context: PlanContext) -> tuple[int, int
 
 
 def ready(unit: Unit, windows: Windows, context: PlanContext) -> bool:
-    """Whether planes have that border; not where a sum left the unit only after borders were settled."""
-    wanted = border(unit, windows, context)
-    return all(a >= b for a, b in zip(unit.inputs[0].root.pads, wanted, strict=True))
+    """Whether planes have that border; they do not if a sum left the unit after the borders were assigned."""
+    pads = border(unit, windows, context)
+    return all(a >= b for a, b in zip(unit.inputs[0].root.pads, pads, strict=True))
 
 
 def _padding(unit: Unit, windows: Windows, context: PlanContext) -> tuple[int, int, int, int]:
@@ -93,18 +95,20 @@ def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall
     assert isinstance(body, Correlation)
     rows, vectors = planar_conv.group(target, y.channels, y.height, y.width)
     table = planar_conv.taps(windows[0], rows, not body.adjoint)
-    found, source, layout = [], x, x.layout
+    calls, source, layout = [], x, x.layout
     if x.root.lanes > 1:
-        made = Layout(x.images, x.channels, x.height, x.width, 1).bordered(*_padding(unit, windows, context))
-        source = Buffer(f"{x.name} in planes", (x.images, made.image // 4), "nc", lanes=1)
+        planes = Layout(x.images, x.channels, x.height, x.width, 1).bordered(
+            *_padding(unit, windows, context)
+        )
+        source = Buffer(f"{x.name} in planes", (x.images, planes.image // 4), "nc", lanes=1)
         # Only if both do: then these two steps are in one span.
         source.shares_image_slot = x.root.shares_image_slot and y.root.shares_image_slot
-        layout = dataclasses.replace(made, shares_image_slot=source.shares_image_slot)
-        found.append(_turned(unit, source, layout, context))
+        layout = dataclasses.replace(planes, shares_image_slot=source.shares_image_slot)
+        calls.append(_to_planes(unit, source, layout, context))
 
     def record(memory: Memory) -> Array:
         def packed() -> Array:
-            weight, bias = folded(unit)
+            weight, bias = fold_weights(unit)
             taps = weight.reshape(*weight.shape[:2], windows[0].kernel, windows[1].kernel)
             return planar_conv.pack(planar_conv.turned(taps) if body.adjoint else taps, bias)
 
@@ -113,18 +117,18 @@ def steps(unit: Unit, windows: Windows, context: PlanContext) -> list[KernelCall
         return planar_conv.arguments(layout, y.layout, windows, addresses, unit.low, unit.high)
 
     flops, _ = planar_conv.cost(y.layout, windows, body.depth)
-    found.append(
+    calls.append(
         KernelCall(
             unit, "planar", f"{rows * vectors}x{body.each}", Kernel("planar_conv", (body.each, rows, vectors)), record,
             y.images * len(table), 1, [source], unit.outputs,
             flops=flops, weights=4 * body.each * (1 + body.depth * windows[0].kernel * windows[1].kernel),
         )
     )  # fmt: skip
-    return [*found, *elements.finishing(unit, context)]
+    return [*calls, *elements.finishing(unit, context)]
 
 
-def _turned(unit: Unit, to: Buffer, layout: Layout, context: PlanContext) -> KernelCall:
-    """A unit's input from blocks to planes."""
+def _to_planes(unit: Unit, to: Buffer, layout: Layout, context: PlanContext) -> KernelCall:
+    """Copy a unit's input from blocks to planes."""
     (x,), target = unit.inputs, context.target
     units = x.height // to_planes.unit(target, x.width, x.height)
 

@@ -38,19 +38,19 @@ def recognize(declaration: Declaration) -> Pattern | None:
         _transposed_convolution,
         _pool,
         _elementwise,
-        _moves,
+        _copies,
         _norm,
         _softmax,
         _local_response_norm,
     ):
-        found = find(declaration)
-        if found is not None:
-            return found
+        pattern = find(declaration)
+        if pattern is not None:
+            return pattern
     return None
 
 
 def _plain(items: Sequence[Index]) -> list[str | None]:
-    """The variable of each index that is nothing but one."""
+    """The variable of each index that is a single variable, else None."""
     return [item.variable if isinstance(item, Affine) else None for item in items]
 
 
@@ -73,13 +73,13 @@ def _product(statement: Statement, declaration: Declaration) -> tuple[Load, Load
 
 
 def _bias(start: Expr | None) -> bool | None:
-    """Whether there is a bias; None where the start is something else."""
+    """Whether the start is a bias; None if it is another expression."""
     if start is None:
         return False
     return True if isinstance(start, Load) and start.tensor == "bias" else None
 
 
-def _two(maps: Sequence[Any], sizes: Sequence[int]) -> tuple[Any, Any] | None:
+def _height_width(maps: Sequence[Any], sizes: Sequence[int]) -> tuple[Any, Any] | None:
     """(height, width) of one or two spatial axes; a lone axis is the width."""
     if len(maps) == 1:
         return Window(1, 1), maps[0]
@@ -90,10 +90,10 @@ def _correlation(declaration: Declaration) -> Correlation | None:
     if len(declaration.statements) != 1 or len(declaration.inputs) != 1:
         return None
     (statement,) = declaration.statements
-    found, bias = _product(statement, declaration), _bias(statement.start)
-    if found is None or bias is None:
+    factors, bias = _product(statement, declaration), _bias(statement.start)
+    if factors is None or bias is None:
         return None
-    x = found[0]
+    x = factors[0]
     free, reduced = statement.domain.free, statement.domain.reduced
     if "c" not in reduced:
         return None
@@ -113,7 +113,7 @@ def _correlation(declaration: Declaration) -> Correlation | None:
     order = [i.out if isinstance(i, Tap) else i.variable for a, i in enumerate(x.index) if a != channel]
     if order != [name for a, name in enumerate(_plain(statement.index)) if a != channel]:
         return None
-    windows = _two(maps, ()) if maps else None
+    windows = _height_width(maps, ()) if maps else None
     if maps and (windows is None or channel != 1):
         return None
     return Correlation(channel, free.get("g", 1), reduced["c"], free["k"], windows, bias)
@@ -124,9 +124,9 @@ def _transposed_convolution(declaration: Declaration) -> Correlation | None:
     first, *rest = declaration.statements or (None,)
     if first is None or len(rest) > 1 or len(declaration.inputs) != 1:
         return None
-    found = _product(first, declaration)
+    factors = _product(first, declaration)
     taps = [i for i in first.index if isinstance(i, Tap)]
-    if found is None or not taps or not all(isinstance(tap.map, Window) for tap in taps):
+    if factors is None or not taps or not all(isinstance(tap.map, Window) for tap in taps):
         return None
     if rest and not (
         isinstance(rest[0].value, Call)
@@ -134,7 +134,7 @@ def _transposed_convolution(declaration: Declaration) -> Correlation | None:
         and [load.tensor for load in walk(rest[0].value)] == [first.target, "bias"]
     ):
         return None
-    windows = _two([tap.map for tap in taps], ())
+    windows = _height_width([tap.map for tap in taps], ())
     if windows is None:
         return None
     free = first.domain.free
@@ -153,7 +153,7 @@ def _pool(declaration: Declaration) -> Pool | None:
     taps = [i for i in x.index[2:] if isinstance(i, Tap)]
     if len(taps) != len(x.index) - 2 or [tap.out for tap in taps] != _plain(first.index[2:]):
         return None
-    maps = _two([tap.map for tap in taps], ())
+    maps = _height_width([tap.map for tap in taps], ())
     if maps is None or not all(isinstance(m, Window | Adaptive | Whole) for m in maps):
         return None
     if any(isinstance(m, Window) and m.mode != "zeros" for m in maps):
@@ -176,13 +176,13 @@ def _insides(expr: Expr) -> list[Inside]:
     return []
 
 
-def _covering(statement: Statement, shape: Sequence[int]) -> list[str] | None:
+def _output_variables(statement: Statement, shape: Sequence[int]) -> list[str] | None:
     """The target's variables when the statement fills the whole output, each axis by one variable."""
     names = _plain(statement.index)
     if statement.reduce or None in names or statement.start is not None:
         return None
-    found = [name for name in names if name]
-    return found if [statement.domain.free[name] for name in found] == list(shape) else None
+    variables = [name for name in names if name]
+    return variables if [statement.domain.free[name] for name in variables] == list(shape) else None
 
 
 def _elementwise(declaration: Declaration) -> Elementwise | None:
@@ -190,14 +190,14 @@ def _elementwise(declaration: Declaration) -> Elementwise | None:
         return None
     (statement,) = declaration.statements
     shape = declaration.outputs[0].shape
-    names = _covering(statement, shape)
+    names = _output_variables(statement, shape)
     if names is None or not _pure(statement.value):
         return None
     operands: dict[str, str] = {}
     shapes = {f"x{k}": spec.shape for k, spec in enumerate(declaration.inputs)}
     shapes |= {p.name: p.shape for p in declaration.parameters}
     for load in walk(statement.value):
-        kind = _spread(load, names, shape, shapes[load.tensor])
+        kind = _broadcast_kind(load, names, shape, shapes[load.tensor])
         if kind is None or operands.get(load.tensor, kind) != kind:
             return None
         operands[load.tensor] = kind
@@ -208,34 +208,36 @@ def _pure(expr: Expr) -> bool:
     return isinstance(expr, Load | Const) or (isinstance(expr, Call) and all(map(_pure, expr.args)))
 
 
-def _spread(load: Load, names: Sequence[str], shape: Sequence[int], own: Sequence[int]) -> str | None:
+def _broadcast_kind(
+    load: Load, names: Sequence[str], shape: Sequence[int], sizes: Sequence[int]
+) -> str | None:
     """How an operand is broadcast over the output, with channels on axis 1."""
-    used: list[str] = []
-    for item, size in zip(load.index, own, strict=True):
+    variables: list[str] = []
+    for item, size in zip(load.index, sizes, strict=True):
         terms = _terms(item)
         if terms == {} and size == 1:
-            used.append("")
+            variables.append("")
         elif (
             isinstance(item, Affine) and item.variable in names and size == shape[names.index(item.variable)]
         ):
-            used.append(str(item.variable))
+            variables.append(str(item.variable))
         else:
             return None
-    if used == list(names):
+    if variables == list(names):
         return "s"
-    if len(used) == len(names):
-        pairs = [(u, n) for u, n in zip(used, names, strict=True)]
+    if len(variables) == len(names):
+        pairs = [(u, n) for u, n in zip(variables, names, strict=True)]
         if any(u not in ("", n) for u, n in pairs):
             return None
-        kept = [axis for axis, (u, _) in enumerate(pairs) if u]
-        if kept == [0, 1] or (kept == [1] and shape[0] == 1):
+        axes = [axis for axis, (u, _) in enumerate(pairs) if u]
+        if axes == [0, 1] or (axes == [1] and shape[0] == 1):
             return "i"
-        if kept == [axis for axis in range(len(names)) if axis != 1]:
+        if axes == [axis for axis in range(len(names)) if axis != 1]:
             return "p"
-    named = [u for u in used if u]
-    if not named and not load.tensor.startswith("x"):
+    present = [u for u in variables if u]
+    if not present and not load.tensor.startswith("x"):
         return "c1"
-    return f"c{names.index(named[0])}" if len(named) == 1 and not load.tensor.startswith("x") else None
+    return f"c{names.index(present[0])}" if len(present) == 1 and not load.tensor.startswith("x") else None
 
 
 def _alias(declaration: Declaration) -> Alias | None:
@@ -263,13 +265,13 @@ def _alias(declaration: Declaration) -> Alias | None:
     if None not in source and [free[v] for v in source if v] == list(x) and len(y) == 2:
         terms = _terms(statement.index[1])
         if target[0] == source[0] and terms is not None:
-            step, wanted = 1, {}
+            step, strides = 1, {}
             for v in reversed(source[1:]):
                 if v and free[v] > 0:
-                    wanted[v] = step
+                    strides[v] = step
                     step *= free[v]
             same = {v: k for v, k in terms.items() if free[v] > 1} == {
-                v: k for v, k in wanted.items() if free[v] > 1
+                v: k for v, k in strides.items() if free[v] > 1
             }
             if same and y[1] == step:
                 return Alias("flat")
@@ -282,7 +284,7 @@ def _trivial(m: AxisMap) -> bool:
     return isinstance(m, Window) and m.kernel == m.stride == 1 and not m.before and not m.after
 
 
-def _moves(declaration: Declaration) -> Copies | None:
+def _copies(declaration: Declaration) -> Copies | None:
     pieces = []
     for statement in declaration.statements:
         value = statement.value
@@ -305,12 +307,12 @@ def _moves(declaration: Declaration) -> Copies | None:
         if output is None:
             return None
         x, y = declaration.inputs[int(value.tensor[1:])], declaration.outputs[output]
-        ends = (_from(statement.index[1]), _from(value.index[1]))
+        ends = (_variable_offset(statement.index[1]), _variable_offset(value.index[1]))
         if isinstance(value.index[1], Tap):
             shift = value.index[1].map
             if not isinstance(shift, Shift) or shift.step != 1 or shift.mode != "zeros":
                 return None
-            if _from(statement.index[1]) != (value.index[1].out, 0):
+            if _variable_offset(statement.index[1]) != (value.index[1].out, 0):
                 return None
             first = max(shift.before, 0)
             count = min(shift.output - first, x.shape[1] - max(-shift.before, 0))
@@ -321,12 +323,12 @@ def _moves(declaration: Declaration) -> Copies | None:
             return None
         maps = []
         for a, b, n in zip(statement.index[2:], value.index[2:], x.shape[2:], strict=True):
-            out = _from(a)
+            out = _variable_offset(a)
             if out is None or out[1]:
                 return None
             if isinstance(b, Tap) and isinstance(b.map, Shift) and b.out == out[0] and b.map.mode == "zeros":
                 maps.append(b.map)
-            elif _from(b) == out:
+            elif _variable_offset(b) == out:
                 maps.append(Shift(n, 0, free[out[0]] - n))
             else:
                 return None
@@ -343,7 +345,7 @@ def _moves(declaration: Declaration) -> Copies | None:
     return Copies(tuple(pieces)) if pieces else None
 
 
-def _from(item: Index) -> tuple[str, int] | None:
+def _variable_offset(item: Index) -> tuple[str, int] | None:
     """(variable, offset) of an index that is a variable plus an offset."""
     if isinstance(item, Affine) and len(item.terms) == 1 and item.terms[0][1] == 1:
         return (item.terms[0][0], item.offset) if item.divisor == 1 and not item.modulus else None

@@ -38,17 +38,17 @@ class Buffer:
     flat: bool = False
     lanes: int = 0
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    kept: bool = False
-    """Requested as a result: it must not be fused away."""
-    given: bool = False
-    result: bool = False
+    keep: bool = False
+    """A result of the program: it must not be fused away."""
+    is_input: bool = False
+    is_result: bool = False
     """An input of the program, or the copy of a result: the caller owns the memory."""
     shares_image_slot: bool = False
     """Its images use the same memory, one after another (`plan.per_image`)."""
 
     @property
     def outside(self) -> bool:
-        return self.given or self.result
+        return self.is_input or self.is_result
 
     def size(self, role: str) -> int:
         return math.prod(n for n, r in zip(self.shape, self.roles, strict=True) if r == role)
@@ -94,13 +94,13 @@ class Buffer:
     def layout(self) -> Layout:
         """The layout of its root, with its own number of channels."""
         root = self.root
-        whole = Layout(
+        root_layout = Layout(
             root.images, root.channels, root.height, root.width, root.lanes, *root.pads,
             shares_image_slot=root.shares_image_slot,
         )  # fmt: skip
         if root is self:
-            return whole
-        return dataclasses.replace(whole, channels=self.channels, apart=whole.image)
+            return root_layout
+        return dataclasses.replace(root_layout, channels=self.channels, apart=root_layout.image)
 
     @property
     def begin(self) -> int:
@@ -112,11 +112,11 @@ class Buffer:
 class Unit:
     """One or more nodes computed together.
 
-    body: what is computed; declaration: the first node's, with `weights` its parameters;
-    None for copies. folds: what is done to each output channel, by the weights: an expression, affine in the operand
-    that is named, and its other operands. low, high: clamp. epilogue: expression of one operand `x0` applied last.
-    residual: value added before the clamp. derived: another unit computes the weight in every run (training), so that
-    only kernels will do whose weights are packed in a step of their own.
+    body: what is computed. declaration: the first node's, or None for copies; weights: its parameters. folds: affine
+    functions of each output channel that are folded into the weights: an expression, the operand in which it is affine,
+    and its other operands. low, high: clamp. epilogue: expression of one operand `x0` applied last. residual: value
+    added before the clamp. derived: another unit computes the weight in every run (training), so that the kernel must
+    take weights that a separate step packs.
     """
 
     nodes: list[str]
@@ -139,12 +139,12 @@ class Unit:
 
     @property
     def scaling(self) -> tuple[Array, Array] | None:
-        """Scale and shift of each output channel, in float64, of the weights as they are now."""
-        found: tuple[Array, Array] | None = None
+        """Scale and shift of each output channel, in float64, from the current weights; None without folds."""
+        total: tuple[Array, Array] | None = None
         for fold in self.folds:
             scale, shift = (np.broadcast_to(part, self.outputs[0].channels) for part in affine(*fold))
-            found = (scale, shift) if found is None else (scale * found[0], shift + scale * found[1])
-        return found
+            total = (scale, shift) if total is None else (scale * total[0], shift + scale * total[1])
+        return total
 
     @property
     def clamped(self) -> bool:
@@ -159,7 +159,7 @@ class Unit:
 class FusedElementwise:
     """Elementwise: `value` over operands.
 
-    kinds: "s", "c", "i" or "p" per operand (see `computation.Elementwise`); constants: operands that are no value.
+    kinds: "s", "c", "i" or "p" per operand (see `computation.Elementwise`); constants: operands that are weights.
     """
 
     value: Expr
@@ -196,7 +196,7 @@ class WeightGradient:
 class PoolGradient:
     """Gradient of pooling from that of its output; for the maximum also from its input and output.
 
-    low, high: limits of a clamp that made the input; inside them alone the gradient goes on to what was clamped.
+    low, high: limits of a clamp that computed the input; the gradient passes only inside them.
     """
 
     body: Pool
@@ -216,9 +216,9 @@ class NormGradient:
 
 @dataclasses.dataclass
 class Loops:
-    """Statements as generic loop nests, one after another, each with whether it adds to what its target holds.
+    """Statements as generic loop nests, one after another, each with whether it adds to its target.
 
-    values: all their tensors; each target is a value that only this unit writes.
+    values: all their tensors; only this unit writes the targets.
     """
 
     statements: tuple[tuple[Statement, bool], ...]

@@ -1,4 +1,4 @@
-"""Kernel calls that slide over each channel by itself: depthwise convolution and pooling."""
+"""Kernel calls with windows over few channels: depthwise and grouped convolution, and pooling."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from striate.engine.code import Kernel
 from striate.engine.kernels import depthwise, grouped, pool
 from striate.engine.plan import elements
 from striate.engine.plan.computation import Correlation, Pool
-from striate.engine.plan.dense import folded
+from striate.engine.plan.dense import fold_weights
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
 from striate.engine.plan.units import Unit
-from striate.geometry import Window
+from striate.geometry import Whole, Window
 
 Array = NDArray[Any]
 
@@ -39,7 +39,7 @@ def depthwise_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
 
     def record(memory: Memory) -> Array:
         def packed() -> Array:
-            weight, bias = folded(unit)
+            weight, bias = fold_weights(unit)
             return depthwise.pack(lanes, weight, bias)
 
         taps = windows[0].kernel * windows[1].kernel
@@ -77,7 +77,7 @@ def grouped_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
 
     def record(memory: Memory) -> Array:
         def packed() -> Array:
-            weight, bias = folded(unit)
+            weight, bias = fold_weights(unit)
             taps = windows[0].kernel, windows[1].kernel
             return grouped.pack(target, windows, body.groups, weight.reshape(*weight.shape[:2], *taps), bias)
 
@@ -109,31 +109,27 @@ def packed_bytes(body: Correlation, context: PlanContext) -> int:
     return 4 * context.target.lanes * (extra + taps * body.depth)
 
 
-def pooled(body: Pool) -> bool:
-    """Whether the pooling kernel knows these windows."""
-    return pool.covers(whole(body))
+def has_pool_kernel(body: Pool) -> bool:
+    """Whether the pooling kernel supports these windows."""
+    return pool.covers(pool_windows(body))
 
 
-def whole(body: Pool) -> tuple[Any, Any]:
-    """A window over a whole axis becomes a window with one output."""
+def pool_windows(body: Pool) -> tuple[Any, Any]:
+    """Windows of pooling along height and width; one over a whole axis becomes a window with one output."""
     return tuple(  # type: ignore[return-value]
-        m if hasattr(m, "output") and m.output is not None and not _whole(m) else Window(m.input, m.input)
+        m
+        if hasattr(m, "output") and m.output is not None and not isinstance(m, Whole)
+        else Window(m.input, m.input)
         for m in body.maps
     )
-
-
-def _whole(m: Any) -> bool:
-    from striate.geometry import Whole
-
-    return isinstance(m, Whole)
 
 
 def pool_steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
     """Maximum or mean over windows."""
     body, (x,), (y,) = unit.body, unit.inputs, unit.outputs
     assert isinstance(body, Pool)
-    maps = whole(body)
-    tables = [found[0] for m in maps if (found := pool.taps(m, body.padded)) is not None]
+    maps = pool_windows(body)
+    tables = [axis_taps[0] for m in maps if (axis_taps := pool.taps(m, body.padded)) is not None]
 
     def record(memory: Memory) -> Array:
         rows, columns = (memory.keep(table) for table in tables)

@@ -35,17 +35,17 @@ def _pads(body: Correlation, m: Window) -> tuple[int, int]:
     return (2 - m.before, 2 - m.after) if body.adjoint else (m.before, m.after)
 
 
-def chosen(unit: Unit, context: PlanContext) -> sizes.Winograd | None:
+def choose(unit: Unit, context: PlanContext) -> sizes.Winograd | None:
     """The shape that Winograd's algorithm runs at, or None where the direct product is predicted to be faster."""
     body = unit.body
     if context.strict or not isinstance(body, Correlation) or not fits(body):
         return None
     x, y = unit.inputs[0], unit.outputs[0]
-    return _chosen(context, x.images, x.channels, y.channels, y.height, y.width)
+    return _choose(context, x.images, x.channels, y.channels, y.height, y.width)
 
 
 @functools.lru_cache(maxsize=256)
-def _chosen(
+def _choose(
     context: PlanContext, images: int, channels: int, outputs: int, height: int, width: int
 ) -> sizes.Winograd | None:
     target = context.target
@@ -84,10 +84,10 @@ def steps(unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[Kerne
     }
     epilogue = None if unit.epilogue is None else dense.epilogue_kernel(unit)
     inner = (*(k for kernels in tiles.values() for k in kernels), *(() if epilogue is None else (epilogue,)))
-    whole = None
+    transformed = None
     if shared:
         numbers = shape.shared_bytes() // 4
-        whole = Buffer(f"{y.name} transformed", (1, numbers), "nc", lanes=target.lanes)
+        transformed = Buffer(f"{y.name} transformed", (1, numbers), "nc", lanes=target.lanes)
     count = len(shape.panels)
     tasks = 1 if context.threads == 1 else min(2 * context.threads, count if shared else shape.rows)
     parts = -(-count // tasks) if shared else count
@@ -116,7 +116,7 @@ def steps(unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[Kerne
             tiles_code=[table[vectors] for vectors in shape.panels],
             tiles=block,
             parts=parts,
-            shared=memory.base(whole) if whole is not None else 0,
+            shared=memory.base(transformed) if transformed is not None else 0,
             residual=None if unit.residual is None else memory.at(unit.residual) - memory.at(y),
             low=unit.low,
             high=unit.high,
@@ -128,22 +128,22 @@ def steps(unit: Unit, shape: sizes.Winograd, context: PlanContext) -> list[Kerne
 
     flops = 2.0 * y.images * y.height * y.width * 9 * x.channels * y.channels
     name = f"F({shape.m}x{shape.m})"
-    found = []
-    if whole is not None:
-        found.append(
+    calls = []
+    if transformed is not None:
+        calls.append(
             KernelCall(
-                unit, f"{name} input", "", code["input"], record, shape.tiles, shape.blocks, [x], [whole],
+                unit, f"{name} input", "", code["input"], record, shape.tiles, shape.blocks, [x], [transformed],
                 (Kernel("winograd"), code["output"], packing.transform(shape.m), *inner),
                 by_parts=True,
             )
         )  # fmt: skip
-    reads = unit.reads if whole is None else [whole, *unit.reads[1:]]
-    found.append(
+    reads = unit.reads if transformed is None else [transformed, *unit.reads[1:]]
+    calls.append(
         KernelCall(
             unit, name, f"{block} tiles", Kernel("winograd"), record, shape.rows, count, reads, unit.outputs,
             (*code.values(), packing.transform(shape.m), *inner),
             scratch=shape.scratch_bytes(block, parts, shared), flops=flops, weights=shape.weight_bytes,
-            by_parts=shared, whole=shared,
+            by_parts=shared, all_rows=shared,
         )
     )  # fmt: skip
-    return found
+    return calls

@@ -24,7 +24,7 @@ from striate.engine.layout import Layout
 from striate.engine.plan import choose, dense, elements, generic, windows
 from striate.engine.plan.computation import Correlation, Norm
 from striate.engine.plan.kernel_calls import KernelCall, Memory, PlanContext
-from striate.engine.plan.nest import lowered
+from striate.engine.plan.nest import lower
 from striate.engine.plan.units import ChannelSums, Loops, NormGradient, PoolGradient, Unit, WeightGradient
 from striate.geometry import Window
 
@@ -57,7 +57,7 @@ def steps(unit: Unit, context: PlanContext) -> list[KernelCall]:
         return [_norm_back(unit, body.body, context)]
     if isinstance(body, Loops):
         places = {name: generic.axes(value) for name, value in body.values.items()}
-        nests = lowered(body.statements, places, context.target)
+        nests = lower(body.statements, places, context.target)
         return [generic.step(unit, nest, body.values) for nest in nests]
     if isinstance(body, Correlation) and _spreads(body):
         return [_spread(unit, body, context)]
@@ -98,7 +98,7 @@ def weighs(body: Correlation, lanes: int) -> bool:
 
 def returns(body: Correlation, lanes: int) -> bool:
     """Whether a kernel computes this gradient with respect to a correlation's input."""
-    return _spreads(body) or choose.covered(body, lanes)
+    return _spreads(body) or choose.has_kernel(body, lanes)
 
 
 def _spreads(body: Correlation) -> bool:
@@ -116,7 +116,7 @@ def _spread(unit: Unit, body: Correlation, context: PlanContext) -> KernelCall:
 
     def record(memory: Memory) -> Array:
         weights = memory.constant(
-            (unit.name, "depthwise", lanes), lambda: depthwise.pack(lanes, *dense.folded(unit))
+            (unit.name, "depthwise", lanes), lambda: depthwise.pack(lanes, *dense.fold_weights(unit))
         )
         addresses = memory.base(dy), memory.base(dx), weights
         return depthwise_adjoint.arguments(
@@ -218,7 +218,7 @@ def _pool(unit: Unit, body: PoolGradient, context: PlanContext) -> KernelCall:
     """Each window's gradient goes to the number that was the maximum, or to all numbers of the window."""
     dy, (dx,) = unit.inputs[0], unit.outputs
     x, y = unit.inputs[1:] or (dx, dy)
-    maps = windows.whole(body.body)
+    maps = windows.pool_windows(body.body)
     tables = [pool.taps(m, body.body.padded) for m in maps]
 
     def record(memory: Memory) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 
 from striate.engine.kernels import pool
 from striate.engine.plan import algebra, choose, dense, recognize, windows
-from striate.engine.plan.algebra import substituted
+from striate.engine.plan.algebra import substitute
 from striate.engine.plan.computation import Alias, Copies, Correlation, LocalResponseNorm, Norm, Pool, Softmax
 from striate.engine.plan.units import ROLES, Buffer, Unit
 from striate.engine.training.loop_builder import TapedNode
@@ -87,7 +87,7 @@ class ForwardBuilder(NormBuilder):
                 and p.groups == 1
                 and not p.adjoint
                 and p.windows
-                and choose.covered(p, self.lanes)
+                and choose.has_kernel(p, self.lanes)
                 for p in found
             ):
                 lanes = spec.shape[1]
@@ -173,7 +173,7 @@ class ForwardBuilder(NormBuilder):
         bare = _bare(body) if x.plain is x else body
         wide = together(bare, self.lanes)
         back = wide is not None or dense.covers(bare, self.lanes) or windows.slides(bare)
-        if not back and (bare is not body or not choose.covered(body, self.lanes)):
+        if not back and (bare is not body or not choose.has_kernel(body, self.lanes)):
             return False
         if bare is not body:
             self._pad(run, body)
@@ -293,7 +293,7 @@ class ForwardBuilder(NormBuilder):
         """Random numbers: one per element of the map, or one per image."""
         name, own = f"{run.node.name}.{noise.name}", tuple(noise.shape)
         if math.prod(own[1:]) == 1 != math.prod(lead.shape[1:]):
-            given = value = Buffer(name, own, ROLES[len(own)], given=True, lanes=1)
+            given = value = Buffer(name, own, ROLES[len(own)], is_input=True, lanes=1)
         else:
             # In the same order, though the map may have been flattened.
             own = lead.shape
@@ -305,7 +305,7 @@ class ForwardBuilder(NormBuilder):
         env, name = run.locals, statement.target
         sums = statement.reduce and len(statement.index) == 1
         like = self.memory(lead) if sums else None  # first: what the map stands for changes with it
-        expr = substituted(statement.value, {n: t.expr for n, t in env.items()})
+        expr = substitute(statement.value, {n: t.expr for n, t in env.items()})
         if len(statement.index) > 1:
             env[name] = Tensor(run.outputs[0].name, lead.shape, lead.roles, expr, maker=run.node.name)
             return
@@ -412,7 +412,9 @@ def _pure(expr: Expr) -> bool:
 
 def _pool_has_kernels(body: Pool) -> bool:
     """Whether pooling has kernels for the forward and the backward pass."""
-    return windows.pooled(body) and all(pool.taps(m, body.padded) is not None for m in windows.whole(body))
+    return windows.has_pool_kernel(body) and all(
+        pool.taps(m, body.padded) is not None for m in windows.pool_windows(body)
+    )
 
 
 def _bare(body: Correlation) -> Correlation:

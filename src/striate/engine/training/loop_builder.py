@@ -82,7 +82,7 @@ class LoopBuilder(UnitBuilder):
 
     def _gradient_result(self, name: str, shape: tuple[int, ...]) -> Buffer:
         """Row-major buffer for a node's gradient of a parameter; `_emit_gradient` registers it once it is computed."""
-        return Buffer(name, shape, ROLES[len(shape)], result=True, lanes=1)
+        return Buffer(name, shape, ROLES[len(shape)], is_result=True, lanes=1)
 
     def _emit_gradient(self, run: TapedNode, parameter: str, value: Buffer) -> None:
         """Register a parameter's gradient, added to those of other nodes that share the parameter."""
@@ -116,14 +116,16 @@ class LoopBuilder(UnitBuilder):
             full = run.node.key(p.name)
             values[p.name] = self._statistic(run, p.name, looped=True) or self._parameter(full, p.shape)
         for noise in declaration.noise:
-            given = Buffer(f"{node}.{noise.name}", noise.shape, ROLES[len(noise.shape)], given=True, lanes=1)
+            given = Buffer(
+                f"{node}.{noise.name}", noise.shape, ROLES[len(noise.shape)], is_input=True, lanes=1
+            )
             self.noise.append((given, noise))
             values[noise.name] = given
         for parameter, name in declaration.updates.items():
             full = run.node.key(parameter)
             shape = next(p.shape for p in declaration.parameters if p.name == parameter)
             last = self._last[full] is run.node
-            values[name] = Buffer(full, shape, ROLES[len(shape)], result=last, lanes=1)
+            values[name] = Buffer(full, shape, ROLES[len(shape)], is_result=last, lanes=1)
             self._statistics[full] = values[name]
             if last:
                 self.updates[full] = values[name]

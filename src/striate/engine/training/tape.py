@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from striate.engine.plan import algebra
-from striate.engine.plan.algebra import substituted
+from striate.engine.plan.algebra import substitute
 from striate.engine.plan.computation import (
     Alias,
     Copies,
@@ -290,7 +290,7 @@ class Tape(ForwardBuilder):
     ) -> None:
         env = run.locals
         names = {name: Load(f"own {name}", ()) for name in env}
-        value = substituted(statement.value, names)
+        value = substitute(statement.value, names)
         known = {f"own {name}": tensor.expr for name, tensor in env.items()}
         clamped = self._clamp_backward(run, statement, value, g)
         found = clamped or gradients(value, Load("arriving", ()), {f"own {name}" for name in wanted})
@@ -299,7 +299,7 @@ class Tape(ForwardBuilder):
         sums: dict[str, Expr] = {}
         for own, expr in found.items():
             name = own.removeprefix("own ")
-            part = substituted(expr, known)
+            part = substitute(expr, known)
             tensor = env[name]
             if same(tensor, lead) or (len(statement.index) == 1 and not statement.reduce):
                 arriving[name] = add(arriving.get(name, ZERO), part)

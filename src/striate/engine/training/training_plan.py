@@ -15,7 +15,7 @@ from striate.engine.plan import arena
 from striate.engine.plan.computation import Correlation
 from striate.engine.plan.execution_plan import ExecutionPlan, kernel_calls_of
 from striate.engine.plan.kernel_calls import PlanContext, divide_tasks
-from striate.engine.plan.place import PIXEL_MAJOR_MAX_CHANNELS, settled
+from striate.engine.plan.place import PIXEL_MAJOR_MAX_CHANNELS, assign_layouts
 from striate.engine.plan.units import Buffer, Leave, Unit, WeightGradient
 from striate.engine.training import backward_calls
 from striate.engine.training.packs import packed
@@ -116,12 +116,12 @@ def planned(net: Network, tape: Tape, context: PlanContext, dropped: Collection[
             given: dict[str, Any] = unit.weights  # buffers until now: their contents change from run to run
             weights[unit] = {name: value.name for name, value in given.items()}
             plain[unit] = given["weight"]
-            unit.derived = not given["weight"].given
+            unit.derived = not given["weight"].is_input
             unit.weights = {name: np.broadcast_to(np.float32(0), v.shape) for name, v in given.items()}
     for value in (*tape.gradients.values(), *tape.parts):
-        value.result = False
+        value.is_result = False
     turn = units[tape.first_backward] if tape.first_backward < len(units) else None
-    units = settled(units, context.target, lambda unit: backward_calls.border(unit, context), alike)
+    units = assign_layouts(units, context.target, lambda unit: backward_calls.border(unit, context), alike)
     at = len(units) if turn is None else units.index(turn)
     halves = []
     places: dict[tuple[Any, ...], Buffer] = {}
@@ -140,10 +140,10 @@ def planned(net: Network, tape: Tape, context: PlanContext, dropped: Collection[
     made = forward + backward
     when = arena.epochs(made)
     lasting = [value for value in tape.gradients.values() if value.home is None]
-    outside = dict.fromkeys(v for step in made for v in step.reads if v.given)
-    results = dict.fromkeys(v for step in made for v in step.writes if v.result)
+    outside = dict.fromkeys(v for step in made for v in step.reads if v.is_input)
+    results = dict.fromkeys(v for step in made for v in step.writes if v.is_result)
     return TrainingPlan(
-        net, context, made, when, arena.placed(arena.lives(made, when, (), lasting), ARENA_ORDERS),
+        net, context, made, when, arena.smallest_arena(arena.lives(made, when, (), lasting), ARENA_ORDERS),
         {str(k): v for k, v in enumerate(outside)}, {str(k): v for k, v in enumerate(results)},
         len(forward), tape, weights, places, sum(constants.values()), more,
     )  # fmt: skip

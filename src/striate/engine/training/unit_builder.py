@@ -87,13 +87,13 @@ class UnitBuilder:
         self, name: str, shape: tuple[int, ...], roles: str, lanes: int = 0
     ) -> tuple[Buffer, Buffer]:
         """(external input, its copy in a layout that kernels read)"""
-        given = Buffer(name, shape, roles, given=True, lanes=1)
+        given = Buffer(name, shape, roles, is_input=True, lanes=1)
         own = Buffer(name, shape, roles, lanes=lanes)
         self._append(Unit([name], Enter(), [given], [own], None, {}))
         return given, own
 
     def _copy_out(self, name: str, x: Buffer) -> Buffer:
-        result = Buffer(name, x.shape, x.roles, result=True, lanes=1)
+        result = Buffer(name, x.shape, x.roles, is_result=True, lanes=1)
         self._append(Unit([name], Leave(), [x], [result], None, {}))
         return result
 
@@ -108,7 +108,7 @@ class UnitBuilder:
     def _parameter(self, name: str, shape: tuple[int, ...]) -> Buffer:
         """A parameter in place, row-major."""
         if name not in self.parameters:
-            value = Buffer(name, shape, ROLES.get(len(shape), ""), given=True, lanes=1)
+            value = Buffer(name, shape, ROLES.get(len(shape), ""), is_input=True, lanes=1)
             self.parameters[name] = value
             self.entered.append((name, value))
         return self.parameters[name]

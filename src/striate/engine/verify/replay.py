@@ -80,7 +80,7 @@ class Replay:
         end = -(-self.plan.arena.bytes // 4)
         for step in self.plan.steps:
             for value in step.writes:
-                if value.result and value not in self._places:
+                if value.is_result and value not in self._places:
                     self._places[value] = end
                     end += -(-value.layout.bytes // 4)
         return end
@@ -142,7 +142,7 @@ class Replay:
                     turn,
                 )
         for value in self._places:
-            if value.result:
+            if value.is_result:
                 at = self._places[value] + np.arange(_numbers(value))
                 missing = int((~np.isin(self.holds[at], self._allowed(value))).sum())
                 if missing:
@@ -188,7 +188,7 @@ class Replay:
             name = owner.name if isinstance(owner, Buffer) else str(owner)
             self._fault(step, name, "beyond its memory", int(beyond.sum()))
             offsets = offsets[~beyond]
-        if not isinstance(owner, Buffer) or owner.root.given:
+        if not isinstance(owner, Buffer) or owner.root.is_input:
             return None, offsets, offsets
         return owner, self._places[owner.root] + offsets // 4, offsets
 
