@@ -1,11 +1,11 @@
 """ONNX files, in both directions. Needs the package onnx: pip install 'striate[onnx]'.
 
 proto     a file as plain data, within limits            names     names of nodes
-layout    channels-last inputs                reading   the graph, operator by operator
-fold      constant folding
-patterns  functions written as several operators     writing   a network as a file
+layout    channels-last inputs                       reading   the graph, operator by operator
+fold      constant folding                           writing   a network as a file
+patterns  functions written as several operators     site      one operator while it is read
 preprocessing  the normalization of images, into the graph and out of it
-operators what each operator means, both ways, one file per family; site is one while it is read
+operators  what each operator means, both ways, one file per family
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read(path: str | Path, input: Any = None) -> Loaded:
     from striate.formats.onnx import striate_metadata
     from striate.formats.onnx.layout import channels_first, channels_last
     from striate.formats.onnx.names import PRODUCER
-    from striate.formats.onnx.preprocessing import folded
+    from striate.formats.onnx.preprocessing import fold_preprocessing
     from striate.formats.onnx.proto import load
     from striate.formats.onnx.reading import Reader, batch_of
     from striate.formats.peephole import tidy
@@ -52,12 +52,12 @@ def read(path: str | Path, input: Any = None) -> Loaded:
             fix="export the network with its input",
         )
     record = folder.read_record(Path(path), graph.metadata)
-    graph, about = folded(graph, record, folder.about(record))
-    # What Striate has written has its channels first, whatever its first permutation is.
+    graph, about = fold_preprocessing(graph, record, folder.about(record))
+    # Files that Striate wrote have their channels first, whatever their first permutation is.
     last = frozenset() if graph.producer == PRODUCER else channels_last(graph)
     shapes = {n: channels_first(s) if s and n in last else s for n, s in graph.inputs.items()}
-    fixed = all(shape and all(isinstance(n, int) for n in shape[1:]) for shape in shapes.values())
-    wish = {} if fixed else _wish(shapes, input, str(path))
+    closed = all(shape and all(isinstance(n, int) for n in shape[1:]) for shape in shapes.values())
+    wish = {} if closed else _wish(shapes, input, str(path))
     batch = batch_of(list(shapes.values()))
     inputs = {}
     for name, shape in shapes.items():
@@ -66,32 +66,32 @@ def read(path: str | Path, input: Any = None) -> Loaded:
         if not fine:
             raise _open(str(path), name, shape, len(graph.inputs) > 1)
         inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
-    found = striate_metadata.network(graph, inputs)
-    reader = Reader(graph, inputs, last) if found is None else None
-    net, weights = found or reader.read()  # type: ignore[union-attr]
+    original = striate_metadata.network(graph, inputs)
+    reader = Reader(graph, inputs, last) if original is None else None
+    net, weights = original or reader.read()  # type: ignore[union-attr]
     if reader is not None:
         net = tidy(net) if not net.inference.problems else net
         net = reader.uses.sources(net).mark(net)
     model = Loaded.of(net, seal_weights(net, weights), **about)
-    return with_input_size(model, input) if fixed else model
+    return with_input_size(model, input) if closed else model
 
 
 def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str, tuple[int, ...]]:
     """The requested sizes, by input name."""
     if input is None:
         return {}
-    known = {}
+    sizes_by_name = {}
     for name, shape in inputs.items():
         sizes = shape[1:] if shape and len(shape) > 1 else (1, 1, 1)
-        known[name] = tuple(n if isinstance(n, int) else 1 for n in sizes)
-    return notation.requested_shapes(known, input)
+        sizes_by_name[name] = tuple(n if isinstance(n, int) else 1 for n in sizes)
+    return notation.requested_shapes(sizes_by_name, input)
 
 
 def _open(path: str, name: str, shape: Shape | None, several: bool) -> FormatError:
-    said = "x".join("?" if n is None else str(n) for n in shape) if shape else "no shape"
+    text = "x".join("?" if n is None else str(n) for n in shape) if shape else "no shape"
     return FormatError(
         f"{path} leaves the size of its input open",
-        where=f"{path}: {name[:80]} is {said}",
+        where=f"{path}: {name[:80]} is {text}",
         why="sizes, receptive fields and costs depend on the input size; the file has (batch, channels, height, width)",
         fix=f"name it: {setting('input', {name[:80]: '224x224x3'} if several else '224x224x3')}",
     )

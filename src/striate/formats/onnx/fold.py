@@ -35,37 +35,39 @@ class Unfoldable(Exception):
 class Allowance:
     """Remaining elements that folding may read and produce."""
 
-    def __init__(self, held: int) -> None:
-        self.left = ALLOWED + MAX_BYTE_REPEATS * held
+    def __init__(self, stored: int) -> None:
+        self.left = ALLOWED + MAX_BYTE_REPEATS * stored
 
     def take(self, count: int) -> None:
-        """Take from the allowance. Raises Unfoldable, and takes nothing, if less is left."""
+        """Subtract `count`. Raises Unfoldable, and subtracts nothing, if less is left."""
         if not 0 <= count <= self.left:
             raise Unfoldable(f"{count:,} numbers")
         self.left -= count
 
 
-def fold(call: Call, given: Sequence[Array | None], allowance: Allowance) -> list[Array]:
+def fold(call: Call, inputs: Sequence[Array | None], allowance: Allowance) -> list[Array]:
     """The outputs of an operator whose inputs are constants. Raises Unfoldable."""
     if call.kind not in _TABLE:
         raise Unfoldable(call.kind)
     if call.kind not in FREE:
-        allowance.take(sum(array.size for array in given if array is not None))
+        allowance.take(sum(array.size for array in inputs if array is not None))
     try:
         with np.errstate(all="ignore"):
-            made = _TABLE[call.kind](call.attributes, [*given], allowance)
+            result = _TABLE[call.kind](call.attributes, [*inputs], allowance)
     except Unfoldable:
         raise
-    except Exception as error:  # whatever numpy makes of sizes that do not suit
+    except Exception as error:  # numpy raises many types for sizes that do not fit
         raise Unfoldable(str(error)) from None
-    return [np.asarray(item) for item in (made if isinstance(made, list) else [made])]
+    return [np.asarray(item) for item in (result if isinstance(result, list) else [result])]
 
 
 def _pointwise(function: Callable[..., Any]) -> Callable[..., Any]:
     def run(_a: Any, x: list[Any], allowed: Allowance) -> Any:
         allowed.take(math.prod(np.broadcast_shapes(*(np.shape(v) for v in x))))
-        made = function(*x)
-        return made.astype(x[-1].dtype) if made.dtype == np.float64 and x[-1].dtype == np.float32 else made
+        result = function(*x)
+        return (
+            result.astype(x[-1].dtype) if result.dtype == np.float64 and x[-1].dtype == np.float32 else result
+        )
 
     return run
 
@@ -109,8 +111,8 @@ def target(shape: Sequence[int], wish: Sequence[int], allow_zero: bool = False) 
     """The shape that ONNX's Reshape gives: 0 copies a size, -1 is inferred."""
     sizes = [shape[k] if n == 0 and not allow_zero else int(n) for k, n in enumerate(wish)]
     if -1 in sizes:
-        known = math.prod(n for n in sizes if n != -1)
-        sizes[sizes.index(-1)] = math.prod(shape) // known if known else 0
+        product = math.prod(n for n in sizes if n != -1)
+        sizes[sizes.index(-1)] = math.prod(shape) // product if product else 0
     return tuple(sizes)
 
 
@@ -124,7 +126,7 @@ def _fill(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     shape, value = tuple(x[0].tolist()), a.get("value", np.zeros(1, np.float32))
     if math.prod(shape) > ALLOWED:
         raise Unfoldable(f"{math.prod(shape):,} numbers")
-    return np.broadcast_to(value.ravel()[0], shape)  # in no memory of its own: who reads it pays
+    return np.broadcast_to(value.ravel()[0], shape)  # it has no memory: its readers are charged
 
 
 def _range(_a: Any, x: list[Any], allowed: Allowance) -> Any:
@@ -221,7 +223,7 @@ def _normal(x: Array, axes: tuple[int, ...], eps: float) -> Array:
     return np.asarray(far / np.sqrt((far * far).mean(axes, keepdims=True) + eps))
 
 
-def _scaled(normal: Array, x: list[Any]) -> Array:
+def _scale_and_shift(normal: Array, x: list[Any]) -> Array:
     """Per-channel scale and shift, in the input's type."""
     scale, shift = (v.reshape(-1, *[1] * (normal.ndim - 2)) for v in x[1:3])
     return np.asarray(normal * scale + shift).astype(x[0].dtype)
@@ -231,13 +233,13 @@ def _batch_norm(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     """Batch normalization of weights: with their own statistics it standardizes them."""
     eps = a.get("epsilon", 1e-5)
     if a.get("training_mode"):
-        return _scaled(_normal(x[0], (0, *range(2, x[0].ndim)), eps), x)
+        return _scale_and_shift(_normal(x[0], (0, *range(2, x[0].ndim)), eps), x)
     mean, variance = (v.reshape(-1, *[1] * (x[0].ndim - 2)).astype(np.float64) for v in x[3:5])
-    return _scaled((x[0] - mean) / np.sqrt(variance + eps), x)
+    return _scale_and_shift((x[0] - mean) / np.sqrt(variance + eps), x)
 
 
 def _instance_norm(a: Any, x: list[Any], _allowed: Allowance) -> Any:
-    return _scaled(_normal(x[0], tuple(range(2, x[0].ndim)), a.get("epsilon", 1e-5)), x)
+    return _scale_and_shift(_normal(x[0], tuple(range(2, x[0].ndim)), a.get("epsilon", 1e-5)), x)
 
 
 def _layer_norm(a: Any, x: list[Any], _allowed: Allowance) -> Any:

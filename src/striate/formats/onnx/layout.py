@@ -30,7 +30,7 @@ def channels_last(graph: Graph) -> frozenset[str]:
             readers.setdefault(name, []).append(call)
     return frozenset(
         name for name, shape in graph.inputs.items() if shape and 3 <= len(shape) <= 5
-        and _turned(name, shape, readers, graph)
+        and _is_channels_last(name, shape, readers, graph)
     )  # fmt: skip
 
 
@@ -39,26 +39,26 @@ def channels_first(shape: Shape) -> Shape:
     return (shape[0], shape[-1], *shape[1:-1])
 
 
-def _turned(name: str, shape: Shape, readers: Mapping[str, list[Call]], graph: Graph) -> bool:
-    rank, seen, waiting, turns = len(shape), {name}, [name], []
+def _is_channels_last(name: str, shape: Shape, readers: Mapping[str, list[Call]], graph: Graph) -> bool:
+    rank, visited, waiting, turns = len(shape), {name}, [name], []
     while waiting:
         for call in readers.get(waiting.pop(), ()):
-            if call.kind in ("Shape", "Size") or call.outputs[0] in seen:
+            if call.kind in ("Shape", "Size") or call.outputs[0] in visited:
                 continue
             if call.kind in ALIKE:
-                seen.add(call.outputs[0])
+                visited.add(call.outputs[0])
                 waiting.append(call.outputs[0])
-            elif _first(call, rank, shape, graph):
+            elif _moves_channels_first(call, rank, shape, graph):
                 turns.append(call.outputs[0])
             else:
                 return False
-        if graph.outputs and set(graph.outputs) & seen:
+        if graph.outputs and set(graph.outputs) & visited:
             return False
-    # Of three axes, there is one order for both ways: what follows says which it is.
-    return bool(turns) and (rank > 3 or all(_windowed(value, readers) for value in turns))
+    # With three axes the permutation is the same in both directions: the operators after it decide.
+    return bool(turns) and (rank > 3 or all(_reaches_window(value, readers) for value in turns))
 
 
-def _first(call: Call, rank: int, shape: Shape, graph: Graph) -> bool:
+def _moves_channels_first(call: Call, rank: int, shape: Shape, graph: Graph) -> bool:
     """True if a call moves the last axis after the batch; a single channel may be reshaped instead."""
     if call.kind == "Transpose":
         return call.attributes.get("perm") == [0, rank - 1, *range(1, rank - 1)]
@@ -68,13 +68,13 @@ def _first(call: Call, rank: int, shape: Shape, graph: Graph) -> bool:
     return wish is not None and list(wish.ravel()[1:]) == [1, *shape[1:-1]]
 
 
-def _windowed(name: str, readers: Mapping[str, list[Call]]) -> bool:
-    seen, waiting = {name}, [name]
+def _reaches_window(name: str, readers: Mapping[str, list[Call]]) -> bool:
+    visited, waiting = {name}, [name]
     while waiting:
         for call in readers.get(waiting.pop(), ()):
             if call.kind in WINDOWED:
                 return True
-            if call.kind in ALIKE | {"Unsqueeze", "Reshape"} and call.outputs[0] not in seen:
-                seen.add(call.outputs[0])
+            if call.kind in ALIKE | {"Unsqueeze", "Reshape"} and call.outputs[0] not in visited:
+                visited.add(call.outputs[0])
                 waiting.append(call.outputs[0])
     return False

@@ -27,28 +27,28 @@ class Names:
         names = [*inputs]
         for name in names:
             self.inputs[name] = self._used.take(legal(name) if self._verbatim or len(names) > 1 else "input")
-        self._own: dict[Call, str] = {}
+        self._modules: dict[Call, str] = {}
         self._paths = {call: module_path(call) for call in calls}
         readers = Counter(origins[value] for call in calls for value in {*call.inputs} if value in origins)
         for call in calls if not self._verbatim else ():
             tensors = [origins[value] for value in call.inputs if value in origins]
-            owners = [(legal(found[1]), name) for name in tensors if (found := PARAMETER.fullmatch(name))]
+            owners = [(legal(match[1]), name) for name in tensors if (match := PARAMETER.fullmatch(name))]
             if owners:
-                self._own[call] = self._used.take(_owner(owners, readers, self._paths[call]))
+                self._modules[call] = self._used.take(_owner(owners, readers, self._paths[call]))
         self._inner = {
-            path[:at] for path in {*self._paths.values(), *self._own.values()} for at in _dots(path)
+            path[:at] for path in {*self._paths.values(), *self._modules.values()} for at in _dots(path)
         }
-        self._taken: dict[Call, int] = {}
+        self._counts: dict[Call, int] = {}
 
     def take(self, call: Call, op: Op) -> str:
         """The name for a call's next node; the first has the call's name."""
-        count = self._taken.get(call, 0)
-        self._taken[call] = count + 1
+        count = self._counts.get(call, 0)
+        self._counts[call] = count + 1
         if self._verbatim:
-            own = legal(call.name) if call.name else op.word
-            return self._used.take(own if not count else f"{own}.{op.word}")
-        if call in self._own:
-            return self._own[call] if not count else self._used.take(f"{self._own[call]}.{op.word}")
+            base = legal(call.name) if call.name else op.word
+            return self._used.take(base if not count else f"{base}.{op.word}")
+        if call in self._modules:
+            return self._modules[call] if not count else self._used.take(f"{self._modules[call]}.{op.word}")
         path = self._paths.get(call) or module_path(call)
         if path and path not in self._used and path not in self._inner and not count:
             return self._used.take(path)
@@ -60,10 +60,10 @@ class Names:
 
     def forget(self, name: str) -> None:
         """Release a name, so that a failed call is retried under it."""
-        if name not in self._own.values():
+        if name not in self._modules.values():
             self._used.discard(name)
-        for call in self._taken:
-            self._taken[call] = 0 if self._own.get(call) == name else self._taken[call]
+        for call in self._counts:
+            self._counts[call] = 0 if self._modules.get(call) == name else self._counts[call]
 
 
 def _owner(owners: Sequence[tuple[str, str]], readers: Mapping[str, int], path: str) -> str:

@@ -76,23 +76,23 @@ known, `~name` may be absent."""
 
 
 def simplify(calls: Sequence[Call], constants: Mapping[str, Array], outputs: Sequence[str]) -> list[Call]:
-    """The calls, each recognized function as one call; the calls inside it stay and are read only if needed."""
-    calls = [_hardsigmoid(call) for call in calls]
+    """Replace the last call of each recognized function by one call; the others stay, and are read only if needed."""
+    calls = [_name_hardsigmoid(call) for call in calls]
     makers = {name: call for call in calls for name in call.outputs}
-    found = []
+    simplified = []
     for call in calls:
-        made = call
+        replacement = call
         for kind, tree in _candidates(call.kind):
-            bound: dict[str, Any] = {}
-            if _match(tree, call.outputs[0], makers, constants, bound):
-                made = _one(call, kind, bound, constants)
+            bindings: dict[str, Any] = {}
+            if _match(tree, call.outputs[0], makers, constants, bindings):
+                replacement = _replace(call, kind, bindings, constants)
                 break
-        found.append(made)
-    return found
+        simplified.append(replacement)
+    return simplified
 
 
-def _hardsigmoid(call: Call) -> Call:
-    """HardSigmoid, recognized by its slope."""
+def _name_hardsigmoid(call: Call) -> Call:
+    """Recognize the hard sigmoid of PyTorch by its slope and offset."""
     slope, offset = call.attributes.get("alpha", 0.2), call.attributes.get("beta", 0.5)
     if call.kind == "HardSigmoid" and abs(slope - 1 / 6) < 1e-6 and offset == 0.5:
         return dataclasses.replace(call, kind="striate.Hardsigmoid")
@@ -100,10 +100,10 @@ def _hardsigmoid(call: Call) -> Call:
 
 
 def _candidates(kind: str) -> Iterator[tuple[str, Tree]]:
-    for made, trees in PATTERNS.items():
+    for replacement, trees in PATTERNS.items():
         for tree in trees:
             if tree[0] == kind:
-                yield made, tree
+                yield replacement, tree
 
 
 def _match(
@@ -111,15 +111,15 @@ def _match(
     name: str,
     makers: Mapping[str, Call],
     constants: Mapping[str, Array],
-    bound: dict[str, Any],
+    bindings: dict[str, Any],
 ) -> bool:
     """True if a value is computed as in the tree; a name that occurs twice must be one value."""
     if isinstance(tree, float):
-        found = constants.get(name)
+        constant = constants.get(name)
         return (
-            found is not None
-            and found.size == 1
-            and math.isclose(float(found.ravel()[0]), tree, rel_tol=1e-4)
+            constant is not None
+            and constant.size == 1
+            and math.isclose(float(constant.ravel()[0]), tree, rel_tol=1e-4)
         )
     if isinstance(tree, str):
         if tree.startswith("=") and name not in constants:
@@ -128,42 +128,51 @@ def _match(
             return False
         if tree.startswith("?"):
             tree = tree.replace("?", "=")
-        return bool(bound.setdefault(tree, name) == name)
+        return bool(bindings.setdefault(tree, name) == name)
     call = makers.get(name)
     if call is None or call.kind != tree[0] or call.outputs[0] != name:
         return False
-    wanted = [*tree[1:]]
+    expected = [*tree[1:]]
     inputs = [*call.inputs]
-    if call.kind == "Clip":  # its bounds were attributes once
-        return _bounds(call, constants) == tuple(wanted[1:]) and _match(
-            wanted[0], inputs[0], makers, constants, bound
+    if call.kind == "Clip":  # its bounds are attributes in old opsets
+        return _bounds(call, constants) == tuple(expected[1:]) and _match(
+            expected[0], inputs[0], makers, constants, bindings
         )
-    while wanted and isinstance(wanted[-1], str) and wanted[-1].startswith("~") and len(inputs) < len(wanted):
-        wanted.pop()
-    if len(inputs) != len(wanted):
+    while (
+        expected
+        and isinstance(expected[-1], str)
+        and expected[-1].startswith("~")
+        and len(inputs) < len(expected)
+    ):
+        expected.pop()
+    if len(inputs) != len(expected):
         return False
     orders = [inputs, inputs[::-1]] if call.kind in ("Add", "Mul") else [inputs]
     for order in orders:
-        trial = dict(bound)
-        if all(_match(t, n, makers, constants, trial) for t, n in zip(wanted, order, strict=True)):
+        trial = dict(bindings)
+        if all(_match(t, n, makers, constants, trial) for t, n in zip(expected, order, strict=True)):
             trial[f"@{call.kind}"] = call
-            bound.update(trial)
+            bindings.update(trial)
             return True
     return False
 
 
 def _bounds(call: Call, constants: Mapping[str, Array]) -> tuple[float | None, ...]:
-    found = []
+    bounds = []
     for at, key in ((1, "min"), (2, "max")):
-        given = constants.get(call.inputs[at]) if at < len(call.inputs) else None
-        bound = float(given.ravel()[0]) if given is not None and given.size == 1 else call.attributes.get(key)
-        found.append(bound)
-    return tuple(found)
+        constant = constants.get(call.inputs[at]) if at < len(call.inputs) else None
+        limit = (
+            float(constant.ravel()[0])
+            if constant is not None and constant.size == 1
+            else call.attributes.get(key)
+        )
+        bounds.append(limit)
+    return tuple(bounds)
 
 
-def _one(call: Call, kind: str, bound: Mapping[str, Any], constants: Mapping[str, Array]) -> Call:
+def _replace(call: Call, kind: str, bindings: Mapping[str, Any], constants: Mapping[str, Array]) -> Call:
     """The call that replaces a matched tree: x first, then the constants by name."""
-    inputs = [bound["x"]]
+    inputs = [bindings["x"]]
     attributes: dict[str, Any] = {}
     for word in (
         "weight",
@@ -177,26 +186,27 @@ def _one(call: Call, kind: str, bound: Mapping[str, Any], constants: Mapping[str
         "zero",
         "zero2",
     ):
-        if f"={word}" in bound:
-            inputs.append(bound[f"={word}"])
+        if f"={word}" in bindings:
+            inputs.append(bindings[f"={word}"])
             attributes[f"at_{word}"] = len(inputs) - 1
     match kind:
         case "striate.LayerNorm":
-            mean = bound["@ReduceMean"]
+            mean = bindings["@ReduceMean"]
             attributes["axes"] = mean.attributes.get("axes")
-            if "~axes" in bound and bound["~axes"] in constants:
-                attributes["axes"] = constants[bound["~axes"]].ravel().tolist()
+            if "~axes" in bindings and bindings["~axes"] in constants:
+                attributes["axes"] = constants[bindings["~axes"]].ravel().tolist()
         case "striate.Move":
-            attributes["perm"] = bound["@Transpose"].attributes.get("perm")
+            attributes["perm"] = bindings["@Transpose"].attributes.get("perm")
         case "striate.GroupNorm":
-            attributes["epsilon"] = bound["@InstanceNormalization"].attributes.get("epsilon", 1e-5)
+            attributes["epsilon"] = bindings["@InstanceNormalization"].attributes.get("epsilon", 1e-5)
             attributes["plain"] = bool(
-                np.all(constants[bound["=one"]] == 1) and np.all(constants[bound["=zero"]] == 0)
+                np.all(constants[bindings["=one"]] == 1) and np.all(constants[bindings["=zero"]] == 0)
             )
-    named = next(
-        (bound[f"@{k}"] for k in ("MatMul", "InstanceNormalization", "Sigmoid") if f"@{k}" in bound), call
+    main = next(
+        (bindings[f"@{k}"] for k in ("MatMul", "InstanceNormalization", "Sigmoid") if f"@{k}" in bindings),
+        call,
     )
     return dataclasses.replace(
-        call, kind=kind, inputs=tuple(inputs), attributes=attributes, proto=None, name=named.name or call.name,
-        scope=named.scope or call.scope, spelled=call,
+        call, kind=kind, inputs=tuple(inputs), attributes=attributes, proto=None, name=main.name or call.name,
+        scope=main.scope or call.scope, original=call,
     )  # fmt: skip

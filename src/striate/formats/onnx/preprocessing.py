@@ -41,20 +41,22 @@ def preprocessing(net: Network, transform: Any) -> tuple[Preprocessing, ...]:
     """Preprocessing of each input of a network; inputs without normalization, or whose normalization no operators
     express, have none.
     """
-    found = []
-    taken = {*net.inputs, *net.producers, *(node.name for node in net.nodes)}
+    result = []
+    names = {*net.inputs, *net.producers, *(node.name for node in net.nodes)}
     for name, spec in net.inputs.items():
         value = f"{name}/{NORMALIZED}"
-        while any(other.startswith(value) for other in taken):
+        while any(other.startswith(value) for other in names):
             value += "_"
-        made = None if name in net.outputs else operators(name, value, spec, _of_input(net, transform, name))
-        if made is not None:
-            found.append(made)
-            taken.add(value)
-    return tuple(found)
+        before = (
+            None if name in net.outputs else operators(name, value, spec, _of_input(net, transform, name))
+        )
+        if before is not None:
+            result.append(before)
+            names.add(value)
+    return tuple(result)
 
 
-def recorded(before: Sequence[Preprocessing], several: bool) -> Any:
+def record_entry(before: Sequence[Preprocessing], several: bool) -> Any:
     """The entry `NORMALIZED` of a record: the value that the network reads, or these by input."""
     return {one.input: one.value for one in before} if several else before[0].value
 
@@ -71,7 +73,11 @@ def operators(name: str, value: str, spec: TensorSpec, transform: Any) -> Prepro
         return None
     after = [step.get("count") for step in steps[at + 1 :] if word_of(step) == "channels"]
     count = after[-1] if after else len(mean)
-    if count != spec.without_batch[0] or len(mean) != len(std) or (len(mean), count) not in _ways(count):
+    if (
+        count != spec.without_batch[0]
+        or len(mean) != len(std)
+        or (len(mean), count) not in _channel_changes(count)
+    ):
         return None
     ones = (1,) * (len(spec.without_batch) - 1)
     constants: dict[str, Array] = {
@@ -79,56 +85,56 @@ def operators(name: str, value: str, spec: TensorSpec, transform: Any) -> Prepro
         f"{value}/std": std.reshape(1, -1, *ones),
     }
     scaled = value if count == len(mean) else f"{value}/scaled"
-    made: list[Operator] = [
+    calls: list[Operator] = [
         ("Sub", (name, f"{value}/mean"), (f"{value}/centered",), {}),
         ("Div", (f"{value}/centered", f"{value}/std"), (scaled,), {}),
     ]
     if len(mean) == 1 < count:
-        made.append(("Concat", (scaled,) * count, (value,), {"axis": 1}))
+        calls.append(("Concat", (scaled,) * count, (value,), {"axis": 1}))
     elif count == 1 < len(mean):
         constants[f"{value}/luma"] = np.array(LUMA, np.float32).reshape(1, -1, *ones)
         constants[f"{value}/channels"] = np.array([1], np.int64)
-        made.append(("Mul", (scaled, f"{value}/luma"), (f"{value}/weighted",), {}))
-        made.append(("ReduceSum", (f"{value}/weighted", f"{value}/channels"), (value,), {"keepdims": 1}))
-    return Preprocessing(name, value, len(mean), tuple(made), constants)
+        calls.append(("Mul", (scaled, f"{value}/luma"), (f"{value}/weighted",), {}))
+        calls.append(("ReduceSum", (f"{value}/weighted", f"{value}/channels"), (value,), {"keepdims": 1}))
+    return Preprocessing(name, value, len(mean), tuple(calls), constants)
 
 
-def folded(graph: Graph, record: Any, about: Mapping[str, Any]) -> tuple[Graph, dict[str, Any]]:
-    """The graph after its normalization and the model's record; or the graph as it is, and a transformation that does
-    not normalize again.
+def fold_preprocessing(graph: Graph, record: Any, about: Mapping[str, Any]) -> tuple[Graph, dict[str, Any]]:
+    """Fold the normalization of a graph into the model's record. If the record does not match, the graph stays, and the
+    transformation does not normalize again.
     """
     value = record.get(NORMALIZED) if isinstance(record, Mapping) else None
     if isinstance(value, str) and len(graph.inputs) == 1:
         (name,) = graph.inputs
-        graph, transform = _folded(graph, name, value, about["transform"])
+        graph, transform = _fold_input(graph, name, value, about["transform"])
         return graph, {**about, "transform": transform}
     if isinstance(value, str):
         return graph, {**about, "transform": _without(about["transform"])}
     inputs = about["transform"].get("inputs")
     if not isinstance(value, Mapping) or not isinstance(inputs, Mapping):
         return graph, dict(about)
-    own = dict(inputs)
+    transforms = dict(inputs)
     for name, inner in value.items():
-        if name in own and name in graph.inputs and isinstance(inner, str):
-            graph, own[name] = _folded(graph, name, inner, own[name])
-        elif name in own:
-            own[name] = _without(own[name])
-    return graph, {**about, "transform": {**about["transform"], "inputs": own}}
+        if name in transforms and name in graph.inputs and isinstance(inner, str):
+            graph, transforms[name] = _fold_input(graph, name, inner, transforms[name])
+        elif name in transforms:
+            transforms[name] = _without(transforms[name])
+    return graph, {**about, "transform": {**about["transform"], "inputs": transforms}}
 
 
-def _folded(graph: Graph, name: str, value: str, transform: Any) -> tuple[Graph, Any]:
-    """The graph after the normalization of one input, and the transformation of that input."""
-    found = _found(graph, name, value, transform)
-    if found is None:
+def _fold_input(graph: Graph, name: str, value: str, transform: Any) -> tuple[Graph, Any]:
+    """Remove the normalization of one input from the graph; return the graph and the transformation of that input."""
+    match = _match_preprocessing(graph, name, value, transform)
+    if match is None:
         return graph, _without(transform)
-    before, sizes = found
-    gone = {output for _, _, outputs, _ in before.operators for output in outputs}
-    kept = [call for call in graph.calls if not gone & set(call.outputs)]
-    shapes = {name: shape for name, shape in graph.shapes.items() if name not in gone}
+    before, sizes = match
+    removed_values = {output for _, _, outputs, _ in before.operators for output in outputs}
+    calls = [call for call in graph.calls if not removed_values & set(call.outputs)]
+    shapes = {name: shape for name, shape in graph.shapes.items() if name not in removed_values}
     return (
         dataclasses.replace(
             graph,
-            calls=tuple(_renamed(call, value, before.input) for call in kept),
+            calls=tuple(_rename_input(call, value, before.input) for call in calls),
             inputs={**graph.inputs, before.input: sizes},
             constants={name: a for name, a in graph.constants.items() if name not in before.constants},
             shapes={**shapes, before.input: sizes},
@@ -137,7 +143,7 @@ def _folded(graph: Graph, name: str, value: str, transform: Any) -> tuple[Graph,
     )
 
 
-def _found(
+def _match_preprocessing(
     graph: Graph, name: str, value: str, transform: Any
 ) -> tuple[Preprocessing, tuple[int | str | None, ...]] | None:
     """The operators at the beginning of a graph and their output sizes, if they match the record."""
@@ -152,11 +158,11 @@ def _found(
         before = operators(name, value, spec, transform)
         if before is None or before.channels != shape[1]:
             continue
-        made = {output for _, _, outputs, _ in before.operators for output in outputs}
-        first = [call for call in graph.calls if made & set(call.outputs)]
-        rest = [call for call in graph.calls if not made & set(call.outputs)]
+        values = {output for _, _, outputs, _ in before.operators for output in outputs}
+        first = [call for call in graph.calls if values & set(call.outputs)]
+        rest = [call for call in graph.calls if not values & set(call.outputs)]
         fits = len(first) == len(before.operators) and all(map(same, before.operators, first))
-        inner = made - {value}
+        inner = values - {value}
         reads = {read for call in rest for read in call.inputs}
         if (
             fits
@@ -171,17 +177,17 @@ def _found(
 def _without(transform: Any) -> dict[str, Any]:
     """The transformation for a graph that normalizes by itself."""
     plain = dict(transform) if isinstance(transform, Mapping) else {}
-    steps, behind = [], False
+    steps, after = [], False
     for step in _steps(transform):
         if word_of(step) == "normalize":
-            count, behind = len(step.get("mean") or (0,)), True
+            count, after = len(step.get("mean") or (0,)), True
             step = {**step, "mean": [0.0] * count, "std": [1.0] * count}
-        if not (behind and word_of(step) == "channels"):
+        if not (after and word_of(step) == "channels"):
             steps.append(step)
     return {**plain, "steps": steps} if steps else plain
 
 
-def _renamed(call: Call, old: str, new: str) -> Call:
+def _rename_input(call: Call, old: str, new: str) -> Call:
     inputs = tuple(new if name == old else name for name in call.inputs)
     if inputs == call.inputs or call.proto is None:
         return dataclasses.replace(call, inputs=inputs)
@@ -205,6 +211,6 @@ def _of_input(net: Network, transform: Any, name: str) -> Any:
     return inputs.get(name) if isinstance(inputs, Mapping) else None
 
 
-def _ways(count: int) -> tuple[tuple[int, int], ...]:
+def _channel_changes(count: int) -> tuple[tuple[int, int], ...]:
     """(channels of the images, of the network): unchanged, gray repeated, color to gray."""
     return (count, count), (1, count), (3, 1)

@@ -35,7 +35,7 @@ MAX_BYTE_REPEATS = 8
 class Call:
     """One operator application: names of its inputs and outputs. `scope`: path of the modules that it came from.
 
-    spelled: the last of the operators that a pattern replaced by this call.
+    original: the last of the operators that a pattern replaced by this call.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Call:
     scope: str = ""
     note: str = ""
     proto: Any = None
-    spelled: Call | None = None
+    original: Call | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,14 +88,14 @@ def load(path: Path) -> Graph:
         path, MAX_BYTES, "an ONNX file", "save it with external data: larger weights are kept next to it"
     )
     onnx = package()
-    model = parsed(onnx, path)
+    model = parse_model(onnx, path)
     try:
         return _graph(onnx, model, path)
     except (ValueError, TypeError, KeyError, AttributeError, UnicodeDecodeError) as error:
         raise _broken(path, "its content is inconsistent", str(error)) from None
 
 
-def parsed(onnx: Any, path: Path) -> Any:
+def parse_model(onnx: Any, path: Path) -> Any:
     """Load the onnx.ModelProto of a file, unchanged."""
     with opened(path) as stream:
         data = stream.read()
@@ -144,7 +144,7 @@ def _graph(onnx: Any, model: Any, path: Path) -> Graph:
         name=_text(graph.name) if model.producer_name == "striate" and graph.name else path.stem,
         opset=opset,
         producer=model.producer_name,
-        calls=_ordered(calls, {*constants, *(v.name for v in graph.input)}, path),
+        calls=_sort_calls(calls, {*constants, *(v.name for v in graph.input)}, path),
         inputs={v.name: _shape(v) for v in graph.input if v.name not in constants},
         outputs=tuple(v.name for v in graph.output),
         constants=constants,
@@ -190,11 +190,11 @@ def _check_functions(model: Any, path: Path) -> None:
     while not done:  # from functions that call none upward
         done = True
         for key, body in bodies.items():
-            called = [(node.domain, node.op_type) for node in _nested(body.node)]
-            if key not in sizes and all(k in sizes or k not in bodies for k in called):
-                sizes[key] = min(sum(sizes.get(k, 1) for k in called), 10**9)
+            callees = [(node.domain, node.op_type) for node in _all_nodes(body.node)]
+            if key not in sizes and all(k in sizes or k not in bodies for k in callees):
+                sizes[key] = min(sum(sizes.get(k, 1) for k in callees), 10**9)
                 done = False
-    total = sum(sizes.get((node.domain, node.op_type), 1) for node in _nested(model.graph.node))
+    total = sum(sizes.get((node.domain, node.op_type), 1) for node in _all_nodes(model.graph.node))
     if len(sizes) < len(bodies):
         raise GraphError(
             "its functions call each other in a cycle",
@@ -209,13 +209,13 @@ def _check_functions(model: Any, path: Path) -> None:
         )  # fmt: skip
 
 
-def _nested(nodes: Any) -> Iterator[Any]:
-    """Nodes, and those of the graphs inside them."""
+def _all_nodes(nodes: Any) -> Iterator[Any]:
+    """All nodes, those of nested graphs included."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
             for graph in (attribute.g, *attribute.graphs):
-                yield from _nested(graph.node)
+                yield from _all_nodes(graph.node)
 
 
 def _shape(value: Any) -> tuple[int | str | None, ...] | None:
@@ -278,7 +278,7 @@ def _attribute(onnx: Any, attribute: Any, folder: Path, path: Path) -> Any:
             return int(attribute.i)
         case kinds.INTS:
             return [int(i) for i in attribute.ints]
-    return None  # subgraphs and types: no operator that is known here reads one
+    return None  # subgraphs and types: no supported operator reads one
 
 
 def short(number: float) -> float:
@@ -308,7 +308,7 @@ def array(onnx: Any, tensor: Any, folder: Path, path: Path) -> Array:
 def _external(onnx: Any, tensor: Any, shape: tuple[int, ...], folder: Path, path: Path) -> Array:
     """External data in a file next to the model, never outside its folder."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    target = _beside(tensor, entries.get("location", ""), folder, path)
+    target = _external_path(tensor, entries.get("location", ""), folder, path)
     check_file(target)
     kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
     count = math.prod(shape)
@@ -327,29 +327,29 @@ def _external(onnx: Any, tensor: Any, shape: tuple[int, ...], folder: Path, path
 
 
 def _check_external(onnx: Any, graph: Any, folder: Path, path: Path) -> None:
-    """Raise if the tensors need far more external data than there is: each may claim the whole file."""
-    held: dict[Path, int] = {}
-    wanted = 0
+    """Raise LimitError if the tensors need far more external data than there is: each may claim the whole file."""
+    sizes: dict[Path, int] = {}
+    needed_bytes = 0
     inside = (attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t"))
     for tensor in (*graph.initializer, *inside):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-            target = _beside(tensor, location, folder, path)
+            target = _external_path(tensor, location, folder, path)
             check_file(target)
-            held[target] = target.stat().st_size
+            sizes[target] = target.stat().st_size
             kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
-            wanted += max(math.prod(tensor.dims), 0) * kind.itemsize
-    if wanted > MAX_BYTE_REPEATS * sum(held.values()):
+            needed_bytes += max(math.prod(tensor.dims), 0) * kind.itemsize
+    if needed_bytes > MAX_BYTE_REPEATS * sum(sizes.values()):
         raise LimitError(
-            f"{path} needs {wanted:,} bytes of external data",
+            f"{path} needs {needed_bytes:,} bytes of external data",
             where=str(path),
-            why=f"{', '.join(sorted(t.name for t in held))[:100]}: {sum(held.values()):,} bytes, "
+            why=f"{', '.join(sorted(t.name for t in sizes))[:100]}: {sum(sizes.values()):,} bytes, "
             f"which tensors may share up to {MAX_BYTE_REPEATS} times",
             fix="export or download it again",
         )
 
 
-def _beside(tensor: Any, location: str, folder: Path, path: Path) -> Path:
+def _external_path(tensor: Any, location: str, folder: Path, path: Path) -> Path:
     """The file with a tensor's external data. Raises FormatError if it is outside the model's folder."""
     parts = PurePosixPath(location.replace("\\", "/"))
     refused = (
@@ -368,12 +368,12 @@ def _beside(tensor: Any, location: str, folder: Path, path: Path) -> Path:
     return target
 
 
-def _ordered(calls: tuple[Call, ...], known: set[str], path: Path) -> tuple[Call, ...]:
-    """The calls in topological order. Raises GraphError for a cycle or a missing value."""
+def _sort_calls(calls: tuple[Call, ...], available: set[str], path: Path) -> tuple[Call, ...]:
+    """Sort the calls topologically. Raises GraphError for a cycle or a missing value."""
     makers: dict[str, Call] = {}
     for call in calls:
         for value in filter(None, call.outputs):
-            if value in known or makers.setdefault(value, call) is not call:
+            if value in available or makers.setdefault(value, call) is not call:
                 raise GraphError(
                     f"two operators produce the value {value[:80]!r}", where=str(path), why="a value has one producer",
                     fix="export the network again",
@@ -382,7 +382,7 @@ def _ordered(calls: tuple[Call, ...], known: set[str], path: Path) -> tuple[Call
     missing = {}
     ready = []
     for call in calls:
-        needs = {value for value in call.inputs if value and value not in known}
+        needs = {value for value in call.inputs if value and value not in available}
         for value in needs:
             if value not in makers:
                 raise GraphError(
@@ -398,16 +398,16 @@ def _ordered(calls: tuple[Call, ...], known: set[str], path: Path) -> tuple[Call
     position = {call: at for at, call in enumerate(calls)}
     if all(position[makers[v]] < position[c] for v, readers in waiting.items() for c in readers):
         return calls
-    ordered = []
+    result = []
     while ready:
         call = ready.pop()
-        ordered.append(call)
+        result.append(call)
         for value in dict.fromkeys(filter(None, call.outputs)):
             for reader in waiting.get(value, ()):
                 missing[reader] -= 1
                 if not missing[reader]:
                     ready.append(reader)
-    if len(ordered) < len(calls):
+    if len(result) < len(calls):
         stuck = next(call for call in calls if missing[call])
         raise GraphError(
             f"the graph has a cycle through {stuck.kind} {stuck.name[:80]!r}",
@@ -415,4 +415,4 @@ def _ordered(calls: tuple[Call, ...], known: set[str], path: Path) -> tuple[Call
             why="a value would depend on itself",
             fix="export the network again",
         )
-    return tuple(ordered)
+    return tuple(result)

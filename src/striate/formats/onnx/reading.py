@@ -19,7 +19,7 @@ from striate.formats.onnx.names import PARAMETER, Names
 from striate.formats.onnx.patterns import simplify
 from striate.formats.onnx.proto import Call, Graph, package
 from striate.formats.onnx.sharing import Uses
-from striate.formats.onnx.site import Array, Held, Site, Value
+from striate.formats.onnx.site import Array, Binding, Site, Value
 from striate.network import Network, Node
 from striate.network.graph import declare
 from striate.op import Declaration, Op
@@ -40,7 +40,7 @@ class Reader:
         self, graph: Graph, inputs: Mapping[str, TensorSpec], last: Collection[str] = ()
     ) -> None:  # `last`: inputs whose channels come last in the file, and first in `inputs`
         self.graph = graph
-        self.held: dict[str, Held] = dict(graph.constants)
+        self.bindings: dict[str, Binding] = dict(graph.constants)
         inside = [v for call in graph.calls for v in call.attributes.values() if isinstance(v, np.ndarray)]
         self.allowance = Allowance(sum(array.size for array in (*graph.constants.values(), *inside)))
         self.nodes: list[Node] = []
@@ -49,9 +49,9 @@ class Reader:
         """Constant -> the tensor of the file that it comes from."""
         self.values: dict[str, str] = {}
         """Value of the graph -> value of the network."""
-        self.uses = Uses(self.held, self.origins)
+        self.uses = Uses(self.bindings, self.origins)
         self.specs: dict[str, TensorSpec] = {}
-        self._refused: Node | None = None
+        self._pending: Node | None = None
         self.batch = next(iter(inputs.values())).shape[0]
         self.why: dict[str, str] = {}
         self.read_by: dict[str, tuple[str, ...]] = {}
@@ -59,9 +59,9 @@ class Reader:
         calls = [call for call in graph.calls if not self._fold(call)]
         self._makers = {name: call for call in calls for name in call.outputs}
         calls = simplify(
-            calls, {n: v for n, v in self.held.items() if isinstance(v, np.ndarray)}, graph.outputs
+            calls, {n: v for n, v in self.bindings.items() if isinstance(v, np.ndarray)}, graph.outputs
         )
-        self.needed = _needed(calls, graph.outputs)
+        self.needed = _dependencies(calls, graph.outputs)
         self.calls = [call for call in calls if any(name in self.needed for name in call.outputs)]
         self.names = Names(self.calls, self.origins, graph.producer, inputs)
         self.inputs = {}
@@ -73,7 +73,7 @@ class Reader:
             if name in last:
                 turn = Permute("".join((*spec.spatial_axes, "C")))
                 (value,) = self.place(Call("Transpose", (name,), (), {}), turn, [value], {})
-            self.held[name] = value
+            self.bindings[name] = value
 
     def read(self) -> tuple[Network, dict[str, Array]]:
         for call in self.calls:
@@ -82,19 +82,19 @@ class Reader:
                 self._read(call)
         outputs: list[str] = []
         for name in self.graph.outputs:
-            held = self.held.get(name)
-            if not isinstance(held, Value):
+            value = self.bindings.get(name)
+            if not isinstance(value, Value):
                 raise FormatError(
                     f"the output {name[:80]!r} does not depend on the input",
                     where=self.graph.name,
                     why="it is computed from constants alone",
                     fix="export the network with its input",
                 )
-            if held.name in outputs and held.known is not None:  # a value that leaves twice
-                (held,) = self.place(Call("Identity", (name,), (name,), {}), Identity(), [held], {})
-            outputs.append(held.name)
+            if value.name in outputs and value.known is not None:  # a value that is two outputs
+                (value,) = self.place(Call("Identity", (name,), (name,), {}), Identity(), [value], {})
+            outputs.append(value.name)
         inputs = {name: TensorSpec.image(spec.shape[1:]) for name, spec in self.inputs.items()}
-        nodes = tuple(self._counted())
+        nodes = tuple(self._count_opaque())
         return Network(self.graph.name, inputs, nodes, tuple(dict.fromkeys(outputs))), self.weights
 
     def _numbers(self, origin: str) -> int:
@@ -102,43 +102,46 @@ class Reader:
         array = self.graph.constants.get(origin)
         return array.size if array is not None and array.dtype.kind == "f" else 0
 
-    def _counted(self) -> Iterator[Node]:
-        """The nodes; opaque ones count the elements of the tensors that they alone, or they first, read.
+    def _count_opaque(self) -> Iterator[Node]:
+        """The nodes; an opaque node counts the elements of the tensors that no node before it reads.
 
         A single number is more often a setting than a parameter, and does not count.
         """
-        seen: set[str] = set()
+        counted: set[str] = set()
         for node in self.nodes:
             if isinstance(node.op, Opaque):
-                mine = [origin for origin in self.read_by.get(node.name, ()) if origin not in seen]
-                seen.update(mine)
-                count = sum(max(self._numbers(o) - self.uses.used(o), 0) for o in mine)
+                mine = [origin for origin in self.read_by.get(node.name, ()) if origin not in counted]
+                counted.update(mine)
+                count = sum(max(self._numbers(o) - self.uses.used_elements(o), 0) for o in mine)
                 node = dataclasses.replace(node, op=dataclasses.replace(node.op, params=count))
             yield node
 
     def _fold(self, call: Call) -> bool:
         """Fold the call from constants or from the shape of a value; return whether that was possible."""
-        given = [self.held.get(name) if name else None for name in call.inputs]
-        source = given[0] if given else None
+        inputs = [self.bindings.get(name) if name else None for name in call.inputs]
+        source = inputs[0] if inputs else None
         sizes = source.sizes if isinstance(source, Value) else None
         if call.kind in ("Shape", "Size") and sizes:
             shape = np.array(sizes, np.int64)
             start, end = call.attributes.get("start", 0), call.attributes.get("end")
             if not isinstance(start, int) or not isinstance(end, int | None):
                 return False
-            self.held[call.outputs[0]] = shape[start:end] if call.kind == "Shape" else np.array(shape.prod())
+            self.bindings[call.outputs[0]] = (
+                shape[start:end] if call.kind == "Shape" else np.array(shape.prod())
+            )
             return True
         if any(
-            name and not isinstance(value, np.ndarray) for name, value in zip(call.inputs, given, strict=True)
+            name and not isinstance(value, np.ndarray)
+            for name, value in zip(call.inputs, inputs, strict=True)
         ):
             return False
         try:
-            made = fold(call, given, self.allowance)  # type: ignore[arg-type]
+            outputs = fold(call, inputs, self.allowance)  # type: ignore[arg-type]
         except Unfoldable:
             if any(call.inputs):
-                self.held.update(dict.fromkeys(call.outputs))
+                self.bindings.update(dict.fromkeys(call.outputs))
             return bool(any(call.inputs))
-        self.held.update(zip(call.outputs, made, strict=False))
+        self.bindings.update(zip(call.outputs, outputs, strict=False))
         sources = [self.origins[name] for name in call.inputs if name in self.origins]
         if sources:
             renamed = call.kind == "Identity" and PARAMETER.fullmatch(call.outputs[0])
@@ -152,7 +155,7 @@ class Reader:
             if call.kind not in operators.READERS:
                 raise Unknown(unsupported(call.kind))
             try:
-                made = operators.READERS[call.kind](site)
+                result = operators.READERS[call.kind](site)
             except (Unknown, StriateError):
                 raise
             except Exception as error:
@@ -162,24 +165,24 @@ class Reader:
                         call.kind, f"{self.graph.name}: {call.name[:80] or call.kind}", error
                     ) from error
                 raise Unknown(f"its attributes and inputs are inconsistent: {wrong}") from None
-            outputs = [made] if isinstance(made, Value) else list(made)
+            outputs = [result] if isinstance(result, Value) else list(result)
         except ShapeError as error:
-            if not self._refused or any(self._inferred(call).values()):
+            if not self._pending or any(self._infer_shapes(call).values()):
                 self._undo(before)
                 outputs = self._opaque(site, error.what)
             else:  # its shape is unknown: the node stays, and inference says why it has none
-                self.nodes.append(self._refused)
-                outputs = [Value(name, None) for name in self._refused.outputs]
+                self.nodes.append(self._pending)
+                outputs = [Value(name, None) for name in self._pending.outputs]
         except InternalError:
             raise
         except (Unknown, StriateError) as error:
             self._undo(before)
-            if call.spelled is not None:
-                self._read_as_written(call.spelled)
+            if call.original is not None:
+                self._read_original(call.original)
                 return
             outputs = self._opaque(site, reason(error))
         for name, value in zip(call.outputs, outputs, strict=False):
-            self.held[name] = value
+            self.bindings[name] = value
             self.values[name] = value.name
 
     def _refuse_control(self, call: Call) -> None:
@@ -192,17 +195,17 @@ class Reader:
                 fix="export it again with fixed sizes (dynamo=True), or let onnxsim fold its conditions",
             )
 
-    def _read_as_written(self, call: Call) -> None:
-        """Read a call that a pattern had replaced as its original operators."""
+    def _read_original(self, call: Call) -> None:
+        """Read the original operators of a call that a pattern replaced."""
         waiting = [call]
         while waiting:
             one = waiting[-1]
-            missing = [name for name in one.inputs if name and name not in self.held]
+            missing = [name for name in one.inputs if name and name not in self.bindings]
             if missing:
                 waiting += [self._makers[name] for name in missing]
                 continue
             waiting.pop()
-            if not all(name in self.held for name in one.outputs if name) and not self._fold(one):
+            if not all(name in self.bindings for name in one.outputs if name) and not self._fold(one):
                 self._read(one)
 
     def _damage(self, call: Call) -> str:
@@ -210,30 +213,30 @@ class Reader:
         onnx = package()
         context = onnx.checker.C.CheckerContext()
         context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": self.graph.opset}
-        for one in self._as_written(call):
+        for one in self._original_calls(call):
             if one.proto.domain not in ("", "ai.onnx"):
                 return f"{one.kind} is an operator of the domain {one.proto.domain[:80]}"
             try:
                 onnx.checker.check_node(one.proto, context)
-                self._one_model(one, strict=True)
+                self._infer_one(one, strict=True)
             except Exception as error:
                 return " ".join(str(error).split())[:200] or "ONNX's checker rejects it"
         return ""
 
-    def _as_written(self, call: Call) -> list[Call]:
-        """The operators of the file that a call replaces."""
-        if call.spelled is None:
+    def _original_calls(self, call: Call) -> list[Call]:
+        """The operators of the file that a call stands for."""
+        if call.original is None:
             return [call]
-        found, waiting = [], [call.spelled]
+        originals, waiting = [], [call.original]
         while waiting:
             one = waiting.pop()
             makers = (self._makers.get(name) for name in one.inputs if name not in call.inputs)
-            waiting += [maker for maker in makers if maker and maker not in found]
-            found.append(one)
-        return found
+            waiting += [maker for maker in makers if maker and maker not in originals]
+            originals.append(one)
+        return originals
 
     def _undo(self, before: int) -> None:
-        """Remove the nodes placed since, with their names and weights."""
+        """Remove the nodes after the first `before`, with their names and weights."""
         names, keys = undo(self.nodes, self.weights, before)
         for name in names:
             self.names.forget(name)
@@ -244,66 +247,68 @@ class Reader:
         """Add opaque nodes for an operator, with its name and ONNX's output shapes."""
         call = site.call
         if not site.slim:
-            self.held.update(dict.fromkeys(call.outputs))
+            self.bindings.update(dict.fromkeys(call.outputs))
             return []
-        shapes = self._inferred(call)
-        held = tuple(
+        shapes = self._infer_shapes(call)
+        tensors = tuple(
             dict.fromkeys(
                 [
                     *(o for name in call.inputs if (o := self.origins.get(name)) and self._numbers(o) > 1),
-                    *(origin for value in site.slim for origin in value.held),
+                    *(origin for value in site.slim for origin in value.tensors),
                 ]
             )
         )
-        made = []
+        outputs = []
         for name in filter(None, call.outputs):
             shape = shapes.get(name)
             if shape is None or not all(isinstance(n, int) and n > 0 for n in shape):
                 shape = None
             sizes = tuple(n for n in shape or () if isinstance(n, int))
-            named = expressible(sizes, self.batch)
-            if shape is not None and not named and name not in self.graph.outputs:
-                made.append(Value(site.slim[0].name, None, hidden=sizes, held=held))
+            has_spec = expressible(sizes, self.batch)
+            if shape is not None and not has_spec and name not in self.graph.outputs:
+                outputs.append(Value(site.slim[0].name, None, hidden=sizes, tensors=tensors))
                 continue
             values = distinct(site.slim)
             kind = call.kind.removeprefix("striate.")
-            (value,) = self.place(call, Opaque(kind, sizes[1:] if named else None, why), values, {})
+            (value,) = self.place(call, Opaque(kind, sizes[1:] if has_spec else None, why), values, {})
             self.why[value.name] = why
-            self.read_by[value.name] = held
-            made.append(value)
-        return made
+            self.read_by[value.name] = tensors
+            outputs.append(value)
+        return outputs
 
-    def _inferred(self, call: Call) -> dict[str, tuple[int | str | None, ...] | None]:
+    def _infer_shapes(self, call: Call) -> dict[str, tuple[int | str | None, ...] | None]:
         """Output -> shape, by ONNX's shape inference for this operator; else from the file."""
         declared = {name: self.graph.shapes.get(name) for name in call.outputs}
         if call.proto is None:
             return declared
         try:
-            inferred = self._one_model(call)
-        except Exception:  # inference refuses what it does not know; the file's own word is left then
+            inferred = self._infer_one(call)
+        except (
+            Exception
+        ):  # inference fails on operators that it does not support; the shapes of the file remain
             return declared
         if inferred is None:
             return declared
-        found: dict[str, tuple[int | str | None, ...] | None] = {}
+        shapes: dict[str, tuple[int | str | None, ...] | None] = {}
         for value in (*inferred.value_info, *inferred.output):
             if value.type.tensor_type.HasField("shape"):
-                found[value.name] = tuple(d.dim_value or None for d in value.type.tensor_type.shape.dim)
-        return {name: found.get(name) or shape for name, shape in declared.items()}
+                shapes[value.name] = tuple(d.dim_value or None for d in value.type.tensor_type.shape.dim)
+        return {name: shapes.get(name) or shape for name, shape in declared.items()}
 
-    def _one_model(self, call: Call, strict: bool = False) -> Any:
-        """A graph of one operator after ONNX's shape inference; None if an input shape is unknown."""
+    def _infer_one(self, call: Call, strict: bool = False) -> Any:
+        """Run ONNX's shape inference on one operator; return its graph, None if an input shape is unknown."""
         onnx = package()
         inputs, constants = [], []
         for name in dict.fromkeys(filter(None, call.inputs)):
-            held = self.held.get(name)
-            sizes = held.sizes if isinstance(held, Value) else None
+            value = self.bindings.get(name)
+            sizes = value.sizes if isinstance(value, Value) else None
             if sizes:
                 inputs.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sizes))
-            elif isinstance(held, np.ndarray) and held.size <= 10_000:
-                constants.append(onnx.numpy_helper.from_array(held, name))
-            elif isinstance(held, np.ndarray):
-                kind = onnx.helper.np_dtype_to_tensor_dtype(held.dtype)
-                inputs.append(onnx.helper.make_tensor_value_info(name, kind, held.shape))
+            elif isinstance(value, np.ndarray) and value.size <= 10_000:
+                constants.append(onnx.numpy_helper.from_array(value, name))
+            elif isinstance(value, np.ndarray):
+                kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+                inputs.append(onnx.helper.make_tensor_value_info(name, kind, value.shape))
             else:
                 return None
         outputs = [onnx.helper.make_empty_tensor_value_info(name) for name in call.outputs if name]
@@ -318,39 +323,39 @@ class Reader:
         name = self.names.take(call, op)
         node = Node(name, op, tuple(value.name for value in values))
         specs = [self.specs.get(value.name) for value in values]
-        made: tuple[TensorSpec | None, ...] = (None,) * len(node.outputs)
+        out_specs: tuple[TensorSpec | None, ...] = (None,) * len(node.outputs)
         if all(spec is not None for spec in specs):
             try:
                 declaration = declare(node, [spec for spec in specs if spec is not None])
             except StriateError as error:
                 if not isinstance(op, Opaque):
-                    self._refused = node if isinstance(error, ShapeError) else None
+                    self._pending = node if isinstance(error, ShapeError) else None
                     self.names.forget(name)
                     raise
             else:
-                made = declaration.outputs
+                out_specs = declaration.outputs
                 try:
-                    self.weights.update(self._fitting(call, name, declaration, weights))
+                    self.weights.update(self._check_arrays(call, name, declaration, weights))
                 except Unknown:
                     self.names.forget(name)
                     for parameter in declaration.parameters:
                         self.uses.forget(f"{name}.{parameter.name}")
                     raise
         self.nodes.append(node)
-        self.specs.update((output, spec) for output, spec in zip(node.outputs, made) if spec)
-        return [Value(output, spec) for output, spec in zip(node.outputs, made, strict=True)]
+        self.specs.update((output, spec) for output, spec in zip(node.outputs, out_specs) if spec)
+        return [Value(output, spec) for output, spec in zip(node.outputs, out_specs, strict=True)]
 
-    def _fitting(
+    def _check_arrays(
         self, call: Call, name: str, declaration: Declaration, weights: Mapping[str, Array]
     ) -> dict[str, Array]:
-        """The arrays of a node's parameters by full name. Raises Unknown if one does not fit."""
+        """The arrays of a node's parameters by full name. Raises Unknown if one has the wrong shape."""
         fitting = {}
         for parameter in declaration.parameters:
             array = np.asarray(weights[parameter.name], np.float32)
             if array.shape != parameter.shape:
                 array = array.reshape(parameter.shape) if array.size == parameter.elements else array
             need(array.shape == parameter.shape, f"its {parameter.name} has shape {array.shape}")
-            try:  # one tensor of a file may be asked for by any number of operators
+            try:  # any number of operators may read one tensor of a file
                 self.allowance.take(array.size)
             except Unfoldable:
                 raise Unknown("too many operators share its tensors") from None
@@ -360,7 +365,7 @@ class Reader:
         return fitting
 
 
-def _needed(calls: Sequence[Call], outputs: Sequence[str]) -> set[str]:
+def _dependencies(calls: Sequence[Call], outputs: Sequence[str]) -> set[str]:
     """The values that the outputs depend on."""
     needed = set(outputs)
     for call in reversed(calls):
@@ -371,6 +376,6 @@ def _needed(calls: Sequence[Call], outputs: Sequence[str]) -> set[str]:
 
 def batch_of(shapes: Sequence[tuple[int | str | None, ...] | None]) -> int:
     """The batch size during import: fixed by the file, or a stand-in."""
-    fixed = {shape[0] for shape in shapes if shape}
-    only = next(iter(fixed)) if len(fixed) == 1 else None
+    sizes = {shape[0] for shape in shapes if shape}
+    only = next(iter(sizes)) if len(sizes) == 1 else None
     return only if isinstance(only, int) else ANY_BATCH

@@ -35,8 +35,8 @@ class _Use:
 class Uses:
     """The parameters of all nodes by full name, and their tensors in the file."""
 
-    def __init__(self, held: Mapping[str, Any], origins: Mapping[str, str]) -> None:
-        self._held, self._origins = held, origins
+    def __init__(self, bindings: Mapping[str, Any], origins: Mapping[str, str]) -> None:
+        self._bindings, self._origins = bindings, origins
         self._uses: dict[str, _Use] = {}
         self._parts: dict[str, dict[str, tuple[Hashable, int]]] = {}
         """Tensor of the file -> the parameters that it, or a part of it, holds."""
@@ -46,18 +46,22 @@ class Uses:
 
         Raises Unknown for a learned tensor that is used in two layouts at once.
         """
-        given = [name for name in call.inputs if isinstance(self._held.get(name), np.ndarray)]
-        direct = [name for name in given if _address(self._held[name]) == _address(array)]
-        alike = direct or [name for name in given if self._held[name].size == array.size]
+        constants = [name for name in call.inputs if isinstance(self._bindings.get(name), np.ndarray)]
+        direct = [name for name in constants if _address(self._bindings[name]) == _address(array)]
+        alike = direct or [name for name in constants if self._bindings[name].size == array.size]
         tensor: Hashable = (_address(array), array.shape, array.strides)
-        if not direct and alike:  # computed from it
+        if not direct and alike:  # computed from a constant
             numbers = hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()
             tensor = (self._origins.get(alike[0], alike[0]), array.shape, numbers)
         if alike and learned:
             origin = self._origins.get(alike[0], alike[0])
             parts = self._parts.setdefault(origin, {})
             sizes = {key: size for key, size in parts.values() if key != tensor}
-            if sizes and sum(sizes.values()) + array.size > self._held[alike[0]].size and not _even(array):
+            if (
+                sizes
+                and sum(sizes.values()) + array.size > self._bindings[alike[0]].size
+                and not _even(array)
+            ):
                 raise Unknown(f"{origin} is used in two layouts")
             parts[full] = tensor, array.size
         self._uses[full] = _Use(tensor, _even(array), module_path(call))
@@ -68,30 +72,30 @@ class Uses:
         for parts in self._parts.values():
             parts.pop(full, None)
 
-    def used(self, origin: str) -> int:
+    def used_elements(self, origin: str) -> int:
         """Number of elements of a tensor of the file that are parameters of nodes."""
         return sum(dict(self._parts.get(origin, {}).values()).values())
 
     def sources(self, net: Network) -> Sources:
         """Sharing among the parameters of an imported network."""
-        found = Sources()
+        result = Sources()
         first: dict[Hashable, str] = {}
         for name, declaration in net.inference.declarations.items():
-            own = {
+            uses = {
                 p.name: self._uses[f"{name}.{p.name}"]
                 for p in declaration.parameters
                 if f"{name}.{p.name}" in self._uses
             }
-            twins = [first[use.tensor] for use in own.values() if not use.even and use.tensor in first]
-            for parameter, use in own.items():
+            twins = [first[use.tensor] for use in uses.values() if not use.even and use.tensor in first]
+            for parameter, use in uses.items():
                 twin = next((f"{twin}.{parameter}" for twin in twins), "")
                 even: Hashable = (use.tensor, use.module or name)
                 if twin in self._uses and self._uses[twin].tensor == use.tensor:
-                    even = found.tensors[twin]
-                found.tensors[f"{name}.{parameter}"] = even if use.even else use.tensor
+                    even = result.tensors[twin]
+                result.tensors[f"{name}.{parameter}"] = even if use.even else use.tensor
                 if not use.even:
                     first.setdefault(use.tensor, name)
-        return found
+        return result
 
 
 def _even(array: Array) -> bool:

@@ -32,12 +32,12 @@ LISTED = 16
 class Value(importing.Value):
     """A value of the network under construction.
 
-    wide: the shape that ONNX has broadcast it to; the value stays small for ops that broadcast anyway. held: the
-    tensors of the file that skipped operators have used to compute it.
+    wide: the shape that ONNX has broadcast it to; the value stays small for ops that broadcast anyway. tensors: the
+    tensors of the file that operators without a node have used to compute it.
     """
 
     wide: tuple[int, ...] | None = None
-    held: tuple[str, ...] = ()
+    tensors: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,7 +49,7 @@ class Value(importing.Value):
         return self.wide or (self.known.shape if self.known else self.hidden)
 
 
-Held = Value | Array | None
+Binding = Value | Array | None
 """What a name of the graph refers to: a value, a constant, or a constant that was not folded."""
 
 
@@ -58,7 +58,7 @@ class Reading(Protocol):
 
     graph: Graph
     allowance: Allowance
-    held: dict[str, Held]
+    bindings: dict[str, Binding]
     needed: set[str]
     origins: dict[str, str]
 
@@ -73,7 +73,7 @@ class Site:
     def __init__(self, reader: Reading, call: Call) -> None:
         self.call, self.opset = call, reader.graph.opset
         self._reader = reader
-        self._given = [reader.held.get(name) if name else None for name in call.inputs]
+        self._arguments = [reader.bindings.get(name) if name else None for name in call.inputs]
 
     def attribute(self, name: str, default: Any = None) -> Any:
         return self.call.attributes.get(name, default)
@@ -81,54 +81,54 @@ class Site:
     @property
     def slim(self) -> list[Value]:
         """The inputs that are values, in order, not yet broadcast."""
-        return [given for given in self._given if isinstance(given, Value)]
+        return [argument for argument in self._arguments if isinstance(argument, Value)]
 
     @property
     def data(self) -> list[Value]:
         """The inputs that are values, in order."""
-        return [self.full(given) for given in self.slim]
+        return [self.full(argument) for argument in self.slim]
 
     def value(self, at: int = 0) -> Value:
         """An input that must be a value. Raises Unknown."""
-        given = self._given[at] if at < len(self._given) else None
-        if not isinstance(given, Value):
+        argument = self._arguments[at] if at < len(self._arguments) else None
+        if not isinstance(argument, Value):
             raise Unknown(f"input {at} is a constant")
-        return self.full(given)
+        return self.full(argument)
 
     def has(self, at: int) -> bool:
         return at < len(self.call.inputs) and bool(self.call.inputs[at])
 
     def array(self, at: int) -> Array:
         """An input that must be a constant. Raises Unknown."""
-        found = self.optional(at)
-        if found is None:
+        constant = self.optional(at)
+        if constant is None:
             raise Unknown(f"input {at} is missing")
-        return found
+        return constant
 
     def optional(self, at: int) -> Array | None:
         """An optional input that must be a constant. Raises Unknown."""
         if not self.has(at):
             return None
-        given = self._given[at]
-        if not isinstance(given, np.ndarray):
+        argument = self._arguments[at]
+        if not isinstance(argument, np.ndarray):
             raise Unknown(f"input {at} is computed, not a constant")
-        return given
+        return argument
 
     def integers(self, name: str, at: int | None = None) -> list[int] | None:
         """Integers from an attribute, or from an input in later opsets."""
         if name in self.call.attributes:
             return list(self.call.attributes[name])
-        found = self.optional(at) if at is not None else None
-        return None if found is None else [int(n) for n in found.ravel()]
+        constant = self.optional(at) if at is not None else None
+        return None if constant is None else [int(n) for n in constant.ravel()]
 
     def learned(self, at: int) -> bool:
         """True if an input is a tensor of the file, not a constant inside the graph.
 
         A single number is more often a setting than a parameter: it counts as learned only if the exporter says so.
         """
-        origin, held = self.origin(at), self._given[at]
+        origin, argument = self.origin(at), self._arguments[at]
         kind = self._reader.graph.kinds.get(origin)
-        if kind is None and isinstance(held, np.ndarray) and held.size == 1:
+        if kind is None and isinstance(argument, np.ndarray) and argument.size == 1:
             return False
         return bool(origin) and kind != "BUFFER"
 
@@ -138,12 +138,12 @@ class Site:
 
     def scalar(self, at: int) -> float:
         """A constant of one number. Raises Unknown."""
-        found = self.array(at)
-        self.expect(found.size == 1, f"input {at} has {plural(found.size, 'number')}")
-        return float(str(found.astype(np.float32).ravel()[0]))
+        constant = self.array(at)
+        self.expect(constant.size == 1, f"input {at} has {plural(constant.size, 'number')}")
+        return float(str(constant.astype(np.float32).ravel()[0]))
 
     def is_value(self, name: str) -> bool:
-        return isinstance(self._reader.held.get(name), Value)
+        return isinstance(self._reader.bindings.get(name), Value)
 
     @staticmethod
     def axis(number: int, rank: int) -> int:
@@ -154,8 +154,8 @@ class Site:
 
     expect = staticmethod(need)
 
-    def listed(self, count: int) -> None:
-        """Raise Unknown if an axis has too many entries to list."""
+    def charge_list(self, count: int) -> None:
+        """Charge a list of `count` entries to the allowance. Raises Unknown if there are too many."""
         try:
             self._reader.allowance.take(LISTED * count)
         except Unfoldable:
@@ -177,45 +177,45 @@ class Site:
 
     def emit(self, op: Op, *values: Value, **weights: Array) -> Value:
         """Add a node; return its only output."""
-        (made,) = self.emit_all(op, *values, **weights)
-        return made
+        (output,) = self.emit_all(op, *values, **weights)
+        return output
 
     def emit_all(self, op: Op, *values: Value, **weights: Array) -> list[Value]:
         return self._reader.place(self.call, op, values, weights)
 
     def standard(self, x: Value) -> Value:
-        """x with axes renamed N, C and spatial by position, as in ONNX."""
+        """Rename the axes of x N, C and spatial by position, as in ONNX."""
         usual = ("N", "C", *SPATIAL.get(len(x.shape) - 2, ("?",)))
         return x if x.spec.axes == usual else self.reshape(x, x.shape)
 
-    def named(self, x: Value, axes: Sequence[str]) -> Value:
-        """x with renamed axes; no entry moves."""
+    def rename_axes(self, x: Value, axes: Sequence[str]) -> Value:
+        """Rename the axes of x; no entry moves."""
         if x.spec.axes == tuple(axes):
             return x
         usual = tuple(axes) == ("N", "C", *SPATIAL[len(x.shape) - 2])
-        made = self.emit(Reshape(x.shape[1:], None if usual else "".join(axes[1:])), x)
-        return dataclasses.replace(made, wide=x.wide)
+        renamed = self.emit(Reshape(x.shape[1:], None if usual else "".join(axes[1:])), x)
+        return dataclasses.replace(renamed, wide=x.wide)
 
     def features_last(self, x: Value) -> Value:
-        """x with its last axis named C, for ops that mix or normalize channels."""
+        """Rename the last axis of x C, for ops that mix or normalize channels."""
         space = SPATIAL[len(x.shape) - 2]
-        return x if x.spec.axes[-1] == "C" else self.named(x, ("N", *space, "C"))
+        return x if x.spec.axes[-1] == "C" else self.rename_axes(x, ("N", *space, "C"))
 
-    def spread(self, x: Value, whole: Sequence[int]) -> Value:
-        """x broadcast to a shape."""
-        for axis, size, wanted in zip(x.spec.axes, x.shape, whole, strict=True):
-            if size != wanted:
-                self.expect(axis != "N" and size == 1 < wanted, "an image broadcast along the batch")
-                self.listed(wanted)
-                x = self.emit(Gather((0,) * wanted, axis), x)
+    def broadcast(self, x: Value, shape: Sequence[int]) -> Value:
+        """Broadcast x to a shape."""
+        for axis, size, target in zip(x.spec.axes, x.shape, shape, strict=True):
+            if size != target:
+                self.expect(axis != "N" and size == 1 < target, "an image broadcast along the batch")
+                self.charge_list(target)
+                x = self.emit(Gather((0,) * target, axis), x)
         return x
 
     def full(self, x: Value) -> Value:
-        """x broadcast to its full shape."""
-        return x if x.wide is None else self.spread(dataclasses.replace(x, wide=None), x.wide)
+        """Broadcast x to its full shape."""
+        return x if x.wide is None else self.broadcast(dataclasses.replace(x, wide=None), x.wide)
 
     def in_order(self, x: Value) -> Value:
-        """x with its channel axis before its spatial axes, by name."""
+        """Permute x so that its channel axis, by name, precedes its spatial axes."""
         usual = ("C", *SPATIAL[len(x.shape) - 2])
         return x if x.spec.axes[1:] == usual else self.emit(Permute("".join(usual)), x)
 
@@ -226,8 +226,8 @@ class Site:
             raise Unknown("the batch does not stay first")
         return self.emit(Permute("".join(x.spec.axes[k] for k in order[1:])), x)
 
-    def reshape(self, x: Value, shape: Sequence[int], written: Sequence[int] | None = None) -> Value:
-        """x reshaped, batch included; `written`: the shape in the file, with its -1."""
+    def reshape(self, x: Value, shape: Sequence[int], file_shape: Sequence[int] | None = None) -> Value:
+        """Reshape x, batch included. file_shape: the shape in the file, with its -1."""
         if len(shape) < 2 or shape[0] != x.shape[0] or len(shape) - 2 not in SPATIAL or 0 in shape:
             raise Unknown(f"the shape {'x'.join(map(str, shape))} has no batch before its channels")
         usual = ("N", "C", *SPATIAL[len(shape) - 2])
@@ -236,6 +236,6 @@ class Site:
         if len(shape) == 2:
             return self.emit(Flatten(), x)
         wish = tuple(shape[1:])
-        if written is not None and len(written) == len(shape) and list(written[1:]).count(-1) == 1:
-            wish = tuple(-1 if w == -1 else n for w, n in zip(written[1:], wish, strict=True))
+        if file_shape is not None and len(file_shape) == len(shape) and list(file_shape[1:]).count(-1) == 1:
+            wish = tuple(-1 if w == -1 else n for w, n in zip(file_shape[1:], wish, strict=True))
         return self.emit(Reshape(wish), x)

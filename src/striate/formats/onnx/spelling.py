@@ -14,9 +14,9 @@ Operator = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
 """Kind, inputs, outputs, attributes."""
 
 
-def same(written: Operator, call: Call) -> bool:
-    """Return whether an operator of a file equals a written one."""
-    kind, inputs, outputs, attributes = written
+def same(operator: Operator, call: Call) -> bool:
+    """Return whether a call of a file equals an operator that Striate writes."""
+    kind, inputs, outputs, attributes = operator
     if (kind, inputs, outputs) != (call.kind, call.inputs, call.outputs):
         return False
     return attributes.keys() == call.attributes.keys() and all(

@@ -17,7 +17,7 @@ from striate.diagnostics import GraphError, StriateError
 from striate.formats.onnx.names import PRODUCER
 from striate.formats.onnx.proto import Call, Graph
 from striate.formats.onnx.spelling import equal, same
-from striate.formats.onnx.writing import NOTE, pen_for, spelled
+from striate.formats.onnx.writing import NOTE, adapt_operators, pen_for
 from striate.network import Network, Node, sharing
 from striate.network.graph import declare
 from striate.op import Op
@@ -42,16 +42,18 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
         if not call.note.startswith(NOTE):
             continue
         try:
-            said = json.loads(call.note.removeprefix(NOTE))
-            node = Node(call.name, Op.from_dict(said["op"]), tuple(said["inputs"]), **sharing.from_dict(said))
+            record = json.loads(call.note.removeprefix(NOTE))
+            node = Node(
+                call.name, Op.from_dict(record["op"]), tuple(record["inputs"]), **sharing.from_dict(record)
+            )
             declaration = declare(node, [specs[name] for name in node.inputs])
             if not all(map(_usual, declaration.outputs)):
                 return None
             pen = pen_for(node, declaration)
         except (StriateError, ValueError, TypeError, KeyError, RecursionError, MemoryError):
             return None
-        written = spelled(pen, graph.opset)
-        if len(written) != len(waiting) or not all(map(same, written, waiting)):
+        rewritten = adapt_operators(pen, graph.opset)
+        if len(rewritten) != len(waiting) or not all(map(same, rewritten, waiting)):
             return None
         if not all(equal(graph.constants.get(name), array) for name, array in pen.constants.items()):
             return None
@@ -69,7 +71,7 @@ def network(graph: Graph, inputs: Mapping[str, TensorSpec]) -> tuple[Network, di
     images = {name: TensorSpec.image(spec.without_batch) for name, spec in inputs.items()}
     try:
         return Network(graph.name, images, tuple(nodes), graph.outputs), weights
-    except GraphError:  # a node shares what there is no more
+    except GraphError:  # a node shares parameters of a missing node
         return None
 
 

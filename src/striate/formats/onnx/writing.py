@@ -21,7 +21,7 @@ from striate.files import write_aside
 from striate.formats.folder import RECORD
 from striate.formats.onnx import operators
 from striate.formats.onnx.names import PRODUCER
-from striate.formats.onnx.preprocessing import NORMALIZED, Preprocessing, preprocessing, recorded
+from striate.formats.onnx.preprocessing import NORMALIZED, Preprocessing, preprocessing, record_entry
 from striate.formats.onnx.proto import MAX_BYTES, package
 from striate.formats.onnx.spelling import Operator
 from striate.formats.safetensors import raw_bytes
@@ -41,7 +41,7 @@ NOTE = "striate "
 INSIDE = MAX_BYTES - 2**24
 """Maximum bytes of weights in one file; the rest of the protobuf message is the graph."""
 MAX_INLINE_ELEMENTS, PAGE_BYTES = 1024, 4096
-"""Elements up to which a tensor always stays in the model, and alignment of larger ones, for readers that map the file.
+"""Maximum elements of a tensor that always stays in the model; alignment of larger ones, for readers that map the file.
 """
 
 
@@ -84,14 +84,14 @@ class Pen:
 
     @staticmethod
     def pads(pairs: Sequence[tuple[int, int]]) -> list[int]:
-        """(before, after) from the channels on, as ONNX lists them for all axes."""
+        """Pairs (before, after) of the channels and spatial axes, as ONNX lists them for all axes."""
         return [0, *(before for before, _ in pairs), 0, *(after for _, after in pairs)]
 
     def call(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add an intermediate operator; return its output."""
-        made = f"{self.name}/{len(self.operators) + 1}"
-        self.operators.append((kind, inputs, (made,), attributes))
-        return made
+        output = f"{self.name}/{len(self.operators) + 1}"
+        self.operators.append((kind, inputs, (output,), attributes))
+        return output
 
     def last(self, kind: str, *inputs: str, **attributes: Any) -> None:
         """Add the operator that produces the node's outputs."""
@@ -111,7 +111,7 @@ class Pen:
         """x permuted so that channels follow the batch."""
         axes = self.inputs[0].axes
         at = axes.index("C")
-        yield self._moved([0, at, *(k for k in range(1, len(axes)) if k != at)])
+        yield self._transpose([0, at, *(k for k in range(1, len(axes)) if k != at)])
         self._back, self.axes = None, axes
 
     @contextlib.contextmanager
@@ -119,10 +119,10 @@ class Pen:
         """x permuted so that channels are last."""
         axes = self.inputs[0].axes
         at = axes.index("C")
-        yield self._moved([*(k for k in range(len(axes)) if k != at), at])
+        yield self._transpose([*(k for k in range(len(axes)) if k != at), at])
         self._back, self.axes = None, axes
 
-    def _moved(self, order: Sequence[int]) -> str:
+    def _transpose(self, order: Sequence[int]) -> str:
         if list(order) == list(range(len(order))):
             return self.x
         self._back = [list(order).index(k) for k in range(len(order))]
@@ -145,26 +145,28 @@ class Pen:
         return self.node.key(name)
 
     def by_channel(self, weight: str) -> str:
-        """A tensor (C,) reshaped to (C, 1, …) for broadcasting over the axes after the channels."""
-        behind = len(self.axes) - 1 - self.axes.index("C")
-        return self.call("Unsqueeze", weight, self.integers(*range(1, behind + 1))) if behind else weight
+        """Reshape a tensor (C,) to (C, 1, …), for broadcasting over the axes after the channels."""
+        count = len(self.axes) - 1 - self.axes.index("C")
+        return self.call("Unsqueeze", weight, self.integers(*range(1, count + 1))) if count else weight
 
-    def padded(self, x: str, pairs: Sequence[tuple[int, int]], mode: str, last: bool = False) -> str:
-        """x padded along its spatial axes by a Pad, or by a gather if ONNX lacks the mode; `last`: this produces the
-        node's output.
+    def pad(self, x: str, pairs: Sequence[tuple[int, int]], mode: str, last: bool = False) -> str:
+        """Pad the spatial axes of x by a Pad, or by a gather if ONNX lacks the mode. last: this produces the node's
+        output.
         """
         words = operators.moves.WRITTEN
         space = [*zip(self.inputs[0].spatial, pairs, strict=True)]
         if mode not in words or (mode == "reflect" and any(max(pair) >= size for size, pair in space)):
-            return self._listed(x, space, mode, last)  # onnxruntime reflects no further than that
+            return self._pad_by_gather(x, space, mode, last)  # onnxruntime reflects no further than that
         sides = self.integers(*self.pads([(0, 0), *pairs]))
         if not last:
             return self.call("Pad", x, sides, mode=words[mode])
         self.last("Pad", x, sides, mode=words[mode])
         return self.makes[0]
 
-    def _listed(self, x: str, space: Sequence[tuple[int, tuple[int, int]]], mode: str, last: bool) -> str:
-        """x padded by gathering the entries that a border mode repeats; (size, padding) per spatial axis."""
+    def _pad_by_gather(
+        self, x: str, space: Sequence[tuple[int, tuple[int, int]]], mode: str, last: bool
+    ) -> str:
+        """Pad x by gathering the entries that a border mode repeats. space: (size, padding) per spatial axis."""
         for axis, (size, (before, after)) in enumerate(space, 2):
             if before or after:
                 entries = self.integers(*(fold(i, size, mode) or 0 for i in range(-before, size + after)))
@@ -175,7 +177,7 @@ class Pen:
 
 
 def pen_for(node: Node, declaration: Declaration) -> Pen:
-    """Write a node. Raises OpError for a node that ONNX cannot express."""
+    """Write a node with a new pen. Raises OpError for a node that ONNX cannot express."""
     pen, op = Pen(node, declaration), node.op
     writer = operators.WRITERS.get(op.word)
     if writer is None:
@@ -188,23 +190,23 @@ def pen_for(node: Node, declaration: Declaration) -> Pen:
     return pen
 
 
-def spelled(pen: Pen, opset: int) -> list[Operator]:
+def adapt_operators(pen: Pen, opset: int) -> list[Operator]:
     """Adapt a node's operators to an opset: since 18 the axes of a reduction are an input."""
     if opset < 18:
         return pen.operators
-    found: list[Operator] = []
+    adapted: list[Operator] = []
     for kind, inputs, outputs, attributes in pen.operators:
         if kind.startswith("Reduce") and "axes" in attributes:
             inputs = (*inputs, pen.integers(*attributes["axes"]))
             attributes = {key: value for key, value in attributes.items() if key != "axes"}
-        found.append((kind, inputs, outputs, attributes))
-    return found
+        adapted.append((kind, inputs, outputs, attributes))
+    return adapted
 
 
 def note(node: Node) -> str:
     """The doc_string of a node."""
-    said = {"op": node.op.to_dict(), "inputs": node.inputs, **sharing.to_dict(node)}
-    return NOTE + json.dumps(said, separators=(",", ":"))
+    record = {"op": node.op.to_dict(), "inputs": node.inputs, **sharing.to_dict(node)}
+    return NOTE + json.dumps(record, separators=(",", ":"))
 
 
 class Store:
@@ -215,9 +217,9 @@ class Store:
         self.chunks: list[memoryview | bytes] = []
         self._end = 0
 
-    def tensor(self, name: str, given: Array) -> Any:
-        """A parameter as an onnx.TensorProto."""
-        array = np.ascontiguousarray(given, "<f4")
+    def tensor(self, name: str, values: Array) -> Any:
+        """Store a parameter; return its onnx.TensorProto."""
+        array = np.ascontiguousarray(values, "<f4")
         if not self._data_file or array.size < MAX_INLINE_ELEMENTS:
             return self._onnx.numpy_helper.from_array(array, name)
         kinds = self._onnx.TensorProto
@@ -247,18 +249,18 @@ def save(
     large = 4 * sum(parameter.elements for parameter in net.parameters.values()) > INSIDE
     store = Store(onnx, f"{path.name}.data" if large else "")
     before = () if raw or not about else preprocessing(net, about.get("transform"))
-    made = model(onnx, net, weights, store, before)
+    proto = model(onnx, net, weights, store, before)
     if about and any(about.values()):
-        record = {**about, NORMALIZED: recorded(before, len(net.inputs) > 1)} if before else dict(about)
-        made.metadata_props.add(key=RECORD, value=json.dumps(record))
+        record = {**about, NORMALIZED: record_entry(before, len(net.inputs) > 1)} if before else dict(about)
+        proto.metadata_props.add(key=RECORD, value=json.dumps(record))
     if not large:
-        write_aside(path, made.SerializeToString())
+        write_aside(path, proto.SerializeToString())
         return
     data = path.with_name(f"{path.name}.data")
     old = data.exists()
     write_aside(data, *store.chunks)
     try:
-        write_aside(path, made.SerializeToString())
+        write_aside(path, proto.SerializeToString())
     except StriateError:
         if not old:
             data.unlink(missing_ok=True)
@@ -281,13 +283,13 @@ def model(
             nodes.append(onnx.helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
         for name, array in one.constants.items():
             tensors.append(onnx.numpy_helper.from_array(array, name))
-    pens = [_written(node, net, [renamed.get(name, name) for name in node.inputs]) for node in net.nodes]
+    pens = [_pen_of(node, net, [renamed.get(name, name) for name in node.inputs]) for node in net.nodes]
     wraps = any(a.get("mode") == "wrap" for pen in pens for _, _, _, a in pen.operators)
     opset, version = (WRAPPING_OPSET, WRAPPING_IR) if wraps else (OPSET, IR)
     for node, pen in zip(net.nodes, pens):
-        written = spelled(pen, opset)
-        for at, (kind, inputs, outputs, attributes) in enumerate(written, 1):
-            final = at == len(written)
+        calls = adapt_operators(pen, opset)
+        for at, (kind, inputs, outputs, attributes) in enumerate(calls, 1):
+            final = at == len(calls)
             name = node.name if final else f"{node.name}/{at}"
             nodes.append(
                 onnx.helper.make_node(
@@ -321,7 +323,7 @@ def model(
     )  # fmt: skip
 
 
-def _written(node: Node, net: Network, reads: Sequence[str]) -> Pen:
+def _pen_of(node: Node, net: Network, reads: Sequence[str]) -> Pen:
     try:
         return pen_for(dataclasses.replace(node, inputs=tuple(reads)), net.declarations[node.name])
     except OpError as error:

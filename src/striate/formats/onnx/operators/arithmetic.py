@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.formats.onnx.operators.functions import clipped
+from striate.formats.onnx.operators.functions import clip_op
 from striate.formats.onnx.operators.register import reads, writes
 from striate.ops.activation import Relu
 from striate.ops.functions import Pow
@@ -31,11 +31,11 @@ def _arithmetic(site: Site) -> Value:
     if len(data) == len(site.call.inputs) == 1:
         return site.value()  # the sum of one
     if len(data) == len(site.call.inputs):
-        data = _together(site, data)
+        data = _align(site, data)
         if kind == "Sub":
             data[1] = site.emit(Affine(-1.0), data[1])
         if kind in ("Add", "Sum", "Sub") and any(v.shape != data[0].shape for v in data):
-            data.sort(key=lambda v: -v.spec.elements)  # the whole one first: it says the size
+            data.sort(key=lambda v: -v.spec.elements)  # the largest first: it determines the shape
         return site.emit({"Mul": Multiply(), "Div": Divide()}.get(kind, Add()), *data)
     site.expect(len(site.call.inputs) == 2 and len(data) == 1, "more than one constant")
     at = 1 if site.is_value(site.call.inputs[0]) else 0
@@ -57,7 +57,9 @@ def _arithmetic(site: Site) -> Value:
         if times and value == 1:
             return x
         return site.emit(Affine(value, 0.0) if times else Affine(-1.0 if turned else 1.0, value), x)
-    if "axis" in site.call.attributes:  # before opset 7 a constant stood at an axis, not at the end
+    if (
+        "axis" in site.call.attributes
+    ):  # before opset 7 the axes of a constant began at `axis`, instead of ending at the last one
         at_axis = site.axis(site.attribute("axis"), len(x.shape))
         number = number.reshape(number.shape + (1,) * (len(x.shape) - at_axis - number.ndim))
     x, number = with_number(site, x, number)
@@ -80,7 +82,7 @@ def _mean(site: Site) -> Value:
     """Elementwise mean of values."""
     data, count = site.slim, len(site.call.inputs)
     site.expect(len(data) == count, "constants next to values")
-    total = site.value() if count == 1 else site.emit(Add(), *_together(site, data))
+    total = site.value() if count == 1 else site.emit(Add(), *_align(site, data))
     return total if count == 1 else site.emit(Affine(1 / count), total)
 
 
@@ -91,19 +93,19 @@ def _extreme(site: Site) -> Value:
     if len(data) == len(site.call.inputs):
         if len(data) == 1:
             return site.value()
-        return site.emit(Maximum() if highest else Minimum(), *_together(site, data))
+        return site.emit(Maximum() if highest else Minimum(), *_align(site, data))
     site.expect(len(data) == 1 and len(site.call.inputs) == 2, "more than one constant")
     at = 1 - site.call.inputs.index(next(n for n in site.call.inputs if site.is_value(n)))
-    bound = site.array(at)
-    if bound.size == 1:
+    limit = site.array(at)
+    if limit.size == 1:
         number = site.scalar(at)
-        return site.emit(clipped(number, None) if highest else clipped(None, number), site.value(1 - at))
-    # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(-x, -t). As t stands there twice, it is not learned.
-    x, bound = with_number(site, site.value(1 - at), bound if highest else -bound)
-    over = site.emit(Affine(1.0 if highest else -1.0, bias=bound.shape, learned=False), x, bias=-bound)
+        return site.emit(clip_op(number, None) if highest else clip_op(None, number), site.value(1 - at))
+    # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(-x, -t). t occurs twice, so it is not learned.
+    x, limit = with_number(site, site.value(1 - at), limit if highest else -limit)
+    over = site.emit(Affine(1.0 if highest else -1.0, bias=limit.shape, learned=False), x, bias=-limit)
     sign = 1.0 if highest else -1.0
-    kept = site.emit(Relu(), over)
-    return site.emit(Affine(sign, bias=bound.shape, learned=False), kept, bias=sign * bound)
+    excess = site.emit(Relu(), over)
+    return site.emit(Affine(sign, bias=limit.shape, learned=False), excess, bias=sign * limit)
 
 
 @reads("Where")
@@ -113,9 +115,9 @@ def _where(site: Site) -> Value:
     total: Value | None = None
     for at, share in ((1, mask), (2, 1 - mask)):
         if site.is_value(site.call.inputs[at]):
-            x, kept = with_number(site, site.value(at), share)
-            part = site.emit(Affine(weight=kept.shape, learned=False), x, weight=kept)
-            total = part if total is None else site.emit(Add(), *_together(site, [total, part]))
+            x, weight = with_number(site, site.value(at), share)
+            part = site.emit(Affine(weight=weight.shape, learned=False), x, weight=weight)
+            total = part if total is None else site.emit(Add(), *_align(site, [total, part]))
     site.expect(total is not None, "no value")
     assert total is not None
     for at, share in ((1, mask), (2, 1 - mask)):
@@ -138,32 +140,32 @@ def _power(site: Site) -> Value:
     return site.emit(Pow(0.5 if site.call.kind == "Sqrt" else -1.0), site.value())
 
 
-def _together(site: Site, data: list[Value]) -> list[Value]:
-    """Values with equal axis names, which give the size that ONNX would give."""
+def _align(site: Site, data: list[Value]) -> list[Value]:
+    """Bring values to equal axis names, and one of them to the shape that ONNX would broadcast to."""
     data = same_axes(site, data)
-    whole = np.broadcast_shapes(*(v.wide or v.shape for v in data))
-    if whole != np.broadcast_shapes(*(v.shape for v in data)):
-        data[0] = site.spread(data[0], whole)
+    shape = np.broadcast_shapes(*(v.wide or v.shape for v in data))
+    if shape != np.broadcast_shapes(*(v.shape for v in data)):
+        data[0] = site.broadcast(data[0], shape)
     return [dataclasses.replace(v, wide=None) for v in data]
 
 
 def same_axes(site: Site, data: list[Value]) -> list[Value]:
-    """Values with equal axis names, if only their names differ."""
+    """Bring values of equal rank to equal axis names."""
     site.expect(len({len(v.shape) for v in data}) == 1, "values of different rank")
     if len({v.spec.axes for v in data}) > 1:
-        whole = max(data, key=lambda v: v.spec.elements)
-        data = [site.named(v, whole.spec.axes) for v in data]
+        largest = max(data, key=lambda v: v.spec.elements)
+        data = [site.rename_axes(v, largest.spec.axes) for v in data]
     return data
 
 
 def with_number(site: Site, x: Value, number: Array) -> tuple[Value, Array]:
-    """A value and a constant of equal rank, without the batch; the value is broadcast if the constant is larger."""
+    """Bring a value and a constant to equal rank; the constant has no batch axis. The value is broadcast if needed."""
     site.expect(number.ndim <= len(x.shape), "a constant of higher rank")
     wide = number.reshape((1,) * (len(x.shape) - number.ndim) + number.shape)
     site.expect(wide.shape[0] == 1, "a constant with a batch axis")
-    whole = np.broadcast_shapes(wide.shape, x.wide or x.shape)
-    if whole != np.broadcast_shapes(wide.shape, x.shape) or any(n < m for n, m in zip(x.shape, wide.shape)):
-        x = site.spread(x, whole)
+    shape = np.broadcast_shapes(wide.shape, x.wide or x.shape)
+    if shape != np.broadcast_shapes(wide.shape, x.shape) or any(n < m for n, m in zip(x.shape, wide.shape)):
+        x = site.broadcast(x, shape)
     return dataclasses.replace(x, wide=None), wide[0]
 
 

@@ -42,10 +42,10 @@ ROWS: tuple[tuple[type[Op], Mapping[str, tuple[str, float]]], ...] = (
 SELU = {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875}
 
 
-def _reader(made: type[Op], fields: Mapping[str, tuple[str, float]]) -> Reader:
+def _reader(cls: type[Op], fields: Mapping[str, tuple[str, float]]) -> Reader:
     def read(site: Site) -> Value:
-        named = {field: site.attribute(key, default) for key, (field, default) in fields.items()}
-        return site.emit(made(**named), site.value())
+        values = {field: site.attribute(key, default) for key, (field, default) in fields.items()}
+        return site.emit(cls(**values), site.value())
 
     return read
 
@@ -142,7 +142,7 @@ def _clip(site: Site) -> Value:
         high = None
     if site.opset < 11 and low is not None and low < -3e38:
         low = None
-    return site.emit(clipped(low, high), site.value())
+    return site.emit(clip_op(low, high), site.value())
 
 
 @reads("striate.Quantized")
@@ -159,11 +159,11 @@ def _quantized(site: Site) -> Value:
     site.expect(same, "quantized and dequantized by different scales")
     limits, step, at = np.iinfo(zero.dtype), float(scale.ravel()[0]), int(zero.ravel()[0])
     bounds = (float(str(np.float32((limit - at) * step))) for limit in (limits.min, limits.max))
-    return site.emit(clipped(*bounds), site.value())
+    return site.emit(clip_op(*bounds), site.value())
 
 
-def clipped(low: float | None, high: float | None) -> Op:
-    """The op that clips to two bounds."""
+def clip_op(low: float | None, high: float | None) -> Op:
+    """The op that clips to two bounds, which may be None."""
     if low == 0 and high in (None, 6):
         return ops.Relu() if high is None else ops.Relu6()
     return Clip(low, high)
@@ -200,8 +200,8 @@ def _slopes(site: Site, x: Value, wide: Any, slope: Any) -> Value:
     site.expect(wide[0] == 1, "slopes for every image")
     below = site.emit(ops.Relu(), site.emit(Affine(-1.0), x))
     shape = tuple(int(n) for n in wide[1:])
-    left = site.emit(Affine(weight=shape, learned=site.learned(1)), below, weight=-slope)
-    return site.emit(Add(), site.emit(ops.Relu(), x), left)
+    negative = site.emit(Affine(weight=shape, learned=site.learned(1)), below, weight=-slope)
+    return site.emit(Add(), site.emit(ops.Relu(), x), negative)
 
 
 @reads("ThresholdedRelu")
@@ -242,12 +242,14 @@ def _write_prelu(pen: Pen, op: Any) -> None:
 def _softmax(site: Site) -> Value:
     x = site.value()
     axis = site.axis(site.attribute("axis", 1 if site.opset < 13 else -1), len(x.shape))
-    made = {"Softmax": ops.Softmax, "LogSoftmax": ops.LogSoftmax}[site.call.kind]
+    cls = {"Softmax": ops.Softmax, "LogSoftmax": ops.LogSoftmax}[site.call.kind]
     site.expect(axis > 0, "softmax over the batch")
-    if site.opset < 13 and np.prod(x.shape[axis + 1 :]) > 1:  # over all axes from that one on, then
+    if (
+        site.opset < 13 and np.prod(x.shape[axis + 1 :]) > 1
+    ):  # before opset 13 it normalizes over all axes from `axis` on
         flat = site.reshape(x, (*x.shape[:axis], int(np.prod(x.shape[axis:]))))
-        return site.reshape(site.emit(made(flat.spec.axes[-1]), flat), x.shape)
-    return site.emit(made(x.spec.axes[axis]), x)
+        return site.reshape(site.emit(cls(flat.spec.axes[-1]), flat), x.shape)
+    return site.emit(cls(x.spec.axes[axis]), x)
 
 
 @writes("softmax", "logsoftmax")

@@ -65,7 +65,7 @@ def _expand(site: Site) -> Value:
     if wide == x.shape:
         return x
     site.expect(len(wide) == len(x.shape) and wide[0] == x.shape[0], "a value repeated along new axes")
-    return site.spread(x, wide) if site.leaves else dataclasses.replace(x, wide=wide)
+    return site.broadcast(x, wide) if site.leaves else dataclasses.replace(x, wide=wide)
 
 
 @reads("Tile")
@@ -76,7 +76,7 @@ def _tile(site: Site) -> Value:
     )
     for axis, size, count in zip(x.spec.axes, x.shape, times):
         if count > 1:
-            site.listed(size * count)
+            site.charge_list(size * count)
             x = site.emit(Gather(tuple(range(size)) * count, axis), x)
     return x
 
@@ -183,7 +183,7 @@ def _cut(site: Site, x: Value, axis: int, start: int, end: int | None, step: int
     if step < 0:
         site.expect(axis > 0, "a slice of the batch")
         end = None if end is not None and end < -size else end
-        site.listed(len(range(size)[start:end:step]))
+        site.charge_list(len(range(size)[start:end:step]))
         return site.emit(Gather(tuple(range(size)[start:end:step]), x.spec.axes[axis]), x)
     if (first, last, step) == (0, size, 1):
         return x
@@ -214,8 +214,8 @@ def _split(site: Site) -> Sequence[Value]:
     sizes, size = site.integers("split", 1), x.shape[axis]
     if not sizes:
         parts = len(site.call.outputs)
-        each = -(-size // parts)
-        sizes = [min(each, size - k * each) for k in range(parts)]
+        part = -(-size // parts)
+        sizes = [min(part, size - k * part) for k in range(parts)]
     site.expect(axis > 0 and sum(sizes) == size and min(sizes) > 0, "parts that do not add up to the axis")
     if x.spec.axes[axis] == "C" and len(sizes) > 1:
         equal = len(set(sizes)) == 1
@@ -273,7 +273,7 @@ def _write_pad(pen: Pen, op: Any) -> None:
     pairs = [p for p in op.padding_per_axis(len(pen.inputs[0].spatial)) if isinstance(p, tuple)]
     x = pen.x
     if op.mode != "zeros":
-        x = pen.padded(x, pairs, op.mode, last=not any(op.channels))
+        x = pen.pad(x, pairs, op.mode, last=not any(op.channels))
         pairs = [(0, 0) for _ in pairs]
     if op.mode == "zeros" or any(op.channels):
         sides = pen.integers(*pen.pads([tuple(op.channels), *pairs]))
@@ -287,8 +287,8 @@ def _write_gather(pen: Pen, op: Any) -> None:
 
 @writes("rearrange")
 def _write_rearrange(pen: Pen, op: Any) -> None:
-    known = int(np.prod([size for size in op.apart if size != -1]))
-    apart = [pen.inputs[0].elements // known if size == -1 else size for size in op.apart]
+    product = int(np.prod([size for size in op.apart if size != -1]))
+    apart = [pen.inputs[0].elements // product if size == -1 else size for size in op.apart]
     # -1 stands for the batch, which is open.
     parts = pen.call("Reshape", pen.x, pen.integers(-1, *apart))
     turned = pen.call("Transpose", parts, perm=[0, *(k + 1 for k in op.order)])
@@ -322,9 +322,9 @@ def _write_crop(pen: Pen, _op: Any) -> None:
 @writes("channelshuffle")
 def _write_channel_shuffle(pen: Pen, op: Any) -> None:
     x = pen.inputs[0]
-    with pen.channels_second() as moved:
+    with pen.channels_second() as source:
         space = [x.size(axis) for axis in pen.axes[2:]]
-        parts = pen.call("Reshape", moved, pen.integers(0, op.groups, x.channels // op.groups, *space))
+        parts = pen.call("Reshape", source, pen.integers(0, op.groups, x.channels // op.groups, *space))
         order = [0, 2, 1, *range(3, len(x.shape) + 1)]
         turned = pen.call("Transpose", parts, perm=order)
         pen.result("Reshape", turned, pen.integers(0, x.channels, *space))

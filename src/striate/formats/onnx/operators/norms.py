@@ -65,15 +65,15 @@ def _write_in(pen: Pen, op: Any) -> None:
 @reads("GroupNormalization")
 def _gn(site: Site) -> Value:
     x, groups = site.standard(site.value()), site.attribute("num_groups")
-    each = x.spec.channels // groups
+    per_group = x.spec.channels // groups
     scale, shift = site.array(1), site.array(2)
-    if site.opset < 21:  # one number per group, then
-        scale, shift = np.repeat(scale, each), np.repeat(shift, each)
+    if site.opset < 21:  # before opset 21: one number per group
+        scale, shift = np.repeat(scale, per_group), np.repeat(shift, per_group)
     return site.emit(GroupNorm(groups, site.attribute("epsilon", _EPS)), x, weight=scale, bias=shift)
 
 
 @reads("striate.GroupNorm")
-def _spelled_gn(site: Site) -> Value:
+def _gn_pattern(site: Site) -> Value:
     """Reshape to (N, groups, -1), instance norm, reshape back, scale and shift."""
     x, apart = site.standard(site.value()), site.array(site.attribute("at_groups"))
     site.expect(site.attribute("plain") and apart.size == 3, "an inner scale or shift")
@@ -99,9 +99,9 @@ def _write_gn(pen: Pen, op: Any) -> None:
         if not op.affine:
             pen.result("Reshape", normal, shape)
             return
-        whole = pen.call("Reshape", normal, shape)
+        image = pen.call("Reshape", normal, shape)
         scale, shift = pen.by_channel(pen.weight("weight")), pen.by_channel(pen.weight("bias"))
-        pen.result("Add", pen.call("Mul", whole, scale), shift)
+        pen.result("Add", pen.call("Mul", image, scale), shift)
 
 
 @reads("LayerNormalization")
@@ -113,13 +113,13 @@ def _ln(site: Site) -> list[Value]:
     shift = site.optional(2)
     weights["bias"] = np.zeros_like(weights["weight"]) if shift is None else shift
     over = list(range(axis, len(x.shape)))
-    made = [_normalized(site, x, over, epsilon, weights)]
+    outputs = [_normalize(site, x, over, epsilon, weights)]
     if site.reads_output(1) or site.reads_output(2):
         mean = _mean(site, x, over)
         centred = site.emit(Add(), x, site.emit(Affine(-1.0), mean))
         variance = _mean(site, site.emit(Pow(2.0), centred), over)
-        made += [mean, site.emit(Pow(-0.5), site.emit(Affine(1.0, epsilon), variance))]
-    return made
+        outputs += [mean, site.emit(Pow(-0.5), site.emit(Affine(1.0, epsilon), variance))]
+    return outputs
 
 
 def _mean(site: Site, x: Value, over: list[int]) -> Value:
@@ -145,12 +145,12 @@ def _lp(site: Site) -> Value:
     x, p = site.value(), site.attribute("p", 2)
     axis = x.spec.axes[site.axis(site.attribute("axis", -1), len(x.shape))]
     site.expect(axis != "N", "a norm over the batch")
-    norm = site.emit(Clip(MIN_NORMAL_FLOAT), site.emit(Reduce(f"l{p}", axis), x))  # nothing over nothing is 0
+    norm = site.emit(Clip(MIN_NORMAL_FLOAT), site.emit(Reduce(f"l{p}", axis), x))  # 0 / 0 becomes 0
     return site.emit(Divide(), x, norm)
 
 
 @reads("striate.LayerNorm")
-def _spelled_ln(site: Site) -> Value:
+def _ln_pattern(site: Site) -> Value:
     x, axes = site.value(), site.attribute("axes")
     site.expect(bool(axes), "a mean over everything")
     over = sorted(site.axis(axis, len(x.shape)) for axis in axes)
@@ -161,10 +161,10 @@ def _spelled_ln(site: Site) -> Value:
             "bias": site.array(site.attribute("at_bias")),
         }
     epsilon = float(str(np.float32(site.scalar(site.attribute("at_epsilon")))))
-    return _normalized(site, x, over, epsilon, weights)
+    return _normalize(site, x, over, epsilon, weights)
 
 
-def _normalized(site: Site, x: Value, over: list[int], eps: float, weights: dict[str, Any]) -> Value:
+def _normalize(site: Site, x: Value, over: list[int], eps: float, weights: dict[str, Any]) -> Value:
     rank, shape = len(x.shape), x.shape
     if [x.spec.axes[k] for k in over] == ["C"]:
         return site.emit(LayerNorm("channels", eps, bool(weights)), x, **weights)
@@ -173,9 +173,9 @@ def _normalized(site: Site, x: Value, over: list[int], eps: float, weights: dict
     site.expect(
         over == list(range(over[0], rank)) and over[0] > 0, "axes other than the channels or the last ones"
     )
-    # Over the last axes: these are called the channels, as one.
-    joined = x if len(over) == 1 else site.reshape(x, (*shape[: over[0]], int(np.prod(shape[over[0] :]))))
-    y = site.emit(LayerNorm("channels", eps, bool(weights)), site.features_last(joined), **weights)
+    # Over the last axes: they are joined to one axis, which is named C.
+    flat = x if len(over) == 1 else site.reshape(x, (*shape[: over[0]], int(np.prod(shape[over[0] :]))))
+    y = site.emit(LayerNorm("channels", eps, bool(weights)), site.features_last(flat), **weights)
     return y if len(over) == 1 else site.reshape(y, shape)
 
 
@@ -195,13 +195,13 @@ def _write_ln(pen: Pen, op: Any) -> None:
 @reads("LRN")
 def _lrn(site: Site) -> Value:
     size = site.attribute("size")
-    named = {
+    fields = {
         "odd": "before" if size % 2 else "after",
         "alpha": site.attribute("alpha", 1e-4),
         "beta": site.attribute("beta", 0.75),
         "k": site.attribute("bias", 1.0),
     }
-    return site.emit(LocalResponseNorm(size, **named), site.standard(site.value()))
+    return site.emit(LocalResponseNorm(size, **fields), site.standard(site.value()))
 
 
 @writes("lrn")
@@ -210,7 +210,7 @@ def _write_lrn(pen: Pen, op: Any) -> None:
         if op.size % 2 and len(pen.axes) == 4:
             pen.result("LRN", x, size=op.size, alpha=op.alpha, beta=op.beta, bias=op.k)
             return
-        # onnxruntime knows odd sizes and images only: else the mean of squares is a pool along the channels.
+        # onnxruntime supports only odd sizes and images: else the mean of squares is a pool along the channels.
         sides = op.size // 2, (op.size - 1) // 2
         before, after = sides if op.odd == "before" else sides[::-1]
         shape = pen.call("Shape", x)

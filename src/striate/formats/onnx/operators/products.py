@@ -25,13 +25,13 @@ def _linear(site: Site) -> Value:
     if site.call.kind == "MatMul" and not site.is_value(site.call.inputs[0]):
         return _from_the_left(site)
     x, weight, bias = site.value(), site.array(1), None
-    transposed, added = False, None
+    transposed, addend = False, None
     if site.call.kind == "Gemm":
         site.expect(not site.attribute("transA", 0) and len(x.shape) == 2, "a transposed input")
         transposed = bool(site.attribute("transB", 0))
         weight = weight * np.float32(site.attribute("alpha", 1.0))
         if site.has(2) and site.is_value(site.call.inputs[2]):
-            added = site.value(2)
+            addend = site.value(2)
         else:
             bias = site.optional(2)
             bias = None if bias is None else bias * np.float32(site.attribute("beta", 1.0))
@@ -52,10 +52,10 @@ def _linear(site: Site) -> Value:
     weights = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
     op = Linear(len(weight), bias is not None, weight.shape[1])
     y = site.emit(op, site.features_last(x), **weights)
-    if added is None:
+    if addend is None:
         return y
     scale = site.attribute("beta", 1.0)
-    return site.emit(Add(), y, added if scale == 1 else site.emit(Affine(scale), added))
+    return site.emit(Add(), y, addend if scale == 1 else site.emit(Affine(scale), addend))
 
 
 def _product(site: Site) -> Value:
@@ -104,10 +104,10 @@ def _einsum(site: Site) -> Value:
     image, repeated = one[:1], any(len(set(word)) < len(word) for word in (one, other, out))
     site.expect(not repeated and out[:1] == image, "a diagonal, or a batch axis that moves")
     size = dict(zip(one, x.shape, strict=True))
-    shared = [v for v in one[1:] if v in other]
-    inner = [v for v in shared if v not in out]
-    both, own = [v for v in shared if v in out], [v for v in one[1:] if v not in other]
-    site.expect(all(v in out for v in own), "a sum over one factor's axis")
+    common = [v for v in one[1:] if v in other]
+    inner = [v for v in common if v not in out]
+    both, rows_of_x = [v for v in common if v in out], [v for v in one[1:] if v not in other]
+    site.expect(all(v in out for v in rows_of_x), "a sum over one factor's axis")
     if others:
         (y,) = others
         site.expect(other[:1] == image, "a batch axis that moves")
@@ -116,8 +116,8 @@ def _einsum(site: Site) -> Value:
         weight = site.array(1 if site.is_value(site.call.inputs[0]) else 0)
         size |= dict(zip(other, weight.shape, strict=True))
         site.expect(not both and image not in other, "weights per position")
-    theirs = [v for v in other if v not in one]
-    site.expect(all(v in out for v in theirs), "a sum over one factor's axis")
+    columns_of_y = [v for v in other if v not in one]
+    site.expect(all(v in out for v in columns_of_y), "a sum over one factor's axis")
 
     def joined(value: Value, word: str, *groups: list[str]) -> Value:
         """Join each group of a value's axes into one axis; the first group may be empty."""
@@ -126,14 +126,16 @@ def _einsum(site: Site) -> Value:
         return site.emit(Rearrange(tuple(size[v] for v in word[1:]), order, shape), value)
 
     if others:
-        made = site.emit(MatMul(), joined(x, one, both, own, inner), joined(y, other, both, inner, theirs))
+        product = site.emit(
+            MatMul(), joined(x, one, both, rows_of_x, inner), joined(y, other, both, inner, columns_of_y)
+        )
     else:
-        matrix = weight.transpose([other.index(v) for v in (*theirs, *inner)])
-        matrix = matrix.reshape(math.prod(size[v] for v in theirs), -1)
-        rows = site.features_last(joined(x, one, own, inner))
-        made = site.emit(Linear(len(matrix), False, matrix.shape[1]), rows, weight=matrix)
-    axes = [*both, *own, *theirs]
+        matrix = weight.transpose([other.index(v) for v in (*columns_of_y, *inner)])
+        matrix = matrix.reshape(math.prod(size[v] for v in columns_of_y), -1)
+        rows = site.features_last(joined(x, one, rows_of_x, inner))
+        product = site.emit(Linear(len(matrix), False, matrix.shape[1]), rows, weight=matrix)
+    axes = [*both, *rows_of_x, *columns_of_y]
     shape = tuple(size[v] for v in out[1:])
     return site.emit(
-        Rearrange(tuple(size[v] for v in axes), tuple(axes.index(v) for v in out[1:]), shape), made
+        Rearrange(tuple(size[v] for v in axes), tuple(axes.index(v) for v in out[1:]), shape), product
     )

@@ -28,19 +28,19 @@ def _resize(site: Site) -> Value:
     newer = resize and site.opset >= 11
     scales = site.attribute("scales") or None
     if scales is None:
-        found = site.optional(2 if newer else 1)
+        array = site.optional(2 if newer else 1)
         scales = (
-            None if found is None or not found.size else [float(str(np.float32(s))) for s in found.ravel()]
+            None if array is None or not array.size else [float(str(np.float32(s))) for s in array.ravel()]
         )
     sizes = site.integers("sizes", 3) if newer else None
     rank = len(x.shape)
     axes = [site.axis(axis, rank) for axis in site.attribute("axes") or range(rank)]
-    given = scales if scales is not None else sizes
-    site.expect(given is not None and len(given) == len(axes), "neither scales nor sizes")
+    request = scales if scales is not None else sizes
+    site.expect(request is not None and len(request) == len(axes), "neither scales nor sizes")
     site.expect(not site.attribute("exclude_outside", 0), "exclude_outside")
-    full: dict[int, float] = dict(zip(axes, given or ()))
+    full: dict[int, float] = dict(zip(axes, request or ()))
     if scales is None:
-        full = _kept_ratio(site, x, full)
+        full = _keep_aspect(site, x, full)
         full = {k: n / x.shape[k] for k, n in full.items()}
     site.expect(all(full.get(k, 1.0) == 1 for k in (0, 1)), "resized channels")
     factors = [full.get(k, 1.0) for k in range(2, rank)]
@@ -49,7 +49,7 @@ def _resize(site: Site) -> Value:
     if site.attribute("mode", "nearest") == "nearest":
         return _nearest(site, x, factors, target, "asymmetric" if not newer else "", scales is not None)
     place = site.attribute("coordinate_transformation_mode", "half_pixel") if newer else "asymmetric"
-    if exact and place == "half_pixel_symmetric":  # symmetric by itself
+    if exact and place == "half_pixel_symmetric":  # then both are the same
         place = "half_pixel"
     method, corners = _method(site, place, target)
     site.expect(not site.attribute("antialias", 0) or min(factors) >= 1, "antialiasing")
@@ -60,7 +60,7 @@ def _resize(site: Site) -> Value:
     return site.emit(Upsample(None, tuple(target), method, corners), x)
 
 
-def _kept_ratio(site: Site, x: Value, sizes: Mapping[int, float]) -> dict[int, float]:
+def _keep_aspect(site: Site, x: Value, sizes: Mapping[int, float]) -> dict[int, float]:
     """The sizes, or the nearest ones that keep the aspect ratio."""
     policy = site.attribute("keep_aspect_ratio_policy", "stretch")
     if policy == "stretch":
@@ -76,16 +76,16 @@ def _nearest(
     """Nearest neighbor: ⌊i/scale⌋ is an op of Striate; every other choice becomes a list of source positions."""
     rounding = "floor" if place else site.attribute("nearest_mode", "round_prefer_floor")
     place = place or site.attribute("coordinate_transformation_mode", "half_pixel")
-    whole = all(f >= 1 and f == int(f) for f in factors)
+    integral = all(f >= 1 and f == int(f) for f in factors)
     half = place in ("half_pixel", "pytorch_half_pixel", "half_pixel_symmetric")
-    if (place, rounding) == ("asymmetric", "floor") or (whole and half and rounding.startswith("round")):
+    if (place, rounding) == ("asymmetric", "floor") or (integral and half and rounding.startswith("round")):
         if len(set(factors)) == 1 and scaled:
             return site.emit(Upsample(factors[0]), x)
         if all(abs(n * f - m) < 1e-6 for n, f, m in zip(x.spec.spatial, factors, target)):
             return site.emit(Upsample(None, tuple(target)), x)
     site.expect(place in PLACES and rounding in ROUNDINGS, f"nearest by {place}, {rounding}")
     for axis, n, m, f in zip(x.spec.axes[2:], x.spec.spatial, target, factors):
-        site.listed(n + m)
+        site.charge_list(n + m)
         grid = PLACES[place](np.arange(m, dtype=np.float64), n, m, f)
         entries = [int(k) for k in np.clip(ROUNDINGS[rounding](np.round(grid, 9)), 0, n - 1)]
         if entries != list(range(n)):
@@ -122,27 +122,27 @@ def _method(site: Site, place: str, target: Sequence[int]) -> tuple[str, bool]:
 def _grids(pen: Pen) -> list[Nearest | Linear]:
     """The source positions along every spatial axis."""
     readings = pen.declaration.readings[0]
-    found = (readings[axis].map for axis in pen.inputs[0].spatial_axes)
-    return [grid for grid in found if isinstance(grid, Nearest | Linear)]
+    maps = (readings[axis].map for axis in pen.inputs[0].spatial_axes)
+    return [grid for grid in maps if isinstance(grid, Nearest | Linear)]
 
 
 def _resizes(op: Any, grids: Sequence[Nearest | Linear]) -> bool:
     """True if a Resize expresses it: sizes and neighbors survive single precision, and an axis that keeps its size is
     copied (as onnxruntime does, whatever the scale).
     """
-    if op.method == "bicubic" and len(grids) != 2:  # onnxruntime's takes images
+    if op.method == "bicubic" and len(grids) != 2:  # onnxruntime supports it for images only
         return False
     aligned = op.align_corners and op.method != "nearest"
-    kept = all(grid.size == grid.input for grid in grids)
-    if kept and not aligned and any(grid.ratio != 1 for grid in grids):
+    unchanged = all(grid.size == grid.input for grid in grids)
+    if unchanged and not aligned and any(grid.ratio != 1 for grid in grids):
         return False
     for grid in grids:
         scale = np.float32(op.scale if op.scale is not None else grid.size / grid.input)
         if op.scale is not None and int(np.float32(grid.input) * scale) != grid.size:
             return False
         if isinstance(grid, Nearest):
-            told = np.floor(np.arange(grid.size, dtype=np.float32) / scale)
-            if any(int(k) != grid.position(i, 0) for i, k in enumerate(told)):
+            positions = np.floor(np.arange(grid.size, dtype=np.float32) / scale)
+            if any(int(k) != grid.position(i, 0) for i, k in enumerate(positions)):
                 return False
     return True
 
@@ -176,16 +176,20 @@ def _write_upsample(pen: Pen, op: Any) -> None:
         _write_by_axis(pen, grids)
         return
     if op.method == "nearest":
-        named = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        attributes = {
+            "mode": "nearest",
+            "coordinate_transformation_mode": "asymmetric",
+            "nearest_mode": "floor",
+        }
     else:
-        named = {
+        attributes = {
             "mode": "cubic" if op.method == "bicubic" else "linear",
             "coordinate_transformation_mode": "align_corners" if op.align_corners else "half_pixel",
         }
     if op.scale is not None:
         scales = pen.constant(np.array([1, 1, *[op.scale] * len(pen.inputs[0].spatial)], np.float32))
-        pen.last("Resize", pen.x, "", scales, **named)
+        pen.last("Resize", pen.x, "", scales, **attributes)
         return
     batch = pen.call("Slice", pen.call("Shape", pen.x), pen.integers(0), pen.integers(1))
     sizes = pen.call("Concat", batch, pen.integers(*pen.outputs[0].shape[1:]), axis=0)
-    pen.last("Resize", pen.x, "", "", sizes, **named)
+    pen.last("Resize", pen.x, "", "", sizes, **attributes)

@@ -47,9 +47,9 @@ def _padding(site: Site, rank: int) -> Any:
 
 
 def _per_axis(site: Site, name: str, rank: int, default: int = 1) -> tuple[int, ...]:
-    found = tuple(site.attribute(name) or (default,) * rank)
-    site.expect(len(found) == rank, f"{name} with a wrong number of axes")
-    return found
+    values = tuple(site.attribute(name) or (default,) * rank)
+    site.expect(len(values) == rank, f"{name} with a wrong number of axes")
+    return values
 
 
 @reads("Conv")
@@ -76,18 +76,18 @@ def _write_conv(pen: Pen, op: Any) -> None:
     more = [pen.weight("bias")] if op.bias else []
     x, pads = pen.x, pen.sides()
     if op.mode != "zeros":
-        x, pads = pen.padded(x, _pairs(pads), op.mode), [0] * len(pads)
+        x, pads = pen.pad(x, _pairs(pads), op.mode), [0] * len(pads)
     pen.last("Conv", x, pen.weight("weight"), *more, group=groups, **_window(pen, pads, dilated=True))
 
 
 def _window(pen: Pen, pads: Sequence[int], *, dilated: bool) -> dict[str, Any]:
     windows = pen.windows
-    named = {
+    attributes = {
         "kernel_shape": [w.kernel for w in windows],
         "strides": [w.stride for w in windows],
         "pads": [*pads],
     }
-    return named | ({"dilations": [w.dilation for w in windows]} if dilated else {})
+    return attributes | ({"dilations": [w.dilation for w in windows]} if dilated else {})
 
 
 @reads("ConvTranspose")
@@ -102,8 +102,8 @@ def _tconv(site: Site) -> Value:
     if sizes is None and automatic in ("SAME_UPPER", "SAME_LOWER"):
         sizes = [n * s for n, s in zip(x.spec.spatial, stride)]
     if sizes is None:
-        found = _padding(site, rank)
-        pairs = [(0, 0)] * rank if found == 0 else list(found)
+        padding = _padding(site, rank)
+        pairs = [(0, 0)] * rank if padding == 0 else list(padding)
     else:  # the padding that gives this size; what is missing is added at the end
         for k, (n, size) in enumerate(zip(x.spec.spatial, sizes[-rank:])):
             total = stride[k] * (n - 1) + extra[k] + dilation[k] * (kernel[k] - 1) + 1 - size
@@ -129,7 +129,7 @@ def _write_tconv(pen: Pen, op: Any) -> None:
     rank = len(pen.inputs[0].spatial)
     more = [pen.weight("bias")] if op.bias else []
     extra, stride = op.per_axis("output_padding", rank), op.per_axis("stride", rank)
-    named = _window(pen, pen.sides(), dilated=True)
+    attributes = _window(pen, pen.sides(), dilated=True)
     if all(e < s for e, s in zip(extra, stride)):
         pen.last(
             "ConvTranspose",
@@ -137,14 +137,14 @@ def _write_tconv(pen: Pen, op: Any) -> None:
             pen.weight("weight"),
             *more,
             group=op.groups,
-            **named,
+            **attributes,
             output_padding=[*extra],
         )
         return
-    # Runtimes take less output padding than the stride: less is cropped, then zeros are added, and the bias last.
-    after = named["pads"][rank:]
-    named["pads"][rank:] = [max(a - e, 0) for a, e in zip(after, extra)]
-    y = pen.call("ConvTranspose", pen.x, pen.weight("weight"), group=op.groups, **named)
+    # Runtimes need output padding below the stride: crop less, add zeros, and add the bias last.
+    after = attributes["pads"][rank:]
+    attributes["pads"][rank:] = [max(a - e, 0) for a, e in zip(after, extra)]
+    y = pen.call("ConvTranspose", pen.x, pen.weight("weight"), group=op.groups, **attributes)
     pairs = [(0, 0), *((0, max(e - a, 0)) for a, e in zip(after, extra))]
     wide = ("Pad", y, pen.integers(*pen.pads(pairs)), pen.number(0))
     if op.bias:
@@ -165,18 +165,18 @@ def _pool(site: Site) -> Value:
     dilation, ceil = _per_axis(site, "dilations", rank), bool(site.attribute("ceil_mode", 0))
     padding = _padding(site, rank)
     if isinstance(padding, tuple) and any(max(p) > k // 2 for k, p in zip(kernel, padding)):
-        return _padded_pool(site, x, kernel, stride or kernel, padding, dilation, ceil)
+        return _pool_with_pad(site, x, kernel, stride or kernel, padding, dilation, ceil)
     if site.call.kind == "MaxPool":
         return site.emit(pool.MaxPool(kernel, stride, padding, dilation, ceil), x)
     if site.call.kind == "LpPool":
         return site.emit(pool.LpPool(kernel, site.attribute("p", 2), stride, padding, ceil, dilation), x)
-    counted = bool(site.attribute("count_include_pad", 0))
+    count_include_pad = bool(site.attribute("count_include_pad", 0))
     if padding == 0 or (isinstance(padding, tuple) and not any(map(any, padding))):
-        counted = True  # nothing is padded: the usual word for it
-    return site.emit(pool.AvgPool(kernel, stride, padding, ceil, counted, dilation), x)
+        count_include_pad = True  # without padding both settings agree; this is the default of the op
+    return site.emit(pool.AvgPool(kernel, stride, padding, ceil, count_include_pad, dilation), x)
 
 
-def _hangs(pen: Pen) -> list[int]:
+def _overhangs(pen: Pen) -> list[int]:
     """Overhang of the last window of each axis over the padded end."""
     return [max((w.output - 1) * w.stride + w.extent - w.padded, 0) for w in pen.sliding]
 
@@ -185,7 +185,7 @@ def _round(pen: Pen, ceil: bool) -> tuple[list[int], int]:
     """Padding and ceil_mode of a pool. PyTorch drops a last window that would start after the image; ONNX's size
     formula does not, so such an axis is rounded down.
     """
-    hangs = _hangs(pen)
+    hangs = _overhangs(pen)
     plain = all(-(-w.slack // w.stride) + 1 == w.output for w in pen.sliding)
     if not ceil or not any(hangs):
         return pen.sides(), 0
@@ -194,7 +194,7 @@ def _round(pen: Pen, ceil: bool) -> tuple[list[int], int]:
     return [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, hangs))], 0
 
 
-def _padded_pool(
+def _pool_with_pad(
     site: Site,
     x: Value,
     kernel: tuple[int, ...],
@@ -203,8 +203,8 @@ def _padded_pool(
     dilation: tuple[int, ...],
     ceil: bool,
 ) -> Value:
-    """A pool with more padding than Striate's pools take: a separate pad op covers what the last windows reach, so that
-    the output size stays as in ONNX.
+    """Read a pool with more padding than Striate's pools take. A separate pad op reaches the end of the last windows,
+    so that the output size is that of ONNX.
     """
     axes = [
         Window.resolve(n, k, s, d, p, ceil)
@@ -231,24 +231,24 @@ def _padded_pool(
 def _write_max(pen: Pen, op: Any) -> None:
     pads, ceil = _round(pen, op.ceil)
     x = pen.x
-    if any(max(w.before, w.after) >= w.kernel for w in pen.windows):  # more than MaxPool takes
-        reached = _reached(pen)
-        around = pen.integers(*pen.pads([(0, 0), *_pairs(reached)]))
+    if any(max(w.before, w.after) >= w.kernel for w in pen.windows):  # more padding than MaxPool takes
+        sides = _pads_to_last_window(pen)
+        around = pen.integers(*pen.pads([(0, 0), *_pairs(sides)]))
         x = pen.call("Pad", x, around, pen.number(-np.inf), mode="constant")
-        pads, ceil = [0] * len(reached), 0
+        pads, ceil = [0] * len(sides), 0
     pen.last("MaxPool", x, ceil_mode=ceil, **_window(pen, pads, dilated=True))
 
 
 def _window_sums(pen: Pen, x: str) -> str:
     """The sum of each window, as a depthwise convolution with ones, because opset 17 has no dilated average pool."""
-    channels, pads = pen.inputs[0].channels, _reached(pen)
+    channels, pads = pen.inputs[0].channels, _pads_to_last_window(pen)
     ones = pen.constant(np.ones((channels, 1, *(w.kernel for w in pen.windows)), np.float32))
     return pen.call("Conv", x, ones, group=channels, **_window(pen, pads, dilated=True))
 
 
-def _reached(pen: Pen) -> list[int]:
+def _pads_to_last_window(pen: Pen) -> list[int]:
     """Padding up to the end of the last windows."""
-    return [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, _hangs(pen)))]
+    return [*(w.before for w in pen.windows), *(w.after + h for w, h in zip(pen.windows, _overhangs(pen)))]
 
 
 def window_counts(windows: Sequence[Window], padded: bool) -> Array:
@@ -269,12 +269,18 @@ def _write_avg(pen: Pen, op: Any) -> None:
         )
         return
     pads, ceil = _round(pen, op.ceil)
-    x, counted = pen.x, int(op.count_include_pad and any(pads))
-    if counted and op.ceil and (ceil or pads != pen.sides()):
-        # What hangs over does not count and padding does: the padding becomes part of the image.
-        x, counted = pen.padded(x, _pairs(pen.sides()), "zeros"), 0
+    x, count_include_pad = pen.x, int(op.count_include_pad and any(pads))
+    if count_include_pad and op.ceil and (ceil or pads != pen.sides()):
+        # The overhang does not count, padding does: the padding becomes part of the image.
+        x, count_include_pad = pen.pad(x, _pairs(pen.sides()), "zeros"), 0
         pads = [after - before for after, before in zip(pads, pen.sides())]
-    pen.last("AveragePool", x, count_include_pad=counted, ceil_mode=ceil, **_window(pen, pads, dilated=False))
+    pen.last(
+        "AveragePool",
+        x,
+        count_include_pad=count_include_pad,
+        ceil_mode=ceil,
+        **_window(pen, pads, dilated=False),
+    )
 
 
 @writes("lppool")
@@ -283,7 +289,7 @@ def _write_lp(pen: Pen, op: Any) -> None:
         powers = pen.call("Pow", pen.call("Abs", pen.x), pen.number(op.p))
         pen.last("Pow", _window_sums(pen, powers), pen.number(1 / op.p))
         return
-    pen.last("LpPool", pen.x, p=op.p, **_window(pen, _reached(pen), dilated=False))
+    pen.last("LpPool", pen.x, p=op.p, **_window(pen, _pads_to_last_window(pen), dilated=False))
 
 
 @reads("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
@@ -292,8 +298,8 @@ def _global(site: Site) -> Value:
         x, p = site.standard(site.value()), site.attribute("p", 2)
         site.expect(p in (1, 2), f"an L{p} norm")
         return site.emit(Reduce(f"l{p}", "".join(x.spec.spatial_axes)), x)
-    made: Op = pool.GlobalAvgPool() if site.call.kind == "GlobalAveragePool" else pool.GlobalMaxPool()
-    return site.emit(made, site.standard(site.value()))
+    op: Op = pool.GlobalAvgPool() if site.call.kind == "GlobalAveragePool" else pool.GlobalMaxPool()
+    return site.emit(op, site.standard(site.value()))
 
 
 REDUCTIONS = {
@@ -312,11 +318,11 @@ def _reduce(site: Site) -> Value:
     over = {x.spec.axes[site.axis(axis, len(x.shape))]: None for axis in sorted(axes or range(len(x.shape)))}
     site.expect("N" not in over, "a reduction over the batch")
     keep, axes_before = site.attribute("keepdims", 1), x.spec.axes
-    left = tuple(n for axis, n in zip(axes_before, x.shape) if axis not in over)
-    site.expect(bool(keep) or len(left) > 1, "one number per image, without an axis")
+    shape = tuple(n for axis, n in zip(axes_before, x.shape) if axis not in over)
+    site.expect(bool(keep) or len(shape) > 1, "one number per image, without an axis")
     if kind in ("ReduceMean", "ReduceMax") and over.keys() == set(x.spec.spatial_axes):
-        made: Op = pool.GlobalAvgPool() if kind == "ReduceMean" else pool.GlobalMaxPool()
-        y = site.emit(made, site.in_order(x))
+        op: Op = pool.GlobalAvgPool() if kind == "ReduceMean" else pool.GlobalMaxPool()
+        y = site.emit(op, site.in_order(x))
         if keep and axes_before != y.spec.axes:
             y = site.emit(Permute("".join(axes_before[1:])), y)
     else:
@@ -324,20 +330,20 @@ def _reduce(site: Site) -> Value:
         if kind == "ReduceSumSquare":
             x = site.emit(Pow(2.0), x)
         largest = None
-        if kind == "ReduceLogSumExp":  # less the largest, so that no power overflows
+        if kind == "ReduceLogSumExp":  # the largest is subtracted, so that no exponential overflows
             largest = site.emit(Reduce("max", letters), x)
             x = site.emit(Exp(), site.emit(Add(), x, site.emit(Affine(-1.0), largest)))
         y = site.emit(Reduce(REDUCTIONS[kind], letters), x)
         y = site.emit(Log(), y) if kind.startswith("ReduceLog") else y
         y = y if largest is None else site.emit(Add(), y, largest)
-    return y if keep else site.reshape(y, left)
+    return y if keep else site.reshape(y, shape)
 
 
 @writes("reduce")
 def _write_reduce(pen: Pen, op: Any) -> None:
     kind = next(kind for kind, function in REDUCTIONS.items() if function == op.function)
     axes = [pen.inputs[0].axes.index(axis) for axis in op.over]
-    if kind == "ReduceSum":  # its axes became an input before those of the others
+    if kind == "ReduceSum":  # its axes became an input in an earlier opset than those of the others
         pen.last(kind, pen.x, pen.integers(*axes), keepdims=1)
     else:
         pen.last(kind, pen.x, axes=axes, keepdims=1)
