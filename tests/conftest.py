@@ -75,7 +75,14 @@ def pytest_collection_modifyitems(config, items):
 
 
 # ---------------------------------------------------------------- groups that need more than the base install
-PACKAGES_OF = {"torch": ["torch"], "onnx": ["onnx"], "keras": ["h5py"], "browser": []}
+PACKAGES_OF = {
+    "torch": ["torch"],
+    "onnx": ["onnx"],
+    "keras": ["h5py"],
+    "draw": ["resvg_py", "reportlab"],
+    "browser": [],
+    "latex": [],
+}
 
 
 def chromium() -> str | None:
@@ -92,6 +99,8 @@ def pytest_runtest_setup(item):
         missing = [package for package in packages if importlib.util.find_spec(package) is None]
         if mark.name == "browser" and chromium() is None:
             missing.append("chromium")
+        if mark.name == "latex" and shutil.which("pdflatex") is None:
+            missing.append("pdflatex")
         if missing:
             pytest.skip(f"group {mark.name}: not installed: {', '.join(missing)}")
 

@@ -23,3 +23,5 @@ from striate.tensor import TensorSpec as TensorSpec
 from striate.train.data import open_data as open_data
 from striate.train.settings import Settings as Settings
 from striate.version import __version__ as __version__
+from striate.views.drawing.picture import Picture as Picture
+from striate.views.drawing.picture import draw as draw

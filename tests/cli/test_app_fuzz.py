@@ -19,6 +19,7 @@ NOTATIONS = st.tuples(SIZES, STAGES).map(lambda parts: " -> ".join([parts[0], *p
 COMMANDS = """
 show; show --json; show --csv; show --markdown; show --reconcile; show --fold; show --node conv1; check
 check --output-format sarif; sizes; sizes --near 9; pixels; pixels --compare; pixels --node relu1; diff --input-b 33
+draw; draw --kind graph --direction right; draw --kind blocks --cost --no-fold; draw --json
 """
 COMMAND = st.sampled_from([c.split() for line in COMMANDS.split("\n") for c in line.split(";") if c.split()])
 

@@ -110,6 +110,7 @@ ERRORS = {
     "nothing-to-compare": ["diff", "lenet5"],
     "two-formats": ["show", "lenet5", "--csv", "--json"],
     "no-output": ["pixels", "4x4x1 -> conv 5x5"],
+    "no-such-theme": ["draw", "lenet5", "--theme", "drak"],
     "no-folder": ["show", "lenet5", "-o", "missing/folder/file.txt"],
 }
 

@@ -21,6 +21,11 @@ ANSWERS = {
         ["show", "9x9x3 -> conv 3x3 4 -> tconv 2x2 2 /2 -> conv 99x99 -> relu", "--json"],
         ["show", "1d 32x1 -> upsample 3 -> bn -> gap -> flatten -> fc 2", "--json"],
     ],
+    "striate.scene/1": [
+        ["draw", "lenet5", "--json"],
+        ["draw", "7x7x1 -> conv 3x3 /3", "--cost", "--json"],
+        ["draw", "resnet18", "--direction", "right", "--json"],
+    ],
     "striate.node/1": [
         ["show", "lenet5", "--node", "conv1", "--json"],
         ["show", "lenet5", "--node", "fc1", "--json"],
@@ -74,7 +79,7 @@ def differences(value, hint, path=""):
 
 def _differences(value, plain, path):
     origin, inner = typing.get_origin(plain), typing.get_args(plain)
-    if plain is typing.Any:
+    if plain is typing.Any or (origin is typing.Literal and value in inner):
         return
     if typing.is_typeddict(plain) and isinstance(value, dict):
         hints = typing.get_type_hints(plain, include_extras=True)
@@ -98,7 +103,7 @@ def _differences(value, plain, path):
         or not isinstance(value, (int, float) if plain is float else plain)
         or (isinstance(value, bool) and plain is not bool)
     ):
-        yield f"{path}: {type(value).__name__}, declared as {plain.__name__}"
+        yield f"{path}: {type(value).__name__}, declared as {getattr(plain, '__name__', plain)}"
 
 
 @pytest.mark.parametrize(("schema", "command"), [(s, c) for s, commands in ANSWERS.items() for c in commands])

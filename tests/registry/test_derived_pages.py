@@ -3,9 +3,12 @@
 import dataclasses
 import inspect
 import re
+import shlex
 import tomllib
 from itertools import groupby
 from pathlib import Path
+
+import pytest
 
 from cli.run import run
 from pages import filled
@@ -39,6 +42,20 @@ def test_the_page_of_json(golden):
 
 def test_the_page_of_the_python_api(golden):
     golden("../../docs/python.md", python_page.markdown())
+
+
+DRAWN = re.findall(r"^(striate draw .*) -o (\S+\.svg)$", page("pictures.md"), re.M)
+
+
+@pytest.mark.parametrize(("command", "name"), DRAWN, ids=[name for _, name in DRAWN])
+def test_the_pictures(command, name, golden):
+    golden(f"../../docs/pictures/{name}", run(*shlex.split(command)[1:]).out)
+
+
+def test_every_picture_has_its_command_and_is_shown():
+    shown = re.findall(r"^!\[.+\]\(pictures/(\S+)\)$", page("pictures.md"), re.M)
+    assert shown == [name for _, name in DRAWN]
+    assert sorted(shown) == sorted(path.name for path in (ROOT / "docs" / "pictures").iterdir())
 
 
 def law(contract_id, source=SOURCE):

@@ -230,14 +230,29 @@ def _shifted(net: Network, fields: Mapping[str, Fields], name: str, axis: str, b
     return Cure(name, axis, (window.before, window.after), (int(before), int(after)), op)
 
 
-def exact_field(
-    net: Network, value: str, position: Sequence[int], input: str | None = None
-) -> dict[str, tuple[int, ...]]:
-    """Input indices that a unit really reads, per axis of the network's input, borders and all.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reads:
+    """What a unit reads of a value along one axis.
 
-    position: index along each spatial axis of the value; input: of several inputs the one that is meant. Follows every
-    path, context included: what a change of an input row could change. Raises ShapeError when the position lies
-    outside.
+    rows: indices, ascending; span: first and last coordinate that its windows touch, padding counted.
+    """
+
+    rows: tuple[int, ...]
+    span: tuple[int, int]
+
+
+def reads(
+    net: Network, value: str, position: Sequence[int], *, context: bool = True
+) -> dict[str, dict[str, Reads]]:
+    """Value -> axis -> what a unit reads of it, for all values that the unit depends on, the unit itself among them.
+
+    position: index along each spatial axis of `value`; context: follow every path, so that a row is named if its change
+    could change the unit. Without it, statistics and values that are read whole next to a local one are left out, as
+    they are from receptive fields. Raises ShapeError when the position lies outside.
+
+    >>> import striate as st
+    >>> reads(st.parse("7x7x1 -> conv 3x3 pad 1 -> conv 3x3"), "conv2", (0, 2))["input"]["H"]
+    Reads(rows=(0, 1, 2, 3), span=(-1, 3))
     """
     spec = net.specs[value]
     if len(position) != len(spec.spatial) or any(not 0 <= p < n for p, n in zip(position, spec.spatial)):
@@ -249,21 +264,64 @@ def exact_field(
     wanted: dict[str, dict[str, set[int]]] = {
         value: {axis: {p} for axis, p in zip(spec.spatial_axes, position, strict=True)}
     }
+    touched: dict[str, dict[str, set[int]]] = {}
     for node in reversed(net.nodes):
         for port, name in enumerate(node.outputs):
             if name in wanted:
                 declaration = net.declarations[node.name]
                 readings = declaration.readings_of(port)
-                for source, reading in zip(node.inputs, readings, strict=True):
+                near = [_local(net.specs[v], r) for v, r in zip(node.inputs, readings, strict=True)]
+                for source, reading, local in zip(node.inputs, readings, near, strict=True):
+                    if not context:
+                        if any(near) and not local:
+                            continue
+                        reading = {axis: dataclasses.replace(r, context=False) for axis, r in reading.items()}
                     rows = _rows(reading, wanted[name], net.specs[source])
                     # A window that lies in the padding along one axis reads nothing along the others either.
                     if all(rows.values()):
-                        asked = wanted.setdefault(source, {})
+                        asked, ends = wanted.setdefault(source, {}), touched.setdefault(source, {})
                         for axis, found in rows.items():
                             asked.setdefault(axis, set()).update(found)
+                            ends.setdefault(axis, set()).update(_ends(reading[axis], wanted[name], found))
+    return {
+        name: {
+            axis: Reads(tuple(sorted(rows)), _hull(touched.get(name, {}).get(axis, rows)))
+            for axis, rows in axes.items()
+        }
+        for name, axes in wanted.items()
+    }
+
+
+def exact_field(
+    net: Network, value: str, position: Sequence[int], input: str | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Input indices that a unit really reads, per axis of the network's input, borders and all.
+
+    position: index along each spatial axis of the value; input: of several inputs the one that is meant. Follows every
+    path, context included: what a change of an input row could change. Raises ShapeError when the position lies
+    outside.
+    """
     name = net.input_name(input)
-    spec = net.inputs[name]
-    return {axis: tuple(sorted(wanted.get(name, {}).get(axis, ()))) for axis in spec.spatial_axes}
+    found = reads(net, value, position).get(name, {})
+    return {axis: found[axis].rows if axis in found else () for axis in net.inputs[name].spatial_axes}
+
+
+def _local(spec: TensorSpec, reading: Mapping[str, Reading]) -> bool:
+    """Whether each position of an output reads its own part of an input."""
+    return bool(spec.spatial) and all(reading[axis].axis is not None for axis in spec.spatial_axes)
+
+
+def _hull(rows: set[int]) -> tuple[int, int]:
+    return min(rows), max(rows)
+
+
+def _ends(reading: Reading, wanted: Mapping[str, set[int]], rows: set[int]) -> tuple[int, int]:
+    """First and last coordinate that the windows of the wanted rows touch; `rows` are those that they read."""
+    if reading.axis is None or reading.context or reading.axis not in wanted or reading.map is None:
+        return _hull(rows)
+    window = reading.map
+    raw = {x for i in wanted[reading.axis] for u in range(window.taps) if (x := window.raw(i, u)) is not None}
+    return _hull(raw or rows)
 
 
 def _rows(

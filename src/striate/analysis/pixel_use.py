@@ -155,12 +155,26 @@ class PixelUse:
         """Whether every pixel is used equally often."""
         return self.unread == 0 and self.total == self.cells * self.most
 
-    def reduced(self, limit: int) -> PixelUse:
-        """The map summed over blocks, so that no axis is longer than `limit`."""
+    @property
+    def middle(self) -> PixelUse:
+        """The slice through the middle of a volume; the map itself where it has at most two axes."""
+        outer = tuple(n // 2 for n in self.shape[:-2])
+        outer = tuple(n // 2 for n in self.shape[:-2])
+        if not outer:
+            return self
+        terms = []
+        for *across, rows, columns in self.terms:
+            factor = prod(vector[p] for vector, p in zip(across, outer, strict=True))
+            terms.append((tuple(factor * n for n in rows), columns))
+        return PixelUse(self.axes[-2:], self.shape[-2:], tuple(terms))
+
+    def reduced(self, *limits: int) -> PixelUse:
+        """The map summed over blocks, so that no axis is longer than its limit; one limit is for all axes."""
+        limits = limits * len(self.shape) if len(limits) == 1 else limits
         return dataclasses.replace(
             self,
-            shape=tuple(min(n, limit) for n in self.shape),
-            terms=tuple(tuple(_blocks(vector, limit) for vector in term) for term in self.terms),
+            shape=tuple(map(min, self.shape, limits)),
+            terms=tuple(tuple(map(_blocks, term, limits)) for term in self.terms),
         )
 
 

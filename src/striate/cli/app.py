@@ -16,6 +16,7 @@ COMMANDS = (
     "sizes",
     "pixels",
     "diff",
+    "draw",
     "models",
     "convert",
     "train",
@@ -30,6 +31,7 @@ COMMANDS = (
 
 ELSEWHERE = {
     "summary": "show", "info": "show", "describe": "show", "lint": "check", "rule": "explain", "list": "models",
+    "plot": "draw", "visualize": "draw",
     "export": "convert", "fit": "train", "test": "eval", "val": "eval", "validate": "eval", "evaluate": "eval",
     "infer": "predict", "classify": "predict", "benchmark": "bench", "help": "--help", "version": "--version",
     "rules": "explain", "linter": "explain", "ls": "models", "zoo": "models", "cost": "show", "flops": "show",

@@ -194,7 +194,7 @@ class Network(elsewhere.Teaching):
         return str(hooks.ask("table", self))
 
     def _repr_html_(self) -> str:
-        """The same as a table of a notebook."""
+        """What a notebook shows: the picture, and the table under it."""
         return str(hooks.ask("html", self))
 
     def __eq__(self, other: object) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from striate.diagnostics import OpError, UnknownNameError, plural, suggest
 from striate.fields import MISSING, Unsuited, read, shown
+from striate.geometry import Window
 from striate.op import spelling
 from striate.op.declaration import Declaration
 from striate.op.fields import Padding, Sizes, in_notation, plain, tuples
@@ -231,6 +232,15 @@ class Windowed(Op):
     """None: the kernel."""
     padding: Padding
     dilation: Sizes
+
+    def windows_over(self, x: TensorSpec) -> list[Window]:
+        """The window along every spatial axis of x, every policy resolved, whether or not it fits even once."""
+        rank = len(x.spatial)
+        kernel = self.per_axis("kernel", rank)
+        stride = kernel if self.stride is None else self.per_axis("stride", rank)
+        fields = (kernel, stride, self.per_axis("dilation", rank), self.padding_per_axis(rank))
+        ceil, mode = getattr(self, "ceil", False), getattr(self, "mode", "zeros")
+        return [Window.resolve(*axis, ceil, mode) for axis in zip(x.spatial, *fields, strict=True)]
 
 
 @functools.cache

@@ -50,15 +50,10 @@ def need_groups(groups: int, size: int, what: str = "channels") -> int:
     return size // groups
 
 
-def windows(
-    op: Windowed, x: TensorSpec, kernel: Sequence[int], *, ceil: bool = False, mode: str = "zeros"
-) -> list[Window]:
+def windows(op: Windowed, x: TensorSpec) -> list[Window]:
     """The resolved window of a sliding op along every spatial axis; ShapeError G001 when one has no output."""
-    rank = need_spatial(op, x)
-    stride = tuple(kernel) if op.stride is None else op.per_axis("stride", rank)
-    dilation = op.per_axis("dilation", rank)
-    axes = zip(x.spatial, kernel, stride, dilation, op.padding_per_axis(rank), strict=True)
-    found = [Window.resolve(n, k, s, d, p, ceil, mode) for n, k, s, d, p in axes]
+    need_spatial(op, x)
+    found = op.windows_over(x)
     for axis, window in zip(x.spatial_axes, found, strict=True):
         if not window.output:
             least = window.extent - window.before - window.after

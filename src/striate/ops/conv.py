@@ -76,7 +76,7 @@ class Conv(Windowed):
             need_groups(groups, x.channels, "input channels"),
             need_groups(groups, filters, "filters"),
         )
-        axes = windows(self, x, kernel, mode=self.mode)
+        axes = windows(self, x)
         taps, out, reach = slide(axes)
         k = _grouped("k", each)
         value = Load("x0", (*index("n"), _grouped("c", depth), *taps)) * load("weight", k, "c", *reach)

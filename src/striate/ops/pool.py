@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from striate.diagnostics import OpError
-from striate.geometry import Adaptive, AxisMap, Whole
+from striate.geometry import Adaptive, AxisMap, Whole, Window
 from striate.op import Declaration, Op, Padding, Sizes, Trait, Windowed, count, flag, padding, sizes
 from striate.ops._axes import need_spatial, same_shape, slide, windows
 from striate.statement import Domain, Expr, Inside, Load, Statement, call, index
@@ -72,7 +72,7 @@ class _Sliding(Windowed):
         single = all(window.taps == 1 for window in declaration.windows.values())
         return "a window of one pixel at stride 1" if single and same_shape(declaration) else ""
 
-    def _kernel(self, x: TensorSpec) -> tuple[int, ...]:
+    def _windows(self, x: TensorSpec) -> list[Window]:
         rank = need_spatial(self, x)
         kernel = self.per_axis("kernel", rank)
         for size, pad in zip(kernel, self.padding_per_axis(rank), strict=True):
@@ -82,7 +82,7 @@ class _Sliding(Windowed):
                     why="a window could read only padding, which has no maximum or mean",
                     fix=f"pad at most {size // 2}",
                 )
-        return kernel
+        return windows(self, x)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,7 @@ class MaxPool(_Sliding):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        axes = windows(self, x, self._kernel(x), ceil=self.ceil)
+        axes = self._windows(x)
         return _declared(self, x, axes, (_reduction(self, x, axes, "max"),))
 
 
@@ -136,7 +136,7 @@ class AvgPool(_Sliding):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        axes = windows(self, x, self._kernel(x), ceil=self.ceil)
+        axes = self._windows(x)
         return _mean(self, x, axes, padded=self.count_include_pad)
 
 
@@ -166,7 +166,7 @@ class LpPool(_Sliding):
 
     def declare(self, *inputs: TensorSpec) -> Declaration:
         (x,) = inputs
-        axes = windows(self, x, self._kernel(x), ceil=self.ceil)
+        axes = self._windows(x)
         taps, _, _ = slide(axes)
         power = call("pow", call("abs", Load("x0", (*index("n", "c"), *taps))), self.p)
         total = _reduction(self, x, axes, "sum", power, target="t0")

@@ -26,8 +26,12 @@ def table(net: Network) -> str:
 
 
 def html(net: Network) -> str:
-    """The table in a notebook."""
-    return table_formats.html_text(_record(net))
+    """What a notebook shows of a network: its picture, and its table under it."""
+    from striate.views.drawing.scene import scene
+    from striate.views.drawing.svg import svg
+
+    record = scene(net, findings=check(net).findings)
+    return f'<div style="overflow-x: auto">{svg(record["drawing"])}</div>{table_formats.html_text(record)}'
 
 
 def _record(net: Network) -> Show:

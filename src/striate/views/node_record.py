@@ -5,10 +5,11 @@ the fully connected layer that would do the same step. Schema striate.node/1.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.geometry import Window
+from striate.geometry import TransposedWindow, Window
 from striate.op import Trait
 from striate.views.json_records import filter_shape
 
@@ -43,7 +44,7 @@ def detail_record(net: Network, name: str, record: Show) -> Detail:
         "network": net.name,
         "reads": {value: str(specs[value]) for value in node.inputs},
         "place": str(node.place) if node.place else None,
-        "axes": [_axis(axis.lower(), window) for axis, window in declaration.windows.items()],
+        "axes": [axis_record(axis.lower(), window) for axis, window in declaration.windows.items()],
         "parameters": [
             {"name": p.name, "shape": list(p.shape), "elements": p.elements, "trainable": p.trainable}
             for p in declaration.parameters
@@ -56,18 +57,18 @@ def detail_record(net: Network, name: str, record: Show) -> Detail:
     }
 
 
-def _axis(axis: str, window: Any) -> DetailAxis:
-    sliding = isinstance(window, Window)
+def axis_record(axis: str, window: Window | TransposedWindow) -> DetailAxis:
+    """One axis of a window: the formula with its numbers, and the positions that no window reads."""
     record: DetailAxis = {
         "axis": axis,
-        "symbols": SYMBOLS["window" if sliding else "transposed"],
+        "symbols": SYMBOLS["window" if isinstance(window, Window) else "transposed"],
         "formula": window.formula,
         "input": window.input,
         "output": window.output,
-        "exact": not sliding or not window.remainder,
-        "unread": _ranges(window.unread) if sliding and window.input <= 10**6 else [],
+        "exact": not isinstance(window, Window) or not window.remainder,
+        "unread": runs_of(window.unread) if isinstance(window, Window) and window.input <= 10**6 else [],
     }
-    if sliding:
+    if isinstance(window, Window):
         record |= {
             "lost": window.lost,
             "wasted_before": window.wasted_before,
@@ -77,7 +78,7 @@ def _axis(axis: str, window: Any) -> DetailAxis:
     return record
 
 
-def _ranges(indices: tuple[int, ...]) -> list[list[int]]:
+def runs_of(indices: Sequence[int]) -> list[list[int]]:
     """Indices as [first, last] runs."""
     runs: list[list[int]] = []
     for index in indices:

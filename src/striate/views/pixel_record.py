@@ -71,6 +71,31 @@ def use_record(use: PixelUse) -> PixelMap:
     }
 
 
+def shares(use: PixelUse, side: int) -> list[list[float | None]]:
+    """Rows of the map's (middle) plane as shares of the most used pixel; None for what is never read.
+
+    side: where an axis is longer, pixels are averaged over blocks, as long on all axes; a map of one axis is one row.
+    """
+    plane = use.middle
+    factor = -(-max(plane.shape) // side)
+    small = plane.reduced(*(-(-n // factor) for n in plane.shape))
+    *across, along = ([block(n, m, k) for k in range(m)] for n, m in zip(plane.shape, small.shape))
+    rows = across[0] if across else [1]
+    most = use.most or 1
+    return [
+        [
+            None if not n else n * 10**6 // (most * high * wide) / 10**6
+            for n, wide in zip(row, along, strict=True)
+        ]
+        for row, high in zip(small.rows(), rows, strict=True)
+    ]
+
+
+def block(n: int, m: int, k: int) -> int:
+    """Pixels of block k, where an axis of n is cut into m."""
+    return (k + 1) * n // m - k * n // m
+
+
 def _ratio(value: Fraction | None) -> float | None:
     return None if value is None else float(value)
 
@@ -83,7 +108,7 @@ def compare_record(net: Network, node: str | None = None, input: str | None = No
     record: ComparedPixels = {
         "schema": "striate.pixels-compare/1",
         "name": net.name,
-        "modes": [_mode_record(net, node, mode, input) for mode in MODES],
+        "modes": [_mode_record(*compared) for compared in modes(net, node, input)],
     }
     if input is not None:
         record["input"] = input
@@ -97,18 +122,28 @@ def comparison_by_input(records: Sequence[ComparedPixels]) -> ComparedByInput:
     return {"schema": first["schema"], "name": first["name"], "inputs": inputs}
 
 
-def _mode_record(net: Network, node: str | None, mode: str, input: str | None) -> Mode | FailedMode:
+def modes(
+    net: Network, node: str | None, input: str | None = None
+) -> Iterator[tuple[str, Network, str, PixelUse | str]]:
+    """Each padding mode, the network with it, the value that paths are counted to, and the map or why there is none."""
     from striate.analysis import pixels
 
-    try:
+    for mode in MODES:
         variant = net
-        for name, op in _changes(net, mode):
-            variant = variant.replace(name, op)
-        use = pixels(variant, node, input)
-    except (ShapeError, StriateError) as error:
-        return {"mode": mode, "problem": f"{error.node}: {error.what}" if error.node else error.what}
-    target = node or variant.outputs[0]
-    return {"mode": mode, "output": list(variant.specs[target].without_batch), **use_record(use)}
+        use: PixelUse | str
+        try:
+            for name, op in _changes(net, mode):
+                variant = variant.replace(name, op)
+            use = pixels(variant, node, input)
+        except (ShapeError, StriateError) as error:
+            use = f"{error.node}: {error.what}" if error.node else error.what
+        yield mode, variant, node or variant.outputs[0], use
+
+
+def _mode_record(mode: str, net: Network, target: str, use: PixelUse | str) -> Mode | FailedMode:
+    if isinstance(use, str):
+        return {"mode": mode, "problem": use}
+    return {"mode": mode, "output": list(net.specs[target].without_batch), **use_record(use)}
 
 
 def _changes(net: Network, mode: str) -> Iterator[tuple[str, Any]]:

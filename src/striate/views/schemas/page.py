@@ -8,11 +8,12 @@ import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, NotRequired, Required, Union
 
-from striate.views.schemas import lists, machines, networks, training
+from striate.views.schemas import lists, machines, networks, scene, training
 from striate.views.schemas.keys import Key
 
 SCHEMAS: dict[str, type] = {
     "striate.show/1": networks.Show,
+    "striate.scene/1": scene.Scene,
     "striate.node/1": networks.Detail,
     "striate.cost/1": networks.Costs,
     "striate.sizes/1": networks.Sizes,
@@ -32,7 +33,9 @@ SCHEMAS: dict[str, type] = {
     "striate.doctor/1": machines.Doctor,
     "striate check": lists.CheckFinding,
 }
-"""Heading of the section -> the record. The last is the one without a schema: a list of them is printed."""
+"""Heading of the section to the record. The last is the one without a schema: a list of them is printed."""
+EXTENDED: dict[type, type] = {networks.Detail: networks.ShownNode, scene.Scene: networks.Show}
+"""Record to one that it extends, whose keys another section spells out."""
 
 HEAD = """# JSON that Striate prints
 
@@ -55,7 +58,15 @@ length.
 with the same declarations.
 """
 
-WORDS = {str: "text", int: "integer", float: "number", bool: "boolean", list: "list", dict: "object"}
+WORDS = {
+    typing.Literal: "text",
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    list: "list",
+    dict: "object",
+}
 
 
 def page() -> str:
@@ -66,7 +77,7 @@ def page() -> str:
 
 def _section(title: str, record: type, printed: set[type]) -> str:
     command, _, rest = inspect.cleandoc(record.__doc__ or "").partition("\n\n")
-    inherited = typing.get_type_hints(networks.ShownNode) if record is networks.Detail else {}
+    inherited = typing.get_type_hints(EXTENDED[record]) if record in EXTENDED else {}
     path = "[]." if title == "striate check" else ""
     rows = [
         row

@@ -54,7 +54,7 @@ def _fields(record: Detail) -> Iterator[tuple[str, Text]]:
         yield "size", axes[0]["symbols"]
         yield "", [(SIGNS[axes[0]["symbols"]], "dim")]
     for axis in axes:
-        yield AXES[axis["axis"]][0], _sum(axis)
+        yield AXES[axis["axis"]][0], size_sum(axis)
     filters = record["filters"]
     if filters:
         yield "filters", _filters(filters)
@@ -79,7 +79,7 @@ def _fields(record: Detail) -> Iterator[tuple[str, Text]]:
         yield "defined at", record["place"]
 
 
-def _sum(axis: DetailAxis) -> Text:
+def size_sum(axis: DetailAxis) -> Text:
     """`(7 + 0 - 3)/3 + 1 = 2.33 -> 2!  row 6 is never read`."""
     if axis["exact"] and not axis.get("overhang"):
         return str(axis["formula"])

@@ -7,12 +7,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
+from striate.views.pixel_record import block
 from striate.views.text.number_format import count, shape, short
 from striate.views.text.page import Column, Page, Row, Text
 
 if TYPE_CHECKING:
     from striate.analysis import PixelUse
-    from striate.views.schemas.networks import ComparedPixels, Mode, Pixels
+    from striate.views.schemas.networks import ComparedPixels, Mode, PixelMap, Pixels
 
 SHADES = ("··", "░░", "▒▒", "▓▓", "██")
 ASCII_SHADES = ("--", "..", "++", "**", "##")
@@ -37,7 +38,7 @@ def draw(page: Page, record: Pixels, use: PixelUse) -> None:
     page.line()
     picture(page, use)
     page.line()
-    page.fields(_facts(record))
+    page.fields(facts(record))
 
 
 def picture(page: Page, use: PixelUse, indent: int = 2) -> None:
@@ -98,7 +99,7 @@ def _level(value: Fraction, top: Fraction) -> int:
 def _means(use: PixelUse, limit: int) -> list[list[Fraction]]:
     """Mean paths of the pixels of each block, at most `limit` blocks a side; the middle slice of a volume."""
     small = use.reduced(limit)
-    spans = [[_span(n, min(n, limit), k) for k in range(min(n, limit))] for n in use.shape]
+    spans = [[block(n, min(n, limit), k) for k in range(min(n, limit))] for n in use.shape]
     if len(use.shape) == 1:
         return [[Fraction(small.at(k), spans[0][k]) for k in range(small.shape[0])]]
     middle = tuple(n // 2 for n in small.shape[:-2])
@@ -109,11 +110,8 @@ def _means(use: PixelUse, limit: int) -> list[list[Fraction]]:
     ]
 
 
-def _span(n: int, m: int, k: int) -> int:
-    return (k + 1) * n // m - k * n // m
-
-
-def _facts(record: Pixels) -> Iterator[tuple[str, Text]]:
+def facts(record: PixelMap) -> Iterator[tuple[str, Text]]:
+    """What a map says: label and text."""
     unread, pixels = record["unread"], record["pixels"]
     if unread:
         verb = "is" if unread == 1 else "are"
@@ -133,14 +131,14 @@ def _facts(record: Pixels) -> Iterator[tuple[str, Text]]:
 
 
 def _share(part: int, total: int) -> str:
-    return f"{_large(part)} of {_large(total)}"
+    return f"{large(part)} of {large(total)}"
 
 
 def _times(n: int) -> str:
-    return plural(n, "time") if n < MAX_WRITTEN_COUNT else f"{_large(n)} times"
+    return plural(n, "time") if n < MAX_WRITTEN_COUNT else f"{large(n)} times"
 
 
-def _large(n: int) -> str:
+def large(n: int) -> str:
     """All digits below 10**12, then three significant digits and the power of ten."""
     if n < MAX_WRITTEN_COUNT:
         return count(n)

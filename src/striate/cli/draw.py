@@ -1,0 +1,114 @@
+"""`striate draw`: a picture of a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from striate.cli.options import (
+    Names,
+    emit,
+    emit_json,
+    examples,
+    input_option,
+    json_option,
+    load,
+    model_argument,
+)
+
+
+def _kinds() -> list[str]:
+    from striate.views.drawing.scene import KINDS
+
+    return list(KINDS)
+
+
+def _position(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    """`3,4` as numbers."""
+    try:
+        return tuple(int(word) for word in text.replace("x", ",").split(",")) if text else ()
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a position; write Y,X, for example 3,4") from None
+
+
+@click.command(
+    short_help="A picture of a network, as SVG.",
+    epilog=examples(
+        "striate draw lenet5 -o lenet5.svg",
+        "striate draw resnet50 --kind graph --direction right -o resnet50.svg",
+        "striate draw vgg16 --cost --theme dark -o vgg16.svg",
+        "striate draw '7x7x1 -> conv 3x3' --kind pixels --compare -o use.svg",
+        "striate draw resnet18 --kind field --unit 0,0 -o field.svg",
+        "striate draw '7x7x1 -> conv 3x3 /3' --kind layer > layer.svg",
+        "striate draw '7x7x1 -> conv 3x3' --kind layer --numbers --animate -o slide.svg",
+    ),
+)
+@model_argument
+@input_option
+@click.option("-o", "--output", type=click.Path(), metavar="FILE",
+              help="Write to FILE (.svg .png .pdf .tex .json) instead of SVG to standard output.")  # fmt: skip
+@click.option("--kind", default="", metavar="NAME", type=Names("NAME", _kinds),
+              help="blocks, graph, pixels, field, layer or fc [graph with branches, else blocks].")  # fmt: skip
+@click.option("--node", default="", metavar="NAME", help="The layer to draw, or the node to follow paths to.")
+@click.option(
+    "--unit", default="", metavar="Y,X", callback=_position, help="Unit of a field, from 0 [the middle one]."
+)
+@click.option("--numbers/--no-numbers", default=None,
+              help="Counts in cells of pixels [where they fit], small numbers in those of a layer [off].")  # fmt: skip
+@click.option("--compare", is_flag=True, help="Padding modes side by side, for pixels.")
+@click.option("--direction", default="", metavar="WORD", help="Flow of a graph: down or right [down].")
+@click.option("--cost", is_flag=True, help="Bars of parameters and MACs.")
+@click.option("--fold/--no-fold", default=True, help="Close modules and tell repeats once [on].")
+@click.option(
+    "--theme", default="auto", metavar="WORD", help="auto, light or dark [auto: what the reader prefers]."
+)
+@click.option("--scale", default=1.0, metavar="X", help="Size at which it is shown [1].")
+@click.option("--animate", is_flag=True, help="Let the window of a layer slide, in a loop.")
+@click.option("--speed", default=2.0, metavar="X", help="Steps a second [2].")
+@json_option
+def command(
+    model: str,
+    input: Any,
+    output: str | None,
+    kind: str,
+    node: str,
+    unit: tuple[int, ...],
+    numbers: bool | None,
+    compare: bool,
+    direction: str,
+    cost: bool,
+    fold: bool,
+    theme: str,
+    scale: float,
+    as_json: bool,
+    animate: bool,
+    speed: float,
+) -> None:
+    """Draw a network: volumes as blocks, or the graph of its layers, with sizes, windows and findings.
+
+    A network that fails is drawn up to the layer without an output. SVG needs nothing else: no browser, no Graphviz.
+    """
+    from striate.views.drawing.picture import draw
+
+    picture = draw(
+        load(model, input),
+        kind,
+        node=node,
+        unit=unit,
+        numbers=numbers,
+        compare=compare,
+        direction=direction,
+        cost=cost,
+        fold=fold,
+        animate=animate,
+        speed=speed,
+        theme=theme,
+        scale=scale,
+    )
+    if as_json:
+        emit_json(picture.scene, output)
+    elif output is None or output == "-":
+        emit(picture.svg, kind="xml")
+    else:
+        picture.save(output)

@@ -1,0 +1,280 @@
+"""Kind `field`: the receptive field of a unit as a fan through all layers, and on the image.
+
+All rows of the fan have one scale, pixels of the input: a unit stands at the center of its field, as wide as the jump
+to its neighbor. What the unit reads of a layer is colored; padding is dashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from striate.diagnostics import OpError, plural
+from striate.views.drawing.fan import Row, branches, fan, planes
+from striate.views.drawing.frame import LEAST, framed, numbered
+from striate.views.drawing.known import feature_map, known
+from striate.views.drawing.parts import Part, failed_facts, label, parts, size_text
+from striate.views.drawing.request import Request
+from striate.views.drawing.sheet import ASCENT, SIZE, Sheet
+
+if TYPE_CHECKING:
+    from striate.analysis.fields import AxisField, Reads
+    from striate.network import Network
+    from striate.views.schemas.facts import Branch, FieldFacts, Misaligned, SeenAxis, SeenInput
+    from striate.views.schemas.networks import Show
+    from striate.views.schemas.scene import Drawing, Scene
+
+MOST_ROWS = 26
+"""Every layer has a row of its own in networks of up to this many; in others modules are closed."""
+MERGES = 3
+"""Misaligned merges that are drawn; the others are counted."""
+
+
+def facts(net: Network, show: Show, request: Request) -> FieldFacts:
+    """What the unit reads of each node and input. Raises OpError for a node without height and width and for a unit
+    that reads no pixel, ShapeError for a unit that there is not.
+    """
+    from striate.analysis.fields import fields_by_input, principal, reads
+
+    value = feature_map(net, request.node)
+    net = known(net)
+    spec = net.specs[value]
+    unit = request.unit or tuple(n // 2 for n in spec.spatial_sizes)
+    if len(unit) != len(spec.spatial):
+        raise OpError(
+            f"the unit {', '.join(map(str, unit))} does not name one index per axis",
+            why=f"{value} is {spec}",
+            fix=f"--unit {','.join(str(n // 2) for n in spec.spatial_sizes)}",
+        )
+    place = dict(zip(spec.spatial_axes, unit, strict=True))
+    found = reads(net, value, unit, context=False)
+    wide = reads(net, value, unit)
+    every = fields_by_input(net)
+    first = principal(every)
+    nodes: dict[str, dict[str, SeenAxis]] = {}
+    for node in net.nodes:
+        for output in node.outputs:
+            if output in found and node.name not in nodes:
+                sizes = {axis: net.specs[output].size(axis) for axis in net.specs[output].spatial_axes}
+                nodes[node.name] = {
+                    axis.lower(): _seen(field, found[output], sizes)
+                    for axis, field in every[first[output]][output].items()
+                }
+    images = {
+        name: {
+            axis.lower(): _image(
+                net.inputs[name].size(axis),
+                found[name][axis],
+                wide[name][axis],
+                every[name][value].get(axis),
+                place,
+            )
+            for axis in net.inputs[name].spatial_axes
+        }
+        for name in net.inputs
+        if name in found and net.inputs[name].spatial
+    }
+    if not images:
+        raise OpError(
+            f"unit {', '.join(map(str, unit))} of {value} reads no pixel",
+            why="its windows touch padding alone, zeros between pixels, or an input without height and width",
+            fix=f"another unit: --unit {','.join('0' * len(unit))}",
+        )
+    return {
+        "to": value,
+        "shape": list(spec.without_batch),
+        "unit": list(unit),
+        "nodes": nodes,
+        "inputs": images,
+        "misaligned": list(_misaligned(net, found, every)),
+        "failed": failed_facts(net),
+    }
+
+
+def _seen(known: AxisField, found: Mapping[str, Reads], sizes: Mapping[str, int]) -> SeenAxis:
+    """known: the field of the value's units along one axis of the input."""
+    field = known.field
+    axis = known.axis or ""
+    moving = axis in found and field.step != 0
+    seen = found.get(axis)
+    return {
+        "units": sizes.get(axis, 0),
+        "runs": _runs(seen.rows) if seen else [],
+        "span": list(seen.span) if seen else [],
+        "size": field.size,
+        "jump": float(field.jump) if moving else 0.0,
+        "center": float(field.offset),
+    }
+
+
+def _image(
+    size: int, found: Reads, wide: Reads, field: AxisField | None, place: Mapping[str, int]
+) -> SeenInput:
+    """field: that of the unit's value along one axis of an input; wide: reads with the context."""
+    span = (found.rows[0], found.rows[-1])
+    if field is not None and field.axis is not None and field.field.step:
+        span = field.field.span(place[field.axis])
+    more = len(wide.rows) > len(found.rows)
+    touched = list(found.span)
+    return {"size": size, "runs": _runs(found.rows), "touched": touched, "span": list(span), "context": more}
+
+
+def _runs(rows: Sequence[int]) -> list[list[int]]:
+    """First and last of each run of neighbors."""
+    cuts = [k + 1 for k, (a, b) in enumerate(pairwise(rows)) if b != a + 1]
+    return [[rows[a], rows[b - 1]] for a, b in pairwise([0, *cuts, len(rows)])] if rows else []
+
+
+def _misaligned(
+    net: Network, found: Mapping[str, Mapping[str, Reads]], every: Mapping[str, Any]
+) -> Iterator[Misaligned]:
+    """The merges on the unit's way whose branches look at different places."""
+    from striate.analysis.fields import branch_fields, misalignments
+
+    for fault in misalignments(net, every):
+        node = net.node(fault.node)
+        value = next((value for value in node.outputs if value in found), "")
+        if not value:
+            continue
+        seen = branch_fields(net, node, every[fault.input])[fault.axis]
+        local = [(name, branch) for name, branch in seen if branch.axis is not None and branch.field.step]
+        axis = local[0][1].axis
+        if axis is None or axis not in found[value]:
+            continue
+        rows = found[value][axis].rows
+        unit = rows[len(rows) // 2]
+        told: list[Branch] = [
+            {
+                "value": name,
+                "span": list(branch.field.span(unit)),
+                "center": float(branch.field.offset + unit * branch.field.jump),
+                "jump": float(branch.field.jump),
+            }
+            for name, branch in local
+        ]
+        yield {
+            "node": fault.node,
+            "axis": fault.axis.lower(),
+            "input": fault.input,
+            "unit": unit,
+            "apart": None if fault.pixels is None else float(fault.pixels),
+            "branches": told,
+        }
+
+
+# -- the picture --------------------------------------------------------------------------------------------------
+
+
+def drawing(record: Scene, request: Request) -> Drawing:
+    """The picture of a scene."""
+    found: FieldFacts = record["facts"]  # type: ignore[assignment]
+    rows = _rows(record, found, request)
+    unit = ", ".join(map(str, found["unit"]))
+    body = Sheet()
+    body.text(0, ASCENT * SIZE, f"what unit ({unit}) of {found['to']} reads", anchor="start")
+    for axes in _alike(rows, found):
+        body.put(fan(rows, axes, found), 0, body.bottom + 18)
+    if (plane := planes(found)) is not None:
+        body.put(plane, 0, body.bottom + 26)
+    faults = _faults(found)
+    for fault, along in faults[:MERGES]:
+        body.put(branches(fault, along), 0, body.bottom + 22)
+    body.right = max(body.right, LEAST)
+    notes = list(_notes(found, rows, len(faults) - MERGES))
+    marks = numbered(record, []) if record["problems"] else {}
+    if record["problems"]:
+        notes.insert(0, f"the network has no output: its last feature map is that of {found['to']}")
+    return framed("field", record, body, marks, notes, "; ".join(_words(rows, found)))
+
+
+def _rows(record: Scene, found: FieldFacts, request: Request) -> list[Row]:
+    """The rows of the fan, the unit first: parts of the network that it reads, and inputs before what reads them."""
+    nodes = found["nodes"]
+    chosen = [part for part in parts(record, fold=False) if _last(part, nodes)]
+    if request.fold and len(chosen) > MOST_ROWS:
+        chosen = [part for part in parts(record, most=MOST_ROWS) if _last(part, nodes)]
+    rows: list[Row] = []
+    told: set[str] = set()
+    for part in chosen:
+        for name in part.reads:
+            if name in found["inputs"] and name not in told:
+                told.add(name)
+                rows.append(Row(name, name, size_text(record["inputs"][name]), "input", (), {}))
+        last = _last(part, nodes)
+        times = f" x {part.times}" if part.times > 1 else ""
+        said = label(part)[1:] if part.scope else label(part)
+        text = f"{size_text(last['output'])} · {', '.join(said)}{times}"
+        rows.append(Row(part.key, part.names, text, part.family, part.reads, nodes[last["name"]]))
+    if not chosen:
+        name = found["to"]
+        rows.append(Row(name, name, size_text(record["inputs"][name]), "input", (), {}))
+    return rows[::-1]
+
+
+def _last(part: Part, nodes: Mapping[str, Any]) -> Any:
+    """The last node of a part that the unit reads."""
+    return next((node for node in reversed(part.nodes) if node["name"] in nodes), None)
+
+
+def _alike(rows: Sequence[Row], found: FieldFacts) -> list[list[str]]:
+    """Axes in groups: those of one group have the same fan."""
+    groups: dict[str, list[str]] = {}
+    for axis in dict.fromkeys(axis for seen in found["inputs"].values() for axis in seen):
+        kind = str(([row.seen.get(axis) for row in rows], [s.get(axis) for s in found["inputs"].values()]))
+        groups.setdefault(kind, []).append(axis)
+    return list(groups.values())
+
+
+def _faults(found: FieldFacts) -> list[tuple[Misaligned, list[str]]]:
+    """Misaligned merges with the axes along which they are so in the same way."""
+    groups: dict[str, tuple[Misaligned, list[str]]] = {}
+    for fault in found["misaligned"]:
+        kind = str([fault["node"], fault["input"], fault["unit"], fault["branches"]])
+        groups.setdefault(kind, (fault, []))[1].append(fault["axis"])
+    return list(groups.values())
+
+
+def _notes(found: FieldFacts, rows: Sequence[Row], more: int) -> Iterator[str]:
+    """more: misaligned merges that are not drawn."""
+    yield "the fan is drawn in pixels of the input: a unit stands at the center of its field, as wide as the jump"
+    padded = any(
+        axis["span"] and (axis["span"][0] < 0 or axis["span"][1] >= axis["units"] > 0)
+        for row in rows
+        for axis in row.seen.values()
+    )
+    outside = any(
+        axis["span"][0] < 0 or axis["span"][1] >= axis["size"]
+        for seen in found["inputs"].values()
+        for axis in seen.values()
+    )
+    if padded or outside:
+        yield "dashed: padding, of a layer and, around the image, of all layers together"
+    spans = {
+        axis: seen["span"][1] - seen["span"][0] + 1
+        for image in found["inputs"].values()
+        for axis, seen in image.items()
+    }
+    if rows and any(seen["jump"] and seen["size"] > spans[axis] for axis, seen in rows[0].seen.items()):
+        yield "units of a layer see different numbers of pixels: the most is written"
+    if any(axis["context"] for seen in found["inputs"].values() for axis in seen.values()):
+        yield "besides, a gate or a norm's statistics read the whole image: left out here"
+    if more > 0:
+        yield f"{plural(more, 'more merge')} with branches that are not aligned: striate check"
+
+
+def _words(rows: Sequence[Row], found: FieldFacts) -> Iterator[str]:
+    yield f"What unit {tuple(found['unit'])} of {found['to']} reads"
+    for row in rows:
+        for axis, seen in row.seen.items():
+            spans = ", ".join(f"{a} to {b}" for a, b in seen["runs"])
+            yield f"{row.name} {axis}: units {spans or 'all'}, a unit sees {seen['size']} pixels"
+    for name, image in found["inputs"].items():
+        for axis, pixel in image.items():
+            yield f"{name} {axis}: pixels {', '.join(f'{a} to {b}' for a, b in pixel['runs'])} of {pixel['size']}"
+    for fault in found["misaligned"]:
+        centers = ", ".join(
+            f"{b['value']} {Fraction(b['center']).limit_denominator(1000)}" for b in fault["branches"]
+        )
+        yield f"{fault['node']} {fault['axis']}: centers of its branches {centers}"

@@ -1,0 +1,146 @@
+"""A picture in hand: its record, its SVG, and the file that it is saved as."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from striate.diagnostics import OpError, suggest
+from striate.files import write_aside
+from striate.network import NetworkSource, as_network
+from striate.views.drawing.motion import last
+from striate.views.drawing.request import Request
+from striate.views.drawing.scene import scene
+from striate.views.drawing.svg import THEMES, svg
+
+if TYPE_CHECKING:
+    from striate.views.schemas.scene import Scene
+
+FORMS = (".svg", ".png", ".pdf", ".tex", ".json")
+PIXELS = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+"""Endings of other images; PNG is what drawings are written as."""
+
+
+class Picture:
+    """A drawing of a network; a notebook shows it.
+
+    scene: its record, striate.scene/1, which `draw` makes; svg: the text of an SVG file. theme: "auto", "light" or
+    "dark"; scale: of the size in pixels at which the picture is shown. Raises nothing.
+
+    >>> import striate as st
+    >>> st.draw("7x7x1 -> conv 3x3").svg[:42]
+    '<svg xmlns="http://www.w3.org/2000/svg" cl'
+    """
+
+    def __init__(self, scene: Scene, theme: str = "auto", scale: float = 1.0) -> None:
+        self.scene, self.theme, self.scale = scene, theme, scale
+
+    @functools.cached_property
+    def svg(self) -> str:
+        """The text of an SVG file."""
+        return svg(self.scene["drawing"], self.theme, self.scale)
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture; the ending of the name says how: .svg, .png, .pdf, .tex, or .json for the record.
+
+        The file is written aside and renamed. Raises OpError for another ending, MissingExtraError for .png and .pdf
+        without the extra `draw`, SourceError for a path that cannot be written.
+        """
+        write_aside(path, self.content(Path(path).suffix.lower(), str(path)))
+
+    def content(self, suffix: str, where: str = "") -> bytes:
+        """The bytes of a file of the picture.
+
+        suffix: its ending, ".svg" and so on; where: its name, for errors. Raises as `save` does.
+        """
+        drawing = last(self.scene["drawing"])
+        if suffix == ".svg":
+            return self.svg.encode()
+        if suffix == ".json":
+            from striate.jsontext import json_text
+
+            return json_text(self.scene).encode()
+        if suffix == ".png":
+            from striate.views.drawing.raster import png
+
+            return png(drawing, self.theme, self.scale)
+        if suffix == ".pdf":
+            from striate.views.drawing.pdf import pdf
+
+            return pdf(drawing, self.theme, self.scale)
+        if suffix == ".tex":
+            from striate.views.drawing.tikz import tikz
+
+            return tikz(drawing, self.theme, self.scale).encode()
+        near = ".png" if suffix in PIXELS else suggest(suffix, FORMS) or ".svg"
+        raise OpError(
+            f"pictures are not written as {suffix or 'a file without an ending'}",
+            where=where,
+            why=f"the ending of the name says how; there are {', '.join(FORMS)}",
+            fix=f"write {Path(where or 'picture').with_suffix(near)}",
+        )
+
+    def __repr__(self) -> str:
+        drawing = self.scene["drawing"]
+        return f"<Picture of {drawing['title']}: {drawing['kind']}, {drawing['width']} x {drawing['height']} pixels>"
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def draw(
+    net: NetworkSource,
+    kind: str = "",
+    *,
+    node: str = "",
+    unit: tuple[int, ...] = (),
+    direction: str = "",
+    cost: bool = False,
+    numbers: bool | None = None,
+    fold: bool = True,
+    compare: bool = False,
+    animate: bool = False,
+    speed: float = 2.0,
+    theme: str = "auto",
+    scale: float = 1.0,
+) -> Picture:
+    """A picture of a network, with the findings of the default rules.
+
+    Args:
+        net: a network, a model, or a text that names one.
+        kind: "blocks", "graph", …; "" takes blocks, or graph for a network with branches.
+        node: the layer to draw, or the node up to which paths and fields are followed.
+        unit: index of a unit along each axis of space, from 0; () is the middle one.
+        direction: "down" or "right", the flow of a graph; "" is down.
+        cost: bars of parameters and MACs.
+        numbers: values written into cells; None writes counts where they fit, and none into a layer.
+        fold: closes modules and tells repeats once.
+        compare: padding modes side by side.
+        animate: the window of a layer slides, in a loop; files that cannot move hold the last step.
+        speed: steps a second.
+        theme: "light", "dark", or "auto" for what the reader's system prefers.
+        scale: of the size in pixels at which the picture is shown.
+
+    Raises UnknownNameError for an unknown kind or node, OpError for an option that means nothing.
+
+    >>> import striate as st
+    >>> st.draw("lenet5")
+    <Picture of lenet5: blocks, ... x ... pixels>
+    """
+    from striate.checks import check
+
+    for name, value, known in (("theme", theme, THEMES), ("direction", direction, ("", "down", "right"))):
+        if value not in known:
+            raise OpError(
+                f"{name} is {value!r}",
+                why=f"it is one of {', '.join(filter(None, known))}",
+                fix=f"write {suggest(value, known) or known[-1]!r}",
+            )
+    if not 0 < scale <= 100:
+        raise OpError(f"scale is {scale}", why="it is above 0 and at most 100", fix="write 1")
+    if not 0 < speed <= 60:
+        raise OpError(f"speed is {speed}", why="it is above 0 and at most 60 steps a second", fix="write 2")
+    network = as_network(net)
+    request = Request(node, tuple(unit), direction == "right", cost, numbers, fold, compare, animate, speed)
+    return Picture(scene(network, kind, request, check(network).findings), theme, scale)

@@ -1,0 +1,182 @@
+"""Records of pictures: the scene.
+
+The second argument of `Annotated` is the meaning that docs/json.md prints. No command loads this file: it is for type
+checkers and for that page.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
+
+from striate.views.schemas.networks import (
+    Arithmetic,
+    DetailAxis,
+    Filters,
+    Finding,
+    FullyConnected,
+    Show,
+)
+
+
+class RectMark(TypedDict):
+    """A rectangle."""
+
+    mark: Annotated[
+        Literal["rect"],
+        "`rect`, `path` (a line or a polygon), `text` or `cells`, each with some of these keys",
+    ]
+    x: Annotated[float, "left edge"]
+    y: Annotated[float, "upper edge"]
+    width: float
+    height: float
+    fill: Annotated[str, "color's name in the theme; empty: not filled"]
+    stroke: Annotated[str, "the same for the outline"]
+    thick: NotRequired[Annotated[float, "thickness of the outline; 1 where it is left out"]]
+    round: NotRequired[Annotated[float, "radius of the corners"]]
+    dash: NotRequired[Annotated[bool, "whether the outline is dashed"]]
+    about: NotRequired[Annotated[str, "node that the mark belongs to"]]
+    steps: NotRequired[
+        Annotated[
+            list[int],
+            "first and last step in which a moving picture has it; all where it is left out",
+        ]
+    ]
+
+
+class PathMark(TypedDict):
+    """A line through points, or a polygon."""
+
+    mark: Annotated[Literal["path"], "`path`"]
+    points: Annotated[list[list[float]], "`[x, y]` of each point"]
+    fill: str
+    stroke: str
+    closed: NotRequired[Annotated[bool, "whether the last point joins the first"]]
+    bend: NotRequired[Annotated[float, "radius of the corners"]]
+    thick: NotRequired[float]
+    dash: NotRequired[bool]
+    arrow: NotRequired[Annotated[bool, "whether it ends in an arrowhead"]]
+    about: NotRequired[str]
+    steps: NotRequired[list[int]]
+
+
+class TextMark(TypedDict):
+    """One line of text."""
+
+    mark: Annotated[Literal["text"], "`text`"]
+    x: Annotated[float, "where `anchor` stands"]
+    y: Annotated[float, "baseline"]
+    text: str
+    size: Annotated[float, "font size in pixels"]
+    fill: str
+    anchor: Annotated[str, "`start`, `middle` or `end`"]
+    bold: NotRequired[bool]
+    about: NotRequired[str]
+    steps: NotRequired[list[int]]
+
+
+class CellsMark(TypedDict):
+    """A grid of equal squares, each with a level from 0 to 255 of a color map; null: hatched."""
+
+    mark: Annotated[Literal["cells"], "`cells`"]
+    x: float
+    y: float
+    side: Annotated[float, "of one cell"]
+    levels: Annotated[list[list[int | None]], "rows from the top"]
+    palette: Annotated[
+        str, "`counts` (pale to dark), `signed` (blue, pale, orange) or `gray` (black to white)"
+    ]
+    about: NotRequired[str]
+    steps: NotRequired[list[int]]
+
+
+Mark: TypeAlias = RectMark | PathMark | TextMark | CellsMark
+
+
+class Motion(TypedDict):
+    """Of a picture that moves, in a loop."""
+
+    steps: Annotated[int, "how many"]
+    speed: Annotated[float, "steps a second"]
+    hold: Annotated[float, "seconds for which the last step stays longer"]
+
+
+class Drawing(TypedDict):
+    """What is drawn."""
+
+    kind: Annotated[str, "`blocks`, `graph`, `layer`, …"]
+    title: Annotated[str, "one line"]
+    description: Annotated[str, "the picture in words, for those who cannot see it"]
+    width: Annotated[float, "of the canvas, in pixels"]
+    height: float
+    marks: Annotated[list[Mark], "in the order in which they are drawn"]
+    motion: NotRequired[Annotated[Motion, "where the picture moves"]]
+
+
+class Failed(TypedDict):
+    name: Annotated[str, "node that has no output"]
+    text: Annotated[str, "its op in notation"]
+    inputs: Annotated[list[str], "values that it reads"]
+
+
+class LayerAxis(DetailAxis):
+    """One axis of a layer: the keys of `axes` in `striate.node/1`, and"""
+
+    kernel: Annotated[int, "as in `window`"]
+    stride: Annotated[int, "as in `window`"]
+    dilation: Annotated[int, "as in `window`"]
+    pad: Annotated[list[int], "padding before and after; of a transposed convolution, what is cropped"]
+    remainder: Annotated[int, "positions that the stride leaves over"]
+    transposed: Annotated[bool, "whether the window slides over the output"]
+    extent: Annotated[int, "positions from the first tap of a window to its last"]
+    over: Annotated[
+        int, "positions of the side over which it slides: the input, or the output of a transposed one"
+    ]
+    positions: Annotated[int, "how many windows there are"]
+    mode: Annotated[str, "what lies in the padding"]
+
+
+class Layer(TypedDict):
+    """`facts.layer` of the kinds `layer` and `fc`."""
+
+    name: Annotated[str, "the node"]
+    text: Annotated[str, "its op in notation"]
+    op: Annotated[str, "its op"]
+    network: Annotated[str, "the network's name"]
+    input: Annotated[list[int], "shape of its input, channels first"]
+    output: Annotated[list[int], "of its output; empty where it has none"]
+    state: Annotated[
+        Literal["fits", "remainder", "impossible"], "whether windows fill the padded input exactly"
+    ]
+    axes: Annotated[list[LayerAxis], "axes of space"]
+    filters: Annotated[Filters | None, "null for an op without weights"]
+    reduces: Annotated[
+        str,
+        "of the numbers under a window: `sum` (weighted), `max`, `mean`, `mean inside` (without padding)",
+    ]
+    arithmetic: Arithmetic
+    params: int
+    macs: int
+    findings: Annotated[list[Finding], "findings on this node, or why it has no output"]
+
+
+class Example(TypedDict):
+    """`facts.example` of the kind `layer`, with `--numbers`: one channel, one filter, no bias."""
+
+    input: Annotated[list[list[float]], "rows of small whole numbers"]
+    padded: Annotated[list[list[float]], "the input with its padding; empty where padding has no numbers"]
+    filter: Annotated[list[list[float]], "numbers of the filter; empty for a pool"]
+    output: list[list[float]]
+
+
+class Compared(TypedDict):
+    """`facts.fully_connected` of the kind `fc`."""
+
+    layer: Layer
+    fully_connected: FullyConnected
+
+
+class Scene(Show):
+    """`striate draw MODEL --json`: the keys of `striate.show/1` (`schema` is `striate.scene/1`), and"""
+
+    facts: Annotated[dict[str, Any], "what the kind shows besides them: `failed`, `detail`, `pixels`, …"]
+    drawing: Drawing

@@ -1,0 +1,61 @@
+"""`striate draw` as a process of its own: what it loads, how large its files are."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.run import run
+
+HEAVY = {"PIL", "jinja2", "llvmlite", "torch", "numpy", "onnx", "h5py"}
+
+
+def loaded(*words):
+    code = (
+        "import json, sys\n"
+        f"sys.argv = ['striate', *{list(words)!r}]\n"
+        "from striate.cli import main\n"
+        "assert not main()\n"
+        "sys.stderr.write('LOADED' + json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stderr.rpartition("LOADED")[2])}
+
+
+@pytest.mark.parametrize("kind", ["blocks", "graph"])
+def test_it_loads_no_more_packages_than_show(kind, tmp_path):
+    output = tmp_path / "x.svg"
+    drawing = loaded("draw", "resnet50", "--kind", kind, "-o", str(output))
+    shown = loaded("show", "resnet50")
+    assert not (drawing - shown) - sys.stdlib_module_names
+    assert not drawing & HEAVY
+    assert output.stat().st_size < 300_000
+
+
+@pytest.mark.parametrize("model", ["resnet152", "densenet201", "vgg19", "googlenet"])
+def test_files_are_small(model):
+    assert len(run("draw", model).out) < 300_000
+
+
+def test_standard_output_and_a_file_hold_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = run("draw", "lenet5")
+    assert (printed.code, printed.err) == (0, "")
+    assert run("draw", "lenet5", "-o", "a.svg").code == 0
+    assert Path("a.svg").read_text("utf-8") == printed.out
+    assert run("draw", "lenet5", "-o", "a.json").code == 0
+    assert json.loads(Path("a.json").read_text("utf-8")) == json.loads(run("draw", "lenet5", "--json").out)
+
+
+@pytest.mark.parametrize(
+    ("options", "near"),
+    [(["--kind", "block"], "blocks"), (["-o", "x.jpeg"], "x.png"), (["--theme", "drak"], "dark")],
+)
+def test_a_wrong_word_names_the_nearest(options, near, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    failed = run("draw", "lenet5", *options)
+    assert (failed.code, failed.out) == (2, "")
+    assert near in failed.err
+    assert not list(tmp_path.iterdir())

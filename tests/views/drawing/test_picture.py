@@ -1,0 +1,80 @@
+"""A picture in hand: what it is saved as, and what it says when it cannot be."""
+
+import json
+
+import pytest
+
+import striate as st
+from striate.diagnostics import OpError, StriateError, UnknownNameError
+
+NET = "7x7x1 -> conv 3x3 2 /3 -> relu"
+
+
+def test_a_picture_is_shown_by_a_notebook_and_told_by_python():
+    picture = st.draw(NET)
+    assert picture._repr_svg_() == picture.svg
+    assert repr(picture) == f"<Picture of net: blocks, {picture.scene['drawing']['width']} x " + (
+        f"{picture.scene['drawing']['height']} pixels>"
+    )
+
+
+def test_what_a_file_holds_follows_from_its_ending(tmp_path):
+    picture = st.draw(NET)
+    picture.save(tmp_path / "a.SVG")
+    picture.save(str(tmp_path / "a.json"))
+    picture.save(tmp_path / "a.tex")
+    assert (tmp_path / "a.SVG").read_text("utf-8") == picture.svg
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == json.loads(json.dumps(picture.scene))
+    assert (tmp_path / "a.tex").read_text("utf-8").startswith("\\RequirePackage")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.SVG", "a.json", "a.tex"]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("a", "a.svg"), ("a.jpg", "a.png"), ("a.sgv", "a.svg"), ("a.svg.gz", "a.svg.svg")]
+)
+def test_another_ending_writes_nothing_and_names_one_that_is_written(tmp_path, name, near):
+    with pytest.raises(OpError) as error:
+        st.draw(NET).save(tmp_path / name)
+    assert error.value.fix == f"write {tmp_path / near}"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"theme": "drak"}, "dark"),
+        ({"direction": "rihgt"}, "right"),
+        ({"scale": 0}, "1"),
+        ({"scale": float("nan")}, "1"),
+        ({"kind": "grpah"}, "graph"),
+        ({"node": "conv2"}, "conv1"),
+    ],
+)
+def test_a_wrong_option_names_the_right_one(wrong, said):
+    with pytest.raises(StriateError) as error:
+        st.draw(NET, **wrong)
+    assert said in f"{error.value.fix} {error.value.why}"
+
+
+def test_an_unknown_kind_is_a_key_error_too():
+    with pytest.raises(UnknownNameError):
+        st.draw(NET, "cubes")
+
+
+def test_a_file_that_cannot_be_written_is_the_users_error(tmp_path):
+    with pytest.raises(StriateError):
+        st.draw(NET).save(tmp_path / "missing" / "folder" / "a.svg")
+
+
+def test_scale_is_the_size_shown_and_nothing_else():
+    one, two = st.draw(NET).svg, st.draw(NET, scale=2).svg
+    assert one.split("viewBox", 1)[1] == two.split("viewBox", 1)[1]
+    width = st.draw(NET).scene["drawing"]["width"]
+    assert f' width="{2 * width}"' in two
+
+
+def test_a_notebook_shows_the_picture_and_the_table_of_a_network():
+    net = st.load("lenet5")
+    shown = net._repr_html_()
+    assert st.draw(net).svg in shown
+    assert "<table>" in shown and "<script" not in shown

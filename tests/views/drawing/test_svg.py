@@ -1,0 +1,67 @@
+"""Lines, numbers and grids as SVG."""
+
+import base64
+import io
+import re
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from striate.views.drawing.frame import finished
+from striate.views.drawing.sheet import Sheet
+from striate.views.drawing.svg import SEPARATE, arrowhead, number, png, svg, trace
+from striate.views.drawing.theme import mapped, rgb
+
+
+def written(draw, **options):
+    sheet = Sheet()
+    draw(sheet)
+    return svg(finished("blocks", sheet, "t", "w"), **options)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (-0.001, "0"), (0.004, "0"), (1.5, "1.5"), (-2.0, "-2"), (10, "10"), (0.1, "0.1")],
+)
+def test_numbers(value, text):
+    assert number(value) == text
+
+
+def test_a_line_and_its_corner():
+    corner = [(0, 0), (10, 0), (10, 10)]
+    assert trace(corner, 0, False) == "M0 0L10 0L10 10"
+    assert trace(corner, 4, False) == "M0 0L6 0C8.67 0 10 1.33 10 4L10 10"
+    assert trace(corner, 0, True).endswith("Z")
+
+
+def test_an_arrowhead_points_along_its_line():
+    (tip, *base) = arrowhead([(0, 0), (20, 0)])
+    assert tip == (20, 0)
+    assert base == [(13, 3.15), (13, -3.15)]
+
+
+def test_text_is_text():
+    text = written(lambda sheet: sheet.text(0, 0, "<b>&\x00\u202e"))
+    root = ElementTree.fromstring(text)
+    (element,) = root.iter("{http://www.w3.org/2000/svg}text")
+    assert element.text == r"<b>&\x00\u202e"
+    assert written(lambda sheet: sheet.text(0, 0, "x"), scale=2).count('width="') == 2
+
+
+def test_small_grids_are_squares_and_large_ones_an_image():
+    few = written(lambda sheet: sheet.cells(0, 0, 10, [[0, 0, 255], [None, 0, 0]], "counts"))
+    assert few.count('shape-rendering="crispEdges"') == 4  # runs of a level are one rectangle
+    assert 'fill="url(#unread)"' in few and '<pattern id="unread"' in few
+    side = int(SEPARATE**0.5) + 1
+    many = written(lambda sheet: sheet.cells(0, 0, 2, [[7] * side] * side, "gray"))
+    data = base64.b64decode(re.search(r"base64,([^\"]+)", many)[1])
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.size == (side, side)
+        assert image.convert("RGB").getpixel((0, 0)) == rgb(mapped("gray", 7))
+
+
+def test_missing_cells_of_an_image_are_clear():
+    with Image.open(io.BytesIO(png([[0, None], [255]], "counts"))) as image:
+        pixels = image.convert("RGBA")
+    assert [pixels.getpixel(at)[3] for at in ((0, 0), (1, 0), (0, 1), (1, 1))] == [255, 0, 255, 0]
