@@ -25,7 +25,7 @@ from striate.diagnostics import plural, printable
 from striate.models import catalogue
 from striate.views.drawing import theme
 from striate.views.drawing.kinds import blocks, graph
-from striate.views.drawing.parts import MOST, failing, parts
+from striate.views.drawing.parts import failing, parts
 from striate.views.drawing.request import Request
 from striate.views.record import show_record
 
@@ -43,7 +43,7 @@ def broken(net, form):
     picture = striate.draw(net, theme="light", **form)
     scene, drawn = picture.scene, read(picture.svg)
     dark = read(striate.draw(net, theme="dark", **form).svg)
-    most = {"graph": graph.MOST, "blocks": MOST}[scene["drawing"]["kind"]]
+    most = {"graph": graph.MAX_BOXES, "blocks": MAX_PARTS}[scene["drawing"]["kind"]]
     found = parts(scene, most=most, fold=form.get("fold", True))
     yield from texts(drawn)
     yield from contrasts(drawn, theme.LIGHT["paper"])

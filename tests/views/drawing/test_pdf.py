@@ -5,7 +5,7 @@ import re
 import pytest
 
 import striate as st
-from striate.views.drawing.pdf import LONGEST, POINT, pdf
+from striate.views.drawing.pdf import MAX_PAGE_POINTS, POINT, pdf
 
 pytestmark = pytest.mark.draw
 
@@ -28,7 +28,7 @@ def test_a_page_that_would_be_too_long_is_shrunk_as_a_whole():
     layers = ["conv 3x3 4 pad 1", "maxpool 3x3 /1 pad 1"] * 150
     drawing = st.draw(" -> ".join(["64x64x4", *layers]), "graph", fold=False).scene["drawing"]
     wide, high = size(pdf(drawing))
-    assert high == pytest.approx(LONGEST, abs=0.1)
+    assert high == pytest.approx(MAX_PAGE_POINTS, abs=0.1)
     assert wide / high == pytest.approx(drawing["width"] / drawing["height"], rel=1e-3)
 
 

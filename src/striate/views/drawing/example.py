@@ -10,7 +10,7 @@ from striate.geometry import fold
 if TYPE_CHECKING:
     from striate.views.schemas.scene import Example, Layer, LayerAxis
 
-LARGEST = 16
+MAX_NUMBERED_POSITIONS = 16
 """Positions along an axis up to which numbers are written."""
 
 Rows = list[list[float]]
@@ -27,9 +27,10 @@ def example(layer: Layer) -> Example:
             layer, "they are written for convolutions and pools with one or two axes that have an output"
         )
     sizes = [max(axis["input"], axis["output"]) for axis in axes]
-    if max(sizes) > LARGEST:
+    if max(sizes) > MAX_NUMBERED_POSITIONS:
         raise _refused(
-            layer, f"the axis of {max(sizes)} is longer than {LARGEST}, and its cells are too small"
+            layer,
+            f"the axis of {max(sizes)} is longer than {MAX_NUMBERED_POSITIONS}, and its cells are too small",
         )
     flat = len(axes) == 1
     column = axes[-1]

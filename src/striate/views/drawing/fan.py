@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL, Sheet
+from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, Sheet
 from striate.views.drawing.widths import shortened, width
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 NAMES = 250.0
 """Room for what stands left of a row."""
-WIDE = 560.0
+FAN_WIDTH = 560.0
 """Width of the fan."""
 HIGH, PITCH = 14.0, 40.0
 """Height of a row, and from one row to the next."""
 BARS = 110.0
 """Length of the bar of the largest field."""
-CELL, LARGEST = 5.0, 26.0
+CELL, MAX_CELL_SIZE = 5.0, 26.0
 """From this width on, units have lines between them; the largest width of an input pixel."""
 REACH, LEAST_REACH = 0.25, 4
 """Padding is drawn up to this share of a value's size on each side, or this many units, whichever is more."""
@@ -77,13 +77,13 @@ def fan(rows: Sequence[Row], axes: Sequence[str], found: FieldFacts) -> Sheet:
     images = {name: seen[axis] for name, seen in found["inputs"].items() if axis in seen}
     lines = {row.key: _line(row, axis, images) for row in rows}
     low, high = _reach(list(lines.values()), images)
-    scale = min(WIDE / (high - low), LARGEST)
+    scale = min(FAN_WIDTH / (high - low), MAX_CELL_SIZE)
     sheet = Sheet()
     x0 = NAMES + 16 - low * scale
     head = f"units that are read, along {' and '.join(axes)}"
-    right = NAMES + 16 + max((high - low) * scale, width(head, SMALL)) + 20
+    right = NAMES + 16 + max((high - low) * scale, width(head, SMALL_FONT_SIZE)) + 20
     for x, text in ((0.0, "layer"), (NAMES + 16, head), (right, "one unit sees")):
-        sheet.text(x, ASCENT * SMALL, text, SMALL, "muted", anchor="start")
+        sheet.text(x, ASCENT * SMALL_FONT_SIZE, text, SMALL_FONT_SIZE, "muted", anchor="start")
     tops = {row.key: 26.0 + k * PITCH for k, row in enumerate(rows)}
     for row, below in pairwise(rows):
         if below.key in row.reads:
@@ -99,7 +99,14 @@ def fan(rows: Sequence[Row], axes: Sequence[str], found: FieldFacts) -> Sheet:
             ]
             if others:
                 text = f"reads {', '.join(others)} · {text}"
-            sheet.text(0, y + 6 + LINE * SMALL, shortened(text, SMALL, NAMES), SMALL, "muted", anchor="start")
+            sheet.text(
+                0,
+                y + 6 + LINE * SMALL_FONT_SIZE,
+                shortened(text, SMALL_FONT_SIZE, NAMES),
+                SMALL_FONT_SIZE,
+                "muted",
+                anchor="start",
+            )
             _units(sheet, lines[row.key], y, x0, scale, row.family)
             if axis in row.seen:
                 _size(sheet, right, y, row.seen[axis], most)
@@ -178,14 +185,14 @@ def _size(sheet: Sheet, x: float, y: float, seen: SeenAxis, most: int) -> None:
     sheet.rect(x, y + 2, BARS * seen["size"] / most, HIGH - 4, "window")
     jump = f"jump {seen['jump']:g}" if seen["jump"] else "the whole axis"
     text = f"{plural(seen['size'], 'pixel')}, {jump}"
-    sheet.text(x + BARS + 8, y + HIGH / 2 + 0.36 * SMALL, text, SMALL, anchor="start")
+    sheet.text(x + BARS + 8, y + HIGH / 2 + 0.36 * SMALL_FONT_SIZE, text, SMALL_FONT_SIZE, anchor="start")
 
 
 def _pixels(sheet: Sheet, x: float, y: float, image: SeenInput) -> None:
     first, last = image["runs"][0][0], image["runs"][-1][1]
     read = sum(b - a + 1 for a, b in image["runs"])
     text = f"pixels {first} to {last}: {read:,} of {image['size']:,}"
-    sheet.text(x, y + HIGH / 2 + 0.36 * SMALL, text, SMALL, anchor="start")
+    sheet.text(x, y + HIGH / 2 + 0.36 * SMALL_FONT_SIZE, text, SMALL_FONT_SIZE, anchor="start")
 
 
 def _bracket(
@@ -203,9 +210,9 @@ def _bracket(
         if not cut:
             sheet.path([(x, y - 3), (x, y + 3)], "", "window", thick=1.5)
     text = f"field of {plural(size, 'pixel')}" + (f", {outside:,} of them padding" if outside else "")
-    half = width(text, SMALL) / 2
+    half = width(text, SMALL_FONT_SIZE) / 2
     middle = max((a + b) / 2, NAMES + 16 + half)
-    sheet.text(middle, y + 6 + ASCENT * SMALL, text, SMALL)
+    sheet.text(middle, y + 6 + ASCENT * SMALL_FONT_SIZE, text, SMALL_FONT_SIZE)
 
 
 # -- planes -------------------------------------------------------------------------------------------------------
@@ -229,7 +236,7 @@ def _map(found: FieldFacts) -> Sheet:
     high, wide = found["shape"][-2:]
     y, x = found["unit"][-2:]
     sheet = Sheet()
-    side = min(MAP / max(high, wide), LARGEST)
+    side = min(MAP / max(high, wide), MAX_CELL_SIZE)
     sheet.text(0, 0, shortened(found["to"], SIZE, NAMES), SIZE, anchor="start", bold=True)
     top = 10.0
     sheet.rect(0, top, wide * side, high * side, "conv-tint")
@@ -239,7 +246,9 @@ def _map(found: FieldFacts) -> Sheet:
     left, upper = min(x * side, wide * side - mark), min(y * side, high * side - mark)
     sheet.rect(left, top + upper, mark, mark, "window")
     text = f"unit {y}, {x} of {high} x {wide}"
-    sheet.text(0, top + high * side + 6 + ASCENT * SMALL, text, SMALL, "muted", anchor="start")
+    sheet.text(
+        0, top + high * side + 6 + ASCENT * SMALL_FONT_SIZE, text, SMALL_FONT_SIZE, "muted", anchor="start"
+    )
     return sheet
 
 
@@ -250,7 +259,7 @@ def _image(name: str, rows: SeenInput, columns: SeenInput) -> Sheet:
         max(axis["size"], axis["span"][1] + 1) - first
         for axis, first in zip((rows, columns), low, strict=True)
     ]
-    side = min(PLANE / max(size), LARGEST)
+    side = min(PLANE / max(size), MAX_CELL_SIZE)
     sheet = Sheet()
     sheet.text(0, 0, name or "input", SIZE, anchor="start", bold=True)
     y0, x0 = (10.0 - first * side for first in low)
@@ -272,8 +281,8 @@ def _image(name: str, rows: SeenInput, columns: SeenInput) -> Sheet:
         sheet.rect(west, north, east - west, south - north, "", "window", thick=2)
     y = sheet.bottom + 6
     for line in _said(rows, columns):
-        sheet.text(0, y + ASCENT * SMALL, line, SMALL, "muted", anchor="start")
-        y += LINE * SMALL
+        sheet.text(0, y + ASCENT * SMALL_FONT_SIZE, line, SMALL_FONT_SIZE, "muted", anchor="start")
+        y += LINE * SMALL_FONT_SIZE
     return sheet
 
 
@@ -314,11 +323,11 @@ def branches(fault: Misaligned, axes: Sequence[str]) -> Sheet:
     said = "their jumps differ" if apart is None else f"{apart:g} pixels apart"
     head = f"{fault['node']}, unit {fault['unit']} along {' and '.join(axes)}: its branches look at different places"
     sheet.text(
-        0, ASCENT * SIZE, shortened(head, SIZE, NAMES + WIDE), SIZE, "warning", anchor="start", bold=True
+        0, ASCENT * SIZE, shortened(head, SIZE, NAMES + FAN_WIDTH), SIZE, "warning", anchor="start", bold=True
     )
     low = min(branch["span"][0] for branch in fault["branches"]) - 0.5
     high = max(branch["span"][1] for branch in fault["branches"]) + 0.5
-    scale = min(WIDE / (high - low), LARGEST)
+    scale = min(FAN_WIDTH / (high - low), MAX_CELL_SIZE)
     x0 = NAMES + 16 - low * scale
     right = NAMES + 16 + (high - low) * scale + 20
     y = 28.0
@@ -330,7 +339,7 @@ def branches(fault: Misaligned, axes: Sequence[str]) -> Sheet:
         at = x0 + branch["center"] * scale
         sheet.path([(at, y - 4), (at, y + HIGH + 4)], "", "warning", thick=2)
         text = f"{first} to {last}, center {branch['center']:g}, jump {branch['jump']:g}"
-        sheet.text(right, y + HIGH / 2 + 0.36 * SMALL, text, SMALL, anchor="start")
+        sheet.text(right, y + HIGH / 2 + 0.36 * SMALL_FONT_SIZE, text, SMALL_FONT_SIZE, anchor="start")
         y += HIGH + 16
-    sheet.text(NAMES + 16, y + ASCENT * SMALL, said, SMALL, "muted", anchor="start")
+    sheet.text(NAMES + 16, y + ASCENT * SMALL_FONT_SIZE, said, SMALL_FONT_SIZE, "muted", anchor="start")
     return sheet

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
 from striate.views.drawing.parts import Part
-from striate.views.drawing.sheet import ASCENT, LINE, MARGIN, SIZE, SMALL, TITLE, Sheet
+from striate.views.drawing.sheet import ASCENT, LINE, MARGIN, SIZE, SMALL_FONT_SIZE, TITLE_FONT_SIZE, Sheet
 from striate.views.drawing.widths import lines, shortened, width
 from striate.views.text.number_format import short, unknown
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Numbered = Mapping[str, Sequence[tuple[int, "Finding"]]]
 """Key of a part to the findings on it, each with the number that the picture shows."""
 
-LEAST = 360.0
+MIN_WIDTH = 360.0
 """A picture is at least this wide, so that its title and its legend have room."""
 RADIUS = 7.0
 SHOWN = 12
@@ -46,7 +46,7 @@ def _by_node(record: Show, owner: Mapping[str, str]) -> list[Finding]:
 
 
 def disc(sheet: Sheet, x: float, y: float, number: int, severity: str) -> float:
-    """A number in a circle, its left end at x, its middle at y. Returns how wide it is."""
+    """A number inside a circle, its left end at x, its middle at y. Returns how wide it is."""
     wide = max(2 * RADIUS, width(str(number), 9, True) + 4)
     sheet.rect(x, y - RADIUS, wide, 2 * RADIUS, f"{severity}-fill", severity, round=RADIUS)
     sheet.text(x + wide / 2, y + 3.4, str(number), 9, severity, bold=True)
@@ -81,14 +81,14 @@ def framed(
     notes: lines that explain the picture; words: the picture in words.
     """
     sheet = Sheet()
-    room = max(body.right - body.left, LEAST)
+    room = max(body.right - body.left, MIN_WIDTH)
     y = _head(sheet, record, room) + 16
     sheet.put(body, max(0.0, (room - (body.right - body.left)) / 2), y)
     y = sheet.bottom + 14
     for note in (*notes, *_not_drawn(len(record["unreached"]))):
-        for line in lines(note, SMALL, room):
-            sheet.text(0, y + ASCENT * SMALL, line, SMALL, "muted", anchor="start")
-            y += LINE * SMALL
+        for line in lines(note, SMALL_FONT_SIZE, room):
+            sheet.text(0, y + ASCENT * SMALL_FONT_SIZE, line, SMALL_FONT_SIZE, "muted", anchor="start")
+            y += LINE * SMALL_FONT_SIZE
     _legend(sheet, y + 4, marks, record, room)
     return finished(kind, sheet, record["name"], f"{record['name']}. {words}")
 
@@ -114,14 +114,19 @@ def finished(kind: str, sheet: Sheet, title: str, words: str) -> Drawing:
 
 def _head(sheet: Sheet, record: Show, room: float) -> float:
     sheet.text(
-        0, ASCENT * TITLE, shortened(record["name"], TITLE, room, True), TITLE, anchor="start", bold=True
+        0,
+        ASCENT * TITLE_FONT_SIZE,
+        shortened(record["name"], TITLE_FONT_SIZE, room, True),
+        TITLE_FONT_SIZE,
+        anchor="start",
+        bold=True,
     )
     totals = record["totals"]
     said = []
     for what, word in (("params", "params"), ("macs", "MACs")):
         least = "at least " if unknown(record, what) else ""
         said.append(f"{least}{short(totals[what])} {word}")  # type: ignore[literal-required]
-    y = LINE * TITLE
+    y = LINE * TITLE_FONT_SIZE
     for line in lines(", ".join(said), SIZE, room):
         sheet.text(0, y + ASCENT * SIZE, line, SIZE, "muted", anchor="start")
         y += LINE * SIZE

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from striate.views.schemas.scene import Drawing, Mark, Motion
 
-MOST = 14
+PER_AXIS_MAX_POSITIONS = 14
 """Positions along an axis that are shown; of more, as many at equal distances."""
-LONGEST = 56
+ROW_MAX_POSITIONS = 56
 """The same for a layer with one axis."""
 
 
 def sampled(rows: int, columns: int) -> list[tuple[int, int]]:
     """Positions (row, column) of the window, row by row."""
-    return [(i, j) for i in _spaced(rows, MOST) for j in _spaced(columns, MOST if rows > 1 else LONGEST)]
+    return [
+        (i, j)
+        for i in _spaced(rows, PER_AXIS_MAX_POSITIONS)
+        for j in _spaced(columns, PER_AXIS_MAX_POSITIONS if rows > 1 else ROW_MAX_POSITIONS)
+    ]
 
 
 def _spaced(size: int, most: int) -> list[int]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show, ShownNode
     from striate.views.schemas.scene import Failed
 
-MOST = 28
+MAX_PARTS = 28
 """Modules are opened level by level while a picture has at most this many parts."""
 FAILED_ROOM = 140.0
 """Pixels for a line of a failing layer's text."""
@@ -123,10 +123,10 @@ def family(node: ShownNode) -> str:
     return "other"
 
 
-def parts(record: Show, *, most: int = MOST, fold: bool = True) -> list[Part]:
+def parts(record: Show, *, most: int = MAX_PARTS, fold: bool = True) -> list[Part]:
     """The parts of a network in order.
 
-    record: striate.show/1; most: see MOST; fold: close modules, tell repeats once.
+    record: striate.show/1; most: see MAX_PARTS; fold: close modules, tell repeats once.
     """
     steps = _steps(record)
     if not fold:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 POINT = 0.75
 """Points for a pixel: 72 and 96 in an inch."""
-LONGEST = 14_000.0
+MAX_PAGE_POINTS = 14_000.0
 """Readers of PDF show pages of up to 14,400 points (ISO 32000-1, annex C)."""
 PLAIN, BOLD = "Vera", "VeraBd"
 
@@ -32,7 +32,7 @@ def pdf(drawing: Drawing, theme: str = "light", scale: float = 1.0) -> bytes:
     for name, file in zip((PLAIN, BOLD), font_files(), strict=True):
         registerFont(TTFont(name, str(file)))
     wide, high = drawing["width"], drawing["height"]
-    unit = min(POINT * scale, LONGEST / max(wide, high))
+    unit = min(POINT * scale, MAX_PAGE_POINTS / max(wide, high))
     buffer = io.BytesIO()
     canvas = Canvas(buffer, pagesize=(wide * unit, high * unit), invariant=1, initialFontName=PLAIN)
     canvas.setTitle(drawing["title"])

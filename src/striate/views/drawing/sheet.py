@@ -15,8 +15,8 @@ Point = tuple[float, float]
 
 SIZE = 12.0
 """Of a label, in pixels."""
-SMALL = 10.5
-TITLE = 16.0
+SMALL_FONT_SIZE = 10.5
+TITLE_FONT_SIZE = 16.0
 LINE = 1.3
 """Line height in font sizes."""
 ASCENT, DESCENT = 0.8, 0.25

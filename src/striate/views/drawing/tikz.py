@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.scene import CellsMark, Drawing, Mark, PathMark, RectMark, TextMark
 
 POINT = 0.75
-LONGEST = 14_000.0
+MAX_LENGTH_POINTS = 14_000.0
 """TeX knows lengths of up to 16,383 points, readers of PDF pages of up to 14,400."""
 SPELLED = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -35,7 +35,7 @@ def tikz(drawing: Drawing, theme: str = "light", scale: float = 1.0) -> str:
     """The text of a .tex file. theme: "dark", or light for all others; a page that would be too long is shrunk."""
     colors = themes.DARK if theme == "dark" else themes.LIGHT
     wide, high = drawing["width"], drawing["height"]
-    unit = min(POINT * scale, LONGEST / max(wide, high))
+    unit = min(POINT * scale, MAX_LENGTH_POINTS / max(wide, high))
     drawing = in_letters(drawing, spelled, "LaTeX")
     marks = drawing["marks"]
     used = {"paper", "error"}

@@ -17,7 +17,7 @@ PLAIN = (
 """Advance of the characters 32 to 126, in hundredths of the font size (DejaVu Sans)."""
 BOLD = 1.27
 """No bold character is wider than this many times the plain one."""
-WIDE, OTHER = 1.05, 0.9
+WIDE_EM, OTHER_EM = 1.05, 0.9
 """An ideograph or an emoji, and any other character without an entry, in font sizes."""
 
 
@@ -35,7 +35,7 @@ def width(text: str, size: float, bold: bool = False) -> float:
         elif unicodedata.combining(character) or unicodedata.category(character) == "Cf":
             continue
         else:
-            total += WIDE if unicodedata.east_asian_width(character) in "WF" else OTHER
+            total += WIDE_EM if unicodedata.east_asian_width(character) in "WF" else OTHER_EM
     return round(total * size * (BOLD if bold else 1), 2)
 
 

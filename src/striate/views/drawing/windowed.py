@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Filters, Finding, Show
     from striate.views.schemas.scene import Layer, LayerAxis
 
-LONGEST = 10**6
+MAX_LISTED_POSITIONS = 10**6
 """Positions along an axis up to which those that no window reads are told."""
 
 
@@ -97,7 +97,7 @@ def _axis(name: str, window: Window | TransposedWindow) -> LayerAxis:
     axis = axis_record(name.lower(), window)
     sliding = isinstance(window, Window)
     unread = axis["unread"] if window.output else []
-    if not sliding and window.output <= LONGEST:
+    if not sliding and window.output <= MAX_LISTED_POSITIONS:
         reached = {
             i * window.stride + u * window.dilation for i in range(window.input) for u in range(window.kernel)
         }

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from striate.diagnostics import plural
-from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL, TITLE, Sheet
+from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, TITLE_FONT_SIZE, Sheet
 from striate.views.drawing.widths import lines, shortened, width
 from striate.views.drawing.windowed import never
 from striate.views.text.node import AXES, SIGNS, size_sum
@@ -22,11 +22,11 @@ REDUCED = {"max": "the maximum of ", "mean": "the mean of ", "mean inside": "the
 
 def head(sheet: Sheet, layer: Layer, room: float) -> float:
     """The layer, its network and its input. Returns the y below."""
-    title = shortened(f"{layer['name']}: {layer['text']}", TITLE, room, True)
-    sheet.text(0, ASCENT * TITLE, title, TITLE, anchor="start", bold=True)
+    title = shortened(f"{layer['name']}: {layer['text']}", TITLE_FONT_SIZE, room, True)
+    sheet.text(0, ASCENT * TITLE_FONT_SIZE, title, TITLE_FONT_SIZE, anchor="start", bold=True)
     text = shortened(f"{layer['network']}, after {shape(layer['input'])}", SIZE, room)
-    sheet.text(0, LINE * TITLE + ASCENT * SIZE, text, SIZE, "muted", anchor="start")
-    return LINE * (TITLE + SIZE)
+    sheet.text(0, LINE * TITLE_FONT_SIZE + ASCENT * SIZE, text, SIZE, "muted", anchor="start")
+    return LINE * (TITLE_FONT_SIZE + SIZE)
 
 
 def color(layer: Layer) -> str:
@@ -55,7 +55,7 @@ def _told(layer: Layer, numbers: bool, ruled: bool) -> Iterator[tuple[str, float
     axes = layer["axes"]
     if axes:
         yield f"size = {axes[0]['symbols']}", 14.0, "ink"
-        yield SIGNS[axes[0]["symbols"]], SMALL, "muted"
+        yield SIGNS[axes[0]["symbols"]], SMALL_FONT_SIZE, "muted"
     for names, text, exact in _formulas(axes):
         yield f"{names}: {text}", 14.0, "ink" if exact else color(layer)
     lost, whole = never(axes)
@@ -76,13 +76,13 @@ def _told(layer: Layer, numbers: bool, ruled: bool) -> Iterator[tuple[str, float
         if finding["fixes"]:
             yield "fix: " + " · ".join(fix["text"] for fix in finding["fixes"]), SIZE, "ink"
     if numbers:
-        yield "numbers: one channel, one filter, no bias", SMALL, "muted"
+        yield "numbers: one channel, one filter, no bias", SMALL_FONT_SIZE, "muted"
     if not ruled:
-        yield "drawn by scale: cells are too small to be ruled", SMALL, "muted"
+        yield "drawn by scale: cells are too small to be ruled", SMALL_FONT_SIZE, "muted"
     if any(channels > 4 for channels in (layer["input"][0], *layer["output"][:1])):
-        yield "up to 4 channels are drawn behind each other", SMALL, "muted"
+        yield "up to 4 channels are drawn behind each other", SMALL_FONT_SIZE, "muted"
     if {"d"} & {axis["axis"] for axis in axes}:
-        yield "one slice is drawn: the window slides over the depth as well", SMALL, "muted"
+        yield "one slice is drawn: the window slides over the depth as well", SMALL_FONT_SIZE, "muted"
 
 
 def _formulas(axes: Sequence[LayerAxis]) -> Iterator[tuple[str, str, bool]]:

@@ -100,7 +100,7 @@ def test_cells_of_input_filter_and_output_are_equal(text):
     [
         ("2x2x3 -> conv 3x3 4", "impossible", "the first would reach 1 past the end"),
         ("8x8x3 -> conv 3x3 4 in 5", "impossible", "a filter has 5 channels, the input 3"),
-        ("7x7x2 -> maxpool 2 ceil", "remainder", "the last window hangs over by 1"),
+        ("7x7x2 -> maxpool 2 ceil", "remainder", "the last window extends 1 past the end"),
         ("8x8x8 -> conv 3x3 4 groups 2", "fits", "2 groups: each filter reads 4 of 8 channels"),
         ("8x8x8 -> dwconv 3x3", "fits", "depthwise: each filter reads 1 of 8 channels"),
         ("8x8x3 -> conv 3x3 4", "fits", "full depth: a filter has 3 channels like the input"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from striate.views.drawing.frame import Numbered, discs, framed, numbered
 from striate.views.drawing.parts import Part, described, failed_facts, failing, label, parts, size_text
 from striate.views.drawing.request import Request
-from striate.views.drawing.sheet import ASCENT, DESCENT, LINE, SIZE, SMALL, Sheet
+from striate.views.drawing.sheet import ASCENT, DESCENT, LINE, SIZE, SMALL_FONT_SIZE, Sheet
 from striate.views.drawing.widths import lines, shortened, width
 from striate.views.text.number_format import short
 
@@ -254,7 +254,7 @@ def _arrow_lines(block: _Block) -> list[tuple[str, float, str]]:
     """Text, size and color of the lines at an arrow."""
     first, *rest = block.arrow
     said = [(shortened(first, SIZE, TEXT_ROOM), SIZE, "ink")]
-    said += [(shortened(text, SMALL, TEXT_ROOM), SMALL, "muted") for text in rest]
+    said += [(shortened(text, SMALL_FONT_SIZE, TEXT_ROOM), SMALL_FONT_SIZE, "muted") for text in rest]
     return said
 
 
@@ -288,9 +288,9 @@ def _row(
         across, up = deep * SLANT[0], deep * SLANT[1]
         text = size_text(block.chw)
         name = block.part.names if block.part else block.key
-        named = min(width(name, SMALL), NAME_ROOM)
+        named = min(width(name, SMALL_FONT_SIZE), NAME_ROOM)
         far = _far(block.key, loose)
-        texts = (width(text, SIZE), named, *(width(told, SMALL) for told in far))
+        texts = (width(text, SIZE), named, *(width(told, SMALL_FONT_SIZE) for told in far))
         half = max(wide + across, *texts, BAR if most and block.part else 0) / 2
         with sheet.about(block.key):
             if block.part is not None:
@@ -308,8 +308,13 @@ def _row(
             spots[block.key] = _Spot(left, top - up, left + wide + across, top + high)
             y = lowest + 8
             y = sheet.column(middle, y, [(text, "ink")])
-            y = sheet.column(middle, y, [(shortened(name, SMALL, max(2 * half, NAME_ROOM)), "muted")], SMALL)
-            y = sheet.column(middle, y, [(told, "muted") for told in far], SMALL)
+            y = sheet.column(
+                middle,
+                y,
+                [(shortened(name, SMALL_FONT_SIZE, max(2 * half, NAME_ROOM)), "muted")],
+                SMALL_FONT_SIZE,
+            )
+            y = sheet.column(middle, y, [(told, "muted") for told in far], SMALL_FONT_SIZE)
             if most and block.part:
                 y = _bars(sheet, middle - BAR / 2, y + 4, block.part, most)
             discs(sheet, middle, y + 3, marks.get(block.key, ()))
@@ -356,7 +361,9 @@ def _far(key: str, loose: Sequence[_Arc]) -> list[str]:
         ("from", [arc.start for arc in loose if arc.end == key]),
         ("to", [arc.end for arc in loose if arc.start == key]),
     ):
-        said += lines(f"{word} {', '.join(dict.fromkeys(names))}", SMALL, NAME_ROOM) if names else []
+        said += (
+            lines(f"{word} {', '.join(dict.fromkeys(names))}", SMALL_FONT_SIZE, NAME_ROOM) if names else []
+        )
     return said
 
 
@@ -366,12 +373,12 @@ def _bars(sheet: Sheet, x: float, y: float, part: Part, most: tuple[int, int]) -
     for k, (value, top, color) in enumerate(
         zip((part.params, part.macs), most, ("params", "macs"), strict=True)
     ):
-        at = y + k * (SMALL * LINE + BAR_HIGH + 3)
+        at = y + k * (SMALL_FONT_SIZE * LINE + BAR_HIGH + 3)
         sheet.rect(x, at, BAR, BAR_HIGH, "faint")
         if value:
             sheet.rect(x, at, max(BAR * value / top, 0.1), BAR_HIGH, color)
-        sheet.text(x + BAR / 2, at + BAR_HIGH + SMALL, short(value), SMALL, "muted")
-    return at + BAR_HIGH + LINE * SMALL
+        sheet.text(x + BAR / 2, at + BAR_HIGH + SMALL_FONT_SIZE, short(value), SMALL_FONT_SIZE, "muted")
+    return at + BAR_HIGH + LINE * SMALL_FONT_SIZE
 
 
 # -- ways outside the row -----------------------------------------------------------------------------------------
@@ -408,19 +415,19 @@ def _arcs(sheet: Sheet, arcs: Sequence[_Arc], spots: Mapping[str, _Spot]) -> Non
         stops = [x, *sorted(crossing), to]
         left, right = max(itertools.pairwise(stops), key=lambda gap: gap[1] - gap[0])
         room = min(12.0, (right - left) / 4)
-        _through(sheet, arc, left + room, right - room, y - DESCENT * SMALL - 2)
+        _through(sheet, arc, left + room, right - room, y - DESCENT * SMALL_FONT_SIZE - 2)
 
 
 def _through(sheet: Sheet, arc: _Arc, start: float, end: float, y: float) -> None:
     """What stands on a way, each part next to the one before."""
     if not arc.keys:
         return
-    gap = width(" ", SMALL)
+    gap = width(" ", SMALL_FONT_SIZE)
     room = (end - start - gap * (len(arc.keys) - 1)) / len(arc.keys)
     texts = [f"{text}," for text in arc.through[:-1]] + [arc.through[-1]]
-    if sum(width(text, SMALL) + gap for text in texts) - gap > end - start:
-        texts = [shortened(text, SMALL, room) for text in texts]
-    x = (start + end - sum(width(text, SMALL) + gap for text in texts) + gap) / 2
+    if sum(width(text, SMALL_FONT_SIZE) + gap for text in texts) - gap > end - start:
+        texts = [shortened(text, SMALL_FONT_SIZE, room) for text in texts]
+    x = (start + end - sum(width(text, SMALL_FONT_SIZE) + gap for text in texts) + gap) / 2
     for key, text in zip(arc.keys, texts, strict=True):
         with sheet.about(key):
-            x += sheet.text(x, y, text, SMALL, "muted", anchor="start") + gap
+            x += sheet.text(x, y, text, SMALL_FONT_SIZE, "muted", anchor="start") + gap

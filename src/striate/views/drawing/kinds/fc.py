@@ -14,7 +14,7 @@ from striate.op import Trait
 from striate.views.drawing.frame import finished
 from striate.views.drawing.grid import Band, Plane
 from striate.views.drawing.request import Request
-from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL, TITLE, Sheet
+from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, TITLE_FONT_SIZE, Sheet
 from striate.views.drawing.widths import lines, shortened
 from striate.views.drawing.windowed import layer_of, layer_record
 from striate.views.node_record import detail_record
@@ -61,8 +61,15 @@ def drawing(record: Scene, request: Request) -> Drawing:
     dense: FullyConnected = record["facts"]["fully_connected"]
     sheet = Sheet()
     title = f"{layer['name']}: {layer['text']}"
-    sheet.text(0, ASCENT * TITLE, shortened(title, TITLE, 2 * COLUMN, True), TITLE, anchor="start", bold=True)
-    y = LINE * TITLE
+    sheet.text(
+        0,
+        ASCENT * TITLE_FONT_SIZE,
+        shortened(title, TITLE_FONT_SIZE, 2 * COLUMN, True),
+        TITLE_FONT_SIZE,
+        anchor="start",
+        bold=True,
+    )
+    y = LINE * TITLE_FONT_SIZE
     said = f"{layer['network']}, {shape(layer['input'])} -> {shape(layer['output'])}"
     sheet.text(0, y + ASCENT * SIZE, shortened(said, SIZE, 2 * COLUMN), SIZE, "muted", anchor="start")
     y += LINE * SIZE + 18
@@ -124,12 +131,12 @@ def _sums(layer: Layer, dense: FullyConnected, convolution: bool) -> Iterator[tu
     filters = layer["filters"]
     if convolution and filters:
         yield f"one output reads {count(filters['numbers'])} of {count(dense['inputs'])} numbers", SIZE, "ink"
-        yield "the same filter at every position", SMALL, "muted"
+        yield "the same filter at every position", SMALL_FONT_SIZE, "muted"
         yield f"parameters: {layer['arithmetic']['params']} = {count(layer['params'])}", SIZE, "ink"
         yield f"MACs: {layer['arithmetic']['macs']} = {count(layer['macs'])}", SIZE, "ink"
         return
     yield f"one output reads all {count(dense['inputs'])} numbers", SIZE, "ink"
-    yield "weights of its own for every output", SMALL, "muted"
+    yield "weights of its own for every output", SMALL_FONT_SIZE, "muted"
     yield f"parameters: {dense['arithmetic']} = {count(dense['params'])}", SIZE, "ink"
     products = f"{count(dense['inputs'])} inputs · {count(dense['outputs'])} outputs"
     yield f"MACs: {products} = {count(dense['macs'])}", SIZE, "ink"
@@ -165,7 +172,7 @@ def _ratio(layer: Layer, dense: FullyConnected) -> Iterator[tuple[str, float, st
             14.0,
             "ink",
         )
-    yield "the areas of the two squares are to scale", SMALL, "muted"
+    yield "the areas of the two squares are to scale", SMALL_FONT_SIZE, "muted"
 
 
 def _times(ratio: float) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import OpError, plural
 from striate.views.drawing.fan import Row, branches, fan, planes
-from striate.views.drawing.frame import LEAST, framed, numbered
+from striate.views.drawing.frame import MIN_WIDTH, framed, numbered
 from striate.views.drawing.known import feature_map, known
 from striate.views.drawing.parts import Part, failed_facts, label, parts, size_text
 from striate.views.drawing.request import Request
@@ -181,7 +181,7 @@ def drawing(record: Scene, request: Request) -> Drawing:
     faults = _faults(found)
     for fault, along in faults[:MERGES]:
         body.put(branches(fault, along), 0, body.bottom + 22)
-    body.right = max(body.right, LEAST)
+    body.right = max(body.right, MIN_WIDTH)
     notes = list(_notes(found, rows, len(faults) - MERGES))
     marks = numbered(record, []) if record["problems"] else {}
     if record["problems"]:

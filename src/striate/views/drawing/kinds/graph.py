@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from striate.views.drawing.frame import Numbered, discs, discs_high, framed, numbered
 from striate.views.drawing.parts import Part, described, failed_facts, failing, label, parts, size_text
 from striate.views.drawing.request import Request
-from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL, Point, Sheet
+from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, Point, Sheet
 from striate.views.drawing.widths import shortened, width
 from striate.views.drawing.wiring import Tap, Wiring, taps, wired
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
-MOST = 60
+MAX_BOXES = 60
 """Modules are opened while the picture has at most this many boxes."""
 ROOM = (110.0, 190.0)
 """Narrowest and widest text of a box."""
@@ -49,7 +49,7 @@ def facts(net: Network, show: Show, request: Request) -> dict[str, Any]:
 
 def drawing(record: Scene, request: Request) -> Drawing:
     """The picture of a scene."""
-    found = parts(record, most=MOST, fold=request.fold)
+    found = parts(record, most=MAX_BOXES, fold=request.fold)
     found += failing(record["facts"], found)
     marks = numbered(record, found)
     body = layout(record, found, marks, right=request.right)
@@ -95,15 +95,15 @@ def layout(record: Show, found: Sequence[Part], marks: Numbered, *, right: bool 
 def _box(part: Part, findings: int) -> _Box:
     first, *rest = label(part)
     lines = [(f"{first} x {part.times}" if part.times > 1 else first, SIZE, "ink", True)]
-    lines += [(text, SMALL, "ink", False) for text in rest]
-    lines += [] if part.scope and part.times == 1 else [(part.names, SMALL, "ink", False)]
-    lines += [(size_text(part.output), SMALL, "ink", False)]
+    lines += [(text, SMALL_FONT_SIZE, "ink", False) for text in rest]
+    lines += [] if part.scope and part.times == 1 else [(part.names, SMALL_FONT_SIZE, "ink", False)]
+    lines += [(size_text(part.output), SMALL_FONT_SIZE, "ink", False)]
     box = _sized(lines, part.family)
     return dataclasses.replace(box, height=box.height + discs_high(findings))
 
 
 def _input(name: str, sizes: Sequence[int]) -> _Box:
-    return _sized([(name, SIZE, "ink", True), (size_text(sizes), SMALL, "ink", False)], "input")
+    return _sized([(name, SIZE, "ink", True), (size_text(sizes), SMALL_FONT_SIZE, "ink", False)], "input")
 
 
 def _sized(lines: Sequence[tuple[str, float, str, bool]], family: str) -> _Box:

@@ -16,7 +16,7 @@ from striate.views.drawing.frame import finished
 from striate.views.drawing.grid import Band, Plane
 from striate.views.drawing.motion import sampled
 from striate.views.drawing.request import Request
-from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL, Sheet
+from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, Sheet
 from striate.views.drawing.windowed import layer_of, layer_record
 from striate.views.drawing.wording import color, described, filter_lines, head, sums
 from striate.views.text.number_format import per_axis, shape
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Layer, LayerAxis, Scene
 
-CELL, ROOM, LONG, TALL = 26.0, 340.0, 560.0, 14.0
+CELL, ROOM, WIDE_ROOM, TALL = 26.0, 340.0, 560.0, 14.0
 """The largest cell, the room for the longest side of a plane, that of a layer with one axis, and
 the least height of its only row, in pixels."""
-LEAST = 560.0
+MIN_WIDTH = 560.0
 """A picture is at least this wide, so that its lines of text are not broken."""
 BETWEEN = 20.0
 """Pixels on both sides of a sign between planes."""
@@ -60,7 +60,7 @@ def drawing(record: Scene, request: Request) -> Drawing:
     )
     _planes(sheet, board, numbers, moving)
     page = Sheet()
-    room = max(sheet.right - sheet.left, LEAST)
+    room = max(sheet.right - sheet.left, MIN_WIDTH)
     y = head(page, layer, room) + 14
     page.put(sheet, max(0.0, (room - (sheet.right - sheet.left)) / 2), y)
     sums(page, page.bottom + 18, layer, room, numbers is not None, board.big.ruled)
@@ -124,7 +124,7 @@ class _Board:
         self.row = _Tile() if flat else _tile(axes.get("h"), over[-2])
         self.column = _tile(axes.get("w") or axes.get("l"), across)
         tiles = (self.row, self.column)
-        room = LONG if flat else ROOM
+        room = WIDE_ROOM if flat else ROOM
         least = 30.0 if numbers else CELL
         longest = max(
             max(t.before + t.over + t.after, t.positions, t.kernel, _end(t) + t.before) for t in tiles
@@ -209,12 +209,12 @@ def _titled(sheet: Sheet, plane: Plane, what: str, layer: Layer, sizes: Sequence
             mode = layer["axes"][0]["mode"]
             said.append(f"{word} {text}" + (f", {mode}" if word == "padding" and mode != "zeros" else ""))
     middle = plane.width / 2 if sizes != [] else 26.0
-    y = sheet.top - 8 - LINE * (SIZE + SMALL * (len(said) - 1))
+    y = sheet.top - 8 - LINE * (SIZE + SMALL_FONT_SIZE * (len(said) - 1))
     y -= LINE * SIZE
     sheet.text(middle, y + ASCENT * SIZE, what, SIZE, bold=True)
     y += LINE * SIZE
     y = sheet.column(middle, y, [(said[0], "ink")])
-    sheet.column(middle, y, [(text, "muted") for text in said[1:]], SMALL)
+    sheet.column(middle, y, [(text, "muted") for text in said[1:]], SMALL_FONT_SIZE)
 
 
 def _slid(
@@ -316,7 +316,7 @@ def _bar_words(sheet: Sheet, plane: Plane, tile: _Tile, missing: str) -> None:
     if tile.next is not None:
         out = tile.next + tile.extent - tile.over - tile.after
         said.append((f"the {'next' if tile.positions else 'first'} would reach {out} past the end", missing))
-    sheet.column(middle, y, said, SMALL)
+    sheet.column(middle, y, said, SMALL_FONT_SIZE)
 
 
 def _made(
@@ -344,7 +344,7 @@ def _made(
         for k, (i, j) in enumerate(moving):
             with sheet.during(k, k):
                 where = f"row {i}, column {j}" if board.row.positions > 1 else f"position {j}"
-                sheet.text(plane.width / 2, plane.y + plane.height + 20, where, SMALL, "muted")
+                sheet.text(plane.width / 2, plane.y + plane.height + 20, where, SMALL_FONT_SIZE, "muted")
 
 
 def _taps(sheet: Sheet, board: _Board, values: Sequence[Sequence[float]]) -> None:
@@ -365,7 +365,7 @@ def _values(
         for j, value in enumerate(line):
             x, y, side, high = plane.box(i, j)
             with sheet.during(*((when[i, j], len(when) - 1) if when else ())):
-                sheet.text(x + side / 2, y + high / 2 + 4, f"{value:.3g}", SMALL)
+                sheet.text(x + side / 2, y + high / 2 + 4, f"{value:.3g}", SMALL_FONT_SIZE)
 
 
 def _border(sheet: Sheet, plane: Plane, values: Sequence[Sequence[float]]) -> None:
@@ -375,4 +375,4 @@ def _border(sheet: Sheet, plane: Plane, values: Sequence[Sequence[float]]) -> No
         for j, value in enumerate(line, -columns.before):
             if not (0 <= i < rows.size and 0 <= j < columns.size):
                 x, y, side, high = plane.box(i, j)
-                sheet.text(x + side / 2, y + high / 2 + 4, f"{value:.3g}", SMALL, "muted")
+                sheet.text(x + side / 2, y + high / 2 + 4, f"{value:.3g}", SMALL_FONT_SIZE, "muted")

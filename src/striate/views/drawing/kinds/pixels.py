@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import OpError
-from striate.views.drawing.frame import LEAST, framed, numbered
+from striate.views.drawing.frame import MIN_WIDTH, framed, numbered
 from striate.views.drawing.known import known
 from striate.views.drawing.request import Request
-from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL, Sheet
+from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, Sheet
 from striate.views.drawing.theme import on_cell
 from striate.views.drawing.widths import lines, width
 from striate.views.text.pixels import facts as said
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
-MOST_CELLS, LONGEST = 256, 1024
+MOST_CELLS, MAX_CELLS = 256, 1024
 """Cells along a side of a plane, and along a row that is a map of its own; larger maps are averaged over blocks."""
 ROOM, SHARED_ROOM = 448.0, 208.0
 """Pixels for a map that stands alone, and for one of several."""
 LARGEST_CELL, NUMBER_CELL = 44.0, 20.0
 """A cell is at most this large, and with a number at least that."""
-SHORT = 6
+MAX_COUNT_CHARACTERS = 6
 """Counts of up to this many characters are written where nothing is asked for."""
 WRITTEN = 4096
 """Counts are written into at most this many cells."""
@@ -62,7 +62,7 @@ def facts(net: Network, show: Show, request: Request) -> PixelFacts:
         if isinstance(use, str):
             head["problem"] = use
         else:
-            side = LONGEST if len(use.shape) == 1 else MOST_CELLS
+            side = MAX_CELLS if len(use.shape) == 1 else MOST_CELLS
             head |= {"output": list(size), **use_record(use), "shares": shares(use, side)}
         panels.append(head)  # type: ignore[arg-type]
 
@@ -96,7 +96,7 @@ def drawing(record: Scene, request: Request) -> Drawing:
         x += wide + 28
     if most:
         body.put(_legend(counted, most), 0, body.bottom + 16)
-    body.right = max(body.right, LEAST)  # what is narrower would stand in the middle, away from its title
+    body.right = max(body.right, MIN_WIDTH)  # what is narrower would stand in the middle, away from its title
     notes = list(_notes(panels))
     failed = bool(record["problems"])
     marks = numbered(record, []) if failed else {}
@@ -132,10 +132,10 @@ def _panel(panel: PixelPanel, most: int, request: Request, *, alone: bool, input
     for label, told in said(panel):
         plain = told if isinstance(told, str) else "".join(p if isinstance(p, str) else p[0] for p in told)
         fill = "error" if label == "unread" and panel["unread"] else "ink"
-        sheet.text(0, y + ASCENT * SMALL, label, SMALL, "muted", anchor="start")
-        for line in lines(plain, SMALL, max(room, sheet.right) - LABEL):
-            sheet.text(LABEL, y + ASCENT * SMALL, line, SMALL, fill, anchor="start")
-            y += LINE * SMALL
+        sheet.text(0, y + ASCENT * SMALL_FONT_SIZE, label, SMALL_FONT_SIZE, "muted", anchor="start")
+        for line in lines(plain, SMALL_FONT_SIZE, max(room, sheet.right) - LABEL):
+            sheet.text(LABEL, y + ASCENT * SMALL_FONT_SIZE, line, SMALL_FONT_SIZE, fill, anchor="start")
+            y += LINE * SMALL_FONT_SIZE
     return sheet
 
 
@@ -165,7 +165,7 @@ def _grid(sheet: Sheet, y: float, panel: PixelPanel, most: int, request: Request
     texts = _texts(panel, rows, columns, request.numbers)
     side = min(room / max(rows, columns), LARGEST_CELL)
     if texts:
-        size = SIZE if side >= 30 else SMALL
+        size = SIZE if side >= 30 else SMALL_FONT_SIZE
         needed = max(NUMBER_CELL, *(width(text, size) + 6 for row in texts for text in row))
         if request.numbers:
             side = max(side, needed)
@@ -246,7 +246,7 @@ def _texts(panel: PixelPanel, rows: int, columns: int, numbers: bool | None) -> 
     if numbers is False or not possible:
         return []
     exact = [[str(n) for n in row] for row in _plane(panel)]
-    if max(len(text) for row in exact for text in row) <= SHORT:
+    if max(len(text) for row in exact for text in row) <= MAX_COUNT_CHARACTERS:
         return exact
     return [[large(n) for n in row] for row in _plane(panel)] if numbers else []
 
@@ -260,16 +260,16 @@ def _legend(panels: Sequence[PixelPanel], most: int) -> Sheet:
     counts = _different(panels)
     x = 0.0
     if counts:
-        side = _tenths(max(NUMBER_CELL, *(width(large(n), SMALL) + 8 for n in counts)))
+        side = _tenths(max(NUMBER_CELL, *(width(large(n), SMALL_FONT_SIZE) + 8 for n in counts)))
         sheet.cells(0, 0, side, [[n * 255 // most for n in counts]], "counts")
         sheet.rect(0, 0, side * len(counts), side, "", "line")
         for k, n in enumerate(counts):
             fill = on_cell("counts", n * 255 // most)
-            sheet.text((k + 0.5) * side, side / 2 + 0.36 * SMALL, large(n), SMALL, fill)
+            sheet.text((k + 0.5) * side, side / 2 + 0.36 * SMALL_FONT_SIZE, large(n), SMALL_FONT_SIZE, fill)
         x, high = side * len(counts), side
     else:
         high = 12.0
-        step = max(72.0, *(width(large(most * k // TICKS), SMALL) + 12 for k in range(TICKS + 1)))
+        step = max(72.0, *(width(large(most * k // TICKS), SMALL_FONT_SIZE) + 12 for k in range(TICKS + 1)))
         side = _tenths(step * TICKS / BAR)
         sheet.cells(0, 0, side, [[k * 255 // (BAR - 1) for k in range(BAR)]], "counts")
         x, high = side * BAR, side
@@ -278,13 +278,13 @@ def _legend(panels: Sequence[PixelPanel], most: int) -> Sheet:
             n = most * k // TICKS
             at = x * (n * 10**6 // most) / 10**6
             sheet.path([(at, high), (at, high + 4)], "", "line")
-            sheet.text(at, high + 5 + ASCENT * SMALL, large(n), SMALL)
-    middle = high / 2 + 0.36 * SMALL
-    x += 10 + sheet.text(x + 10, middle, "ways", SMALL, "muted", anchor="start") + 18
+            sheet.text(at, high + 5 + ASCENT * SMALL_FONT_SIZE, large(n), SMALL_FONT_SIZE)
+    middle = high / 2 + 0.36 * SMALL_FONT_SIZE
+    x += 10 + sheet.text(x + 10, middle, "ways", SMALL_FONT_SIZE, "muted", anchor="start") + 18
     if any(panel["unread"] for panel in panels):
         sheet.cells(x, (high - 14) / 2, 14, [[None]], "counts")
         sheet.rect(x, (high - 14) / 2, 14, 14, "", "line")
-        sheet.text(x + 20, middle, "never read", SMALL, "error", anchor="start")
+        sheet.text(x + 20, middle, "never read", SMALL_FONT_SIZE, "error", anchor="start")
     return sheet
 
 
