@@ -25,7 +25,7 @@ from striate.diagnostics import plural, printable
 from striate.models import catalogue
 from striate.views.drawing import theme
 from striate.views.drawing.kinds import blocks, graph
-from striate.views.drawing.parts import failing, parts
+from striate.views.drawing.parts import MAX_PARTS, failing, parts
 from striate.views.drawing.request import Request
 from striate.views.record import show_record
 
