@@ -27,7 +27,7 @@ from striate.views.drawing import theme
 from striate.views.drawing.kinds import blocks, graph
 from striate.views.drawing.parts import MAX_PARTS, failing, parts
 from striate.views.drawing.request import Request
-from striate.views.record import show_record
+from striate.views.json_records import show_record
 
 FEW = ("lenet5", "vgg16", "resnet50", "googlenet", "densenet121", "mobilenet_v2")
 MODELS = [entry.name for entry in catalogue.entries()] if EXHAUSTIVE else FEW

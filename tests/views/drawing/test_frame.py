@@ -4,7 +4,7 @@ import striate as st
 from laws.pictured import SHAPED
 from striate.views.drawing.frame import SHOWN, numbered
 from striate.views.drawing.parts import parts
-from striate.views.record import show_record
+from striate.views.json_records import show_record
 
 
 def texts(net, **options):

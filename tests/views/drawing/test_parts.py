@@ -5,7 +5,7 @@ from laws.pictured import SHAPED
 from striate.network import Builder
 from striate.ops import Add, Conv, Relu
 from striate.views.drawing.parts import described, failed_facts, failing, label, parts, size_text
-from striate.views.record import show_record
+from striate.views.json_records import show_record
 
 
 def of(net, **options):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate.diagnostics import OpError, unknown_key
 from striate.views.drawing.request import Request
-from striate.views.record import show_record
+from striate.views.json_records import show_record
 
 if TYPE_CHECKING:
     from striate.diagnostics import Diagnostic

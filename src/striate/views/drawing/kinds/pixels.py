@@ -48,8 +48,8 @@ LABEL = 56.0
 def facts(net: Network, show: Show, request: Request) -> PixelFacts:
     """The maps. Raises OpError for an input without axes of space, LimitError for a map that is too large."""
     from striate.analysis import pixels
+    from striate.views.json_records import images
     from striate.views.pixel_record import modes, shares, use_record
-    from striate.views.record import images
 
     net = known(net)
     node = request.node or None
