@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from striate.views.schemas.networks import Show
     from striate.views.schemas.scene import Drawing, Scene
 
-TALL, LEAST = 132.0, 5.0
+TALL, MIN_BLOCK_SIDE = 132.0, 5.0
 """Height of the highest block, and the least of any side of a block, in pixels."""
 THICK = 44.0
 """Width of the block with the most channels."""
@@ -57,12 +57,12 @@ class _Scale:
         if not chw:
             return MISSING
         if len(chw) == 1:
-            return VECTOR, max(self.vector * chw[0] ** 0.5, LEAST * 2), VECTOR
+            return VECTOR, max(self.vector * chw[0] ** 0.5, MIN_BLOCK_SIDE * 2), VECTOR
         high, deep = (chw[-2], chw[-1]) if len(chw) > 2 else (1, chw[-1])
         return (
-            max(self.channels * chw[0] ** 0.5, LEAST),
-            max(self.space * high**0.5, LEAST),
-            max(self.space * deep**0.5, LEAST),
+            max(self.channels * chw[0] ** 0.5, MIN_BLOCK_SIDE),
+            max(self.space * high**0.5, MIN_BLOCK_SIDE),
+            max(self.space * deep**0.5, MIN_BLOCK_SIDE),
         )
 
 
