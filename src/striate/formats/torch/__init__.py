@@ -62,15 +62,15 @@ def require() -> None:
 def usual_input(module: Any) -> tuple[int, ...]:
     """Guess the input (C, H, W) of a module: timm's declaration, else its first layer's channels at 224x224."""
     require()
-    if "torch" not in sys.modules:  # who has a module has imported it
+    if "torch" not in sys.modules:  # whoever has a module has imported torch
         raise UsageError(
             f"{type(module).__name__} is not a torch.nn.Module",
             why="from_torch imports a module with its parts",
             fix="pass a module such as torchvision.models.resnet18()",
         )
-    said = (getattr(module, "default_cfg", None) or {}).get("input_size")
-    if said:
-        return tuple(said)
+    size = (getattr(module, "default_cfg", None) or {}).get("input_size")
+    if size:
+        return tuple(size)
     for part in getattr(module, "modules", tuple)():
         if hasattr(part, "in_channels"):
             rank = len(getattr(part, "kernel_size", (1, 1)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from striate.formats.importing import STEEP, need
 from striate.formats.torch.aten import clamp
 from striate.formats.torch.moves import constant_like
-from striate.formats.torch.rules import OPERATORS, Ref, Rule, full, maps, ref, spread, together
+from striate.formats.torch.rules import OPERATORS, Ref, Rule, align, broadcast, full, maps, ref
 from striate.formats.torch.tracing import Constant
 from striate.op import Op
 from striate.ops import activation as act
@@ -47,12 +47,14 @@ def _add(site: Site, x: Any, y: Any, *, alpha: float = 1) -> Ref:
     if isinstance(x, Constant):
         x, y = _affine(site, y, float(alpha)), x
         alpha = 1
-    if isinstance(y, Constant) and alpha == -1 and site.learned(y):  # -(-x + y), as y is trained and not -y
-        return _affine(site, tensor_beside(site, ref(x), "bias", y, -1.0), -1.0)
+    if (
+        isinstance(y, Constant) and alpha == -1 and site.learned(y)
+    ):  # -(-x + y), because y is the parameter, not -y
+        return _affine(site, with_tensor(site, ref(x), "bias", y, -1.0), -1.0)
     if isinstance(y, Constant):
-        held = y if alpha == 1 else Constant(y.tensor * alpha, y.name)
-        return tensor_beside(site, ref(x), "bias", held)
-    return site.node(merge.Add(), *together(site, ref(x), _affine(site, y, float(alpha))))
+        addend = y if alpha == 1 else Constant(y.tensor * alpha, y.name)
+        return with_tensor(site, ref(x), "bias", addend)
+    return site.node(merge.Add(), *align(site, ref(x), _affine(site, y, float(alpha))))
 
 
 @maps("sub")
@@ -78,31 +80,31 @@ def _mul(site: Site, x: Any, y: Any) -> Ref:
         return _affine(site, x, factor)
     if isinstance(y, Constant):
         return _layer_scale(site, ref(x), y)
-    return site.node(merge.Multiply(), *together(site, ref(x), ref(y)))
+    return site.node(merge.Multiply(), *align(site, ref(x), ref(y)))
 
 
 def _layer_scale(site: Site, x: Ref, scale: Constant) -> Ref:
     """Multiplication by one learned number per channel."""
     shape = (1,) * (len(x.spec.axes) - scale.tensor.ndim) + tuple(scale.tensor.shape)
-    wanted = tuple(x.spec.channels if axis == "C" else 1 for axis in x.spec.axes)
+    by_channel = tuple(x.spec.channels if axis == "C" else 1 for axis in x.spec.axes)
     small = (x.spec.channels, *(1,) * len(x.spec.spatial))
-    if shape != wanted or (site.named(scale) and tuple(scale.tensor.shape) != small):
-        return tensor_beside(site, x, "weight", scale)
+    if shape != by_channel or (site.is_stored(scale) and tuple(scale.tensor.shape) != small):
+        return with_tensor(site, x, "weight", scale)
     return site.node(
         regularize.LayerScale(), x, layer_scale=Constant(scale.tensor.reshape(small), scale.name)
     )
 
 
-def tensor_beside(site: Site, x: Ref, name: str, held: Constant, scale: float = 1.0) -> Ref:
-    """Multiply x by a tensor of the module, or add it to x · scale; x is broadcast if the tensor is larger."""
-    shape = (1,) * (len(x.spec.axes) - held.tensor.ndim) + tuple(held.tensor.shape)
+def with_tensor(site: Site, x: Ref, name: str, constant: Constant, scale: float = 1.0) -> Ref:
+    """Multiply x by a tensor of the module, or add it to x · scale. x is broadcast if the tensor is larger."""
+    shape = (1,) * (len(x.spec.axes) - constant.tensor.ndim) + tuple(constant.tensor.shape)
     need(len(shape) == len(x.spec.axes) and shape[0] == 1, "a tensor with a batch axis, or of higher rank")
     if x.wide is not None or any(n < m for n, m in zip(x.spec.shape[1:], shape[1:])):
-        whole = [max(sizes) for sizes in zip(x.wide or x.spec.shape[1:], shape[1:])]
-        x = spread(site, dataclasses.replace(x, wide=None), whole)
-    own = held if held.tensor.ndim else Constant(held.tensor.reshape(1), held.name)
-    sizes: dict[str, Any] = {name: tuple(own.tensor.shape)}
-    return site.node(Affine(scale, **sizes, learned=site.learned(held)), x, **{name: own})
+        target = [max(sizes) for sizes in zip(x.wide or x.spec.shape[1:], shape[1:])]
+        x = broadcast(site, dataclasses.replace(x, wide=None), target)
+    parameter = constant if constant.tensor.ndim else Constant(constant.tensor.reshape(1), constant.name)
+    sizes: dict[str, Any] = {name: tuple(parameter.tensor.shape)}
+    return site.node(Affine(scale, **sizes, learned=site.learned(constant)), x, **{name: parameter})
 
 
 @maps("addcmul", "addcdiv")
@@ -115,29 +117,29 @@ def _addcmul(site: Site, x: Any, y: Any, z: Any, *, value: float = 1) -> Ref:
 def _where(site: Site, mask: Any, yes: Any, no: Any) -> Ref:
     """Rule for `where` with a constant condition."""
     need(isinstance(mask, Constant), "its condition is computed")
-    chosen = mask.tensor.bool()
+    condition = mask.tensor.bool()
     total: Any = None
-    for value, kept in ((yes, chosen), (no, ~chosen)):
+    for value, selection in ((yes, condition), (no, ~condition)):
         if _number(site, value) == 0:
             continue
         need(
             not (isinstance(value, Constant) and site.learned(value)),
             "a learned tensor used at some positions only",
         )
-        if isinstance(value, Constant | int | float):  # chosen, not multiplied: it may be infinite
-            made: Any = Constant(_masked(kept, value), "")
+        if isinstance(value, Constant | int | float):  # selected, not multiplied: it may be infinite
+            part: Any = Constant(_select(selection, value), "")
         else:
-            made = tensor_beside(site, full(site, ref(value)), "weight", Constant(kept.float(), ""))
-        total = made if total is None else _add(site, total, made)
+            part = with_tensor(site, full(site, ref(value)), "weight", Constant(selection.float(), ""))
+        total = part if total is None else _add(site, total, part)
     return ref(total)
 
 
-def _masked(kept: Any, value: Any) -> Any:
-    """A constant where the mask holds, else zero; without multiplication, because the constant may be infinite."""
+def _select(selection: Any, value: Any) -> Any:
+    """Select a constant where the mask is true, else zero. No multiplication, because the constant may be infinite."""
     import torch
 
     number = value.tensor.float() if isinstance(value, Constant) else torch.tensor(float(value))
-    return torch.where(kept, number, torch.zeros(()))
+    return torch.where(selection, number, torch.zeros(()))
 
 
 @maps("masked_fill")
@@ -146,7 +148,7 @@ def _masked_fill(site: Site, x: Any, mask: Any, value: Any) -> Ref:
 
 
 @maps("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full")
-def _filled(site: Site, _x: Any, *args: Any, **_: Any) -> Constant:
+def _constant(site: Site, _x: Any, *args: Any, **_: Any) -> Constant:
     """A constant of torch's shape, equal for all images."""
     import torch
 
@@ -162,13 +164,13 @@ def _div(site: Site, x: Any, y: Any, *, rounding_mode: Any = None) -> Ref:
     if isinstance(x, Constant | int | float):
         return _mul(site, site.node(Pow(-1.0), full(site, ref(y))), x)  # type: ignore[no-any-return]
     if not isinstance(y, Constant | int | float):
-        return site.node(merge.Divide(), *together(site, ref(x), ref(y)))
+        return site.node(merge.Divide(), *align(site, ref(x), ref(y)))
     divisor = _number(site, y)
-    if isinstance(y, Constant) and site.learned(y):  # it is trained, and not one by it
+    if isinstance(y, Constant) and site.learned(y):  # y is the parameter, not 1 / y
         value = full(site, ref(x))
         return site.node(merge.Divide(), value, constant_like(site, value, site.shape[1:], y))
     if isinstance(y, Constant) and divisor is None:
-        return tensor_beside(site, ref(x), "weight", Constant(1 / y.tensor, y.name))
+        return with_tensor(site, ref(x), "weight", Constant(1 / y.tensor, y.name))
     need(divisor, "a division by zero")
     assert divisor is not None
     return _affine(site, x, 1.0 / divisor)
@@ -211,8 +213,8 @@ def _log_sigmoid(site: Site, x: Any) -> Ref:
 GLOBAL: dict[str, type[Op]] = {"mean": pool.GlobalAvgPool, "max": pool.GlobalMaxPool}
 
 
-def reduced(site: Site, x: Any, function: str, dims: Any = (), keepdim: bool = False) -> Ref:
-    """Reduction over some axes. A mean or maximum over all positions is a global pool."""
+def reduce(site: Site, x: Any, function: str, dims: Any = (), keepdim: bool = False) -> Ref:
+    """Reduce over some axes. A mean or maximum over all positions is a global pool."""
     value = ref(x)
     spec = value.spec
     rank = len(spec.axes)
@@ -221,21 +223,21 @@ def reduced(site: Site, x: Any, function: str, dims: Any = (), keepdim: bool = F
     need(over and 0 not in at, "a reduction over the batch")
     if function in GLOBAL and set(over) == set(spec.spatial_axes):
         order, usual = "".join(spec.axes[1:]), "".join(("C", *spec.spatial_axes))
-        moved = value if order == usual else site.node(reshape.Permute(usual), value)
-        made = site.node(GLOBAL[function](), moved)
+        source = value if order == usual else site.node(reshape.Permute(usual), value)
+        y = site.node(GLOBAL[function](), source)
         if not keepdim:
-            return site.node(reshape.Flatten(), made)
-        return made if order == usual else site.node(reshape.Permute(order), made)
-    made = site.node(Reduce(function, over), value)
+            return site.node(reshape.Flatten(), y)
+        return y if order == usual else site.node(reshape.Permute(order), y)
+    y = site.node(Reduce(function, over), value)
     if keepdim:
-        return made
-    left = tuple(n for k, n in enumerate(spec.shape) if k and k not in at)
-    need(left, "one number per image, without an axis")
-    return site.node(reshape.Flatten() if len(left) == 1 else reshape.Reshape(left), made)
+        return y
+    shape = tuple(n for k, n in enumerate(spec.shape) if k and k not in at)
+    need(shape, "one number per image, without an axis")
+    return site.node(reshape.Flatten() if len(shape) == 1 else reshape.Reshape(shape), y)
 
 
 def _reduction(function: str) -> Rule:
-    return lambda site, x, dims=(), keepdim=False, **_: reduced(site, x, function, dims, keepdim)
+    return lambda site, x, dims=(), keepdim=False, **_: reduce(site, x, function, dims, keepdim)
 
 
 OPERATORS |= {
@@ -247,7 +249,7 @@ OPERATORS |= {
 def _extreme(site: Site, x: Any, y: Any = None, keepdim: bool = False) -> Ref:
     """Maximum or minimum of two values, or along an axis; the indices must not be read."""
     if isinstance(y, int):
-        return reduced(site, x, site.operator, y, keepdim)
+        return reduce(site, x, site.operator, y, keepdim)
     return _extremes(site, x, y)  # type: ignore[no-any-return]
 
 
@@ -256,24 +258,24 @@ def _extremes(site: Site, x: Any, y: Any) -> Ref:
     largest = site.operator.startswith("max")
     if isinstance(x, Constant):
         x, y = y, x
-    if (bound := _number(site, y)) is not None:
-        return clamp(site, x, bound) if largest else clamp(site, x, None, bound)  # type: ignore[no-any-return]
+    if (limit := _number(site, y)) is not None:
+        return clamp(site, x, limit) if largest else clamp(site, x, None, limit)  # type: ignore[no-any-return]
     if not isinstance(y, Constant):
         cls = merge.Maximum if largest else merge.Minimum
-        return site.node(cls(), *together(site, ref(x), ref(y)))
+        return site.node(cls(), *align(site, ref(x), ref(y)))
     need(not site.learned(y), "a learned bound, which would need two tensors here")
     # max(x, t) = max(x - t, 0) + t, and min(x, t) = -max(t - x, 0) + t.
     tensor = y.tensor.detach()
-    over = tensor_beside(
+    over = with_tensor(
         site, ref(x), "bias", Constant(-tensor if largest else tensor, ""), 1.0 if largest else -1.0
     )
-    return tensor_beside(site, site.node(act.Relu(), over), "bias", y, 1.0 if largest else -1.0)
+    return with_tensor(site, site.node(act.Relu(), over), "bias", y, 1.0 if largest else -1.0)
 
 
 @maps("norm", "linalg_vector_norm")
 def _norm(site: Site, x: Any, order: Any = 2, dims: Any = (), keepdim: bool = False, **_: Any) -> Ref:
     need(order in (1, 2) and dims is not None, f"a norm of order {order}, or over all elements")
-    return reduced(site, x, f"l{int(order)}", dims, keepdim)
+    return reduce(site, x, f"l{int(order)}", dims, keepdim)
 
 
 @maps("var", "std")
@@ -286,12 +288,12 @@ def _variance(site: Site, x: Any, dims: Any = (), unbiased: Any = True, keepdim:
     count = math.prod(value.spec.shape[d] for d in at)
     less = correction if correction is not None else float(bool(unbiased))
     need(count > less, "the variance of one element")
-    mean = _affine(site, reduced(site, value, "mean", at, True), -1.0)
+    mean = _affine(site, reduce(site, value, "mean", at, True), -1.0)
     centred = site.node(merge.Add(), value, mean)
-    found = _affine(
-        site, reduced(site, site.node(Pow(2.0), centred), "mean", at, keepdim), count / (count - less)
+    variance = _affine(
+        site, reduce(site, site.node(Pow(2.0), centred), "mean", at, keepdim), count / (count - less)
     )
-    return site.node(Pow(0.5), found) if site.operator == "std" else found
+    return site.node(Pow(0.5), variance) if site.operator == "std" else variance
 
 
 @maps("scaled_dot_product_attention")

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 def _pairs(value: Any, rank: int) -> tuple[int, ...]:
     """One entry per spatial axis; a single entry counts for all."""
-    found = (value,) if isinstance(value, int) else tuple(value)
-    return found * rank if len(found) == 1 else found
+    entries = (value,) if isinstance(value, int) else tuple(value)
+    return entries * rank if len(entries) == 1 else entries
 
 
 # ---------------------------------------------------------------------------------------------------- convolution
@@ -64,21 +64,21 @@ def _conv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, pa
 def _convolution(site: Site, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any,
                  transposed: bool, output_padding: Any, groups: int) -> Ref:  # fmt: skip
     if transposed:
-        spread: Ref = _tconv(site, x, weight, bias, stride, padding, output_padding, groups, dilation)
-        return spread
-    made: Ref = _conv(site, x, weight, bias, stride, padding, dilation, groups)
-    return made
+        upsampled: Ref = _tconv(site, x, weight, bias, stride, padding, output_padding, groups, dilation)
+        return upsampled
+    y: Ref = _conv(site, x, weight, bias, stride, padding, dilation, groups)
+    return y
 
 
 @maps("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def _tconv(site: Site, x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
            output_padding: Any = 0, groups: int = 1, dilation: Any = 1) -> Ref:  # fmt: skip
     need(isinstance(weight, Constant), "its weights are computed")
-    _, each, *kernel = weight.tensor.shape
+    _, per_group, *kernel = weight.tensor.shape
     rank = len(kernel)
-    op = ConvTranspose(each * groups, kernel=tuple(kernel), stride=_pairs(stride, rank), padding=_pairs(padding, rank),
-                       output_padding=_pairs(output_padding, rank), dilation=_pairs(dilation, rank), groups=groups,
-                       bias=bias is not None)  # fmt: skip
+    op = ConvTranspose(per_group * groups, kernel=tuple(kernel), stride=_pairs(stride, rank),
+                       padding=_pairs(padding, rank), output_padding=_pairs(output_padding, rank),
+                       dilation=_pairs(dilation, rank), groups=groups, bias=bias is not None)  # fmt: skip
     return site.node(op, standard(site, x), weight=weight, bias=bias)
 
 
@@ -112,19 +112,19 @@ def _matmul(site: Site, x: Any, weight: Any) -> Ref:
 def _pool(cls: Any, **more: str) -> Rule:
     """A sliding pool: kernel and stride; `more` reads the remaining arguments."""
 
-    def rule(site: Site, x: Any, kernel: Any, stride: Any = (), *rest: Any, **named: Any) -> Ref:
+    def rule(site: Site, x: Any, kernel: Any, stride: Any = (), *rest: Any, **options: Any) -> Ref:
         value = standard(site, x)
         rank = len(value.spec.spatial)
-        given = dict(zip(more, rest)) | named
-        need(given.pop("divisor_override", None) is None, "divisor_override")
+        settings = dict(zip(more, rest)) | options
+        need(settings.pop("divisor_override", None) is None, "divisor_override")
         fields: dict[str, Any] = {
             "kernel": _pairs(kernel, rank),
             "stride": _pairs(stride, rank) if stride else None,
         }
         for name, field in more.items():
-            if name in given:
-                found = given[name]
-                fields[field] = found if isinstance(found, bool) else _pairs(found, rank)
+            if name in settings:
+                setting = settings[name]
+                fields[field] = setting if isinstance(setting, bool) else _pairs(setting, rank)
         if fields["stride"] == fields["kernel"]:
             fields["stride"] = None
         return site.node(cls(**fields), value)
@@ -141,11 +141,11 @@ for _rank in (1, 2, 3):
     )  # fmt: skip
 
 
-def _adaptive(whole: Any, parts: Any) -> Rule:
+def _adaptive(one_bin: Any, parts: Any) -> Rule:
     def rule(site: Site, x: Any, size: Any) -> Ref:
         value = standard(site, x)
         sizes = _pairs(size, len(value.spec.spatial))
-        return site.node(whole() if set(sizes) == {1} else parts(sizes), value)
+        return site.node(one_bin() if set(sizes) == {1} else parts(sizes), value)
 
     return rule
 
@@ -158,14 +158,14 @@ for _rank in (1, 2, 3):
 # ---------------------------------------------------------------------------------------------------- norms
 
 
-def _filled(weight: Any, bias: Any, like: Any, size: Sequence[int]) -> tuple[Any, Any]:
+def _complete(weight: Any, bias: Any, like: Any, size: Sequence[int]) -> tuple[Any, Any]:
     """Scale and shift, both or neither; a missing one is neutral."""
     import torch
 
     if (weight is None) == (bias is None):
         return weight, bias
-    named = weight or bias
-    prefix = named.name.rpartition(".")[0]
+    present = weight or bias
+    prefix = present.name.rpartition(".")[0]
     if weight is None:
         return Constant(torch.ones(*size), f"{prefix}.weight"), bias
     return weight, Constant(torch.zeros(*size), f"{prefix}.bias")
@@ -177,7 +177,7 @@ def _bn(site: Site, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, tr
     if not isinstance(training, bool):  # (…, momentum, eps) without a flag
         training, momentum, eps = False, training, momentum
     need(not training and isinstance(mean, Constant), "it normalizes by batch statistics")
-    weight, bias = _filled(weight, bias, mean, mean.tensor.shape)
+    weight, bias = _complete(weight, bias, mean, mean.tensor.shape)
     op = norm.BatchNorm(eps=eps, momentum=momentum, affine=weight is not None)
     return site.node(op, standard(site, x), weight=weight, bias=bias, running_mean=mean, running_var=variance)
 
@@ -187,7 +187,7 @@ def _gn(
     site: Site, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
 ) -> Ref:
     value = standard(site, x)
-    weight, bias = _filled(weight, bias, None, (value.spec.channels,))
+    weight, bias = _complete(weight, bias, None, (value.spec.channels,))
     op = norm.GroupNorm(groups, eps=eps, affine=weight is not None)
     return site.node(op, value, weight=weight, bias=bias)
 
@@ -205,7 +205,7 @@ def _ln(
     site: Site, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
 ) -> Ref:
     value = ref(x)
-    weight, bias = _filled(weight, bias, None, tuple(shape))
+    weight, bias = _complete(weight, bias, None, tuple(shape))
     if len(shape) == len(value.spec.axes) - 1 and len(shape) > 1:
         kind = "all"
     else:
@@ -286,7 +286,7 @@ def _prelu(site: Site, x: Any, weight: Any) -> Ref:
     )
 
 
-def _shares(cls: Any) -> Rule:
+def _along_axis(cls: Any) -> Rule:
     def rule(site: Site, x: Any, dim: int, *_: Any, **__: Any) -> Ref:
         return site.node(cls(axis_of(ref(x), dim)), ref(x))
 
@@ -294,10 +294,10 @@ def _shares(cls: Any) -> Rule:
 
 
 OPERATORS |= {
-    "softmax": _shares(act.Softmax),
-    "_softmax": _shares(act.Softmax),
-    "log_softmax": _shares(act.LogSoftmax),
-    "_log_softmax": _shares(act.LogSoftmax),
+    "softmax": _along_axis(act.Softmax),
+    "_softmax": _along_axis(act.Softmax),
+    "log_softmax": _along_axis(act.LogSoftmax),
+    "_log_softmax": _along_axis(act.LogSoftmax),
 }
 
 
@@ -311,13 +311,13 @@ def _dropout(site: Site, x: Any, rate: float = 0.5, *_: Any) -> Ref:
 
 
 @maps("to", "_to_copy", "type_as")
-def _cast(_site: Site, x: Any, *args: Any, **named: Any) -> Any:
-    """A cast to another float type or device changes nothing here."""
+def _cast(_site: Site, x: Any, *args: Any, **options: Any) -> Any:
+    """Ignore a cast to another float type or device."""
     import torch
 
-    given = (*args, *named.values())
-    kinds = [a for a in given if isinstance(a, torch.dtype)]
-    kinds += [a.tensor.dtype for a in given if isinstance(a, Constant)]
+    arguments = (*args, *options.values())
+    kinds = [a for a in arguments if isinstance(a, torch.dtype)]
+    kinds += [a.tensor.dtype for a in arguments if isinstance(a, Constant)]
     need(all(kind.is_floating_point for kind in kinds), "a cast to whole numbers")
     return x
 

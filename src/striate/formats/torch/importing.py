@@ -21,7 +21,7 @@ from striate.formats.loaded import Loaded
 from striate.formats.names import UniqueNames
 from striate.formats.peephole import tidy
 from striate.formats.tied import seal_weights
-from striate.formats.torch import arithmetic, moves  # noqa: F401 (their operators are known then)
+from striate.formats.torch import arithmetic, moves  # noqa: F401 (they register their operators)
 from striate.formats.torch.aten import MODULES, RECURRENT
 from striate.formats.torch.parameters import Parameters
 from striate.formats.torch.rules import OPERATORS, Ref, full
@@ -35,16 +35,16 @@ from striate.tensor import TensorSpec
 
 @dataclasses.dataclass(frozen=True)
 class Foreign:
-    """A value that a Network cannot hold (too many axes, a first axis that is not the batch), or that an unsupported
-    operator produced.
+    """A value that a Network cannot hold (too many axes, a first axis that is not the batch), or the result of an
+    unsupported operator.
 
-    held: tensors of the module that it was computed from.
+    tensors: tensors of the module that it was computed from.
     """
 
     sources: tuple[Ref, ...]
     operator: str
     why: str = "its result has more than five axes, or its first axis is not the batch"
-    held: tuple[Constant, ...] = dataclasses.field(default=(), kw_only=True)
+    tensors: tuple[Constant, ...] = dataclasses.field(default=(), kw_only=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,16 +76,16 @@ class Site:
 
     def learned(self, constant: Constant) -> bool:
         """True if a tensor is a parameter or computed from one."""
-        return constant.name in self._importer.held.learned
+        return constant.name in self._importer.parameters.learned
 
-    def named(self, constant: Constant) -> bool:
+    def is_stored(self, constant: Constant) -> bool:
         """True if a tensor is a complete tensor of the module in its original shape."""
-        return self._importer.held.called_as(constant.tensor) is not None
+        return self._importer.parameters.names_of(constant.tensor) is not None
 
     def node(self, op: Op, *inputs: Ref, **weights: Constant | None) -> Ref:
         """Add an op with one output that reads these values, with weights by its parameter names."""
-        (made,) = self.nodes(op, *inputs, **weights)
-        return made
+        (output,) = self.nodes(op, *inputs, **weights)
+        return output
 
     def nodes(self, op: Op, *inputs: Ref, **weights: Constant | None) -> list[Ref]:
         """Add an op with several outputs."""
@@ -100,7 +100,7 @@ class _Importer:
         self.batch = trace.batch
         self.parts = dict(trace.module.named_modules())
         self.owners = {name.rpartition(".")[0] for name in trace.module.state_dict()}
-        self.held = Parameters(trace.module)
+        self.parameters = Parameters(trace.module)
         self.nodes: list[Node] = []
         self.weights: dict[str, Any] = {}
         self.inputs = {one.name: TensorSpec.image(one.shape) for one, _ in trace.inputs}
@@ -111,8 +111,8 @@ class _Importer:
             value: Ref(one.name, self.inputs[one.name]) for one, value in trace.inputs
         }
         self.calls = collections.Counter(call.path for call in trace.calls)
-        self.met: collections.Counter[str] = collections.Counter()
-        self.done: set[int] = set()  # calls that were told as part of their module
+        self.visits: collections.Counter[str] = collections.Counter()
+        self.handled: set[int] = set()  # calls imported as part of their module
         self.makers: dict[Value, Call] = {}
         self.readers: dict[Value, list[int]] = {}
         for at, call in enumerate(trace.calls):
@@ -120,7 +120,7 @@ class _Importer:
             for leaf in _leaves((call.args, list(call.kwargs.values()))):
                 if isinstance(leaf, Value):
                     self.readers.setdefault(leaf, []).append(at)
-        self.leaving = set(trace.outputs)
+        self.outputs = set(trace.outputs)
         self.remarks: dict[str, None] = {}
 
     def class_name(self, path: str) -> str:
@@ -138,7 +138,7 @@ class _Importer:
                 tuple(tensor.shape) == parameter.shape,
                 f"its {parameter.name} has shape {tuple(tensor.shape)}",
             )
-            self.held.note(f"{name}.{parameter.name}", constant, parameter.kind)
+            self.parameters.record(f"{name}.{parameter.name}", constant, parameter.kind)
             if tensor.device.type != "meta":
                 arrays[f"{name}.{parameter.name}"] = tensor.detach().to("cpu", torch.float32).numpy().copy()
         self.weights.update(arrays)
@@ -147,32 +147,32 @@ class _Importer:
         return [Ref(value, spec) for value, spec in zip(node.outputs, declaration.outputs)]
 
     def _name(self, call: Call, op: Op, weights: dict[str, Constant]) -> str:
-        owned = next((self.held.name(w, call.path) for w in weights.values() if w.name), None)
+        owned = next((self.parameters.name(w, call.path) for w in weights.values() if w.name), None)
         part = self.parts.get(call.path)
         if owned is not None:
             base = owned.rpartition(".")[0] or op.word
         elif call.path and part is not None and not any(part.children()) and call.path not in self.owners:
-            # Called several times (one activation for a whole block): numbered, but for the last.
-            self.met[base := call.path] += 1
-            if self.met[base] < self.calls[base]:
-                base += str(self.met[base])
+            # A module called several times, such as the activation of a block: all calls but the last are numbered.
+            self.visits[base := call.path] += 1
+            if self.visits[base] < self.calls[base]:
+                base += str(self.visits[base])
         else:
             base = f"{call.path}.{op.word}" if call.path else op.word
         return self.names.free(base, self.parts)
 
     def run(self, calls: Sequence[Call]) -> None:
         for at, call in enumerate(calls):
-            if at not in self.done:
-                self._one(at, call, calls)
+            if at not in self.handled:
+                self._import(at, call, calls)
 
-    def _one(self, at: int, call: Call, calls: Sequence[Call]) -> None:
-        if self._whole(at, call, calls) or self._named(at, call, calls):
+    def _import(self, at: int, call: Call, calls: Sequence[Call]) -> None:
+        if self._import_module(at, call, calls) or self._import_opaque_module(at, call, calls):
             return
-        args = [self._known(a) for a in call.args]
+        args = [self._resolve(a) for a in call.args]
         if args and isinstance(args[0], Apart) and call.operator in PARTS:
-            self.env[call.makes[0]] = self._parted(call, args[0], args[1:])
+            self.env[call.makes[0]] = self._move_apart(call, args[0], args[1:])
             return
-        kwargs = {key: self._known(value) for key, value in call.kwargs.items()}
+        kwargs = {key: self._resolve(value) for key, value in call.kwargs.items()}
         leaves = _leaves((args, list(kwargs.values())))
         if call.function is not None and not any(isinstance(leaf, Ref | Foreign) for leaf in leaves):
             self._fold(call, args, kwargs)
@@ -181,58 +181,60 @@ class _Importer:
             foreign = next((leaf.why for leaf in leaves if isinstance(leaf, Foreign)), None)
             need(foreign is None, f"it reads a value that a network cannot hold: {foreign}")
             need(call.operator in OPERATORS, unsupported(f"aten.{call.operator}"))
-            made = self._mapped(call, OPERATORS[call.operator], args, kwargs)
+            outputs = self._apply(call, OPERATORS[call.operator], args, kwargs)
             if call.operator == "detach" and isinstance(args[0], Ref) and args[0].name not in self.inputs:
                 self.remarks[DETACHED] = None
-            self.env.update(zip(call.makes, made))
+            self.env.update(zip(call.makes, outputs))
         except Unknown as error:
             for port, value in enumerate(call.makes):
                 self.env[value] = self._opaque(call, port, leaves, reason(error))
 
-    def _known(self, argument: Any) -> Any:
+    def _resolve(self, argument: Any) -> Any:
         if isinstance(argument, Value):
             return self.env.get(argument)
         if isinstance(argument, tuple):
-            return tuple(self._known(part) for part in argument)
+            return tuple(self._resolve(part) for part in argument)
         return argument
 
-    def _mapped(self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any) -> list[Any]:
+    def _apply(self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any) -> list[Any]:
         """Apply a rule to a call. Raises Unknown, and undoes everything, if the rule does not support it; any other
         exception is a bug in the rule.
         """
         wide = any(isinstance(leaf, Ref) and leaf.wide for leaf in _leaves((args, list(kwargs.values()))))
         if wide and call.operator in REPEATING:
             try:
-                return self._tried(call, rule, args, kwargs)
-            except Unknown:  # in its own size, then
+                return self._try(call, rule, args, kwargs)
+            except Unknown:  # retried below with full shapes
                 pass
-        return self._tried(call, rule, args, kwargs, whole=wide)
+        return self._try(call, rule, args, kwargs, broadcast=wide)
 
-    def _tried(
-        self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any, whole: bool = False
+    def _try(
+        self, call: Call, rule: Callable[..., Any], args: Any, kwargs: Any, broadcast: bool = False
     ) -> list[Any]:
-        before, noted = len(self.nodes), len(self.held.noted)
+        before, noted = len(self.nodes), len(self.parameters.log)
         site = Site(self, call)
         try:
-            if whole:
-                args = _whole_values(site, args)
-                kwargs = {key: _whole_values(site, value) for key, value in kwargs.items()}
+            if broadcast:
+                args = _broadcast_all(site, args)
+                kwargs = {key: _broadcast_all(site, value) for key, value in kwargs.items()}
             try:
                 _signature(rule).bind(site, *args, **kwargs)
             except TypeError as error:
                 raise Unknown(f"unsupported arguments: {error}") from None
-            made = rule(site, *args, **kwargs)
-            found = list(made) if isinstance(made, list) else [made]
-            found += [None] * (len(call.makes) - len(found))  # a pool's second output: the indices
-            for ref, shape in zip(found, call.shapes):
+            result = rule(site, *args, **kwargs)
+            outputs = list(result) if isinstance(result, list) else [result]
+            outputs += [None] * (
+                len(call.makes) - len(outputs)
+            )  # the second output of a pool, its indices, has no value
+            for ref, shape in zip(outputs, call.shapes):
                 if isinstance(ref, Ref):
-                    got = ref.wide or ref.spec.shape[1:]
-                    need(got == shape[1:], f"its shape would be {got} instead of {shape[1:]}")
-            return found
+                    size = ref.wide or ref.spec.shape[1:]
+                    need(size == shape[1:], f"its shape would be {size} instead of {shape[1:]}")
+            return outputs
         except Exception as error:
             for name in undo(self.nodes, self.weights, before)[0]:
                 self.names.discard(name)
-            self.held.forget(noted)
+            self.parameters.forget(noted)
             if isinstance(error, Unknown | InternalError):
                 raise
             if isinstance(error, StriateError):
@@ -250,30 +252,30 @@ class _Importer:
             operator, why = (
                 (foreign[0].operator, foreign[0].why) if foreign else (f"aten.{call.operator}", why)
             )
-        held = (
+        tensors = (
             *(leaf for leaf in leaves if isinstance(leaf, Constant)),
-            *(constant for leaf in foreign for constant in leaf.held),
+            *(constant for leaf in foreign for constant in leaf.tensors),
         )
         unique = tuple(distinct(sources))
         if not unique:
             return None
         if not expressible(shape, self.batch):
             if call.operator in VIEWED and len(unique) == 1 and not foreign and shape[:1] == (self.batch,):
-                return Apart(unique, operator, why, shape[1:], tuple(range(len(shape) - 1)), held=held)
-            return Foreign(unique, operator, why, held=held)
-        (made,) = self.place(call, Opaque(operator, shape=shape[1:], why=why), unique, {})
-        self.held.read_by[made.name] = held
-        return made
+                return Apart(unique, operator, why, shape[1:], tuple(range(len(shape) - 1)), tensors=tensors)
+            return Foreign(unique, operator, why, tensors=tensors)
+        (output,) = self.place(call, Opaque(operator, shape=shape[1:], why=why), unique, {})
+        self.parameters.read_by[output.name] = tensors
+        return output
 
-    def whole(self, value: Value) -> Any:
-        """A value broadcast to its full size."""
-        held = self.env.get(value)
-        if isinstance(held, Ref) and held.wide is not None:
-            held = self.env[value] = full(Site(self, self.makers[value]), held)
-        return held
+    def full_value(self, value: Value) -> Any:
+        """Broadcast a value to its full shape, and keep the result."""
+        source = self.env.get(value)
+        if isinstance(source, Ref) and source.wide is not None:
+            source = self.env[value] = full(Site(self, self.makers[value]), source)
+        return source
 
-    def _parted(self, call: Call, parts: Apart, rest: Sequence[Any]) -> Any:
-        """Follow a permutation or reshape of a value with too many axes, which becomes one op in the end."""
+    def _move_apart(self, call: Call, parts: Apart, rest: Sequence[Any]) -> Any:
+        """Follow a permutation or reshape of a value with too many axes; the sequence becomes one op."""
         shape, sizes = call.shapes[0], parts.sizes
         if call.operator == "permute" and rest and rest[0][0] == 0:
             order = tuple(parts.order[d % (len(sizes) + 1) - 1] for d in rest[0][1:])
@@ -283,7 +285,7 @@ class _Importer:
         if call.operator in VIEWED and expressible(shape, self.batch):
             op = Rearrange(sizes, parts.order, shape[1:])
             try:
-                return self._mapped(call, lambda site: site.node(op, parts.sources[0]), (), {})[0]
+                return self._apply(call, lambda site: site.node(op, parts.sources[0]), (), {})[0]
             except Unknown as error:
                 return self._opaque(call, 0, [dataclasses.replace(parts, why=reason(error))], "")
         return self._opaque(call, 0, [parts], "")
@@ -291,15 +293,15 @@ class _Importer:
     def _fold(self, call: Call, args: Any, kwargs: Any) -> None:
         """Compute calls that depend on the module's tensors alone."""
         constants = [leaf for leaf in _leaves((args, list(kwargs.values()))) if isinstance(leaf, Constant)]
-        names = sorted((c.name for c in constants if c.name), key=lambda n: n not in self.held.learned)
-        learned = [n for n in names if n in self.held.learned] or names
+        names = sorted((c.name for c in constants if c.name), key=lambda n: n not in self.parameters.learned)
+        learned = [n for n in names if n in self.parameters.learned] or names
         name = next((n for n in learned if n.endswith(".weight")), learned[0] if learned else "")
         with torch.no_grad():
-            made = call.function(*_tensors(args), **{k: _tensors(v) for k, v in kwargs.items()})
-        for value, tensor in zip(call.makes, made if call.several else (made,)):
+            results = call.function(*_tensors(args), **{k: _tensors(v) for k, v in kwargs.items()})
+        for value, tensor in zip(call.makes, results if call.several else (results,)):
             self.env[value] = Constant(tensor, name)
 
-    def _whole(self, at: int, call: Call, calls: Sequence[Call]) -> bool:
+    def _import_module(self, at: int, call: Call, calls: Sequence[Call]) -> bool:
         """Import a module that is recognized by class as one op."""
         part = self.parts.get(call.path)
         make = MODULES.get(type(part).__name__) if type(part).__module__.startswith("torch.nn") else None
@@ -309,20 +311,20 @@ class _Importer:
         while end + 1 < len(calls) and calls[end + 1].path == call.path:
             end += 1
         (source,) = {v for v in _leaves(call.args) if isinstance(v, Value)}
-        held = self.env.get(source)
+        argument = self.env.get(source)
         last = calls[end]
-        self.met[call.path] += end - at
-        if not isinstance(held, Ref):
+        self.visits[call.path] += end - at
+        if not isinstance(argument, Ref):
             return False
         try:
-            made = self._mapped(last, lambda site, x: make(site, part, x), (held,), {})
-        except Unknown:  # operator by operator, then
+            outputs = self._apply(last, lambda site, x: make(site, part, x), (argument,), {})
+        except Unknown:  # import its operators one by one
             return False
-        self.env[last.makes[0]] = made[0]
-        self.done.update(range(at, end + 1))
+        self.env[last.makes[0]] = outputs[0]
+        self.handled.update(range(at, end + 1))
         return True
 
-    def _named(self, at: int, call: Call, calls: Sequence[Call]) -> bool:
+    def _import_opaque_module(self, at: int, call: Call, calls: Sequence[Call]) -> bool:
         """Import a torch module without a counterpart, which makes dozens of calls, as one opaque node."""
         path = next((p for p in _within(call.path) if type(self.parts.get(p)).__name__ in RECURRENT), None)
         if path is None or not type(part := self.parts[path]).__module__.startswith("torch.nn"):
@@ -334,7 +336,7 @@ class _Importer:
         inner = {value for one in inside for value in one.makes}
         leaves = [leaf for one in inside for leaf in _leaves((one.args, list(one.kwargs.values())))]
         read = dict.fromkeys(leaf for leaf in leaves if isinstance(leaf, Value) and leaf not in inner)
-        sources = [self.whole(value) for value in read]
+        sources = [self.full_value(value) for value in read]
         if not any(isinstance(source, Ref | Foreign) for source in sources):
             return False
         sources += [leaf for leaf in leaves if isinstance(leaf, Constant)]
@@ -343,10 +345,10 @@ class _Importer:
         for one in inside:
             for port, value in enumerate(one.makes):
                 outside = any(not at <= reader <= end for reader in self.readers.get(value, ()))
-                if outside or value in self.leaving:
-                    placed = dataclasses.replace(one, path=path)
-                    self.env[value] = self._opaque(placed, port, sources, why, f"nn.{kind}")
-        self.done.update(range(at, end + 1))
+                if outside or value in self.outputs:
+                    call_of_module = dataclasses.replace(one, path=path)
+                    self.env[value] = self._opaque(call_of_module, port, sources, why, f"nn.{kind}")
+        self.handled.update(range(at, end + 1))
         return True
 
 
@@ -376,10 +378,10 @@ REPEATING = (
 """Operators that broadcast by themselves."""
 
 
-def _whole_values(site: Site, value: Any) -> Any:
-    """Arguments with every value broadcast to its full size."""
+def _broadcast_all(site: Site, value: Any) -> Any:
+    """Broadcast every value in these arguments to its full shape."""
     if isinstance(value, list | tuple):
-        return type(value)(_whole_values(site, part) for part in value)
+        return type(value)(_broadcast_all(site, part) for part in value)
     return full(site, value) if isinstance(value, Ref) else value
 
 
@@ -412,42 +414,42 @@ def network(trace: Trace, name: str) -> Loaded:
     importer.run(trace.calls)
     outputs = []
     for value in trace.outputs:
-        found = importer.whole(value)
-        if not isinstance(found, Ref):
+        output = importer.full_value(value)
+        if not isinstance(output, Ref):
             raise FormatError(
                 f"an output of {type(trace.module).__name__} cannot be part of a network",
                 why="its first axis is not the batch, or it depends on no input",
                 fix="wrap the module so that it returns values of shape (N, …)",
             )
-        outputs.append(found.name)
-    nodes = tuple(importer.held.counted(_used(importer.nodes, outputs)))
-    for text in (*_left_out(importer, nodes), *importer.remarks):
+        outputs.append(output.name)
+    nodes = tuple(importer.parameters.count_opaque(_reachable(importer.nodes, outputs)))
+    for text in (*_unused_parameters(importer, nodes), *importer.remarks):
         warn(text)
     net = Network(name, importer.inputs, nodes, tuple(outputs))
-    net = importer.held.sources.mark(tidy(net))
-    net = dataclasses.replace(net, aliases=importer.held.aliases(net))
+    net = importer.parameters.sources.mark(tidy(net))
+    net = dataclasses.replace(net, aliases=importer.parameters.aliases(net))
     return Loaded.of(net, seal_weights(net, importer.weights))
 
 
-def _left_out(importer: _Importer, nodes: Sequence[Node]) -> list[str]:
-    """Warning about parameters that are not part of the network."""
-    left = importer.held.left_out(nodes)
-    if not left:
+def _unused_parameters(importer: _Importer, nodes: Sequence[Node]) -> list[str]:
+    """Warning about parameters that are not part of the network, if there are any."""
+    missing = importer.parameters.unused(nodes)
+    if not missing:
         return []
-    count = sum(importer.held.state[name].numel() for name in left)
-    more = f" and {len(left) - 3:,} more" if len(left) > 3 else ""
+    count = sum(importer.parameters.state[name].numel() for name in missing)
+    more = f" and {len(missing) - 3:,} more" if len(missing) > 3 else ""
     return [
         f"{plural(count, 'learned number')} of the module {'is' if count == 1 else 'are'} not in the network, because "
         "forward does not read them, or computes a weight from them: "
-        f"{', '.join(left[:3])}{more}"
+        f"{', '.join(missing[:3])}{more}"
     ]
 
 
-def _used(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
+def _reachable(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
     """The nodes that an output depends on."""
-    wanted, kept = set(outputs), []
+    needed, remaining = set(outputs), []
     for node in reversed(nodes):
-        if wanted & set(node.outputs):
-            wanted.update(node.inputs)
-            kept.append(node)
-    return kept[::-1]
+        if needed & set(node.outputs):
+            needed.update(node.inputs)
+            remaining.append(node)
+    return remaining[::-1]

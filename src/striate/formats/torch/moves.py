@@ -12,11 +12,11 @@ from striate.formats.torch.rules import (
     Ref,
     Rule,
     axis_of,
+    broadcast,
     full,
     maps,
-    named,
     ref,
-    spread,
+    rename_axes,
     standard,
 )
 from striate.formats.torch.tracing import Constant
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from striate.formats.torch.importing import Site
 
 
-def _shaped(site: Site, x: Any, *_: Any, **__: Any) -> Any:
+def _reshape(site: Site, x: Any, *_: Any, **__: Any) -> Any:
     """Reshape to torch's shape."""
     value = ref(x)
     shape = site.shape[1:]
@@ -40,7 +40,7 @@ def _shaped(site: Site, x: Any, *_: Any, **__: Any) -> Any:
 
 OPERATORS |= dict.fromkeys(
     ("view", "reshape", "flatten", "squeeze", "unsqueeze", "unflatten", "_unsafe_view", "view_as", "reshape_as"),
-    _shaped,
+    _reshape,
 )  # fmt: skip
 
 
@@ -73,14 +73,14 @@ def _movedim(site: Site, x: Any, source: Any, target: Any) -> Ref:
 @maps("cat", "concat")
 def _cat(site: Site, parts: Any, dim: int = 0) -> Ref:
     values = [ref(part) for part in parts]
-    values = [named(site, value, values[0].spec.axes) for value in values]
+    values = [rename_axes(site, value, values[0].spec.axes) for value in values]
     axis = axis_of(values[0], dim)
     return values[0] if len(values) == 1 else site.node(merge.Concat(axis), *values)
 
 
 @maps("stack")
 def _stack(site: Site, parts: Any, dim: int = 0) -> Ref:
-    """Stacked along a new axis."""
+    """Concatenate along a new axis."""
     rank = len(site.shape)
     at = dim % rank
     need(at, "stacked before the batch")
@@ -92,25 +92,25 @@ def _stack(site: Site, parts: Any, dim: int = 0) -> Ref:
 @maps("index_select")
 def _index_select(site: Site, x: Any, dim: int, entries: Any) -> Ref:
     need(isinstance(entries, Constant), "computed indices")
-    return _listed(site, ref(x), dim, entries.tensor.tolist())
+    return _gather(site, ref(x), dim, entries.tensor.tolist())
 
 
 @maps("index")
 def _index(site: Site, x: Any, places: Any) -> Ref:
-    """Index one axis; the others are kept whole."""
+    """Index one axis; the others stay."""
     at = [d for d, entries in enumerate(places) if entries is not None]
-    known = len(at) == 1 and isinstance(places[at[0]], Constant) and places[at[0]].tensor.ndim == 1
-    need(known, "indices on several axes, or computed ones")
+    single_axis = len(at) == 1 and isinstance(places[at[0]], Constant) and places[at[0]].tensor.ndim == 1
+    need(single_axis, "indices on several axes, or computed ones")
     entries = places[at[0]].tensor
     need(not entries.is_floating_point() and entries.dtype.itemsize > 1, "indices from a mask")
-    return _listed(site, ref(x), at[0], entries.tolist())
+    return _gather(site, ref(x), at[0], entries.tolist())
 
 
 @maps("flip")
 def _flip(site: Site, x: Any, dims: Any) -> Ref:
     value = ref(x)
     for dim in dims:
-        value = _listed(site, value, dim, range(value.spec.shape[dim])[::-1])
+        value = _gather(site, value, dim, range(value.spec.shape[dim])[::-1])
     return value
 
 
@@ -120,7 +120,7 @@ def _roll(site: Site, x: Any, shifts: Any, dims: Any = ()) -> Ref:
     need(dims, "a roll of the flattened tensor")
     for shift, dim in zip(shifts, dims):
         size = value.spec.shape[dim]
-        value = _listed(site, value, dim, [(k - shift) % size for k in range(size)])
+        value = _gather(site, value, dim, [(k - shift) % size for k in range(size)])
     return value
 
 
@@ -129,7 +129,7 @@ def _repeat(site: Site, x: Any, times: Any) -> Ref:
     value = ref(x)
     need(len(times) == len(value.spec.axes) and times[0] == 1, "images repeated along the batch, or new axes")
     for dim, count in enumerate(times):
-        value = _listed(site, value, dim, [*range(value.spec.shape[dim])] * count) if count > 1 else value
+        value = _gather(site, value, dim, [*range(value.spec.shape[dim])] * count) if count > 1 else value
     return value
 
 
@@ -137,10 +137,10 @@ def _repeat(site: Site, x: Any, times: Any) -> Ref:
 def _repeat_interleave(site: Site, x: Any, count: Any, dim: Any = None, **_: Any) -> Ref:
     value = ref(x)
     need(isinstance(count, int) and dim is not None, "one count per entry, or no axis")
-    return _listed(site, value, dim, [k for k in range(value.spec.shape[dim]) for _ in range(count)])
+    return _gather(site, value, dim, [k for k in range(value.spec.shape[dim]) for _ in range(count)])
 
 
-def _listed(site: Site, x: Ref, dim: int, entries: Any) -> Ref:
+def _gather(site: Site, x: Ref, dim: int, entries: Any) -> Ref:
     """Gather entries of one axis, in the given order."""
     axis, size = axis_of(x, dim), x.spec.shape[dim]
     return site.node(Gather(tuple(int(k) % size for k in entries), axis), x)
@@ -150,7 +150,7 @@ def _listed(site: Site, x: Ref, dim: int, entries: Any) -> Ref:
 def _scatter(
     site: Site, x: Any, source: Any, dim: int = 0, start: Any = None, stop: Any = None, step: int = 1
 ) -> Ref:
-    """x with some entries of one axis replaced, as `x[:, :4] = y` does."""
+    """Replace some entries of one axis, as `x[:, :4] = y` does."""
     dim %= len(site.shape)
     need(dim, "it acts on the batch axis")
     if site.operator == "select_scatter":
@@ -160,18 +160,18 @@ def _scatter(
     part = tuple(len(places) if k == dim else n for k, n in enumerate(site.shape))[1:]
     if isinstance(source, Constant):
         value = ref(x)
-        written = constant_like(site, value, part, source)
+        update = constant_like(site, value, part, source)
     else:
-        given = ref(source)
-        if given.spec.shape[1:] != part:
-            given = site.node(reshape.Reshape(part) if len(part) > 1 else reshape.Flatten(), given)
-        value = constant_like(site, given, site.shape[1:], x) if isinstance(x, Constant) else ref(x)
-        written = named(site, given, value.spec.axes)
-    return _overwritten(site, value, written, value.spec.axes[dim], places)
+        values = ref(source)
+        if values.spec.shape[1:] != part:
+            values = site.node(reshape.Reshape(part) if len(part) > 1 else reshape.Flatten(), values)
+        value = constant_like(site, values, site.shape[1:], x) if isinstance(x, Constant) else ref(x)
+        update = rename_axes(site, values, value.spec.axes)
+    return _overwrite(site, value, update, value.spec.axes[dim], places)
 
 
-def _overwritten(site: Site, x: Ref, part: Ref, axis: str, places: range) -> Ref:
-    """x with the entries at these positions of an axis replaced by those of `part`."""
+def _overwrite(site: Site, x: Ref, part: Ref, axis: str, places: range) -> Ref:
+    """Replace the entries at these positions of an axis by those of `part`."""
     size = x.spec.size(axis)
     if len(places) == size:
         return part
@@ -189,23 +189,23 @@ def _overwritten(site: Site, x: Ref, part: Ref, axis: str, places: range) -> Ref
     return site.node(Gather(tuple(entries), axis), both)
 
 
-def constant_like(site: Site, x: Ref, shape: Sequence[int], held: Constant) -> Ref:
+def constant_like(site: Site, x: Ref, shape: Sequence[int], constant: Constant) -> Ref:
     """A value of this shape (without the batch) that holds a constant, for any x."""
-    for axis, wanted in zip(x.spec.axes[1:], shape):
-        if x.spec.size(axis) > wanted:
-            x = site.node(reshape.Slice(axis, stop=wanted), x)
-        elif x.spec.size(axis) < wanted:
-            x = site.node(Gather((0,) * wanted, axis), x)
-    alone = held.tensor.numel() == 1 and not site.learned(held)
-    number = float(held.tensor) if alone else 0.0
+    for axis, target in zip(x.spec.axes[1:], shape):
+        if x.spec.size(axis) > target:
+            x = site.node(reshape.Slice(axis, stop=target), x)
+        elif x.spec.size(axis) < target:
+            x = site.node(Gather((0,) * target, axis), x)
+    alone = constant.tensor.numel() == 1 and not site.learned(constant)
+    number = float(constant.tensor) if alone else 0.0
     value = site.node(Clip(number, number), x)
     if alone:
         return value
-    wide = (1,) * (len(shape) + 1 - held.tensor.ndim) + tuple(held.tensor.shape)
+    wide = (1,) * (len(shape) + 1 - constant.tensor.ndim) + tuple(constant.tensor.shape)
     need(len(wide) == len(shape) + 1 and wide[0] == 1, "a tensor with a batch axis, or of higher rank")
-    own = held.tensor.float() if held.tensor.ndim else held.tensor.float().reshape(1)
-    op = Affine(bias=tuple(own.shape), learned=site.learned(held))
-    return site.node(op, value, bias=Constant(own, held.name))
+    parameter = constant.tensor.float() if constant.tensor.ndim else constant.tensor.float().reshape(1)
+    op = Affine(bias=tuple(parameter.shape), learned=site.learned(constant))
+    return site.node(op, value, bias=Constant(parameter, constant.name))
 
 
 @maps("copy")
@@ -214,8 +214,10 @@ def _copy(site: Site, x: Any, source: Any, *_: Any) -> Ref:
     shape = site.shape[1:]
     if isinstance(source, Constant):
         return constant_like(site, ref(x), shape, source)
-    given = full(site, ref(source))
-    return spread(site, given if isinstance(x, Constant) else named(site, given, ref(x).spec.axes), shape)
+    values = full(site, ref(source))
+    return broadcast(
+        site, values if isinstance(x, Constant) else rename_axes(site, values, ref(x).spec.axes), shape
+    )
 
 
 @maps("fill", "zero")
@@ -243,7 +245,7 @@ def _slice(site: Site, x: Any, dim: int = 0, start: Any = None, stop: Any = None
 @maps("select")
 def _select(site: Site, x: Any, dim: int, at: int) -> Any:
     stop = None if at == -1 else at + 1
-    return _shaped(site, _slice(site, x, dim, at, stop))
+    return _reshape(site, _slice(site, x, dim, at, stop))
 
 
 @maps("chunk", "split", "split_with_sizes", "tensor_split")
@@ -268,19 +270,19 @@ def _split(site: Site, x: Any, _parts: Any, dim: int = 0) -> Any:
 @maps("unbind")
 def _unbind(site: Site, x: Any, dim: int = 0) -> Any:
     value = ref(x)
-    return [_shaped(site, _slice(site, value, dim, k, k + 1)) for k in range(value.spec.shape[dim])]
+    return [_reshape(site, _slice(site, value, dim, k, k + 1)) for k in range(value.spec.shape[dim])]
 
 
 @maps("pad", "constant_pad_nd", "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
       "replication_pad2d", "replication_pad3d", "_pad_circular")  # fmt: skip
-def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
+def _pad(site: Site, x: Any, sides: Any, *rest: Any, **options: Any) -> Ref:
     mode, fill = "constant", 0.0
     match site.operator.split("_")[0]:
         case "pad":
-            found = dict(zip(("mode", "value"), rest)) | named
-            mode, fill = found.get("mode", "constant"), found.get("value") or 0.0
+            settings = dict(zip(("mode", "value"), rest)) | options
+            mode, fill = settings.get("mode", "constant"), settings.get("value") or 0.0
         case "constant":
-            fill = rest[0] if rest else named.get("value", 0.0)
+            fill = rest[0] if rest else options.get("value", 0.0)
         case "reflection":
             mode = "reflect"
         case "replication":
@@ -290,7 +292,7 @@ def _pad(site: Site, x: Any, sides: Any, *rest: Any, **named: Any) -> Ref:
     value = standard(site, x)
     need(value.spec.spatial, "a padded vector")
     for k, (before, after) in enumerate(zip(sides[::2], sides[1::2])):
-        if before < 0 or after < 0:  # cut first
+        if before < 0 or after < 0:  # negative padding cuts
             dim = len(value.spec.axes) - 1 - k
             value = _slice(site, value, dim, max(-before, 0), value.spec.shape[dim] + min(after, 0))
     sides = [max(side, 0) for side in sides]
@@ -323,10 +325,10 @@ def _pixel_unshuffle(site: Site, x: Any, factor: int) -> Ref:
 
 
 def _upsample(method: str) -> Rule:
-    def rule(site: Site, x: Any, size: Any, *rest: Any, **named: Any) -> Ref:
+    def rule(site: Site, x: Any, size: Any, *rest: Any, **options: Any) -> Ref:
         value = standard(site, x)
         corners = bool(rest[0]) if method != "nearest" else False
-        factors = [f for r in (rest[1:] if method != "nearest" else rest, named.values())
+        factors = [f for r in (rest[1:] if method != "nearest" else rest, options.values())
                    for f in (r if not isinstance(r, Mapping) else ())]  # fmt: skip
         scales = [f for factor in factors for f in (factor if isinstance(factor, tuple) else (factor,)) if f]
         if size is None or (scales and len(set(scales)) == 1 and not corners):
@@ -335,20 +337,20 @@ def _upsample(method: str) -> Rule:
             pairs = list(zip(value.spec.spatial, site.shape[2:], strict=True))
             if corners or all(_steps(n, m, scale, method) == 1 / scale for n, m in pairs):
                 return site.node(Upsample(scale=scale, method=method, align_corners=corners), value)
-            whole = all(_steps(n, m, scale, method) * m == n for n, m in pairs)
-            need(whole, "a scale that keeps the size of an axis, which torch copies")
+            integral = all(_steps(n, m, scale, method) * m == n for n, m in pairs)
+            need(integral, "a scale that keeps the size of an axis, which torch copies")
         return site.node(Upsample(size=site.shape[2:], method=method, align_corners=corners), value)
 
     return rule
 
 
-def _steps(size: int, made: int, scale: float, method: str) -> float:
+def _steps(size: int, output_size: int, scale: float, method: str) -> float:
     """Inputs per output in torch: nearest and linear copy an axis that keeps its size, whatever the scale, and nearest
     duplicates entries if an axis doubles.
     """
-    if made == size and method != "bicubic":
+    if output_size == size and method != "bicubic":
         return 1.0
-    return 0.5 if made == 2 * size and method == "nearest" else 1 / scale
+    return 0.5 if output_size == 2 * size and method == "nearest" else 1 / scale
 
 
 for _name in ("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"):

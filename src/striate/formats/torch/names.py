@@ -39,12 +39,12 @@ class Spot:
         """The expression that forward calls."""
         return f"self.{self.path}" if self.plain else f"self.get_submodule({self.path!r})"
 
-    def made(self, tree: Any) -> tuple[str, Any]:
+    def creation(self, tree: Any) -> tuple[str, Any]:
         """The statement that creates it, as (text before the tree, tree)."""
         if self.plain:
             return f"self.{self.path} = ", tree
         inside, _, name = self.path.rpartition(".")
-        holder = Spot(inside, _speakable(inside)).call if inside else "self"
+        holder = Spot(inside, _is_python(inside)).call if inside else "self"
         return "", (f"{holder}.add_module", [repr(name), tree])
 
     @property
@@ -53,12 +53,12 @@ class Spot:
         return tuple(itertools.accumulate(self.path.split(".")[:-1], "{}.{}".format))
 
 
-def spot(name: str, kept: bool, taken: Collection[str]) -> Spot:
-    """Choose the place for a module of this name. kept: the name must stay. Raises FormatError if torch does not allow
-    it.
+def choose_spot(name: str, fixed: bool, used: Collection[str]) -> Spot:
+    """Choose the place for a module of this name. fixed: the name must stay. Raises FormatError if torch does not
+    allow it.
     """
     parts = name.split(".")
-    if kept:
+    if fixed:
         wrong = [part for part in parts if part in RESERVED or part.startswith("__") or not part]
         if wrong:
             raise FormatError(
@@ -69,16 +69,16 @@ def spot(name: str, kept: bool, taken: Collection[str]) -> Spot:
                 else "a part of the name is empty",
                 fix="rename the node",
             )
-        return Spot(name, _speakable(name))
-    if len(parts) == 1 and name not in RESERVED and not name.startswith("__") and name not in taken and name:
-        return Spot(name, _speakable(name))
-    made = attribute(name)
-    while made in taken or made in RESERVED:
-        made += "_"
-    return Spot(made, True)
+        return Spot(name, _is_python(name))
+    if len(parts) == 1 and name not in RESERVED and not name.startswith("__") and name not in used and name:
+        return Spot(name, _is_python(name))
+    candidate = attribute(name)
+    while candidate in used or candidate in RESERVED:
+        candidate += "_"
+    return Spot(candidate, True)
 
 
-def _speakable(path: str) -> bool:
+def _is_python(path: str) -> bool:
     """True if a path is valid Python; 0 and block1-0 are not."""
     return all(
         part.isascii() and part.isidentifier() and not keyword.iskeyword(part) for part in path.split(".")
@@ -87,18 +87,18 @@ def _speakable(path: str) -> bool:
 
 def attribute(name: str) -> str:
     """The nearest name that Python allows."""
-    made = re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("_")
-    made = f"_{made}" if not made or made[0].isdigit() else made
-    return f"{made}_" if keyword.iskeyword(made) else made
+    text = re.sub(r"\W", "_", name, flags=re.ASCII).lstrip("_")
+    text = f"_{text}" if not text or text[0].isdigit() else text
+    return f"{text}_" if keyword.iskeyword(text) else text
 
 
-def spoken(name: str) -> str:
-    """A name made safe for a docstring."""
+def printable(name: str) -> str:
+    """Replace the characters of a name that are unsafe in a docstring."""
     return re.sub(r"[^\w .,:;()+*/-]", "_", name)[:80]
 
 
 def class_word(name: str) -> str:
-    """A name as a class name."""
+    """Convert a name to a class name."""
     words = [part[:1].upper() + part[1:] for part in re.split(r"[^0-9A-Za-z]+", name) if part]
-    made = "".join(words) or "Net"
-    return f"Net{made}" if made[0].isdigit() else made
+    word = "".join(words) or "Net"
+    return f"Net{word}" if word[0].isdigit() else word

@@ -24,7 +24,7 @@ def note(net: Network) -> str:
     return HEAD + "".join(f"{_MARK}{line}\n" for line in textwrap.wrap(packed, _WIDTH))
 
 
-def unpacked(text: str) -> Network | None:
+def unpack(text: str) -> Network | None:
     """Unpack the network from the comments at the end of a text; None without such comments.
 
     Raises ValueError, zlib.error, StriateError, TypeError, KeyError, AttributeError or RecursionError for damaged ones.

@@ -16,8 +16,8 @@ from typing import Any
 
 from striate.diagnostics import FormatError
 from striate.formats.torch.helpers import HELPERS
-from striate.formats.torch.modules import IN_SCOPE, Arg, Made, written
-from striate.formats.torch.names import Spot, attribute, class_word, spoken, spot
+from striate.formats.torch.modules import IN_SCOPE, Arg, Code, write_op
+from striate.formats.torch.names import Spot, attribute, choose_spot, class_word, printable
 from striate.formats.torch.note import note
 from striate.network import Network, Node, sharing
 
@@ -31,10 +31,10 @@ class _Item:
     name: str
     reads: tuple[str, ...]
     makes: tuple[str, ...]
-    made: Made | None = None
+    code: Code | None = None
     scope: _Scope | None = None
-    kept: bool = False
-    """True if parameters are found by its name."""
+    fixed: bool = False
+    """True if its name must stay, because parameters are found by it."""
     owner: str = ""
     """The item whose module it reuses."""
     spot: Spot | None = None
@@ -45,7 +45,7 @@ class _Item:
         one = len(self.reads) == len(self.makes) == 1
         return one and (
             self.scope is not None
-            or bool(self.made and self.made.module and not self.made.before and not self.made.after)
+            or bool(self.code and self.code.module and not self.code.before and not self.code.after)
         )
 
 
@@ -73,19 +73,19 @@ class _Class:
 
     def settle(self) -> None:
         """Turn the values that differ between the scopes into arguments."""
-        known: dict[tuple[Any, ...], str] = {}
+        names: dict[tuple[Any, ...], str] = {}
         for at, first in enumerate(self.rows[0]):
             column = tuple(row[at].value for row in self.rows)
             if len(set(map(repr, column))) == 1:
                 continue
-            if column not in known:
+            if column not in names:
                 name, number = first.role, 1
-                while name in known.values():
+                while name in names.values():
                     number += 1
                     name = f"{first.role}{number}"
-                known[column] = name
+                names[column] = name
                 self.order.append((name, at))
-            self.parameters[at] = known[column]
+            self.parameters[at] = names[column]
 
 
 class _Writer:
@@ -107,8 +107,8 @@ class _Writer:
         for node in nodes:
             rest = node.name[depth:] if node.name != path else ""
             head = rest.split(".")[0]
-            whole = f"{path}.{head}" if path else head
-            if whole in owners and node.name != whole:  # the prefix is a module itself
+            full = f"{path}.{head}" if path else head
+            if full in owners and node.name != full:  # the prefix is a module itself
                 head = rest
             groups.setdefault(head, []).append(node)
         items = []
@@ -122,12 +122,12 @@ class _Writer:
                 )
             else:
                 scope = self._scope(inner, members)
-                kept = any(item.kept for item in scope.items)
-                items.append(_Item(head, scope.reads, scope.makes, scope=scope, kept=kept))
-        ordered = _ordered(items)
-        if ordered is None:  # a scope reads what stands after it: its nodes are called one by one
+                fixed = any(item.fixed for item in scope.items)
+                items.append(_Item(head, scope.reads, scope.makes, scope=scope, fixed=fixed))
+        in_order = _sort(items)
+        if in_order is None:  # two scopes need values of each other: its nodes are called one by one
             return self._finish(_Scope(path, [self._leaf(n.name[depth:], n, depth) for n in nodes]), nodes)
-        return self._finish(_Scope(path, ordered), nodes)
+        return self._finish(_Scope(path, in_order), nodes)
 
     def _crossed(self, names: Collection[str]) -> bool:
         """True if a shared module is called from both inside and outside of these nodes."""
@@ -135,9 +135,9 @@ class _Writer:
 
     def _leaf(self, name: str, node: Node, depth: int, within: bool = False) -> _Item:
         declaration = self.net.declarations[node.name]
-        made = written(node, declaration, within)
-        self.helpers.update(made.helpers)
-        if made.word in IN_SCOPE and (node.name in self.again or node.name in self.again.values()):
+        code = write_op(node, declaration, within)
+        self.helpers.update(code.helpers)
+        if code.word in IN_SCOPE and (node.name in self.again or node.name in self.again.values()):
             error = FormatError(
                 f"a shared {node.op.word} cannot be written as PyTorch",
                 why="its parameter belongs to the enclosing block",
@@ -146,9 +146,9 @@ class _Writer:
             error.at(node.name, f"{node.name} = {node.op}", node.place)
             raise error
         if node.name in self.again:
-            again = Made(made.word, expression=f"{{module}}({made.before or '{0}'})")
+            again = Code(code.word, expression=f"{{module}}({code.before or '{0}'})")
             return _Item(name, node.inputs, node.outputs, again, owner=self.again[node.name][depth:])
-        return _Item(name, node.inputs, node.outputs, made=made, kept=bool(declaration.parameters))
+        return _Item(name, node.inputs, node.outputs, code=code, fixed=bool(declaration.parameters))
 
     def _finish(self, scope: _Scope, nodes: Sequence[Node]) -> _Scope:
         inside = {value for node in nodes for value in node.outputs}
@@ -158,14 +158,14 @@ class _Writer:
             v for n in nodes for v in n.outputs
             if v in self.net.outputs or any(r.name not in names for r in self.net.consumers[v])
         )  # fmt: skip
-        if not scope.path:  # what goes in and out has an order
+        if not scope.path:  # the order of a network's inputs and outputs is fixed
             scope.reads, scope.makes = tuple(self.net.inputs), self.net.outputs
         items = scope.items
-        taken = {name for item in items for name in (item.name, item.name.split(".")[0])}
+        names_used = {name for item in items for name in (item.name, item.name.split(".")[0])}
         for item in items:
-            own = item.made is not None and bool(item.made.parameter)  # a parameter of the scope's, no module
-            item.spot = spot(item.name, item.kept and not own, taken - {item.name})
-            taken.add(item.spot.path)
+            bare = item.code is not None and bool(item.code.parameter)  # a parameter without a module
+            item.spot = choose_spot(item.name, item.fixed and not bare, names_used - {item.name})
+            names_used.add(item.spot.path)
         linked = all(b.reads == a.makes for a, b in itertools.pairwise(items))
         numbered = bool(scope.path) and all(item.name.isdigit() for item in items)
         scope.sequential = (
@@ -181,8 +181,8 @@ class _Writer:
     def _values(self, item: _Item) -> tuple[Arg, ...]:
         if item.scope is not None:
             return item.scope.values
-        assert item.made is not None
-        return item.made.arguments
+        assert item.code is not None
+        return item.code.arguments
 
     def _form(self, item: _Item, scope: _Scope) -> str:
         """Key of scopes that share a class: everything except the values of arguments."""
@@ -190,12 +190,12 @@ class _Writer:
         for k, other in enumerate(scope.items):
             local.update((value, f"{k}:{port}") for port, value in enumerate(other.makes))
         wires = ",".join(local[v] for v in item.reads)
-        body = item.scope.skeleton if item.scope else item.made.form if item.made else ""
+        body = item.scope.skeleton if item.scope else item.code.form if item.code else ""
         leaves = ",".join(local[v] for v in scope.makes)
         return f"{item.name}={body}@{item.owner}({wires})->{leaves if item is scope.items[-1] else ''}"
 
     def _class_name(self, scope: _Scope) -> str:
-        words = {item.made.word for item in scope.items if item.made}
+        words = {item.code.word for item in scope.items if item.code}
         last = scope.path.rpartition(".")[2]
         if last.isdigit():
             base = "Residual" if "add" in words else "Branches" if "concat" in words else "Block"
@@ -215,18 +215,18 @@ class _Writer:
 
     def text(self) -> str:
         self._collect(self.root)
-        for found in self.classes.values():
-            found.settle()
+        for form in self.classes.values():
+            form.settle()
         name = class_word(self.net.name)
         while name in self.names or name in HELPERS:
             name += "Net"
         top = _Class(name, self.root)
         top.rows = [self.root.values]
-        said = self._said()
+        statements = self._statements()
         parts = [HELPERS[h] for h in HELPERS if h in self.helpers]
         parts += [self._class(c) for c in self.classes.values() if c.rows]
-        about = f"{spoken(self.net.name)}, for an input of {_size(self.net)}."
-        parts.append(self._class(top, about, said))
+        about = f"{printable(self.net.name)}, for an input of {_size(self.net)}."
+        parts.append(self._class(top, about, statements))
         body = "\n\n\n".join(parts)
         heads = [f'"""{about} Written by striate convert."""\n', "import torch"]
         heads += ["import torch.nn.functional as F"] if re.search(r"\bF\.", body) else []
@@ -244,71 +244,71 @@ class _Writer:
                     self.classes[item.scope.skeleton].rows.append(item.scope.values)
                 self._collect(item.scope)
 
-    def _said(self) -> list[str]:
+    def _statements(self) -> list[str]:
         """Statements for shared, constant and frozen parameters, after all modules."""
-        fixed, tied = [], []
+        untrained, tied = [], []
         for node in self.net.nodes:
             if node.name in self.again or not (node.shares or node.fixed or node.frozen):
                 continue
-            place = _held(node.name)
+            place = _module_at(node.name)
             for parameter in self.net.declarations[node.name].parameters:
-                name, said = parameter.name, self.net.parameters[node.key(parameter.name)]
-                owner, _, own = node.key(name).rpartition(".")
-                if name in node.fixed or (parameter.shared and own in self.net.node(owner).fixed):
-                    fixed.append(f'        constant({place}, "{name}")')
-                elif said.frozen:
-                    fixed.append(f"        {place}.{name}.requires_grad_(False)")
+                name, state = parameter.name, self.net.parameters[node.key(parameter.name)]
+                owner, _, owner_parameter = node.key(name).rpartition(".")
+                if name in node.fixed or (parameter.shared and owner_parameter in self.net.node(owner).fixed):
+                    untrained.append(f'        constant({place}, "{name}")')
+                elif state.frozen:
+                    untrained.append(f"        {place}.{name}.requires_grad_(False)")
                 if parameter.shared:
-                    tied.append(f"        {place}.{name} = {_held(owner)}.{own}")
-        if any("constant(" in line for line in fixed):
+                    tied.append(f"        {place}.{name} = {_module_at(owner)}.{owner_parameter}")
+        if any("constant(" in line for line in untrained):
             self.helpers.add("constant")
-        return fixed + tied
+        return untrained + tied
 
     def _class(self, form: _Class, about: str = "", more: Sequence[str] = ()) -> str:
         arguments = [f"{name}: {_type([row[at].value for row in form.rows])}" for name, at in form.order]
         lines = [f"class {form.name}(nn.Module):"]
         lines += [f'    """{about}"""', ""] if about else []
-        lines += _broken("    def __init__", ["self", *arguments], " -> None:")
+        lines += _break("    def __init__", ["self", *arguments], " -> None:")
         lines.append("        super().__init__()")
-        own, at = [], 0
+        names, at = [], 0
         for item in form.scope.items:
             length = len(self._values(item))
-            own.append([form.parameters.get(at + k) for k in range(length)])
+            names.append([form.parameters.get(at + k) for k in range(length)])
             at += length
-        lines += [*self._members(form.scope.items, own), *more, "", *self._forward(form.scope)]
+        lines += [*self._members(form.scope.items, names), *more, "", *self._forward(form.scope)]
         return "\n".join(lines)
 
-    def _members(self, items: Sequence[_Item], own: Sequence[Sequence[str | None]]) -> list[str]:
+    def _members(self, items: Sequence[_Item], names: Sequence[Sequence[str | None]]) -> list[str]:
         """The modules of a scope; nested ones follow their container."""
         lines: list[str] = []
         there: set[str] = set()
-        for item, given in sorted(zip(items, own), key=lambda pair: _depth(pair[0])):
+        for item, names_of_item in sorted(zip(items, names), key=lambda pair: _depth(pair[0])):
             assert item.spot is not None
             for path in item.spot.holders:
                 if path not in there:
-                    lines += _rendered(*spot(path, True, ()).made(("nn.Module", [])))
+                    lines += _render(*choose_spot(path, True, ()).creation(("nn.Module", [])))
                     there.add(path)
-            if item.made is not None and item.made.parameter:
-                lines += _rendered(f"self.{item.made.parameter} = ", item.made.tree(given))
-            elif item.made is None or item.made.module:
-                lines += _rendered(*item.spot.made(self._tree(item, given)))
+            if item.code is not None and item.code.parameter:
+                lines += _render(f"self.{item.code.parameter} = ", item.code.tree(names_of_item))
+            elif item.code is None or item.code.module:
+                lines += _render(*item.spot.creation(self._tree(item, names_of_item)))
                 there.add(item.spot.path)
         return lines
 
-    def _tree(self, item: _Item, own: Sequence[str | None]) -> tuple[str, list[Any]]:
+    def _tree(self, item: _Item, names: Sequence[str | None]) -> tuple[str, list[Any]]:
         """The constructor call of an item's module, as (function, arguments)."""
-        if item.made is not None:
-            return item.made.tree(own)
+        if item.code is not None:
+            return item.code.tree(names)
         scope = item.scope
         assert scope is not None
         if not scope.sequential:
             form = self.classes[scope.skeleton]
-            return form.name, [own[at] or repr(scope.values[at].value) for _, at in form.order]
+            return form.name, [names[at] or repr(scope.values[at].value) for _, at in form.order]
         parts: list[Any] = []
         at = 0
         for inner in scope.items:
             length = len(self._values(inner))
-            parts.append((inner.name, self._tree(inner, own[at : at + length])))
+            parts.append((inner.name, self._tree(inner, names[at : at + length])))
             at += length
         if [name for name, _ in parts] == [str(k) for k in range(len(parts))]:
             return "nn.Sequential", [tree for _, tree in parts]
@@ -321,7 +321,7 @@ class _Writer:
         names = ["x"] if len(reads) == 1 else [f"x{k + 1}" for k in range(len(reads))]
         if top and len(reads) > 1 and all(map(_argument, reads)):
             names = list(reads)
-        held = dict(zip(reads, names))
+        variables = dict(zip(reads, names))
         last: dict[str, int] = {v: at for at, item in enumerate(scope.items) for v in item.reads}
         last.update(dict.fromkeys(scope.makes, len(scope.items)))
         args = ", ".join(f"{name}: torch.Tensor" for name in names)
@@ -330,30 +330,30 @@ class _Writer:
         lines = [f"    def forward(self, {args}) -> {returns}:"]
         spots = {item.name: item.spot for item in scope.items}
         if len(f"{lines[0]}") > WIDTH:
-            lines = _broken("    def forward", ["self", *args.split(", ")], f" -> {returns}:")
+            lines = _break("    def forward", ["self", *args.split(", ")], f" -> {returns}:")
         for at, item in enumerate(scope.items):
-            given = [held[v] for v in item.reads]
-            dying = [held[v] for v in item.reads if last[v] == at]
+            arguments = [variables[v] for v in item.reads]
+            dying = [variables[v] for v in item.reads if last[v] == at]
             for value in item.reads:
                 if last[value] == at:
-                    held.pop(value, None)
+                    variables.pop(value, None)
             targets: list[str] = []
             for value in item.makes:
-                name = next((d for d in dying if d not in held.values() and d not in targets), "")
-                targets.append(name or _fresh(item, set(held.values()) | set(targets)))
-                held[value] = targets[-1]
-            made = item.made
+                name = next((d for d in dying if d not in variables.values() and d not in targets), "")
+                targets.append(name or _free_name(item, set(variables.values()) | set(targets)))
+                variables[value] = targets[-1]
+            code = item.code
             place = spots[item.owner] if item.owner else item.spot
             call = place.call if place else ""
-            text = made.call(call, given) if made is not None else f"{call}({', '.join(given)})"
+            text = code.call(call, arguments) if code is not None else f"{call}({', '.join(arguments)})"
             lines += _statement(", ".join(targets), text)
-        found = ", ".join(held[v] for v in scope.makes)
+        result = ", ".join(variables[v] for v in scope.makes)
         if not scope.makes:
             return lines
-        if not several and lines[-1].startswith(f"        {found} = ") and "\n" not in lines[-1]:
-            lines[-1] = lines[-1].replace(f"{found} = ", "return ", 1)
+        if not several and lines[-1].startswith(f"        {result} = ") and "\n" not in lines[-1]:
+            lines[-1] = lines[-1].replace(f"{result} = ", "return ", 1)
         else:
-            lines.append(f"        return {found}")
+            lines.append(f"        return {result}")
         return lines
 
 
@@ -362,20 +362,20 @@ def _argument(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name) and name not in ("self", "nn", "torch", "F")
 
 
-def _held(path: str) -> str:
-    """The module at this path of the network's module."""
-    found: str = spot(path, True, ()).call
-    return found
+def _module_at(path: str) -> str:
+    """The expression of the module at this path."""
+    text: str = choose_spot(path, True, ()).call
+    return text
 
 
 def _depth(item: _Item) -> int:
     return len(item.spot.holders) if item.spot else 0
 
 
-def _fresh(item: _Item, taken: set[str]) -> str:
+def _free_name(item: _Item, used: set[str]) -> str:
     stem = attribute(item.name) if item.name and not item.name[0].isdigit() else "out"
     for name in ("out", stem, *(f"{stem}{k}" for k in range(2, 10_000))):
-        if name not in taken:
+        if name not in used:
             return name
     raise AssertionError("no free class name")
 
@@ -389,25 +389,27 @@ def _type(values: Iterable[Any]) -> str:
     return " | ".join(sorted(kinds)).replace("tuple", "tuple[int, ...]")
 
 
-def _ordered(items: list[_Item]) -> list[_Item] | None:
-    """The items in topological order; None if there is a cycle."""
-    made = {value: item.name for item in items for value in item.makes}
-    left, done, found = list(items), set[str](), list[_Item]()
-    while left:
-        ready = next(
+def _sort(items: list[_Item]) -> list[_Item] | None:
+    """Sort the items topologically; None if there is a cycle."""
+    producers = {value: item.name for item in items for value in item.makes}
+    remaining, done, in_order = list(items), set[str](), list[_Item]()
+    while remaining:
+        next_item = next(
             (
                 i
-                for i in left
-                if all(made.get(v, i.name) in done or made.get(v) in (None, i.name) for v in i.reads)
+                for i in remaining
+                if all(
+                    producers.get(v, i.name) in done or producers.get(v) in (None, i.name) for v in i.reads
+                )
             ),
             None,
         )
-        if ready is None:
+        if next_item is None:
             return None
-        left.remove(ready)
-        done.add(ready.name)
-        found.append(ready)
-    return found
+        remaining.remove(next_item)
+        done.add(next_item.name)
+        in_order.append(next_item)
+    return in_order
 
 
 # ---------------------------------------------------------------------------------------------------- lines
@@ -423,7 +425,7 @@ def _flat(tree: Any) -> str:
     return f"[{inner}]" if name == "[" else f"{name}({inner})"
 
 
-def _rendered(before: str, tree: Any, indent: int = 8, after: str = "") -> list[str]:
+def _render(before: str, tree: Any, indent: int = 8, after: str = "") -> list[str]:
     line = f"{' ' * indent}{before}{_flat(tree)}{after}"
     if len(line) <= WIDTH or isinstance(tree, str) or not tree[1]:
         return [line]
@@ -437,11 +439,11 @@ def _rendered(before: str, tree: Any, indent: int = 8, after: str = "") -> list[
     else:
         comma = "" if len(parts) == 1 and not isinstance(parts[0], str) and parts[0][0] == "[" else ","
         for part in parts:
-            lines += _rendered("", part, indent + 4, comma or ("," if len(parts) > 1 else ""))
+            lines += _render("", part, indent + 4, comma or ("," if len(parts) > 1 else ""))
     return [*lines, f"{' ' * indent}{closing}{after}"]
 
 
-def _broken(head: str, arguments: Sequence[str], tail: str) -> list[str]:
+def _break(head: str, arguments: Sequence[str], tail: str) -> list[str]:
     line = f"{head}({', '.join(arguments)}){tail}"
     if len(line) <= WIDTH:
         return [line]

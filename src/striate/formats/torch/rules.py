@@ -46,16 +46,16 @@ def maps(*operators: str) -> Callable[[Rule], Rule]:
 
 
 def ref(x: Any) -> Ref:
-    """x, which must be a value of the network."""
+    """Return x, which must be a value of the network. Raises Unknown."""
     need(isinstance(x, Ref), "a constant instead of a value, or a value that a network cannot hold")
-    found: Ref = x
-    return found
+    value: Ref = x
+    return value
 
 
 def standard(site: Site, x: Any) -> Ref:
-    """x, which must be a value, with axes renamed N, C and spatial by position, as in torch."""
+    """Rename the axes of x, which must be a value, N, C and spatial by position, as in torch."""
     value = ref(x)
-    return named(site, value, ("N", "C", *SPATIAL[len(value.spec.axes) - 2]))
+    return rename_axes(site, value, ("N", "C", *SPATIAL[len(value.spec.axes) - 2]))
 
 
 def axis_of(x: Ref, dim: int) -> str:
@@ -65,43 +65,43 @@ def axis_of(x: Ref, dim: int) -> str:
     return axis
 
 
-def named(site: Site, x: Ref, axes: Sequence[str]) -> Ref:
-    """x with renamed axes; no entry moves."""
+def rename_axes(site: Site, x: Ref, axes: Sequence[str]) -> Ref:
+    """Rename the axes of x; no entry moves."""
     if x.spec.axes == tuple(axes):
         return x
     usual = tuple(axes) == ("N", "C", *SPATIAL[len(axes) - 2])
-    made = site.node(Reshape(x.spec.shape[1:], None if usual else "".join(axes[1:])), x)
-    return dataclasses.replace(made, wide=x.wide)
+    renamed = site.node(Reshape(x.spec.shape[1:], None if usual else "".join(axes[1:])), x)
+    return dataclasses.replace(renamed, wide=x.wide)
 
 
 def features_last(site: Site, x: Ref) -> Ref:
-    """x with its last axis named C, for ops that mix or normalize channels."""
+    """Rename the last axis of x C, for ops that mix or normalize channels."""
     axes = x.spec.axes
-    return x if axes[-1] == "C" else named(site, x, ("N", *SPATIAL[len(axes) - 2], "C"))
+    return x if axes[-1] == "C" else rename_axes(site, x, ("N", *SPATIAL[len(axes) - 2], "C"))
 
 
-def spread(site: Site, x: Ref, whole: Sequence[int]) -> Ref:
-    """x broadcast to a shape (without the batch)."""
-    need(len(whole) == len(x.spec.shape) - 1, "a value repeated along new axes")
-    for axis, wanted in zip(x.spec.axes[1:], whole):
+def broadcast(site: Site, x: Ref, shape: Sequence[int]) -> Ref:
+    """Broadcast x to a shape (without the batch)."""
+    need(len(shape) == len(x.spec.shape) - 1, "a value repeated along new axes")
+    for axis, target in zip(x.spec.axes[1:], shape):
         size = x.spec.size(axis)
-        if size != wanted:
-            need(size == 1, f"{size} entries broadcast to {wanted}")
-            x = site.node(Gather((0,) * wanted, axis), x)
+        if size != target:
+            need(size == 1, f"{size} entries broadcast to {target}")
+            x = site.node(Gather((0,) * target, axis), x)
     return x
 
 
 def full(site: Site, x: Ref) -> Ref:
-    """x broadcast to its full shape."""
-    return x if x.wide is None else spread(site, dataclasses.replace(x, wide=None), x.wide)
+    """Broadcast x to its full shape."""
+    return x if x.wide is None else broadcast(site, dataclasses.replace(x, wide=None), x.wide)
 
 
-def together(site: Site, *values: Ref) -> list[Ref]:
-    """Values with equal axis names, which give the size that torch gives."""
+def align(site: Site, *values: Ref) -> list[Ref]:
+    """Bring values to equal axis names, and one of them to the shape of torch's result."""
     need(len({len(v.spec.shape) for v in values}) == 1, "values of different rank")
     largest = max(values, key=lambda v: v.spec.elements)
-    found = [named(site, v, largest.spec.axes) for v in values]
-    sizes = zip(*(v.spec.shape[1:] for v in found))
+    renamed = [rename_axes(site, v, largest.spec.axes) for v in values]
+    sizes = zip(*(v.spec.shape[1:] for v in renamed))
     if tuple(map(max, sizes)) != tuple(site.shape[1:]):
-        found[0] = spread(site, found[0], site.shape[1:])
-    return [dataclasses.replace(v, wide=None) for v in found]
+        renamed[0] = broadcast(site, renamed[0], site.shape[1:])
+    return [dataclasses.replace(v, wide=None) for v in renamed]

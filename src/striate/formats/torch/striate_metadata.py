@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 
 from striate.diagnostics import StriateError
-from striate.formats.torch.note import unpacked
+from striate.formats.torch.note import unpack
 from striate.network import Network
 
 
@@ -19,7 +19,7 @@ def network(text: str) -> Network | None:
 
     text = text.replace("\r\n", "\n")
     try:
-        net = unpacked(text)
+        net = unpack(text)
         if net is None:
             return None
         several = len(net.inputs) > 1

@@ -86,7 +86,7 @@ def trace(module: Any, inputs: Sequence[Argument], via: str = "auto") -> Trace:
     first = next(iter(module.parameters()), next(iter(module.buffers()), torch.zeros(0)))
     kind = first.dtype if first.dtype.is_floating_point else torch.float32
     examples = [torch.zeros((BATCH, *one.shape), dtype=kind, device=first.device) for one in inputs]
-    roads = {"export": [_exported], "fx": [_symbolic], "auto": [_exported, _symbolic]}[via]
+    roads = {"export": [_export], "fx": [_fx], "auto": [_export, _fx]}[via]
     failures = []
     with evaluating(module), torch.no_grad(), quiet():
         for road in roads:
@@ -95,7 +95,7 @@ def trace(module: Any, inputs: Sequence[Argument], via: str = "auto") -> Trace:
             except Exception as error:  # whatever a user's forward raises
                 failures.append(f"{road.__name__[1:]}: {type(error).__name__}: {_first_line(error)}")
     raise FormatError(
-        f"{type(module).__name__} cannot be traced with {_said(inputs)}",
+        f"{type(module).__name__} cannot be traced with {_input_text(inputs)}",
         why="\n".join(failures),
         fix=f"set the input size that it expects ({by_reader('input=(C, H, W)', '--input HxWxC')}); "
         "forward must not branch on values",
@@ -135,7 +135,7 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _said(inputs: Sequence[Argument]) -> str:
+def _input_text(inputs: Sequence[Argument]) -> str:
     sizes = [str(TensorSpec.image(one.shape)) for one in inputs]
     if len(sizes) == 1:
         return f"an input of {sizes[0]}"
@@ -150,11 +150,11 @@ def _first_line(error: BaseException) -> str:
 # ---------------------------------------------------------------------------------------------------- torch.export
 
 
-def _exported(module: Any, inputs: Sequence[Argument], examples: Sequence[Any]) -> Trace:
+def _export(module: Any, inputs: Sequence[Argument], examples: Sequence[Any]) -> Trace:
     pairs = list(zip(inputs, examples, strict=True))
-    named = {one.keyword: example for one, example in pairs if one.keyword}
-    placed = tuple(example for one, example in pairs if not one.keyword)
-    program = torch.export.export(module, placed, named or None)
+    by_keyword = {one.keyword: example for one, example in pairs if one.keyword}
+    positional = tuple(example for one, example in pairs if not one.keyword)
+    program = torch.export.export(module, positional, by_keyword or None)
     if _shares_storage(program.graph):
         program = program.run_decompositions({})
     return _Reader(module).read(program, inputs)
@@ -205,33 +205,35 @@ class _Reader:
         return Value(self.count)
 
     def read(self, program: Any, inputs: Sequence[Argument]) -> Trace:
-        given = [(one, self.value()) for one in inputs]
-        outputs = self.splice(program, [value for _, value in given], "")
+        numbered = [(one, self.value()) for one in inputs]
+        outputs = self.splice(program, [value for _, value in numbered], "")
         values = tuple(v for v in outputs if isinstance(v, Value))
-        return Trace(self.module, tuple(self.calls), tuple(given), values)
+        return Trace(self.module, tuple(self.calls), tuple(numbered), values)
 
-    def splice(self, program: Any, given: list[Any], prefix: str) -> list[Any]:
+    def splice(self, program: Any, inputs: list[Any], prefix: str) -> list[Any]:
         """Append the calls of an exported program on these inputs; return its outputs."""
         signature = program.graph_signature
         names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers,
                  **signature.inputs_to_lifted_tensor_constants}  # fmt: skip
-        known = {**program.state_dict, **program.constants}
+        tensors = {**program.state_dict, **program.constants}
         env: dict[Any, Any] = {}
-        waiting = list(given)
+        waiting = list(inputs)
         for node in program.graph.nodes:
             if node.op == "placeholder":
                 name = names.get(node.name)
                 env[node] = (
-                    waiting.pop(0) if name is None else Constant(known[name].detach(), _dotted(prefix, name))
+                    waiting.pop(0)
+                    if name is None
+                    else Constant(tensors[name].detach(), _dotted(prefix, name))
                 )
             elif node.op == "call_function":
                 self._call(node, env, prefix)
             elif node.op == "output":
-                made = torch.fx.map_arg(node.args[0], lambda n: env[n])
-                kept = signature.user_outputs
+                results = torch.fx.map_arg(node.args[0], lambda n: env[n])
+                user_names = signature.user_outputs
                 flat = [env.get(n) if isinstance(n, torch.fx.Node) else n for n in node.args[0]]
-                of_user = [v for v, n in zip(flat, node.args[0]) if getattr(n, "name", None) in kept]
-                return of_user or list(made)
+                of_user = [v for v, n in zip(flat, node.args[0]) if getattr(n, "name", None) in user_names]
+                return of_user or list(results)
         raise AssertionError("a graph without output")
 
     def _call(self, node: Any, env: dict[Any, Any], prefix: str) -> None:
@@ -241,10 +243,10 @@ class _Reader:
         if name == "getitem" and isinstance(args[0], tuple | list):
             env[node] = args[0][args[1]]
             return
-        seen = node.meta.get("val")
-        several = isinstance(seen, tuple | list)
+        example = node.meta.get("val")
+        several = isinstance(example, tuple | list)
         shapes = tuple(
-            tuple(map(int, v.shape)) for v in (seen if several else (seen,)) if hasattr(v, "shape")
+            tuple(map(int, v.shape)) for v in (example if several else (example,)) if hasattr(v, "shape")
         )
         if not shapes:
             return
@@ -260,10 +262,10 @@ class _Reader:
         env[node] = makes if several else makes[0]
         if name.endswith("_") and not name.endswith(
             "__"
-        ):  # in place: all who know the old value see the new one
+        ):  # in place: every name of the old value means the new one
             old = args[0]
-            for other, held in env.items():
-                if held is old and isinstance(old, Value):
+            for other, known in env.items():
+                if known is old and isinstance(old, Value):
                     env[other] = makes[0]
 
 
@@ -294,42 +296,46 @@ _TORCH = str(torch.__path__[0])
 def _place(node: Any) -> Place | None:
     """The innermost line outside of torch."""
     frames = [(f, int(line)) for f, line in _FRAME.findall(node.meta.get("stack_trace") or "")]
-    own = [frame for frame in frames if not frame[0].startswith(_TORCH)]
-    return Place(*own[-1]) if own else None
+    outside = [frame for frame in frames if not frame[0].startswith(_TORCH)]
+    return Place(*outside[-1]) if outside else None
 
 
 # ---------------------------------------------------------------------------------------------------- torch.fx
 
 
-def _symbolic(module: Any, inputs: Sequence[Argument], examples: Sequence[Any]) -> Trace:
+def _fx(module: Any, inputs: Sequence[Argument], examples: Sequence[Any]) -> Trace:
     """Trace with torch.fx and export each node separately; one that cannot be exported stays an unknown operator."""
     graph = torch.fx.Tracer().trace(module)
     _refuse_shared_writes(module, graph)
     reader = _Reader(module)
-    given = [(one, reader.value()) for one in inputs]
-    waiting = list(zip(given, examples, strict=True))
+    numbered = [(one, reader.value()) for one in inputs]
+    waiting = list(zip(numbered, examples, strict=True))
     env: dict[Any, Any] = {}  # node -> Value, Constant or plain
-    real: dict[Any, Any] = {}  # node -> what it really makes
+    real: dict[Any, Any] = {}  # node -> its value when it runs
     outputs: list[Any] = []
     for node in graph.nodes:
         if node.op == "placeholder":
             keyword = waiting[0][0][0].keyword if waiting else ""
             if waiting and keyword in ("", node.target):
                 (_, env[node]), real[node] = waiting.pop(0)
-            else:  # its default
+            else:  # the default of an argument
                 env[node], real[node] = (node.args[0],) * 2 if node.args else (None,) * 2
         elif node.op == "get_attr":
-            found: Any = module
+            attribute: Any = module
             for part in node.target.split("."):
-                found = getattr(found, part)
-            real[node] = found
-            env[node] = Constant(found.detach(), node.target) if isinstance(found, torch.Tensor) else found
+                attribute = getattr(attribute, part)
+            real[node] = attribute
+            env[node] = (
+                Constant(attribute.detach(), node.target)
+                if isinstance(attribute, torch.Tensor)
+                else attribute
+            )
         elif node.op == "output":
             flat = torch.utils._pytree.tree_leaves(_mapped(node.args[0], env))
             outputs = [v for v in flat if isinstance(v, Value)]
         else:
-            _piece(reader, module, node, env, real)
-    return Trace(module, tuple(reader.calls), tuple(given), tuple(outputs))
+            _trace_node(reader, module, node, env, real)
+    return Trace(module, tuple(reader.calls), tuple(numbered), tuple(outputs))
 
 
 def _refuse_shared_writes(module: Any, graph: Any) -> None:
@@ -352,50 +358,50 @@ def _refuse_shared_writes(module: Any, graph: Any) -> None:
             source = source.args[0] if viewed else None
 
 
-class _Piece(torch.nn.Module):  # type: ignore[misc]
+class _NodeModule(torch.nn.Module):  # type: ignore[misc]
     """One node of a symbolic graph as a module with its tensors."""
 
     def __init__(self, run: Any, node: Any, real: Mapping[Any, Any], tensors: list[Any]) -> None:
         super().__init__()
         self.run, self.node, self.real, self.tensors = run, node, real, tensors
 
-    def forward(self, *given: Any) -> Any:
-        held = dict(zip(self.tensors, given))
+    def forward(self, *values: Any) -> Any:
+        arguments = dict(zip(self.tensors, values))
         args, kwargs = torch.fx.map_arg(
-            (self.node.args, self.node.kwargs), lambda n: held[n] if n in held else self.real[n]
+            (self.node.args, self.node.kwargs), lambda n: arguments[n] if n in arguments else self.real[n]
         )
         return self.run(*args, **kwargs)
 
 
-def _piece(reader: _Reader, module: Any, node: Any, env: dict[Any, Any], real: dict[Any, Any]) -> None:
+def _trace_node(reader: _Reader, module: Any, node: Any, env: dict[Any, Any], real: dict[Any, Any]) -> None:
     run: Any = node.target
     prefix = ""
     if run is operator.getitem and isinstance(real[node.args[0]], tuple | list):
-        real[node], env[node] = (held[node.args[0]][node.args[1]] for held in (real, env))
+        real[node], env[node] = (table[node.args[0]][node.args[1]] for table in (real, env))
         return
     if node.op == "call_module":
         run, prefix = module.get_submodule(node.target), node.target
     elif node.op == "call_method":
         method = node.target
-        run = lambda own, *rest, **named: getattr(own, method)(*rest, **named)  # noqa: E731
+        run = lambda receiver, *rest, **options: getattr(receiver, method)(*rest, **options)  # noqa: E731
     tensors = [n for n in node.all_input_nodes if isinstance(real[n], torch.Tensor)]
-    piece = _Piece(run, node, real, tensors)
-    made = piece(*(real[n].clone() for n in tensors))
-    real[node] = made
-    leaves = torch.utils._pytree.tree_leaves(made)
+    piece = _NodeModule(run, node, real, tensors)
+    result = piece(*(real[n].clone() for n in tensors))
+    real[node] = result
+    leaves = torch.utils._pytree.tree_leaves(result)
     if not tensors or not any(isinstance(leaf, torch.Tensor) for leaf in leaves):
-        env[node] = made
+        env[node] = result
         return
     try:
         program = torch.export.export(piece, tuple(real[n] for n in tensors))
         before = len(reader.calls)
-        found = reader.splice(program, [env[n] for n in tensors], "")
+        outputs = reader.splice(program, [env[n] for n in tensors], "")
         for at in range(before, len(reader.calls)):
             call = reader.calls[at]
             path = prefix if prefix else _scope(node)
-            inner = tuple(_renamed(a, prefix) for a in call.args)
+            inner = tuple(_restore_names(a, prefix) for a in call.args)
             reader.calls[at] = dataclasses.replace(call, path=path, args=inner, place=_place(node))
-    except Exception:  # this piece only
+    except Exception:  # only this node stays unknown
         shapes = tuple(tuple(leaf.shape) for leaf in leaves if isinstance(leaf, torch.Tensor))
         makes = tuple(reader.value() for _ in shapes)
         name = getattr(node.target, "__name__", str(node.target))
@@ -403,8 +409,8 @@ def _piece(reader: _Reader, module: Any, node: Any, env: dict[Any, Any], real: d
         reader.calls.append(
             Call(name, args, {}, makes, shapes, prefix or _scope(node), _place(node), len(makes) > 1)
         )
-        found = list(makes)
-    env[node] = found[0] if isinstance(made, torch.Tensor) else tuple(found)
+        outputs = list(makes)
+    env[node] = outputs[0] if isinstance(result, torch.Tensor) else tuple(outputs)
 
 
 def _scope(node: Any) -> str:
@@ -412,10 +418,10 @@ def _scope(node: Any) -> str:
     return _path(list(stack.values())[-1][0]) if stack else ""
 
 
-def _renamed(argument: Any, prefix: str) -> Any:
-    """A constant under its name in the original module; the piece names it run.weight."""
+def _restore_names(argument: Any, prefix: str) -> Any:
+    """Restore the name of a constant in the original module; the module of the node names it run.weight."""
     if isinstance(argument, Constant) and argument.name.startswith("run."):
         return dataclasses.replace(argument, name=_dotted(prefix, argument.name[4:]))
     if isinstance(argument, tuple):
-        return tuple(_renamed(part, prefix) for part in argument)
+        return tuple(_restore_names(part, prefix) for part in argument)
     return argument
