@@ -102,7 +102,7 @@ def starts(run: Run, tools: Sequence[str]) -> None:
                             group, f"{OURS}, no code cached", uncached(folder, tool, threads, subject, env)
                         )
                     )
-            measure(rows, max(run.saved["settings"]["rounds"] // 2, 3), counted=counted)
+            measure(rows, max(run.saved["settings"]["rounds"] // 2, 3), progress=counted)
         run.add(rows)
 
 
@@ -127,7 +127,7 @@ def memory(run: Run, tools: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         subject = prepared(folder, model, batch, tools)
         rows = [Timing(group, TOOLS[tool].label, loaded(tool, threads, subject)) for tool in tools]
-        measure(rows, 3, warm_up=0, counted=counted)
+        measure(rows, 3, warm_up=0, progress=counted)
     run.add(rows)
 
 

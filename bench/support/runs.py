@@ -75,7 +75,7 @@ class Run:
         settings = self.saved["settings"]
         try:
             found = contest(subject, tools, threads, settings["rounds"], seconds=settings["sample_s"],
-                            group=group, said=told, counted=counted)  # fmt: skip
+                            group=group, report=told, progress=counted)  # fmt: skip
         except Failed as why:
             self.add((), left_out=[{"case": group, "tool": "all", "why": str(why)}])
             return

@@ -192,11 +192,11 @@ TRAINERS: dict[str, Callable[[Job, int, Watch], None]] = {
 
 
 def main(tool: str, threads: int, recipe: str, seed: int, begun: float) -> Answer:
-    from striate.peers.training import imported
+    from striate.peers.training import import_tool
     from striate.peers.worker import pin
 
     pin(threads)
-    imported(tool)
+    import_tool(tool)
     if tool != "striate":
         import torch
 

@@ -271,8 +271,8 @@ def _measured(asked: Subject, threads: int, rounds: int, tools: Sequence[str]) -
                 tools,
                 threads,
                 rounds,
-                said=lambda text: bar.update(text, 0, 1),
-                counted=lambda done, total: bar.count("timing", done, total),
+                report=lambda text: bar.update(text, 0, 1),
+                progress=lambda done, total: bar.count("timing", done, total),
             )
             more = once("limits" if asked.train else "nodes", subject, threads)[0]
         except Failed as why:

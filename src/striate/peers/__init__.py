@@ -1,5 +1,5 @@
-"""Other engines besides Striate's: how each is given a Striate network at its best settings, and how they are timed.
+"""Comparison with other engines: each runs a Striate network at its best settings, and is timed.
 
-Every tool runs in a process of its own (`worker.py`), asked over a pipe (`contest.py`); nothing here is imported by
-the rest of Striate but the benchmark, and no tool is ever needed.
+Every tool runs in a separate process (`worker.py`), controlled over a pipe (`contest.py`). Only the benchmark imports
+this package, and no tool is required.
 """

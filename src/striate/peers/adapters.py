@@ -1,7 +1,7 @@
-"""Each tool at its best settings for one network, one batch size and a number of threads, in float32.
+"""Adapters: each runs one tool at its best settings for a network, a batch size and a number of threads, in float32.
 
-An adapter prepares what can be prepared once and returns the function that is timed: a batch in memory as numpy
-float32 (N, C, H, W), the first output back as numpy. Imports are inside: a process loads only the tool it is for.
+An adapter prepares everything that can be prepared once, and returns the function that is timed: from a batch in memory
+as numpy float32 (N, C, H, W) to the first output as numpy. Imports are local, so a process loads only its own tool.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ Run = Callable[[Any], Any]
 
 
 def striate(subject: Subject, threads: int) -> Run:
-    """The engine that `auto` takes."""
+    """The engine that `auto` selects."""
     program = subject.load().compile(batch=subject.batch, threads=threads)
     return lambda x: single(program(x))
 
 
 def numpy(subject: Subject, threads: int) -> Run:
-    """The engine that runs everywhere; its threads are those of numpy's matrix products."""
+    """The numpy engine, which runs everywhere; its threads are those of numpy's matrix products."""
     program = subject.load("numpy").compile(batch=subject.batch, threads=threads)
     return lambda x: single(program(x))
 
 
 def torch_eager(subject: Subject, threads: int, *, last: bool = False, form: str = "") -> Run:
-    """torch as most people run it."""
+    """Eager torch, as most people run it."""
     import torch
 
     from striate.peers.convert import module
@@ -51,24 +51,24 @@ def torch_eager(subject: Subject, threads: int, *, last: bool = False, form: str
             1,
         )  # no compiler processes next to the measured one
         net = torch.compile(net, dynamic=False)
-    given: dict[int, Any] = {}  # the tensor of a batch is made once, as a caller of torch would have it
+    tensors: dict[int, Any] = {}  # id of a batch -> its tensor, made once, as users of torch have it
 
     def run(x: Floats) -> Any:
-        if id(x) not in given:
-            given[id(x)] = torch.from_numpy(x).to(**layout)
+        if id(x) not in tensors:
+            tensors[id(x)] = torch.from_numpy(x).to(**layout)
         with torch.no_grad() if form == "compiled" else torch.inference_mode():
-            return single(net(given[id(x)])).numpy()
+            return single(net(tensors[id(x)])).numpy()
 
     return run
 
 
 def torch_channels_last(subject: Subject, threads: int) -> Run:
-    """Images and filters with the channels innermost, as oneDNN's convolutions like them."""
+    """Eager torch with channels-last images and filters, the layout that oneDNN's convolutions prefer."""
     return torch_eager(subject, threads, last=True)
 
 
 def torch_frozen(subject: Subject, threads: int) -> Run:
-    """Traced, weights made constants, batch norm folded, convolutions handed to oneDNN with their weights packed."""
+    """TorchScript: traced, with constant weights, batch norm folded, and oneDNN convolutions with packed weights."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run = torch_eager(subject, threads, form="frozen")
@@ -84,7 +84,7 @@ def torch_compile(subject: Subject, threads: int) -> Run:
 
 
 def onnxruntime(subject: Subject, threads: int) -> Run:
-    """All graph optimizations, nodes one after another, threads inside a node."""
+    """ONNX Runtime: all graph optimizations, nodes in sequence, threads within a node."""
     import onnxruntime as ort
 
     ort.disable_telemetry_events()
@@ -98,7 +98,7 @@ def onnxruntime(subject: Subject, threads: int) -> Run:
 
 
 def openvino(subject: Subject, threads: int) -> Run:
-    """Latency mode on one stream; float32 is asked for, where the processor would offer bfloat16."""
+    """OpenVINO: latency mode on one stream, in float32 even if the processor has bfloat16."""
     import openvino as ov
 
     core = ov.Core()
@@ -115,7 +115,7 @@ def openvino(subject: Subject, threads: int) -> Run:
 
 
 def ncnn(subject: Subject, threads: int) -> Run:
-    """Winograd, packed layouts and matrix products on, half precision off. It takes one image at a time."""
+    """ncnn: Winograd, packed layouts and matrix products on, half precision off; one image at a time."""
     import ncnn as tool
     import numpy as np
 
@@ -143,16 +143,16 @@ def ncnn(subject: Subject, threads: int) -> Run:
     def one(image: Floats) -> Any:
         with net.create_extractor() as extractor:
             extractor.input(source, tool.Mat(image))
-            code, made = extractor.extract(target)
+            code, output = extractor.extract(target)
         if code:
             raise RuntimeError(f"ncnn returns error code {code}")
-        return np.array(made)
+        return np.array(output)
 
     return lambda x: np.stack([one(image) for image in x])
 
 
 def mnn(subject: Subject, threads: int) -> Run:
-    """High precision (float32) on the processor; the session's weights are packed beforehand."""
+    """MNN: high precision (float32) on the processor; the session packs the weights beforehand."""
     import MNN
 
     interpreter = MNN.Interpreter(str(subject.path("net.mnn")))

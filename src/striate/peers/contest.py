@@ -1,7 +1,7 @@
-"""Tools side by side on one network: answers compared first, then interleaved rounds.
+"""Compare tools on one network: first their results, then their speed in interleaved rounds.
 
-Only the standard library. Each tool has a process of its own, so that no thread pool disturbs another; between its
-samples a process is stopped (SIGSTOP), so that no waiting thread spins while another tool is timed.
+Standard library only. Each tool has a separate process, so that no thread pool disturbs another; between its samples a
+process is stopped (SIGSTOP), so that no waiting thread spins while another tool is timed.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ PAUSES = hasattr(signal, "SIGSTOP")
 
 
 class Failed(Exception):
-    """A tool that cannot take part, and why."""
+    """A tool cannot take part; the message says why."""
 
 
 class Process:
-    """One tool's worker. It runs only while it is asked."""
+    """The worker process of one tool. It runs only while it handles a task."""
 
     def __init__(self, tool: str, threads: int, subject: Subject) -> None:
         command = worker(tool, threads, subject)
@@ -60,7 +60,7 @@ class Process:
         )
 
     def ask(self, task: str, limit: float = PREPARING_S) -> Answer:
-        """One line for one line. Raises Failed with what went wrong."""
+        """Send a task, and read the answer: one line each. Raises Failed with the reason."""
         assert self.child.stdin and self.child.stdout
         try:
             self._signal("SIGCONT")
@@ -81,7 +81,7 @@ class Process:
         return answer
 
     def go(self, seconds: float) -> Callable[[], Sample]:
-        """What a row times: one sample."""
+        """The function that a row times: it takes one sample."""
 
         def sample() -> Sample:
             answer = self.ask(f"time {seconds}")
@@ -113,15 +113,15 @@ def worker(tool: str, threads: int, subject: Subject, *more: str) -> list[str]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The same number of threads for every library that a tool computes with, and no calls home."""
+    """Environment with one number of threads for every library that a tool uses, and without telemetry."""
     counts = {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL")}
     quiet = {"OPENVINO_TELEMETRY": "0", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
-    bound = {"OMP_PROC_BIND": "close", "OMP_PLACES": "threads"} if threads > 1 else {}
-    return os.environ | counts | quiet | bound
+    pinning = {"OMP_PROC_BIND": "close", "OMP_PLACES": "threads"} if threads > 1 else {}
+    return os.environ | counts | quiet | pinning
 
 
 def once(tool: str, subject: Subject, threads: int = 1, tasks: Sequence[str] = ("prepare",)) -> list[Answer]:
-    """A process that is asked some things and then ends. Raises Failed."""
+    """Run some tasks in a new process, which then ends. Raises Failed."""
     process = Process(tool, threads, subject)
     try:
         return [process.ask(task) for task in tasks]
@@ -130,10 +130,10 @@ def once(tool: str, subject: Subject, threads: int = 1, tasks: Sequence[str] = (
 
 
 class Result(NamedTuple):
-    """rows: what was timed, one row per tool; answers: how far each is from float64; left_out: tool -> why.
+    """Result of a contest. rows: timings, one row per tool; answers: tool -> difference from float64.
 
-    lacking: the packages of those tools that are not installed; prepared: what each told of its start and, of training
-    steps, of their phases.
+    left_out: tool -> why; lacking: tool -> packages that are not installed; prepared: tool -> its answer to
+    `prepare` and, for training steps, the seconds of their phases.
     """
 
     rows: dict[str, Timing]
@@ -143,10 +143,12 @@ class Result(NamedTuple):
     prepared: dict[str, Answer]
 
 
-def _files(tools: Iterable[str], subject: Subject, said: Callable[[str], None]) -> Iterator[tuple[str, str]]:
-    """Make the files that the tools read; yields the kinds that cannot be made, and why."""
+def _files(
+    tools: Iterable[str], subject: Subject, report: Callable[[str], None]
+) -> Iterator[tuple[str, str]]:
+    """Convert the subject to the files that the tools read; yield the kinds that cannot be converted, and why."""
     for kind in dict.fromkeys(TOOLS[tool].file for tool in tools if TOOLS[tool].file):
-        said(f"converting to {kind}")
+        report(f"converting to {kind}")
         try:
             once(f"convert-{kind}", subject)
         except Failed as why:
@@ -161,13 +163,13 @@ def contest(
     *,
     seconds: float = 0.2,
     group: str = "",
-    said: Callable[[str], None] = lambda text: None,
-    counted: Callable[[int, int], None] = lambda done, total: None,
+    report: Callable[[str], None] = lambda text: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Result:
-    """Compare every tool's answer with float64, then time those that are right in interleaved rounds.
+    """Compare the result of every tool with float64, then time the correct ones in interleaved rounds.
 
-    said, counted: told what is being done, and how many rounds are over. rounds 0: answers only. Raises Failed when
-    not even the numpy engine can run the network.
+    report, progress: called with the current step, and with the finished and total rounds. rounds: 0 compares results
+    only. Raises Failed if not even the numpy engine can run the network.
     """
     rows: dict[str, Timing] = {}
     answers: dict[str, float] = {}
@@ -175,10 +177,10 @@ def contest(
     left_out: dict[str, str] = {}
     prepared: dict[str, Answer] = {}
     tolerance = TOLERANCE_TRAINING if subject.train else TOLERANCE
-    said("computing in float64")
+    report("computing in float64")
     once("reference", subject, threads if subject.train else 1)
     able = [tool for tool in tools if tool not in lacking]
-    unmade = dict(_files(able, subject, said))
+    unmade = dict(_files(able, subject, report))
     processes: dict[str, Process] = {}
     try:
         for tool in able:
@@ -188,7 +190,7 @@ def contest(
             if why_not := unable(tool):
                 left_out[tool] = why_not
                 continue
-            said(TOOLS[tool].label)
+            report(TOOLS[tool].label)
             processes[tool] = Process(tool, threads, subject)
             try:
                 limit = SLOW_S if TOOLS[tool].slow else PREPARING_S
@@ -204,8 +206,8 @@ def contest(
                 continue
             rows[tool] = Timing(group, TOOLS[tool].label, processes[tool].go(seconds), images=subject.batch)
         if rounds:
-            said("timing")
-            measure(list(rows.values()), rounds, counted=counted)
+            report("timing")
+            measure(list(rows.values()), rounds, progress=progress)
         if subject.train:
             for tool in rows:
                 prepared[tool] |= {"phases": processes[tool].ask("phases")}

@@ -1,4 +1,4 @@
-"""The files that other tools read, made from a Striate network by way of torch: ONNX, ncnn, MNN.
+"""Convert a Striate network, through torch, to the files that other tools read: ONNX, ncnn, MNN.
 
 `make(kind, subject)` leaves `net.<kind>` (and what belongs to it) in the subject's folder, weights in float32.
 """
@@ -31,7 +31,7 @@ def module(subject: Subject, change: Callable[[Network], Network] = lambda net: 
 
 
 def onnx(subject: Subject) -> None:
-    """ONNX, batch and sizes fixed: the most that a tool can know."""
+    """Write ONNX with fixed batch and sizes, so that a tool knows as much as possible."""
     import torch
 
     net, x = module(subject)
@@ -43,7 +43,7 @@ def onnx(subject: Subject) -> None:
 
 
 def _without_steps(net: Network) -> Network:
-    """ncnn cannot cut with a step: every second row is what a pool of one row with stride 2 keeps."""
+    """Replace slices with a step, which ncnn lacks: a 1x1 max pool with that stride keeps the same entries."""
     nodes = []
     for node in net.nodes:
         spec = net.specs[node.inputs[0]]
@@ -56,7 +56,7 @@ def _without_steps(net: Network) -> Network:
 
 
 def ncnn(subject: Subject) -> None:
-    """ncnn's param and bin by pnnx, without half precision. ncnn takes one image at a time."""
+    """Write ncnn's param and bin files with pnnx, without half precision, for one image at a time."""
     import torch
 
     net, x = module(subject, _without_steps)
@@ -68,7 +68,7 @@ def ncnn(subject: Subject) -> None:
 
 
 def mnn(subject: Subject) -> None:
-    """MNN's own file, from ONNX."""
+    """Write MNN's file, from ONNX."""
     if not subject.path("net.onnx").exists():
         onnx(subject)
     _run("mnnconvert", "-f", "ONNX", "--modelFile", "net.onnx", "--MNNModel", "net.mnn", "--bizCode", "striate",
@@ -79,7 +79,7 @@ FILES = {"onnx": (onnx, "net.onnx"), "ncnn": (ncnn, "net.ncnn.param"), "mnn": (m
 
 
 def make(kind: str, subject: Subject) -> None:
-    """What is already there is left alone. Raises RuntimeError when the converter leaves no file."""
+    """Convert the subject unless its file exists. Raises RuntimeError if the converter writes no file."""
     convert, name = FILES[kind]
     if not subject.path(name).exists():
         convert(subject)
@@ -88,12 +88,12 @@ def make(kind: str, subject: Subject) -> None:
 
 
 def _run(tool: str, *arguments: str, folder: str) -> None:
-    """A converter that was installed next to this Python."""
+    """Run a converter, preferably the one next to this Python. Raises RuntimeError if it fails."""
     installed = Path(sys.executable).with_name(tool)
     command = [str(installed) if installed.exists() else tool, *arguments]
     single = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=single)
-    if done.returncode:
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=single)
+    if process.returncode:
         raise RuntimeError(
-            f"{tool} failed with exit code {done.returncode}: {(done.stderr or done.stdout)[-300:]}"
+            f"{tool} failed with exit code {process.returncode}: {(process.stderr or process.stdout)[-300:]}"
         )

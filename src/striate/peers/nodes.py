@@ -1,4 +1,4 @@
-"""Where the time of a network goes, as its program tells: node by node, or by nodes that are computed together."""
+"""Seconds of each node of a network, or of each group of nodes that is computed together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RUNS = 3
 
 
 def node_seconds(subject: Subject, threads: int) -> dict[str, Any]:
-    """`engine`: whose nodes they are; `nodes`: name and seconds for the batch, in order, the median of some runs."""
+    """Measure the nodes. `engine`: its name; `nodes`: name and seconds per batch, in order, the median of some runs."""
     model = subject.load()
     program, x = model.compile(batch=subject.batch, threads=threads), subject.images()
     runs = [program.profile(x) for _ in range(RUNS)]

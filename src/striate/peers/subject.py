@@ -1,4 +1,4 @@
-"""What is measured: a network, its weights and a batch, the same in every process with the same arguments."""
+"""The subject of a measurement: a network, its weights and a batch, equal in all processes with equal arguments."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """model: what a MODEL argument may be; input: HxWxC or empty; folder: where converted files and answers go.
+    """A network to measure. model: a MODEL argument; input: HxWxC or empty; folder: for converted files and results.
 
-    train: its training steps are measured, not its inference.
-
-    Weights of a network that has none are drawn with seed 0.
+    train: measure training steps, not inference. A network without weights gets random ones with seed 0.
     """
 
     model: str
@@ -33,13 +31,13 @@ class Subject:
     train: bool = False
 
     def network(self) -> Network:
-        """The network alone."""
+        """Load the network without weights."""
         from striate.formats import load
 
         return load(self.model, self.input or None)
 
     def load(self, engine: str = "auto") -> Model:
-        """The network and its weights."""
+        """Load the network and its weights."""
         from striate.model import Model
 
         if not self.input and Path(self.model).is_dir():
@@ -57,15 +55,15 @@ class Subject:
         return Path(self.folder) / name
 
     def json(self) -> str:
-        """On one line, for another process: `Subject(**json.loads(line))`."""
+        """One line of JSON for another process: `Subject(**json.loads(line))`."""
         return json.dumps(dataclasses.asdict(self))
 
 
-def single(made: Any) -> Any:
-    """The first of several outputs: enough to compare."""
-    return made[0] if isinstance(made, tuple | list) else made
+def single(outputs: Any) -> Any:
+    """The first of several outputs, which suffices to compare."""
+    return outputs[0] if isinstance(outputs, tuple | list) else outputs
 
 
-def compared(images: Floats) -> Floats:
-    """The images that answers are compared on: the first and the last of the batch."""
+def images_to_compare(images: Floats) -> Floats:
+    """The images that results are compared on: the first and the last of the batch."""
     return images[[0, -1]] if len(images) > 1 else images

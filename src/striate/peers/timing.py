@@ -1,6 +1,6 @@
 """Interleaved timing: every row once per round, so that a slow minute of the machine falls on all rows alike.
 
-Only the standard library, and nothing of what is measured: this process stays small and helps no row.
+Standard library only: this process stays small, and favors no row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 
 class Sample(NamedTuple):
-    """One go: seconds on the wall clock, seconds of processor time (all threads), peak memory in MiB."""
+    """One measurement: wall-clock seconds, processor seconds of all threads, peak memory in MiB."""
 
     seconds: float
     cpu: float | None = None
@@ -30,9 +30,9 @@ Go = Callable[[], Sample]
 
 @dataclasses.dataclass
 class Timing:
-    """One thing that is timed; `rounds` 0: in every round; `images`: how many one sample handles, where it handles any.
+    """One timed row. rounds: number of rounds that it takes part in, 0 for all; images: per sample, 0 if it has none.
 
-    Only samples are kept, the rest is derived.
+    Only samples are stored; everything else is derived from them.
     """
 
     group: str
@@ -43,14 +43,14 @@ class Timing:
     samples: list[Sample] = dataclasses.field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
-        """What the samples say, in seconds: median, least, quartiles, and processor time."""
+        """Summary of the samples in seconds: median, minimum, quartiles, and processor time."""
         low, median, high = quartiles([sample.seconds for sample in self.samples])
         cpu = statistics.median(sample.cpu or 0.0 for sample in self.samples)
         least = min(sample.seconds for sample in self.samples)
         return {"name": self.name, "median": median, "least": least, "low": low, "high": high, "cpu": cpu}
 
     def record(self) -> dict[str, Any]:
-        """The row as it is saved: lists of samples, to the tenth of a microsecond and of a MiB."""
+        """The row for a file: lists of samples, to a tenth of a microsecond and of a MiB."""
         digits = {"seconds": 7, "cpu": 7, "peak_mib": 1}
         handled = {"images": self.images} if self.images else {}
         return (
@@ -64,23 +64,23 @@ class Timing:
 
 
 def quartiles(samples: Sequence[float]) -> tuple[float, float, float]:
-    """The first quartile, the median and the third; of one sample that sample."""
+    """First quartile, median and third quartile; for a single sample, all are that sample."""
     if len(samples) == 1:
         return samples[0], samples[0], samples[0]
     low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
     return low, middle, high
 
 
-def shown(done: int, total: int) -> None:
-    """How many rounds are over, on standard error."""
+def show_round(done: int, total: int) -> None:
+    """Print the number of finished rounds to standard error."""
     sys.stderr.write(f"\r  round {done} of {total} " + "\n" * (done == total))
     sys.stderr.flush()
 
 
 def measure(
-    rows: Sequence[Timing], rounds: int, warm_up: int = 1, counted: Callable[[int, int], None] = shown
+    rows: Sequence[Timing], rounds: int, warm_up: int = 1, progress: Callable[[int, int], None] = show_round
 ) -> None:
-    """Run every row `warm_up` times unseen, then once per round; each round turns the order around."""
+    """Run every row `warm_up` times without a record, then once per round; every second round runs in reverse order."""
     for number in range(-warm_up, rounds):
         for row in rows if number % 2 else reversed(rows):
             if row.rounds and number >= row.rounds:
@@ -88,11 +88,11 @@ def measure(
             sample = row.go()
             if number >= 0:
                 row.samples.append(sample)
-        counted(max(number + 1, 0), rounds)
+        progress(max(number + 1, 0), rounds)
 
 
 def process(command: Sequence[str], environment: Mapping[str, str], codes: Collection[int] = (0,)) -> Go:
-    """A whole process, from before its start until after its end. Another exit code than `codes` ends the run."""
+    """A function that times a whole process, start and end included. An exit code outside `codes` ends the run."""
 
     def go() -> Sample:
         with tempfile.TemporaryFile() as messages:
@@ -104,22 +104,22 @@ def process(command: Sequence[str], environment: Mapping[str, str], codes: Colle
                 _, status, usage = os.wait4(child.pid, 0)
                 child.returncode = os.waitstatus_to_exitcode(status)
                 mib = 2**20 if sys.platform == "darwin" else 2**10
-                used = (usage.ru_utime + usage.ru_stime, usage.ru_maxrss / mib)
+                cost = (usage.ru_utime + usage.ru_stime, usage.ru_maxrss / mib)
             else:
                 child.wait()
-                used = (None, None)  # type: ignore[assignment]
-            sample = Sample(time.perf_counter() - start, *used)
+                cost = (None, None)  # type: ignore[assignment]
+            sample = Sample(time.perf_counter() - start, *cost)
             if child.returncode not in codes:
                 messages.seek(0)
-                said = messages.read().decode(errors="replace")[-2000:]
-                sys.exit(f"{' '.join(command)} failed with exit code {child.returncode}\n{said}")
+                text = messages.read().decode(errors="replace")[-2000:]
+                sys.exit(f"{' '.join(command)} failed with exit code {child.returncode}\n{text}")
         return sample
 
     return go
 
 
 class Server:
-    """A process kept warm: each line it is given names a task, each line it answers holds what one go took."""
+    """A long-running process: each input line names a task, each output line has the numbers of one sample."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.command = command
@@ -128,7 +128,7 @@ class Server:
         )
 
     def ask(self, task: str) -> str:
-        """One line for one line. Ends the run when the process has ended."""
+        """Send a task, and read the answer: one line each. Ends the run if the process has ended."""
         assert self.child.stdin and self.child.stdout
         self.child.stdin.write(task + "\n")
         self.child.stdin.flush()
@@ -155,7 +155,7 @@ class Summary:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Summary:
-        """Of samples in seconds, one or more.
+        """Summarize one or more samples in seconds.
 
         >>> Summary.of([0.004, 0.001, 0.002, 0.003, 0.005])
         Summary(median=3.0, least=1.0, spread=2.0)
@@ -164,5 +164,5 @@ class Summary:
         return cls(1e3 * middle, 1e3 * min(seconds), 1e3 * (high - low))
 
     def overlaps(self, other: Summary) -> bool:
-        """Whether two medians are nearer than their spreads: no difference to speak of."""
+        """Return whether two medians differ by no more than their spreads together."""
         return abs(self.median - other.median) <= self.spread + other.spread

@@ -1,4 +1,4 @@
-"""Which tools can be asked, and what each needs. Nothing is imported: a list is all that a command line needs."""
+"""The tools that can be compared, and what each requires. Imports none of them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 
 class Tool(NamedTuple):
-    """label: what its rows are called; packages: what must be installed; file: the form it reads (`convert.py`).
+    """A tool. label: of its rows; packages: required ones; file: kind of file that it reads (`convert.py`).
 
-    ours: one of Striate's engines; slow: makes its program in minutes rather than seconds; trains: can take training
-    steps as well; cpp: compiles C++ beforehand.
+    ours: one of Striate's engines; slow: prepares in minutes rather than seconds; trains: supports training steps; cpp:
+    compiles C++ beforehand.
     """
 
     label: str
@@ -43,12 +43,12 @@ TOOLS = {
 
 
 def missing(tool: str) -> list[str]:
-    """The packages that a tool lacks here."""
+    """The packages of a tool that are not installed."""
     return [package for package in TOOLS[tool].packages if importlib.util.find_spec(package) is None]
 
 
 def unable(tool: str) -> str:
-    """Why a tool that is installed cannot run here; empty where it can."""
+    """Why an installed tool cannot run here; empty if it can."""
     if not TOOLS[tool].cpp:
         return ""
     compiler = os.environ.get("CXX") or {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")

@@ -1,7 +1,7 @@
 """One training step in each tool: forward, cross-entropy, backward, SGD with Nesterov momentum, in float32.
 
-All tools start from the same weights and see the same batch, which stays in memory: reading and augmenting images is
-no part of a step. Before anything is timed, the first step is compared with that of the numpy engine in float64.
+All tools start from the same weights and use the same batch, which stays in memory: a step includes no reading or
+augmentation. Before anything is timed, the first step is compared with that of the numpy engine in float64.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ COMPARED_LR = 1.0
 """Large enough that an update is not lost in the rounding of the weights."""
 
 DRAWS = 2
-"""Maximum number of batches drawn for it."""
+"""Maximum number of batches drawn for the comparison."""
 
 FLOOR = 1e-3
 """An update with less than this share of the total norm is rounding: a bias before a batch norm has gradient 0."""
 
 
 class Problem(NamedTuple):
-    """What every tool is given. x: (N, C, H, W); labels: (N, …) for each output."""
+    """The input of every tool. x: (N, C, H, W); labels: (N, …) for each output."""
 
     net: Network
     weights: dict[str, Array]
@@ -59,8 +59,9 @@ class Problem(NamedTuple):
 
 
 class Trainer(NamedTuple):
-    """phases: the parts of a step, in order; loss: of the last step; weights: as they are now, by name; engine: who has
-    computed the last step.
+    """Training steps of one tool. phases: the parts of a step, in order; loss: of the last step.
+
+    weights: current ones by name; engine: name of the engine of the last step.
     """
 
     phases: Mapping[str, Callable[[], None]]
@@ -77,18 +78,18 @@ def problem(subject: Subject) -> Problem:
     """The network, its weights and a batch of noise."""
     model = subject.load("numpy")  # only its weights are needed
     weights = {name: np.array(array) for name, array in model.weights.items()}
-    return _drawn(model.net, weights, subject.batch, 0)
+    return _draw_problem(model.net, weights, subject.batch, 0)
 
 
-def compared(subject: Subject, dtype: Any, draw: int) -> Problem:
-    """The same on few images, without dropout and the like."""
+def comparison_problem(subject: Subject, dtype: Any, draw: int) -> Problem:
+    """The problem of the compared step: few images, and no random layers."""
     model = subject.load("numpy")
     weights = {name: array.astype(dtype) for name, array in model.weights.items()}
-    found = _drawn(_without_noise(model.net), weights, min(subject.batch, COMPARED), draw)
-    return found._replace(x=found.x.astype(dtype))
+    problem_of_draw = _draw_problem(_without_noise(model.net), weights, min(subject.batch, COMPARED), draw)
+    return problem_of_draw._replace(x=problem_of_draw.x.astype(dtype))
 
 
-def _drawn(net: Network, weights: dict[str, Array], images: int, draw: int) -> Problem:
+def _draw_problem(net: Network, weights: dict[str, Array], images: int, draw: int) -> Problem:
     rng = np.random.default_rng(draw)
     x = rng.standard_normal((images, *net.input.without_batch), np.float32)
     shapes = [net.specs[name].shape[1:] for name in net.outputs]
@@ -96,7 +97,7 @@ def _drawn(net: Network, weights: dict[str, Array], images: int, draw: int) -> P
 
 
 def _without_noise(net: Network) -> Network:
-    """Dropout and the like let everything through: tools draw different numbers."""
+    """Set the rate of random layers to 0, because tools draw different random numbers."""
     nodes = []
     for node in net.nodes:
         declared = net.training[node.name]
@@ -108,25 +109,25 @@ def _without_noise(net: Network) -> Network:
 
 
 # ---------------------------------------------------------------- Striate's engines
-def striate(given: Problem, threads: int, lr: float) -> Trainer:
-    """The engine that `auto` takes."""
-    return _engine(get_engine("auto"), given, lr)
+def striate(task: Problem, threads: int, lr: float) -> Trainer:
+    """The engine that `auto` selects."""
+    return _engine(get_engine("auto"), task, lr)
 
 
-def numpy(given: Problem, threads: int, lr: float) -> Trainer:
-    """The engine that runs everywhere."""
-    return _engine(get_engine("numpy"), given, lr)
+def numpy(task: Problem, threads: int, lr: float) -> Trainer:
+    """The numpy engine, which runs everywhere."""
+    return _engine(get_engine("numpy"), task, lr)
 
 
-def _engine(engine: Engine, given: Problem, lr: float) -> Trainer:
-    net, weights = given.net, given.weights
+def _engine(engine: Engine, task: Problem, lr: float) -> Trainer:
+    net, weights = task.net, task.weights
     rule = UpdateRule("sgd", MOMENTUM, nesterov=True, weight_decay=DECAY, decayed=decayed(net.parameters))
     learner = engine.learner(net, rule, OptimizerState(weights, {"velocity": {}}, None), SINGLE_PROCESS)
-    return _stepped(given, learner or Arrays(engine.training(net, weights), weights, rule), lr)
+    return _trainer(task, learner or Arrays(engine.training(net, weights), weights, rule), lr)
 
 
 class Arrays(Learner):
-    """Where the engine leaves the steps to numpy, which takes them as in `striate.train`."""
+    """Learner for engines without one: numpy updates the weights, as in `striate.train`."""
 
     def __init__(self, program: TrainingProgram, weights: dict[str, Array], rule: UpdateRule) -> None:
         self._program, self._weights = program, weights
@@ -152,15 +153,15 @@ class Arrays(Learner):
         self._rule.step(self._weights, self._gradients, lr, momentum)
 
     def collect(self) -> None:
-        """The weights are where they were."""
+        """Do nothing: the arrays of the weights are always current."""
 
 
-def _stepped(given: Problem, learner: Learner, lr: float) -> Trainer:
-    x, labels, weights = given.x, given.labels, given.weights
+def _trainer(task: Problem, learner: Learner, lr: float) -> Trainer:
+    x, labels, weights = task.x, task.labels, task.weights
     loss, rng = CrossEntropy(), np.random.default_rng(0)
     shares = [1.0, *[AUXILIARY] * (len(labels) - 1)]
     outputs: tuple[Array, ...] = ()
-    held: list[Array] = []
+    gradients: list[Array] = []
     value, weight = 0.0, 1.0
 
     def forward() -> None:
@@ -168,12 +169,12 @@ def _stepped(given: Problem, learner: Learner, lr: float) -> Trainer:
         outputs = learner.forward(x, rng, True)
 
     def losses() -> None:
-        nonlocal held, value, weight
-        found = [loss(output, wanted) for output, wanted in zip(outputs, labels, strict=True)]
-        weight = found[0].weight
-        value = sum(share * each.mean for share, each in zip(shares, found, strict=True))
-        held = [found[0].gradient]
-        held += [each.gradient * (AUXILIARY * weight / each.weight) for each in found[1:]]
+        nonlocal gradients, value, weight
+        results = [loss(output, target) for output, target in zip(outputs, labels, strict=True)]
+        weight = results[0].weight
+        value = sum(share * result.mean for share, result in zip(shares, results, strict=True))
+        gradients = [results[0].gradient]
+        gradients += [result.gradient * (AUXILIARY * weight / result.weight) for result in results[1:]]
 
     def update() -> None:
         learner.clip_gradients(1 / weight)
@@ -182,7 +183,7 @@ def _stepped(given: Problem, learner: Learner, lr: float) -> Trainer:
     phases = {
         "forward": forward,
         "loss": losses,
-        "backward": lambda: learner.backward(held),
+        "backward": lambda: learner.backward(gradients),
         "update": update,
     }
     return Trainer(
@@ -195,21 +196,21 @@ def _stepped(given: Problem, learner: Learner, lr: float) -> Trainer:
 
 # ---------------------------------------------------------------- torch
 def torch_eager(
-    given: Problem, threads: int, lr: float, *, last: bool = False, compiled: bool = False
+    task: Problem, threads: int, lr: float, *, last: bool = False, compiled: bool = False
 ) -> Trainer:
-    """torch as most people train, with its fused optimizer; numbers too small to matter are flushed, as here."""
+    """Eager torch with its fused optimizer; denormal numbers are flushed to zero, as in Striate."""
     import torch
 
     from striate.engine.torch.lowering import lower
 
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    layout = {"memory_format": torch.channels_last} if last and given.x.ndim == 4 else {}
-    x = torch.from_numpy(given.x).to(**layout)
-    labels = [torch.from_numpy(wanted) for wanted in given.labels]
-    names, module = list(given.net.parameters), lower(given.net, given.weights).train().to(**layout)
+    layout = {"memory_format": torch.channels_last} if last and task.x.ndim == 4 else {}
+    x = torch.from_numpy(task.x).to(**layout)
+    labels = [torch.from_numpy(target) for target in task.labels]
+    names, module = list(task.net.parameters), lower(task.net, task.weights).train().to(**layout)
     optimizer = torch.optim.SGD(
-        groups(module, given.net, DECAY), lr=lr, momentum=MOMENTUM, nesterov=True, fused=True
+        groups(module, task.net, DECAY), lr=lr, momentum=MOMENTUM, nesterov=True, fused=True
     )
     run: Any = module
     if compiled:
@@ -229,9 +230,10 @@ def torch_eager(
 
     def losses() -> None:
         nonlocal value
-        found = outputs if isinstance(outputs, tuple) else (outputs,)
+        logits = outputs if isinstance(outputs, tuple) else (outputs,)
         value = sum(
-            share * entropy(each, wanted) for share, each, wanted in zip(shares, found, labels, strict=True)
+            share * entropy(output, target)
+            for share, output, target in zip(shares, logits, labels, strict=True)
         )
 
     def weights() -> dict[str, Array]:
@@ -248,7 +250,7 @@ def torch_eager(
 
 
 def groups(module: Any, net: Network, decay: float) -> list[dict[str, Any]]:
-    """A torch module's parameters for its optimizer: those that shrink in Striate shrink, others do not."""
+    """Parameter groups of a torch module: weight decay applies to the same parameters as in Striate."""
     heavy = decayed(net.parameters)
     kinds: dict[bool, list[Any]] = {True: [], False: []}
     for name, weight in module.named_parameters():
@@ -256,14 +258,14 @@ def groups(module: Any, net: Network, decay: float) -> list[dict[str, Any]]:
     return [{"params": ps, "weight_decay": decay * shrinks} for shrinks, ps in kinds.items() if ps]
 
 
-def torch_channels_last(given: Problem, threads: int, lr: float) -> Trainer:
-    """Images and filters with the channels innermost, as oneDNN's convolutions like them."""
-    return torch_eager(given, threads, lr, last=True)
+def torch_channels_last(task: Problem, threads: int, lr: float) -> Trainer:
+    """Eager torch with channels-last images and filters, the layout that oneDNN's convolutions prefer."""
+    return torch_eager(task, threads, lr, last=True)
 
 
-def torch_compile(given: Problem, threads: int, lr: float) -> Trainer:
+def torch_compile(task: Problem, threads: int, lr: float) -> Trainer:
     """Forward and backward compiled by TorchInductor, which needs a C++ compiler."""
-    return torch_eager(given, threads, lr, last=True, compiled=True)
+    return torch_eager(task, threads, lr, last=True, compiled=True)
 
 
 TRAINERS: dict[str, Callable[[Problem, int, float], Trainer]] = {
@@ -271,8 +273,8 @@ TRAINERS: dict[str, Callable[[Problem, int, float], Trainer]] = {
 }
 
 
-def imported(tool: str) -> None:
-    """Import what the tool computes with, so that its memory can be told from the step's."""
+def import_tool(tool: str) -> None:
+    """Import the packages of a tool, so that their memory does not count as that of the step."""
     if tool.startswith("torch"):
         importlib.import_module("striate.engine.torch.lowering")
     elif tool == "striate" and get_engine("auto").name == "compiled":
@@ -283,24 +285,26 @@ def imported(tool: str) -> None:
 def changes(
     tool: str, subject: Subject, threads: int, dtype: Any = np.float32, draw: int = 0
 ) -> dict[str, Array]:
-    """`loss` of the first step, and by how much it changes every weight and running statistic."""
-    given = compared(subject, dtype, draw)
-    before = {name: array.copy() for name, array in given.weights.items()}
-    trainer = TRAINERS[tool](given, threads, COMPARED_LR)
+    """Run the first step; return its `loss`, and the change of every weight and running statistic."""
+    task = comparison_problem(subject, dtype, draw)
+    before = {name: array.copy() for name, array in task.weights.items()}
+    trainer = TRAINERS[tool](task, threads, COMPARED_LR)
     trainer.step()
     after = trainer.weights()
     return {"loss": np.array(trainer.loss())} | {name: after[name] - old for name, old in before.items()}
 
 
-def difference(found: Mapping[str, Array], right: Mapping[str, Array], net: Network) -> tuple[float, str]:
-    """The largest relative difference between two answers of `changes`, and whose it is."""
+def difference(
+    changes: Mapping[str, Array], reference: Mapping[str, Array], net: Network
+) -> tuple[float, str]:
+    """The largest relative difference between two results of `changes`, and the name of its tensor."""
     learned = {name for name, parameter in net.parameters.items() if parameter.trainable}
     worst = 0.0, "loss"
-    for names in ({"loss"}, learned, right.keys() - learned - {"loss"}):
-        whole = np.sqrt(sum(_length(right[name]) ** 2 for name in names))
+    for names in ({"loss"}, learned, reference.keys() - learned - {"loss"}):
+        norm = np.sqrt(sum(_length(reference[name]) ** 2 for name in names))
         for name in sorted(names):
-            least = max(_length(right[name]), FLOOR * whole, 1e-30)
-            gap = _length(found[name].astype(np.float64) - right[name]) / least
+            least = max(_length(reference[name]), FLOOR * norm, 1e-30)
+            gap = _length(changes[name].astype(np.float64) - reference[name]) / least
             worst = max(worst, (gap if gap == gap else np.inf, name))
     return worst
 
@@ -310,12 +314,12 @@ def _length(array: Array) -> float:
 
 
 # ---------------------------------------------------------------- what is timed
-def timed(trainer: Trainer, runs: int) -> dict[str, float]:
+def phase_seconds(trainer: Trainer, runs: int) -> dict[str, float]:
     """Seconds of each phase of a step, the median of some runs."""
-    found: dict[str, list[float]] = {name: [] for name in trainer.phases}
+    by_phase: dict[str, list[float]] = {name: [] for name in trainer.phases}
     for _ in range(runs):
         for name, phase in trainer.phases.items():
             start = time.perf_counter()
             phase()
-            found[name].append(time.perf_counter() - start)
-    return {name: float(np.median(seconds)) for name, seconds in found.items()}
+            by_phase[name].append(time.perf_counter() - start)
+    return {name: float(np.median(seconds)) for name, seconds in by_phase.items()}

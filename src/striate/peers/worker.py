@@ -1,20 +1,20 @@
-"""The process of one tool: asked on standard input, one line each, answering one line of JSON each.
+"""The process of one tool: reads tasks from standard input, and answers each with one line of JSON.
 
     python -m striate.peers.worker TOOL THREADS SUBJECT        SUBJECT: a Subject as JSON
     python -m striate.peers.worker TOOL THREADS SUBJECT first  prepare, and end: a process up to its first result
 
-    prepare         -> {}                     the tool has made its program, and has run once
+    prepare         -> {}                     prepare the tool, and run it once
     check           -> {"error": …}           largest difference from the float64 answer over its largest number
-    time SECONDS    -> {"seconds": …, "cpu": …}   median of runs repeated for this long (one at least), processor time
-    peak            -> {"mib": …}             most memory that the process has had
+    time SECONDS    -> {"seconds": …, "cpu": …}   median of runs for this long (at least one), processor time
+    peak            -> {"mib": …}             peak memory of the process
     phases          -> {"forward": …, …}      seconds of the parts of a training step
 
-TOOL may also be `reference` (prepare: leaves the float64 answer in the folder), `save` (the model in its own
-format), `convert-KIND` (the file of that kind), `nodes` (prepare: answers with the seconds of every node alone) or
-`limits` (prepare: answers with what this machine can do at most).
-Where the subject is to be trained, a run is a step, and the answer to `prepare` also says how much memory there was:
-`mib` in all, `grown_mib` more than before the network was there.
-A failure is answered with {"failed": why}. Whatever a tool prints goes to standard error.
+TOOL may also be `reference` (prepare: write the float64 answer into the folder), `save` (write the model in Striate's
+format), `convert-KIND` (write the file of that kind), `nodes` (prepare: answer with the seconds of every node) or
+`limits` (prepare: answer with the limits of this machine).
+If the subject is trained, a run is a training step, and the answer to `prepare` has the peak memory: `mib` in total,
+`grown_mib` more than before the network was loaded.
+A failure is answered with {"failed": why}. Everything that a tool prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from striate.peers.subject import Subject, compared, single
+from striate.peers.subject import Subject, images_to_compare, single
 
 if TYPE_CHECKING:
     from striate.peers.subject import Floats
@@ -42,13 +42,13 @@ TRAINING_STEPS = 2
 
 
 def pin(threads: int) -> None:
-    """Keep this process on as many processors as it may use, the same ones for every tool."""
+    """Pin this process to as many processors as it has threads, the same ones for every tool."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 def memory(forget: bool = False) -> tuple[float, float]:
-    """MiB that this process has now, and the most it has had (since the last `forget`, on Linux)."""
+    """Memory of this process in MiB: now, and at its peak (on Linux since the last `forget`)."""
     try:
         if forget:
             Path("/proc/self/clear_refs").write_text("5")
@@ -56,12 +56,12 @@ def memory(forget: bool = False) -> tuple[float, float]:
         pass
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
-        found = {
+        sizes = {
             key: int(rest.split()[0]) / 2**10
             for key, _, rest in (line.partition(":") for line in lines)
             if key in ("VmRSS", "VmHWM")
         }
-        return found["VmRSS"], found["VmHWM"]
+        return sizes["VmRSS"], sizes["VmHWM"]
     except (OSError, KeyError):
         import resource
 
@@ -99,9 +99,9 @@ class Worker:
         if self.tool == "reference":
             self._reference()
             return {}
-        return self._made()
+        return self._start()
 
-    def _made(self) -> Answer:
+    def _start(self) -> Answer:
         from striate.peers.adapters import ADAPTERS
 
         start = time.perf_counter()
@@ -111,12 +111,12 @@ class Worker:
         return {"seconds": time.perf_counter() - start}
 
     def _reference(self) -> None:
-        """What the numpy engine says in float64, to the images that are compared."""
+        """Write the output of the numpy engine in float64 for the compared images."""
         import numpy as np
 
         if self.subject.path(REFERENCE).exists():
             return
-        images = compared(self.subject.images()).astype(np.float64)
+        images = images_to_compare(self.subject.images()).astype(np.float64)
         program = self.subject.load("numpy").compile(batch=len(images))
         np.save(self.subject.path(REFERENCE), single(program(images)))
 
@@ -124,57 +124,59 @@ class Worker:
         import numpy as np
 
         right = np.load(self.subject.path(REFERENCE))
-        answer = compared(np.asarray(self.run(self.x)))
+        answer = images_to_compare(np.asarray(self.run(self.x)))
         if answer.size != right.size:
             return {"failed": f"an output of shape {answer.shape}, expected {right.shape}"}
         difference = abs(answer.reshape(right.shape) - right).max()
         return {"error": float(difference / max(abs(right).max(), 1e-300))}
 
     def time(self, seconds: str = "0.2") -> Answer:
-        self.run(self.x)  # unseen: caches and threads were another tool's
+        self.run(self.x)  # not recorded: another tool had the caches and threads
         samples: list[float] = []
-        limit, used, begin = float(seconds), time.process_time(), time.perf_counter()
+        limit, cpu, begin = float(seconds), time.process_time(), time.perf_counter()
         while not self._enough(len(samples), time.perf_counter() - begin, limit):
             start = time.perf_counter()
             self.run(self.x)
             samples.append(time.perf_counter() - start)
         return {
             "seconds": statistics.median(samples),
-            "cpu": (time.process_time() - used) / len(samples),
+            "cpu": (time.process_time() - cpu) / len(samples),
         }
 
     @staticmethod
-    def _enough(runs: int, spent: float, limit: float) -> bool:
-        return runs > 0 and spent >= limit and (runs >= MIN_SAMPLE_RUNS or spent >= MIN_SAMPLE_RUNS * limit)
+    def _enough(runs: int, elapsed: float, limit: float) -> bool:
+        return (
+            runs > 0 and elapsed >= limit and (runs >= MIN_SAMPLE_RUNS or elapsed >= MIN_SAMPLE_RUNS * limit)
+        )
 
     def peak(self) -> Answer:
         return {"mib": memory()[1]}
 
     def answer(self, line: str) -> Answer:
-        """Whatever goes wrong in a tool is its answer."""
+        """Run a task; a failure of the tool is its answer."""
         task, *arguments = line.split()
         assert task in self.tasks
         try:
             return dict(getattr(self, task)(*arguments))
         except Exception as error:
-            said = str(error).strip().splitlines() or [""]
-            return {"failed": f"{type(error).__name__}: {said[0]}"[:300]}
+            lines = str(error).strip().splitlines() or [""]
+            return {"failed": f"{type(error).__name__}: {lines[0]}"[:300]}
 
 
 class TrainingWorker(Worker):
-    """The same of training steps."""
+    """Worker that measures training steps."""
 
     tasks = (*Worker.tasks, "phases")
 
-    def _made(self) -> Answer:
+    def _start(self) -> Answer:
         from striate.peers import training
 
-        training.imported(self.tool)
+        training.import_tool(self.tool)
         before, _ = memory(forget=True)
         start = time.perf_counter()
-        given = training.problem(self.subject)
-        trainer = self.trainer = training.TRAINERS[self.tool](given, self.threads, training.LR)
-        del given
+        task = training.problem(self.subject)
+        trainer = self.trainer = training.TRAINERS[self.tool](task, self.threads, training.LR)
+        del task
         self.x: Any = None
         self.run = lambda _: trainer.step()
         for _ in range(TRAINING_STEPS):
@@ -191,7 +193,7 @@ class TrainingWorker(Worker):
         self._right(0)
 
     def _right(self, draw: int) -> Mapping[str, Any]:
-        """What the numpy engine's step changes in float64, computed by whoever asks first."""
+        """The changes of the numpy engine's step in float64, computed once and stored in the folder."""
         import numpy as np
 
         from striate.peers import training
@@ -208,41 +210,41 @@ class TrainingWorker(Worker):
         from striate.peers.contest import TOLERANCE_TRAINING
 
         net = self.subject.network()
-        found = []
+        differences = []
         for draw in range(training.DRAWS):
-            changed = training.changes(self.tool, self.subject, self.threads, draw=draw)
-            found.append(training.difference(changed, self._right(draw), net))
-            if found[-1][0] <= TOLERANCE_TRAINING:
+            step = training.changes(self.tool, self.subject, self.threads, draw=draw)
+            differences.append(training.difference(step, self._right(draw), net))
+            if differences[-1][0] <= TOLERANCE_TRAINING:
                 break
-        error, name = min(found)
+        error, name = min(differences)
         return {"error": error, "worst": name}
 
     def phases(self) -> Answer:
         from striate.peers import training
 
-        return training.timed(self.trainer, TRAINING_STEPS + 1)
+        return training.phase_seconds(self.trainer, TRAINING_STEPS + 1)
 
 
 def limits(threads: int) -> Answer:
-    """GFLOP/s, and bytes of each level with the GB/s that are read from it; nothing where no kernels run."""
+    """Peak GFLOP/s, and size and read GB/s of each level of memory; empty without compiled kernels."""
     from striate.engine.plan_report import Machine
     from striate.engine.target import host
 
     if host() is None:
         return {}
-    found = Machine.measured(threads)
-    read = [{"bytes": held if held < 1 << 62 else None, "gb_s": speed} for held, speed in found.levels]
-    return {"fma_gflops": found.peak, "read": read}
+    machine = Machine.measured(threads)
+    read = [{"bytes": size if size < 1 << 62 else None, "gb_s": speed} for size, speed in machine.levels]
+    return {"fma_gflops": machine.peak, "read": read}
 
 
 def main() -> None:
-    """Answer until standard input ends."""
-    tool, threads, subject, *first = sys.argv[1:]
+    """Answer tasks until standard input ends."""
+    tool, threads, text, *first = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     pin(int(threads))
-    asked = Subject(**json.loads(subject))
-    worker = (TrainingWorker if asked.train else Worker)(tool, int(threads), asked)
+    subject = Subject(**json.loads(text))
+    worker = (TrainingWorker if subject.train else Worker)(tool, int(threads), subject)
     if first:
         answer = worker.answer("prepare")
         sys.exit(answer.get("failed", 0))
