@@ -21,15 +21,15 @@ from striate.train.events import Updated
 NET = st.parse("8x8x3 -> conv 3x3 4 pad same -> bn -> relu -> maxpool 2 -> flatten -> fc 3", name="tiny")
 TRANSFORM = {"steps": [{"step": "normalise", "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}]}
 PARSERS = (
-    "onnx.proto.parsed", "keras.archive.opened", "keras.archive.Variables", "pth.follow", "safetensors._parsed",
+    "onnx.proto.parse_model", "keras.archive.opened", "keras.archive.Variables", "pth.follow", "safetensors._parse",
     "folder.read", "torch.tracing.trace",
 )  # fmt: skip
 """What reads the content of one source, by its place in `striate.formats`."""
 KINDS = {
-    ".onnx": ({"onnx.proto.parsed"}, pytest.mark.onnx),
+    ".onnx": ({"onnx.proto.parse_model"}, pytest.mark.onnx),
     ".keras": ({"keras.archive.opened", "keras.archive.Variables"}, pytest.mark.keras),
-    ".safetensors": ({"safetensors._parsed"}, ()),
-    "": ({"safetensors._parsed", "folder.read"}, ()),
+    ".safetensors": ({"safetensors._parse"}, ()),
+    "": ({"safetensors._parse", "folder.read"}, ()),
     "module": ({"torch.tracing.trace"}, pytest.mark.torch),
 }
 SOURCES = [pytest.param(kind, id=kind or "folder", marks=marks) for kind, (_, marks) in KINDS.items()]
@@ -129,7 +129,7 @@ def test_a_file_of_weights_is_parsed_once(tmp_path, parsed, suffix, out):
         )
     else:
         st.Model(NET, weights=weights)
-    wanted = {".pth": {"pth.follow": 1}, ".safetensors": {"safetensors._parsed": 1}}[suffix]
+    wanted = {".pth": {"pth.follow": 1}, ".safetensors": {"safetensors._parse": 1}}[suffix]
     assert parsed == ({} if out == ".toml" else wanted)
 
 
