@@ -39,6 +39,7 @@ def test_page_prints_the_reference_runs(bench, golden):
         "bench/reference/analysis.json": bench("record").markdown(reference("analysis")),
         "bench/reference/inference-*.json": inference,
         "bench/reference/train.json": bench("training").page(reference("train")),
+        "bench/reference/draw.json": bench("pictures").page(reference("draw")),
     }
     page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
     golden("../../docs/benchmarks.md", filled(page, sections))

@@ -19,7 +19,7 @@ from striate.views.text.number_format import digits
 SCHEMA = "striate.bench-run/1"
 PACKAGES = (
     *("striate", "numpy", "torch", "torchvision", "torchinfo", "fvcore", "onnx"),
-    *("onnxruntime", "openvino", "ncnn", "MNN"),
+    *("onnxruntime", "openvino", "ncnn", "MNN", "torchview", "visualtorch"),
 )
 
 

@@ -32,7 +32,7 @@ def forget() -> None:
     """Empty every bounded cache of Striate: a second look at a network is cheap there, and peers keep nothing."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "striate":
-            for value in vars(module).values():
+            for value in list(vars(module).values()):
                 if hasattr(value, "cache_clear") and value.cache_parameters()["maxsize"]:
                     value.cache_clear()
 
