@@ -234,5 +234,5 @@ def test_the_size_of_a_batch(word):
     assert model.evaluate((x, np.arange(7) % 3), **few).images == 7
     with pytest.raises(UsageError, match="batch_size"):
         model.predict(x, **{word: 0})
-    with pytest.raises(TypeError):
+    with pytest.raises(UsageError, match="did you mean batch_size"):
         model.predict(x, batch=3, batch_size=3)

@@ -8,14 +8,10 @@ along with a name. Names of ops and of their arguments are in `striate.op.spelli
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from striate.diagnostics import UsageError, suggest, warn
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from striate.diagnostics import suggest, warn
 
 
 def _table(answers: Mapping[str, str]) -> dict[str, str]:
@@ -185,7 +181,7 @@ SETTINGS: Mapping[str, str] = _table(
         "early_stopping early_stopping_rounds": "patience",
         "save_dir output_dir project checkpoint_dir log_dir run_dir": _OUT,
         "x X y images data": "give images and labels in order: fit(x, y)",
-        "validation_split val_split test_size validation_size": _PARTS,
+        "validation_split val_split test_size validation_size holdout": _PARTS,
         "shuffle": "leave it out: every epoch has an order of its own, which follows from the seed",
         "num_workers workers n_jobs use_multiprocessing": _DATA_LOADING.format("how many work on it"),
         "pin_memory prefetch_factor persistent_workers max_queue_size": _DATA_LOADING.format("reading ahead"),
@@ -317,27 +313,3 @@ class Teaching:
 
         def __getattr__(self, name: str) -> Any:
             raise no_member(self, name)
-
-
-def taught(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that answers the arguments of other frameworks with what to write. Raises UsageError."""
-    table = ARGUMENTS[function.__qualname__]
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if kwargs and not table.keys().isdisjoint(kwargs):
-            raise refused(function, *(word for word in kwargs if word in table))
-        return function(*args, **kwargs)
-
-    return call
-
-
-def refused(function: Callable[..., Any], *theirs: str) -> UsageError:
-    """The error for arguments that a function does not have, names of its table in `ARGUMENTS`."""
-    table = ARGUMENTS[function.__qualname__]
-    called = function.__qualname__.removesuffix(".__init__").rpartition(".")[2].replace("__call__", "model")
-    return UsageError(
-        f"{called} does not take {', '.join(theirs)}",
-        where=f"{called}({', '.join(f'{word}=…' for word in theirs)})",
-        fix=" · ".join(dict.fromkeys(answer(table[word]) for word in theirs)),
-    )

@@ -24,6 +24,7 @@ from striate.op import Declaration, Op, Padding, Sizes, registry
 from striate.op.spelling import op_word, understood
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.pool import AvgPool, MaxPool
+from striate.signatures import taught
 from striate.tensor import TensorSpec
 
 __all__ = ["apply", "avg_pool2d", "conv2d", "conv2d_grads", "conv_transpose2d", "max_pool2d"]
@@ -84,6 +85,18 @@ def _floats(x: Any) -> Array:
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
 
 
+def _filters(w: Any, axes: str) -> tuple[int, ...]:
+    """The shape of a convolution's weights. Raises OpError without axes of space."""
+    shape = np.shape(w)
+    if len(shape) < 3:
+        raise OpError(
+            f"the weights have shape {shape}",
+            why="a filter has a size along each axis of space",
+            fix=f"give weights {axes}",
+        )
+    return tuple(shape)
+
+
 def _conv(
     w: Array,
     b: Array | None,
@@ -93,10 +106,11 @@ def _conv(
     groups: int,
     padding_mode: str,
 ) -> Conv:
-    kernel = np.shape(w)[2:]
-    return Conv(len(w), kernel, stride, padding, dilation, groups, b is not None, padding_mode)
+    filters, _, *kernel = _filters(w, "(K, C / groups, F, F)")
+    return Conv(filters, tuple(kernel), stride, padding, dilation, groups, b is not None, padding_mode)
 
 
+@taught
 @understood
 def conv2d(
     x: Array,
@@ -131,6 +145,7 @@ def conv2d(
     return _forward(op, x, weights, engine)
 
 
+@taught
 @understood
 def conv2d_grads(
     x: Array,
@@ -172,6 +187,7 @@ def conv2d_grads(
     return gradients["x0"], gradients["weight"], gradients["bias"]
 
 
+@taught
 @understood
 def conv_transpose2d(
     x: Array,
@@ -199,13 +215,15 @@ def conv_transpose2d(
     >>> F.conv_transpose2d(np.ones((1, 1, 2, 2)), np.ones((1, 1, 2, 2)), stride=2).shape
     (1, 1, 4, 4)
     """
-    filters = np.shape(w)[1] * groups
+    _, share, *kernel = _filters(w, "(C, K / groups, F, F)")
+    filters = share * groups
     op = ConvTranspose(
-        filters, np.shape(w)[2:], stride, padding, output_padding, dilation, groups, b is not None
+        filters, tuple(kernel), stride, padding, output_padding, dilation, groups, b is not None
     )
     return _forward(op, x, {"weight": w} if b is None else {"weight": w, "bias": b}, engine)
 
 
+@taught
 @understood
 def max_pool2d(
     x: Array,
@@ -232,6 +250,7 @@ def max_pool2d(
     return _forward(MaxPool(kernel, stride, padding, 1, ceil), x, {}, engine)
 
 
+@taught
 @understood
 def avg_pool2d(
     x: Array,
@@ -256,6 +275,7 @@ def avg_pool2d(
     return _forward(AvgPool(kernel, stride, padding, ceil), x, {}, engine)
 
 
+@taught
 def apply(
     op: Op, *inputs: Array, weights: dict[str, Array] | None = None, engine: str = "auto"
 ) -> Sequence[Array]:

@@ -1,4 +1,4 @@
-"""What a room asks of rooms above it, by a name: how a value is displayed, how a text becomes a network.
+"""What a room asks of rooms above it, by a name: how a value is displayed, how a text becomes a network or a size.
 
 Imports go downward only. So the façade says which function answers to a name, as "module:function", and the function is
 loaded when somebody asks.

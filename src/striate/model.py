@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,7 @@ from striate.formats.folder import RUN_CONFIG
 from striate.formats.loaded import Loaded
 from striate.formats.notation import Size
 from striate.network import Network
+from striate.signatures import refused, taught
 from striate.weights import ModelWeights
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ class Model(elsewhere.Teaching):
     (2, 10)
     """
 
-    @elsewhere.taught
+    @taught
     def __init__(
         self, net: Any, seed: int = 0, *, weights: Mapping[str, Array] | str | Path | None = None,
         engine: str | Engine = "auto", initializer: str | None = None, precision: str = "fast", device: str = "",
@@ -92,6 +94,7 @@ class Model(elsewhere.Teaching):
             self._source = net, input or ""
         self.engine = get_engine(engine, device)
         is_strict(precision)
+        seed = counted(seed, "seed", least=0, most=math.inf)
         self.precision = precision
         if isinstance(net, Model):
             net = net._record
@@ -116,14 +119,14 @@ class Model(elsewhere.Teaching):
         read = f"inputs {', '.join(inputs)}" if len(inputs) > 1 else f"input {self.net.input}"
         return f"Model({self.net.name}, {read}, {plural(count, 'number')}, engine {self.engine.name})"
 
-    @elsewhere.taught
+    @taught
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print the table of the network: sizes, parameters, MACs, receptive fields, memory, findings.
 
         print_fn: called with the text, `str(model.net)`, instead of `print`. Raises UsageError for another argument.
         """
         if not callable(print_fn):
-            raise elsewhere.refused(type(self).summary, "input_size")
+            raise refused(type(self).summary, "input_size")
         print_fn(str(self.net))
 
     @property
@@ -149,7 +152,7 @@ class Model(elsewhere.Teaching):
         program: Program = self._weights.derived(made)
         return program
 
-    @elsewhere.taught
+    @taught
     @renamed("batch", "batch_size")
     def predict(self, x: Any, *more: Array, batch_size: int = 64) -> Array | tuple[Array, ...]:
         """Compute outputs (N, …) for images or arrays, `batch_size` at a time; a tuple for several outputs.
@@ -174,7 +177,7 @@ class Model(elsewhere.Teaching):
             return self._run(x, size)
         return joined([self._run(given, size) for given in self._inputs.batches(together(x, more), size)])
 
-    @elsewhere.taught
+    @taught
     def __call__(self, x: Any, *more: Array) -> Array | tuple[Array, ...]:
         """Same as `predict`, as in PyTorch and Keras: outputs (N, …) for the images or arrays x, and more inputs."""
         return self.predict(x, *more)
@@ -184,7 +187,7 @@ class Model(elsewhere.Teaching):
             raise elsewhere.no_member(self, name)
         object.__setattr__(self, name, value)
 
-    @elsewhere.taught
+    @taught
     @renamed("batch", "batch_size")
     def classify(self, images: Any, top: int = 3, *, batch_size: int = 64) -> Any:
         """Return the `top` most probable classes of each image, in order: lists of (class, probability).
@@ -214,6 +217,7 @@ class Model(elsewhere.Teaching):
         rows = probabilities(self.net, loss, self.predict(images, batch_size=batch_size))
         return [self.named(Answer("", row), top) for row in rows]
 
+    @taught
     @renamed("batch", "batch_size")
     def answers(self, files: Sequence[str], *, batch_size: int = 64) -> Iterator[Answer | BadImage]:
         """Yield the result for each image file, in order; a BadImage for one that cannot be read.
@@ -228,6 +232,7 @@ class Model(elsewhere.Teaching):
         loss, images = loss_of(self.net, self.objective), [(shown(file), file) for file in files]
         return answers(self.net, lambda x: self._run(x, size), self._inputs.reader(), loss, images, size)
 
+    @taught
     def named(self, answer: Answer, top: int = 3) -> list[tuple[str, float]]:
         """The `top` most probable classes of an `answer` by name, with their probabilities."""
         names = self.classes or tuple(map(str, range(len(answer.probabilities))))
@@ -251,7 +256,7 @@ class Model(elsewhere.Teaching):
             self._reading = PredictionInputs(self.net, self.transform)
         return self._reading
 
-    @elsewhere.taught
+    @taught
     def compile(self, batch: int = 1, threads: int | None = None, precision: str | None = None) -> Program:
         """Compile the model for a batch size and a number of threads; call the program with a batch.
 
@@ -260,12 +265,13 @@ class Model(elsewhere.Teaching):
         that is not a number of images.
         """
         if isinstance(batch, str):
-            raise elsewhere.refused(type(self).compile, "optimizer")
+            raise refused(type(self).compile, "optimizer")
         batch, chosen = counted(batch, "batch"), precision or self.precision
         return self.engine.compile(
             self.net, self._weights.current(), batch=batch, threads=threads, precision=chosen
         )
 
+    @taught
     def fit(
         self,
         train: Any = None,
@@ -332,7 +338,7 @@ class Model(elsewhere.Teaching):
         (model, input), (engine, device) = self._source, self._asked
         return Job(model=model, input=input, engine=engine if engine in ENGINES else "auto", device=device)
 
-    @elsewhere.taught
+    @taught
     @renamed("batch", "batch_size")
     def evaluate(
         self, data: Any = None, labels: Any = None, *, split: str = "", batch_size: int = 64, on_bad: str = "",
@@ -374,6 +380,7 @@ class Model(elsewhere.Teaching):
             objective=self.objective, config=self._config.toml() if self._config else "",
         )  # fmt: skip
 
+    @taught
     @renamed("folder", "path")
     def save(self, path: str | Path) -> None:
         """Write the model to a folder: config.json (network, classes, transformation), weights and a model card.
@@ -390,6 +397,7 @@ class Model(elsewhere.Teaching):
             write_folder(Path(target), self._record)
 
     @classmethod
+    @taught
     def for_data(
         cls, source: str, data: Any, *, input: str = "", seed: int = 0, engine: str | Engine = "auto", device: str = "",
     ) -> Model:  # fmt: skip
@@ -424,6 +432,7 @@ class Model(elsewhere.Teaching):
 
         return lower(self.net, self._weights.current())
 
+    @taught
     def export(self, path: str | Path, *, raw: bool = False) -> None:
         """Export the model in the format of the suffix: m.onnx, m.safetensors, m.pth.
 
@@ -437,6 +446,7 @@ class Model(elsewhere.Teaching):
         convert(self._record, os.path.expanduser(path), raw=raw)
 
     @classmethod
+    @taught
     def load(
         cls, source: Any, *, input: Size | None = None,
         weights: Mapping[str, Array] | str | Path | None = None, engine: str | Engine = "auto", device: str = "",

@@ -29,9 +29,11 @@ def test_branches_of_a_huge_input_are_refused_in_words():
         st.pixels(st.create("cifar_resnet20", input=(3, 40_000, 40_000)))
 
 
-def test_an_input_in_notation_is_no_input_in_python():
-    with pytest.raises(NotationError, match="is a text"):
-        st.create("resnet18", input="224x224x3")
+def test_an_input_may_be_a_text_as_in_the_shell():
+    for text in ("64x64x3", "64x64", "64"):
+        assert st.create("resnet18", input=text).input.shape == (1, 3, 64, 64)
+    with pytest.raises(NotationError, match="64y"):
+        st.create("resnet18", input="64y64")
 
 
 @pytest.mark.parametrize(

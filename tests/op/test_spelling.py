@@ -10,7 +10,7 @@ import pytest
 import striate.functional as F
 from cli.run import run
 from striate import ops
-from striate.diagnostics import NotationError, OpError
+from striate.diagnostics import NotationError, OpError, UsageError
 from striate.formats import parse, to_notation, toml
 from striate.op import op_class, registry, spelling
 from striate.ops import AvgPool, BatchNorm, Conv, Dropout, Linear, LpPool, MaxPool, Upsample
@@ -181,7 +181,7 @@ def test_arguments_of_ops_are_said_once_and_given_once():
     assert said[0].filename == __file__
     with pytest.raises(OpError, match="kernel of Conv is given twice"):
         Conv(16, kernel_size=3, kernel=3)
-    with pytest.raises(TypeError, match="kernl"):
+    with pytest.raises(UsageError, match="did you mean kernel"):
         Conv(16, kernl=3)
 
 
@@ -207,7 +207,7 @@ def test_arguments_of_functions():
     same(dx, F.conv2d_grads(x, w, np.ones((1, 1, 3, 3)))[0])
     with pytest.raises(OpError, match="kernel of max_pool2d is given twice"):
         F.max_pool2d(x, kernel=2, kernel_size=2)
-    with pytest.raises(TypeError, match="kernl"):
+    with pytest.raises(UsageError, match="did you mean kernel"):
         F.max_pool2d(x, kernl=2)
 
 

@@ -22,6 +22,7 @@ from striate.diagnostics import LimitError, OpError
 from striate.geometry import AxisMap
 from striate.network import NetworkSource, as_network
 from striate.op import Declaration, Reading
+from striate.signatures import taught
 
 MAX_WRITTEN_SIDE_PX = 16
 """Maximum side of maps that are printed in full."""
@@ -183,6 +184,7 @@ def _blocks(vector: Vector, limit: int) -> Vector:
     return tuple(sum(vector[k * n // m : (k + 1) * n // m]) for k in range(m))
 
 
+@taught
 def pixels(net: NetworkSource, value: str | None = None, input: str | None = None) -> PixelUse:
     """In how many ways each pixel of an input reaches the outputs: for one layer, how many windows use it.
 

@@ -12,6 +12,7 @@ from striate.checks.context import Context
 from striate.checks.report import Report
 from striate.checks.rule import Rule, all_rules
 from striate.network import NetworkSource, as_network
+from striate.signatures import taught
 
 CheckConfig = Config
 """Alias of `Config` for the public namespace."""
@@ -19,6 +20,7 @@ CheckConfig = Config
 __all__ = ["CheckConfig", "Config", "Context", "Report", "Rule", "all_rules", "check", "explain"]
 
 
+@taught
 def explain(code: str) -> str:
     """What a code stands for: what, why, an example, the fix and the source.
 
@@ -33,6 +35,7 @@ def explain(code: str) -> str:
     return text(code)
 
 
+@taught
 def check(network: NetworkSource, config: Config | None = None, source: str | None = None) -> Report:
     """Findings about a network: what does not fit, where, why, and the smallest fix.
 

@@ -125,16 +125,20 @@ def as_array(x: Any) -> Array:
         ) from None
 
 
-def counted(value: Any, name: str) -> int:
-    """A number of images or of answers. Raises UsageError if it is not a whole number of at least 1."""
+MAX_COUNT = 2**31 - 1
+"""Maximum number of images in a batch, and of other counts."""
+
+
+def counted(value: Any, name: str, least: int = 1, most: float = MAX_COUNT) -> int:
+    """A number of images or of answers. Raises UsageError if it is not a whole number from `least` to `most`."""
     try:
         count = operator.index(value)
     except TypeError:
-        count = 0
-    if count < 1:
+        count = least - 1
+    if not least <= count <= most:
         raise UsageError(
             f"{name} = {value!r} is not allowed",
-            why=f"{name} takes a whole number of 1 or more",
+            why=f"{name} takes a whole number of {f'{least} or more' if count < least else f'{most} or less'}",
             fix=f"correct it, or leave {name} out",
         )
     return count

@@ -10,6 +10,7 @@ from striate import elsewhere
 from striate.diagnostics import StriateError, UnknownNameError, UsageError, suggest
 from striate.fields.declare import MISSING
 from striate.fields.kinds import AUTO, Unsuited, parse, read, takes
+from striate.signatures import Taught, called_name
 
 
 def shown(value: Any) -> str:
@@ -100,7 +101,7 @@ def markdown(rows: Iterable[Option], separator: str = "_", flags: Collection[str
 
 
 @dataclasses.dataclass(frozen=True)
-class Declared:
+class Declared(metaclass=Taught):
     """Base of frozen dataclasses whose fields are declared: every value is checked, and can be changed by name."""
 
     SEPARATOR: ClassVar[str] = "_"
@@ -129,6 +130,11 @@ class Declared:
                 raise self._unknown(key, [*map(self._written, fields)], where)
             changes[name] = _checked(fields[name], value, self._written(name), where, texts)
         return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def unknown_setting(cls, name: str) -> UnknownNameError:
+        """The error for an argument of the constructor that is not a setting."""
+        return cls()._unknown(name, [field.name for field in dataclasses.fields(cls)], called_name(cls))
 
     def _written(self, name: str) -> str:
         return name.replace("_", self.SEPARATOR)

@@ -16,6 +16,7 @@ from striate.formats.grammar import quoted, read_op
 from striate.formats.tokens import Kind, Token, tokenize
 from striate.network import Builder, Network
 from striate.op import ANY, Op, spelling
+from striate.signatures import taught
 from striate.tensor import TensorSpec, warn_of_axes
 
 MAX_DEPTH = 32
@@ -43,6 +44,7 @@ def is_notation(text: str) -> bool:
     return "->" in text or "→" in text
 
 
+@taught
 def parse(text: str, name: str | None = None, input: Size | None = None) -> Network:
     """Parse a network in the notation: an input HxWxC and stages, joined by ``->``.
 
@@ -341,6 +343,7 @@ def format_size(shape: Sequence[int]) -> str:
 # ---------------------------------------------------------------------------------------------------- writing
 
 
+@taught
 def to_notation(network: Network, width: int = 100) -> str:
     """Write a chain in notation; `parse` returns the same nodes.
 

@@ -223,10 +223,12 @@ def from_value(value: Any, name: str, input: Size | None, called: bool = False) 
         with _running(name, Path.cwd()):
             value = value()
         return from_value(value, f"{name}()", input, called=True)
+    kind = f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins.")
+    bare = name == type(value).__name__.lower()  # a value that no source names
     raise FormatError(
-        f"{name} is not a network",
-        where=name,
-        why=f"it is of type {type(value).__module__}.{type(value).__name__}".replace("builtins.", ""),
+        f"{'None' if value is None else f'a value of type {kind}' if bare else name} is not a network",
+        where="" if bare else name,
+        why="" if bare else f"it is of type {kind}",
         fix="give a striate Network, a torch.nn.Module, or a function that returns one",
     )
 

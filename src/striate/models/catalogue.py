@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
-from striate import elsewhere
+from striate import elsewhere, hooks
 from striate.diagnostics import NotationError, UnknownNameError, suggest
 from striate.network import Network
 from striate.op import registry, spelling
+from striate.signatures import taught
 from striate.tensor import warn_of_axes
 
 Image = tuple[int, int, int]
@@ -118,7 +119,7 @@ def entries(pattern: str = "*") -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: (entry.family.year, entry.family.name)))
 
 
-@elsewhere.taught
+@taught
 def list_models(pattern: str = "*") -> tuple[str, ...]:
     """Names of the catalogue's networks that match a pattern of the shell, oldest family first.
 
@@ -149,34 +150,31 @@ def get(name: str) -> Entry:
     return _entries[name]
 
 
-@elsewhere.taught
-def create(name: str, input: Image | None = None, num_classes: int | None = None, **options: Any) -> Network:
+@taught
+def create(
+    name: str, input: str | Image | None = None, num_classes: int | None = None, **options: Any
+) -> Network:
     """Build the network of the catalogue that is called `name`.
 
-    input: (C, H, W), by default that of the paper; num_classes: the number of outputs; options: switches of the
-    network's family, such as `aux=True`; for an unknown one the error lists the others. `striate models NAME` names
-    the paper. Raises UnknownNameError for an unknown name or option, NotationError for an input that is not three
-    sizes.
+    input: (C, H, W), "64x64x3", "64x64" or "64" (pixels), by default that of the paper; num_classes: the number of
+    outputs; options: switches of the network's family, such as `aux=True`; for an unknown one the error lists the
+    others. `striate models NAME` names the paper. Raises UnknownNameError for an unknown name or option, NotationError
+    for an input that is not three sizes.
 
     >>> import striate as st
     >>> st.create("lenet5").input.shape
     (1, 1, 32, 32)
     """
     entry = get(name)
-    if isinstance(input, str):
+    image: Image | None = hooks.ask("size", input, entry.input) if isinstance(input, str) else input
+    if image is not None and (len(image) != 3 or min(image) < 1):
         raise NotationError(
-            f"{name}: {input!r} is a text",
-            why="in Python an input is a tuple (C, H, W)",
-            fix=f"input={entry.input}",
-        )
-    if input is not None and (len(input) != 3 or min(input) < 1):
-        raise NotationError(
-            f"{name}: no image has the sizes {', '.join(map(str, input))}",
+            f"{name}: no image has the sizes {', '.join(map(str, image))}",
             why="an image has three sizes of 1 or more: channels, height, width",
             fix=f"input={entry.input}",
         )
-    if input is not None and input[0] != entry.input[0]:
-        warn_of_axes(input, written=False)
+    if image is not None and image[0] != entry.input[0]:
+        warn_of_axes(image, written=False)
     if num_classes is not None:
         options["num_classes"] = num_classes
     known = entry.options
@@ -187,7 +185,7 @@ def create(name: str, input: Image | None = None, num_classes: int | None = None
                 why=f"its options are {', '.join(known) or 'none'}",
                 fix=suggest(option, known) or "leave it out",
             )
-    return entry.build(tuple(input or entry.input), **options)
+    return entry.build(tuple(image or entry.input), **options)
 
 
 def instead(package: str, name: str) -> str:

@@ -29,11 +29,12 @@ from striate.network import sharing
 from striate.network.order import dangling, ordered
 from striate.op import ANY, Declaration, Op
 from striate.op.bounds import verify
+from striate.signatures import Taught
 from striate.tensor import Parameter, TensorSpec
 
 
 @dataclasses.dataclass(frozen=True)
-class Node:
+class Node(metaclass=Taught):
     """An op placed in a network.
 
     name: unique in its network; op: what it computes; inputs: names of the values that it reads; place: the line of a
@@ -139,7 +140,7 @@ _STRUCTURE = ("name", "inputs", "nodes", "outputs")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Network(elsewhere.Teaching):
+class Network(elsewhere.Teaching, metaclass=Taught):
     """A graph of nodes in topological order, its inputs with their specs, and the values that leave it.
 
     name: what it is called; inputs: name -> TensorSpec, batch axis first; nodes: in any order in which names resolve;

@@ -17,6 +17,7 @@ from striate.op import spelling
 from striate.op.declaration import Declaration
 from striate.op.fields import Padding, Sizes, in_notation, plain, tuples
 from striate.op.traits import Trait
+from striate.signatures import Taught
 from striate.tensor import TensorSpec
 
 ANY = -1
@@ -24,7 +25,7 @@ ANY = -1
 _REGISTRY: dict[str, type[Op]] = {}
 
 
-class _Named(abc.ABCMeta):
+class _Named(Taught, abc.ABCMeta):
     """Lets the names that other frameworks have for an op's fields stand for ours: ``Conv(16, kernel_size=3)``."""
 
     if not TYPE_CHECKING:  # a type checker sees our names alone
@@ -38,13 +39,6 @@ class _Named(abc.ABCMeta):
             if known[:3] == ["filters", "kernel", "stride"] and [*map(type, args[:3])] == [int, int, int]:
                 vars(made)["_in_order"] = args[:3]  # whoever knows the input has `check_input`
             return made
-
-        @property
-        def __signature__(cls) -> Any:  # what help and notebooks show: not *args and **kwargs
-            import inspect
-
-            signature = inspect.signature(cls.__init__)
-            return signature.replace(parameters=[*signature.parameters.values()][1:])
 
 
 @dataclasses.dataclass(frozen=True)

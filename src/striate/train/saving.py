@@ -54,9 +54,11 @@ def write_folder(target: Path, model: Loaded) -> None:
     """Write config.json, model.safetensors and a model card. Raises SourceError if the folder cannot be created."""
     try:
         target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise SourceError(
-            f"{target} cannot be created", why=error.strerror or str(error), fix="choose another folder"
+            f"{target} cannot be created",
+            why=getattr(error, "strerror", "") or str(error),
+            fix="choose another folder",
         ) from None
     net, about = model.network, model.about
     safetensors.save(target / WEIGHTS, written(net, model.weights or {}))

@@ -14,8 +14,12 @@ _HEAD = """# Python
 [Documentation](../README.md#documentation)
 
 `import striate as st` provides every name on this page; each loads on first use. `make docs` writes the page from the
-docstrings. Arrays are numpy arrays, images (N, C, H, W), sizes in pixels. Every error is a `st.StriateError`. Where a
-function takes a network, it also takes what `st.load` takes: `st.check("resnet18")`.
+docstrings. Arrays are numpy arrays, images (N, C, H, W), sizes in pixels. Where a function takes a network, it also
+takes what `st.load` takes: `st.check("resnet18")`.
+
+Every error is a `st.StriateError`, also that of an argument of the wrong type or with an unknown name. There are two
+exceptions: too few or too many arguments are Python's `TypeError`, a name that an object lacks its `AttributeError`.
+Errors that your own functions raise, such as callbacks, arrive as they are.
 """
 
 

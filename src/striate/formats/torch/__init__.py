@@ -9,13 +9,12 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from striate.diagnostics import MissingExtraError, UsageError
 from striate.formats.loaded import Loaded
-
-if TYPE_CHECKING:
-    from striate.formats.torch.arguments import Shapes
+from striate.formats.torch.arguments import Shapes
+from striate.signatures import taught
 
 __all__ = ["fitting_input", "from_torch", "usual_input"]
 
@@ -23,6 +22,7 @@ SIDES = (224, 28, 32, 64, 96, 128, 256, 299, 16, 8, 48, 112, 160, 192, 384, 512)
 """Input sides tried in turn for a module that takes one size only; the most common first."""
 
 
+@taught
 def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: str = "auto") -> Loaded:
     """Import a torch.nn.Module in evaluation mode, with a copy of its weights, which `striate.Model` keeps.
 
@@ -42,6 +42,10 @@ def from_torch(module: Any, input: Shapes = (3, 224, 224), name: str = "", via: 
     224
     """
     require()
+    if not isinstance(
+        module, getattr(sys.modules.get("torch.nn"), "Module", ())
+    ):  # who has one has imported torch
+        raise _no_module(module)
     from striate.formats.torch.arguments import arguments
     from striate.formats.torch.importing import network
     from striate.formats.torch.tracing import trace
@@ -59,15 +63,19 @@ def require() -> None:
         )
 
 
+def _no_module(value: Any) -> UsageError:
+    return UsageError(
+        f"{type(value).__name__} is not a torch.nn.Module",
+        why="from_torch imports a module with its parts",
+        fix="pass a module such as torchvision.models.resnet18()",
+    )
+
+
 def usual_input(module: Any) -> tuple[int, ...]:
     """Guess the input (C, H, W) of a module: timm's declaration, else its first layer's channels at 224x224."""
     require()
     if "torch" not in sys.modules:  # whoever has a module has imported torch
-        raise UsageError(
-            f"{type(module).__name__} is not a torch.nn.Module",
-            why="from_torch imports a module with its parts",
-            fix="pass a module such as torchvision.models.resnet18()",
-        )
+        raise _no_module(module)
     size = (getattr(module, "default_cfg", None) or {}).get("input_size")
     if size:
         return tuple(size)

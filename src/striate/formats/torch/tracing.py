@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from striate.diagnostics import FormatError, Place, UsageError, by_reader
+from striate.diagnostics import FormatError, Place, by_reader
 from striate.formats.torch.arguments import Argument
 from striate.tensor import TensorSpec
 
@@ -77,12 +77,6 @@ class Trace:
 
 def trace(module: Any, inputs: Sequence[Argument], via: str = "auto") -> Trace:
     """Trace the module at these input shapes (without batch). Its training mode is restored."""
-    if not isinstance(module, torch.nn.Module):
-        raise UsageError(
-            f"{type(module).__name__} is not a torch.nn.Module",
-            why="from_torch imports a module with its parts",
-            fix="pass a module such as torchvision.models.resnet18()",
-        )
     first = next(iter(module.parameters()), next(iter(module.buffers()), torch.zeros(0)))
     kind = first.dtype if first.dtype.is_floating_point else torch.float32
     examples = [torch.zeros((BATCH, *one.shape), dtype=kind, device=first.device) for one in inputs]

@@ -14,6 +14,7 @@ from typing import Any, overload
 from striate.diagnostics import FormatError, SourceError, UsageError, plural, suggest
 from striate.engine.inputs import axes_of
 from striate.files import is_directory, status, unreadable
+from striate.signatures import taught
 from striate.train.data import cifar, idx, shards
 from striate.train.data.arrays import IN_MEMORY, parts_of_arrays
 from striate.train.data.bounded_reads import head
@@ -44,6 +45,7 @@ def open_data(
 def open_data(
     source: Any, split: str, *, holdout: float = 0.1, seed: int = 0, on_bad: OnBad = "skip", white: int = 0
 ) -> Dataset: ...
+@taught
 def open_data(
     source: Any,
     split: str | None = None,
