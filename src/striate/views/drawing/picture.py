@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from striate.diagnostics import OpError, suggest
 from striate.files import write_aside
 from striate.network import NetworkSource, as_network
+from striate.signatures import Taught, taught
 from striate.views.drawing.motion import last
 from striate.views.drawing.request import Request
 from striate.views.drawing.scene import scene
@@ -22,7 +23,7 @@ PIXELS = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 """Endings of other images; PNG is what drawings are written as."""
 
 
-class Picture:
+class Picture(metaclass=Taught):
     """A drawing of a network; a notebook shows it.
 
     scene: its record, striate.scene/1, which `draw` makes; svg: the text of an SVG file. theme: "auto", "light" or
@@ -89,6 +90,7 @@ class Picture:
         return self.svg
 
 
+@taught
 def draw(
     net: NetworkSource,
     kind: str = "",
