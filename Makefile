@@ -25,20 +25,20 @@ help: ## this list
 	@echo "  PYTHON=python3.12 chooses the interpreter, ARGS='-k geometry' goes to pytest."
 	@echo "  After any of them the command is .venv/bin/striate."
 
-tour: $(BASE) ## the main job in a minute, in this terminal
+tour: $(BASE) ## the main workflow in a minute, in this terminal
 	@$(PY) -m striate tour
 
 test: check ## style, types, import law, then all tests
 	@$(PY) -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
-# What `make quick` runs: the rooms whose tests need no kernel, no file of another framework and no training.
+# What `make quick` runs: the folders whose tests need no kernel, no file of another framework and no training.
 QUICK := tests/registry tests/geometry tests/ops tests/network tests/checks tests/analysis tests/views tests/formats \
   tests/laws tests/engine/plan tests/engine/test_vectorized.py tests/test_tensor_axes_hint.py tests/test_diagnostics.py \
   tests/test_files.py tests/test_weights.py
-# Of these rooms, what takes long.
+# The slow files among them.
 SLOW := tests/laws/test_round_trips.py tests/laws/test_hostile_process.py tests/laws/test_fuzz_files.py
 
-quick: $(DEV) ## the loop: laws, registries, checks, notation; no kernels, no other frameworks
+quick: $(DEV) ## while you work: laws, registries, checks, notation; no kernels, no other frameworks
 	@$(PY) -m pytest --numprocesses auto --dist loadfile --quiet -m 'not torch and not onnx and not keras' \
 	  $(addprefix --ignore=,$(SLOW)) $(QUICK) $(ARGS)
 
@@ -56,24 +56,24 @@ golden: $(DEV) ## rewrite the expected texts in tests/golden, then read the diff
 	@$(PY) -m pytest --update-golden $(ARGS)
 	@git --no-pager diff --stat -- tests/golden
 
-bench: $(BENCH) ## every benchmark in bench/, beside the peers that it installs
+bench: $(BENCH) ## every benchmark in bench/, with the other tools, which it installs
 	@for question in $(filter-out bench/soak.py,$(wildcard bench/*.py)); do echo "== $$question"; .venv-bench/bin/python "$$question" $(ARGS) || exit 1; done
 
 soak: $(DEV) ## generated inputs for minutes (ARGS='--minutes 60')
 	@$(PY) bench/soak.py $(ARGS)
 
-reference: $(BENCH) $(DEV) ## inference on this machine, kept as the run of its kind, and the pages that show it
+reference: $(BENCH) $(DEV) ## inference on this machine, saved as the run of its kind of processor, and the pages that show it
 	@.venv-bench/bin/python bench/inference.py --reference $(ARGS)
 	@$(PY) -m pytest --quiet --update-golden tests/test_benchmarks.py
 	@git --no-pager diff --stat -- README.md docs
 
-docs: $(DEV) ## write the pages of docs/ that are derived from the source
+docs: $(DEV) ## write the pages in docs/ that are derived from the source
 	@$(PY) -m pytest --quiet --update-golden tests/registry/test_derived_pages.py
 	@git --no-pager diff --stat -- docs
 
 setup: $(DEV) ## only the set-up, with the developer's tools
 
-clean: ## remove .venv and everything else that can be made again
+clean: ## remove .venv and everything else that make creates
 	rm -rf .venv .venv-bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 

@@ -1,7 +1,7 @@
 """Striate: convolutional networks you can see through.
 
-Everything public is named in `__init__.pyi`; heavy parts load on first use. This room, above all others, also says
-which function answers what a lower room may only ask.
+Everything public is named in `__init__.pyi`; heavy parts load on first use. Hooks of lower modules are connected to the
+functions that answer them here (`striate.hooks`).
 """
 
 from striate import hooks, lazy

@@ -1,20 +1,20 @@
 """Findings and errors: what failed, where, why, the smallest fix, and a code to look up.
 
-Decides the shape of a message; refuses to know what any rule or op is.
+Defines the form of a message; knows no rule and no op.
 
-The exception tree (every one renders as the same five parts; the command line exits 2 on all of them)::
+The exceptions (all have the same five parts; see `striate.cli` for exit codes)::
 
     StriateError
     ├── InternalError      I000  Striate itself failed; the message asks for a report
     ├── NotationError      I001  a word or number of the notation cannot be read
     ├── OpError            I002  an attribute of an op is not allowed (zero size, groups that do not divide)
-    ├── GraphError         I003  a network is not a graph one can follow (cycle, dangling or repeated name)
+    ├── GraphError         I003  a network is not a valid graph (cycle, dangling or repeated name)
     ├── FormatError        I004  a file was read but its content is inconsistent
     ├── SourceError        I005  a file or attribute is missing, a directory, or unreadable
     ├── UnknownNameError   I006  no such model, op, rule or node
     ├── MissingExtraError  I007  an optional part is not installed
-    ├── LimitError         I008  a size or depth beyond what can be meant
-    ├── UsageError         I009  a command or function is called in a way that says nothing
+    ├── LimitError         I008  a size or depth above a limit
+    ├── UsageError         I009  arguments of a command or function are not allowed or do not go together
     ├── TrainingError      I010  training stopped: a loss or gradient is not finite, or the data ran out
     ├── EngineError        I011  this engine cannot run here; another one can
     └── ShapeError         G00x  a node has no output for this input (`striate check` reports it as a finding)
@@ -152,7 +152,7 @@ def fix_line(fixes: Iterable[Fix]) -> str:
 
 
 class StriateError(Exception):
-    """Base of every error that is explained in five parts: what failed, where, why, the smallest fix, and a code.
+    """Base of all errors of Striate, in five parts: what failed, where, why, the smallest fix, and a code.
 
     what, where, why, fix: one of the parts each; code: instead of the class's own. Raises nothing by itself; the tree
     of errors stands at the top of `striate.diagnostics`.
@@ -197,7 +197,7 @@ class StriateError(Exception):
         )
 
     def at(self, node: str, where: str, place: Place | None = None) -> StriateError:
-        """The same error with what only its caller knows: `node`, `where` and `place`. The innermost context wins."""
+        """The same error with context from its caller: `node`, `where` and `place`. The innermost context wins."""
         self.node = self.node or node
         self.where = self.where or where
         self.place = self.place or place

@@ -1,9 +1,8 @@
-"""What people write who come from Keras, PyTorch, torchinfo or scikit-learn, and what Striate has in its place.
+"""Names from Keras, PyTorch, torchinfo and scikit-learn, and what to write in Striate instead.
 
-One table for each place in which such a name can stand. `VALUES` are understood. What is in the other tables is
-answered with an error that says what to write here, because another framework's defaults and side effects do not come
-along with a name. Names of ops and of their arguments are in `striate.op.spelling`, those of commands and options in
-`striate.cli`.
+One table for each place where such a name can occur. `VALUES` are understood. For names in the other tables, an error
+says what to write, because a name does not bring another framework's defaults and side effects. Names of ops and of
+their arguments are in `striate.op.spelling`, those of commands and options in `striate.cli`.
 """
 
 from __future__ import annotations

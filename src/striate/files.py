@@ -1,4 +1,4 @@
-"""Files: opened with errors in the words of their user, and replaced in one step.
+"""Files: opened with errors that a user understands, and replaced in one step.
 
 A reader, or a crash, sees the old content or the new, never half of it.
 """

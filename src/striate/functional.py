@@ -1,10 +1,10 @@
-"""Single operations on arrays: numpy in, numpy out, on any engine. ``import striate.functional as F`` as in PyTorch.
+"""Single operations on numpy arrays, on any engine; ``import striate.functional as F`` as in PyTorch.
 
 Axes as in PyTorch: x (N, C, H, W), weights (K, C / groups, F, F); one or three spatial axes work too, (N, C, L) and
 (N, C, D, H, W). Arrays of whole numbers become float32. PyTorch's names of arguments are understood (kernel_size).
 
-engine: "compiled" runs machine code, planned once for equal shapes; "numpy" runs everywhere; "auto" takes the faster
-one: numpy for little work. Arrays in double precision, and gradients, are numpy's.
+engine: "compiled" runs machine code, planned once per shape; "numpy" runs everywhere; "auto" takes the faster one:
+numpy for little work. Double precision and gradients are computed by numpy.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def conv2d(
     H' = floor((H + p - dilation (F - 1) - 1) / stride) + 1, where p is the padding of both sides together; W' likewise.
     stride, dilation: steps in pixels, one number or one for each axis. padding: pixels around x; one number, one for
     each axis, (before, after) for each axis, or "same", "valid", "full". groups: C and K are split into as many parts,
-    each with filters of its own. padding_mode: values beyond the border, "zeros", "reflect", "replicate" or "circular".
+    each with its own filters. padding_mode: values beyond the border, "zeros", "reflect", "replicate" or "circular".
     engine: see the module.
 
     Raises OpError where the shapes of x, w and b do not go together, ShapeError where a filter is longer than the
@@ -279,11 +279,11 @@ def avg_pool2d(
 def apply(
     op: Op, *inputs: Array, weights: dict[str, Array] | None = None, engine: str = "auto"
 ) -> Sequence[Array]:
-    """Outputs of any op of `striate.ops` on arrays with their batch axis, such as (N, C, H, W); one array for each.
+    """Outputs of any op of `striate.ops` on arrays with their batch axis, such as (N, C, H, W): a list of arrays.
 
     inputs: as many as the op takes; weights: its parameters by name, in the shapes that the op's docstring says.
-    engine: see the module; ops with several inputs or outputs, and those with weights other than a convolution's, are
-    numpy's.
+    engine: see the module; ops with several inputs or outputs, and those with weights other than a convolution's, use
+    numpy.
 
     Raises OpError where inputs or weights do not suit the op, ShapeError where it has no output.
     Source: the docstring of each op names its own.

@@ -1,7 +1,7 @@
-"""What a room asks of rooms above it, by a name: how a value is displayed, how a text becomes a network or a size.
+"""Calls from a module to a higher one, by name: how a value is displayed, how a text becomes a network or a size.
 
-Imports go downward only. So the façade says which function answers to a name, as "module:function", and the function is
-loaded when somebody asks.
+Imports go downward only. So `striate/__init__.py` registers which function answers a name, as "module:function", and
+the function is loaded when it is first called.
 """
 
 from __future__ import annotations

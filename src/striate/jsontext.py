@@ -1,4 +1,4 @@
-"""JSON as Striate writes it, for people and for programs: keys and rows on lines of their own."""
+"""JSON as Striate writes it, for people and programs: keys and rows on separate lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Locks that a forked child finds open, whoever held them: that thread is not there to open them."""
+"""Locks that are open in a forked child, because the thread that held one does not exist there."""
 
 from __future__ import annotations
 

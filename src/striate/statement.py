@@ -1,8 +1,8 @@
 """The declaration of an operation as data: "reduce this product over this domain into that access".
 
-An op declares statements; shapes, windows, cost, the reference arithmetic and later the gradients are read off
+An op declares statements; shapes, windows, cost, the reference arithmetic and the gradients are derived from
 them. Tensors are named: inputs ``x0, x1 …``, outputs ``y0 …``, temporaries ``t…``, parameters by their own name.
-Refuses to know how anything is executed.
+A statement does not know how it is executed.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class TensorSpec(metaclass=Taught):
 
     @property
     def spatial_sizes(self) -> tuple[int, ...]:
-        """Sizes of the spatial axes, wherever they stand."""
+        """Sizes of the spatial axes, in any axis order."""
         return tuple(self.size(axis) for axis in self.spatial_axes)
 
     @property
@@ -92,7 +92,7 @@ class TensorSpec(metaclass=Taught):
         return self.elements * ITEM_BYTES[self.dtype]
 
     def size(self, axis: str) -> int:
-        """Size of an axis by its letter. Raises ValueError for one that is not there."""
+        """Size of an axis by its letter. Raises ValueError for an unknown letter."""
         return self.shape[self.axes.index(axis)]
 
     def resized(self, *, channels: int | None = None, spatial: Sequence[int] | None = None) -> TensorSpec:

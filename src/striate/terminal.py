@@ -1,6 +1,6 @@
-"""What a reader's screen can show, and a progress bar at its foot.
+"""What a terminal can show, and a progress bar in its last line.
 
-Decides who sees a bar: a terminal that can move its cursor and whose reader has not asked for plain text (NO_COLOR).
+A bar appears only if the terminal can move its cursor and NO_COLOR is not set.
 """
 
 from __future__ import annotations

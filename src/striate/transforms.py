@@ -1,4 +1,4 @@
-"""Transforms of images, from files to what a network reads: steps in order, recorded with the model.
+"""Image transforms, which prepare images as input of a network: applied in order, recorded with the model.
 
 >>> from striate.transforms import Flip, Normalize, Resize, Transform
 >>> prepare = Transform((Resize((32, 32)), Flip(0.5), Normalize((0.5,), (0.25,))))

@@ -1,3 +1,3 @@
-"""The version, in one place: the package, its metadata and every report that names it read it here."""
+"""The version of Striate: the package, its metadata and all reports read it here."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""Weights: named arrays outside the network, how they start, and how a model holds them.
+"""Weights: named arrays outside the network, their initialization, and how a model holds them.
 
 A name is node and parameter, as torchvision spells them: ``layer1.0.conv1.weight``. Arrays are float32, C-contiguous.
 """

@@ -68,6 +68,12 @@ def test_the_first_line_stands_alone(name):
     assert 10 < len(first) <= 120 and first.endswith((".", ".)")), first
 
 
+@pytest.mark.parametrize("name", MODULES["ops"].__all__)
+def test_the_first_line_of_an_op_stands_alone(name):
+    first = inspect.getdoc(getattr(MODULES["ops"], name)).splitlines()[0]
+    assert first.endswith("."), first
+
+
 @each
 def test_every_argument_is_explained(name):
     missing = [word for word in parameters(DOCUMENTED[name]) if not re.search(rf"\b{word}\b", text(name))]

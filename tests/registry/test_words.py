@@ -28,6 +28,9 @@ PHRASES = {
     r"\banother look at\b": "view, alias",
     r"\bso (many|much)\b(?! (as|that|the|more|less)\b)": "this many, `count`",
     r"\bbeside\b": "next to, besides, compared with",
+    r"\b(go|goes|going|went) on with\b": "continue",
+    r"\bwins a draw\b": "wins a tie",
+    r"(?i)\b(a|an|this|new|other|lower|higher|between|every|one) rooms?\b(?! (for|to|on)\b)": "package",
     r"(?i)\b(nobody|no one)\b": "nothing, no node, is unknown, is not read",
     r"(?i)\banew\b": "again",
     r"(?i)\b(normalis|initialis|optimis|recognis|vectoris|regularis|organis|utilis)(e|ed|es|er|ing|ation)\b": "-ize",
@@ -73,7 +76,7 @@ KEPT = {
 def sources():
     """The tracked text files of the package and its documentation."""
     listed = subprocess.run(
-        ["git", "ls-files", "src", "docs", "README.md", "CONTRIBUTING.md"],
+        ["git", "ls-files", "src", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return [ROOT / name for name in listed.stdout.split() if name.endswith((".py", ".md"))]

@@ -106,7 +106,7 @@ def analyze(net: NetworkSource, convention: str = "striate") -> Analysis:
     net: a network, or what names one, as `striate.load` takes it; convention: how MACs are counted, a name that
     `striate show --reconcile` lists. Outputs are specs of (N, C, H, W); bytes and MACs are those of one image.
 
-    A node without an output ends its branch and stands in `problems`. Raises UnknownNameError for an unknown
+    A node without an output ends its branch and is in `problems`. Raises UnknownNameError for an unknown
     convention. Source: Araujo, Norris & Sim, Computing Receptive Fields of Convolutional Neural Networks, Distill 2019.
 
     >>> import striate as st

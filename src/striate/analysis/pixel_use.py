@@ -186,14 +186,14 @@ def _blocks(vector: Vector, limit: int) -> Vector:
 
 @taught
 def pixels(net: NetworkSource, value: str | None = None, input: str | None = None) -> PixelUse:
-    """In how many ways each pixel of an input reaches the outputs: for one layer, how many windows use it.
+    """Count the paths from each pixel of an input to the outputs: for one layer, the windows that use it.
 
     net: a network, or what names one, as `striate.load` takes it; value: the node to count to, or one of its outputs,
     instead of all outputs of the network; input: of several inputs, the one that is meant.
 
     Returns a `PixelUse`: `counts` are whole numbers, nested by the input's axes (H, W); `unread` is the number of
     pixels that nothing reads, `corner_to_centre` the share of a corner's count in that of the center.
-    Raises ShapeError when a node has no output, UnknownNameError for a value that the network has not, OpError for an
+    Raises ShapeError when a node has no output, UnknownNameError for a value that does not exist, OpError for an
     input without spatial axes, LimitError when branches make a map that is too large.
     Source: Araujo, Norris & Sim, Computing Receptive Fields of Convolutional Neural Networks, Distill 2019.
 

@@ -22,7 +22,7 @@ __all__ = ["CheckConfig", "Config", "Context", "Report", "Rule", "all_rules", "c
 
 @taught
 def explain(code: str) -> str:
-    """What a code stands for: what, why, an example, the fix and the source.
+    """Explanation of a code: what, why, an example, the fix and the source.
 
     code: of a rule or an error, "G002", or its name, "stride-loses-pixels". Raises UnknownNameError, with the nearest.
 

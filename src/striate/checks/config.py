@@ -103,8 +103,8 @@ def selector(word: str) -> str:
 class Config(Declared):
     """Settings of `check`: which rules count, which findings fail, and the limits of a network.
 
-    select, extend_select, ignore: codes, prefixes or names; where they disagree about a code the longer one wins,
-    and `ignore` wins a draw. per_node_ignores: shell pattern of node names -> what is ignored there.
+    select, extend_select, ignore: codes, prefixes or names; if they disagree about a code, the longer one wins,
+    and `ignore` wins a tie. per_node_ignores: shell pattern of node names -> what is ignored there.
     fail_on: "error", "warning", "info" or "never". max_params, max_macs in ones, max_memory in bytes (peak of
     inference, batch of one). object_px: size in pixels of the things to be seen (R003). baseline: a baseline file.
     models: what `striate check` checks where no MODEL is named; input: their input size, as --input takes it.
@@ -149,7 +149,7 @@ class Config(Declared):
         return wanted > _reach(code, self.ignore)
 
     def ignores(self, code: str, node: str | None) -> bool:
-        """Whether a finding with this code is ignored because of the node on which it sits."""
+        """Whether a finding with this code is ignored on this node."""
         return node is not None and any(
             fnmatch.fnmatchcase(node, pattern) and _reach(code, codes) >= 0
             for pattern, codes in self.per_node_ignores.items()

@@ -1,8 +1,8 @@
 """The command line: parses, calls, prints.
 
-`main` is the one border between exceptions and exit codes: 0 done, 1 findings (`check`) or training that diverged,
-2 bad input or any other error, 130 interrupted, 141 the reader of a pipe went away. Each command lives in its own file
-and is imported only when asked for.
+Only `main` turns exceptions into exit codes: 0 done, 1 findings (`check`) or training that diverged, 2 bad input or any
+other error, 130 interrupted, 141 the reader of a pipe has closed it. Each command is a file of its own and is imported
+only when it runs.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Running networks. The reference executes declarations as they stand; it is the oracle of every faster engine."""
+"""Running networks. The reference executes declarations directly; it is the oracle of every faster engine."""

@@ -1,8 +1,8 @@
-"""Declared fields: one line says a field's default, its kind and bounds, what it does and how it is written.
+"""Declared fields: one line gives a field's default, kind, bounds, description and spelling.
 
-Ops, the settings of training and those of checks are frozen dataclasses of such fields. Reading (Python, TOML, a flag's
-text), the check and its message, flags, TOML and pages follow from the declaration. A kind of value that only one room
-has is added there with `register`.
+Ops, the settings of training and those of checks are frozen dataclasses of such fields. Parsing (Python, TOML, the text
+of a flag), validation and its message, flags, TOML and pages are derived from the declaration. A package adds a kind of
+value that only it has with `register`.
 """
 
 from striate.fields.declare import (

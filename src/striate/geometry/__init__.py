@@ -1,6 +1,6 @@
-"""One-axis window algebra in exact integers: sizes, what is lost, pixel use, receptive fields, fitting sizes.
+"""One-axis window algebra in exact integers: sizes, lost pixels, pixel use, receptive fields, fitting sizes.
 
-Knows one axis at a time and no op, network or tensor. A map says which inputs each output of an axis reads;
+Handles one axis at a time and knows no op, network or tensor. A map says which inputs each output of an axis reads;
 `Window` is the sliding one, the others follow the same protocol.
 """
 

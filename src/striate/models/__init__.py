@@ -1,4 +1,4 @@
-"""The catalogue of networks, which is the history of the field: one family per file in this folder."""
+"""The catalogue of published networks, one family per file in this folder."""
 
 from typing import Any
 

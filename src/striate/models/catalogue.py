@@ -121,9 +121,9 @@ def entries(pattern: str = "*") -> tuple[Entry, ...]:
 
 @taught
 def list_models(pattern: str = "*") -> tuple[str, ...]:
-    """Names of the catalogue's networks that match a pattern of the shell, oldest family first.
+    """Names of the catalogue's networks that match a shell pattern, oldest family first.
 
-    Raises nothing: what no name matches gives an empty tuple.
+    Raises nothing; the tuple is empty if no name matches.
 
     >>> import striate as st
     >>> st.list_models("lenet*")
@@ -154,7 +154,7 @@ def get(name: str) -> Entry:
 def create(
     name: str, input: str | Image | None = None, num_classes: int | None = None, **options: Any
 ) -> Network:
-    """Build the network of the catalogue that is called `name`.
+    """Build a network of the catalogue by its name.
 
     input: (C, H, W), "64x64x3", "64x64" or "64" (pixels), by default that of the paper; num_classes: the number of
     outputs; options: switches of the network's family, such as `aux=True`; for an unknown one the error lists the

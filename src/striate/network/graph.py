@@ -79,7 +79,7 @@ class Node(metaclass=Taught):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the values that it makes."""
+        """Names of the values that it computes."""
         count = self.op.output_count
         return (self.name,) if count == 1 else tuple(f"{self.name}:{k}" for k in range(count))
 
@@ -143,12 +143,12 @@ _STRUCTURE = ("name", "inputs", "nodes", "outputs")
 class Network(elsewhere.Teaching, metaclass=Taught):
     """A graph of nodes in topological order, its inputs with their specs, and the values that leave it.
 
-    name: what it is called; inputs: name -> TensorSpec, batch axis first; nodes: in any order in which names resolve;
-    outputs: names of the values that leave it. ``net["conv1"]`` is a node, ``len(net)`` their number, iteration gives
-    them in order, ``str(net)`` is the table of `striate show`.
+    name: of the network; inputs: name -> TensorSpec, batch axis first; nodes: in any order in which names resolve;
+    outputs: names of the values that leave it. ``net["conv1"]`` is a node, ``len(net)`` the number of nodes, iteration
+    yields them in order, ``str(net)`` is the table of `striate show`.
 
-    It is structure only: weights lie outside it. `aliases`: the names that its source has for parameters, where they
-    differ: a file's name -> the full name here. They make no difference between networks.
+    It is structure only; weights are stored elsewhere. `aliases`: other names that its source has for parameters, a
+    file's name -> the full name here. Networks that differ in them alone are equal.
 
     Raises GraphError for repeated, dangling or cyclic names. Shapes are inferred on first use: `inference` never
     fails for a node without output, `specs` raises its ShapeError.
@@ -323,7 +323,7 @@ class Network(elsewhere.Teaching, metaclass=Taught):
     def parameters(self) -> dict[str, Parameter]:
         """Full name -> spec of every learned tensor, constant and running statistic, in the nodes' order.
 
-        What several nodes share stands there once, under its owner's name.
+        What several nodes share is listed once, under its owner's name.
         """
         parameters = {
             f"{name}.{parameter.name}": parameter
@@ -365,7 +365,7 @@ class Network(elsewhere.Teaching, metaclass=Taught):
         return dataclasses.replace(self, nodes=nodes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain form; `from_dict` gives the same network back."""
+        """Plain values from which `from_dict` builds the same network."""
         return {
             "name": self.name,
             "inputs": {name: list(spec.without_batch) for name, spec in self.inputs.items()},
@@ -379,9 +379,9 @@ class Network(elsewhere.Teaching, metaclass=Taught):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Network:
-        """The network of a plain form, as `to_dict` gives it.
+        """Build a network from the plain values of `to_dict`.
 
-        data: name, inputs (name -> (C, H, W)), nodes in any order, outputs. Raises FormatError where something of that
+        data: name, inputs (name -> (C, H, W)), nodes in any order, outputs. Raises FormatError if one of these
         is missing, and the errors of `Network`.
         """
         network = _plain(data, "the network", name=str, inputs=Mapping, nodes=list, outputs=list)

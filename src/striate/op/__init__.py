@@ -1,4 +1,4 @@
-"""What an op is: frozen fields and a declaration from which everything else is derived. Knows no particular op."""
+"""Base of all ops: frozen fields and a declaration from which everything else is derived. Knows no particular op."""
 
 from striate.fields import choice, flag, number, text
 from striate.op import spelling

@@ -1,4 +1,4 @@
-"""What is true of an op whatever its input: declared in its class body, asked by every room, verified by a test.
+"""Properties of an op that hold for every input: declared in the class of the op, verified by a test.
 
 `tests/registry/test_traits.py` computes each trait from the op's own statements, so a wrong or missing one is noticed.
 A trait that follows from another one is part of it: ``Trait.KEEPS_SIGN in Trait.NOT_NEGATIVE``. Ask with ``in``.

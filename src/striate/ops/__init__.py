@@ -1,6 +1,6 @@
-"""Every op, one family per file; the only place that knows one.
+"""All ops, one family per file.
 
-A new op is found by itself: its family lists it in `__all__`, and a new family file is discovered on first use.
+Nothing outside this package names an op. A family lists its ops in `__all__`; a new file is discovered on first use.
 """
 
 from __future__ import annotations

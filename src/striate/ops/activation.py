@@ -95,7 +95,7 @@ class LeakyRelu(Pointwise):
 
 @dataclasses.dataclass(frozen=True)
 class Prelu(Op):
-    """x where x > 0, else w·x with a learned w, one for all channels or one each.
+    """x where x > 0, else w·x with a learned w, one for all channels or one per channel.
 
     Input and output: (N, C, …). Weight (1,) or (C,). Source: He et al., arXiv 1502.01852; ONNX PRelu.
     """

@@ -17,7 +17,7 @@ __all__ = ["Gather"]
 
 @dataclasses.dataclass(frozen=True)
 class Gather(Op):
-    """The listed entries of one axis, in their order: turned round, dealt out again, or repeated.
+    """The listed entries of one axis, in the order of the list: a selection, a permutation or repetitions.
 
     Input: (N, …). Output: the same axes, one of them as long as the list. Source: ONNX Gather.
     """

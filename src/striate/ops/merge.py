@@ -90,7 +90,7 @@ class Multiply(Op):
 
 
 class Divide(Op):
-    """The first input over the second, element by element.
+    """The first input divided by the second, element by element.
 
     Inputs: (N, C, …) each, equal or of size 1 along an axis. Output: their common shape. Source: ONNX Div.
     """
@@ -183,7 +183,7 @@ class MatMul(Op):
 
 @dataclasses.dataclass(frozen=True)
 class Concat(Op):
-    """Inputs side by side along one axis, the channels by default.
+    """Inputs concatenated along one axis, the channels by default.
 
     Inputs: (N, Ci, H, W), equal but along the axis. Output: (N, sum of Ci, H, W). Source: ONNX Concat.
     """

@@ -1,4 +1,4 @@
-"""An operator that Striate does not know, kept so that the rest of a network can still be examined."""
+"""An unsupported operator, kept so that the rest of a network can be analyzed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from striate.tensor import SPATIAL, TensorSpec
 
 @dataclasses.dataclass(frozen=True)
 class Opaque(Op):
-    """An operator known by name only. It declares no statement, so it cannot be executed, costs what is said of it, and
-    is taken to read all of its inputs.
+    """An unsupported operator, of which only the name and perhaps the shape and the cost are known.
 
-    Inputs: any, one or more. Output: (N, *shape); without a shape there is none, and what stands after it cannot be
-    checked. A total that such a node lacks a part of says so.
+    It declares no statement, so it cannot be executed; it counts as reading all of its inputs.
+    Inputs: any, one or more. Output: (N, *shape); without a shape there is none, and the nodes after it cannot be
+    checked. Totals that lack its numbers say so.
     Source: ONNX, operators of custom domains.
     """
 

@@ -87,7 +87,7 @@ class _Sliding(Windowed):
 
 @dataclasses.dataclass(frozen=True)
 class MaxPool(_Sliding):
-    """Largest value of each window, per channel; padding never wins.
+    """Largest value of each window, per channel; padding does not count.
 
     Input: (N, C, H, W). Output: (N, C, H', W'), sizes as for `Conv`, rounded up in ceil mode.
     Source: ONNX MaxPool; PyTorch MaxPool2d.

@@ -20,9 +20,9 @@ _MAX_AXES = 12
 
 @dataclasses.dataclass(frozen=True)
 class Rearrange(Op):
-    """The same numbers read under the shape `apart`, its axes put in another order, and joined to `shape`.
+    """The input reshaped to `apart`, its axes permuted by `order`, and reshaped to `shape`.
 
-    Space folded into channels, windows cut out of a map: what needs more axes in between than a value has.
+    Space to channels, or windows cut out of a map: permutations that need more axes than the input has.
     Input: (N, …). Output: (N, *shape). In `apart` and `shape` one size may be -1; none of the fields names the batch.
     Source: PyTorch's view, permute, reshape; ONNX Reshape with Transpose in between.
     """

@@ -260,7 +260,7 @@ class Slice(Op):
 
 @dataclasses.dataclass(frozen=True)
 class Split(Op):
-    """The input cut along the channels into equal parts or given sizes; one output each.
+    """The input split along the channels into equal parts or given sizes; one output each.
 
     Input: (N, C, …). Outputs: (N, Ci, …). Source: ONNX Split; PyTorch chunk.
     """
@@ -311,7 +311,7 @@ class Split(Op):
 
 @dataclasses.dataclass(frozen=True)
 class ChannelShuffle(Op):
-    """Channels dealt out across groups: channel g·(C/groups) + c goes to c·groups + g.
+    """Channels permuted across groups: channel g·(C/groups) + c goes to c·groups + g.
 
     Input and output: (N, C, …). Source: Zhang et al., arXiv 1707.01083.
     """
@@ -344,7 +344,7 @@ class ChannelShuffle(Op):
 
 @dataclasses.dataclass(frozen=True)
 class PixelShuffle(Op):
-    """Channels folded out into space: factor² channels make a factor x factor patch.
+    """Channels moved into space: factor² channels become factor x factor pixels.
 
     Input: (N, C·factor², H, W). Output: (N, C, H·factor, W·factor). Source: Shi et al., arXiv 1609.05158;
     ONNX DepthToSpace (CRD).
@@ -386,7 +386,7 @@ class PixelShuffle(Op):
 
 @dataclasses.dataclass(frozen=True)
 class PixelUnshuffle(Op):
-    """Space folded into channels: a factor x factor patch makes factor² channels; undoes `PixelShuffle`.
+    """Space moved into channels: factor x factor pixels become factor² channels; the inverse of `PixelShuffle`.
 
     Input: (N, C, H, W), H and W multiples of factor. Output: (N, C·factor², H / factor, W / factor).
     Source: Shi et al., arXiv 1609.05158; PyTorch PixelUnshuffle.

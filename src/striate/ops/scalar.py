@@ -17,7 +17,7 @@ __all__ = ["Affine", "Clip"]
 
 @dataclasses.dataclass(frozen=True)
 class Affine(Op):
-    """x · weight · scale + bias + shift: numbers that are fixed, and tensors that are repeated over the input.
+    """x · weight · scale + bias + shift: two fixed numbers, and two tensors that are broadcast over the input.
 
     Input and output: (N, …). Weight and bias have the input's shape, or 1 along an axis, and always along the batch;
     axes in front may be missing. Neither is there unless its shape is given. Source: ONNX Mul, and Add, Sub and Div of
@@ -79,7 +79,7 @@ class Affine(Op):
 
 @dataclasses.dataclass(frozen=True)
 class Clip(Op):
-    """min(max(x, low), high); without a bound, that side is left alone. Input and output: (N, …). Source: ONNX Clip."""
+    """min(max(x, low), high); a bound may be missing. Input and output: (N, …). Source: ONNX Clip."""
 
     word: ClassVar[str] = "clip"
     onnx: ClassVar[str] = "Clip"

@@ -1,5 +1,5 @@
-"""Comparison with other engines: each runs a Striate network at its best settings, and is timed.
+"""Benchmarks against other tools: each runs a Striate network at its best settings, and all are timed together.
 
-Every tool runs in a separate process (`worker.py`), controlled over a pipe (`contest.py`). Only the benchmark imports
-this package, and no tool is required.
+Every tool runs in a separate process (`worker.py`), controlled over a pipe (`contest.py`). Only `striate bench` and the
+scripts in `bench/` import this package, and no tool is required.
 """

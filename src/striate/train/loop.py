@@ -76,7 +76,7 @@ def fit(
     job: Job | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> History:
-    """Train `weights` in place; with `out`, keep a run folder there, and with `resume` go on with the one there is.
+    """Train `weights` in place; with `out`, write a run folder there, and with `resume` continue it.
 
     made: transformations for training and for everything else; by default those of the settings. job: what
     config.toml says of model and data. Raises Diverged, with `weights` as they were after the best or the last epoch,
@@ -85,7 +85,7 @@ def fit(
     always stays. Without validation images no epoch is the best, and the last weights are the result.
 
     Under torchrun every process calls this with the same arguments. They share each batch; the first one writes and
-    tells the callbacks. Processes that torchrun has started again go on with the run that is in `out`.
+    tells the callbacks. Processes that torchrun has restarted continue the run in `out`.
     """
     settings = (settings or Settings()).resolved
     check(net, weights)

@@ -127,7 +127,7 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """A run folder to go on with, as `read_run` found it. Raises SourceError where it cannot be written."""
+        """A run folder to continue, as `read_run` found it. Raises SourceError where it cannot be written."""
         make_folder(path)
         run = cls(path)
         run._hold()

@@ -129,13 +129,13 @@ class Settings(Declared):
         return self.with_values(values, where)
 
     def replace_flags(self, texts: Mapping[str, Any]) -> Settings:
-        """The same with what flags said: texts, numbers or truth values; None means that a flag was not given."""
+        """The same with the values of flags: texts, numbers or booleans; None means that a flag was not given."""
         given = {name: value for name, value in texts.items() if value is not None}
         return self.with_values(given, "flags", texts=True)
 
     @property
     def memory_bytes(self) -> int:
-        """What `memory` allows; 0: any."""
+        """The budget `memory` in bytes; 0: no limit."""
         return parse_bytes(self.memory) if self.memory else 0
 
     @property

@@ -1,1 +1,1 @@
-"""What people see: plain records of a network's facts, and the text, picture and page made from them."""
+"""Output for people: plain records of a network's facts, and the text and pages made from them."""

@@ -1,1 +1,1 @@
-"""The rules, one family per file. A new rule is one class in its family's file; nothing else has to be told."""
+"""The rules, one family per file. A new rule is one class in its family's file; no list is edited."""

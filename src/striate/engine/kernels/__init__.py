@@ -1,1 +1,1 @@
-"""Hand-scheduled templates, one per file: each makes the text of one function from a target and a few numbers."""
+"""Hand-scheduled templates, one per file: each generates the code of one function for a target and a few numbers."""

@@ -1,1 +1,1 @@
-"""From a network to a list of steps for the kernels: what is fused, how values lie in memory, which algorithm runs."""
+"""From a network to a list of kernel calls: what is fused, how values are laid out in memory, which algorithm runs."""

@@ -1,1 +1,1 @@
-"""Networks on PyTorch: the second engine."""
+"""The torch engine: networks run and trained by PyTorch."""

@@ -1,1 +1,1 @@
-"""Training in machine code: a network's forward and backward run as one plan."""
+"""Training in machine code: the forward and the backward pass of a network as one plan."""

@@ -1,1 +1,1 @@
-"""Proof that a plan reads what it means to read: every kernel call's addresses, replayed on a shadow of the memory."""
+"""Verification that a plan reads the values it should: every kernel call is replayed on a shadow of the memory."""

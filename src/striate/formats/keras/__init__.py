@@ -1,11 +1,11 @@
-"""Keras files in: `.keras` archives and whole models in `.h5`. Keras itself is never needed, and nothing is executed.
+"""Import of Keras files: `.keras` archives and whole models in `.h5`. Keras itself is not needed; nothing is executed.
 
 archive    a file as plain data, within limits           graph      its configuration: layers and who calls whom
 variables  weights out of HDF5 (needs h5py)              reading    the network, call by call
 site       one call: its values and their axes           layers     the meaning of each layer, one file per family
 
 Keras images are height x width x channels, Striate's channels first: weights are transposed once, on reading. The
-architecture of a `.keras` file needs no package; its weights need h5py: pip install 'striate[keras]'.
+architecture of a `.keras` file needs no package; weights and `.h5` files need h5py: pip install 'striate[keras]'.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""ONNX files, in both directions. Needs the package onnx: pip install 'striate[onnx]'.
+"""Import and export of ONNX files. Needs the package onnx: pip install 'striate[onnx]'.
 
-proto     a file as plain data, within limits            names     names of nodes
-layout    channels-last inputs                       reading   the graph, operator by operator
-fold      constant folding                           writing   a network as a file
-patterns  functions written as several operators     site      one operator while it is read
+proto      a file as plain data, within limits           names      names of nodes
+layout     channels-last inputs                          reading    the graph, operator by operator
+fold       constant folding                              writing    a network as a file
+patterns   functions written as several operators        site       one operator while it is read
+operators  the meaning of each operator, for reading and writing, one file per family
 preprocessing  the normalization of images, into the graph and out of it
-operators  what each operator means, both ways, one file per family
 """
 
 from __future__ import annotations

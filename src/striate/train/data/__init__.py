@@ -1,6 +1,6 @@
-"""Images and labels from wherever they are: readers that say what they found, seeded order, recorded transformations.
+"""Images and labels: readers that report what they found, seeded order, recorded transformations.
 
-Nothing read here is executed, unpacked to disk or trusted: every size is checked before memory is asked for.
+Nothing that is read is executed or unpacked to disk, and every size is checked before memory is allocated.
 Parts load on first use.
 """
 

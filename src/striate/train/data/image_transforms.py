@@ -60,7 +60,7 @@ def demand(condition: bool, what: str, fix: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Resize(ImageTransform):
-    """Resampled to exactly `size` (H, W), antialiased; the sides' ratio may change. See Fit."""
+    """Resampled to exactly `size` (H, W), antialiased; the aspect ratio may change (see Fit)."""
 
     word = "resize"
     size: Size
@@ -157,7 +157,7 @@ class Flip(ImageTransform):
 
 @dataclasses.dataclass(frozen=True)
 class RandomResizedCrop(ImageTransform):
-    """A random window of `scale` of the area and a side ratio within `ratio`, resampled to `size` (H, W).
+    """A random window of `scale` of the area and an aspect ratio within `ratio`, resampled to `size` (H, W).
 
     Szegedy et al. 2015 (GoogLeNet), section 6. One draw: a window that would stand out is cut to the image.
     """

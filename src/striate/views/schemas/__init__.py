@@ -1,1 +1,1 @@
-"""What the JSON of every command holds, key by key; docs/json.md is printed from here (page.py)."""
+"""The JSON of every command, key by key; docs/json.md is generated from it (page.py)."""

@@ -1,1 +1,1 @@
-"""Views for the terminal: each module draws one command's answer on a `Page`."""
+"""Views for the terminal: each module draws the output of one command on a `Page`."""
