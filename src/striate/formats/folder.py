@@ -1,4 +1,4 @@
-"""The folder of a saved model or a training run: config.json holds its network, its classes and its transformation."""
+"""The folder of a saved model or a training run: config.json holds its network, classes and image transform."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 RUN_CONFIG, CHECKPOINT = "config.toml", "state.safetensors"
 """Files in a run folder: its data and settings, and the state for resuming."""
 AVERAGE, CURRENT = "average/", "weights/"
-"""Prefixes of the weights in a checkpoint: their moving average, if there is one, and the weights themselves."""
+"""Prefixes of the weights in a checkpoint: of their moving average, if it has one, and of the weights themselves."""
 SCHEMA = "striate.model/1"
 RECORD = "striate"
 """Key in a file's metadata that holds such a description, as JSON."""

@@ -161,8 +161,8 @@ def _unknown_op(cursor: Cursor, ops: Mapping[str, type[Op]]) -> NotationError:
         what = "expected an operation" + (f", got {token}" if token.kind is not Kind.END else " after '->'")
         return cursor.fail(what, why="each stage is an operation", fix="such as conv 3x3 16")
     if folded(token.text) in spelling.DIFFERENT:
-        ours, why = spelling.DIFFERENT[folded(token.text)]
-        return cursor.fail(f"unknown operation {token}", why=why, fix=f"write {ours!r}: {usage(ours)}")
+        name, why = spelling.DIFFERENT[folded(token.text)]
+        return cursor.fail(f"unknown operation {token}", why=why, fix=f"write {name!r}: {usage(name)}")
     near = suggest(token.text[:40], ops)
     # A word glued to its kernel, `conv3x3`, is the commonest slip.
     glued = next((w for w in ops if token.text.startswith(w) and token.text[len(w) :][:1].isdigit()), "")
@@ -185,14 +185,14 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
     token = cursor.token
     cls = registry()[word]
     words = keywords(cls)
-    ours = spelling.argument(token.text, words) if token.kind is Kind.WORD else token.text
-    if (token.kind is Kind.WORD or token.is_("/")) and ours in words:
+    word_of_field = spelling.argument(token.text, words) if token.kind is Kind.WORD else token.text
+    if (token.kind is Kind.WORD or token.is_("/")) and word_of_field in words:
         cursor.take()
-        if ours != token.text:
-            foreign[token.text] = ours
-        if ours != "/":
+        if word_of_field != token.text:
+            foreign[token.text] = word_of_field
+        if word_of_field != "/":
             cursor.accept("=")
-        return words[ours]
+        return words[word_of_field]
     by_name = {f.name: f for f in dataclasses.fields(cls)}
     for name in waiting:
         if _fits(token, by_name[name]):

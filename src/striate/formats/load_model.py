@@ -48,13 +48,13 @@ def load(source: str | Path, input: Size | None = None) -> Loaded:
 
 
 def _read(text: str, input: Size | None) -> Loaded:
-    there = exists(Path(text))  # a file may have any name
-    if notation.is_notation(text) and not there:
+    path_exists = exists(Path(text))  # a file may have any name
+    if notation.is_notation(text) and not path_exists:
         return structure(notation.parse(text, input=input))
     path, colon, attribute = text.rpartition(":")
-    if there or not (colon and path and attribute.replace(".", "").isidentifier()):
+    if path_exists or not (colon and path and attribute.replace(".", "").isidentifier()):
         path, attribute = text, ""
-    if there and exists(Path(text) / folder.CONFIG):  # whatever the folder is called
+    if path_exists and exists(Path(text) / folder.CONFIG):  # whatever the folder is called
         from striate.formats.python import with_input_size
 
         return with_input_size(folder.load(Path(text)), input)

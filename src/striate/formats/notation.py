@@ -89,14 +89,14 @@ def _build(cursor: Cursor, name: str, shape: Shape, stages: Sequence[Stage]) -> 
                 last=stage.last,
             )
         if stage.op.arity not in (1, ANY) or stage.op.output_count != 1:
-            many = (
+            problem = (
                 f"takes {stage.op.arity or 'two or more'} inputs"
                 if stage.op.arity not in (1, ANY)
                 else f"makes {stage.op.output_count} outputs"
             )
             raise cursor.fail(
                 f"{stage.op.word} cannot be used in a chain",
-                why=f"it {many}; a stage has one of each",
+                why=f"it {problem}; a stage has one of each",
                 fix="write branches in .toml or with st.Builder",
                 first=stage.first,
                 last=stage.last,
@@ -258,7 +258,7 @@ def parse_size(text: str, like: Sequence[int] | None = None) -> Shape:
             warn_of_axes(shape, written=True)
     if cursor.token.kind is not Kind.END:
         raise cursor.fail(f"unexpected {cursor.token} after the size", _INPUT, "leave it out")
-    return checked(shape)
+    return check_shape(shape)
 
 
 def _refuse_tuple(text: str) -> None:
@@ -277,26 +277,26 @@ def _refuse_tuple(text: str) -> None:
     )
 
 
-def with_size(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
-    """Input name -> shape, with the shapes in `wish` replaced. Raises NotationError."""
-    return {**shapes, **requested_shapes(shapes, wish)}
+def with_size(shapes: Mapping[str, Shape], request: Size) -> dict[str, Shape]:
+    """Input name -> shape, after the requested changes. Raises NotationError."""
+    return {**shapes, **requested_shapes(shapes, request)}
 
 
-def requested_shapes(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape]:
-    """Input name -> shape of the inputs in `wish`: the only one, or those that a mapping names.
+def requested_shapes(shapes: Mapping[str, Shape], request: Size) -> dict[str, Shape]:
+    """Input name -> requested shape: of the only input, or of those that a mapping names.
 
-    A size in words is read against the shape that the input has: a vector's length where it has one axis.
+    A size as a text is read as one of the input's rank: "64" is the length of a vector, or the side of an image.
     Raises NotationError.
     """
-    if not isinstance(wish, Mapping):
+    if not isinstance(request, Mapping):
         if len(shapes) != 1:
             raise NotationError(
                 "the network has several inputs",
                 why=f"they are {_list_of_inputs(shapes)}; one size does not fit all of them",
                 fix=setting("input", {name: format_size(shape) for name, shape in shapes.items()}),
             )
-        wish = dict.fromkeys(shapes, wish)
-    for name in wish:
+        request = dict.fromkeys(shapes, request)
+    for name in request:
         if name not in shapes:
             near = suggest(str(name), shapes) or (next(iter(shapes)) if len(shapes) == 1 else None)
             raise NotationError(
@@ -308,12 +308,12 @@ def requested_shapes(shapes: Mapping[str, Shape], wish: Size) -> dict[str, Shape
             )
     return {
         name: parse_size(size, like=shapes[name]) if isinstance(size, str) else _tuple(size, shapes[name])
-        for name, size in wish.items()
+        for name, size in request.items()
     }
 
 
 def _tuple(size: Sequence[int], like: Shape) -> Shape:
-    shape = checked(size)
+    shape = check_shape(size)
     if shape[0] != like[0]:
         warn_of_axes(shape, written=False)
     return shape
@@ -323,7 +323,7 @@ def _list_of_inputs(shapes: Mapping[str, Shape]) -> str:
     return ", ".join(f"{name} {format_size(shape)}" for name, shape in shapes.items())
 
 
-def checked(shape: Sequence[int]) -> Shape:
+def check_shape(shape: Sequence[int]) -> Shape:
     """Return `shape` (C, H, W) if it has one to four sizes of at least 1. Raises NotationError."""
     if 1 <= len(shape) <= 4 and all(isinstance(size, int) and size >= 1 for size in shape):
         return tuple(shape)
@@ -407,4 +407,13 @@ def _refuse_branches(network: Network) -> None:
         raise FormatError("the network is not a chain", why=problem, fix="write .toml, which has branches")
 
 
-__all__ = ["MAX_DEPTH", "MAX_NODES", "checked", "format", "format_size", "parse", "parse_size", "with_size"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "check_shape",
+    "format",
+    "format_size",
+    "parse",
+    "parse_size",
+    "with_size",
+]

@@ -24,7 +24,7 @@ LOWEST = -3.4028234663852886e38
 
 def tidy(net: Network) -> Network:
     """Replace every known chain by its single op."""
-    net = _permutes(net)
+    net = _merge_permutes(net)
     producers, readers = net.producers, net.consumers
     replaced: dict[str, Node] = {}
     merged: dict[str, str] = {}
@@ -65,7 +65,7 @@ def _same_output(node: Node, net: Network, last: Node) -> bool:
         return False
 
 
-def _permutes(net: Network) -> Network:
+def _merge_permutes(net: Network) -> Network:
     """Merge consecutive permutations, and drop those that cancel out."""
     source: dict[str, str] = {}
     alias: dict[str, str] = {}
@@ -112,8 +112,8 @@ def _chain(
     return tuple(chain)
 
 
-def _shuffle(chain: Chain, net: Network) -> tuple[Node, Any] | None:
-    """C to groups x C/groups, transpose, and back: a channel shuffle."""
+def _merge_shuffle(chain: Chain, net: Network) -> tuple[Node, Any] | None:
+    """Channel shuffle: reshape C to groups x C/groups, transpose, and reshape back."""
     first, middle, last = chain
     if not (
         isinstance(first.op, Reshape) and isinstance(middle.op, Permute) and isinstance(last.op, Reshape)
@@ -125,20 +125,21 @@ def _shuffle(chain: Chain, net: Network) -> tuple[Node, Any] | None:
     return (last, ChannelShuffle(split.shape[1])) if exchanged and same else None
 
 
-def _norm(chain: Chain, net: Network) -> tuple[Node, Any] | None:
-    """Channels moved to the end, normalized, and moved back: the permutations cancel out."""
-    there, norm, back = chain
+def _merge_norm(chain: Chain, net: Network) -> tuple[Node, Any] | None:
+    """Layer normalization between two permutations that cancel out."""
+    first, norm, last = chain
     if not (
-        isinstance(there.op, Permute) and isinstance(norm.op, LayerNorm) and isinstance(back.op, Permute)
+        isinstance(first.op, Permute) and isinstance(norm.op, LayerNorm) and isinstance(last.op, Permute)
     ):
         return None
-    same = norm.op.axes == "channels" and net.specs[there.inputs[0]] == net.specs[back.name]
+    same = norm.op.axes == "channels" and net.specs[first.inputs[0]] == net.specs[last.name]
     return (norm, norm.op) if same else None
 
 
-def _padded(chain: Chain, net: Network) -> tuple[Node, Any] | None:
-    """Padding before a window op without padding becomes its padding: the lowest value before a maximum, else zeros or
-    a mode.
+def _merge_pad(chain: Chain, net: Network) -> tuple[Node, Any] | None:
+    """Merge a pad op into the window op after it, if that has no padding.
+
+    A max pool takes padding with the lowest value, a convolution zeros or a border mode.
     """
     pad, last = chain
     op = last.op
@@ -152,7 +153,7 @@ def _padded(chain: Chain, net: Network) -> tuple[Node, Any] | None:
 
 
 RULES: tuple[tuple[int, Callable[[Chain, Network], tuple[Node, Any] | None]], ...] = (
-    (3, _shuffle),
-    (3, _norm),
-    (2, _padded),
+    (3, _merge_shuffle),
+    (3, _merge_norm),
+    (2, _merge_pad),
 )

@@ -48,7 +48,7 @@ def from_file(path: Path, attribute: str = "", input: Size | None = None) -> Loa
     with _running(str(path), path.resolve().parent):
         exec(compile(source, str(path), "exec"), module.__dict__)
     if not attribute:
-        return _only(module, str(path), input)
+        return _only_network(module, str(path), input)
     return from_value(_look_up(module, attribute, str(path)), f"{path}:{attribute}", input)
 
 
@@ -162,11 +162,13 @@ def _candidates(module: ModuleType) -> list[str]:
     return networks or [
         name
         for name, value in public.items()
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and not _required(value)
+        if inspect.isfunction(value)
+        and value.__module__ == module.__name__
+        and not _required_arguments(value)
     ]
 
 
-def _only(module: ModuleType, path: str, input: Size | None) -> Loaded:
+def _only_network(module: ModuleType, path: str, input: Size | None) -> Loaded:
     for name in ATTRIBUTES:
         if hasattr(module, name):
             return from_value(getattr(module, name), f"{path}:{name}", input)
@@ -188,7 +190,7 @@ def _only(module: ModuleType, path: str, input: Size | None) -> Loaded:
     )
 
 
-def _required(value: Any) -> list[str]:
+def _required_arguments(value: Any) -> list[str]:
     """Required arguments of a callable."""
     try:
         parameters = inspect.signature(value).parameters.values()
@@ -213,7 +215,7 @@ def from_value(value: Any, name: str, input: Size | None, called: bool = False) 
     if _is_torch(value) and not isinstance(value, type):
         return _from_torch(value, name, input)
     if callable(value) and not called and not hasattr(value, "net"):
-        if missing := _required(value):
+        if missing := _required_arguments(value):
             raise SourceError(
                 f"{name} needs arguments",
                 where=name,

@@ -12,6 +12,6 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def word_of(entry: Any) -> Any:
-    """The step that an entry of a record names, as it is spelled now; None where it names none."""
+    """The word of a step in a record, in its current spelling; None if the entry names no step."""
     word = entry.get("step") if isinstance(entry, Mapping) else None
     return OLD_WORDS.get(word, word) if isinstance(word, str) else word

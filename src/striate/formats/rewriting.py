@@ -39,21 +39,21 @@ def rewrite(source: str, network: Network, input: notation.Size | None = None) -
     for a source that is neither a `.toml` file nor a notation.
     """
     text = source.strip()
-    there = exists(Path(text))
-    if notation.is_notation(text) and not there:
+    path_exists = exists(Path(text))
+    if notation.is_notation(text) and not path_exists:
         return Rewritten(text, notation.to_notation(network))
     path = Path(text)
-    if there and path.suffix.lower() == ".toml":
+    if path_exists and path.suffix.lower() == ".toml":
         old = read_text(path)
         return Rewritten(old, edit(old, network, input), path)
-    raise _refusal(text, network, there)
+    raise _refusal(text, network, path_exists)
 
 
-def _refusal(text: str, network: Network, there: bool) -> FormatError:
+def _refusal(text: str, network: Network, path_exists: bool) -> FormatError:
     module = text.rpartition(":")[0] or text
-    if Path(module).suffix == ".py" or (":" in text and not there):
+    if Path(module).suffix == ".py" or (":" in text and not path_exists):
         why, fix = f"{module} is Python code, which is not edited automatically", "change it there"
-    elif there:
+    elif path_exists:
         why, fix = "it holds weights that match the network as it is", "change it where it was made"
     else:
         why, fix = f"{text} is a catalogue network, which stays as published", ""

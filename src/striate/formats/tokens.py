@@ -60,14 +60,18 @@ class Token:
 def excerpt(source: str, start: int, end: int) -> str:
     """Format line, column and a caret line under `source[start:end]`; long lines are shortened."""
     line = source.count("\n", 0, start) + 1
-    head = source.rfind("\n", 0, start) + 1
-    tail = source.find("\n", start)
-    tail = len(source) if tail < 0 else tail
-    column = start - head
-    end = min(max(end, start + 1), max(tail, start + 1))
-    left = max(head, min(start - _EXCERPT // 2, tail - _EXCERPT)) if tail - head > _EXCERPT else head
-    right = min(tail, left + _EXCERPT)
-    before, after = "..." * (left > head), "..." * (right < tail)
+    line_start = source.rfind("\n", 0, start) + 1
+    line_end = source.find("\n", start)
+    line_end = len(source) if line_end < 0 else line_end
+    column = start - line_start
+    end = min(max(end, start + 1), max(line_end, start + 1))
+    left = (
+        max(line_start, min(start - _EXCERPT // 2, line_end - _EXCERPT))
+        if line_end - line_start > _EXCERPT
+        else line_start
+    )
+    right = min(line_end, left + _EXCERPT)
+    before, after = "..." * (left > line_start), "..." * (right < line_end)
     visible = "".join(c if c.isprintable() else " " for c in source[left:right])
     carets = "^" * (min(end, max(right, start + 1)) - start)
     return f"line {line}, column {column + 1}\n{before}{visible}{after}\n{' ' * (len(before) + start - left)}{carets}"
@@ -104,7 +108,7 @@ def _tokens(source: str) -> Iterator[Token]:
             yield Token(Kind.MARK, c, at, at + 1)
             at += 1
         elif c == '"':
-            token = _quoted(source, at)
+            token = _read_quoted(source, at)
             yield token
             at = token.end
         else:
@@ -184,8 +188,8 @@ def integer(text: str, source: str, start: int, end: int) -> int:
     return -int(digits) if text.startswith("-") else int(digits)
 
 
-def _quoted(source: str, at: int) -> Token:
-    """Read a text in double quotes with JSON escapes, for names that are not words."""
+def _read_quoted(source: str, at: int) -> Token:
+    """Read a text in double quotes with JSON escapes, as names need that are not words."""
     import json
 
     try:

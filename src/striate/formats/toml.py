@@ -129,7 +129,7 @@ def _lines(text: str, count: int) -> list[int | None]:
     return lines if len(lines) == count else [None] * count
 
 
-def _inputs(head: Table, wish: notation.Size | None, file: str) -> dict[str, TensorSpec]:
+def _inputs(head: Table, request: notation.Size | None, file: str) -> dict[str, TensorSpec]:
     if ("input" in head) == ("inputs" in head):
         raise FormatError(
             "[network] needs one of input and inputs",
@@ -158,8 +158,8 @@ def _inputs(head: Table, wish: notation.Size | None, file: str) -> dict[str, Ten
             why="a network needs an input",
             fix='write input = "32x32x3"',
         )
-    if wish is not None:
-        shapes = notation.with_size(shapes, wish)
+    if request is not None:
+        shapes = notation.with_size(shapes, request)
     return {name: TensorSpec.image(shape) for name, shape in shapes.items()}
 
 

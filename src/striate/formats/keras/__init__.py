@@ -63,12 +63,12 @@ def read(path: str | Path, input: Any = None) -> Loaded:
         graph = parse(content.config, content.version, str(path))
         shapes = input_shapes(graph, str(path))  # without the batch, channels first; None where open
         closed = all(None not in shape for shape in shapes.values())
-        wish = {} if closed or input is None else _wish(shapes, input)
+        request = {} if closed or input is None else _requested_sizes(shapes, input)
         sizes = {}
         for name, shape in shapes.items():
-            sides = wish.get(name, shape)
+            sides = request.get(name, shape)
             if None in sides:
-                raise _open(str(path), name, shape, len(shapes) > 1)
+                raise _open_size_error(str(path), name, shape, len(shapes) > 1)
             sizes[name] = tuple(n for n in sides if n is not None)
         net, weights = Reader(graph, sizes, content.variables, Path(path).stem, str(path)).read()
     arrays: Mapping[str, Any] | None = None
@@ -80,12 +80,12 @@ def read(path: str | Path, input: Any = None) -> Loaded:
     return with_input_size(model, input) if closed else model
 
 
-def _wish(shapes: Mapping[str, tuple[int | None, ...]], input: Any) -> dict[str, tuple[int, ...]]:
+def _requested_sizes(shapes: Mapping[str, tuple[int | None, ...]], input: Any) -> dict[str, tuple[int, ...]]:
     """The requested sizes, by input name."""
     return notation.requested_shapes({name: tuple(n or 1 for n in s) for name, s in shapes.items()}, input)
 
 
-def _open(path: str, name: str, shape: tuple[int | None, ...], several: bool) -> FormatError:
+def _open_size_error(path: str, name: str, shape: tuple[int | None, ...], several: bool) -> FormatError:
     text = "x".join("?" if n is None else str(n) for n in (*shape[1:], shape[0]))
     return FormatError(
         f"{path} leaves the size of its input open",

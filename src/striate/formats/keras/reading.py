@@ -98,7 +98,7 @@ class Reader:
         values: dict[Ref, Value] = dict(zip(model.inputs, inputs, strict=True))
         waiting: dict[Ref, list[tuple[Layer, int]]] = {}
         missing: dict[tuple[str, int], int] = {}
-        # The file's own order, which is that of the depth in the graph, wherever it can be kept.
+        # Keep the order of the file (by depth in the graph) wherever dependencies allow it.
         position = {name: at for at, name in enumerate(model.layers)}
         ready: list[tuple[int, int, Layer]] = []
         for layer in model.layers.values():
@@ -169,7 +169,7 @@ class Reader:
         except (Unknown, StriateError) as error:
             outputs = self._opaque(site, before, shapes, number, reason(error))
         except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
-            # Keras has no schema that could say whose fault it is: both are named.
+            # Keras has no schema to decide who is at fault, so the message names both the file and the rule.
             raise FormatError(
                 f"{layer.name[:80]} is inconsistent",
                 where=f"{self.path}: {layer.name[:80]}, a {layer.kind}",

@@ -113,10 +113,10 @@ class Site:
 
     def variables(self, *names: str) -> Callable[[str], Array]:
         """The layer's variables in Keras' order; an empty name stands for one that it lacks."""
-        there = [name for name in names if name]
+        present = [name for name in names if name]
 
         def get(name: str) -> Array:
-            return self._reader.variable(self._path, self.layer, there, name)
+            return self._reader.variable(self._path, self.layer, present, name)
 
         return get
 
@@ -156,16 +156,16 @@ class Site:
             else dataclasses.replace(x, order=standard_order(len(x.spec.shape), self.last))
         )
 
-    def permute(self, x: Value, wish: Order, by_position: bool = True) -> Value:
-        """Permute x to the axis order `wish`. by_position: rename its axes N, C and spatial."""
+    def permute(self, x: Value, order: Order, by_position: bool = True) -> Value:
+        """Permute x to this axis order. by_position: rename its axes N, C and spatial."""
         if x.parts:
             x = self.plain(x)
-        axes = [x.order[wish.index(k)] for k in range(len(wish))]
+        axes = [x.order[order.index(k)] for k in range(len(order))]
         self.expect(axes[0] == 0, "the batch does not stay first")
         spec = x.spec
         if axes != sorted(axes):
             x = self._helper(Permute("".join(spec.axes[k] for k in axes[1:])), x)
-        return dataclasses.replace(self._rename_axes(x) if by_position else x, order=wish)
+        return dataclasses.replace(self._rename_axes(x) if by_position else x, order=order)
 
     def _rename_axes(self, x: Value) -> Value:
         """Rename the axes of x N, C and spatial, by position."""

@@ -161,7 +161,7 @@ class Variables:
                 self._collect(group, (top,), self._lists[top])
         for word in ALIASES.get(name, (name,)):
             ends = [k for k in self._lists[top] if k[-1] == word and "/".join(k[:-1]).endswith(path[-1])]
-            if ends:  # nested layers may share a name: the one whose path agrees most
+            if ends:  # nested layers may share a name: take the one whose path has most in common
                 best = max(ends, key=lambda key: (key[-2] == path[-1], len({*key} & {*path})))
                 return self._array(self._lists[top][best], "/".join(best))
         return None

@@ -57,14 +57,14 @@ def read(path: str | Path, input: Any = None) -> Loaded:
     last = frozenset() if graph.producer == PRODUCER else channels_last(graph)
     shapes = {n: channels_first(s) if s and n in last else s for n, s in graph.inputs.items()}
     closed = all(shape and all(isinstance(n, int) for n in shape[1:]) for shape in shapes.values())
-    wish = {} if closed else _wish(shapes, input, str(path))
+    request = {} if closed else _requested_sizes(shapes, input, str(path))
     batch = batch_of(list(shapes.values()))
     inputs = {}
     for name, shape in shapes.items():
-        sizes = wish.get(name, shape[1:] if shape else ())
-        fine = len(sizes) - 1 in SPATIAL and all(isinstance(n, int) for n in sizes)
-        if not fine:
-            raise _open(str(path), name, shape, len(graph.inputs) > 1)
+        sizes = request.get(name, shape[1:] if shape else ())
+        complete = len(sizes) - 1 in SPATIAL and all(isinstance(n, int) for n in sizes)
+        if not complete:
+            raise _open_size_error(str(path), name, shape, len(graph.inputs) > 1)
         inputs[name] = TensorSpec.image([n for n in sizes if isinstance(n, int)], batch)
     original = striate_metadata.network(graph, inputs)
     reader = Reader(graph, inputs, last) if original is None else None
@@ -76,7 +76,7 @@ def read(path: str | Path, input: Any = None) -> Loaded:
     return with_input_size(model, input) if closed else model
 
 
-def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str, tuple[int, ...]]:
+def _requested_sizes(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str, tuple[int, ...]]:
     """The requested sizes, by input name."""
     if input is None:
         return {}
@@ -87,7 +87,7 @@ def _wish(inputs: Mapping[str, Shape | None], input: Any, path: str) -> dict[str
     return notation.requested_shapes(sizes_by_name, input)
 
 
-def _open(path: str, name: str, shape: Shape | None, several: bool) -> FormatError:
+def _open_size_error(path: str, name: str, shape: Shape | None, several: bool) -> FormatError:
     text = "x".join("?" if n is None else str(n) for n in shape) if shape else "no shape"
     return FormatError(
         f"{path} leaves the size of its input open",

@@ -36,13 +36,13 @@ class Allowance:
     """Remaining elements that folding may read and produce."""
 
     def __init__(self, stored: int) -> None:
-        self.left = ALLOWED + MAX_BYTE_REPEATS * stored
+        self.remaining = ALLOWED + MAX_BYTE_REPEATS * stored
 
     def take(self, count: int) -> None:
         """Subtract `count`. Raises Unfoldable, and subtracts nothing, if less is left."""
-        if not 0 <= count <= self.left:
+        if not 0 <= count <= self.remaining:
             raise Unfoldable(f"{count:,} numbers")
-        self.left -= count
+        self.remaining -= count
 
 
 def fold(call: Call, inputs: Sequence[Array | None], allowance: Allowance) -> list[Array]:
@@ -107,9 +107,9 @@ def _reshape(_a: Any, x: list[Any], _allowed: Allowance) -> Any:
     return x[0].reshape(target(x[0].shape, x[1].tolist(), bool(_a.get("allowzero", 0))))
 
 
-def target(shape: Sequence[int], wish: Sequence[int], allow_zero: bool = False) -> tuple[int, ...]:
+def target(shape: Sequence[int], request: Sequence[int], allow_zero: bool = False) -> tuple[int, ...]:
     """The shape that ONNX's Reshape gives: 0 copies a size, -1 is inferred."""
-    sizes = [shape[k] if n == 0 and not allow_zero else int(n) for k, n in enumerate(wish)]
+    sizes = [shape[k] if n == 0 and not allow_zero else int(n) for k, n in enumerate(request)]
     if -1 in sizes:
         product = math.prod(n for n in sizes if n != -1)
         sizes[sizes.index(-1)] = math.prod(shape) // product if product else 0
@@ -126,7 +126,7 @@ def _fill(a: Any, x: list[Any], _allowed: Allowance) -> Any:
     shape, value = tuple(x[0].tolist()), a.get("value", np.zeros(1, np.float32))
     if math.prod(shape) > ALLOWED:
         raise Unfoldable(f"{math.prod(shape):,} numbers")
-    return np.broadcast_to(value.ravel()[0], shape)  # it has no memory: its readers are charged
+    return np.broadcast_to(value.ravel()[0], shape)  # a view without memory: its readers are charged
 
 
 def _range(_a: Any, x: list[Any], allowed: Allowance) -> Any:
@@ -219,8 +219,8 @@ def _quantize(a: Any, x: list[Any], _allowed: Allowance) -> Any:
 def _normal(x: Array, axes: tuple[int, ...], eps: float) -> Array:
     """Mean 0 and variance 1 over some axes, in float64."""
     wide = x.astype(np.float64)
-    far = wide - wide.mean(axes, keepdims=True)
-    return np.asarray(far / np.sqrt((far * far).mean(axes, keepdims=True) + eps))
+    centered = wide - wide.mean(axes, keepdims=True)
+    return np.asarray(centered / np.sqrt((centered * centered).mean(axes, keepdims=True) + eps))
 
 
 def _scale_and_shift(normal: Array, x: list[Any]) -> Array:

@@ -64,8 +64,8 @@ def _moves_channels_first(call: Call, rank: int, shape: Shape, graph: Graph) -> 
         return call.attributes.get("perm") == [0, rank - 1, *range(1, rank - 1)]
     if call.kind != "Reshape" or shape[-1] != 1 or rank < 4:
         return False
-    wish = graph.constants.get(call.inputs[1]) if len(call.inputs) > 1 else None
-    return wish is not None and list(wish.ravel()[1:]) == [1, *shape[1:-1]]
+    target = graph.constants.get(call.inputs[1]) if len(call.inputs) > 1 else None
+    return target is not None and list(target.ravel()[1:]) == [1, *shape[1:-1]]
 
 
 def _reaches_window(name: str, readers: Mapping[str, list[Call]]) -> bool:

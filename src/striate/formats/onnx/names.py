@@ -69,14 +69,14 @@ class Names:
 def _owner(owners: Sequence[tuple[str, str]], readers: Mapping[str, int], path: str) -> str:
     """The module that owns a call's parameters.
 
-    Exporters store equal tensors once, under any of their names, so the name of a tensor with several readers is no
-    evidence.
+    Exporters store equal tensors once, under any of their names, so the name of a tensor with several readers proves
+    nothing.
     """
     for module, _ in owners:
         if path and f"{module}.".startswith(f"{path}."):
             return module
-    alone = [module for module, name in owners if readers[name] == 1]
-    return alone[0] if alone else path or owners[0][0]
+    sole_readers = [module for module, name in owners if readers[name] == 1]
+    return sole_readers[0] if sole_readers else path or owners[0][0]
 
 
 def _dots(path: str) -> list[int]:

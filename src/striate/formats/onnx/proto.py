@@ -330,8 +330,10 @@ def _check_external(onnx: Any, graph: Any, folder: Path, path: Path) -> None:
     """Raise LimitError if the tensors need far more external data than there is: each may claim the whole file."""
     sizes: dict[Path, int] = {}
     needed_bytes = 0
-    inside = (attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t"))
-    for tensor in (*graph.initializer, *inside):
+    in_attributes = (
+        attribute.t for node in graph.node for attribute in node.attribute if attribute.HasField("t")
+    )
+    for tensor in (*graph.initializer, *in_attributes):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
             target = _external_path(tensor, location, folder, path)

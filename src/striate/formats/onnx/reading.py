@@ -41,8 +41,10 @@ class Reader:
     ) -> None:  # `last`: inputs whose channels come last in the file, and first in `inputs`
         self.graph = graph
         self.bindings: dict[str, Binding] = dict(graph.constants)
-        inside = [v for call in graph.calls for v in call.attributes.values() if isinstance(v, np.ndarray)]
-        self.allowance = Allowance(sum(array.size for array in (*graph.constants.values(), *inside)))
+        in_attributes = [
+            v for call in graph.calls for v in call.attributes.values() if isinstance(v, np.ndarray)
+        ]
+        self.allowance = Allowance(sum(array.size for array in (*graph.constants.values(), *in_attributes)))
         self.nodes: list[Node] = []
         self.weights: dict[str, Array] = {}
         self.origins = {name: name for name in graph.constants}
@@ -71,8 +73,8 @@ class Reader:
             value = Value(self.names.inputs[name], spec)
             self.values[name] = value.name
             if name in last:
-                turn = Permute("".join((*spec.spatial_axes, "C")))
-                (value,) = self.place(Call("Transpose", (name,), (), {}), turn, [value], {})
+                to_file_order = Permute("".join((*spec.spatial_axes, "C")))
+                (value,) = self.place(Call("Transpose", (name,), (), {}), to_file_order, [value], {})
             self.bindings[name] = value
 
     def read(self) -> tuple[Network, dict[str, Array]]:
@@ -110,9 +112,9 @@ class Reader:
         counted: set[str] = set()
         for node in self.nodes:
             if isinstance(node.op, Opaque):
-                mine = [origin for origin in self.read_by.get(node.name, ()) if origin not in counted]
-                counted.update(mine)
-                count = sum(max(self._numbers(o) - self.uses.used_elements(o), 0) for o in mine)
+                origins = [origin for origin in self.read_by.get(node.name, ()) if origin not in counted]
+                counted.update(origins)
+                count = sum(max(self._numbers(o) - self.uses.used_elements(o), 0) for o in origins)
                 node = dataclasses.replace(node, op=dataclasses.replace(node.op, params=count))
             yield node
 

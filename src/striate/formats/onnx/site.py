@@ -235,7 +235,7 @@ class Site:
             return x
         if len(shape) == 2:
             return self.emit(Flatten(), x)
-        wish = tuple(shape[1:])
+        sizes = tuple(shape[1:])
         if file_shape is not None and len(file_shape) == len(shape) and list(file_shape[1:]).count(-1) == 1:
-            wish = tuple(-1 if w == -1 else n for w, n in zip(file_shape[1:], wish, strict=True))
-        return self.emit(Reshape(wish), x)
+            sizes = tuple(-1 if w == -1 else n for w, n in zip(file_shape[1:], sizes, strict=True))
+        return self.emit(Reshape(sizes), x)

@@ -286,12 +286,14 @@ def _variance(site: Site, x: Any, dims: Any = (), unbiased: Any = True, keepdim:
     rank = len(value.spec.axes)
     at = [d % rank for d in ((dims,) if isinstance(dims, int) else dims or range(1, rank))]
     count = math.prod(value.spec.shape[d] for d in at)
-    less = correction if correction is not None else float(bool(unbiased))
-    need(count > less, "the variance of one element")
+    ddof = correction if correction is not None else float(bool(unbiased))
+    need(count > ddof, "the variance of one element")
     mean = _affine(site, reduce(site, value, "mean", at, True), -1.0)
     centred = site.node(merge.Add(), value, mean)
     variance = _affine(
-        site, reduce(site, site.node(Pow(2.0), centred), "mean", at, keepdim), count / (count - less)
+        site,
+        reduce(site, site.node(Pow(2.0), centred), "mean", at, keepdim),
+        count / (count - ddof),
     )
     return site.node(Pow(0.5), variance) if site.operator == "std" else variance
 

@@ -332,17 +332,17 @@ class _Importer:
         end = at
         while end + 1 < len(calls) and path in _within(calls[end + 1].path):
             end += 1
-        inside = calls[at : end + 1]
-        inner = {value for one in inside for value in one.makes}
-        leaves = [leaf for one in inside for leaf in _leaves((one.args, list(one.kwargs.values())))]
-        read = dict.fromkeys(leaf for leaf in leaves if isinstance(leaf, Value) and leaf not in inner)
+        inner_calls = calls[at : end + 1]
+        produced = {value for one in inner_calls for value in one.makes}
+        leaves = [leaf for one in inner_calls for leaf in _leaves((one.args, list(one.kwargs.values())))]
+        read = dict.fromkeys(leaf for leaf in leaves if isinstance(leaf, Value) and leaf not in produced)
         sources = [self.full_value(value) for value in read]
         if not any(isinstance(source, Ref | Foreign) for source in sources):
             return False
         sources += [leaf for leaf in leaves if isinstance(leaf, Constant)]
         kind = type(part).__name__
         why = unsupported(f"torch.nn.{kind}", "module")
-        for one in inside:
+        for one in inner_calls:
             for port, value in enumerate(one.makes):
                 outside = any(not at <= reader <= end for reader in self.readers.get(value, ()))
                 if outside or value in self.outputs:

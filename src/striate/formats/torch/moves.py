@@ -196,10 +196,10 @@ def constant_like(site: Site, x: Ref, shape: Sequence[int], constant: Constant) 
             x = site.node(reshape.Slice(axis, stop=target), x)
         elif x.spec.size(axis) < target:
             x = site.node(Gather((0,) * target, axis), x)
-    alone = constant.tensor.numel() == 1 and not site.learned(constant)
-    number = float(constant.tensor) if alone else 0.0
+    is_number = constant.tensor.numel() == 1 and not site.learned(constant)
+    number = float(constant.tensor) if is_number else 0.0
     value = site.node(Clip(number, number), x)
-    if alone:
+    if is_number:
         return value
     wide = (1,) * (len(shape) + 1 - constant.tensor.ndim) + tuple(constant.tensor.shape)
     need(len(wide) == len(shape) + 1 and wide[0] == 1, "a tensor with a batch axis, or of higher rank")
@@ -299,13 +299,15 @@ def _pad(site: Site, x: Any, sides: Any, *rest: Any, **options: Any) -> Ref:
     rank = len(value.spec.spatial)
     pairs = [(int(a), int(b)) for a, b in zip(sides[::2], sides[1::2])][::-1]
     pairs = [(0, 0)] * (rank - len(pairs)) + pairs
-    deep = pairs[-rank - 1] if len(pairs) > rank else (0, 0)
+    channels = pairs[-rank - 1] if len(pairs) > rank else (0, 0)
     need(len(pairs) <= rank + 1, "a padded batch")
-    need(not any(deep) or (mode == "constant" and not fill), "channels padded with a mode other than zeros")
+    need(
+        not any(channels) or (mode == "constant" and not fill), "channels padded with a mode other than zeros"
+    )
     if not any(any(pair) for pair in pairs):
         return value
     modes = {"constant": "zeros"}.get(mode, mode)
-    op = reshape.Pad(tuple(pairs[-rank:]), mode=modes, value=max(float(fill), LOWEST), channels=deep)
+    op = reshape.Pad(tuple(pairs[-rank:]), mode=modes, value=max(float(fill), LOWEST), channels=channels)
     return site.node(op, value)
 
 

@@ -43,8 +43,8 @@ class Spot:
         """The statement that creates it, as (text before the tree, tree)."""
         if self.plain:
             return f"self.{self.path} = ", tree
-        inside, _, name = self.path.rpartition(".")
-        holder = Spot(inside, _is_python(inside)).call if inside else "self"
+        parent, _, name = self.path.rpartition(".")
+        holder = Spot(parent, _is_python(parent)).call if parent else "self"
         return "", (f"{holder}.add_module", [repr(name), tree])
 
     @property

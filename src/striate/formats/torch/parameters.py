@@ -112,8 +112,10 @@ class Parameters:
 
     def count_opaque(self, nodes: Sequence[Node]) -> list[Node]:
         """The nodes; an opaque node counts the parameters of the module that no other node has."""
-        there = {node.name for node in nodes}
-        counted_keys = {key for name, key in self.sources.tensors.items() if name.rpartition(".")[0] in there}
+        node_names = {node.name for node in nodes}
+        counted_keys = {
+            key for name, key in self.sources.tensors.items() if name.rpartition(".")[0] in node_names
+        }
         sizes: collections.Counter[Any] = collections.Counter()
         for pieces in self.pieces.items():
             sizes[pieces[0]] += sum(size for key, size in pieces[1].items() if key in counted_keys)
@@ -136,9 +138,9 @@ class Parameters:
 
     def unused(self, nodes: Sequence[Node]) -> list[str]:
         """The module's parameters that no node has: forward does not read them, or computes a weight from them."""
-        there = {node.name for node in nodes}
-        names = [name for full, name in self.names.items() if full.rpartition(".")[0] in there]
-        names += [c.name for node, constants in self.read_by.items() if node in there for c in constants]
+        node_names = {node.name for node in nodes}
+        names = [name for full, name in self.names.items() if full.rpartition(".")[0] in node_names]
+        names += [c.name for node, constants in self.read_by.items() if node in node_names for c in constants]
         used = {id(self.state[name]) for name in names if name in self.state}
         unused = {id(self.state[n]): n for n in reversed(self.learned) if id(self.state.get(n)) not in used}
         return [n for n in self.learned if unused.get(id(self.state.get(n))) == n]

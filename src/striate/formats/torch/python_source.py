@@ -151,9 +151,9 @@ class _Writer:
         return _Item(name, node.inputs, node.outputs, code=code, fixed=bool(declaration.parameters))
 
     def _finish(self, scope: _Scope, nodes: Sequence[Node]) -> _Scope:
-        inside = {value for node in nodes for value in node.outputs}
+        produced = {value for node in nodes for value in node.outputs}
         names = {node.name for node in nodes}
-        scope.reads = tuple(dict.fromkeys(v for n in nodes for v in n.inputs if v not in inside))
+        scope.reads = tuple(dict.fromkeys(v for n in nodes for v in n.inputs if v not in produced))
         scope.makes = tuple(
             v for n in nodes for v in n.outputs
             if v in self.net.outputs or any(r.name not in names for r in self.net.consumers[v])
@@ -281,18 +281,18 @@ class _Writer:
     def _members(self, items: Sequence[_Item], names: Sequence[Sequence[str | None]]) -> list[str]:
         """The modules of a scope; nested ones follow their container."""
         lines: list[str] = []
-        there: set[str] = set()
+        existing: set[str] = set()
         for item, names_of_item in sorted(zip(items, names), key=lambda pair: _depth(pair[0])):
             assert item.spot is not None
             for path in item.spot.holders:
-                if path not in there:
+                if path not in existing:
                     lines += _render(*choose_spot(path, True, ()).creation(("nn.Module", [])))
-                    there.add(path)
+                    existing.add(path)
             if item.code is not None and item.code.parameter:
                 lines += _render(f"self.{item.code.parameter} = ", item.code.tree(names_of_item))
             elif item.code is None or item.code.module:
                 lines += _render(*item.spot.creation(self._tree(item, names_of_item)))
-                there.add(item.spot.path)
+                existing.add(item.spot.path)
         return lines
 
     def _tree(self, item: _Item, names: Sequence[str | None]) -> tuple[str, list[Any]]:

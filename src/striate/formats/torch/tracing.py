@@ -218,7 +218,7 @@ class _Reader:
                 env[node] = (
                     waiting.pop(0)
                     if name is None
-                    else Constant(tensors[name].detach(), _dotted(prefix, name))
+                    else Constant(tensors[name].detach(), _join_path(prefix, name))
                 )
             elif node.op == "call_function":
                 self._call(node, env, prefix)
@@ -232,8 +232,8 @@ class _Reader:
 
     def _call(self, node: Any, env: dict[Any, Any], prefix: str) -> None:
         name = _operator(node.target)
-        args = _mapped(node.args, env)
-        kwargs = {key: _mapped(value, env) for key, value in node.kwargs.items()}
+        args = _substitute(node.args, env)
+        kwargs = {key: _substitute(value, env) for key, value in node.kwargs.items()}
         if name == "getitem" and isinstance(args[0], tuple | list):
             env[node] = args[0][args[1]]
             return
@@ -250,7 +250,15 @@ class _Reader:
         short = name.removesuffix("_")
         self.calls.append(
             Call(
-                short, args, kwargs, makes, shapes, _dotted(prefix, path), _place(node), several, node.target
+                short,
+                args,
+                kwargs,
+                makes,
+                shapes,
+                _join_path(prefix, path),
+                _place(node),
+                several,
+                node.target,
             )
         )
         env[node] = makes if several else makes[0]
@@ -263,11 +271,11 @@ class _Reader:
                     env[other] = makes[0]
 
 
-def _mapped(argument: Any, env: Mapping[Any, Any]) -> Any:
+def _substitute(argument: Any, env: Mapping[Any, Any]) -> Any:
     if isinstance(argument, torch.fx.Node):
         return env.get(argument)
     if isinstance(argument, list | tuple):
-        return tuple(_mapped(part, env) for part in argument)
+        return tuple(_substitute(part, env) for part in argument)
     return argument
 
 
@@ -279,7 +287,7 @@ def _path(text: str) -> str:
     return text.split("@")[0]
 
 
-def _dotted(prefix: str, name: str) -> str:
+def _join_path(prefix: str, name: str) -> str:
     return ".".join(part for part in (prefix, name) if part)
 
 
@@ -325,7 +333,7 @@ def _fx(module: Any, inputs: Sequence[Argument], examples: Sequence[Any]) -> Tra
                 else attribute
             )
         elif node.op == "output":
-            flat = torch.utils._pytree.tree_leaves(_mapped(node.args[0], env))
+            flat = torch.utils._pytree.tree_leaves(_substitute(node.args[0], env))
             outputs = [v for v in flat if isinstance(v, Value)]
         else:
             _trace_node(reader, module, node, env, real)
@@ -415,7 +423,7 @@ def _scope(node: Any) -> str:
 def _restore_names(argument: Any, prefix: str) -> Any:
     """Restore the name of a constant in the original module; the module of the node names it run.weight."""
     if isinstance(argument, Constant) and argument.name.startswith("run."):
-        return dataclasses.replace(argument, name=_dotted(prefix, argument.name[4:]))
+        return dataclasses.replace(argument, name=_join_path(prefix, argument.name[4:]))
     if isinstance(argument, tuple):
         return tuple(_restore_names(part, prefix) for part in argument)
     return argument

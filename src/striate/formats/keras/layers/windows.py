@@ -105,9 +105,9 @@ def _tconv(site: Site) -> Value:
     rank, bias = len(x.spec.spatial), bool(site.get("use_bias", True))
     kernel, stride = site.sizes("kernel_size", rank), site.sizes("strides", rank)
     dilation = site.sizes("dilation_rate", rank)
-    wish = site.sizes("output_padding", rank) if site.get("output_padding") is not None else (None,) * rank
+    extra = site.sizes("output_padding", rank) if site.get("output_padding") is not None else (None,) * rank
     same = _padding(site, rank) == "same"
-    sides = [_crop_sides(k, s, d, same, e) for k, s, d, e in zip(kernel, stride, dilation, wish)]
+    sides = [_crop_sides(k, s, d, same, e) for k, s, d, e in zip(kernel, stride, dilation, extra)]
     get = site.variables("kernel", "bias" if bias else "")
     op = ConvTranspose(
         site.get("filters"),
@@ -141,8 +141,8 @@ def _pool(site: Site) -> Value:
     x = site.image
     rank = len(x.spec.spatial)
     kernel, padding = site.sizes("pool_size", rank, 2), _padding(site, rank)
-    wish = site.sizes("strides", rank) if site.get("strides") is not None else kernel
-    stride = None if wish == kernel else wish
+    step = site.sizes("strides", rank) if site.get("strides") is not None else kernel
+    stride = None if step == kernel else step
     if site.layer.kind.startswith("Max"):
         return site.emit(pool.MaxPool(kernel, stride, padding), x)
     return site.emit(pool.AvgPool(kernel, stride, padding, count_include_pad=padding == 0), x)

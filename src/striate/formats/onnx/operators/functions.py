@@ -150,12 +150,12 @@ def _quantized(site: Site) -> Value:
     """Quantize and dequantize, executed in float. Values are still clipped to the integer range, because exporters drop
     activations that the range implies; only the rounding is skipped.
     """
-    scale, back = (site.array(site.attribute(f"at_{name}")) for name in ("scale", "scale2"))
-    zero = back_zero = np.zeros((), np.uint8)
+    scale, scale_back = (site.array(site.attribute(f"at_{name}")) for name in ("scale", "scale2"))
+    zero = zero_back = np.zeros((), np.uint8)
     if "at_zero" in site.call.attributes:
-        zero, back_zero = (site.array(site.attribute(f"at_{name}")) for name in ("zero", "zero2"))
+        zero, zero_back = (site.array(site.attribute(f"at_{name}")) for name in ("zero", "zero2"))
     site.expect(scale.size == zero.size == 1, "activations quantized by channel")
-    same = np.array_equal(scale, back) and np.array_equal(zero, back_zero) and zero.dtype.kind in "iu"
+    same = np.array_equal(scale, scale_back) and np.array_equal(zero, zero_back) and zero.dtype.kind in "iu"
     site.expect(same, "quantized and dequantized by different scales")
     limits, step, at = np.iinfo(zero.dtype), float(scale.ravel()[0]), int(zero.ravel()[0])
     bounds = (float(str(np.float32((limit - at) * step))) for limit in (limits.min, limits.max))
@@ -223,10 +223,10 @@ def _sign(site: Site) -> Value:
 @reads("Shrink")
 def _shrink(site: Site) -> Value:
     """Soft shrink only: values further from 0 than a bound move toward it by the bound."""
-    x, far, bias = site.value(), site.attribute("lambd", 0.5), site.attribute("bias", 0.0)
-    site.expect(far == bias >= 0, "a jump at its threshold")
-    above = site.emit(ops.Relu(), site.emit(Affine(1.0, -far), x))
-    below = site.emit(ops.Relu(), site.emit(Affine(-1.0, -far), x))
+    x, threshold, bias = site.value(), site.attribute("lambd", 0.5), site.attribute("bias", 0.0)
+    site.expect(threshold == bias >= 0, "a jump at its threshold")
+    above = site.emit(ops.Relu(), site.emit(Affine(1.0, -threshold), x))
+    below = site.emit(ops.Relu(), site.emit(Affine(-1.0, -threshold), x))
     return site.emit(Add(), above, site.emit(Affine(-1.0), below))
 
 

@@ -28,9 +28,9 @@ WRITTEN = {striate: onnx for onnx, striate in MODES.items()}
 
 @reads("Reshape")
 def _reshape(site: Site) -> Value:
-    x, wish = site.value(), site.array(1).ravel().tolist()
-    shape = target(x.shape, wish, bool(site.attribute("allowzero", 0)))
-    return site.reshape(x, shape, wish)
+    x, request = site.value(), site.array(1).ravel().tolist()
+    shape = target(x.shape, request, bool(site.attribute("allowzero", 0)))
+    return site.reshape(x, shape, request)
 
 
 @reads("Flatten")
@@ -102,8 +102,8 @@ def _move(site: Site) -> Value:
     apart = target(x.shape, site.array(site.attribute("at_apart")).ravel().tolist())
     order = site.attribute("perm") or [*range(len(apart))][::-1]
     turned = [apart[k] for k in order]
-    wish = site.array(site.attribute("at_together")).ravel().tolist()
-    together = target(turned, wish)
+    request = site.array(site.attribute("at_together")).ravel().tolist()
+    together = target(turned, request)
     space = len(x.spec.spatial)
     if x.spec.axes[1] == "C" and apart[0] == together[0] == x.shape[0]:
         channels = x.spec.channels
@@ -135,7 +135,7 @@ def _move(site: Site) -> Value:
                 return site.emit(PixelUnshuffle(factor), x)
     if len(apart) - 2 in SPATIAL:
         parts = site.transpose(site.reshape(x, apart), order)
-        return site.reshape(parts, together, wish)
+        return site.reshape(parts, together, request)
     site.expect(apart[0] == together[0] == x.shape[0] and order[0] == 0, "the batch does not stay first")
     return site.emit(Rearrange(apart[1:], tuple(k - 1 for k in order[1:]), together[1:]), x)
 

@@ -104,7 +104,7 @@ def _tconv(site: Site) -> Value:
     if sizes is None:
         padding = _padding(site, rank)
         pairs = [(0, 0)] * rank if padding == 0 else list(padding)
-    else:  # the padding that gives this size; what is missing is added at the end
+    else:  # the padding that results in this size; a deficit becomes output padding
         for k, (n, size) in enumerate(zip(x.spec.spatial, sizes[-rank:])):
             total = stride[k] * (n - 1) + extra[k] + dilation[k] * (kernel[k] - 1) + 1 - size
             if total < 0:
@@ -369,11 +369,11 @@ def _write_adaptive_avg(pen: Pen, op: Any) -> None:
         for at, (start, stop) in enumerate(_bins(n, m)):
             share[start:stop, at] = 1 / (stop - start)
         order = [k for k in range(rank) if k != axis] + [axis]
-        back = [order.index(k) for k in range(rank)]
+        inverse = [order.index(k) for k in range(rank)]
         x = pen.call(
             "Transpose",
             pen.call("MatMul", pen.call("Transpose", x, perm=order), pen.constant(share)),
-            perm=back,
+            perm=inverse,
         )
     pen.last("Identity", x)
 
