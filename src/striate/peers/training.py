@@ -85,8 +85,8 @@ def comparison_problem(subject: Subject, dtype: Any, draw: int) -> Problem:
     """The problem of the compared step: few images, and no random layers."""
     model = subject.load("numpy")
     weights = {name: array.astype(dtype) for name, array in model.weights.items()}
-    problem_of_draw = _draw_problem(_without_noise(model.net), weights, min(subject.batch, COMPARED), draw)
-    return problem_of_draw._replace(x=problem_of_draw.x.astype(dtype))
+    task = _draw_problem(_without_noise(model.net), weights, min(subject.batch, COMPARED), draw)
+    return task._replace(x=task.x.astype(dtype))
 
 
 def _draw_problem(net: Network, weights: dict[str, Array], images: int, draw: int) -> Problem:

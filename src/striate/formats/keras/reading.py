@@ -57,10 +57,10 @@ class Reader:
         self.inputs: dict[str, TensorSpec] = {}
         self._inputs: list[Value] = []
         for layer, size in sizes.items():
-            title = self.names.take("input" if len(sizes) == 1 else legal(layer) or "input")
-            self.inputs[title] = self.specs[title] = TensorSpec.image(size)
-            spec = self.specs[title]
-            self._inputs.append(Value(title, spec, standard_order(len(spec.shape), graph.last)))
+            input_name = self.names.take("input" if len(sizes) == 1 else legal(layer) or "input")
+            self.inputs[input_name] = self.specs[input_name] = TensorSpec.image(size)
+            spec = self.specs[input_name]
+            self._inputs.append(Value(input_name, spec, standard_order(len(spec.shape), graph.last)))
 
     def read(self) -> tuple[Network, dict[str, Array] | None]:
         """Read the network, and its weights if the file has them."""

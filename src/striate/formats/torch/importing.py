@@ -346,8 +346,8 @@ class _Importer:
             for port, value in enumerate(one.makes):
                 outside = any(not at <= reader <= end for reader in self.readers.get(value, ()))
                 if outside or value in self.outputs:
-                    call_of_module = dataclasses.replace(one, path=path)
-                    self.env[value] = self._opaque(call_of_module, port, sources, why, f"nn.{kind}")
+                    outer_call = dataclasses.replace(one, path=path)
+                    self.env[value] = self._opaque(outer_call, port, sources, why, f"nn.{kind}")
         self.handled.update(range(at, end + 1))
         return True
 

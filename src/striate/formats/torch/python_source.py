@@ -161,11 +161,11 @@ class _Writer:
         if not scope.path:  # the order of a network's inputs and outputs is fixed
             scope.reads, scope.makes = tuple(self.net.inputs), self.net.outputs
         items = scope.items
-        names_used = {name for item in items for name in (item.name, item.name.split(".")[0])}
+        used = {name for item in items for name in (item.name, item.name.split(".")[0])}
         for item in items:
             bare = item.code is not None and bool(item.code.parameter)  # a parameter without a module
-            item.spot = choose_spot(item.name, item.fixed and not bare, names_used - {item.name})
-            names_used.add(item.spot.path)
+            item.spot = choose_spot(item.name, item.fixed and not bare, used - {item.name})
+            used.add(item.spot.path)
         linked = all(b.reads == a.makes for a, b in itertools.pairwise(items))
         numbered = bool(scope.path) and all(item.name.isdigit() for item in items)
         scope.sequential = (
@@ -282,16 +282,16 @@ class _Writer:
         """The modules of a scope; nested ones follow their container."""
         lines: list[str] = []
         existing: set[str] = set()
-        for item, names_of_item in sorted(zip(items, names), key=lambda pair: _depth(pair[0])):
+        for item, item_names in sorted(zip(items, names), key=lambda pair: _depth(pair[0])):
             assert item.spot is not None
             for path in item.spot.holders:
                 if path not in existing:
                     lines += _render(*choose_spot(path, True, ()).creation(("nn.Module", [])))
                     existing.add(path)
             if item.code is not None and item.code.parameter:
-                lines += _render(f"self.{item.code.parameter} = ", item.code.tree(names_of_item))
+                lines += _render(f"self.{item.code.parameter} = ", item.code.tree(item_names))
             elif item.code is None or item.code.module:
-                lines += _render(*item.spot.creation(self._tree(item, names_of_item)))
+                lines += _render(*item.spot.creation(self._tree(item, item_names)))
                 existing.add(item.spot.path)
         return lines
 

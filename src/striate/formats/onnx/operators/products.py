@@ -106,8 +106,8 @@ def _einsum(site: Site) -> Value:
     size = dict(zip(one, x.shape, strict=True))
     common = [v for v in one[1:] if v in other]
     inner = [v for v in common if v not in out]
-    both, rows_of_x = [v for v in common if v in out], [v for v in one[1:] if v not in other]
-    site.expect(all(v in out for v in rows_of_x), "a sum over one factor's axis")
+    both, x_only = [v for v in common if v in out], [v for v in one[1:] if v not in other]
+    site.expect(all(v in out for v in x_only), "a sum over one factor's axis")
     if others:
         (y,) = others
         site.expect(other[:1] == image, "a batch axis that moves")
@@ -116,25 +116,23 @@ def _einsum(site: Site) -> Value:
         weight = site.array(1 if site.is_value(site.call.inputs[0]) else 0)
         size |= dict(zip(other, weight.shape, strict=True))
         site.expect(not both and image not in other, "weights per position")
-    columns_of_y = [v for v in other if v not in one]
-    site.expect(all(v in out for v in columns_of_y), "a sum over one factor's axis")
+    y_only = [v for v in other if v not in one]
+    site.expect(all(v in out for v in y_only), "a sum over one factor's axis")
 
-    def joined(value: Value, word: str, *groups: list[str]) -> Value:
+    def join(value: Value, word: str, *groups: list[str]) -> Value:
         """Join each group of a value's axes into one axis; the first group may be empty."""
         order = tuple(word[1:].index(v) for group in groups for v in group)
         shape = tuple(math.prod(size[v] for v in group) for group in groups)
         return site.emit(Rearrange(tuple(size[v] for v in word[1:]), order, shape), value)
 
     if others:
-        product = site.emit(
-            MatMul(), joined(x, one, both, rows_of_x, inner), joined(y, other, both, inner, columns_of_y)
-        )
+        product = site.emit(MatMul(), join(x, one, both, x_only, inner), join(y, other, both, inner, y_only))
     else:
-        matrix = weight.transpose([other.index(v) for v in (*columns_of_y, *inner)])
-        matrix = matrix.reshape(math.prod(size[v] for v in columns_of_y), -1)
-        rows = site.features_last(joined(x, one, rows_of_x, inner))
+        matrix = weight.transpose([other.index(v) for v in (*y_only, *inner)])
+        matrix = matrix.reshape(math.prod(size[v] for v in y_only), -1)
+        rows = site.features_last(join(x, one, x_only, inner))
         product = site.emit(Linear(len(matrix), False, matrix.shape[1]), rows, weight=matrix)
-    axes = [*both, *rows_of_x, *columns_of_y]
+    axes = [*both, *x_only, *y_only]
     shape = tuple(size[v] for v in out[1:])
     return site.emit(
         Rearrange(tuple(size[v] for v in axes), tuple(axes.index(v) for v in out[1:]), shape), product
