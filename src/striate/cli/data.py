@@ -43,7 +43,7 @@ def command(ctx: click.Context) -> None:
 )
 @click.argument("path", metavar="PATH", type=click.Path())
 @click.option("--fail-on", metavar="SEVERITY", default="error", type=Names("SEVERITY", lambda: LEVELS),
-              help="Lowest severity with exit code 1: error (default), warning, info or never.")  # fmt: skip
+              help="Lowest severity that gives exit code 1 [error] (error, warning, info, never).")  # fmt: skip
 @json_option
 @output_option
 def check(path: str, fail_on: str, as_json: bool, output: str | None) -> int:

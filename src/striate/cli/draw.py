@@ -33,7 +33,7 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
 
 
 @click.command(
-    short_help="A picture of a network, as SVG.",
+    short_help="Draw a network or a layer.",
     epilog=examples(
         "striate draw lenet5 -o lenet5.svg",
         "striate draw resnet50 --kind graph --direction right -o resnet50.svg",
@@ -50,22 +50,34 @@ def _position(context: click.Context, parameter: click.Parameter, text: str) -> 
               help="Write to FILE (.svg .png .pdf .tex .json) instead of SVG to standard output.")  # fmt: skip
 @click.option("--kind", default="", metavar="NAME", type=Names("NAME", _kinds),
               help="blocks, graph, pixels, field, layer or fc [graph with branches, else blocks].")  # fmt: skip
-@click.option("--node", default="", metavar="NAME", help="The layer to draw, or the node to follow paths to.")
 @click.option(
-    "--unit", default="", metavar="Y,X", callback=_position, help="Unit of a field, from 0 [the middle one]."
+    "--node",
+    default="",
+    metavar="NAME",
+    help="Layer to draw (layer, fc), or node at which paths end (pixels, field).",
+)
+@click.option(
+    "--unit",
+    default="",
+    metavar="Y,X",
+    callback=_position,
+    help="Unit whose field is drawn, from 0 [the middle one].",
 )
 @click.option("--numbers/--no-numbers", default=None,
-              help="Counts in cells of pixels [where they fit], small numbers in those of a layer [off].")  # fmt: skip
-@click.option("--compare", is_flag=True, help="Padding modes side by side, for pixels.")
-@click.option("--direction", default="", metavar="WORD", help="Flow of a graph: down or right [down].")
-@click.option("--cost", is_flag=True, help="Bars of parameters and MACs.")
-@click.option("--fold/--no-fold", default=True, help="Close modules and tell repeats once [on].")
+              help="Write numbers into the cells of pixels [if they fit] or of a layer [off].")  # fmt: skip
+@click.option("--compare", is_flag=True, help="With pixels: draw padding modes side by side.")
+@click.option("--direction", default="", metavar="WORD", help="Direction of a graph: down or right [down].")
+@click.option("--cost", is_flag=True, help="Add bars of parameters and MACs.")
+@click.option("--fold/--no-fold", default=True, help="Draw a module as one block, and repeats once [on].")
 @click.option(
-    "--theme", default="auto", metavar="WORD", help="auto, light or dark [auto: what the reader prefers]."
+    "--theme",
+    default="auto",
+    metavar="WORD",
+    help="Theme: auto, light or dark [auto: as the reader's system].",
 )
-@click.option("--scale", default=1.0, metavar="X", help="Size at which it is shown [1].")
-@click.option("--animate", is_flag=True, help="Let the window of a layer slide, in a loop.")
-@click.option("--speed", default=2.0, metavar="X", help="Steps a second [2].")
+@click.option("--scale", default=1.0, metavar="X", help="Factor of the size [1].")
+@click.option("--animate", is_flag=True, help="Animate the window of a layer, in a loop.")
+@click.option("--speed", default=2.0, metavar="X", help="Steps of the animation per second [2].")
 @json_option
 def command(
     model: str,
@@ -87,7 +99,7 @@ def command(
 ) -> None:
     """Draw a network: volumes as blocks, or the graph of its layers, with sizes, windows and findings.
 
-    A network that fails is drawn up to the layer without an output. SVG needs nothing else: no browser, no Graphviz.
+    A network is drawn up to a layer without an output. SVG needs no other software; PNG and PDF need striate[draw].
     """
     from striate.views.drawing.picture import draw
 

@@ -28,7 +28,7 @@ from striate.diagnostics import FormatError, plural
     short_help="Classify images with a trained model.",
     epilog=examples(
         "striate predict runs/mine cat.jpg",
-        "striate predict runs/mine photos/ --csv -o answers.csv",
+        "striate predict runs/mine photos/ --csv -o predictions.csv",
         "striate predict model.onnx cat.jpg --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
         "curl -s https://example.org/cat.jpg | striate predict runs/mine - --json",
     ),

@@ -1,4 +1,4 @@
-"""LeNet-5: the network that read bank cheques, in today's form and as printed in 1998.
+"""LeNet-5: the network that read bank checks, in today's form and as printed in 1998.
 
 Not declared of the 1998 form: the constants of its squashing function 1.7159 tanh(2x/3) (here tanh), and
 the Euclidean radial basis units of its output, which compare F6 with hand-drawn 7x12 bitmaps of the digits
@@ -26,7 +26,7 @@ LENET = Family(
     ),
     new=(
         "Convolution, subsampling and fully connected layers trained as one by back-propagation, and in "
-        "daily use: it read cheques."
+        "daily use: it read bank checks."
     ),
     url="https://doi.org/10.1109/5.726791",
     source=(

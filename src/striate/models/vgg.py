@@ -24,7 +24,7 @@ VGG = Family(
         "ICLR 2015 (arXiv 1409.1556)"
     ),
     new=(
-        "Stacks of 3x3 windows see as far as one large window, with fewer weights and more bends: depth "
+        "Stacks of 3x3 windows see as far as one large window, with fewer weights and more nonlinearities: depth "
         "itself pays."
     ),
     url="https://arxiv.org/abs/1409.1556",

@@ -41,20 +41,20 @@ HEAD = """# JSON that Striate prints
 
 [Documentation](../README.md#documentation)
 
-Every command that prints data takes `--json`. Each answer is one object with a `schema` (the list of `striate check`
-is the exception); within a schema number keys are only ever added. Text is UTF-8, sizes are whole numbers of any
-length.
+Every command that prints data takes `--json`. The output is one object with a `schema`, except for the list of `striate
+check`. As long as the number of a schema stays, keys are added but never removed. Text is UTF-8, sizes are whole
+numbers of any length.
 
 - Shapes are `[C, H, W]` (`[C, L]` in one dimension, `[C, D, H, W]` in three, `[C]` after flatten), without the batch
   axis.
 - Axes are named `h` and `w` (`l` in one dimension, `d` `h` `w` in three). `AXIS`, `NAME` and `CONVENTION` below stand
   for such keys.
 - Bytes and MACs are for one image.
-- Positions count from 0; a `start` is negative when it lies in the padding.
-- A fraction (the `jump` of a value that was upsampled) is written as the nearest double.
-- Keys of an object that a table above spells out are not repeated.
+- Positions count from 0; a `start` in the padding is negative.
+- Fractions (such as the `jump` of an upsampled value) are rounded to the nearest double.
+- Keys of an object that an earlier table lists are not repeated.
 
-`make docs` prints this page from `striate/views/schemas/`, and `tests/cli/test_json.py` compares what commands print
+`make docs` writes this page from `striate/views/schemas/`, and `tests/cli/test_json.py` compares the output of commands
 with the same declarations.
 """
 

@@ -1,6 +1,6 @@
 """The course in the terminal: each topic is one function that draws its examples from the real analysis.
 
-Nothing here states a result: every number is computed when the tour runs.
+No result is stated here: every number is computed when the tour runs.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def history(page: Page) -> None:
         page,
         "D. Hubel and T. Wiesel (1959, 1962, 1968) found that a cell of the striate cortex sees one small "
         "patch, its receptive field, and responds to an edge of one orientation there; later cells respond "
-        "wherever in a larger patch that edge is. The convolutional layer copies the first kind of cell, "
-        "pooling the second:",
+        "wherever in a larger patch that edge is. The convolutional layer copies cells of the first kind, "
+        "pooling those of the second:",
     )
     families: dict[tuple[int, str], str] = {}
     for row in models_record()["models"]:
@@ -253,7 +253,7 @@ def padding(page: Page) -> None:
     _say(
         page,
         f"Does padding make all pixels used equally often? Not quite: a corner gets {same['corner']} uses, the "
-        f"center {same['centre']}. Only {equal} padding makes it exact.",
+        f"center {same['centre']}. Only {equal} padding do.",
     )
     draw_modes(page, record)
     commands(page, "striate pixels '7x7x1 -> conv 3x3' --compare")
@@ -286,7 +286,7 @@ def channels(page: Page) -> None:
 
 
 def network(page: Page) -> None:
-    """A whole network: what the checks say, and the sizes that fit"""
+    """A whole network: its findings, and the sizes that fit"""
     net = load(MODEL)
     report = check(net)
     record = show_record(net, findings=report.findings)
@@ -295,7 +295,7 @@ def network(page: Page) -> None:
         page,
         f"{MODEL} on {shape(record['input'])}: {plural(len(record['nodes']), 'node')}, "
         f"{plural(totals['params'], 'parameter')}, "
-        f"{short(totals['macs'])} MACs. What frameworks do without a message:",
+        f"{short(totals['macs'])} MACs. Frameworks run it without a message; `striate check` reports:",
     )
     for line in _groups(report):
         page.line(line, 2, 8)
