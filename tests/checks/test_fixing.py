@@ -117,7 +117,7 @@ def test_every_fix_can_be_written_into_a_file_that_keeps_its_comments(rule, unsa
     text = "\n".join(f"{line}  # {number}" if line else "# alone" for number, line in enumerate(lines))
     report = check(toml.parse(text), Config(select=(rule.code,)).replace(**rule.settings))
     done = fixed(report, unsafe=unsafe)
-    written = rewriting.edited(text, done.report.network)
+    written = rewriting.edit(text, done.report.network)
     assert toml.parse(written) == done.report.network
     assert [line.partition("#")[2] for line in written.split("\n") if "#" in line] == [
         line.partition("#")[2] for line in text.split("\n")
