@@ -24,7 +24,7 @@ CONTRACTS = {
     ]
 }
 # Never loaded by `import striate` or `striate check`: they would cost more than the whole start-up budget.
-HEAVY = ("llvmlite", "torch", "onnx", "PIL")
+HEAVY = ("llvmlite", "torch", "onnx", "PIL", "jinja2")
 CHECK = """
 from striate.cli import main
 try:

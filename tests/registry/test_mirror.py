@@ -13,6 +13,7 @@ from registry.test_layout import ROOT, tracked
 
 TESTS, SOURCE = ROOT / "tests", ROOT / "src" / "striate"
 ACROSS = {
+    "browser": "pages as a browser shows them",
     "laws": "what holds between rooms, or for every network and every file",
     "oracles": "what others say: papers, published tables, PyTorch, ONNX, timm",
     "registry": "every op, rule and model, found by itself; habits of the repository",

@@ -17,6 +17,7 @@ COMMANDS = (
     "pixels",
     "diff",
     "draw",
+    "report",
     "models",
     "convert",
     "train",
@@ -31,7 +32,7 @@ COMMANDS = (
 
 ELSEWHERE = {
     "summary": "show", "info": "show", "describe": "show", "lint": "check", "rule": "explain", "list": "models",
-    "plot": "draw", "visualize": "draw",
+    "plot": "draw", "visualize": "draw", "html": "report", "page": "report",
     "export": "convert", "fit": "train", "test": "eval", "val": "eval", "validate": "eval", "evaluate": "eval",
     "infer": "predict", "classify": "predict", "benchmark": "bench", "help": "--help", "version": "--version",
     "rules": "explain", "linter": "explain", "ls": "models", "zoo": "models", "cost": "show", "flops": "show",

@@ -49,6 +49,12 @@ def test_text_is_text():
     assert written(lambda sheet: sheet.text(0, 0, "x"), scale=2).count('width="') == 2
 
 
+def test_definitions_of_several_drawings_in_a_page_have_names_of_their_own():
+    for rows in ([[None]], [[None] * SEPARATE * 2]):
+        text = written(lambda sheet, rows=rows: sheet.cells(0, 0, 10, rows, "counts"), ids="field-")
+        assert re.findall(r'id="(.+?)"|url\(#(.+?)\)', text) == [("field-unread", ""), ("", "field-unread")]
+
+
 def test_small_grids_are_squares_and_large_ones_an_image():
     few = written(lambda sheet: sheet.cells(0, 0, 10, [[0, 0, 255], [None, 0, 0]], "counts"))
     assert few.count('shape-rendering="crispEdges"') == 4  # runs of a level are one rectangle

@@ -32,10 +32,13 @@ SEPARATE = 1024
 DASH = "4 3"
 
 
-def svg(drawing: Drawing, theme: str = "auto", scale: float = 1.0) -> str:
-    """The text of an SVG file. theme: "auto", "light" or "dark"; scale: of the size at which it is shown."""
+def svg(drawing: Drawing, theme: str = "auto", scale: float = 1.0, ids: str = "") -> str:
+    """The text of an SVG file. theme: "auto", "light" or "dark"; scale: of the size at which it is shown.
+
+    ids: what the names of its definitions begin with, where several drawings stand in one page.
+    """
     colors = themes.DARK if theme == "dark" else themes.LIGHT
-    writer = _Writer(colors, theme == "auto", drawing.get("motion"))
+    writer = _Writer(colors, theme == "auto", drawing.get("motion"), ids)
     body = list(writer.groups(drawing["marks"]))
     wide, high = drawing["width"], drawing["height"]
     title = escape(printable(drawing["title"]))
@@ -57,13 +60,14 @@ def svg(drawing: Drawing, theme: str = "auto", scale: float = 1.0) -> str:
 class _Writer:
     """Elements of one file, and the colors that they use."""
 
-    def __init__(self, colors: dict[str, str], adaptive: bool, motion: Motion | None) -> None:
+    def __init__(self, colors: dict[str, str], adaptive: bool, motion: Motion | None, ids: str) -> None:
         self.colors = colors
         self.adaptive = adaptive
         self.motion = motion
         self.spans: set[tuple[int, int]] = set()
         self.used: set[tuple[str, str]] = {("fill", "paper")}
         self.hatched = False
+        self.unread = f"{ids}unread"
 
     def color(self, what: str, name: str) -> str:
         """The attributes that give fill or stroke a color of the theme."""
@@ -87,7 +91,7 @@ class _Writer:
     def definitions(self) -> Iterator[str]:
         if self.hatched:
             line = f'<path d="M0 6 6 0M-1 1 1-1M5 7 7 5" {self.color("stroke", "error")}/>'
-            yield f'<defs><pattern id="unread" width="6" height="6" patternUnits="userSpaceOnUse">{line}'
+            yield f'<defs><pattern id="{self.unread}" width="6" height="6" patternUnits="userSpaceOnUse">{line}'
             yield "</pattern></defs>"
 
     # -- elements ---------------------------------------------------------------------------------------------
@@ -171,7 +175,7 @@ class _Writer:
                 level is None for row in rows for level in row
             ):  # transparent in the image: hatched under it
                 self.hatched = True
-                yield f'<rect {_corner(mark["x"], mark["y"], wide * side, high * side)} fill="url(#unread)"/>'
+                yield f'<rect {_corner(mark["x"], mark["y"], wide * side, high * side)} fill="url(#{self.unread})"/>'
             yield (
                 f"<image {_corner(mark['x'], mark['y'], wide * side, high * side)} "
                 f'preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
@@ -184,7 +188,7 @@ class _Writer:
                 fill = (
                     f'fill="{themes.mapped(mark["palette"], level)}"'
                     if level is not None
-                    else 'fill="url(#unread)"'
+                    else f'fill="url(#{self.unread})"'
                 )
                 self.hatched |= level is None
                 yield f'<rect {_corner(x, mark["y"] + k * side, span, side)} {fill} shape-rendering="crispEdges"/>'

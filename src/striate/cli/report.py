@@ -1,0 +1,52 @@
+"""`striate report`: a network as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from striate.cli.options import emit, examples, input_option, load, model_argument
+
+ENDINGS = (".html", ".htm")
+
+
+def _page(context: click.Context, parameter: click.Parameter, output: str | None) -> str | None:
+    """The file to write, whose name ends as pages do. Raises UsageError for another ending."""
+    from striate.diagnostics import UsageError
+
+    if output not in (None, "-") and Path(output).suffix.lower() not in ENDINGS:
+        raise UsageError(
+            f"a report is not written as {Path(output).suffix or 'a file without an ending'}",
+            where=output,
+            why="it is one HTML page",
+            fix=f"write {Path(output).with_suffix('.html')}",
+        )
+    return output
+
+
+@click.command(
+    short_help="One HTML page about a network.",
+    epilog=examples(
+        "striate report resnet18 -o resnet18.html",
+        "striate report '7x7x1 -> conv 3x3 /3' -o stride.html",
+        "striate report model.onnx --input 192x192x3 -o model.html",
+    ),
+)
+@model_argument
+@input_option
+@click.option("-o", "--output", metavar="FILE", type=click.Path(), callback=_page,
+              help="Write to FILE (.html) instead of standard output.")  # fmt: skip
+def command(model: str, input: Any, output: str | None) -> None:
+    """Write a page: summary, pictures, findings with fixes, input sizes that fit, pixel use, fields, costs.
+
+    The page is one file without a script: it opens offline, can be mailed and printed, and follows the reader's theme.
+    """
+    from striate.checks import Config, check
+    from striate.views.html.document import document
+    from striate.views.html.network_part import network_part
+
+    net = load(model, input)
+    findings = check(net, Config.find()).findings
+    emit(document(network_part(net, findings)), output, "xml")

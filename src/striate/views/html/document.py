@@ -1,0 +1,73 @@
+"""The page as text: the template filled with what was gathered, every text escaped.
+
+No script, no request: the page opens from a file, offline, under the policy that it declares itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from striate.diagnostics import plural, printable
+from striate.version import __version__
+from striate.views.drawing import theme
+from striate.views.drawing.svg import FONTS
+from striate.views.text import number_format
+from striate.views.text.node import AXES
+from striate.views.text.pixels import large
+
+if TYPE_CHECKING:
+    from striate.views.html.network_part import NetworkPart
+
+COLORS = ("paper", "ink", "muted", "faint", "line", "error", "warning", "info", "error-fill", "warning-fill",
+          "info-fill", "good", "params", "macs", "filter")  # fmt: skip
+"""Colors of the theme that the style sheet uses."""
+FILTERS = {
+    "count": number_format.count,
+    "short": number_format.short,
+    "bytes": number_format.size,
+    "shape": number_format.shape,
+    "per_axis": number_format.per_axis,
+    "plural": plural,
+    "paths": large,
+    "bar": lambda n, whole, color: _bar(n / whole, color) if n else "",
+    "total": number_format.total,
+    "bound": number_format.bound,
+    "digits": lambda value: f"{value:.6g}",
+    "axis": lambda letter: AXES[letter][0],
+}
+
+
+def document(network: NetworkPart) -> str:
+    """The text of the HTML file."""
+    template = _environment().get_template("page.html")
+    return template.render(network=network, version=__version__, fonts=FONTS, colors=COLORS,
+                           light=theme.LIGHT, dark=theme.DARK) + "\n"  # fmt: skip
+
+
+def _bar(share: float, color: str) -> str:
+    """A style that underlines a cell in proportion."""
+    return (
+        f"background-image: linear-gradient(var(--{color}), var(--{color})); background-size: {share:.2%} 3px"
+    )
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("striate.views.html"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_plain,
+    )
+    environment.filters |= FILTERS
+    return environment
+
+
+def _plain(value: Any) -> Any:
+    """Control characters and broken UTF-8 of names as escapes; what is markup stays."""
+    return printable(value, keep="\n") if isinstance(value, str) and not hasattr(value, "__html__") else value

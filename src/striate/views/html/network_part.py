@@ -1,0 +1,146 @@
+"""What the page says of a network: records of the other views, and the pictures drawn from them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, cast
+
+from striate.diagnostics import plural
+from striate.views.drawing.request import Request
+from striate.views.drawing.scene import KINDS, branched, scene
+from striate.views.html.figure import Figure, Missing, told
+from striate.views.json_records import images, show_record, sizes_by_input
+from striate.views.text.number_format import bound, count, shape, size, total
+
+if TYPE_CHECKING:
+    from striate.diagnostics import Diagnostic
+    from striate.network import Network
+    from striate.views.schemas.networks import Finding, Show, ShownNode, SizesAxis
+
+MAX_DRAWN_LAYERS = 3
+"""Layers with an error that are drawn one by one."""
+SEVERITIES = {"error": "Errors", "warning": "Warnings", "info": "Remarks"}
+AXES = "ldhw"
+
+
+@dataclasses.dataclass(frozen=True)
+class InputSizes:
+    """The sizes of one input that fit: its name, its own size, the solution along each axis, those of all axes."""
+
+    name: str
+    input: Sequence[int]
+    axes: Mapping[str, SizesAxis]
+    nearest: Sequence[Any]
+    near: int
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkPart:
+    """Records and pictures of a network.
+
+    show: striate.show/1; problems: why it has no output; drawings: the whole of it; layers: those that do not fit;
+    sizes, pixels, field: what there is, or why it is missing.
+    """
+
+    show: Show
+    problems: Sequence[Finding]
+    drawings: Sequence[Figure]
+    layers: Sequence[Figure]
+    sizes: Sequence[InputSizes] | Missing
+    pixels: Figure | Missing
+    field: Figure | Missing
+
+    @property
+    def findings(self) -> Iterator[tuple[str, str, list[tuple[str, str, list[Finding]]]]]:
+        """Severity and its heading, then code, name and findings of each rule; the gravest first."""
+        every = [*self.problems, *self.show["findings"]]
+        for severity, title in SEVERITIES.items():
+            found = sorted((f for f in every if f["severity"] == severity), key=lambda f: f["code"])
+            rules = [(code, list(run)) for code, run in groupby(found, key=lambda f: f["code"])]
+            if rules:
+                yield severity, title, [(code, run[0]["name"], run) for code, run in rules]
+
+    @property
+    def nodes(self) -> int:
+        """How many there are, those without an output counted."""
+        return sum(len(self.show[what]) for what in ("nodes", "problems", "unreached"))
+
+    @property
+    def summary(self) -> Iterator[tuple[str, str]]:
+        """What the network is, in rows: label and text."""
+        show = self.show
+        for name, sizes in show["inputs"].items():
+            yield f"input {name}" if len(show["inputs"]) > 1 else "input", shape(sizes)
+        yield "outputs", ", ".join(show["outputs"])
+        yield "nodes", count(self.nodes)
+        yield "parameters", total(show, "params")
+        yield "MACs", f"{total(show, 'macs')} ({show['convention']})"
+        totals, least = show["totals"], bound(show, "memory")
+        yield "activations", f"{least}{size(totals['activation_bytes'])} for one image"
+        yield (
+            "peak memory",
+            f"{least}{size(totals['peak_bytes'])}, in training {size(totals['training_peak_bytes'])}",
+        )
+        number = {s: sum(len(found) for *_, found in rules) for s, _, rules in self.findings}
+        words = {"error": "error", "warning": "warning", "info": "remark"}
+        yield "findings", ", ".join(plural(n, words[s]) for s, n in number.items()) or "none"
+
+    @property
+    def fields(self) -> Iterator[tuple[str, list[tuple[ShownNode, Mapping[str, Any]]]]]:
+        """Name of an input, then each node with its receptive field on it by axis."""
+        several = len(self.show["inputs"]) > 1
+        for name in self.show["inputs"]:
+            rows = [
+                (node, cast("Mapping[str, Any]", node.get("receptive_fields", {}).get(name)
+                            if several else node["receptive_field"]))
+                for node in self.show["nodes"]
+            ]  # fmt: skip
+            yield name, [(node, field) for node, field in rows if field]
+
+
+def network_part(net: Network, findings: Sequence[Diagnostic]) -> NetworkPart:
+    """Gather it. findings: those of a check, run by the caller with its own settings."""
+    show = show_record(net, findings=findings)
+    checked = {(f.node, f.code): cast("Finding", f.to_dict()) for f in findings}
+    problems = [checked.get((problem["node"], problem["code"]), problem) for problem in show["problems"]]
+    return NetworkPart(
+        show,
+        problems,
+        [_drawn(net, kind, findings) for kind in ("blocks", *(["graph"] if branched(net) else []))],
+        list(_layers(net, [*problems, *show["findings"]], findings)),
+        told(lambda: _sizes(net, show)),
+        told(lambda: _drawn(net, "pixels")),
+        told(lambda: _drawn(net, "field")),
+    )
+
+
+def _drawn(net: Network, kind: str, findings: Sequence[Diagnostic] = (), node: str = "") -> Figure:
+    """A picture; without findings where those of the whole network would stand under it again."""
+    record = scene(net, kind, Request(node=node), findings)
+    return Figure(kind, record, f"{KINDS[kind][:1].upper()}{KINDS[kind][1:]}.")
+
+
+def _layers(net: Network, found: Sequence[Finding], findings: Sequence[Diagnostic]) -> Iterator[Figure]:
+    """The first layers with an error, where they have a window."""
+    names = dict.fromkeys(f["node"] for f in found if f["severity"] == "error" and f["node"])
+    drawn = 0
+    for name in names:
+        figure = told(lambda name=name: _drawn(net, "layer", findings, name))  # type: ignore[misc]
+        if isinstance(figure, Figure) and drawn < MAX_DRAWN_LAYERS:
+            drawn += 1
+            parts = KINDS["layer"].partition(": ")[2]
+            yield dataclasses.replace(figure, key=f"layer-{drawn}", caption=f"{name}: {parts}.")
+
+
+def _sizes(net: Network, show: Show) -> list[InputSizes]:
+    """Of each input with height and width, near its own size. Raises OpError if there is no such input."""
+    near = max(n for name in images(net) for n in show["inputs"][name][1:])
+    record: Mapping[str, Any] = sizes_by_input(net, near)
+    return [
+        InputSizes(
+            name, one["input"], {axis: one[axis] for axis in AXES if axis in one}, one["nearest"], near
+        )
+        for name, one in record.get("inputs", {next(iter(show["inputs"])): record}).items()
+    ]
