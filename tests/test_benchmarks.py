@@ -299,7 +299,7 @@ def test_torch_learns_the_same(bench):
 
     import striate as st
     from striate.train.data import ArrayData
-    from striate.train.data_source import transforms
+    from striate.train.data_source import make_transforms
     from striate.train.settings import Settings
 
     trainers = bench("trainers")
@@ -311,7 +311,7 @@ def test_torch_learns_the_same(bench):
     weights = {}
     for tool in ("striate", "torch_eager"):
         start = {name: array.copy() for name, array in st.Model(net, seed=0).weights.items()}
-        job = trainers.Job(net, start, data, data, transforms(net, data, settings), settings)
+        job = trainers.Job(net, start, data, data, make_transforms(net, data, settings), settings)
         watch = trainers.Watch(0.0, 0.0)
         trainers.TRAINERS[tool](job, 1, watch)
         assert (

@@ -92,7 +92,7 @@ class Job:
     weights: dict[str, Any]
     train: Any
     test: Any
-    made: Any
+    transforms: Any
     settings: Any
 
     @classmethod
@@ -100,22 +100,22 @@ class Job:
         import striate as st
         from striate.train.adapt_network import adapt_network
         from striate.train.data import open_data
-        from striate.train.data_source import transforms
+        from striate.train.data_source import make_transforms
         from striate.train.settings import Settings
 
         parts = open_data(recipe.data)
         net = adapt_network(recipe.model, parts.train).net
         settings = Settings().replace({**recipe.settings, "seed": seed}).resolved
         assert parts.test is not None
-        made = transforms(net, parts.train, settings)
+        transforms = make_transforms(net, parts.train, settings)
         weights = dict(st.Model(net, seed=seed, engine="numpy").weights)
-        return cls(net, weights, parts.train, parts.test, made, settings)
+        return cls(net, weights, parts.train, parts.test, transforms, settings)
 
     def batches(self, size: int = 0) -> tuple[Any, Any]:
         """Sources of the training's and of the held-out batches (these of another size)."""
         from striate.train.data_source import sources
 
-        train, test = sources(self.train, self.test, self.made, self.settings)
+        train, test = sources(self.train, self.test, self.transforms, self.settings)
         return train, dataclasses.replace(test, batch_size=size or test.batch_size)
 
 
@@ -130,7 +130,7 @@ def striate(job: Job, threads: int, watch: Watch) -> None:
         elif isinstance(event, EpochDone):
             watch.judged(event.row["validation_accuracy"])
 
-    fit(job.net, job.weights, job.train, job.test, job.settings, made=job.made, callbacks=[hear])
+    fit(job.net, job.weights, job.train, job.test, job.settings, transforms=job.transforms, callbacks=[hear])
 
 
 def torch_eager(job: Job, threads: int, watch: Watch, *, last: bool = False, compiled: bool = False) -> None:

@@ -146,10 +146,10 @@ class Model(elsewhere.Teaching):
     def _program(self) -> Program:
         """A program with the current weights; the previous one if they have not changed."""
 
-        def made(weights: Mapping[str, Array]) -> Program:
+        def compile_program(weights: Mapping[str, Array]) -> Program:
             return self.engine.compile(self.net, weights, precision=self.precision)
 
-        program: Program = self._weights.derived(made)
+        program: Program = self._weights.derived(compile_program)
         return program
 
     @taught
@@ -225,11 +225,11 @@ class Model(elsewhere.Teaching):
         files: paths, or "-" for standard input; batch_size: how many images run together.
         """
         from striate.train.evaluate_model import loss_of
-        from striate.train.inputs import shown
+        from striate.train.inputs import file_label
         from striate.train.prediction import answers
 
         size = counted(batch_size, "batch_size")
-        loss, images = loss_of(self.net, self.objective), [(shown(file), file) for file in files]
+        loss, images = loss_of(self.net, self.objective), [(file_label(file), file) for file in files]
         return answers(self.net, lambda x: self._run(x, size), self._inputs.reader(), loss, images, size)
 
     @taught
@@ -325,7 +325,7 @@ class Model(elsewhere.Teaching):
         """Adopt the results of training: classes and transformation of a `start`, the loss of its `settings`."""
         from striate.train.setup import objective_of
 
-        self.classes, self.transform = tuple(start.train.classes), start.made[1].to_dict()
+        self.classes, self.transform = tuple(start.train.classes), start.transforms[1].to_dict()
         self.objective, self._config = objective_of(settings, start.train), None
         self._source = "", ""
 
@@ -352,13 +352,13 @@ class Model(elsewhere.Teaching):
         batch_size: how many images run together. Raises TrainingError if data and network do not fit, UsageError
         without data.
         """
-        from striate.train.arguments import by_input, given_data
+        from striate.train.arguments import by_input, data_pair
         from striate.train.config import Config
         from striate.train.evaluate_model import evaluate_model, transform_for, unseen
 
         config = self._config or Config()
         size = counted(batch_size, "batch_size")
-        given, _ = given_data(by_input(self.net, data, labels), labels, None)
+        given, _ = data_pair(by_input(self.net, data, labels), labels, None)
         source = unseen(config, "" if given is None else given, split, on_bad, self._inputs.transform.white)
         recorded = self._inputs.transform if self.transform else None
         transform, notes = transform_for(self.net, recorded, source, config)

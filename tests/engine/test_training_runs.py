@@ -78,7 +78,7 @@ def _steps(count: int) -> None:
         chosen,
         engine="compiled",
         callbacks=[hear],
-        made=(UNIT, UNIT),
+        transforms=(UNIT, UNIT),
     )
     assert len(gauges) == 2
 

@@ -163,7 +163,7 @@ def test_fifty_steps_follow_torch(name):
         if isinstance(event, Updated):
             losses.append(event.loss)
 
-    fit(net, arrays, data, None, chosen, engine="compiled", made=(unit, unit), callbacks=[hear])
+    fit(net, arrays, data, None, chosen, engine="compiled", transforms=(unit, unit), callbacks=[hear])
     ours = np.array(losses)
     assert ours.shape == exact.shape == (STEPS,)
     assert exact[-1] < 0.8 * exact[0], "nothing was learned"

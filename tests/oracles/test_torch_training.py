@@ -45,7 +45,7 @@ def test_a_run_equals_torch(case):
     _, arrays = start(NOTATION)
     theirs, tensors = twin(torch, arrays)
     net, arrays = start(NOTATION)
-    history = fit(net, arrays, stripes(), None, settings, made=(UNIT, UNIT))
+    history = fit(net, arrays, stripes(), None, settings, transforms=(UNIT, UNIT))
 
     decayed = [tensors["conv1.weight"], tensors["fc1.weight"]]
     rest = [tensors[name] for name in ("bn1.weight", "bn1.bias", "fc1.bias")]

@@ -20,9 +20,9 @@ UNIT = Transform((Normalize((0.5,), (0.35,)),))
 
 def trained(notation=NET, data=None, validation=None, **settings):
     net, arrays = start(notation)
-    made = settings.pop("made", None)
+    transforms = settings.pop("transforms", None)
     data = stripes() if data is None else data
-    history = fit(net, arrays, data, validation, Settings(**(QUICK | settings)), made=made)
+    history = fit(net, arrays, data, validation, Settings(**(QUICK | settings)), transforms=transforms)
     return history, arrays
 
 
@@ -85,7 +85,7 @@ def test_one_step_is_the_gradient_of_the_mean_loss():
         return CrossEntropy()(get_engine("numpy").compile(net, changed)(x), y).mean
 
     plain = {"optimizer": "sgd", "momentum": 0.0, "lr": 1.0, "weight_decay": 0.0, "schedule": "constant"}
-    fit(net, arrays, data, None, Settings(epochs=1, batch_size=12, **plain), made=(UNIT, UNIT))
+    fit(net, arrays, data, None, Settings(epochs=1, batch_size=12, **plain), transforms=(UNIT, UNIT))
     for name, array in before.items():
         for place in list(np.ndindex(array.shape))[:4]:
             up, down = dict(before), dict(before)
@@ -136,7 +136,7 @@ def test_the_best_weights_are_handed_back():
 
     held_out = stripes(30, 1)
     made = (UNIT, UNIT)
-    options = {"epochs": 12, "lr": 0.3, "optimizer": "sgd", "schedule": "constant", "made": made}
+    options = {"epochs": 12, "lr": 0.3, "optimizer": "sgd", "schedule": "constant", "transforms": made}
     history, arrays = trained(validation=held_out, **options)
     net = parse(NET)
     program = get_engine().compile(net, arrays, batch=16)
@@ -170,7 +170,7 @@ def test_events_come_in_order():
 
 def not_finite(data=None, notation=PLAIN, **settings):
     with pytest.raises(TrainingError) as caught, np.errstate(all="ignore"):
-        trained(notation, data, made=(UNIT, UNIT), **settings)
+        trained(notation, data, transforms=(UNIT, UNIT), **settings)
     return caught.value
 
 
@@ -219,7 +219,7 @@ MISFITS = {
 def test_what_does_not_belong_together_is_said_before_it_starts(case):
     options, expected = MISFITS[case]
     with pytest.raises(TrainingError, match=expected):
-        trained(**{"made": (UNIT, UNIT)} | options)
+        trained(**{"transforms": (UNIT, UNIT)} | options)
 
 
 def test_auxiliary_outputs_share_the_loss():

@@ -245,7 +245,7 @@ def test_what_is_no_number_stops_both_engines_with_the_same_words(case):
         raised = None
         with contextlib.suppress(TrainingError), np.errstate(all="ignore"):
             try:
-                fit(net, arrays, data, stripes(10, 1), chosen, engine=engine, made=(UNIT, UNIT))
+                fit(net, arrays, data, stripes(10, 1), chosen, engine=engine, transforms=(UNIT, UNIT))
             except TrainingError as error:
                 raised = error
                 raise

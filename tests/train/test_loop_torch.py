@@ -381,12 +381,14 @@ def test_a_device_without_memory_says_what_to_do():
 
 
 def test_a_rule_says_what_the_settings_say():
-    from striate.train.data_source import sources, transforms
+    from striate.train.data_source import make_transforms, sources
     from striate.train.setup import set_up_training
 
     settings, data = Settings(optimizer="sgd", amp=True, clip_norm=2.0).resolved, stripes()
     net, _ = start(NET)
-    setup = set_up_training(net, settings, *sources(data, None, transforms(net, data, settings), settings))
+    setup = set_up_training(
+        net, settings, *sources(data, None, make_transforms(net, data, settings), settings)
+    )
     rule = setup.rule
     assert (rule.word, rule.mixed, rule.decayed) == ("sgd", True, {"conv1.weight", "fc1.weight"})
     for field in dataclasses.fields(rule):

@@ -58,7 +58,7 @@ def train(run, out=None, engine="torch"):
     net, arrays = start(NETS.get(run, PLAIN))
     settings = Settings(**(COMMON | RUNS[run]))
     made = (UNIT, UNIT) if run == "nan" else None
-    history = fit(net, arrays, data(run), stripes(31, 1), settings, engine=engine, out=out, made=made)
+    history = fit(net, arrays, data(run), stripes(31, 1), settings, engine=engine, out=out, transforms=made)
     return history, arrays
 
 

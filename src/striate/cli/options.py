@@ -173,11 +173,11 @@ def trained(
 ) -> TrainedModel:
     """The model, with weights, that an argument names; mean, std: instead of the transformation that it records."""
     from striate.model import Model
-    from striate.train.evaluate_model import normalized
+    from striate.train.evaluate_model import normalization
 
     found = Model.load(model, weights=weights, engine=engine, device=device)
     if mean is not None or std is not None:
-        found.transform = normalized(found.net, mean or "", std or "")
+        found.transform = normalization(found.net, mean or "", std or "")
     return found
 
 

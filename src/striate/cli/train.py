@@ -189,10 +189,10 @@ def _next(config: Config, tested: bool, out: Path | None) -> str:
 
 
 def _data(config: Config) -> DataSplits:
-    from striate.train.arguments import opened
+    from striate.train.arguments import open_parts
 
     job = config.job
-    return opened(job.data, job.validation or None, config.settings.seed, job.on_bad)
+    return open_parts(job.data, job.validation or None, config.settings.seed, job.on_bad)
 
 
 def _model(

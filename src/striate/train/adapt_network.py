@@ -1,6 +1,6 @@
-"""The network that a MODEL names, made for the data it is to learn: as many answers as classes, and the images' size.
+"""The network that a MODEL names, built for a dataset: one output per class, and the images' size.
 
-Decides what follows from the data (a catalogue model) and what does not (a network that someone wrote); says which.
+A catalogue model follows the data; a network that someone wrote stays as it is. Notes say what was decided.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from striate.tensor import TensorSpec
 from striate.train.data import Dataset
 from striate.train.data.adapt import with_classes
 from striate.train.data.dataset import Shape
-from striate.train.data.several import laid_out
+from striate.train.data.several import lay_out
 
 
 @dataclasses.dataclass(frozen=True)
 class AdaptedNetwork:
-    """A network for a data set, and what was decided for it, a line each."""
+    """A network for a dataset, and notes about what was decided, one line each."""
 
     net: Loaded
     notes: tuple[str, ...] = ()
 
 
 def adapt_network(model: str, data: Dataset, input: str = "") -> AdaptedNetwork:
-    """The network called `model` for the images and classes of `data`; `input`: its size in words, empty: as fits.
+    """The network called `model` for the images and classes of `data`; input: its size, "" for that of the images.
 
-    A catalogue model gets the classes of the data and, where it has an output at that size, the size of its images.
-    Any other network stays as it was written. Raises StriateErrors of loading, TrainingError where the classes differ.
+    A catalogue model gets the classes of the data and, if it has an output at that size, the size of its images.
+    Any other network stays as it was written. Raises StriateErrors of loading, TrainingError if the classes differ.
     """
     entry = _entry(model)
     if entry is None:
         net = load(model, _sizes(input))
-        made = _written(net, with_classes(data, net.classes)[0])
-        known = (f"starts with the weights of {model}",) if net.weights is not None else ()
-        return AdaptedNetwork(made.net, (*made.notes, *known))
+        adapted = _as_written(net, with_classes(data, net.classes)[0])
+        notes = (f"starts with the weights of {model}",) if net.weights is not None else ()
+        return AdaptedNetwork(adapted.net, (*adapted.notes, *notes))
     if data.inputs:  # which no network of the catalogue takes
-        laid_out(entry.build(entry.input), data)
-    wanted = load(model, input).input.without_batch if input else None
-    found, note = _made(entry, data, wanted)
-    if found.inference.problems:
-        raise found.inference.problems[0]
-    return AdaptedNetwork(_answers(structure(found), data), (note,))
+        lay_out(entry.build(entry.input), data)
+    shape = load(model, input).input.without_batch if input else None
+    network, note = _build(entry, data, shape)
+    if network.inference.problems:
+        raise network.inference.problems[0]
+    return AdaptedNetwork(_check_outputs(structure(network), data), (note,))
 
 
 def _sizes(input: str) -> str | dict[str, str] | None:
-    """A size in words; of several inputs ``left=32x32x3,right=64``."""
+    """Parse an input size; of several inputs ``left=32x32x3,right=64``."""
     if "=" not in input:
         return input or None
     pairs = (part.strip().rpartition("=") for part in input.split(",") if part.strip())
@@ -59,7 +59,7 @@ def _sizes(input: str) -> str | dict[str, str] | None:
 
 
 def image_input(net: Network) -> Shape:
-    """(C, H, W) of the network's one input. Raises TrainingError where it takes something other than one image."""
+    """(C, H, W) of the network's one input. Raises TrainingError if it takes something other than one image."""
     if len(net.inputs) > 1:
         names = list(net.inputs)
         raise TrainingError(
@@ -80,61 +80,61 @@ def image_input(net: Network) -> Shape:
 
 
 def _entry(model: str) -> Entry | None:
-    """The catalogue entry of this name. Paths and notation are never names of entries."""
+    """The catalogue entry of this name, or None. Paths and notation are never names of entries."""
     try:
         return models.get(model)
     except UnknownNameError:
         return None
 
 
-def _made(entry: Entry, data: Dataset, wanted: tuple[int, ...] | None) -> tuple[Network, str]:
+def _build(entry: Entry, data: Dataset, input: tuple[int, ...] | None) -> tuple[Network, str]:
     count = len(data.classes)
     classes = plural(count, "class", "classes")
-    if wanted is not None:
-        return entry.build(wanted, num_classes=count), f"{entry.name} created for {classes}"
+    if input is not None:
+        return entry.build(input, num_classes=count), f"{entry.name} created for {classes}"
     channels = data.shape[0]
-    own: Shape = (channels, *entry.input[1:])
-    size = TensorSpec.image(own)
+    shape: Shape = (channels, *entry.input[1:])
+    size = TensorSpec.image(shape)
     if not data.uniform:
-        return entry.build(own, num_classes=count), (
+        return entry.build(shape, num_classes=count), (
             f"{entry.name} created for {classes}; the images differ in size and are resized to its {size}"
         )
-    if data.shape == own:
-        return entry.build(own, num_classes=count), f"{entry.name} created for {classes}"
+    if data.shape == shape:
+        return entry.build(shape, num_classes=count), f"{entry.name} created for {classes}"
     images = f"{data.shape[1]}x{data.shape[2]}"
     try:
         net = entry.build(data.shape, num_classes=count)
         if not net.inference.problems:
-            said = f"{entry.name} created for the image size {TensorSpec.image(data.shape)} and {classes}"
-            return net, said
+            note = f"{entry.name} created for the image size {TensorSpec.image(data.shape)} and {classes}"
+            return net, note
     except StriateError:  # too small already for the builder
         pass
-    return entry.build(own, num_classes=count), (
+    return entry.build(shape, num_classes=count), (
         f"{entry.name} created for {classes}; it has no output at {images}, so images are resized to its {size}"
     )
 
 
-def _written(net: Loaded, data: Dataset) -> AdaptedNetwork:
+def _as_written(net: Loaded, data: Dataset) -> AdaptedNetwork:
     if net.inference.problems:
         raise net.inference.problems[0]
     if data.inputs or len(net.inputs) > 1:
-        laid_out(net, data)
-        return AdaptedNetwork(_answers(net, data))
+        lay_out(net, data)
+        return AdaptedNetwork(_check_outputs(net, data))
     shape = image_input(net)
     if not data.uniform:
         return AdaptedNetwork(
-            _answers(net, data), (f"the images differ in size and are resized to {net.input}",)
+            _check_outputs(net, data), (f"the images differ in size and are resized to {net.input}",)
         )
     if data.shape != shape:
         images = TensorSpec.image(data.shape)
         return AdaptedNetwork(
-            _answers(net, data), (f"images of {images} are resized to the network's {net.input}",)
+            _check_outputs(net, data), (f"images of {images} are resized to the network's {net.input}",)
         )
-    return AdaptedNetwork(_answers(net, data))
+    return AdaptedNetwork(_check_outputs(net, data))
 
 
-def _answers(net: Loaded, data: Dataset) -> Loaded:
-    """The network, unless it gives other answers than one for each class of an image. Raises TrainingError."""
+def _check_outputs(net: Loaded, data: Dataset) -> Loaded:
+    """The network, if it has one output per class. Raises TrainingError."""
     name, count = net.outputs[0], len(data.classes)
     shape = net.specs[name].without_batch
     last = net.producers.get(name)

@@ -1,6 +1,6 @@
-"""What the arguments of `fit` and `evaluate` mean: arrays or data, validation data, settings, a folder, a run.
+"""The arguments of `fit` and `evaluate`: arrays or data, validation data, settings, a folder, a run.
 
-Decides which arguments belong together, and refuses what can be meant in two ways.
+Decides which arguments belong together, and refuses ambiguous ones.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from striate.network import Network
 from striate.train.config import Config, Job
 from striate.train.data import DataSplits, open_data
 from striate.train.data.dataset import OnBad
-from striate.train.data.readers import found, unreadable_data
+from striate.train.data.readers import describe_parts, unreadable_data
 from striate.train.data.splits import ALL, TRAIN, VALIDATION
-from striate.train.run import Recorded, resumed
+from striate.train.run import Recorded, read_resumed_run
 from striate.train.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FitRequest:
-    """One call of `fit`: the opened data, and what is written down of it.
+    """One call of `fit`: the opened data, the configuration, the run folder.
 
-    run: the folder to write, or to continue, which then was `recorded`.
+    run: the folder to write or to continue; recorded: how a continued run began.
     """
 
     parts: DataSplits
@@ -46,7 +46,7 @@ def fit_request(
     resume: str | os.PathLike[str] | None,
     job: Job,
 ) -> FitRequest:
-    """What a call of `Model.fit` asks for. changes: the settings that it names; job: model and engine of a new run.
+    """Read the arguments of `Model.fit`. changes: the settings that it names; job: model and engine of a new run.
 
     Raises UsageError for arguments that exclude each other, data that is missing and another network than that of the
     run; what `open_data` raises.
@@ -57,7 +57,7 @@ def fit_request(
             why="the third argument is the number of epochs",
             fix="validation=(x, y)",
         )
-    data, validation = given_data(by_input(net, train, labels), labels, by_input(net, validation))
+    data, validation = data_pair(by_input(net, train, labels), labels, by_input(net, validation))
     settings = Settings().replace(changes)
     if resume is not None and out is not None:
         raise UsageError(
@@ -73,26 +73,26 @@ def fit_request(
     folder = None if run is None else Path(os.path.expanduser(run))
     recorded = None
     if resume is not None and folder is not None:
-        recorded = resumed(folder, net)
+        recorded = read_resumed_run(folder, net)
         job, settings = recorded.config.job, recorded.config.settings.replace(changes)
         if data is None and job.data:
             data = job.data
             validation = job.validation or None if validation is None else validation
     elif is_path(data) and (validation is None or is_path(validation)):
         job = dataclasses.replace(job, data=os.fspath(data), validation=os.fspath(validation or ""))
-    parts = opened(data, validation, settings.seed, job.on_bad, resume)
+    parts = open_parts(data, validation, settings.seed, job.on_bad, resume)
     return FitRequest(parts, Config(job, settings), folder, recorded)
 
 
 def is_path(data: Any) -> bool:
-    """Whether data is named: a path, or a sample."""
+    """True for a path or the name of a sample."""
     return isinstance(data, str | os.PathLike)
 
 
-def opened(data: Any, validation: Any, seed: int, on_bad: str, run: Any = None) -> DataSplits:
-    """The parts to train and to validate on. run: the folder of a run that continues.
+def open_parts(data: Any, validation: Any, seed: int, on_bad: str, run: Any = None) -> DataSplits:
+    """Open the parts to train and to validate on. run: the folder of a run that continues.
 
-    Raises UsageError where there is no data, and what `open_data` raises.
+    Raises UsageError if there is no data, and what `open_data` raises.
     """
     if data is None or (isinstance(data, str) and not data):
         again = by_reader(f"give it again: fit(x, y, resume={str(run)!r})", "give --data PATH")
@@ -110,13 +110,13 @@ def opened(data: Any, validation: Any, seed: int, on_bad: str, run: Any = None) 
     train = open_data(data, ALL, on_bad=bad)
     apart = {VALIDATION: validation} if pair else validation
     judged = open_data(apart, ALL, on_bad=bad, white=train.white or 0)
-    return DataSplits(train, judged, None, found({TRAIN: train, VALIDATION: judged}))
+    return DataSplits(train, judged, None, describe_parts({TRAIN: train, VALIDATION: judged}))
 
 
-def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
-    """Training and validation data of what was given in order: images and labels, or data and validation data.
+def data_pair(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
+    """Training and validation data from positional arguments: images and labels, or data and validation data.
 
-    Raises UsageError where labels are missing, or validation data comes twice.
+    Raises UsageError if labels are missing, or validation data is given twice.
     """
     if _images_in_a_row(train):
         train = as_array(train)
@@ -134,8 +134,9 @@ def given_data(train: Any, labels: Any, validation: Any) -> tuple[Any, Any]:
 
 
 def by_input(net: Network, data: Any, labels: Any = None) -> Any:
-    """The arrays of several inputs by name where they were given in order: ((a, b), y), parts of such, or (a, b) with
-    `labels`. A dict for the only input of a network is its array.
+    """Name the arrays of several inputs that are given in order: ((a, b), y), parts of such, or (a, b) with `labels`.
+
+    A dict for the only input of a network becomes its array.
     """
     names = list(net.inputs)
     if isinstance(data, Mapping):
@@ -161,12 +162,12 @@ def by_input(net: Network, data: Any, labels: Any = None) -> Any:
 
 
 def _images_in_a_row(x: Any) -> bool:
-    """Whether this is a list of images, and not of images and their labels."""
+    """True for a list of images; False for a pair of images and labels."""
     return isinstance(x, list) and bool(x) and min(map(axes_of, x)) > 1
 
 
 def is_array(x: Any) -> bool:
-    """Whether this is an array of images, or a dict of them by input."""
+    """True for an array of images, or a dict of them by input."""
     if isinstance(x, Mapping):
         return bool(x) and all(map(is_array, x.values()))
     return hasattr(x, "__array__") and not hasattr(x, "features")  # which Hugging Face's data sets have

@@ -1,4 +1,4 @@
-"""Who takes the steps of the weights: the engine where they live on its device, else numpy on arrays in memory."""
+"""Updates the weights: the engine's learner if it keeps them on its device, else numpy on arrays in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from striate.train.state import State
 
 
 def make_learner(setup: TrainingSetup, state: State, engine: Engine, process_group: ProcessGroup) -> Learner:
-    """The network of a setup, ready to go on from a state.
+    """The learner of a setup, which continues from a state.
 
     Raises UsageError for amp or memory on an engine without it, LimitError for too little memory.
     """
@@ -37,8 +37,8 @@ def make_learner(setup: TrainingSetup, state: State, engine: Engine, process_gro
     average = state.average.moving if state.average else None
     moments, steps = state.optimizer.moments, state.optimizer.steps
     store = OptimizerState(state.weights, moments, average, steps, state.loss_scale)
-    found = engine.learner(setup.net, setup.rule, store, process_group)
-    return found or ArrayLearner(setup, state, engine.training(setup.net, state.weights))
+    learner = engine.learner(setup.net, setup.rule, store, process_group)
+    return learner or ArrayLearner(setup, state, engine.training(setup.net, state.weights))
 
 
 class ArrayLearner(Learner):

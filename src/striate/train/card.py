@@ -1,6 +1,6 @@
-"""The model card of a saved model: what it is, what it reads and how well it did, as the README.md of its folder.
+"""The model card of a saved model: the network, its input and its results, as the README.md of its folder.
 
-The front matter is that of Hugging Face's hub, so that the folder is a model repository as it stands.
+The front matter is that of Hugging Face's hub, so that the folder can be uploaded as a model repository.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ def card(
     transform: Mapping[str, Any],
     report: Mapping[str, Any] | None = None,
 ) -> str:
-    """Markdown. report: the record of report.json, when the model was trained in this folder."""
+    """The card as Markdown. report: the record of report.json, if the model was trained in this folder."""
     params = sum(p.elements for p in net.parameters.values() if p.trainable)
     macs = sum(declaration.macs for declaration in net.declarations.values())
-    named = leading(classes, SHOWN_CLASSES)
+    names = leading(classes, SHOWN_CLASSES)
     facts = [
         ("network", f"{net.name}, {plural(len(net.nodes), 'node')}"),
         *_inputs(net),
         ("parameters", f"{params:,}"),
         ("multiply-accumulates", f"{macs:,} per image"),
-        ("classes", f"{len(classes)}: {named}" if classes else "not named"),
+        ("classes", f"{len(classes)}: {names}" if classes else "not named"),
     ]
     parts = [_front(report), f"# {_plain(net.name)}\n", _table(facts)]
     if transform:
@@ -45,7 +45,7 @@ def card(
 
 
 def _inputs(net: Network) -> list[tuple[str, str]]:
-    """What it reads: a row for each input, by name where there are several."""
+    """A row for each input, with its name if there are several."""
     words = {"D": "depth", "H": "height", "W": "width", "L": "length", "C": "channels"}
     rows = []
     for name, spec in net.inputs.items():
@@ -69,19 +69,19 @@ def _front(report: Mapping[str, Any] | None) -> str:
 
 
 def _results(report: Mapping[str, Any]) -> str:
-    data, found = report["data"], report.get("validation")
+    data, validation = report["data"], report.get("validation")
     rows = [
         ("trained on", str(data["train"])),
         ("epochs", f"{report['epochs']}, the weights are those of epoch {report['kept_epoch']}"),
         ("seed", str(report["seed"])),
     ]
-    if found:
+    if validation:
         rows += [
-            ("validated on", f"{data['validation']} ({plural(found['images'], 'image')})"),
-            ("accuracy", f"{found['accuracy']:.2%}"),
-            ("loss", f"{found['loss']:.4f}"),
-            ("macro F1", f"{found['macro_f1']:.4f}"),
-            ("expected calibration error", f"{found['calibration']['expected_calibration_error']:.4f}"),
+            ("validated on", f"{data['validation']} ({plural(validation['images'], 'image')})"),
+            ("accuracy", f"{validation['accuracy']:.2%}"),
+            ("loss", f"{validation['loss']:.4f}"),
+            ("macro F1", f"{validation['macro_f1']:.4f}"),
+            ("expected calibration error", f"{validation['calibration']['expected_calibration_error']:.4f}"),
         ]
     return f"## Training\n\n{_table(rows)}"
 
@@ -91,6 +91,6 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text of a stranger, which may not break out of a table or begin markup."""
+    """Escape text, so that it cannot break a table or begin markup."""
     flat = " ".join(text.split())
     return "".join(f"\\{c}" if c in "|<>`*_[]#\\" else c for c in flat)

@@ -1,6 +1,6 @@
 """The checkpoint: one safetensors file with every array, and everything else as JSON in its header.
 
-One file, renamed into place: there is no moment in which it is half there or does not fit its other half. No pickle.
+One file, renamed into place, so that it is never half written and its parts always match. No pickle.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FREE = frozenset(
 
 
 def save(path: Path, setup: TrainingSetup, state: State) -> None:
-    """Write the state, aside first and then renamed. Raises SourceError; an older checkpoint then stays."""
+    """Write the state to a temporary file, then rename it. Raises SourceError; an older checkpoint then stays."""
     record = {"schema": SCHEMA, "settings": setup.settings.to_dict(), "data": _data(setup), **state.record()}
     safetensors.save(path, state.arrays(), {"striate": json.dumps(record)})
 
@@ -43,7 +43,7 @@ def save(path: Path, setup: TrainingSetup, state: State) -> None:
 def restore(path: Path, setup: TrainingSetup, state: State) -> None:
     """Read a checkpoint into a fresh state.
 
-    Raises SourceError and FormatError for the file, UsageError when network, settings or data are not those of the run.
+    Raises SourceError and FormatError for the file, UsageError if network, settings or data are not those of the run.
     """
     arrays, metadata = safetensors.load(path)
     try:
@@ -58,19 +58,19 @@ def restore(path: Path, setup: TrainingSetup, state: State) -> None:
             why=str(error),
             fix=f"start a new run with another {setting('out')}",
         ) from None
-    _same_settings(path, settings, setup)
+    _check_settings(path, settings, setup)
     now = _data(setup)
     with contextlib.suppress(StriateError, KeyError):  # in today's spelling; older checkpoints have none
         data = {**data, "transform": _plain(Transform.from_dict(data["transform"]).to_dict())}
-    changed = [name for name in now if data.get(name, now[name]) != now[name]]
-    if changed == ["transform"]:
+    differences = [name for name in now if data.get(name, now[name]) != now[name]]
+    if differences == ["transform"]:
         raise UsageError(
             "the transformation differs from that of this run",
             where=str(path),
             why="the checkpoint was written with another normalization or augmentation of the images",
             fix=f"restore the config.json of this run, or start a new one with another {setting('out')}",
         )
-    if changed:
+    if differences:
         raise UsageError(
             "the data differs from that of this run",
             where=str(path),
@@ -89,22 +89,22 @@ def restore(path: Path, setup: TrainingSetup, state: State) -> None:
 
 
 def _data(setup: TrainingSetup) -> dict[str, Any]:
-    """What must be the same for a run to go on as if it had not been interrupted."""
+    """What must be unchanged for a resumed run to be bit-identical."""
     data, transform = setup.train.data, setup.train.transform.to_dict()
     return _plain({"images": len(data), "classes": list(data.classes), "transform": transform})
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    """The record as it comes back from a file."""
+    """The record as JSON reads it back."""
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
 
 
-def _same_settings(path: Path, before: dict[str, Any], setup: TrainingSetup) -> None:
+def _check_settings(path: Path, before: dict[str, Any], setup: TrainingSetup) -> None:
     now = setup.settings.to_dict()
-    changed = [name for name in now if name not in FREE and name in before and before[name] != now[name]]
-    if changed:
-        name = changed[0]
+    differences = [name for name in now if name not in FREE and name in before and before[name] != now[name]]
+    if differences:
+        name = differences[0]
         raise UsageError(
             f"{name} cannot change within a run",
             where=str(path),

@@ -1,4 +1,4 @@
-"""Keeping gradients in bounds: their joint length, or every number by itself."""
+"""Gradient clipping, by the norm of all gradients or by element."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ Array = NDArray[Any]
 
 
 def global_norm(gradients: Mapping[str, Array]) -> float:
-    """Euclidean length of all gradients taken as one vector; no float32 overflow on the way."""
+    """Euclidean norm of all gradients as one vector, summed in float64."""
     flat = (gradient.ravel() for gradient in gradients.values())
     return math.sqrt(sum(float(np.einsum("i,i->", g, g, dtype=np.float64)) for g in flat))
 
 
 def clip_norm(gradients: dict[str, Array], limit: float, norm: float | None = None) -> float:
-    """Scale all gradients so that their joint length is at most `limit`; returns the length before. In place.
+    """Scale all gradients in place so that their global norm is at most `limit`; return the norm before.
 
     Source: Pascanu et al., arXiv 1211.5063.
     """
@@ -31,6 +31,6 @@ def clip_norm(gradients: dict[str, Array], limit: float, norm: float | None = No
 
 
 def clip_value(gradients: dict[str, Array], limit: float) -> None:
-    """Cut every number to [-limit, limit]. In place."""
+    """Clip every element to [-limit, limit], in place."""
     for gradient in gradients.values():
         np.clip(gradient, -limit, limit, out=gradient)

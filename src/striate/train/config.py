@@ -1,4 +1,4 @@
-"""A run's configuration file: what is trained on what (`Job`), and how (`Settings`, the table [train]).
+"""A run's configuration file: the model and the data (`Job`), and the settings (`Settings`, the table [train]).
 
     model = "lenet5"
     data = "images/"
@@ -77,8 +77,8 @@ class Config:
         jobs = {field.name for field in dataclasses.fields(Job)}
         for key in document:
             if key not in jobs:
-                known = [*jobs, *(option.name for option in _settings.options())]
-                near = suggest(key.replace("-", "_"), known)
+                names = [*jobs, *(option.name for option in _settings.options())]
+                near = suggest(key.replace("-", "_"), names)
                 fix = f"did you mean {near}?" if near else f"remove {key}"
                 if near and near not in jobs:
                     fix = f"write {near} below [{TABLE}]"

@@ -1,4 +1,4 @@
-"""A data set as the loop sees it: its transformation, its seeded epochs, and the debug switches that cut it short."""
+"""Datasets for the training loop: transformation, seeded epochs, and the debug switches that shorten them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from striate.engine.process_group import SINGLE_PROCESS, ProcessGroup
 from striate.network import Network
 from striate.train.adapt_network import image_input
 from striate.train.data import Batch, Dataset, Transform
-from striate.train.data.cached import cached
+from striate.train.data.cached import with_cache
 from striate.train.data.dataset import BadImage, Shape
 from striate.train.data.several import OneInput
 from striate.train.data.transforms import ByInput
@@ -56,11 +56,11 @@ class Source:
         return min(len(self.data), self.steps * self.batch_size)
 
     def epoch(self, number: int = 0, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, from batch `start`. Raises SourceError where a file has gone since."""
+        """The batches of an epoch, from batch `start`. Raises SourceError if a file is missing."""
         if start >= self.steps:
             return
         words = (self.seed, ORDER, number) if self.shuffled else None
-        found = self.data.batches(
+        batches = self.data.batches(
             self.batch_size,
             rng=words,
             transform=self.transform,
@@ -69,7 +69,7 @@ class Source:
             share=self.process_group.share if self.process_group.size > 1 else None,
         )
         try:
-            for batch in found:
+            for batch in batches:
                 yield batch
                 if batch.index + 1 >= self.steps:
                     break
@@ -81,13 +81,14 @@ class Source:
                 fix=f"restore the file, then continue with {setting('resume', 'RUN')}",
             ) from None
         finally:
-            if isinstance(found, Generator):  # its threads end here, not when memory is tidied up
-                found.close()
+            if isinstance(batches, Generator):  # ends its threads now, not at garbage collection
+                batches.close()
 
 
-def transforms(net: Network, data: Dataset, settings: Settings) -> tuple[Transform, Transform]:
-    """What turns stored images into the network's input: for training (augmented, as the settings say), and without
-    chance for everything else. Mean and deviation are measured on the data. Raises FormatError.
+def make_transforms(net: Network, data: Dataset, settings: Settings) -> tuple[Transform, Transform]:
+    """The transformations from stored images to the network's input: augmented for training, and without random steps.
+
+    Mean and standard deviation are measured on the data. Raises FormatError.
     """
     if data.inputs:
         return _by_input(net, data, settings)
@@ -95,30 +96,30 @@ def transforms(net: Network, data: Dataset, settings: Settings) -> tuple[Transfo
     channels, height, width = image_input(net)
     target = channels, height, width
     plain = Transform.standard(data.shape, target, mean, std, uniform=data.uniform, white=white_of(data))
-    return augmented(plain, data, target, settings), plain
+    return augment(plain, data, target, settings), plain
 
 
 def _by_input(net: Network, data: Dataset, settings: Settings) -> tuple[Transform, Transform]:
-    """The same of each of several inputs: images are normalized by their own numbers, the others stay as they are."""
-    made: list[tuple[str, Transform]] = []
+    """The same for several inputs: each image input gets its own normalization, the others are unchanged."""
+    inputs: list[tuple[str, Transform]] = []
     for name, shape in data.inputs.items():
         transform = Transform()
         if len(shape) == 3:
             one = OneInput(data, name)
             mean, std = one.statistics()
             transform = Transform.standard(one.shape, one.shape, mean, std, white=white_of(one))
-        made.append((name, transform))
-    plain = ByInput(inputs=tuple(made))
-    return augmented_by_input(plain, data, settings), plain
+        inputs.append((name, transform))
+    plain = ByInput(inputs=tuple(inputs))
+    return augment_by_input(plain, data, settings), plain
 
 
-def augmented_by_input(plain: ByInput, data: Dataset, settings: Settings) -> ByInput:
-    """The same with the augmentation that the settings ask for, of the images among the inputs."""
+def augment_by_input(plain: ByInput, data: Dataset, settings: Settings) -> ByInput:
+    """Add the augmentation of the settings to the image inputs."""
     return ByInput(
         inputs=tuple(
             (
                 name,
-                augmented(transform, one := OneInput(data, name), one.shape, settings)
+                augment(transform, one := OneInput(data, name), one.shape, settings)
                 if len(data.inputs[name]) == 3
                 else transform,
             )
@@ -127,8 +128,8 @@ def augmented_by_input(plain: ByInput, data: Dataset, settings: Settings) -> ByI
     )
 
 
-def augmented(plain: Transform, data: Dataset, target: Shape, settings: Settings) -> Transform:
-    """A transformation with the augmentation that the settings ask for."""
+def augment(plain: Transform, data: Dataset, target: Shape, settings: Settings) -> Transform:
+    """Add the augmentation of the settings to a transformation."""
     return plain.augmented(
         data.shape,
         target,
@@ -141,7 +142,7 @@ def augmented(plain: Transform, data: Dataset, target: Shape, settings: Settings
 
 
 def white_of(data: Dataset) -> int:
-    """The whole number that this data reads as 1; 0 where its pixels are fractions."""
+    """The integer that this data reads as 1; 0 if its pixels are floats."""
     if data.white is not None:
         return data.white
     for index in range(min(len(data), 100)):  # the first may be unreadable
@@ -153,29 +154,29 @@ def white_of(data: Dataset) -> int:
 def sources(
     train: Dataset,
     validation: Dataset | None,
-    made: tuple[Transform, Transform],
+    transforms: tuple[Transform, Transform],
     settings: Settings,
     process_group: ProcessGroup = SINGLE_PROCESS,
 ) -> tuple[Source, Source | None]:
     """Training and validation data under the settings. The processes of `process_group` share the training data, unless
-    batches are mixed, which needs all their images. Raises TrainingError when there is no training batch.
+    batches are mixed, which needs all their images. Raises TrainingError if there is no training batch.
     """
     if Mixing(settings.mixup, settings.cutmix):
         process_group = SINGLE_PROCESS
-    augmented, plain = made
+    augmented, plain = transforms
     size, limit = settings.batch_size, int(settings.fast_dev_run)
-    train = cached(train, augmented)
-    validation = None if validation is None else cached(validation, plain)
+    train = with_cache(train, augmented)
+    validation = None if validation is None else with_cache(validation, plain)
     if settings.overfit_batches:
         same = Source(train, plain, size, settings.seed, settings.overfit_batches)
-        _not_empty(same)
+        _check_batches(same)
         return dataclasses.replace(same, process_group=process_group), same
     learn = Source(train, augmented, size, settings.seed, limit, True, settings.drop_last, process_group)
-    _not_empty(learn)
+    _check_batches(learn)
     return learn, None if validation is None else Source(validation, plain, size, limit=limit)
 
 
-def _not_empty(source: Source) -> None:
+def _check_batches(source: Source) -> None:
     if source.steps == 0:
         raise TrainingError(
             "there is no training batch",
@@ -187,10 +188,10 @@ def _not_empty(source: Source) -> None:
 
 
 def gather_bad(data: Dataset, process_group: ProcessGroup) -> None:
-    """Note in the data which images other processes could not read."""
+    """Record in the data which images other processes could not read."""
     if process_group.size == 1:
         return
-    met = np.zeros(len(data))
-    met[list(data.bad)] = 1
-    for index in np.flatnonzero(process_group.sum(met)).tolist():
+    mask = np.zeros(len(data))
+    mask[list(data.bad)] = 1
+    for index in np.flatnonzero(process_group.sum(mask)).tolist():
         data.bad.setdefault(index, BadImage(data.name(index), "reported by another process"))

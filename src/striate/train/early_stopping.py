@@ -21,8 +21,7 @@ class EarlyStopping:
     waited: int = 0
 
     def epoch_done(self, epoch: int, score: float, tie: float = 0.0) -> bool:
-        """Record an epoch's score; returns whether it is the best so far. `tie` decides between equal scores, then
-        age."""
+        """Record an epoch's score; return True if it is the best so far. Of equal scores `tie` decides, then age."""
         if self.mark is None or score > self.mark + self.min_delta:
             self.mark, self.waited = score, 0
         else:

@@ -1,4 +1,4 @@
-"""The moving average of the weights: often better than the weights themselves, at the price of one copy."""
+"""The moving average of the weights: often better than the weights themselves, for one copy in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = NDArray[Any]
 
 
 class MovingAverage:
-    """a ← d·a + (1-d)·w after every step, running statistics included. `still` names constants, which stay as they are.
+    """a ← d·a + (1-d)·w after every step, running statistics included. still: names of constants.
 
     The decay grows as (1 + step)/(10 + step) up to `decay`, so that the first weights are soon forgotten.
     Source: Polyak & Juditsky, SIAM J. Control Optim. 1992; Tan & Le, arXiv 1905.11946 (the ramp is TensorFlow's).
@@ -29,7 +29,7 @@ class MovingAverage:
         return {name: array for name, array in self.weights.items() if name not in self._still}
 
     def update(self, weights: Mapping[str, Array], step: int) -> None:
-        """Take in the weights after update number `step` (from 1)."""
+        """Update the average with the weights after update number `step` (from 1)."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, average in self.moving.items():
             if np.issubdtype(average.dtype, np.floating):

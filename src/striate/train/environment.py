@@ -1,4 +1,4 @@
-"""Where a run took place: enough to say later why two runs differ. Knows no user name, host name or path."""
+"""Environment of a run, to explain later why two runs differ. Without user name, host name and paths."""
 
 from __future__ import annotations
 

@@ -23,10 +23,10 @@ from striate.train.update import NotFinite
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Evaluation(elsewhere.Teaching):
-    """How well a network does on a data set; `print` shows accuracy and loss.
+    """Metrics of a network on a dataset; `print` shows accuracy and loss.
 
-    loss: mean over the set; tally: what was answered; names: of the worst images; seconds: of the pass; notes: what
-    had to be adapted, and images that could not be read; source: the data, in words.
+    loss: mean over the set; tally: counts of the answers; names: of the worst images; seconds: duration; notes:
+    adaptations and unreadable images; source: description of the data.
     """
 
     loss: float
@@ -59,16 +59,16 @@ class Evaluation(elsewhere.Teaching):
         return f"accuracy {self.accuracy:.1%}, loss {self.loss:.4f} on {plural(self.images, 'image')}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `report.json` and `--json` give them. Rows of the confusion matrix are true classes."""
+        """Plain values, as in `report.json` and `--json`. Rows of the confusion matrix are true classes."""
         tally = self.tally
         scores = tally.per_class(self.classes)
-        seen = [score for score in scores if score.images]
+        nonempty = [score for score in scores if score.images]
         return {
             "images": self.images,
             "loss": self.loss,
             "accuracy": self.accuracy,
             "top5_accuracy": tally.top5_accuracy,
-            "macro_f1": sum(score.f1 for score in seen) / max(len(seen), 1),
+            "macro_f1": sum(score.f1 for score in nonempty) / max(len(nonempty), 1),
             "classes": list(self.classes),
             "confusion_matrix": tally.confusion.tolist(),
             "per_class": [dataclasses.asdict(score) for score in scores],
@@ -141,28 +141,28 @@ def evaluate(
                 tally.accuracy,
             )
     if process_group.size > 1:
-        total, weight, images = _together(total, weight, images, tally, process_group)
+        total, weight, images = _sum_processes(total, weight, images, tally, process_group)
     names = tuple(source.data.name(wrong.id) for wrong in tally.worst())
     seconds = time.monotonic() - started
     mean = total / weight if weight else 0.0
     return Evaluation(mean, tally, classes, images, seconds, names, tuple(source.data.notes()))
 
 
-def _together(
+def _sum_processes(
     total: float, weight: float, images: int, tally: Tally, process_group: ProcessGroup
 ) -> tuple[float, float, int]:
     """Sum the counts of all processes; the tally is changed in place."""
-    total, weight, seen, *counts = process_group.sum(
+    total, weight, count, *counts = process_group.sum(
         np.array([total, weight, images, *tally.counts])
     ).tolist()
     tally.counts = np.array(counts)
-    return total, weight, int(seen)
+    return total, weight, int(count)
 
 
 def logits(net: Network, outputs: Array | tuple[Array, ...]) -> Array:
     """The network's logits: its first output, if there are auxiliary ones.
 
-    Where the network itself ends in one of these, it is undone: the losses apply their own.
+    A final softmax or sigmoid is inverted, because the losses apply their own.
     """
     output = outputs[0] if isinstance(outputs, tuple) else outputs
     last = net.producers.get(net.outputs[0])
@@ -170,7 +170,7 @@ def logits(net: Network, outputs: Array | tuple[Array, ...]) -> Array:
     if Trait.DISTRIBUTION not in traits and Trait.LOGISTIC not in traits:
         return output
     tiny = np.finfo(output.dtype).tiny
-    found: Array = np.log(np.maximum(output, tiny))
+    values: Array = np.log(np.maximum(output, tiny))
     if Trait.LOGISTIC in traits:
-        found -= np.log(np.maximum(1 - output, tiny))
-    return found
+        values -= np.log(np.maximum(1 - output, tiny))
+    return values

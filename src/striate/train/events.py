@@ -1,6 +1,6 @@
-"""What training tells while it runs. A callback is any function of one event; what it returns is ignored.
+"""Events of a training run. A callback is any function of one event; its result is ignored.
 
-Bars, plain lines and loggers are callbacks alike, so that the loop prints nothing.
+Progress bars, plain lines and loggers are callbacks, so that the loop prints nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Event:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared(Event):
-    """Network and data are brought together, and training has not begun.
+    """Network and data are ready; training has not begun.
 
     source: path or name of the data, empty for data in memory; found: its parts, in words; notes: what was adapted.
     """
@@ -32,7 +32,7 @@ class Prepared(Event):
 
 @dataclasses.dataclass(frozen=True)
 class Started(Event):
-    """Training begins or goes on. images: in the training set; epoch: the first to run, from 1."""
+    """Training begins or continues. images: in the training set; epoch: the first to run, from 1."""
 
     epochs: int
     epoch: int
@@ -65,7 +65,7 @@ class Progress(Event):
 
 @dataclasses.dataclass(frozen=True)
 class Updated(Event):
-    """The weights have changed. update: how often so far; grad_norm: before clipping."""
+    """The weights have changed. update: number of updates so far; grad_norm: before clipping."""
 
     epoch: int
     update: int
@@ -86,7 +86,7 @@ class EpochDone(Event):
 
 @dataclasses.dataclass(frozen=True)
 class Compiled(Event):
-    """So many kernels were compiled for this processor: the epoch that ends now has waited for them."""
+    """Kernels were compiled for this processor during the epoch, which has waited for them."""
 
     kernels: int
     seconds: float
@@ -114,7 +114,7 @@ class Finished(Event):
 
 @dataclasses.dataclass(frozen=True)
 class Note(Event):
-    """Something a person should know, in one line: skipped images, a schedule cut short."""
+    """A remark for the user in one line, such as skipped images."""
 
     text: str
 
@@ -123,9 +123,9 @@ Callback = Callable[[Event], None]
 
 
 def listeners(callbacks: Callback | Sequence[Callback] | None) -> tuple[Callback, ...]:
-    """The callbacks of a call of `fit`, which may be one or none. Raises UsageError for what is not a function."""
-    given = (callbacks,) if callable(callbacks) else () if callbacks is None else callbacks
-    for one in given:
+    """The callbacks of a call of `fit`: one, several or none. Raises UsageError for what is not a function."""
+    functions = (callbacks,) if callable(callbacks) else () if callbacks is None else callbacks
+    for one in functions:
         if not callable(one):
             raise UsageError(
                 f"{type(one).__name__} is not a callback",
@@ -133,17 +133,17 @@ def listeners(callbacks: Callback | Sequence[Callback] | None) -> tuple[Callback
                 why="a callback is a function of one event, as in striate.train.events",
                 fix='callbacks=[function]; patience=5 stops early, out="run" keeps checkpoints',
             )
-    return tuple(given)
+    return tuple(functions)
 
 
 def tell(callbacks: tuple[Callback, ...], event: Event) -> None:
-    """Give an event to every callback, in their order."""
+    """Pass an event to every callback, in order."""
     for callback in callbacks:
         callback(event)
 
 
 def warn_of_notes(event: Event) -> None:
-    """A callback that gives notes as warnings, for callers of `Model.fit`."""
+    """A callback that turns notes into warnings, for callers of `Model.fit`."""
     notes = event.notes if isinstance(event, Prepared) else (event.text,) if isinstance(event, Note) else ()
     for text in notes:
         warn(text)

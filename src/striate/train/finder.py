@@ -1,4 +1,4 @@
-"""The learning-rate finder: train for a moment while the rate grows, and see where the loss falls fastest.
+"""The learning-rate finder: a short training with a growing rate shows where the loss falls fastest.
 
 Works on a copy of the weights. Source: Smith, arXiv 1506.01186, section 3.3.
 """
@@ -17,7 +17,7 @@ from striate.engine.registry import get_engine
 from striate.network import Network
 from striate.train.array_learner import make_learner
 from striate.train.data import Batch, Dataset, Transform
-from striate.train.data_source import Source, sources, transforms
+from striate.train.data_source import Source, make_transforms, sources
 from striate.train.losses import Array
 from striate.train.schedules import Schedule, Span
 from striate.train.settings import Settings
@@ -33,7 +33,7 @@ DIVERGED_LOSS_RATIO = 4.0
 
 @dataclasses.dataclass(frozen=True)
 class RateCurve:
-    """rates and losses of the updates; smoothed: the losses' moving average; suggestion: None when nothing was learned.
+    """rates and losses of the updates; smoothed: the losses' moving average; suggestion: None if the loss did not fall.
 
     steepest: where the smoothed loss falls fastest; lowest: where it is smallest.
     """
@@ -46,14 +46,14 @@ class RateCurve:
 
     @property
     def suggestion(self) -> float | None:
-        """The rate of the steepest fall, in one significant digit or two; never above a third of the lowest point."""
+        """The rate of the steepest fall, with two significant digits; at most a third of that with the lowest loss."""
         if self.steepest is None:
             return None
         return float(f"{min(self.steepest, self.lowest / 3):.2g}")
 
 
 class _Growing(Schedule):
-    """From lr to final_lr in equal factors."""
+    """From lr to final_lr by equal factors."""
 
     word = "growing"
 
@@ -69,14 +69,14 @@ def find_rate(
     settings: Settings | None = None,
     *,
     engine: str | Engine = "auto",
-    made: tuple[Transform, Transform] | None = None,
+    transforms: tuple[Transform, Transform] | None = None,
     low: float = 1e-6,
     high: float = 1.0,
     updates: int = 100,
 ) -> RateCurve:
-    """The curve of loss by learning rate, from `low` to `high` in `updates` steps. The weights stay as they are."""
+    """The curve of loss by learning rate, from `low` to `high` in `updates` steps. The weights do not change."""
     settings = (settings or Settings()).resolved
-    source, _ = sources(train, None, made or transforms(net, train, settings), settings)
+    source, _ = sources(train, None, transforms or make_transforms(net, train, settings), settings)
     setup = set_up_training(net, settings, source, None)
     state = State.fresh(setup, {name: array.copy() for name, array in weights.items()})
     state.schedule = _Growing(Span(1, updates), low, high)

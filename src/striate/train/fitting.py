@@ -1,4 +1,4 @@
-"""A model trained on opened data: what `Model.fit` and `striate train` both run, and the search for its rate."""
+"""Training of a model on opened data, for `Model.fit` and `striate train`, and the search for its learning rate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from striate.train.start import Start, start_from
 
 
 class Trainable(Protocol):
-    """A model as training sees it: what it knows before, and `trained`, which tells it what it knows then."""
+    """What training needs of a model: its state, and `trained`, which updates classes and transformation."""
 
     net: Network
     engine: Engine
@@ -44,21 +44,21 @@ def fit_model(
     notes: Sequence[str] = (),
     callbacks: Sequence[Callback] = (),
 ) -> History:
-    """Train a model in place on opened data as a configuration says.
+    """Train a model in place on opened data with a configuration.
 
-    out: the run folder to write, or to continue: the one that was `recorded` for the model's network. notes: told
-    before those of the start. Raises what `loop.fit` and `start_from` raise.
+    out: the run folder to write, or to continue; recorded: how that run began. notes: reported before those of the
+    start. Raises what `loop.fit` and `start_from` raise.
     """
     settings, classes, transform = config.settings.resolved, model.classes, model.transform
     if recorded is not None:
-        classes, transform = recorded.classes, recorded.made[1].to_dict()
+        classes, transform = recorded.classes, recorded.transforms[1].to_dict()
     start = start_from(model.net, parts.train, parts.validation, settings, classes, transform)
 
-    def begun(event: Event) -> None:
-        if isinstance(event, Started):  # from here on the weights are others
+    def mark_trained(event: Event) -> None:
+        if isinstance(event, Started):  # from here on the weights change
             model.trained(start, settings)
 
-    listeners = (begun, *callbacks)
+    listeners = (mark_trained, *callbacks)
     tell(listeners, Prepared(model.net.name, config.job.data, parts.found, (*notes, *start.notes)))
     history = fit(
         model.net,
@@ -67,7 +67,7 @@ def fit_model(
         start.validation,
         config.settings,
         engine=model.engine,
-        made=start.made,
+        transforms=start.transforms,
         out=out,
         resume=recorded is not None,
         job=config.job,
@@ -83,5 +83,10 @@ def find_model_rate(model: Trainable, parts: DataSplits, settings: Settings) -> 
         model.net, parts.train, parts.validation, settings.resolved, model.classes, model.transform
     )
     return find_rate(
-        model.net, dict(model.weights), start.train, settings, engine=model.engine, made=start.made
+        model.net,
+        dict(model.weights),
+        start.train,
+        settings,
+        engine=model.engine,
+        transforms=start.transforms,
     )

@@ -99,12 +99,12 @@ class History(elsewhere.Teaching):
         return f"History({self})"
 
     def __str__(self) -> str:
-        said = [f"{plural(len(self), 'epoch')} ({self.stopped})"]
-        said += [f"best {self.best_epoch}"] if self.best_epoch else []
-        said += [
+        parts = [f"{plural(len(self), 'epoch')} ({self.stopped})"]
+        parts += [f"best {self.best_epoch}"] if self.best_epoch else []
+        parts += [
             f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.best.items() if name in SHOWN
         ]
-        return ", ".join(said)
+        return ", ".join(parts)
 
 
 ALIASES = {

@@ -1,7 +1,7 @@
-"""Inputs of a prediction as the network reads them: arrays, image files, folders, Pillow images.
+"""Inputs of a prediction for the network: arrays, image files, folders, Pillow images.
 
 Arrays of the network's size are normalized as in training, images go through the whole transformation. Decides which
-of the two an input is; refuses what could be both.
+of the two an input is, and refuses ambiguous ones.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from striate.diagnostics import (
 from striate.engine.inputs import as_array
 from striate.files import is_directory, unreadable
 from striate.train.data import Transform
-from striate.train.data.bounded_reads import hidden
+from striate.train.data.bounded_reads import is_hidden
 from striate.train.data.dataset import Array, BadImage, Shape
 from striate.train.data.image_transforms import Normalize
 from striate.train.data.images import MAX_BYTES, SUFFIXES, convert, read_image
@@ -47,7 +47,7 @@ Image = tuple[str, Any]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Ready:
-    """x: (C, H, W), as the network reads it; notes: what had to be changed for that."""
+    """An image for the network. x: (C, H, W) float32; notes: changes to the image."""
 
     name: str
     x: Array
@@ -55,17 +55,17 @@ class Ready:
 
 
 class ImageReader:
-    """Reads images; remembers how those of one shape are brought to the network's."""
+    """Reads and transforms images; keeps the adapted transformation for each shape."""
 
     def __init__(self, transform: Transform, target: Shape) -> None:
         self.transform, self.target = transform, target
         self._ways: dict[Shape, tuple[Transform, tuple[str, ...]]] = {}
 
     def read(self, image: Image) -> Ready | BadImage:
-        """The image as the network reads it, or why it cannot be read. Raises FormatError without mean and std."""
+        """The image for the network, or why it cannot be read. Raises FormatError without mean and std."""
         name, source = image
         try:
-            pixels, changed = _pixels(name, source)
+            pixels, changes = _pixels(name, source)
         except (FormatError, LimitError, SourceError) as error:
             return BadImage(name, error.why or error.what)
         shape: Shape = (pixels.shape[0], pixels.shape[1], pixels.shape[2])
@@ -74,19 +74,19 @@ class ImageReader:
         if shape not in self._ways:
             self._ways[shape] = self.transform.fit_to(shape, self.target)
         way, notes = self._ways[shape]
-        return Ready(name, way(pixels[None])[0], (*changed, *notes))
+        return Ready(name, way(pixels[None])[0], (*changes, *notes))
 
     def batches(self, images: Iterable[Image], size: int) -> Iterator[list[Ready | BadImage]]:
-        """The images in their order, at most `size` of those that can be read at a time."""
+        """The images in order, in lists with at most `size` readable ones."""
         waiting: list[Ready | BadImage] = []
-        ready = 0
+        count = 0
         for image in images:
-            found = self.read(image)
-            waiting.append(found)
-            ready += isinstance(found, Ready)
-            if ready == size:
+            result = self.read(image)
+            waiting.append(result)
+            count += isinstance(result, Ready)
+            if count == size:
                 yield waiting
-                waiting, ready = [], 0
+                waiting, count = [], 0
         if waiting:
             yield waiting
 
@@ -94,61 +94,60 @@ class ImageReader:
 def batches(
     x: Any, transform: Transform, target: Shape | None, reader: Callable[[], ImageReader], size: int
 ) -> Iterator[Array]:
-    """Inputs in batches of at most `size`, as a network of input `target` (C, H, W) reads them.
+    """Inputs in batches of at most `size`, for a network of input `target` (C, H, W).
 
-    reader: makes what brings images there. Raises FormatError for an image that cannot be read, UsageError for what can
-    be read in two ways.
+    reader: creates the reader of images. Raises FormatError for an unreadable image, UsageError for an ambiguous array.
     """
     images = images_of(x, channels_of(transform, target) if target else ())
     if images is not None and not images and target:
         yield np.zeros((0, *target), np.float32)
         return
     if images is not None:
-        for found in reader().batches(images, size):
-            bad = next((one for one in found if isinstance(one, BadImage)), None)
+        for results in reader().batches(images, size):
+            bad = next((one for one in results if isinstance(one, BadImage)), None)
             if bad:
                 fix = "remove it, or replace it"
                 raise FormatError(f"{bad.name} cannot be read", where=bad.name, why=bad.why, fix=fix)
-            yield np.stack([one.x for one in found if isinstance(one, Ready)])
+            yield np.stack([one.x for one in results if isinstance(one, Ready)])
         return
     x = as_array(x)
-    taken = as_trained(x, transform, target) if target and transform.steps else None
-    if taken is None:
+    pair = as_in_training(x, transform, target) if target and transform.steps else None
+    if pair is None:
         yield unit(x)
         return
-    x, way = taken
+    x, way = pair
     for start in range(0, max(len(x), 1), size):
         yield way(x[start : start + size])
 
 
 def unit(x: Array) -> Array:
-    """Pixels of a model that records no transformation: of uint8 a 255th, others as they are."""
+    """Pixels for a model that records no transformation: uint8 divided by 255, others unchanged."""
     return x.astype(np.float32) / np.float32(255) if x.dtype == np.uint8 else x
 
 
 def images_of(x: Any, channels: Iterable[int]) -> list[Image] | None:
-    """The images that `x` is; None where it is an array of batches.
+    """The images in `x`; None if it is an array of batches.
 
-    channels: what the model takes. Raises UsageError for whole numbers whose axes could be read both ways, and what
-    finding files raises.
+    channels: the numbers of channels that the model takes. Raises UsageError for integers with ambiguous axes, and what
+    `image_files` raises.
     """
     if isinstance(x, str | os.PathLike):
-        return [(shown(file), file) for file in image_files([os.fspath(x)])]
+        return [(file_label(file), file) for file in image_files([os.fspath(x)])]
     if _is_picture(x):
         return [(str(getattr(x, "filename", "") or "image"), x)]
     if isinstance(x, np.ndarray):
-        found = _pictures(x, set(channels))
-        return None if found is None else [(f"image {n}", one) for n, one in enumerate(found)]
-    if isinstance(x, list | tuple) and all(map(_is_one, x)):
+        pictures = _pictures(x, set(channels))
+        return None if pictures is None else [(f"image {n}", one) for n, one in enumerate(pictures)]
+    if isinstance(x, list | tuple) and all(map(_is_image, x)):
         inside = [images_of(one, channels) for one in x]
-        if all(found is not None for found in inside):
-            images = [image for found in inside for image in found or ()]
-            named = [isinstance(source, str | os.PathLike) for _, source in images]
+        if all(pictures is not None for pictures in inside):
+            images = [image for pictures in inside for image in pictures or ()]
+            has_names = [isinstance(source, str | os.PathLike) for _, source in images]
             return [
                 (name if has_name else f"image {n}", source)
-                for n, ((name, source), has_name) in enumerate(zip(images, named, strict=True))
+                for n, ((name, source), has_name) in enumerate(zip(images, has_names, strict=True))
             ]
-        if any(found is not None for found in inside):
+        if any(pictures is not None for pictures in inside):
             raise UsageError(
                 "the list mixes images and arrays",
                 why="images go through the whole transformation, arrays only through the normalization",
@@ -159,44 +158,44 @@ def images_of(x: Any, channels: Iterable[int]) -> list[Image] | None:
 
 @functools.lru_cache(maxsize=256)
 def way_of(transform: Transform, shape: Shape, target: Shape) -> Transform | None:
-    """What an array of images (C, H, W) goes through to a network of input `target`; None: it cannot."""
+    """The transformation of arrays of images (C, H, W) for a network of input `target`; None if there is none."""
     way = transform.for_arrays(shape, target)
     return way if way.takes(shape, target) else None
 
 
 @functools.lru_cache(maxsize=256)
 def channels_of(transform: Transform, target: Shape) -> tuple[int, ...]:
-    """How many channels an array of the network's size may have: those that it reads, and those that training took."""
+    """Numbers of channels that an array of the network's size may have: the network's, and those of the training."""
     return target[0], *(c for c in (1, 3, 4) if transform.pixelwise.takes((c, *target[1:]), target))
 
 
-def as_trained(x: Array, transform: Transform, target: Shape) -> tuple[Array, Transform] | None:
-    """A batch of arrays with its axes as (N, C, H, W), and what it goes through; None: training took no such shape.
+def as_in_training(x: Array, transform: Transform, target: Shape) -> tuple[Array, Transform] | None:
+    """A batch of arrays as (N, C, H, W), and its transformation; None if training took no such shape.
 
-    Raises UsageError for whole numbers of unknown scale, or an array that training would not have accepted.
+    Raises UsageError for integers of unknown scale, or an array that training would not have accepted.
     """
-    x = _laid_out(x, transform, target)
+    x = _lay_out(x, transform, target)
     if x.ndim != 4:
         return None
     shape = (x.shape[1], x.shape[2], x.shape[3])
     way = way_of(transform, shape, target)
     if way is not None:
-        x = scaled(x, transform.white)
+        x = scale_integers(x, transform.white)
         if way.normalize is not None and x.dtype.kind == "f":
             _warn_of_range(x, way.normalize)
         return x, way
     if shape != target:
         return None
-    wanted = " or ".join(map(str, dict.fromkeys(channels_of(transform, target)[1:]))) or "other"
+    counts = " or ".join(map(str, dict.fromkeys(channels_of(transform, target)[1:]))) or "other"
     raise UsageError(
-        f"the model was trained on arrays with {wanted} channels; these have {shape[0]}",
+        f"the model was trained on arrays with {counts} channels; these have {shape[0]}",
         why=transform.describe(),
         fix="give images with the channels of the training data; the transformation converts them",
     )
 
 
 def _warn_of_range(x: Array, normalize: Normalize) -> None:
-    """Warn of fractions (N, C, H, W) on another scale than those of the training, such as 0..255 instead of 0..1."""
+    """Warn of floats (N, C, H, W) on another scale than in training, such as 0..255 instead of 0..1."""
     sample = x[np.unique(np.linspace(0, len(x) - 1, 16).astype(np.int64))] if len(x) else x
     if not sample.size or x.shape[1] != len(normalize.mean):
         return
@@ -212,19 +211,19 @@ def _warn_of_range(x: Array, normalize: Normalize) -> None:
         )
 
 
-def _laid_out(x: Array, transform: Transform, target: Shape) -> Array:
-    """An array with its axes as training has read them, (N, C, H, W): of gray images (N, H, W), or channels last."""
+def _lay_out(x: Array, transform: Transform, target: Shape) -> Array:
+    """Reorder axes to (N, C, H, W), as in training: from (N, H, W) of gray images, or channels last."""
     if x.ndim == 3 and x.shape[1:] == target[1:] and transform.pixelwise.takes((1, *target[1:]), target):
         return x[:, None]
-    if x.ndim == 4 and not _known(x, transform, target):
+    if x.ndim == 4 and not _fits(x, transform, target):
         turned = x.transpose(0, 3, 1, 2)
-        if turned.shape[2:] == target[1:] and _known(turned, transform, target):
+        if turned.shape[2:] == target[1:] and _fits(turned, transform, target):
             return turned
     return x
 
 
-def scaled(x: Array, white: int) -> Array:
-    """Whole numbers divided by what training has read as 1; uint8 and fractions stay as they are. Raises UsageError."""
+def scale_integers(x: Array, white: int) -> Array:
+    """Divide integers by the one that training has read as 1; uint8 and floats are unchanged. Raises UsageError."""
     if x.dtype == np.uint8 or x.dtype.kind not in "iu":
         return x
     low, high = (int(x.min()), int(x.max())) if x.size else (0, 0)
@@ -242,9 +241,9 @@ def scaled(x: Array, white: int) -> Array:
 
 
 def image_files(paths: Iterable[str]) -> Iterator[str]:
-    """Every image that the names stand for: files, all images below a folder in sorted order, "-" for standard input.
+    """Every image file of the paths: files, all images below a folder in sorted order, "-" for standard input.
 
-    Raises SourceError where a path is missing or a folder has no image.
+    Raises SourceError if a path is missing or a folder has no image.
     """
     for text in paths:
         if text == STDIN:
@@ -256,9 +255,9 @@ def image_files(paths: Iterable[str]) -> Iterator[str]:
             continue
         empty = True
         waiting = [text]
-        while waiting:  # folders may lie deeper in each other than functions may call each other
+        while waiting:  # no recursion: folders may be nested deeper than its limit
             folder = waiting.pop()
-            inner, names = _inside(folder)
+            inner, names = _list_folder(folder)
             waiting += [os.path.join(folder, name) for name in reversed(inner)]
             for name in names:
                 if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
@@ -273,27 +272,27 @@ def image_files(paths: Iterable[str]) -> Iterator[str]:
             )
 
 
-def _inside(folder: str) -> tuple[list[str], list[str]]:
-    """Names of the folders in a folder that are neither hidden nor links, and of all else but links to folders."""
+def _list_folder(folder: str) -> tuple[list[str], list[str]]:
+    """Names of the folders in a folder, except hidden ones and links, and of its files, including links to files."""
     try:
         with os.scandir(folder) as entries:
-            found = [
+            items = [
                 (entry.name, entry.is_dir(follow_symlinks=False), entry.is_symlink()) for entry in entries
             ]
     except OSError as error:
         raise unreadable(folder, error) from None
-    inner = sorted(name for name, is_folder, _ in found if is_folder and not hidden(name))
-    linked = {name for name, _, is_link in found if is_link and os.path.isdir(os.path.join(folder, name))}
-    return inner, sorted(name for name, is_folder, _ in found if not is_folder and name not in linked)
+    inner = sorted(name for name, is_folder, _ in items if is_folder and not is_hidden(name))
+    linked = {name for name, _, is_link in items if is_link and os.path.isdir(os.path.join(folder, name))}
+    return inner, sorted(name for name, is_folder, _ in items if not is_folder and name not in linked)
 
 
-def shown(file: str) -> str:
-    """The name of a file for people."""
+def file_label(file: str) -> str:
+    """The name of a file in messages."""
     return "standard input" if file == STDIN else printable(file)
 
 
 def no_transformation(model: str) -> UsageError:
-    """The error for images where a model does not say how they become its input."""
+    """The error for images if a model records no transformation."""
     flags = " ".join(f"--{word} {numbers}" for word, numbers in IMAGENET.items())
     plain = ", ".join(f"'{word}': [{numbers.replace(',', ', ')}]" for word, numbers in IMAGENET.items())
     return UsageError(
@@ -306,24 +305,24 @@ def no_transformation(model: str) -> UsageError:
     )
 
 
-def _known(x: Array, transform: Transform, target: Shape) -> bool:
+def _fits(x: Array, transform: Transform, target: Shape) -> bool:
     return way_of(transform, (x.shape[1], x.shape[2], x.shape[3]), target) is not None
 
 
-def _is_one(x: Any) -> bool:
-    """Whether this can be one image of a list."""
+def _is_image(x: Any) -> bool:
+    """True if this can be one image of a list."""
     single = isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.ndim == 3
     return isinstance(x, str | os.PathLike) or _is_picture(x) or single
 
 
 def _is_picture(x: Any) -> bool:
-    """Whether this is a Pillow image; Pillow is not imported for the check."""
+    """True for a Pillow image; Pillow is not imported for the check."""
     module = sys.modules.get("PIL.Image")
     return module is not None and isinstance(x, module.Image)
 
 
 def _pictures(x: Array, channels: set[int]) -> Sequence[Array] | None:
-    """The images (C, H, W) in an array of uint8 that holds images, H x W x C each; None where it is a batch."""
+    """The images (C, H, W) in an array of uint8 images H x W x C; None if it is a batch."""
     if x.dtype != np.uint8 or x.ndim not in (3, 4):
         return None
     first, last = x.shape[-3] in channels, x.shape[-1] in channels
@@ -348,16 +347,14 @@ def _pixels(name: str, source: Any) -> tuple[Array, tuple[str, ...]]:
             return convert(source, None, name)
         except (StriateError, MemoryError):
             raise
-        except (
-            Exception
-        ) as error:  # decoders meet hostile bytes, and a picture is decoded when it is looked at
+        except Exception as error:  # hostile bytes: Pillow decodes an image on first access
             why = (str(error) or type(error).__name__).splitlines()[0][:200]
             raise FormatError(f"{name} cannot be decoded", where=name, why=why, fix="replace it") from None
     return read_image(_stdin() if source == STDIN else Path(source), None, name)
 
 
 def _stdin() -> bytes:
-    if sys.stdin is None:  # closed by who started the process
+    if sys.stdin is None:  # closed by the parent process
         raise SourceError("standard input is closed", fix="give a file, or redirect an image: < image.png")
     data = sys.stdin.buffer.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:

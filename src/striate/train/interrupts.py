@@ -13,9 +13,9 @@ STOPS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SI
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was stopped from outside after saving; the text is one line for the person who did it.
+    """Training was stopped by a signal after saving; the text is one line for the user.
 
-    exit_code: what a shell reports of a program that this signal has ended (130 for Ctrl-C).
+    exit_code: what a shell reports for a program ended by this signal (130 for Ctrl-C).
     """
 
     def __init__(self, text: str, signum: int = signal.SIGINT) -> None:
@@ -24,7 +24,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Stop:
-    """Whether someone asked to stop, and by which signal."""
+    """True once a stop was requested; `signum` is the signal."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -35,18 +35,20 @@ class Stop:
 
 @contextmanager
 def stop_signals() -> Iterator[Stop]:
-    """Let SIGINT, SIGTERM and SIGHUP set the given Stop; a second signal interrupts at once.
-    Under torchrun, which hands on what the terminal has sent already, all others are ignored: it kills after half a
-    minute by itself. Under nohup the end of the terminal stays without effect.
+    """Let SIGINT, SIGTERM and SIGHUP set the Stop; a second signal interrupts at once.
 
-    Outside the main thread Python hands out no signals: then the Stop stays unset.
+    Under torchrun further signals are ignored, because it forwards those that the terminal has sent already, and kills
+    after half a minute. Under nohup SIGHUP has no effect. Outside the main thread Python delivers no signals: then the
+    Stop stays unset.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    known = {signum: signal.getsignal(signum) for signum in STOPS}
-    before = {s: handler for s, handler in known.items() if s in STOPS[:2] or handler is not signal.SIG_IGN}
+    handlers = {signum: signal.getsignal(signum) for signum in STOPS}
+    before = {
+        s: handler for s, handler in handlers.items() if s in STOPS[:2] or handler is not signal.SIG_IGN
+    }
 
     def ask(signum: int, frame: FrameType | None) -> None:
         if stop:

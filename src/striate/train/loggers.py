@@ -29,7 +29,7 @@ def _need(module: str, package: str) -> Any:
 
 
 def _measures(event: Event) -> tuple[int, dict[str, float]] | None:
-    """The update at which an event happened, and its numbers."""
+    """The update of an event and its metrics; None for other events."""
     match event:
         case Updated():
             return event.update, {
@@ -112,10 +112,10 @@ LOGGERS: dict[str, Callable[[Path], Callback]] = {
 
 def loggers(names: tuple[str, ...], folder: Path | None) -> tuple[Callback, ...]:
     """The callbacks of these names; nothing is written before training starts. Raises MissingExtraError."""
-    return tuple(_guarded(name, LOGGERS[name](folder or Path())) for name in names)
+    return tuple(_guard(name, LOGGERS[name](folder or Path())) for name in names)
 
 
-def _guarded(name: str, log_event: Callback) -> Callback:
+def _guard(name: str, log_event: Callback) -> Callback:
     """A logger that cannot start is an error; one that fails later is dropped with a warning, and training
     continues."""
     deaf = False

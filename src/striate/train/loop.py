@@ -1,7 +1,6 @@
-"""The training loop: epochs of updates, a validation after each, checkpoints, and an end. One function, no globals.
+"""The training loop: epochs of updates, each followed by a validation, and checkpoints. One function, no globals.
 
-Everything that changes is in a State, everything that does not in a TrainingSetup; the loop prints nothing and tells
-callbacks.
+Everything that changes is in a State, everything else in a TrainingSetup; the loop prints nothing and calls callbacks.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ from striate.network import Network
 from striate.train.array_learner import make_learner
 from striate.train.config import Config, Job
 from striate.train.data import Dataset, Transform
-from striate.train.data.several import laid_out
-from striate.train.data_source import Source, gather_bad, sources, transforms
+from striate.train.data.several import lay_out
+from striate.train.data_source import Source, gather_bad, make_transforms, sources
 from striate.train.evaluation import Evaluation, evaluate
 from striate.train.events import (
     Callback,
@@ -72,24 +71,24 @@ def fit(
     engine: str | Engine = "auto",
     out: Path | None = None,
     resume: bool = False,
-    made: tuple[Transform, Transform] | None = None,
+    transforms: tuple[Transform, Transform] | None = None,
     job: Job | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> History:
     """Train `weights` in place; with `out`, write a run folder there, and with `resume` continue it.
 
-    made: transformations for training and for everything else; by default those of the settings. job: what
-    config.toml says of model and data. Raises Diverged, with `weights` as they were after the best or the last epoch,
-    when the loss is not finite or a thousand times the first, TrainingError where the parts do not belong together,
-    Interrupted after Ctrl-C (saved when there is a folder), and StriateErrors for data and disk; the last checkpoint
-    always stays. Without validation images no epoch is the best, and the last weights are the result.
+    transforms: transformations for training and for everything else; by default those of the settings. job: model and
+    data for config.toml. Raises Diverged, with `weights` as they were after the best or the last epoch, if the loss is
+    not finite or a thousand times the first; TrainingError if the parts do not fit together; Interrupted after Ctrl-C
+    (saved if there is a folder); and StriateErrors for data and disk; the last checkpoint always stays. Without
+    validation images no epoch is the best, and the last weights are the result.
 
-    Under torchrun every process calls this with the same arguments. They share each batch; the first one writes and
-    tells the callbacks. Processes that torchrun has restarted continue the run in `out`.
+    Under torchrun every process calls this with the same arguments. They share each batch; the first one writes files
+    and calls the callbacks. Processes that torchrun has restarted continue the run in `out`.
     """
     settings = (settings or Settings()).resolved
     check(net, weights)
-    train, validation = laid_out(net, train), None if validation is None else laid_out(net, validation)
+    train, validation = lay_out(net, train), None if validation is None else lay_out(net, validation)
     chosen = get_engine(engine)
     notes = []
     if validation is not None and not len(validation):
@@ -105,19 +104,21 @@ def fit(
             again = first and restart_count() > 0 and (Path(out) / CONFIG).exists()
             resume = resume or total(process_group, again)[0] > 0
         if out is not None and resume:
-            made = read_run(Path(out)).made
+            transforms = read_run(Path(out)).transforms
             run = Run.open(Path(out)) if first else Run(Path(out))
             stack.callback(run.close)
-            process_group.wait()  # until no other process writes there
-        made = made or transforms(net, train, settings)
-        setup = set_up_training(net, settings, *sources(train, validation, made, settings, process_group))
+            process_group.wait()  # until the first process has opened the folder
+        transforms = transforms or make_transforms(net, train, settings)
+        setup = set_up_training(
+            net, settings, *sources(train, validation, transforms, settings, process_group)
+        )
         listeners = (*callbacks, *loggers(settings.log, Path(out) if out else None)) if first else ()
         state = State.fresh(setup, weights)
         resumed = run is not None and run.restore(setup, state)
         learner = make_learner(setup, state, chosen, process_group)
         if out is not None and run is None and first:  # nothing is written before everything fits together
             config = Config(job or Job(), settings)
-            run = Run.create(Path(out), net, made, train.classes, config, objective_of(settings, train))
+            run = Run.create(Path(out), net, transforms, train.classes, config, objective_of(settings, train))
             stack.callback(run.close)
         process_group.wait()
         stop = stack.enter_context(stop_signals())
@@ -179,29 +180,29 @@ class _Loop:
                 self._epoch()
             self._finish()
         except _Halt:
-            raise self._interrupted() from None
+            raise self._interrupt() from None
         except TrainingError as error:
             if error.exit_code != Diverged.exit_code:
-                raise self._kept(error) from None
+                raise self._with_checkpoint(error) from None
             self._collect()
-            told = error
+            failure = error
             if isinstance(error, NotFinite):
-                told = explain(error, self.engine.compile(setup.net, state.weights))
-            raise self._rescued(told) from None
+                failure = explain(error, self.engine.compile(setup.net, state.weights))
+            raise self._fall_back(failure) from None
         except (SourceError, FormatError, LimitError) as error:
             if self.run:
                 with suppress(StriateError):  # a full disk fails again: the older checkpoint stays
                     self._save()
-            raise self._kept(error) from None
+            raise self._with_checkpoint(error) from None
         except StriateError as error:
-            raise self._kept(error) from None
+            raise self._with_checkpoint(error) from None
         return History(tuple(state.rows), state.early_stopping.best_epoch, state.stopped, out)
 
     # ------------------------------------------------------------ one epoch
     def _epoch(self) -> None:
         setup, state, settings = self.setup, self.state, self.setup.settings
         self.ticked_at = time.monotonic()
-        begun, images_before = time.monotonic(), state.meter.images
+        start, images_before = time.monotonic(), state.meter.images
         for group in groups(setup.train.epoch(state.epoch, state.batch), settings.accumulate):
             step = update(setup, state, self.learner, group, self.process_group, self.stop)
             if state.first_loss is None:
@@ -209,24 +210,24 @@ class _Loop:
             self._tick()
             meter = state.meter
             self._tell(Updated(state.epoch + 1, state.optimizer.steps, step.loss, step.lr, step.grad_norm))
-            speed = (meter.images - images_before) / max(time.monotonic() - begun, 1e-9)
+            speed = (meter.images - images_before) / max(time.monotonic() - start, 1e-9)
             self._progress("train", setup.train.images, meter.images, meter.mean_loss, meter.accuracy, speed)
             check_bounded(step.loss, state)
             self._between_updates(step.stopped)
         self._collect()
-        found = self._validate() if setup.validation else None
-        if found:
-            check_bounded(found.loss, state, "validation loss")
+        validation = self._validate() if setup.validation else None
+        if validation:
+            check_bounded(validation.loss, state, "validation loss")
         self._tick()
-        self._epoch_done(found)
+        self._epoch_done(validation)
 
     def _validate(self) -> Evaluation:
         source = self.setup.validation
         assert source is not None
-        begun = time.monotonic()
+        start = time.monotonic()
 
         def watch(images: int, loss: float, accuracy: float) -> None:
-            speed = images / max(time.monotonic() - begun, 1e-9)
+            speed = images / max(time.monotonic() - start, 1e-9)
             self._progress("validate", source.images, images, loss, accuracy, speed)
             if self.stop and self.process_group.size == 1:
                 raise _Halt
@@ -235,7 +236,7 @@ class _Loop:
         return evaluate(program, source, self.setup.loss, watch=watch, process_group=self.process_group)
 
     def _program(self, weights: dict[str, Array], source: Source) -> Program:
-        """The network with these weights, made fast for what `source` gives; the last program where it is of them."""
+        """A program with these weights for the batches of `source`; the previous one if the weights are the same."""
         if self.validator is not None and self.validator[0] is weights:
             self.validator[1].renew()
         else:
@@ -243,17 +244,17 @@ class _Loop:
             self.validator = weights, self.engine.compile(self.setup.net, weights, batch=size)
         return self.validator[1]
 
-    def _epoch_done(self, found: Evaluation | None) -> None:
+    def _epoch_done(self, validation: Evaluation | None) -> None:
         setup, state = self.setup, self.state
-        row = _row(state, found)
+        row = _row(state, validation)
         state.rows.append(row)
         state.epoch, state.batch = state.epoch + 1, 0
         state.seconds, state.meter = state.seconds + state.meter.seconds, Meter()
         best = False
         score = -row["train_loss"]
-        if found:
-            score = found.accuracy if setup.monitors_accuracy else -found.loss
-            best = state.early_stopping.epoch_done(state.epoch, score, -found.loss)
+        if validation:
+            score = validation.accuracy if setup.monitors_accuracy else -validation.loss
+            best = state.early_stopping.epoch_done(state.epoch, score, -validation.loss)
         if best:
             self.good = {}
             state.keep_best()
@@ -261,7 +262,7 @@ class _Loop:
         state.schedule.epoch_done(score)
         if self.run:
             self.run.save_epoch(setup, state)
-            self._saved()
+            self._tell_saved()
         before, self.compiled = self.compiled, self.engine.compiled
         if (kernels := self.compiled[0] - before[0]) > 0:
             self._tell(Compiled(kernels, self.compiled[1] - before[1]))
@@ -279,17 +280,17 @@ class _Loop:
             (best, state.early_stopping.best_epoch) if best else (state.evaluated_weights, state.epoch)
         )
         if self.run:
-            found = None
+            validation = None
             if setup.validation:
-                found = evaluate(
+                validation = evaluate(
                     self._program(result, setup.validation),
                     setup.validation,
                     setup.loss,
                     worst=setup.settings.worst,
-                    watch=self._stoppable,
+                    watch=self._check_stop,
                 )
             self.run.save_result(result, epoch or 0)
-            self.run.save_report(report(setup, state, found, self.engine.described, epoch or 0), setup)
+            self.run.save_report(report(setup, state, validation, self.engine.described, epoch or 0), setup)
             self._save()
         for name, array in state.weights.items():
             array[...] = result[name]
@@ -298,11 +299,11 @@ class _Loop:
         out = self.run.path if self.run else None
         self._tell(Finished(state.stopped, state.epoch, state.early_stopping.best_epoch, state.seconds, out))
 
-    def _stoppable(self, images: int, loss: float, accuracy: float) -> None:
+    def _check_stop(self, images: int, loss: float, accuracy: float) -> None:
         if self.stop:
             raise _Halt
 
-    def _interrupted(self) -> Interrupted:
+    def _interrupt(self) -> Interrupted:
         self._collect()
         if self.run:
             self._save()
@@ -310,8 +311,8 @@ class _Loop:
         out = self.run.path if self.run else None
         best = self.state.early_stopping.best_epoch
         self._tell(Finished("interrupted", self.state.epoch, best, self.state.seconds, out))
-        kept = f"; saved, continue with: {_resume(out)}" if out else ""
-        return Interrupted(f"interrupted at {self.state.place}{kept}", self.stop.signum or 2)
+        note = f"; saved, continue with: {_resume(out)}" if out else ""
+        return Interrupted(f"interrupted at {self.state.place}{note}", self.stop.signum or 2)
 
     # ------------------------------------------------------------ small things
     def _between_updates(self, stopped: bool) -> None:
@@ -324,15 +325,15 @@ class _Loop:
             self._save()
 
     def _keep_good(self) -> None:
-        """Copy the weights, unless those of a best epoch are what a run that diverges falls back on."""
+        """Copy the weights, unless a run that diverges falls back to those of the best epoch."""
         state = self.state
         returns_best = self.setup.settings.keep == "best" and state.best
         self.good = (
             {} if returns_best else {name: array.copy() for name, array in state.evaluated_weights.items()}
         )
 
-    def _rescued(self, error: StriateError) -> StriateError:
-        """The error of training that diverged, after the weights have become the best ones, or those before it did."""
+    def _fall_back(self, error: StriateError) -> StriateError:
+        """Restore the best or the last good weights after divergence; return the error with a note about them."""
         state = self.state
         best = state.best if self.setup.settings.keep == "best" and state.best else None
         for name, array in state.weights.items():
@@ -352,15 +353,15 @@ class _Loop:
         assert self.run is not None
         self._collect()
         self.run.save_state(self.setup, self.state)
-        self._saved()
+        self._tell_saved()
 
-    def _saved(self) -> None:
+    def _tell_saved(self) -> None:
         assert self.run is not None
         self.saved_at = time.monotonic()
         self._tell(Saved(self.run.path / STATE, self.state.epoch, self.state.optimizer.steps))
 
     def _tick(self) -> None:
-        """Add the time since the last tick to the epoch's."""
+        """Add the time since the last tick to the epoch."""
         now = time.monotonic()
         self.state.meter.seconds += now - self.ticked_at
         self.ticked_at = now
@@ -368,28 +369,28 @@ class _Loop:
     def _progress(
         self, phase: str, total: int, done: int, loss: float, accuracy: float | None, speed: float
     ) -> None:
-        left = max(total - done, 0) / speed if speed > 0 else 0.0
+        eta_s = max(total - done, 0) / speed if speed > 0 else 0.0
         lr = self.state.schedule.rate(max(self.state.optimizer.steps - 1, 0))
         epoch, epochs = self.state.epoch + 1, self.setup.settings.epochs
-        self._tell(Progress(phase, epoch, epochs, done, total, loss, accuracy, lr, speed, left))
+        self._tell(Progress(phase, epoch, epochs, done, total, loss, accuracy, lr, speed, eta_s))
 
     def _tell(self, event: Any) -> None:
         tell(self.callbacks, event)
 
-    def _kept(self, error: StriateError) -> StriateError:
-        """The same error, with what is still safe."""
+    def _with_checkpoint(self, error: StriateError) -> StriateError:
+        """The error, with a note about the last checkpoint."""
         if self.run and (self.run.path / STATE).exists():
-            kept = f"the last checkpoint is kept: {_resume(self.run.path)}"
-            error.fix = f"{error.fix}; {kept}" if error.fix else kept
+            note = f"the last checkpoint is kept: {_resume(self.run.path)}"
+            error.fix = f"{error.fix}; {note}" if error.fix else note
         return error
 
 
 def _resume(run: Path) -> str:
-    """What continues a run."""
+    """The command that continues a run."""
     return by_reader(f"model.fit({setting('resume', run)})", f"striate train {setting('resume', run)}")
 
 
-def _row(state: State, found: Evaluation | None) -> Row:
+def _row(state: State, validation: Evaluation | None) -> Row:
     """The line of metrics.csv of the epoch that has just ended."""
     meter = state.meter
     row: dict[str, float] = {
@@ -401,7 +402,7 @@ def _row(state: State, found: Evaluation | None) -> Row:
     if meter.accuracy is not None:
         row["train_accuracy"] = meter.accuracy
     row["grad_norm"] = meter.grad_norm / max(meter.updates, 1)
-    if found:
-        row |= {"validation_loss": found.loss, "validation_accuracy": found.accuracy}
+    if validation:
+        row |= {"validation_loss": validation.loss, "validation_accuracy": validation.accuracy}
     seconds = meter.seconds
     return row | {"seconds": seconds, "images_per_second": meter.images / seconds if seconds > 0 else 0.0}

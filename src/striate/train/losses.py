@@ -1,8 +1,8 @@
-"""What training minimizes: the value, and the gradient at the network's outputs.
+"""Loss functions: value, and gradient with respect to the network's outputs.
 
-A loss gives *sums*, not means: the sum over what it was shown, the weight of that sum, and the gradient of the sum.
-Sums of small batches add up to that of the large one: gradient accumulation needs no correction, the loop divides
-once. Outputs are (N, C) or (N, C, …) before any softmax or sigmoid; targets are labels (N, …) or like the outputs.
+A loss returns *sums*, not means: the sum over a batch, the weight of that sum, and the gradient of the sum. Sums of
+small batches add up to that of a large one, so that gradient accumulation needs no correction; the loop divides once.
+Outputs are (N, C) or (N, C, …) before any softmax or sigmoid; targets are labels (N, …) or like the outputs.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Array = NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class LossValue:
-    """total: sum over the batch; weight: what to divide it by for the mean; gradient: of `total`, shaped like the
-    outputs; each: (N,) the mean loss of every image.
+    """total: sum over the batch; weight: divisor for the mean; gradient: of `total`, shaped like the outputs;
+    each: (N,) the mean loss of every image.
     """
 
     total: float
@@ -49,14 +49,12 @@ class Loss(abc.ABC):
 
     def __call__(self, outputs: Array, targets: Array) -> LossValue:
         """Loss of outputs (N, C, …) against labels (N, …) or targets (N, C, …)."""
-        with np.errstate(
-            invalid="ignore", over="ignore"
-        ):  # what is not a number is found by the loop, with its node
+        with np.errstate(invalid="ignore", over="ignore"):  # the loop reports NaN, with its node
             values, weights, gradient = self._terms(outputs, self.dense(targets, outputs))
         totals = values.sum(axis=tuple(range(1, values.ndim)), dtype=np.float64)
         masses = weights.sum(axis=tuple(range(1, weights.ndim)), dtype=np.float64)
-        each = totals / np.where(masses > 0, masses, 1.0)
-        return LossValue(float(totals.sum()), float(masses.sum()), gradient, each)
+        per_image = totals / np.where(masses > 0, masses, 1.0)
+        return LossValue(float(totals.sum()), float(masses.sum()), gradient, per_image)
 
     def dense(self, targets: Array, outputs: Array) -> Array:
         """Targets shaped like the outputs: labels become one-hot rows along axis 1."""
@@ -66,7 +64,7 @@ class Loss(abc.ABC):
         return self._one_hot(targets, outputs.shape[1]).astype(outputs.dtype, copy=False)
 
     def _check(self, targets: Array, outputs: Array) -> None:
-        """Raises TrainingError unless these are labels that suit the outputs."""
+        """Raise TrainingError unless these are labels for the outputs."""
         expected = (outputs.shape[0], *outputs.shape[2:])
         if targets.shape != expected or targets.dtype.kind not in "iu":
             raise TrainingError(
@@ -84,7 +82,7 @@ class Loss(abc.ABC):
             )
 
     def labels(self, channels: int) -> int:
-        """Number of classes that this many outputs can tell apart."""
+        """Number of classes for this many outputs."""
         return channels
 
     def _one_hot(self, labels: Array, classes: int) -> Array:
@@ -107,12 +105,12 @@ class Loss(abc.ABC):
 
     @abc.abstractmethod
     def probabilities(self, outputs: Array) -> Array:
-        """What the outputs say about each class: (N, classes, …), between 0 and 1."""
+        """Probabilities of the classes: (N, classes, …), between 0 and 1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """-Σ t log softmax(z); smoothing moves a share of t evenly to all classes.
+    """-Σ t log softmax(z); smoothing spreads a share of t evenly over all classes.
 
     With class weights the mean is a weighted one, as in torch.nn.CrossEntropyLoss. Source: Szegedy et al.,
     arXiv 1512.00567, section 7 (smoothing).
@@ -129,7 +127,7 @@ class CrossEntropy(Loss):
             return self._labeled(outputs, targets)
 
     def _labeled(self, outputs: Array, labels: Array) -> LossValue:
-        """The same without one-hot rows: every step of a small network waits for this."""
+        """The same without one-hot rows, which take time in every step of a small network."""
         rows, share = np.arange(len(labels)), self.smoothing
         shifted = outputs - outputs.max(axis=1, keepdims=True)
         gradient = np.exp(shifted)
@@ -140,8 +138,8 @@ class CrossEntropy(Loss):
             goal += share * shifted.mean(axis=1)
             gradient -= share / outputs.shape[1]
         gradient[rows, labels] -= 1 - share
-        each = (np.log(total[:, 0]) - goal).astype(np.float64)
-        return LossValue(float(each.sum()), float(len(labels)), gradient, each)
+        per_image = (np.log(total[:, 0]) - goal).astype(np.float64)
+        return LossValue(float(per_image.sum()), float(len(labels)), gradient, per_image)
 
     def _terms(self, outputs: Array, targets: Array) -> tuple[Array, Array, Array]:
         scale = self._scale(outputs)
@@ -160,10 +158,10 @@ class CrossEntropy(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """-t log σ(z) - (1-t) log(1-σ(z)) for every output by itself; the mean runs over all outputs.
+    """-t log σ(z) - (1-t) log(1-σ(z)) for each output; the mean is over all outputs.
 
-    One output tells two classes apart (labels 0 and 1); C outputs are C independent yes-or-no answers, and a label is
-    one yes among them. Smoothing pulls targets towards one half.
+    One output distinguishes two classes (labels 0 and 1); C outputs are C independent classes, and a label sets one of
+    them. Smoothing moves targets towards 0.5.
     """
 
     word: ClassVar[str] = "binary_cross_entropy"
@@ -188,7 +186,7 @@ class BinaryCrossEntropy(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class MeanSquaredError(Loss):
-    """(z - t)²; the mean runs over all outputs. Labels become one-hot targets."""
+    """(z - t)²; the mean is over all outputs. Labels become one-hot targets."""
 
     word: ClassVar[str] = "mean_squared_error"
 

@@ -1,6 +1,6 @@
-"""How good the answers are: counts that add up over batches, and the numbers read from them.
+"""Metrics: counts that add up over batches, and the numbers computed from them.
 
-Knows probabilities, labels and losses; knows neither networks nor data.
+Works on probabilities, labels and losses, without networks or datasets.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ BINS = 15
 
 @dataclasses.dataclass(frozen=True)
 class ClassScore:
-    """One class: share of its predictions that are right (precision), share of its images found (recall), their
-    harmonic mean (f1), and how many images are and were called so. A share of nothing is 0.
-    """
+    """Precision, recall and f1 of a class (a share of nothing is 0), number of its images and of its predictions."""
 
     name: str
     precision: float
@@ -45,7 +43,7 @@ class Wrong:
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationBin:
-    """Answers of similar confidence: how many, how sure on average, and how often right."""
+    """Answers of similar confidence: their number, mean confidence and accuracy."""
 
     low: float
     high: float
@@ -55,7 +53,7 @@ class CalibrationBin:
 
 
 class Tally:
-    """Counts over batches. classes: number of classes; worst: how many of the worst answers to keep."""
+    """Counts over batches. classes: number of classes; worst: number of worst answers to keep."""
 
     def __init__(self, classes: int, worst: int = 0) -> None:
         self.confusion = np.zeros((classes, classes), np.int64)
@@ -64,7 +62,7 @@ class Tally:
         self._keep, self._worst = worst, list[tuple[float, int, Wrong]]()
 
     def add(self, probabilities: Array, labels: Array, losses: Array, ids: Array) -> None:
-        """Count answers (N, classes, …) to labels (N, …); the losses (N,) rank whole images for `worst`."""
+        """Count answers (N, classes, …) to labels (N, …); the losses (N,) rank images for `worst`."""
         rows, flat = _rows(probabilities), labels.ravel()
         predicted = rows.argmax(axis=1)
         np.add.at(self.confusion, (flat, predicted), 1)
@@ -75,16 +73,16 @@ class Tally:
             np.add.at(self._bins[:, column], bins, values)
         if self._keep and len(ids) == len(flat):  # one answer per image
             for k in np.argsort(-losses)[: self._keep]:
-                made = Wrong(
+                wrong = Wrong(
                     int(ids[k]), float(losses[k]), int(flat[k]), int(predicted[k]), float(confidence[k])
                 )
-                heapq.heappush(self._worst, (made.loss, -made.id, made))
+                heapq.heappush(self._worst, (wrong.loss, -wrong.id, wrong))
                 if len(self._worst) > self._keep:
                     heapq.heappop(self._worst)
 
     @property
     def counts(self) -> Array:
-        """All counts in a row, those that add up. Assigning replaces them."""
+        """All counts as one array that adds up over batches. Assignment replaces them."""
         return np.concatenate([self.confusion.ravel(), [self.top5], self._bins.ravel()])
 
     @counts.setter
@@ -136,7 +134,7 @@ class Tally:
 
 
 def top_k(rows: Array, labels: Array, k: int) -> int:
-    """How often the label is among the k largest of its row (N, C); with fewer classes than k, always."""
+    """Number of labels among the k largest of their row (N, C); with at most k classes, all."""
     if rows.shape[1] <= k:
         return len(labels)
     largest = np.argpartition(rows, -k, axis=1)[:, -k:]
@@ -147,12 +145,12 @@ def correct(outputs: Array, targets: Array) -> int:
     """Answers (N, C, …) whose largest entry is the label (N, …), or the largest of a soft target (N, C, …)."""
     rows = _rows(outputs)
     if rows.shape[1] == 1:
-        chosen = (rows[:, 0] > 0).astype(np.int64)
-        wanted = np.round(targets).astype(np.int64).ravel()
+        predictions = (rows[:, 0] > 0).astype(np.int64)
+        labels = np.round(targets).astype(np.int64).ravel()
     else:
-        chosen = rows.argmax(axis=1)
-        wanted = _rows(targets).argmax(axis=1) if targets.ndim == outputs.ndim else targets.ravel()
-    return int((chosen == wanted).sum())
+        predictions = rows.argmax(axis=1)
+        labels = _rows(targets).argmax(axis=1) if targets.ndim == outputs.ndim else targets.ravel()
+    return int((predictions == labels).sum())
 
 
 def _rows(values: Array) -> Array:

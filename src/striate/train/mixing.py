@@ -1,6 +1,6 @@
-"""Mixup and cutmix: two images in one, and a target that says how much of each.
+"""Mixup and cutmix: two images in one, and a target with the share of each.
 
-Work on whole batches; one generator decides everything, so that a batch is mixed the same way when it is met again.
+One generator draws all random numbers, so that a batch is mixed the same way when it is read again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """Strength of each (0: off), the parameter of a Beta distribution. Where both are on, each batch tosses a coin.
+    """Strength of each (0: off), the parameter of a Beta distribution. If both are on, one is drawn for each batch.
 
     Sources: Zhang et al., arXiv 1710.09412 (mixup); Yun et al., arXiv 1905.04899 (cutmix).
     """

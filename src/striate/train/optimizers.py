@@ -1,7 +1,7 @@
-"""Gradient steps: SGD with momentum, Adam, AdamW. One class per rule, all state in named arrays.
+"""Optimizers: SGD with momentum, Adam, AdamW. One class per update rule, all state in named arrays.
 
-An optimizer changes the weights in place and knows neither network nor data. It owns its moments, which a checkpoint
-stores as they are. Only tensors named in `decayed` shrink by weight decay: convolution and linear weights, never biases
+An optimizer changes the weights in place. It owns its moments, which a checkpoint stores as they are. Weight decay
+applies to the tensors named in `decayed`: convolution and linear weights, never biases
 or norms.
 """
 
@@ -50,7 +50,7 @@ class Optimizer(abc.ABC):
         lr: float,
         momentum: float | None = None,
     ) -> None:
-        """One step in place. momentum: replaces the rule's own where a schedule moves it."""
+        """One step in place. momentum: replaces the optimizer's, for schedules that change it."""
         self.steps += 1
         for name, gradient in gradients.items():
             decay = self.weight_decay if name in self.decayed else 0.0

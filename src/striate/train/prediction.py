@@ -1,6 +1,6 @@
 """Predicted classes and probabilities for images, from a network's outputs.
 
-An image that cannot be read is an answer too, and stops none of the others.
+An image that cannot be read gives an answer too, and does not stop the others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Run = Callable[[Array], "Array | tuple[Array, ...]"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Answer:
-    """probabilities: (classes,); notes: what had to be changed for the network to read the image."""
+    """Prediction for one image. probabilities: (classes,); notes: changes to the image."""
 
     name: str
     probabilities: Array
@@ -38,23 +38,23 @@ class Answer:
 
 
 def probabilities(net: Network, loss: Loss, outputs: Array | tuple[Array, ...]) -> Array:
-    """Probabilities, (N, classes). Raises OpError if the outputs are not classes of a whole image."""
-    found = logits(net, outputs)
-    if found.ndim != 2:
+    """Probabilities (N, classes). Raises OpError if the network does not classify images."""
+    values = logits(net, outputs)
+    if values.ndim != 2:
         raise OpError(
             f"{net.name} does not classify images",
             where=f"its output {net.outputs[0]} is {net.specs[net.outputs[0]]}",
             why="classification needs one value per class for each image",
             fix="use predict, which returns the outputs",
         )
-    return loss.probabilities(found)
+    return loss.probabilities(values)
 
 
 def readable(
-    folder: str, files: Iterable[str], said: Iterable[Answer | BadImage]
+    folder: str, files: Iterable[str], results: Iterable[Answer | BadImage]
 ) -> Iterator[tuple[str, Answer]]:
     """Answers with the names of their files, relative to a folder; images that cannot be read are warned of."""
-    for file, answer in zip(files, said, strict=True):
+    for file, answer in zip(files, results, strict=True):
         if isinstance(answer, BadImage):
             warn(f"{answer.name} cannot be read and is left out: {answer.why}")
         else:
@@ -64,8 +64,8 @@ def readable(
 def answers(
     net: Network, run: Run, reader: ImageReader, loss: Loss, images: Iterable[Image], batch: int
 ) -> Iterator[Answer | BadImage]:
-    """The answer to each image, in order; a BadImage where one cannot be read. Raises FormatError where the model
-    does not say how images were transformed.
+    """The answer to each image, in order; a BadImage for an unreadable one. Raises FormatError if the model records no
+    transformation.
     """
     for waiting in reader.batches(images, batch):
         ready = [one for one in waiting if isinstance(one, Ready)]

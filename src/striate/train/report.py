@@ -13,9 +13,9 @@ SCHEMA = "striate.report/1"
 
 
 def report(
-    setup: TrainingSetup, state: State, found: Evaluation | None, engine: str, epoch: int
+    setup: TrainingSetup, state: State, validation: Evaluation | None, engine: str, epoch: int
 ) -> dict[str, Any]:
-    """Plain values. `found` is the validation of the kept weights, of epoch `epoch`; None without validation data."""
+    """The record. validation: that of the kept weights, of epoch `epoch`; None without validation data."""
     rows = [dict(row) for row in state.rows]
     return {
         "schema": SCHEMA,
@@ -32,7 +32,7 @@ def report(
             "notes": list(setup.train.data.notes()),
             "transform": setup.train.transform.describe(),
         },
-        "validation": found.to_dict() if found else None,
+        "validation": validation.to_dict() if validation else None,
         "last_epoch": rows[-1] if rows else {},
         "settings": setup.settings.to_dict(),
         "environment": environment(engine),

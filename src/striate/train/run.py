@@ -1,6 +1,6 @@
-"""The run folder: what is in it, in which order it is written, and that only one run writes it.
+"""The run folder: its files, the order in which they are written, and a lock, so that only one run writes it.
 
-Order matters when a process is killed: a checkpoint is renamed into place last, after everything it stands for. What is
+The order matters if a process is killed: the checkpoint is written last, after all files that belong to it. Everything
 newer than the checkpoint is computed again, bit-identically, when the run is resumed.
 """
 
@@ -44,16 +44,16 @@ FILES = {
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """How a run began. made: transformations for training, and for everything else."""
+    """Record of a run's start. transforms: transformations for training, and for everything else."""
 
     net: Network
     classes: tuple[str, ...]
-    made: tuple[Transform, Transform]
+    transforms: tuple[Transform, Transform]
     config: Config
 
 
 def read_run(path: Path) -> Recorded:
-    """How a run began, without touching it. Raises SourceError if there is none, FormatError if it is damaged."""
+    """Read the record of a run. Raises SourceError if there is none, FormatError if it is damaged."""
     for name in (CONFIG, NETWORK):
         if not (path / name).is_file():
             raise SourceError(
@@ -66,18 +66,18 @@ def read_run(path: Path) -> Recorded:
     try:
         net, classes = Network.from_dict(record["network"]), tuple(map(str, record["classes"]))
         plain = record["transform"]
-        made = Transform.from_dict(record.get("training_transform", plain)), Transform.from_dict(plain)
+        transforms = Transform.from_dict(record.get("training_transform", plain)), Transform.from_dict(plain)
     except StriateError:  # first, because an UnknownNameError is a KeyError too
         raise
     except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(
             f"{NETWORK} describes no network", where=str(path / NETWORK), why=str(error), fix="train it again"
         ) from None
-    return Recorded(net, classes, made, config)
+    return Recorded(net, classes, transforms, config)
 
 
-def resumed(path: Path, net: Network) -> Recorded:
-    """The record of a run that continues with a network. Raises UsageError for another network than the run's."""
+def read_resumed_run(path: Path, net: Network) -> Recorded:
+    """Read the record of a run to resume. Raises UsageError if its network is not `net`."""
     recorded = read_run(path)
     if recorded.net != net:
         raise UsageError(
@@ -103,12 +103,12 @@ class Run:
         cls,
         path: Path,
         net: Network,
-        made: tuple[Transform, Transform],
+        transforms: tuple[Transform, Transform],
         classes: tuple[str, ...],
         config: Config,
         objective: dict[str, Any],
     ) -> Run:
-        """A new run folder. Raises UsageError where there is one already, SourceError where none can be."""
+        """Create a run folder. Raises UsageError if it holds a run already, SourceError if it cannot be written."""
         if (path / CONFIG).exists() or (path / STATE).exists():
             raise UsageError(
                 f"{path} already holds a run",
@@ -119,15 +119,15 @@ class Run:
         make_folder(path)
         run = cls(path)
         run._hold()
-        record = describe(net, classes, made[1].to_dict(), objective)
-        record |= {"training_transform": made[0].to_dict()}
+        record = describe(net, classes, transforms[1].to_dict(), objective)
+        record |= {"training_transform": transforms[0].to_dict()}
         write_json(path / NETWORK, record)
         write_text(path / CONFIG, config.toml())
         return run
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """A run folder to continue, as `read_run` found it. Raises SourceError where it cannot be written."""
+        """Open a run folder to continue the run. Raises SourceError if it cannot be written."""
         make_folder(path)
         run = cls(path)
         run._hold()
@@ -135,13 +135,13 @@ class Run:
         return run
 
     def close(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def _hold(self) -> None:
-        """Lock the folder itself: the system lets go when the process ends, however it ends."""
+        """Lock the folder itself: the system releases the lock when the process ends, however it ends."""
         try:
             import fcntl
         except ImportError:  # no such locks on Windows
@@ -162,9 +162,9 @@ class Run:
 
     # ------------------------------------------------------------ what a resumed run reads
     def restore(self, setup: TrainingSetup, state: State) -> bool:
-        """Take the checkpoint up; False where the run was stopped before its first.
+        """Restore the checkpoint; False if the run was stopped before its first.
 
-        Raises SourceError where a file is missing that the run has written, FormatError where one is of another run.
+        Raises SourceError if a file that the run has written is missing, FormatError if one belongs to another run.
         """
         if not (self.path / STATE).exists():
             later = [name for name in (LAST, BEST, LINES, TABLE, REPORT) if (self.path / name).exists()]
@@ -183,18 +183,18 @@ class Run:
         return True
 
     def _best(self, setup: TrainingSetup, state: State) -> dict[str, Array]:
-        """The weights of the best epoch. Raises FormatError where the file holds others."""
+        """The weights of the best epoch. Raises FormatError if the file holds others."""
         path, epoch = self.path / BEST, state.early_stopping.best_epoch
         arrays, metadata = safetensors.load(path)
         weights.check(setup.net, arrays)
-        held = metadata.get("epoch", str(epoch))
-        # A process killed between the weights and the checkpoint has left those of the epoch that is now made again.
-        newer = held == str(state.epoch + 1) and state.epoch < setup.settings.epochs
+        file_epoch = metadata.get("epoch", str(epoch))
+        # A process killed between weights and checkpoint has left the weights of the epoch that is now repeated.
+        newer = file_epoch == str(state.epoch + 1) and state.epoch < setup.settings.epochs
         others = ""
         if newer or setup.settings.keep != "best":
             return arrays
-        if held != str(epoch):
-            others = f"the weights of epoch {held}, but the best epoch is {epoch}"
+        if file_epoch != str(epoch):
+            others = f"the weights of epoch {file_epoch}, but the best epoch is {epoch}"
         elif state.best_sum not in (None, weights.checksum(arrays)):  # None: of an earlier version
             others = f"weights that differ from those of this run after epoch {epoch}"
         if others:
@@ -233,11 +233,11 @@ class Run:
         write_text(self.path / TABLE, history.csv())
 
     def save_result(self, arrays: dict[str, Array], epoch: int) -> None:
-        """The weights that are the result, where they are not yet those of model.safetensors."""
+        """Write the resulting weights to model.safetensors."""
         self._save_weights(BEST, arrays, epoch)
 
     def save_report(self, record: dict[str, Any], setup: TrainingSetup) -> None:
-        """The report, and the model card that tells it to people."""
+        """Write the report, and the model card."""
         write_json(self.path / REPORT, record)
         transform = read_json(self.path / NETWORK)["transform"]
         write_text(self.path / folder.CARD, card(setup.net, setup.train.data.classes, transform, record))

@@ -1,7 +1,4 @@
-"""Files of a run folder: whole or not there, whatever happens in between.
-
-The writing itself is `striate.files.write_aside`; here are folders, text and JSON, and what a killed process leaves.
-"""
+"""Files of a run folder, written atomically by `striate.files.write_aside`: folders, text, JSON, and clean-up."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ def read_json(path: Path) -> Any:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what a killed process has left half written."""
+    """Remove temporary files that a killed process has left."""
     for path in folder.glob(".*"):
         if _LEFT.fullmatch(path.name) and path.is_file():
             with contextlib.suppress(OSError):
@@ -48,7 +45,7 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents, and see that it can be written. Raises SourceError."""
+    """Create a folder and its parents, and check that it can be written. Raises SourceError."""
     probe = path / ".writable"
     try:
         path.mkdir(parents=True, exist_ok=True)

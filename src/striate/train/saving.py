@@ -1,6 +1,6 @@
-"""Where a model is saved: a folder that holds everything, or a file in the format that its name ends with.
+"""Saving a model to a folder that holds everything, or to a file in the format of its suffix.
 
-Decides which of the two a name means; refuses a file that would lack the weights, or that Striate does not write.
+Decides which of the two a name means; refuses files that cannot hold weights, or that Striate does not write.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from striate.weights import written
 
 
 def names_file(path: str) -> bool:
-    """Whether a model is saved as a file of this name; else the name is that of a folder.
+    """True if a model is saved as a file of this name; False if the name is that of a folder.
 
-    A warning says where the file holds the weights alone. Raises UsageError for a file that cannot hold the model.
+    Warns if the file holds only the weights. Raises UsageError for a file that cannot hold the model.
     """
     stem, suffix = os.path.splitext(path)
     suffix = suffix.lower()
     if suffix not in FILES or path.endswith(os.sep) or os.path.isdir(path):
         return False
-    whole = f'save("{stem}") for a folder that holds everything'
+    advice = f'save("{stem}") for a folder that holds everything'
     if suffix not in WRITERS:
         raise UsageError(
             f"{suffix} files are not written",
             where=path,
             why=f"written are {', '.join(sorted(WRITERS.keys() - {*STRUCTURE}))}",
-            fix=f'{whole}, or save("{stem}.onnx") for other tools',
+            fix=f'{advice}, or save("{stem}.onnx") for other tools',
         )
     if suffix in STRUCTURE:
         raise UsageError(
             f"{suffix} files hold no weights",
             where=path,
             why="they hold the network alone",
-            fix=f'{whole}, or export("{path}") for the network',
+            fix=f'{advice}, or export("{path}") for the network',
         )
     if holds_weights(path) and suffix != ".safetensors":
-        warn(f"{path} holds the weights alone, without network, classes and transformation; {whole}")
+        warn(f"{path} holds the weights alone, without network, classes and transformation; {advice}")
     return True
 
 

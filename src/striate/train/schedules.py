@@ -1,7 +1,7 @@
-"""The learning rate over time. One class per curve; time is counted in updates, so that a curve is smooth.
+"""Learning-rate schedules. One class per curve; time is counted in updates, so that curves are smooth.
 
-A schedule is a function of the update's number, but for Plateau, which also listens to the epochs' results and says
-what it remembers (`saved_state`), so that a checkpoint can hold it.
+A schedule is a function of the update's number, except Plateau, which also depends on the epochs' scores; its state
+(`saved_state`) is part of a checkpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """How long training lasts: epochs, updates in each, and the updates of the warm-up."""
+    """Length of training: epochs, updates per epoch, and updates of the warm-up."""
 
     epochs: int
     updates_per_epoch: int
@@ -45,27 +45,27 @@ class Schedule(abc.ABC):
         """The curve after its warm-up."""
 
     def momentum(self, update: int) -> float | None:
-        """Momentum of an update where the schedule moves it."""
+        """Momentum of an update; None if the schedule does not change it."""
         return None
 
     def epoch_done(self, score: float) -> None:
-        """Hear the result of an epoch: larger is better."""
+        """Record the score of an epoch; larger is better."""
         return
 
     @property
     def saved_state(self) -> dict[str, Any]:
-        """What cannot be computed from the update's number; plain values."""
+        """State that does not follow from the update's number, in plain values."""
         return {}
 
     @saved_state.setter
     def saved_state(self, values: dict[str, Any]) -> None:
-        """Take back what `saved_state` gave."""
+        """Restore a saved state."""
         return
 
-    def _done(self, update: int) -> float:
-        """Share of the way from the end of the warm-up to the end, 0 to 1."""
-        left = self.span.updates - self.span.warmup
-        return min((update - self.span.warmup) / left, 1.0) if left > 0 else 1.0
+    def _progress(self, update: int) -> float:
+        """Share of the updates after the warm-up that are done, 0 to 1."""
+        length = self.span.updates - self.span.warmup
+        return min((update - self.span.warmup) / length, 1.0) if length > 0 else 1.0
 
 
 class Constant(Schedule):
@@ -108,7 +108,7 @@ class Cosine(Schedule):
     word = "cosine"
 
     def _rate(self, update: int) -> float:
-        return _glide(self.lr, self.final_lr, self._done(update))
+        return _glide(self.lr, self.final_lr, self._progress(update))
 
 
 class OneCycle(Schedule):
@@ -126,7 +126,7 @@ class OneCycle(Schedule):
         super().__init__(dataclasses.replace(span, warmup=0), lr, final_lr)
 
     def _phase(self, update: int) -> tuple[bool, float]:
-        """Whether it still rises, and the share of that phase."""
+        """Whether the rate still rises, and the share of that phase."""
         top, last = self.RISE * self.span.updates - 1, self.span.updates - 1
         if update <= top:
             return True, update / top if top > 0 else 1.0

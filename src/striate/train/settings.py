@@ -1,7 +1,6 @@
 """Settings of a training run, each declared once: TOML keys, flags, checks and documentation are derived from here.
 
-Defaults < file < flags. A field's default is what it says unless it is None ("auto"): then it follows from the others,
-and `resolved` says which value that is.
+Defaults < file < flags. A default of None means "auto": the value is derived from other settings, see `resolved`.
 """
 
 from __future__ import annotations
@@ -130,8 +129,8 @@ class Settings(Declared):
 
     def replace_flags(self, texts: Mapping[str, Any]) -> Settings:
         """The same with the values of flags: texts, numbers or booleans; None means that a flag was not given."""
-        given = {name: value for name, value in texts.items() if value is not None}
-        return self.with_values(given, "flags", texts=True)
+        values = {name: value for name, value in texts.items() if value is not None}
+        return self.with_values(values, "flags", texts=True)
 
     @property
     def memory_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""Everything that is fixed before the first batch: network, data and loss fit together, and the run's length."""
+"""Setup of a training run: network, data, loss and length, checked before the first batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from striate.train.settings import Settings
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSetup:
-    """A run that can begin. span: its length in epochs and updates."""
+    """A checked training run. span: its length in epochs and updates."""
 
     net: Network
     settings: Settings
@@ -36,21 +36,21 @@ class TrainingSetup:
 
     @property
     def monitors_accuracy(self) -> bool:
-        asked = self.settings.monitor
-        return asked == "accuracy" or (asked == "auto" and self.settings.loss != "mean_squared_error")
+        monitor = self.settings.monitor
+        return monitor == "accuracy" or (monitor == "auto" and self.settings.loss != "mean_squared_error")
 
     @property
     def rule(self) -> UpdateRule:
         """The update rule in plain values, for engines that update weights themselves."""
-        given = {field.name for field in dataclasses.fields(UpdateRule)} & self.settings.to_dict().keys()
-        given -= {"memory", "batch_size"}
+        names = {field.name for field in dataclasses.fields(UpdateRule)} & self.settings.to_dict().keys()
+        names -= {"memory", "batch_size"}
         return UpdateRule(
             word=self.settings.optimizer,
             decayed=decayed(self.net.parameters),
             mixed=self.settings.amp,
             memory=self.settings.memory_bytes,
             batch_size=min(self.settings.batch_size, max(self.train.images, 1)),
-            **{name: getattr(self.settings, name) for name in given},
+            **{name: getattr(self.settings, name) for name in names},
         )
 
     def optimizer(self) -> Optimizer:
@@ -73,7 +73,7 @@ class TrainingSetup:
         return curve(self.span, lr, final)
 
     def clip_gradients(self, gradients: dict[str, Array]) -> float:
-        """Clip gradients in place as the settings say; returns their norm before."""
+        """Clip gradients in place by the settings; return their norm before."""
         norm = global_norm(gradients)
         if self.settings.clip_norm:
             clip_norm(gradients, self.settings.clip_norm, norm)
@@ -86,16 +86,18 @@ def set_up_training(
     net: Network, settings: Settings, train: Source, validation: Source | None
 ) -> TrainingSetup:
     """The setup of a run. Raises TrainingError if network, data and settings do not fit together."""
-    _can_learn(net)
+    _check_trainable(net)
     loss = make_loss(net, settings, train.data)
-    _ends_before_the_loss(net, loss)
-    _last_batch_is_large_enough(net, train)
+    _check_last_op(net, loss)
+    _check_last_batch(net, train)
     for source in filter(None, (train, validation)):
-        _suits(net, loss, source)
-    _has_classes_to_tell_apart(train.data, loss)
+        _check_shapes(net, loss, source)
+    _check_classes(train.data, loss)
     updates = math.ceil(train.steps / settings.accumulate)
-    own = SCHEDULES[settings.schedule] is OneCycle  # which has its own warm-up
-    if settings.warmup_epochs > settings.epochs or (settings.warmup_epochs == settings.epochs and not own):
+    one_cycle = SCHEDULES[settings.schedule] is OneCycle  # which has its own warm-up
+    if settings.warmup_epochs > settings.epochs or (
+        settings.warmup_epochs == settings.epochs and not one_cycle
+    ):
         raise TrainingError(
             f"a warm-up of {settings.warmup_epochs:g} epochs is too long for {settings.epochs}",
             fix=f"use {setting('warmup_epochs')} below {settings.epochs}",
@@ -125,15 +127,15 @@ OBJECTIVE = ("loss", "label_smoothing", "class_weights")
 
 
 def objective_of(settings: Settings, data: Dataset | None = None) -> dict[str, Any]:
-    """The loss of a run in plain values, as its model keeps it; data: what balanced class weights follow from."""
+    """The loss of a run in plain values, as its model keeps it; data: for balanced class weights."""
     plain = settings.to_dict()
-    found = {name: plain[name] for name in OBJECTIVE}
-    if data is not None and found["class_weights"] == "balanced":
-        found["class_weights"] = list(balanced(data))
-    return found
+    objective = {name: plain[name] for name in OBJECTIVE}
+    if data is not None and objective["class_weights"] == "balanced":
+        objective["class_weights"] = list(balanced(data))
+    return objective
 
 
-def _can_learn(net: Network) -> None:
+def _check_trainable(net: Network) -> None:
     if any(parameter.trainable for parameter in net.parameters.values()):
         return
     count = len(net.parameters)
@@ -144,7 +146,7 @@ def _can_learn(net: Network) -> None:
     )
 
 
-def _ends_before_the_loss(net: Network, loss: Loss) -> None:
+def _check_last_op(net: Network, loss: Loss) -> None:
     last = net.producers.get(net.outputs[0])
     if last is not None and any(trait in last.op.traits for trait in loss.ends_badly):
         raise TrainingError(
@@ -155,8 +157,8 @@ def _ends_before_the_loss(net: Network, loss: Loss) -> None:
         )
 
 
-def _last_batch_is_large_enough(net: Network, train: Source) -> None:
-    """A norm over the batch may need two images; better said now than at the end of the first epoch."""
+def _check_last_batch(net: Network, train: Source) -> None:
+    """Raise TrainingError if batch normalization would fail for a last batch of one image, before the first epoch."""
     if train.images % train.batch_size != 1:
         return
     what = f"the last of {plural(train.steps, 'batch', 'batches')} is a single image"
@@ -173,14 +175,14 @@ def _last_batch_is_large_enough(net: Network, train: Source) -> None:
             ) from None
 
 
-def _has_classes_to_tell_apart(data: Dataset, loss: Loss) -> None:
+def _check_classes(data: Dataset, loss: Loss) -> None:
     """Raise TrainingError for data of one class, or class weights that leave nothing to learn."""
     counts = list(data.counts().values())
     present = [name for name, count in data.counts().items() if count]
     if len(present) == 1:
-        said = "the only image is" if len(data) == 1 else f"all {len(data):,} images are"
+        subject = "the only image is" if len(data) == 1 else f"all {len(data):,} images are"
         raise TrainingError(
-            f"{said} of one class, {present[0]}",
+            f"{subject} of one class, {present[0]}",
             where=data.source,
             why="a network that always predicts this class would always be right",
             fix="add images of another class",
@@ -208,11 +210,11 @@ def balanced(data: Dataset) -> tuple[float, ...]:
     return tuple(sum(counts) / (len(counts) * n) for n in counts)
 
 
-def _suits(net: Network, loss: Loss, source: Source) -> None:
+def _check_shapes(net: Network, loss: Loss, source: Source) -> None:
     data = source.data
-    given = source.transform.output(data.shape) if not data.inputs else ()
-    if given and given != net.input.without_batch:
-        size = f"{given[1]}x{given[2]}x{given[0]}"
+    shape = source.transform.output(data.shape) if not data.inputs else ()
+    if shape and shape != net.input.without_batch:
+        size = f"{shape[1]}x{shape[2]}x{shape[0]}"
         raise TrainingError(
             f"{net.name} takes images of {net.input}; the data has {size}",
             where=data.source,

@@ -1,6 +1,6 @@
-"""Start of training: adapts data and network, which may be trained already, to each other.
+"""Start of training: adapts the data and a network, which may be trained already, to each other.
 
-Decides what a trained network keeps, its classes and its transformation, and says what changes.
+Decides which classes and transformation a trained network keeps; notes say what changes.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from striate.train.adapt_network import image_input
 from striate.train.data import Dataset, Transform
 from striate.train.data.adapt import renumbered, with_classes
 from striate.train.data.dataset import Subset
-from striate.train.data.several import laid_out
+from striate.train.data.several import lay_out
 from striate.train.data.transforms import ByInput
-from striate.train.data_source import augmented, augmented_by_input, transforms, white_of
+from striate.train.data_source import augment, augment_by_input, make_transforms, white_of
 from striate.train.settings import Settings
 
 MAX_MEAN_DEVIATIONS = 3.0
@@ -27,11 +27,14 @@ MAX_MEAN_DEVIATIONS = 3.0
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Start:
-    """made: the transformations for training and for everything else; notes: what a trained model loses or adapts."""
+    """Data and transformations of a run.
+
+    transforms: for training and for everything else; notes: what changes for a trained model.
+    """
 
     train: Dataset
     validation: Dataset | None
-    made: tuple[Transform, Transform]
+    transforms: tuple[Transform, Transform]
     notes: tuple[str, ...] = ()
 
 
@@ -43,37 +46,37 @@ def start_from(
     classes: Sequence[str] = (),
     transform: Mapping[str, Any] | None = None,
 ) -> Start:
-    """Training of a network whose model knows `classes` and a `transform`, empty where it was never trained.
+    """Prepare training of a network whose model has `classes` and a `transform`, empty if it was never trained.
 
-    Raises FormatError where classes or images are of another kind than those of the model.
+    Raises FormatError if classes or images do not fit those of the model.
     """
     recorded = Transform.from_dict(transform) if transform else Transform()
-    train = laid_out(net, train, recorded.whites if isinstance(recorded, ByInput) else {})
-    validation = None if validation is None else laid_out(net, validation, train.whites)
+    train = lay_out(net, train, recorded.whites if isinstance(recorded, ByInput) else {})
+    validation = None if validation is None else lay_out(net, validation, train.whites)
     train, notes = with_classes(train, classes)
     if validation is not None and len(validation):
         validation, _ = renumbered(validation, train.classes)
     if isinstance(recorded, ByInput) and train.inputs:
-        return Start(train, validation, (augmented_by_input(recorded, train, settings), recorded), notes)
+        return Start(train, validation, (augment_by_input(recorded, train, settings), recorded), notes)
     if train.inputs or recorded.normalize is None:
-        made = transforms(net, train, settings)
+        transforms = make_transforms(net, train, settings)
         if transform:
             old = recorded.describe()
             notes = (
                 *notes,
-                f"the transformation changes from {old}, without a mean, to {made[1].describe()}",
+                f"the transformation changes from {old}, without a mean, to {transforms[1].describe()}",
             )
-        return Start(train, validation, made, notes)
+        return Start(train, validation, transforms, notes)
     target, known = image_input(net), recorded
     way = known if train.pictures else known.for_arrays(train.shape, target)
     plain, adapted = way.fit_to(train.shape, target, train.uniform)
     plain = dataclasses.replace(plain, white=white_of(train) or known.white)
-    notes = (*notes, *adapted, *far(train, plain))
-    return Start(train, validation, (augmented(plain, train, target, settings), plain), notes)
+    notes = (*notes, *adapted, *scale_notes(train, plain))
+    return Start(train, validation, (augment(plain, train, target, settings), plain), notes)
 
 
-def far(data: Dataset, plain: Transform) -> tuple[str, ...]:
-    """Warning if images are on another scale than those of the previous training."""
+def scale_notes(data: Dataset, plain: Transform) -> tuple[str, ...]:
+    """A warning if images are on another scale than those of the previous training."""
     normalize = plain.normalize
     if normalize is None or not len(data):
         return ()

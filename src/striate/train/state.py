@@ -43,7 +43,7 @@ class Meter:
 class State:
     """epoch: epochs done; batch: batches done of the next one. Weights are changed in place, never replaced.
 
-    best: a copy of the best epoch's weights, None before there is one; loss_scale: of 16-bit gradients, 0 without them;
+    best: a copy of the best epoch's weights, None before there is one; loss_scale: of 16-bit gradients, 0 without;
     best_sum: the checksum of `best`; first_loss: of the first update, None before it.
     """
 
@@ -74,12 +74,12 @@ class State:
 
     @property
     def evaluated_weights(self) -> dict[str, Array]:
-        """The weights that are validated and kept: the moving average where there is one."""
+        """The weights that are validated and kept: the moving average if there is one."""
         return self.average.weights if self.average else self.weights
 
     @property
     def place(self) -> str:
-        """Where training stands, in words."""
+        """Current position in training, in words."""
         if self.batch:
             return f"epoch {self.epoch + 1}, batch {self.batch}"
         return f"the end of epoch {self.epoch}" if self.epoch else "the start"
@@ -91,13 +91,13 @@ class State:
 
     # ------------------------------------------------------------ to and from a checkpoint
     def arrays(self) -> dict[str, Array]:
-        """Every array by a full name."""
-        found = {f"{CURRENT}{name}": array for name, array in self.weights.items()}
+        """All arrays by full name."""
+        arrays = {f"{CURRENT}{name}": array for name, array in self.weights.items()}
         for kind, moments in self.optimizer.moments.items():
-            found |= {f"moments/{kind}/{name}": array for name, array in moments.items()}
+            arrays |= {f"moments/{kind}/{name}": array for name, array in moments.items()}
         if self.average:
-            found |= {f"{AVERAGE}{name}": array for name, array in self.average.weights.items()}
-        return found
+            arrays |= {f"{AVERAGE}{name}": array for name, array in self.average.weights.items()}
+        return arrays
 
     def record(self) -> dict[str, Any]:
         """Everything that is not an array, as plain values."""

@@ -1,7 +1,7 @@
-"""One update of the weights: forward and backward over a group of batches, then one step of the optimizer.
+"""One update of the weights: forward and backward pass over a group of batches, then one step of the optimizer.
 
-A group is all or nothing: its batches are read before anything is computed, so that an interruption or a missing file
-falls between two updates and never into one.
+The batches of a group are read before anything is computed, so that an interruption or a missing file falls between two
+updates.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from striate.train.state import State
 
 @dataclasses.dataclass(frozen=True)
 class UpdateResult:
-    """What an update measured. loss: mean over its batches; grad_norm: before clipping; stopped: whether any process
-    was asked to stop.
+    """Results of an update. loss: mean over its batches; grad_norm: before clipping; stopped: whether any process was
+    asked to stop.
     """
 
     loss: float
@@ -46,13 +46,13 @@ class Diverged(TrainingError):
 
 
 class NotFinite(Diverged):
-    """A loss or a gradient is NaN or infinite. `batch` is what was being learned."""
+    """A loss or a gradient is NaN or infinite. `batch` is the last one."""
 
     batch: Batch
 
 
 def groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
-    """Lists of `size` batches, the last one perhaps shorter."""
+    """Lists of `size` batches; the last one may be shorter."""
     while group := list(itertools.islice(batches, size)):
         yield group
 
@@ -67,35 +67,35 @@ def update(
 ) -> UpdateResult:
     """Change the state by one group of batches, shared by the processes of `process_group`. Raises NotFinite.
 
-    stop: true when someone has asked this process to stop; all processes hear of it in the same step.
+    stop: true if this process was asked to stop; all processes learn of it in the same step.
     """
     meter = dataclasses.replace(state.meter)
-    mine = np.zeros(6)  # loss, its weight, right answers, answers, images, wishes to stop
-    held: list[Array] = []
+    sums = np.zeros(6)  # loss, its weight, right answers, answers, images, requests to stop
+    gradients: list[Array] = []
     broken: NotFinite | None = None
     for batch in group:
-        if held:
-            learner.backward(held)
-        x, targets = _mixed(setup, batch, state.epoch, process_group)
+        if gradients:
+            learner.backward(gradients)
+        x, targets = _mix(setup, batch, state.epoch, process_group)
         words = [setup.settings.seed, NOISE, state.epoch, batch.index]
         outputs = learner.forward(x, np.random.default_rng(words), batch is group[-1])
-        value, held = _loss(setup, outputs, targets)
+        value, gradients = _loss(setup, outputs, targets)
         answers = value.each.size * math.prod(outputs[0].shape[2:])
-        mine[:5] += value.total, value.weight, correct(outputs[0], targets), answers, rows(x)
+        sums[:5] += value.total, value.weight, correct(outputs[0], targets), answers, rows(x)
         if not math.isfinite(value.total) and broken is None:
             broken = NotFinite(f"the loss is {value.total}", where=_where(state, batch))
             broken.batch = batch
-            if process_group.size == 1:  # the others expect to hear of every batch
+            if process_group.size == 1:  # the others wait for every batch
                 break
-    mine[5] = bool(stop)
-    total, weight, right, answered, images, stopped = process_group.sum(mine).tolist()
+    sums[5] = bool(stop)
+    total, weight, right, answered, images, stopped = process_group.sum(sums).tolist()
     if broken or not math.isfinite(total):
-        raise broken or _elsewhere(state, group[-1])
+        raise broken or _error_elsewhere(state, group[-1])
     at, last = state.optimizer.steps, group[-1]
     lr = state.schedule.rate(at)
     norm = 0.0
-    if images:  # in none of the processes where all images of the group are corrupt
-        learner.backward(held)
+    if images:  # 0 in all processes if all images of the group are corrupt
+        learner.backward(gradients)
         norm = learner.clip_gradients(1 / weight if weight else 1.0)
         if not math.isfinite(norm):
             raise _not_finite_gradient(learner.broken(), state, last)
@@ -109,8 +109,8 @@ def update(
     return UpdateResult(total * (1 / weight if weight else 1.0), lr, norm, stopped > 0)
 
 
-def _mixed(setup: TrainingSetup, batch: Batch, epoch: int, process_group: ProcessGroup) -> tuple[Any, Array]:
-    """Images and targets. What is mixed is read whole by every process, which then takes its part."""
+def _mix(setup: TrainingSetup, batch: Batch, epoch: int, process_group: ProcessGroup) -> tuple[Any, Array]:
+    """Images and targets, mixed if set. A mixed batch is read by every process, which then takes its share."""
     if not setup.mixing:
         return batch.x, batch.y
     x: Array = batch.x
@@ -129,8 +129,8 @@ def _loss(setup: TrainingSetup, outputs: tuple[Array, ...], targets: Array) -> t
     """The loss of the first output plus a share of the others' (auxiliary classifiers), and the gradient of each."""
     main, *others = (setup.loss(output, targets) for output in outputs)
     share = setup.settings.auxiliary
-    whole = dataclasses.replace(main, total=main.total + share * sum(other.total for other in others))
-    return whole, [main.gradient, *(other.gradient * share for other in others)]
+    value = dataclasses.replace(main, total=main.total + share * sum(other.total for other in others))
+    return value, [main.gradient, *(other.gradient * share for other in others)]
 
 
 def _where(state: State, batch: Batch) -> str:
@@ -138,7 +138,7 @@ def _where(state: State, batch: Batch) -> str:
 
 
 def check_bounded(loss: float, state: State, what: str = "loss") -> None:
-    """Raise Diverged where a loss has grown to DIVERGED_LOSS_RATIO times that of the first update."""
+    """Raise Diverged if a loss exceeds DIVERGED_LOSS_RATIO times that of the first update."""
     first = max(state.first_loss or 0.0, LEAST_FIRST_LOSS)
     if loss > DIVERGED_LOSS_RATIO * first:
         raise Diverged(
@@ -149,7 +149,7 @@ def check_bounded(loss: float, state: State, what: str = "loss") -> None:
         )
 
 
-def _elsewhere(state: State, batch: Batch) -> TrainingError:
+def _error_elsewhere(state: State, batch: Batch) -> TrainingError:
     what = "the loss is not a finite number in another process"
     error = TrainingError(what, where=_where(state, batch), why="see its message", fix=CURE)
     error.exit_code = Diverged.exit_code
@@ -157,7 +157,7 @@ def _elsewhere(state: State, batch: Batch) -> TrainingError:
 
 
 def _not_finite_gradient(broken: list[str], state: State, batch: Batch) -> NotFinite:
-    """Named after the last node of the network whose gradient broke: the ones before it only inherit."""
+    """The error names the last node whose gradient is not finite: nodes before it only receive that gradient."""
     order = list(state.weights)
     name = max(broken, key=order.index) if broken else ""
     what = f"the gradient of {name}" if name else "the norm of the gradient"
@@ -178,7 +178,7 @@ LEAST_FIRST_LOSS = 0.5
 
 
 def explain(error: NotFinite, program: Program) -> NotFinite:
-    """The same error with the node where the numbers broke, and what can be done."""
+    """Add the first node with values that are not finite, or the bad image, to the error."""
     x = error.batch.x
     arrays = x if isinstance(x, Mapping) else {"": x}
     broken = {name: ~np.isfinite(a).reshape(len(a), -1).all(axis=1) for name, a in arrays.items()}

@@ -43,7 +43,7 @@ class Counted(Streamed):
 def test_every_epoch_is_the_same_as_without(count, size, workers, transform, broken, sizes):
     assume(len(sizes) == 1 or transform is not AUGMENTED)
     plain, data = (Counted(count, sizes, broken=broken & set(range(count))) for _ in range(2))
-    kept = cached.cached(data, transform)
+    kept = cached.with_cache(data, transform)
     assert isinstance(kept, CachedDataset)
     assert kept.shape == transform.steps[0].output(data.shape)
     for epoch in range(3):
@@ -59,7 +59,7 @@ def test_every_epoch_is_the_same_as_without(count, size, workers, transform, bro
 
 def test_of_part_of_the_images_only_these_are_read():
     data = Counted(8)
-    kept = cached.cached(Subset(data, np.array([6, 1, 3]), "part"), SIZED)
+    kept = cached.with_cache(Subset(data, np.array([6, 1, 3]), "part"), SIZED)
     next(iter(kept.batches(2, transform=SIZED, workers=0)))
     assert data.read == [0, 1, 0, 0, 0, 0, 1, 0]
     assert kept.name(2) == "3.png"
@@ -69,24 +69,24 @@ def test_of_part_of_the_images_only_these_are_read():
 def test_an_image_of_another_size_is_refused_where_nothing_resizes():
     data = Counted(4, ((6, 5), (6, 4)))
     data.uniform = True  # as the headers that were looked at said
-    kept = cached.cached(data, AUGMENTED)
+    kept = cached.with_cache(data, AUGMENTED)
     with pytest.raises(FormatError, match="differ in size"):
         list(kept.batches(2, transform=AUGMENTED, workers=0))
 
 
 def test_what_stays_as_it_is():
     data: Dataset = numbered(5)
-    assert cached.cached(data, AUGMENTED) is data  # in memory, and nothing to resize
+    assert cached.with_cache(data, AUGMENTED) is data  # in memory, and nothing to resize
     late = Transform((*AUGMENTED.steps, Resize((3, 3))))
-    assert cached.cached(data, late) is data
+    assert cached.with_cache(data, late) is data
     several = Counted(5, ((6, 5), (4, 4)))
-    assert cached.cached(several, AUGMENTED) is several
+    assert cached.with_cache(several, AUGMENTED) is several
     with mock.patch.object(cached, "CACHE_MAX_BYTES", 5 * 3 * 7 * 9 - 1):
-        assert not isinstance(cached.cached(Counted(5), SIZED), CachedDataset)
+        assert not isinstance(cached.with_cache(Counted(5), SIZED), CachedDataset)
 
 
 def test_fractions_stay_fractions():
     data = ArrayData(np.random.default_rng(0).random((3, 1, 4, 4), np.float32), np.arange(3))
-    found, _ = cached.cached(data, Transform((Fit((8, 8)),))).images(np.array([2, 0]))
+    found, _ = cached.with_cache(data, Transform((Fit((8, 8)),))).images(np.array([2, 0]))
     assert found.dtype == np.float32
     assert np.array_equal(found, Fit((8, 8))(data.x[[2, 0]], np.empty((2, 0))))

@@ -11,7 +11,7 @@ import pytest
 
 from striate.diagnostics import FormatError, LimitError, SourceError
 from striate.train.data import Transform, check_data, open_data
-from striate.train.data.cached import cached
+from striate.train.data.cached import with_cache
 from striate.train.data.image_transforms import Fit, Normalize
 from striate.train.inputs import image_files
 from train.data.makers import encoded, five_parts, image_folder, picture
@@ -239,12 +239,12 @@ def test_pixels_of_16_and_8_bits_in_one_set(tmp_path):
     half = Transform((Fit((3, 4)), Normalize((0.1,), (0.2,))))
     for transform in (None, fit, half):
         one = np.concatenate([batch.x for batch in data.batches(1, transform=transform)])
-        for kept in (data, cached(data, half) if transform is half else data):
+        for kept in (data, with_cache(data, half) if transform is half else data):
             assert np.array_equal(next(kept.batches(3, transform=transform)).x, one)
     x = next(data.batches(3)).x[order, 0]
     np.testing.assert_allclose(x, wanted, atol=1e-7)
     assert len(np.unique(x[0])) == 48
-    assert list(data.noted()) == ["pixels of 16 bits, 0..65535, read as [0, 1]"]
+    assert list(data.change_counts()) == ["pixels of 16 bits, 0..65535, read as [0, 1]"]
 
 
 def test_a_folder_nobody_may_read(tmp_path, monkeypatch):

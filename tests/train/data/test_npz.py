@@ -195,16 +195,16 @@ def test_a_member_that_lies_about_its_size(tmp_path, claim):
 
 def test_together_too_large(tmp_path, monkeypatch):
     monkeypatch.setattr("striate.train.data.bounded_reads.MAX_ARRAY", 1000)
-    monkeypatch.setattr(reader, "allow", lambda size, where, what: _allow(size, where, what, 1000))
+    monkeypatch.setattr(reader, "check_size", lambda size, where, what: _allow(size, where, what, 1000))
     with pytest.raises(LimitError) as caught:
         open_data(saved(tmp_path / "a.npz", x=X, y=Y))
     five_parts(caught.value)
 
 
 def _allow(size, where, what, limit):
-    from striate.train.data.bounded_reads import allow
+    from striate.train.data.bounded_reads import check_size
 
-    allow(size, where, what, limit)
+    check_size(size, where, what, limit)
 
 
 @pytest.mark.parametrize(

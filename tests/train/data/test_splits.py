@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from striate.diagnostics import SourceError, UsageError
 from striate.train.data import ArrayData, open_data
-from striate.train.data.splits import choose, complete, held_out
+from striate.train.data.splits import choose, complete, draw_holdout
 from train.data.makers import five_parts
 
 labels = st.lists(st.integers(0, 3), min_size=1, max_size=60)
@@ -21,7 +21,7 @@ def numbered(y, names=None):
 @given(labels, st.lists(st.floats(0, 0.4), min_size=1, max_size=2), st.integers(0, 5))
 def test_parts_are_whole_and_apart(y, shares, seed):
     data = numbered(y)
-    parts = held_out(data, tuple(shares), seed)
+    parts = draw_holdout(data, tuple(shares), seed)
     assert sorted(np.concatenate(parts).tolist()) == list(range(len(y)))
     for label in range(4):
         count = y.count(label)
@@ -39,14 +39,14 @@ def test_a_file_more_moves_only_neighbors(y, seed, draw):
     gone = draw.draw(st.integers(0, len(y) - 1))
     before = numbered(y, names)
     after = numbered(y[:gone] + y[gone + 1 :], names[:gone] + names[gone + 1 :])
-    old = {before.name(int(i)) for i in held_out(before, (0.2,), seed)[1]}
-    new = {after.name(int(i)) for i in held_out(after, (0.2,), seed)[1]}
+    old = {before.name(int(i)) for i in draw_holdout(before, (0.2,), seed)[1]}
+    new = {after.name(int(i)) for i in draw_holdout(after, (0.2,), seed)[1]}
     assert len(old ^ new) <= 2
 
 
 def test_seeds_differ_and_repeat():
     data = numbered([0] * 100)
-    draws = {tuple(held_out(data, (0.1,), seed)[1].tolist()) for seed in (0, 1, 2, 0)}
+    draws = {tuple(draw_holdout(data, (0.1,), seed)[1].tolist()) for seed in (0, 1, 2, 0)}
     assert len(draws) == 3
 
 

@@ -1,6 +1,6 @@
-"""Data and a trained model brought together: the same classes, the recorded transformation, the network's size.
+"""Adapts data to a trained model: the same classes, the recorded transformation, the network's size.
 
-Decides what may be adapted and says so; refuses what would give numbers without meaning.
+Notes say what was adapted; what would give meaningless results is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from striate.train.data.transforms import Transform
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class AdaptedData:
-    """Data numbered as the model's classes, what takes its images into the network, and what had to be adapted."""
+    """Data with the model's class numbers, the transformation for its images, and notes about what was adapted."""
 
     data: Dataset
     transform: Transform
@@ -29,18 +29,18 @@ def adapt_data(
 ) -> AdaptedData:
     """`data` for a network of input `target` (C, H, W) trained with `transform` on `classes` (none: unknown).
 
-    Raises FormatError where the data has classes the model does not know, or the transformation cannot be used.
+    Raises FormatError if the data has classes that the model lacks, or the transformation cannot be used.
     """
     way = transform if data.pictures else transform.for_arrays(data.shape, target)
-    whole, notes = way.fit_to(data.shape, target, data.uniform)
+    result, notes = way.fit_to(data.shape, target, data.uniform)
     numbered, more = renumbered(data, classes)
-    return AdaptedData(numbered, whole, (*notes, *more))
+    return AdaptedData(numbered, result, (*notes, *more))
 
 
 def renumbered(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
-    """`data` with the class numbers of a model, by name; labels that are mere numbers count as those of the model.
+    """`data` with the class numbers of a model, by name; labels that are numbers count as the model's.
 
-    classes: the model's, none: unknown. Raises FormatError for a class that the model does not know.
+    classes: the model's, empty: unknown. Raises FormatError for a class that the model lacks.
     """
     if not classes or tuple(classes) == data.classes:
         return data, ()
@@ -65,9 +65,10 @@ def renumbered(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[st
 
 
 def with_classes(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[str, ...]]:
-    """`data` under the class numbers of a model where it knows its classes, and what changes.
+    """`data` with the class numbers of a model, and notes.
 
-    As many classes of other names take the place of the model's. Raises FormatError for another number of them.
+    If the names differ but not their number, the data's classes replace the model's. Raises FormatError for another
+    number of classes.
     """
     try:
         return renumbered(data, classes)[0], ()
@@ -79,24 +80,24 @@ def with_classes(data: Dataset, classes: Sequence[str]) -> tuple[Dataset, tuple[
 
 
 def is_numbers(classes: Sequence[str]) -> bool:
-    """Whether classes are called 0, 1, 2, …: labels that are numbers, of something that has no names for them."""
+    """True if the classes are called 0, 1, 2, …: labels that are numbers without names."""
     return all(name == str(number) for number, name in enumerate(classes))
 
 
-def for_outputs(data: Dataset, outputs: int, known: bool) -> Dataset:
-    """`data` with as many classes as the network has outputs. known: whether the classes are the model's own.
+def for_outputs(data: Dataset, outputs: int, from_model: bool) -> Dataset:
+    """`data` with as many classes as the network has outputs. from_model: True if the classes are the model's.
 
-    Raises FormatError where the network has other classes than these.
+    Raises FormatError if the network has other classes than these.
     """
     count = len(data.classes)
     if count == outputs:
         return data
-    if count < outputs and not known and is_numbers(data.classes):
+    if count < outputs and not from_model and is_numbers(data.classes):
         return View(data, classes=tuple(map(str, range(outputs))))
     names = leading(data.classes, 4)
     raise FormatError(
         f"the network has {plural(outputs, 'class', 'classes')}, "
-        f"the {'model names' if known else 'data has'} {count:,}",
+        f"the {'model names' if from_model else 'data has'} {count:,}",
         where=data.source,
         why=f"it is unknown which of its {plural(outputs, 'output')} are {names}"
         if count < outputs

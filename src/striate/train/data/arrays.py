@@ -1,6 +1,6 @@
-"""Images that are already arrays: in memory, or read from a file that holds nothing else.
+"""Images that are arrays: in memory, or from a file of arrays.
 
-Decides how the axes of an array are read; refuses to guess what cannot be told apart.
+Decides how the axes of an array are read, and refuses ambiguous ones.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ CHANNELS = (1, 3, 4)  # what the last axis of an image stored (H, W, C) may be
 class ArrayData(Dataset):
     """x: (N, C, H, W), (N, H, W, C) or (N, H, W), any number type; y: (N,) class numbers, or (N, K) one-hot.
 
-    white: the whole number that is read as 1, 255 or 65535: the same in every part of a set (`common_white`). Raises
-    FormatError where x and y do not belong together.
+    white: the integer that is read as 1, 255 or 65535, the same in every part of a set (`common_white`). Raises
+    FormatError if x and y do not belong together.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ArrayData(Dataset):
         self._typed = not np.issubdtype(x.dtype, np.integer) or x.dtype == np.uint8
         self.white = common_white([x], kind) if white is None else white
         self.x, layout = as_images(x, kind, self.white)
-        labels, found = as_labels(y, kind)
+        labels, names = as_labels(y, kind)
         if len(self.x) != len(labels):
             raise FormatError(
                 f"{kind}: {plural(len(self.x), 'image')} but {plural(len(labels), 'label')}",
@@ -57,7 +57,7 @@ class ArrayData(Dataset):
                 fix="give one label per image",
             )
         if classes is None:
-            classes = found or numbered(labels, kind)
+            classes = names or numbered(labels, kind)
         check_labels(labels, len(classes), kind)
         shape = (int(self.x.shape[1]), int(self.x.shape[2]), int(self.x.shape[3]))
         super().__init__(labels, classes, shape, kind, part=part, remarks=(*remarks, *layout), on_bad=on_bad)
@@ -97,7 +97,7 @@ def parts_of_arrays(
     remarks: Sequence[str] = (),
     naming: Callable[[str, int], str] | None = None,
 ) -> dict[str, Dataset]:
-    """The parts of one set from their images and labels, by name: classes and the scale of pixels are those of all.
+    """The parts of one set from their images and labels, by name: with common classes and a common scale of pixels.
 
     names: of the classes; naming: an image's name from its part and number. Raises FormatError, LimitError.
     """
@@ -116,7 +116,7 @@ def parts_of(
     naming: Callable[[str, int], str] | None,
     **scale: Any,
 ) -> dict[str, Dataset]:
-    """What `make` makes of each part: of its arrays (`every`), and of labels (in `pairs`) numbered alike in all."""
+    """A dataset from `make` for each part: its arrays (`every`), and its labels (in `pairs`) with common numbers."""
     labels, classes = common_classes([y for _, y in pairs.values()], kind, names)
     return {
         part: make(
@@ -134,14 +134,14 @@ def parts_of(
 
 
 def common_white(parts: Sequence[Array], kind: str) -> int | None:
-    """The whole number that all parts of a set read as 1; None where they hold no whole numbers. Raises FormatError.
+    """The integer that all parts of a set read as 1; None if they hold no integers. Raises FormatError.
 
-    255 where no pixel of any part is above, else 65535: a dark part is not read as a bright one.
+    255 if no pixel of any part exceeds it, else 65535, so that all parts have the same scale.
     """
-    whole = [x for x in parts if np.issubdtype(x.dtype, np.integer)]
-    if not whole:
+    integers = [x for x in parts if np.issubdtype(x.dtype, np.integer)]
+    if not integers:
         return None
-    low, high = _range(whole)
+    low, high = _range(integers)
     if low < 0 or high > 65535:
         raise FormatError(
             f"{kind}: pixels from {low:,} to {high:,}",
@@ -155,31 +155,31 @@ def common_white(parts: Sequence[Array], kind: str) -> int | None:
 
 
 def on_one_scale(parts: Sequence[Array], white: int, kind: str) -> None:
-    """Raise FormatError where parts whose whole numbers are read as 0..white hold pixels that are read otherwise."""
-    whole = [x for x in parts if np.issubdtype(x.dtype, np.integer)]
+    """Raise FormatError if parts whose integers are read as 0..white also hold pixels on another scale."""
+    integers = [x for x in parts if np.issubdtype(x.dtype, np.integer)]
     _, brightest = _range([x for x in parts if np.issubdtype(x.dtype, np.floating)])
     other = ""
     if brightest > 1.01:
         other = f"fractions up to {brightest:.3g}"
-    elif white > 255 and any(x.dtype == np.uint8 for x in whole):
+    elif white > 255 and any(x.dtype == np.uint8 for x in integers):
         other = "uint8"
     if other:
         raise FormatError(
             f"{kind}: the parts have pixels on different scales",
             where=kind,
-            why=f"one part is {other}; another has integers up to {_range(whole)[1]:,}",
+            why=f"one part is {other}; another has integers up to {_range(integers)[1]:,}",
             fix=ONE_TYPE,
         )
 
 
 def _range(arrays: Sequence[Array]) -> tuple[Any, Any]:
     """The lowest and the highest value; 0 if there is none."""
-    filled = [x for x in arrays if x.size]
-    return min((x.min() for x in filled), default=0), max((x.max() for x in filled), default=0)
+    nonempty = [x for x in arrays if x.size]
+    return min((x.min() for x in nonempty), default=0), max((x.max() for x in nonempty), default=0)
 
 
 def _rows_as_images(x: Array) -> str:
-    """How to make images of rows of numbers, as data frames hold them."""
+    """The fix for rows of numbers, such as those of data frames: how to reshape them to images."""
     side = math.isqrt(x.shape[1]) if x.ndim == 2 else 0
     if side < 2 or side * side != x.shape[1]:
         return "reshape the array: x.reshape(-1, channels, height, width)"
@@ -187,7 +187,7 @@ def _rows_as_images(x: Array) -> str:
 
 
 def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str, ...]]:
-    """x as (N, C, H, W), uint8 or float32, and what was decided; white: see `common_white`. Raises FormatError."""
+    """x as (N, C, H, W), uint8 or float32, and remarks; white: see `common_white`. Raises FormatError."""
     remarks = []
     if x.ndim == 3:
         x = x[:, None]
@@ -238,13 +238,13 @@ def as_images(x: Array, kind: str, white: int | None) -> tuple[Array, tuple[str,
 
 
 def _channels_last(first: int, middle: int, last: int) -> bool:
-    """Whether an image of these axes is (H, W, C): few channels, on larger sides, at the end only."""
+    """True if an image of these axes is (H, W, C): only the last axis is a small number of channels."""
     at_front = first in CHANNELS and first <= min(middle, last)
     return last in CHANNELS and last < min(first, middle) and not at_front
 
 
 def as_labels(y: Any, kind: str) -> tuple[Labels, tuple[str, ...] | None]:
-    """y as (N,) class numbers, and the classes where y names them. Raises FormatError."""
+    """y as (N,) class numbers, and the class names if y holds names. Raises FormatError."""
     try:
         y = np.asarray(y)
     except ValueError as error:
@@ -276,7 +276,7 @@ def as_labels(y: Any, kind: str) -> tuple[Labels, tuple[str, ...] | None]:
 
 
 def numbered(labels: Labels, kind: str) -> tuple[str, ...]:
-    """Classes "0", "1", … up to the highest label. Raises LimitError where that is not a class number."""
+    """Classes "0", "1", … up to the highest label. Raises LimitError if that is too high."""
     top = int(labels.max()) + 1 if len(labels) else 0
     if top > MAX_CLASSES:
         raise LimitError(
@@ -292,17 +292,17 @@ def common_classes(
     every: Sequence[Any], kind: str, names: Sequence[str] | None = None
 ) -> tuple[list[Labels], tuple[str, ...]]:
     """The labels of several parts as numbers of the same classes. Raises FormatError, LimitError."""
-    read = [as_labels(y, kind) for y in every]
+    parts = [as_labels(y, kind) for y in every]
     if names is None:
-        named = [found for _, found in read if found is not None]
-        if not named:
-            return [labels for labels, _ in read], numbered(np.concatenate([y for y, _ in read]), kind)
-        names = sorted({name for found in named for name in found})
+        all_names = [part_names for _, part_names in parts if part_names is not None]
+        if not all_names:
+            return [labels for labels, _ in parts], numbered(np.concatenate([y for y, _ in parts]), kind)
+        names = sorted({name for part_names in all_names for name in part_names})
     place = {name: number for number, name in enumerate(names)}
     numbers = []
-    for labels, found in read:
-        unknown = [name for name in found or () if name not in place]
-        if unknown or (found is None) == any(other is not None for _, other in read):
+    for labels, part_names in parts:
+        unknown = [name for name in part_names or () if name not in place]
+        if unknown or (part_names is None) == any(other is not None for _, other in parts):
             why = f"{unknown[0]!r} is not a class" if unknown else "some labels are text, others numbers"
             raise FormatError(
                 f"{kind}: the labels of the parts differ",
@@ -311,13 +311,13 @@ def common_classes(
                 fix="use the same classes in every part",
             )
         numbers.append(
-            labels if found is None else np.array([place[name] for name in found], np.int64)[labels]
+            labels if part_names is None else np.array([place[name] for name in part_names], np.int64)[labels]
         )
     return numbers, tuple(names)
 
 
 def check_labels(labels: Labels, classes: int, kind: str) -> None:
-    """Raise FormatError where a label is not a class, with its place."""
+    """Raise FormatError, with the place, if a label is not a class."""
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise FormatError(

@@ -1,7 +1,4 @@
-"""Reading bytes within limits: what is missing, unreadable, too large or cut off is a StriateError, never an OSError.
-
-Decides how much may be read; refuses to know what the bytes mean.
-"""
+"""Reads bytes within limits: a missing, unreadable, too large or truncated file is a StriateError, never an OSError."""
 
 from __future__ import annotations
 
@@ -16,9 +13,7 @@ from typing import BinaryIO, cast
 from striate.diagnostics import FormatError, LimitError
 from striate.files import check_file, opened
 
-MAX_ARRAY = (
-    8 << 30
-)  # bytes of one array in memory; more than that is a matter for folders or shards, which stream
+MAX_ARRAY = 8 << 30  # bytes of one array in memory; larger sets belong in folders or shards, which stream
 DEFLATE = (
     1032  # zlib cannot shrink further than to 1/1032: a claim beyond that is false (zlib.net/zlib_tech.html)
 )
@@ -29,13 +24,13 @@ HIDDEN = frozenset(
 """Folders that file systems, archivers and network storage add, besides those that begin with a dot."""
 
 
-def head(path: Path, count: int = 512) -> bytes:
+def read_head(path: Path, count: int = 512) -> bytes:
     """The first bytes of a file."""
     with opened(path) as stream:
         return stream.read(count)
 
 
-def whole(path: Path, limit: int, what: str) -> bytes:
+def read_whole(path: Path, limit: int, what: str) -> bytes:
     """All bytes of a file of at most `limit`. Raises LimitError, SourceError."""
     size = check_file(path, limit, what)
     with opened(path) as stream:
@@ -43,8 +38,8 @@ def whole(path: Path, limit: int, what: str) -> bytes:
 
 
 @contextlib.contextmanager
-def unzipped(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """The file, gunzipped where it is gzipped, and the most bytes it can hold."""
+def open_unzipped(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """The file, decompressed if it is gzipped, and the most bytes it can hold."""
     with opened(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if stream.read(2) != b"\x1f\x8b":
@@ -65,7 +60,7 @@ def unzipped(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def read_into(stream: BinaryIO, count: int) -> bytearray:
-    """Up to `count` bytes, read in chunks: memory grows with what is there, not with what is claimed."""
+    """Up to `count` bytes, read in chunks: memory grows with the data, not with the declared size."""
     data = bytearray()
     while len(data) < count:
         chunk = stream.read(min(CHUNK_BYTES, count - len(data)))
@@ -75,13 +70,13 @@ def read_into(stream: BinaryIO, count: int) -> bytearray:
     return data
 
 
-def hidden(name: str) -> bool:
-    """Whether a folder of this name holds system files, not images."""
+def is_hidden(name: str) -> bool:
+    """True if a folder of this name holds system files, not images."""
     return name.startswith(".") or name.lower() in HIDDEN
 
 
-def allow(size: int, where: Path | str, what: str, limit: int = MAX_ARRAY) -> None:
-    """Raise LimitError where `what` claims more bytes than one array may have."""
+def check_size(size: int, where: Path | str, what: str, limit: int = MAX_ARRAY) -> None:
+    """Raise LimitError if `what` declares more bytes than one array may have."""
     if size > limit:
         raise LimitError(
             f"{where}: {what} declares {size:,} bytes",

@@ -20,13 +20,13 @@ CACHE_MAX_BYTES = 256 << 20
 
 
 class CachedDataset(View):
-    """The images of another dataset at one size, resized if the transform begins with a resize. Read on first use."""
+    """The images of another dataset at one size, resized if the transform begins with a resize; read on first use."""
 
     def __init__(self, base: Dataset, resize: ImageTransform | None = None) -> None:
         super().__init__(base, shape=resize.output(base.shape) if resize else base.shape, uniform=True)
         self.resize, self.bad = resize, base.bad
-        self._known = np.zeros(len(base), bool)
-        self._kept: Array | None = None
+        self._present = np.zeros(len(base), bool)
+        self._pixels: Array | None = None
         self._lock = fork_safe_lock()
 
     @property
@@ -37,26 +37,26 @@ class CachedDataset(View):
         return self.base.notes()
 
     def image(self, index: int) -> Array:
-        made: Array = self._resized([self.base.image(index)])[0]
-        return made
+        pixels: Array = self._resize([self.base.image(index)])[0]
+        return pixels
 
     def images(self, ids: Labels) -> tuple[Sequence[Array] | Array, Labels]:
-        """Two threads that want the same image at once both make it, and keep the same numbers."""
-        new = ids[~self._known[ids]]
+        """Two threads that need the same image at once both compute it, with the same result."""
+        new = ids[~self._present[ids]]
         read, good = self.base.images(new) if len(new) else ([], new)
         if len(good):
-            made = self._resized(read)
+            pixels = self._resize(read)
             with self._lock:
-                if self._kept is None:
-                    self._kept = np.empty((len(self), *self.shape), made.dtype)
-                elif self._kept.dtype != made.dtype:  # pixels of 8 and of 16 bits
-                    self._kept, made = to_float(self._kept), to_float(made)
-            self._kept[good] = made
-            self._known[good] = True
-        found = ids[self._known[ids]]
-        return ([] if self._kept is None else self._kept[found]), found
+                if self._pixels is None:
+                    self._pixels = np.empty((len(self), *self.shape), pixels.dtype)
+                elif self._pixels.dtype != pixels.dtype:  # pixels of 8 and of 16 bits
+                    self._pixels, pixels = to_float(self._pixels), to_float(pixels)
+            self._pixels[good] = pixels
+            self._present[good] = True
+        readable = ids[self._present[ids]]
+        return ([] if self._pixels is None else self._pixels[readable]), readable
 
-    def _resized(self, images: Sequence[Array] | Array) -> Array:
+    def _resize(self, images: Sequence[Array] | Array) -> Array:
         if self.resize is None:
             return stack([*images, np.zeros(self.shape, np.uint8)])[:-1]  # which refuses another size
         none = np.empty((len(images), 0))
@@ -65,8 +65,8 @@ class CachedDataset(View):
         return stack([self.resize(image[None], none[:1])[0] for image in images])
 
 
-def cached(data: Dataset, transform: Transform) -> Dataset:
-    """The dataset, cached if that pays for this transformation in epoch after epoch."""
+def with_cache(data: Dataset, transform: Transform) -> Dataset:
+    """The dataset, cached if it is small enough and the transformation gains from it."""
     resize = next((step for step in transform.steps[:1] if isinstance(step, Fit | Resize)), None)
     if data.inputs or (resize is None and not (data.streams and data.uniform)):
         return data

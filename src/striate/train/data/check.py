@@ -17,17 +17,17 @@ import numpy as np
 from striate.diagnostics import FormatError, LimitError, Severity, UsageError, plural
 from striate.train.data.dataset import BadImage, Dataset
 from striate.train.data.encoded import EncodedData
-from striate.train.data.readers import found, read_parts
+from striate.train.data.readers import describe_parts, read_parts
 from striate.train.data.streaming import default_workers, in_order
 
 MAX_CLASS_RATIO = 10  # times more images in the largest class than in the smallest: worth a warning
-MAX_NAMED_IMAGES = 100  # names listed with each finding; counts are always whole
+MAX_NAMED_IMAGES = 100  # names listed with each finding; counts are complete
 CHUNK_IMAGES = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One problem: its kind, how much it matters, a sentence, and its images (the first MAX_NAMED_IMAGES)."""
+    """One problem: its kind, severity, message, and images (the first MAX_NAMED_IMAGES)."""
 
     kind: str
     severity: Severity
@@ -54,7 +54,7 @@ class PartReport:
 
 @dataclasses.dataclass(frozen=True)
 class DataReport:
-    """All parts, and the findings over them. `ok`: no finding is an error."""
+    """Statistics of all parts, and the findings. `ok`: no finding is an error."""
 
     source: str
     classes: tuple[str, ...]
@@ -77,9 +77,9 @@ class DataReport:
 def check_data(
     source: Any, *, workers: int | None = None, progress: Callable[[int, int], None] | None = None
 ) -> DataReport:
-    """Read everything once. source: as for open_data. progress(done, total) is called from time to time.
+    """Read every image once. source: as for open_data. progress(done, total) is called after every chunk.
 
-    Raises StriateError where the data cannot be opened; problems inside it are findings.
+    Raises StriateError if the data cannot be opened; problems inside it are findings.
     """
     parts = read_parts(source)
     if any(data.inputs for data in parts.values()):
@@ -90,7 +90,7 @@ def check_data(
             fix="striate train checks shapes and values when it reads them",
         )
     total, done = sum(map(len, parts.values())), 0
-    seen: dict[bytes, list[tuple[str, int]]] = {}  # digest -> (part, image) that have it
+    places_by_digest: dict[bytes, list[tuple[str, int]]] = {}  # digest -> (part, image) that have it
     reports = []
     for name, data in parts.items():
         scan = _Scan(data)
@@ -100,14 +100,14 @@ def check_data(
             for index, result in enumerate(chunk, start):
                 scan.count(index, result)
                 if not isinstance(result, BadImage):
-                    seen.setdefault(result[0], []).append((name, index))
+                    places_by_digest.setdefault(result[0], []).append((name, index))
             done += len(chunk)
             if progress:
                 progress(done, total)
         reports.append(scan.report(name))
-    twins = [places for places in seen.values() if len(places) > 1]
+    twins = [places for places in places_by_digest.values() if len(places) > 1]
     return DataReport(
-        found(parts),
+        describe_parts(parts),
         next(iter(parts.values())).classes,
         tuple(reports),
         (
@@ -165,7 +165,7 @@ class _Scan:
             {text: self.labels[number] for number, text in enumerate(self.data.classes)},
             dict(self.sizes.most_common()),
             self.data.shape[0],
-            self.data.noted() if isinstance(self.data, EncodedData) else {},
+            self.data.change_counts() if isinstance(self.data, EncodedData) else {},
             tuple(self.bad),
             tuple(round(float(m), 4) for m in mean),
             tuple(round(float(s), 4) for s in std),
@@ -248,6 +248,6 @@ def _twin_findings(twins: list[list[tuple[str, int]]], parts: Mapping[str, Datas
     return findings
 
 
-def _images(found: list[str], one: str, many: str) -> str:
-    """How many images, with a verb that agrees."""
-    return f"{plural(len(found), 'image')} {one if len(found) == 1 else many}"
+def _images(names: list[str], one: str, many: str) -> str:
+    """The number of images, followed by the verb in singular or plural."""
+    return f"{plural(len(names), 'image')} {one if len(names) == 1 else many}"

@@ -16,7 +16,7 @@ import numpy as np
 from striate.diagnostics import FormatError
 from striate.files import opened
 from striate.train.data.arrays import ArrayData
-from striate.train.data.bounded_reads import whole
+from striate.train.data.bounded_reads import read_whole
 from striate.train.data.dataset import Array, Dataset, Labels
 from striate.train.data.splits import TEST, TRAIN
 from striate.train.data.unpickle import read_pickle
@@ -33,21 +33,21 @@ def read_binary(files: Iterable[Path]) -> dict[str, Dataset]:
     parts: dict[str, list[tuple[Path, Array]]] = {}
     for path in sorted(files, key=_number):
         parts.setdefault(_part(path), []).append(
-            (path, np.frombuffer(whole(path, MAX_FILE, "a CIFAR file"), np.uint8))
+            (path, np.frombuffer(read_whole(path, MAX_FILE, "a CIFAR file"), np.uint8))
         )
-    first = next(path for found in parts.values() for path, _ in found)
-    every = [(path, len(data)) for found in parts.values() for path, data in found]
+    first = next(path for datasets in parts.values() for path, _ in datasets)
+    every = [(path, len(data)) for datasets in parts.values() for path, data in datasets]
     classes = 10 if all(size % (PIXELS + 1) == 0 for _, size in every) else 100
     if classes == 100 and not all(size % (PIXELS + 2) == 0 for _, size in every):
         classes = 100 if any(path.stem in ("train", "test") for path, _ in every) else 10
     names = _names(first.parent, "batches.meta.txt" if classes == 10 else "fine_label_names.txt", classes)
-    found: dict[str, Dataset] = {}
+    datasets: dict[str, Dataset] = {}
     for part, members in parts.items():
         rows = [_records(path, data, classes) for path, data in members]
         data = np.concatenate(rows)
         labels, x = data[:, -PIXELS - 1], data[:, -PIXELS:].reshape(-1, 3, 32, 32)
-        found[part] = _data(x, labels, names, f"CIFAR-{classes} binary {first.parent}", part)
-    return found
+        datasets[part] = _data(x, labels, names, f"CIFAR-{classes} binary {first.parent}", part)
+    return datasets
 
 
 def _records(path: Path, data: Array, classes: int) -> Array:
@@ -79,7 +79,7 @@ def read_python(files: Iterable[Path]) -> dict[str, Dataset]:
     for path in sorted(files, key=_number):
         folder = path.parent
         parts.setdefault(_part(path), []).append(_batch(path))
-    counts = {classes for found in parts.values() for *_, classes in found}
+    counts = {classes for batches in parts.values() for *_, classes in batches}
     if len(counts) > 1:
         raise FormatError(
             f"{folder} mixes CIFAR-10 and CIFAR-100", where=str(folder), fix="use one folder for each"
@@ -92,18 +92,18 @@ def read_python(files: Iterable[Path]) -> dict[str, Dataset]:
     )
     return {
         part: _data(
-            np.concatenate([x for x, _, _ in found]),
-            np.concatenate([y for _, y, _ in found]),
+            np.concatenate([x for x, _, _ in batches]),
+            np.concatenate([y for _, y, _ in batches]),
             names,
             f"CIFAR-{classes} python {folder}",
             part,
         )
-        for part, found in parts.items()
+        for part, batches in parts.items()
     }
 
 
 def _batch(path: Path) -> tuple[Array, Labels, int]:
-    content = read_pickle(whole(path, MAX_FILE, "a CIFAR batch"), str(path))
+    content = read_pickle(read_whole(path, MAX_FILE, "a CIFAR batch"), str(path))
     data = content.get("data") if isinstance(content, Mapping) else None
     classes = 10 if isinstance(content, Mapping) and "labels" in content else 100
     labels = (
@@ -161,7 +161,7 @@ def _names(folder: Path, file: str, classes: int) -> tuple[str, ...]:
 def _meta(folder: Path, file: str, key: str, classes: int) -> tuple[str, ...]:
     path = folder / file
     if path.is_file():
-        content = read_pickle(whole(path, 1 << 20, "a list of class names"), str(path))
+        content = read_pickle(read_whole(path, 1 << 20, "a list of class names"), str(path))
         names = content.get(key) if isinstance(content, Mapping) else None
         if isinstance(names, list) and len(names) == classes and all(isinstance(name, str) for name in names):
             return tuple(names)

@@ -30,7 +30,7 @@ Share = Callable[[int], slice]
 
 
 class Item(NamedTuple):
-    """One image as it is stored: (C, H, W), uint8 or float32 in [0, 1]; its class number; its name."""
+    """One image as stored: (C, H, W), uint8 or float32 in [0, 1]; its class number; its name."""
 
     image: Array
     label: int
@@ -46,7 +46,7 @@ class BadImage(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Batch:
-    """x: (N, C, H, W) float32, or such by input; y: (N,) class numbers; ids: (N,) places in the data set.
+    """x: (N, C, H, W) float32, or such arrays by input; y: (N,) class numbers; ids: (N,) indices in the dataset.
 
     `index` is the batch's place in its epoch: pass `index + 1` as the next `start` to continue after it.
     """
@@ -57,24 +57,24 @@ class Batch:
     index: int
 
 
-# Anything that makes one float32 array of images: see transforms.Transform.
+# Maps images and their keys to one float32 array: see transforms.Transform.
 TransformLike = Callable[[Any, splitmix.Keys], Any]
 
 
 class Dataset(abc.ABC):
     """Labeled images. A reader fills the fields and implements access to image number `i`."""
 
-    #: What decoding costs decides the threads; arrays in memory need one only for their transformation.
+    #: True if images are decoded when read, which takes several threads; arrays in memory need one for the transform.
     streams: bool = False
-    #: Whether images may be float32 where others of their kind are uint8.
+    #: True if some images are float32 because they have more than 8 bits.
     deep: bool = False
-    #: Folders of classes that have no image in any part, and are none therefore.
+    #: Class folders without images in any part; they are not classes.
     left_out: tuple[str, ...] = ()
-    #: Whether these are pictures, which go through all of a transformation, and not arrays.
+    #: True for image files, which go through the whole transformation; False for arrays.
     pictures: bool = True
-    #: The whole number that is read as 1, where the pixels are whole numbers in an array.
+    #: The integer that is read as 1, if the pixels are integers in an array.
     white: int | None = None
-    #: The same by input, where a row is several arrays.
+    #: The same by input, if a row has several arrays.
     whites: Mapping[str, int] = MappingProxyType({})
 
     def __init__(
@@ -91,31 +91,31 @@ class Dataset(abc.ABC):
     ) -> None:
         self.labels: Labels = np.asarray(labels, np.int64)
         self.classes = tuple(classes)
-        #: (C, H, W) of every image or, where `uniform` is False, of the most common one.
+        #: (C, H, W) of every image, or of the most common one if `uniform` is False.
         self.shape = shape
         self.uniform = uniform
         self.kind, self.part, self.remarks, self.on_bad = kind, part, tuple(remarks), on_bad
-        #: Images met so far that could not be read.
+        #: Images read so far that are unreadable, by index.
         self.bad: dict[int, BadImage] = {}
 
     @abc.abstractmethod
     def image(self, index: int) -> Array:
-        """Image (C, H, W), uint8 or float32. Raises FormatError or LimitError where it cannot be read."""
+        """Image (C, H, W), uint8 or float32. Raises FormatError or LimitError if it cannot be read."""
 
     def rescaled(self, white: int) -> Dataset:
-        """The same images with whole numbers read on the scale of other data; types that say their scale keep it.
+        """The same images with integers read on the scale of other data; uint8 and floats stay as they are.
 
-        white: the number that is 1 there. Raises FormatError where a pixel is above.
+        white: the integer that is read as 1 there. Raises FormatError if a pixel exceeds it.
         """
         return self
 
     @abc.abstractmethod
     def name(self, index: int) -> str:
-        """A name by which a user finds the image."""
+        """A name by which a user can find the image."""
 
     @property
     def inputs(self) -> Mapping[str, tuple[int, ...]]:
-        """Shape of each input of a row that is several arrays by name; empty where it is one image."""
+        """Shape of each input by name, if a row has several arrays; empty if it is one image."""
         return {}
 
     def __len__(self) -> int:
@@ -126,7 +126,7 @@ class Dataset(abc.ABC):
 
     @property
     def source(self) -> str:
-        """What was found, in words."""
+        """Description: format, part, number and size of the images, classes, remarks."""
         part = f" ({self.part})" if self.part else ""
         classes = plural(len(self.classes), "class", "classes")
         text = f"{self.kind}{part}: {plural(len(self), self.noun)} {self.size} in {classes}"
@@ -134,12 +134,12 @@ class Dataset(abc.ABC):
 
     @property
     def noun(self) -> str:
-        """What one of them is called."""
+        """ "row" for data of several inputs, else "image"."""
         return "row" if self.inputs else "image"
 
     @property
     def size(self) -> str:
-        """The size of one, in words."""
+        """The size of an image or row, in words."""
         if self.inputs:
             sizes = (f"{name} {'x'.join(map(str, shape))}" for name, shape in self.inputs.items())
             return f"of {', '.join(sizes)}"
@@ -152,7 +152,7 @@ class Dataset(abc.ABC):
         return size
 
     def item(self, index: int) -> Item:
-        """Image, class number and name. Raises FormatError or LimitError where the image cannot be read."""
+        """Image, class number and name. Raises FormatError or LimitError if the image cannot be read."""
         return Item(self.image(index), int(self.labels[index]), self.name(index))
 
     def counts(self) -> dict[str, int]:
@@ -178,9 +178,9 @@ class Dataset(abc.ABC):
         """The batches of one epoch, from batch `start`, made ahead in `workers` threads (0: none).
 
         rng: None for the stored order, else a generator or seed words such as (seed, epoch): equal words give
-        equal batches bit for bit. Where images are corrupt a batch is shorter; one of nothing but corrupt
-        images is left out. share: which part of every batch to read, from its number of images; such parts come
-        even when they are empty, so that those who share count the same batches.
+        bit-identical batches. Corrupt images are left out, so that a batch can be shorter; a batch of only corrupt
+        images is skipped. share: the part of every batch to read, from its number of images; parts are yielded
+        even if they are empty, so that all processes count the same batches.
         Raises UsageError at once; SourceError, FormatError, LimitError while reading.
         """
         if batch_size < 1 or start < 0:
@@ -221,14 +221,14 @@ class Dataset(abc.ABC):
         index: int,
     ) -> Batch | None:
         ids = order[index * batch_size : (index + 1) * batch_size]
-        images, kept = self.images(ids if share is None else ids[share(len(ids))])
-        if not len(kept):
-            return None if share is None else self._nothing(transform, index)
-        x = to_float(images) if transform is None else transform(images, splitmix.keys(key, kept))
-        return Batch(x, self.labels[kept], kept, index)
+        images, readable = self.images(ids if share is None else ids[share(len(ids))])
+        if not len(readable):
+            return None if share is None else self._empty_batch(transform, index)
+        x = to_float(images) if transform is None else transform(images, splitmix.keys(key, readable))
+        return Batch(x, self.labels[readable], readable, index)
 
-    def _nothing(self, transform: TransformLike | None, index: int) -> Batch:
-        """A batch of no images, of the shape that the others have."""
+    def _empty_batch(self, transform: TransformLike | None, index: int) -> Batch:
+        """A batch without images, with the shape and type of the others."""
         blank: Any = np.zeros((1, *self.shape), np.uint8)
         if self.inputs:
             blank = {name: np.zeros((1, *shape), np.float32) for name, shape in self.inputs.items()}
@@ -237,22 +237,22 @@ class Dataset(abc.ABC):
         return Batch(part_of(x, slice(0)), none, none, index)
 
     def images(self, ids: Labels) -> tuple[Sequence[Array] | Array, Labels]:
-        """The images that can be read, and their ids; the others are noted in `bad`, or refused."""
-        images, kept = [], []
+        """The readable images and their ids; the others are recorded in `bad`, or refused."""
+        images, readable = [], []
         for index in ids.tolist():
             try:
                 images.append(self.image(index))
-                kept.append(index)
+                readable.append(index)
             except (FormatError, LimitError) as error:
                 if self.on_bad == "refuse":
                     error.where = error.where or self.name(index)
                     raise
                 self.bad[index] = BadImage(self.name(index), ": ".join(filter(None, (error.what, error.why))))
-        return images, np.asarray(kept, np.int64)
+        return images, np.asarray(readable, np.int64)
 
     def notes(self) -> tuple[str, ...]:
         """Notes on images so far: skipped, converted."""
-        return (skipped(self.bad, len(self)),) if self.bad else ()
+        return (skipped_note(self.bad, len(self)),) if self.bad else ()
 
     def statistics(self, limit: int = 2000) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation per channel of the pixels in [0, 1], over at most `limit` images.
@@ -272,15 +272,15 @@ class Dataset(abc.ABC):
         return tuple(round(float(m), 6) for m in mean), tuple(round(float(s), 6) for s in deviation)
 
 
-def skipped(bad: dict[int, BadImage], count: int) -> str:
-    """One sentence on the images that could not be read."""
+def skipped_note(bad: dict[int, BadImage], count: int) -> str:
+    """A sentence about the images that could not be read."""
     first = "; ".join(f"{name} ({why})" for name, why in list(bad.values())[:3])
     more = f"; and {len(bad) - 3:,} more" if len(bad) > 3 else ""
     return f"{len(bad):,} of {plural(count, 'image')} could not be read and were skipped: {first}{more}"
 
 
 def to_float(images: Sequence[Array] | Array) -> NDArray[np.float32]:
-    """Images as one float32 array; 0..255 becomes [0, 1]. Raises FormatError where sizes differ."""
+    """Images as one float32 array; 0..255 becomes [0, 1]. Raises FormatError if sizes differ."""
     if not isinstance(images, np.ndarray):
         images = stack(images)
     if images.dtype == np.uint8:
@@ -289,7 +289,7 @@ def to_float(images: Sequence[Array] | Array) -> NDArray[np.float32]:
 
 
 def stack(images: Sequence[Array]) -> Array:
-    """(N, C, H, W) of images (C, H, W); of several types all become float32. Raises FormatError where sizes differ."""
+    """(N, C, H, W) of images (C, H, W); of several types all become float32. Raises FormatError if sizes differ."""
     shapes = {image.shape for image in images}
     if len(shapes) > 1:
         sizes = " and ".join(" x ".join(map(str, shape)) for shape in sorted(shapes)[:2])
@@ -303,9 +303,9 @@ def stack(images: Sequence[Array]) -> Array:
 
 
 class View(Dataset):
-    """Another dataset seen differently: its facts and its images are those of `base`, except what is given here."""
+    """A view of another dataset: everything is taken from `base`, except what is given here."""
 
-    #: What a view takes over besides the arguments of a dataset.
+    #: Attributes that a view takes from its base, besides the arguments of a dataset.
     FACTS = ("streams", "deep", "pictures", "white", "whites", "left_out")
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Images that are decoded when they are asked for: from files, from tar shards, from a Hugging Face dataset.
+"""Images that are decoded when they are read: from files, from tar shards, from a Hugging Face dataset.
 
-Nothing is kept but labels, names and places; so memory is bounded by the batches under way.
+Only labels, names and offsets are kept, so that memory is bounded by the batches in progress.
 """
 
 from __future__ import annotations
@@ -22,68 +22,68 @@ SAMPLED_HEADERS = 64  # headers read when a set is opened, spread evenly
 
 
 class EncodedData(Dataset):
-    """Subclasses say how one image is decoded; all become one number of channels, which is said."""
+    """Base of datasets that decode one image at a time; all images get the same number of channels."""
 
     streams = True
 
     def __init__(self, *facts: Any, **more: Any) -> None:
         super().__init__(*facts, **more)
-        self._noted: dict[str, NDArray[np.bool_]] = {}
+        self._changes: dict[str, NDArray[np.bool_]] = {}
 
     @abc.abstractmethod
     def decode(self, index: int) -> tuple[Array, tuple[str, ...]]:
-        """Image (C, H, W) as `images.read_image` gives it, and what was changed."""
+        """Image (C, H, W) as `images.read_image` gives it, and notes about changes."""
 
     def image(self, index: int) -> Array:
         pixels, notes = self.decode(index)
         for note in notes:
-            # setdefault and one item assignment: both whole under the interpreter's lock
-            self._noted.setdefault(note, np.zeros(len(self), bool))[index] = True
+            # setdefault and the item assignment are each atomic under the interpreter's lock
+            self._changes.setdefault(note, np.zeros(len(self), bool))[index] = True
         return pixels
 
-    def noted(self, ids: Labels | None = None) -> dict[str, int]:
-        """How many images were changed in which way so far, among `ids`."""
+    def change_counts(self, ids: Labels | None = None) -> dict[str, int]:
+        """Number of images changed so far, by note, among `ids`."""
         rows = slice(None) if ids is None else ids
-        counts = {note: int(np.count_nonzero(seen[rows])) for note, seen in sorted(self._noted.items())}
+        counts = {note: int(np.count_nonzero(mask[rows])) for note, mask in sorted(self._changes.items())}
         return {note: count for note, count in counts.items() if count}
 
     def notes(self) -> tuple[str, ...]:
-        return (*super().notes(), *sentences(self.noted()))
+        return (*super().notes(), *sentences(self.change_counts()))
 
 
-def sentences(noted: dict[str, int]) -> tuple[str, ...]:
-    """Counted notes in words."""
-    return tuple(f"{plural(count, 'image')}: {note}" for note, count in noted.items())
+def sentences(change_counts: dict[str, int]) -> tuple[str, ...]:
+    """Notes with the number of images each."""
+    return tuple(f"{plural(count, 'image')}: {note}" for note, count in change_counts.items())
 
 
 def survey(count: int, look: Callable[[int], Look], kind: str) -> tuple[Shape, bool, str, bool]:
-    """Shape, whether all have it, the formats met, and whether some have more than 8 bits: from the headers of some
-    images, spread evenly.
+    """Shape, whether it is that of all images, the formats, and whether some have more than 8 bits: from the headers
+    of some images, spread evenly.
 
-    Raises FormatError where no header of all `count` can be read.
+    Raises FormatError if no header of all `count` can be read.
     """
-    spread = dict.fromkeys(np.linspace(0, count - 1, min(SAMPLED_HEADERS, count)).astype(int).tolist())
-    seen: list[Look] = []
+    sample = dict.fromkeys(np.linspace(0, count - 1, min(SAMPLED_HEADERS, count)).astype(int).tolist())
+    headers: list[Look] = []
     problem: FormatError | LimitError | None = None
-    for index in itertools.chain(spread, (index for index in range(count) if index not in spread)):
-        if len(seen) >= 1 and index not in spread:
-            break  # beyond the spread only until one can be read
+    for index in itertools.chain(sample, (index for index in range(count) if index not in sample)):
+        if len(headers) >= 1 and index not in sample:
+            break  # images outside the sample are tried only until one can be read
         try:
-            seen.append(look(index))
+            headers.append(look(index))
         except (FormatError, LimitError) as error:
             problem = problem or error
-    if not seen:
+    if not headers:
         raise FormatError(
             f"{kind}: none of the {plural(count, 'image')} can be read",
             where=problem.where if problem else "",
             why=problem.why if problem else "there is none",
             fix="`striate data check` lists them",
         )
-    sizes = collections.Counter(found.size for found in seen)
-    counts = collections.Counter(found.channels for found in seen)
+    sizes = collections.Counter(header.size for header in headers)
+    counts = collections.Counter(header.channels for header in headers)
     channels = 3 if counts.keys() == {1, 3} else counts.most_common(1)[0][0]  # gray can become color
-    formats = "/".join(sorted({found.format for found in seen}))
-    deep = any(found.deep for found in seen)
+    formats = "/".join(sorted({header.format for header in headers}))
+    deep = any(header.deep for header in headers)
     return (channels, *sizes.most_common(1)[0][0]), len(sizes) == 1, formats, deep
 
 
@@ -102,7 +102,7 @@ def refuse_or_remark(
 
 
 def ignored_files(suffixes: Iterable[Any]) -> tuple[str, ...]:
-    """A remark on files that are no images, by suffix."""
+    """A remark about files that are not images, by suffix."""
     counts = collections.Counter(suffixes)
     if not counts:
         return ()

@@ -1,7 +1,7 @@
 """Folders of images: PATH/train/<class>/<image> and the like, or PATH/<class>/<image> without parts.
 
 A class is a folder's name; classes are numbered in sorted order. Files are listed when the folder is opened and
-decoded when they are asked for.
+decoded when they are read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from striate.diagnostics import FormatError, LimitError, SourceError, plural, printable
 from striate.files import opened, unreadable
 from striate.train.data import images
-from striate.train.data.bounded_reads import hidden
+from striate.train.data.bounded_reads import is_hidden
 from striate.train.data.dataset import Array, Dataset, OnBad
 from striate.train.data.encoded import EncodedData, ignored_files, survey
 from striate.train.data.splits import ALL, SPELLINGS
@@ -59,8 +59,8 @@ class FolderData(EncodedData):
         )
 
     @contextlib.contextmanager
-    def _opened(self, index: int) -> Iterator[BinaryIO]:
-        """The file; one that was never readable is a bad image, one that is gone stops the reading."""
+    def _open(self, index: int) -> Iterator[BinaryIO]:
+        """Open the file. One that cannot be opened is a bad image; a missing one stops the reader."""
         path = self.root / self.files[index]
         if os.path.lexists(path) and (why := _unopenable(path)):
             raise FormatError(
@@ -73,11 +73,11 @@ class FolderData(EncodedData):
             yield stream
 
     def _look(self, index: int) -> images.Look:
-        with self._opened(index) as stream:
+        with self._open(index) as stream:
             return images.look(stream, self.name(index))
 
     def decode(self, index: int) -> tuple[Array, tuple[str, ...]]:
-        with self._opened(index) as stream:
+        with self._open(index) as stream:
             size = os.fstat(stream.fileno()).st_size
             if size > images.MAX_BYTES:
                 raise LimitError(
@@ -95,30 +95,30 @@ class FolderData(EncodedData):
 def read_folder(root: Path, on_bad: OnBad) -> dict[str, Dataset]:
     """The parts of a folder of class folders. Raises SourceError, FormatError."""
     inside = folders(root)
-    # A folder "train" that holds images, not folders, is a class: the vehicle.
-    spelled = [name for name in inside if name.lower() in SPELLINGS and folders(root / name)]
-    parts = {SPELLINGS[name.lower()]: name for name in spelled}
+    # A folder "train" that holds images, not folders, is a class (the vehicle).
+    part_folders = [name for name in inside if name.lower() in SPELLINGS and folders(root / name)]
+    parts = {SPELLINGS[name.lower()]: name for name in part_folders}
     if not parts:
         parts = {ALL: ""}
-    elif len(parts) < len(spelled):
+    elif len(parts) < len(part_folders):
         raise FormatError(
             f"{root} has the same part twice",
             where=str(root),
-            why=f"folders {', '.join(spelled)}",
+            why=f"folders {', '.join(part_folders)}",
             fix="rename one",
         )
     others = [name for name in inside if name not in parts.values()] if ALL not in parts else []
     remarks = [f"folders next to the parts not read: {', '.join(others[:4])}"] if others else []
-    listed = {part: _Listing(root, folder) for part, folder in parts.items()}
-    classes, empty = _classes(root, parts, listed)
+    listings = {part: _Listing(root, folder) for part, folder in parts.items()}
+    classes, empty = _classes(root, parts, listings)
     if empty:
         more = f" and {len(empty) - 4:,} more" if len(empty) > 4 else ""
         names = ", ".join(map(printable, empty[:4]))
         remarks.append(f"class folders without images left out: {names}{more}")
-    found: dict[str, Dataset] = {}
+    datasets: dict[str, Dataset] = {}
     channels: int | None = None
     for part, listing in sorted(
-        listed.items(), key=lambda item: ("train", "all").count(item[0]), reverse=True
+        listings.items(), key=lambda item: ("train", "all").count(item[0]), reverse=True
     ):
         numbered = [
             (file, label) for label, name in enumerate(classes) for file in listing.files.get(name, ())
@@ -136,13 +136,13 @@ def read_folder(root: Path, on_bad: OnBad) -> dict[str, Dataset]:
             channels=channels,
         )
         data.left_out = tuple(map(printable, empty))
-        channels = data.channels  # what training sees, the other parts become
-        found[part] = data
-    return found
+        channels = data.channels  # the other parts get the number of channels of the training part
+        datasets[part] = data
+    return datasets
 
 
 def _is(kind: Callable[[os.DirEntry[str]], bool], entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is of a kind; a link to itself is of none."""
+    """True if an entry is of a kind; a link to itself is of none."""
     try:
         return kind(entry)
     except OSError:
@@ -154,20 +154,22 @@ def folders(root: Path) -> list[str]:
     try:
         with os.scandir(root) as entries:
             return sorted(
-                entry.name for entry in entries if _is(os.DirEntry.is_dir, entry) and not hidden(entry.name)
+                entry.name
+                for entry in entries
+                if _is(os.DirEntry.is_dir, entry) and not is_hidden(entry.name)
             )
     except OSError as error:
         raise unreadable(root, error) from None
 
 
 def _classes(
-    root: Path, parts: Mapping[str, str], listed: Mapping[str, _Listing]
+    root: Path, parts: Mapping[str, str], listings: Mapping[str, _Listing]
 ) -> tuple[list[str], list[str]]:
-    """The class folders that have images in some part, and those that have none in any. Raises FormatError."""
-    first = "train" if "train" in listed else next(iter(listed))
-    filled = {name for listing in listed.values() for name, files in listing.files.items() if files}
-    for part, listing in listed.items():
-        unknown = sorted(set(listing.files) & filled - set(listed[first].files))
+    """The class folders with images in some part, and those without images in any. Raises FormatError."""
+    first = "train" if "train" in listings else next(iter(listings))
+    nonempty = {name for listing in listings.values() for name, files in listing.files.items() if files}
+    for part, listing in listings.items():
+        unknown = sorted(set(listing.files) & nonempty - set(listings[first].files))
         if unknown:
             raise FormatError(
                 f"{root / parts[part]} has classes that {first} lacks",
@@ -175,12 +177,12 @@ def _classes(
                 why=", ".join(unknown[:5]),
                 fix=f"use the same class folders in each part, or remove {unknown[0]}",
             )
-    every = {name for listing in listed.values() for name in listing.files}
-    return sorted(filled), sorted(every - filled)
+    every = {name for listing in listings.values() for name in listing.files}
+    return sorted(nonempty), sorted(every - nonempty)
 
 
 class _Listing:
-    """The files of one part: images of each class folder, and what else was met."""
+    """The files of one part: images by class folder, and the suffixes of other files."""
 
     def __init__(self, root: Path, folder: str) -> None:
         self.root, self.folder = root, folder
@@ -192,32 +194,32 @@ class _Listing:
             self.files[name] = self._images(os.path.join(folder, name), count)
             count += len(self.files[name])
             if not count and len(self.others) > MAX_OTHERS:
-                return  # the root of a disk, and not of a data set
+                return  # the root of a disk, not of a dataset
         with contextlib.suppress(OSError), os.scandir(root / folder) as entries:
             self.hidden.update(
-                entry.name for entry in entries if hidden(entry.name) and _is(os.DirEntry.is_dir, entry)
+                entry.name for entry in entries if is_hidden(entry.name) and _is(os.DirEntry.is_dir, entry)
             )
 
     def _images(self, top: str, before: int) -> list[str]:
         """Image files below root/top, sorted."""
-        images_met = []
+        image_files = []
         for path in sorted(self._walk(top)):
             suffix = os.path.splitext(path)[1].lower()
             if suffix not in images.SUFFIXES or os.path.basename(path).startswith("."):
                 self.others.append(suffix)
             else:
-                images_met.append(path)
-            if not (before or images_met) and len(self.others) > MAX_OTHERS:
+                image_files.append(path)
+            if not (before or image_files) and len(self.others) > MAX_OTHERS:
                 break
-        if before + len(images_met) > MAX_FILES:
+        if before + len(image_files) > MAX_FILES:
             raise LimitError(
                 f"{self.root} has more than {MAX_FILES:,} files", where=str(self.root), fix="tar shards"
             )
-        return images_met
+        return image_files
 
     def _walk(self, top: str) -> Iterator[str]:
-        """All entries below root/top but folders; follows links, and enters each folder once."""
-        seen: set[tuple[int, int]] = set()
+        """All files below root/top; follows links, and visits each folder once."""
+        visited: set[tuple[int, int]] = set()
         waiting = [(top, 0)]
         while waiting:
             folder, depth = waiting.pop()
@@ -230,15 +232,15 @@ class _Listing:
                 )
             try:
                 status = os.stat(self.root / folder)
-                if (status.st_dev, status.st_ino) in seen:
+                if (status.st_dev, status.st_ino) in visited:
                     continue
-                seen.add((status.st_dev, status.st_ino))
+                visited.add((status.st_dev, status.st_ino))
                 with os.scandir(self.root / folder) as entries:
                     for entry in entries:
                         path = os.path.join(folder, entry.name)
                         if not _is(os.DirEntry.is_dir, entry):
                             yield path
-                        elif hidden(entry.name):
+                        elif is_hidden(entry.name):
                             self.hidden[entry.name] += 1
                         else:
                             waiting.append((path, depth + 1))
@@ -246,14 +248,14 @@ class _Listing:
                 raise unreadable(self.root / folder, error) from None
 
     def remarks(self) -> tuple[str, ...]:
-        """What was not read, in words."""
+        """Remarks about folders and files that are not read."""
         kinds = ", ".join(f"{count:,} {printable(name)}" for name, count in self.hidden.most_common(4))
-        told = (f"{plural(sum(self.hidden.values()), 'hidden folder')} not read ({kinds})",) if kinds else ()
-        return (*told, *ignored_files(self.others))
+        notes = (f"{plural(sum(self.hidden.values()), 'hidden folder')} not read ({kinds})",) if kinds else ()
+        return (*notes, *ignored_files(self.others))
 
 
 def _unopenable(path: Path) -> str:
-    """Why a path that is there cannot be read as a file, or nothing."""
+    """Why an existing path cannot be read as a file, or an empty string."""
     if not os.path.exists(path):
         return "a broken link"
     if not os.path.isfile(path):
@@ -262,7 +264,7 @@ def _unopenable(path: Path) -> str:
 
 
 def _loose(path: Path) -> Iterator[str]:
-    """Files next to the class folders: a README is counted, but does not matter."""
+    """Files next to the class folders, such as a README."""
     try:
         with os.scandir(path) as entries:
             yield from (entry.name for entry in entries if _is(os.DirEntry.is_file, entry))
@@ -279,10 +281,10 @@ def _no_images(path: Path, others: Sequence[str]) -> SourceError:
             why=f"{plural(len(loose), 'image')} outside of class folders, without a label",
             fix="use one folder per class: train/<class>/<image>",
         )
-    met = "; ".join(ignored_files(others)) or "it is empty"
+    contents = "; ".join(ignored_files(others)) or "it is empty"
     return SourceError(
         f"{path} has no images in class folders",
         where=str(path),
-        why=met,
+        why=contents,
         fix="use train/<class>/<image>, or another format: CIFAR, IDX, .npz, tar shards",
     )

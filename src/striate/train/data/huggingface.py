@@ -1,4 +1,4 @@
-"""Data sets of Hugging Face `datasets`, known by what they can do: nothing of that package is imported.
+"""Datasets of Hugging Face `datasets`, recognized by their methods: the package is not imported.
 
 Needed: `features` (a mapping), `len()`, `data[i]` (a dict) and `data["label"]`. An image is a Pillow image, an array,
 or {"bytes": ..., "path": ...}.
@@ -25,12 +25,12 @@ LABELS = ("label", "labels", "fine_label", "target", "class")
 
 
 def is_huggingface(source: Any) -> bool:
-    """Whether this looks like a `datasets.Dataset`."""
+    """True if this looks like a `datasets.Dataset`."""
     return isinstance(getattr(source, "features", None), Mapping) and hasattr(source, "__getitem__")
 
 
 def is_huggingface_splits(source: Any) -> bool:
-    """Whether this looks like a `datasets.DatasetDict`."""
+    """True if this looks like a `datasets.DatasetDict`."""
     return (
         isinstance(source, Mapping) and bool(source) and all(is_huggingface(part) for part in source.values())
     )
@@ -48,18 +48,21 @@ class _Table:
                 why="it has no length, so it cannot be shuffled or resumed",
                 fix="load it without streaming=True",
             )
-        self.rows, self._lock = rows, threading.Lock()  # one reader at a time: its cache may not stand more
+        self.rows, self._lock = (
+            rows,
+            threading.Lock(),
+        )  # one reader at a time: its cache may not be thread-safe
         self.images = _key(rows, IMAGES, "image", self.kind)
         self.labels = _key(rows, LABELS, "label", self.kind)
 
     def value(self, index: int, name: str) -> Any:
-        """The image of a row, as it is. Raises FormatError."""
+        """The image of a row, as stored. Raises FormatError."""
         try:
             with self._lock:
                 return self.rows[index][self.images]
         except (StriateError, MemoryError):
             raise
-        except Exception as error:  # its decoder is not ours; whatever it raises, it is this row
+        except Exception as error:  # a foreign decoder: whatever it raises concerns this row
             raise FormatError(
                 f"{name} cannot be read",
                 where=name,
@@ -68,7 +71,7 @@ class _Table:
             ) from None
 
     def arrays(self) -> Iterator[Array]:
-        """The images that are arrays, among some rows that are spread evenly."""
+        """The images that are arrays, among a sample of rows spread evenly."""
         for index in np.unique(
             np.linspace(0, len(self.rows) - 1, min(SAMPLED_HEADERS, len(self.rows))).astype(int)
         ).tolist():
@@ -85,7 +88,7 @@ def _is_array(value: Any) -> bool:
 
 
 class ForeignData(EncodedData):
-    """Rows of a Hugging Face dataset, decoded when they are asked for."""
+    """Rows of a Hugging Face dataset, decoded when they are read."""
 
     def __init__(
         self,
@@ -136,14 +139,14 @@ class ForeignData(EncodedData):
         pixels = np.asarray(value)
         if pixels.ndim == 2:
             pixels = pixels[None]
-        found, notes = as_images(pixels[None], name, self.white)
-        if channels and found.shape[1] != channels:
+        batch, notes = as_images(pixels[None], name, self.white)
+        if channels and batch.shape[1] != channels:
             raise FormatError(
-                f"{name} has {plural(found.shape[1], 'channel')} instead of {channels}",
+                f"{name} has {plural(batch.shape[1], 'channel')} instead of {channels}",
                 where=name,
                 fix="leave it out",
             )
-        return found[0], notes
+        return batch[0], notes
 
     def name(self, index: int) -> str:
         return f"{self.prefix}#{index}"
@@ -151,13 +154,13 @@ class ForeignData(EncodedData):
 
 def read_huggingface(source: Any, on_bad: OnBad) -> dict[str, Dataset]:
     """The parts of a Hugging Face dataset or of a mapping of them. Raises FormatError."""
-    named = dict(source) if is_huggingface_splits(source) else {ALL: source}
-    if len(named) == 1:
-        name, rows = named.popitem()
-        named = {SPELLINGS.get(name.lower(), ALL): rows}
-    parts = {SPELLINGS.get(name.lower(), name): rows for name, rows in named.items()}
+    splits = dict(source) if is_huggingface_splits(source) else {ALL: source}
+    if len(splits) == 1:
+        name, rows = splits.popitem()
+        splits = {SPELLINGS.get(name.lower(), ALL): rows}
+    parts = {SPELLINGS.get(name.lower(), name): rows for name, rows in splits.items()}
     unknown = [name for name in parts if name not in (*SPELLINGS.values(), ALL)]
-    found: dict[str, Dataset] = {}
+    datasets: dict[str, Dataset] = {}
     channels: int | None = None
     tables = {
         part: _Table(parts[part])
@@ -169,18 +172,20 @@ def read_huggingface(source: Any, on_bad: OnBad) -> dict[str, Dataset]:
         if unknown:
             data.remarks += (f"parts not read: {', '.join(unknown)}",)
         channels = data.channels
-        found[part] = data
-    if not found:
+        datasets[part] = data
+    if not datasets:
         raise FormatError(
             f"unknown parts {', '.join(unknown)}",
             where=", ".join(unknown),
             fix="use train, validation and test",
         )
-    return found
+    return datasets
 
 
 def _common(tables: Sequence[_Table]) -> tuple[list[Labels], list[Sequence[str]], list[int | None]]:
-    """Labels, class names and the scale of pixels: those of all parts, unless a part names its classes itself."""
+    """Labels, class names and the scale of pixels, common to all parts; class names are those of the features if all
+    parts have them.
+    """
     if not tables:
         return [], [], []
     kind = tables[0].kind
@@ -195,14 +200,14 @@ def _common(tables: Sequence[_Table]) -> tuple[list[Labels], list[Sequence[str]]
     return labels, names, [white for _ in tables]
 
 
-def _key(rows: Any, known: tuple[str, ...], kind: str, what: str) -> str:
-    """The column of this kind: by the type its features declare, then by name."""
+def _key(rows: Any, names: tuple[str, ...], kind: str, what: str) -> str:
+    """The column of this kind: by the type that its features declare, then by name."""
     typed = [
         key
         for key, feature in rows.features.items()
         if type(feature).__name__ == {"image": "Image", "label": "ClassLabel"}[kind]
     ]
-    for key in (*known, *typed):
+    for key in (*names, *typed):
         if key in rows.features and (key in typed or not typed):
             return str(key)
     raise FormatError(

@@ -15,7 +15,7 @@ import numpy as np
 
 from striate.diagnostics import FormatError, SourceError, plural
 from striate.train.data.arrays import parts_of_arrays
-from striate.train.data.bounded_reads import MAX_ARRAY, allow, read_into, unzipped
+from striate.train.data.bounded_reads import MAX_ARRAY, check_size, open_unzipped, read_into
 from striate.train.data.dataset import Array, Dataset
 from striate.train.data.splits import ALL, SPELLINGS, TEST
 
@@ -46,7 +46,7 @@ def read_idx(files: Iterable[Path]) -> dict[str, Dataset]:
         match = NAME.fullmatch(path.name)
         if match:
             pairs.setdefault(_part(match["part"] or ""), {})[match["what"].lower()] = path
-    found: dict[str, tuple[Array, Array]] = {}
+    arrays: dict[str, tuple[Array, Array]] = {}
     fashion = True
     for part, pair in pairs.items():
         some = next(iter(pair.values()))
@@ -66,10 +66,10 @@ def read_idx(files: Iterable[Path]) -> dict[str, Dataset]:
                 why=f"they have {x.ndim} and {plural(y.ndim, 'axis', 'axes')}, not 3 and 1",
                 fix="check which file is which",
             )
-        found[part] = x, y
+        arrays[part] = x, y
         fashion = fashion and "fashion" in str(some.resolve()).lower() and x.shape[1:] == (28, 28)
     return parts_of_arrays(
-        found,
+        arrays,
         f"IDX (MNIST) {some.parent}",
         FASHION if fashion else None,
         ("class names of Fashion-MNIST, as the path says",) if fashion else (),
@@ -79,7 +79,7 @@ def read_idx(files: Iterable[Path]) -> dict[str, Dataset]:
 
 def read_array(path: Path) -> Array:
     """The array in an IDX file, gzipped or not. Raises FormatError, LimitError, SourceError."""
-    with unzipped(path) as (stream, most):
+    with open_unzipped(path) as (stream, most):
         head = stream.read(4)
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in TYPES or not 1 <= head[3] <= 4:
             raise FormatError(
@@ -102,7 +102,7 @@ def read_array(path: Path) -> Array:
                 why=f"{' x '.join(map(str, sizes))} values need {count:,} bytes; it holds at most {most:,}",
                 fix="download it again",
             )
-        allow(count, path, "its array", MAX_ARRAY)
+        check_size(count, path, "its array", MAX_ARRAY)
         data = read_into(stream, count)
         if len(data) < count or stream.read(1):
             has = f"{len(data):,}" if len(data) < count else "more"

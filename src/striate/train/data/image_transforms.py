@@ -1,8 +1,8 @@
-"""The steps images go through on their way into a network; each is one frozen declaration of its settings.
+"""Image transforms; each is a frozen dataclass of its settings.
 
-A step works on a batch (N, C, H, W) and, where it leaves something to chance, on `draws` numbers in [0, 1) per
-image: what happens to an image depends on its own draws only, never on its batch. uint8 stays uint8 until a step
-needs fractions. numpy and Pillow only.
+A step works on a batch (N, C, H, W) and, if it is random, on `draws` numbers in [0, 1) per image: the result for an
+image depends on its own draws only, never on its batch. uint8 stays uint8 until a step needs fractions. numpy and
+Pillow only.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ImageTransform(metaclass=Taught):
         raise NotImplementedError
 
     def output(self, shape: Shape) -> Shape:
-        """The shape of an image after this step. Raises FormatError where the step cannot take it."""
+        """The shape of an image after this step. Raises FormatError if the step cannot take it."""
         return shape
 
     def __str__(self) -> str:
@@ -343,13 +343,13 @@ def resample(x: Array, size: Size) -> Array:
 
 
 def _wider(planes: Array, width: int) -> Array:
-    """(P, H, W) as (P, H, width): the planes below each other are one picture, and one call of Pillow."""
+    """(P, H, W) as (P, H, width): the planes below each other are one picture, resized in one call of Pillow."""
     count, height, old = planes.shape
     return _pillow(planes.reshape(-1, old), (count * height, width)).reshape(count, height, width)
 
 
 def _taller(planes: Array, height: int) -> Array:
-    """(P, H, W) as (P, height, W): likewise, next to each other."""
+    """(P, H, W) as (P, height, W): the planes next to each other are one picture, as in `_wider`."""
     count, old, width = planes.shape
     row = planes.swapaxes(0, 1).reshape(old, -1)
     return _pillow(row, (height, count * width)).reshape(height, count, width).swapaxes(0, 1)
@@ -360,8 +360,8 @@ def _pillow(picture: Array, size: Size) -> Array:
 
     if picture.shape == size:
         return picture
-    made = Image.fromarray(np.ascontiguousarray(picture))
-    return np.asarray(made.resize(size[::-1], Image.Resampling.BILINEAR))
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def gray(x: Array) -> Array:

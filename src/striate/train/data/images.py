@@ -1,7 +1,7 @@
-"""One image file as an array: (C, H, W), upright, gray or RGB, and what had to be changed for that.
+"""One image file as an array: (C, H, W), upright, gray or RGB, and notes about changes.
 
-Decides what an image may be: the formats below (none that runs a program), at most as many pixels as Pillow's
-own limit against decompression bombs. Refuses to guess at floating-point pixels.
+Accepts the formats below (none that runs a program), with at most as many pixels as Pillow's own limit against
+decompression bombs. Floating-point pixels are refused, because their scale is unknown.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DEEPER = "pixels of 16 bits, 0..65535, read as [0, 1]"
 
 
 class Look(NamedTuple):
-    """What the header of an image says. size: (H, W), upright; deep: pixels of more than 8 bits."""
+    """The header of an image. size: (H, W), upright; deep: pixels of more than 8 bits."""
 
     size: tuple[int, int]
     channels: int
@@ -45,26 +45,26 @@ class Look(NamedTuple):
 def load_image(
     source: Path | str | bytes | BinaryIO, channels: int | None = None, name: str = ""
 ) -> tuple[Array, tuple[str, ...]]:
-    """(C, H, W) uint8, for eyes, and what was changed. channels: 1, 3, or None for what the image has.
+    """Read an image as (C, H, W) uint8, and notes about changes. channels: 1, 3, or None for those of the image.
 
-    Pixels of 16 bits are cut to 8: their upper ones or, where none is above 4095, the upper 8 of 12.
+    Pixels of 16 bits are reduced to the upper 8; if none exceeds 4095, to the upper 8 of 12.
     Raises SourceError (missing, unreadable), FormatError (no image, cut off), LimitError (too many pixels).
     """
     pixels, notes = read_image(source, channels, name)
     if pixels.dtype == np.uint8:
         return pixels, notes
-    whole = np.rint(pixels * np.float32(DEEP)).astype(np.uint16)
-    bits = 12 if whole.max() < 1 << 12 else 16
+    integers = np.rint(pixels * np.float32(DEEP)).astype(np.uint16)
+    bits = 12 if integers.max() < 1 << 12 else 16
     cut = f"{bits} bits per pixel reduced to 8"
-    return (whole >> (bits - 8)).astype(np.uint8), tuple(cut if note == DEEPER else note for note in notes)
+    return (integers >> (bits - 8)).astype(np.uint8), tuple(cut if note == DEEPER else note for note in notes)
 
 
 def read_image(
     source: Path | str | bytes | BinaryIO, channels: int | None = None, name: str = ""
 ) -> tuple[Array, tuple[str, ...]]:
-    """(C, H, W) as a data set holds it, and what was changed: uint8, or float32 in [0, 1] of pixels of 16 bits.
+    """Read an image as (C, H, W) uint8, or float32 in [0, 1] if its pixels have 16 bits, and notes about changes.
 
-    Those are divided by 65535 whatever their range, so that the images of a set stay comparable. Raises as load_image.
+    Pixels of 16 bits are always divided by 65535, so that the images of a set stay comparable. Raises as load_image.
     """
     if isinstance(source, bytes):
         return decode(io.BytesIO(source), name or "image", channels)
@@ -97,10 +97,10 @@ def decode(stream: BinaryIO, name: str, channels: int | None) -> tuple[Array, tu
     except (StriateError, MemoryError):
         raise
     except OSError as error:
-        if error.errno is not None:  # the disk, not the picture
+        if error.errno is not None:  # an error of the disk, not of the image
             raise unreadable(name, error) from None
         raise _broken(name, error) from None
-    except Exception as error:  # decoders meet hostile bytes: whatever they raise, it is this one image
+    except Exception as error:  # hostile bytes: whatever a decoder raises concerns this image
         raise _broken(name, error) from None
 
 
@@ -112,15 +112,15 @@ def convert(image: Picture, channels: int | None, name: str) -> tuple[Array, tup
         notes.append("only the first of several frames is read")
     image = _upright(image, notes)
     natural = 1 if _is_gray(image) else 3
-    wanted = channels or natural
-    if wanted not in (1, 3):
+    count = channels or natural
+    if count not in (1, 3):
         raise FormatError(
-            f"an image file has 1 or 3 channels, not {wanted}", where=name, fix="channels 1 or 3"
+            f"an image file has 1 or 3 channels, not {count}", where=name, fix="channels 1 or 3"
         )
     if image.mode.startswith("I"):
         pixels = _sixteen_bits(np.asarray(image), name)
         notes.append(DEEPER)
-        return (pixels[None] if wanted == 1 else np.stack([pixels] * 3)), tuple(notes)
+        return (pixels[None] if count == 1 else np.stack([pixels] * 3)), tuple(notes)
     if image.mode == "F":
         raise FormatError(
             f"{name} has floating-point pixels", where=name, fix="save it with 8 bits, or use .npz"
@@ -131,10 +131,10 @@ def convert(image: Picture, channels: int | None, name: str) -> tuple[Array, tup
     elif image.mode not in ("1", "L", "RGB"):
         notes.append({"P": "palette"}.get(image.mode, image.mode) + " read as RGB")
         image = image.convert("RGB")
-    if wanted != natural:
-        notes.append("gray repeated to three channels" if wanted == 3 else "color converted to gray")
-    pixels = np.asarray(image.convert("L" if wanted == 1 else "RGB"))
-    return np.ascontiguousarray(pixels[None] if wanted == 1 else pixels.transpose(2, 0, 1)), tuple(notes)
+    if count != natural:
+        notes.append("gray repeated to three channels" if count == 3 else "color converted to gray")
+    pixels = np.asarray(image.convert("L" if count == 1 else "RGB"))
+    return np.ascontiguousarray(pixels[None] if count == 1 else pixels.transpose(2, 0, 1)), tuple(notes)
 
 
 def _open(stream: BinaryIO, name: str) -> Picture:
@@ -191,7 +191,7 @@ def _upright(image: Picture, notes: list[str]) -> Picture:
             notes.append("rotated upright as in its EXIF data")
             return upright or image
     except OSError:
-        raise  # the pixels themselves
+        raise  # the pixels cannot be read
     except Exception:
         notes.append("EXIF data is unreadable; the image is not rotated")
     return image

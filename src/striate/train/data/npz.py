@@ -1,7 +1,7 @@
 """Arrays in an .npz file: x_train, y_train, x_test, …; or x and y; never pickled objects.
 
-A zip file can claim anything. What each array claims is checked against the others, the file's own size and the
-limit before memory is asked for, and no more is read than was claimed.
+A zip file can declare any size. The declared sizes are checked against each other, the size of the file and the limit
+before memory is allocated, and no more is read than declared.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from striate.diagnostics import FormatError, LimitError, plural, printable
 from striate.files import opened
 from striate.train.data.arrays import parts_of_arrays
-from striate.train.data.bounded_reads import allow, read_into
+from striate.train.data.bounded_reads import check_size, read_into
 from striate.train.data.dataset import Array, Dataset
 from striate.train.data.several import parts_by_input
 from striate.train.data.splits import ALL, SPELLINGS
@@ -43,11 +43,13 @@ def read_npz(path: Path) -> dict[str, Dataset]:
             with zipfile.ZipFile(stream) as archive:
                 return _parts(path, archive)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # the disk; EINVAL is a place before the file's beginning
+            if (
+                error.errno != errno.EINVAL
+            ):  # an error of the disk; EINVAL is an offset before the file's start
                 raise
             raise _broken(path, error) from None
         except (zipfile.BadZipFile, EOFError, zlib.error, struct.error, ValueError, RuntimeError) as error:
-            # RuntimeError: encrypted, or an unknown compression; ValueError: a name that is not text
+            # RuntimeError: encrypted, or an unsupported compression; ValueError: a name that is not text
             raise _broken(path, error) from None
 
 
@@ -76,8 +78,8 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
         )
     if len(members) < len(archive.infolist()):
         raise FormatError(f"{path} has two arrays with the same name", where=str(path), fix="save it again")
-    if named := by_input(list(members)):
-        return _several(path, archive, members, named)
+    if parts := by_input(list(members)):
+        return _several(path, archive, members, parts)
     roles = {key: role for key in members if (role := _role(key))}
     pairs: dict[str, dict[str, str]] = {}
     for key, role in roles.items():
@@ -92,7 +94,7 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
             pairs[role[0]][role[1]] = key
     pairs = {part: pair for part, pair in pairs.items() if len(pair) == 2}
     if len(pairs) > 1 and ALL in pairs:
-        del pairs[ALL]  # x next to x_train: the parts say more
+        del pairs[ALL]  # x next to x_train: the parts take precedence
     if not pairs:
         raise FormatError(
             f"{path} has no images with labels",
@@ -100,14 +102,14 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
             why=f"its arrays are {', '.join(map(printable, list(members)[:8])) or 'none'}",
             fix="name them x and y, or x_train, y_train, x_test, y_test; for several inputs x_left, x_right and y",
         )
-    used = [key for pair in pairs.values() for key in pair.values()]
+    keys = [key for pair in pairs.values() for key in pair.values()]
     names_key = next((key for key, role in roles.items() if role == (ALL, "classes")), None)
-    for key in used:
+    for key in keys:
         _guard(path, members[key])
-    allow(sum(members[key].file_size for key in used), path, "the total of its arrays")
-    arrays = {key: _array(path, archive, members[key], text=roles[key][1] == "labels") for key in used}
+    check_size(sum(members[key].file_size for key in keys), path, "the total of its arrays")
+    arrays = {key: _array(path, archive, members[key], text=roles[key][1] == "labels") for key in keys}
     names = _class_names(path, archive, members[names_key]) if names_key else None
-    rest = [key for key in members if key not in used and key != names_key]
+    rest = [key for key in members if key not in keys and key != names_key]
     remarks = (f"arrays not read: {', '.join(map(printable, rest[:5]))}",) if rest else ()
     return parts_of_arrays(
         {part: (arrays[pair["images"]], arrays[pair["labels"]]) for part, pair in pairs.items()},
@@ -119,9 +121,9 @@ def _parts(path: Path, archive: zipfile.ZipFile) -> dict[str, Dataset]:
 
 
 def by_input(keys: Sequence[str]) -> dict[str, tuple[dict[str, str], str]]:
-    """Part -> (input -> key of its array, key of the labels), where arrays are called x_left, x_right and y.
+    """Part -> (input -> key of its array, key of the labels), for arrays called x_left, x_right and y.
 
-    A part may be named too: x_left_train, x_right_train, y_train. Empty where no input is named.
+    A part may be named too: x_left_train, x_right_train, y_train. Empty if no input is named.
     """
     arrays: dict[str, dict[str, str]] = {}
     labels = {role[0]: key for key in keys if (role := _role(key)) and role[1] == "labels"}
@@ -136,32 +138,32 @@ def by_input(keys: Sequence[str]) -> dict[str, tuple[dict[str, str], str]]:
         elif rest and first.lower() in SPELLINGS:
             name, part = rest, SPELLINGS[first.lower()]
         arrays.setdefault(part, {})[name] = key
-    found = {part: (inputs, labels[part]) for part, inputs in arrays.items() if part in labels}
-    if len(found) > 1:
-        found.pop(ALL, None)
-    return found
+    parts = {part: (inputs, labels[part]) for part, inputs in arrays.items() if part in labels}
+    if len(parts) > 1:
+        parts.pop(ALL, None)
+    return parts
 
 
 def _several(
     path: Path,
     archive: zipfile.ZipFile,
     members: Mapping[str, zipfile.ZipInfo],
-    named: Mapping[str, tuple[Mapping[str, str], str]],
+    parts: Mapping[str, tuple[Mapping[str, str], str]],
 ) -> dict[str, Dataset]:
     """The parts of a file with an array for each input."""
-    used = [key for inputs, labels in named.values() for key in (*inputs.values(), labels)]
+    keys = [key for inputs, labels in parts.values() for key in (*inputs.values(), labels)]
     names_key = next((key for key in members if _role(key) == (ALL, "classes")), None)
-    for key in used:
+    for key in keys:
         _guard(path, members[key])
-    allow(sum(members[key].file_size for key in used), path, "the total of its arrays")
+    check_size(sum(members[key].file_size for key in keys), path, "the total of its arrays")
     pairs = {
         part: (
             {name: _array(path, archive, members[key]) for name, key in inputs.items()},
             _array(path, archive, members[labels], text=True),
         )
-        for part, (inputs, labels) in named.items()
+        for part, (inputs, labels) in parts.items()
     }
-    rest = [key for key in members if key not in used and key != names_key]
+    rest = [key for key in members if key not in keys and key != names_key]
     return parts_by_input(
         pairs,
         f".npz {path}",
@@ -187,7 +189,7 @@ def _role(key: str) -> tuple[str, str] | None:
 
 def _guard(path: Path, entry: zipfile.ZipInfo) -> None:
     name = f"{path}, {printable(entry.filename)}"
-    allow(entry.file_size, name, "it")
+    check_size(entry.file_size, name, "it")
     if entry.file_size > BOMB_MIN_BYTES and entry.file_size > BOMB_MIN_RATIO * max(1, entry.compress_size):
         raise LimitError(
             f"{name} looks like a zip bomb",
@@ -198,7 +200,7 @@ def _guard(path: Path, entry: zipfile.ZipInfo) -> None:
 
 
 def _array(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, text: bool = False) -> Array:
-    """One array. text: strings may be in it."""
+    """Read one array. text: strings are allowed."""
     where = f"{path}, {printable(entry.filename)}"
     with archive.open(entry) as stream:
         shape, fortran, dtype = _header(stream, where)
@@ -255,7 +257,7 @@ def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dt
         SyntaxError,
         RecursionError,
         OverflowError,
-        tokenize.TokenError,  # numpy looks for the numbers of Python 2 in a head that it does not understand
+        tokenize.TokenError,  # numpy tries a header that it cannot parse as one of Python 2
     ) as error:
         raise FormatError(
             f"{where} is not an array",

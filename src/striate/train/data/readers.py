@@ -1,6 +1,6 @@
-"""One door to all data: looks at what it is given, reads it with the reader that fits, says what was found.
+"""Opens data of any supported format with the reader for it.
 
-Decides which format it is, from content before names; refuses to guess between two.
+Decides the format by content first, then by names; refuses ambiguous data.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from striate.files import is_directory, status, unreadable
 from striate.signatures import taught
 from striate.train.data import cifar, idx, shards
 from striate.train.data.arrays import IN_MEMORY, parts_of_arrays
-from striate.train.data.bounded_reads import head
+from striate.train.data.bounded_reads import read_head
 from striate.train.data.dataset import Dataset, OnBad
 from striate.train.data.folder import folders, read_folder
 from striate.train.data.huggingface import is_huggingface, is_huggingface_splits, read_huggingface
@@ -84,33 +84,33 @@ def open_data(
     where = str(source) if isinstance(source, str | os.PathLike) else "the data"
     if split == ALL:
         return choose(parts, ALL, where)
-    fixed = set(parts)
+    names = set(parts)
     parts = complete(parts, holdout, seed)
     if split is not None:
         return choose(parts, split, where)
     if TRAIN not in parts:
         raise SourceError(
-            f"{where} has no train part", where=where, why=f"it has {', '.join(fixed)}", fix="add one"
+            f"{where} has no train part", where=where, why=f"it has {', '.join(names)}", fix="add one"
         )
-    return DataSplits(parts[TRAIN], parts.get("validation"), parts.get("test"), found(parts))
+    return DataSplits(parts[TRAIN], parts.get("validation"), parts.get("test"), describe_parts(parts))
 
 
-def found(parts: Mapping[str, Dataset]) -> str:
-    """What was found, in words: one line for the source, one for each part."""
+def describe_parts(parts: Mapping[str, Dataset]) -> str:
+    """Describe parts: one line for the source, one for each part."""
     first = next(iter(parts.values()))
     remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
     classes = plural(len(first.classes), "class", "classes")
     lines = [f"{first.kind}: {first.noun}s {first.size} in {classes}", *remarks]
     for name in sorted(parts, key=ORDER.index):
-        said = parts[name].part.partition(": ")[2]
-        lines.append(f"{name:<10} {len(parts[name]):>8,}" + (f"  {said}" if said else ""))
+        origin = parts[name].part.partition(": ")[2]
+        lines.append(f"{name:<10} {len(parts[name]):>8,}" + (f"  {origin}" if origin else ""))
     return "\n  ".join(lines)
 
 
 def read_parts(source: Any, on_bad: OnBad = "skip", white: int = 0) -> Parts:
-    """The parts as the source has them: train, validation, test, or "all" where it has none.
+    """The parts of the source: train, validation, test, or "all" if it has none.
 
-    white: the whole number that training has read as 1, so that whole numbers mean the same here; 0: these decide.
+    white: the integer that training has read as 1, so that integers have the same scale here; 0: decided by the data.
     """
     if isinstance(source, Dataset):
         return {ALL: source}
@@ -127,7 +127,7 @@ def read_parts(source: Any, on_bad: OnBad = "skip", white: int = 0) -> Parts:
         parts = _read_arrays(source)
     if white:
         parts = {name: data.rescaled(white) for name, data in parts.items()}
-    # Training says itself what it does without validation images.
+    # The training loop has its own message about missing validation images.
     empty = [name for name, data in parts.items() if not len(data) and name != VALIDATION]
     if empty:
         raise FormatError(
@@ -138,15 +138,15 @@ def read_parts(source: Any, on_bad: OnBad = "skip", white: int = 0) -> Parts:
 
 def _read_arrays(source: Any) -> Parts:
     pairs: Mapping[Any, Any] = source if isinstance(source, Mapping) else {ALL: source}
-    named: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     for name, pair in pairs.items():
         part = ALL if name == ALL else SPELLINGS.get(str(name).lower())
         if part is None or not isinstance(pair, tuple | list) or len(pair) != 2:
             raise unreadable_data(source)
-        named[part] = pair
-    if not named:
+        parts[part] = pair
+    if not parts:
         raise UsageError("there is no data", why="the mapping is empty", fix="{'train': (x, y)}")
-    by_input = [isinstance(x, Mapping) for x, _ in named.values()]
+    by_input = [isinstance(x, Mapping) for x, _ in parts.values()]
     if any(by_input):
         if not all(by_input):
             raise UsageError(
@@ -154,16 +154,16 @@ def _read_arrays(source: Any) -> Parts:
                 why="every part must have the same arrays",
                 fix="{'train': ({'left': a, 'right': b}, y), 'test': ({'left': c, 'right': d}, z)}",
             )
-        return parts_by_input(named, IN_MEMORY)
-    return parts_of_arrays(named, IN_MEMORY)
+        return parts_by_input(parts, IN_MEMORY)
+    return parts_of_arrays(parts, IN_MEMORY)
 
 
 def unreadable_data(source: Any) -> UsageError:
-    """The error for data of a type that is not read; it says how pairs, or batches, become arrays."""
-    known = isinstance(source, Mapping) and {"x", "y"} <= source.keys()
+    """The error for data of an unsupported type; its fix makes arrays of pairs or batches."""
+    has_xy = isinstance(source, Mapping) and {"x", "y"} <= source.keys()
     fix = (
         'give images and labels together: (data["x"], data["y"])'
-        if known
+        if has_xy
         else "give images and labels together"
     )
     if not isinstance(source, Mapping) and (hasattr(source, "__iter__") or hasattr(source, "__getitem__")):
@@ -195,7 +195,7 @@ def _read_path(text: str, on_bad: OnBad) -> Parts:
             why="Striate downloads nothing",
             fix="download it, then give its path",
         )
-    path = Path(os.path.expanduser(text))  # where there is no such user, ~name is a name like any other
+    path = Path(os.path.expanduser(text))  # ~name stays if there is no such user
     if any(mark in text for mark in "*?{") and not os.path.lexists(path):
         files = shards.expand(str(path))
         return shards.read_shards(_by_part(files), text, on_bad)
@@ -212,7 +212,7 @@ FETCHED = {"mnist": "MNIST", "fashionmnist": "FashionMNIST", "cifar10": "CIFAR10
 
 
 def _no_sample(text: str, error: SourceError) -> SourceError:
-    """The error for a word that is neither a sample nor a path: a published set, a misspelling, a missing file."""
+    """The error for a word that is neither a sample nor a path: a published dataset, a misspelling, a missing file."""
     name = FETCHED.get(re.sub(r"[-_ ]", "", text.lower()))
     if name is not None:
         return SourceError(
@@ -236,8 +236,8 @@ def _by_part(files: list[Path]) -> dict[str, list[Path]]:
 
 
 def _read_directory(root: Path, on_bad: OnBad) -> Parts:
-    """The one format found in a directory, or in the folders archives unpack into. Raises FormatError for two."""
-    for folder in (root, *_unpacked(root)):
+    """Read the one format in a directory, or in the folders of unpacked archives. Raises FormatError for two."""
+    for folder in (root, *_archive_folders(root)):
         kinds = _formats(folder, on_bad)
         if len(kinds) > 1:
             raise FormatError(
@@ -251,10 +251,10 @@ def _read_directory(root: Path, on_bad: OnBad) -> Parts:
     return read_folder(root, on_bad)
 
 
-def _unpacked(root: Path) -> list[Path]:
-    """Folders that CIFAR and MNIST archives, and the tools that fetch them, put the files into."""
-    known = ("cifar-10-batches-bin", "cifar-100-binary", "cifar-10-batches-py", "cifar-100-python", "raw")
-    inside = [root / name for name in folders(root) if name in known]
+def _archive_folders(root: Path) -> list[Path]:
+    """Folders into which CIFAR and MNIST archives, and the tools that download them, put the files."""
+    names = ("cifar-10-batches-bin", "cifar-100-binary", "cifar-10-batches-py", "cifar-100-python", "raw")
+    inside = [root / name for name in folders(root) if name in names]
     for name in folders(root):
         if name in ("MNIST", "FashionMNIST") and (root / name / "raw").is_dir():
             inside.append(root / name / "raw")
@@ -277,7 +277,9 @@ def _formats(folder: Path, on_bad: OnBad) -> dict[str, Callable[[], Parts]]:
     if binary := [path for path in files if cifar.BINARY.fullmatch(path.name)]:
         kinds["CIFAR binary"] = lambda: cifar.read_binary(binary)
     python = [
-        path for path in files if cifar.PYTHON.fullmatch(path.name) and head(path, 1) in (b"\x80", b"(", b"")
+        path
+        for path in files
+        if cifar.PYTHON.fullmatch(path.name) and read_head(path, 1) in (b"\x80", b"(", b"")
     ]
     if python:
         kinds["CIFAR python"] = lambda: cifar.read_python(python)
@@ -298,7 +300,7 @@ def _formats(folder: Path, on_bad: OnBad) -> dict[str, Callable[[], Parts]]:
     return kinds
 
 
-#: What a file of another kind begins with, and what to do about it.
+#: First bytes of other kinds of files -> what it is, and the fix.
 STRANGERS: Mapping[bytes, tuple[str, str]] = {
     b"\x93NUMPY": ("one array without labels (.npy)", "np.savez(path, x=images, y=labels)"),
     b"\x89PNG": ("one image", "give a folder: train/<class>/<image>"),
@@ -314,7 +316,7 @@ STRANGERS: Mapping[bytes, tuple[str, str]] = {
 
 
 def _read_file(path: Path, on_bad: OnBad) -> Parts:
-    size, start = status(path).st_size, head(path)
+    size, start = status(path).st_size, read_head(path)
     if not size:
         raise FormatError(f"{path} is empty", where=str(path), why="0 bytes", fix="download it again")
     for magic, (what, fix) in STRANGERS.items():
@@ -333,7 +335,7 @@ def _read_file(path: Path, on_bad: OnBad) -> Parts:
     if start[:1] == b"\x80" or (start[:1] == b"(" and cifar.PYTHON.fullmatch(path.name)):
         return cifar.read_python([path])
     if path.suffix.lower() == ".npz":
-        return read_npz(path)  # which says what is wrong with it
+        return read_npz(path)  # raises the error
     if size % (cifar.PIXELS + 1) == 0 or size % (cifar.PIXELS + 2) == 0:
         return cifar.read_binary([path])
     raise FormatError(
@@ -356,6 +358,8 @@ def _read_pair(path: Path) -> Parts:
     same = [
         other
         for other in path.parent.iterdir()
-        if (found := idx.NAME.fullmatch(other.name)) and found["part"] == match["part"] and other.is_file()
+        if (candidate := idx.NAME.fullmatch(other.name))
+        and candidate["part"] == match["part"]
+        and other.is_file()
     ]
     return idx.read_idx(same)

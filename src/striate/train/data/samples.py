@@ -1,4 +1,4 @@
-"""Real images that come inside the wheels of the `[samples]` extra: nothing is fetched, nothing is imported.
+"""Real images inside the packages of the `[samples]` extra: nothing is downloaded, nothing is imported.
 
 digits    1,797 handwritten digits 8x8 (UCI optical recognition, in scikit-learn); every third is the test
 textures  32x32 crops of photographs of brick, grass and gravel 512x512 (scikit-image); the test is the right halves
@@ -17,7 +17,7 @@ import numpy as np
 
 from striate.diagnostics import FormatError, MissingExtraError, SourceError
 from striate.train.data.arrays import ArrayData
-from striate.train.data.bounded_reads import whole
+from striate.train.data.bounded_reads import read_whole
 from striate.train.data.dataset import Array, Dataset, Subset
 from striate.train.data.images import load_image
 from striate.train.data.splits import TEST, TRAIN, VALIDATION
@@ -28,7 +28,7 @@ TEXTURES = ("brick", "grass", "gravel")
 
 def digits() -> dict[str, Dataset]:
     """Values 0..16 become [0, 1]. Writers are shared between the parts."""
-    raw = whole(_inside("sklearn", "datasets/data/digits.csv.gz"), 1 << 24, "the digits")
+    raw = read_whole(_inside("sklearn", "datasets/data/digits.csv.gz"), 1 << 24, "the digits")
     table = np.loadtxt(io.BytesIO(gzip.decompress(raw)), delimiter=",")
     if table.shape != (1797, 65):
         raise FormatError(
@@ -52,7 +52,7 @@ def textures() -> dict[str, Dataset]:
         TEST: (slice(0, None), slice(half, None), CROP, "right halves"),
     }
     parts: dict[str, Dataset] = {}
-    for part, (rows, columns, step, said) in areas.items():
+    for part, (rows, columns, step, words) in areas.items():
         cut = [crops(photo[0, rows, columns], step) for photo in photos]
         labels = np.repeat(np.arange(len(cut)), [len(crop) for crop in cut])
         parts[part] = ArrayData(
@@ -60,7 +60,7 @@ def textures() -> dict[str, Dataset]:
             labels,
             TEXTURES,
             kind="textures (scikit-image, photographs)",
-            part=f"{part}: {said}",
+            part=f"{part}: {words}",
             naming=lambda index, part=part: f"textures/{part}#{index}",  # type: ignore[misc]
         )
     return parts
@@ -68,7 +68,7 @@ def textures() -> dict[str, Dataset]:
 
 def faces() -> dict[str, Dataset]:
     """A person may be in both parts."""
-    raw = whole(_inside("skimage", "data/lfw_subset.npy"), 1 << 24, "the faces")
+    raw = read_whole(_inside("skimage", "data/lfw_subset.npy"), 1 << 24, "the faces")
     x = np.load(io.BytesIO(raw), allow_pickle=False)
     if x.shape != (200, 25, 25):
         raise FormatError(
@@ -98,16 +98,16 @@ def crops(photo: Array, step: int) -> Array:
     return windows.reshape(-1, CROP, CROP)
 
 
-def _every(data: Dataset, step: int, said: str) -> dict[str, Dataset]:
+def _every(data: Dataset, step: int, words: str) -> dict[str, Dataset]:
     last = np.arange(len(data)) % step == step - 1
     return {
-        TRAIN: Subset(data, np.flatnonzero(~last), f"{TRAIN}: all but {said}"),
-        TEST: Subset(data, np.flatnonzero(last), f"{TEST}: {said}"),
+        TRAIN: Subset(data, np.flatnonzero(~last), f"{TRAIN}: all but {words}"),
+        TEST: Subset(data, np.flatnonzero(last), f"{TEST}: {words}"),
     }
 
 
 def _inside(package: str, file: str) -> Path:
-    """A file of an installed package, which is found and not imported. Raises MissingExtraError, SourceError."""
+    """A file of an installed package, without importing it. Raises MissingExtraError, SourceError."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         name = {"sklearn": "scikit-learn", "skimage": "scikit-image"}[package]

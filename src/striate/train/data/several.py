@@ -1,8 +1,8 @@
 """Data of several inputs: one array for each, by name; row 5 of one belongs to row 5 of the others.
 
 Images, which have height and width, are stored and normalized as they are for one input; vectors, sequences and volumes
-are taken as they are, as float32. Which is which the network says: so arrays are read first, and laid out when they
-meet it.
+are used as they are, as float32. The network says which input is an image, so arrays are laid out when the network is
+known.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ EMPTY: Shape = (0, 0, 0)
 
 
 class ArraysByInput(Dataset):
-    """x: name -> array of N rows; y: (N,) class numbers or (N, K) one-hot. Raises FormatError where rows differ."""
+    """x: name -> array of N rows; y: (N,) class numbers or (N, K) one-hot. Raises FormatError if row numbers differ."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class ArraysByInput(Dataset):
         whites: Mapping[str, int] | None = None,
     ) -> None:
         self.x = {str(name): _numbers(str(name), np.asarray(array), kind) for name, array in x.items()}
-        labels, found = as_labels(y, kind)
+        labels, names = as_labels(y, kind)
         for name, array in self.x.items():
             if len(array) != len(labels):
                 raise FormatError(
@@ -56,7 +56,7 @@ class ArraysByInput(Dataset):
                     fix="give every input as many rows as there are labels",
                 )
         if classes is None:
-            classes = found or numbered(labels, kind)
+            classes = names or numbered(labels, kind)
         check_labels(labels, len(classes), kind)
         super().__init__(labels, classes, EMPTY, kind, part=part, remarks=remarks, on_bad=on_bad)
         self.whites = dict(whites) if whites is not None else whites_of([self.x], kind)
@@ -75,7 +75,7 @@ class ArraysByInput(Dataset):
 
 
 class LaidOut(View):
-    """Rows of arrays with the axes and types in which a network's inputs take them."""
+    """Rows of arrays with the axes and types of a network's inputs."""
 
     def __init__(self, base: Dataset, net: Network, whites: Mapping[str, int]) -> None:
         super().__init__(base)
@@ -106,8 +106,8 @@ class OneInput(View):
 
     def image(self, index: int) -> Array:
         row: Any = self.base.image(index)
-        found: Array = row[self.input]
-        return found
+        image: Array = row[self.input]
+        return image
 
 
 def parts_by_input(
@@ -117,7 +117,7 @@ def parts_by_input(
     remarks: Sequence[str] = (),
     naming: Callable[[str, int], str] | None = None,
 ) -> dict[str, Dataset]:
-    """The parts of one set, as `arrays.parts_of_arrays` makes them of single arrays. Raises FormatError, LimitError."""
+    """The parts of one set of several inputs, as `arrays.parts_of_arrays`. Raises FormatError, LimitError."""
     every = [{str(name): np.asarray(array) for name, array in x.items()} for x, _ in pairs.values()]
     for part, x in zip(pairs, every):
         if x.keys() != every[0].keys():
@@ -132,56 +132,56 @@ def parts_by_input(
 
 
 def whites_of(parts: Sequence[Mapping[str, Array]], kind: str) -> dict[str, int]:
-    """Of each input the whole number that its images read as 1: the same in all parts; 0 if there is none.
+    """The integer that each input's images read as 1, the same in all parts; 0 if there is none.
 
-    Raises FormatError for images of which one part would be read on another scale than the others.
+    Raises FormatError for images with different scales in different parts.
     """
-    found = {}
+    whites = {}
     for name in parts[0]:
-        whole = [x[name] for x in parts if x[name].dtype.kind in "iu" and x[name].size]
+        integers = [x[name] for x in parts if x[name].dtype.kind in "iu" and x[name].size]
         low, high = (
-            min((int(x.min()) for x in whole), default=0),
-            max((int(x.max()) for x in whole), default=0),
+            min((int(x.min()) for x in integers), default=0),
+            max((int(x.max()) for x in integers), default=0),
         )
-        found[name] = 0 if not whole or low < 0 or high > 65535 else 255 if high <= 255 else 65535
-        if found[name] and all(x[name].ndim == 4 for x in parts):
-            on_one_scale([x[name] for x in parts], found[name], f"{kind}: {name}")
-    return found
+        whites[name] = 0 if not integers or low < 0 or high > 65535 else 255 if high <= 255 else 65535
+        if whites[name] and all(x[name].ndim == 4 for x in parts):
+            on_one_scale([x[name] for x in parts], whites[name], f"{kind}: {name}")
+    return whites
 
 
-def laid_out(net: Network, data: Dataset, whites: Mapping[str, int] = MappingProxyType({})) -> Dataset:
-    """The data as a network of several inputs takes it; as it is where network and data have one.
+def lay_out(net: Network, data: Dataset, whites: Mapping[str, int] = MappingProxyType({})) -> Dataset:
+    """Lay out the data for a network of several inputs; unchanged if network and data have one.
 
-    whites: of each input the whole number that training has read as 1, so that whole numbers mean the same here.
-    Raises TrainingError where inputs are missing or unknown, or have other shapes than the network's.
+    whites: the integer of each input that training has read as 1, so that integers have the same scale here.
+    Raises TrainingError if inputs are missing or unknown, or have other shapes than the network's.
     """
     if isinstance(data, LaidOut):
         return data
     if not data.inputs and len(net.inputs) == 1:
         return data
-    wanted, given = list(net.inputs), list(data.inputs)
-    if not given:
+    names, data_names = list(net.inputs), list(data.inputs)
+    if not data_names:
         raise TrainingError(
-            f"{net.name} has {plural(len(wanted), 'input')}; the data has one image per label",
+            f"{net.name} has {plural(len(names), 'input')}; the data has one image per label",
             where=data.source,
-            why=f"its inputs are {', '.join(wanted)}",
-            fix=f"fit({{{', '.join(f'{name!r}: …' for name in wanted)}}}, y), or an .npz file with "
-            f"{', '.join(f'x_{name}' for name in wanted)} and y",
+            why=f"its inputs are {', '.join(names)}",
+            fix=f"fit({{{', '.join(f'{name!r}: …' for name in names)}}}, y), or an .npz file with "
+            f"{', '.join(f'x_{name}' for name in names)} and y",
         )
-    unknown = [name for name in given if name not in net.inputs]
-    missing = [name for name in wanted if name not in given]
+    unknown = [name for name in data_names if name not in net.inputs]
+    missing = [name for name in names if name not in data_names]
     if unknown or missing:
         near = suggest(unknown[0], missing) if unknown else None
         raise TrainingError(
             f"{net.name} has no input {unknown[0]!r}" if unknown else f"the data has no {missing[0]}",
             where=data.source,
-            why=f"the network's inputs are {', '.join(wanted)}; the data has {', '.join(given)}",
+            why=f"the network's inputs are {', '.join(names)}; the data has {', '.join(data_names)}",
             fix=f"write {near!r}" if near else "give one array for each input of the network",
         )
-    made = LaidOut(data, net, whites)
-    if len(wanted) == 1 and len(made.inputs[wanted[0]]) == 3:
-        return OneInput(made, wanted[0])
-    return made
+    rows = LaidOut(data, net, whites)
+    if len(names) == 1 and len(rows.inputs[names[0]]) == 3:
+        return OneInput(rows, names[0])
+    return rows
 
 
 def _numbers(name: str, array: Array, kind: str) -> Array:
@@ -203,29 +203,29 @@ def _numbers(name: str, array: Array, kind: str) -> Array:
     return array
 
 
-def _white(name: str, data: Dataset, known: int) -> int:
-    """The whole number that an input's images read as 1. Raises TrainingError for pixels above that of the training."""
-    own = data.whites.get(name, 0)
-    if known and own > known:
+def _white(name: str, data: Dataset, trained_white: int) -> int:
+    """The integer that an input's images read as 1. Raises TrainingError if it exceeds that of the training."""
+    white = data.whites.get(name, 0)
+    if trained_white and white > trained_white:
         raise TrainingError(
-            f"{name}: pixels above {known:,}",
+            f"{name}: pixels above {trained_white:,}",
             where=data.source,
-            why=f"they are integers up to {own:,}; training read integers as 0..{known:,}",
+            why=f"they are integers up to {white:,}; training read integers as 0..{trained_white:,}",
             fix="give float32 in [0, 1]",
         )
-    return known if known and own else own
+    return trained_white if trained_white and white else white
 
 
-def _way(name: str, data: Dataset, spec: TensorSpec, known: int) -> Callable[[Array], Array]:
-    """What a row of an input goes through. Raises TrainingError where its shape is another than the network's."""
-    shape, wanted = data.inputs[name], spec.without_batch
-    image = len(wanted) == 3
+def _way(name: str, data: Dataset, spec: TensorSpec, level: int) -> Callable[[Array], Array]:
+    """The function that converts a row of an input. Raises TrainingError if its shape differs from the network's."""
+    shape, target = data.inputs[name], spec.without_batch
+    image = len(target) == 3
     axes: tuple[int, ...] | None = None
-    if shape == wanted:
+    if shape == target:
         axes = tuple(range(len(shape)))
-    elif image and (*shape[-1:], *shape[:-1]) == wanted and len(shape) == 3:
+    elif image and (*shape[-1:], *shape[:-1]) == target and len(shape) == 3:
         axes = (2, 0, 1)
-    elif image and wanted[0] == 1 and shape == wanted[1:]:
+    elif image and target[0] == 1 and shape == target[1:]:
         axes = ()
     if axes is None:
         size = TensorSpec.image(shape) if 1 <= len(shape) <= 4 else shape
@@ -237,7 +237,7 @@ def _way(name: str, data: Dataset, spec: TensorSpec, known: int) -> Callable[[Ar
         )
     if not image:
         return lambda row: row.astype(np.float32)
-    white = np.float32(known or 1)
+    white = np.float32(level or 1)
 
     def laid(row: Array) -> Array:
         row = row.transpose(axes) if axes else row[None]

@@ -1,7 +1,7 @@
 """Tar shards as webdataset lays them out: files that share a name up to its first dot are one sample.
 
 000017.jpg and 000017.cls (a class number, or its name), or 000017.json with "label". The shards are indexed when
-they are opened; an image is then read from its place, so order and restart are as free as with a folder.
+they are opened; an image is then read at its offset, so that any order is possible, as with a folder.
 Source: github.com/webdataset/webdataset, "The WebDataset Format".
 """
 
@@ -24,7 +24,7 @@ from striate.diagnostics import FormatError, LimitError, SourceError, plural, pr
 from striate.files import opened, unreadable
 from striate.train.data import images
 from striate.train.data.arrays import MAX_CLASSES, check_labels
-from striate.train.data.bounded_reads import head
+from striate.train.data.bounded_reads import read_head
 from striate.train.data.dataset import Array, BadImage, Dataset, OnBad
 from striate.train.data.encoded import EncodedData, ignored_files, refuse_or_remark, survey
 from striate.train.data.splits import ALL, SPELLINGS
@@ -37,7 +37,7 @@ MAX_SHARDS = 100_000
 
 
 class Sample(NamedTuple):
-    """Where an image lies, and what it shows: text, or a number in text."""
+    """Location of an image, and its label as text."""
 
     shard: int
     image: Member
@@ -45,7 +45,7 @@ class Sample(NamedTuple):
 
 
 class ShardData(EncodedData):
-    """Images in tar files, read where they lie."""
+    """Images in tar files, read at their offsets."""
 
     def __init__(
         self,
@@ -120,18 +120,18 @@ def _read(stream: BinaryIO, offset: int, size: int) -> bytes:
 def read_shards(parts: dict[str, list[Path]], where: str, on_bad: OnBad) -> dict[str, Dataset]:
     """The parts in tar files. Raises FormatError, SourceError, LimitError."""
     kind = f"tar shards {where}"
-    found: dict[str, tuple[list[Sample], tuple[str, ...], dict[int, BinaryIO]]] = {}
+    indexes: dict[str, tuple[list[Sample], tuple[str, ...], dict[int, BinaryIO]]] = {}
     for part, shards in parts.items():
-        found[part] = _index(shards, kind, on_bad)
-    texts = [sample.label for samples, _, _ in found.values() for sample in samples]
+        indexes[part] = _index(shards, kind, on_bad)
+    texts = [sample.label for samples, _, _ in indexes.values() for sample in samples]
     classes, numbers = _classes(texts, next(iter(parts.values()))[0].parent, kind)
     data: dict[str, Dataset] = {}
     channels: int | None = None
     for part in sorted(parts, key=lambda part: part != "train"):
-        samples, remarks, spooled = found[part]
+        samples, remarks, spooled = indexes[part]
         labels = np.array([numbers[sample.label] for sample in samples], np.int64)
         check_labels(labels, len(classes), kind)
-        made = ShardData(
+        dataset = ShardData(
             parts[part],
             samples,
             labels,
@@ -143,8 +143,8 @@ def read_shards(parts: dict[str, list[Path]], where: str, on_bad: OnBad) -> dict
             channels=channels,
             spooled=spooled,
         )
-        channels = made.channels
-        data[part] = made
+        channels = dataset.channels
+        data[part] = dataset
     return data
 
 
@@ -159,7 +159,7 @@ def _index(
     spooled: dict[int, BinaryIO] = {}
     total = 0
     for number, path in enumerate(shards):
-        if head(path, 2) == b"\x1f\x8b":
+        if read_head(path, 2) == b"\x1f\x8b":
             spooled[number] = unzip(path)
             total += _shard(path, number, spooled[number], samples, bad, skipped, others, unclosed)
         else:
@@ -195,10 +195,10 @@ def _shard(
     others: list[str],
     unclosed: list[str],
 ) -> int:
-    """Append the samples of one shard; returns how many there were, complete or not."""
+    """Append the samples of one shard; return their number, complete or not."""
     total = 0
-    found = members(path, stream, skipped, unclosed)
-    for key, group in itertools.groupby(found, key=lambda member: _key(member.name)):
+    entries = members(path, stream, skipped, unclosed)
+    for key, group in itertools.groupby(entries, key=lambda member: _key(member.name)):
         total += 1
         name = f"{path.name}/{key}"
         files: dict[str, Member] = {}
@@ -259,7 +259,7 @@ def _label(stream: BinaryIO, member: Member, kind: str) -> str:
 
 
 def _classes(texts: Iterable[str], folder: Path, kind: str) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Class names, and the number of each label: numbers are taken as they are, names in sorted order."""
+    """Class names, and the class number of each label: numbers are kept, names are sorted."""
     every = set(texts)
     if all(re.fullmatch(r"\d{1,9}", text) for text in every):
         top = max(map(int, every)) + 1
@@ -270,15 +270,15 @@ def _classes(texts: Iterable[str], folder: Path, kind: str) -> tuple[tuple[str, 
                 fix="number the classes from 0",
             )
         names = tuple(str(number) for number in range(top))
-        listed = _listed(folder)
-        return (listed if len(listed) >= top else names), {text: int(text) for text in every}
-    ordered = _listed(folder)
-    if not every <= set(ordered):
-        ordered = tuple(sorted(every))
-    return ordered, {name: number for number, name in enumerate(ordered)}
+        file_names = _read_class_names(folder)
+        return (file_names if len(file_names) >= top else names), {text: int(text) for text in every}
+    order = _read_class_names(folder)
+    if not every <= set(order):
+        order = tuple(sorted(every))
+    return order, {name: number for number, name in enumerate(order)}
 
 
-def _listed(folder: Path) -> tuple[str, ...]:
+def _read_class_names(folder: Path) -> tuple[str, ...]:
     path = folder / "classes.txt"
     if not path.is_file():
         return ()
@@ -289,15 +289,15 @@ def _listed(folder: Path) -> tuple[str, ...]:
 
 def find(folder: Path) -> dict[str, list[Path]]:
     """The tar files of a folder, and of folders named like parts in it, by part. Raises SourceError."""
-    found: dict[str, list[Path]] = {}
+    parts: dict[str, list[Path]] = {}
     try:
         for base, _, files in ((folder, 0, sorted(os.listdir(folder))), *_part_folders(folder)):
             for name in files:
                 if re.search(r"\.(tar|tgz|tar\.gz)$", name.lower()):
-                    found.setdefault(part_of(base / name, folder), []).append(base / name)
+                    parts.setdefault(part_of(base / name, folder), []).append(base / name)
     except OSError as error:
         raise unreadable(folder, error) from None
-    return found
+    return parts
 
 
 def _part_folders(folder: Path) -> Iterator[tuple[Path, int, list[str]]]:

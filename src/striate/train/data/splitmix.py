@@ -1,7 +1,7 @@
-"""Chance that depends on nothing but its key: the same words give the same order and the same draws, on any thread.
+"""Random numbers that depend only on a key: the same words give the same order and the same draws, on any thread.
 
-A counter-based generator (splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014)
-instead of a stateful one: a sample's draws need neither the samples before it nor its batch.
+A counter-based generator (splitmix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014),
+so that a sample's draws depend neither on the samples before it nor on its batch.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def order(key: int, count: int) -> NDArray[np.int64]:
 
 
 def _mix(state: Keys, word: Keys) -> Keys:
-    """Another state for every word; arrays wrap around at 64 bits without a warning."""
+    """Mix a word into a state; arrays wrap around at 64 bits without a warning."""
     z = _scramble(state + _GOLDEN) ^ word
     return _scramble(z + _GOLDEN)
 

@@ -1,7 +1,7 @@
-"""Parts of a data set: as the source has them or, where it has none, drawn by a seed from the names.
+"""Parts of a dataset: those of the source, or drawn by a seed from the names of the images.
 
-By name, not by number: a file more or less moves at most a few images at a boundary, so a resumed or repeated
-run does not meet its training images in the test.
+Names, not numbers, decide the part: one more file moves at most a few images at a boundary, so that training images of
+a resumed or repeated run do not become test images.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from striate.diagnostics import SourceError, UsageError, suggest
 from striate.train.data.dataset import Dataset, Joined, Labels, Shape, Subset
 
 TRAIN, VALIDATION, TEST, ALL = "train", "validation", "test", "all"
-#: How folders, files and keys spell the parts.
+#: Spellings of the parts in folders, files and keys.
 SPELLINGS: Mapping[str, str] = {
     "train": TRAIN,
     "training": TRAIN,
@@ -31,7 +31,7 @@ SPELLINGS: Mapping[str, str] = {
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class DataSplits:
-    """The parts to train, to choose and to judge with; `found` says where each comes from."""
+    """The parts for training, model selection and test; `found` describes where each comes from."""
 
     train: Dataset
     validation: Dataset | None
@@ -47,13 +47,13 @@ class DataSplits:
         return self.train.shape
 
     def parts(self) -> dict[str, Dataset]:
-        """The parts there are, by name."""
+        """The existing parts, by name."""
         every = {TRAIN: self.train, VALIDATION: self.validation, TEST: self.test}
         return {name: data for name, data in every.items() if data is not None}
 
 
 def complete(parts: Mapping[str, Dataset], holdout: float, seed: int) -> dict[str, Dataset]:
-    """`parts` with what is missing drawn from what is there: {"all"} becomes three, {"train", "test"} too.
+    """Draw missing parts from the existing ones: {"all"} becomes three, {"train", "test"} too.
 
     `holdout` is the share of each class drawn for each missing part; 0 draws nothing. Raises UsageError.
     """
@@ -66,25 +66,27 @@ def complete(parts: Mapping[str, Dataset], holdout: float, seed: int) -> dict[st
     share = f"{holdout * 100:.4g} % of each class"
     drawn_by = f"drawn by seed {seed}"
     if ALL in parts:
-        whole = parts[ALL]
+        data = parts[ALL]
         if not holdout:
-            return {TRAIN: Subset(whole, np.arange(len(whole)), TRAIN)}
-        said = ("the rest", f"{share}, {drawn_by}", f"{share}, {drawn_by}")
-        places = held_out(whole, (holdout, holdout), seed)
+            return {TRAIN: Subset(data, np.arange(len(data)), TRAIN)}
+        origins = ("the rest", f"{share}, {drawn_by}", f"{share}, {drawn_by}")
+        places = draw_holdout(data, (holdout, holdout), seed)
         names = (TRAIN, VALIDATION, TEST)
-        return {name: Subset(whole, at, f"{name}: {text}") for name, at, text in zip(names, places, said)}
-    done = dict(parts)
+        return {name: Subset(data, at, f"{name}: {text}") for name, at, text in zip(names, places, origins)}
+    result = dict(parts)
     if TRAIN in parts and VALIDATION not in parts and holdout:
-        whole = parts[TRAIN]
-        kept, drawn = held_out(whole, (holdout,), seed)
-        if len(drawn):
-            done[TRAIN] = Subset(whole, kept, f"{TRAIN}: without {VALIDATION}")
-            done[VALIDATION] = Subset(whole, drawn, f"{VALIDATION}: {share} of {TRAIN}, {drawn_by}")
-    return done
+        data = parts[TRAIN]
+        train_places, validation_places = draw_holdout(data, (holdout,), seed)
+        if len(validation_places):
+            result[TRAIN] = Subset(data, train_places, f"{TRAIN}: without {VALIDATION}")
+            result[VALIDATION] = Subset(
+                data, validation_places, f"{VALIDATION}: {share} of {TRAIN}, {drawn_by}"
+            )
+    return result
 
 
-def held_out(data: Dataset, shares: tuple[float, ...], seed: int) -> list[Labels]:
-    """Places of what is left, then of each share: drawn in every class by the hash of names and seed, in stored order.
+def draw_holdout(data: Dataset, shares: tuple[float, ...], seed: int) -> list[Labels]:
+    """Indices of the remaining images, then of each share: drawn in every class by the hash of names and seed.
 
     A class of more images than there are shares gives each at least one, and keeps at least one.
     """
@@ -103,13 +105,13 @@ def held_out(data: Dataset, shares: tuple[float, ...], seed: int) -> list[Labels
     return [np.flatnonzero(part == number) for number in range(len(shares) + 1)]
 
 
-def choose(parts: Mapping[str, Dataset], wanted: str, where: str) -> Dataset:
-    """The part called `wanted` in any spelling; "all" joins them. Raises SourceError, UsageError."""
-    name = ALL if wanted == ALL else SPELLINGS.get(wanted.lower())
+def choose(parts: Mapping[str, Dataset], split: str, where: str) -> Dataset:
+    """The part called `split` in any spelling; "all" joins all parts. Raises SourceError, UsageError."""
+    name = ALL if split == ALL else SPELLINGS.get(split.lower())
     if name is None:
-        nearest = suggest(wanted, [*SPELLINGS, ALL])
+        nearest = suggest(split, [*SPELLINGS, ALL])
         raise UsageError(
-            f"there is no part {wanted!r}",
+            f"there is no part {split!r}",
             why="parts are train, val, test and all",
             fix=f"did you mean {nearest}?" if nearest else "use one of these",
         )

@@ -1,6 +1,6 @@
-"""Background prefetch with a limit: results come in order, and a limited number of them waits.
+"""Background prefetch: results in order, with bounded memory.
 
-The limit bounds memory: at most `workers` results are being made and `ahead` more are waiting.
+At most `workers` results are computed at a time, and `ahead` more are waiting.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Result = TypeVar("Result")
 
 
 def default_workers() -> int:
-    """As many decoding threads as this process may use, four at most (decoding releases Python's lock)."""
+    """Number of decoding threads: those that this process may use, at most four (decoding releases Python's lock)."""
     return min(4, available())
 
 
 def in_order(
     work: Callable[[Job], Result], jobs: Iterable[Job], workers: int, ahead: int = 2
 ) -> Iterator[Result]:
-    """`work` of each job, in the order of the jobs; the first error stops it. 0 workers: here and now."""
+    """Results of `work` in the order of the jobs; the first error stops it. 0 workers: computed in this thread."""
     if workers <= 0:
         yield from map(work, jobs)
         return

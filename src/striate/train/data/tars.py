@@ -1,7 +1,7 @@
-"""What lies where in a tar file, without unpacking it: names, offsets and sizes of its plain files.
+"""Index of a tar file, without unpacking it: names, offsets and sizes of its plain files.
 
-Nothing is written to disk under a name out of the archive. A member that claims a place outside (../x, /etc/x) or
-more bytes than the archive has makes the whole archive suspect, and it is refused.
+Nothing is written to disk under a name from the archive. An archive with a member outside of it (../x, /etc/x), or with
+more bytes than the archive has, is refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Member(NamedTuple):
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that gives no more than MAX_HEAD at once: a header cannot ask for the memory it claims."""
+    """A stream that returns at most MAX_HEAD bytes at once, so that a header cannot make it allocate more."""
 
     def __init__(self, inner: BinaryIO) -> None:
         super().__init__()
@@ -59,10 +59,10 @@ class _Bounded(io.RawIOBase):
 
 
 def members(path: Path, stream: BinaryIO, skipped: list[str], unclosed: list[str]) -> Iterator[Member]:
-    """The plain files, in order; names of links, devices and sparse files go to `skipped`.
+    """The plain files, in order; names of links, devices and sparse files are appended to `skipped`.
 
-    An archive that lacks the zero block every writer closes with may have lost files after the last one: its
-    name goes to `unclosed`. Raises FormatError where the archive is cut off, damaged or points outside; LimitError.
+    An archive without the zero block at its end may have lost files after the last one: its name is appended to
+    `unclosed`. Raises FormatError if the archive is truncated, damaged or points outside; LimitError.
     """
     length = stream.seek(0, os.SEEK_END)
     stream.seek(0)
@@ -72,7 +72,7 @@ def members(path: Path, stream: BinaryIO, skipped: list[str], unclosed: list[str
         with tarfile.open(fileobj=cast(BinaryIO, _Bounded(stream)), mode="r:") as archive:
             count = 0
             while (entry := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # it would remember every one
+                archive.members = []  # type: ignore[attr-defined]  # it would keep every member in memory
                 count += 1
                 if count > MAX_MEMBERS:
                     raise LimitError(
@@ -104,7 +104,9 @@ def members(path: Path, stream: BinaryIO, skipped: list[str], unclosed: list[str
 
 
 def _zeros_to_the_end(path: Path, stream: BinaryIO, offset: int) -> int:
-    """How many zeros follow the last file. tarfile takes a damaged header for the end; nothing else may follow."""
+    """Number of zeros after the last file. Raises FormatError for other bytes: tarfile takes a damaged header for the
+    end.
+    """
     stream.seek(offset)
     count = 0
     while chunk := stream.read(CHUNK_BYTES):
@@ -132,8 +134,8 @@ def _inside(path: Path, name: str) -> str:
 
 
 def unzip(path: Path) -> BinaryIO:
-    """A gzipped tar as a nameless temporary file, so that any image can be reached. Raises FormatError, LimitError."""
-    spool = tempfile.TemporaryFile(prefix="striate-")  # noqa: SIM115  # closed by who reads it
+    """Decompress a tar into an unnamed temporary file, to read at any offset. Raises FormatError, LimitError."""
+    spool = tempfile.TemporaryFile(prefix="striate-")  # noqa: SIM115  # closed by the caller
     try:
         with opened(path) as stream, gzip.GzipFile(fileobj=stream) as inner:
             total = 0

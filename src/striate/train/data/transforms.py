@@ -1,7 +1,7 @@
-"""A transformation: steps in order, from images as stored to what a network reads; recorded with the model.
+"""A transformation: steps in order, from images as stored to the network's input; recorded with the model.
 
-What happens to an image depends on its key alone (splitmix.py), so the same epoch gives the same pixels bit for bit,
-in any batch and on any thread.
+The random draws for an image depend only on its key (splitmix.py), so that the same epoch gives bit-identical pixels in
+any batch and on any thread.
 """
 
 from __future__ import annotations
@@ -57,51 +57,51 @@ class Transform(metaclass=Taught):
     def __call__(
         self, images: Sequence[Array] | Array, keys: splitmix.Keys | None = None
     ) -> NDArray[np.float32]:
-        """float32 (N, C, H, W). `keys`: one per image, for what is left to chance; without them all are 0."""
+        """float32 (N, C, H, W). keys: one per image, for random steps; by default all are 0."""
         if keys is None:
             keys = np.zeros(len(images), np.uint64)
         if isinstance(images, np.ndarray):
             return self._run(images, keys)
         if len({(image.shape, image.dtype) for image in images}) == 1:
             return self._run(np.stack(images), keys)
-        done = [self._run(image[None], keys[n : n + 1])[0] for n, image in enumerate(images)]
-        return to_float(stack(done))
+        arrays = [self._run(image[None], keys[n : n + 1])[0] for n, image in enumerate(images)]
+        return to_float(stack(arrays))
 
     def _run(self, x: Array, keys: splitmix.Keys) -> NDArray[np.float32]:
-        x = np.ascontiguousarray(x)  # sums depend on the layout in their last bit
+        x = np.ascontiguousarray(x)  # the last bit of a sum depends on the layout
         for place, step in enumerate(self.steps):
             x = step(x, splitmix.uniform(keys, place, step.draws) if step.draws else np.empty((len(x), 0)))
         return np.ascontiguousarray(to_float(x))
 
     @property
     def random(self) -> bool:
-        """Whether anything is left to chance."""
+        """True if any step is random."""
         return any(step.draws for step in self.steps)
 
     @property
     def normalize(self) -> Normalize | None:
-        """The step that says mean and standard deviation, if there is one."""
+        """The step with mean and standard deviation, or None."""
         return next((step for step in self.steps if isinstance(step, Normalize)), None)
 
     @property
     def pixelwise(self) -> Transform:
-        """What happens to each pixel by itself, whatever the size: normalization and channels."""
+        """The steps that are independent of the size: normalization and channels."""
         steps = tuple(step for step in self.steps if isinstance(step, Normalize | Channels))
         return dataclasses.replace(self, steps=steps)
 
     def takes(self, shape: Shape, target: Shape) -> bool:
-        """Whether an image of `shape` (C, H, W) comes out as `target`."""
+        """True if the output for an image of `shape` (C, H, W) has shape `target`."""
         try:
             return self.output(shape) == target
         except FormatError:
             return False
 
     def for_arrays(self, shape: Shape, target: Shape) -> Transform:
-        """What arrays of images (C, H, W) go through: of the size that the network reads, its normalization alone."""
+        """The transformation of arrays of images (C, H, W): only the normalization, if they have the network's size."""
         return self.pixelwise if self.pixelwise.takes(shape, target) else self
 
     def output(self, shape: Shape) -> Shape:
-        """The shape of an image of `shape` (C, H, W) afterwards. Raises FormatError where a step cannot take it."""
+        """The output shape for an image of `shape` (C, H, W). Raises FormatError if a step cannot take it."""
         for step in self.steps:
             shape = step.output(shape)
         return shape
@@ -151,17 +151,17 @@ class Transform(metaclass=Taught):
         white: int = 0,
         **augmentation: Any,
     ) -> Transform:
-        """What takes images of `shape` to a network's `target` (C, H, W); the random steps only with `train`.
+        """The usual steps from images of `shape` to a network's `target` (C, H, W); random steps only with `train`.
 
         mean, std: of the images as stored, one per channel of `shape`. uniform=False: sizes differ, always resize.
         """
-        made: list[ImageTransform] = []
+        steps: list[ImageTransform] = []
         if not uniform or shape[1:] != target[1:]:
-            made.append(Fit(target[1:]))
-        made.append(Normalize(tuple(map(float, mean)), tuple(map(float, std))))
+            steps.append(Fit(target[1:]))
+        steps.append(Normalize(tuple(map(float, mean)), tuple(map(float, std))))
         if shape[0] != target[0]:
-            made.append(Channels(target[0]))
-        transform = cls(tuple(made), white)
+            steps.append(Channels(target[0]))
+        transform = cls(tuple(steps), white)
         transform.output(shape)
         return transform.augmented(shape, target, **augmentation) if train else transform
 
@@ -176,15 +176,15 @@ class Transform(metaclass=Taught):
         jitter: float = 0.0,
         erasing: float = 0.0,
     ) -> Transform:
-        """The same with random steps: a random crop instead of a size, erasing last, the others before normalization.
+        """Add random steps: a random crop instead of the resize, erasing last, the others before normalization.
 
-        shape, target: (C, H, W) of the images, and of what the network reads.
+        shape, target: (C, H, W) of the images, and of the network's input.
         """
         at = next((n for n, step in enumerate(self.steps) if isinstance(step, Normalize)), len(self.steps))
         before, after = list(self.steps[:at]), self.steps[at:]
         if resized_crop:
-            kept = [step for step in before if isinstance(step, Channels)]
-            before = [RandomResizedCrop(target[1:]), *kept]
+            conversions = [step for step in before if isinstance(step, Channels)]
+            before = [RandomResizedCrop(target[1:]), *conversions]
         channels = Transform(tuple(before)).output(shape)[0]
         if pad_crop:
             before.append(PadCrop(pad_crop))
@@ -192,12 +192,12 @@ class Transform(metaclass=Taught):
             before.append(Flip(flip))
         if jitter:
             before.append(ColorJitter(jitter, jitter, jitter, jitter / 4 if channels == 3 else 0.0))
-        made = Transform((*before, *after, *([RandomErasing(erasing)] if erasing else [])), self.white)
-        made.output(shape)
-        return made
+        result = Transform((*before, *after, *([RandomErasing(erasing)] if erasing else [])), self.white)
+        result.output(shape)
+        return result
 
     def fit_to(self, shape: Shape, target: Shape, uniform: bool = True) -> tuple[Transform, tuple[str, ...]]:
-        """This transformation for images of `shape` in a network of input `target`, and what had to be added.
+        """Adapt the transformation to images of `shape` and a network of input `target`; with notes about added steps.
 
         shape, target: (C, H, W). uniform=False: the images differ in size, and `shape` is one of them. Raises
         FormatError if mean and std are missing, or the channels cannot be converted.
@@ -209,38 +209,38 @@ class Transform(metaclass=Taught):
                 why=f"it is {self.describe()}; the scale of the training pixels was not recorded",
                 fix='add {"step": "normalize", "mean": [0.0], "std": [1.0]} with the values from training',
             )
-        added: list[ImageTransform] = []
+        steps: list[ImageTransform] = []
         notes = []
-        wanted = self._takes(shape[0], target[0])
-        if wanted != shape[0]:
-            added.append(Channels(wanted))
-            Channels(wanted).output(shape)
+        channels = self._takes(shape[0], target[0])
+        if channels != shape[0]:
+            steps.append(Channels(channels))
+            Channels(channels).output(shape)
             notes.append("gray repeated to every channel" if shape[0] == 1 else "color converted to gray")
-        whole = Transform((*added, *self.steps), self.white)
+        transform = Transform((*steps, *self.steps), self.white)
         sizes = [shape[1:]] if uniform else [shape[1:], (1, 1), (1 << 20, 1 << 20)]
-        if not all(whole._gives((shape[0], *size), target[1:]) for size in sizes):
-            whole = Transform((Fit(target[1:]), *whole.steps), self.white)
+        if not all(transform._gives((shape[0], *size), target[1:]) for size in sizes):
+            transform = Transform((Fit(target[1:]), *transform.steps), self.white)
             old = f"{shape[1]}x{shape[2]}" if uniform else "images of several sizes"
             notes.append(f"{old} resized to {target[1]}x{target[2]}")
-        result = whole.output(shape)
+        result = transform.output(shape)
         if result != target:
             raise FormatError(
                 f"the transformation gives {_text(result)}, but the network takes {_text(target)}",
                 where="transform",
-                why=whole.describe(),
+                why=transform.describe(),
                 fix=f"use a transformation that ends in {_text(target)}, or a network with the other input size",
             )
-        return whole, tuple(notes)
+        return transform, tuple(notes)
 
     def _gives(self, shape: Shape, size: tuple[int, int]) -> bool:
-        """Whether an image of `shape` comes out with this height and width."""
+        """True if the output for an image of `shape` has this height and width."""
         try:
             return self.output(shape)[1:] == size
         except FormatError:  # too small for a crop
             return False
 
     def _takes(self, channels: int, target: int) -> int:
-        """The channels an image should have on the way in: its own where that works."""
+        """The number of input channels that gives `target` channels: `channels` itself if possible."""
         for count in (channels, target, len(self.normalize.mean) if self.normalize else target):
             try:
                 if self.output((count, 1 << 20, 1 << 20))[0] == target:
@@ -252,7 +252,7 @@ class Transform(metaclass=Taught):
 
 @dataclasses.dataclass(frozen=True)
 class ByInput(Transform):
-    """One transformation for each of several inputs. What is left to chance is the same for all inputs of a row."""
+    """One transformation for each of several inputs. Random draws are the same for all inputs of a row."""
 
     inputs: tuple[tuple[str, Transform], ...] = ()
 
@@ -274,7 +274,7 @@ class ByInput(Transform):
 
     @property
     def whites(self) -> dict[str, int]:
-        """Of each input the whole number that is 1, as `white` says it of one."""
+        """`white` of each input."""
         return {name: transform.white for name, transform in self.inputs}
 
     def to_dict(self) -> dict[str, Any]:
@@ -308,25 +308,25 @@ def _step(entry: Any, where: str) -> ImageTransform:
         nearest = suggest(key, hints)
         fix = f"did you mean {nearest}?" if nearest else f"one of {', '.join(hints)}"
         raise UnknownNameError(f"{word} has no setting {key!r}", where=where, fix=fix)
-    given = {key: _value(value, hints[key], f"{where}, {key}") for key, value in values.items()}
+    settings = {key: _value(value, hints[key], f"{where}, {key}") for key, value in values.items()}
     missing = [
         field.name
         for field in dataclasses.fields(kind)
-        if field.default is dataclasses.MISSING and field.name not in given
+        if field.default is dataclasses.MISSING and field.name not in settings
     ]
     if missing:
         raise FormatError(
             f"{word} needs {' and '.join(missing)}", where=where, fix=f"add {', '.join(missing)}"
         )
     try:
-        return kind(**given)
+        return kind(**settings)
     except FormatError as error:
         error.where = where
         raise
 
 
 def _value(value: Any, hint: Any, where: str) -> Any:
-    """`value` as the field's type says. Raises FormatError."""
+    """Convert `value` to the type of the field. Raises FormatError."""
     if hint in (int, float, str):
         if isinstance(value, hint) and not isinstance(value, bool):
             return value

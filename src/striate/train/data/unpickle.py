@@ -1,7 +1,7 @@
 """Pickled numbers without pickle: dicts, lists, text and plain numpy arrays; everything else is refused.
 
-`formats.pickles` follows the opcodes and runs nothing. A call is understood only where it rebuilds a numpy array, and
-then it is this module that builds it.
+`formats.pickles` follows the opcodes and runs nothing. Only calls that rebuild a numpy array are accepted, and this
+module builds the array.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ MAX_BYTE_REPEATS = 4
 
 
 class _Dtype:
-    """What was said about a number type so far."""
+    """A number type under construction."""
 
     def __init__(self, code: str) -> None:
         self.code, self.order = code, "<"
 
 
 class _Array:
-    """What was said about an array so far; `data` once its state was set."""
+    """An array under construction; `data` is set with its state."""
 
     def __init__(self, data: Any = None) -> None:
         self.data = data
@@ -77,32 +77,32 @@ def read_pickle(data: bytes, name: str) -> Any:
 
 
 class _Builder:
-    """What calls and states of one pickle mean; `room`: bytes that may still be made of its text.
+    """Evaluates calls and states of one pickle. room: bytes that may still be decoded from its text.
 
-    A text that is there once can be named again and again, so what is made of it has a limit.
+    A text in the file can be referenced any number of times, so the total is limited.
     """
 
     def __init__(self, room: int) -> None:
         self.room = room
 
-    def call(self, name: Name, given: tuple[Any, ...]) -> Any:
-        """What a call gives that rebuilds an array."""
+    def call(self, name: Name, args: tuple[Any, ...]) -> Any:
+        """The value of a call that rebuilds an array."""
         means = _CALLS.get(name)
         if means is None:
             raise Refused(f"it asks for {str(name)[:80]!r}")
-        if means == "array" and isinstance(given[0], Name) and given[0] == "numpy.ndarray":
+        if means == "array" and isinstance(args[0], Name) and args[0] == "numpy.ndarray":
             return _Array()
         if means == "dtype":
-            code = given[0].decode("ascii") if isinstance(given[0], bytes) else given[0]
+            code = args[0].decode("ascii") if isinstance(args[0], bytes) else args[0]
             if not isinstance(code, str) or code not in _TYPES:
                 raise Refused(f"an array of type {str(code)[:80]!r}")
             return _Dtype(code)
         if means == "buffer":
-            return _Array(self._array(*given))
-        if means == "no bytes" and not given:
+            return _Array(self._array(*args))
+        if means == "no bytes" and not args:
             return b""
-        if means == "bytes" and given[1] in ("latin1", "latin-1") and isinstance(given[0], str):
-            return self._encoded(given[0])
+        if means == "bytes" and args[1] in ("latin1", "latin-1") and isinstance(args[0], str):
+            return self._encode(args[0])
         raise Refused("a call that does not build an array")
 
     def state(self, target: Any, state: Any) -> None:
@@ -120,7 +120,7 @@ class _Builder:
         else:
             raise Refused("an object with a state")
 
-    def _encoded(self, text: str) -> bytes:
+    def _encode(self, text: str) -> bytes:
         self.room -= len(text)
         if self.room < 0:
             raise ValueError("its arrays are larger than the file")
@@ -129,14 +129,14 @@ class _Builder:
     def _array(self, data: Any, kind: Any, shape: Any, order: Any) -> Any:
         if not isinstance(kind, _Dtype) or not isinstance(data, bytes | bytearray | str):
             raise Refused("an array of objects")
-        data = self._encoded(data) if isinstance(data, str) else data  # Python 2 had one type for both
+        data = self._encode(data) if isinstance(data, str) else data  # Python 2 had one type for both
         if len(_of(tuple, shape)) > MAX_AXES:
             raise ValueError(f"an array of {plural(len(shape), 'axis', 'axes')}")
         sizes = tuple(_of(int, size) for size in shape)
         dtype = np.dtype(kind.order + kind.code)
-        needed = math.prod(sizes) * dtype.itemsize
-        if min(sizes, default=0) < 0 or needed != len(data):
-            raise ValueError(f"an array of shape {sizes} needs {needed:,} bytes and has {len(data):,}")
+        byte_count = math.prod(sizes) * dtype.itemsize
+        if min(sizes, default=0) < 0 or byte_count != len(data):
+            raise ValueError(f"an array of shape {sizes} needs {byte_count:,} bytes and has {len(data):,}")
         return np.frombuffer(data, dtype).reshape(sizes, order="F" if order == "F" else "C")
 
 
@@ -146,29 +146,29 @@ def _of(kind: type, value: Any) -> Any:
     return value
 
 
-def _plain(value: Any, done: dict[int, Any], depth: int = 0) -> Any:
-    """The value without the helpers above; text of Python 2 becomes str, as keys and labels are asked for.
+def _plain(value: Any, memo: dict[int, Any], depth: int = 0) -> Any:
+    """The value without the helpers above; text of Python 2 becomes str, because keys and labels are looked up as str.
 
-    `done`: what is met twice is made once, so that a file cannot multiply itself.
+    memo: converted values by id, so that a value that is referenced twice is converted once.
     """
     if depth > 20:
         raise Refused("values nested more than 20 deep")
-    if id(value) in done:
-        return done[id(value)]
+    if id(value) in memo:
+        return memo[id(value)]
     plain: Any
     if isinstance(value, _Array):
         if value.data is None:
             raise ValueError("an array without numbers")
         plain = value.data
     elif isinstance(value, dict):
-        plain = {_plain(key, done, depth): _plain(part, done, depth + 1) for key, part in value.items()}
+        plain = {_plain(key, memo, depth): _plain(part, memo, depth + 1) for key, part in value.items()}
     elif isinstance(value, list | tuple):
-        plain = [_plain(part, done, depth + 1) for part in value]
+        plain = [_plain(part, memo, depth + 1) for part in value]
     elif isinstance(value, bytes):
         plain = value.decode("utf-8", "replace")
     elif type(value) in (str, bytearray, int, float, bool, type(None)):
         return value
     else:
         raise ValueError("a value that is not data")
-    done[id(value)] = plain
+    memo[id(value)] = plain
     return plain
