@@ -95,7 +95,7 @@ SETTINGS = some.fixed_dictionaries(
 def test_whatever_the_settings_the_run_is_numpys(values):
     """Losses, rates and gradient lengths of every update, the rows of metrics.csv, and the weights at the end."""
     chosen, net = Settings(**values), headed()
-    made = {} if chosen.flip or chosen.pad_crop or chosen.erasing else {"made": (UNIT, UNIT)}
+    made = {} if chosen.flip or chosen.pad_crop or chosen.erasing else {"transforms": (UNIT, UNIT)}
     steps, ours, wanted = trained(net, "numpy", chosen, **made)
     with machine_code():
         found_steps, theirs, found = trained(net, "compiled", chosen, **made)
@@ -124,7 +124,7 @@ def test_whatever_the_settings_it_goes_on_to_the_bit(tmp_path_factory, values, c
             raise Kill
 
     for engine in ("compiled", "numpy"):
-        common = {"out": folder / engine, "made": None}
+        common = {"out": folder / engine, "transforms": None}
         arrays, data = weights.initialize(net, chosen.seed), (stripes(22), stripes(10, 1))
         with contextlib.suppress(Kill):
             fit(net, arrays, *data, chosen, engine="compiled", callbacks=[hear], **common)

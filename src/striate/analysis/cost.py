@@ -111,10 +111,10 @@ def macs_by_node(
     expressions: Collection[str] = (),
 ) -> dict[str, int]:
     """Count of each node, in topological order."""
-    chosen = convention(convention_name)
+    tool = convention(convention_name)
     spelling = _spelling(net, functions, expressions)
     return {
-        site.node.name: site.amount(_rule(chosen, site, spelling.get(site.node.name, "module")))
+        site.node.name: site.amount(_rule(tool, site, spelling.get(site.node.name, "module")))
         for site in _sites(net)
     }
 
@@ -127,21 +127,21 @@ def reconcile(
     expressions: Collection[str] = (),
 ) -> Reconciliation:
     """Every node under every convention, with the reasons where they differ from Striate's own count."""
-    chosen = [convention(name) for name in dict.fromkeys([STRIATE.name, *conventions])]
+    tools = [convention(name) for name in dict.fromkeys([STRIATE.name, *conventions])]
     spelling = _spelling(net, functions, expressions)
     rows = []
     for site in _sites(net):
-        spelled = spelling.get(site.node.name, "module")
-        rules = {c.name: _rule(c, site, spelled) for c in chosen}
+        form = spelling.get(site.node.name, "module")
+        rules = {c.name: _rule(c, site, form) for c in tools}
         counts = {name: site.amount(rule) for name, rule in rules.items()}
         ours = counts[STRIATE.name]
         reasons = {
-            name: _reason(rules[STRIATE.name], rule, spelled)
+            name: _reason(rules[STRIATE.name], rule, form)
             for name, rule in rules.items()
             if counts[name] != ours
         }
         rows.append(CostRow(site.node.name, site.node.op.word, counts, reasons))
-    return Reconciliation(tuple(c.name for c in chosen), tuple(rows))
+    return Reconciliation(tuple(c.name for c in tools), tuple(rows))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -181,29 +181,29 @@ class _Site:
 
 
 def _sites(net: Network) -> Iterator[_Site]:
-    known = net.inference
+    inference = net.inference
     for node in net.nodes:
-        if node.name in known.declarations:
-            yield _Site(node, known.declarations[node.name])
+        if node.name in inference.declarations:
+            yield _Site(node, inference.declarations[node.name])
 
 
-def _rule(chosen: Convention, site: _Site, spelled: str) -> Count:
+def _rule(tool: Convention, site: _Site, form: str) -> Count:
     """The count that a convention's table gives for a node."""
-    table = chosen.modules
-    if spelled == "function" and chosen.functions is not None:
-        table = chosen.functions
-    found = table.get(site.node.op.word, NOTHING)
-    while isinstance(found, Case):
+    table = tool.modules
+    if form == "function" and tool.functions is not None:
+        table = tool.functions
+    entry = table.get(site.node.op.word, NOTHING)
+    while isinstance(entry, Case):
         spatial = len(site.declaration.inputs[0].spatial)
-        value = spatial if found.field == "spatial" else getattr(site.node.op, found.field)
-        found = found.counts.get(value, NOTHING)
-    return Count(products=found.products) if spelled == "expression" else found
+        value = spatial if entry.field == "spatial" else getattr(site.node.op, entry.field)
+        entry = entry.counts.get(value, NOTHING)
+    return Count(products=entry.products) if form == "expression" else entry
 
 
-def _reason(ours: Count, theirs: Count, spelled: str) -> str:
+def _reason(ours: Count, theirs: Count, form: str) -> str:
     """Why a tool's count differs from ours, in words."""
     if not theirs.terms():
-        return f"written as {spelled}: not seen" if spelled != "module" else "not counted"
+        return f"written as {form}: not seen" if form != "module" else "not counted"
     change = {
         name: times
         for name in QUANTITIES

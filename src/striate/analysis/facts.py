@@ -61,7 +61,7 @@ class Totals:
 
     def lacking(self, *what: str) -> str:
         """The number of nodes that make these sums incomplete, after a semicolon; empty where they are complete."""
-        count = len({name for each in what for name in self.unknown.get(each, ())})
+        count = len({name for quantity in what for name in self.unknown.get(quantity, ())})
         return f"; {plural(count, 'node')} unknown" if count else ""
 
 
@@ -81,7 +81,7 @@ class Analysis:
         rows = [("node", "op", "output", "params", "MACs", "field")]
         for facts in self.nodes:
             op = str(self.network.node(facts.name).op)
-            field = "x".join(str(known.size) for known in facts.receptive_field.values())
+            field = "x".join(str(axis_field.size) for axis_field in facts.receptive_field.values())
             rows.append((facts.name, op, str(facts.output), f"{facts.params:,}", f"{facts.macs:,}", field))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows]
@@ -116,7 +116,7 @@ def analyze(net: NetworkSource, convention: str = "striate") -> Analysis:
     """
     net = as_network(net)
     sentence = named_convention(convention).sentence
-    known = net.inference
+    inference = net.inference
     every = fields_by_input(net)
     first = principal(every)
     faults = misalignments(net, every)
@@ -124,7 +124,7 @@ def analyze(net: NetworkSource, convention: str = "striate") -> Analysis:
     macs = macs_by_node(net, convention)
     nodes = []
     for node in net.nodes:
-        declaration = known.declarations.get(node.name)
+        declaration = inference.declarations.get(node.name)
         if declaration is None:
             continue
         nodes.append(
@@ -136,10 +136,10 @@ def analyze(net: NetworkSource, convention: str = "striate") -> Analysis:
                 declaration.params,
                 macs[node.name],
                 {axis.lower(): window for axis, window in declaration.windows.items()},
-                _lowered(every[first[node.outputs[0]]][node.outputs[0]]),
+                _lower_axes(every[first[node.outputs[0]]][node.outputs[0]]),
                 node.name not in bad,
                 sum(spec.bytes for spec in declaration.outputs),
-                {name: _lowered(fields[node.outputs[0]]) for name, fields in every.items()},
+                {name: _lower_axes(fields[node.outputs[0]]) for name, fields in every.items()},
             )
         )
     peaks = liveness(net)
@@ -150,18 +150,18 @@ def analyze(net: NetworkSource, convention: str = "striate") -> Analysis:
         *peaks,
         unknown_costs(net),
     )
-    return Analysis(net, tuple(nodes), totals, sentence, faults, known.problems, known.unknown)
+    return Analysis(net, tuple(nodes), totals, sentence, faults, inference.problems, inference.unknown)
 
 
 def unknown_costs(net: Network) -> dict[str, tuple[str, ...]]:
     """For params, macs and memory, the nodes where it is not known: opaque ones, and those without an output."""
-    known = net.inference
-    lost = [node.name for node in net.nodes if node.name not in known.declarations]
+    inference = net.inference
+    lost = [node.name for node in net.nodes if node.name not in inference.declarations]
     return {
-        what: (*(name for name, d in known.declarations.items() if what in d.uncounted), *lost)
+        what: (*(name for name, d in inference.declarations.items() if what in d.uncounted), *lost)
         for what in ("params", "macs", "memory")
     }
 
 
-def _lowered(fields: Fields) -> dict[str, ReceptiveField]:
-    return {axis.lower(): known.field for axis, known in fields.items()}
+def _lower_axes(fields: Fields) -> dict[str, ReceptiveField]:
+    return {axis.lower(): axis_field.field for axis, axis_field in fields.items()}

@@ -57,14 +57,14 @@ def principal(every: Mapping[str, Mapping[str, Fields]]) -> dict[str, str]:
 
 
 def _fields(net: Network, source: str) -> dict[str, Fields]:
-    known = net.inference
+    inference = net.inference
     fields: dict[str, Fields] = {name: {} for name in net.inputs}
     fields[source] = {axis: AxisField(ReceptiveField(), axis) for axis in net.inputs[source].spatial_axes}
     for node in net.nodes:
-        if node.name in known.declarations:
+        if node.name in inference.declarations:
             for port, value in enumerate(node.outputs):
-                seen = branch_fields(net, node, fields, port)
-                fields[value] = {axis: _merge([b for _, b in branches]) for axis, branches in seen.items()}
+                by_axis = branch_fields(net, node, fields, port)
+                fields[value] = {axis: _merge([b for _, b in branches]) for axis, branches in by_axis.items()}
     return fields
 
 
@@ -76,16 +76,16 @@ def branch_fields(
     """
     declaration = net.inference.declarations[node.name]
     readings = declaration.readings_of(output) if output else declaration.readings
-    seen: dict[str, list[tuple[str, AxisField]]] = {}
+    by_axis: dict[str, list[tuple[str, AxisField]]] = {}
     for value, reading in zip(node.inputs, readings, strict=True):
-        for axis, known in fields[value].items():
-            passed = known
-            if known.axis is not None:
-                read = reading[known.axis]
-                field = known.field.through(read.map) if read.map is not None else known.field
+        for axis, axis_field in fields[value].items():
+            passed = axis_field
+            if axis_field.axis is not None:
+                read = reading[axis_field.axis]
+                field = axis_field.field.through(read.map) if read.map is not None else axis_field.field
                 passed = AxisField(field, read.axis)
-            seen.setdefault(axis, []).append((value, passed))
-    return seen
+            by_axis.setdefault(axis, []).append((value, passed))
+    return by_axis
 
 
 def _merge(branches: Sequence[AxisField]) -> AxisField:
@@ -106,14 +106,14 @@ class Cure:
     op: Op
 
     @property
-    def moved(self) -> int:
+    def rows(self) -> int:
         """Rows moved from one side to the other."""
         return abs(self.after[0] - self.before[0])
 
     @property
     def rank(self) -> tuple[int, int]:
         """Few rows first; among equals the padding that is even: it is the other branch that sits off center."""
-        return self.moved, abs(self.after[0] - self.after[1])
+        return self.rows, abs(self.after[0] - self.after[1])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def misalignments(
     different sizes. every: what `fields_by_input` gives.
     """
     every = fields_by_input(net) if every is None else every
-    found = []
+    faults = []
     for node in net.nodes:
         if len(node.inputs) < 2 or node.name not in net.inference.declarations:
             continue
@@ -157,8 +157,8 @@ def misalignments(
                 offsets = tuple(field.offset for _, field in local)
                 if len(set(jumps)) > 1 or len(set(offsets)) > 1:
                     values = tuple(value for value, _ in local)
-                    found.append(Misalignment(node.name, axis, values, jumps, offsets, source))
-    return tuple(found)
+                    faults.append(Misalignment(node.name, axis, values, jumps, offsets, source))
+    return tuple(faults)
 
 
 def cure(net: Network, fault: Misalignment) -> Cure | None:
@@ -174,15 +174,15 @@ def cure(net: Network, fault: Misalignment) -> Cure | None:
     for branch, offset in zip(fault.branches, fault.offsets, strict=True):
         for other in {o for o in fault.offsets if o != offset}:
             for name in private[branch]:
-                candidate = _shifted(net, fields, name, fault.axis, other - offset)
+                candidate = _shift_padding(net, fields, name, fault.axis, other - offset)
                 if candidate and (best is None or candidate.rank < best.rank):
-                    changed = net.replace(candidate.node, candidate.op)
+                    variant = net.replace(candidate.node, candidate.op)
                     sizes = {value: spec.shape for value, spec in net.inference.specs.items()}
                     try:
-                        same = sizes == {value: spec.shape for value, spec in changed.inference.specs.items()}
+                        same = sizes == {value: spec.shape for value, spec in variant.inference.specs.items()}
                     except OpError:  # more padding than the op takes on this input
                         continue
-                    open_faults = {(f.node, f.axis, f.input) for f in misalignments(changed)}
+                    open_faults = {(f.node, f.axis, f.input) for f in misalignments(variant)}
                     if same and (fault.node, fault.axis, fault.input) not in open_faults:
                         best = candidate
     return best
@@ -199,24 +199,26 @@ def _private_ancestors(net: Network, fault: Misalignment) -> dict[str, list[str]
 
 def ancestors(net: Network, value: str) -> dict[str, None]:
     """Names of the nodes that a value comes from, nearest first."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     waiting = [value]
     while waiting:
         node = net.producers.get(waiting.pop(0))
-        if node is not None and node.name not in found:
-            found[node.name] = None
+        if node is not None and node.name not in names:
+            names[node.name] = None
             waiting.extend(node.inputs)
-    return found
+    return names
 
 
-def _shifted(net: Network, fields: Mapping[str, Fields], name: str, axis: str, by: Fraction) -> Cure | None:
+def _shift_padding(
+    net: Network, fields: Mapping[str, Fields], name: str, axis: str, by: Fraction
+) -> Cure | None:
     """The node's padding moved so that its field moves by that many input pixels."""
     node = net.node(name)
     window = net.inference.declarations[name].windows.get(axis)
-    seen = fields[node.inputs[0]].get(axis)
-    if not isinstance(window, Window) or seen is None or not seen.field.step:
+    axis_field = fields[node.inputs[0]].get(axis)
+    if not isinstance(window, Window) or axis_field is None or not axis_field.field.step:
         return None
-    rows = -by / seen.field.jump
+    rows = -by / axis_field.field.jump
     # Rows that the stride leaves over make up for what cannot be taken away after.
     before, after = window.before + rows, max(window.after - rows, Fraction(0))
     if rows.denominator != 1 or before < 0:
@@ -261,13 +263,13 @@ def reads(
             why=f"it is {spec}",
             fix="count from 0, one index per axis",
         )
-    wanted: dict[str, dict[str, set[int]]] = {
+    indices: dict[str, dict[str, set[int]]] = {
         value: {axis: {p} for axis, p in zip(spec.spatial_axes, position, strict=True)}
     }
     touched: dict[str, dict[str, set[int]]] = {}
     for node in reversed(net.nodes):
         for port, name in enumerate(node.outputs):
-            if name in wanted:
+            if name in indices:
                 declaration = net.declarations[node.name]
                 readings = declaration.readings_of(port)
                 near = [_local(net.specs[v], r) for v, r in zip(node.inputs, readings, strict=True)]
@@ -276,19 +278,19 @@ def reads(
                         if any(near) and not local:
                             continue
                         reading = {axis: dataclasses.replace(r, context=False) for axis, r in reading.items()}
-                    rows = _rows(reading, wanted[name], net.specs[source])
+                    rows = _rows(reading, indices[name], net.specs[source])
                     # A window that lies in the padding along one axis reads nothing along the others either.
                     if all(rows.values()):
-                        asked, ends = wanted.setdefault(source, {}), touched.setdefault(source, {})
-                        for axis, found in rows.items():
-                            asked.setdefault(axis, set()).update(found)
-                            ends.setdefault(axis, set()).update(_ends(reading[axis], wanted[name], found))
+                        source_indices, ends = indices.setdefault(source, {}), touched.setdefault(source, {})
+                        for axis, axis_rows in rows.items():
+                            source_indices.setdefault(axis, set()).update(axis_rows)
+                            ends.setdefault(axis, set()).update(_ends(reading[axis], indices[name], axis_rows))
     return {
         name: {
             axis: Reads(tuple(sorted(rows)), _hull(touched.get(name, {}).get(axis, rows)))
             for axis, rows in axes.items()
         }
-        for name, axes in wanted.items()
+        for name, axes in indices.items()
     }
 
 
@@ -302,8 +304,8 @@ def exact_field(
     outside.
     """
     name = net.input_name(input)
-    found = reads(net, value, position).get(name, {})
-    return {axis: found[axis].rows if axis in found else () for axis in net.inputs[name].spatial_axes}
+    axes = reads(net, value, position).get(name, {})
+    return {axis: axes[axis].rows if axis in axes else () for axis in net.inputs[name].spatial_axes}
 
 
 def _local(spec: TensorSpec, reading: Mapping[str, Reading]) -> bool:
@@ -315,28 +317,28 @@ def _hull(rows: set[int]) -> tuple[int, int]:
     return min(rows), max(rows)
 
 
-def _ends(reading: Reading, wanted: Mapping[str, set[int]], rows: set[int]) -> tuple[int, int]:
-    """First and last coordinate that the windows of the wanted rows touch; `rows` are those that they read."""
-    if reading.axis is None or reading.context or reading.axis not in wanted or reading.map is None:
+def _ends(reading: Reading, indices: Mapping[str, set[int]], rows: set[int]) -> tuple[int, int]:
+    """First and last coordinate that the windows of the given rows touch; rows: those that they read."""
+    if reading.axis is None or reading.context or reading.axis not in indices or reading.map is None:
         return _hull(rows)
     window = reading.map
-    raw = {x for i in wanted[reading.axis] for u in range(window.taps) if (x := window.raw(i, u)) is not None}
+    raw = {x for i in indices[reading.axis] for u in range(window.taps) if (x := window.raw(i, u)) is not None}
     return _hull(raw or rows)
 
 
 def _rows(
-    reading: Mapping[str, Reading], wanted: Mapping[str, set[int]], spec: TensorSpec
+    reading: Mapping[str, Reading], rows: Mapping[str, set[int]], spec: TensorSpec
 ) -> dict[str, set[int]]:
-    """The rows of one input that the wanted rows of an output read."""
-    found: dict[str, set[int]] = {}
+    """The rows of one input that the given rows of an output read."""
+    positions: dict[str, set[int]] = {}
     for axis in spec.spatial_axes:
         read = reading[axis]
         if read.axis is None and read.map is None:
-            found[axis] = set()
-        elif read.axis is None or read.context or read.axis not in wanted:
-            found[axis] = set(range(spec.size(axis)))
+            positions[axis] = set()
+        elif read.axis is None or read.context or read.axis not in rows:
+            positions[axis] = set(range(spec.size(axis)))
         elif read.map is None:
-            found[axis] = set(wanted[read.axis])
+            positions[axis] = set(rows[read.axis])
         else:
-            found[axis] = {x for i in wanted[read.axis] for x in read.map.reads(i)}
-    return found
+            positions[axis] = {x for i in rows[read.axis] for x in read.map.reads(i)}
+    return positions

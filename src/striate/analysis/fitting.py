@@ -41,13 +41,13 @@ class AxisSizes:
 
     def nearest(self, wish: int, count: int = 4) -> tuple[int, ...]:
         """The fitting sizes nearest to a wish, in ascending order."""
-        found: set[int] = set()
+        candidates: set[int] = set()
         for c in self.conditions:
             middle = max(wish - (wish - c.residue) % c.modulus, c.smallest) if c.modulus else c.smallest
             span = range(-count, count + 1) if c.modulus else range(1)
-            found.update(n for k in span if c.admits(n := middle + k * c.modulus))
-            found.add(c.smallest)
-        return tuple(sorted(sorted(found, key=lambda n: (abs(n - wish), n))[:count]))
+            candidates.update(n for k in span if c.admits(n := middle + k * c.modulus))
+            candidates.add(c.smallest)
+        return tuple(sorted(sorted(candidates, key=lambda n: (abs(n - wish), n))[:count]))
 
     @property
     def rule(self) -> str:
@@ -70,7 +70,7 @@ class Sizes:
     nearest: tuple[int, ...]
 
     def __repr__(self) -> str:
-        lines = [f"{axis}: {found.rule}" for axis, found in self.axes.items()]
+        lines = [f"{axis}: {solution.rule}" for axis, solution in self.axes.items()]
         near = ", ".join(map(str, self.nearest)) or "no size fits every axis"
         return "\n".join([*lines, f"nearest {self.near}: {near}"])
 
@@ -95,7 +95,7 @@ def sizes(net: NetworkSource, near: int = 224, input: str | None = None) -> Size
     """
     net = as_network(net)
     spec = net.inputs[net.input_name(input)]
-    group = _together(net, spec)
+    group = _same_size_inputs(net, spec)
     reference, pinned = _reference(net, group)
     axes = {axis.lower(): _solve_axis(reference, pinned, axis, group) for axis in spec.spatial_axes}
     common: set[int] = set()
@@ -110,14 +110,14 @@ def sizes(net: NetworkSource, near: int = 224, input: str | None = None) -> Size
     return Sizes(axes, near, tuple(sorted(sorted(common, key=lambda n: (abs(n - near), n))[:4])))
 
 
-def _together(net: Network, spec: TensorSpec) -> tuple[str, ...]:
+def _same_size_inputs(net: Network, spec: TensorSpec) -> tuple[str, ...]:
     """The inputs of these axes and sizes; channels may differ."""
     return tuple(
         name for name, other in net.inputs.items() if (other.axes, other.spatial) == (spec.axes, spec.spatial)
     )
 
 
-def _resized(net: Network, group: Sequence[str], sizes: Sequence[int]) -> Network:
+def _resize(net: Network, group: Sequence[str], sizes: Sequence[int]) -> Network:
     return net.with_input({name: (net.inputs[name].channels, *sizes) for name in group})
 
 
@@ -130,7 +130,7 @@ def _reference(net: Network, group: Sequence[str]) -> tuple[Network, bool]:
     shape, pinned = net.inputs[group[0]].spatial, False
     for _ in range(12):
         shape = tuple(2 * n + 1 for n in shape)
-        larger = _resized(net, group, shape)
+        larger = _resize(net, group, shape)
         codes = {problem.code for problem in larger.inference.problems}
         if not codes:
             return larger, False
@@ -147,9 +147,9 @@ def _neighbor(net: Network, group: Sequence[str]) -> Network:
     sizes = net.inputs[group[0]].spatial
     for step in range(1, 2 * _MAX_STRIDE_PX + 1):
         shape = [n + step for n in sizes]
-        next_one = _resized(net, group, shape)
+        next_one = _resize(net, group, shape)
         if not next_one.inference.problems:
-            larger = _resized(net, group, [n * 8 for n in shape])
+            larger = _resize(net, group, [n * 8 for n in shape])
             return next_one if larger.inference.problems else larger
     raise net.inference.problems[0]
 
@@ -175,8 +175,8 @@ def _solve_axis(net: Network, pinned: bool, axis: str, group: Sequence[str]) -> 
         ]
         if not solved:
             return AxisSizes(1, (), 0, (), f"no size fits {node.name} = {node.op} and what comes before it")
-        done = [value for value in node.inputs if last_use[value] == at]
-        branches = [(c, {v: laws for v, laws in table.items() if v not in done}) for c, table in solved]
+        dead = [value for value in node.inputs if last_use[value] == at]
+        branches = [(c, {v: laws for v, laws in table.items() if v not in dead}) for c, table in solved]
         if len(branches) > _MAX_RESIDUE_CLASSES:
             return AxisSizes(
                 1, (), 0, (), f"more than {_MAX_RESIDUE_CLASSES} classes of sizes at {node.name}"
@@ -195,52 +195,54 @@ def _through(
     if node.op.follows is not None:
         return _follow(condition, table.get(node.inputs[0], {}), table.get(node.inputs[node.op.follows], {}))
     ways: list[tuple[Condition, dict[str, list[SizeLaw]]]] = [(condition, {})]
-    joined: dict[str, int] = {}
+    shifts: dict[str, int] = {}
     for port, (value, reading) in enumerate(zip(node.inputs, declaration.readings, strict=True)):
         for axis, law in table.get(value, {}).items():
             read = reading[axis]
             if read.axis is None:
                 if pinned and not declaration.outputs[0].spatial_axes:
                     size = SizeLaw(Fraction(0), Fraction(declaration.inputs[port].size(axis)))
-                    ways = [(c2, made) for c, made in ways if (c2 := c.equal(law, size))]
+                    ways = [(c2, by_axis) for c, by_axis in ways if (c2 := c.equal(law, size))]
                 continue  # Collapsed: one number comes out, whatever the size.
             if isinstance(read.map, Shift) and len(node.inputs) > 1:
-                joined[read.axis] = joined.get(read.axis, 0) + 1
+                shifts[read.axis] = shifts.get(read.axis, 0) + 1
             ways = [
-                (c2, made | {read.axis: [*made.get(read.axis, []), law2]})
-                for c, made in ways
+                (c2, by_axis | {read.axis: [*by_axis.get(read.axis, []), law2]})
+                for c, by_axis in ways
                 for law2, c2 in ([(law, c)] if read.map is None else solve(read.map, law, c))
             ]
-    side_by_side = {axis for axis, count in joined.items() if count == len(node.inputs)}
-    return [(agreed, laws) for c, made in ways for agreed, laws in _join(c, made, side_by_side, declaration)]
+    side_by_side = {axis for axis, count in shifts.items() if count == len(node.inputs)}
+    return [
+        (agreed, laws) for c, by_axis in ways for agreed, laws in _join(c, by_axis, side_by_side, declaration)
+    ]
 
 
 def _follow(
-    condition: Condition, own: Mapping[str, SizeLaw], followed: Mapping[str, SizeLaw]
+    condition: Condition, laws: Mapping[str, SizeLaw], reference: Mapping[str, SizeLaw]
 ) -> list[tuple[Condition, dict[str, SizeLaw]]]:
     """A crop fits where what it cuts away is not negative; an odd row more on one side is a matter of alignment."""
     agreed = [condition]
-    for axis, law in followed.items():
-        margin = SizeLaw(own[axis].slope - law.slope, own[axis].offset - law.offset)
+    for axis, law in reference.items():
+        margin = SizeLaw(laws[axis].slope - law.slope, laws[axis].offset - law.offset)
         agreed = [narrowed for c in agreed for narrowed in c.at_least(margin, 0)]
-    return [(c, dict(followed)) for c in agreed]
+    return [(c, dict(reference)) for c in agreed]
 
 
 def _join(
-    condition: Condition, made: dict[str, list[SizeLaw]], side_by_side: set[str], declaration: Declaration
+    condition: Condition, by_axis: dict[str, list[SizeLaw]], side_by_side: set[str], declaration: Declaration
 ) -> Iterator[tuple[Condition, dict[str, SizeLaw]]]:
     """One law per axis of the output: branches must be equally long, or add up where they lie side by side."""
     laws: dict[str, SizeLaw] = {}
     agreed: Condition | None = condition
-    for axis, branches in made.items():
+    for axis, branches in by_axis.items():
         laws[axis] = branches[0]
         if axis in side_by_side:
             # Each branch was shifted by what the others take up at the size it was declared for.
-            whole = declaration.outputs[0].size(axis)
+            total = declaration.outputs[0].size(axis)
             parts = [x.size(axis) for x in declaration.inputs]
             laws[axis] = SizeLaw(
                 sum((law.slope for law in branches), Fraction(0)),
-                sum((law.offset - (whole - part) for law, part in zip(branches, parts)), Fraction(0)),
+                sum((law.offset - (total - part) for law, part in zip(branches, parts)), Fraction(0)),
             )
             continue
         for other in branches[1:]:
@@ -250,10 +252,10 @@ def _join(
 
 
 def _summary(conditions: list[Condition]) -> AxisSizes:
-    fixed = sorted({c.residue for c in conditions if not c.modulus})
+    single_sizes = sorted({c.residue for c in conditions if not c.modulus})
     moving = [c for c in conditions if c.modulus]
     if not moving:
-        return AxisSizes(0, tuple(fixed), min(fixed, default=0), tuple(conditions))
+        return AxisSizes(0, tuple(single_sizes), min(single_sizes, default=0), tuple(conditions))
     modulus = lcm(*(c.modulus for c in moving))
     residues = sorted({r for c in moving for r in range(c.residue, modulus, c.modulus)})
     smallest = min(c.smallest for c in conditions)

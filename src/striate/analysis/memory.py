@@ -37,7 +37,7 @@ class Moment:
     node: str
     phase: str
     bytes: int
-    made: tuple[str, ...] = ()
+    allocated: tuple[str, ...] = ()
     freed: tuple[str, ...] = ()
 
 
@@ -62,19 +62,19 @@ class Timeline:
         """Names of what exists while step `index` runs, oldest first (its own outputs included)."""
         names = dict.fromkeys(self.start)
         for step in self.steps[:index]:
-            names |= dict.fromkeys(step.made)
+            names |= dict.fromkeys(step.allocated)
             for name in step.freed:
                 names.pop(name, None)
-        return tuple(names | dict.fromkeys(self.steps[index].made))
+        return tuple(names | dict.fromkeys(self.steps[index].allocated))
 
 
 def activation_bytes(net: Network) -> dict[str, int]:
     """Bytes of each node's outputs, per image; nodes that cannot be computed are left out."""
-    known = net.inference
+    inference = net.inference
     return {
-        node.name: sum(known.specs[value].bytes for value in node.outputs)
+        node.name: sum(inference.specs[value].bytes for value in node.outputs)
         for node in net.nodes
-        if node.name in known.declarations
+        if node.name in inference.declarations
     }
 
 
@@ -93,9 +93,9 @@ def timeline(net: Network, *, training: bool = False, in_place: bool = False) ->
     >>> timeline(net, training=True).peak_bytes          # 16 + 32 + 32 numbers, gradients of 32 and 32
     576
     """
-    known = net.inference
-    nodes = [node for node in net.nodes if node.name in known.declarations]
-    sizes = {value: known.specs[value].bytes for value in _values(net, nodes)}
+    inference = net.inference
+    nodes = [node for node in net.nodes if node.name in inference.declarations]
+    sizes = {value: inference.specs[value].bytes for value in _values(net, nodes)}
     start = tuple(net.inputs)
     steps = _training(net, nodes, sizes) if training else _inference(net, nodes, sizes, in_place)
     return Timeline(start, sum(sizes[value] for value in start), tuple(steps))
@@ -151,12 +151,12 @@ def _training(net: Network, nodes: list[Node], sizes: Mapping[str, int]) -> Iter
         live += sum(sizes[value] for value in node.outputs)
         yield Moment(node.name, "forward", live, node.outputs)
     pending = [value for value in net.outputs if value in sizes]  # the loss gives all results their gradients
-    begun = set(net.inputs)  # values whose gradient has its memory, or never gets any
+    started = set(net.inputs)  # values whose gradient has its memory, or never gets any
     for node in reversed(nodes):
-        made = [v for v in dict.fromkeys((*pending, *node.outputs, *node.inputs)) if v not in begun]
+        gradients = [v for v in dict.fromkeys((*pending, *node.outputs, *node.inputs)) if v not in started]
         pending = []
-        begun.update(made)
-        live += sum(sizes[value] for value in made)
+        started.update(gradients)
+        live += sum(sizes[value] for value in gradients)
         freed = (*(f"d({value})" for value in node.outputs), *node.outputs)
-        yield Moment(node.name, "backward", live, tuple(f"d({value})" for value in made), freed)
+        yield Moment(node.name, "backward", live, tuple(f"d({value})" for value in gradients), freed)
         live -= 2 * sum(sizes[value] for value in node.outputs)

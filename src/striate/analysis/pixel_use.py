@@ -224,8 +224,8 @@ def pixels(net: NetworkSource, value: str | None = None, input: str | None = Non
                     for origin, pull in zip(node.inputs, back, strict=True):
                         if pull is not None:
                             _add(maps, origin, pull(term), times)
-    found = _compact(maps.get(source, {}), spec.spatial_sizes)
-    terms = tuple((tuple(t * n for n in term[0]), *term[1:]) for term, t in found.items())
+    compact = _compact(maps.get(source, {}), spec.spatial_sizes)
+    terms = tuple((tuple(t * n for n in term[0]), *term[1:]) for term, t in compact.items())
     empty = tuple((0,) * n for n in spec.spatial)
     return PixelUse(spec.spatial_axes, spec.spatial, terms or (empty,))
 
@@ -239,13 +239,13 @@ def _compact(terms: dict[Term, int], shape: tuple[int, ...]) -> dict[Term, int]:
     """The same sum in fewer outer products: terms that agree on all axes but one are added, then rows written out."""
     for axis in range(len(shape)):
         if len(terms) > 1:
-            grouped: dict[Term, Vector] = {}
+            sums: dict[Term, Vector] = {}
             for term, times in terms.items():
                 rest = (*term[:axis], *term[axis + 1 :])
                 scaled = tuple(times * n for n in term[axis])
-                known = grouped.get(rest)
-                grouped[rest] = scaled if known is None else tuple(map(int.__add__, known, scaled))
-            terms = {(*rest[:axis], v, *rest[axis:]): 1 for rest, v in grouped.items()}
+                total = sums.get(rest)
+                sums[rest] = scaled if total is None else tuple(map(int.__add__, total, scaled))
+            terms = {(*rest[:axis], v, *rest[axis:]): 1 for rest, v in sums.items()}
     if len(terms) > 1 and len(terms) * sum(shape) > NUMBERS_LIMIT:
         raise LimitError(
             f"because of branches, the map is a sum of {len(terms)} outer products on {'x'.join(map(str, shape))}",
@@ -281,13 +281,13 @@ def _pulls(
         all(reading[axis].axis is not None for axis in x.spatial_axes)
         for x, reading in zip(declaration.inputs, readings, strict=True)
     ]
-    found: list[Callable[[Term], Term] | None] = []
+    pulls: list[Callable[[Term], Term] | None] = []
     for x, reading, near in zip(declaration.inputs, readings, local, strict=True):
         if any(local) and not near:
-            found.append(None)
+            pulls.append(None)
         else:
-            found.append(functools.partial(_pull, declaration, reading, x.spatial_axes))
-    return found
+            pulls.append(functools.partial(_pull, declaration, reading, x.spatial_axes))
+    return pulls
 
 
 def _pull(

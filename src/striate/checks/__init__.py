@@ -53,21 +53,27 @@ def check(network: NetworkSource, config: Config | None = None, source: str | No
     config = config or Config()
     context = Context(network, config)
     order = {node.name: at for at, node in enumerate(network.nodes)}
-    found = [finding for rule in all_rules() if config.selects(rule.code) for finding in rule.look(context)]
-    kept = [finding for finding in found if not config.ignores(finding.code, finding.node)]
-    known = 0
+    all_findings = [
+        finding for rule in all_rules() if config.selects(rule.code) for finding in rule.look(context)
+    ]
+    findings = [finding for finding in all_findings if not config.ignores(finding.code, finding.node)]
+    in_baseline = 0
     if config.baseline is not None:
         from striate.checks import baseline
 
-        kept, known = baseline.subtract(network.name, kept, baseline.read(Path(config.baseline)))
-    kept.sort(key=lambda finding: (-finding.severity.rank, finding.code, order.get(finding.node or "", -1)))
+        findings, in_baseline = baseline.subtract(
+            network.name, findings, baseline.read(Path(config.baseline))
+        )
+    findings.sort(
+        key=lambda finding: (-finding.severity.rank, finding.code, order.get(finding.node or "", -1))
+    )
     failed = {problem.node for problem in context.inference.problems if problem.node}
     return Report(
         network,
-        tuple(kept),
+        tuple(findings),
         config,
         skipped=tuple(name for name in context.inference.unknown if name not in failed),
-        ignored=len(found) - len(kept) - known,
-        known=known,
+        ignored=len(all_findings) - len(findings) - in_baseline,
+        known=in_baseline,
         source=source,
     )

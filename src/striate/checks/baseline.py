@@ -27,16 +27,16 @@ def key(network: str, finding: Diagnostic) -> Key:
 
 def write(path: Path, findings: Iterable[tuple[str, Iterable[Diagnostic]]]) -> int:
     """Write the findings of each network (its name, its findings) atomically; return their number."""
-    known = collections.Counter(key(name, finding) for name, found in findings for finding in found)
+    counts = collections.Counter(key(name, finding) for name, group in findings for finding in group)
     entries = [
         {"network": network, "code": code, "node": node}
         | ({"aspect": aspect} if aspect else {})
-        | {"count": known[network, code, node, aspect]}
-        for network, code, node, aspect in sorted(known, key=lambda k: (k[0], k[1], k[2] or "", k[3]))
+        | {"count": counts[network, code, node, aspect]}
+        for network, code, node, aspect in sorted(counts, key=lambda k: (k[0], k[1], k[2] or "", k[3]))
     ]
     text = json.dumps({"schema": SCHEMA, "findings": entries}, indent=1, ensure_ascii=False) + "\n"
     write_aside(path, text.encode())
-    return sum(known.values())
+    return sum(counts.values())
 
 
 def read(path: Path) -> collections.Counter[Key]:
@@ -68,11 +68,11 @@ def read(path: Path) -> collections.Counter[Key]:
             why=f'an object with "schema": "{SCHEMA}" and a list "findings" is expected',
             fix="write it again with striate check --write-baseline FILE",
         )
-    known: collections.Counter[Key] = collections.Counter()
+    counts: collections.Counter[Key] = collections.Counter()
     for number, entry in enumerate(document["findings"]):
         finding, times = _entry(path, number, entry)
-        known[finding] += times
-    return known
+        counts[finding] += times
+    return counts
 
 
 def _entry(path: Path, number: int, entry: Any) -> tuple[Key, int]:
@@ -96,21 +96,21 @@ def _entry(path: Path, number: int, entry: Any) -> tuple[Key, int]:
 
 
 def subtract(
-    network: str, findings: Iterable[Diagnostic], known: Mapping[Key, int]
+    network: str, findings: Iterable[Diagnostic], baseline: Mapping[Key, int]
 ) -> tuple[list[Diagnostic], int]:
-    """Findings that the baseline does not know, and how many it does.
+    """Findings that are not in the baseline, and the number of those that are.
 
-    An entry without an aspect, as files had before there were any, stands for a finding of any aspect.
+    An entry without an aspect, as in older files, matches a finding of any aspect.
     """
-    left = dict(known)
+    remaining = dict(baseline)
     new = []
-    seen = 0
+    matches = 0
     for finding in findings:
         entry = key(network, finding)
-        entry = entry if left.get(entry, 0) > 0 else (*entry[:3], "")
-        if left.get(entry, 0) > 0:
-            left[entry] -= 1
-            seen += 1
+        entry = entry if remaining.get(entry, 0) > 0 else (*entry[:3], "")
+        if remaining.get(entry, 0) > 0:
+            remaining[entry] -= 1
+            matches += 1
         else:
             new.append(finding)
-    return new, seen
+    return new, matches

@@ -1,4 +1,4 @@
-"""What to check and what to let pass: defaults, `[tool.striate]` of a pyproject.toml, then the command line.
+"""Settings of checks: defaults, `[tool.striate]` of a pyproject.toml, then the command line.
 
 The fields of `Config` are the only list of settings; keys of the table are their names with hyphens.
 """
@@ -34,7 +34,7 @@ def _codes(value: Any, meta: Meta) -> tuple[str, ...]:
 
 @register("models", lambda meta: 'a MODEL, or a list such as ["resnet18", "nets/*.toml"]')
 def _models(value: Any, meta: Meta) -> tuple[str, ...]:
-    """One MODEL, or a list; a notation has commas of its own, so that a text is never taken apart."""
+    """One MODEL, or a list; a text is never split at commas, because notations contain them."""
     models = [value] if isinstance(value, str) else value
     if not isinstance(models, list | tuple) or not all(isinstance(m, str) and m.strip() for m in models):
         raise Unsuited
@@ -50,7 +50,7 @@ def _sizes_by_input(value: Any, meta: Meta) -> str | dict[str, str]:
 
 
 def _located(model: str, folder: Path) -> str:
-    """A model of a settings file as seen from here: files and patterns of files are named from its folder."""
+    """Convert the path of a model in a settings file to one relative to the current folder."""
     if _is_notation(model):
         return model
     path, colon, attribute = model, "", ""
@@ -144,9 +144,9 @@ class Config(Declared):
     )
 
     def selects(self, code: str) -> bool:
-        """Whether findings with this code ("G002") are wanted at all."""
-        wanted = _reach(code, (*self.select, *self.extend_select))
-        return wanted > _reach(code, self.ignore)
+        """Whether findings with this code ("G002") are reported."""
+        reach = _reach(code, (*self.select, *self.extend_select))
+        return reach > _reach(code, self.ignore)
 
     def ignores(self, code: str, node: str | None) -> bool:
         """Whether a finding with this code is ignored on this node."""
@@ -163,12 +163,14 @@ class Config(Declared):
         """The `models`, patterns replaced by the files that match. Raises SourceError for one that matches none."""
         import glob
 
-        found: list[str] = []
+        files: list[str] = []
         for model in self.models:
             matches = [model]
             if _is_pattern(model):
-                named = (os.path.relpath(one) for one in sorted(glob.glob(model, recursive=True)))
-                matches = [one for one in named if os.path.basename(one) != SETTINGS]  # the file that says so
+                paths = (os.path.relpath(one) for one in sorted(glob.glob(model, recursive=True)))
+                matches = [
+                    one for one in paths if os.path.basename(one) != SETTINGS
+                ]  # the settings file itself
             if not matches:
                 raise SourceError(
                     f"no file matches {model}",
@@ -176,16 +178,16 @@ class Config(Declared):
                     why="patterns are relative to the folder of the pyproject.toml",
                     fix="correct the pattern, or remove it",
                 )
-            found += matches
-        return tuple(dict.fromkeys(found))
+            files += matches
+        return tuple(dict.fromkeys(files))
 
     def replace(self, **settings: Any) -> Config:
-        """The same with other settings, read from what a person wrote; None leaves a setting as it is.
+        """A copy with other settings, as a user writes them; None leaves a setting unchanged.
 
         Raises UsageError for a value that a setting does not take, UnknownNameError for a setting that is not there.
         """
-        given = {name: value for name, value in settings.items() if value is not None}
-        return self.with_values(given, texts=True)
+        values = {name: value for name, value in settings.items() if value is not None}
+        return self.with_values(values, texts=True)
 
     @classmethod
     def read(cls, path: Path) -> Config | None:
@@ -195,7 +197,7 @@ class Config(Declared):
         that a setting does not take.
         """
         content = read_bytes(path)
-        if b"striate" not in content:  # someone else's file, perhaps broken: not our business
+        if b"striate" not in content:  # not our file: its errors do not matter here
             return None
         tools = parse_toml(content, path).get("tool", {})
         table = tools.get("striate") if isinstance(tools, Mapping) else None
@@ -209,7 +211,7 @@ class Config(Declared):
                 fix="write it as a table [tool.striate]",
             )
         config = cls().with_values(table, f"{path} [tool.striate]", texts=True)
-        if config.baseline is not None:  # named relative to the file that names it
+        if config.baseline is not None:  # relative to the settings file
             config = dataclasses.replace(config, baseline=str(path.parent / config.baseline))
         if config.models:
             config = dataclasses.replace(
@@ -233,9 +235,9 @@ class Config(Declared):
 
 def _reach(code: str, selectors: Iterable[str]) -> int:
     """Length of the longest selector that covers a code; -1 when none does, 0 for ALL."""
-    found = (
+    lengths = (
         0 if word == EVERYTHING else len(word)
         for word in selectors
         if word == EVERYTHING or code.startswith(word)
     )
-    return max(found, default=-1)
+    return max(lengths, default=-1)

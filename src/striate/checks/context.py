@@ -1,7 +1,4 @@
-"""What rules see: a network with its facts, each computed when the first rule asks for it.
-
-Rules that only need windows never pay for receptive fields, costs or fitting sizes.
-"""
+"""What rules see: a network with its facts, each computed on first use, so that rules pay only for what they need."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ AXIS_WORDS = {"H": "row", "W": "column", "L": "position", "D": "slice"}
 
 
 class Context:
-    """A network under examination and the settings it is examined with.
+    """A network under check and the settings of the check.
 
     `nodes` are those that have an output; nodes at or after a geometry failure are absent.
     """
@@ -36,7 +33,7 @@ class Context:
         self.inference = network.inference
         self.declarations: Mapping[str, Declaration] = self.inference.declarations
         self.nodes = tuple(node for node in network.nodes if node.name in self.declarations)
-        self.trials = 0  # nodes inferred again for fixes, see striate.checks.fixes
+        self.trials = 0  # nodes re-inferred for fixes, see striate.checks.fixes
 
     # ------------------------------------------------------------------ the graph
     def of(self, *words: str) -> Iterator[Node]:
@@ -54,20 +51,18 @@ class Context:
         return value in self.network.outputs
 
     def before(self, node: Node) -> Node | None:
-        """The node that makes the first input; None for a network input."""
+        """The node that produces the first input; None for a network input."""
         return self.network.producers.get(node.inputs[0])
 
     def after(self, node: Node) -> Node | None:
-        """The one node that reads this node's only output; None when none or several do, or it is an output."""
+        """The only reader of this node's only output; None if none or several read it, or it is a network output."""
         if len(node.outputs) != 1 or self.is_output(node.outputs[0]):
             return None
         readers = self.consumers(node.outputs[0])
         return readers[0] if len(readers) == 1 else None
 
     def following(self, node: Node, *through: Trait) -> Node | None:
-        """The next node on an unbranched path, looking through ops of one input that have one of the traits, layers
-        with weights excepted.
-        """
+        """The next node on an unbranched path, skipping ops of one input that have one of the traits and no weights."""
         after = self.after(node)
         while after is not None and len(after.inputs) == 1:
             traits = after.op.traits
@@ -86,17 +81,17 @@ class Context:
     @functools.cached_property
     def windows(self) -> list[tuple[Node, dict[str, Window]]]:
         """Every node that slides a window, with the window of each spatial axis (letters as in TensorSpec.axes)."""
-        found = []
+        pairs = []
         for node in self.nodes:
             if isinstance(node.op, Windowed):
                 axes = self.declarations[node.name].windows
                 sliding = {axis: window for axis, window in axes.items() if isinstance(window, Window)}
                 if sliding and len(sliding) == len(axes):
-                    found.append((node, sliding))
-        return found
+                    pairs.append((node, sliding))
+        return pairs
 
     def groups(self, node: Node) -> int:
-        """Groups of input channels that a convolution (or a fully connected layer) keeps apart."""
+        """Number of groups of input channels of a convolution (or a fully connected layer)."""
         declaration = self.declarations[node.name]
         depth = next(p.shape[1] for p in declaration.parameters if p.kind == "weight")
         return declaration.inputs[0].channels // depth
@@ -153,7 +148,7 @@ class Context:
             axes = sizes(self.network).axes
         except StriateError:
             return ()
-        found = []
+        inputs = []
         for side in (-1, 1):
             shape = [spec.channels]
             for axis, n in zip(spec.spatial_axes, spec.spatial):
@@ -162,8 +157,8 @@ class Context:
                 if beyond:
                     shape.append(min(beyond, key=lambda m: abs(m - n)))
             if len(shape) == len(spec.shape) - 1 and tuple(shape) != spec.without_batch:
-                found.append((tuple(shape), self.network.with_input(shape)))
-        return tuple(found)
+                inputs.append((tuple(shape), self.network.with_input(shape)))
+        return tuple(inputs)
 
     # ------------------------------------------------------------------ words
     def where(self, node: Node | None) -> str:
@@ -182,9 +177,9 @@ def by(sizes: Mapping[str, int] | tuple[int, ...]) -> str:
     return "x".join(map(str, sizes.values() if isinstance(sizes, Mapping) else sizes))
 
 
-def share(part: int, whole: int) -> str:
-    """A percentage that is never rounded to nothing or to everything."""
-    percent = 100 * part / whole if whole else 0
+def share(part: int, total: int) -> str:
+    """A percentage that is never rounded to 0 % or 100 %."""
+    percent = 100 * part / total if total else 0
     if 0 < percent < 1:
         return "below 1 %"
-    return f"{min(math.floor(percent + 0.5), 99) if part < whole else 100} %"
+    return f"{min(math.floor(percent + 0.5), 99) if part < total else 100} %"

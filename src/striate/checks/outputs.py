@@ -1,7 +1,7 @@
 """The texts of `striate check`: full, concise, json, markdown, sarif, github, junit: functions of the reports.
 
-Names and messages come from users' files: every format escapes them in its own way, and nothing that a terminal would
-obey (control characters) gets through.
+Names and messages come from users' files: every format escapes them in its own way, and control characters are never
+written.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ def full(reports: Reports) -> str:
 
 def blocks(reports: Reports) -> list[str]:
     """The paragraphs of `full`, for a terminal that wraps and colors them itself."""
-    found = []
+    paragraphs = []
     for report in reports:
         if len(reports) > 1:
-            found.append(f"== {report.network.name}" + ("" if report.findings else ": nothing found"))
+            paragraphs.append(f"== {report.network.name}" + ("" if report.findings else ": nothing found"))
         for _, group in groupby(
             report.findings, key=lambda finding: (finding.code, finding.severity, finding.aspect)
         ):
             first, *rest = group
             also = f"\n  also    {_few([finding.node or 'the network' for finding in rest])}" if rest else ""
-            found.append(render(first) + also)
+            paragraphs.append(render(first) + also)
         if report.skipped:
-            found.append(f"not checked: {_few(report.skipped)} (they follow a node without output)")
-    found.append(_summary(reports))
-    return [_printable(block) for block in found]
+            paragraphs.append(f"not checked: {_few(report.skipped)} (they follow a node without output)")
+    paragraphs.append(_summary(reports))
+    return [_printable(block) for block in paragraphs]
 
 
 def _few(names: Sequence[str]) -> str:
@@ -50,11 +50,11 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _summary(reports: Reports) -> str:
-    said = []
+    parts = []
     for severity in Severity:
         if n := sum(report.count(severity) for report in reports):
-            said.append(f"{n} {severity.value}" + ("s" if n > 1 and severity is not Severity.INFO else ""))
-    text = ", ".join(said) or "nothing found"
+            parts.append(f"{n} {severity.value}" + ("s" if n > 1 and severity is not Severity.INFO else ""))
+    text = ", ".join(parts) or "nothing found"
     for n, what in (
         (sum(r.ignored for r in reports), "ignored"),
         (sum(r.known for r in reports), "in the baseline"),
@@ -67,7 +67,7 @@ def _summary(reports: Reports) -> str:
 def concise(reports: Reports) -> str:
     """One line for each finding: where, severity, code, message."""
     lines = []
-    for report, finding in _each(reports):
+    for report, finding in _findings(reports):
         place = _place(report, finding)
         spot = f"{place.file}:{place.line}" if place else report.source or report.network.name
         lines.append(_printable(f"{spot}: {finding.severity} {headline(finding)}").replace("\n", " "))
@@ -78,16 +78,16 @@ def json_(reports: Reports) -> str:
     """A list of findings of every network; keys as in the documentation of `striate check`."""
     import json
 
-    found = [
+    findings = [
         {
             **finding.to_dict(),
             "network": report.network.name,
             "file": place.file if (place := _place(report, finding)) else report.source,
             "line": place.line if place else None,
         }
-        for report, finding in _each(reports)
+        for report, finding in _findings(reports)
     ]
-    return json.dumps(found, indent=1)
+    return json.dumps(findings, indent=1)
 
 
 def markdown(reports: Reports) -> str:
@@ -113,14 +113,14 @@ def markdown(reports: Reports) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text that Markdown shows as it is: no markup, no link, no mention of anyone, no end of a cell."""
+    """Escape a text for Markdown: no markup, no link, no @-mention, no end of a table cell."""
     text = _printable(text).replace("\n", " ")
     text = "".join(f"\\{c}" if c in "\\`*_[]|#~$" else c for c in text)
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;")
 
 
 def statistics(reports: Reports) -> str:
-    """How often each rule was broken, most often first; a star marks rules with fixes that `--fix` makes."""
+    """Number of findings per rule, most frequent first; a star marks rules with fixes that `--fix` applies."""
     rows = _counts(reports)
     width = len(str(max((row["count"] for row in rows), default=0)))
     return "\n".join(
@@ -137,9 +137,9 @@ def statistics_json(reports: Reports) -> str:
 
 
 def _counts(reports: Reports) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for _, finding in _each(reports):
-        row = found.setdefault(
+    counts: dict[str, dict[str, Any]] = {}
+    for _, finding in _findings(reports):
+        row = counts.setdefault(
             finding.code,
             {
                 "code": finding.code,
@@ -151,7 +151,7 @@ def _counts(reports: Reports) -> list[dict[str, Any]]:
         )
         row["count"] += 1
         row["fixable"] += any(fix.safe for fix in finding.fixes)
-    return sorted(found.values(), key=lambda row: (-row["count"], row["code"]))
+    return sorted(counts.values(), key=lambda row: (-row["count"], row["code"]))
 
 
 def sarif(reports: Reports) -> str:
@@ -180,7 +180,7 @@ def sarif(reports: Reports) -> str:
         ],
     }
     results = []
-    for report, finding in _each(reports):
+    for report, finding in _findings(reports):
         result: dict[str, Any] = {"ruleId": finding.code}
         if finding.code in order:
             result["ruleIndex"] = order[finding.code]
@@ -212,10 +212,10 @@ def _level(severity: Severity) -> str:
 
 def _location(report: Report, finding: Diagnostic) -> dict[str, Any]:
     name = finding.node or report.network.name
-    whole = f"{report.network.name}/{finding.node}" if finding.node else report.network.name
+    full_name = f"{report.network.name}/{finding.node}" if finding.node else report.network.name
     location: dict[str, Any] = {
         "logicalLocations": [
-            {"name": name, "fullyQualifiedName": whole, "kind": "object" if finding.node else "module"}
+            {"name": name, "fullyQualifiedName": full_name, "kind": "object" if finding.node else "module"}
         ]
     }
     place = _place(report, finding)
@@ -239,7 +239,7 @@ def github(reports: Reports) -> str:
     """Workflow commands of GitHub Actions: one annotation for each finding."""
     level = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
     lines = []
-    for report, finding in _each(reports):
+    for report, finding in _findings(reports):
         properties = {"title": f"{finding.code} {finding.name}"}
         place = _place(report, finding)
         if place or report.source:
@@ -250,8 +250,8 @@ def github(reports: Reports) -> str:
         if not place:
             body = f"{report.network.name}: {body}"
         data = _printable(body).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-        named = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-        lines.append(f"::{level[finding.severity]} {named}::{data}")
+        arguments = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+        lines.append(f"::{level[finding.severity]} {arguments}::{data}")
     return "\n".join(lines)
 
 
@@ -338,14 +338,14 @@ def _printable(text: str) -> str:
     return printable(text, keep="\n")
 
 
-def _each(reports: Reports) -> Iterator[tuple[Report, Diagnostic]]:
+def _findings(reports: Reports) -> Iterator[tuple[Report, Diagnostic]]:
     for report in reports:
         for finding in report.findings:
             yield report, finding
 
 
 def _place(report: Report, finding: Diagnostic) -> Place | None:
-    """The line that made the node; files below the current folder are named from there."""
+    """The source line of the node; files below the current folder get relative paths."""
     if finding.place is None:
         return None
     path = Path(finding.place.file)

@@ -1,4 +1,4 @@
-"""What a code means: rules and errors, as text and as Markdown (`make docs`)."""
+"""Reference of all codes, rules and errors, as text and as Markdown (`make docs`)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from striate.diagnostics import StriateError, UnknownNameError, suggest
 
 
 def errors() -> tuple[type[StriateError], ...]:
-    """The errors that are no rules, by code."""
-    found = (
+    """The errors that are not rules, by code."""
+    classes = (
         cls for _, cls in inspect.getmembers(diagnostics, inspect.isclass) if issubclass(cls, StriateError)
     )
     return tuple(
         sorted(
-            (cls for cls in found if cls.code[0] == "I" and cls is not StriateError), key=lambda cls: cls.code
+            (cls for cls in classes if cls.code[0] == "I" and cls is not StriateError),
+            key=lambda cls: cls.code,
         )
     )
 

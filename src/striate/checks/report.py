@@ -11,9 +11,9 @@ from striate.network import Network
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Report:
-    """What was found in one network.
+    """Findings in one network.
 
-    findings: by severity, code and place in the network. skipped: nodes that could not be checked, because a node
+    findings: by severity, code and position in the network. skipped: nodes that could not be checked, because a node
     before them has no output. ignored: findings left out by per-node ignores; known: those left out by the baseline.
     source: the file it was read from, if any.
     """
@@ -31,7 +31,7 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether something was found at or above the threshold of the configuration."""
+        """Whether a finding is at or above the threshold of the configuration."""
         return any(self.config.fails(finding.severity) for finding in self.findings)
 
     def __str__(self) -> str:
@@ -39,4 +39,4 @@ class Report:
 
         return full([self])
 
-    __repr__ = __str__  # what a prompt or a notebook shows: the findings, not the network
+    __repr__ = __str__  # a prompt or notebook shows the findings

@@ -1,7 +1,7 @@
-"""What a rule is, and how rules are found: every `Rule` in the modules of `striate.checks.rules`, by itself.
+"""Base class of rules, and their registry: every `Rule` in the modules of `striate.checks.rules`.
 
-A rule is one class: its docstring says what the fault is, its class name names the fault, its attributes say why it
-matters, how to cure it, who says so, with a bad and a good example that the tests run; `look` is its logic.
+A rule is one class: its name and docstring describe the fault; its attributes give the reason, the fix, the source, and
+a bad and a good example that the tests run; `look` is its logic.
 """
 
 from __future__ import annotations
@@ -144,14 +144,14 @@ def all_rules() -> tuple[Rule, ...]:
 
     for module in pkgutil.iter_modules(rules.__path__, f"{rules.__name__}."):
         importlib.import_module(module.name)
-    base: type[Any] = Rule  # abstract, as its leaves are not
-    # A notebook defines its rule again and again: the last one counts.
+    base: type[Any] = Rule  # abstract, unlike its leaves
+    # A notebook may define a rule several times: the last one counts.
     last = {(rule.__module__, rule.__qualname__): rule for rule in _final(base)}
-    found = sorted((rule() for rule in last.values()), key=lambda rule: _order(rule.code))
-    codes = [rule.code for rule in found]
+    instances = sorted((rule() for rule in last.values()), key=lambda rule: _order(rule.code))
+    codes = [rule.code for rule in instances]
     if len(set(codes)) < len(codes):
         raise TypeError(f"a code is used twice: {codes}")
-    return tuple(found)
+    return tuple(instances)
 
 
 def _final(base: type[Any]) -> Iterator[type[Any]]:
@@ -164,6 +164,6 @@ def _final(base: type[Any]) -> Iterator[type[Any]]:
 
 
 def _order(code: str) -> tuple[int, str]:
-    """By family; those of someone's own after ours."""
+    """Sort key: by family; user-defined families last."""
     letters = "".join(FAMILIES)
     return letters.find(code[0]) % (len(letters) + 1), code

@@ -118,7 +118,7 @@ def command(
             if fix or diff:
                 from striate.cli import fixing
 
-                report, text = fixing.fixed(model, input, report, write=not diff, unsafe=unsafe_fixes)
+                report, text = fixing.fix_model(model, input, report, write=not diff, unsafe=unsafe_fixes)
                 changes += [text] if text else []
             reports.append(report)
         except StriateError as error:

@@ -39,7 +39,7 @@ class ActivationMissing(Rule):
             )
             if middle >= min(
                 first, last
-            ):  # a narrower middle is a chosen bottleneck: the pair is cheaper than one layer
+            ):  # a narrower middle is a deliberate bottleneck: the pair is cheaper than one layer
                 yield self.finding(
                     context,
                     after,
@@ -49,12 +49,12 @@ class ActivationMissing(Rule):
 
 
 def _transposed(context: Context, node: Node) -> bool:
-    """Transposed convolutions resample; whether one layer could do the same is another question."""
+    """Whether a layer is a transposed convolution, which resamples, so that one layer may not replace the pair."""
     return any(isinstance(w, TransposedWindow) for w in context.declaration(node).windows.values())
 
 
 def _separable(context: Context, node: Node) -> bool:
-    """Depthwise and other grouped convolutions are one half of a factorized one."""
+    """Whether a layer is a grouped or depthwise convolution, one half of a factorized one."""
     return context.groups(node) > 1
 
 

@@ -61,25 +61,25 @@ class OverBudget(Rule):
                 )
 
     def _over(
-        self, context: Context, aspect: str, what: str, budget: int | None, spent: Callable[[Node], int]
+        self, context: Context, aspect: str, what: str, budget: int | None, cost: Callable[[Node], int]
     ) -> Iterator[Diagnostic]:
         if budget is None:
             return
-        costs = {node.name: spent(node) for node in context.nodes}
+        costs = {node.name: cost(node) for node in context.nodes}
         total = sum(costs.values())
         yield from self._unknown(context, aspect, f"{total:,} {what}", budget)
         if total > budget:
             top = sorted(costs, key=lambda name: -costs[name])[:MAX_NAMED_NODES]
-            named = ", ".join(f"{name} {share(costs[name], total)}" for name in top if costs[name])
+            names = ", ".join(f"{name} {share(costs[name], total)}" for name in top if costs[name])
             yield self.finding(
                 context,
                 None,
                 f"{total:,} {what}, {_times(total, budget)} the budget",
-                why=f"the budget is {budget:,}; most are in {named}",
+                why=f"the budget is {budget:,}; most are in {names}",
                 aspect=aspect,
             )
 
-    def _unknown(self, context: Context, what: str, spent: str, budget: int) -> Iterator[Diagnostic]:
+    def _unknown(self, context: Context, what: str, total: str, budget: int) -> Iterator[Diagnostic]:
         """A budget with an unknown part counts as exceeded."""
         from striate.analysis import unknown_costs
 
@@ -88,13 +88,13 @@ class OverBudget(Rule):
             yield self.finding(
                 context,
                 None,
-                f"at least {spent}; {plural(len(names), 'node')} unknown",
+                f"at least {total}; {plural(len(names), 'node')} unknown",
                 why=f"the budget is {budget:,}, and the share of {leading(names, MAX_NAMED_NODES)} is not known",
             )
 
 
-def _times(spent: int, budget: int) -> str:
-    return f"{spent / budget:.3g} times" if budget else "more than"
+def _times(total: int, budget: int) -> str:
+    return f"{total / budget:.3g} times" if budget else "more than"
 
 
 class DenseLayerDominates(Rule):
@@ -126,18 +126,20 @@ class DenseLayerDominates(Rule):
             area = math.prod(flat.spatial)
             if area <= 1 or not any(context.having(Trait.CONVOLUTION)):
                 continue
-            own = context.params(node)
+            params = context.params(node)
             weights = math.prod(context.declaration(node).parameters[0].shape)
-            small = own - weights + weights // area
+            small = params - weights + weights // area
             yield self.finding(
                 context,
                 node,
-                f"{share(own, total)} of all parameters are in this layer",
+                f"{share(params, total)} of all parameters are in this layer",
                 why=f"{plural(flat.channels, 'channel')} x {by(flat.spatial)} positions x "
                 f"{plural(weights // (flat.channels * area), 'output')} "
                 f"= {weights:,} of {total:,}",
                 fixes=[
-                    Fix(f"gap before {before.name} ({total:,} -> {plural(total - own + small, 'parameter')})")
+                    Fix(
+                        f"gap before {before.name} ({total:,} -> {plural(total - params + small, 'parameter')})"
+                    )
                 ],
             )
 
@@ -229,7 +231,7 @@ class ChannelsNotVectorWidth(Rule):
         for node in context.having(Trait.CONVOLUTION):
             filters = context.spec(node.outputs[0]).channels
             spare = -filters % AVX2_LANES
-            # Few filters, or a hundredth of the work: not worth a word.
+            # Not worth reporting: few filters, or less than a hundredth of the work.
             if (
                 filters <= AVX2_LANES
                 or not spare
@@ -270,13 +272,13 @@ class RepresentationalBottleneck(Rule):
         learned = {
             node.name: at for at, node in enumerate(context.nodes) if Trait.WEIGHTED_SUM in node.op.traits
         }
-        final = max(learned.values(), default=-1)  # the layer that answers: it may be as narrow as the answer
+        final = max(learned.values(), default=-1)  # the output layer may be narrow
         for node in _narrow_places(context):
             if learned.get(node.name) == final:
                 return
             spec = context.spec(node.outputs[0])
             if math.prod(spec.spatial) <= 1:
-                return  # global pooling and what follows are meant to condense
+                return  # global pooling and the layers after it are meant to be narrow
             if last is not None:
                 before = context.spec(last)
                 if before.elements > self.steepest * spec.elements:
@@ -291,7 +293,7 @@ class RepresentationalBottleneck(Rule):
 
 
 def _narrow_places(context: Context) -> Iterator[Node]:
-    """Nodes whose output is all that the rest of the network sees."""
+    """Nodes whose output is the only value that the rest of the network reads."""
     last_use = dict.fromkeys(context.network.outputs, len(context.nodes))
     for at, node in enumerate(context.nodes):
         for value in node.inputs:

@@ -65,7 +65,7 @@ class SizeDiffersBetweenFrameworks(Rule):
             yield from self._same(context, node, axes)
 
     def _ceil(self, context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Diagnostic]:
-        """Rounding up: PyTorch's rule, the formula of ONNX before opset 22, and TensorFlow, which has no such mode."""
+        """Ceil mode: the rule of PyTorch, the formula of ONNX before opset 22, and TensorFlow, which has none."""
         for axis, window in axes.items():
             if not window.ceil:
                 continue
@@ -90,7 +90,7 @@ class SizeDiffersBetweenFrameworks(Rule):
             return
 
     def _same(self, context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Diagnostic]:
-        """SAME with a stride: one name, two grids."""
+        """SAME with a stride, which frameworks pad differently."""
         for axis, window in axes.items():
             half = (window.extent - 1) // 2
             if window.policy in SAME and window.stride > 1 and (window.before, window.after) != (half, half):

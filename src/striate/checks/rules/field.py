@@ -107,21 +107,21 @@ def _number(value: Fraction) -> str:
 
 
 def _cures(context: Context, node: Node, faults: Sequence[Misalignment]) -> Iterator[Fix]:
-    """The smallest change of one window's padding, along every axis that is out."""
+    """The smallest change of one window's padding, along every misaligned axis."""
     from striate.analysis.fields import cure
 
     network = context.network
-    changed: str | None = None
+    name: str | None = None
     for fault in faults:
-        found = cure(network, fault)
-        if found is None or changed not in (None, found.node):
+        candidate = cure(network, fault)
+        if candidate is None or name not in (None, candidate.node):
             return
-        changed = found.node
-        network = network.replace(found.node, found.op)
-    if changed is not None:
-        pads = [(w.before, w.after) for w in network.declarations[changed].windows.values()]
+        name = candidate.node
+        network = network.replace(candidate.node, candidate.op)
+    if name is not None:
+        pads = [(w.before, w.after) for w in network.declarations[name].windows.values()]
         yield from fixes.change(
-            context, network.node(changed), f"{changed}: pad {pad_text(pads)}", padding=tuple(pads)
+            context, network.node(name), f"{name}: pad {pad_text(pads)}", padding=tuple(pads)
         )
 
 
@@ -158,13 +158,15 @@ class FieldAlreadyCoversInput(Rule):
         if late:
             first = late[0]
             sizes = _input_sizes(context, first.inputs[0])
-            seen = {axis: known.field.size for axis, known in context.fields[first.inputs[0]].items()}
+            field_sizes = {
+                axis: axis_field.field.size for axis, axis_field in context.fields[first.inputs[0]].items()
+            }
             more = f" ({plural(len(late) - 1, 'later convolution')} likewise)" if len(late) > 1 else ""
             yield self.finding(
                 context,
                 first,
                 f"its input already covers all of {by(sizes)}{more}",
-                why=f"the receptive field before it is {by(seen)}. {self.why}",
+                why=f"the receptive field before it is {by(field_sizes)}. {self.why}",
             )
 
 
@@ -175,10 +177,10 @@ def _input_sizes(context: Context, value: str) -> dict[str, int]:
 
 
 def _covers(fields: Mapping[str, AxisField], sizes: Mapping[str, int]) -> bool:
-    """Whether the field is at least the image along every axis, and still moves over it (global pooling does not)."""
+    """Whether the field covers the image along every axis and still moves over it (not after global pooling)."""
     return bool(fields) and all(
-        known.axis is not None and known.field.step and known.field.size >= sizes[axis]
-        for axis, known in fields.items()
+        axis_field.axis is not None and axis_field.field.step and axis_field.field.size >= sizes[axis]
+        for axis, axis_field in fields.items()
     )
 
 
@@ -197,26 +199,27 @@ class FieldSmallerThanObject(Rule):
     good = "32x32x3 -> conv 3x3 8 pad 1 mode circular -> relu -> flatten"
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
-        wanted = context.config.object_px
-        for node, value in self._ends(context, dense=wanted is not None):
-            sizes = {axis: wanted or size for axis, size in _input_sizes(context, value).items()}
+        object_px = context.config.object_px
+        for node, value in self._ends(context, dense=object_px is not None):
+            sizes = {axis: object_px or size for axis, size in _input_sizes(context, value).items()}
             fields = context.fields[value]
             short = {
-                axis: known.field
-                for axis, known in fields.items()
-                if known.axis is not None and known.field.size < sizes[axis]
+                axis: axis_field.field
+                for axis, axis_field in fields.items()
+                if axis_field.axis is not None and axis_field.field.size < sizes[axis]
             }
             if short:
                 field = next(iter(short.values()))
                 missing = max(sizes[axis] - field.size for axis, field in short.items())
                 layers = -(-missing // max(int(2 * field.jump), 1))
-                what = "objects of" if wanted else "an input of"
+                what = "objects of" if object_px else "an input of"
+                size = by({axis: axis_field.field.size for axis, axis_field in fields.items()})
                 yield self.finding(
                     context,
                     node,
-                    f"units see {by({axis: known.field.size for axis, known in fields.items()})} of {what} {by(sizes)}",
+                    f"units see {size} of {what} {by(sizes)}",
                     fixes=[Fix(f"{plural(layers, 'more 3x3 layer')} here, or dilation")],
-                    severity=Severity.WARNING if wanted else self.severity,
+                    severity=Severity.WARNING if object_px else self.severity,
                 )
 
     def _ends(self, context: Context, dense: bool) -> Iterator[tuple[Node, str]]:
@@ -230,7 +233,7 @@ class FieldSmallerThanObject(Rule):
                 spatial
                 and ones
                 and _pools_all(context, node)
-                and gates.isdisjoint(_reached(context.network, node, gates))
+                and gates.isdisjoint(_descendants(context.network, node, gates))
             ):
                 yield node, node.inputs[0]
             elif dense and context.is_output(node.outputs[0]) and spatial and not ones:
@@ -238,7 +241,7 @@ class FieldSmallerThanObject(Rule):
 
 
 def _pools_all(context: Context, node: Node) -> bool:
-    """Whether one number stands for all positions of a channel, whatever their number."""
+    """Whether the op reduces all positions of a channel to one number, for any input size."""
     if isinstance(node.op, Windowed) or len(node.inputs) > 1:
         return False
     x, readings = context.spec(node.inputs[0]), context.declaration(node).readings[0]
@@ -246,13 +249,13 @@ def _pools_all(context: Context, node: Node) -> bool:
     return bool(maps) and all(m is not None and (m.taps, m.output) == (size, 1) for m, size in maps)
 
 
-def _reached(network: Network, node: Node, ends: Collection[str]) -> Iterator[str]:
+def _descendants(network: Network, node: Node, ends: Collection[str]) -> Iterator[str]:
     """The names of the nodes that read a node's output, directly or through others before the `ends`."""
-    waiting, seen = [*node.outputs], set()
+    waiting, visited = [*node.outputs], set()
     while waiting:
         for reader in network.consumers[waiting.pop()]:
-            if reader.name not in seen:
-                seen.add(reader.name)
+            if reader.name not in visited:
+                visited.add(reader.name)
                 yield reader.name
                 if reader.name not in ends:
                     waiting += reader.outputs
@@ -315,7 +318,10 @@ class StemTooCoarse(Rule):
         convolutions = 0
         for node, axes in context.windows:
             fields = context.fields[node.outputs[0]]
-            jump = max((known.field.jump for known in fields.values() if known.axis), default=Fraction(0))
+            jump = max(
+                (axis_field.field.jump for axis_field in fields.values() if axis_field.axis),
+                default=Fraction(0),
+            )
             convolutions += Trait.CONVOLUTION in node.op.traits
             if convolutions > 1:
                 return

@@ -93,7 +93,7 @@ class StrideLosesPixels(Rule):
                     context,
                     node,
                     f"stride {strides} does not fit{along}",
-                    why=_lost(axes, bad),
+                    why=_loss_text(axes, bad),
                     fixes=self._cures(context, node, axes, bad),
                 )
 
@@ -104,13 +104,13 @@ class StrideLosesPixels(Rule):
         for stride in strides if len(strides) < 4 else (1, *strides[-2:]):
             new = tuple(stride if axis in bad else window.stride for axis, window in axes.items())
             yield from fixes.change(context, node, f"stride {_one(new)}", _exact, stride=new)
-        yield from _padded(context, node, axes, bad)
+        yield from _pad_fixes(context, node, axes, bad)
         yield from fixes.change(context, node, "ceil mode", _keeps, ceil=True)
         yield from fixes.resize(context, node, _keeps)
 
 
 def loses(window: Window) -> bool:
-    """Whether real rows are lost beyond those that the stride skips between windows anyway (U001's matter)."""
+    """Whether more real rows are lost than the stride skips between windows (which U001 reports)."""
     return window.lost > 0 and window.lost + window.wasted_padding > window.gap
 
 
@@ -126,8 +126,8 @@ def _one(sizes: tuple[int, ...]) -> str:
     return str(sizes[0]) if len(set(sizes)) == 1 else by(sizes)
 
 
-def _lost(axes: Mapping[str, Window], bad: Mapping[str, Window]) -> str:
-    """The formula, what a framework makes of it, and the pixels that are never read."""
+def _loss_text(axes: Mapping[str, Window], bad: Mapping[str, Window]) -> str:
+    """The formula, the size in a framework, and the pixels that are never read."""
     formulas = dict.fromkeys(window.formula for window in bad.values())
     floors = dict.fromkeys(str(window.output) for window in bad.values())
     rows = []
@@ -138,19 +138,19 @@ def _lost(axes: Mapping[str, Window], bad: Mapping[str, Window]) -> str:
             if window.lost == 1
             else f"{AXIS_WORDS[axis]}s {first}-{window.input - 1}"
         )
-    whole = math.prod(window.input for window in axes.values())
+    total = math.prod(window.input for window in axes.values())
     read = math.prod(window.input - (window.lost if axis in bad else 0) for axis, window in axes.items())
     unit = "pixels" if len(axes) > 1 else "positions"
     return (
         f"{'; '.join(formulas)}; PyTorch would floor to {' and '.join(floors)} and never read {' and '.join(rows)} "
-        f"({whole - read} of {whole} {unit})"
+        f"({total - read} of {total} {unit})"
     )
 
 
-def _padded(
+def _pad_fixes(
     context: Context, node: Node, axes: Mapping[str, Window], bad: Mapping[str, Window]
 ) -> Iterator[Fix]:
-    """The least padding that fits: the same on both sides where parity allows, else more at the end only."""
+    """The smallest padding that fits: equal on both sides if parity allows, else more at the end."""
     even = {
         axis: next(
             (

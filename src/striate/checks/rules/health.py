@@ -177,11 +177,11 @@ class GroupsNeverMix(Rule):
                     context,
                     after,
                     f"{min(groups, others)} groups, as in {node.name}, and nothing in between mixes them",
-                    fixes=_mixing(context, after),
+                    fixes=_mix_fixes(context, after),
                 )
 
 
-def _mixing(context: Context, node: Node) -> Iterator[Fix]:
+def _mix_fixes(context: Context, node: Node) -> Iterator[Fix]:
     if (
         context.groups(node) < context.spec(node.inputs[0]).channels
     ):  # a depthwise convolution is meant to be one

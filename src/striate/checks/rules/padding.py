@@ -17,8 +17,8 @@ from striate.op import Declaration
 SAME = ("same", "same_lower")
 
 
-def used(window: Window) -> tuple[int, int]:
-    """Padding before and after that some window reaches."""
+def used_padding(window: Window) -> tuple[int, int]:
+    """Padding before and after that a window reads."""
     return window.before - window.wasted_before, window.after - window.wasted_after
 
 
@@ -46,7 +46,7 @@ class UnevenPadding(Rule):
             if not bad:
                 continue
             window = next(iter(bad.values()))
-            before, after = used(window)
+            before, after = used_padding(window)
             yield self.finding(
                 context,
                 node,
@@ -58,14 +58,14 @@ class UnevenPadding(Rule):
                     if window.wasted_padding
                     else f"SAME puts the odd position {'after' if after > before else 'before'} the image"
                 ),
-                fixes=[*fixes.resize(context, node, _even), *_said(context, node, axes)],
+                fixes=[*fixes.resize(context, node, _even), *_explicit_padding(context, node, axes)],
             )
 
 
 def _uneven(window: Window) -> bool:
     if loses(window) or (window.extent % 2 == 0 and window.stride == 1):
-        return False  # real rows are lost (G002), or an even window could not be centred anyway (P003)
-    before, after = used(window)
+        return False  # real rows are lost (G002), or an even window has no center (P003)
+    before, after = used_padding(window)
     return before != after and (window.wasted_padding > 0 or window.policy in SAME)
 
 
@@ -77,9 +77,9 @@ def _along(axes: Mapping[str, Window], bad: Mapping[str, Window]) -> str:
     return "" if len(bad) == len(axes) else f" along {' and '.join(bad)}"
 
 
-def _said(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Fix]:
-    """The padding that is really read, written out: nothing changes, but it is said."""
-    pads = [used(window) for window in axes.values()]
+def _explicit_padding(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Fix]:
+    """A fix that writes only the padding that is read, which changes no result."""
+    pads = [used_padding(window) for window in axes.values()]
     if any(window.wasted_padding for window in axes.values()):
         yield from fixes.change(
             context,
@@ -158,7 +158,7 @@ class EvenWindowOffCentre(Rule):
             if not even:
                 continue
             window = next(iter(even.values()))
-            before, _ = used(window)
+            before, _ = used_padding(window)
             kernel = tuple(w.kernel + (axis in even) for axis, w in axes.items())
             pads = [_half(w) if w.before + w.after else (0, 0) for w in _odd(axes, even).values()]
             yield self.finding(
@@ -171,7 +171,7 @@ class EvenWindowOffCentre(Rule):
                     context,
                     node,
                     f"kernel {by(kernel)} pad {pad_text(pads)}",
-                    _centred,
+                    _has_center,
                     kernel=kernel,
                     padding=tuple(pads),
                 ),
@@ -185,7 +185,7 @@ def _odd(axes: Mapping[str, Window], even: Mapping[str, Window]) -> dict[str, Wi
     }
 
 
-def _centred(declaration: Declaration) -> bool:
+def _has_center(declaration: Declaration) -> bool:
     return all(isinstance(w, Window) and (w.stride > 1 or w.extent % 2) for w in declaration.windows.values())
 
 
@@ -209,14 +209,14 @@ class WindowSeesOnlyPadding(Rule):
             }
             if not any(empty.values()):
                 continue
-            whole = math.prod(w.output for w in axes.values())
+            total = math.prod(w.output for w in axes.values())
             full = math.prod(w.output - len(empty.get(axis, ())) for axis, w in axes.items())
             axis, places = next((a, p) for a, p in empty.items() if p)
             pads = [(min(w.before, w.extent - 1), min(w.after, w.extent - 1)) for w in axes.values()]
             yield self.finding(
                 context,
                 node,
-                f"{whole - full} of {plural(whole, 'output')} {'sees' if whole - full == 1 else 'see'} only padding",
+                f"{total - full} of {plural(total, 'output')} {'sees' if total - full == 1 else 'see'} only padding",
                 why=f"output {AXIS_WORDS[axis]} {places[0]} of {axes[axis].output} lies entirely in the "
                 f"padding: the padding is {max(axes[axis].before, axes[axis].after)}, the window covers "
                 f"{axes[axis].extent}",
@@ -244,7 +244,7 @@ class PaddingDilutesAverage(Rule):
     def look(self, context: Context) -> Iterator[Diagnostic]:
         means = {node.name for node in context.of("avgpool") if getattr(node.op, "count_include_pad", False)}
         for node, axes in context.windows:
-            if node.name in means and any(sum(used(window)) for window in axes.values()):
+            if node.name in means and any(sum(used_padding(window)) for window in axes.values()):
                 real = math.prod(len(window.reads(0)) for window in axes.values())
                 taps = math.prod(window.taps for window in axes.values())
                 yield self.finding(
@@ -285,6 +285,3 @@ class BorderBeyondMap(Rule):
                         ],
                     )
                     break
-
-
-__all__ = ["used"]

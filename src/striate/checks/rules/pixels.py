@@ -41,17 +41,17 @@ class PixelsNeverRead(Rule):
 
     def look(self, context: Context) -> Iterator[Diagnostic]:
         striding = {node.name: axes for node, axes in context.windows}
-        seen = set()
+        values = set()
         for node, axes in context.windows:
             value = node.inputs[0]
-            if value in seen or not any(map(_steps_over, axes.values())):
+            if value in values or not any(map(_steps_over, axes.values())):
                 continue
-            seen.add(value)
+            values.add(value)
             readers = context.consumers(value)
             if context.is_output(value) or any(reader.name not in striding for reader in readers):
                 continue
-            whole = math.prod(window.input for window in axes.values())
-            missed = whole - _covered_by([striding[reader.name] for reader in readers])
+            total = math.prod(window.input for window in axes.values())
+            missed = total - _pixels_read([striding[reader.name] for reader in readers])
             if missed:
                 window = max(filter(_steps_over, axes.values()), key=lambda w: w.gap)
                 others = (
@@ -62,26 +62,26 @@ class PixelsNeverRead(Rule):
                 yield self.finding(
                     context,
                     node,
-                    f"{missed} of {whole} pixels are never read ({share(missed, whole)})",
+                    f"{missed} of {total} pixels are never read ({share(missed, total)})",
                     why=(
                         f"stride {window.stride} is larger than the window's extent of {window.extent}{others}"
                         if window.gap
                         else f"taps {window.dilation} apart at stride {window.stride} never read them{others}"
                     ),
-                    fixes=_reaching(context, node, axes),
+                    fixes=_longer_windows(context, node, axes),
                 )
 
 
 def _steps_over(window: Window) -> bool:
-    """Whether pixels are left out: beyond the window's reach, or between dilated taps."""
+    """Whether pixels are skipped: between windows, or between dilated taps."""
     return window.gap > 0 or (window.dilation > 1 and _reads(window) < window.input)
 
 
-def _covered_by(readers: Sequence[Mapping[str, Window]]) -> int:
-    """Pixels that at least one of several windows reads, counting those that G002 reports as read."""
+def _pixels_read(readers: Sequence[Mapping[str, Window]]) -> int:
+    """Number of pixels that at least one of several windows reads; those that G002 reports count as read."""
     if len(readers) == 1 or max(w.input for axes in readers for w in axes.values()) > MAX_AXIS_POSITIONS:
         return max(math.prod(_reads(window) for window in axes.values()) for axes in readers)
-    return _covered([[_read(window) for window in axes.values()] for axes in readers])
+    return _union_size([[_read(window) for window in axes.values()] for axes in readers])
 
 
 def _read(window: Window) -> frozenset[int]:
@@ -90,20 +90,20 @@ def _read(window: Window) -> frozenset[int]:
 
 
 def _reads(window: Window) -> int:
-    """How many positions are read; every further stride of input adds equally many."""
-    short, periods = _shortened(window)
+    """Number of positions that are read; every further stride of input adds the same number."""
+    short, periods = _shorten(window)
     longer = dataclasses.replace(short, input=short.input + short.stride)
     return len(_read(short)) + periods * (len(_read(longer)) - len(_read(short)) if periods else 0)
 
 
-def _shortened(window: Window) -> tuple[Window, int]:
-    """A window with the same borders on a short axis, and how many strides were cut out of the middle."""
+def _shorten(window: Window) -> tuple[Window, int]:
+    """A window with the same borders on a shorter axis, and the number of strides removed from the middle."""
     enough = 6 * (window.extent + window.before + window.after + window.stride)
     periods = max(window.input - enough, 0) // window.stride
     return dataclasses.replace(window, input=window.input - periods * window.stride), periods
 
 
-def _covered(reads: Sequence[Sequence[frozenset[int]]]) -> int:
+def _union_size(reads: Sequence[Sequence[frozenset[int]]]) -> int:
     """Size of a union of boxes, each the product of its axes' positions."""
     boxes = {tuple(axes) for axes in reads}
     if len(boxes) == 1:
@@ -116,13 +116,13 @@ def _covered(reads: Sequence[Sequence[frozenset[int]]]) -> int:
         kind = tuple(x in box[0] for box in boxes)
         classes[kind] = classes.get(kind, 0) + 1
     return sum(
-        rows * _covered([box[1:] for box, reads_row in zip(boxes, kind) if reads_row])
+        rows * _union_size([box[1:] for box, reads_row in zip(boxes, kind) if reads_row])
         for kind, rows in classes.items()
     )
 
 
-def _reaching(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Fix]:
-    """Windows as long as the stride, at the same output size where that can be had."""
+def _longer_windows(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Fix]:
+    """Windows as long as the stride, with the same output size if possible."""
     kernel = tuple(max(w.kernel, -(-(w.stride - 1) // w.dilation) + 1) for w in axes.values())
     out = tuple(w.output for w in axes.values())
     for extra in (0, 1):
@@ -132,7 +132,7 @@ def _reaching(context: Context, node: Node, axes: Mapping[str, Window]) -> Itera
             for k, w in zip(grown, axes.values())
         ]
         text = f"kernel {by(grown)}" + (f" pad {pad_text(pads)}" if extra else "")
-        found = list(
+        cures = list(
             fixes.change(
                 context,
                 node,
@@ -142,8 +142,8 @@ def _reaching(context: Context, node: Node, axes: Mapping[str, Window]) -> Itera
                 padding=tuple(pads),
             )
         )
-        yield from found
-        if found:
+        yield from cures
+        if cures:
             return
     yield from fixes.change(context, node, f"kernel {by(kernel)}", _gapless, kernel=kernel)
 
@@ -155,8 +155,8 @@ def _gapless(declaration: Declaration) -> bool:
 
 
 def _border(window: Window) -> tuple[int, int]:
-    """Uses of the border pixel, and of inner pixels at the same phase of the stride; the end that is worse off."""
-    return _border_of(_shortened(window)[0])
+    """Uses of the border pixel, and of inner pixels at the same phase of the stride, at the less used end."""
+    return _border_of(_shorten(window)[0])
 
 
 @functools.lru_cache(maxsize=4096)
@@ -165,7 +165,7 @@ def _border_of(window: Window) -> tuple[int, int]:
     ends = []
     for end in (0, window.input - 1):
         inner = max(counts[end % window.stride :: window.stride], default=0)
-        if counts[end]:  # what is not read at all is the matter of G002 and U001
+        if counts[end]:  # G002 and U001 report unread pixels
             ends.append((counts[end], inner))
     return min(ends, key=lambda pair: pair[0] / pair[1], default=(1, 1))
 
@@ -202,11 +202,11 @@ class BorderUnderused(Rule):
                     node,
                     f"{corners} get {corner} of {inner} uses",
                     why=f"{corner} {'window reads' if corner == 1 else 'windows read'} each, {inner} read {middle}",
-                    fixes=_balanced(context, node, axes),
+                    fixes=_border_fixes(context, node, axes),
                 )
 
 
-def _balanced(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Fix]:
+def _border_fixes(context: Context, node: Node, axes: Mapping[str, Window]) -> Iterator[Fix]:
     if Trait.CONVOLUTION in node.op.traits:
         around = [*fixes.change(context, node, "mode circular", _equal, mode="circular")]
         yield from around or fixes.change(context, node, "pad full", _equal, padding="full")
@@ -218,7 +218,7 @@ def _equal(declaration: Declaration) -> bool:
 
 
 class _Support(NamedTuple):
-    """Which positions of the run's first value one unit reads: a bit mask per axis; the dilated nodes on the way."""
+    """Positions of the run's first value that one unit reads: a bit mask per axis; and the dilated nodes of the run."""
 
     masks: tuple[int, ...]
     nodes: tuple[str, ...]
@@ -245,23 +245,23 @@ class DilationLeavesHoles(Rule):
             return
         support: dict[str, _Support] = {}
         for node in context.nodes:
-            found = self._through(context, node, windows.get(node.name), support)
-            if found:
-                support |= dict.fromkeys(node.outputs, found)
-        for value, found in support.items():
+            reach = self._through(context, node, windows.get(node.name), support)
+            if reach:
+                support |= dict.fromkeys(node.outputs, reach)
+        for value, reach in support.items():
             onward = [reader for reader in context.consumers(value) if set(reader.outputs) & support.keys()]
-            if onward or not found.nodes or not any(_holes(mask) for mask in found.masks):
+            if onward or not reach.nodes or not any(_holes(mask) for mask in reach.masks):
                 continue
-            axis = max(range(len(found.masks)), key=lambda k: _holes(found.masks[k]))
-            mask = found.masks[axis]
-            node = context.network.node(found.nodes[-1])
-            chain = " then ".join(str(context.network.node(name).op.dilation) for name in found.nodes)  # type: ignore[attr-defined]
+            axis = max(range(len(reach.masks)), key=lambda k: _holes(reach.masks[k]))
+            mask = reach.masks[axis]
+            node = context.network.node(reach.nodes[-1])
+            chain = " then ".join(str(context.network.node(name).op.dilation) for name in reach.nodes)  # type: ignore[attr-defined]
             yield self.finding(
                 context,
                 node,
                 f"dilation leaves holes: {mask.bit_count()} of {plural(mask.bit_length(), 'position')} are read",
-                why=f"dilation {chain} at this resolution; one output reads {_drawn(mask)}. {self.why}",
-                fixes=_closed(context, node),
+                why=f"dilation {chain} at this resolution; one output reads {_draw(mask)}. {self.why}",
+                fixes=_dilation_fixes(context, node),
             )
 
     def _through(
@@ -269,30 +269,30 @@ class DilationLeavesHoles(Rule):
     ) -> _Support | None:
         """Support of a node's outputs, or None where a new run begins."""
         rank = len(context.spec(node.outputs[0]).spatial)
-        known = [support[value] for value in node.inputs if value in support]
-        known = [one for one in known if len(one.masks) == rank]  # a reshape begins again
+        supports = [support[value] for value in node.inputs if value in support]
+        supports = [one for one in supports if len(one.masks) == rank]  # a reshape begins again
         if not rank:
             return None
-        nodes = tuple(dict.fromkeys(name for one in known for name in one.nodes))
+        nodes = tuple(dict.fromkeys(name for one in supports for name in one.nodes))
         masks = tuple(
-            functools.reduce(_centred_or, (one.masks[k] for one in known), 0) or 1 for k in range(rank)
+            functools.reduce(_center_or, (one.masks[k] for one in supports), 0) or 1 for k in range(rank)
         )
         if axes is None:
             same = all(
                 context.spec(value).spatial == context.spec(node.outputs[0]).spatial for value in node.inputs
             )
-            return _Support(masks, nodes) if same and known else None
+            return _Support(masks, nodes) if same and supports else None
         if any(w.stride > 1 for w in axes.values()):
             return None
-        spread = []
+        wider = []
         for mask, w in zip(masks, axes.values()):
-            spread.append(functools.reduce(int.__or__, (mask << u * w.dilation for u in range(w.kernel))))
+            wider.append(functools.reduce(int.__or__, (mask << u * w.dilation for u in range(w.kernel))))
         dilated = (node.name,) if any(w.dilation > 1 and w.kernel > 1 for w in axes.values()) else ()
-        return _Support(tuple(spread), (*nodes, *dilated))
+        return _Support(tuple(wider), (*nodes, *dilated))
 
 
-def _centred_or(a: int, b: int) -> int:
-    """Union of two supports laid center on center, as branches of odd windows with equal sizes lie."""
+def _center_or(a: int, b: int) -> int:
+    """Union of two supports with a common center, as in branches of odd windows with equal sizes."""
     if not a or not b:
         return a or b
     short, long = sorted((a, b), key=int.bit_length)
@@ -303,12 +303,12 @@ def _holes(mask: int) -> int:
     return mask.bit_length() - mask.bit_count()
 
 
-def _drawn(mask: int) -> str:
+def _draw(mask: int) -> str:
     text = f"{mask:b}".replace("1", "x").replace("0", ".")
     return text if len(text) <= 41 else text[:40] + "…"
 
 
-def _closed(context: Context, node: Node) -> Iterator[Fix]:
+def _dilation_fixes(context: Context, node: Node) -> Iterator[Fix]:
     if Trait.CONVOLUTION in node.op.traits:
         windows = context.declaration(node).windows.values()
         pads = tuple(((w.kernel - 1) // 2, w.kernel // 2) for w in windows)
@@ -384,9 +384,9 @@ class TapsNeverMeetImage(Rule):
         for node, axes in context.windows:
             live = {axis: _live(window) for axis, window in axes.items()}
             taps = math.prod(window.kernel for window in axes.values())
-            used = math.prod(len(places) for places in live.values())
-            if 0 < used < taps:
-                dead = taps - used
+            live_taps = math.prod(len(places) for places in live.values())
+            if 0 < live_taps < taps:
+                dead = taps - live_taps
                 yield self.finding(
                     context,
                     node,
