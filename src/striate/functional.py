@@ -21,7 +21,7 @@ from striate.engine.target import Target
 from striate.engine.vectorized import OpTape, backward, forward
 from striate.network import declaration_of
 from striate.op import Declaration, Op, Padding, Sizes, registry
-from striate.op.spelling import op_word, understood
+from striate.op.spelling import accept_spellings, op_word
 from striate.ops.conv import Conv, ConvTranspose
 from striate.ops.pool import AvgPool, MaxPool
 from striate.signatures import taught
@@ -111,7 +111,7 @@ def _conv(
 
 
 @taught
-@understood
+@accept_spellings
 def conv2d(
     x: Array,
     w: Array,
@@ -146,7 +146,7 @@ def conv2d(
 
 
 @taught
-@understood
+@accept_spellings
 def conv2d_grads(
     x: Array,
     w: Array,
@@ -188,7 +188,7 @@ def conv2d_grads(
 
 
 @taught
-@understood
+@accept_spellings
 def conv_transpose2d(
     x: Array,
     w: Array,
@@ -224,7 +224,7 @@ def conv_transpose2d(
 
 
 @taught
-@understood
+@accept_spellings
 def max_pool2d(
     x: Array,
     kernel: Sizes,
@@ -251,7 +251,7 @@ def max_pool2d(
 
 
 @taught
-@understood
+@accept_spellings
 def avg_pool2d(
     x: Array,
     kernel: Sizes,

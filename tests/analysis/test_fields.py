@@ -141,7 +141,7 @@ def test_the_smallest_cure_moves_one_row():
     fault = misalignments(net)[0]
     assert fault.pixels == 1
     found = cure(net, fault)
-    assert (found.node, found.before, found.after, found.moved) == ("same", (0, 1), (1, 0), 1)
+    assert (found.node, found.before, found.after, found.rows) == ("same", (0, 1), (1, 0), 1)
     changed = net.replace(found.node, found.op)
     assert [f.axis for f in misalignments(changed)] == ["W"]
 
@@ -174,7 +174,7 @@ def test_a_cure_uses_rows_that_the_stride_leaves_over():
     fault = misalignments(net)[0]
     assert fault.pixels == 3
     found = cure(net, fault)
-    assert (found.node, found.before, found.after, found.moved) == ("a", (1, 2), (4, 0), 3)
+    assert (found.node, found.before, found.after, found.rows) == ("a", (1, 2), (4, 0), 3)
     assert net.replace(found.node, found.op).specs["a"] == net.specs["a"]
 
 
@@ -245,7 +245,7 @@ def test_a_cure_aligns_and_no_smaller_shift_does(net):
         assert found.before == _padding(net, found.node)
     for node in net.nodes[:-1]:
         before, after = _padding(net, node.name)
-        for shift in range(1, found.moved if found else 6):
+        for shift in range(1, found.rows if found else 6):
             for moved in {before - shift, before + shift}:
                 smaller = moved >= 0 and any(
                     aligned_by(net, node.name, moved, k) for k in range(after + shift + 1)

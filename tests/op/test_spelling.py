@@ -18,7 +18,7 @@ from striate.ops import AvgPool, BatchNorm, Conv, Dropout, Linear, LpPool, MaxPo
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet(monkeypatch):
-    monkeypatch.setattr(spelling, "_told", set())
+    monkeypatch.setattr(spelling, "_warned", set())
 
 
 def quietly(function, *args, **kwargs):

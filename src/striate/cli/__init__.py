@@ -38,14 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return PIPE_CLOSED
     except Exception as error:
         if isinstance(error, OSError):
-            _drop_output()  # what is still buffered would fail again at exit
+            _drop_output()  # buffered output would fail again at exit
         if os.environ.get("STRIATE_TRACEBACK"):
             raise
-        from striate.cli.errors import explained
+        from striate.cli.errors import as_striate_error
 
-        told = explained(error, sys.argv[1:] if arguments is None else arguments)
-        _say(str(told))
-        return told.exit_code
+        problem = as_striate_error(error, sys.argv[1:] if arguments is None else arguments)
+        _say(str(problem))
+        return problem.exit_code
     finally:
         if arguments is None:  # the process ends: its last search for cycles would take 4 ms
             gc.freeze()
@@ -67,13 +67,13 @@ def _notes() -> Iterator[None]:
         else:
             show(message, category, filename, lineno, file, line)
 
-    with warnings.catch_warnings():  # which also forgets what was shown before: every command tells its own
+    with warnings.catch_warnings():  # which also resets the list of shown warnings, for every command
         warnings.showwarning = note
         yield
 
 
 def _say(text: str) -> None:
-    """One message on stderr, spelled in what stderr can carry; a closed stderr does not make the command fail."""
+    """Print a message on stderr, in characters that it can encode; a closed stderr does not make the command fail."""
     from striate.terminal import Terminal
     from striate.views.text.page import Page
 
@@ -87,7 +87,7 @@ def _say(text: str) -> None:
 
 
 def _drop_output() -> None:
-    """Let the interpreter's last flush of stdout go nowhere."""
+    """Redirect stdout to the null device, so that the interpreter's last flush cannot fail."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,4 +1,4 @@
-"""The group of all commands. A command is the file of its name in this folder, with a `command` in it."""
+"""The group of all commands. A command is the object `command` in the file of its name in this folder."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ELSEWHERE = {
 """Command names of other tools -> Striate's."""
 
 PIPE_CLOSED = 141
-"""What a shell reports of a program that a closed pipe has stopped: 128 + SIGPIPE."""
+"""Exit code of a program stopped by a closed pipe: 128 + SIGPIPE."""
 
 EXAMPLES = """\b
 examples
@@ -109,7 +109,7 @@ def _completion(ctx: click.Context, _param: click.Parameter, value: str | None) 
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(value)
-    assert kind is not None  # click.Choice has seen to it
+    assert kind is not None  # guaranteed by click.Choice
     click.echo(kind(ctx.command, {}, "striate", "_STRIATE_COMPLETE").source())
     ctx.exit()
 

@@ -105,8 +105,8 @@ def command(
     if room and not (train and stage):
         raise click.UsageError("--memory goes with --train and --stage")
     count = threads or useful()["useful"]
-    asked = Subject(model, input or "", batch or (32 if train else 1), train=train)
-    loaded = asked.load()
+    subject = Subject(model, input or "", batch or (32 if train else 1), train=train)
+    loaded = subject.load()
     runnable(loaded.net)
     if len(loaded.net.inputs) > 1:
         raise UsageError(
@@ -120,7 +120,7 @@ def command(
             f"{loaded.net.name} has nothing to learn", where="striate bench --train", fix="leave out --train"
         )
     if stage is not None:
-        emit(_staged(stage, node, asked, count, room), output)
+        emit(_stage_report(stage, node, subject, count, room), output)
         return
     if node is not None:
         raise click.UsageError("--node goes with --stage ir and --stage assembly")
@@ -128,10 +128,10 @@ def command(
         "schema": "striate.bench-train/1" if train else "striate.bench/1",
         "model": loaded.net.name,
         "input": list(loaded.net.input.without_batch),
-        "batch": asked.batch,
+        "batch": subject.batch,
         "threads": count,
         "rounds": rounds,
-        **_measured(asked, count, rounds, _tools(train, engines, peers, slow)),
+        **_measure(subject, count, rounds, _tools(train, engines, peers, slow)),
     }
     if as_json:
         emit_json(record, output)
@@ -144,14 +144,14 @@ def command(
 
 
 def _room(memory: str | None) -> int:
-    """Bytes; 0: any."""
+    """Memory budget in bytes; 0: no limit."""
     from striate.train.settings import Settings
 
     return Settings().replace_flags({"memory": memory}).memory_bytes
 
 
-def _staged(stage: str, node: str | None, asked: Subject, threads: int, room: int) -> object:
-    """What the compiled program says of itself."""
+def _stage_report(stage: str, node: str | None, subject: Subject, threads: int, room: int) -> object:
+    """A stage of the compiled program, as a page or text."""
     if stage not in STAGES:
         near = suggest(stage, STAGES)
         raise UnknownNameError(
@@ -160,10 +160,10 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int, room: in
             why=f"the stages are {', '.join(STAGES)}",
             fix=f"did you mean {near}?" if near else f"--stage {STAGES[0]}",
         )
-    model = asked.load("compiled")
-    if asked.train:
-        return _trained(stage, node, asked, threads, room)
-    program: Any = model.compile(batch=asked.batch, threads=threads)
+    model = subject.load("compiled")
+    if subject.train:
+        return _training_stage(stage, node, subject, threads, room)
+    program: Any = model.compile(batch=subject.batch, threads=threads)
     if stage != "plan":
         return _code(program, node, stage)
     if node is not None:
@@ -175,13 +175,13 @@ def _staged(stage: str, node: str | None, asked: Subject, threads: int, room: in
 
     out = page()
     size = shape(model.net.input.without_batch)
-    title = f"{model.net.name}, input {size}, batch {asked.batch}, {plural(threads, 'thread')}"
-    view.draw(out, title, program.table(asked.images(), Machine.measured(threads)))
+    title = f"{model.net.name}, input {size}, batch {subject.batch}, {plural(threads, 'thread')}"
+    view.draw(out, title, program.table(subject.images(), Machine.measured(threads)))
     return out
 
 
-def _trained(stage: str, node: str | None, asked: Subject, threads: int, room: int) -> object:
-    """The same of a training step, which takes `room` bytes with its weights and one moment of each (0: any)."""
+def _training_stage(stage: str, node: str | None, subject: Subject, threads: int, room: int) -> object:
+    """The same for a training step. room: memory budget in bytes, with weights and one moment each; 0: no limit."""
     from striate.diagnostics import plural
     from striate.engine.compiled_engine import CompiledEngine
     from striate.engine.learner import OptimizerState, UpdateRule
@@ -193,18 +193,18 @@ def _trained(stage: str, node: str | None, asked: Subject, threads: int, room: i
     from striate.views.text import plan_report as view
     from striate.views.text.number_format import shape
 
-    engine, model = get_engine("compiled"), asked.load("numpy")
+    engine, model = get_engine("compiled"), subject.load("numpy")
     assert isinstance(engine, CompiledEngine)
     weights = dict(model.weights)
     reserved = held(model.net, UpdateRule("sgd"), OptimizerState(weights, {}, None), moments=1)
     program = CompiledTraining(model.net, weights, engine.context(threads), memory=room, reserved=reserved)
     if stage != "plan":
-        return _code(ready(program, asked.batch), node, stage)
+        return _code(ready(program, subject.batch), node, stage)
     if node is not None:
         raise click.UsageError("--node goes with --stage ir and --stage assembly")
     out, size = page(), shape(model.net.input.without_batch)
-    title = f"training {model.net.name}, input {size}, batch {asked.batch}, {plural(threads, 'thread')}"
-    view.draw_training(out, title, table(program, asked.images(), Machine.measured(threads)))
+    title = f"training {model.net.name}, input {size}, batch {subject.batch}, {plural(threads, 'thread')}"
+    view.draw_training(out, title, table(program, subject.images(), Machine.measured(threads)))
     return out
 
 
@@ -235,27 +235,27 @@ def _code(program: Any, node: str | None, stage: str) -> str:
 
 
 def _tools(train: bool, engines: Sequence[str], peers: bool, slow: bool) -> list[str]:
-    """Those to be asked, Striate's first. Raises UnknownNameError, EngineError, UsageError for an engine."""
+    """The tools to time, Striate's first. Raises UnknownNameError, EngineError, UsageError for an engine."""
     from striate.engine.registry import get_engine
     from striate.peers.tools import TOOLS
 
     ours = set()
     for name in engines or OURS[: 1 if train else 2]:
-        found = get_engine(name).name
-        if found not in ("compiled", "numpy"):
+        engine = get_engine(name).name
+        if engine not in ("compiled", "numpy"):
             raise UsageError(
-                f"the {found} engine cannot be timed",
+                f"the {engine} engine cannot be timed",
                 where="striate bench --engine",
                 why="torch itself is timed if it is installed",
                 fix=f"--engine {OURS[0]}",
             )
-        ours.add("striate" if found == "compiled" else found)
+        ours.add("striate" if engine == "compiled" else engine)
     others = {tool for tool, what in TOOLS.items() if not what.ours and peers and (slow or not what.slow)}
     return [tool for tool, what in TOOLS.items() if tool in ours | others and (what.trains or not train)]
 
 
-def _measured(asked: Subject, threads: int, rounds: int, tools: Sequence[str]) -> dict[str, Any]:
-    """Machine, tools, those left out, and where the time goes: nodes, or a step's parts."""
+def _measure(subject: Subject, threads: int, rounds: int, tools: Sequence[str]) -> dict[str, Any]:
+    """Measure: machine, tools, tools left out, and the time of each node or part of a step."""
     import dataclasses
 
     from striate.peers.contest import Failed, contest, once
@@ -264,36 +264,36 @@ def _measured(asked: Subject, threads: int, rounds: int, tools: Sequence[str]) -
     from striate.views.doctor_record import cpu
 
     with tempfile.TemporaryDirectory() as folder, Bar() as bar:
-        subject = dataclasses.replace(asked, folder=folder)
+        job = dataclasses.replace(subject, folder=folder)
         try:
-            found = contest(
-                subject,
+            result = contest(
+                job,
                 tools,
                 threads,
                 rounds,
                 report=lambda text: bar.update(text, 0, 1),
                 progress=lambda done, total: bar.count("timing", done, total),
             )
-            more = once("limits" if asked.train else "nodes", subject, threads)[0]
+            more = once("limits" if subject.train else "nodes", job, threads)[0]
         except Failed as why:
             raise OpError(
-                f"{asked.model} cannot be measured", why=str(why), fix="try another --batch or --input"
+                f"{subject.model} cannot be measured", why=str(why), fix="try another --batch or --input"
             ) from None
     rows = [
-        row.summary() | found.prepared[name] | {"tool": name, "error": found.answers[name]}
-        for name, row in found.rows.items()
+        row.summary() | result.prepared[name] | {"tool": name, "error": result.answers[name]}
+        for name, row in result.rows.items()
     ]
-    keys = (*KEYS, *(TRAINING_KEYS if asked.train else ()))
+    keys = (*KEYS, *(TRAINING_KEYS if subject.train else ()))
     return {
         "cpu": cpu()["name"],
-        **({"limits": more or None} if asked.train else {}),
+        **({"limits": more or None} if subject.train else {}),
         "tools": [{key: row[key] for key in keys} for row in rows],
         "left_out": [
-            {"tool": tool, "name": TOOLS[tool].label, "why": why} for tool, why in found.left_out.items()
+            {"tool": tool, "name": TOOLS[tool].label, "why": why} for tool, why in result.left_out.items()
         ],
         "not_installed": [
             {"tool": tool, "name": TOOLS[tool].label, "packages": packages}
-            for tool, packages in found.lacking.items()
+            for tool, packages in result.lacking.items()
         ],
-        **({} if asked.train else {"nodes_engine": more["engine"], "nodes": more["nodes"]}),
+        **({} if subject.train else {"nodes_engine": more["engine"], "nodes": more["nodes"]}),
     }

@@ -35,7 +35,7 @@ def _codes() -> list[str]:
 
 
 def _settings(command: Command) -> Command:
-    """A flag for every setting of `Config` but for those that have their place in pyproject.toml."""
+    """Add a flag for every setting of `Config`, except those that belong in pyproject.toml."""
     for option in reversed([*options(Config)]):
         if option.kind not in ("codes by node", "models", "sizes by input"):
             codes = Names("CODES", _codes) if option.kind == "codes" else None
@@ -104,17 +104,17 @@ def command(
     name = _format("json" if as_json else output_format, statistics)
     if unsafe_fixes and not (fix or diff):
         raise click.UsageError("--unsafe-fixes needs --fix or --diff")
-    chosen = _config(config, isolated).replace(**settings)
-    if write_baseline:  # what an older baseline knows belongs into the new one
-        chosen = dataclasses.replace(chosen, baseline=None)
+    check_config = _config(config, isolated).replace(**settings)
+    if write_baseline:  # a new baseline includes the findings of the old one
+        check_config = dataclasses.replace(check_config, baseline=None)
     if not models or (
         models == (".",) and not Path("config.json").exists()
-    ):  # as linters of files are called
-        models, input = _configured(chosen), input or chosen.input
+    ):  # `check .`, as for linters of files
+        models, input = _configured_models(check_config), input or check_config.input
     reports, changes, failed = [], list[str](), False
     for model in models:
         try:
-            report = check(load(model, input), chosen, _file(model))
+            report = check(load(model, input), check_config, _file(model))
             if fix or diff:
                 from striate.cli import fixing
 
@@ -130,7 +130,7 @@ def command(
     if diff:
         emit(text + "\n" if text else "", output)
         return 2 if failed else int(bool(changes) and not exit_zero)
-    if changes:  # findings for people are printed below what has changed, those for programs apart from it
+    if changes:  # changes go to stdout above findings for people, but to stderr next to findings for programs
         click.echo(text + "\n", err=name not in READ or output is not None)
     if write_baseline:
         from striate.checks import baseline
@@ -140,7 +140,7 @@ def command(
         return 2 if failed else 0
     text = PRINTERS[name](reports)
     if name == "full" and output is None and sys.stdout.isatty():
-        text = _painted(text, {finding.code: finding.severity for r in reports for finding in r.findings})
+        text = _paint(text, {finding.code: finding.severity for r in reports for finding in r.findings})
     kind = {"sarif": "json", "junit": "xml"}.get(name, "json" if name.startswith("json") else "text")
     emit(text + "\n" if text else "", output, kind)
     return 2 if failed else int(any(report.failed for report in reports) and not exit_zero)
@@ -151,8 +151,8 @@ READ = ("full", "concise", "markdown", "statistics")
 """Formats for people."""
 
 
-def _format(name: str, counted: bool) -> str:
-    if not counted:
+def _format(name: str, statistics: bool) -> str:
+    if not statistics:
         return name
     if name == "json":
         return "json statistics"
@@ -161,7 +161,7 @@ def _format(name: str, counted: bool) -> str:
     return "statistics"
 
 
-def _configured(config: Any) -> tuple[str, ...]:
+def _configured_models(config: Any) -> tuple[str, ...]:
     models: tuple[str, ...] = config.files()
     if not models:
         raise UsageError(
@@ -174,14 +174,14 @@ def _configured(config: Any) -> tuple[str, ...]:
 
 
 def _file(model: str) -> str | None:
-    """The file that a MODEL argument names, if it names one."""
+    """The file of a MODEL argument, or None."""
     for name in (model, model.rpartition(":")[0]):
         if name and "->" not in name and Path(name).is_file():
             return name
     return None
 
 
-def _painted(text: str, severities: Mapping[str, Severity]) -> str:
+def _paint(text: str, severities: Mapping[str, Severity]) -> str:
     """The full text wrapped to the terminal, codes in the color of their severity."""
     from striate.views.text.rules import STYLES
 

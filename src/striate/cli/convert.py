@@ -51,10 +51,10 @@ def command(
     """
     from striate.formats import convert
 
-    done = convert(model, out, weights, input=input, seed=seed, raw=raw)
-    for note in done.notes:
+    result = convert(model, out, weights, input=input, seed=seed, raw=raw)
+    for note in result.notes:
         click.echo(note, err=True)
-    net = done.network
+    net = result.network
     if as_json:
         emit_json(
             {
@@ -62,13 +62,13 @@ def command(
                 "out": out,
                 "network": net.name if net is not None else None,
                 "nodes": len(net.nodes) if net is not None else 0,
-                "tensors": done.tensors,
-                "weights": done.weights or None,
-                "bytes": done.bytes,
+                "tensors": result.tensors,
+                "weights": result.weights or None,
+                "bytes": result.bytes,
             }
         )
         return
-    said = [plural(len(net.nodes), "node")] if net is not None else []
-    said += [plural(done.tensors, "tensor")] if done.weights else []
-    said += [f"weights {done.weights}"] if net is not None and done.weights else []
-    click.echo(f"{out}: {', '.join(said)}")
+    parts = [plural(len(net.nodes), "node")] if net is not None else []
+    parts += [plural(result.tensors, "tensor")] if result.weights else []
+    parts += [f"weights {result.weights}"] if net is not None and result.weights else []
+    click.echo(f"{out}: {', '.join(parts)}")

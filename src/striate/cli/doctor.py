@@ -20,7 +20,7 @@ def command(clear_cache: bool, as_json: bool) -> None:
     if clear_cache:
         from striate.engine.code_cache import clear
 
-        removed = clear()
+        counts = clear()
     record = doctor_record()
     if as_json:
         emit_json(record)
@@ -29,7 +29,7 @@ def command(clear_cache: bool, as_json: bool) -> None:
 
     out = page()
     if clear_cache:
-        view.draw_cleared(out, record, *removed)
+        view.draw_cleared(out, record, *counts)
     else:
         view.draw(out, record)
     emit(out)

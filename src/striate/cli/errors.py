@@ -1,4 +1,4 @@
-"""Every exception as a StriateError: what, where, why, fix, code. Imported only when something failed."""
+"""Converts every exception to a StriateError: what, where, why, fix, code. Imported only after an error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ELSEWHERE = {
     "--img-size": "--input", "--image-size": "--input", "--input-shape": "--input", "--cfg": "--config",
     "--checkpoint": "--weights", "--ckpt": "--weights", "--list": "--all",
 }  # fmt: skip
-"""What other tools call an option -> ours, where the command has it."""
+"""Option of other tools -> ours, if the command has it."""
 
 REMARKS = {
     "--quiet -q --silent -s": "leave it out: a command prints its result alone",
@@ -45,14 +45,14 @@ REMARKS = {
     "--pretrained": "leave it out, or name a file: nothing is fetched from a network",
     "--depth --col-names": "leave it out; --fold shows repeated blocks once",
 }
-"""Options of other tools that no option of ours stands for -> what to do."""
+"""Options of other tools without an equivalent -> what to do."""
 
 POSITIONAL = ("model", "source", "path", "format")
-"""Arguments of other tools that a command of ours takes without a name, if it has no option of this name."""
+"""Named arguments of other tools that are positional here, if the command has no option of this name."""
 
 
-def explained(error: Exception, arguments: Sequence[str] = ()) -> StriateError:
-    """`error` as the five-part error that the command line prints; `arguments`: what the user typed."""
+def as_striate_error(error: Exception, arguments: Sequence[str] = ()) -> StriateError:
+    """Convert `error` to the five-part error that the command line prints; arguments: what the user typed."""
     if isinstance(error, StriateError):
         if fix := _in_pairs(arguments):
             error.fix = fix
@@ -88,21 +88,21 @@ def explained(error: Exception, arguments: Sequence[str] = ()) -> StriateError:
     )
 
 
-def _ours(option: str, known: set[str]) -> str:
-    """What a command with these options calls one of another tool; empty if it has no such option."""
+def _ours(option: str, flags: set[str]) -> str:
+    """Our option for one of another tool, among the flags of a command; empty if there is none."""
     dashed = option.replace("_", "-")
     setting = elsewhere.SETTINGS.get(dashed.lstrip("-").replace("-", "_"), "")
     for ours in (dashed, ELSEWHERE.get(dashed, ""), f"--{setting.replace('_', '-')}"):
-        if ours in known:
+        if ours in flags:
             return ours
     return ""
 
 
 def _remark(option: str) -> str:
-    """What to do about an option that no command has; empty if nothing is known of it."""
+    """What to do about an option that no command has; empty if it is unknown."""
     setting = elsewhere.SETTINGS.get(option.lstrip("-").replace("-", "_"), "")
-    said = next((said for names, said in REMARKS.items() if option in names.split()), "")
-    return said or (setting if setting.startswith("leave it out:") else "")
+    fix = next((fix for names, fix in REMARKS.items() if option in names.split()), "")
+    return fix or (setting if setting.startswith("leave it out:") else "")
 
 
 def _flags(context: click.Context | None) -> set[str]:
@@ -111,7 +111,7 @@ def _flags(context: click.Context | None) -> set[str]:
 
 
 def _in_pairs(arguments: Sequence[str]) -> str:
-    """The command that is meant by arguments such as data=digits, as Ultralytics and Hydra have them; or empty."""
+    """Our command for arguments such as data=digits, as in Ultralytics and Hydra; or empty."""
     pairs = {
         name: value
         for before, word in zip(("", *arguments), arguments, strict=False)
@@ -119,18 +119,18 @@ def _in_pairs(arguments: Sequence[str]) -> str:
         for name, _, value in [word.partition("=")]
     }
     words = [word for word in arguments if "=" not in word and not word.startswith("-")]
-    called = [*words[::-1], pairs.get("mode", "")]
-    command = next((name for word in called if (name := COMMAND.get(word, word)) in COMMANDS), "")
+    candidates = [*words[::-1], pairs.get("mode", "")]
+    command = next((name for word in candidates if (name := COMMAND.get(word, word)) in COMMANDS), "")
     if not pairs or not command:
         return ""
-    known = _flags(click.Context(app.get_command(click.Context(app), command) or app))
-    said = ["striate", command]
+    flags = _flags(click.Context(app.get_command(click.Context(app), command) or app))
+    parts = ["striate", command]
     for name, value in pairs.items():
-        if ours := _ours(f"--{name}", known):
-            said += [ours, shlex.quote(value)]
+        if ours := _ours(f"--{name}", flags):
+            parts += [ours, shlex.quote(value)]
         elif name in POSITIONAL:
-            said.append(f"model.{value}" if name == "format" else shlex.quote(value))
-    return " ".join(said)
+            parts.append(f"model.{value}" if name == "format" else shlex.quote(value))
+    return " ".join(parts)
 
 
 def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
@@ -154,8 +154,8 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
         and not isinstance(error, click.MissingParameter)
     ):
         option, sort = error.param.opts[0], error.param.type
-        given = next(iter(re.findall(r"'([^']*)' is|(\S+) is", error.message)), ("", ""))
-        word = given[0] or given[1]
+        quoted = next(iter(re.findall(r"'([^']*)' is|(\S+) is", error.message)), ("", ""))
+        word = quoted[0] or quoted[1]
         if isinstance(sort, click.Choice):
             choices = [str(choice) for choice in sort.choices]
             kind, message, nearest = (
@@ -171,9 +171,9 @@ def _usage(error: click.UsageError, arguments: Sequence[str]) -> StriateError:
             )
     fix = f"did you mean {nearest}?" if nearest else remark or f"see `{where} --help`"
     if "unexpected extra argument" in message:
-        named = " ".join(f"{flag} …" for flag in ("--data", "--model") if flag in _flags(context))
-        fix = _in_pairs(arguments) or (f"name them: {named}" if named else fix)
+        flags = " ".join(f"{flag} …" for flag in ("--data", "--model") if flag in _flags(context))
+        fix = _in_pairs(arguments) or (f"name them: {flags}" if flags else fix)
     if any(word == "-" or "->" in word for word in arguments) and not nearest:
-        # The shell has cut the notation up, and taken what follows > as the name of a file to write.
+        # The shell has split the notation, and taken the word after > as the name of a file to write.
         fix = f"put the notation in quotes: {where} '7x7x1 -> conv 3x3'"
     return kind(message[:1].lower() + message[1:], where=where, why=why, fix=fix)

@@ -13,11 +13,11 @@ from striate.cli.options import (
     engine_option,
     examples,
     json_option,
+    load_trained,
     mean_option,
     output_option,
     page,
     std_option,
-    trained,
     weights_option,
 )
 
@@ -74,21 +74,21 @@ def command(
     """
     from striate.terminal import Bar
 
-    model = trained(run, weights, mean, std, engine, device)
+    model = load_trained(run, weights, mean, std, engine, device)
     with Bar() as bar:
-        judged = model.evaluate(
+        evaluation = model.evaluate(
             data or None,
             split=split,
             batch_size=batch_size,
             on_bad=on_bad,
             watch=lambda images, total: bar.count("evaluating", images, total),
         )
-    found = judged.to_dict()
+    metrics = evaluation.to_dict()
     record = {
         "schema": "striate.eval/1",
         "model": run,
-        "data": judged.source,
-        **found,
+        "data": evaluation.source,
+        **metrics,
     }
     if as_json:
         emit_json(record, output)

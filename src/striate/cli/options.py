@@ -1,6 +1,6 @@
-"""What commands share: the MODEL argument, --input, --json, the page on stdout, completion of names.
+"""Shared parts of commands: the MODEL argument, --input, --json, the page on stdout, completion of names.
 
-Everything heavy is imported inside functions, so that a command pays only for what it does.
+Heavy modules are imported inside functions, so that a command loads only what it needs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Model(_Type):
-    """A MODEL as the shell gives it; completes catalogue names and files."""
+    """A MODEL argument; completes catalogue names and files."""
 
     name = "MODEL"
 
@@ -42,27 +42,27 @@ class Model(_Type):
 
         from striate.models.catalogue import entries
 
-        found = [
+        items = [
             CompletionItem(e.name, help=e.family.name) for e in entries() if e.name.startswith(incomplete)
         ]
-        return [*found, CompletionItem(incomplete, type="file")]
+        return [*items, CompletionItem(incomplete, type="file")]
 
 
 class Names(_Type):
-    """A word whose known values are found only when completing; the callee judges it."""
+    """A word whose values are listed only for completion; the command validates it."""
 
     name = "NAME"
 
-    def __init__(self, name: str, known: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, name: str, values: Callable[[], Iterable[str]]) -> None:
         self.name = name
-        self.known = known
+        self.values = values
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(word) for word in self.known() if word.lower().startswith(incomplete.lower())]
+        return [CompletionItem(word) for word in self.values() if word.lower().startswith(incomplete.lower())]
 
 
 METAVARS = {
@@ -73,40 +73,40 @@ METAVARS = {
 
 
 def setting_flag(option: Option, type: Any = None) -> tuple[str, dict[str, Any]]:
-    """Name and arguments of `click.option` for a declared setting. None stands for a flag that was not given."""
-    said = option.doc + (f" [{option.shown}]" if option.shown not in ("", "none") else "")
+    """Name and arguments of `click.option` for a declared setting; the value None means that the flag is absent."""
+    text = option.doc + (f" [{option.shown}]" if option.shown not in ("", "none") else "")
     if option.kind == "flag":
-        return f"{option.flag}/--no-{option.flag.removeprefix('--')}", {"default": None, "help": said}
+        return f"{option.flag}/--no-{option.flag.removeprefix('--')}", {"default": None, "help": text}
     if option.choices:
         type = Names(METAVARS[option.kind], lambda: option.choices)
-        said += f" ({', '.join(option.choices)})"
+        text += f" ({', '.join(option.choices)})"
     if option.kind == "path":
         type = click.Path()
-    return option.flag, {"metavar": METAVARS[option.kind], "type": type or str, "help": said}
+    return option.flag, {"metavar": METAVARS[option.kind], "type": type or str, "help": text}
 
 
 model_argument = click.argument("model", type=Model())
 
 
-def sizes(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> str | dict[str, str] | None:
+def sizes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> str | dict[str, str] | None:
     """The value of --input: None, one size, or sizes by the names of the inputs."""
-    if not given:
+    if not values:
         return None
-    named = [text.rpartition("=") for text in given]
-    if not any(mark for _, mark, _ in named):
-        if len(given) > 1:
+    pairs = [text.rpartition("=") for text in values]
+    if not any(mark for _, mark, _ in pairs):
+        if len(values) > 1:
             raise click.BadParameter(
-                f"{' and '.join(given)} need the names of inputs: {param.opts[0]} NAME={given[0]}"
+                f"{' and '.join(values)} need the names of inputs: {param.opts[0]} NAME={values[0]}"
             )
-        return given[0]
-    found: dict[str, str] = {}
-    for text, (name, mark, size) in zip(given, named, strict=True):
+        return values[0]
+    by_name: dict[str, str] = {}
+    for text, (name, mark, size) in zip(values, pairs, strict=True):
         if not mark or not name:
             raise click.BadParameter(f"{text} needs the name of an input: {param.opts[0]} NAME={size}")
-        if name in found:
-            raise click.BadParameter(f"{name} has two sizes, {found[name]} and {size}")
-        found[name] = size
-    return found
+        if name in by_name:
+            raise click.BadParameter(f"{name} has two sizes, {by_name[name]} and {size}")
+        by_name[name] = size
+    return by_name
 
 
 def size_option(*flags: str, help: str) -> Callable[[Command], Command]:
@@ -154,7 +154,7 @@ device_option = click.option(
 
 
 def load(model: str, input: Size | None = None) -> Loaded:
-    """The network that a MODEL argument names."""
+    """Load the network of a MODEL argument."""
     from striate.formats import load
 
     return load(model, input)
@@ -168,17 +168,17 @@ def show_record(net: Network, convention: str = "striate") -> Show:
     return json_records.show_record(net, convention, check(net, Config.find()).findings)
 
 
-def trained(
+def load_trained(
     model: str, weights: str | None, mean: str | None, std: str | None, engine: str, device: str
 ) -> TrainedModel:
-    """The model, with weights, that an argument names; mean, std: instead of the transformation that it records."""
+    """Load a model with weights; mean, std: instead of the transformation that it records."""
     from striate.model import Model
     from striate.train.evaluate_model import normalization
 
-    found = Model.load(model, weights=weights, engine=engine, device=device)
+    result = Model.load(model, weights=weights, engine=engine, device=device)
     if mean is not None or std is not None:
-        found.transform = normalization(found.net, mean or "", std or "")
-    return found
+        result.transform = normalization(result.net, mean or "", std or "")
+    return result
 
 
 def page() -> Page:
@@ -190,20 +190,20 @@ def page() -> Page:
 
 
 def emit(text: object, path: str | None = None, kind: str = "text") -> None:
-    """Print `text`, or write it to `path` as UTF-8: aside first, then renamed, so that no half-written file is seen.
+    """Print `text`, or write it to `path` as UTF-8, through a temporary file, so that it is never half written.
 
-    kind: "text", "json" or "xml": how characters are written that standard output cannot carry.
+    kind: "text", "json" or "xml": how to write characters that standard output cannot encode.
     """
     if path is None or path == "-":
-        sys.stdout.write(_carried(str(text), kind))
+        sys.stdout.write(_encodable(str(text), kind))
         return
     from striate.files import write_aside
 
     write_aside(path, str(text).encode())
 
 
-def _carried(text: str, kind: str) -> str:
-    """`text` in characters that standard output can carry."""
+def _encodable(text: str, kind: str) -> str:
+    """`text` in characters that standard output can encode."""
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:

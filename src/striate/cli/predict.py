@@ -14,11 +14,11 @@ from striate.cli.options import (
     engine_option,
     examples,
     json_option,
+    load_trained,
     mean_option,
     output_option,
     page,
     std_option,
-    trained,
     weights_option,
 )
 from striate.diagnostics import FormatError, plural
@@ -75,19 +75,19 @@ def command(
     from striate.train.inputs import image_files
     from striate.views.text import prediction as view
 
-    model = trained(run, weights, mean, std, engine, device)
+    model = load_trained(run, weights, mean, std, engine, device)
     files = list(image_files(images))
-    said: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
     bad: list[BadImage] = []
     with Bar() as bar:
-        for found in model.answers(files, batch_size=batch_size):
-            if isinstance(found, BadImage):
-                bad.append(found)
+        for answer in model.answers(files, batch_size=batch_size):
+            if isinstance(answer, BadImage):
+                bad.append(answer)
             else:
-                best = [{"class": name, "probability": share} for name, share in model.named(found, top)]
-                said.append({"name": found.name, "top": best, "notes": list(found.notes)})
-            bar.count("predicting", len(said) + len(bad), len(files))
-    if bad and not said:
+                best = [{"class": name, "probability": share} for name, share in model.named(answer, top)]
+                answers.append({"name": answer.name, "top": best, "notes": list(answer.notes)})
+            bar.count("predicting", len(answers) + len(bad), len(files))
+    if bad and not answers:
         name, why = bad[0]
         what = f"none of the {plural(len(bad), 'image')} can" if len(bad) > 1 else "the image cannot"
         raise FormatError(f"{what} be read", where=name, why=why, fix="give other images")
@@ -95,7 +95,7 @@ def command(
         "schema": "striate.predict/1",
         "model": run,
         "classes": list(model.classes),
-        "images": said,
+        "images": answers,
         "unreadable": [one._asdict() for one in bad],
     }
     if as_json:

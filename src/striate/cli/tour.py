@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {
 """The rate falls to 0, so the last epoch is the one to keep; 3 pixels are less than one of an 8x8 digit. Over seeds 0
 to 19 between 98.3 and 99.5 % of the held-out third are right; with 12 epochs one seed in twenty stays below 98 %."""
 SHOWN = 2
-"""Which of the held-out digits becomes an image file."""
+"""Index of the held-out digit that becomes an image file."""
 
 
 def _topics() -> list[str]:
@@ -80,14 +80,14 @@ def _course(topics: tuple[str, ...], only_list: bool) -> None:
 
 
 def _prose() -> Page:
-    """An empty page whose prose is wrapped in a pipe as well."""
+    """An empty page whose text is wrapped even in a pipe."""
     out = page()
     out.terminal = replace(out.terminal, folds=True, program=program())
     return out
 
 
 def program() -> str:
-    """What starts this Striate from a shell in the current folder: `striate` if that is on the PATH, else a path."""
+    """The command that starts this Striate from the current folder: `striate` if it is on the PATH, else a path."""
     import shutil
     from shlex import quote
 
@@ -99,7 +99,7 @@ def program() -> str:
 
 
 def _activation() -> str:
-    """What puts `striate` on the PATH; empty if it is there, or without such a script."""
+    """The command that puts `striate` on the PATH; empty if it is there, or if there is no such script."""
     from shlex import quote
 
     if program() == "striate" or not (script := _script("striate")):
@@ -117,7 +117,7 @@ def _script(name: str) -> str | None:
 
 
 def _from_here(path: str) -> str:
-    """A path as a shell in the current folder takes it, short if it lies below."""
+    """A path for a shell in the current folder, relative if it lies below."""
     here = Path.cwd()
     short = str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
     return short if len(Path(short).parts) > 1 else str(Path(path))
@@ -161,7 +161,7 @@ def _digits() -> Any:
 
 
 def _learn(out: Path | None, net: Network, parts: Any) -> None:
-    """Train, test, predict: each as the command does that is printed with it."""
+    """Train, test and predict, as the commands do that are printed."""
     from shlex import quote
     from tempfile import mkdtemp
 
@@ -180,12 +180,12 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
     run, image = folder / RUN, folder / IMAGE
     config = Config(Job(MODEL, DATA), Settings().replace(SETTINGS))
     flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in SETTINGS.items())
-    typed = f"striate train --data {DATA} --model {MODEL} {flags} --out {quote(str(run))}"
+    train_command = f"striate train --data {DATA} --model {MODEL} {flags} --out {quote(str(run))}"
     net = adapt_network(MODEL, parts.train).net
     fresh = Model(net, config.settings.seed)
 
     def head(page: Page, event: Prepared) -> None:
-        view.draw_train(page, MODEL, event.found, parts.shape, net, typed)
+        view.draw_train(page, MODEL, event.found, parts.shape, net, train_command)
 
     with Bar() as bar:
         watch = TrainingView(_prose, _at_once, bar, head)
@@ -195,15 +195,15 @@ def _learn(out: Path | None, net: Network, parts: Any) -> None:
     _show(view.draw_test, model.evaluate(parts.test).to_dict(), f"striate eval {quote(str(run))}")
     digit = parts.test.item(SHOWN)
     _write_image(image, digit.image)
-    said = next(iter(model.answers([str(image)])))
-    assert isinstance(said, Answer)  # written a moment ago
-    top = model.named(said)
-    asked = f"striate predict {quote(str(run))} {quote(str(image))}"
+    answer = next(iter(model.answers([str(image)])))
+    assert isinstance(answer, Answer)  # the file was just written
+    top = model.named(answer)
+    predict_command = f"striate predict {quote(str(run))} {quote(str(image))}"
     label = parts.test.classes[digit.label]
-    _show(view.draw_prediction, str(image), digit.image[0].tolist(), label, top, asked)
+    _show(view.draw_prediction, str(image), digit.image[0].tolist(), label, top, predict_command)
     files = {IMAGE: "one held-out digit", **{f"{RUN}/{name}": what for name, what in FILES.items()}}
     again = f"striate train --data {DATA} --model {MODEL} --epochs 5 --out {quote(str(folder / 'mine'))}"
-    _show(view.draw_end, str(folder), files, _activation(), asked, again, "striate tour --course")
+    _show(view.draw_end, str(folder), files, _activation(), predict_command, again, "striate tour --course")
 
 
 def _at_once(text: Page) -> None:

@@ -34,7 +34,7 @@ def _flags() -> dict[str, list[click.Option]]:
 
 
 class _Train(click.Command):
-    """Its flags are the declared settings, asked for when they are needed: the declarations load numpy."""
+    """Command whose flags are the declared settings, loaded when needed, because the declarations import numpy."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*(flag for flags in _flags().values() for flag in flags), *super().get_params(ctx)]
@@ -88,11 +88,11 @@ def command(
     without --input, to the image size of the data. Ctrl-C saves a checkpoint and exits with code 130; --resume
     continues with bit-identical results.
     """
-    chosen, recorded = _config(out, resume, config, flags)
+    run_config, recorded = _config(out, resume, config, flags)
     if print_config:
-        emit(chosen.resolved.toml())
+        emit(run_config.resolved.toml())
         return 0
-    trial = chosen.settings.fast_dev_run or chosen.settings.overfit_batches
+    trial = run_config.settings.fast_dev_run or run_config.settings.overfit_batches
     if not (out or resume or find_lr or trial):
         raise UsageError("the output folder is missing", where="striate train", fix="add --out RUN")
     from striate.engine.process_group import launch_environment
@@ -105,9 +105,9 @@ def command(
         )
     try:
         if find_lr:
-            _find(chosen, as_json)
+            _find(run_config, as_json)
         else:
-            _train(chosen, Path(out or resume or "") if out or resume else None, recorded, as_json)
+            _train(run_config, Path(out or resume or "") if out or resume else None, recorded, as_json)
     except Interrupted as stopped:
         if not rank:
             click.echo(str(stopped), err=True)
@@ -120,7 +120,7 @@ def _config(
 ) -> tuple[Config, Recorded | None]:
     """Defaults < file < flags; and the record of the run that continues, if one does.
 
-    Raises UsageError where parts exclude each other or are missing.
+    Raises UsageError if parts exclude each other or are missing.
     """
     from striate.train.config import Config
     from striate.train.run import read_run
@@ -135,19 +135,19 @@ def _config(
         )
     recorded = read_run(Path(resume)) if resume else None
     if recorded:
-        found = recorded.config
+        run_config = recorded.config
     else:
-        found = Config.read(Path(config)) if config else Config()
-    found = found.replace_flags(flags)
+        run_config = Config.read(Path(config)) if config else Config()
+    run_config = run_config.replace_flags(flags)
     for name in ("data", "model"):
-        if not getattr(found.job, name) and not (resume and name == "model"):
+        if not getattr(run_config.job, name) and not (resume and name == "model"):
             raise UsageError(
                 f"there is no {name} to train {'on' if name == 'data' else ''}".rstrip(),
                 where="striate train",
                 why=f"neither --{name} nor --config names one",
                 fix="--data digits" if name == "data" else "--model lenet5",
             )
-    return found, recorded
+    return run_config, recorded
 
 
 def _train(config: Config, out: Path | None, recorded: Recorded | None, as_json: bool) -> None:
@@ -160,12 +160,15 @@ def _train(config: Config, out: Path | None, recorded: Recorded | None, as_json:
     model, notes = _model(config, parts, recorded)
     with Bar() as bar:
         view = TrainingView(
-            page, _told if as_json else _said, bar, lambda head, event: draw_head(head, event, config)
+            page,
+            _print_to_stderr if as_json else _print_page,
+            bar,
+            lambda head, event: draw_head(head, event, config),
         )
         history = fit_model(model, parts, config, out=out, recorded=recorded, notes=notes, callbacks=[view])
     if launch_environment()[0]:
-        return  # the first of several processes says it
-    assert view.prepared is not None  # the first that it heard
+        return  # only the first of several processes prints
+    assert view.prepared is not None  # the first event
     record = train_record(
         model.net, model.classes, view.prepared, history, out, _next(config, bool(parts.test), out)
     )
@@ -177,15 +180,15 @@ def _train(config: Config, out: Path | None, recorded: Recorded | None, as_json:
     emit(ended)
 
 
-def _next(config: Config, tested: bool, out: Path | None) -> str:
-    """What to type after this run."""
+def _next(config: Config, has_test: bool, out: Path | None) -> str:
+    """The next command after this run."""
     from shlex import quote
 
     if out is None:
-        wanted = [f"--data {quote(config.job.data)}", f"--model {quote(config.job.model)}"]
-        return f"striate train {' '.join(wanted)} --out RUN"
+        flags = [f"--data {quote(config.job.data)}", f"--model {quote(config.job.model)}"]
+        return f"striate train {' '.join(flags)} --out RUN"
     where = quote(str(out))
-    return f"striate eval {where}" if tested or config.job.validation else f"striate predict {where} IMAGE"
+    return f"striate eval {where}" if has_test or config.job.validation else f"striate predict {where} IMAGE"
 
 
 def _data(config: Config) -> DataSplits:
@@ -198,15 +201,15 @@ def _data(config: Config) -> DataSplits:
 def _model(
     config: Config, parts: DataSplits, recorded: Recorded | None
 ) -> tuple[TrainedModel, tuple[str, ...]]:
-    """The network of a run, or the one that is named, made for the data; and what was decided for it."""
+    """The network of a run, or the named one, adapted to the data; and notes."""
     from striate.model import Model
     from striate.train.adapt_network import adapt_network
 
     job, seed = config.job, config.settings.seed
     if recorded is not None:
         return Model(recorded.net, seed, engine=job.engine, device=job.device), ()
-    made = adapt_network(job.model, parts.train, job.input)
-    return Model(made.net, seed, engine=job.engine, device=job.device), made.notes
+    adapted = adapt_network(job.model, parts.train, job.input)
+    return Model(adapted.net, seed, engine=job.engine, device=job.device), adapted.notes
 
 
 def _find(config: Config, as_json: bool) -> None:
@@ -228,12 +231,12 @@ def _find(config: Config, as_json: bool) -> None:
     emit(out)
 
 
-def _said(text: Page) -> None:
-    """A page on standard output, at once."""
+def _print_page(text: Page) -> None:
+    """Print a page to standard output at once."""
     emit(text)
     sys.stdout.flush()
 
 
-def _told(text: Page) -> None:
-    """A page on standard error, where standard output holds JSON."""
+def _print_to_stderr(text: Page) -> None:
+    """Print a page to standard error, because standard output holds JSON."""
     click.echo(str(text), err=True, nl=False)

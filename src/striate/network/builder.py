@@ -22,7 +22,7 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 @dataclasses.dataclass(frozen=True)
 class Ref:
-    """Handle of what a builder has made. A node of several outputs is unpacked: ``a, b = build(Split(), x)``."""
+    """Handle of a node's outputs in a builder. Several outputs can be unpacked: ``a, b = build(Split(), x)``."""
 
     builder: Builder = dataclasses.field(repr=False, compare=False)
     values: tuple[str, ...]
@@ -72,9 +72,9 @@ class Builder(metaclass=Taught):
         self, name: str = "net", input: Sequence[int] | Mapping[str, Sequence[int]] = (3, 224, 224)
     ) -> None:
         self.name = name
-        named = input if isinstance(input, Mapping) else {"input": input}
-        self._inputs = {_named(key): TensorSpec.image(shape) for key, shape in named.items()}
-        for shape in named.values():
+        shapes = input if isinstance(input, Mapping) else {"input": input}
+        self._inputs = {_check_name(key): TensorSpec.image(shape) for key, shape in shapes.items()}
+        for shape in shapes.values():
             warn_of_axes(shape, written=False)
         if not self._inputs:
             raise GraphError(
@@ -110,10 +110,10 @@ class Builder(metaclass=Taught):
 
     def spec(self, value: str) -> TensorSpec:
         """Spec of a value by name. Raises UnknownNameError, and the ShapeError of a node without output."""
-        found = self._specs[value]
-        if isinstance(found, ShapeError):
-            raise found
-        return found
+        entry = self._specs[value]
+        if isinstance(entry, ShapeError):
+            raise entry
+        return entry
 
     def __call__(
         self,
@@ -136,21 +136,21 @@ class Builder(metaclass=Taught):
         Raises OpError and GraphError at once; a node without output is reported when its shape is asked for.
         """
         if not isinstance(op, Op):
-            written = f"{op.__name__}()" if isinstance(op, type) else "an op such as Relu(), of striate.ops"
+            example = f"{op.__name__}()" if isinstance(op, type) else "an op such as Relu(), of striate.ops"
             raise GraphError(
                 f"{shown(op)} is not an op",
                 where=f"a node of {self.name}",
                 why="a node is an op and the values that it reads",
-                fix=f"give {written}; texts become networks: st.parse",
+                fix=f"give {example}; texts become networks: st.parse",
             )
         stem = ".".join((*self._scope, name or op.word))
         number = 0 if name else self._free_number(stem)
         full = f"{stem}{number}" if number else stem
         if isinstance(shares, Ref):
-            shares = self._own(shares).values[0].partition(":")[0]
-        told = {"name": full, "shares": shares, "fixed": fixed, "frozen": frozen}
-        reads = tuple(self._own(ref).name for ref in inputs)
-        node = Node(full, op, reads, _caller(), **sharing.from_dict(told))
+            shares = self._check_ref(shares).values[0].partition(":")[0]
+        options = {"name": full, "shares": shares, "fixed": fixed, "frozen": frozen}
+        reads = tuple(self._check_ref(ref).name for ref in inputs)
+        node = Node(full, op, reads, _caller(), **sharing.from_dict(options))
         if full in self._names:
             raise GraphError(
                 f"two nodes are named {full!r}",
@@ -159,24 +159,24 @@ class Builder(metaclass=Taught):
                 fix="give it another name",
             ).at(full, "", node.place)
         sharing.check([node], ChainMap({full: node}, self._by_name))
-        made: Sequence[TensorSpec | ShapeError]
+        outputs: Sequence[TensorSpec | ShapeError]
         try:
             specs = [self.spec(value) for value in node.inputs]
             if specs:
                 op.check_input(specs[0])
-            made = declare(node, specs).outputs
+            outputs = declare(node, specs).outputs
         except ShapeError as problem:
-            made = [problem] * op.output_count
-        # Only now: a call that was refused leaves nothing after.
+            outputs = [problem] * op.output_count
+        # Only now, so that a refused call changes nothing.
         self._names.add(full)
         self._by_name[full] = node
         if number:
             self._counts[stem] = number
         self._nodes.append(node)
-        self._specs.update(zip(node.outputs, made, strict=True))
+        self._specs.update(zip(node.outputs, outputs, strict=True))
         return Ref(self, node.outputs)
 
-    def _own(self, ref: Ref) -> Ref:
+    def _check_ref(self, ref: Ref) -> Ref:
         if not isinstance(ref, Ref) or ref.builder is not self:
             raise GraphError(
                 f"{shown(ref)} is not a value of {self.name}",
@@ -200,7 +200,7 @@ class Builder(metaclass=Taught):
 
         Raises GraphError for a handle of another builder, and where the network has no output.
         """
-        names = tuple(self._own(ref).name for ref in outputs) or unread(self._nodes)
+        names = tuple(self._check_ref(ref).name for ref in outputs) or unread(self._nodes)
         return Network(self.name, self._inputs, tuple(self._nodes), names)
 
     def _free_number(self, stem: str) -> int:
@@ -210,8 +210,8 @@ class Builder(metaclass=Taught):
         return number
 
 
-def _named(key: object) -> str:
-    """The name of an input, which is a text. Raises GraphError."""
+def _check_name(key: object) -> str:
+    """Return the name of an input. Raises GraphError if it is not a text."""
     if isinstance(key, str) and key:
         return key
     raise GraphError(

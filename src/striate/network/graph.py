@@ -26,7 +26,7 @@ from striate.diagnostics import (
 )
 from striate.fields import shown
 from striate.network import sharing
-from striate.network.order import dangling, ordered
+from striate.network.order import dangling, sort_nodes
 from striate.op import ANY, Declaration, Op
 from striate.op.bounds import verify
 from striate.signatures import Taught
@@ -86,9 +86,9 @@ class Node(metaclass=Taught):
 
 @dataclasses.dataclass(frozen=True)
 class Inference:
-    """What is known once the ops have seen their inputs.
+    """Result of shape inference.
 
-    problems: one ShapeError per node that has no output. Nodes after such a node are in no table, but in `unknown`.
+    problems: one ShapeError per node without output. Nodes after such a node are not in the tables, but in `unknown`.
     """
 
     specs: Mapping[str, TensorSpec]
@@ -105,15 +105,15 @@ def _declare(op: Op, inputs: tuple[TensorSpec, ...], training: bool) -> Declarat
 
 
 def declaration_of(op: Op, *inputs: TensorSpec, training: bool = False) -> Declaration:
-    """An op's declaration for these inputs, known to stay inside its tensors. Raises OpError where it does not.
+    """An op's declaration for these inputs, verified to stay inside its tensors. Raises OpError if it does not.
 
-    What an engine runs comes from here: it turns indices into addresses and checks none.
+    Engines run only verified declarations, because they turn indices into addresses without checks.
     """
     return _declare(op, inputs, training)
 
 
 def declare(node: Node, inputs: Sequence[TensorSpec]) -> Declaration:
-    """An op's declaration for these inputs; errors gain the node, its op and what it reads."""
+    """An op's declaration for these inputs; errors get the node, its op and its inputs."""
     try:
         _check_arity(node)
         return declaration_of(node.op, *inputs)
@@ -125,12 +125,12 @@ def declare(node: Node, inputs: Sequence[TensorSpec]) -> Declaration:
 
 
 def _check_arity(node: Node) -> None:
-    given, wanted = len(node.inputs), node.op.arity
-    if given < 1 if wanted == ANY else given != wanted and (wanted is not None or given < 2):
-        expected = "two or more inputs" if wanted is None else f"{abs(wanted)} input" + "s" * (wanted > 1)
-        expected += " or more" * (wanted == ANY)
+    count, arity = len(node.inputs), node.op.arity
+    if count < 1 if arity == ANY else count != arity and (arity is not None or count < 2):
+        expected = "two or more inputs" if arity is None else f"{abs(arity)} input" + "s" * (arity > 1)
+        expected += " or more" * (arity == ANY)
         raise OpError(
-            f"{node.op.word} takes {expected}, {given} given",
+            f"{node.op.word} takes {expected}, {count} given",
             why=f"its inputs are {', '.join(node.inputs) or 'none'}",
             fix="give the values that it reads",
         )
@@ -168,20 +168,20 @@ class Network(elsewhere.Teaching, metaclass=Taught):
     aliases: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "nodes", ordered(self.inputs, self.nodes))
+        object.__setattr__(self, "nodes", sort_nodes(self.inputs, self.nodes))
         object.__setattr__(self, "inputs", Named(self.inputs, self.name, "input"))
-        known = {**self.inputs, **dict.fromkeys(value for node in self.nodes for value in node.outputs)}
+        values = {**self.inputs, **dict.fromkeys(value for node in self.nodes for value in node.outputs)}
         object.__setattr__(self, "outputs", tuple(self.outputs))
         if not self.outputs:
             raise GraphError(
                 f"network {self.name} has no output",
-                where=f"its values are {few(known)}",
+                where=f"its values are {few(values)}",
                 why="a network needs an output",
                 fix="name at least one output",
             )
         for value in self.outputs:
-            if value not in known:
-                raise dangling(f"the output of {self.name}", value, known, f"outputs of {self.name}")
+            if value not in values:
+                raise dangling(f"the output of {self.name}", value, values, f"outputs of {self.name}")
         sharing.check(self.nodes, self._by_name)
 
     def __repr__(self) -> str:
@@ -222,7 +222,7 @@ class Network(elsewhere.Teaching, metaclass=Taught):
             except ShapeError as problem:
                 problems.append(problem)
                 continue
-            declarations[node.name] = sharing.marked(node, declaration, self._by_name)
+            declarations[node.name] = sharing.mark(node, declaration, self._by_name)
             specs.update(zip(node.outputs, declaration.outputs, strict=True))
         problems += sharing.mismatches(self.nodes, declarations)
         return Inference(
@@ -248,7 +248,7 @@ class Network(elsewhere.Teaching, metaclass=Taught):
     def training(self) -> Mapping[str, Declaration]:
         """Node -> its declaration while training. Raises as `declarations`, and OpError as `Op.declare_training`."""
         return {
-            node.name: sharing.marked(
+            node.name: sharing.mark(
                 node,
                 declaration_of(node.op, *(self.specs[value] for value in node.inputs), training=True),
                 self._by_name,
@@ -346,8 +346,8 @@ class Network(elsewhere.Teaching, metaclass=Taught):
         for name in shape:
             if name not in self.inputs:
                 raise _no_input(self, name)
-        changed = {name: TensorSpec.image(one) for name, one in shape.items()}
-        return dataclasses.replace(self, inputs={**self.inputs, **changed})
+        specs = {name: TensorSpec.image(one) for name, one in shape.items()}
+        return dataclasses.replace(self, inputs={**self.inputs, **specs})
 
     def replace(self, node: str, op: Op) -> Self:
         """The same network with another op at a node.
@@ -418,8 +418,8 @@ def as_network(source: NetworkSource) -> Network:
     if isinstance(source, Network):
         return source
     for name in ("net", "network"):  # of a model, of what was loaded
-        if isinstance(held := getattr(source, name, None), Network):
-            return held
+        if isinstance(net := getattr(source, name, None), Network):
+            return net
     network: Network = hooks.ask("network", source)
     return network
 
@@ -435,7 +435,7 @@ def _no_input(net: Network, name: object) -> GraphError:
 
 
 def unread(nodes: Sequence[Node]) -> tuple[str, ...]:
-    """The values that no node reads: what leaves a network that does not say it."""
+    """The values that no node reads: the outputs of a network that declares none."""
     read = {value for node in nodes for value in node.inputs}
     return tuple(value for node in nodes for value in node.outputs if value not in read)
 
@@ -444,18 +444,18 @@ _KINDS: Mapping[type, str] = {str: "a text", list: "a list", Mapping: "a table"}
 
 
 def _plain(data: Any, what: str, **kinds: type) -> Mapping[str, Any]:
-    """A table with these keys, each of its kind."""
-    found = data if isinstance(data, Mapping) else {}
+    """Check that data is a table with these keys and types. Raises FormatError."""
+    table = data if isinstance(data, Mapping) else {}
     for key, kind in kinds.items():
-        if not isinstance(found.get(key), kind):
-            got = f"got {shown(found[key])}" if key in found else f"its keys are {few(found)}"
+        if not isinstance(table.get(key), kind):
+            reason = f"got {shown(table[key])}" if key in table else f"its keys are {few(table)}"
             raise FormatError(
-                f"{what} has no {key}" if key not in found else f"{key} of {what} is not {_KINDS[kind]}",
+                f"{what} has no {key}" if key not in table else f"{key} of {what} is not {_KINDS[kind]}",
                 where=f"{what}: {shown(data)}",
-                why=got if isinstance(data, Mapping) else f"{what} is not a table",
+                why=reason if isinstance(data, Mapping) else f"{what} is not a table",
                 fix=f"give {key} {_KINDS[kind]}; Network.to_dict shows the form",
             )
-    return found
+    return table
 
 
 def _names(values: Sequence[Any], what: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""What a node says about its parameters: who owns them, which are constants, and which are not trained.
+"""Parameters of nodes: who owns them, which are constants, and which are not trained.
 
-A node that `shares` uses another node's parameters: they are counted, kept and trained once, under their owner's name,
-and their gradients add up. An owner shares nothing itself, so a name is looked up in one step.
+A node that `shares` uses another node's parameters: they are counted, stored and trained once, under the owner's name,
+and their gradients add up. An owner itself shares nothing, so that one lookup finds it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def owners(node: Node) -> tuple[str, ...]:
 
 
 def check(nodes: Sequence[Node], by_name: Mapping[str, Node]) -> None:
-    """Raise GraphError where a node shares what no node owns, or what another op owns."""
+    """Raise GraphError if a node shares parameters that no node owns, or that another op owns."""
     for node in nodes:
         for name in owners(node) if node.shares else ():
             other = by_name.get(name)
@@ -64,73 +64,73 @@ def check(nodes: Sequence[Node], by_name: Mapping[str, Node]) -> None:
                 raise _wrong(node, f"cannot share all parameters of {name}", why, fix)
         if not isinstance(node.shares, str):
             for parameter, full in node.shares:
-                name, _, own = full.rpartition(".")
-                if by_name[name].key(own) != full:
+                name, _, original = full.rpartition(".")
+                if by_name[name].key(original) != full:
                     raise _wrong(
                         node,
                         f"shares {full} for its {parameter}, which is itself shared",
-                        f"{full} is {by_name[name].key(own)}",
-                        f"write {by_name[name].key(own)!r}",
+                        f"{full} is {by_name[name].key(original)}",
+                        f"write {by_name[name].key(original)!r}",
                     )
 
 
-def marked(node: Node, declaration: Declaration, by_name: Mapping[str, Node]) -> Declaration:
-    """The declaration with its parameters marked as the node and their owners say. Raises OpError for unknown names."""
+def mark(node: Node, declaration: Declaration, by_name: Mapping[str, Node]) -> Declaration:
+    """Mark the parameters of a declaration as shared, constant or frozen. Raises OpError for unknown names."""
     if not (node.shares or node.fixed or node.frozen):
         return declaration
-    known = {parameter.name: parameter for parameter in declaration.parameters}
-    said = {"fixed": node.fixed, "frozen": node.frozen}
+    parameters = {parameter.name: parameter for parameter in declaration.parameters}
+    names_by_field = {"fixed": node.fixed, "frozen": node.frozen}
     if not isinstance(node.shares, str):
-        said["shares"] = tuple(name for name, _ in node.shares)
-    for field, names in said.items():
+        names_by_field["shares"] = tuple(name for name, _ in node.shares)
+    for field, names in names_by_field.items():
         for name in names:
-            if name not in known:
-                near = suggest(name, known)
+            if name not in parameters:
+                near = suggest(name, parameters)
                 raise OpError(
                     f"{node.op.word} has no parameter {name!r}",
                     where=f"{node.name}: {field} {', '.join(names)}",
-                    why=f"its parameters are {', '.join(known) or 'none'}",
+                    why=f"its parameters are {', '.join(parameters) or 'none'}",
                     fix=f"write {near!r}" if near else "leave it out",
                 ).at(node.name, "", node.place)
     return dataclasses.replace(
-        declaration, parameters=tuple(_marked(node, parameter, by_name) for parameter in known.values())
+        declaration, parameters=tuple(_mark(node, parameter, by_name) for parameter in parameters.values())
     )
 
 
-def _marked(node: Node, parameter: Parameter, by_name: Mapping[str, Node]) -> Parameter:
-    name, _, own = node.key(parameter.name).rpartition(".")
+def _mark(node: Node, parameter: Parameter, by_name: Mapping[str, Node]) -> Parameter:
+    name, _, original = node.key(parameter.name).rpartition(".")
     shared = name != node.name
-    says = by_name[name]
+    owner_node = by_name[name]
     if shared and parameter.name in (*node.fixed, *node.frozen):
         field = "fixed" if parameter.name in node.fixed else "frozen"
         raise OpError(
             f"{node.name} declares its {parameter.name} as {field}, but it belongs to {name}",
-            where=f"{node.name} shares {name}.{own}",
+            where=f"{node.name} shares {name}.{original}",
             why="a shared tensor is trained, or not, for all of its nodes",
-            fix=f"declare it at {name}: {field} = [{own!r}]",
+            fix=f"declare it at {name}: {field} = [{original!r}]",
         ).at(node.name, "", node.place)
-    trainable = parameter.trainable and own not in says.fixed and own not in says.frozen
-    frozen = parameter.trainable and own in says.frozen and own not in says.fixed
+    trainable = parameter.trainable and original not in owner_node.fixed and original not in owner_node.frozen
+    frozen = parameter.trainable and original in owner_node.frozen and original not in owner_node.fixed
     return dataclasses.replace(parameter, trainable=trainable, frozen=frozen, shared=shared)
 
 
 def mismatches(nodes: Sequence[Node], declarations: Mapping[str, Declaration]) -> Iterator[ShapeError]:
-    """One error for each node whose shared parameters have another shape, or are of another kind, than its owner's."""
+    """One error for each node whose shared parameters differ in shape or kind from its owner's."""
     for node in nodes:
         if not node.shares or node.name not in declarations:
             continue
         for parameter in declarations[node.name].parameters:
-            name, _, own = node.key(parameter.name).rpartition(".")
+            name, _, original = node.key(parameter.name).rpartition(".")
             if name == node.name or name not in declarations:
                 continue
             theirs = {p.name: p for p in declarations[name].parameters}
-            found = theirs.get(own)
-            if found is None or found.shape != parameter.shape or found.kind != parameter.kind:
-                has = f"has {_said(found)}" if found else f"has no {own}"
+            match = theirs.get(original)
+            if match is None or match.shape != parameter.shape or match.kind != parameter.kind:
+                has = f"has {_describe(match)}" if match else f"has no {original}"
                 problem = ShapeError(
-                    f"{node.name} cannot use {name}.{own} as its {parameter.name}",
+                    f"{node.name} cannot use {name}.{original} as its {parameter.name}",
                     code="G004",
-                    why=f"{node.name} needs {_said(parameter)}, {name} {has}",
+                    why=f"{node.name} needs {_describe(parameter)}, {name} {has}",
                     fix="give both the same channels, window and bias, or remove shares",
                 )
                 problem.at(node.name, f"{node.name} = {node.op}, shares {name}", node.place)
@@ -138,7 +138,7 @@ def mismatches(nodes: Sequence[Node], declarations: Mapping[str, Declaration]) -
                 break
 
 
-def _said(parameter: Parameter) -> str:
+def _describe(parameter: Parameter) -> str:
     return f"{parameter.kind} {'x'.join(map(str, parameter.shape))}"
 
 
@@ -150,22 +150,22 @@ def _wrong(node: Node, what: str, why: str, fix: str) -> GraphError:
 
 
 def to_dict(node: Node) -> dict[str, Any]:
-    """What a node says of its parameters, in plain form; empty where it says nothing."""
+    """The fields `shares`, `fixed` and `frozen` of a node in plain form; without empty ones."""
     shares = node.shares if isinstance(node.shares, str) else dict(node.shares)
-    said = {"shares": shares, "fixed": list(node.fixed), "frozen": list(node.frozen)}
-    return {field: value for field, value in said.items() if value}
+    fields = {"shares": shares, "fixed": list(node.fixed), "frozen": list(node.frozen)}
+    return {field: value for field, value in fields.items() if value}
 
 
 def from_dict(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of a Node from its plain form. Raises FormatError for what is neither a text nor texts by name."""
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     shares = plain.get("shares", "")
     if isinstance(shares, Mapping):
         if not all(isinstance(text, str) for pair in shares.items() for text in pair):
             raise _unlike(plain, "shares", 'a name, or full names by parameter: {weight = "enc.weight"}')
-        found["shares"] = tuple(sorted(shares.items()))
+        arguments["shares"] = tuple(sorted(shares.items()))
     elif isinstance(shares, str):
-        found["shares"] = shares
+        arguments["shares"] = shares
     else:
         raise _unlike(plain, "shares", "the name of a node")
     for field in ("fixed", "frozen"):
@@ -173,33 +173,33 @@ def from_dict(plain: Mapping[str, Any]) -> dict[str, Any]:
         names = [names] if isinstance(names, str) else names
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             raise _unlike(plain, field, 'a list of parameters: ["weight"]')
-        found[field] = tuple(names)
-    return found
+        arguments[field] = tuple(names)
+    return arguments
 
 
-def read_aliases(given: Any) -> dict[str, str]:
+def read_aliases(aliases: Any) -> dict[str, str]:
     """`Network.aliases` of a plain form. Raises FormatError for what is not texts by texts."""
-    if not isinstance(given, Mapping) or not all(
-        isinstance(text, str) for pair in given.items() for text in pair
+    if not isinstance(aliases, Mapping) or not all(
+        isinstance(text, str) for pair in aliases.items() for text in pair
     ):
         raise FormatError(
-            f"aliases are {shown(given)}",
+            f"aliases are {shown(aliases)}",
             why="aliases map names in a file to full names in the network",
             fix='give aliases = {"decoder.weight" = "encoder.weight"}',
         )
-    return dict(given)
+    return dict(aliases)
 
 
 def file_names(net: Network) -> dict[str, str]:
-    """Names under which files hold parameters -> their full names here.
+    """Names of parameters in files -> their full names here.
 
-    Its own where a network says nothing else; those of its source where `aliases` has some. A node that is its owner
-    called again has no names; tensors that are tied between different operations have one at each, as in PyTorch.
+    `aliases` hold the names of the network's source, if they differ. A node that calls its owner again has no names;
+    tensors tied between different operations have a name at each, as in PyTorch.
     """
-    known = net.parameters
+    parameters = net.parameters
     renamed = set(net.aliases.values())
-    names = {name: name for name in known if name not in renamed}
-    names |= {name: full for name, full in net.aliases.items() if full in known}
+    names = {name: name for name in parameters if name not in renamed}
+    names |= {name: full for name, full in net.aliases.items() if full in parameters}
     for node in net.nodes:
         if node.shares and not called_again(net, node):
             for parameter in net.declarations[node.name].parameters:
@@ -210,7 +210,7 @@ def file_names(net: Network) -> dict[str, str]:
 
 
 def called_again(net: Network, node: Node) -> bool:
-    """Whether a node that shares does what its owner does, parameters and settings alike."""
+    """Whether a node repeats its owner, with the same parameters and settings."""
     if not isinstance(node.shares, str) or node.op != net.node(node.shares).op:
         return False
     one, other = (net.declarations[name].windows for name in (node.name, node.shares))

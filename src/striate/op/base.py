@@ -26,19 +26,19 @@ _REGISTRY: dict[str, type[Op]] = {}
 
 
 class _Named(Taught, abc.ABCMeta):
-    """Lets the names that other frameworks have for an op's fields stand for ours: ``Conv(16, kernel_size=3)``."""
+    """Accepts other frameworks' names of an op's fields: ``Conv(16, kernel_size=3)``."""
 
-    if not TYPE_CHECKING:  # a type checker sees our names alone
+    if not TYPE_CHECKING:  # a type checker sees only our names
 
         def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            known = [field.name for field in dataclasses.fields(cls)]
-            if not kwargs.keys() <= {*known}:
-                kwargs = spelling.arguments(kwargs, known, cls.__name__)
-            spelling.check_order(cls.__name__, known, args)
-            made = super().__call__(*args, **kwargs)
-            if known[:3] == ["filters", "kernel", "stride"] and [*map(type, args[:3])] == [int, int, int]:
-                vars(made)["_in_order"] = args[:3]  # whoever knows the input has `check_input`
-            return made
+            names = [field.name for field in dataclasses.fields(cls)]
+            if not kwargs.keys() <= {*names}:
+                kwargs = spelling.arguments(kwargs, names, cls.__name__)
+            spelling.check_order(cls.__name__, names, args)
+            op = super().__call__(*args, **kwargs)
+            if names[:3] == ["filters", "kernel", "stride"] and [*map(type, args[:3])] == [int, int, int]:
+                vars(op)["_in_order"] = args[:3]  # for `check_input`, once the input is known
+            return op
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Op(metaclass=_Named):
 
     @property
     def traits(self) -> Trait:
-        """What is true of the op; a plain class attribute where its fields do not matter."""
+        """Properties of the op; a plain class attribute if they do not depend on its fields."""
         return Trait.NONE
 
     @abc.abstractmethod
@@ -80,12 +80,12 @@ class Op(metaclass=_Named):
         return {}
 
     def check_input(self, x: TensorSpec) -> None:
-        """Warn where the arguments of the call that made the op are in PyTorch's order, as its input x suggests."""
+        """Warn if the op's arguments seem to be in PyTorch's order, judged by its input x."""
         if values := vars(self).get("_in_order"):
             spelling.check_filters(type(self).__name__, values, x.channels)
 
     def idle(self, declaration: Declaration) -> str:
-        """Why the op, set like this, hands its input on unchanged; empty where it does something."""
+        """Why the op with these settings is the identity; empty if it is not."""
         return ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -95,7 +95,7 @@ class Op(metaclass=_Named):
                 other = _REGISTRY.get(word, cls)
                 if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
                     raise TypeError(f"two ops claim the word {word!r}")
-                _REGISTRY[word] = cls  # a notebook defines its op again and again: the last one counts
+                _REGISTRY[word] = cls  # a notebook may define an op several times: the last one counts
             registry.cache_clear()
 
     def __post_init__(self) -> None:
@@ -136,12 +136,14 @@ class Op(metaclass=_Named):
         """The op in notation for an input of `rank` spatial axes; reading it gives the op back."""
         fields = {field.name: field for field in dataclasses.fields(self)}
         word, preset = self.word, {}
-        for alias, fixed in self.aliases.items():
-            if fixed and all(getattr(self, k) == v for k, v in fixed.items() if k not in self.positional):
-                word, preset = alias, dict(fixed)
+        for alias, preset_fields in self.aliases.items():
+            if preset_fields and all(
+                getattr(self, k) == v for k, v in preset_fields.items() if k not in self.positional
+            ):
+                word, preset = alias, dict(preset_fields)
         usual = {name: preset.get(name, field.default) for name, field in fields.items()}
-        given = [name for name in self.positional if getattr(self, name) != usual[name]]
-        last = self.positional.index(given[-1]) if given else -1
+        explicit = [name for name in self.positional if getattr(self, name) != usual[name]]
+        last = self.positional.index(explicit[-1]) if explicit else -1
         parts = [word]
         for at, name in enumerate(self.positional):
             value = getattr(self, name)
@@ -169,27 +171,29 @@ class Op(metaclass=_Named):
             )
         cls = op_class(word)
         fields = {k: tuples(v) for k, v in data.items() if k != "op"}
-        known = [field.name for field in dataclasses.fields(cls)]
+        names = [field.name for field in dataclasses.fields(cls)]
         for name in fields:
-            if name not in known:
-                near = suggest(name, known)
+            if name not in names:
+                near = suggest(name, names)
                 raise OpError(
                     f"{word} has no field {name!r}",
                     where=f"{word}: {name}",
-                    why=f"its fields are {', '.join(known) or 'none'}",
+                    why=f"its fields are {', '.join(names) or 'none'}",
                     fix=f"write {near!r}" if near else "leave it out",
                 )
-        given = {**cls.aliases.get(word, {}), **fields}
-        required = [f.name for f in dataclasses.fields(cls) if f.default is MISSING and f.name not in given]
+        arguments = {**cls.aliases.get(word, {}), **fields}
+        required = [
+            f.name for f in dataclasses.fields(cls) if f.default is MISSING and f.name not in arguments
+        ]
         if required:
             meaning = {f.name: f.metadata["doc"] for f in dataclasses.fields(cls)}
             raise OpError(
                 f"{word} needs {', '.join(required)}",
-                where=f"{word}: its fields are {', '.join(known)}",
+                where=f"{word}: its fields are {', '.join(names)}",
                 why="; ".join(f"{name}: {meaning[name]}" for name in required),
                 fix=f"give {required[0]}",
             )
-        return cls(**given)
+        return cls(**arguments)
 
     def per_axis(self, name: str, rank: int) -> tuple[int, ...]:
         """A `Sizes` field with one entry per spatial axis."""
@@ -248,12 +252,12 @@ def registry() -> Mapping[str, type[Op]]:
 
 def op_class(word: str) -> type[Op]:
     """The op of a word; UnknownNameError names the nearest known one."""
-    known = registry()
-    if word not in known:
-        near = suggest(word, known)
+    ops = registry()
+    if word not in ops:
+        near = suggest(word, ops)
         raise UnknownNameError(
             f"no op {word!r}",
-            why=f"the ops are {', '.join(sorted(known))}",
+            why=f"the ops are {', '.join(sorted(ops))}",
             fix=f"write {near!r}" if near else "use one of them",
         )
-    return known[word]
+    return ops[word]

@@ -1,7 +1,7 @@
-"""The proof that a declaration reads and writes inside its tensors, before anything runs on it.
+"""Verifies that a declaration reads and writes inside its tensors, before an engine runs it.
 
-Interval arithmetic over the loop ranges: an engine turns indices into addresses and trusts them. Also proved are names
-and ranks of what is read, the variables of every index, and that each output is written in full.
+Uses interval arithmetic over the loop ranges, because engines turn indices into addresses without checks. Also verified
+are names and ranks of the tensors read, the variables of every index, and that each output is written completely.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ MAX_COUNTED_PLACES = 1_000_000
 
 
 def verify(declaration: Declaration) -> Declaration:
-    """The declaration itself, once every statement is known to stay inside its tensors.
+    """Return the declaration if every statement stays inside its tensors.
 
     Raises OpError, which names the op, the order of its input's axes, the index and its range.
     """
     if declaration.statements:
         try:
             _Proof(declaration).run()
-        except _Beyond as found:
-            raise _refusal(declaration, *found.args) from None
+        except _Beyond as error:
+            raise _refusal(declaration, *error.args) from None
     return declaration
 
 
 class _Beyond(Exception):
-    """What is wrong with a statement, and the numbers that show it."""
+    """An invalid statement: what is wrong, and the numbers."""
 
 
 def _refusal(declaration: Declaration, what: str, why: str) -> OpError:
@@ -62,10 +62,10 @@ class _Proof:
         self.readable: dict[str, Shape] = {f"x{k}": x.shape for k, x in enumerate(declaration.inputs)}
         self.readable |= {p.name: p.shape for p in declaration.parameters}
         self.readable |= {noise.name: noise.shape for noise in declaration.noise}
-        self.given = frozenset(self.readable)
+        self.read_only = frozenset(self.readable)
         self.outputs = {f"y{k}": y.shape for k, y in enumerate(declaration.outputs)}
         self.plain = set[str]()
-        """Tensors that a statement writes from end to end, every axis by a variable of its own: most are."""
+        """Tensors that a statement writes completely, each axis by one variable, as most do."""
 
     def run(self) -> None:
         writers: dict[str, list[Statement]] = {}
@@ -76,7 +76,7 @@ class _Proof:
             if name not in writers:
                 raise _Beyond(f"never writes its output {name}", f"its statements write {_few(writers)}")
         for name, statements in writers.items():
-            self._filled(name, statements)
+            self._check_coverage(name, statements)
         shapes = {p.name: p.shape for p in self.declaration.parameters}
         for parameter, tensor in self.declaration.updates.items():
             if self.readable.get(tensor) != shapes.get(parameter):
@@ -98,27 +98,27 @@ class _Proof:
                     raise _Beyond(
                         f"reads {expr.tensor}, which does not exist", f"there are {_few(self.readable)}"
                     )
-                self._access("reads", expr.tensor, expr.index, shape, sizes, spread=False)
+                self._access("reads", expr.tensor, expr.index, shape, sizes, writing=False)
             elif isinstance(expr, Inside | Blend):
-                _range("reads a tap", expr.tap, sizes, spread=False)
+                _range("reads a tap", expr.tap, sizes, writing=False)
             elif isinstance(expr, Call):
                 if expr.function not in FUNCTIONS:
                     raise _Beyond(f"calls {expr.function!r}", f"the functions are {', '.join(FUNCTIONS)}")
-                parts += expr.args  # in the list that is being gone through
+                parts += expr.args  # extends the list during iteration
         self._target(statement, sizes)
 
     def _target(self, statement: Statement, sizes: Mapping[str, int]) -> None:
         name = statement.target
-        if name in self.given:
+        if name in self.read_only:
             raise _Beyond(f"writes {name}", "inputs and parameters are read-only")
         shape = self.outputs.get(name) or self.readable.get(name)
         if shape is None:  # a temporary is as large as its first statement needs
-            shape = tuple(_range("writes", item, sizes, spread=True)[1] + 1 for item in statement.index)
+            shape = tuple(_range("writes", item, sizes, writing=True)[1] + 1 for item in statement.index)
         self.readable[name] = shape
         if _plain(statement, shape):
             self.plain.add(name)
             return
-        self._access("writes", name, statement.index, shape, sizes, spread=True)
+        self._access("writes", name, statement.index, shape, sizes, writing=True)
         for item in statement.index if statement.domain.reduced else ():
             summed = [v for v in _variables(item) if v in statement.domain.reduced]
             if isinstance(item, Affine) and summed:
@@ -131,7 +131,7 @@ class _Proof:
         index: Sequence[Index],
         shape: Shape,
         sizes: Mapping[str, int],
-        spread: bool,
+        writing: bool,
     ) -> None:
         if len(index) != len(shape):
             raise _Beyond(
@@ -140,11 +140,11 @@ class _Proof:
         for at, (item, size) in enumerate(zip(index, shape)):
             alone = _alone(item, sizes)
             if alone is not None and sizes.get(alone, size + 1) <= size:
-                continue  # most are
-            low, high = _range(f"{verb} {name}", item, sizes, spread)
+                continue  # the common case
+            low, high = _range(f"{verb} {name}", item, sizes, writing)
             if isinstance(item, Tap):
                 beyond = high != size - 1
-            else:  # a batch of none reads nothing
+            else:  # an empty batch reads nothing
                 beyond = (low < 0 or high >= size) and 0 not in sizes.values()
             if beyond:
                 why = (
@@ -157,20 +157,20 @@ class _Proof:
         specs |= {f"y{k}": y for k, y in enumerate(self.declaration.outputs)}
         return specs[name].axes[at] if name in specs else f"axis {at}"
 
-    def _filled(self, name: str, statements: Sequence[Statement]) -> None:
-        """Whether every number of a tensor is written once; scattered sums start from zeros and may leave holes."""
+    def _check_coverage(self, name: str, statements: Sequence[Statement]) -> None:
+        """Raise unless every element is written once; scattered sums start from zeros and may leave holes."""
         if len(statements) == 1 and name in self.plain:
             return
         if any(isinstance(item, Tap) for statement in statements for item in statement.index):
             return
-        if any(0 in statement.domain.free.values() for statement in statements):  # a batch of none
+        if any(0 in statement.domain.free.values() for statement in statements):  # an empty batch
             return
         shape = self.readable[name]
-        written = sum(math.prod(statement.domain.free.values()) for statement in statements)
-        if written != math.prod(shape) or not _tiled(statements, shape):
+        count = sum(math.prod(statement.domain.free.values()) for statement in statements)
+        if count != math.prod(shape) or not _writes_once(statements, shape):
             raise _Beyond(
                 f"does not write every element of {name} exactly once",
-                f"{name} is {_times(shape)}, {math.prod(shape)} elements; {written} are written",
+                f"{name} is {_times(shape)}, {math.prod(shape)} elements; {count} are written",
             )
 
 
@@ -181,7 +181,7 @@ def _variables(item: Index) -> tuple[str, ...]:
 
 
 def _alone(item: Index, sizes: Mapping[str, int]) -> str | None:
-    """The variable that an index is; others that it adds have a single value, 0."""
+    """The only variable of an index, if it is one; variables with the single value 0 do not count."""
     if not isinstance(item, Affine) or item.offset or item.divisor != 1 or item.modulus:
         return None
     terms = item.terms
@@ -190,13 +190,13 @@ def _alone(item: Index, sizes: Mapping[str, int]) -> str | None:
     return terms[0][0] if len(terms) == 1 and terms[0][1] == 1 else None
 
 
-def _range(verb: str, item: Index, sizes: Mapping[str, int], spread: bool) -> tuple[int, int]:
+def _range(verb: str, item: Index, sizes: Mapping[str, int], writing: bool) -> tuple[int, int]:
     """The smallest and the largest value of an index."""
     for name in _variables(item):
         if name not in sizes:
             raise _Beyond(f"{verb} at {name}, which is not a loop variable", f"they are {_few(sizes)}")
     if isinstance(item, Tap):
-        return _tap_range(verb, item, sizes, spread)
+        return _tap_range(verb, item, sizes, writing)
     low = high = item.offset
     for name, factor in item.terms:
         step = factor * max(sizes[name] - 1, 0)
@@ -211,12 +211,12 @@ def _range(verb: str, item: Index, sizes: Mapping[str, int], spread: bool) -> tu
     return low, high
 
 
-def _tap_range(verb: str, item: Tap, sizes: Mapping[str, int], spread: bool) -> tuple[int, int]:
-    """The axis of the map: its positions lie on it, or nowhere. The loops have to be those that the map knows."""
+def _tap_range(verb: str, item: Tap, sizes: Mapping[str, int], writing: bool) -> tuple[int, int]:
+    """Index range of the map's axis: its positions lie on it, or nowhere. The loops must match the map."""
     axis, outputs, taps = _extent(item.map)
     out, reach = sizes[item.out], sizes[item.tap] if item.tap else 1
-    # What a transposed convolution is spread over may have room that nothing reaches.
-    if (out > outputs or (out < outputs and not spread)) or (reach != taps if item.tap else taps < 1):
+    # The output of a transposed convolution may have elements that nothing reaches.
+    if (out > outputs or (out < outputs and not writing)) or (reach != taps if item.tap else taps < 1):
         raise _Beyond(
             f"{verb} outside of its map",
             f"the map has {outputs} outputs of {taps} taps; the loops run over {out} and {reach}",
@@ -226,7 +226,7 @@ def _tap_range(verb: str, item: Tap, sizes: Mapping[str, int], spread: bool) -> 
 
 @functools.lru_cache(maxsize=4096)
 def _extent(axis_map: AxisMap) -> tuple[int, int, int]:
-    """Input size, outputs and taps of a map. Raises for a map of someone's own that leaves its axis."""
+    """Input size, outputs and taps of a map. Raises _Beyond for a user-defined map that leaves its axis."""
     size, outputs, taps = axis_map.input, axis_map.output, axis_map.taps
     cls = type(axis_map)
     if cls.position is not AxisMap.position and not cls.__module__.startswith("striate.geometry."):
@@ -237,8 +237,8 @@ def _extent(axis_map: AxisMap) -> tuple[int, int, int]:
     return size, outputs, taps
 
 
-def _tiled(statements: Sequence[Statement], shape: Shape) -> bool:
-    """Whether statements whose writes are as many as there are places write no place twice."""
+def _writes_once(statements: Sequence[Statement], shape: Shape) -> bool:
+    """Whether statements with as many writes as elements write no element twice."""
     boxes = [box for statement in statements if (box := _box(statement)) is not None]
     if len(boxes) == len(statements):
         volumes = [math.prod(count for _, count in box) for box in boxes]
@@ -251,26 +251,26 @@ def _tiled(statements: Sequence[Statement], shape: Shape) -> bool:
     groups = _groups(statements, len(shape))
     places = [[_places(statement, group) for group in groups] for statement in statements]
     return all(
-        math.prod(map(len, found)) == math.prod(statement.domain.free.values())
-        for found, statement in zip(places, statements, strict=True)
+        math.prod(map(len, axis_places)) == math.prod(statement.domain.free.values())
+        for axis_places, statement in zip(places, statements, strict=True)
     ) and all(
         any(p.isdisjoint(q) for p, q in zip(a, b, strict=True)) for a, b in itertools.combinations(places, 2)
     )
 
 
 def _groups(statements: Sequence[Statement], rank: int) -> list[list[int]]:
-    """Axes of the target, together where a variable moves both: all places are those of each group, combined."""
+    """Axes of the target, grouped if they have a common variable: the positions are the product over the groups."""
     groups = [[at] for at in range(rank)]
     for statement in statements:
         for name in statement.domain.free:
-            moved = [g for g in groups if any(name in _variables(statement.index[at]) for at in g)]
-            together = [at for group in moved for at in group]
-            groups = [g for g in groups if g not in moved] + ([together] if together else [])
+            affected = [g for g in groups if any(name in _variables(statement.index[at]) for at in g)]
+            together = [at for group in affected for at in group]
+            groups = [g for g in groups if g not in affected] + ([together] if together else [])
     return groups
 
 
 def _places(statement: Statement, axes: Sequence[int]) -> set[tuple[int, ...]]:
-    """Where a statement writes along some axes. Raises where that is too much to count."""
+    """The positions that a statement writes along some axes. Raises _Beyond if they are too many to count."""
     items = [item for at in axes if isinstance(item := statement.index[at], Affine)]
     sizes = {v: statement.domain.free[v] for item in items for v in _variables(item)}
     if math.prod(sizes.values()) > MAX_COUNTED_PLACES:
@@ -289,22 +289,22 @@ def _value(item: Affine, at: Mapping[str, int]) -> int:
 
 
 def _box(statement: Statement) -> list[tuple[int, int]] | None:
-    """(first, count) of the indices written along every axis, where each is a run without holes; else None.
+    """(first, count) of the indices written along every axis, if each is a run without holes; else None.
 
-    A mixed-radix number: sorted by factor, each variable counts on where the smaller ones end.
+    As in a mixed-radix number: sorted by factor, each variable continues where the smaller ones end.
     """
-    found, used = [], list[str]()
+    runs, names = [], list[str]()
     for item in statement.index:
         if not isinstance(item, Affine) or item.divisor != 1 or item.modulus:
             return None
-        used += _variables(item)
+        names += _variables(item)
         count = _dense([(factor, statement.domain.free[v]) for v, factor in item.terms])
-        found.append((item.offset, count))
-    return found if len(used) == len(set(used)) else None
+        runs.append((item.offset, count))
+    return runs if len(names) == len(set(names)) else None
 
 
 def _dense(terms: Sequence[tuple[int, int]]) -> int:
-    """How many numbers sums of factor·variable give, where they give all from 0 on once; else 0."""
+    """Number of values of a sum of factor·variable, if it gives each value from 0 on once; else 0."""
     count = 1
     for factor, size in sorted(term for term in terms if term[1] != 1):
         if factor != count:
@@ -314,7 +314,7 @@ def _dense(terms: Sequence[tuple[int, int]]) -> int:
 
 
 def _plain(statement: Statement, shape: Shape) -> bool:
-    """Whether every axis is written by a variable of its own, from end to end."""
+    """Whether every axis is written completely, each by one variable."""
     free = statement.domain.free
     names = [_alone(item, free) for item in statement.index]
     if tuple([-1 if name is None else free.get(name, -1) for name in names]) != shape:
@@ -325,7 +325,7 @@ def _plain(statement: Statement, shape: Shape) -> bool:
 
 
 def _digits(statement: Statement, shape: Shape) -> bool:
-    """Whether the indices are the digits of one row-major number that runs through all places, as in a reshape."""
+    """Whether the indices are the digits of one row-major number that runs through all elements, as in a reshape."""
     sizes, stride = statement.domain.free, dict[str, int]()
     below = math.prod(shape)
     bands = []
@@ -347,9 +347,9 @@ def _digits(statement: Statement, shape: Shape) -> bool:
         if item.divisor == 1 and not item.modulus:
             right = within and math.prod(sizes[v] for v in names) == size
         else:
-            whole = all(v in names for v, step in stride.items() if step < above and sizes[v] > 1)
+            complete = all(v in names for v, step in stride.items() if step < above and sizes[v] > 1)
             right = (
-                whole and item.divisor == below and (item.modulus == size or (not item.modulus and within))
+                complete and item.divisor == below and (item.modulus == size or (not item.modulus and within))
             )
         if not right:
             return False

@@ -1,4 +1,4 @@
-"""What an op says once its inputs are known, and what is derived from it: cost, windows, and which axis reads which."""
+"""Declaration of an op for known inputs, and what is derived from it: cost, windows, and which axis reads which."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Reading:
     """How one input axis is read: by output axis `axis` through `map`; `axis` None: every output reads all of it.
 
-    `map` None is the identity, or, without an axis, that nothing is read but the shape (a crop's second input).
-    `context` says that besides, something global is read (a norm's statistics).
+    `map` None is the identity, or, without an axis, that only the shape is read (a crop's second input). `context`: in
+    addition, something global is read (a norm's statistics).
     """
 
     axis: str | None
@@ -40,11 +40,11 @@ class Noise:
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """What an op says once its inputs are known: outputs, parameters and statements. The rest is derived.
+    """Outputs, parameters and statements of an op for known inputs. The rest is derived.
 
     In training an op may also draw `noise`, and `updates` names the tensor that replaces a running statistic. An op
-    that states nothing may know what it costs: `more_params`, `more_macs`; `uncounted` names what is unknown of it,
-    of params, macs and memory.
+    without statements may declare its cost, `more_params` and `more_macs`; `uncounted` names the unknown ones of
+    params, macs and memory.
     """
 
     op: Op
@@ -61,8 +61,8 @@ class Declaration:
     @functools.cached_property
     def params(self) -> int:
         """Learned numbers, without those that belong to another node."""
-        own = sum(parameter.elements for parameter in self.parameters if parameter.counted)
-        return own + self.more_params
+        count = sum(parameter.elements for parameter in self.parameters if parameter.counted)
+        return count + self.more_params
 
     @functools.cached_property
     def macs(self) -> int:
@@ -96,16 +96,16 @@ class Declaration:
         return tuple(self._readings(f"y{output}", f"x{port}", x, spec) for port, x in enumerate(self.inputs))
 
     def _readings(self, target: str, source: str, x: TensorSpec, y: TensorSpec) -> dict[str, Reading]:
-        found: dict[str, list[Reading]] = {axis: [] for axis in x.axes}
+        by_axis: dict[str, list[Reading]] = {axis: [] for axis in x.axes}
         self._collect(
             target,
             source,
             x,
             dict(zip(y.axes, y.shape, strict=True)),
             {axis: Reading(axis) for axis in y.axes},
-            found,
+            by_axis,
         )
-        return {axis: _strongest(readings, x.size(axis)) for axis, readings in found.items()}
+        return {axis: _strongest(readings, x.size(axis)) for axis, readings in by_axis.items()}
 
     def _collect(
         self,
@@ -114,9 +114,9 @@ class Declaration:
         x: TensorSpec,
         axes: Mapping[str, int],
         outer: Mapping[str, Reading],
-        found: dict[str, list[Reading]],
+        by_axis: dict[str, list[Reading]],
     ) -> None:
-        """Follow the statements that make `target` back to `source`, through temporaries."""
+        """Follow the statements that compute `target` back to `source`, through temporaries."""
         for statement in self.statements:
             if statement.target != target:
                 continue
@@ -124,14 +124,14 @@ class Declaration:
                 if load.tensor == source:
                     for axis, index in zip(x.axes, load.index, strict=True):
                         reading = _reading(statement, axes, index, x.size(axis))
-                        found[axis].append(_compose(outer, reading, strict=axis in x.spatial_axes))
+                        by_axis[axis].append(_compose(outer, reading, strict=axis in x.spatial_axes))
                 elif load.tensor.startswith("t") and load.tensor[1:].isdigit():
                     names = tuple(f"{load.tensor}.{k}" for k in range(len(load.index)))
                     inner = {
                         name: _compose(outer, _reading(statement, axes, index, 0))
                         for name, index in zip(names, load.index, strict=True)
                     }
-                    self._collect(load.tensor, source, x, dict.fromkeys(names, 0), inner, found)
+                    self._collect(load.tensor, source, x, dict.fromkeys(names, 0), inner, by_axis)
 
 
 def _reading(statement: Statement, axes: Mapping[str, int], index: Index, size: int) -> Reading:
@@ -147,9 +147,9 @@ def _reading(statement: Statement, axes: Mapping[str, int], index: Index, size: 
             case Affine(), Tap(map=axis_map, out=out) if target.variable == out:
                 return Reading(axis, axis_map)
             case Tap(map=Window() as w, out=out), Affine() if index.variable == out:
-                spread = w.input - ((size - 1) * w.stride + w.extent - w.before - w.after)
+                extra = w.input - ((size - 1) * w.stride + w.extent - w.before - w.after)
                 return Reading(
-                    axis, TransposedWindow(size, w.kernel, w.stride, w.dilation, w.before, w.after, spread)
+                    axis, TransposedWindow(size, w.kernel, w.stride, w.dilation, w.before, w.after, extra)
                 )
             case Affine(terms=((first, factor), _), divisor=1, modulus=0), Affine() if (
                 factor > 1 and first == index.variable
@@ -169,7 +169,7 @@ def _compose(outer: Mapping[str, Reading], inner: Reading, strict: bool = True) 
         return Reading(None)
     through = outer[inner.axis]
     if through.map is not None and inner.map is not None:
-        if not strict:  # channels of a group, seen through the group's mean
+        if not strict:  # channels of a group, read through the group's mean
             return Reading(None)
         raise TypeError("a statement cannot read a window of a window; declare two ops")
     return Reading(through.axis, through.map or inner.map)

@@ -50,7 +50,7 @@ def integers(
 
 
 def note(doc: str = "") -> Any:
-    """A remark: files keep it; the notation leaves it out, and it makes no difference between ops."""
+    """A remark: files keep it, the notation omits it, and it does not count in comparisons."""
     return declare("text", "", doc, note=True, compare=False)
 
 
@@ -112,7 +112,7 @@ def in_notation(value: Any, meta: Mapping[str, Any], rank: int) -> str:
 
 
 def _bare(text: str) -> bool:
-    """Whether a text can stand without quotes: the notation's own words are all lower case."""
+    """Whether a text needs no quotes: the notation's own words are all lower case."""
     return text.isascii() and text.isidentifier() and not text.islower()
 
 

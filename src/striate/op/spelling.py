@@ -1,7 +1,7 @@
-"""Names that PyTorch and Keras have for ops and their arguments, understood as spellings of ours.
+"""Names of ops and arguments in PyTorch and Keras, accepted as spellings of ours.
 
-One table for each. A spelling brings a name and nothing else: values that are not given keep Striate's defaults, and
-what is printed or saved has Striate's names. A name whose arguments mean something else there stands in `DIFFERENT`.
+A spelling changes only the name: omitted values keep Striate's defaults, and printed or saved texts have Striate's
+names. Names whose arguments have another meaning there are in `DIFFERENT`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ARGUMENTS: Mapping[str, str] = {
     "upscale_factor": "factor", "downscale_factor": "factor",
     "input": "x", "weight": "w", "bias": "b", "grad_output": "dy",
 }  # fmt: skip
-"""Argument name -> Striate's. It is accepted if an op or function has Striate's name and not this one."""
+"""Argument name -> Striate's. It is accepted if an op or function has Striate's name, and not this one."""
 
 DIFFERENT: Mapping[str, tuple[str, str]] = {
     "batchnormalization": ("bn", "its momentum weights the old statistics, the momentum of bn the new ones"),
@@ -71,60 +71,60 @@ IN_ORDER: Mapping[str, str] = {
     "bias": "the number of inputs follows from what it reads: Linear(10)",
     "eps": "the number of channels follows from what it reads; name the argument if it is meant: eps=1.0",
 }
-"""Fields that PyTorch has something else in the place of, which no whole number suits, and what to write."""
+"""Fields in whose position PyTorch has an integer argument, and what to write."""
 
 MAX_SHOWN_LETTERS = 200
 """Maximum letters of a text that a remark repeats in Striate's names."""
 
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
-def op_word(name: str, known: Collection[str]) -> str:
+def op_word(name: str, words: Collection[str]) -> str:
     """Our word for an op's name; the name itself if it is unknown.
 
     >>> op_word("Conv2d", ["conv"]), op_word("ReLU", ["relu"]), op_word("conve", ["conv"])
     ('conv', 'relu', 'conve')
     """
-    if name in known:
+    if name in words:
         return name
     plain = folded(name)
-    return plain if plain in known else OPS.get(plain, name)
+    return plain if plain in words else OPS.get(plain, name)
 
 
-def argument(name: str, known: Collection[str]) -> str:
-    """Our name of an argument, where `known` has it and not the name itself; else the name.
+def argument(name: str, names: Collection[str]) -> str:
+    """Our name of an argument, if `names` has it and not the name itself; else the name.
 
     >>> argument("kernel_size", ["kernel", "stride"]), argument("p", ["p"])
     ('kernel', 'p')
     """
     ours = ARGUMENTS.get(name, name)
-    return ours if name not in known and ours in known else name
+    return ours if name not in names and ours in names else name
 
 
-def arguments(given: Mapping[str, Any], known: Collection[str], of: str) -> dict[str, Any]:
-    """Arguments by our names, with a remark for those that had another. Raises OpError for two names of one."""
+def arguments(kwargs: Mapping[str, Any], names: Collection[str], of: str) -> dict[str, Any]:
+    """Arguments by our names, with a remark for the others. Raises OpError if an argument is given by two names."""
     ours: dict[str, Any] = {}
-    for theirs, value in given.items():
-        name = argument(theirs, known)
-        if name not in known and name in ELSEWHERE:
+    for theirs, value in kwargs.items():
+        name = argument(theirs, names)
+        if name not in names and name in ELSEWHERE:
             raise OpError(
-                f"{of} does not take {name}", where=f"{of}: {', '.join(given)}", fix=ELSEWHERE[name]
+                f"{of} does not take {name}", where=f"{of}: {', '.join(kwargs)}", fix=ELSEWHERE[name]
             )
         if name in ours:
             raise OpError(
                 f"{name} of {of} is given twice",
-                where=f"{of}: {', '.join(given)}",
-                why=f"{next(n for n in given if argument(n, known) == name)} and {theirs} are the same argument",
+                where=f"{of}: {', '.join(kwargs)}",
+                why=f"{next(n for n in kwargs if argument(n, names) == name)} and {theirs} are the same argument",
                 fix="remove one of them",
             )
         ours[name] = value
-    changed = {theirs: argument(theirs, known) for theirs in given if argument(theirs, known) != theirs}
-    remark(changed, f"{of}({', '.join(f'{name}=…' for name in ours)})")
+    spellings = {theirs: argument(theirs, names) for theirs in kwargs if argument(theirs, names) != theirs}
+    remark(spellings, f"{of}({', '.join(f'{name}=…' for name in ours)})")
     return ours
 
 
 def check_order(cls: str, fields: Sequence[str], values: Sequence[Any]) -> None:
-    """Raise OpError for values in PyTorch's order, sizes of the input among them, that no field of ours suits."""
+    """Raise OpError for values in PyTorch's order, with sizes of the input, that do not fit our fields."""
     for field, value in zip(fields, values):
         if field in IN_ORDER and type(value) is int and value >= 1:
             raise OpError(
@@ -138,8 +138,8 @@ def check_order(cls: str, fields: Sequence[str], values: Sequence[Any]) -> None:
 def check_filters(cls: str, values: Sequence[Any], channels: int) -> None:
     """Warn where (filters, kernel, stride) look like PyTorch's (channels of the input, filters, kernel).
 
-    They do if the first number is that of the input's channels, and such strides (3, 5, 7) or such filters (even and 6
-    or more, or longer than 11) are unusual.
+    They do if the first number is the number of input channels, and the stride (3, 5, 7) or the kernel (even and at
+    least 6, or above 11) is unusual.
     """
     filters, kernel, stride = values
     if filters != channels or not (
@@ -153,29 +153,29 @@ def check_filters(cls: str, values: Sequence[Any], channels: int) -> None:
     )
 
 
-def remark(spellings: Mapping[str, str], written: str) -> None:
-    """Warn of names that are not ours, the first time that each is used; `written`: the same in our names."""
-    new = {theirs: ours for theirs, ours in spellings.items() if theirs not in _told}
+def remark(spellings: Mapping[str, str], example: str) -> None:
+    """Warn of names that are not ours, on the first use of each; example: the same in our names."""
+    new = {theirs: ours for theirs, ours in spellings.items() if theirs not in _warned}
     if not new:
         return
-    _told.update(new)
+    _warned.update(new)
     pairs = ", ".join(f"{ours} for {theirs}" for theirs, ours in new.items())
     text = f"Striate's names are {pairs}; everything left out has Striate's defaults"
-    if len(written) <= MAX_SHOWN_LETTERS:
-        text += f": {' '.join(written.split())}"
+    if len(example) <= MAX_SHOWN_LETTERS:
+        text += f": {' '.join(example.split())}"
     warn(text)
 
 
-def understood(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that also takes the names that other frameworks have for its arguments."""
+def accept_spellings(function: Callable[P, R]) -> Callable[P, R]:
+    """Make a function also accept the argument names of other frameworks."""
     code = function.__code__
-    known = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+    names = frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not known.issuperset(kwargs):
-            named: Any = arguments(kwargs, known, function.__name__)
-            return function(*args, **named)
+        if not names.issuperset(kwargs):
+            ours: Any = arguments(kwargs, names, function.__name__)
+            return function(*args, **ours)
         return function(*args, **kwargs)
 
     return call

@@ -1,7 +1,7 @@
 """Properties of an op that hold for every input: declared in the class of the op, verified by a test.
 
-`tests/registry/test_traits.py` computes each trait from the op's own statements, so a wrong or missing one is noticed.
-A trait that follows from another one is part of it: ``Trait.KEEPS_SIGN in Trait.NOT_NEGATIVE``. Ask with ``in``.
+`tests/registry/test_traits.py` computes each trait from the op's statements, so that a wrong or missing one is found. A
+trait that follows from another one is part of it: ``Trait.KEEPS_SIGN in Trait.NOT_NEGATIVE``. Test with ``in``.
 """
 
 from __future__ import annotations
