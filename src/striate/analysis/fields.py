@@ -284,7 +284,9 @@ def reads(
                         source_indices, ends = indices.setdefault(source, {}), touched.setdefault(source, {})
                         for axis, axis_rows in rows.items():
                             source_indices.setdefault(axis, set()).update(axis_rows)
-                            ends.setdefault(axis, set()).update(_ends(reading[axis], indices[name], axis_rows))
+                            ends.setdefault(axis, set()).update(
+                                _ends(reading[axis], indices[name], axis_rows)
+                            )
     return {
         name: {
             axis: Reads(tuple(sorted(rows)), _hull(touched.get(name, {}).get(axis, rows)))
@@ -322,7 +324,9 @@ def _ends(reading: Reading, indices: Mapping[str, set[int]], rows: set[int]) -> 
     if reading.axis is None or reading.context or reading.axis not in indices or reading.map is None:
         return _hull(rows)
     window = reading.map
-    raw = {x for i in indices[reading.axis] for u in range(window.taps) if (x := window.raw(i, u)) is not None}
+    raw = {
+        x for i in indices[reading.axis] for u in range(window.taps) if (x := window.raw(i, u)) is not None
+    }
     return _hull(raw or rows)
 
 
