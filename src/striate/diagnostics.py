@@ -244,7 +244,7 @@ class SourceError(StriateError):
 
 
 class UnknownNameError(StriateError, KeyError):
-    """No such model, op, rule or node. A KeyError too, so that tables by name behave as Python's do."""
+    """A model, op, rule or node of this name does not exist. Also a KeyError, as for other lookups by name."""
 
     code, title = "I006", "unknown-name"
 

@@ -30,6 +30,7 @@ PHRASES = {
     r"\bbeside\b": "next to, besides, compared with",
     r"\b(go|goes|going|went) on with\b": "continue",
     r"\bwins a draw\b": "wins a tie",
+    r"(?i)\bdata sets?\b": "dataset",
     r"(?i)\b(a|an|this|new|other|lower|higher|between|every|one) rooms?\b(?! (for|to|on)\b)": "package",
     r"(?i)\b(nobody|no one)\b": "nothing, no node, is unknown, is not read",
     r"(?i)\banew\b": "again",

@@ -1,4 +1,4 @@
-"""`striate data`: what is in a data set, and what is wrong with it."""
+"""`striate data`: what is in a dataset, and what is wrong with it."""
 
 from __future__ import annotations
 

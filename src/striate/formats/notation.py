@@ -50,7 +50,7 @@ def parse(text: str, name: str | None = None, input: Size | None = None) -> Netw
 
     text: such as ``32x32x3 -> conv 5x5 6 -> relu``; name: the network's; input: replaces the one in the text,
     "224x224x3", "224x224", "224" (pixels; the channels stay) or (C, H, W).
-    Names of PyTorch and Keras are understood (``conv2d kernel_size=3``), with a remark the first time.
+    Names of PyTorch and Keras are understood (``conv2d kernel_size=3``), with a note the first time.
 
     Raises NotationError with line, column and the nearest known word, OpError for a value out of range, LimitError for
     too long a text.

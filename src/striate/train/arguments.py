@@ -170,4 +170,4 @@ def is_array(x: Any) -> bool:
     """True for an array of images, or a dict of them by input."""
     if isinstance(x, Mapping):
         return bool(x) and all(map(is_array, x.values()))
-    return hasattr(x, "__array__") and not hasattr(x, "features")  # which Hugging Face's data sets have
+    return hasattr(x, "__array__") and not hasattr(x, "features")  # which Hugging Face's datasets have

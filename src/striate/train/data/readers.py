@@ -55,7 +55,7 @@ def open_data(
     on_bad: OnBad = "skip",
     white: int = 0,
 ) -> DataSplits | Dataset:
-    """Images and labels of a data set, in parts, or only the part `split`: "train", "val", "test", "all".
+    """Images and labels of a dataset, in parts, or only the part `split`: "train", "val", "test", "all".
 
     source: a path, a sample's name (digits, textures, faces), (x, y) arrays with x (N, C, H, W) and y (N,),
     {"train": (x, y), ...}, a Hugging Face dataset, or what this function returned. holdout: the share of each class,

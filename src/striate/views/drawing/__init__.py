@@ -1,1 +1,1 @@
-"""Pictures of networks: facts are laid out as marks on a canvas, and every form of file is written from the marks."""
+"""Pictures of networks: facts are laid out as marks on a canvas, and every file format is written from the marks."""

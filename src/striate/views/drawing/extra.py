@@ -1,4 +1,4 @@
-"""What images and PDF need: two packages of the extra `draw`, and texts in the letters of their font."""
+"""Requirements of PNG and PDF: two packages of the extra `draw`, and texts in the characters of their font."""
 
 from __future__ import annotations
 

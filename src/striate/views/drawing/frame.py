@@ -1,4 +1,4 @@
-"""What every picture has around it: the title, the numbered findings, the margin."""
+"""The frame of every picture: the title, the numbered findings, the margin."""
 
 from __future__ import annotations
 

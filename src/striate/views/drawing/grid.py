@@ -1,7 +1,7 @@
 """A plane of equal cells, one for each position, with its padding around it and its other channels behind it.
 
 Every plane of a picture has the same scale, so that equal sizes are drawn equal. Cells that would be too small to be
-seen are not ruled: the plane is drawn by scale.
+seen are not drawn: the plane is drawn to scale, without lines.
 """
 
 from __future__ import annotations

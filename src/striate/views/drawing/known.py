@@ -1,4 +1,4 @@
-"""The part of a network that has sizes, for pictures of what leads where: a network that fails is followed so far."""
+"""The part of a network that has sizes, for pictures of paths: up to a node without an output."""
 
 from __future__ import annotations
 

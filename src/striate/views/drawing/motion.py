@@ -1,4 +1,4 @@
-"""Steps of a picture that moves: which positions of a window it shows, and the style that makes SVG show them."""
+"""Steps of an animated picture: the positions of a window, and the style sheet that shows them in SVG."""
 
 from __future__ import annotations
 

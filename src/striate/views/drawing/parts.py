@@ -1,7 +1,7 @@
-"""What stands as one block or box in a picture of a network: a node with what follows it, or a whole module.
+"""Parts of a network that are one block or box in a picture: a node with the functions after it, or a whole module.
 
-Functions of single numbers (batch norm, relu, dropout) stand with the node whose output they change. Modules, told
-from the dotted names of nodes, are closed where a picture would have too many parts. Repeats of a part are told once.
+Functions of single numbers (batch norm, relu, dropout) belong to the node whose output they change. Modules, which
+share the beginning of dotted names, become one part if a picture would have too many. Repeats of a part are drawn once.
 """
 
 from __future__ import annotations

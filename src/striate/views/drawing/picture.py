@@ -1,4 +1,4 @@
-"""A picture in hand: its record, its SVG, and the file that it is saved as."""
+"""A picture: its record, its SVG, and the file that it is saved as."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A drawing as PNG: its SVG, drawn by resvg with the font that comes with reportlab, whatever fonts the system has.
 
-resvg draws SVG as browsers do, and its wheel needs no library of the system (cairosvg needs cairo).
+resvg renders SVG as browsers do, and its wheel needs no system library (cairosvg needs cairo).
 """
 
 from __future__ import annotations

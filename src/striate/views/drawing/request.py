@@ -1,4 +1,4 @@
-"""What a picture is asked to show."""
+"""Options of a picture."""
 
 from __future__ import annotations
 

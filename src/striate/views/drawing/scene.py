@@ -1,7 +1,7 @@
-"""The record of a picture, striate.scene/1: the facts of a network, and where every mark stands on the canvas.
+"""The record of a picture, striate.scene/1: the facts of a network, and where every mark is on the canvas.
 
-Facts come from the records that the other views read; a kind of picture lays them out. Every form (SVG, TikZ, an image)
-is written from the marks, so that all of them show the same.
+Facts come from the records that the other views read; a kind of picture lays them out. Every format (SVG, TikZ, an
+image) is written from the marks, so that all of them show the same.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The colors of a picture, by name, on a light and on a dark background.
 
-A mark names its color by what it stands for (`ink`, `conv`, `error`); a theme says which color that is. Text is drawn
+A mark names its color by its meaning (`ink`, `conv`, `error`); a theme maps the name to a color. Text is drawn
 in `ink`, `muted` and the colors of findings, all of which have a contrast of 4.5:1 or more against `paper` and against
 every `*-fill`.
 """

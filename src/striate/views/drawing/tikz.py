@@ -1,6 +1,6 @@
-"""A drawing as TikZ: a document for plain pdflatex, and a picture to paste into a paper.
+"""A drawing as TikZ: a document for plain pdflatex, and a picture to copy into a paper.
 
-Texts are set in the sans-serif font of the document; they are narrower there than the room that is left for them.
+Texts are set in the sans-serif font of the document; they are narrower than the space that is reserved for them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How wide a text is, before anybody has drawn it: in the widest of the fonts that systems bring.
+"""Width of a text before it is drawn: in the widest of the fonts that systems have.
 
-A drawing is laid out once and shown in whatever sans-serif font its reader has. DejaVu Sans and Verdana are the widest
-of the usual ones: what fits in them fits in Segoe UI, Roboto, Helvetica and San Francisco.
+A drawing is laid out once and shown in the sans-serif font of the reader's system. DejaVu Sans and Verdana are the
+widest of the usual ones: what fits in them fits in Segoe UI, Roboto, Helvetica and San Francisco.
 """
 
 from __future__ import annotations

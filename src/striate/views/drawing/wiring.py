@@ -1,9 +1,9 @@
-"""Where the boxes of a graph stand, and where its lines run: layers across, columns along the flow.
+"""Layout of a graph: its boxes in layers across the flow, its lines in columns along it.
 
-Every box stands in the layer after the last one that it reads. The longest way from an input to the end is one straight
-column; every other way, and every connection that skips layers, has a column next to it for as long as it lasts. Lines
+Every box is in the layer after the last one that it reads. The longest path from an input to an output is one straight
+column; every other path, and every connection that skips layers, has a column next to it for its length. Lines
 cross over between two layers only, where there are no boxes, so no line can run through a box. Time grows linearly
-with boxes and lines, but for the number of columns that lie side by side.
+with boxes and lines, except for the number of columns side by side.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the picture of a layer says under its planes: state, formula with its numbers, depth, cost, findings."""
+"""Texts under the planes of a layer's picture: state, formula with its numbers, depth, cost, findings."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class ModelEntry(TypedDict):
     params: Annotated[int | None, "as published, null if not published"]
     gmacs: Annotated[float | None, "1e9 MACs at `input`, as published"]
     input: Annotated[list[int], "its own input"]
-    note: Annotated[str, "remark on the entry"]
+    note: Annotated[str, "note on the entry"]
 
 
 class ModelList(TypedDict):
@@ -45,10 +45,10 @@ class Conversion(TypedDict):
 
 class CodeEntry(TypedDict):
     code: Annotated[str, "code"]
-    name: Annotated[str, "name of the fault"]
+    name: Annotated[str, "name of the defect"]
     severity: Annotated[str, "`error`, `warning` or `info`"]
     family: Annotated[str, "theme of the code's letter"]
-    what: Annotated[str, "the fault"]
+    what: Annotated[str, "the defect"]
 
 
 class RuleEntry(CodeEntry):

@@ -31,14 +31,14 @@ class RectMark(TypedDict):
     height: float
     fill: Annotated[str, "color's name in the theme; empty: not filled"]
     stroke: Annotated[str, "the same for the outline"]
-    thick: NotRequired[Annotated[float, "thickness of the outline; 1 where it is left out"]]
+    thick: NotRequired[Annotated[float, "thickness of the outline; 1 if missing"]]
     round: NotRequired[Annotated[float, "radius of the corners"]]
     dash: NotRequired[Annotated[bool, "whether the outline is dashed"]]
     about: NotRequired[Annotated[str, "node that the mark belongs to"]]
     steps: NotRequired[
         Annotated[
             list[int],
-            "first and last step in which a moving picture has it; all where it is left out",
+            "first and last step of an animation that show it; all if missing",
         ]
     ]
 
@@ -96,8 +96,8 @@ class Motion(TypedDict):
     """Of a picture that moves, in a loop."""
 
     steps: Annotated[int, "how many"]
-    speed: Annotated[float, "steps a second"]
-    hold: Annotated[float, "seconds for which the last step stays longer"]
+    speed: Annotated[float, "steps per second"]
+    hold: Annotated[float, "additional seconds of the last step"]
 
 
 class Drawing(TypedDict):
@@ -105,11 +105,11 @@ class Drawing(TypedDict):
 
     kind: Annotated[str, "`blocks`, `graph`, `layer`, …"]
     title: Annotated[str, "one line"]
-    description: Annotated[str, "the picture in words, for those who cannot see it"]
+    description: Annotated[str, "text description of the picture, for screen readers"]
     width: Annotated[float, "of the canvas, in pixels"]
     height: float
     marks: Annotated[list[Mark], "in the order in which they are drawn"]
-    motion: NotRequired[Annotated[Motion, "where the picture moves"]]
+    motion: NotRequired[Annotated[Motion, "only in an animation"]]
 
 
 class Failed(TypedDict):

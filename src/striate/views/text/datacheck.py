@@ -1,4 +1,4 @@
-"""What is in a data set and what is wrong with it, on one page."""
+"""What is in a dataset and what is wrong with it, on one page."""
 
 from __future__ import annotations
 

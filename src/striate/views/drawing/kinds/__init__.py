@@ -1,1 +1,1 @@
-"""One file for each kind of picture: `facts` asks for the numbers, `drawing` lays them out."""
+"""One file per kind of picture: `facts` computes the numbers, `drawing` lays them out."""

@@ -1,7 +1,7 @@
-"""Kind `blocks`: the volumes of a network as blocks from left to right, what makes each of them on the arrows.
+"""Kind `blocks`: the volumes of a network as blocks from left to right, with layers on the arrows between them.
 
 Height, depth and width of a block are the height, width and channels of a volume, all by their square roots, so that
-224 and 7, 3 and 512 stand in one picture; equal sizes are drawn equal. Branches next to the main path are arcs over it.
+224 and 7, 3 and 512 fit into one picture; equal sizes are drawn equal. Branches next to the main path are arcs over it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Kind `fc`: a convolution next to the fully connected layer that would do its step, both on the same input.
+"""Kind `fc`: a convolution next to the fully connected layer with the same input and output.
 
 Above, what one output reads: a window or the whole input, at one scale. Below, the parameters as squares whose areas
-are to scale; where that of the convolution would be a speck, it is shown enlarged as well, and by how much is said.
+are to scale; if that of the convolution is too small, it is also shown enlarged, with the factor.
 """
 
 from __future__ import annotations

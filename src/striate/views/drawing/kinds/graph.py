@@ -1,4 +1,4 @@
-"""Kind `graph`: every part of a network as a box, and what reads what as lines between them."""
+"""Kind `graph`: every part of a network as a box, with a line for each value that a part reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kind `pixels`: in how many ways each pixel of an input reaches the output, as a map with its numbers."""
+"""Kind `pixels`: the number of paths from each pixel of an input to the output, as a map with numbers."""
 
 from __future__ import annotations
 
