@@ -3,6 +3,7 @@
 import json
 import types
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,7 @@ ANSWERS = {
         ["diff", "lenet5", "9x9x3 -> conv 3x3 -> relu", "--json"],
         ["diff", "7x7x1 -> conv 3x3 /3", "7x7x1 -> conv 3x3 /3 pad 1", "--json"],
     ],
+    "striate.diff-scene/1": [["diff", "lenet5", "alexnet", "-o", "{new}.json"]],
     "striate.models/1": [["models", "--json"]],
     "striate.convert/1": [
         ["convert", "lenet5", "{new}.pth", "--json"],
@@ -121,7 +123,7 @@ def test_records_are_as_documented(schema, command, images, trained, tmp_path):
         command = [word.replace(name, str(path)) for word in command]
     printed = run(*command)
     assert printed.code == 0, printed.err
-    record = json.loads(printed.out)
+    record = json.loads(Path(command[-1]).read_text("utf-8") if "-o" in command else printed.out)
     assert record["schema"] == schema
     assert differences(record, SCHEMAS[schema]) == []
 

@@ -44,12 +44,14 @@ def test_the_page_of_the_python_api(golden):
     golden("../../docs/python.md", python_page.markdown())
 
 
-DRAWN = re.findall(r"^(striate draw .*) -o (\S+\.svg)$", page("pictures.md"), re.M)
+DRAWN = re.findall(r"^(striate (?:draw|diff) .*) -o (\S+\.svg)$", page("pictures.md"), re.M)
 
 
 @pytest.mark.parametrize(("command", "name"), DRAWN, ids=[name for _, name in DRAWN])
-def test_the_pictures(command, name, golden):
-    golden(f"../../docs/pictures/{name}", run(*shlex.split(command)[1:]).out)
+def test_the_pictures(command, name, golden, tmp_path):
+    done = run(*shlex.split(command)[1:], "-o", str(tmp_path / name))
+    assert not done.code, done.err
+    golden(f"../../docs/pictures/{name}", (tmp_path / name).read_text("utf-8"))
 
 
 def test_every_picture_has_its_command_and_is_shown():

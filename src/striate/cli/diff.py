@@ -24,6 +24,7 @@ from striate.cli.options import (
     epilog=examples(
         "striate diff resnet18 resnet34",
         "striate diff resnet18 --input 224x224x3 --input-b 225x225x3",
+        "striate diff vgg11 vgg13 -o diff.svg",
         "striate diff '7x7x1 -> conv 3x3 /3' '7x7x1 -> conv 3x3 /3 pad 1'",
     ),
 )
@@ -31,8 +32,10 @@ from striate.cli.options import (
 @click.argument("b", metavar="[B]", required=False, type=Model())
 @size_option("--input", "input_a", help="Input size of both (or of A, with --input-b).")
 @size_option("--input-b", "input_b", help="Input size of B.")
+@click.option("-o", "--output", type=click.Path(), metavar="FILE",
+              help="Draw both side by side, with what differs lit, into FILE (.svg .png .pdf .tex .json).")  # fmt: skip
 @json_option
-def command(a: str, b: str | None, input_a: Any, input_b: Any, as_json: bool) -> None:
+def command(a: str, b: str | None, input_a: Any, input_b: Any, output: str | None, as_json: bool) -> None:
     """Compare geometry, cost and findings of two networks, or of one at two input sizes.
 
     Without B, A is compared with itself at --input-b.
@@ -41,11 +44,16 @@ def command(a: str, b: str | None, input_a: Any, input_b: Any, as_json: bool) ->
 
     if b is None and input_b is None:
         raise click.UsageError("nothing to compare with: give B, or --input-b")
-    one = show_record(load(a, input_a))
-    other = show_record(load(b or a, input_b or input_a))
+    nets = load(a, input_a), load(b or a, input_b or input_a)
+    one, other = map(show_record, nets)
+    if output is not None and not as_json:
+        from striate.views.drawing.comparison import diff_picture
+
+        diff_picture(nets, (one, other)).save(output)
+        return
     record = diff_record(one, other)
     if as_json:
-        emit_json(record)
+        emit_json(record, output)
         return
     from striate.views.text import diff as view
 

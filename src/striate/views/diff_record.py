@@ -1,7 +1,7 @@
 """The record of `striate diff`, striate.diff/1: what changed between two networks, in cost and in findings.
 
-Nodes are matched in order: by name, or by op and settings where the name is only a number (`conv3`), so that a layer
-added in front does not change all that follow.
+Nodes are matched in order: by name, or by op and settings where the name is only a number (`conv3`, `features.3`), so
+that a layer added in front does not change all that follow.
 """
 
 from __future__ import annotations
@@ -84,10 +84,10 @@ def _change(one: ShownNode, other: ShownNode) -> ChangedNode | None:
 
 
 def _key(node: ShownNode) -> str:
-    """The name, unless it is only the op's word with a number."""
-    leaf = node["name"].rpartition(".")[2]
-    numbered = re.fullmatch(rf"{re.escape(node['op'])}\d+", leaf) and "." not in node["name"]
-    return str(node["text"] if numbered else node["name"])
+    """The name; where it is only a number (`conv3`, `features.3`), what the layer is and the module it stands in."""
+    scope, _, leaf = node["name"].rpartition(".")
+    numbered = leaf.isdecimal() or (not scope and re.fullmatch(rf"{re.escape(node['op'])}\d+", leaf))
+    return f"{scope} {node['text']}" if numbered else str(node["name"])
 
 
 def _match(a: Sequence[ShownNode], b: Sequence[ShownNode]) -> Iterator[Pair]:

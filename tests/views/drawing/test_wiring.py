@@ -76,3 +76,11 @@ def test_columns_do_not_grow_with_depth(kind):
         reads[str(k)] = [str(k - 1), *skip]
     assert wired(reads).columns <= 2
     assert [*itertools.islice(wired(reads).layer.values(), 3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("many", range(2, 8))
+def test_branches_stand_in_the_order_in_which_they_are_declared(many):
+    branches = [f"b{k}" for k in range(many)]
+    column = wired({"x": (), **dict.fromkeys(branches, ("x",)), "concat": branches}).column
+    assert sorted(branches, key=column.__getitem__) == branches
+    assert column[branches[(many - 1) // 2]] == column["x"] == column["concat"]

@@ -123,24 +123,31 @@ def family(node: ShownNode) -> str:
     return "other"
 
 
-def parts(record: Show, *, most: int = MAX_PARTS, fold: bool = True) -> list[Part]:
+def parts(record: Show, *, most: int = MAX_PARTS, fold: bool = True, depth: int | None = None) -> list[Part]:
     """The parts of a network in order.
 
-    record: striate.show/1; most: see MAX_PARTS; fold: close modules, tell repeats once.
+    record: striate.show/1; most: see MAX_PARTS; fold: close modules, tell repeats once; depth: levels of open modules,
+    in place of as many as `most` allows.
     """
     steps = _steps(record)
     if not fold:
         return _joined(record, steps, dict.fromkeys(steps, ""))
-    opened = _opened(steps, 0)
-    found = _folded(_joined(record, steps, opened))
+    if depth is None:
+        depth = depth_of(record, most)
+    return _folded(_joined(record, steps, _opened(steps, depth)))
+
+
+def depth_of(record: Show, most: int = MAX_PARTS) -> int:
+    """How many levels of modules are open in a picture of at most `most` parts."""
+    steps = _steps(record)
+    count = len(_folded(_joined(record, steps, _opened(steps, 0))))
     deepest = max((name.count(".") for name in steps), default=0)
     for depth in range(1, deepest + 1):
-        opened = _opened(steps, depth)
-        finer = _folded(_joined(record, steps, opened))
-        if len(finer) > most and len(found) >= TOLD:
-            break
-        found = finer
-    return found
+        finer = len(_folded(_joined(record, steps, _opened(steps, depth))))
+        if finer > most and count >= TOLD:
+            return depth - 1
+        count = finer
+    return deepest
 
 
 # -- nodes that stand together ----------------------------------------------------------------------------------

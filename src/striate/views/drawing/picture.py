@@ -16,7 +16,7 @@ from striate.views.drawing.scene import scene
 from striate.views.drawing.svg import THEMES, svg
 
 if TYPE_CHECKING:
-    from striate.views.schemas.scene import Scene
+    from striate.views.schemas.scene import DiffScene, Scene
 
 FORMS = (".svg", ".png", ".pdf", ".tex", ".json")
 PIXELS = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
@@ -26,15 +26,15 @@ PIXELS = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 class Picture(metaclass=Taught):
     """A drawing of a network; a notebook shows it.
 
-    scene: its record, striate.scene/1, which `draw` makes; svg: the text of an SVG file. theme: "auto", "light" or
-    "dark"; scale: of the size in pixels at which the picture is shown. Raises nothing.
+    scene: its record: striate.scene/1, which `draw` makes, or striate.diff-scene/1; svg: the text of an SVG file.
+    theme: "auto", "light" or "dark"; scale: of the size in pixels at which the picture is shown. Raises nothing.
 
     >>> import striate as st
     >>> st.draw("7x7x1 -> conv 3x3").svg[:42]
     '<svg xmlns="http://www.w3.org/2000/svg" cl'
     """
 
-    def __init__(self, scene: Scene, theme: str = "auto", scale: float = 1.0) -> None:
+    def __init__(self, scene: Scene | DiffScene, theme: str = "auto", scale: float = 1.0) -> None:
         self.scene, self.theme, self.scale = scene, theme, scale
 
     @functools.cached_property

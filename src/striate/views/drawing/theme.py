@@ -18,7 +18,8 @@ LIGHT = {
     "other": "#dfe3e8", "other-top": "#eff1f4", "other-side": "#c3cad2",
     "padding": "#f1f3f5", "window": "#c2570c", "window-fill": "#fde3cf", "filter": "#1f6fbf",
     "error": "#b42318", "warning": "#8a5300", "info": "#535c68",
-    "error-fill": "#fdecea", "warning-fill": "#fdf1dc", "info-fill": "#eef0f3", "good": "#1a7431",
+    "error-fill": "#fdecea", "warning-fill": "#fdf1dc", "info-fill": "#eef0f3",
+    "good": "#1a7431", "good-fill": "#e5f5e8",
     "params": "#1f6fbf", "macs": "#c2570c",
 }  # fmt: skip
 DARK = {
@@ -32,7 +33,8 @@ DARK = {
     "other": "#39424d", "other-top": "#4b5663", "other-side": "#2a313a",
     "padding": "#1e242b", "window": "#f0914a", "window-fill": "#4a2c14", "filter": "#6fb1f2",
     "error": "#ff9187", "warning": "#f2b84b", "info": "#a9b3bf",
-    "error-fill": "#47191a", "warning-fill": "#3f2c0a", "info-fill": "#252c34", "good": "#7ccf8c",
+    "error-fill": "#47191a", "warning-fill": "#3f2c0a", "info-fill": "#252c34",
+    "good": "#7ccf8c", "good-fill": "#17351e",
     "params": "#6fb1f2", "macs": "#f0914a",
 }  # fmt: skip
 

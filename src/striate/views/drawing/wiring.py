@@ -16,12 +16,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 @dataclasses.dataclass(frozen=True)
 class Lane:
-    """A stretch of a column, first to last layer, both included: a way through boxes, or a line next to them."""
+    """A stretch of a column, first to last layer, both included: a way through boxes, or a line next to them.
+
+    rank: the place of a branch among those that read the same box, from the one in the column of that box: branches
+    listed before it stand to its left.
+    """
 
     source: str
     first: int
     last: int
     boxes: tuple[str, ...] = ()
+    rank: int = 0
 
 
 @dataclasses.dataclass
@@ -55,13 +60,21 @@ def wired(reads: Mapping[str, Sequence[str]]) -> Wiring:
         first = min(layer[way[0]], max(starts, default=layer[way[0]]) + 1)
         last = max(layer[way[-1]], max(ends, default=0) - 1)
         anchor = max(reads[way[0]], key=lambda key: layer[key], default="")
-        stretches.append(Lane(anchor, first, last, tuple(way)))
+        stretches.append(
+            Lane(anchor, first, last, tuple(way), _rank(way[0], readers.get(anchor, ()), on_way, anchor))
+        )
     tails = {way[-1] for way in ways}
     for key, targets in readers.items():
         far = [layer[t] for t in targets if (key, t) not in on_way and layer[t] > layer[key] + 1]
         if far and key not in tails:
             stretches.append(Lane(key, layer[key] + 1, max(far) - 1))
     return _placed(layer, stretches, on_way)
+
+
+def _rank(branch: str, siblings: Sequence[str], on_way: set[tuple[str, str]], source: str) -> int:
+    """The place of a branch among those of its source, from the one that goes straight on; left of it below 0."""
+    straight = next((k for k, key in enumerate(siblings) if (source, key) in on_way), None)
+    return 0 if straight is None else siblings.index(branch) - straight
 
 
 def _layers(reads: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -93,7 +106,9 @@ def _ways(reads: Mapping[str, Sequence[str]], readers: Mapping[str, Sequence[str
         way = [start]
         taken.add(start)
         while free := [r for r in readers[way[-1]] if r not in taken]:
-            way.append(max(free, key=lambda key: ahead[key]))
+            most = max(ahead[key] for key in free)
+            longest = [key for key in free if ahead[key] == most]
+            way.append(longest[(len(longest) - 1) // 2])  # branches of equal length stand to both sides
             taken.add(way[-1])
         ways.append(way)
     return ways
@@ -134,7 +149,7 @@ class _Columns:
             return self.take(anchor, lane)
         right = self._outward(range(at + 1, len(self.order)), lane, wide)
         left = self._outward(range(at - 1, -1, -1), lane, wide)
-        if wide and left[0] < right[0]:
+        if wide and (left[0], lane.rank >= 0) < (right[0], lane.rank < 0):
             return self.take(
                 self.order[left[1]] if left[1] is not None else self.new(self._edge(at, -1, lane), wide), lane
             )
@@ -143,14 +158,17 @@ class _Columns:
         )
 
     def _outward(self, places: range, lane: Lane, wide: bool) -> tuple[int, int | None]:
-        """How many columns are in the way, and the place of the first that is free."""
+        """How many columns with lines are in the way, and the place of the first that is free."""
         crossed = 0
         for place in places:
             column = self.order[place]
             if self.free(column, lane):
                 if self.wide[column] == wide:
                     return crossed, place
-            else:
+            elif any(
+                last + 1 >= lane.first and lane.last + 1 >= first and (first < lane.first or lane.last < last)
+                for first, last in self.used[column]
+            ):
                 crossed += 1
         return crossed, None
 
@@ -171,11 +189,11 @@ def _placed(layer: dict[str, int], stretches: Sequence[Lane], straight: set[tupl
     column: dict[str, int] = {}
     lanes: dict[str, tuple[int, Lane]] = {}
     waiting: dict[str, list[int]] = {}
-    ready: list[tuple[bool, int, int]] = []
+    ready: list[tuple[bool, int, int, int]] = []
 
     def admit(index: int) -> None:
         lane = stretches[index]
-        heapq.heappush(ready, (index > 0, lane.last - lane.first, index))
+        heapq.heappush(ready, (index > 0, lane.last - lane.first, abs(lane.rank), index))
 
     for index, lane in enumerate(stretches):
         if not lane.source:
@@ -183,7 +201,7 @@ def _placed(layer: dict[str, int], stretches: Sequence[Lane], straight: set[tupl
         else:
             waiting.setdefault(lane.source, []).append(index)
     while ready:
-        index = heapq.heappop(ready)[2]
+        index = heapq.heappop(ready)[3]
         lane = stretches[index]
         at = columns.place(column.get(lane.source), lane)
         if not lane.boxes:

@@ -20,6 +20,7 @@ SCHEMAS: dict[str, type] = {
     "striate.pixels/1": networks.Pixels,
     "striate.pixels-compare/1": networks.ComparedPixels,
     "striate.diff/1": networks.Diff,
+    "striate.diff-scene/1": scene.DiffScene,
     "striate.models/1": lists.ModelList,
     "striate.convert/1": lists.Conversion,
     "striate.rules/1": lists.Rules,
@@ -34,7 +35,11 @@ SCHEMAS: dict[str, type] = {
     "striate check": lists.CheckFinding,
 }
 """Heading of the section to the record. The last is the one without a schema: a list of them is printed."""
-EXTENDED: dict[type, type] = {networks.Detail: networks.ShownNode, scene.Scene: networks.Show}
+EXTENDED: dict[type, type] = {
+    networks.Detail: networks.ShownNode,
+    scene.Scene: networks.Show,
+    scene.DiffScene: networks.Diff,
+}
 """Record to one that it extends, whose keys another section spells out."""
 
 HEAD = """# JSON that Striate prints

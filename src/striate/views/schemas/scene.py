@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 from striate.views.schemas.networks import (
     Arithmetic,
     DetailAxis,
+    Diff,
     Filters,
     Finding,
     FullyConnected,
@@ -179,4 +180,10 @@ class Scene(Show):
     """`striate draw MODEL --json`: the keys of `striate.show/1` (`schema` is `striate.scene/1`), and"""
 
     facts: Annotated[dict[str, Any], "what the kind shows besides them: `failed`, `detail`, `pixels`, …"]
+    drawing: Drawing
+
+
+class DiffScene(Diff):
+    """`striate diff A B -o FILE.json`: the keys of `striate.diff/1` (`schema` is `striate.diff-scene/1`), and"""
+
     drawing: Drawing

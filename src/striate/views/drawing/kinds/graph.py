@@ -34,6 +34,17 @@ PORT = 12.0
 
 
 @dataclasses.dataclass(frozen=True)
+class State:
+    """How a box stands out: colors by their names in the theme, and a word under its text."""
+
+    fill: str
+    outline: str
+    word: str = ""
+    thick: float = 1.0
+    dash: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class _Box:
     lines: tuple[tuple[str, float, str, bool], ...]
     """Text, size, color, bold."""
@@ -56,10 +67,22 @@ def drawing(record: Scene, request: Request) -> Drawing:
     return framed("graph", record, body, marks, words="; ".join(described(found)))
 
 
-def layout(record: Show, found: Sequence[Part], marks: Numbered, *, right: bool = False) -> Sheet:
-    """The picture of a network's parts. record: striate.show/1; right: the flow goes to the right instead of down."""
+def layout(
+    record: Show,
+    found: Sequence[Part],
+    marks: Numbered,
+    *,
+    right: bool = False,
+    states: Mapping[str, State] | None = None,
+) -> Sheet:
+    """The picture of a network's parts.
+
+    record: striate.show/1; right: the flow goes to the right instead of down; states: of the boxes that stand out, by
+    key, where the picture is about them and not about the kinds of layers.
+    """
+    states = states or {}
     boxes = {name: _input(name, sizes) for name, sizes in record["inputs"].items()}
-    boxes |= {part.key: _box(part, len(marks.get(part.key, ()))) for part in found}
+    boxes |= {part.key: _box(part, len(marks.get(part.key, ())), states.get(part.key)) for part in found}
     even = max(box.width for box in boxes.values())
     boxes = {key: dataclasses.replace(box, width=even) for key, box in boxes.items()}
     reads: dict[str, Sequence[str]] = dict.fromkeys(record["inputs"], ())
@@ -74,15 +97,17 @@ def layout(record: Show, found: Sequence[Part], marks: Numbered, *, right: bool 
         x, y = grid.corner(key)
         with sheet.about(key):
             lost = box.family == "error"
+            style = states.get(key) or State(f"{box.family}-tint", "error" if lost else "line", dash=lost)
             sheet.rect(
                 x,
                 y,
                 box.width,
                 box.height,
-                f"{box.family}-tint",
-                "error" if lost else "line",
+                style.fill,
+                style.outline,
+                thick=style.thick,
                 round=5,
-                dash=lost,
+                dash=style.dash,
             )
             at = y + PAD
             for text, size, fill, bold in box.lines:
@@ -92,12 +117,13 @@ def layout(record: Show, found: Sequence[Part], marks: Numbered, *, right: bool 
     return sheet
 
 
-def _box(part: Part, findings: int) -> _Box:
+def _box(part: Part, findings: int, state: State | None = None) -> _Box:
     first, *rest = label(part)
     lines = [(f"{first} x {part.times}" if part.times > 1 else first, SIZE, "ink", True)]
     lines += [(text, SMALL_FONT_SIZE, "ink", False) for text in rest]
     lines += [] if part.scope and part.times == 1 else [(part.names, SMALL_FONT_SIZE, "ink", False)]
     lines += [(size_text(part.output), SMALL_FONT_SIZE, "ink", False)]
+    lines += [(state.word, SMALL_FONT_SIZE, state.outline, True)] if state and state.word else []
     box = _sized(lines, part.family)
     return dataclasses.replace(box, height=box.height + discs_high(findings))
 
