@@ -17,6 +17,8 @@ class Cursor:
         self.at = 0
         self.spellings: dict[str, str] = {}
         """Names from other frameworks found in the text -> Striate's names."""
+        self.in_call = False
+        """Whether a comma separates the arguments of a call, and not the numbers of a list."""
 
     @property
     def token(self) -> Token:

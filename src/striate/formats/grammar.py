@@ -84,10 +84,14 @@ def read_op(cursor: Cursor) -> Op:
     spans: dict[str, tuple[Token, Token]] = {}
     unnamed: dict[str, Token] = {}
     foreign = {} if first.text == word else {first.text: word}
+    opening = cursor.token
+    order = _call_order(cursor, first.text) if cursor.accept("(") else None
+    cursor.in_call = order is not None
     while not _ends(cursor.token):
         start = cursor.token
-        field = _next_field(cursor, word, waiting, foreign)
-        if cursor.token is start:
+        placed = _in_order(cursor, word, order)
+        field = placed or _next_field(cursor, word, waiting, foreign)
+        if cursor.token is start and not placed:
             unnamed[field.name] = start
         elif field.name in unnamed:
             _pass_on(cls, field.name, unnamed, waiting, values, spans)
@@ -102,10 +106,41 @@ def read_op(cursor: Cursor) -> Op:
         spans[field.name] = (start, cursor.last)
         if field.name in waiting:
             waiting.remove(field.name)
-    if first.text != word:
+        if order is not None and not cursor.accept(",") and not cursor.token.is_(")"):
+            raise cursor.fail(
+                f"expected ',' or ')', got {cursor.token}",
+                "a '(' is open",
+                "close it, or write ',' between values",
+            )
+    cursor.in_call = False
+    if order is not None and not cursor.accept(")"):
+        raise cursor.fail(
+            "a '(' is not closed", "it is opened here", "write ) after the last value", first=opening
+        )
+    if first.text != word or order is not None:
         _refuse_order(cursor, cls, word, values, unnamed, first)
     cursor.spellings |= foreign
     return _build(cursor, cls, word, values, spans, first)
+
+
+def _call_order(cursor: Cursor, name: str) -> list[str]:
+    """The fields that the values without a name stand for, after the opening bracket of a call."""
+    at, count = cursor.at, 1
+    while not (token := cursor.tokens[at]).is_(")") and token.kind is not Kind.END:
+        if cursor.tokens[at + 1].is_("="):
+            count -= 1
+            break
+        count += token.is_(",")
+        at += 1
+    return list(spelling.call_order(name, count))
+
+
+def _in_order(cursor: Cursor, word: str, order: list[str] | None) -> Field | None:
+    """The field that a value of a call stands for by its place, if the call is of another framework's class."""
+    if not order or cursor.ahead().is_("="):
+        return None
+    name = order.pop(0)
+    return next(field for field in dataclasses.fields(registry()[word]) if field.name == name)
 
 
 def _pass_on(
@@ -152,7 +187,7 @@ def read_field(cursor: Cursor, field: Field, word: str) -> Any:
 
 
 def _ends(token: Token) -> bool:
-    return token.kind in (Kind.ARROW, Kind.END) or token.is_("]") or token.is_("[")
+    return token.kind in (Kind.ARROW, Kind.END) or token.is_("]") or token.is_("[") or token.is_(")")
 
 
 def _unknown_op(cursor: Cursor, ops: Mapping[str, type[Op]]) -> NotationError:
@@ -208,9 +243,7 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
         elif cursor.ahead().is_(":"):
             fix = f"write '->' before the name {token}"
         else:
-            spellings = [*words, *(o for f in by_name.values() for o in _options(f))]
-            near = suggest(token.text[:40], spellings)
-            fix = f"did you mean {near!r}?" if near else "leave it out"
+            fix = _nearest(token, words)
         raise cursor.fail(f"{word} has no option {token}", expected, fix)
     if waiting and token.kind in (Kind.INTEGER, Kind.SIZE, Kind.NUMBER):
         field = by_name[waiting[0]]
@@ -219,9 +252,28 @@ def _next_field(cursor: Cursor, word: str, waiting: Sequence[str], foreign: dict
             expected,
             f"give {field.name} as {_FORMS[field.metadata['kind']](field)}",
         )
-    raise cursor.fail(
-        f"unexpected {token} after {word}", expected, "leave it out, or write '->' before the next stage"
+    fix = "leave it out, or write '->' before the next stage"
+    if token.kind is Kind.INTEGER and "eps" in by_name:
+        fix = spelling.ELSEWHERE["num_features"]
+    raise cursor.fail(f"unexpected {token} after {word}", expected, fix)
+
+
+def _nearest(token: Token, words: Mapping[str, Field]) -> str:
+    """What to write for a word that no field has: the nearest field as the syntax lists it, or the nearest option."""
+    number = token.text[1:]
+    if number.isdigit():  # k3, s2, p1
+        field = next((f for name, f in words.items() if name.startswith(token.text[0].lower())), None)
+        if field is not None:
+            label = _label(field)
+            return f"did you mean '{label}{'' if label == '/' else ' '}{number}'?"
+    fields = {field.name: field for field in words.values()}
+    near = suggest(
+        token.text[:40], [*words, *(option for field in fields.values() for option in _options(field))]
     )
+    if near in words:
+        label = _label(words[near])
+        near = words[near].name if label == "/" else label
+    return f"did you mean {near!r}?" if near else f"{'write one of these, or ' if words else ''}leave it out"
 
 
 def _options(field: Field) -> Sequence[str]:
@@ -235,10 +287,8 @@ def _options(field: Field) -> Sequence[str]:
 def _fits(token: Token, field: Field) -> bool:
     """Return whether a token can begin the value of a positional field."""
     kind = field.metadata["kind"]
-    if token.kind is Kind.WORD:
+    if token.kind in (Kind.WORD, Kind.TEXT):
         return token.text in _options(field) or kind == "text"
-    if kind == "text":
-        return token.kind is Kind.TEXT
     if token.kind is Kind.INTEGER:
         return kind not in ("flag", "choice")
     if token.kind is Kind.SIZE:
@@ -249,7 +299,7 @@ def _fits(token: Token, field: Field) -> bool:
 def _wrong_value(cursor: Cursor, field: Field, word: str) -> NotationError:
     token = cursor.token
     form = _FORMS[field.metadata["kind"]](field)
-    near = suggest(token.text[:40], _options(field)) if token.kind is Kind.WORD else ""
+    near = suggest(token.text[:40], _options(field)) if token.kind in (Kind.WORD, Kind.TEXT) else ""
     return cursor.fail(
         f"{field.name} of {word} cannot be {token}",
         why=f"expected {form}" + (f": {field.metadata['doc']}" if field.metadata["doc"] else ""),
@@ -272,13 +322,13 @@ def _read_sizes(cursor: Cursor, field: Field, word: str) -> Any:
 
 
 def _read_count(cursor: Cursor, field: Field, word: str) -> Any:
-    if cursor.token.kind is Kind.WORD and cursor.token.text in _options(field):
+    if cursor.token.kind in (Kind.WORD, Kind.TEXT) and cursor.token.text in _options(field):
         return cursor.take().text
     return _read_integer(cursor, field, word)
 
 
 def _read_padding(cursor: Cursor, field: Field, word: str) -> Any:
-    if cursor.token.kind is Kind.WORD and cursor.token.text in _options(field):
+    if cursor.token.kind in (Kind.WORD, Kind.TEXT) and cursor.token.text in _options(field):
         return cursor.take().text
     if cursor.token.kind is Kind.SIZE:
         return cursor.take().value
@@ -299,7 +349,7 @@ def _read_padding(cursor: Cursor, field: Field, word: str) -> Any:
 
 def _read_list(cursor: Cursor, field: Field, word: str) -> tuple[int, ...]:
     values = [_read_integer(cursor, field, word)]
-    while cursor.accept(","):
+    while not cursor.in_call and cursor.accept(","):
         if len(values) == MAX_LIST:
             raise LimitError(
                 f"{field.name} of {word} has more than {MAX_LIST} numbers",

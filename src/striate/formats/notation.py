@@ -68,7 +68,8 @@ def parse(text: str, name: str | None = None, input: Size | None = None) -> Netw
     else:
         raise _no_arrow(cursor, "the input")
     if cursor.token.kind is not Kind.END:
-        raise cursor.fail(f"unexpected {cursor.token}", "no '[' is open here", "leave it out")
+        opening = "(" if cursor.token.is_(")") else "["
+        raise cursor.fail(f"unexpected {cursor.token}", f"no '{opening}' is open here", "leave it out")
     network = _build(cursor, name or "net", shape, stages)
     if cursor.spellings:
         spelling.remark(cursor.spellings, to_notation(network))
@@ -181,7 +182,9 @@ def _limit(cursor: Cursor, nodes: int, token: Token | None = None) -> None:
 
 def _no_arrow(cursor: Cursor, after: str) -> NotationError:
     token = cursor.token
-    fix = "such as '-> conv 3x3'" if token.kind is Kind.END else f"write '->' before {token}"
+    fix = f"write '->' {'in place of' if token.is_(',') else 'before'} {token}"
+    if token.kind is Kind.END:
+        fix = "such as '-> conv 3x3'"
     return cursor.fail(f"expected '->' after {after}, got {token}", "'->' joins stages", fix)
 
 
@@ -193,6 +196,8 @@ _INPUT = "an input is HxWxC, HxW (one channel), DxHxWxC, '1d LxC' for a signal, 
 def _input(cursor: Cursor) -> Shape:
     """The input at the cursor as (C, [D, [H,]] W)."""
     first = cursor.token
+    if first.is_("("):
+        _refuse_tuple(cursor.source[first.start :].partition(")")[0] + ")")
     rank = None
     if first.kind is Kind.WORD and first.text in ("1d", "2d", "3d"):
         rank = int(cursor.take().text[0])

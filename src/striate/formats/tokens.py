@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from striate.diagnostics import LimitError, NotationError, plural
 
@@ -22,7 +22,7 @@ MAX_SIZES = 8
 """Maximum numbers in one size; a volume with channels has four."""
 
 _EXCERPT = 66
-_MARKS = "[]*:,/="
+_MARKS = "[]()*:,/="
 
 
 class Kind(enum.Enum):
@@ -88,7 +88,41 @@ def tokenize(source: str) -> list[Token]:
             why=f"a network description has at most {MAX_TEXT:,}",
             fix="build it with the Python API",
         )
-    return [*_tokens(source), Token(Kind.END, "", len(source), len(source))]
+    return [*_with_sizes(_tokens(source)), Token(Kind.END, "", len(source), len(source))]
+
+
+def _with_sizes(tokens: Iterable[Token]) -> Iterator[Token]:
+    """The tokens with one size for whole numbers in round brackets, `(3, 3)`, where no call can begin."""
+    held: list[Token] = []
+    before: Token | None = None
+    for token in tokens:
+        if token.is_("(") and before is not None and before.kind is Kind.MARK:
+            yield from held
+            held = [token]
+        elif held:
+            held.append(token)
+            if token.is_(")"):
+                yield from _size(held)
+                held = []
+            elif (token.kind is not Kind.INTEGER and not token.is_(",")) or len(held) > 2 * MAX_SIZES:
+                yield from held
+                held = []
+        else:
+            yield token
+        before = token
+    yield from held
+
+
+def _size(tokens: Sequence[Token]) -> Sequence[Token]:
+    """One size for `( 3 , 3 )`, or a whole number for `( 3 )`; other tokens as they are."""
+    inner = tokens[1:-2] if tokens[-2].is_(",") else tokens[1:-1]
+    numbers = [token.value for token in inner[::2] if isinstance(token.value, int)]
+    if len(numbers) != len(inner[::2]) or not numbers or not all(token.is_(",") for token in inner[1::2]):
+        return tokens
+    text, start, end = "x".join(map(str, numbers)), tokens[0].start, tokens[-1].end
+    if len(numbers) == 1:
+        return [Token(Kind.INTEGER, text, start, end, numbers[0])]
+    return [Token(Kind.SIZE, text, start, end, tuple(numbers))]
 
 
 def _tokens(source: str) -> Iterator[Token]:
@@ -107,7 +141,7 @@ def _tokens(source: str) -> Iterator[Token]:
         elif c in _MARKS:
             yield Token(Kind.MARK, c, at, at + 1)
             at += 1
-        elif c == '"':
+        elif c in "\"'":
             token = _read_quoted(source, at)
             yield token
             at = token.end
@@ -117,7 +151,7 @@ def _tokens(source: str) -> Iterator[Token]:
                 raise NotationError(
                     f"cannot read the character {c!r}",
                     where=excerpt(source, at, at + 1),
-                    why="the notation consists of words, numbers, sizes such as 3x3, and the marks -> [ ] * : , / = #",
+                    why="the notation has words, numbers, sizes such as 3x3, and the marks -> [ ] ( ) * : , / = #",
                     fix="write '->' between stages" if c in "->>|;" else "leave it out",
                 )
             yield _classify(source, at, end)
@@ -188,11 +222,21 @@ def integer(text: str, source: str, start: int, end: int) -> int:
     return -int(digits) if text.startswith("-") else int(digits)
 
 
+def _single(source: str, at: int) -> int:
+    """End of a text in single quotes. Raises ValueError where it has none on the line."""
+    end = source.index("'", at + 1) + 1
+    if not source[at:end].isprintable():
+        raise ValueError
+    return end
+
+
 def _read_quoted(source: str, at: int) -> Token:
-    """Read a text in double quotes with JSON escapes, as names need that are not words."""
+    """Read a text in double quotes with JSON escapes, for names that are not words, or in single ones without."""
     import json
 
     try:
+        if source[at] == "'":
+            return Token(Kind.TEXT, source[at + 1 : (end := _single(source, at)) - 1], at, end)
         text, end = json.JSONDecoder().raw_decode(source, at)
         problem = "" if text.isprintable() else "it contains a character that cannot be printed"
     except ValueError:

@@ -34,6 +34,8 @@ OPS: Mapping[str, str] = {
         }
     ),
     "convtranspose": "tconv", "depthwiseconv": "dwconv", "dense": "fc",
+    "globalavgpool": "gap", "globalaveragepooling": "gap", "globalmaxpool": "gmp", "globalmaxpooling": "gmp",
+    "maxpooling": "maxpool", "averagepooling": "avgpool",
     "batchnorm": "bn", "layernorm": "ln", "layernormalization": "ln", "groupnorm": "gn",
     "groupnormalization": "gn", "instancenorm": "in", "localresponsenorm": "lrn",
     "concatenate": "concat", "cat": "concat", "multiply": "mul", "swish": "silu",
@@ -46,7 +48,7 @@ ARGUMENTS: Mapping[str, str] = {
     "use_bias": "bias", "padding_mode": "mode", "ceil_mode": "ceil", "epsilon": "eps", "negative_slope": "slope",
     "p": "rate", "norm_type": "p", "scale_factor": "scale", "output_size": "size",
     "upscale_factor": "factor", "downscale_factor": "factor",
-    "input": "x", "weight": "w", "bias": "b", "grad_output": "dy",
+    "alpha": "slope", "mode": "method", "input": "x", "weight": "w", "bias": "b", "grad_output": "dy",
 }  # fmt: skip
 """Argument name -> Striate's. It is accepted if an op or function has Striate's name, and not this one."""
 
@@ -63,9 +65,46 @@ ELSEWHERE: Mapping[str, str] = {
     "activation": "an activation is a separate stage: -> relu",
     "input_shape": "a notation begins with the input size: 32x32x3 -> conv 3x3",
     "inplace": "leave it out",
+    "dim": "name the axis by its letter: axis C is PyTorch's dim=1",
+    "num_features": "leave it out: the number of channels follows from what it reads",
     "data_format": "leave it out: the notation is height x width x channels, arrays are (N, C, H, W)",
 }
 """Arguments of other frameworks that no op has, and what to write instead."""
+
+CALLS: Mapping[str, tuple[int, tuple[str, ...]]] = {
+    **{
+        f"{name}{n}{d}": order
+        for n in (1, 2, 3)
+        for name, d, order in (
+            (
+                "Conv",
+                "d",
+                (
+                    2,
+                    (
+                        "in_channels",
+                        "filters",
+                        "kernel",
+                        "stride",
+                        "padding",
+                        "dilation",
+                        "groups",
+                        "bias",
+                        "mode",
+                    ),
+                ),
+            ),
+            ("Conv", "D", (1, ("filters", "kernel", "stride", "padding"))),
+            ("MaxPool", "d", (2, ("kernel", "stride", "padding", "dilation"))),
+            ("AvgPool", "d", (2, ("kernel", "stride", "padding", "ceil"))),
+            ("MaxPooling", "D", (2, ("kernel", "stride", "padding"))),
+            ("AveragePooling", "D", (2, ("kernel", "stride", "padding"))),
+        )
+    },
+    "Linear": (2, ("in_features", "features", "bias")),
+}
+"""Class of PyTorch or Keras -> the least number of values without a name at which their order is certain, and our
+fields in this order. Capitals count: Conv2d is PyTorch's, Conv2D that of Keras."""
 
 IN_ORDER: Mapping[str, str] = {
     "bias": "the number of inputs follows from what it reads: Linear(10)",
@@ -87,8 +126,18 @@ def op_word(name: str, words: Collection[str]) -> str:
     """
     if name in words:
         return name
-    plain = folded(name)
+    plain = folded(name.rpartition(".")[2])  # nn.ReLU
     return plain if plain in words else OPS.get(plain, name)
+
+
+def call_order(name: str, count: int) -> tuple[str, ...]:
+    """Our fields in the order of a class of PyTorch or Keras, called with `count` values without a name; or none.
+
+    >>> call_order("Conv2D", 2), call_order("conv2d", 2)
+    (('filters', 'kernel', 'stride', 'padding'), ())
+    """
+    least, order = CALLS.get(name.rpartition(".")[2], (1, ()))
+    return order if count >= least else ()
 
 
 def argument(name: str, names: Collection[str]) -> str:
