@@ -25,7 +25,7 @@ from striate.diagnostics import plural, printable
 from striate.models import catalogue
 from striate.views.drawing import theme
 from striate.views.drawing.kinds import blocks, graph
-from striate.views.drawing.parts import MAX_PARTS, failing, parts
+from striate.views.drawing.parts import MAX_PARTS, failing, parts_of
 from striate.views.drawing.request import Request
 from striate.views.json_records import show_record
 
@@ -44,7 +44,7 @@ def broken(net, form):
     scene, drawn = picture.scene, read(picture.svg)
     dark = read(striate.draw(net, theme="dark", **form).svg)
     most = {"graph": graph.MAX_BOXES, "blocks": MAX_PARTS}[scene["drawing"]["kind"]]
-    found = parts(scene, most=most, fold=form.get("fold", True))
+    found = parts_of(scene, most=most, fold=form.get("fold", True))
     yield from texts(drawn)
     yield from contrasts(drawn, theme.LIGHT["paper"])
     yield from contrasts(dark, theme.DARK["paper"])

@@ -3,7 +3,7 @@
 import striate as st
 from laws.pictured import SHAPED
 from striate.views.drawing.frame import SHOWN, numbered
-from striate.views.drawing.parts import parts
+from striate.views.drawing.parts import parts_of
 from striate.views.json_records import show_record
 
 
@@ -26,7 +26,7 @@ def test_findings_without_a_number_are_counted():
     record = show_record(many, findings=st.check(many).findings)
     loud = [f for f in record["findings"] if f["severity"] != "info"]
     assert len(loud) > SHOWN
-    marks = numbered(record, parts(record, fold=False))
+    marks = numbered(record, parts_of(record, fold=False))
     assert sorted(number for found in marks.values() for number, _ in found) == [*range(1, SHOWN + 1)]
     assert f"{len(loud) - SHOWN} more findings: striate check" in texts(many)
 

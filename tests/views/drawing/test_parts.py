@@ -4,12 +4,12 @@ import striate as st
 from laws.pictured import SHAPED
 from striate.network import Builder
 from striate.ops import Add, Conv, Relu
-from striate.views.drawing.parts import described, failed_facts, failing, label, parts, size_text
+from striate.views.drawing.parts import described, failed_facts, failing, label, parts_of, size_text
 from striate.views.json_records import show_record
 
 
 def of(net, **options):
-    return parts(show_record(st.create(net) if isinstance(net, str) else net), **options)
+    return parts_of(show_record(st.create(net) if isinstance(net, str) else net), **options)
 
 
 def test_vgg16_is_thirteen_parts():

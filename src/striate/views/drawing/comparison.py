@@ -10,7 +10,7 @@ from striate.diagnostics import plural
 from striate.views.diff_record import diff_record
 from striate.views.drawing.frame import MIN_WIDTH, finished
 from striate.views.drawing.kinds.graph import State, layout
-from striate.views.drawing.parts import Part, depth_of, failed_facts, failing, parts
+from striate.views.drawing.parts import Part, depth_of, failed_facts, failing, parts_of
 from striate.views.drawing.picture import Picture
 from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, TITLE_FONT_SIZE, Sheet
 from striate.views.drawing.widths import lines, shortened
@@ -55,11 +55,12 @@ def diff_picture(
     bodies = [
         layout(
             show,
-            found,
+            members,
             {},
-            states={part.key: _of_part(part, side) for part in found} | dict.fromkeys(show["inputs"], PLAIN),
+            states={part.key: _of_part(part, side) for part in members}
+            | dict.fromkeys(show["inputs"], PLAIN),
         )
-        for show, found, side in zip(shows, sides, states, strict=True)
+        for show, members, side in zip(shows, sides, states, strict=True)
     ]
     x = 0.0
     bottom = 0.0
@@ -81,7 +82,7 @@ def diff_picture(
 
 
 def _parts(show: Show, depth: int, facts: Mapping[str, object]) -> list[Part]:
-    connected = parts(show, depth=depth)
+    connected = parts_of(show, depth=depth)
     return connected + failing(facts, connected)
 
 
@@ -103,10 +104,10 @@ def _state(change: ChangedNode) -> str:
 
 
 def _of_part(part: Part, states: Mapping[str, str]) -> State:
-    said = {states.get(node["name"], "") for node in part.nodes}
-    if len(said) > 1 and said & {"changed", "only a", "only b"}:
+    words = {states.get(node["name"], "") for node in part.nodes}
+    if len(words) > 1 and words & {"changed", "only a", "only b"}:
         return STATES["changed"]
-    return next((state for word, state in STATES.items() if word in said), PLAIN)
+    return next((state for word, state in STATES.items() if word in words), PLAIN)
 
 
 def _head(sheet: Sheet, x: float, letter: str, side: DiffSide, room: float) -> float:
@@ -145,13 +146,13 @@ def _only(where: str, nodes: Sequence[LoneNode]) -> Iterator[str]:
 
 def _listed(sheet: Sheet, y: float, record: Diff, room: float) -> float:
     every: Sequence[str] = list(_changes(record))
-    said = [*every[:MAX_LISTED_CHANGES]]
-    if len(every) > len(said):
-        said.append(f"{plural(len(every) - len(said), 'more change')}: striate diff")
+    texts = [*every[:MAX_LISTED_CHANGES]]
+    if len(every) > len(texts):
+        texts.append(f"{plural(len(every) - len(texts), 'more change')}: striate diff")
     resized = sum(_state(change) == "resized" for change in record["changed"])
     if resized:
-        said.append(f"{plural(resized, 'layer')} with another size or cost, because of what came before")
-    for text in said or ["no layer differs"]:
+        texts.append(f"{plural(resized, 'layer')} with another size or cost, because of what came before")
+    for text in texts or ["no layer differs"]:
         for line in lines(text, SMALL_FONT_SIZE, room):
             sheet.text(0, y + ASCENT * SMALL_FONT_SIZE, line, SMALL_FONT_SIZE, "muted", anchor="start")
             y += LINE * SMALL_FONT_SIZE

@@ -36,18 +36,18 @@ def example(layer: Layer) -> Example:
     column = axes[-1]
     row = None if flat else axes[0]
     high = 1 if row is None else row["input"]
-    given: Rows = [
+    plane: Rows = [
         [float((3 * i + 5 * j + i * j) % 7 % 4) for j in range(column["input"])] for i in range(high)
     ]
     tall = 1 if row is None else row["kernel"]
     weights: Rows = [[float((u + 2 * v + 2) % 3 - 1) for v in range(column["kernel"])] for u in range(tall)]
     spreads = column["transposed"]
-    made = _spread(given, weights, row, column) if spreads else _slid(layer, given, weights, row, column)
+    result = _spread(plane, weights, row, column) if spreads else _slid(layer, plane, weights, row, column)
     return {
-        "input": given,
-        "padded": [] if spreads or layer["reduces"] != "sum" else _padded_input(given, row, column),
+        "input": plane,
+        "padded": [] if spreads or layer["reduces"] != "sum" else _padded_input(plane, row, column),
         "filter": weights if layer["filters"] else [],
-        "output": made,
+        "output": result,
     }
 
 
@@ -60,9 +60,9 @@ def _refused(layer: Layer, why: str) -> OpError:
     )
 
 
-def _slid(layer: Layer, given: Rows, weights: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows:
+def _slid(layer: Layer, plane: Rows, weights: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows:
     """What a convolution or a pool makes."""
-    made: Rows = []
+    result: Rows = []
     for i in range(1 if row is None else row["output"]):
         line = []
         for j in range(column["output"]):
@@ -72,12 +72,12 @@ def _slid(layer: Layer, given: Rows, weights: Rows, row: LayerAxis | None, colum
                     y = 0 if row is None else _place(row, i, u)
                     x = _place(column, j, v)
                     if y is not None and x is not None:
-                        read.append(given[y][x] * (weight if layer["reduces"] == "sum" else 1))
+                        read.append(plane[y][x] * (weight if layer["reduces"] == "sum" else 1))
                     elif layer["reduces"] == "mean" and _padded(row, i, u) and _padded(column, j, v):
                         read.append(0.0)
             line.append(_reduced(layer["reduces"], read))
-        made.append(line)
-    return made
+        result.append(line)
+    return result
 
 
 def _padded_input(given: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows:
@@ -108,16 +108,16 @@ def _reduced(how: str, read: list[float]) -> float:
     return max(read) if how == "max" else sum(read) / (1 if how == "sum" else len(read))
 
 
-def _spread(given: Rows, weights: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows:
+def _spread(plane: Rows, weights: Rows, row: LayerAxis | None, column: LayerAxis) -> Rows:
     """What a transposed convolution makes: every number spreads the filter, times itself."""
     high = 1 if row is None else row["output"]
-    made: Rows = [[0.0] * column["output"] for _ in range(high)]
-    for i, line in enumerate(given):
+    result: Rows = [[0.0] * column["output"] for _ in range(high)]
+    for i, line in enumerate(plane):
         for j, value in enumerate(line):
             for u, weighted in enumerate(weights):
                 for v, weight in enumerate(weighted):
                     y = i if row is None else i * row["stride"] + u * row["dilation"] - row["pad"][0]
                     x = j * column["stride"] + v * column["dilation"] - column["pad"][0]
                     if 0 <= y < high and 0 <= x < column["output"]:
-                        made[y][x] += value * weight
-    return made
+                        result[y][x] += value * weight
+    return result

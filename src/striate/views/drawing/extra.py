@@ -48,13 +48,13 @@ def replaced(drawing: Drawing) -> Drawing:
     return in_letters(drawing, lambda c: c if ord(c) in letters() else "?", "the font of images and PDF")
 
 
-def in_letters(drawing: Drawing, spelled: Callable[[str], str], lacking: str) -> Drawing:
+def in_letters(drawing: Drawing, spell: Callable[[str], str], lacking: str) -> Drawing:
     """A drawing with every character of its texts replaced by one that can be set; warns of those that become "?".
 
     lacking: what has no such characters.
     """
     texts = {mark["text"] for mark in drawing["marks"] if mark["mark"] == "text"}
-    letter = {c: spelled(c) for c in sorted({c for text in texts for c in text})}
+    letter = {c: spell(c) for c in sorted({c for text in texts for c in text})}
     lost = [c for c, other in letter.items() if other == "?" != c]
     if lost:
         warn(f"{lacking} lacks {plural(len(lost), 'character')}, written as '?': {few(lost)}")

@@ -68,13 +68,13 @@ class _Line:
         return (self.runs[0][0], self.runs[-1][1]) if self.runs else self.ends
 
 
-def fan(rows: Sequence[Row], axes: Sequence[str], found: FieldFacts) -> Sheet:
+def fan(rows: Sequence[Row], axes: Sequence[str], field: FieldFacts) -> Sheet:
     """Rows of the layers along one axis, the unit at the top and the image at the bottom.
 
     axes: those along which the fan is the same.
     """
     axis = axes[0]
-    images = {name: seen[axis] for name, seen in found["inputs"].items() if axis in seen}
+    images = {name: seen[axis] for name, seen in field["inputs"].items() if axis in seen}
     lines = {row.key: _line(row, axis, images) for row in rows}
     low, high = _reach(list(lines.values()), images)
     scale = min(FAN_WIDTH / (high - low), MAX_CELL_SIZE)
@@ -120,8 +120,8 @@ def _line(row: Row, axis: str, images: Mapping[str, SeenInput]) -> _Line:
     if row.key in images and not row.seen:
         image = images[row.key]
         runs = tuple((a - 0.5, b + 0.5) for a, b in image["runs"])
-        touched, span = ((a - 0.5, b + 0.5) for a, b in (image["touched"], image["span"]))
-        return _Line((-0.5, image["size"] - 0.5), runs, touched, span, 1.0)
+        reach, span = ((a - 0.5, b + 0.5) for a, b in (image["touched"], image["span"]))
+        return _Line((-0.5, image["size"] - 0.5), runs, reach, span, 1.0)
     seen = row.seen.get(axis)
     if seen is None or not seen["jump"]:
         size = max((image["size"] for image in images.values()), default=1)
@@ -196,11 +196,11 @@ def _pixels(sheet: Sheet, x: float, y: float, image: SeenInput) -> None:
 
 
 def _bracket(
-    sheet: Sheet, image: SeenInput, y: float, x0: float, scale: float, shown: tuple[float, float]
+    sheet: Sheet, image: SeenInput, y: float, x0: float, scale: float, room: tuple[float, float]
 ) -> None:
     """The field's length under the image; where it leaves the picture, it has an arrow."""
     first, last = image["span"]
-    low, high = max(first - 0.5, shown[0]), min(last + 0.5, shown[1])
+    low, high = max(first - 0.5, room[0]), min(last + 0.5, room[1])
     a, b = x0 + low * scale, x0 + high * scale
     size = last - first + 1
     outside = size - sum(y - x + 1 for x, y in [(max(first, 0), min(last, image["size"] - 1))] if x <= y)
@@ -218,26 +218,26 @@ def _bracket(
 # -- planes -------------------------------------------------------------------------------------------------------
 
 
-def planes(found: FieldFacts) -> Sheet | None:
+def planes(field: FieldFacts) -> Sheet | None:
     """The feature map with the unit, and the image with its field; None where there are fewer than two axes."""
-    images = {name: list(seen.items())[-2:] for name, seen in found["inputs"].items() if len(seen) > 1}
-    if len(found["unit"]) < 2 or not images:
+    images = {name: list(seen.items())[-2:] for name, seen in field["inputs"].items() if len(seen) > 1}
+    if len(field["unit"]) < 2 or not images:
         return None
     sheet = Sheet()
-    sheet.put(_map(found), 0, 0)
+    sheet.put(_map(field), 0, 0)
     for name, ((_, rows), (_, columns)) in images.items():
         part = _image(name if len(images) > 1 else "", rows, columns)
         sheet.put(part, sheet.right + 56, 0)
     return sheet
 
 
-def _map(found: FieldFacts) -> Sheet:
+def _map(field: FieldFacts) -> Sheet:
     """The feature map with its unit."""
-    high, wide = found["shape"][-2:]
-    y, x = found["unit"][-2:]
+    high, wide = field["shape"][-2:]
+    y, x = field["unit"][-2:]
     sheet = Sheet()
     side = min(MAP / max(high, wide), MAX_CELL_SIZE)
-    sheet.text(0, 0, shortened(found["to"], SIZE, NAMES), SIZE, anchor="start", bold=True)
+    sheet.text(0, 0, shortened(field["to"], SIZE, NAMES), SIZE, anchor="start", bold=True)
     top = 10.0
     sheet.rect(0, top, wide * side, high * side, "conv-tint")
     _lattice(sheet, 0, top, wide, high, side)
@@ -320,7 +320,7 @@ def branches(fault: Misaligned, axes: Sequence[str]) -> Sheet:
     """The fields that the branches of a merge give to one unit, with their centers. axes: along which they do."""
     sheet = Sheet()
     apart = fault["apart"]
-    said = "their jumps differ" if apart is None else f"{apart:g} pixels apart"
+    distance = "their jumps differ" if apart is None else f"{apart:g} pixels apart"
     head = f"{fault['node']}, unit {fault['unit']} along {' and '.join(axes)}: its branches look at different places"
     sheet.text(
         0, ASCENT * SIZE, shortened(head, SIZE, NAMES + FAN_WIDTH), SIZE, "warning", anchor="start", bold=True
@@ -341,5 +341,5 @@ def branches(fault: Misaligned, axes: Sequence[str]) -> Sheet:
         text = f"{first} to {last}, center {branch['center']:g}, jump {branch['jump']:g}"
         sheet.text(right, y + HIGH / 2 + 0.36 * SMALL_FONT_SIZE, text, SMALL_FONT_SIZE, anchor="start")
         y += HIGH + 16
-    sheet.text(NAMES + 16, y + ASCENT * SMALL_FONT_SIZE, said, SMALL_FONT_SIZE, "muted", anchor="start")
+    sheet.text(NAMES + 16, y + ASCENT * SMALL_FONT_SIZE, distance, SMALL_FONT_SIZE, "muted", anchor="start")
     return sheet

@@ -26,9 +26,9 @@ SHOWN = 12
 """Findings that the legend explains; the others are counted."""
 
 
-def numbered(record: Show, found: Sequence[Part]) -> dict[str, list[tuple[int, Finding]]]:
+def numbered(record: Show, parts: Sequence[Part]) -> dict[str, list[tuple[int, Finding]]]:
     """Errors and warnings by the part that holds their node, numbered in the order of the network."""
-    owner = {node["name"]: part.key for part in found for node in part.nodes}
+    owner = {node["name"]: part.key for part in parts for node in part.nodes}
     marks: dict[str, list[tuple[int, Finding]]] = {}
     number = 0
     for finding in (*_by_node(record, owner), *record["problems"]):
@@ -58,10 +58,10 @@ DISCS = 4
 DISC_ROW = 2 * RADIUS + 3
 
 
-def discs(sheet: Sheet, middle: float, y: float, found: Sequence[tuple[int, Finding]]) -> None:
+def discs(sheet: Sheet, middle: float, y: float, marks: Sequence[tuple[int, Finding]]) -> None:
     """The numbers of findings in rows, the first one's top at y."""
-    for start in range(0, len(found), DISCS):
-        row = found[start : start + DISCS]
+    for start in range(0, len(marks), DISCS):
+        row = marks[start : start + DISCS]
         x = middle - (len(row) * (2 * RADIUS + 5) - 5) / 2
         for number, finding in row:
             x += disc(sheet, x, y + RADIUS, number, finding["severity"]) + 4
@@ -122,36 +122,38 @@ def _head(sheet: Sheet, record: Show, room: float) -> float:
         bold=True,
     )
     totals = record["totals"]
-    said = []
+    counts = []
     for what, word in (("params", "params"), ("macs", "MACs")):
         least = "at least " if unknown(record, what) else ""
-        said.append(f"{least}{short(totals[what])} {word}")  # type: ignore[literal-required]
+        counts.append(f"{least}{short(totals[what])} {word}")  # type: ignore[literal-required]
     y = LINE * TITLE_FONT_SIZE
-    for line in lines(", ".join(said), SIZE, room):
+    for line in lines(", ".join(counts), SIZE, room):
         sheet.text(0, y + ASCENT * SIZE, line, SIZE, "muted", anchor="start")
         y += LINE * SIZE
     return y
 
 
 def _legend(sheet: Sheet, y: float, marks: Numbered, record: Show, room: float) -> None:
-    told = sorted((number, finding) for found in marks.values() for number, finding in found) if marks else []
-    for number, finding in told:
+    entries = (
+        sorted((number, finding) for group in marks.values() for number, finding in group) if marks else []
+    )
+    for number, finding in entries:
         disc(sheet, 0, y + 7, number, finding["severity"])
-        said = f"{finding['code']} {finding['node'] or ''}: {finding['message']}".replace(" :", ":")
-        for text, fill in ((said, "ink"), (_sums(record, finding), "muted")):
+        heading = f"{finding['code']} {finding['node'] or ''}: {finding['message']}".replace(" :", ":")
+        for text, fill in ((heading, "ink"), (_sums(record, finding), "muted")):
             for line in lines(text, SIZE, room - 24) if text else ():
                 sheet.text(2 * RADIUS + 8, y + ASCENT * SIZE + 1, line, SIZE, fill, anchor="start")
                 y += LINE * SIZE
         y += 5
     every = [f for f in (*record["findings"], *record["problems"]) if f["severity"] != "info"]
-    if len(every) > len(told):
-        more = "more finding" if told else "finding"
-        text = f"{plural(len(every) - len(told), more)}: striate check"
+    if len(every) > len(entries):
+        more = "more finding" if entries else "finding"
+        text = f"{plural(len(every) - len(entries), more)}: striate check"
         sheet.text(0, y + ASCENT * SIZE, shortened(text, SIZE, room), SIZE, "muted", anchor="start")
 
 
 def _sums(record: Show, finding: Finding) -> str:
     """The numbers behind a finding, and its first fix."""
-    said = [finding["why"]] if re.search(r"\d", finding["why"]) else []
-    said += [f"fix: {finding['fixes'][0]['text']}"] if finding["fixes"] else []
-    return "; ".join(said)
+    texts = [finding["why"]] if re.search(r"\d", finding["why"]) else []
+    texts += [f"fix: {finding['fixes'][0]['text']}"] if finding["fixes"] else []
+    return "; ".join(texts)

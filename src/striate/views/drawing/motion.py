@@ -72,7 +72,7 @@ def _keyframes(motion: Motion, span: tuple[int, int], seconds: float) -> str:
     if final < motion["steps"] - 1:
         frames.append((final + 1, 0))
     share = 100 / (motion["speed"] * seconds)
-    text = "".join(f"{_short(step * share)}%{{opacity:{shown}}}" for step, shown in frames)
+    text = "".join(f"{_short(step * share)}%{{opacity:{opacity}}}" for step, opacity in frames)
     return f"{text}100%{{opacity:{frames[-1][1]}}}"
 
 

@@ -78,9 +78,9 @@ class Part:
         return f"{first}-{leaf}" if first.rpartition(".")[0] == inside else f"{first} … {self.last_key}"
 
 
-def failing(facts: Mapping[str, Any], found: Sequence[Part]) -> list[Part]:
+def failing(facts: Mapping[str, Any], members: Sequence[Part]) -> list[Part]:
     """A part for each node without an output, which reads from the parts before it. facts: `failed` of a scene."""
-    owner = {value: part.key for part in found for node in part.nodes for value in _values(node)}
+    owner = {value: part.key for part in members for node in part.nodes for value in _values(node)}
     return [
         Part(
             node["name"],
@@ -123,7 +123,9 @@ def family(node: ShownNode) -> str:
     return "other"
 
 
-def parts(record: Show, *, most: int = MAX_PARTS, fold: bool = True, depth: int | None = None) -> list[Part]:
+def parts_of(
+    record: Show, *, most: int = MAX_PARTS, fold: bool = True, depth: int | None = None
+) -> list[Part]:
     """The parts of a network in order.
 
     record: striate.show/1; most: see MAX_PARTS; fold: close modules, tell repeats once; depth: levels of open modules,
@@ -200,10 +202,10 @@ def _opened(steps: dict[str, list[ShownNode]], depth: int) -> dict[str, str]:
     closed: dict[str, str] = {}
     for scope, names in runs:
         inside = set(names)
-        whole = (
+        closes = (
             len(names) > 1 and often[scope] == 1 and all(readers.get(n, set()) <= inside for n in names[:-1])
         )
-        closed |= dict.fromkeys(names, scope if whole else "")
+        closed |= dict.fromkeys(names, scope if closes else "")
     return closed
 
 
@@ -215,12 +217,12 @@ def _joined(record: Show, steps: dict[str, list[ShownNode]], closed: dict[str, s
         key = closed[name] or name
         members.setdefault(key, []).extend(nodes)
         owner |= {value: key for node in nodes for value in _values(node)}
-    found = []
+    parts = []
     for key, nodes in members.items():
         reads = (owner.get(value, value) for node in nodes for value in node["inputs"])
         scope = key if closed.get(nodes[0]["name"]) else ""
-        found.append(Part(key, tuple(nodes), tuple(dict.fromkeys(r for r in reads if r != key)), scope))
-    return found
+        parts.append(Part(key, tuple(nodes), tuple(dict.fromkeys(r for r in reads if r != key)), scope))
+    return parts
 
 
 def _values(node: ShownNode) -> list[str]:
@@ -232,12 +234,12 @@ def _values(node: ShownNode) -> list[str]:
 # -- repeats ------------------------------------------------------------------------------------------------------
 
 
-def _folded(found: Sequence[Part]) -> list[Part]:
+def _folded(parts: Sequence[Part]) -> list[Part]:
     """Parts that do the same one after the other, told once."""
-    readers = Counter(key for part in found for key in part.reads)
+    readers = Counter(key for part in parts for key in part.reads)
     result: list[Part] = []
     owner: dict[str, str] = {}
-    for part in found:
+    for part in parts:
         part = dataclasses.replace(part, reads=tuple(owner.get(key, key) for key in part.reads))
         before = result[-1] if result else None
         source = before.last_key or before.key if before else ""
@@ -257,8 +259,8 @@ def _folded(found: Sequence[Part]) -> list[Part]:
 
 def _kind(part: Part) -> tuple[object, ...]:
     """What a part does: its layers and the size of its output. Repeats of it count once."""
-    each = len(part.nodes) // part.times
-    nodes = part.nodes[:each]
+    count = len(part.nodes) // part.times
+    nodes = part.nodes[:count]
     inside = {value for node in nodes for value in _values(node)}
     near = [tuple("inside" if value in inside else "outside" for value in node["inputs"]) for node in nodes]
     return (
@@ -280,9 +282,9 @@ def label(part: Part) -> list[str]:
     if part.scope:
         return [part.scope, *_contents(nodes)]
     head, *rest = nodes
-    said = [_named(head), *filter(None, [_steps_of(head)])]
+    texts = [_named(head), *filter(None, [_steps_of(head)])]
     followers = [node["op"] for node in rest if node["text"] != "flatten"]
-    return said + ([", ".join(followers)] if followers else [])
+    return texts + ([", ".join(followers)] if followers else [])
 
 
 def _named(node: ShownNode) -> str:
@@ -302,17 +304,17 @@ def _steps_of(node: ShownNode) -> str:
     windows = list(node["window"].values())
     if not windows:
         return ""
-    said = []
+    texts = []
     strides = [w["stride"] for w in windows]
     if set(strides) != {1}:
-        said.append(f"stride {per_axis(strides)}")
+        texts.append(f"stride {per_axis(strides)}")
     pads = [w["pad"] for w in windows]
     if any(before or after for before, after in pads):
-        said.append(f"padding {per_axis([b if b == a else f'{b}+{a}' for b, a in pads])}")
+        texts.append(f"padding {per_axis([b if b == a else f'{b}+{a}' for b, a in pads])}")
     dilations = [w["dilation"] for w in windows]
     if set(dilations) != {1}:
-        said.append(f"dilation {per_axis(dilations)}")
-    return ", ".join(said)
+        texts.append(f"dilation {per_axis(dilations)}")
+    return ", ".join(texts)
 
 
 def _contents(nodes: Sequence[ShownNode]) -> list[str]:
@@ -324,10 +326,10 @@ def _contents(nodes: Sequence[ShownNode]) -> list[str]:
     )
     if not kinds:
         kinds = Counter(node["op"] for node in nodes)
-    said = [f"{number} {kind}" if number > 1 else kind for kind, number in kinds.items()]
-    if len(said) > TOLD:
-        said = [*said[: TOLD - 1], f"{len(said) - TOLD + 1} more kinds"]
-    return said
+    texts = [f"{number} {kind}" if number > 1 else kind for kind, number in kinds.items()]
+    if len(texts) > TOLD:
+        texts = [*texts[: TOLD - 1], f"{len(texts) - TOLD + 1} more kinds"]
+    return texts
 
 
 def size_text(chw: Sequence[int]) -> str:
@@ -337,8 +339,8 @@ def size_text(chw: Sequence[int]) -> str:
     return shape(chw).replace("x", " x ")
 
 
-def described(found: Sequence[Part]) -> Iterator[str]:
+def described(parts: Sequence[Part]) -> Iterator[str]:
     """The picture in words: each part and the size of what leaves it."""
-    for part in found:
+    for part in parts:
         repeated = f" ({part.times} times)" if part.times > 1 else ""
         yield f"{part.names}: {' '.join(label(part)[:1])}{repeated}, {size_text(part.output)}"

@@ -101,8 +101,8 @@ class _Writer:
         for name, run in groupby(marks, key=lambda mark: mark.get("about", "")):
             elements = list(self.steps(run))
             if name:
-                shown = printable(name)
-                yield f"<g data-node={quoteattr(shown)}><title>{escape(shown)}</title>"
+                title = printable(name)
+                yield f"<g data-node={quoteattr(title)}><title>{escape(title)}</title>"
                 yield from elements
                 yield "</g>"
             else:

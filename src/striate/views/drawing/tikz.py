@@ -38,9 +38,9 @@ def tikz(drawing: Drawing, theme: str = "light", scale: float = 1.0) -> str:
     unit = min(POINT * scale, MAX_LENGTH_POINTS / max(wide, high))
     drawing = in_letters(drawing, spelled, "LaTeX")
     marks = drawing["marks"]
-    used = {"paper", "error"}
+    names = {"paper", "error"}
     for mark in marks:
-        used |= {str(mark.get("fill", "")), str(mark.get("stroke", ""))} - {""}
+        names |= {str(mark.get("fill", "")), str(mark.get("stroke", ""))} - {""}
     across, down = number(wide * unit), number(high * unit)
     return "\n".join(
         [
@@ -55,7 +55,7 @@ def tikz(drawing: Drawing, theme: str = "light", scale: float = 1.0) -> str:
             "% To paste into a paper, which needs \\usepackage{tikz}: from here ...",
             *(
                 rf"\definecolor{{striate-{name}}}{{HTML}}{{{colors[name][1:].upper()}}}"
-                for name in sorted(used)
+                for name in sorted(names)
             ),
             rf"\begin{{tikzpicture}}[x={number(unit, 4)}bp,y=-{number(unit, 4)}bp,line width={number(unit)}bp,"
             r"line join=round,inner sep=0pt,outer sep=0pt,every node/.style={anchor=base}]",
@@ -89,26 +89,26 @@ def _element(mark: Mark, unit: float) -> Iterator[str]:
 
 
 def _options(mark: RectMark | PathMark, unit: float) -> list[str]:
-    said = [f"fill=striate-{mark['fill']}"] if mark["fill"] else []
+    options = [f"fill=striate-{mark['fill']}"] if mark["fill"] else []
     if mark["stroke"]:
-        said.append(f"draw=striate-{mark['stroke']}")
+        options.append(f"draw=striate-{mark['stroke']}")
         if mark.get("thick", 1) != 1:
-            said.append(f"line width={number(mark['thick'] * unit)}bp")
+            options.append(f"line width={number(mark['thick'] * unit)}bp")
         if mark.get("dash"):
             on, off = (number(float(n) * unit) for n in DASH.split())
-            said.append(f"dash pattern=on {on}bp off {off}bp")
-    return said
+            options.append(f"dash pattern=on {on}bp off {off}bp")
+    return options
 
 
 def _rect(mark: RectMark, unit: float) -> str:
-    said = _options(mark, unit)
+    options = _options(mark, unit)
     if mark.get("round"):
-        said.append(
+        options.append(
             f"rounded corners={number(min(mark['round'], mark['width'] / 2, mark['height'] / 2) * unit)}bp"
         )
     left, top = mark["x"], mark["y"]
     right, bottom = left + mark["width"], top + mark["height"]
-    return rf"\path[{','.join(said)}] ({number(left)},{number(top)}) rectangle ({number(right)},{number(bottom)});"
+    return rf"\path[{','.join(options)}] ({number(left)},{number(top)}) rectangle ({number(right)},{number(bottom)});"
 
 
 def _path(mark: PathMark, unit: float) -> Iterator[str]:

@@ -61,11 +61,11 @@ def _cut(text: str, keep: int) -> str:
 
 def lines(text: str, size: float, room: float, bold: bool = False) -> list[str]:
     """`text` in lines of at most `room` pixels, broken at spaces; a word that is too long is shortened."""
-    found: list[str] = []
+    rows: list[str] = []
     for word in text.split():
-        joined = f"{found[-1]} {word}" if found else word
-        if found and width(joined, size, bold) <= room:
-            found[-1] = joined
+        longer = f"{rows[-1]} {word}" if rows else word
+        if rows and width(longer, size, bold) <= room:
+            rows[-1] = longer
         else:
-            found.append(shortened(word, size, room, bold))
-    return found or [""]
+            rows.append(shortened(word, size, room, bold))
+    return rows or [""]

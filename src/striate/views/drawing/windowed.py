@@ -98,10 +98,10 @@ def _axis(name: str, window: Window | TransposedWindow) -> LayerAxis:
     sliding = isinstance(window, Window)
     unread = axis["unread"] if window.output else []
     if not sliding and window.output <= MAX_LISTED_POSITIONS:
-        reached = {
+        reads = {
             i * window.stride + u * window.dilation for i in range(window.input) for u in range(window.kernel)
         }
-        unread = runs_of([x for x in range(window.output) if x + window.before not in reached])
+        unread = runs_of([x for x in range(window.output) if x + window.before not in reads])
     return {
         **axis,
         "kernel": window.kernel,
@@ -174,6 +174,6 @@ def _reduces(declaration: Declaration) -> str:
 
 def never(axes: Sequence[LayerAxis]) -> tuple[int, int]:
     """Positions of the plane that no window reaches, and all of them."""
-    whole = math.prod(axis["over"] for axis in axes)
+    total = math.prod(axis["over"] for axis in axes)
     lost = [sum(last - first + 1 for first, last in axis["unread"]) for axis in axes]
-    return whole - math.prod(axis["over"] - n for axis, n in zip(axes, lost, strict=True)), whole
+    return total - math.prod(axis["over"] - n for axis, n in zip(axes, lost, strict=True)), total

@@ -98,18 +98,18 @@ def _ways(reads: Mapping[str, Sequence[str]], readers: Mapping[str, Sequence[str
         ahead[key] = 1 + max((ahead[r] for r in readers[key]), default=0)
     order = sorted(reads, key=lambda key: bool(reads[key]))  # the sources first, otherwise in order
     first = max((key for key in order if not reads[key]), key=lambda key: ahead[key])
-    taken: set[str] = set()
+    visited: set[str] = set()
     ways = []
     for start in [first, *order]:
-        if start in taken:
+        if start in visited:
             continue
         way = [start]
-        taken.add(start)
-        while free := [r for r in readers[way[-1]] if r not in taken]:
+        visited.add(start)
+        while free := [r for r in readers[way[-1]] if r not in visited]:
             most = max(ahead[key] for key in free)
             longest = [key for key in free if ahead[key] == most]
             way.append(longest[(len(longest) - 1) // 2])  # branches of equal length stand to both sides
-            taken.add(way[-1])
+            visited.add(way[-1])
         ways.append(way)
     return ways
 

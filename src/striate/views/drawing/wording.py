@@ -58,10 +58,10 @@ def _told(layer: Layer, numbers: bool, ruled: bool) -> Iterator[tuple[str, float
         yield SIGNS[axes[0]["symbols"]], SMALL_FONT_SIZE, "muted"
     for names, text, exact in _formulas(axes):
         yield f"{names}: {text}", 14.0, "ink" if exact else color(layer)
-    lost, whole = never(axes)
+    lost, total = never(axes)
     if lost and layer["output"]:
         what = "receive no product" if axes[0]["transposed"] else "are never read"
-        yield f"{lost:,} of {plural(whole, 'position')} {what} (marked)", SIZE, "error"
+        yield f"{lost:,} of {plural(total, 'position')} {what} (marked)", SIZE, "error"
     yield from ((text, SIZE, "ink") for text in _depth(layer))
     if layer["params"]:
         yield f"parameters: {layer['arithmetic']['params']} = {count(layer['params'])}", SIZE, "ink"
@@ -87,13 +87,15 @@ def _told(layer: Layer, numbers: bool, ruled: bool) -> Iterator[tuple[str, float
 
 def _formulas(axes: Sequence[LayerAxis]) -> Iterator[tuple[str, str, bool]]:
     """Names of axes, the formula with their numbers and what it leaves; axes that agree are told once."""
-    told: dict[tuple[str, bool], list[str]] = {}
+    axes_of: dict[tuple[str, bool], list[str]] = {}
     for axis in axes:
         unit = AXES[axis["axis"]][1]
         parts = size_sum(axis)
         text = parts if isinstance(parts, str) else "".join(p if isinstance(p, str) else p[0] for p in parts)
-        told.setdefault((re.sub(rf"\b{unit}(s?)\b", r"{\1}", text), axis["exact"]), []).append(axis["axis"])
-    for (text, exact), names in told.items():
+        axes_of.setdefault((re.sub(rf"\b{unit}(s?)\b", r"{\1}", text), axis["exact"]), []).append(
+            axis["axis"]
+        )
+    for (text, exact), names in axes_of.items():
         units = [AXES[name][1] for name in names]
         for many in ("", "s"):
             text = text.replace(f"{{{many}}}", " and ".join(unit + many for unit in units))
@@ -135,11 +137,11 @@ def filter_lines(layer: Layer) -> list[str]:
     kernels = [axis["kernel"] for axis in layer["axes"]]
     filters = layer["filters"]
     if filters is None:
-        said = [" x ".join(map(str, kernels)), "for each channel"]
+        texts = [" x ".join(map(str, kernels)), "for each channel"]
     else:
-        said = [shape(filters["shape"]).replace("x", " x ")]
-        said += [f"1 of {filters['count']:,}"] if filters["count"] > 1 else []
+        texts = [shape(filters["shape"]).replace("x", " x ")]
+        texts += [f"1 of {filters['count']:,}"] if filters["count"] > 1 else []
     dilations = [axis["dilation"] for axis in layer["axes"]]
     if set(dilations) - {1}:
-        said.append(f"dilation {per_axis(dilations, ' x ')}")
-    return said
+        texts.append(f"dilation {per_axis(dilations, ' x ')}")
+    return texts

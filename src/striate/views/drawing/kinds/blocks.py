@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.views.drawing.frame import Numbered, discs, framed, numbered
-from striate.views.drawing.parts import Part, described, failed_facts, failing, label, parts, size_text
+from striate.views.drawing.parts import Part, described, failed_facts, failing, label, parts_of, size_text
 from striate.views.drawing.request import Request
 from striate.views.drawing.sheet import ASCENT, DESCENT, LINE, SIZE, SMALL_FONT_SIZE, Sheet
 from striate.views.drawing.widths import lines, shortened, width
@@ -95,24 +95,26 @@ def facts(net: Network, show: Show, request: Request) -> dict[str, Any]:
 
 def drawing(record: Scene, request: Request) -> Drawing:
     """The picture of a scene."""
-    found = parts(record, fold=request.fold)
-    found += failing(record["facts"], found)
-    marks = numbered(record, found)
+    members = parts_of(record, fold=request.fold)
+    members += failing(record["facts"], members)
+    marks = numbered(record, members)
     notes = ["sides are drawn by the square roots of height, width and channels"]
     if request.cost:
         notes.append("bars: parameters (blue) and MACs (orange), as shares of the largest")
-    body = layout(record, found, marks, cost=request.cost)
-    return framed("blocks", record, body, marks, notes, "; ".join(described(found)))
+    body = layout(record, members, marks, cost=request.cost)
+    return framed("blocks", record, body, marks, notes, "; ".join(described(members)))
 
 
-def layout(record: Show, found: Sequence[Part], marks: Numbered, *, cost: bool = False) -> Sheet:
+def layout(record: Show, members: Sequence[Part], marks: Numbered, *, cost: bool = False) -> Sheet:
     """The picture of a network's parts. record: striate.show/1; cost: bars of parameters and MACs under the blocks."""
     sheet = Sheet()
-    scale = _scale([*record["inputs"].values(), *(part.output for part in found if part.output)])
+    scale = _scale([*record["inputs"].values(), *(part.output for part in members if part.output)])
     most = (
-        (max((p.params for p in found), default=0), max((p.macs for p in found), default=0)) if cost else None
+        (max((p.params for p in members), default=0), max((p.macs for p in members), default=0))
+        if cost
+        else None
     )
-    rows, arcs = _rows(record, found, scale)
+    rows, arcs = _rows(record, members, scale)
     top = 0.0
     for line in rows:
         here = {block.key for block in line}
@@ -137,12 +139,12 @@ class _Arc:
     keys: tuple[str, ...] = ()
 
 
-def _rows(record: Show, found: Sequence[Part], scale: _Scale) -> tuple[list[list[_Block]], list[_Arc]]:
+def _rows(record: Show, members: Sequence[Part], scale: _Scale) -> tuple[list[list[_Block]], list[_Arc]]:
     """The rows of the picture, and the ways outside them. What stands on a long way, or between two rows, is a row."""
-    chains, ways = _chains(record, found)
+    chains, ways = _chains(record, members)
     rows = [line for chain in chains for line in _wrapped(chain, scale)]
     place = {block.key: number for number, line in enumerate(rows) for block in line}
-    parts = {part.key: part for part in found}
+    parts = {part.key: part for part in members}
     arcs: list[_Arc] = []
     for way in ways:
         if len(way.keys) > TOLD or (way.keys and place[way.start] != place[way.end]):
@@ -153,9 +155,9 @@ def _rows(record: Show, found: Sequence[Part], scale: _Scale) -> tuple[list[list
     return rows, arcs
 
 
-def _chains(record: Show, found: Sequence[Part]) -> tuple[list[list[_Block]], list[_Arc]]:
+def _chains(record: Show, members: Sequence[Part]) -> tuple[list[list[_Block]], list[_Arc]]:
     """The longest way from an input to the end, then what it leaves over; and the ways outside them."""
-    parts = {part.key: part for part in found}
+    parts = {part.key: part for part in members}
     left: dict[str, None] = dict.fromkeys([*record["inputs"], *parts])
     chains: list[list[str]] = []
     arcs: list[_Arc] = []
@@ -229,13 +231,13 @@ def _wrapped(chain: Sequence[_Block], scale: _Scale) -> Iterator[list[_Block]]:
     rows = max(1, -(-int(sum(spans)) // int(WIDEST)))
     share = sum(spans) / rows
     line: list[_Block] = []
-    used = 0.0
+    length = 0.0
     for block, span in zip(chain, spans, strict=True):
-        if line and used + span / 2 > share:
+        if line and length + span / 2 > share:
             yield line
-            line, used = [], 0.0
+            line, length = [], 0.0
         line.append(block)
-        used += span
+        length += span
     yield line
 
 
@@ -253,9 +255,9 @@ def _arrow_room(block: _Block) -> float:
 def _arrow_lines(block: _Block) -> list[tuple[str, float, str]]:
     """Text, size and color of the lines at an arrow."""
     first, *rest = block.arrow
-    said = [(shortened(first, SIZE, TEXT_ROOM), SIZE, "ink")]
-    said += [(shortened(text, SMALL_FONT_SIZE, TEXT_ROOM), SMALL_FONT_SIZE, "muted") for text in rest]
-    return said
+    texts = [(shortened(first, SIZE, TEXT_ROOM), SIZE, "ink")]
+    texts += [(shortened(text, SMALL_FONT_SIZE, TEXT_ROOM), SMALL_FONT_SIZE, "muted") for text in rest]
+    return texts
 
 
 # -- one row ------------------------------------------------------------------------------------------------------
@@ -288,9 +290,9 @@ def _row(
         across, up = deep * SLANT[0], deep * SLANT[1]
         text = size_text(block.chw)
         name = block.part.names if block.part else block.key
-        named = min(width(name, SMALL_FONT_SIZE), NAME_ROOM)
+        name_width = min(width(name, SMALL_FONT_SIZE), NAME_ROOM)
         far = _far(block.key, loose)
-        texts = (width(text, SIZE), named, *(width(told, SMALL_FONT_SIZE) for told in far))
+        texts = (width(text, SIZE), name_width, *(width(text, SMALL_FONT_SIZE) for text in far))
         half = max(wide + across, *texts, BAR if most and block.part else 0) / 2
         with sheet.about(block.key):
             if block.part is not None:
@@ -314,7 +316,7 @@ def _row(
                 [(shortened(name, SMALL_FONT_SIZE, max(2 * half, NAME_ROOM)), "muted")],
                 SMALL_FONT_SIZE,
             )
-            y = sheet.column(middle, y, [(told, "muted") for told in far], SMALL_FONT_SIZE)
+            y = sheet.column(middle, y, [(text, "muted") for text in far], SMALL_FONT_SIZE)
             if most and block.part:
                 y = _bars(sheet, middle - BAR / 2, y + 4, block.part, most)
             discs(sheet, middle, y + 3, marks.get(block.key, ()))
@@ -356,15 +358,15 @@ def _arrow(sheet: Sheet, block: _Block, start: float, end: float) -> None:
 
 def _far(key: str, loose: Sequence[_Arc]) -> list[str]:
     """What a block reads from other rows and what in them reads it, in lines."""
-    said = []
+    texts = []
     for word, names in (
         ("from", [arc.start for arc in loose if arc.end == key]),
         ("to", [arc.end for arc in loose if arc.start == key]),
     ):
-        said += (
+        texts += (
             lines(f"{word} {', '.join(dict.fromkeys(names))}", SMALL_FONT_SIZE, NAME_ROOM) if names else []
         )
-    return said
+    return texts
 
 
 def _bars(sheet: Sheet, x: float, y: float, part: Part, most: tuple[int, int]) -> float:
@@ -387,17 +389,18 @@ def _bars(sheet: Sheet, x: float, y: float, part: Part, most: tuple[int, int]) -
 def _arcs(sheet: Sheet, arcs: Sequence[_Arc], spots: Mapping[str, _Spot]) -> None:
     """Ways over the row, short ones under long ones."""
     order = {key: place for place, key in enumerate(spots)}
-    taken: list[list[tuple[int, int]]] = []
+    levels: list[list[tuple[int, int]]] = []
     lines: list[tuple[_Arc, float, float, int]] = []
     base = sheet.top - 8
     for arc in sorted(arcs, key=lambda arc: (order[arc.end] - order[arc.start], order[arc.start])):
         first, last = order[arc.start], order[arc.end]
         level = next(
-            (k for k, used in enumerate(taken) if all(last <= a or b <= first for a, b in used)), len(taken)
+            (k for k, spans in enumerate(levels) if all(last <= a or b <= first for a, b in spans)),
+            len(levels),
         )
-        if level == len(taken):
-            taken.append([])
-        taken[level].append((first, last))
+        if level == len(levels):
+            levels.append([])
+        levels[level].append((first, last))
         start, end = spots[arc.start], spots[arc.end]
         lines.append((arc, (start.left + start.right) / 2 + 4, (end.left + end.right) / 2 - 4, level))
     for arc, x, to, level in lines:

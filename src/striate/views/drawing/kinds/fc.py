@@ -52,7 +52,9 @@ def facts(net: Network, show: Show, request: Request) -> dict[str, Any]:
 def _first(net: Network) -> str:
     """The first convolution; empty if there is none."""
     declarations = net.inference.declarations
-    return next((name for name, known in declarations.items() if Trait.CONVOLUTION in known.op.traits), "")
+    return next(
+        (name for name, declaration in declarations.items() if Trait.CONVOLUTION in declaration.op.traits), ""
+    )
 
 
 def drawing(record: Scene, request: Request) -> Drawing:
@@ -70,8 +72,8 @@ def drawing(record: Scene, request: Request) -> Drawing:
         bold=True,
     )
     y = LINE * TITLE_FONT_SIZE
-    said = f"{layer['network']}, {shape(layer['input'])} -> {shape(layer['output'])}"
-    sheet.text(0, y + ASCENT * SIZE, shortened(said, SIZE, 2 * COLUMN), SIZE, "muted", anchor="start")
+    subtitle = f"{layer['network']}, {shape(layer['input'])} -> {shape(layer['output'])}"
+    sheet.text(0, y + ASCENT * SIZE, shortened(subtitle, SIZE, 2 * COLUMN), SIZE, "muted", anchor="start")
     y += LINE * SIZE + 18
     most = max(layer["params"], dense["params"])
     bottom = 0.0
@@ -117,9 +119,9 @@ def _middle(size: int, extent: int) -> int:
 
 
 def _words(
-    sheet: Sheet, x: float, y: float, said: Sequence[tuple[str, float, str]], room: float = COLUMN
+    sheet: Sheet, x: float, y: float, texts: Sequence[tuple[str, float, str]], room: float = COLUMN
 ) -> float:
-    for text, size, fill in said:
+    for text, size, fill in texts:
         for line in lines(text, size, room):
             sheet.text(x, y + ASCENT * size, line, size, fill, anchor="start")
             y += LINE * size

@@ -15,7 +15,7 @@ from striate.diagnostics import OpError, plural
 from striate.views.drawing.fan import Row, branches, fan, planes
 from striate.views.drawing.frame import MIN_WIDTH, framed, numbered
 from striate.views.drawing.known import feature_map, known
-from striate.views.drawing.parts import Part, failed_facts, label, parts, size_text
+from striate.views.drawing.parts import Part, failed_facts, label, parts_of, size_text
 from striate.views.drawing.request import Request
 from striate.views.drawing.sheet import ASCENT, SIZE, Sheet
 
@@ -93,16 +93,16 @@ def facts(net: Network, show: Show, request: Request) -> FieldFacts:
     }
 
 
-def _seen(known: AxisField, found: Mapping[str, Reads], sizes: Mapping[str, int]) -> SeenAxis:
+def _seen(axis_field: AxisField, reads_: Mapping[str, Reads], sizes: Mapping[str, int]) -> SeenAxis:
     """known: the field of the value's units along one axis of the input."""
-    field = known.field
-    axis = known.axis or ""
-    moving = axis in found and field.step != 0
-    seen = found.get(axis)
+    field = axis_field.field
+    axis = axis_field.axis or ""
+    moving = axis in reads_ and field.step != 0
+    span = reads_.get(axis)
     return {
         "units": sizes.get(axis, 0),
-        "runs": _runs(seen.rows) if seen else [],
-        "span": list(seen.span) if seen else [],
+        "runs": _runs(span.rows) if span else [],
+        "span": list(span.span) if span else [],
         "size": field.size,
         "jump": float(field.jump) if moving else 0.0,
         "center": float(field.offset),
@@ -110,15 +110,15 @@ def _seen(known: AxisField, found: Mapping[str, Reads], sizes: Mapping[str, int]
 
 
 def _image(
-    size: int, found: Reads, wide: Reads, field: AxisField | None, place: Mapping[str, int]
+    size: int, exact: Reads, wide: Reads, field: AxisField | None, place: Mapping[str, int]
 ) -> SeenInput:
     """field: that of the unit's value along one axis of an input; wide: reads with the context."""
-    span = (found.rows[0], found.rows[-1])
+    span = (exact.rows[0], exact.rows[-1])
     if field is not None and field.axis is not None and field.field.step:
         span = field.field.span(place[field.axis])
-    more = len(wide.rows) > len(found.rows)
-    touched = list(found.span)
-    return {"size": size, "runs": _runs(found.rows), "touched": touched, "span": list(span), "context": more}
+    more = len(wide.rows) > len(exact.rows)
+    reach = list(exact.span)
+    return {"size": size, "runs": _runs(exact.rows), "touched": reach, "span": list(span), "context": more}
 
 
 def _runs(rows: Sequence[int]) -> list[list[int]]:
@@ -128,24 +128,24 @@ def _runs(rows: Sequence[int]) -> list[list[int]]:
 
 
 def _misaligned(
-    net: Network, found: Mapping[str, Mapping[str, Reads]], every: Mapping[str, Any]
+    net: Network, spans: Mapping[str, Mapping[str, Reads]], every: Mapping[str, Any]
 ) -> Iterator[Misaligned]:
     """The merges on the unit's way whose branches look at different places."""
     from striate.analysis.fields import branch_fields, misalignments
 
     for fault in misalignments(net, every):
         node = net.node(fault.node)
-        value = next((value for value in node.outputs if value in found), "")
+        value = next((value for value in node.outputs if value in spans), "")
         if not value:
             continue
-        seen = branch_fields(net, node, every[fault.input])[fault.axis]
-        local = [(name, branch) for name, branch in seen if branch.axis is not None and branch.field.step]
+        fields = branch_fields(net, node, every[fault.input])[fault.axis]
+        local = [(name, branch) for name, branch in fields if branch.axis is not None and branch.field.step]
         axis = local[0][1].axis
-        if axis is None or axis not in found[value]:
+        if axis is None or axis not in spans[value]:
             continue
-        rows = found[value][axis].rows
+        rows = spans[value][axis].rows
         unit = rows[len(rows) // 2]
-        told: list[Branch] = [
+        branches: list[Branch] = [
             {
                 "value": name,
                 "span": list(branch.field.span(unit)),
@@ -160,7 +160,7 @@ def _misaligned(
             "input": fault.input,
             "unit": unit,
             "apart": None if fault.pixels is None else float(fault.pixels),
-            "branches": told,
+            "branches": branches,
         }
 
 
@@ -169,46 +169,46 @@ def _misaligned(
 
 def drawing(record: Scene, request: Request) -> Drawing:
     """The picture of a scene."""
-    found: FieldFacts = record["facts"]  # type: ignore[assignment]
-    rows = _rows(record, found, request)
-    unit = ", ".join(map(str, found["unit"]))
+    field: FieldFacts = record["facts"]  # type: ignore[assignment]
+    rows = _rows(record, field, request)
+    unit = ", ".join(map(str, field["unit"]))
     body = Sheet()
-    body.text(0, ASCENT * SIZE, f"what unit ({unit}) of {found['to']} reads", anchor="start")
-    for axes in _alike(rows, found):
-        body.put(fan(rows, axes, found), 0, body.bottom + 18)
-    if (plane := planes(found)) is not None:
+    body.text(0, ASCENT * SIZE, f"what unit ({unit}) of {field['to']} reads", anchor="start")
+    for axes in _alike(rows, field):
+        body.put(fan(rows, axes, field), 0, body.bottom + 18)
+    if (plane := planes(field)) is not None:
         body.put(plane, 0, body.bottom + 26)
-    faults = _faults(found)
+    faults = _faults(field)
     for fault, along in faults[:MERGES]:
         body.put(branches(fault, along), 0, body.bottom + 22)
     body.right = max(body.right, MIN_WIDTH)
-    notes = list(_notes(found, rows, len(faults) - MERGES))
+    notes = list(_notes(field, rows, len(faults) - MERGES))
     marks = numbered(record, []) if record["problems"] else {}
     if record["problems"]:
-        notes.insert(0, f"the network has no output: its last feature map is that of {found['to']}")
-    return framed("field", record, body, marks, notes, "; ".join(_words(rows, found)))
+        notes.insert(0, f"the network has no output: its last feature map is that of {field['to']}")
+    return framed("field", record, body, marks, notes, "; ".join(_words(rows, field)))
 
 
-def _rows(record: Scene, found: FieldFacts, request: Request) -> list[Row]:
+def _rows(record: Scene, field: FieldFacts, request: Request) -> list[Row]:
     """The rows of the fan, the unit first: parts of the network that it reads, and inputs before what reads them."""
-    nodes = found["nodes"]
-    chosen = [part for part in parts(record, fold=False) if _last(part, nodes)]
-    if request.fold and len(chosen) > MOST_ROWS:
-        chosen = [part for part in parts(record, most=MOST_ROWS) if _last(part, nodes)]
+    nodes = field["nodes"]
+    members = [part for part in parts_of(record, fold=False) if _last(part, nodes)]
+    if request.fold and len(members) > MOST_ROWS:
+        members = [part for part in parts_of(record, most=MOST_ROWS) if _last(part, nodes)]
     rows: list[Row] = []
-    told: set[str] = set()
-    for part in chosen:
+    names: set[str] = set()
+    for part in members:
         for name in part.reads:
-            if name in found["inputs"] and name not in told:
-                told.add(name)
+            if name in field["inputs"] and name not in names:
+                names.add(name)
                 rows.append(Row(name, name, size_text(record["inputs"][name]), "input", (), {}))
         last = _last(part, nodes)
         times = f" x {part.times}" if part.times > 1 else ""
-        said = label(part)[1:] if part.scope else label(part)
-        text = f"{size_text(last['output'])} · {', '.join(said)}{times}"
+        texts = label(part)[1:] if part.scope else label(part)
+        text = f"{size_text(last['output'])} · {', '.join(texts)}{times}"
         rows.append(Row(part.key, part.names, text, part.family, part.reads, nodes[last["name"]]))
-    if not chosen:
-        name = found["to"]
+    if not members:
+        name = field["to"]
         rows.append(Row(name, name, size_text(record["inputs"][name]), "input", (), {}))
     return rows[::-1]
 
@@ -218,25 +218,25 @@ def _last(part: Part, nodes: Mapping[str, Any]) -> Any:
     return next((node for node in reversed(part.nodes) if node["name"] in nodes), None)
 
 
-def _alike(rows: Sequence[Row], found: FieldFacts) -> list[list[str]]:
+def _alike(rows: Sequence[Row], field: FieldFacts) -> list[list[str]]:
     """Axes in groups: those of one group have the same fan."""
     groups: dict[str, list[str]] = {}
-    for axis in dict.fromkeys(axis for seen in found["inputs"].values() for axis in seen):
-        kind = str(([row.seen.get(axis) for row in rows], [s.get(axis) for s in found["inputs"].values()]))
+    for axis in dict.fromkeys(axis for seen in field["inputs"].values() for axis in seen):
+        kind = str(([row.seen.get(axis) for row in rows], [s.get(axis) for s in field["inputs"].values()]))
         groups.setdefault(kind, []).append(axis)
     return list(groups.values())
 
 
-def _faults(found: FieldFacts) -> list[tuple[Misaligned, list[str]]]:
+def _faults(field: FieldFacts) -> list[tuple[Misaligned, list[str]]]:
     """Misaligned merges with the axes along which they are so in the same way."""
     groups: dict[str, tuple[Misaligned, list[str]]] = {}
-    for fault in found["misaligned"]:
+    for fault in field["misaligned"]:
         kind = str([fault["node"], fault["input"], fault["unit"], fault["branches"]])
         groups.setdefault(kind, (fault, []))[1].append(fault["axis"])
     return list(groups.values())
 
 
-def _notes(found: FieldFacts, rows: Sequence[Row], more: int) -> Iterator[str]:
+def _notes(field: FieldFacts, rows: Sequence[Row], more: int) -> Iterator[str]:
     """more: misaligned merges that are not drawn."""
     yield "the fan is drawn in pixels of the input: a unit stands at the center of its field, as wide as the jump"
     padded = any(
@@ -246,34 +246,34 @@ def _notes(found: FieldFacts, rows: Sequence[Row], more: int) -> Iterator[str]:
     )
     outside = any(
         axis["span"][0] < 0 or axis["span"][1] >= axis["size"]
-        for seen in found["inputs"].values()
+        for seen in field["inputs"].values()
         for axis in seen.values()
     )
     if padded or outside:
         yield "dashed: padding, of a layer and, around the image, of all layers together"
     spans = {
         axis: seen["span"][1] - seen["span"][0] + 1
-        for image in found["inputs"].values()
+        for image in field["inputs"].values()
         for axis, seen in image.items()
     }
     if rows and any(seen["jump"] and seen["size"] > spans[axis] for axis, seen in rows[0].seen.items()):
         yield "units of a layer see different numbers of pixels: the most is written"
-    if any(axis["context"] for seen in found["inputs"].values() for axis in seen.values()):
+    if any(axis["context"] for seen in field["inputs"].values() for axis in seen.values()):
         yield "besides, a gate or a norm's statistics read the whole image: left out here"
     if more > 0:
         yield f"{plural(more, 'more merge')} with branches that are not aligned: striate check"
 
 
-def _words(rows: Sequence[Row], found: FieldFacts) -> Iterator[str]:
-    yield f"What unit {tuple(found['unit'])} of {found['to']} reads"
+def _words(rows: Sequence[Row], field: FieldFacts) -> Iterator[str]:
+    yield f"What unit {tuple(field['unit'])} of {field['to']} reads"
     for row in rows:
         for axis, seen in row.seen.items():
             spans = ", ".join(f"{a} to {b}" for a, b in seen["runs"])
             yield f"{row.name} {axis}: units {spans or 'all'}, a unit sees {seen['size']} pixels"
-    for name, image in found["inputs"].items():
+    for name, image in field["inputs"].items():
         for axis, pixel in image.items():
             yield f"{name} {axis}: pixels {', '.join(f'{a} to {b}' for a, b in pixel['runs'])} of {pixel['size']}"
-    for fault in found["misaligned"]:
+    for fault in field["misaligned"]:
         centers = ", ".join(
             f"{b['value']} {Fraction(b['center']).limit_denominator(1000)}" for b in fault["branches"]
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from striate.views.drawing.frame import Numbered, discs, discs_high, framed, numbered
-from striate.views.drawing.parts import Part, described, failed_facts, failing, label, parts, size_text
+from striate.views.drawing.parts import Part, described, failed_facts, failing, label, parts_of, size_text
 from striate.views.drawing.request import Request
 from striate.views.drawing.sheet import ASCENT, LINE, SIZE, SMALL_FONT_SIZE, Point, Sheet
 from striate.views.drawing.widths import shortened, width
@@ -60,16 +60,16 @@ def facts(net: Network, show: Show, request: Request) -> dict[str, Any]:
 
 def drawing(record: Scene, request: Request) -> Drawing:
     """The picture of a scene."""
-    found = parts(record, most=MAX_BOXES, fold=request.fold)
-    found += failing(record["facts"], found)
-    marks = numbered(record, found)
-    body = layout(record, found, marks, right=request.right)
-    return framed("graph", record, body, marks, words="; ".join(described(found)))
+    members = parts_of(record, most=MAX_BOXES, fold=request.fold)
+    members += failing(record["facts"], members)
+    marks = numbered(record, members)
+    body = layout(record, members, marks, right=request.right)
+    return framed("graph", record, body, marks, words="; ".join(described(members)))
 
 
 def layout(
     record: Show,
-    found: Sequence[Part],
+    members: Sequence[Part],
     marks: Numbered,
     *,
     right: bool = False,
@@ -82,11 +82,11 @@ def layout(
     """
     states = states or {}
     boxes = {name: _input(name, sizes) for name, sizes in record["inputs"].items()}
-    boxes |= {part.key: _box(part, len(marks.get(part.key, ())), states.get(part.key)) for part in found}
+    boxes |= {part.key: _box(part, len(marks.get(part.key, ())), states.get(part.key)) for part in members}
     even = max(box.width for box in boxes.values())
     boxes = {key: dataclasses.replace(box, width=even) for key, box in boxes.items()}
     reads: dict[str, Sequence[str]] = dict.fromkeys(record["inputs"], ())
-    reads |= {part.key: part.reads for part in found}
+    reads |= {part.key: part.reads for part in members}
     wiring = wired(reads)
     grid = _Grid(boxes, reads, wiring, right)
     sheet = Sheet()
@@ -220,14 +220,16 @@ def _tracks(every: Sequence[Tap]) -> tuple[dict[tuple[int, str], int], dict[int,
             low, high = spans.get((tap.gap, tap.net), (tap.start, tap.start))
             spans[tap.gap, tap.net] = min(low, tap.start, tap.end), max(high, tap.start, tap.end)
     tracks: dict[tuple[int, str], int] = {}
-    taken: dict[int, list[list[tuple[int, int]]]] = {}
+    levels: dict[int, list[list[tuple[int, int]]]] = {}
     for (gap, net), (low, high) in sorted(
         spans.items(), key=lambda item: (item[0][0], item[1][1] - item[1][0], item[0][1])
     ):
-        rows = taken.setdefault(gap, [])
-        row = next((k for k, used in enumerate(rows) if all(high < a or b < low for a, b in used)), len(rows))
+        rows = levels.setdefault(gap, [])
+        row = next(
+            (k for k, spans_ in enumerate(rows) if all(high < a or b < low for a, b in spans_)), len(rows)
+        )
         if row == len(rows):
             rows.append([])
         rows[row].append((low, high))
         tracks[gap, net] = row
-    return tracks, {gap: len(rows) for gap, rows in taken.items()}
+    return tracks, {gap: len(rows) for gap, rows in levels.items()}

@@ -43,10 +43,10 @@ def facts(net: Network, show: Show, request: Request) -> dict[str, Any]:
     """What the picture shows besides striate.show/1: `layer`, and with numbers `example`."""
     node = layer_of(net, request.node, "layer")
     layer = layer_record(net, node, show)
-    found: dict[str, Any] = {"layer": layer}
+    result: dict[str, Any] = {"layer": layer}
     if request.numbers:
-        found["example"] = example(layer)
-    return found
+        result["example"] = example(layer)
+    return result
 
 
 def drawing(record: Scene, request: Request) -> Drawing:
@@ -103,10 +103,10 @@ def _tile(axis: LayerAxis | None, size: int) -> _Tile:
     short = (axis["remainder"] and not axis["overhang"]) or not positions
     follows = positions * axis["stride"] - before if short and not axis["transposed"] else None
     keys = ("over", "kernel", "stride", "dilation", "extent", "positions", "unread")
-    known: dict[str, Any] = {key: axis[key] for key in keys}  # type: ignore[literal-required]
+    fields: dict[str, Any] = {key: axis[key] for key in keys}  # type: ignore[literal-required]
     if not positions:
-        known["unread"] = []
-    return _Tile(before=before, after=after, next=follows, **known)
+        fields["unread"] = []
+    return _Tile(before=before, after=after, next=follows, **fields)
 
 
 class _Board:
@@ -134,11 +134,11 @@ class _Board:
         filters = layer["filters"]
         bands = [Band(t.over, t.before, t.after) for t in tiles]
         taps = [Band(t.kernel) for t in tiles]
-        made = [Band(t.positions) for t in tiles]
+        columns = [Band(t.positions) for t in tiles]
         big, small = (target, source) if self.transposed else (source, target)
         tall = TALL if flat else 0.0
         self.big = _plane(bands, side, big[0], tall)
-        self.small = _plane(made, side, small[0], tall)
+        self.small = _plane(columns, side, small[0], tall)
         self.filter = _plane(taps, side, filters["shape"][0] if filters else 1, tall)
 
     @property
@@ -198,23 +198,23 @@ def _planes(
 def _titled(sheet: Sheet, plane: Plane, what: str, layer: Layer, sizes: Sequence[int] | None) -> None:
     """What a plane is, over it."""
     if sizes is None:
-        said = filter_lines(layer)
+        texts = filter_lines(layer)
     else:
         padded = plane.rows.padded > plane.rows.size or plane.columns.padded > plane.columns.size
         pads = [axis["pad"] for axis in layer["axes"]]
-        said = [shape(sizes).replace("x", " x ") if sizes else "no output"]
+        texts = [shape(sizes).replace("x", " x ") if sizes else "no output"]
         if padded:
             word = "cropped" if plane is not None and layer["axes"][0]["transposed"] else "padding"
             text = per_axis([str(b) if b == a else f"{b}+{a}" for b, a in pads], " x ")
             mode = layer["axes"][0]["mode"]
-            said.append(f"{word} {text}" + (f", {mode}" if word == "padding" and mode != "zeros" else ""))
+            texts.append(f"{word} {text}" + (f", {mode}" if word == "padding" and mode != "zeros" else ""))
     middle = plane.width / 2 if sizes != [] else 26.0
-    y = sheet.top - 8 - LINE * (SIZE + SMALL_FONT_SIZE * (len(said) - 1))
+    y = sheet.top - 8 - LINE * (SIZE + SMALL_FONT_SIZE * (len(texts) - 1))
     y -= LINE * SIZE
     sheet.text(middle, y + ASCENT * SIZE, what, SIZE, bold=True)
     y += LINE * SIZE
-    y = sheet.column(middle, y, [(said[0], "ink")])
-    sheet.column(middle, y, [(text, "muted") for text in said[1:]], SMALL_FONT_SIZE)
+    y = sheet.column(middle, y, [(texts[0], "ink")])
+    sheet.column(middle, y, [(text, "muted") for text in texts[1:]], SMALL_FONT_SIZE)
 
 
 def _slid(
@@ -283,9 +283,9 @@ def _bars(
     missing: color of the one that does not fit.
     """
     tracks = max(-(-tile.extent // tile.stride), 1)
-    shown = list(range(tile.positions))
+    positions = list(range(tile.positions))
     if tile.positions > BARS:
-        shown = [*shown[: BARS - 1], shown[-1]]
+        positions = [*positions[: BARS - 1], positions[-1]]
     depth = min(tracks, BARS)
 
     def bar(start: int, track: int, fill: str, stroke: str = "paper", dash: bool = False) -> None:
@@ -298,10 +298,10 @@ def _bars(
         else:
             sheet.rect(plane.x - away - BAR, y, BAR, max(high, 1.0), fill, stroke, dash=dash)
 
-    for i in shown:
+    for i in positions:
         bar(tile.starts[i], i % depth, "line" if moving or i else "window")
     for k, place in enumerate(moving):
-        if place[along] in shown:
+        if place[along] in positions:
             with sheet.during(k, k):
                 bar(tile.starts[place[along]], place[along] % depth, "window")
     if tile.next is not None:
@@ -312,11 +312,11 @@ def _bar_words(sheet: Sheet, plane: Plane, tile: _Tile, missing: str) -> None:
     """How many windows there are along the columns, and how far the next would reach out."""
     y = sheet.bottom + 6
     middle = plane.x + plane.width / 2
-    said = [(f"{plural(tile.positions, 'position')}, stride {tile.stride}", "muted")]
+    texts = [(f"{plural(tile.positions, 'position')}, stride {tile.stride}", "muted")]
     if tile.next is not None:
         out = tile.next + tile.extent - tile.over - tile.after
-        said.append((f"the {'next' if tile.positions else 'first'} would reach {out} past the end", missing))
-    sheet.column(middle, y, said, SMALL_FONT_SIZE)
+        texts.append((f"the {'next' if tile.positions else 'first'} would reach {out} past the end", missing))
+    sheet.column(middle, y, texts, SMALL_FONT_SIZE)
 
 
 def _made(

@@ -68,8 +68,8 @@ def facts(net: Network, show: Show, request: Request) -> PixelFacts:
 
     for name in images(net):
         if request.compare:
-            for mode, changed, target, use in modes(net, node, name):
-                size = () if isinstance(use, str) else changed.specs[target].without_batch
+            for mode, variant, target, use in modes(net, node, name):
+                size = () if isinstance(use, str) else variant.specs[target].without_batch
                 panel(name, use, mode, size)
         else:
             target = node or net.outputs[0]
@@ -79,12 +79,12 @@ def facts(net: Network, show: Show, request: Request) -> PixelFacts:
 
 def drawing(record: Scene, request: Request) -> Drawing:
     """The picture of a scene."""
-    found: PixelFacts = record["facts"]  # type: ignore[assignment]
-    panels = found["maps"]
-    counted = [panel for panel in panels if "problem" not in panel]
-    most = max((panel["most"] for panel in counted), default=0)
+    pixels: PixelFacts = record["facts"]  # type: ignore[assignment]
+    panels = pixels["maps"]
+    maps = [panel for panel in panels if "problem" not in panel]
+    most = max((panel["most"] for panel in maps), default=0)
     body = Sheet()
-    body.text(0, ASCENT * SIZE, f"in how many ways each pixel reaches {found['to']}", anchor="start")
+    body.text(0, ASCENT * SIZE, f"in how many ways each pixel reaches {pixels['to']}", anchor="start")
     x, y = 0.0, body.bottom + 14
     for k, panel in enumerate(panels):
         part = _panel(panel, most, request, alone=len(panels) == 1, inputs=len(record["inputs"]))
@@ -95,14 +95,14 @@ def drawing(record: Scene, request: Request) -> Drawing:
         body.put(part, x, y)
         x += wide + 28
     if most:
-        body.put(_legend(counted, most), 0, body.bottom + 16)
+        body.put(_legend(maps, most), 0, body.bottom + 16)
     body.right = max(body.right, MIN_WIDTH)  # what is narrower would stand in the middle, away from its title
     notes = list(_notes(panels))
     failed = bool(record["problems"])
     marks = numbered(record, []) if failed else {}
     if failed:
-        notes.insert(0, f"the network has no output: paths are counted to {found['to']}")
-    return framed("pixels", record, body, marks, notes, "; ".join(_words(found)))
+        notes.insert(0, f"the network has no output: paths are counted to {pixels['to']}")
+    return framed("pixels", record, body, marks, notes, "; ".join(_words(pixels)))
 
 
 # -- one map ------------------------------------------------------------------------------------------------------
@@ -129,8 +129,8 @@ def _panel(panel: PixelPanel, most: int, request: Request, *, alone: bool, input
     else:
         y = _grid(sheet, y, panel, most, request, room)
     y += 8
-    for label, told in said(panel):
-        plain = told if isinstance(told, str) else "".join(p if isinstance(p, str) else p[0] for p in told)
+    for label, value in said(panel):
+        plain = value if isinstance(value, str) else "".join(p if isinstance(p, str) else p[0] for p in value)
         fill = "error" if label == "unread" and panel["unread"] else "ink"
         sheet.text(0, y + ASCENT * SMALL_FONT_SIZE, label, SMALL_FONT_SIZE, "muted", anchor="start")
         for line in lines(plain, SMALL_FONT_SIZE, max(room, sheet.right) - LABEL):
@@ -166,10 +166,10 @@ def _grid(sheet: Sheet, y: float, panel: PixelPanel, most: int, request: Request
     side = min(room / max(rows, columns), LARGEST_CELL)
     if texts:
         size = SIZE if side >= 30 else SMALL_FONT_SIZE
-        needed = max(NUMBER_CELL, *(width(text, size) + 6 for row in texts for text in row))
+        least = max(NUMBER_CELL, *(width(text, size) + 6 for row in texts for text in row))
         if request.numbers:
-            side = max(side, needed)
-        elif side < needed:
+            side = max(side, least)
+        elif side < least:
             texts = []
     side = float(int(side)) if side >= 2 else _tenths(side)
     sheet.cells(0, y, side, levels, "counts")
@@ -290,36 +290,36 @@ def _legend(panels: Sequence[PixelPanel], most: int) -> Sheet:
 
 def _different(panels: Sequence[PixelPanel]) -> list[int]:
     """The counts that maps show, ascending, where each cell is one pixel and they are few."""
-    found: set[int] = set()
+    rows: set[int] = set()
     for panel in panels:
         if panel["counts"] is None or not _exact(panel, len(panel["shares"]), len(panel["shares"][0])):
             return []
         for row in _plane(panel):
-            found.update(row)
-            if len(found) > SWATCHES + 1:
+            rows.update(row)
+            if len(rows) > SWATCHES + 1:
                 return []
-    return sorted(found - {0}) if len(found - {0}) <= SWATCHES else []
+    return sorted(rows - {0}) if len(rows - {0}) <= SWATCHES else []
 
 
 def _notes(panels: Sequence[PixelPanel]) -> Iterator[str]:
-    counted = [panel for panel in panels if "problem" not in panel]
-    for panel in counted[:1]:
+    maps = [panel for panel in panels if "problem" not in panel]
+    for panel in maps[:1]:
         if outer := panel["shape"][:-2]:
             axes = ", ".join(
                 f"{a} = {n // 2} of 0 to {n - 1}" for a, n in zip(panel["axes"], outer, strict=False)
             )
             yield f"the slice through the middle: {axes}; the numbers below it are those of the whole volume"
-    if any(not _exact(panel, len(panel["shares"]), len(panel["shares"][0])) for panel in counted):
+    if any(not _exact(panel, len(panel["shares"]), len(panel["shares"][0])) for panel in maps):
         yield "a cell is the mean of a block of pixels"
-    if len({panel["most"] for panel in counted}) > 1:
+    if len({panel["most"] for panel in maps}) > 1:
         yield "one scale of colors for all maps: equal colors are equal counts"
-    if any(len(p["shares"]) * MARKED <= SHARED_ROOM and len(p["shape"]) > 1 for p in counted):
+    if any(len(p["shares"]) * MARKED <= SHARED_ROOM and len(p["shape"]) > 1 for p in maps):
         yield "outlined: the center pixel, with which corner and border are compared"
 
 
-def _words(found: PixelFacts) -> Iterator[str]:
-    yield f"In how many ways each pixel reaches {found['to']}"
-    for panel in found["maps"]:
+def _words(pixels: PixelFacts) -> Iterator[str]:
+    yield f"In how many ways each pixel reaches {pixels['to']}"
+    for panel in pixels["maps"]:
         name = " ".join(filter(None, (panel["input"], panel.get("mode"))))
         if "problem" in panel:
             yield f"{name}: no output"
